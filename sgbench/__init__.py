@@ -1,0 +1,55 @@
+"""sgbench: which surrogate gradient, neuron and learning rule, for which task, at what cost.
+
+`create` and `run` import torch when they are called; importing `sgbench` does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sgbench.records.record import RunRecord
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "create", "run"]
+
+
+def create(
+    name: str, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = (), **parameters: Any
+) -> Any:
+    """Make one object of the catalogue, with the defaults of its YAML file.
+
+    Args:
+        name: "GROUP/ENTRY", e.g. "surrogate/atan" or "neuron/leaky".
+        config_dirs: folders with entries of your own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+        parameters: values in place of defaults; objects (a neuron's `surrogate`) are passed on.
+
+    Raises:
+        InputError: an unknown name, or a value out of range.
+
+    >>> surrogate = create("surrogate/atan", alpha=2.0)
+    >>> neuron = create("neuron/leaky", beta=0.9, surrogate=surrogate)
+    >>> neuron.beta()
+    0.9
+    """
+    from sgbench.create import create as create_entry
+
+    return create_entry(name, config_dirs=config_dirs, allow_targets=allow_targets, **parameters)
+
+
+def run(
+    *overrides: str, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
+) -> RunRecord:
+    """Run one point of the space and return its record; see `sgbench.runner.run`.
+
+    Args:
+        overrides: words as on the command line, e.g. "experiment=digits", "surrogate=atan", "seed=3".
+        config_dirs: folders with entries of your own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+    """
+    from sgbench.runner import run as run_words
+
+    return run_words(*overrides, config_dirs=config_dirs, allow_targets=allow_targets)

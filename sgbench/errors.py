@@ -1,0 +1,94 @@
+"""What can go wrong, named: every error says the thing and the remedy in one line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from numbers import Real
+
+
+class SgbenchError(Exception):
+    """Base of all expected errors; the command prints its message on one line, without a traceback."""
+
+    exit_code = 1
+
+
+class InputError(SgbenchError, ValueError):
+    """A name, number or file given by the user is not usable; exit code 2."""
+
+    exit_code = 2
+
+
+class NonFiniteError(SgbenchError, ArithmeticError):
+    """A layer produced NaN or infinity; the run stops and its record names the layer."""
+
+
+class RunBusyError(SgbenchError):
+    """Another process is writing the same run."""
+
+
+class StorageError(SgbenchError, OSError):
+    """A file or folder cannot be written: read-only, full, or missing rights; exit code 2."""
+
+    exit_code = 2
+
+
+def suggest(wrong: str, known: Iterable[str]) -> str:
+    """The end of an error message: the nearest known name, or all of them.
+
+    >>> suggest("atann", ["atan", "sigmoid"])
+    "did you mean 'atan'? Known: atan, sigmoid"
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(wrong, names, n=1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}Known: {', '.join(names)}"
+
+
+def require_number(
+    name: str,
+    value: object,
+    *,
+    low: float = -float("inf"),
+    high: float = float("inf"),
+    open_low: bool = False,
+) -> float:
+    """The value as a float, or an `InputError` that names it and its allowed range.
+
+    >>> require_number("beta", 0.9, low=0, high=1)
+    0.9
+    """
+    bracket = "(" if open_low else "["
+    allowed = f"a number in {bracket}{low:g}, {high:g}] is needed"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InputError(f"{name}={value!r}: {allowed}")
+    number = float(value)
+    # Written so that NaN fails too.
+    if not ((number > low if open_low else number >= low) and number <= high) or number in (
+        float("inf"),
+        -float("inf"),
+    ):
+        raise InputError(f"{name}={value!r}: {allowed}")
+    return number
+
+
+def require_count(name: str, value: object, *, low: int = 1) -> int:
+    """The value as a whole number of at least `low`, or an `InputError`.
+
+    >>> require_count("steps", 25)
+    25
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise InputError(f"{name}={value!r}: a whole number of at least {low} is needed")
+    return value
+
+
+def require_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
+    """The value if it is one of `choices`, or an `InputError` that lists them.
+
+    >>> require_choice("reset", "zero", ("subtract", "zero"))
+    'zero'
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(f"{name}={value!r}: one of {', '.join(choices)} is needed")
+    return value

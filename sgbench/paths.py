@@ -1,0 +1,31 @@
+"""Where things are: the catalogue, a user's runs, a user's data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def conf_dir() -> Path:
+    """The catalogue folder `conf/`: inside the wheel, or beside the package in a checkout."""
+    package = Path(__file__).resolve().parent
+    for candidate in (package / "conf", package.parent / "conf"):
+        if (candidate / "config.yaml").is_file():
+            return candidate
+    raise FileNotFoundError("conf/ was not found beside or inside the package: is the install broken?")
+
+
+def default_runs_dir() -> Path:
+    """Where runs are written unless `paths.runs_dir` says otherwise: $SGBENCH_RUNS or ./runs."""
+    return Path(os.environ.get("SGBENCH_RUNS") or "runs")
+
+
+def default_data_dir() -> Path:
+    """Where data sets are looked for unless `paths.data_dir` says otherwise: $SGBENCH_DATA or the cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("SGBENCH_DATA") or cache / "sgbench")
+
+
+def run_dir(runs_dir: Path, protocol: str, method_id: str, seed: int) -> Path:
+    """The folder of one run: <runs_dir>/<protocol>/<method_id>/<seed>."""
+    return runs_dir / protocol / method_id / str(seed)
