@@ -1,0 +1,118 @@
+"""Text files that survive a crash, and reading ones that a stranger wrote."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from sgbench.errors import InputError, StorageError
+
+MAX_BYTES = 4 * 1024 * 1024
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write so that a reader, or a crash at any moment, finds the old bytes or the new, never a part.
+
+    Raises:
+        StorageError: the folder is read-only, full or missing rights.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+        reason = error.strerror or str(error)
+        raise StorageError(f"{path} cannot be written: {reason}; free space or choose another folder") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def to_json(model: BaseModel) -> bytes:
+    """The stored form of a record: sorted, indented, one newline at the end."""
+    text = json.dumps(model.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def read_model(path: Path, model: type[Model]) -> Model:
+    """Read and validate one stored file.
+
+    Raises:
+        InputError: the file is missing, a link, too large, not JSON, or not of this schema; one line.
+    """
+    return parse_model(read_bytes(path), model, str(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a small regular file that is not a link."""
+    try:
+        if path.is_symlink() or not path.is_file():
+            raise InputError(f"{path}: a regular file is needed")
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path}: larger than {MAX_BYTES // 1024**2} MiB, which no record is")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def parse_model(data: bytes, model: type[Model], name: str) -> Model:
+    """Validate bytes as a model; duplicate keys, NaN and deep nesting are refused."""
+    try:
+        tree = json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        return model.model_validate(tree)
+    except ValidationError as error:
+        raise InputError(f"{name}: {first_problem(error)}") from error
+    except RecursionError:
+        raise InputError(f"{name}: nested too deeply") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{name}: not a valid JSON file: {error}") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first complaint of pydantic on one line: where, what, and how many more there are."""
+    problems = error.errors(include_url=False)
+    problem = problems[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "the whole"
+    given = repr(problem["input"])
+    given = given if len(given) <= 60 else given[:57] + "..."
+    what = problem["msg"].removeprefix("Value error, ")
+    shown = "" if problem["type"] == "missing" or isinstance(problem["input"], dict) else f" (given: {given})"
+    more = f"; and {len(problems) - 1} more" if len(problems) > 1 else ""
+    return f"{where}: {what}{shown}{more}"
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"key {key!r} stands twice")
+        found[key] = value
+    return found
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a number")

@@ -1,0 +1,64 @@
+"""The name of a method: a hash of what it is, stable across later options."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from sgbench.records.base import Value
+from sgbench.records.spec import Method
+
+NEUTRAL: dict[str, Value] = {
+    "clip_norm": None,
+    "protocol.data_order": "seed_epoch",
+    "surrogate.width_fwhm": None,
+}
+"""Frozen: a parameter equal to its neutral value is left out of the hash.
+
+An option added later enters here with the value that leaves all earlier results as they were, so that no
+published id changes. A line is never removed or edited.
+"""
+
+PROTOCOL_IDENTITY = (
+    "name",
+    "dt_s",
+    "steps",
+    "hidden",
+    "epochs",
+    "batch_size",
+    "patience",
+    "monitor",
+    "precision",
+    "data_order",
+)
+
+
+def identity(method: Method) -> dict[str, str]:
+    """The flat, sorted, text form of a method that is hashed; numbers as %.12g, neutral values left out."""
+    flat: dict[str, Value] = dict(method.choices)
+    for group, parameters in method.parameters.items():
+        flat.update({f"{group}.{key}": value for key, value in parameters.items()})
+    flat.update({f"protocol.{key}": getattr(method.protocol, key) for key in PROTOCOL_IDENTITY})
+    flat["clip_norm"] = method.clip_norm
+    neutral = {key: canonical(value) for key, value in NEUTRAL.items()}
+    texts = {key: canonical(value) for key, value in sorted(flat.items())}
+    return {key: text for key, text in texts.items() if neutral.get(key) != text}
+
+
+def method_id(method: Method) -> str:
+    """Twelve hexadecimal digits of the SHA-256 of `identity`."""
+    text = json.dumps(identity(method), ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def canonical(value: Value) -> str:
+    """One text per value, so that 1, 1.0 and 1e0 are the same number.
+
+    >>> canonical((1, 1.0, True, None, "a"))
+    '[1,1,true,null,"a"]'
+    """
+    if isinstance(value, tuple | list):
+        return "[" + ",".join(canonical(item) for item in value) + "]"
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return json.dumps(value)
+    return f"{value:.12g}"

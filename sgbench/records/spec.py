@@ -1,0 +1,117 @@
+"""What a run is: a method (its identity) and the circumstances of running it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, field_validator
+
+from sgbench.records.base import Strict, Value
+
+GROUPS = (
+    "dataset",
+    "encoder",
+    "network",
+    "neuron",
+    "readout",
+    "surrogate",
+    "rule",
+    "loss",
+    "regulariser",
+    "init",
+    "optimizer",
+)
+"""The choices that make a method. `readout` takes its entries from the `neuron` group."""
+
+EntryName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(/[A-Za-z0-9_]+)?$", max_length=80)]
+ParameterName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=80)]
+ProtocolName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+_v[0-9]+$", max_length=80)]
+
+
+def entry_group(choice: str) -> str:
+    """The catalogue folder from which a choice takes its entries.
+
+    >>> entry_group("readout")
+    'neuron'
+    """
+    return "neuron" if choice == "readout" else choice
+
+
+class Protocol(Strict):
+    """What makes rows comparable; a published protocol is never edited in meaning, only superseded."""
+
+    name: ProtocolName
+    about: str = Field(max_length=500)
+    dt_s: float = Field(gt=0, le=1)
+    steps: int = Field(gt=0, le=100_000)
+    hidden: tuple[Annotated[int, Field(gt=0, le=1_000_000)], ...] = Field(min_length=1, max_length=100)
+    epochs: int = Field(gt=0, le=100_000)
+    batch_size: int = Field(gt=0, le=1_000_000)
+    patience: int | None = Field(gt=0)
+    monitor: Literal["validation_loss", "validation_accuracy"]
+    precision: Literal["float32", "float64"]
+    data_order: Literal["seed_epoch"]
+    seeds: tuple[Annotated[int, Field(ge=0, le=2**31)], ...] = Field(min_length=1, max_length=1000)
+    fixed: dict[str, str]
+    free: tuple[str, ...]
+    superseded_by: ProtocolName | None
+
+    @field_validator("patience", mode="before")
+    @classmethod
+    def _patience(cls, value: object) -> object:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise ValueError("a whole number of epochs or null is needed")
+        return value
+
+
+class Method(Strict):
+    """Entry names and numbers: everything that changes a result in expectation, and nothing else."""
+
+    choices: dict[str, EntryName]
+    parameters: dict[str, dict[ParameterName, Value]]
+    protocol: Protocol
+    clip_norm: float | None = Field(gt=0)
+
+    @field_validator("choices")
+    @classmethod
+    def _complete(cls, value: dict[str, str]) -> dict[str, str]:
+        if set(value) != set(GROUPS):
+            raise ValueError(f"exactly these choices are needed: {', '.join(GROUPS)}")
+        return value
+
+    @field_validator("parameters")
+    @classmethod
+    def _one_each(cls, value: dict[str, dict[str, Value]]) -> dict[str, dict[str, Value]]:
+        if set(value) != set(GROUPS):
+            raise ValueError(f"parameters of exactly these choices are needed: {', '.join(GROUPS)}")
+        return value
+
+
+class TrainerSettings(Strict):
+    """How a run is executed; nothing here changes a result in expectation."""
+
+    device: Literal["cpu", "cuda", "auto"]
+    threads: int = Field(gt=0, le=1024)
+    progress: bool
+    log_every_steps: int = Field(gt=0)
+
+
+class PathSettings(Strict):
+    """Where a run reads and writes."""
+
+    runs_dir: str = Field(min_length=1)
+    data_dir: str = Field(min_length=1)
+
+
+class RunSpec(Strict):
+    """A checked request for one run."""
+
+    method: Method
+    seed: int = Field(ge=0, le=2**31)
+    engine: Literal["auto", "reference"]
+    trainer: TrainerSettings
+    paths: PathSettings
+    loggers: dict[str, dict[ParameterName, Value]]
+    group: str | None = Field(max_length=100)
+    force: bool
+    targets: dict[str, str]  # the class behind each choice and logger, from the catalogue, never from a record
