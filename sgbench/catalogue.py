@@ -1,0 +1,116 @@
+"""The catalogue: `conf/` read as plain text, without importing what it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sgbench.errors import InputError, suggest
+from sgbench.paths import conf_dir
+
+META_KEYS = ("_target_", "meta", "defaults")
+TARGET_GROUPS = (
+    "dataset",
+    "encoder",
+    "init",
+    "logger",
+    "loss",
+    "network",
+    "neuron",
+    "optimizer",
+    "regulariser",
+    "rule",
+    "surrogate",
+)
+"""Groups whose entries are classes or functions; the others are data."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of the catalogue."""
+
+    group: str
+    name: str
+    path: Path
+    target: str | None
+    parameters: dict[str, Any]
+    meta: dict[str, Any]
+
+    @property
+    def line(self) -> str:
+        """What the entry is, in one line."""
+        return str(self.meta.get("line") or self.parameters.get("about") or "")
+
+
+def groups() -> list[str]:
+    """The names of all groups."""
+    return sorted(folder.name for folder in conf_dir().iterdir() if folder.is_dir())
+
+
+def entries(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Entry]:
+    """All entries of one group by name; a user's own folders come before the shipped one.
+
+    Raises:
+        InputError: the group does not exist, or a file is not YAML.
+    """
+    found: dict[str, Entry] = {}
+    folders = [*config_dirs, conf_dir()]
+    if not any((folder / group).is_dir() for folder in folders):
+        raise InputError(f"group '{group}' does not exist; {suggest(group, groups())}")
+    for folder in folders:
+        for path in sorted((folder / group).rglob("*.yaml")):
+            name = path.relative_to(folder / group).with_suffix("").as_posix()
+            found.setdefault(name, read_entry(group, name, path))
+    return dict(sorted(found.items()))
+
+
+def entry(group: str, name: str, config_dirs: Iterable[Path] = ()) -> Entry:
+    """One entry.
+
+    Raises:
+        InputError: there is none of this name; the message names the nearest.
+    """
+    known = entries(group, config_dirs)
+    if name not in known:
+        raise InputError(f"{group} '{name}' does not exist; {suggest(name, known)}")
+    return known[name]
+
+
+def read_entry(group: str, name: str, path: Path) -> Entry:
+    """Parse one YAML file into an entry."""
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not a readable YAML file: {reason}") from error
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: a mapping of names to values is needed")
+    target = tree.get("_target_")
+    return Entry(
+        group=group,
+        name=name,
+        path=path,
+        target=None if target is None else str(target),
+        parameters={key: value for key, value in tree.items() if key not in META_KEYS},
+        meta=tree.get("meta") or {},
+    )
+
+
+def allowed_targets(extra: Iterable[str] = ()) -> frozenset[str]:
+    """The exact names that may be imported: those of shipped entries, installed plugins, and `extra`.
+
+    A plugin allows its own through the entry-point group `sgbench.targets` (`name = "package.module:Class"`).
+    """
+    shipped = {
+        found.target
+        for group in TARGET_GROUPS
+        for found in entries(group).values()
+        if found.target is not None
+    }
+    plugins = {point.value.replace(":", ".") for point in entry_points(group="sgbench.targets")}
+    return frozenset(shipped | plugins | set(extra))

@@ -1,0 +1,218 @@
+"""From words on the command line to a checked `RunSpec`, before torch is loaded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
+
+from sgbench import catalogue
+from sgbench.errors import InputError, require_number, suggest
+from sgbench.paths import conf_dir, default_data_dir, default_runs_dir
+from sgbench.records.files import first_problem
+from sgbench.records.spec import GROUPS, Method, RunSpec, entry_group
+
+ROOT_KEYS = ("seed", "engine", "group", "force", "paths", "trainer")
+
+
+def decay_per_step(tau_s: float, dt_s: float) -> float:
+    r"""The factor by which a leaky quantity shrinks in one time step, :math:`e^{-dt/\tau}`.
+
+    In YAML: `beta: ${decay:0.010,${protocol.dt_s}}`, so that a change of time step changes the decay.
+
+    >>> round(decay_per_step(0.010, 0.001), 4)
+    0.9048
+    """
+    tau_s = require_number("tau_s", tau_s, low=0, open_low=True)
+    dt_s = require_number("dt_s", dt_s, low=0, open_low=True)
+    return math.exp(-dt_s / tau_s)
+
+
+def default_unless(given: object, default: object) -> object:
+    """`default`, or null where another parameter is given that replaces this one.
+
+    In YAML: `alpha: ${unless:${.width_fwhm},2.0}`.
+
+    >>> default_unless(None, 2.0), default_unless(0.5, 2.0)
+    (2.0, None)
+    """
+    return default if given is None else None
+
+
+def register_resolvers() -> None:
+    """Make the functions that `conf/` uses known to OmegaConf."""
+    OmegaConf.register_new_resolver("decay", decay_per_step, replace=True)
+    OmegaConf.register_new_resolver("unless", default_unless, replace=True)
+    OmegaConf.register_new_resolver("default_runs_dir", lambda: str(default_runs_dir()), replace=True)
+    OmegaConf.register_new_resolver("default_data_dir", lambda: str(default_data_dir()), replace=True)
+
+
+def compose(
+    overrides: Sequence[str] = (),
+    *,
+    config_dirs: Iterable[Path] = (),
+    allow_targets: Iterable[str] = (),
+) -> RunSpec:
+    """Merge `conf/` with overrides and check every name, key and value that can be checked without torch.
+
+    Args:
+        overrides: words such as "surrogate=atan" or "neuron.beta=0.8".
+        config_dirs: folders with entries of the user's own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+
+    Raises:
+        InputError: one line that names the word and the remedy.
+
+    >>> compose(["surrogate=atan", "seed=3"]).method.choices["surrogate"]
+    'atan'
+    """
+    config = raw_config(overrides, config_dirs)
+    return spec_from_config(config, config_dirs=config_dirs, allow_targets=allow_targets)
+
+
+def raw_config(overrides: Sequence[str], config_dirs: Iterable[Path] = ()) -> DictConfig:
+    """Hydra's merged tree with the `hydra` node, or an `InputError`."""
+    register_resolvers()
+    words = list(overrides)
+    folders = [str(Path(folder).resolve()) for folder in config_dirs]
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise InputError(f"--config-dir {folder}: no such folder")
+    if folders:
+        words.append("hydra.searchpath=[" + ",".join(f"file://{folder}" for folder in folders) + "]")
+    try:
+        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+            return hydra_compose("config", overrides=words, return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(one_line(error)) from error
+
+
+def spec_from_config(
+    config: DictConfig,
+    *,
+    choices: dict[str, Any] | None = None,
+    config_dirs: Iterable[Path] = (),
+    allow_targets: Iterable[str] = (),
+) -> RunSpec:
+    """Check a merged tree and turn it into a `RunSpec`."""
+    tree = _resolve(config)
+    hydra_node = tree.pop("hydra", None)
+    if choices is None:
+        choices = hydra_node["runtime"]["choices"] if hydra_node else {}
+    folders = [*config_dirs, *_search_folders(hydra_node)]
+    allowed = catalogue.allowed_targets([*allow_targets, *(tree.pop("allow_targets", None) or [])])
+    picked = {group: _picked(choices, group) for group in GROUPS}
+    nodes = {}
+    targets = {}
+    for group, name in picked.items():
+        found = catalogue.entry(entry_group(group), name, folders)
+        nodes[group], targets[group] = _checked_node(group, tree.pop(group, None), found, allowed)
+    loggers = {}
+    for name, node in _without_meta(tree.pop("logger", None)).items():
+        found = catalogue.entry("logger", name, folders)
+        loggers[name], targets[f"logger.{name}"] = _checked_node(f"logger.{name}", node, found, allowed)
+    method_tree = {
+        "choices": picked,
+        "parameters": nodes,
+        "protocol": _without_meta(tree.pop("protocol", None)),
+        "clip_norm": tree.pop("clip_norm", None),
+    }
+    tree.pop("width_fwhm", None)  # already resolved into the surrogate's own node
+    run_tree = {key: tree.pop(key, None) for key in ROOT_KEYS}
+    run_tree["trainer"] = _without_meta(run_tree["trainer"])
+    if tree:
+        unknown = sorted(tree)[0]
+        known = [*ROOT_KEYS, *GROUPS, "protocol", "clip_norm", "width_fwhm", "logger", "allow_targets"]
+        raise InputError(f"key '{unknown}' is not known; {suggest(unknown, known)}")
+    try:
+        method = Method.model_validate(method_tree)
+        return RunSpec.model_validate({"method": method, "loggers": loggers, "targets": targets, **run_tree})
+    except ValidationError as error:
+        raise InputError(first_problem(error)) from error
+
+
+def _resolve(config: DictConfig) -> dict[str, Any]:
+    try:
+        hydra_node = config.get("hydra")
+        plain = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        tree = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise InputError(one_line(error)) from error
+    if not isinstance(tree, dict):
+        raise InputError("the configuration is not a mapping")
+    found: dict[str, Any] = {str(key): value for key, value in tree.items()}
+    if hydra_node is not None:
+        found["hydra"] = {
+            "runtime": {"choices": OmegaConf.to_container(hydra_node.runtime.choices)},
+            "searchpath": OmegaConf.to_container(hydra_node.searchpath),
+        }
+    return found
+
+
+def _search_folders(hydra_node: dict[str, Any] | None) -> list[Path]:
+    paths = (hydra_node or {}).get("searchpath") or []
+    return [Path(path.removeprefix("file://")) for path in paths]
+
+
+def _picked(choices: dict[str, Any], group: str) -> str:
+    key = "neuron@readout" if group == "readout" else group
+    name = choices.get(key)
+    if not isinstance(name, str):
+        raise InputError(f"{group}: one entry has to be chosen; see: sgbench list {entry_group(group)}")
+    return name
+
+
+def _checked_node(
+    where: str, node: Any, found: catalogue.Entry, allowed: frozenset[str]
+) -> tuple[dict[str, Any], str]:
+    """The parameters of one choice, if its keys are those of the entry's file and its target is allowed."""
+    if not isinstance(node, dict):
+        raise InputError(f"{where}: a mapping of parameters is needed (given: {node!r})")
+    target = node.get("_target_")
+    if target != found.target:
+        raise InputError(
+            f"{where}._target_={target}: the target of entry '{found.name}' is {found.target} and cannot be "
+            f"replaced; write an entry of your own and name its folder with --config-dir"
+        )
+    if found.target not in allowed:
+        raise InputError(
+            f"{where}: target {found.target} of {found.path} is not allowed; "
+            f"if you trust it, add --allow-target {found.target}"
+        )
+    parameters = _without_meta(node)
+    for key in parameters:
+        if key not in found.parameters:
+            raise InputError(f"key '{where}.{key}' is not known; {suggest(str(key), found.parameters)}")
+    for key in found.parameters:
+        if key not in parameters:
+            raise InputError(f"key '{where}.{key}' is missing")
+    return parameters, found.target
+
+
+def _without_meta(node: Any) -> dict[str, Any]:
+    if not isinstance(node, dict):
+        return {}
+    return {str(key): value for key, value in node.items() if key not in catalogue.META_KEYS}
+
+
+def one_line(error: Exception) -> str:
+    """The message of a Hydra or OmegaConf exception as one line with a remedy."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kept = [
+        line
+        for line in lines
+        if not line.startswith(("full_key:", "object_type=", "See https://", "Set the environment"))
+    ]
+    text = " ".join(" ".join(kept).split())
+    text = text.replace(
+        "To append to your config use", "to see what exists use 'sgbench list' and 'sgbench show'; not"
+    )
+    return text or type(error).__name__
