@@ -1,0 +1,57 @@
+"""The slope of the arctangent."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.surrogates.base import BellSurrogate
+
+
+class Atan(BellSurrogate):
+    r"""Slope of the arctangent, :math:`(\alpha/2) / (1 + (\pi\alpha u/2)^2)` before normalisation.
+
+    snnTorch's documentation prints the factor 1/pi where its code has alpha/2; this is the code's.
+
+    Args:
+        alpha: steepness [1/threshold units].
+        width_fwhm: :math:`4/(\pi\alpha)`, in place of `alpha`.
+        normalisation: see `Surrogate`; the raw peak is alpha/2 and the raw area 1.
+        scale: see `Surrogate`.
+
+    Source: Fang et al. 2021, "Incorporating learnable membrane time constant", arXiv:2007.05785; snnTorch
+    `atan`, equal to it with normalisation raw (tested).
+
+    >>> surrogate = Atan(alpha=2.0, width_fwhm=None, normalisation="peak1", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([0.0, 1 / math.pi]))
+    tensor([1.0000, 0.5000])
+    """
+
+    native: ClassVar[str] = "alpha"
+    fwhm_at_one: ClassVar[float] = 4 / math.pi
+
+    def __init__(
+        self, *, alpha: float | None, width_fwhm: float | None, normalisation: str, scale: float
+    ) -> None:
+        super().__init__(steepness=alpha, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """(alpha/2) / (1 + (pi alpha u / 2)^2)."""
+        return (self.steepness / 2) / (1 + (math.pi / 2 * self.steepness * u).square())
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """arctan(pi alpha u / 2) / pi + 1/2."""
+        return torch.atan(math.pi / 2 * self.steepness * u) / math.pi + 0.5
+
+    @property
+    def shape_peak(self) -> float:
+        """alpha/2, at threshold."""
+        return self.steepness / 2
+
+    @property
+    def shape_area(self) -> float:
+        """1, for every alpha."""
+        return 1.0

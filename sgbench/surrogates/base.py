@@ -1,0 +1,170 @@
+"""The contract of a surrogate: step forward, smooth slope backward."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.errors import InputError, require_choice, require_number
+
+NORMALISATIONS = ("peak1", "area1", "raw")
+Output = Literal["binary", "signed", "integer", "real"]
+
+
+class Surrogate(nn.Module, ABC):
+    r"""A stand-in for the derivative of the spike step; u = membrane potential minus threshold.
+
+    A shape has three independent knobs: its form, its width and its height. A subclass gives the form and the
+    width through `shape` (the slope of `shape_integral`); this class sets the height:
+
+    .. math:: \psi(u) = \mathrm{scale} \cdot \mathrm{shape}(u) / n, \quad
+              n = \text{peak, area or } 1 \text{ for peak1, area1, raw}
+
+    Calling it returns spikes, so it serves as snnTorch's `spike_grad`.
+
+    Args:
+        normalisation: what has the value 1 before scaling: the peak, the area, or nothing.
+        scale: factor on the derivative [1].
+
+    Raises:
+        InputError: a value out of range, or a normalisation by a quantity that is infinite or zero.
+    """
+
+    output: ClassVar[Output] = "binary"
+    elementwise: ClassVar[bool] = True
+
+    def __init__(self, *, normalisation: str, scale: float) -> None:
+        super().__init__()
+        self.normalisation = require_choice("surrogate.normalisation", normalisation, NORMALISATIONS)
+        self.scale = require_number("surrogate.scale", scale, low=0, open_low=True)
+        unit = {"peak1": self.shape_peak, "area1": self.shape_area, "raw": 1.0}[normalisation]
+        if not unit or not math.isfinite(unit):
+            quantity = "peak" if normalisation == "peak1" else "area"
+            found = "undefined" if unit is None else f"{unit:g}"
+            raise InputError(
+                f"surrogate.normalisation={normalisation}: the {quantity} of {type(self).__name__} is {found}, "
+                f"which cannot be scaled to 1; use raw"
+            )
+        self.gain = self.scale / unit
+
+    @abstractmethod
+    def shape(self, u: Tensor) -> Tensor:
+        """The slope before normalisation, elementwise."""
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """The curve whose slope `shape` is, where one exists."""
+        raise NotImplementedError(f"{type(self).__name__} is not the slope of any curve")
+
+    @property
+    @abstractmethod
+    def shape_peak(self) -> float | None:
+        """Largest value of `shape`."""
+
+    @property
+    @abstractmethod
+    def shape_area(self) -> float | None:
+        """Integral of `shape` over all u, infinity, or None where undefined."""
+
+    @property
+    @abstractmethod
+    def fwhm(self) -> float | None:
+        """Full width at half maximum [threshold units], or None where there is none."""
+
+    @property
+    @abstractmethod
+    def support(self) -> float | None:
+        """Half-width of the interval outside which the slope is exactly 0, or None where it is the whole line."""
+
+    @property
+    def peak(self) -> float | None:
+        """Largest value of `derivative`."""
+        return None if self.shape_peak is None else self.gain * self.shape_peak
+
+    @property
+    def area(self) -> float | None:
+        """Integral of `derivative`."""
+        return None if self.shape_area is None else self.gain * self.shape_area
+
+    def derivative(self, u: Tensor) -> Tensor:
+        """What the backward pass multiplies by; shape and dtype of `u`."""
+        return self.shape(u) if self.gain == 1.0 else self.gain * self.shape(u)
+
+    def primitive(self, u: Tensor) -> Tensor:
+        """The smooth curve whose slope `derivative` is."""
+        return self.gain * self.shape_integral(u)
+
+    def fire(self, u: Tensor, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002 - of the contract
+        """Spikes: 1 where u > 0, else 0; a neuron exactly at threshold stays silent, as in snnTorch."""
+        return (u > 0).to(u.dtype)
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Spikes with the surrogate's gradient."""
+        return _Spike.apply(u, self)  # type: ignore[no-any-return]
+
+
+class BellSurrogate(Surrogate):
+    """A surrogate with a steepness and a finite width: give either, the other follows.
+
+    Args:
+        steepness: the native parameter, or None if `width_fwhm` is given.
+        width_fwhm: full width at half maximum [threshold units], or None if the native parameter is given.
+        normalisation: see `Surrogate`.
+        scale: see `Surrogate`.
+    """
+
+    native: ClassVar[str]  # name of the steepness parameter
+    fwhm_at_one: ClassVar[float]  # full width at half maximum at steepness 1
+
+    def __init__(
+        self, *, steepness: float | None, width_fwhm: float | None, normalisation: str, scale: float
+    ) -> None:
+        if (steepness is None) == (width_fwhm is None):
+            raise InputError(
+                f"surrogate.{self.native}={steepness}, surrogate.width_fwhm={width_fwhm}: give one of the two "
+                f"and null for the other"
+            )
+        if steepness is None:
+            width = require_number("surrogate.width_fwhm", width_fwhm, low=0, open_low=True)
+            steepness = self.fwhm_at_one / width
+        self.steepness = require_number(f"surrogate.{self.native}", steepness, low=0, open_low=True)
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    @property
+    def fwhm(self) -> float:
+        """Full width at half maximum [threshold units]."""
+        return self.fwhm_at_one / self.steepness
+
+    @property
+    def support(self) -> float | None:
+        """The whole line, unless a subclass says otherwise."""
+        return None
+
+
+class _Spike(torch.autograd.Function):
+    """Step forward; slope backward and in forward mode."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(u: Tensor, surrogate: Surrogate) -> Tensor:
+        return surrogate.fire(u)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Surrogate], output: Tensor) -> None:  # noqa: ARG004
+        u, ctx.surrogate = inputs
+        ctx.save_for_backward(u)
+        ctx.save_for_forward(u)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (u,) = ctx.saved_tensors
+        return grad * ctx.surrogate.derivative(u), None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
+        (u,) = ctx.saved_tensors
+        return tangent * ctx.surrogate.derivative(u)

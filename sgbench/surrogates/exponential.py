@@ -1,0 +1,54 @@
+"""The two-sided exponential slope."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.surrogates.base import BellSurrogate
+
+
+class Exponential(BellSurrogate):
+    r"""Two-sided exponential slope, :math:`e^{-k|u|}`; used by SLAYER.
+
+    Args:
+        slope: steepness k [1/threshold units].
+        width_fwhm: :math:`2\ln 2/k`, in place of `slope`.
+        normalisation: see `Surrogate`; the peak is 1 and the area 2/k.
+        scale: see `Surrogate`.
+
+    Source: Shrestha & Orchard 2018, NeurIPS (SLAYER), there with the factor c k/2.
+
+    >>> surrogate = Exponential(slope=math.log(2), width_fwhm=None, normalisation="peak1", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([-1.0, 0.0, 2.0]))
+    tensor([0.5000, 1.0000, 0.2500])
+    """
+
+    native: ClassVar[str] = "slope"
+    fwhm_at_one: ClassVar[float] = 2 * math.log(2)
+
+    def __init__(
+        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
+    ) -> None:
+        super().__init__(steepness=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """exp(-k|u|)."""
+        return torch.exp(-self.steepness * u.abs())
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """sign(u) (1 - exp(-k|u|)) / k."""
+        return -torch.sign(u) * torch.expm1(-self.steepness * u.abs()) / self.steepness
+
+    @property
+    def shape_peak(self) -> float:
+        """1, at threshold."""
+        return 1.0
+
+    @property
+    def shape_area(self) -> float:
+        """2/k."""
+        return 2 / self.steepness

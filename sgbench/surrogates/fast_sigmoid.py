@@ -1,0 +1,54 @@
+"""The slope of the fast sigmoid."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from sgbench.surrogates.base import BellSurrogate
+
+
+class FastSigmoid(BellSurrogate):
+    r"""Slope of the fast sigmoid, :math:`1 / (1 + k|u|)^2`; also called SuperSpike.
+
+    Args:
+        slope: steepness k [1/threshold units].
+        width_fwhm: :math:`2(\sqrt 2 - 1)/k`, in place of `slope`.
+        normalisation: see `Surrogate`; the peak is 1 and the area 2/k.
+        scale: see `Surrogate`.
+
+    Source: Zenke & Ganguli 2018, Neural Computation 30(6), the SuperSpike nonlinearity; snnTorch
+    `fast_sigmoid`, equal to it (tested).
+
+    >>> import torch
+    >>> surrogate = FastSigmoid(slope=25.0, width_fwhm=None, normalisation="peak1", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([-0.04, 0.0, 0.04]))
+    tensor([0.2500, 1.0000, 0.2500])
+    """
+
+    native: ClassVar[str] = "slope"
+    fwhm_at_one: ClassVar[float] = 2 * (2**0.5 - 1)
+
+    def __init__(
+        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
+    ) -> None:
+        super().__init__(steepness=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """1 / (1 + k|u|)^2."""
+        return (1 + self.steepness * u.abs()).pow(-2)
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """u / (1 + k|u|)."""
+        return u / (1 + self.steepness * u.abs())
+
+    @property
+    def shape_peak(self) -> float:
+        """1, at threshold."""
+        return 1.0
+
+    @property
+    def shape_area(self) -> float:
+        """2/k."""
+        return 2 / self.steepness

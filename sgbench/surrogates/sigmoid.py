@@ -1,0 +1,58 @@
+"""The slope of the logistic sigmoid."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.surrogates.base import BellSurrogate
+
+
+class Sigmoid(BellSurrogate):
+    r"""Slope of the logistic function, :math:`k\,\sigma(ku)(1 - \sigma(ku))` before normalisation.
+
+    Finite for every u, where snnTorch 1.0's `sigmoid` gives NaN for ku < -88.
+
+    Args:
+        slope: steepness k [1/threshold units].
+        width_fwhm: :math:`2\ln(3 + 2\sqrt 2)/k`, in place of `slope`.
+        normalisation: see `Surrogate`; the raw peak is k/4 and the raw area 1.
+        scale: see `Surrogate`.
+
+    Source: snnTorch `sigmoid`, equal to it with normalisation raw where it is finite (tested); Zenke & Vogels
+    2021, Neural Computation 33(4), section 4.2.6.
+
+    >>> surrogate = Sigmoid(slope=4.0, width_fwhm=None, normalisation="raw", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([0.0, -100.0]))
+    tensor([1., 0.])
+    """
+
+    native: ClassVar[str] = "slope"
+    fwhm_at_one: ClassVar[float] = 2 * math.log(3 + 2 * 2**0.5)
+
+    def __init__(
+        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
+    ) -> None:
+        super().__init__(steepness=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """k s (1 - s) with s = sigmoid(k|u|), written so that nothing overflows."""
+        decay = torch.exp(-self.steepness * u.abs())
+        return self.steepness * decay / (1 + decay).square()
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """sigmoid(ku)."""
+        return torch.sigmoid(self.steepness * u)
+
+    @property
+    def shape_peak(self) -> float:
+        """k/4, at threshold."""
+        return self.steepness / 4
+
+    @property
+    def shape_area(self) -> float:
+        """1, for every k."""
+        return 1.0

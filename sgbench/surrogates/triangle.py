@@ -1,0 +1,62 @@
+"""The piecewise linear slope."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.surrogates.base import BellSurrogate
+
+
+class Triangle(BellSurrogate):
+    r"""Piecewise linear slope, :math:`\max(0, 1 - k|u|)`.
+
+    snnTorch 1.0's `triangular` is something else: its gradient is +1 below and -1 above threshold.
+
+    Args:
+        slope: steepness k [1/threshold units]; the support is |u| < 1/k.
+        width_fwhm: :math:`1/k`, in place of `slope`.
+        normalisation: see `Surrogate`; the peak is 1 and the area 1/k.
+        scale: see `Surrogate`; Bellec et al. 2018 use 0.3.
+
+    Source: Esser et al. 2016, PNAS 113(41); Bellec et al. 2018, NeurIPS, dampened by 0.3.
+
+    >>> surrogate = Triangle(slope=2.0, width_fwhm=None, normalisation="peak1", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([-0.25, 0.0, 0.25, 0.5]))
+    tensor([0.5000, 1.0000, 0.5000, 0.0000])
+    """
+
+    native: ClassVar[str] = "slope"
+    fwhm_at_one: ClassVar[float] = 1.0
+
+    def __init__(
+        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
+    ) -> None:
+        super().__init__(steepness=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """max(0, 1 - k|u|)."""
+        return torch.relu(1 - self.steepness * u.abs())
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """v - sign(u) k v^2 / 2 with v = u cut to the support."""
+        edge = 1 / self.steepness
+        inside = u.clamp(-edge, edge)
+        return inside - self.steepness / 2 * inside * inside.abs()
+
+    @property
+    def shape_peak(self) -> float:
+        """1, at threshold."""
+        return 1.0
+
+    @property
+    def shape_area(self) -> float:
+        """1/k."""
+        return 1 / self.steepness
+
+    @property
+    def support(self) -> float:
+        """1/k."""
+        return 1 / self.steepness

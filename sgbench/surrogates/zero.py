@@ -1,0 +1,53 @@
+"""The true gradient of a spike."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sgbench.surrogates.base import Surrogate
+
+
+class Zero(Surrogate):
+    """Slope 0 everywhere: the true derivative of the step, a control under which only the readout learns.
+
+    Args:
+        normalisation: raw; there is no peak or area to normalise.
+        scale: see `Surrogate`; without effect.
+
+    Source: Neftci, Mostafa & Zenke 2019, IEEE Signal Processing Magazine 36(6), section IV.
+
+    >>> Zero(normalisation="raw", scale=1.0).derivative(torch.tensor([-0.1, 0.1]))
+    tensor([0., 0.])
+    """
+
+    def __init__(self, *, normalisation: str, scale: float) -> None:
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """0."""
+        return torch.zeros_like(u)
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """The zero curve: away from the step, the step's slope is that of a constant."""
+        return torch.zeros_like(u)
+
+    @property
+    def shape_peak(self) -> float:
+        """0."""
+        return 0.0
+
+    @property
+    def shape_area(self) -> float:
+        """0."""
+        return 0.0
+
+    @property
+    def fwhm(self) -> None:
+        """There is none."""
+        return
+
+    @property
+    def support(self) -> float:
+        """Nothing: the slope is 0 everywhere."""
+        return 0.0
