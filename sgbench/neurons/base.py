@@ -1,0 +1,130 @@
+"""The contract of a neuron: an elementwise step with explicit state; weights and recurrence are the network's."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.errors import InputError, require_choice, require_number
+
+RESETS = ("subtract", "subtract_decayed", "zero", "none")
+RESET_GRADIENTS = ("detached", "attached")
+LEARN = ("none", "shared", "per_neuron")
+
+
+class Operations(NamedTuple):
+    """Arithmetic of one neuron in one step, as an event-driven machine would execute it."""
+
+    multiplications: int
+    additions: int
+    comparisons: int
+    state_words: int
+
+
+class Neuron(nn.Module, ABC):
+    """One layer's neurons; a state is a NamedTuple of tensors [B, N] that the caller carries.
+
+    A spiking neuron's state has a field `s`, the spikes of its last step.
+    """
+
+    output: ClassVar[Literal["binary", "real"]]
+
+    @abstractmethod
+    def initial_state(self, like: Tensor) -> Any:
+        """The state before the first step, with the shape, dtype and device of one step's current `like`."""
+
+    @abstractmethod
+    def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Advance one time step: current [B, N] and state to output [B, N] and state."""
+
+    @abstractmethod
+    def centred(self, state: Any) -> Tensor:
+        """Membrane potential minus threshold [B, N]; of a readout, the potential itself."""
+
+    @property
+    @abstractmethod
+    def operations(self) -> Operations:
+        """Arithmetic of one neuron in one step."""
+
+
+class Decay(nn.Module):
+    r"""A decay per step in [0, 1], fixed or learnable.
+
+    Learnable ones are stored as a logit, :math:`\beta = \sigma(w)`: no gradient step can leave (0, 1), and the
+    gradient does not vanish at a bound as it does where a raw value is clamped.
+
+    Args:
+        name: of the parameter, for messages.
+        value: initial decay per step.
+        learn: "none", "shared" (one for the layer) or "per_neuron".
+        features: number of neurons; needed for "per_neuron".
+
+    Raises:
+        InputError: a value outside [0, 1], or 0 or 1 where it is to be learnt.
+
+    >>> Decay("beta", 0.9, learn="none", features=None)()
+    0.9
+    """
+
+    def __init__(self, name: str, value: float, *, learn: str, features: int | None) -> None:
+        super().__init__()
+        self.fixed = require_number(f"neuron.{name}", value, low=0, high=1)
+        require_choice(f"neuron.learn_{name}", learn, LEARN)
+        self.logit: nn.Parameter | None = None
+        if learn == "none":
+            return
+        if self.fixed in (0.0, 1.0):
+            raise InputError(f"neuron.{name}={value}: a decay to be learnt starts strictly between 0 and 1")
+        if learn == "per_neuron" and features is None:
+            raise InputError(f"neuron.learn_{name}=per_neuron: the number of neurons (features) is needed")
+        shape = (features,) if learn == "per_neuron" and features is not None else ()
+        start = torch.full(shape, self.fixed, dtype=torch.float64)
+        self.logit = nn.Parameter(torch.logit(start))
+
+    def forward(self) -> Tensor | float:
+        """The decay per step: a number, or a tensor that carries gradient."""
+        return self.fixed if self.logit is None else torch.sigmoid(self.logit)
+
+
+class ResetPotential:
+    r"""The membrane update shared by leaky neurons, u = potential, I = current, s = last spikes.
+
+    .. math::
+        \text{subtract: } & \beta u + I - \theta s \\
+        \text{subtract\_decayed: } & \beta (u - \theta s) + I \\
+        \text{zero: } & \beta (1 - s) u + I \\
+        \text{none: } & \beta u + I
+
+    `subtract` is snnTorch's default; `subtract_decayed` is the textbook reset that is paid in the step of the
+    spike; `zero` keeps the current of the step after a spike.
+
+    Args:
+        threshold: firing threshold theta [units of the potential].
+        reset: one of the four.
+        reset_gradient: "detached" or "attached" (the gradient also flows through s).
+    """
+
+    def __init__(self, threshold: float, reset: str, reset_gradient: str) -> None:
+        self.threshold = require_number("neuron.threshold", threshold, low=0, open_low=True)
+        self.reset = require_choice("neuron.reset", reset, RESETS)
+        self.detached = require_choice("neuron.reset_gradient", reset_gradient, RESET_GRADIENTS) == "detached"
+
+    def __call__(self, u: Tensor, s: Tensor, current: Tensor, beta: Tensor | float) -> Tensor:
+        """The potential after one step, before it is compared with the threshold."""
+        if self.detached:
+            s = s.detach()
+        if self.reset == "subtract":
+            return beta * u + current - self.threshold * s
+        if self.reset == "subtract_decayed":
+            return beta * (u - self.threshold * s) + current
+        if self.reset == "zero":
+            return beta * ((1 - s) * u) + current
+        return beta * u + current
+
+    @property
+    def additions(self) -> int:
+        """Additions of one update: the current, and the threshold where it is subtracted."""
+        return 2 if self.reset.startswith("subtract") else 1

@@ -1,0 +1,96 @@
+"""The current-based leaky integrate-and-fire neuron."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.neurons.base import Decay, Neuron, Operations, ResetPotential
+from sgbench.surrogates.base import Surrogate
+
+
+class SynapticState(NamedTuple):
+    """What a `Synaptic` layer carries from step to step."""
+
+    i: Tensor  # synaptic current [B, N]
+    u: Tensor  # membrane potential [B, N], before its reset
+    s: Tensor  # spikes [B, N]
+
+
+class Synaptic(Neuron):
+    r"""Leaky integrate-and-fire neuron with an exponentially decaying synaptic current (current-based LIF).
+
+    .. math::
+        i[t] &= \alpha i[t-1] + I[t] \\
+        u[t] &= \beta u[t-1] + i[t] - \theta s[t-1], \qquad s[t] = H(u[t] - \theta)
+
+    A reset acts on the membrane alone. With `zero` the current of the step after a spike is kept, where
+    snnTorch's `Synaptic` drops it.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a decay per neuron.
+        alpha: decay of the synaptic current per step, exp(-dt/tau_syn) [1].
+        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
+        threshold: firing threshold theta [units of u].
+        reset: "subtract", "subtract_decayed", "zero" or "none".
+        reset_gradient: "detached" or "attached".
+        learn_alpha: "none", "shared" or "per_neuron".
+        learn_beta: "none", "shared" or "per_neuron".
+
+    Source: snnTorch 1.0 `Synaptic`, equal to it over 200 steps for subtract and none (tested); Neftci, Mostafa &
+    Zenke 2019, section II.
+
+    >>> from sgbench.surrogates.constant import Constant
+    >>> neuron = Synaptic(Constant(normalisation="peak1", scale=1.0), alpha=0.5, beta=0.5, threshold=1.0,
+    ...     reset="subtract", reset_gradient="detached", learn_alpha="none", learn_beta="none")
+    >>> current = torch.tensor([[0.8]])
+    >>> spikes, state = neuron.step(current, neuron.initial_state(current))
+    >>> spikes, state = neuron.step(torch.zeros(1, 1), state)  # i = 0.4, u = 0.4 + 0.4
+    >>> round(state.u.item(), 6)
+    0.8
+    """
+
+    output: ClassVar[Literal["binary", "real"]] = "binary"
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        alpha: float,
+        beta: float,
+        threshold: float,
+        reset: str,
+        reset_gradient: str,
+        learn_alpha: str,
+        learn_beta: str,
+    ) -> None:
+        super().__init__()
+        self.surrogate = surrogate
+        self.alpha = Decay("alpha", alpha, learn=learn_alpha, features=features)
+        self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.next_potential = ResetPotential(threshold, reset, reset_gradient)
+
+    def initial_state(self, like: Tensor) -> SynapticState:
+        """Rest: no current, potential 0, no spike."""
+        zeros = torch.zeros_like(like)
+        return SynapticState(i=zeros, u=zeros, s=zeros)
+
+    def step(self, current: Tensor, state: SynapticState) -> tuple[Tensor, SynapticState]:
+        """Decay and add to the current, then to the potential, pay the last spike's reset, fire."""
+        i = self.alpha() * state.i + current
+        u = self.next_potential(state.u, state.s, i, self.beta())
+        s = self.surrogate(u - self.next_potential.threshold)
+        return s, SynapticState(i=i, u=u, s=s)
+
+    def centred(self, state: SynapticState) -> Tensor:
+        """Membrane potential minus threshold."""
+        return state.u - self.next_potential.threshold
+
+    @property
+    def operations(self) -> Operations:
+        """As `Leaky`, and the product and sum of the synaptic current."""
+        return Operations(2, self.next_potential.additions + 1, 1, state_words=2)

@@ -1,0 +1,65 @@
+"""What flows between networks, losses and metrics.
+
+Legend: T time steps, B batch, N neurons, C classes. Time comes first. `lengths` says at which step each sample
+ends: losses, rates and counts stop there, so that nothing depends on padding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+Keep = frozenset[str]
+NOTHING: Keep = frozenset()
+SPIKES = "spikes"
+POTENTIAL = "u"
+
+
+class Batch(NamedTuple):
+    """Samples on their way into a network."""
+
+    x: Tensor  # [T, B, N] input: spikes or real values
+    target: Tensor  # [B] class indices
+    lengths: Tensor  # [B] number of valid steps, 1..T
+    index: Tensor  # [B] position of each sample in its split
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What an unrolled network hands on."""
+
+    output: Tensor  # [T, B, C] of the readout layer
+    lengths: Tensor  # [B]
+    spikes: tuple[Tensor, ...]  # per spiking layer [T, B, N], where kept; otherwise empty
+    u: tuple[Tensor, ...]  # per layer, membrane potential minus threshold [T, B, N], where kept
+    state: tuple[Any, ...]  # per layer, the state after the last step
+
+
+def valid_steps(lengths: Tensor, steps: int) -> Tensor:
+    """Mask [T, B] of the steps that lie within each sample.
+
+    >>> import torch
+    >>> valid_steps(torch.tensor([1, 2]), 2).int().tolist()
+    [[1, 1], [0, 1]]
+    """
+    return torch.arange(steps, device=lengths.device)[:, None] < lengths[None, :]
+
+
+def join(parts: list[Trajectory]) -> Trajectory:
+    """One trajectory from consecutive windows of time; the state is that of the last."""
+    last = parts[-1]
+    return Trajectory(
+        output=torch.cat([part.output for part in parts]),
+        lengths=last.lengths,
+        spikes=tuple(torch.cat(each) for each in zip(*(part.spikes for part in parts), strict=True)),
+        u=tuple(torch.cat(each) for each in zip(*(part.u for part in parts), strict=True)),
+        state=last.state,
+    )
+
+
+def detached(state: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The same states of all layers without their history."""
+    return tuple(type(each)(*(field.detach() for field in each)) for each in state)
