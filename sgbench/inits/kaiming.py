@@ -1,0 +1,27 @@
+"""Normal weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sgbench.inits.base import Init
+
+
+class Kaiming(Init):
+    r"""Normal weights, :math:`W \sim N(0, \mathrm{gain}^2/n)` for n inputs.
+
+    Args:
+        gain: standard deviation of a neuron's summed input for inputs of unit power.
+        recurrent_gain: the same of the recurrent input.
+
+    Source: He et al. 2015, ICCV (there gain is sqrt 2).
+
+    >>> init = Kaiming(gain=1.0, recurrent_gain=1.0)
+    >>> round(init.draw(torch.Size([100, 100]), 100, torch.Generator().manual_seed(0)).std().item(), 2)
+    0.1
+    """
+
+    def draw(self, shape: torch.Size, fan_in: int, generator: torch.Generator) -> Tensor:
+        """Standard normal over sqrt(fan_in)."""
+        return torch.randn(shape, generator=generator, dtype=torch.float64) * fan_in**-0.5

@@ -1,0 +1,27 @@
+"""Uniform weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sgbench.inits.base import Init
+
+
+class Uniform(Init):
+    r"""Uniform weights, :math:`W \sim \mathrm{gain} \cdot U(-1/\sqrt{n}, 1/\sqrt{n})` for n inputs.
+
+    Args:
+        gain: factor on feed-forward weights.
+        recurrent_gain: factor on recurrent weights.
+
+    Source: Zenke & Vogels 2021, section 4.2.3; the default of `torch.nn.Linear`.
+
+    >>> init = Uniform(gain=1.0, recurrent_gain=1.0)
+    >>> bool(init.draw(torch.Size([100]), 4, torch.Generator()).abs().max() <= 0.5)
+    True
+    """
+
+    def draw(self, shape: torch.Size, fan_in: int, generator: torch.Generator) -> Tensor:
+        """Uniform in the open interval of half-width 1/sqrt(fan_in)."""
+        return (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1) * fan_in**-0.5

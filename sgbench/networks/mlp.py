@@ -1,0 +1,113 @@
+"""Dense layers in a chain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.engine.choose import Choice
+from sgbench.errors import InputError, require_choice, require_count
+from sgbench.inits.base import Init
+from sgbench.networks.base import (
+    RECURRENCE_GRADIENTS,
+    RECURRENCES,
+    DenseLayer,
+    MakeNeuron,
+    Network,
+)
+from sgbench.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory
+
+
+class Mlp(Network):
+    r"""A chain of dense layers of any depth, each optionally recurrent, and a readout.
+
+    .. math:: I^l[t] = W^l s^{l-1}[t] + V^l s^l[t-1] + b^l
+
+    Layers are run one after another, each over all time steps: one product for all steps.
+
+    Args:
+        n_inputs: input channels.
+        n_outputs: classes.
+        make_neuron: a new layer of spiking neurons of a given size.
+        make_readout: a new readout of a given size.
+        init: how weights are drawn.
+        generator: of the initialisation's stream.
+        engine: how a layer is unrolled.
+        hidden: neurons per hidden layer.
+        recurrence: of hidden layers, "none", "one_to_one" or "all_to_all" (self-connections included).
+        recurrence_gradient: "full" or "cut".
+        bias: whether layers have biases.
+
+    Raises:
+        InputError: an empty chain, or a value out of range.
+    """
+
+    def __init__(  # noqa: PLR0913 - seven are given by the builder
+        self,
+        n_inputs: int,
+        n_outputs: int,
+        make_neuron: MakeNeuron,
+        make_readout: MakeNeuron,
+        init: Init,
+        generator: torch.Generator,
+        engine: Choice,
+        *,
+        hidden: Sequence[int],
+        recurrence: str,
+        recurrence_gradient: str,
+        bias: bool,
+    ) -> None:
+        super().__init__()
+        require_choice("network.recurrence", recurrence, RECURRENCES)
+        require_choice("network.recurrence_gradient", recurrence_gradient, RECURRENCE_GRADIENTS)
+        if isinstance(hidden, str) or not isinstance(hidden, Sequence) or not hidden:
+            raise InputError(f"network.hidden={hidden!r}: a list of layer sizes such as [64] is needed")
+        if not isinstance(bias, bool):
+            raise InputError(f"network.bias={bias!r}: true or false is needed")
+        sizes = [n_inputs, *(require_count("network.hidden", size) for size in hidden)]
+        layers = [
+            DenseLayer(
+                f"hidden{position}",
+                n_in,
+                n_out,
+                make_neuron(n_out),
+                recurrence=recurrence,
+                recurrence_gradient=recurrence_gradient,
+                bias=bias,
+            )
+            for position, (n_in, n_out) in enumerate(zip(sizes, sizes[1:], strict=False))
+        ]
+        layers.append(DenseLayer("readout", sizes[-1], n_outputs, make_readout(n_outputs), bias=bias))
+        for layer in layers:
+            layer.reset_weights(init, generator)
+        self.layers = nn.ModuleList(layers)
+        self.engine = engine
+
+    def unroll(
+        self, x: Tensor, lengths: Tensor, state: tuple[Any, ...] | None = None, keep: Keep = NOTHING
+    ) -> Trajectory:
+        """Run layer by layer over all time steps; see `Network.unroll`."""
+        signal = x
+        spikes: list[Tensor] = []
+        potentials: list[Tensor] = []
+        states = []
+        for position, layer in enumerate(self.layers):
+            current = layer.current(signal)  # type: ignore[operator]
+            before = layer.neuron.initial_state(current[0]) if state is None else state[position]  # type: ignore[union-attr, operator]
+            run = self.engine.unroll(
+                layer.neuron,
+                current,
+                before,
+                feedback=layer.feedback if layer.recurrent is not None else None,
+                keep_u=POTENTIAL in keep,
+            )
+            signal = run.output
+            states.append(run.state)
+            if run.u is not None:
+                potentials.append(run.u)
+            if SPIKES in keep and layer.neuron.output == "binary":  # type: ignore[union-attr]
+                spikes.append(run.output)
+        return Trajectory(signal, lengths, tuple(spikes), tuple(potentials), tuple(states))
