@@ -1,0 +1,133 @@
+"""Batches of any data set, encoded on the way; the order is a function of seed and epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from sgbench.datasets.base import DataSet, Samples, Split
+from sgbench.encoders.base import Encoder
+from sgbench.errors import InputError
+from sgbench.streams import generator
+from sgbench.trajectory import Batch
+
+
+class Batches:
+    """One pass over a split.
+
+    Args:
+        samples: the split.
+        encoder: values to input over time.
+        batch_size: samples per batch; the last may be smaller.
+        order: positions in the order of visiting [samples].
+        noise: generator of the encoding's stream, fresh for this pass.
+        dtype: of the input.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        encoder: Encoder,
+        *,
+        batch_size: int,
+        order: Tensor,
+        noise: torch.Generator,
+        dtype: torch.dtype,
+    ) -> None:
+        self.samples = samples
+        self.encoder = encoder
+        self.batch_size = batch_size
+        self.order = order
+        self.noise = noise
+        self.dtype = dtype
+
+    def __len__(self) -> int:
+        return -(-len(self.order) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for index in self.order.split(self.batch_size):
+            x = self.encoder.encode(self.samples.values[index].to(self.dtype), self.noise)
+            if self.samples.lengths is None:
+                lengths = torch.full((len(index),), x.shape[0], dtype=torch.int64)
+            else:
+                lengths = self.samples.lengths[index]
+            yield Batch(x=x, target=self.samples.target[index], lengths=lengths, index=index)
+
+
+class SpikingData(pl.LightningDataModule):
+    """A LightningDataModule over any data set and encoder.
+
+    The test split is handed out once, by the trainer's test loop at the end of a run.
+
+    Args:
+        data_set: what to load.
+        encoder: values to input over time.
+        data_dir: where files are looked for.
+        batch_size: samples per batch.
+        seed: of the run; data order and encoding have streams of their own.
+        dtype: of the input.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        data_set: DataSet,
+        encoder: Encoder,
+        *,
+        data_dir: Path,
+        batch_size: int,
+        seed: int,
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__()
+        self.data_set = data_set
+        self.encoder = encoder
+        self.data_dir = data_dir
+        self.batch_size = batch_size
+        self.seed = seed
+        self.dtype = dtype
+        self.splits: dict[Split, Samples] = {}
+
+    def setup(self, stage: str) -> None:  # noqa: ARG002 - all stages need the same
+        """Load and verify the data once."""
+        if not self.splits:
+            self.splits = self.data_set.load(self.data_dir)
+        for name, samples in self.splits.items():
+            if len(samples.target) == 0 or not torch.isfinite(samples.values).all():
+                raise InputError(f"data set {type(self.data_set).__name__}: split {name} is empty or not finite")
+
+    def epoch(self, epoch: int) -> Batches:
+        """The training batches of one epoch."""
+        count = len(self.splits["train"].target)
+        order = torch.randperm(count, generator=generator(self.seed, "data_order", epoch))
+        return self._batches("train", order, generator(self.seed, "encoding", "train", epoch))
+
+    def evaluation(self, split: Split) -> Batches:
+        """The batches of a split in its own order."""
+        order = torch.arange(len(self.splits[split].target))
+        return self._batches(split, order, generator(self.seed, "encoding", split))
+
+    def _batches(self, split: Split, order: Tensor, noise: torch.Generator) -> Batches:
+        return Batches(
+            self.splits[split],
+            self.encoder,
+            batch_size=self.batch_size,
+            order=order,
+            noise=noise,
+            dtype=self.dtype,
+        )
+
+    def train_dataloader(self) -> Batches:
+        """Lightning asks anew each epoch (`reload_dataloaders_every_n_epochs=1`)."""
+        return self.epoch(0 if self.trainer is None else self.trainer.current_epoch)
+
+    def val_dataloader(self) -> Batches:
+        """The validation split."""
+        return self.evaluation("validation")
+
+    def test_dataloader(self) -> Batches:
+        """The test split."""
+        return self.evaluation("test")

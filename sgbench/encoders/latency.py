@@ -1,0 +1,50 @@
+"""One spike per channel, the earlier the larger the value."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from sgbench.encoders.base import Encoder
+from sgbench.errors import require_number
+
+
+class Latency(Encoder):
+    r"""Time to first spike of a leaky membrane charged by a constant current.
+
+    .. math:: t(x) = \tau_\mathrm{eff} \ln \frac{x}{x - x_\theta}, \qquad \text{silent if } x \le x_\theta
+
+    The spike falls into step floor(t/dt); times beyond the last step are silent.
+
+    Args:
+        steps: number of time steps T.
+        dt_s: duration of a step [s].
+        tau_eff_s: time constant of the code [s].
+        threshold: value x_theta at and below which a channel stays silent, in (0, 1).
+
+    Source: Neftci, Mostafa & Zenke 2019, companion code (SpyTorch, tutorial 2).
+
+    >>> encoder = Latency(steps=5, dt_s=0.001, tau_eff_s=0.002, threshold=0.2)
+    >>> spikes = encoder.encode(torch.tensor([[1.0, 0.4, 0.1]]), torch.Generator())
+    >>> spikes[:, 0].argmax(0).tolist(), spikes.sum().item()  # 0.45 ms, 1.39 ms, never
+    ([0, 1, 0], 2.0)
+    """
+
+    output: ClassVar[Literal["binary", "real"]] = "binary"
+
+    def __init__(self, *, steps: int, dt_s: float, tau_eff_s: float, threshold: float) -> None:
+        super().__init__(steps=steps, dt_s=dt_s)
+        self.tau_eff_s = require_number("encoder.tau_eff_s", tau_eff_s, low=0, open_low=True)
+        self.threshold = require_number("encoder.threshold", threshold, low=0, high=1, open_low=True)
+
+    def encode(self, values: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002 - deterministic
+        """Spikes [T, B, N]."""
+        fires = values > self.threshold
+        safe = torch.where(fires, values, torch.ones_like(values))
+        time_s = self.tau_eff_s * torch.log(safe / (safe - min(self.threshold, 1 - 1e-12)))
+        step = torch.div(time_s, self.dt_s).floor().long()
+        fires &= step < self.steps
+        spikes = torch.zeros(self.steps, *values.shape, dtype=values.dtype, device=values.device)
+        return spikes.scatter_(0, step.clamp(max=self.steps - 1)[None], fires.to(values.dtype)[None])

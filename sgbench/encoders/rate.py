@@ -1,0 +1,48 @@
+"""Independent spikes at a rate proportional to the value."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from sgbench.encoders.base import Encoder
+from sgbench.errors import InputError, require_number
+
+
+class Rate(Encoder):
+    r"""Bernoulli spikes, :math:`P(s = 1) = x \cdot r_\max \cdot dt` in each step.
+
+    Args:
+        steps: number of time steps T.
+        dt_s: duration of a step [s].
+        max_rate_hz: rate of a channel of value 1 [Hz]; at most 1/dt.
+
+    Raises:
+        InputError: a rate above one spike per step.
+
+    Source: the usual rate code; Gerstner & Kistler 2002, chapter 5 (Poisson spikes in discrete time).
+
+    >>> encoder = Rate(steps=3, dt_s=0.001, max_rate_hz=1000.0)
+    >>> encoder.encode(torch.tensor([[1.0, 0.0]]), torch.Generator())[:, 0].sum(0).tolist()
+    [3.0, 0.0]
+    """
+
+    output: ClassVar[Literal["binary", "real"]] = "binary"
+
+    def __init__(self, *, steps: int, dt_s: float, max_rate_hz: float) -> None:
+        super().__init__(steps=steps, dt_s=dt_s)
+        self.max_rate_hz = require_number("encoder.max_rate_hz", max_rate_hz, low=0, open_low=True)
+        if self.max_rate_hz * self.dt_s > 1 + 1e-9:
+            raise InputError(
+                f"encoder.max_rate_hz={max_rate_hz:g}: above one spike per step of {dt_s:g} s; "
+                f"at most {1 / dt_s:g} Hz"
+            )
+
+    def encode(self, values: Tensor, generator: torch.Generator) -> Tensor:
+        """Spikes [T, B, N]."""
+        batch, *features = values.shape
+        chance = torch.rand((batch, self.steps, *features), generator=generator, dtype=torch.float32)
+        probability = (values * (self.max_rate_hz * self.dt_s)).unsqueeze(1)
+        return (chance.to(values.device) < probability).to(values.dtype).transpose(0, 1).contiguous()
