@@ -1,0 +1,37 @@
+"""The contract of a loss: from the readout over time to one number, and to logits."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from sgbench.trajectory import Trajectory
+
+
+class Loss(ABC):
+    """Cross-entropy on logits made of the readout's output over each sample's own steps."""
+
+    readout: ClassVar[Literal["binary", "real", "any"]] = "any"
+    online: ClassVar[bool] = False  # whether `per_step` exists
+
+    @abstractmethod
+    def logits(self, trajectory: Trajectory) -> Tensor:
+        """Class scores [B, C]; the largest is the prediction."""
+
+    def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
+        """Mean loss over the batch, a scalar."""
+        return cross_entropy(self.logits(trajectory), target)
+
+    def per_step(self, output: Tensor, target: Tensor, lengths: Tensor, step: int) -> Tensor:
+        """This step's share of `whole`, so that the shares add up to it.
+
+        Args:
+            output: of the readout in this step [B, C].
+            target: class indices [B].
+            lengths: valid steps [B].
+            step: counted from 0.
+        """
+        raise NotImplementedError(f"loss {type(self).__name__} needs the whole sequence")

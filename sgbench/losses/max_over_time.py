@@ -1,0 +1,29 @@
+"""Cross-entropy on the largest output over time."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from sgbench.losses.base import Loss
+from sgbench.trajectory import Trajectory, valid_steps
+
+
+class MaxOverTime(Loss):
+    r"""Cross-entropy on :math:`\max_t y[t]`.
+
+    The initial zero of the readout is not part of the trace: where it is, units that stay negative all tie at
+    exactly 0, get no gradient, and the prediction falls on the first of them.
+
+    Source: Neftci, Mostafa & Zenke 2019, companion code, without its initial sample.
+
+    >>> import torch
+    >>> output = torch.tensor([[[-3.0, -1.0]], [[-2.0, -4.0]]])
+    >>> trajectory = Trajectory(output, torch.tensor([2]), (), (), ())
+    >>> MaxOverTime().logits(trajectory).tolist()
+    [[-2.0, -1.0]]
+    """
+
+    def logits(self, trajectory: Trajectory) -> Tensor:
+        """Largest output of each class within the sample's steps [B, C]."""
+        valid = valid_steps(trajectory.lengths, trajectory.output.shape[0])
+        return trajectory.output.masked_fill(~valid[..., None], -float("inf")).amax(0)

@@ -1,0 +1,55 @@
+"""Cross-entropy in every step."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from sgbench.losses.base import Loss
+from sgbench.trajectory import Trajectory, valid_steps
+
+
+class PerStep(Loss):
+    r"""Cross-entropy of every step, averaged over each sample's own steps and then over the batch.
+
+    .. math:: L = \frac{1}{B} \sum_b \frac{1}{T_b} \sum_{t<T_b} \mathrm{CE}(y_b[t], c_b)
+
+    Online learning rules need it. The prediction is the class of the largest mean output.
+
+    Source: snnTorch `functional.ce_rate_loss`; Bellec et al. 2020, Nature Communications 11:3625, equation 4.
+
+    >>> output = torch.zeros(3, 1, 2)
+    >>> trajectory = Trajectory(output, torch.tensor([2]), (), (), ())
+    >>> round(PerStep().whole(trajectory, torch.tensor([0])).item(), 4)  # ln 2
+    0.6931
+    """
+
+    online: ClassVar[bool] = True
+
+    def logits(self, trajectory: Trajectory) -> Tensor:
+        """Mean output within the sample's steps [B, C]."""
+        valid = valid_steps(trajectory.lengths, trajectory.output.shape[0])
+        total = trajectory.output.masked_fill(~valid[..., None], 0.0).sum(0)
+        return total / trajectory.lengths[:, None].to(total.dtype)
+
+    def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
+        """All steps' shares at once."""
+        steps, batch, classes = trajectory.output.shape
+        each = cross_entropy(
+            trajectory.output.reshape(steps * batch, classes), target.repeat(steps), reduction="none"
+        ).view(steps, batch)
+        return (each * _weights(trajectory.lengths, steps, each.dtype)).sum()
+
+    def per_step(self, output: Tensor, target: Tensor, lengths: Tensor, step: int) -> Tensor:
+        """This step's share."""
+        each = cross_entropy(output, target, reduction="none")
+        inside = (lengths > step).to(each.dtype)
+        return (each * inside / (lengths.to(each.dtype) * len(target))).sum()
+
+
+def _weights(lengths: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
+    """1 / (B T_b) inside each sample, 0 behind it [T, B]."""
+    return valid_steps(lengths, steps).to(dtype) / (lengths.to(dtype) * len(lengths))

@@ -1,0 +1,29 @@
+"""Cross-entropy on output spikes."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from sgbench.losses.base import Loss
+from sgbench.trajectory import Trajectory, valid_steps
+
+
+class SpikeCount(Loss):
+    r"""Cross-entropy on the number of output spikes, :math:`\sum_t s[t]`; needs a spiking readout.
+
+    Source: snnTorch `functional.ce_count_loss`; Eshraghian et al. 2023, Proceedings of the IEEE 111(9).
+
+    >>> import torch
+    >>> output = torch.tensor([[[1.0, 0.0]], [[1.0, 1.0]]])
+    >>> SpikeCount().logits(Trajectory(output, torch.tensor([2]), (), (), ())).tolist()
+    [[2.0, 1.0]]
+    """
+
+    readout: ClassVar[Literal["binary", "real", "any"]] = "binary"
+
+    def logits(self, trajectory: Trajectory) -> Tensor:
+        """Spikes of each class within the sample's steps [B, C]."""
+        valid = valid_steps(trajectory.lengths, trajectory.output.shape[0])
+        return trajectory.output.masked_fill(~valid[..., None], 0.0).sum(0)

@@ -1,0 +1,25 @@
+"""Cross-entropy on the summed output."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from sgbench.losses.base import Loss
+from sgbench.trajectory import Trajectory, valid_steps
+
+
+class SumOverTime(Loss):
+    r"""Cross-entropy on :math:`\sum_t y[t]`.
+
+    Source: a usual readout, e.g. Bittar & Garner 2022, Frontiers in Neuroscience 16 (there summed softmax).
+
+    >>> import torch
+    >>> output = torch.tensor([[[1.0, 2.0]], [[3.0, 4.0]]])
+    >>> SumOverTime().logits(Trajectory(output, torch.tensor([1]), (), (), ())).tolist()
+    [[1.0, 2.0]]
+    """
+
+    def logits(self, trajectory: Trajectory) -> Tensor:
+        """Sum of the outputs within the sample's steps [B, C]."""
+        valid = valid_steps(trajectory.lengths, trajectory.output.shape[0])
+        return trajectory.output.masked_fill(~valid[..., None], 0.0).sum(0)

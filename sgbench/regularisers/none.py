@@ -1,0 +1,14 @@
+"""No penalty."""
+
+from __future__ import annotations
+
+from sgbench.regularisers.base import Regulariser
+from sgbench.trajectory import Trajectory
+
+
+class NoPenalty(Regulariser):
+    """Leaves the loss as it is."""
+
+    def penalty(self, trajectory: Trajectory) -> None:  # noqa: ARG002 - of the contract
+        """None."""
+        return

@@ -1,0 +1,64 @@
+"""The contract of a learning rule: fill `.grad` and yield; the learner clips and steps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+from torch import Tensor
+
+from sgbench.losses.base import Loss
+from sgbench.networks.base import Network
+from sgbench.regularisers.base import Regulariser
+from sgbench.trajectory import Batch, Keep, Trajectory
+
+Reference = Literal["bptt", "bptt_cut", "local_autograd", "finite_difference", "enumeration"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised: a loss and a penalty on activity."""
+
+    loss: Loss
+    regulariser: Regulariser
+
+    @property
+    def keep(self) -> Keep:
+        """What a trajectory has to keep for it."""
+        return self.regulariser.needs
+
+    def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
+        """Loss plus penalty, a scalar with gradient."""
+        loss = self.loss.whole(trajectory, target)
+        penalty = self.regulariser.penalty(trajectory)
+        return loss if penalty is None else loss + penalty
+
+
+class Progress(NamedTuple):
+    """One yield of a rule: gradients are in place."""
+
+    loss: Tensor  # this yield's share of the batch's loss, a scalar without gradient
+    trajectory: Trajectory  # what was run, at least its final state
+
+
+class LearningRule(ABC):
+    """Computes gradients of a network's weights.
+
+    A rule declares the computation that it equals exactly, and one that it must not equal; tests show both.
+    """
+
+    exact_reference: ClassVar[Reference]
+    must_differ_from: ClassVar[str]
+
+    def check(self, network: Network, objective: Objective) -> None:
+        """Refuse what the rule is not defined for.
+
+        Raises:
+            InputError: names the option and the remedy.
+        """
+
+    @abstractmethod
+    def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
+        """Add to the `.grad` of the weights and yield, once a batch or once an update."""

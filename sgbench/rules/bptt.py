@@ -1,0 +1,48 @@
+"""Back-propagation through time, full or truncated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from sgbench.errors import require_count
+from sgbench.networks.base import Network
+from sgbench.rules.base import LearningRule, Objective, Progress, Reference
+from sgbench.trajectory import Batch, Trajectory, detached, join
+
+
+class Bptt(LearningRule):
+    """Back-propagation through time with the surrogate in place of the spike's derivative.
+
+    With a window of K steps no gradient crosses from one window to the next: every state, recurrent spikes
+    included, is cut at the border. Weights are updated once a sequence. The window limits how far credit
+    reaches, not the memory that is used.
+
+    Args:
+        window: K steps, or None for the whole sequence.
+
+    Source: Neftci, Mostafa & Zenke 2019, section III; Williams & Peng 1990, Neural Computation 2(4).
+    """
+
+    exact_reference: ClassVar[Reference] = "bptt"
+    must_differ_from: ClassVar[str] = "bptt with a shorter window"
+
+    def __init__(self, *, window: int | None) -> None:
+        self.window = None if window is None else require_count("rule.window", window)
+
+    def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
+        """One yield a batch."""
+        trajectory = self._unroll(network, batch, objective)
+        loss = objective.whole(trajectory, batch.target)
+        if loss.requires_grad:
+            loss.backward()
+        yield Progress(loss.detach(), trajectory)
+
+    def _unroll(self, network: Network, batch: Batch, objective: Objective) -> Trajectory:
+        if self.window is None or self.window >= batch.x.shape[0]:
+            return network.unroll(batch.x, batch.lengths, keep=objective.keep)
+        parts: list[Trajectory] = []
+        for window in batch.x.split(self.window):
+            state = detached(parts[-1].state) if parts else None
+            parts.append(network.unroll(window, batch.lengths, state, objective.keep))
+        return join(parts)
