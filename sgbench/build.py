@@ -1,0 +1,149 @@
+"""From a spec to objects: the one place where names become classes."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sgbench.datasets.base import DataSet
+from sgbench.datasets.batches import SpikingData
+from sgbench.encoders.base import Encoder
+from sgbench.engine.choose import Choice, choose
+from sgbench.errors import InputError
+from sgbench.networks.base import Network
+from sgbench.records.spec import RunSpec
+from sgbench.rules.base import LearningRule, Objective
+from sgbench.streams import generator
+
+PROVIDED: dict[str, tuple[str, ...]] = {
+    "dataset": (),
+    "encoder": (),
+    "init": (),
+    "logger": ("spec", "run_dir"),
+    "loss": (),
+    "network": ("n_inputs", "n_outputs", "make_neuron", "make_readout", "init", "generator", "engine"),
+    "neuron": ("surrogate", "features"),
+    "optimizer": ("params",),
+    "regulariser": (),
+    "rule": (),
+    "surrogate": (),
+}
+"""Arguments that the builder gives; a YAML names all the others."""
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that a run is made of."""
+
+    data: SpikingData
+    encoder: Encoder
+    network: Network
+    rule: LearningRule
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    engine: Choice
+    device: torch.device
+
+
+def construct(where: str, target: str, parameters: Mapping[str, Any], **provided: Any) -> Any:
+    """Import an allowed target and call it with its parameters and the provided arguments it asks for.
+
+    The target must have been checked against the allow-list when the spec was composed.
+
+    Raises:
+        InputError: the target does not exist or refuses a value; one line that names it.
+    """
+    module, _, name = target.rpartition(".")
+    try:
+        callee = getattr(importlib.import_module(module), name)
+        accepted = inspect.signature(callee).parameters
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"{where}: target {target} cannot be imported: {error}") from error
+    given = {key: value for key, value in provided.items() if key in accepted}
+    try:
+        return callee(**given, **parameters)
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where} ({target}): {' '.join(str(error).split())}") from error
+
+
+def build(spec: RunSpec) -> Parts:
+    """All objects of a run, on its device and in its precision; data are loaded later.
+
+    Raises:
+        InputError: a value out of range, or parts that do not fit together.
+    """
+    protocol = spec.method.protocol
+    dtype = DTYPES[protocol.precision]
+    device = pick_device(spec.trainer.device)
+    engine = choose(spec.engine)
+    data_set: DataSet = _part(spec, "dataset")
+    encoder: Encoder = _part(spec, "encoder")
+    network = build_network(spec, data_set, engine).to(device=device, dtype=dtype)
+    objective = Objective(loss=_part(spec, "loss"), regulariser=_part(spec, "regulariser"))
+    rule: LearningRule = _part(spec, "rule")
+    wanted, found = objective.loss.readout, network.readout.neuron.output
+    if wanted not in ("any", found):
+        kind, entry = ("spiking", "leaky") if wanted == "binary" else ("non-spiking", "leaky_readout")
+        raise InputError(
+            f"loss={spec.method.choices['loss']}: needs a {kind} readout; use neuron@readout={entry}"
+        )
+    rule.check(network, objective)
+    data = SpikingData(
+        data_set,
+        encoder,
+        data_dir=Path(spec.paths.data_dir),
+        batch_size=protocol.batch_size,
+        seed=spec.seed,
+        dtype=dtype,
+    )
+    optimizer = _part(spec, "optimizer", params=list(network.parameters()))
+    return Parts(data, encoder, network, rule, objective, optimizer, engine, device)
+
+
+def build_network(spec: RunSpec, data_set: DataSet, engine: Choice) -> Network:
+    """The network in float64 with its initial weights, a function of the seed alone."""
+
+    def make_neuron(features: int) -> Any:
+        return _part(spec, "neuron", surrogate=_part(spec, "surrogate"), features=features)
+
+    def make_readout(features: int) -> Any:
+        return _part(spec, "readout", surrogate=_part(spec, "surrogate"), features=features)
+
+    return _part(
+        spec,
+        "network",
+        n_inputs=data_set.n_inputs,
+        n_outputs=data_set.n_classes,
+        make_neuron=make_neuron,
+        make_readout=make_readout,
+        init=_part(spec, "init"),
+        generator=generator(spec.seed, "initialisation"),
+        engine=engine,
+    )
+
+
+def _part(spec: RunSpec, group: str, **provided: Any) -> Any:
+    return construct(group, spec.targets[group], spec.method.parameters[group], **provided)
+
+
+def pick_device(wanted: str) -> torch.device:
+    """The device of this name; `auto` is an accelerator where there is one.
+
+    Raises:
+        InputError: cuda is asked for and absent.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise InputError("trainer.device=cuda: torch finds no CUDA device; use trainer.device=cpu")
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)

@@ -1,0 +1,51 @@
+"""One object of the catalogue by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from sgbench import catalogue
+from sgbench.build import PROVIDED, construct
+from sgbench.compose import compose
+from sgbench.errors import InputError, suggest
+
+GROUPS = tuple(sorted(set(PROVIDED) - {"logger"}))
+
+
+def create(name: str, *, config_dirs: Sequence[Path], allow_targets: Sequence[str], **parameters: Any) -> Any:
+    """See `sgbench.create`."""
+    group, _, entry_name = name.partition("/")
+    if group not in GROUPS or not entry_name:
+        raise InputError(f"'{name}': GROUP/ENTRY is needed, e.g. surrogate/atan; {suggest(group, GROUPS)}")
+    found = catalogue.entry(group, entry_name, config_dirs)
+    objects = {key: value for key, value in parameters.items() if key in PROVIDED[group]}
+    numbers = {key: value for key, value in parameters.items() if key not in objects}
+    for key in numbers:
+        if key not in found.parameters:
+            known = [*found.parameters, *PROVIDED[group]]
+            raise InputError(f"parameter '{key}' of {name} is not known; {suggest(key, known)}")
+    words = [f"{group}={entry_name}", *(f"{group}.{key}={_word(value)}" for key, value in numbers.items())]
+    spec = compose(words, config_dirs=config_dirs, allow_targets=allow_targets)
+    if group == "neuron" and "surrogate" not in objects:
+        objects["surrogate"] = construct(
+            "surrogate", spec.targets["surrogate"], spec.method.parameters["surrogate"]
+        )
+    made = construct(group, spec.targets[group], spec.method.parameters[group], **objects)
+    return made.float() if isinstance(made, nn.Module) else made
+
+
+def _word(value: Any) -> str:
+    """A value as Hydra's override grammar writes it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(_word(item) for item in value) + "]"
+    if isinstance(value, str):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return repr(value)

@@ -1,0 +1,137 @@
+"""Exact operation counts from real spikes, streamed over batches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sgbench.networks.base import DenseLayer, Network
+from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
+from sgbench.trajectory import Batch, Trajectory, valid_steps
+
+Kind = Literal["binary", "real"]
+
+
+class OperationCounter:
+    """Counts what an event-driven and what a clocked machine would execute, up to each sample's length.
+
+    An input that is not zero triggers one operation per synapse it reaches: an addition where the source
+    declares binary output, a multiplication and addition where it declares real output. A spike of a sample's
+    last step reaches no recurrent synapse any more. All totals are integers, so batches, their order and the
+    device change nothing.
+
+    Args:
+        network: whose layers are counted.
+        input_kind: what the encoder declares.
+        bits: of a weight and of a state variable.
+    """
+
+    def __init__(self, network: Network, input_kind: Kind, *, bits: int) -> None:
+        self.layers: list[DenseLayer] = [*network.hidden_layers, network.readout]
+        self.input_kind: Kind = input_kind
+        self.bits = bits
+        self.samples = 0
+        self.steps = 0
+        self.totals: list[Counter[str]] = [Counter() for _ in self.layers]
+
+    def update(self, batch: Batch, trajectory: Trajectory) -> None:
+        """Add one batch; the trajectory must have kept its spikes."""
+        valid = valid_steps(batch.lengths, batch.x.shape[0])[..., None]
+        self.samples += len(batch.lengths)
+        self.steps += int(batch.lengths.sum())
+        signal = (batch.x != 0) & valid
+        spikes = iter(trajectory.spikes)
+        for layer, total in zip(self.layers, self.totals, strict=True):
+            fired = (next(spikes) != 0) & valid if layer.neuron.output == "binary" else None
+            _count(layer, signal, fired, valid, total)
+            if fired is not None:
+                signal = fired
+
+    def result(self) -> OpCounts:
+        """The totals so far."""
+        sources: list[tuple[str, Kind]] = [("input", self.input_kind)]
+        sources += [(layer.name, layer.neuron.output) for layer in self.layers[:-1]]
+        return OpCounts(
+            samples=self.samples,
+            steps=self.steps,
+            input_events=Count(total=self.totals[0]["events"]),
+            layers=tuple(
+                self._layer(layer, total, *source)
+                for layer, total, source in zip(self.layers, self.totals, sources, strict=True)
+            ),
+        )
+
+    def _layer(self, layer: DenseLayer, total: Counter[str], source: str, kind: Kind) -> LayerCounts:
+        neurons, inputs = layer.weight.shape
+        synapses = [self._synapses(source, "all_to_all", kind, total["events"], neurons, inputs)]
+        if layer.recurrence != "none":
+            fan_out = neurons if layer.recurrence == "all_to_all" else 1
+            wiring: Literal["all_to_all", "one_to_one"] = (
+                "all_to_all" if layer.recurrence == "all_to_all" else "one_to_one"
+            )
+            kind = layer.neuron.output
+            synapses.append(self._synapses(layer.name, wiring, kind, total["recurrent"], fan_out, neurons))
+        updates = self.steps * neurons
+        operations = layer.neuron.operations
+        biases = 0 if layer.bias is None else updates
+        reads = biases + sum(group.effective.total or 0 for group in synapses)
+        return LayerCounts(
+            name=layer.name,
+            neuron=type(layer.neuron).__name__,
+            neurons=neurons,
+            state_bits=self.bits,
+            synapses=tuple(synapses),
+            neuron_updates=Count(total=updates),
+            neuron_updates_with_input=Count(total=total["reached"]),
+            neuron_multiplications=Count(total=updates * operations.multiplications),
+            neuron_additions=Count(total=updates * operations.additions),
+            neuron_comparisons=Count(total=updates * operations.comparisons),
+            spikes_sent=Count(total=total["spikes"]),
+            bias_additions=Count(total=biases),
+            weight_reads=Count(total=reads),
+            state_reads=Count(total=updates * operations.state_words),
+            state_writes=Count(total=updates * operations.state_words),
+            normalisation_operations=Count(total=0),
+            pooling_operations=Count(total=0),
+            residual_additions=Count(total=0),
+            delay_operations=Count(total=0),
+        )
+
+    def _synapses(  # noqa: PLR0913, PLR0917
+        self,
+        source: str,
+        wiring: Literal["all_to_all", "one_to_one"],
+        kind: Kind,
+        events: int,
+        fan_out: int,
+        sources: int,
+    ) -> SynapseCounts:
+        return SynapseCounts(
+            source=source,
+            wiring=wiring,
+            operation="accumulate" if kind == "binary" else "multiply_accumulate",
+            weight_bits=self.bits,
+            effective=Count(total=events * fan_out),
+            dense=Count(total=self.steps * sources * fan_out),
+        )
+
+
+def _count(
+    layer: DenseLayer, signal: Tensor, fired: Tensor | None, valid: Tensor, total: Counter[str]
+) -> None:
+    """Add what one batch makes a layer do; all tensors are boolean [T, B, N]."""
+    neurons = layer.weight.shape[0]
+    total["events"] += int(signal.sum())
+    reached = signal.any(2, keepdim=True)
+    if fired is not None:
+        total["spikes"] += int(fired.sum())
+    if layer.recurrence != "none" and fired is not None:
+        before = torch.zeros_like(fired)
+        before[1:] = fired[:-1]
+        before &= valid
+        total["recurrent"] += int(before.sum())
+        reached = reached | (before.any(2, keepdim=True) if layer.recurrence == "all_to_all" else before)
+    total["reached"] += int(reached.expand(*reached.shape[:2], neurons).sum())

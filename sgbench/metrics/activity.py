@@ -1,0 +1,61 @@
+"""Firing rates and silent or saturated neurons, streamed over a split."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from sgbench.records.record import LayerActivity
+from sgbench.trajectory import valid_steps
+
+SATURATED_RATE = 0.9
+
+
+class Activity(Metric):
+    """Spike statistics of one layer; nothing depends on batches or padding.
+
+    Args:
+        layer: name of the layer.
+        neurons: its size.
+        dt_s: duration of a step [s].
+
+    >>> activity = Activity("hidden0", 2, dt_s=0.001)
+    >>> activity.update(torch.tensor([[[1.0, 0.0]], [[1.0, 0.0]]]), torch.tensor([2]))
+    >>> activity.scores().rate_per_step, activity.scores().dead_fraction, activity.scores().saturated_fraction
+    (0.5, 0.5, 0.5)
+    """
+
+    full_state_update = False
+    higher_is_better = None
+    spikes: Tensor
+    steps: Tensor
+
+    def __init__(self, layer: str, neurons: int, *, dt_s: float) -> None:
+        super().__init__()
+        self.layer = layer
+        self.dt_s = dt_s
+        self.add_state("spikes", torch.zeros(neurons, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("steps", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, spikes: Tensor, lengths: Tensor) -> None:
+        """Add spikes [T, B, N] of samples of the given lengths [B]."""
+        valid = valid_steps(lengths, spikes.shape[0])
+        self.spikes += spikes.masked_fill(~valid[..., None], 0.0).sum((0, 1), dtype=torch.float64)
+        self.steps += lengths.sum()
+
+    def compute(self) -> Tensor:
+        """Spikes per neuron and step, of each neuron [N]."""
+        return self.spikes / self.steps.clamp(min=1)
+
+    def scores(self) -> LayerActivity:
+        """The statistics of the layer."""
+        rates = self.compute()
+        mean = rates.mean().item()
+        return LayerActivity(
+            name=self.layer,
+            rate_per_step=mean,
+            rate_hz=mean / self.dt_s,
+            dead_fraction=(rates == 0).double().mean().item(),
+            saturated_fraction=(rates > SATURATED_RATE).double().mean().item(),
+        )

@@ -1,0 +1,57 @@
+"""All scores of one split, streamed over its batches."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassStatScores
+
+from sgbench.errors import SgbenchError
+from sgbench.metrics.activity import Activity
+from sgbench.networks.base import Network
+from sgbench.records.record import Scores
+from sgbench.trajectory import Batch, Trajectory
+
+
+class Evaluation(nn.Module):
+    """Accuracy, loss and activity of a split.
+
+    Args:
+        network: whose spiking layers are watched.
+        classes: number of classes.
+        dt_s: duration of a step [s].
+    """
+
+    def __init__(self, network: Network, classes: int, *, dt_s: float) -> None:
+        super().__init__()
+        self.hits = MulticlassStatScores(num_classes=classes, average="micro")
+        self.loss = MeanMetric()
+        self.loss.set_dtype(torch.float64)
+        self.activity = nn.ModuleList(
+            Activity(layer.name, layer.weight.shape[0], dt_s=dt_s)
+            for layer in [*network.hidden_layers, network.readout]
+            if layer.neuron.output == "binary"
+        )
+        self.samples = 0
+
+    def update(self, batch: Batch, trajectory: Trajectory, logits: Tensor, loss: Tensor) -> None:
+        """Add one batch; `loss` is its mean."""
+        self.hits.update(logits.argmax(1), batch.target)
+        self.loss.update(loss.double(), weight=len(batch.target))
+        for metric, spikes in zip(self.activity, trajectory.spikes, strict=True):
+            metric.update(spikes, batch.lengths)  # type: ignore[operator]
+        self.samples += len(batch.target)
+
+    def scores(self) -> Scores:
+        """The scores; a metric that cannot be computed is an error with its name, never 0."""
+        try:
+            correct, *_, samples = self.hits.compute().tolist()
+            return Scores(
+                samples=self.samples,
+                accuracy=correct / samples,
+                loss=self.loss.compute().item(),
+                activity=tuple(metric.scores() for metric in self.activity),  # type: ignore[operator]
+            )
+        except ValueError as error:
+            raise SgbenchError(f"a metric could not be computed: {' '.join(str(error).split())}") from error

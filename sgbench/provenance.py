@@ -1,0 +1,96 @@
+"""By what, on what and from what a record is made; nothing that names a person or a machine."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from sgbench.records.record import Provenance
+
+PACKAGES = (
+    "sgbench",
+    "torch",
+    "snntorch",
+    "pytorch-lightning",
+    "torchmetrics",
+    "hydra-core",
+    "omegaconf",
+    "pydantic",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "wandb",
+)
+
+
+def collect(
+    *, device: str, threads: int, engine: str, engine_reason: str, data_sha256: str | None
+) -> Provenance:
+    """The provenance of a run that starts now."""
+    commit, clean = git_state(Path(__file__).resolve().parent)
+    return Provenance(
+        commit=commit,
+        clean=clean,
+        versions=versions(),
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        processor=processor(),
+        device=device,
+        threads=threads,
+        engine=engine,
+        engine_reason=engine_reason,
+        data_sha256=data_sha256,
+        created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Installed version of each package that can change a number, or "missing"."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "missing"
+    return found
+
+
+def git_state(folder: Path) -> tuple[str | None, bool | None]:
+    """Commit of the checkout that holds `folder` and whether it is unchanged; None, None outside of one.
+
+    Only a checkout of sgbench itself counts: a wheel inside somebody's project is not that project's commit.
+    """
+    if not (folder.parent / "pyproject.toml").is_file() or not (folder.parent / ".git").exists():
+        return None, None
+    commit = _git(folder, "rev-parse", "HEAD")
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return commit or None, None if changes is None else not changes
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed words
+            ["git", "-C", str(folder), *words],  # noqa: S607 - the user's own git
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def processor() -> str:
+    """The processor's model name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"

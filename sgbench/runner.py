@@ -1,0 +1,284 @@
+"""One run from top to bottom: spec in, record out; whatever happens, nothing already stored is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from filelock import FileLock, Timeout
+from pytorch_lightning.loggers import Logger
+
+from sgbench import provenance
+from sgbench.artefacts import save_predictions, save_weights
+from sgbench.build import Parts, build, construct
+from sgbench.compose import compose
+from sgbench.datasets.base import fingerprint
+from sgbench.errors import InputError, RunBusyError, StorageError
+from sgbench.learner import LastEpoch, Learner
+from sgbench.loggers import publish
+from sgbench.paths import run_dir
+from sgbench.records.files import read_model, to_json, write_atomic
+from sgbench.records.method import method_id
+from sgbench.records.record import SCHEMA_VERSION, Failure, RunRecord, Scores, Timing
+from sgbench.records.spec import RunSpec
+from sgbench.train_loop import Best, TrainLoop
+
+RECORD = "record.json"
+CHECKPOINT = "last.ckpt"
+log = logging.getLogger("sgbench")
+
+
+def run(
+    *overrides: str, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
+) -> RunRecord:
+    """Compose, train, test and record one run; a finished one is read, not repeated.
+
+    Args:
+        overrides: words as on the command line, e.g. "experiment=digits", "surrogate=atan", "seed=3".
+        config_dirs: folders with entries of your own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+
+    Raises:
+        InputError: a name or value is not usable.
+        RunBusyError: another process is writing this run.
+        StorageError: the run's folder cannot be written.
+    """
+    return run_spec(compose(overrides, config_dirs=config_dirs, allow_targets=allow_targets))
+
+
+def folder_of(spec: RunSpec) -> Path:
+    """Where this run's files are."""
+    runs_dir = Path(spec.paths.runs_dir)
+    return run_dir(runs_dir, spec.method.protocol.name, method_id(spec.method), spec.seed)
+
+
+def stored_record(spec: RunSpec) -> RunRecord | None:
+    """The record of this run, if there is a readable one."""
+    path = folder_of(spec) / RECORD
+    if not path.exists():
+        return None
+    with contextlib.suppress(InputError):
+        return read_model(path, RunRecord)
+    return None
+
+
+def run_spec(spec: RunSpec) -> RunRecord:
+    """Run a checked spec; a failure of the run itself becomes a failed record, not an exception."""
+    done = stored_record(spec)
+    if done is not None and done.status == "finished" and not spec.force:
+        return done
+    folder = folder_of(spec)
+    with _locked(folder):
+        parts = build(spec)
+        _set_aside_unreadable(folder / RECORD)
+        if spec.force:
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+        record = _Attempt(spec, parts, folder).record()
+        write_atomic(folder / RECORD, to_json(record))
+        if record.status == "finished":
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+    return record
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise RunBusyError(f"{folder}: another process is writing this run; wait for it or stop it") from None
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be written: {error.strerror or error}; choose another folder with "
+            f"paths.runs_dir=DIR or SGBENCH_RUNS"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _set_aside_unreadable(path: Path) -> None:
+    """Keep a record that cannot be read under another name, so that nothing is overwritten."""
+    if path.exists():
+        try:
+            read_model(path, RunRecord)
+        except InputError as error:
+            aside = path.with_name("record.unreadable.json")
+            path.replace(aside)
+            log.warning("%s; kept as %s, the run is repeated", error, aside.name)
+
+
+class _Attempt:
+    """One try at a run, with what its record needs to know."""
+
+    def __init__(self, spec: RunSpec, parts: Parts, folder: Path) -> None:
+        self.spec = spec
+        self.parts = parts
+        self.folder = folder
+        self.started_s = time.perf_counter()
+        self.data_sha256: str | None = None
+        self.test_s = 0.0
+        self.loggers: list[Logger] = []
+        protocol = spec.method.protocol
+        data_set = parts.data.data_set
+        self.learner = Learner(
+            TrainLoop(parts.network, parts.rule, parts.objective, clip_norm=spec.method.clip_norm),
+            parts.optimizer,
+            Best(protocol.monitor, protocol.patience),
+            classes=data_set.n_classes,
+            dt_s=protocol.dt_s,
+            input_kind=parts.encoder.output,
+            bits=32 if protocol.precision == "float32" else 64,
+        )
+
+    def record(self) -> RunRecord:
+        """Train and test; the record of what came of it."""
+        try:
+            torch.set_num_threads(self.spec.trainer.threads)
+            self.parts.data.setup("fit")
+            self.data_sha256 = fingerprint(self.parts.data.splits)
+            self.loggers = self._make_loggers()
+            record = self._finished()
+        except (InputError, StorageError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it was, the record says so
+            write_atomic(self.folder / "failure.txt", traceback.format_exc().encode())
+            record = self._failed(error)
+        publish(self.loggers, record)
+        return record
+
+    def _make_loggers(self) -> list[Logger]:
+        made = []
+        for name, parameters in self.spec.loggers.items():
+            target = self.spec.targets[f"logger.{name}"]
+            logger = construct(f"logger.{name}", target, parameters, spec=self.spec, run_dir=self.folder)
+            try:
+                _ = logger.experiment  # connects now, so that a missing login stops here
+            except Exception as error:
+                reason = " ".join(str(error).split())
+                raise InputError(
+                    f"logger.{name}: {reason}; without an account use logger.{name}.mode=offline"
+                ) from error
+            made.append(logger)
+        return made
+
+    def _finished(self) -> RunRecord:
+        trainer = self._trainer()
+        checkpoint = self._checkpoint()
+        trainer.fit(
+            self.learner,
+            datamodule=self.parts.data,
+            ckpt_path=checkpoint,
+            weights_only=None if checkpoint is None else True,
+        )
+        best = self.learner.best
+        self.parts.network.load_state_dict(best.weights)
+        weights_sha256 = save_weights(self.folder / "weights.safetensors", self.parts.network)
+        trainer.validate(self.learner, datamodule=self.parts.data, verbose=False)
+        validation = self.learner.evaluation.scores()
+        began_s = time.perf_counter()
+        trainer.test(self.learner, datamodule=self.parts.data, verbose=False)
+        self.test_s = time.perf_counter() - began_s
+        predictions_sha256 = save_predictions(self.folder / "predictions.csv", self.learner.predictions)
+        test = self.learner.evaluation.scores()
+        return self._compose(None, validation, test, predictions_sha256, weights_sha256)
+
+    def _trainer(self) -> pl.Trainer:
+        settings = self.spec.trainer
+        for name in ("pytorch_lightning", "lightning.pytorch"):
+            logging.getLogger(name).setLevel(logging.WARNING)  # drops advertisements and device listings
+        batches = len(self.parts.data.epoch(0))
+        return pl.Trainer(
+            accelerator="gpu" if self.parts.device.type == "cuda" else "cpu",
+            devices=1,
+            max_epochs=self.spec.method.protocol.epochs,
+            logger=self.loggers or False,
+            callbacks=[LastEpoch(self.folder / CHECKPOINT)],
+            enable_checkpointing=False,
+            enable_progress_bar=settings.progress,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=min(settings.log_every_steps, batches),
+            reload_dataloaders_every_n_epochs=1,
+            default_root_dir=self.folder,
+            inference_mode=False,
+        )
+
+    def _checkpoint(self) -> Path | None:
+        """The checkpoint to go on from, if there is a whole one."""
+        path = self.folder / CHECKPOINT
+        if not path.is_file():
+            return None
+        try:
+            torch.load(path, weights_only=True)
+        except Exception as error:  # noqa: BLE001 - torch raises several kinds for a damaged file
+            log.warning("%s is damaged (%s); training starts anew", path, type(error).__name__)
+            path.unlink()
+            return None
+        return path
+
+    def _failed(self, error: Exception) -> RunRecord:
+        message = f"epoch {self.learner.current_epoch}: {' '.join(str(error).split())}"[:2000]
+        return self._compose(Failure(kind=type(error).__name__, message=message), None, None, None, None)
+
+    def _compose(
+        self,
+        failure: Failure | None,
+        validation: Scores | None,
+        test: Scores | None,
+        predictions_sha256: str | None,
+        weights_sha256: str | None,
+    ) -> RunRecord:
+        learner, engine = self.learner, self.parts.engine
+        here_s = time.perf_counter() - self.started_s
+        return RunRecord(
+            schema_version=SCHEMA_VERSION,
+            protocol=self.spec.method.protocol.name,
+            method_id=method_id(self.spec.method),
+            seed=self.spec.seed,
+            status="finished" if failure is None else "failed",
+            failure=failure,
+            method=self.spec.method,
+            classes=self.parts.data.data_set.n_classes,
+            parameters=sum(weight.numel() for weight in self.parts.network.parameters()),
+            best_epoch=learner.best.epoch,
+            validation=validation,
+            test=test,
+            curve=tuple(learner.curve),
+            counts=None if test is None else learner.counter.result(),
+            predictions_sha256=predictions_sha256,
+            weights_sha256=weights_sha256,
+            timing=Timing(
+                fit_s=learner.fit_s,
+                test_s=self.test_s,
+                total_s=max(here_s, learner.fit_s + self.test_s),
+                resumed=learner.resumed,
+            ),
+            peak_memory_bytes=peak_memory_bytes(),
+            provenance=provenance.collect(
+                device=str(self.parts.device),
+                threads=self.spec.trainer.threads,
+                engine=engine.name,
+                engine_reason=engine.reason,
+                data_sha256=self.data_sha256,
+            ),
+        )
+
+
+def peak_memory_bytes() -> int | None:
+    """Largest resident memory of this process so far, where the system tells."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,135 @@
+"""Training without a framework: gradients, clipping, steps, the best weights, when to stop."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import NonFiniteError
+from sgbench.networks.base import Network, check_finite
+from sgbench.rules.base import LearningRule, Objective
+from sgbench.trajectory import SPIKES, Batch, Trajectory
+
+Monitor = Literal["validation_loss", "validation_accuracy"]
+
+
+class Steps(Protocol):
+    """What is needed of an optimiser."""
+
+    def step(self) -> Any:
+        """Move the weights."""
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+
+
+class TrainLoop:
+    """One network, one rule, one objective.
+
+    Args:
+        network: whose weights move.
+        rule: fills the gradients.
+        objective: what is minimised.
+        clip_norm: L2 norm over all weights to which a gradient is shortened, or None.
+    """
+
+    def __init__(
+        self, network: Network, rule: LearningRule, objective: Objective, *, clip_norm: float | None
+    ) -> None:
+        self.network = network
+        self.rule = rule
+        self.objective = objective
+        self.clip_norm = math.inf if clip_norm is None else clip_norm
+
+    def train_batch(self, batch: Batch, optimizer: Steps) -> Tensor:
+        """Run the rule over one batch; a step at each of its yields. Returns the batch's loss.
+
+        Raises:
+            NonFiniteError: a potential, the loss or a gradient is NaN or infinite; weights stay as they were.
+        """
+        total = batch.x.new_zeros(())
+        optimizer.zero_grad()
+        for progress in self.rule.gradients(self.network, batch, self.objective):
+            check_finite(self.network, progress.trajectory)
+            if not torch.isfinite(progress.loss):
+                raise NonFiniteError("loss: not finite although every membrane potential is")
+            norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
+            if not torch.isfinite(norm):
+                raise NonFiniteError(f"{self._first_bad_gradient()}: the gradient is not finite")
+            optimizer.step()
+            optimizer.zero_grad()
+            total += progress.loss
+        return total
+
+    def _first_bad_gradient(self) -> str:
+        for layer in [*self.network.hidden_layers, self.network.readout]:
+            for name, parameter in layer.named_parameters():
+                if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
+                    return f"layer '{layer.name}', {name}"
+        return "network"
+
+    @torch.no_grad()
+    def evaluate(self, batch: Batch) -> tuple[Trajectory, Tensor, Tensor]:
+        """Trajectory with spikes, logits [B, C] and mean loss without penalty.
+
+        Raises:
+            NonFiniteError: a membrane potential is NaN or infinite.
+        """
+        trajectory = self.network.unroll(batch.x, batch.lengths, keep=frozenset({SPIKES}))
+        check_finite(self.network, trajectory)
+        logits = self.objective.loss.logits(trajectory)
+        return trajectory, logits, self.objective.loss.whole(trajectory, batch.target)
+
+
+class Best:
+    """The weights of the best epoch, and whether to go on.
+
+    Args:
+        monitor: which validation score decides.
+        patience: epochs without improvement after which training stops, or None.
+    """
+
+    def __init__(self, monitor: Monitor, patience: int | None) -> None:
+        self.monitor = monitor
+        self.patience = patience
+        self.epoch: int | None = None
+        self.value = math.nan
+        self.weights: dict[str, Tensor] = {}
+        self.last_epoch = -1
+
+    def update(self, epoch: int, scores: dict[str, float], network: Network) -> bool:
+        """Take note of an epoch; true if it is the best so far. Of equal epochs the first stays."""
+        value = scores[self.monitor]
+        better = value > self.value if self.monitor == "validation_accuracy" else value < self.value
+        self.last_epoch = epoch
+        if self.epoch is None or better:
+            self.epoch, self.value = epoch, value
+            self.weights = {name: weight.detach().clone() for name, weight in network.state_dict().items()}
+            return True
+        return False
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether patience has run out."""
+        if self.patience is None or self.epoch is None:
+            return False
+        return self.last_epoch - self.epoch >= self.patience
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint needs."""
+        return {
+            "epoch": self.epoch,
+            "value": self.value,
+            "weights": self.weights,
+            "last_epoch": self.last_epoch,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.epoch = state["epoch"]
+        self.value = state["value"]
+        self.weights = state["weights"]
+        self.last_epoch = state["last_epoch"]
