@@ -1,0 +1,121 @@
+"""`sgbench doctor`: what is installed, what is found, what is missing and how to get it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from sgbench.errors import InputError
+from sgbench.paths import conf_dir, default_data_dir, default_runs_dir
+
+EXTRAS = {"tonic": "events"}
+
+
+def register(commands: Any) -> None:
+    """Add the subcommand."""
+    command = commands.add_parser("doctor", help="versions, devices, data, engines; what is missing")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    command.set_defaults(handler=doctor)
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """Print the report; 1 if something needed is missing."""
+    report = collect()
+    if args.json:
+        sys.stdout.write(json.dumps(report, indent=1, sort_keys=True) + "\n")
+    else:
+        sys.stdout.write(as_text(report))
+    return 1 if report["problems"] else 0
+
+
+def collect() -> dict[str, Any]:
+    """The report with stable keys."""
+    from sgbench.provenance import processor, versions
+
+    found = versions()
+    problems = [f"{name} is not installed: pip install {name}" for name, v in found.items() if v == "missing"]
+    report: dict[str, Any] = {
+        "python": sys.version.split()[0],
+        "versions": found,
+        "extras": {name: _extra(name, extra) for name, extra in EXTRAS.items()},
+        "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "conf_dir": str(conf_dir()),
+        "runs_dir": _folder(default_runs_dir(), "SGBENCH_RUNS", problems),
+        "data_dir": _folder(default_data_dir(), "SGBENCH_DATA", problems),
+    }
+    if found["torch"] != "missing":
+        report |= {"devices": _devices(), "engines": _engines(), "data": _data(problems)}
+    report["problems"] = problems
+    return report
+
+
+def _extra(module: str, extra: str) -> str:
+    import importlib.util
+
+    present = importlib.util.find_spec(module) is not None
+    return "installed" if present else f"not installed: pip install 'sgbench[{extra}]'"
+
+
+def _folder(path: Path, variable: str, problems: list[str]) -> dict[str, Any]:
+    nearest = next(folder for folder in [path.absolute(), *path.absolute().parents] if folder.exists())
+    writable = os.access(nearest, os.W_OK)
+    if not writable:
+        problems.append(f"{path} cannot be written; set {variable} to another folder")
+    free_gib = shutil.disk_usage(nearest).free / 2**30
+    return {"path": str(path), "writable": writable, "free_gib": round(free_gib, 1), "set_by": variable}
+
+
+def _devices() -> list[str]:
+    import torch
+
+    names = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
+    return ["cpu", *(f"cuda:{k} {name}" for k, name in enumerate(names))]
+
+
+def _engines() -> dict[str, str]:
+    from sgbench.engine.choose import ENGINES, choose
+
+    chosen = choose("auto")
+    return {"auto": f"{chosen.name}: {chosen.reason}", **dict.fromkeys(ENGINES, "available")}
+
+
+def _data(problems: list[str]) -> dict[str, str]:
+    from sgbench.catalogue import entries
+    from sgbench.creation import create
+
+    states = {}
+    for name in entries("dataset"):
+        try:
+            create(f"dataset/{name}", config_dirs=(), allow_targets=()).load(default_data_dir())
+            states[name] = "found, checksum right"
+        except InputError as error:
+            states[name] = str(error)
+            problems.append(str(error))
+    return states
+
+
+def as_text(report: dict[str, Any]) -> str:
+    """The report for people."""
+    lines = []
+    for key, value in report.items():
+        if key == "problems":
+            continue
+        if isinstance(value, dict) and "path" in value:
+            right = "writable" if value["writable"] else "NOT writable"
+            lines.append(
+                f"{key:<10} {value['path']} ({right}, {value['free_gib']} GiB free; {value['set_by']})"
+            )
+        elif isinstance(value, dict):
+            lines.append(key)
+            lines += [f"  {name:<18} {text}" for name, text in value.items()]
+        else:
+            shown = ", ".join(value) if isinstance(value, list) else value
+            lines.append(f"{key:<10} {shown}")
+    lines += [f"problem: {line}" for line in report["problems"]] or ["no problems found"]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,66 @@
+"""The command `sgbench`: thin; anything heavy is imported by the subcommand that needs it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from sgbench import __version__
+from sgbench.errors import SgbenchError
+
+ABOUT = "Which surrogate gradient, neuron and learning rule, for which task, at what cost."
+EPILOG = """examples:
+  sgbench run experiment=digits surrogate=atan seed=3
+  sgbench run -m surrogate=atan,triangle seed=0,1,2
+  sgbench run sweep=quickstart
+  sgbench list surrogate
+  sgbench show surrogate/atan --plot atan.png
+  sgbench board build --from runs && sgbench board show --from runs
+
+exit codes: 0 fine, 1 findings or failed runs, 2 bad input, 130 stopped"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(words)
+    except SgbenchError as error:
+        sys.stdout.flush()
+        sys.stderr.write(f"sgbench: error: {' '.join(str(error).split())}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("sgbench: stopped; the same command continues where it was\n")
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) went away; what is left has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _dispatch(words: list[str]) -> int:
+    if words[:1] == ["run"]:
+        # Hydra's grammar, not argparse's: overrides, sweeps and Hydra's own flags.
+        from sgbench.cli.run import run_command
+
+        return run_command(words[1:])
+    args = parser().parse_args(words)
+    return args.handler(args)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The grammar of all subcommands but `run`."""
+    from sgbench.cli import board, browse, doctor
+
+    top = argparse.ArgumentParser(
+        prog="sgbench", description=ABOUT, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    top.add_argument("--version", action="version", version=f"sgbench {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands.add_parser("run", help="run one point or a sweep (a Hydra application)", add_help=False)
+    browse.register(commands)
+    board.register(commands)
+    doctor.register(commands)
+    return top

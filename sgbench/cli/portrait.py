@@ -1,0 +1,126 @@
+"""Pictures of catalogue entries: the two curves of a surrogate, the response of a neuron."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import torch
+from matplotlib.figure import Figure
+
+from sgbench.catalogue import Entry
+from sgbench.creation import create
+from sgbench.errors import StorageError
+from sgbench.neurons.base import Neuron
+from sgbench.surrogates.base import Surrogate
+
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"
+STYLE: Any = {
+    "font.size": 12,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 13,
+    "svg.hashsalt": "sgbench",
+}
+
+
+def draw(entry: Entry, path: Path) -> None:
+    """Write the picture of a surrogate or a neuron.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    with mpl.rc_context(STYLE):
+        made = create(f"{entry.group}/{entry.name}", config_dirs=[_root(entry)], allow_targets=_own(entry))
+        figure = surrogate_figure(entry, made) if entry.group == "surrogate" else neuron_figure(entry, made)
+        try:
+            figure.savefig(path, dpi=120)
+        except OSError as error:
+            raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _root(entry: Entry) -> Path:
+    depth = 1 + entry.name.count("/")
+    return entry.path.resolve().parents[depth]
+
+
+def _own(entry: Entry) -> list[str]:
+    # Asking for the picture of an entry of one's own is asking to run it.
+    return [entry.target] if entry.target else []
+
+
+def surrogate_figure(entry: Entry, surrogate: Surrogate) -> Figure:
+    """Derivative with its width, and primitive with the step it stands for."""
+    width = surrogate.fwhm or 1.0
+    reach = max(1.5, 2.5 * width)
+    u = torch.linspace(-reach, reach, 2001, dtype=torch.float64)
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(u, surrogate.derivative(u), color=BLUE, linewidth=2.5)
+    left.set(xlabel="u = membrane potential - threshold", ylabel="surrogate derivative", title="backward")
+    left.set_ylim(-0.05, 1.15 * max(surrogate.peak or 1.0, 0.1))
+    left.set_xlim(-reach, reach)
+    if surrogate.fwhm is not None and surrogate.peak is not None:
+        half = surrogate.peak / 2
+        left.annotate(
+            "",
+            xy=(surrogate.fwhm / 2, half),
+            xytext=(-surrogate.fwhm / 2, half),
+            arrowprops={"arrowstyle": "<->", "color": ORANGE, "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0},
+        )
+    right.plot(u, (u > 0).double(), color=GREY, linewidth=1.5, linestyle="--", label="spike (forward)")
+    right.plot(u, surrogate.primitive(u), color=BLUE, linewidth=2.5, label="primitive")
+    right.set(xlabel="u = membrane potential - threshold", ylabel="spike or primitive", title="forward")
+    right.set_xlim(-reach, reach)
+    right.legend(frameon=False, loc="upper left")
+    figure.suptitle(f"{entry.name}: {_facts(surrogate)}", fontsize=13)
+    return figure
+
+
+def _facts(surrogate: Surrogate) -> str:
+    facts = {
+        "peak": surrogate.peak,
+        "area": surrogate.area,
+        "width (FWHM)": surrogate.fwhm,
+        "support |u| <": surrogate.support,
+    }
+    return ", ".join(f"{name} {value:.3g}" for name, value in facts.items() if value is not None)
+
+
+def neuron_figure(entry: Entry, neuron: Neuron) -> Figure:
+    """Response to a step of current that would charge the membrane to 1.6 thresholds."""
+    current = torch.zeros(70, 1, 1)
+    current[10:45] = 1.6 / _gain(neuron)
+    potential, spikes = _respond(neuron, current)
+    times = list(range(len(potential)))
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(1, 3))
+    top.step(times, current[:, 0, 0], where="mid", color=GREY, linewidth=2)
+    top.set(ylabel="current", title=f"{entry.name}: {entry.meta.get('formula', '')}", ylim=(0, None))
+    bottom.plot(times, potential, color=BLUE, linewidth=2, label="membrane potential")
+    if neuron.output == "binary":
+        bottom.axhline(1.0, color=GREY, linestyle="--", linewidth=1.2, label="threshold")
+        fired = [time for time, spike in zip(times, spikes, strict=True) if spike]
+        height = 1.08 * max(*potential, 1.0)
+        bottom.scatter(fired, [height] * len(fired), marker="|", s=160, color=ORANGE, label="spikes")
+    bottom.set(xlabel="time step", ylabel="potential")
+    figure.legend(*bottom.get_legend_handles_labels(), frameon=False, loc="outside right upper")
+    return figure
+
+
+def _gain(neuron: Neuron) -> float:
+    """Potential per unit of constant current, measured far below threshold."""
+    small = 1e-4
+    return _respond(neuron, torch.full((300, 1, 1), small))[0][-1] / small
+
+
+def _respond(neuron: Neuron, current: torch.Tensor) -> tuple[list[float], list[bool]]:
+    state: Any = neuron.initial_state(current[0])
+    potential, spikes = [], []
+    with torch.no_grad():
+        for now in current:
+            output, state = neuron.step(now, state)
+            potential.append(state.u.item())
+            spikes.append(neuron.output == "binary" and output.item() > 0)
+    return potential, spikes

@@ -1,0 +1,231 @@
+"""`sgbench run`: a Hydra application whose every point is checked before the first one runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sgbench.errors import InputError, SgbenchError
+from sgbench.paths import conf_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sgbench.plan import Plan
+    from sgbench.records.record import RunRecord
+    from sgbench.records.spec import RunSpec
+
+HELP = """usage: sgbench run [-m] [--config-dir DIR] [--allow-target NAME] [OVERRIDE ...]
+
+Run one point of the space, or with -m (or sweep=NAME) every combination of the values given.
+
+  group=entry         choose an entry, e.g. surrogate=atan (see: sgbench list)
+  group.key=value     set a parameter, e.g. neuron.beta=0.9 (see: sgbench show neuron/leaky)
+  neuron@readout=...  choose the readout's neuron
+  seed=3              seed of data order, encoding, initialisation and noise
+  width_fwhm=1.0      one full width at half maximum for every surrogate that has one
+  force=true          repeat a finished run
+  logger=[csv,wandb]  copy curves and scores to loggers
+  paths.runs_dir=DIR  where runs are written (or SGBENCH_RUNS); paths.data_dir (or SGBENCH_DATA)
+
+  -m, --multirun      sweep over comma-separated values: surrogate=atan,triangle seed=0,1,2
+  --config-dir DIR    a folder with entries of your own, laid out like conf/
+  --allow-target NAME a class outside the catalogue that your entries may use, e.g. my_package.MySurrogate
+  --cfg job           print the composed configuration and stop
+  --hydra-help        Hydra's own flags
+
+A finished run is not repeated; an interrupted one continues from its last epoch.
+exit codes: 0 all finished, 1 a run failed, 2 bad input, 130 stopped
+"""
+HYDRA_ONLY = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--shell-completion", "-sc")
+
+
+def run_command(words: Sequence[str]) -> int:
+    """Handle `sgbench run WORDS`; returns the exit code."""
+    if "-h" in words or "--help" in words:
+        sys.stdout.write(HELP)
+        return 0
+    rest, allowed = _take(list(words), "--allow-target")
+    rest, folders = _take(rest, "--config-dir", "-cd")
+    if len(folders) > 1:
+        raise InputError("--config-dir: one folder is possible; name more with hydra.searchpath=[file://DIR]")
+    config_dirs = [Path(folder) for folder in folders]
+    # Hydra's parser wants flags before overrides.
+    front = [f"--config-dir={folder}" for folder in folders]
+    back = [f"allow_targets=[{','.join(allowed)}]"] if allowed else []
+    if any(word.split("=")[0] in HYDRA_ONLY for word in rest):
+        return _hand_to_hydra([*front, *rest, *back], _nothing)
+    planned = _plan(rest, config_dirs, allowed)
+    hydra_words = [*front, *sorted(rest, key=lambda word: not word.startswith("-")), *back]
+    job = _Job(len(planned.specs) if planned.is_sweep else None, config_dirs, allowed)
+    if planned.is_sweep:
+        _say(f"{len(planned.specs)} runs, {_finished(planned)} already finished")
+    code = _hand_to_hydra(hydra_words, job)
+    return max(code, job.exit_code, _report(planned))
+
+
+def _take(words: list[str], *flags: str) -> tuple[list[str], list[str]]:
+    """Split off a flag with a value, given as two words or with `=`; a repeated flag collects."""
+    kept: list[str] = []
+    values: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        name, given, value = word.partition("=")
+        if name in flags:
+            taken = value if given else next(rest, None)
+            if taken is None:
+                raise InputError(f"{name}: a value is needed")
+            values.append(taken)
+        else:
+            kept.append(word)
+    return kept, values
+
+
+def _plan(words: list[str], config_dirs: Sequence[Path], allowed: Sequence[str]) -> Plan:
+    from sgbench.plan import plan
+
+    overrides = [word for word in words if word not in ("-m", "--multirun")]
+    for word in overrides:
+        if word.startswith("-"):
+            raise InputError(f"{word}: this flag is not known; see: sgbench run --help")
+    planned = plan(
+        overrides,
+        multirun=len(overrides) < len(words),
+        config_dirs=config_dirs,
+        allow_targets=allowed,
+    )
+    _check_values(planned)
+    return planned
+
+
+def _check_values(planned: Plan) -> None:
+    """Build every point once, without data: a value out of range stops before anything runs."""
+    from sgbench.build import build
+    from sgbench.records.files import require_writable
+    from sgbench.records.method import method_id
+
+    seen = set()
+    for spec in planned.specs:
+        name = method_id(spec.method)
+        if name not in seen:
+            build(spec)
+            seen.add(name)
+    for folder in {spec.paths.runs_dir for spec in planned.specs}:
+        require_writable(Path(folder))
+
+
+class _Job:
+    """What Hydra launches; picklable, for launchers that run in other processes."""
+
+    def __init__(self, points: int | None, config_dirs: Sequence[Path], allowed: Sequence[str]) -> None:
+        self.points = points  # of a sweep
+        self.config_dirs = config_dirs
+        self.allowed = allowed
+        self.exit_code = 0
+
+    def __call__(self, config: Any) -> None:
+        """Run one composed point; a problem becomes a line and an exit code, so that a sweep goes on."""
+        from hydra.core.hydra_config import HydraConfig
+
+        from sgbench.compose import register_resolvers, spec_from_config
+        from sgbench.runner import run_spec
+
+        register_resolvers()
+        choices = dict(HydraConfig.get().runtime.choices)
+        try:
+            spec = spec_from_config(
+                config, choices=choices, config_dirs=self.config_dirs, allow_targets=self.allowed
+            )
+            record = run_spec(spec)
+        except SgbenchError as error:
+            sys.stderr.write(f"sgbench: error: {' '.join(str(error).split())}\n")
+            self.exit_code = max(self.exit_code, error.exit_code)
+            return
+        if self.points is not None:
+            _say(f"[{HydraConfig.get().job.num + 1}/{self.points}] {headline(record)}")
+
+
+def _nothing(config: Any) -> None:
+    """The task of commands that only show something."""
+
+
+def _hand_to_hydra(words: Sequence[str], task: Callable[[Any], None]) -> int:
+    import hydra
+
+    from sgbench.compose import register_resolvers
+
+    register_resolvers()
+
+    def sgbench_job(config: Any) -> None:
+        task(config)
+
+    command = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(sgbench_job)
+    with _arguments(words):
+        try:
+            command()
+        except SystemExit as stop:
+            return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return 0
+
+
+@contextmanager
+def _arguments(words: Sequence[str]) -> Iterator[None]:
+    """Hydra reads its words from `sys.argv` alone."""
+    before = sys.argv
+    sys.argv = ["sgbench", *words]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def _finished(planned: Plan) -> int:
+    return sum(_is_finished(spec) for spec in planned.specs)
+
+
+def _is_finished(spec: RunSpec) -> bool:
+    from sgbench.runner import stored_record
+
+    record = stored_record(spec)
+    return record is not None and record.status == "finished" and not spec.force
+
+
+def _report(planned: Plan) -> int:
+    """Say what came of every point, from its record; returns 1 if one has no finished record."""
+    from sgbench.runner import folder_of, stored_record
+
+    finished, problems = 0, []
+    for spec in planned.specs:
+        record = stored_record(spec)
+        if record is not None and record.status == "finished":
+            finished += 1
+            if not planned.is_sweep:
+                _say(headline(record))
+                _say(f"record: {folder_of(spec) / 'record.json'}")
+        else:
+            reason = "no record" if record is None or record.failure is None else record.failure.message
+            problems.append(f"{spec.method.choices['surrogate']} seed {spec.seed}: {reason}")
+    if planned.is_sweep:
+        _say(f"{finished} of {len(planned.specs)} runs finished; next: sgbench board build --from runs")
+    for problem in problems:
+        sys.stderr.write(f"sgbench: failed: {problem}\n")
+    return 1 if problems else 0
+
+
+def headline(record: RunRecord) -> str:
+    """A run in one line."""
+    name = f"{record.protocol} {record.method.choices['surrogate']} {record.method_id} seed {record.seed}"
+    if record.test is None or record.validation is None:
+        return f"{name}: failed: {record.failure.message if record.failure else 'unknown'}"
+    return (
+        f"{name}: test {100 * record.test.accuracy:.1f} %, validation "
+        f"{100 * record.validation.accuracy:.1f} % ({record.timing.total_s:.1f} s)"
+    )
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
