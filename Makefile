@@ -1,0 +1,46 @@
+# Two commands do everything: make quickstart, make test.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup quickstart test check slow golden board clean
+
+help: ## what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP) ## make .venv and install sgbench into it
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))" || \
+	  { echo "sgbench needs Python 3.11, 3.12 or 3.13; name one: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+quickstart: setup ## compare seven surrogates on real digits (about two minutes)
+	$(BIN)/sgbench run sweep=quickstart
+	$(BIN)/sgbench board build --from runs --protocol digits_v1
+	$(BIN)/sgbench board show --from runs --protocol digits_v1
+
+test: setup check ## lint, floors, types, tests
+	$(BIN)/python -m pytest
+
+check: setup ## lint, floors, types, committed boards
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/basedpyright --level error
+	$(BIN)/sgbench board check
+
+slow: setup ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+golden: setup ## rewrite the golden files; review the difference
+	$(BIN)/python -m tests.golden.write
+
+board: setup ## rebuild all committed boards from their records
+	$(BIN)/sgbench board build --from leaderboards
+
+clean: ## remove .venv and caches, never runs
+	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache dist build
