@@ -1,0 +1,196 @@
+"""`sgbench run` as a user types it, right and wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sgbench.cli.main import main
+from tests.run.tiny import WORDS
+
+BAD = [
+    ("surrogate=atann", "did you mean 'atan'"),
+    ("+surrogate=atann", "did you mean 'atan'"),
+    ("surogate=atan", "did you mean 'surrogate'"),
+    ("+surogate=atan", "did you mean 'surrogate'"),
+    ("experiment=digit", "did you mean 'digits'"),
+    ("neuron.bata=1", "did you mean 'beta'"),
+    ("+neuron.bata=1", "did you mean 'beta'"),
+    ("++neuron.bata=1", "did you mean 'beta'"),
+    ("+protocol.stepps=3", "protocol.stepps"),
+    ("+trainer.gpus=3", "trainer.gpus"),
+    ("~surrogate.alpha", "'surrogate.alpha' is missing"),
+    ("neuron.beta=abc", "neuron.beta='abc': a number in [0, 1]"),
+    ("neuron.beta=1.5", "neuron.beta=1.5: a number in [0, 1]"),
+    ("neuron.beta=-0.1", "neuron.beta=-0.1: a number in [0, 1]"),
+    ("neuron.beta=nan", "neuron.beta: a finite number"),
+    ("neuron.beta=[1,2]", "neuron.beta"),
+    ("neuron.threshold=0", "neuron.threshold=0"),
+    ("neuron.reset=substract", "one of subtract"),
+    ("surrogate.alpha=-1", "surrogate.alpha=-1: a number in [1e-06, 1e+06]"),
+    ("surrogate.scale=0", "surrogate.scale=0"),
+    ("surrogate.normalisation=peak", "one of peak1, area1, raw"),
+    ("width_fwhm=-1", "surrogate.width_fwhm=-1"),
+    ("protocol.steps=0", "protocol.steps: Input should be greater than 0"),
+    ("protocol.steps=2.5", "protocol.steps"),
+    ("protocol.epochs=-3", "protocol.epochs"),
+    ("protocol.dt_s=0", "dt_s=0"),
+    ("protocol.hidden=[]", "protocol.hidden"),
+    ("protocol.hidden=[0]", "protocol.hidden"),
+    ("protocol.batch_size=many", "protocol.batch_size"),
+    ("protocol.name=../../etc", "protocol.name"),
+    ("network.hidden=64", "network.hidden=64: a list of layer sizes"),
+    ("network.recurrence=full", "one of none, one_to_one, all_to_all"),
+    ("optimizer.lr=-1", "Invalid learning rate"),
+    ("seed=-1", "seed"),
+    ("seed=abc", "seed"),
+    ("seed=1,2", "add -m"),
+    ("clip_norm=0", "clip_norm"),
+    ("engine=fast", "engine"),
+    ("rule=eprop", "use loss=per_step"),
+    ("rule.window=0", "rule.window=0"),
+    ("loss=spike_count", "use neuron@readout=leaky"),
+    ("neuron._target_=os.system", "cannot be replaced"),
+    ("neuron._target_=sgbench.neurons.synaptic.Synaptic", "cannot be replaced"),
+    ("+neuron._args_=[1]", "neuron._args_"),
+    ("encoder.max_rate_hz=1", "encoder.max_rate_hz"),
+    ("surrogate=[", "not of the form key=value"),
+    ("atan", "not of the form key=value"),
+    ("paths.runs_dir=/proc/nowhere", "cannot be written"),
+    ("--fast", "this flag is not known"),
+    ("--config-dir=/nowhere", "no such folder"),
+]
+
+
+@pytest.mark.parametrize(("word", "said"), BAD, ids=[word for word, _ in BAD])
+def test_bad_input_is_one_line_and_exit_code_2(
+    word: str, said: str, capsys: pytest.CaptureFixture[str], runs_dir: Path
+) -> None:
+    """The line names the thing and the remedy; nothing has run and nothing is stored."""
+    assert main(["run", *WORDS, word]) == 2
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert line.startswith("sgbench: error: ")
+    assert said in line
+    assert "Traceback" not in captured.out + captured.err
+    assert not list(runs_dir.rglob("record.json"))
+
+
+def test_one_run_says_its_score_and_its_record(capfd: pytest.CaptureFixture[str], runs_dir: Path) -> None:
+    """Exit code 0; the line's accuracy is the record's."""
+    assert main(["run", *WORDS, "seed=3"]) == 0
+    out = capfd.readouterr().out
+    (path,) = runs_dir.rglob("record.json")
+    assert str(path) in out
+    accuracy = json.loads(path.read_text())["test"]["accuracy"]
+    assert f"test {100 * accuracy:.1f} %" in out
+    assert path.parts[-2] == "3"
+
+
+def test_a_sweep_runs_every_point_and_skips_finished_ones(
+    capfd: pytest.CaptureFixture[str], runs_dir: Path
+) -> None:
+    """2 x 2 points; asked again, all four are already finished."""
+    words = ["run", "-m", *WORDS, "surrogate=atan,triangle", "seed=0,1"]
+    assert main(words) == 0
+    assert len(list(runs_dir.rglob("record.json"))) == 4
+    assert "4 runs, 0 already finished" in capfd.readouterr().out
+    assert main(words) == 0
+    assert "4 runs, 4 already finished" in capfd.readouterr().out
+
+
+def test_a_failed_point_does_not_end_a_sweep(
+    capfd: pytest.CaptureFixture[str], runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seed 0 fails in training; seed 1 finishes; exit code 1 and the summary names seed 0."""
+    from sgbench.learner import Learner
+
+    train = Learner.training_step
+
+    def fail_once(self: Learner, batch, batch_idx: int) -> None:
+        if self.trainer.datamodule.seed == 0:
+            raise ArithmeticError("made to fail")
+        train(self, batch, batch_idx)
+
+    monkeypatch.setattr(Learner, "training_step", fail_once)
+    assert main(["run", "-m", *WORDS, "seed=0,1"]) == 1
+    captured = capfd.readouterr()
+    assert "1 of 2 runs finished" in captured.out
+    assert "atan seed 0: epoch 0: made to fail" in captured.err
+    statuses = sorted(json.loads(path.read_text())["status"] for path in runs_dir.rglob("record.json"))
+    assert statuses == ["failed", "finished"]
+
+
+def test_a_sweep_with_one_bad_point_runs_nothing(capsys: pytest.CaptureFixture[str], runs_dir: Path) -> None:
+    """All points are checked before the first one runs."""
+    assert main(["run", "-m", *WORDS, "neuron.beta=0.5,1.5"]) == 2
+    assert "neuron.beta=1.5" in capsys.readouterr().err
+    assert not list(runs_dir.rglob("record.json"))
+
+
+def test_cfg_shows_the_composed_configuration(capfd: pytest.CaptureFixture[str]) -> None:
+    """Hydra's own flag works and runs nothing."""
+    assert main(["run", "--cfg", "job", "surrogate=triangle"]) == 0
+    assert "sgbench.surrogates.triangle.Triangle" in capfd.readouterr().out
+
+
+def _own_surrogate(folder: Path) -> Path:
+    """A user's surrogate in one Python file and one YAML file."""
+    (folder / "my_surrogates.py").write_text(
+        "from sgbench.surrogates.constant import Constant\n\n\n"
+        "class Half(Constant):\n"
+        "    def shape(self, u):\n"
+        "        return 0.5 * super().shape(u)\n"
+    )
+    conf = folder / "my_conf" / "surrogate"
+    conf.mkdir(parents=True)
+    (conf / "half.yaml").write_text(
+        "_target_: my_surrogates.Half\nnormalisation: raw\nscale: 1.0\nmeta:\n  line: Half of everything.\n"
+    )
+    return folder / "my_conf"
+
+
+def test_an_entry_of_ones_own(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused until its exact class is allowed; then it runs like any other."""
+    conf = _own_surrogate(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ["run", *WORDS, f"--config-dir={conf}", "surrogate=half"]
+    assert main(words) == 2
+    assert "--allow-target my_surrogates.Half" in capfd.readouterr().err
+    assert main([*words, "--allow-target=my_surrogates.Hal"]) == 2
+    assert main([*words, "--allow-target", "my_surrogates.Half"]) == 0
+    assert "half" in capfd.readouterr().out
+    assert main(["list", "surrogate", "--config-dir", str(conf)]) == 0
+    assert "Half of everything." in capfd.readouterr().out
+
+
+def test_a_sweep_in_other_processes(tmp_path: Path, runs_dir: Path) -> None:
+    """The joblib launcher leaves the same records as one run alone, times apart."""
+    from sgbench.compose import compose
+    from sgbench.records.files import read_model
+    from sgbench.records.record import RunRecord
+    from sgbench.runner import run_spec
+    from tests.run.tiny import comparable
+
+    environment = {**os.environ, "SGBENCH_RUNS": str(runs_dir)}
+    words = [*WORDS, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "sgbench", "run", "-m", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2 runs finished" in done.stdout
+    alone = run_spec(compose((*WORDS, "seed=1", f"paths.runs_dir={tmp_path / 'alone'}")))
+    (path,) = runs_dir.rglob("1/record.json")
+    assert comparable(read_model(path, RunRecord)) == comparable(alone)

@@ -1,0 +1,17 @@
+"""Fixtures shared by all floors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def runs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test writes its runs into a folder of its own."""
+    folder = tmp_path / "runs"
+    monkeypatch.setenv("SGBENCH_RUNS", str(folder))
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    return folder

@@ -1,0 +1,89 @@
+"""What the golden files hold, computed from today's code."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+from sgbench import catalogue
+from sgbench.build import build
+from sgbench.compose import compose
+from sgbench.records.method import identity, method_id
+from sgbench.records.record import RunRecord
+from sgbench.runner import run_spec
+from sgbench.train_loop import TrainLoop
+
+FOLDER = Path(__file__).parent
+TINY = (
+    "experiment=digits",
+    "protocol.epochs=2",
+    "protocol.steps=8",
+    "protocol.hidden=[6]",
+    "protocol.batch_size=128",
+    "protocol.precision=float64",
+    "network.recurrence=all_to_all",
+    "init.gain=2.0",
+    "trainer.progress=false",
+)
+RULES = {"bptt": ("rule=bptt",), "eprop": ("rule=eprop", "loss=per_step")}
+VARIED = ("surrogate", "neuron", "encoder", "rule", "loss", "regulariser", "init", "optimizer")
+
+
+def experiments() -> list[str]:
+    """All shipped experiments."""
+    return list(catalogue.entries("experiment"))
+
+
+def composed(name: str) -> dict[str, Any]:
+    """The method of an experiment and the text that is hashed."""
+    spec = compose([f"experiment={name}"])
+    return {
+        "method": spec.method.model_dump(mode="json"),
+        "identity": identity(spec.method),
+        "method_id": method_id(spec.method),
+        "targets": spec.targets,
+    }
+
+
+def method_ids() -> dict[str, str]:
+    """Id of the reference run with each entry of each group in turn, and at a common width."""
+    words = [(f"{group}={name}",) for group in VARIED for name in catalogue.entries(group)]
+    words += [(f"surrogate={name}", "width_fwhm=1.0") for name in catalogue.entries("surrogate")]
+    return {" ".join(each): method_id(compose(each).method) for each in words}
+
+
+def tiny_record(rule: str) -> dict[str, Any]:
+    """What a small run came to: numbers that a refactoring must not move."""
+    record = run_spec(compose((*TINY, *RULES[rule])))
+    return _essence(record)
+
+
+def _essence(record: RunRecord) -> dict[str, Any]:
+    if record.test is None or record.validation is None or record.counts is None:
+        raise AssertionError(record.failure)
+    hidden = record.counts.layers[0]
+    last = record.curve[-1]
+    return {
+        "train_loss": last.train_loss,
+        "validation_loss": last.validation_loss,
+        "test_loss": record.test.loss,
+        "test_accuracy": record.test.accuracy,
+        "rate_hz": record.test.activity[0].rate_hz,
+        "spikes_sent": hidden.spikes_sent.total,
+        "synaptic_operations": [group.effective.total for group in hidden.synapses],
+        "input_events": record.counts.input_events.total,
+        "parameters": record.parameters,
+        "best_epoch": record.best_epoch,
+        "schema_version": record.schema_version,
+    }
+
+
+def two_steps(name: str) -> list[float]:
+    """Losses of the first two batches."""
+    spec = compose([f"experiment={name}"])
+    parts = build(spec)
+    parts.data.setup("fit")
+    loop = TrainLoop(parts.network, parts.rule, parts.objective, clip_norm=spec.method.clip_norm)
+    batches = itertools.islice(parts.data.epoch(0), 2)
+    return [loop.train_batch(batch, parts.optimizer).item() for batch in batches]

@@ -1,0 +1,177 @@
+"""The catalogue as a whole: files, parameters and descriptions, for every entry that conf/ holds."""
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from sgbench import catalogue
+from sgbench.build import PROVIDED
+from sgbench.catalogue import META_KEYS, TARGET_GROUPS, Entry
+from sgbench.errors import InputError
+from sgbench.paths import conf_dir
+
+PACKAGE = Path(inspect.getfile(catalogue)).parent
+ALL = [entry for group in catalogue.groups() for entry in catalogue.entries(group).values()]
+WITH_TARGET = [
+    entry
+    for group in TARGET_GROUPS
+    for entry in catalogue.entries(group).values()
+    if (group, entry.name) != ("logger", "none")  # the absence of a logger is the only entry without a class
+]
+SOURCED = ("surrogate", "neuron", "rule", "dataset")
+FOLDERS = [
+    "losses" if group == "loss" else f"{group}s"
+    for group in TARGET_GROUPS
+    if group not in ("logger", "optimizer")
+]
+every_target = pytest.mark.parametrize("entry", WITH_TARGET, ids=lambda entry: f"{entry.group}/{entry.name}")
+every_folder = pytest.mark.parametrize("folder", FOLDERS)
+every_file = pytest.mark.parametrize("entry", ALL, ids=lambda entry: f"{entry.group}/{entry.name}")
+
+
+def target_of(entry: Entry) -> object:
+    """What the entry's `_target_` names."""
+    module, _, name = entry.target.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+@every_target
+def test_yaml_names_every_parameter(entry):
+    """Expected: the signature without what the builder gives, so that no Python default hides in a result."""
+    parameters = inspect.signature(target_of(entry)).parameters
+    kinds = {parameter.kind for parameter in parameters.values()}
+    assert not kinds & {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
+    assert set(entry.parameters) == set(parameters) - set(PROVIDED[entry.group])
+
+
+def test_a_missing_parameter_would_be_noticed(tmp_path):
+    """Must differ: the comparison above fails for a file that leaves one parameter out."""
+    path = tmp_path / "atan.yaml"
+    shipped = catalogue.entry("surrogate", "atan")
+    path.write_text(shipped.path.read_text().replace("scale: 1.0\n", ""))
+    shortened = catalogue.read_entry("surrogate", "atan", path)
+    assert shortened.target == shipped.target
+    with pytest.raises(AssertionError):
+        test_yaml_names_every_parameter(shortened)
+
+
+@every_target
+def test_target_is_allowed_and_takes_what_is_provided(entry):
+    """Expected: on the allow-list, and the builder's names are of its group."""
+    assert entry.target in catalogue.allowed_targets()
+    assert callable(target_of(entry))
+    assert not set(entry.parameters) & set(PROVIDED[entry.group])
+
+
+def test_provided_covers_the_groups_with_targets():
+    """Expected: the builder knows exactly the groups whose entries are classes."""
+    assert set(PROVIDED) == set(TARGET_GROUPS)
+
+
+@every_target
+def test_entry_has_one_line(entry):
+    """Expected: `meta.line`, one sentence on one line that ends with a full stop, short enough for a table."""
+    line = entry.meta.get("line")
+    assert isinstance(line, str)
+    assert re.fullmatch(r"[A-Z0-9]\S*( \S+)*\.", line), line
+    assert len(line) <= 110
+
+
+@every_target
+def test_entry_has_sources(entry):
+    """Expected: at least one source where a claim of the literature is implemented."""
+    sources = entry.meta.get("sources", [])
+    assert isinstance(sources, list)
+    assert all(isinstance(source, str) and len(source) > 10 for source in sources)
+    assert sources or entry.group not in SOURCED
+
+
+@every_file
+def test_entry_describes_itself(entry):
+    """Expected: something for the list of every group, also of groups that are data."""
+    assert entry.line.strip() == entry.line != ""
+    assert "\n" not in entry.line
+    assert not set(entry.parameters) & set(META_KEYS)
+
+
+@pytest.mark.parametrize("group", catalogue.groups())
+def test_names_are_unique_and_plain(group):
+    """Expected: lower case, digits and underscores (a file system may ignore case); no alias names two entries."""
+    entries = catalogue.entries(group)
+    for name in entries:
+        assert re.fullmatch(r"[a-z0-9_]+(/[a-z0-9_]+)?", name), name
+    names = [name for entry in entries.values() for name in (entry.name, *entry.meta.get("aliases", []))]
+    assert len(names) == len(set(names)), sorted(names)
+
+
+def test_names_of_files_are_unique_within_a_group():
+    """Expected: no two files of one group that a file system without case would merge."""
+    paths = [
+        path.relative_to(conf_dir()).as_posix().lower() for path in conf_dir().rglob("*") if path.is_file()
+    ]
+    assert len(paths) == len(set(paths))
+    stems = [path.rsplit(".", 1)[0] for path in paths]
+    assert len(stems) == len(set(stems))
+
+
+def test_conf_holds_yaml_alone():
+    """Expected: choices are data; no Python, and no second spelling of the suffix."""
+    files = [path for path in conf_dir().rglob("*") if path.is_file()]
+    assert files
+    assert {path.suffix for path in files} == {".yaml"}
+
+
+@every_folder
+def test_folder_of_a_group_registers_nothing(folder):
+    """Expected: an empty `__init__.py`; the YAML's `_target_` is the registration."""
+    assert (PACKAGE / folder / "__init__.py").read_text() == ""
+
+
+@every_folder
+def test_every_class_of_a_group_can_be_chosen(folder):
+    """Expected: each concrete class that fulfils its group's contract is the target of some entry."""
+    base = importlib.import_module(f"sgbench.{folder}.base")
+    contracts = tuple(one for one in vars(base).values() if inspect.isclass(one) and inspect.isabstract(one))
+    assert contracts
+    targets = {entry.target for entry in WITH_TARGET}
+    for path in (PACKAGE / folder).glob("*.py"):
+        module = importlib.import_module(f"sgbench.{folder}.{path.stem}")
+        for name, one in vars(module).items():
+            own = inspect.isclass(one) and one.__module__ == module.__name__ != base.__name__
+            if own and issubclass(one, contracts) and not inspect.isabstract(one):
+                assert f"{module.__name__}.{name}" in targets
+
+
+def test_unreadable_files_are_refused_by_path(tmp_path):
+    """Expected: an InputError on one line that names the file."""
+    for text in ("a: [", "- 1", "\t"):
+        path = tmp_path / "bad.yaml"
+        path.write_text(text)
+        with pytest.raises(InputError, match=r"bad\.yaml: ") as caught:
+            catalogue.read_entry("surrogate", "bad", path)
+        assert "\n" not in str(caught.value)
+
+
+def test_unknown_names_are_refused_with_the_nearest():
+    """Expected: an InputError that suggests."""
+    with pytest.raises(InputError, match="surrogate 'atam' does not exist; did you mean 'atan'"):
+        catalogue.entry("surrogate", "atam")
+    with pytest.raises(InputError, match="group 'surogate' does not exist; did you mean 'surrogate'"):
+        catalogue.entries("surogate")
+
+
+def test_a_folder_of_ones_own_comes_first(tmp_path):
+    """Expected: an entry of the user's own is listed, and replaces a shipped one of the same name."""
+    folder = tmp_path / "surrogate"
+    folder.mkdir()
+    for name in ("atan", "mine"):
+        (folder / f"{name}.yaml").write_text(f"_target_: my.{name}\nmeta: {{line: Mine.}}\n")
+    found = catalogue.entries("surrogate", [tmp_path])
+    assert found["mine"].target == "my.mine"
+    assert found["atan"].target == "my.atan"
+    assert found.keys() == catalogue.entries("surrogate").keys() | {"mine"}
+    assert "my.atan" not in catalogue.allowed_targets()
+    assert "my.atan" in catalogue.allowed_targets(["my.atan"])

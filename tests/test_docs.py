@@ -1,0 +1,67 @@
+"""What the documents show runs as it stands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sgbench.cli.main import main
+from tests.run.tiny import WORDS
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+SNIPPETS = [
+    pytest.param(block, id=f"{path.name}-{number}")
+    for path in DOCUMENTS
+    for number, block in enumerate(blocks(path, "python"))
+]
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS)
+def test_every_snippet_runs(snippet: str, tmp_path: Path) -> None:
+    """In an interpreter and a folder of its own, without an error."""
+    done = subprocess.run(
+        [sys.executable, "-c", snippet], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_worked_entry_of_contributing_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two files of CONTRIBUTING.md, laid out as it says, train as an entry of one's own."""
+    document = ROOT / "CONTRIBUTING.md"
+    (code,), (entry,) = blocks(document, "python"), blocks(document, "yaml")
+    (tmp_path / "rectangle.py").write_text(code)
+    folder = tmp_path / "conf" / "surrogate"
+    folder.mkdir(parents=True)
+    (folder / "rectangle.yaml").write_text(entry.replace("sgbench.surrogates.rectangle.", "rectangle."))
+    monkeypatch.syspath_prepend(tmp_path)
+    words = [f"--config-dir={folder.parent}", "--allow-target=rectangle.Rectangle", "surrogate=rectangle"]
+    assert main(["run", *WORDS, *words, "width_fwhm=1.0"]) == 0
+
+
+def test_commands_of_the_documents_exist() -> None:
+    """Every `sgbench WORD` in a document is a subcommand, every `make WORD` a target."""
+    commands = {"run", "list", "show", "board", "doctor"}
+    shells = [block for path in [*DOCUMENTS, ROOT / "CONTRIBUTING.md"] for block in blocks(path, "sh")]
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert shells
+    for text in shells:
+        assert set(re.findall(r"^sgbench ([a-z]+)", text, flags=re.MULTILINE)) <= commands
+        assert set(re.findall(r"^make ([a-z]+)", text, flags=re.MULTILINE)) <= targets
+
+
+def test_workflow_files_are_yaml() -> None:
+    """Hooks and shipped configuration parse."""
+    assert yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]

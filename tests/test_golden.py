@@ -1,0 +1,48 @@
+"""Golden files: composed experiments, method ids, one tiny record. `make golden` rewrites them.
+
+A difference means that published numbers or names moved: review it, and say so in CHANGELOG.md.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.golden import cases
+
+
+@pytest.mark.parametrize("name", cases.experiments())
+def test_composed_experiment(name: str) -> None:
+    """The whole specification of each experiment and sweep point, exactly."""
+    assert cases.composed(name) == _golden(f"experiment_{name}.json")
+
+
+def test_method_ids() -> None:
+    """The id of each catalogue entry in the reference run; a new option must change none of them."""
+    assert cases.method_ids() == _golden("method_ids.json")
+
+
+@pytest.mark.parametrize("rule", cases.RULES)
+def test_tiny_record(rule: str) -> None:
+    """A run of two epochs in float64: scores within 1e-10, spikes and counts exactly."""
+    found, golden = cases.tiny_record(rule), _golden(f"record_{rule}.json")
+    assert found.keys() == golden.keys()
+    for key, value in golden.items():
+        if isinstance(value, float):
+            assert found[key] == pytest.approx(value, rel=1e-10), key
+        else:
+            assert found[key] == value, key
+
+
+def test_every_experiment_trains_two_steps() -> None:
+    """Two batches of every experiment's own settings, one epoch, give a finite loss."""
+    for name in cases.experiments():
+        losses = cases.two_steps(name)
+        assert len(losses) == 2
+        assert all(0 < loss < 100 for loss in losses)
+
+
+def _golden(name: str) -> Any:
+    return json.loads((cases.FOLDER / name).read_text())

@@ -1,0 +1,312 @@
+"""Losses and regularisers against formulas written out in NumPy, for samples that end at different steps.
+
+Legend: T steps, B batch, C classes, N neurons; y output, n spike count.
+"""
+
+import functools
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import sgbench
+from sgbench import catalogue
+from sgbench.build import build
+from sgbench.compose import compose
+from sgbench.errors import InputError
+from sgbench.losses.base import Loss
+from sgbench.regularisers.activity_bounds import ActivityBounds
+from sgbench.regularisers.none import NoPenalty
+from sgbench.trajectory import Trajectory
+
+STEPS, LENGTHS, CLASSES = 7, (7, 1, 4, 6), 5
+NAMES = list(catalogue.entries("loss"))
+
+
+@functools.cache
+def make(name: str) -> Loss:
+    """A loss has no state, so one object serves all tests."""
+    return sgbench.create(f"loss/{name}")
+
+
+ONLINE = [name for name in NAMES if make(name).online]
+every_loss = pytest.mark.parametrize("name", NAMES)
+
+LOGITS = {  # of one sample, from its own outputs [T_b, C]
+    "last_step": lambda y: y[-1],
+    "max_over_time": lambda y: y.max(0),
+    "per_step": lambda y: y.mean(0),
+    "spike_count": lambda y: y.sum(0),
+    "sum_over_time": lambda y: y.sum(0),
+}
+
+
+def make_output(name: str, seed: int = 0) -> Tensor:
+    """Random outputs of the kind this loss reads: spikes or potentials around 0."""
+    random = torch.Generator().manual_seed(seed)
+    shape = (STEPS, len(LENGTHS), CLASSES)
+    if make(name).readout == "binary":
+        return (torch.rand(shape, generator=random) < 0.4).double()
+    return 2 * torch.randn(shape, generator=random, dtype=torch.float64)
+
+
+def trajectory(
+    output: Tensor, spikes: tuple[Tensor, ...] = (), lengths: tuple[int, ...] = LENGTHS
+) -> Trajectory:
+    return Trajectory(output, torch.tensor(lengths), spikes, (), ())
+
+
+def cross_entropy(logits: np.ndarray, label: int) -> float:
+    """ln sum exp(z) - z_c."""
+    return math.log(sum(math.exp(z) for z in logits)) - logits[label]
+
+
+TARGET = torch.tensor([0, 4, 2, 1])
+
+
+def whole_by_hand(name: str, output: np.ndarray) -> float:
+    """Mean over samples; `per_step` averages over a sample's steps first."""
+    losses = []
+    for b, (length, label) in enumerate(zip(LENGTHS, TARGET.tolist(), strict=True)):
+        own = output[:length, b]
+        rows = own if name == "per_step" else [LOGITS[name](own)]
+        losses.append(np.mean([cross_entropy(row, label) for row in rows]))
+    return float(np.mean(losses))
+
+
+# --- values
+
+
+@pytest.mark.parametrize("name", LOGITS)
+def test_equals_the_formula(name):
+    """Expected: the formula over each sample's own steps, in NumPy; the largest logit is the prediction."""
+    output = make_output(name)
+    logits = make(name).logits(trajectory(output))
+    expected = np.stack([LOGITS[name](output[:length, b].numpy()) for b, length in enumerate(LENGTHS)])
+    np.testing.assert_allclose(logits.numpy(), expected, rtol=0, atol=1e-14)
+    assert logits.argmax(1).tolist() == expected.argmax(1).tolist()
+    found = make(name).whole(trajectory(output), TARGET).item()
+    assert found == pytest.approx(whole_by_hand(name, output.numpy()), rel=1e-13)
+
+
+def test_every_loss_has_a_formula_here():
+    """A new entry needs its formula in LOGITS."""
+    assert set(NAMES) == set(LOGITS)
+
+
+def test_losses_differ():
+    """Must differ: on the same outputs no two losses for real outputs agree in value."""
+    output = make_output("last_step")
+    real = [name for name in NAMES if make(name).readout != "binary"]
+    values = [make(name).whole(trajectory(output), TARGET).item() for name in real]
+    assert len({round(value, 6) for value in values}) == len(real)
+
+
+@pytest.mark.parametrize("name", ONLINE)
+def test_shares_add_up_to_the_whole(name):
+    """Expected: mathematics, the whole is a sum over steps; also where the last steps have no sample left."""
+    loss = make(name)
+    output = torch.cat([make_output(name), torch.full((2, len(LENGTHS), CLASSES), 3.0, dtype=torch.float64)])
+    lengths = torch.tensor(LENGTHS)
+    shares = [loss.per_step(output[t], TARGET, lengths, t).item() for t in range(len(output))]
+    assert sum(shares) == pytest.approx(loss.whole(trajectory(output), TARGET).item(), rel=1e-12)
+    assert shares[-2:] == [0, 0]
+    assert all(share > 0 for share in shares[:-2])
+
+
+def test_share_is_the_formula():
+    """Expected: 1/(B T_b) times the cross-entropy of the samples that still run in step 4: the first and last."""
+    output = make_output("per_step")
+    found = make("per_step").per_step(output[4], TARGET, torch.tensor(LENGTHS), 4).item()
+    expected = sum(cross_entropy(output[4, b].numpy(), TARGET[b].item()) / (4 * LENGTHS[b]) for b in (0, 3))
+    assert found == pytest.approx(expected, rel=1e-13)
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(ONLINE)))
+def test_others_have_no_share(name):
+    """Expected: an error that says why, rather than a wrong number."""
+    with pytest.raises(NotImplementedError, match="needs the whole sequence"):
+        make(name).per_step(make_output(name)[0], TARGET, torch.tensor(LENGTHS), 0)
+
+
+# --- contract
+
+
+def value_and_gradient(loss: Loss, output: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    output = output.clone().requires_grad_()
+    logits = loss.logits(trajectory(output)).detach()
+    value = loss.whole(trajectory(output), TARGET)
+    return logits, value.detach(), torch.autograd.grad(value, output)[0]
+
+
+@every_loss
+@pytest.mark.parametrize("garbage", [1e6, -1e6, 1e300])
+def test_what_lies_behind_the_end_does_not_matter(name, garbage):
+    """Expected: equal bits of logits, loss and gradient; the gradient there is 0, and not 0 within samples."""
+    output = make_output(name)
+    behind = torch.arange(STEPS)[:, None] >= torch.tensor(LENGTHS)
+    spoilt = output.masked_fill(behind[..., None], garbage)
+    clean, dirty = (value_and_gradient(make(name), each) for each in (output, spoilt))
+    assert all(torch.equal(one, other) for one, other in zip(clean, dirty, strict=True))
+    assert (dirty[2][behind] == 0).all()
+    assert (dirty[2].abs().sum((0, 2)) > 0).all()
+
+
+@every_loss
+def test_longer_padding_does_not_matter(name):
+    """Expected: the same value with three more steps behind every sample, to the rounding of another order."""
+    output = make_output(name)
+    longer = torch.cat([output, torch.ones(3, len(LENGTHS), CLASSES, dtype=torch.float64)])
+    found = make(name).whole(trajectory(longer), TARGET).item()
+    assert found == pytest.approx(make(name).whole(trajectory(output), TARGET).item(), rel=1e-14)
+
+
+@every_loss
+def test_is_a_mean_over_samples(name):
+    """Expected: mathematics; the mean of the losses of single samples, whatever the batch."""
+    output = make_output(name)
+    singles = [
+        make(name)
+        .whole(trajectory(output[:, b : b + 1], lengths=LENGTHS[b : b + 1]), TARGET[b : b + 1])
+        .item()
+        for b in range(len(LENGTHS))
+    ]
+    assert np.mean(singles) == pytest.approx(make(name).whole(trajectory(output), TARGET).item(), rel=1e-13)
+
+
+@every_loss
+def test_gradient_equals_finite_differences(name):
+    """Expected: central differences, error about 1e-9; max over time has no tie within the step here."""
+    output = make_output(name) + 0.01 * torch.arange(CLASSES) + 0.03 * torch.arange(STEPS)[:, None, None]
+    output.requires_grad_()
+    assert torch.autograd.gradcheck(lambda y: make(name).whole(trajectory(y), TARGET), output)
+
+
+def test_max_over_time_has_no_floor_at_zero():
+    """Expected by hand: of outputs that all stay negative the largest counts, and gets the gradient.
+
+    With the readout's initial 0 in the trace all classes would tie at 0 and none would learn.
+    """
+    output = -make_output("max_over_time").abs() - 1
+    logits, value, gradient = value_and_gradient(make("max_over_time"), output)
+    assert (logits < 0).all()
+    assert all(len(set(row)) == CLASSES for row in logits.tolist())
+    assert value.item() != pytest.approx(math.log(CLASSES), rel=1e-3)
+    assert ((gradient != 0).sum(0) == 1).all()  # one step of each class and sample
+
+
+# --- the readout a loss needs
+
+
+def test_spike_count_refuses_a_readout_without_spikes():
+    """Expected: one line at build that names the loss and the remedy, which then works."""
+    with pytest.raises(InputError, match=r"loss=spike_count: .*neuron@readout=leaky$") as caught:
+        build(compose(["loss=spike_count"]))
+    assert "\n" not in str(caught.value)
+    parts = build(compose(["loss=spike_count", "neuron@readout=leaky"]))
+    assert parts.network.readout.neuron.output == "binary"
+
+
+@every_loss
+def test_declared_readout_builds(name):
+    """Expected: each loss builds with the readout it declares; `any` with both."""
+    wanted = make(name).readout
+    entries = {"binary": ["leaky"], "real": ["leaky_readout"], "any": ["leaky", "leaky_readout"]}[wanted]
+    for entry in entries:
+        build(compose([f"loss={name}", f"neuron@readout={entry}"]))
+
+
+# --- activity bounds
+
+BOUNDS = {"lower_strength": 0.7, "lower_spikes": 2.0, "upper_strength": 0.4, "upper_spikes": 1.5}
+
+
+def make_spikes(sizes: tuple[int, ...] = (6, 3)) -> tuple[Tensor, ...]:
+    """Random spikes of two layers, also behind the ends of samples."""
+    random = torch.Generator().manual_seed(5)
+    return tuple((torch.rand(STEPS, len(LENGTHS), size, generator=random) < 0.45).double() for size in sizes)
+
+
+def penalty(spikes: tuple[Tensor, ...], **changes: float) -> Tensor:
+    bounds = ActivityBounds(**{**BOUNDS, **changes})
+    return bounds.penalty(trajectory(make_output("last_step"), spikes))
+
+
+def bounds_by_hand(spikes: np.ndarray) -> tuple[float, float]:
+    """Lower and upper term of one layer, with one loop per sample and neuron."""
+    below, above = [], []
+    for b, length in enumerate(LENGTHS):
+        counts = [sum(spikes[:length, b, i]) for i in range(spikes.shape[2])]
+        below += [max(0.0, 2.0 - count) ** 2 for count in counts]
+        above.append(max(0.0, sum(counts) / len(counts) - 1.5) ** 2)
+    return float(np.mean(below)), float(np.mean(above))
+
+
+def test_activity_bounds_equal_the_formula():
+    """Expected: 0.7 <max(0, 2 - n)^2> per neuron + 0.4 <max(0, <n> - 1.5)^2> per layer, summed over two layers."""
+    spikes = make_spikes()
+    terms = [bounds_by_hand(layer.numpy()) for layer in spikes]
+    assert all(lower > 0 and upper > 0 for lower, upper in terms)
+    expected = sum(0.7 * lower + 0.4 * upper for lower, upper in terms)
+    assert penalty(spikes).item() == pytest.approx(expected, rel=1e-13)
+
+
+def test_activity_within_bounds_costs_nothing():
+    """Expected: exactly 0 and gradient 0 where every count is at least nu_l and every mean at most nu_u."""
+    spikes = tuple(layer.requires_grad_() for layer in make_spikes())
+    found = penalty(spikes, lower_spikes=0.0, upper_spikes=float(STEPS))
+    assert found.item() == 0
+    assert all((slope == 0).all() for slope in torch.autograd.grad(found, spikes))
+    ones = (torch.ones(STEPS, len(LENGTHS), 4, dtype=torch.float64),)
+    assert penalty(ones, lower_spikes=1.0, upper_spikes=7.0).item() == 0
+
+
+def test_lower_bound_wakes_a_silent_neuron():
+    """Expected by hand: d/ds of 0.7 <max(0, 2 - n)^2> is -2 0.7 (2 - n)/(B N) in each own step, at n = 0.
+
+    Descent along it adds spikes; the upper bound alone leaves the silent neuron alone.
+    """
+    spikes = make_spikes((3,))[0]
+    spikes[:, :, 1] = 0
+    spikes.requires_grad_()
+    (slope,) = torch.autograd.grad(penalty((spikes,), upper_strength=0.0), spikes)
+    inside = torch.arange(STEPS)[:, None] < torch.tensor(LENGTHS)
+    expected = inside.double() * (-2 * 0.7 * 2.0 / (len(LENGTHS) * 3))
+    torch.testing.assert_close(slope[:, :, 1], expected, rtol=1e-12, atol=0)
+    (upper,) = torch.autograd.grad(penalty((spikes,), lower_strength=0.0, upper_spikes=100.0), spikes)
+    assert (upper == 0).all()
+
+
+def test_upper_bound_leaves_single_neurons_free():
+    """Must differ from a bound per neuron: one neuron fires always, the layer's mean is low, the cost is 0."""
+    spikes = torch.zeros(STEPS, len(LENGTHS), 7, dtype=torch.float64)
+    spikes[:, :, 0] = 1
+    assert penalty((spikes,), lower_strength=0.0, upper_spikes=1.0).item() == 0
+    assert penalty((spikes,), lower_strength=0.0, upper_spikes=0.5).item() > 0
+
+
+def test_spikes_behind_the_end_cost_nothing():
+    """Expected: equal bits of value and gradient when the padding fires or is garbage."""
+    behind = torch.arange(STEPS)[:, None] >= torch.tensor(LENGTHS)
+    results = []
+    for garbage in (0.0, 1.0, 1e9):
+        spikes = make_spikes()[0].masked_fill(behind[..., None], garbage).requires_grad_()
+        found = penalty((spikes,))
+        results.append((found.item(), torch.autograd.grad(found, spikes)[0]))
+    assert len({value for value, _ in results}) == 1
+    assert all(torch.equal(slope, results[0][1]) for _, slope in results)
+
+
+@pytest.mark.parametrize("key", BOUNDS)
+@pytest.mark.parametrize("value", [-1.0, math.nan, math.inf, "much", True], ids=repr)
+def test_bad_bounds_are_refused_by_name(key, value):
+    """Expected: an InputError that names the option."""
+    with pytest.raises(InputError, match=f"regulariser.{key}=.*a number in"):
+        ActivityBounds(**{**BOUNDS, key: value})
+
+
+def test_no_penalty_is_none():
+    """Expected: None, so that the loss stays the very same tensor."""
+    assert NoPenalty().penalty(trajectory(make_output("last_step"))) is None
