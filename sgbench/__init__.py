@@ -35,14 +35,12 @@ def create(
     >>> neuron.beta()
     0.9
     """
-    from sgbench.create import create as create_entry
+    from sgbench.creation import create as create_entry
 
     return create_entry(name, config_dirs=config_dirs, allow_targets=allow_targets, **parameters)
 
 
-def run(
-    *overrides: str, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
-) -> RunRecord:
+def run(*overrides: str, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()) -> RunRecord:
     """Run one point of the space and return its record; see `sgbench.runner.run`.
 
     Args:

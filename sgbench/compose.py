@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -81,18 +84,71 @@ def compose(
 def raw_config(overrides: Sequence[str], config_dirs: Iterable[Path] = ()) -> DictConfig:
     """Hydra's merged tree with the `hydra` node, or an `InputError`."""
     register_resolvers()
-    words = list(overrides)
-    folders = [str(Path(folder).resolve()) for folder in config_dirs]
+    folders = [Path(folder).resolve() for folder in config_dirs]
     for folder in folders:
-        if not Path(folder).is_dir():
+        if not folder.is_dir():
             raise InputError(f"--config-dir {folder}: no such folder")
+    _check_choices(overrides, folders)
+    try:
+        return _merge(overrides, folders)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(_explain(error, overrides, folders)) from error
+
+
+def parse_overrides(words: Sequence[str]) -> list[Override]:
+    """Hydra's reading of each word.
+
+    Raises:
+        InputError: names the word that is not an override.
+    """
+    parsed = []
+    for word in words:
+        try:
+            parsed += OverridesParser.create().parse_overrides([word])
+        except HydraException as error:
+            raise InputError(
+                f"'{word}': not of the form key=value: {one_line(error)}; quote values with special characters"
+            ) from error
+    return parsed
+
+
+def _merge(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
+    words = list(overrides)
     if folders:
         words.append("hydra.searchpath=[" + ",".join(f"file://{folder}" for folder in folders) + "]")
+    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+        return hydra_compose("config", overrides=words, return_hydra_config=True)
+
+
+def _check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
+    """An entry that does not exist gets the catalogue's message, which names the nearest."""
+    known = [*catalogue.groups(), *(child.name for folder in folders for child in folder.iterdir())]
+    for override in parse_overrides(overrides):
+        group = str(override.key_or_group).partition("@")[0]
+        name = override.value() if not override.is_sweep_override() else None
+        if group in known and isinstance(name, str) and not override.is_delete():
+            catalogue.entry(group, name, folders)
+
+
+def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]) -> str:
+    """Name the nearest known key where a key is unknown."""
+    found = re.match(r"Could not (?:override|append|delete)[^']*'([^']+)'", str(error))
+    if found is None:
+        return one_line(error)
+    key = found.group(1)
+    others = [word for word in overrides if key not in word]
+    if len(others) == len(overrides):
+        return one_line(error)
     try:
-        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            return hydra_compose("config", overrides=words, return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise InputError(one_line(error)) from error
+        tree = _merge(others, folders)
+    except (HydraException, OmegaConfBaseException):
+        return one_line(error)
+    parent, _, last = key.rpartition(".")
+    node = OmegaConf.select(tree, parent) if parent else tree
+    if not OmegaConf.is_dict(node):
+        return f"key '{key}' is not known; '{parent}' holds no keys"
+    names = [str(name) for name in node if name not in ("hydra", *catalogue.META_KEYS)]
+    return f"key '{key}' is not known; {suggest(last, names)}"
 
 
 def spec_from_config(
@@ -106,8 +162,8 @@ def spec_from_config(
     tree = _resolve(config)
     hydra_node = tree.pop("hydra", None)
     if choices is None:
-        choices = hydra_node["runtime"]["choices"] if hydra_node else {}
-    folders = [*config_dirs, *_search_folders(hydra_node)]
+        choices = dict(hydra_node["choices"]) if hydra_node else {}
+    folders = [Path(folder) for folder in config_dirs]
     allowed = catalogue.allowed_targets([*allow_targets, *(tree.pop("allow_targets", None) or [])])
     picked = {group: _picked(choices, group) for group in GROUPS}
     nodes = {}
@@ -125,6 +181,7 @@ def spec_from_config(
         "protocol": _without_meta(tree.pop("protocol", None)),
         "clip_norm": tree.pop("clip_norm", None),
     }
+    tree.pop("meta", None)
     tree.pop("width_fwhm", None)  # already resolved into the surrogate's own node
     run_tree = {key: tree.pop(key, None) for key in ROOT_KEYS}
     run_tree["trainer"] = _without_meta(run_tree["trainer"])
@@ -150,16 +207,8 @@ def _resolve(config: DictConfig) -> dict[str, Any]:
         raise InputError("the configuration is not a mapping")
     found: dict[str, Any] = {str(key): value for key, value in tree.items()}
     if hydra_node is not None:
-        found["hydra"] = {
-            "runtime": {"choices": OmegaConf.to_container(hydra_node.runtime.choices)},
-            "searchpath": OmegaConf.to_container(hydra_node.searchpath),
-        }
+        found["hydra"] = {"choices": OmegaConf.to_container(hydra_node.runtime.choices)}
     return found
-
-
-def _search_folders(hydra_node: dict[str, Any] | None) -> list[Path]:
-    paths = (hydra_node or {}).get("searchpath") or []
-    return [Path(path.removeprefix("file://")) for path in paths]
 
 
 def _picked(choices: dict[str, Any], group: str) -> str:
@@ -204,15 +253,15 @@ def _without_meta(node: Any) -> dict[str, Any]:
 
 
 def one_line(error: Exception) -> str:
-    """The message of a Hydra or OmegaConf exception as one line with a remedy."""
+    """The message of a Hydra or OmegaConf exception as one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    kept = [
-        line
-        for line in lines
-        if not line.startswith(("full_key:", "object_type=", "See https://", "Set the environment"))
-    ]
-    text = " ".join(" ".join(kept).split())
-    text = text.replace(
-        "To append to your config use", "to see what exists use 'sgbench list' and 'sgbench show'; not"
+    noise = (
+        "full_key:",
+        "object_type=",
+        "See https://",
+        "Set the environment",
+        "Config search path",
+        "provider=",
     )
+    text = " ".join(" ".join(line for line in lines if not line.startswith(noise)).split())
     return text or type(error).__name__

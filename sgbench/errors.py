@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 from numbers import Real
 
@@ -49,8 +50,8 @@ def require_number(
     name: str,
     value: object,
     *,
-    low: float = -float("inf"),
-    high: float = float("inf"),
+    low: float = -math.inf,
+    high: float = math.inf,
     open_low: bool = False,
 ) -> float:
     """The value as a float, or an `InputError` that names it and its allowed range.
@@ -58,16 +59,17 @@ def require_number(
     >>> require_number("beta", 0.9, low=0, high=1)
     0.9
     """
-    bracket = "(" if open_low else "["
-    allowed = f"a number in {bracket}{low:g}, {high:g}] is needed"
+    left = "(" if open_low or low == -math.inf else "["
+    right = ")" if high == math.inf else "]"
+    allowed = f"a number in {left}{low:g}, {high:g}{right} is needed"
     if isinstance(value, bool) or not isinstance(value, Real):
         raise InputError(f"{name}={value!r}: {allowed}")
-    number = float(value)
-    # Written so that NaN fails too.
-    if not ((number > low if open_low else number >= low) and number <= high) or number in (
-        float("inf"),
-        -float("inf"),
-    ):
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    inside = number > low if open_low else number >= low
+    if not (math.isfinite(number) and inside and number <= high):
         raise InputError(f"{name}={value!r}: {allowed}")
     return number
 

@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
+from tqdm import tqdm
 
 from sgbench.energy.count import Kind, OperationCounter
 from sgbench.metrics.evaluation import Evaluation
@@ -32,7 +33,7 @@ class Learner(pl.LightningModule):
         bits: of weights and states.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         loop: TrainLoop,
         optimizer: torch.optim.Optimizer,
@@ -63,7 +64,9 @@ class Learner(pl.LightningModule):
         self.predictions: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def _new_evaluation(self) -> Evaluation:
-        return Evaluation(self.network, self.classes, dt_s=self.dt_s).to(next(self.network.parameters()).device)
+        return Evaluation(self.network, self.classes, dt_s=self.dt_s).to(
+            next(self.network.parameters()).device
+        )
 
     def _new_counter(self) -> OperationCounter:
         return OperationCounter(self.network, self.input_kind, bits=self.bits)
@@ -77,7 +80,7 @@ class Learner(pl.LightningModule):
         self._started_s = time.perf_counter()
         self._train_loss = []
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One batch through the rule."""
         loss = self.loop.train_batch(batch, self.optimizers())  # type: ignore[arg-type]
         self._train_loss.append(loss * len(batch.target))
@@ -86,7 +89,7 @@ class Learner(pl.LightningModule):
         """Begin anew."""
         self.evaluation = self._new_evaluation()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score one batch."""
         trajectory, logits, loss = self.loop.evaluate(batch)
         self.evaluation.update(batch, trajectory, logits, loss)
@@ -126,12 +129,12 @@ class Learner(pl.LightningModule):
         self.counter = self._new_counter()
         self.predictions = []
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Score and count one batch."""
         trajectory, logits, loss = self.loop.evaluate(batch)
         self.evaluation.update(batch, trajectory, logits, loss)
         self.counter.update(batch, trajectory)
-        self.predictions.append((batch.index, batch.target, logits))
+        self.predictions.append((batch.position, batch.target, logits))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the selection and the curve."""
@@ -161,8 +164,27 @@ class LastEpoch(pl.Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write beside and rename."""
         unfinished = self.path.with_suffix(".part")
         trainer.save_checkpoint(unfinished)
         os.replace(unfinished, self.path)  # noqa: PTH105 - atomic by definition
+
+
+class EpochBar(pl.Callback):
+    """One bar over all epochs with the validation scores; silent where standard error is no terminal."""
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Open the bar, at the epoch to go on from."""
+        self.bar = tqdm(total=trainer.max_epochs, unit="epoch", disable=None, leave=False, dynamic_ncols=True)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Advance."""
+        accuracy, loss = (trainer.callback_metrics[f"validation_{name}"] for name in ("accuracy", "loss"))
+        self.bar.set_postfix_str(f"validation {accuracy:.1%}, loss {loss:.3f}", refresh=False)
+        self.bar.update(trainer.current_epoch + 1 - self.bar.n)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Close the bar, also after a failure."""
+        if stage == "fit":
+            self.bar.close()

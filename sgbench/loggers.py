@@ -13,7 +13,7 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 
 
-def csv_logger(spec: RunSpec, run_dir: Path) -> Logger:  # noqa: ARG001 - of the contract
+def csv_logger(spec: RunSpec, run_dir: Path) -> Logger:
     """Curves in <run>/csv/metrics.csv."""
     return CSVLogger(save_dir=run_dir, name=None, version="csv")
 

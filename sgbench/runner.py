@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from sgbench.build import Parts, build, construct
 from sgbench.compose import compose
 from sgbench.datasets.base import fingerprint
 from sgbench.errors import InputError, RunBusyError, StorageError
-from sgbench.learner import LastEpoch, Learner
+from sgbench.learner import EpochBar, LastEpoch, Learner
 from sgbench.loggers import publish
 from sgbench.paths import run_dir
 from sgbench.records.files import read_model, to_json, write_atomic
@@ -35,9 +36,7 @@ CHECKPOINT = "last.ckpt"
 log = logging.getLogger("sgbench")
 
 
-def run(
-    *overrides: str, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
-) -> RunRecord:
+def run(*overrides: str, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()) -> RunRecord:
     """Compose, train, test and record one run; a finished one is read, not repeated.
 
     Args:
@@ -147,10 +146,15 @@ class _Attempt:
             self.parts.data.setup("fit")
             self.data_sha256 = fingerprint(self.parts.data.splits)
             self.loggers = self._make_loggers()
-            record = self._finished()
+            with warnings.catch_warnings():
+                # Lightning 2.6 on torch 2.13: about its own code, nothing a user could change.
+                warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+                record = self._finished()
         except (InputError, StorageError):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it was, the record says so
+        except SystemExit:  # Lightning's answer to an interrupt; the checkpoint is in place
+            raise KeyboardInterrupt from None
+        except Exception as error:
             write_atomic(self.folder / "failure.txt", traceback.format_exc().encode())
             record = self._failed(error)
         publish(self.loggers, record)
@@ -202,9 +206,9 @@ class _Attempt:
             devices=1,
             max_epochs=self.spec.method.protocol.epochs,
             logger=self.loggers or False,
-            callbacks=[LastEpoch(self.folder / CHECKPOINT)],
+            callbacks=[LastEpoch(self.folder / CHECKPOINT), *([EpochBar()] if settings.progress else [])],
             enable_checkpointing=False,
-            enable_progress_bar=settings.progress,
+            enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             log_every_n_steps=min(settings.log_every_steps, batches),
@@ -220,7 +224,7 @@ class _Attempt:
             return None
         try:
             torch.load(path, weights_only=True)
-        except Exception as error:  # noqa: BLE001 - torch raises several kinds for a damaged file
+        except Exception as error:
             log.warning("%s is damaged (%s); training starts anew", path, type(error).__name__)
             path.unlink()
             return None

@@ -24,7 +24,7 @@ class Batch(NamedTuple):
     x: Tensor  # [T, B, N] input: spikes or real values
     target: Tensor  # [B] class indices
     lengths: Tensor  # [B] number of valid steps, 1..T
-    index: Tensor  # [B] position of each sample in its split
+    position: Tensor  # [B] of each sample in its split
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,16 +47,16 @@ class Batches:
         self.dtype = dtype
 
     def __len__(self) -> int:
-        return -(-len(self.order) // self.batch_size)
+        return math.ceil(len(self.order) / self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        for index in self.order.split(self.batch_size):
-            x = self.encoder.encode(self.samples.values[index].to(self.dtype), self.noise)
+        for position in self.order.split(self.batch_size):
+            x = self.encoder.encode(self.samples.values[position].to(self.dtype), self.noise)
             if self.samples.lengths is None:
-                lengths = torch.full((len(index),), x.shape[0], dtype=torch.int64)
+                lengths = torch.full((len(position),), x.shape[0], dtype=torch.int64)
             else:
-                lengths = self.samples.lengths[index]
-            yield Batch(x=x, target=self.samples.target[index], lengths=lengths, index=index)
+                lengths = self.samples.lengths[position]
+            yield Batch(x=x, target=self.samples.target[position], lengths=lengths, position=position)
 
 
 class SpikingData(pl.LightningDataModule):
@@ -72,7 +73,7 @@ class SpikingData(pl.LightningDataModule):
         dtype: of the input.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         data_set: DataSet,
         encoder: Encoder,
@@ -91,13 +92,15 @@ class SpikingData(pl.LightningDataModule):
         self.dtype = dtype
         self.splits: dict[Split, Samples] = {}
 
-    def setup(self, stage: str) -> None:  # noqa: ARG002 - all stages need the same
+    def setup(self, stage: str) -> None:
         """Load and verify the data once."""
         if not self.splits:
             self.splits = self.data_set.load(self.data_dir)
         for name, samples in self.splits.items():
             if len(samples.target) == 0 or not torch.isfinite(samples.values).all():
-                raise InputError(f"data set {type(self.data_set).__name__}: split {name} is empty or not finite")
+                raise InputError(
+                    f"data set {type(self.data_set).__name__}: split {name} is empty or not finite"
+                )
 
     def epoch(self, epoch: int) -> Batches:
         """The training batches of one epoch."""

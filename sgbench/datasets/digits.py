@@ -28,7 +28,7 @@ class Digits(DataSet):
     sha256: ClassVar[str] = "94deb946834462baa987f7bb237a927b4b4386fbfb503b719c8344cb65d62e64"
     split_seed: ClassVar[int] = 20190128
 
-    def load(self, data_dir: Path) -> dict[Split, Samples]:  # noqa: ARG002 - bundled, needs no folder
+    def load(self, data_dir: Path) -> dict[Split, Samples]:
         """All splits, pixel values divided by their maximum 16."""
         from sklearn.datasets import load_digits
 

@@ -32,6 +32,6 @@ class Direct(Encoder):
         super().__init__(steps=steps, dt_s=dt_s)
         self.gain = require_number("encoder.gain", gain)
 
-    def encode(self, values: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002 - deterministic
+    def encode(self, values: Tensor, generator: torch.Generator) -> Tensor:
         """Currents [T, B, N]."""
         return (self.gain * values).unsqueeze(0).expand(self.steps, *values.shape).contiguous()

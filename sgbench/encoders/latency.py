@@ -22,7 +22,7 @@ class Latency(Encoder):
         steps: number of time steps T.
         dt_s: duration of a step [s].
         tau_eff_s: time constant of the code [s].
-        threshold: value x_theta at and below which a channel stays silent, in (0, 1).
+        threshold: value x_theta at and below which a channel stays silent, in (0, 1].
 
     Source: Neftci, Mostafa & Zenke 2019, companion code (SpyTorch, tutorial 2).
 
@@ -39,12 +39,13 @@ class Latency(Encoder):
         self.tau_eff_s = require_number("encoder.tau_eff_s", tau_eff_s, low=0, open_low=True)
         self.threshold = require_number("encoder.threshold", threshold, low=0, high=1, open_low=True)
 
-    def encode(self, values: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002 - deterministic
+    def encode(self, values: Tensor, generator: torch.Generator) -> Tensor:
         """Spikes [T, B, N]."""
         fires = values > self.threshold
         safe = torch.where(fires, values, torch.ones_like(values))
-        time_s = self.tau_eff_s * torch.log(safe / (safe - min(self.threshold, 1 - 1e-12)))
-        step = torch.div(time_s, self.dt_s).floor().long()
+        time_s = self.tau_eff_s * torch.log(safe / (safe - self.threshold))
+        # Bounded before it becomes an integer: infinity and the very late have none.
+        step = torch.div(time_s, self.dt_s).floor().clamp(max=self.steps).long()
         fires &= step < self.steps
         spikes = torch.zeros(self.steps, *values.shape, dtype=values.dtype, device=values.device)
         return spikes.scatter_(0, step.clamp(max=self.steps - 1)[None], fires.to(values.dtype)[None])

@@ -52,15 +52,15 @@ class OperationCounter:
 
     def result(self) -> OpCounts:
         """The totals so far."""
-        sources: list[tuple[str, Kind]] = [("input", self.input_kind)]
-        sources += [(layer.name, layer.neuron.output) for layer in self.layers[:-1]]
+        kinds: list[Kind] = [self.input_kind, *(layer.neuron.output for layer in self.layers[:-1])]
+        names = ["input", *(layer.name for layer in self.layers[:-1])]
         return OpCounts(
             samples=self.samples,
             steps=self.steps,
             input_events=Count(total=self.totals[0]["events"]),
             layers=tuple(
-                self._layer(layer, total, *source)
-                for layer, total, source in zip(self.layers, self.totals, sources, strict=True)
+                self._layer(layer, total, name, kind)
+                for layer, total, name, kind in zip(self.layers, self.totals, names, kinds, strict=True)
             ),
         )
 
@@ -100,7 +100,7 @@ class OperationCounter:
             delay_operations=Count(total=0),
         )
 
-    def _synapses(  # noqa: PLR0913, PLR0917
+    def _synapses(
         self,
         source: str,
         wiring: Literal["all_to_all", "one_to_one"],

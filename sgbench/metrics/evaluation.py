@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassStatScores
 
 from sgbench.errors import SgbenchError
@@ -26,8 +24,7 @@ class Evaluation(nn.Module):
     def __init__(self, network: Network, classes: int, *, dt_s: float) -> None:
         super().__init__()
         self.hits = MulticlassStatScores(num_classes=classes, average="micro")
-        self.loss = MeanMetric()
-        self.loss.set_dtype(torch.float64)
+        self.loss_sum = 0.0
         self.activity = nn.ModuleList(
             Activity(layer.name, layer.weight.shape[0], dt_s=dt_s)
             for layer in [*network.hidden_layers, network.readout]
@@ -38,7 +35,7 @@ class Evaluation(nn.Module):
     def update(self, batch: Batch, trajectory: Trajectory, logits: Tensor, loss: Tensor) -> None:
         """Add one batch; `loss` is its mean."""
         self.hits.update(logits.argmax(1), batch.target)
-        self.loss.update(loss.double(), weight=len(batch.target))
+        self.loss_sum += loss.item() * len(batch.target)  # a float64 sum, where MeanMetric keeps float32
         for metric, spikes in zip(self.activity, trajectory.spikes, strict=True):
             metric.update(spikes, batch.lengths)  # type: ignore[operator]
         self.samples += len(batch.target)
@@ -46,11 +43,13 @@ class Evaluation(nn.Module):
     def scores(self) -> Scores:
         """The scores; a metric that cannot be computed is an error with its name, never 0."""
         try:
-            correct, *_, samples = self.hits.compute().tolist()
+            if not self.samples:
+                raise ValueError("no sample was seen")
+            correct, *_ = self.hits.compute().tolist()
             return Scores(
                 samples=self.samples,
-                accuracy=correct / samples,
-                loss=self.loss.compute().item(),
+                accuracy=correct / self.samples,
+                loss=self.loss_sum / self.samples,
                 activity=tuple(metric.scores() for metric in self.activity),  # type: ignore[operator]
             )
         except ValueError as error:

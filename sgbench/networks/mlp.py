@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,7 +79,7 @@ class Mlp(Network):
                 recurrence_gradient=recurrence_gradient,
                 bias=bias,
             )
-            for position, (n_in, n_out) in enumerate(zip(sizes, sizes[1:], strict=False))
+            for position, (n_in, n_out) in enumerate(itertools.pairwise(sizes))
         ]
         layers.append(DenseLayer("readout", sizes[-1], n_outputs, make_readout(n_outputs), bias=bias))
         for layer in layers:

@@ -13,6 +13,8 @@ from sgbench.errors import InputError, require_choice, require_number
 RESETS = ("subtract", "subtract_decayed", "zero", "none")
 RESET_GRADIENTS = ("detached", "attached")
 LEARN = ("none", "shared", "per_neuron")
+LOGIT_BOUND = 16.0  # sigmoid(16) = 1 - 1.1e-7, which float32 still tells from 1
+NEAREST_TO_BOUND = 1.2e-7  # of a decay to be learnt, a little more than sigmoid(-16)
 
 
 class Operations(NamedTuple):
@@ -53,8 +55,9 @@ class Neuron(nn.Module, ABC):
 class Decay(nn.Module):
     r"""A decay per step in [0, 1], fixed or learnable.
 
-    Learnable ones are stored as a logit, :math:`\beta = \sigma(w)`: no gradient step can leave (0, 1), and the
-    gradient does not vanish at a bound as it does where a raw value is clamped.
+    Learnable ones are stored as a logit, :math:`\beta = \sigma(w)`: no gradient step can leave (0, 1). Beyond
+    :math:`|w| = 16`, where rounding would make the decay 1 and its gradient 0 for good, the value stays that of
+    the bound and the gradient passes through, so that a decay driven there can come back.
 
     Args:
         name: of the parameter, for messages.
@@ -63,7 +66,7 @@ class Decay(nn.Module):
         features: number of neurons; needed for "per_neuron".
 
     Raises:
-        InputError: a value outside [0, 1], or 0 or 1 where it is to be learnt.
+        InputError: a value outside [0, 1], or nearer than 1.2e-7 to 0 or 1 where it is to be learnt.
 
     >>> Decay("beta", 0.9, learn="none", features=None)()
     0.9
@@ -76,8 +79,11 @@ class Decay(nn.Module):
         self.logit: nn.Parameter | None = None
         if learn == "none":
             return
-        if self.fixed in (0.0, 1.0):
-            raise InputError(f"neuron.{name}={value}: a decay to be learnt starts strictly between 0 and 1")
+        if not NEAREST_TO_BOUND <= self.fixed <= 1 - NEAREST_TO_BOUND:
+            raise InputError(
+                f"neuron.{name}={value}: a decay to be learnt starts strictly between 0 and 1, "
+                f"at least {NEAREST_TO_BOUND} away from either"
+            )
         if learn == "per_neuron" and features is None:
             raise InputError(f"neuron.learn_{name}=per_neuron: the number of neurons (features) is needed")
         shape = (features,) if learn == "per_neuron" and features is not None else ()
@@ -86,7 +92,10 @@ class Decay(nn.Module):
 
     def forward(self) -> Tensor | float:
         """The decay per step: a number, or a tensor that carries gradient."""
-        return self.fixed if self.logit is None else torch.sigmoid(self.logit)
+        if self.logit is None:
+            return self.fixed
+        bounded = self.logit.clamp(-LOGIT_BOUND, LOGIT_BOUND).detach()
+        return torch.sigmoid(bounded + (self.logit - self.logit.detach()))
 
 
 class ResetPotential:

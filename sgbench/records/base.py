@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+import math
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 
 class Strict(BaseModel):
@@ -11,5 +14,16 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def _plain(value: object) -> object:
+    """One clear complaint in place of one for each member of the union."""
+    items = value if isinstance(value, list | tuple) else (value,)
+    for item in items:
+        if not (item is None or isinstance(item, bool | int | float | str)):
+            raise ValueError("a number, text, true, false, null or a list of these is needed")
+        if isinstance(item, float) and not math.isfinite(item):
+            raise ValueError("a finite number is needed")
+    return value
+
+
 Scalar = bool | int | float | str | None
-Value = Scalar | tuple[Scalar, ...]
+Value = Annotated[Scalar | tuple[Scalar, ...], BeforeValidator(_plain)]

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
+import textwrap
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -39,7 +40,24 @@ def write_atomic(path: Path, data: bytes) -> None:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
         reason = error.strerror or str(error)
-        raise StorageError(f"{path} cannot be written: {reason}; free space or choose another folder") from error
+        raise StorageError(
+            f"{path} cannot be written: {reason}; free space or choose another folder"
+        ) from error
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder and try it.
+
+    Raises:
+        StorageError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"{folder} cannot be written: {reason}; choose another folder") from error
 
 
 def _sync_folder(folder: Path) -> None:
@@ -88,7 +106,7 @@ def parse_model(data: bytes, model: type[Model], name: str) -> Model:
         raise InputError(f"{name}: {first_problem(error)}") from error
     except RecursionError:
         raise InputError(f"{name}: nested too deeply") from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, OverflowError) as error:
         raise InputError(f"{name}: not a valid JSON file: {error}") from error
 
 
@@ -98,7 +116,7 @@ def first_problem(error: ValidationError) -> str:
     problem = problems[0]
     where = ".".join(str(part) for part in problem["loc"]) or "the whole"
     given = repr(problem["input"])
-    given = given if len(given) <= 60 else given[:57] + "..."
+    given = textwrap.shorten(given, 60, placeholder="...")
     what = problem["msg"].removeprefix("Value error, ")
     shown = "" if problem["type"] == "missing" or isinstance(problem["input"], dict) else f" (given: {given})"
     more = f"; and {len(problems) - 1} more" if len(problems) > 1 else ""

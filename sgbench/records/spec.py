@@ -114,4 +114,6 @@ class RunSpec(Strict):
     loggers: dict[str, dict[ParameterName, Value]]
     group: str | None = Field(max_length=100)
     force: bool
-    targets: dict[str, str]  # the class behind each choice and logger, from the catalogue, never from a record
+    targets: dict[
+        str, str
+    ]  # the class behind each choice and logger, from the catalogue, never from a record

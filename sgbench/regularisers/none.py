@@ -9,6 +9,6 @@ from sgbench.trajectory import Trajectory
 class NoPenalty(Regulariser):
     """Leaves the loss as it is."""
 
-    def penalty(self, trajectory: Trajectory) -> None:  # noqa: ARG002 - of the contract
+    def penalty(self, trajectory: Trajectory) -> None:
         """None."""
         return

@@ -58,6 +58,7 @@ class LearningRule(ABC):
         Raises:
             InputError: names the option and the remedy.
         """
+        _ = network, objective  # a rule without conditions accepts all
 
     @abstractmethod
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:

@@ -60,9 +60,13 @@ class EProp(LearningRule):
             raise InputError("rule=eprop: knows no penalty on activity; use regulariser=none")
         if not isinstance(network.readout.neuron, LeakyReadout):
             raise InputError("rule=eprop: needs a leaky readout; use neuron@readout=leaky_readout")
-        for layer in (network.hidden_layers[0], network.readout):
-            if any(True for _ in layer.neuron.parameters()):
-                raise InputError(f"rule=eprop: trains weights only; layer {layer.name} has learnable decays")
+        for group, layer in (("neuron", network.hidden_layers[0]), ("readout", network.readout)):
+            for name, _ in layer.neuron.named_parameters():
+                learnt = name.partition(".")[0]
+                raise InputError(
+                    f"rule=eprop: trains weights only, but layer {layer.name} learns {learnt}; "
+                    f"use {group}.learn_{learnt}=none"
+                )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """One yield a batch, or one a step."""
@@ -71,7 +75,8 @@ class EProp(LearningRule):
         with torch.no_grad():
             now = _Now.start(hidden, readout, batch.x[0])
         total = batch.x.new_zeros(())
-        for step, x in enumerate(batch.x):
+        # Not behind the longest sample: an update there has no gradient, but an optimiser's momentum would move.
+        for step, x in enumerate(batch.x[: int(batch.lengths.max())]):
             with torch.no_grad():
                 now = now.advance(hidden, readout, x, kappa)
             output = now.output.u.detach().requires_grad_()

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from sgbench.errors import InputError, require_choice, require_number
 
+# Beyond these a width is far below rounding or far above any potential, and float32 slopes overflow.
+SMALLEST, LARGEST = 1e-6, 1e6
 NORMALISATIONS = ("peak1", "area1", "raw")
 Output = Literal["binary", "signed", "integer", "real"]
 
@@ -40,7 +42,7 @@ class Surrogate(nn.Module, ABC):
     def __init__(self, *, normalisation: str, scale: float) -> None:
         super().__init__()
         self.normalisation = require_choice("surrogate.normalisation", normalisation, NORMALISATIONS)
-        self.scale = require_number("surrogate.scale", scale, low=0, open_low=True)
+        self.scale = require_number("surrogate.scale", scale, low=SMALLEST, high=LARGEST)
         unit = {"peak1": self.shape_peak, "area1": self.shape_area, "raw": 1.0}[normalisation]
         if not unit or not math.isfinite(unit):
             quantity = "peak" if normalisation == "peak1" else "area"
@@ -97,13 +99,15 @@ class Surrogate(nn.Module, ABC):
         """The smooth curve whose slope `derivative` is."""
         return self.gain * self.shape_integral(u)
 
-    def fire(self, u: Tensor, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002 - of the contract
+    def fire(self, u: Tensor, noise: Tensor | None = None) -> Tensor:
         """Spikes: 1 where u > 0, else 0; a neuron exactly at threshold stays silent, as in snnTorch."""
         return (u > 0).to(u.dtype)
 
     def forward(self, u: Tensor) -> Tensor:
         """Spikes with the surrogate's gradient."""
-        return _Spike.apply(u, self)  # type: ignore[no-any-return]
+        # Dynamo traces no autograd function that has a forward mode.
+        spike = _Spike if torch.compiler.is_compiling() else _SpikeWithForwardMode
+        return spike.apply(u, self)  # type: ignore[no-any-return]
 
 
 class BellSurrogate(Surrogate):
@@ -128,9 +132,10 @@ class BellSurrogate(Surrogate):
                 f"and null for the other"
             )
         if steepness is None:
-            width = require_number("surrogate.width_fwhm", width_fwhm, low=0, open_low=True)
-            steepness = self.fwhm_at_one / width
-        self.steepness = require_number(f"surrogate.{self.native}", steepness, low=0, open_low=True)
+            width = require_number("surrogate.width_fwhm", width_fwhm, low=SMALLEST, high=LARGEST)
+            self.steepness = self.fwhm_at_one / width
+        else:
+            self.steepness = require_number(f"surrogate.{self.native}", steepness, low=SMALLEST, high=LARGEST)
         super().__init__(normalisation=normalisation, scale=scale)
 
     @property
@@ -145,7 +150,7 @@ class BellSurrogate(Surrogate):
 
 
 class _Spike(torch.autograd.Function):
-    """Step forward; slope backward and in forward mode."""
+    """Step forward, slope backward."""
 
     generate_vmap_rule = True
 
@@ -154,7 +159,7 @@ class _Spike(torch.autograd.Function):
         return surrogate.fire(u)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Surrogate], output: Tensor) -> None:  # noqa: ARG004
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Surrogate], output: Tensor) -> None:
         u, ctx.surrogate = inputs
         ctx.save_for_backward(u)
         ctx.save_for_forward(u)
@@ -163,6 +168,10 @@ class _Spike(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (u,) = ctx.saved_tensors
         return grad * ctx.surrogate.derivative(u), None
+
+
+class _SpikeWithForwardMode(_Spike):
+    """The same, with the slope in forward mode too."""
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
