@@ -1,0 +1,215 @@
+"""`sgbench board`: collect records, build tables and pictures from them, and check that nobody edited these."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sgbench.paths import default_runs_dir
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sgbench.leaderboard.deviation import References
+    from sgbench.leaderboard.rows import Board, Row
+    from sgbench.leaderboard.store import Finding
+
+LEADERBOARDS = Path("leaderboards")
+NARROWEST = 80  # columns of a terminal
+
+
+def register(commands: Any) -> None:
+    """Add `board` and its four subcommands."""
+    board = commands.add_parser("board", help="collect records, build, check and show leaderboards")
+    actions = board.add_subparsers(title="actions", metavar="ACTION", required=True)
+    add = actions.add_parser("add", help="copy records into a leaderboards folder; never overwrites one")
+    add.add_argument("sources", nargs="+", type=Path, metavar="DIR", help="a runs folder, or one inside it")
+    add.add_argument("--to", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
+    _finish(add, _add)
+    build = actions.add_parser("build", help="write table.md, table.csv and board.png beside the records")
+    _choose_source(build)
+    _finish(build, _build)
+    check = actions.add_parser("check", help="find tables that are not what their records give")
+    check.add_argument("--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
+    _finish(check, _check)
+    show = actions.add_parser("show", help="print boards without writing anything")
+    _choose_source(show)
+    _finish(show, _show, machine=False)
+
+
+def _choose_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--from", dest="layout", choices=("runs", "leaderboards"), default="runs", help="default: runs"
+    )
+    parser.add_argument("--root", type=Path, metavar="DIR", help="default: the runs folder, or leaderboards")
+    parser.add_argument("--protocol", metavar="NAME", help="this board alone")
+
+
+def _finish(parser: argparse.ArgumentParser, handler: Any, *, machine: bool = True) -> None:
+    parser.add_argument(
+        "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="entries of your own"
+    )
+    if machine:
+        parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.set_defaults(handler=handler)
+
+
+def _references(args: argparse.Namespace) -> References:
+    from sgbench.leaderboard.deviation import References
+
+    return References(args.config_dir)
+
+
+def _root(args: argparse.Namespace) -> Path:
+    if args.root is not None:
+        return args.root
+    return default_runs_dir() if args.layout == "runs" else LEADERBOARDS
+
+
+def _add(args: argparse.Namespace) -> int:
+    from sgbench.leaderboard.store import add
+
+    done = add(args.sources, args.to, references=_references(args))
+    if args.json:
+        _json(asdict(done))
+    else:
+        _list(done.refused, "refused")
+        summary = (
+            f"{len(done.added)} added, {len(done.already_there)} already there, {len(done.refused)} refused"
+        )
+        _say(f"{summary}; next: sgbench board build --from leaderboards --root {args.to}")
+    return 1 if done.refused else 0
+
+
+def _build(args: argparse.Namespace) -> int:
+    from sgbench.leaderboard.board import build
+
+    built, findings = build(
+        _root(args), layout=args.layout, references=_references(args), protocol=args.protocol
+    )
+    if args.json:
+        _json({"boards": [asdict(board) for board in built], "left_out": [asdict(item) for item in findings]})
+    else:
+        for board in built:
+            _say(
+                f"{board.protocol}: {board.methods} methods, {board.records} records; {', '.join(board.files)}"
+            )
+        _list(findings, "left out")
+    return 1 if findings else 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from sgbench.leaderboard.board import check
+
+    checked, findings = check(args.root, references=_references(args))
+    if args.json:
+        _json({"checked": checked, "findings": [asdict(item) for item in findings]})
+    else:
+        _list(findings, "finding")
+        _say(f"{len(checked)} boards checked ({', '.join(checked) or 'none'}), {len(findings)} findings")
+    return 1 if findings else 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from sgbench.leaderboard.board import show
+
+    found = show(_root(args), layout=args.layout, references=_references(args), protocol=args.protocol)
+    terminal = Console(highlight=False)
+    for board in found.boards:
+        table = _rich_table(board, spacious=True)
+        natural = terminal.measure(table, options=terminal.options.update(max_width=10_000)).maximum
+        if terminal.is_terminal and natural > terminal.width:
+            table = _rich_table(board, spacious=False)
+        # A pipe has no width to keep to: one line a method is what grep and less want.
+        width = None if terminal.is_terminal else max(NARROWEST, natural)
+        console = Console(width=width, highlight=False)
+        console.print(table)
+        for line in _footnotes(board):
+            console.print(line, markup=False, style="dim", soft_wrap=not terminal.is_terminal)
+    if not found.boards:
+        _say(f"no board: {_root(args)} holds no valid record")
+    _list(found.findings, "left out")
+    return 1 if found.findings else 0
+
+
+def _rich_table(board: Board, *, spacious: bool) -> Table:
+    """The columns that fit a terminal; the whole is in table.md and table.csv."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=board.protocol.name,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0) if spacious else 0,
+    )
+    table.add_column("rank", no_wrap=True)
+    table.add_column("method", overflow="fold")
+    for name in ("accuracy, %", "seeds", "spikes", "synaptic\nops"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for target in board.targets:
+        partial = " *" if target.missing else ""
+        table.add_column(f"{target.name.replace('_', chr(10))}\nnJ{partial}", justify="right", no_wrap=True)
+    for row in board.rows:
+        table.add_row(*(Text(cell) for cell in _cells(row, board)))
+    return table
+
+
+def _cells(row: Row, board: Board) -> list[str]:
+    from sgbench.leaderboard.labels import figure
+    from sgbench.leaderboard.table import NONE, accuracy_text, rank_text
+
+    failed = f" ({len(row.failed_seeds)} failed)" if row.failed_seeds else ""
+    energies = [row.costs.energies[target.name].dynamic_nj for target in board.targets]
+    numbers = [row.costs.spikes.value, row.costs.synaptic_operations.value]
+    numbers += [None if energy is None else energy.value for energy in energies]
+    return [
+        rank_text(row),
+        ", ".join([row.surrogate, *row.varying.values()]).replace("(", " ("),  # a narrow column breaks there
+        accuracy_text(row),
+        f"{len(row.accuracies)}{failed}",
+        *(NONE if number is None else figure(number) for number in numbers),
+    ]
+
+
+def _footnotes(board: Board) -> list[str]:
+    lines = [
+        "accuracy: mean over seeds with its 95 % interval; =: not told apart; energy: dynamic, per inference",
+    ]
+    if any(target.missing for target in board.targets):
+        lines.append("*: a part of the energy; table.md names what the prices leave out")
+    reasons = {
+        f"-: no total on {name}: {reason}"
+        for row in board.rows
+        for name, energy in row.costs.energies.items()
+        for reason in energy.reasons
+    }
+    return [_printable(line) for line in [*lines, *sorted(reasons)]]
+
+
+def _list(findings: Iterable[Finding], word: str) -> None:
+    for finding in findings:
+        _say(f"{word}: {finding.path}: {finding.reason}")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{_printable(text)}\n")
+
+
+def _printable(text: str) -> str:
+    """Without the control characters that a file's name may send to a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _json(tree: object) -> None:
+    sys.stdout.write(json.dumps(tree, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,115 @@
+"""What a method costs per inference and to train: means over its finished seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sgbench.energy.price import EnergyEstimate, Interval, price
+from sgbench.records.counts import Count, OpCounts
+from sgbench.records.energy import EnergyTarget
+from sgbench.records.record import RunRecord
+
+NOT_RUN = "no seed of this method finished"
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A mean over finished seeds, or None where `reasons` says why."""
+
+    value: float | None
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Energy per inference on one target; a number is None where `reasons` says why.
+
+    `missing` names what even a given number leaves out.
+    """
+
+    dynamic_nj: Interval | None
+    static_nj: Interval | None
+    missing: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """All costs of one method; synaptic operations are those that an event-driven machine executes."""
+
+    spikes: Amount
+    synaptic_operations: Amount
+    energies: dict[str, Energy]
+    parameters: int | None
+    training_s: float | None
+
+
+def costs(group: Sequence[RunRecord], *, targets: Sequence[EnergyTarget], dt_s: float) -> Costs:
+    """Average the records of one method.
+
+    Args:
+        group: the records, one per seed.
+        targets: price lists.
+        dt_s: length of one time step [s].
+    """
+    finished = [record for record in group if record.status == "finished"]
+    counts = [record.counts for record in finished if record.counts is not None]
+    trained = [record.parameters for record in group if record.parameters is not None]
+    fits_s = [record.timing.fit_s for record in finished]
+    return Costs(
+        spikes=_amount(counts, _spikes),
+        synaptic_operations=_amount(counts, _synaptic_operations),
+        energies={
+            target.name: _energy([price(found, target=target, dt_s=dt_s) for found in counts], target)
+            for target in targets
+        },
+        parameters=max(trained, default=None),
+        training_s=math.fsum(fits_s) / len(fits_s) if fits_s else None,
+    )
+
+
+def _spikes(counts: OpCounts) -> list[tuple[str, Count]]:
+    return [(layer.name, layer.spikes_sent) for layer in counts.layers]
+
+
+def _synaptic_operations(counts: OpCounts) -> list[tuple[str, Count]]:
+    return [(layer.name, synapses.effective) for layer in counts.layers for synapses in layer.synapses]
+
+
+def _amount(counts: Sequence[OpCounts], pick: Callable[[OpCounts], list[tuple[str, Count]]]) -> Amount:
+    if not counts:
+        return Amount(None, (NOT_RUN,))
+    missing = {f"{place}: {count.reason}" for found in counts for place, count in pick(found) if count.reason}
+    if missing:
+        return Amount(None, tuple(sorted(missing)))
+    per_seed = [sum(count.total or 0 for _, count in pick(found)) / found.samples for found in counts]
+    return Amount(math.fsum(per_seed) / len(per_seed))
+
+
+def _energy(estimates: Sequence[EnergyEstimate], target: EnergyTarget) -> Energy:
+    if not estimates:
+        return Energy(None, None, target.missing, (NOT_RUN,))
+    missing = [*target.missing]
+    for estimate in estimates:
+        missing += [name for name in estimate.missing if name not in missing]
+    return Energy(
+        dynamic_nj=_mean([estimate.dynamic_nj for estimate in estimates]),
+        static_nj=_mean([estimate.static_nj for estimate in estimates]),
+        missing=tuple(missing),
+        reasons=tuple(sorted({reason for estimate in estimates for reason in estimate.reasons})),
+    )
+
+
+def _mean(found: Sequence[Interval | None]) -> Interval | None:
+    """The mean of each end, if every seed has one."""
+    given = [interval for interval in found if interval is not None]
+    if len(given) < len(found):
+        return None
+    n = len(given)
+    return Interval(
+        math.fsum(interval.value for interval in given) / n,
+        math.fsum(interval.low for interval in given) / n,
+        math.fsum(interval.high for interval in given) / n,
+    )

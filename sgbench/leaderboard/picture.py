@@ -1,0 +1,272 @@
+"""A board as one picture: accuracy with every seed, spikes, and energy, beside each other."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.table import rank_text
+from sgbench.records.files import read_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Okabe & Ito's palette, told apart by readers with any colour vision; markers differ too."""
+MARKERS = ("o", "s", "D", "^", "v", "P")
+INK = "#222222"
+SOFT = "#8a8a8a"
+MEAN_STYLE: dict[str, Any] = {"color": COLOURS[0], "linewidth": 2.5}
+SEED_STYLE: dict[str, Any] = {"color": SOFT, "linewidths": 0}
+FAILED_STYLE: dict[str, Any] = {"color": COLOURS[1], "marker": "x"}
+LEGEND_STYLE: dict[str, Any] = {
+    "fontsize": 12,
+    "frameon": False,
+    "borderaxespad": 0.2,
+    "handletextpad": 0.3,
+    "columnspacing": 1.0,
+}
+HEAD_INCHES = 0.55
+LEGEND_INCHES = 0.25  # each line of the legend of energies
+LEGEND_COLUMNS = 4
+FONT_SIZE = 13  # readable at half the picture's size
+MAX_ROWS = 60
+MAX_LABEL = 42
+LOG_FROM_RATIO = 20
+NARROW_RATIO = 1000  # up to here ticks at 1 and 3 do not touch
+TICKS = (0, 20, 40, 60, 70, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.5, 99.8, 99.9, 99.95, 99.99)
+STEPS = (1, 0.5, 0.2, 0.1, 0.05)  # % between ticks where methods lie close together
+MIN_TICKS = 4
+MIN_TICK_GAP = 0.08  # of the axis
+PNG_START = b"\x89PNG\r\n\x1a\n"
+
+
+def digest(table_csv: str) -> str:
+    """What a picture carries to name the table that it was drawn from."""
+    return hashlib.sha256(table_csv.encode()).hexdigest()
+
+
+def to_png(board: Board, *, table_csv: str) -> bytes:
+    """Draw a board; the bytes carry the digest of its table.
+
+    Args:
+        board: with at least one row; the first sixty are drawn.
+        table_csv: the same board as `to_csv` writes it.
+    """
+    from matplotlib import style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    rows = board.rows[:MAX_ROWS]
+    out = io.BytesIO()
+    with style.context("default"):
+        head = HEAD_INCHES + LEGEND_INCHES * math.ceil(len(board.targets) / LEGEND_COLUMNS)
+        height = head + 1.5 + 0.5 * len(rows)
+        panels = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - head / height))
+        figure = Figure(figsize=(14, height), dpi=120, layout=panels)
+        FigureCanvasAgg(figure)
+        accuracy, spikes, energy = figure.subplots(1, 3, sharey=True, width_ratios=(2.1, 1, 1.5))
+        for axes in (accuracy, spikes, energy):
+            _frame(axes, len(rows))
+        _label_rows(accuracy, rows)
+        _draw_accuracy(accuracy, rows, board)
+        _draw_spikes(spikes, rows)
+        _draw_energy(energy, rows, board)
+        cut = f", first {MAX_ROWS} of {len(board.rows)} methods" if len(board.rows) > MAX_ROWS else ""
+        figure.text(
+            0.006, 1 - 0.28 / height, f"{board.protocol.name}{cut}", fontsize=17, color=INK, va="center"
+        )
+        # In the strip above the panels, where no row's label can reach it.
+        figure.legend(
+            *accuracy.get_legend_handles_labels(),
+            loc="center right",
+            bbox_to_anchor=(1, 1 - 0.28 / height),
+            ncols=4,
+            **LEGEND_STYLE,
+        )
+        figure.savefig(out, format="png", metadata={"Software": None, "Description": digest(table_csv)})
+    return out.getvalue()
+
+
+def _frame(axes: Axes, n: int) -> None:
+    axes.set_ylim(n - 0.4, -0.6)
+    axes.tick_params(labelsize=FONT_SIZE, colors=INK, length=0, axis="y")
+    axes.tick_params(labelsize=FONT_SIZE, colors=INK, axis="x")
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    for index in range(0, n, 2):
+        axes.axhspan(index - 0.5, index + 0.5, color="#f4f4f4", linewidth=0, zorder=0)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.8, zorder=1)
+
+
+def _label_rows(axes: Axes, rows: Sequence[Row]) -> None:
+    labels = [[row.surrogate, ", ".join(row.varying.values())] for row in rows]
+    axes.set_yticks(range(len(rows)), ["\n".join(_cut(line) for line in lines if line) for lines in labels])
+    axes.tick_params(axis="y", pad=46)
+    for label in axes.get_yticklabels():
+        label.set_parse_math(False)  # a record's text is no formula
+    for index, text in [(-0.75, "rank"), *enumerate(map(rank_text, rows))]:
+        axes.annotate(
+            text,
+            (0, index),
+            xycoords=("axes fraction", "data"),
+            xytext=(-40, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=FONT_SIZE,
+            color=SOFT if text == "rank" else INK,
+            annotation_clip=False,
+        ).set_in_layout(False)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_LABEL else text[: MAX_LABEL - 1] + "…"
+
+
+def _draw_accuracy(axes: Axes, rows: Sequence[Row], board: Board) -> None:
+    """Dots, mean and interval on an axis on which equal ratios of errors have equal lengths."""
+    best_visible = 1 - 0.5 / max(board.test_samples, default=1000)
+
+    def place(accuracy: float) -> float:
+        return -math.log10(1 - min(max(accuracy, 0.0), best_visible))
+
+    seen: list[float] = []
+    for index, row in enumerate(rows):
+        dots = {seed: place(value) for seed, value in row.accuracies.items() if value is not None}
+        failed = [dots.pop(seed) for seed in row.failed_seeds if seed in dots]
+        below = index + 0.2
+        axes.scatter(list(dots.values()), [below] * len(dots), s=34, alpha=0.55, zorder=3, **SEED_STYLE)
+        axes.scatter(failed, [below] * len(failed), s=60, zorder=4, **FAILED_STYLE)
+        seen += [*dots.values(), *failed]
+        if row.accuracy is not None:
+            summary = row.accuracy
+            ends = (
+                [place(summary.low), place(summary.high)] if summary.low is not None and summary.high else []
+            )
+            axes.plot(ends, [index - 0.12] * len(ends), zorder=4, **MEAN_STYLE)
+            axes.plot([place(summary.mean)], [index - 0.12], "o", ms=9, zorder=5, **MEAN_STYLE)
+            seen += ends
+    _accuracy_axis(axes, seen)
+    if board.classes and place(1 / board.classes) > axes.get_xlim()[0]:
+        axes.axvline(place(1 / board.classes), color=SOFT, linestyle="--", linewidth=1.2, label="chance")
+    axes.plot([], [], "o-", ms=9, label="mean, 95 % interval", **MEAN_STYLE)
+    axes.scatter([], [], s=34, label="one seed", **SEED_STYLE)
+    if any(row.failed_seeds for row in rows):
+        axes.scatter([], [], s=60, label="failed seed, counted at chance", **FAILED_STYLE)
+    axes.set_xlabel("test accuracy, %\n(scale: log of the error)", fontsize=FONT_SIZE, color=INK)
+
+
+def _accuracy_axis(axes: Axes, seen: Sequence[float]) -> None:
+    low, high = min(seen, default=0.0), max(seen, default=1.0)
+    margin = 0.05 * (high - low) or 0.1
+    low, high = low - margin, high + margin
+    axes.set_xlim(low, high)
+    even = (tuple(step * count for count in range(int(100 / step))) for step in STEPS)
+    kept: dict[float, float] = {}
+    for ticks in (TICKS, *even):
+        kept = _spread(ticks, low, high)
+        if len(kept) >= MIN_TICKS:
+            break
+    axes.set_xticks(list(kept), [f"{tick:g}" for tick in kept.values()])
+
+
+def _spread(ticks: Sequence[float], low: float, high: float) -> dict[float, float]:
+    """The ticks inside an axis that do not touch, by their place."""
+    kept: dict[float, float] = {}
+    for tick in ticks:
+        found = -math.log10(1 - tick / 100)
+        if low <= found <= high and found - max(kept, default=-math.inf) > MIN_TICK_GAP * (high - low):
+            kept[found] = tick
+    return kept
+
+
+def _draw_spikes(axes: Axes, rows: Sequence[Row]) -> None:
+    values = [row.costs.spikes.value for row in rows]
+    for index, value in enumerate(values):
+        if value is not None:
+            axes.plot([value], [index], "o", ms=8, color=INK, zorder=4)
+        else:
+            _say(axes, index, "none")
+    _cost_axis(axes, [value for value in values if value is not None])
+    axes.set_xlabel("spikes\nper inference", fontsize=FONT_SIZE, color=INK)
+
+
+def _draw_energy(axes: Axes, rows: Sequence[Row], board: Board) -> None:
+    seen: list[float] = []
+    for number, target in enumerate(board.targets):
+        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        axes.plot([], [], marker, ms=8, color=colour, label=f"{target.name}{' *' if target.missing else ''}")
+        for index, row in enumerate(rows):
+            found = row.costs.energies[target.name].dynamic_nj
+            if found is not None:
+                axes.plot([found.low, found.high], [index, index], color=colour, linewidth=2.5, zorder=3)
+                axes.plot([found.value], [index], marker, ms=8, color=colour, zorder=4)
+                seen += [found.low, found.value, found.high]
+    for index, row in enumerate(rows):
+        without = sum(energy.dynamic_nj is None for energy in row.costs.energies.values())
+        if without:
+            _say(axes, index, f"{without} without a total")
+    _cost_axis(axes, seen)
+    partial = " (*: a part)" if any(target.missing for target in board.targets) else ""
+    axes.set_xlabel(f"dynamic energy, nJ\nper inference{partial}", fontsize=FONT_SIZE, color=INK)
+    if board.targets:
+        legend = axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=LEGEND_COLUMNS, **LEGEND_STYLE)
+        legend.set_in_layout(False)  # it may reach over the empty space to its left
+
+
+def _say(axes: Axes, index: int, text: str) -> None:
+    """A word at the right end of a row about what cannot be drawn."""
+    place = axes.get_yaxis_transform()
+    axes.text(0.985, index + 0.3, text, transform=place, ha="right", va="center", fontsize=11, color=SOFT)
+
+
+def _cost_axis(axes: Axes, values: Sequence[float]) -> None:
+    """From zero, or logarithmic where values differ by an order of magnitude and none is zero."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    if not values:
+        return
+    low, high = min(values), max(values)
+    if low > 0 and high / low > LOG_FROM_RATIO:
+        axes.set_xscale("log")
+        axes.set_xlim(low / 1.6, high * 1.6)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if high / low < NARROW_RATIO else (1,)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.set_xlim(-0.05 * (high or 1.0), 1.15 * (high or 1.0))
+        axes.locator_params(axis="x", nbins=4)
+
+
+def read_digest(path: Path) -> str | None:
+    """The digest inside a picture, or None if it carries none.
+
+    Raises:
+        InputError: the file is missing, a link, or too large.
+    """
+    data = read_bytes(path)
+    position = len(PNG_START)
+    while data.startswith(PNG_START) and position + 8 <= len(data):
+        length, kind = struct.unpack(">I4s", data[position : position + 8])
+        keyword, _, text = data[position + 8 : position + 8 + length].partition(b"\x00")
+        if kind == b"tEXt" and keyword == b"Description":
+            return text.decode("latin-1")
+        position += 12 + length
+    return None
+
+
+def stale(path: Path, *, table_csv: str) -> str | None:
+    """Why a picture is not that of a table, or None if it is."""
+    try:
+        found = read_digest(path)
+    except InputError as error:
+        return str(error).removeprefix(f"{path}: ")
+    return None if found == digest(table_csv) else "drawn from another table"

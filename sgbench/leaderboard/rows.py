@@ -1,0 +1,170 @@
+"""From records to the rows of a board: grouped by method, averaged over seeds, priced and ranked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sgbench.leaderboard.costs import Costs, costs
+from sgbench.leaderboard.labels import call, surrogate_call
+from sgbench.leaderboard.stats import Place, Summary, counted_accuracies, rank, summarise
+from sgbench.records.energy import EnergyTarget
+from sgbench.records.method import canonical
+from sgbench.records.record import RunRecord
+from sgbench.records.spec import GROUPS, Method, Protocol
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method."""
+
+    method_id: str
+    place: Place | None
+    surrogate: str
+    varying: dict[str, str]  # what else tells the rows apart, by group
+    accuracy: Summary | None  # None if seeds failed and no record says how many classes there are
+    accuracies: dict[int, float | None]  # by seed; a failed one at chance
+    failed_seeds: tuple[int, ...]
+    costs: Costs
+
+
+@dataclass(frozen=True)
+class Board:
+    """All rows of one protocol, in the order of their places."""
+
+    protocol: Protocol
+    targets: tuple[EnergyTarget, ...]
+    common: dict[str, str]  # what all rows share, by group
+    varying: tuple[str, ...]  # groups in which rows differ, without the surrogate
+    rows: tuple[Row, ...]
+    classes: int | None
+    test_samples: tuple[int, ...]  # sizes of the test set that the records state: one, if all is well
+    latency_s: float | None  # modelled duration of one inference; None where records differ
+
+
+def make_board(
+    records: Iterable[RunRecord], *, protocol: Protocol, targets: Mapping[str, EnergyTarget]
+) -> Board:
+    """Group, average, price and rank; the same board from the same records in whatever order.
+
+    Args:
+        records: of this protocol; each pair of method and seed once.
+        protocol: the catalogue's own, not one that a record carries.
+        targets: price lists by name.
+    """
+    ordered = sorted(records, key=lambda record: (record.method_id, record.seed))
+    groups: dict[str, list[RunRecord]] = {}
+    for record in ordered:
+        groups.setdefault(record.method_id, []).append(record)
+    methods = [group[0].method for group in groups.values()]
+    varying = _varying_parameters(methods)
+    # The largest count: the lowest chance level, which no record can raise.
+    classes = max((record.classes for record in ordered if record.classes), default=None)
+    chosen = tuple(targets[name] for name in sorted(targets))
+    latencies = {record.counts.steps / record.counts.samples for record in ordered if record.counts}
+    return Board(
+        protocol=protocol,
+        targets=chosen,
+        common=_common(methods, varying),
+        varying=tuple(group for group in varying if group != "surrogate"),
+        rows=_rows(groups, varying, classes, protocol, chosen),
+        classes=classes,
+        test_samples=tuple(sorted({record.test.samples for record in ordered if record.test})),
+        latency_s=latencies.pop() * protocol.dt_s if len(latencies) == 1 else None,
+    )
+
+
+def _rows(
+    groups: Mapping[str, list[RunRecord]],
+    varying: Mapping[str, set[str] | None],
+    classes: int | None,
+    protocol: Protocol,
+    targets: Sequence[EnergyTarget],
+) -> tuple[Row, ...]:
+    accuracies = {name: _accuracies(group, classes) for name, group in groups.items()}
+    summaries = {name: _summary(values.values()) for name, values in accuracies.items()}
+    places = rank({name: found for name, found in summaries.items() if found is not None})
+    rows = []
+    for name, group in groups.items():
+        method = group[0].method
+        pick = method.choices["surrogate"]
+        row = Row(
+            method_id=name,
+            place=places.get(name),
+            surrogate=surrogate_call(pick, method.parameters["surrogate"]),
+            varying=_labels(method, varying),
+            accuracy=summaries[name],
+            accuracies=accuracies[name],
+            failed_seeds=tuple(record.seed for record in group if record.status == "failed"),
+            costs=costs(group, targets=targets, dt_s=protocol.dt_s),
+        )
+        rows.append(row)
+    return tuple(sorted(rows, key=_order))
+
+
+def _order(row: Row) -> tuple[float, float, str]:
+    place = math.inf if row.place is None else row.place.rank
+    return place, 0.0 if row.accuracy is None else -row.accuracy.mean, row.method_id
+
+
+def _accuracies(group: Sequence[RunRecord], classes: int | None) -> dict[int, float | None]:
+    tested = [record.test.accuracy if record.test else None for record in group]
+    found = tested if classes is None else counted_accuracies(tested, classes=classes)
+    return {record.seed: value for record, value in zip(group, found, strict=True)}
+
+
+def _summary(values: Iterable[float | None]) -> Summary | None:
+    given = list(values)
+    known = [value for value in given if value is not None]
+    return summarise(known) if len(known) == len(given) else None
+
+
+def _varying_parameters(methods: Sequence[Method]) -> dict[str, set[str] | None]:
+    """Groups in which methods differ: None if in the choice, else the names of the differing parameters."""
+    found: dict[str, set[str] | None] = {}
+    for group in GROUPS:
+        if len({method.choices[group] for method in methods}) > 1:
+            found[group] = None
+            continue
+        keys = {key for method in methods for key in method.parameters[group]}
+        differing = {key for key in keys if len({_text(method, group, key) for method in methods}) > 1}
+        if differing:
+            found[group] = differing
+    if len({canonical(method.clip_norm) for method in methods}) > 1:
+        found["clip_norm"] = None
+    return found
+
+
+def _text(method: Method, group: str, key: str) -> str:
+    return canonical(method.parameters[group].get(key))
+
+
+def _labels(method: Method, varying: Mapping[str, set[str] | None]) -> dict[str, str]:
+    """What tells a method apart, by group."""
+    found = {}
+    for group, keys in varying.items():
+        if group == "clip_norm":
+            found[group] = "none" if method.clip_norm is None else f"{method.clip_norm:.6g}"
+        elif group != "surrogate":
+            parameters = method.parameters[group]
+            shown = {key: value for key, value in parameters.items() if keys is None or key in keys}
+            found[group] = call(method.choices[group], shown)
+    return found
+
+
+def _common(methods: Sequence[Method], varying: Mapping[str, set[str] | None]) -> dict[str, str]:
+    """What all methods share, by group."""
+    if not methods:
+        return {}
+    first = methods[0]
+    found = {}
+    for group in GROUPS:
+        differing = varying.get(group, set())
+        if group != "surrogate" and differing is not None:
+            parameters = first.parameters[group]
+            shared = {key: value for key, value in parameters.items() if key not in differing}
+            found[group] = call(first.choices[group], shared)
+    if "clip_norm" not in varying:
+        found["clip_norm"] = "none" if first.clip_norm is None else f"{first.clip_norm:.6g}"
+    return found

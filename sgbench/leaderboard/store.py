@@ -1,0 +1,211 @@
+"""Folders of records: reading what strangers wrote, and adding to a board without ever overwriting."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sgbench.errors import InputError, suggest
+from sgbench.leaderboard.deviation import References, deviation
+from sgbench.records.files import read_bytes, read_model, to_json, write_atomic
+from sgbench.records.record import RunRecord
+
+Layout = Literal["runs", "leaderboards"]
+RUN_FILE = "record.json"
+RUN_DEPTH = 3  # <protocol>/<method_id>/<seed>
+MAX_INTEGER = 2**63 - 1
+MAX_NUMBER = 1e100
+"""No measured quantity is larger; sums of numbers within this bound cannot overflow."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A file that was left out or is stale, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """What a folder tree holds: readable, comparable records, and everything that was left out."""
+
+    records: tuple[RunRecord, ...]
+    findings: tuple[Finding, ...]
+
+    def of(self, protocol: str) -> tuple[RunRecord, ...]:
+        """The records of one protocol."""
+        return tuple(record for record in self.records if record.protocol == protocol)
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of the records of `add`."""
+
+    added: tuple[str, ...]
+    already_there: tuple[str, ...]
+    refused: tuple[Finding, ...]
+
+
+def protocols(root: Path, *, only: str | None = None) -> list[str]:
+    """The protocols that have a folder below `root`.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; name one with --root, or fill it with 'sgbench run'")
+    names = sorted(
+        child.name for child in root.iterdir() if child.is_dir() and not child.name.startswith(".")
+    )
+    if only is None:
+        return names
+    if only not in names:
+        raise InputError(f"{root} has no protocol '{only}'; {suggest(only, names)}")
+    return [only]
+
+
+def read_shelf(root: Path, *, layout: Layout, references: References, only: str | None = None) -> Shelf:
+    """Read every record of a runs folder or of a leaderboards folder.
+
+    Nothing in the tree is trusted. A file that cannot be read, does not lie where its content says, or deviates
+    from the protocol is named and left out; the others still count.
+
+    Raises:
+        InputError: `root` is no folder, or has none for the protocol asked for.
+    """
+    records: list[RunRecord] = []
+    findings: list[Finding] = []
+    names = protocols(root, only=only)
+    starts = [root / name if layout == "runs" else root / name / "records" for name in names]
+    findings += [_link(path) for path in [*root.iterdir(), *starts] if path.is_symlink() and path.is_dir()]
+    for start in starts:
+        for path in () if start.is_symlink() else _files(start, layout, findings):
+            place = path.relative_to(root).parts
+            try:
+                records.append(_comparable(path, place, layout, references))
+            except InputError as error:
+                findings.append(_finding(path, error))
+    records.sort(key=lambda record: (record.protocol, record.method_id, record.seed))
+    return Shelf(tuple(records), tuple(sorted(findings, key=lambda finding: finding.path)))
+
+
+def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> Added:
+    """Copy the records below `sources` into <board_dir>/<protocol>/records/<method_id>/<seed>.json.
+
+    A board only grows: a record that is there already is left alone, and another one for the same protocol,
+    method and seed is refused.
+
+    Args:
+        sources: runs folders, or any folder inside one.
+        board_dir: the leaderboards folder; made if needed.
+        references: against which each record is checked.
+
+    Raises:
+        InputError: a source is no folder.
+        StorageError: the board cannot be written.
+    """
+    added: list[str] = []
+    present: list[str] = []
+    refused: list[Finding] = []
+    for source in sources:
+        if not source.is_dir():
+            raise InputError(f"{source}: no such folder; name a runs folder, or one inside it")
+    for path, place in _source_files(sources, refused):
+        try:
+            record = _comparable(path, place, "runs", references)
+            target = board_dir / record.protocol / "records" / record.method_id / f"{record.seed}.json"
+            if _place_record(target, to_json(record)):
+                added.append(str(target))
+            else:
+                present.append(str(target))
+        except InputError as error:
+            refused.append(_finding(path, error))
+    return Added(tuple(added), tuple(present), tuple(refused))
+
+
+def _place_record(target: Path, data: bytes) -> bool:
+    """Write a new record; False if the same one is there already."""
+    if target.is_symlink() or target.exists():
+        if read_bytes(target) != data:
+            raise InputError(
+                f"{target} holds another record of this method and seed, which is never overwritten"
+            )
+        return False
+    write_atomic(target, data)
+    return True
+
+
+def _source_files(sources: Sequence[Path], findings: list[Finding]) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    for source in sources:
+        # A source may be the folder of one run, so its own parents count for the place of a record.
+        full = source.resolve()
+        for path in _files(source, "runs", findings):
+            place = (full / path.relative_to(source)).parts
+            yield path, place[-RUN_DEPTH - 1 :]
+
+
+def _files(start: Path, layout: Layout, findings: list[Finding]) -> Iterator[Path]:
+    """Paths of candidate files in sorted order; links to folders are named, not followed."""
+
+    def complain(error: OSError) -> None:
+        findings.append(Finding(str(error.filename), f"cannot be read: {error.strerror}"))
+
+    if not start.exists():
+        return
+    for where, folders, files in os.walk(start, onerror=complain):
+        here = Path(where)
+        if layout == "runs" and RUN_FILE in files:
+            folders.clear()  # the rest of a run's folder belongs to loggers
+        depth = len(here.relative_to(start).parts)
+        links = [name for name in folders if (here / name).is_symlink() and depth < RUN_DEPTH]
+        findings.extend(
+            Finding(str(here / name), "a link to a folder, which is not followed") for name in links
+        )
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if (name == RUN_FILE) if layout == "runs" else not name.startswith("."):
+                yield here / name
+
+
+def _link(path: Path) -> Finding:
+    return Finding(str(path), "a link to a folder, which is not followed")
+
+
+def _comparable(path: Path, place: Iterable[str], layout: Layout, references: References) -> RunRecord:
+    """The record in a file, or an `InputError` that says why it is no row of a board."""
+    record = read_model(path, RunRecord)
+    expected = (
+        (record.protocol, record.method_id, str(record.seed), RUN_FILE)
+        if layout == "runs"
+        else (record.protocol, "records", record.method_id, f"{record.seed}.json")
+    )
+    if tuple(place) != expected:
+        raise InputError(f"{path}: misplaced: what it says of itself belongs to {'/'.join(expected)}")
+    if not _bounded(record.model_dump()):
+        raise InputError(
+            f"{path}: holds a number beyond 1e100 or a count beyond 2^63, which nothing measured has"
+        )
+    reason = deviation(record, references.of(record.protocol))
+    if reason is not None:
+        raise InputError(f"{path}: {reason}")
+    return record
+
+
+def _bounded(value: object) -> bool:
+    """Whether all numbers of a tree can be summed and printed."""
+    if isinstance(value, dict):
+        return all(_bounded(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return all(_bounded(item) for item in value)
+    if isinstance(value, int):
+        return abs(value) <= MAX_INTEGER
+    return not isinstance(value, float) or abs(value) <= MAX_NUMBER
+
+
+def _finding(path: Path, error: InputError) -> Finding:
+    reason = " ".join(str(error).split())
+    return Finding(str(path), reason.removeprefix(f"{path}: "))

@@ -1,0 +1,255 @@
+"""Valid records in memory, with every number under the test's control."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sgbench.leaderboard.deviation import Reference, References
+from sgbench.leaderboard.rows import make_board
+from sgbench.leaderboard.table import to_markdown
+from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
+from sgbench.records.energy import EnergyTarget
+from sgbench.records.files import to_json
+from sgbench.records.method import method_id
+from sgbench.records.record import Failure, Provenance, RunRecord, Scores, Timing
+from sgbench.records.spec import GROUPS, Method, Protocol
+
+GOLDEN_TABLE = Path(__file__).resolve().parent.parent / "golden" / "table.md"
+SAMPLES = 100
+STEPS_EACH = 10
+
+
+@lru_cache(maxsize=1)
+def protocol() -> Protocol:
+    """A protocol of ten steps of 1 ms and three seeds; only the surrogate, rule and recurrence are free."""
+    return Protocol(
+        name="toy_v1",
+        about="A toy board near its ceiling.",
+        dt_s=0.001,
+        steps=STEPS_EACH,
+        hidden=(4,),
+        epochs=20,
+        batch_size=16,
+        patience=None,
+        monitor="validation_loss",
+        precision="float32",
+        data_order="seed_epoch",
+        seeds=(0, 1, 2),
+        fixed={"dataset": "digits", "network": "mlp"},
+        free=("surrogate", "rule", "clip_norm", "network.recurrence"),
+        superseded_by=None,
+    )
+
+
+def method(
+    *,
+    surrogate: str = "atan",
+    parameters: dict[str, dict[str, Any]] | None = None,
+    choices: dict[str, str] | None = None,
+    protocol_changes: dict[str, Any] | None = None,
+    clip_norm: float | None = None,
+) -> Method:
+    """A method of the toy protocol; changes are merged into the reference."""
+    picked = dict.fromkeys(GROUPS, "plain") | {"dataset": "digits", "network": "mlp", "optimizer": "adam"}
+    values: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
+    values["surrogate"] = {"alpha": None, "width_fwhm": 1.0, "normalisation": "peak1", "scale": 1.0}
+    values["network"] = {"hidden": (4,), "recurrence": "none", "bias": False}
+    values["optimizer"] = {"lr": 0.002}
+    for group, changes in (parameters or {}).items():
+        values[group] = values[group] | changes
+    tree = protocol().model_dump() | (protocol_changes or {})
+    return Method.model_validate(
+        {
+            "choices": picked | {"surrogate": surrogate} | (choices or {}),
+            "parameters": values,
+            "protocol": tree,
+            "clip_norm": clip_norm,
+        }
+    )
+
+
+class ToyReferences(References):
+    """References that know the toy protocol without a file in `conf/`."""
+
+    def of(self, name: str) -> Reference:
+        """The toy reference, or what the catalogue says."""
+        return Reference(protocol(), method()) if name == "toy_v1" else super().of(name)
+
+
+def layer(name: str, **changes: Any) -> LayerCounts:
+    """Counts of one layer, zero where the test does not say otherwise."""
+    zero = {
+        field: Count(total=0) for field, info in LayerCounts.model_fields.items() if info.annotation is Count
+    }
+    given = {key: Count(total=value) if isinstance(value, int) else value for key, value in changes.items()}
+    plain: dict[str, Any] = {"name": name, "neuron": "Leaky", "neurons": 4, "state_bits": 32, "synapses": ()}
+    return LayerCounts(**(plain | zero | given))
+
+
+def synapses(
+    effective: int | Count, *, operation: str = "accumulate", source: str = "input"
+) -> SynapseCounts:
+    """One group of connections."""
+    found = Count(total=effective) if isinstance(effective, int) else effective
+    return SynapseCounts.model_validate(
+        {
+            "source": source,
+            "wiring": "all_to_all",
+            "operation": operation,
+            "weight_bits": 32,
+            "effective": found,
+            "dense": Count(total=10**6),
+        }
+    )
+
+
+def counts(*layers: LayerCounts, samples: int = SAMPLES) -> OpCounts:
+    """Counts of a network over `samples` samples of ten steps."""
+    default = layer(
+        "hidden",
+        synapses=(synapses(40_000),),
+        neuron_updates=4_000,
+        neuron_multiplications=4_000,
+        neuron_additions=8_000,
+        neuron_comparisons=4_000,
+        spikes_sent=1_500,
+    )
+    return OpCounts(
+        samples=samples,
+        steps=samples * STEPS_EACH,
+        input_events=Count(total=10_000),
+        layers=layers or (default,),
+    )
+
+
+def record(
+    *,
+    seed: int = 0,
+    accuracy: float | None = 0.9,
+    of: Method | None = None,
+    found: OpCounts | None = None,
+    classes: int | None = 10,
+) -> RunRecord:
+    """A record; an accuracy of None makes a failed one."""
+    chosen = of or method()
+    failed = accuracy is None
+    scores = None if failed else Scores(samples=SAMPLES, accuracy=accuracy, loss=0.1, activity=())
+    return RunRecord(
+        schema_version=1,
+        protocol=chosen.protocol.name,
+        method_id=method_id(chosen),
+        seed=seed,
+        status="failed" if failed else "finished",
+        failure=Failure(kind="NonFiniteError", message="layer hidden") if failed else None,
+        method=chosen,
+        classes=classes,
+        parameters=296,
+        best_epoch=None if failed else 3,
+        validation=scores,
+        test=scores,
+        curve=(),
+        counts=None if failed else found or counts(),
+        predictions_sha256=None if failed else "0" * 64,
+        weights_sha256=None,
+        timing=Timing(fit_s=2.0 + seed, test_s=0.1, total_s=2.5 + seed, resumed=0),
+        peak_memory_bytes=None,
+        provenance=Provenance(
+            commit=None,
+            clean=None,
+            versions={},
+            python="3.11",
+            platform="linux",
+            processor="x86",
+            device="cpu",
+            threads=1,
+            engine="reference",
+            engine_reason="asked for",
+            data_sha256=None,
+            created_utc="2026-01-01T00:00:00Z",
+        ),
+    )
+
+
+def target(name: str = "toy", **changes: Any) -> EnergyTarget:
+    """A price list of 1 pJ for an addition and 2 (1 to 4) pJ for a neuron's update; the rest is inside these."""
+    evidence = {
+        "scope": "per_op",
+        "basis": "measured",
+        "node_nm": 28,
+        "voltage_v": 0.8,
+        "source": "a data sheet",
+        "mark": "verified",
+    }
+    prices = [
+        {"operation": "accumulate", "value_pj": 1, "low_pj": 1, "high_pj": 1, **evidence},
+        {"operation": "neuron_update", "value_pj": 2, "low_pj": 1, "high_pj": 4, **evidence},
+    ]
+    inside = ("neuron_multiplication", "neuron_addition", "neuron_comparison", "spike_sent", "bias_addition")
+    tree = {
+        "name": name,
+        "title": "a toy chip",
+        "about": "For tests.",
+        "prices": prices,
+        "included_elsewhere": inside,
+        "static": None,
+        "missing": (),
+    }
+    return EnergyTarget.model_validate(tree | changes)
+
+
+def write_run(root: Path, found: RunRecord) -> Path:
+    """Store a record where the runner does."""
+    path = root / found.protocol / found.method_id / str(found.seed) / "record.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(to_json(found))
+    return path
+
+
+def write_board_record(root: Path, found: RunRecord) -> Path:
+    """Store a record where a board keeps it."""
+    path = root / found.protocol / "records" / found.method_id / f"{found.seed}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(to_json(found))
+    return path
+
+
+def gallery() -> list[RunRecord]:
+    """Four methods: two tied, one with a failed seed, one with a single seed and analogue input."""
+    analogue = counts(layer("hidden", synapses=(synapses(25_000, operation="multiply_accumulate"),)))
+    triangle, zero = (
+        method(surrogate="triangle"),
+        method(surrogate="zero", parameters={"surrogate": {"width_fwhm": None, "normalisation": "raw"}}),
+    )
+    eprop = method(surrogate="sigmoid", choices={"rule": "eprop"})
+    accuracies = {0: 0.96, 1: 0.97, 2: 0.965}
+    return [
+        *(record(seed=seed, accuracy=value) for seed, value in accuracies.items()),
+        *(record(seed=seed, accuracy=value - 0.002, of=triangle) for seed, value in accuracies.items()),
+        *(record(seed=seed, accuracy=None if seed == 1 else 0.5, of=zero) for seed in accuracies),
+        record(accuracy=0.9, of=eprop, found=analogue),
+    ]
+
+
+def golden_table() -> str:
+    """The gallery priced with two toy targets: one complete, one with static power and a missing term."""
+    power = {
+        "value_mw": 10,
+        "low_mw": 5,
+        "high_mw": 20,
+        "scope": "static",
+        "basis": "measured",
+        "node_nm": None,
+        "voltage_v": None,
+        "source": "a data sheet",
+        "mark": "secondary",
+    }
+    targets = [target(), target("warm", static=power, missing=("memory accesses",))]
+    board = make_board(gallery(), protocol=protocol(), targets={found.name: found for found in targets})
+    return to_markdown(board, layout="leaderboards")
+
+
+if __name__ == "__main__":
+    # `python -m tests.leaderboard.factory` rewrites the golden table; review what moved.
+    GOLDEN_TABLE.write_text(golden_table(), encoding="utf-8")

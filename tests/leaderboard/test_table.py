@@ -1,0 +1,193 @@
+"""Tables: a golden page, figures by hand, the same bytes in any order, and inert text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+
+import pytest
+
+from sgbench.energy.price import load_targets
+from sgbench.leaderboard.labels import call, inert, parameter_text
+from sgbench.leaderboard.picture import digest, stale, to_png
+from sgbench.leaderboard.rows import Board, make_board
+from sgbench.leaderboard.table import to_csv, to_markdown
+from sgbench.records.counts import Count
+from sgbench.records.record import RunRecord
+from tests.leaderboard.factory import (
+    GOLDEN_TABLE,
+    counts,
+    gallery,
+    golden_table,
+    layer,
+    method,
+    protocol,
+    record,
+    synapses,
+    target,
+)
+
+
+def board(records: list[RunRecord]) -> Board:
+    """The toy board priced with the toy target."""
+    return make_board(records, protocol=protocol(), targets={"toy": target()})
+
+
+def page(records: list[RunRecord]) -> str:
+    """The toy board as a page."""
+    return to_markdown(board(records), layout="runs")
+
+
+def cells(records: list[RunRecord]) -> list[dict[str, str]]:
+    """The rows of the toy board's values."""
+    return list(csv.DictReader(io.StringIO(to_csv(board(records)))))
+
+
+def test_golden_page() -> None:
+    """Golden: the gallery's page, read and checked by eye; rewrite with python -m tests.leaderboard.factory."""
+    assert golden_table() == GOLDEN_TABLE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_order_of_records_changes_no_byte(seed: int) -> None:
+    """Property: files are found in any order, the table is one."""
+    shuffled = gallery()
+    random.Random(seed).shuffle(shuffled)  # noqa: S311 - no secret
+    targets = load_targets()
+    first, second = (
+        make_board(records, protocol=protocol(), targets=targets) for records in (gallery(), shuffled)
+    )
+    assert to_markdown(first, layout="runs") == to_markdown(second, layout="runs")
+    assert to_csv(first) == to_csv(second)
+
+
+def test_figures_by_hand() -> None:
+    """By hand: mean of 0.90, 0.92, 0.94; t(2) = 4.30265, s = 0.02; 15 spikes, 400 events, 480 pJ, 2, 3 and 4 s."""
+    (row,) = cells([record(seed=seed, accuracy=0.90 + 0.02 * seed) for seed in range(3)])
+    half = 4.30265273 * 0.02 / 3**0.5
+    assert float(row["test_accuracy_mean"]) == pytest.approx(0.92)
+    assert float(row["test_accuracy_low"]) == pytest.approx(0.92 - half)
+    assert float(row["test_accuracy_high"]) == pytest.approx(0.92 + half)
+    assert [row[f"test_accuracy_seed_{seed}"] for seed in range(3)] == ["0.9", "0.92", "0.94"]
+    assert (row["spikes_per_inference"], row["synaptic_operations_per_inference"]) == ("15", "400")
+    energies = [float(row[f"toy_dynamic_{end}_nj"]) for end in ("value", "low", "high")]
+    assert energies == pytest.approx([0.48, 0.44, 0.56])
+    assert (row["rank"], row["tied"], row["seeds"], row["failed_seeds"]) == ("1", "false", "3", "")
+    assert (row["parameters"], row["training_time_s"], row["surrogate"]) == ("296", "3", "atan(width_fwhm=1)")
+
+
+def test_costs_are_means_over_finished_seeds() -> None:
+    """By hand: seeds with 400 and 600 events, and a failed one, give 500."""
+    more = counts(layer("hidden", synapses=(synapses(60_000),)))
+    (row,) = cells([record(), record(seed=1, found=more), record(seed=2, accuracy=None)])
+    assert row["synaptic_operations_per_inference"] == "500"
+    assert row["failed_seeds"] == "2"
+    assert row["test_accuracy_seed_2"] == "0.1"
+
+
+def test_method_of_failed_seeds_alone() -> None:
+    """It stands at chance, visibly, and every cost says why there is none."""
+    records = [record(seed=seed, accuracy=None) for seed in range(2)]
+    assert cells(records)[0]["test_accuracy_mean"] == "0.1"
+    text = page(records)
+    assert "| 2 (2 failed) [" in text
+    assert "no seed of this method finished" in text
+
+
+def test_failed_seed_without_known_classes() -> None:
+    """No record says how many classes there are: no accuracy and no rank, and a note."""
+    records = [record(accuracy=None, classes=None)]
+    assert cells(records)[0]["test_accuracy_mean"] == ""
+    assert "no record says how many classes" in page(records)
+
+
+def test_chance_cannot_be_raised_by_a_failed_record() -> None:
+    """A failed record that claims two classes counts at the lowest chance any record states."""
+    rows = cells([record(), record(seed=1, accuracy=None, classes=2)])
+    assert rows[0]["test_accuracy_seed_1"] == "0.1"
+
+
+def test_missing_total_says_why() -> None:
+    """An uncounted number is a dash with a note, and an empty cell beside its reason in the values."""
+    unknown = Count(reason="this layer has no counter")
+    records = [record(found=counts(layer("hidden", spikes_sent=unknown, neuron_updates=unknown)))]
+    text = page(records)
+    assert "`hidden: this layer has no counter`" in text
+    assert "no total: `neuron_update: no count in hidden (this layer has no counter)`" in text
+    (row,) = cells(records)
+    assert row["spikes_per_inference"] == row["toy_dynamic_value_nj"] == ""
+    assert row["toy_no_total_because"] == "neuron_update: no count in hidden (this layer has no counter)"
+
+
+def test_partial_prices_are_flagged() -> None:
+    """Every shipped target leaves something out and says so below the table."""
+    text = to_markdown(make_board(gallery(), protocol=protocol(), targets=load_targets()), layout="runs")
+    for name in ("horowitz_45nm", "loihi1", "truenorth"):
+        assert f"a part, not a whole: prices of {name} leave out" in text
+    assert (
+        "loihi1: read from a secondary source: accumulate, neuron_update, spike_sent, static power." in text
+    )
+
+
+def test_what_varies_is_a_column_and_the_rest_one_sentence() -> None:
+    """By hand: recurrence and clipping differ, the learning rate does not."""
+    recurrent = method(parameters={"network": {"recurrence": "all_to_all"}}, clip_norm=1.0)
+    text = page([record(), record(of=recurrent)])
+    assert "| rank | surrogate | network | clip_norm | test accuracy, %" in text
+    assert "| `mlp(recurrence=all_to_all)` | `1` |" in text
+    assert "network `mlp(hidden=[4])`" in text
+    assert "optimizer `adam(lr=0.002)`" in text
+
+
+NASTY = "|<img src=x onerror=alert(1)>`](http://x)\n\n# owned\n| a | b |\x1b[31m\u202e"
+
+
+def test_text_of_a_record_is_inert() -> None:
+    """Injection: pipes, tags, backticks, line ends, control and direction marks of a record reach no page."""
+    nasty = method(parameters={"surrogate": {"note": NASTY}})
+    hole = Count(reason=NASTY)
+    records = [record(of=nasty, found=counts(layer(NASTY, spikes_sent=hole, neuron_updates=hole))), record()]
+    text = page(records)
+    assert all(found not in text for found in ("<img", "\x1b", "\u202e", "\n# owned", "|<", "`]("))
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 4
+    assert len({line.count("|") for line in rows}) == 1
+    assert all(line.count("`") % 2 == 0 for line in text.splitlines())
+    assert "=" not in {row["surrogate"][0] for row in cells(records)}
+
+
+def test_labels() -> None:
+    """By hand: quoted where not a plain word, cut where long."""
+    assert parameter_text("=HYPERLINK(1)") == '"=HYPERLINK(1)"'
+    assert inert("µ\t\x00") == "\\xb5 \\x00"
+    assert len(call("atan", {"note": "x" * 1000})) == 120
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_picture_names_its_table_and_is_reproducible(alone: bool) -> None:
+    """The same table gives the same bytes, which carry its digest; another table is told apart."""
+    found = board([record()] if alone else gallery())
+    values = to_csv(found)
+    drawn = to_png(found, table_csv=values)
+    assert drawn == to_png(found, table_csv=values)
+    assert digest(values).encode() in drawn
+
+
+def test_picture_of_hostile_labels_and_failed_methods(tmp_path) -> None:
+    """A label that looks like a formula is drawn as text; a method without any number is drawn as such."""
+    odd = method(parameters={"surrogate": {"note": r"$\frac{$"}})
+    found = board([record(of=odd, accuracy=None, classes=None), record(accuracy=1.0)])
+    path = tmp_path / "board.png"
+    path.write_bytes(to_png(found, table_csv="a"))
+    assert stale(path, table_csv="a") is None
+    assert stale(path, table_csv="b") == "drawn from another table"
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n\xff\xff\xff\xfftEXtDescr", b"GIF89a"]
+)
+def test_damaged_picture_is_stale(tmp_path, data: bytes) -> None:
+    """No digest can be read, and nothing is raised."""
+    (tmp_path / "board.png").write_bytes(data)
+    assert stale(tmp_path / "board.png", table_csv="a") == "drawn from another table"
