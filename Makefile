@@ -2,41 +2,46 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
 
 .PHONY: help setup quickstart test check slow golden board clean
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(STAMP) ## make .venv and install sgbench into it
+setup: $(INSTALLED) ## make .venv and install sgbench into it
 
-$(STAMP): pyproject.toml
-	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))" || \
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))" || \
 	  { echo "sgbench needs Python 3.11, 3.12 or 3.13; name one: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(INSTALLED_DEV): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	touch $@
+	@touch $@
 
 quickstart: setup ## compare seven surrogates on real digits (about two minutes)
 	$(BIN)/sgbench run sweep=quickstart
 	$(BIN)/sgbench board build --from runs --protocol digits_v1
 	$(BIN)/sgbench board show --from runs --protocol digits_v1
 
-test: setup check ## lint, floors, types, tests
+test: check ## lint, floors, types, tests
 	$(BIN)/python -m pytest
 
-check: setup ## lint, floors, types, committed boards
+check: $(INSTALLED_DEV) ## lint, floors, types, committed boards
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/basedpyright --level error
 	$(BIN)/sgbench board check
 
-slow: setup ## the tests that take minutes
+slow: $(INSTALLED_DEV) ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-golden: setup ## rewrite the golden files; review the difference
+golden: $(INSTALLED_DEV) ## rewrite the golden files; review the difference
 	$(BIN)/python -m tests.golden.write
 
 board: setup ## rebuild all committed boards from their records

@@ -58,13 +58,15 @@ class DataSet(ABC):
 
 
 def fingerprint(splits: dict[Split, Samples]) -> str:
-    """SHA-256 over values (as float32) and targets of all splits, in order."""
+    """SHA-256 over values (as float32), targets and lengths of all splits, in order."""
     digest = hashlib.sha256()
     for name in SPLITS:
         samples = splits[name]
         digest.update(name.encode())
         digest.update(samples.values.to(torch.float32).numpy().tobytes())
         digest.update(samples.target.to(torch.int64).numpy().tobytes())
+        if samples.lengths is not None:
+            digest.update(samples.lengths.to(torch.int64).numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -97,10 +97,9 @@ class SpikingData(pl.LightningDataModule):
         if not self.splits:
             self.splits = self.data_set.load(self.data_dir)
         for name, samples in self.splits.items():
-            if len(samples.target) == 0 or not torch.isfinite(samples.values).all():
-                raise InputError(
-                    f"data set {type(self.data_set).__name__}: split {name} is empty or not finite"
-                )
+            problem = _problem(samples, self.data_set.n_classes, self.encoder.steps)
+            if problem is not None:
+                raise InputError(f"data set {type(self.data_set).__name__}: split {name} {problem}")
 
     def epoch(self, epoch: int) -> Batches:
         """The training batches of one epoch."""
@@ -134,3 +133,16 @@ class SpikingData(pl.LightningDataModule):
     def test_dataloader(self) -> Batches:
         """The test split."""
         return self.evaluation("test")
+
+
+def _problem(samples: Samples, classes: int, steps: int) -> str | None:
+    """What is wrong with a split, if anything."""
+    if len(samples.target) == 0:
+        return "is empty"
+    if not torch.isfinite(samples.values).all():
+        return "is not finite"
+    if samples.target.min() < 0 or samples.target.max() >= classes:
+        return f"has a target outside 0..{classes - 1}"
+    if samples.lengths is not None and (samples.lengths.min() < 1 or samples.lengths.max() > steps):
+        return f"has a sample length outside 1..{steps}"
+    return None

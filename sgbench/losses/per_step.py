@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -21,6 +20,7 @@ class PerStep(Loss):
 
     Source: snnTorch `functional.ce_rate_loss`; Bellec et al. 2020, Nature Communications 11:3625, equation 4.
 
+    >>> import torch
     >>> output = torch.zeros(3, 1, 2)
     >>> trajectory = Trajectory(output, torch.tensor([2]), (), (), ())
     >>> round(PerStep().whole(trajectory, torch.tensor([0])).item(), 4)  # ln 2
@@ -41,15 +41,15 @@ class PerStep(Loss):
         each = cross_entropy(
             trajectory.output.reshape(steps * batch, classes), target.repeat(steps), reduction="none"
         ).view(steps, batch)
-        return (each * _weights(trajectory.lengths, steps, each.dtype)).sum()
+        inside = valid_steps(trajectory.lengths, steps)
+        return _shares(each, inside, trajectory.lengths).sum()
 
     def per_step(self, output: Tensor, target: Tensor, lengths: Tensor, step: int) -> Tensor:
         """This step's share."""
         each = cross_entropy(output, target, reduction="none")
-        inside = (lengths > step).to(each.dtype)
-        return (each * inside / (lengths.to(each.dtype) * len(target))).sum()
+        return _shares(each, lengths > step, lengths).sum()
 
 
-def _weights(lengths: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
-    """1 / (B T_b) inside each sample, 0 behind it [T, B]."""
-    return valid_steps(lengths, steps).to(dtype) / (lengths.to(dtype) * len(lengths))
+def _shares(each: Tensor, inside: Tensor, lengths: Tensor) -> Tensor:
+    """Each loss times 1 / (B T_b) inside its sample; behind it 0, whatever stands there."""
+    return each.masked_fill(~inside, 0.0) / (lengths.to(each.dtype) * len(lengths))

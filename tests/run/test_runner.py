@@ -236,6 +236,20 @@ def test_two_processes_cannot_write_one_run() -> None:
     assert run_spec(spec).status == "finished"
 
 
+def test_two_processes_at_once_leave_one_whole_record(runs_dir: Path) -> None:
+    """Started together on the same run: at least one finishes, a loser says why, the record is valid."""
+    words = (*WORDS, "seed=9")
+    command = [sys.executable, "-m", "sgbench", "run", *words]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=120)[1] for process in both]
+    codes = [process.returncode for process in both]
+    assert 0 in codes
+    for code, line in zip(codes, said, strict=True):
+        assert code == 0 or "another process is writing this run" in line
+    (path,) = runs_dir.rglob("record.json")
+    assert read_model(path, RunRecord).status == "finished"
+
+
 def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
     """A file stands where the runs' folder should be."""
     blocked = tmp_path / "blocked"
@@ -279,7 +293,7 @@ def test_weights_rebuild_the_network_of_the_record() -> None:
         ("encoder=direct", "loss=last_step", "rule.window=2", "clip_norm=1.0", "protocol.precision=float64"),
         ("loss=sum_over_time", "init=uniform", "network.bias=true", "protocol.hidden=[8,8]"),
     ],
-    ids=lambda words: " ".join(words),
+    ids=" ".join,
 )
 def test_every_kind_of_part_trains(words: tuple[str, ...]) -> None:
     """Each entry of each group stands in one finished run."""

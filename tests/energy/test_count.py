@@ -1,0 +1,394 @@
+"""Operation counts against a count by hand and a walk over every synapse, neuron and step.
+
+Legend: T steps, B batch, N neurons. Only the spikes are taken from the network; what they cost is counted anew.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from sgbench.energy.count import OperationCounter
+from sgbench.engine.choose import choose
+from sgbench.inits.kaiming import Kaiming
+from sgbench.networks.mlp import Mlp
+from sgbench.neurons.base import Neuron
+from sgbench.neurons.leaky import Leaky
+from sgbench.neurons.leaky_readout import LeakyReadout
+from sgbench.neurons.synaptic import Synaptic
+from sgbench.records.counts import OpCounts
+from sgbench.surrogates.triangle import Triangle
+from sgbench.trajectory import SPIKES, Batch
+
+RECURRENCES = ("none", "one_to_one", "all_to_all")
+ARITHMETIC = {  # multiplications, additions, comparisons, state words per neuron and step, from the equations
+    "leaky": (1, 2, 1, 1),  # beta u; + I, - theta s; > theta; u
+    "synaptic": (2, 3, 1, 2),  # alpha i, beta u; + I, + i, - theta s; > theta; i and u
+    "leaky_readout": (1, 1, 0, 1),  # kappa y; + I; y
+}
+
+
+def make_neuron(kind: str, features: int) -> Neuron:
+    """Decays are a half, so that everything stays exact in float32 too."""
+    surrogate = Triangle(slope=1.0, width_fwhm=None, normalisation="peak1", scale=1.0)
+    options = {"beta": 0.5, "threshold": 1.0, "reset": "subtract", "reset_gradient": "detached"}
+    if kind == "leaky":
+        return Leaky(surrogate, features, learn_beta="none", **options)
+    if kind == "synaptic":
+        return Synaptic(surrogate, features, alpha=0.5, learn_alpha="none", learn_beta="none", **options)
+    return LeakyReadout(features, beta=0.5, learn_beta="none")
+
+
+def make_network(
+    inputs: int,
+    hidden: tuple[int, ...],
+    outputs: int,
+    *,
+    recurrence: str = "none",
+    bias: bool = False,
+    kind: str = "leaky",
+    readout: str = "leaky_readout",
+    seed: int = 0,
+) -> Mlp:
+    """A network whose weights are multiples of 1/8."""
+    network = Mlp(
+        inputs,
+        outputs,
+        lambda features: make_neuron(kind, features),
+        lambda features: make_neuron(readout, features),
+        Kaiming(gain=2.5, recurrent_gain=1.0),
+        torch.Generator().manual_seed(seed),
+        choose("reference"),
+        hidden=hidden,
+        recurrence=recurrence,
+        recurrence_gradient="full",
+        bias=bias,
+    )
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.copy_((8 * weight).round() / 8)
+    return network
+
+
+def make_batch(x: Tensor, lengths: list[int]) -> Batch:
+    return Batch(
+        x, torch.zeros(len(lengths), dtype=torch.int64), torch.tensor(lengths), torch.arange(len(lengths))
+    )
+
+
+@torch.no_grad()
+def count(network: Mlp, *batches: Batch, input_kind: str = "binary") -> OpCounts:
+    """What the counter says after all batches."""
+    counter = OperationCounter(network, input_kind, bits=32)
+    for batch in batches:
+        counter.update(batch, network.unroll(batch.x, batch.lengths, keep=frozenset({SPIKES})))
+    return counter.result()
+
+
+def totals(counts: OpCounts) -> list[dict[str, Any]]:
+    """Every total by name, layer by layer; synapses as (source, wiring, operation, effective, dense)."""
+    layers = []
+    for layer in counts.layers:
+        tree = layer.model_dump(exclude={"name", "neuron", "neurons", "state_bits", "synapses"})
+        named: dict[str, Any] = {name: value["total"] for name, value in tree.items()}
+        named["synapses"] = [
+            (each.source, each.wiring, each.operation, each.effective.total, each.dense.total)
+            for each in layer.synapses
+        ]
+        layers.append(named)
+    return layers
+
+
+# --- a count by hand
+
+
+def copying_network(recurrence: str) -> Mlp:
+    """2 inputs, 2 hidden neurons that fire exactly when their input does, 3 readout units; with biases of 0.
+
+    Without memory (decay 0) the potential is 4 x[t] - s[t-1]: 3 or 4 with an input, -1 or 0 without; threshold 1.
+    """
+    network = make_network(2, (2,), 3, recurrence=recurrence, bias=True)
+    hidden = network.layers[0]
+    with torch.no_grad():
+        hidden.weight.copy_(4 * torch.eye(2))
+        if hidden.recurrent is not None:
+            hidden.recurrent.zero_()
+    hidden.neuron.beta.fixed = 0.0
+    return network
+
+
+BY_HAND = make_batch(
+    # sample a (4 steps), sample b (2 steps, then padding that is not 0)
+    torch.tensor(
+        [[[1, 0], [0, 0]], [[1, 1], [0, 1]], [[0, 0], [1, 1]], [[0, 1], [1, 1]]], dtype=torch.float64
+    ),
+    [4, 2],
+)
+
+
+@pytest.mark.parametrize(
+    ("recurrence", "synapses", "with_input"),
+    [("none", [], 8), ("one_to_one", [(3, 12)], 10), ("all_to_all", [(6, 24)], 10)],
+)
+def test_equals_the_count_by_hand(recurrence, synapses, with_input):
+    """Expected: counted on paper. Hidden spikes copy the input.
+
+        step                 0      1      2      3     behind the end
+        a: input, spikes    1 0    1 1    0 0    0 1    -
+        b: input, spikes    0 0    0 1     -      -     1 1, 1 1: not counted
+
+    Steps 4 + 2 = 6. Events into the first layer 4 + 1 = 5: 5 x 2 synapses = 10 of 6 x 4 = 24 dense; spikes 5 into
+    the readout: 5 x 3 = 15 of 6 x 6 = 36. Spikes that reach recurrent synapses one step later within the sample: a
+    1 in step 1, 2 in step 2, 0 in step 3; b 0, as its spike is in its last step: 3, x 1 one to one, x 2 all to all.
+    Hidden updates 6 x 2 = 12. The input reaches both neurons in a's steps 0, 1, 3 and b's step 1: 4 x 2 = 8; in a's
+    step 2 both are reached by the spikes of step 1 alone, over either kind of recurrence: 2 more.
+    Readout: 6 x 3 = 18 updates, 4 x 3 = 12 of them with input. One bias per update.
+    """
+    counts = count(copying_network(recurrence), BY_HAND)
+    assert (counts.samples, counts.steps, counts.input_events.total) == (2, 6, 5)
+    hidden, readout = totals(counts)
+    recurrent = [("hidden0", recurrence, "accumulate", *each) for each in synapses]
+    assert hidden == {
+        "synapses": [("input", "all_to_all", "accumulate", 10, 24), *recurrent],
+        "neuron_updates": 12,
+        "neuron_updates_with_input": with_input,
+        "neuron_multiplications": 12,
+        "neuron_additions": 24,
+        "neuron_comparisons": 12,
+        "spikes_sent": 5,
+        "bias_additions": 12,
+        "weight_reads": 12 + 10 + sum(effective for effective, _ in synapses),
+        "state_reads": 12,
+        "state_writes": 12,
+        **NOTHING,
+    }
+    assert readout == {
+        "synapses": [("hidden0", "all_to_all", "accumulate", 15, 36)],
+        "neuron_updates": 18,
+        "neuron_updates_with_input": 12,
+        "neuron_multiplications": 18,
+        "neuron_additions": 18,
+        "neuron_comparisons": 0,
+        "spikes_sent": 0,
+        "bias_additions": 18,
+        "weight_reads": 18 + 15,
+        "state_reads": 18,
+        "state_writes": 18,
+        **NOTHING,
+    }
+
+
+NOTHING = {
+    "normalisation_operations": 0,
+    "pooling_operations": 0,
+    "residual_additions": 0,
+    "delay_operations": 0,
+}
+
+
+def test_one_to_one_reaches_one_neuron():
+    """Expected by hand: neuron 0 alone fires in step 0, nothing enters in step 1, where its own synapse ends."""
+    x = torch.tensor([[[1, 0]], [[0, 0]]], dtype=torch.float64)
+    found = {
+        recurrence: totals(count(copying_network(recurrence), make_batch(x, [2])))[0]
+        for recurrence in RECURRENCES
+    }
+    reached = {recurrence: layer["neuron_updates_with_input"] for recurrence, layer in found.items()}
+    assert reached == {"none": 2, "one_to_one": 3, "all_to_all": 4}
+
+
+@pytest.mark.parametrize("recurrence", ["one_to_one", "all_to_all"])
+def test_spike_of_the_last_step_goes_nowhere(recurrence):
+    """Expected by hand: both neurons fire in the last step only; one step longer, 2 or 4 operations follow."""
+    x = torch.tensor([[[0, 0]], [[1, 1]], [[0, 0]]], dtype=torch.float64)
+    network = copying_network(recurrence)
+    ends_there, goes_on = (totals(count(network, make_batch(x, [steps])))[0] for steps in (2, 3))
+    assert ends_there["spikes_sent"] == goes_on["spikes_sent"] == 2
+    assert ends_there["synapses"][1][3] == 0
+    assert goes_on["synapses"][1][3] == {"one_to_one": 2, "all_to_all": 4}[recurrence]
+
+
+# --- a walk over everything
+
+
+class Case:
+    """One random small network and batch."""
+
+    def __init__(self, seed: int, hidden: list[int], **options: Any) -> None:
+        random = torch.Generator().manual_seed(seed)
+        self.inputs, self.outputs, self.input_kind = 3, 2, options.pop("input_kind")
+        self.kind, self.readout = options["kind"], options["readout"]
+        self.network = make_network(self.inputs, tuple(hidden), self.outputs, seed=seed, **options)
+        steps, samples = 5, 3
+        x = torch.randint(-4, 9, (steps, samples, self.inputs), generator=random).double() / 8
+        x[torch.rand(x.shape, generator=random) < 0.5] = 0
+        x = (x > 0).double() if self.input_kind == "binary" else x
+        lengths = torch.randint(1, steps + 1, (samples,), generator=random)
+        self.batch = make_batch(x, lengths.tolist())
+
+    def __repr__(self) -> str:
+        return f"{self.network}, {self.batch}"
+
+
+cases = st.builds(
+    Case,
+    seed=st.integers(0, 10**6),
+    hidden=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    recurrence=st.sampled_from(RECURRENCES),
+    bias=st.booleans(),
+    kind=st.sampled_from(["leaky", "synaptic"]),
+    readout=st.sampled_from(["leaky_readout", "leaky"]),
+    input_kind=st.sampled_from(["binary", "real"]),
+)
+few = settings(max_examples=25, deadline=None, derandomize=True)
+
+
+def walk(case: Case) -> list[dict[str, Any]]:
+    """Count with one `if` per synapse, neuron, step and sample."""
+    trajectory = case.network.unroll(case.batch.x, case.batch.lengths, keep=frozenset({SPIKES}))
+    signals = [case.batch.x.tolist(), *(spikes.tolist() for spikes in trajectory.spikes)]
+    layers = []
+    for depth, layer in enumerate(case.network.layers):
+        tally: Counter[str] = Counter()
+        spiking = depth + 1 < len(signals)
+        for b, length in enumerate(case.batch.lengths.tolist()):
+            for t in range(length):
+                for n in range(layer.weight.shape[0]):
+                    own = signals[depth + 1][t][b] if spiking else None
+                    before = signals[depth + 1][t - 1][b] if spiking and t > 0 else None
+                    one_neuron(tally, n, signals[depth][t][b], own, before, layer.recurrence)
+        is_readout = depth == len(case.network.layers) - 1
+        kind = case.readout if is_readout else case.kind
+        source_kind = case.input_kind if depth == 0 else "binary"
+        names = ["input", *(f"hidden{k}" for k in range(depth)), layer.name]
+        layers.append(
+            as_totals(tally, kind, source_kind, names[depth], names[depth + 1], layer.recurrence, layer.bias)
+        )
+    return layers
+
+
+def one_neuron(tally, n, sources, own, before, recurrence):
+    """One neuron in one step."""
+    reached = False
+    for value in sources:
+        tally["dense"] += 1
+        if value != 0:
+            tally["effective"] += 1
+            reached = True
+    for m in {"none": [], "one_to_one": [n], "all_to_all": range(len(own or []))}[recurrence]:
+        tally["recurrent dense"] += 1
+        if before is not None and before[m] != 0:
+            tally["recurrent"] += 1
+            reached = True
+    tally["updates"] += 1
+    tally["reached"] += reached
+    tally["spikes"] += own is not None and own[n] != 0
+
+
+def as_totals(tally, kind, source_kind, source, name, recurrence, bias):
+    """The tally under the record's names."""
+    multiplications, additions, comparisons, words = ARITHMETIC[kind]
+    operation = {"binary": "accumulate", "real": "multiply_accumulate"}[source_kind]
+    synapses = [(source, "all_to_all", operation, tally["effective"], tally["dense"])]
+    if recurrence != "none":
+        synapses.append((name, recurrence, "accumulate", tally["recurrent"], tally["recurrent dense"]))
+    biases = 0 if bias is None else tally["updates"]
+    return {
+        "synapses": synapses,
+        "neuron_updates": tally["updates"],
+        "neuron_updates_with_input": tally["reached"],
+        "neuron_multiplications": multiplications * tally["updates"],
+        "neuron_additions": additions * tally["updates"],
+        "neuron_comparisons": comparisons * tally["updates"],
+        "spikes_sent": tally["spikes"],
+        "bias_additions": biases,
+        "weight_reads": biases + tally["effective"] + tally["recurrent"],
+        "state_reads": words * tally["updates"],
+        "state_writes": words * tally["updates"],
+        **NOTHING,
+    }
+
+
+@few
+@given(cases)
+def test_equals_a_walk_over_everything(case):
+    """Expected: brute force, with each neuron's arithmetic read off its equations."""
+    counts = count(case.network, case.batch, input_kind=case.input_kind)
+    assert totals(counts) == walk(case)
+    assert counts.samples == len(case.batch.lengths)
+    assert counts.steps == sum(case.batch.lengths.tolist())
+    assert counts.input_events.total == int((case.batch.x != 0)[inside(case.batch)].sum())
+
+
+def inside(batch: Batch) -> Tensor:
+    """Mask [T, B] of the steps within each sample, step by step."""
+    return torch.tensor([[t < n for n in batch.lengths.tolist()] for t in range(len(batch.x))])
+
+
+def test_the_walk_sees_every_kind_of_event():
+    """A guard: in this case of the strategy's kind no tally is empty or full, so equality says something."""
+    options = {"recurrence": "all_to_all", "bias": True, "kind": "leaky", "readout": "leaky"}
+    case = Case(17, [4, 3], input_kind="real", **options)
+    for layer in walk(case):
+        assert all(value > 0 for name, value in layer.items() if name not in NOTHING and name != "synapses")
+        assert all(0 < effective < dense for *_, effective, dense in layer["synapses"])
+        assert layer["neuron_updates_with_input"] < layer["neuron_updates"]
+
+
+# --- what must not matter
+
+
+def take(batch: Batch, chosen: list[int]) -> Batch:
+    return Batch(batch.x[:, chosen], batch.target[chosen], batch.lengths[chosen], batch.position[chosen])
+
+
+@few
+@given(cases, st.data())
+def test_batches_order_padding_and_precision_do_not_matter(case, data):
+    """Expected: the very same totals, by the contract of lengths; weights are exact in both precisions."""
+    expected = count(case.network, case.batch, input_kind=case.input_kind)
+    order = data.draw(st.permutations(range(len(case.batch.lengths))))
+    split = data.draw(st.integers(1, len(order)))
+    parts = [take(case.batch, order[:split]), take(case.batch, order[split:])]
+    parts = [part for part in parts if len(part.lengths)]
+    assert count(case.network, *parts, input_kind=case.input_kind) == expected
+    padded = torch.cat([case.batch.x, torch.ones(2, *case.batch.x.shape[1:], dtype=torch.float64)])
+    padded[: len(case.batch.x)][~inside(case.batch)] = 1.0
+    assert count(case.network, case.batch._replace(x=padded), input_kind=case.input_kind) == expected
+    single = case.batch._replace(x=case.batch.x.float())
+    assert count(case.network.float(), single, input_kind=case.input_kind) == expected
+
+
+def test_kind_follows_the_declaration():
+    """Expected: declared real, the same zeros and ones cost multiplications; the numbers stay the same.
+
+    Recurrent and later synapses carry spikes and add, whatever the input.
+    """
+    network = copying_network("all_to_all")
+    as_real, as_binary = (totals(count(network, BY_HAND, input_kind=kind)) for kind in ("real", "binary"))
+    kinds = [[each[2] for each in layer["synapses"]] for layer in as_real]
+    assert kinds == [["multiply_accumulate", "accumulate"], ["accumulate"]]
+    assert [each[3:] for each in as_real[0]["synapses"]] == [each[3:] for each in as_binary[0]["synapses"]]
+
+
+def test_declared_binary_but_real_values_still_count_as_events():
+    """Expected: one event per value that is not 0, negative and tiny ones included."""
+    x = torch.tensor([[[0.5, -0.25]], [[1e-30, 0.0]]], dtype=torch.float64)
+    assert count(copying_network("none"), make_batch(x, [2])).input_events.total == 3
+
+
+def test_totals_are_exact_integers():
+    """Expected: T B N = 673 x 257 x 97 = 2^24 + 1 ones in one batch, the least count that float32 cannot hold."""
+    batch = make_batch(torch.ones(673, 257, 97), [673] * 257)
+    network = make_network(97, (1,), 1).float()
+    with torch.no_grad():
+        network.layers[0].weight.zero_()
+    total = count(network, batch).input_events.total
+    assert type(total) is int
+    assert total == 2**24 + 1
