@@ -65,3 +65,25 @@ def test_commands_of_the_documents_exist() -> None:
 def test_workflow_files_are_yaml() -> None:
     """Hooks and shipped configuration parse."""
     assert yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+
+
+def test_readme_shows_the_committed_board(capsys: pytest.CaptureFixture[str]) -> None:
+    """The table between the markers is what `sgbench board show --markdown` prints today."""
+    boards = str(ROOT / "leaderboards")
+    words = [
+        "board",
+        "show",
+        "--from",
+        "leaderboards",
+        "--root",
+        boards,
+        "--protocol",
+        "digits_v1",
+        "--markdown",
+    ]
+    assert main(words) == 0
+    found = re.search(
+        r"<!-- board:digits_v1 -->\n(.*?)<!-- /board -->", (ROOT / "README.md").read_text(), re.DOTALL
+    )
+    assert found is not None
+    assert found.group(1).strip() == capsys.readouterr().out.strip()

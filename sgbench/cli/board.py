@@ -39,6 +39,7 @@ def register(commands: Any) -> None:
     _finish(check, _check)
     show = actions.add_parser("show", help="print boards without writing anything")
     _choose_source(show)
+    show.add_argument("--markdown", action="store_true", help="a short Markdown table, e.g. for a README")
     _finish(show, _show, machine=False)
 
 
@@ -123,6 +124,9 @@ def _show(args: argparse.Namespace) -> int:
     found = show(_root(args), layout=args.layout, references=_references(args), protocol=args.protocol)
     terminal = Console(highlight=False)
     for board in found.boards:
+        if args.markdown:
+            sys.stdout.write(brief_markdown(board))
+            continue
         table = _rich_table(board, spacious=True)
         natural = terminal.measure(table, options=terminal.options.update(max_width=10_000)).maximum
         if terminal.is_terminal and natural > terminal.width:
@@ -163,6 +167,17 @@ def _rich_table(board: Board, *, spacious: bool) -> Table:
     for row in board.rows:
         table.add_row(*(Text(cell) for cell in _cells(row, board)))
     return table
+
+
+def brief_markdown(board: Board) -> str:
+    """The columns of `show` as Markdown; `table.md` has the notes."""
+    from sgbench.leaderboard.labels import prose
+
+    names = ["rank", "method", "test accuracy, %", "seeds", "spikes", "synaptic operations"]
+    names += [f"{target.name}, nJ{' *' if target.missing else ''}" for target in board.targets]
+    rows = [names, [":--", ":--", *["--:"] * (len(names) - 2)]]
+    rows += [[prose(cell) for cell in _cells(row, board)] for row in board.rows]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def _cells(row: Row, board: Board) -> list[str]:

@@ -8,6 +8,7 @@ import tempfile
 from typing import Any
 
 from tests.golden import cases
+from tests.leaderboard import factory
 
 
 def main() -> None:
@@ -19,6 +20,7 @@ def main() -> None:
         _write("method_ids.json", cases.method_ids())
         for rule in cases.RULES:
             _write(f"record_{rule}.json", cases.tiny_record(rule))
+    factory.write()
 
 
 def _write(name: str, tree: Any) -> None:

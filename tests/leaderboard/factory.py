@@ -250,6 +250,6 @@ def golden_table() -> str:
     return to_markdown(board, layout="leaderboards")
 
 
-if __name__ == "__main__":
-    # `python -m tests.leaderboard.factory` rewrites the golden table; review what moved.
+def write() -> None:
+    """Rewrite the golden table; review what moved."""
     GOLDEN_TABLE.write_text(golden_table(), encoding="utf-8")
