@@ -31,27 +31,24 @@ class Atan(BellSurrogate):
     """
 
     native: ClassVar[str] = "alpha"
-    fwhm_at_one: ClassVar[float] = 4 / math.pi
+    native_to_steepness: ClassVar[float] = math.pi / 2
+    bell_area: ClassVar[float] = math.pi
+    bell_fwhm: ClassVar[float] = 2.0
 
     def __init__(
         self, *, alpha: float | None, width_fwhm: float | None, normalisation: str, scale: float
     ) -> None:
-        super().__init__(steepness=alpha, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
+        super().__init__(native_value=alpha, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
-    def shape(self, u: Tensor) -> Tensor:
-        """(alpha/2) / (1 + (pi alpha u / 2)^2)."""
-        return (self.steepness / 2) / (1 + (math.pi / 2 * self.steepness * u).square())
+    def bell(self, z: Tensor) -> Tensor:
+        """1 / (1 + z^2)."""
+        return 1 / (1 + z.square())
 
-    def shape_integral(self, u: Tensor) -> Tensor:
-        """arctan(pi alpha u / 2) / pi + 1/2."""
-        return torch.atan(math.pi / 2 * self.steepness * u) / math.pi + 0.5
+    def bell_integral(self, z: Tensor) -> Tensor:
+        """arctan z + pi/2, which is 0 far below threshold."""
+        return torch.atan(z) + math.pi / 2
 
     @property
     def shape_peak(self) -> float:
         """alpha/2, at threshold."""
-        return self.steepness / 2
-
-    @property
-    def shape_area(self) -> float:
-        """1, for every alpha."""
-        return 1.0
+        return self.native_value / 2

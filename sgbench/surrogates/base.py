@@ -111,42 +111,98 @@ class Surrogate(nn.Module, ABC):
 
 
 class BellSurrogate(Surrogate):
-    """A surrogate with a steepness and a finite width: give either, the other follows.
+    r"""A symmetric bell around the threshold: one form, stretched by a steepness k.
+
+    .. math:: \mathrm{shape}(u) = h(k) \, \phi(ku), \qquad \phi(0) = 1
+
+    A subclass gives the form :math:`\phi`, its integral and three constants of it; peak, area, width and support
+    for every steepness follow.
 
     Args:
-        steepness: the native parameter, or None if `width_fwhm` is given.
+        native_value: the native parameter, or None if `width_fwhm` is given.
         width_fwhm: full width at half maximum [threshold units], or None if the native parameter is given.
         normalisation: see `Surrogate`.
         scale: see `Surrogate`.
+
+    Raises:
+        InputError: both or neither is given, or a value out of range.
     """
 
-    native: ClassVar[str]  # name of the steepness parameter
-    fwhm_at_one: ClassVar[float]  # full width at half maximum at steepness 1
+    native: ClassVar[str]  # name of the native parameter
+    native_to_steepness: ClassVar[float] = 1.0  # k per unit of the native parameter
+    bell_area: ClassVar[float]
+    bell_fwhm: ClassVar[float]
+    bell_support: ClassVar[float | None] = None
 
     def __init__(
-        self, *, steepness: float | None, width_fwhm: float | None, normalisation: str, scale: float
+        self, *, native_value: float | None, width_fwhm: float | None, normalisation: str, scale: float
     ) -> None:
-        if (steepness is None) == (width_fwhm is None):
+        if (native_value is None) == (width_fwhm is None):
             raise InputError(
-                f"surrogate.{self.native}={steepness}, surrogate.width_fwhm={width_fwhm}: give one of the two "
-                f"and null for the other"
+                f"surrogate.{self.native}={native_value}, surrogate.width_fwhm={width_fwhm}: give one of the "
+                f"two and null for the other"
             )
-        if steepness is None:
+        if native_value is None:
             width = require_number("surrogate.width_fwhm", width_fwhm, low=SMALLEST, high=LARGEST)
-            self.steepness = self.fwhm_at_one / width
+            self.steepness = self.bell_fwhm / width
         else:
-            self.steepness = require_number(f"surrogate.{self.native}", steepness, low=SMALLEST, high=LARGEST)
+            name = f"surrogate.{self.native}"
+            value = require_number(name, native_value, low=SMALLEST, high=LARGEST)
+            self.steepness = self.native_to_steepness * value
         super().__init__(normalisation=normalisation, scale=scale)
+        # Not gain * peak, whose rounding would cost a peak of exactly 1 one more product per step.
+        self.height = self.scale if normalisation == "peak1" else self.gain * self.shape_peak
+
+    @abstractmethod
+    def bell(self, z: Tensor) -> Tensor:
+        """The form: 1 at z = 0, falling to both sides, elementwise."""
+
+    @abstractmethod
+    def bell_integral(self, z: Tensor) -> Tensor:
+        """A curve whose slope is `bell`."""
+
+    @property
+    def shape_peak(self) -> float:
+        """h(k), the height before normalisation: 1, unless the native formula says otherwise."""
+        return 1.0
+
+    def shape(self, u: Tensor) -> Tensor:
+        """h(k) bell(ku)."""
+        return self.shape_peak * self.bell(self.steepness * u)
+
+    def derivative(self, u: Tensor) -> Tensor:
+        """height bell(ku): the same as in `Surrogate`, with one product less."""
+        bell = self.bell(self.steepness * u)
+        return bell if self.height == 1.0 else self.height * bell
+
+    @property
+    def peak(self) -> float:
+        """The height, at threshold."""
+        return self.height
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """h(k)/k bell_integral(ku)."""
+        return self.shape_peak / self.steepness * self.bell_integral(self.steepness * u)
+
+    @property
+    def shape_area(self) -> float:
+        """h(k)/k times the area of the form."""
+        return self.shape_peak * self.bell_area / self.steepness
 
     @property
     def fwhm(self) -> float:
         """Full width at half maximum [threshold units]."""
-        return self.fwhm_at_one / self.steepness
+        return self.bell_fwhm / self.steepness
 
     @property
     def support(self) -> float | None:
-        """The whole line, unless a subclass says otherwise."""
-        return None
+        """Half-width of the support [threshold units], or None for the whole line."""
+        return None if self.bell_support is None else self.bell_support / self.steepness
+
+    @property
+    def native_value(self) -> float:
+        """The native parameter, given or derived from the width."""
+        return self.steepness / self.native_to_steepness
 
 
 class _Spike(torch.autograd.Function):

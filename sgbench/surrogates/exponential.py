@@ -28,27 +28,18 @@ class Exponential(BellSurrogate):
     """
 
     native: ClassVar[str] = "slope"
-    fwhm_at_one: ClassVar[float] = 2 * math.log(2)
+    bell_area: ClassVar[float] = 2.0
+    bell_fwhm: ClassVar[float] = 2 * math.log(2)
 
     def __init__(
         self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
     ) -> None:
-        super().__init__(steepness=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
+        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
-    def shape(self, u: Tensor) -> Tensor:
-        """exp(-k|u|)."""
-        return torch.exp(-self.steepness * u.abs())
+    def bell(self, z: Tensor) -> Tensor:
+        """exp(-|z|)."""
+        return torch.exp(-z.abs())
 
-    def shape_integral(self, u: Tensor) -> Tensor:
-        """sign(u) (1 - exp(-k|u|)) / k."""
-        return -torch.sign(u) * torch.expm1(-self.steepness * u.abs()) / self.steepness
-
-    @property
-    def shape_peak(self) -> float:
-        """1, at threshold."""
-        return 1.0
-
-    @property
-    def shape_area(self) -> float:
-        """2/k."""
-        return 2 / self.steepness
+    def bell_integral(self, z: Tensor) -> Tensor:
+        """sign(z) (1 - exp(-|z|))."""
+        return -torch.sign(z) * torch.expm1(-z.abs())

@@ -28,27 +28,18 @@ class FastSigmoid(BellSurrogate):
     """
 
     native: ClassVar[str] = "slope"
-    fwhm_at_one: ClassVar[float] = 2 * (2**0.5 - 1)
+    bell_area: ClassVar[float] = 2.0
+    bell_fwhm: ClassVar[float] = 2 * (2**0.5 - 1)
 
     def __init__(
         self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
     ) -> None:
-        super().__init__(steepness=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
+        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
-    def shape(self, u: Tensor) -> Tensor:
-        """1 / (1 + k|u|)^2."""
-        return (1 + self.steepness * u.abs()).pow(-2)
+    def bell(self, z: Tensor) -> Tensor:
+        """1 / (1 + |z|)^2."""
+        return (1 + z.abs()).pow(-2)
 
-    def shape_integral(self, u: Tensor) -> Tensor:
-        """u / (1 + k|u|)."""
-        return u / (1 + self.steepness * u.abs())
-
-    @property
-    def shape_peak(self) -> float:
-        """1, at threshold."""
-        return 1.0
-
-    @property
-    def shape_area(self) -> float:
-        """2/k."""
-        return 2 / self.steepness
+    def bell_integral(self, z: Tensor) -> Tensor:
+        """z / (1 + |z|)."""
+        return z / (1 + z.abs())

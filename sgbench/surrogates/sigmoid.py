@@ -31,28 +31,24 @@ class Sigmoid(BellSurrogate):
     """
 
     native: ClassVar[str] = "slope"
-    fwhm_at_one: ClassVar[float] = 2 * math.log(3 + 2 * 2**0.5)
+    bell_area: ClassVar[float] = 4.0
+    bell_fwhm: ClassVar[float] = 2 * math.log(3 + 2 * 2**0.5)
 
     def __init__(
         self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
     ) -> None:
-        super().__init__(steepness=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
+        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
-    def shape(self, u: Tensor) -> Tensor:
-        """k s (1 - s) with s = sigmoid(k|u|), written so that nothing overflows."""
-        decay = torch.exp(-self.steepness * u.abs())
-        return self.steepness * decay / (1 + decay).square()
+    def bell(self, z: Tensor) -> Tensor:
+        """4 s (1 - s) with s = sigmoid(|z|), written so that nothing overflows."""
+        decay = torch.exp(-z.abs())
+        return 4 * decay / (1 + decay).square()
 
-    def shape_integral(self, u: Tensor) -> Tensor:
-        """sigmoid(ku)."""
-        return torch.sigmoid(self.steepness * u)
+    def bell_integral(self, z: Tensor) -> Tensor:
+        """4 sigmoid(z)."""
+        return 4 * torch.sigmoid(z)
 
     @property
     def shape_peak(self) -> float:
         """k/4, at threshold."""
         return self.steepness / 4
-
-    @property
-    def shape_area(self) -> float:
-        """1, for every k."""
-        return 1.0

@@ -29,34 +29,20 @@ class Triangle(BellSurrogate):
     """
 
     native: ClassVar[str] = "slope"
-    fwhm_at_one: ClassVar[float] = 1.0
+    bell_area: ClassVar[float] = 1.0
+    bell_fwhm: ClassVar[float] = 1.0
+    bell_support: ClassVar[float | None] = 1.0
 
     def __init__(
         self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
     ) -> None:
-        super().__init__(steepness=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
+        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
-    def shape(self, u: Tensor) -> Tensor:
-        """max(0, 1 - k|u|)."""
-        return torch.relu(1 - self.steepness * u.abs())
+    def bell(self, z: Tensor) -> Tensor:
+        """max(0, 1 - |z|)."""
+        return torch.relu(1 - z.abs())
 
-    def shape_integral(self, u: Tensor) -> Tensor:
-        """v - sign(u) k v^2 / 2 with v = u cut to the support."""
-        edge = 1 / self.steepness
-        inside = u.clamp(-edge, edge)
-        return inside - self.steepness / 2 * inside * inside.abs()
-
-    @property
-    def shape_peak(self) -> float:
-        """1, at threshold."""
-        return 1.0
-
-    @property
-    def shape_area(self) -> float:
-        """1/k."""
-        return 1 / self.steepness
-
-    @property
-    def support(self) -> float:
-        """1/k."""
-        return 1 / self.steepness
+    def bell_integral(self, z: Tensor) -> Tensor:
+        """y - y |y| / 2 with y = z cut to [-1, 1]."""
+        inside = z.clamp(-1, 1)
+        return inside - inside * inside.abs() / 2
