@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: help setup quickstart test check slow golden board clean
+.PHONY: help setup quickstart test check golden board clean
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,9 +37,6 @@ check: $(INSTALLED_DEV) ## lint, floors, types, committed boards
 	$(BIN)/lint-imports
 	$(BIN)/basedpyright --level error
 	$(BIN)/sgbench board check
-
-slow: $(INSTALLED_DEV) ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow
 
 golden: $(INSTALLED_DEV) ## rewrite the golden files; review the difference
 	$(BIN)/python -m tests.golden.write
