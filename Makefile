@@ -35,7 +35,7 @@ check: $(INSTALLED_DEV) ## lint, floors, types, committed boards
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/basedpyright --level error
+	$(BIN)/basedpyright --level error --pythonpath $(BIN)/python
 	$(BIN)/sgbench board check
 
 golden: $(INSTALLED_DEV) ## rewrite the golden files; review the difference

@@ -72,7 +72,7 @@ def construct(where: str, target: str, parameters: Mapping[str, Any], **provided
         return callee(**given, **parameters)
     except InputError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
         raise InputError(f"{where} ({target}): {' '.join(str(error).split())}") from error
 
 
@@ -91,12 +91,7 @@ def build(spec: RunSpec) -> Parts:
     network = build_network(spec, data_set, engine).to(device=device, dtype=dtype)
     objective = Objective(loss=_part(spec, "loss"), regulariser=_part(spec, "regulariser"))
     rule: LearningRule = _part(spec, "rule")
-    wanted, found = objective.loss.readout, network.readout.neuron.output
-    if wanted not in ("any", found):
-        kind, entry = ("spiking", "leaky") if wanted == "binary" else ("non-spiking", "leaky_readout")
-        raise InputError(
-            f"loss={spec.method.choices['loss']}: needs a {kind} readout; use neuron@readout={entry}"
-        )
+    _check_fit(spec, network, objective)
     rule.check(network, objective)
     data = SpikingData(
         data_set,
@@ -108,6 +103,19 @@ def build(spec: RunSpec) -> Parts:
     )
     optimizer = _part(spec, "optimizer", params=list(network.parameters()))
     return Parts(data, encoder, network, rule, objective, optimizer, engine, device)
+
+
+def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
+    """Refuse parts that do not go together."""
+    choices = spec.method.choices
+    if any(layer.neuron.output != "binary" for layer in network.hidden_layers):
+        raise InputError(
+            f"neuron={choices['neuron']}: does not fire, so it can only be a readout; use neuron=leaky"
+        )
+    wanted, found = objective.loss.readout, network.readout.neuron.output
+    if wanted not in ("any", found):
+        kind, entry = ("spiking", "leaky") if wanted == "binary" else ("non-spiking", "leaky_readout")
+        raise InputError(f"loss={choices['loss']}: needs a {kind} readout; use neuron@readout={entry}")
 
 
 def build_network(spec: RunSpec, data_set: DataSet, engine: Choice) -> Network:

@@ -55,19 +55,24 @@ def groups() -> list[str]:
 
 
 def entries(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Entry]:
-    """All entries of one group by name; a user's own folders come before the shipped one.
+    """All entries of one group by name, of the user's own folders and of the shipped one.
 
     Raises:
-        InputError: the group does not exist, or a file is not YAML.
+        InputError: the group does not exist, a file is not YAML, or two entries have one name.
     """
     found: dict[str, Entry] = {}
-    folders = [*config_dirs, conf_dir()]
+    folders = list(dict.fromkeys(Path(folder).resolve() for folder in [*config_dirs, conf_dir()]))
     if not any((folder / group).is_dir() for folder in folders):
         raise InputError(f"group '{group}' does not exist; {suggest(group, groups())}")
     for folder in folders:
         for path in sorted((folder / group).rglob("*.yaml")):
             name = path.relative_to(folder / group).with_suffix("").as_posix()
-            found.setdefault(name, read_entry(group, name, path))
+            if name in found:
+                # Hydra would take one of the two in silence.
+                raise InputError(
+                    f"{found[name].path}: there is another {group} '{name}' in {folder}; rename yours"
+                )
+            found[name] = read_entry(group, name, path)
     return dict(sorted(found.items()))
 
 

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from sgbench import catalogue
 from sgbench.errors import InputError, require_number, suggest
+from sgbench.hydra_node import check_hydra_node
 from sgbench.paths import conf_dir, default_data_dir, default_runs_dir
 from sgbench.records.files import first_problem
 from sgbench.records.spec import GROUPS, Method, RunSpec, entry_group
@@ -90,9 +91,11 @@ def raw_config(overrides: Sequence[str], config_dirs: Iterable[Path] = ()) -> Di
             raise InputError(f"--config-dir {folder}: no such folder")
     _check_choices(overrides, folders)
     try:
-        return _merge(overrides, folders)
+        config = _merge(overrides, folders)
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(_explain(error, overrides, folders)) from error
+    check_hydra_node(config.hydra)
+    return config
 
 
 def parse_overrides(words: Sequence[str]) -> list[Override]:
@@ -164,7 +167,7 @@ def spec_from_config(
     if choices is None:
         choices = dict(hydra_node["choices"]) if hydra_node else {}
     folders = [Path(folder) for folder in config_dirs]
-    allowed = catalogue.allowed_targets([*allow_targets, *(tree.pop("allow_targets", None) or [])])
+    allowed = catalogue.allowed_targets(allow_targets)
     picked = {group: _picked(choices, group) for group in GROUPS}
     nodes = {}
     targets = {}
@@ -187,7 +190,7 @@ def spec_from_config(
     run_tree["trainer"] = _without_meta(run_tree["trainer"])
     if tree:
         unknown = sorted(tree)[0]
-        known = [*ROOT_KEYS, *GROUPS, "protocol", "clip_norm", "width_fwhm", "logger", "allow_targets"]
+        known = [*ROOT_KEYS, *GROUPS, "protocol", "clip_norm", "width_fwhm", "logger"]
         raise InputError(f"key '{unknown}' is not known; {suggest(unknown, known)}")
     try:
         method = Method.model_validate(method_tree)

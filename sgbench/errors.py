@@ -34,6 +34,16 @@ class StorageError(SgbenchError, OSError):
     exit_code = 2
 
 
+def one_printable_line(error: BaseException) -> str:
+    r"""A message on one line, without the control characters that a name may send to a terminal.
+
+    >>> one_printable_line(InputError("no folder \x1b[31mred\nhere"))
+    'no folder ?[31mred here'
+    """
+    text = " ".join(str(error).split())
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
 def suggest(wrong: str, known: Iterable[str]) -> str:
     """The end of an error message: the nearest known name, or all of them.
 

@@ -13,10 +13,11 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 from tqdm import tqdm
 
+from sgbench import provenance
 from sgbench.energy.count import Kind, OperationCounter
 from sgbench.metrics.evaluation import Evaluation
 from sgbench.records.record import EpochScores
-from sgbench.train_loop import Best, TrainLoop
+from sgbench.train_loop import Best, TrainLoop, check_optimizer
 from sgbench.trajectory import Batch
 
 
@@ -54,6 +55,7 @@ class Learner(pl.LightningModule):
         self.dt_s = dt_s
         self.input_kind: Kind = input_kind
         self.bits = bits
+        self.made_by = provenance.made_by()
         self.curve: list[EpochScores] = []
         self.fit_s = 0.0
         self.resumed = 0
@@ -99,6 +101,7 @@ class Learner(pl.LightningModule):
         if self.trainer.state.fn != TrainerFn.FITTING:
             return
         scores = self.evaluation.scores()
+        check_optimizer(self.optimizer)
         samples = len(self.trainer.datamodule.splits["train"].target)  # type: ignore[attr-defined]
         line = EpochScores(
             epoch=self.current_epoch,
@@ -143,6 +146,7 @@ class Learner(pl.LightningModule):
             "curve": [line.model_dump() for line in self.curve],
             "fit_s": self.fit_s,
             "resumed": self.resumed,
+            "made_by": self.made_by,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -151,7 +155,7 @@ class Learner(pl.LightningModule):
         self.best.load_state_dict(kept["best"])
         self.curve = [EpochScores.model_validate(line) for line in kept["curve"]]
         self.fit_s = kept["fit_s"]
-        self.resumed = kept["resumed"] + 1
+        self.resumed = kept["resumed"] + 1  # from the file, so loading twice counts once
 
 
 class LastEpoch(pl.Callback):

@@ -47,6 +47,12 @@ def collect(
     )
 
 
+def made_by() -> dict[str, str]:
+    """What has to be the same for a checkpoint to be continued: commit and versions, as text."""
+    commit, clean = git_state(Path(__file__).resolve().parent)
+    return {"commit": f"{commit} {clean}", **versions()}
+
+
 def versions() -> dict[str, str]:
     """Installed version of each package that can change a number, or "missing"."""
     found = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import sys
 import time
 import traceback
 import warnings
@@ -16,7 +15,7 @@ import torch
 from filelock import FileLock, Timeout
 from pytorch_lightning.loggers import Logger
 
-from sgbench import provenance
+from sgbench import memory, provenance
 from sgbench.artefacts import save_predictions, save_weights
 from sgbench.build import Parts, build, construct
 from sgbench.compose import compose
@@ -75,14 +74,18 @@ def run_spec(spec: RunSpec) -> RunRecord:
         return done
     folder = folder_of(spec)
     with _locked(folder):
-        parts = build(spec)
+        done = stored_record(spec)  # another process may have finished it in the meantime
+        if done is not None and done.status == "finished" and not spec.force:
+            return done
+        attempt = _Attempt(spec, build(spec), folder)
         _set_aside_unreadable(folder / RECORD)
         if spec.force:
             (folder / CHECKPOINT).unlink(missing_ok=True)
-        record = _Attempt(spec, parts, folder).record()
+        record = attempt.record()
         write_atomic(folder / RECORD, to_json(record))
         if record.status == "finished":
             (folder / CHECKPOINT).unlink(missing_ok=True)
+        attempt.publish(record)
     return record
 
 
@@ -143,6 +146,7 @@ class _Attempt:
         """Train and test; the record of what came of it."""
         try:
             torch.set_num_threads(self.spec.trainer.threads)
+            memory.reset_peak()
             self.parts.data.setup("fit")
             self.data_sha256 = fingerprint(self.parts.data.splits)
             self.loggers = self._make_loggers()
@@ -157,8 +161,14 @@ class _Attempt:
         except Exception as error:
             write_atomic(self.folder / "failure.txt", traceback.format_exc().encode())
             record = self._failed(error)
-        publish(self.loggers, record)
         return record
+
+    def publish(self, record: RunRecord) -> None:
+        """Copy the record to the loggers; the record is safe, so a logger's failure is only said."""
+        try:
+            publish(self.loggers, record)
+        except Exception as error:
+            log.warning("a logger failed after the record was written: %s", " ".join(str(error).split()))
 
     def _make_loggers(self) -> list[Logger]:
         made = []
@@ -178,12 +188,13 @@ class _Attempt:
     def _finished(self) -> RunRecord:
         trainer = self._trainer()
         checkpoint = self._checkpoint()
-        trainer.fit(
-            self.learner,
-            datamodule=self.parts.data,
-            ckpt_path=checkpoint,
-            weights_only=None if checkpoint is None else True,
-        )
+        if not self.learner.best.should_stop:
+            trainer.fit(
+                self.learner,
+                datamodule=self.parts.data,
+                ckpt_path=checkpoint,
+                weights_only=None if checkpoint is None else True,
+            )
         best = self.learner.best
         self.parts.network.load_state_dict(best.weights)
         weights_sha256 = save_weights(self.folder / "weights.safetensors", self.parts.network)
@@ -218,16 +229,23 @@ class _Attempt:
         )
 
     def _checkpoint(self) -> Path | None:
-        """The checkpoint to go on from, if there is a whole one."""
+        """The checkpoint to go on from, if there is a whole one made by this same code."""
         path = self.folder / CHECKPOINT
         if not path.is_file():
             return None
         try:
-            torch.load(path, weights_only=True)
+            kept = torch.load(path, weights_only=True)
+            made_by = kept["sgbench"]["made_by"]
         except Exception as error:
             log.warning("%s is damaged (%s); training starts anew", path, type(error).__name__)
             path.unlink()
             return None
+        if made_by != self.learner.made_by:
+            log.warning("%s was made by other versions; training starts anew", path)
+            path.unlink()
+            return None
+        # Known before fit, because a run whose patience has run out must not train one epoch more.
+        self.learner.on_load_checkpoint(kept)
         return path
 
     def _failed(self, error: Exception) -> RunRecord:
@@ -267,7 +285,7 @@ class _Attempt:
                 total_s=max(here_s, learner.fit_s + self.test_s),
                 resumed=learner.resumed,
             ),
-            peak_memory_bytes=peak_memory_bytes(),
+            peak_memory_bytes=memory.peak_bytes(),
             provenance=provenance.collect(
                 device=str(self.parts.device),
                 threads=self.spec.trainer.threads,
@@ -276,13 +294,3 @@ class _Attempt:
                 data_sha256=self.data_sha256,
             ),
         )
-
-
-def peak_memory_bytes() -> int | None:
-    """Largest resident memory of this process so far, where the system tells."""
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -84,6 +84,18 @@ class TrainLoop:
         return trajectory, logits, self.objective.loss.whole(trajectory, batch.target)
 
 
+def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
+    """Stop if an optimiser's own state has overflowed: weights then silently stand still.
+
+    Raises:
+        NonFiniteError: names the state.
+    """
+    for state in optimizer.state.values():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and not torch.isfinite(value).all():
+                raise NonFiniteError(f"optimizer: {name} is not finite; a smaller learning rate may help")
+
+
 class Best:
     """The weights of the best epoch, and whether to go on.
 

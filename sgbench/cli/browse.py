@@ -23,6 +23,9 @@ def register(commands: Any) -> None:
     showing = commands.add_parser("show", help="one entry: parameters, formula, sources, picture")
     showing.add_argument("name", metavar="GROUP/NAME", help="e.g. surrogate/atan")
     showing.add_argument("--plot", type=Path, metavar="FILE.png", help="draw a surrogate or a neuron")
+    showing.add_argument(
+        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own to draw"
+    )
     _common(showing)
     showing.set_defaults(handler=show_entry)
 
@@ -56,13 +59,14 @@ def show_entry(args: argparse.Namespace) -> int:
     else:
         _write(_text(entry))
     if args.plot is not None:
-        _plot(entry, args.plot)
+        _plot(entry, args)
         if not args.json:
             _write(f"picture: {args.plot}\n")
     return 0
 
 
-def _plot(entry: catalogue.Entry, path: Path) -> None:
+def _plot(entry: catalogue.Entry, args: argparse.Namespace) -> None:
+    path = args.plot
     if entry.group not in PLOTTED:
         raise InputError(f"{entry.group}/{entry.name}: no picture; there are some of {' and '.join(PLOTTED)}")
     if path.suffix.lower() not in (".png", ".svg", ".pdf"):
@@ -71,7 +75,7 @@ def _plot(entry: catalogue.Entry, path: Path) -> None:
         raise InputError(f"--plot {path}: folder {path.parent} does not exist")
     from sgbench.cli.portrait import draw
 
-    draw(entry, path)
+    draw(entry, path, config_dirs=args.config_dir, allow_targets=args.allow_target)
 
 
 def as_dict(entry: catalogue.Entry) -> dict[str, Any]:

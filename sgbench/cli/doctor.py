@@ -92,7 +92,8 @@ def _data(problems: list[str]) -> dict[str, str]:
     states = {}
     for name in entries("dataset"):
         try:
-            create(f"dataset/{name}", config_dirs=(), allow_targets=()).load(default_data_dir())
+            data_set = create(f"dataset/{name}", config_dirs=(), allow_targets=())
+            data_set.verify(data_set.load(default_data_dir()))
             states[name] = "found, checksum right"
         except InputError as error:
             states[name] = str(error)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from sgbench import __version__
-from sgbench.errors import SgbenchError
+from sgbench.errors import SgbenchError, one_printable_line
 
 ABOUT = "Which surrogate gradient, neuron and learning rule, for which task, at what cost."
 EPILOG = """examples:
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dispatch(words)
     except SgbenchError as error:
         sys.stdout.flush()
-        sys.stderr.write(f"sgbench: error: {' '.join(str(error).split())}\n")
+        sys.stderr.write(f"sgbench: error: {one_printable_line(error)}\n")
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("sgbench: stopped; the same command continues where it was\n")

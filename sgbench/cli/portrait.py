@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,29 +26,27 @@ STYLE: Any = {
 }
 
 
-def draw(entry: Entry, path: Path) -> None:
+def draw(
+    entry: Entry, path: Path, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
+) -> None:
     """Write the picture of a surrogate or a neuron.
+
+    Args:
+        entry: of the catalogue or of one's own.
+        path: of the file.
+        config_dirs: folders with entries of one's own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
 
     Raises:
         StorageError: the file cannot be written.
     """
     with mpl.rc_context(STYLE):
-        made = create(f"{entry.group}/{entry.name}", config_dirs=[_root(entry)], allow_targets=_own(entry))
+        made = create(f"{entry.group}/{entry.name}", config_dirs=config_dirs, allow_targets=allow_targets)
         figure = surrogate_figure(entry, made) if entry.group == "surrogate" else neuron_figure(entry, made)
         try:
             figure.savefig(path, dpi=120)
         except OSError as error:
             raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def _root(entry: Entry) -> Path:
-    depth = 1 + entry.name.count("/")
-    return entry.path.resolve().parents[depth]
-
-
-def _own(entry: Entry) -> list[str]:
-    # Asking for the picture of an entry of one's own is asking to run it.
-    return [entry.target] if entry.target else []
 
 
 def surrogate_figure(entry: Entry, surrogate: Surrogate) -> Figure:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.errors import InputError, SgbenchError
+from sgbench.errors import InputError, SgbenchError, one_printable_line
 from sgbench.paths import conf_dir
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ Run one point of the space, or with -m (or sweep=NAME) every combination of the 
   paths.runs_dir=DIR  where runs are written (or SGBENCH_RUNS); paths.data_dir (or SGBENCH_DATA)
 
   -m, --multirun      sweep over comma-separated values: surrogate=atan,triangle seed=0,1,2
-  --config-dir DIR    a folder with entries of your own, laid out like conf/
+  --config-dir DIR    a folder with entries of your own, laid out like conf/; may be repeated
   --allow-target NAME a class outside the catalogue that your entries may use, e.g. my_package.MySurrogate
   --cfg job           print the composed configuration and stop
   --hydra-help        Hydra's own flags
@@ -50,21 +50,21 @@ def run_command(words: Sequence[str]) -> int:
         return 0
     rest, allowed = _take(list(words), "--allow-target")
     rest, folders = _take(rest, "--config-dir", "-cd")
-    if len(folders) > 1:
-        raise InputError("--config-dir: one folder is possible; name more with hydra.searchpath=[file://DIR]")
     config_dirs = [Path(folder) for folder in folders]
-    # Hydra's parser wants flags before overrides.
-    front = [f"--config-dir={folder}" for folder in folders]
-    back = [f"allow_targets=[{','.join(allowed)}]"] if allowed else []
+    # Hydra's own flag takes one folder; its search path takes any number.
+    paths = ",".join(f"file://{folder.resolve()}" for folder in config_dirs)
+    back = [f"hydra.searchpath=[{paths}]"] if folders else []
     if any(word.split("=")[0] in HYDRA_ONLY for word in rest):
-        return _hand_to_hydra([*front, *rest, *back], _nothing)
+        return _hand_to_hydra([*rest, *back], _nothing)
     planned = _plan(rest, config_dirs, allowed)
-    hydra_words = [*front, *sorted(rest, key=lambda word: not word.startswith("-")), *back]
+    before = {folder: _stamp(folder) for folder in _folders(planned)}
+    # Hydra's parser wants flags before overrides.
+    hydra_words = [*sorted(rest, key=lambda word: not word.startswith("-")), *back]
     job = _Job(len(planned.specs) if planned.is_sweep else None, config_dirs, allowed)
     if planned.is_sweep:
         _say(f"{len(planned.specs)} runs, {_finished(planned)} already finished")
     code = _hand_to_hydra(hydra_words, job)
-    return max(code, job.exit_code, _report(planned))
+    return max(code, job.exit_code, _report(planned, before))
 
 
 def _take(words: list[str], *flags: str) -> tuple[list[str], list[str]]:
@@ -141,7 +141,7 @@ class _Job:
             )
             record = run_spec(spec)
         except SgbenchError as error:
-            sys.stderr.write(f"sgbench: error: {' '.join(str(error).split())}\n")
+            sys.stderr.write(f"sgbench: error: {one_printable_line(error)}\n")
             self.exit_code = max(self.exit_code, error.exit_code)
             return
         if self.points is not None:
@@ -193,21 +193,36 @@ def _is_finished(spec: RunSpec) -> bool:
     return record is not None and record.status == "finished" and not spec.force
 
 
-def _report(planned: Plan) -> int:
+def _folders(planned: Plan) -> list[Path]:
+    from sgbench.runner import folder_of
+
+    return [folder_of(spec) for spec in planned.specs]
+
+
+def _stamp(folder: Path) -> int | None:
+    """Tells an old record from one that replaced it; every writer gives the file a new time."""
+    path = folder / "record.json"
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
+def _report(planned: Plan, before: dict[Path, int | None]) -> int:
     """Say what came of every point, from its record; returns 1 if one has no finished record."""
-    from sgbench.runner import folder_of, stored_record
+    from sgbench.runner import stored_record
 
     finished, problems = 0, []
-    for spec in planned.specs:
+    for spec, folder in zip(planned.specs, _folders(planned), strict=True):
         record = stored_record(spec)
-        if record is not None and record.status == "finished":
+        name = f"{spec.method.choices['surrogate']} seed {spec.seed}"
+        if spec.force and record is not None and _stamp(folder) == before[folder]:
+            problems.append(f"{name}: was not repeated; the record is the old one")
+        elif record is not None and record.status == "finished":
             finished += 1
             if not planned.is_sweep:
                 _say(headline(record))
-                _say(f"record: {folder_of(spec) / 'record.json'}")
+                _say(f"record: {folder / 'record.json'}")
         else:
             reason = "no record" if record is None or record.failure is None else record.failure.message
-            problems.append(f"{spec.method.choices['surrogate']} seed {spec.seed}: {reason}")
+            problems.append(f"{name}: {reason}")
     if planned.is_sweep:
         _say(f"{finished} of {len(planned.specs)} runs finished; next: sgbench board build --from runs")
     for problem in problems:

@@ -41,7 +41,7 @@ class DataSet(ABC):
 
     @abstractmethod
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits.
+        """All splits, time first where samples have a time; `SpikingData` checks them against the facts.
 
         Raises:
             InputError: files are missing or not the published ones; one line with the remedy.

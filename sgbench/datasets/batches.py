@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from sgbench.datasets.base import DataSet, Samples, Split
+from sgbench.datasets.base import SPLITS, DataSet, Samples, Split
 from sgbench.encoders.base import Encoder
 from sgbench.errors import InputError
 from sgbench.streams import generator
@@ -94,12 +94,18 @@ class SpikingData(pl.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Load and verify the data once."""
-        if not self.splits:
-            self.splits = self.data_set.load(self.data_dir)
-        for name, samples in self.splits.items():
-            problem = _problem(samples, self.data_set.n_classes, self.encoder.steps)
+        if self.splits:
+            return
+        splits = self.data_set.load(self.data_dir)
+        name = type(self.data_set).__name__
+        if set(splits) != set(SPLITS):
+            raise InputError(f"data set {name}: exactly the splits {', '.join(SPLITS)} are needed")
+        for split, samples in splits.items():
+            problem = _problem(samples, self.data_set, split, self.encoder.steps)
             if problem is not None:
-                raise InputError(f"data set {type(self.data_set).__name__}: split {name} {problem}")
+                raise InputError(f"data set {name}: split {split} {problem}")
+        self.data_set.verify(splits)
+        self.splits = splits
 
     def epoch(self, epoch: int) -> Batches:
         """The training batches of one epoch."""
@@ -135,14 +141,19 @@ class SpikingData(pl.LightningDataModule):
         return self.evaluation("test")
 
 
-def _problem(samples: Samples, classes: int, steps: int) -> str | None:
+def _problem(samples: Samples, facts: DataSet, split: Split, steps: int) -> str | None:
     """What is wrong with a split, if anything."""
-    if len(samples.target) == 0:
+    values, target, lengths = samples
+    if len(target) == 0:
         return "is empty"
-    if not torch.isfinite(samples.values).all():
+    if values.shape != (facts.sizes[split], facts.n_inputs) or len(target) != facts.sizes[split]:
+        return f"has shape {tuple(values.shape)}, not the declared {(facts.sizes[split], facts.n_inputs)}"
+    if not torch.isfinite(values).all():
         return "is not finite"
-    if samples.target.min() < 0 or samples.target.max() >= classes:
-        return f"has a target outside 0..{classes - 1}"
-    if samples.lengths is not None and (samples.lengths.min() < 1 or samples.lengths.max() > steps):
+    if values.min() < 0 or values.max() > 1:
+        return "has a value outside [0, 1]"
+    if target.min() < 0 or target.max() >= facts.n_classes:
+        return f"has a target outside 0..{facts.n_classes - 1}"
+    if lengths is not None and (lengths.min() < 1 or lengths.max() > steps):
         return f"has a sample length outside 1..{steps}"
     return None

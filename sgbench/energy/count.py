@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from sgbench.errors import InputError
 from sgbench.networks.base import DenseLayer, Network
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
 from sgbench.trajectory import Batch, Trajectory, valid_steps
@@ -49,6 +50,8 @@ class OperationCounter:
             _count(layer, signal, fired, valid, total)
             if fired is not None:
                 signal = fired
+            elif layer is not self.layers[-1]:
+                raise InputError(f"layer '{layer.name}' does not fire: what it sends on cannot be counted")
 
     def result(self) -> OpCounts:
         """The totals so far."""

@@ -99,7 +99,7 @@ class Surrogate(nn.Module, ABC):
         """The smooth curve whose slope `derivative` is."""
         return self.gain * self.shape_integral(u)
 
-    def fire(self, u: Tensor, noise: Tensor | None = None) -> Tensor:
+    def fire(self, u: Tensor) -> Tensor:
         """Spikes: 1 where u > 0, else 0; a neuron exactly at threshold stays silent, as in snnTorch."""
         return (u > 0).to(u.dtype)
 

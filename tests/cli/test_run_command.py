@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from sgbench.cli.main import main
 from tests.run.tiny import WORDS
@@ -53,6 +54,13 @@ BAD = [
     ("clip_norm=0", "clip_norm"),
     ("engine=fast", "engine"),
     ("rule=eprop", "use loss=per_step"),
+    ("neuron=leaky_readout", "can only be a readout"),
+    ("optimizer.betas=[0.9]", "optimizer (torch.optim.Adam)"),
+    ("+hydra.callbacks.evil._target_=os.getcwd", "hydra.callbacks"),
+    ("hydra.launcher._target_=os.getcwd", "not an installed launcher"),
+    ("hydra.sweeper._target_=os.getcwd", "not an installed sweeper"),
+    ("+hydra.job_logging.handlers.x.class=os.getcwd", "hydra.job_logging: names a class"),
+    ("+allow_targets=[os.system]", "key 'allow_targets' is not known"),
     ("rule.window=0", "rule.window=0"),
     ("loss=spike_count", "use neuron@readout=leaky"),
     ("neuron._target_=os.system", "cannot be replaced"),
@@ -194,3 +202,63 @@ def test_a_sweep_in_other_processes(tmp_path: Path, runs_dir: Path) -> None:
     alone = run_spec(compose((*WORDS, "seed=1", f"paths.runs_dir={tmp_path / 'alone'}")))
     (path,) = runs_dir.rglob("1/record.json")
     assert comparable(read_model(path, RunRecord)) == comparable(alone)
+
+
+def test_an_entry_that_shadows_a_shipped_one_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Hydra and the catalogue could take different files of one name; nobody would see which."""
+    folder = tmp_path / "conf" / "surrogate"
+    folder.mkdir(parents=True)
+    (folder / "atan.yaml").write_text("_target_: sgbench.surrogates.constant.Constant\n")
+    assert main(["run", *WORDS, f"--config-dir={folder.parent}"]) == 2
+    assert "rename yours" in capsys.readouterr().err
+    assert main(["list", "surrogate", "--config-dir", str(folder.parent)]) == 2
+
+
+def test_several_folders_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries of both are there at once."""
+    first = _own_surrogate(tmp_path)
+    second = tmp_path / "more" / "init"
+    second.mkdir(parents=True)
+    (second / "small.yaml").write_text(
+        "_target_: sgbench.inits.uniform.Uniform\ngain: 0.5\nrecurrent_gain: 1.0\nmeta:\n  line: Small.\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    folders = [f"--config-dir={first}", f"--config-dir={second.parent}"]
+    words = ["surrogate=half", "init=small", "--allow-target=my_surrogates.Half"]
+    assert main(["run", *WORDS, *folders, *words]) == 0
+
+
+def test_a_config_of_ones_own_cannot_allow_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An experiment that lists its own class, or a callback, is refused before anything is imported."""
+    conf = _own_surrogate(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_surrogates", raising=False)
+    (conf / "experiment").mkdir()
+    body = "# @package _global_\ndefaults:\n  - override /surrogate: half\n"
+    (conf / "experiment" / "sly.yaml").write_text(body + "allow_targets: [my_surrogates.Half]\n")
+    (conf / "experiment" / "slier.yaml").write_text(
+        "# @package _global_\nhydra:\n  callbacks:\n    x:\n      _target_: my_surrogates.Half\n"
+    )
+    for name in ("sly", "slier"):
+        words = [word for word in WORDS if not word.startswith("experiment")]
+        assert main(["run", *words, f"--config-dir={conf}", f"experiment={name}"]) == 2
+        assert "my_surrogates" not in sys.modules
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_a_forced_sweep_that_could_not_write_says_so(
+    capfd: pytest.CaptureFixture[str], runs_dir: Path
+) -> None:
+    """One run is held by somebody else: its old record does not count as done."""
+    words = ["run", "-m", *WORDS, "seed=0,1"]
+    assert main(words) == 0
+    (folder,) = (path.parent for path in runs_dir.rglob("1/record.json"))
+    with FileLock(folder / ".lock"):
+        assert main([*words, "force=true"]) == 1
+    captured = capfd.readouterr()
+    assert "1 of 2 runs finished" in captured.out
+    assert "was not repeated" in captured.err

@@ -18,9 +18,13 @@ from filelock import FileLock
 from safetensors.torch import load_file
 
 import sgbench
+from sgbench import memory
+from sgbench.build import build
 from sgbench.compose import compose
+from sgbench.datasets.base import Split
+from sgbench.datasets.batches import Batches, SpikingData
 from sgbench.errors import InputError, NonFiniteError, RunBusyError, StorageError
-from sgbench.learner import Learner
+from sgbench.learner import LastEpoch, Learner
 from sgbench.neurons.leaky import Leaky
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
@@ -317,3 +321,161 @@ def test_record_is_plain_json_without_paths(runs_dir: Path) -> None:
     assert str(runs_dir) not in text
     assert str(Path.home()) not in text
     assert json.loads(text)["schema_version"] == 1
+
+
+def test_seeds_differ_from_the_first_weights_on() -> None:
+    """Must differ: initial weights of two seeds in every layer. Must match: the same seed twice."""
+
+    def weights(seed: int) -> list[torch.Tensor]:
+        return list(build(compose((*WORDS, f"seed={seed}"))).network.parameters())
+
+    for ours, again, other in zip(weights(0), weights(0), weights(1), strict=True):
+        assert torch.equal(ours, again)
+        assert not torch.equal(ours, other)
+
+
+def _stop_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupt training as Ctrl-C would, after the checkpoint of that many epochs."""
+    keep = LastEpoch.on_train_epoch_end
+
+    def keep_and_stop(self: LastEpoch, trainer, pl_module) -> None:
+        keep(self, trainer, pl_module)
+        if trainer.current_epoch + 1 == epochs:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(LastEpoch, "on_train_epoch_end", keep_and_stop)
+
+
+def test_a_continued_run_remembers_its_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every epoch from the third on is made bad, so the best lies before the interruption after the fourth."""
+
+    def spoil(self: Learner) -> None:
+        if self.current_epoch >= 2:
+            with torch.no_grad():
+                self.network.layers[1].weight.zero_()
+
+    monkeypatch.setattr(
+        Learner, "on_validation_epoch_start", _first(spoil, Learner.on_validation_epoch_start)
+    )
+    words = (*WORDS, "protocol.epochs=6")
+    undisturbed = sgbench.run(*words, "force=true")
+    with monkeypatch.context() as patch:
+        _stop_after(4, patch)
+        with pytest.raises(KeyboardInterrupt):
+            sgbench.run(*words, "force=true")
+    (folder_of(compose(words)) / "record.json").unlink()
+    continued = sgbench.run(*words)
+    assert continued.timing.resumed == 1
+    assert continued.best_epoch == undisturbed.best_epoch == 1
+    assert comparable(continued) == comparable(undisturbed)
+
+
+def test_a_run_whose_patience_is_out_trains_no_further_when_continued(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Interrupted after the very epoch that ended training: the continued curve is the undisturbed one."""
+    words = (*WORDS, "optimizer.lr=0.5", "protocol.epochs=20", "protocol.patience=2")
+    undisturbed = sgbench.run(*words)
+    (folder_of(compose(words)) / "record.json").unlink()
+    with monkeypatch.context() as patch:
+        _stop_after(len(undisturbed.curve), patch)
+        with pytest.raises(KeyboardInterrupt):
+            sgbench.run(*words)
+    continued = sgbench.run(*words)
+    assert continued.timing.resumed == 1
+    assert comparable(continued) == comparable(undisturbed)
+
+
+def test_force_starts_from_the_first_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint that lies there is dropped, not continued."""
+    with monkeypatch.context() as patch:
+        _stop_after(1, patch)
+        with pytest.raises(KeyboardInterrupt):
+            sgbench.run(*WORDS)
+    assert (folder_of(compose(WORDS)) / "last.ckpt").exists()
+    assert sgbench.run(*WORDS, "force=true").timing.resumed == 0
+
+
+def test_a_checkpoint_of_other_versions_is_not_continued(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One run is made by one set of versions, which its record states."""
+    with monkeypatch.context() as patch:
+        _stop_after(1, patch)
+        patch.setattr("sgbench.provenance.made_by", lambda: {"torch": "0.0"})
+        with pytest.raises(KeyboardInterrupt):
+            sgbench.run(*WORDS)
+    assert sgbench.run(*WORDS).timing.resumed == 0
+    assert "other versions" in caplog.text
+
+
+def test_threads_are_those_of_the_record() -> None:
+    """Sums over threads differ in the last bits, so a run sets the number that it records."""
+    torch.set_num_threads(2)
+    record = sgbench.run(*WORDS, "trainer.threads=1")
+    assert torch.get_num_threads() == record.provenance.threads == 1
+
+
+def test_training_never_reads_the_test_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The split is asked for once, after the last epoch."""
+    asked: list[tuple[str, int]] = []
+    evaluation = SpikingData.evaluation
+
+    def watch(self: SpikingData, split: Split) -> Batches:
+        asked.append((split, self.trainer.current_epoch if self.trainer else -1))
+        return evaluation(self, split)
+
+    monkeypatch.setattr(SpikingData, "evaluation", watch)
+    record = sgbench.run(*WORDS)
+    assert [split for split, _ in asked].count("test") == 1
+    assert asked[-1] == ("test", len(record.curve))
+
+
+def test_a_failing_logger_costs_no_result(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The record is written before copies are sent."""
+
+    def unreachable(*_: object) -> None:
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr("sgbench.runner.publish", unreachable)
+    record = sgbench.run(*WORDS, "logger=csv")
+    assert record.status == "finished"
+    assert read_model(folder_of(compose(WORDS)) / "record.json", RunRecord) == record
+    assert "a logger failed" in caplog.text
+
+
+def test_a_run_finished_by_another_process_meanwhile_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first look misses it, the look under the lock finds it."""
+    first = sgbench.run(*WORDS)
+    looks = iter([None, first])
+    monkeypatch.setattr("sgbench.runner.stored_record", lambda _: next(looks))
+    assert sgbench.run(*WORDS) == first
+
+
+def test_peak_memory_is_of_the_run_not_of_the_process() -> None:
+    """After 300 MB came and went, a tiny run's peak is below that of the time with them."""
+    ballast = torch.ones(300 * 2**20 // 4)
+    memory.reset_peak()
+    with_ballast = memory.peak_bytes()
+    del ballast
+    record = sgbench.run(*WORDS)
+    if with_ballast is None or record.peak_memory_bytes is None:
+        pytest.skip("this system does not tell the resident memory")
+    assert record.peak_memory_bytes < with_ballast - 200 * 2**20
+
+
+def test_an_overflowed_optimiser_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights would stand still in silence; the record names the optimiser's state."""
+
+    def overflow(self: Learner) -> None:
+        for state in self.optimizer.state.values():
+            state["exp_avg_sq"].fill_(float("inf"))
+
+    monkeypatch.setattr(
+        Learner, "on_validation_epoch_start", _first(overflow, Learner.on_validation_epoch_start)
+    )
+    record = sgbench.run(*WORDS)
+    assert record.failure is not None
+    assert "exp_avg_sq is not finite" in record.failure.message
