@@ -18,7 +18,11 @@ NEAREST_TO_BOUND = 1.2e-7  # of a decay to be learnt, a little more than sigmoid
 
 
 class Operations(NamedTuple):
-    """Arithmetic of one neuron in one step, as an event-driven machine would execute it."""
+    """Arithmetic of one neuron in one step, executed in every step whatever its input.
+
+    The reset is counted as one addition each time, as a clocked machine does it; the additions that spikes
+    trigger are synaptic operations and counted from the spikes themselves.
+    """
 
     multiplications: int
     additions: int

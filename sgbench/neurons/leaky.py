@@ -83,5 +83,5 @@ class Leaky(Neuron):
 
     @property
     def operations(self) -> Operations:
-        """The decay's product, the additions of current and reset, one comparison; u and s are kept."""
+        """The decay's product, the additions of current and reset, one comparison; u is kept."""
         return Operations(1, self.next_potential.additions, 1, state_words=1)

@@ -14,8 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from sgbench.build import build
+from sgbench.compose import compose
 from sgbench.energy.count import OperationCounter
 from sgbench.engine.choose import choose
+from sgbench.errors import InputError
 from sgbench.inits.kaiming import Kaiming
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.base import Neuron
@@ -392,3 +395,14 @@ def test_totals_are_exact_integers():
     total = count(network, batch).input_events.total
     assert type(total) is int
     assert total == 2**24 + 1
+
+
+def test_a_hidden_layer_that_does_not_fire_is_an_error_not_a_guess():
+    """Its real-valued output reaches the next layer; counting the layer before it instead would be wrong."""
+    network = build(compose(["protocol.hidden=[4]", "protocol.steps=3"])).network
+    network.layers[0].neuron = LeakyReadout(beta=0.9, learn_beta="none")
+    x = torch.ones(3, 2, 64)
+    batch = Batch(x, torch.zeros(2, dtype=torch.long), torch.tensor([3, 3]), torch.arange(2))
+    trajectory = network.unroll(x, batch.lengths, keep=frozenset({"spikes"}))
+    with pytest.raises(InputError, match="hidden0.*does not fire"):
+        OperationCounter(network, "binary", bits=32).update(batch, trajectory)
