@@ -404,5 +404,5 @@ def test_a_hidden_layer_that_does_not_fire_is_an_error_not_a_guess():
     x = torch.ones(3, 2, 64)
     batch = Batch(x, torch.zeros(2, dtype=torch.long), torch.tensor([3, 3]), torch.arange(2))
     trajectory = network.unroll(x, batch.lengths, keep=frozenset({"spikes"}))
-    with pytest.raises(InputError, match="hidden0.*does not fire"):
+    with pytest.raises(InputError, match=r"hidden0.*does not fire"):
         OperationCounter(network, "binary", bits=32).update(batch, trajectory)
