@@ -108,6 +108,11 @@ def build(spec: RunSpec) -> Parts:
 def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
     """Refuse parts that do not go together."""
     choices = spec.method.choices
+    steps = spec.method.parameters["encoder"].get("steps", spec.method.protocol.steps)
+    if steps != spec.method.protocol.steps:
+        raise InputError(
+            f"encoder.steps={steps}: the protocol has {spec.method.protocol.steps}; set protocol.steps"
+        )
     if any(layer.neuron.output != "binary" for layer in network.hidden_layers):
         raise InputError(
             f"neuron={choices['neuron']}: does not fire, so it can only be a readout; use neuron=leaky"

@@ -98,5 +98,10 @@ def processor() -> str:
         lines = []
     for line in lines:
         if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
+            return _printable(line.partition(":")[2])
+    return _printable(platform.processor()) or "unknown"
+
+
+def _printable(text: str) -> str:
+    """One short line without control characters, as records demand."""
+    return "".join(character for character in " ".join(text.split()) if character.isprintable())[:200]

@@ -20,7 +20,7 @@ from sgbench.artefacts import save_predictions, save_weights
 from sgbench.build import Parts, build, construct
 from sgbench.compose import compose
 from sgbench.datasets.base import fingerprint
-from sgbench.errors import InputError, RunBusyError, StorageError
+from sgbench.errors import InputError, RunBusyError, StorageError, one_printable_line
 from sgbench.learner import EpochBar, LastEpoch, Learner
 from sgbench.loggers import publish
 from sgbench.paths import run_dir
@@ -249,7 +249,7 @@ class _Attempt:
         return path
 
     def _failed(self, error: Exception) -> RunRecord:
-        message = f"epoch {self.learner.current_epoch}: {' '.join(str(error).split())}"[:2000]
+        message = f"epoch {self.learner.current_epoch}: {one_printable_line(error)}"[:2000]
         return self._compose(Failure(kind=type(error).__name__, message=message), None, None, None, None)
 
     def _compose(

@@ -163,15 +163,16 @@ def test_unknown_names_are_refused_with_the_nearest():
         catalogue.entries("surogate")
 
 
-def test_a_folder_of_ones_own_comes_first(tmp_path):
-    """Expected: an entry of the user's own is listed, and replaces a shipped one of the same name."""
+def test_a_folder_of_ones_own_adds_entries(tmp_path):
+    """Expected: an entry of the user's own is listed with the shipped ones; one of a shipped name is refused."""
     folder = tmp_path / "surrogate"
     folder.mkdir()
-    for name in ("atan", "mine"):
-        (folder / f"{name}.yaml").write_text(f"_target_: my.{name}\nmeta: {{line: Mine.}}\n")
+    (folder / "mine.yaml").write_text("_target_: my.mine\nmeta: {line: Mine.}\n")
     found = catalogue.entries("surrogate", [tmp_path])
     assert found["mine"].target == "my.mine"
-    assert found["atan"].target == "my.atan"
     assert found.keys() == catalogue.entries("surrogate").keys() | {"mine"}
-    assert "my.atan" not in catalogue.allowed_targets()
-    assert "my.atan" in catalogue.allowed_targets(["my.atan"])
+    assert "my.mine" not in catalogue.allowed_targets()
+    assert "my.mine" in catalogue.allowed_targets(["my.mine"])
+    (folder / "atan.yaml").write_text("_target_: my.atan\nmeta: {line: Mine.}\n")
+    with pytest.raises(InputError, match="rename yours"):
+        catalogue.entries("surrogate", [tmp_path])

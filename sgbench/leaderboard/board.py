@@ -52,9 +52,12 @@ def show(root: Path, *, layout: Layout, references: References, protocol: str | 
     shelf = read_shelf(root, layout=layout, references=references, only=protocol)
     targets = load_targets(references.config_dirs)
     names = sorted({record.protocol for record in shelf.records})
-    boards = [
-        make_board(shelf.of(name), protocol=references.of(name).protocol, targets=targets) for name in names
-    ]
+    boards = []
+    for name in names:
+        found = references.of(name)
+        boards.append(
+            make_board(shelf.of(name), protocol=found.protocol, targets=targets, classes=found.classes)
+        )
     return Boards(tuple(boards), shelf.findings)
 
 

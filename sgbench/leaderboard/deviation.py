@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sgbench import catalogue
+from sgbench.catalogue import Entry
 from sgbench.errors import InputError
+from sgbench.leaderboard.facts import facts_of
 from sgbench.records.base import Value
 from sgbench.records.method import NEUTRAL, PROTOCOL_IDENTITY, canonical
 from sgbench.records.record import RunRecord
-from sgbench.records.spec import GROUPS, Method, Protocol
+from sgbench.records.spec import GROUPS, Method, Protocol, entry_group
 
+METHOD_FAILURES = ("NonFiniteError",)
+"""Failures that say something of the method; others (out of memory, a full disk) are of the machine."""
 SHOWN = 3
 """How many deviations a message spells out."""
 SHOWN_CHARS = 60
 """How much of a value a message shows."""
+NUMERIC = re.compile(
+    r"\$\{(decay:|unless:|\.?width_fwhm\}|protocol\.(dt_s|steps|hidden|epochs|batch_size)\})"
+)
+"""References in a YAML file that stand for numbers; what others stand for is not known here."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The catalogue's own word on a protocol: its values, and a method that follows it everywhere."""
+    """The catalogue's own word on a protocol: its values, a method that follows it everywhere, and all entries."""
 
     protocol: Protocol
     method: Method
+    entries: Mapping[str, Mapping[str, Entry]]  # by the catalogue's group and the entry's name
+
+    @property
+    def classes(self) -> int:
+        """How many classes the protocol's data set has: guessing is right once in so many."""
+        return facts_of(self.entries["dataset"][self.method.choices["dataset"]]).classes
 
 
 class References:
@@ -67,11 +82,17 @@ def compose_reference(name: str, *, config_dirs: Iterable[Path] = ()) -> Referen
         raise InputError(f"protocol '{name}': fixed has to be a mapping of groups to choices")
     words = [f"{'neuron@readout' if group == 'readout' else group}={pick}" for group, pick in fixed.items()]
     method = compose([f"protocol={name}", *words], config_dirs=folders).method
-    return Reference(method.protocol, method)
+    groups = {entry_group(group) for group in GROUPS}
+    return Reference(method.protocol, method, {group: catalogue.entries(group, folders) for group in groups})
 
 
 def deviation(record: RunRecord, reference: Reference) -> str | None:
     """Why a record is no row of its protocol's board, on one line, or None if it is one."""
+    if record.failure is not None and record.failure.kind not in METHOD_FAILURES:
+        return (
+            f"method {record.method_id} seed {record.seed} failed for a reason that is not the method's "
+            f"({record.failure.kind}); repeat the run"
+        )
     found = list(_deviations(record, reference))
     if not found:
         return None
@@ -93,30 +114,87 @@ def _deviations(record: RunRecord, reference: Reference) -> Iterator[str]:
     if "clip_norm" not in protocol.free:
         yield from _differs("clip_norm", record.method.clip_norm, reference.method.clip_norm)
     for group in GROUPS:
-        if group not in protocol.free:
-            yield from _group_deviations(group, record.method, reference)
+        yield from _group_deviations(group, record.method, reference)
+    yield from _fact_deviations(record, reference)
 
 
 def _group_deviations(group: str, method: Method, reference: Reference) -> Iterator[str]:
-    ours = reference.method.choices[group]
-    if method.choices[group] != ours:
-        yield from _differs(group, method.choices[group], ours)
+    pick, ours = method.choices[group], reference.method.choices[group]
+    free = reference.protocol.free
+    if group not in free and pick != ours:
+        yield from _differs(group, pick, ours)
         return  # the parameters of another entry cannot be compared
+    entry = reference.entries[entry_group(group)].get(pick)
+    if entry is None:
+        yield f"{group} {_short(pick)} is not in the catalogue; name the folder of your own with --config-dir"
+        return
     given, expected = method.parameters[group], reference.method.parameters[group]
-    for key in sorted({*given, *expected}):
+    for key in sorted({*given, *entry.parameters}):
         name = f"{group}.{key}"
-        if name not in reference.protocol.free:
+        if group in free or name in free:
+            yield from _foreign(name, given, entry)
+        else:
             yield from _differs(name, _parameter(given, name), _parameter(expected, name))
 
 
-def _parameter(parameters: dict[str, Value], name: str) -> Value:
+def _foreign(name: str, given: Mapping[str, Value], entry: Entry) -> Iterator[str]:
+    """Why a free parameter is none that the entry could have."""
+    key = name.partition(".")[2]
+    if key not in entry.parameters:
+        yield f"{name} is no parameter of {entry.name}"
+    elif key not in given and name not in NEUTRAL:
+        yield f"{name} is missing"
+    elif not _fits(given.get(key), entry.parameters[key]):
+        yield f"{name} is {_short(given[key])}, not of the kind that {entry.name} has by default"
+
+
+def _fits(value: Value, default: object) -> bool:
+    """Whether a value is of the kind of the entry's own: a switch, a number or numbers, text, a list."""
+    if value is None or default is None:
+        return True
+    if isinstance(default, bool):
+        return isinstance(value, bool)
+    if isinstance(default, list):
+        return isinstance(value, tuple)
+    if isinstance(default, str) and not default.startswith("${"):
+        return isinstance(value, str)
+    if isinstance(default, str) and not NUMERIC.match(default):
+        return True
+    items = value if isinstance(value, tuple) else (value,)
+    return all(isinstance(item, int | float) and not isinstance(item, bool) for item in items)
+
+
+def _fact_deviations(record: RunRecord, reference: Reference) -> Iterator[str]:
+    """What a record says of its data set against what the catalogue says."""
+    entry = reference.entries["dataset"].get(record.method.choices["dataset"])
+    if entry is None:
+        return  # said with the choices
+    try:
+        facts = facts_of(entry)
+    except InputError as error:
+        yield str(error)
+        return
+    stated: list[tuple[str, Value, Value]] = [
+        ("classes", record.classes, facts.classes),
+        ("provenance.data_sha256", record.provenance.data_sha256, facts.sha256),
+    ]
+    for name, scores in (("validation", record.validation), ("test", record.test)):
+        if scores is not None:
+            stated.append((f"{name}.samples", scores.samples, facts.sizes[name]))
+    for name, theirs, ours in stated:
+        # A run may fail before its data are read.
+        if theirs is not None or record.status == "finished":
+            yield from _differs(name, theirs, ours, who=f"data set {entry.name}")
+
+
+def _parameter(parameters: Mapping[str, Value], name: str) -> Value:
     """A parameter, or the frozen value that an older record without it stands for."""
     return parameters.get(name.partition(".")[2], NEUTRAL.get(name, "absent"))
 
 
-def _differs(name: str, theirs: Value, ours: Value) -> Iterator[str]:
+def _differs(name: str, theirs: Value, ours: Value, *, who: str = "the protocol") -> Iterator[str]:
     if canonical(theirs) != canonical(ours):
-        yield f"{name} is {_short(theirs)}, the protocol says {_short(ours)}"
+        yield f"{name} is {_short(theirs)}, {who} says {_short(ours)}"
 
 
 def _short(value: Value) -> str:

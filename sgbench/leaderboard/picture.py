@@ -140,22 +140,19 @@ def _draw_accuracy(axes: Axes, rows: Sequence[Row], board: Board) -> None:
 
     seen: list[float] = []
     for index, row in enumerate(rows):
-        dots = {seed: place(value) for seed, value in row.accuracies.items() if value is not None}
-        failed = [dots.pop(seed) for seed in row.failed_seeds if seed in dots]
+        dots = {seed: place(value) for seed, value in row.accuracies.items()}
+        failed = [dots.pop(seed) for seed in row.failed_seeds]
         below = index + 0.2
         axes.scatter(list(dots.values()), [below] * len(dots), s=34, alpha=0.55, zorder=3, **SEED_STYLE)
         axes.scatter(failed, [below] * len(failed), s=60, zorder=4, **FAILED_STYLE)
         seen += [*dots.values(), *failed]
-        if row.accuracy is not None:
-            summary = row.accuracy
-            ends = (
-                [place(summary.low), place(summary.high)] if summary.low is not None and summary.high else []
-            )
-            axes.plot(ends, [index - 0.12] * len(ends), zorder=4, **MEAN_STYLE)
-            axes.plot([place(summary.mean)], [index - 0.12], "o", ms=9, zorder=5, **MEAN_STYLE)
-            seen += ends
+        summary = row.accuracy
+        ends = [place(end) for end in (summary.low, summary.high) if end is not None]
+        axes.plot(ends, [index - 0.12] * len(ends), zorder=4, **MEAN_STYLE)
+        axes.plot([place(summary.mean)], [index - 0.12], "o", ms=9, zorder=5, **MEAN_STYLE)
+        seen += ends
     _accuracy_axis(axes, seen)
-    if board.classes and place(1 / board.classes) > axes.get_xlim()[0]:
+    if place(1 / board.classes) > axes.get_xlim()[0]:
         axes.axvline(place(1 / board.classes), color=SOFT, linestyle="--", linewidth=1.2, label="chance")
     axes.plot([], [], "o-", ms=9, label="mean, 95 % interval", **MEAN_STYLE)
     axes.scatter([], [], s=34, label="one seed", **SEED_STYLE)

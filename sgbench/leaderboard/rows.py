@@ -10,7 +10,7 @@ from sgbench.leaderboard.costs import Costs, costs
 from sgbench.leaderboard.labels import call, surrogate_call
 from sgbench.leaderboard.stats import Place, Summary, counted_accuracies, rank, summarise
 from sgbench.records.energy import EnergyTarget
-from sgbench.records.method import canonical
+from sgbench.records.method import NEUTRAL, canonical
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import GROUPS, Method, Protocol
 
@@ -23,8 +23,8 @@ class Row:
     place: Place | None
     surrogate: str
     varying: dict[str, str]  # what else tells the rows apart, by group
-    accuracy: Summary | None  # None if seeds failed and no record says how many classes there are
-    accuracies: dict[int, float | None]  # by seed; a failed one at chance
+    accuracy: Summary
+    accuracies: dict[int, float]  # by seed; a failed one at chance
     failed_seeds: tuple[int, ...]
     costs: Costs
 
@@ -38,13 +38,13 @@ class Board:
     common: dict[str, str]  # what all rows share, by group
     varying: tuple[str, ...]  # groups in which rows differ, without the surrogate
     rows: tuple[Row, ...]
-    classes: int | None
+    classes: int
     test_samples: tuple[int, ...]  # sizes of the test set that the records state: one, if all is well
     latency_s: float | None  # modelled duration of one inference; None where records differ
 
 
 def make_board(
-    records: Iterable[RunRecord], *, protocol: Protocol, targets: Mapping[str, EnergyTarget]
+    records: Iterable[RunRecord], *, protocol: Protocol, targets: Mapping[str, EnergyTarget], classes: int
 ) -> Board:
     """Group, average, price and rank; the same board from the same records in whatever order.
 
@@ -52,6 +52,7 @@ def make_board(
         records: of this protocol; each pair of method and seed once.
         protocol: the catalogue's own, not one that a record carries.
         targets: price lists by name.
+        classes: of the protocol's data set, by the catalogue's word: no record can move the chance level.
     """
     ordered = sorted(records, key=lambda record: (record.method_id, record.seed))
     groups: dict[str, list[RunRecord]] = {}
@@ -59,8 +60,6 @@ def make_board(
         groups.setdefault(record.method_id, []).append(record)
     methods = [group[0].method for group in groups.values()]
     varying = _varying_parameters(methods)
-    # The largest count: the lowest chance level, which no record can raise.
-    classes = max((record.classes for record in ordered if record.classes), default=None)
     chosen = tuple(targets[name] for name in sorted(targets))
     latencies = {record.counts.steps / record.counts.samples for record in ordered if record.counts}
     return Board(
@@ -78,20 +77,20 @@ def make_board(
 def _rows(
     groups: Mapping[str, list[RunRecord]],
     varying: Mapping[str, set[str] | None],
-    classes: int | None,
+    classes: int,
     protocol: Protocol,
     targets: Sequence[EnergyTarget],
 ) -> tuple[Row, ...]:
     accuracies = {name: _accuracies(group, classes) for name, group in groups.items()}
-    summaries = {name: _summary(values.values()) for name, values in accuracies.items()}
-    places = rank({name: found for name, found in summaries.items() if found is not None})
+    summaries = {name: summarise(list(values.values())) for name, values in accuracies.items()}
+    places = rank(summaries)
     rows = []
     for name, group in groups.items():
         method = group[0].method
         pick = method.choices["surrogate"]
         row = Row(
             method_id=name,
-            place=places.get(name),
+            place=places[name],
             surrogate=surrogate_call(pick, method.parameters["surrogate"]),
             varying=_labels(method, varying),
             accuracy=summaries[name],
@@ -105,19 +104,13 @@ def _rows(
 
 def _order(row: Row) -> tuple[float, float, str]:
     place = math.inf if row.place is None else row.place.rank
-    return place, 0.0 if row.accuracy is None else -row.accuracy.mean, row.method_id
+    return place, -row.accuracy.mean, row.method_id
 
 
-def _accuracies(group: Sequence[RunRecord], classes: int | None) -> dict[int, float | None]:
+def _accuracies(group: Sequence[RunRecord], classes: int) -> dict[int, float]:
     tested = [record.test.accuracy if record.test else None for record in group]
-    found = tested if classes is None else counted_accuracies(tested, classes=classes)
+    found = counted_accuracies(tested, classes=classes)
     return {record.seed: value for record, value in zip(group, found, strict=True)}
-
-
-def _summary(values: Iterable[float | None]) -> Summary | None:
-    given = list(values)
-    known = [value for value in given if value is not None]
-    return summarise(known) if len(known) == len(given) else None
 
 
 def _varying_parameters(methods: Sequence[Method]) -> dict[str, set[str] | None]:
@@ -137,7 +130,7 @@ def _varying_parameters(methods: Sequence[Method]) -> dict[str, set[str] | None]
 
 
 def _text(method: Method, group: str, key: str) -> str:
-    return canonical(method.parameters[group].get(key))
+    return canonical(method.parameters[group].get(key, NEUTRAL.get(f"{group}.{key}")))
 
 
 def _labels(method: Method, varying: Mapping[str, set[str] | None]) -> dict[str, str]:

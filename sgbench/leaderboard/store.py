@@ -10,13 +10,13 @@ from typing import Literal
 
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References, deviation
-from sgbench.records.files import read_bytes, read_model, to_json, write_atomic
+from sgbench.records.base import MAX_WHOLE
+from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.record import RunRecord
 
 Layout = Literal["runs", "leaderboards"]
 RUN_FILE = "record.json"
 RUN_DEPTH = 3  # <protocol>/<method_id>/<seed>
-MAX_INTEGER = 2**63 - 1
 MAX_NUMBER = 1e100
 """No measured quantity is larger; sums of numbers within this bound cannot overflow."""
 
@@ -118,7 +118,7 @@ def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> 
         try:
             record = _comparable(path, place, "runs", references)
             target = board_dir / record.protocol / "records" / record.method_id / f"{record.seed}.json"
-            if _place_record(target, to_json(record)):
+            if _place_record(target, record):
                 added.append(str(target))
             else:
                 present.append(str(target))
@@ -127,15 +127,16 @@ def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> 
     return Added(tuple(added), tuple(present), tuple(refused))
 
 
-def _place_record(target: Path, data: bytes) -> bool:
+def _place_record(target: Path, record: RunRecord) -> bool:
     """Write a new record; False if the same one is there already."""
     if target.is_symlink() or target.exists():
-        if read_bytes(target) != data:
+        # As records, because one that an older version wrote may lack a group added since.
+        if read_model(target, RunRecord) != record:
             raise InputError(
                 f"{target} holds another record of this method and seed, which is never overwritten"
             )
         return False
-    write_atomic(target, data)
+    write_atomic(target, to_json(record))
     return True
 
 
@@ -202,7 +203,7 @@ def _bounded(value: object) -> bool:
     if isinstance(value, list | tuple):
         return all(_bounded(item) for item in value)
     if isinstance(value, int):
-        return abs(value) <= MAX_INTEGER
+        return abs(value) <= MAX_WHOLE
     return not isinstance(value, float) or abs(value) <= MAX_NUMBER
 
 

@@ -117,8 +117,6 @@ def rank_text(row: Row) -> str:
 
 def accuracy_text(row: Row) -> str:
     """Mean and half-width in percent."""
-    if row.accuracy is None:
-        return NONE
     half = "" if row.accuracy.half_width is None else f" ± {100 * row.accuracy.half_width:.2f}"
     return f"{100 * row.accuracy.mean:.2f}{half}"
 
@@ -130,10 +128,6 @@ def interval_text(interval: Interval) -> str:
 
 
 def _accuracy(row: Row, notes: Notes) -> str:
-    if row.accuracy is None:
-        return NONE + notes.mark(
-            ["a seed failed, and no record says how many classes there are to guess from"]
-        )
     alone = ["one seed gives neither an interval nor a rank"] if row.place is None else []
     return accuracy_text(row) + notes.mark(alone)
 
@@ -159,14 +153,14 @@ def statements(board: Board) -> list[str]:
     """What the numbers cover and what they do not, one sentence or two each."""
     sizes = " or ".join(f"{size:,}" for size in board.test_samples)
     of_size = f" of {sizes} samples" if sizes else ""
-    chance = f" (1/{board.classes})" if board.classes else ""
     latency = "" if board.latency_s is None else f" ({figure(1000 * board.latency_s)} ms)"
     return [
         f"Accuracy is the mean over seeds with its 95 % Student t-interval. The interval covers training noise on "
         f"one fixed test set{of_size}, not the choice of that set.",
         "A rank is one plus the number of methods whose interval lies entirely above. Methods of one rank (=) "
         "overlap and are not told apart. Methods of neighbouring ranks may overlap too.",
-        f"A failed seed counts as guessing{chance} and is shown; costs are means over the seeds that finished.",
+        f"A failed seed counts as guessing (1/{board.classes}) and is shown; costs are means over the seeds that "
+        "finished.",
         "The protocol sets no tuning budget: each method ran with the settings shown, and a difference between "
         "methods may be one between settings.",
         "Dynamic energy is exact operation counts times published prices; its interval covers the prices, not the "
@@ -211,9 +205,9 @@ def _csv_row(row: Row, board: Board, seeds: list[int]) -> dict[str, str]:
         "method_id": row.method_id,
         "surrogate": row.surrogate,
         **{group: row.varying[group] for group in board.varying},
-        "test_accuracy_mean": _number(accuracy and accuracy.mean),
-        "test_accuracy_low": _number(accuracy and accuracy.low),
-        "test_accuracy_high": _number(accuracy and accuracy.high),
+        "test_accuracy_mean": _number(accuracy.mean),
+        "test_accuracy_low": _number(accuracy.low),
+        "test_accuracy_high": _number(accuracy.high),
         "seeds": str(len(row.accuracies)),
         "failed_seeds": " ".join(map(str, row.failed_seeds)),
         **{f"test_accuracy_seed_{seed}": _number(row.accuracies.get(seed)) for seed in seeds},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class Strict(BaseModel):
@@ -22,8 +22,22 @@ def _plain(value: object) -> object:
             raise ValueError("a number, text, true, false, null or a list of these is needed")
         if isinstance(item, float) and not math.isfinite(item):
             raise ValueError("a finite number is needed")
+    return tuple(value) if isinstance(value, list) else value  # JSON has no tuples
+
+
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("text without control characters is needed")
     return value
 
+
+Text = Annotated[str, AfterValidator(_printable)]
+"""Words that a terminal only shows and never obeys."""
+
+MAX_WHOLE = 2**63 - 1
+"""Nothing is counted beyond it, and sums and products of numbers within it are floats still."""
+Natural = Annotated[int, Field(ge=0, le=MAX_WHOLE)]
+Positive = Annotated[int, Field(ge=1, le=MAX_WHOLE)]
 
 Scalar = bool | int | float | str | None
 Value = Annotated[Scalar | tuple[Scalar, ...], BeforeValidator(_plain)]

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from sgbench.records.base import Strict
+from sgbench.records.base import Natural, Positive, Strict
 
 OperationKind = Literal["accumulate", "multiply_accumulate"]
 
@@ -21,7 +21,7 @@ class Count(Strict):
     12
     """
 
-    total: int | None = Field(default=None, ge=0)
+    total: Natural | None = None
     reason: str | None = Field(default=None, min_length=1, max_length=200)
 
     @model_validator(mode="after")
@@ -55,7 +55,7 @@ class LayerCounts(Strict):
 
     name: str = Field(max_length=100)
     neuron: str = Field(max_length=100)
-    neurons: int = Field(ge=1)
+    neurons: Positive
     state_bits: int = Field(ge=1, le=64)
     synapses: tuple[SynapseCounts, ...]
     neuron_updates: Count  # neurons x steps
@@ -77,7 +77,7 @@ class LayerCounts(Strict):
 class OpCounts(Strict):
     """Counts of a whole network over its test set; divide by `samples` for one inference."""
 
-    samples: int = Field(ge=1)
-    steps: int = Field(ge=1)  # summed over samples, each to its own length
+    samples: Positive
+    steps: Positive  # summed over samples, each to its own length
     input_events: Count  # non-zero inputs that reached the first layer
     layers: tuple[LayerCounts, ...] = Field(min_length=1)

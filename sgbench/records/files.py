@@ -98,10 +98,12 @@ def read_bytes(path: Path) -> bytes:
 
 
 def parse_model(data: bytes, model: type[Model], name: str) -> Model:
-    """Validate bytes as a model; duplicate keys, NaN and deep nesting are refused."""
+    """Validate bytes as a model; duplicate keys, NaN, deep nesting and text in place of a number are refused."""
     try:
-        tree = json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse_constant)
-        return model.model_validate(tree)
+        # Twice, because pydantic keeps the last of two equal keys; its own reading takes lists as tuples though
+        # it is strict, which it does not for a tree.
+        json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        return model.model_validate_json(data, strict=True)
     except ValidationError as error:
         raise InputError(f"{name}: {first_problem(error)}") from error
     except RecursionError:

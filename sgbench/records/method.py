@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from sgbench.records.base import Value
-from sgbench.records.spec import Method
+from sgbench.records.spec import NEUTRAL_CHOICES, Method
 
 NEUTRAL: dict[str, Value] = {
     "clip_norm": None,
@@ -16,7 +16,8 @@ NEUTRAL: dict[str, Value] = {
 """Frozen: a parameter equal to its neutral value is left out of the hash.
 
 An option added later enters here with the value that leaves all earlier results as they were, so that no
-published id changes. A line is never removed or edited.
+published id changes. A line is never removed or edited. A group added later enters `NEUTRAL_CHOICES` instead, and
+here the parameters of its neutral entry.
 """
 
 PROTOCOL_IDENTITY = (
@@ -33,6 +34,10 @@ PROTOCOL_IDENTITY = (
 )
 
 
+EXECUTION = ("optimizer.capturable", "optimizer.differentiable", "optimizer.foreach", "optimizer.fused")
+"""How torch runs an optimiser, not what it computes."""
+
+
 def identity(method: Method) -> dict[str, str]:
     """The flat, sorted, text form of a method that is hashed; numbers as %.12g, neutral values left out."""
     flat: dict[str, Value] = dict(method.choices)
@@ -40,9 +45,9 @@ def identity(method: Method) -> dict[str, str]:
         flat.update({f"{group}.{key}": value for key, value in parameters.items()})
     flat.update({f"protocol.{key}": getattr(method.protocol, key) for key in PROTOCOL_IDENTITY})
     flat["clip_norm"] = method.clip_norm
-    neutral = {key: canonical(value) for key, value in NEUTRAL.items()}
+    neutral = {key: canonical(value) for key, value in {**NEUTRAL, **NEUTRAL_CHOICES}.items()}
     texts = {key: canonical(value) for key, value in sorted(flat.items())}
-    return {key: text for key, text in texts.items() if neutral.get(key) != text}
+    return {key: text for key, text in texts.items() if neutral.get(key) != text and key not in EXECUTION}
 
 
 def method_id(method: Method) -> str:
@@ -52,7 +57,7 @@ def method_id(method: Method) -> str:
 
 
 def canonical(value: Value) -> str:
-    """One text per value, so that 1, 1.0 and 1e0 are the same number.
+    """One text per value, so that 1, 1.0 and 1e0 are the same number, and 0 and -0.0.
 
     >>> canonical((1, 1.0, True, None, "a"))
     '[1,1,true,null,"a"]'
@@ -61,4 +66,7 @@ def canonical(value: Value) -> str:
         return "[" + ",".join(canonical(item) for item in value) + "]"
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return json.dumps(value)
-    return f"{value:.12g}"
+    try:
+        return f"{value + 0.0:.12g}"  # the sum turns -0.0 into 0.0
+    except OverflowError:
+        return str(value)  # a whole number beyond the range of a float

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
-from sgbench.records.base import Strict
+from sgbench.records.base import MAX_WHOLE, Natural, Positive, Strict, Text
+from sgbench.records.consistency import contradictions
 from sgbench.records.counts import OpCounts
 from sgbench.records.method import method_id
 from sgbench.records.spec import Method
@@ -14,7 +16,29 @@ from sgbench.records.spec import Method
 SCHEMA_VERSION = 1
 MethodId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{7,64}$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+def _utc(value: str) -> str:
+    try:
+        offset = datetime.fromisoformat(value).utcoffset()
+    except ValueError:
+        offset = None
+    if offset != timedelta(0):
+        raise ValueError("an ISO 8601 time in UTC such as 2026-01-31T12:00:00+00:00 is needed")
+    return value
+
+
+def _whole(value: object) -> object:
+    # Literal[1] alone takes true and 1.0, which equal 1.
+    if type(value) is not int:
+        raise ValueError("a whole number is needed")
+    return value
+
+
+Time = Annotated[str, Field(max_length=40), AfterValidator(_utc)]
+Version = Annotated[Literal[1], BeforeValidator(_whole)]
 
 
 class LayerActivity(Strict):
@@ -30,7 +54,7 @@ class LayerActivity(Strict):
 class Scores(Strict):
     """Scores of the selected weights on one split."""
 
-    samples: int = Field(ge=1)
+    samples: Positive
     accuracy: Fraction
     loss: float
     activity: tuple[LayerActivity, ...]
@@ -39,7 +63,7 @@ class Scores(Strict):
 class EpochScores(Strict):
     """One line of the training curve."""
 
-    epoch: int = Field(ge=0)
+    epoch: Natural
     train_loss: float
     validation_loss: float
     validation_accuracy: Fraction
@@ -64,33 +88,33 @@ class Timing(Strict):
 class Provenance(Strict):
     """By what, on what and from what a record was made."""
 
-    commit: str | None = Field(max_length=64)
+    commit: Commit | None
     clean: bool | None
-    versions: dict[str, str]
-    python: str = Field(max_length=100)
-    platform: str = Field(max_length=200)
-    processor: str = Field(max_length=200)
-    device: str = Field(max_length=100)
+    versions: dict[Text, Text]
+    python: Text = Field(max_length=100)
+    platform: Text = Field(max_length=200)
+    processor: Text = Field(max_length=200)
+    device: Text = Field(max_length=100)
     threads: int = Field(ge=1)
-    engine: str = Field(max_length=100)
-    engine_reason: str = Field(max_length=500)
+    engine: Text = Field(max_length=100)
+    engine_reason: Text = Field(max_length=500)
     data_sha256: Sha256 | None
-    created_utc: str = Field(max_length=40)
+    created_utc: Time
 
 
 class RunRecord(Strict):
     """Everything that is known of one run of one method with one seed."""
 
-    schema_version: Literal[1]
+    schema_version: Version
     protocol: str = Field(max_length=80)
     method_id: MethodId
     seed: int = Field(ge=0)
     status: Literal["finished", "failed"]
     failure: Failure | None
     method: Method
-    classes: int | None = Field(ge=2)
-    parameters: int | None = Field(ge=0)  # trainable numbers
-    best_epoch: int | None = Field(ge=0)
+    classes: int | None = Field(ge=2, le=MAX_WHOLE)
+    parameters: Natural | None  # trainable numbers
+    best_epoch: Natural | None
     validation: Scores | None
     test: Scores | None
     curve: tuple[EpochScores, ...]
@@ -98,7 +122,7 @@ class RunRecord(Strict):
     predictions_sha256: Sha256 | None
     weights_sha256: Sha256 | None
     timing: Timing
-    peak_memory_bytes: int | None = Field(ge=0)
+    peak_memory_bytes: Natural | None
     provenance: Provenance
 
     @model_validator(mode="after")
@@ -107,17 +131,7 @@ class RunRecord(Strict):
             raise ValueError(f"method_id {self.method_id} is not the id of the method it names")
         if self.protocol != self.method.protocol.name:
             raise ValueError(f"protocol {self.protocol} is not the one of the method")
-        if (self.status == "failed") != (self.failure is not None):
-            raise ValueError("a failure is stated exactly when status is failed")
-        needed = {
-            "validation": self.validation,
-            "test": self.test,
-            "counts": self.counts,
-            "classes": self.classes,
-            "parameters": self.parameters,
-            "predictions_sha256": self.predictions_sha256,
-        }
-        missing = [name for name, value in needed.items() if value is None]
-        if self.status == "finished" and missing:
-            raise ValueError(f"a finished run needs {', '.join(missing)}")
+        problem = next(contradictions(self), None)
+        if problem is not None:
+            raise ValueError(problem)
         return self

@@ -23,9 +23,18 @@ GROUPS = (
 )
 """The choices that make a method. `readout` takes its entries from the `neuron` group."""
 
+NEUTRAL_CHOICES: dict[str, str] = {}
+"""Frozen: the entry that a group added later stands for in a method that lacks the group.
+
+It is the entry that leaves all earlier results as they were. A method with it has the id of one without, so old
+records load and keep their names. A line is never removed or edited.
+"""
+
 EntryName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(/[A-Za-z0-9_]+)?$", max_length=80)]
 ParameterName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=80)]
 ProtocolName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+_v[0-9]+$", max_length=80)]
+
+Sizes = Annotated[tuple[Annotated[int, Field(gt=0, le=1_000_000)], ...], Field(min_length=1, max_length=100)]
 
 
 def entry_group(choice: str) -> str:
@@ -44,7 +53,7 @@ class Protocol(Strict):
     about: str = Field(max_length=500)
     dt_s: float = Field(gt=0, le=1)
     steps: int = Field(gt=0, le=100_000)
-    hidden: tuple[Annotated[int, Field(gt=0, le=1_000_000)], ...] = Field(min_length=1, max_length=100)
+    hidden: Sizes | None  # null where no list of layer sizes describes the network
     epochs: int = Field(gt=0, le=100_000)
     batch_size: int = Field(gt=0, le=1_000_000)
     patience: int | None = Field(gt=0)
@@ -70,11 +79,12 @@ class Method(Strict):
     choices: dict[str, EntryName]
     parameters: dict[str, dict[ParameterName, Value]]
     protocol: Protocol
-    clip_norm: float | None = Field(gt=0)
+    clip_norm: float | None = Field(gt=0, strict=True)
 
     @field_validator("choices")
     @classmethod
     def _complete(cls, value: dict[str, str]) -> dict[str, str]:
+        value = {**NEUTRAL_CHOICES, **value}
         if set(value) != set(GROUPS):
             raise ValueError(f"exactly these choices are needed: {', '.join(GROUPS)}")
         return value
@@ -82,6 +92,7 @@ class Method(Strict):
     @field_validator("parameters")
     @classmethod
     def _one_each(cls, value: dict[str, dict[str, Value]]) -> dict[str, dict[str, Value]]:
+        value = {**{group: {} for group in NEUTRAL_CHOICES}, **value}
         if set(value) != set(GROUPS):
             raise ValueError(f"parameters of exactly these choices are needed: {', '.join(GROUPS)}")
         return value
@@ -107,7 +118,7 @@ class RunSpec(Strict):
     """A checked request for one run."""
 
     method: Method
-    seed: int = Field(ge=0, le=2**31)
+    seed: int = Field(ge=0, le=2**31, strict=True)
     engine: Literal["auto", "reference"]
     trainer: TrainerSettings
     paths: PathSettings

@@ -196,8 +196,9 @@ def test_show_in_a_pipe_is_one_line_a_method(runs: Path, capsys: pytest.CaptureF
     out = capsys.readouterr().out
     assert "\x1b" not in out
     (line,) = [line for line in out.splitlines() if "width_fwhm=2" in line]
-    # 400 additions, 40 updates, 15 spikes on loihi1: 9.44 + 3.24 + 0.0255 = 12.7 nJ; truenorth: 0.92 nJ.
-    assert line.split()[-4:] == ["400", "0.616", "12.7", "0.92"]
+    # 550 additions, 1600 + 250 updates, 15 spikes on loihi1: 12.98 + 149.85 + 0.0255 = 163 nJ; truenorth:
+    # 1.265 nJ. In 45 nm 550 additions and the hidden layer's arithmetic: 0.495 + 1600 x 6.4 pJ = 10.7 nJ.
+    assert line.split()[-4:] == ["550", "10.7", "163", "1.26"]
     assert "*: a part of the energy" in out
 
 
@@ -210,7 +211,7 @@ def test_show_fits_a_terminal_of_80_columns(runs: Path, monkeypatch: pytest.Monk
     assert main(["board", "show"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if "\x1b" not in line]
     assert max(map(len, lines)) <= 80
-    assert any(line.rstrip().endswith("0.92") for line in lines)
+    assert any(line.rstrip().endswith("1.26") for line in lines)
 
 
 def test_protocol_of_ones_own(tmp_path: Path, runs_dir: Path, plain: Method, capsys) -> None:

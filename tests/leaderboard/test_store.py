@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,7 @@ def test_deviation_is_named(changes: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"surrogate": "triangle", "parameters": {"surrogate": {"slope": 3}}},
+        {"surrogate": "triangle", "parameters": {"surrogate": {"alpha": 3}}},
         {"choices": {"rule": "eprop"}, "parameters": {"rule": {"update": "per_step"}}},
         {"parameters": {"network": {"recurrence": "all_to_all"}}},
         {"clip_norm": 1.0},
@@ -193,7 +194,8 @@ def test_what_the_protocol_leaves_free_is_no_deviation(changes: dict[str, Any]) 
 def test_clipping_has_to_be_free_too() -> None:
     """Where clip_norm is not free, the reference's value holds."""
     strict = REFERENCES.of("toy_v1")
-    strict = type(strict)(protocol().model_copy(update={"free": ("surrogate",)}), strict.method)
+    free = protocol().model_copy(update={"free": ("surrogate",)})
+    strict = replace(strict, protocol=free)
     found = deviation(record(of=method(clip_norm=1.0)), strict)
     assert found is not None
     assert "clip_norm is 1, the protocol says null" in found

@@ -5,38 +5,40 @@ from __future__ import annotations
 import csv
 import io
 import random
+from typing import Any
 
 import pytest
 
 from sgbench.energy.price import load_targets
 from sgbench.leaderboard.labels import call, inert, parameter_text
 from sgbench.leaderboard.picture import digest, stale, to_png
-from sgbench.leaderboard.rows import Board, make_board
+from sgbench.leaderboard.rows import Board, _varying_parameters, make_board
 from sgbench.leaderboard.table import to_csv, to_markdown
 from sgbench.records.counts import Count
+from sgbench.records.energy import EnergyTarget
+from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from tests.leaderboard.factory import (
+    CLASSES,
     GOLDEN_TABLE,
-    counts,
     gallery,
     golden_table,
-    layer,
     method,
+    network_counts,
     protocol,
     record,
-    synapses,
     target,
 )
 
 
-def board(records: list[RunRecord]) -> Board:
+def board(records: list[RunRecord], targets: dict[str, EnergyTarget] | None = None) -> Board:
     """The toy board priced with the toy target."""
-    return make_board(records, protocol=protocol(), targets={"toy": target()})
+    return make_board(records, protocol=protocol(), targets=targets or {"toy": target()}, classes=CLASSES)
 
 
-def page(records: list[RunRecord]) -> str:
+def page(records: list[RunRecord], **changes: Any) -> str:
     """The toy board as a page."""
-    return to_markdown(board(records), layout="runs")
+    return to_markdown(board(records, **changes), layout="runs")
 
 
 def cells(records: list[RunRecord]) -> list[dict[str, str]]:
@@ -56,32 +58,36 @@ def test_order_of_records_changes_no_byte(seed: int) -> None:
     random.Random(seed).shuffle(shuffled)  # noqa: S311 - no secret
     targets = load_targets()
     first, second = (
-        make_board(records, protocol=protocol(), targets=targets) for records in (gallery(), shuffled)
+        make_board(records, protocol=protocol(), targets=targets, classes=CLASSES)
+        for records in (gallery(), shuffled)
     )
     assert to_markdown(first, layout="runs") == to_markdown(second, layout="runs")
     assert to_csv(first) == to_csv(second)
 
 
 def test_figures_by_hand() -> None:
-    """By hand: mean of 0.90, 0.92, 0.94; t(2) = 4.30265, s = 0.02; 15 spikes, 400 events, 480 pJ, 2, 3 and 4 s."""
+    """By hand: mean of 0.90, 0.92, 0.94; t(2) = 4.30265, s = 0.02; 2, 3 and 4 s.
+
+    15 spikes of 10 synapses each after 400 events are 550 pJ, 40 + 100 updates 280 (140 to 560) pJ.
+    """
     (row,) = cells([record(seed=seed, accuracy=0.90 + 0.02 * seed) for seed in range(3)])
     half = 4.30265273 * 0.02 / 3**0.5
     assert float(row["test_accuracy_mean"]) == pytest.approx(0.92)
     assert float(row["test_accuracy_low"]) == pytest.approx(0.92 - half)
     assert float(row["test_accuracy_high"]) == pytest.approx(0.92 + half)
     assert [row[f"test_accuracy_seed_{seed}"] for seed in range(3)] == ["0.9", "0.92", "0.94"]
-    assert (row["spikes_per_inference"], row["synaptic_operations_per_inference"]) == ("15", "400")
+    assert (row["spikes_per_inference"], row["synaptic_operations_per_inference"]) == ("15", "550")
     energies = [float(row[f"toy_dynamic_{end}_nj"]) for end in ("value", "low", "high")]
-    assert energies == pytest.approx([0.48, 0.44, 0.56])
+    assert energies == pytest.approx([0.83, 0.69, 1.11])
     assert (row["rank"], row["tied"], row["seeds"], row["failed_seeds"]) == ("1", "false", "3", "")
     assert (row["parameters"], row["training_time_s"], row["surrogate"]) == ("296", "3", "atan(width_fwhm=1)")
 
 
 def test_costs_are_means_over_finished_seeds() -> None:
-    """By hand: seeds with 400 and 600 events, and a failed one, give 500."""
-    more = counts(layer("hidden", synapses=(synapses(60_000),)))
+    """By hand: seeds with 400 and 600 events and 150 more, and a failed one, give 650."""
+    more = network_counts(events=60_000)
     (row,) = cells([record(), record(seed=1, found=more), record(seed=2, accuracy=None)])
-    assert row["synaptic_operations_per_inference"] == "500"
+    assert row["synaptic_operations_per_inference"] == "650"
     assert row["failed_seeds"] == "2"
     assert row["test_accuracy_seed_2"] == "0.1"
 
@@ -95,34 +101,37 @@ def test_method_of_failed_seeds_alone() -> None:
     assert "no seed of this method finished" in text
 
 
-def test_failed_seed_without_known_classes() -> None:
-    """No record says how many classes there are: no accuracy and no rank, and a note."""
-    records = [record(accuracy=None, classes=None)]
-    assert cells(records)[0]["test_accuracy_mean"] == ""
-    assert "no record says how many classes" in page(records)
+@pytest.mark.parametrize("classes", [2, 10**9, None])
+def test_chance_cannot_be_moved_by_a_record(classes: int | None) -> None:
+    """A failed record may claim any number of classes; chance is that of the data set."""
+    failed = record(seed=1, accuracy=None).model_copy(update={"classes": classes})
+    assert cells([record(), failed])[0]["test_accuracy_seed_1"] == "0.1"
 
 
-def test_chance_cannot_be_raised_by_a_failed_record() -> None:
-    """A failed record that claims two classes counts at the lowest chance any record states."""
-    rows = cells([record(), record(seed=1, accuracy=None, classes=2)])
-    assert rows[0]["test_accuracy_seed_1"] == "0.1"
+def test_missing_parameter_reads_as_its_neutral_value() -> None:
+    """An older record without a key does not differ from one with the key's neutral value."""
+    older, newer = method(), method(parameters={"surrogate": {"width_fwhm": None}})
+    del older.parameters["surrogate"]["width_fwhm"]
+    assert method_id(older) == method_id(newer)
+    assert "surrogate" not in _varying_parameters([older, newer])
 
 
 def test_missing_total_says_why() -> None:
     """An uncounted number is a dash with a note, and an empty cell beside its reason in the values."""
     unknown = Count(reason="this layer has no counter")
-    records = [record(found=counts(layer("hidden", spikes_sent=unknown, neuron_updates=unknown)))]
+    records = [record(found=network_counts(spikes_sent=unknown, neuron_updates=unknown))]
     text = page(records)
-    assert "`hidden: this layer has no counter`" in text
-    assert "no total: `neuron_update: no count in hidden (this layer has no counter)`" in text
+    assert "`hidden0: this layer has no counter`" in text
+    missing = "neuron_update: no count in hidden0 (this layer has no counter)"
+    assert f"no total: `{missing}`" in text
     (row,) = cells(records)
     assert row["spikes_per_inference"] == row["toy_dynamic_value_nj"] == ""
-    assert row["toy_no_total_because"] == "neuron_update: no count in hidden (this layer has no counter)"
+    assert row["toy_no_total_because"].endswith("; " + missing)
 
 
 def test_partial_prices_are_flagged() -> None:
     """Every shipped target leaves something out and says so below the table."""
-    text = to_markdown(make_board(gallery(), protocol=protocol(), targets=load_targets()), layout="runs")
+    text = page(gallery(), targets=load_targets())
     for name in ("horowitz_45nm", "loihi1", "truenorth"):
         assert f"a part, not a whole: prices of {name} leave out" in text
     assert (
@@ -147,7 +156,7 @@ def test_text_of_a_record_is_inert() -> None:
     """Injection: pipes, tags, backticks, line ends, control and direction marks of a record reach no page."""
     nasty = method(parameters={"surrogate": {"note": NASTY}})
     hole = Count(reason=NASTY)
-    records = [record(of=nasty, found=counts(layer(NASTY, spikes_sent=hole, neuron_updates=hole))), record()]
+    records = [record(of=nasty, found=network_counts(spikes_sent=hole, neuron_updates=hole)), record()]
     text = page(records)
     assert all(found not in text for found in ("<img", "\x1b", "\u202e", "\n# owned", "|<", "`]("))
     rows = [line for line in text.splitlines() if line.startswith("|")]
@@ -177,7 +186,7 @@ def test_picture_names_its_table_and_is_reproducible(alone: bool) -> None:
 def test_picture_of_hostile_labels_and_failed_methods(tmp_path) -> None:
     """A label that looks like a formula is drawn as text; a method without any number is drawn as such."""
     odd = method(parameters={"surrogate": {"note": r"$\frac{$"}})
-    found = board([record(of=odd, accuracy=None, classes=None), record(accuracy=1.0)])
+    found = board([record(of=odd, accuracy=None), record(accuracy=1.0)])
     path = tmp_path / "board.png"
     path.write_bytes(to_png(found, table_csv="a"))
     assert stale(path, table_csv="a") is None

@@ -1,0 +1,145 @@
+"""What the parts of one record have to say of each other; each contradiction is one line.
+
+A record that passes may still be invented, but it cannot be changed in one place alone: its numbers are tied to
+each other here, and to the catalogue by the leaderboard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from sgbench.records.counts import LayerCounts, OpCounts, SynapseCounts
+
+if TYPE_CHECKING:  # record.py imports this module
+    from sgbench.records.record import RunRecord, Scores
+
+WHOLE = 1e-6
+"""How far a fraction times its samples may lie from a whole number."""
+RATE = 1e-6
+"""Relative error of a rate against the count that it comes from."""
+
+
+def contradictions(record: RunRecord) -> Iterator[str]:
+    """Everything in which a record contradicts itself."""
+    if (record.status == "failed") != (record.failure is not None):
+        yield "a failure is stated exactly when status is failed"
+    yield from _curve(record)
+    yield from _failed(record) if record.status == "failed" else _finished(record)
+
+
+def _failed(record: RunRecord) -> Iterator[str]:
+    results = ("validation", "test", "counts", "predictions_sha256", "weights_sha256")
+    stated = [name for name in results if getattr(record, name) is not None]
+    if stated:
+        yield f"a failed run has no {', '.join(stated)}"
+
+
+def _finished(record: RunRecord) -> Iterator[str]:
+    needed = ("validation", "test", "counts", "classes", "parameters", "predictions_sha256", "best_epoch")
+    missing = [name for name in needed if getattr(record, name) is None]
+    if missing:
+        yield f"a finished run needs {', '.join(missing)}"
+    for name, scores in (("validation", record.validation), ("test", record.test)):
+        if scores is not None:
+            yield from _scores(name, scores, record)
+    if record.counts is not None and record.test is not None:
+        yield from _sizes(record.counts, record.test, record)
+        for layer in record.counts.layers:
+            yield from _layer(layer, record.counts)
+        yield from _chain(record.counts, record)
+        yield from _activity(record.counts, record.test)
+
+
+def _curve(record: RunRecord) -> Iterator[str]:
+    epochs = [line.epoch for line in record.curve]
+    if epochs != list(range(len(epochs))):
+        yield "curve: the epochs are not 0, 1, 2 and so on"
+    if len(epochs) > record.method.protocol.epochs:
+        yield f"curve has {len(epochs)} epochs, the protocol {record.method.protocol.epochs}"
+    if record.best_epoch is not None and record.best_epoch not in epochs:
+        yield f"best_epoch {record.best_epoch} is not an epoch of the curve"
+
+
+def _scores(name: str, scores: Scores, record: RunRecord) -> Iterator[str]:
+    hits = scores.accuracy * scores.samples
+    if abs(hits - round(hits)) > WHOLE:
+        yield f"{name}.accuracy {scores.accuracy:.12g} is no whole number of {scores.samples} samples"
+    dt_s = record.method.protocol.dt_s
+    for layer in scores.activity:
+        if not _close(layer.rate_hz * dt_s, layer.rate_per_step):
+            yield f"{name}: rate_hz of {layer.name} is not its rate_per_step over {dt_s:g} s"
+
+
+def _sizes(counts: OpCounts, test: Scores, record: RunRecord) -> Iterator[str]:
+    if counts.samples != test.samples:
+        yield f"counts.samples is {counts.samples}, test.samples {test.samples}"
+    longest = counts.samples * record.method.protocol.steps
+    if not counts.samples <= counts.steps <= longest:
+        yield f"counts.steps is {counts.steps}; {counts.samples} samples have {counts.samples} to {longest} steps"
+
+
+def _layer(layer: LayerCounts, counts: OpCounts) -> Iterator[str]:
+    updates = layer.neurons * counts.steps
+    if layer.neuron_updates.total not in (None, updates):
+        yield f"{layer.name}: neuron_updates is {layer.neuron_updates.total}, neurons x steps is {updates}"
+    for name in ("spikes_sent", "neuron_updates_with_input"):
+        total = getattr(layer, name).total
+        if total is not None and total > updates:
+            yield f"{layer.name}: {name} {total} is more than neurons x steps, {updates}"
+    for group in layer.synapses:
+        effective, dense = group.effective.total, group.dense.total
+        if effective is not None and dense is not None and effective > dense:
+            yield f"{layer.name}: effective {effective} is more than dense {dense} from {group.source}"
+
+
+def _chain(counts: OpCounts, record: RunRecord) -> Iterator[str]:
+    """A network of dense layers says how many neurons each has, and so what each event triggers."""
+    last = counts.layers[-1]
+    if record.classes is not None and (last.name, last.neurons) != ("readout", record.classes):
+        yield (
+            f"counts.layers: the last is {last.name!r} of {last.neurons} neurons, "
+            f"not 'readout' of {record.classes} classes"
+        )
+    hidden = record.method.parameters["network"].get("hidden")
+    if not isinstance(hidden, tuple):
+        return
+    expected = [(f"hidden{index}", size) for index, size in enumerate(hidden)]
+    if [(layer.name, layer.neurons) for layer in counts.layers[:-1]] != expected:
+        sizes = ", ".join(f"{name} of {size}" for name, size in expected)
+        yield f"counts.layers: not the layers of the method, {sizes}, and readout"
+    sent = {"input": counts.input_events.total}
+    source = "input"
+    for layer in counts.layers:
+        sent[layer.name] = layer.spikes_sent.total
+        if source not in {group.source for group in layer.synapses}:
+            yield f"{layer.name}: no synapses from {source}"
+        for group in layer.synapses:
+            yield from _events(group, layer, sent.get(group.source))
+        source = layer.name
+
+
+def _events(group: SynapseCounts, layer: LayerCounts, sent: int | None) -> Iterator[str]:
+    """Each event is one operation per synapse; a recurrent one of a last step comes too late for any."""
+    effective = group.effective.total
+    if sent is None or effective is None:
+        return
+    most = sent * (layer.neurons if group.wiring == "all_to_all" else 1)
+    if effective > most or (group.source != layer.name and effective < most):
+        yield f"{layer.name}: effective {effective} is not what {sent} events from {group.source} trigger, {most}"
+
+
+def _activity(counts: OpCounts, test: Scores) -> Iterator[str]:
+    rates = {line.name: line.rate_per_step for line in test.activity}
+    unknown = sorted(rates.keys() - {layer.name for layer in counts.layers})
+    if unknown:
+        yield f"test.activity names {', '.join(unknown)}, which counts.layers does not"
+    for layer in counts.layers:
+        spikes = layer.spikes_sent.total
+        rate = rates.get(layer.name, 0.0)
+        if spikes is not None and not _close(rate * layer.neurons * counts.steps, spikes):
+            yield f"{layer.name}: spikes_sent {spikes} is not its rate_per_step in test, {rate:.12g}"
+
+
+def _close(value: float, expected: float) -> bool:
+    return abs(value - expected) <= RATE * abs(expected)

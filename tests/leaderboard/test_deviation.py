@@ -1,0 +1,97 @@
+"""What a record says of entries, parameters and data, against the catalogue."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib import import_module
+
+import pytest
+
+from sgbench import catalogue
+from sgbench.leaderboard.deviation import Reference, compose_reference, deviation
+from sgbench.leaderboard.facts import facts_of
+from sgbench.records.files import to_json
+from tests.leaderboard.factory import record, reference, toy_entry
+from tests.leaderboard.lies import Tree, at, parsed
+
+FOREIGN: dict[str, tuple[tuple[Callable[[Tree], None], bool], str]] = {
+    "surrogate": (at("method.choices.surrogate", "zzz"), 'surrogate "zzz" is not in the catalogue'),
+    "no_parameters": (at("method.parameters.surrogate", {}), "surrogate.alpha is missing"),
+    "extra": (at("method.parameters.surrogate.extra", 1), "surrogate.extra is no parameter of atan"),
+    "text_alpha": (at("method.parameters.surrogate.alpha", "x"), 'surrogate.alpha is "x", not of the kind'),
+    "true_scale": (at("method.parameters.surrogate.scale", True), "surrogate.scale is true, not of the kind"),
+    "number_as_text": (
+        at("method.parameters.surrogate.normalisation", 1),
+        "surrogate.normalisation is 1, not of",
+    ),
+    "free_parameter": (
+        at("method.parameters.network.recurrence", 1),
+        "network.recurrence is 1, not of the kind",
+    ),
+    "no_data": (at("provenance.data_sha256", None), "provenance.data_sha256 is null, data set digits says"),
+    "other_data": (at("provenance.data_sha256", "0" * 64), 'provenance.data_sha256 is "000'),
+    "validation_size": (at("validation.samples", 10), "validation.samples is 10, data set digits says 50"),
+    "classes": (at("classes", 10**9, failed=True), "classes is 1000000000, data set digits says 10"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_the_catalogue_does_not_know_deviates(name: str) -> None:
+    """Free groups are free among entries; data are those of the data set."""
+    (change, failed), words = FOREIGN[name]
+    tree = json.loads(to_json(record(accuracy=None if failed else 0.9)))
+    change(tree)
+    reason = deviation(parsed(tree), reference())
+    assert reason is not None
+    assert words in reason
+
+
+def test_text_as_decay_deviates_from_the_shipped_protocol() -> None:
+    """The catalogue's decay is computed from a time constant; its kind is known all the same."""
+    shipped = compose_reference("digits_v1")
+    tree = json.loads(to_json(record(of=shipped.method)))
+    assert deviation(parsed(tree), shipped) is None
+    tree["method"]["parameters"]["neuron"]["beta"] = "x"
+    reason = deviation(parsed(tree), shipped)
+    assert reason is not None
+    assert 'neuron.beta is "x", not of the kind that leaky has by default' in reason
+
+
+def test_failed_run_without_data_is_comparable() -> None:
+    """A run may fail before its data are read."""
+    tree = json.loads(to_json(record(accuracy=None)))
+    tree["provenance"]["data_sha256"] = tree["classes"] = None
+    assert deviation(parsed(tree), reference()) is None
+
+
+@pytest.mark.parametrize("key", ["classes", "sizes", "sha256"])
+@pytest.mark.parametrize("value", [None, "x", True, {"train": 1}])
+def test_data_set_without_facts_says_which_key_to_add(key: str, value: object) -> None:
+    """A data set of the user's own: the file and the key stand in the finding."""
+    toy = reference()
+    meta = toy.entries["dataset"]["digits"].meta | {key: value}
+    entries = {**toy.entries, "dataset": {"digits": toy_entry("dataset", "digits", meta=meta)}}
+    reason = deviation(record(), Reference(toy.protocol, toy.method, entries))
+    assert reason is not None
+    assert f"dataset 'digits': meta.{key} is missing or not usable; add to conf/dataset/digits.yaml" in reason
+
+
+@pytest.mark.parametrize("name", catalogue.entries("dataset"))
+def test_facts_of_the_catalogue_are_those_of_the_class(name: str) -> None:
+    """The YAML file is read without torch and must not drift from the code."""
+    entry = catalogue.entry("dataset", name)
+    module, _, attribute = str(entry.target).rpartition(".")
+    facts, found = facts_of(entry), getattr(import_module(module), attribute)
+    assert (facts.classes, facts.sizes, facts.sha256) == (found.n_classes, found.sizes, found.sha256)
+
+
+def test_a_failure_of_the_machine_is_no_row() -> None:
+    """Out of memory says nothing of a method, so it is left out; numbers that left the finite count at chance."""
+    of_method = record(accuracy=None)
+    assert deviation(of_method, reference()) is None
+    assert of_method.failure is not None
+    failure = of_method.failure.model_copy(update={"kind": "MemoryError"})
+    found = deviation(of_method.model_copy(update={"failure": failure}), reference())
+    assert found is not None
+    assert "not the method's (MemoryError); repeat the run" in found
