@@ -65,14 +65,15 @@ def construct(where: str, target: str, parameters: Mapping[str, Any], **provided
     try:
         callee = getattr(importlib.import_module(module), name)
         accepted = inspect.signature(callee).parameters
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"{where}: target {target} cannot be imported: {error}") from error
+    except Exception as error:  # importing somebody's own file runs it
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{where}: target {target} cannot be imported: {reason}") from error
     given = {key: value for key, value in provided.items() if key in accepted}
     try:
         return callee(**given, **parameters)
     except InputError:
         raise
-    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
         raise InputError(f"{where} ({target}): {' '.join(str(error).split())}") from error
 
 

@@ -84,7 +84,9 @@ def entry(group: str, name: str, config_dirs: Iterable[Path] = ()) -> Entry:
     """
     known = entries(group, config_dirs)
     if name not in known:
-        raise InputError(f"{group} '{name}' does not exist; {suggest(name, known)}")
+        called = [other for other, found in known.items() if name in (found.meta.get("aliases") or [])]
+        hint = f"sgbench calls it '{called[0]}'" if called else suggest(name, known)
+        raise InputError(f"{group} '{name}' does not exist; {hint}")
     return known[name]
 
 

@@ -92,7 +92,7 @@ def raw_config(overrides: Sequence[str], config_dirs: Iterable[Path] = ()) -> Di
     _check_choices(overrides, folders)
     try:
         config = _merge(overrides, folders)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise InputError(_explain(error, overrides, folders)) from error
     check_hydra_node(config.hydra)
     return config
@@ -110,7 +110,8 @@ def parse_overrides(words: Sequence[str]) -> list[Override]:
             parsed += OverridesParser.create().parse_overrides([word])
         except HydraException as error:
             raise InputError(
-                f"'{word}': not of the form key=value: {one_line(error)}; quote values with special characters"
+                f"'{word}': not of the form key=value: {one_line(error)}; "
+                f"write key=value without spaces and quote special characters"
             ) from error
     return parsed
 
@@ -151,6 +152,9 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
     if not OmegaConf.is_dict(node):
         return f"key '{key}' is not known; '{parent}' holds no keys"
     names = [str(name) for name in node if name not in ("hydra", *catalogue.META_KEYS)]
+    inside = [f"{name}.{last}" for name in names if OmegaConf.select(tree, f"{name}.{last}") is not None]
+    if not parent and inside:
+        return f"key '{key}' is not known; did you mean {' or '.join(inside)}?"
     return f"key '{key}' is not known; {suggest(last, names)}"
 
 
@@ -229,6 +233,8 @@ def _checked_node(
     if not isinstance(node, dict):
         raise InputError(f"{where}: a mapping of parameters is needed (given: {node!r})")
     target = node.get("_target_")
+    if found.target is None:
+        raise InputError(f"{found.path}: _target_, the class behind the entry, is missing")
     if target != found.target:
         raise InputError(
             f"{where}._target_={target}: the target of entry '{found.name}' is {found.target} and cannot be "
@@ -267,4 +273,5 @@ def one_line(error: Exception) -> str:
         "provider=",
     )
     text = " ".join(" ".join(line for line in lines if not line.startswith(noise)).split())
+    text = text.removeprefix("InputError raised while resolving interpolation: ")
     return text or type(error).__name__

@@ -18,6 +18,7 @@ GROUPS = tuple(sorted(set(PROVIDED) - {"logger"}))
 
 def create(name: str, *, config_dirs: Sequence[Path], allow_targets: Sequence[str], **parameters: Any) -> Any:
     """See `sgbench.create`."""
+    config_dirs = [Path(folder) for folder in config_dirs]
     group, _, entry_name = name.partition("/")
     if group not in GROUPS or not entry_name:
         raise InputError(f"'{name}': GROUP/ENTRY is needed, e.g. surrogate/atan; {suggest(group, GROUPS)}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
@@ -21,6 +22,7 @@ class Plan:
 
     specs: tuple[RunSpec, ...]
     is_sweep: bool
+    config_dirs: tuple[Path, ...]
 
 
 def plan(
@@ -49,10 +51,12 @@ def plan(
     plain = [override.input_line or "" for override in overrides if not override.is_sweep_override()]
     config = raw_config(plain, config_dirs)
     multirun = multirun or str(config.hydra.mode).endswith("MULTIRUN")
+    folders = tuple(config_dirs)
     if not multirun:
         if swept:
-            raise InputError(f"{swept[0].input_line}: several values need a sweep; add -m")
-        return Plan((compose(plain, config_dirs=config_dirs, allow_targets=allow_targets),), is_sweep=False)
+            raise InputError(_not_a_sweep(swept[0]))
+        spec = compose(plain, config_dirs=folders, allow_targets=allow_targets)
+        return Plan((spec,), is_sweep=False, config_dirs=folders)
     parameters = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({})) or {}
     from_config = parse_overrides([f"{key}={value}" for key, value in parameters.items()])  # type: ignore[union-attr]
     try:
@@ -60,4 +64,12 @@ def plan(
     except HydraException as error:
         raise InputError(one_line(error)) from error
     specs = [compose(point, config_dirs=config_dirs, allow_targets=allow_targets) for point in points]
-    return Plan(tuple(specs), is_sweep=True)
+    return Plan(tuple(specs), is_sweep=True, config_dirs=folders)
+
+
+def _not_a_sweep(override: Override) -> str:
+    """What to write instead of a list of values that is no sweep."""
+    if override.key_or_group == "logger":
+        names = (override.input_line or "").partition("=")[2]
+        return f"{override.input_line}: several loggers at once are logger=[{names}]"
+    return f"{override.input_line}: several values need a sweep; add -m"

@@ -27,10 +27,17 @@ PACKAGES = (
 
 
 def collect(
-    *, device: str, threads: int, engine: str, engine_reason: str, data_sha256: str | None
+    *,
+    device: str,
+    threads: int,
+    engine: str,
+    engine_reason: str,
+    data_sha256: str | None,
+    foreign: bool,
 ) -> Provenance:
-    """The provenance of a run that starts now."""
+    """The provenance of a run that starts now; `foreign` says that classes from elsewhere took part."""
     commit, clean = git_state(Path(__file__).resolve().parent)
+    clean = clean and not foreign  # a commit of sgbench does not say what somebody's own code was
     return Provenance(
         commit=commit,
         clean=clean,
@@ -71,8 +78,8 @@ def git_state(folder: Path) -> tuple[str | None, bool | None]:
     """
     if not (folder.parent / "pyproject.toml").is_file() or not (folder.parent / ".git").exists():
         return None, None
-    commit = _git(folder, "rev-parse", "HEAD")
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    commit = _git(folder.parent, "rev-parse", "HEAD")
+    changes = _git(folder.parent, "status", "--porcelain", "--", "sgbench", "conf", "pyproject.toml")
     return commit or None, None if changes is None else not changes
 
 

@@ -32,6 +32,7 @@ from sgbench.train_loop import Best, TrainLoop
 
 RECORD = "record.json"
 CHECKPOINT = "last.ckpt"
+OWN_CODE = ("sgbench.", "torch.")
 log = logging.getLogger("sgbench")
 
 
@@ -292,5 +293,6 @@ class _Attempt:
                 engine=engine.name,
                 engine_reason=engine.reason,
                 data_sha256=self.data_sha256,
+                foreign=any(not target.startswith(OWN_CODE) for target in self.spec.targets.values()),
             ),
         )

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from sgbench import __version__
-from sgbench.errors import SgbenchError, one_printable_line
+from sgbench.errors import InputError, SgbenchError, one_printable_line
 
 ABOUT = "Which surrogate gradient, neuron and learning rule, for which task, at what cost."
 EPILOG = """examples:
@@ -46,6 +46,8 @@ def _dispatch(words: list[str]) -> int:
         from sgbench.cli.run import run_command
 
         return run_command(words[1:])
+    if words and "=" in words[0]:
+        raise InputError(f"'{words[0]}' is no command; did you mean: sgbench run {' '.join(words)}")
     args = parser().parse_args(words)
     return args.handler(args)
 

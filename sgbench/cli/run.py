@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.errors import InputError, SgbenchError, one_printable_line
-from sgbench.paths import conf_dir
+from sgbench.errors import InputError, RunBusyError, SgbenchError, one_printable_line
+from sgbench.paths import conf_dir, default_runs_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +49,8 @@ def run_command(words: Sequence[str]) -> int:
         sys.stdout.write(HELP)
         return 0
     rest, allowed = _take(list(words), "--allow-target")
+    if allowed:
+        sys.path.insert(0, str(Path.cwd()))  # where one's own package lies, as with `python -m`
     rest, folders = _take(rest, "--config-dir", "-cd")
     config_dirs = [Path(folder) for folder in folders]
     # Hydra's own flag takes one folder; its search path takes any number.
@@ -60,10 +62,13 @@ def run_command(words: Sequence[str]) -> int:
     before = {folder: _stamp(folder) for folder in _folders(planned)}
     # Hydra's parser wants flags before overrides.
     hydra_words = [*sorted(rest, key=lambda word: not word.startswith("-")), *back]
+    _say_what_is_new(planned)
     job = _Job(len(planned.specs) if planned.is_sweep else None, config_dirs, allowed)
     if planned.is_sweep:
         _say(f"{len(planned.specs)} runs, {_finished(planned)} already finished")
     code = _hand_to_hydra(hydra_words, job)
+    if job.exit_code and not planned.is_sweep:
+        return job.exit_code  # the reason has been said
     return max(code, job.exit_code, _report(planned, before))
 
 
@@ -142,7 +147,9 @@ class _Job:
             record = run_spec(spec)
         except SgbenchError as error:
             sys.stderr.write(f"sgbench: error: {one_printable_line(error)}\n")
-            self.exit_code = max(self.exit_code, error.exit_code)
+            # In a sweep another process may finish the point; its record decides.
+            if self.points is None or not isinstance(error, RunBusyError):
+                self.exit_code = max(self.exit_code, error.exit_code)
             return
         if self.points is not None:
             _say(f"[{HydraConfig.get().job.num + 1}/{self.points}] {headline(record)}")
@@ -193,6 +200,26 @@ def _is_finished(spec: RunSpec) -> bool:
     return record is not None and record.status == "finished" and not spec.force
 
 
+def _say_what_is_new(planned: Plan) -> None:
+    """Before anything runs: what is there already, and what no board will rank."""
+    from sgbench.leaderboard.deviation import References, method_deviations
+    from sgbench.runner import stored_record
+
+    first = planned.specs[0]
+    if not planned.is_sweep and _is_finished(first):
+        record = stored_record(first)
+        made = record.provenance.created_utc if record else ""
+        _say(f"already finished ({made}); repeat with force=true")
+    try:
+        reference = References(planned.config_dirs).of(first.method.protocol.name)
+    except InputError:
+        return  # a protocol of one's own that was composed here and now
+    found = [line for spec in planned.specs for line in method_deviations(spec.method, spec.seed, reference)]
+    if found:
+        name = first.method.protocol.name
+        _say(f"note: {found[0]}; such a run is not ranked on {name}, which is fine for trying things out")
+
+
 def _folders(planned: Plan) -> list[Path]:
     from sgbench.runner import folder_of
 
@@ -224,7 +251,11 @@ def _report(planned: Plan, before: dict[Path, int | None]) -> int:
             reason = "no record" if record is None or record.failure is None else record.failure.message
             problems.append(f"{name}: {reason}")
     if planned.is_sweep:
-        _say(f"{finished} of {len(planned.specs)} runs finished; next: sgbench board build --from runs")
+        root = planned.specs[0].paths.runs_dir
+        where = "" if Path(root) == default_runs_dir() else f" --root {root}"
+        _say(
+            f"{finished} of {len(planned.specs)} runs finished; next: sgbench board build --from runs{where}"
+        )
     for problem in problems:
         sys.stderr.write(f"sgbench: failed: {problem}\n")
     return 1 if problems else 0

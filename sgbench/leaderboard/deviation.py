@@ -104,18 +104,23 @@ def deviation(record: RunRecord, reference: Reference) -> str | None:
 
 
 def _deviations(record: RunRecord, reference: Reference) -> Iterator[str]:
+    yield from method_deviations(record.method, record.seed, reference)
+    yield from _fact_deviations(record, reference)
+
+
+def method_deviations(method: Method, seed: int, reference: Reference) -> Iterator[str]:
+    """Where a method leaves the protocol that it names, one text each; known before it runs."""
     protocol = reference.protocol
     for key in PROTOCOL_IDENTITY:
-        ours, theirs = getattr(protocol, key), getattr(record.method.protocol, key)
+        ours, theirs = getattr(protocol, key), getattr(method.protocol, key)
         yield from _differs(f"protocol.{key}", theirs, ours)
-    if record.seed not in protocol.seeds:
+    if seed not in protocol.seeds:
         # A free choice among more seeds would be a choice of results.
-        yield f"seed {record.seed} is not among the protocol's seeds {', '.join(map(str, protocol.seeds))}"
+        yield f"seed {seed} is not among the protocol's seeds {', '.join(map(str, protocol.seeds))}"
     if "clip_norm" not in protocol.free:
-        yield from _differs("clip_norm", record.method.clip_norm, reference.method.clip_norm)
+        yield from _differs("clip_norm", method.clip_norm, reference.method.clip_norm)
     for group in GROUPS:
-        yield from _group_deviations(group, record.method, reference)
-    yield from _fact_deviations(record, reference)
+        yield from _group_deviations(group, method, reference)
 
 
 def _group_deviations(group: str, method: Method, reference: Reference) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References, deviation
+from sgbench.leaderboard.predictions import check_predictions
 from sgbench.records.base import MAX_WHOLE
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.record import RunRecord
@@ -117,6 +118,7 @@ def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> 
     for path, place in _source_files(sources, refused):
         try:
             record = _comparable(path, place, "runs", references)
+            check_predictions(record, path.parent)
             target = board_dir / record.protocol / "records" / record.method_id / f"{record.seed}.json"
             if _place_record(target, record):
                 added.append(str(target))

@@ -223,11 +223,16 @@ def test_asked_width_is_measured_width(name, width):
 
 @every_entry
 def test_declared_support_is_where_slope_is_not_zero(name):
-    """Expected: exactly 0 outside, not 0 just inside; without an edge, not 0 within 50 widths."""
+    """Expected: exactly 0 outside, not 0 just inside; without an edge, not 0 within 10 widths.
+
+    Ten widths of a Gaussian are 1e-120 of its peak; much further out even float64 has only 0 left.
+    """
     for label, surrogate in variants(name):
         edge = surrogate.support
         if edge is None:
-            assert (surrogate.derivative(grid(surrogate)) != 0).all(), label
+            near = grid(surrogate)
+            near = near[near.abs() <= 10 * (surrogate.fwhm or 1.0)]
+            assert (surrogate.derivative(near) != 0).all(), label
             continue
         beyond = np.nextafter(edge, math.inf) * np.array([1.0, 1.5, 10.0, 1e4])
         outside = torch.from_numpy(np.concatenate([-beyond, beyond]))

@@ -55,6 +55,15 @@ BAD = [
     ("engine=fast", "engine"),
     ("rule=eprop", "use loss=per_step"),
     ("neuron=leaky_readout", "can only be a readout"),
+    ("surrogate=cauchy", "sgbench calls it 'atan'"),
+    ("surrogate=null", "must be a string or a list"),
+    ("lr=0.01", "did you mean optimizer.lr?"),
+    ("epochs=5", "did you mean protocol.epochs?"),
+    ("logger=csv,wandb", "logger=[csv,wandb]"),
+    ("seed=true", "seed: Input should be a valid integer"),
+    ("clip_norm=true", "clip_norm: Input should be a valid number"),
+    ("encoder.steps=9", "set protocol.steps"),
+    ("network.hidden=[1000000000000]", "network (sgbench.networks.mlp.Mlp)"),
     ("optimizer.betas=[0.9]", "optimizer (torch.optim.Adam)"),
     ("+hydra.callbacks.evil._target_=os.getcwd", "hydra.callbacks"),
     ("hydra.launcher._target_=os.getcwd", "not an installed launcher"),
@@ -262,3 +271,37 @@ def test_a_forced_sweep_that_could_not_write_says_so(
     captured = capfd.readouterr()
     assert "1 of 2 runs finished" in captured.out
     assert "was not repeated" in captured.err
+
+
+def test_what_will_not_be_ranked_is_said_before_it_runs(capfd: pytest.CaptureFixture[str]) -> None:
+    """The tiny run leaves its protocol; the reference run does not."""
+    assert main(["run", *WORDS]) == 0
+    out = capfd.readouterr().out
+    assert "note: protocol." in out
+    assert "not ranked on digits_v1" in out
+
+
+def test_an_old_result_is_not_shown_as_a_new_one(capfd: pytest.CaptureFixture[str]) -> None:
+    """Asked again, the command says that nothing ran, and how to repeat it."""
+    assert main(["run", *WORDS]) == 0
+    assert "already finished" not in capfd.readouterr().out
+    assert main(["run", *WORDS]) == 0
+    assert "already finished (20" in capfd.readouterr().out
+
+
+def test_a_command_without_its_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    """An override in the first place gets the command that was meant."""
+    assert main(["surrogate=atan"]) == 2
+    assert "did you mean: sgbench run surrogate=atan" in capsys.readouterr().err
+
+
+def test_code_of_ones_own_is_not_a_clean_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No commit of sgbench says what a class from elsewhere was."""
+    import sgbench
+
+    conf = _own_surrogate(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("sgbench.provenance.git_state", lambda _: ("0" * 40, True))
+    own = sgbench.run(*WORDS, "surrogate=half", config_dirs=[conf], allow_targets=["my_surrogates.Half"])
+    assert own.provenance.clean is False
+    assert sgbench.run(*WORDS).provenance.clean is True

@@ -286,3 +286,34 @@ def test_add_from_nowhere_is_an_input_error(tmp_path: Path) -> None:
     """The message names the folder."""
     with pytest.raises(InputError, match="nowhere: no such folder"):
         add([tmp_path / "nowhere"], tmp_path / "boards", references=REFERENCES)
+
+
+def _edit_accuracy(path: Path) -> None:
+    tree = json.loads(path.read_text())
+    tree["test"]["accuracy"] = 0.99
+    path.write_text(json.dumps(tree))
+
+
+def _edit_predictions(path: Path) -> None:
+    file = path.with_name("predictions.csv")
+    file.write_text(file.read_text().replace(",0,1", ",0,0"))
+
+
+SPOILT = {
+    "accuracy raised by hand": (
+        _edit_accuracy,
+        "90 of 100 are right, but the record claims an accuracy of 0.99",
+    ),
+    "predictions edited": (_edit_predictions, "is not the file that the record was made with"),
+    "predictions gone": (lambda path: path.with_name("predictions.csv").unlink(), "a regular file is needed"),
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_add_scores_the_predictions_again(tmp_path, name):
+    """Counting hits in the file: a claim that it does not give is refused, and nothing is copied."""
+    spoil, said = SPOILT[name]
+    spoil(write_run(tmp_path / "runs", record(accuracy=0.9)))
+    done = add([tmp_path / "runs"], tmp_path / "board", references=REFERENCES)
+    assert not done.added
+    assert said in done.refused[0].reason
