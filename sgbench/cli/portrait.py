@@ -70,9 +70,11 @@ def surrogate_figure(entry: Entry, surrogate: Surrogate) -> Figure:
         )
     right.plot(u, (u > 0).double(), color=GREY, linewidth=1.5, linestyle="--", label="spike (forward)")
     right.plot(u, surrogate.primitive(u), color=BLUE, linewidth=2.5, label="primitive")
-    right.set(xlabel="u = membrane potential - threshold", ylabel="spike or primitive", title="forward")
+    right.set(
+        xlabel="u = membrane potential - threshold", ylabel="spike or primitive", title="what it stands for"
+    )
     right.set_xlim(-reach, reach)
-    right.legend(frameon=False, loc="upper left")
+    right.legend(frameon=False, loc="lower right")
     figure.suptitle(f"{entry.name}: {_facts(surrogate)}", fontsize=13)
     return figure
 
@@ -84,7 +86,7 @@ def _facts(surrogate: Surrogate) -> str:
         "width (FWHM)": surrogate.fwhm,
         "support |u| <": surrogate.support,
     }
-    return ", ".join(f"{name} {value:.3g}" for name, value in facts.items() if value is not None)
+    return ", ".join(f"{name} {value:.3g}" for name, value in facts.items() if value)
 
 
 def neuron_figure(entry: Entry, neuron: Neuron) -> Figure:
@@ -96,7 +98,8 @@ def neuron_figure(entry: Entry, neuron: Neuron) -> Figure:
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(1, 3))
     top.step(times, current[:, 0, 0], where="mid", color=GREY, linewidth=2)
-    top.set(ylabel="current", title=f"{entry.name}: {entry.meta.get('formula', '')}", ylim=(0, None))
+    top.set(ylabel="current", ylim=(0, None))
+    figure.suptitle(f"{entry.name}: {entry.meta.get('formula', '')}", fontsize=13)
     bottom.plot(times, potential, color=BLUE, linewidth=2, label="membrane potential")
     if neuron.output == "binary":
         bottom.axhline(1.0, color=GREY, linestyle="--", linewidth=1.2, label="threshold")
@@ -104,7 +107,7 @@ def neuron_figure(entry: Entry, neuron: Neuron) -> Figure:
         height = 1.08 * max(*potential, 1.0)
         bottom.scatter(fired, [height] * len(fired), marker="|", s=160, color=ORANGE, label="spikes")
     bottom.set(xlabel="time step", ylabel="potential")
-    figure.legend(*bottom.get_legend_handles_labels(), frameon=False, loc="outside right upper")
+    figure.legend(*bottom.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=3)
     return figure
 
 

@@ -14,6 +14,8 @@ from sgbench.records.method import NEUTRAL, canonical
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import GROUPS, Method, Protocol
 
+Varying = dict[str, dict[str, set[str]]]
+
 
 @dataclass(frozen=True)
 class Row:
@@ -76,7 +78,7 @@ def make_board(
 
 def _rows(
     groups: Mapping[str, list[RunRecord]],
-    varying: Mapping[str, set[str] | None],
+    varying: Varying,
     classes: int,
     protocol: Protocol,
     targets: Sequence[EnergyTarget],
@@ -113,51 +115,58 @@ def _accuracies(group: Sequence[RunRecord], classes: int) -> dict[int, float]:
     return {record.seed: value for record, value in zip(group, found, strict=True)}
 
 
-def _varying_parameters(methods: Sequence[Method]) -> dict[str, set[str] | None]:
-    """Groups in which methods differ: None if in the choice, else the names of the differing parameters."""
-    found: dict[str, set[str] | None] = {}
+def _varying_parameters(methods: Sequence[Method]) -> Varying:
+    """By group and choice, the parameters in which methods of that choice differ; groups that all share are out."""
+    found: Varying = {}
     for group in GROUPS:
-        if len({method.choices[group] for method in methods}) > 1:
-            found[group] = None
-            continue
-        keys = {key for method in methods for key in method.parameters[group]}
-        differing = {key for key in keys if len({_text(method, group, key) for method in methods}) > 1}
-        if differing:
-            found[group] = differing
+        picks = sorted({method.choices[group] for method in methods})
+        by_pick = {
+            pick: _differing([method for method in methods if method.choices[group] == pick], group)
+            for pick in picks
+        }
+        if len(by_pick) > 1 or any(by_pick.values()):
+            found[group] = by_pick
     if len({canonical(method.clip_norm) for method in methods}) > 1:
-        found["clip_norm"] = None
+        found["clip_norm"] = {}
     return found
+
+
+def _differing(methods: Sequence[Method], group: str) -> set[str]:
+    keys = {key for method in methods for key in method.parameters[group]}
+    return {key for key in keys if len({_text(method, group, key) for method in methods}) > 1}
 
 
 def _text(method: Method, group: str, key: str) -> str:
     return canonical(method.parameters[group].get(key, NEUTRAL.get(f"{group}.{key}")))
 
 
-def _labels(method: Method, varying: Mapping[str, set[str] | None]) -> dict[str, str]:
-    """What tells a method apart, by group."""
+def _labels(method: Method, varying: Varying) -> dict[str, str]:
+    """What tells a method apart, by group: its choice, and what differs among methods of that choice."""
     found = {}
-    for group, keys in varying.items():
+    for group, by_pick in varying.items():
         if group == "clip_norm":
-            found[group] = "none" if method.clip_norm is None else f"{method.clip_norm:.6g}"
+            found[group] = _clip_text(method)
         elif group != "surrogate":
-            parameters = method.parameters[group]
-            shown = {key: value for key, value in parameters.items() if keys is None or key in keys}
-            found[group] = call(method.choices[group], shown)
+            pick, parameters = method.choices[group], method.parameters[group]
+            found[group] = call(pick, {key: parameters[key] for key in parameters if key in by_pick[pick]})
     return found
 
 
-def _common(methods: Sequence[Method], varying: Mapping[str, set[str] | None]) -> dict[str, str]:
-    """What all methods share, by group."""
-    if not methods:
-        return {}
-    first = methods[0]
-    found = {}
+def _common(methods: Sequence[Method], varying: Varying) -> dict[str, str]:
+    """What methods share, by group; where choices differ, what those of one choice share."""
+    found: dict[str, list[str]] = {}
     for group in GROUPS:
-        differing = varying.get(group, set())
-        if group != "surrogate" and differing is not None:
-            parameters = first.parameters[group]
-            shared = {key: value for key, value in parameters.items() if key not in differing}
-            found[group] = call(first.choices[group], shared)
-    if "clip_norm" not in varying:
-        found["clip_norm"] = "none" if first.clip_norm is None else f"{first.clip_norm:.6g}"
-    return found
+        for method in methods if group != "surrogate" else ():
+            pick, parameters = method.choices[group], method.parameters[group]
+            differing = varying.get(group, {}).get(pick, set())
+            text = call(pick, {key: value for key, value in parameters.items() if key not in differing})
+            if text not in found.setdefault(group, []):
+                found[group].append(text)
+    shared = {group: " or ".join(sorted(texts)) for group, texts in found.items()}
+    if methods and "clip_norm" not in varying:
+        shared["clip_norm"] = _clip_text(methods[0])
+    return shared
+
+
+def _clip_text(method: Method) -> str:
+    return "none" if method.clip_norm is None else f"{method.clip_norm:.6g}"

@@ -54,7 +54,7 @@ def to_markdown(board: Board, *, layout: Layout) -> str:
     parts = [
         f"# {board.protocol.name}",
         prose(board.protocol.about),
-        f"All methods share: {shared}. Parameters that are null or false are left out." if shared else "",
+        f"Shared settings: {shared}. Parameters that are null or false are left out." if shared else "",
         "\n".join(lines),
         "\n".join(f"{number}. {text}" for number, text in enumerate(notes.texts, start=1)),
         "## How to read it",
