@@ -7,12 +7,13 @@ from pathlib import Path
 PROC = Path("/proc/self")
 
 
-def reset_peak() -> None:
-    """Begin a new measurement, where the system allows it (Linux); elsewhere nothing is measured."""
+def reset_peak() -> bool:
+    """Begin a new measurement; false where the system does not allow it (other than Linux, some containers)."""
     try:
         (PROC / "clear_refs").write_text("5")  # proc(5): resets the peak resident set size
     except OSError:
-        return
+        return False
+    return True
 
 
 def peak_bytes() -> int | None:

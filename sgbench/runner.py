@@ -130,6 +130,7 @@ class _Attempt:
         self.started_s = time.perf_counter()
         self.data_sha256: str | None = None
         self.test_s = 0.0
+        self.memory_is_measured = False
         self.loggers: list[Logger] = []
         protocol = spec.method.protocol
         data_set = parts.data.data_set
@@ -147,7 +148,7 @@ class _Attempt:
         """Train and test; the record of what came of it."""
         try:
             torch.set_num_threads(self.spec.trainer.threads)
-            memory.reset_peak()
+            self.memory_is_measured = memory.reset_peak()
             self.parts.data.setup("fit")
             self.data_sha256 = fingerprint(self.parts.data.splits)
             self.loggers = self._make_loggers()
@@ -286,7 +287,7 @@ class _Attempt:
                 total_s=max(here_s, learner.fit_s + self.test_s),
                 resumed=learner.resumed,
             ),
-            peak_memory_bytes=memory.peak_bytes(),
+            peak_memory_bytes=memory.peak_bytes() if self.memory_is_measured else None,
             provenance=provenance.collect(
                 device=str(self.parts.device),
                 threads=self.spec.trainer.threads,
