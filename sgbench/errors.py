@@ -40,7 +40,11 @@ def one_printable_line(error: BaseException) -> str:
     >>> one_printable_line(InputError("no folder \x1b[31mred\nhere"))
     'no folder ?[31mred here'
     """
-    text = " ".join(str(error).split())
+    return printable(" ".join(str(error).split()))
+
+
+def printable(text: str) -> str:
+    """Text with a question mark for each character that a terminal would obey instead of showing."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+RECORD = "record.json"  # of a run, in its folder
+PREDICTIONS = "predictions.csv"  # beside it
+
 
 def conf_dir() -> Path:
     """The catalogue folder `conf/`: inside the wheel, or beside the package in a checkout."""

@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from sgbench.compose import compose, one_line, parse_overrides, raw_config
+from sgbench.compose import compose, one_line, parse_overrides, raw_config, spec_from_config
 from sgbench.errors import InputError
 from sgbench.records.spec import RunSpec
 
@@ -55,7 +55,7 @@ def plan(
     if not multirun:
         if swept:
             raise InputError(_not_a_sweep(swept[0]))
-        spec = compose(plain, config_dirs=folders, allow_targets=allow_targets)
+        spec = spec_from_config(config, config_dirs=folders, allow_targets=allow_targets)
         return Plan((spec,), is_sweep=False, config_dirs=folders)
     parameters = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({})) or {}
     from_config = parse_overrides([f"{key}={value}" for key, value in parameters.items()])  # type: ignore[union-attr]

@@ -19,18 +19,16 @@ from sgbench import memory, provenance
 from sgbench.artefacts import save_predictions, save_weights
 from sgbench.build import Parts, build, construct
 from sgbench.compose import compose
-from sgbench.datasets.base import fingerprint
 from sgbench.errors import InputError, RunBusyError, StorageError, one_printable_line
 from sgbench.learner import EpochBar, LastEpoch, Learner
 from sgbench.loggers import publish
-from sgbench.paths import run_dir
+from sgbench.paths import PREDICTIONS, RECORD, run_dir
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.method import method_id
 from sgbench.records.record import SCHEMA_VERSION, Failure, RunRecord, Scores, Timing
 from sgbench.records.spec import RunSpec
 from sgbench.train_loop import Best, TrainLoop
 
-RECORD = "record.json"
 CHECKPOINT = "last.ckpt"
 OWN_CODE = ("sgbench.", "torch.")
 log = logging.getLogger("sgbench")
@@ -128,7 +126,6 @@ class _Attempt:
         self.parts = parts
         self.folder = folder
         self.started_s = time.perf_counter()
-        self.data_sha256: str | None = None
         self.test_s = 0.0
         self.memory_is_measured = False
         self.loggers: list[Logger] = []
@@ -150,7 +147,6 @@ class _Attempt:
             torch.set_num_threads(self.spec.trainer.threads)
             self.memory_is_measured = memory.reset_peak()
             self.parts.data.setup("fit")
-            self.data_sha256 = fingerprint(self.parts.data.splits)
             self.loggers = self._make_loggers()
             with warnings.catch_warnings():
                 # Lightning 2.6 on torch 2.13: about its own code, nothing a user could change.
@@ -170,7 +166,7 @@ class _Attempt:
         try:
             publish(self.loggers, record)
         except Exception as error:
-            log.warning("a logger failed after the record was written: %s", " ".join(str(error).split()))
+            log.warning("a logger failed after the record was written: %s", one_printable_line(error))
 
     def _make_loggers(self) -> list[Logger]:
         made = []
@@ -180,7 +176,7 @@ class _Attempt:
             try:
                 _ = logger.experiment  # connects now, so that a missing login stops here
             except Exception as error:
-                reason = " ".join(str(error).split())
+                reason = one_printable_line(error)
                 raise InputError(
                     f"logger.{name}: {reason}; without an account use logger.{name}.mode=offline"
                 ) from error
@@ -205,7 +201,7 @@ class _Attempt:
         began_s = time.perf_counter()
         trainer.test(self.learner, datamodule=self.parts.data, verbose=False)
         self.test_s = time.perf_counter() - began_s
-        predictions_sha256 = save_predictions(self.folder / "predictions.csv", self.learner.predictions)
+        predictions_sha256 = save_predictions(self.folder / PREDICTIONS, self.learner.predictions)
         test = self.learner.evaluation.scores()
         return self._compose(None, validation, test, predictions_sha256, weights_sha256)
 
@@ -293,7 +289,7 @@ class _Attempt:
                 threads=self.spec.trainer.threads,
                 engine=engine.name,
                 engine_reason=engine.reason,
-                data_sha256=self.data_sha256,
+                data_sha256=self.parts.data.sha256,
                 foreign=any(not target.startswith(OWN_CODE) for target in self.spec.targets.values()),
             ),
         )

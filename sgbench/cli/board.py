@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sgbench.errors import printable
 from sgbench.paths import default_runs_dir
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def _footnotes(board: Board) -> list[str]:
         for name, energy in row.costs.energies.items()
         for reason in energy.reasons
     }
-    return [_printable(line) for line in [*lines, *sorted(reasons)]]
+    return [printable(line) for line in [*lines, *sorted(reasons)]]
 
 
 def _list(findings: Iterable[Finding], word: str) -> None:
@@ -218,12 +219,7 @@ def _list(findings: Iterable[Finding], word: str) -> None:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{_printable(text)}\n")
-
-
-def _printable(text: str) -> str:
-    """Without the control characters that a file's name may send to a terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+    sys.stdout.write(f"{printable(text)}\n")
 
 
 def _json(tree: object) -> None:

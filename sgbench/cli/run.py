@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgbench.errors import InputError, RunBusyError, SgbenchError, one_printable_line
-from sgbench.paths import conf_dir, default_runs_dir
+from sgbench.paths import RECORD, conf_dir, default_runs_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,8 +64,6 @@ def run_command(words: Sequence[str]) -> int:
     hydra_words = [*sorted(rest, key=lambda word: not word.startswith("-")), *back]
     _say_what_is_new(planned)
     job = _Job(len(planned.specs) if planned.is_sweep else None, config_dirs, allowed)
-    if planned.is_sweep:
-        _say(f"{len(planned.specs)} runs, {_finished(planned)} already finished")
     code = _hand_to_hydra(hydra_words, job)
     if job.exit_code and not planned.is_sweep:
         return job.exit_code  # the reason has been said
@@ -189,35 +187,37 @@ def _arguments(words: Sequence[str]) -> Iterator[None]:
         sys.argv = before
 
 
-def _finished(planned: Plan) -> int:
-    return sum(_is_finished(spec) for spec in planned.specs)
-
-
-def _is_finished(spec: RunSpec) -> bool:
+def _already_finished(spec: RunSpec) -> RunRecord | None:
+    """The record for which this point will not be run again."""
     from sgbench.runner import stored_record
 
     record = stored_record(spec)
-    return record is not None and record.status == "finished" and not spec.force
+    return record if record is not None and record.status == "finished" and not spec.force else None
 
 
 def _say_what_is_new(planned: Plan) -> None:
     """Before anything runs: what is there already, and what no board will rank."""
     from sgbench.leaderboard.deviation import References, method_deviations
-    from sgbench.runner import stored_record
 
     first = planned.specs[0]
-    if not planned.is_sweep and _is_finished(first):
-        record = stored_record(first)
-        made = record.provenance.created_utc if record else ""
-        _say(f"already finished ({made}); repeat with force=true")
+    found = [record for spec in planned.specs if (record := _already_finished(spec)) is not None]
+    if planned.is_sweep:
+        _say(f"{len(planned.specs)} runs, {len(found)} already finished")
+    elif found:
+        _say(f"already finished ({found[0].provenance.created_utc}); repeat with force=true")
     try:
         reference = References(planned.config_dirs).of(first.method.protocol.name)
     except InputError:
         return  # a protocol of one's own that was composed here and now
-    found = [line for spec in planned.specs for line in method_deviations(spec.method, spec.seed, reference)]
-    if found:
+    deviations = (
+        line for spec in planned.specs for line in method_deviations(spec.method, spec.seed, reference)
+    )
+    first_deviation = next(deviations, None)
+    if first_deviation is not None:
         name = first.method.protocol.name
-        _say(f"note: {found[0]}; such a run is not ranked on {name}, which is fine for trying things out")
+        _say(
+            f"note: {first_deviation}; such a run is not ranked on {name}, which is fine for trying things out"
+        )
 
 
 def _folders(planned: Plan) -> list[Path]:
@@ -228,7 +228,7 @@ def _folders(planned: Plan) -> list[Path]:
 
 def _stamp(folder: Path) -> int | None:
     """Tells an old record from one that replaced it; every writer gives the file a new time."""
-    path = folder / "record.json"
+    path = folder / RECORD
     return path.stat().st_mtime_ns if path.exists() else None
 
 
@@ -246,7 +246,7 @@ def _report(planned: Plan, before: dict[Path, int | None]) -> int:
             finished += 1
             if not planned.is_sweep:
                 _say(headline(record))
-                _say(f"record: {folder / 'record.json'}")
+                _say(f"record: {folder / RECORD}")
         else:
             reason = "no record" if record is None or record.failure is None else record.failure.message
             problems.append(f"{name}: {reason}")

@@ -47,14 +47,15 @@ class DataSet(ABC):
             InputError: files are missing or not the published ones; one line with the remedy.
         """
 
-    def verify(self, splits: dict[Split, Samples]) -> None:
-        """Compare the loaded bytes and the split with the published ones."""
+    def verify(self, splits: dict[Split, Samples]) -> str:
+        """Compare the loaded bytes and the split with the published ones; returns their SHA-256."""
         found = fingerprint(splits)
         if found != self.sha256:
             raise InputError(
                 f"data set {type(self).__name__}: checksum {found[:12]} is not the expected {self.sha256[:12]}; "
                 f"the files or the library that bundles them differ from {self.source}"
             )
+        return found
 
 
 def fingerprint(splits: dict[Split, Samples]) -> str:

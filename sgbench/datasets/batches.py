@@ -91,6 +91,7 @@ class SpikingData(pl.LightningDataModule):
         self.seed = seed
         self.dtype = dtype
         self.splits: dict[Split, Samples] = {}
+        self.sha256: str | None = None  # of the data, once they are loaded and verified
 
     def setup(self, stage: str) -> None:
         """Load and verify the data once."""
@@ -104,7 +105,7 @@ class SpikingData(pl.LightningDataModule):
             problem = _problem(samples, self.data_set, split, self.encoder.steps)
             if problem is not None:
                 raise InputError(f"data set {name}: split {split} {problem}")
-        self.data_set.verify(splits)
+        self.sha256 = self.data_set.verify(splits)
         self.splits = splits
 
     def epoch(self, epoch: int) -> Batches:

@@ -7,10 +7,9 @@ import hashlib
 from pathlib import Path
 
 from sgbench.errors import InputError
+from sgbench.paths import PREDICTIONS
 from sgbench.records.files import read_bytes
 from sgbench.records.record import RunRecord
-
-PREDICTIONS = "predictions.csv"
 
 
 def check_predictions(record: RunRecord, folder: Path) -> None:

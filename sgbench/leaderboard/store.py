@@ -11,12 +11,12 @@ from typing import Literal
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References, deviation
 from sgbench.leaderboard.predictions import check_predictions
+from sgbench.paths import RECORD
 from sgbench.records.base import MAX_WHOLE
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.record import RunRecord
 
 Layout = Literal["runs", "leaderboards"]
-RUN_FILE = "record.json"
 RUN_DEPTH = 3  # <protocol>/<method_id>/<seed>
 MAX_NUMBER = 1e100
 """No measured quantity is larger; sums of numbers within this bound cannot overflow."""
@@ -161,7 +161,7 @@ def _files(start: Path, layout: Layout, findings: list[Finding]) -> Iterator[Pat
         return
     for where, folders, files in os.walk(start, onerror=complain):
         here = Path(where)
-        if layout == "runs" and RUN_FILE in files:
+        if layout == "runs" and RECORD in files:
             folders.clear()  # the rest of a run's folder belongs to loggers
         depth = len(here.relative_to(start).parts)
         links = [name for name in folders if (here / name).is_symlink() and depth < RUN_DEPTH]
@@ -170,7 +170,7 @@ def _files(start: Path, layout: Layout, findings: list[Finding]) -> Iterator[Pat
         )
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if (name == RUN_FILE) if layout == "runs" else not name.startswith("."):
+            if (name == RECORD) if layout == "runs" else not name.startswith("."):
                 yield here / name
 
 
@@ -182,7 +182,7 @@ def _comparable(path: Path, place: Iterable[str], layout: Layout, references: Re
     """The record in a file, or an `InputError` that says why it is no row of a board."""
     record = read_model(path, RunRecord)
     expected = (
-        (record.protocol, record.method_id, str(record.seed), RUN_FILE)
+        (record.protocol, record.method_id, str(record.seed), RECORD)
         if layout == "runs"
         else (record.protocol, "records", record.method_id, f"{record.seed}.json")
     )

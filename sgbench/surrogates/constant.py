@@ -24,9 +24,6 @@ class Constant(Surrogate):
     tensor([1., 1.])
     """
 
-    def __init__(self, *, normalisation: str, scale: float) -> None:
-        super().__init__(normalisation=normalisation, scale=scale)
-
     def shape(self, u: Tensor) -> Tensor:
         """1."""
         return torch.ones_like(u)

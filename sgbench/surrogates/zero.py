@@ -21,9 +21,6 @@ class Zero(Surrogate):
     tensor([0., 0.])
     """
 
-    def __init__(self, *, normalisation: str, scale: float) -> None:
-        super().__init__(normalisation=normalisation, scale=scale)
-
     def shape(self, u: Tensor) -> Tensor:
         """0."""
         return torch.zeros_like(u)
