@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,14 @@ import torch
 from sgbench.datasets.base import DataSet
 from sgbench.datasets.batches import SpikingData
 from sgbench.encoders.base import Encoder
-from sgbench.engine.choose import Choice, choose
+from sgbench.engine.choose import Choice, Engine
 from sgbench.errors import InputError
 from sgbench.networks.base import Network
 from sgbench.records.spec import RunSpec
 from sgbench.rules.base import LearningRule, Objective
 from sgbench.streams import generator
 
+log = logging.getLogger("sgbench")
 PROVIDED: dict[str, tuple[str, ...]] = {
     "dataset": (),
     "encoder": (),
@@ -86,7 +88,7 @@ def build(spec: RunSpec) -> Parts:
     protocol = spec.method.protocol
     dtype = DTYPES[protocol.precision]
     device = pick_device(spec.trainer.device)
-    engine = choose(spec.engine)
+    engine = Engine(spec.engine, device)
     data_set: DataSet = _part(spec, "dataset")
     encoder: Encoder = _part(spec, "encoder")
     network = build_network(spec, data_set, engine).to(device=device, dtype=dtype)
@@ -103,7 +105,9 @@ def build(spec: RunSpec) -> Parts:
         dtype=dtype,
     )
     optimizer = _part(spec, "optimizer", params=list(network.parameters()))
-    return Parts(data, encoder, network, rule, objective, optimizer, engine, device)
+    chosen = engine.describe([*network.hidden_layers, network.readout])
+    log.debug("engine %s: %s", *chosen)
+    return Parts(data, encoder, network, rule, objective, optimizer, chosen, device)
 
 
 def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
@@ -124,7 +128,7 @@ def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
         raise InputError(f"loss={choices['loss']}: needs a {kind} readout; use neuron@readout={entry}")
 
 
-def build_network(spec: RunSpec, data_set: DataSet, engine: Choice) -> Network:
+def build_network(spec: RunSpec, data_set: DataSet, engine: Engine) -> Network:
     """The network in float64 with its initial weights, a function of the seed alone."""
 
     def make_neuron(features: int) -> Any:

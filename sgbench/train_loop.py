@@ -50,7 +50,7 @@ class TrainLoop:
         Raises:
             NonFiniteError: a potential, the loss or a gradient is NaN or infinite; weights stay as they were.
         """
-        total = batch.x.new_zeros(())
+        total = torch.zeros((), dtype=batch.x.dtype, device=batch.x.device)
         optimizer.zero_grad()
         for progress in self.rule.gradients(self.network, batch, self.objective):
             check_finite(self.network, progress.trajectory)

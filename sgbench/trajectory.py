@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from sgbench.spikes import Signal
+
 Keep = frozenset[str]
 NOTHING: Keep = frozenset()
 SPIKES = "spikes"
@@ -21,7 +23,7 @@ POTENTIAL = "u"
 class Batch(NamedTuple):
     """Samples on their way into a network."""
 
-    x: Tensor  # [T, B, N] input: spikes or real values
+    x: Signal  # [T, B, N] input: dense or packed
     target: Tensor  # [B] class indices
     lengths: Tensor  # [B] number of valid steps, 1..T
     position: Tensor  # [B] of each sample in its split

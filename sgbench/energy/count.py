@@ -11,6 +11,7 @@ from torch import Tensor
 from sgbench.errors import InputError
 from sgbench.networks.base import DenseLayer, Network
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
+from sgbench.spikes import dense
 from sgbench.trajectory import Batch, Trajectory, valid_steps
 
 Kind = Literal["binary", "real"]
@@ -40,10 +41,11 @@ class OperationCounter:
 
     def update(self, batch: Batch, trajectory: Trajectory) -> None:
         """Add one batch; the trajectory must have kept its spikes."""
-        valid = valid_steps(batch.lengths, batch.x.shape[0])[..., None]
+        inputs = dense(batch.x)
+        valid = valid_steps(batch.lengths, len(inputs))[..., None]
         self.samples += len(batch.lengths)
         self.steps += int(batch.lengths.sum())
-        signal = (batch.x != 0) & valid
+        signal = (inputs != 0) & valid
         spikes = iter(trajectory.spikes)
         for layer, total in zip(self.layers, self.totals, strict=True):
             fired = (next(spikes) != 0) & valid if layer.neuron.output == "binary" else None

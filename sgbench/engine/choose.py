@@ -1,32 +1,110 @@
-"""Which engine unrolls a network, and why."""
+"""Which engine unrolls a layer, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+import importlib
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
 
-from sgbench.engine import reference
+import torch
+
+from sgbench.engine.layer import Layer, LayerRun, traced
+from sgbench.engine.spec import requires_grad
 from sgbench.errors import InputError, suggest
+from sgbench.spikes import Signal
 
-ENGINES: dict[str, Callable[..., reference.LayerRun]] = {"reference": reference.unroll}
+ENGINES = ("fused", "scan", "reference", "snntorch")
+PREFERRED = ("fused", "scan", "reference")
+"""What `auto` tries, the fastest first."""
 
 
 class Choice(NamedTuple):
-    """An engine and the reason for it."""
+    """What runs a network, and the reason for it."""
 
-    name: str
+    name: str  # of the engine, or of several joined by +
     reason: str
-    unroll: Callable[..., reference.LayerRun]
 
 
-def choose(requested: str) -> Choice:
-    """The engine of this name; `auto` is the fastest that covers the case.
+class Engine:
+    """Runs layers by the engine asked for.
 
-    >>> choose("auto").name
-    'reference'
+    Args:
+        requested: "auto" (for each layer the fastest that covers it) or an engine's name.
+        device: where the layers are.
+
+    Raises:
+        InputError: there is no engine of this name.
+
+    >>> Engine("fast")
+    Traceback (most recent call last):
+    ...
+    sgbench.errors.InputError: engine 'fast' does not exist; ...
     """
-    if requested == "auto":
-        return Choice("reference", "the only engine that covers every neuron", ENGINES["reference"])
-    if requested not in ENGINES:
-        raise InputError(f"engine '{requested}' does not exist; {suggest(requested, ['auto', *ENGINES])}")
-    return Choice(requested, "asked for", ENGINES[requested])
+
+    def __init__(self, requested: str, device: torch.device | str = "cpu") -> None:
+        if requested != "auto" and requested not in ENGINES:
+            raise InputError(f"engine '{requested}' does not exist; {suggest(requested, ['auto', *ENGINES])}")
+        self.requested = requested
+        self.device = torch.device(device)
+
+    def unroll(
+        self, layer: Layer, signal: Signal, state: Any = None, *, keep_u: bool = False, packed: bool = False
+    ) -> LayerRun:
+        """Run one layer over all steps.
+
+        Under `torch.func` and `torch.compile`, and where gradient has to reach the state before the first step,
+        the reference runs: the others' autograd functions know neither.
+
+        Args:
+            layer: product, recurrence and neurons.
+            signal: input of all steps [T, B, ...].
+            state: before the first step; None is rest.
+            keep_u: whether the membrane potential of all steps is wanted.
+            packed: whether spikes may be handed on as `Events`.
+
+        Raises:
+            InputError: the engine asked for does not cover this layer.
+        """
+        name, _ = self.pick(layer)
+        if traced() or (state is not None and any(requires_grad(each) for each in state)):
+            name = "reference"
+        return _module(name).unroll(layer, signal, state, keep_u=keep_u, packed=packed)  # type: ignore[no-any-return]
+
+    def pick(self, layer: Layer) -> tuple[str, str]:
+        """Name of the engine for a layer, and why not a faster one."""
+        if self.requested != "auto":
+            refusal = _module(self.requested).refusal(layer, self.device)
+            if refusal is not None:
+                raise InputError(
+                    f"engine={self.requested}: layer '{layer.name}' cannot run there: {refusal}; use engine=auto"
+                )
+            return self.requested, "asked for"
+        refusals = []
+        for name in PREFERRED:
+            refusal = _module(name).refusal(layer, self.device)
+            if refusal is None:
+                break
+            refusals.append(f"not {name}: {refusal}")
+        return name, "; ".join(refusals)
+
+    def describe(self, layers: Sequence[Layer]) -> Choice:
+        """What these layers run on and why; for records, reports and debug lines.
+
+        Raises:
+            InputError: the engine asked for does not cover a layer.
+        """
+        picked = [(layer.name, *self.pick(layer)) for layer in layers]
+        names = list(dict.fromkeys(name for _, name, _ in picked))
+        if self.requested != "auto":
+            return Choice(self.requested, "asked for")
+        if len(names) == 1:
+            why = next((reason for *_, reason in picked if reason), "")
+            return Choice(names[0], "the fastest engine that covers every layer" + (f"; {why}" if why else ""))
+        parts = [f"{layer} on {name}" + (f" ({why})" if why else "") for layer, name, why in picked]
+        return Choice("+".join(names), "the fastest engine of each layer: " + ", ".join(parts))
+
+
+def _module(name: str) -> ModuleType:
+    """An engine's module; the compiled one and snnTorch are imported where they are used."""
+    return importlib.import_module(f"sgbench.engine.{name}")

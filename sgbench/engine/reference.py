@@ -2,57 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor
+
+from sgbench.engine.layer import Layer, LayerRun, start
+from sgbench.spikes import Signal, dense
 
 
-class Steps(Protocol):
-    """What an engine needs of a layer's neurons."""
-
-    def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Advance one time step."""
-        ...
-
-    def centred(self, state: Any) -> Tensor:
-        """Membrane potential minus threshold."""
-        ...
+def refusal(layer: Layer, device: torch.device) -> None:
+    """It runs everything."""
 
 
-class LayerRun(NamedTuple):
-    """One layer over all steps."""
-
-    output: Tensor  # [T, B, N]
-    u: Tensor | None  # membrane potential minus threshold [T, B, N], if asked for
-    state: Any  # after the last step
-
-
-def unroll(
-    neuron: Steps,
-    current: Tensor,
-    state: Any,
-    *,
-    feedback: Callable[[Tensor], Tensor] | None = None,
-    keep_u: bool = False,
-) -> LayerRun:
+def unroll(layer: Layer, signal: Signal, state: Any, *, keep_u: bool, packed: bool) -> LayerRun:
     """Run one layer over time.
 
     Args:
-        neuron: with its elementwise `step`.
-        current: feed-forward current of all steps [T, B, N].
-        state: before the first step.
-        feedback: recurrent current [B, N] from the layer's last output [B, N], or None.
+        layer: product, recurrence and neurons.
+        signal: input of all steps [T, B, ...].
+        state: before the first step; None is rest.
         keep_u: whether the membrane potential of all steps is wanted.
+        packed: whether spikes may be handed on as `Events`; here they never are.
     """
+    current = layer.current(dense(signal))
+    state = start(layer, current[0], state)
     outputs = []
     potentials = []
     # unbind, not current[t]: the gradient of an index is a full [T, B, N] tensor of zeros for every step.
     for now in current.unbind(0):
-        driven = now if feedback is None else now + feedback(state.s)
-        output, state = neuron.step(driven, state)
+        driven = now if layer.recurrent is None else now + layer.feedback(state.s)
+        output, state = layer.neuron.step(driven, state)
         outputs.append(output)
         if keep_u:
-            potentials.append(neuron.centred(state))
+            potentials.append(layer.neuron.centred(state))
     return LayerRun(torch.stack(outputs), torch.stack(potentials) if keep_u else None, state)

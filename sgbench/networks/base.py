@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine.choose import Choice
+from sgbench.engine.choose import Engine
 from sgbench.errors import NonFiniteError
 from sgbench.inits.base import Init
 from sgbench.neurons.base import Neuron
+from sgbench.spikes import Signal
 from sgbench.trajectory import NOTHING, Keep, Trajectory
 
 RECURRENCES = ("none", "one_to_one", "all_to_all")
@@ -49,7 +50,8 @@ class DenseLayer(nn.Module):
         self.neuron = neuron
         self.recurrence = recurrence
         self.cut = recurrence_gradient == "cut"
-        self.weight = nn.Parameter(torch.empty(n_out, n_in, dtype=torch.float64))
+        # Stored by columns: engines add up the weights of one input, which then lie side by side.
+        self.weight = nn.Parameter(torch.empty(n_in, n_out, dtype=torch.float64).T)
         self.bias = nn.Parameter(torch.zeros(n_out, dtype=torch.float64)) if bias else None
         shape = {"none": None, "one_to_one": (n_out,), "all_to_all": (n_out, n_out)}[recurrence]
         self.recurrent = None if shape is None else nn.Parameter(torch.empty(shape, dtype=torch.float64))
@@ -60,6 +62,10 @@ class DenseLayer(nn.Module):
         if self.recurrent is not None:
             fan_in = self.recurrent.shape[1] if self.recurrence == "all_to_all" else 1
             init.fill(self.recurrent, fan_in, generator, recurrent=True)
+
+    def synapses(self) -> tuple[Tensor, Tensor | None]:
+        """Weight [N, inputs] and bias [N]."""
+        return self.weight, self.bias
 
     def current(self, x: Tensor) -> Tensor:
         """Feed-forward current of any number of leading dimensions."""
@@ -77,16 +83,16 @@ class Network(nn.Module, ABC):
     """Wiring of layers over time."""
 
     layers: nn.ModuleList  # of DenseLayer, the readout last
-    engine: Choice
+    engine: Engine
 
     @abstractmethod
     def unroll(
-        self, x: Tensor, lengths: Tensor, state: tuple[Any, ...] | None = None, keep: Keep = NOTHING
+        self, x: Signal, lengths: Tensor, state: tuple[Any, ...] | None = None, keep: Keep = NOTHING
     ) -> Trajectory:
         """Run over all time steps.
 
         Args:
-            x: input [T, B, N].
+            x: input [T, B, N], dense or packed.
             lengths: valid steps of each sample [B].
             state: per layer, where to go on from; None starts at rest.
             keep: "spikes" and "u" are kept only where asked for.

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine.choose import Choice
+from sgbench.engine.choose import Engine
 from sgbench.errors import InputError, require_choice, require_count
 from sgbench.inits.base import Init
 from sgbench.networks.base import (
@@ -19,6 +19,7 @@ from sgbench.networks.base import (
     MakeNeuron,
     Network,
 )
+from sgbench.spikes import Signal, dense
 from sgbench.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory
 
 
@@ -54,7 +55,7 @@ class Mlp(Network):
         make_readout: MakeNeuron,
         init: Init,
         generator: torch.Generator,
-        engine: Choice,
+        engine: Engine,
         *,
         hidden: Sequence[int],
         recurrence: str,
@@ -88,7 +89,7 @@ class Mlp(Network):
         self.engine = engine
 
     def unroll(
-        self, x: Tensor, lengths: Tensor, state: tuple[Any, ...] | None = None, keep: Keep = NOTHING
+        self, x: Signal, lengths: Tensor, state: tuple[Any, ...] | None = None, keep: Keep = NOTHING
     ) -> Trajectory:
         """Run layer by layer over all time steps; see `Network.unroll`."""
         signal = x
@@ -96,19 +97,17 @@ class Mlp(Network):
         potentials: list[Tensor] = []
         states = []
         for position, layer in enumerate(self.layers):
-            current = layer.current(signal)  # type: ignore[operator]
-            before = layer.neuron.initial_state(current[0]) if state is None else state[position]  # type: ignore[union-attr, operator]
             run = self.engine.unroll(
-                layer.neuron,
-                current,
-                before,
-                feedback=layer.feedback if layer.recurrent is not None else None,
+                layer,  # type: ignore[arg-type]
+                signal,
+                None if state is None else state[position],
                 keep_u=POTENTIAL in keep,
+                packed=layer is not self.readout,
             )
             signal = run.output
             states.append(run.state)
             if run.u is not None:
                 potentials.append(run.u)
             if SPIKES in keep and layer.neuron.output == "binary":  # type: ignore[union-attr]
-                spikes.append(run.output)
-        return Trajectory(signal, lengths, tuple(spikes), tuple(potentials), tuple(states))
+                spikes.append(dense(run.output))
+        return Trajectory(dense(signal), lengths, tuple(spikes), tuple(potentials), tuple(states))

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sgbench.engine.spec import LinearSpec
 from sgbench.errors import InputError, require_choice, require_number
 
 RESETS = ("subtract", "subtract_decayed", "zero", "none")
@@ -46,6 +47,10 @@ class Neuron(nn.Module, ABC):
     def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Advance one time step: current [B, N] and state to output [B, N] and state."""
 
+    def recurrence_spec(self) -> LinearSpec | None:
+        """The same neuron as numbers, for engines that do not call `step`; None where only `step` tells it."""
+        return None
+
     @abstractmethod
     def centred(self, state: Any) -> Tensor:
         """Membrane potential minus threshold [B, N]; of a readout, the potential itself."""
@@ -79,18 +84,15 @@ class Decay(nn.Module):
     def __init__(self, name: str, value: float, *, learn: str, features: int | None) -> None:
         super().__init__()
         self.fixed = require_number(f"neuron.{name}", value, low=0, high=1)
-        require_choice(f"neuron.learn_{name}", learn, LEARN)
+        shape = _learnt_shape(name, learn, features)
         self.logit: nn.Parameter | None = None
-        if learn == "none":
+        if shape is None:
             return
         if not NEAREST_TO_BOUND <= self.fixed <= 1 - NEAREST_TO_BOUND:
             raise InputError(
                 f"neuron.{name}={value}: a decay to be learnt starts strictly between 0 and 1, "
                 f"at least {NEAREST_TO_BOUND} away from either"
             )
-        if learn == "per_neuron" and features is None:
-            raise InputError(f"neuron.learn_{name}=per_neuron: the number of neurons (features) is needed")
-        shape = (features,) if learn == "per_neuron" and features is not None else ()
         start = torch.full(shape, self.fixed, dtype=torch.float64)
         self.logit = nn.Parameter(torch.logit(start))
 
@@ -100,6 +102,74 @@ class Decay(nn.Module):
             return self.fixed
         bounded = self.logit.clamp(-LOGIT_BOUND, LOGIT_BOUND).detach()
         return torch.sigmoid(bounded + (self.logit - self.logit.detach()))
+
+
+class Number(nn.Module):
+    """A number of a neuron that may be learnt as it is, without bounds.
+
+    Args:
+        name: of the parameter, for messages.
+        value: initial value.
+        learn: "none", "shared" (one for the layer) or "per_neuron".
+        features: number of neurons; needed for "per_neuron".
+
+    >>> Number("a", 0.5, learn="none", features=None)()
+    0.5
+    """
+
+    def __init__(self, name: str, value: float, *, learn: str, features: int | None) -> None:
+        super().__init__()
+        self.fixed = require_number(f"neuron.{name}", value)
+        shape = _learnt_shape(name, learn, features)
+        self.value: nn.Parameter | None = None
+        if shape is not None:
+            self.value = nn.Parameter(torch.full(shape, self.fixed, dtype=torch.float64))
+
+    def forward(self) -> Tensor | float:
+        """The number, or a tensor that carries gradient."""
+        return self.fixed if self.value is None else self.value
+
+
+class Threshold(nn.Module):
+    r"""A firing threshold above 0, fixed or learnable.
+
+    Learnable ones are stored as a logarithm, :math:`\theta = e^w`: no gradient step can make them negative.
+
+    Args:
+        value: initial threshold [units of the potential].
+        learn: "none", "shared" (one for the layer) or "per_neuron".
+        features: number of neurons; needed for "per_neuron".
+
+    Raises:
+        InputError: a value that is not above 0.
+
+    >>> Threshold(1.0, learn="shared", features=None)().item()
+    1.0
+    """
+
+    def __init__(self, value: float, *, learn: str, features: int | None) -> None:
+        super().__init__()
+        self.fixed = require_number("neuron.threshold", value, low=0, open_low=True)
+        shape = _learnt_shape("threshold", learn, features)
+        self.logarithm: nn.Parameter | None = None
+        if shape is not None:
+            self.logarithm = nn.Parameter(torch.full(shape, self.fixed, dtype=torch.float64).log())
+
+    def forward(self) -> Tensor | float:
+        """The threshold: a number, or a tensor that carries gradient."""
+        return self.fixed if self.logarithm is None else self.logarithm.exp()
+
+
+def _learnt_shape(name: str, learn: str, features: int | None) -> tuple[int, ...] | None:
+    """Of the parameter behind a number: (), (features,), or None where it is fixed."""
+    require_choice(f"neuron.learn_{name}", learn, LEARN)
+    if learn == "none":
+        return None
+    if learn == "shared":
+        return ()
+    if features is None:
+        raise InputError(f"neuron.learn_{name}=per_neuron: the number of neurons (features) is needed")
+    return (features,)
 
 
 class ResetPotential:
@@ -115,24 +185,24 @@ class ResetPotential:
     spike; `zero` keeps the current of the step after a spike.
 
     Args:
-        threshold: firing threshold theta [units of the potential].
         reset: one of the four.
         reset_gradient: "detached" or "attached" (the gradient also flows through s).
     """
 
-    def __init__(self, threshold: float, reset: str, reset_gradient: str) -> None:
-        self.threshold = require_number("neuron.threshold", threshold, low=0, open_low=True)
+    def __init__(self, reset: str, reset_gradient: str) -> None:
         self.reset = require_choice("neuron.reset", reset, RESETS)
         self.detached = require_choice("neuron.reset_gradient", reset_gradient, RESET_GRADIENTS) == "detached"
 
-    def __call__(self, u: Tensor, s: Tensor, current: Tensor, beta: Tensor | float) -> Tensor:
+    def __call__(
+        self, u: Tensor, s: Tensor, current: Tensor, beta: Tensor | float, threshold: Tensor | float
+    ) -> Tensor:
         """The potential after one step, before it is compared with the threshold."""
         if self.detached:
             s = s.detach()
         if self.reset == "subtract":
-            return beta * u + current - self.threshold * s
+            return beta * u + current - threshold * s
         if self.reset == "subtract_decayed":
-            return beta * (u - self.threshold * s) + current
+            return beta * (u - threshold * s) + current
         if self.reset == "zero":
             return beta * ((1 - s) * u) + current
         return beta * u + current

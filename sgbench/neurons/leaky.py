@@ -7,7 +7,8 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from sgbench.neurons.base import Decay, Neuron, Operations, ResetPotential
+from sgbench.engine.spec import LinearSpec
+from sgbench.neurons.base import Decay, Neuron, Operations, ResetPotential, Threshold
 from sgbench.surrogates.base import Surrogate
 
 
@@ -34,13 +35,14 @@ class Leaky(Neuron):
         reset: "subtract", "subtract_decayed", "zero" or "none".
         reset_gradient: "detached" or "attached".
         learn_beta: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: snnTorch 1.0 `Leaky`, equal to it over 200 steps for subtract, zero and none (tested); Neftci,
     Mostafa & Zenke 2019, section II.
 
     >>> from sgbench.surrogates.constant import Constant
     >>> neuron = Leaky(Constant(normalisation="peak1", scale=1.0), beta=0.5, threshold=1.0, reset="subtract",
-    ...                reset_gradient="detached", learn_beta="none")
+    ...                reset_gradient="detached", learn_beta="none", learn_threshold="none")
     >>> current = torch.tensor([[1.5]])
     >>> spikes, state = neuron.step(current, neuron.initial_state(current))
     >>> spikes, state = neuron.step(torch.zeros(1, 1), state)  # 0.5 * 1.5 + 0 - 1
@@ -60,11 +62,13 @@ class Leaky(Neuron):
         reset: str,
         reset_gradient: str,
         learn_beta: str,
+        learn_threshold: str,
     ) -> None:
         super().__init__()
         self.surrogate = surrogate
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
-        self.next_potential = ResetPotential(threshold, reset, reset_gradient)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+        self.next_potential = ResetPotential(reset, reset_gradient)
 
     def initial_state(self, like: Tensor) -> LeakyState:
         """Rest: potential 0, no spike."""
@@ -73,13 +77,24 @@ class Leaky(Neuron):
 
     def step(self, current: Tensor, state: LeakyState) -> tuple[Tensor, LeakyState]:
         """Decay, integrate, pay the last spike's reset, fire."""
-        u = self.next_potential(state.u, state.s, current, self.beta())
-        s = self.surrogate(u - self.next_potential.threshold)
+        threshold = self.threshold()
+        u = self.next_potential(state.u, state.s, current, self.beta(), threshold)
+        s = self.surrogate(u - threshold)
         return s, LeakyState(u=u, s=s)
 
     def centred(self, state: LeakyState) -> Tensor:
         """Membrane potential minus threshold."""
-        return state.u - self.next_potential.threshold
+        return state.u - self.threshold()
+
+    def recurrence_spec(self) -> LinearSpec:
+        """Equation for equation."""
+        return LinearSpec(
+            surrogate=self.surrogate,
+            reset=self.next_potential.reset,
+            detached=self.next_potential.detached,
+            decay=self.beta(),
+            threshold=self.threshold(),
+        )
 
     @property
     def operations(self) -> Operations:

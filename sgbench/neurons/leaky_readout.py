@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from sgbench.engine.spec import LinearSpec
 from sgbench.neurons.base import Decay, Neuron, Operations
 
 
@@ -54,6 +55,10 @@ class LeakyReadout(Neuron):
     def centred(self, state: ReadoutState) -> Tensor:
         """The potential: there is no threshold."""
         return state.u
+
+    def recurrence_spec(self) -> LinearSpec:
+        """Equation for equation."""
+        return LinearSpec(surrogate=None, reset="none", detached=True, decay=self.beta())
 
     @property
     def operations(self) -> Operations:

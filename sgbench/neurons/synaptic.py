@@ -7,7 +7,8 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from sgbench.neurons.base import Decay, Neuron, Operations, ResetPotential
+from sgbench.engine.spec import LinearSpec
+from sgbench.neurons.base import Decay, Neuron, Operations, ResetPotential, Threshold
 from sgbench.surrogates.base import Surrogate
 
 
@@ -39,13 +40,14 @@ class Synaptic(Neuron):
         reset_gradient: "detached" or "attached".
         learn_alpha: "none", "shared" or "per_neuron".
         learn_beta: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: snnTorch 1.0 `Synaptic`, equal to it over 200 steps for subtract and none (tested); Neftci, Mostafa &
     Zenke 2019, section II.
 
     >>> from sgbench.surrogates.constant import Constant
     >>> neuron = Synaptic(Constant(normalisation="peak1", scale=1.0), alpha=0.5, beta=0.5, threshold=1.0,
-    ...     reset="subtract", reset_gradient="detached", learn_alpha="none", learn_beta="none")
+    ...     reset="subtract", reset_gradient="detached", learn_alpha="none", learn_beta="none", learn_threshold="none")
     >>> current = torch.tensor([[0.8]])
     >>> spikes, state = neuron.step(current, neuron.initial_state(current))
     >>> spikes, state = neuron.step(torch.zeros(1, 1), state)  # i = 0.4, u = 0.4 + 0.4
@@ -67,12 +69,14 @@ class Synaptic(Neuron):
         reset_gradient: str,
         learn_alpha: str,
         learn_beta: str,
+        learn_threshold: str,
     ) -> None:
         super().__init__()
         self.surrogate = surrogate
         self.alpha = Decay("alpha", alpha, learn=learn_alpha, features=features)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
-        self.next_potential = ResetPotential(threshold, reset, reset_gradient)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+        self.next_potential = ResetPotential(reset, reset_gradient)
 
     def initial_state(self, like: Tensor) -> SynapticState:
         """Rest: no current, potential 0, no spike."""
@@ -82,13 +86,29 @@ class Synaptic(Neuron):
     def step(self, current: Tensor, state: SynapticState) -> tuple[Tensor, SynapticState]:
         """Decay and add to the current, then to the potential, pay the last spike's reset, fire."""
         i = self.alpha() * state.i + current
-        u = self.next_potential(state.u, state.s, i, self.beta())
-        s = self.surrogate(u - self.next_potential.threshold)
+        threshold = self.threshold()
+        u = self.next_potential(state.u, state.s, i, self.beta(), threshold)
+        s = self.surrogate(u - threshold)
         return s, SynapticState(i=i, u=u, s=s)
 
     def centred(self, state: SynapticState) -> Tensor:
         """Membrane potential minus threshold."""
-        return state.u - self.next_potential.threshold
+        return state.u - self.threshold()
+
+    def recurrence_spec(self) -> LinearSpec:
+        """Equation for equation."""
+        return LinearSpec(
+            surrogate=self.surrogate,
+            reset=self.next_potential.reset,
+            detached=self.next_potential.detached,
+            decay=self.beta(),
+            threshold=self.threshold(),
+            second="i",
+            input=0.0,
+            coupling=1.0,
+            second_decay=self.alpha(),
+            second_input=1.0,
+        )
 
     @property
     def operations(self) -> Operations:

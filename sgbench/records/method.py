@@ -10,6 +10,8 @@ from sgbench.records.spec import NEUTRAL_CHOICES, Method
 
 NEUTRAL: dict[str, Value] = {
     "clip_norm": None,
+    "neuron.learn_threshold": "none",
+    "readout.learn_threshold": "none",
     "protocol.data_order": "seed_epoch",
     "surrogate.width_fwhm": None,
 }

@@ -119,7 +119,7 @@ class RunSpec(Strict):
 
     method: Method
     seed: int = Field(ge=0, le=2**31, strict=True)
-    engine: Literal["auto", "reference"]
+    engine: Literal["auto", "fused", "scan", "reference", "snntorch"]
     trainer: TrainerSettings
     paths: PathSettings
     loggers: dict[str, dict[ParameterName, Value]]

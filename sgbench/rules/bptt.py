@@ -8,6 +8,7 @@ from typing import ClassVar
 from sgbench.errors import require_count
 from sgbench.networks.base import Network
 from sgbench.rules.base import LearningRule, Objective, Progress, Reference
+from sgbench.spikes import windows
 from sgbench.trajectory import Batch, Trajectory, detached, join
 
 
@@ -42,7 +43,7 @@ class Bptt(LearningRule):
         if self.window is None or self.window >= batch.x.shape[0]:
             return network.unroll(batch.x, batch.lengths, keep=objective.keep)
         parts: list[Trajectory] = []
-        for window in batch.x.split(self.window):
+        for window in windows(batch.x, self.window):
             state = detached(parts[-1].state) if parts else None
             parts.append(network.unroll(window, batch.lengths, state, objective.keep))
         return join(parts)

@@ -14,6 +14,7 @@ from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import LearningRule, Objective, Progress, Reference
+from sgbench.spikes import dense
 from sgbench.trajectory import Batch, Trajectory
 
 UPDATES = ("per_sequence", "per_step")
@@ -72,11 +73,12 @@ class EProp(LearningRule):
         """One yield a batch, or one a step."""
         hidden, readout = network.hidden_layers[0], network.readout
         kappa = readout.neuron.beta()  # type: ignore[operator]
+        inputs = dense(batch.x)
         with torch.no_grad():
-            now = _Now.start(hidden, readout, batch.x[0])
-        total = batch.x.new_zeros(())
+            now = _Now.start(hidden, readout, inputs[0])
+        total = inputs.new_zeros(())
         # Not behind the longest sample: an update there has no gradient, but an optimiser's momentum would move.
-        for step, x in enumerate(batch.x[: int(batch.lengths.max())]):
+        for step, x in enumerate(inputs[: int(batch.lengths.max())]):
             with torch.no_grad():
                 now = now.advance(hidden, readout, x, kappa)
             output = now.output.u.detach().requires_grad_()

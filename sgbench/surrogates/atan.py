@@ -34,6 +34,7 @@ class Atan(BellSurrogate):
     native_to_steepness: ClassVar[float] = math.pi / 2
     bell_area: ClassVar[float] = math.pi
     bell_fwhm: ClassVar[float] = 2.0
+    kernel_shape: ClassVar[str | None] = "atan"
 
     def __init__(
         self, *, alpha: float | None, width_fwhm: float | None, normalisation: str, scale: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,14 @@ NORMALISATIONS = ("peak1", "area1", "raw")
 Output = Literal["binary", "signed", "integer", "real"]
 
 
+class Kernel(NamedTuple):
+    """A derivative that compiled loops know by name: height * form(steepness * u)."""
+
+    shape: str
+    steepness: float
+    height: float
+
+
 class Surrogate(nn.Module, ABC):
     r"""A stand-in for the derivative of the spike step; u = membrane potential minus threshold.
 
@@ -26,7 +34,8 @@ class Surrogate(nn.Module, ABC):
     .. math:: \psi(u) = \mathrm{scale} \cdot \mathrm{shape}(u) / n, \quad
               n = \text{peak, area or } 1 \text{ for peak1, area1, raw}
 
-    Calling it returns spikes, so it serves as snnTorch's `spike_grad`.
+    Calling it returns spikes, so it serves as snnTorch's `spike_grad`. Parameters k of a subclass that learn get
+    the gradient of its primitive, ds/dk := d primitive/dk.
 
     Args:
         normalisation: what has the value 1 before scaling: the peak, the area, or nothing.
@@ -107,7 +116,15 @@ class Surrogate(nn.Module, ABC):
         """Spikes with the surrogate's gradient."""
         # Dynamo traces no autograd function that has a forward mode.
         spike = _Spike if torch.compiler.is_compiling() else _SpikeWithForwardMode
-        return spike.apply(u, self)  # type: ignore[no-any-return]
+        spikes = spike.apply(u, self)
+        if any(parameter.requires_grad for parameter in self.parameters()):
+            curve = self.primitive(u.detach())
+            spikes = spikes + (curve - curve.detach())  # adds exactly 0, and the way to the parameters
+        return spikes  # type: ignore[no-any-return]
+
+    def kernel(self) -> Kernel | None:
+        """The derivative as compiled loops know it, or None where only `derivative` does."""
+        return None
 
 
 class BellSurrogate(Surrogate):
@@ -133,6 +150,7 @@ class BellSurrogate(Surrogate):
     bell_area: ClassVar[float]
     bell_fwhm: ClassVar[float]
     bell_support: ClassVar[float | None] = None
+    kernel_shape: ClassVar[str | None] = None  # the form's name among the compiled loops
 
     def __init__(
         self, *, native_value: float | None, width_fwhm: float | None, normalisation: str, scale: float
@@ -174,6 +192,11 @@ class BellSurrogate(Surrogate):
         """height bell(ku): the same as in `Surrogate`, with one product less."""
         bell = self.bell(self.steepness * u)
         return bell if self.height == 1.0 else self.height * bell
+
+    def kernel(self) -> Kernel | None:
+        """Known only for the very class that names it: a subclass may have changed the form."""
+        shape = type(self).__dict__.get("kernel_shape")
+        return None if shape is None else Kernel(shape, self.steepness, self.height)
 
     @property
     def peak(self) -> float:

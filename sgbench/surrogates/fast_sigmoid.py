@@ -30,6 +30,7 @@ class FastSigmoid(BellSurrogate):
     native: ClassVar[str] = "slope"
     bell_area: ClassVar[float] = 2.0
     bell_fwhm: ClassVar[float] = 2 * (2**0.5 - 1)
+    kernel_shape: ClassVar[str | None] = "fast_sigmoid"
 
     def __init__(
         self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float

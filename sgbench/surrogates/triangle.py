@@ -31,6 +31,7 @@ class Triangle(BellSurrogate):
     native: ClassVar[str] = "slope"
     bell_area: ClassVar[float] = 1.0
     bell_fwhm: ClassVar[float] = 1.0
+    kernel_shape: ClassVar[str | None] = "triangle"
     bell_support: ClassVar[float | None] = 1.0
 
     def __init__(

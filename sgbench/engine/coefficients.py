@@ -1,0 +1,97 @@
+"""Gradients of a layer's coefficients and of its surrogate's parameters, summed chunk by chunk."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sgbench.engine.plan import Course, Kept, Plan
+from sgbench.engine.spec import COEFFICIENTS
+
+
+class CoefficientGradients:
+    """Sums of products of adjoints with what they multiply in the recursion.
+
+    Args:
+        plan: whose coefficients may learn.
+        course: what the layer went through.
+    """
+
+    def __init__(self, plan: Plan, course: Course) -> None:
+        self.plan = plan
+        self.course = course
+        self.values = dict(zip(COEFFICIENTS, plan.coefficients, strict=True))
+        self.sums = {name: torch.zeros_like(self.values[name]) for name in plan.learnt}
+        self.parameters = plan.surrogate_parameters
+        self.of_surrogate = [torch.zeros_like(each) for each in self.parameters]
+
+    def room(self, steps: int) -> Kept:
+        """Buffers for the adjoints of a chunk, as far as they are needed."""
+        like, shape = self.values["decay"], (steps, *self.plan.shape[1:])
+        learns = bool(self.sums)
+        wanted = (learns, learns and self.plan.second, learns, bool(self.parameters))
+        return Kept(*(like.new_empty(shape if each else 0) for each in wanted))
+
+    def add(self, first: int, last: int, kept: Kept) -> None:
+        """Add a chunk's share."""
+        if self.parameters and self.plan.spec.surrogate is not None:
+            with torch.enable_grad():
+                curve = self.plan.spec.surrogate.primitive(self.course.x[first:last])
+            shares = torch.autograd.grad(curve, self.parameters, kept.spikes, allow_unused=True)
+            for total, share in zip(self.of_surrogate, shares, strict=True):
+                total += 0 if share is None else share
+        if self.sums:
+            products = self._products(first, last, kept)
+            for name, total in self.sums.items():
+                total += products[name]().sum((0, 1))
+
+    def _products(self, first: int, last: int, kept: Kept) -> dict:  # type: ignore[type-arg]
+        """Per coefficient, what its gradient sums up over steps and samples [n, B, M]."""
+        u, w, s = self._before(first, last)
+        theta, beta, reset = self.values["threshold"], self.values["decay"], self.plan.spec.reset
+        now, w_now = self.course.now[first:last], self.course.w[first:last]
+
+        def decayed() -> Tensor:
+            if reset == "subtract_decayed":
+                return u - theta * s
+            return (1 - s) * u if reset == "zero" else u
+
+        def thresholded() -> Tensor:
+            paid = {"subtract": s, "subtract_decayed": beta * s}.get(reset)
+            crossed = kept.x if self.plan.fires else torch.zeros_like(kept.x)
+            return -crossed if paid is None else -crossed - paid * kept.u
+
+        return {
+            "decay": lambda: kept.u * decayed(),
+            "threshold": thresholded,
+            "input": lambda: kept.u * now,
+            "coupling": lambda: kept.u * w_now,
+            "second_decay": lambda: kept.w * w,
+            "second_potential": lambda: kept.w * u,
+            "second_input": lambda: kept.w * now,
+            "second_spike": lambda: kept.w * s,
+            "threshold_slope": lambda: -kept.x * w_now,
+        }
+
+    def _before(self, first: int, last: int) -> tuple[Tensor, Tensor, Tensor]:
+        """u, w and s of the step before each step of a chunk."""
+        plan, x = self.plan, self.course.x[max(0, first - 1) : last - 1]
+        w = self.course.w[max(0, first - 1) : last - 1] if plan.second else torch.zeros_like(x)
+        threshold = self.values["threshold"] + self.values["threshold_slope"] * w
+        u = x + threshold if plan.fires else x
+        s = (x > 0).to(x.dtype) if plan.fires else torch.zeros_like(x)
+        if first > 0:
+            return u, w, s
+        rest = torch.zeros(1, *plan.shape[1:], dtype=x.dtype, device=x.device)
+        initial = (rest if each is None else each[None] for each in plan.state)
+        return tuple(  # type: ignore[return-value]
+            torch.cat([start, rest_of]) for start, rest_of in zip(initial, (u, w, s), strict=True)
+        )
+
+    def results(self) -> list[Tensor]:
+        """In the order in which the function got its inputs, in the shapes of the coefficients."""
+        shaped = []
+        for name, total in self.sums.items():
+            coefficient = getattr(self.plan.spec, name)
+            shaped.append(self.plan.layout.full(total).sum_to_size(coefficient.shape))
+        return [*shaped, *self.of_surrogate]

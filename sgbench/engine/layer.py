@@ -1,0 +1,79 @@
+"""What engines and networks agree on."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from sgbench.engine.spec import LinearSpec
+from sgbench.spikes import Signal
+
+
+class Neurons(Protocol):
+    """What an engine needs of a layer's neurons."""
+
+    def initial_state(self, like: Tensor) -> Any:
+        """The state before the first step, for one step's current [B, ...]."""
+        ...
+
+    def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Advance one time step."""
+        ...
+
+    def centred(self, state: Any) -> Tensor:
+        """Membrane potential minus threshold."""
+        ...
+
+    def recurrence_spec(self) -> LinearSpec | None:
+        """The neuron as numbers, or None where only its `step` says what it does."""
+        ...
+
+
+class Layer(Protocol):
+    """What an engine needs of a layer: its product, its recurrence and its neurons."""
+
+    name: str
+    recurrence: str  # "none", "one_to_one" or "all_to_all"
+    cut: bool  # no gradient through recurrent spikes
+
+    @property
+    def neuron(self) -> Neurons:
+        """Their step and their numbers."""
+        ...
+
+    @property
+    def recurrent(self) -> Tensor | None:
+        """V: [N], [N, N] or None."""
+        ...
+
+    def synapses(self) -> tuple[Tensor, Tensor | None] | None:
+        """Matrix [N, inputs] and bias [N] where the product is such a one; None for any other product."""
+        ...
+
+    def current(self, x: Tensor) -> Tensor:
+        """Feed-forward current of dense input, any number of leading dimensions."""
+        ...
+
+    def feedback(self, s: Tensor) -> Tensor:
+        """Recurrent current [B, N] from the last spikes [B, N]."""
+        ...
+
+
+class LayerRun(NamedTuple):
+    """One layer over all steps."""
+
+    output: Signal  # [T, B, N]
+    u: Tensor | None  # membrane potential minus threshold [T, B, N], if asked for
+    state: Any  # after the last step
+
+
+def start(layer: Layer, current: Tensor, state: Any) -> Any:
+    """The state to go on from; None is rest."""
+    return layer.neuron.initial_state(current) if state is None else state
+
+
+def traced() -> bool:
+    """Whether `torch.func` or `torch.compile` looks on: the engines' own functions cannot be traced."""
+    return torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None  # noqa: SLF001

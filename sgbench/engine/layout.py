@@ -1,0 +1,48 @@
+"""Features of any shape as one flat axis, in the order in which they lie in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How features are flattened; neurons do not mix, so no copy is made to order them.
+
+    Args:
+        features: their shape.
+        channels_last: whether images [C, H, W] lie as [H, W, C].
+
+    >>> images = torch.rand(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)[None]
+    >>> layout = Layout.of(images, leading=2)
+    >>> layout.flat(images).data_ptr() == images.data_ptr(), bool((layout.full(layout.flat(images)) == images).all())
+    (True, True)
+    """
+
+    features: torch.Size
+    channels_last: bool
+
+    @staticmethod
+    def of(tensor: Tensor, leading: int) -> Layout:
+        """That of a tensor with so many leading dimensions."""
+        features = tensor.shape[leading:]
+        last = len(features) == 3 and features[0] > 1 and tensor.stride(leading) == 1  # noqa: PLR2004 - C, H, W
+        return Layout(features, last)
+
+    def flat(self, tensor: Tensor) -> Tensor:
+        """[..., *features] to [..., M]."""
+        leading = tensor.shape[: tensor.dim() - len(self.features)]
+        if self.channels_last:
+            tensor = tensor.movedim(-3, -1)
+        return tensor.reshape(*leading, self.features.numel())
+
+    def full(self, tensor: Tensor) -> Tensor:
+        """[..., M] to [..., *features]."""
+        leading = tensor.shape[:-1]
+        if not self.channels_last:
+            return tensor.view(*leading, *self.features)
+        channels, height, width = self.features
+        return tensor.view(*leading, height, width, channels).movedim(-1, -3)

@@ -1,0 +1,179 @@
+"""One layer's run resolved to flat features, and what its parts agree on.
+
+Legend: T steps, n steps of a chunk, B batch, M neurons (all features flattened). An empty tensor stands for what
+nobody needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from sgbench.engine.layer import Layer
+from sgbench.engine.layout import Layout
+from sgbench.engine.spec import COEFFICIENTS, LinearSpec
+from sgbench.spikes import Signal
+
+CHUNK_ENTRIES = 2**18  # of a buffer, 1 MiB in float32: several of them stay in the cache of a core
+
+
+class Carry(NamedTuple):
+    """What goes from step to step [B, M]: the state forward, adjoints backward."""
+
+    u: Tensor
+    w: Tensor
+    last: Tensor  # spikes forward, adjoint of the current backward
+
+
+class Course(NamedTuple):
+    """What a layer went through [T, B, M]."""
+
+    x: Tensor  # u - threshold
+    w: Tensor
+    now: Tensor  # current with its recurrent part
+    spikes: Tensor
+    words: Tensor  # packed spikes, int64 [T, B, blocks of 64]
+
+    def window(self, first: int, last: int) -> Course:
+        """Steps [first, last)."""
+        return Course(*(part(each, first, last) for each in self))
+
+
+class Gradients(NamedTuple):
+    """What reaches a layer from outside: of spikes and x [n, B, M], of the final u and w [B, M]."""
+
+    spikes: Tensor
+    x: Tensor
+    u: Tensor
+    w: Tensor
+
+
+class Kept(NamedTuple):
+    """Adjoints of a chunk [n, B, M] from which gradients of coefficients are made."""
+
+    u: Tensor
+    w: Tensor
+    x: Tensor
+    spikes: Tensor
+
+
+class Steps(Protocol):
+    """Makes the steps of one chunk."""
+
+    uses_words: bool  # packed spikes, where a recurrent layer needs them for its own gradient
+
+    def advance(self, plan: Plan, current: Tensor, carry: Carry, out: Course) -> None:
+        """Forward, in place of `carry` and `out`."""
+        ...
+
+    def adjoint(
+        self, plan: Plan, given: Gradients, course: Course, carry: Carry, out: Tensor, kept: Kept
+    ) -> None:
+        """Backward, into `out` (adjoint of the current), `carry` and `kept`."""
+        ...
+
+    def add_matrix_gradient(
+        self, plan: Plan, course: Course, steps: tuple[int, int], out: Tensor, total: Tensor
+    ) -> None:
+        """Add to `total` [M, M] what `out`, the adjoint of `steps`, makes of the spikes one step earlier."""
+        ...
+
+    def output(self, plan: Plan, course: Course, output: Tensor) -> Signal:
+        """What the layer hands on, from what the autograd function returned."""
+        ...
+
+
+class Source(Protocol):
+    """Where a layer's current comes from, and where its adjoint goes."""
+
+    def chunk(self, first: int, last: int) -> Tensor:
+        """Current [n, B, M] of steps [first, last)."""
+        ...
+
+    def slot(self, first: int, last: int) -> Tensor:
+        """Room [n, B, M] for the adjoint of these steps."""
+        ...
+
+    def filled(self, first: int, last: int) -> None:
+        """The adjoint of these steps is in its slot."""
+        ...
+
+    def gradients(self) -> tuple[Tensor | None, ...]:
+        """Of what the source was made from, in the order in which the function got it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A layer, who makes its steps, and what has to be remembered."""
+
+    layer: Layer
+    spec: LinearSpec
+    coefficients: tuple[Tensor, ...]  # [M] each, in the order of COEFFICIENTS
+    shape: tuple[int, int, int]  # T, B, M
+    layout: Layout  # what M was before it was flattened
+    state: tuple[Tensor | None, Tensor | None, Tensor | None]  # u, w, s before the first step [B, M]
+    steps: Steps
+    packed: bool  # spikes leave as words
+    keep_x: bool  # for backward, or because the caller asks
+    learnt: tuple[str, ...]  # coefficients that gradient has to reach
+    surrogate_parameters: list[Tensor]  # of the surrogate, those that gradient has to reach
+
+    @property
+    def fires(self) -> bool:
+        """Whether the layer sends spikes, not potentials."""
+        return self.spec.surrogate is not None
+
+    @property
+    def second(self) -> bool:
+        """Whether there is a second variable."""
+        return self.spec.second is not None
+
+    @property
+    def like(self) -> Tensor:
+        """One step [B, M], without content."""
+        return self.coefficients[0].new_empty(self.shape[1:])
+
+    def chunks(self) -> list[tuple[int, int]]:
+        """Consecutive ranges of steps."""
+        steps, batch, neurons = self.shape
+        size = max(1, CHUNK_ENTRIES // max(1, batch * neurons))
+        return [(first, min(first + size, steps)) for first in range(0, steps, size)]
+
+    def course(self) -> Course:
+        """Room for what has to be remembered."""
+        like = self.coefficients[0]
+        steps, batch, neurons = self.shape
+        attached_zero = self.spec.reset == "zero" and not self.spec.detached
+
+        def room(wanted: bool) -> Tensor:
+            return like.new_empty(self.shape if wanted else 0)
+
+        blocks = (neurons + 63) // 64
+        follows = self.steps.uses_words and self.layer.recurrence == "all_to_all"
+        words = (steps, batch, blocks) if self.packed or follows else (0,)
+        return Course(
+            x=room(self.keep_x or not self.fires),
+            w=room(self.second and (bool(self.learnt) or attached_zero)),
+            now=room("input" in self.learnt or "second_input" in self.learnt),
+            spikes=room(self.fires and not self.packed),
+            words=torch.empty(words, dtype=torch.int64, device=like.device),
+        )
+
+
+def part(tensor: Tensor, first: int, last: int) -> Tensor:
+    """Steps [first, last) of what is there."""
+    return tensor[first:last] if tensor.numel() else tensor
+
+
+def flat_coefficients(spec: LinearSpec, layout: Layout, like: Tensor) -> tuple[Tensor, ...]:
+    """All coefficients without gradient, expanded to the features and flattened [M]."""
+    flat = []
+    for name in COEFFICIENTS:
+        value = getattr(spec, name)
+        value = value.detach() if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+        flat.append(layout.flat(value.to(like).expand(layout.features)).contiguous())
+    return tuple(flat)

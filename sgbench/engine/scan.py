@@ -1,0 +1,127 @@
+"""Layers over time in plain torch, on any device: products for all steps at once, an adjoint by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+from sgbench.engine.layer import Layer, LayerRun
+from sgbench.engine.layout import Layout
+from sgbench.engine.plan import Plan, Steps, flat_coefficients
+from sgbench.engine.recursion import Outcome
+from sgbench.engine.sources import DenseCurrent
+from sgbench.engine.spec import COEFFICIENTS, LinearSpec, requires_grad
+from sgbench.engine.torch_steps import TorchSteps
+from sgbench.spikes import Events, Signal, dense
+from sgbench.surrogates.base import Surrogate
+
+FORWARD_DENSE = 0.35
+"""Density of events above which a dense product is used."""
+
+
+def refusal(layer: Layer, device: torch.device) -> str | None:
+    """Why this layer cannot run here, or None where it can."""
+    spec = layer.neuron.recurrence_spec()
+    if spec is None:
+        return "its neurons have no linear recurrence"
+    surrogate = spec.surrogate
+    if surrogate is None:
+        return None if layer.recurrence == "none" else "a layer that does not fire has no recurrence"
+    if not surrogate.elementwise:
+        return "its surrogate is not elementwise"
+    if surrogate.output != "binary" or type(surrogate).fire is not Surrogate.fire:
+        return "its spikes are not those of a step at threshold"
+    if type(surrogate).forward is not Surrogate.forward:
+        return "its surrogate has a forward pass of its own"
+    return None
+
+
+def unroll(layer: Layer, signal: Signal, state: Any, *, keep_u: bool, packed: bool) -> LayerRun:
+    """Run one layer over time; see `reference.unroll`. Spikes leave dense."""
+    return unroll_current(layer, product(layer, signal), state, TorchSteps(), keep_u=keep_u)
+
+
+def product(layer: Layer, signal: Signal) -> Tensor:
+    """Current [T, B, ...] of all steps at once: a sum of weights over events where these are few."""
+    synapses = layer.synapses()
+    if synapses is None or not isinstance(signal, Events) or signal.density > FORWARD_DENSE:
+        return layer.current(dense(signal))
+    if signal.carrier is not None:
+        return layer.current(dense(signal))
+    weight, bias = synapses
+    value = None if signal.value is None else signal.value.to(weight.dtype)
+    current = embedding_bag(
+        signal.index.long(), weight.T, signal.indptr[:-1], mode="sum", per_sample_weights=value
+    )
+    current = current.view(*signal.shape[:2], -1)
+    return current if bias is None else current + bias
+
+
+def unroll_current(
+    layer: Layer, current: Tensor, state: Any, steps: Steps, *, keep_u: bool, packed: bool = False
+) -> LayerRun:
+    """Run a layer whose current [T, B, ...] is known for all steps."""
+    layout = Layout.of(current, leading=2)
+    flat = layout.flat(current).contiguous()
+    begin = layer.neuron.initial_state(current[0]) if state is None else state
+    plan = make_plan(
+        layer, layout, begin, flat[0], steps,
+        count=len(flat), packed=packed, keep_x=keep_u or learns(layer, flat),
+    )  # fmt: skip
+    return finish(plan, Outcome(plan, DenseCurrent(flat), flat), begin, keep_u=keep_u)
+
+
+def make_plan(
+    layer: Layer, layout: Layout, begin: Any, like: Tensor, steps: Steps, *, count: int, packed: bool, keep_x: bool
+) -> Plan:
+    """A layer's run over `count` steps from the state `begin`; `like` is one step [B, M]."""
+    spec = spec_of(layer)
+    state = tuple(None if each is None else layout.flat(each).contiguous() for each in spec.state(begin))
+    return Plan(
+        layer=layer,
+        spec=spec,
+        coefficients=flat_coefficients(spec, layout, like),
+        shape=(count, like.shape[0], like.shape[1]),
+        layout=layout,
+        state=(state[0], state[1], state[2]),
+        steps=steps,
+        packed=packed and spec.surrogate is not None and len(layout.features) == 1,
+        keep_x=keep_x,
+        learnt=tuple(name for name in COEFFICIENTS if requires_grad(getattr(spec, name))),
+        surrogate_parameters=[each for each in own_parameters(spec) if requires_grad(each)],
+    )
+
+
+def finish(plan: Plan, outcome: Outcome, begin: Any, *, keep_u: bool) -> LayerRun:
+    """Features in their own shape again."""
+    full = plan.layout.full
+    last = (None if each is None else full(each) for each in (outcome.u, outcome.w, outcome.s))
+    x = outcome.output if outcome.x is None else outcome.x
+    return LayerRun(
+        output=plan.steps.output(plan, outcome.course, outcome.output),
+        u=full(x) if keep_u else None,
+        state=plan.spec.next_state(begin, *last),
+    )
+
+
+def spec_of(layer: Layer) -> LinearSpec:
+    """The numbers of a layer that has them."""
+    spec = layer.neuron.recurrence_spec()
+    if spec is None:
+        raise TypeError(f"layer '{layer.name}' has no linear recurrence")
+    return spec
+
+
+def learns(layer: Layer, *inputs: Tensor | None) -> bool:
+    """Whether any gradient is to come back from this layer."""
+    spec = spec_of(layer)
+    own = (layer.recurrent, *spec.coefficients(), *own_parameters(spec))
+    return any(requires_grad(each) for each in (*inputs, *own))
+
+
+def own_parameters(spec: LinearSpec) -> list[Tensor]:
+    """Parameters of the surrogate."""
+    return [] if spec.surrogate is None else list(spec.surrogate.parameters())

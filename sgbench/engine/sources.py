@@ -1,0 +1,36 @@
+"""Where a layer's current comes from."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class DenseCurrent:
+    """A current that some product has already made, for all steps [T, B, M]; autograd has its history.
+
+    Args:
+        current: flat features.
+    """
+
+    def __init__(self, current: Tensor) -> None:
+        self.current = current.detach()
+        self.adjoint: Tensor | None = None
+
+    def chunk(self, first: int, last: int) -> Tensor:
+        """A view."""
+        return self.current[first:last]
+
+    def slot(self, first: int, last: int) -> Tensor:
+        """A view of the gradient to be."""
+        if self.adjoint is None:
+            self.adjoint = torch.empty_like(self.current)
+        return self.adjoint[first:last]
+
+    def filled(self, first: int, last: int) -> None:
+        """It stays where it was written."""
+
+    def gradients(self) -> tuple[Tensor | None, ...]:
+        """Of the current; given away, so that a second backward starts anew."""
+        adjoint, self.adjoint = self.adjoint, None
+        return (adjoint,)

@@ -1,0 +1,84 @@
+r"""What an engine needs to know of a neuron to run it without its `step`.
+
+A neuron whose state is a membrane potential u and at most one more variable w, both linear in themselves, in the
+current I and in the last spikes s, is told by numbers alone:
+
+.. math::
+    w[t] &= d_w w[t-1] + p u[t-1] + c_w I[t] + q s[t-1] \\
+    u[t] &= \mathrm{kept}(\beta, u[t-1], s[t-1]) + (c I[t] + k w[t]) \\
+    x[t] &= u[t] - (\theta + m w[t]), \qquad s[t] = H(x[t])
+
+where `kept` is one of the four resets. The sums are made in the written order, so that all engines round alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sgbench.surrogates.base import Surrogate
+
+Coefficient = Tensor | float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearSpec:
+    """One layer's neurons as numbers; tensors may carry gradient and broadcast against the layer's features.
+
+    Args:
+        surrogate: spike forward, slope backward; None for a neuron that hands on its potential.
+        reset: "subtract", "subtract_decayed", "zero" or "none".
+        detached: whether the gradient stops at the spikes that reset.
+        second: field of the state that holds w, or None where there is no w.
+        decay: beta.
+        threshold: theta.
+        input: c.
+        coupling: k.
+        second_decay: d_w.
+        second_potential: p.
+        second_input: c_w.
+        second_spike: q; its gradient flows whatever `detached` says.
+        threshold_slope: m.
+    """
+
+    surrogate: Surrogate | None
+    reset: str
+    detached: bool
+    second: str | None = None
+    decay: Coefficient
+    threshold: Coefficient = 0.0
+    input: Coefficient = 1.0
+    coupling: Coefficient = 0.0
+    second_decay: Coefficient = 0.0
+    second_potential: Coefficient = 0.0
+    second_input: Coefficient = 0.0
+    second_spike: Coefficient = 0.0
+    threshold_slope: Coefficient = 0.0
+
+    def coefficients(self) -> tuple[Coefficient, ...]:
+        """All numbers, in the order of `COEFFICIENTS`."""
+        return tuple(getattr(self, name) for name in COEFFICIENTS)
+
+    def state(self, state: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """u, w and s of a neuron's state."""
+        return (
+            state.u,
+            None if self.second is None else getattr(state, self.second),
+            None if self.surrogate is None else state.s,
+        )
+
+    def next_state(self, state: Any, u: Tensor, w: Tensor | None, s: Tensor | None) -> Any:
+        """The neuron's state with new values."""
+        values = {"u": u} | ({} if self.second is None else {self.second: w})
+        return state._replace(**values, **({} if self.surrogate is None else {"s": s}))
+
+
+COEFFICIENTS = tuple(field.name for field in fields(LinearSpec))[4:]
+
+
+def requires_grad(value: object) -> bool:
+    """Whether gradient has to reach this coefficient or state."""
+    return isinstance(value, Tensor) and value.requires_grad and torch.is_grad_enabled()

@@ -1,0 +1,130 @@
+"""The adaptive leaky integrate-and-fire neuron with an adaptation current."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.engine.spec import LinearSpec
+from sgbench.neurons.base import Decay, Neuron, Number, Operations, ResetPotential, Threshold
+from sgbench.surrogates.base import Surrogate
+
+
+class AdLifState(NamedTuple):
+    """What an `AdLif` layer carries from step to step."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    w: Tensor  # adaptation current [B, N]
+    s: Tensor  # spikes [B, N]
+
+
+class AdLif(Neuron):
+    r"""Leaky integrate-and-fire neuron with a current that follows its potential and its spikes.
+
+    .. math::
+        w[t] &= \rho w[t-1] + a u[t-1] + b s[t-1] \\
+        u[t] &= \beta (u[t-1] - \theta s[t-1]) + (1 - \beta)(I[t] - w[t]), \qquad s[t] = H(u[t] - \theta)
+
+    with the reset `subtract_decayed`, which is the paper's for theta = 1. The current enters with gain 1 - beta,
+    so weights have to be larger than those of a `Leaky` layer.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
+        rho: decay of the adaptation per step, exp(-dt/tau_adapt) [1].
+        a: coupling of the adaptation to the potential [1].
+        b: step of the adaptation per spike [units of u].
+        threshold: firing threshold theta [units of u].
+        reset: "subtract", "subtract_decayed", "zero" or "none".
+        reset_gradient: "detached" or "attached".
+        learn_beta: "none", "shared" or "per_neuron".
+        learn_rho: "none", "shared" or "per_neuron".
+        learn_a: "none", "shared" or "per_neuron".
+        learn_b: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Bittar & Garner 2022, Frontiers in Neuroscience 16:865897, equations of the adLIF neuron; there all
+    four numbers are learnt per neuron and kept within bounds.
+
+    >>> from sgbench.surrogates.constant import Constant
+    >>> neuron = AdLif(Constant(normalisation="peak1", scale=1.0), beta=0.5, rho=0.5, a=1.0, b=2.0, threshold=1.0,
+    ...     reset="subtract_decayed", reset_gradient="detached", learn_beta="none", learn_rho="none",
+    ...     learn_a="none", learn_b="none", learn_threshold="none")
+    >>> current = torch.tensor([[4.0]])
+    >>> spikes, state = neuron.step(current, neuron.initial_state(current))  # u = 0.5 * 4
+    >>> spikes, state = neuron.step(current, state)  # w = 2 + 2, u = 0.5 (2 - 1) + 0.5 (4 - 4)
+    >>> state.w.item(), state.u.item()
+    (4.0, 0.5)
+    """
+
+    output: ClassVar[Literal["binary", "real"]] = "binary"
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        beta: float,
+        rho: float,
+        a: float,
+        b: float,
+        threshold: float,
+        reset: str,
+        reset_gradient: str,
+        learn_beta: str,
+        learn_rho: str,
+        learn_a: str,
+        learn_b: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__()
+        self.surrogate = surrogate
+        self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.rho = Decay("rho", rho, learn=learn_rho, features=features)
+        self.a = Number("a", a, learn=learn_a, features=features)
+        self.b = Number("b", b, learn=learn_b, features=features)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+        self.next_potential = ResetPotential(reset, reset_gradient)
+
+    def initial_state(self, like: Tensor) -> AdLifState:
+        """Rest: no adaptation, potential 0, no spike."""
+        zeros = torch.zeros_like(like)
+        return AdLifState(u=zeros, w=zeros, s=zeros)
+
+    def step(self, current: Tensor, state: AdLifState) -> tuple[Tensor, AdLifState]:
+        """Adapt to the last potential and spike, decay, integrate, pay the spike's reset, fire."""
+        threshold, beta = self.threshold(), self.beta()
+        w = self.rho() * state.w + self.a() * state.u + self.b() * state.s
+        driven = (1 - beta) * current - (1 - beta) * w
+        u = self.next_potential(state.u, state.s, driven, beta, threshold)
+        s = self.surrogate(u - threshold)
+        return s, AdLifState(u=u, w=w, s=s)
+
+    def centred(self, state: AdLifState) -> Tensor:
+        """Membrane potential minus threshold."""
+        return state.u - self.threshold()
+
+    def recurrence_spec(self) -> LinearSpec:
+        """Equation for equation."""
+        beta = self.beta()
+        return LinearSpec(
+            surrogate=self.surrogate,
+            reset=self.next_potential.reset,
+            detached=self.next_potential.detached,
+            second="w",
+            decay=beta,
+            threshold=self.threshold(),
+            input=1 - beta,
+            coupling=-(1 - beta),
+            second_decay=self.rho(),
+            second_potential=self.a(),
+            second_spike=self.b(),
+        )
+
+    @property
+    def operations(self) -> Operations:
+        """As `Leaky`; two products and sums of the adaptation, the gain and the difference of the input."""
+        return Operations(5, self.next_potential.additions + 3, 1, state_words=2)

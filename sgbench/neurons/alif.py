@@ -1,0 +1,121 @@
+"""The leaky integrate-and-fire neuron with an adaptive threshold."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.engine.spec import LinearSpec
+from sgbench.neurons.base import Decay, Neuron, Number, Operations, ResetPotential, Threshold
+from sgbench.surrogates.base import Surrogate
+
+
+class AlifState(NamedTuple):
+    """What an `Alif` layer carries from step to step."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    a: Tensor  # adaptation [B, N], a trace of its own spikes
+    s: Tensor  # spikes [B, N]
+
+
+class Alif(Neuron):
+    r"""Leaky integrate-and-fire neuron whose threshold rises with each of its spikes.
+
+    .. math::
+        a[t] &= \rho a[t-1] + s[t-1] \\
+        u[t] &= \beta u[t-1] + I[t] - \theta s[t-1], \qquad s[t] = H(u[t] - \theta - \kappa a[t])
+
+    The reset subtracts the resting threshold, not the raised one, and only its gradient is detached: the path of
+    a spike into its neuron's own threshold is part of the neuron's dynamics.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
+        rho: decay of the adaptation per step, exp(-dt/tau_adapt) [1].
+        kappa: rise of the threshold per spike [units of u].
+        threshold: resting threshold theta [units of u].
+        reset: "subtract", "subtract_decayed", "zero" or "none".
+        reset_gradient: "detached" or "attached".
+        learn_beta: "none", "shared" or "per_neuron".
+        learn_rho: "none", "shared" or "per_neuron".
+        learn_kappa: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Bellec et al. 2018, NeurIPS (LSNN); Bellec et al. 2020, Nature Communications 11:3625, equations 8 to
+    10 without refractory period, there with input gain 1 as here.
+
+    >>> from sgbench.surrogates.constant import Constant
+    >>> neuron = Alif(Constant(normalisation="peak1", scale=1.0), beta=0.5, rho=0.9, kappa=2.0, threshold=1.0,
+    ...     reset="subtract", reset_gradient="detached", learn_beta="none", learn_rho="none", learn_kappa="none",
+    ...     learn_threshold="none")
+    >>> current = torch.tensor([[3.0]])
+    >>> spikes, state = neuron.step(current, neuron.initial_state(current))  # u = 3 > 1
+    >>> spikes, state = neuron.step(current, state)  # u = 1.5 + 3 - 1 = 3.5, threshold 1 + 2
+    >>> spikes.item(), neuron.centred(state).item()
+    (1.0, 0.5)
+    """
+
+    output: ClassVar[Literal["binary", "real"]] = "binary"
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        beta: float,
+        rho: float,
+        kappa: float,
+        threshold: float,
+        reset: str,
+        reset_gradient: str,
+        learn_beta: str,
+        learn_rho: str,
+        learn_kappa: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__()
+        self.surrogate = surrogate
+        self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.rho = Decay("rho", rho, learn=learn_rho, features=features)
+        self.kappa = Number("kappa", kappa, learn=learn_kappa, features=features)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+        self.next_potential = ResetPotential(reset, reset_gradient)
+
+    def initial_state(self, like: Tensor) -> AlifState:
+        """Rest: no adaptation, potential 0, no spike."""
+        zeros = torch.zeros_like(like)
+        return AlifState(u=zeros, a=zeros, s=zeros)
+
+    def step(self, current: Tensor, state: AlifState) -> tuple[Tensor, AlifState]:
+        """Adapt to the last spike, decay, integrate, pay its reset, fire."""
+        threshold = self.threshold()
+        a = self.rho() * state.a + state.s
+        u = self.next_potential(state.u, state.s, current, self.beta(), threshold)
+        s = self.surrogate(u - (threshold + self.kappa() * a))
+        return s, AlifState(u=u, a=a, s=s)
+
+    def centred(self, state: AlifState) -> Tensor:
+        """Membrane potential minus the threshold in force."""
+        return state.u - (self.threshold() + self.kappa() * state.a)
+
+    def recurrence_spec(self) -> LinearSpec:
+        """Equation for equation."""
+        return LinearSpec(
+            surrogate=self.surrogate,
+            reset=self.next_potential.reset,
+            detached=self.next_potential.detached,
+            second="a",
+            decay=self.beta(),
+            threshold=self.threshold(),
+            second_decay=self.rho(),
+            second_spike=1.0,
+            threshold_slope=self.kappa(),
+        )
+
+    @property
+    def operations(self) -> Operations:
+        """As `Leaky`; the decay and step of the adaptation, its product and sum in the threshold."""
+        return Operations(3, self.next_potential.additions + 2, 1, state_words=2)

@@ -1,0 +1,147 @@
+"""Packed spikes: what flows between encoder and layers where most of the input is zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+@dataclass(frozen=True)
+class Events:
+    """Non-zero input [T, B, N] in compressed sparse rows; row t * B + b is step t of sample b.
+
+    The events of row r are `index[indptr[r]:indptr[r + 1]]`. Values other than 1 are kept in `value`, never made
+    binary. Lengths of samples travel beside it, in `Batch.lengths`.
+
+    Args:
+        indptr: int64 [T * B + 1].
+        index: int32 [events], positions along N, ascending within a row.
+        value: [events], or None where every event is 1.
+        shape: (T, B, N).
+        dtype: of the dense form.
+        carrier: a stand-in [T, B, N] without memory of its own, through which gradient reaches the layer that
+            fired; None for input from outside.
+
+    >>> events = Events.of(torch.tensor([[[0.0, 1.0, 0.0]], [[2.0, 0.0, 1.0]]]))
+    >>> events.indptr.tolist(), events.index.tolist(), events.value.tolist()
+    ([0, 1, 3], [1, 0, 2], [1.0, 2.0, 1.0])
+    >>> events.dense().tolist()
+    [[[0.0, 1.0, 0.0]], [[2.0, 0.0, 1.0]]]
+    """
+
+    indptr: Tensor
+    index: Tensor
+    value: Tensor | None
+    shape: tuple[int, int, int]
+    dtype: torch.dtype
+    carrier: Tensor | None = None
+
+    @staticmethod
+    def of(dense: Tensor) -> Events:
+        """The non-zero entries of dense input [T, B, N] that carries no gradient."""
+        steps, batch, inputs = dense.shape
+        flat = dense.reshape(steps * batch, inputs)
+        row, index = flat.nonzero(as_tuple=True)
+        value = flat[row, index]
+        return Events.from_rows(
+            row, index, None if bool((value == 1).all()) else value, (steps, batch, inputs), dense.dtype
+        )
+
+    @staticmethod
+    def from_rows(
+        row: Tensor, index: Tensor, value: Tensor | None, shape: tuple[int, int, int], dtype: torch.dtype
+    ) -> Events:
+        """From rows t * B + b in ascending order and positions along N, one of each event."""
+        counts = torch.bincount(row, minlength=shape[0] * shape[1])
+        indptr = torch.zeros(len(counts) + 1, dtype=torch.int64, device=row.device)
+        torch.cumsum(counts, 0, out=indptr[1:])
+        return Events(indptr, index.to(torch.int32), value, shape, dtype)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the events are."""
+        return self.index.device
+
+    @property
+    def density(self) -> float:
+        """Events per entry of the dense form."""
+        return len(self.index) / max(1, self.shape[0] * self.shape[1] * self.shape[2])
+
+    def rows(self) -> Tensor:
+        """Row of each event, int64 [events]."""
+        return torch.repeat_interleave(
+            torch.arange(len(self.indptr) - 1, device=self.device), self.indptr.diff()
+        )
+
+    def dense(self) -> Tensor:
+        """The dense form [T, B, N]; gradient flows to the layer that fired."""
+        if self.carrier is None or not torch.is_grad_enabled():
+            return self._dense()
+        return _Dense.apply(self.carrier, self)  # type: ignore[no-any-return]
+
+    def _dense(self) -> Tensor:
+        steps, batch, inputs = self.shape
+        out = torch.zeros(steps * batch * inputs, dtype=self.dtype, device=self.device)
+        out[self.rows() * inputs + self.index] = 1 if self.value is None else self.value
+        return out.view(self.shape)
+
+    def window(self, first: int, last: int) -> Events:
+        """Steps [first, last)."""
+        steps, batch, inputs = self.shape
+        last = min(last, steps)
+        indptr = self.indptr[first * batch : last * batch + 1]
+        start, end = int(indptr[0]), int(indptr[-1])
+        return replace(
+            self,
+            indptr=indptr - start,
+            index=self.index[start:end],
+            value=None if self.value is None else self.value[start:end],
+            shape=(last - first, batch, inputs),
+            carrier=None if self.carrier is None else self.carrier[first:last],
+        )
+
+    def to(self, device: torch.device | str, **_: object) -> Events:
+        """The same events on another device."""
+        return replace(
+            self,
+            indptr=self.indptr.to(device),
+            index=self.index.to(device),
+            value=None if self.value is None else self.value.to(device),
+        )
+
+
+Signal = Tensor | Events
+"""What a layer receives: dense values or packed spikes [T, B, ...]."""
+
+
+def dense(signal: Signal) -> Tensor:
+    """The dense form of either."""
+    return signal.dense() if isinstance(signal, Events) else signal
+
+
+def windows(signal: Signal, steps: int) -> list[Signal]:
+    """Consecutive parts of at most `steps` steps."""
+    if isinstance(signal, Events):
+        return [signal.window(first, first + steps) for first in range(0, signal.shape[0], steps)]
+    return list(signal.split(steps))
+
+
+def stand_in(like: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """A tensor of the given shape without memory of its own; NaN, so that nobody takes it for spikes."""
+    return like.new_full((1,), float("nan")).expand(shape)
+
+
+class _Dense(torch.autograd.Function):
+    """Packed to dense; the gradient of the dense form is that of the stand-in."""
+
+    @staticmethod
+    def forward(ctx: object, carrier: Tensor, events: Events) -> Tensor:
+        return events._dense()  # noqa: SLF001 - of the same module
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: object, grad: Tensor) -> tuple[Tensor, None]:
+        return grad, None
