@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 
 @dataclass(frozen=True)
 class Events:
     """Non-zero input [T, B, N] in compressed sparse rows; row t * B + b is step t of sample b.
 
-    The events of row r are `index[indptr[r]:indptr[r + 1]]`. Values other than 1 are kept in `value`, never made
+    No gradient flows through it. The events of row r are `index[indptr[r]:indptr[r + 1]]`. Values other than 1 are kept in `value`, never made
     binary. Lengths of samples travel beside it, in `Batch.lengths`.
 
     Args:
@@ -22,8 +21,6 @@ class Events:
         value: [events], or None where every event is 1.
         shape: (T, B, N).
         dtype: of the dense form.
-        carrier: a stand-in [T, B, N] without memory of its own, through which gradient reaches the layer that
-            fired; None for input from outside.
 
     >>> events = Events.of(torch.tensor([[[0.0, 1.0, 0.0]], [[2.0, 0.0, 1.0]]]))
     >>> events.indptr.tolist(), events.index.tolist(), events.value.tolist()
@@ -37,7 +34,6 @@ class Events:
     value: Tensor | None
     shape: tuple[int, int, int]
     dtype: torch.dtype
-    carrier: Tensor | None = None
 
     @staticmethod
     def of(dense: Tensor) -> Events:
@@ -77,12 +73,7 @@ class Events:
         )
 
     def dense(self) -> Tensor:
-        """The dense form [T, B, N]; gradient flows to the layer that fired."""
-        if self.carrier is None or not torch.is_grad_enabled():
-            return self._dense()
-        return _Dense.apply(self.carrier, self)  # type: ignore[no-any-return]
-
-    def _dense(self) -> Tensor:
+        """The dense form [T, B, N]."""
         steps, batch, inputs = self.shape
         out = torch.zeros(steps * batch * inputs, dtype=self.dtype, device=self.device)
         out[self.rows() * inputs + self.index] = 1 if self.value is None else self.value
@@ -100,7 +91,6 @@ class Events:
             index=self.index[start:end],
             value=None if self.value is None else self.value[start:end],
             shape=(last - first, batch, inputs),
-            carrier=None if self.carrier is None else self.carrier[first:last],
         )
 
     def to(self, device: torch.device | str, **_: object) -> Events:
@@ -127,21 +117,3 @@ def windows(signal: Signal, steps: int) -> list[Signal]:
     if isinstance(signal, Events):
         return [signal.window(first, first + steps) for first in range(0, signal.shape[0], steps)]
     return list(signal.split(steps))
-
-
-def stand_in(like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """A tensor of the given shape without memory of its own; NaN, so that nobody takes it for spikes."""
-    return like.new_full((1,), float("nan")).expand(shape)
-
-
-class _Dense(torch.autograd.Function):
-    """Packed to dense; the gradient of the dense form is that of the stand-in."""
-
-    @staticmethod
-    def forward(ctx: object, carrier: Tensor, events: Events) -> Tensor:
-        return events._dense()  # noqa: SLF001 - of the same module
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: object, grad: Tensor) -> tuple[Tensor, None]:
-        return grad, None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
 
-from sgbench.engine.layer import Layer, LayerRun, traced
+from sgbench.engine.layer import Layer, LayerRun, Wanted, traced
 from sgbench.engine.spec import requires_grad
 from sgbench.errors import InputError, suggest
 from sgbench.spikes import Signal
@@ -49,27 +50,45 @@ class Engine:
         self.device = torch.device(device)
 
     def unroll(
-        self, layer: Layer, signal: Signal, state: Any = None, *, keep_u: bool = False, packed: bool = False
-    ) -> LayerRun:
-        """Run one layer over all steps.
+        self,
+        layers: Sequence[Layer],
+        signal: Signal,
+        states: Sequence[Any] | None = None,
+        *,
+        keep_u: bool = False,
+        keep_spikes: bool = True,
+    ) -> list[LayerRun]:
+        """Run a chain of layers over all steps.
 
-        Under `torch.func` and `torch.compile`, and where gradient has to reach the state before the first step,
-        the reference runs: the others' autograd functions know neither.
+        Under `torch.func` and `torch.compile`, and where gradient has to reach a state before the first step, the
+        reference runs: the others' autograd functions know neither.
 
         Args:
-            layer: product, recurrence and neurons.
-            signal: input of all steps [T, B, ...].
-            state: before the first step; None is rest.
-            keep_u: whether the membrane potential of all steps is wanted.
-            packed: whether spikes may be handed on as `Events`.
+            layers: product, recurrence and neurons of each.
+            signal: input of all steps [T, B, ...] to the first, dense or packed.
+            states: of each layer before the first step; None is rest.
+            keep_u: whether membrane potentials of all steps are wanted.
+            keep_spikes: whether the output of layers before the last is wanted.
 
         Raises:
-            InputError: the engine asked for does not cover this layer.
+            InputError: the engine asked for does not cover a layer.
         """
-        name, _ = self.pick(layer)
-        if traced() or (state is not None and any(requires_grad(each) for each in state)):
-            name = "reference"
-        return _module(name).unroll(layer, signal, state, keep_u=keep_u, packed=packed)  # type: ignore[no-any-return]
+        starts = [None] * len(layers) if states is None else list(states)
+        wanted = Wanted(u=keep_u, spikes=keep_spikes)
+        runs: list[LayerRun] = []
+        for name, group in itertools.groupby(
+            zip(layers, starts, strict=True), lambda pair: self._name(*pair)
+        ):
+            chain, begins = zip(*group, strict=True)
+            runs += _module(name).unroll(chain, signal, begins, wanted)
+            if runs[-1].output is not None:
+                signal = runs[-1].output
+        return runs
+
+    def _name(self, layer: Layer, state: Any) -> str:
+        picked, _ = self.pick(layer)
+        fresh = state is None or not any(requires_grad(each) for each in state)
+        return picked if fresh and not traced() else "reference"
 
     def pick(self, layer: Layer) -> tuple[str, str]:
         """Name of the engine for a layer, and why not a faster one."""

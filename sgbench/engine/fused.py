@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from sgbench.engine import scan
-from sgbench.engine.layer import Layer, LayerRun
+from sgbench.engine.layer import Layer, LayerRun, Wanted
 from sgbench.engine.layout import Layout
-from sgbench.engine.recursion import Outcome
+from sgbench.engine.plan import Keep
+from sgbench.engine.recursion import Stage, run
+from sgbench.engine.spec import requires_grad
 from sgbench.spikes import Events, Signal, dense
-
-WEIGHT_DENSE = 0.2
-"""Density of events above which the gradient of weights is a dense product."""
 
 
 def refusal(layer: Layer, device: torch.device) -> str | None:
@@ -28,88 +27,61 @@ def refusal(layer: Layer, device: torch.device) -> str | None:
     return scan.refusal(layer, device)
 
 
-def unroll(layer: Layer, signal: Signal, state: Any, *, keep_u: bool, packed: bool) -> LayerRun:
-    """Run one layer over time; see `reference.unroll`."""
+def unroll(layers: Sequence[Layer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
+    """Run a chain of layers over time, chunk by chunk through all of them; see `Engine.unroll`."""
+    runs: list[LayerRun] = []
+    for chain in _chains(layers):
+        begin = len(runs)
+        chained = _unroll(chain, signal, states[begin : begin + len(chain)], wanted)
+        runs += chained
+        if chained[-1].output is not None:
+            signal = chained[-1].output
+    return runs
+
+
+def _chains(layers: Sequence[Layer]) -> list[list[Layer]]:
+    """Layers that spikes join: each but the first has a matrix of synapses and follows one that fires."""
+    chains: list[list[Layer]] = []
+    for position, layer in enumerate(layers):
+        fires = position > 0 and scan.spec_of(layers[position - 1]).surrogate is not None
+        if fires and layer.synapses() is not None:
+            chains[-1].append(layer)
+        else:
+            chains.append([layer])
+    return chains
+
+
+def _unroll(chain: Sequence[Layer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
+    weights = [each for layer in chain for each in layer.synapses() or ()]
+    learns = any(scan.learns(layer, *weights) for layer in chain) or requires_grad(signal)
+    stages: list[Stage] = []
+    begins = []
+    for position, (layer, state) in enumerate(zip(chain, states, strict=True)):
+        last = position == len(chain) - 1
+        keep = Keep(words=not last, spikes=last or wanted.spikes, x=wanted.u or learns)
+        source = stages[-1] if stages else signal
+        stage, begin = _stage(layer, source, state, keep)
+        stages.append(stage)
+        begins.append(begin)
+    return [
+        scan.finish(stage.plan, outcome, begin, keep_u=wanted.u)
+        for stage, outcome, begin in zip(stages, run(stages), begins, strict=True)
+    ]
+
+
+def _stage(layer: Layer, source: Signal | Stage, state: Any, keep: Keep) -> tuple[Stage, Any]:
+    """A layer behind events, dense input or another stage, and the state that it starts from."""
+    from sgbench.engine.event_product import EventProduct, Fired, Given
     from sgbench.engine.numba_steps import NumbaSteps
 
-    synapses = layer.synapses()
     steps = NumbaSteps(layer.recurrent)
-    if synapses is None or not isinstance(signal, Events) or signal.density > scan.FORWARD_DENSE:
-        current = layer.current(dense(signal))
-        return scan.unroll_current(layer, current, state, steps, keep_u=keep_u, packed=packed)
+    synapses = layer.synapses()
+    if synapses is None or isinstance(source, Tensor):
+        current = layer.current(source if isinstance(source, Tensor) else dense(source))  # type: ignore[arg-type]
+        return scan.current_stage(layer, current, state, steps, keep)
     weight, bias = synapses
-    like = weight.new_empty(signal.shape[1], weight.shape[0])
-    layout = Layout.of(like, leading=1)
+    origin = Given(source) if isinstance(source, Events) else Fired(source.plan, source.course)
+    like = weight.new_empty(origin.batch, weight.shape[0])
     begin = layer.neuron.initial_state(like) if state is None else state
-    inputs = (signal.carrier, weight, bias)
-    plan = scan.make_plan(
-        layer, layout, begin, like, steps,
-        count=signal.shape[0], packed=packed, keep_x=keep_u or scan.learns(layer, *inputs),
-    )  # fmt: skip
-    outcome = Outcome(plan, Gathered(signal, weight, bias), *inputs)
-    return scan.finish(plan, outcome, begin, keep_u=keep_u)
-
-
-class Gathered:
-    """A current summed up from the weights of those inputs that are not zero, chunk by chunk.
-
-    Args:
-        events: input.
-        weight: [M, K].
-        bias: [M] or None.
-    """
-
-    def __init__(self, events: Events, weight: Tensor, bias: Tensor | None) -> None:
-        self.events = replace(events, carrier=None)
-        self.batch = events.shape[1]
-        self.weight = weight.detach()
-        self.rows = self.weight.T.contiguous()  # no copy where the weight lies by columns, as a layer's does
-        self.bias = None if bias is None else bias.detach()
-        self.sends_back = events.carrier is not None and events.carrier.requires_grad
-        self.buffer: Tensor | None = None
-        self.d_signal: Tensor | None = None
-        self.d_rows: Tensor | None = None
-        self.d_bias: Tensor | None = None
-
-    def chunk(self, first: int, last: int) -> Tensor:
-        """Current [n, B, M] in a buffer that the next chunk overwrites."""
-        from sgbench.engine.numba_steps import add_rows
-
-        out = self.slot(first, last)
-        if self.bias is None:
-            out.zero_()
-        else:
-            out.copy_(self.bias.expand_as(out))
-        add_rows(self.events, first * self.batch, last * self.batch, self.rows, out)
-        return out
-
-    def slot(self, first: int, last: int) -> Tensor:
-        """The buffer."""
-        if self.buffer is None or len(self.buffer) < last - first:
-            self.buffer = self.rows.new_empty(last - first, self.batch, self.rows.shape[1])
-        return self.buffer[: last - first]
-
-    def filled(self, first: int, last: int) -> None:
-        """Add to the gradients of weight and bias, and send back to the layer that fired."""
-        from sgbench.engine.numba_steps import add_products
-
-        out = self.slot(first, last).view(-1, self.rows.shape[1])
-        begin, end = first * self.batch, last * self.batch
-        if self.d_rows is None:
-            self.d_rows = torch.zeros_like(self.rows)
-        if self.events.density > WEIGHT_DENSE:
-            self.d_rows.addmm_(self.events.window(first, last).dense().flatten(0, 1).T, out)
-        else:
-            add_products(self.events, begin, end, out, self.d_rows)
-        if self.bias is not None:
-            self.d_bias = out.sum(0) if self.d_bias is None else self.d_bias + out.sum(0)
-        if self.sends_back:
-            if self.d_signal is None:
-                self.d_signal = out.new_empty(self.events.shape)
-            torch.mm(out, self.weight, out=self.d_signal[first:last].view(end - begin, -1))
-
-    def gradients(self) -> tuple[Tensor | None, ...]:
-        """Of the signal, the weight and the bias; given away, so that a second backward starts anew."""
-        found = (self.d_signal, None if self.d_rows is None else self.d_rows.T, self.d_bias)
-        self.buffer = self.d_signal = self.d_rows = self.d_bias = None
-        return found
+    plan = scan.make_plan(layer, Layout.of(like, leading=1), begin, like, steps, origin.steps, keep)
+    return Stage(plan, EventProduct(weight, bias, origin), plan.course(), (weight, bias)), begin

@@ -56,18 +56,19 @@ def gather(indptr, index, value, rows, out, low, high):  # type: ignore[no-untyp
 
 
 @_jit
-def transpose(indptr, index, value, first, last, new_indptr, new_index, new_value):  # type: ignore[no-untyped-def]
-    """Events of rows [first, last) sorted by input: for each input the rows, counted from `first`, that name it."""
+def transpose(indptr, index, value, new_indptr, new_index, new_value):  # type: ignore[no-untyped-def]
+    """Events sorted by input: for each input the rows that name it, in ascending order."""
     inputs = new_indptr.size - 1
+    rows = indptr.size - 1
     new_indptr[:] = 0
-    for e in range(indptr[first], indptr[last]):
+    for e in range(indptr[0], indptr[rows]):
         new_indptr[index[e] + 1] += 1
     for k in range(inputs):
         new_indptr[k + 1] += new_indptr[k]
-    for r in range(first, last):
+    for r in range(rows):
         for e in range(indptr[r], indptr[r + 1]):
             place = new_indptr[index[e]]
-            new_index[place] = r - first
+            new_index[place] = r
             if value.size:
                 new_value[place] = value[e]
             new_indptr[index[e]] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -61,12 +62,40 @@ class Layer(Protocol):
         ...
 
 
+class Wanted(NamedTuple):
+    """What a caller wants of each layer besides its last state; the last layer's output is always there."""
+
+    u: bool  # membrane potential minus threshold over all steps
+    spikes: bool  # output of layers before the last
+
+
 class LayerRun(NamedTuple):
     """One layer over all steps."""
 
-    output: Signal  # [T, B, N]
-    u: Tensor | None  # membrane potential minus threshold [T, B, N], if asked for
+    output: Tensor | None  # [T, B, N], where wanted
+    u: Tensor | None  # membrane potential minus threshold [T, B, N], where wanted
     state: Any  # after the last step
+
+
+class UnrollOne(Protocol):
+    """Runs one layer over time, its output always wanted."""
+
+    def __call__(self, layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
+        """Run it."""
+        ...
+
+
+def one_by_one(
+    unroll: UnrollOne, layers: Sequence[Layer], signal: Signal, states: Sequence[Any], wanted: Wanted
+) -> list[LayerRun]:
+    """A chain of layers, each over all steps before the next begins."""
+    runs = []
+    for layer, state in zip(layers, states, strict=True):
+        run = unroll(layer, signal, state, wanted)
+        if run.output is not None:
+            signal = run.output
+        runs.append(run)
+    return runs
 
 
 def start(layer: Layer, current: Tensor, state: Any) -> Any:

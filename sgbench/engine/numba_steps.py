@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +12,6 @@ from torch import Tensor
 
 from sgbench.engine import kernels
 from sgbench.engine.plan import Carry, Course, Gradients, Kept, Plan
-from sgbench.spikes import Events, Signal
 from sgbench.surrogates.base import Surrogate
 
 RESETS = {
@@ -122,17 +121,7 @@ class NumbaSteps:
         self, plan: Plan, course: Course, steps: tuple[int, int], out: Tensor, total: Tensor
     ) -> None:
         """Add to `total` [M, M] what `out`, the adjoint of `steps`, makes of the spikes one step earlier."""
-        events = unpacked(course.words[steps[0] - 1 : steps[1] - 1], plan.shape[2], out.dtype)
-        columns = torch.zeros_like(total.T, memory_format=torch.contiguous_format)
-        add_products(events, 0, len(events.indptr) - 1, out, columns)
-        total += columns.T
-
-
-    def output(self, plan: Plan, course: Course, output: Tensor) -> Signal:
-        """Events where they may be, with the function's output as the way for the gradient."""
-        if not plan.packed:
-            return plan.layout.full(output)
-        return replace(unpacked(course.words, plan.shape[2], output.dtype), carrier=output)
+        add_products(unpacked(course.words[steps[0] - 1 : steps[1] - 1]), out, total.T)
 
 
 def _derivative(surrogate: Surrogate | None, x: Tensor) -> tuple[int, float, float, Tensor]:
@@ -146,56 +135,63 @@ def _derivative(surrogate: Surrogate | None, x: Tensor) -> tuple[int, float, flo
     return SHAPES[kernel.shape], kernel.steepness, kernel.height, empty
 
 
-def unpacked(words: Tensor, neurons: int, dtype: torch.dtype) -> Events:
-    """Events of packed spikes [T, B, blocks]."""
+class Rows(NamedTuple):
+    """Events of some rows: those of row r are index[indptr[r]:indptr[r + 1]]."""
+
+    indptr: Tensor  # int64 [R + 1], need not start at 0
+    index: Tensor  # int32
+    value: Tensor  # without size where all values are 1
+
+    @property
+    def count(self) -> int:
+        """Number of events."""
+        return int(self.indptr[-1] - self.indptr[0])
+
+
+def unpacked(words: Tensor) -> Rows:
+    """Rows of packed spikes [n, B, blocks]."""
     steps, batch, blocks = words.shape
-    rows = words.view(steps * batch, blocks).numpy().view(np.uint64)
+    bits = words.view(steps * batch, blocks).numpy().view(np.uint64)
     indptr = torch.empty(steps * batch + 1, dtype=torch.int64)
-    kernels.count_bits(rows, indptr.numpy())
+    kernels.count_bits(bits, indptr.numpy())
     index = torch.empty(int(indptr[-1]), dtype=torch.int32)
-    kernels.unpack(rows, indptr.numpy(), index.numpy())
-    return Events(indptr, index, None, (steps, batch, neurons), dtype)
+    kernels.unpack(bits, indptr.numpy(), index.numpy())
+    return Rows(indptr, index, torch.empty(0))
 
 
-def add_rows(events: Events, first: int, last: int, rows: Tensor, out: Tensor) -> None:
-    """out[r] += value rows[index], summed over the events of each row r in [first, last)."""
+def add_rows(rows: Rows, weights: Tensor, out: Tensor) -> None:
+    """out[r] += value weights[index], summed over the events of each row r; out is [..., M]."""
     in_parts(
         kernels.gather,
-        last - first,
+        len(rows.indptr) - 1,
         out.numel(),
-        events.indptr[first : last + 1].numpy(),
-        events.index.numpy(),
-        array(_values(events, out), 1),
-        array(rows, 2),
+        rows.indptr.numpy(),
+        rows.index.numpy(),
+        array(rows.value.to(out.dtype), 1),
+        array(weights, 2),
         array(out.view(-1, out.shape[-1]), 2),
     )
 
 
-def add_products(events: Events, first: int, last: int, dense: Tensor, out: Tensor) -> None:
-    """out[k] += value dense[r - first], summed over the events (r, k) of rows [first, last).
+def add_products(rows: Rows, dense: Tensor, out: Tensor) -> None:
+    """out[k] += value dense[r], summed over the events (r, k); dense is [..., M].
 
     The events are sorted by k first, so that each row of `out` is a sum that one thread makes in a fixed order.
     """
-    start, end = int(events.indptr[first]), int(events.indptr[last])
-    value = _values(events, out)
-    indptr = torch.empty(events.shape[2] + 1, dtype=torch.int64)
-    index = torch.empty(end - start, dtype=torch.int32)
-    new_value = out.new_empty(end - start if value.numel() else 0)
+    value = rows.value.to(out.dtype)
+    indptr = torch.empty(len(out) + 1, dtype=torch.int64)
+    index = torch.empty(rows.count, dtype=torch.int32)
+    new_value = out.new_empty(rows.count if value.numel() else 0)
     kernels.transpose(
-        events.indptr.numpy(), events.index.numpy(), array(value, 1), first, last,
-        indptr.numpy(), index.numpy(), new_value.numpy(),
-    )  # fmt: skip
+        rows.indptr.numpy(), rows.index.numpy(), array(value, 1), indptr.numpy(), index.numpy(), new_value.numpy()
+    )
     in_parts(
         kernels.gather,
         len(out),
-        (end - start) * out.shape[1],
+        rows.count * out.shape[1],
         indptr.numpy(),
         index.numpy(),
         new_value.numpy(),
-        array(dense.reshape(-1, dense.shape[-1]), 2),
+        array(dense.view(-1, dense.shape[-1]), 2),
         array(out, 2),
     )
-
-
-def _values(events: Events, like: Tensor) -> Tensor:
-    return like.new_empty(0) if events.value is None else events.value.to(like.dtype)

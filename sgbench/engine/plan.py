@@ -6,6 +6,7 @@ nobody needs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -15,9 +16,9 @@ from torch import Tensor
 from sgbench.engine.layer import Layer
 from sgbench.engine.layout import Layout
 from sgbench.engine.spec import COEFFICIENTS, LinearSpec
-from sgbench.spikes import Signal
 
 CHUNK_ENTRIES = 2**18  # of a buffer, 1 MiB in float32: several of them stay in the cache of a core
+CHUNK_ROWS = 512  # at least, samples times steps: smaller dense products are slow
 
 
 class Carry(NamedTuple):
@@ -60,6 +61,14 @@ class Kept(NamedTuple):
     spikes: Tensor
 
 
+class Keep(NamedTuple):
+    """What has to be remembered of a layer."""
+
+    words: bool  # packed spikes, for the layer behind
+    spikes: bool  # dense spikes, for the caller
+    x: bool  # u - threshold over time, for backward or for the caller
+
+
 class Steps(Protocol):
     """Makes the steps of one chunk."""
 
@@ -81,12 +90,8 @@ class Steps(Protocol):
         """Add to `total` [M, M] what `out`, the adjoint of `steps`, makes of the spikes one step earlier."""
         ...
 
-    def output(self, plan: Plan, course: Course, output: Tensor) -> Signal:
-        """What the layer hands on, from what the autograd function returned."""
-        ...
 
-
-class Source(Protocol):
+class Product(Protocol):
     """Where a layer's current comes from, and where its adjoint goes."""
 
     def chunk(self, first: int, last: int) -> Tensor:
@@ -101,8 +106,12 @@ class Source(Protocol):
         """The adjoint of these steps is in its slot."""
         ...
 
+    def sent_back(self, first: int, last: int) -> Tensor:
+        """What the adjoint of these steps sends to the spikes of the layer before [n, B, K]."""
+        ...
+
     def gradients(self) -> tuple[Tensor | None, ...]:
-        """Of what the source was made from, in the order in which the function got it."""
+        """Of what the product was made from, in the order in which the function got it."""
         ...
 
 
@@ -117,8 +126,7 @@ class Plan:
     layout: Layout  # what M was before it was flattened
     state: tuple[Tensor | None, Tensor | None, Tensor | None]  # u, w, s before the first step [B, M]
     steps: Steps
-    packed: bool  # spikes leave as words
-    keep_x: bool  # for backward, or because the caller asks
+    keep: Keep
     learnt: tuple[str, ...]  # coefficients that gradient has to reach
     surrogate_parameters: list[Tensor]  # of the surrogate, those that gradient has to reach
 
@@ -137,12 +145,6 @@ class Plan:
         """One step [B, M], without content."""
         return self.coefficients[0].new_empty(self.shape[1:])
 
-    def chunks(self) -> list[tuple[int, int]]:
-        """Consecutive ranges of steps."""
-        steps, batch, neurons = self.shape
-        size = max(1, CHUNK_ENTRIES // max(1, batch * neurons))
-        return [(first, min(first + size, steps)) for first in range(0, steps, size)]
-
     def course(self) -> Course:
         """Room for what has to be remembered."""
         like = self.coefficients[0]
@@ -154,12 +156,12 @@ class Plan:
 
         blocks = (neurons + 63) // 64
         follows = self.steps.uses_words and self.layer.recurrence == "all_to_all"
-        words = (steps, batch, blocks) if self.packed or follows else (0,)
+        words = (steps, batch, blocks) if self.fires and (self.keep.words or follows) else (0,)
         return Course(
-            x=room(self.keep_x or not self.fires),
+            x=room(self.keep.x or not self.fires),
             w=room(self.second and (bool(self.learnt) or attached_zero)),
             now=room("input" in self.learnt or "second_input" in self.learnt),
-            spikes=room(self.fires and not self.packed),
+            spikes=room(self.fires and self.keep.spikes),
             words=torch.empty(words, dtype=torch.int64, device=like.device),
         )
 
@@ -177,3 +179,11 @@ def flat_coefficients(spec: LinearSpec, layout: Layout, like: Tensor) -> tuple[T
         value = value.detach() if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
         flat.append(layout.flat(value.to(like).expand(layout.features)).contiguous())
     return tuple(flat)
+
+
+def chunks(plans: Sequence[Plan]) -> list[tuple[int, int]]:
+    """Consecutive ranges of steps in which a chain of layers is run."""
+    steps, batch, _ = plans[0].shape
+    widest = max(plan.shape[2] for plan in plans)
+    size = max(1, CHUNK_ENTRIES // max(1, batch * widest), -(-CHUNK_ROWS // max(1, batch)))
+    return [(first, min(first + size, steps)) for first in range(0, steps, size)]

@@ -1,8 +1,8 @@
-"""A layer over time as one autograd function: chunks of time forward, their adjoints backward.
+"""A chain of layers over time as one autograd function: chunks of time forward, their adjoints backward.
 
-`scan` and `fused` share it; they differ in who makes the steps of a chunk and where the current comes from. Forward
-keeps x = u - threshold and little else. With psi the surrogate derivative, gs and gx what reaches s and x from outside
-and ds the total gradient of the spikes, backward is
+`scan` and `fused` share it; they differ in who makes the steps of a chunk and where a current comes from. Forward keeps
+x = u - threshold and little else: currents, and gradients of spikes, live for a chunk only. With psi the surrogate
+derivative, gs and gx what reaches s and x from outside and ds the total gradient of the spikes, backward is
 
     ds[t] = gs[t] + V^T dI[t+1] + q dw[t+1] + r[t] du[t+1]    r = -theta, -beta theta or -beta u[t]; 0 if detached
     dx[t] = psi(x[t]) ds[t] + gx[t]
@@ -10,84 +10,130 @@ and ds the total gradient of the spikes, backward is
     dw[t] = d_w dw[t+1] + k du[t] - m dx[t]
     dI[t] = c du[t] + c_w dw[t]
 
-A gradient of a coefficient or of a parameter of the surrogate is a sum of products with these.
+and W^T dI[t] is part of gs[t] of the layer before. A gradient of a coefficient or of a parameter of the surrogate is a
+sum of products with these.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from sgbench.engine.coefficients import CoefficientGradients
-from sgbench.engine.plan import Carry, Course, Gradients, Kept, Plan, Source, part
-from sgbench.spikes import stand_in
+from sgbench.engine.plan import Carry, Course, Gradients, Kept, Plan, Product, chunks, part
 
 
-class Outcome:
-    """What one run of a layer came to, flat; tensors carry gradient where there is any."""
+class Outcome(NamedTuple):
+    """What one layer's run came to, flat; tensors carry gradient where there is any."""
 
-    def __init__(self, plan: Plan, source: Source, *inputs: Tensor | None) -> None:
-        self.course = plan.course()
-        learnt = [getattr(plan.spec, name) for name in plan.learnt]
-        self.output, self.x, self.u, self.w, self.s = Unrolled.apply(  # type: ignore[misc]
-            plan, source, self.course, len(inputs), *inputs, plan.layer.recurrent, *learnt,
-            *plan.surrogate_parameters,
-        )  # fmt: skip
+    output: Tensor | None  # spikes or potentials [T, B, M], where wanted
+    x: Tensor | None  # u - threshold [T, B, M], where kept and not the output
+    u: Tensor  # after the last step [B, M]
+    w: Tensor | None
+    s: Tensor | None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A layer of the chain.
+
+    Args:
+        plan: what it does.
+        product: where its current comes from.
+        course: what it goes through.
+        inputs: of the product, as far as gradient may reach them.
+    """
+
+    plan: Plan
+    product: Product
+    course: Course
+    inputs: tuple[Tensor | None, ...]
+
+    @property
+    def differentiable(self) -> list[Tensor | None]:
+        """Inputs of the product, V, coefficients and parameters of the surrogate that learn."""
+        learnt = [getattr(self.plan.spec, name) for name in self.plan.learnt]
+        return [*self.inputs, self.plan.layer.recurrent, *learnt, *self.plan.surrogate_parameters]
+
+
+def run(stages: Sequence[Stage]) -> list[Outcome]:
+    """Run a chain of layers over all steps."""
+    inputs = [each for stage in stages for each in stage.differentiable]
+    flat = Unrolled.apply(tuple(stages), *inputs)
+    size = len(Outcome._fields)
+    return [Outcome(*flat[first : first + size]) for first in range(0, len(flat), size)]  # type: ignore[index, arg-type]
 
 
 class Unrolled(torch.autograd.Function):
-    """Differentiable inputs: those of the source, V, the coefficients that learn, the surrogate's parameters."""
+    """From the differentiable inputs of all stages to their outcomes."""
 
     @staticmethod
-    def forward(ctx: Any, plan: Plan, source: Source, course: Course, count: int, *inputs: Tensor) -> Any:
+    def forward(ctx: Any, stages: tuple[Stage, ...], *inputs: Tensor) -> Any:
         ctx.set_materialize_grads(False)
-        ctx.plan, ctx.source, ctx.count, ctx.inputs = plan, source, count, len(inputs)
-        carry = _forward(plan, source, course)
-        ctx.save_for_backward(*course)
-        if not plan.fires:
-            output = course.x
-        else:
-            output = stand_in(carry.u, plan.shape) if plan.packed else course.spikes
-        x = course.x if plan.fires and plan.keep_x else None
-        return output, x, carry.u, carry.w if plan.second else None, carry.last if plan.fires else None
+        carries = _forward(stages)
+        ctx.links = [(stage.plan, stage.product) for stage in stages]
+        ctx.save_for_backward(*(each for stage in stages for each in stage.course))
+        outcomes = []
+        for stage, carry in zip(stages, carries, strict=True):
+            plan, course = stage.plan, stage.course
+            output = course.spikes if plan.fires and plan.keep.spikes else None if plan.fires else course.x
+            x = course.x if plan.fires and plan.keep.x else None
+            outcomes += [output, x, carry.u, carry.w if plan.second else None, carry.last if plan.fires else None]
+        return tuple(outcomes)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, g_out: Any, g_x: Any, g_u: Any, g_w: Any, g_s: Any) -> Any:
-        course = Course(*ctx.saved_tensors)
-        plan, empty = ctx.plan, course.words.new_empty(0, dtype=ctx.plan.coefficients[0].dtype)
-        spikes, x = (g_out, g_x) if plan.fires else (None, g_out)
-        if g_s is not None:
-            spikes = course.x.new_zeros(plan.shape) if spikes is None else spikes.clone()
-            spikes[-1] += g_s
-        given = (empty if each is None else each for each in (spikes, x, g_u, g_w))
-        work = _Backward(plan, ctx.source, course, Gradients(*given))
-        return None, None, None, None, *work.gradients(ctx.inputs)
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        saved, fields = ctx.saved_tensors, len(Course._fields)
+        adjoints = []
+        for position, (plan, product) in enumerate(ctx.links):
+            course = Course(*saved[position * fields : (position + 1) * fields])
+            given = Outcome(*grads[position * len(Outcome._fields) :][: len(Outcome._fields)])  # type: ignore[arg-type]
+            adjoints.append(_Adjoint(plan, product, course, given))
+        _backward(adjoints)
+        return None, *(each for adjoint in adjoints for each in adjoint.gradients())
 
 
-def _forward(plan: Plan, source: Source, course: Course) -> Carry:
-    """All chunks; returns the state after the last step."""
-    like = plan.like
-    carry = Carry(*(torch.zeros_like(like) if each is None else each.detach().clone() for each in plan.state))
-    chunks = plan.chunks()
-    spare = like.new_empty(0 if course.x.numel() else (chunks[0][1], *plan.shape[1:]))
-    for first, last in chunks:
-        out = course.window(first, last)
-        if spare.numel():  # nobody wants x: one chunk's worth will do
-            out = out._replace(x=spare[: last - first])
-        plan.steps.advance(plan, source.chunk(first, last), carry, out)
-    return carry
+def _forward(stages: Sequence[Stage]) -> list[Carry]:
+    """All chunks through all layers; returns the states after the last step."""
+    ranges = chunks([stage.plan for stage in stages])
+    carries, spares = [], []
+    for stage in stages:
+        like = stage.plan.like
+        state = (torch.zeros_like(like) if each is None else each.detach().clone() for each in stage.plan.state)
+        carries.append(Carry(*state))
+        spares.append(like.new_empty(0 if stage.course.x.numel() else (ranges[0][1], *like.shape)))
+    for first, last in ranges:
+        for stage, carry, spare in zip(stages, carries, spares, strict=True):
+            out = stage.course.window(first, last)
+            if spare.numel():  # nobody wants x: one chunk's worth will do
+                out = out._replace(x=spare[: last - first])
+            stage.plan.steps.advance(stage.plan, stage.product.chunk(first, last), carry, out)
+    return carries
 
 
-class _Backward:
-    """One backward pass, from the last chunk to the first."""
+def _backward(adjoints: Sequence[_Adjoint]) -> None:
+    """All chunks, the last first, through all layers, the last first."""
+    for first, last in reversed(chunks([adjoint.plan for adjoint in adjoints])):
+        sent_back = None
+        for position in range(len(adjoints) - 1, -1, -1):
+            adjoints[position].chunk(first, last, sent_back)
+            if position > 0:
+                sent_back = adjoints[position].product.sent_back(first, last)
 
-    def __init__(self, plan: Plan, source: Source, course: Course, given: Gradients) -> None:
-        self.plan, self.source, self.course, self.given = plan, source, course, given
-        self.empty = given.spikes.new_empty(0)
+
+class _Adjoint:
+    """One layer's part of one backward pass."""
+
+    def __init__(self, plan: Plan, product: Product, course: Course, given: Outcome) -> None:
+        self.plan, self.product, self.course = plan, product, course
+        self.empty = plan.coefficients[0].new_empty(0)
+        self.given = self._sorted(given)
         self.sums = CoefficientGradients(plan, course)
         matrix = plan.layer.recurrent
         self.matrix = None if matrix is None else matrix.detach()
@@ -95,43 +141,50 @@ class _Backward:
         like = plan.like
         self.carry = Carry(*(torch.zeros_like(like) for _ in range(3)))
 
-    def gradients(self, count: int) -> list[Tensor | None]:
-        """Of all differentiable inputs."""
-        for first, last in reversed(self.plan.chunks()):
-            kept = self.sums.room(last - first)
-            out = self.source.slot(first, last)
-            self._adjoint(first, last, out, kept)
-            self.source.filled(first, last)
-            self.sums.add(first, last, kept)
-            self._add_recurrent(first, last, out)
-        found = [*self.source.gradients(), self.d_matrix, *self.sums.results()]
-        if len(found) != count:
-            raise AssertionError(f"{len(found)} gradients for {count} inputs")
-        return found
+    def _sorted(self, given: Outcome) -> Gradients:
+        """By what the gradients are of; that of the last spikes joins those of all."""
+        spikes, x = (given.output, given.x) if self.plan.fires else (None, given.output)
+        if given.s is not None:
+            spikes = self.empty.new_zeros(self.plan.shape) if spikes is None else spikes.clone()
+            spikes[-1] += given.s
+        return Gradients(*(self.empty if each is None else each for each in (spikes, x, given.u, given.w)))
 
-    def _adjoint(self, first: int, last: int, out: Tensor, kept: Kept) -> None:
-        """One chunk; step by step where each step's gradient waits for the product with V of the next."""
+    def gradients(self) -> list[Tensor | None]:
+        """Of the stage's differentiable inputs."""
+        return [*self.product.gradients(), self.d_matrix, *self.sums.results()]
+
+    def chunk(self, first: int, last: int, sent_back: Tensor | None) -> None:
+        """Steps [first, last); step by step where each waits for the product with V of the next."""
+        kept = self.sums.room(last - first)
+        out = self.product.slot(first, last)
         alone = self.plan.layer.recurrence == "all_to_all" and not self.plan.layer.cut
         size = 1 if alone else last - first
         for begin in range(last - size, first - 1, -size):
             end = begin + size
-            given = self._given(begin, end)
+            here = slice(begin - first, end - first)
+            given = self._reaching(begin, end, None if sent_back is None else sent_back[here])
             if alone and end < self.plan.shape[0]:
                 given = given._replace(spikes=self._fed_back(given.spikes))
-            here = Kept(*(part(each, begin - first, end - first) for each in kept))
+            parts = Kept(*(each[here] if each.numel() else each for each in kept))
             course = self.course.window(begin, end)
-            room = out[begin - first : end - first]
-            self.plan.steps.adjoint(self.plan, given, course, self.carry, room, here)
+            self.plan.steps.adjoint(self.plan, given, course, self.carry, out[here], parts)
             if alone:
-                self.carry.last.copy_(room[0])
+                self.carry.last.copy_(out[here][0])
+        self.product.filled(first, last)
+        self.sums.add(first, last, kept)
+        self._add_recurrent(first, last, out)
 
-    def _given(self, begin: int, end: int) -> Gradients:
+    def _reaching(self, begin: int, end: int, sent_back: Tensor | None) -> Gradients:
+        """What reaches these steps from outside and from the layer behind."""
         final = end == self.plan.shape[0]
+        spikes = part(self.given.spikes, begin, end)
+        if sent_back is not None:
+            spikes = spikes + sent_back if spikes.numel() else sent_back
         return Gradients(
-            part(self.given.spikes, begin, end).contiguous(),
+            spikes.contiguous(),
             part(self.given.x, begin, end).contiguous(),
-            self.given.u if final else self.empty,
-            self.given.w if final else self.empty,
+            self.given.u.contiguous() if final else self.empty,
+            self.given.w.contiguous() if final else self.empty,
         )
 
     def _fed_back(self, spikes: Tensor) -> Tensor:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from sgbench.engine.layer import Layer, LayerRun, start
+from sgbench.engine.layer import Layer, LayerRun, Wanted, one_by_one, start
 from sgbench.spikes import Signal, dense
 
 
@@ -14,16 +15,12 @@ def refusal(layer: Layer, device: torch.device) -> None:
     """It runs everything."""
 
 
-def unroll(layer: Layer, signal: Signal, state: Any, *, keep_u: bool, packed: bool) -> LayerRun:
-    """Run one layer over time.
+def unroll(layers: Sequence[Layer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
+    """Run a chain of layers over time; see `Engine.unroll`."""
+    return one_by_one(_unroll, layers, signal, states, wanted)
 
-    Args:
-        layer: product, recurrence and neurons.
-        signal: input of all steps [T, B, ...].
-        state: before the first step; None is rest.
-        keep_u: whether the membrane potential of all steps is wanted.
-        packed: whether spikes may be handed on as `Events`; here they never are.
-    """
+
+def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
     current = layer.current(dense(signal))
     state = start(layer, current[0], state)
     outputs = []
@@ -33,6 +30,6 @@ def unroll(layer: Layer, signal: Signal, state: Any, *, keep_u: bool, packed: bo
         driven = now if layer.recurrent is None else now + layer.feedback(state.s)
         output, state = layer.neuron.step(driven, state)
         outputs.append(output)
-        if keep_u:
+        if wanted.u:
             potentials.append(layer.neuron.centred(state))
-    return LayerRun(torch.stack(outputs), torch.stack(potentials) if keep_u else None, state)
+    return LayerRun(torch.stack(outputs), torch.stack(potentials) if wanted.u else None, state)

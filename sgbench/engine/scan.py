@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from sgbench.engine.layer import Layer, LayerRun
+from sgbench.engine.layer import Layer, LayerRun, Wanted, one_by_one
 from sgbench.engine.layout import Layout
-from sgbench.engine.plan import Plan, Steps, flat_coefficients
-from sgbench.engine.recursion import Outcome
-from sgbench.engine.sources import DenseCurrent
+from sgbench.engine.plan import Keep, Plan, Steps, flat_coefficients
+from sgbench.engine.products import DenseCurrent
+from sgbench.engine.recursion import Outcome, Stage, run
 from sgbench.engine.spec import COEFFICIENTS, LinearSpec, requires_grad
 from sgbench.engine.torch_steps import TorchSteps
 from sgbench.spikes import Events, Signal, dense
 from sgbench.surrogates.base import Surrogate
 
 FORWARD_DENSE = 0.35
-"""Density of events above which a dense product is used."""
+"""Density of events above which a current is a dense product."""
 
 
 def refusal(layer: Layer, device: torch.device) -> str | None:
@@ -39,17 +40,22 @@ def refusal(layer: Layer, device: torch.device) -> str | None:
     return None
 
 
-def unroll(layer: Layer, signal: Signal, state: Any, *, keep_u: bool, packed: bool) -> LayerRun:
-    """Run one layer over time; see `reference.unroll`. Spikes leave dense."""
-    return unroll_current(layer, product(layer, signal), state, TorchSteps(), keep_u=keep_u)
+def unroll(layers: Sequence[Layer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
+    """Run a chain of layers over time; see `Engine.unroll`."""
+    return one_by_one(_unroll, layers, signal, states, wanted)
+
+
+def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
+    current = product(layer, signal)
+    keep = Keep(words=False, spikes=True, x=wanted.u or learns(layer, current))
+    stage, begin = current_stage(layer, current, state, TorchSteps(), keep)
+    return finish(stage.plan, run([stage])[0], begin, keep_u=wanted.u)
 
 
 def product(layer: Layer, signal: Signal) -> Tensor:
     """Current [T, B, ...] of all steps at once: a sum of weights over events where these are few."""
     synapses = layer.synapses()
     if synapses is None or not isinstance(signal, Events) or signal.density > FORWARD_DENSE:
-        return layer.current(dense(signal))
-    if signal.carrier is not None:
         return layer.current(dense(signal))
     weight, bias = synapses
     value = None if signal.value is None else signal.value.to(weight.dtype)
@@ -60,22 +66,17 @@ def product(layer: Layer, signal: Signal) -> Tensor:
     return current if bias is None else current + bias
 
 
-def unroll_current(
-    layer: Layer, current: Tensor, state: Any, steps: Steps, *, keep_u: bool, packed: bool = False
-) -> LayerRun:
-    """Run a layer whose current [T, B, ...] is known for all steps."""
+def current_stage(layer: Layer, current: Tensor, state: Any, steps: Steps, keep: Keep) -> tuple[Stage, Any]:
+    """A layer whose current [T, B, ...] is known for all steps, and the state that it starts from."""
     layout = Layout.of(current, leading=2)
     flat = layout.flat(current).contiguous()
     begin = layer.neuron.initial_state(current[0]) if state is None else state
-    plan = make_plan(
-        layer, layout, begin, flat[0], steps,
-        count=len(flat), packed=packed, keep_x=keep_u or learns(layer, flat),
-    )  # fmt: skip
-    return finish(plan, Outcome(plan, DenseCurrent(flat), flat), begin, keep_u=keep_u)
+    plan = make_plan(layer, layout, begin, flat[0], steps, len(flat), keep)
+    return Stage(plan, DenseCurrent(flat), plan.course(), (flat,)), begin
 
 
 def make_plan(
-    layer: Layer, layout: Layout, begin: Any, like: Tensor, steps: Steps, *, count: int, packed: bool, keep_x: bool
+    layer: Layer, layout: Layout, begin: Any, like: Tensor, steps: Steps, count: int, keep: Keep
 ) -> Plan:
     """A layer's run over `count` steps from the state `begin`; `like` is one step [B, M]."""
     spec = spec_of(layer)
@@ -88,8 +89,7 @@ def make_plan(
         layout=layout,
         state=(state[0], state[1], state[2]),
         steps=steps,
-        packed=packed and spec.surrogate is not None and len(layout.features) == 1,
-        keep_x=keep_x,
+        keep=keep,
         learnt=tuple(name for name in COEFFICIENTS if requires_grad(getattr(spec, name))),
         surrogate_parameters=[each for each in own_parameters(spec) if requires_grad(each)],
     )
@@ -101,8 +101,8 @@ def finish(plan: Plan, outcome: Outcome, begin: Any, *, keep_u: bool) -> LayerRu
     last = (None if each is None else full(each) for each in (outcome.u, outcome.w, outcome.s))
     x = outcome.output if outcome.x is None else outcome.x
     return LayerRun(
-        output=plan.steps.output(plan, outcome.course, outcome.output),
-        u=full(x) if keep_u else None,
+        output=None if outcome.output is None else full(outcome.output),
+        u=full(x) if keep_u and x is not None else None,
         state=plan.spec.next_state(begin, *last),
     )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import snntorch as snn
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine.layer import Layer, LayerRun, start
+from sgbench.engine.layer import Layer, LayerRun, Wanted, one_by_one, start
 from sgbench.engine.spec import LinearSpec
 from sgbench.spikes import Signal, dense
 
@@ -41,8 +42,13 @@ def _family(spec: LinearSpec) -> type[nn.Module] | None:
     return snn.Synaptic if shape == (0.0, 0.0, 0.0, 0.0, 1.0, 1.0) else None
 
 
-def unroll(layer: Layer, signal: Signal, state: Any, *, keep_u: bool, packed: bool) -> LayerRun:
-    """Run one layer over time; see `reference.unroll`. The recurrent current is ours, added as snnTorch adds it."""
+def unroll(layers: Sequence[Layer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
+    """Run a chain of layers over time; see `Engine.unroll`."""
+    return one_by_one(_unroll, layers, signal, states, wanted)
+
+
+def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
+    """The recurrent current is ours, added as snnTorch adds its own."""
     current = layer.current(dense(signal))
     begin = start(layer, current[0], state)
     spec = layer.neuron.recurrence_spec()
@@ -60,7 +66,7 @@ def unroll(layer: Layer, signal: Signal, state: Any, *, keep_u: bool, packed: bo
         outputs.append(u if spec.surrogate is None else s)
         potentials.append(u)
     output = torch.stack(outputs)
-    centred = torch.stack(potentials) - spec.threshold if keep_u else None
+    centred = torch.stack(potentials) - spec.threshold if wanted.u else None
     return LayerRun(output, centred, spec.next_state(begin, u, w, s))
 
 

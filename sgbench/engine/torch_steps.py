@@ -6,17 +6,12 @@ import torch
 from torch import Tensor
 
 from sgbench.engine.plan import Carry, Course, Gradients, Kept, Plan
-from sgbench.spikes import Signal
 
 
 class TorchSteps:
     """Elementwise operations on one step [B, M] at a time."""
 
     uses_words = False
-
-    def output(self, plan: Plan, course: Course, output: Tensor) -> Signal:
-        """Dense, in the shape of the features."""
-        return plan.layout.full(output)
 
     def advance(self, plan: Plan, current: Tensor, carry: Carry, out: Course) -> None:
         """Forward, in place of `carry` and `out`."""

@@ -19,7 +19,7 @@ from sgbench.networks.base import (
     MakeNeuron,
     Network,
 )
-from sgbench.spikes import Signal, dense
+from sgbench.spikes import Signal
 from sgbench.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory
 
 
@@ -92,22 +92,18 @@ class Mlp(Network):
         self, x: Signal, lengths: Tensor, state: tuple[Any, ...] | None = None, keep: Keep = NOTHING
     ) -> Trajectory:
         """Run layer by layer over all time steps; see `Network.unroll`."""
-        signal = x
-        spikes: list[Tensor] = []
-        potentials: list[Tensor] = []
-        states = []
-        for position, layer in enumerate(self.layers):
-            run = self.engine.unroll(
-                layer,  # type: ignore[arg-type]
-                signal,
-                None if state is None else state[position],
-                keep_u=POTENTIAL in keep,
-                packed=layer is not self.readout,
-            )
-            signal = run.output
-            states.append(run.state)
-            if run.u is not None:
-                potentials.append(run.u)
-            if SPIKES in keep and layer.neuron.output == "binary":  # type: ignore[union-attr]
-                spikes.append(dense(run.output))
-        return Trajectory(dense(signal), lengths, tuple(spikes), tuple(potentials), tuple(states))
+        runs = self.engine.unroll(
+            list(self.layers),  # type: ignore[arg-type]
+            x,
+            state,
+            keep_u=POTENTIAL in keep,
+            keep_spikes=SPIKES in keep,
+        )
+        fires = [layer.neuron.output == "binary" for layer in self.layers]  # type: ignore[union-attr]
+        return Trajectory(
+            output=runs[-1].output,  # type: ignore[arg-type]
+            lengths=lengths,
+            spikes=tuple(run.output for run, one in zip(runs, fires, strict=True) if one and SPIKES in keep),
+            u=tuple(run.u for run in runs if run.u is not None),
+            state=tuple(run.state for run in runs),
+        )

@@ -1,4 +1,4 @@
-"""Where a layer's current comes from."""
+"""A current that some product has already made."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class DenseCurrent:
-    """A current that some product has already made, for all steps [T, B, M]; autograd has its history.
+    """The current of all steps [T, B, M]; autograd has its history, so nothing is sent back from here.
 
     Args:
         current: flat features.
@@ -29,6 +29,10 @@ class DenseCurrent:
 
     def filled(self, first: int, last: int) -> None:
         """It stays where it was written."""
+
+    def sent_back(self, first: int, last: int) -> Tensor:
+        """Only the first layer of a chain has such a current."""
+        raise TypeError("a current that autograd made is not part of a chain")
 
     def gradients(self) -> tuple[Tensor | None, ...]:
         """Of the current; given away, so that a second backward starts anew."""

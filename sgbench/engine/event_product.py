@@ -1,0 +1,150 @@
+"""Products with spikes: weights of what fired are added up, and what did not fire costs nothing.
+
+Above fixed densities a dense product is faster. The crossings lie at 50 % (forward) and 27 % (gradient of weights) on a
+processor with 512-bit vectors and slow multiplication, at 30 % and 20 % on one with fast; the limits used lie between
+and are part of the code, never measured at run time, so that a result does not depend on the machine's mood.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sgbench.engine.numba_steps import Rows, add_products, add_rows, unpacked
+from sgbench.engine.plan import Course, Plan
+from sgbench.engine.scan import FORWARD_DENSE
+from sgbench.spikes import Events
+
+WEIGHT_DENSE = 0.22
+"""Density of events above which the gradient of weights is a dense product."""
+
+
+class Origin(Protocol):
+    """Where spikes come from."""
+
+    steps: int
+    batch: int
+
+    def rows(self, first: int, last: int) -> Rows:
+        """Of steps [first, last)."""
+        ...
+
+
+class Given:
+    """Spikes from outside.
+
+    Args:
+        events: all of them.
+    """
+
+    def __init__(self, events: Events) -> None:
+        self.steps, self.batch, _ = events.shape
+        self.events = events
+        self.value = torch.empty(0) if events.value is None else events.value
+
+    def rows(self, first: int, last: int) -> Rows:
+        """Of steps [first, last)."""
+        indptr = self.events.indptr[first * self.batch : last * self.batch + 1]
+        return Rows(indptr, self.events.index, self.value)
+
+
+class Fired:
+    """Spikes of the layer before.
+
+    Args:
+        plan: of that layer.
+        course: of that layer.
+    """
+
+    def __init__(self, plan: Plan, course: Course) -> None:
+        self.steps, self.batch, _ = plan.shape
+        self.words = course.words
+
+    def rows(self, first: int, last: int) -> Rows:
+        """Of steps [first, last)."""
+        return unpacked(self.words[first:last])
+
+
+class EventProduct:
+    """I = W s + b for spikes s, chunk by chunk, with its gradients.
+
+    Args:
+        weight: [M, K].
+        bias: [M] or None.
+        origin: of the spikes.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, origin: Origin) -> None:
+        self.weight = weight.detach()
+        self.columns = self.weight.T.contiguous()  # no copy where the weight lies by columns, as a layer's does
+        self.bias = None if bias is None else bias.detach()
+        self.origin = origin
+        self.entries = origin.batch * self.columns.shape[0]  # of one step's input
+        self.buffer: Tensor | None = None
+        self.back: Tensor | None = None
+        self.d_columns: Tensor | None = None
+        self.d_bias: Tensor | None = None
+
+    def chunk(self, first: int, last: int) -> Tensor:
+        """Current [n, B, M] in a buffer that the next chunk overwrites."""
+        rows, out = self.origin.rows(first, last), self.slot(first, last)
+        if self.bias is None:
+            out.zero_()
+        else:
+            out.copy_(self.bias.expand_as(out))
+        if self._dense(rows, last - first, FORWARD_DENSE):
+            out.view(-1, out.shape[-1]).addmm_(self._filled_in(rows), self.columns)
+        else:
+            add_rows(rows, self.columns, out)
+        return out
+
+    def slot(self, first: int, last: int) -> Tensor:
+        """The buffer."""
+        self.buffer = self._room(self.buffer, last - first, self.columns.shape[1])
+        return self.buffer[: last - first]
+
+    def filled(self, first: int, last: int) -> None:
+        """Add to the gradients of weight and bias."""
+        rows, out = self.origin.rows(first, last), self.slot(first, last)
+        if self.d_columns is None:
+            self.d_columns = torch.zeros_like(self.columns)
+        if self._dense(rows, last - first, WEIGHT_DENSE):
+            self.d_columns.addmm_(self._filled_in(rows).T, out.view(-1, out.shape[-1]))
+        else:
+            add_products(rows, out, self.d_columns)
+        if self.bias is not None:
+            self.d_bias = out.sum((0, 1)) if self.d_bias is None else self.d_bias + out.sum((0, 1))
+
+    def sent_back(self, first: int, last: int) -> Tensor:
+        """Adjoint of the spikes [n, B, K], in a buffer."""
+        out = self.slot(first, last)
+        self.back = self._room(self.back, last - first, self.columns.shape[0])
+        back = self.back[: last - first]
+        torch.mm(out.view(-1, out.shape[-1]), self.weight, out=back.view(-1, back.shape[-1]))
+        return back
+
+    def gradients(self) -> tuple[Tensor | None, ...]:
+        """Of weight and bias; given away, so that a second backward starts anew."""
+        found = (None if self.d_columns is None else self.d_columns.T, self.d_bias)
+        self.buffer = self.back = self.d_columns = self.d_bias = None
+        return found
+
+    def _room(self, buffer: Tensor | None, steps: int, width: int) -> Tensor:
+        if buffer is None or len(buffer) < steps:
+            return self.columns.new_empty(steps, self.origin.batch, width)
+        return buffer
+
+    def _dense(self, rows: Rows, steps: int, limit: float) -> bool:
+        return rows.count > limit * steps * self.entries
+
+    def _filled_in(self, rows: Rows) -> Tensor:
+        """The spikes as a dense matrix [n * B, K]."""
+        start, end = int(rows.indptr[0]), int(rows.indptr[-1])
+        count, inputs = len(rows.indptr) - 1, self.columns.shape[0]
+        row = torch.repeat_interleave(torch.arange(count), rows.indptr.diff())
+        matrix = self.columns.new_zeros(count * inputs)
+        value = rows.value[start:end].to(matrix.dtype) if rows.value.numel() else 1.0
+        matrix[row * inputs + rows.index[start:end]] = value
+        return matrix.view(count, inputs)
