@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,13 +42,14 @@ class Given:
 
     def __init__(self, events: Events) -> None:
         self.steps, self.batch, _ = events.shape
-        self.events = events
-        self.value = torch.empty(0) if events.value is None else events.value
+        self.indptr = events.indptr.numpy()
+        self.index = events.index.numpy()
+        self.value = None if events.value is None else events.value.numpy()
 
     def rows(self, first: int, last: int) -> Rows:
         """Of steps [first, last)."""
-        indptr = self.events.indptr[first * self.batch : last * self.batch + 1]
-        return Rows(indptr, self.events.index, self.value)
+        indptr = self.indptr[first * self.batch : last * self.batch + 1]
+        return Rows(indptr, self.index, self.value)
 
 
 class Fired:
@@ -141,10 +143,9 @@ class EventProduct:
 
     def _filled_in(self, rows: Rows) -> Tensor:
         """The spikes as a dense matrix [n * B, K]."""
-        start, end = int(rows.indptr[0]), int(rows.indptr[-1])
+        events = slice(rows.indptr[0], rows.indptr[-1])
         count, inputs = len(rows.indptr) - 1, self.columns.shape[0]
-        row = torch.repeat_interleave(torch.arange(count), rows.indptr.diff())
-        matrix = self.columns.new_zeros(count * inputs)
-        value = rows.value[start:end].to(matrix.dtype) if rows.value.numel() else 1.0
-        matrix[row * inputs + rows.index[start:end]] = value
-        return matrix.view(count, inputs)
+        place = np.repeat(np.arange(count), np.diff(rows.indptr)) * inputs + rows.index[events]
+        matrix = self.columns.new_zeros(count, inputs)
+        matrix.view(-1).numpy()[place] = 1 if rows.value is None else rows.value[events]
+        return matrix

@@ -46,14 +46,27 @@ def in_parts(kernel: Callable[..., None], count: int, entries: int, *arguments: 
             part.result()
 
 
-def array(tensor: Tensor, dimensions: int) -> np.ndarray:
-    """The same memory for numba; what is not there becomes an array without size."""
-    found = tensor.detach().numpy()
-    return found if found.ndim == dimensions else found.reshape((0,) * dimensions)
+FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
+NOTHING = {kind: np.empty((0, 0), kind) for kind in (np.float32, np.float64, np.uint64)}
+FOLD_BELOW = 64  # neurons: so short a row does not fill the vectors of a loop
+
+
+def rows_of(tensor: Tensor, width: int) -> np.ndarray:
+    """The same memory as rows of `width`; what is not there becomes an array without size."""
+    if tensor.numel() == 0:
+        return NOTHING[FLOATS[tensor.dtype]]
+    return tensor.detach().numpy().reshape(-1, width)
+
+
+def bits_of(words: Tensor) -> np.ndarray:
+    """Packed spikes as rows of unsigned words."""
+    if words.numel() == 0:
+        return NOTHING[np.uint64]
+    return words.numpy().reshape(-1, words.shape[-1]).view(np.uint64)
 
 
 class NumbaSteps:
-    """Compiled steps of one layer.
+    """Compiled steps of one layer in one run.
 
     Args:
         recurrent: V of the layer, or None.
@@ -62,60 +75,64 @@ class NumbaSteps:
     uses_words = True
 
     def __init__(self, recurrent: Tensor | None) -> None:
-        matrix = None if recurrent is None else recurrent.detach()
-        self.wires = None if matrix is None else matrix.reshape(-1, matrix.shape[-1]).T.contiguous().numpy()
-        if matrix is not None and matrix.dim() == 1:
-            self.wires = matrix[None].contiguous().numpy()
+        self.wires: np.ndarray | None = None
+        if recurrent is not None:
+            matrix = recurrent.detach()
+            self.wires = (matrix[None] if matrix.dim() == 1 else matrix.T).contiguous().numpy()
+        self.numbers: tuple[np.ndarray, ...] = ()
 
     def advance(self, plan: Plan, current: Tensor, carry: Carry, out: Course) -> None:
         """Forward, in place of `carry` and `out`."""
+        count, width = self._split(plan)
         in_parts(
             kernels.advance,
-            plan.shape[1],
+            count,
             current.numel(),
-            array(current, 3),
-            *(array(each, 2) for each in carry),
-            tuple(array(each, 1) for each in plan.coefficients),
+            rows_of(current, width),
+            *(rows_of(each, width) for each in carry),
+            self.numbers,
             RESETS[plan.spec.reset],
             plan.second,
             plan.fires,
             WIRINGS[plan.layer.recurrence],
-            self._wires(carry.u),
-            *(array(each, 3) for each in (out.x, out.w, out.now, out.spikes)),
-            array(out.words, 3).view(np.uint64),
+            NOTHING[FLOATS[current.dtype]] if self.wires is None else self.wires,
+            *(rows_of(each, width) for each in (out.x, out.w, out.now, out.spikes)),
+            bits_of(out.words),
         )
-
-    def _wires(self, like: Tensor) -> np.ndarray:
-        return array(like.new_empty(0), 2) if self.wires is None else self.wires
 
     def adjoint(
         self, plan: Plan, given: Gradients, course: Course, carry: Carry, out: Tensor, kept: Kept
     ) -> None:
         """Backward, into `out`, `carry` and `kept`."""
+        count, width = self._split(plan)
         shape, steepness, height, psi = _derivative(plan.spec.surrogate, course.x)
-        number = out.numpy().dtype.type
+        number = FLOATS[out.dtype]
         one_to_one = plan.layer.recurrence == "one_to_one" and not plan.layer.cut
         in_parts(
             kernels.adjoint,
-            plan.shape[1],
+            count,
             out.numel(),
-            *(array(each, 3) for each in (given.spikes, given.x)),
-            *(array(each, 2) for each in (given.u, given.w)),
-            *(array(each, 3) for each in (psi, course.x, course.w)),
-            *(array(each, 2) for each in carry),
-            tuple(array(each, 1) for each in plan.coefficients),
+            *(rows_of(each, width) for each in (*given, psi, course.x, course.w, *carry)),
+            self.numbers,
             RESETS[plan.spec.reset],
             not plan.spec.detached,
             plan.second,
             plan.fires,
             kernels.ONE_TO_ONE if one_to_one else kernels.UNWIRED,
-            self._wires(carry.u),
+            NOTHING[number] if self.wires is None else self.wires,
             shape,
             number(steepness),
             number(height),
-            array(out, 3),
-            *(array(each, 3) for each in kept),
+            *(rows_of(each, width) for each in (out, *kept)),
         )
+
+    def _split(self, plan: Plan) -> tuple[int, int]:
+        """Independent parts of a step and their width: samples, or all samples as one long row."""
+        _, batch, neurons = plan.shape
+        fold = not plan.fires and neurons < FOLD_BELOW
+        if not self.numbers:
+            self.numbers = tuple(np.tile(each.numpy(), batch if fold else 1) for each in plan.coefficients)
+        return (1, batch * neurons) if fold else (batch, neurons)
 
     def add_matrix_gradient(
         self, plan: Plan, course: Course, steps: tuple[int, int], out: Tensor, total: Tensor
@@ -138,9 +155,9 @@ def _derivative(surrogate: Surrogate | None, x: Tensor) -> tuple[int, float, flo
 class Rows(NamedTuple):
     """Events of some rows: those of row r are index[indptr[r]:indptr[r + 1]]."""
 
-    indptr: Tensor  # int64 [R + 1], need not start at 0
-    index: Tensor  # int32
-    value: Tensor  # without size where all values are 1
+    indptr: np.ndarray  # int64 [R + 1], need not start at 0
+    index: np.ndarray  # int32
+    value: np.ndarray | None  # None where all are 1
 
     @property
     def count(self) -> int:
@@ -150,26 +167,26 @@ class Rows(NamedTuple):
 
 def unpacked(words: Tensor) -> Rows:
     """Rows of packed spikes [n, B, blocks]."""
-    steps, batch, blocks = words.shape
-    bits = words.view(steps * batch, blocks).numpy().view(np.uint64)
-    indptr = torch.empty(steps * batch + 1, dtype=torch.int64)
-    kernels.count_bits(bits, indptr.numpy())
-    index = torch.empty(int(indptr[-1]), dtype=torch.int32)
-    kernels.unpack(bits, indptr.numpy(), index.numpy())
-    return Rows(indptr, index, torch.empty(0))
+    bits = bits_of(words)
+    indptr = np.empty(len(bits) + 1, np.int64)
+    kernels.count_bits(bits, indptr)
+    index = np.empty(indptr[-1], np.int32)
+    kernels.unpack(bits, indptr, index)
+    return Rows(indptr, index, None)
 
 
 def add_rows(rows: Rows, weights: Tensor, out: Tensor) -> None:
     """out[r] += value weights[index], summed over the events of each row r; out is [..., M]."""
+    width = out.shape[-1]
     in_parts(
         kernels.gather,
         len(rows.indptr) - 1,
         out.numel(),
-        rows.indptr.numpy(),
-        rows.index.numpy(),
-        array(rows.value.to(out.dtype), 1),
-        array(weights, 2),
-        array(out.view(-1, out.shape[-1]), 2),
+        rows.indptr,
+        rows.index,
+        _values(rows, out.dtype),
+        rows_of(weights, width),
+        rows_of(out, width),
     )
 
 
@@ -178,20 +195,24 @@ def add_products(rows: Rows, dense: Tensor, out: Tensor) -> None:
 
     The events are sorted by k first, so that each row of `out` is a sum that one thread makes in a fixed order.
     """
-    value = rows.value.to(out.dtype)
-    indptr = torch.empty(len(out) + 1, dtype=torch.int64)
-    index = torch.empty(rows.count, dtype=torch.int32)
-    new_value = out.new_empty(rows.count if value.numel() else 0)
-    kernels.transpose(
-        rows.indptr.numpy(), rows.index.numpy(), array(value, 1), indptr.numpy(), index.numpy(), new_value.numpy()
-    )
+    width = out.shape[-1]
+    value = _values(rows, out.dtype)
+    indptr = np.empty(len(out) + 1, np.int64)
+    index = np.empty(rows.count, np.int32)
+    new_value = np.empty(rows.count if value.size else 0, value.dtype)
+    kernels.transpose(rows.indptr, rows.index, value, indptr, index, new_value)
     in_parts(
         kernels.gather,
         len(out),
-        rows.count * out.shape[1],
-        indptr.numpy(),
-        index.numpy(),
-        new_value.numpy(),
-        array(dense.view(-1, dense.shape[-1]), 2),
-        array(out, 2),
+        rows.count * width,
+        indptr,
+        index,
+        new_value,
+        rows_of(dense, width),
+        rows_of(out, width),
     )
+
+
+def _values(rows: Rows, dtype: torch.dtype) -> np.ndarray:
+    kind = FLOATS[dtype]
+    return np.empty(0, kind) if rows.value is None else rows.value.astype(kind, copy=False)
