@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sgbench.engine.numba_steps import Rows, add_products, add_rows, unpacked
+from sgbench.engine.numba_steps import Rows, add_products, sum_rows, unpacked
 from sgbench.engine.plan import Course, Plan
 from sgbench.engine.scan import FORWARD_DENSE
 from sgbench.spikes import Events
@@ -63,10 +63,15 @@ class Fired:
     def __init__(self, plan: Plan, course: Course) -> None:
         self.steps, self.batch, _ = plan.shape
         self.words = course.words
+        self.kept: dict[int, Rows] = {}
 
     def rows(self, first: int, last: int) -> Rows:
-        """Of steps [first, last)."""
-        return unpacked(self.words[first:last])
+        """Of steps [first, last); unpacked once for both passes."""
+        found = self.kept.pop(first, None)
+        if found is None:
+            found = unpacked(self.words[first:last])
+            self.kept[first] = found
+        return found
 
 
 class EventProduct:
@@ -81,7 +86,9 @@ class EventProduct:
     def __init__(self, weight: Tensor, bias: Tensor | None, origin: Origin) -> None:
         self.weight = weight.detach()
         self.columns = self.weight.T.contiguous()  # no copy where the weight lies by columns, as a layer's does
-        self.bias = None if bias is None else bias.detach()
+        self.learns_bias = bias is not None
+        self.bias = self.columns.new_zeros(self.columns.shape[1]) if bias is None else bias.detach()
+        self.begin = self.bias.numpy()
         self.origin = origin
         self.entries = origin.batch * self.columns.shape[0]  # of one step's input
         self.buffer: Tensor | None = None
@@ -89,39 +96,36 @@ class EventProduct:
         self.d_columns: Tensor | None = None
         self.d_bias: Tensor | None = None
 
-    def chunk(self, first: int, last: int) -> Tensor:
-        """Current [n, B, M] in a buffer that the next chunk overwrites."""
-        rows, out = self.origin.rows(first, last), self.slot(first, last)
-        if self.bias is None:
-            out.zero_()
-        else:
-            out.copy_(self.bias.expand_as(out))
+    def chunk(self, first: int, last: int, room: Tensor) -> Tensor:
+        """Current [n, B, M], in `room`."""
+        rows = self.origin.rows(first, last)
         if self._dense(rows, last - first, FORWARD_DENSE):
-            out.view(-1, out.shape[-1]).addmm_(self._filled_in(rows), self.columns)
+            torch.addmm(self.bias, self._filled_in(rows), self.columns, out=room.view(-1, room.shape[-1]))
         else:
-            add_rows(rows, self.columns, out)
-        return out
+            sum_rows(rows, self.columns, self.begin, room)
+        return room
 
-    def slot(self, first: int, last: int) -> Tensor:
-        """The buffer."""
+    def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
+        """In `offered`, or in a buffer of its own."""
+        if offered is not None:
+            return offered
         self.buffer = self._room(self.buffer, last - first, self.columns.shape[1])
         return self.buffer[: last - first]
 
-    def filled(self, first: int, last: int) -> None:
+    def filled(self, first: int, last: int, out: Tensor) -> None:
         """Add to the gradients of weight and bias."""
-        rows, out = self.origin.rows(first, last), self.slot(first, last)
+        rows = self.origin.rows(first, last)
         if self.d_columns is None:
             self.d_columns = torch.zeros_like(self.columns)
         if self._dense(rows, last - first, WEIGHT_DENSE):
             self.d_columns.addmm_(self._filled_in(rows).T, out.view(-1, out.shape[-1]))
         else:
             add_products(rows, out, self.d_columns)
-        if self.bias is not None:
+        if self.learns_bias:
             self.d_bias = out.sum((0, 1)) if self.d_bias is None else self.d_bias + out.sum((0, 1))
 
-    def sent_back(self, first: int, last: int) -> Tensor:
+    def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
         """Adjoint of the spikes [n, B, K], in a buffer."""
-        out = self.slot(first, last)
         self.back = self._room(self.back, last - first, self.columns.shape[0])
         back = self.back[: last - first]
         torch.mm(out.view(-1, out.shape[-1]), self.weight, out=back.view(-1, back.shape[-1]))

@@ -14,7 +14,6 @@ from sgbench.engine.layer import Layer, LayerRun, Wanted
 from sgbench.engine.layout import Layout
 from sgbench.engine.plan import Keep
 from sgbench.engine.recursion import Stage, run
-from sgbench.engine.spec import requires_grad
 from sgbench.spikes import Events, Signal, dense
 
 
@@ -52,13 +51,11 @@ def _chains(layers: Sequence[Layer]) -> list[list[Layer]]:
 
 
 def _unroll(chain: Sequence[Layer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
-    weights = [each for layer in chain for each in layer.synapses() or ()]
-    learns = any(scan.learns(layer, *weights) for layer in chain) or requires_grad(signal)
     stages: list[Stage] = []
     begins = []
     for position, (layer, state) in enumerate(zip(chain, states, strict=True)):
         last = position == len(chain) - 1
-        keep = Keep(words=not last, spikes=last or wanted.spikes, x=wanted.u or learns)
+        keep = Keep(words=not last, spikes=last or wanted.spikes, x=wanted.u)
         source = stages[-1] if stages else signal
         stage, begin = _stage(layer, source, state, keep)
         stages.append(stage)

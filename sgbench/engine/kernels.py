@@ -54,9 +54,12 @@ def add_rows(out, o, rows, index, value, first, last):  # type: ignore[no-untype
 
 
 @_jit
-def gather(indptr, index, value, rows, out, low, high):  # type: ignore[no-untyped-def]
-    """out[r] += sum of the rows that the events of r name, for r in [low, high)."""
+def gather(indptr, index, value, rows, begin, out, low, high):  # type: ignore[no-untyped-def]
+    """out[r] = begin, or itself, + the sum of the rows that the events of r name, for r in [low, high)."""
     for r in range(low, high):
+        if begin.size:
+            for m in range(out.shape[1]):
+                out[r, m] = begin[m]
         add_rows(out, r, rows, index, value, indptr[r], indptr[r + 1])
 
 
@@ -156,7 +159,7 @@ def advance(  # type: ignore[no-untyped-def]
 ):
     """Steps of samples [low, high): states u, w, s [B, M] move; x and what has a size is written.
 
-    Rows of what lies over time, [n * B, M], are t * B + b. `wires` is V transposed [M, M], or V [1, M] of
+    Rows of what lies over time, [n * B, M], are t * B + b; `current` and `x` may be the same memory. `wires` is V transposed [M, M], or V [1, M] of
     one-to-one connections. Rows are named by number, for views of them would be counted and cost as much as a step.
     """
     decay, base, gain, coupling, second_decay, second_potential, second_input, second_spike, slope = coefficients
@@ -269,7 +272,7 @@ def adjoint(  # type: ignore[no-untyped-def]
     """Adjoints of samples [low, high), from the chunk's last step to its first.
 
     lu, lw and dnow [B, M] hold the adjoints of u, w and the current of the step after the chunk, and then those
-    of its first step. Rows are those of `advance`. Arrays without a size are not there. What is `kept` is for
+    of its first step. Rows are those of `advance`; `gs` and `dcurrent` may be the same memory. Arrays without a size are not there. What is `kept` is for
     gradients of coefficients; gu and gw, gradients of the state after the chunk's last step.
     """
     decay, _, gain, coupling, second_decay, second_potential, second_input, _, slope = coefficients
@@ -290,7 +293,10 @@ def adjoint(  # type: ignore[no-untyped-def]
                     p[m] = psi[r, m]
             if plain:
                 for m in range(size):
-                    lu[b, m] = p[m] * gs[r, m] + decay[m] * lu[b, m]
+                    total[m] = gs[r, m]
+                for m in range(size):
+                    lu[b, m] = p[m] * total[m] + decay[m] * lu[b, m]
+                for m in range(size):
                     dcurrent[r, m] = lu[b, m]
                 continue
             for m in range(size):

@@ -65,6 +65,18 @@ def bits_of(words: Tensor) -> np.ndarray:
     return words.numpy().reshape(-1, words.shape[-1]).view(np.uint64)
 
 
+class Bound(NamedTuple):
+    """A run's arrays as the loops take them."""
+
+    of: int  # address of x of the course that they belong to
+    per_step: int  # rows: samples, or one where all samples are a single long row
+    width: int
+    numbers: tuple[np.ndarray, ...]
+    course: tuple[np.ndarray, ...]  # x, w, now, spikes
+    words: np.ndarray
+    wires: np.ndarray
+
+
 class NumbaSteps:
     """Compiled steps of one layer in one run.
 
@@ -79,66 +91,101 @@ class NumbaSteps:
         if recurrent is not None:
             matrix = recurrent.detach()
             self.wires = (matrix[None] if matrix.dim() == 1 else matrix.T).contiguous().numpy()
-        self.numbers: tuple[np.ndarray, ...] = ()
+        self.bound: Bound | None = None
 
-    def advance(self, plan: Plan, current: Tensor, carry: Carry, out: Course) -> None:
-        """Forward, in place of `carry` and `out`."""
-        count, width = self._split(plan)
+    def advance(self, plan: Plan, current: Tensor, carry: Carry, course: Course, first: int, last: int) -> None:
+        """Steps [first, last) forward, in place of `carry` and `course`."""
+        parts = self._bound(plan, course)
+        begin, end = first * parts.per_step, last * parts.per_step
+        words = parts.words[first * plan.shape[1] : last * plan.shape[1]]
         in_parts(
             kernels.advance,
-            count,
+            parts.per_step,
             current.numel(),
-            rows_of(current, width),
-            *(rows_of(each, width) for each in carry),
-            self.numbers,
+            rows_of(current, parts.width),
+            *(rows_of(each, parts.width) for each in carry),
+            parts.numbers,
             RESETS[plan.spec.reset],
             plan.second,
             plan.fires,
             WIRINGS[plan.layer.recurrence],
-            NOTHING[FLOATS[current.dtype]] if self.wires is None else self.wires,
-            *(rows_of(each, width) for each in (out.x, out.w, out.now, out.spikes)),
-            bits_of(out.words),
+            parts.wires,
+            *(each[begin:end] for each in parts.course),
+            words,
         )
 
     def adjoint(
-        self, plan: Plan, given: Gradients, course: Course, carry: Carry, out: Tensor, kept: Kept
-    ) -> None:
-        """Backward, into `out`, `carry` and `kept`."""
-        count, width = self._split(plan)
-        shape, steepness, height, psi = _derivative(plan.spec.surrogate, course.x)
+        self, plan: Plan, given: Gradients, course: Course, first: int, last: int, carry: Carry, out: Tensor, kept: Kept
+    ) -> None:  # fmt: skip
+        """Steps [first, last) backward, into `out`, `carry` and `kept`."""
+        parts = self._bound(plan, course)
+        width, begin, end = parts.width, first * parts.per_step, last * parts.per_step
+        x = course.x[first:last]
+        shape, steepness, height, psi = _derivative(plan.spec.surrogate, x)
         number = FLOATS[out.dtype]
         one_to_one = plan.layer.recurrence == "one_to_one" and not plan.layer.cut
-        in_parts(
-            kernels.adjoint,
-            count,
-            out.numel(),
-            *(rows_of(each, width) for each in (*given, psi, course.x, course.w, *carry)),
-            self.numbers,
-            RESETS[plan.spec.reset],
-            not plan.spec.detached,
-            plan.second,
-            plan.fires,
-            kernels.ONE_TO_ONE if one_to_one else kernels.UNWIRED,
-            NOTHING[number] if self.wires is None else self.wires,
-            shape,
-            number(steepness),
-            number(height),
-            *(rows_of(each, width) for each in (out, *kept)),
-        )
+        over_time = [rows_of(each, width) for each in (given.spikes, given.x, psi, out, *kept)]
+        over_time += [parts.course[0][begin:end], parts.course[1][begin:end]]
+        states = [rows_of(each, width) for each in carry]
+        ends = [rows_of(each, width) for each in (given.u, given.w)]
+        constants = (
+            parts.numbers, RESETS[plan.spec.reset], not plan.spec.detached, plan.second, plan.fires,
+            kernels.ONE_TO_ONE if one_to_one else kernels.UNWIRED, parts.wires,
+            shape, number(steepness), number(height),
+        )  # fmt: skip
 
-    def _split(self, plan: Plan) -> tuple[int, int]:
-        """Independent parts of a step and their width: samples, or all samples as one long row."""
+        def call(rows: list[np.ndarray], ends: list[np.ndarray]) -> None:
+            gs, gx, psi, dcurrent, *kept, x, seconds = rows
+            in_parts(
+                kernels.adjoint, parts.per_step, dcurrent.size,
+                gs, gx, *ends, psi, x, seconds, *states, *constants, dcurrent, *kept,
+            )  # fmt: skip
+
+        if plan.layer.recurrence != "all_to_all" or plan.layer.cut or plan.layer.recurrent is None:
+            call(over_time, ends)
+            return
+        # Each step waits for the product with V of the next.
+        matrix = plan.layer.recurrent.detach()
+        fed_back = torch.empty_like(carry.last)
+        behind = carry.last
+        for t in range(last - first - 1, -1, -1):
+            if given.spikes.numel():
+                torch.addmm(given.spikes[t], behind, matrix, out=fed_back)
+            else:
+                torch.mm(behind, matrix, out=fed_back)
+            here = slice(t * parts.per_step, (t + 1) * parts.per_step)
+            call([fed_back.numpy(), *(each[here] for each in over_time[1:])], ends)
+            ends = [NOTHING[number]] * 2
+            behind = out[t]
+        carry.last.copy_(behind)
+
+    def forget(self) -> None:
+        """Let go of a run's memory."""
+        self.bound = None
+
+    def _bound(self, plan: Plan, course: Course) -> Bound:
+        """Arrays of a whole run, made once."""
+        if self.bound is not None and self.bound.of == course.x.data_ptr():
+            return self.bound
         _, batch, neurons = plan.shape
         fold = not plan.fires and neurons < FOLD_BELOW
-        if not self.numbers:
-            self.numbers = tuple(np.tile(each.numpy(), batch if fold else 1) for each in plan.coefficients)
-        return (1, batch * neurons) if fold else (batch, neurons)
+        per_step, width = (1, batch * neurons) if fold else (batch, neurons)
+        self.bound = Bound(
+            of=course.x.data_ptr(),
+            per_step=per_step,
+            width=width,
+            numbers=tuple(np.tile(each.numpy(), batch if fold else 1) for each in plan.coefficients),
+            course=tuple(rows_of(each, width) for each in course[:4]),
+            words=bits_of(course.words),
+            wires=NOTHING[FLOATS[course.x.dtype]] if self.wires is None else self.wires,
+        )
+        return self.bound
 
     def add_matrix_gradient(
-        self, plan: Plan, course: Course, steps: tuple[int, int], out: Tensor, total: Tensor
+        self, plan: Plan, course: Course, first: int, last: int, out: Tensor, total: Tensor
     ) -> None:
-        """Add to `total` [M, M] what `out`, the adjoint of `steps`, makes of the spikes one step earlier."""
-        add_products(unpacked(course.words[steps[0] - 1 : steps[1] - 1]), out, total.T)
+        """Add to `total` [M, M] what `out`, the adjoint of these steps, makes of the spikes one step earlier."""
+        add_products(unpacked(course.words[first - 1 : last - 1]), out, total.T)
 
 
 def _derivative(surrogate: Surrogate | None, x: Tensor) -> tuple[int, float, float, Tensor]:
@@ -175,8 +222,8 @@ def unpacked(words: Tensor) -> Rows:
     return Rows(indptr, index, None)
 
 
-def add_rows(rows: Rows, weights: Tensor, out: Tensor) -> None:
-    """out[r] += value weights[index], summed over the events of each row r; out is [..., M]."""
+def sum_rows(rows: Rows, weights: Tensor, begin: np.ndarray, out: Tensor) -> None:
+    """out[r] = begin + value weights[index], summed over the events of each row r; out is [..., M]."""
     width = out.shape[-1]
     in_parts(
         kernels.gather,
@@ -186,6 +233,7 @@ def add_rows(rows: Rows, weights: Tensor, out: Tensor) -> None:
         rows.index,
         _values(rows, out.dtype),
         rows_of(weights, width),
+        begin,
         rows_of(out, width),
     )
 
@@ -209,6 +257,7 @@ def add_products(rows: Rows, dense: Tensor, out: Tensor) -> None:
         index,
         new_value,
         rows_of(dense, width),
+        np.empty(0, value.dtype),
         rows_of(out, width),
     )
 

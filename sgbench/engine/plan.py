@@ -38,10 +38,6 @@ class Course(NamedTuple):
     spikes: Tensor
     words: Tensor  # packed spikes, int64 [T, B, blocks of 64]
 
-    def window(self, first: int, last: int) -> Course:
-        """Steps [first, last)."""
-        return Course(*(part(each, first, last) for each in self))
-
 
 class Gradients(NamedTuple):
     """What reaches a layer from outside: of spikes and x [n, B, M], of the final u and w [B, M]."""
@@ -66,7 +62,7 @@ class Keep(NamedTuple):
 
     words: bool  # packed spikes, for the layer behind
     spikes: bool  # dense spikes, for the caller
-    x: bool  # u - threshold over time, for backward or for the caller
+    x: bool  # u - threshold, for the caller
 
 
 class Steps(Protocol):
@@ -74,40 +70,44 @@ class Steps(Protocol):
 
     uses_words: bool  # packed spikes, where a recurrent layer needs them for its own gradient
 
-    def advance(self, plan: Plan, current: Tensor, carry: Carry, out: Course) -> None:
-        """Forward, in place of `carry` and `out`."""
+    def advance(self, plan: Plan, current: Tensor, carry: Carry, course: Course, first: int, last: int) -> None:
+        """Steps [first, last) forward, in place of `carry` and `course`."""
         ...
 
     def adjoint(
-        self, plan: Plan, given: Gradients, course: Course, carry: Carry, out: Tensor, kept: Kept
-    ) -> None:
-        """Backward, into `out` (adjoint of the current), `carry` and `kept`."""
+        self, plan: Plan, given: Gradients, course: Course, first: int, last: int, carry: Carry, out: Tensor, kept: Kept
+    ) -> None:  # fmt: skip
+        """Steps [first, last) backward, into `out` (adjoint of the current), `carry` and `kept`."""
         ...
 
     def add_matrix_gradient(
-        self, plan: Plan, course: Course, steps: tuple[int, int], out: Tensor, total: Tensor
+        self, plan: Plan, course: Course, first: int, last: int, out: Tensor, total: Tensor
     ) -> None:
-        """Add to `total` [M, M] what `out`, the adjoint of `steps`, makes of the spikes one step earlier."""
+        """Add to `total` [M, M] what `out`, the adjoint of these steps, makes of the spikes one step earlier."""
+        ...
+
+    def forget(self) -> None:
+        """Let go of what a run left."""
         ...
 
 
 class Product(Protocol):
     """Where a layer's current comes from, and where its adjoint goes."""
 
-    def chunk(self, first: int, last: int) -> Tensor:
-        """Current [n, B, M] of steps [first, last)."""
+    def chunk(self, first: int, last: int, room: Tensor) -> Tensor:
+        """Current [n, B, M] of steps [first, last), in `room` or elsewhere."""
         ...
 
-    def slot(self, first: int, last: int) -> Tensor:
-        """Room [n, B, M] for the adjoint of these steps."""
+    def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
+        """Where the adjoint of these steps is to be written: in `offered` or elsewhere."""
         ...
 
-    def filled(self, first: int, last: int) -> None:
-        """The adjoint of these steps is in its slot."""
+    def filled(self, first: int, last: int, out: Tensor) -> None:
+        """`out` is the adjoint of these steps."""
         ...
 
-    def sent_back(self, first: int, last: int) -> Tensor:
-        """What the adjoint of these steps sends to the spikes of the layer before [n, B, K]."""
+    def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
+        """What the adjoint `out` of these steps sends to the spikes of the layer before [n, B, K]."""
         ...
 
     def gradients(self) -> tuple[Tensor | None, ...]:
@@ -151,17 +151,17 @@ class Plan:
         steps, batch, neurons = self.shape
         attached_zero = self.spec.reset == "zero" and not self.spec.detached
 
-        def room(wanted: bool) -> Tensor:
+        def room(*, wanted: bool = True) -> Tensor:
             return like.new_empty(self.shape if wanted else 0)
 
         blocks = (neurons + 63) // 64
         follows = self.steps.uses_words and self.layer.recurrence == "all_to_all"
         words = (steps, batch, blocks) if self.fires and (self.keep.words or follows) else (0,)
         return Course(
-            x=room(self.keep.x or not self.fires),
-            w=room(self.second and (bool(self.learnt) or attached_zero)),
-            now=room("input" in self.learnt or "second_input" in self.learnt),
-            spikes=room(self.fires and self.keep.spikes),
+            x=room(),
+            w=room(wanted=self.second and (bool(self.learnt) or attached_zero)),
+            now=room(wanted="input" in self.learnt or "second_input" in self.learnt),
+            spikes=room(wanted=self.fires and self.keep.spikes),
             words=torch.empty(words, dtype=torch.int64, device=like.device),
         )
 

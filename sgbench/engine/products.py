@@ -17,20 +17,20 @@ class DenseCurrent:
         self.current = current.detach()
         self.adjoint: Tensor | None = None
 
-    def chunk(self, first: int, last: int) -> Tensor:
-        """A view."""
+    def chunk(self, first: int, last: int, room: Tensor) -> Tensor:
+        """A view of it."""
         return self.current[first:last]
 
-    def slot(self, first: int, last: int) -> Tensor:
+    def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
         """A view of the gradient to be."""
         if self.adjoint is None:
             self.adjoint = torch.empty_like(self.current)
         return self.adjoint[first:last]
 
-    def filled(self, first: int, last: int) -> None:
+    def filled(self, first: int, last: int, out: Tensor) -> None:
         """It stays where it was written."""
 
-    def sent_back(self, first: int, last: int) -> Tensor:
+    def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
         """Only the first layer of a chain has such a current."""
         raise TypeError("a current that autograd made is not part of a chain")
 

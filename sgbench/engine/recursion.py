@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from sgbench.engine.coefficients import CoefficientGradients
-from sgbench.engine.plan import Carry, Course, Gradients, Kept, Plan, Product, chunks, part
+from sgbench.engine.plan import Carry, Course, Gradients, Plan, Product, chunks, part
 
 
 class Outcome(NamedTuple):
@@ -96,24 +96,22 @@ class Unrolled(torch.autograd.Function):
             given = Outcome(*grads[position * len(Outcome._fields) :][: len(Outcome._fields)])  # type: ignore[arg-type]
             adjoints.append(_Adjoint(plan, product, course, given))
         _backward(adjoints)
+        for plan, _ in ctx.links:
+            plan.steps.forget()
         return None, *(each for adjoint in adjoints for each in adjoint.gradients())
 
 
 def _forward(stages: Sequence[Stage]) -> list[Carry]:
     """All chunks through all layers; returns the states after the last step."""
-    ranges = chunks([stage.plan for stage in stages])
-    carries, spares = [], []
+    carries = []
     for stage in stages:
         like = stage.plan.like
         state = (torch.zeros_like(like) if each is None else each.detach().clone() for each in stage.plan.state)
         carries.append(Carry(*state))
-        spares.append(like.new_empty(0 if stage.course.x.numel() else (ranges[0][1], *like.shape)))
-    for first, last in ranges:
-        for stage, carry, spare in zip(stages, carries, spares, strict=True):
-            out = stage.course.window(first, last)
-            if spare.numel():  # nobody wants x: one chunk's worth will do
-                out = out._replace(x=spare[: last - first])
-            stage.plan.steps.advance(stage.plan, stage.product.chunk(first, last), carry, out)
+    for first, last in chunks([stage.plan for stage in stages]):
+        for stage, carry in zip(stages, carries, strict=True):
+            current = stage.product.chunk(first, last, stage.course.x[first:last])
+            stage.plan.steps.advance(stage.plan, current, carry, stage.course, first, last)
     return carries
 
 
@@ -122,9 +120,9 @@ def _backward(adjoints: Sequence[_Adjoint]) -> None:
     for first, last in reversed(chunks([adjoint.plan for adjoint in adjoints])):
         sent_back = None
         for position in range(len(adjoints) - 1, -1, -1):
-            adjoints[position].chunk(first, last, sent_back)
+            out = adjoints[position].chunk(first, last, sent_back)
             if position > 0:
-                sent_back = adjoints[position].product.sent_back(first, last)
+                sent_back = adjoints[position].product.sent_back(first, last, out)
 
 
 class _Adjoint:
@@ -136,8 +134,10 @@ class _Adjoint:
         self.given = self._sorted(given)
         self.sums = CoefficientGradients(plan, course)
         matrix = plan.layer.recurrent
-        self.matrix = None if matrix is None else matrix.detach()
-        self.d_matrix = None if matrix is None else torch.zeros_like(matrix)
+        self.d_matrix: Tensor | None = None
+        if matrix is not None:  # by columns, as it is summed up: one input's weights side by side
+            by_columns = matrix.new_zeros(matrix.shape[::-1])
+            self.d_matrix = by_columns.T if matrix.dim() > 1 else by_columns
         like = plan.like
         self.carry = Carry(*(torch.zeros_like(like) for _ in range(3)))
 
@@ -153,47 +153,29 @@ class _Adjoint:
         """Of the stage's differentiable inputs."""
         return [*self.product.gradients(), self.d_matrix, *self.sums.results()]
 
-    def chunk(self, first: int, last: int, sent_back: Tensor | None) -> None:
-        """Steps [first, last); step by step where each waits for the product with V of the next."""
+    def chunk(self, first: int, last: int, sent_back: Tensor | None) -> Tensor:
+        """Steps [first, last), given what the layer behind sends back; returns the adjoint of the current."""
         kept = self.sums.room(last - first)
-        out = self.product.slot(first, last)
-        alone = self.plan.layer.recurrence == "all_to_all" and not self.plan.layer.cut
-        size = 1 if alone else last - first
-        for begin in range(last - size, first - 1, -size):
-            end = begin + size
-            here = slice(begin - first, end - first)
-            given = self._reaching(begin, end, None if sent_back is None else sent_back[here])
-            if alone and end < self.plan.shape[0]:
-                given = given._replace(spikes=self._fed_back(given.spikes))
-            parts = Kept(*(each[here] if each.numel() else each for each in kept))
-            course = self.course.window(begin, end)
-            self.plan.steps.adjoint(self.plan, given, course, self.carry, out[here], parts)
-            if alone:
-                self.carry.last.copy_(out[here][0])
-        self.product.filled(first, last)
+        given = self._reaching(first, last, sent_back)
+        out = self.product.slot(first, last, sent_back)
+        self.plan.steps.adjoint(self.plan, given, self.course, first, last, self.carry, out, kept)
+        self.product.filled(first, last, out)
         self.sums.add(first, last, kept)
         self._add_recurrent(first, last, out)
+        return out
 
-    def _reaching(self, begin: int, end: int, sent_back: Tensor | None) -> Gradients:
+    def _reaching(self, first: int, last: int, sent_back: Tensor | None) -> Gradients:
         """What reaches these steps from outside and from the layer behind."""
-        final = end == self.plan.shape[0]
-        spikes = part(self.given.spikes, begin, end)
+        final = last == self.plan.shape[0]
+        spikes = part(self.given.spikes, first, last)
         if sent_back is not None:
             spikes = spikes + sent_back if spikes.numel() else sent_back
         return Gradients(
             spikes.contiguous(),
-            part(self.given.x, begin, end).contiguous(),
+            part(self.given.x, first, last).contiguous(),
             self.given.u.contiguous() if final else self.empty,
             self.given.w.contiguous() if final else self.empty,
         )
-
-    def _fed_back(self, spikes: Tensor) -> Tensor:
-        """Gradient of one step's spikes with what the next step's current sends back through V."""
-        if self.matrix is None:
-            return spikes
-        if not spikes.numel():
-            return (self.carry.last @ self.matrix)[None]
-        return torch.addmm(spikes[0], self.carry.last, self.matrix)[None]
 
     def _add_recurrent(self, first: int, last: int, out: Tensor) -> None:
         """Gradient of V: spikes of the step before, times the adjoint of the current."""
@@ -210,4 +192,4 @@ class _Adjoint:
         if one_to_one:
             self.d_matrix += (out * (self.course.x[first - 1 : last - 1] > 0)).sum((0, 1))
         else:
-            self.plan.steps.add_matrix_gradient(self.plan, self.course, (first, last), out, self.d_matrix)
+            self.plan.steps.add_matrix_gradient(self.plan, self.course, first, last, out, self.d_matrix)

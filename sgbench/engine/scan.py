@@ -47,7 +47,7 @@ def unroll(layers: Sequence[Layer], signal: Signal, states: Sequence[Any], wante
 
 def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
     current = product(layer, signal)
-    keep = Keep(words=False, spikes=True, x=wanted.u or learns(layer, current))
+    keep = Keep(words=False, spikes=True, x=wanted.u)
     stage, begin = current_stage(layer, current, state, TorchSteps(), keep)
     return finish(stage.plan, run([stage])[0], begin, keep_u=wanted.u)
 
@@ -113,13 +113,6 @@ def spec_of(layer: Layer) -> LinearSpec:
     if spec is None:
         raise TypeError(f"layer '{layer.name}' has no linear recurrence")
     return spec
-
-
-def learns(layer: Layer, *inputs: Tensor | None) -> bool:
-    """Whether any gradient is to come back from this layer."""
-    spec = spec_of(layer)
-    own = (layer.recurrent, *spec.coefficients(), *own_parameters(spec))
-    return any(requires_grad(each) for each in (*inputs, *own))
 
 
 def own_parameters(spec: LinearSpec) -> list[Tensor]:

@@ -13,43 +13,50 @@ class TorchSteps:
 
     uses_words = False
 
-    def advance(self, plan: Plan, current: Tensor, carry: Carry, out: Course) -> None:
-        """Forward, in place of `carry` and `out`."""
+    def forget(self) -> None:
+        """Nothing is held."""
+
+    def advance(self, plan: Plan, current: Tensor, carry: Carry, course: Course, first: int, last: int) -> None:
+        """Steps [first, last) forward, in place of `carry` and `course`."""
         theta, slope = plan.coefficients[1], plan.coefficients[-1]
-        feedback = _feedback(plan)
-        for t, given in enumerate(current.unbind(0)):
+        feedback = None if plan.layer.recurrent is None else plan.layer.feedback
+        for t in range(first, last):
+            given = current[t - first]
             now = given if feedback is None else given + feedback(carry.last)
-            if out.now.numel():
-                out.now[t] = now
+            if course.now.numel():
+                course.now[t] = now
             drive, threshold = now, theta
             if plan.second:
                 drive = _second(plan, now, carry)
                 threshold = theta + slope * carry.w
-                if out.w.numel():
-                    out.w[t] = carry.w
+                if course.w.numel():
+                    course.w[t] = carry.w
             _potential(plan, drive, carry)
-            torch.sub(carry.u, threshold, out=out.x[t])
+            torch.sub(carry.u, threshold, out=course.x[t])
             if plan.fires:
-                torch.gt(out.x[t], 0, out=carry.last)
-                if out.spikes.numel():
-                    out.spikes[t] = carry.last
+                torch.gt(course.x[t], 0, out=carry.last)
+                if course.spikes.numel():
+                    course.spikes[t] = carry.last
 
     def adjoint(
-        self, plan: Plan, given: Gradients, course: Course, carry: Carry, out: Tensor, kept: Kept
-    ) -> None:
-        """Backward, into `out`, `carry` and `kept`."""
+        self, plan: Plan, given: Gradients, course: Course, first: int, last: int, carry: Carry, out: Tensor, kept: Kept
+    ) -> None:  # fmt: skip
+        """Steps [first, last) backward, into `out`, `carry` and `kept`."""
         beta, _, gain, coupling, second_decay, potential, second_input, _, slope = plan.coefficients
-        psi = plan.spec.surrogate.derivative(course.x) if plan.spec.surrogate is not None else None
+        x = course.x[first:last]
+        psi = plan.spec.surrogate.derivative(x) if plan.spec.surrogate is not None else None
         for t in range(len(out) - 1, -1, -1):
             into_x = torch.zeros_like(carry.u)
             keeps = beta
             if psi is not None:
-                total = _total_of_spikes(plan, given.spikes[t] if given.spikes.numel() else None, course, t, carry)
+                total = _total_of_spikes(
+                    plan, given.spikes[t] if given.spikes.numel() else None, course, first + t, carry
+                )
                 into_x = psi[t] * total
                 if kept.spikes.numel():
                     kept.spikes[t] = total
                 if plan.spec.reset == "zero":
-                    keeps = beta * (course.x[t] <= 0)
+                    keeps = beta * (x[t] <= 0)
             if given.x.numel():
                 into_x = into_x + given.x[t]
             du = into_x + keeps * carry.u
@@ -72,15 +79,11 @@ class TorchSteps:
                     room[t] = value
 
     def add_matrix_gradient(
-        self, plan: Plan, course: Course, steps: tuple[int, int], out: Tensor, total: Tensor
+        self, plan: Plan, course: Course, first: int, last: int, out: Tensor, total: Tensor
     ) -> None:
-        """Add to `total` [M, M] what `out`, the adjoint of `steps`, makes of the spikes one step earlier."""
-        spikes = course.spikes[steps[0] - 1 : steps[1] - 1]
+        """Add to `total` [M, M] what `out`, the adjoint of these steps, makes of the spikes one step earlier."""
+        spikes = course.spikes[first - 1 : last - 1]
         total.addmm_(out.flatten(0, 1).T, spikes.flatten(0, 1))
-
-
-def _feedback(plan: Plan):  # type: ignore[no-untyped-def] # noqa: ANN202
-    return None if plan.layer.recurrent is None else plan.layer.feedback
 
 
 def _second(plan: Plan, now: Tensor, carry: Carry) -> Tensor:
@@ -108,8 +111,9 @@ def _total_of_spikes(plan: Plan, given: Tensor | None, course: Course, t: int, c
     """ds[t]; `carry` holds the adjoints of the step after."""
     beta, theta, *_, spike, slope = plan.coefficients
     total = torch.zeros_like(carry.u) if given is None else given
-    if plan.layer.recurrence == "one_to_one" and not plan.layer.cut and plan.layer.recurrent is not None:
-        total = total + plan.layer.recurrent.detach() * carry.last
+    if plan.layer.recurrent is not None and not plan.layer.cut:
+        wires = plan.layer.recurrent.detach()
+        total = total + (carry.last @ wires if wires.dim() > 1 else wires * carry.last)
     if plan.second:
         total = total + spike * carry.w
     if plan.spec.detached or plan.spec.reset == "none":

@@ -53,8 +53,11 @@ class DenseLayer(nn.Module):
         # Stored by columns: engines add up the weights of one input, which then lie side by side.
         self.weight = nn.Parameter(torch.empty(n_in, n_out, dtype=torch.float64).T)
         self.bias = nn.Parameter(torch.zeros(n_out, dtype=torch.float64)) if bias else None
-        shape = {"none": None, "one_to_one": (n_out,), "all_to_all": (n_out, n_out)}[recurrence]
-        self.recurrent = None if shape is None else nn.Parameter(torch.empty(shape, dtype=torch.float64))
+        self.recurrent: nn.Parameter | None = None
+        if recurrence == "one_to_one":
+            self.recurrent = nn.Parameter(torch.empty(n_out, dtype=torch.float64))
+        elif recurrence == "all_to_all":
+            self.recurrent = nn.Parameter(torch.empty(n_out, n_out, dtype=torch.float64).T)
 
     def reset_weights(self, init: Init, generator: torch.Generator) -> None:
         """Draw all weights anew; biases start at 0."""
