@@ -17,7 +17,7 @@ from sgbench.engine.layer import Layer
 from sgbench.engine.layout import Layout
 from sgbench.engine.spec import COEFFICIENTS, LinearSpec
 
-CHUNK_ENTRIES = 2**18  # of a buffer, 1 MiB in float32: several of them stay in the cache of a core
+CHUNK_ENTRIES = 320 * 1024  # of a buffer, 1.25 MiB in float32: two of them stay in the cache of a core
 CHUNK_ROWS = 512  # at least, samples times steps: smaller dense products are slow
 
 
@@ -185,5 +185,6 @@ def chunks(plans: Sequence[Plan]) -> list[tuple[int, int]]:
     """Consecutive ranges of steps in which a chain of layers is run."""
     steps, batch, _ = plans[0].shape
     widest = max(plan.shape[2] for plan in plans)
-    size = max(1, CHUNK_ENTRIES // max(1, batch * widest), -(-CHUNK_ROWS // max(1, batch)))
+    longest = max(1, CHUNK_ENTRIES // max(1, batch * widest), -(-CHUNK_ROWS // max(1, batch)))
+    size = -(-steps // -(-steps // longest))  # all about equally long
     return [(first, min(first + size, steps)) for first in range(0, steps, size)]
