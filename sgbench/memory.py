@@ -1,10 +1,29 @@
-"""Peak memory of one run, in a process that may make many."""
+"""Memory of one run, in a process that may make many: its peak, and the allocator's ways."""
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 
 PROC = Path("/proc/self")
+# Of glibc's malloc.h.
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc to keep freed buffers in the process; false where there is no glibc.
+
+    Training frees and asks for the same megabytes in every step. By default glibc hands large buffers back to the
+    system, which clears them page by page when they return: up to half of a fast step. The setting holds for the
+    process, only makes it slower to give memory back, and may be made any number of times.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return False
+    mallopt.argtypes = (ctypes.c_int, ctypes.c_int)
+    settings = ((M_MMAP_THRESHOLD, 1 << 30), (M_TRIM_THRESHOLD, (1 << 31) - 1), (M_TOP_PAD, 64 << 20))
+    return all([bool(mallopt(name, value)) for name, value in settings])
 
 
 def reset_peak() -> bool:

@@ -145,6 +145,7 @@ class _Attempt:
         """Train and test; the record of what came of it."""
         try:
             torch.set_num_threads(self.spec.trainer.threads)
+            memory.keep_freed_memory()
             self.memory_is_measured = memory.reset_peak()
             self.parts.data.setup("fit")
             self.loggers = self._make_loggers()

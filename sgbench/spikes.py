@@ -48,13 +48,14 @@ class Events:
 
     @staticmethod
     def from_rows(
-        row: Tensor, index: Tensor, value: Tensor | None, shape: tuple[int, int, int], dtype: torch.dtype
+        row: Tensor, index: Tensor, value: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype
     ) -> Events:
         """From rows t * B + b in ascending order and positions along N, one of each event."""
         counts = torch.bincount(row, minlength=shape[0] * shape[1])
         indptr = torch.zeros(len(counts) + 1, dtype=torch.int64, device=row.device)
         torch.cumsum(counts, 0, out=indptr[1:])
-        return Events(indptr, index.to(torch.int32), value, shape, dtype)
+        steps, batch, inputs = shape
+        return Events(indptr, index.to(torch.int32), value, (steps, batch, inputs), dtype)
 
     @property
     def device(self) -> torch.device:

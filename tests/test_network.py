@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import choose
+from sgbench.engine.choose import Engine
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.inits.base import Init
 from sgbench.inits.kaiming import Kaiming
@@ -58,7 +58,7 @@ def network(
         lambda features: LeakyReadout(features, beta=0.9, learn_beta="none"),
         init or Kaiming(gain=2.0, recurrent_gain=0.5),
         generator(seed, "initialisation"),
-        choose("auto"),
+        Engine("auto"),
         hidden=hidden,
         recurrence=recurrence,
         recurrence_gradient="full",
@@ -405,7 +405,7 @@ def test_bad_values_are_refused_by_name(changes, message):
             lambda features: LeakyReadout(features, beta=0.9, learn_beta="none"),
             Kaiming(gain=1.0, recurrent_gain=1.0),
             generator(0, "initialisation"),
-            choose("auto"),
+            Engine("auto"),
             **options,
         )
 

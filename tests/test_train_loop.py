@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import choose
+from sgbench.engine.choose import Engine
 from sgbench.errors import NonFiniteError, SgbenchError
 from sgbench.inits.kaiming import Kaiming
 from sgbench.losses.base import Loss
@@ -75,7 +75,7 @@ def make_network(
         else lambda features: LeakyReadout(features, beta=0.8, learn_beta="none"),
         Kaiming(gain=2.0, recurrent_gain=1.0),
         torch.Generator().manual_seed(4),
-        choose("reference"),
+        Engine("reference"),
         hidden=hidden,
         recurrence="none",
         recurrence_gradient="full",

@@ -79,10 +79,22 @@ def _devices() -> list[str]:
 
 
 def _engines() -> dict[str, str]:
-    from sgbench.engine.choose import ENGINES, choose
+    """What `auto` takes for the reference network, and whether each engine could run it."""
+    import sgbench
+    from sgbench.engine.choose import ENGINES, Engine
+    from sgbench.networks.base import DenseLayer
 
-    chosen = choose("auto")
-    return {"auto": f"{chosen.name}: {chosen.reason}", **dict.fromkeys(ENGINES, "available")}
+    neuron = sgbench.create("neuron/leaky", surrogate=sgbench.create("surrogate/atan"))
+    layer = DenseLayer("hidden0", 1, 1, neuron)
+    chosen = Engine("auto").describe([layer])
+    report = {"auto": f"{chosen.name}: {chosen.reason}"}
+    for name in ENGINES:
+        try:
+            Engine(name).describe([layer])
+            report[name] = "available"
+        except InputError as error:
+            report[name] = str(error)
+    return report
 
 
 def _data(problems: list[str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sgbench.errors import require_count, require_number
+from sgbench.spikes import Signal
 
 
 class Encoder(ABC):
@@ -26,8 +27,8 @@ class Encoder(ABC):
         self.dt_s = require_number("encoder.dt_s", dt_s, low=0, open_low=True)
 
     @abstractmethod
-    def encode(self, values: Tensor, generator: torch.Generator) -> Tensor:
-        """Input [T, B, N] of the dtype of `values`; random codes draw sample by sample from `generator`.
+    def encode(self, values: Tensor, generator: torch.Generator) -> Signal:
+        """Input [T, B, N] of the dtype of `values`, spikes packed; random codes draw sample by sample.
 
-        Drawing sample by sample makes the code of a split the same whatever the batch size.
+        Drawing sample by sample from `generator` makes the code of a split the same whatever the batch size.
         """

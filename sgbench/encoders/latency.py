@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sgbench.encoders.base import Encoder
 from sgbench.errors import require_number
+from sgbench.spikes import Events
 
 
 class Latency(Encoder):
@@ -27,7 +28,7 @@ class Latency(Encoder):
     Source: Neftci, Mostafa & Zenke 2019, companion code (SpyTorch, tutorial 2).
 
     >>> encoder = Latency(steps=5, dt_s=0.001, tau_eff_s=0.002, threshold=0.2)
-    >>> spikes = encoder.encode(torch.tensor([[1.0, 0.4, 0.1]]), torch.Generator())
+    >>> spikes = encoder.encode(torch.tensor([[1.0, 0.4, 0.1]]), torch.Generator()).dense()
     >>> spikes[:, 0].argmax(0).tolist(), spikes.sum().item()  # 0.45 ms, 1.39 ms, never
     ([0, 1, 0], 2.0)
     """
@@ -39,13 +40,15 @@ class Latency(Encoder):
         self.tau_eff_s = require_number("encoder.tau_eff_s", tau_eff_s, low=0, open_low=True)
         self.threshold = require_number("encoder.threshold", threshold, low=0, high=1, open_low=True)
 
-    def encode(self, values: Tensor, generator: torch.Generator) -> Tensor:
+    def encode(self, values: Tensor, generator: torch.Generator) -> Events:
         """Spikes [T, B, N]."""
         fires = values > self.threshold
         safe = torch.where(fires, values, torch.ones_like(values))
         time_s = self.tau_eff_s * torch.log(safe / (safe - self.threshold))
         # Bounded before it becomes an integer: infinity and the very late have none.
         step = torch.div(time_s, self.dt_s).floor().clamp(max=self.steps).long()
-        fires &= step < self.steps
-        spikes = torch.zeros(self.steps, *values.shape, dtype=values.dtype, device=values.device)
-        return spikes.scatter_(0, step.clamp(max=self.steps - 1)[None], fires.to(values.dtype)[None])
+        sample, channel = (fires & (step < self.steps)).nonzero(as_tuple=True)
+        row = step[sample, channel] * len(values) + sample
+        # A stable sort leaves the channels of a row in ascending order.
+        row, order = torch.sort(row, stable=True)
+        return Events.from_rows(row, channel[order], None, (self.steps, *values.shape), values.dtype)

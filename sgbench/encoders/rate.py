@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sgbench.encoders.base import Encoder
 from sgbench.errors import InputError, require_number
+from sgbench.spikes import Events
 
 
 class Rate(Encoder):
@@ -25,7 +26,7 @@ class Rate(Encoder):
     Source: the usual rate code; Gerstner & Kistler 2002, chapter 5 (Poisson spikes in discrete time).
 
     >>> encoder = Rate(steps=3, dt_s=0.001, max_rate_hz=1000.0)
-    >>> encoder.encode(torch.tensor([[1.0, 0.0]]), torch.Generator())[:, 0].sum(0).tolist()
+    >>> encoder.encode(torch.tensor([[1.0, 0.0]]), torch.Generator()).dense()[:, 0].sum(0).tolist()
     [3.0, 0.0]
     """
 
@@ -40,9 +41,14 @@ class Rate(Encoder):
                 f"at most {1 / dt_s:g} Hz"
             )
 
-    def encode(self, values: Tensor, generator: torch.Generator) -> Tensor:
+    def encode(self, values: Tensor, generator: torch.Generator) -> Events:
         """Spikes [T, B, N]."""
         batch, *features = values.shape
         chance = torch.rand((batch, self.steps, *features), generator=generator, dtype=torch.float32)
         probability = (values * (self.max_rate_hz * self.dt_s)).unsqueeze(1)
-        return (chance.to(values.device) < probability).to(values.dtype).transpose(0, 1).contiguous()
+        step, sample, channel = (
+            (chance.to(values.device) < probability).transpose(0, 1).nonzero(as_tuple=True)
+        )
+        return Events.from_rows(
+            step * batch + sample, channel, None, (self.steps, *values.shape), values.dtype
+        )

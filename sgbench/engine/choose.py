@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from sgbench.engine.density import FORWARD_DENSE, WEIGHT_DENSE
 from sgbench.engine.layer import Layer, LayerRun, Wanted, traced
 from sgbench.engine.spec import requires_grad
 from sgbench.errors import InputError, suggest
@@ -18,6 +19,9 @@ from sgbench.spikes import Signal
 ENGINES = ("fused", "scan", "reference", "snntorch")
 PREFERRED = ("fused", "scan", "reference")
 """What `auto` tries, the fastest first."""
+LIMITS = (
+    f"dense products above {FORWARD_DENSE:.0%} of events forward, {WEIGHT_DENSE:.0%} for gradients of weights"
+)
 
 
 class Choice(NamedTuple):
@@ -119,7 +123,8 @@ class Engine:
             return Choice(self.requested, "asked for")
         if len(names) == 1:
             why = next((reason for *_, reason in picked if reason), "")
-            return Choice(names[0], "the fastest engine that covers every layer" + (f"; {why}" if why else ""))
+            notes = ["the fastest engine that covers every layer", why, LIMITS if names == ["fused"] else ""]
+            return Choice(names[0], "; ".join(note for note in notes if note))
         parts = [f"{layer} on {name}" + (f" ({why})" if why else "") for layer, name, why in picked]
         return Choice("+".join(names), "the fastest engine of each layer: " + ", ".join(parts))
 

@@ -1,9 +1,4 @@
-"""Products with spikes: weights of what fired are added up, and what did not fire costs nothing.
-
-Above fixed densities a dense product is faster. The crossings lie at 50 % (forward) and 27 % (gradient of weights) on a
-processor with 512-bit vectors and slow multiplication, at 30 % and 20 % on one with fast; the limits used lie between
-and are part of the code, never measured at run time, so that a result does not depend on the machine's mood.
-"""
+"""Products with spikes: weights of what fired are added up, and what did not fire costs nothing."""
 
 from __future__ import annotations
 
@@ -13,13 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sgbench.engine import density
 from sgbench.engine.numba_steps import Rows, add_products, sum_rows, unpacked
 from sgbench.engine.plan import Course, Plan
-from sgbench.engine.scan import FORWARD_DENSE
 from sgbench.spikes import Events
-
-WEIGHT_DENSE = 0.22
-"""Density of events above which the gradient of weights is a dense product."""
 
 
 class Origin(Protocol):
@@ -85,7 +77,9 @@ class EventProduct:
 
     def __init__(self, weight: Tensor, bias: Tensor | None, origin: Origin) -> None:
         self.weight = weight.detach()
-        self.columns = self.weight.T.contiguous()  # no copy where the weight lies by columns, as a layer's does
+        self.columns = (
+            self.weight.T.contiguous()
+        )  # no copy where the weight lies by columns, as a layer's does
         self.learns_bias = bias is not None
         self.bias = self.columns.new_zeros(self.columns.shape[1]) if bias is None else bias.detach()
         self.begin = self.bias.numpy()
@@ -99,7 +93,7 @@ class EventProduct:
     def chunk(self, first: int, last: int, room: Tensor) -> Tensor:
         """Current [n, B, M], in `room`."""
         rows = self.origin.rows(first, last)
-        if self._dense(rows, last - first, FORWARD_DENSE):
+        if self._dense(rows, last - first, density.FORWARD_DENSE):
             torch.addmm(self.bias, self._filled_in(rows), self.columns, out=room.view(-1, room.shape[-1]))
         else:
             sum_rows(rows, self.columns, self.begin, room)
@@ -117,7 +111,7 @@ class EventProduct:
         rows = self.origin.rows(first, last)
         if self.d_columns is None:
             self.d_columns = torch.zeros_like(self.columns)
-        if self._dense(rows, last - first, WEIGHT_DENSE):
+        if self._dense(rows, last - first, density.WEIGHT_DENSE):
             self.d_columns.addmm_(self._filled_in(rows).T, out.view(-1, out.shape[-1]))
         else:
             add_products(rows, out, self.d_columns)

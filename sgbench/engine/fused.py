@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+import functools
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from sgbench.engine.layer import Layer, LayerRun, Wanted
 from sgbench.engine.layout import Layout
 from sgbench.engine.plan import Keep
 from sgbench.engine.recursion import Stage, run
+from sgbench.errors import one_printable_line
 from sgbench.spikes import Events, Signal, dense
 
 
@@ -21,9 +23,25 @@ def refusal(layer: Layer, device: torch.device) -> str | None:
     """Why this layer cannot run here, or None where it can."""
     if device.type != "cpu":
         return "its loops are compiled for the CPU"
-    if importlib.util.find_spec("numba") is None:
-        return "numba is not installed"
+    missing = _missing()
+    if missing is not None:
+        return missing
+    synapses = layer.synapses()
+    if synapses is not None and synapses[0].dtype not in (torch.float32, torch.float64):
+        return "its loops are compiled for float32 and float64"
     return scan.refusal(layer, device)
+
+
+@functools.cache
+def _missing() -> str | None:
+    """Why there are no compiled loops here, or None where there are."""
+    try:
+        importlib.import_module("sgbench.engine.kernels")
+    except ImportError as error:
+        return f"numba cannot be imported ({one_printable_line(error)})"
+    except RuntimeError as error:  # numba finds no folder for its cache
+        return f"numba cannot keep what it compiles ({one_printable_line(error)}); set NUMBA_CACHE_DIR"
+    return None
 
 
 def unroll(layers: Sequence[Layer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
@@ -70,13 +88,16 @@ def _stage(layer: Layer, source: Signal | Stage, state: Any, keep: Keep) -> tupl
     """A layer behind events, dense input or another stage, and the state that it starts from."""
     from sgbench.engine.event_product import EventProduct, Fired, Given
     from sgbench.engine.numba_steps import NumbaSteps
+    from sgbench.engine.warm_up import compiled
 
     steps = NumbaSteps(layer.recurrent)
     synapses = layer.synapses()
     if synapses is None or isinstance(source, Tensor):
         current = layer.current(source if isinstance(source, Tensor) else dense(source))  # type: ignore[arg-type]
+        compiled(current.dtype)
         return scan.current_stage(layer, current, state, steps, keep)
     weight, bias = synapses
+    compiled(weight.dtype)
     origin = Given(source) if isinstance(source, Events) else Fired(source.plan, source.course)
     like = weight.new_empty(origin.batch, weight.shape[0])
     begin = layer.neuron.initial_state(like) if state is None else state

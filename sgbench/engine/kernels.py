@@ -155,14 +155,32 @@ def next_potential(u, s, b, drive, d, threshold, h, decay, base, reset, x, r):  
 
 @_jit
 def advance(  # type: ignore[no-untyped-def]
-    current, u, w, s, coefficients, reset, second, fires, wiring, wires, x, seconds, nows, spikes, words, low, high
+    current,
+    u,
+    w,
+    s,
+    coefficients,
+    reset,
+    second,
+    fires,
+    wiring,
+    wires,
+    x,
+    seconds,
+    nows,
+    spikes,
+    words,
+    low,
+    high,
 ):
     """Steps of samples [low, high): states u, w, s [B, M] move; x and what has a size is written.
 
     Rows of what lies over time, [n * B, M], are t * B + b; `current` and `x` may be the same memory. `wires` is V transposed [M, M], or V [1, M] of
     one-to-one connections. Rows are named by number, for views of them would be counted and cost as much as a step.
     """
-    decay, base, gain, coupling, second_decay, second_potential, second_input, second_spike, slope = coefficients
+    decay, base, gain, coupling, second_decay, second_potential, second_input, second_spike, slope = (
+        coefficients
+    )
     batch, size = u.shape
     scratch = np.empty((2, size), u.dtype)  # driven current, drive
     threshold = np.empty((1, size), u.dtype)
@@ -190,7 +208,8 @@ def advance(  # type: ignore[no-untyped-def]
             if second:
                 for m in range(size):
                     w[b, m] = (
-                        (second_decay[m] * w[b, m] + second_potential[m] * u[b, m]) + second_input[m] * scratch[0, m]
+                        (second_decay[m] * w[b, m] + second_potential[m] * u[b, m])
+                        + second_input[m] * scratch[0, m]
                     ) + second_spike[m] * s[b, m]
                     scratch[1, m] = gain[m] * scratch[0, m] + coupling[m] * w[b, m]
                     threshold[0, m] = base[m] + slope[m] * w[b, m]
@@ -303,7 +322,21 @@ def adjoint(  # type: ignore[no-untyped-def]
                 into_x[m] = 0
             if fires:
                 total_of_spikes(
-                    gs, x, seconds, r, lu, lw, dnow, b, coefficients, reset, attached, second, wiring, wires, total
+                    gs,
+                    x,
+                    seconds,
+                    r,
+                    lu,
+                    lw,
+                    dnow,
+                    b,
+                    coefficients,
+                    reset,
+                    attached,
+                    second,
+                    wiring,
+                    wires,
+                    total,
                 )
                 for m in range(size):
                     into_x[m] = p[m] * total[m]

@@ -93,7 +93,9 @@ class NumbaSteps:
             self.wires = (matrix[None] if matrix.dim() == 1 else matrix.T).contiguous().numpy()
         self.bound: Bound | None = None
 
-    def advance(self, plan: Plan, current: Tensor, carry: Carry, course: Course, first: int, last: int) -> None:
+    def advance(
+        self, plan: Plan, current: Tensor, carry: Carry, course: Course, first: int, last: int
+    ) -> None:
         """Steps [first, last) forward, in place of `carry` and `course`."""
         parts = self._bound(plan, course)
         begin, end = first * parts.per_step, last * parts.per_step

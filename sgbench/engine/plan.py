@@ -70,7 +70,9 @@ class Steps(Protocol):
 
     uses_words: bool  # packed spikes, where a recurrent layer needs them for its own gradient
 
-    def advance(self, plan: Plan, current: Tensor, carry: Carry, course: Course, first: int, last: int) -> None:
+    def advance(
+        self, plan: Plan, current: Tensor, carry: Carry, course: Course, first: int, last: int
+    ) -> None:
         """Steps [first, last) forward, in place of `carry` and `course`."""
         ...
 

@@ -83,7 +83,13 @@ class Unrolled(torch.autograd.Function):
             plan, course = stage.plan, stage.course
             output = course.spikes if plan.fires and plan.keep.spikes else None if plan.fires else course.x
             x = course.x if plan.fires and plan.keep.x else None
-            outcomes += [output, x, carry.u, carry.w if plan.second else None, carry.last if plan.fires else None]
+            outcomes += [
+                output,
+                x,
+                carry.u,
+                carry.w if plan.second else None,
+                carry.last if plan.fires else None,
+            ]
         return tuple(outcomes)
 
     @staticmethod
@@ -106,7 +112,9 @@ def _forward(stages: Sequence[Stage]) -> list[Carry]:
     carries = []
     for stage in stages:
         like = stage.plan.like
-        state = (torch.zeros_like(like) if each is None else each.detach().clone() for each in stage.plan.state)
+        state = (
+            torch.zeros_like(like) if each is None else each.detach().clone() for each in stage.plan.state
+        )
         carries.append(Carry(*state))
     for first, last in chunks([stage.plan for stage in stages]):
         for stage, carry in zip(stages, carries, strict=True):

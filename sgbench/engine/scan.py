@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
+from sgbench.engine import density
 from sgbench.engine.layer import Layer, LayerRun, Wanted, one_by_one
 from sgbench.engine.layout import Layout
 from sgbench.engine.plan import Keep, Plan, Steps, flat_coefficients
@@ -18,9 +19,6 @@ from sgbench.engine.spec import COEFFICIENTS, LinearSpec, requires_grad
 from sgbench.engine.torch_steps import TorchSteps
 from sgbench.spikes import Events, Signal, dense
 from sgbench.surrogates.base import Surrogate
-
-FORWARD_DENSE = 0.35
-"""Density of events above which a current is a dense product."""
 
 
 def refusal(layer: Layer, device: torch.device) -> str | None:
@@ -55,7 +53,7 @@ def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRu
 def product(layer: Layer, signal: Signal) -> Tensor:
     """Current [T, B, ...] of all steps at once: a sum of weights over events where these are few."""
     synapses = layer.synapses()
-    if synapses is None or not isinstance(signal, Events) or signal.density > FORWARD_DENSE:
+    if synapses is None or not isinstance(signal, Events) or signal.density > density.FORWARD_DENSE:
         return layer.current(dense(signal))
     weight, bias = synapses
     value = None if signal.value is None else signal.value.to(weight.dtype)

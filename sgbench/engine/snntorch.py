@@ -77,7 +77,9 @@ def _neuron(spec: LinearSpec, like: Tensor) -> nn.Module:
         raise TypeError("snnTorch has no such neuron")
 
     def number(value: Tensor | float) -> Tensor:
-        return value if isinstance(value, Tensor) else torch.tensor(value, dtype=like.dtype, device=like.device)
+        return (
+            value if isinstance(value, Tensor) else torch.tensor(value, dtype=like.dtype, device=like.device)
+        )
 
     options = {"beta": number(spec.decay), "threshold": number(spec.threshold), "reset_mechanism": spec.reset}
     if spec.second is not None:

@@ -16,7 +16,9 @@ class TorchSteps:
     def forget(self) -> None:
         """Nothing is held."""
 
-    def advance(self, plan: Plan, current: Tensor, carry: Carry, course: Course, first: int, last: int) -> None:
+    def advance(
+        self, plan: Plan, current: Tensor, carry: Carry, course: Course, first: int, last: int
+    ) -> None:
         """Steps [first, last) forward, in place of `carry` and `course`."""
         theta, slope = plan.coefficients[1], plan.coefficients[-1]
         feedback = None if plan.layer.recurrent is None else plan.layer.feedback

@@ -17,7 +17,7 @@ from torch import Tensor
 from sgbench.build import build
 from sgbench.compose import compose
 from sgbench.energy.count import OperationCounter
-from sgbench.engine.choose import choose
+from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.inits.kaiming import Kaiming
 from sgbench.networks.mlp import Mlp
@@ -67,7 +67,7 @@ def make_network(
         lambda features: make_neuron(readout, features),
         Kaiming(gain=2.5, recurrent_gain=1.0),
         torch.Generator().manual_seed(seed),
-        choose("reference"),
+        Engine("reference"),
         hidden=hidden,
         recurrence=recurrence,
         recurrence_gradient="full",

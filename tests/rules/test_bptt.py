@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import choose
+from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.inits.kaiming import Kaiming
 from sgbench.losses.max_over_time import MaxOverTime
@@ -73,7 +73,7 @@ def make_network(
         lambda features: LeakyReadout(features, beta=KAPPA, learn_beta="none"),
         Kaiming(gain=1.6, recurrent_gain=0.8),
         torch.Generator().manual_seed(1),
-        choose("reference"),
+        Engine("reference"),
         hidden=hidden,
         recurrence=recurrence,
         recurrence_gradient=recurrence_gradient,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sgbench.build import build
 from sgbench.compose import compose
-from sgbench.engine.choose import choose
+from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.inits.kaiming import Kaiming
 from sgbench.losses.per_step import PerStep
@@ -96,7 +96,7 @@ def make_network(
         lambda features: LeakyReadout(features, beta=0.9, learn_beta="none"),
         Kaiming(gain=1.6, recurrent_gain=1.2),
         torch.Generator().manual_seed(1),
-        choose("reference"),
+        Engine("reference"),
         hidden=(HIDDEN,),
         recurrence=recurrence,
         recurrence_gradient=recurrence_gradient,
