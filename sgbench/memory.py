@@ -23,7 +23,8 @@ def keep_freed_memory() -> bool:
         return False
     mallopt.argtypes = (ctypes.c_int, ctypes.c_int)
     settings = ((M_MMAP_THRESHOLD, 1 << 30), (M_TRIM_THRESHOLD, (1 << 31) - 1), (M_TOP_PAD, 64 << 20))
-    return all([bool(mallopt(name, value)) for name, value in settings])
+    done = [mallopt(name, value) for name, value in settings]
+    return all(done)
 
 
 def reset_peak() -> bool:

@@ -21,6 +21,7 @@ from sgbench.encoders.direct import Direct
 from sgbench.encoders.latency import Latency
 from sgbench.encoders.rate import Rate
 from sgbench.errors import InputError
+from sgbench.spikes import Events, dense
 from sgbench.streams import generator
 
 NAMES = list(catalogue.entries("encoder"))
@@ -40,7 +41,8 @@ def latency(**changes: float) -> Latency:
 
 
 def encode(encoder: Encoder, values: Tensor, seed: int = 0) -> Tensor:
-    return encoder.encode(values, torch.Generator().manual_seed(seed))
+    """The code in its dense form, whether it comes packed or not."""
+    return dense(encoder.encode(values, torch.Generator().manual_seed(seed)))
 
 
 # --- contract, for every entry of the catalogue
@@ -70,6 +72,22 @@ def test_shape_dtype_and_declared_output(name, dtype):
         assert set(x.unique().tolist()) <= {0.0, 1.0}
 
 
+@every_encoder
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_spikes_come_packed_and_in_order(name, dtype):
+    """Expected: the contract of `Events`; equal, field by field, to those found in the dense form by `nonzero`."""
+    encoder, values = make(name), some_values(dtype)
+    signal = encoder.encode(values, torch.Generator().manual_seed(0))
+    assert isinstance(signal, Events) == (encoder.output == "binary")
+    if isinstance(signal, Events):
+        found = Events.of(signal.dense())
+        assert torch.equal(signal.indptr, found.indptr)
+        assert torch.equal(signal.index, found.index)
+        assert signal.value is None
+        assert (signal.shape, signal.dtype) == (found.shape, dtype)
+        assert (signal.indptr.dtype, signal.index.dtype) == (torch.int64, torch.int32)
+
+
 def split_in_batches(name: str, batch_size: int, order: Tensor, seed: int = 0) -> Tensor:
     """The whole split, encoded batch by batch, in the order of visiting."""
     samples = Samples(some_values(), torch.zeros(11, dtype=torch.int64), None)
@@ -77,7 +95,7 @@ def split_in_batches(name: str, batch_size: int, order: Tensor, seed: int = 0) -
     batches = Batches(
         samples, make(name), batch_size=batch_size, order=order, noise=noise, dtype=torch.float64
     )
-    return torch.cat([batch.x for batch in batches], dim=1)
+    return torch.cat([dense(batch.x) for batch in batches], dim=1)
 
 
 @every_encoder

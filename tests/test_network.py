@@ -35,6 +35,7 @@ def neurons(kind: str) -> Callable[[int], Neuron]:
     """A maker of layers with a decay per neuron."""
     surrogate = Atan(alpha=2.0, width_fwhm=None, normalisation="peak1", scale=1.0)
     options = {"beta": 0.8, "threshold": 1.0, "reset": "subtract", "reset_gradient": "attached"}
+    options |= {"learn_threshold": "none"}
     if kind == "leaky":
         return lambda features: Leaky(surrogate, features, **options, learn_beta="per_neuron")
     options |= {"alpha": 0.6, "learn_alpha": "shared", "learn_beta": "none"}
@@ -422,4 +423,4 @@ def test_bad_gain_is_refused_by_name(init, name, value):
 def test_unknown_engine_is_refused_by_name():
     """Expected: an InputError with the nearest name."""
     with pytest.raises(InputError, match="engine 'referense' does not exist; did you mean 'reference'"):
-        choose("referense")
+        Engine("referense")

@@ -64,7 +64,7 @@ def make_network(
         kind = Spoilt if next(count) == spoilt_layer else Triangle
         surrogate = kind(slope=0.5, width_fwhm=None, normalisation="peak1", scale=1.0)
         options = {"beta": 0.8, "threshold": 0.7, "reset": "subtract", "reset_gradient": "detached"}
-        return Leaky(surrogate, features, learn_beta="none", **options)
+        return Leaky(surrogate, features, learn_beta="none", learn_threshold="none", **options)
 
     return Mlp(
         INPUTS,

@@ -103,13 +103,13 @@ class Engine:
                     f"engine={self.requested}: layer '{layer.name}' cannot run there: {refusal}; use engine=auto"
                 )
             return self.requested, "asked for"
-        refusals = []
+        refusals: list[str] = []
         for name in PREFERRED:
             refusal = _module(name).refusal(layer, self.device)
             if refusal is None:
-                break
+                return name, "; ".join(refusals)
             refusals.append(f"not {name}: {refusal}")
-        return name, "; ".join(refusals)
+        raise AssertionError("the reference covers every layer")
 
     def describe(self, layers: Sequence[Layer]) -> Choice:
         """What these layers run on and why; for records, reports and debug lines.

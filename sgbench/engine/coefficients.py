@@ -39,11 +39,12 @@ class CoefficientGradients:
                 curve = self.plan.spec.surrogate.primitive(self.course.x[first:last])
             shares = torch.autograd.grad(curve, self.parameters, kept.spikes, allow_unused=True)
             for total, share in zip(self.of_surrogate, shares, strict=True):
-                total += 0 if share is None else share
+                if share is not None:
+                    total.add_(share)
         if self.sums:
             products = self._products(first, last, kept)
             for name, total in self.sums.items():
-                total += products[name]().sum((0, 1))
+                total.add_(products[name]().sum((0, 1)))
 
     def _products(self, first: int, last: int, kept: Kept) -> dict:  # type: ignore[type-arg]
         """Per coefficient, what its gradient sums up over steps and samples [n, B, M]."""

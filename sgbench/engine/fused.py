@@ -36,7 +36,7 @@ def refusal(layer: Layer, device: torch.device) -> str | None:
 def _missing() -> str | None:
     """Why there are no compiled loops here, or None where there are."""
     try:
-        importlib.import_module("sgbench.engine.kernels")
+        importlib.import_module("sgbench.engine.kernels.forward")
     except ImportError as error:
         return f"numba cannot be imported ({one_printable_line(error)})"
     except RuntimeError as error:  # numba finds no folder for its cache

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch._C._functorch import peek_interpreter_stack
 
 from sgbench.engine.spec import LinearSpec
 from sgbench.spikes import Signal
@@ -105,4 +106,4 @@ def start(layer: Layer, current: Tensor, state: Any) -> Any:
 
 def traced() -> bool:
     """Whether `torch.func` or `torch.compile` looks on: the engines' own functions cannot be traced."""
-    return torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None  # noqa: SLF001
+    return torch.compiler.is_compiling() or peek_interpreter_stack() is not None

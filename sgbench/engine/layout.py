@@ -18,7 +18,8 @@ class Layout:
 
     >>> images = torch.rand(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)[None]
     >>> layout = Layout.of(images, leading=2)
-    >>> layout.flat(images).data_ptr() == images.data_ptr(), bool((layout.full(layout.flat(images)) == images).all())
+    >>> flat = layout.flat(images)
+    >>> flat.data_ptr() == images.data_ptr(), torch.equal(layout.full(flat), images)
     (True, True)
     """
 

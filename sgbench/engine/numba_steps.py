@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -10,18 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sgbench.engine import kernels
+from sgbench.engine.kernels import backward, codes, events, forward
 from sgbench.engine.plan import Carry, Course, Gradients, Kept, Plan
 from sgbench.surrogates.base import Surrogate
 
 RESETS = {
-    "subtract": kernels.SUBTRACT,
-    "subtract_decayed": kernels.SUBTRACT_DECAYED,
-    "zero": kernels.ZERO,
-    "none": kernels.NONE,
+    "subtract": codes.SUBTRACT,
+    "subtract_decayed": codes.SUBTRACT_DECAYED,
+    "zero": codes.ZERO,
+    "none": codes.NONE,
 }
-WIRINGS = {"none": kernels.UNWIRED, "one_to_one": kernels.ONE_TO_ONE, "all_to_all": kernels.ALL_TO_ALL}
-SHAPES = {"atan": kernels.ATAN, "fast_sigmoid": kernels.FAST_SIGMOID, "triangle": kernels.TRIANGLE}
+WIRINGS = {"none": codes.UNWIRED, "one_to_one": codes.ONE_TO_ONE, "all_to_all": codes.ALL_TO_ALL}
+SHAPES = {"atan": codes.ATAN, "fast_sigmoid": codes.FAST_SIGMOID, "triangle": codes.TRIANGLE}
 MIN_WORK = 2**15  # entries of an array below which a second thread costs more than it saves
 
 
@@ -39,7 +40,7 @@ def in_parts(kernel: Callable[..., None], count: int, entries: int, *arguments: 
     with ThreadPoolExecutor(threads - 1) as pool:
         rest = [
             pool.submit(kernel, *arguments, int(low), int(high))
-            for low, high in zip(borders[1:-1], borders[2:], strict=True)
+            for low, high in itertools.pairwise(borders[1:])
         ]
         kernel(*arguments, 0, int(borders[1]))
         for part in rest:
@@ -93,15 +94,14 @@ class NumbaSteps:
             self.wires = (matrix[None] if matrix.dim() == 1 else matrix.T).contiguous().numpy()
         self.bound: Bound | None = None
 
-    def advance(
-        self, plan: Plan, current: Tensor, carry: Carry, course: Course, first: int, last: int
-    ) -> None:
-        """Steps [first, last) forward, in place of `carry` and `course`."""
+    def advance(self, plan: Plan, current: Tensor, carry: Carry, course: Course, first: int) -> None:
+        """Steps from `first` on forward, in place of `carry` and `course`."""
         parts = self._bound(plan, course)
+        last = first + len(current)
         begin, end = first * parts.per_step, last * parts.per_step
         words = parts.words[first * plan.shape[1] : last * plan.shape[1]]
         in_parts(
-            kernels.advance,
+            forward.advance,
             parts.per_step,
             current.numel(),
             rows_of(current, parts.width),
@@ -117,9 +117,10 @@ class NumbaSteps:
         )
 
     def adjoint(
-        self, plan: Plan, given: Gradients, course: Course, first: int, last: int, carry: Carry, out: Tensor, kept: Kept
-    ) -> None:  # fmt: skip
-        """Steps [first, last) backward, into `out`, `carry` and `kept`."""
+        self, plan: Plan, given: Gradients, course: Course, first: int, carry: Carry, out: Tensor, kept: Kept
+    ) -> None:
+        """Steps from `first` on backward, into `out`, `carry` and `kept`."""
+        last = first + len(out)
         parts = self._bound(plan, course)
         width, begin, end = parts.width, first * parts.per_step, last * parts.per_step
         x = course.x[first:last]
@@ -132,14 +133,14 @@ class NumbaSteps:
         ends = [rows_of(each, width) for each in (given.u, given.w)]
         constants = (
             parts.numbers, RESETS[plan.spec.reset], not plan.spec.detached, plan.second, plan.fires,
-            kernels.ONE_TO_ONE if one_to_one else kernels.UNWIRED, parts.wires,
+            codes.ONE_TO_ONE if one_to_one else codes.UNWIRED, parts.wires,
             shape, number(steepness), number(height),
         )  # fmt: skip
 
         def call(rows: list[np.ndarray], ends: list[np.ndarray]) -> None:
             gs, gx, psi, dcurrent, *kept, x, seconds = rows
             in_parts(
-                kernels.adjoint, parts.per_step, dcurrent.size,
+                backward.adjoint, parts.per_step, dcurrent.size,
                 gs, gx, *ends, psi, x, seconds, *states, *constants, dcurrent, *kept,
             )  # fmt: skip
 
@@ -183,21 +184,19 @@ class NumbaSteps:
         )
         return self.bound
 
-    def add_matrix_gradient(
-        self, plan: Plan, course: Course, first: int, last: int, out: Tensor, total: Tensor
-    ) -> None:
+    def add_matrix_gradient(self, plan: Plan, course: Course, first: int, out: Tensor, total: Tensor) -> None:
         """Add to `total` [M, M] what `out`, the adjoint of these steps, makes of the spikes one step earlier."""
-        add_products(unpacked(course.words[first - 1 : last - 1]), out, total.T)
+        add_products(unpacked(course.words[first - 1 : first - 1 + len(out)]), out, total.T)
 
 
 def _derivative(surrogate: Surrogate | None, x: Tensor) -> tuple[int, float, float, Tensor]:
     """Number, steepness and height of a shape that the kernel knows; otherwise its values, made by torch."""
     empty = x.new_empty(0)
     if surrogate is None:
-        return kernels.GIVEN, 0.0, 0.0, empty
+        return codes.GIVEN, 0.0, 0.0, empty
     kernel = surrogate.kernel()
     if kernel is None:
-        return kernels.GIVEN, 0.0, 0.0, surrogate.derivative(x)
+        return codes.GIVEN, 0.0, 0.0, surrogate.derivative(x)
     return SHAPES[kernel.shape], kernel.steepness, kernel.height, empty
 
 
@@ -218,9 +217,9 @@ def unpacked(words: Tensor) -> Rows:
     """Rows of packed spikes [n, B, blocks]."""
     bits = bits_of(words)
     indptr = np.empty(len(bits) + 1, np.int64)
-    kernels.count_bits(bits, indptr)
+    events.count_bits(bits, indptr)
     index = np.empty(indptr[-1], np.int32)
-    kernels.unpack(bits, indptr, index)
+    events.unpack(bits, indptr, index)
     return Rows(indptr, index, None)
 
 
@@ -228,7 +227,7 @@ def sum_rows(rows: Rows, weights: Tensor, begin: np.ndarray, out: Tensor) -> Non
     """out[r] = begin + value weights[index], summed over the events of each row r; out is [..., M]."""
     width = out.shape[-1]
     in_parts(
-        kernels.gather,
+        events.gather,
         len(rows.indptr) - 1,
         out.numel(),
         rows.indptr,
@@ -250,9 +249,9 @@ def add_products(rows: Rows, dense: Tensor, out: Tensor) -> None:
     indptr = np.empty(len(out) + 1, np.int64)
     index = np.empty(rows.count, np.int32)
     new_value = np.empty(rows.count if value.size else 0, value.dtype)
-    kernels.transpose(rows.indptr, rows.index, value, indptr, index, new_value)
+    events.transpose(rows.indptr, rows.index, value, indptr, index, new_value)
     in_parts(
-        kernels.gather,
+        events.gather,
         len(out),
         rows.count * width,
         indptr,

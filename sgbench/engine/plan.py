@@ -70,21 +70,17 @@ class Steps(Protocol):
 
     uses_words: bool  # packed spikes, where a recurrent layer needs them for its own gradient
 
-    def advance(
-        self, plan: Plan, current: Tensor, carry: Carry, course: Course, first: int, last: int
-    ) -> None:
-        """Steps [first, last) forward, in place of `carry` and `course`."""
+    def advance(self, plan: Plan, current: Tensor, carry: Carry, course: Course, first: int) -> None:
+        """Steps from `first` on forward, in place of `carry` and `course`."""
         ...
 
     def adjoint(
-        self, plan: Plan, given: Gradients, course: Course, first: int, last: int, carry: Carry, out: Tensor, kept: Kept
-    ) -> None:  # fmt: skip
-        """Steps [first, last) backward, into `out` (adjoint of the current), `carry` and `kept`."""
+        self, plan: Plan, given: Gradients, course: Course, first: int, carry: Carry, out: Tensor, kept: Kept
+    ) -> None:
+        """Steps from `first` on backward, into `out` (adjoint of the current), `carry` and `kept`."""
         ...
 
-    def add_matrix_gradient(
-        self, plan: Plan, course: Course, first: int, last: int, out: Tensor, total: Tensor
-    ) -> None:
+    def add_matrix_gradient(self, plan: Plan, course: Course, first: int, out: Tensor, total: Tensor) -> None:
         """Add to `total` [M, M] what `out`, the adjoint of these steps, makes of the spikes one step earlier."""
         ...
 

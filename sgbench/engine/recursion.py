@@ -1,17 +1,17 @@
 """A chain of layers over time as one autograd function: chunks of time forward, their adjoints backward.
 
-`scan` and `fused` share it; they differ in who makes the steps of a chunk and where a current comes from. Forward keeps
-x = u - threshold and little else: currents, and gradients of spikes, live for a chunk only. With psi the surrogate
-derivative, gs and gx what reaches s and x from outside and ds the total gradient of the spikes, backward is
+`scan` and `fused` share it; they differ in who makes the steps of a chunk and where a current comes from. Forward
+keeps x = u - threshold and little else: currents, and gradients of spikes, live for a chunk only. With psi the
+surrogate derivative, gs and gx what reaches s and x from outside, ds the total gradient of the spikes, backward is
 
     ds[t] = gs[t] + V^T dI[t+1] + q dw[t+1] + r[t] du[t+1]    r = -theta, -beta theta or -beta u[t]; 0 if detached
     dx[t] = psi(x[t]) ds[t] + gx[t]
-    du[t] = dx[t] + beta k[t] du[t+1] + p dw[t+1]             k = 1, or 1 - s[t] for the zero reset
+    du[t] = dx[t] + beta z[t] du[t+1] + p dw[t+1]             z = 1, or 1 - s[t] for the zero reset
     dw[t] = d_w dw[t+1] + k du[t] - m dx[t]
     dI[t] = c du[t] + c_w dw[t]
 
-and W^T dI[t] is part of gs[t] of the layer before. A gradient of a coefficient or of a parameter of the surrogate is a
-sum of products with these.
+in the letters of `LinearSpec`, and W^T dI[t] is part of gs[t] of the layer before. A
+gradient of a coefficient or of a parameter of the surrogate is a sum of products with these.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ class Outcome(NamedTuple):
     u: Tensor  # after the last step [B, M]
     w: Tensor | None
     s: Tensor | None
+
+
+OUTCOMES = len(Outcome._fields)
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,7 @@ def run(stages: Sequence[Stage]) -> list[Outcome]:
     """Run a chain of layers over all steps."""
     inputs = [each for stage in stages for each in stage.differentiable]
     flat = Unrolled.apply(tuple(stages), *inputs)
-    size = len(Outcome._fields)
-    return [Outcome(*flat[first : first + size]) for first in range(0, len(flat), size)]  # type: ignore[index, arg-type]
+    return [Outcome(*flat[first : first + OUTCOMES]) for first in range(0, len(flat), OUTCOMES)]  # type: ignore[index, arg-type]
 
 
 class Unrolled(torch.autograd.Function):
@@ -74,6 +76,7 @@ class Unrolled(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, stages: tuple[Stage, ...], *inputs: Tensor) -> Any:
+        """All outcomes in a row."""
         ctx.set_materialize_grads(False)
         carries = _forward(stages)
         ctx.links = [(stage.plan, stage.product) for stage in stages]
@@ -95,11 +98,12 @@ class Unrolled(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        """Gradients of all inputs in a row."""
         saved, fields = ctx.saved_tensors, len(Course._fields)
         adjoints = []
         for position, (plan, product) in enumerate(ctx.links):
             course = Course(*saved[position * fields : (position + 1) * fields])
-            given = Outcome(*grads[position * len(Outcome._fields) :][: len(Outcome._fields)])  # type: ignore[arg-type]
+            given = Outcome(*grads[position * OUTCOMES : (position + 1) * OUTCOMES])  # type: ignore[arg-type]
             adjoints.append(_Adjoint(plan, product, course, given))
         _backward(adjoints)
         for plan, _ in ctx.links:
@@ -119,7 +123,7 @@ def _forward(stages: Sequence[Stage]) -> list[Carry]:
     for first, last in chunks([stage.plan for stage in stages]):
         for stage, carry in zip(stages, carries, strict=True):
             current = stage.product.chunk(first, last, stage.course.x[first:last])
-            stage.plan.steps.advance(stage.plan, current, carry, stage.course, first, last)
+            stage.plan.steps.advance(stage.plan, current, carry, stage.course, first)
     return carries
 
 
@@ -166,7 +170,7 @@ class _Adjoint:
         kept = self.sums.room(last - first)
         given = self._reaching(first, last, sent_back)
         out = self.product.slot(first, last, sent_back)
-        self.plan.steps.adjoint(self.plan, given, self.course, first, last, self.carry, out, kept)
+        self.plan.steps.adjoint(self.plan, given, self.course, first, self.carry, out, kept)
         self.product.filled(first, last, out)
         self.sums.add(first, last, kept)
         self._add_recurrent(first, last, out)
@@ -200,4 +204,4 @@ class _Adjoint:
         if one_to_one:
             self.d_matrix += (out * (self.course.x[first - 1 : last - 1] > 0)).sum((0, 1))
         else:
-            self.plan.steps.add_matrix_gradient(self.plan, self.course, first, last, out, self.d_matrix)
+            self.plan.steps.add_matrix_gradient(self.plan, self.course, first, out, self.d_matrix)

@@ -96,12 +96,12 @@ def make_plan(
 def finish(plan: Plan, outcome: Outcome, begin: Any, *, keep_u: bool) -> LayerRun:
     """Features in their own shape again."""
     full = plan.layout.full
-    last = (None if each is None else full(each) for each in (outcome.u, outcome.w, outcome.s))
+    w, s = (None if each is None else full(each) for each in (outcome.w, outcome.s))
     x = outcome.output if outcome.x is None else outcome.x
     return LayerRun(
         output=None if outcome.output is None else full(outcome.output),
         u=full(x) if keep_u and x is not None else None,
-        state=plan.spec.next_state(begin, *last),
+        state=plan.spec.next_state(begin, full(outcome.u), w, s),
     )
 
 

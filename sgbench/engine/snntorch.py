@@ -58,7 +58,7 @@ def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRu
     u, w, s = spec.state(begin)
     outputs, potentials = [], []
     for now in current.unbind(0):
-        driven = now if layer.recurrent is None else now + layer.feedback(s)
+        driven = now if layer.recurrent is None or s is None else now + layer.feedback(s)
         if w is None:
             s, u = neuron(driven, u)
         else:

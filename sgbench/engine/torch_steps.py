@@ -16,14 +16,11 @@ class TorchSteps:
     def forget(self) -> None:
         """Nothing is held."""
 
-    def advance(
-        self, plan: Plan, current: Tensor, carry: Carry, course: Course, first: int, last: int
-    ) -> None:
-        """Steps [first, last) forward, in place of `carry` and `course`."""
+    def advance(self, plan: Plan, current: Tensor, carry: Carry, course: Course, first: int) -> None:
+        """Steps from `first` on forward, in place of `carry` and `course`."""
         theta, slope = plan.coefficients[1], plan.coefficients[-1]
         feedback = None if plan.layer.recurrent is None else plan.layer.feedback
-        for t in range(first, last):
-            given = current[t - first]
+        for t, given in enumerate(current.unbind(0), start=first):
             now = given if feedback is None else given + feedback(carry.last)
             if course.now.numel():
                 course.now[t] = now
@@ -41,50 +38,32 @@ class TorchSteps:
                     course.spikes[t] = carry.last
 
     def adjoint(
-        self, plan: Plan, given: Gradients, course: Course, first: int, last: int, carry: Carry, out: Tensor, kept: Kept
-    ) -> None:  # fmt: skip
-        """Steps [first, last) backward, into `out`, `carry` and `kept`."""
-        beta, _, gain, coupling, second_decay, potential, second_input, _, slope = plan.coefficients
-        x = course.x[first:last]
+        self, plan: Plan, given: Gradients, course: Course, first: int, carry: Carry, out: Tensor, kept: Kept
+    ) -> None:
+        """Steps from `first` on backward, into `out`, `carry` and `kept`."""
+        x = course.x[first : first + len(out)]
         psi = plan.spec.surrogate.derivative(x) if plan.spec.surrogate is not None else None
         for t in range(len(out) - 1, -1, -1):
             into_x = torch.zeros_like(carry.u)
-            keeps = beta
             if psi is not None:
-                total = _total_of_spikes(
-                    plan, given.spikes[t] if given.spikes.numel() else None, course, first + t, carry
-                )
+                outside = given.spikes[t] if given.spikes.numel() else into_x
+                total = _total_of_spikes(plan, outside, course, first + t, carry)
                 into_x = psi[t] * total
                 if kept.spikes.numel():
                     kept.spikes[t] = total
                 if plan.spec.reset == "zero":
-                    keeps = beta * (x[t] <= 0)
+                    carry.u.mul_(x[t] <= 0)
             if given.x.numel():
                 into_x = into_x + given.x[t]
-            du = into_x + keeps * carry.u
-            if plan.second:
-                du = du + potential * carry.w
-            if given.u.numel() and t == len(out) - 1:
-                du = du + given.u
-            carry.u.copy_(du)
-            if plan.second:
-                dw = second_decay * carry.w + coupling * du - slope * into_x
-                if given.w.numel() and t == len(out) - 1:
-                    dw = dw + given.w
-                carry.w.copy_(dw)
-                out[t] = gain * du + second_input * dw
-            else:
-                out[t] = du
-            carry.last.copy_(out[t])
+            _adjoint_states(plan, into_x, carry, given if t == len(out) - 1 else None)
+            out[t] = carry.last
             for room, value in zip(kept[:3], (carry.u, carry.w, into_x), strict=True):
                 if room.numel():
                     room[t] = value
 
-    def add_matrix_gradient(
-        self, plan: Plan, course: Course, first: int, last: int, out: Tensor, total: Tensor
-    ) -> None:
+    def add_matrix_gradient(self, plan: Plan, course: Course, first: int, out: Tensor, total: Tensor) -> None:
         """Add to `total` [M, M] what `out`, the adjoint of these steps, makes of the spikes one step earlier."""
-        spikes = course.spikes[first - 1 : last - 1]
+        spikes = course.spikes[first - 1 : first - 1 + len(out)]
         total.addmm_(out.flatten(0, 1).T, spikes.flatten(0, 1))
 
 
@@ -109,10 +88,10 @@ def _potential(plan: Plan, drive: Tensor, carry: Carry) -> None:
         u.mul_(beta).add_(drive)
 
 
-def _total_of_spikes(plan: Plan, given: Tensor | None, course: Course, t: int, carry: Carry) -> Tensor:
+def _total_of_spikes(plan: Plan, given: Tensor, course: Course, t: int, carry: Carry) -> Tensor:
     """ds[t]; `carry` holds the adjoints of the step after."""
     beta, theta, *_, spike, slope = plan.coefficients
-    total = torch.zeros_like(carry.u) if given is None else given
+    total = given
     if plan.layer.recurrent is not None and not plan.layer.cut:
         wires = plan.layer.recurrent.detach()
         total = total + (carry.last @ wires if wires.dim() > 1 else wires * carry.last)
@@ -126,3 +105,20 @@ def _total_of_spikes(plan: Plan, given: Tensor | None, course: Course, t: int, c
         return total - beta * theta * carry.u
     threshold = theta + slope * course.w[t] if plan.second else theta
     return total - beta * (course.x[t] + threshold) * carry.u
+
+
+def _adjoint_states(plan: Plan, into_x: Tensor, carry: Carry, final: Gradients | None) -> None:
+    """Move the adjoints of u, w and the current one step back; `final` holds gradients of the last state."""
+    beta, _, gain, coupling, second_decay, potential, second_input, _, slope = plan.coefficients
+    carry.u.mul_(beta).add_(into_x)
+    if plan.second:
+        carry.u.add_(potential * carry.w)
+    if final is not None and final.u.numel():
+        carry.u.add_(final.u)
+    if not plan.second:
+        carry.last.copy_(carry.u)
+        return
+    carry.w.mul_(second_decay).add_(coupling * carry.u).sub_(slope * into_x)
+    if final is not None and final.w.numel():
+        carry.w.add_(final.w)
+    torch.mul(gain, carry.u, out=carry.last).add_(second_input * carry.w)

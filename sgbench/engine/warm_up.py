@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import torch
 
-from sgbench.engine import kernels
+from sgbench.engine.kernels import backward, codes, events, forward
 from sgbench.engine.numba_steps import FLOATS, NOTHING
 
 PATIENCE_S = 1.0  # what comes from numba's cache on disk takes less
@@ -38,16 +38,16 @@ def _call_all(number: type) -> None:
     index, indptr = np.zeros(1, np.int32), np.array([0, 1])
     words = np.zeros((1, 1), np.uint64)
     coefficients = (line,) * 9
-    kernels.gather(indptr, index, np.empty(0, number), row, line, row, 0, 1)
-    kernels.transpose(indptr, index, np.empty(0, number), indptr.copy(), index.copy(), np.empty(0, number))
-    kernels.count_bits(words, indptr)
-    kernels.unpack(words, indptr, index)
-    kernels.advance(
-        row, row, row, row, coefficients, kernels.NONE, False, True, kernels.UNWIRED, nothing,
+    events.gather(indptr, index, np.empty(0, number), row, line, row, 0, 1)
+    events.transpose(indptr, index, np.empty(0, number), indptr.copy(), index.copy(), np.empty(0, number))
+    events.count_bits(words, indptr)
+    events.unpack(words, indptr, index)
+    forward.advance(
+        row, row, row, row, coefficients, codes.NONE, False, True, codes.UNWIRED, nothing,
         row, nothing, nothing, nothing, words, 0, 1,
     )  # fmt: skip
-    kernels.adjoint(
-        row, nothing, nothing, nothing, nothing, row, nothing, row, row, row, coefficients, kernels.NONE,
-        False, False, True, kernels.UNWIRED, nothing, kernels.ATAN, number(1), number(1), row,
+    backward.adjoint(
+        row, nothing, nothing, nothing, nothing, row, nothing, row, row, row, coefficients, codes.NONE,
+        False, False, True, codes.UNWIRED, nothing, codes.ATAN, number(1), number(1), row,
         nothing, nothing, nothing, nothing, 0, 1,
     )  # fmt: skip

@@ -103,7 +103,11 @@ class Mlp(Network):
         return Trajectory(
             output=runs[-1].output,  # type: ignore[arg-type]
             lengths=lengths,
-            spikes=tuple(run.output for run, one in zip(runs, fires, strict=True) if one and SPIKES in keep),
+            spikes=tuple(
+                run.output
+                for run, one in zip(runs, fires, strict=True)
+                if one and SPIKES in keep and run.output is not None
+            ),
             u=tuple(run.u for run in runs if run.u is not None),
             state=tuple(run.state for run in runs),
         )

@@ -47,7 +47,8 @@ class Synaptic(Neuron):
 
     >>> from sgbench.surrogates.constant import Constant
     >>> neuron = Synaptic(Constant(normalisation="peak1", scale=1.0), alpha=0.5, beta=0.5, threshold=1.0,
-    ...     reset="subtract", reset_gradient="detached", learn_alpha="none", learn_beta="none", learn_threshold="none")
+    ...     reset="subtract", reset_gradient="detached", learn_alpha="none", learn_beta="none",
+    ...     learn_threshold="none")
     >>> current = torch.tensor([[0.8]])
     >>> spikes, state = neuron.step(current, neuron.initial_state(current))
     >>> spikes, state = neuron.step(torch.zeros(1, 1), state)  # i = 0.4, u = 0.4 + 0.4

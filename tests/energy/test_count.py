@@ -41,6 +41,7 @@ def make_neuron(kind: str, features: int) -> Neuron:
     """Decays are a half, so that everything stays exact in float32 too."""
     surrogate = Triangle(slope=1.0, width_fwhm=None, normalisation="peak1", scale=1.0)
     options = {"beta": 0.5, "threshold": 1.0, "reset": "subtract", "reset_gradient": "detached"}
+    options |= {"learn_threshold": "none"}
     if kind == "leaky":
         return Leaky(surrogate, features, learn_beta="none", **options)
     if kind == "synaptic":

@@ -60,6 +60,7 @@ def make_network(
     """A network with biases whose hidden layers fire neither never nor always."""
     surrogate = surrogate or FastSigmoid(slope=SLOPE, width_fwhm=None, normalisation="peak1", scale=1.0)
     options = {"beta": BETA, "threshold": THETA, "reset": reset, "reset_gradient": reset_gradient}
+    options |= {"learn_threshold": "none"}
 
     def neuron(features: int) -> Leaky | Synaptic:
         if kind == "leaky":

@@ -43,6 +43,7 @@ def surrogate() -> FastSigmoid:
 def neurons(kind: str, reset: str, reset_gradient: str) -> MakeNeuron:
     """How layers of this kind are made."""
     options = {"beta": 0.85, "threshold": 0.8, "reset": reset, "reset_gradient": reset_gradient}
+    options |= {"learn_threshold": "none"}
     if kind == "leaky":
         return lambda features: Leaky(surrogate(), features, learn_beta="none", **options)
     options |= {"alpha": 0.6, "learn_alpha": "none", "learn_beta": "none"}

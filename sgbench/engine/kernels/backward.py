@@ -1,0 +1,165 @@
+"""Adjoints of the steps."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sgbench.engine.kernels.codes import (
+    ATAN,
+    FAST_SIGMOID,
+    ONE_TO_ONE,
+    SUBTRACT,
+    SUBTRACT_DECAYED,
+    ZERO,
+    loop_backward,
+    row_backward,
+)
+
+
+@row_backward
+def slope_row(x, r, shape, steepness, height, out):
+    """The surrogate derivative of row r, for the shapes that have a number here."""
+    size = x.shape[1]
+    one = x.dtype.type(1)
+    if shape == ATAN:
+        for m in range(size):
+            z = steepness * x[r, m]
+            out[m] = height / (one + z * z)
+    elif shape == FAST_SIGMOID:
+        for m in range(size):
+            z = one + abs(steepness * x[r, m])
+            out[m] = height / (z * z)
+    else:
+        for m in range(size):
+            out[m] = height * max(one - abs(steepness * x[r, m]), one - one)
+
+
+@row_backward
+def total_of_spikes(
+    gs, x, seconds, r, lu, lw, dnow, b, coefficients, reset, attached, second, wiring, wires, total
+):
+    """ds of one row: from outside, and from the next step through V, w and the reset."""
+    decay, base, _, _, _, _, _, second_spike, slope = coefficients
+    size = lu.shape[1]
+    for m in range(size):
+        total[m] = 0
+    if gs.size:
+        for m in range(size):
+            total[m] = gs[r, m]
+    if wiring == ONE_TO_ONE:
+        for m in range(size):
+            total[m] += wires[0, m] * dnow[b, m]
+    if second:
+        for m in range(size):
+            total[m] += second_spike[m] * lw[b, m]
+    if not attached:
+        return
+    if reset == SUBTRACT:
+        for m in range(size):
+            total[m] -= base[m] * lu[b, m]
+    elif reset == SUBTRACT_DECAYED:
+        for m in range(size):
+            total[m] -= decay[m] * base[m] * lu[b, m]
+    elif reset == ZERO:
+        for m in range(size):
+            total[m] -= decay[m] * (x[r, m] + base[m]) * lu[b, m]
+        if second:
+            for m in range(size):
+                total[m] -= decay[m] * slope[m] * seconds[r, m] * lu[b, m]
+
+
+@loop_backward
+def adjoint(
+    gs, gx, gu, gw, psi, x, seconds, lu, lw, dnow, coefficients, reset, attached, second, fires, wiring, wires,
+    shape, steepness, height, dcurrent, kept_u, kept_w, kept_x, kept_s, low, high,
+):  # fmt: skip
+    """Adjoints of samples [low, high), from the chunk's last step to its first.
+
+    lu, lw and dnow [B, M] hold the adjoints of u, w and the current of the step after the chunk, and then those
+    of its first step; gu and gw, gradients of the state after its last step. Rows are those of `advance`; `gs`
+    and `dcurrent` may be the same memory. Arrays without a size are not there. What is `kept` is for gradients of
+    coefficients.
+    """
+    decay, _, gain, coupling, second_decay, second_potential, second_input, _, slope = coefficients
+    batch, size = lu.shape
+    total = np.empty(size, lu.dtype)
+    p = np.empty(size, lu.dtype)
+    into_x = np.empty(size, lu.dtype)
+    plain = fires and gs.size and not (
+        second or wiring or attached or reset == ZERO or gx.size or gu.size or gw.size or kept_u.size or kept_s.size
+    )  # fmt: skip
+    last = dcurrent.shape[0] - batch
+    for b in range(low, high):
+        for r in range(last + b, -1, -batch):
+            if shape:
+                slope_row(x, r, shape, steepness, height, p)
+            elif psi.size:
+                for m in range(size):
+                    p[m] = psi[r, m]
+            if plain:
+                for m in range(size):
+                    total[m] = gs[r, m]
+                for m in range(size):
+                    lu[b, m] = p[m] * total[m] + decay[m] * lu[b, m]
+                for m in range(size):
+                    dcurrent[r, m] = lu[b, m]
+                continue
+            for m in range(size):
+                into_x[m] = 0
+            if fires:
+                total_of_spikes(
+                    gs,
+                    x,
+                    seconds,
+                    r,
+                    lu,
+                    lw,
+                    dnow,
+                    b,
+                    coefficients,
+                    reset,
+                    attached,
+                    second,
+                    wiring,
+                    wires,
+                    total,
+                )
+                for m in range(size):
+                    into_x[m] = p[m] * total[m]
+                if reset == ZERO:
+                    for m in range(size):
+                        lu[b, m] = 0 if x[r, m] > 0 else lu[b, m]
+                if kept_s.size:
+                    for m in range(size):
+                        kept_s[r, m] = total[m]
+            if gx.size:
+                for m in range(size):
+                    into_x[m] += gx[r, m]
+            for m in range(size):
+                lu[b, m] = into_x[m] + decay[m] * lu[b, m]
+            if second:
+                for m in range(size):
+                    lu[b, m] += second_potential[m] * lw[b, m]
+            if gu.size and r >= last:
+                for m in range(size):
+                    lu[b, m] += gu[b, m]
+            for m in range(size):
+                dcurrent[r, m] = lu[b, m]
+            if second:
+                for m in range(size):
+                    lw[b, m] = second_decay[m] * lw[b, m] + coupling[m] * lu[b, m] - slope[m] * into_x[m]
+                if gw.size and r >= last:
+                    for m in range(size):
+                        lw[b, m] += gw[b, m]
+                for m in range(size):
+                    dcurrent[r, m] = gain[m] * lu[b, m] + second_input[m] * lw[b, m]
+            if wiring == ONE_TO_ONE:
+                for m in range(size):
+                    dnow[b, m] = dcurrent[r, m]
+            if kept_u.size:
+                for m in range(size):
+                    kept_u[r, m] = lu[b, m]
+                    kept_x[r, m] = into_x[m]
+            if kept_w.size:
+                for m in range(size):
+                    kept_w[r, m] = lw[b, m]

@@ -1,0 +1,25 @@
+"""The fused engine's loops, compiled by numba for float32 and float64.
+
+Legend: n steps of a chunk of time, B batch, M neurons, K inputs; u membrane potential, w second variable, s spikes,
+x = u - threshold. `sgbench.engine.spec` and `sgbench.engine.recursion` have the equations. Each loop works on a range
+of samples or rows that it writes alone, so any number of threads gives the same bits. Sums run in a fixed order, and
+nothing is contracted or reordered forward, which therefore rounds as torch does. An innermost loop holds no branch:
+LLVM makes vectors of it. Rows are named by number, for views of them would be counted and cost as much as a step.
+"""
+
+from __future__ import annotations
+
+import numba
+
+WORD = 64  # spikes per word of packed bits
+SUBTRACT, SUBTRACT_DECAYED, ZERO, NONE = range(4)
+UNWIRED, ONE_TO_ONE, ALL_TO_ALL = range(3)
+GIVEN, ATAN, FAST_SIGMOID, TRIANGLE = range(4)  # where a surrogate derivative comes from
+
+loop = numba.njit(nogil=True, cache=True, error_model="numpy")
+row = numba.njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
+# Backward: rounding need not be torch's.
+loop_backward = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+row_backward = numba.njit(
+    nogil=True, cache=True, error_model="numpy", forceinline=True, fastmath={"contract", "nsz"}
+)

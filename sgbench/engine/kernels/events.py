@@ -1,0 +1,112 @@
+"""Sums over events, and spikes packed to bits and back."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
+
+from sgbench.engine.kernels.codes import WORD, loop, row
+
+
+@row
+def add_rows(out, o, rows, index, value, first, last):
+    """out[o] += sum over events e in [first, last) of value[e] rows[index[e]]; no values means ones."""
+    size = out.shape[1]
+    e = first
+    if value.size:
+        while e < last:
+            a, p = index[e], value[e]
+            for m in range(size):
+                out[o, m] += p * rows[a, m]
+            e += 1
+    while e + 4 <= last:  # four rows for one load and store of the sum
+        a, b, c, d = index[e], index[e + 1], index[e + 2], index[e + 3]
+        for m in range(size):
+            out[o, m] += (rows[a, m] + rows[b, m]) + (rows[c, m] + rows[d, m])
+        e += 4
+    if e + 2 <= last:
+        a, b = index[e], index[e + 1]
+        for m in range(size):
+            out[o, m] += rows[a, m] + rows[b, m]
+        e += 2
+    if e < last:
+        a = index[e]
+        for m in range(size):
+            out[o, m] += rows[a, m]
+
+
+@loop
+def gather(indptr, index, value, rows, begin, out, low, high):
+    """out[r] = begin, or itself, + the sum of the rows that the events of r name, for r in [low, high)."""
+    for r in range(low, high):
+        if begin.size:
+            for m in range(out.shape[1]):
+                out[r, m] = begin[m]
+        add_rows(out, r, rows, index, value, indptr[r], indptr[r + 1])
+
+
+@loop
+def transpose(indptr, index, value, new_indptr, new_index, new_value):
+    """Events sorted by input: for each input the rows that name it, in ascending order."""
+    inputs = new_indptr.size - 1
+    rows = indptr.size - 1
+    new_indptr[:] = 0
+    for e in range(indptr[0], indptr[rows]):
+        new_indptr[index[e] + 1] += 1
+    for k in range(inputs):
+        new_indptr[k + 1] += new_indptr[k]
+    for r in range(rows):
+        for e in range(indptr[r], indptr[r + 1]):
+            place = new_indptr[index[e]]
+            new_index[place] = r
+            if value.size:
+                new_value[place] = value[e]
+            new_indptr[index[e]] += 1
+    for k in range(inputs, 0, -1):
+        new_indptr[k] = new_indptr[k - 1]
+    new_indptr[0] = 0
+
+
+@row
+def unpack_row(words, r, index, place):
+    """Write the positions of the set bits of row r from index[place] on; returns the place behind them."""
+    for block in range(words.shape[1]):
+        word = words[r, block]
+        while word:
+            index[place] = block * WORD + np.int64(trailing_zeros(word))  # pyright: ignore[reportCallIssue] - of numba's own code
+            place += 1
+            word &= word - np.uint64(1)
+    return place
+
+
+@loop
+def count_bits(words, indptr):
+    """indptr[R + 1] of the set bits of words [R, blocks]."""
+    indptr[0] = 0
+    for r in range(words.shape[0]):
+        count = 0
+        for block in range(words.shape[1]):
+            word = words[r, block]
+            while word:
+                count += 1
+                word &= word - np.uint64(1)
+        indptr[r + 1] = indptr[r] + count
+
+
+@loop
+def unpack(words, indptr, index):
+    """Positions of the set bits of each row."""
+    for r in range(words.shape[0]):
+        unpack_row(words, r, index, indptr[r])
+
+
+@row
+def pack_row(s, b, words, r):
+    """One bit for each s[b] > 0."""
+    size = s.shape[1]
+    for block in range(words.shape[1]):
+        word = np.uint64(0)
+        first = block * WORD
+        for m in range(min(WORD, size - first)):
+            word |= np.uint64(s[b, first + m] > 0) << np.uint64(m)
+        words[r, block] = word

@@ -1,0 +1,118 @@
+"""Steps forward."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sgbench.engine.kernels.codes import (
+    ALL_TO_ALL,
+    ONE_TO_ONE,
+    SUBTRACT,
+    SUBTRACT_DECAYED,
+    WORD,
+    ZERO,
+    loop,
+    row,
+)
+from sgbench.engine.kernels.events import add_rows, pack_row, unpack_row
+
+
+@row
+def next_potential(u, s, b, drive, d, threshold, h, decay, base, reset, x, r):
+    """u[b] after one step and x[r]; drive[d], and threshold[h] in force where `base` is what a reset subtracts."""
+    size = u.shape[1]
+    if reset == SUBTRACT:
+        for m in range(size):
+            u[b, m] = (decay[m] * u[b, m] + drive[d, m]) - base[m] * s[b, m]
+            x[r, m] = u[b, m] - threshold[h, m]
+    elif reset == SUBTRACT_DECAYED:
+        for m in range(size):
+            u[b, m] = decay[m] * (u[b, m] - base[m] * s[b, m]) + drive[d, m]
+            x[r, m] = u[b, m] - threshold[h, m]
+    elif reset == ZERO:
+        one = u.dtype.type(1)  # a plain 1 would turn float32 into float64
+        for m in range(size):
+            u[b, m] = decay[m] * ((one - s[b, m]) * u[b, m]) + drive[d, m]
+            x[r, m] = u[b, m] - threshold[h, m]
+    else:
+        for m in range(size):
+            u[b, m] = decay[m] * u[b, m] + drive[d, m]
+            x[r, m] = u[b, m] - threshold[h, m]
+
+
+@loop
+def advance(
+    current,
+    u,
+    w,
+    s,
+    coefficients,
+    reset,
+    second,
+    fires,
+    wiring,
+    wires,
+    x,
+    seconds,
+    nows,
+    spikes,
+    words,
+    low,
+    high,
+):
+    """Steps of samples [low, high): states u, w, s [B, M] move; x and what has a size is written.
+
+    Rows of what lies over time, [n * B, M], are t * B + b; `current` and `x` may be the same memory. `wires` is V
+    transposed [M, M], or V [1, M] of one-to-one connections.
+    """
+    decay, base, gain, coupling, second_decay, second_potential, second_input, second_spike, slope = (
+        coefficients
+    )
+    batch, size = u.shape
+    scratch = np.empty((2, size), u.dtype)  # driven current, drive
+    threshold = np.empty((1, size), u.dtype)
+    threshold[0] = base
+    fired = np.empty((1, (size + WORD - 1) // WORD), np.uint64)
+    names = np.empty(size, np.int32)
+    no_value = np.empty(0, u.dtype)
+    for b in range(low, high):
+        count = 0
+        if wiring == ALL_TO_ALL:
+            pack_row(s, b, fired, 0)
+            count = unpack_row(fired, 0, names, 0)
+        for r in range(b, current.shape[0], batch):
+            for m in range(size):
+                scratch[0, m] = current[r, m]
+            d = 0
+            if wiring == ALL_TO_ALL:
+                add_rows(scratch, 0, wires, names, no_value, 0, count)
+            elif wiring == ONE_TO_ONE:
+                for m in range(size):
+                    scratch[0, m] += s[b, m] * wires[0, m]
+            if nows.size:
+                for m in range(size):
+                    nows[r, m] = scratch[0, m]
+            if second:
+                for m in range(size):
+                    w[b, m] = (
+                        (second_decay[m] * w[b, m] + second_potential[m] * u[b, m])
+                        + second_input[m] * scratch[0, m]
+                    ) + second_spike[m] * s[b, m]
+                    scratch[1, m] = gain[m] * scratch[0, m] + coupling[m] * w[b, m]
+                    threshold[0, m] = base[m] + slope[m] * w[b, m]
+                d = 1
+                if seconds.size:
+                    for m in range(size):
+                        seconds[r, m] = w[b, m]
+            next_potential(u, s, b, scratch, d, threshold, 0, decay, base, reset, x, r)
+            if fires:
+                for m in range(size):
+                    s[b, m] = x[r, m] > 0
+                if spikes.size:
+                    for m in range(size):
+                        spikes[r, m] = s[b, m]
+                if words.size:
+                    pack_row(x, r, words, r)
+                if wiring == ALL_TO_ALL:
+                    pack_row(x, r, fired, 0)
+                    count = unpack_row(fired, 0, names, 0)
