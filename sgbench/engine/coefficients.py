@@ -24,11 +24,14 @@ class CoefficientGradients:
         self.sums = {name: torch.zeros_like(self.values[name]) for name in plan.learnt}
         self.parameters = plan.surrogate_parameters
         self.of_surrogate = [torch.zeros_like(each) for each in self.parameters]
+        self.nothing = Kept(*[plan.coefficients[0].new_empty(0)] * len(Kept._fields))
 
     def room(self, steps: int) -> Kept:
         """Buffers for the adjoints of a chunk, as far as they are needed."""
-        like, shape = self.values["decay"], (steps, *self.plan.shape[1:])
         learns = bool(self.sums)
+        if not learns and not self.parameters:
+            return self.nothing
+        like, shape = self.values["decay"], (steps, *self.plan.shape[1:])
         wanted = (learns, learns and self.plan.second, learns, bool(self.parameters))
         return Kept(*(like.new_empty(shape if each else 0) for each in wanted))
 

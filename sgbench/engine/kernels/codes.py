@@ -1,10 +1,11 @@
 """The fused engine's loops, compiled by numba for float32 and float64.
 
-Legend: n steps of a chunk of time, B batch, M neurons, K inputs; u membrane potential, w second variable, s spikes,
-x = u - threshold. `sgbench.engine.spec` and `sgbench.engine.recursion` have the equations. Each loop works on a range
-of samples or rows that it writes alone, so any number of threads gives the same bits. Sums run in a fixed order, and
-nothing is contracted or reordered forward, which therefore rounds as torch does. An innermost loop holds no branch:
-LLVM makes vectors of it. Rows are named by number, for views of them would be counted and cost as much as a step.
+Legend: n steps of a chunk of time, B batch, M neurons, K inputs; u membrane potential, w second variable, s
+spikes, x = u - threshold. The equations are in `sgbench.engine.spec` and `sgbench.engine.recursion`. Each loop
+works on a range of samples or rows that it writes alone, so any number of threads gives the same bits. Sums run in
+a fixed order, and nothing is contracted or reordered forward, which therefore rounds as torch does. An innermost
+loop holds no branch: LLVM makes vectors of it. Rows are named by number, for views of them would be counted and
+cost as much as a step.
 """
 
 from __future__ import annotations
