@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sgbench.engine import density
-from sgbench.engine.numba_steps import Rows, add_products, sum_rows, unpacked
+from sgbench.engine.numba_events import Rows, add_products, sum_rows, unpacked
 from sgbench.engine.plan import Course, Plan
 from sgbench.spikes import Events
 

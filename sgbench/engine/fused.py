@@ -90,7 +90,7 @@ def _stage(layer: Layer, source: Signal | Stage, state: Any, keep: Keep) -> tupl
     from sgbench.engine.numba_steps import NumbaSteps
     from sgbench.engine.warm_up import compiled
 
-    steps = NumbaSteps(layer.recurrent)
+    steps = NumbaSteps()
     synapses = layer.synapses()
     if synapses is None or isinstance(source, Tensor):
         current = layer.current(source if isinstance(source, Tensor) else dense(source))  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ nobody needs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -65,27 +65,27 @@ class Keep(NamedTuple):
     x: bool  # u - threshold, for the caller
 
 
+Advance = Callable[[Tensor, int], None]
+"""Forward over the steps of a current [n, B, M] from a first one on, in place of carry and course."""
+Adjoint = Callable[[Gradients, int, Tensor, Kept], None]
+"""Backward over the steps from a first one on, into the adjoint of their current, carry and kept."""
+
+
 class Steps(Protocol):
-    """Makes the steps of one chunk."""
+    """Makes the steps of a layer."""
 
     uses_words: bool  # packed spikes, where a recurrent layer needs them for its own gradient
 
-    def advance(self, plan: Plan, current: Tensor, carry: Carry, course: Course, first: int) -> None:
-        """Steps from `first` on forward, in place of `carry` and `course`."""
+    def forward(self, plan: Plan, course: Course, carry: Carry) -> Advance:
+        """What makes the steps of one forward pass, chunk by chunk."""
         ...
 
-    def adjoint(
-        self, plan: Plan, given: Gradients, course: Course, first: int, carry: Carry, out: Tensor, kept: Kept
-    ) -> None:
-        """Steps from `first` on backward, into `out` (adjoint of the current), `carry` and `kept`."""
+    def backward(self, plan: Plan, course: Course, carry: Carry) -> Adjoint:
+        """What makes the steps of one backward pass, chunk by chunk, the last first."""
         ...
 
-    def add_matrix_gradient(self, plan: Plan, course: Course, first: int, out: Tensor, total: Tensor) -> None:
+    def add_matrix_gradient(self, course: Course, first: int, out: Tensor, total: Tensor) -> None:
         """Add to `total` [M, M] what `out`, the adjoint of these steps, makes of the spikes one step earlier."""
-        ...
-
-    def forget(self) -> None:
-        """Let go of what a run left."""
         ...
 
 

@@ -106,24 +106,22 @@ class Unrolled(torch.autograd.Function):
             given = Outcome(*grads[position * OUTCOMES : (position + 1) * OUTCOMES])  # type: ignore[arg-type]
             adjoints.append(_Adjoint(plan, product, course, given))
         _backward(adjoints)
-        for plan, _ in ctx.links:
-            plan.steps.forget()
         return None, *(each for adjoint in adjoints for each in adjoint.gradients())
 
 
 def _forward(stages: Sequence[Stage]) -> list[Carry]:
     """All chunks through all layers; returns the states after the last step."""
-    carries = []
+    carries, advances = [], []
     for stage in stages:
         like = stage.plan.like
         state = (
             torch.zeros_like(like) if each is None else each.detach().clone() for each in stage.plan.state
         )
         carries.append(Carry(*state))
+        advances.append(stage.plan.steps.forward(stage.plan, stage.course, carries[-1]))
     for first, last in chunks([stage.plan for stage in stages]):
-        for stage, carry in zip(stages, carries, strict=True):
-            current = stage.product.chunk(first, last, stage.course.x[first:last])
-            stage.plan.steps.advance(stage.plan, current, carry, stage.course, first)
+        for stage, advance in zip(stages, advances, strict=True):
+            advance(stage.product.chunk(first, last, stage.course.x[first:last]), first)
     return carries
 
 
@@ -151,7 +149,7 @@ class _Adjoint:
             by_columns = matrix.new_zeros(matrix.shape[::-1])
             self.d_matrix = by_columns.T if matrix.dim() > 1 else by_columns
         like = plan.like
-        self.carry = Carry(*(torch.zeros_like(like) for _ in range(3)))
+        self.adjoint = plan.steps.backward(plan, course, Carry(*(torch.zeros_like(like) for _ in range(3))))
 
     def _sorted(self, given: Outcome) -> Gradients:
         """By what the gradients are of; that of the last spikes joins those of all."""
@@ -170,7 +168,7 @@ class _Adjoint:
         kept = self.sums.room(last - first)
         given = self._reaching(first, last, sent_back)
         out = self.product.slot(first, last, sent_back)
-        self.plan.steps.adjoint(self.plan, given, self.course, first, self.carry, out, kept)
+        self.adjoint(given, first, out, kept)
         self.product.filled(first, last, out)
         self.sums.add(first, last, kept)
         self._add_recurrent(first, last, out)
@@ -204,4 +202,4 @@ class _Adjoint:
         if one_to_one:
             self.d_matrix += (out * (self.course.x[first - 1 : last - 1] > 0)).sum((0, 1))
         else:
-            self.plan.steps.add_matrix_gradient(self.plan, self.course, first, out, self.d_matrix)
+            self.plan.steps.add_matrix_gradient(self.course, first, out, self.d_matrix)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
-from sgbench.engine.plan import Carry, Course, Gradients, Kept, Plan
+from sgbench.engine.plan import Adjoint, Advance, Carry, Course, Gradients, Kept, Plan
 
 
 class TorchSteps:
@@ -13,58 +15,63 @@ class TorchSteps:
 
     uses_words = False
 
-    def forget(self) -> None:
-        """Nothing is held."""
+    def forward(self, plan: Plan, course: Course, carry: Carry) -> Advance:
+        """Bind a forward pass."""
+        return functools.partial(_advance, plan, course, carry)
 
-    def advance(self, plan: Plan, current: Tensor, carry: Carry, course: Course, first: int) -> None:
-        """Steps from `first` on forward, in place of `carry` and `course`."""
-        theta, slope = plan.coefficients[1], plan.coefficients[-1]
-        feedback = None if plan.layer.recurrent is None else plan.layer.feedback
-        for t, given in enumerate(current.unbind(0), start=first):
-            now = given if feedback is None else given + feedback(carry.last)
-            if course.now.numel():
-                course.now[t] = now
-            drive, threshold = now, theta
-            if plan.second:
-                drive = _second(plan, now, carry)
-                threshold = theta + slope * carry.w
-                if course.w.numel():
-                    course.w[t] = carry.w
-            _potential(plan, drive, carry)
-            torch.sub(carry.u, threshold, out=course.x[t])
-            if plan.fires:
-                torch.gt(course.x[t], 0, out=carry.last)
-                if course.spikes.numel():
-                    course.spikes[t] = carry.last
+    def backward(self, plan: Plan, course: Course, carry: Carry) -> Adjoint:
+        """Bind a backward pass."""
+        return functools.partial(_adjoint, plan, course, carry)
 
-    def adjoint(
-        self, plan: Plan, given: Gradients, course: Course, first: int, carry: Carry, out: Tensor, kept: Kept
-    ) -> None:
-        """Steps from `first` on backward, into `out`, `carry` and `kept`."""
-        x = course.x[first : first + len(out)]
-        psi = plan.spec.surrogate.derivative(x) if plan.spec.surrogate is not None else None
-        for t in range(len(out) - 1, -1, -1):
-            into_x = torch.zeros_like(carry.u)
-            if psi is not None:
-                outside = given.spikes[t] if given.spikes.numel() else into_x
-                total = _total_of_spikes(plan, outside, course, first + t, carry)
-                into_x = psi[t] * total
-                if kept.spikes.numel():
-                    kept.spikes[t] = total
-                if plan.spec.reset == "zero":
-                    carry.u.mul_(x[t] <= 0)
-            if given.x.numel():
-                into_x = into_x + given.x[t]
-            _adjoint_states(plan, into_x, carry, given if t == len(out) - 1 else None)
-            out[t] = carry.last
-            for room, value in zip(kept[:3], (carry.u, carry.w, into_x), strict=True):
-                if room.numel():
-                    room[t] = value
-
-    def add_matrix_gradient(self, plan: Plan, course: Course, first: int, out: Tensor, total: Tensor) -> None:
+    def add_matrix_gradient(self, course: Course, first: int, out: Tensor, total: Tensor) -> None:
         """Add to `total` [M, M] what `out`, the adjoint of these steps, makes of the spikes one step earlier."""
         spikes = course.spikes[first - 1 : first - 1 + len(out)]
         total.addmm_(out.flatten(0, 1).T, spikes.flatten(0, 1))
+
+
+def _advance(plan: Plan, course: Course, carry: Carry, current: Tensor, first: int) -> None:
+    theta, slope = plan.coefficients[1], plan.coefficients[-1]
+    feedback = None if plan.layer.recurrent is None else plan.layer.feedback
+    for t, given in enumerate(current.unbind(0), start=first):
+        now = given if feedback is None else given + feedback(carry.last)
+        if course.now.numel():
+            course.now[t] = now
+        drive, threshold = now, theta
+        if plan.second:
+            drive = _second(plan, now, carry)
+            threshold = theta + slope * carry.w
+            if course.w.numel():
+                course.w[t] = carry.w
+        _potential(plan, drive, carry)
+        torch.sub(carry.u, threshold, out=course.x[t])
+        if plan.fires:
+            torch.gt(course.x[t], 0, out=carry.last)
+            if course.spikes.numel():
+                course.spikes[t] = carry.last
+
+
+def _adjoint(
+    plan: Plan, course: Course, carry: Carry, given: Gradients, first: int, out: Tensor, kept: Kept
+) -> None:
+    x = course.x[first : first + len(out)]
+    psi = plan.spec.surrogate.derivative(x) if plan.spec.surrogate is not None else None
+    for t in range(len(out) - 1, -1, -1):
+        into_x = torch.zeros_like(carry.u)
+        if psi is not None:
+            outside = given.spikes[t] if given.spikes.numel() else into_x
+            total = _total_of_spikes(plan, outside, course, first + t, carry)
+            into_x = psi[t] * total
+            if kept.spikes.numel():
+                kept.spikes[t] = total
+            if plan.spec.reset == "zero":
+                carry.u.mul_(x[t] <= 0)
+        if given.x.numel():
+            into_x = into_x + given.x[t]
+        _adjoint_states(plan, into_x, carry, given if t == len(out) - 1 else None)
+        out[t] = carry.last
+        for room, value in zip(kept[:3], (carry.u, carry.w, into_x), strict=True):
+            if room.numel():
+                room[t] = value
 
 
 def _second(plan: Plan, now: Tensor, carry: Carry) -> Tensor:

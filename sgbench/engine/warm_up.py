@@ -9,8 +9,8 @@ import threading
 import numpy as np
 import torch
 
+from sgbench.engine.arrays import FLOATS, NOTHING
 from sgbench.engine.kernels import backward, codes, events, forward
-from sgbench.engine.numba_steps import FLOATS, NOTHING
 
 PATIENCE_S = 1.0  # what comes from numba's cache on disk takes less
 log = logging.getLogger("sgbench")

@@ -1,0 +1,50 @@
+"""Tensors as compiled loops take them, and loops on several threads."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+MIN_WORK = 2**15  # entries of an array below which a second thread costs more than it saves
+FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
+NOTHING = {kind: np.empty((0, 0), kind) for kind in (np.float32, np.float64, np.uint64)}
+
+
+def in_parts(kernel: Callable[..., None], count: int, entries: int, *arguments: object) -> None:
+    """Call a kernel for all of its samples or rows, by as many threads as torch uses.
+
+    Each part is written by one thread alone, so the bits do not depend on their number. Threads of Python, not of
+    OpenMP: kernels release the interpreter's lock, and a busy neighbour delays a pool less than a barrier.
+    """
+    threads = min(torch.get_num_threads(), count)
+    if threads <= 1 or entries < MIN_WORK:
+        kernel(*arguments, 0, count)
+        return
+    borders = np.linspace(0, count, threads + 1).astype(int)
+    with ThreadPoolExecutor(threads - 1) as pool:
+        rest = [
+            pool.submit(kernel, *arguments, int(low), int(high))
+            for low, high in itertools.pairwise(borders[1:])
+        ]
+        kernel(*arguments, 0, int(borders[1]))
+        for part in rest:
+            part.result()
+
+
+def rows_of(tensor: Tensor, width: int) -> np.ndarray:
+    """The same memory as rows of `width`; what is not there becomes an array without size."""
+    if tensor.numel() == 0:
+        return NOTHING[FLOATS[tensor.dtype]]
+    return tensor.detach().numpy().reshape(-1, width)
+
+
+def bits_of(words: Tensor) -> np.ndarray:
+    """Packed spikes as rows of unsigned words."""
+    if words.numel() == 0:
+        return NOTHING[np.uint64]
+    return words.numpy().reshape(-1, words.shape[-1]).view(np.uint64)

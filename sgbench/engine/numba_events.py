@@ -1,0 +1,80 @@
+"""Events of some rows, and sums over them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sgbench.engine.arrays import FLOATS, bits_of, in_parts, rows_of
+from sgbench.engine.kernels import events
+
+
+class Rows(NamedTuple):
+    """Events of some rows: those of row r are index[indptr[r]:indptr[r + 1]]."""
+
+    indptr: np.ndarray  # int64 [R + 1], need not start at 0
+    index: np.ndarray  # int32
+    value: np.ndarray | None  # None where all are 1
+
+    @property
+    def count(self) -> int:
+        """Number of events."""
+        return int(self.indptr[-1] - self.indptr[0])
+
+
+def unpacked(words: Tensor) -> Rows:
+    """Rows of packed spikes [n, B, blocks]."""
+    bits = bits_of(words)
+    indptr = np.empty(len(bits) + 1, np.int64)
+    events.count_bits(bits, indptr)
+    index = np.empty(indptr[-1], np.int32)
+    events.unpack(bits, indptr, index)
+    return Rows(indptr, index, None)
+
+
+def sum_rows(rows: Rows, weights: Tensor, begin: np.ndarray, out: Tensor) -> None:
+    """out[r] = begin + value weights[index], summed over the events of each row r; out is [..., M]."""
+    width = out.shape[-1]
+    in_parts(
+        events.gather,
+        len(rows.indptr) - 1,
+        out.numel(),
+        rows.indptr,
+        rows.index,
+        _values(rows, out.dtype),
+        rows_of(weights, width),
+        begin,
+        rows_of(out, width),
+    )
+
+
+def add_products(rows: Rows, dense: Tensor, out: Tensor) -> None:
+    """out[k] += value dense[r], summed over the events (r, k); dense is [..., M].
+
+    The events are sorted by k first, so that each row of `out` is a sum that one thread makes in a fixed order.
+    """
+    width = out.shape[-1]
+    value = _values(rows, out.dtype)
+    indptr = np.empty(len(out) + 1, np.int64)
+    index = np.empty(rows.count, np.int32)
+    new_value = np.empty(rows.count if value.size else 0, value.dtype)
+    events.transpose(rows.indptr, rows.index, value, indptr, index, new_value)
+    in_parts(
+        events.gather,
+        len(out),
+        rows.count * width,
+        indptr,
+        index,
+        new_value,
+        rows_of(dense, width),
+        np.empty(0, value.dtype),
+        rows_of(out, width),
+    )
+
+
+def _values(rows: Rows, dtype: torch.dtype) -> np.ndarray:
+    kind = FLOATS[dtype]
+    return np.empty(0, kind) if rows.value is None else rows.value.astype(kind, copy=False)
