@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sgbench.engine import density
-from sgbench.engine.numba_events import Rows, add_products, sum_rows, unpacked
+from sgbench.engine.numba_events import ProductSum, Rows, sum_rows, unpacked
 from sgbench.engine.plan import Course, Plan
 from sgbench.spikes import Events
 
@@ -85,6 +85,7 @@ class EventProduct:
         self.begin = self.bias.numpy()
         self.origin = origin
         self.entries = origin.batch * self.columns.shape[0]  # of one step's input
+        self.products = ProductSum(self.columns.shape[0])
         self.buffer: Tensor | None = None
         self.back: Tensor | None = None
         self.d_columns: Tensor | None = None
@@ -114,7 +115,7 @@ class EventProduct:
         if self._dense(rows, last - first, density.WEIGHT_DENSE):
             self.d_columns.addmm_(self._filled_in(rows).T, out.view(-1, out.shape[-1]))
         else:
-            add_products(rows, out, self.d_columns)
+            self.products.add(rows, out, self.d_columns)
         if self.learns_bias:
             self.d_bias = out.sum((0, 1)) if self.d_bias is None else self.d_bias + out.sum((0, 1))
 

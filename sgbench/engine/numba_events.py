@@ -51,28 +51,43 @@ def sum_rows(rows: Rows, weights: Tensor, begin: np.ndarray, out: Tensor) -> Non
     )
 
 
-def add_products(rows: Rows, dense: Tensor, out: Tensor) -> None:
-    """out[k] += value dense[r], summed over the events (r, k); dense is [..., M].
+class ProductSum:
+    """Sums of products of events with dense rows, out[k] += value dense[r] over the events (r, k).
 
-    The events are sorted by k first, so that each row of `out` is a sum that one thread makes in a fixed order.
+    The events are sorted by k first, so that each row of `out` is a sum that one thread makes in a fixed order. The
+    room for sorting is kept from call to call: new memory would be cold each time.
+
+    Args:
+        inputs: number of values that k can have.
     """
-    width = out.shape[-1]
-    value = _values(rows, out.dtype)
-    indptr = np.empty(len(out) + 1, np.int64)
-    index = np.empty(rows.count, np.int32)
-    new_value = np.empty(rows.count if value.size else 0, value.dtype)
-    events.transpose(rows.indptr, rows.index, value, indptr, index, new_value)
-    in_parts(
-        events.gather,
-        len(out),
-        rows.count * width,
-        indptr,
-        index,
-        new_value,
-        rows_of(dense, width),
-        np.empty(0, value.dtype),
-        rows_of(out, width),
-    )
+
+    def __init__(self, inputs: int) -> None:
+        self.indptr = np.empty(inputs + 1, np.int64)
+        self.index = np.empty(0, np.int32)
+        self.value: np.ndarray | None = None
+
+    def add(self, rows: Rows, dense: Tensor, out: Tensor) -> None:
+        """Add the events of `rows`; dense is [..., M], out [inputs, M]."""
+        width, count = out.shape[-1], rows.count
+        value = _values(rows, out.dtype)
+        if len(self.index) < count:
+            self.index = np.empty(count + count // 4, np.int32)
+            self.value = None
+        if value.size and self.value is None:
+            self.value = np.empty(len(self.index), value.dtype)
+        new_value = self.value if value.size and self.value is not None else value
+        events.transpose(rows.indptr, rows.index, value, self.indptr, self.index, new_value)
+        in_parts(
+            events.gather,
+            len(out),
+            count * width,
+            self.indptr,
+            self.index,
+            new_value,
+            rows_of(dense, width),
+            np.empty(0, value.dtype),
+            rows_of(out, width),
+        )
 
 
 def _values(rows: Rows, dtype: torch.dtype) -> np.ndarray:

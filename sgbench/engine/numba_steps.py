@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sgbench.engine.arrays import FLOATS, NOTHING, bits_of, in_parts, rows_of
 from sgbench.engine.kernels import backward, codes, forward
-from sgbench.engine.numba_events import add_products, unpacked
+from sgbench.engine.numba_events import ProductSum, unpacked
 from sgbench.engine.plan import Adjoint, Advance, Carry, Course, Gradients, Kept, Plan
 
 RESETS = {
@@ -37,7 +37,7 @@ class NumbaSteps:
 
     def add_matrix_gradient(self, course: Course, first: int, out: Tensor, total: Tensor) -> None:
         """Add to `total` [M, M] what `out`, the adjoint of these steps, makes of the spikes one step earlier."""
-        add_products(unpacked(course.words[first - 1 : first - 1 + len(out)]), out, total.T)
+        ProductSum(len(total)).add(unpacked(course.words[first - 1 : first - 1 + len(out)]), out, total.T)
 
 
 class _Bound:
