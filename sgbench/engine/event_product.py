@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sgbench.engine import density
 from sgbench.engine.numba_events import ProductSum, Rows, sum_rows, unpacked
-from sgbench.engine.plan import Course, Plan
+from sgbench.engine.plan import Course, Drive, Plan
 from sgbench.spikes import Events
 
 
@@ -20,8 +20,8 @@ class Origin(Protocol):
     steps: int
     batch: int
 
-    def rows(self, first: int, last: int) -> Rows:
-        """Of steps [first, last)."""
+    def rows(self) -> Rows:
+        """Of all steps, t * batch + b."""
         ...
 
 
@@ -34,18 +34,16 @@ class Given:
 
     def __init__(self, events: Events) -> None:
         self.steps, self.batch, _ = events.shape
-        self.indptr = events.indptr.numpy()
-        self.index = events.index.numpy()
-        self.value = None if events.value is None else events.value.numpy()
+        value = None if events.value is None else events.value.numpy()
+        self.all = Rows(events.indptr.numpy(), events.index.numpy(), value)
 
-    def rows(self, first: int, last: int) -> Rows:
-        """Of steps [first, last)."""
-        indptr = self.indptr[first * self.batch : last * self.batch + 1]
-        return Rows(indptr, self.index, self.value)
+    def rows(self) -> Rows:
+        """Of all steps."""
+        return self.all
 
 
 class Fired:
-    """Spikes of the layer before.
+    """Spikes of the layer before, which has run when they are asked for.
 
     Args:
         plan: of that layer.
@@ -55,50 +53,51 @@ class Fired:
     def __init__(self, plan: Plan, course: Course) -> None:
         self.steps, self.batch, _ = plan.shape
         self.words = course.words
-        self.kept: dict[int, Rows] = {}
+        self.all: Rows | None = None
 
-    def rows(self, first: int, last: int) -> Rows:
-        """Of steps [first, last); unpacked once for both passes."""
-        found = self.kept.pop(first, None)
-        if found is None:
-            found = unpacked(self.words[first:last])
-            self.kept[first] = found
-        return found
+    def rows(self) -> Rows:
+        """Of all steps; unpacked once for both passes."""
+        if self.all is None:
+            self.all = unpacked(self.words)
+        return self.all
 
 
 class EventProduct:
-    """I = W s + b for spikes s, chunk by chunk, with its gradients.
+    """I = W s + b for spikes s, with its gradients.
 
     Args:
         weight: [M, K].
         bias: [M] or None.
         origin: of the spikes.
+        joined: whether the layer sums up its current by itself, row by row as it needs it.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, origin: Origin) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, origin: Origin, *, joined: bool) -> None:
+        self.joined = joined
         self.weight = weight.detach()
         self.columns = (
             self.weight.T.contiguous()
         )  # no copy where the weight lies by columns, as a layer's does
         self.learns_bias = bias is not None
         self.bias = self.columns.new_zeros(self.columns.shape[1]) if bias is None else bias.detach()
-        self.begin = self.bias.numpy()
         self.origin = origin
-        self.entries = origin.batch * self.columns.shape[0]  # of one step's input
+        self.entries = origin.steps * origin.batch * self.columns.shape[0]
         self.products = ProductSum(self.columns.shape[0])
         self.buffer: Tensor | None = None
         self.back: Tensor | None = None
         self.d_columns: Tensor | None = None
         self.d_bias: Tensor | None = None
 
-    def chunk(self, first: int, last: int, room: Tensor) -> Tensor:
-        """Current [n, B, M], in `room`."""
-        rows = self.origin.rows(first, last)
-        if self._dense(rows, last - first, density.FORWARD_DENSE):
+    def drive(self, room: Tensor) -> Drive:
+        """Events and weights, or the current in `room`."""
+        rows = self.origin.rows()
+        if self._dense(density.FORWARD_DENSE):
             torch.addmm(self.bias, self._filled_in(rows), self.columns, out=room.view(-1, room.shape[-1]))
+        elif self.joined:
+            return Drive(None, rows, self.columns, self.bias)
         else:
-            sum_rows(rows, self.columns, self.begin, room)
-        return room
+            sum_rows(rows, self.columns, self.bias.numpy(), room)
+        return Drive(room)
 
     def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
         """In `offered`, or in a buffer of its own."""
@@ -109,10 +108,10 @@ class EventProduct:
 
     def filled(self, first: int, last: int, out: Tensor) -> None:
         """Add to the gradients of weight and bias."""
-        rows = self.origin.rows(first, last)
+        rows = self.origin.rows().window(first * self.origin.batch, last * self.origin.batch)
         if self.d_columns is None:
             self.d_columns = torch.zeros_like(self.columns)
-        if self._dense(rows, last - first, density.WEIGHT_DENSE):
+        if self._dense(density.WEIGHT_DENSE):
             self.d_columns.addmm_(self._filled_in(rows).T, out.view(-1, out.shape[-1]))
         else:
             self.products.add(rows, out, self.d_columns)
@@ -137,8 +136,8 @@ class EventProduct:
             return self.columns.new_empty(steps, self.origin.batch, width)
         return buffer
 
-    def _dense(self, rows: Rows, steps: int, limit: float) -> bool:
-        return rows.count > limit * steps * self.entries
+    def _dense(self, limit: float) -> bool:
+        return self.origin.rows().count > limit * self.entries
 
     def _filled_in(self, rows: Rows) -> Tensor:
         """The spikes as a dense matrix [n * B, K]."""

@@ -102,4 +102,6 @@ def _stage(layer: Layer, source: Signal | Stage, state: Any, keep: Keep) -> tupl
     like = weight.new_empty(origin.batch, weight.shape[0])
     begin = layer.neuron.initial_state(like) if state is None else state
     plan = scan.make_plan(layer, Layout.of(like, leading=1), begin, like, steps, origin.steps, keep)
-    return Stage(plan, EventProduct(weight, bias, origin), plan.course(), (weight, bias)), begin
+    return Stage(
+        plan, EventProduct(weight, bias, origin, joined=plan.fires), plan.course(), (weight, bias)
+    ), begin

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from sgbench.engine.arrays import FLOATS, bits_of, in_parts, rows_of
@@ -23,6 +22,19 @@ class Rows(NamedTuple):
     def count(self) -> int:
         """Number of events."""
         return int(self.indptr[-1] - self.indptr[0])
+
+    def value_as(self, number: type) -> np.ndarray:
+        """Values of a float type; without size where all are 1."""
+        return np.empty(0, number) if self.value is None else self.value.astype(number, copy=False)
+
+    def window(self, first: int, last: int) -> Rows:
+        """Rows [first, last)."""
+        return self._replace(indptr=self.indptr[first : last + 1])
+
+
+def no_events(number: type) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """indptr, index and value of nothing."""
+    return np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, number)
 
 
 def unpacked(words: Tensor) -> Rows:
@@ -44,7 +56,7 @@ def sum_rows(rows: Rows, weights: Tensor, begin: np.ndarray, out: Tensor) -> Non
         out.numel(),
         rows.indptr,
         rows.index,
-        _values(rows, out.dtype),
+        rows.value_as(FLOATS[out.dtype]),
         rows_of(weights, width),
         begin,
         rows_of(out, width),
@@ -69,7 +81,7 @@ class ProductSum:
     def add(self, rows: Rows, dense: Tensor, out: Tensor) -> None:
         """Add the events of `rows`; dense is [..., M], out [inputs, M]."""
         width, count = out.shape[-1], rows.count
-        value = _values(rows, out.dtype)
+        value = rows.value_as(FLOATS[out.dtype])
         if len(self.index) < count:
             self.index = np.empty(count + count // 4, np.int32)
             self.value = None
@@ -88,8 +100,3 @@ class ProductSum:
             np.empty(0, value.dtype),
             rows_of(out, width),
         )
-
-
-def _values(rows: Rows, dtype: torch.dtype) -> np.ndarray:
-    kind = FLOATS[dtype]
-    return np.empty(0, kind) if rows.value is None else rows.value.astype(kind, copy=False)

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from sgbench.engine.arrays import FLOATS, NOTHING, bits_of, in_parts, rows_of
 from sgbench.engine.kernels import backward, codes, forward
-from sgbench.engine.numba_events import ProductSum, unpacked
-from sgbench.engine.plan import Adjoint, Advance, Carry, Course, Gradients, Kept, Plan
+from sgbench.engine.numba_events import ProductSum, no_events, unpacked
+from sgbench.engine.plan import Adjoint, Carry, Course, Drive, Gradients, Kept, Plan
 
 RESETS = {
     "subtract": codes.SUBTRACT,
@@ -27,9 +27,32 @@ class NumbaSteps:
 
     uses_words = True
 
-    def forward(self, plan: Plan, course: Course, carry: Carry) -> Advance:
-        """Bind the arrays of a forward pass."""
-        return _Forward(plan, course, carry)
+    def advance(self, plan: Plan, course: Course, carry: Carry, drive: Drive) -> None:
+        """All steps forward, in place of `course` and `carry`."""
+        bound = _Bound(plan, course, carry)
+        nothing = NOTHING[bound.number]
+        if drive.current is None:
+            rows = drive.rows
+            given = (nothing, rows.indptr, rows.index, rows.value_as(bound.number))
+        else:
+            given = (rows_of(drive.current, bound.width), *no_events(bound.number))
+        in_parts(
+            forward.advance,
+            bound.per_step,
+            course.x.numel(),
+            *given,
+            nothing if drive.columns is None else drive.columns.numpy(),
+            nothing[0:0].reshape(-1) if drive.begin is None else drive.begin.numpy(),
+            *bound.states,
+            bound.coefficients,
+            RESETS[plan.spec.reset],
+            plan.second,
+            plan.fires,
+            WIRINGS[plan.layer.recurrence],
+            bound.wires,
+            *bound.course,
+            bits_of(course.words),
+        )
 
     def backward(self, plan: Plan, course: Course, carry: Carry) -> Adjoint:
         """Bind the arrays of a backward pass."""
@@ -61,31 +84,6 @@ class _Bound:
     def rows(self, first: int, steps: int) -> slice:
         """Of so many steps from `first` on."""
         return slice(first * self.per_step, (first + steps) * self.per_step)
-
-
-class _Forward(_Bound):
-    """Forward passes of chunks."""
-
-    def __init__(self, plan: Plan, course: Course, carry: Carry) -> None:
-        super().__init__(plan, course, carry)
-        self.words = bits_of(course.words)
-        wiring = WIRINGS[plan.layer.recurrence]
-        self.options = (RESETS[plan.spec.reset], plan.second, plan.fires, wiring, self.wires)
-
-    def __call__(self, current: Tensor, first: int) -> None:
-        """The steps of `current` [n, B, M]."""
-        here = self.rows(first, len(current))
-        in_parts(
-            forward.advance,
-            self.per_step,
-            current.numel(),
-            rows_of(current, self.width),
-            *self.states,
-            self.coefficients,
-            *self.options,
-            *(each[here] for each in self.course),
-            self.words[here],
-        )
 
 
 class _Backward(_Bound):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -65,8 +65,15 @@ class Keep(NamedTuple):
     x: bool  # u - threshold, for the caller
 
 
-Advance = Callable[[Tensor, int], None]
-"""Forward over the steps of a current [n, B, M] from a first one on, in place of carry and course."""
+class Drive(NamedTuple):
+    """What drives a layer: its current of all steps [T, B, M], or the events that it is to be summed up from."""
+
+    current: Tensor | None
+    rows: Any = None  # events
+    columns: Tensor | None = None  # weights by input [K, M]
+    begin: Tensor | None = None  # bias [M]
+
+
 Adjoint = Callable[[Gradients, int, Tensor, Kept], None]
 """Backward over the steps from a first one on, into the adjoint of their current, carry and kept."""
 
@@ -76,8 +83,8 @@ class Steps(Protocol):
 
     uses_words: bool  # packed spikes, where a recurrent layer needs them for its own gradient
 
-    def forward(self, plan: Plan, course: Course, carry: Carry) -> Advance:
-        """What makes the steps of one forward pass, chunk by chunk."""
+    def advance(self, plan: Plan, course: Course, carry: Carry, drive: Drive) -> None:
+        """All steps forward, in place of `course` and `carry`."""
         ...
 
     def backward(self, plan: Plan, course: Course, carry: Carry) -> Adjoint:
@@ -92,8 +99,8 @@ class Steps(Protocol):
 class Product(Protocol):
     """Where a layer's current comes from, and where its adjoint goes."""
 
-    def chunk(self, first: int, last: int, room: Tensor) -> Tensor:
-        """Current [n, B, M] of steps [first, last), in `room` or elsewhere."""
+    def drive(self, room: Tensor) -> Drive:
+        """What drives the layer; a current may be written into `room` [T, B, M]."""
         ...
 
     def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
@@ -180,7 +187,7 @@ def flat_coefficients(spec: LinearSpec, layout: Layout, like: Tensor) -> tuple[T
 
 
 def chunks(plans: Sequence[Plan]) -> list[tuple[int, int]]:
-    """Consecutive ranges of steps in which a chain of layers is run."""
+    """Consecutive ranges of steps in which a chain of layers is run backward."""
     steps, batch, _ = plans[0].shape
     widest = max(plan.shape[2] for plan in plans)
     longest = max(1, CHUNK_ENTRIES // max(1, batch * widest), -(-CHUNK_ROWS // max(1, batch)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sgbench.engine.plan import Drive
+
 
 class DenseCurrent:
     """The current of all steps [T, B, M]; autograd has its history, so nothing is sent back from here.
@@ -17,9 +19,9 @@ class DenseCurrent:
         self.current = current.detach()
         self.adjoint: Tensor | None = None
 
-    def chunk(self, first: int, last: int, room: Tensor) -> Tensor:
-        """A view of it."""
-        return self.current[first:last]
+    def drive(self, room: Tensor) -> Drive:
+        """The current itself."""
+        return Drive(self.current)
 
     def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
         """A view of the gradient to be."""

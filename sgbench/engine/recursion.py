@@ -1,7 +1,7 @@
-"""A chain of layers over time as one autograd function: chunks of time forward, their adjoints backward.
+"""A chain of layers over time as one autograd function: forward, and its adjoint in chunks of time backward.
 
 `scan` and `fused` share it; they differ in who makes the steps of a chunk and where a current comes from. Forward
-keeps x = u - threshold and little else: currents, and gradients of spikes, live for a chunk only. With psi the
+keeps x = u - threshold and little else; gradients of currents and spikes live for a chunk only. With psi the
 surrogate derivative, gs and gx what reaches s and x from outside, ds the total gradient of the spikes, backward is
 
     ds[t] = gs[t] + V^T dI[t+1] + q dw[t+1] + r[t] du[t+1]    r = -theta, -beta theta or -beta u[t]; 0 if detached
@@ -110,18 +110,16 @@ class Unrolled(torch.autograd.Function):
 
 
 def _forward(stages: Sequence[Stage]) -> list[Carry]:
-    """All chunks through all layers; returns the states after the last step."""
-    carries, advances = [], []
+    """Layer by layer over all steps; returns the states after the last one."""
+    carries = []
     for stage in stages:
         like = stage.plan.like
         state = (
             torch.zeros_like(like) if each is None else each.detach().clone() for each in stage.plan.state
         )
         carries.append(Carry(*state))
-        advances.append(stage.plan.steps.forward(stage.plan, stage.course, carries[-1]))
-    for first, last in chunks([stage.plan for stage in stages]):
-        for stage, advance in zip(stages, advances, strict=True):
-            advance(stage.product.chunk(first, last, stage.course.x[first:last]), first)
+        drive = stage.product.drive(stage.course.x)
+        stage.plan.steps.advance(stage.plan, stage.course, carries[-1], drive)
     return carries
 
 

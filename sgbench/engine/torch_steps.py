@@ -7,7 +7,7 @@ import functools
 import torch
 from torch import Tensor
 
-from sgbench.engine.plan import Adjoint, Advance, Carry, Course, Gradients, Kept, Plan
+from sgbench.engine.plan import Adjoint, Carry, Course, Drive, Gradients, Kept, Plan
 
 
 class TorchSteps:
@@ -15,9 +15,28 @@ class TorchSteps:
 
     uses_words = False
 
-    def forward(self, plan: Plan, course: Course, carry: Carry) -> Advance:
-        """Bind a forward pass."""
-        return functools.partial(_advance, plan, course, carry)
+    def advance(self, plan: Plan, course: Course, carry: Carry, drive: Drive) -> None:
+        """All steps forward, in place of `course` and `carry`."""
+        if drive.current is None:
+            raise TypeError("plain torch follows no events: the current has to be given")
+        theta, slope = plan.coefficients[1], plan.coefficients[-1]
+        feedback = None if plan.layer.recurrent is None else plan.layer.feedback
+        for t, given in enumerate(drive.current.unbind(0)):
+            now = given if feedback is None else given + feedback(carry.last)
+            if course.now.numel():
+                course.now[t] = now
+            driven, threshold = now, theta
+            if plan.second:
+                driven = _second(plan, now, carry)
+                threshold = theta + slope * carry.w
+                if course.w.numel():
+                    course.w[t] = carry.w
+            _potential(plan, driven, carry)
+            torch.sub(carry.u, threshold, out=course.x[t])
+            if plan.fires:
+                torch.gt(course.x[t], 0, out=carry.last)
+                if course.spikes.numel():
+                    course.spikes[t] = carry.last
 
     def backward(self, plan: Plan, course: Course, carry: Carry) -> Adjoint:
         """Bind a backward pass."""
@@ -27,27 +46,6 @@ class TorchSteps:
         """Add to `total` [M, M] what `out`, the adjoint of these steps, makes of the spikes one step earlier."""
         spikes = course.spikes[first - 1 : first - 1 + len(out)]
         total.addmm_(out.flatten(0, 1).T, spikes.flatten(0, 1))
-
-
-def _advance(plan: Plan, course: Course, carry: Carry, current: Tensor, first: int) -> None:
-    theta, slope = plan.coefficients[1], plan.coefficients[-1]
-    feedback = None if plan.layer.recurrent is None else plan.layer.feedback
-    for t, given in enumerate(current.unbind(0), start=first):
-        now = given if feedback is None else given + feedback(carry.last)
-        if course.now.numel():
-            course.now[t] = now
-        drive, threshold = now, theta
-        if plan.second:
-            drive = _second(plan, now, carry)
-            threshold = theta + slope * carry.w
-            if course.w.numel():
-                course.w[t] = carry.w
-        _potential(plan, drive, carry)
-        torch.sub(carry.u, threshold, out=course.x[t])
-        if plan.fires:
-            torch.gt(course.x[t], 0, out=carry.last)
-            if course.spikes.numel():
-                course.spikes[t] = carry.last
 
 
 def _adjoint(

@@ -43,7 +43,8 @@ def _call_all(number: type) -> None:
     events.count_bits(words, indptr)
     events.unpack(words, indptr, index)
     forward.advance(
-        row, row, row, row, coefficients, codes.NONE, False, True, codes.UNWIRED, nothing,
+        nothing, indptr, index, np.empty(0, number), row, line, row, row, row, coefficients, codes.NONE,
+        False, True, codes.UNWIRED, nothing,
         row, nothing, nothing, nothing, words, 0, 1,
     )  # fmt: skip
     backward.adjoint(

@@ -42,28 +42,14 @@ def next_potential(u, s, b, drive, d, threshold, h, decay, base, reset, x, r):
 
 @loop
 def advance(
-    current,
-    u,
-    w,
-    s,
-    coefficients,
-    reset,
-    second,
-    fires,
-    wiring,
-    wires,
-    x,
-    seconds,
-    nows,
-    spikes,
-    words,
-    low,
-    high,
-):
+    current, indptr, index, value, columns, begin, u, w, s, coefficients, reset, second, fires, wiring, wires,
+    x, seconds, nows, spikes, words, low, high,
+):  # fmt: skip
     """Steps of samples [low, high): states u, w, s [B, M] move; x and what has a size is written.
 
-    Rows of what lies over time, [n * B, M], are t * B + b; `current` and `x` may be the same memory. `wires` is V
-    transposed [M, M], or V [1, M] of one-to-one connections.
+    Rows of what lies over time, [T * B, M], are t * B + b. The current is given, and may be the memory of x; or it
+    is `begin` plus the sum of those rows of `columns` that the events of a row name. `wires` is V transposed
+    [M, M], or V [1, M] of one-to-one connections.
     """
     decay, base, gain, coupling, second_decay, second_potential, second_input, second_spike, slope = (
         coefficients
@@ -80,9 +66,14 @@ def advance(
         if wiring == ALL_TO_ALL:
             pack_row(s, b, fired, 0)
             count = unpack_row(fired, 0, names, 0)
-        for r in range(b, current.shape[0], batch):
-            for m in range(size):
-                scratch[0, m] = current[r, m]
+        for r in range(b, x.shape[0], batch):
+            if columns.size:
+                for m in range(size):
+                    scratch[0, m] = begin[m]
+                add_rows(scratch, 0, columns, index, value, indptr[r], indptr[r + 1])
+            else:
+                for m in range(size):
+                    scratch[0, m] = current[r, m]
             d = 0
             if wiring == ALL_TO_ALL:
                 add_rows(scratch, 0, wires, names, no_value, 0, count)
