@@ -89,8 +89,9 @@ def adjoint(
         second or wiring or attached or reset == ZERO or gx.size or gu.size or gw.size or kept_u.size or kept_s.size
     )  # fmt: skip
     last = dcurrent.shape[0] - batch
-    for b in range(low, high):
-        for r in range(last + b, -1, -batch):
+    for begin in range(last, -1, -batch):
+        for b in range(low, high):
+            r = begin + b
             if shape:
                 slope_row(x, r, shape, steepness, height, p)
             elif psi.size:

@@ -61,12 +61,9 @@ def advance(
     fired = np.empty((1, (size + WORD - 1) // WORD), np.uint64)
     names = np.empty(size, np.int32)
     no_value = np.empty(0, u.dtype)
-    for b in range(low, high):
-        count = 0
-        if wiring == ALL_TO_ALL:
-            pack_row(s, b, fired, 0)
-            count = unpack_row(fired, 0, names, 0)
-        for r in range(b, x.shape[0], batch):
+    for begin_of_step in range(0, x.shape[0], batch):
+        for b in range(low, high):
+            r = begin_of_step + b
             if columns.size:
                 for m in range(size):
                     scratch[0, m] = begin[m]
@@ -76,7 +73,8 @@ def advance(
                     scratch[0, m] = current[r, m]
             d = 0
             if wiring == ALL_TO_ALL:
-                add_rows(scratch, 0, wires, names, no_value, 0, count)
+                pack_row(s, b, fired, 0)
+                add_rows(scratch, 0, wires, names, no_value, 0, unpack_row(fired, 0, names, 0))
             elif wiring == ONE_TO_ONE:
                 for m in range(size):
                     scratch[0, m] += s[b, m] * wires[0, m]
@@ -104,6 +102,3 @@ def advance(
                         spikes[r, m] = s[b, m]
                 if words.size:
                     pack_row(x, r, words, r)
-                if wiring == ALL_TO_ALL:
-                    pack_row(x, r, fired, 0)
-                    count = unpack_row(fired, 0, names, 0)
