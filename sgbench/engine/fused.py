@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sgbench.engine import scan
+from sgbench.engine.dense_product import DenseProduct
 from sgbench.engine.layer import Layer, LayerRun, Wanted
 from sgbench.engine.layout import Layout
 from sgbench.engine.plan import Keep
@@ -92,16 +93,20 @@ def _stage(layer: Layer, source: Signal | Stage, state: Any, keep: Keep) -> tupl
 
     steps = NumbaSteps()
     synapses = layer.synapses()
-    if synapses is None or isinstance(source, Tensor):
-        current = layer.current(source if isinstance(source, Tensor) else dense(source))  # type: ignore[arg-type]
+    if synapses is None:
+        if isinstance(source, Stage):
+            raise TypeError(f"layer '{layer.name}' cannot follow another in a chain: it has no synapses")
+        current = layer.current(dense(source))
         compiled(current.dtype)
         return scan.current_stage(layer, current, state, steps, keep)
     weight, bias = synapses
     compiled(weight.dtype)
-    origin = Given(source) if isinstance(source, Events) else Fired(source.plan, source.course)
-    like = weight.new_empty(origin.batch, weight.shape[0])
+    shape = source.plan.shape if isinstance(source, Stage) else source.shape
+    like = weight.new_empty(shape[1], weight.shape[0])
     begin = layer.neuron.initial_state(like) if state is None else state
-    plan = scan.make_plan(layer, Layout.of(like, leading=1), begin, like, steps, origin.steps, keep)
-    return Stage(
-        plan, EventProduct(weight, bias, origin, joined=plan.fires), plan.course(), (weight, bias)
-    ), begin
+    plan = scan.make_plan(layer, Layout.of(like, leading=1), begin, like, steps, shape[0], keep)
+    if isinstance(source, Tensor):
+        return Stage(plan, DenseProduct(weight, bias, source), plan.course(), (source, weight, bias)), begin
+    origin = Given(source) if isinstance(source, Events) else Fired(source.plan, source.course)
+    product = EventProduct(weight, bias, origin, joined=plan.fires)
+    return Stage(plan, product, plan.course(), (weight, bias)), begin

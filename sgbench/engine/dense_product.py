@@ -1,0 +1,79 @@
+"""Products with dense input."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sgbench.engine.plan import Drive
+
+WHOLE_ABOVE = 2**20
+"""Weights above which their gradient is one product over all steps: adding to them chunk by chunk is slower."""
+
+
+class DenseProduct:
+    """I = W x + b for dense input x, with its gradients.
+
+    Args:
+        weight: [M, K].
+        bias: [M] or None.
+        x: input [T, B, K].
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, x: Tensor) -> None:
+        self.weight = weight.detach()
+        self.columns = self.weight.T
+        self.bias = None if bias is None else bias.detach()
+        self.x = x.detach().flatten(0, 1)
+        self.batch = x.shape[1]
+        self.sends_back = x.requires_grad
+        self.whole = weight.numel() > WHOLE_ABOVE
+        self.room: Tensor | None = None  # for the adjoint of a chunk, or of all steps
+        self.d_x: Tensor | None = None
+        self.d_columns: Tensor | None = None
+        self.d_bias: Tensor | None = None
+
+    def drive(self, room: Tensor) -> Drive:
+        """The current in `room`: one product for all steps."""
+        out = room.view(-1, room.shape[-1])
+        if self.bias is None:
+            torch.mm(self.x, self.columns, out=out)
+        else:
+            torch.addmm(self.bias, self.x, self.columns, out=out)
+        return Drive(room)
+
+    def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
+        """In a buffer of its own."""
+        steps = len(self.x) // self.batch if self.whole else last - first
+        if self.room is None or len(self.room) < steps:
+            self.room = self.x.new_empty(steps, self.batch, len(self.weight))
+        return self.room[first:last] if self.whole else self.room[:steps]
+
+    def filled(self, first: int, last: int, out: Tensor) -> None:
+        """Add to the gradients."""
+        rows = slice(first * self.batch, last * self.batch)
+        flat = out.view(-1, out.shape[-1])
+        if not self.whole:
+            if self.d_columns is None:
+                self.d_columns = self.x.new_zeros(self.columns.shape)
+            self.d_columns.addmm_(self.x[rows].T, flat)
+        if self.bias is not None:
+            total = flat.sum(0)
+            self.d_bias = total if self.d_bias is None else self.d_bias + total
+        if self.sends_back:
+            if self.d_x is None:
+                self.d_x = torch.empty_like(self.x)
+            torch.mm(flat, self.weight, out=self.d_x[rows])
+
+    def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
+        """Only the first layer of a chain has dense input."""
+        raise TypeError("dense input comes from outside of the chain")
+
+    def gradients(self) -> tuple[Tensor | None, ...]:
+        """Of input, weight and bias; given away, so that a second backward starts anew."""
+        if self.whole and self.room is not None:
+            self.d_columns = self.x.T @ self.room.flatten(0, 1)
+        d_x = None if self.d_x is None else self.d_x.view(-1, self.batch, self.x.shape[1])
+        found = (d_x, None if self.d_columns is None else self.d_columns.T, self.d_bias)
+        self.room = self.d_x = self.d_columns = self.d_bias = None
+        return found
