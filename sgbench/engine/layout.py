@@ -44,6 +44,6 @@ class Layout:
         """[..., M] to [..., *features]."""
         leading = tensor.shape[:-1]
         if not self.channels_last:
-            return tensor.view(*leading, *self.features)
+            return tensor.view((*leading, *self.features))
         channels, height, width = self.features
         return tensor.view(*leading, height, width, channels).movedim(-1, -3)
