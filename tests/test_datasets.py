@@ -292,7 +292,9 @@ def test_random_codes_differ_between_epochs_splits_and_seeds():
     data, other = make_data(toy, random=True), make_data(toy, random=True, seed=1)
     passes = [data.epoch(0), data.epoch(1), data.evaluation("validation"), data.evaluation("test")]
     passes += [other.epoch(0), other.evaluation("test")]
-    codes = [tuple(torch.cat([dense(batch.x) for batch in batches], 1).flatten().tolist()) for batches in passes]
+    codes = [
+        tuple(torch.cat([dense(batch.x) for batch in batches], 1).flatten().tolist()) for batches in passes
+    ]
     assert len(set(codes)) == len(codes)
 
 

@@ -339,7 +339,8 @@ def test_streams_of_one_seed_are_unrelated():
 def run_poisoned(net: Mlp, where: tuple[int, str], value: float) -> Trajectory:
     """Unroll after one weight of one layer has been overwritten."""
     position, name = where
-    getattr(net.layers[position], name).data.view(-1)[0] = value
+    weight = getattr(net.layers[position], name).data
+    weight[(0,) * weight.dim()] = value
     return net.unroll(inputs(), full_lengths())
 
 

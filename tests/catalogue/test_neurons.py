@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from sgbench import catalogue
 from sgbench.build import construct
 from sgbench.compose import compose
-from sgbench.engine import reference
+from sgbench.engine.choose import Engine
+from sgbench.engine.layer import LayerRun
 from sgbench.errors import InputError
 from sgbench.networks.base import DenseLayer
-from sgbench.neurons.base import LEARN, LOGIT_BOUND, RESET_GRADIENTS, RESETS, Decay, Neuron
+from sgbench.neurons.base import LEARN, LOGIT_BOUND, RESET_GRADIENTS, RESETS, Decay, Neuron, Number, Threshold
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.synaptic import Synaptic
@@ -42,7 +43,7 @@ def make_neuron(kind: str, **changes: object) -> Neuron:
     if kind == "leaky_readout":
         return LeakyReadout(SIZE, **{"beta": BETA, "learn_beta": "none", **changes})
     options = {"beta": BETA, "threshold": THETA, "reset": "subtract", "reset_gradient": "detached"}
-    options |= {"learn_beta": "none"}
+    options |= {"learn_beta": "none", "learn_threshold": "none"}
     if kind == "leaky":
         return Leaky(surrogate(), SIZE, **{**options, **changes})
     options |= {"alpha": ALPHA, "learn_alpha": "none"}
@@ -72,6 +73,21 @@ def drive(steps: int = STEPS, mean: float = 0.25) -> Drive:
     return Drive(0.5 * draw(*shape) + mean, draw(*shape), draw(*shape), 0.3 * draw(SIZE, SIZE) - 0.1)
 
 
+class Driven(DenseLayer):
+    """A layer that gets its current as it is; its recurrence is that of every layer."""
+
+    def synapses(self) -> None:
+        return None
+
+    def current(self, x: Tensor) -> Tensor:
+        return x
+
+
+def unroll(neuron: Neuron, current: Tensor) -> LayerRun:
+    """A layer of these neurons on a given current, from rest."""
+    return Engine("reference").unroll([Driven("hidden0", 1, current.shape[-1], neuron)], current)[0]
+
+
 class Result(NamedTuple):
     """Spikes and u - theta [T, B, N] and gradients by name."""
 
@@ -83,25 +99,29 @@ class Result(NamedTuple):
 def run_ours(
     neuron: Neuron, given: Drive, *, recurrence: str = "none", recurrence_gradient: str = "full"
 ) -> Result:
-    """Our layer through the reference engine, gradients by autograd; decays by the chain rule from logits."""
-    layer = DenseLayer(
-        "hidden0", SIZE, SIZE, neuron, recurrence=recurrence, recurrence_gradient=recurrence_gradient
-    )
+    """Our layer through the reference engine, gradients by autograd.
+
+    Those of decays and thresholds come by the chain rule from their logits and logarithms.
+    """
+    layer = Driven("hidden0", 1, SIZE, neuron, recurrence=recurrence, recurrence_gradient=recurrence_gradient)
     if layer.recurrent is not None:
         layer.recurrent.data = given.matrix if recurrence == "all_to_all" else given.matrix[0]
     current = given.current.clone().requires_grad_()
-    state = neuron.initial_state(current[0])
-    feedback = None if recurrence == "none" else layer.feedback
-    run = reference.unroll(neuron, current, state, feedback=feedback, keep_u=True)
+    (run,) = Engine("reference").unroll([layer], current, keep_u=True)
     given.loss(run.output, run.u).backward()
     gradients = {"current": current.grad}
     if layer.recurrent is not None:
         gradients["recurrent"] = layer.recurrent.grad
-    for name in ("alpha", "beta"):
-        decay = getattr(neuron, name, None)
-        if decay is not None and decay.logit is not None:
-            value = decay().detach()
-            gradients[name] = decay.logit.grad / (value * (1 - value))  # d beta / d logit
+    for name, number in neuron.named_children():
+        if not list(number.parameters()):
+            continue
+        value = number().detach()
+        if isinstance(number, Decay):
+            gradients[name] = number.logit.grad / (value * (1 - value))  # d beta / d logit
+        elif isinstance(number, Threshold):
+            gradients[name] = number.logarithm.grad / value  # d theta / d logarithm
+        elif isinstance(number, Number):
+            gradients[name] = number.value.grad
     return Result(run.output.detach(), run.u.detach(), gradients)
 
 
@@ -260,8 +280,9 @@ def by_hand(
         g_s[t] = on_spikes[t] + ds g_u[t+1] (if attached) + V^T g_I[t+1] (if not cut)
         g_u[t] = on_potential[t] + psi[t] g_s[t] + du g_u[t+1]
         g_I[t] = g_i[t] = g_u[t] + alpha g_i[t+1]
+        g_theta = -sum over t of on_potential[t] + psi[t] g_s[t] + paid s[t-1] g_u[t]
 
-    A leaky neuron is a synaptic one with alpha = 0.
+    with paid = 1, beta or 0 thetas. A leaky neuron is a synaptic one with alpha = 0.
     """
     alpha = ALPHA if kind == "synaptic" else 0.0
     inputs, on_s, on_u = (x.numpy() for x in given[:3])
@@ -281,7 +302,8 @@ def by_hand(
         s[t + 1] = u[t + 1] > THETA
     psi = 1 / (1 + (np.pi * (u - THETA)) ** 2)
     g_u, g_i = np.zeros((steps + 2, BATCH, SIZE)), np.zeros((steps + 2, BATCH, SIZE))
-    g_alpha = g_beta = 0.0
+    g_alpha = g_beta = g_theta = 0.0
+    paid = {"subtract": 1.0, "subtract_decayed": BETA}.get(reset, 0.0)
     g_v = np.zeros((SIZE, SIZE))
     for t in range(steps, 0, -1):
         du = BETA * (1 - s[t]) if reset == "zero" else np.full_like(s[t], BETA)
@@ -292,8 +314,9 @@ def by_hand(
         decayed = {"subtract_decayed": u[t - 1] - THETA * s[t - 1], "zero": (1 - s[t - 1]) * u[t - 1]}
         g_beta = g_beta + (g_u[t] * decayed.get(reset, u[t - 1])).sum(0)
         g_alpha = g_alpha + (g_i[t] * i[t - 1]).sum(0)
+        g_theta = g_theta - (on_u[t - 1] + psi[t] * g_s + paid * s[t - 1] * g_u[t]).sum(0)
         g_v = g_v + g_i[t].T @ s[t - 1]
-    gradients = {"current": g_i[1:-1], "beta": g_beta}
+    gradients = {"current": g_i[1:-1], "beta": g_beta, "threshold": g_theta}
     gradients |= {"alpha": g_alpha} if kind == "synaptic" else {}
     if recurrence != "none":
         gradients["recurrent"] = g_v if recurrence == "all_to_all" else np.diagonal(g_v)
@@ -318,9 +341,9 @@ CONNECTIONS = [
 @pytest.mark.parametrize("reset", RESETS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_equals_hand_recursion_and_adjoint(kind, reset, reset_gradient, recurrence, recurrence_gradient):
-    """Expected: the recursion and adjoint of `by_hand`, 100 steps, every option, a decay per neuron."""
+    """Expected: the recursion and adjoint of `by_hand`, 100 steps, every option, all numbers learnt per neuron."""
     given = drive(steps=100, mean=0.05)
-    names = ("beta",) if kind == "leaky" else ("alpha", "beta")
+    names = ("beta", "threshold") if kind == "leaky" else ("alpha", "beta", "threshold")
     learn = {f"learn_{name}": "per_neuron" for name in names}
     neuron = make_neuron(kind, reset=reset, reset_gradient=reset_gradient, **learn)
     ours = run_ours(neuron, given, recurrence=recurrence, recurrence_gradient=recurrence_gradient)
@@ -429,7 +452,7 @@ def spike_times(step: Callable[..., tuple], fields: int, steps: int = 12) -> lis
 def our_spike_times(neuron: Neuron, steps: int = 12) -> list[int]:
     """The same of ours."""
     current = torch.full((steps, 1, 1), 0.6)
-    output = reference.unroll(neuron, current, neuron.initial_state(current[0])).output
+    output = unroll(neuron, current).output
     return output.flatten().nonzero().flatten().tolist()
 
 
@@ -471,8 +494,7 @@ def test_subtract_of_snntorch_is_not_the_textbook_reset():
     for reset, expected in (("subtract", -0.25), ("subtract_decayed", 0.25)):
         ours = make_neuron("leaky", beta=0.5, threshold=1.0, reset=reset)
         current = torch.tensor([1.5, 0.0]).reshape(2, 1, 1)
-        state = reference.unroll(ours, current, ours.initial_state(current[0])).state
-        assert state.u.item() == expected
+        assert unroll(ours, current).state.u.item() == expected
 
 
 # --- learnable decays
@@ -571,7 +593,7 @@ def test_threshold_that_is_not_positive_is_refused(kind, value):
     assert str(caught.value).startswith(f"neuron.threshold={value!r}: a number in (0, inf")
 
 
-@pytest.mark.parametrize("name", ["reset", "reset_gradient", "learn_beta"])
+@pytest.mark.parametrize("name", ["reset", "reset_gradient", "learn_beta", "learn_threshold"])
 @pytest.mark.parametrize("value", ["hard", "", None, 1], ids=repr)
 @pytest.mark.parametrize("kind", KINDS)
 def test_unknown_choice_is_refused(kind, name, value):
@@ -610,13 +632,13 @@ def entry_neuron(name: str) -> Neuron:
 def test_entry_is_elementwise_with_explicit_state(name):
     """Expected: reordered neurons and samples give reordered outputs; a second run gives the first's."""
     neuron = entry_neuron(name)
-    current = drive(steps=40).current
+    current = 12 * drive(steps=40).current  # enough for neurons that take their current with a gain below 1
     random = torch.Generator().manual_seed(2)
     samples = torch.randperm(BATCH, generator=random)
     neurons = torch.randperm(SIZE, generator=random)
 
     def outputs(x: Tensor) -> Tensor:
-        return reference.unroll(neuron, x, neuron.initial_state(x[0])).output
+        return unroll(neuron, x).output
 
     plain = outputs(current)
     assert torch.equal(outputs(current[:, samples][:, :, neurons]), plain[:, samples][:, :, neurons])
@@ -627,8 +649,11 @@ def test_entry_is_elementwise_with_explicit_state(name):
 
 @pytest.mark.parametrize("name", catalogue.entries("neuron"))
 def test_entry_takes_its_decays_from_the_time_step(name):
-    """Expected: exp(-dt/tau) with tau_mem = 10 ms and tau_syn = 5 ms; half the step is the square root."""
-    taus = {"beta": 0.010, "alpha": 0.005}
+    """Expected: exp(-dt/tau), tau_mem = 10 ms, tau_syn = 5 ms, tau_adapt = 200 ms (alif) and 60 ms (adlif).
+
+    Half the step is the square root.
+    """
+    taus = {"beta": 0.010, "alpha": 0.005, "rho": 0.200 if name == "alif" else 0.060}
     for dt in (0.001, 0.0005):
         spec = compose([f"neuron={name}", f"protocol.dt_s={dt}"])
         for key in taus.keys() & spec.method.parameters["neuron"].keys():

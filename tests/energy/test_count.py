@@ -21,11 +21,14 @@ from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.inits.kaiming import Kaiming
 from sgbench.networks.mlp import Mlp
+from sgbench.neurons.adlif import AdLif
+from sgbench.neurons.alif import Alif
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.synaptic import Synaptic
 from sgbench.records.counts import OpCounts
+from sgbench.spikes import Events
 from sgbench.surrogates.triangle import Triangle
 from sgbench.trajectory import SPIKES, Batch
 
@@ -33,6 +36,18 @@ RECURRENCES = ("none", "one_to_one", "all_to_all")
 ARITHMETIC = {  # multiplications, additions, comparisons, state words per neuron and step, from the equations
     "leaky": (1, 2, 1, 1),  # beta u; + I, - theta s; > theta; u
     "synaptic": (2, 3, 1, 2),  # alpha i, beta u; + I, + i, - theta s; > theta; i and u
+    "alif": (
+        3,
+        4,
+        1,
+        2,
+    ),  # rho a, beta u, kappa a; + s, + I, - theta s, theta + kappa a; > threshold; a and u
+    "adlif": (
+        5,
+        5,
+        1,
+        2,
+    ),  # rho w, a u, beta u, gain I, gain w; + a u, + b s, - w, + I, - theta s; > theta; w and u
     "leaky_readout": (1, 1, 0, 1),  # kappa y; + I; y
 }
 
@@ -46,6 +61,11 @@ def make_neuron(kind: str, features: int) -> Neuron:
         return Leaky(surrogate, features, learn_beta="none", **options)
     if kind == "synaptic":
         return Synaptic(surrogate, features, alpha=0.5, learn_alpha="none", learn_beta="none", **options)
+    options |= {"learn_beta": "none", "rho": 0.5, "learn_rho": "none"}
+    if kind == "alif":
+        return Alif(surrogate, features, kappa=0.5, learn_kappa="none", **options)
+    if kind == "adlif":
+        return AdLif(surrogate, features, a=0.5, b=0.5, learn_a="none", learn_b="none", **options)
     return LeakyReadout(features, beta=0.5, learn_beta="none")
 
 
@@ -246,7 +266,7 @@ cases = st.builds(
     hidden=st.lists(st.integers(1, 4), min_size=1, max_size=3),
     recurrence=st.sampled_from(RECURRENCES),
     bias=st.booleans(),
-    kind=st.sampled_from(["leaky", "synaptic"]),
+    kind=st.sampled_from(["leaky", "synaptic", "alif", "adlif"]),
     readout=st.sampled_from(["leaky_readout", "leaky"]),
     input_kind=st.sampled_from(["binary", "real"]),
 )
@@ -367,6 +387,16 @@ def test_batches_order_padding_and_precision_do_not_matter(case, data):
     assert count(case.network, case.batch._replace(x=padded), input_kind=case.input_kind) == expected
     single = case.batch._replace(x=case.batch.x.float())
     assert count(case.network.float(), single, input_kind=case.input_kind) == expected
+
+
+@few
+@given(cases)
+def test_packed_input_counts_as_dense(case):
+    """Expected: the same counts, whether the input comes as a tensor or as its events, binary or not."""
+    batch = case.batch
+    packed = batch._replace(x=Events.of(batch.x))
+    kind = case.input_kind
+    assert count(case.network, packed, input_kind=kind) == count(case.network, batch, input_kind=kind)
 
 
 def test_kind_follows_the_declaration():

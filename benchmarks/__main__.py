@@ -1,0 +1,183 @@
+"""`python -m benchmarks`: thin; what is heavy is imported by the subcommand that needs it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sgbench.errors import InputError, SgbenchError, one_printable_line, suggest
+
+ABOUT = "Speed and memory of sgbench, measured beside snnTorch and other frameworks in one process."
+EPILOG = """examples:
+  python -m benchmarks engine --workload w1_ff
+  python -m benchmarks engine --workload w1_ff --density 0.1 --threads 2 --busy
+  python -m benchmarks peers --workload w2 --json w2.json
+  python -m benchmarks memory --workload w1_ff
+  python -m benchmarks run
+
+exit codes: 0 fine, 1 a contender computes something else (nothing is timed), 2 bad input, 130 stopped"""
+WORKLOADS = """workloads:
+  w1_ff    700 channels of sparse input, 256 neurons, leaky readout, cross-entropy, Adam
+  w1_rec   the same, the hidden layer recurrent all to all
+  w1_deep  the same with two hidden layers
+  w2       512 channels of dense noise into 512 neurons, 500 steps, gradient of the number of spikes
+  w3       images of events, two convolutions with pooling, three layers that fire, Adam"""
+ENGINES = ("auto", "fused", "scan", "reference", "snntorch")  # of sgbench run, known before torch is loaded
+SIZES = ("batch", "hidden", "steps", "inputs", "density")
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Bad input is told in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit code 2."""
+        raise InputError(f"{message}; see: {self.prog} --help")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    try:
+        args = parser().parse_args(argv)
+        return args.handler(args)
+    except SgbenchError as error:
+        sys.stdout.flush()
+        sys.stderr.write(f"benchmarks: error: {one_printable_line(error)}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("benchmarks: stopped\n")
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) went away; what is left has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The grammar of all subcommands."""
+    raw = argparse.RawDescriptionHelpFormatter
+    top = OneLineParser(prog="python -m benchmarks", description=ABOUT, epilog=EPILOG, formatter_class=raw)
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    engine = commands.add_parser(
+        "engine", help="sgbench's engines against snnTorch", epilog=WORKLOADS, formatter_class=raw
+    )
+    peers = commands.add_parser(
+        "peers", help="other frameworks as well", epilog=WORKLOADS, formatter_class=raw
+    )
+    memory = commands.add_parser(
+        "memory", help="memory that three training steps add", epilog=WORKLOADS, formatter_class=raw
+    )
+    run = commands.add_parser("run", help="a whole `sgbench run` against the bare engine")
+    for command in (engine, peers, memory):
+        _add_workload(command)
+    for command in (engine, memory):
+        command.add_argument("--precision", choices=("float32", "float64"), default="float32")
+    for command, rounds in ((engine, 9), (peers, 9), (run, 5)):
+        command.add_argument(
+            "--rounds", type=int, default=rounds, help=f"times each is run (default {rounds})"
+        )
+        command.add_argument("--busy", action="store_true", help="with a process that spins beside")
+    memory.add_argument("--peers", action="store_true", help="other frameworks as well")
+    _add_run(run)
+    for command in (engine, peers, memory, run):
+        _add_common(command)
+    engine.set_defaults(handler=_compare, with_peers=False)
+    peers.set_defaults(handler=_compare, with_peers=True, precision="float32")
+    memory.set_defaults(handler=_memory)
+    run.set_defaults(handler=_run)
+    return top
+
+
+def _add_workload(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--workload", required=True, metavar="NAME", help="see below")
+    command.add_argument("--batch", type=int, metavar="N", help="samples of a step")
+    command.add_argument(
+        "--hidden", type=int, metavar="N", help="neurons of a hidden layer; of w2 also inputs"
+    )
+    command.add_argument("--steps", type=int, metavar="N", help="time steps")
+    command.add_argument("--inputs", type=int, metavar="N", help="input channels of w1")
+    command.add_argument("--density", type=float, metavar="P", help="share of input entries that are 1")
+
+
+def _add_run(command: argparse.ArgumentParser) -> None:
+    for name, default, what in (
+        ("batch", 128, "samples of a step"),
+        ("hidden", 256, "hidden neurons"),
+        ("steps", 100, "time steps"),
+        ("epochs", 2, "epochs of each run"),
+    ):
+        command.add_argument(
+            f"--{name}", type=int, metavar="N", default=default, help=f"{what} (default {default})"
+        )
+    command.add_argument("--engine", default="auto", choices=ENGINES, help="of both (default auto)")
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)")
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and input (default 0)")
+    command.add_argument(
+        "--default-allocator", action="store_true", help="freed memory goes back to the system"
+    )
+    command.add_argument("--json", type=Path, metavar="FILE", help="write everything, each round too")
+
+
+def _settings(args: argparse.Namespace) -> Any:
+    """Checked, before anything is measured."""
+    from benchmarks import report, workloads
+    from benchmarks.comparison import Settings
+
+    if args.workload not in workloads.WORKLOADS:
+        raise InputError(f"--workload {args.workload}: {suggest(args.workload, workloads.WORKLOADS)}")
+    sizes = workloads.WORKLOADS[args.workload].sizes.resized(**{name: getattr(args, name) for name in SIZES})
+    _check_counts(args)
+    report.check_json(args.json)
+    fields = {name: getattr(args, name) for name in Settings.__dataclass_fields__ if hasattr(args, name)}
+    return Settings(**fields, sizes=sizes)
+
+
+def _check_counts(args: argparse.Namespace) -> None:
+    from sgbench.errors import require_count
+
+    for name in ("threads", "rounds", "batch", "hidden", "steps", "epochs"):
+        if getattr(args, name, None) is not None:
+            require_count(f"--{name}", getattr(args, name))
+    require_count("--seed", args.seed, low=0)
+
+
+def _compare(args: argparse.Namespace) -> int:
+    settings = _settings(args)
+    from benchmarks import comparison, report
+
+    tree = comparison.compare(settings, with_peers=args.with_peers)
+    print(comparison.show(tree))
+    report.write_json(args.json, tree)
+    return 0
+
+
+def _memory(args: argparse.Namespace) -> int:
+    settings = _settings(args)
+    from benchmarks import memory, report
+
+    tree = memory.compare(settings, with_peers=args.peers)
+    print(memory.show(tree))
+    report.write_json(args.json, tree)
+    return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    from benchmarks import report, whole_run
+
+    _check_counts(args)
+    report.check_json(args.json)
+    fields = {name: getattr(args, name) for name in whole_run.RunSettings.__dataclass_fields__}
+    tree = whole_run.compare(whole_run.RunSettings(**fields))
+    print(whole_run.show(tree))
+    report.write_json(args.json, tree)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""What is compared: one framework's training step on one task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.workloads import LEARNING_RATE, Task
+
+
+class Contender(Protocol):
+    """A network in training; `step` is what is timed."""
+
+    same_model: bool  # whether losses and gradients have to equal snnTorch's
+
+    def step(self) -> float:
+        """Forward, loss, backward and, where the task has one, the optimiser; returns the loss."""
+        ...
+
+    def gradients(self) -> dict[str, Tensor]:
+        """Those of the last step by name of the weight; empty where they are not compared."""
+        ...
+
+    def rates(self) -> list[float]:
+        """Spikes per neuron and step of each layer that fires, with the present weights."""
+        ...
+
+
+Build = Callable[[Task], Contender]
+
+
+class TorchContender:
+    """Any framework that trains through torch's autograd.
+
+    Args:
+        task: what is trained on.
+        forward: output of the last stage over time [T, B, C].
+        weights: what is trained, by the names that gradients are compared under.
+        rates: see `Contender`.
+        same_model: see `Contender`.
+        restored: of weights kept in another order, the way back to the task's.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        forward: Callable[[], Tensor],
+        weights: Mapping[str, nn.Parameter],
+        rates: Callable[[], list[float]],
+        *,
+        same_model: bool = True,
+        restored: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
+    ) -> None:
+        self.task = task
+        self.forward = forward
+        self.weights = dict(weights)
+        self.rates = rates
+        self.same_model = same_model
+        self.restored = restored or {}
+        learns = task.target is not None
+        self.optimizer = torch.optim.Adam(self.weights.values(), lr=LEARNING_RATE) if learns else None
+
+    def step(self) -> float:
+        """One step of training."""
+        for weight in self.weights.values():
+            weight.grad = None
+        loss = self.task.loss(self.forward())
+        loss.backward()
+        if self.optimizer is not None:
+            self.optimizer.step()
+        return loss.item()
+
+    def gradients(self) -> dict[str, Tensor]:
+        """Of all weights, in the task's order."""
+        found = {}
+        for name, weight in self.weights.items():
+            grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+            found[name] = self.restored[name](grad) if name in self.restored else grad
+        return {name: grad.clone() for name, grad in found.items()}
+
+
+def copied(module: Any, weight: Tensor, bias: Tensor | None = None) -> Any:
+    """A module with these weights and, where none is given, a bias of zero."""
+    with torch.no_grad():
+        module.weight.copy_(weight)
+        if module.bias is not None:
+            module.bias.zero_() if bias is None else module.bias.copy_(bias)
+    return module
+
+
+def rates_by_hooks(modules: Iterable[nn.Module], forward: Callable[[], Tensor]) -> list[float]:
+    """Mean of what each module of neurons puts out during one forward pass; of a tuple, its first member."""
+    modules = list(modules)
+    means: list[list[float]] = [[] for _ in modules]
+
+    def noting(found: list[float]) -> Callable[..., None]:
+        def note(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            spikes = output[0] if isinstance(output, tuple) else output
+            found.append(spikes.float().mean().item())
+
+        return note
+
+    handles = [
+        module.register_forward_hook(noting(found)) for module, found in zip(modules, means, strict=True)
+    ]
+    try:
+        with torch.no_grad():
+            forward()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [sum(found) / len(found) for found in means]

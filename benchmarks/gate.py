@@ -1,0 +1,161 @@
+"""No timing of a contender that computes something else: what is compared, how far it may differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from benchmarks.contender import Build, Contender
+from benchmarks.workloads import Sizes, Task, make_task
+from sgbench.errors import SgbenchError
+
+BASELINE = "snntorch"
+TRAINING_STEPS = 3
+LOSS_ALLOWED = {torch.float32: 1e-5, torch.float64: 1e-9}  # relative
+GRADIENT_ALLOWED = {torch.float32: 1e-4, torch.float64: 1e-9}  # of the largest entry of the tensor
+RATE_FACTOR = 3.0  # of firing rates, for a model that is near but not equal
+# Large enough for several chunks of time in the engines that have them; in float64 no spike is lost to rounding.
+STRICT = {"steps": 200, "batch": 64, "inputs": 256, "hidden": 128}
+# So few neurons and steps that a spike lost to rounding is a matter of one run in thousands.
+TINY = {"steps": 20, "batch": 8, "inputs": 128, "hidden": 32}
+
+
+class GateError(SgbenchError):
+    """A contender does not compute what the baseline computes; nothing is timed."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One comparison."""
+
+    contender: str
+    where: str  # which copy of the workload
+    what: str
+    difference: float
+    allowed: float | None  # None where it is only told
+
+    @property
+    def fine(self) -> bool:
+        """Whether it may be timed; NaN may not."""
+        return self.allowed is None or self.difference <= self.allowed
+
+    def __str__(self) -> str:
+        limit = "" if self.allowed is None else f" (allowed: {self.allowed:.0e})"
+        return f"{self.contender}: {self.what} on the {self.where} differs by {self.difference:.1e}{limit}"
+
+
+@dataclass(frozen=True)
+class Start:
+    """The beginning of a contender's training."""
+
+    losses: list[float]
+    gradients: dict[str, Tensor]  # of the first step
+
+    @staticmethod
+    def of(contender: Contender) -> Start:
+        """Train for three steps."""
+        losses = [contender.step()]
+        gradients = contender.gradients()
+        losses += [contender.step() for _ in range(TRAINING_STEPS - 1)]
+        return Start(losses, gradients)
+
+
+def check_copies(name: str, sizes: Sizes, builds: Mapping[str, Build], seed: int) -> list[Finding]:
+    """Losses and gradients on smaller copies of a workload, strictly in float64 and again in float32.
+
+    Raises:
+        GateError: a contender differs, or a layer of the copy is silent, so that nothing would be compared.
+    """
+    found = []
+    for where, precision, limits in (
+        ("float64 copy", "float64", STRICT),
+        ("tiny float32 copy", "float32", TINY),
+    ):
+        task = make_task(name, sizes.at_most(**limits), precision=precision, seed=seed)
+        baseline = builds[BASELINE](task)
+        if min(baseline.rates()) == 0:
+            raise GateError(
+                f"gate: a layer of the {where} never fires, so it compares nothing; more steps or density help"
+            )
+        wanted = Start.of(baseline)
+        for contender, build in builds.items():
+            if contender != BASELINE:
+                found += compare(contender, where, wanted, Start.of(build(task)), task.dtype)
+    return require(found)
+
+
+def check_real(
+    task: Task, contenders: Mapping[str, Contender], rates: Mapping[str, list[float]]
+) -> list[Finding]:
+    """First losses of the workload that is timed; of other models, that they train at about the same rates.
+
+    Later losses and gradients are only told: in float32 one spike lost to rounding moves them.
+
+    Raises:
+        GateError: a contender differs.
+    """
+    starts = {name: Start.of(contender) for name, contender in contenders.items()}
+    found = []
+    for name, start in starts.items():
+        if name == BASELINE:
+            continue
+        if contenders[name].same_model:
+            found += _told(compare(name, "workload itself", starts[BASELINE], start, task.dtype))
+        else:
+            finite = 0.0 if all(math.isfinite(loss) for loss in start.losses) else math.inf
+            found.append(Finding(name, "workload itself", "a loss from a finite one", finite, 0.0))
+            factor = _factor(rates[BASELINE], rates[name])
+            found.append(Finding(name, "workload itself", "firing rate (factor)", factor, RATE_FACTOR))
+    return require(found)
+
+
+def compare(name: str, where: str, wanted: Start, found: Start, dtype: torch.dtype) -> list[Finding]:
+    """Losses one by one, and the largest difference of each tensor of gradients."""
+    findings = [
+        Finding(name, where, f"loss of step {step}", _relative(ours, theirs), LOSS_ALLOWED[dtype])
+        for step, (ours, theirs) in enumerate(zip(found.losses, wanted.losses, strict=True), 1)
+    ]
+    for tensor, theirs in wanted.gradients.items():
+        ours = found.gradients.get(tensor)
+        if ours is None or ours.shape != theirs.shape:
+            difference = math.inf
+        else:
+            largest = theirs.abs().max().clamp(min=torch.finfo(dtype).tiny)
+            difference = ((ours - theirs).abs().max() / largest).item()
+        findings.append(Finding(name, where, f"gradient of {tensor}", difference, GRADIENT_ALLOWED[dtype]))
+    return findings
+
+
+def require(findings: list[Finding]) -> list[Finding]:
+    """All of them, if all are fine.
+
+    Raises:
+        GateError: names the first failure of each contender.
+    """
+    failed: dict[str, Finding] = {}
+    for finding in findings:
+        if not finding.fine:
+            failed.setdefault(finding.contender, finding)
+    if failed:
+        raise GateError("gate: " + "; ".join(map(str, failed.values())) + "; nothing was timed")
+    return findings
+
+
+def _told(findings: list[Finding]) -> list[Finding]:
+    """Only the first loss decides."""
+    first, *others = findings
+    return [first, *(Finding(f.contender, f.where, f.what, f.difference, None) for f in others)]
+
+
+def _relative(value: float, reference: float) -> float:
+    return abs(value - reference) / max(abs(reference), 1e-12)
+
+
+def _factor(wanted: list[float], found: list[float]) -> float:
+    """The largest ratio of two layers' rates, in either direction."""
+    pairs = zip(found, wanted, strict=True)
+    return max(max(ours, 1e-12) / max(theirs, 1e-12) for pair in pairs for ours, theirs in (pair, pair[::-1]))

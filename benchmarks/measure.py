@@ -1,0 +1,144 @@
+"""Times of contenders in one process, in turn, and what is made of them."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from sgbench.errors import InputError
+
+NEIGHBOUR = """
+import os, sys
+parent = int(sys.argv[1])
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, range(os.cpu_count()))
+print(flush=True)
+while os.getppid() == parent:
+    for _ in range(100_000):
+        pass
+"""
+"""A process that spins until it is ended or its parent is gone."""
+
+
+@dataclass
+class Times:
+    """Of one contender, one entry a round [ms]."""
+
+    cpu_ms: list[float] = field(default_factory=list)  # of all threads of the process
+    wall_ms: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The middle and the ends of some values."""
+
+    median: float
+    low: float
+    high: float
+
+    @staticmethod
+    def of(values: list[float]) -> Spread:
+        """Of at least one value.
+
+        >>> Spread.of([3.0, 1.0, 2.0])
+        Spread(median=2.0, low=1.0, high=3.0)
+        """
+        return Spread(statistics.median(values), min(values), max(values))
+
+
+def ratios(baseline_ms: list[float], contender_ms: list[float]) -> Spread:
+    """How many times faster than the baseline: the median over rounds of baseline / contender.
+
+    Each round gives one ratio, because a slow moment of the machine then touches both of its terms.
+
+    >>> ratios([10.0, 20.0, 60.0], [5.0, 5.0, 10.0])
+    Spread(median=4.0, low=2.0, high=6.0)
+    """
+    pairs = zip(baseline_ms, contender_ms, strict=True)
+    return Spread.of([base / max(other, 1e-9) for base, other in pairs])
+
+
+def interleave(steps: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 1) -> dict[str, Times]:
+    """Time all in turn: A B C, C B A, A B C ...
+
+    Args:
+        steps: what is timed, by name.
+        rounds: times that each is run.
+        warm_up: runs of each beforehand.
+    """
+    names = list(steps)
+    for name in names * warm_up:
+        steps[name]()
+    found = {name: Times() for name in names}
+    for turn in range(rounds):
+        gc.collect()
+        for name in names if turn % 2 == 0 else names[::-1]:
+            clock = Clock()
+            steps[name]()
+            cpu_ms, wall_ms = clock.read_ms()
+            found[name].cpu_ms.append(cpu_ms)
+            found[name].wall_ms.append(wall_ms)
+    return found
+
+
+class Clock:
+    """CPU and wall time since it was made."""
+
+    def __init__(self) -> None:
+        self.cpu_s = time.process_time()
+        self.wall_s = time.perf_counter()
+
+    def read_ms(self) -> tuple[float, float]:
+        """CPU and wall time so far [ms]."""
+        return (time.process_time() - self.cpu_s) * 1e3, (time.perf_counter() - self.wall_s) * 1e3
+
+
+@contextlib.contextmanager
+def limited(threads: int) -> Iterator[list[int]]:
+    """So many threads on as many cores; yields the cores, none where the system does not tell.
+
+    Some frameworks do not heed torch's number of threads, but all heed the cores of their process.
+
+    Raises:
+        InputError: there are not so many cores.
+    """
+    before = torch.get_num_threads()
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if allowed and threads > len(allowed):
+        raise InputError(f"--threads={threads}: this process may use {len(allowed)} cores")
+    cores = allowed[-threads:]
+    try:
+        if cores:
+            os.sched_setaffinity(0, cores)
+        torch.set_num_threads(threads)
+        yield cores
+    finally:
+        torch.set_num_threads(before)
+        if allowed:
+            os.sched_setaffinity(0, allowed)
+
+
+@contextlib.contextmanager
+def neighbour(*, busy: bool) -> Iterator[None]:
+    """With or without a process that spins beside the measurement; it ends with the block, or with this process."""
+    if not busy:
+        yield
+        return
+    command = [sys.executable, "-c", NEIGHBOUR, str(os.getpid())]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 - our own interpreter
+    try:
+        if child.stdout is not None:
+            child.stdout.readline()  # it spins from here on
+        yield
+    finally:
+        child.kill()
+        child.communicate()

@@ -1,0 +1,121 @@
+"""`memory`: what the first three training steps add to a process, each contender in a fresh one."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import gc
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks import report
+from benchmarks.comparison import Settings, builds, every_build
+from benchmarks.gate import TINY, TRAINING_STEPS
+from benchmarks.measure import limited
+from benchmarks.workloads import Sizes, make_task
+from sgbench.errors import SgbenchError
+from sgbench.memory import PROC, keep_freed_memory, peak_bytes, reset_peak
+
+ROOT = Path(__file__).resolve().parent.parent
+MIB = 2**20
+
+
+def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
+    """Memory of all contenders [bytes].
+
+    Raises:
+        SgbenchError: a child failed, or the system does not tell its memory.
+    """
+    load_before = report.load_average()
+    found = {name: _in_child(settings, name) for name in builds(with_peers=with_peers)}
+    return {
+        "command": "memory",
+        "workload": settings.workload,
+        "sizes": dataclasses.asdict(settings.sizes),
+        "settings": {
+            **{name: getattr(settings, name) for name in ("threads", "precision", "seed")},
+            "freed_memory_kept": not settings.default_allocator and keep_freed_memory(),
+        },
+        "environment": report.environment(),
+        "load_before": load_before,
+        "load_after": report.load_average(),
+        "contenders": found,
+    }
+
+
+def show(tree: dict[str, Any]) -> str:
+    """The table."""
+    rows = [
+        [name, f"{entry['before_bytes'] / MIB:.0f}", f"{entry['added_bytes'] / MIB:.0f}"]
+        for name, entry in tree["contenders"].items()
+    ]
+    return "\n".join(
+        [
+            f"{tree['workload']}: {report.sizes_line(tree['sizes'])}; {tree['settings']['precision']}",
+            report.head_line(tree),
+            report.settings_line(tree),
+            "",
+            report.table([f"first {TRAINING_STEPS} steps", "MiB before", "MiB added at the peak"], rows),
+        ]
+    )
+
+
+def _in_child(settings: Settings, name: str) -> dict[str, int]:
+    request = json.dumps({"contender": name, **dataclasses.asdict(settings)})
+    command = [sys.executable, "-m", "benchmarks.memory", request]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise SgbenchError(f"memory of {name}: {reason}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(request: dict[str, Any]) -> dict[str, int]:
+    """In the child: resident memory before the first step, and how far the peak of three steps lies above it.
+
+    A tiny copy is trained first, so that what is loaded or compiled once does not count.
+    """
+    name = request.pop("contender")
+    settings = Settings(**{**request, "sizes": Sizes(**request["sizes"])})
+    with limited(settings.threads):
+        build = every_build()[name]
+        tiny = settings.sizes.at_most(**TINY)
+        build(make_task(settings.workload, tiny, precision=settings.precision)).step()
+        task = make_task(settings.workload, settings.sizes, precision=settings.precision, seed=settings.seed)
+        contender = build(task)
+        give_back()
+        if not settings.default_allocator:
+            keep_freed_memory()
+        reset_peak()
+        before_bytes = resident_bytes()
+        for _ in range(TRAINING_STEPS):
+            contender.step()
+        peak = peak_bytes()
+    if before_bytes is None or peak is None:
+        raise SgbenchError("this system does not tell the memory of a process")
+    return {"before_bytes": before_bytes, "added_bytes": max(0, peak - before_bytes)}
+
+
+def give_back() -> None:
+    """Hand freed memory to the system; kept, it would take in the first steps without a trace."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # no glibc
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def resident_bytes() -> int | None:
+    """Memory of this process now, or None where the system does not tell."""
+    try:
+        pages = int((PROC / "statm").read_text().split()[1])
+    except OSError:
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(json.loads(sys.argv[1]))))

@@ -1,0 +1,124 @@
+"""What was measured, as a table to read and as a file to keep."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from sgbench.errors import InputError, StorageError
+from sgbench.records.files import require_writable, write_atomic
+
+PACKAGES = ("torch", "snntorch", "numba", "numpy", "spikingjelly", "norse", "sinabs", "spyx", "jax")
+VECTOR_UNITS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine."""
+    return {
+        "python": platform.python_version(),
+        "versions": {name: found for name in PACKAGES if (found := _version(name)) is not None},
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+    }
+
+
+def load_average() -> list[float] | None:
+    """Over 1, 5 and 15 minutes, where the system tells."""
+    return list(os.getloadavg()) if hasattr(os, "getloadavg") else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu() -> dict[str, Any]:
+    """Model and vector units; of Linux, elsewhere what Python knows."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return {"model": platform.processor() or platform.machine(), "vector_units": []}
+    lines = dict(
+        (part.strip() for part in line.split(":", 1)) for line in text.splitlines() if line.count(":") > 0
+    )
+    flags = set((lines.get("flags") or lines.get("Features") or "").split())
+    model = lines.get("model name") or platform.machine()
+    return {"model": model, "vector_units": [name for name in VECTOR_UNITS if name in flags]}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Aligned columns, the first to the left.
+
+    >>> print(table(["what", "ms"], [["a", "1.0"], ["bc", "10.0"]]))
+    what    ms
+    a      1.0
+    bc    10.0
+    """
+    lines = [list(head), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def head_line(tree: dict[str, Any]) -> str:
+    """Machine and versions in one line."""
+    found, cpu = tree["environment"], tree["environment"]["cpu"]
+    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    vectors = " ".join(cpu["vector_units"])
+    return f"{cpu['model']} ({vectors}), {found['cores']} cores; python {found['python']}, {versions}"
+
+
+def settings_line(tree: dict[str, Any]) -> str:
+    """How it was measured, in one line."""
+    used = tree["settings"]
+    parts = [f"{used['threads']} thread{'s' if used['threads'] > 1 else ''}"]
+    parts += [f"pinned to {used['cores']}"] if used.get("cores") else []
+    parts.append("freed memory kept" if used["freed_memory_kept"] else "default allocator")
+    parts += ["one busy neighbour"] if used.get("busy") else []
+    if tree.get("load_before"):
+        after = f", after {tree['load_after'][0]:.2f}" if tree.get("load_after") else ""
+        parts.append(f"load average before {tree['load_before'][0]:.2f}{after}")
+    return "; ".join(parts)
+
+
+def sizes_line(sizes: dict[str, Any]) -> str:
+    """The sizes that a workload has."""
+    return ", ".join(f"{name} {value}" for name, value in sizes.items() if value is not None)
+
+
+def check_json(path: Path | None) -> None:
+    """Refuse a file that could not be written, before anything is measured.
+
+    Raises:
+        InputError: it is a folder, or its folder does not exist.
+        StorageError: it cannot be written.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise InputError(f"--json {path}: is a folder; name a file")
+    if not path.parent.is_dir():
+        raise InputError(f"--json {path}: no such folder {path.parent}")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise StorageError(f"--json {path}: cannot be written; name another file")
+    require_writable(path.parent)
+
+
+def write_json(path: Path | None, tree: dict[str, Any]) -> None:
+    """Everything, if a file was asked for."""
+    if path is not None:
+        write_atomic(path, json.dumps(tree, indent=1).encode() + b"\n")
+        print(f"written: {path}")

@@ -1,0 +1,289 @@
+"""`run`: what a whole `sgbench run` takes per training batch, against the bare engine on the same batches.
+
+Both train the same network from the same weights on the same batches in the same order; in between lie the data
+pipeline, the checks of the training loop, and Lightning.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import statistics
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytorch_lightning as pl
+import torch
+
+from benchmarks import report
+from benchmarks.gate import GateError
+from benchmarks.measure import Clock, Spread, Times, limited, neighbour, ratios
+from sgbench.build import Parts, build
+from sgbench.compose import compose as compose_spec
+from sgbench.learner import Learner
+from sgbench.memory import keep_freed_memory
+from sgbench.records.spec import RunSpec
+from sgbench.runner import run_spec
+from sgbench.spikes import Events
+from sgbench.train_loop import TrainLoop
+from sgbench.trajectory import SPIKES, Batch
+
+CONF = Path(__file__).resolve().parent / "conf"
+TARGET = "benchmarks.whole_run_data.W1Like"
+LOSS_ALLOWED = 1e-4  # relative, of an epoch's mean: in float32 single spikes are lost to rounding
+AIM = 1.25  # times the bare engine
+BARE, LOOP, DATA, RUN = "bare engine", "training loop", "data and encoding", "whole run"
+PARTS = (BARE, LOOP, DATA)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSettings:
+    """How the run is measured."""
+
+    steps: int = 100
+    batch: int = 128
+    hidden: int = 256
+    epochs: int = 2
+    engine: str = "auto"
+    threads: int = 1
+    rounds: int = 5
+    seed: int = 0
+    busy: bool = False
+    default_allocator: bool = False
+
+
+class EpochClock(pl.Callback):
+    """Times the training part of each epoch: from its start to that of validation."""
+
+    def __init__(self) -> None:
+        self.times = Times()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Before the first batch is asked for."""
+        self.clock = Clock()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """After the last batch of an epoch; the validation after training is not counted."""
+        if trainer.state.fn == "fit":
+            cpu_ms, wall_ms = self.clock.read_ms()
+            self.times.cpu_ms.append(cpu_ms)
+            self.times.wall_ms.append(wall_ms)
+
+
+def compare(settings: RunSettings) -> dict[str, Any]:
+    """Measure in turn: the run, and its parts without it.
+
+    Raises:
+        GateError: the bare engine and the run come to different losses.
+    """
+    times = {name: Times() for name in (RUN, *PARTS)}
+    with (
+        limited(settings.threads) as cores,
+        neighbour(busy=settings.busy),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        spec = _spec(settings, Path(folder))
+        kept = not settings.default_allocator and keep_freed_memory()
+        load_before = report.load_average()
+        bench = _Bench(spec)
+        _gate(bench)  # also the warm-up
+        for turn in range(settings.rounds):
+            gc.collect()
+            timed: list[tuple[str, Callable[[], Times]]] = [(RUN, bench.run), *bench.parts()]
+            for name, once in timed if turn % 2 == 0 else timed[::-1]:
+                found = once()
+                times[name].cpu_ms.append(statistics.fmean(found.cpu_ms) / bench.batches)
+                times[name].wall_ms.append(statistics.fmean(found.wall_ms) / bench.batches)
+        load_after = report.load_average()
+    return {
+        "command": "run",
+        "sizes": {"steps": settings.steps, "batch": settings.batch, "inputs": 700, "hidden": settings.hidden},
+        "settings": {**dataclasses.asdict(settings), "freed_memory_kept": kept, "cores": cores},
+        "environment": report.environment(),
+        "load_before": load_before,
+        "load_after": load_after,
+        "batches_per_epoch": bench.batches,
+        "engine": bench.engine,
+        "density": bench.density,
+        "firing_rate": bench.rate,
+        "per_batch": {name: _entry(own, times[BARE]) for name, own in times.items()},
+    }
+
+
+def _spec(settings: RunSettings, folder: Path) -> RunSpec:
+    """The same as on the command line with --config-dir and --allow-target."""
+    words = [
+        "dataset=w1_like",
+        "encoder=latency",
+        "loss=max_over_time",
+        "network.bias=true",
+        "neuron.beta=0.9",
+        "readout.beta=0.9",
+        "init.gain=4.2",  # so that a few per cent fire
+        "optimizer.lr=0.001",
+        "protocol.name=w1_like_v1",
+        f"protocol.steps={settings.steps}",
+        f"protocol.batch_size={settings.batch}",
+        f"protocol.hidden=[{settings.hidden}]",
+        f"protocol.epochs={settings.epochs}",
+        f"seed={settings.seed}",
+        f"engine={settings.engine}",
+        f"trainer.threads={settings.threads}",
+        "trainer.progress=false",
+        f"paths.runs_dir={folder}",
+        "force=true",
+    ]
+    return compose_spec(words, config_dirs=[CONF], allow_targets=[TARGET])
+
+
+class _Bench:
+    """One run, and its parts one by one on batches made beforehand."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        self.spec = spec
+        self.made = build(spec)
+        self.made.data.setup("fit")
+        self.epochs = [list(self.made.data.epoch(number)) for number in range(spec.method.protocol.epochs)]
+        self.packed = [[_packed(batch) for batch in epoch] for epoch in self.epochs]
+        self.batches = len(self.epochs[0])
+        self.engine = self.made.engine.name
+        self.density = statistics.fmean(batch.x.density for batch in self.packed[0])  # type: ignore[union-attr]
+        self.rate = _firing_rate(self.made, self.packed[0][0])
+        self.run_losses: tuple[float, ...] = ()
+
+    def run(self) -> Times:
+        """The run as the command makes it, with a clock that Lightning itself attaches."""
+        clock = EpochClock()
+        with mock.patch.object(Learner, "configure_callbacks", return_value=[clock]):
+            record = run_spec(self.spec)
+        if record.status != "finished":
+            raise GateError(f"gate: the run failed: {record.failure}")
+        self.run_losses = tuple(line.train_loss for line in record.curve)
+        return clock.times
+
+    def parts(self) -> list[tuple[str, Callable[[], Times]]]:
+        """What is timed beside the run."""
+        return [(BARE, lambda: self.bare()[0]), (LOOP, self.loop), (DATA, self.data)]
+
+    def bare(self) -> tuple[Times, list[float]]:
+        """Forward, loss, backward and step, nothing else; also each epoch's mean loss."""
+        parts = self._fresh()
+
+        def train(batch: Batch) -> torch.Tensor:
+            parts.optimizer.zero_grad()
+            trajectory = parts.network.unroll(batch.x, batch.lengths)
+            loss = parts.objective.loss.whole(trajectory, batch.target)
+            loss.backward()
+            parts.optimizer.step()
+            return loss.detach() * len(batch.target)
+
+        times, losses = Times(), []
+        for epoch in self.packed:
+            found = _timed(times, lambda epoch=epoch: [train(batch) for batch in epoch])
+            losses.append(sum(each.item() for each in found) / sum(len(batch.target) for batch in epoch))
+        return times, losses
+
+    def loop(self) -> Times:
+        """The same through the learning rule with its checks, without Lightning."""
+        parts = self._fresh()
+        loop = TrainLoop(parts.network, parts.rule, parts.objective, clip_norm=self.spec.method.clip_norm)
+        times = Times()
+        for epoch in self.epochs:
+            _timed(times, lambda epoch=epoch: [loop.train_batch(batch, parts.optimizer) for batch in epoch])
+        return times
+
+    def data(self) -> Times:
+        """Only making the batches."""
+        times = Times()
+        for number in range(len(self.epochs)):
+            _timed(times, lambda number=number: [None for _ in self.made.data.epoch(number)])
+        return times
+
+    def _fresh(self) -> Parts:
+        """Network and optimiser at their start."""
+        return build(self.spec)
+
+
+def _timed(times: Times, once: Callable[[], list[Any]]) -> list[Any]:
+    clock = Clock()
+    found = once()
+    cpu_ms, wall_ms = clock.read_ms()
+    times.cpu_ms.append(cpu_ms)
+    times.wall_ms.append(wall_ms)
+    return found
+
+
+def _packed(batch: Batch) -> Batch:
+    return batch if isinstance(batch.x, Events) else batch._replace(x=Events.of(batch.x))
+
+
+@torch.no_grad()
+def _firing_rate(parts: Parts, batch: Batch) -> float:
+    """Spikes per hidden neuron and step, with the weights at the start."""
+    trajectory = parts.network.unroll(batch.x, batch.lengths, keep=frozenset({SPIKES}))
+    return trajectory.spikes[0].mean().item()
+
+
+def _gate(bench: _Bench) -> None:
+    """Run and bare engine have to train alike.
+
+    Raises:
+        GateError: an epoch's mean loss differs.
+    """
+    bench.run()
+    _, losses = bench.bare()
+    for epoch, (ours, theirs) in enumerate(zip(losses, bench.run_losses, strict=True)):
+        difference = abs(ours - theirs) / abs(theirs)
+        if not difference <= LOSS_ALLOWED:
+            raise GateError(
+                f"gate: the training loss of epoch {epoch} is {theirs:.6f} in the run and {ours:.6f} on the bare "
+                f"engine; nothing was timed"
+            )
+    bench.loop()
+
+
+def _entry(own: Times, bare: Times) -> dict[str, Any]:
+    return {
+        "rounds": dataclasses.asdict(own),
+        "cpu_ms": dataclasses.asdict(Spread.of(own.cpu_ms)),
+        "wall_ms": dataclasses.asdict(Spread.of(own.wall_ms)),
+        "times_bare_cpu": dataclasses.asdict(ratios(own.cpu_ms, bare.cpu_ms)),
+        "times_bare_wall": dataclasses.asdict(ratios(own.wall_ms, bare.wall_ms)),
+    }
+
+
+def show(tree: dict[str, Any]) -> str:
+    """The table, and where the time of the run goes."""
+    per_batch = tree["per_batch"]
+    rows = []
+    for name, entry in per_batch.items():
+        cpu, ratio = entry["cpu_ms"], entry["times_bare_cpu"]
+        row = [name, *(f"{cpu[key]:.2f}" for key in ("low", "median", "high"))]
+        row += [f"{entry['wall_ms']['median']:.2f}", f"{ratio['median']:.2f}"]
+        rows.append([*row, f"[{ratio['low']:.2f}..{ratio['high']:.2f}]"])
+    head = ["per training batch", "CPU ms: min", "median", "max", "wall ms", "x bare, CPU", "[min..max]"]
+    bare, loop, data, run = (per_batch[name]["cpu_ms"]["median"] for name in (BARE, LOOP, DATA, RUN))
+    shares = {
+        BARE: bare,
+        "checks and clipping": loop - bare,
+        DATA: data,
+        "Lightning and rest": run - loop - data,
+    }
+    return "\n".join(
+        [
+            f"a run of {tree['settings']['epochs']} epochs of {tree['batches_per_epoch']} batches: "
+            f"{report.sizes_line(tree['sizes'])}; input density {tree['density']:.2%}; "
+            f"firing rate {tree['firing_rate']:.1%}; engine {tree['engine']}",
+            report.head_line(tree),
+            report.settings_line(tree),
+            "",
+            report.table(head, rows),
+            "",
+            "where it goes: " + ", ".join(f"{name} {share:.2f} ms" for name, share in shares.items()),
+            f"the run takes {per_batch[RUN]['times_bare_cpu']['median']:.2f} times the bare engine; at most {AIM} "
+            f"is the aim",
+        ]
+    )

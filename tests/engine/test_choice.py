@@ -1,0 +1,244 @@
+"""Which engine runs a layer, what is refused, and where autograd's other modes go."""
+
+import pytest
+import snntorch as snn
+import torch
+from torch import Tensor, nn
+
+from sgbench.engine.choose import ENGINES, PREFERRED, Engine
+from sgbench.errors import InputError
+from sgbench.spikes import Signal
+from tests.engine.cases import (
+    FAST,
+    NEURONS,
+    WIRINGS,
+    Wired,
+    error,
+    fires,
+    gain_of,
+    neuron,
+    packed,
+    result,
+    spikes,
+)
+from tests.engine.test_networks import Saturating
+
+X = spikes(10, 3, 6)
+# torch warns of itself when it loads what its functional transforms and its compiler need.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+class Chain(nn.Module):
+    """Layers and an engine as one module."""
+
+    def __init__(self, engine: str, kind: str = "leaky", wiring: tuple[str, str] = WIRINGS[3]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            [
+                Wired(6, neuron(kind, 5, reset_gradient="detached"), 5, gain=gain_of(kind), wiring=wiring),
+                Wired(5, neuron("leaky_readout", 3), 3, gain=1.0, name="readout"),
+            ]
+        )
+        self.engine = Engine(engine)
+
+    def forward(self, x: Signal) -> Tensor:
+        return self.engine.unroll(list(self.layers), x)[-1].output
+
+
+# --- the choice
+
+
+def test_an_unknown_name_is_refused():
+    """Expected: one line with the nearest name and all others."""
+    with pytest.raises(InputError, match="engine 'fusd' does not exist; did you mean 'fused'") as caught:
+        Engine("fusd")
+    assert "\n" not in str(caught.value)
+
+
+def test_auto_prefers_the_fastest():
+    """Expected: the order in which `auto` tries, and that it never measures against snnTorch's classes."""
+    assert PREFERRED == ("fused", "scan", "reference")
+    assert set(PREFERRED) | {"snntorch"} == set(ENGINES)
+    layers = list(Chain("auto").layers)
+    choice = Engine("auto").describe(layers)
+    assert choice.name == "fused"
+    assert choice.reason.startswith("the fastest engine that covers every layer")
+    assert "not " not in choice.reason
+    for name in ENGINES:
+        assert Engine(name).describe(layers) == (name, "asked for")
+
+
+def test_auto_says_why_not_the_faster_one():
+    """Expected: the reasons of all that were passed over, of each layer where they differ."""
+    layers = [*Chain("auto").layers]
+    layers[0].neuron = Saturating()
+    reason = "its neurons have no linear recurrence"
+    choice = Engine("auto").describe(layers)
+    assert choice.name == "reference+fused"
+    assert choice.reason == (
+        f"the fastest engine of each layer: hidden0 on reference (not fused: {reason}; not scan: {reason}), "
+        f"readout on fused"
+    )
+    alone = Engine("auto").describe(layers[:1])
+    assert alone == (
+        "reference",
+        f"the fastest engine that covers every layer; not fused: {reason}; not scan: {reason}",
+    )
+
+
+def test_on_another_device_torch_makes_the_steps():
+    """Expected: no compiled loops there, and the reason."""
+    choice = Engine("auto", "meta").describe(list(Chain("auto").layers))
+    assert choice.name == "scan"
+    assert "not fused: its loops are compiled for the CPU" in choice.reason
+
+
+def test_other_precisions_fall_back():
+    """Expected: loops exist for float32 and float64; others run in torch, and a request says why not."""
+    layers = [layer.to(torch.bfloat16) for layer in Chain("auto").layers]
+    assert Engine("auto").describe(layers).name == "scan"
+    assert Engine("auto").unroll(layers, X.bfloat16())[-1].output.dtype == torch.bfloat16
+    with pytest.raises(
+        InputError, match=r"layer 'hidden0' cannot run there: .* float32 and float64; use engine=auto"
+    ):
+        Engine("fused").unroll(layers, X.bfloat16())
+
+
+# --- refusals
+
+
+@pytest.mark.parametrize("engine", [*FAST, "snntorch"])
+@pytest.mark.parametrize("call", ["unroll", "describe"])
+def test_a_neuron_without_numbers_is_refused(engine, call):
+    """Expected: one line that names engine, layer, reason and remedy, before anything runs."""
+    layers = list(Chain(engine).layers)
+    layers[0].neuron = Saturating()
+    with pytest.raises(InputError) as caught:
+        Engine(engine).unroll(layers, X) if call == "unroll" else Engine(engine).describe(layers)
+    assert str(caught.value) == (
+        f"engine={engine}: layer 'hidden0' cannot run there: its neurons have no linear recurrence; use engine=auto"
+    )
+
+
+SNNTORCH = {
+    ("leaky", "subtract", "attached"): "snnTorch always detaches the reset",
+    ("leaky", "zero", "attached"): "snnTorch always detaches the reset",
+    ("leaky", "subtract_decayed", "detached"): "snnTorch resets otherwise than subtract_decayed",
+    ("synaptic", "zero", "detached"): "snnTorch resets otherwise than zero",
+    ("synaptic", "subtract_decayed", "detached"): "snnTorch resets otherwise than subtract_decayed",
+    ("alif", "subtract", "detached"): "snnTorch has no such neuron",
+    ("adlif", "none", "detached"): "snnTorch has no such neuron",
+    ("leaky", "subtract", "detached"): None,
+    ("leaky", "zero", "detached"): None,
+    ("leaky", "none", "attached"): None,
+    ("synaptic", "subtract", "detached"): None,
+    ("synaptic", "none", "attached"): None,
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"), SNNTORCH.items(), ids=lambda each: "-".join(each or ["runs"])[:40]
+)
+def test_what_snntorch_cannot_do(case, reason):
+    """Expected: what snnTorch 1.0 has, from its source; `attached` and `detached` are one where nothing resets."""
+    kind, reset, reset_gradient = case
+    layer = Wired(6, neuron(kind, 5, reset=reset, reset_gradient=reset_gradient), 5, gain=1.0)
+    if reason is None:
+        assert Engine("snntorch").pick(layer) == ("snntorch", "asked for")
+        return
+    with pytest.raises(InputError, match=f"^engine=snntorch: layer 'hidden0' .*: {reason}; use engine=auto$"):
+        Engine("snntorch").pick(layer)
+
+
+def test_snntorch_keeps_no_neurons():
+    """Expected: its list of all neurons that were ever made is as before, and still the same list."""
+    listed, before = snn.SpikingNeuron.instances, list(snn.SpikingNeuron.instances)
+    mine = snn.Leaky(beta=0.5)
+    result("snntorch", list(Chain("snntorch").layers), X)
+    assert snn.SpikingNeuron.instances is listed
+    assert listed == [*before, mine]
+    listed[:] = before
+
+
+# --- other modes of autograd
+
+
+@pytest.mark.parametrize("engine", ["auto", *FAST])
+@pytest.mark.parametrize("kind", ["leaky", "adlif"])
+def test_functional_gradients(engine, kind):
+    """Expected: torch.func.grad and vjp equal `backward`, for inputs and for weights; the reference runs below."""
+    net = Chain(engine, kind)
+    weight = net.layers[0].weight.detach()
+
+    def loss(weight: Tensor, x: Tensor) -> Tensor:
+        return torch.func.functional_call(net, {"layers.0.weight": weight}, (x,)).square().sum()
+
+    found = torch.func.grad(loss, argnums=(0, 1))(weight, X)
+    x, w = X.clone().requires_grad_(), weight.clone().requires_grad_()
+    expected = torch.autograd.grad(loss(w, x), (w, x))
+    assert all(error(one, other) < 1e-12 for one, other in zip(found, expected, strict=True))
+    along = torch.randn_like(weight)
+    _, slope = torch.func.jvp(lambda weight: loss(weight, X), (weight,), (along,))
+    assert slope.item() == pytest.approx((found[0] * along).sum().item(), rel=1e-10)
+
+
+@pytest.mark.parametrize("engine", ["auto", *FAST])
+def test_vmap_over_networks_and_samples(engine):
+    """Expected: one run after another; over weights (an ensemble), and over inputs."""
+    net = Chain(engine)
+    weights = torch.stack([net.layers[0].weight.detach(), 2 * net.layers[0].weight.detach()])
+
+    def run(weight: Tensor, x: Tensor) -> Tensor:
+        return torch.func.functional_call(net, {"layers.0.weight": weight}, (x,))
+
+    inputs = torch.stack([X, X.flip(0)])
+    found = torch.func.vmap(run)(weights, inputs)
+    for position in range(2):
+        assert error(found[position], run(weights[position], inputs[position])) < 1e-12
+    each = torch.func.vmap(torch.func.grad(lambda weight, x: run(weight, x).sum()), in_dims=(None, 0))
+    assert each(weights[0], inputs).shape == (2, 5, 6)
+
+
+@pytest.mark.parametrize("engine", ["auto", *FAST])
+def test_forward_mode(engine):
+    """Expected: torch.autograd.forward_ad equals torch.func.jvp, or a refusal that says what is missing."""
+    net = Chain(engine)
+    along = torch.randn_like(X)
+    _, expected = torch.func.jvp(net, (X,), (along,))
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(X, along)
+        try:
+            found = torch.autograd.forward_ad.unpack_dual(net(dual)).tangent
+        except NotImplementedError as refusal:
+            assert "forward mode AD" in str(refusal)  # noqa: PT017 - one of two right answers
+            return
+    assert error(found, expected) < 1e-12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["auto", "reference", *FAST])
+@pytest.mark.parametrize("kind", [kind for kind in NEURONS if fires(kind)])
+def test_compiled_by_dynamo_as_one_graph(engine, kind):
+    """Expected: the same numbers as without; torch.compile sees the reference's steps, in one graph."""
+    torch._dynamo.reset()
+    net = Chain(engine, kind)
+    compiled = torch.compile(net, fullgraph=True, backend="aot_eager")
+    found, expected = compiled(X), net(X)
+    assert error(found, expected) < 1e-12
+    found.square().sum().backward()
+    slope = net.layers[0].weight.grad.clone()
+    net.zero_grad()
+    expected.square().sum().backward()
+    assert error(slope, net.layers[0].weight.grad) < 1e-12
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of dynamo, about what it cannot trace
+@pytest.mark.parametrize("engine", ["auto", "fused"])
+def test_compiled_with_graph_breaks(engine):
+    """Expected: without fullgraph the same numbers, whoever runs the layers in the end; packed input too."""
+    torch._dynamo.reset()
+    net = Chain(engine)
+    compiled = torch.compile(net, backend="eager")
+    for signal in (X, packed(X)):
+        assert error(compiled(signal), net(signal)) < 1e-12

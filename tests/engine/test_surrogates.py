@@ -1,0 +1,239 @@
+"""Surrogates that the compiled loops do not know, that learn, or that no engine but `reference` may run.
+
+Expected: the engine `reference`; where a surrogate is refused, the reason.
+"""
+
+import math
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sgbench.engine import recursion
+from sgbench.engine.choose import Engine
+from sgbench.errors import InputError
+from sgbench.surrogates.atan import Atan
+from sgbench.surrogates.base import Surrogate
+from sgbench.surrogates.triangle import Triangle
+from tests.engine.cases import (
+    FAST,
+    NEURONS,
+    WIRINGS,
+    Wired,
+    assert_clear,
+    assert_same,
+    error,
+    fires,
+    gain_of,
+    neuron,
+    packed,
+    result,
+    spikes,
+)
+
+KINDS = [kind for kind in NEURONS if fires(kind)]
+BELL = {"width_fwhm": None, "normalisation": "peak1", "scale": 1.0}
+
+
+class Gaussian(Surrogate):
+    """A surrogate of a user's own: exp(-u^2), with nothing but the contract."""
+
+    shape_peak, shape_area, fwhm, support = 1.0, math.sqrt(math.pi), 2 * math.sqrt(math.log(2)), None
+
+    def shape(self, u: Tensor) -> Tensor:
+        return torch.exp(-u.square())
+
+
+class Skewed(Atan):
+    """An `Atan` whose form somebody has changed."""
+
+    def bell(self, z: Tensor) -> Tensor:
+        return 1 / (1 + z.square() + 0.5 * torch.relu(z))
+
+
+class Learning(Surrogate):
+    """A triangle whose steepness learns."""
+
+    shape_peak, shape_area, fwhm, support = 1.0, None, None, None
+
+    def __init__(self, steepness: float = 0.6) -> None:
+        super().__init__(normalisation="peak1", scale=0.7)
+        self.steepness = nn.Parameter(torch.tensor(steepness, dtype=torch.float64))
+        self.unused = nn.Parameter(torch.ones(2, dtype=torch.float64))
+
+    def shape(self, u: Tensor) -> Tensor:
+        return torch.relu(1 - (self.steepness * u).abs())
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        inside = (self.steepness * u).clamp(-1, 1)
+        return (inside - inside * inside.abs() / 2) / self.steepness
+
+
+class PerNeuron(Learning):
+    """The same with a steepness of each neuron."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.steepness = nn.Parameter(torch.linspace(0.4, 0.9, size, dtype=torch.float64))
+
+
+class Normalised(Gaussian):
+    """A slope that depends on the other neurons."""
+
+    elementwise: ClassVar[bool] = False
+
+    def shape(self, u: Tensor) -> Tensor:
+        return torch.softmax(-u.square(), -1)
+
+
+class Signed(Gaussian):
+    """Spikes of -1, 0 and 1."""
+
+    output = "signed"
+
+    def fire(self, u: Tensor) -> Tensor:
+        return (u > 0).to(u.dtype) - (u < -2).to(u.dtype)
+
+
+class Late(Gaussian):
+    """A step elsewhere."""
+
+    def fire(self, u: Tensor) -> Tensor:
+        return (u > 0.1).to(u.dtype)
+
+
+class Soft(Gaussian):
+    """A forward pass of its own: no step at all."""
+
+    def forward(self, u: Tensor) -> Tensor:
+        return torch.sigmoid(4 * u)
+
+
+@pytest.fixture(autouse=True)
+def _no_backward_within_a_backward(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradients of a surrogate's parameters must not walk into the pass that asks for them: it would never end."""
+    depth = []
+    original = recursion._backward
+
+    def watched(*given: object) -> None:
+        assert not depth, "a backward pass began within a backward pass"
+        depth.append(1)
+        try:
+            original(*given)
+        finally:
+            depth.clear()
+
+    monkeypatch.setattr(recursion, "_backward", watched)
+
+
+def network(surrogate: Surrogate, kind: str = "leaky", wiring: tuple[str, str] = WIRINGS[3]) -> list[Wired]:
+    """A spiking layer with this surrogate, one with an ordinary one, and a readout."""
+    changes = {"reset_gradient": "attached", "learn": "shared"}
+    return [
+        Wired(6, neuron(kind, 5, surrogate=surrogate, **changes), 5, gain=gain_of(kind), wiring=wiring),
+        Wired(5, neuron("leaky", 4), 4, gain=gain_of("leaky"), name="hidden1"),
+        Wired(4, neuron("leaky_readout", 3), 3, gain=1.0, name="readout"),
+    ]
+
+
+X = spikes(15, 3, 6)
+PLAIN = {"normalisation": "area1", "scale": 0.8}
+
+
+@pytest.mark.parametrize("engine", FAST)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "make", [lambda: Gaussian(**PLAIN), lambda: Skewed(alpha=2.0, **BELL)], ids=["own", "changed"]
+)
+def test_a_surrogate_outside_the_catalogue(make, kind, engine):
+    """Expected: `reference`; its slopes are made by torch, chunk by chunk."""
+    layers = network(make(), kind)
+    assert layers[0].neuron.surrogate.kernel() is None
+    expected = result("reference", layers, X)
+    assert_clear(expected)
+    assert_same(result(engine, layers, packed(X)), expected)
+
+
+@pytest.mark.parametrize("engine", FAST)
+def test_a_changed_form_is_not_the_compiled_one(engine):
+    """Must differ: a subclass of `Atan` with another `bell` from `Atan` itself, in the gradient alone."""
+    own, plain = (result(engine, network(make(alpha=2.0, **BELL)), X) for make in (Skewed, Atan))
+    assert torch.equal(own.u[0], plain.u[0])
+    assert error(own.gradients["0.weight"], plain.gradients["0.weight"]) > 1e-3
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.3])
+@pytest.mark.parametrize("normalisation", ["peak1", "area1", "raw"])
+@pytest.mark.parametrize("engine", FAST)
+def test_width_and_height_reach_the_compiled_loops(engine, normalisation, scale):
+    """Expected: `reference`, and must differ from the default; compiled shapes get both as numbers."""
+    given = {"width_fwhm": 0.4, "normalisation": normalisation, "scale": scale}
+    default = result(engine, network(Atan(alpha=2.0, **BELL)), X)
+    for make in (lambda: Atan(alpha=None, **given), lambda: Triangle(slope=None, **given)):
+        layers = network(make())
+        found = result(engine, layers, X)
+        assert_same(found, result("reference", layers, X))
+        assert error(found.gradients["0.weight"], default.gradients["0.weight"]) > 1e-3
+
+
+@pytest.mark.parametrize("engine", FAST)
+@pytest.mark.parametrize("wiring", WIRINGS, ids="/".join)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_parameter_of_the_surrogate_learns(kind, wiring, engine, monkeypatch):
+    """Expected: `reference`, ds/dk := d primitive/dk; shared and per neuron, over several chunks."""
+    monkeypatch.setattr("sgbench.engine.plan.CHUNK_ENTRIES", 60)
+    monkeypatch.setattr("sgbench.engine.plan.CHUNK_ROWS", 1)
+    for surrogate in (Learning(), PerNeuron(5)):
+        layers = network(surrogate, kind, wiring)
+        expected = result("reference", layers, X)
+        assert expected.gradients["0.neuron.surrogate.steepness"].abs().max() > 1e-3
+        assert not expected.gradients["0.neuron.surrogate.unused"].any()
+        assert_same(result(engine, layers, packed(X)), expected)
+
+
+def test_gradient_of_a_steepness_by_hand():
+    """Expected on paper: one neuron, one step; ds/dk = scale d/dk of the triangle's integral at u - theta.
+
+    Integral (z - z |z| / 2) / k with z = k x, so x - k x |x| / 2; by k: -x |x| / 2. At x = 0.5: -0.125.
+    """
+    surrogate = Learning()
+    layer = Wired(1, neuron("leaky", 1, surrogate=surrogate, threshold=1.0), 1, gain=1.0, bias=False)
+    layer.weight.data.fill_(1.5)
+    for engine in ("reference", *FAST):
+        surrogate.steepness.grad = None
+        Engine(engine).unroll([layer], torch.ones(1, 1, 1, dtype=torch.float64))[0].output.sum().backward()
+        assert surrogate.steepness.grad.item() == pytest.approx(0.7 * -0.125, rel=1e-12)
+
+
+@pytest.mark.parametrize("engine", FAST)
+def test_one_surrogate_in_two_layers(engine):
+    """Expected: `reference`; a parameter that both share gets the gradients of both."""
+    shared = Learning()
+    layers = [
+        Wired(6, neuron("leaky", 5, surrogate=shared), 5, gain=gain_of("leaky")),
+        Wired(5, neuron("alif", 4, surrogate=shared), 4, gain=gain_of("alif"), name="hidden1"),
+    ]
+    expected = result("reference", layers, X)
+    assert_same(result(engine, layers, packed(X)), expected)
+
+
+REFUSED = {
+    "not elementwise": (Normalised, "its surrogate is not elementwise"),
+    "signed": (Signed, "its spikes are not those of a step at threshold"),
+    "another step": (Late, "its spikes are not those of a step at threshold"),
+    "soft": (Soft, "its surrogate has a forward pass of its own"),
+}
+
+
+@pytest.mark.parametrize(("kind", "reason"), REFUSED.values(), ids=REFUSED)
+def test_what_no_other_engine_may_run(kind, reason):
+    """Expected: a refusal with the reason; `auto` runs that layer on `reference` and the others compiled."""
+    layers = network(kind(**PLAIN))
+    for engine in FAST:
+        with pytest.raises(InputError, match=f"layer 'hidden0' cannot run there: {reason}; use engine=auto"):
+            Engine(engine).unroll(layers, X)
+    choice = Engine("auto").describe(layers)
+    assert choice.name == "reference+fused"
+    assert f"hidden0 on reference (not fused: {reason}; not scan: {reason})" in choice.reason
+    assert_same(result("auto", layers, packed(X)), result("reference", layers, X))

@@ -1,0 +1,297 @@
+"""The benchmark's arithmetic, its gate and its command; what is fast is never tested, only what is true."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import json
+import os
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import comparison, contenders_sgbench, gate, memory, peers, report, whole_run
+from benchmarks.__main__ import main
+from benchmarks.contender import TorchContender
+from benchmarks.measure import Spread, interleave, limited, neighbour, ratios
+from benchmarks.whole_run_data import W1Like
+from benchmarks.workloads import WORKLOADS, Sizes, Task, make_task
+from sgbench.datasets.base import fingerprint
+from sgbench.errors import InputError
+
+TINY_W1 = "--steps 12 --batch 4 --inputs 40 --hidden 12 --density 0.1"
+TINY = {
+    "w1_ff": TINY_W1,
+    "w1_rec": TINY_W1,
+    "w1_deep": TINY_W1,
+    "w2": "--steps 12 --batch 4 --hidden 12",
+    "w3": "--steps 8 --batch 2",
+}
+QUICK = "--rounds 2 --default-allocator"
+
+
+@pytest.fixture(autouse=True)
+def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The roofline of a small product."""
+    monkeypatch.setattr("benchmarks.roofline.GEMM_SIZE", 16)
+    monkeypatch.setattr("benchmarks.roofline.TRIAD_BYTES", 1024)
+
+
+def bench(words: str) -> int:
+    return main(words.split())
+
+
+def wrong_by(factor: float, task: Task) -> TorchContender:
+    """An engine whose gradient of one tensor is a little off."""
+    contender = contenders_sgbench.build(task, engine="scan")
+    contender.weights["readout.bias"].register_hook(lambda grad: grad * factor)
+    return contender
+
+
+# --- arithmetic
+
+
+@pytest.mark.parametrize(
+    "name", ["workloads", "measure", "report", "gate", "comparison", "memory", "whole_run", "roofline"]
+)
+def test_examples_in_docstrings(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(f"benchmarks.{name}"), report=False).failed == 0
+
+
+def test_ratio_is_the_median_of_each_rounds_own_ratio() -> None:
+    """By hand: 10/5, 30/10, 100/20 are 2, 3, 5; of the means it would be 140/35 = 4."""
+    assert ratios([10.0, 30.0, 100.0], [5.0, 10.0, 20.0]) == Spread(3.0, 2.0, 5.0)
+    assert ratios([10.0, 30.0, 100.0, 7.0], [5.0, 10.0, 20.0, 7.0]) == Spread(2.5, 1.0, 5.0)
+
+
+def test_all_are_timed_in_turn_and_back() -> None:
+    seen: list[str] = []
+    times = interleave({name: partial(seen.append, name) for name in "abc"}, rounds=3, warm_up=1)
+    assert "".join(seen) == "abc" + "abc" + "cba" + "abc"
+    assert all(len(own.cpu_ms) == len(own.wall_ms) == 3 for own in times.values())
+
+
+def test_limits_of_threads_and_cores_end_with_the_block() -> None:
+    before = os.sched_getaffinity(0), torch.get_num_threads()
+    with limited(1) as cores:
+        assert os.sched_getaffinity(0) == set(cores)
+        assert len(cores) == torch.get_num_threads() == 1
+    assert (os.sched_getaffinity(0), torch.get_num_threads()) == before
+    with pytest.raises(InputError, match="--threads=100000"), limited(100_000):
+        pass
+
+
+def test_busy_neighbour_ends_with_the_block_whatever_happens() -> None:
+    def children() -> set[str]:
+        return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+    before = children()
+
+    def fail_beside_it() -> None:
+        with neighbour(busy=True):
+            assert len(children() - before) == 1
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_beside_it()
+    assert children() == before
+
+
+# --- gate
+
+
+def test_gate_stops_a_wrong_gradient_before_any_timing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    builds = {**comparison.every_build(), "impostor": partial(wrong_by, 1 + 1e-6)}
+    monkeypatch.setattr(comparison, "every_build", lambda: builds)
+    file = tmp_path / "times.json"
+    assert bench(f"engine --workload w1_ff {TINY_W1} {QUICK} --json {file}") == 1
+    out, err = capsys.readouterr()
+    assert "impostor: gradient of readout.bias on the float64 copy differs by 1.0e-06" in err
+    assert "nothing was timed" in err
+    assert err.count("\n") == 1
+    assert "fused" not in err
+    assert out == ""
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("losses", "gradients", "what"),
+    [
+        ([1.0, 2.0], {"w": torch.tensor([1.0, 0.0])}, None),
+        ([1.1, 2.0], {"w": torch.tensor([1.0, 0.0])}, "loss of step 1"),
+        ([1.0, float("nan")], {"w": torch.tensor([1.0, 0.0])}, "loss of step 2"),
+        ([1.0, 2.0], {"w": torch.tensor([1.0, 0.01])}, "gradient of w"),
+        ([1.0, 2.0], {"w": torch.tensor([float("nan"), 0.0])}, "gradient of w"),
+        ([1.0, 2.0], {"w": torch.tensor([[1.0, 0.0]])}, "gradient of w"),
+        ([1.0, 2.0], {}, "gradient of w"),
+    ],
+)
+def test_gate_names_what_differs(
+    losses: list[float], gradients: dict[str, torch.Tensor], what: str | None
+) -> None:
+    wanted = gate.Start([1.0, 2.0], {"w": torch.tensor([1.0, 0.0])})
+    findings = gate.compare("x", "copy", wanted, gate.Start(losses, gradients), torch.float32)
+    if what is None:
+        assert gate.require(findings) == findings
+    else:
+        with pytest.raises(gate.GateError, match=f"x: {what}"):
+            gate.require(findings)
+
+
+def test_gate_refuses_to_compare_silence() -> None:
+    builds = comparison.builds(with_peers=False)
+    sizes = Sizes(steps=3, batch=2, inputs=10, hidden=4, classes=3, density=1e-9)
+    with pytest.raises(gate.GateError, match="never fires"):
+        gate.check_copies("w1_ff", sizes, builds, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("rate", "fine"), [(0.1, True), (0.29, True), (0.31, False), (0.03, False), (0.0, False)]
+)
+def test_near_models_have_to_fire_about_as_often(rate: float, fine: bool) -> None:
+    task = make_task("w2", Sizes(steps=4, batch=2, hidden=5))
+    build = comparison.every_build()
+    near = build["sgbench scan"](task)
+    near.same_model = False
+    contenders = {gate.BASELINE: build[gate.BASELINE](task), "near": near}
+    rates = {gate.BASELINE: [0.1], "near": [rate]}
+    if fine:
+        assert all(finding.fine for finding in gate.check_real(task, contenders, rates))
+    else:
+        with pytest.raises(gate.GateError, match="near: firing rate"):
+            gate.check_real(task, contenders, rates)
+
+
+# --- command
+
+
+@pytest.mark.parametrize("workload", list(WORKLOADS))
+def test_tiny_comparison_from_end_to_end(
+    workload: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "times.json"
+    assert bench(f"engine --workload {workload} {TINY[workload]} {QUICK} --json {file}") == 0
+    out = capsys.readouterr().out
+    tree = json.loads(file.read_text())
+    names = ["snntorch", "snntorch, hoisted", "sgbench fused", "sgbench scan", "sgbench reference"]
+    assert list(tree["contenders"]) == names + (["products alone"] if workload == "w2" else [])
+    for name, entry in tree["contenders"].items():
+        assert f"\n{name} " in out
+        assert len(entry["rounds"]["cpu_ms"]) == len(entry["rounds"]["wall_ms"]) == 2
+        assert entry["wall_ms"]["low"] <= entry["wall_ms"]["median"] <= entry["wall_ms"]["high"]
+        assert ("share_of_limit_cpu" in entry) == (workload == "w2")
+    assert tree["contenders"]["snntorch"]["ratio_cpu"] == {"median": 1.0, "low": 1.0, "high": 1.0}
+    assert tree["sizes"]["steps"] == int(TINY[workload].split()[1])
+    assert tree["settings"]["freed_memory_kept"] is False
+    assert {"torch", "snntorch", "numba", "numpy"} <= set(tree["environment"]["versions"])
+    assert tree["roofline"]["gemm_gflop_per_s"] > 0
+    assert min(tree["firing_rates"]["snntorch"]) > 0
+    assert all(finding["fine"] for finding in tree["gate"])
+    assert {finding["contender"] for finding in tree["gate"]} == set(names[1:])
+    assert tree["load_before"]
+    assert tree["load_after"]
+
+
+def test_precision_threads_and_neighbour_are_taken(tmp_path: Path) -> None:
+    file = tmp_path / "times.json"
+    words = f"engine --workload w2 {TINY['w2']} {QUICK} --precision float64 --busy --seed 3 --json {file}"
+    assert bench(words) == 0
+    used = json.loads(file.read_text())["settings"]
+    assert (used["precision"], used["busy"], used["seed"], used["threads"]) == ("float64", True, 3, 1)
+
+
+def test_absent_peer_is_listed_and_passed_over(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = peers.Peer(peers.spikingjelly, "no_such_framework", "pip install no_such_framework")
+    monkeypatch.setattr(peers, "PEERS", {"someone": absent})
+    assert bench(f"peers --workload w1_ff {TINY_W1} {QUICK}") == 0
+    out = capsys.readouterr().out
+    assert "not compared: someone, not installed: pip install no_such_framework" in out
+    assert "sgbench fused" in out
+
+
+def test_memory_is_measured_in_a_fresh_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """100 steps of 64 samples of 400 neurons are 10 MB in float32; a loop keeps them at least once."""
+    only = {"snntorch": comparison.every_build()["snntorch"]}
+    monkeypatch.setattr(memory, "builds", lambda with_peers: only)
+    file = tmp_path / "memory.json"
+    words = "--steps 100 --batch 64 --inputs 40 --hidden 400 --density 0.1 --default-allocator"
+    assert bench(f"memory --workload w1_ff {words} --json {file}") == 0
+    (entry,) = json.loads(file.read_text())["contenders"].values()
+    assert 10e6 < entry["added_bytes"] < 300e6
+    assert "snntorch" in capsys.readouterr().out
+
+
+def test_whole_run_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "run.json"
+    words = "--steps 10 --hidden 8 --batch 512 --epochs 2 --rounds 1 --default-allocator"
+    assert bench(f"run {words} --json {file}") == 0
+    tree = json.loads(file.read_text())
+    assert set(tree["per_batch"]) == {"whole run", "bare engine", "training loop", "data and encoding"}
+    assert tree["batches_per_epoch"] == 5
+    assert tree["engine"] == "fused"
+    assert "times the bare engine" in capsys.readouterr().out
+
+
+def test_whole_run_is_gated(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(whole_run._Bench, "run", lambda self: setattr(self, "run_losses", (9.0,)))
+    assert bench("run --steps 10 --hidden 8 --batch 512 --epochs 1 --default-allocator") == 1
+    assert "gate: the training loss of epoch 0 is 9.000000 in the run" in capsys.readouterr().err
+
+
+def test_data_of_the_whole_run_are_those_published() -> None:
+    assert fingerprint(W1Like().load(Path())) == W1Like.sha256
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("engine --workload w1_f", "did you mean 'w1_ff'"),
+        ("engine", "--workload"),
+        ("engin --workload w2", "engin"),
+        ("engine --workload w2 --inputs 5", "--inputs: this workload has no such size"),
+        ("engine --workload w3 --hidden 5", "--hidden: this workload has no such size"),
+        ("engine --workload w2 --density 0.5", "--density: this workload has no such size"),
+        ("engine --workload w1_ff --density 1.5", "--density=1.5"),
+        ("engine --workload w1_ff --density 0", "--density=0"),
+        ("engine --workload w1_ff --batch 0", "--batch=0"),
+        ("engine --workload w1_ff --rounds 0", "--rounds=0"),
+        ("engine --workload w1_ff --seed -1", "--seed=-1"),
+        ("engine --workload w1_ff --threads 99999", "--threads=99999"),
+        ("engine --workload w1_ff --precision float16", "float16"),
+        ("peers --workload w1_ff --precision float64", "--precision"),
+        ("run --epochs 0", "--epochs=0"),
+        ("run --engine fast", "fast"),
+        ("engine --workload w1_ff --json no/such/folder/x.json", "no such folder"),
+        ("engine --workload w1_ff --json .", "is a folder"),
+        ("memory --workload w1_ff --json .", "is a folder"),
+        ("run --json /proc/x.json", "/proc"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(
+    words: str, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is measured."""
+
+    def never(*_: object) -> None:
+        raise AssertionError("something was measured")
+
+    for module in ("comparison", "whole_run"):
+        monkeypatch.setattr(f"benchmarks.{module}.neighbour", never)
+    assert bench(words) == 2
+    out, err = capsys.readouterr()
+    assert message in err
+    assert err.count("\n") == 1
+    assert out == ""
+
+
+def test_table_is_aligned() -> None:
+    lines = report.table(["a", "b"], [["long name", "1"], ["x", "100"]]).splitlines()
+    assert lines == ["a            b", "long name    1", "x          100"]
