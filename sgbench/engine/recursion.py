@@ -80,7 +80,8 @@ class Unrolled(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         carries = _forward(stages)
         ctx.links = [(stage.plan, stage.product) for stage in stages]
-        ctx.save_for_backward(*(each for stage in stages for each in stage.course))
+        course = [each for stage in stages for each in stage.course]
+        ctx.save_for_backward(*course, *inputs)  # inputs too: torch then notices weights that moved meanwhile
         outcomes = []
         for stage, carry in zip(stages, carries, strict=True):
             plan, course = stage.plan, stage.course
@@ -99,7 +100,9 @@ class Unrolled(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         """Gradients of all inputs in a row."""
-        saved, fields = ctx.saved_tensors, len(Course._fields)
+        fields = len(Course._fields)
+        # An output comes back with this very pass behind it, into which no gradient asked for below may walk.
+        saved = [each.detach() for each in ctx.saved_tensors[: fields * len(ctx.links)]]
         adjoints = []
         for position, (plan, product) in enumerate(ctx.links):
             course = Course(*saved[position * fields : (position + 1) * fields])
