@@ -113,10 +113,11 @@ class Network(nn.Module, ABC):
 
 
 def check_finite(network: Network, trajectory: Trajectory) -> None:
-    """Stop at the first layer whose state holds NaN or infinity after the last step.
+    """Stop at the first layer whose weights, or whose state after the last step, hold NaN or infinity.
 
     A membrane potential that is not finite never becomes finite again while it decays, but it can hide: NaN is
-    not above threshold, so the layer just falls silent and the loss stays finite.
+    not above threshold, so the layer just falls silent and the loss stays finite. So can the weight of an input
+    that never spikes: an engine that follows events does not read it.
 
     Raises:
         NonFiniteError: with the layer's name.
@@ -124,3 +125,6 @@ def check_finite(network: Network, trajectory: Trajectory) -> None:
     for layer, state in zip(network.layers, trajectory.state, strict=True):
         if not torch.isfinite(layer.neuron.centred(state)).all():  # type: ignore[union-attr, operator]
             raise NonFiniteError(f"layer '{layer.name}': the membrane potential is not finite")
+        for name, weight in layer.named_parameters():
+            if not weight.sum().isfinite() and not weight.isfinite().all():  # the sum costs a tenth
+                raise NonFiniteError(f"layer '{layer.name}': '{name}' is not finite")

@@ -25,7 +25,6 @@ from sgbench.datasets.base import Split
 from sgbench.datasets.batches import Batches, SpikingData
 from sgbench.errors import InputError, NonFiniteError, RunBusyError, StorageError
 from sgbench.learner import LastEpoch, Learner
-from sgbench.neurons.leaky import Leaky
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
 from sgbench.runner import folder_of, run_spec
@@ -151,17 +150,21 @@ def test_nan_in_a_layer_stops_with_its_name(monkeypatch: pytest.MonkeyPatch, lay
     assert len(record.curve) == 1
 
 
-def test_a_diverging_learning_rate_is_a_failed_record_not_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An infinite membrane potential from a real cause: a decay of 1 and a current that overflows float32."""
-    monkeypatch.setattr(Leaky, "step", _overflowing(Leaky.step))
-    record = sgbench.run(*WORDS)
+@pytest.mark.parametrize("engine", ["reference", "scan", "fused"])
+def test_an_overflowing_potential_is_a_failed_record_not_a_crash(
+    monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    """An infinite membrane potential from finite weights: their sum overflows float32."""
+
+    def swell(self: Learner) -> None:
+        with torch.no_grad():
+            self.network.layers[0].weight.fill_(3e38)
+
+    monkeypatch.setattr(Learner, "on_train_epoch_start", swell)
+    record = sgbench.run(*WORDS, f"engine={engine}")
     assert record.status == "failed"
     assert record.failure is not None
-    assert "hidden0" in record.failure.message
-
-
-def _overflowing(step):
-    return lambda self, current, state: step(self, current * 3e38 * 10, state)
+    assert "layer 'hidden0': the membrane potential is not finite" in record.failure.message
 
 
 def test_killed_in_mid_run_then_continued(runs_dir: Path) -> None:
