@@ -46,9 +46,20 @@ class Latency(Encoder):
         safe = torch.where(fires, values, torch.ones_like(values))
         time_s = self.tau_eff_s * torch.log(safe / (safe - self.threshold))
         # Bounded before it becomes an integer: infinity and the very late have none.
-        step = torch.div(time_s, self.dt_s).floor().clamp(max=self.steps).long()
-        sample, channel = (fires & (step < self.steps)).nonzero(as_tuple=True)
-        row = step[sample, channel] * len(values) + sample
-        # A stable sort leaves the channels of a row in ascending order.
-        row, order = torch.sort(row, stable=True)
-        return Events.from_rows(row, channel[order], None, (self.steps, *values.shape), values.dtype)
+        step = torch.div(time_s, self.dt_s).floor().clamp_(max=self.steps).masked_fill_(~fires, self.steps)
+        # A stable sort by step leaves samples, and channels within one, in order; short keys sort in a pass or two.
+        step, place = torch.sort(step.flatten().to(_key(self.steps)), stable=True)
+        count = int((step < self.steps).sum())
+        place, samples = place[:count], len(values)
+        sample = place // values.shape[1]
+        return Events.from_rows(
+            step[:count].long() * samples + sample,
+            place - sample * values.shape[1],
+            None,
+            (self.steps, *values.shape),
+            values.dtype,
+        )
+
+
+def _key(steps: int) -> torch.dtype:
+    return torch.int16 if steps < torch.iinfo(torch.int16).max else torch.int64
