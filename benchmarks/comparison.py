@@ -129,8 +129,8 @@ def show(tree: dict[str, Any]) -> str:
         f"{tree['workload']}: {report.sizes_line(tree['sizes'])}; {used['precision']}; firing rate {rates}",
         report.head_line(tree),
         report.settings_line(tree),
-        f"machine: {limits['gemm_gflop_per_s']:.0f} GFLOP/s in a {used['precision']} product, "
-        f"{limits['triad_gb_per_s']:.0f} GB/s in a triad",
+        f"machine: {limits['gemm_gflop_per_s']:.0f} GFLOP/s in {used['precision']} by {limits['library']} "
+        f"({limits['torch_mm_gflop_per_s']:.0f} with torch.mm), {limits['triad_gb_per_s']:.0f} GB/s in a triad",
         "",
         _table(tree),
         "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sgbench.engine.matmul import add_product, multiply, multiply_into
 from sgbench.engine.plan import Drive
 
 WHOLE_ABOVE = 2**20
@@ -35,11 +36,7 @@ class DenseProduct:
 
     def drive(self, room: Tensor) -> Drive:
         """The current in `room`: one product for all steps."""
-        out = room.view(-1, room.shape[-1])
-        if self.bias is None:
-            torch.mm(self.x, self.columns, out=out)
-        else:
-            torch.addmm(self.bias, self.x, self.columns, out=out)
+        multiply_into(room.view(-1, room.shape[-1]), self.x, self.columns, self.bias)
         return Drive(room)
 
     def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
@@ -56,14 +53,14 @@ class DenseProduct:
         if not self.whole:
             if self.d_columns is None:
                 self.d_columns = self.x.new_zeros(self.columns.shape)
-            self.d_columns.addmm_(self.x[rows].T, flat)
+            add_product(self.d_columns, self.x[rows].T, flat)
         if self.bias is not None:
             total = flat.sum(0)
             self.d_bias = total if self.d_bias is None else self.d_bias + total
         if self.sends_back:
             if self.d_x is None:
                 self.d_x = torch.empty_like(self.x)
-            torch.mm(flat, self.weight, out=self.d_x[rows])
+            multiply_into(self.d_x[rows], flat, self.weight)
 
     def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
         """Only the first layer of a chain has dense input."""
@@ -72,7 +69,7 @@ class DenseProduct:
     def gradients(self) -> tuple[Tensor | None, ...]:
         """Of input, weight and bias; given away, so that a second backward starts anew."""
         if self.whole and self.room is not None:
-            self.d_columns = self.x.T @ self.room.flatten(0, 1)
+            self.d_columns = multiply(self.x.T, self.room.flatten(0, 1))
         d_x = None if self.d_x is None else self.d_x.view(-1, self.batch, self.x.shape[1])
         found = (d_x, None if self.d_columns is None else self.d_columns.T, self.d_bias)
         self.room = self.d_x = self.d_columns = self.d_bias = None

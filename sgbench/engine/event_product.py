@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sgbench.engine import density
+from sgbench.engine.matmul import add_product, multiply, multiply_into
 from sgbench.engine.numba_events import ProductSum, Rows, sum_rows, unpacked
 from sgbench.engine.plan import Course, Drive, Plan
 from sgbench.spikes import Events
@@ -84,7 +85,6 @@ class EventProduct:
         self.entries = origin.steps * origin.batch * self.columns.shape[0]
         self.products = ProductSum(self.columns.shape[0])
         self.buffer: Tensor | None = None
-        self.back: Tensor | None = None
         self.d_columns: Tensor | None = None
         self.d_bias: Tensor | None = None
 
@@ -92,7 +92,7 @@ class EventProduct:
         """Events and weights, or the current in `room`."""
         rows = self.origin.rows()
         if self._dense(density.FORWARD_DENSE):
-            torch.addmm(self.bias, self._filled_in(rows), self.columns, out=room.view(-1, room.shape[-1]))
+            multiply_into(room.view(-1, room.shape[-1]), self._filled_in(rows), self.columns, self.bias)
         elif self.joined:
             return Drive(None, rows, self.columns, self.bias)
         else:
@@ -103,7 +103,8 @@ class EventProduct:
         """In `offered`, or in a buffer of its own."""
         if offered is not None:
             return offered
-        self.buffer = self._room(self.buffer, last - first, self.columns.shape[1])
+        if self.buffer is None or len(self.buffer) < last - first:
+            self.buffer = self.columns.new_empty(last - first, self.origin.batch, self.columns.shape[1])
         return self.buffer[: last - first]
 
     def filled(self, first: int, last: int, out: Tensor) -> None:
@@ -112,29 +113,21 @@ class EventProduct:
         if self.d_columns is None:
             self.d_columns = torch.zeros_like(self.columns)
         if self._dense(density.WEIGHT_DENSE):
-            self.d_columns.addmm_(self._filled_in(rows).T, out.view(-1, out.shape[-1]))
+            add_product(self.d_columns, self._filled_in(rows).T, out.view(-1, out.shape[-1]))
         else:
             self.products.add(rows, out, self.d_columns)
         if self.learns_bias:
             self.d_bias = out.sum((0, 1)) if self.d_bias is None else self.d_bias + out.sum((0, 1))
 
     def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
-        """Adjoint of the spikes [n, B, K], in a buffer."""
-        self.back = self._room(self.back, last - first, self.columns.shape[0])
-        back = self.back[: last - first]
-        torch.mm(out.view(-1, out.shape[-1]), self.weight, out=back.view(-1, back.shape[-1]))
-        return back
+        """Adjoint of the spikes [n, B, K]."""
+        return multiply(out.view(-1, out.shape[-1]), self.weight).view(last - first, self.origin.batch, -1)
 
     def gradients(self) -> tuple[Tensor | None, ...]:
         """Of weight and bias; given away, so that a second backward starts anew."""
         found = (None if self.d_columns is None else self.d_columns.T, self.d_bias)
-        self.buffer = self.back = self.d_columns = self.d_bias = None
+        self.buffer = self.d_columns = self.d_bias = None
         return found
-
-    def _room(self, buffer: Tensor | None, steps: int, width: int) -> Tensor:
-        if buffer is None or len(buffer) < steps:
-            return self.columns.new_empty(steps, self.origin.batch, width)
-        return buffer
 
     def _dense(self, limit: float) -> bool:
         return self.origin.rows().count > limit * self.entries

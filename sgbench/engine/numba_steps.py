@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from sgbench.engine.arrays import FLOATS, NOTHING, bits_of, in_parts, rows_of
 from sgbench.engine.kernels import backward, codes, forward
+from sgbench.engine.matmul import multiply
 from sgbench.engine.numba_events import ProductSum, no_events, unpacked
 from sgbench.engine.plan import Adjoint, Carry, Course, Drive, Gradients, Kept, Plan
 
@@ -121,13 +121,11 @@ class _Backward(_Bound):
             self._call(over_time, ends)
             return
         # Each step waits for the product with V of the next.
-        fed_back = torch.empty_like(self.behind)
         behind = self.behind
         for t in range(len(out) - 1, -1, -1):
+            fed_back = multiply(behind, self.matrix)
             if given.spikes.numel():
-                torch.addmm(given.spikes[t], behind, self.matrix, out=fed_back)
-            else:
-                torch.mm(behind, self.matrix, out=fed_back)
+                fed_back += given.spikes[t]
             step = self.rows(t, 1)
             self._call([fed_back.numpy(), *(each[step] for each in over_time[1:])], ends)
             ends = [NOTHING[self.number]] * 2

@@ -53,7 +53,7 @@ def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRu
 def product(layer: Layer, signal: Signal) -> Tensor:
     """Current [T, B, ...] of all steps at once: a sum of weights over events where these are few."""
     synapses = layer.synapses()
-    if synapses is None or not isinstance(signal, Events) or signal.density > density.FORWARD_DENSE:
+    if synapses is None or not isinstance(signal, Events) or signal.density > density.SCAN_DENSE:
         return layer.current(dense(signal))
     weight, bias = synapses
     value = None if signal.value is None else signal.value.to(weight.dtype)

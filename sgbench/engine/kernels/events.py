@@ -19,7 +19,15 @@ def add_rows(out, o, rows, index, value, first, last):
             for m in range(size):
                 out[o, m] += p * rows[a, m]
             e += 1
-    while e + 4 <= last:  # four rows for one load and store of the sum
+    while e + 8 <= last:  # eight rows for one load and store of the sum
+        a, b, c, d = index[e], index[e + 1], index[e + 2], index[e + 3]
+        f, g, h, i = index[e + 4], index[e + 5], index[e + 6], index[e + 7]
+        for m in range(size):
+            out[o, m] += ((rows[a, m] + rows[b, m]) + (rows[c, m] + rows[d, m])) + (
+                (rows[f, m] + rows[g, m]) + (rows[h, m] + rows[i, m])
+            )
+        e += 8
+    if e + 4 <= last:
         a, b, c, d = index[e], index[e + 1], index[e + 2], index[e + 3]
         for m in range(size):
             out[o, m] += (rows[a, m] + rows[b, m]) + (rows[c, m] + rows[d, m])
