@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from sgbench.engine import matmul
 from sgbench.engine.density import FORWARD_DENSE, WEIGHT_DENSE
 from sgbench.engine.layer import Layer, LayerRun, Wanted, traced
 from sgbench.engine.spec import requires_grad
@@ -123,7 +124,9 @@ class Engine:
             return Choice(self.requested, "asked for")
         if len(names) == 1:
             why = next((reason for *_, reason in picked if reason), "")
-            notes = ["the fastest engine that covers every layer", why, LIMITS if names == ["fused"] else ""]
+            notes = ["the fastest engine that covers every layer", why]
+            if names == ["fused"]:
+                notes.append(f"{LIMITS}, in float32 by {matmul.library(torch.float32)}")
             return Choice(names[0], "; ".join(note for note in notes if note))
         parts = [f"{layer} on {name}" + (f" ({why})" if why else "") for layer, name, why in picked]
         return Choice("+".join(names), "the fastest engine of each layer: " + ", ".join(parts))

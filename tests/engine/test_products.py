@@ -47,6 +47,7 @@ def forced(
 ) -> Result:
     """A run with these limits."""
     monkeypatch.setattr(density, "FORWARD_DENSE", forward)
+    monkeypatch.setattr(density, "SCAN_DENSE", forward)
     monkeypatch.setattr(density, "WEIGHT_DENSE", weight)
     return result(engine, network(), signal)
 
