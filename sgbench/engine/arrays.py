@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,14 +28,19 @@ def in_parts(kernel: Callable[..., None], count: int, entries: int, *arguments: 
         kernel(*arguments, 0, count)
         return
     borders = np.linspace(0, count, threads + 1).astype(int)
-    with ThreadPoolExecutor(threads - 1) as pool:
-        rest = [
-            pool.submit(kernel, *arguments, int(low), int(high))
-            for low, high in itertools.pairwise(borders[1:])
-        ]
-        kernel(*arguments, 0, int(borders[1]))
-        for part in rest:
-            part.result()
+    rest = [
+        _pool(threads - 1, os.getpid()).submit(kernel, *arguments, int(low), int(high))
+        for low, high in itertools.pairwise(borders[1:])
+    ]
+    kernel(*arguments, 0, int(borders[1]))
+    for part in rest:
+        part.result()
+
+
+@functools.cache
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """Kept, for starting a thread takes as long as some loops; by process, for a fork does not inherit threads."""
+    return ThreadPoolExecutor(threads, thread_name_prefix=f"sgbench-{process}")
 
 
 def rows_of(tensor: Tensor, width: int) -> np.ndarray:

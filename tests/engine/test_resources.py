@@ -113,7 +113,7 @@ def test_small_work_stays_on_one_thread(monkeypatch):
     def no_pool(*_: object) -> None:
         raise AssertionError("a pool was made")
 
-    monkeypatch.setattr(arrays, "ThreadPoolExecutor", no_pool)
+    monkeypatch.setattr(arrays, "_pool", no_pool)
     layers = network("leaky", WIRINGS[1], 6, 5)
     result("fused", layers, packed(spikes(5, 3, 6)))
     monkeypatch.setattr(arrays, "MIN_WORK", 1)
