@@ -18,6 +18,7 @@ EPILOG = """examples:
   python -m benchmarks peers --workload w2 --json w2.json
   python -m benchmarks memory --workload w1_ff
   python -m benchmarks run
+  python -m benchmarks table
 
 exit codes: 0 fine, 1 a contender computes something else (nothing is timed), 2 bad input, 130 stopped"""
 WORKLOADS = """workloads:
@@ -71,6 +72,11 @@ def parser() -> argparse.ArgumentParser:
         "memory", help="memory that three training steps add", epilog=WORKLOADS, formatter_class=raw
     )
     run = commands.add_parser("run", help="a whole `sgbench run` against the bare engine")
+    table = commands.add_parser("table", help="the README's table, from stored results")
+    table.add_argument(
+        "--from", dest="folder", type=Path, metavar="FOLDER", help="default: benchmarks/results"
+    )
+    table.set_defaults(handler=_table)
     for command in (engine, peers, memory):
         _add_workload(command)
     for command in (engine, memory):
@@ -176,6 +182,13 @@ def _run(args: argparse.Namespace) -> int:
     tree = whole_run.compare(whole_run.RunSettings(**fields))
     print(whole_run.show(tree))
     report.write_json(args.json, tree)
+    return 0
+
+
+def _table(args: argparse.Namespace) -> int:
+    from benchmarks import headline
+
+    print(headline.table(args.folder or headline.RESULTS))
     return 0
 
 
