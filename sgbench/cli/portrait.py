@@ -84,7 +84,6 @@ def _facts(surrogate: Surrogate) -> str:
         "peak": surrogate.peak,
         "area": surrogate.area,
         "width (FWHM)": surrogate.fwhm,
-        "support |u| <": surrogate.support,
     }
     return ", ".join(f"{name} {value:.3g}" for name, value in facts.items() if value)
 

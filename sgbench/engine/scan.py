@@ -31,6 +31,8 @@ def refusal(layer: Layer, device: torch.device) -> str | None:
         return None if layer.recurrence == "none" else "a layer that does not fire has no recurrence"
     if not surrogate.elementwise:
         return "its surrogate is not elementwise"
+    if surrogate.stochastic:
+        return "its surrogate draws random numbers step by step"
     if surrogate.output != "binary" or type(surrogate).fire is not Surrogate.fire:
         return "its spikes are not those of a step at threshold"
     if type(surrogate).forward is not Surrogate.forward:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sgbench.surrogates.base import BellSurrogate
+from sgbench.surrogates.bell import BellSurrogate
 
 
 class Atan(BellSurrogate):
@@ -32,6 +32,7 @@ class Atan(BellSurrogate):
 
     native: ClassVar[str] = "alpha"
     native_to_steepness: ClassVar[float] = math.pi / 2
+    raw_keeps_area: ClassVar[bool] = True
     bell_area: ClassVar[float] = math.pi
     bell_fwhm: ClassVar[float] = 2.0
     kernel_shape: ClassVar[str | None] = "atan"

@@ -34,8 +34,10 @@ class Surrogate(nn.Module, ABC):
     .. math:: \psi(u) = \mathrm{scale} \cdot \mathrm{shape}(u) / n, \quad
               n = \text{peak, area or } 1 \text{ for peak1, area1, raw}
 
-    Calling it returns spikes, so it serves as snnTorch's `spike_grad`. Parameters k of a subclass that learn get
-    the gradient of its primitive, ds/dk := d primitive/dk.
+    Calling it returns spikes, so it serves as snnTorch's `spike_grad`. Its steepness can be changed as a whole by
+    a factor, the stretch: u is multiplied by it, and the height follows the normalisation (peak1 keeps the peak,
+    area1 the area, raw what the native formula keeps). The stretch is a number that a schedule moves, or it
+    learns; a parameter k that learns gets the gradient of the primitive, ds/dk := d primitive/dk.
 
     Args:
         normalisation: what has the value 1 before scaling: the peak, the area, or nothing.
@@ -47,9 +49,13 @@ class Surrogate(nn.Module, ABC):
 
     output: ClassVar[Output] = "binary"
     elementwise: ClassVar[bool] = True
+    stochastic: ClassVar[bool] = False  # whether calls draw from a generator that the surrogate owns
+    raw_keeps_area: ClassVar[bool] = False  # whether the native formula grows higher as it gets steeper
 
     def __init__(self, *, normalisation: str, scale: float) -> None:
         super().__init__()
+        self.stretch = 1.0
+        self.log_stretch: nn.Parameter | None = None
         self.normalisation = require_choice("surrogate.normalisation", normalisation, NORMALISATIONS)
         self.scale = require_number("surrogate.scale", scale, low=SMALLEST, high=LARGEST)
         unit = {"peak1": self.shape_peak, "area1": self.shape_area, "raw": 1.0}[normalisation]
@@ -82,31 +88,97 @@ class Surrogate(nn.Module, ABC):
 
     @property
     @abstractmethod
-    def fwhm(self) -> float | None:
-        """Full width at half maximum [threshold units], or None where there is none."""
+    def shape_fwhm(self) -> float | None:
+        """Full width at half maximum of `shape`, or None where there is none."""
 
     @property
-    @abstractmethod
-    def support(self) -> float | None:
-        """Half-width of the interval outside which the slope is exactly 0, or None where it is the whole line."""
+    def shape_support(self) -> tuple[float, float]:
+        """The interval outside which `shape` is exactly 0."""
+        return -math.inf, math.inf
+
+    @property
+    def shape_kinks(self) -> tuple[float, ...]:
+        """Where `shape` jumps or has a corner, the ends of its support included."""
+        return tuple(end for end in self.shape_support if math.isfinite(end))
 
     @property
     def peak(self) -> float | None:
-        """Largest value of `derivative`."""
-        return None if self.shape_peak is None else self.gain * self.shape_peak
+        """Largest absolute value of `derivative`."""
+        return None if self.shape_peak is None else self.gain * self.shape_peak * self._growth()
 
     @property
     def area(self) -> float | None:
-        """Integral of `derivative`."""
-        return None if self.shape_area is None else self.gain * self.shape_area
+        """Integral of `derivative`, infinity, or None where undefined."""
+        return (
+            None if self.shape_area is None else self.gain * self.shape_area * self._growth() / self._factor()
+        )
+
+    @property
+    def fwhm(self) -> float | None:
+        """Full width at half maximum [threshold units], or None where there is none."""
+        return None if self.shape_fwhm is None else self.shape_fwhm / self._factor()
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """The interval outside which the slope is exactly 0 [threshold units]; its ends may be infinite."""
+        low, high = self.shape_support
+        return low / self._factor(), high / self._factor()
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """Where the slope jumps or has a corner [threshold units]."""
+        return tuple(kink / self._factor() for kink in self.shape_kinks)
+
+    @property
+    def has_primitive(self) -> bool:
+        """Whether the slope is that of a curve known in closed form."""
+        return type(self).shape_integral is not Surrogate.shape_integral
+
+    def learn_stretch(self) -> None:
+        """Make the stretch a parameter, from 1 on; its logarithm learns, so it stays positive.
+
+        Raises:
+            InputError: there is no primitive, whose slope by the stretch its gradient is.
+        """
+        if not self.has_primitive:
+            raise InputError(
+                f"{type(self).__name__} has no primitive, from which a steepness would learn; use steepness=fixed"
+            )
+        self.log_stretch = nn.Parameter(torch.zeros((), dtype=torch.float64))
+
+    def _factor(self) -> float:
+        return self.stretch if self.log_stretch is None else math.exp(self.log_stretch.item())
+
+    def _growth(self) -> float:
+        """By how much the height grows with the stretch."""
+        return self._factor() if self._keeps_area() else 1.0
+
+    def _keeps_area(self) -> bool:
+        return self.normalisation == "area1" or (self.normalisation == "raw" and self.raw_keeps_area)
+
+    def slope(self, u: Tensor) -> Tensor:
+        """`derivative` before any stretch."""
+        return self.shape(u) if self.gain == 1.0 else self.gain * self.shape(u)
 
     def derivative(self, u: Tensor) -> Tensor:
         """What the backward pass multiplies by; shape and dtype of `u`."""
-        return self.shape(u) if self.gain == 1.0 else self.gain * self.shape(u)
+        if self.log_stretch is None and self.stretch == 1.0:
+            return self.slope(u)
+        factor = self.stretch if self.log_stretch is None else self.log_stretch.exp().to(u.dtype)
+        slope = self.slope(factor * u)
+        return factor * slope if self._keeps_area() else slope
 
     def primitive(self, u: Tensor) -> Tensor:
-        """The smooth curve whose slope `derivative` is."""
-        return self.gain * self.shape_integral(u)
+        """The curve whose slope `derivative` is."""
+        if self.log_stretch is None and self.stretch == 1.0:
+            return self.gain * self.shape_integral(u)
+        factor = self.stretch if self.log_stretch is None else self.log_stretch.exp().to(u.dtype)
+        curve = self.gain * self.shape_integral(factor * u)
+        return curve if self._keeps_area() else curve / factor
+
+    def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
+        """Gradient of u from that of the spikes; anything but a product with `derivative` is not elementwise."""
+        return grad * self.derivative(u)
 
     def fire(self, u: Tensor) -> Tensor:
         """Spikes: 1 where u > 0, else 0; a neuron exactly at threshold stays silent, as in snnTorch."""
@@ -127,107 +199,6 @@ class Surrogate(nn.Module, ABC):
         return None
 
 
-class BellSurrogate(Surrogate):
-    r"""A symmetric bell around the threshold: one form, stretched by a steepness k.
-
-    .. math:: \mathrm{shape}(u) = h(k) \, \phi(ku), \qquad \phi(0) = 1
-
-    A subclass gives the form :math:`\phi`, its integral and three constants of it; peak, area, width and support
-    for every steepness follow.
-
-    Args:
-        native_value: the native parameter, or None if `width_fwhm` is given.
-        width_fwhm: full width at half maximum [threshold units], or None if the native parameter is given.
-        normalisation: see `Surrogate`.
-        scale: see `Surrogate`.
-
-    Raises:
-        InputError: both or neither is given, or a value out of range.
-    """
-
-    native: ClassVar[str]  # name of the native parameter
-    native_to_steepness: ClassVar[float] = 1.0  # k per unit of the native parameter
-    bell_area: ClassVar[float]
-    bell_fwhm: ClassVar[float]
-    bell_support: ClassVar[float | None] = None
-    kernel_shape: ClassVar[str | None] = None  # the form's name among the compiled loops
-
-    def __init__(
-        self, *, native_value: float | None, width_fwhm: float | None, normalisation: str, scale: float
-    ) -> None:
-        if (native_value is None) == (width_fwhm is None):
-            raise InputError(
-                f"surrogate.{self.native}={native_value}, surrogate.width_fwhm={width_fwhm}: give one of the "
-                f"two and null for the other"
-            )
-        if native_value is None:
-            width = require_number("surrogate.width_fwhm", width_fwhm, low=SMALLEST, high=LARGEST)
-            self.steepness = self.bell_fwhm / width
-        else:
-            name = f"surrogate.{self.native}"
-            value = require_number(name, native_value, low=SMALLEST, high=LARGEST)
-            self.steepness = self.native_to_steepness * value
-        super().__init__(normalisation=normalisation, scale=scale)
-        # Not gain * peak, whose rounding would cost a peak of exactly 1 one more product per step.
-        self.height = self.scale if normalisation == "peak1" else self.gain * self.shape_peak
-
-    @abstractmethod
-    def bell(self, z: Tensor) -> Tensor:
-        """The form: 1 at z = 0, falling to both sides, elementwise."""
-
-    @abstractmethod
-    def bell_integral(self, z: Tensor) -> Tensor:
-        """A curve whose slope is `bell`."""
-
-    @property
-    def shape_peak(self) -> float:
-        """h(k), the height before normalisation: 1, unless the native formula says otherwise."""
-        return 1.0
-
-    def shape(self, u: Tensor) -> Tensor:
-        """h(k) bell(ku)."""
-        return self.shape_peak * self.bell(self.steepness * u)
-
-    def derivative(self, u: Tensor) -> Tensor:
-        """height bell(ku): the same as in `Surrogate`, with one product less."""
-        bell = self.bell(self.steepness * u)
-        return bell if self.height == 1.0 else self.height * bell
-
-    def kernel(self) -> Kernel | None:
-        """Known only for the very class that names it: a subclass may have changed the form."""
-        shape = type(self).__dict__.get("kernel_shape")
-        return None if shape is None else Kernel(shape, self.steepness, self.height)
-
-    @property
-    def peak(self) -> float:
-        """The height, at threshold."""
-        return self.height
-
-    def shape_integral(self, u: Tensor) -> Tensor:
-        """h(k)/k bell_integral(ku)."""
-        return self.shape_peak / self.steepness * self.bell_integral(self.steepness * u)
-
-    @property
-    def shape_area(self) -> float:
-        """h(k)/k times the area of the form."""
-        return self.shape_peak * self.bell_area / self.steepness
-
-    @property
-    def fwhm(self) -> float:
-        """Full width at half maximum [threshold units]."""
-        return self.bell_fwhm / self.steepness
-
-    @property
-    def support(self) -> float | None:
-        """Half-width of the support [threshold units], or None for the whole line."""
-        return None if self.bell_support is None else self.bell_support / self.steepness
-
-    @property
-    def native_value(self) -> float:
-        """The native parameter, given or derived from the width."""
-        return self.steepness / self.native_to_steepness
-
-
 class _Spike(torch.autograd.Function):
     """Step forward, slope backward."""
 
@@ -246,7 +217,7 @@ class _Spike(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (u,) = ctx.saved_tensors
-        return grad * ctx.surrogate.derivative(u), None
+        return ctx.surrogate.pull_back(u, grad), None
 
 
 class _SpikeWithForwardMode(_Spike):

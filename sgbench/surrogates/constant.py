@@ -43,11 +43,6 @@ class Constant(Surrogate):
         return math.inf
 
     @property
-    def fwhm(self) -> None:
+    def shape_fwhm(self) -> None:
         """There is none: the slope never falls to a half."""
-        return
-
-    @property
-    def support(self) -> None:
-        """The whole line."""
         return

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sgbench.surrogates.base import BellSurrogate
+from sgbench.surrogates.bell import BellSurrogate
 
 
 class Exponential(BellSurrogate):

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from sgbench.surrogates.base import BellSurrogate
+from sgbench.surrogates.bell import BellSurrogate
 
 
 class FastSigmoid(BellSurrogate):

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sgbench.surrogates.base import BellSurrogate
+from sgbench.surrogates.bell import BellSurrogate
 
 
 class Sigmoid(BellSurrogate):
@@ -31,6 +31,7 @@ class Sigmoid(BellSurrogate):
     """
 
     native: ClassVar[str] = "slope"
+    raw_keeps_area: ClassVar[bool] = True
     bell_area: ClassVar[float] = 4.0
     bell_fwhm: ClassVar[float] = 2 * math.log(3 + 2 * 2**0.5)
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sgbench.surrogates.base import BellSurrogate
+from sgbench.surrogates.bell import BellSurrogate
 
 
 class Triangle(BellSurrogate):
@@ -32,7 +32,7 @@ class Triangle(BellSurrogate):
     bell_area: ClassVar[float] = 1.0
     bell_fwhm: ClassVar[float] = 1.0
     kernel_shape: ClassVar[str | None] = "triangle"
-    bell_support: ClassVar[float | None] = 1.0
+    bell_support: ClassVar[float] = 1.0
 
     def __init__(
         self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float

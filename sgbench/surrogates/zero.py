@@ -40,11 +40,11 @@ class Zero(Surrogate):
         return 0.0
 
     @property
-    def fwhm(self) -> None:
+    def shape_fwhm(self) -> None:
         """There is none."""
         return
 
     @property
-    def support(self) -> float:
+    def shape_support(self) -> tuple[float, float]:
         """Nothing: the slope is 0 everywhere."""
-        return 0.0
+        return 0.0, 0.0

@@ -39,7 +39,7 @@ BELL = {"width_fwhm": None, "normalisation": "peak1", "scale": 1.0}
 class Gaussian(Surrogate):
     """A surrogate of a user's own: exp(-u^2), with nothing but the contract."""
 
-    shape_peak, shape_area, fwhm, support = 1.0, math.sqrt(math.pi), 2 * math.sqrt(math.log(2)), None
+    shape_peak, shape_area, shape_fwhm = 1.0, math.sqrt(math.pi), 2 * math.sqrt(math.log(2))
 
     def shape(self, u: Tensor) -> Tensor:
         return torch.exp(-u.square())
@@ -55,7 +55,7 @@ class Skewed(Atan):
 class Learning(Surrogate):
     """A triangle whose steepness learns."""
 
-    shape_peak, shape_area, fwhm, support = 1.0, None, None, None
+    shape_peak, shape_area, shape_fwhm = 1.0, None, None
 
     def __init__(self, steepness: float = 0.6) -> None:
         super().__init__(normalisation="peak1", scale=0.7)

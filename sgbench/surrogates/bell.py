@@ -1,0 +1,122 @@
+"""Symmetric bells: one form, stretched and raised."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import ClassVar
+
+from torch import Tensor
+
+from sgbench.errors import InputError, require_number
+from sgbench.surrogates.base import LARGEST, SMALLEST, Kernel, Surrogate
+
+
+class BellSurrogate(Surrogate):
+    r"""A symmetric bell around the threshold: one form, stretched by a steepness k.
+
+    .. math:: \mathrm{shape}(u) = h(k) \, \phi(ku), \qquad \phi(0) = 1
+
+    A subclass gives the form :math:`\phi`, its integral and three constants of it; peak, area, width and support
+    for every steepness follow.
+
+    Args:
+        native_value: the native parameter, or None if `width_fwhm` is given.
+        width_fwhm: full width at half maximum [threshold units], or None if the native parameter is given.
+        normalisation: see `Surrogate`.
+        scale: see `Surrogate`.
+
+    Raises:
+        InputError: both or neither is given, or a value out of range.
+    """
+
+    native: ClassVar[str]  # name of the native parameter
+    native_to_steepness: ClassVar[float] = 1.0  # k per unit of the native parameter
+    bell_area: ClassVar[float]
+    bell_fwhm: ClassVar[float]
+    bell_support: ClassVar[float] = math.inf  # half-width
+    kernel_shape: ClassVar[str | None] = None  # the form's name among the compiled loops
+
+    def __init__(
+        self, *, native_value: float | None, width_fwhm: float | None, normalisation: str, scale: float
+    ) -> None:
+        if (native_value is None) == (width_fwhm is None):
+            raise InputError(
+                f"surrogate.{self.native}={native_value}, surrogate.width_fwhm={width_fwhm}: give one of the "
+                f"two and null for the other"
+            )
+        if native_value is None:
+            width = require_number("surrogate.width_fwhm", width_fwhm, low=SMALLEST, high=LARGEST)
+            self.steepness = self.bell_fwhm / width
+        else:
+            name = f"surrogate.{self.native}"
+            value = require_number(name, native_value, low=SMALLEST, high=LARGEST)
+            self.steepness = self.native_to_steepness * value
+        super().__init__(normalisation=normalisation, scale=scale)
+        # Not gain * peak, whose rounding would cost a peak of exactly 1 one more product per step.
+        self.height = self.scale if normalisation == "peak1" else self.gain * self.shape_peak
+
+    @abstractmethod
+    def bell(self, z: Tensor) -> Tensor:
+        """The form: 1 at z = 0, falling to both sides, elementwise."""
+
+    @abstractmethod
+    def bell_integral(self, z: Tensor) -> Tensor:
+        """A curve whose slope is `bell`."""
+
+    @property
+    def shape_peak(self) -> float:
+        """h(k), the height before normalisation: 1, unless the native formula says otherwise."""
+        return 1.0
+
+    def shape(self, u: Tensor) -> Tensor:
+        """h(k) bell(ku)."""
+        return self.shape_peak * self.bell(self.steepness * u)
+
+    def slope(self, u: Tensor) -> Tensor:
+        """height bell(ku): the same as in `Surrogate`, with one product less."""
+        bell = self.bell(self.steepness * u)
+        return bell if self.height == 1.0 else self.height * bell
+
+    def kernel(self) -> Kernel | None:
+        """Known only for the very class that names it: a subclass may have changed the form."""
+        shape = type(self).__dict__.get("kernel_shape")
+        if shape is None or self.log_stretch is not None:
+            return None
+        return Kernel(shape, self.steepness * self.stretch, self.height * self._growth())
+
+    @property
+    def peak(self) -> float:
+        """The height, at threshold."""
+        return self.height * self._growth()
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """h(k)/k bell_integral(ku)."""
+        return self.shape_peak / self.steepness * self.bell_integral(self.steepness * u)
+
+    @property
+    def shape_area(self) -> float:
+        """h(k)/k times the area of the form."""
+        return self.shape_peak * self.bell_area / self.steepness
+
+    @property
+    def shape_fwhm(self) -> float:
+        """That of the form, over k."""
+        return self.bell_fwhm / self.steepness
+
+    @property
+    def shape_support(self) -> tuple[float, float]:
+        """That of the form, over k."""
+        edge = self.bell_support / self.steepness
+        return -edge, edge
+
+    @property
+    def shape_kinks(self) -> tuple[float, ...]:
+        """At threshold, where some forms have a corner, and at the ends of the support."""
+        edge = self.bell_support / self.steepness
+        return (-edge, 0.0, edge) if math.isfinite(edge) else (0.0,)
+
+    @property
+    def native_value(self) -> float:
+        """The native parameter, given or derived from the width."""
+        return self.steepness / self.native_to_steepness
