@@ -1,0 +1,192 @@
+"""Surrogates of the catalogue for tests, and measurements of their slopes that trust nothing they declare.
+
+Legend: u = membrane potential minus threshold; width = full width at half maximum; psi = `derivative`;
+eps = machine epsilon. Presets of other libraries are entries in folders and have tests of their own.
+"""
+
+import functools
+import importlib
+import itertools
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.optimize
+import torch
+from torch import Tensor
+
+from sgbench import catalogue
+from sgbench.compose import compose
+from sgbench.surrogates.base import NORMALISATIONS, Surrogate
+from sgbench.surrogates.bell import BellSurrogate
+
+EPS = torch.finfo(torch.float64).eps
+WIDTHS = (0.05, 0.6, 4.0)
+
+
+@functools.cache
+def composed(name: str, *words: str) -> tuple[type[Surrogate], dict]:
+    """Class and parameters of an entry as a run would get them."""
+    spec = compose([f"surrogate={name}", *words])
+    module, _, callee = spec.targets["surrogate"].rpartition(".")
+    return getattr(importlib.import_module(module), callee), spec.method.parameters["surrogate"]
+
+
+def has_width(name: str) -> bool:
+    """Whether the common word width_fwhm reaches it."""
+    return "width_fwhm" in catalogue.entry("surrogate", name).parameters
+
+
+NAMES = [name for name in catalogue.entries("surrogate") if "/" not in name]
+PLAIN = [name for name in NAMES if composed(name)[0].elementwise and not composed(name)[0].stochastic]
+WITH_WIDTH = [name for name in PLAIN if has_width(name)]
+BELLS = [name for name in PLAIN if issubclass(composed(name)[0], BellSurrogate)]
+every_entry = pytest.mark.parametrize("name", NAMES)
+every_plain = pytest.mark.parametrize("name", PLAIN)
+every_width = pytest.mark.parametrize("name", WITH_WIDTH)
+every_bell = pytest.mark.parametrize("name", BELLS)
+
+
+def make(name: str, **changes: object) -> Surrogate:
+    """An entry with its YAML's values, some of them changed; a width replaces the native steepness."""
+    word = ("surrogate.width_fwhm=0.5",) if changes.get("width_fwhm") is not None else ()
+    target, parameters = composed(name, *word)
+    return target(**{**parameters, **changes})
+
+
+def native_name(name: str) -> str:
+    """The parameter that a width replaces: the one that is null where a width is given."""
+    _, parameters = composed(name, "surrogate.width_fwhm=0.5")
+    (native,) = [key for key, value in parameters.items() if value is None]
+    return native
+
+
+def accepts(name: str, normalisation: str) -> bool:
+    """Whether the quantity that becomes 1 is a positive number, by what the raw shape declares."""
+    raw = make(name, normalisation="raw")
+    unit = {"peak1": raw.peak, "area1": raw.area, "raw": 1.0}[normalisation]
+    return unit is not None and 0 < unit < math.inf
+
+
+def variants(name: str) -> Iterator[tuple[str, Surrogate]]:
+    """Every accepted normalisation at the default and several widths and stretches, with a label for messages."""
+    widths = (None, *WIDTHS) if has_width(name) else (None,)
+    for normalisation in filter(functools.partial(accepts, name), NORMALISATIONS):
+        for width in widths:
+            changes = {"normalisation": normalisation, "scale": 0.7}
+            changes |= {} if width is None else {"width_fwhm": width}
+            yield f"{name} {changes}", make(name, **changes)
+        stretched = make(name, normalisation=normalisation)
+        stretched.stretch = 2.5
+        yield f"{name} {normalisation} stretched", stretched
+
+
+def unit_of_u(surrogate: Surrogate) -> float:
+    """The natural length of the u axis: the width, or 1 where there is none."""
+    return surrogate.fwhm or 1.0
+
+
+def away_from_kinks(surrogate: Surrogate, u: Tensor, least: float) -> Tensor:
+    """Points at least so many widths away from where the slope may not be differentiable."""
+    if not surrogate.kinks:
+        return u
+    distance = torch.stack([(u.double() - kink).abs() for kink in surrogate.kinks]).amin(0)
+    return u[distance > least * unit_of_u(surrogate)]
+
+
+def smooth_points(surrogate: Surrogate) -> Tensor:
+    """Points on both sides, up to ten widths away, at least a hundredth of a width from every kink."""
+    unit = unit_of_u(surrogate)
+    right = torch.cat([torch.arange(0.013, 2, 0.0937), torch.arange(2.03, 10, 0.717)]).double() * unit
+    return away_from_kinks(surrogate, torch.cat([-right.flip(0), right]), 0.01)
+
+
+def at(function: Callable[[Tensor], Tensor], u: float) -> float:
+    """The value at one point in float64."""
+    return function(torch.tensor(u, dtype=torch.float64)).item()
+
+
+def nth_derivative(function: Callable[[Tensor], Tensor], u: Tensor, order: int) -> Tensor:
+    """Elementwise n-th derivative by autograd; 0 where the function does not depend on u."""
+    u = u.clone().requires_grad_()
+    value = function(u)
+    for _ in range(order):
+        if not value.requires_grad:
+            return torch.zeros_like(u)
+        (value,) = torch.autograd.grad(value.sum(), u, create_graph=True, materialize_grads=True)
+    return value.detach()
+
+
+def central_slope(function: Callable[[Tensor], Tensor], u: Tensor, step: float) -> tuple[Tensor, Tensor]:
+    """Central differences and a bound of their error.
+
+    Error <= h^2/6 max|f'''| (truncation; doubled, because the third derivative is read at u alone) +
+    4 eps max|f| / h (rounding of two values of f, each good to 2 eps of the largest value of f).
+    """
+    above, below = u + step, u - step
+    slope = (function(above) - function(below)) / (above - below)
+    largest = torch.cat([function(above), function(below)]).abs().max()
+    truncation = step**2 / 3 * nth_derivative(function, u, 3).abs()
+    return slope, truncation + 4 * EPS * largest / step
+
+
+def grid(surrogate: Surrogate, reach: float = 50.0) -> Tensor:
+    """Dense grid of u, threshold included, `reach` widths to either side."""
+    return torch.arange(-10_000, 10_001).double() * (reach / 10_000 * unit_of_u(surrogate))
+
+
+def measured_peak(surrogate: Surrogate) -> tuple[float, float]:
+    """Where |slope| is largest and what it is there: on a grid and beside the kinks, then refined."""
+    kinks = np.array(surrogate.kinks or (0.0,))
+    u = torch.cat([grid(surrogate), grid(surrogate, 4.0)])
+    u = torch.cat([u, *(torch.from_numpy(np.nextafter(kinks, end)) for end in (-math.inf, math.inf))])
+    u = torch.cat([u, torch.from_numpy(kinks)])
+    heights = surrogate.derivative(u).abs()
+    best = u[heights.argmax()].item()
+    step = 1e-3 * unit_of_u(surrogate)
+    refined = scipy.optimize.minimize_scalar(
+        lambda x: -abs(at(surrogate.derivative, x)), bounds=(best - step, best + step), method="bounded",
+        options={"xatol": 1e-12 * unit_of_u(surrogate)},
+    )  # fmt: skip
+    return max((heights.max().item(), best), (-refined.fun, refined.x))[::-1]
+
+
+def measured_area(surrogate: Surrogate, reach: float = math.inf) -> tuple[float, float]:
+    """Integral of the slope over |u| < reach widths and the quadrature's own bound of its error."""
+    unit = unit_of_u(surrogate)
+    low, high = (max(-reach, min(reach, end / unit)) for end in surrogate.support)
+    inner = {-10.0, -1.0, -0.5, 0.0, 0.5, 1.0, 10.0} | {kink / unit for kink in surrogate.kinks}
+    ends = [low, *sorted(end for end in inner if low < end < high), high]
+    total = error = 0.0
+    for left, right in itertools.pairwise(ends):
+        part, bound = scipy.integrate.quad(
+            lambda x: at(surrogate.derivative, x * unit), left, right, epsabs=1e-12, epsrel=1e-11, limit=200
+        )
+        total, error = total + part * unit, error + bound * unit
+    return total, error
+
+
+def measured_fwhm(surrogate: Surrogate) -> float | None:
+    """Distance between the first points on both sides of the peak at which |slope| is half of it, if there are."""
+    unit = unit_of_u(surrogate)
+    top, peak = measured_peak(surrogate)
+
+    def above(distance: float) -> float:
+        return abs(at(surrogate.derivative, top + distance)) - peak / 2
+
+    ends = []
+    for sign in (1, -1):
+        steps = torch.cat([torch.arange(1, 4001) * 1e-3, torch.arange(5, 10_000)]).double() * unit
+        heights = surrogate.derivative(top + sign * steps).abs() - peak / 2
+        if not (heights < 0).any():
+            return None
+        first = int((heights < 0).nonzero()[0])
+        before = 0.0 if first == 0 else steps[first - 1].item()
+        ends.append(
+            scipy.optimize.brentq(
+                lambda x, sign=sign: above(sign * x), before, steps[first].item(), xtol=1e-14, rtol=4 * EPS
+            )
+        )
+    return sum(ends)

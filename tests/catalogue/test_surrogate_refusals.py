@@ -1,0 +1,61 @@
+"""Bad parameters of a surrogate are refused by name, with the range."""
+
+import math
+
+import pytest
+
+from sgbench.errors import InputError
+from sgbench.surrogates.base import NORMALISATIONS
+from tests.catalogue.shapes import every_entry, every_width, make, native_name
+
+BAD_NUMBERS = [1e300, 10**400, 1e-320, -1.0, 0, 0.0, math.nan, math.inf, -math.inf, "5", True, [1.0]]
+
+
+@every_width
+@pytest.mark.parametrize("value", BAD_NUMBERS, ids=repr)
+def test_bad_steepness_and_width_are_refused_by_name(name, value):
+    """Expected: an InputError that names the parameter and its value."""
+    native = native_name(name)
+    for key, other in ((native, "width_fwhm"), ("width_fwhm", native)):
+        with pytest.raises(InputError) as caught:
+            make(name, **{"width_fwhm": None, native: None, key: value, other: None})
+        assert str(caught.value).startswith(f"surrogate.{key}={value!r}: a number in [1e-06, 1e+06]")
+
+
+@every_entry
+@pytest.mark.parametrize("value", BAD_NUMBERS, ids=repr)
+def test_bad_scale_is_refused_by_name(name, value):
+    """Expected: an InputError that names scale and its value."""
+    with pytest.raises(InputError) as caught:
+        make(name, scale=value)
+    assert str(caught.value).startswith(f"surrogate.scale={value!r}: a number in [1e-06, 1e+06]")
+
+
+@every_entry
+@pytest.mark.parametrize("value", ["peak", "", None, 1, ["peak1"]], ids=repr)
+def test_unknown_normalisation_is_refused_by_name(name, value):
+    """Expected: an InputError that lists the known ones."""
+    with pytest.raises(InputError, match=r"surrogate\.normalisation=.*one of peak1, area1, raw is needed"):
+        make(name, normalisation=value)
+
+
+@every_width
+def test_exactly_one_of_steepness_and_width(name):
+    """Expected: both and neither are refused, naming both parameters."""
+    native = native_name(name)
+    for steepness, width in ((2.0, 0.5), (None, None)):
+        with pytest.raises(
+            InputError, match=f"surrogate.{native}=.*surrogate.width_fwhm=.*give one of the two"
+        ):
+            make(name, **{native: steepness, "width_fwhm": width})
+
+
+@pytest.mark.parametrize(("name", "refused"), [("constant", {"area1"}), ("zero", {"peak1", "area1"})])
+def test_controls_refuse_what_cannot_be_one(name, refused):
+    """Expected from mathematics: a constant's area is infinite; the zero slope has neither peak nor area."""
+    for normalisation in NORMALISATIONS:
+        if normalisation in refused:
+            with pytest.raises(InputError, match=f"normalisation={normalisation}"):
+                make(name, normalisation=normalisation)
+        else:
+            make(name, normalisation=normalisation)
