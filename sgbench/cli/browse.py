@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sgbench import catalogue
-from sgbench.errors import InputError, suggest
+from sgbench.cli import selection
+from sgbench.cli.compare import check_picture_path
+from sgbench.errors import InputError
 
 PLOTTED = ("surrogate", "neuron")
+PRESET_KEYS = ("library", "version", "calls", "canonical", "conversion", "bug", "legacy")
 
 
 def register(commands: Any) -> None:
     """Add both subcommands."""
     listing = commands.add_parser("list", help="groups, or the entries of a group")
     listing.add_argument("group", nargs="?", help="e.g. surrogate; none lists the groups")
+    selection.add_filters(listing)
     _common(listing)
     listing.set_defaults(handler=list_entries)
     showing = commands.add_parser("show", help="one entry: parameters, formula, sources, picture")
@@ -36,16 +42,54 @@ def _common(command: argparse.ArgumentParser) -> None:
 
 
 def list_entries(args: argparse.Namespace) -> int:
-    """Print groups with their sizes, or entries with their lines."""
+    """Print groups with their entries, or the entries of one group that pass the filters."""
     if args.group is None:
-        rows = {group: list(catalogue.entries(group, args.config_dir)) for group in catalogue.groups()}
-        if args.json:
-            return _write_json(rows)
-        return _write(_columns([(group, ", ".join(names)) for group, names in rows.items()]))
-    found = catalogue.entries(args.group, args.config_dir)
+        return _list_groups(args)
+    known = catalogue.entries(args.group, args.config_dir)
+    found = selection.select(args.group, known, args)
     if args.json:
         return _write_json([as_dict(entry) for entry in found.values()])
-    return _write(_columns([(name, entry.line) for name, entry in found.items()]))
+    if found:
+        _write(_columns([_row(name, entry) for name, entry in found.items()]))
+    else:
+        _write(f"no {args.group} passes {' '.join(selection.chosen_words(args))}\n")
+    counts = {} if args.library else selection.preset_counts(args.group, known, args)
+    if counts:
+        _write(f"\n{_preset_line(args.group, counts)}\n")
+    return 0
+
+
+def _list_groups(args: argparse.Namespace) -> int:
+    words = selection.chosen_words(args)
+    if words:
+        raise InputError(f"list {' '.join(words)}: a group is needed, e.g. sgbench list surrogate {words[0]}")
+    groups = {group: catalogue.entries(group, args.config_dir) for group in catalogue.groups()}
+    if args.json:
+        return _write_json({group: list(known) for group, known in groups.items()})
+    rows = []
+    for group, known in groups.items():
+        names = [name for name, entry in known.items() if not selection.is_preset(entry)]
+        folded = len(known) - len(names)
+        more = f"; {folded} presets of libraries: sgbench list {group}" if folded else ""
+        rows.append((group, ", ".join(names) + more))
+    return _write(_columns(rows))
+
+
+def _preset_line(group: str, counts: dict[str, int]) -> str:
+    libraries = ", ".join(f"{library} {count}" for library, count in sorted(counts.items()))
+    total = sum(counts.values())
+    presets = "preset" if total == 1 else "presets"
+    of = f"of {len(counts)} libraries" if len(counts) > 1 else "of one library"
+    example = "snntorch" if "snntorch" in counts else min(counts)
+    return f"{total} {presets} {of} ({libraries}); to list them: sgbench list {group} --library {example}"
+
+
+def _row(name: str, entry: catalogue.Entry) -> tuple[str, ...]:
+    if not selection.is_preset(entry):
+        return name, entry.line
+    marks = [f"[{mark}]" for key, mark in (("bug", "known bug"), ("legacy", "legacy")) if entry.meta.get(key)]
+    ours = f"{selection.canonical_name(entry)}: {_words(entry.meta.get('conversion') or entry.line)}"
+    return name, _words(entry.meta.get("calls")), " ".join([ours, *marks])
 
 
 def show_entry(args: argparse.Namespace) -> int:
@@ -57,7 +101,7 @@ def show_entry(args: argparse.Namespace) -> int:
     if args.json:
         _write_json(as_dict(entry))
     else:
-        _write(_text(entry))
+        _write(_text(entry, args.config_dir))
     if args.plot is not None:
         _plot(entry, args)
         if not args.json:
@@ -69,10 +113,7 @@ def _plot(entry: catalogue.Entry, args: argparse.Namespace) -> None:
     path = args.plot
     if entry.group not in PLOTTED:
         raise InputError(f"{entry.group}/{entry.name}: no picture; there are some of {' and '.join(PLOTTED)}")
-    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise InputError(f"--plot {path}: {suggest(path.suffix, ['.png', '.svg', '.pdf'])}")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"--plot {path}: folder {path.parent} does not exist")
+    check_picture_path(path)
     from sgbench.cli.portrait import draw
 
     draw(entry, path, config_dirs=args.config_dir, allow_targets=args.allow_target)
@@ -89,16 +130,49 @@ def as_dict(entry: catalogue.Entry) -> dict[str, Any]:
     }
 
 
-def _text(entry: catalogue.Entry) -> str:
+def _text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
     lines = [f"{entry.group}/{entry.name}", entry.line, ""]
     rows = [("class", entry.target)] if entry.target else []
-    rows += [(key, _short(value)) for key, value in entry.meta.items() if key not in ("line", "sources")]
-    rows += [("source", str(source)) for source in entry.meta.get("sources", [])]
+    rows += _preset_rows(entry) if selection.is_preset(entry) else []
+    hidden = ("line", "sources", *(PRESET_KEYS if selection.is_preset(entry) else ()))
+    rows += [(key, _short(value)) for key, value in entry.meta.items() if key not in hidden and value != []]
+    rows += [("library", name) for name in _presets_of(entry, config_dirs)]
+    rows += [("source", str(source)) for source in entry.meta.get("sources") or []]
     lines.append(_columns([(str(key), str(value)) for key, value in rows]))
     if entry.parameters:
         lines.append("parameters and their defaults")
         lines.append(_columns([(f"  {key}", _short(value)) for key, value in entry.parameters.items()]))
     return "\n".join(lines)
+
+
+def _preset_rows(entry: catalogue.Entry) -> list[tuple[str, str]]:
+    meta = entry.meta
+    rows = [
+        ("library", f"{meta['library']} {meta.get('version', '')}".strip()),
+        ("its call", meta.get("calls")),
+        ("canonical", f"{entry.group}/{selection.canonical_name(entry)}"),
+        ("conversion", meta.get("conversion")),
+        ("known bug", meta.get("bug")),
+        ("legacy", "yes, kept for older code" if meta.get("legacy") else None),
+    ]
+    return [(name, _words(text)) for name, text in rows if text]
+
+
+def _words(text: Any) -> str:
+    return " ".join(str(text or "").split())
+
+
+def _presets_of(entry: catalogue.Entry, config_dirs: Sequence[Path]) -> list[str]:
+    """How libraries call a canonical entry."""
+    if selection.is_preset(entry):
+        return []
+    known = catalogue.entries(entry.group, config_dirs).values()
+    found = [other for other in known if selection.is_preset(other)]
+    return [
+        f"{other.meta['library']} {_words(other.meta.get('calls'))} is {other.group}={other.name}"
+        for other in found
+        if selection.canonical_name(other) == entry.name
+    ]
 
 
 def _short(value: Any) -> str:
@@ -111,9 +185,14 @@ def _short(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _columns(rows: list[tuple[str, str]]) -> str:
-    width = max((len(name) for name, _ in rows), default=0)
-    return "".join(f"{name:<{width}}  {text}".rstrip() + "\n" for name, text in rows)
+def _columns(rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows with all columns but the last padded."""
+    widths = [max(map(len, column)) for column in itertools.zip_longest(*rows, fillvalue="")]
+    padded = (
+        [f"{cell:<{width}}" for cell, width in zip(row[:-1], widths, strict=False)] + [row[-1]]
+        for row in rows
+    )
+    return "".join("  ".join(cells).rstrip() + "\n" for cells in padded)
 
 
 def _write(text: str) -> int:

@@ -17,6 +17,7 @@ EPILOG = """examples:
   sgbench run sweep=quickstart
   sgbench list surrogate
   sgbench show surrogate/atan --plot atan.png
+  sgbench compare surrogate/atan surrogate/triangle --plot both.png
   sgbench board build --from runs && sgbench board show --from runs
 
 exit codes: 0 fine, 1 findings or failed runs, 2 bad input, 130 stopped"""
@@ -54,7 +55,7 @@ def _dispatch(words: list[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The grammar of all subcommands but `run`."""
-    from sgbench.cli import board, browse, doctor
+    from sgbench.cli import board, browse, compare, doctor
 
     top = argparse.ArgumentParser(
         prog="sgbench", description=ABOUT, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -63,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     commands.add_parser("run", help="run one point or a sweep (a Hydra application)", add_help=False)
     browse.register(commands)
+    compare.register(commands)
     board.register(commands)
     doctor.register(commands)
     return top

@@ -11,12 +11,11 @@ import torch
 from matplotlib.figure import Figure
 
 from sgbench.catalogue import Entry
+from sgbench.cli.surrogate_portrait import BLUE, GREY, ORANGE, surrogate_figure
 from sgbench.creation import create
 from sgbench.errors import StorageError
 from sgbench.neurons.base import Neuron
-from sgbench.surrogates.base import Surrogate
 
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"
 STYLE: Any = {
     "font.size": 12,
     "axes.spines.top": False,
@@ -43,49 +42,20 @@ def draw(
     with mpl.rc_context(STYLE):
         made = create(f"{entry.group}/{entry.name}", config_dirs=config_dirs, allow_targets=allow_targets)
         figure = surrogate_figure(entry, made) if entry.group == "surrogate" else neuron_figure(entry, made)
-        try:
-            figure.savefig(path, dpi=120)
-        except OSError as error:
-            raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
+        save(figure, path)
 
 
-def surrogate_figure(entry: Entry, surrogate: Surrogate) -> Figure:
-    """Derivative with its width, and primitive with the step it stands for."""
-    width = surrogate.fwhm or 1.0
-    reach = max(1.5, 2.5 * width)
-    u = torch.linspace(-reach, reach, 2001, dtype=torch.float64)
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    left.plot(u, surrogate.derivative(u), color=BLUE, linewidth=2.5)
-    left.set(xlabel="u = membrane potential - threshold", ylabel="surrogate derivative", title="backward")
-    left.set_ylim(-0.05, 1.15 * max(surrogate.peak or 1.0, 0.1))
-    left.set_xlim(-reach, reach)
-    if surrogate.fwhm is not None and surrogate.peak is not None:
-        half = surrogate.peak / 2
-        left.annotate(
-            "",
-            xy=(surrogate.fwhm / 2, half),
-            xytext=(-surrogate.fwhm / 2, half),
-            arrowprops={"arrowstyle": "<->", "color": ORANGE, "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0},
-        )
-    right.plot(u, (u > 0).double(), color=GREY, linewidth=1.5, linestyle="--", label="spike (forward)")
-    right.plot(u, surrogate.primitive(u), color=BLUE, linewidth=2.5, label="primitive")
-    right.set(
-        xlabel="u = membrane potential - threshold", ylabel="spike or primitive", title="what it stands for"
-    )
-    right.set_xlim(-reach, reach)
-    right.legend(frameon=False, loc="lower right")
-    figure.suptitle(f"{entry.name}: {_facts(surrogate)}", fontsize=13)
-    return figure
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture: the same bytes for the same picture.
 
-
-def _facts(surrogate: Surrogate) -> str:
-    facts = {
-        "peak": surrogate.peak,
-        "area": surrogate.area,
-        "width (FWHM)": surrogate.fwhm,
-    }
-    return ", ".join(f"{name} {value:.3g}" for name, value in facts.items() if value)
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
+    try:
+        figure.savefig(path, dpi=120, metadata=undated)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def neuron_figure(entry: Entry, neuron: Neuron) -> Figure:

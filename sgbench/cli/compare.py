@@ -1,0 +1,130 @@
+"""`sgbench compare`: surrogates side by side, as the catalogue has them and at one width."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from sgbench.errors import InputError, require_number, suggest
+
+FEWEST, MOST = 2, 12
+GROUP = "surrogate"
+COLUMNS = ("name", "peak", "area", "width", "10 % width", "support", "kinks", "primitive")
+SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def register(commands: Any) -> None:
+    """Add the subcommand."""
+    comparing = commands.add_parser("compare", help="surrogates side by side: numbers and one picture")
+    comparing.add_argument("names", nargs="+", metavar="GROUP/NAME", help="2 to 12, e.g. surrogate/atan")
+    comparing.add_argument(
+        "--width", default="1.0", metavar="W", help="at which shapes are compared [threshold units]"
+    )
+    comparing.add_argument("--plot", type=Path, metavar="FILE.png", help="draw them")
+    comparing.add_argument("--json", action="store_true", help="as JSON")
+    comparing.add_argument("--config-dir", type=Path, action="append", default=[], help="entries of your own")
+    comparing.add_argument(
+        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own to compare"
+    )
+    comparing.set_defaults(handler=compare)
+
+
+def compare(args: argparse.Namespace) -> int:
+    """Print the table and draw the picture if asked to."""
+    names = _checked_names(args)
+    width = _checked_width(args.width)
+    if args.plot is not None:
+        check_picture_path(args.plot)
+    from sgbench.cli.comparison import comparison, draw
+    from sgbench.creation import create
+
+    made = {
+        name: create(f"{GROUP}/{name}", config_dirs=args.config_dir, allow_targets=args.allow_target)
+        for name in names
+    }
+    rows = comparison(made, width)
+    if args.json:
+        sys.stdout.write(json.dumps({"width": width, "entries": rows}, indent=1, sort_keys=True) + "\n")
+    else:
+        sys.stdout.write(table(rows, width))
+    if args.plot is not None:
+        draw(made, width, args.plot)
+        if not args.json:
+            sys.stdout.write(f"\npicture: {args.plot}\n")
+    return 0
+
+
+def _checked_names(args: argparse.Namespace) -> list[str]:
+    """The names without their group, each of them an entry."""
+    from sgbench import catalogue
+
+    names = []
+    for word in args.names:
+        group, _, name = word.partition("/")
+        if not name:
+            raise InputError(
+                f"'{word}': GROUP/NAME is needed, e.g. surrogate/{word}; see: sgbench list surrogate"
+            )
+        if group != GROUP:
+            if not any((Path(folder) / group).is_dir() for folder in args.config_dir):
+                catalogue.entries(group, args.config_dir)
+            raise InputError(f"'{word}': only surrogates can be compared so far, e.g. surrogate/atan")
+        catalogue.entry(group, name, args.config_dir)
+        if name in names:
+            raise InputError(f"'{word}' is there twice; name each entry once")
+        names.append(name)
+    if not FEWEST <= len(names) <= MOST:
+        raise InputError(f"compare: {FEWEST} to {MOST} entries are needed (given: {len(names)})")
+    return names
+
+
+def _checked_width(word: str) -> float:
+    try:
+        value: object = float(word)
+    except ValueError:
+        value = word
+    return require_number("--width", value, low=1e-6, high=1e6)
+
+
+def check_picture_path(path: Path) -> None:
+    """Refuse a picture that could not be written.
+
+    Raises:
+        InputError: of an unknown kind, or in a folder that does not exist.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"--plot {path}: {suggest(path.suffix, SUFFIXES)}")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"--plot {path}: folder {path.parent} does not exist")
+
+
+def table(rows: list[dict[str, Any]], width: float) -> str:
+    """The rows for people."""
+    from sgbench.cli.facts import interval, number
+
+    head = [*COLUMNS, f"area at width {number(width)}"]
+    cells = [
+        [
+            row["name"],
+            *(number(_float(row[key])) for key in ("peak", "area", "width", "width_10")),
+            interval((float(row["support"][0]), float(row["support"][1]))),
+            ", ".join(number(kink) for kink in row["kinks"]) or "none",
+            "yes" if row["primitive"] else "no",
+            "-" if row["matched"] is None else number(_float(row["matched"]["area"])),
+        ]
+        for row in rows
+    ]
+    lines = [head, *cells]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    text = (
+        "  ".join(f"{cell:<{wide}}" for cell, wide in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+    return "\n".join(text) + "\n\nwidths and supports in threshold units; the last column at peak 1\n"
+
+
+def _float(value: float | str | None) -> float | None:
+    return None if value is None else float(value)

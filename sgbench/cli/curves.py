@@ -1,0 +1,162 @@
+"""What a surrogate's curves are, as numbers: samples, extents, a window to look through, a reference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
+from sgbench.surrogates.fast_sigmoid import FastSigmoid
+
+DRAWS = 2000  # of a random slope in a picture
+FEW_DRAWS = 200  # where only its extent is looked for
+FAR = 1e6  # beyond it an extent counts as infinite [threshold units]
+DEFAULT_REACH = 1.5  # of a window onto curves without a width [threshold units]
+DEFAULT_SLOPE = 25.0  # of the reference where there is no width to match
+
+
+class Samples(NamedTuple):
+    """A curve that may be random: its mean and, where it is, the central 80 % of the draws."""
+
+    mean: Tensor
+    low: Tensor | None = None
+    high: Tensor | None = None
+
+
+class Reference(NamedTuple):
+    """A fast sigmoid to compare with, and how it was matched."""
+
+    surrogate: Surrogate
+    label: str
+
+
+def slope_of(surrogate: Surrogate, u: Tensor, draws: int = FEW_DRAWS) -> Samples:
+    """The slope at each u; its mean over draws where it is random."""
+    return _sampled(surrogate.derivative, u, draws if surrogate.stochastic else 1)
+
+
+def forward_of(surrogate: Surrogate, u: Tensor) -> Samples:
+    """The spike at each u; its mean over draws where it is random."""
+    return _sampled(surrogate.fire, u, DRAWS if surrogate.stochastic else 1)
+
+
+def _sampled(function: Callable[[Tensor], Tensor], u: Tensor, count: int) -> Samples:
+    with torch.no_grad():
+        draws = torch.stack([function(u) for _ in range(count)])
+    if bool((draws == draws[0]).all()):
+        return Samples(draws[0])
+    low, high = torch.quantile(draws, torch.tensor([0.1, 0.9], dtype=u.dtype), dim=0)
+    return Samples(draws.mean(0), low, high)
+
+
+def primitive_of(surrogate: Surrogate, u: Tensor) -> Tensor | None:
+    """The primitive, moved so that it passes through the middle of the step at threshold; None without one."""
+    if not surrogate.has_primitive:
+        return None
+    forward = forward_of(surrogate, torch.tensor([-1e-9, 1e-9], dtype=u.dtype))
+    middle = forward.mean.mean() if forward.low is None else 0.5
+    with torch.no_grad():
+        return surrogate.primitive(u) - surrogate.primitive(torch.zeros_like(u[:1])) + middle
+
+
+def top(surrogate: Surrogate) -> float:
+    """The peak, declared or, where none is, the largest sample."""
+    if surrogate.peak is not None:
+        return surrogate.peak
+    return float(slope_of(surrogate, _all_scales()).mean.abs().max())
+
+
+def extent(surrogate: Surrogate, level: float) -> tuple[float, float] | None:
+    """From where to where the slope reaches `level` times the peak [threshold units]; None if it never does.
+
+    The ends are the outermost such points; beyond a million they count as infinite.
+    """
+    bar = level * top(surrogate)
+    if not bar or not math.isfinite(bar):
+        return None
+    u = _all_scales(surrogate.kinks)
+    above = slope_of(surrogate, u).mean.abs() >= bar
+    where = above.nonzero().flatten()
+    if not len(where):
+        return None
+    first, last = int(where[0]), int(where[-1])
+    low, high = float(u[first]), float(u[last])
+    if surrogate.stochastic:
+        return low, high
+    low = -math.inf if low < -FAR else _edge(surrogate, bar, inside=low, outside=float(u[max(first - 1, 0)]))
+    high = (
+        math.inf
+        if high > FAR
+        else _edge(surrogate, bar, inside=high, outside=float(u[min(last + 1, len(u) - 1)]))
+    )
+    return low, high
+
+
+def extent_width(surrogate: Surrogate, level: float) -> float | None:
+    """The full width at `level` times the peak [threshold units]."""
+    ends = extent(surrogate, level)
+    return None if ends is None else ends[1] - ends[0]
+
+
+def _all_scales(kinks: tuple[float, ...] = ()) -> Tensor:
+    """Points from 1e-7 to 1e7 on both sides, and both sides of every kink."""
+    right = torch.logspace(-7, 7, 4001, dtype=torch.float64)
+    beside = [kink + side * 1e-9 * max(1.0, abs(kink)) for kink in kinks for side in (-1, 0, 1)]
+    return torch.cat([-right, right, torch.tensor([0.0, *beside], dtype=torch.float64)]).unique()
+
+
+def _edge(surrogate: Surrogate, bar: float, *, inside: float, outside: float) -> float:
+    """Where the slope crosses the bar between two neighbouring points, by bisection."""
+    for _ in range(60):
+        middle = (inside + outside) / 2
+        point = torch.tensor([middle], dtype=torch.float64)
+        if float(slope_of(surrogate, point).mean.abs()) >= bar:
+            inside = middle
+        else:
+            outside = middle
+    return inside
+
+
+def window(surrogate: Surrogate) -> tuple[float, float]:
+    """An interval of u that shows the shape and the threshold."""
+    ends = extent(surrogate, 0.1)
+    if ends is None or not all(map(math.isfinite, ends)):
+        half = 3 * surrogate.fwhm if surrogate.fwhm else DEFAULT_REACH
+        return -half, half
+    low, high = min(ends[0], 0.0), max(ends[1], 0.0)
+    margin = 0.3 * (high - low)
+    if ends[0] < 0 < ends[1] and max(-low, high) < 1.6 * min(-low, high):
+        low, high = -max(-low, high), max(-low, high)  # nearly symmetric: the threshold in the middle
+    return low - margin, high + margin
+
+
+def grid(low: float, high: float, kinks: tuple[float, ...], points: int) -> Tensor:
+    """Evenly spaced points, both sides of every kink, and the threshold."""
+    near = 1e-6 * (high - low)
+    beside = [kink + side * near for kink in (*kinks, 0.0) for side in (-1, 0, 1) if low < kink < high]
+    even = torch.linspace(low, high, points, dtype=torch.float64)
+    return torch.cat([even, torch.tensor(beside, dtype=torch.float64)]).unique()
+
+
+def reference(surrogate: Surrogate) -> Reference | None:
+    """A fast sigmoid of the same peak and, where there is one, the same width."""
+    peak, width = top(surrogate), surrogate.fwhm
+    if not SMALLEST <= peak <= LARGEST:
+        return None
+    if width is None or not SMALLEST <= width <= LARGEST:
+        made = FastSigmoid(slope=DEFAULT_SLOPE, width_fwhm=None, normalisation="peak1", scale=peak)
+        return Reference(made, f"peak-matched fast_sigmoid (its default width, {made.fwhm:.2g})")
+    made = FastSigmoid(slope=None, width_fwhm=width, normalisation="peak1", scale=peak)
+    return Reference(made, "peak- and width-matched fast_sigmoid")
+
+
+def same_curve(surrogate: Surrogate, other: Surrogate) -> bool:
+    """Whether two slopes agree everywhere to rounding."""
+    if surrogate.stochastic:
+        return False
+    u = _all_scales()
+    return torch.allclose(slope_of(surrogate, u).mean, slope_of(other, u).mean, rtol=1e-9, atol=1e-12)

@@ -1,0 +1,75 @@
+"""Numbers of a surrogate in words and in JSON."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from sgbench.cli.curves import extent_width
+from sgbench.surrogates.base import Surrogate
+
+TENTH = 0.1
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number for people.
+
+    >>> number(0.63662), number(float("inf")), number(None)
+    ('0.637', 'infinite', '-')
+    """
+    if value is None:
+        return "-"
+    if math.isinf(value):
+        return "infinite" if value > 0 else "-infinite"
+    return f"{value + 0.0:.{digits}g}"
+
+
+def interval(ends: tuple[float, float]) -> str:
+    """Where a slope is not 0, for people.
+
+    >>> interval((-1.0, 1.0)), interval((-math.inf, math.inf)), interval((0.0, math.inf))
+    ('[-1, 1]', 'unbounded', 'from 0 on')
+    """
+    low, high = ends
+    if low >= high:
+        return "nowhere"
+    if math.isinf(low) and math.isinf(high):
+        return "unbounded"
+    if math.isinf(high):
+        return f"from {number(low)} on"
+    return f"up to {number(high)}" if math.isinf(low) else f"[{number(low)}, {number(high)}]"
+
+
+def facts(surrogate: Surrogate) -> dict[str, Any]:
+    """Peak, area, widths, support and the rest, with stable keys."""
+    return {
+        "peak": surrogate.peak,
+        "area": surrogate.area,
+        "width": surrogate.fwhm,
+        "width_10": extent_width(surrogate, TENTH),
+        "support": list(surrogate.support),
+        "kinks": sorted(set(surrogate.kinks)),
+        "primitive": surrogate.has_primitive,
+        "stochastic": surrogate.stochastic,
+        "elementwise": surrogate.elementwise,
+        "output": surrogate.output,
+    }
+
+
+def plain(tree: Any) -> Any:
+    """A tree with infinities as the words "inf" and "-inf", which strict JSON lacks."""
+    if isinstance(tree, dict):
+        return {key: plain(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [plain(value) for value in tree]
+    if isinstance(tree, float) and not math.isfinite(tree):
+        return str(tree)
+    return tree
+
+
+def headline(surrogate: Surrogate) -> str:
+    """The facts in one line."""
+    width = "no width" if surrogate.fwhm is None else f"width {number(surrogate.fwhm)}"
+    area = "area undefined" if surrogate.area is None else f"area {number(surrogate.area)}"
+    peak = "peak undefined" if surrogate.peak is None else f"peak {number(surrogate.peak)}"
+    return f"{peak}, {area}, {width}, support {interval(surrogate.support)}"

@@ -1,0 +1,122 @@
+"""Which entries `sgbench list` shows: filters on what the YAML files declare, and presets of libraries."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from sgbench import catalogue
+from sgbench.catalogue import Entry
+from sgbench.errors import InputError, suggest
+
+FLAGS = {
+    "compact_support": ("compact_support", False, "surrogates that are exactly 0 far from threshold"),
+    "learnable": ("primitive", True, "surrogates with a primitive, so that steepness=learned works"),
+    "stochastic": ("stochastic", False, "surrogates that draw random numbers"),
+}
+"""Option: meta key, its value where a file says nothing, help."""
+FLAGGED = "surrogate"
+
+
+def add_filters(listing: argparse.ArgumentParser) -> None:
+    """Add the filters to the grammar."""
+    for option, (_, _, text) in FLAGS.items():
+        listing.add_argument(f"--{option.replace('_', '-')}", action="store_true", help=text)
+    listing.add_argument("--family", metavar="NAME", help="entries of one family, e.g. bell")
+    listing.add_argument("--library", metavar="NAME", help="presets as one library has them, e.g. snntorch")
+
+
+def chosen_words(args: argparse.Namespace) -> list[str]:
+    """The filters in use, as typed."""
+    words = [f"--{option.replace('_', '-')}" for option in FLAGS if getattr(args, option)]
+    return words + [f"--{key} {getattr(args, key)}" for key in ("family", "library") if getattr(args, key)]
+
+
+def select(group: str, known: Mapping[str, Entry], args: argparse.Namespace) -> dict[str, Entry]:
+    """Entries that pass every filter; presets only where a library is named.
+
+    Raises:
+        InputError: the group lacks the property, or no entry has this family or library.
+    """
+    passed = _matching(group, known, args)
+    return {name: entry for name, entry in passed.items() if is_preset(entry) == bool(args.library)}
+
+
+def preset_counts(group: str, known: Mapping[str, Entry], args: argparse.Namespace) -> dict[str, int]:
+    """How many presets of each library pass the filters."""
+    passed = _matching(group, known, args)
+    return dict(Counter(library_of(entry) for entry in passed.values() if is_preset(entry)))
+
+
+def is_preset(entry: Entry) -> bool:
+    """Whether an entry is a canonical one with the numbers of a library."""
+    return "library" in entry.meta
+
+
+def library_of(entry: Entry) -> str:
+    """A preset's library by its folder, `snntorch` of `snntorch/atan`; outside a folder as its file says."""
+    folder, _, _ = entry.name.rpartition("/")
+    return folder or str(entry.meta["library"])
+
+
+def canonical_name(entry: Entry) -> str:
+    """The entry whose formula a preset has; its own name for one that is no preset."""
+    return str(entry.meta.get("canonical") or entry.name).removeprefix(f"{entry.group}/")
+
+
+def declared(entry: Entry, known: Mapping[str, Entry], key: str, default: Any = None) -> Any:
+    """What an entry's file says, or for a preset that of its canonical entry."""
+    canonical = known.get(canonical_name(entry))
+    inherited = default if canonical is None else canonical.meta.get(key, default)
+    return entry.meta.get(key, inherited)
+
+
+def _matching(group: str, known: Mapping[str, Entry], args: argparse.Namespace) -> dict[str, Entry]:
+    wanted: dict[str, Any] = {}
+    for option in FLAGS:
+        if getattr(args, option):
+            if group != FLAGGED:
+                word = option.replace("_", "-")
+                raise InputError(
+                    f"list {group} --{word}: only entries of group '{FLAGGED}' have this property"
+                )
+            wanted[option] = True
+    for key in ("family", "library"):
+        if getattr(args, key):
+            wanted[key] = _known_value(group, known, key, getattr(args, key))
+    return {
+        name: entry
+        for name, entry in known.items()
+        if all(_property(entry, known, option) == value for option, value in wanted.items())
+    }
+
+
+def _property(entry: Entry, known: Mapping[str, Entry], option: str) -> Any:
+    if option == "library":
+        return library_of(entry) if is_preset(entry) else None
+    key, default, _ = FLAGS.get(option, (option, None, ""))
+    value = declared(entry, known, key, default)
+    return bool(value) if option in FLAGS else value
+
+
+def _known_value(group: str, known: Mapping[str, Entry], key: str, typed: str) -> str:
+    """The family or library that is meant: a library goes by its folder or by its own spelling."""
+    having = [entry for entry in known.values() if key in entry.meta]
+    if not having:
+        every = {other: catalogue.entries(other).values() for other in catalogue.groups()}
+        others = [other for other, found in every.items() if any(key in entry.meta for entry in found)]
+        where = f"groups that have one: {', '.join(others)}" if others else "no group has one"
+        raise InputError(f"list {group} --{key} {typed}: no entry of this group has a {key}; {where}")
+    if key == "family":
+        spellings = {str(entry.meta[key]): str(entry.meta[key]) for entry in having}
+    else:
+        spellings = {str(entry.meta[key]).casefold(): library_of(entry) for entry in having}
+        spellings |= {library_of(entry).casefold(): library_of(entry) for entry in having}
+    meant = spellings.get(typed if key == "family" else typed.casefold())
+    if meant is None:
+        raise InputError(
+            f"list {group} --{key} {typed}: there is none; {suggest(typed, set(spellings.values()))}"
+        )
+    return meant
