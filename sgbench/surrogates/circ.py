@@ -1,0 +1,48 @@
+"""The slope of a circle-like sigmoid."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from torch import Tensor
+
+from sgbench.surrogates.bell import BellSurrogate
+
+
+class Circ(BellSurrogate):
+    r"""Slope of :math:`z / \sqrt{1 + z^2}` at z = ku: :math:`(1 + (ku)^2)^{-3/2}`.
+
+    It is the density of Student's t distribution with two degrees of freedom; its tails fall with the third power.
+
+    Args:
+        slope: steepness k [1/threshold units]; Norse's alpha is 1/k.
+        width_fwhm: :math:`2\sqrt{2^{2/3} - 1}/k`, in place of `slope`.
+        normalisation: see `Surrogate`; the peak is 1 and the area 2/k.
+        scale: see `Surrogate`.
+
+    Source: Norse, `norse.torch.functional.threshold`, method `circ`.
+
+    >>> import torch
+    >>> surrogate = Circ(slope=1.0, width_fwhm=None, normalisation="peak1", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([0.0, math.sqrt(3)]))
+    tensor([1.0000, 0.1250])
+    """
+
+    native: ClassVar[str] = "slope"
+    bell_area: ClassVar[float] = 2.0
+    bell_fwhm: ClassVar[float] = 2 * math.sqrt(2 ** (2 / 3) - 1)
+
+    def __init__(
+        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
+    ) -> None:
+        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
+
+    def bell(self, z: Tensor) -> Tensor:
+        """(1 + z^2)^(-3/2)."""
+        root = (1 + z.square()).rsqrt()
+        return root * root * root
+
+    def bell_integral(self, z: Tensor) -> Tensor:
+        """z / sqrt(1 + z^2)."""
+        return z * (1 + z.square()).rsqrt()

@@ -1,0 +1,47 @@
+"""The parabolic slope."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.surrogates.bell import BellSurrogate
+
+
+class Epanechnikov(BellSurrogate):
+    r"""Parabolic slope, :math:`\max(0, 1 - (ku)^2)`: a round top on a compact support.
+
+    Args:
+        slope: steepness k [1/threshold units]; the support is |u| < 1/k.
+        width_fwhm: :math:`\sqrt 2/k`, in place of `slope`.
+        normalisation: see `Surrogate`; the peak is 1 and the area 4/(3k).
+        scale: see `Surrogate`.
+
+    Source: Epanechnikov 1969, Theory of Probability & Its Applications 14(1), as a kernel of density estimation.
+
+    >>> surrogate = Epanechnikov(slope=1.0, width_fwhm=None, normalisation="peak1", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([-0.5, 0.0, 0.5, 2.0]))
+    tensor([0.7500, 1.0000, 0.7500, 0.0000])
+    """
+
+    native: ClassVar[str] = "slope"
+    bell_area: ClassVar[float] = 4 / 3
+    bell_fwhm: ClassVar[float] = math.sqrt(2)
+    bell_support: ClassVar[float] = 1.0
+
+    def __init__(
+        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
+    ) -> None:
+        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
+
+    def bell(self, z: Tensor) -> Tensor:
+        """max(0, 1 - z^2)."""
+        return torch.relu(1 - z.square())
+
+    def bell_integral(self, z: Tensor) -> Tensor:
+        """y - y^3 / 3 with y = z cut to [-1, 1]."""
+        inside = z.clamp(-1, 1)
+        return inside - inside * inside.square() / 3

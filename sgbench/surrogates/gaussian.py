@@ -1,0 +1,53 @@
+"""The Gaussian slope."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.surrogates.bell import BellSurrogate
+
+
+class Gaussian(BellSurrogate):
+    r"""Gaussian slope, :math:`(k/\sqrt\pi) \, e^{-(ku)^2}` before normalisation: the slope of the error function.
+
+    A standard deviation :math:`\sigma` is the steepness :math:`k = 1/(\sigma\sqrt 2)`.
+
+    Args:
+        slope: steepness k [1/threshold units].
+        width_fwhm: :math:`2\sqrt{\ln 2}/k`, in place of `slope`.
+        normalisation: see `Surrogate`; the raw peak is :math:`k/\sqrt\pi` and the raw area 1.
+        scale: see `Surrogate`.
+
+    Source: Wu et al. 2018, Frontiers in Neuroscience 12:331 (one of four curves); as `Erf` in SpikingJelly.
+
+    >>> surrogate = Gaussian(slope=1.0, width_fwhm=None, normalisation="peak1", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([0.0, math.sqrt(math.log(2))]))
+    tensor([1.0000, 0.5000])
+    """
+
+    native: ClassVar[str] = "slope"
+    raw_keeps_area: ClassVar[bool] = True
+    bell_area: ClassVar[float] = math.sqrt(math.pi)
+    bell_fwhm: ClassVar[float] = 2 * math.sqrt(math.log(2))
+
+    def __init__(
+        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
+    ) -> None:
+        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
+
+    def bell(self, z: Tensor) -> Tensor:
+        """exp(-z^2)."""
+        return torch.exp(-z.square())
+
+    def bell_integral(self, z: Tensor) -> Tensor:
+        """sqrt(pi)/2 erf(z)."""
+        return math.sqrt(math.pi) / 2 * torch.erf(z)
+
+    @property
+    def shape_peak(self) -> float:
+        """k / sqrt(pi), at threshold."""
+        return self.steepness / math.sqrt(math.pi)

@@ -1,0 +1,48 @@
+"""The slope of a signed logarithm."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.surrogates.bell import BellSurrogate
+
+
+class LogAbs(BellSurrogate):
+    r"""Slope of the signed logarithm, :math:`1 / (1 + k|u|)`: the heaviest tails of all bells, of infinite area.
+
+    SpikingJelly's `NonzeroSignLogAbs` has the height alpha = k, which is `scale` here. snnax 0.0.1 computes this
+    form under the name `superspike`.
+
+    Args:
+        slope: steepness k [1/threshold units].
+        width_fwhm: :math:`2/k`, in place of `slope`.
+        normalisation: see `Surrogate`; the peak is 1, the area infinite.
+        scale: see `Surrogate`.
+
+    Source: SpikingJelly, `activation_based.surrogate.NonzeroSignLogAbs`.
+
+    >>> surrogate = LogAbs(slope=1.0, width_fwhm=None, normalisation="peak1", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([-1.0, 0.0, 3.0]))
+    tensor([0.5000, 1.0000, 0.2500])
+    """
+
+    native: ClassVar[str] = "slope"
+    bell_area: ClassVar[float] = math.inf
+    bell_fwhm: ClassVar[float] = 2.0
+
+    def __init__(
+        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
+    ) -> None:
+        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
+
+    def bell(self, z: Tensor) -> Tensor:
+        """1 / (1 + |z|)."""
+        return 1 / (1 + z.abs())
+
+    def bell_integral(self, z: Tensor) -> Tensor:
+        """sign(z) log(1 + |z|)."""
+        return torch.sign(z) * torch.log1p(z.abs())

@@ -1,0 +1,62 @@
+"""A bell with tails of any power."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.surrogates.bell import BellSurrogate
+
+HEAVIEST, LIGHTEST = 1.0, 100.0  # powers of the tail; the first, left out, would have no peak but at 0
+
+
+class QPseudoSpike(BellSurrogate):
+    r"""Bell with a tail of the power q, :math:`(1 + 2k|u|/(q-1))^{-q}`.
+
+    The tail index q goes from the heaviest (1, left out) over the fast sigmoid (2) to the exponential (infinity).
+    braintools 0.3 divides by q + 1 where the paper and SpikingJelly divide by q - 1, as here.
+
+    Args:
+        slope: steepness k [1/threshold units].
+        width_fwhm: :math:`(q-1)(2^{1/q} - 1)/k`, in place of `slope`.
+        tail: the power q, above 1 and up to 100.
+        normalisation: see `Surrogate`; the peak is 1 and the area 1/k.
+        scale: see `Surrogate`.
+
+    Source: Herranz-Celotti & Rouat 2022, arXiv:2202.00282; SpikingJelly `QPseudoSpike`.
+
+    >>> surrogate = QPseudoSpike(slope=1.0, width_fwhm=None, tail=2.0, normalisation="peak1", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([0.0, 0.5, 1.5]))
+    tensor([1.0000, 0.2500, 0.0625])
+    """
+
+    native: ClassVar[str] = "slope"
+    bell_area: ClassVar[float] = 1.0
+
+    def __init__(
+        self,
+        *,
+        slope: float | None,
+        width_fwhm: float | None,
+        tail: float,
+        normalisation: str,
+        scale: float,
+    ) -> None:
+        self.tail = require_number("surrogate.tail", tail, low=HEAVIEST, high=LIGHTEST, open_low=True)
+        fwhm = (self.tail - 1) * (2 ** (1 / self.tail) - 1)
+        self.bell_fwhm = fwhm  # pyright: ignore[reportAttributeAccessIssue] - of the class in other bells
+        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
+
+    def _log_base(self, z: Tensor) -> Tensor:
+        return torch.log1p(2 / (self.tail - 1) * z.abs())
+
+    def bell(self, z: Tensor) -> Tensor:
+        """(1 + 2|z|/(q-1))^-q, by the logarithm, so that rounding is not raised to the power q."""
+        return torch.exp(-self.tail * self._log_base(z))
+
+    def bell_integral(self, z: Tensor) -> Tensor:
+        """sign(z)/2 (1 - (1 + 2|z|/(q-1))^(1-q))."""
+        return -torch.sign(z) / 2 * torch.expm1((1 - self.tail) * self._log_base(z))

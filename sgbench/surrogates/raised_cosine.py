@@ -1,0 +1,47 @@
+"""The raised cosine slope."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.surrogates.bell import BellSurrogate
+
+
+class RaisedCosine(BellSurrogate):
+    r"""Raised cosine, :math:`(1 + \cos \pi k u)/2` for :math:`k|u| < 1`: compact, without a corner anywhere.
+
+    Args:
+        slope: steepness k [1/threshold units]; the support is |u| < 1/k.
+        width_fwhm: :math:`1/k`, in place of `slope`.
+        normalisation: see `Surrogate`; the peak is 1 and the area 1/k.
+        scale: see `Surrogate`.
+
+    Source: the Hann window; Blackman & Tukey 1958, Bell System Technical Journal 37(1).
+
+    >>> surrogate = RaisedCosine(slope=1.0, width_fwhm=None, normalisation="peak1", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([-0.5, 0.0, 0.5, 1.0]))
+    tensor([0.5000, 1.0000, 0.5000, 0.0000])
+    """
+
+    native: ClassVar[str] = "slope"
+    bell_area: ClassVar[float] = 1.0
+    bell_fwhm: ClassVar[float] = 1.0
+    bell_support: ClassVar[float] = 1.0
+
+    def __init__(
+        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
+    ) -> None:
+        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
+
+    def bell(self, z: Tensor) -> Tensor:
+        """sin^2(pi (1 - |z|) / 2), which is the raised cosine without its cancellation near the edge."""
+        return torch.sin(math.pi / 2 * torch.relu(1 - z.abs())).square()
+
+    def bell_integral(self, z: Tensor) -> Tensor:
+        """y / 2 + sin(pi y) / (2 pi) with y = z cut to [-1, 1]."""
+        inside = z.clamp(-1, 1)
+        return inside / 2 + torch.sin(math.pi * inside) / (2 * math.pi)

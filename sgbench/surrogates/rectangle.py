@@ -1,0 +1,45 @@
+"""The boxcar slope."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from sgbench.surrogates.bell import BellSurrogate
+
+
+class Rectangle(BellSurrogate):
+    r"""Boxcar slope, 1 for :math:`k|u| < 1` and 0 elsewhere.
+
+    Args:
+        slope: steepness k [1/threshold units]; the support is |u| < 1/k.
+        width_fwhm: :math:`2/k`, in place of `slope`.
+        normalisation: see `Surrogate`; the peak is 1 and the area 2/k.
+        scale: see `Surrogate`.
+
+    Source: Wu et al. 2018, Frontiers in Neuroscience 12:331 (one of four curves).
+
+    >>> import torch
+    >>> surrogate = Rectangle(slope=2.0, width_fwhm=None, normalisation="peak1", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([-0.6, -0.4, 0.0, 0.5]))
+    tensor([0., 1., 1., 0.])
+    """
+
+    native: ClassVar[str] = "slope"
+    bell_area: ClassVar[float] = 2.0
+    bell_fwhm: ClassVar[float] = 2.0
+    bell_support: ClassVar[float] = 1.0
+
+    def __init__(
+        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
+    ) -> None:
+        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
+
+    def bell(self, z: Tensor) -> Tensor:
+        """1 inside the support."""
+        return (z.abs() < 1).to(z.dtype)
+
+    def bell_integral(self, z: Tensor) -> Tensor:
+        """The input cut to the support."""
+        return z.clamp(-1, 1)

@@ -1,0 +1,70 @@
+"""The fast sigmoid's slope within a window."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
+
+
+class SparseFastSigmoid(Surrogate):
+    r"""Slope of the fast sigmoid, :math:`1 / (1 + k|u|)^2` for :math:`|u| < B` and 0 elsewhere.
+
+    Neurons further than B from threshold get no gradient at all, so that a backward pass may skip them. snnTorch
+    1.0's `SFS` keeps u > B instead, nearly always 0; this is the paper's window.
+
+    Args:
+        slope: steepness k [1/threshold units].
+        window: half-width B of the window [threshold units].
+        normalisation: see `Surrogate`; the peak is 1 and the area 2B/(1 + kB).
+        scale: see `Surrogate`.
+
+    Source: Perez-Nieves & Goodman 2021, "Sparse spiking gradient descent", NeurIPS.
+
+    >>> surrogate = SparseFastSigmoid(slope=10.0, window=0.2, normalisation="peak1", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([-0.3, -0.1, 0.0, 0.1]))
+    tensor([0.0000, 0.2500, 1.0000, 0.2500])
+    """
+
+    def __init__(self, *, slope: float, window: float, normalisation: str, scale: float) -> None:
+        self.steepness = require_number("surrogate.slope", slope, low=SMALLEST, high=LARGEST)
+        self.window = require_number("surrogate.window", window, low=SMALLEST, high=LARGEST)
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """1 / (1 + k|u|)^2 inside the window."""
+        return torch.where(u.abs() < self.window, 1 / (1 + self.steepness * u.abs()).square(), 0)
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """y / (1 + k|y|) with y = u cut to the window."""
+        inside = u.clamp(-self.window, self.window)
+        return inside / (1 + self.steepness * inside.abs())
+
+    @property
+    def shape_peak(self) -> float:
+        """1, at threshold."""
+        return 1.0
+
+    @property
+    def shape_area(self) -> float:
+        """2B / (1 + kB)."""
+        return 2 * self.window / (1 + self.steepness * self.window)
+
+    @property
+    def shape_fwhm(self) -> float:
+        """That of the fast sigmoid, or the window where that is narrower."""
+        return 2 * min((math.sqrt(2) - 1) / self.steepness, self.window)
+
+    @property
+    def shape_support(self) -> tuple[float, float]:
+        """The window."""
+        return -self.window, self.window
+
+    @property
+    def shape_kinks(self) -> tuple[float, ...]:
+        """The corner at threshold and the jumps at the ends of the window."""
+        return -self.window, 0.0, self.window
