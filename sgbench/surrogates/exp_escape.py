@@ -1,0 +1,69 @@
+"""The slope of the exponential escape rate."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
+
+
+class ExpEscape(Surrogate):
+    r"""Slope of an exponential escape probability, :math:`(p_0/\delta) \, e^{u/\delta}`, until that reaches 1.
+
+    The probability :math:`p_0 e^{u/\delta}` reaches 1 at :math:`u^* = \delta \ln(1/p_0)`; above, it stays 1 and its
+    slope is 0. stork's `CustomSpike` does not cut and so overflows far above threshold.
+
+    Args:
+        rate: probability p0 of a spike at threshold, at most 1.
+        width: the potential delta over which it grows by e [threshold units].
+        normalisation: see `Surrogate`; the raw peak is 1/delta, at u*, and the raw area 1.
+        scale: see `Surrogate`.
+
+    Source: Gerstner & Kistler 2002, "Spiking Neuron Models", section 5.3; stork `CustomSpike`, `exponential`.
+
+    >>> surrogate = ExpEscape(rate=0.25, width=1.0, normalisation="raw", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([-200.0, 0.0, math.log(2), 1.5]))
+    tensor([0.0000, 0.2500, 0.5000, 0.0000])
+    """
+
+    raw_keeps_area: ClassVar[bool] = True
+
+    def __init__(self, *, rate: float, width: float, normalisation: str, scale: float) -> None:
+        self.rate = require_number("surrogate.rate", rate, low=SMALLEST, high=1)
+        self.width = require_number("surrogate.width", width, low=SMALLEST, high=LARGEST)
+        self.certain = -self.width * math.log(self.rate)
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """exp((u - u*)/delta)/delta up to u*, which is the same."""
+        risen = torch.exp((u - self.certain).clamp(max=0) / self.width) / self.width
+        return torch.where(u <= self.certain, risen, 0)
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """The escape probability."""
+        return torch.exp((u - self.certain).clamp(max=0) / self.width)
+
+    @property
+    def shape_peak(self) -> float:
+        """1/delta, where a spike becomes certain."""
+        return 1 / self.width
+
+    @property
+    def shape_area(self) -> float:
+        """1, a probability."""
+        return 1.0
+
+    @property
+    def shape_fwhm(self) -> float:
+        """Delta ln 2, all of it below the peak."""
+        return self.width * math.log(2)
+
+    @property
+    def shape_support(self) -> tuple[float, float]:
+        """Up to where a spike becomes certain."""
+        return -math.inf, self.certain

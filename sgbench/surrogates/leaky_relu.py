@@ -1,0 +1,69 @@
+"""The slope of a leaky rectifier."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
+
+
+class LeakyRelu(Surrogate):
+    """One-sided slope: k above threshold, the leak below it.
+
+    At threshold it is the leak, as the spike there is 0; SpikingJelly, which fires there, takes k. With leak 0
+    this is snnTorch's `heaviside`.
+
+    Args:
+        slope_above: slope k above threshold.
+        leak: slope below threshold.
+        normalisation: see `Surrogate`; the peak is the larger of the two, the area infinite.
+        scale: see `Surrogate`.
+
+    Source: SpikingJelly, `activation_based.surrogate.LeakyKReLU`; snnTorch `heaviside`.
+
+    >>> surrogate = LeakyRelu(slope_above=1.0, leak=0.1, normalisation="peak1", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([-3.0, 0.0, 3.0]))
+    tensor([0.1000, 0.1000, 1.0000])
+    """
+
+    def __init__(self, *, slope_above: float, leak: float, normalisation: str, scale: float) -> None:
+        self.slope_above = require_number("surrogate.slope_above", slope_above, low=SMALLEST, high=LARGEST)
+        self.leak = require_number("surrogate.leak", leak, low=0, high=LARGEST)
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """The slope k above threshold, the leak elsewhere."""
+        return torch.where(u > 0, torch.full_like(u, self.slope_above), self.leak)
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """The leaky rectifier."""
+        return self.slope_above * torch.relu(u) - self.leak * torch.relu(-u)
+
+    @property
+    def shape_peak(self) -> float:
+        """The larger of the two slopes."""
+        return max(self.slope_above, self.leak)
+
+    @property
+    def shape_area(self) -> float:
+        """Infinite."""
+        return math.inf
+
+    @property
+    def shape_fwhm(self) -> None:
+        """There is none: the slope never falls on one side."""
+        return
+
+    @property
+    def shape_support(self) -> tuple[float, float]:
+        """Above threshold, if nothing leaks."""
+        return (-math.inf if self.leak else 0.0), math.inf
+
+    @property
+    def shape_kinks(self) -> tuple[float, ...]:
+        """The jump at threshold."""
+        return (0.0,)

@@ -1,0 +1,65 @@
+"""The slope of a rectifier with a logarithmic tail."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.surrogates.base import LARGEST, Surrogate
+
+
+class LogTailed(Surrogate):
+    """Slope 1 for 0 < u <= 1, 1/u above, and the leak at and below threshold.
+
+    Args:
+        leak: slope at and below threshold.
+        normalisation: see `Surrogate`; the peak is 1 (or the leak, if larger), the area infinite.
+        scale: see `Surrogate`.
+
+    Source: Cai et al. 2017, CVPR, "Deep learning with low precision by half-wave Gaussian quantization" (the
+    log-tailed ReLU); SpikingJelly `LogTailedReLU`.
+
+    >>> surrogate = LogTailed(leak=0.0, normalisation="peak1", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([-1.0, 0.0, 0.5, 4.0]))
+    tensor([0.0000, 0.0000, 1.0000, 0.2500])
+    """
+
+    def __init__(self, *, leak: float, normalisation: str, scale: float) -> None:
+        self.leak = require_number("surrogate.leak", leak, low=0, high=LARGEST)
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """1 / max(u, 1) above threshold, the leak elsewhere."""
+        return torch.where(u > 0, 1 / u.clamp(min=1), self.leak)
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """The leaky rectifier up to 1, the logarithm beyond."""
+        return -self.leak * torch.relu(-u) + u.clamp(0, 1) + torch.log(u.clamp(min=1))
+
+    @property
+    def shape_peak(self) -> float:
+        """1, from threshold to 1, or the leak."""
+        return max(1.0, self.leak)
+
+    @property
+    def shape_area(self) -> float:
+        """Infinite."""
+        return math.inf
+
+    @property
+    def shape_fwhm(self) -> float | None:
+        """From threshold to u = 2, if the leak is below a half."""
+        return 2.0 if 2 * self.leak < 1 else None
+
+    @property
+    def shape_support(self) -> tuple[float, float]:
+        """Above threshold, if nothing leaks."""
+        return (-math.inf if self.leak else 0.0), math.inf
+
+    @property
+    def shape_kinks(self) -> tuple[float, ...]:
+        """The jump at threshold and the corner where the tail begins."""
+        return 0.0, 1.0

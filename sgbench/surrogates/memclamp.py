@@ -1,0 +1,60 @@
+"""The fast sigmoid's slope with the membrane clamped at threshold."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
+
+
+class Memclamp(Surrogate):
+    r"""Slope of the fast sigmoid below threshold, :math:`1 / (1 + k \max(-u, 0))^2`; 1 above it.
+
+    Args:
+        slope: steepness k below threshold [1/threshold units].
+        normalisation: see `Surrogate`; the peak is 1, the area infinite.
+        scale: see `Surrogate`.
+
+    Source: stork, `SuperSpike_MemClamp`.
+
+    >>> surrogate = Memclamp(slope=10.0, normalisation="peak1", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([-0.1, 0.0, 5.0]))
+    tensor([0.2500, 1.0000, 1.0000])
+    """
+
+    def __init__(self, *, slope: float, normalisation: str, scale: float) -> None:
+        self.steepness = require_number("surrogate.slope", slope, low=SMALLEST, high=LARGEST)
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """1 / (1 + k max(-u, 0))^2."""
+        return 1 / (1 + self.steepness * torch.relu(-u)).square()
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """The fast sigmoid below threshold, the identity above."""
+        below = torch.relu(-u)
+        return torch.relu(u) - below / (1 + self.steepness * below)
+
+    @property
+    def shape_peak(self) -> float:
+        """1, from threshold on."""
+        return 1.0
+
+    @property
+    def shape_area(self) -> float:
+        """Infinite."""
+        return math.inf
+
+    @property
+    def shape_fwhm(self) -> None:
+        """There is none: the slope never falls above threshold."""
+        return
+
+    @property
+    def shape_kinks(self) -> tuple[float, ...]:
+        """The corner at threshold."""
+        return (0.0,)

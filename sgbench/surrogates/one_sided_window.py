@@ -1,0 +1,59 @@
+"""The slope that is 1 from a window below threshold on."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.surrogates.base import LARGEST, Surrogate
+
+
+class OneSidedWindow(Surrogate):
+    r"""Slope 1 for :math:`u \ge -w` and 0 below: everything above threshold learns, and what is not far below.
+
+    Args:
+        window: distance w below threshold from which on the slope is 1 [threshold units].
+        normalisation: see `Surrogate`; the peak is 1, the area infinite.
+        scale: see `Surrogate`; Rockpool and sinabs divide by the threshold.
+
+    Source: Rockpool 3.1, `StepPWL` (w = 0.5); sinabs 3.1, `Heaviside` (w = 1).
+
+    >>> import torch
+    >>> surrogate = OneSidedWindow(window=0.5, normalisation="peak1", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([-0.6, -0.5, 0.0, 9.0]))
+    tensor([0., 1., 1., 1.])
+    """
+
+    def __init__(self, *, window: float, normalisation: str, scale: float) -> None:
+        self.window = require_number("surrogate.window", window, low=0, high=LARGEST)
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """1 from -w on."""
+        return (u >= -self.window).to(u.dtype)
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """max(0, u + w)."""
+        return (u + self.window).clamp(min=0)
+
+    @property
+    def shape_peak(self) -> float:
+        """1, from -w on."""
+        return 1.0
+
+    @property
+    def shape_area(self) -> float:
+        """Infinite."""
+        return math.inf
+
+    @property
+    def shape_fwhm(self) -> None:
+        """There is none: the slope never falls above threshold."""
+        return
+
+    @property
+    def shape_support(self) -> tuple[float, float]:
+        """From -w on."""
+        return -self.window, math.inf

@@ -1,0 +1,80 @@
+"""The exponential slope around every multiple of the threshold."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
+
+KINKY_PERIODS = 100  # whose kinks are listed; there are infinitely many
+
+
+class PeriodicExponential(Surrogate):
+    r"""Exponential slope around every multiple of the threshold, for neurons of several spikes per step.
+
+    .. math:: e^{-|u|/w} \text{ for } u < 0, \quad e^{-2|r|/w} \text{ for } u \ge 0, \quad
+              r = u - \theta \, \mathrm{round}(u/\theta)
+
+    Above threshold it falls twice as fast as below, as in sinabs 3.1.3; sinabs 2 and Rockpool have |r| there and
+    divide by the threshold.
+
+    Args:
+        width: decay length w below threshold [threshold units].
+        threshold: the period theta above threshold.
+        normalisation: see `Surrogate`; the peak is 1, the area infinite.
+        scale: see `Surrogate`.
+
+    Source: Weidel & Sheik 2021, arXiv:2111.01456; sinabs 3.1.3, `PeriodicExponential`.
+
+    >>> surrogate = PeriodicExponential(width=0.5, threshold=1.0, normalisation="peak1", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([-0.5 * math.log(2), 0.0, 0.25 * math.log(2), 3.0]))
+    tensor([0.5000, 1.0000, 0.5000, 1.0000])
+    """
+
+    def __init__(self, *, width: float, threshold: float, normalisation: str, scale: float) -> None:
+        self.width = require_number("surrogate.width", width, low=SMALLEST, high=LARGEST)
+        self.threshold = require_number("surrogate.threshold", threshold, low=SMALLEST, high=LARGEST)
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    def _periods(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """The nearest multiple of the threshold, 0 below threshold, and the distance to it."""
+        above = torch.relu(u)
+        periods = torch.round(above / self.threshold)
+        return periods, above - self.threshold * periods
+
+    def shape(self, u: Tensor) -> Tensor:
+        """exp(-|u|/w) below threshold; exp(-2|r|/w) above, with the distance r to the nearest multiple."""
+        _, rest = self._periods(u)
+        return torch.exp(-(torch.relu(-u) + 2 * rest.abs()) / self.width)
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """w exp(u/w) below threshold; above, a share per period and the rest."""
+        periods, rest = self._periods(u)
+        per_period = -self.width * math.expm1(-self.threshold / self.width)
+        last = -self.width / 2 * torch.sign(rest) * torch.expm1(-2 * rest.abs() / self.width)
+        return self.width * torch.exp(-torch.relu(-u) / self.width) + per_period * periods + last
+
+    @property
+    def shape_peak(self) -> float:
+        """1, at threshold and every multiple above."""
+        return 1.0
+
+    @property
+    def shape_area(self) -> float:
+        """Infinite."""
+        return math.inf
+
+    @property
+    def shape_fwhm(self) -> float | None:
+        """Of the lobe at threshold, w ln 2 below and half of that above, if the lobes do not overlap there."""
+        below = self.width * math.log(2)
+        return 1.5 * below if below <= self.threshold else None
+
+    @property
+    def shape_kinks(self) -> tuple[float, ...]:
+        """The tops and the troughs between them, of the first hundred periods."""
+        return tuple(self.threshold / 2 * count for count in range(2 * KINKY_PERIODS))

@@ -1,0 +1,67 @@
+"""The clipped linear slope."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
+
+
+class Ramp(Surrogate):
+    r"""Clipped linear slope, :math:`(1 + \mathrm{clip}(ku, -1, 1))/2`: from 0 below to 1 above threshold.
+
+    stork's `HardTanhSpike` is twice this. Its primitive is not a smoothed step but a smoothed rectifier.
+
+    Args:
+        slope: steepness k [1/threshold units].
+        normalisation: see `Surrogate`; the peak is 1, the area infinite.
+        scale: see `Surrogate`.
+
+    Source: stork, `HardTanhSpike`.
+
+    >>> surrogate = Ramp(slope=2.0, normalisation="peak1", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([-0.5, 0.0, 0.25, 3.0]))
+    tensor([0.0000, 0.5000, 0.7500, 1.0000])
+    """
+
+    def __init__(self, *, slope: float, normalisation: str, scale: float) -> None:
+        self.steepness = require_number("surrogate.slope", slope, low=SMALLEST, high=LARGEST)
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """(1 + clip(ku, -1, 1)) / 2."""
+        return (1 + (self.steepness * u).clamp(-1, 1)) / 2
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """((1 + y)^2 / 4 + max(0, ku - 1)) / k with y = ku cut to [-1, 1]."""
+        z = self.steepness * u
+        return ((1 + z.clamp(-1, 1)).square() / 4 + torch.relu(z - 1)) / self.steepness
+
+    @property
+    def shape_peak(self) -> float:
+        """1, from 1/k on."""
+        return 1.0
+
+    @property
+    def shape_area(self) -> float:
+        """Infinite."""
+        return math.inf
+
+    @property
+    def shape_fwhm(self) -> None:
+        """There is none: the slope never falls above threshold."""
+        return
+
+    @property
+    def shape_support(self) -> tuple[float, float]:
+        """From -1/k on."""
+        return -1 / self.steepness, math.inf
+
+    @property
+    def shape_kinks(self) -> tuple[float, ...]:
+        """The corners at both ends of the ramp."""
+        return -1 / self.steepness, 1 / self.steepness

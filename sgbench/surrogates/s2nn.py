@@ -1,0 +1,69 @@
+"""The slope of a sigmoid joined to a logarithm."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
+
+
+class S2nn(Surrogate):
+    r"""Slope of a sigmoid below threshold, of a logarithm above it.
+
+    .. math:: \alpha\,\sigma(\alpha u)(1 - \sigma(\alpha u)) \text{ for } u < 0, \quad
+              \beta / (1 + u) \text{ for } u \ge 0
+
+    Continuous at threshold only for :math:`\beta = \alpha/4`, as by default.
+
+    Args:
+        alpha: steepness of the sigmoid below threshold [1/threshold units].
+        beta: slope at threshold, from which it falls above.
+        normalisation: see `Surrogate`; the raw peak is the larger of alpha/4 and beta, the area infinite.
+        scale: see `Surrogate`.
+
+    Source: Suetake et al. 2022, arXiv:2201.10879 (S2NN); SpikingJelly `S2NN`.
+
+    >>> surrogate = S2nn(alpha=4.0, beta=1.0, normalisation="raw", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([-100.0, 0.0, 1.0, 3.0]))
+    tensor([0.0000, 1.0000, 0.5000, 0.2500])
+    """
+
+    def __init__(self, *, alpha: float, beta: float, normalisation: str, scale: float) -> None:
+        self.alpha = require_number("surrogate.alpha", alpha, low=SMALLEST, high=LARGEST)
+        self.beta = require_number("surrogate.beta", beta, low=SMALLEST, high=LARGEST)
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """Both sides are computed at |u|, so that neither overflows where it is not used."""
+        decay = torch.exp(-self.alpha * u.abs())
+        return torch.where(u < 0, self.alpha * decay / (1 + decay).square(), self.beta / (1 + u.abs()))
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """sigmoid(alpha u), continued by beta log(1 + u)."""
+        return torch.sigmoid(-self.alpha * torch.relu(-u)) + self.beta * torch.log1p(torch.relu(u))
+
+    @property
+    def shape_peak(self) -> float:
+        """The larger one of the slopes on the two sides of threshold."""
+        return max(self.alpha / 4, self.beta)
+
+    @property
+    def shape_area(self) -> float:
+        """Infinite."""
+        return math.inf
+
+    @property
+    def shape_fwhm(self) -> float:
+        """From each side's own half, or from threshold where that side lies below half altogether."""
+        half = self.shape_peak / 2
+        left = 2 / self.alpha * math.acosh(math.sqrt(max(self.alpha / 4 / half, 1)))
+        return left + max(self.beta / half - 1, 0)
+
+    @property
+    def shape_kinks(self) -> tuple[float, ...]:
+        """Threshold, where the two sides meet."""
+        return (0.0,)
