@@ -1,0 +1,70 @@
+"""The slope of the differentiable spike."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.surrogates.base import SMALLEST, Surrogate
+
+EDGE = 0.5  # half-width of the support
+SHARPEST = 1e4
+
+
+class Dspike(Surrogate):
+    r"""Slope of a piece of a tanh, :math:`\frac{b}{2\tanh(b/2)} \mathrm{sech}^2(bu)` for :math:`|u| \le 1/2`.
+
+    The primitive rises from 0 at u = -1/2 to 1 at u = 1/2, whatever the sharpness b: from the boxcar of width 1
+    (b to 0) to the step (b to infinity). Li et al. move b during training by finite differences of the loss.
+
+    Args:
+        sharpness: the sharpness b.
+        normalisation: see `Surrogate`; the raw peak is b/(2 tanh(b/2)) and the raw area 1.
+        scale: see `Surrogate`.
+
+    Source: Li et al. 2021, "Differentiable spike", NeurIPS.
+
+    >>> surrogate = Dspike(sharpness=3.0, normalisation="raw", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([-0.6, 0.0, 0.6]))
+    tensor([0.0000, 1.6572, 0.0000])
+    """
+
+    raw_keeps_area: ClassVar[bool] = True
+
+    def __init__(self, *, sharpness: float, normalisation: str, scale: float) -> None:
+        self.sharpness = require_number("surrogate.sharpness", sharpness, low=SMALLEST, high=SHARPEST)
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """The peak times sech^2(bu), written so that nothing overflows."""
+        decay = torch.exp(-2 * self.sharpness * u.abs())
+        return torch.where(u.abs() <= EDGE, self.shape_peak * 4 * decay / (1 + decay).square(), 0)
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """tanh(by) / (2 tanh(b/2)) + 1/2 with y = u cut to the support."""
+        inside = u.clamp(-EDGE, EDGE)
+        return torch.tanh(self.sharpness * inside) / (2 * math.tanh(self.sharpness / 2)) + 1 / 2
+
+    @property
+    def shape_peak(self) -> float:
+        """b / (2 tanh(b/2)), at threshold."""
+        return self.sharpness / (2 * math.tanh(self.sharpness / 2))
+
+    @property
+    def shape_area(self) -> float:
+        """1."""
+        return 1.0
+
+    @property
+    def shape_fwhm(self) -> float:
+        """That of sech^2, or the support where that is narrower."""
+        return 2 * min(math.acosh(math.sqrt(2)) / self.sharpness, EDGE)
+
+    @property
+    def shape_support(self) -> tuple[float, float]:
+        """Half a threshold unit to both sides."""
+        return -EDGE, EDGE

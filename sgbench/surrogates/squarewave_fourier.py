@@ -1,0 +1,92 @@
+"""The slope of a square wave's Fourier series."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import InputError, require_count, require_number
+from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
+
+MOST_TERMS = 64  # each costs a cosine per call
+
+
+class SquarewaveFourier(Surrogate):
+    r"""Slope of the Fourier series of a square wave, cut after n terms: periodic, with lobes of both signs.
+
+    .. math:: \frac 4 T \sum_{i=1}^{n} \cos \frac{2\pi (2i - 1) u}{T}
+
+    braintools 0.3 has these n terms; SpikingJelly 2.0, for the n that it is given, has n - 1.
+
+    Args:
+        terms: number n of cosines.
+        period: the period T [threshold units].
+        normalisation: see `Surrogate`; the raw peak is 4n/T; there is no area, as it is periodic.
+        scale: see `Surrogate`.
+
+    Source: SpikingJelly, `activation_based.surrogate.SquarewaveFourierSeries`.
+
+    >>> surrogate = SquarewaveFourier(terms=2, period=8.0, normalisation="raw", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([0.0, 4.0, 8.0]))
+    tensor([ 1., -1.,  1.])
+    """
+
+    raw_keeps_area: ClassVar[bool] = True
+
+    def __init__(self, *, terms: int, period: float, normalisation: str, scale: float) -> None:
+        self.terms = require_count("surrogate.terms", terms)
+        if self.terms > MOST_TERMS:
+            raise InputError(f"surrogate.terms={terms}: a whole number of at most {MOST_TERMS} is needed")
+        self.period = require_number("surrogate.period", period, low=SMALLEST, high=LARGEST)
+        self.half_width = self._half_width()
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    def _half_width(self) -> float:
+        """Where the sum of cosines has fallen to half, in radians, by bisection up to its first zero."""
+        low, high = 0.0, math.pi / (2 * self.terms)
+        while low < (middle := (low + high) / 2) < high:
+            value = sum(math.cos(order * middle) for order in self._orders())
+            low, high = (middle, high) if value > self.terms / 2 else (low, middle)
+        return low
+
+    def _orders(self) -> range:
+        return range(1, 2 * self.terms, 2)
+
+    def _angle(self, u: Tensor) -> Tensor:
+        """2 pi u/T, less whole turns, in which rounding would grow."""
+        turns = u / self.period
+        return 2 * math.pi * (turns - torch.round(turns))
+
+    def shape(self, u: Tensor) -> Tensor:
+        """4/T times the sum of cosines."""
+        angle = self._angle(u)
+        total = torch.cos(angle)
+        for order in self._orders()[1:]:
+            total = total + torch.cos(order * angle)
+        return 4 / self.period * total
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """2/pi times the sum of sines over their orders: the series of the square wave."""
+        angle = self._angle(u)
+        total = torch.sin(angle)
+        for order in self._orders()[1:]:
+            total = total + torch.sin(order * angle) / order
+        return 2 / math.pi * total
+
+    @property
+    def shape_peak(self) -> float:
+        """4n/T, at threshold; once more, negative, half a period away."""
+        return 4 * self.terms / self.period
+
+    @property
+    def shape_area(self) -> None:
+        """There is none: the integral does not settle."""
+        return
+
+    @property
+    def shape_fwhm(self) -> float:
+        """Of the lobe at threshold."""
+        return self.half_width / math.pi * self.period
