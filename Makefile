@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: help setup quickstart test check golden board clean
+.PHONY: help setup quickstart test check presets golden catalogue board clean
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,8 +38,14 @@ check: $(INSTALLED_DEV) ## lint, floors, types, committed boards
 	$(BIN)/basedpyright --level error --pythonpath $(BIN)/python
 	$(BIN)/sgbench board check
 
+presets: setup ## rewrite conf/surrogate/<library>/ from its table
+	$(BIN)/python -m sgbench.presets
+
 golden: $(INSTALLED_DEV) ## rewrite the golden files; review the difference
 	$(BIN)/python -m tests.golden.write
+
+catalogue: $(INSTALLED_DEV) ## rewrite docs/catalogue from the entries
+	$(BIN)/python -m sgbench.cli.pages
 
 board: setup ## rebuild all committed boards from their records
 	$(BIN)/sgbench board build --from leaderboards

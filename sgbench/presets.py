@@ -1,0 +1,154 @@
+"""Presets: surrogates of other libraries as settings of our own, written into `conf/` from one table.
+
+`python -m sgbench.presets` reads `presets.yaml` beside this module and writes a file of `conf/surrogate/<library>/`
+for each of its rows; a test compares the files with the table. A file says what the library calls the shape, how
+its parameters became ours, and what is known to be wrong with it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from sgbench import catalogue
+from sgbench.errors import InputError, suggest
+from sgbench.paths import conf_dir
+
+GROUP = "surrogate"
+TABLE = Path(__file__).with_suffix(".yaml")
+SHARED = ("title", "version", "source", "forward")  # by the presets of one library
+HEADER = "# Written by `make presets` from sgbench/presets.yaml; edit that table instead.\n"
+
+
+class Preset(NamedTuple):
+    """One row: the surrogate of a library at its default parameters."""
+
+    library: str
+    name: str
+    title: str  # the library as its authors write it
+    version: str
+    source: str
+    forward: str  # where it spikes
+    calls: str  # as written in that library, defaults included
+    canonical: str  # our entry
+    scale: float  # makes the slope of `raw` the library's
+    formula: str
+    conversion: str
+    parameters: dict[str, float] = {}  # noqa: RUF012 - never changed; a NamedTuple's default
+    bug: str | None = None
+    legacy: bool = False  # kept to reproduce what a mistake computes
+    line: str | None = None
+    meta: dict[str, Any] = {}  # noqa: RUF012 - what differs from the canonical entry's meta
+
+    @property
+    def entry(self) -> str:
+        """Its name in the catalogue."""
+        return f"{self.library}/{self.name}"
+
+    @property
+    def path(self) -> Path:
+        """Its file."""
+        return conf_dir() / GROUP / self.library / f"{self.name}.yaml"
+
+
+def read_libraries() -> dict[str, Any]:
+    """The table: by library, what its presets share, its presets, and what of it is left out and why."""
+    loaded: dict[str, Any] = yaml.load(TABLE.read_text(encoding="utf-8"), Loader=catalogue.SafeLoader)  # noqa: S506
+    return loaded
+
+
+def read_presets() -> list[Preset]:
+    """All rows."""
+    return [
+        Preset(**{"library": library, "name": name, **shared, **row})
+        for library, node in read_libraries().items()
+        for shared in [{key: node[key] for key in SHARED if key in node}]
+        for name, row in node["presets"].items()
+    ]
+
+
+def tree(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
+    """The content of a preset's file.
+
+    Raises:
+        InputError: the row does not give exactly the canonical entry's own parameters.
+    """
+    shared = {"normalisation": "raw", "scale": preset.scale}
+    if "width_fwhm" in canonical.parameters:
+        shared["width_fwhm"] = "${width_fwhm}"
+    if preset.parameters.keys() != canonical.parameters.keys() - shared.keys():
+        raise InputError(
+            f"preset {preset.entry}: parameters {sorted(preset.parameters)} are given, "
+            f"{sorted(canonical.parameters.keys() - shared.keys())} are those of {preset.canonical}"
+        )
+    given = {**preset.parameters, **shared}
+    parameters = {
+        key: f"${{unless:${{.width_fwhm}},{given[key]}}}" if "${unless:" in str(default) else given[key]
+        for key, default in canonical.parameters.items()
+    }
+    return {"_target_": canonical.target, **parameters, "meta": meta(preset, canonical)}
+
+
+def meta(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
+    """What a preset's file says beside its numbers."""
+    conversion = preset.conversion
+    if preset.forward != "u > 0":
+        conversion += f"; spikes there: {preset.forward}, here: u > 0"
+    described = {
+        **canonical.meta,
+        "line": preset.line or f"As {preset.title} {preset.version} computes {preset.calls}.",
+        "formula": preset.formula,
+        "aliases": [],
+        "sources": [preset.source],
+        **preset.meta,
+        "library": preset.title,
+        "version": preset.version,
+        "calls": preset.calls,
+        "canonical": preset.canonical,
+        "conversion": conversion,
+    }
+    if preset.bug:
+        described["bug"] = preset.bug
+    if preset.legacy:
+        described["legacy"] = True
+    return described
+
+
+def texts() -> dict[Path, str]:
+    """What each preset's file holds.
+
+    Raises:
+        InputError: a row names an entry that is not there.
+    """
+    folder = conf_dir() / GROUP
+    canonical = {path.stem: catalogue.read_entry(GROUP, path.stem, path) for path in folder.glob("*.yaml")}
+    found = {}
+    for preset in read_presets():
+        if preset.canonical not in canonical:
+            raise InputError(f"preset {preset.entry}: {suggest(preset.canonical, canonical)}")
+        content = tree(preset, canonical[preset.canonical])
+        found[preset.path] = HEADER + yaml.safe_dump(
+            content, sort_keys=False, allow_unicode=True, width=10_000
+        )
+    return found
+
+
+def presets_there() -> list[Path]:
+    """The files of all presets, also of those that the table does not name."""
+    return sorted((conf_dir() / GROUP).glob("*/*.yaml"))
+
+
+def write() -> None:
+    """Write every preset's file and remove those of rows that are gone."""
+    contents = texts()
+    for path in set(presets_there()) - contents.keys():
+        path.unlink()
+    for path, content in contents.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
