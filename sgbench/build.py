@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import logging
@@ -17,15 +18,19 @@ from sgbench.datasets.batches import SpikingData
 from sgbench.encoders.base import Encoder
 from sgbench.engine.choose import Choice, Engine
 from sgbench.errors import InputError
-from sgbench.networks.base import Network
+from sgbench.firing.base import Firing
+from sgbench.networks.base import Network, surrogates
 from sgbench.records.spec import RunSpec
 from sgbench.rules.base import LearningRule, Objective
+from sgbench.steepness.base import Steepness
 from sgbench.streams import generator
+from sgbench.surrogates.base import Surrogate
 
 log = logging.getLogger("sgbench")
 PROVIDED: dict[str, tuple[str, ...]] = {
     "dataset": (),
     "encoder": (),
+    "firing": (),
     "init": (),
     "logger": ("spec", "run_dir"),
     "loss": (),
@@ -34,6 +39,7 @@ PROVIDED: dict[str, tuple[str, ...]] = {
     "optimizer": ("params",),
     "regulariser": (),
     "rule": (),
+    "steepness": (),
     "surrogate": (),
 }
 """Arguments that the builder gives; a YAML names all the others."""
@@ -49,6 +55,7 @@ class Parts:
     encoder: Encoder
     network: Network
     rule: LearningRule
+    steepness: Steepness
     objective: Objective
     optimizer: torch.optim.Optimizer
     engine: Choice
@@ -91,7 +98,8 @@ def build(spec: RunSpec) -> Parts:
     engine = Engine(spec.engine, device)
     data_set: DataSet = _part(spec, "dataset")
     encoder: Encoder = _part(spec, "encoder")
-    network = build_network(spec, data_set, engine).to(device=device, dtype=dtype)
+    steepness: Steepness = _part(spec, "steepness")
+    network = build_network(spec, data_set, engine, steepness).to(device=device, dtype=dtype)
     objective = Objective(loss=_part(spec, "loss"), regulariser=_part(spec, "regulariser"))
     rule: LearningRule = _part(spec, "rule")
     _check_fit(spec, network, objective)
@@ -107,7 +115,7 @@ def build(spec: RunSpec) -> Parts:
     optimizer = _part(spec, "optimizer", params=list(network.parameters()))
     chosen = engine.describe([*network.hidden_layers, network.readout])
     log.debug("engine %s: %s", *chosen)
-    return Parts(data, encoder, network, rule, objective, optimizer, chosen, device)
+    return Parts(data, encoder, network, rule, steepness, objective, optimizer, chosen, device)
 
 
 def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
@@ -117,6 +125,12 @@ def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
     if steps != spec.method.protocol.steps:
         raise InputError(
             f"encoder.steps={steps}: the protocol has {spec.method.protocol.steps}; set protocol.steps"
+        )
+    sends = next((each.output for each in surrogates(network) if each.output != "binary"), None)
+    if sends is not None and spec.method.parameters["neuron"].get("reset") == "zero":
+        raise InputError(
+            f"neuron.reset=zero: the neurons send {sends} spikes, which such a reset cannot count; "
+            f"use neuron.reset=subtract"
         )
     if any(layer.neuron.output != "binary" for layer in network.hidden_layers):
         raise InputError(
@@ -128,22 +142,28 @@ def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
         raise InputError(f"loss={choices['loss']}: needs a {kind} readout; use neuron@readout={entry}")
 
 
-def build_network(spec: RunSpec, data_set: DataSet, engine: Engine) -> Network:
+def build_network(spec: RunSpec, data_set: DataSet, engine: Engine, steepness: Steepness) -> Network:
     """The network in float64 with its initial weights, a function of the seed alone."""
+    firing: Firing = _part(spec, "firing")
 
-    def make_neuron(features: int) -> Any:
-        return _part(spec, "neuron", surrogate=_part(spec, "surrogate"), features=features)
+    def make_surrogate() -> Surrogate:
+        surrogate: Surrogate = _part(spec, "surrogate")
+        firing.begin(surrogate)
+        return surrogate
 
-    def make_readout(features: int) -> Any:
-        return _part(spec, "readout", surrogate=_part(spec, "surrogate"), features=features)
+    def make(group: str, features: int) -> Any:
+        neuron = _part(spec, group, surrogate=make_surrogate(), features=features)
+        for surrogate in surrogates(neuron):
+            steepness.begin(surrogate)
+        return neuron
 
     return _part(
         spec,
         "network",
         n_inputs=data_set.n_inputs,
         n_outputs=data_set.n_classes,
-        make_neuron=make_neuron,
-        make_readout=make_readout,
+        make_neuron=functools.partial(make, "neuron"),
+        make_readout=functools.partial(make, "readout"),
         init=_part(spec, "init"),
         generator=generator(spec.seed, "initialisation"),
         engine=engine,

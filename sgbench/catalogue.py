@@ -19,6 +19,7 @@ META_KEYS = ("_target_", "meta", "defaults")
 TARGET_GROUPS = (
     "dataset",
     "encoder",
+    "firing",
     "init",
     "logger",
     "loss",
@@ -27,6 +28,7 @@ TARGET_GROUPS = (
     "optimizer",
     "regulariser",
     "rule",
+    "steepness",
     "surrogate",
 )
 """Groups whose entries are classes or functions; the others are data."""

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from sgbench import provenance
 from sgbench.energy.count import Kind, OperationCounter
+from sgbench.epochs import Epochs
 from sgbench.metrics.evaluation import Evaluation
 from sgbench.records.record import EpochScores
 from sgbench.train_loop import Best, TrainLoop, check_optimizer
@@ -28,6 +29,7 @@ class Learner(pl.LightningModule):
         loop: network, rule and objective.
         optimizer: over the network's weights.
         best: the selection on validation.
+        epochs: what changes from epoch to epoch.
         classes: number of classes.
         dt_s: duration of a step [s].
         input_kind: what the encoder declares.
@@ -39,6 +41,7 @@ class Learner(pl.LightningModule):
         loop: TrainLoop,
         optimizer: torch.optim.Optimizer,
         best: Best,
+        epochs: Epochs,
         *,
         classes: int,
         dt_s: float,
@@ -51,6 +54,7 @@ class Learner(pl.LightningModule):
         self.loop = loop
         self.optimizer = optimizer
         self.best = best
+        self.epochs = epochs
         self.classes = classes
         self.dt_s = dt_s
         self.input_kind: Kind = input_kind
@@ -78,7 +82,8 @@ class Learner(pl.LightningModule):
         return self.optimizer
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch's clock."""
+        """Start the epoch's clock, with its steepness and noise."""
+        self.epochs.begin(self.network, "train", self.current_epoch)
         self._started_s = time.perf_counter()
         self._train_loss = []
 
@@ -88,7 +93,9 @@ class Learner(pl.LightningModule):
         self._train_loss.append(loss * len(batch.target))
 
     def on_validation_epoch_start(self) -> None:
-        """Begin anew."""
+        """Begin anew, with the noise of the epoch whose weights are scored."""
+        fitting = self.trainer.state.fn == TrainerFn.FITTING
+        self.epochs.begin(self.network, "validation", self.current_epoch if fitting else self.best.epoch or 0)
         self.evaluation = self._new_evaluation()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -128,6 +135,7 @@ class Learner(pl.LightningModule):
 
     def on_test_epoch_start(self) -> None:
         """Begin anew, with counts and predictions."""
+        self.epochs.begin(self.network, "test", self.best.epoch or 0)
         self.evaluation = self._new_evaluation()
         self.counter = self._new_counter()
         self.predictions = []

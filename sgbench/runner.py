@@ -19,6 +19,7 @@ from sgbench import memory, provenance
 from sgbench.artefacts import save_predictions, save_weights
 from sgbench.build import Parts, build, construct
 from sgbench.compose import compose
+from sgbench.epochs import Epochs
 from sgbench.errors import InputError, RunBusyError, StorageError, one_printable_line
 from sgbench.learner import EpochBar, LastEpoch, Learner
 from sgbench.loggers import publish
@@ -135,6 +136,7 @@ class _Attempt:
             TrainLoop(parts.network, parts.rule, parts.objective, clip_norm=spec.method.clip_norm),
             parts.optimizer,
             Best(protocol.monitor, protocol.patience),
+            Epochs(parts.steepness, protocol.epochs, spec.seed),
             classes=data_set.n_classes,
             dt_s=protocol.dt_s,
             input_kind=parts.encoder.output,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sgbench.errors import InputError
 from sgbench.networks.base import DenseLayer, Network
+from sgbench.neurons.base import Neuron
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
 from sgbench.spikes import dense
 from sgbench.trajectory import Batch, Trajectory, valid_steps
@@ -57,7 +58,7 @@ class OperationCounter:
 
     def result(self) -> OpCounts:
         """The totals so far."""
-        kinds: list[Kind] = [self.input_kind, *(layer.neuron.output for layer in self.layers[:-1])]
+        kinds: list[Kind] = [self.input_kind, *(_kind(layer.neuron) for layer in self.layers[:-1])]
         names = ["input", *(layer.name for layer in self.layers[:-1])]
         return OpCounts(
             samples=self.samples,
@@ -77,7 +78,7 @@ class OperationCounter:
             wiring: Literal["all_to_all", "one_to_one"] = (
                 "all_to_all" if layer.recurrence == "all_to_all" else "one_to_one"
             )
-            kind = layer.neuron.output
+            kind = _kind(layer.neuron)
             synapses.append(self._synapses(layer.name, wiring, kind, total["recurrent"], fan_out, neurons))
         updates = self.steps * neurons
         operations = layer.neuron.operations
@@ -122,6 +123,11 @@ class OperationCounter:
             effective=Count(total=events * fan_out),
             dense=Count(total=self.steps * sources * fan_out),
         )
+
+
+def _kind(neuron: Neuron) -> Kind:
+    """A spike of either sign adds or subtracts a weight; one that counts or is graded multiplies it."""
+    return "binary" if neuron.sends in ("binary", "signed") else "real"
 
 
 def _count(

@@ -33,7 +33,8 @@ def refusal(layer: Layer, device: torch.device) -> str | None:
         return "its surrogate is not elementwise"
     if surrogate.stochastic:
         return "its surrogate draws random numbers step by step"
-    if surrogate.output != "binary" or type(surrogate).fire is not Surrogate.fire:
+    moved = surrogate.firing is not None or type(surrogate).fire is not Surrogate.fire
+    if surrogate.output != "binary" or moved:
         return "its spikes are not those of a step at threshold"
     if type(surrogate).forward is not Surrogate.forward:
         return "its surrogate has a forward pass of its own"

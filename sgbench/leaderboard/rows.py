@@ -12,7 +12,7 @@ from sgbench.leaderboard.stats import Place, Summary, counted_accuracies, rank, 
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.method import NEUTRAL, canonical
 from sgbench.records.record import RunRecord
-from sgbench.records.spec import GROUPS, Method, Protocol
+from sgbench.records.spec import GROUPS, NEUTRAL_CHOICES, Method, Protocol
 
 Varying = dict[str, dict[str, set[str]]]
 
@@ -156,7 +156,8 @@ def _common(methods: Sequence[Method], varying: Varying) -> dict[str, str]:
     """What methods share, by group; where choices differ, what those of one choice share."""
     found: dict[str, list[str]] = {}
     for group in GROUPS:
-        for method in methods if group != "surrogate" else ():
+        plain = all(method.choices[group] == NEUTRAL_CHOICES.get(group) for method in methods)
+        for method in () if plain or group == "surrogate" else methods:
             pick, parameters = method.choices[group], method.parameters[group]
             differing = varying.get(group, {}).get(pick, set())
             text = call(pick, {key: value for key, value in parameters.items() if key not in differing})

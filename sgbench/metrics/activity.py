@@ -39,9 +39,9 @@ class Activity(Metric):
         self.add_state("steps", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, spikes: Tensor, lengths: Tensor) -> None:
-        """Add spikes [T, B, N] of samples of the given lengths [B]."""
+        """Add spikes [T, B, N] of samples of the given lengths [B]; one of either sign or size is one."""
         valid = valid_steps(lengths, spikes.shape[0])
-        self.spikes += spikes.masked_fill(~valid[..., None], 0.0).sum((0, 1), dtype=torch.float64)
+        self.spikes += ((spikes != 0) & valid[..., None]).sum((0, 1)).double()
         self.steps += lengths.sum()
 
     def compute(self) -> Tensor:

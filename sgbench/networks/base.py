@@ -14,6 +14,7 @@ from sgbench.errors import NonFiniteError
 from sgbench.inits.base import Init
 from sgbench.neurons.base import Neuron
 from sgbench.spikes import Signal
+from sgbench.surrogates.base import Surrogate
 from sgbench.trajectory import NOTHING, Keep, Trajectory
 
 RECURRENCES = ("none", "one_to_one", "all_to_all")
@@ -110,6 +111,11 @@ class Network(nn.Module, ABC):
     def readout(self) -> DenseLayer:
         """The last layer."""
         return self.layers[-1]  # type: ignore[return-value]
+
+
+def surrogates(module: nn.Module) -> list[Surrogate]:
+    """All surrogates of a network or a part of one, the first layer's first."""
+    return [each for each in module.modules() if isinstance(each, Surrogate)]
 
 
 def check_finite(network: Network, trajectory: Trajectory) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sgbench.engine.spec import LinearSpec
 from sgbench.errors import InputError, require_choice, require_number
+from sgbench.surrogates.base import Output
 
 RESETS = ("subtract", "subtract_decayed", "zero", "none")
 RESET_GRADIENTS = ("detached", "attached")
@@ -46,6 +47,12 @@ class Neuron(nn.Module, ABC):
     @abstractmethod
     def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Advance one time step: current [B, N] and state to output [B, N] and state."""
+
+    @property
+    def sends(self) -> Output:
+        """What goes on to other neurons: the kind of spike that the surrogate sends, or potentials."""
+        surrogate = getattr(self, "surrogate", None)
+        return surrogate.output if self.output == "binary" and surrogate is not None else self.output
 
     def recurrence_spec(self) -> LinearSpec | None:
         """The same neuron as numbers, for engines that do not call `step`; None where only `step` tells it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_serializer, field_validator
 
 from sgbench.records.base import Strict, Value
 
@@ -15,6 +15,8 @@ GROUPS = (
     "neuron",
     "readout",
     "surrogate",
+    "steepness",
+    "firing",
     "rule",
     "loss",
     "regulariser",
@@ -23,11 +25,11 @@ GROUPS = (
 )
 """The choices that make a method. `readout` takes its entries from the `neuron` group."""
 
-NEUTRAL_CHOICES: dict[str, str] = {}
+NEUTRAL_CHOICES: dict[str, str] = {"steepness": "fixed", "firing": "step"}
 """Frozen: the entry that a group added later stands for in a method that lacks the group.
 
-It is the entry that leaves all earlier results as they were. A method with it has the id of one without, so old
-records load and keep their names. A line is never removed or edited.
+It is the entry that leaves all earlier results as they were, and it is not written into records. A method with it
+has the id of one without, so old records load, keep their names and their bytes. A line is never removed or edited.
 """
 
 EntryName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(/[A-Za-z0-9_]+)?$", max_length=80)]
@@ -96,6 +98,14 @@ class Method(Strict):
         if set(value) != set(GROUPS):
             raise ValueError(f"parameters of exactly these choices are needed: {', '.join(GROUPS)}")
         return value
+
+    @field_serializer("choices")
+    def _told_choices(self, value: dict[str, str]) -> dict[str, str]:
+        return {group: name for group, name in value.items() if NEUTRAL_CHOICES.get(group) != name}
+
+    @field_serializer("parameters")
+    def _told_parameters(self, value: dict[str, dict[str, Value]]) -> dict[str, dict[str, Value]]:
+        return {group: each for group, each in value.items() if each or group not in NEUTRAL_CHOICES}
 
 
 class TrainerSettings(Strict):

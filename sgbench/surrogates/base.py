@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,21 @@ class Kernel(NamedTuple):
     shape: str
     steepness: float
     height: float
+
+
+class FiresOtherwise(Protocol):
+    """A forward pass that replaces the step."""
+
+    output: ClassVar[Output]
+    stochastic: ClassVar[bool]
+
+    def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """Spikes."""
+        ...
+
+    def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """Their derivative."""
+        ...
 
 
 class Surrogate(nn.Module, ABC):
@@ -47,15 +62,17 @@ class Surrogate(nn.Module, ABC):
         InputError: a value out of range, or a normalisation by a quantity that is infinite or zero.
     """
 
-    output: ClassVar[Output] = "binary"
+    output: Output = "binary"
+    stochastic: bool = False  # whether calls draw from a generator that the surrogate owns
     elementwise: ClassVar[bool] = True
-    stochastic: ClassVar[bool] = False  # whether calls draw from a generator that the surrogate owns
     raw_keeps_area: ClassVar[bool] = False  # whether the native formula grows higher as it gets steeper
 
     def __init__(self, *, normalisation: str, scale: float) -> None:
         super().__init__()
         self.stretch = 1.0
         self.log_stretch: nn.Parameter | None = None
+        self.firing: FiresOtherwise | None = None
+        self.generator: torch.Generator | None = None
         self.normalisation = require_choice("surrogate.normalisation", normalisation, NORMALISATIONS)
         self.scale = require_number("surrogate.scale", scale, low=SMALLEST, high=LARGEST)
         unit = {"peak1": self.shape_peak, "area1": self.shape_area, "raw": 1.0}[normalisation]
@@ -178,11 +195,33 @@ class Surrogate(nn.Module, ABC):
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
         """Gradient of u from that of the spikes; anything but a product with `derivative` is not elementwise."""
-        return grad * self.derivative(u)
+        return grad * (self.derivative(u) if self.firing is None else self.firing.slope(u, self))
+
+    def escape_probability(self, u: Tensor) -> Tensor:
+        """The primitive as a distribution, from 0 far below threshold to 1 far above.
+
+        Raises:
+            InputError: it is none.
+        """
+        raise InputError(
+            f"{type(self).__name__} is not a bell of finite area, so its primitive is no escape probability; "
+            f"use firing=step"
+        )
+
+    def uniform(self, u: Tensor) -> Tensor:
+        """Numbers in [0, 1) of the shape of u, from the surrogate's own generator."""
+        if self.generator is None:
+            self.generator = torch.Generator().manual_seed(0)
+        return torch.rand(u.shape, generator=self.generator, dtype=u.dtype).to(u.device)
+
+    def fire_by(self, firing: FiresOtherwise) -> None:
+        """Replace the step."""
+        self.firing, self.output = firing, firing.output
+        self.stochastic = self.stochastic or firing.stochastic
 
     def fire(self, u: Tensor) -> Tensor:
         """Spikes: 1 where u > 0, else 0; a neuron exactly at threshold stays silent, as in snnTorch."""
-        return (u > 0).to(u.dtype)
+        return (u > 0).to(u.dtype) if self.firing is None else self.firing.fire(u, self)
 
     def forward(self, u: Tensor) -> Tensor:
         """Spikes with the surrogate's gradient."""

@@ -6,6 +6,7 @@ import math
 from abc import abstractmethod
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from sgbench.errors import InputError, require_number
@@ -81,7 +82,7 @@ class BellSurrogate(Surrogate):
     def kernel(self) -> Kernel | None:
         """Known only for the very class that names it: a subclass may have changed the form."""
         shape = type(self).__dict__.get("kernel_shape")
-        if shape is None or self.log_stretch is not None:
+        if shape is None or self.log_stretch is not None or self.firing is not None:
             return None
         return Kernel(shape, self.steepness * self.stretch, self.height * self._growth())
 
@@ -115,6 +116,13 @@ class BellSurrogate(Surrogate):
         """At threshold, where some forms have a corner, and at the ends of the support."""
         edge = self.bell_support / self.steepness
         return (-edge, 0.0, edge) if math.isfinite(edge) else (0.0,)
+
+    def escape_probability(self, u: Tensor) -> Tensor:
+        """1/2 + (primitive(u) - primitive(0)) / area."""
+        area = self.area
+        if area is None or not math.isfinite(area):
+            return super().escape_probability(u)
+        return 0.5 + (self.primitive(u) - self.primitive(torch.zeros_like(u))) / area
 
     @property
     def native_value(self) -> float:

@@ -46,10 +46,15 @@ def composed(name: str) -> dict[str, Any]:
     }
 
 
+def own(group: str) -> list[str]:
+    """Entries that are not settings of another library."""
+    return [name for name in catalogue.entries(group) if "/" not in name]
+
+
 def method_ids() -> dict[str, str]:
     """Id of the reference run with each entry of each group in turn, and at a common width."""
-    words = [(f"{group}={name}",) for group in VARIED for name in catalogue.entries(group)]
-    words += [(f"surrogate={name}", "width_fwhm=1.0") for name in catalogue.entries("surrogate")]
+    words = [(f"{group}={name}",) for group in VARIED for name in own(group)]
+    words += [(f"surrogate={name}", "width_fwhm=1.0") for name in own("surrogate")]
     return {" ".join(each): method_id(compose(each).method) for each in words}
 
 

@@ -25,7 +25,7 @@ from sgbench.records.record import (
     Scores,
     Timing,
 )
-from sgbench.records.spec import GROUPS, Method, Protocol, entry_group
+from sgbench.records.spec import GROUPS, NEUTRAL_CHOICES, Method, Protocol, entry_group
 
 GOLDEN_TABLE = Path(__file__).resolve().parent.parent / "golden" / "table.md"
 SAMPLES = 100
@@ -70,6 +70,7 @@ def method(
 ) -> Method:
     """A method of the toy protocol; changes are merged into the reference."""
     picked = dict.fromkeys(GROUPS, "plain") | {"dataset": "digits", "network": "mlp", "optimizer": "adam"}
+    picked |= NEUTRAL_CHOICES
     values: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
     values["surrogate"] = {"alpha": None, "width_fwhm": 1.0, "normalisation": "peak1", "scale": 1.0}
     values["network"] = {"hidden": (4,), "recurrence": "none", "bias": False}
@@ -95,7 +96,8 @@ def toy_entry(group: str, name: str, *, meta: dict[str, Any] | None = None, **pa
 def reference() -> Reference:
     """The toy protocol, a method that follows it, and a catalogue that holds what tests choose."""
     shape = {"width_fwhm": "${width_fwhm}", "normalisation": "peak1", "scale": 1.0}
-    found = {entry_group(group): [toy_entry(entry_group(group), "plain")] for group in GROUPS}
+    names = {group: NEUTRAL_CHOICES.get(group, "plain") for group in GROUPS}
+    found = {entry_group(group): [toy_entry(entry_group(group), name)] for group, name in names.items()}
     found["surrogate"] = [
         toy_entry("surrogate", name, alpha="${unless:${.width_fwhm},2.0}", **shape)
         for name in ("atan", "triangle", "sigmoid", "zero")

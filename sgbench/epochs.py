@@ -1,0 +1,35 @@
+"""What changes in a network from epoch to epoch besides its weights: the steepness, and the noise of its spikes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sgbench.networks.base import Network, surrogates
+from sgbench.steepness.base import Steepness
+from sgbench.streams import generator
+
+Part = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """The course of a training, a function of seed and epoch alone, so that it can be taken up anywhere.
+
+    Args:
+        steepness: path of the surrogates' stretch.
+        count: epochs that the protocol allows; the path ends at the last of them, whether or not it is reached.
+        seed: of the run.
+    """
+
+    steepness: Steepness
+    count: int
+    seed: int
+
+    def begin(self, network: Network, part: Part, epoch: int) -> None:
+        """Set all surrogates for a pass over one split; noise does not depend on what was drawn before."""
+        progress = min(1.0, epoch / max(1, self.count - 1))
+        for layer, surrogate in enumerate(surrogates(network)):
+            surrogate.stretch = self.steepness.factor(progress)
+            if surrogate.stochastic:
+                surrogate.generator = generator(self.seed, "noise", layer, part, epoch)

@@ -1,0 +1,33 @@
+"""The contract of a firing: what a neuron sends when its potential is u above threshold."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import Tensor
+
+from sgbench.surrogates.base import Output, Surrogate
+
+
+class Firing(ABC):
+    """Replaces the step of a surrogate's forward pass; `slope` is what its backward pass multiplies by."""
+
+    output: ClassVar[Output] = "binary"
+    stochastic: ClassVar[bool] = False
+
+    def begin(self, surrogate: Surrogate) -> None:
+        """Let the surrogate of one layer fire this way.
+
+        Raises:
+            InputError: it cannot.
+        """
+        surrogate.fire_by(self)
+
+    @abstractmethod
+    def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """Spikes, shape and dtype of `u`."""
+
+    def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """Derivative of the spikes; the surrogate's unless said otherwise."""
+        return surrogate.derivative(u)

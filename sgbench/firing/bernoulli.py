@@ -1,0 +1,43 @@
+"""Spikes drawn with a probability."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.firing.base import Firing
+from sgbench.surrogates.base import Surrogate
+
+
+class Bernoulli(Firing):
+    r"""A spike with the escape probability F(u), the surrogate's own primitive from 0 to 1.
+
+    .. math:: P(s = 1) = F(u) = \tfrac12 + \frac{\Psi(u) - \Psi(0)}{\int\psi}, \qquad ds/du := \psi(u)
+
+    so that any bell is an escape function: `sigmoid` the logistic one, `gaussian` the probit.
+
+    Source: Gerstner & Kistler 2002, "Spiking Neuron Models", ch. 5 (escape noise); Ma et al. 2023,
+    arXiv:2305.16044; the forward passes of Norse's `logistic_fn` and `circ_dist_fn`.
+
+    >>> from sgbench.surrogates.triangle import Triangle
+    >>> surrogate = Triangle(slope=1.0, width_fwhm=None, normalisation="peak1", scale=1.0)
+    >>> surrogate.escape_probability(torch.tensor([-1.0, 0.0, 0.5, 1.0]))
+    tensor([0.0000, 0.5000, 0.8750, 1.0000])
+    """
+
+    stochastic: ClassVar[bool] = True
+
+    def begin(self, surrogate: Surrogate) -> None:
+        """Refuse what is no distribution at once.
+
+        Raises:
+            InputError: the surrogate is not a bell of finite area.
+        """
+        surrogate.escape_probability(torch.zeros(1))
+        super().begin(surrogate)
+
+    def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """0 or 1."""
+        return (surrogate.uniform(u) < surrogate.escape_probability(u)).to(u.dtype)

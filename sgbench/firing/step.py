@@ -1,0 +1,25 @@
+"""The step of a spiking neuron."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from sgbench.firing.base import Firing
+from sgbench.surrogates.base import Surrogate
+
+
+class Step(Firing):
+    """One spike above threshold, the surrogate's own forward pass.
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> Step().fire(torch.tensor([-0.1, 0.0, 0.1]), Constant(normalisation="peak1", scale=1.0))
+    tensor([0., 0., 1.])
+    """
+
+    def begin(self, surrogate: Surrogate) -> None:
+        """Nothing to change."""
+
+    def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """The surrogate's."""
+        return surrogate.fire(u)

@@ -1,0 +1,44 @@
+"""Spikes of both signs."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.firing.base import Firing
+from sgbench.surrogates.base import Output, Surrogate
+
+
+class Ternary(Firing):
+    r"""A spike of 1 above threshold and of -1 below minus the threshold.
+
+    .. math:: s = H(u) - H(-u - 2\theta), \qquad ds/du = \psi(u) + \psi(-u - 2\theta)
+
+    with :math:`u = v - \theta`; both flanks have the surrogate's slope.
+
+    Args:
+        threshold: theta [threshold units of the neuron].
+
+    Source: Guo et al. 2024, AAAI, "Ternary Spike"; the forward pass of snntorch_ternary 0.1.3.
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> surrogate = Constant(normalisation="peak1", scale=1.0)
+    >>> Ternary(threshold=1.0).fire(torch.tensor([-2.5, -2.0, 0.0, 0.5]), surrogate)
+    tensor([-1.,  0.,  0.,  1.])
+    """
+
+    output: ClassVar[Output] = "signed"
+
+    def __init__(self, *, threshold: float) -> None:
+        self.threshold = require_number("firing.threshold", threshold, low=1e-6, high=1e6)
+
+    def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """-1, 0 or 1."""
+        return (u > 0).to(u.dtype) - (u < -2 * self.threshold).to(u.dtype)
+
+    def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """That of both flanks."""
+        return surrogate.derivative(u) + surrogate.derivative(-u - 2 * self.threshold)

@@ -1,0 +1,36 @@
+"""A steepness that learns."""
+
+from __future__ import annotations
+
+from sgbench.steepness.base import Steepness
+from sgbench.surrogates.base import Surrogate
+
+
+class Learned(Steepness):
+    r"""Each layer's stretch c is a parameter of the network, whose logarithm the optimiser moves from 0 on.
+
+    .. math:: \partial s/\partial\ln c := \partial\Psi/\partial\ln c
+
+    with :math:`\Psi` the primitive of the surrogate.
+
+    Source: a learnable width of a rectangle is the idea of Lian et al. 2023, IJCAI (LSG); for any primitive, the
+    learnable alpha of BrainCog's surrogates.
+
+    >>> from sgbench.surrogates.triangle import Triangle
+    >>> surrogate = Triangle(slope=1.0, width_fwhm=None, normalisation="peak1", scale=1.0)
+    >>> Learned().begin(surrogate)
+    >>> [name for name, _ in surrogate.named_parameters()]
+    ['log_stretch']
+    """
+
+    def begin(self, surrogate: Surrogate) -> None:
+        """Give the surrogate its parameter.
+
+        Raises:
+            InputError: it has no primitive.
+        """
+        surrogate.learn_stretch()
+
+    def factor(self, progress: float) -> float:
+        """1: the parameter multiplies nothing else."""
+        return 1.0

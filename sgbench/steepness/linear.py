@@ -1,0 +1,17 @@
+"""A steepness on a straight line."""
+
+from __future__ import annotations
+
+from sgbench.steepness.base import Schedule, share
+
+
+class Linear(Schedule):
+    """From 1 to `final` in equal steps, 1 + (final - 1) p.
+
+    >>> Linear(final=5.0).factor(0.25)
+    2.0
+    """
+
+    def factor(self, progress: float) -> float:
+        """1 + (final - 1) p."""
+        return 1 + (self.final - 1) * share(progress)
