@@ -4,11 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+PEERS ?= .venv-peers
+INSTALLED_PEERS := $(PEERS)/.installed
 
-.PHONY: help setup quickstart test check presets golden catalogue board clean
+.PHONY: help setup quickstart test test-peers check presets golden catalogue board clean
 
 help: ## what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(INSTALLED) ## make .venv and install sgbench into it
 
@@ -31,6 +33,16 @@ quickstart: setup ## compare seven surrogates on real digits (about two minutes)
 test: check ## lint, floors, types, tests
 	$(BIN)/python -m pytest
 
+test-peers: $(INSTALLED_PEERS) ## presets against SpikingJelly, Norse, sinabs and spyx, in an environment of its own
+	$(PEERS)/bin/python -m pytest tests/peers
+
+# sinabs asks for more than its surrogates need, so its few imports are named here.
+$(INSTALLED_PEERS): pyproject.toml
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --editable '.[dev]' spikingjelly==2.0.0 norse==1.1.0 spyx==1.0.0
+	$(PEERS)/bin/python -m pip install --quiet --no-deps sinabs==3.1.3 nir nirtorch pbr
+	@touch $@
+
 check: $(INSTALLED_DEV) ## lint, floors, types, committed boards
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -51,4 +63,4 @@ board: setup ## rebuild all committed boards from their records
 	$(BIN)/sgbench board build --from leaderboards
 
 clean: ## remove .venv and caches, never runs
-	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache dist build
+	rm -rf $(VENV) $(PEERS) .pytest_cache .ruff_cache .import_linter_cache dist build

@@ -103,7 +103,7 @@ def check_picture_path(path: Path) -> None:
 
 def table(rows: list[dict[str, Any]], width: float) -> str:
     """The rows for people."""
-    from sgbench.cli.facts import interval, number
+    from sgbench.cli.facts import interval, number, some
 
     head = [*COLUMNS, f"area at width {number(width)}"]
     cells = [
@@ -111,7 +111,7 @@ def table(rows: list[dict[str, Any]], width: float) -> str:
             row["name"],
             *(number(_float(row[key])) for key in ("peak", "area", "width", "width_10")),
             interval((float(row["support"][0]), float(row["support"][1]))),
-            ", ".join(number(kink) for kink in row["kinks"]) or "none",
+            some(row["kinks"]),
             "yes" if row["primitive"] else "no",
             "-" if row["matched"] is None else number(_float(row["matched"]["area"])),
         ]

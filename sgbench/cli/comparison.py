@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,7 @@ def _look(position: int) -> dict[str, Any]:
 
 
 def _as_they_are(axes: Axes, made: Mapping[str, Surrogate], looks: Mapping[str, dict[str, Any]]) -> None:
-    windows = [curves.window(each) for each in made.values()]
-    low, high = min(each[0] for each in windows), max(each[1] for each in windows)
+    low, high = _shared_window([curves.window(each) for each in made.values()])
     peaks = [peak for peak in map(curves.top, made.values()) if 0 < peak < math.inf]
     for name, each in made.items():
         u = curves.grid(low, high, each.kinks, POINTS)
@@ -94,6 +94,12 @@ def _as_they_are(axes: Axes, made: Mapping[str, Surrogate], looks: Mapping[str, 
         axes.set_yscale("symlog", linthresh=min(peaks))
     if not peaks:
         axes.set_ylim(-0.05, 1.1)
+
+
+def _shared_window(windows: list[tuple[float, float]]) -> tuple[float, float]:
+    """One that shows all, cut where a single wide one would hide the others."""
+    most = 3 * statistics.median(max(-low, high) for low, high in windows)
+    return max(min(low for low, _ in windows), -most), min(max(high for _, high in windows), most)
 
 
 def _at_one_width(

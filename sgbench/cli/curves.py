@@ -14,8 +14,10 @@ from sgbench.surrogates.fast_sigmoid import FastSigmoid
 
 DRAWS = 2000  # of a random slope in a picture
 FEW_DRAWS = 200  # where only its extent is looked for
+JUMP, BEND = 0.01, 0.05  # of the peak, and of the peak per width: from which a kink is one
 FAR = 1e6  # beyond it an extent counts as infinite [threshold units]
 DEFAULT_REACH = 1.5  # of a window onto curves without a width [threshold units]
+LEAST_MARK = 1e-4  # distance from threshold below which a corner is at threshold
 DEFAULT_SLOPE = 25.0  # of the reference where there is no width to match
 
 
@@ -102,6 +104,27 @@ def extent_width(surrogate: Surrogate, level: float) -> float | None:
     return None if ends is None else ends[1] - ends[0]
 
 
+def corners(surrogate: Surrogate) -> list[float]:
+    """Those of the declared kinks where the slope measurably jumps or bends, from left to right.
+
+    A bell declares its threshold and the ends of its support, round there or not.
+    """
+    declared = sorted(set(surrogate.kinks))
+    peak, ends = top(surrogate), extent(surrogate, 0.5)
+    if surrogate.stochastic or ends is None:
+        return declared if surrogate.stochastic else []
+    unit = ends[1] - ends[0] if 0 < ends[1] - ends[0] < math.inf else 1.0
+    step = 1e-4 * unit
+    found = []
+    for kink in declared:
+        near = kink + step * torch.tensor([-2.0, -1.0, 1.0, 2.0], dtype=torch.float64)
+        far_left, left, right, far_right = slope_of(surrogate, near).mean.tolist()
+        bend = abs((far_right - right) - (left - far_left)) / step * unit
+        if abs(right - left) > JUMP * peak or bend > BEND * peak:
+            found.append(kink)
+    return found
+
+
 def _all_scales(kinks: tuple[float, ...] = ()) -> Tensor:
     """Points from 1e-7 to 1e7 on both sides, and both sides of every kink."""
     right = torch.logspace(-7, 7, 4001, dtype=torch.float64)
@@ -123,15 +146,29 @@ def _edge(surrogate: Surrogate, bar: float, *, inside: float, outside: float) ->
 
 def window(surrogate: Surrogate) -> tuple[float, float]:
     """An interval of u that shows the shape and the threshold."""
-    ends = extent(surrogate, 0.1)
+    ends = extent(surrogate, 0.01 if _has_lobes(surrogate) else 0.1)
     if ends is None or not all(map(math.isfinite, ends)):
-        half = 3 * surrogate.fwhm if surrogate.fwhm else DEFAULT_REACH
-        return -half, half
+        reach = 3 * surrogate.fwhm if surrogate.fwhm else _reach_without_width(surrogate)
+        return -reach, reach
     low, high = min(ends[0], 0.0), max(ends[1], 0.0)
     margin = 0.3 * (high - low)
     if ends[0] < 0 < ends[1] and max(-low, high) < 1.6 * min(-low, high):
         low, high = -max(-low, high), max(-low, high)  # nearly symmetric: the threshold in the middle
     return low - margin, high + margin
+
+
+def _has_lobes(surrogate: Surrogate) -> bool:
+    """Whether the slope is negative somewhere near."""
+    return not surrogate.stochastic and bool((slope_of(surrogate, _all_scales()).mean < 0).any())
+
+
+def _reach_without_width(surrogate: Surrogate) -> float:
+    """Around the corners, or where the slope falls to a half on one side or to three quarters on both."""
+    marks = [abs(corner) for corner in corners(surrogate)]
+    for level in (0.5, 0.75):
+        marks += [abs(end) for end in extent(surrogate, level) or () if math.isfinite(end)]
+    largest = max(marks, default=0.0)
+    return 3 * largest if largest > LEAST_MARK else DEFAULT_REACH
 
 
 def grid(low: float, high: float, kinks: tuple[float, ...], points: int) -> Tensor:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sgbench.cli.curves import extent_width
+from sgbench.cli.curves import corners, extent_width
 from sgbench.surrogates.base import Surrogate
 
 TENTH = 0.1
+MANY = 5
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -40,6 +41,17 @@ def interval(ends: tuple[float, float]) -> str:
     return f"up to {number(high)}" if math.isinf(low) else f"[{number(low)}, {number(high)}]"
 
 
+def some(values: list[float], digits: int = 3) -> str:
+    """Numbers for people, the first few of many.
+
+    >>> some([0.0, 0.5]), some([]), some([0.0, 0.5, 1.0, 1.5, 2.0, 2.5])
+    ('0, 0.5', 'none', '0, 0.5, 1 and 3 more')
+    """
+    shown = values if len(values) <= MANY else values[:3]
+    more = f" and {len(values) - 3} more" if len(values) > MANY else ""
+    return ", ".join(number(value, digits) for value in shown) + more if values else "none"
+
+
 def facts(surrogate: Surrogate) -> dict[str, Any]:
     """Peak, area, widths, support and the rest, with stable keys."""
     return {
@@ -48,7 +60,7 @@ def facts(surrogate: Surrogate) -> dict[str, Any]:
         "width": surrogate.fwhm,
         "width_10": extent_width(surrogate, TENTH),
         "support": list(surrogate.support),
-        "kinks": sorted(set(surrogate.kinks)),
+        "kinks": corners(surrogate),
         "primitive": surrogate.has_primitive,
         "stochastic": surrogate.stochastic,
         "elementwise": surrogate.elementwise,

@@ -16,8 +16,8 @@ from sgbench.cli.facts import headline
 from sgbench.surrogates.base import Surrogate
 
 BLUE, ORANGE, GREY, BLACK = "#0072B2", "#D55E00", "#777777", "#222222"
-U_LABEL = "u = membrane potential $-$ threshold [threshold units]"
-IN_A_ROW = 3  # labels of a legend
+U_LABEL = "u = membrane potential \u2212 threshold [threshold units]"
+IN_A_ROW = 85  # characters of a legend
 REFERENCE_STYLE: Any = {"color": GREY, "linewidth": 1.4, "linestyle": (0, (5, 2))}
 FORWARD_STYLE: Any = {"color": BLACK, "linewidth": 1.5, "linestyle": ":", "zorder": 3}
 FORWARD = {
@@ -48,7 +48,7 @@ def surrogate_figure(entry: Entry, surrogate: Surrogate, points: int = 1201) -> 
         for axes in (left, right)
         for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    columns = len(handles) if len(handles) <= IN_A_ROW else 2
+    columns = 2 if len("".join(handles)) > IN_A_ROW else len(handles)
     place: Any = {"frameon": False, "loc": "outside lower center", "ncols": columns, "fontsize": 11}
     figure.legend(list(handles.values()), list(handles), **place)
     figure.suptitle(f"{entry.name}\n{headline(surrogate)}", fontsize=13)
@@ -108,8 +108,9 @@ def _draw_forward(axes: Axes, surrogate: Surrogate, reference: curves.Reference 
         _say_why(axes, float(u[0]), float(u[-1]))
         return
     axes.plot(u, primitive, color=BLUE, linewidth=2.5)
-    if reference is not None:
-        axes.plot(u, curves.primitive_of(reference.surrogate, u), **REFERENCE_STYLE)
+    beside = None if reference is None else curves.primitive_of(reference.surrogate, u)
+    if beside is not None:
+        axes.plot(u, beside, **REFERENCE_STYLE)
     steps = torch.cat([forward.mean, primitive])
     low, high = float(steps.min()), float(steps.max())
     axes.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low))

@@ -12,6 +12,11 @@ import pytest
 from sgbench import catalogue
 from sgbench.cli.main import main
 
+SURROGATES = catalogue.entries("surrogate")
+DRAWN = [name for name in SURROGATES if "/" not in name] + [
+    "snntorch/sigmoid",
+    "braincog/straight_through_estimator",
+]
 HEAVY = ("torch", "pytorch_lightning", "snntorch", "matplotlib", "scipy", "wandb", "sklearn", "torchmetrics")
 
 
@@ -21,7 +26,11 @@ HEAVY = ("torch", "pytorch_lightning", "snntorch", "matplotlib", "scipy", "wandb
         ["--help"],
         ["list"],
         ["list", "surrogate"],
+        ["list", "surrogate", "--compact-support", "--learnable", "--json"],
+        ["list", "surrogate", "--library", "snntorch"],
         ["show", "surrogate/atan"],
+        ["show", "surrogate/snntorch/atan"],
+        ["compare", "--help"],
         ["board", "--help"],
         ["run", "-h"],
     ],
@@ -44,6 +53,16 @@ def test_list_names_every_group_and_entry(capsys: pytest.CaptureFixture[str]) ->
     tree = json.loads(capsys.readouterr().out)
     assert set(tree) == set(catalogue.groups())
     assert tree["surrogate"] == sorted(catalogue.entries("surrogate"))
+
+
+def test_list_of_groups_folds_presets(capsys: pytest.CaptureFixture[str]) -> None:
+    """For people the surrogates' line has all canonical names and no preset; only the JSON names those."""
+    assert main(["list"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("surrogate ")]
+    presets = [name for name in SURROGATES if "/" in name]
+    assert all(name in line for name in SURROGATES if "/" not in name)
+    assert not any(name in line for name in presets)
+    assert f"{len(presets)} presets" in line
 
 
 @pytest.mark.parametrize("group", catalogue.groups())
@@ -73,7 +92,7 @@ def test_what_does_not_exist(words: list[str], said: str, capsys: pytest.Capture
     assert said in line
 
 
-@pytest.mark.parametrize("name", [f"surrogate/{name}" for name in catalogue.entries("surrogate")])
+@pytest.mark.parametrize("name", [f"surrogate/{name}" for name in DRAWN])
 def test_every_surrogate_has_a_picture(name: str, tmp_path: Path) -> None:
     """A PNG of at least 800 pixels in width."""
     path = tmp_path / "picture.png"

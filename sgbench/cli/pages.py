@@ -1,0 +1,124 @@
+"""`python -m sgbench.cli.pages`: write docs/catalogue from the entries (`make catalogue`)."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import torch
+
+from sgbench import catalogue
+from sgbench.build import construct
+from sgbench.catalogue import Entry
+from sgbench.cli import page_text
+from sgbench.cli.docstrings import described
+from sgbench.cli.page_text import Subject
+from sgbench.cli.portrait import STYLE, save
+from sgbench.cli.selection import canonical_name, is_preset
+from sgbench.cli.surrogate_portrait import surrogate_figure
+from sgbench.compose import compose
+from sgbench.engine import scan
+from sgbench.errors import InputError, SgbenchError, one_printable_line
+from sgbench.networks.base import DenseLayer
+from sgbench.paths import conf_dir
+
+GROUP = "surrogate"
+POINTS = 401  # of a curve; 1201 would double the size of a picture
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write all pages and pictures; returns the exit code."""
+    words = argparse.ArgumentParser(prog="python -m sgbench.cli.pages", description=__doc__)
+    words.add_argument("--into", type=Path, help="docs/catalogue of this checkout, unless given")
+    words.add_argument("--no-pictures", action="store_true", help="Markdown alone")
+    args = words.parse_args(argv)
+    try:
+        folder = args.into or default_folder()
+        written = write(folder, pictures=not args.no_pictures)
+    except SgbenchError as error:
+        sys.stderr.write(f"pages: error: {one_printable_line(error)}\n")
+        return error.exit_code
+    sys.stdout.write(f"{len(written)} files in {folder}\n")
+    return 0
+
+
+def default_folder() -> Path:
+    """docs/catalogue beside conf/.
+
+    Raises:
+        InputError: this is no checkout.
+    """
+    docs = conf_dir().parent / "docs"
+    if not docs.is_dir():
+        raise InputError(
+            f"{docs} does not exist: pages are written in a checkout; or name a folder with --into"
+        )
+    return docs / "catalogue"
+
+
+def write(folder: Path, *, pictures: bool) -> list[Path]:
+    """Write every page and, if wanted, every picture; remove those of entries that are gone."""
+    known = catalogue.entries(GROUP)
+    subjects = [subject(entry, known) for entry in known.values() if not is_preset(entry)]
+    pages = {Path(GROUP) / f"{one.entry.name}.md": page_text.surrogate_page(one) for one in subjects}
+    pages[Path("surrogates.md")] = page_text.index_page(subjects)
+    pages[Path("libraries.md")] = page_text.library_page(known, filter(is_preset, known.values()))
+    (folder / GROUP).mkdir(parents=True, exist_ok=True)
+    for path, text in pages.items():
+        (folder / path).write_text(text, encoding="utf-8")
+    drawn = [Path(GROUP) / f"{one.entry.name}.svg" for one in subjects]
+    if pictures:
+        for one, path in zip(subjects, drawn, strict=True):
+            _draw(one, folder / path)
+    current = {folder / path for path in [*pages, *drawn]}
+    for path in [*(folder / GROUP).glob("*.md"), *(folder / GROUP).glob("*.svg")]:
+        if path not in current:
+            path.unlink()
+    return sorted(path for path in current if path.exists())
+
+
+def subject(entry: Entry, known: Mapping[str, Entry]) -> Subject:
+    """An entry with what a run would get of it.
+
+    Raises:
+        InputError: names the entry that cannot be made.
+    """
+    try:
+        spec = compose([f"{GROUP}={entry.name}"])
+        defaults = spec.method.parameters[GROUP]
+        made = construct(GROUP, spec.targets[GROUP], defaults).float()
+        neuron = construct(
+            "neuron", spec.targets["neuron"], spec.method.parameters["neuron"], surrogate=made, features=1
+        )
+    except SgbenchError as error:
+        raise InputError(f"{entry.path}: {one_printable_line(error)}") from error
+    why = scan.refusal(DenseLayer("hidden", 1, 1, neuron), torch.device("cpu"))
+    module, _, name = spec.targets[GROUP].rpartition(".")
+    return Subject(
+        entry=entry,
+        surrogate=made,
+        defaults=defaults,
+        described=described(getattr(importlib.import_module(module), name)),
+        engines=_engines(why, compiled=made.kernel() is not None),
+        presets=[one for one in known.values() if is_preset(one) and canonical_name(one) == entry.name],
+    )
+
+
+def _engines(why: str | None, *, compiled: bool) -> str:
+    if why is not None:
+        return f"reference and snntorch; not fused or scan, because {why}"
+    slope = "the slope inside the compiled loops" if compiled else "the slope in torch"
+    return f"fused ({slope}), scan, reference, snntorch"
+
+
+def _draw(one: Subject, path: Path) -> None:
+    with mpl.rc_context({**STYLE, "svg.fonttype": "none"}):  # letters as letters, in a third of the bytes
+        save(surrogate_figure(one.entry, one.surrogate, POINTS), path)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

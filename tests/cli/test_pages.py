@@ -1,0 +1,123 @@
+"""docs/catalogue is what the entries say today."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sgbench.cli import pages
+from sgbench.cli.docstrings import described
+from sgbench.cli.page_text import table
+from sgbench.paths import conf_dir
+
+COMMITTED = conf_dir().parent / "docs" / "catalogue"
+STALE = "docs/catalogue is stale; run: make catalogue (python -m sgbench.cli.pages)"
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pages as they would be written now, without pictures."""
+    folder = tmp_path_factory.mktemp("catalogue")
+    pages.write(folder, pictures=False)
+    return folder
+
+
+def texts(folder: Path) -> dict[str, str]:
+    """Markdown by its path."""
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.md")}
+
+
+def test_pages_are_current(fresh: Path) -> None:
+    """Same files, same text, and a picture beside every page of a surrogate."""
+    now, committed = texts(fresh), texts(COMMITTED)
+    assert set(now) == set(committed), STALE
+    assert [name for name in now if now[name] != committed[name]] == [], STALE
+    pictures = {path.stem for path in (COMMITTED / "surrogate").glob("*.svg")}
+    assert pictures == {Path(name).stem for name in now if name.startswith("surrogate/")}, STALE
+
+
+def test_pages_stay_small() -> None:
+    """A picture under 60 kB, all under 3 MB."""
+    sizes = {path.name: path.stat().st_size for path in COMMITTED.rglob("*") if path.is_file()}
+    assert max(sizes.values()) < 60_000
+    assert sum(sizes.values()) < 3_000_000
+
+
+def test_every_entry_and_preset_is_named(fresh: Path) -> None:
+    """Read from the files by hand: a row of the index each, and a row of the libraries' page each."""
+    folder = conf_dir() / "surrogate"
+    index, libraries = (fresh / "surrogates.md").read_text(), (fresh / "libraries.md").read_text()
+    for path in folder.glob("*.yaml"):
+        assert index.count(f"| [{path.stem}](surrogate/{path.stem}.md) |") == 1
+    for path in folder.glob("*/*.yaml"):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        meta = yaml.safe_load(path.read_text())["meta"]
+        assert libraries.count(f"`surrogate={name}`") == 1
+        assert name in (fresh / "surrogate" / f"{meta['canonical']}.md").read_text()
+
+
+def test_a_page_has_its_numbers(fresh: Path) -> None:
+    """Of the triangle, by hand; the rounded atan has no corner."""
+    triangle = (fresh / "surrogate" / "triangle.md").read_text()
+    for row in (
+        "| peak | 1 |",
+        "| area | 1 |",
+        "| support | [-1, 1] |",
+        "| corners and jumps at u = | -1, 0, 1 |",
+    ):
+        assert row in triangle
+    assert "| corners and jumps at u = | none |" in (fresh / "surrogate" / "atan.md").read_text()
+    assert "![slope and primitive of triangle](triangle.svg)" in triangle
+
+
+def test_links_lead_somewhere() -> None:
+    """Every relative link of a committed page."""
+    for path in COMMITTED.rglob("*.md"):
+        for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
+            assert (path.parent / target).is_file(), f"{path}: {target}"
+
+
+def test_pages_of_entries_that_are_gone_go(tmp_path: Path) -> None:
+    """An old page and picture are removed; a file of another kind stays."""
+    folder = tmp_path / "surrogate"
+    folder.mkdir()
+    for name in ("gone.md", "gone.svg", "notes.txt"):
+        (folder / name).write_text("old")
+    pages.write(tmp_path, pictures=False)
+    assert not (folder / "gone.md").exists()
+    assert not (folder / "gone.svg").exists()
+    assert (folder / "notes.txt").exists()
+
+
+def test_docstrings_become_markdown() -> None:
+    """Formulas, arguments over two lines, and an example; what it raises is left out."""
+
+    class Documented:
+        r"""A slope, :math:`|u|`.
+
+        .. math:: a
+            b
+
+        Args:
+            slope: the steepness,
+                in units.
+            scale: see there.
+
+        Raises:
+            InputError: never.
+
+        >>> 1 + 1
+        2
+        """
+
+    found = described(Documented)
+    assert found.parameters == {"slope": "the steepness, in units.", "scale": "see there."}
+    assert found.prose == "A slope, $|u|$.\n\n```math\na b\n```\n\n```pycon\n>>> 1 + 1\n2\n```"
+
+
+def test_bars_in_tables_are_escaped() -> None:
+    """Or a cell would be two."""
+    assert table(("a",), [("|u|",)]).splitlines()[-1] == "| \\|u\\| |"
