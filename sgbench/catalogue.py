@@ -87,7 +87,9 @@ def entry(group: str, name: str, config_dirs: Iterable[Path] = ()) -> Entry:
     known = entries(group, config_dirs)
     if name not in known:
         called = [other for other, found in known.items() if name in (found.meta.get("aliases") or [])]
-        hint = f"sgbench calls it '{called[0]}'" if called else suggest(name, known)
+        folder = name.rpartition("/")[0]
+        beside = [other for other in known if other.rpartition("/")[0] == folder]  # not a hundred presets
+        hint = f"sgbench calls it '{called[0]}'" if called else suggest(name, beside or known)
         raise InputError(f"{group} '{name}' does not exist; {hint}")
     return known[name]
 

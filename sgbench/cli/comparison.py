@@ -23,7 +23,7 @@ from sgbench.surrogates.base import Surrogate
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C2B")
 POINTS = 1201
 SHORT = 20  # characters of a name, of which four fit in a row
-FEW = 3  # names that fit in a title
+IN_A_TITLE = 40  # characters of a list of names
 STEEP = 20.0  # ratio of peaks from which the left panel is logarithmic
 
 
@@ -127,4 +127,5 @@ def _at_one_width(
 
 
 def _few(names: list[str]) -> str:
-    return ", ".join(names) if len(names) <= FEW else f"{', '.join(names[:2])} and {len(names) - 2} more"
+    listed = ", ".join(names)
+    return listed if len(listed) <= IN_A_TITLE else f"{len(names)} of them"

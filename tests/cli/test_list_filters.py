@@ -154,3 +154,16 @@ def test_show_of_a_canonical_entry_names_its_presets(own: str, capsys: Capture) 
     assert "madeup madeup.fast(slope=10) is surrogate=madeup/fast" in capsys.readouterr().out
     assert main(["show", "surrogate/atan", own]) == 0
     assert "madeup" not in capsys.readouterr().out
+
+
+def test_a_wrong_name_is_answered_from_its_own_folder(capsys: Capture) -> None:
+    """A canonical name by canonical names, a preset's by those of its library, never by all of them."""
+    assert main(["show", "surrogate/atann"]) == 2
+    canonical = capsys.readouterr().err
+    assert main(["show", "surrogate/snntorch/atann"]) == 2
+    preset = capsys.readouterr().err
+    assert "did you mean 'atan'" in canonical
+    assert "snntorch/" not in canonical
+    assert "did you mean 'snntorch/atan'" in preset
+    assert "spyx/" not in preset
+    assert "triangle" not in preset
