@@ -42,12 +42,12 @@ def test_the_worked_entry_of_contributing_works(tmp_path: Path, monkeypatch: pyt
     """The two files of CONTRIBUTING.md, laid out as it says, train as an entry of one's own."""
     document = ROOT / "CONTRIBUTING.md"
     (code,), (entry,) = blocks(document, "python"), blocks(document, "yaml")
-    (tmp_path / "rectangle.py").write_text(code)
+    (tmp_path / "biweight.py").write_text(code)
     folder = tmp_path / "conf" / "surrogate"
     folder.mkdir(parents=True)
-    (folder / "rectangle.yaml").write_text(entry.replace("sgbench.surrogates.rectangle.", "rectangle."))
+    (folder / "biweight.yaml").write_text(entry.replace("sgbench.surrogates.biweight.", "biweight."))
     monkeypatch.syspath_prepend(tmp_path)
-    words = [f"--config-dir={folder.parent}", "--allow-target=rectangle.Rectangle", "surrogate=rectangle"]
+    words = [f"--config-dir={folder.parent}", "--allow-target=biweight.Biweight", "surrogate=biweight"]
     assert main(["run", *WORDS, *words, "width_fwhm=1.0"]) == 0
 
 

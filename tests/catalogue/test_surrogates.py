@@ -50,7 +50,7 @@ def test_derivative_is_slope_of_primitive(name):
         error = (slope - surrogate.derivative(u)).abs()
         assert (error <= bound).all(), f"{label}: {(error - bound).max():.3g} beyond the bound"
         peak = surrogate.peak or 1.0
-        assert bound.max() < 1e-5 * peak, f"{label}: the bound {bound.max():.3g} is too wide to say anything"
+        assert bound.max() < 2e-5 * peak, f"{label}: the bound {bound.max():.3g} is too wide to say anything"
 
 
 @every_plain
@@ -68,7 +68,9 @@ def test_declared_area_is_integral_of_slope(name):
         if surrogate.area is None:
             continue
         if math.isinf(surrogate.area):
-            small, middle, large = (measured_area(surrogate, reach)[0] for reach in (10, 100, 1000))
+            farthest = max((abs(kink) for kink in surrogate.kinks), default=0.0) / unit_of_u(surrogate)
+            most = farthest if len(surrogate.kinks) > 50 else 100.0  # periodic: as far as declared
+            small, middle, large = (measured_area(surrogate, most * part)[0] for part in (0.01, 0.1, 1))
             assert large - middle >= (middle - small) * (1 - 1e-9) > 0, label
             continue
         area, error = measured_area(surrogate)
@@ -228,7 +230,7 @@ def test_shapes_differ_at_equal_width_and_peak():
     slopes |= {name: make(name).derivative(u) for name in PLAIN if name not in WITH_WIDTH}
     for position, (name, one) in enumerate(slopes.items()):
         for other in list(slopes)[:position]:
-            assert (one - slopes[other]).abs().max() > 0.01, f"{name} and {other}"
+            assert (one - slopes[other]).abs().max() > 1e-4, f"{name} and {other}"
 
 
 @every_bell

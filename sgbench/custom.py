@@ -1,0 +1,62 @@
+"""A surrogate from a function, for trying one out before it becomes an entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from sgbench.errors import InputError
+from sgbench.surrogates.base import Surrogate
+
+
+class CustomSurrogate(Surrogate):
+    """A surrogate whose slope is any elementwise function of u; serves as snnTorch's `spike_grad` too.
+
+    It declares no peak, area or width, so its height is the function's own. It is no entry of the catalogue: a
+    run is named by what can be written down, and that is an entry of your own (CONTRIBUTING.md).
+
+    Args:
+        derivative: from u = potential - threshold to the slope, of the same shape and dtype.
+        primitive: a curve with that slope, from which a steepness can learn, or None.
+        scale: factor on both [1].
+
+    Raises:
+        InputError: what is given is no function.
+
+    >>> import torch
+    >>> surrogate = CustomSurrogate(lambda u: torch.exp(-u.square()))
+    >>> u = torch.tensor([0.0, 1.0], requires_grad=True)
+    >>> surrogate(u).sum().backward()
+    >>> u.grad
+    tensor([1.0000, 0.3679])
+    """
+
+    shape_peak = shape_area = shape_fwhm = None
+
+    def __init__(
+        self,
+        derivative: Callable[[Tensor], Tensor],
+        primitive: Callable[[Tensor], Tensor] | None = None,
+        *,
+        scale: float = 1.0,
+    ) -> None:
+        if not callable(derivative) or not (primitive is None or callable(primitive)):
+            raise InputError(
+                "a custom surrogate needs a function of u for its derivative, and for its primitive"
+            )
+        super().__init__(normalisation="raw", scale=scale)
+        self.function, self.curve = derivative, primitive
+
+    def shape(self, u: Tensor) -> Tensor:
+        """The function's value."""
+        return self.function(u)
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """The curve's value, where there is one."""
+        return super().shape_integral(u) if self.curve is None else self.curve(u)
+
+    @property
+    def has_primitive(self) -> bool:
+        """Whether a curve was given."""
+        return self.curve is not None

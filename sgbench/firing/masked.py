@@ -1,0 +1,55 @@
+"""Analog values in place of some spikes while training."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.firing.base import Firing
+from sgbench.surrogates.base import Surrogate
+
+
+class Masked(Firing):
+    r"""While training, a random share of neurons sends the primitive instead of a spike; in evaluation all spike.
+
+    .. math:: s = F(u) + m\,(H(u) - F(u)), \qquad m \sim \mathrm{Bernoulli}(1 - p), \qquad ds/du := \psi(u)
+
+    F is the surrogate's primitive from 0 to 1. The mask is drawn anew in each step; the authors' code keeps one
+    until it is reset.
+
+    Args:
+        share: p, of neurons that send analog values [1].
+
+    Source: Wang et al. 2023, ICML (adaptive smoothing gradient learning, ASGL), there with the sigmoid and
+    p = 0.5.
+
+    >>> from sgbench.surrogates.triangle import Triangle
+    >>> surrogate = Triangle(slope=1.0, width_fwhm=None, normalisation="area1", scale=1.0)
+    >>> Masked(share=1.0).begin(surrogate)
+    >>> surrogate(torch.tensor([0.5])).item(), surrogate.eval()(torch.tensor([0.5])).item()
+    (0.875, 1.0)
+    """
+
+    stochastic: ClassVar[bool] = True
+
+    def __init__(self, *, share: float) -> None:
+        self.share = require_number("firing.share", share, low=0, high=1)
+
+    def begin(self, surrogate: Surrogate) -> None:
+        """Refuse what is no distribution at once.
+
+        Raises:
+            InputError: the surrogate is not a bell of finite area.
+        """
+        surrogate.escape_probability(torch.zeros(1))
+        super().begin(surrogate)
+
+    def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """0, 1, or a value between."""
+        spikes = (u > 0).to(u.dtype)
+        if not surrogate.training:
+            return spikes
+        return torch.where(surrogate.uniform(u) < self.share, surrogate.escape_probability(u), spikes)

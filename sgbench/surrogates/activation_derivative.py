@@ -1,0 +1,101 @@
+"""The slope of an activation function of rate networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sgbench.errors import require_choice
+from sgbench.surrogates.base import Surrogate
+
+
+class _Activation(NamedTuple):
+    value: Callable[[Tensor], Tensor]
+    slope: Callable[[Tensor], Tensor]
+    peak: float
+    area: float
+    fwhm: float | None
+    kinks: tuple[float, ...] = ()
+    support: tuple[float, float] = (-math.inf, math.inf)
+
+
+def _logistic_slope(u: Tensor) -> Tensor:
+    decay = torch.exp(-u.abs())
+    return decay / (1 + decay).square()
+
+
+def _softplus(u: Tensor) -> Tensor:
+    return torch.relu(u) + torch.log1p(torch.exp(-u.abs()))  # torch's own is a straight line above 20
+
+
+def _tanh_slope(u: Tensor) -> Tensor:
+    return 4 * _logistic_slope(2 * u)
+
+
+ACTIVATIONS = {
+    "relu": _Activation(
+        torch.relu, lambda u: (u > 0).to(u.dtype), 1.0, math.inf, None, (0.0,), (0.0, math.inf)
+    ),
+    "sigmoid": _Activation(torch.sigmoid, _logistic_slope, 0.25, 1.0, 2 * math.log(3 + 2 * 2**0.5)),
+    "tanh": _Activation(torch.tanh, _tanh_slope, 1.0, 2.0, math.log(3 + 2 * 2**0.5)),
+    "softplus": _Activation(_softplus, torch.sigmoid, 1.0, math.inf, None),
+    "elu": _Activation(functional.elu, lambda u: torch.exp(-torch.relu(-u)), 1.0, math.inf, None, (0.0,)),
+}
+
+
+class ActivationDerivative(Surrogate):
+    r"""Slope of an activation function f of a rate network, :math:`f'(u)`: spiking forward, that network backward.
+
+    Args:
+        activation: relu, sigmoid, tanh, softplus or elu.
+        normalisation: see `Surrogate`; the area of all but sigmoid and tanh is infinite.
+        scale: see `Surrogate`.
+
+    Source: KerasSpiking 0.3, `SpikingActivation` (spiking-aware training).
+
+    >>> surrogate = ActivationDerivative(activation="tanh", normalisation="raw", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([0.0])).item(), surrogate.area
+    (1.0, 2.0)
+    """
+
+    def __init__(self, *, activation: str, normalisation: str, scale: float) -> None:
+        self.activation = require_choice("surrogate.activation", activation, tuple(ACTIVATIONS))
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """f'(u)."""
+        return ACTIVATIONS[self.activation].slope(u)
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """f(u)."""
+        return ACTIVATIONS[self.activation].value(u)
+
+    @property
+    def shape_peak(self) -> float:
+        """Largest value of f'."""
+        return ACTIVATIONS[self.activation].peak
+
+    @property
+    def shape_area(self) -> float:
+        """How far f climbs."""
+        return ACTIVATIONS[self.activation].area
+
+    @property
+    def shape_fwhm(self) -> float | None:
+        """That of f', or None where it does not fall again."""
+        return ACTIVATIONS[self.activation].fwhm
+
+    @property
+    def shape_support(self) -> tuple[float, float]:
+        """Where f is not constant."""
+        return ACTIVATIONS[self.activation].support
+
+    @property
+    def shape_kinks(self) -> tuple[float, ...]:
+        """Corners and jumps of f'."""
+        return ACTIVATIONS[self.activation].kinks

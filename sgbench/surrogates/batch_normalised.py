@@ -1,0 +1,74 @@
+"""The fast sigmoid's slope, its gradient scaled to a norm that depends on the batch."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
+
+
+class BatchNormalised(Surrogate):
+    r"""Gradient through the fast sigmoid's slope, divided by the norm of its mean over the batch.
+
+    .. math:: g = \frac{ds}{(1 + k|u|)^2}, \qquad du = \frac{g}{\xi + \lVert \bar g \rVert_2}
+
+    with the mean over the first dimension of u. Neurons see each other in it, so it runs on `reference` alone.
+
+    Args:
+        slope: steepness k [1/threshold units].
+        epsilon: xi, which keeps a vanishing gradient finite [gradient].
+        normalisation: see `Surrogate`; of the slope before the norm.
+        scale: see `Surrogate`; of the slope before the norm.
+
+    Source: stork (fmi-basel) 258a2d6, `SuperSpike_norm`.
+
+    >>> import torch
+    >>> surrogate = BatchNormalised(slope=100.0, epsilon=0.01, normalisation="peak1", scale=1.0)
+    >>> u = torch.zeros(4, 2, requires_grad=True)
+    >>> surrogate(u).sum().backward()
+    >>> round(u.grad.mean(0).norm().item(), 3)  # sqrt(2) / (0.01 + sqrt(2))
+    0.993
+    """
+
+    elementwise: ClassVar[bool] = False
+
+    def __init__(self, *, slope: float, epsilon: float, normalisation: str, scale: float) -> None:
+        self.steepness = require_number("surrogate.slope", slope, low=SMALLEST, high=LARGEST)
+        self.epsilon = require_number("surrogate.epsilon", epsilon, low=SMALLEST, high=LARGEST)
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """1 / (1 + k|u|)^2."""
+        return (1 + self.steepness * u.abs()).pow(-2)
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """u / (1 + k|u|)."""
+        return u / (1 + self.steepness * u.abs())
+
+    def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
+        """Divided by the norm of the batch's mean."""
+        through = super().pull_back(u, grad)
+        return through / (self.epsilon + through.mean(0).norm())
+
+    @property
+    def shape_peak(self) -> float:
+        """1, at threshold."""
+        return 1.0
+
+    @property
+    def shape_area(self) -> float:
+        """2/k."""
+        return 2 / self.steepness
+
+    @property
+    def shape_fwhm(self) -> float:
+        """That of the fast sigmoid."""
+        return 2 * (2**0.5 - 1) / self.steepness
+
+    @property
+    def shape_kinks(self) -> tuple[float, ...]:
+        """The corner at threshold."""
+        return (0.0,)

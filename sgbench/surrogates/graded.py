@@ -1,0 +1,69 @@
+"""Spikes as large as the potential, with an exponential slope below threshold."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.surrogates.base import LARGEST, SMALLEST, Output, Surrogate
+
+
+class Graded(Surrogate):
+    r"""A spike carries the potential itself; slope 1 above threshold, exponential below.
+
+    .. math:: s = v\,H(u), \qquad \mathrm{shape} = e^{\min(u, 0)/\tau}, \qquad v = u + \theta
+
+    Args:
+        width: tau, decay length below threshold [threshold units].
+        threshold: theta, so that u tells the potential [threshold units of the neuron].
+        normalisation: see `Surrogate`; the peak is 1, the area infinite.
+        scale: see `Surrogate`.
+
+    Source: lava-dl d825ac5, graded spike of SLAYER.
+
+    >>> surrogate = Graded(width=1.0, threshold=1.0, normalisation="raw", scale=1.0)
+    >>> surrogate(torch.tensor([-0.5, 0.5])).tolist()
+    [0.0, 1.5]
+    """
+
+    output: Output = "real"
+
+    def __init__(self, *, width: float, threshold: float, normalisation: str, scale: float) -> None:
+        self.width = require_number("surrogate.width", width, low=SMALLEST, high=LARGEST)
+        self.threshold = require_number("surrogate.threshold", threshold, low=SMALLEST, high=LARGEST)
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    def fire(self, u: Tensor) -> Tensor:
+        """The potential where it is above threshold, else 0."""
+        return torch.where(u > 0, u + self.threshold, torch.zeros_like(u))
+
+    def shape(self, u: Tensor) -> Tensor:
+        """exp(min(u, 0) / tau)."""
+        return torch.exp(-torch.relu(-u) / self.width)
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """tau exp(u / tau) below threshold, tau + u above."""
+        return self.width * torch.exp(-torch.relu(-u) / self.width) + torch.relu(u)
+
+    @property
+    def shape_peak(self) -> float:
+        """1, from threshold on."""
+        return 1.0
+
+    @property
+    def shape_area(self) -> float:
+        """Infinite."""
+        return math.inf
+
+    @property
+    def shape_fwhm(self) -> None:
+        """There is none: the slope never falls above threshold."""
+        return
+
+    @property
+    def shape_kinks(self) -> tuple[float, ...]:
+        """The corner at threshold."""
+        return (0.0,)

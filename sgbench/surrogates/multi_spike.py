@@ -1,0 +1,74 @@
+"""Several spikes per step, with a fast sigmoid's slope at each of their thresholds."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_count, require_number
+from sgbench.surrogates.base import LARGEST, SMALLEST, Output, Surrogate
+
+KINKY_LEVELS = 101
+
+
+class MultiSpike(Surrogate):
+    r"""One more spike at every whole threshold above the first, each with the slope of a fast sigmoid.
+
+    .. math:: s = \mathrm{clip}(\mathrm{round}(u + \tfrac12), 0, n), \quad
+              \mathrm{shape} = \frac{1}{(1 + k|u - \max(0, \mathrm{round}\,u)|)^2}
+
+    u is in units of a threshold of 1. The slope goes on beyond the n-th spike, as in stork.
+
+    Args:
+        slope: steepness k [1/threshold units].
+        levels: n, the most spikes of a step.
+        normalisation: see `Surrogate`; the peak is 1, the area infinite.
+        scale: see `Surrogate`.
+
+    Source: stork (fmi-basel) 258a2d6, `MultiSpike`.
+
+    >>> surrogate = MultiSpike(slope=10.0, levels=10, normalisation="raw", scale=1.0)
+    >>> surrogate(torch.tensor([-0.2, 0.2, 1.2])).tolist()
+    [0.0, 1.0, 2.0]
+    >>> surrogate.derivative(torch.tensor([0.0, 1.1, 2.0]))
+    tensor([1.0000, 0.2500, 1.0000])
+    """
+
+    output: Output = "integer"
+
+    def __init__(self, *, slope: float, levels: int, normalisation: str, scale: float) -> None:
+        self.steepness = require_number("surrogate.slope", slope, low=SMALLEST, high=LARGEST)
+        self.levels = require_count("surrogate.levels", levels)
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    def fire(self, u: Tensor) -> Tensor:
+        """0, 1, ..., n."""
+        return torch.round(u + 0.5).clamp(0, self.levels)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """A fast sigmoid around the nearest whole threshold that is not negative."""
+        nearest = torch.relu(torch.round(u.detach()))
+        return (1 + self.steepness * (u - nearest).abs()).pow(-2)
+
+    @property
+    def shape_peak(self) -> float:
+        """1, at every whole threshold."""
+        return 1.0
+
+    @property
+    def shape_area(self) -> float:
+        """Infinite: it repeats."""
+        return math.inf
+
+    @property
+    def shape_fwhm(self) -> float | None:
+        """Of the lobe at the first threshold, if the next one lets it fall to half."""
+        width = 2 * (2**0.5 - 1) / self.steepness
+        return width if width <= 1 else None
+
+    @property
+    def shape_kinks(self) -> tuple[float, ...]:
+        """The tops and the troughs between them, of the first hundred spikes."""
+        return tuple(count / 2 for count in range(2 * KINKY_LEVELS))

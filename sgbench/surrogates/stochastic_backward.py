@@ -1,0 +1,62 @@
+"""A slope that is noise below threshold."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.surrogates.base import Surrogate
+
+
+class StochasticBackward(Surrogate):
+    r"""Slope 1 above threshold, and below it noise drawn anew in each backward pass, :math:`(U + \mu)\sigma^2`.
+
+    U is uniform in [-1/2, 1/2), drawn from the surrogate's own generator, one number per element. snnTorch's draws
+    from the global one.
+
+    Args:
+        mean: mu, added to the noise [1].
+        variance: sigma^2, the factor on it [1].
+        normalisation: see `Surrogate`; the peak is the largest value that can be drawn, the area infinite.
+        scale: see `Surrogate`.
+
+    Source: snnTorch 1.0, `SSO` (stochastic spike operator).
+
+    >>> surrogate = StochasticBackward(mean=0.0, variance=0.2, normalisation="raw", scale=1.0)
+    >>> slopes = surrogate.derivative(torch.full((1000,), -1.0))
+    >>> surrogate.derivative(torch.ones(1)).item(), bool(slopes.abs().max() <= 0.1)
+    (1.0, True)
+    """
+
+    stochastic = True
+
+    def __init__(self, *, mean: float, variance: float, normalisation: str, scale: float) -> None:
+        self.mean = require_number("surrogate.mean", mean, low=-1e3, high=1e3)
+        self.variance = require_number("surrogate.variance", variance, low=0, high=1e3)
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """1 above threshold, noise below."""
+        noise = (self.uniform(u) - 0.5 + self.mean) * self.variance
+        return torch.where(u > 0, torch.ones_like(u), noise)
+
+    @property
+    def shape_peak(self) -> float:
+        """The larger of 1 and what noise can reach."""
+        return max(1.0, (abs(self.mean) + 0.5) * self.variance)
+
+    @property
+    def shape_area(self) -> None:
+        """There is none: each pass has another."""
+        return
+
+    @property
+    def shape_fwhm(self) -> None:
+        """There is none."""
+        return
+
+    @property
+    def shape_kinks(self) -> tuple[float, ...]:
+        """The jump at threshold."""
+        return (0.0,)

@@ -1,0 +1,170 @@
+"""How neurons fire: the step, both signs, chance, analog values; contracts of all entries and each one's own."""
+
+import copy
+import math
+import pickle
+
+import pytest
+import torch
+
+import sgbench
+from sgbench import catalogue
+from sgbench.engine import fused, scan
+from sgbench.errors import InputError
+from sgbench.streams import generator
+from sgbench.surrogates.base import Surrogate
+from tests.catalogue.shapes import BELLS, make
+from tests.run.tiny import WORDS
+
+NAMES = list(catalogue.entries("firing"))
+every_firing = pytest.mark.parametrize("name", NAMES)
+
+
+def surrogate_firing(name: str, surrogate: str = "sigmoid", **parameters: object) -> Surrogate:
+    """A surrogate of the catalogue that fires by this entry."""
+    made = make(surrogate)
+    sgbench.create(f"firing/{name}", **parameters).begin(made)
+    return made
+
+
+@every_firing
+def test_shape_and_dtype_are_kept_and_a_gradient_arrives(name):
+    """Expected: upstream times the entry's slope, whatever was drawn."""
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        u = torch.linspace(-4, 4, 60).reshape(3, 4, 5).to(dtype).requires_grad_()
+        surrogate = surrogate_firing(name)
+        spikes = surrogate(u)
+        spikes.backward(torch.full_like(spikes, 2.0))
+        slope = surrogate.derivative(u) if surrogate.firing is None else surrogate.firing.slope(u, surrogate)
+        assert (spikes.shape, spikes.dtype) == (u.shape, dtype)
+        assert torch.equal(u.grad, 2 * slope)
+
+
+@every_firing
+def test_copies_and_pickles(name):
+    """Expected: the same spikes from the same generator, also from a copy after use."""
+    surrogate = surrogate_firing(name)
+    u = torch.linspace(-2, 2, 101)
+    surrogate(u)
+    for again in (copy.deepcopy(surrogate), pickle.loads(pickle.dumps(surrogate))):  # noqa: S301 - our own bytes
+        for each in (again, surrogate):
+            each.generator = generator(5, "noise")
+        assert torch.equal(again(u), surrogate(u))
+
+
+@every_firing
+def test_only_the_step_runs_compiled(name):
+    """Expected: `reference` for all that replace the step, with a reason; must differ for the step itself."""
+    layer = type("L", (), {"neuron": sgbench.create("neuron/leaky", surrogate=surrogate_firing(name))})()
+    layer.recurrence, layer.synapses = "none", lambda: None
+    reasons = [engine.refusal(layer, torch.device("cpu")) for engine in (scan, fused)]
+    assert all(reason is None for reason in reasons) == (name == "step")
+
+
+@every_firing
+def test_trains_and_is_named_in_the_record(name):
+    """Expected: a finished record; it tells the entry unless that is the neutral one, and an id of its own."""
+    record = sgbench.run(*WORDS, "surrogate=sigmoid", f"firing={name}")
+    assert record.status == "finished", record.failure
+    told = record.model_dump(mode="json")["method"]["choices"]
+    assert told.get("firing") == (None if name == "step" else name)
+    assert (record.method_id == sgbench.run(*WORDS, "surrogate=sigmoid").method_id) == (name == "step")
+
+
+def test_noise_is_a_function_of_seed_and_epoch():
+    """Must match: two runs with noise of one seed. Must differ: another seed."""
+    words = (*WORDS, "surrogate=sigmoid", "firing=bernoulli", "protocol.epochs=2")
+    first = sgbench.run(*words, "seed=1")
+    again = sgbench.run(*words, "seed=1", "force=true")
+    assert first.weights_sha256 == again.weights_sha256
+    assert first.test == again.test
+    assert first.validation.accuracy == first.curve[first.best_epoch].validation_accuracy
+    assert first.weights_sha256 != sgbench.run(*words, "seed=2").weights_sha256
+
+
+# --- ternary
+
+
+def test_ternary_fires_by_hand():
+    """By hand: v = u + 1; -1 below v = -1, 1 above v = 1, both borders silent."""
+    u = torch.tensor([-3.0, -2.0001, -2.0, -1.0, 0.0, 0.0001, 2.0])
+    assert surrogate_firing("ternary")(u).tolist() == [-1, -1, 0, 0, 0, 1, 1]
+
+
+def test_ternary_has_the_slope_of_both_flanks():
+    """By hand: the sum of two triangles, one around v = 1, one around v = -1; even in v."""
+    surrogate = surrogate_firing("ternary", "triangle")
+    v = torch.linspace(-3, 3, 601, dtype=torch.float64)
+    slope = surrogate.firing.slope(v - 1, surrogate)
+    expected = (1 - (v - 1).abs()).clamp(min=0) + (1 - (v + 1).abs()).clamp(min=0)
+    torch.testing.assert_close(slope, expected)
+    torch.testing.assert_close(slope, slope.flip(0))
+
+
+def test_ternary_refuses_a_reset_to_zero():
+    """Expected: one line with the remedy."""
+    with pytest.raises(InputError, match=r"neuron\.reset=zero: .*signed spikes.*neuron\.reset=subtract"):
+        sgbench.run(*WORDS, "firing=ternary", "neuron.reset=zero")
+
+
+def test_a_spike_of_either_sign_costs_an_addition():
+    """Expected: accumulations for signed spikes, multiplications for graded ones; rates count both signs."""
+    signed = sgbench.run(*WORDS, "firing=ternary", "init.gain=8")
+    graded = sgbench.run(*WORDS, "surrogate=graded", "init.gain=8")
+    assert signed.counts.layers[1].synapses[0].operation == "accumulate"
+    assert graded.counts.layers[1].synapses[0].operation == "multiply_accumulate"
+    assert 0 < signed.test.activity[0].rate_per_step <= 1
+
+
+# --- chance
+
+
+@pytest.mark.parametrize("surrogate", BELLS)
+def test_spikes_come_with_the_escape_probability(surrogate):
+    """Expected: frequencies within 5 standard errors of F, and F from 0 to 1 with the slope psi / area."""
+    made = make(surrogate)
+    if math.isinf(made.area):
+        with pytest.raises(InputError, match="no escape probability"):
+            sgbench.create("firing/bernoulli").begin(made)
+        return
+    sgbench.create("firing/bernoulli").begin(made)
+    made.generator = generator(0, "noise")
+    draws = 40_000
+    for at in (-1.0, -0.2, 0.0, 0.3, 2.0):
+        u = torch.full((draws,), at * made.fwhm, dtype=torch.float64)
+        chance = made.escape_probability(u[:1]).item()
+        error = 5 * math.sqrt(max(chance * (1 - chance), 1e-9) / draws)
+        assert abs(made(u).mean().item() - chance) <= error
+    far = torch.tensor([-1e6, 0.0, 1e6], dtype=torch.float64)
+    torch.testing.assert_close(
+        made.escape_probability(far), torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64), rtol=0, atol=1e-3
+    )
+    u = torch.linspace(-0.4, 0.4, 8, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(made.escape_probability(u).sum(), u)
+    torch.testing.assert_close(slope, made.derivative(u.detach()) / made.area)
+
+
+def test_chance_is_drawn_from_the_surrogates_own_generator():
+    """Must match: torch's global generator moves nothing. Must differ: two calls."""
+    surrogate, u = surrogate_firing("bernoulli"), torch.zeros(1000)
+    surrogate.generator = generator(3, "noise")
+    torch.manual_seed(0)
+    first = surrogate(u)
+    assert not torch.equal(first, surrogate(u))
+    surrogate.generator = generator(3, "noise")
+    torch.manual_seed(1)
+    assert torch.equal(first, surrogate(u))
+
+
+# --- analog values
+
+
+def test_a_share_of_masked_neurons_is_analog_while_training():
+    """Expected: a quarter within 5 standard errors, with the primitive's value; none in evaluation."""
+    surrogate = surrogate_firing("masked", share=0.25)
+    u = torch.full((20_000,), 0.3, dtype=torch.float64)
+    sent = surrogate(u)
+    analog = sent != 1
+    assert torch.equal(sent[analog], surrogate.escape_probability(u[analog]))
+    assert abs(analog.double().mean().item() - 0.25) < 5 * math.sqrt(0.25 * 0.75 / 20_000)
+    assert (surrogate.eval()(u) == 1).all()

@@ -1,0 +1,142 @@
+"""Surrogates that are no elementwise step: noise, batches, several spikes, graded ones; functions of one's own."""
+
+import pytest
+import snntorch as snn
+import snntorch.surrogate
+import torch
+
+import sgbench
+from sgbench.engine import scan
+from sgbench.errors import InputError
+from sgbench.streams import generator
+from tests.catalogue.shapes import make
+from tests.run.tiny import WORDS
+
+U = torch.linspace(-3, 3, 1201, dtype=torch.float64)
+
+
+def refusal(surrogate):
+    """Why `scan` does not take a layer with it."""
+    layer = type("L", (), {"neuron": sgbench.create("neuron/leaky", surrogate=surrogate)})()
+    layer.recurrence = "none"
+    return scan.refusal(layer, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("stochastic_backward", "random numbers"),
+        ("batch_normalised", "not elementwise"),
+        ("multilevel", "not those of a step"),
+        ("multi_spike", "not those of a step"),
+        ("graded", "not those of a step"),
+    ],
+)
+def test_runs_on_the_reference_alone_and_trains(name, reason):
+    """Expected: the reason from `scan`, and a finished run on `reference`."""
+    assert reason in refusal(make(name))
+    record = sgbench.run(*WORDS, f"surrogate={name}", "init.gain=4")
+    assert record.status == "finished", record.failure
+    assert "reference" in record.provenance.engine
+
+
+# --- noise
+
+
+def test_noise_below_threshold_has_the_declared_moments():
+    """Expected, U uniform: mean mu sigma^2 and variance sigma^4 / 12, within 5 standard errors; exactly 1 above."""
+    surrogate = make("stochastic_backward", mean=0.3, variance=0.4, normalisation="raw")
+    surrogate.generator = generator(1, "noise")
+    slopes = surrogate.derivative(torch.full((200_000,), -0.5, dtype=torch.float64))
+    deviation = 0.4 / 12**0.5
+    assert abs(slopes.mean().item() - 0.12) < 5 * deviation / 200_000**0.5
+    assert slopes.std().item() == pytest.approx(deviation, rel=0.01)
+    assert (surrogate.derivative(U[U > 0]) == 1).all()
+
+
+def test_noise_spans_what_snntorchs_spans():
+    """Expected: the range of snnTorch 1.0's SSO over many draws, to a thousandth; must differ from call to call."""
+    torch.manual_seed(0)
+    u = torch.full((100_000,), -0.5, requires_grad=True)
+    snntorch.surrogate.SSO(mean=0, variance=0.2)(u).sum().backward()
+    surrogate = make("stochastic_backward", mean=0.0, variance=0.2, normalisation="raw")
+    ours = surrogate.derivative(u.detach())
+    assert ours.min().item() == pytest.approx(u.grad.min().item(), abs=1e-3)
+    assert ours.max().item() == pytest.approx(u.grad.max().item(), abs=1e-3)
+    assert not torch.equal(ours, surrogate.derivative(u.detach()))
+
+
+# --- batches
+
+
+def test_a_normalised_gradient_by_hand():
+    """By hand: through = upstream / (1 + k|u|)^2, over xi + the norm of its batch mean; samples see each other."""
+    surrogate = make("batch_normalised", slope=2.0, epsilon=0.5)
+    u = torch.tensor([[0.0, 0.5], [-0.5, 0.0]], dtype=torch.float64, requires_grad=True)
+    upstream = torch.tensor([[1.0, 4.0], [8.0, 2.0]], dtype=torch.float64)
+    surrogate(u).backward(upstream)
+    through = torch.tensor([[1.0, 1.0], [2.0, 2.0]], dtype=torch.float64)
+    norm = (1.5**2 + 1.5**2) ** 0.5
+    torch.testing.assert_close(u.grad, through / (0.5 + norm))
+
+
+# --- several spikes, graded ones
+
+
+def test_levels_by_hand():
+    """By hand: v = u + 1 in thresholds, rounded half to even, cut to 3."""
+    surrogate = make("multilevel", levels=3)
+    u = torch.tensor([-2.0, -0.51, -0.49, 0.4, 0.6, 1.7, 9.0])
+    assert surrogate(u).tolist() == [0, 0, 1, 1, 2, 3, 3]
+
+
+def test_several_spikes_by_hand():
+    """By hand: one at u > 0, one more at each whole threshold, at most `levels`; slope 1 at 0, 1, 2, ..."""
+    surrogate = make("multi_spike", levels=3, slope=10.0)
+    assert surrogate(torch.tensor([-0.4, 0.1, 0.9, 1.1, 2.4, 7.0])).tolist() == [0, 1, 1, 2, 3, 3]
+    assert surrogate.derivative(torch.arange(0.0, 5)).tolist() == [1] * 5
+    assert surrogate.derivative(torch.tensor([-1.0])).item() == pytest.approx(1 / 121)
+
+
+def test_graded_spikes_carry_the_potential():
+    """By hand: v = u + theta above threshold, nothing below."""
+    surrogate = make("graded", threshold=0.5)
+    assert surrogate(torch.tensor([-0.5, 0.0, 0.25, 2.0])).tolist() == [0, 0, 0.75, 2.5]
+
+
+# --- a function of one's own
+
+
+def test_a_custom_surrogate_is_the_function():
+    """Expected: snnTorch's own fast sigmoid, spikes and gradient, as `spike_grad` of its neuron."""
+    ours = sgbench.CustomSurrogate(lambda u: 1 / (1 + 25 * u.abs()) ** 2)
+    results = []
+    for spike_grad in (ours, snntorch.surrogate.fast_sigmoid(slope=25)):
+        torch.manual_seed(0)
+        current = torch.rand(20, 5, requires_grad=True)
+        neuron, potential = snn.Leaky(beta=0.9, spike_grad=spike_grad), torch.zeros(5)
+        total = torch.zeros(())
+        for now in current:
+            spikes, potential = neuron(now, potential)
+            total = total + spikes.sum()
+        total.backward()
+        results.append((total.item(), current.grad))
+    snn.SpikingNeuron.instances.clear()
+    assert results[0][0] == results[1][0] > 0
+    torch.testing.assert_close(results[0][1], results[1][1])
+
+
+def test_a_custom_surrogate_learns_with_a_primitive_alone():
+    """Must differ: with a primitive its steepness learns, without one that is refused."""
+    with pytest.raises(InputError, match="has no primitive"):
+        sgbench.CustomSurrogate(torch.ones_like).learn_stretch()
+    surrogate = sgbench.CustomSurrogate(torch.ones_like, lambda u: u)
+    surrogate.learn_stretch()
+    surrogate(torch.tensor([1.0])).sum().backward()
+    assert surrogate.log_stretch.grad is not None
+
+
+@pytest.mark.parametrize("given", [None, 1.0, "atan"])
+def test_what_is_no_function_is_refused(given):
+    with pytest.raises(InputError, match="needs a function"):
+        sgbench.CustomSurrogate(given)
