@@ -88,7 +88,7 @@ def extent(surrogate: Surrogate, level: float) -> tuple[float, float] | None:
     first, last = int(where[0]), int(where[-1])
     low, high = float(u[first]), float(u[last])
     if surrogate.stochastic:
-        return low, high
+        return (-math.inf if low < -FAR else low), (math.inf if high > FAR else high)
     low = -math.inf if low < -FAR else _edge(surrogate, bar, inside=low, outside=float(u[max(first - 1, 0)]))
     high = (
         math.inf
@@ -145,7 +145,12 @@ def _edge(surrogate: Surrogate, bar: float, *, inside: float, outside: float) ->
 
 
 def window(surrogate: Surrogate) -> tuple[float, float]:
-    """An interval of u that shows the shape and the threshold."""
+    """An interval of u that shows the shape and the threshold; of several spikes, that of the first four."""
+    low, high = _window_of_shape(surrogate)
+    return (min(low, -1.5), max(high, 3.5)) if surrogate.output == "integer" else (low, high)
+
+
+def _window_of_shape(surrogate: Surrogate) -> tuple[float, float]:
     ends = extent(surrogate, 0.01 if _has_lobes(surrogate) else 0.1)
     if ends is None or not all(map(math.isfinite, ends)):
         reach = 3 * surrogate.fwhm if surrogate.fwhm else _reach_without_width(surrogate)

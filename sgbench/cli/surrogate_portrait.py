@@ -105,7 +105,7 @@ def _draw_forward(axes: Axes, surrogate: Surrogate, reference: curves.Reference 
     axes.set(ylabel="spike, primitive [1]", title="forward and primitive")
     primitive = curves.primitive_of(surrogate, u)
     if primitive is None:
-        _say_why(axes, float(u[0]), float(u[-1]))
+        _say_why(axes, float(u[0]), float(u[-1]), counts=surrogate.output == "integer")
         return
     axes.plot(u, primitive, color=BLUE, linewidth=2.5)
     beside = None if reference is None else curves.primitive_of(reference.surrogate, u)
@@ -116,12 +116,15 @@ def _draw_forward(axes: Axes, surrogate: Surrogate, reference: curves.Reference 
     axes.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low))
 
 
-def _say_why(axes: Axes, low: float, high: float) -> None:
+def _say_why(axes: Axes, low: float, high: float, *, counts: bool) -> None:
     """The absence of a primitive in words, on the roomier side of the step."""
     left = -low / (high - low)
     roomy = max(left, 1 - left)
     text = "no primitive: this slope is not that of a known curve, so a steepness cannot learn from it"
-    place = 0.04 if left >= 1 - left else left + 0.04
+    if counts:  # a staircase leaves its upper left corner free
+        place, height, roomy = 0.04, 0.85, 0.6
+    else:
+        place, height = 0.04 if left >= 1 - left else left + 0.04, 0.5
     filled = textwrap.fill(text, int(52 * roomy))
-    axes.text(place, 0.5, filled, transform=axes.transAxes, va="center", fontsize=11)
+    axes.text(place, height, filled, transform=axes.transAxes, va="center", fontsize=11)
     axes.margins(y=0.12)
