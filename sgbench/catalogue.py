@@ -56,42 +56,53 @@ def groups() -> list[str]:
     return sorted(folder.name for folder in conf_dir().iterdir() if folder.is_dir())
 
 
-def entries(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Entry]:
-    """All entries of one group by name, of the user's own folders and of the shipped one.
+def paths(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Path]:
+    """The files of one group by the names of their entries, of the user's own folders and of the shipped one.
 
     Raises:
-        InputError: the group does not exist, a file is not YAML, or two entries have one name.
+        InputError: the group does not exist, or two entries have one name.
     """
-    found: dict[str, Entry] = {}
+    found: dict[str, Path] = {}
     folders = list(dict.fromkeys(Path(folder).resolve() for folder in [*config_dirs, conf_dir()]))
     if not any((folder / group).is_dir() for folder in folders):
         raise InputError(f"group '{group}' does not exist; {suggest(group, groups())}")
     for folder in folders:
-        for path in sorted((folder / group).rglob("*.yaml")):
+        for path in (folder / group).rglob("*.yaml"):
             name = path.relative_to(folder / group).with_suffix("").as_posix()
             if name in found:
                 # Hydra would take one of the two in silence.
                 raise InputError(
-                    f"{found[name].path}: there is another {group} '{name}' in {folder}; rename yours"
+                    f"{found[name]}: there is another {group} '{name}' in {folder}; rename yours"
                 )
-            found[name] = read_entry(group, name, path)
+            found[name] = path
     return dict(sorted(found.items()))
 
 
+def entries(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Entry]:
+    """All entries of one group by name.
+
+    Raises:
+        InputError: the group does not exist, a file is not YAML, or two entries have one name.
+    """
+    return {name: read_entry(group, name, path) for name, path in paths(group, config_dirs).items()}
+
+
 def entry(group: str, name: str, config_dirs: Iterable[Path] = ()) -> Entry:
-    """One entry.
+    """One entry; the files of the others are not read.
 
     Raises:
         InputError: there is none of this name; the message names the nearest.
     """
-    known = entries(group, config_dirs)
-    if name not in known:
-        called = [other for other, found in known.items() if name in (found.meta.get("aliases") or [])]
-        folder = name.rpartition("/")[0]
-        beside = [other for other in known if other.rpartition("/")[0] == folder]  # not a hundred presets
-        hint = f"sgbench calls it '{called[0]}'" if called else suggest(name, beside or known)
-        raise InputError(f"{group} '{name}' does not exist; {hint}")
-    return known[name]
+    folders = list(config_dirs)
+    known = paths(group, folders)
+    if name in known:
+        return read_entry(group, name, known[name])
+    every = entries(group, folders)
+    called = [other for other, found in every.items() if name in (found.meta.get("aliases") or [])]
+    folder = name.rpartition("/")[0]
+    beside = [other for other in known if other.rpartition("/")[0] == folder]  # not a hundred presets
+    hint = f"sgbench calls it '{called[0]}'" if called else suggest(name, beside or known)
+    raise InputError(f"{group} '{name}' does not exist; {hint}")
 
 
 def read_entry(group: str, name: str, path: Path) -> Entry:
@@ -114,16 +125,14 @@ def read_entry(group: str, name: str, path: Path) -> Entry:
     )
 
 
-def allowed_targets(extra: Iterable[str] = ()) -> frozenset[str]:
-    """The exact names that may be imported: those of shipped entries, installed plugins, and `extra`.
+def is_allowed(found: Entry, extra: Iterable[str] = ()) -> bool:
+    """Whether what an entry names may be imported: it is shipped, or its exact name is allowed.
 
-    A plugin allows its own through the entry-point group `sgbench.targets` (`name = "package.module:Class"`).
+    Allowed are the targets of shipped entries, those of installed plugins, and `extra`. A plugin allows its own
+    through the entry-point group `sgbench.targets` (`name = "package.module:Class"`).
     """
-    shipped = {
-        found.target
-        for group in TARGET_GROUPS
-        for found in entries(group).values()
-        if found.target is not None
-    }
-    plugins = {point.value.replace(":", ".") for point in entry_points(group="sgbench.targets")}
-    return frozenset(shipped | plugins | set(extra))
+    if found.path.is_relative_to(conf_dir()):
+        return True
+    shipped = (other.target for group in TARGET_GROUPS for other in entries(group).values())
+    plugins = (point.value.replace(":", ".") for point in entry_points(group="sgbench.targets"))
+    return found.target in {*shipped, *plugins, *extra}

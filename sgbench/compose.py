@@ -171,17 +171,17 @@ def spec_from_config(
     if choices is None:
         choices = dict(hydra_node["choices"]) if hydra_node else {}
     folders = [Path(folder) for folder in config_dirs]
-    allowed = catalogue.allowed_targets(allow_targets)
+    extra = list(allow_targets)
     picked = {group: _picked(choices, group) for group in GROUPS}
     nodes = {}
     targets = {}
     for group, name in picked.items():
         found = catalogue.entry(entry_group(group), name, folders)
-        nodes[group], targets[group] = _checked_node(group, tree.pop(group, None), found, allowed)
+        nodes[group], targets[group] = _checked_node(group, tree.pop(group, None), found, extra)
     loggers = {}
     for name, node in _without_meta(tree.pop("logger", None)).items():
         found = catalogue.entry("logger", name, folders)
-        loggers[name], targets[f"logger.{name}"] = _checked_node(f"logger.{name}", node, found, allowed)
+        loggers[name], targets[f"logger.{name}"] = _checked_node(f"logger.{name}", node, found, extra)
     method_tree = {
         "choices": picked,
         "parameters": nodes,
@@ -227,7 +227,7 @@ def _picked(choices: dict[str, Any], group: str) -> str:
 
 
 def _checked_node(
-    where: str, node: Any, found: catalogue.Entry, allowed: frozenset[str]
+    where: str, node: Any, found: catalogue.Entry, extra: Iterable[str]
 ) -> tuple[dict[str, Any], str]:
     """The parameters of one choice, if its keys are those of the entry's file and its target is allowed."""
     if not isinstance(node, dict):
@@ -240,7 +240,7 @@ def _checked_node(
             f"{where}._target_={target}: the target of entry '{found.name}' is {found.target} and cannot be "
             f"replaced; write an entry of your own and name its folder with --config-dir"
         )
-    if found.target not in allowed:
+    if not catalogue.is_allowed(found, extra):
         raise InputError(
             f"{where}: target {found.target} of {found.path} is not allowed; "
             f"if you trust it, add --allow-target {found.target}"

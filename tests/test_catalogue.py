@@ -1,5 +1,6 @@
 """The catalogue as a whole: files, parameters and descriptions, for every entry that conf/ holds."""
 
+import dataclasses
 import importlib
 import inspect
 import re
@@ -58,7 +59,7 @@ def test_a_missing_parameter_would_be_noticed(tmp_path):
 @every_target
 def test_target_is_allowed_and_takes_what_is_provided(entry):
     """Expected: on the allow-list, and the builder's names are of its group."""
-    assert entry.target in catalogue.allowed_targets()
+    assert catalogue.is_allowed(entry)
     assert callable(target_of(entry))
     assert not set(entry.parameters) & set(PROVIDED[entry.group])
 
@@ -168,8 +169,10 @@ def test_a_folder_of_ones_own_adds_entries(tmp_path):
     found = catalogue.entries("surrogate", [tmp_path])
     assert found["mine"].target == "my.mine"
     assert found.keys() == catalogue.entries("surrogate").keys() | {"mine"}
-    assert "my.mine" not in catalogue.allowed_targets()
-    assert "my.mine" in catalogue.allowed_targets(["my.mine"])
+    assert not catalogue.is_allowed(found["mine"])
+    assert catalogue.is_allowed(found["mine"], ["my.mine"])
+    again = dataclasses.replace(found["mine"], target=catalogue.entry("surrogate", "atan").target)
+    assert catalogue.is_allowed(again)
     (folder / "atan.yaml").write_text("_target_: my.atan\nmeta: {line: Mine.}\n")
     with pytest.raises(InputError, match="rename yours"):
         catalogue.entries("surrogate", [tmp_path])
