@@ -32,8 +32,6 @@ class CustomSurrogate(Surrogate):
     tensor([1.0000, 0.3679])
     """
 
-    shape_peak = shape_area = shape_fwhm = None
-
     def __init__(
         self,
         derivative: Callable[[Tensor], Tensor],
@@ -55,6 +53,18 @@ class CustomSurrogate(Surrogate):
     def shape_integral(self, u: Tensor) -> Tensor:
         """The curve's value, where there is one."""
         return super().shape_integral(u) if self.curve is None else self.curve(u)
+
+    @property
+    def shape_peak(self) -> None:
+        """Not known of a function."""
+
+    @property
+    def shape_area(self) -> None:
+        """Not known of a function."""
+
+    @property
+    def shape_fwhm(self) -> None:
+        """Not known of a function."""
 
     @property
     def has_primitive(self) -> bool:

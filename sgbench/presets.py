@@ -95,7 +95,8 @@ def meta(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
     """What a preset's file says beside its numbers."""
     conversion = preset.conversion
     if preset.forward != "u > 0":
-        conversion += f"; spikes there: {preset.forward}, here: u > 0"
+        conversion += f"; spikes there: {preset.forward}"
+        conversion += "" if "output" in canonical.meta else ", here: u > 0"
     described = {
         **canonical.meta,
         "line": preset.line or f"As {preset.title} {preset.version} computes {preset.calls}.",

@@ -15,34 +15,37 @@ class Multilevel(Surrogate):
     .. math:: s = \mathrm{round}(\mathrm{clip}(v/\theta, 0, n)), \quad
               \mathrm{shape} = 1 \text{ for } 0 < v < n\theta
 
-    with :math:`v = u + \theta`. An inference with s spikes costs as many events.
+    with :math:`v = u + b`. A step with s spikes costs as many events.
 
     Args:
         levels: n, the most spikes of a step.
-        threshold: theta, by which the potential is counted [threshold units of the neuron].
+        unit: theta, potential per spike [threshold units].
+        shift: b, what is counted where u is 0; the threshold itself where counting starts at no potential.
         normalisation: see `Surrogate`; the peak is 1 and the area n theta.
         scale: see `Surrogate`.
 
-    Source: Luo et al. 2024, arXiv:2407.20708 (integer LIF); SpikingJelly 2.0, `MultiLevelSpikeCount`.
+    Source: Luo et al. 2024, arXiv:2407.20708 (integer LIF); SpikingJelly 2.0, `MultiLevelSpikeCount`; with
+    shift 1/2 and 5 levels, BrainCog 0.2.7.19, `RoundGrad`.
 
-    >>> surrogate = Multilevel(levels=4, threshold=1.0, normalisation="raw", scale=1.0)
+    >>> surrogate = Multilevel(levels=4, unit=1.0, shift=1.0, normalisation="raw", scale=1.0)
     >>> surrogate(torch.tensor([-1.2, -0.4, 0.2, 9.0])).tolist()
     [0.0, 1.0, 1.0, 4.0]
     """
 
     output: Output = "integer"
 
-    def __init__(self, *, levels: int, threshold: float, normalisation: str, scale: float) -> None:
+    def __init__(self, *, levels: int, unit: float, shift: float, normalisation: str, scale: float) -> None:
         self.levels = require_count("surrogate.levels", levels)
-        self.threshold = require_number("surrogate.threshold", threshold, low=SMALLEST, high=LARGEST)
+        self.unit = require_number("surrogate.unit", unit, low=SMALLEST, high=LARGEST)
+        self.shift = require_number("surrogate.shift", shift, low=-LARGEST, high=LARGEST)
         super().__init__(normalisation=normalisation, scale=scale)
 
     def fire(self, u: Tensor) -> Tensor:
         """0, 1, ..., n."""
-        return torch.round((u / self.threshold + 1).clamp(0, self.levels))
+        return torch.round(((u + self.shift) / self.unit).clamp(0, self.levels))
 
     def shape(self, u: Tensor) -> Tensor:
-        """1 for -theta < u < (n - 1) theta."""
+        """1 for -b < u < n theta - b."""
         low, high = self.shape_support
         return ((u > low) & (u < high)).to(u.dtype)
 
@@ -58,14 +61,14 @@ class Multilevel(Surrogate):
     @property
     def shape_area(self) -> float:
         """n theta."""
-        return self.levels * self.threshold
+        return self.levels * self.unit
 
     @property
     def shape_fwhm(self) -> float:
         """n theta."""
-        return self.levels * self.threshold
+        return self.levels * self.unit
 
     @property
     def shape_support(self) -> tuple[float, float]:
         """From no potential to that of n spikes."""
-        return -self.threshold, (self.levels - 1) * self.threshold
+        return -self.shift, self.levels * self.unit - self.shift

@@ -16,27 +16,33 @@ KINKY_PERIODS = 100  # whose kinks are listed; there are infinitely many
 class PeriodicExponential(Surrogate):
     r"""Exponential slope around every multiple of the threshold, for neurons of several spikes per step.
 
-    .. math:: e^{-|u|/w} \text{ for } u < 0, \quad e^{-2|r|/w} \text{ for } u \ge 0, \quad
+    .. math:: e^{-|u|/w} \text{ for } u < 0, \quad e^{-\rho|r|/w} \text{ for } u \ge 0, \quad
               r = u - \theta \, \mathrm{round}(u/\theta)
 
-    Above threshold it falls twice as fast as below, as in sinabs 3.1.3; sinabs 2 and Rockpool have |r| there and
+    Above threshold it falls twice as fast as below in sinabs 3.1.3, and as fast in sinabs 2 and Rockpool, which
     divide by the threshold.
 
     Args:
         width: decay length w below threshold [threshold units].
+        narrowing: rho, how many times faster it falls above threshold than below [1].
         threshold: the period theta above threshold.
         normalisation: see `Surrogate`; the peak is 1, the area infinite.
         scale: see `Surrogate`.
 
-    Source: Weidel & Sheik 2021, arXiv:2111.01456; sinabs 3.1.3, `PeriodicExponential`.
+    Source: Weidel & Sheik 2021, arXiv:2111.01456; sinabs 3.1.3 and Rockpool 3.1.0, `PeriodicExponential`.
 
-    >>> surrogate = PeriodicExponential(width=0.5, threshold=1.0, normalisation="peak1", scale=1.0)
+    >>> surrogate = PeriodicExponential(
+    ...     width=0.5, narrowing=2.0, threshold=1.0, normalisation="peak1", scale=1.0
+    ... )
     >>> surrogate.derivative(torch.tensor([-0.5 * math.log(2), 0.0, 0.25 * math.log(2), 3.0]))
     tensor([0.5000, 1.0000, 0.5000, 1.0000])
     """
 
-    def __init__(self, *, width: float, threshold: float, normalisation: str, scale: float) -> None:
+    def __init__(
+        self, *, width: float, narrowing: float, threshold: float, normalisation: str, scale: float
+    ) -> None:
         self.width = require_number("surrogate.width", width, low=SMALLEST, high=LARGEST)
+        self.narrowing = require_number("surrogate.narrowing", narrowing, low=SMALLEST, high=LARGEST)
         self.threshold = require_number("surrogate.threshold", threshold, low=SMALLEST, high=LARGEST)
         super().__init__(normalisation=normalisation, scale=scale)
 
@@ -47,15 +53,16 @@ class PeriodicExponential(Surrogate):
         return periods, above - self.threshold * periods
 
     def shape(self, u: Tensor) -> Tensor:
-        """exp(-|u|/w) below threshold; exp(-2|r|/w) above, with the distance r to the nearest multiple."""
+        """exp(-|u|/w) below threshold; exp(-rho |r|/w) above, with the distance r to the nearest multiple."""
         _, rest = self._periods(u)
-        return torch.exp(-(torch.relu(-u) + 2 * rest.abs()) / self.width)
+        return torch.exp(-(torch.relu(-u) + self.narrowing * rest.abs()) / self.width)
 
     def shape_integral(self, u: Tensor) -> Tensor:
         """w exp(u/w) below threshold; above, a share per period and the rest."""
         periods, rest = self._periods(u)
-        per_period = -self.width * math.expm1(-self.threshold / self.width)
-        last = -self.width / 2 * torch.sign(rest) * torch.expm1(-2 * rest.abs() / self.width)
+        above = self.width / self.narrowing
+        per_period = -2 * above * math.expm1(-self.threshold / (2 * above))
+        last = -above * torch.sign(rest) * torch.expm1(-rest.abs() / above)
         return self.width * torch.exp(-torch.relu(-u) / self.width) + per_period * periods + last
 
     @property
@@ -70,9 +77,10 @@ class PeriodicExponential(Surrogate):
 
     @property
     def shape_fwhm(self) -> float | None:
-        """Of the lobe at threshold, w ln 2 below and half of that above, if the lobes do not overlap there."""
+        """Of the lobe at threshold, w ln 2 below and w ln 2 / rho above, unless the lobes overlap there."""
         below = self.width * math.log(2)
-        return 1.5 * below if below <= self.threshold else None
+        above = below / self.narrowing
+        return below + above if 2 * above <= self.threshold else None
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:

@@ -145,7 +145,7 @@ def test_serves_as_spike_grad_of_snntorch(name):
     before = weights.weight.detach().clone()
     membrane, count = torch.zeros(3, 4), torch.zeros(3, 4)
     for _ in range(5):
-        spikes, membrane = neuron(3 * weights(torch.rand(3, 6)), membrane)
+        spikes, membrane = neuron(9 * weights(torch.rand(3, 6)), membrane)
         count = count + spikes
     assert 0 < count.sum() < count.numel() * 5
     optimizer = torch.optim.SGD(weights.parameters(), lr=0.1)

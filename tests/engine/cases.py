@@ -25,7 +25,9 @@ from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate
 
 NEURONS = tuple(catalogue.entries("neuron"))
-SURROGATES = tuple(catalogue.entries("surrogate"))
+SHAPES = tuple(
+    name for name in catalogue.entries("surrogate") if "/" not in name
+)  # a preset is a setting of one
 FAST = ("scan", "fused")
 WIRINGS = (
     ("none", "full"),

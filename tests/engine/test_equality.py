@@ -14,8 +14,8 @@ from sgbench.errors import InputError
 from tests.engine.cases import (
     FAST,
     NEURONS,
+    SHAPES,
     SINGLE,
-    SURROGATES,
     WIRINGS,
     Result,
     Wired,
@@ -89,7 +89,7 @@ def test_spec_decides_what_auto_takes(kind):
         assert not any(refused(engine, made) for engine in FAST)
 
 
-@pytest.mark.parametrize("surrogate", SURROGATES)
+@pytest.mark.parametrize("surrogate", SHAPES)
 def test_every_surrogate(surrogate):
     """Expected: `reference`, for each shape of the catalogue, compiled or not, in every reset and neuron.
 

@@ -20,7 +20,7 @@ from sgbench.rules.eprop import EProp
 from sgbench.steepness.fixed import Fixed
 from sgbench.train_loop import TrainLoop
 from sgbench.trajectory import POTENTIAL, SPIKES, Batch
-from tests.engine.cases import FAST, NEURONS, SURROGATES, error, fires, gain_of, packed, spikes
+from tests.engine.cases import FAST, NEURONS, SHAPES, error, fires, gain_of, packed, spikes
 
 LENGTHS = (20, 7, 1, 13)
 STEPS, INPUTS = 20, 64
@@ -97,7 +97,7 @@ def test_nothing_depends_on_padding(engine, pack):
     assert_same(loud, silent)
 
 
-@pytest.mark.parametrize("surrogate", SURROGATES)
+@pytest.mark.parametrize("surrogate", SHAPES)
 def test_the_catalogue_on_auto(surrogate):
     """Expected: `reference`, for a network of each surrogate as it is in the catalogue."""
     net = network(f"surrogate={surrogate}")

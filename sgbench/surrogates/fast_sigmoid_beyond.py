@@ -1,0 +1,67 @@
+"""The fast sigmoid's slope beyond a border alone."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
+
+
+class FastSigmoidBeyond(Surrogate):
+    r"""Slope of the fast sigmoid, :math:`1 / (1 + k|u|)^2`, for :math:`u > B` and 0 elsewhere.
+
+    What snnTorch's `SFS` computes in place of the window :math:`|u| < B` that its paper has, which is
+    `sparse_fast_sigmoid`. It is here to make results anew that were got with it.
+
+    Args:
+        slope: steepness k [1/threshold units].
+        border: B, above threshold [threshold units].
+        normalisation: see `Surrogate`; the peak is 1/(1 + kB)^2, which is approached at the border, and the area
+            1/(k (1 + kB)).
+        scale: see `Surrogate`.
+
+    Source: snnTorch 1.0, `SFS`, equal to it (tested).
+
+    >>> surrogate = FastSigmoidBeyond(slope=10.0, border=0.1, normalisation="raw", scale=1.0)
+    >>> surrogate.derivative(torch.tensor([-0.2, 0.0, 0.1, 0.4]))
+    tensor([0.0000, 0.0000, 0.0000, 0.0400])
+    """
+
+    def __init__(self, *, slope: float, border: float, normalisation: str, scale: float) -> None:
+        self.steepness = require_number("surrogate.slope", slope, low=SMALLEST, high=LARGEST)
+        self.border = require_number("surrogate.border", border, low=0, high=LARGEST)
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """The fast sigmoid's slope beyond the border, else 0."""
+        return (1 + self.steepness * u.abs()).pow(-2) * (u > self.border)
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """What lies between the border and u."""
+        start = 1 + self.steepness * self.border
+        end = 1 + self.steepness * torch.clamp(u, min=self.border)
+        return (1 / start - 1 / end) / self.steepness
+
+    @property
+    def shape_peak(self) -> float:
+        """1 / (1 + kB)^2, approached at the border."""
+        return (1 + self.steepness * self.border) ** -2
+
+    @property
+    def shape_area(self) -> float:
+        """1 / (k (1 + kB))."""
+        return 1 / (self.steepness * (1 + self.steepness * self.border))
+
+    @property
+    def shape_fwhm(self) -> float:
+        """(sqrt 2 - 1) (1 + kB) / k, from the border on."""
+        return (math.sqrt(2) - 1) * (1 + self.steepness * self.border) / self.steepness
+
+    @property
+    def shape_support(self) -> tuple[float, float]:
+        """Beyond the border."""
+        return self.border, math.inf

@@ -1,0 +1,53 @@
+"""The slope that changes its sign at threshold."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sgbench.surrogates.base import Surrogate
+
+
+class SignFlip(Surrogate):
+    """Slope 1 below threshold and -1 at and above it: no triangle, but what snnTorch's `triangular` computes.
+
+    Above threshold weights move away from where the loss falls. It is here to make results anew that were got
+    with it; `triangle` is the shape that was meant.
+
+    Args:
+        normalisation: see `Surrogate`; the peak is 1, the area undefined.
+        scale: see `Surrogate`.
+
+    Source: snnTorch 1.0, `triangular`, equal to it (tested).
+
+    >>> SignFlip(normalisation="peak1", scale=1.0).derivative(torch.tensor([-9.0, 0.0, 0.1]))
+    tensor([ 1., -1., -1.])
+    """
+
+    def shape(self, u: Tensor) -> Tensor:
+        """1 below threshold, else -1."""
+        return torch.where(u < 0, torch.ones_like(u), -1.0)
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """-|u|."""
+        return -u.abs()
+
+    @property
+    def shape_peak(self) -> float:
+        """1, everywhere."""
+        return 1.0
+
+    @property
+    def shape_area(self) -> None:
+        """Undefined: infinite on both sides, of two signs."""
+        return
+
+    @property
+    def shape_fwhm(self) -> None:
+        """There is none: the slope never falls to a half."""
+        return
+
+    @property
+    def shape_kinks(self) -> tuple[float, ...]:
+        """The jump at threshold."""
+        return (0.0,)
