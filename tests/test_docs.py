@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sgbench import catalogue
 from sgbench.cli.main import main
 from tests.run.tiny import WORDS
 
@@ -87,3 +88,12 @@ def test_readme_shows_the_committed_board(capsys: pytest.CaptureFixture[str]) ->
     )
     assert found is not None
     assert found.group(1).strip() == capsys.readouterr().out.strip()
+
+
+def test_counts_in_the_readme_are_those_of_the_catalogue() -> None:
+    """Expected: as many shapes and presets as conf/surrogate holds."""
+    found = catalogue.entries("surrogate")
+    presets = sum("/" in name for name in found)
+    readme = DOCUMENTS[0].read_text()
+    assert f"{len(found) - presets} shapes" in readme
+    assert f"{presets} presets" in readme
