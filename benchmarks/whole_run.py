@@ -145,7 +145,7 @@ class _Bench:
     def __init__(self, spec: RunSpec) -> None:
         self.spec = spec
         self.made = build(spec)
-        self.made.data.setup("fit")
+        self.made.data.setup()
         self.epochs = [list(self.made.data.epoch(number)) for number in range(spec.method.protocol.epochs)]
         self.packed = [[_packed(batch) for batch in epoch] for epoch in self.epochs]
         self.batches = len(self.epochs[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -131,8 +132,36 @@ def is_allowed(found: Entry, extra: Iterable[str] = ()) -> bool:
     Allowed are the targets of shipped entries, those of installed plugins, and `extra`. A plugin allows its own
     through the entry-point group `sgbench.targets` (`name = "package.module:Class"`).
     """
-    if found.path.is_relative_to(conf_dir()):
-        return True
-    shipped = (other.target for group in TARGET_GROUPS for other in entries(group).values())
-    plugins = (point.value.replace(":", ".") for point in entry_points(group="sgbench.targets"))
-    return found.target in {*shipped, *plugins, *extra}
+    return Shelf(allow_targets=extra).allows(found)
+
+
+class Shelf:
+    """What one command reads of the catalogue, each file once.
+
+    An object lives as long as its command: a file that is edited meanwhile keeps its first reading.
+
+    >>> shelf = Shelf()
+    >>> shelf.entry("surrogate", "atan") is shelf.entry("surrogate", "atan")
+    True
+    """
+
+    def __init__(self, config_dirs: Iterable[Path] = (), allow_targets: Iterable[str] = ()) -> None:
+        self._folders = [Path(folder) for folder in config_dirs]
+        self._extra = frozenset(allow_targets)
+        self._read: dict[tuple[str, str], Entry] = {}
+
+    def entry(self, group: str, name: str) -> Entry:
+        """See `entry`."""
+        if (group, name) not in self._read:
+            self._read[group, name] = entry(group, name, self._folders)
+        return self._read[group, name]
+
+    def allows(self, found: Entry) -> bool:
+        """See `is_allowed`."""
+        return found.path.is_relative_to(conf_dir()) or found.target in self._allowed
+
+    @cached_property
+    def _allowed(self) -> frozenset[str | None]:
+        shipped = (other.target for group in TARGET_GROUPS for other in entries(group).values())
+        plugins = (point.value.replace(":", ".") for point in entry_points(group="sgbench.targets"))
+        return frozenset({*shipped, *plugins, *self._extra})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -78,8 +79,8 @@ def compose(
     >>> compose(["surrogate=atan", "seed=3"]).method.choices["surrogate"]
     'atan'
     """
-    config = raw_config(overrides, config_dirs)
-    return spec_from_config(config, config_dirs=config_dirs, allow_targets=allow_targets)
+    folders = list(config_dirs)
+    return spec_from_own(raw_config(overrides, folders), catalogue.Shelf(folders, allow_targets))
 
 
 def raw_config(overrides: Sequence[str], config_dirs: Iterable[Path] = ()) -> DictConfig:
@@ -166,22 +167,23 @@ def spec_from_config(
     allow_targets: Iterable[str] = (),
 ) -> RunSpec:
     """Check a merged tree and turn it into a `RunSpec`."""
-    tree = _resolve(config)
-    hydra_node = tree.pop("hydra", None)
-    if choices is None:
-        choices = dict(hydra_node["choices"]) if hydra_node else {}
-    folders = [Path(folder) for folder in config_dirs]
-    extra = list(allow_targets)
-    picked = {group: _picked(choices, group) for group in GROUPS}
-    nodes = {}
-    targets = {}
+    shelf = catalogue.Shelf(config_dirs, allow_targets)
+    return spec_from_own(copy.deepcopy(config), shelf, choices=choices)
+
+
+def spec_from_own(
+    config: DictConfig, shelf: catalogue.Shelf, *, choices: dict[str, Any] | None = None
+) -> RunSpec:
+    """Like `spec_from_config`, for many trees: entries are read once, and a tree is used up."""
+    tree, chosen = _resolve(config)
+    picked = {group: _picked(chosen if choices is None else choices, group) for group in GROUPS}
+    nodes, loggers, targets = {}, {}, {}
     for group, name in picked.items():
-        found = catalogue.entry(entry_group(group), name, folders)
-        nodes[group], targets[group] = _checked_node(group, tree.pop(group, None), found, extra)
-    loggers = {}
+        found = shelf.entry(entry_group(group), name)
+        nodes[group], targets[group] = _checked_node(group, tree.pop(group, None), found, shelf)
     for name, node in _without_meta(tree.pop("logger", None)).items():
-        found = catalogue.entry("logger", name, folders)
-        loggers[name], targets[f"logger.{name}"] = _checked_node(f"logger.{name}", node, found, extra)
+        found = shelf.entry("logger", name)
+        loggers[name], targets[f"logger.{name}"] = _checked_node(f"logger.{name}", node, found, shelf)
     method_tree = {
         "choices": picked,
         "parameters": nodes,
@@ -203,19 +205,18 @@ def spec_from_config(
         raise InputError(first_problem(error)) from error
 
 
-def _resolve(config: DictConfig) -> dict[str, Any]:
+def _resolve(config: DictConfig) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The values of a tree and Hydra's choices; the tree loses its `hydra` node, on which no value may hang."""
     try:
-        hydra_node = config.get("hydra")
-        plain = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-        tree = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
+        OmegaConf.set_struct(config, None)
+        hydra_node = config.pop("hydra", None)
+        tree = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise InputError(one_line(error)) from error
     if not isinstance(tree, dict):
         raise InputError("the configuration is not a mapping")
-    found: dict[str, Any] = {str(key): value for key, value in tree.items()}
-    if hydra_node is not None:
-        found["hydra"] = {"choices": OmegaConf.to_container(hydra_node.runtime.choices)}
-    return found
+    choices: Any = {} if hydra_node is None else OmegaConf.to_container(hydra_node.runtime.choices)
+    return {str(key): value for key, value in tree.items()}, choices
 
 
 def _picked(choices: dict[str, Any], group: str) -> str:
@@ -227,7 +228,7 @@ def _picked(choices: dict[str, Any], group: str) -> str:
 
 
 def _checked_node(
-    where: str, node: Any, found: catalogue.Entry, extra: Iterable[str]
+    where: str, node: Any, found: catalogue.Entry, shelf: catalogue.Shelf
 ) -> tuple[dict[str, Any], str]:
     """The parameters of one choice, if its keys are those of the entry's file and its target is allowed."""
     if not isinstance(node, dict):
@@ -240,7 +241,7 @@ def _checked_node(
             f"{where}._target_={target}: the target of entry '{found.name}' is {found.target} and cannot be "
             f"replaced; write an entry of your own and name its folder with --config-dir"
         )
-    if not catalogue.is_allowed(found, extra):
+    if not shelf.allows(found):
         raise InputError(
             f"{where}: target {found.target} of {found.path} is not allowed; "
             f"if you trust it, add --allow-target {found.target}"

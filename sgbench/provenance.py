@@ -15,7 +15,6 @@ PACKAGES = (
     "torch",
     "snntorch",
     "pytorch-lightning",
-    "torchmetrics",
     "hydra-core",
     "omegaconf",
     "pydantic",

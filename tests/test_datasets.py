@@ -211,7 +211,7 @@ def make_data(data_set: DataSet | None = None, *, seed: int = 0, batch_size: int
         seed=seed,
         dtype=torch.float32,
     )
-    data.setup("fit")
+    data.setup()
     return data
 
 

@@ -416,7 +416,7 @@ def test_saturation_begins_above_nine_in_ten():
 def evaluated(batch: Batch, network: Mlp, batch_size: int, loss: Loss):
     """All scores, streamed."""
     loop = TrainLoop(network, Bptt(window=None), Objective(loss, NoPenalty()), clip_norm=None)
-    evaluation = Evaluation(network, CLASSES, dt_s=0.001)
+    evaluation = Evaluation(network, dt_s=0.001)
     for chosen in torch.arange(len(batch.target)).split(batch_size):
         part = Batch(batch.x[:, chosen], batch.target[chosen], batch.lengths[chosen], batch.position[chosen])
         evaluation.update(part, *loop.evaluate(part))
@@ -451,7 +451,7 @@ def test_scores_equal_a_literal_count(batch_size, readout):
 def test_scores_without_samples_are_an_error():
     """Expected: one line, rather than an accuracy of 0."""
     with pytest.raises(SgbenchError, match=r"^a metric could not be computed: ") as caught:
-        Evaluation(make_network(), CLASSES, dt_s=0.001).scores()
+        Evaluation(make_network(), dt_s=0.001).scores()
     assert "\n" not in str(caught.value)
 
 

@@ -189,10 +189,9 @@ def _arguments(words: Sequence[str]) -> Iterator[None]:
 
 def _already_finished(spec: RunSpec) -> RunRecord | None:
     """The record for which this point will not be run again."""
-    from sgbench.runner import stored_record
+    from sgbench.run_folder import finished_record
 
-    record = stored_record(spec)
-    return record if record is not None and record.status == "finished" and not spec.force else None
+    return finished_record(spec)
 
 
 def _say_what_is_new(planned: Plan) -> None:
@@ -221,7 +220,7 @@ def _say_what_is_new(planned: Plan) -> None:
 
 
 def _folders(planned: Plan) -> list[Path]:
-    from sgbench.runner import folder_of
+    from sgbench.run_folder import folder_of
 
     return [folder_of(spec) for spec in planned.specs]
 
@@ -234,7 +233,7 @@ def _stamp(folder: Path) -> int | None:
 
 def _report(planned: Plan, before: dict[Path, int | None]) -> int:
     """Say what came of every point, from its record; returns 1 if one has no finished record."""
-    from sgbench.runner import stored_record
+    from sgbench.run_folder import stored_record
 
     finished, problems = 0, []
     for spec, folder in zip(planned.specs, _folders(planned), strict=True):

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -59,10 +58,8 @@ class Batches:
             yield Batch(x=x, target=self.samples.target[position], lengths=lengths, position=position)
 
 
-class SpikingData(pl.LightningDataModule):
-    """A LightningDataModule over any data set and encoder.
-
-    The test split is handed out once, by the trainer's test loop at the end of a run.
+class SpikingData:
+    """Any data set under any encoder.
 
     Args:
         data_set: what to load.
@@ -83,7 +80,6 @@ class SpikingData(pl.LightningDataModule):
         seed: int,
         dtype: torch.dtype,
     ) -> None:
-        super().__init__()
         self.data_set = data_set
         self.encoder = encoder
         self.data_dir = data_dir
@@ -93,7 +89,7 @@ class SpikingData(pl.LightningDataModule):
         self.splits: dict[Split, Samples] = {}
         self.sha256: str | None = None  # of the data, once they are loaded and verified
 
-    def setup(self, stage: str) -> None:
+    def setup(self) -> None:
         """Load and verify the data once."""
         if self.splits:
             return
@@ -107,6 +103,10 @@ class SpikingData(pl.LightningDataModule):
                 raise InputError(f"data set {name}: split {split} {problem}")
         self.sha256 = self.data_set.verify(splits)
         self.splits = splits
+
+    def share(self, other: SpikingData) -> None:
+        """Take the splits that another run of the same data set has loaded and verified."""
+        self.splits, self.sha256 = other.splits, other.sha256
 
     def epoch(self, epoch: int) -> Batches:
         """The training batches of one epoch."""
@@ -128,18 +128,6 @@ class SpikingData(pl.LightningDataModule):
             noise=noise,
             dtype=self.dtype,
         )
-
-    def train_dataloader(self) -> Batches:
-        """Lightning asks anew each epoch (`reload_dataloaders_every_n_epochs=1`)."""
-        return self.epoch(0 if self.trainer is None else self.trainer.current_epoch)
-
-    def val_dataloader(self) -> Batches:
-        """The validation split."""
-        return self.evaluation("validation")
-
-    def test_dataloader(self) -> Batches:
-        """The test split."""
-        return self.evaluation("test")
 
 
 def _problem(samples: Samples, facts: DataSet, split: Split, steps: int) -> str | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
-from torchmetrics import Metric
+from torch import Tensor, nn
 
 from sgbench.records.record import LayerActivity
 from sgbench.trajectory import valid_steps
@@ -12,7 +11,7 @@ from sgbench.trajectory import valid_steps
 SATURATED_RATE = 0.9
 
 
-class Activity(Metric):
+class Activity(nn.Module):
     """Spike statistics of one layer; nothing depends on batches or padding.
 
     Args:
@@ -26,8 +25,6 @@ class Activity(Metric):
     (0.5, 0.5, 0.5)
     """
 
-    full_state_update = False
-    higher_is_better = None
     spikes: Tensor
     steps: Tensor
 
@@ -35,8 +32,8 @@ class Activity(Metric):
         super().__init__()
         self.layer = layer
         self.dt_s = dt_s
-        self.add_state("spikes", torch.zeros(neurons, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("steps", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        self.register_buffer("spikes", torch.zeros(neurons, dtype=torch.float64), persistent=False)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64), persistent=False)
 
     def update(self, spikes: Tensor, lengths: Tensor) -> None:
         """Add spikes [T, B, N] of samples of the given lengths [B]; one of either sign or size is one."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torchmetrics.classification import MulticlassStatScores
 
 from sgbench.errors import SgbenchError
 from sgbench.metrics.activity import Activity
@@ -17,13 +16,12 @@ class Evaluation(nn.Module):
 
     Args:
         network: whose spiking layers are watched.
-        classes: number of classes.
         dt_s: duration of a step [s].
     """
 
-    def __init__(self, network: Network, classes: int, *, dt_s: float) -> None:
+    def __init__(self, network: Network, *, dt_s: float) -> None:
         super().__init__()
-        self.hits = MulticlassStatScores(num_classes=classes, average="micro")
+        self.hits = 0
         self.loss_sum = 0.0
         self.activity = nn.ModuleList(
             Activity(layer.name, layer.weight.shape[0], dt_s=dt_s)
@@ -34,8 +32,8 @@ class Evaluation(nn.Module):
 
     def update(self, batch: Batch, trajectory: Trajectory, logits: Tensor, loss: Tensor) -> None:
         """Add one batch; `loss` is its mean."""
-        self.hits.update(logits.argmax(1), batch.target)
-        self.loss_sum += loss.item() * len(batch.target)  # a float64 sum, where MeanMetric keeps float32
+        self.hits += int((logits.argmax(1) == batch.target).sum())
+        self.loss_sum += loss.item() * len(batch.target)
         for metric, spikes in zip(self.activity, trajectory.spikes, strict=True):
             metric.update(spikes, batch.lengths)  # type: ignore[operator]
         self.samples += len(batch.target)
@@ -45,10 +43,9 @@ class Evaluation(nn.Module):
         try:
             if not self.samples:
                 raise ValueError("no sample was seen")
-            correct, *_ = self.hits.compute().tolist()
             return Scores(
                 samples=self.samples,
-                accuracy=correct / self.samples,
+                accuracy=self.hits / self.samples,
                 loss=self.loss_sum / self.samples,
                 activity=tuple(metric.scores() for metric in self.activity),  # type: ignore[operator]
             )

@@ -88,7 +88,7 @@ def two_steps(name: str) -> list[float]:
     """Losses of the first two batches."""
     spec = compose([f"experiment={name}"])
     parts = build(spec)
-    parts.data.setup("fit")
+    parts.data.setup()
     loop = TrainLoop(parts.network, parts.rule, parts.objective, clip_norm=spec.method.clip_norm)
     batches = itertools.islice(parts.data.epoch(0), 2)
     return [loop.train_batch(batch, parts.optimizer).item() for batch in batches]

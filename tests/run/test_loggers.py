@@ -16,7 +16,7 @@ import sgbench
 from sgbench.compose import compose
 from sgbench.errors import InputError
 from sgbench.loggers import summary
-from sgbench.runner import folder_of
+from sgbench.run_folder import folder_of
 from tests.run.tiny import WORDS
 
 

@@ -1,0 +1,148 @@
+"""One try at a run, whoever drives it: from parts to a training, and from a training to a record."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sgbench import memory, provenance
+from sgbench.artefacts import save_predictions, save_weights
+from sgbench.build import Parts, construct
+from sgbench.epochs import Epochs
+from sgbench.errors import InputError, one_printable_line
+from sgbench.paths import PREDICTIONS
+from sgbench.records.files import write_atomic
+from sgbench.records.method import method_id
+from sgbench.records.record import SCHEMA_VERSION, Failure, RunRecord, Scores, Timing
+from sgbench.records.spec import RunSpec
+from sgbench.train_loop import Best, TrainLoop
+from sgbench.training import Training
+
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import Logger
+
+OWN_CODE = ("sgbench.", "torch.")
+WEIGHTS = "weights.safetensors"
+log = logging.getLogger("sgbench")
+
+
+class Attempt:
+    """What a record needs to know.
+
+    Args:
+        spec: what was asked for.
+        parts: what it is made of.
+        folder: of the run.
+    """
+
+    def __init__(self, spec: RunSpec, parts: Parts, folder: Path) -> None:
+        self.spec = spec
+        self.parts = parts
+        self.folder = folder
+        self.began_s = time.perf_counter()
+        self.total_s: float | None = None  # where a run shared its time with others
+        self.test_s = 0.0
+        self.memory_is_measured = False
+        self.loggers: list[Logger] = []
+        protocol = spec.method.protocol
+        self.training = Training(
+            TrainLoop(parts.network, parts.rule, parts.objective, clip_norm=spec.method.clip_norm),
+            Best(protocol.monitor, protocol.patience),
+            Epochs(parts.steepness, protocol.epochs, spec.seed),
+            dt_s=protocol.dt_s,
+            input_kind=parts.encoder.output,
+            bits=32 if protocol.precision == "float32" else 64,
+        )
+
+    def make_loggers(self) -> None:
+        """Connect now, so that a missing login stops here.
+
+        Raises:
+            InputError: a logger cannot be reached; the line has the remedy.
+        """
+        for name, parameters in self.spec.loggers.items():
+            target = self.spec.targets[f"logger.{name}"]
+            logger = construct(f"logger.{name}", target, parameters, spec=self.spec, run_dir=self.folder)
+            try:
+                _ = logger.experiment
+            except Exception as error:
+                reason = one_printable_line(error)
+                raise InputError(
+                    f"logger.{name}: {reason}; without an account use logger.{name}.mode=offline"
+                ) from error
+            self.loggers.append(logger)
+
+    def publish(self, record: RunRecord) -> None:
+        """Copy the record to the loggers; the record is safe, so a logger's failure is only said."""
+        if not self.loggers:
+            return
+        from sgbench import loggers
+
+        try:
+            loggers.publish(self.loggers, record)
+        except Exception as error:
+            log.warning("a logger failed after the record was written: %s", one_printable_line(error))
+
+    def take_best(self) -> str:
+        """Load the selected weights and save them; returns the file's hash."""
+        self.parts.network.load_state_dict(self.training.best.weights)
+        return save_weights(self.folder / WEIGHTS, self.parts.network)
+
+    def finished(self, validation: Scores, weights_sha256: str) -> RunRecord:
+        """The record of a run whose test split has just been scored."""
+        predictions_sha256 = save_predictions(self.folder / PREDICTIONS, self.training.predictions)
+        test = self.training.evaluation.scores()
+        return self._record(None, validation, test, predictions_sha256, weights_sha256)
+
+    def failed(self, error: Exception) -> RunRecord:
+        """The record of a run that an error has ended; the traceback goes into a file beside it."""
+        write_atomic(self.folder / "failure.txt", "".join(traceback.format_exception(error)).encode())
+        message = f"epoch {self.training.epoch}: {one_printable_line(error)}"[:2000]
+        return self._record(Failure(kind=type(error).__name__, message=message), None, None, None, None)
+
+    def _record(
+        self,
+        failure: Failure | None,
+        validation: Scores | None,
+        test: Scores | None,
+        predictions_sha256: str | None,
+        weights_sha256: str | None,
+    ) -> RunRecord:
+        training = self.training
+        here_s = time.perf_counter() - self.began_s if self.total_s is None else self.total_s
+        return RunRecord(
+            schema_version=SCHEMA_VERSION,
+            protocol=self.spec.method.protocol.name,
+            method_id=method_id(self.spec.method),
+            seed=self.spec.seed,
+            status="finished" if failure is None else "failed",
+            failure=failure,
+            method=self.spec.method,
+            classes=self.parts.data.data_set.n_classes,
+            parameters=sum(weight.numel() for weight in self.parts.network.parameters()),
+            best_epoch=training.best.epoch,
+            validation=validation,
+            test=test,
+            curve=tuple(training.curve),
+            counts=None if test is None else training.counter.result(),
+            predictions_sha256=predictions_sha256,
+            weights_sha256=weights_sha256,
+            timing=Timing(
+                fit_s=training.fit_s,
+                test_s=self.test_s,
+                total_s=max(here_s, training.fit_s + self.test_s),
+                resumed=training.resumed,
+            ),
+            peak_memory_bytes=memory.peak_bytes() if self.memory_is_measured else None,
+            provenance=provenance.collect(
+                device=str(self.parts.device),
+                threads=self.spec.trainer.threads,
+                engine=self.parts.engine.name,
+                engine_reason=self.parts.engine.reason,
+                data_sha256=self.parts.data.sha256,
+                foreign=any(not target.startswith(OWN_CODE) for target in self.spec.targets.values()),
+            ),
+        )

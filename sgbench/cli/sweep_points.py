@@ -1,0 +1,165 @@
+"""What a sweep asks for: its axes, and one checked specification per combination of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sgbench import catalogue
+from sgbench.errors import InputError
+
+if TYPE_CHECKING:
+    from sgbench.records.spec import RunSpec
+
+WIDTHS = ("width_fwhm", "surrogate.width_fwhm")
+SLOPES = ("surrogate.slope", "surrogate.alpha")
+LEARNING_RATE = "optimizer.lr"
+SEED = "seed"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One key with the values that are swept, as they are written on the command line."""
+
+    key: str
+    values: tuple[str, ...]
+
+    @property
+    def numbers(self) -> tuple[float, ...] | None:
+        """The values as positive numbers; None if one of them is not."""
+        try:
+            found = tuple(map(float, self.values))
+        except ValueError:
+            return None
+        return found if all(0 < number < math.inf for number in found) else None
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination of the axes: what will be run with each of its seeds."""
+
+    settings: dict[str, str]  # value by axis, without the seed
+    seeds: tuple[int, ...]
+    spec: RunSpec  # of the first seed
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A sweep with the user's overrides."""
+
+    name: str
+    axes: tuple[Axis, ...]  # with two or more values, without the seed
+    points: tuple[Point, ...]
+
+
+def read_grid(
+    name: str,
+    words: Sequence[str],
+    *,
+    config_dirs: Sequence[Path] = (),
+    allow_targets: Sequence[str] = (),
+) -> Grid:
+    """Compose a sweep without running it.
+
+    The combinations are those of `sgbench.plan.plan`. A method does not depend on the seed, so a combination is
+    composed once for all of its seeds.
+
+    Raises:
+        InputError: there is no such sweep, or the first combination that is not usable; one line.
+
+    >>> grid = read_grid("quickstart", ["surrogate=atan,triangle", "seed=0,1"])
+    >>> [axis.key for axis in grid.axes], [point.seeds for point in grid.points]
+    (['surrogate'], [(0, 1), (0, 1)])
+    """
+    catalogue.entry("sweep", name, config_dirs)
+    combinations = _combinations([f"sweep={name}", *words], config_dirs)
+    keys = list(dict.fromkeys(key for settings, _ in combinations for key in settings))
+    every = {key: tuple(dict.fromkeys(settings[key] for settings, _ in combinations)) for key in keys}
+    axes = tuple(Axis(key, values) for key, values in every.items() if len(values) > 1)
+    swept = [axis.key for axis in axes]
+    words_of = [
+        [f"{key}={value}" for key, value in settings.items()] + [f"{SEED}={seed}" for seed in seeds[:1]]
+        for settings, seeds in combinations
+    ]
+    specs = _compose_each(words_of, config_dirs, allow_targets)
+    points = tuple(
+        Point({key: settings[key] for key in swept}, _checked(seeds) or (spec.seed,), spec)
+        for (settings, seeds), spec in zip(combinations, specs, strict=True)
+    )
+    return Grid(name, axes, points)
+
+
+def count_runs(entry: catalogue.Entry) -> int:
+    """How many runs a sweep's file asks for."""
+    from sgbench.compose import parse_overrides
+
+    node: Any = entry.parameters.get("hydra") or {}
+    params = (node.get("sweeper") or {}).get("params") or {}
+    overrides = parse_overrides([f"{key}={value}" for key, value in params.items()])
+    return math.prod(len(list(each.sweep_iterator())) for each in overrides if each.is_sweep_override())
+
+
+def _combinations(
+    words: Sequence[str], config_dirs: Sequence[Path]
+) -> list[tuple[dict[str, str], list[str]]]:
+    """Each combination of all keys but the seed, with its seeds, in the order of Hydra's basic sweeper."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+
+    from sgbench.compose import one_line, parse_overrides, raw_config
+
+    overrides = parse_overrides(words)
+    fixed = [each.input_line or "" for each in overrides if not each.is_sweep_override()]
+    config = raw_config(fixed, config_dirs)
+    params: Any = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({}))
+    of_file = parse_overrides([f"{key}={value}" for key, value in params.items()])
+    try:
+        (jobs,) = BasicSweeper.split_arguments([*of_file, *overrides], None)
+    except HydraException as error:
+        raise InputError(one_line(error)) from error
+    found: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for job in jobs:
+        pairs = [(key, value) for key, _, value in (word.partition("=") for word in job)]
+        seeds = found.setdefault(tuple(pair for pair in pairs if pair[0] != SEED), [])
+        seeds += [value for key, value in pairs if key == SEED]
+    return [(dict(pairs), seeds) for pairs, seeds in found.items()]
+
+
+def _checked(seeds: Sequence[str]) -> tuple[int, ...]:
+    for seed in seeds:
+        if not seed.isdecimal():
+            raise InputError(f"{SEED}={seed}: whole numbers of at least 0 are needed")
+    return tuple(dict.fromkeys(map(int, seeds)))
+
+
+def _compose_each(
+    words_of: Sequence[Sequence[str]], config_dirs: Sequence[Path], allow_targets: Sequence[str]
+) -> Iterator[RunSpec]:
+    """The specification of each combination.
+
+    Hydra applies overrides of single values last, so combinations that differ in those alone share one
+    composition, which is most of the time it takes.
+    """
+    from omegaconf import OmegaConf
+
+    from sgbench.compose import parse_overrides, raw_config, spec_from_config
+
+    trees: dict[tuple[str, ...], Any] = {}
+    for words in words_of:
+        rest = tuple(word for word in words if not _is_single_value(word))
+        if rest not in trees:
+            trees[rest] = raw_config(words, config_dirs)
+        else:
+            for override in parse_overrides([word for word in words if _is_single_value(word)]):
+                OmegaConf.update(trees[rest], override.key_or_group, override.value())
+        yield spec_from_config(trees[rest], config_dirs=config_dirs, allow_targets=allow_targets)
+
+
+def _is_single_value(word: str) -> bool:
+    key, _, value = word.partition("=")
+    plain = value.replace(".", "", 1).replace("-", "").replace("_", "").isalnum()
+    return plain and key[:1].isalpha() and ("." in key or key == "width_fwhm") and "@" not in key

@@ -1,0 +1,77 @@
+"""The folder of one run: where it is, what is in it, and who may write there."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sgbench.errors import InputError, RunBusyError, StorageError
+from sgbench.paths import RECORD, run_dir
+from sgbench.records.files import read_model
+from sgbench.records.method import method_id
+from sgbench.records.record import RunRecord
+from sgbench.records.spec import RunSpec
+
+log = logging.getLogger("sgbench")
+
+
+def folder_of(spec: RunSpec) -> Path:
+    """Where this run's files are."""
+    runs_dir = Path(spec.paths.runs_dir)
+    return run_dir(runs_dir, spec.method.protocol.name, method_id(spec.method), spec.seed)
+
+
+def stored_record(spec: RunSpec) -> RunRecord | None:
+    """The record of this run, if there is a readable one."""
+    path = folder_of(spec) / RECORD
+    if not path.exists():
+        return None
+    with contextlib.suppress(InputError):
+        return read_model(path, RunRecord)
+    return None
+
+
+def finished_record(spec: RunSpec) -> RunRecord | None:
+    """The record for which this run is not made again."""
+    record = stored_record(spec)
+    return record if record is not None and record.status == "finished" and not spec.force else None
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Be the only one to write there.
+
+    Raises:
+        RunBusyError: another process does.
+        StorageError: the folder cannot be written.
+    """
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise RunBusyError(f"{folder}: another process is writing this run; wait for it or stop it") from None
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be written: {error.strerror or error}; choose another folder with "
+            f"paths.runs_dir=DIR or SGBENCH_RUNS"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def set_aside_unreadable(path: Path) -> None:
+    """Keep a record that cannot be read under another name, so that nothing is overwritten."""
+    if path.exists():
+        try:
+            read_model(path, RunRecord)
+        except InputError as error:
+            aside = path.with_name("record.unreadable.json")
+            path.replace(aside)
+            log.warning("%s; kept as %s, the run is repeated", error, aside.name)

@@ -1,0 +1,127 @@
+"""One training from the first epoch to the test, whoever drives it: what is scored, kept and selected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sgbench import provenance
+from sgbench.energy.count import Kind, OperationCounter
+from sgbench.epochs import Epochs, Part
+from sgbench.metrics.evaluation import Evaluation
+from sgbench.records.record import EpochScores
+from sgbench.train_loop import Best, TrainLoop
+from sgbench.trajectory import Batch
+
+
+class Training:
+    """The course of one training; a driver hands it batches.
+
+    Args:
+        loop: network, rule and objective.
+        best: the selection on validation.
+        epochs: what changes from epoch to epoch.
+        dt_s: duration of a step [s].
+        input_kind: what the encoder declares.
+        bits: of weights and states.
+    """
+
+    def __init__(
+        self,
+        loop: TrainLoop,
+        best: Best,
+        epochs: Epochs,
+        *,
+        dt_s: float,
+        input_kind: Kind,
+        bits: int,
+    ) -> None:
+        self.loop = loop
+        self.network = loop.network
+        self.best = best
+        self.epochs = epochs
+        self.dt_s = dt_s
+        self.input_kind: Kind = input_kind
+        self.bits = bits
+        self.made_by = provenance.made_by()
+        self.curve: list[EpochScores] = []
+        self.epoch = 0  # that is under way, or the last
+        self.fit_s = 0.0
+        self.resumed = 0
+        self.samples = 0  # trained on in this epoch
+        self.losses: list[Tensor] = []  # of its batches, each times its samples
+        self.evaluation = self._new_evaluation()
+        self.counter = OperationCounter(self.network, self.input_kind, bits=self.bits)
+        self.predictions: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def _new_evaluation(self) -> Evaluation:
+        device = next(self.network.parameters()).device
+        return Evaluation(self.network, dt_s=self.dt_s).to(device)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last epoch of the protocol, or of the patience, is over."""
+        return len(self.curve) >= self.epochs.count or self.best.should_stop
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Start an epoch, with its steepness and noise."""
+        self.epoch = epoch
+        self.epochs.begin(self.network, "train", epoch)
+        self.samples, self.losses = 0, []
+
+    def trained(self, batch: Batch, loss: Tensor) -> None:
+        """Take note of a batch's mean loss."""
+        self.samples += len(batch.target)
+        self.losses.append(loss * len(batch.target))
+
+    def begin_scoring(self, part: Part, *, selected: bool) -> None:
+        """Begin a pass over a split, with the noise of this epoch or of the selected one.
+
+        Args:
+            part: whose noise it is.
+            selected: whether the weights of the best epoch are scored.
+        """
+        self.epochs.begin(self.network, part, self.best.epoch or 0 if selected else self.epoch)
+        self.evaluation = self._new_evaluation()
+        self.counter = OperationCounter(self.network, self.input_kind, bits=self.bits)
+        self.predictions = []
+
+    def score(self, batch: Batch, *, count: bool = False) -> None:
+        """Score one batch; with `count`, also its operations and predictions."""
+        trajectory, logits, loss = self.loop.evaluate(batch)
+        self.evaluation.update(batch, trajectory, logits, loss)
+        if count:
+            self.counter.update(batch, trajectory)
+            self.predictions.append((batch.position, batch.target, logits))
+
+    def end_epoch(self) -> EpochScores:
+        """Select, and add a line to the curve, once the validation split has been scored."""
+        scores = self.evaluation.scores()
+        line = EpochScores(
+            epoch=self.epoch,
+            train_loss=torch.stack(self.losses).sum().item() / self.samples,
+            validation_loss=scores.loss,
+            validation_accuracy=scores.accuracy,
+        )
+        self.curve.append(line)
+        self.best.update(line.epoch, line.model_dump(), self.network)
+        return line
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint needs besides weights and the optimiser's state."""
+        return {
+            "best": self.best.state_dict(),
+            "curve": [line.model_dump() for line in self.curve],
+            "fit_s": self.fit_s,
+            "resumed": self.resumed,
+            "made_by": self.made_by,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with the selection and the curve."""
+        self.best.load_state_dict(state["best"])
+        self.curve = [EpochScores.model_validate(line) for line in state["curve"]]
+        self.fit_s = state["fit_s"]
+        self.resumed = state["resumed"] + 1  # from the file, so loading twice counts once
