@@ -30,17 +30,20 @@ def check_hydra_node(node: DictConfig) -> None:
     Raises:
         InputError: names the key and the remedy.
     """
-    if node.get("callbacks"):
+    tree: Any = OmegaConf.to_container(
+        node
+    )  # unresolved: a value set later changes nothing that is checked here
+    if tree.get("callbacks"):
         raise InputError("hydra.callbacks: callbacks are not run; use a launcher or a logger instead")
     for kind in PLUGGED:
-        target = OmegaConf.select(node, f"{kind}._target_")
+        target = tree[kind].get("_target_") if isinstance(tree[kind], dict) else tree[kind]
         known = _plugin_targets(kind)
         if target not in known:
             raise InputError(
                 f"hydra.{kind}._target_={target}: not an installed {kind}; {suggest(str(target), known)}"
             )
     for kind in LOGGING:
-        if _named_callables(OmegaConf.to_container(node[kind])):
+        if not isinstance(tree[kind], dict) or _named_callables(tree[kind]):
             raise InputError(f"hydra.{kind}: names a class; choose hydra/{kind}=none, default or disabled")
 
 
@@ -52,8 +55,10 @@ def _plugin_targets(kind: str) -> set[str]:
 
 
 def _named_callables(tree: Any) -> list[str]:
-    """Classes in a logging configuration other than the usual handlers and formatters."""
+    """Classes in a logging configuration other than the usual ones, or what may stand for a class."""
     if isinstance(tree, dict):
         found = [str(value) for key, value in tree.items() if key in ("()", "class") and value not in LOGGERS]
         return found + [name for value in tree.values() for name in _named_callables(value)]
+    if isinstance(tree, str):
+        return [tree] if tree.startswith("${") and tree.endswith("}") else []  # may become a whole mapping
     return [name for value in tree for name in _named_callables(value)] if isinstance(tree, list) else []

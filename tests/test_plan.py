@@ -1,0 +1,179 @@
+"""A sweep is composed together; each of its points is what it would be alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+import sgbench.compose
+from sgbench.compose import compose, parse_overrides
+from sgbench.errors import InputError
+from sgbench.plan import plan
+from sgbench.records.spec import RunSpec
+
+QUICKSTART = ("surrogate=fast_sigmoid,atan,sigmoid,triangle,exponential,constant,zero", "seed=0,1,2,3,4")
+SWEEPS = {
+    "values": ("optimizer.lr=0.01,0.02", "seed=0,1", "clip_norm=null,1"),
+    "values before choices": ("seed=0,1", "width_fwhm=0.5,null", "surrogate=atan,zero"),
+    "a readout of its own": (
+        "neuron@readout=leaky_readout,leaky",
+        "loss=max_over_time",
+        "readout.beta=0.5,0.9",
+    ),
+    "a value that others follow": ("protocol.dt_s=0.001,0.002", "neuron=leaky,synaptic"),
+    "a list": ("protocol.hidden=[8],[8,4]", "surrogate=norse/super,triangle"),
+    "an experiment over its defaults": ("experiment=digits", "encoder=latency,rate", "seed=range(2)"),
+    "additions": ("+width_fwhm=0.5,1", "++seed=3,4", "optimizer.lr=0.1"),
+    "deletions": ("~meta", "~surrogate.meta", "experiment=digits", "seed=0,1"),
+    "a mapping as a value": ("neuron={beta:0.5},{beta:0.6}", "++neuron.beta=0.7", "neuron.threshold=1,2"),
+    "a value before a mapping": ("++neuron.beta=0.7", "neuron={beta:0.5},{beta:0.6}"),
+    "one value from another": ("seed=3", "neuron.beta=${.threshold},0.5", "neuron.threshold=0.25,0.5"),
+    "words for Hydra": ("hydra.job.name=a", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1"),
+    "loggers": ("logger=csv,none", "group='a b',null", "seed=0,1"),
+}
+BAD = {
+    "the third value": ("seed=0,1,-1", "surrogate=atan"),
+    "the second choice": ("surrogate=atan,atann", "seed=0,1"),
+    "two bad values": ("surrogate=atan,triangle", "seed=0,-1", "clip_norm=1,0"),
+    "a bad value before a bad word for Hydra": ("neuron.bata=1,2", "hydra.jab=1,2"),
+    "an unknown key": ("neuron.bata=1,2", "surrogate=atan"),
+    "an unknown key added": ("+neuron.bata=1,2", "surrogate=atan"),
+    "a key that is there already": ("+seed=1,2", "surrogate=atan"),
+    "a deletion too many": ("~neuron.bata", "seed=0,1"),
+    "a deletion of another value": ("~seed=1", "seed=0,1"),
+    "a missing parameter": ("~neuron.beta", "seed=0,1"),
+    "a group that is none": ("neuron@elsewhere=leaky", "seed=0,1"),
+    "a package for a value": ("seed@elsewhere=0,1", "surrogate=atan"),
+    "a target": ("neuron._target_=os.system,os.getcwd", "seed=0,1"),
+    "a launcher by way of a value": ("hydra.launcher._target_=${group}", "group=a,b"),
+    "a logging by way of a value": ("hydra.job_logging.root=${surrogate.meta}", "seed=0,1"),
+    "no logging": ("hydra.job_logging=null", "seed=0,1"),
+    "a circle": ("neuron.beta=${neuron.threshold}", "neuron.threshold=${neuron.beta},1"),
+}
+
+
+def points(words: Sequence[str]) -> list[list[str]]:
+    """The points of Hydra's basic sweeper."""
+    (found,) = BasicSweeper.split_arguments(parse_overrides(words), None)
+    return found
+
+
+def alone(words: Sequence[str], folders: Sequence[Path] = (), allowed: Sequence[str] = ()) -> list[RunSpec]:
+    """The definition: one composition for each point."""
+    return [compose(point, config_dirs=folders, allow_targets=allowed) for point in points(words)]
+
+
+@pytest.fixture
+def merges(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The words of each of Hydra's compositions so far."""
+    counted: list[list[str]] = []
+    merge = sgbench.compose.hydra_compose
+
+    def count(name: str, overrides: list[str], **settings: bool) -> object:
+        counted.append(overrides)
+        return merge(name, overrides=overrides, **settings)
+
+    monkeypatch.setattr(sgbench.compose, "hydra_compose", count)
+    return counted
+
+
+@pytest.mark.parametrize("words", SWEEPS.values(), ids=SWEEPS)
+def test_a_point_of_a_sweep_is_what_it_is_alone(words: tuple[str, ...]) -> None:
+    """Expected: equal specs in equal order."""
+    assert list(plan(words, multirun=True).specs) == alone(words)
+
+
+def test_the_shipped_sweep_is_its_points() -> None:
+    """Expected: a sweep from the configuration gives the same as its points in words."""
+    assert list(plan(["sweep=quickstart"]).specs) == alone(("sweep=quickstart", *QUICKSTART))
+
+
+@pytest.mark.parametrize("words", BAD.values(), ids=BAD)
+def test_a_bad_point_is_refused_as_it_is_alone(words: tuple[str, ...]) -> None:
+    """Expected: the message of the first bad point, as `compose` gives it."""
+    with pytest.raises(InputError) as told_alone:
+        alone(words)
+    with pytest.raises(InputError) as told:
+        plan(words, multirun=True)
+    assert str(told.value) == str(told_alone.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "choices"),
+    [
+        (("seed=range(20)", "optimizer.lr=0.01,0.02", "+width_fwhm=0.5,1"), 1),
+        (("seed=0,1,2", "surrogate=atan,triangle", "neuron@readout=leaky_readout,leaky"), 4),
+        (("surrogate=atan,triangle", "neuron.beta=0.5,0.6,0.7", "~neuron.meta", "++seed=3,4"), 2),
+        (("neuron={beta:0.5},{beta:0.6}", "seed=0,1"), 1),
+    ],
+)
+def test_hydra_merges_once_for_each_set_of_choices(
+    words: tuple[str, ...], choices: int, merges: list[list[str]]
+) -> None:
+    """Expected: one composition more, of the words that are not swept, decides whether this is a sweep."""
+    plan(words, multirun=True)
+    assert len(merges) == choices + 1
+
+
+def test_an_entry_is_read_once_in_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Expected: as many reads of the files of the catalogue for forty points as for two."""
+    read = sgbench.catalogue.read_entry
+    counted: list[Path] = []
+
+    def count(group: str, name: str, path: Path) -> sgbench.catalogue.Entry:
+        counted.append(path)
+        return read(group, name, path)
+
+    monkeypatch.setattr(sgbench.catalogue, "read_entry", count)
+    plan(["seed=0,1"], multirun=True)
+    few = len(counted)
+    plan(["seed=range(40)"], multirun=True)
+    assert len(counted) == 2 * few
+
+
+def _own(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return folder
+
+
+def test_entries_of_ones_own(tmp_path: Path) -> None:
+    """Expected: the same as alone, allowed or not."""
+    body = "_target_: mine.Half\nnormalisation: raw\nscale: 1.0\nmeta:\n  line: Half.\n"
+    folders = [_own(tmp_path, "surrogate/half.yaml", body)]
+    words = ("surrogate=atan,half", "seed=0,1")
+    found = plan(words, multirun=True, config_dirs=folders, allow_targets=["mine.Half"]).specs
+    assert list(found) == alone(words, folders, ["mine.Half"])
+    with pytest.raises(InputError, match=r"add --allow-target mine\.Half"):
+        plan(words, multirun=True, config_dirs=folders)
+
+
+def test_a_group_of_ones_own_with_the_name_of_a_value(tmp_path: Path) -> None:
+    """Expected: Hydra takes the word for a choice, alone and in a sweep."""
+    folders = [_own(tmp_path, "seed/seven.yaml", "{}\n")]
+    with pytest.raises(InputError, match="must be a string or a list"):
+        plan(["seed=7", "optimizer.lr=0.1,0.2"], multirun=True, config_dirs=folders)
+    words = [f"hydra.searchpath=[file://{tmp_path}]", "seed=7,8"]
+    with pytest.raises(InputError, match="must be a string or a list"):
+        plan(words, multirun=True)
+
+
+def test_one_point_is_no_sweep(merges: list[list[str]]) -> None:
+    """Expected: one composition, and several values need -m."""
+    planned = plan(["surrogate=atan", "seed=3"])
+    assert (list(planned.specs), planned.is_sweep) == ([compose(["surrogate=atan", "seed=3"])], False)
+    assert len(merges) == 2
+    with pytest.raises(InputError, match="add -m"):
+        plan(["seed=3,4"])
+
+
+def test_a_spec_leaves_the_tree_as_it_was() -> None:
+    """Expected: what Hydra hands to a job can be read again afterwards."""
+    config = sgbench.compose.raw_config(["surrogate=atan", "seed=3"])
+    first = sgbench.compose.spec_from_config(config)
+    assert "hydra" in config
+    assert sgbench.compose.spec_from_config(config) == first
