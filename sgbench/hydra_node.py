@@ -30,20 +30,20 @@ def check_hydra_node(node: DictConfig) -> None:
     Raises:
         InputError: names the key and the remedy.
     """
-    tree: Any = OmegaConf.to_container(
-        node
-    )  # unresolved: a value set later changes nothing that is checked here
+    # Unresolved, so that no value set later can change what is checked here.
+    tree: Any = OmegaConf.to_container(node)
     if tree.get("callbacks"):
         raise InputError("hydra.callbacks: callbacks are not run; use a launcher or a logger instead")
     for kind in PLUGGED:
-        target = tree[kind].get("_target_") if isinstance(tree[kind], dict) else tree[kind]
+        plugged = tree.get(kind)
+        target = plugged.get("_target_") if isinstance(plugged, dict) else plugged
         known = _plugin_targets(kind)
         if target not in known:
             raise InputError(
                 f"hydra.{kind}._target_={target}: not an installed {kind}; {suggest(str(target), known)}"
             )
     for kind in LOGGING:
-        if not isinstance(tree[kind], dict) or _named_callables(tree[kind]):
+        if not isinstance(tree.get(kind), dict) or _named_callables(tree[kind]):
             raise InputError(f"hydra.{kind}: names a class; choose hydra/{kind}=none, default or disabled")
 
 

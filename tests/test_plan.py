@@ -9,12 +9,12 @@ import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
 import sgbench.compose
+from sgbench import catalogue
 from sgbench.compose import compose, parse_overrides
 from sgbench.errors import InputError
 from sgbench.plan import plan
 from sgbench.records.spec import RunSpec
 
-QUICKSTART = ("surrogate=fast_sigmoid,atan,sigmoid,triangle,exponential,constant,zero", "seed=0,1,2,3,4")
 SWEEPS = {
     "values": ("optimizer.lr=0.01,0.02", "seed=0,1", "clip_norm=null,1"),
     "values before choices": ("seed=0,1", "width_fwhm=0.5,null", "surrogate=atan,zero"),
@@ -88,7 +88,9 @@ def test_a_point_of_a_sweep_is_what_it_is_alone(words: tuple[str, ...]) -> None:
 
 def test_the_shipped_sweep_is_its_points() -> None:
     """Expected: a sweep from the configuration gives the same as its points in words."""
-    assert list(plan(["sweep=quickstart"]).specs) == alone(("sweep=quickstart", *QUICKSTART))
+    given = catalogue.entry("sweep", "quickstart").parameters["hydra"]["sweeper"]["params"]
+    words = ["sweep=quickstart", *(f"{key}={value}" for key, value in given.items())]
+    assert list(plan(["sweep=quickstart"]).specs) == alone(words)
 
 
 @pytest.mark.parametrize("words", BAD.values(), ids=BAD)
@@ -120,14 +122,14 @@ def test_hydra_merges_once_for_each_set_of_choices(
 
 def test_an_entry_is_read_once_in_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     """Expected: as many reads of the files of the catalogue for forty points as for two."""
-    read = sgbench.catalogue.read_entry
+    read = catalogue.read_entry
     counted: list[Path] = []
 
-    def count(group: str, name: str, path: Path) -> sgbench.catalogue.Entry:
+    def count(group: str, name: str, path: Path) -> catalogue.Entry:
         counted.append(path)
         return read(group, name, path)
 
-    monkeypatch.setattr(sgbench.catalogue, "read_entry", count)
+    monkeypatch.setattr(catalogue, "read_entry", count)
     plan(["seed=0,1"], multirun=True)
     few = len(counted)
     plan(["seed=range(40)"], multirun=True)
