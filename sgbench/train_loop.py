@@ -54,15 +54,22 @@ class TrainLoop:
         optimizer.zero_grad()
         for progress in self.rule.gradients(self.network, batch, self.objective):
             check_finite(self.network, progress.trajectory)
-            if not torch.isfinite(progress.loss):
+            if not math.isfinite(progress.loss.item()):
                 raise NonFiniteError("loss: not finite although every membrane potential is")
-            norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
-            if not torch.isfinite(norm):
-                raise NonFiniteError(f"{self._first_bad_gradient()}: the gradient is not finite")
+            self._clip()
             optimizer.step()
             optimizer.zero_grad()
             total += progress.loss
         return total
+
+    def _clip(self) -> None:
+        """Shorten the gradient where that is asked for; stop if its norm is not finite."""
+        gradients = [weight.grad for weight in self.network.parameters() if weight.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if not math.isfinite(norm.item()):
+            raise NonFiniteError(f"{self._first_bad_gradient()}: the gradient is not finite")
+        if self.clip_norm < math.inf:
+            torch.nn.utils.clip_grads_with_norm_(self.network.parameters(), self.clip_norm, norm)
 
     def _first_bad_gradient(self) -> str:
         for layer in [*self.network.hidden_layers, self.network.readout]:
