@@ -45,9 +45,8 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
 
 def rows_of(tensor: Tensor, width: int) -> np.ndarray:
     """The same memory as rows of `width`; what is not there becomes an array without size."""
-    if tensor.numel() == 0:
-        return NOTHING[FLOATS[tensor.dtype]]
-    return tensor.detach().numpy().reshape(-1, width)
+    array = tensor.numpy()
+    return array.reshape(-1, width) if array.size else NOTHING[array.dtype.type]
 
 
 def bits_of(words: Tensor) -> np.ndarray:

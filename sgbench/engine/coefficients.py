@@ -24,16 +24,15 @@ class CoefficientGradients:
         self.sums = {name: torch.zeros_like(self.values[name]) for name in plan.learnt}
         self.parameters = plan.surrogate_parameters
         self.of_surrogate = [torch.zeros_like(each) for each in self.parameters]
-        self.nothing = Kept(*[plan.coefficients[0].new_empty(0)] * len(Kept._fields))
 
     def room(self, steps: int) -> Kept:
         """Buffers for the adjoints of a chunk, as far as they are needed."""
         learns = bool(self.sums)
         if not learns and not self.parameters:
-            return self.nothing
-        like, shape = self.values["decay"], (steps, *self.plan.shape[1:])
+            return Kept(*[self.plan.nothing] * len(Kept._fields))
+        nothing, shape = self.plan.nothing, (steps, *self.plan.shape[1:])
         wanted = (learns, learns and self.plan.second, learns, bool(self.parameters))
-        return Kept(*(like.new_empty(shape if each else 0) for each in wanted))
+        return Kept(*(nothing.new_empty(shape) if each else nothing for each in wanted))
 
     def add(self, first: int, last: int, kept: Kept) -> None:
         """Add a chunk's share."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from sgbench.engine.layer import Layer, LayerRun, Wanted
 from sgbench.engine.layout import Layout
 from sgbench.engine.plan import Keep
 from sgbench.engine.recursion import Stage, run
+from sgbench.engine.spec import LinearSpec
 from sgbench.errors import one_printable_line
 from sgbench.spikes import Events, Signal, dense
 
@@ -45,38 +46,43 @@ def _missing() -> str | None:
     return None
 
 
+class _Link(NamedTuple):
+    """A layer of a chain."""
+
+    layer: Layer
+    spec: LinearSpec
+    state: Any  # before the first step; None is rest
+
+
 def unroll(layers: Sequence[Layer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
     """Run a chain of layers over time, chunk by chunk through all of them; see `Engine.unroll`."""
     runs: list[LayerRun] = []
-    for chain in _chains(layers):
-        begin = len(runs)
-        chained = _unroll(chain, signal, states[begin : begin + len(chain)], wanted)
-        runs += chained
-        if chained[-1].output is not None:
-            signal = chained[-1].output
+    for chain in _chains(layers, states):
+        runs += _unroll(chain, signal, wanted)
+        if runs[-1].output is not None:
+            signal = runs[-1].output
     return runs
 
 
-def _chains(layers: Sequence[Layer]) -> list[list[Layer]]:
+def _chains(layers: Sequence[Layer], states: Sequence[Any]) -> list[list[_Link]]:
     """Layers that spikes join: each but the first has a matrix of synapses and follows one that fires."""
-    chains: list[list[Layer]] = []
-    for position, layer in enumerate(layers):
-        fires = position > 0 and scan.spec_of(layers[position - 1]).surrogate is not None
-        if fires and layer.synapses() is not None:
-            chains[-1].append(layer)
+    chains: list[list[_Link]] = []
+    for layer, state in zip(layers, states, strict=True):
+        link = _Link(layer, scan.spec_of(layer), state)
+        if chains and chains[-1][-1].spec.surrogate is not None and layer.synapses() is not None:
+            chains[-1].append(link)
         else:
-            chains.append([layer])
+            chains.append([link])
     return chains
 
 
-def _unroll(chain: Sequence[Layer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
+def _unroll(chain: Sequence[_Link], signal: Signal, wanted: Wanted) -> list[LayerRun]:
     stages: list[Stage] = []
     begins = []
-    for position, (layer, state) in enumerate(zip(chain, states, strict=True)):
+    for position, link in enumerate(chain):
         last = position == len(chain) - 1
         keep = Keep(words=not last, spikes=last or wanted.spikes, x=wanted.u)
-        source = stages[-1] if stages else signal
-        stage, begin = _stage(layer, source, state, keep)
+        stage, begin = _stage(link, stages[-1] if stages else signal, keep)
         stages.append(stage)
         begins.append(begin)
     return [
@@ -85,12 +91,13 @@ def _unroll(chain: Sequence[Layer], signal: Signal, states: Sequence[Any], wante
     ]
 
 
-def _stage(layer: Layer, source: Signal | Stage, state: Any, keep: Keep) -> tuple[Stage, Any]:
+def _stage(link: _Link, source: Signal | Stage, keep: Keep) -> tuple[Stage, Any]:
     """A layer behind events, dense input or another stage, and the state that it starts from."""
     from sgbench.engine.event_product import EventProduct, Fired, Given
     from sgbench.engine.numba_steps import NumbaSteps
     from sgbench.engine.warm_up import compiled
 
+    layer, spec, state = link
     steps = NumbaSteps()
     synapses = layer.synapses()
     if synapses is None:
@@ -98,13 +105,13 @@ def _stage(layer: Layer, source: Signal | Stage, state: Any, keep: Keep) -> tupl
             raise TypeError(f"layer '{layer.name}' cannot follow another in a chain: it has no synapses")
         current = layer.current(dense(source))
         compiled(current.dtype)
-        return scan.current_stage(layer, current, state, steps, keep)
+        return scan.current_stage(layer, spec, current, state, steps, keep)
     weight, bias = synapses
     compiled(weight.dtype)
     shape = source.plan.shape if isinstance(source, Stage) else source.shape
     like = weight.new_empty(shape[1], weight.shape[0])
     begin = layer.neuron.initial_state(like) if state is None else state
-    plan = scan.make_plan(layer, Layout.of(like, leading=1), begin, like, steps, shape[0], keep)
+    plan = scan.make_plan(layer, spec, Layout.of(like, leading=1), begin, like, steps, shape[0], keep)
     if isinstance(source, Tensor):
         return Stage(plan, DenseProduct(weight, bias, source), plan.course(), (source, weight, bias)), begin
     origin = Given(source) if isinstance(source, Events) else Fired(source.plan, source.course)

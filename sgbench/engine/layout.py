@@ -35,6 +35,8 @@ class Layout:
 
     def flat(self, tensor: Tensor) -> Tensor:
         """[..., *features] to [..., M]."""
+        if len(self.features) == 1:
+            return tensor
         leading = tensor.shape[: tensor.dim() - len(self.features)]
         if self.channels_last:
             tensor = tensor.movedim(-3, -1)
@@ -42,6 +44,8 @@ class Layout:
 
     def full(self, tensor: Tensor) -> Tensor:
         """[..., M] to [..., *features]."""
+        if len(self.features) == 1:
+            return tensor
         leading = tensor.shape[:-1]
         if not self.channels_last:
             return tensor.view((*leading, *self.features))

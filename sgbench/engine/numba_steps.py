@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from torch import Tensor
 
@@ -23,13 +25,16 @@ FOLD_BELOW = 64  # neurons: so short a row does not fill the vectors of a loop
 
 
 class NumbaSteps:
-    """Compiled steps."""
+    """Compiled steps of one layer."""
 
     uses_words = True
 
+    def __init__(self) -> None:
+        self.fixed: _Fixed | None = None  # from the first pass on
+
     def advance(self, plan: Plan, course: Course, carry: Carry, drive: Drive) -> None:
         """All steps forward, in place of `course` and `carry`."""
-        bound = _Bound(plan, course, carry)
+        bound = _Bound(self._of(plan), course, carry)
         nothing = NOTHING[bound.number]
         if drive.current is None:
             rows = drive.rows
@@ -56,30 +61,49 @@ class NumbaSteps:
 
     def backward(self, plan: Plan, course: Course, carry: Carry) -> Adjoint:
         """Bind the arrays of a backward pass."""
-        return _Backward(plan, course, carry)
+        return _Backward(self._of(plan), plan, course, carry)
 
     def add_matrix_gradient(self, course: Course, first: int, out: Tensor, total: Tensor) -> None:
         """Add to `total` [M, M] what `out`, the adjoint of these steps, makes of the spikes one step earlier."""
         ProductSum(len(total)).add(unpacked(course.words[first - 1 : first - 1 + len(out)]), out, total.T)
 
+    def _of(self, plan: Plan) -> _Fixed:
+        if self.fixed is None:
+            self.fixed = _Fixed.of(plan)
+        return self.fixed
+
+
+class _Fixed(NamedTuple):
+    """What the loops take of a layer in every pass; nothing that is as long as time."""
+
+    number: type
+    per_step: int  # rows of a step
+    width: int  # of a row
+    coefficients: tuple[np.ndarray, ...]
+    wires: np.ndarray
+
+    @staticmethod
+    def of(plan: Plan) -> _Fixed:
+        """A readout's samples can be one long row: its neurons do not look at each other."""
+        _, batch, neurons = plan.shape
+        number = FLOATS[plan.coefficients[0].dtype]
+        wires = NOTHING[number]
+        if plan.layer.recurrent is not None:
+            matrix = plan.layer.recurrent.detach()
+            wires = (matrix[None] if matrix.dim() == 1 else matrix.T).contiguous().numpy()
+        if plan.fires or neurons >= FOLD_BELOW:
+            return _Fixed(number, batch, neurons, tuple(each.numpy() for each in plan.coefficients), wires)
+        rows = {each: np.tile(each.numpy(), batch) for each in set(plan.coefficients)}
+        return _Fixed(number, 1, batch * neurons, tuple(rows[each] for each in plan.coefficients), wires)
+
 
 class _Bound:
     """A layer's arrays as the loops take them, made once for a pass."""
 
-    def __init__(self, plan: Plan, course: Course, carry: Carry) -> None:
-        _, batch, neurons = plan.shape
-        # A readout's samples can be one long row: its neurons do not look at each other.
-        fold = not plan.fires and neurons < FOLD_BELOW
-        self.plan = plan
-        self.number = FLOATS[course.x.dtype]
-        self.per_step, self.width = (1, batch * neurons) if fold else (batch, neurons)
-        self.coefficients = tuple(np.tile(each.numpy(), batch if fold else 1) for each in plan.coefficients)
+    def __init__(self, fixed: _Fixed, course: Course, carry: Carry) -> None:
+        self.number, self.per_step, self.width, self.coefficients, self.wires = fixed
         self.course = [rows_of(each, self.width) for each in course[:4]]
         self.states = [rows_of(each, self.width) for each in carry]
-        self.wires = NOTHING[self.number]
-        if plan.layer.recurrent is not None:
-            matrix = plan.layer.recurrent.detach()
-            self.wires = (matrix[None] if matrix.dim() == 1 else matrix.T).contiguous().numpy()
 
     def rows(self, first: int, steps: int) -> slice:
         """Of so many steps from `first` on."""
@@ -89,10 +113,11 @@ class _Bound:
 class _Backward(_Bound):
     """Backward passes of chunks."""
 
-    def __init__(self, plan: Plan, course: Course, carry: Carry) -> None:
-        super().__init__(plan, course, carry)
+    def __init__(self, fixed: _Fixed, plan: Plan, course: Course, carry: Carry) -> None:
+        super().__init__(fixed, course, carry)
         layer, spec = plan.layer, plan.spec
-        self.x = course.x
+        self.surrogate = spec.surrogate
+        self.x, self.nothing = course.x, plan.nothing
         self.behind = carry.last  # adjoint of the current one step later
         self.matrix: Tensor | None = None
         if layer.recurrence == "all_to_all" and not layer.cut and layer.recurrent is not None:
@@ -134,10 +159,9 @@ class _Backward(_Bound):
 
     def _psi(self, first: int, steps: int) -> Tensor:
         """Surrogate derivative of a chunk by torch, where the loops do not know its shape."""
-        surrogate = self.plan.spec.surrogate
-        if surrogate is None or self.shape != codes.GIVEN:
-            return self.x.new_empty(0)
-        return surrogate.derivative(self.x[first : first + steps])
+        if self.surrogate is None or self.shape != codes.GIVEN:
+            return self.nothing
+        return self.surrogate.derivative(self.x[first : first + steps])
 
     def _call(self, over_time: list[np.ndarray], ends: list[np.ndarray]) -> None:
         gs, gx, psi, out, x, w, *kept = over_time

@@ -6,6 +6,7 @@ nobody needs.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from sgbench.engine.layer import Layer
 from sgbench.engine.layout import Layout
-from sgbench.engine.spec import COEFFICIENTS, LinearSpec
+from sgbench.engine.spec import LinearSpec
 
 CHUNK_ENTRIES = 320 * 1024  # of a buffer, 1.25 MiB in float32: two of them stay in the cache of a core
 CHUNK_ROWS = 512  # at least, samples times steps: smaller dense products are slow
@@ -145,19 +146,35 @@ class Plan:
         """Whether there is a second variable."""
         return self.spec.second is not None
 
-    @property
-    def like(self) -> Tensor:
-        """One step [B, M], without content."""
-        return self.coefficients[0].new_empty(self.shape[1:])
+    @functools.cached_property
+    def nothing(self) -> Tensor:
+        """What is not there; nobody writes into it."""
+        return self.coefficients[0].new_empty(0)
+
+    def zeros(self) -> Tensor:
+        """Of one step [B, M]."""
+        return self.coefficients[0].new_zeros(self.shape[1:])
+
+    def start(self) -> Carry:
+        """The state before the first step, to be moved in place."""
+        u, w, s = (None if each is None else each.clone() for each in self.state)
+        return Carry(
+            self.zeros() if u is None else u,
+            self.nothing if w is None else w,
+            self.zeros() if s is None else s,
+        )
+
+    def end(self) -> Carry:
+        """Adjoints behind the last step, to be moved in place."""
+        return Carry(self.zeros(), self.zeros() if self.second else self.nothing, self.zeros())
 
     def course(self) -> Course:
         """Room for what has to be remembered."""
-        like = self.coefficients[0]
         steps, batch, neurons = self.shape
         attached_zero = self.spec.reset == "zero" and not self.spec.detached
 
         def room(*, wanted: bool = True) -> Tensor:
-            return like.new_empty(self.shape if wanted else 0)
+            return self.coefficients[0].new_empty(self.shape) if wanted else self.nothing
 
         blocks = (neurons + 63) // 64
         follows = self.steps.uses_words and self.layer.recurrence == "all_to_all"
@@ -167,7 +184,7 @@ class Plan:
             w=room(wanted=self.second and (bool(self.learnt) or attached_zero)),
             now=room(wanted="input" in self.learnt or "second_input" in self.learnt),
             spikes=room(wanted=self.fires and self.keep.spikes),
-            words=torch.empty(words, dtype=torch.int64, device=like.device),
+            words=self.nothing.new_empty(words, dtype=torch.int64),
         )
 
 
@@ -177,12 +194,17 @@ def part(tensor: Tensor, first: int, last: int) -> Tensor:
 
 
 def flat_coefficients(spec: LinearSpec, layout: Layout, like: Tensor) -> tuple[Tensor, ...]:
-    """All coefficients without gradient, expanded to the features and flattened [M]."""
+    """All coefficients without gradient, expanded to the features and flattened [M]; equal numbers share one."""
+    neurons = layout.features.numel()
+    numbers: dict[float, Tensor] = {}
     flat = []
-    for name in COEFFICIENTS:
-        value = getattr(spec, name)
-        value = value.detach() if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
-        flat.append(layout.flat(value.to(like).expand(layout.features)).contiguous())
+    for value in spec.coefficients():
+        if isinstance(value, Tensor):
+            flat.append(layout.flat(value.detach().to(like).expand(layout.features)).contiguous())
+            continue
+        if value not in numbers:
+            numbers[value] = torch.full((neurons,), value, dtype=torch.float64).to(like)
+        flat.append(numbers[value])
     return tuple(flat)
 
 

@@ -116,11 +116,7 @@ def _forward(stages: Sequence[Stage]) -> list[Carry]:
     """Layer by layer over all steps; returns the states after the last one."""
     carries = []
     for stage in stages:
-        like = stage.plan.like
-        state = (
-            torch.zeros_like(like) if each is None else each.detach().clone() for each in stage.plan.state
-        )
-        carries.append(Carry(*state))
+        carries.append(stage.plan.start())
         drive = stage.product.drive(stage.course.x)
         stage.plan.steps.advance(stage.plan, stage.course, carries[-1], drive)
     return carries
@@ -141,7 +137,6 @@ class _Adjoint:
 
     def __init__(self, plan: Plan, product: Product, course: Course, given: Outcome) -> None:
         self.plan, self.product, self.course = plan, product, course
-        self.empty = plan.coefficients[0].new_empty(0)
         self.given = self._sorted(given)
         self.sums = CoefficientGradients(plan, course)
         matrix = plan.layer.recurrent
@@ -149,16 +144,17 @@ class _Adjoint:
         if matrix is not None:  # by columns, as it is summed up: one input's weights side by side
             by_columns = matrix.new_zeros(matrix.shape[::-1])
             self.d_matrix = by_columns.T if matrix.dim() > 1 else by_columns
-        like = plan.like
-        self.adjoint = plan.steps.backward(plan, course, Carry(*(torch.zeros_like(like) for _ in range(3))))
+        self.adjoint = plan.steps.backward(plan, course, plan.end())
 
     def _sorted(self, given: Outcome) -> Gradients:
         """By what the gradients are of; that of the last spikes joins those of all."""
         spikes, x = (given.output, given.x) if self.plan.fires else (None, given.output)
         if given.s is not None:
-            spikes = self.empty.new_zeros(self.plan.shape) if spikes is None else spikes.clone()
+            spikes = self.plan.nothing.new_zeros(self.plan.shape) if spikes is None else spikes.clone()
             spikes[-1] += given.s
-        return Gradients(*(self.empty if each is None else each for each in (spikes, x, given.u, given.w)))
+        nothing = self.plan.nothing
+        found = (spikes, x, given.u, given.w)  # with a history of their own under `create_graph`
+        return Gradients(*(nothing if each is None else each.detach() for each in found))
 
     def gradients(self) -> list[Tensor | None]:
         """Of the stage's differentiable inputs."""
@@ -184,8 +180,8 @@ class _Adjoint:
         return Gradients(
             spikes.contiguous(),
             part(self.given.x, first, last).contiguous(),
-            self.given.u.contiguous() if final else self.empty,
-            self.given.w.contiguous() if final else self.empty,
+            self.given.u.contiguous() if final else self.plan.nothing,
+            self.given.w.contiguous() if final else self.plan.nothing,
         )
 
     def _add_recurrent(self, first: int, last: int, out: Tensor) -> None:

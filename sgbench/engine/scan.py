@@ -49,7 +49,7 @@ def unroll(layers: Sequence[Layer], signal: Signal, states: Sequence[Any], wante
 def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
     current = product(layer, signal)
     keep = Keep(words=False, spikes=True, x=wanted.u)
-    stage, begin = current_stage(layer, current, state, TorchSteps(), keep)
+    stage, begin = current_stage(layer, spec_of(layer), current, state, TorchSteps(), keep)
     return finish(stage.plan, run([stage])[0], begin, keep_u=wanted.u)
 
 
@@ -67,20 +67,28 @@ def product(layer: Layer, signal: Signal) -> Tensor:
     return current if bias is None else current + bias
 
 
-def current_stage(layer: Layer, current: Tensor, state: Any, steps: Steps, keep: Keep) -> tuple[Stage, Any]:
+def current_stage(
+    layer: Layer, spec: LinearSpec, current: Tensor, state: Any, steps: Steps, keep: Keep
+) -> tuple[Stage, Any]:
     """A layer whose current [T, B, ...] is known for all steps, and the state that it starts from."""
     layout = Layout.of(current, leading=2)
     flat = layout.flat(current).contiguous()
     begin = layer.neuron.initial_state(current[0]) if state is None else state
-    plan = make_plan(layer, layout, begin, flat[0], steps, len(flat), keep)
+    plan = make_plan(layer, spec, layout, begin, flat[0], steps, len(flat), keep)
     return Stage(plan, DenseCurrent(flat), plan.course(), (flat,)), begin
 
 
 def make_plan(
-    layer: Layer, layout: Layout, begin: Any, like: Tensor, steps: Steps, count: int, keep: Keep
+    layer: Layer,
+    spec: LinearSpec,
+    layout: Layout,
+    begin: Any,
+    like: Tensor,
+    steps: Steps,
+    count: int,
+    keep: Keep,
 ) -> Plan:
     """A layer's run over `count` steps from the state `begin`; `like` is one step [B, M]."""
-    spec = spec_of(layer)
     state = tuple(None if each is None else layout.flat(each).contiguous() for each in spec.state(begin))
     return Plan(
         layer=layer,

@@ -13,8 +13,7 @@ where `kept` is one of the four resets. The sums are made in the written order, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,15 +23,15 @@ from sgbench.surrogates.base import Surrogate
 Coefficient = Tensor | float
 
 
-@dataclass(frozen=True, kw_only=True)
-class LinearSpec:
+class LinearSpec(NamedTuple):
     """One layer's neurons as numbers; tensors may carry gradient and broadcast against the layer's features.
+
+    To be made by keywords.
 
     Args:
         surrogate: spike forward, slope backward; None for a neuron that hands on its potential.
         reset: "subtract", "subtract_decayed", "zero" or "none".
         detached: whether the gradient stops at the spikes that reset.
-        second: field of the state that holds w, or None where there is no w.
         decay: beta.
         threshold: theta.
         input: c.
@@ -42,12 +41,12 @@ class LinearSpec:
         second_input: c_w.
         second_spike: q; its gradient flows whatever `detached` says.
         threshold_slope: m.
+        second: field of the state that holds w, or None where there is no w.
     """
 
     surrogate: Surrogate | None
     reset: str
     detached: bool
-    second: str | None = None
     decay: Coefficient
     threshold: Coefficient = 0.0
     input: Coefficient = 1.0
@@ -57,10 +56,11 @@ class LinearSpec:
     second_input: Coefficient = 0.0
     second_spike: Coefficient = 0.0
     threshold_slope: Coefficient = 0.0
+    second: str | None = None
 
     def coefficients(self) -> tuple[Coefficient, ...]:
         """All numbers, in the order of `COEFFICIENTS`."""
-        return tuple(getattr(self, name) for name in COEFFICIENTS)
+        return self[3:-1]
 
     def state(self, state: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """u, w and s of a neuron's state."""
@@ -76,7 +76,7 @@ class LinearSpec:
         return state._replace(**values, **({} if self.surrogate is None else {"s": s}))
 
 
-COEFFICIENTS = tuple(field.name for field in fields(LinearSpec))[4:]
+COEFFICIENTS = LinearSpec._fields[3:-1]
 
 
 def requires_grad(value: object) -> bool:
