@@ -14,7 +14,8 @@ ABOUT = "Which surrogate gradient, neuron and learning rule, for which task, at 
 EPILOG = """examples:
   sgbench run experiment=digits surrogate=atan seed=3
   sgbench run -m surrogate=atan,triangle seed=0,1,2
-  sgbench run sweep=quickstart
+  sgbench sweep quickstart
+  sgbench sweep show quickstart --plot quickstart.png
   sgbench list surrogate
   sgbench show surrogate/atan --plot atan.png
   sgbench compare surrogate/atan surrogate/triangle --plot both.png
@@ -47,6 +48,10 @@ def _dispatch(words: list[str]) -> int:
         from sgbench.cli.run import run_command
 
         return run_command(words[1:])
+    if words[:1] == ["sweep"]:
+        from sgbench.cli.sweep import sweep_command
+
+        return sweep_command(words[1:])
     if words and "=" in words[0]:
         raise InputError(f"'{words[0]}' is no command; did you mean: sgbench run {' '.join(words)}")
     args = parser().parse_args(words)
@@ -54,7 +59,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The grammar of all subcommands but `run`."""
+    """The grammar of all subcommands but `run` and `sweep`."""
     from sgbench.cli import board, browse, compare, doctor
 
     top = argparse.ArgumentParser(
@@ -63,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"sgbench {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     commands.add_parser("run", help="run one point or a sweep (a Hydra application)", add_help=False)
+    commands.add_parser("sweep", help="run a shipped sweep, or show what came of one", add_help=False)
     browse.register(commands)
     compare.register(commands)
     board.register(commands)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,8 +64,7 @@ def read_grid(
 ) -> Grid:
     """Compose a sweep without running it.
 
-    The combinations are those of `sgbench.plan.plan`. A method does not depend on the seed, so a combination is
-    composed once for all of its seeds.
+    A method does not depend on the seed, so a combination is composed once for all of its seeds.
 
     Raises:
         InputError: there is no such sweep, or the first combination that is not usable; one line.
@@ -74,20 +73,24 @@ def read_grid(
     >>> [axis.key for axis in grid.axes], [point.seeds for point in grid.points]
     (['surrogate'], [(0, 1), (0, 1)])
     """
+    from sgbench.plan import plan
+
     catalogue.entry("sweep", name, config_dirs)
     combinations = _combinations([f"sweep={name}", *words], config_dirs)
     keys = list(dict.fromkeys(key for settings, _ in combinations for key in settings))
     every = {key: tuple(dict.fromkeys(settings[key] for settings, _ in combinations)) for key in keys}
     axes = tuple(Axis(key, values) for key, values in every.items() if len(values) > 1)
     swept = [axis.key for axis in axes]
-    words_of = [
-        [f"{key}={value}" for key, value in settings.items()] + [f"{SEED}={seed}" for seed in seeds[:1]]
-        for settings, seeds in combinations
-    ]
-    specs = _compose_each(words_of, config_dirs, allow_targets)
+    one_seed = [f"{SEED}={seeds[0]}" for _, seeds in combinations[:1] if seeds]
+    planned = plan(
+        [f"sweep={name}", *words, *one_seed],
+        multirun=True,
+        config_dirs=config_dirs,
+        allow_targets=allow_targets,
+    )
     points = tuple(
         Point({key: settings[key] for key in swept}, _checked(seeds) or (spec.seed,), spec)
-        for (settings, seeds), spec in zip(combinations, specs, strict=True)
+        for (settings, seeds), spec in zip(combinations, planned.specs, strict=True)
     )
     return Grid(name, axes, points)
 
@@ -134,32 +137,3 @@ def _checked(seeds: Sequence[str]) -> tuple[int, ...]:
         if not seed.isdecimal():
             raise InputError(f"{SEED}={seed}: whole numbers of at least 0 are needed")
     return tuple(dict.fromkeys(map(int, seeds)))
-
-
-def _compose_each(
-    words_of: Sequence[Sequence[str]], config_dirs: Sequence[Path], allow_targets: Sequence[str]
-) -> Iterator[RunSpec]:
-    """The specification of each combination.
-
-    Hydra applies overrides of single values last, so combinations that differ in those alone share one
-    composition, which is most of the time it takes.
-    """
-    from omegaconf import OmegaConf
-
-    from sgbench.compose import parse_overrides, raw_config, spec_from_config
-
-    trees: dict[tuple[str, ...], Any] = {}
-    for words in words_of:
-        rest = tuple(word for word in words if not _is_single_value(word))
-        if rest not in trees:
-            trees[rest] = raw_config(words, config_dirs)
-        else:
-            for override in parse_overrides([word for word in words if _is_single_value(word)]):
-                OmegaConf.update(trees[rest], override.key_or_group, override.value())
-        yield spec_from_config(trees[rest], config_dirs=config_dirs, allow_targets=allow_targets)
-
-
-def _is_single_value(word: str) -> bool:
-    key, _, value = word.partition("=")
-    plain = value.replace(".", "", 1).replace("-", "").replace("_", "").isalnum()
-    return plain and key[:1].isalpha() and ("." in key or key == "width_fwhm") and "@" not in key

@@ -1,0 +1,223 @@
+"""`sgbench sweep`: the shipped sweeps by name, and what came of one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sgbench.errors import InputError, one_printable_line
+
+if TYPE_CHECKING:
+    from sgbench.cli.sweep_results import Results, Row
+    from sgbench.leaderboard.stats import Summary
+
+USAGE = """usage: sgbench sweep NAME [OVERRIDE ...]
+       sgbench sweep show NAME [OVERRIDE ...] [--root DIR] [--plot FILE.png] [--json]
+
+Run a sweep (the same as: sgbench run sweep=NAME), or show what came of it. Overrides narrow or change it:
+
+  sgbench sweep surrogate_x_lr surrogate=atan,triangle seed=0,1
+  sgbench sweep show surrogate_x_lr surrogate=atan,triangle seed=0,1 --plot tuning.png
+
+A finished run is not repeated; an interrupted sweep continues with the same words. See also: sgbench run --help
+"""
+SHOW_NOTES = (
+    "mean ± 95 % t-interval over seeds, in %; a failed seed counts at chance",
+    "validation selects; test accuracy is for reporting what was selected",
+)
+
+
+def sweep_command(words: Sequence[str]) -> int:
+    """Handle `sgbench sweep WORDS`; returns the exit code."""
+    if words[:1] == ["show"]:
+        return _show(_show_parser().parse_intermixed_args(words[1:]))
+    if not words or words[0] in ("-h", "--help"):
+        return _usage()
+    name, *rest = words
+    if name.startswith("-") or "=" in name:
+        raise InputError(f"sweep {name}: the name of a sweep comes first; sgbench sweep lists them")
+    if "-h" in rest or "--help" in rest:
+        return _usage()
+    from sgbench import catalogue
+    from sgbench.cli.run import run_command
+
+    catalogue.entry("sweep", name, _config_dirs(rest))
+    return run_command([f"sweep={name}", *rest])
+
+
+def _config_dirs(words: Sequence[str]) -> list[Path]:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--config-dir", "-cd", type=Path, action="append", default=[])
+    try:
+        return parser.parse_known_args(words)[0].config_dir
+    except argparse.ArgumentError as error:
+        raise InputError(f"--config-dir: {error.message}") from error
+
+
+def _usage() -> int:
+    from sgbench import catalogue
+    from sgbench.cli.sweep_points import count_runs
+
+    known = catalogue.entries("sweep")
+    wide = max(map(len, known), default=0)
+    lines = [f"  {name:<{wide}}  {count_runs(entry):>4}  {entry.line}\n" for name, entry in known.items()]
+    sys.stdout.write(f"{USAGE}\n  {'sweep':<{wide}}  runs\n{''.join(lines)}")
+    return 0
+
+
+def _show_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sgbench sweep show", description="What came of a sweep: a table, and a picture if asked for."
+    )
+    parser.add_argument("name", metavar="NAME", help="see: sgbench sweep")
+    parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="those that it was run with")
+    parser.add_argument("--root", type=Path, metavar="DIR", help="the runs folder (default: paths.runs_dir)")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="heat maps, curves or dots")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--config-dir", type=Path, action="append", default=[], help="entries of your own")
+    parser.add_argument(
+        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own to use"
+    )
+    return parser
+
+
+def _show(args: argparse.Namespace) -> int:
+    from sgbench.cli.compare import check_picture_path
+    from sgbench.cli.sweep_points import read_grid
+    from sgbench.cli.sweep_results import read_results
+
+    if args.plot is not None:
+        check_picture_path(args.plot)
+    if args.root is not None and not args.root.is_dir():
+        raise InputError(f"--root {args.root}: no such folder; name the one that the sweep was run in")
+    grid = read_grid(args.name, args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target)
+    results = read_results(grid, root=args.root, config_dirs=args.config_dir)
+    again = _command(args)
+    for line in results.unreadable:
+        sys.stderr.write(f"sgbench: left out: {one_printable_line(InputError(line))}\n")
+    if not any(row.validation for row in results.rows):
+        raise InputError(
+            f"sweep '{args.name}': none of its {results.count('missing')} runs has a record in {results.root}; "
+            f"make them with: {again}"
+        )
+    if args.plot is not None:
+        from sgbench.cli.sweep_picture import draw
+
+        draw(results, args.plot)
+    if args.json:
+        sys.stdout.write(json.dumps(as_tree(results), indent=1, sort_keys=True) + "\n")
+        return 0
+    sys.stdout.write(as_text(results, again))
+    if args.plot is not None:
+        sys.stdout.write(f"picture: {args.plot}\n")
+    return 0
+
+
+def _command(args: argparse.Namespace) -> str:
+    """The command that makes the records looked for."""
+    flags = [f"--config-dir {folder}" for folder in args.config_dir]
+    flags += [f"--allow-target {name}" for name in args.allow_target]
+    where = [] if args.root is None else [f"paths.runs_dir={args.root}"]
+    return " ".join(["sgbench sweep", args.name, *args.overrides, *where, *flags])
+
+
+def as_tree(results: Results) -> dict[str, Any]:
+    """The results with stable keys; accuracies are fractions."""
+    return {
+        "sweep": results.name,
+        "protocol": results.protocol,
+        "root": str(results.root),
+        "axes": {axis.key: list(axis.values) for axis in results.axes},
+        "runs": {what: results.count(what) for what in ("done", "failed", "missing")},
+        "unreadable": list(results.unreadable),
+        "combinations": [
+            {
+                "settings": row.settings,
+                "surrogate": row.surrogate,
+                "method_id": row.method_id,
+                "chance": row.chance,
+                "validation": _summary_tree(row.validation),
+                "test": _summary_tree(row.test),
+                "seeds": {"done": row.done, "failed": row.failed, "missing": row.missing},
+            }
+            for row in results.rows
+        ],
+    }
+
+
+def _summary_tree(summary: Summary | None) -> dict[str, float | None] | None:
+    if summary is None:
+        return None
+    return {"mean": summary.mean, "half_width": summary.half_width, "n": summary.n}
+
+
+def as_text(results: Results, again: str) -> str:
+    """The results for people.
+
+    Args:
+        results: of a sweep.
+        again: the command that runs what is missing.
+    """
+    from sgbench.cli.sweep_results import best_rows
+
+    keys = [axis.key for axis in results.axes]
+    states = {what: results.count(what) for what in ("done", "failed", "missing")}
+    told = ", ".join(f"{count} {what}" for what, count in states.items() if count or what == "done")
+    head = [*keys, "validation", "test", "done", "failed", "missing"]
+    rows = [head, *(_cells(row, keys) for row in results.rows)]
+    lines = [
+        f"{results.name}: {sum(states.values())} runs of {results.protocol} in {results.root}: {told}",
+        "",
+        *_aligned(rows, words=len(keys)),
+        "",
+        *SHOW_NOTES,
+        *(f"best by validation: {_told(row)}" for row in best_rows(results)),
+    ]
+    if states["missing"]:
+        lines.append(f"to run what is missing: {again}")
+    return "\n".join(lines) + "\n"
+
+
+def _cells(row: Row, keys: Sequence[str]) -> list[str]:
+    counts = [str(len(seeds)) if seeds else "-" for seeds in (row.done, row.failed, row.missing)]
+    return [
+        *(row.settings[key] for key in keys),
+        percent(row.validation),
+        percent(row.test),
+        *counts,
+    ]
+
+
+def percent(summary: Summary | None) -> str:
+    """A mean with its interval; one seed has none.
+
+    >>> from sgbench.leaderboard.stats import Summary
+    >>> percent(Summary(0.9, 0.01, 5)), percent(Summary(0.9, None, 1)), percent(None)
+    ('90.00 ± 1.00', '90.00', '-')
+    """
+    if summary is None:
+        return "-"
+    interval = "" if summary.half_width is None else f" ± {100 * summary.half_width:.2f}"
+    return f"{100 * summary.mean:.2f}{interval}"
+
+
+def _told(row: Row) -> str:
+    settings = ", ".join(f"{key}={value}" for key, value in row.settings.items()) or row.surrogate
+    return f"{settings}: validation {percent(row.validation)} %, test {percent(row.test)} %"
+
+
+def _aligned(rows: Sequence[Sequence[str]], *, words: int) -> list[str]:
+    """Padded columns: the first ones to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            f"{cell:<{wide}}" if position < words else f"{cell:>{wide}}"
+            for position, (cell, wide) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines

@@ -1,0 +1,135 @@
+"""Heat maps of a sweep: learning rate against width, one panel for each of everything else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+
+from sgbench.cli.sweep_labels import ACCURACY, axis_label, curves_of
+from sgbench.cli.sweep_points import Axis
+from sgbench.cli.sweep_results import Results, Row
+from sgbench.errors import InputError
+from sgbench.leaderboard.picture import INK, SOFT
+
+MAX_PANELS = 16
+MAX_COLUMNS = 3
+SQUARE = 4  # panels that stand in two rows of two
+FEW = 9  # cells a side, up to which each is annotated
+CELL = (0.66, 0.5)  # inches of an annotated cell
+SMALL = 0.3  # inches of another one
+DARK = 0.18  # luminance, below which white is read better than black
+COLOURS = "viridis"  # even steps of lightness, for any colour vision
+LACKING: Any = {"facecolor": "#eeeeee", "edgecolor": SOFT, "hatch": "////", "linewidth": 0}
+
+
+def heat_size(results: Results, across: Axis, rate: Axis) -> tuple[float, float]:
+    """Width and height [inches]."""
+    columns, rows = _layout(len(_panels(results, across, rate)))
+    wide, high = CELL if _few(across, rate) else (SMALL, SMALL)
+    return 1.9 + columns * max(2.9, wide * len(across.values) + 0.3), 0.7 + rows * (
+        max(1.5, high * len(rate.values)) + 0.55
+    )
+
+
+def draw_heat(figure: Figure, results: Results, across: Axis, rate: Axis) -> None:
+    """Fill a figure of `heat_size`.
+
+    Raises:
+        InputError: more than sixteen panels.
+    """
+    panels = _panels(results, across, rate)
+    columns, rows = _layout(len(panels))
+    grid: Any = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    means = [100 * row.validation.mean for row in results.rows if row.validation]
+    scale = Normalize(min(means), max(means) if max(means) > min(means) else min(means) + 1)
+    image = None
+    for axes, (name, found) in zip(grid.flat, panels.items(), strict=False):
+        image = _panel(axes, found, across, rate, scale)
+        axes.set_title(name, fontsize=14, color=INK, parse_math=False)
+    for position, axes in enumerate(grid.flat):
+        if position >= len(panels):
+            axes.set_axis_off()
+        elif position + columns >= len(panels):
+            axes.tick_params(labelbottom=True)
+            axes.set_xlabel(axis_label(across.key).replace(", ", ",\n"), fontsize=13, color=INK)
+        if position % columns == 0:
+            axes.set_ylabel(axis_label(rate.key), fontsize=14, color=INK)
+    if image is not None:
+        bar = figure.colorbar(image, ax=grid, pad=0.02, aspect=28)
+        bar.set_label(ACCURACY, fontsize=14, color=INK)
+
+
+def _panels(results: Results, across: Axis, rate: Axis) -> dict[str, list[Row]]:
+    panels = curves_of(results, (across.key, rate.key))
+    if len(panels) > MAX_PANELS:
+        raise InputError(
+            f"{len(panels)} heat maps are too many for one picture; give fewer values of another axis, "
+            f"e.g. surrogate=atan,triangle"
+        )
+    return panels
+
+
+def _layout(panels: int) -> tuple[int, int]:
+    columns = 2 if panels == SQUARE else min(panels, MAX_COLUMNS)
+    return columns, math.ceil(panels / columns)
+
+
+def _few(across: Axis, rate: Axis) -> bool:
+    return max(len(across.values), len(rate.values)) <= FEW
+
+
+def _panel(axes: Axes, rows: Sequence[Row], across: Axis, rate: Axis, scale: Normalize) -> AxesImage:
+    columns, lines = _order(across), _order(rate)
+    cells = {
+        (lines.index(row.settings[rate.key]), columns.index(row.settings[across.key])): row for row in rows
+    }
+    values = np.full((len(lines), len(columns)), math.nan)
+    for place, row in cells.items():
+        if row.validation is not None:
+            values[place] = 100 * row.validation.mean
+    image = axes.imshow(values, cmap=COLOURS, norm=scale, origin="lower", aspect="auto")
+    for line, column in zip(*np.nonzero(np.isnan(values)), strict=True):
+        axes.add_patch(Rectangle((column - 0.5, line - 0.5), 1, 1, **LACKING))
+    if _few(across, rate):
+        _annotate(axes, cells, scale)
+    if not np.isnan(values).all():
+        line, column = np.unravel_index(np.nanargmax(values), values.shape)
+        frame: Any = {"fill": False, "edgecolor": "#D55E00", "linewidth": 3, "zorder": 3}
+        axes.add_patch(Rectangle((float(column) - 0.46, float(line) - 0.46), 0.92, 0.92, **frame))
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(lines)), lines)
+    axes.tick_params(length=0, labelsize=13, colors=INK)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return image
+
+
+def _order(axis: Axis) -> list[str]:
+    """The values from small to large."""
+    numbers = axis.numbers or ()
+    return [value for _, value in sorted(zip(numbers, axis.values, strict=True))]
+
+
+def _annotate(axes: Axes, cells: dict[tuple[int, int], Row], scale: Normalize) -> None:
+    for (line, column), row in cells.items():
+        if row.validation is None:
+            continue
+        percent = 100 * row.validation.mean
+        text = f"{percent:.1f}{'*' if row.missing else ''}"
+        colour = "white" if _luminance(mpl.colormaps[COLOURS](scale(percent))) < DARK else "black"
+        axes.text(column, line, text, ha="center", va="center", fontsize=12.5, color=colour, zorder=4)
+
+
+def _luminance(colour: Sequence[float]) -> float:
+    """Relative luminance of an sRGB colour, as in WCAG 2 (its power law alone)."""
+    red, green, blue = (channel**2.2 for channel in colour[:3])
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
