@@ -16,6 +16,8 @@ from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 
+CHECKPOINT, REPLICA_CHECKPOINT = "last.ckpt", "replica.ckpt"
+CHECKPOINTS = (CHECKPOINT, REPLICA_CHECKPOINT)  # of a run alone and of one among others; each reads its own
 log = logging.getLogger("sgbench")
 
 

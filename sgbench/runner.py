@@ -21,9 +21,15 @@ from sgbench.paths import RECORD
 from sgbench.records.files import to_json, write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.run_folder import finished_record, folder_of, locked, set_aside_unreadable
+from sgbench.run_folder import (
+    CHECKPOINT,
+    CHECKPOINTS,
+    finished_record,
+    folder_of,
+    locked,
+    set_aside_unreadable,
+)
 
-CHECKPOINT = "last.ckpt"
 log = logging.getLogger("sgbench")
 
 
@@ -56,13 +62,18 @@ def run_spec(spec: RunSpec) -> RunRecord:
         attempt = _Fitted(spec, folder)
         set_aside_unreadable(folder / RECORD)
         if spec.force:
-            (folder / CHECKPOINT).unlink(missing_ok=True)
+            _forget(folder)
         record = attempt.record()
         write_atomic(folder / RECORD, to_json(record))
         if record.status == "finished":
-            (folder / CHECKPOINT).unlink(missing_ok=True)
+            _forget(folder)
         attempt.publish(record)
     return record
+
+
+def _forget(folder: Path) -> None:
+    for name in CHECKPOINTS:
+        (folder / name).unlink(missing_ok=True)
 
 
 class _Fitted(Attempt):

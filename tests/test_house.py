@@ -31,11 +31,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_wheel_ships_the_whole_catalogue(wheel: Path) -> None:
-    """Every YAML of conf/ lies in the wheel; tests, records and benchmarks do not."""
+    """Every YAML of conf/ lies in the wheel; the launcher does; tests, records and benchmarks do not."""
     names = set(zipfile.ZipFile(wheel).namelist())
     shipped = {name.removeprefix("sgbench/conf/") for name in names if name.startswith("sgbench/conf/")}
     assert shipped == {path.relative_to(conf_dir()).as_posix() for path in conf_dir().rglob("*.yaml")}
-    assert {name.split("/")[0] for name in names} == {"sgbench", f"sgbench-{sgbench.__version__}.dist-info"}
+    assert {name.split("/")[0] for name in names} == {
+        "sgbench",
+        "hydra_plugins",
+        f"sgbench-{sgbench.__version__}.dist-info",
+    }
 
 
 def test_installed_wheel_runs_from_an_empty_folder(wheel: Path, tmp_path: Path) -> None:

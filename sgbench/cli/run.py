@@ -63,7 +63,7 @@ def run_command(words: Sequence[str]) -> int:
     # Hydra's parser wants flags before overrides.
     hydra_words = [*sorted(rest, key=lambda word: not word.startswith("-")), *back]
     _say_what_is_new(planned)
-    job = _Job(len(planned.specs) if planned.is_sweep else None, config_dirs, allowed)
+    job = _Job(planned, config_dirs, allowed)
     code = _hand_to_hydra(hydra_words, job)
     if job.exit_code and not planned.is_sweep:
         return job.exit_code  # the reason has been said
@@ -123,8 +123,9 @@ def _check_values(planned: Plan) -> None:
 class _Job:
     """What Hydra launches; picklable, for launchers that run in other processes."""
 
-    def __init__(self, points: int | None, config_dirs: Sequence[Path], allowed: Sequence[str]) -> None:
-        self.points = points  # of a sweep
+    def __init__(self, planned: Plan, config_dirs: Sequence[Path], allowed: Sequence[str]) -> None:
+        self.specs = planned.specs
+        self.points = len(planned.specs) if planned.is_sweep else None
         self.config_dirs = config_dirs
         self.allowed = allowed
         self.exit_code = 0
@@ -152,6 +153,19 @@ class _Job:
         if self.points is not None:
             _say(f"[{HydraConfig.get().job.num + 1}/{self.points}] {headline(record)}")
 
+    def launch_replicas(self, places: Sequence[int], *, workers: int | None, largest: int) -> None:
+        """Run points of the sweep side by side, for the launcher of that name."""
+        from sgbench.replicas.sweep import run_sweep
+
+        try:
+            for name, number in (("workers", workers), ("largest", largest)):
+                if number is not None and number < 1:
+                    raise InputError(f"hydra.launcher.{name}={number}: at least 1 is needed")
+            run_sweep(self.specs, places, workers=workers, largest=largest, headline=headline)
+        except SgbenchError as error:
+            sys.stderr.write(f"sgbench: error: {one_printable_line(error)}\n")
+            self.exit_code = error.exit_code
+
 
 def _nothing(config: Any) -> None:
     """The task of commands that only show something."""
@@ -167,6 +181,7 @@ def _hand_to_hydra(words: Sequence[str], task: Callable[[Any], None]) -> int:
     def sgbench_job(config: Any) -> None:
         task(config)
 
+    sgbench_job.launch_replicas = getattr(task, "launch_replicas", None)  # type: ignore[attr-defined]
     command = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(sgbench_job)
     with _arguments(words):
         try:

@@ -1,0 +1,62 @@
+"""`hydra/launcher=replicas`: all points of a sweep at once. Hydra imports this file whenever it starts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+@dataclass
+class ReplicasConf:
+    """What can be set of it as hydra.launcher.NAME."""
+
+    _target_: str = "hydra_plugins.sgbench_replicas.launcher.ReplicasLauncher"
+    workers: Optional[int] = None  # noqa: UP045 - OmegaConf reads it; processes; null is one a core
+    largest: int = 64  # replicas in one process, which bounds its memory
+
+
+class ReplicasLauncher(Launcher):
+    """Hands a sweep to sgbench as a whole, where Hydra's own launchers run one job after another.
+
+    Args:
+        workers: processes, or None for one a core.
+        largest: replicas of one process.
+    """
+
+    def __init__(self, workers: int | None, largest: int) -> None:
+        self.workers = workers
+        self.largest = largest
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what launching needs."""
+        self.task_function = task_function
+        self.config = config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run all jobs; each has its record, so nothing is returned of them.
+
+        Raises:
+            HydraException: the application is not `sgbench run`.
+        """
+        launch: Any = getattr(self.task_function, "launch_replicas", None)
+        if launch is None:
+            raise HydraException(
+                "hydra/launcher=replicas runs sweeps of `sgbench run`; use another launcher here"
+            )
+        places = range(initial_job_idx, initial_job_idx + len(job_overrides))
+        launch(places, workers=self.workers, largest=self.largest)
+        done = []
+        for overrides in job_overrides:
+            job = JobReturn(overrides=list(overrides), cfg=self.config, task_name="sgbench")
+            job.status, job.return_value = JobStatus.COMPLETED, None
+            done.append(job)
+        return done
+
+
+ConfigStore.instance().store(group="hydra/launcher", name="replicas", node=ReplicasConf, provider="sgbench")

@@ -1,0 +1,178 @@
+"""A group of points from their folders to their records, in one process."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from sgbench import memory
+from sgbench.errors import SgbenchError, one_printable_line
+from sgbench.records.record import RunRecord
+from sgbench.records.spec import RunSpec
+from sgbench.replicas.replica import Replica
+from sgbench.replicas.stack import Stack
+from sgbench.replicas.team import Shared, Stopped, Team, validated
+from sgbench.run_folder import finished_record, folder_of, locked
+
+CHECKPOINT_S = 5.0  # between two checkpoints of a group, and so the most that a kill can cost
+
+
+class Told(NamedTuple):
+    """What a worker says of a point."""
+
+    place: int
+    kind: str  # "epoch", "ended" or "refused"
+    epochs: int = 0
+    record: RunRecord | None = None
+    line: str = ""
+
+
+Say = Callable[[Told], None]
+
+
+class Crew:
+    """Replicas in step until each has its record.
+
+    Args:
+        points: place in the sweep and spec of each.
+        say: told of every epoch and every end.
+        stop: asked before every batch.
+    """
+
+    def __init__(self, points: Sequence[tuple[int, RunSpec]], say: Say, stop: Callable[[], bool]) -> None:
+        self.points = points
+        self.say = say
+        self.stop = stop
+        self.saved_s = time.perf_counter()
+        self.over: set[int] = set()  # places of those that have their record
+        self.kept: list[tuple[Replica, dict[str, torch.Tensor], dict[str, Any]]] = []
+
+    def run(self) -> None:
+        """Run all points.
+
+        Raises:
+            Stopped: somebody asked to; checkpoints of the last whole epoch are in place.
+        """
+        torch.set_num_threads(1)
+        memory.keep_freed_memory()
+        with contextlib.ExitStack() as stack:
+            members = self._members(stack)
+            teams = [Team(alike) for alike in _alike(members)]
+            shared = Shared(members)
+            while teams:
+                teams = [team for team in map(self._rid_of_ended, teams) if team is not None]
+                self._keep(teams)
+                try:
+                    teams = self._epoch(teams, shared)
+                except Stopped:
+                    self._save()
+                    raise
+                if time.perf_counter() - self.saved_s > CHECKPOINT_S:
+                    self._keep(teams)
+                    self._save()
+
+    def _members(self, stack: contextlib.ExitStack) -> list[Replica]:
+        """Those that can start, their folders locked."""
+        members: list[Replica] = []
+        for place, spec in self.points:
+            try:
+                stack.enter_context(locked(folder_of(spec)))
+                record = finished_record(spec)  # another process may have finished it in the meantime
+                if record is not None:
+                    self.say(Told(place, "ended", record=record))
+                    continue
+                members.append(Replica(place, spec, members[0].parts.data if members else None))
+            except SgbenchError as error:
+                self.say(Told(place, "refused", line=one_printable_line(error)))
+        return members
+
+    def _rid_of_ended(self, team: Team) -> Team | None:
+        """The team without those that have trained enough, which get their records."""
+        gone = set()
+        for row, member in enumerate(team.members):
+            if member.training.ended:
+                gone.add(row)
+                self._end(member, None)
+        return team.without(gone) if gone else team
+
+    def _end(self, member: Replica, error: Exception | None) -> None:
+        self.over.add(member.place)
+        try:
+            try:
+                record = member.finish() if error is None else member.fail(error)
+            except SgbenchError:
+                raise
+            except Exception as problem:
+                record = member.fail(problem)
+            self.say(Told(member.place, "ended", record=record))
+        except SgbenchError as problem:
+            self.say(Told(member.place, "refused", line=one_printable_line(problem)))
+
+    def _epoch(self, teams: list[Team], shared: Shared) -> list[Team]:
+        """One epoch of every member, then its validation; the teams that go on."""
+        for team in teams:
+            for member in team.members:
+                member.training.begin_epoch(len(member.training.curve))
+        everybody = [member for team in teams for member in team.members]
+        for batches in shared.epoch(everybody):
+            if self.stop():
+                raise Stopped
+            going = []
+            for team in teams:
+                own = [batches[member.spec.seed, member.training.epoch] for member in team.members]
+                rest = self._rid_of_failed(team, team.train_batch(own))
+                going += [rest] if rest is not None else []
+            teams[:] = going
+            if not teams:
+                return []
+        return self._validated(teams, shared)
+
+    def _validated(self, teams: list[Team], shared: Shared) -> list[Team]:
+        going = []
+        for team in teams:
+            failures = team.check_optimizer()
+            for row, member in enumerate(team.members):
+                if row in failures:
+                    continue
+                error = validated(member, shared.validation(member.spec.seed), self.stop)
+                if error is not None:
+                    failures[row] = error
+                    continue
+                member.log_epoch()
+                self.say(Told(member.place, "epoch", epochs=len(member.training.curve)))
+            rest = self._rid_of_failed(team, failures)
+            going += [rest] if rest is not None else []
+        return going
+
+    def _rid_of_failed(self, team: Team, failures: dict[int, Exception]) -> Team | None:
+        for row, error in failures.items():
+            self._end(team.members[row], error)
+        return team.without(set(failures)) if failures else team
+
+    def _keep(self, teams: Sequence[Team]) -> None:
+        """Hold on to the state after a whole epoch."""
+        self.kept = []
+        for team in teams:
+            snapshot = team.stack.snapshot()
+            for row, member in enumerate(team.members):
+                self.kept.append((member, Stack.row_of(snapshot, row), member.training.state_dict()))
+
+    def _save(self) -> None:
+        """Write what is held of those that are not over yet."""
+        self.saved_s = time.perf_counter()
+        for member, row, course in self.kept:
+            if member.place not in self.over:
+                member.save(row, course)
+
+
+def _alike(members: Sequence[Replica]) -> list[list[Replica]]:
+    """By shapes of all parameters and kind of optimiser."""
+    found: dict[tuple[object, ...], list[Replica]] = {}
+    for member in members:
+        shapes = tuple(tuple(parameter.shape) for parameter in member.parts.network.parameters())
+        found.setdefault((type(member.parts.optimizer), shapes), []).append(member)
+    return list(found.values())

@@ -1,0 +1,88 @@
+"""Which points of a sweep can be trained side by side, and why the others cannot."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sgbench.records.base import Value
+from sgbench.records.spec import RunSpec
+
+LARGEST = 64  # replicas of one group, unless the launcher is told otherwise
+STACKED = ("torch.optim.Adam", "torch.optim.AdamW", "torch.optim.SGD")
+NOT_STACKED = ("amsgrad", "maximize", "capturable", "differentiable")
+"""Options of these optimisers that their stacked forms lack."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Points for one worker.
+
+    Args:
+        places: of the points in the sweep.
+        alone: why this single point shares nothing, or None for replicas.
+    """
+
+    places: tuple[int, ...]
+    alone: str | None = None
+
+
+def why_alone(spec: RunSpec) -> str | None:
+    """Why a point cannot be trained beside others, or None where it can."""
+    if spec.trainer.device != "cpu":
+        return f"trainer.device={spec.trainer.device}: replicas run on cpu"
+    if spec.trainer.threads != 1:
+        return f"trainer.threads={spec.trainer.threads}: a worker has one thread"
+    target = spec.targets["optimizer"]
+    if target not in STACKED:
+        return f"optimizer {target} has no stacked form"
+    used = [name for name in NOT_STACKED if spec.method.parameters["optimizer"].get(name)]
+    return f"optimizer.{used[0]}: has no stacked form" if used else None
+
+
+def batches_key(spec: RunSpec) -> tuple[object, ...]:
+    """What has to be equal for two points to see batches of the same making."""
+    method = spec.method
+    parts = [
+        (group, method.choices[group], _frozen(method.parameters[group])) for group in ("dataset", "encoder")
+    ]
+    protocol = method.protocol
+    sizes = (protocol.steps, protocol.dt_s, protocol.batch_size, protocol.precision)
+    return (*parts, sizes, spec.paths.data_dir)
+
+
+def groups(
+    specs: Sequence[RunSpec], places: Sequence[int], workers: int, largest: int = LARGEST
+) -> list[Group]:
+    """Split points into groups, the largest first.
+
+    Points of one seed stay together, for they share every batch; there are enough groups for every worker.
+
+    Args:
+        specs: all points of the sweep.
+        places: those that are to run.
+        workers: processes that groups are spread over.
+        largest: replicas of a group.
+
+    >>> groups([], [], workers=2)
+    []
+    """
+    alone = [Group((place,), reason) for place in places if (reason := why_alone(specs[place])) is not None]
+    apart = {place for group in alone for place in group.places}
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for place in places:
+        if place not in apart:
+            alike.setdefault(batches_key(specs[place]), []).append(place)
+    found = []
+    for members in alike.values():
+        members.sort(key=lambda place: (specs[place].seed, place))
+        count = max(math.ceil(len(members) / largest), min(workers, len(members)))
+        borders = [round(len(members) * part / count) for part in range(count + 1)]
+        found += [Group(tuple(members[low:high])) for low, high in itertools.pairwise(borders) if high > low]
+    return sorted(found + alone, key=lambda group: -len(group.places))
+
+
+def _frozen(parameters: dict[str, Value]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, repr(value)) for name, value in parameters.items()))

@@ -1,0 +1,146 @@
+r"""Optimisers over rows, each with numbers of its own; torch's optimisers take one learning rate for all.
+
+A row moves as torch's own optimiser moves a network alone, operation by operation (tested).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+Numbers = dict[str, Any]
+
+
+class Moves(ABC):
+    """The rule of one kind of optimiser.
+
+    Args:
+        numbers: of each row, as in the optimiser's `defaults`.
+    """
+
+    buffers: ClassVar[tuple[str, ...]]
+
+    def __init__(self, numbers: Sequence[Numbers]) -> None:
+        self.numbers = list(numbers)
+        self.steps = [0] * len(self.numbers)  # that each row has made
+        self.state: dict[str, Tensor] = {}
+
+    def begin(self, values: Tensor) -> None:
+        """Make room for the state of these rows."""
+        self.state = {name: torch.zeros_like(values) for name in self.buffers}
+
+    def step(self, values: Tensor, gradients: Tensor, absent: Tensor | None, rows: Sequence[int]) -> None:
+        """Move all rows; only `rows` count the step.
+
+        Args:
+            values: weights [R, P], moved in place.
+            gradients: [R, P], may be used up.
+            absent: entries that no gradient reaches and that therefore do not decay, or None.
+            rows: that are meant to move.
+        """
+        for row in rows:
+            self.steps[row] += 1
+        self._move(values, gradients, absent)
+
+    @abstractmethod
+    def _move(self, values: Tensor, gradients: Tensor, absent: Tensor | None) -> None:
+        """The rule itself."""
+
+    def column(self, like: Tensor, numbers: Sequence[float]) -> Tensor | float:
+        """One number a row [R, 1]; a plain number where all are equal, which is faster."""
+        first = numbers[0]
+        return first if all(each == first for each in numbers) else like.new_tensor(numbers)[:, None]
+
+    def named(self, like: Tensor, name: str) -> Tensor | float:
+        """A number of the optimiser's defaults, a row each."""
+        return self.column(like, [float(each[name]) for each in self.numbers])
+
+    def decayed(
+        self, values: Tensor, gradients: Tensor, absent: Tensor | None, decay: Tensor | float
+    ) -> None:
+        """Add L2 decay to the gradients."""
+        if _nothing(decay):
+            return
+        pull = values * decay
+        gradients.add_(pull if absent is None else pull.masked_fill_(absent, 0))
+
+
+class AdamMoves(Moves):
+    """Adam and AdamW (Kingma & Ba 2015; Loshchilov & Hutter 2019), as `torch.optim.Adam` rounds it."""
+
+    buffers: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
+
+    def _move(self, values: Tensor, gradients: Tensor, absent: Tensor | None) -> None:
+        rate, decay = self.named(values, "lr"), self.named(values, "weight_decay")
+        if self.numbers[0]["decoupled_weight_decay"]:
+            if not _nothing(decay):
+                kept = torch.ones_like(values) * (1 - rate * decay)
+                values.mul_(kept if absent is None else kept.masked_fill_(absent, 1))
+        else:
+            self.decayed(values, gradients, absent, decay)
+        betas = [each["betas"] for each in self.numbers]
+        mean, square = self.state["exp_avg"], self.state["exp_avg_sq"]
+        second = self.column(values, [each[1] for each in betas])
+        rest = self.column(values, [1 - each[1] for each in betas])
+        mean.lerp_(gradients, self.column(values, [1 - each[0] for each in betas]))  # type: ignore[arg-type]
+        square.mul_(second).addcmul_(gradients * rest, gradients)
+        grown = list(zip(self.numbers, betas, [max(1, each) for each in self.steps], strict=True))
+        size = self.column(values, [-each["lr"] / (1 - beta[0] ** steps) for each, beta, steps in grown])
+        root = self.column(values, [(1 - beta[1] ** steps) ** 0.5 for _, beta, steps in grown])
+        spread = square.sqrt().div_(root).add_(self.named(values, "eps"))
+        values.add_((mean * size).div_(spread))
+
+
+class SgdMoves(Moves):
+    """Stochastic gradient descent with momentum, as `torch.optim.SGD` rounds it."""
+
+    buffers: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
+
+    def _move(self, values: Tensor, gradients: Tensor, absent: Tensor | None) -> None:
+        self.decayed(values, gradients, absent, self.named(values, "weight_decay"))
+        momentum = [float(each["momentum"]) for each in self.numbers]
+        if any(momentum):
+            gradients = self._with_momentum(values, gradients, momentum)
+        rate = self.named(values, "lr")
+        values.sub_(gradients * rate)
+
+    def _with_momentum(self, values: Tensor, gradients: Tensor, momentum: list[float]) -> Tensor:
+        held, buffer = self.column(values, momentum), self.state["momentum_buffer"]
+        taken = [
+            1.0 if steps <= 1 else 1 - each["dampening"]
+            for each, steps in zip(self.numbers, self.steps, strict=True)
+        ]
+        buffer.mul_(held).add_(gradients * self.column(values, taken))
+        ahead = [bool(each["nesterov"]) for each in self.numbers]
+        direction = buffer
+        if any(ahead):
+            direction = torch.where(_rows(values, ahead), gradients + buffer * held, buffer)
+        if not all(momentum):
+            direction = torch.where(_rows(values, [not each for each in momentum]), gradients, direction)
+        return direction
+
+
+KINDS: dict[type[torch.optim.Optimizer], type[Moves]] = {
+    torch.optim.Adam: AdamMoves,
+    torch.optim.AdamW: AdamMoves,
+    torch.optim.SGD: SgdMoves,
+}
+"""`grouping.STACKED` names the same classes."""
+
+
+def moves_of(optimizers: Sequence[torch.optim.Optimizer]) -> Moves:
+    """The rule of these optimisers, all of one class, in one."""
+    kind = KINDS[type(optimizers[0])]
+    return kind([{"decoupled_weight_decay": False, **each.defaults} for each in optimizers])
+
+
+def _nothing(number: Tensor | float) -> bool:
+    return not isinstance(number, Tensor) and number == 0
+
+
+def _rows(like: Tensor, which: list[bool]) -> Tensor:
+    return torch.tensor(which, device=like.device)[:, None]

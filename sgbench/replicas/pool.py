@@ -1,0 +1,104 @@
+"""Groups of a sweep over processes, one a core."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerProcess
+from typing import Any
+
+from sgbench.records.spec import RunSpec
+from sgbench.replicas.crew import Told
+from sgbench.replicas.grouping import Group
+from sgbench.replicas.worker import work
+
+TICK_S = 0.5  # at most, between two looks at the clock
+
+
+@dataclass
+class _Running:
+    process: ForkServerProcess
+    group: Group
+    open: set[int] = field(default_factory=set)  # places that have not ended
+
+
+class Pool:
+    """Runs groups and passes on what they tell.
+
+    Args:
+        specs: all points of the sweep.
+        workers: processes at a time.
+        hear: told of every epoch and every end.
+        tick: called at least twice a second.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[RunSpec],
+        workers: int,
+        hear: Callable[[Told], None],
+        tick: Callable[[int], None],
+    ) -> None:
+        self.specs = specs
+        self.workers = workers
+        self.hear = hear
+        self.tick = tick
+        # A server forks the workers: torch is loaded once, in a process that has run none of it.
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(["sgbench.replicas.worker"])
+        self.running: dict[Any, _Running] = {}  # by the pipe that it speaks through
+
+    def run(self, groups: Sequence[Group]) -> None:
+        """Run all groups; on an interrupt, all save what they have and stop."""
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        waiting = deque(groups)
+        try:
+            while waiting or self.running:
+                while waiting and len(self.running) < self.workers:
+                    self._start(waiting.popleft())
+                for pipe in wait(list(self.running), timeout=TICK_S):
+                    waiting.extend(self._listen(pipe))
+                self.tick(sum(len(each.open) for each in self.running.values()))
+        finally:
+            for one in self.running.values():
+                one.process.terminate()
+            for one in self.running.values():
+                one.process.join()
+
+    def _start(self, group: Group) -> None:
+        points = [(place, self.specs[place]) for place in group.places]
+        ours, theirs = self.context.Pipe(duplex=False)
+        process = self.context.Process(
+            target=work, args=(points, theirs), kwargs={"alone": group.alone is not None}
+        )
+        process.start()
+        theirs.close()
+        self.running[ours] = _Running(process, group, set(group.places))
+
+    def _listen(self, pipe: Any) -> list[Group]:
+        """Pass on one message; where a process has ended before its points, what is to be tried again."""
+        one = self.running[pipe]
+        try:
+            told = pipe.recv()
+        except EOFError:
+            del self.running[pipe]
+            one.process.join()
+            return self._left_by(one)
+        if told.kind != "epoch":
+            one.open.discard(told.place)
+        self.hear(told)
+        return []
+
+    def _left_by(self, one: _Running) -> list[Group]:
+        """Whose fault it was shows when each point runs in a process of its own."""
+        if len(one.group.places) > 1:
+            return [Group((place,), one.group.alone) for place in sorted(one.open)]
+        for place in one.open:
+            code = one.process.exitcode or 0
+            how = f"by signal {-code}; often for want of memory" if code < 0 else f"with exit code {code}"
+            self.hear(Told(place, "refused", line=f"its process was ended {how}"))
+        return []

@@ -1,0 +1,116 @@
+"""The weights of many networks of equal shapes as rows of one matrix, moved by one optimiser."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.replicas.moves import Moves
+
+ALIGNED = 16  # entries at which a parameter may begin, so that its rows stay where vectors are loaded from
+
+
+class Stack:
+    """Networks whose parameters are moved together; what is computed of one does not touch another.
+
+    The parameters stay those of their networks: their storage becomes a part of a row.
+
+    Args:
+        networks: of equal shapes.
+        moves: the optimiser's rule, one row of numbers for each network.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], moves: Moves) -> None:
+        self.parameters = [list(network.parameters()) for network in networks]
+        self.moves = moves
+        first = self.parameters[0]
+        self.places: list[tuple[int, tuple[int, ...], tuple[int, ...]]] = []
+        width = 0
+        for parameter in first:
+            self.places.append((width, tuple(parameter.shape), _strides(parameter)))
+            width += -(-parameter.numel() // ALIGNED) * ALIGNED
+        self.values = first[0].new_zeros(len(networks), width).detach()
+        self.gradients = torch.zeros_like(self.values)
+        self.absent: Tensor | None = (
+            None  # entries that no gradient ever reaches, which an optimiser then leaves
+        )
+        moves.begin(self.values)
+        self.slots = [self._views(self.gradients[row]) for row in range(len(networks))]
+        for row, parameters in enumerate(self.parameters):
+            for parameter, view in zip(parameters, self._views(self.values[row]), strict=True):
+                view.copy_(parameter.detach())
+                parameter.data = view
+
+    def _views(self, row: Tensor) -> list[Tensor]:
+        begin = row.storage_offset()
+        return [torch.as_strided(row, shape, strides, begin + place) for place, shape, strides in self.places]
+
+    def collect(self, row: int) -> None:
+        """Take a network's gradients into its row, and leave the network without."""
+        for position, (parameter, slot) in enumerate(zip(self.parameters[row], self.slots[row], strict=True)):
+            if parameter.grad is None:
+                slot.zero_()
+                self._mark_absent(row, position)
+            else:
+                slot.copy_(parameter.grad)
+                parameter.grad = None
+
+    def _mark_absent(self, row: int, position: int) -> None:
+        if self.absent is None:
+            self.absent = torch.zeros_like(self.values, dtype=torch.bool)
+        self._views(self.absent[row])[position].fill_(True)
+
+    def norms(self) -> list[float]:
+        """L2 norm of each row's gradient."""
+        return self.gradients.norm(dim=1).tolist()
+
+    def clip(self, norms: Sequence[float], limits: Sequence[float]) -> None:
+        """Shorten each row to its limit, as `torch.nn.utils.clip_grad_norm_` does."""
+        factors = [min(1.0, limit / (norm + 1e-6)) for norm, limit in zip(norms, limits, strict=True)]
+        if any(factor < 1 for factor in factors):
+            self.gradients.mul_(self.gradients.new_tensor(factors)[:, None])
+
+    def step(self, rows: Sequence[int]) -> None:
+        """Move these rows by their gradients."""
+        still = sorted(set(range(len(self.values))) - set(rows))
+        state = [self.values, *self.moves.state.values()]
+        before = [each[still] for each in state] if still else []
+        self.moves.step(self.values, self.gradients, self.absent, rows)
+        for each, kept in zip(state, before, strict=False):
+            each[still] = kept
+
+    def finite(self) -> list[bool]:
+        """Whether all weights of each row are finite, by a sum that costs little and may cry wolf."""
+        return torch.isfinite(self.values.sum(1)).tolist()
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """Weights and the optimiser's state as they are now."""
+        tensors = {"values": self.values, **self.moves.state}
+        kept = {name: tensor.clone() for name, tensor in tensors.items()}
+        return kept | {"steps": torch.tensor(self.moves.steps)}
+
+    @staticmethod
+    def row_of(snapshot: dict[str, Tensor], row: int) -> dict[str, Tensor]:
+        """One network's part of a snapshot."""
+        return {name: tensor[row].clone() for name, tensor in snapshot.items()}
+
+    def load_row(self, row: int, kept: dict[str, Any]) -> None:
+        """Go on from one network's part of a snapshot."""
+        self.values[row] = kept["values"]
+        self.moves.steps[row] = int(kept["steps"])
+        for name, tensor in self.moves.state.items():
+            tensor[row] = kept[name]
+
+
+def _strides(parameter: Tensor) -> tuple[int, ...]:
+    """Its own where it is dense in some order of its dimensions, else those of rows one after another."""
+    span = 1 + sum(
+        (size - 1) * stride for size, stride in zip(parameter.shape, parameter.stride(), strict=True)
+    )
+    if span == parameter.numel():
+        return tuple(parameter.stride())
+    return tuple(math.prod(parameter.shape[place + 1 :]) for place in range(parameter.dim()))

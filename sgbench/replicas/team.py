@@ -1,0 +1,207 @@
+"""Replicas in step: every batch is made once, every replica passes over it alone, and all weights move together."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+
+from sgbench.datasets.base import Split
+from sgbench.errors import NonFiniteError, SgbenchError
+from sgbench.networks.base import check_finite
+from sgbench.replicas.moves import moves_of
+from sgbench.replicas.replica import Replica
+from sgbench.replicas.stack import Stack
+from sgbench.rules.base import Progress
+from sgbench.trajectory import Batch
+
+KEPT_ENTRIES = 1 << 24  # of encoded validation batches that are kept from epoch to epoch
+
+
+class Stopped(Exception):  # noqa: N818 - no error
+    """Somebody asked to stop; the last whole epoch is what is kept."""
+
+
+class Team:
+    """Replicas whose networks and optimisers are alike enough for one stack.
+
+    Args:
+        members: at least one.
+    """
+
+    def __init__(self, members: Sequence[Replica]) -> None:
+        self.members = list(members)
+        networks = [member.parts.network for member in members]
+        self.stack = Stack(networks, moves_of([member.parts.optimizer for member in members]))
+        for row, member in enumerate(members):
+            if member.optimizer_state is not None:
+                self.stack.load_row(row, member.optimizer_state)
+        limits = [member.training.loop.clip_norm for member in members]
+        self.limits = [math.inf if limit is None else limit for limit in limits]
+        self.clips = any(math.isfinite(limit) for limit in self.limits)
+
+    def train_batch(self, batches: Sequence[Batch]) -> dict[int, Exception]:
+        """One batch of each member's own; returns the errors of those that failed, by row."""
+        failures: dict[int, Exception] = {}
+        courses = []
+        totals = []
+        for member, batch in zip(self.members, batches, strict=True):
+            loop = member.training.loop
+            courses.append(loop.rule.gradients(loop.network, batch, loop.objective))
+            totals.append(torch.zeros((), dtype=batch.x.dtype))
+        running = set(range(len(self.members)))
+        while running:
+            reached = self._advance(courses, running, failures)
+            running = set(reached)
+            if reached:
+                self._move(reached, failures)
+                running -= failures.keys()
+            for row in running:
+                totals[row] += reached[row].loss
+        for row, (member, batch) in enumerate(zip(self.members, batches, strict=True)):
+            if row not in failures:
+                member.training.trained(batch, totals[row])
+        return failures
+
+    def _advance(
+        self, courses: Sequence[Iterator[Progress]], running: set[int], failures: dict[int, Exception]
+    ) -> dict[int, Progress]:
+        """Each rule up to its next yield; those that are through are left out."""
+        reached = {}
+        for row in sorted(running):
+            with self.members[row].clock():
+                try:
+                    progress = next(courses[row], None)
+                except Exception as error:
+                    failures[row] = error
+                    continue
+            if progress is not None:
+                reached[row] = progress
+                self.stack.collect(row)
+        return reached
+
+    def _move(self, reached: dict[int, Progress], failures: dict[int, Exception]) -> None:
+        """Check everything that the step depends on, and make it."""
+        began_s = time.perf_counter()
+        losses = torch.stack([progress.loss for progress in reached.values()])
+        centres = torch.stack([_sum_of_states(self.members[row], each) for row, each in reached.items()])
+        whole = torch.isfinite(losses + centres).tolist()
+        weights = self.stack.finite()
+        norms = self.stack.norms()
+        for row, fine in zip(reached, whole, strict=True):
+            if not (fine and weights[row] and math.isfinite(norms[row])):
+                try:
+                    _name_what_is_not_finite(self.members[row], reached[row], self.stack, row)
+                except NonFiniteError as error:
+                    failures[row] = error
+        rows = [row for row in reached if row not in failures]
+        if self.clips:
+            self.stack.clip(norms, self.limits)
+        self.stack.step(rows)
+        share_s = (time.perf_counter() - began_s) / len(reached)
+        for row in reached:
+            self.members[row].spend(share_s)
+
+    def check_optimizer(self) -> dict[int, Exception]:
+        """Members whose optimiser's own state has overflowed, by row."""
+        failures: dict[int, Exception] = {}
+        for name, tensor in self.stack.moves.state.items():
+            for row, fine in enumerate(torch.isfinite(tensor).all(1).tolist()):
+                if not fine:
+                    message = f"optimizer: {name} is not finite; a smaller learning rate may help"
+                    failures[row] = NonFiniteError(message)
+        return failures
+
+    def without(self, gone: set[int]) -> Team | None:
+        """Those that go on, or None."""
+        rest = [member for row, member in enumerate(self.members) if row not in gone]
+        if not rest:
+            return None
+        state = self.stack.snapshot()
+        for row, member in enumerate(self.members):
+            member.optimizer_state = Stack.row_of(state, row)
+        return Team(rest)
+
+
+def _sum_of_states(member: Replica, progress: Progress) -> torch.Tensor:
+    """Not finite where any last membrane potential is not; may also be where a sum of finite ones overflows."""
+    layers = member.parts.network.layers
+    total = torch.zeros((), dtype=progress.loss.dtype)
+    for layer, state in zip(layers, progress.trajectory.state, strict=True):
+        total = total + layer.neuron.centred(state).detach().sum()  # type: ignore[union-attr, operator]
+    return total
+
+
+def _name_what_is_not_finite(member: Replica, progress: Progress, stack: Stack, row: int) -> None:
+    """Find it.
+
+    Raises:
+        NonFiniteError: as the training loop of a single run words it.
+    """
+    check_finite(member.parts.network, progress.trajectory)
+    if not torch.isfinite(progress.loss):
+        raise NonFiniteError("loss: not finite although every membrane potential is")
+    if not math.isfinite(stack.norms()[row]):
+        network = member.parts.network
+        for layer in [*network.hidden_layers, network.readout]:
+            named = dict(layer.named_parameters())
+            for parameter, slot in zip(stack.parameters[row], stack.slots[row], strict=True):
+                name = next((each for each, value in named.items() if value is parameter), None)
+                if name is not None and not torch.isfinite(slot).all():
+                    raise NonFiniteError(f"layer '{layer.name}', {name}: the gradient is not finite")
+        raise NonFiniteError("network: the gradient is not finite")
+
+
+class Shared:
+    """Batches of many replicas, each made once.
+
+    Args:
+        members: all replicas of the group; their data differ in the seed alone.
+    """
+
+    def __init__(self, members: Sequence[Replica]) -> None:
+        self.data = {member.spec.seed: member.parts.data for member in members}
+        self.kept: dict[tuple[int, Split], list[Batch]] = {}
+
+    def epoch(self, members: Sequence[Replica]) -> Iterator[dict[tuple[int, int], Batch]]:
+        """Batches in step, by seed and epoch."""
+        keys = sorted({(member.spec.seed, member.training.epoch) for member in members})
+        streams = [self.data[seed].epoch(epoch) for seed, epoch in keys]
+        for batches in zip(*streams, strict=True):
+            yield dict(zip(keys, batches, strict=True))
+
+    def validation(self, seed: int) -> Sequence[Batch] | Iterator[Batch]:
+        """The validation batches of a seed, which are the same in every epoch."""
+        key: tuple[int, Split] = (seed, "validation")
+        if key not in self.kept:
+            data = self.data[seed]
+            entries = math.prod(next(iter(data.evaluation("validation"))).x.shape)
+            batches = data.evaluation("validation")  # anew, for looking at the first one has drawn its noise
+            held = sum(len(each) for each in self.kept.values())
+            if (held + len(batches)) * entries > KEPT_ENTRIES:
+                return iter(batches)
+            self.kept[key] = list(batches)
+        return self.kept[key]
+
+
+def validated(
+    member: Replica, batches: Sequence[Batch] | Iterator[Batch], stop: Callable[[], bool]
+) -> Exception | None:
+    """Score a member's epoch, or say what went wrong.
+
+    Raises:
+        Stopped: somebody asked to.
+    """
+    with member.clock():
+        try:
+            member.training.begin_scoring("validation", selected=False)
+            for batch in batches:
+                if stop():
+                    raise Stopped
+                member.training.score(batch)
+            member.training.end_epoch()
+        except (SgbenchError, ArithmeticError, ValueError, RuntimeError, MemoryError) as error:
+            return error
+    return None

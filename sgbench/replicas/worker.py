@@ -1,0 +1,62 @@
+"""One process of a sweep: a group of replicas, or a single point that shares nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+
+from sgbench.errors import SgbenchError, one_printable_line
+from sgbench.records.spec import RunSpec
+from sgbench.replicas.crew import Crew, Told
+from sgbench.replicas.team import Stopped
+
+STOPPED = 130
+
+
+class _Asked:
+    """Whether to stop: a signal asked for it, or nobody listens any more."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self.pipe = pipe
+        self.stop = False
+
+    def on_signal(self, *_: object) -> None:
+        """SIGTERM, which the sweep sends."""
+        self.stop = True
+
+    def say(self, told: Told) -> None:
+        """Tell the sweep."""
+        try:
+            self.pipe.send(told)
+        except OSError:  # it has been killed
+            self.stop = True
+
+
+def work(points: Sequence[tuple[int, RunSpec]], pipe: Connection, *, alone: bool) -> None:
+    """Run a group and leave; the exit status is 130 if it was stopped."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the sweep passes it on
+    asked = _Asked(pipe)
+    if alone:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        _run_alone(points, asked)
+        return
+    signal.signal(signal.SIGTERM, asked.on_signal)
+    try:
+        Crew(points, asked.say, lambda: asked.stop).run()
+    except Stopped:
+        os._exit(STOPPED)
+
+
+def _run_alone(points: Sequence[tuple[int, RunSpec]], asked: _Asked) -> None:
+    from sgbench.runner import run_spec
+
+    for place, spec in points:
+        try:
+            quiet = spec.model_copy(update={"trainer": spec.trainer.model_copy(update={"progress": False})})
+            asked.say(Told(place, "ended", record=run_spec(quiet)))
+        except SgbenchError as error:
+            asked.say(Told(place, "refused", line=one_printable_line(error)))
+        except KeyboardInterrupt:
+            os._exit(STOPPED)

@@ -1,0 +1,307 @@
+"""Replicas: many runs side by side leave the records that each would have left alone.
+
+Expected throughout: the run alone, that is `sgbench.run`, field by field (times and memory apart), in float64.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from sgbench.cli.main import main
+from sgbench.compose import compose
+from sgbench.plan import plan
+from sgbench.records.files import read_model
+from sgbench.records.record import RunRecord
+from sgbench.records.spec import RunSpec
+from sgbench.replicas.crew import Crew, Told
+from sgbench.replicas.grouping import groups, why_alone
+from sgbench.replicas.moves import moves_of
+from sgbench.replicas.stack import Stack
+from sgbench.replicas.team import Stopped, Team
+from sgbench.run_folder import folder_of
+from tests.run.tiny import WORDS, comparable
+
+EXACT = (*WORDS, "protocol.precision=float64")
+
+
+def sweep(*words: str, root: Path) -> tuple[RunSpec, ...]:
+    """Points of a sweep that writes into a folder of its own."""
+    return plan([*EXACT, *words, f"paths.runs_dir={root}"], multirun=True).specs
+
+
+def together(specs: tuple[RunSpec, ...]) -> dict[int, RunRecord]:
+    """Records by place, made side by side."""
+    told: list[Told] = []
+    Crew(list(enumerate(specs)), told.append, lambda: False).run()
+    assert not [each.line for each in told if each.kind == "refused"]
+    return {each.place: each.record for each in told if each.kind == "ended" and each.record is not None}
+
+
+def alone(spec: RunSpec) -> RunRecord:
+    """The record of the same run by itself, in another folder."""
+    other = spec.model_copy(
+        update={"paths": spec.paths.model_copy(update={"runs_dir": spec.paths.runs_dir + "_"})}
+    )
+    from sgbench.runner import run_spec
+
+    return run_spec(other)
+
+
+# --- optimisers
+
+
+def settings(kind: str) -> list[dict]:
+    """Rows that differ in every number."""
+    rates = [0.1, 0.003, 0.02]
+    if kind == "SGD":
+        more = [
+            {},
+            {"momentum": 0.9, "dampening": 0.3},
+            {"momentum": 0.8, "nesterov": True, "weight_decay": 0.1},
+        ]
+    else:
+        more = [{}, {"betas": (0.5, 0.9), "eps": 1e-3}, {"weight_decay": 0.2}]
+    return [{"lr": rate, **one} for rate, one in zip(rates, more, strict=True)]
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW"])
+@pytest.mark.parametrize("silent", [False, True], ids=["all", "one parameter without gradient"])
+def test_rows_move_as_torch_moves_a_network(kind: str, *, silent: bool) -> None:
+    """Expected: torch.optim's own optimiser, 50 steps in float64, to 1e-12."""
+    random = torch.Generator().manual_seed(0)
+    made = [torch.nn.Linear(5, 3, dtype=torch.float64) for _ in range(3)]
+    lonely = copy.deepcopy(made)
+    optimizers = [
+        getattr(torch.optim, kind)(net.parameters(), **one)
+        for net, one in zip(made, settings(kind), strict=True)
+    ]
+    expected = [
+        getattr(torch.optim, kind)(net.parameters(), **one)
+        for net, one in zip(lonely, settings(kind), strict=True)
+    ]
+    stack = Stack(made, moves_of(optimizers))
+    for _ in range(50):
+        for row, (net, other, optimizer) in enumerate(zip(made, lonely, expected, strict=True)):
+            for name, weight in net.named_parameters():
+                gradient = torch.randn(weight.shape, generator=random, dtype=torch.float64)
+                gradient = None if silent and row != 1 and name == "bias" else gradient
+                weight.grad = gradient
+                other.get_parameter(name).grad = None if gradient is None else gradient.clone()
+            optimizer.step()
+            stack.collect(row)
+        stack.step([0, 1, 2])
+    for net, other in zip(made, lonely, strict=True):
+        for name, weight in net.named_parameters():
+            torch.testing.assert_close(weight, other.get_parameter(name), rtol=1e-12, atol=1e-14)
+
+
+def test_a_row_that_does_not_step_stays() -> None:
+    """Must match: weights and state of the still row before. Must differ: those of the other."""
+    made = [torch.nn.Linear(2, 2, dtype=torch.float64) for _ in range(2)]
+    stack = Stack(made, moves_of([torch.optim.Adam(net.parameters(), lr=0.1) for net in made]))
+    stack.gradients.fill_(1.0)
+    before = stack.snapshot()
+    stack.step([1])
+    after = stack.snapshot()
+    assert all(torch.equal(before[name][0], after[name][0]) for name in before)
+    assert all(not torch.equal(before[name][1], after[name][1]) for name in before)
+
+
+# --- records
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("surrogate=atan,zero", "seed=0,1", "optimizer.lr=0.01,0.002"),
+        ("optimizer=sgd", "optimizer.lr=0.1,0.01", "optimizer.momentum=0,0.9", "clip_norm=0.1,null"),
+        ("neuron=leaky,alif", "neuron.reset=zero,subtract", "network.recurrence=all_to_all"),
+        ("rule=eprop", "loss=per_step", "rule.update=per_step,per_sequence", "seed=0,1"),
+        (
+            "encoder=rate",
+            "surrogate=sigmoid,stochastic_backward",
+            "steepness=fixed,linear",
+        ),
+        ("protocol.hidden=[8],[6]", "neuron.learn_beta=per_neuron,none"),
+    ],
+    ids=" ".join,
+)
+def test_records_are_those_of_runs_alone(words: tuple[str, ...], tmp_path: Path) -> None:
+    """Must match: every field, weights and predictions by their hashes included."""
+    specs = sweep(*words, root=tmp_path / "runs")
+    found = together(specs)
+    assert found.keys() == set(range(len(specs)))
+    for place, spec in enumerate(specs):
+        record = found[place]
+        assert record.status == "finished", record.failure
+        assert read_model(folder_of(spec) / "record.json", RunRecord) == record
+        assert_alike(record, alone(spec))
+
+
+def assert_alike(found: RunRecord, expected: RunRecord) -> None:
+    """Equal in every field; scores that sum in another order to 1e-9."""
+    ours, theirs = comparable(found), comparable(expected)
+    for tree in (ours, theirs):
+        tree.pop("weights_sha256")
+        tree.pop("predictions_sha256")
+    for key in ours:
+        if key in ("curve", "validation", "test"):
+            assert _numbers(ours[key]) == pytest.approx(_numbers(theirs[key]), rel=1e-9, abs=1e-12), key
+        else:
+            assert ours[key] == theirs[key], key
+
+
+def _numbers(tree: object) -> list[float]:
+    if isinstance(tree, dict):
+        return [number for value in tree.values() for number in _numbers(value)]
+    if isinstance(tree, list):
+        return [number for value in tree for number in _numbers(value)]
+    return [float(tree)] if isinstance(tree, int | float) else []
+
+
+def test_a_replica_that_breaks_is_cut_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seed 1 gets a NaN weight before its second batch: its record names the layer; its neighbours see nothing."""
+    specs = sweep("seed=0,1,2", root=tmp_path / "runs")
+    train = Team.train_batch
+    calls = itertools.count()
+
+    def poison(self: Team, batches):
+        if next(calls) == 1:
+            broken = next(each for each in self.members if each.spec.seed == 1)
+            with torch.no_grad():
+                broken.parts.network.layers[0].weight[0, 0] = float("nan")
+        return train(self, batches)
+
+    monkeypatch.setattr(Team, "train_batch", poison)
+    found = together(specs)
+    assert [found[place].status for place in range(3)] == ["finished", "failed", "finished"]
+    assert found[1].failure is not None
+    assert "layer 'hidden0'" in found[1].failure.message
+    for place in (0, 2):
+        assert_alike(found[place], alone(specs[place]))
+
+
+def test_patience_is_each_replica_s_own(tmp_path: Path) -> None:
+    """Expected: curves of different lengths, each as long as alone."""
+    words = ("optimizer.lr=0.5,0.002", "protocol.epochs=20", "protocol.patience=2")
+    specs = sweep(*words, root=tmp_path / "runs")
+    found = together(specs)
+    assert len(found[0].curve) < len(found[1].curve)
+    for place, spec in enumerate(specs):
+        assert_alike(found[place], alone(spec))
+
+
+@pytest.mark.parametrize("batches", [3, 14, 23])
+def test_stopped_then_continued(batches: int, tmp_path: Path) -> None:
+    """Stopped at some batch, in the middle of an epoch or between two: the records are those of runs alone."""
+    specs = sweep("surrogate=atan,triangle", "protocol.epochs=4", "encoder=rate", root=tmp_path / "runs")
+    asked = itertools.count()
+    with pytest.raises(Stopped):
+        Crew(list(enumerate(specs)), lambda _: None, lambda: next(asked) >= batches).run()
+    assert all((folder_of(spec) / "replica.ckpt").exists() for spec in specs)
+    found = together(specs)
+    for place, spec in enumerate(specs):
+        assert found[place].timing.resumed == 1
+        assert not (folder_of(spec) / "replica.ckpt").exists()
+        assert_alike(found[place], alone(spec))
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04nothing"])
+def test_a_damaged_checkpoint_is_not_continued(
+    damage: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line says so; the run starts anew."""
+    specs = sweep("seed=0", root=tmp_path / "runs")
+    folder_of(specs[0]).mkdir(parents=True)
+    (folder_of(specs[0]) / "replica.ckpt").write_bytes(damage)
+    assert together(specs)[0].timing.resumed == 0
+    assert "training starts anew" in caplog.text
+
+
+# --- groups
+
+
+def test_points_of_a_seed_stay_together_and_every_worker_has_a_group() -> None:
+    """By hand: 3 surrogates x 4 seeds over 2 workers are 6 and 6 points with two seeds each."""
+    specs = plan([*WORDS, "surrogate=atan,triangle,zero", "seed=0,1,2,3"], multirun=True).specs
+    made = groups(specs, range(12), workers=2)
+    assert [len(group.places) for group in made] == [6, 6]
+    assert [{specs[place].seed for place in group.places} for group in made] == [{0, 1}, {2, 3}]
+    assert sorted(place for group in made for place in group.places) == list(range(12))
+    assert [len(group.places) for group in groups(specs, range(12), workers=2, largest=5)] == [4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("trainer.threads=2", "trainer.threads=2: a worker has one thread"),
+        ("optimizer.amsgrad=true", "optimizer.amsgrad: has no stacked form"),
+    ],
+)
+def test_what_runs_alone_says_why(word: str, reason: str) -> None:
+    assert why_alone(compose([*WORDS, word])) == reason
+    assert why_alone(compose(WORDS)) is None
+
+
+# --- the launcher
+
+
+def test_the_launcher_runs_skips_and_tells(capfd: pytest.CaptureFixture[str]) -> None:
+    """Four points, one of which runs alone; asked again, nothing is run."""
+    words = ["run", "-m", *EXACT, "hydra/launcher=replicas", "optimizer.amsgrad=false,true", "seed=0,1"]
+    assert main(words) == 0
+    out = capfd.readouterr().out
+    assert "2 points run alone: optimizer.amsgrad: has no stacked form" in out
+    assert "[4/4]" in out
+    assert "4 of 4 runs finished" in out
+    assert main(words) == 0
+    again = capfd.readouterr().out
+    assert "4 runs, 4 already finished" in again
+    assert "[4/4]" not in again
+
+
+def test_a_bad_number_of_workers_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["run", "-m", *WORDS, "hydra/launcher=replicas", "hydra.launcher.workers=0", "seed=0,1"]
+    assert main(words) == 2
+    assert "hydra.launcher.workers=0: at least 1 is needed" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "how",
+    [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)],
+    ids=["ctrl-c", "kill -9"],
+)
+def test_an_ended_sweep_continues(how: signal.Signals, tmp_path: Path) -> None:
+    """Ended in mid-run, the same command goes on; the records are those of runs alone."""
+    root = tmp_path / "runs"
+    words = ["surrogate=atan,triangle", "protocol.epochs=60", "seed=0,1"]
+    command = [sys.executable, "-m", "sgbench", "run", "-m", *EXACT, *words, "hydra/launcher=replicas"]
+    command += [f"paths.runs_dir={root}"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+    deadline_s = time.monotonic() + 60
+    while not list(root.rglob(".lock")) and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    time.sleep(0.5)
+    process.send_signal(how)
+    _, said = process.communicate(timeout=60)
+    if how == signal.SIGINT:
+        assert process.returncode == 130, said
+        assert "the same command continues where it was" in said
+    assert not list(root.rglob("record.json")), "the sweep was meant to be interrupted"
+    time.sleep(1)  # workers that nobody listens to leave at their next word
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    specs = sweep(*words, root=root)
+    for spec in specs[:2]:
+        assert_alike(read_model(folder_of(spec) / "record.json", RunRecord), alone(spec))
