@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from sgbench.errors import NonFiniteError
 from sgbench.networks.base import Network, check_finite
-from sgbench.rules.base import LearningRule, Objective
+from sgbench.rules.base import LearningRule, Objective, Progress
 from sgbench.trajectory import SPIKES, Batch, Trajectory
 
 Monitor = Literal["validation_loss", "validation_accuracy"]
@@ -53,23 +54,28 @@ class TrainLoop:
         total = torch.zeros((), dtype=batch.x.dtype, device=batch.x.device)
         optimizer.zero_grad()
         for progress in self.rule.gradients(self.network, batch, self.objective):
-            check_finite(self.network, progress.trajectory)
-            if not math.isfinite(progress.loss.item()):
-                raise NonFiniteError("loss: not finite although every membrane potential is")
-            self._clip()
+            norm = self.check(progress)
+            if self.clip_norm < math.inf:
+                torch.nn.utils.clip_grads_with_norm_(self.network.parameters(), self.clip_norm, norm)
             optimizer.step()
             optimizer.zero_grad()
             total += progress.loss
         return total
 
-    def _clip(self) -> None:
-        """Shorten the gradient where that is asked for; stop if its norm is not finite."""
+    def check(self, progress: Progress) -> Tensor:
+        """The norm of the gradient, if a step may be made.
+
+        Raises:
+            NonFiniteError: a potential, the loss or a gradient is NaN or infinite.
+        """
+        check_finite(self.network, progress.trajectory)
+        if not math.isfinite(progress.loss.item()):
+            raise NonFiniteError("loss: not finite although every membrane potential is")
         gradients = [weight.grad for weight in self.network.parameters() if weight.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if not math.isfinite(norm.item()):
             raise NonFiniteError(f"{self._first_bad_gradient()}: the gradient is not finite")
-        if self.clip_norm < math.inf:
-            torch.nn.utils.clip_grads_with_norm_(self.network.parameters(), self.clip_norm, norm)
+        return norm
 
     def _first_bad_gradient(self) -> str:
         for layer in [*self.network.hidden_layers, self.network.readout]:
@@ -98,9 +104,18 @@ def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
         NonFiniteError: names the state.
     """
     for state in optimizer.state.values():
-        for name, value in state.items():
-            if isinstance(value, Tensor) and not torch.isfinite(value).all():
-                raise NonFiniteError(f"optimizer: {name} is not finite; a smaller learning rate may help")
+        check_optimizer_state(state)
+
+
+def check_optimizer_state(state: Mapping[str, Any]) -> None:
+    """Stop if what an optimiser keeps, of one parameter or of one network, has overflowed.
+
+    Raises:
+        NonFiniteError: names the state.
+    """
+    for name, value in state.items():
+        if isinstance(value, Tensor) and not torch.isfinite(value).all():
+            raise NonFiniteError(f"optimizer: {name} is not finite; a smaller learning rate may help")
 
 
 class Best:

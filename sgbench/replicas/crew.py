@@ -49,7 +49,7 @@ class Crew:
         self.stop = stop
         self.saved_s = time.perf_counter()
         self.over: set[int] = set()  # places of those that have their record
-        self.kept: list[tuple[Replica, dict[str, torch.Tensor], dict[str, Any]]] = []
+        self.kept: list[tuple[Replica, dict[str, torch.Tensor], int, dict[str, Any]]] = []
 
     def run(self) -> None:
         """Run all points.
@@ -66,14 +66,13 @@ class Crew:
             while teams:
                 teams = [team for team in map(self._rid_of_ended, teams) if team is not None]
                 self._keep(teams)
+                if time.perf_counter() - self.saved_s > CHECKPOINT_S:
+                    self._save()
                 try:
                     teams = self._epoch(teams, shared)
                 except Stopped:
                     self._save()
                     raise
-                if time.perf_counter() - self.saved_s > CHECKPOINT_S:
-                    self._keep(teams)
-                    self._save()
 
     def _members(self, stack: contextlib.ExitStack) -> list[Replica]:
         """Those that can start, their folders locked."""
@@ -159,14 +158,14 @@ class Crew:
         for team in teams:
             snapshot = team.stack.snapshot()
             for row, member in enumerate(team.members):
-                self.kept.append((member, Stack.row_of(snapshot, row), member.training.state_dict()))
+                self.kept.append((member, snapshot, row, member.training.state_dict()))
 
     def _save(self) -> None:
         """Write what is held of those that are not over yet."""
         self.saved_s = time.perf_counter()
-        for member, row, course in self.kept:
+        for member, snapshot, row, course in self.kept:
             if member.place not in self.over:
-                member.save(row, course)
+                member.save(Stack.row_of(snapshot, row), course)
 
 
 def _alike(members: Sequence[Replica]) -> list[list[Replica]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -63,6 +64,17 @@ class Stack:
         if self.absent is None:
             self.absent = torch.zeros_like(self.values, dtype=torch.bool)
         self._views(self.absent[row])[position].fill_(True)
+
+    @contextlib.contextmanager
+    def lent(self, row: int) -> Iterator[None]:
+        """Give a network its collected gradients for a look."""
+        for parameter, slot in zip(self.parameters[row], self.slots[row], strict=True):
+            parameter.grad = slot
+        try:
+            yield
+        finally:
+            for parameter in self.parameters[row]:
+                parameter.grad = None
 
     def norms(self) -> list[float]:
         """L2 norm of each row's gradient."""

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from sgbench.datasets.base import Split
 from sgbench.errors import NonFiniteError, SgbenchError
-from sgbench.networks.base import check_finite
 from sgbench.replicas.moves import moves_of
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.stack import Stack
 from sgbench.rules.base import Progress
+from sgbench.train_loop import check_optimizer_state
 from sgbench.trajectory import Batch
 
 KEPT_ENTRIES = 1 << 24  # of encoded validation batches that are kept from epoch to epoch
@@ -38,8 +37,7 @@ class Team:
         for row, member in enumerate(members):
             if member.optimizer_state is not None:
                 self.stack.load_row(row, member.optimizer_state)
-        limits = [member.training.loop.clip_norm for member in members]
-        self.limits = [math.inf if limit is None else limit for limit in limits]
+        self.limits = [member.training.loop.clip_norm for member in members]
         self.clips = any(math.isfinite(limit) for limit in self.limits)
 
     def train_batch(self, batches: Sequence[Batch]) -> dict[int, Exception]:
@@ -93,7 +91,8 @@ class Team:
         for row, fine in zip(reached, whole, strict=True):
             if not (fine and weights[row] and math.isfinite(norms[row])):
                 try:
-                    _name_what_is_not_finite(self.members[row], reached[row], self.stack, row)
+                    with self.stack.lent(row):
+                        self.members[row].training.loop.check(reached[row])
                 except NonFiniteError as error:
                     failures[row] = error
         rows = [row for row in reached if row not in failures]
@@ -107,11 +106,11 @@ class Team:
     def check_optimizer(self) -> dict[int, Exception]:
         """Members whose optimiser's own state has overflowed, by row."""
         failures: dict[int, Exception] = {}
-        for name, tensor in self.stack.moves.state.items():
-            for row, fine in enumerate(torch.isfinite(tensor).all(1).tolist()):
-                if not fine:
-                    message = f"optimizer: {name} is not finite; a smaller learning rate may help"
-                    failures[row] = NonFiniteError(message)
+        for row in range(len(self.members)):
+            try:
+                check_optimizer_state({name: each[row] for name, each in self.stack.moves.state.items()})
+            except NonFiniteError as error:
+                failures[row] = error
         return failures
 
     def without(self, gone: set[int]) -> Team | None:
@@ -134,26 +133,6 @@ def _sum_of_states(member: Replica, progress: Progress) -> torch.Tensor:
     return total
 
 
-def _name_what_is_not_finite(member: Replica, progress: Progress, stack: Stack, row: int) -> None:
-    """Find it.
-
-    Raises:
-        NonFiniteError: as the training loop of a single run words it.
-    """
-    check_finite(member.parts.network, progress.trajectory)
-    if not torch.isfinite(progress.loss):
-        raise NonFiniteError("loss: not finite although every membrane potential is")
-    if not math.isfinite(stack.norms()[row]):
-        network = member.parts.network
-        for layer in [*network.hidden_layers, network.readout]:
-            named = dict(layer.named_parameters())
-            for parameter, slot in zip(stack.parameters[row], stack.slots[row], strict=True):
-                name = next((each for each, value in named.items() if value is parameter), None)
-                if name is not None and not torch.isfinite(slot).all():
-                    raise NonFiniteError(f"layer '{layer.name}', {name}: the gradient is not finite")
-        raise NonFiniteError("network: the gradient is not finite")
-
-
 class Shared:
     """Batches of many replicas, each made once.
 
@@ -163,7 +142,7 @@ class Shared:
 
     def __init__(self, members: Sequence[Replica]) -> None:
         self.data = {member.spec.seed: member.parts.data for member in members}
-        self.kept: dict[tuple[int, Split], list[Batch]] = {}
+        self.kept: dict[int, list[Batch]] = {}  # of validation, by seed
 
     def epoch(self, members: Sequence[Replica]) -> Iterator[dict[tuple[int, int], Batch]]:
         """Batches in step, by seed and epoch."""
@@ -174,16 +153,14 @@ class Shared:
 
     def validation(self, seed: int) -> Sequence[Batch] | Iterator[Batch]:
         """The validation batches of a seed, which are the same in every epoch."""
-        key: tuple[int, Split] = (seed, "validation")
-        if key not in self.kept:
-            data = self.data[seed]
-            entries = math.prod(next(iter(data.evaluation("validation"))).x.shape)
-            batches = data.evaluation("validation")  # anew, for looking at the first one has drawn its noise
-            held = sum(len(each) for each in self.kept.values())
-            if (held + len(batches)) * entries > KEPT_ENTRIES:
-                return iter(batches)
-            self.kept[key] = list(batches)
-        return self.kept[key]
+        if seed in self.kept:
+            return self.kept[seed]
+        data = self.data[seed]
+        batches = data.evaluation("validation")
+        entries = len(batches.order) * data.encoder.steps * data.data_set.n_inputs
+        if (len(self.kept) + 1) * entries > KEPT_ENTRIES:
+            return iter(batches)
+        return self.kept.setdefault(seed, list(batches))
 
 
 def validated(
