@@ -6,18 +6,21 @@ import logging
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from sgbench import memory, provenance
 from sgbench.artefacts import save_predictions, save_weights
 from sgbench.build import Parts, construct
 from sgbench.epochs import Epochs
 from sgbench.errors import InputError, one_printable_line
-from sgbench.paths import PREDICTIONS
-from sgbench.records.files import write_atomic
+from sgbench.paths import PREDICTIONS, RECORD
+from sgbench.records.files import to_json, write_atomic
 from sgbench.records.method import method_id
 from sgbench.records.record import SCHEMA_VERSION, Failure, RunRecord, Scores, Timing
 from sgbench.records.spec import RunSpec
+from sgbench.run_folder import forget_checkpoints
 from sgbench.train_loop import Best, TrainLoop
 from sgbench.training import Training
 
@@ -43,7 +46,6 @@ class Attempt:
         self.parts = parts
         self.folder = folder
         self.began_s = time.perf_counter()
-        self.total_s: float | None = None  # where a run shared its time with others
         self.test_s = 0.0
         self.memory_is_measured = False
         self.loggers: list[Logger] = []
@@ -56,6 +58,42 @@ class Attempt:
             input_kind=parts.encoder.output,
             bits=32 if protocol.precision == "float32" else 64,
         )
+
+    def took_s(self) -> float:
+        """Time since it began."""
+        return time.perf_counter() - self.began_s
+
+    def kept(self, name: str, *parts: str) -> dict[str, Any] | None:
+        """The checkpoint of this name to go on from, if there is a whole one made by this same code.
+
+        Args:
+            name: of the file.
+            parts: what has to be in it beside the training's own state.
+        """
+        path = self.folder / name
+        if not path.is_file():
+            return None
+        try:
+            found: dict[str, Any] = torch.load(path, weights_only=True)
+            made_by = found["sgbench"]["made_by"]
+            _ = [found[part] for part in parts]
+        except Exception as error:
+            log.warning("%s is damaged (%s); training starts anew", path, type(error).__name__)
+            path.unlink()
+            return None
+        if made_by != self.training.made_by:
+            log.warning("%s was made by other versions; training starts anew", path)
+            path.unlink()
+            return None
+        return found
+
+    def store(self, record: RunRecord) -> RunRecord:
+        """Write the record, drop what an unfinished run needs, and tell the loggers."""
+        write_atomic(self.folder / RECORD, to_json(record))
+        if record.status == "finished":
+            forget_checkpoints(self.folder)
+        self.publish(record)
+        return record
 
     def make_loggers(self) -> None:
         """Connect now, so that a missing login stops here.
@@ -112,7 +150,6 @@ class Attempt:
         weights_sha256: str | None,
     ) -> RunRecord:
         training = self.training
-        here_s = time.perf_counter() - self.began_s if self.total_s is None else self.total_s
         return RunRecord(
             schema_version=SCHEMA_VERSION,
             protocol=self.spec.method.protocol.name,
@@ -133,7 +170,7 @@ class Attempt:
             timing=Timing(
                 fit_s=training.fit_s,
                 test_s=self.test_s,
-                total_s=max(here_s, training.fit_s + self.test_s),
+                total_s=max(self.took_s(), training.fit_s + self.test_s),
                 resumed=training.resumed,
             ),
             peak_memory_bytes=memory.peak_bytes() if self.memory_is_measured else None,

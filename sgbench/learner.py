@@ -75,7 +75,7 @@ class Learner(pl.LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Score and count one batch."""
-        self.course.score(batch, count=True)
+        self.course.score(batch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the selection and the curve."""

@@ -77,3 +77,9 @@ def set_aside_unreadable(path: Path) -> None:
             aside = path.with_name("record.unreadable.json")
             path.replace(aside)
             log.warning("%s; kept as %s, the run is repeated", error, aside.name)
+
+
+def forget_checkpoints(folder: Path) -> None:
+    """Remove what an unfinished run would go on from."""
+    for name in CHECKPOINTS:
+        (folder / name).unlink(missing_ok=True)

@@ -18,14 +18,13 @@ from sgbench.compose import compose
 from sgbench.errors import InputError, StorageError
 from sgbench.learner import EpochBar, LastEpoch, Learner, LightningData
 from sgbench.paths import RECORD
-from sgbench.records.files import to_json, write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.run_folder import (
     CHECKPOINT,
-    CHECKPOINTS,
     finished_record,
     folder_of,
+    forget_checkpoints,
     locked,
     set_aside_unreadable,
 )
@@ -62,18 +61,8 @@ def run_spec(spec: RunSpec) -> RunRecord:
         attempt = _Fitted(spec, folder)
         set_aside_unreadable(folder / RECORD)
         if spec.force:
-            _forget(folder)
-        record = attempt.record()
-        write_atomic(folder / RECORD, to_json(record))
-        if record.status == "finished":
-            _forget(folder)
-        attempt.publish(record)
-    return record
-
-
-def _forget(folder: Path) -> None:
-    for name in CHECKPOINTS:
-        (folder / name).unlink(missing_ok=True)
+            forget_checkpoints(folder)
+        return attempt.store(attempt.record())
 
 
 class _Fitted(Attempt):
@@ -106,13 +95,16 @@ class _Fitted(Attempt):
 
     def _trained(self) -> RunRecord:
         trainer = self._trainer()
-        checkpoint = self._checkpoint()
+        kept = self.kept(CHECKPOINT)
+        if kept is not None:
+            # Known before fit, because a run whose patience has run out must not train one epoch more.
+            self.learner.on_load_checkpoint(kept)
         if not self.training.best.should_stop:
             trainer.fit(
                 self.learner,
                 datamodule=self.data,
-                ckpt_path=checkpoint,
-                weights_only=None if checkpoint is None else True,
+                ckpt_path=None if kept is None else self.folder / CHECKPOINT,
+                weights_only=None if kept is None else True,
             )
         weights_sha256 = self.take_best()
         trainer.validate(self.learner, datamodule=self.data, verbose=False)
@@ -142,23 +134,3 @@ class _Fitted(Attempt):
             default_root_dir=self.folder,
             inference_mode=False,
         )
-
-    def _checkpoint(self) -> Path | None:
-        """The checkpoint to go on from, if there is a whole one made by this same code."""
-        path = self.folder / CHECKPOINT
-        if not path.is_file():
-            return None
-        try:
-            kept = torch.load(path, weights_only=True)
-            made_by = kept["sgbench"]["made_by"]
-        except Exception as error:
-            log.warning("%s is damaged (%s); training starts anew", path, type(error).__name__)
-            path.unlink()
-            return None
-        if made_by != self.training.made_by:
-            log.warning("%s was made by other versions; training starts anew", path)
-            path.unlink()
-            return None
-        # Known before fit, because a run whose patience has run out must not train one epoch more.
-        self.learner.on_load_checkpoint(kept)
-        return path

@@ -53,12 +53,16 @@ class Training:
         self.samples = 0  # trained on in this epoch
         self.losses: list[Tensor] = []  # of its batches, each times its samples
         self.evaluation = self._new_evaluation()
-        self.counter = OperationCounter(self.network, self.input_kind, bits=self.bits)
+        self.counts = False  # operations, beside scores
+        self.counter = self._new_counter()
         self.predictions: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def _new_evaluation(self) -> Evaluation:
         device = next(self.network.parameters()).device
         return Evaluation(self.network, dt_s=self.dt_s).to(device)
+
+    def _new_counter(self) -> OperationCounter:
+        return OperationCounter(self.network, self.input_kind, bits=self.bits)
 
     @property
     def ended(self) -> bool:
@@ -85,14 +89,16 @@ class Training:
         """
         self.epochs.begin(self.network, part, self.best.epoch or 0 if selected else self.epoch)
         self.evaluation = self._new_evaluation()
-        self.counter = OperationCounter(self.network, self.input_kind, bits=self.bits)
-        self.predictions = []
+        self.counts = part == "test"
+        if self.counts:
+            self.counter = self._new_counter()
+            self.predictions = []
 
-    def score(self, batch: Batch, *, count: bool = False) -> None:
-        """Score one batch; with `count`, also its operations and predictions."""
+    def score(self, batch: Batch) -> None:
+        """Score one batch; of the test split also its operations and predictions."""
         trajectory, logits, loss = self.loop.evaluate(batch)
         self.evaluation.update(batch, trajectory, logits, loss)
-        if count:
+        if self.counts:
             self.counter.update(batch, trajectory)
             self.predictions.append((batch.position, batch.target, logits))
 

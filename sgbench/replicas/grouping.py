@@ -9,11 +9,9 @@ from dataclasses import dataclass
 
 from sgbench.records.base import Value
 from sgbench.records.spec import RunSpec
+from sgbench.replicas.moves import KINDS, LACKING
 
 LARGEST = 64  # replicas of one group, unless the launcher is told otherwise
-STACKED = ("torch.optim.Adam", "torch.optim.AdamW", "torch.optim.SGD")
-NOT_STACKED = ("amsgrad", "maximize", "capturable", "differentiable")
-"""Options of these optimisers that their stacked forms lack."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,9 @@ def why_alone(spec: RunSpec) -> str | None:
     if spec.trainer.threads != 1:
         return f"trainer.threads={spec.trainer.threads}: a worker has one thread"
     target = spec.targets["optimizer"]
-    if target not in STACKED:
+    if target not in KINDS:
         return f"optimizer {target} has no stacked form"
-    used = [name for name in NOT_STACKED if spec.method.parameters["optimizer"].get(name)]
+    used = [name for name in LACKING if spec.method.parameters["optimizer"].get(name)]
     return f"optimizer.{used[0]}: has no stacked form" if used else None
 
 

@@ -124,17 +124,18 @@ class SgdMoves(Moves):
         return direction
 
 
-KINDS: dict[type[torch.optim.Optimizer], type[Moves]] = {
-    torch.optim.Adam: AdamMoves,
-    torch.optim.AdamW: AdamMoves,
-    torch.optim.SGD: SgdMoves,
+KINDS: dict[str, type[Moves]] = {
+    "torch.optim.Adam": AdamMoves,
+    "torch.optim.AdamW": AdamMoves,
+    "torch.optim.SGD": SgdMoves,
 }
-"""`grouping.STACKED` names the same classes."""
+LACKING = ("amsgrad", "maximize", "capturable", "differentiable")
+"""Options of these optimisers that rows do not have."""
 
 
 def moves_of(optimizers: Sequence[torch.optim.Optimizer]) -> Moves:
     """The rule of these optimisers, all of one class, in one."""
-    kind = KINDS[type(optimizers[0])]
+    kind = KINDS[f"torch.optim.{type(optimizers[0]).__name__}"]
     return kind([{"decoupled_weight_decay": False, **each.defaults} for each in optimizers])
 
 

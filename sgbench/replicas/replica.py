@@ -15,10 +15,10 @@ from sgbench.attempt import Attempt
 from sgbench.build import build
 from sgbench.datasets.batches import SpikingData
 from sgbench.paths import RECORD
-from sgbench.records.files import to_json, write_atomic
+from sgbench.records.files import write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.run_folder import CHECKPOINTS, REPLICA_CHECKPOINT, folder_of, set_aside_unreadable
+from sgbench.run_folder import REPLICA_CHECKPOINT, folder_of, forget_checkpoints, set_aside_unreadable
 
 log = logging.getLogger("sgbench")
 
@@ -35,7 +35,7 @@ class Replica(Attempt):
     def __init__(self, place: int, spec: RunSpec, data: SpikingData | None) -> None:
         super().__init__(spec, build(spec), folder_of(spec))
         self.place = place
-        self.total_s = 0.0
+        self.spent_s = 0.0
         self.optimizer_state: dict[str, Any] | None = None  # from a checkpoint
         if data is None:
             self.parts.data.setup()
@@ -43,9 +43,12 @@ class Replica(Attempt):
             self.parts.data.share(data)
         set_aside_unreadable(self.folder / RECORD)
         if spec.force:
-            self._forget()
+            forget_checkpoints(self.folder)
         self.make_loggers()
-        self._load()
+        kept = self.kept(REPLICA_CHECKPOINT, "optimizer")
+        if kept is not None:
+            self.optimizer_state = kept["optimizer"]
+            self.training.load_state_dict(kept["sgbench"])
 
     @contextlib.contextmanager
     def clock(self) -> Iterator[None]:
@@ -59,7 +62,11 @@ class Replica(Attempt):
     def spend(self, time_s: float) -> None:
         """Count time of training, its own or its share of everybody's."""
         self.training.fit_s += time_s
-        self.total_s = (self.total_s or 0.0) + time_s
+        self.spent_s += time_s
+
+    def took_s(self) -> float:
+        """Its own time and its share of everybody's."""
+        return self.spent_s
 
     def log_epoch(self) -> None:
         """Hand the epoch's scores to the loggers."""
@@ -81,23 +88,15 @@ class Replica(Attempt):
         test_began_s = time.perf_counter()
         training.begin_scoring("test", selected=True)
         for batch in data.evaluation("test"):
-            training.score(batch, count=True)
+            training.score(batch)
         ended_s = time.perf_counter()
         self.test_s = ended_s - test_began_s
-        self.total_s = (self.total_s or 0.0) + ended_s - began_s
+        self.spent_s += ended_s - began_s
         return self.store(self.finished(validation, weights_sha256))
 
     def fail(self, error: Exception) -> RunRecord:
         """Store the record of a failure."""
         return self.store(self.failed(error))
-
-    def store(self, record: RunRecord) -> RunRecord:
-        """Write the record, then tell the loggers."""
-        write_atomic(self.folder / RECORD, to_json(record))
-        if record.status == "finished":
-            self._forget()
-        self.publish(record)
-        return record
 
     def save(self, optimizer: dict[str, torch.Tensor], course: dict[str, Any]) -> None:
         """Write a checkpoint of a whole epoch; a crash at any moment leaves the old one or the new one.
@@ -109,23 +108,3 @@ class Replica(Attempt):
         room = io.BytesIO()
         torch.save({"sgbench": course, "optimizer": optimizer}, room)
         write_atomic(self.folder / REPLICA_CHECKPOINT, room.getvalue())
-
-    def _load(self) -> None:
-        path = self.folder / REPLICA_CHECKPOINT
-        if not path.is_file():
-            return
-        try:
-            kept = torch.load(path, weights_only=True)
-            if kept["sgbench"]["made_by"] != self.training.made_by:
-                log.warning("%s was made by other versions; training starts anew", path)
-                path.unlink()
-                return
-            self.optimizer_state = kept["optimizer"]
-            self.training.load_state_dict(kept["sgbench"])
-        except Exception as error:
-            log.warning("%s is damaged (%s); training starts anew", path, type(error).__name__)
-            path.unlink()
-
-    def _forget(self) -> None:
-        for name in CHECKPOINTS:
-            (self.folder / name).unlink(missing_ok=True)
