@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from sgbench.surrogates.base import Output, Surrogate
@@ -15,13 +16,16 @@ class Firing(ABC):
 
     output: ClassVar[Output] = "binary"
     stochastic: ClassVar[bool] = False
+    escapes: ClassVar[bool] = False  # whether it needs an escape probability
 
     def begin(self, surrogate: Surrogate) -> None:
         """Let the surrogate of one layer fire this way.
 
         Raises:
-            InputError: it cannot.
+            InputError: it cannot: an escape probability is needed and the surrogate is no bell of finite area.
         """
+        if self.escapes:
+            surrogate.escape_probability(torch.zeros(1))
         surrogate.fire_by(self)
 
     @abstractmethod

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from sgbench.firing.base import Firing
@@ -21,6 +20,7 @@ class Bernoulli(Firing):
     Source: Gerstner & Kistler 2002, "Spiking Neuron Models", ch. 5 (escape noise); Ma et al. 2023,
     arXiv:2305.16044; the forward passes of Norse's `logistic_fn` and `circ_dist_fn`.
 
+    >>> import torch
     >>> from sgbench.surrogates.triangle import Triangle
     >>> surrogate = Triangle(slope=1.0, width_fwhm=None, normalisation="peak1", scale=1.0)
     >>> surrogate.escape_probability(torch.tensor([-1.0, 0.0, 0.5, 1.0]))
@@ -28,15 +28,7 @@ class Bernoulli(Firing):
     """
 
     stochastic: ClassVar[bool] = True
-
-    def begin(self, surrogate: Surrogate) -> None:
-        """Refuse what is no distribution at once.
-
-        Raises:
-            InputError: the surrogate is not a bell of finite area.
-        """
-        surrogate.escape_probability(torch.zeros(1))
-        super().begin(surrogate)
+    escapes: ClassVar[bool] = True
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
         """0 or 1."""

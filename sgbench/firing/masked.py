@@ -34,18 +34,10 @@ class Masked(Firing):
     """
 
     stochastic: ClassVar[bool] = True
+    escapes: ClassVar[bool] = True
 
     def __init__(self, *, share: float) -> None:
         self.share = require_number("firing.share", share, low=0, high=1)
-
-    def begin(self, surrogate: Surrogate) -> None:
-        """Refuse what is no distribution at once.
-
-        Raises:
-            InputError: the surrogate is not a bell of finite area.
-        """
-        surrogate.escape_probability(torch.zeros(1))
-        super().begin(surrogate)
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
         """0, 1, or a value between."""

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from sgbench.errors import require_number
-from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
-
-WIDEST = 100.0  # spread; beyond it the lobes are a constant
+from sgbench.surrogates.lobed import LobedSurrogate
 
 
-class MultiGaussian(Surrogate):
+class MultiGaussian(LobedSurrogate):
     r"""Gaussian slope minus a wide one on each side, so that it is negative away from threshold.
 
     .. math:: (1 + h)\,N(u; 0, \sigma) - h\,N(u; \sigma, s\sigma) - h\,N(u; -\sigma, s\sigma)
@@ -35,28 +31,10 @@ class MultiGaussian(Surrogate):
     tensor([ True, False])
     """
 
-    raw_keeps_area: ClassVar[bool] = True
-
-    def __init__(
-        self, *, sigma: float, height: float, spread: float, normalisation: str, scale: float
-    ) -> None:
-        self.sigma = require_number("surrogate.sigma", sigma, low=SMALLEST, high=LARGEST)
-        self.height = require_number("surrogate.height", height, low=0, high=1)
-        self.spread = require_number("surrogate.spread", spread, low=1, high=WIDEST)
-        self.half_width = self._half_width()
-        super().__init__(normalisation=normalisation, scale=scale)
-
-    def _form(self, z: float) -> float:
+    def form(self, z: float) -> float:
         """The shape at u = z sigma, times sigma sqrt(2 pi)."""
         sides = sum(math.exp(-(((z - place) / self.spread) ** 2) / 2) for place in (1, -1))
         return (1 + self.height) * math.exp(-z * z / 2) - self.height / self.spread * sides
-
-    def _half_width(self) -> float:
-        """Where the form has fallen to half, in sigmas, by bisection; from its top to zero it only falls."""
-        low, high = 0.0, 4.0
-        while low < (middle := (low + high) / 2) < high:
-            low, high = (middle, high) if self._form(middle) > self._form(0.0) / 2 else (low, middle)
-        return low
 
     def shape(self, u: Tensor) -> Tensor:
         """The sum of three normal densities."""
@@ -72,18 +50,3 @@ class MultiGaussian(Surrogate):
         side = 1 / math.sqrt(2)
         left, right = (torch.erf((z + place) / self.spread) for place in (side, -side))
         return (1 + self.height) / 2 * torch.erf(z) - self.height / 2 * (left + right)
-
-    @property
-    def shape_peak(self) -> float:
-        """The value at threshold."""
-        return self._form(0.0) / (self.sigma * math.sqrt(2 * math.pi))
-
-    @property
-    def shape_area(self) -> float:
-        """1 - h."""
-        return 1 - self.height
-
-    @property
-    def shape_fwhm(self) -> float:
-        """Of the middle lobe; without a closed form."""
-        return 2 * self.half_width * self.sigma

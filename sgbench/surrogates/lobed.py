@@ -1,0 +1,61 @@
+"""Gaussian slopes with negative lobes."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import ClassVar
+
+from sgbench.errors import require_number
+from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
+
+WIDEST = 100.0  # spread; beyond it what is subtracted is a constant
+
+
+class LobedSurrogate(Surrogate):
+    """A normal density of weight 1 + h minus wider ones of weight 2h in all; the raw area is 1 - h.
+
+    Args:
+        sigma: standard deviation of the middle Gaussian [threshold units].
+        height: weight h, at most 1; from there on the area would be negative.
+        spread: width of the wide Gaussians in sigmas, from 1 to 100.
+        normalisation: see `Surrogate`.
+        scale: see `Surrogate`.
+    """
+
+    raw_keeps_area: ClassVar[bool] = True
+
+    def __init__(
+        self, *, sigma: float, height: float, spread: float, normalisation: str, scale: float
+    ) -> None:
+        self.sigma = require_number("surrogate.sigma", sigma, low=SMALLEST, high=LARGEST)
+        self.height = require_number("surrogate.height", height, low=0, high=1)
+        self.spread = require_number("surrogate.spread", spread, low=1, high=WIDEST)
+        self.half_width = self._half_width()
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    @abstractmethod
+    def form(self, z: float) -> float:
+        """The shape at u = z sigma, times sigma sqrt(2 pi)."""
+
+    def _half_width(self) -> float:
+        """Where the form has fallen to half, in sigmas, by bisection; from its top to zero it only falls."""
+        low, high = 0.0, 4.0
+        while low < (middle := (low + high) / 2) < high:
+            low, high = (middle, high) if self.form(middle) > self.form(0.0) / 2 else (low, middle)
+        return low
+
+    @property
+    def shape_peak(self) -> float:
+        """The value at threshold."""
+        return self.form(0.0) / (self.sigma * math.sqrt(2 * math.pi))
+
+    @property
+    def shape_area(self) -> float:
+        """1 - h."""
+        return 1 - self.height
+
+    @property
+    def shape_fwhm(self) -> float:
+        """Of the middle lobe; without a closed form."""
+        return 2 * self.half_width * self.sigma
