@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -54,8 +55,7 @@ def plan(
     """
     overrides = parse_overrides(words)
     swept = [override for override in overrides if override.is_sweep_override()]
-    plain = [override.input_line or "" for override in overrides if not override.is_sweep_override()]
-    config = raw_config(plain, config_dirs)
+    config = _unswept(overrides, config_dirs)
     multirun = multirun or str(config.hydra.mode).endswith("MULTIRUN")
     folders = tuple(config_dirs)
     if not multirun:
@@ -63,14 +63,35 @@ def plan(
             raise InputError(_not_a_sweep(swept[0]))
         spec = spec_from_own(config, Shelf(folders, allow_targets))
         return Plan((spec,), is_sweep=False, config_dirs=folders)
-    parameters = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({})) or {}
-    from_config = parse_overrides([f"{key}={value}" for key, value in parameters.items()])  # type: ignore[union-attr]
+    composer = _SweepComposer(folders, allow_targets)
+    specs = tuple(composer.spec(point) for point in _points(overrides, config))
+    return Plan(specs, is_sweep=True, config_dirs=folders)
+
+
+def sweep_points(words: Sequence[str], config_dirs: Sequence[Path] = ()) -> list[list[str]]:
+    """The words of every point that a sweep over `words` has, those of its file included, in order.
+
+    Raises:
+        InputError: a word that is not usable.
+    """
+    overrides = parse_overrides(words)
+    return _points(overrides, _unswept(overrides, config_dirs))
+
+
+def _unswept(overrides: Sequence[Override], config_dirs: Sequence[Path]) -> DictConfig:
+    """The merged tree of all words that have one value."""
+    plain = [override.input_line or "" for override in overrides if not override.is_sweep_override()]
+    return raw_config(plain, config_dirs)
+
+
+def _points(overrides: Sequence[Override], config: DictConfig) -> list[list[str]]:
+    parameters: Any = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({})) or {}
+    from_config = parse_overrides([f"{key}={value}" for key, value in parameters.items()])
     try:
         (points,) = BasicSweeper.split_arguments([*from_config, *overrides], None)
     except HydraException as error:
         raise InputError(one_line(error)) from error
-    composer = _SweepComposer(folders, allow_targets)
-    return Plan(tuple(composer.spec(point) for point in points), is_sweep=True, config_dirs=folders)
+    return points
 
 
 def _not_a_sweep(override: Override) -> str:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sgbench.cli.columns import aligned
 from sgbench.errors import InputError, require_number, suggest
 
 FEWEST, MOST = 2, 12
@@ -117,12 +118,7 @@ def table(rows: list[dict[str, Any]], width: float) -> str:
         ]
         for row in rows
     ]
-    lines = [head, *cells]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    text = (
-        "  ".join(f"{cell:<{wide}}" for cell, wide in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    text = aligned([head, *cells], words=len(head))
     return "\n".join(text) + "\n\nwidths and supports in threshold units; the last column at peak 1\n"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sgbench.cli.columns import aligned
 from sgbench.errors import InputError, one_printable_line
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def as_text(results: Results, again: str) -> str:
     lines = [
         f"{results.name}: {sum(states.values())} runs of {results.protocol} in {results.root}: {told}",
         "",
-        *_aligned(rows, words=len(keys)),
+        *aligned(rows, words=len(keys)),
         "",
         *SHOW_NOTES,
         *(f"best by validation: {_told(row)}" for row in best_rows(results)),
@@ -208,16 +209,3 @@ def percent(summary: Summary | None) -> str:
 def _told(row: Row) -> str:
     settings = ", ".join(f"{key}={value}" for key, value in row.settings.items()) or row.surrogate
     return f"{settings}: validation {percent(row.validation)} %, test {percent(row.test)} %"
-
-
-def _aligned(rows: Sequence[Sequence[str]], *, words: int) -> list[str]:
-    """Padded columns: the first ones to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [
-            f"{cell:<{wide}}" if position < words else f"{cell:>{wide}}"
-            for position, (cell, wide) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return lines

@@ -109,23 +109,10 @@ def _combinations(
     words: Sequence[str], config_dirs: Sequence[Path]
 ) -> list[tuple[dict[str, str], list[str]]]:
     """Each combination of all keys but the seed, with its seeds, in the order of Hydra's basic sweeper."""
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
+    from sgbench.plan import sweep_points
 
-    from sgbench.compose import one_line, parse_overrides, raw_config
-
-    overrides = parse_overrides(words)
-    fixed = [each.input_line or "" for each in overrides if not each.is_sweep_override()]
-    config = raw_config(fixed, config_dirs)
-    params: Any = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({}))
-    of_file = parse_overrides([f"{key}={value}" for key, value in params.items()])
-    try:
-        (jobs,) = BasicSweeper.split_arguments([*of_file, *overrides], None)
-    except HydraException as error:
-        raise InputError(one_line(error)) from error
     found: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    for job in jobs:
+    for job in sweep_points(words, config_dirs):
         pairs = [(key, value) for key, _, value in (word.partition("=") for word in job)]
         seeds = found.setdefault(tuple(pair for pair in pairs if pair[0] != SEED), [])
         seeds += [value for key, value in pairs if key == SEED]

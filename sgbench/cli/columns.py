@@ -1,0 +1,22 @@
+"""Text in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def aligned(rows: Sequence[Sequence[str]], *, words: int) -> list[str]:
+    """Padded columns: so many of words to the left, then numbers to the right.
+
+    >>> aligned([["name", "peak"], ["atan", "1"]], words=1)
+    ['name  peak', 'atan     1']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            f"{cell:<{wide}}" if position < words else f"{cell:>{wide}}"
+            for position, (cell, wide) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
