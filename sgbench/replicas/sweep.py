@@ -101,9 +101,7 @@ class View:
         self.running = running
         now_s = time.perf_counter()
         if self.live:
-            width = shutil.get_terminal_size().columns - 1
-            sys.stdout.write(f"\r{self.status()[:width]:<{width}}\r")
-            sys.stdout.flush()
+            self._rewrite(self.status())
         elif now_s - self.said_s > EVERY_S:
             self.say(self.status())
 
@@ -125,15 +123,21 @@ class View:
 
     def say(self, line: str) -> None:
         """A line that stays."""
-        clear = f"\r{'':<{shutil.get_terminal_size().columns - 1}}\r" if self.live else ""
-        sys.stdout.write(f"{clear}{line}\n")
+        self.close()
+        sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
         self.said_s = time.perf_counter()
 
     def close(self) -> None:
         """The rewritten line goes."""
         if self.live:
-            sys.stdout.write(f"\r{'':<{shutil.get_terminal_size().columns - 1}}\r")
+            self._rewrite("")
+
+    def _rewrite(self, line: str) -> None:
+        """Put this where the status was."""
+        width = shutil.get_terminal_size().columns - 1
+        sys.stdout.write(f"\r{line[:width]:<{width}}\r")
+        sys.stdout.flush()
 
 
 def _clock(time_s: float) -> str:
