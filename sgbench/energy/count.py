@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
+from sgbench.energy.event_rows import Rows, events_per_row, one_step_later, within
 from sgbench.errors import InputError
 from sgbench.networks.base import DenseLayer, Network
 from sgbench.neurons.base import Neuron
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
-from sgbench.spikes import dense
-from sgbench.trajectory import Batch, Trajectory, valid_steps
+from sgbench.trajectory import Batch, Trajectory
 
 Kind = Literal["binary", "real"]
 
@@ -42,17 +42,20 @@ class OperationCounter:
 
     def update(self, batch: Batch, trajectory: Trajectory) -> None:
         """Add one batch; the trajectory must have kept its spikes."""
-        inputs = dense(batch.x)
-        valid = valid_steps(batch.lengths, len(inputs))[..., None]
+        events = events_per_row(batch.x)
+        valid = within(batch.lengths, len(events))
+        events = events if valid is None else events * valid
         self.samples += len(batch.lengths)
         self.steps += int(batch.lengths.sum())
-        signal = (inputs != 0) & valid
         spikes = iter(trajectory.spikes)
         for layer, total in zip(self.layers, self.totals, strict=True):
-            fired = (next(spikes) != 0) & valid if layer.neuron.output == "binary" else None
-            _count(layer, signal, fired, valid, total)
+            fired = None
+            if layer.neuron.output == "binary":
+                fired = events_per_row(next(spikes), ones=layer.neuron.sends == "binary")
+                fired = fired if valid is None else fired * valid
+            _count(layer, events, fired, valid, total)
             if fired is not None:
-                signal = fired
+                events = fired
             elif layer is not self.layers[-1]:
                 raise InputError(f"layer '{layer.name}' does not fire: what it sends on cannot be counted")
 
@@ -131,18 +134,20 @@ def _kind(neuron: Neuron) -> Kind:
 
 
 def _count(
-    layer: DenseLayer, signal: Tensor, fired: Tensor | None, valid: Tensor, total: Counter[str]
+    layer: DenseLayer, events: Rows, fired: Rows | None, valid: NDArray[np.bool_] | None, total: Counter[str]
 ) -> None:
-    """Add what one batch makes a layer do; all tensors are boolean [T, B, N]."""
+    """Add what one batch makes a layer do, from the events that reach it and the spikes it sends [T, B]."""
     neurons = layer.weight.shape[0]
-    total["events"] += int(signal.sum())
-    reached = signal.any(2, keepdim=True)
+    total["events"] += int(events.sum())
+    reached = events > 0
+    alone = 0  # neurons reached by nothing but their own last spike
     if fired is not None:
         total["spikes"] += int(fired.sum())
-    if layer.recurrence != "none" and fired is not None:
-        before = torch.zeros_like(fired)
-        before[1:] = fired[:-1]
-        before &= valid
-        total["recurrent"] += int(before.sum())
-        reached = reached | (before.any(2, keepdim=True) if layer.recurrence == "all_to_all" else before)
-    total["reached"] += int(reached.expand(*reached.shape[:2], neurons).sum())
+        if layer.recurrence != "none":
+            late = one_step_later(fired, valid)
+            total["recurrent"] += int(late.sum())
+            if layer.recurrence == "all_to_all":
+                reached |= late > 0
+            else:
+                alone = int(late[~reached].sum())
+    total["reached"] += int(np.count_nonzero(reached)) * neurons + alone
