@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-import torch
 from torch import Tensor
 
 from sgbench.engine.spec import LinearSpec
-from sgbench.neurons.base import Decay, Neuron, Number, Operations, ResetPotential, Threshold
+from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Number, Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
 
@@ -20,7 +20,7 @@ class AdLifState(NamedTuple):
     s: Tensor  # spikes [B, N]
 
 
-class AdLif(Neuron):
+class AdLif(SpikingNeuron):
     r"""Leaky integrate-and-fire neuron with a current that follows its potential and its spikes.
 
     .. math::
@@ -49,6 +49,7 @@ class AdLif(Neuron):
     Source: Bittar & Garner 2022, Frontiers in Neuroscience 16:865897, equations of the adLIF neuron; there all
     four numbers are learnt per neuron and kept within bounds.
 
+    >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> neuron = AdLif(Constant(normalisation="peak1", scale=1.0), beta=0.5, rho=0.5, a=1.0, b=2.0, threshold=1.0,
     ...     reset="subtract_decayed", reset_gradient="detached", learn_beta="none", learn_rho="none",
@@ -60,18 +61,18 @@ class AdLif(Neuron):
     (4.0, 0.5)
     """
 
-    output: ClassVar[Literal["binary", "real"]] = "binary"
+    State: ClassVar[type[Any]] = AdLifState
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
         surrogate: Surrogate,
         features: int | None = None,
         *,
-        beta: float,
-        rho: float,
-        a: float,
-        b: float,
-        threshold: float,
+        beta: Value,
+        rho: Value,
+        a: Value,
+        b: Value,
+        threshold: Value,
         reset: str,
         reset_gradient: str,
         learn_beta: str,
@@ -80,19 +81,12 @@ class AdLif(Neuron):
         learn_b: str,
         learn_threshold: str,
     ) -> None:
-        super().__init__()
-        self.surrogate = surrogate
+        super().__init__(surrogate, reset, reset_gradient)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
         self.rho = Decay("rho", rho, learn=learn_rho, features=features)
         self.a = Number("a", a, learn=learn_a, features=features)
         self.b = Number("b", b, learn=learn_b, features=features)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
-        self.next_potential = ResetPotential(reset, reset_gradient)
-
-    def initial_state(self, like: Tensor) -> AdLifState:
-        """Rest: no adaptation, potential 0, no spike."""
-        zeros = torch.zeros_like(like)
-        return AdLifState(u=zeros, w=zeros, s=zeros)
 
     def step(self, current: Tensor, state: AdLifState) -> tuple[Tensor, AdLifState]:
         """Adapt to the last potential and spike, decay, integrate, pay the spike's reset, fire."""
@@ -102,10 +96,6 @@ class AdLif(Neuron):
         u = self.next_potential(state.u, state.s, driven, beta, threshold)
         s = self.surrogate(u - threshold)
         return s, AdLifState(u=u, w=w, s=s)
-
-    def centred(self, state: AdLifState) -> Tensor:
-        """Membrane potential minus threshold."""
-        return state.u - self.threshold()
 
     def recurrence_spec(self) -> LinearSpec:
         """Equation for equation."""

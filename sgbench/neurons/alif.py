@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-import torch
 from torch import Tensor
 
 from sgbench.engine.spec import LinearSpec
-from sgbench.neurons.base import Decay, Neuron, Number, Operations, ResetPotential, Threshold
+from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Number, Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
 
@@ -20,7 +20,7 @@ class AlifState(NamedTuple):
     s: Tensor  # spikes [B, N]
 
 
-class Alif(Neuron):
+class Alif(SpikingNeuron):
     r"""Leaky integrate-and-fire neuron whose threshold rises with each of its spikes.
 
     .. math::
@@ -47,6 +47,7 @@ class Alif(Neuron):
     Source: Bellec et al. 2018, NeurIPS (LSNN); Bellec et al. 2020, Nature Communications 11:3625, equations 8 to
     10 without refractory period, there with input gain 1 as here.
 
+    >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> neuron = Alif(Constant(normalisation="peak1", scale=1.0), beta=0.5, rho=0.9, kappa=2.0, threshold=1.0,
     ...     reset="subtract", reset_gradient="detached", learn_beta="none", learn_rho="none", learn_kappa="none",
@@ -58,17 +59,17 @@ class Alif(Neuron):
     (1.0, 0.5)
     """
 
-    output: ClassVar[Literal["binary", "real"]] = "binary"
+    State: ClassVar[type[Any]] = AlifState
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
         surrogate: Surrogate,
         features: int | None = None,
         *,
-        beta: float,
-        rho: float,
-        kappa: float,
-        threshold: float,
+        beta: Value,
+        rho: Value,
+        kappa: Value,
+        threshold: Value,
         reset: str,
         reset_gradient: str,
         learn_beta: str,
@@ -76,18 +77,11 @@ class Alif(Neuron):
         learn_kappa: str,
         learn_threshold: str,
     ) -> None:
-        super().__init__()
-        self.surrogate = surrogate
+        super().__init__(surrogate, reset, reset_gradient)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
         self.rho = Decay("rho", rho, learn=learn_rho, features=features)
         self.kappa = Number("kappa", kappa, learn=learn_kappa, features=features)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
-        self.next_potential = ResetPotential(reset, reset_gradient)
-
-    def initial_state(self, like: Tensor) -> AlifState:
-        """Rest: no adaptation, potential 0, no spike."""
-        zeros = torch.zeros_like(like)
-        return AlifState(u=zeros, a=zeros, s=zeros)
 
     def step(self, current: Tensor, state: AlifState) -> tuple[Tensor, AlifState]:
         """Adapt to the last spike, decay, integrate, pay its reset, fire."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -10,13 +12,12 @@ from torch import Tensor, nn
 
 from sgbench.engine.spec import LinearSpec
 from sgbench.errors import InputError, require_choice, require_number
-from sgbench.surrogates.base import Output
+from sgbench.neurons.quantity import Threshold
+from sgbench.surrogates.base import Output, Surrogate
 
 RESETS = ("subtract", "subtract_decayed", "zero", "none")
+INPUT_GAINS = ("one", "one_minus_beta", "dt_over_tau")
 RESET_GRADIENTS = ("detached", "attached")
-LEARN = ("none", "shared", "per_neuron")
-LOGIT_BOUND = 16.0  # sigmoid(16) = 1 - 1.1e-7, which float32 still tells from 1
-NEAREST_TO_BOUND = 1.2e-7  # of a decay to be learnt, a little more than sigmoid(-16)
 
 
 class Operations(NamedTuple):
@@ -39,6 +40,13 @@ class Neuron(nn.Module, ABC):
     """
 
     output: ClassVar[Literal["binary", "real"]]
+    currents: int = (
+        1  # that one neuron takes: gates or branches; those of one kind lie side by side [B, currents N]
+    )
+    splits_inputs: bool = (
+        False  # whether each input reaches only one of a neuron's currents, drawn by the layer
+    )
+    sees_all_steps: ClassVar[bool] = False  # whether it is a `SequenceNeuron`
 
     @abstractmethod
     def initial_state(self, like: Tensor) -> Any:
@@ -58,6 +66,14 @@ class Neuron(nn.Module, ABC):
         """The same neuron as numbers, for engines that do not call `step`; None where only `step` tells it."""
         return None
 
+    def fed_back(self, state: Any) -> Tensor:
+        """What recurrent weights see of the step before [B, N]: its spikes, unless the model says otherwise."""
+        return state.s
+
+    def driven(self, current: Tensor, recurrent: Tensor) -> Tensor:
+        """What a step takes, from the feed-forward and the recurrent current [B, currents N]: their sum."""
+        return current + recurrent
+
     @abstractmethod
     def centred(self, state: Any) -> Tensor:
         """Membrane potential minus threshold [B, N]; of a readout, the potential itself."""
@@ -68,153 +84,134 @@ class Neuron(nn.Module, ABC):
         """Arithmetic of one neuron in one step."""
 
 
-class Decay(nn.Module):
-    r"""A decay per step in [0, 1], fixed or learnable.
+class InputGain:
+    r"""By what a current is multiplied on its way into a leaky potential.
 
-    Learnable ones are stored as a logit, :math:`\beta = \sigma(w)`: no gradient step can leave (0, 1). Beyond
-    :math:`|w| = 16`, where rounding would make the decay 1 and its gradient 0 for good, the value stays that of
-    the bound and the gradient passes through, so that a decay driven there can come back.
+    .. math:: \text{one: } 1, \qquad \text{one\_minus\_beta: } 1 - \beta, \qquad \text{dt\_over\_tau: } -\ln\beta
+
+    With 1 a current is a charge that arrives at once, as in snnTorch; with 1 - beta a constant current I charges
+    the potential to I whatever the decay, as in SpikingJelly, sinabs and snnax; dt / tau is the gain of forward
+    Euler in front of an exact decay beta = exp(-dt/tau).
 
     Args:
-        name: of the parameter, for messages.
-        value: initial decay per step.
-        learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons; needed for "per_neuron".
+        kind: one of the three.
+        beta: initial decay; `dt_over_tau` has no gain for 0.
 
     Raises:
-        InputError: a value outside [0, 1], or nearer than 1.2e-7 to 0 or 1 where it is to be learnt.
+        InputError: an unknown kind, or a decay without such a gain.
 
-    >>> Decay("beta", 0.9, learn="none", features=None)()
-    0.9
+    >>> InputGain("one_minus_beta", 0.75)(0.75)
+    0.25
     """
 
-    def __init__(self, name: str, value: float, *, learn: str, features: int | None) -> None:
-        super().__init__()
-        self.fixed = require_number(f"neuron.{name}", value, low=0, high=1)
-        shape = _learnt_shape(name, learn, features)
-        self.logit: nn.Parameter | None = None
-        if shape is None:
-            return
-        if not NEAREST_TO_BOUND <= self.fixed <= 1 - NEAREST_TO_BOUND:
+    def __init__(self, kind: str, beta: Tensor | float) -> None:
+        self.kind = require_choice("neuron.input_gain", kind, INPUT_GAINS)
+        if kind == "dt_over_tau" and not (torch.as_tensor(beta) > 0).all():
             raise InputError(
-                f"neuron.{name}={value}: a decay to be learnt starts strictly between 0 and 1, "
-                f"at least {NEAREST_TO_BOUND} away from either"
+                "neuron.input_gain=dt_over_tau: beta=0 has no time constant; use one or one_minus_beta"
             )
-        start = torch.full(shape, self.fixed, dtype=torch.float64)
-        self.logit = nn.Parameter(torch.logit(start))
 
-    def forward(self) -> Tensor | float:
-        """The decay per step: a number, or a tensor that carries gradient."""
-        if self.logit is None:
-            return self.fixed
-        bounded = self.logit.clamp(-LOGIT_BOUND, LOGIT_BOUND).detach()
-        return torch.sigmoid(bounded + (self.logit - self.logit.detach()))
+    def __call__(self, beta: Tensor | float) -> Tensor | float:
+        """The gain at a decay."""
+        if self.kind == "one":
+            return 1.0
+        if self.kind == "one_minus_beta":
+            return 1 - beta
+        return -beta.log() if isinstance(beta, Tensor) else -math.log(beta)
 
-
-class Number(nn.Module):
-    """A number of a neuron that may be learnt as it is, without bounds.
-
-    Args:
-        name: of the parameter, for messages.
-        value: initial value.
-        learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons; needed for "per_neuron".
-
-    >>> Number("a", 0.5, learn="none", features=None)()
-    0.5
-    """
-
-    def __init__(self, name: str, value: float, *, learn: str, features: int | None) -> None:
-        super().__init__()
-        self.fixed = require_number(f"neuron.{name}", value)
-        shape = _learnt_shape(name, learn, features)
-        self.value: nn.Parameter | None = None
-        if shape is not None:
-            self.value = nn.Parameter(torch.full(shape, self.fixed, dtype=torch.float64))
-
-    def forward(self) -> Tensor | float:
-        """The number, or a tensor that carries gradient."""
-        return self.fixed if self.value is None else self.value
-
-
-class Threshold(nn.Module):
-    r"""A firing threshold above 0, fixed or learnable.
-
-    Learnable ones are stored as a logarithm, :math:`\theta = e^w`: no gradient step can make them negative.
-
-    Args:
-        value: initial threshold [units of the potential].
-        learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons; needed for "per_neuron".
-
-    Raises:
-        InputError: a value that is not above 0.
-
-    >>> Threshold(1.0, learn="shared", features=None)().item()
-    1.0
-    """
-
-    def __init__(self, value: float, *, learn: str, features: int | None) -> None:
-        super().__init__()
-        self.fixed = require_number("neuron.threshold", value, low=0, open_low=True)
-        shape = _learnt_shape("threshold", learn, features)
-        self.logarithm: nn.Parameter | None = None
-        if shape is not None:
-            self.logarithm = nn.Parameter(torch.full(shape, self.fixed, dtype=torch.float64).log())
-
-    def forward(self) -> Tensor | float:
-        """The threshold: a number, or a tensor that carries gradient."""
-        return self.fixed if self.logarithm is None else self.logarithm.exp()
-
-
-def _learnt_shape(name: str, learn: str, features: int | None) -> tuple[int, ...] | None:
-    """Of the parameter behind a number: (), (features,), or None where it is fixed."""
-    require_choice(f"neuron.learn_{name}", learn, LEARN)
-    if learn == "none":
-        return None
-    if learn == "shared":
-        return ()
-    if features is None:
-        raise InputError(f"neuron.learn_{name}=per_neuron: the number of neurons (features) is needed")
-    return (features,)
+    @property
+    def multiplications(self) -> int:
+        """One, where there is something to multiply by."""
+        return int(self.kind != "one")
 
 
 class ResetPotential:
-    r"""The membrane update shared by leaky neurons, u = potential, I = current, s = last spikes.
+    r"""What a spike does to the potential u in the next step; f is one step of the neuron's own dynamics.
 
     .. math::
-        \text{subtract: } & \beta u + I - \theta s \\
-        \text{subtract\_decayed: } & \beta (u - \theta s) + I \\
-        \text{zero: } & \beta (1 - s) u + I \\
-        \text{none: } & \beta u + I
+        \text{subtract: } & f(u) - \theta s \\
+        \text{subtract\_decayed: } & f(u - \theta s) \\
+        \text{zero: } & f((1 - s) u + s u_\mathrm{r}) \\
+        \text{none: } & f(u)
 
     `subtract` is snnTorch's default; `subtract_decayed` is the textbook reset that is paid in the step of the
-    spike; `zero` keeps the current of the step after a spike.
+    spike; `zero` keeps the current of the step after a spike, and sets the potential to 0 unless an entry says
+    otherwise. Of a leaky neuron, f(u) is beta u + I.
 
     Args:
         reset: one of the four.
         reset_gradient: "detached" or "attached" (the gradient also flows through s).
+        to: u_r.
     """
 
-    def __init__(self, reset: str, reset_gradient: str) -> None:
+    def __init__(self, reset: str, reset_gradient: str, *, to: float = 0.0) -> None:
         self.reset = require_choice("neuron.reset", reset, RESETS)
         self.detached = require_choice("neuron.reset_gradient", reset_gradient, RESET_GRADIENTS) == "detached"
+        self.to = to
 
     def __call__(
         self, u: Tensor, s: Tensor, current: Tensor, beta: Tensor | float, threshold: Tensor | float
     ) -> Tensor:
-        """The potential after one step, before it is compared with the threshold."""
-        if self.detached:
-            s = s.detach()
+        """The potential of a leaky neuron after one step, before it is compared with the threshold."""
+        return self.around(lambda kept: beta * kept + current, u, s, threshold)
+
+    def around(
+        self, advance: Callable[[Tensor], Tensor], u: Tensor, s: Tensor, threshold: Tensor | float
+    ) -> Tensor:
+        """The same of any neuron whose step is `advance`."""
         if self.reset == "subtract":
-            return beta * u + current - threshold * s
+            return advance(u) - threshold * self.seen(s)
+        return advance(self.before(u, s, threshold))
+
+    def before(self, u: Tensor, s: Tensor, threshold: Tensor | float) -> Tensor:
+        """What the potential is reset to before the next step; that of `subtract` is paid behind it."""
+        s = self.seen(s)
         if self.reset == "subtract_decayed":
-            return beta * (u - threshold * s) + current
+            return u - threshold * s
         if self.reset == "zero":
-            return beta * ((1 - s) * u) + current
-        return beta * u + current
+            return (1 - s) * u + self.to * s if self.to else (1 - s) * u
+        return u
+
+    def seen(self, s: Tensor) -> Tensor:
+        """The spikes, with their gradient where it is attached."""
+        return s.detach() if self.detached else s
 
     @property
     def additions(self) -> int:
         """Additions of one update: the current, and the threshold where it is subtracted."""
         return 2 if self.reset.startswith("subtract") else 1
+
+
+class SpikingNeuron(Neuron):
+    """A neuron that fires when its potential u exceeds its threshold, and starts from rest, all zeros.
+
+    A subclass names its state's type, sets `threshold`, and writes `step`.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
+        reset_gradient: "detached" or "attached".
+        reset_to: potential that `zero` sets.
+    """
+
+    output: ClassVar[Literal["binary", "real"]] = "binary"
+    State: ClassVar[type[Any]]
+    threshold: Threshold
+
+    def __init__(
+        self, surrogate: Surrogate, reset: str, reset_gradient: str, *, reset_to: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.surrogate = surrogate
+        self.next_potential = ResetPotential(
+            reset, reset_gradient, to=require_number("neuron.reset_to", reset_to)
+        )
+
+    def initial_state(self, like: Tensor) -> Any:
+        """Rest: all zeros."""
+        zeros = torch.zeros_like(like)
+        return self.State(*(zeros for _ in self.State._fields))
+
+    def centred(self, state: Any) -> Tensor:
+        """Membrane potential minus threshold."""
+        return state.u - self.threshold()  # type: ignore[no-any-return]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-import torch
 from torch import Tensor
 
 from sgbench.engine.spec import LinearSpec
-from sgbench.neurons.base import Decay, Neuron, Operations, ResetPotential, Threshold
+from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
 
@@ -19,13 +19,13 @@ class LeakyState(NamedTuple):
     s: Tensor  # spikes [B, N]
 
 
-class Leaky(Neuron):
+class Leaky(SpikingNeuron):
     r"""Leaky integrate-and-fire neuron.
 
-    .. math:: u[t] = \beta u[t-1] + I[t] - \theta s[t-1], \qquad s[t] = H(u[t] - \theta)
+    .. math:: u[t] = \beta u[t-1] + g I[t] - \theta s[t-1], \qquad s[t] = H(u[t] - \theta)
 
-    with the default reset; the others are in `ResetPotential`. The current enters in its own step with gain 1,
-    and the potential shown is the one before its reset, both as in snnTorch.
+    with the default reset; the others are in `ResetPotential`. The current enters in its own step, with gain g = 1
+    unless `input_gain` says otherwise, and the potential shown is the one before its reset, all as in snnTorch.
 
     Args:
         surrogate: spike forward, slope backward.
@@ -34,12 +34,14 @@ class Leaky(Neuron):
         threshold: firing threshold theta [units of u].
         reset: "subtract", "subtract_decayed", "zero" or "none".
         reset_gradient: "detached" or "attached".
+        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
         learn_beta: "none", "shared" or "per_neuron".
         learn_threshold: "none", "shared" or "per_neuron".
 
     Source: snnTorch 1.0 `Leaky`, equal to it over 200 steps for subtract, zero and none (tested); Neftci,
     Mostafa & Zenke 2019, section II.
 
+    >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> neuron = Leaky(Constant(normalisation="peak1", scale=1.0), beta=0.5, threshold=1.0, reset="subtract",
     ...                reset_gradient="detached", learn_beta="none", learn_threshold="none")
@@ -50,53 +52,49 @@ class Leaky(Neuron):
     -0.25
     """
 
-    output: ClassVar[Literal["binary", "real"]] = "binary"
+    State: ClassVar[type[Any]] = LeakyState
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
         surrogate: Surrogate,
         features: int | None = None,
         *,
-        beta: float,
-        threshold: float,
+        beta: Value,
+        threshold: Value,
         reset: str,
         reset_gradient: str,
         learn_beta: str,
         learn_threshold: str,
+        input_gain: str = "one",
     ) -> None:
-        super().__init__()
-        self.surrogate = surrogate
+        super().__init__(surrogate, reset, reset_gradient)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.input_gain = InputGain(input_gain, self.beta.given())
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
-        self.next_potential = ResetPotential(reset, reset_gradient)
-
-    def initial_state(self, like: Tensor) -> LeakyState:
-        """Rest: potential 0, no spike."""
-        zeros = torch.zeros_like(like)
-        return LeakyState(u=zeros, s=zeros)
 
     def step(self, current: Tensor, state: LeakyState) -> tuple[Tensor, LeakyState]:
         """Decay, integrate, pay the last spike's reset, fire."""
-        threshold = self.threshold()
-        u = self.next_potential(state.u, state.s, current, self.beta(), threshold)
+        threshold, beta = self.threshold(), self.beta()
+        driven = self.input_gain(beta) * current
+        u = self.next_potential(state.u, state.s, driven, beta, threshold)
         s = self.surrogate(u - threshold)
         return s, LeakyState(u=u, s=s)
 
-    def centred(self, state: LeakyState) -> Tensor:
-        """Membrane potential minus threshold."""
-        return state.u - self.threshold()
-
     def recurrence_spec(self) -> LinearSpec:
         """Equation for equation."""
+        beta = self.beta()
         return LinearSpec(
             surrogate=self.surrogate,
             reset=self.next_potential.reset,
             detached=self.next_potential.detached,
-            decay=self.beta(),
+            decay=beta,
             threshold=self.threshold(),
+            input=self.input_gain(beta),
         )
 
     @property
     def operations(self) -> Operations:
-        """The decay's product, the additions of current and reset, one comparison; u is kept."""
-        return Operations(1, self.next_potential.additions, 1, state_words=1)
+        """The products of decay and gain, the additions of current and reset, one comparison; u is kept."""
+        return Operations(
+            1 + self.input_gain.multiplications, self.next_potential.additions, 1, state_words=1
+        )

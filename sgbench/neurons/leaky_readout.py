@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from sgbench.engine.spec import LinearSpec
-from sgbench.neurons.base import Decay, Neuron, Operations
+from sgbench.neurons.base import InputGain, Neuron, Operations
+from sgbench.neurons.quantity import Decay, Value
 
 
 class ReadoutState(NamedTuple):
@@ -20,11 +21,12 @@ class ReadoutState(NamedTuple):
 class LeakyReadout(Neuron):
     r"""Leaky integrator without spikes or reset, read out by the loss.
 
-    .. math:: u[t] = \beta u[t-1] + I[t]
+    .. math:: u[t] = \beta u[t-1] + g I[t]
 
     Args:
         features: number of units, needed for a decay per unit.
         beta: decay per step [1].
+        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
         learn_beta: "none", "shared" or "per_neuron".
 
     Source: Neftci, Mostafa & Zenke 2019, companion code; snnTorch `Leaky(reset_mechanism="none")`, equal to its
@@ -39,9 +41,12 @@ class LeakyReadout(Neuron):
 
     output: ClassVar[Literal["binary", "real"]] = "real"
 
-    def __init__(self, features: int | None = None, *, beta: float, learn_beta: str) -> None:
+    def __init__(
+        self, features: int | None = None, *, beta: Value, learn_beta: str, input_gain: str = "one"
+    ) -> None:
         super().__init__()
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.input_gain = InputGain(input_gain, self.beta.given())
 
     def initial_state(self, like: Tensor) -> ReadoutState:
         """Potential 0."""
@@ -49,7 +54,8 @@ class LeakyReadout(Neuron):
 
     def step(self, current: Tensor, state: ReadoutState) -> tuple[Tensor, ReadoutState]:
         """Decay and integrate; the output is the potential."""
-        u = self.beta() * state.u + current
+        beta = self.beta()
+        u = beta * state.u + self.input_gain(beta) * current
         return u, ReadoutState(u=u)
 
     def centred(self, state: ReadoutState) -> Tensor:
@@ -58,9 +64,12 @@ class LeakyReadout(Neuron):
 
     def recurrence_spec(self) -> LinearSpec:
         """Equation for equation."""
-        return LinearSpec(surrogate=None, reset="none", detached=True, decay=self.beta())
+        beta = self.beta()
+        return LinearSpec(
+            surrogate=None, reset="none", detached=True, decay=beta, input=self.input_gain(beta)
+        )
 
     @property
     def operations(self) -> Operations:
-        """One product and one sum."""
-        return Operations(1, 1, 0, state_words=1)
+        """The products of decay and gain, and one sum."""
+        return Operations(1 + self.input_gain.multiplications, 1, 0, state_words=1)

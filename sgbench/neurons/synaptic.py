@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-import torch
 from torch import Tensor
 
 from sgbench.engine.spec import LinearSpec
-from sgbench.neurons.base import Decay, Neuron, Operations, ResetPotential, Threshold
+from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
 
@@ -20,7 +20,7 @@ class SynapticState(NamedTuple):
     s: Tensor  # spikes [B, N]
 
 
-class Synaptic(Neuron):
+class Synaptic(SpikingNeuron):
     r"""Leaky integrate-and-fire neuron with an exponentially decaying synaptic current (current-based LIF).
 
     .. math::
@@ -45,6 +45,7 @@ class Synaptic(Neuron):
     Source: snnTorch 1.0 `Synaptic`, equal to it over 200 steps for subtract and none (tested); Neftci, Mostafa &
     Zenke 2019, section II.
 
+    >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> neuron = Synaptic(Constant(normalisation="peak1", scale=1.0), alpha=0.5, beta=0.5, threshold=1.0,
     ...     reset="subtract", reset_gradient="detached", learn_alpha="none", learn_beta="none",
@@ -56,33 +57,26 @@ class Synaptic(Neuron):
     0.8
     """
 
-    output: ClassVar[Literal["binary", "real"]] = "binary"
+    State: ClassVar[type[Any]] = SynapticState
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
         surrogate: Surrogate,
         features: int | None = None,
         *,
-        alpha: float,
-        beta: float,
-        threshold: float,
+        alpha: Value,
+        beta: Value,
+        threshold: Value,
         reset: str,
         reset_gradient: str,
         learn_alpha: str,
         learn_beta: str,
         learn_threshold: str,
     ) -> None:
-        super().__init__()
-        self.surrogate = surrogate
+        super().__init__(surrogate, reset, reset_gradient)
         self.alpha = Decay("alpha", alpha, learn=learn_alpha, features=features)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
-        self.next_potential = ResetPotential(reset, reset_gradient)
-
-    def initial_state(self, like: Tensor) -> SynapticState:
-        """Rest: no current, potential 0, no spike."""
-        zeros = torch.zeros_like(like)
-        return SynapticState(i=zeros, u=zeros, s=zeros)
 
     def step(self, current: Tensor, state: SynapticState) -> tuple[Tensor, SynapticState]:
         """Decay and add to the current, then to the potential, pay the last spike's reset, fire."""
@@ -91,10 +85,6 @@ class Synaptic(Neuron):
         u = self.next_potential(state.u, state.s, i, self.beta(), threshold)
         s = self.surrogate(u - threshold)
         return s, SynapticState(i=i, u=u, s=s)
-
-    def centred(self, state: SynapticState) -> Tensor:
-        """Membrane potential minus threshold."""
-        return state.u - self.threshold()
 
     def recurrence_spec(self) -> LinearSpec:
         """Equation for equation."""

@@ -10,7 +10,9 @@ from sgbench.records.spec import NEUTRAL_CHOICES, Method
 
 NEUTRAL: dict[str, Value] = {
     "clip_norm": None,
+    "neuron.input_gain": "one",
     "neuron.learn_threshold": "none",
+    "readout.input_gain": "one",
     "readout.learn_threshold": "none",
     "protocol.data_order": "seed_epoch",
     "surrogate.width_fwhm": None,

@@ -13,7 +13,8 @@ import torch
 from sgbench.errors import InputError
 from sgbench.neurons.adlif import AdLif
 from sgbench.neurons.alif import Alif
-from sgbench.neurons.base import LEARN, RESET_GRADIENTS, RESETS, Neuron, Number, Threshold
+from sgbench.neurons.base import RESET_GRADIENTS, RESETS, Neuron
+from sgbench.neurons.quantity import LEARN, Number, Threshold
 from tests.catalogue.test_neurons import (
     BATCH,
     BETA,

@@ -22,9 +22,10 @@ from sgbench.engine.choose import Engine
 from sgbench.engine.layer import LayerRun
 from sgbench.errors import InputError
 from sgbench.networks.base import DenseLayer
-from sgbench.neurons.base import LEARN, LOGIT_BOUND, RESET_GRADIENTS, RESETS, Decay, Neuron, Number, Threshold
+from sgbench.neurons.base import RESET_GRADIENTS, RESETS, Neuron
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
+from sgbench.neurons.quantity import LEARN, LOGIT_BOUND, Decay, Number, Threshold
 from sgbench.neurons.synaptic import Synaptic
 from sgbench.surrogates.atan import Atan
 

@@ -19,7 +19,8 @@ from sgbench.compose import compose
 from sgbench.engine.choose import Engine
 from sgbench.engine.layer import Layer, LayerRun
 from sgbench.networks.base import DenseLayer
-from sgbench.neurons.base import LEARN, RESET_GRADIENTS, RESETS, Neuron
+from sgbench.neurons.base import RESET_GRADIENTS, RESETS, Neuron
+from sgbench.neurons.quantity import LEARN
 from sgbench.spikes import Events, Signal, dense
 from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate

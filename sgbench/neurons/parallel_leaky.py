@@ -1,0 +1,105 @@
+"""The leaky neuron over all time steps at once, its reset found by iterating to a fixed point."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_choice, require_count
+from sgbench.neurons.base import Operations
+from sgbench.neurons.quantity import Decay, Threshold, Value
+from sgbench.neurons.sequence import SequenceNeuron
+from sgbench.surrogates.base import Surrogate
+
+RESETS = ("subtract", "subtract_decayed")
+RESET_GRADIENTS = ("detached", "attached")
+
+
+class ParallelLeaky(SequenceNeuron):
+    r"""Leaky integrate-and-fire neuron whose reset is iterated K times instead of followed step by step.
+
+    .. math:: U[t] = \sum_{k \le t} \beta^{t-k} I[k], \qquad
+        s^{(j+1)}[t] = H\Big(U[t] - \theta \sum_{k < t} \beta^{t-k-1} s^{(j)}[k] - \theta\Big), \qquad s^{(-1)} = 0
+
+    and s = s^(K). K = 0 is the leaky neuron without reset, in which many libraries' parallel neurons end. The j-th
+    iteration is exact in the first j + 1 steps, so from K = T - 1 on spikes and, with an attached reset, gradients
+    are those of `leaky`. With "subtract_decayed" the powers of the reset are t - k.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
+        threshold: firing threshold theta [units of u].
+        iterations: K; 3 in the paper.
+        reset: "subtract" or "subtract_decayed".
+        reset_gradient: "detached" or "attached".
+        learn_beta: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Raises:
+        InputError: a value out of range.
+
+    Source: Feng et al. 2025, ICML, arXiv:2506.12087 (fixed-point parallel training); without reset, snnTorch 1.0
+    `StateLeaky`, whose decay per step is exp(-(1 - beta)) and not the beta that it is given (tested).
+
+    >>> from sgbench.surrogates.constant import Constant
+    >>> neuron = ParallelLeaky(Constant(normalisation="peak1", scale=1.0), beta=0.5, threshold=1.0, iterations=1,
+    ...     reset="subtract", reset_gradient="detached", learn_beta="none", learn_threshold="none")
+    >>> spikes, x, _ = neuron.unroll(torch.tensor([[[1.5]], [[0.5]], [[0.0]]]))
+    >>> (x + 1.0).flatten().tolist()  # U = 1.5, 1.25, 0.625, whose first two are above 1
+    [1.5, 0.25, -0.875]
+    """
+
+    def __init__(
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        beta: Value,
+        threshold: Value,
+        iterations: int,
+        reset: str,
+        reset_gradient: str,
+        learn_beta: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate)
+        self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+        self.iterations = require_count("neuron.iterations", iterations, low=0)
+        self.reset = require_choice("neuron.reset", reset, RESETS)
+        self.detached = require_choice("neuron.reset_gradient", reset_gradient, RESET_GRADIENTS) == "detached"
+
+    def potential(self, current: Tensor) -> Tensor:
+        """Integrate without reset, then subtract what the spikes found so far would have."""
+        beta, threshold = self.beta(), self.threshold()
+        free = integrated(current, beta)
+        x = free - threshold
+        paid = threshold * beta if self.reset == "subtract_decayed" else threshold
+        for _ in range(self.iterations):
+            s = self.surrogate(x)
+            s = s.detach() if self.detached else s
+            late = torch.cat([torch.zeros_like(s[:1]), s[:-1]])
+            x = free - paid * integrated(late, beta) - threshold
+        return x
+
+    @property
+    def operations(self) -> Operations:
+        """Those of one leaky step without reset, and of one more per iteration; u of each is kept."""
+        rounds = 1 + self.iterations
+        return Operations(rounds + self.iterations, rounds + self.iterations, rounds, state_words=rounds)
+
+
+def integrated(sequence: Tensor, decay: Tensor | float) -> Tensor:
+    r"""A leaky integral, :math:`\sum_{k \le t} \beta^{t-k} x_k` [T, ...], in about log2 T sums over all steps.
+
+    >>> integrated(torch.tensor([1.0, 1.0, 0.0]), 0.5).tolist()
+    [1.0, 1.5, 0.75]
+    """
+    reach = 1
+    while reach < len(sequence):
+        earlier = torch.cat([torch.zeros_like(sequence[:reach]), sequence[:-reach]])
+        sequence = sequence + decay * earlier
+        decay = decay * decay
+        reach *= 2
+    return sequence

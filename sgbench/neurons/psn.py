@@ -1,0 +1,209 @@
+"""The parallel spiking neurons: potentials are weighted sums of currents over time, without a reset."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.errors import InputError, require_choice, require_count, require_number
+from sgbench.neurons.base import Operations
+from sgbench.neurons.sequence import SequenceNeuron, decays, mixed
+from sgbench.surrogates.base import Surrogate
+
+STARTS = ("leaky", "uniform")
+
+
+class Psn(SequenceNeuron):
+    r"""Parallel spiking neuron: a learnt matrix over time, and a learnt threshold of each step.
+
+    .. math:: u[t] = \sum_{k=1}^{T} W_{tk} I[k], \qquad s[t] = H(u[t] - \theta_t)
+
+    All neurons of a layer share W and theta. There is no reset. W is full: a step sees the currents of later
+    steps, so the number of steps is fixed and the model is not causal.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        generator: of the initial weights, needed for "uniform".
+        steps: T.
+        threshold: theta at the start, of every step [units of u].
+        beta: decay of the leaky integrator that W starts as [1].
+        start: "leaky" (:math:`\beta^{t-k}` for k <= t, else 0) or "uniform" (within :math:`1/\sqrt{T}`, as in the
+            paper).
+
+    Raises:
+        InputError: a value out of range, or a sequence of another length.
+
+    Source: Fang et al. 2023, NeurIPS, arXiv:2304.12760, equation 6; equal to SpikingJelly 2.0.0 `PSN` (tested).
+
+    >>> from sgbench.surrogates.constant import Constant
+    >>> neuron = Psn(Constant(normalisation="peak1", scale=1.0), steps=3, threshold=1.0, beta=0.5, start="leaky")
+    >>> spikes, x, _ = neuron.unroll(torch.tensor([[[1.0]], [[1.0]], [[0.0]]], dtype=torch.float64))
+    >>> x.flatten().tolist(), spikes.flatten().tolist()
+    ([0.0, 0.5, -0.25], [0.0, 1.0, 0.0])
+    """
+
+    def __init__(
+        self,
+        surrogate: Surrogate,
+        generator: torch.Generator | None = None,
+        *,
+        steps: int,
+        threshold: float,
+        beta: float,
+        start: str,
+    ) -> None:
+        super().__init__(surrogate)
+        self.steps = require_count("neuron.steps", steps)
+        theta = require_number("neuron.threshold", threshold)
+        self.threshold = nn.Parameter(torch.full((steps,), theta, dtype=torch.float64))
+        self.weight = nn.Parameter(_start((steps, steps), beta, start, generator))
+
+    def matrix(self) -> Tensor:
+        """The weights over time in use [T, T]."""
+        return self.weight
+
+    def potential(self, current: Tensor) -> Tensor:
+        """One product over time."""
+        if len(current) != self.steps:
+            raise InputError(
+                f"neuron.steps={self.steps}: the weights are of so many time steps, the sequence has {len(current)}; "
+                f"set neuron.steps"
+            )
+        return mixed(self.matrix(), current) - self.threshold[:, None, None]
+
+    @property
+    def operations(self) -> Operations:
+        """One product and sum per step seen, and one comparison; all currents are kept."""
+        return Operations(self.steps, self.steps - 1, 1, state_words=self.steps)
+
+
+class MaskedPsn(Psn):
+    r"""Parallel spiking neuron that sees the last k steps.
+
+    .. math:: u[t] = \sum_k M_{tk} W_{tk} I[k], \qquad
+        M_{tk} = \lambda \, [t - k_0 < k \le t] + (1 - \lambda)
+
+    with k_0 the order. At lambda = 1 it is causal; below, later steps shine through, which the paper uses to ease
+    the first epochs.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        generator: of the initial weights, needed for "uniform".
+        steps: T.
+        order: k_0, steps seen.
+        mask: lambda in [0, 1].
+        threshold: theta at the start, of every step [units of u].
+        beta: decay of the leaky integrator that W starts as [1].
+        start: "leaky" or "uniform"; see `Psn`.
+
+    Raises:
+        InputError: a value out of range, or a sequence of another length.
+
+    Source: Fang et al. 2023, NeurIPS, arXiv:2304.12760, equations 8 and 9; equal to SpikingJelly 2.0.0 `MaskedPSN`
+    (tested).
+
+    >>> from sgbench.surrogates.constant import Constant
+    >>> neuron = MaskedPsn(Constant(normalisation="peak1", scale=1.0), steps=3, order=2, mask=1.0, threshold=1.0,
+    ...                    beta=0.5, start="leaky")
+    >>> neuron.matrix().tolist()
+    [[1.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.0, 0.5, 1.0]]
+    """
+
+    mask: Tensor
+
+    def __init__(
+        self,
+        surrogate: Surrogate,
+        generator: torch.Generator | None = None,
+        *,
+        steps: int,
+        order: int,
+        mask: float,
+        threshold: float,
+        beta: float,
+        start: str,
+    ) -> None:
+        super().__init__(surrogate, generator, steps=steps, threshold=threshold, beta=beta, start=start)
+        self.order = require_count("neuron.order", order)
+        share = require_number("neuron.mask", mask, low=0, high=1)
+        ones = torch.ones(steps, steps, dtype=torch.float64)
+        band = ones.tril().triu(1 - order)
+        self.register_buffer("mask", share * band + (1 - share) * ones, persistent=False)
+
+    def matrix(self) -> Tensor:
+        """The weights over time where the mask lets them through [T, T]."""
+        return self.mask * self.weight
+
+    @property
+    def operations(self) -> Operations:
+        """One product and sum per step seen, and one comparison; so many currents are kept."""
+        seen = min(self.order, self.steps) if bool((self.mask == 0).any()) else self.steps
+        return Operations(seen, seen - 1, 1, state_words=seen)
+
+
+class SlidingPsn(SequenceNeuron):
+    r"""Parallel spiking neuron with the same few weights at every step.
+
+    .. math:: u[t] = \sum_{j=0}^{k_0-1} W_j I[t - j], \qquad s[t] = H(u[t] - \theta)
+
+    Nothing lies before the sequence. It takes sequences of any length; a learnt filter before a threshold.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        generator: of the initial weights, needed for "uniform".
+        order: k_0, steps seen.
+        threshold: theta at the start [units of u].
+        beta: decay of the leaky integrator that W starts as [1]; 0.5 in the paper.
+        start: "leaky" (:math:`W_j = \beta^j`) or "uniform" (within :math:`1/\sqrt{k_0}`).
+
+    Raises:
+        InputError: a value out of range.
+
+    Source: Fang et al. 2023, NeurIPS, arXiv:2304.12760, equation 10; equal to SpikingJelly 2.0.0 `SlidingPSN`
+    (tested), whose weights lie in the order of time, W_0 last.
+
+    >>> from sgbench.surrogates.constant import Constant
+    >>> neuron = SlidingPsn(Constant(normalisation="peak1", scale=1.0), order=2, threshold=1.0, beta=0.5, start="leaky")
+    >>> spikes, x, _ = neuron.unroll(torch.tensor([[[1.0]], [[1.0]], [[0.0]]], dtype=torch.float64))
+    >>> x.flatten().tolist(), spikes.flatten().tolist()
+    ([0.0, 0.5, -0.5], [0.0, 1.0, 0.0])
+    """
+
+    def __init__(
+        self,
+        surrogate: Surrogate,
+        generator: torch.Generator | None = None,
+        *,
+        order: int,
+        threshold: float,
+        beta: float,
+        start: str,
+    ) -> None:
+        super().__init__(surrogate)
+        self.order = require_count("neuron.order", order)
+        theta = require_number("neuron.threshold", threshold)
+        self.threshold = nn.Parameter(torch.tensor(theta, dtype=torch.float64))
+        self.weight = nn.Parameter(_start((order,), beta, start, generator))
+
+    def potential(self, current: Tensor) -> Tensor:
+        """One product over time, by a matrix that has W_j on its j-th diagonal."""
+        time = torch.arange(len(current), device=current.device)
+        lag = time[:, None] - time
+        seen = (lag >= 0) & (lag < self.order)
+        matrix = torch.where(seen, self.weight[lag.clamp(0, self.order - 1)], 0.0)
+        return mixed(matrix, current) - self.threshold
+
+    @property
+    def operations(self) -> Operations:
+        """One product and sum per step seen, and one comparison; so many currents are kept."""
+        return Operations(self.order, self.order - 1, 1, state_words=self.order)
+
+
+def _start(shape: tuple[int, ...], beta: float, start: str, generator: torch.Generator | None) -> Tensor:
+    """Weights over time before training, float64: [T, T], or [k] of a sliding filter."""
+    decay = require_number("neuron.beta", beta, low=0, high=1)
+    if require_choice("neuron.start", start, STARTS) == "leaky":
+        return decays(decay, shape[0]) if len(shape) > 1 else decays(decay, shape[0])[:, 0].clone()
+    if generator is None:
+        raise InputError("neuron.start=uniform: a generator is needed; use neuron.start=leaky")
+    return (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1) * shape[-1] ** -0.5

@@ -1,0 +1,188 @@
+"""Numbers of a neuron: fixed or learnt, one for the layer or one per neuron, always in range."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.errors import InputError, require_choice, require_number
+
+LEARN = ("none", "shared", "per_neuron")
+PAIR = 2
+Value = float | Sequence[float]
+LOGIT_BOUND = 16.0  # sigmoid(16) = 1 - 1.1e-7, which float32 still tells from 1
+NEAREST_TO_BOUND = 1.2e-7  # of a decay to be learnt, a little more than sigmoid(-16)
+
+
+class Quantity(nn.Module):
+    """A number of a neuron: one for the layer or a range over its neurons, fixed or learnable.
+
+    A pair of values, [first, last], is spread in equal steps from the layer's first neuron to its last.
+
+    Args:
+        name: of the parameter, for messages.
+        value: initial value, or the pair.
+        learn: "none", "shared" (one for the layer) or "per_neuron".
+        features: number of neurons; needed for "per_neuron" and for a pair.
+        low, high, open_low: allowed range, as in `require_number`.
+
+    Raises:
+        InputError: a value out of range, a pair that is to be shared, or no number of neurons where one is needed.
+    """
+
+    spread: Tensor | None
+
+    def __init__(
+        self,
+        name: str,
+        value: Value,
+        *,
+        learn: str,
+        features: int | None,
+        low: float = -math.inf,
+        high: float = math.inf,
+        open_low: bool = False,
+    ) -> None:
+        super().__init__()
+        self.name, self.learn = name, require_choice(f"neuron.learn_{name}", learn, LEARN)
+        pair = isinstance(value, Sequence) and not isinstance(value, str) and len(value) == PAIR
+        ends = [
+            require_number(f"neuron.{name}", each, low=low, high=high, open_low=open_low)
+            for each in (value if pair else (value,))  # type: ignore[union-attr]
+        ]
+        if pair and learn == "shared":
+            raise InputError(
+                f"neuron.{name}={value!r}: a range over neurons needs learn_{name}=per_neuron or none"
+            )
+        if features is None and (pair or learn == "per_neuron"):
+            asked = f"neuron.{name}={value!r}" if pair else f"neuron.learn_{name}=per_neuron"
+            raise InputError(f"{asked}: the number of neurons (features) is needed")
+        self.fixed = ends[0]
+        spread = torch.linspace(ends[0], ends[-1], features or 1, dtype=torch.float64) if pair else None
+        self.register_buffer("spread", spread, persistent=False)
+
+    def given(self) -> Tensor | float:
+        """The value told, as a number or per neuron."""
+        return self.fixed if self.spread is None else self.spread
+
+    def start(self, features: int | None) -> Tensor | None:
+        """What is learnt, in float64, at its initial value; None where nothing is."""
+        if self.learn == "none":
+            return None
+        if self.spread is not None:
+            return self.spread.clone()
+        shape = () if self.learn == "shared" else (features or 1,)
+        return torch.full(shape, self.fixed, dtype=torch.float64)
+
+
+class Decay(Quantity):
+    r"""A decay per step in [0, 1], fixed or learnable.
+
+    Learnable ones are stored as a logit, :math:`\beta = \sigma(w)`: no gradient step can leave (0, 1). Beyond
+    :math:`|w| = 16`, where rounding would make the decay 1 and its gradient 0 for good, the value stays that of
+    the bound and the gradient passes through, so that a decay driven there can come back.
+
+    Args:
+        name: of the parameter, for messages.
+        value: initial decay per step, or a pair; see `Quantity`.
+        learn: "none", "shared" (one for the layer) or "per_neuron".
+        features: number of neurons; needed for "per_neuron".
+
+    Raises:
+        InputError: a value outside [0, 1], or nearer than 1.2e-7 to 0 or 1 where it is to be learnt.
+
+    >>> Decay("beta", 0.9, learn="none", features=None)()
+    0.9
+    >>> Decay("beta", [0.5, 0.9], learn="none", features=3)()
+    tensor([0.5000, 0.7000, 0.9000], dtype=torch.float64)
+    """
+
+    def __init__(self, name: str, value: Value, *, learn: str, features: int | None) -> None:
+        super().__init__(name, value, learn=learn, features=features, low=0, high=1)
+        self.logit: nn.Parameter | None = None
+        start = self.start(features)
+        if start is None:
+            return
+        if not ((start >= NEAREST_TO_BOUND) & (start <= 1 - NEAREST_TO_BOUND)).all():
+            raise InputError(
+                f"neuron.{name}={value}: a decay to be learnt starts strictly between 0 and 1, "
+                f"at least {NEAREST_TO_BOUND} away from either"
+            )
+        self.logit = nn.Parameter(torch.logit(start))
+
+    def forward(self) -> Tensor | float:
+        """The decay per step: a number, or a tensor that carries gradient."""
+        if self.logit is None:
+            return self.given()
+        bounded = self.logit.clamp(-LOGIT_BOUND, LOGIT_BOUND).detach()
+        return torch.sigmoid(bounded + (self.logit - self.logit.detach()))
+
+
+class Number(Quantity):
+    """A number of a neuron that may be learnt as it is, without bounds.
+
+    Args:
+        name: of the parameter, for messages.
+        value: initial value, or a pair; see `Quantity`.
+        learn: "none", "shared" (one for the layer) or "per_neuron".
+        features: number of neurons; needed for "per_neuron".
+
+    >>> Number("a", 0.5, learn="none", features=None)()
+    0.5
+    """
+
+    def __init__(self, name: str, value: Value, *, learn: str = "none", features: int | None = None) -> None:
+        super().__init__(name, value, learn=learn, features=features)
+        start = self.start(features)
+        self.value = None if start is None else nn.Parameter(start)
+
+    def forward(self) -> Tensor | float:
+        """The number, or a tensor that carries gradient."""
+        return self.given() if self.value is None else self.value
+
+
+class Positive(Quantity):
+    r"""A number above 0, fixed or learnable: a threshold, a time constant, a frequency.
+
+    Learnable ones are stored as a logarithm, :math:`\theta = e^w`: no gradient step can make them negative.
+
+    Args:
+        name: of the parameter, for messages.
+        value: initial value, or a pair; see `Quantity`.
+        learn: "none", "shared" (one for the layer) or "per_neuron".
+        features: number of neurons; needed for "per_neuron".
+
+    Raises:
+        InputError: a value that is not above 0.
+
+    >>> round(Positive("tau_mem_s", 0.02, learn="shared", features=None)().item(), 6)
+    0.02
+    """
+
+    def __init__(self, name: str, value: Value, *, learn: str = "none", features: int | None = None) -> None:
+        super().__init__(name, value, learn=learn, features=features, low=0, open_low=True)
+        start = self.start(features)
+        self.logarithm = None if start is None else nn.Parameter(start.log())
+
+    def forward(self) -> Tensor | float:
+        """The number, or a tensor that carries gradient."""
+        return self.given() if self.logarithm is None else self.logarithm.exp()
+
+
+class Threshold(Positive):
+    """A firing threshold; see `Positive`.
+
+    Args:
+        value: initial threshold [units of the potential].
+        learn: "none", "shared" (one for the layer) or "per_neuron".
+        features: number of neurons; needed for "per_neuron".
+
+    >>> Threshold(1.0, learn="shared", features=None)().item()
+    1.0
+    """
+
+    def __init__(self, value: Value, *, learn: str, features: int | None) -> None:
+        super().__init__("threshold", value, learn=learn, features=features)

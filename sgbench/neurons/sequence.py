@@ -1,0 +1,82 @@
+"""The contract of neurons that take all time steps at once."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import InputError
+from sgbench.neurons.base import Neuron
+from sgbench.surrogates.base import Surrogate
+
+
+class SequenceState(NamedTuple):
+    """What a `SequenceNeuron` leaves behind; nothing goes on from it."""
+
+    u: Tensor  # membrane potential minus threshold of the last step [B, N]
+    s: Tensor  # its spikes [B, N]
+
+
+class SequenceNeuron(Neuron):
+    """Neurons of which no step can be made alone; they have `unroll` in place of `step`.
+
+    Recurrence, truncated windows and online rules need steps, and refuse them.
+
+    Args:
+        surrogate: spike forward, slope backward.
+    """
+
+    output: ClassVar[Literal["binary", "real"]] = "binary"
+    sees_all_steps: ClassVar[bool] = True
+
+    def __init__(self, surrogate: Surrogate) -> None:
+        super().__init__()
+        self.surrogate = surrogate
+
+    @abstractmethod
+    def potential(self, current: Tensor) -> Tensor:
+        """Membrane potential minus threshold from the current, both of all steps [T, B, N]."""
+
+    def unroll(self, current: Tensor) -> tuple[Tensor, Tensor, SequenceState]:
+        """Spikes and membrane potential minus threshold of all steps [T, B, N], and those of the last."""
+        x = self.potential(current)
+        s = self.surrogate(x)
+        return s, x, SequenceState(u=x[-1], s=s[-1])
+
+    def initial_state(self, like: Tensor) -> SequenceState:
+        """Nothing comes before a sequence."""
+        return SequenceState(u=torch.zeros_like(like), s=torch.zeros_like(like))
+
+    def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """There is none.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(f"{type(self).__name__}: takes all time steps at once and has no single step")
+
+    def centred(self, state: SequenceState) -> Tensor:
+        """Membrane potential minus threshold."""
+        return state.u
+
+
+def mixed(weights: Tensor, sequence: Tensor) -> Tensor:
+    r"""Steps mixed by a matrix, :math:`\sum_k W_{tk} x_k`: W [T, T], x [T, ...].
+
+    >>> mixed(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.tensor([[1.0], [2.0]])).tolist()
+    [[2.0], [1.0]]
+    """
+    return (weights @ sequence.flatten(1)).view_as(sequence)
+
+
+def decays(beta: float, steps: int) -> Tensor:
+    r"""The matrix that makes a leaky integrator of a sequence, :math:`\beta^{t-k}` for k <= t, float64 [T, T].
+
+    >>> decays(0.5, 3).tolist()
+    [[1.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.25, 0.5, 1.0]]
+    """
+    time = torch.arange(steps, dtype=torch.float64)
+    return torch.tril(beta ** (time[:, None] - time).clamp(min=0))
