@@ -35,7 +35,7 @@ PROVIDED: dict[str, tuple[str, ...]] = {
     "logger": ("spec", "run_dir"),
     "loss": (),
     "network": ("n_inputs", "n_outputs", "make_neuron", "make_readout", "init", "generator", "engine"),
-    "neuron": ("surrogate", "features"),
+    "neuron": ("surrogate", "features", "generator"),
     "optimizer": ("params",),
     "regulariser": (),
     "rule": (),
@@ -145,6 +145,7 @@ def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
 def build_network(spec: RunSpec, data_set: DataSet, engine: Engine, steepness: Steepness) -> Network:
     """The network in float64 with its initial weights, a function of the seed alone."""
     firing: Firing = _part(spec, "firing")
+    weights = generator(spec.seed, "initialisation")
 
     def make_surrogate() -> Surrogate:
         surrogate: Surrogate = _part(spec, "surrogate")
@@ -152,7 +153,7 @@ def build_network(spec: RunSpec, data_set: DataSet, engine: Engine, steepness: S
         return surrogate
 
     def make(group: str, features: int) -> Any:
-        neuron = _part(spec, group, surrogate=make_surrogate(), features=features)
+        neuron = _part(spec, group, surrogate=make_surrogate(), features=features, generator=weights)
         for surrogate in surrogates(neuron):
             steepness.begin(surrogate)
         return neuron
@@ -165,7 +166,7 @@ def build_network(spec: RunSpec, data_set: DataSet, engine: Engine, steepness: S
         make_neuron=functools.partial(make, "neuron"),
         make_readout=functools.partial(make, "readout"),
         init=_part(spec, "init"),
-        generator=generator(spec.seed, "initialisation"),
+        generator=weights,
         engine=engine,
     )
 

@@ -74,18 +74,18 @@ class OperationCounter:
         )
 
     def _layer(self, layer: DenseLayer, total: Counter[str], source: str, kind: Kind) -> LayerCounts:
-        neurons, inputs = layer.weight.shape
-        synapses = [self._synapses(source, "all_to_all", kind, total["events"], neurons, inputs)]
+        neurons, inputs = layer.neurons, layer.weight.shape[1]
+        synapses = [self._synapses(source, "all_to_all", kind, total["events"], layer.fan_out, inputs)]
         if layer.recurrence != "none":
-            fan_out = neurons if layer.recurrence == "all_to_all" else 1
+            fan_out = layer.fan_out if layer.recurrence == "all_to_all" else layer.fan_out // neurons
             wiring: Literal["all_to_all", "one_to_one"] = (
                 "all_to_all" if layer.recurrence == "all_to_all" else "one_to_one"
             )
-            kind = _kind(layer.neuron)
+            kind = _kind(layer.neuron) if layer.neuron.feeds_back == "spikes" else "real"
             synapses.append(self._synapses(layer.name, wiring, kind, total["recurrent"], fan_out, neurons))
         updates = self.steps * neurons
         operations = layer.neuron.operations
-        biases = 0 if layer.bias is None else updates
+        biases = 0 if layer.bias is None else updates * layer.neuron.currents
         reads = biases + sum(group.effective.total or 0 for group in synapses)
         return LayerCounts(
             name=layer.name,
@@ -107,6 +107,10 @@ class OperationCounter:
             pooling_operations=Count(total=0),
             residual_additions=Count(total=0),
             delay_operations=Count(total=0),
+            synapses_per_pair=layer.fan_out // neurons if layer.fan_out > neurons else None,
+            function_evaluations=Count(total=updates * operations.functions)
+            if operations.functions
+            else None,
         )
 
     def _synapses(
@@ -137,14 +141,15 @@ def _count(
     layer: DenseLayer, events: Rows, fired: Rows | None, valid: NDArray[np.bool_] | None, total: Counter[str]
 ) -> None:
     """Add what one batch makes a layer do, from the events that reach it and the spikes it sends [T, B]."""
-    neurons = layer.weight.shape[0]
+    neurons = layer.neurons
     total["events"] += int(events.sum())
     reached = events > 0
     alone = 0  # neurons reached by nothing but their own last spike
     if fired is not None:
         total["spikes"] += int(fired.sum())
         if layer.recurrence != "none":
-            late = one_step_later(fired, valid)
+            values = layer.neuron.feeds_back == "potential"  # which are hardly ever 0
+            late = one_step_later(np.full_like(fired, neurons) if values else fired, valid)
             total["recurrent"] += int(late.sum())
             if layer.recurrence == "all_to_all":
                 reached |= late > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -14,7 +14,17 @@ from sgbench.spikes import Signal
 
 
 class Neurons(Protocol):
-    """What an engine needs of a layer's neurons."""
+    """What an engine needs of a layer's neurons; one that sees all steps has `unroll` in place of `step`."""
+
+    sees_all_steps: ClassVar[bool]
+
+    def fed_back(self, state: Any) -> Tensor:
+        """What recurrent weights see of the last step [B, ...]."""
+        ...
+
+    def driven(self, current: Tensor, recurrent: Tensor) -> Tensor:
+        """What a step takes, from the feed-forward and the recurrent current."""
+        ...
 
     def initial_state(self, like: Tensor) -> Any:
         """The state before the first step, for one step's current [B, ...]."""

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sgbench.engine.layer import Layer, LayerRun, Wanted, one_by_one, start
+from sgbench.errors import InputError
 from sgbench.spikes import Signal, dense
 
 
@@ -22,14 +24,27 @@ def unroll(layers: Sequence[Layer], signal: Signal, states: Sequence[Any], wante
 
 def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
     current = layer.current(dense(signal))
+    if layer.neuron.sees_all_steps:
+        return _unroll_at_once(layer, current, state, wanted)
     state = start(layer, current[0], state)
     outputs = []
     potentials = []
     # unbind, not current[t]: the gradient of an index is a full [T, B, N] tensor of zeros for every step.
     for now in current.unbind(0):
-        driven = now if layer.recurrent is None else now + layer.feedback(state.s)
+        driven = now
+        if layer.recurrent is not None:
+            driven = layer.neuron.driven(now, layer.feedback(layer.neuron.fed_back(state)))
         output, state = layer.neuron.step(driven, state)
         outputs.append(output)
         if wanted.u:
             potentials.append(layer.neuron.centred(state))
     return LayerRun(torch.stack(outputs), torch.stack(potentials) if wanted.u else None, state)
+
+
+def _unroll_at_once(layer: Layer, current: Tensor, state: Any, wanted: Wanted) -> LayerRun:
+    if state is not None:
+        raise InputError(
+            f"layer '{layer.name}': its neurons see a whole sequence and cannot go on from a state"
+        )
+    output, u, last = layer.neuron.unroll(current)  # type: ignore[attr-defined]
+    return LayerRun(output, u if wanted.u else None, last)

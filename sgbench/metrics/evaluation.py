@@ -24,7 +24,7 @@ class Evaluation(nn.Module):
         self.hits = 0
         self.loss_sum = 0.0
         self.activity = nn.ModuleList(
-            Activity(layer.name, layer.weight.shape[0], dt_s=dt_s)
+            Activity(layer.name, layer.neurons, dt_s=dt_s)
             for layer in [*network.hidden_layers, network.readout]
             if layer.neuron.output == "binary"
         )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.engine.choose import Engine
-from sgbench.errors import NonFiniteError
+from sgbench.errors import InputError, NonFiniteError
 from sgbench.inits.base import Init
 from sgbench.neurons.base import Neuron
 from sgbench.spikes import Signal
@@ -26,6 +26,9 @@ MakeNeuron = Callable[[int], Neuron]
 class DenseLayer(nn.Module):
     """Weights into one layer of neurons, and among them.
 
+    Neurons that take several currents have so many weights per input; currents of one kind lie side by side, and so
+    do their weights [currents N, inputs].
+
     Args:
         name: as records and messages call it.
         n_in: inputs.
@@ -34,7 +37,13 @@ class DenseLayer(nn.Module):
         recurrence: "none", "one_to_one" (a vector V) or "all_to_all" (a matrix V): V s[t-1] joins the current.
         recurrence_gradient: "full", or "cut": no gradient through the recurrent spikes.
         bias: whether a bias joins the current in each step.
+
+    Raises:
+        InputError: recurrence among neurons that take all time steps at once.
     """
+
+    mask: Tensor | None
+    recurrent_mask: Tensor | None
 
     def __init__(
         self,
@@ -50,38 +59,80 @@ class DenseLayer(nn.Module):
         super().__init__()
         self.name = name
         self.neuron = neuron
+        self.neurons = n_out
         self.recurrence = recurrence
         self.cut = recurrence_gradient == "cut"
+        self.needs_all_steps = _why_all_steps(name, neuron, recurrence)
+        rows = neuron.currents * n_out
         # Stored by columns: engines add up the weights of one input, which then lie side by side.
-        self.weight = nn.Parameter(torch.empty(n_in, n_out, dtype=torch.float64).T)
-        self.bias = nn.Parameter(torch.zeros(n_out, dtype=torch.float64)) if bias else None
+        self.weight = nn.Parameter(torch.empty(n_in, rows, dtype=torch.float64).T)
+        self.bias = nn.Parameter(torch.zeros(rows, dtype=torch.float64)) if bias else None
         self.recurrent: nn.Parameter | None = None
         if recurrence == "one_to_one":
-            self.recurrent = nn.Parameter(torch.empty(n_out, dtype=torch.float64))
+            self.recurrent = nn.Parameter(torch.empty(rows, dtype=torch.float64))
         elif recurrence == "all_to_all":
-            self.recurrent = nn.Parameter(torch.empty(n_out, n_out, dtype=torch.float64).T)
+            self.recurrent = nn.Parameter(torch.empty(n_out, rows, dtype=torch.float64).T)
+        self.split = neuron.splits_inputs and neuron.currents > 1
+        for kind, weight in (("mask", self.weight), ("recurrent_mask", self.recurrent)):
+            drawn = None if weight is None or not self.split else torch.ones(weight.shape, dtype=torch.bool)
+            self.register_buffer(kind, drawn)
 
     def reset_weights(self, init: Init, generator: torch.Generator) -> None:
-        """Draw all weights anew; biases start at 0."""
-        init.fill(self.weight, self.weight.shape[1], generator, recurrent=False)
+        """Draw all weights anew, and which input reaches which current; biases start at 0."""
+        parts = self.neuron.currents if self.split else 1
+        init.fill(self.weight, max(1, self.weight.shape[1] // parts), generator, recurrent=False)
         if self.recurrent is not None:
-            fan_in = self.recurrent.shape[1] if self.recurrence == "all_to_all" else 1
-            init.fill(self.recurrent, fan_in, generator, recurrent=True)
+            fan_in = self.neurons // parts if self.recurrence == "all_to_all" else 1
+            init.fill(self.recurrent, max(1, fan_in), generator, recurrent=True)
+        for mask in (self.mask, self.recurrent_mask):
+            if mask is not None:
+                mask.copy_(_parts(mask, parts, generator))
 
-    def synapses(self) -> tuple[Tensor, Tensor | None]:
-        """Weight [N, inputs] and bias [N]."""
-        return self.weight, self.bias
+    @property
+    def fan_out(self) -> int:
+        """Synapses that one event at an input, or one spike of an all-to-all recurrence, reaches."""
+        return self.neurons if self.split else self.weight.shape[0]
+
+    def synapses(self) -> tuple[Tensor, Tensor | None] | None:
+        """Weight [currents N, inputs] and bias [currents N]; None where the product is another."""
+        return self._seen(self.weight, self.mask), self.bias
 
     def current(self, x: Tensor) -> Tensor:
         """Feed-forward current of any number of leading dimensions."""
-        return nn.functional.linear(x, self.weight, self.bias)
+        return nn.functional.linear(x, self._seen(self.weight, self.mask), self.bias)
 
     def feedback(self, s: Tensor) -> Tensor:
-        """Recurrent current [B, N] from the last spikes [B, N]."""
+        """Recurrent current [B, currents N] from what came of the last step [B, N]."""
         if self.recurrent is None:
             return torch.zeros_like(s)
         s = s.detach() if self.cut else s
-        return s * self.recurrent if self.recurrence == "one_to_one" else s @ self.recurrent.T
+        weight = self._seen(self.recurrent, self.recurrent_mask)
+        return s.repeat(1, self.neuron.currents) * weight if self.recurrence == "one_to_one" else s @ weight.T
+
+    @staticmethod
+    def _seen(weight: Tensor, mask: Tensor | None) -> Tensor:
+        return weight if mask is None else weight * mask
+
+
+def _why_all_steps(name: str, neuron: Neuron, recurrence: str) -> str | None:
+    """Why a layer cannot go step by step, or None where it can."""
+    if not neuron.sees_all_steps:
+        return None
+    if recurrence != "none":
+        raise InputError(
+            f"network.recurrence={recurrence}: the neurons of layer '{name}' take all time steps at once, so "
+            f"nothing can come back from one to the next; use network.recurrence=none"
+        )
+    return f"the neurons of layer '{name}' take all time steps at once"
+
+
+def _parts(mask: Tensor, parts: int, generator: torch.Generator) -> Tensor:
+    """For each neuron, a random part of its inputs to each current; parts differ by at most one in size."""
+    rows = mask.shape[0] // parts
+    inputs = mask[0].numel()
+    order = torch.rand(rows, inputs, generator=generator, dtype=torch.float64).argsort(1)
+    chosen = order * parts // inputs
+    return torch.cat([chosen == part for part in range(parts)]).view_as(mask)
 
 
 class Network(nn.Module, ABC):
@@ -102,6 +153,11 @@ class Network(nn.Module, ABC):
             state: per layer, where to go on from; None starts at rest.
             keep: "spikes" and "u" are kept only where asked for.
         """
+
+    @property
+    def needs_all_steps(self) -> str | None:
+        """Why the network cannot go step by step or in windows, or None where it can."""
+        return next((layer.needs_all_steps for layer in self.layers if layer.needs_all_steps), None)  # type: ignore[misc]
 
     @property
     def hidden_layers(self) -> list[DenseLayer]:

@@ -50,7 +50,7 @@ class ParallelLeaky(SequenceNeuron):
     [1.5, 0.25, -0.875]
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the model has so many
         self,
         surrogate: Surrogate,
         features: int | None = None,

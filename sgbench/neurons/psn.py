@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sgbench.errors import InputError, require_choice, require_count, require_number
 from sgbench.neurons.base import Operations
-from sgbench.neurons.sequence import SequenceNeuron, decays, mixed
+from sgbench.neurons.sequence import SequenceNeuron, decays, mixed, require_steps
 from sgbench.surrogates.base import Surrogate
 
 STARTS = ("leaky", "uniform")
@@ -64,11 +64,7 @@ class Psn(SequenceNeuron):
 
     def potential(self, current: Tensor) -> Tensor:
         """One product over time."""
-        if len(current) != self.steps:
-            raise InputError(
-                f"neuron.steps={self.steps}: the weights are of so many time steps, the sequence has {len(current)}; "
-                f"set neuron.steps"
-            )
+        require_steps(self.steps, current)
         return mixed(self.matrix(), current) - self.threshold[:, None, None]
 
     @property
@@ -163,7 +159,8 @@ class SlidingPsn(SequenceNeuron):
     (tested), whose weights lie in the order of time, W_0 last.
 
     >>> from sgbench.surrogates.constant import Constant
-    >>> neuron = SlidingPsn(Constant(normalisation="peak1", scale=1.0), order=2, threshold=1.0, beta=0.5, start="leaky")
+    >>> neuron = SlidingPsn(Constant(normalisation="peak1", scale=1.0), order=2, threshold=1.0, beta=0.5,
+    ...                     start="leaky")
     >>> spikes, x, _ = neuron.unroll(torch.tensor([[[1.0]], [[1.0]], [[0.0]]], dtype=torch.float64))
     >>> x.flatten().tolist(), spikes.flatten().tolist()
     ([0.0, 0.5, -0.5], [0.0, 1.0, 0.0])
@@ -203,7 +200,8 @@ def _start(shape: tuple[int, ...], beta: float, start: str, generator: torch.Gen
     """Weights over time before training, float64: [T, T], or [k] of a sliding filter."""
     decay = require_number("neuron.beta", beta, low=0, high=1)
     if require_choice("neuron.start", start, STARTS) == "leaky":
-        return decays(decay, shape[0]) if len(shape) > 1 else decays(decay, shape[0])[:, 0].clone()
+        matrix = decays(decay, shape[-1])
+        return matrix if len(shape) > 1 else matrix[:, 0].clone()
     if generator is None:
         raise InputError("neuron.start=uniform: a generator is needed; use neuron.start=leaky")
     return (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1) * shape[-1] ** -0.5

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sgbench.errors import InputError, require_choice, require_count, require_number
+from sgbench.errors import require_choice, require_count, require_number
 from sgbench.neurons.base import Operations
-from sgbench.neurons.sequence import SequenceNeuron, decays, mixed
+from sgbench.neurons.sequence import SequenceNeuron, decays, mixed, require_steps
 from sgbench.surrogates.base import Surrogate
 
 LEARNT = ("none", "integration", "reset", "both")
@@ -67,16 +67,13 @@ class Psu(SequenceNeuron):
 
     def potential(self, current: Tensor) -> Tensor:
         """Two products over time."""
-        if len(current) != self.steps:
-            raise InputError(
-                f"neuron.steps={self.steps}: the weights are of so many time steps, the sequence has {len(current)}; "
-                f"set neuron.steps"
-            )
+        require_steps(self.steps, current)
         d = mixed(self.integration.tril(), current)
         p = d.sigmoid() if self.estimate == "sigmoid" else d
         return d - self.threshold * mixed(self.reset.tril(-1), p) - self.threshold
 
     @property
     def operations(self) -> Operations:
-        """Two products over half of the steps on average; a sigmoid is not counted."""
-        return Operations(self.steps, self.steps - 1, 1, state_words=2 * self.steps)
+        """Two products over half of the steps each, on average; all currents and estimates are kept."""
+        functions = int(self.estimate == "sigmoid")
+        return Operations(self.steps + 1, self.steps, 1, state_words=2 * self.steps, functions=functions)

@@ -63,6 +63,15 @@ class SequenceNeuron(Neuron):
         return state.u
 
 
+def require_steps(steps: int, current: Tensor) -> None:
+    """Refuse a sequence [T, ...] of another length than the weights over time were made for."""
+    if len(current) != steps:
+        raise InputError(
+            f"neuron.steps={steps}: the weights are of so many time steps, the sequence has {len(current)}; "
+            f"set neuron.steps"
+        )
+
+
 def mixed(weights: Tensor, sequence: Tensor) -> Tensor:
     r"""Steps mixed by a matrix, :math:`\sum_k W_{tk} x_k`: W [T, T], x [T, ...].
 

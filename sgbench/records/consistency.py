@@ -124,7 +124,10 @@ def _events(group: SynapseCounts, layer: LayerCounts, sent: int | None) -> Itera
     effective = group.effective.total
     if sent is None or effective is None:
         return
-    most = sent * (layer.neurons if group.wiring == "all_to_all" else 1)
+    if group.source == layer.name and group.operation == "multiply_accumulate":
+        return  # values come back whether or not there was a spike; no more than `dense`
+    reached = layer.neurons if group.wiring == "all_to_all" else 1
+    most = sent * reached * (layer.synapses_per_pair or 1)
     if effective > most or (group.source != layer.name and effective < most):
         yield f"{layer.name}: effective {effective} is not what {sent} events from {group.source} trigger, {most}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from sgbench.errors import require_count
+from sgbench.errors import InputError, require_count
 from sgbench.networks.base import Network
 from sgbench.rules.base import LearningRule, Objective, Progress, Reference
 from sgbench.spikes import windows
@@ -30,6 +30,12 @@ class Bptt(LearningRule):
 
     def __init__(self, *, window: int | None) -> None:
         self.window = None if window is None else require_count("rule.window", window)
+
+    def check(self, network: Network, objective: Objective) -> None:
+        """A window needs a network that can go on from a state."""
+        reason = network.needs_all_steps
+        if self.window is not None and reason is not None:
+            raise InputError(f"rule.window={self.window}: {reason}; use rule.window=null")
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """One yield a batch."""

@@ -55,6 +55,14 @@ class EProp(LearningRule):
                 f"rule=eprop: {len(network.hidden_layers)} hidden layers; it is defined here for one, "
                 f"e.g. network.hidden=[64]"
             )
+        if network.needs_all_steps is not None:
+            raise InputError(f"rule=eprop: goes step by step, but {network.needs_all_steps}; use rule=bptt")
+        currents = network.hidden_layers[0].neuron.currents
+        if currents > 1:
+            raise InputError(
+                f"rule=eprop: a synapse moves one current of its neuron, but each neuron of layer "
+                f"{network.hidden_layers[0].name} takes {currents}; use rule=bptt"
+            )
         if not objective.loss.online:
             raise InputError("rule=eprop: needs a loss in every step; use loss=per_step")
         if not isinstance(objective.regulariser, NoPenalty):

@@ -1,0 +1,144 @@
+"""The leaky integrate-and-fire neuron with dendritic branches of unlike time constants."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.errors import InputError, require_choice, require_count, require_number
+from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Threshold, Value
+from sgbench.surrogates.base import Surrogate
+
+INPUTS = ("split", "all")
+
+
+class DhLifState(NamedTuple):
+    """What a `DhLif` layer carries from step to step."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    d: Tensor  # currents of the branches [B, K N], those of one branch side by side
+    s: Tensor  # spikes [B, N]
+
+
+class DhLif(SpikingNeuron):
+    r"""Leaky integrate-and-fire neuron whose inputs arrive on K dendritic branches, each with its own memory.
+
+    .. math::
+        d_k[t] &= \beta_k d_k[t-1] + (1 - \beta_k) I_k[t] \\
+        u[t] &= \alpha u[t-1] + (1 - \alpha) \sum_k d_k[t] - \theta s[t-1], \qquad s[t] = H(u[t] - \theta)
+
+    with the default reset. A neuron takes K currents. With `inputs=split` the layer draws, for every neuron, which
+    of its inputs go to which branch, each to exactly one, as the paper does; recurrent ones too.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        branches: K.
+        inputs: "split" or "all" (every input reaches every branch).
+        alpha: decay of the membrane per step, exp(-dt/tau_mem) [1].
+        fastest: decay per step of the first branch [1].
+        slowest: decay per step of the last branch [1]; the time constants between are spaced geometrically.
+        threshold: firing threshold theta [units of u].
+        reset: "subtract", "subtract_decayed", "zero" or "none".
+        reset_gradient: "detached" or "attached".
+        learn_alpha: "none", "shared" or "per_neuron".
+        learn_branches: "none", "shared" (one decay per branch) or "per_neuron" (one per branch and neuron).
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Raises:
+        InputError: a value out of range.
+
+    Source: Zheng et al. 2024, Nature Communications 15:277, as its authors coded it; decays are logits there too
+    and start at random, here spread from the fastest to the slowest.
+
+    >>> from sgbench.surrogates.constant import Constant
+    >>> neuron = DhLif(Constant(normalisation="peak1", scale=1.0), branches=2, inputs="all", alpha=0.5,
+    ...     fastest=0.25, slowest=0.5, threshold=1.0, reset="subtract", reset_gradient="detached",
+    ...     learn_alpha="none", learn_branches="none", learn_threshold="none")
+    >>> current = torch.tensor([[4.0, 2.0]])  # d = 3 and 1
+    >>> spikes, state = neuron.step(current, neuron.initial_state(current))
+    >>> state.u.item(), spikes.item()
+    (2.0, 1.0)
+    """
+
+    State: ClassVar[type[Any]] = DhLifState
+
+    def __init__(  # noqa: PLR0913 - the model has so many
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        branches: int,
+        inputs: str,
+        alpha: Value,
+        fastest: float,
+        slowest: float,
+        threshold: Value,
+        reset: str,
+        reset_gradient: str,
+        learn_alpha: str,
+        learn_branches: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, reset, reset_gradient)
+        self.currents = require_count("neuron.branches", branches)
+        self.splits_inputs = require_choice("neuron.inputs", inputs, INPUTS) == "split"
+        self.alpha = Decay("alpha", alpha, learn=learn_alpha, features=features)
+        self.branches = nn.ModuleList(
+            Decay("branches", decay, learn=learn_branches, features=features)
+            for decay in branch_decays(fastest, slowest, branches)
+        )
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    def initial_state(self, like: Tensor) -> DhLifState:
+        """Rest: all zeros; `like` has the currents of all branches."""
+        zeros = torch.zeros_like(like.chunk(self.currents, -1)[0])
+        return DhLifState(u=zeros, d=torch.zeros_like(like), s=zeros)
+
+    def step(self, current: Tensor, state: DhLifState) -> tuple[Tensor, DhLifState]:
+        """Charge the branches, then the soma, pay the last spike's reset, fire."""
+        old, new = state.d.chunk(self.currents, -1), current.chunk(self.currents, -1)
+        d = [
+            decay() * before + (1 - decay()) * now
+            for decay, before, now in zip(self.branches, old, new, strict=True)
+        ]
+        threshold, alpha = self.threshold(), self.alpha()
+        arriving = (1 - alpha) * torch.stack(d).sum(0)
+        u = self.next_potential(state.u, state.s, arriving, alpha, threshold)
+        s = self.surrogate(u - threshold)
+        return s, DhLifState(u=u, d=torch.cat(d, -1), s=s)
+
+    @property
+    def operations(self) -> Operations:
+        """Two products and two sums per branch, two products of the membrane, the reset; one comparison."""
+        branches = self.currents
+        additions = 2 * branches + self.next_potential.additions
+        return Operations(2 * branches + 2, additions, 1, state_words=1 + branches)
+
+
+def branch_decays(fastest: float, slowest: float, branches: int) -> list[float]:
+    """Decays per step whose time constants are spaced geometrically.
+
+    Raises:
+        InputError: a decay that is not within (0, 1), or the two in the wrong order.
+
+    >>> [round(decay, 3) for decay in branch_decays(0.25, 0.5, 2)]
+    [0.25, 0.5]
+    >>> [round(decay, 4) for decay in branch_decays(0.1, 0.9, 3)]
+    [0.1, 0.6111, 0.9]
+    """
+    ends = [
+        require_number(f"neuron.{name}", value, low=0, high=1, open_low=True)
+        for name, value in (("fastest", fastest), ("slowest", slowest))
+    ]
+    if not ends[0] <= ends[1] < 1:
+        raise InputError(
+            f"neuron.fastest={fastest}, neuron.slowest={slowest}: 0 < fastest <= slowest < 1 is needed"
+        )
+    rates = -torch.tensor(ends, dtype=torch.float64).log()
+    steps = torch.linspace(0, 1, branches, dtype=torch.float64)
+    spaced = (-(rates[0] * (rates[1] / rates[0]) ** steps)).exp()
+    return spaced.tolist()
