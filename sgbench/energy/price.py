@@ -2,56 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from pydantic import ValidationError
 
 from sgbench import catalogue
+from sgbench.energy.demand import NEEDED, Demand, demands, state_bytes, weight_bytes
+from sgbench.energy.interval import Interval, total
+from sgbench.energy.memory import access_pj
+from sgbench.energy.placement import chips_needed, place, traffic
 from sgbench.errors import InputError
-from sgbench.records.counts import Count, LayerCounts, OpCounts
-from sgbench.records.energy import EnergyTarget, Operation, Price
+from sgbench.records.counts import LayerCounts, OpCounts
+from sgbench.records.energy import INSTEAD, EnergyTarget, Evidence, MemoryPrice, Operation, Price
 from sgbench.records.files import first_problem
-
-LAYER_FIELDS: dict[Operation, str] = {
-    "neuron_update": "neuron_updates",
-    "neuron_multiplication": "neuron_multiplications",
-    "neuron_addition": "neuron_additions",
-    "neuron_comparison": "neuron_comparisons",
-    "spike_sent": "spikes_sent",
-    "bias_addition": "bias_additions",
-}
-UNPRICEABLE_FIELDS = (
-    "normalisation_operations",
-    "pooling_operations",
-    "residual_additions",
-    "delay_operations",
-)
-"""Counts for which a price list has no word yet: anything but zero leaves a network without a total."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A value between the ends that its evidence allows."""
-
-    value: float
-    low: float
-    high: float
-
-    def times(self, factor: float) -> Interval:
-        """All three multiplied by one factor."""
-        return Interval(self.value * factor, self.low * factor, self.high * factor)
 
 
 @dataclass(frozen=True)
 class Term:
-    """One summand of the dynamic energy."""
+    """One summand of the dynamic energy: an operation of one layer, or of all together (layer None)."""
 
     operation: Operation
+    layer: str | None
     count_per_inference: float
-    price: Price
+    price: Price | MemoryPrice
     energy_nj: Interval
 
 
@@ -59,7 +34,8 @@ class Term:
 class EnergyEstimate:
     """The energy of one inference [nJ] on one target; a number is None where `reasons` says why.
 
-    `missing` names what even a given number leaves out: with it the number is a part, not a whole.
+    `missing` names what even a given number leaves out: with it the number is a part, not a whole. `assumptions`
+    are what the number takes for granted of the network.
     """
 
     target: str
@@ -69,110 +45,171 @@ class EnergyEstimate:
     terms: tuple[Term, ...]
     missing: tuple[str, ...]
     reasons: tuple[str, ...]
+    by_layer: tuple[Term, ...] = ()
+    assumptions: tuple[str, ...] = ()
+
+    @property
+    def whole_nj(self) -> Interval | None:
+        """Dynamic and static energy together, as far as the target has both."""
+        if self.dynamic_nj is None or self.static_nj is None:
+            return self.dynamic_nj
+        return self.dynamic_nj.plus(self.static_nj)
+
+    @property
+    def mark(self) -> str | None:
+        """The weakest evidence among the prices in use."""
+        order = ("verified", "derived", "secondary", "memory")
+        marks = [term.price.mark for term in self.terms if term.count_per_inference]
+        return max(marks, key=order.index, default=None)
 
 
 def price(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyEstimate:
     r"""The energy of one inference on a target.
 
-    .. math:: E_\mathrm{dynamic} = \sum_o \frac{n_o}{\mathrm{samples}} e_o, \qquad
-              E_\mathrm{static} = P \, \frac{\mathrm{steps}}{\mathrm{samples}} \, dt
+    .. math:: E_\mathrm{dynamic} = \sum_l \sum_o \frac{n_{lo}}{\mathrm{samples}} e_o, \qquad
+              E_\mathrm{static} = \mathrm{chips} \; P \, \frac{\mathrm{steps}}{\mathrm{samples}} \, dt
 
     An operation that occurs, has no price and is in no other price leaves no total, and so does one that was not
     counted: an unknown summand is never zero. Operations that the target itself names in `missing` are left out
-    of the sum and stay named.
+    of the sum and stay named. Ends of the interval: every price, and every number of hops, at its low or high end.
 
     Args:
         counts: totals over a test set.
         target: prices [pJ] and static power [mW].
         dt_s: length of one time step [s].
     """
-    latency_s = counts.steps / counts.samples * dt_s
-    terms, unpriced, uncounted = _sort(counts, target)
-    reasons = (*(f"{name}: occurs, but {target.name} has no price for it" for name in unpriced), *uncounted)
+    latency_s = counts.steps / counts.samples * dt_s / target.acceleration
+    if target.unpriced is not None:
+        return EnergyEstimate(target.name, latency_s, None, None, (), target.missing, (target.unpriced,))
+    pieces = () if target.chip is None else place(counts, target.chip)
+    moves = {} if target.chip is None else traffic(counts, target.chip, pieces)
+    found = tuple(demands(counts, moves))
+    terms, problems = _terms(found, counts, target)
+    unpriced = _unpriced(found, target)
+    reasons = (*(f"{name}: occurs, but {target.name} has no price for it" for name in unpriced), *problems)
+    chips = 1 if target.chip is None else chips_needed(pieces, target.chip)
     return EnergyEstimate(
         target=target.name,
         latency_s=latency_s,
-        dynamic_nj=None if reasons else _total(term.energy_nj for term in terms),
-        static_nj=_static(target, latency_s),
-        terms=terms,
+        dynamic_nj=None if reasons or not target.priced else total(term.energy_nj for term in terms),
+        static_nj=_static(target, latency_s, chips),
+        terms=_summed(terms),
         missing=(*target.missing, *unpriced),
         reasons=reasons,
+        by_layer=tuple(terms),
+        assumptions=tuple(_assumptions(counts, target, chips)),
     )
 
 
-def _sort(
-    counts: OpCounts, target: EnergyTarget
-) -> tuple[tuple[Term, ...], tuple[str, ...], tuple[str, ...]]:
-    """Priced terms, names of operations that occur without a price, and complaints about missing counts."""
-    prices = {item.operation: item for item in target.prices}
-    left_out = {*target.included_elsewhere, *(item.split(":")[0].strip() for item in target.missing)}
+def _left_out(target: EnergyTarget) -> set[str]:
+    """Operations whose count does not matter: they are in another price, or the target names them as missing."""
+    named = {item.split(":")[0].strip() for item in target.missing}
+    stood_for = {name for name, others in INSTEAD.items() if {*others} & {*target.priced}}
+    return {*target.included_elsewhere, *named, *stood_for}
+
+
+def _unpriced(found: Iterable[Demand], target: EnergyTarget) -> tuple[str, ...]:
+    """Needed operations that occur and that the target does not account for."""
+    accounted = {*target.priced, *_left_out(target)}
+    names = [
+        each.operation
+        for each in found
+        if each.count is not None and each.count.value and each.operation in NEEDED
+    ]
+    return tuple(name for name in dict.fromkeys(names) if name not in accounted)
+
+
+def _terms(
+    found: tuple[Demand, ...], counts: OpCounts, target: EnergyTarget
+) -> tuple[list[Term], tuple[str, ...]]:
+    """Priced terms of every layer, and complaints about counts that are missing."""
+    layers = {layer.name: layer for layer in counts.layers}
+    prices: dict[str, Price | MemoryPrice] = {item.operation: item for item in target.prices}
+    prices |= {name: item for item in target.memories for name in item.operations}
+    left_out = _left_out(target)
     terms: list[Term] = []
-    unpriced: list[str] = []
-    uncounted: list[str] = []
-    for operation, found in operation_counts(counts).items():
-        found_price = prices.get(cast("Operation", operation))
-        if found_price is None and operation in left_out:
-            continue
-        total, reason = _sum(found)
-        if reason is not None:
-            uncounted.append(f"{operation}: {reason}")
-        elif found_price is not None:
-            terms.append(_term(found_price, total / counts.samples))
-        elif total:
-            unpriced.append(operation)
-    return tuple(terms), tuple(unpriced), tuple(uncounted)
+    problems: dict[str, None] = {}
+    for each in found:
+        item = prices.get(each.operation)
+        if each.count is None:
+            if item is not None or (each.operation in NEEDED and each.operation not in left_out):
+                problems.setdefault(f"{each.operation}: no count in {each.place} ({each.reason})")
+        elif item is not None:
+            per_inference = each.count.over(_inferences(counts, target))
+            try:
+                cost = _each_nj(item, each.operation, layers[each.layer], counts)
+            except InputError as error:
+                problems.setdefault(f"{each.operation}: {each.layer}: {error}")
+                continue
+            terms.append(Term(each.operation, each.layer, per_inference.value, item, per_inference.of(cost)))
+    return terms, tuple(problems)
 
 
-def operation_counts(counts: OpCounts) -> dict[str, list[tuple[str, Count]]]:
-    """The counts behind each kind of operation, as pairs of place and count."""
-    found: dict[str, list[tuple[str, Count]]] = {"accumulate": [], "multiply_accumulate": []}
-    for layer in counts.layers:
-        for synapses in layer.synapses:
-            found[synapses.operation].append((f"{synapses.source} to {layer.name}", synapses.effective))
-        for name, count in _layer_counts(layer):
-            found.setdefault(name, []).append((layer.name, count))
-    return found
+def _inferences(counts: OpCounts, target: EnergyTarget) -> int:
+    """What totals are divided by: a target that runs once an inference repeats nothing over steps."""
+    return counts.steps if target.passes == "once" else counts.samples
 
 
-def _layer_counts(layer: LayerCounts) -> Iterator[tuple[str, Count]]:
-    for operation, field in LAYER_FIELDS.items():
-        yield operation, getattr(layer, field)
-    for field in UNPRICEABLE_FIELDS:
-        yield field, getattr(layer, field)
+def _each_nj(
+    item: Price | MemoryPrice, operation: Operation, layer: LayerCounts, counts: OpCounts
+) -> Interval:
+    """Energy of one count [nJ]."""
+    if isinstance(item, Price):
+        return Interval(item.value_pj, item.low_pj, item.high_pj).times(1e-3 / item.counts_each)
+    size = weight_bytes(layer, counts.steps) if operation == "weight_read" else state_bytes(layer)
+    if size is None:
+        raise InputError("the size of its memory is not known")
+    return access_pj(item, size).times(1e-3 / item.bits_each)
 
 
-def _sum(found: list[tuple[str, Count]]) -> tuple[int, str | None]:
-    """The exact total, or why there is none."""
-    total = 0
-    for place, count in found:
-        if count.total is None:
-            return 0, f"no count in {place} ({count.reason})"
-        total += count.total
-    return total, None
-
-
-def _term(item: Price, count_per_inference: float) -> Term:
-    per_operation_nj = Interval(item.value_pj, item.low_pj, item.high_pj).times(1e-3)
-    return Term(item.operation, count_per_inference, item, per_operation_nj.times(count_per_inference))
-
-
-def _total(parts: Iterable[Interval]) -> Interval:
-    given = list(parts)
-    return Interval(
-        sum(part.value for part in given), sum(part.low for part in given), sum(part.high for part in given)
+def _summed(terms: Iterable[Term]) -> tuple[Term, ...]:
+    """One term for each operation, over all layers."""
+    groups: dict[Operation, list[Term]] = {}
+    for term in terms:
+        groups.setdefault(term.operation, []).append(term)
+    return tuple(
+        Term(
+            operation,
+            None,
+            sum(term.count_per_inference for term in group),
+            group[0].price,
+            total(term.energy_nj for term in group),
+        )
+        for operation, group in groups.items()
     )
 
 
-def _static(target: EnergyTarget, latency_s: float) -> Interval | None:
-    """Static power times duration [nJ]; an all-in price already contains it."""
-    if target.static is None or any(item.scope == "all_in" for item in target.prices):
+def _static(target: EnergyTarget, latency_s: float, chips: int) -> Interval | None:
+    """Static power times duration [nJ]; a price that stands alone already contains it, or may."""
+    if target.static is None or any(item.scope in ("all_in", "unstated") for item in target.prices):
         return None
     power = target.static
-    return Interval(power.value_mw, power.low_mw, power.high_mw).times(latency_s * 1e6)
+    return Interval(power.value_mw, power.low_mw, power.high_mw).times(latency_s * 1e6 * chips)
 
 
-def load_targets(config_dirs: Iterable[Path] = ()) -> dict[str, EnergyTarget]:
-    """All energy targets of the catalogue and of the user's own folders, by name.
+def _assumptions(counts: OpCounts, target: EnergyTarget, chips: int) -> Iterable[str]:
+    widest = max((group.weight_bits for layer in counts.layers for group in layer.synapses), default=0)
+    if target.operand_bits is not None and widest > target.operand_bits:
+        yield f"weights of {widest} bits are priced as if they had {target.operand_bits}"
+    limit = None if target.chip is None else target.chip.weight_bits
+    if limit is not None and widest > limit:
+        yield f"weights of {widest} bits would have to be quantised to {limit}"
+    if chips > 1:
+        yield f"the network needs {chips} chips"
+
+
+def evidence_of(target: EnergyTarget) -> tuple[Evidence, ...]:
+    """Everything of a target that has a source."""
+    static = () if target.static is None else (target.static,)
+    return (*target.prices, *target.memories, *static)
+
+
+def load_targets(config_dirs: Iterable[Path] = (), *, everything: bool = False) -> dict[str, EnergyTarget]:
+    """Energy targets of the catalogue and of the user's own folders, by name.
+
+    Args:
+        config_dirs: folders with targets of one's own.
+        everything: also those that are no column of leaderboards.
 
     Raises:
         InputError: a file is not a price list, or its name is not that of the target inside; one line.
@@ -180,7 +217,8 @@ def load_targets(config_dirs: Iterable[Path] = ()) -> dict[str, EnergyTarget]:
     >>> sorted(load_targets())
     ['horowitz_45nm', 'loihi1', 'truenorth']
     """
-    return {name: _target(found) for name, found in catalogue.entries("energy", config_dirs).items()}
+    found = {name: _target(entry) for name, entry in catalogue.entries("energy", config_dirs).items()}
+    return {name: target for name, target in found.items() if everything or target.on_boards}
 
 
 def _target(found: catalogue.Entry) -> EnergyTarget:

@@ -5,13 +5,14 @@ Joules are not stored: a target's prices are applied when a board is built, so a
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from sgbench.records.base import Natural, Positive, Strict
 
 OperationKind = Literal["accumulate", "multiply_accumulate"]
+Wiring = Literal["all_to_all", "one_to_one", "convolution"]
 
 
 class Count(Strict):
@@ -35,7 +36,18 @@ def _later(what: str) -> Count:
     return Count(reason=f"not counted because this record predates {what}")
 
 
-class SynapseCounts(Strict):
+class Told(Strict):
+    """A part of a record that grew: a field that is None is not written.
+
+    So a record that predates a field loads, and its bytes stay what they were.
+    """
+
+    @model_serializer(mode="wrap")
+    def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if value is not None}
+
+
+class SynapseCounts(Told):
     """Operations through one group of connections into a layer.
 
     The kind follows from what the source declares (binary spikes: `accumulate`; real values:
@@ -43,14 +55,16 @@ class SynapseCounts(Strict):
     """
 
     source: str = Field(max_length=100)
-    wiring: Literal["all_to_all", "one_to_one"]
+    wiring: Wiring
     operation: OperationKind
     weight_bits: int = Field(ge=1, le=64)
     effective: Count  # triggered by non-zero inputs: what an event-driven machine executes
     dense: Count  # what a clocked machine executes
+    weights: Natural | None = None  # stored numbers; many synapses of a convolution share one
+    fan_in: Natural | None = None  # synapses of the neuron that has most
 
 
-class LayerCounts(Strict):
+class LayerCounts(Told):
     """All operations of one layer."""
 
     name: str = Field(max_length=100)
@@ -72,12 +86,22 @@ class LayerCounts(Strict):
     pooling_operations: Count = Field(default_factory=lambda: _later("pooling layers"))
     residual_additions: Count = Field(default_factory=lambda: _later("residual connections"))
     delay_operations: Count = Field(default_factory=lambda: _later("delays"))
+    synapses_per_pair: Positive | None = None  # from one source to one neuron, where more than one: gates
+    function_evaluations: Count | None = None  # sigmoid, tanh and the like; None: not looked for
 
 
-class OpCounts(Strict):
+class Spread(Strict):
+    """Sums over samples of the squares of each sample's total: what an interval around a mean needs."""
+
+    synaptic_operations_squared: Count
+    spikes_sent_squared: Count
+
+
+class OpCounts(Told):
     """Counts of a whole network over its test set; divide by `samples` for one inference."""
 
     samples: Positive
     steps: Positive  # summed over samples, each to its own length
     input_events: Count  # non-zero inputs that reached the first layer
     layers: tuple[LayerCounts, ...] = Field(min_length=1)
+    spread: Spread | None = None  # None: the record predates it

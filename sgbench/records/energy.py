@@ -2,33 +2,71 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from sgbench.records.base import Strict
+from sgbench.records.chip import Chip
+from sgbench.records.units import Per, counts_in
 
 Operation = Literal[
     "accumulate",
     "multiply_accumulate",
+    "dense_operation",  # a synapse served whether or not anything arrived
     "neuron_update",
+    "neuron_update_with_input",
+    "neuron_update_idle",
     "neuron_multiplication",
     "neuron_addition",
     "neuron_comparison",
+    "function_evaluation",
     "spike_sent",
+    "spike_message",  # a spike to one core that it is sent to
+    "hop_east_west",
+    "hop_north_south",
     "bias_addition",
+    "normalisation_operation",
+    "pooling_operation",
+    "residual_addition",
+    "delay_operation",
+    "weight_read",
+    "state_read",
+    "state_write",
+    "step",
 ]
+COUNTED_IN: dict[Operation, Per] = {
+    "hop_east_west": "hop",
+    "hop_north_south": "hop",
+    "weight_read": "bit",
+    "state_read": "bit",
+    "state_write": "bit",
+    "step": "step",
+}
+"""What one count is, where it is not one operation."""
+INSTEAD: dict[Operation, tuple[Operation, ...]] = {
+    "neuron_update": ("neuron_update_with_input", "neuron_update_idle"),
+    "accumulate": ("dense_operation",),
+    "multiply_accumulate": ("dense_operation",),
+}
+"""Operations that others stand for: a target prices the one or the others."""
+
+Scope = Literal["per_op", "marginal", "all_in", "unstated", "static"]
+ALONE: tuple[Scope, ...] = ("all_in", "unstated")
+"""Scopes that nothing is added to: such a price holds other terms, or may hold them."""
+Mark = Literal["verified", "secondary", "derived", "memory"]
 
 
 class Evidence(Strict):
     """Where a number comes from and how far it can be trusted."""
 
-    scope: Literal["per_op", "marginal", "all_in", "static"]
-    basis: Literal["simulated", "measured", "fitted"]
+    scope: Scope
+    basis: Literal["simulated", "measured", "fitted", "unstated"]
     node_nm: float | None = Field(gt=0)
     voltage_v: float | None = Field(gt=0)
     source: str = Field(min_length=3, max_length=500)
-    mark: Literal["verified", "secondary", "derived", "memory"]
+    mark: Mark
 
 
 class Price(Evidence):
@@ -38,6 +76,7 @@ class Price(Evidence):
     value_pj: float = Field(ge=0)
     low_pj: float = Field(ge=0)
     high_pj: float = Field(ge=0)
+    per: Per | None = None  # None: what the operation is counted in
 
     @model_validator(mode="after")
     def _ordered(self) -> Price:
@@ -45,11 +84,55 @@ class Price(Evidence):
             raise ValueError(f"{self.operation}: low_pj <= value_pj <= high_pj is needed")
         if self.scope == "static":
             raise ValueError(f"{self.operation}: an operation's price cannot be of scope static")
+        try:
+            _ = self.counts_each
+        except ValueError as error:
+            raise ValueError(f"{self.operation}: {error}") from None
         return self
+
+    @property
+    def counts_each(self) -> float:
+        """How many counts one price pays for."""
+        counted = COUNTED_IN.get(self.operation, "operation")
+        return counts_in(self.per or counted, counted)
+
+
+class MemorySize(Strict):
+    """What an access to a memory of one size costs [pJ]."""
+
+    size_bytes: float = Field(gt=0)
+    access_pj: float = Field(ge=0)
+
+
+class MemoryPrice(Evidence):
+    """Energy of accesses that grows with the memory they go to: each layer has memories of its own.
+
+    Between two sizes the cost lies between theirs. Below the smallest it lies between nothing in proportion and
+    the smallest's. Beyond the largest there is no price.
+    """
+
+    operations: tuple[Literal["weight_read", "state_read", "state_write"], ...] = Field(min_length=1)
+    per: Per  # what one access moves
+    sizes: tuple[MemorySize, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> MemoryPrice:
+        try:
+            _ = self.bits_each
+        except ValueError as error:
+            raise ValueError(f"{', '.join(self.operations)}: {error}") from None
+        if any(a.size_bytes >= b.size_bytes or a.access_pj > b.access_pj for a, b in pairwise(self.sizes)):
+            raise ValueError("memory sizes must grow, and their costs must not fall")
+        return self
+
+    @property
+    def bits_each(self) -> float:
+        """How many bits one access moves."""
+        return counts_in(self.per, "bit")
 
 
 class StaticPower(Evidence):
-    """Power drawn whatever the activity [mW], charged for the duration of an inference."""
+    """Power of one chip, drawn whatever the activity [mW], charged for the duration of an inference."""
 
     value_mw: float = Field(ge=0)
     low_mw: float = Field(ge=0)
@@ -64,24 +147,60 @@ class StaticPower(Evidence):
         return self
 
 
+class FitPoint(Strict):
+    """One measurement from which prices were fitted."""
+
+    events_per_s: float = Field(ge=0)
+    power_mw: float = Field(gt=0)
+
+
 class EnergyTarget(Strict):
     """One target: its prices, its static power, and the terms that nobody has published."""
 
     name: str = Field(pattern=r"^[a-z0-9_]+$", max_length=40)
     title: str = Field(max_length=100)
-    about: str = Field(max_length=500)
-    prices: tuple[Price, ...] = Field(min_length=1)
+    about: str = Field(max_length=700)
+    prices: tuple[Price, ...]
+    memories: tuple[MemoryPrice, ...] = ()
     included_elsewhere: tuple[Operation, ...]  # operations that another price already contains
     static: StaticPower | None
     missing: tuple[str, ...]  # named terms without a price
+    unpriced: str | None = None  # why there is no price at all
+    operand_bits: int | None = Field(default=None, ge=1, le=64)  # that the prices are for, where they are
+    passes: Literal["each_step", "once"] = "each_step"  # once: what is clocked runs once an inference
+    acceleration: float = Field(default=1, gt=0)  # how much faster than modelled time the target runs
+    fitted_to: tuple[FitPoint, ...] = ()
+    chip: Chip | None = None
+    on_boards: bool = True  # a column of every leaderboard
+
+    @property
+    def priced(self) -> tuple[str, ...]:
+        """Every operation with a price, memory's included."""
+        memory = (operation for item in self.memories for operation in item.operations)
+        return (*(price.operation for price in self.prices), *memory)
 
     @model_validator(mode="after")
     def _each_once(self) -> EnergyTarget:
-        names = [price.operation for price in self.prices] + list(self.included_elsewhere)
-        doubled = sorted({name for name in names if names.count(name) > 1})
+        names = [*self.priced, *self.included_elsewhere]
+        doubled = {name for name in names if names.count(name) > 1}
+        doubled |= {name for name, others in INSTEAD.items() if name in self.priced and {*others} & {*names}}
         if doubled:
-            raise ValueError(f"priced twice: {', '.join(doubled)}")
-        scopes = {price.scope for price in self.prices}
-        if "all_in" in scopes and len(self.prices) > 1:
-            raise ValueError("an all_in price already contains every other term: it must stand alone")
+            raise ValueError(f"priced twice: {', '.join(sorted(doubled))}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_scope(self) -> EnergyTarget:
+        scopes = sorted({price.scope for price in (*self.prices, *self.memories)})
+        for scope in scopes:
+            if scope in ALONE and len(self.priced) > 1:
+                raise ValueError(f"an {scope} price may contain every other term: it must stand alone")
+        if len(scopes) > 1:
+            raise ValueError(f"prices of scopes {' and '.join(scopes)} cannot be summed")
+        return self
+
+    @model_validator(mode="after")
+    def _something(self) -> EnergyTarget:
+        nothing = not self.priced and self.static is None
+        if nothing != (self.unpriced is not None):
+            raise ValueError("prices or static power, or else the reason in `unpriced` why there are none")
         return self
