@@ -25,10 +25,10 @@ class W1Like(DataSet):
 
     n_inputs: ClassVar[int] = 700
     n_classes: ClassVar[int] = 20
-    sizes: ClassVar[dict[Split, int]] = {"train": 2560, "validation": 256, "test": 256}
+    sizes: ClassVar[dict[Split, int]] = {"train": 3200, "validation": 256, "test": 256}
     source: ClassVar[str] = "made from a seed by numpy's PCG64"
     licence: ClassVar[str] = "MIT"
-    sha256: ClassVar[str] = "ba8ebd9affd6d40df16878767fd13b5de568059add74e441f9139a4c8d8268d1"
+    sha256: ClassVar[str] = "b412805d8a5bb12668561789c716994c4c7e5c0d4c68ebb4561bce237b1723f4"
     seed: ClassVar[int] = 0
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:

@@ -23,9 +23,9 @@ def save_predictions(path: Path, parts: list[tuple[Tensor, Tensor, Tensor]]) -> 
     order = index.argsort()
     classes = logits.shape[1]
     lines = [",".join(["index", "target", "prediction", *(f"logit_{k}" for k in range(classes))])]
-    for row in order.tolist():
-        scores = ",".join(f"{value:.9g}" for value in logits[row].tolist())
-        lines.append(f"{index[row]},{target[row]},{logits[row].argmax()},{scores}")
+    sorted_parts = (part[order].tolist() for part in (index, target, logits.argmax(1), logits))
+    for place, right, found, row in zip(*sorted_parts, strict=True):
+        lines.append(f"{place},{right},{found},{','.join(f'{value:.9g}' for value in row)}")
     data = ("\n".join(lines) + "\n").encode()
     write_atomic(path, data)
     return hashlib.sha256(data).hexdigest()

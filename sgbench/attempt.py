@@ -39,12 +39,14 @@ class Attempt:
         spec: what was asked for.
         parts: what it is made of.
         folder: of the run.
+        code: what runs here.
     """
 
-    def __init__(self, spec: RunSpec, parts: Parts, folder: Path) -> None:
+    def __init__(self, spec: RunSpec, parts: Parts, folder: Path, code: provenance.Code) -> None:
         self.spec = spec
         self.parts = parts
         self.folder = folder
+        self.code = code
         self.began_s = time.perf_counter()
         self.test_s = 0.0
         self.memory_is_measured = False
@@ -57,6 +59,7 @@ class Attempt:
             dt_s=protocol.dt_s,
             input_kind=parts.encoder.output,
             bits=32 if protocol.precision == "float32" else 64,
+            made_by=code.made_by(),
         )
 
     def took_s(self) -> float:
@@ -175,6 +178,7 @@ class Attempt:
             ),
             peak_memory_bytes=memory.peak_bytes() if self.memory_is_measured else None,
             provenance=provenance.collect(
+                self.code,
                 device=str(self.parts.device),
                 threads=self.spec.trainer.threads,
                 engine=self.parts.engine.name,

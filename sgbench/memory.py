@@ -7,6 +7,7 @@ import ctypes
 from pathlib import Path
 
 PROC = Path("/proc/self")
+CGROUP = Path("/sys/fs/cgroup")
 # Of glibc's malloc.h.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 
@@ -55,3 +56,22 @@ def peak_bytes() -> int | None:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return None
+
+
+def available_bytes() -> int | None:
+    """What a new process can take without pushing others out, or None where the system does not tell."""
+    try:
+        lines = (PROC.parent / "meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return None
+    return min([free, *_cgroup_bytes()])
+
+
+def _cgroup_bytes() -> list[int]:
+    """What is left below the limit of a container, if there is one."""
+    try:
+        limit, used = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        return [int(limit) - int(used)] if limit.isdigit() else []
+    except OSError:
+        return []

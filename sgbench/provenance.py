@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,7 +26,34 @@ PACKAGES = (
 )
 
 
+@dataclass(frozen=True)
+class Code:
+    """What runs here: looked up once, since git and the packages' files take a twentieth of a second.
+
+    Args:
+        commit: of the checkout, or None outside of one.
+        clean: whether the checkout is unchanged, or None where that is not known.
+        versions: of packages that can change a number.
+        processor: its model name.
+    """
+
+    commit: str | None
+    clean: bool | None
+    versions: dict[str, str]
+    processor: str
+
+    @staticmethod
+    def here() -> Code:
+        """Of this process."""
+        return Code(*git_state(Path(__file__).resolve().parent), versions(), processor())
+
+    def made_by(self) -> dict[str, str]:
+        """What has to be the same for a checkpoint to be continued: commit and versions, as text."""
+        return {"commit": f"{self.commit} {self.clean}", **self.versions}
+
+
 def collect(
+    code: Code,
     *,
     device: str,
     threads: int,
@@ -34,16 +62,14 @@ def collect(
     data_sha256: str | None,
     foreign: bool,
 ) -> Provenance:
-    """The provenance of a run that starts now; `foreign` says that classes from elsewhere took part."""
-    commit, clean = git_state(Path(__file__).resolve().parent)
-    clean = clean and not foreign  # a commit of sgbench does not say what somebody's own code was
+    """The provenance of a run that ends now; `foreign` says that classes from elsewhere took part."""
     return Provenance(
-        commit=commit,
-        clean=clean,
-        versions=versions(),
+        commit=code.commit,
+        clean=code.clean and not foreign,  # a commit of sgbench does not say what somebody's own code was
+        versions=code.versions,
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
-        processor=processor(),
+        processor=code.processor,
         device=device,
         threads=threads,
         engine=engine,
@@ -51,12 +77,6 @@ def collect(
         data_sha256=data_sha256,
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def made_by() -> dict[str, str]:
-    """What has to be the same for a checkpoint to be continued: commit and versions, as text."""
-    commit, clean = git_state(Path(__file__).resolve().parent)
-    return {"commit": f"{commit} {clean}", **versions()}
 
 
 def versions() -> dict[str, str]:

@@ -18,6 +18,7 @@ from sgbench.compose import compose
 from sgbench.errors import InputError, StorageError
 from sgbench.learner import EpochBar, LastEpoch, Learner, LightningData
 from sgbench.paths import RECORD
+from sgbench.provenance import Code
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.run_folder import (
@@ -69,7 +70,7 @@ class _Fitted(Attempt):
     """A try that Lightning drives."""
 
     def __init__(self, spec: RunSpec, folder: Path) -> None:
-        super().__init__(spec, build(spec), folder)
+        super().__init__(spec, build(spec), folder, Code.here())
         self.learner = Learner(self.training, self.parts.optimizer)
         self.data = LightningData(self.parts.data)
 

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sgbench import provenance
 from sgbench.energy.count import Kind, OperationCounter
 from sgbench.epochs import Epochs, Part
 from sgbench.metrics.evaluation import Evaluation
@@ -26,6 +25,7 @@ class Training:
         dt_s: duration of a step [s].
         input_kind: what the encoder declares.
         bits: of weights and states.
+        made_by: the code that a checkpoint of it can be continued by.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Training:
         dt_s: float,
         input_kind: Kind,
         bits: int,
+        made_by: dict[str, str],
     ) -> None:
         self.loop = loop
         self.network = loop.network
@@ -45,7 +46,7 @@ class Training:
         self.dt_s = dt_s
         self.input_kind: Kind = input_kind
         self.bits = bits
-        self.made_by = provenance.made_by()
+        self.made_by = made_by
         self.curve: list[EpochScores] = []
         self.epoch = 0  # that is under way, or the last
         self.fit_s = 0.0

@@ -18,7 +18,7 @@ class ReplicasConf:
 
     _target_: str = "hydra_plugins.sgbench_replicas.launcher.ReplicasLauncher"
     workers: Optional[int] = None  # noqa: UP045 - OmegaConf reads it; processes; null is one a core
-    largest: int = 64  # replicas in one process, which bounds its memory
+    largest: Optional[int] = None  # noqa: UP045 - replicas at a time in one process; null is as many as fit in memory
 
 
 class ReplicasLauncher(Launcher):
@@ -26,10 +26,10 @@ class ReplicasLauncher(Launcher):
 
     Args:
         workers: processes, or None for one a core.
-        largest: replicas of one process.
+        largest: replicas at a time in one process, or None for as many as fit in memory.
     """
 
-    def __init__(self, workers: int | None, largest: int) -> None:
+    def __init__(self, workers: int | None, largest: int | None) -> None:
         self.workers = workers
         self.largest = largest
 

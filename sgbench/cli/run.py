@@ -153,7 +153,7 @@ class _Job:
         if self.points is not None:
             _say(f"[{HydraConfig.get().job.num + 1}/{self.points}] {headline(record)}")
 
-    def launch_replicas(self, places: Sequence[int], *, workers: int | None, largest: int) -> None:
+    def launch_replicas(self, places: Sequence[int], *, workers: int | None, largest: int | None) -> None:
         """Run points of the sweep side by side, for the launcher of that name."""
         from sgbench.replicas.sweep import run_sweep
 

@@ -25,9 +25,9 @@ def refusal(layer: Layer, device: torch.device) -> str | None:
     """Why this layer cannot run here, or None where it can."""
     if device.type != "cpu":
         return "its loops are compiled for the CPU"
-    missing = _missing()
-    if missing is not None:
-        return missing
+    lacking = missing()
+    if lacking is not None:
+        return lacking
     synapses = layer.synapses()
     if synapses is not None and synapses[0].dtype not in (torch.float32, torch.float64):
         return "its loops are compiled for float32 and float64"
@@ -35,7 +35,7 @@ def refusal(layer: Layer, device: torch.device) -> str | None:
 
 
 @functools.cache
-def _missing() -> str | None:
+def missing() -> str | None:
     """Why there are no compiled loops here, or None where there are."""
     try:
         importlib.import_module("sgbench.engine.kernels.forward")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from sgbench.losses.base import Loss
-from sgbench.trajectory import Trajectory, valid_steps
+from sgbench.trajectory import Trajectory, all_valid, valid_steps
 
 
 class MaxOverTime(Loss):
@@ -25,5 +25,7 @@ class MaxOverTime(Loss):
 
     def logits(self, trajectory: Trajectory) -> Tensor:
         """Largest output of each class within the sample's steps [B, C]."""
-        valid = valid_steps(trajectory.lengths, trajectory.output.shape[0])
-        return trajectory.output.masked_fill(~valid[..., None], -float("inf")).amax(0)
+        output, lengths = trajectory.output, trajectory.lengths
+        if not all_valid(lengths, output.shape[0]):
+            output = output.masked_fill(~valid_steps(lengths, output.shape[0])[..., None], -float("inf"))
+        return output.amax(0)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.records.record import LayerActivity
-from sgbench.trajectory import valid_steps
+from sgbench.trajectory import all_valid, valid_steps
 
 SATURATED_RATE = 0.9
 
@@ -37,8 +37,10 @@ class Activity(nn.Module):
 
     def update(self, spikes: Tensor, lengths: Tensor) -> None:
         """Add spikes [T, B, N] of samples of the given lengths [B]; one of either sign or size is one."""
-        valid = valid_steps(lengths, spikes.shape[0])
-        self.spikes += ((spikes != 0) & valid[..., None]).sum((0, 1)).double()
+        sent = spikes != 0
+        if not all_valid(lengths, spikes.shape[0]):
+            sent &= valid_steps(lengths, spikes.shape[0])[..., None]
+        self.spikes += sent.sum((0, 1)).double()
         self.steps += lengths.sum()
 
     def compute(self) -> Tensor:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 
 from sgbench import memory
+from sgbench.datasets.batches import SpikingData
 from sgbench.errors import SgbenchError, one_printable_line
+from sgbench.provenance import Code
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.replica import Replica
+from sgbench.replicas.room import fitting, need_bytes
+from sgbench.replicas.shared import Shared
 from sgbench.replicas.stack import Stack
-from sgbench.replicas.team import Shared, Stopped, Team, validated
+from sgbench.replicas.team import Stopped, Team, validated
 from sgbench.run_folder import finished_record, folder_of, locked
 
 CHECKPOINT_S = 5.0  # between two checkpoints of a group, and so the most that a kill can cost
@@ -25,7 +30,7 @@ class Told(NamedTuple):
     """What a worker says of a point."""
 
     place: int
-    kind: str  # "epoch", "ended" or "refused"
+    kind: Literal["began", "epoch", "ended", "refused"]
     epochs: int = 0
     record: RunRecord | None = None
     line: str = ""
@@ -41,68 +46,93 @@ class Crew:
         points: place in the sweep and spec of each.
         say: told of every epoch and every end.
         stop: asked before every batch.
+        largest: replicas at a time, or None for as many as fit.
+        room_bytes: memory of this process, or None where it is not known.
     """
 
-    def __init__(self, points: Sequence[tuple[int, RunSpec]], say: Say, stop: Callable[[], bool]) -> None:
-        self.points = points
+    def __init__(
+        self,
+        points: Sequence[tuple[int, RunSpec]],
+        say: Say,
+        stop: Callable[[], bool],
+        *,
+        largest: int | None = None,
+        room_bytes: int | None = None,
+    ) -> None:
+        self.waiting = deque(points)
         self.say = say
         self.stop = stop
+        self.largest = largest
+        self.room_bytes = room_bytes
+        self.code = Code.here()
+        self.data: SpikingData | None = None
         self.saved_s = time.perf_counter()
         self.over: set[int] = set()  # places of those that have their record
         self.kept: list[tuple[Replica, dict[str, torch.Tensor], int, dict[str, Any]]] = []
 
     def run(self) -> None:
-        """Run all points.
+        """Run all points, as many at a time as fit.
 
         Raises:
             Stopped: somebody asked to; checkpoints of the last whole epoch are in place.
         """
         torch.set_num_threads(1)
         memory.keep_freed_memory()
-        with contextlib.ExitStack() as stack:
-            members = self._members(stack)
-            teams = [Team(alike) for alike in _alike(members)]
-            shared = Shared(members)
-            while teams:
-                teams = [team for team in map(self._rid_of_ended, teams) if team is not None]
-                self._keep(teams)
-                if time.perf_counter() - self.saved_s > CHECKPOINT_S:
-                    self._save()
-                try:
-                    teams = self._epoch(teams, shared)
-                except Stopped:
-                    self._save()
-                    raise
+        while self.waiting:
+            with contextlib.ExitStack() as stack:
+                self._train(self._members(stack))
+
+    def _train(self, members: Sequence[Replica]) -> None:
+        """From where they are to the record of each."""
+        teams = [Team(alike) for alike in _alike(members)]
+        shared = Shared(members)
+        while teams:
+            teams = [rest for team in teams if (rest := self._rid_of_ended(team, shared)) is not None]
+            self._keep(teams)
+            if time.perf_counter() - self.saved_s > CHECKPOINT_S:
+                self._save()
+            try:
+                teams = self._epoch(teams, shared)
+            except Stopped:
+                self._save()
+                raise
 
     def _members(self, stack: contextlib.ExitStack) -> list[Replica]:
-        """Those that can start, their folders locked."""
+        """The next that can start, as many as fit, their folders locked."""
         members: list[Replica] = []
-        for place, spec in self.points:
+        most = self.largest
+        while self.waiting and (most is None or len(members) < most):
+            place, spec = self.waiting.popleft()
             try:
                 stack.enter_context(locked(folder_of(spec)))
                 record = finished_record(spec)  # another process may have finished it in the meantime
                 if record is not None:
                     self.say(Told(place, "ended", record=record))
                     continue
-                members.append(Replica(place, spec, members[0].parts.data if members else None))
+                members.append(Replica(place, spec, self.data, self.code))
             except SgbenchError as error:
                 self.say(Told(place, "refused", line=one_printable_line(error)))
+                continue
+            self.data = members[-1].parts.data
+            self.say(Told(place, "began", epochs=len(members[-1].training.curve)))
+            if most is None:
+                most = fitting(need_bytes(members[0]), self.room_bytes)
         return members
 
-    def _rid_of_ended(self, team: Team) -> Team | None:
+    def _rid_of_ended(self, team: Team, shared: Shared) -> Team | None:
         """The team without those that have trained enough, which get their records."""
         gone = set()
         for row, member in enumerate(team.members):
             if member.training.ended:
                 gone.add(row)
-                self._end(member, None)
+                self._end(member, lambda member=member: member.finish(shared.evaluation))
         return team.without(gone) if gone else team
 
-    def _end(self, member: Replica, error: Exception | None) -> None:
+    def _end(self, member: Replica, make: Callable[[], RunRecord]) -> None:
         self.over.add(member.place)
         try:
             try:
-                record = member.finish() if error is None else member.fail(error)
+                record = make()
             except SgbenchError:
                 raise
             except Exception as problem:
@@ -137,7 +167,7 @@ class Crew:
             for row, member in enumerate(team.members):
                 if row in failures:
                     continue
-                error = validated(member, shared.validation(member.spec.seed), self.stop)
+                error = validated(member, shared.evaluation(member.spec.seed, "validation"), self.stop)
                 if error is not None:
                     failures[row] = error
                     continue
@@ -149,7 +179,8 @@ class Crew:
 
     def _rid_of_failed(self, team: Team, failures: dict[int, Exception]) -> Team | None:
         for row, error in failures.items():
-            self._end(team.members[row], error)
+            member = team.members[row]
+            self._end(member, lambda member=member, error=error: member.fail(error))
         return team.without(set(failures)) if failures else team
 
     def _keep(self, teams: Sequence[Team]) -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sgbench.records.base import Value
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.moves import KINDS, LACKING
-
-LARGEST = 64  # replicas of one group, unless the launcher is told otherwise
 
 
 @dataclass(frozen=True)
@@ -51,9 +48,7 @@ def batches_key(spec: RunSpec) -> tuple[object, ...]:
     return (*parts, sizes, spec.paths.data_dir)
 
 
-def groups(
-    specs: Sequence[RunSpec], places: Sequence[int], workers: int, largest: int = LARGEST
-) -> list[Group]:
+def groups(specs: Sequence[RunSpec], places: Sequence[int], workers: int) -> list[Group]:
     """Split points into groups, the largest first.
 
     Points of one seed stay together, for they share every batch; there are enough groups for every worker.
@@ -62,7 +57,6 @@ def groups(
         specs: all points of the sweep.
         places: those that are to run.
         workers: processes that groups are spread over.
-        largest: replicas of a group.
 
     >>> groups([], [], workers=2)
     []
@@ -76,7 +70,7 @@ def groups(
     found = []
     for members in alike.values():
         members.sort(key=lambda place: (specs[place].seed, place))
-        count = max(math.ceil(len(members) / largest), min(workers, len(members)))
+        count = min(workers, len(members))
         borders = [round(len(members) * part / count) for part in range(count + 1)]
         found += [Group(tuple(members[low:high])) for low, high in itertools.pairwise(borders) if high > low]
     return sorted(found + alone, key=lambda group: -len(group.places))

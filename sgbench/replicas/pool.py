@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.process import BaseProcess
 from typing import Any
 
+from sgbench.memory import available_bytes
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.crew import Told
 from sgbench.replicas.grouping import Group
-from sgbench.replicas.worker import work
+from sgbench.replicas.worker import prepare, work
 
 TICK_S = 0.5  # at most, between two looks at the clock
 
 
 @dataclass
 class _Running:
-    process: ForkServerProcess
+    process: BaseProcess
     group: Group
     open: set[int] = field(default_factory=set)  # places that have not ended
 
@@ -32,6 +34,7 @@ class Pool:
     Args:
         specs: all points of the sweep.
         workers: processes at a time.
+        largest: replicas at a time in one process, or None for as many as fit in memory.
         hear: told of every epoch and every end.
         tick: called at least twice a second.
     """
@@ -40,21 +43,24 @@ class Pool:
         self,
         specs: Sequence[RunSpec],
         workers: int,
+        largest: int | None,
         hear: Callable[[Told], None],
-        tick: Callable[[int], None],
+        tick: Callable[[], None],
     ) -> None:
         self.specs = specs
         self.workers = workers
+        self.largest = largest
+        free_bytes = available_bytes()
+        self.room_bytes = None if free_bytes is None else free_bytes // workers
         self.hear = hear
         self.tick = tick
-        # A server forks the workers: torch is loaded once, in a process that has run none of it.
-        self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["sgbench.replicas.worker"])
         self.running: dict[Any, _Running] = {}  # by the pipe that it speaks through
 
     def run(self, groups: Sequence[Group]) -> None:
         """Run all groups; on an interrupt, all save what they have and stop."""
         os.environ.setdefault("OMP_NUM_THREADS", "1")
+        if any(map(_forked, groups)):
+            prepare([self.specs[place] for group in groups for place in group.places])
         waiting = deque(groups)
         try:
             while waiting or self.running:
@@ -62,7 +68,7 @@ class Pool:
                     self._start(waiting.popleft())
                 for pipe in wait(list(self.running), timeout=TICK_S):
                     waiting.extend(self._listen(pipe))
-                self.tick(sum(len(each.open) for each in self.running.values()))
+                self.tick()
         finally:
             for one in self.running.values():
                 one.process.terminate()
@@ -71,10 +77,17 @@ class Pool:
 
     def _start(self, group: Group) -> None:
         points = [(place, self.specs[place]) for place in group.places]
-        ours, theirs = self.context.Pipe(duplex=False)
-        process = self.context.Process(
-            target=work, args=(points, theirs), kwargs={"alone": group.alone is not None}
-        )
+        ours, theirs = multiprocessing.Pipe(duplex=False)
+        settings: dict[str, Any] = {
+            "alone": group.alone is not None,
+            "largest": self.largest,
+            "room_bytes": self.room_bytes,
+        }
+        if _forked(group):
+            # A copy of our ends in a worker would keep it from seeing that we are gone.
+            settings["inherited"] = (*self.running, ours)
+        context: Any = multiprocessing.get_context("fork" if _forked(group) else "spawn")
+        process = context.Process(target=work, args=(points, theirs), kwargs=settings)
         process.start()
         theirs.close()
         self.running[ours] = _Running(process, group, set(group.places))
@@ -88,7 +101,7 @@ class Pool:
             del self.running[pipe]
             one.process.join()
             return self._left_by(one)
-        if told.kind != "epoch":
+        if told.kind in ("ended", "refused"):
             one.open.discard(told.place)
         self.hear(told)
         return []
@@ -102,3 +115,13 @@ class Pool:
             how = f"by signal {-code}; often for want of memory" if code < 0 else f"with exit code {code}"
             self.hear(Told(place, "refused", line=f"its process was ended {how}"))
         return []
+
+
+def _forked(group: Group) -> bool:
+    """Whether the process of these points is forked off the sweep's, or begins anew.
+
+    The sweep has loaded all that replicas need, to check the points; each worker would spend two seconds on that
+    again. Those that run alone may need an accelerator or threads of their own, and neither outlives a fork; nor
+    does Apple's linear algebra.
+    """
+    return group.alone is None and sys.platform == "linux"

@@ -6,20 +6,24 @@ import contextlib
 import io
 import logging
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
 
 import torch
 
 from sgbench.attempt import Attempt
 from sgbench.build import build
+from sgbench.datasets.base import Split
 from sgbench.datasets.batches import SpikingData
 from sgbench.paths import RECORD
+from sgbench.provenance import Code
 from sgbench.records.files import write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.run_folder import REPLICA_CHECKPOINT, folder_of, forget_checkpoints, set_aside_unreadable
+from sgbench.trajectory import Batch
 
+Evaluation = Callable[[int, Split], Iterator[Batch]]
 log = logging.getLogger("sgbench")
 
 
@@ -30,10 +34,11 @@ class Replica(Attempt):
         place: of the point in the sweep.
         spec: what was asked for.
         data: loaded by another run of the same data set, or None.
+        code: what runs here.
     """
 
-    def __init__(self, place: int, spec: RunSpec, data: SpikingData | None) -> None:
-        super().__init__(spec, build(spec), folder_of(spec))
+    def __init__(self, place: int, spec: RunSpec, data: SpikingData | None, code: Code) -> None:
+        super().__init__(spec, build(spec), folder_of(spec), code)
         self.place = place
         self.spent_s = 0.0
         self.optimizer_state: dict[str, Any] | None = None  # from a checkpoint
@@ -76,23 +81,27 @@ class Replica(Attempt):
         for logger in self.loggers:
             logger.log_metrics(line, step=line["epoch"])
 
-    def finish(self) -> RunRecord:
-        """Score validation and test with the selected weights, and store the record."""
-        training, data = self.training, self.parts.data
+    def finish(self, evaluation: Evaluation) -> RunRecord:
+        """Score validation and test with the selected weights, and store the record.
+
+        Args:
+            evaluation: the batches of a seed and a split.
+        """
         weights_sha256 = self.take_best()
         began_s = time.perf_counter()
-        training.begin_scoring("validation", selected=True)
-        for batch in data.evaluation("validation"):
-            training.score(batch)
-        validation = training.evaluation.scores()
+        self._score("validation", evaluation)
+        validation = self.training.evaluation.scores()
         test_began_s = time.perf_counter()
-        training.begin_scoring("test", selected=True)
-        for batch in data.evaluation("test"):
-            training.score(batch)
+        self._score("test", evaluation)
         ended_s = time.perf_counter()
         self.test_s = ended_s - test_began_s
         self.spent_s += ended_s - began_s
         return self.store(self.finished(validation, weights_sha256))
+
+    def _score(self, split: Literal["validation", "test"], evaluation: Evaluation) -> None:
+        self.training.begin_scoring(split, selected=True)
+        for batch in evaluation(self.spec.seed, split):
+            self.training.score(batch)
 
     def fail(self, error: Exception) -> RunRecord:
         """Store the record of a failure."""

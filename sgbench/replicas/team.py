@@ -16,8 +16,6 @@ from sgbench.rules.base import Progress
 from sgbench.train_loop import check_optimizer_state
 from sgbench.trajectory import Batch
 
-KEPT_ENTRIES = 1 << 24  # of encoded validation batches that are kept from epoch to epoch
-
 
 class Stopped(Exception):  # noqa: N818 - no error
     """Somebody asked to stop; the last whole epoch is what is kept."""
@@ -133,39 +131,7 @@ def _sum_of_states(member: Replica, progress: Progress) -> torch.Tensor:
     return total
 
 
-class Shared:
-    """Batches of many replicas, each made once.
-
-    Args:
-        members: all replicas of the group; their data differ in the seed alone.
-    """
-
-    def __init__(self, members: Sequence[Replica]) -> None:
-        self.data = {member.spec.seed: member.parts.data for member in members}
-        self.kept: dict[int, list[Batch]] = {}  # of validation, by seed
-
-    def epoch(self, members: Sequence[Replica]) -> Iterator[dict[tuple[int, int], Batch]]:
-        """Batches in step, by seed and epoch."""
-        keys = sorted({(member.spec.seed, member.training.epoch) for member in members})
-        streams = [self.data[seed].epoch(epoch) for seed, epoch in keys]
-        for batches in zip(*streams, strict=True):
-            yield dict(zip(keys, batches, strict=True))
-
-    def validation(self, seed: int) -> Sequence[Batch] | Iterator[Batch]:
-        """The validation batches of a seed, which are the same in every epoch."""
-        if seed in self.kept:
-            return self.kept[seed]
-        data = self.data[seed]
-        batches = data.evaluation("validation")
-        entries = len(batches.order) * data.encoder.steps * data.data_set.n_inputs
-        if (len(self.kept) + 1) * entries > KEPT_ENTRIES:
-            return iter(batches)
-        return self.kept.setdefault(seed, list(batches))
-
-
-def validated(
-    member: Replica, batches: Sequence[Batch] | Iterator[Batch], stop: Callable[[], bool]
-) -> Exception | None:
+def validated(member: Replica, batches: Iterator[Batch], stop: Callable[[], bool]) -> Exception | None:
     """Score a member's epoch, or say what went wrong.
 
     Raises:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
+from sgbench.build import DTYPES
+from sgbench.engine import fused
 from sgbench.errors import SgbenchError, one_printable_line
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.crew import Crew, Told
@@ -34,8 +37,29 @@ class _Asked:
             self.stop = True
 
 
-def work(points: Sequence[tuple[int, RunSpec]], pipe: Connection, *, alone: bool) -> None:
+def prepare(specs: Sequence[RunSpec]) -> None:
+    """Load what workers have in common, before they are forked."""
+    kinds = {spec.method.protocol.precision for spec in specs if spec.engine in ("auto", "fused")}
+    if fused.missing() is None:
+        from sgbench.engine.warm_up import compiled
+
+        for kind in kinds:
+            compiled(DTYPES[kind])
+
+
+def work(
+    points: Sequence[tuple[int, RunSpec]],
+    pipe: Connection,
+    *,
+    alone: bool,
+    largest: int | None,
+    room_bytes: int | None,
+    inherited: Sequence[Connection] = (),
+) -> None:
     """Run a group and leave; the exit status is 130 if it was stopped."""
+    for connection in inherited:
+        connection.close()
+    gc.freeze()  # what all workers were forked with is looked through no more
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the sweep passes it on
     asked = _Asked(pipe)
     if alone:
@@ -44,7 +68,7 @@ def work(points: Sequence[tuple[int, RunSpec]], pipe: Connection, *, alone: bool
         return
     signal.signal(signal.SIGTERM, asked.on_signal)
     try:
-        Crew(points, asked.say, lambda: asked.stop).run()
+        Crew(points, asked.say, lambda: asked.stop, largest=largest, room_bytes=room_bytes).run()
     except Stopped:
         os._exit(STOPPED)
 
@@ -53,6 +77,7 @@ def _run_alone(points: Sequence[tuple[int, RunSpec]], asked: _Asked) -> None:
     from sgbench.runner import run_spec
 
     for place, spec in points:
+        asked.say(Told(place, "began"))
         try:
             quiet = spec.model_copy(update={"trainer": spec.trainer.model_copy(update={"progress": False})})
             asked.say(Told(place, "ended", record=run_spec(quiet)))

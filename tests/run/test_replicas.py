@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from sgbench.cli.main import main
 from sgbench.compose import compose
@@ -39,22 +40,26 @@ def sweep(*words: str, root: Path) -> tuple[RunSpec, ...]:
     return plan([*EXACT, *words, f"paths.runs_dir={root}"], multirun=True).specs
 
 
-def together(specs: tuple[RunSpec, ...]) -> dict[int, RunRecord]:
+def together(specs: tuple[RunSpec, ...], **limits: int) -> dict[int, RunRecord]:
     """Records by place, made side by side."""
     told: list[Told] = []
-    Crew(list(enumerate(specs)), told.append, lambda: False).run()
+    Crew(list(enumerate(specs)), told.append, lambda: False, **limits).run()
     assert not [each.line for each in told if each.kind == "refused"]
     return {each.place: each.record for each in told if each.kind == "ended" and each.record is not None}
 
 
 def alone(spec: RunSpec) -> RunRecord:
     """The record of the same run by itself, in another folder."""
-    other = spec.model_copy(
-        update={"paths": spec.paths.model_copy(update={"runs_dir": spec.paths.runs_dir + "_"})}
-    )
     from sgbench.runner import run_spec
 
-    return run_spec(other)
+    return run_spec(elsewhere(spec))
+
+
+def elsewhere(spec: RunSpec) -> RunSpec:
+    """The same in another folder."""
+    return spec.model_copy(
+        update={"paths": spec.paths.model_copy(update={"runs_dir": spec.paths.runs_dir + "_"})}
+    )
 
 
 # --- optimisers
@@ -137,7 +142,7 @@ def test_a_row_that_does_not_step_stays() -> None:
     ids=" ".join,
 )
 def test_records_are_those_of_runs_alone(words: tuple[str, ...], tmp_path: Path) -> None:
-    """Must match: every field, weights and predictions by their hashes included."""
+    """Must match: every field, curves, and the weights that were selected."""
     specs = sweep(*words, root=tmp_path / "runs")
     found = together(specs)
     assert found.keys() == set(range(len(specs)))
@@ -146,6 +151,15 @@ def test_records_are_those_of_runs_alone(words: tuple[str, ...], tmp_path: Path)
         assert record.status == "finished", record.failure
         assert read_model(folder_of(spec) / "record.json", RunRecord) == record
         assert_alike(record, alone(spec))
+        assert_weights_alike(spec)
+
+
+def assert_weights_alike(spec: RunSpec) -> None:
+    """Selected weights of a run among others and of the run alone, to 1e-9."""
+    ours, theirs = (load_file(folder_of(each) / "weights.safetensors") for each in (spec, elsewhere(spec)))
+    assert ours.keys() == theirs.keys()
+    for name, weight in ours.items():
+        torch.testing.assert_close(weight, theirs[name], rtol=1e-9, atol=1e-12, msg=name)
 
 
 def assert_alike(found: RunRecord, expected: RunRecord) -> None:
@@ -201,6 +215,21 @@ def test_patience_is_each_replica_s_own(tmp_path: Path) -> None:
         assert_alike(found[place], alone(spec))
 
 
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [({}, 5), ({"largest": 2}, 2), ({"room_bytes": 1}, 1), ({"room_bytes": 1 << 40}, 5)],
+    ids=["all", "as told", "no room", "all that room"],
+)
+def test_as_many_at_a_time_as_fit(limits: dict[str, int], expected: int, tmp_path: Path) -> None:
+    """Each has its record, and no more than so many are begun before the first of them ends."""
+    specs = sweep("seed=0,1,2,3,4", "protocol.epochs=1", root=tmp_path / "runs")
+    told: list[Told] = []
+    Crew(list(enumerate(specs)), told.append, lambda: False, **limits).run()
+    kinds = [each.kind for each in told if each.kind != "epoch"]
+    assert list(itertools.takewhile(lambda kind: kind == "began", kinds)) == ["began"] * expected
+    assert kinds.count("ended") == 5
+
+
 @pytest.mark.parametrize("batches", [3, 14, 23])
 def test_stopped_then_continued(batches: int, tmp_path: Path) -> None:
     """Stopped at some batch, in the middle of an epoch or between two: the records are those of runs alone."""
@@ -238,7 +267,6 @@ def test_points_of_a_seed_stay_together_and_every_worker_has_a_group() -> None:
     assert [len(group.places) for group in made] == [6, 6]
     assert [{specs[place].seed for place in group.places} for group in made] == [{0, 1}, {2, 3}]
     assert sorted(place for group in made for place in group.places) == list(range(12))
-    assert [len(group.places) for group in groups(specs, range(12), workers=2, largest=5)] == [4, 4, 4]
 
 
 @pytest.mark.parametrize(

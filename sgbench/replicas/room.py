@@ -1,0 +1,37 @@
+"""How many replicas fit into memory at a time."""
+
+from __future__ import annotations
+
+from sgbench.replicas.replica import Replica
+
+SHARE = 0.7  # of what is available to a worker; the rest is for what is not counted here
+COPIES = 11
+"""Of all weights: themselves, gradients, two rows of the optimiser, three kept of the last epoch, three on the way
+to a checkpoint, the best."""
+FIXED_BYTES = 400 << 20  # libraries, data set and batches of one process
+
+
+def need_bytes(member: Replica) -> int:
+    r"""Memory that one replica holds between its turns: weights, and the trajectory of the batch under way.
+
+    .. math:: 11 P + T B \sum_l M_l
+
+    numbers, with P weights and M neurons of each layer.
+    """
+    protocol = member.spec.method.protocol
+    weights = list(member.parts.network.parameters())
+    held = sum(weight.numel() for weight in weights)
+    neurons = sum(int(layer.weight.shape[0]) for layer in member.parts.network.layers)  # type: ignore[union-attr, index]
+    numbers = COPIES * held + protocol.steps * protocol.batch_size * neurons
+    return numbers * weights[0].element_size()
+
+
+def fitting(need: int, room_bytes: int | None) -> int | None:
+    """Replicas that fit, at least one; None is as many as there are.
+
+    >>> fitting(1 << 20, (400 + 100) << 20), fitting(1 << 40, 1 << 30), fitting(1, None)
+    (70, 1, None)
+    """
+    if room_bytes is None:
+        return None
+    return max(1, int(SHARE * max(0, room_bytes - FIXED_BYTES) / need))

@@ -1,0 +1,62 @@
+"""What replicas of one group have in common: every batch is made once for all that see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor
+
+from sgbench.datasets.base import Split
+from sgbench.replicas.replica import Replica
+from sgbench.spikes import Signal
+from sgbench.trajectory import Batch
+
+KEPT_BYTES = 128 << 20  # of encoded batches that are kept from one evaluation to the next
+
+
+class Shared:
+    """Batches of many replicas, each made once.
+
+    Args:
+        members: all replicas of the group; their data differ in the seed alone.
+    """
+
+    def __init__(self, members: Sequence[Replica]) -> None:
+        self.data = {member.spec.seed: member.parts.data for member in members}
+        self.kept: dict[tuple[int, Split], list[Batch]] = {}
+        self.left_bytes = KEPT_BYTES
+
+    def epoch(self, members: Sequence[Replica]) -> Iterator[dict[tuple[int, int], Batch]]:
+        """Training batches in step, by seed and epoch."""
+        keys = sorted({(member.spec.seed, member.training.epoch) for member in members})
+        streams = [self.data[seed].epoch(epoch) for seed, epoch in keys]
+        for batches in zip(*streams, strict=True):
+            yield dict(zip(keys, batches, strict=True))
+
+    def evaluation(self, seed: int, split: Split) -> Iterator[Batch]:
+        """The batches of a split, which are the same for all of a seed and in every epoch."""
+        if (seed, split) in self.kept:
+            yield from self.kept[seed, split]
+            return
+        made: list[Batch] | None = []
+        for batch in self.data[seed].evaluation(split):
+            yield batch
+            if made is not None:
+                self.left_bytes -= size_bytes(batch.x)
+                made.append(batch)
+                if self.left_bytes < 0:
+                    self.left_bytes += sum(size_bytes(each.x) for each in made)
+                    made = None
+        if made is not None:
+            self.kept[seed, split] = made
+
+
+def size_bytes(x: Signal) -> int:
+    """Memory of an input.
+
+    >>> import torch
+    >>> size_bytes(torch.zeros(2, 3))
+    24
+    """
+    parts = [x] if isinstance(x, Tensor) else [x.index, x.indptr, *([] if x.value is None else [x.value])]
+    return sum(part.nbytes for part in parts)

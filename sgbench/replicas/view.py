@@ -1,0 +1,201 @@
+"""How far a sweep is: a line for each end, and a table that is redrawn where that is possible."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from sgbench.records.record import RunRecord
+from sgbench.records.spec import RunSpec
+from sgbench.replicas.crew import Told
+
+EVERY_S = 30.0  # between two lines where nothing can be redrawn
+REDRAWN_S = 0.25  # at most so often
+MOST_ROWS = 12  # what a terminal of 24 lines has room for
+
+
+@dataclass
+class Row:
+    """Points of one kind."""
+
+    points: int = 0
+    done: int = 0
+    running: int = 0
+    failed: int = 0
+    best: float | None = None
+
+    def took(self, accuracy: float) -> None:
+        """One more score on validation."""
+        self.best = accuracy if self.best is None else max(self.best, accuracy)
+
+
+class View:
+    """What of a sweep is done, running and failed, the best so far, and the time left.
+
+    Args:
+        specs: all points.
+        finished: records of those that need not be run, by place.
+        headline: a record in one line.
+        console: where to; None is standard output.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[RunSpec],
+        finished: dict[int, RunRecord],
+        headline: Callable[[RunRecord], str],
+        console: Console | None = None,
+    ) -> None:
+        self.specs = specs
+        self.headline = headline
+        self.kinds = kinds(specs)
+        self.rows = {kind: Row() for kind in self.kinds}
+        for kind in self.kinds:
+            self.rows[kind].points += 1
+        self.open: set[int] = set()
+        self.best: tuple[float, str] | None = None
+        self.problems: list[str] = []
+        for place, record in finished.items():
+            self._count(place, record)
+        wanted = [spec.method.protocol.epochs for spec in specs]
+        self.epochs = {place: 0 for place in range(len(specs)) if place not in finished}
+        self.wanted = sum(wanted[place] for place in self.epochs)
+        self.began_s = self.said_s = time.perf_counter()
+        self.drawn_s = 0.0
+        self.console = console or Console()
+        self.live = Live(console=self.console, auto_refresh=False, transient=True)
+        if self.console.is_terminal:
+            self.live.start()
+
+    def hear(self, told: Told) -> None:
+        """A word of a worker."""
+        spec, row = self.specs[told.place], self.rows[self.kinds[told.place]]
+        if told.kind in ("began", "epoch"):
+            row.running += told.place not in self.open
+            self.open.add(told.place)
+            self.epochs[told.place] = told.epochs
+            return
+        row.running -= told.place in self.open
+        self.open.discard(told.place)
+        self.epochs[told.place] = spec.method.protocol.epochs
+        if told.record is None:
+            row.failed += 1
+            self.problems.append(told.line)
+            self.say(f"{self._number()} {_name(spec)}: {told.line}")
+            return
+        self._count(told.place, told.record)
+        self.say(f"{self._number()} {self.headline(told.record)}")
+
+    def _count(self, place: int, record: RunRecord) -> None:
+        row = self.rows[self.kinds[place]]
+        row.failed += record.status != "finished"
+        row.done += record.status == "finished"
+        if record.validation is not None:
+            row.took(record.validation.accuracy)
+            found = (record.validation.accuracy, _name(self.specs[place]))
+            self.best = max(self.best or found, found)
+
+    def _number(self) -> str:
+        return f"[{self._sum('done') + self._sum('failed')}/{len(self.specs)}]"
+
+    def _sum(self, column: str) -> int:
+        return sum(getattr(row, column) for row in self.rows.values())
+
+    def tick(self) -> None:
+        """Time goes by."""
+        now_s = time.perf_counter()
+        if self.console.is_terminal:
+            if now_s - self.drawn_s < REDRAWN_S:
+                return
+            self.drawn_s = now_s
+            self.live.update(Group(self.table(), Text(self.status(), overflow="ellipsis")), refresh=True)
+        elif now_s - self.said_s > EVERY_S:
+            self.say(self.status())
+
+    def status(self) -> str:
+        """The sweep in one line."""
+        used_s = time.perf_counter() - self.began_s
+        best = "" if self.best is None else f" | best {100 * self.best[0]:.1f} % {self.best[1]}"
+        counts = ", ".join(f"{self._sum(column)} {column}" for column in ("running", "failed"))
+        return f"{self._sum('done')}/{len(self.specs)} done, {counts}{best} | {clock(used_s)}{self._left(used_s)}"
+
+    def _left(self, used_s: float) -> str:
+        share = sum(self.epochs.values()) / max(1, self.wanted)
+        return f", {clock(used_s * (1 - share) / share)} left" if share > 0 else ""
+
+    def table(self) -> Table:
+        """A row for each kind of point, those that run first where not all have room."""
+        table = Table(box=None, pad_edge=False, header_style="")
+        table.add_column("", overflow="ellipsis", no_wrap=True)
+        for head in ("done", "running", "failed", "best validation"):
+            table.add_column(head, justify="right", no_wrap=True)
+        rows = list(self.rows.items())
+        if len(rows) > MOST_ROWS:
+            rows = sorted(rows, key=lambda pair: -pair[1].running)[: MOST_ROWS - 1]
+        for kind, row in rows:
+            best = "-" if row.best is None else f"{100 * row.best:.1f} %"
+            done = f"{row.done}/{row.points}"
+            table.add_row(Text(kind), done, str(row.running), str(row.failed), best)
+        if len(rows) < len(self.rows):
+            table.add_row(Text(f"and {len(self.rows) - len(rows)} more"), "", "", "", "")
+        return table
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+        self.console.print(Text(line), soft_wrap=True)
+        self.said_s = time.perf_counter()
+
+    def close(self) -> None:
+        """The redrawn table goes; what came of everything stays."""
+        self.live.stop()
+        if len(self.rows) > 1:
+            self.console.print(self.table())
+
+
+def kinds(specs: Sequence[RunSpec]) -> list[str]:
+    """For each point the row that it belongs to: its surrogate, or else what differs with the fewest values.
+
+    >>> kinds([])
+    []
+    """
+    if not specs:
+        return []
+    labels = [_labels(spec) for spec in specs]
+    every = {name for each in labels for name in each}
+    values = {name: {each.get(name, "-") for each in labels} for name in sorted(every)}
+    differing = {name: len(found) for name, found in values.items() if len(found) > 1}
+    if "surrogate" in differing or not differing:
+        return [spec.method.choices["surrogate"] for spec in specs]
+    axis = min(differing, key=lambda name: (name == "seed", differing[name]))
+    return [f"{axis}={each.get(axis, '-')}" for each in labels]
+
+
+def _labels(spec: RunSpec) -> dict[str, str]:
+    """Everything about a point that a sweep may vary, as on the command line."""
+    method = spec.method
+    numbers = {
+        f"{group}.{name}": str(value)
+        for group, parameters in method.parameters.items()
+        for name, value in parameters.items()
+    }
+    protocol = {f"protocol.{name}": str(value) for name, value in method.protocol.model_dump().items()}
+    return {**numbers, **protocol, **method.choices, "seed": str(spec.seed)}
+
+
+def _name(spec: RunSpec) -> str:
+    return f"{spec.method.choices['surrogate']} seed {spec.seed}"
+
+
+def clock(time_s: float) -> str:
+    """Minutes and seconds.
+
+    >>> clock(75.4)
+    '1:15'
+    """
+    return f"{int(time_s) // 60}:{int(time_s) % 60:02d}"

@@ -1,0 +1,101 @@
+"""The table of a running sweep: expected by hand from what workers tell."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from sgbench.plan import plan
+from sgbench.replicas.crew import Told
+from sgbench.replicas.view import MOST_ROWS, View, kinds
+from sgbench.runner import run
+from tests.run.tiny import WORDS
+
+
+def view_of(*words: str, terminal: bool = False, finished=None) -> tuple[View, io.StringIO]:
+    """A view at 80 columns, and what it writes."""
+    out = io.StringIO()
+    console = Console(file=out, width=80, height=24, force_terminal=terminal, color_system=None)
+    specs = plan([*WORDS, *words], multirun=True).specs
+    return View(specs, finished or {}, lambda record: f"seed {record.seed}", console), out
+
+
+def lines_of(view: View) -> list[str]:
+    """The table as text."""
+    console = Console(file=io.StringIO(), width=80)
+    console.print(view.table())
+    return [" ".join(line.split()) for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+
+
+def test_rows_count_what_is_done_running_and_failed() -> None:
+    """Six points: one done, one running, one failed, three to come."""
+    record = run(*WORDS, "surrogate=atan", "seed=0")
+    view, _ = view_of("surrogate=atan,triangle", "seed=0,1,2")
+    view.hear(Told(0, "began"))
+    view.hear(Told(1, "began"))
+    view.hear(Told(1, "epoch", epochs=1))
+    view.hear(Told(0, "ended", record=record))
+    view.hear(Told(3, "refused", line="the disk is full"))
+    accuracy = f"{100 * record.validation.accuracy:.1f} %"  # type: ignore[union-attr]
+    assert lines_of(view) == [
+        "done running failed best validation",
+        f"atan 1/3 1 0 {accuracy}",
+        "triangle 0/3 0 1 -",
+    ]
+    status = view.status()
+    assert status.startswith(f"1/6 done, 1 running, 1 failed | best {accuracy} atan seed 0 | 0:00")
+    assert view.problems == ["the disk is full"]
+    # Of 18 epochs 3 + 1 + 3 are over.
+    assert sum(view.epochs.values()) / view.wanted == 7 / 18
+
+
+def test_what_was_finished_before_counts_as_done_but_not_for_the_time_left() -> None:
+    record = run(*WORDS, "surrogate=atan", "seed=0")
+    view, _ = view_of("surrogate=atan", "seed=0,1", finished={0: record})
+    assert view.status().startswith("1/2 done")
+    assert view.wanted == 3
+
+
+def test_the_table_fits_80_columns_and_24_lines() -> None:
+    """A terminal: twenty kinds of point with long names leave room for those that run."""
+    words = ",".join(f"0.{place:02d}000000000000001" for place in range(1, 21))
+    view, out = view_of(f"optimizer.lr={words}", terminal=True)
+    view.hear(Told(19, "began"))
+    view.tick()
+    lines = lines_of(view)
+    assert len(lines) == 1 + MOST_ROWS
+    assert lines[1].startswith("optimizer.lr=0.2")
+    assert lines[-1] == "and 9 more"
+    view.close()
+    assert max(len(line) for line in out.getvalue().replace("\r", "\n").splitlines()) <= 120
+
+
+def test_a_log_has_lines_and_one_table() -> None:
+    """No terminal: nothing is redrawn, no control characters; the table comes once, at the end."""
+    record = run(*WORDS, "surrogate=atan", "seed=0")
+    view, out = view_of("surrogate=atan,triangle")
+    view.tick()
+    view.hear(Told(0, "ended", record=record))
+    view.tick()
+    view.close()
+    text = out.getvalue()
+    assert "\x1b" not in text
+    assert text.splitlines()[0] == "[1/2] seed 0"
+    assert text.count("best validation") == 1
+
+
+def test_rows_are_what_differs() -> None:
+    """By surrogate where there are several, else by what else has the fewest values, seeds last."""
+    assert kinds(plan([*WORDS, "surrogate=atan,zero", "seed=0,1"], multirun=True).specs) == [
+        "atan",
+        "atan",
+        "zero",
+        "zero",
+    ]
+    assert set(kinds(plan([*WORDS, "optimizer.lr=0.1,0.2,0.3", "seed=0,1"], multirun=True).specs)) == {
+        "optimizer.lr=0.1",
+        "optimizer.lr=0.2",
+        "optimizer.lr=0.3",
+    }
+    assert set(kinds(plan([*WORDS, "seed=0,1"], multirun=True).specs)) == {"seed=0", "seed=1"}
