@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgbench.energy.event_rows import Rows, events_per_row, one_step_later, within
+from sgbench.energy.per_sample import PerSample, spread
 from sgbench.errors import InputError
 from sgbench.networks.base import DenseLayer, Network
 from sgbench.neurons.base import Neuron
@@ -39,6 +40,7 @@ class OperationCounter:
         self.samples = 0
         self.steps = 0
         self.totals: list[Counter[str]] = [Counter() for _ in self.layers]
+        self.squares: Counter[str] = Counter()  # of each sample's totals, summed over samples
 
     def update(self, batch: Batch, trajectory: Trajectory) -> None:
         """Add one batch; the trajectory must have kept its spikes."""
@@ -48,16 +50,18 @@ class OperationCounter:
         self.samples += len(batch.lengths)
         self.steps += int(batch.lengths.sum())
         spikes = iter(trajectory.spikes)
+        each = PerSample(len(batch.lengths))
         for layer, total in zip(self.layers, self.totals, strict=True):
             fired = None
             if layer.neuron.output == "binary":
                 fired = events_per_row(next(spikes), ones=layer.neuron.sends == "binary")
                 fired = fired if valid is None else fired * valid
-            _count(layer, events, fired, valid, total)
+            _count(layer, events, fired, valid, total, each)
             if fired is not None:
                 events = fired
             elif layer is not self.layers[-1]:
                 raise InputError(f"layer '{layer.name}' does not fire: what it sends on cannot be counted")
+        each.add_squares(self.squares)
 
     def result(self) -> OpCounts:
         """The totals so far."""
@@ -67,6 +71,7 @@ class OperationCounter:
             samples=self.samples,
             steps=self.steps,
             input_events=Count(total=self.totals[0]["events"]),
+            spread=spread(self.squares),
             layers=tuple(
                 self._layer(layer, total, name, kind)
                 for layer, total, name, kind in zip(self.layers, self.totals, names, kinds, strict=True)
@@ -77,7 +82,7 @@ class OperationCounter:
         neurons, inputs = layer.neurons, layer.weight.shape[1]
         synapses = [self._synapses(source, "all_to_all", kind, total["events"], layer.fan_out, inputs)]
         if layer.recurrence != "none":
-            fan_out = layer.fan_out if layer.recurrence == "all_to_all" else layer.fan_out // neurons
+            fan_out = recurrent_fan_out(layer)
             wiring: Literal["all_to_all", "one_to_one"] = (
                 "all_to_all" if layer.recurrence == "all_to_all" else "one_to_one"
             )
@@ -138,21 +143,37 @@ def _kind(neuron: Neuron) -> Kind:
 
 
 def _count(
-    layer: DenseLayer, events: Rows, fired: Rows | None, valid: NDArray[np.bool_] | None, total: Counter[str]
+    layer: DenseLayer,
+    events: Rows,
+    fired: Rows | None,
+    valid: NDArray[np.bool_] | None,
+    total: Counter[str],
+    each: PerSample,
 ) -> None:
     """Add what one batch makes a layer do, from the events that reach it and the spikes it sends [T, B]."""
     neurons = layer.neurons
-    total["events"] += int(events.sum())
+    arrived = events.sum(0)
+    total["events"] += int(arrived.sum())
+    each.synaptic_operations += arrived * layer.fan_out
     reached = events > 0
     alone = 0  # neurons reached by nothing but their own last spike
     if fired is not None:
-        total["spikes"] += int(fired.sum())
+        sent = fired.sum(0)
+        total["spikes"] += int(sent.sum())
+        each.spikes_sent += sent
         if layer.recurrence != "none":
             values = layer.neuron.feeds_back == "potential"  # which are hardly ever 0
             late = one_step_later(np.full_like(fired, neurons) if values else fired, valid)
-            total["recurrent"] += int(late.sum())
+            returned = late.sum(0)
+            total["recurrent"] += int(returned.sum())
+            each.synaptic_operations += returned * recurrent_fan_out(layer)
             if layer.recurrence == "all_to_all":
                 reached |= late > 0
             else:
                 alone = int(late[~reached].sum())
     total["reached"] += int(np.count_nonzero(reached)) * neurons + alone
+
+
+def recurrent_fan_out(layer: DenseLayer) -> int:
+    """Synapses that one event of a layer reaches in the layer itself."""
+    return layer.fan_out if layer.recurrence == "all_to_all" else layer.fan_out // layer.neurons

@@ -1,0 +1,43 @@
+"""What each sample costs, for the interval around a mean."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgbench.records.base import MAX_WHOLE
+from sgbench.records.counts import Count, Spread
+
+
+class PerSample:
+    """Synaptic operations and spikes of each sample of one batch [B], over all layers.
+
+    >>> each, squares = PerSample(2), Counter()
+    >>> each.synaptic_operations += np.array([3, 4])
+    >>> each.add_squares(squares)
+    >>> spread(squares).synaptic_operations_squared.total
+    25
+    """
+
+    def __init__(self, samples: int) -> None:
+        self.synaptic_operations: NDArray[np.int64] = np.zeros(samples, np.int64)
+        self.spikes_sent: NDArray[np.int64] = np.zeros(samples, np.int64)
+
+    def add_squares(self, squares: Counter[str]) -> None:
+        """Add the squares of all samples; whole numbers of any size, so no order or batch matters."""
+        for name in ("synaptic_operations", "spikes_sent"):
+            squares[name] += sum(value * value for value in getattr(self, name).tolist())
+
+
+def spread(squares: Counter[str]) -> Spread:
+    """The sums of squares as a record keeps them."""
+    return Spread(
+        synaptic_operations_squared=_count(squares["synaptic_operations"]),
+        spikes_sent_squared=_count(squares["spikes_sent"]),
+    )
+
+
+def _count(total: int) -> Count:
+    return Count(total=total) if total <= MAX_WHOLE else Count(reason="beyond 2^63, the largest stored")
