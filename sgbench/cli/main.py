@@ -60,7 +60,7 @@ def _dispatch(words: list[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The grammar of all subcommands but `run` and `sweep`."""
-    from sgbench.cli import board, browse, compare, doctor
+    from sgbench.cli import board, browse, compare, doctor, energy
 
     top = argparse.ArgumentParser(
         prog="sgbench", description=ABOUT, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -72,5 +72,6 @@ def parser() -> argparse.ArgumentParser:
     browse.register(commands)
     compare.register(commands)
     board.register(commands)
+    energy.register(commands)
     doctor.register(commands)
     return top

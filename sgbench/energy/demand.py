@@ -116,3 +116,22 @@ def state_bytes(layer: LayerCounts) -> float | None:
         return None if layer.state_reads.total is None else 0.0
     words = layer.state_reads.total / layer.neuron_updates.total
     return layer.neurons * words * layer.state_bits / 8
+
+
+def narrowed(counts: OpCounts, bits: int | None) -> OpCounts:
+    """The same operations with weights and states of at most so many bits."""
+    if bits is None:
+        return counts
+    layers = tuple(
+        layer.model_copy(
+            update={
+                "state_bits": min(bits, layer.state_bits),
+                "synapses": tuple(
+                    group.model_copy(update={"weight_bits": min(bits, group.weight_bits)})
+                    for group in layer.synapses
+                ),
+            }
+        )
+        for layer in counts.layers
+    )
+    return counts.model_copy(update={"layers": layers})

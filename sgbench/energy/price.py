@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sgbench import catalogue
-from sgbench.energy.demand import NEEDED, Demand, demands, state_bytes, weight_bytes
+from sgbench.energy.demand import NEEDED, Demand, demands, narrowed, state_bytes, weight_bytes
 from sgbench.energy.interval import Interval, total
 from sgbench.energy.memory import access_pj
 from sgbench.energy.placement import chips_needed, place, traffic
@@ -83,8 +83,9 @@ def price(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyEstim
         return EnergyEstimate(target.name, latency_s, None, None, (), target.missing, (target.unpriced,))
     pieces = () if target.chip is None else place(counts, target.chip)
     moves = {} if target.chip is None else traffic(counts, target.chip, pieces)
-    found = tuple(demands(counts, moves))
-    terms, problems = _terms(found, counts, target)
+    narrow = narrowed(counts, target.operand_bits)
+    found = tuple(demands(narrow, moves))
+    terms, problems = _terms(found, narrow, target)
     unpriced = _unpriced(found, target)
     reasons = (*(f"{name}: occurs, but {target.name} has no price for it" for name in unpriced), *problems)
     chips = 1 if target.chip is None else chips_needed(pieces, target.chip)
@@ -190,7 +191,9 @@ def _static(target: EnergyTarget, latency_s: float, chips: int) -> Interval | No
 def _assumptions(counts: OpCounts, target: EnergyTarget, chips: int) -> Iterable[str]:
     widest = max((group.weight_bits for layer in counts.layers for group in layer.synapses), default=0)
     if target.operand_bits is not None and widest > target.operand_bits:
-        yield f"weights of {widest} bits are priced as if they had {target.operand_bits}"
+        yield f"weights and states of {widest} bits are priced as if they had {target.operand_bits}"
+    if target.passes == "once":
+        yield "the network is priced as one without spikes that runs once an inference"
     limit = None if target.chip is None else target.chip.weight_bits
     if limit is not None and widest > limit:
         yield f"weights of {widest} bits would have to be quantised to {limit}"

@@ -1,0 +1,113 @@
+"""`sgbench energy`: prices of targets, and what a network costs on them."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sgbench.errors import InputError, printable, suggest
+from sgbench.paths import RECORD
+
+if TYPE_CHECKING:
+    from sgbench.records.counts import OpCounts
+    from sgbench.records.energy import EnergyTarget
+    from sgbench.records.record import RunRecord
+
+
+def register(commands: Any) -> None:
+    """Add `energy` and its actions."""
+    energy = commands.add_parser(
+        "energy", help="what a network costs on a chip, term by term, with its doubts"
+    )
+    actions = energy.add_subparsers(title="actions", metavar="ACTION", required=True)
+    _finish(actions.add_parser("list", help="the targets: scope, prices and evidence"), "energy_targets")
+    pricing = actions.add_parser("price", help="one record on every target, or on some")
+    _add_record(pricing)
+    _add_targets(pricing)
+    pricing.add_argument("--plot", type=Path, metavar="FILE.png", help="terms of every layer on every target")
+    _finish(pricing, "energy_price")
+    explaining = actions.add_parser("explain", help="the sum of one record on one target, term by term")
+    _add_record(explaining)
+    explaining.add_argument("--target", required=True, metavar="NAME")
+    _finish(explaining, "energy_explain")
+    fitting = actions.add_parser("fit", help="whether a record's network fits a chip, and on how many cores")
+    _add_record(fitting)
+    fitting.add_argument("--target", required=True, metavar="NAME")
+    _finish(fitting, "energy_fit")
+    ranking = actions.add_parser(
+        "rank", help="methods beside networks without spikes; how stable their order is"
+    )
+    ranking.add_argument(
+        "sources", nargs="+", type=Path, metavar="DIR", help="records, or folders that hold some"
+    )
+    _add_targets(ranking)
+    ranking.add_argument(
+        "--plot", type=Path, metavar="FILE.png", help="accuracy against energy, with the front"
+    )
+    _finish(ranking, "energy_rank")
+    validating = actions.add_parser("validate", help="published measurements against what the prices predict")
+    validating.add_argument("--markdown", action="store_true", help="the table of docs/energy.md")
+    _finish(validating, "energy_validate")
+
+
+def _add_record(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("record", type=Path, metavar="RECORD", help=f"a {RECORD}, or the folder of a run")
+
+
+def _add_targets(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--target", action="append", default=[], metavar="NAME", help="this one alone; may be repeated"
+    )
+
+
+def _finish(parser: argparse.ArgumentParser, module: str) -> None:
+    """What all actions take; the module that answers is imported when it is asked."""
+    parser.add_argument(
+        "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="entries of your own"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.set_defaults(handler=lambda args: importlib.import_module(f"sgbench.cli.{module}").answer(args))
+
+
+def read_record(path: Path) -> tuple[RunRecord, OpCounts]:
+    """A finished run's record and its counts.
+
+    Raises:
+        InputError: there is none, or it holds no counts.
+    """
+    from sgbench.records.files import read_model
+    from sgbench.records.record import RunRecord
+
+    record = read_model(path / RECORD if path.is_dir() else path, RunRecord)
+    if record.counts is None:
+        raise InputError(f"{path}: a {record.status} run without operation counts; nothing to price")
+    return record, record.counts
+
+
+def pick(names: list[str], config_dirs: list[Path]) -> dict[str, EnergyTarget]:
+    """The targets of these names, or all.
+
+    Raises:
+        InputError: there is no such target.
+    """
+    from sgbench.energy.price import load_targets
+
+    known = load_targets(config_dirs, everything=True)
+    for name in names:
+        if name not in known:
+            raise InputError(f"energy target '{name}' does not exist; {suggest(name, known)}")
+    return {name: known[name] for name in names} if names else known
+
+
+def say(lines: list[str]) -> None:
+    """Print lines."""
+    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
+
+
+def say_json(tree: object) -> None:
+    """Print one JSON object."""
+    sys.stdout.write(json.dumps(tree, indent=1, sort_keys=True, allow_nan=False) + "\n")

@@ -1,0 +1,181 @@
+"""`sgbench energy rank`: methods beside their networks without spikes, and whose prices decide their order."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sgbench.cli import energy
+from sgbench.cli.columns import aligned
+from sgbench.energy.crossover import Comparison, compare, synapse_rate
+from sgbench.energy.interval import Interval
+from sgbench.energy.pool import pooled
+from sgbench.energy.price import price
+from sgbench.energy.stability import Duel, duels, parts
+from sgbench.errors import InputError
+from sgbench.records.counts import OpCounts
+from sgbench.records.energy import EnergyTarget
+from sgbench.records.files import read_model
+from sgbench.records.record import RunRecord
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One method over its finished seeds."""
+
+    label: str
+    accuracies: tuple[float, ...]
+    counts: OpCounts
+    dt_s: float
+
+
+def answer(args: argparse.Namespace) -> int:
+    """Print methods beside networks without spikes, and how stable their order is."""
+    targets = energy.pick(args.target, args.config_dir)
+    found = contestants(args.sources)
+    beside = {
+        each.label: [compare(each.counts, target=target, dt_s=each.dt_s) for target in targets.values()]
+        for each in found
+    }
+    stability = duels({each.label: _parts(each, targets) for each in found})
+    if args.plot is not None:
+        from sgbench.cli.energy_front import draw
+
+        draw(found, targets, args.plot)
+    if args.json:
+        energy.say_json(_tree(found, beside, stability))
+        return 0
+    energy.say([*beside_lines(found, beside), "", *stability_lines(stability)])
+    return 0
+
+
+def contestants(sources: Sequence[Path]) -> list[Contestant]:
+    """The methods of all records below some folders, seeds pooled, the cheapest in synaptic operations first.
+
+    Raises:
+        InputError: no finished record, or records of several protocols, which are not comparable.
+    """
+    groups: dict[str, list[RunRecord]] = {}
+    for path in _record_files(sources):
+        record = read_model(path, RunRecord)
+        if record.counts is not None and record.test is not None:
+            groups.setdefault(record.method_id, []).append(record)
+    if not groups:
+        raise InputError(f"{', '.join(map(str, sources))}: no record of a finished run")
+    protocols = sorted({record.protocol for group in groups.values() for record in group})
+    if len(protocols) > 1:
+        raise InputError(f"records of protocols {', '.join(protocols)} are not comparable; name one folder")
+    labels = _labels({name: group[0] for name, group in groups.items()})
+    found = [_contestant(labels[name], group) for name, group in groups.items()]
+    return sorted(found, key=lambda each: synapse_rate(each.counts))
+
+
+def _record_files(sources: Sequence[Path]) -> Iterator[Path]:
+    for source in sources:
+        if source.is_file():
+            yield source
+        elif source.is_dir():
+            yield from (
+                path
+                for path in sorted(source.rglob("*.json"))
+                if path.name == "record.json" or path.stem.isdigit()
+            )
+        else:
+            raise InputError(f"{source}: no such file or folder")
+
+
+def _contestant(label: str, group: Sequence[RunRecord]) -> Contestant:
+    return Contestant(
+        label,
+        tuple(record.test.accuracy for record in group if record.test is not None),
+        pooled([record.counts for record in group if record.counts is not None]),
+        group[0].method.protocol.dt_s,
+    )
+
+
+def _labels(first: dict[str, RunRecord]) -> dict[str, str]:
+    """What tells methods apart: the choices in which they differ, and the id where these are alike."""
+    choices = [record.method.choices for record in first.values()]
+    differ = [group for group in choices[0] if len({each[group] for each in choices}) > 1]
+    texts = {
+        name: ", ".join(record.method.choices[group] for group in differ) for name, record in first.items()
+    }
+    doubled = [text for text in texts.values() if list(texts.values()).count(text) > 1]
+    return {
+        name: f"{text} {name[:6]}".strip() if text in doubled or not text else text
+        for name, text in texts.items()
+    }
+
+
+def _parts(each: Contestant, targets: dict[str, EnergyTarget]) -> dict[str, dict[str, Interval] | None]:
+    return {
+        name: parts([price(each.counts, target=target, dt_s=each.dt_s)]) for name, target in targets.items()
+    }
+
+
+def beside_lines(found: Sequence[Contestant], beside: dict[str, list[Comparison]]) -> list[str]:
+    """Each method beside its networks without spikes."""
+    rows = [["method", "accuracy, %", "rate, %", "crossover, %", "cheaper than its ANN on"]]
+    for each in found:
+        priced = [one for one in beside[each.label] if one.crossover is not None]
+        wins = [one.target for one in priced if one.wins]
+        crossovers = [one.crossover for one in priced if one.crossover is not None]
+        ends = [end for one in crossovers for end in (one.low, one.high)]
+        finite = [end for end in ends if math.isfinite(end)]
+        crossing = f"{100 * min(finite):.3g} to {100 * max(finite):.3g}" if finite else "-"
+        rows.append(
+            [
+                each.label,
+                f"{100 * math.fsum(each.accuracies) / len(each.accuracies):.2f}",
+                f"{100 * synapse_rate(each.counts):.3g}",
+                crossing,
+                f"{len(wins)} of {len(priced)} targets",
+            ]
+        )
+    bits = beside[found[0].label][0].qnn_bits
+    return [
+        *aligned(rows, words=1),
+        "rate: events a synapse and step; crossover: the rate at which the network without spikes costs the same",
+        f"its ANN: the same layers without spikes, activations quantised to {bits} bits, at a target's own width",
+    ]
+
+
+def stability_lines(stability: Sequence[Duel]) -> list[str]:
+    """How often each pair's order holds."""
+    rows = [["cheaper", "than", "share of prices", "targets", "on all"]]
+    for duel in stability:
+        first = duel.mean >= 0.5  # noqa: PLR2004 - half
+        a, b = (duel.a, duel.b) if first else (duel.b, duel.a)
+        share = duel.mean if first else 1 - duel.mean
+        rows.append([a, b, f"{share:.0%}", str(len(duel.share)), "yes" if duel.certain else "no"])
+    if len(rows) == 1:
+        return ["no pair of methods has a total on one target"]
+    return [
+        *aligned(rows, words=2),
+        "share: of the corners of each target's price intervals, over the targets that tell the two apart",
+    ]
+
+
+def _tree(found: Sequence[Contestant], beside: dict[str, list[Comparison]], stability: Sequence[Duel]) -> Any:
+    def plain(one: Comparison) -> dict[str, Any]:
+        tree = asdict(one)
+        ends = tree["crossover"] or {}
+        crossover = {key: value if math.isfinite(value) else None for key, value in ends.items()} or None
+        return {**tree, "crossover": crossover, "wins": one.wins}
+
+    return {
+        "methods": [
+            {
+                "method": each.label,
+                "accuracies": list(each.accuracies),
+                "rate": synapse_rate(each.counts),
+                "beside": [plain(one) for one in beside[each.label]],
+            }
+            for each in found
+        ],
+        "stability": [{**asdict(duel), "mean": duel.mean, "certain": duel.certain} for duel in stability],
+    }

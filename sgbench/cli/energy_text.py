@@ -1,0 +1,104 @@
+"""Energies in words."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from sgbench.energy.interval import Interval
+from sgbench.energy.price import EnergyEstimate, Term, evidence_of
+from sgbench.records.energy import EnergyTarget, MemoryPrice
+
+PREFIXES = ((1e9, "J"), (1e6, "mJ"), (1e3, "uJ"), (1.0, "nJ"), (1e-3, "pJ"))
+NONE = "-"
+
+
+def joules(energy_nj: float) -> str:
+    """An energy with three digits.
+
+    >>> joules(12345.6), joules(0.0451), joules(0.0)
+    ('12.3 uJ', '45.1 pJ', '0 pJ')
+    """
+    for size, unit in PREFIXES:
+        if energy_nj >= size:
+            return f"{energy_nj / size:.3g} {unit}"
+    return f"{energy_nj * 1e3:.3g} pJ"
+
+
+def joules_interval(energy: Interval | None) -> str:
+    """A value with its ends where they differ.
+
+    >>> joules_interval(Interval(2000, 1000, 3000)), joules_interval(Interval(5, 5, 5)), joules_interval(None)
+    ('2 uJ (1 uJ to 3 uJ)', '5 nJ', '-')
+    """
+    if energy is None:
+        return NONE
+    if joules(energy.low) == joules(energy.high):
+        return joules(energy.value)
+    return f"{joules(energy.value)} ({joules(energy.low)} to {joules(energy.high)})"
+
+
+def percent(share: Interval) -> str:
+    """A share with its ends where they differ.
+
+    >>> percent(Interval(0.051, 0.04, 0.06))
+    '5.1 % (4 to 6)'
+    """
+    value, low, high = (f"{100 * each:.3g}" for each in (share.value, share.low, share.high))
+    return f"{value} %" if low == high else f"{value} % ({low} to {high})"
+
+
+def marked(target: EnergyTarget) -> str:
+    """The weakest evidence of a target's numbers."""
+    order = ("verified", "derived", "secondary", "memory")
+    return max((each.mark for each in evidence_of(target)), key=order.index, default=NONE)
+
+
+def scope_of(target: EnergyTarget) -> str:
+    """The scope of its prices."""
+    return next((each.scope for each in evidence_of(target)), NONE)
+
+
+def price_pj(target: EnergyTarget, *operations: str) -> str:
+    """A target's price of the first of some operations that has one [pJ]."""
+    for price in target.prices:
+        if price.operation in operations:
+            ends = "" if price.low_pj == price.high_pj else f" ({price.low_pj:g} to {price.high_pj:g})"
+            return f"{price.value_pj:g}{ends}"
+    return NONE
+
+
+def term_tree(term: Term) -> dict[str, Any]:
+    """One summand with its price and evidence, as JSON."""
+    return {
+        "operation": term.operation,
+        "layer": term.layer,
+        "count_per_inference": term.count_per_inference,
+        "energy_nj": asdict(term.energy_nj),
+        "price": term.price.model_dump(mode="json"),
+    }
+
+
+def estimate_tree(estimate: EnergyEstimate) -> dict[str, Any]:
+    """An estimate as JSON."""
+    return {
+        "target": estimate.target,
+        "latency_s": estimate.latency_s,
+        "dynamic_nj": None if estimate.dynamic_nj is None else asdict(estimate.dynamic_nj),
+        "static_nj": None if estimate.static_nj is None else asdict(estimate.static_nj),
+        "mark": estimate.mark,
+        "missing": list(estimate.missing),
+        "assumptions": list(estimate.assumptions),
+        "reasons": list(estimate.reasons),
+        "by_layer": [term_tree(term) for term in estimate.by_layer],
+    }
+
+
+def price_words(term: Term) -> str:
+    """What one count costs, in words."""
+    price = term.price
+    if isinstance(price, MemoryPrice):
+        ends = f"{price.sizes[0].access_pj:g} to {price.sizes[-1].access_pj:g}"
+        return f"{ends} pJ/{price.per} by size"
+    ends = "" if price.low_pj == price.high_pj else f" ({price.low_pj:g} to {price.high_pj:g})"
+    return f"{price.value_pj:g}{ends} pJ{f'/{price.per}' if price.per else ''}"

@@ -1,0 +1,92 @@
+"""The network without spikes that a spiking one has to be compared with."""
+
+from __future__ import annotations
+
+from sgbench.energy.placement import synapse_count
+from sgbench.errors import InputError
+from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
+
+
+def levels_bits(steps: int) -> int:
+    r"""Bits of an activation that tells as many values apart as a neuron sends counts in T steps.
+
+    .. math:: b = \lceil \log_2 (T + 1) \rceil
+
+    Source: Yan et al. 2024, arXiv 2409.08290.
+
+    >>> [levels_bits(steps) for steps in (1, 3, 4, 7, 8, 25)]
+    [1, 2, 3, 3, 4, 5]
+    """
+    return steps.bit_length()
+
+
+def matched_ann(counts: OpCounts, *, weight_bits: int | None = None) -> OpCounts:
+    """Counts of the same layers with units that do not spike: every connection multiplies in every pass.
+
+    A network without recurrence runs once a sample, on the sum of its input over time; one with recurrence runs
+    once a step. Hidden units compare with 0, nothing has a state, nothing is skipped: sparse activations would
+    only be cheaper on a machine that looks for them.
+
+    Args:
+        counts: of the spiking network.
+        weight_bits: of each weight; None keeps the spiking network's.
+
+    Raises:
+        InputError: a layer's synapses were not counted.
+    """
+    recurrent = any(group.source == layer.name for layer in counts.layers for group in layer.synapses)
+    passes = counts.steps if recurrent else counts.samples
+    layers = tuple(
+        _layer(layer, counts, passes, weight_bits, last=layer is counts.layers[-1]) for layer in counts.layers
+    )
+    first = counts.layers[0]
+    pairs = first.neurons * (first.synapses_per_pair or 1)
+    inputs = (synapse_count(first.synapses[0], counts.steps) or 0) // pairs
+    return OpCounts(
+        samples=counts.samples, steps=passes, input_events=Count(total=inputs * passes), layers=layers
+    )
+
+
+def _layer(layer: LayerCounts, counts: OpCounts, passes: int, bits: int | None, *, last: bool) -> LayerCounts:
+    groups = tuple(_group(group, layer, counts, passes, bits) for group in layer.synapses)
+    units = layer.neurons * passes
+    biases = units if layer.bias_additions.total else 0
+    none = Count(total=0)
+    return LayerCounts(
+        name=layer.name,
+        neuron="Identity" if last else "ReLU",
+        neurons=layer.neurons,
+        state_bits=bits or layer.state_bits,
+        synapses=groups,
+        neuron_updates=Count(total=units),
+        neuron_updates_with_input=Count(total=units),
+        neuron_multiplications=none,
+        neuron_additions=none,
+        neuron_comparisons=Count(total=0 if last else units),
+        spikes_sent=none,
+        bias_additions=Count(total=biases),
+        weight_reads=Count(total=biases + sum(group.dense.total or 0 for group in groups)),
+        state_reads=none,
+        state_writes=none,
+        normalisation_operations=none,
+        pooling_operations=none,
+        residual_additions=none,
+        delay_operations=none,
+    )
+
+
+def _group(
+    group: SynapseCounts, layer: LayerCounts, counts: OpCounts, passes: int, bits: int | None
+) -> SynapseCounts:
+    synapses = synapse_count(group, counts.steps)
+    if synapses is None:
+        raise InputError(f"{group.source} to {layer.name}: {group.dense.reason}; no network to match")
+    served = Count(total=synapses * passes)
+    return group.model_copy(
+        update={
+            "operation": "multiply_accumulate",
+            "weight_bits": bits or group.weight_bits,
+            "effective": served,
+            "dense": served,
+        }
+    )

@@ -1,0 +1,120 @@
+"""The firing rate below which a spiking network costs less than the same network without spikes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sgbench.energy.baseline import levels_bits, matched_ann
+from sgbench.energy.interval import Interval
+from sgbench.energy.price import price
+from sgbench.errors import InputError
+from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
+from sgbench.records.energy import EnergyTarget
+
+ENDS = ("value", "low", "high")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A spiking network beside its matched ones on one target, dynamic energy an inference [nJ].
+
+    Rates are events a synapse and step. `crossover` is None where the networks cannot be priced alike, and 0 where
+    the spiking one costs more even when nothing fires.
+    """
+
+    target: str
+    spiking_nj: Interval | None
+    ann_nj: Interval | None
+    ann_bits: int  # of weights
+    qnn_bits: int  # of activations, after which a quantised network is named
+    rate: float
+    crossover: Interval | None
+    reasons: tuple[str, ...]
+
+    @property
+    def wins(self) -> bool | None:
+        """Whether the spiking network costs less; None where the intervals of the crossover leave it open."""
+        if self.crossover is None:
+            return None
+        if self.rate < self.crossover.low:
+            return True
+        return False if self.rate >= self.crossover.high else None
+
+
+def synapse_rate(counts: OpCounts) -> float:
+    """Share of all connections times steps that an event uses.
+
+    Raises:
+        InputError: some synaptic operations were not counted.
+    """
+    groups = [group for layer in counts.layers for group in layer.synapses]
+    for group in groups:
+        for found in (group.effective, group.dense):
+            if found.total is None:
+                raise InputError(f"synapses from {group.source}: {found.reason}")
+    return sum(group.effective.total or 0 for group in groups) / sum(
+        group.dense.total or 0 for group in groups
+    )
+
+
+def compare(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> Comparison:
+    r"""Set a spiking network beside its matched ones, and find the rate at which they cost the same.
+
+    All events of the network are scaled together by a factor f, so the energy is a straight line in f:
+
+    .. math:: E(f) = E(0) + f \, (E(1) - E(0)), \qquad f^* = \frac{E_\mathrm{ANN} - E(0)}{E(1) - E(0)}
+
+    and the crossover is f* times the rate of the network. Its ends come from all prices at their low and at their
+    high ends together. Both networks pay the same target's prices, the quantised one its widest operands.
+    """
+    rate = synapse_rate(counts)
+    bits = max(group.weight_bits for layer in counts.layers for group in layer.synapses)
+    used = min(bits, target.operand_bits or bits)
+    ann = matched_ann(counts, weight_bits=used)
+    still, whole, other = (price(each, target=target, dt_s=dt_s) for each in (silenced(counts), counts, ann))
+    qnn_bits = levels_bits(math.ceil(counts.steps / counts.samples))
+    reasons = tuple(dict.fromkeys((*whole.reasons, *other.reasons)))
+    crossing = _crossing(still.dynamic_nj, whole.dynamic_nj, other.dynamic_nj, rate)
+    return Comparison(
+        target.name, whole.dynamic_nj, other.dynamic_nj, used, qnn_bits, rate, crossing, reasons
+    )
+
+
+def _crossing(
+    still: Interval | None, whole: Interval | None, other: Interval | None, rate: float
+) -> Interval | None:
+    if still is None or whole is None or other is None or not whole.value > still.value:
+        return None
+    rates = []
+    for end in ENDS:
+        zero, one, against = (getattr(each, end) for each in (still, whole, other))
+        rates.append(max(0.0, rate * (against - zero) / (one - zero)) if one > zero else math.inf)
+    return Interval(rates[0], min(rates), max(rates))
+
+
+def silenced(counts: OpCounts) -> OpCounts:
+    """The same network when nothing fires: neurons are updated, nothing arrives and nothing is sent."""
+    return counts.model_copy(
+        update={
+            "input_events": Count(total=0),
+            "layers": tuple(_silent_layer(layer) for layer in counts.layers),
+        }
+    )
+
+
+def _silent_layer(layer: LayerCounts) -> LayerCounts:
+    zero = Count(total=0)
+    kept = layer.bias_additions  # read in every step, whatever arrives
+    return layer.model_copy(
+        update={
+            "synapses": tuple(_silent_group(group) for group in layer.synapses),
+            "neuron_updates_with_input": zero,
+            "spikes_sent": zero,
+            "weight_reads": kept,
+        }
+    )
+
+
+def _silent_group(group: SynapseCounts) -> SynapseCounts:
+    return group.model_copy(update={"effective": Count(total=0)})

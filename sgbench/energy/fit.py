@@ -1,0 +1,91 @@
+"""Whether a network fits a chip: on how many cores, and what the chip does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sgbench.energy.demand import NEEDED, demands
+from sgbench.energy.placement import Piece, chips_needed, last_core, place, synapse_count
+from sgbench.errors import InputError
+from sgbench.records.chip import Chip
+from sgbench.records.counts import OpCounts
+from sgbench.records.energy import EnergyTarget
+
+ARITHMETIC = ("accumulate", "multiply_accumulate", "neuron_", "spike_sent", "bias_addition")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The answer for one network on one target."""
+
+    target: str
+    pieces: tuple[Piece, ...]
+    cores: int
+    chips: int
+    unsupported: tuple[str, ...]  # what keeps it off the chip
+    changes: tuple[str, ...]  # what would have to be changed first
+    unchecked: tuple[str, ...]  # limits nobody looked at
+    source: str
+    mark: str
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing keeps it off, as far as was checked."""
+        return not self.unsupported
+
+
+def fit(counts: OpCounts, *, target: EnergyTarget, neurons: dict[str, str]) -> Fit:
+    """Cut a network into cores and name what is not supported.
+
+    Args:
+        counts: of the network.
+        target: whose chip is meant.
+        neurons: catalogue names of the neurons in use, by "neuron" and "readout".
+
+    Raises:
+        InputError: the target's limits are not known.
+    """
+    chip = target.chip
+    if chip is None:
+        raise InputError(f"energy target '{target.name}' states no limits of a chip; nothing to fit to")
+    pieces = place(counts, chip)
+    return Fit(
+        target=target.name,
+        pieces=pieces,
+        cores=last_core(pieces) + 1,
+        chips=chips_needed(pieces, chip),
+        unsupported=tuple(_unsupported(counts, target, chip, neurons)),
+        changes=tuple(_changes(counts, chip)),
+        unchecked=chip.unchecked,
+        source=chip.source,
+        mark=chip.mark,
+    )
+
+
+def _unsupported(
+    counts: OpCounts, target: EnergyTarget, chip: Chip, neurons: dict[str, str]
+) -> Iterator[str]:
+    for role, name in neurons.items():
+        if chip.neurons is not None and name.split("/")[0] not in chip.neurons:
+            have = ", ".join(chip.neurons) or "none of the catalogue's"
+            yield f"{role} '{name}': the hardware has {have}"
+    first = counts.layers[0].synapses[0]
+    if first.operation == "multiply_accumulate" and "real" not in chip.inputs:
+        yield f"input of real values: the hardware takes {', '.join(chip.inputs)} input"
+    for layer in counts.layers:
+        synapses = [synapse_count(group, counts.steps) or 0 for group in layer.synapses]
+        fan_in = sum(synapses) // layer.neurons
+        if chip.fan_in is not None and fan_in > chip.fan_in:
+            yield f"{layer.name}: {fan_in} inputs to a neuron, {chip.fan_in} at most"
+    priced = {*target.priced, *target.included_elsewhere, *(item.split(":")[0] for item in target.missing)}
+    for each in demands(counts, {}):
+        other = each.operation in NEEDED and not each.operation.startswith(ARITHMETIC)
+        if other and each.count is not None and each.count.value and each.operation not in priced:
+            yield f"{each.layer}: {each.operation} is no operation of the hardware"
+
+
+def _changes(counts: OpCounts, chip: Chip) -> Iterator[str]:
+    widest = max(group.weight_bits for layer in counts.layers for group in layer.synapses)
+    if chip.weight_bits is not None and widest > chip.weight_bits:
+        yield f"weights of {widest} bits have to be quantised to {chip.weight_bits}"

@@ -1,0 +1,60 @@
+"""Counts of several seeds of one method as those of one long test set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sgbench.errors import InputError
+from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
+
+
+def pooled(counts: Sequence[OpCounts]) -> OpCounts:
+    """Add up what networks of one shape did; divided by samples it is the mean over seeds of equal test sets.
+
+    Raises:
+        InputError: there is nothing to pool, or the networks differ in shape.
+    """
+    if not counts:
+        raise InputError("no operation counts to pool")
+    first = counts[0]
+    if any(_shape(each) != _shape(first) for each in counts):
+        raise InputError("networks of different shapes cannot be pooled")
+    layers = tuple(_layer([each.layers[index] for each in counts]) for index in range(len(first.layers)))
+    return OpCounts(
+        samples=sum(each.samples for each in counts),
+        steps=sum(each.steps for each in counts),
+        input_events=_sum([each.input_events for each in counts]),
+        layers=layers,
+    )
+
+
+def _shape(counts: OpCounts) -> list[Any]:
+    return [
+        (
+            layer.name,
+            layer.neurons,
+            [(group.source, group.wiring, group.operation) for group in layer.synapses],
+        )
+        for layer in counts.layers
+    ]
+
+
+def _layer(layers: Sequence[LayerCounts]) -> LayerCounts:
+    groups = tuple(_group(each) for each in zip(*(layer.synapses for layer in layers), strict=True))
+    return layers[0].model_copy(update={"synapses": groups, **_totals(layers)})
+
+
+def _group(groups: Sequence[SynapseCounts]) -> SynapseCounts:
+    return groups[0].model_copy(update=_totals(groups))
+
+
+def _totals(parts: Sequence[LayerCounts] | Sequence[SynapseCounts]) -> dict[str, Count]:
+    """Every count of a part, added up."""
+    names = [name for name in type(parts[0]).model_fields if isinstance(getattr(parts[0], name), Count)]
+    return {name: _sum([getattr(part, name) for part in parts]) for name in names}
+
+
+def _sum(found: Sequence[Count]) -> Count:
+    unknown = next((each for each in found if each.total is None), None)
+    return unknown if unknown is not None else Count(total=sum(each.total or 0 for each in found))
