@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from sgbench.errors import InputError
 from sgbench.records import spec
-from sgbench.records.base import Strict, Value
+from sgbench.records.base import MAX_NUMBER, Strict, Value
 from sgbench.records.files import parse_model, to_json
 from sgbench.records.method import canonical, identity, method_id
 from sgbench.records.record import RunRecord
@@ -180,8 +180,8 @@ class Box(Strict):
 SCALARS = (
     st.none()
     | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.integers(-(10**100), 10**100)
+    | st.floats(-MAX_NUMBER, MAX_NUMBER)
     | st.text(st.characters(exclude_categories=["Cs"]))
 )
 

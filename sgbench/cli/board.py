@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from sgbench.leaderboard.deviation import References
+    from sgbench.leaderboard.reading import Finding
     from sgbench.leaderboard.rows import Board, Row
-    from sgbench.leaderboard.store import Finding
 
 LEADERBOARDS = Path("leaderboards")
 NARROWEST = 80  # columns of a terminal
@@ -159,6 +159,7 @@ def _rich_table(board: Board, *, spacious: bool) -> Table:
         padding=(0, 1, 0, 0) if spacious else 0,
     )
     table.add_column("rank", no_wrap=True)
+    table.add_column("alike", no_wrap=True)
     table.add_column("method", overflow="fold")
     for name in ("accuracy, %", "seeds", "spikes", "synaptic\nops"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -174,16 +175,17 @@ def brief_markdown(board: Board) -> str:
     """The columns of `show` as Markdown; `table.md` has the notes."""
     from sgbench.leaderboard.labels import prose
 
-    names = ["rank", "method", "test accuracy, %", "seeds", "spikes", "synaptic operations"]
+    names = ["rank", "alike", "method", "test accuracy, %", "seeds", "spikes", "synaptic operations"]
     names += [f"{target.name}, nJ{' *' if target.missing else ''}" for target in board.targets]
-    rows = [names, [":--", ":--", *["--:"] * (len(names) - 2)]]
+    rows = [names, [*[":--"] * 3, *["--:"] * (len(names) - 3)]]
     rows += [[prose(cell) for cell in _cells(row, board)] for row in board.rows]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def _cells(row: Row, board: Board) -> list[str]:
     from sgbench.leaderboard.labels import figure
-    from sgbench.leaderboard.table import NONE, accuracy_text, rank_text
+    from sgbench.leaderboard.sections import NONE
+    from sgbench.leaderboard.table import accuracy_text, rank_text
 
     failed = f" ({len(row.failed_seeds)} failed)" if row.failed_seeds else ""
     energies = [row.costs.energies[target.name].dynamic_nj for target in board.targets]
@@ -191,7 +193,8 @@ def _cells(row: Row, board: Board) -> list[str]:
     numbers += [None if energy is None else energy.value for energy in energies]
     return [
         rank_text(row),
-        ", ".join([row.surrogate, *row.varying.values()]).replace("(", " ("),  # a narrow column breaks there
+        "" if row.place is None else row.place.groups,
+        row.label.replace("(", " ("),  # a narrow column breaks there
         accuracy_text(row),
         f"{len(row.accuracies)}{failed}",
         *(NONE if number is None else figure(number) for number in numbers),
@@ -200,7 +203,9 @@ def _cells(row: Row, board: Board) -> list[str]:
 
 def _footnotes(board: Board) -> list[str]:
     lines = [
-        "accuracy: mean over seeds with its 95 % interval; =: not told apart; energy: dynamic, per inference",
+        "accuracy: mean over seeds with its 95 % interval (training noise on a fixed test set); "
+        "rank: the places it may have; alike: a letter in common is not told apart; "
+        "energy: dynamic, per inference",
     ]
     if any(target.missing for target in board.targets):
         lines.append("*: a part of the energy; table.md names what the prices leave out")

@@ -8,11 +8,18 @@ from pathlib import Path
 
 from sgbench.energy.price import load_targets
 from sgbench.errors import InputError
-from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.deviation import Reference, References
+from sgbench.leaderboard.division import division_of
+from sgbench.leaderboard.dossier import Dossiers, read_dossiers
+from sgbench.leaderboard.objects import Objects
+from sgbench.leaderboard.outside import read_outsiders
 from sgbench.leaderboard.picture import stale, to_png
-from sgbench.leaderboard.rows import Board, make_board
-from sgbench.leaderboard.store import Finding, Layout, protocols, read_shelf
-from sgbench.leaderboard.table import to_csv, to_markdown
+from sgbench.leaderboard.reading import Finding, Layout
+from sgbench.leaderboard.rows import Board, Measured, Standing, board_of, measure
+from sgbench.leaderboard.store import protocols, read_methods
+from sgbench.leaderboard.table import to_markdown
+from sgbench.leaderboard.values import to_csv
+from sgbench.records.energy import EnergyTarget
 from sgbench.records.files import read_bytes, write_atomic
 
 TABLE, VALUES, PICTURE = "table.md", "table.csv", "board.png"
@@ -49,16 +56,56 @@ def show(root: Path, *, layout: Layout, references: References, protocol: str | 
     Raises:
         InputError: there is no such folder, or an energy target's file is not usable.
     """
-    shelf = read_shelf(root, layout=layout, references=references, only=protocol)
     targets = load_targets(references.config_dirs)
-    names = sorted({record.protocol for record in shelf.records})
-    boards = []
-    for name in names:
-        found = references.of(name)
-        boards.append(
-            make_board(shelf.of(name), protocol=found.protocol, targets=targets, classes=found.classes)
-        )
-    return Boards(tuple(boards), shelf.findings)
+    chosen = tuple(targets[name] for name in sorted(targets))
+    findings: list[Finding] = []
+    measured: dict[str, list[Measured]] = {}
+    for group in read_methods(root, layout=layout, references=references, findings=findings, only=protocol):
+        reference = references.of(group[0].protocol)
+        found = measure(group, classes=reference.classes, targets=chosen, dt_s=reference.protocol.dt_s)
+        measured.setdefault(group[0].protocol, []).append(found)
+    boards = tuple(
+        _board(root, measured[name], references.of(name), chosen, layout=layout, findings=findings)
+        for name in sorted(measured)
+    )
+    return Boards(boards, tuple(sorted(findings, key=lambda each: each.path)))
+
+
+def _board(
+    root: Path,
+    measured: list[Measured],
+    reference: Reference,
+    targets: tuple[EnergyTarget, ...],
+    *,
+    layout: Layout,
+    findings: list[Finding],
+) -> Board:
+    protocol, classes = reference.protocol, reference.classes
+    if layout == "runs":
+        return board_of(measured, protocol=protocol, targets=targets, classes=classes)
+    folder = root / protocol.name
+    dossiers = read_dossiers(folder)
+    findings += dossiers.findings
+    standings = {
+        each.method_id: Standing(division_of(each.method, reference), dossiers.of(each.method_id))
+        for each in measured
+    }
+    outsiders = read_outsiders(folder, dossiers, classes=classes, findings=findings)
+    findings += _without_records(folder, dossiers, {*standings, *(each.method_id for each in outsiders)})
+    return board_of(
+        measured,
+        protocol=protocol,
+        targets=targets,
+        classes=classes,
+        standings=standings,
+        outsiders=outsiders,
+    )
+
+
+def _without_records(folder: Path, dossiers: Dossiers, known: set[str]) -> Iterable[Finding]:
+    for name in dossiers.by_method:
+        if name not in known:
+            yield Finding(str(folder), f"speaks of method {name}, of which there is no record")
 
 
 def build(
@@ -90,8 +137,8 @@ def _write(board: Board, root: Path, layout: Layout) -> Built:
         write_atomic(folder / name, data)
     return Built(
         protocol=board.protocol.name,
-        methods=len(board.rows),
-        records=sum(len(row.accuracies) for row in board.rows),
+        methods=len(board.rows) + len(board.retired),
+        records=sum(len(row.accuracies) for row in (*board.rows, *board.retired)),
         files=tuple(str(folder / name) for name in contents),
     )
 
@@ -111,6 +158,7 @@ def check(root: Path, *, references: References) -> tuple[list[str], tuple[Findi
         findings += _stale_files(board, root)
     names = [board.protocol.name for board in found.boards]
     for name in protocols(root):
+        findings += Objects(root / name).check()
         if name not in names:
             findings += [
                 Finding(str(root / name / file), "has no valid record behind it")

@@ -13,7 +13,7 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.facts import facts_of
 from sgbench.records.base import Value
 from sgbench.records.method import NEUTRAL, PROTOCOL_IDENTITY, canonical
-from sgbench.records.record import RunRecord
+from sgbench.records.record import KnownMethods, RunRecord
 from sgbench.records.spec import GROUPS, Method, Protocol, entry_group
 
 METHOD_FAILURES = ("NonFiniteError",)
@@ -86,14 +86,21 @@ def compose_reference(name: str, *, config_dirs: Iterable[Path] = ()) -> Referen
     return Reference(method.protocol, method, {group: catalogue.entries(group, folders) for group in groups})
 
 
-def deviation(record: RunRecord, reference: Reference) -> str | None:
-    """Why a record is no row of its protocol's board, on one line, or None if it is one."""
+def deviation(record: RunRecord, reference: Reference, *, known: KnownMethods | None = None) -> str | None:
+    """Why a record is no row of its protocol's board, on one line, or None if it is one.
+
+    Args:
+        record: what was read.
+        reference: of its protocol.
+        known: keeps what was found of a method for its other seeds.
+    """
     if record.failure is not None and record.failure.kind not in METHOD_FAILURES:
         return (
             f"method {record.method_id} seed {record.seed} failed for a reason that is not the method's "
             f"({record.failure.kind}); repeat the run"
         )
-    found = list(_deviations(record, reference))
+    found = [*_of_method(record.method, reference, known), *_seed_deviation(record.seed, reference)]
+    found += _fact_deviations(record, reference)
     if not found:
         return None
     more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
@@ -103,20 +110,30 @@ def deviation(record: RunRecord, reference: Reference) -> str | None:
     )
 
 
-def _deviations(record: RunRecord, reference: Reference) -> Iterator[str]:
-    yield from method_deviations(record.method, record.seed, reference)
-    yield from _fact_deviations(record, reference)
+def _of_method(method: Method, reference: Reference, known: KnownMethods | None) -> tuple[str, ...]:
+    if known is None:
+        return tuple(_method_deviations(method, reference))
+    return known.once(method, lambda: tuple(_method_deviations(method, reference)))
 
 
 def method_deviations(method: Method, seed: int, reference: Reference) -> Iterator[str]:
     """Where a method leaves the protocol that it names, one text each; known before it runs."""
+    yield from _method_deviations(method, reference)
+    yield from _seed_deviation(seed, reference)
+
+
+def _seed_deviation(seed: int, reference: Reference) -> Iterator[str]:
+    seeds = reference.protocol.seeds
+    if seed not in seeds:
+        # A free choice among more seeds would be a choice of results.
+        yield f"seed {seed} is not among the protocol's seeds {', '.join(map(str, seeds))}"
+
+
+def _method_deviations(method: Method, reference: Reference) -> Iterator[str]:
     protocol = reference.protocol
     for key in PROTOCOL_IDENTITY:
         ours, theirs = getattr(protocol, key), getattr(method.protocol, key)
         yield from _differs(f"protocol.{key}", theirs, ours)
-    if seed not in protocol.seeds:
-        # A free choice among more seeds would be a choice of results.
-        yield f"seed {seed} is not among the protocol's seeds {', '.join(map(str, protocol.seeds))}"
     if "clip_norm" not in protocol.free:
         yield from _differs("clip_norm", method.clip_norm, reference.method.clip_norm)
     for group in GROUPS:

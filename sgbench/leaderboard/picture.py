@@ -38,6 +38,8 @@ LEGEND_INCHES = 0.25  # each line of the legend of energies
 LEGEND_COLUMNS = 4
 FONT_SIZE = 13  # readable at half the picture's size
 MAX_ROWS = 60
+RANK_POINTS = 66  # between a row's name and its numbers
+MAX_GROUPS = 4
 MAX_LABEL = 42
 LOG_FROM_RATIO = 20
 NARROW_RATIO = 1000  # up to here ticks at 1 and 3 do not touch
@@ -110,21 +112,27 @@ def _frame(axes: Axes, n: int) -> None:
 def _label_rows(axes: Axes, rows: Sequence[Row]) -> None:
     labels = [[row.surrogate, ", ".join(row.varying.values())] for row in rows]
     axes.set_yticks(range(len(rows)), ["\n".join(_cut(line) for line in lines if line) for lines in labels])
-    axes.tick_params(axis="y", pad=46)
+    axes.tick_params(axis="y", pad=RANK_POINTS + 6)
     for label in axes.get_yticklabels():
         label.set_parse_math(False)  # a record's text is no formula
-    for index, text in [(-0.75, "rank"), *enumerate(map(rank_text, rows))]:
+    for index, text in [(-0.75, "rank"), *enumerate(map(_rank, rows))]:
         axes.annotate(
             text,
             (0, index),
             xycoords=("axes fraction", "data"),
-            xytext=(-40, 0),
+            xytext=(-RANK_POINTS, 0),
             textcoords="offset points",
             va="center",
             fontsize=FONT_SIZE,
             color=SOFT if text == "rank" else INK,
             annotation_clip=False,
         ).set_in_layout(False)
+
+
+def _rank(row: Row) -> str:
+    """As in the table, in little space."""
+    groups = "" if row.place is None else row.place.groups[:MAX_GROUPS]
+    return f"{rank_text(row).replace(' to ', '–')} {groups}".strip()
 
 
 def _cut(text: str) -> str:

@@ -4,17 +4,42 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from sgbench.leaderboard.costs import Costs, costs
-from sgbench.leaderboard.labels import call, surrogate_call
-from sgbench.leaderboard.stats import Place, Summary, counted_accuracies, rank, summarise
+from sgbench.leaderboard.dossier import Dossier
+from sgbench.leaderboard.labels import surrogate_call
+from sgbench.leaderboard.outside import Outsider
+from sgbench.leaderboard.placing import Place, places
+from sgbench.leaderboard.stats import Summary, counted_accuracies, summarise
+from sgbench.leaderboard.varying import Varying, common, labels, varying_parameters
 from sgbench.records.energy import EnergyTarget
-from sgbench.records.method import NEUTRAL, canonical
 from sgbench.records.record import RunRecord
-from sgbench.records.spec import GROUPS, NEUTRAL_CHOICES, Method, Protocol
+from sgbench.records.spec import Method, Protocol
+from sgbench.records.submission import Division
 
-Varying = dict[str, dict[str, set[str]]]
+
+@dataclass(frozen=True)
+class Measured:
+    """What a board keeps of one method's records; the records themselves are let go."""
+
+    method_id: str
+    method: Method
+    accuracies: dict[int, float]  # by seed; a failed one at chance
+    validation: dict[int, float]  # the same on the validation split
+    failed_seeds: tuple[int, ...]
+    costs: Costs
+    test_samples: frozenset[int]
+    steps_per_sample: frozenset[float]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a leaderboards folder says of a method beside its records."""
+
+    division: Division
+    dossier: Dossier
 
 
 @dataclass(frozen=True)
@@ -29,17 +54,25 @@ class Row:
     accuracies: dict[int, float]  # by seed; a failed one at chance
     failed_seeds: tuple[int, ...]
     costs: Costs
+    standing: Standing | None  # None where records lie in a runs folder
+
+    @property
+    def label(self) -> str:
+        """What the method is called among those of its board."""
+        return ", ".join([self.surrogate, *self.varying.values()])
 
 
 @dataclass(frozen=True)
 class Board:
-    """All rows of one protocol, in the order of their places."""
+    """All rows of one protocol, in the order of their means; those without a rank last."""
 
     protocol: Protocol
     targets: tuple[EnergyTarget, ...]
     common: dict[str, str]  # what all rows share, by group
     varying: tuple[str, ...]  # groups in which rows differ, without the surrogate
     rows: tuple[Row, ...]
+    retired: tuple[Row, ...]  # withdrawn or superseded: kept and shown, not ranked
+    outsiders: tuple[Outsider, ...]  # results of code outside the catalogue
     classes: int
     test_samples: tuple[int, ...]  # sizes of the test set that the records state: one, if all is well
     latency_s: float | None  # modelled duration of one inference; None where records differ
@@ -56,118 +89,109 @@ def make_board(
         targets: price lists by name.
         classes: of the protocol's data set, by the catalogue's word: no record can move the chance level.
     """
-    ordered = sorted(records, key=lambda record: (record.method_id, record.seed))
     groups: dict[str, list[RunRecord]] = {}
-    for record in ordered:
+    for record in records:
         groups.setdefault(record.method_id, []).append(record)
-    methods = [group[0].method for group in groups.values()]
-    varying = _varying_parameters(methods)
     chosen = tuple(targets[name] for name in sorted(targets))
-    latencies = {record.counts.steps / record.counts.samples for record in ordered if record.counts}
-    return Board(
-        protocol=protocol,
-        targets=chosen,
-        common=_common(methods, varying),
-        varying=tuple(group for group in varying if group != "surrogate"),
-        rows=_rows(groups, varying, classes, protocol, chosen),
-        classes=classes,
-        test_samples=tuple(sorted({record.test.samples for record in ordered if record.test})),
-        latency_s=latencies.pop() * protocol.dt_s if len(latencies) == 1 else None,
+    measured = [
+        measure(group, classes=classes, targets=chosen, dt_s=protocol.dt_s) for group in groups.values()
+    ]
+    return board_of(measured, protocol=protocol, targets=chosen, classes=classes)
+
+
+def measure(
+    group: Sequence[RunRecord], *, classes: int, targets: Sequence[EnergyTarget], dt_s: float
+) -> Measured:
+    """Average and price the records of one method.
+
+    Args:
+        group: one record for each seed.
+        classes: of the protocol's data set.
+        targets: price lists.
+        dt_s: length of one time step [s].
+    """
+    ordered = sorted(group, key=lambda record: record.seed)
+    counts = [record.counts for record in ordered if record.counts]
+    seeds = [record.seed for record in ordered]
+    tested, validated = (
+        counted_accuracies([None if each is None else each.accuracy for each in scores], classes=classes)
+        for scores in ([record.test for record in ordered], [record.validation for record in ordered])
+    )
+    return Measured(
+        method_id=ordered[0].method_id,
+        method=ordered[0].method,
+        accuracies=dict(zip(seeds, tested, strict=True)),
+        validation=dict(zip(seeds, validated, strict=True)),
+        failed_seeds=tuple(record.seed for record in ordered if record.status == "failed"),
+        costs=costs(ordered, targets=targets, dt_s=dt_s),
+        test_samples=frozenset(record.test.samples for record in ordered if record.test),
+        steps_per_sample=frozenset(found.steps / found.samples for found in counts),
     )
 
 
-def _rows(
-    groups: Mapping[str, list[RunRecord]],
-    varying: Varying,
-    classes: int,
+def board_of(
+    measured: Iterable[Measured],
+    *,
     protocol: Protocol,
     targets: Sequence[EnergyTarget],
-) -> tuple[Row, ...]:
-    accuracies = {name: _accuracies(group, classes) for name, group in groups.items()}
-    summaries = {name: summarise(list(values.values())) for name, values in accuracies.items()}
-    places = rank(summaries)
-    rows = []
-    for name, group in groups.items():
-        method = group[0].method
-        pick = method.choices["surrogate"]
-        row = Row(
-            method_id=name,
-            place=places[name],
-            surrogate=surrogate_call(pick, method.parameters["surrogate"]),
-            varying=_labels(method, varying),
-            accuracy=summaries[name],
-            accuracies=accuracies[name],
-            failed_seeds=tuple(record.seed for record in group if record.status == "failed"),
-            costs=costs(group, targets=targets, dt_s=protocol.dt_s),
-        )
-        rows.append(row)
-    return tuple(sorted(rows, key=_order))
+    classes: int,
+    standings: Mapping[str, Standing] = MappingProxyType({}),
+    outsiders: tuple[Outsider, ...] = (),
+) -> Board:
+    """Rank methods that are already measured; see `make_board`.
+
+    Args:
+        measured: each method once.
+        protocol: the catalogue's own.
+        targets: price lists.
+        classes: of the protocol's data set.
+        standings: what a leaderboards folder says of each, by method.
+        outsiders: results of code outside the catalogue.
+    """
+    ordered = sorted(measured, key=lambda each: each.method_id)
+    methods = [each.method for each in ordered]
+    varying = varying_parameters(methods)
+    latencies = frozenset().union(*(each.steps_per_sample for each in ordered))
+    rows = [_row(each, varying, standings.get(each.method_id)) for each in ordered]
+    return Board(
+        protocol=protocol,
+        targets=tuple(targets),
+        common=common(methods, varying),
+        varying=tuple(group for group in varying if group != "surrogate"),
+        rows=_ranked(row for row in rows if not _is_retired(row)),
+        retired=tuple(row for row in rows if _is_retired(row)),
+        outsiders=outsiders,
+        classes=classes,
+        test_samples=tuple(sorted(frozenset().union(*(each.test_samples for each in ordered)))),
+        latency_s=next(iter(latencies)) * protocol.dt_s if len(latencies) == 1 else None,
+    )
+
+
+def _row(each: Measured, varying: Varying, standing: Standing | None) -> Row:
+    pick = each.method.choices["surrogate"]
+    return Row(
+        method_id=each.method_id,
+        place=None,
+        surrogate=surrogate_call(pick, each.method.parameters["surrogate"]),
+        varying=labels(each.method, varying),
+        accuracy=summarise(list(each.accuracies.values())),
+        accuracies=each.accuracies,
+        failed_seeds=each.failed_seeds,
+        costs=each.costs,
+        standing=standing,
+    )
+
+
+def _is_retired(row: Row) -> bool:
+    return row.standing is not None and row.standing.dossier.notice is not None
+
+
+def _ranked(rows: Iterable[Row]) -> tuple[Row, ...]:
+    kept = list(rows)
+    found = places({row.method_id: row.accuracies for row in kept})
+    return tuple(sorted((replace(row, place=found[row.method_id]) for row in kept), key=_order))
 
 
 def _order(row: Row) -> tuple[float, float, str]:
-    place = math.inf if row.place is None else row.place.rank
-    return place, -row.accuracy.mean, row.method_id
-
-
-def _accuracies(group: Sequence[RunRecord], classes: int) -> dict[int, float]:
-    tested = [record.test.accuracy if record.test else None for record in group]
-    found = counted_accuracies(tested, classes=classes)
-    return {record.seed: value for record, value in zip(group, found, strict=True)}
-
-
-def _varying_parameters(methods: Sequence[Method]) -> Varying:
-    """By group and choice, the parameters in which methods of that choice differ; groups that all share are out."""
-    found: Varying = {}
-    for group in GROUPS:
-        picks = sorted({method.choices[group] for method in methods})
-        by_pick = {
-            pick: _differing([method for method in methods if method.choices[group] == pick], group)
-            for pick in picks
-        }
-        if len(by_pick) > 1 or any(by_pick.values()):
-            found[group] = by_pick
-    if len({canonical(method.clip_norm) for method in methods}) > 1:
-        found["clip_norm"] = {}
-    return found
-
-
-def _differing(methods: Sequence[Method], group: str) -> set[str]:
-    keys = {key for method in methods for key in method.parameters[group]}
-    return {key for key in keys if len({_text(method, group, key) for method in methods}) > 1}
-
-
-def _text(method: Method, group: str, key: str) -> str:
-    return canonical(method.parameters[group].get(key, NEUTRAL.get(f"{group}.{key}")))
-
-
-def _labels(method: Method, varying: Varying) -> dict[str, str]:
-    """What tells a method apart, by group: its choice, and what differs among methods of that choice."""
-    found = {}
-    for group, by_pick in varying.items():
-        if group == "clip_norm":
-            found[group] = _clip_text(method)
-        elif group != "surrogate":
-            pick, parameters = method.choices[group], method.parameters[group]
-            found[group] = call(pick, {key: parameters[key] for key in parameters if key in by_pick[pick]})
-    return found
-
-
-def _common(methods: Sequence[Method], varying: Varying) -> dict[str, str]:
-    """What methods share, by group; where choices differ, what those of one choice share."""
-    found: dict[str, list[str]] = {}
-    for group in GROUPS:
-        plain = all(method.choices[group] == NEUTRAL_CHOICES.get(group) for method in methods)
-        for method in () if plain or group == "surrogate" else methods:
-            pick, parameters = method.choices[group], method.parameters[group]
-            differing = varying.get(group, {}).get(pick, set())
-            text = call(pick, {key: value for key, value in parameters.items() if key not in differing})
-            if text not in found.setdefault(group, []):
-                found[group].append(text)
-    shared = {group: " or ".join(sorted(texts)) for group, texts in found.items()}
-    if methods and "clip_norm" not in varying:
-        shared["clip_norm"] = _clip_text(methods[0])
-    return shared
-
-
-def _clip_text(method: Method) -> str:
-    return "none" if method.clip_norm is None else f"{method.clip_norm:.6g}"
+    unranked = math.inf if row.place is None else 0.0
+    return unranked, -row.accuracy.mean, row.method_id

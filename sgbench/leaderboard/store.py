@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from sgbench.errors import InputError, suggest
-from sgbench.leaderboard.deviation import References, deviation
+from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.predictions import check_predictions
+from sgbench.leaderboard.reading import Finding, Layout, RecordReader, finding
 from sgbench.paths import RECORD
-from sgbench.records.base import MAX_WHOLE
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.record import RunRecord
 
-Layout = Literal["runs", "leaderboards"]
+RECORDS = "records"
 RUN_DEPTH = 3  # <protocol>/<method_id>/<seed>
-MAX_NUMBER = 1e100
-"""No measured quantity is larger; sums of numbers within this bound cannot overflow."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A file that was left out or is stale, and why."""
-
-    path: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -70,28 +59,61 @@ def protocols(root: Path, *, only: str | None = None) -> list[str]:
 
 
 def read_shelf(root: Path, *, layout: Layout, references: References, only: str | None = None) -> Shelf:
-    """Read every record of a runs folder or of a leaderboards folder.
-
-    Nothing in the tree is trusted. A file that cannot be read, does not lie where its content says, or deviates
-    from the protocol is named and left out; the others still count.
+    """Read every record of a runs folder or of a leaderboards folder; see `read_methods`.
 
     Raises:
         InputError: `root` is no folder, or has none for the protocol asked for.
     """
-    records: list[RunRecord] = []
     findings: list[Finding] = []
+    groups = read_methods(root, layout=layout, references=references, findings=findings, only=only)
+    records = sorted(
+        (record for group in groups for record in group),
+        key=lambda record: (record.protocol, record.method_id, record.seed),
+    )
+    return Shelf(tuple(records), tuple(sorted(findings, key=lambda each: each.path)))
+
+
+def read_methods(
+    root: Path,
+    *,
+    layout: Layout,
+    references: References,
+    findings: list[Finding],
+    only: str | None = None,
+) -> Iterator[list[RunRecord]]:
+    """The records of one method after the other, so that ten thousand are never in memory together.
+
+    Nothing in the tree is trusted. A file that cannot be read, does not lie where its content says, or deviates
+    from the protocol joins the findings; the others still count.
+
+    Args:
+        root: a runs folder or a leaderboards folder.
+        layout: which of the two.
+        references: against which each record is checked.
+        findings: collects what was left out.
+        only: read this protocol alone.
+
+    Raises:
+        InputError: `root` is no folder, or has none for the protocol asked for.
+    """
+    reader = RecordReader(references)
     names = protocols(root, only=only)
-    starts = [root / name if layout == "runs" else root / name / "records" for name in names]
+    starts = [root / name if layout == "runs" else root / name / RECORDS for name in names]
     findings += [_link(path) for path in [*root.iterdir(), *starts] if path.is_symlink() and path.is_dir()]
+    group: list[RunRecord] = []
     for start in starts:
         for path in () if start.is_symlink() else _files(start, layout, findings):
-            place = path.relative_to(root).parts
             try:
-                records.append(_comparable(path, place, layout, references))
+                record = reader.comparable(path, path.relative_to(root).parts, layout)
             except InputError as error:
-                findings.append(_finding(path, error))
-    records.sort(key=lambda record: (record.protocol, record.method_id, record.seed))
-    return Shelf(tuple(records), tuple(sorted(findings, key=lambda finding: finding.path)))
+                findings.append(finding(path, error))
+                continue
+            if group and (group[0].protocol, group[0].method_id) != (record.protocol, record.method_id):
+                yield group
+                group = []
+            group.append(record)
+    if group:
+        yield group
 
 
 def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> Added:
@@ -115,17 +137,18 @@ def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> 
     for source in sources:
         if not source.is_dir():
             raise InputError(f"{source}: no such folder; name a runs folder, or one inside it")
+    reader = RecordReader(references)
     for path, place in _source_files(sources, refused):
         try:
-            record = _comparable(path, place, "runs", references)
+            record = reader.comparable(path, place, "runs")
             check_predictions(record, path.parent)
-            target = board_dir / record.protocol / "records" / record.method_id / f"{record.seed}.json"
+            target = board_dir / record.protocol / RECORDS / record.method_id / f"{record.seed}.json"
             if _place_record(target, record):
                 added.append(str(target))
             else:
                 present.append(str(target))
         except InputError as error:
-            refused.append(_finding(path, error))
+            refused.append(finding(path, error))
     return Added(tuple(added), tuple(present), tuple(refused))
 
 
@@ -176,39 +199,3 @@ def _files(start: Path, layout: Layout, findings: list[Finding]) -> Iterator[Pat
 
 def _link(path: Path) -> Finding:
     return Finding(str(path), "a link to a folder, which is not followed")
-
-
-def _comparable(path: Path, place: Iterable[str], layout: Layout, references: References) -> RunRecord:
-    """The record in a file, or an `InputError` that says why it is no row of a board."""
-    record = read_model(path, RunRecord)
-    expected = (
-        (record.protocol, record.method_id, str(record.seed), RECORD)
-        if layout == "runs"
-        else (record.protocol, "records", record.method_id, f"{record.seed}.json")
-    )
-    if tuple(place) != expected:
-        raise InputError(f"{path}: misplaced: what it says of itself belongs to {'/'.join(expected)}")
-    if not _bounded(record.model_dump()):
-        raise InputError(
-            f"{path}: holds a number beyond 1e100 or a count beyond 2^63, which nothing measured has"
-        )
-    reason = deviation(record, references.of(record.protocol))
-    if reason is not None:
-        raise InputError(f"{path}: {reason}")
-    return record
-
-
-def _bounded(value: object) -> bool:
-    """Whether all numbers of a tree can be summed and printed."""
-    if isinstance(value, dict):
-        return all(_bounded(item) for item in value.values())
-    if isinstance(value, list | tuple):
-        return all(_bounded(item) for item in value)
-    if isinstance(value, int):
-        return abs(value) <= MAX_WHOLE
-    return not isinstance(value, float) or abs(value) <= MAX_NUMBER
-
-
-def _finding(path: Path, error: InputError) -> Finding:
-    reason = " ".join(str(error).split())
-    return Finding(str(path), reason.removeprefix(f"{path}: "))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+MAX_WHOLE = 2**63 - 1
+"""Nothing is counted beyond it, and sums and products of numbers within it are floats still."""
+MAX_NUMBER = 1e100
+"""No measured quantity is larger; sums of numbers within this bound cannot overflow."""
 
 
 class Strict(BaseModel):
@@ -20,8 +24,8 @@ def _plain(value: object) -> object:
     for item in items:
         if not (item is None or isinstance(item, bool | int | float | str)):
             raise ValueError("a number, text, true, false, null or a list of these is needed")
-        if isinstance(item, float) and not math.isfinite(item):
-            raise ValueError("a finite number is needed")
+        if isinstance(item, int | float) and not -MAX_NUMBER <= item <= MAX_NUMBER:  # NaN neither
+            raise ValueError("a finite number of at most 1e100 is needed")
     return tuple(value) if isinstance(value, list) else value  # JSON has no tuples
 
 
@@ -31,13 +35,20 @@ def _printable(value: str) -> str:
     return value
 
 
+def whole(value: object) -> object:
+    """A whole number; for versions, since a literal 1 alone takes true and 1.0, which equal it."""
+    if type(value) is not int:
+        raise ValueError("a whole number is needed")
+    return value
+
+
 Text = Annotated[str, AfterValidator(_printable)]
 """Words that a terminal only shows and never obeys."""
 
-MAX_WHOLE = 2**63 - 1
-"""Nothing is counted beyond it, and sums and products of numbers within it are floats still."""
 Natural = Annotated[int, Field(ge=0, le=MAX_WHOLE)]
 Positive = Annotated[int, Field(ge=1, le=MAX_WHOLE)]
+Number = Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER)]
+Amount = Annotated[float, Field(ge=0, le=MAX_NUMBER)]
 
 Scalar = bool | int | float | str | None
 Value = Annotated[Scalar | tuple[Scalar, ...], BeforeValidator(_plain)]

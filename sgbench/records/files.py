@@ -85,25 +85,39 @@ def read_model(path: Path, model: type[Model]) -> Model:
     return parse_model(read_bytes(path), model, str(path))
 
 
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a small regular file that is not a link."""
+def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
+    """The bytes of a regular file of at most `limit` bytes that is not a link.
+
+    Raises:
+        InputError: it is something else, or cannot be read.
+    """
     try:
         if path.is_symlink() or not path.is_file():
             raise InputError(f"{path}: a regular file is needed")
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path}: larger than {MAX_BYTES // 1024**2} MiB, which no record is")
+        if path.stat().st_size > limit:
+            raise InputError(f"{path}: larger than {limit // 1024**2} MiB, which none of its kind is")
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def parse_model(data: bytes, model: type[Model], name: str) -> Model:
-    """Validate bytes as a model; duplicate keys, NaN, deep nesting and text in place of a number are refused."""
+def parse_model(data: bytes, model: type[Model], name: str, *, context: object = None) -> Model:
+    """Validate bytes as a model; duplicate keys, NaN, deep nesting and text in place of a number are refused.
+
+    Args:
+        data: JSON in UTF-8.
+        model: what it has to be.
+        name: of the file, for messages.
+        context: what the model's validators may look at, see `RunRecord`.
+
+    Raises:
+        InputError: the bytes are not JSON, or not of this schema; one line.
+    """
     try:
         # Twice, because pydantic keeps the last of two equal keys; its own reading takes lists as tuples though
         # it is strict, which it does not for a tree.
         json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse_constant)
-        return model.model_validate_json(data, strict=True)
+        return model.model_validate_json(data, strict=True, context=context)
     except ValidationError as error:
         raise InputError(f"{name}: {first_problem(error)}") from error
     except RecursionError:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
 
-from sgbench.records.base import MAX_WHOLE, Natural, Positive, Strict, Text
+from sgbench.records.base import MAX_WHOLE, Amount, Natural, Number, Positive, Strict, Text, whole
 from sgbench.records.consistency import contradictions
 from sgbench.records.counts import OpCounts
 from sgbench.records.method import method_id
@@ -30,23 +39,16 @@ def _utc(value: str) -> str:
     return value
 
 
-def _whole(value: object) -> object:
-    # Literal[1] alone takes true and 1.0, which equal 1.
-    if type(value) is not int:
-        raise ValueError("a whole number is needed")
-    return value
-
-
 Time = Annotated[str, Field(max_length=40), AfterValidator(_utc)]
-Version = Annotated[Literal[1], BeforeValidator(_whole)]
+Version = Annotated[Literal[1], BeforeValidator(whole)]
 
 
 class LayerActivity(Strict):
     """Spiking activity of one layer over a whole split."""
 
     name: str = Field(max_length=100)
-    rate_per_step: float = Field(ge=0)  # spikes per neuron and time step
-    rate_hz: float = Field(ge=0)
+    rate_per_step: Amount  # spikes per neuron and time step
+    rate_hz: Amount
     dead_fraction: Fraction  # neurons without one spike on the whole split
     saturated_fraction: Fraction  # neurons that fire in more than 90 % of all steps
 
@@ -56,7 +58,7 @@ class Scores(Strict):
 
     samples: Positive
     accuracy: Fraction
-    loss: float
+    loss: Number
     activity: tuple[LayerActivity, ...]
 
 
@@ -64,8 +66,8 @@ class EpochScores(Strict):
     """One line of the training curve."""
 
     epoch: Natural
-    train_loss: float
-    validation_loss: float
+    train_loss: Number
+    validation_loss: Number
     validation_accuracy: Fraction
 
 
@@ -79,10 +81,10 @@ class Failure(Strict):
 class Timing(Strict):
     """Wall-clock seconds; a continued run adds up its parts."""
 
-    fit_s: float = Field(ge=0)
-    test_s: float = Field(ge=0)
-    total_s: float = Field(ge=0)
-    resumed: int = Field(ge=0)  # how often the run was continued after an interruption
+    fit_s: Amount
+    test_s: Amount
+    total_s: Amount
+    resumed: Natural  # how often the run was continued after an interruption
 
 
 class Provenance(Strict):
@@ -95,11 +97,47 @@ class Provenance(Strict):
     platform: Text = Field(max_length=200)
     processor: Text = Field(max_length=200)
     device: Text = Field(max_length=100)
-    threads: int = Field(ge=1)
+    threads: Positive
     engine: Text = Field(max_length=100)
     engine_reason: Text = Field(max_length=500)
     data_sha256: Sha256 | None
     created_utc: Time
+
+
+@dataclass
+class _Known:
+    id: str
+    finding: tuple[str, ...] | None = None
+
+
+class KnownMethods:
+    """The methods of many records, each hashed, checked and kept once; a validation context of `RunRecord`.
+
+    Two methods are the same here only if their stored text is: 1, 1.0 and true are three different values.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Known] = {}
+        self._last: tuple[Method, _Known] | None = None
+
+    def id_of(self, method: Method) -> str:
+        """See `method_id`."""
+        return self._entry(method).id
+
+    def once(self, method: Method, find: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+        """What `find` says of the method; called for the first of all that are the same."""
+        entry = self._entry(method)
+        if entry.finding is None:
+            entry.finding = find()
+        return entry.finding
+
+    def _entry(self, method: Method) -> _Known:
+        if self._last is None or self._last[0] is not method:
+            text = method.model_dump_json()
+            if text not in self._known:
+                self._known[text] = _Known(method_id(method))
+            self._last = (method, self._known[text])
+        return self._last[1]
 
 
 class RunRecord(Strict):
@@ -108,7 +146,7 @@ class RunRecord(Strict):
     schema_version: Version
     protocol: str = Field(max_length=80)
     method_id: MethodId
-    seed: int = Field(ge=0)
+    seed: Natural
     status: Literal["finished", "failed"]
     failure: Failure | None
     method: Method
@@ -126,8 +164,9 @@ class RunRecord(Strict):
     provenance: Provenance
 
     @model_validator(mode="after")
-    def _consistent(self) -> RunRecord:
-        if self.method_id != method_id(self.method):
+    def _consistent(self, info: ValidationInfo) -> RunRecord:
+        named = info.context.id_of if isinstance(info.context, KnownMethods) else method_id
+        if self.method_id != named(self.method):
             raise ValueError(f"method_id {self.method_id} is not the id of the method it names")
         if self.protocol != self.method.protocol.name:
             raise ValueError(f"protocol {self.protocol} is not the one of the method")

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_serializer, field_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    field_serializer,
+    field_validator,
+    model_serializer,
+)
 
-from sgbench.records.base import Strict, Value
+from sgbench.records.base import MAX_NUMBER, Strict, Value
 
 GROUPS = (
     "dataset",
@@ -58,7 +65,7 @@ class Protocol(Strict):
     hidden: Sizes | None  # null where no list of layer sizes describes the network
     epochs: int = Field(gt=0, le=100_000)
     batch_size: int = Field(gt=0, le=1_000_000)
-    patience: int | None = Field(gt=0)
+    patience: int | None = Field(gt=0, le=100_000)
     monitor: Literal["validation_loss", "validation_accuracy"]
     precision: Literal["float32", "float64"]
     data_order: Literal["seed_epoch"]
@@ -66,6 +73,15 @@ class Protocol(Strict):
     fixed: dict[str, str]
     free: tuple[str, ...]
     superseded_by: ProtocolName | None
+    tuning_trials: int | None = Field(default=None, ge=1, le=20_000)
+    """How many settings a method may have tried; None sets no limit, and is not written."""
+
+    @model_serializer(mode="wrap")
+    def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        tree = handler(self)
+        if self.tuning_trials is None:
+            del tree["tuning_trials"]
+        return tree
 
     @field_validator("patience", mode="before")
     @classmethod
@@ -81,7 +97,7 @@ class Method(Strict):
     choices: dict[str, EntryName]
     parameters: dict[str, dict[ParameterName, Value]]
     protocol: Protocol
-    clip_norm: float | None = Field(gt=0, strict=True)
+    clip_norm: float | None = Field(gt=0, le=MAX_NUMBER, strict=True)
 
     @field_validator("choices")
     @classmethod

@@ -12,8 +12,10 @@ import pytest
 from sgbench.energy.price import load_targets
 from sgbench.leaderboard.labels import call, inert, parameter_text
 from sgbench.leaderboard.picture import digest, stale, to_png
-from sgbench.leaderboard.rows import Board, _varying_parameters, make_board
-from sgbench.leaderboard.table import to_csv, to_markdown
+from sgbench.leaderboard.rows import Board, make_board
+from sgbench.leaderboard.table import to_markdown
+from sgbench.leaderboard.values import to_csv
+from sgbench.leaderboard.varying import varying_parameters
 from sgbench.records.counts import Count
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.method import method_id
@@ -79,7 +81,8 @@ def test_figures_by_hand() -> None:
     assert (row["spikes_per_inference"], row["synaptic_operations_per_inference"]) == ("15", "550")
     energies = [float(row[f"toy_dynamic_{end}_nj"]) for end in ("value", "low", "high")]
     assert energies == pytest.approx([0.83, 0.69, 1.11])
-    assert (row["rank"], row["tied"], row["seeds"], row["failed_seeds"]) == ("1", "false", "3", "")
+    assert (row["rank_low"], row["rank_high"], row["alike"]) == ("1", "1", "")
+    assert (row["seeds"], row["failed_seeds"]) == ("3", "")
     assert (row["parameters"], row["training_time_s"], row["surrogate"]) == ("296", "3", "atan(width_fwhm=1)")
 
 
@@ -113,7 +116,7 @@ def test_missing_parameter_reads_as_its_neutral_value() -> None:
     older, newer = method(), method(parameters={"surrogate": {"width_fwhm": None}})
     del older.parameters["surrogate"]["width_fwhm"]
     assert method_id(older) == method_id(newer)
-    assert "surrogate" not in _varying_parameters([older, newer])
+    assert "surrogate" not in varying_parameters([older, newer])
 
 
 def test_missing_total_says_why() -> None:
@@ -143,7 +146,7 @@ def test_what_varies_is_a_column_and_the_rest_one_sentence() -> None:
     """By hand: recurrence and clipping differ, the learning rate does not."""
     recurrent = method(parameters={"network": {"recurrence": "all_to_all"}}, clip_norm=1.0)
     text = page([record(), record(of=recurrent)])
-    assert "| rank | surrogate | network | clip_norm | test accuracy, %" in text
+    assert "| rank | alike | surrogate | network | clip_norm | test accuracy, %" in text
     assert "| `mlp(recurrence=all_to_all)` | `1` |" in text
     assert "network `mlp(hidden=[4])`" in text
     assert "optimizer `adam(lr=0.002)`" in text
@@ -159,9 +162,9 @@ def test_text_of_a_record_is_inert() -> None:
     records = [record(of=nasty, found=network_counts(spikes_sent=hole, neuron_updates=hole)), record()]
     text = page(records)
     assert all(found not in text for found in ("<img", "\x1b", "\u202e", "\n# owned", "|<", "`]("))
-    rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(rows) == 4
-    assert len({line.count("|") for line in rows}) == 1
+    tables = [part.splitlines() for part in text.split("\n\n") if part.startswith("|")]
+    assert [len(lines) for lines in tables] == [4, 4]
+    assert all(len({line.count("|") for line in lines}) == 1 for lines in tables)
     assert all(line.count("`") % 2 == 0 for line in text.splitlines())
     assert "=" not in {row["surrogate"][0] for row in cells(records)}
 

@@ -1,0 +1,139 @@
+"""Methods across several tasks: interquartile mean, performance profile, and ranks with a critical difference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgbench.leaderboard.pairs import Floats
+
+RESAMPLES = 10_000
+QUARTER = 0.25
+Tasks = Sequence[Floats]
+"""A method's scores: per task, one for each seed [seeds]."""
+
+
+def normalised(accuracy: Floats, *, classes: int) -> Floats:
+    """Accuracy between guessing (0) and perfection (1), so that tasks of unlike difficulty can be put together.
+
+    >>> normalised(np.array([0.1, 0.55, 1.0]), classes=10)
+    array([0. , 0.5, 1. ])
+    """
+    return (accuracy - 1 / classes) / (1 - 1 / classes)
+
+
+def interquartile_mean(tasks: Tasks) -> float:
+    """The mean of the middle half of all runs of all tasks.
+
+    Source: Agarwal et al. 2021, arXiv:2108.13264.
+
+    >>> interquartile_mean([np.array([0.0, 1.0, 2.0, 100.0])])
+    1.5
+    """
+    pooled = np.sort(np.concatenate(tasks))
+    cut = int(QUARTER * len(pooled))
+    return float(pooled[cut : len(pooled) - cut].mean())
+
+
+def stratified_interval(
+    tasks: Tasks,
+    statistic: Callable[[Tasks], float],
+    *,
+    generator: np.random.Generator,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> tuple[float, float]:
+    """The percentile interval of a statistic when seeds are drawn anew within each task.
+
+    Source: Agarwal et al. 2021, arXiv:2108.13264, section 4.
+
+    Args:
+        tasks: a method's scores.
+        statistic: of scores that are laid out like these.
+        generator: of the resampling.
+        confidence: of the interval.
+        resamples: how many.
+
+    >>> tasks = [np.full(5, 0.5), np.full(5, 0.7)]
+    >>> low, high = stratified_interval(tasks, interquartile_mean, generator=np.random.default_rng(0), resamples=9)
+    >>> round(low, 12), round(high, 12)
+    (0.6, 0.6)
+    """
+    found = np.empty(resamples)
+    for index in range(resamples):
+        found[index] = statistic([each[generator.integers(len(each), size=len(each))] for each in tasks])
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(found, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def performance_profile(tasks: Tasks, thresholds: Floats) -> Floats:
+    r"""The share of runs above each threshold, averaged over tasks.
+
+    .. math:: F(\tau) = \frac1M \sum_m \frac1{N_m} \sum_n [x_{m,n} > \tau]
+
+    Source: Agarwal et al. 2021, arXiv:2108.13264, section 4.2; Dolan & More 2002, Mathematical Programming 91.
+
+    >>> performance_profile([np.array([0.2, 0.8]), np.array([0.6, 0.9])], np.array([0.0, 0.5, 0.85]))
+    array([1.  , 0.75, 0.25])
+    """
+    return np.mean([(each[:, None] > thresholds).mean(axis=0) for each in tasks], axis=0)
+
+
+@dataclass(frozen=True)
+class RankTest:
+    """Ranks over tasks, 1 the best, with Friedman's test and Nemenyi's critical difference."""
+
+    mean_ranks: tuple[float, ...]
+    chi_squared: float
+    f: float  # Iman and Davenport's, infinite where all tasks agree
+    p: float
+    critical_difference: float
+
+
+def rank_test(scores: Floats, *, level: float = 0.05) -> RankTest:
+    r"""Friedman's test over tasks, and how far mean ranks must lie apart to be told apart.
+
+    .. math:: \chi^2_F = \frac{12 N}{k(k+1)} \left[\sum_j R_j^2 - \frac{k(k+1)^2}{4}\right], \quad
+              F = \frac{(N-1)\chi^2_F}{N(k-1) - \chi^2_F}, \quad
+              CD = q_\alpha \sqrt{\frac{k(k+1)}{6N}}
+
+    q is the quantile of the studentised range over the square root of two. Ties take the mean of their ranks, and
+    the statistic is divided by the usual correction for them. Ten tasks and more are needed for any power, and the
+    ranks change when a weak method joins.
+
+    Source: Demsar 2006, JMLR 7; Iman & Davenport 1980, Communications in Statistics A 9(6).
+
+    Args:
+        scores: the larger the better [tasks, methods]; at least two of each.
+        level: of the critical difference.
+
+    >>> rank_test(np.array([[0.9, 0.8], [0.7, 0.6], [0.8, 0.9]])).mean_ranks
+    (1.3333333333333333, 1.6666666666666667)
+    """
+    from scipy.stats import f as f_distribution
+    from scipy.stats import rankdata, studentized_range
+
+    n, k = scores.shape
+    ranks = rankdata(-scores, axis=1)
+    mean = ranks.mean(axis=0)
+    spread = n * k * (k + 1) / 12 * _ties(ranks)
+    chi = float(((ranks.sum(axis=0) - n * (k + 1) / 2) ** 2).sum() / spread) if spread else 0.0
+    room = n * (k - 1) - chi
+    f = math.inf if room <= 0 else (n - 1) * chi / room
+    p = float(f_distribution.sf(f, k - 1, (n - 1) * (k - 1)))
+    q = float(studentized_range.ppf(1 - level, k, np.inf)) / math.sqrt(2)
+    return RankTest(tuple(map(float, mean)), chi, f, p, q * math.sqrt(k * (k + 1) / (6 * n)))
+
+
+def _ties(ranks: Floats) -> float:
+    """The usual correction of Friedman's statistic: 1 where no task has ties."""
+    n, k = ranks.shape
+    lost = 0.0
+    for row in ranks:
+        _, counts = np.unique(row, return_counts=True)
+        lost += float((counts**3 - counts).sum())
+    return 1 - lost / (n * (k**3 - k))

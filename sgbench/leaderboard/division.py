@@ -1,0 +1,53 @@
+"""In which division a method stands: what it changes against the protocol's reference."""
+
+from __future__ import annotations
+
+from sgbench.leaderboard.deviation import Reference
+from sgbench.records.base import Value
+from sgbench.records.method import NEUTRAL, canonical
+from sgbench.records.spec import GROUPS, Method
+from sgbench.records.submission import Division
+
+FREE_GROUPS = ("surrogate", "steepness")
+FREE_NUMBERS = ("neuron",)
+FREE_PARAMETERS = ("optimizer.lr",)
+
+
+def division_of(method: Method, reference: Reference) -> Division:
+    """`closed` where only the surrogate, its slope, the neuron's numbers and the learning rate differ, or `open`.
+
+    The reference is the protocol with the catalogue's own choices and numbers. A number is a number: another reset
+    or a learnable decay is another neuron, and open.
+
+    >>> from sgbench.leaderboard.deviation import compose_reference
+    >>> reference = compose_reference("digits_v1")
+    >>> division_of(reference.method, reference)
+    'closed'
+    """
+    ours = reference.method
+    if canonical(method.clip_norm) != canonical(ours.clip_norm):
+        return "open"
+    return "closed" if all(_close(group, method, ours) for group in GROUPS) else "open"
+
+
+def _close(group: str, method: Method, ours: Method) -> bool:
+    if group in FREE_GROUPS:
+        return True
+    if method.choices[group] != ours.choices[group]:
+        return False
+    given, expected = method.parameters[group], ours.parameters[group]
+    return all(_free(f"{group}.{key}", given, expected) for key in {*given, *expected})
+
+
+def _free(name: str, given: dict[str, Value], expected: dict[str, Value]) -> bool:
+    group, _, key = name.partition(".")
+    neutral = NEUTRAL.get(name)
+    theirs, usual = given.get(key, neutral), expected.get(key, neutral)
+    if canonical(theirs) == canonical(usual) or name in FREE_PARAMETERS:
+        return True
+    return group in FREE_NUMBERS and _is_number(theirs) and _is_number(usual)
+
+
+def _is_number(value: Value) -> bool:
+    items = value if isinstance(value, tuple) else (value,)
+    return all(isinstance(item, int | float) and not isinstance(item, bool) for item in items)

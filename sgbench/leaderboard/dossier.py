@@ -1,0 +1,115 @@
+"""What lies beside the records of a method: its submission, its verifications, a notice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.reading import Finding, finding
+from sgbench.records.files import read_model, to_json, write_atomic
+from sgbench.records.submission import Submission
+from sgbench.records.trust import TIERS, Notice, Verification
+
+SUBMISSIONS, VERIFICATIONS, NOTICES = "submissions", "verifications", "notices"
+Stored = TypeVar("Stored", Submission, Verification, Notice)
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """Of one method; empty where nothing but its records is known."""
+
+    submission: Submission | None = None
+    verifications: tuple[Verification, ...] = ()  # in the order of the tiers
+    notice: Notice | None = None
+
+    @property
+    def best(self) -> Verification | None:
+        """The highest tier that was passed."""
+        passed = [each for each in self.verifications if each.passed]
+        return passed[-1] if passed else None
+
+    @property
+    def failed(self) -> Verification | None:
+        """The lowest tier that was not passed."""
+        return next((each for each in self.verifications if not each.passed), None)
+
+
+@dataclass(frozen=True)
+class Dossiers:
+    """Of all methods of a protocol, by method, and the files that say nothing."""
+
+    by_method: Mapping[str, Dossier]
+    findings: tuple[Finding, ...]
+
+    def of(self, method_id: str) -> Dossier:
+        """The dossier of a method."""
+        return self.by_method.get(method_id, Dossier())
+
+
+def read_dossiers(folder: Path) -> Dossiers:
+    """Read what lies in the folder of one protocol of a leaderboards folder."""
+    findings: list[Finding] = []
+    submissions = {each.method_id: each for each in _read(folder, SUBMISSIONS, Submission, findings)}
+    notices = {each.method_id: each for each in _read(folder, NOTICES, Notice, findings)}
+    checks: dict[str, list[Verification]] = {}
+    for each in _read(folder, VERIFICATIONS, Verification, findings):
+        checks.setdefault(each.method_id, []).append(each)
+    found = {
+        name: Dossier(
+            submissions.get(name),
+            tuple(sorted(checks.get(name, []), key=lambda each: TIERS.index(each.tier))),
+            notices.get(name),
+        )
+        for name in sorted({*submissions, *notices, *checks})
+    }
+    return Dossiers(found, tuple(findings))
+
+
+def place_of(folder: Path, stored: Submission | Verification | Notice) -> Path:
+    """Where a file of a dossier belongs.
+
+    Args:
+        folder: of the protocol, in a leaderboards folder.
+        stored: what it says.
+    """
+    if isinstance(stored, Verification):
+        return folder / VERIFICATIONS / stored.method_id / f"{stored.tier}.json"
+    return folder / (SUBMISSIONS if isinstance(stored, Submission) else NOTICES) / f"{stored.method_id}.json"
+
+
+def place(folder: Path, stored: Submission | Verification | Notice) -> Path:
+    """Write a file of a dossier once; returns where.
+
+    Raises:
+        InputError: another one is there, which is never overwritten.
+        StorageError: the folder cannot be written.
+    """
+    path = place_of(folder, stored)
+    if path.is_symlink() or path.exists():
+        if read_model(path, type(stored)) != stored:
+            raise InputError(f"{path} is there already and is never overwritten; a board only grows")
+        return path
+    write_atomic(path, to_json(stored))
+    return path
+
+
+def _read(folder: Path, name: str, model: type[Stored], findings: list[Finding]) -> Iterator[Stored]:
+    start = folder / name
+    if start.is_symlink():
+        findings.append(Finding(str(start), "a link to a folder, which is not followed"))
+        return
+    for path in sorted(start.rglob("*")) if start.is_dir() else ():
+        if path.is_dir() and not path.is_symlink():
+            continue
+        if path.name.startswith("."):
+            continue
+        try:
+            stored = read_model(path, model)
+            if stored.protocol != folder.name or path != place_of(folder, stored):
+                raise InputError(f"{path}: misplaced: it speaks of {stored.protocol} {stored.method_id}")
+            yield stored
+        except InputError as error:
+            findings.append(finding(path, error))

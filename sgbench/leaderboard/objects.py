@@ -1,0 +1,94 @@
+"""Files that lie beside records under the name of their hash: predictions, weights, tuning logs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.reading import Finding, finding
+from sgbench.records.base import Natural, Strict
+from sgbench.records.files import read_bytes, read_model, to_json, write_atomic
+from sgbench.records.record import Sha256
+from sgbench.records.text import Link
+
+OBJECTS = "objects"
+Kind = Literal["csv", "safetensors", "json"]
+KINDS: tuple[Kind, ...] = ("csv", "safetensors", "json")
+MAX_OBJECT_BYTES = 64 * 1024 * 1024
+
+
+class Reference(Strict):
+    """Where an object lies that is too large for the repository; the hash says whether what comes is the same."""
+
+    sha256: Sha256
+    bytes: Natural
+    url: Link
+
+
+class Objects:
+    """The objects of one protocol.
+
+    Args:
+        folder: of the protocol, in a leaderboards folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / OBJECTS
+
+    def put(self, data: bytes, kind: Kind) -> str:
+        """Store bytes once; returns their SHA-256.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        sha256 = hashlib.sha256(data).hexdigest()
+        path = self._path(sha256, kind)
+        if not path.exists():
+            write_atomic(path, data)
+        return sha256
+
+    def refer(self, reference: Reference, kind: Kind) -> None:
+        """Store where an object lies."""
+        write_atomic(self._path(reference.sha256, kind).with_suffix(f".{kind}.ref"), to_json(reference))
+
+    def get(self, sha256: str, kind: Kind) -> bytes | None:
+        """The bytes of this hash, or None where they are not here.
+
+        Raises:
+            InputError: what is here has another hash.
+        """
+        path = self._path(sha256, kind)
+        if not path.exists():
+            return None
+        data = read_bytes(path, limit=MAX_OBJECT_BYTES)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise InputError(f"{path}: its content has another hash than its name; restore it")
+        return data
+
+    def check(self) -> Iterator[Finding]:
+        """Everything below the folder that is not what its name says."""
+        if not self.folder.is_dir() or self.folder.is_symlink():
+            return
+        for path in sorted(self.folder.iterdir()):
+            if path.name.startswith("."):
+                continue
+            name, _, kind = path.name.partition(".")
+            try:
+                if kind in KINDS and len(name) == hashlib.sha256().digest_size * 2:
+                    self.get(name, kind)
+                elif kind.removesuffix(".ref") in KINDS:
+                    self._check_reference(path, name)
+                else:
+                    yield Finding(str(path), "is no object; those are named by their hash")
+            except InputError as error:
+                yield finding(path, error)
+
+    def _check_reference(self, path: Path, name: str) -> None:
+        if read_model(path, Reference).sha256 != name:
+            raise InputError(f"{path}: refers to another hash than its name")
+
+    def _path(self, sha256: str, kind: Kind) -> Path:
+        return self.folder / f"{sha256}.{kind}"

@@ -1,0 +1,86 @@
+"""Results of code outside the catalogue: shown beside a board, never ranked among its methods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.dossier import Dossier, Dossiers
+from sgbench.leaderboard.reading import Finding, finding
+from sgbench.leaderboard.stats import Summary, counted_accuracies, summarise
+from sgbench.records.files import read_model, to_json, write_atomic
+from sgbench.records.submission import ExternalRecord
+
+EXTERNAL = "external"
+
+
+@dataclass(frozen=True)
+class Outsider:
+    """One external submission."""
+
+    method_id: str
+    accuracy: Summary
+    accuracies: dict[int, float]  # by seed; a failed one at chance
+    failed_seeds: tuple[int, ...]
+    dossier: Dossier
+
+
+def read_outsiders(
+    folder: Path, dossiers: Dossiers, *, classes: int, findings: list[Finding]
+) -> tuple[Outsider, ...]:
+    """The external results in the folder of one protocol, the best first.
+
+    Args:
+        folder: of the protocol, in a leaderboards folder.
+        dossiers: of that folder; a result without a submission is a finding.
+        classes: of the protocol's data set.
+        findings: collects what was left out.
+    """
+    start = folder / EXTERNAL
+    groups: dict[str, list[ExternalRecord]] = {}
+    for path in sorted(start.rglob("*.json")) if start.is_dir() and not start.is_symlink() else ():
+        try:
+            record = read_model(path, ExternalRecord)
+            if path != place_of_external(folder, record) or record.protocol != folder.name:
+                raise InputError(f"{path}: misplaced: it speaks of {record.method_id} seed {record.seed}")
+            if dossiers.of(record.method_id).submission is None:
+                raise InputError(f"{path}: no submission says whose result this is")
+            groups.setdefault(record.method_id, []).append(record)
+        except InputError as error:
+            findings.append(finding(path, error))
+    found = [_outsider(group, dossiers, classes) for group in groups.values()]
+    return tuple(sorted(found, key=lambda each: (-each.accuracy.mean, each.method_id)))
+
+
+def _outsider(group: list[ExternalRecord], dossiers: Dossiers, classes: int) -> Outsider:
+    group.sort(key=lambda record: record.seed)
+    values = counted_accuracies([record.accuracy for record in group], classes=classes)
+    return Outsider(
+        method_id=group[0].method_id,
+        accuracy=summarise(values),
+        accuracies={record.seed: value for record, value in zip(group, values, strict=True)},
+        failed_seeds=tuple(record.seed for record in group if record.status == "failed"),
+        dossier=dossiers.of(group[0].method_id),
+    )
+
+
+def place_of_external(folder: Path, record: ExternalRecord) -> Path:
+    """Where an external result belongs in the folder of its protocol."""
+    return folder / EXTERNAL / record.method_id / f"{record.seed}.json"
+
+
+def place_external(folder: Path, record: ExternalRecord) -> Path:
+    """Write an external result once; returns where.
+
+    Raises:
+        InputError: another one is there, which is never overwritten.
+        StorageError: the folder cannot be written.
+    """
+    path = place_of_external(folder, record)
+    if path.is_symlink() or path.exists():
+        if read_model(path, ExternalRecord) != record:
+            raise InputError(f"{path} holds another result of this seed, which is never overwritten")
+        return path
+    write_atomic(path, to_json(record))
+    return path

@@ -1,0 +1,212 @@
+"""Two methods against each other over their seeds: differences, tests, and the correction for many of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgbench.leaderboard.stats import standard_deviation, t_quantile
+
+Floats = NDArray[np.float64]
+Scores = Mapping[int, float]
+"""A method's accuracy by seed; a failed seed at chance."""
+MIN_SEEDS = 2
+ROUNDING = 1e-12
+"""Accuracies are shares of whole samples; what is smaller than any sample's weight is rounding."""
+CHUNK = 256  # methods whose differences to all others are in memory at once
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A minus B over seeds; None where there are too few seeds for a test or no spread for an interval."""
+
+    difference: float
+    low: float | None
+    high: float | None
+    p: float | None
+    spread: float | None  # of one difference between a run of A and a run of B
+    shared: tuple[int, ...]  # the seeds that pair the runs; empty where they are compared unpaired
+    seeds: tuple[int, int]
+
+
+def compare(a: Scores, b: Scores, *, confidence: float = 0.95) -> Comparison:
+    r"""Student's t-test of the difference between two methods, paired by seed where two seeds are shared.
+
+    .. math:: t = \bar d \sqrt n / s_d
+
+    A seed fixes the data order and the random numbers of the initialisation, so runs of one seed are paired. With
+    fewer than two shared seeds it is Welch's test of two samples. Where all differences are equal there is no
+    scale to measure them by, so no interval, and the exact test of their signs counts: p = 2 / 2^n.
+
+    Source: Student 1908, Biometrika 6(1); Welch 1947, Biometrika 34(1-2).
+
+    >>> result = compare({0: 0.92, 1: 0.94, 2: 0.93}, {0: 0.90, 1: 0.91, 2: 0.92})
+    >>> round(result.difference, 3), round(result.p, 3), result.shared
+    (0.02, 0.074, (0, 1, 2))
+    """
+    shared = tuple(sorted(a.keys() & b.keys()))
+    if len(shared) >= MIN_SEEDS:
+        return _paired([a[seed] - b[seed] for seed in shared], shared, confidence)
+    return _welch(a, b, confidence)
+
+
+def _paired(differences: Sequence[float], shared: tuple[int, ...], confidence: float) -> Comparison:
+    n = len(differences)
+    mean = math.fsum(differences) / n
+    spread = standard_deviation(differences)
+    p = _p_value(mean, spread / math.sqrt(n), n - 1, n)
+    if spread <= ROUNDING:
+        return Comparison(mean, None, None, p, None, shared, (n, n))
+    half = t_quantile(confidence, n - 1) * spread / math.sqrt(n)
+    return Comparison(mean, mean - half, mean + half, p, spread, shared, (n, n))
+
+
+def _welch(a: Scores, b: Scores, confidence: float) -> Comparison:
+    seeds = (len(a), len(b))
+    difference = math.fsum(a.values()) / seeds[0] - math.fsum(b.values()) / seeds[1]
+    if min(seeds) < MIN_SEEDS:
+        return Comparison(difference, None, None, None, None, (), seeds)
+    variances = [standard_deviation(list(each.values())) ** 2 for each in (a, b)]
+    squares = [variance / n for variance, n in zip(variances, seeds, strict=True)]
+    error = math.sqrt(sum(squares))
+    below = sum(square**2 / (n - 1) for square, n in zip(squares, seeds, strict=True))
+    degrees = sum(squares) ** 2 / below if below else min(seeds) - 1
+    half = t_quantile(confidence, degrees) * error
+    p = _p_value(difference, error, degrees, min(seeds))
+    spread = math.sqrt(sum(variances))
+    return Comparison(difference, difference - half, difference + half, p, spread, (), seeds)
+
+
+def _p_value(difference: float, error: float, degrees: float, n: int) -> float:
+    table = p_values(np.array([difference]), np.array([error]), np.array([degrees]), np.array([n]))
+    return float(table[0])
+
+
+def p_values(difference: Floats, error: Floats, degrees: Floats, n: Floats) -> Floats:
+    """Two-sided p-values of differences with their standard errors; see `compare`."""
+    from scipy.special import stdtr
+
+    negligible = error <= ROUNDING
+    t = np.abs(difference) / np.where(negligible, 1.0, error)
+    alike = np.where(np.abs(difference) <= ROUNDING, 1.0, np.minimum(1.0, 2.0 ** (1 - n)))
+    return np.where(negligible, alike, 2 * stdtr(degrees, -t))
+
+
+def all_pairs(methods: Sequence[Scores]) -> tuple[Floats, Floats]:
+    """Difference and p-value of `compare` for each pair i < j, in the order of `numpy.triu_indices`.
+
+    A p-value is NaN where there is no test.
+
+    >>> methods = [{0: 0.92, 1: 0.94, 2: 0.93}, {0: 0.90, 1: 0.91, 2: 0.92}]
+    >>> difference, p = all_pairs(methods)
+    >>> difference.round(3), p.round(3)
+    (array([0.02]), array([0.074]))
+    """
+    seeds = sorted({seed for scores in methods for seed in scores})
+    table = np.array([[scores.get(seed, math.nan) for seed in seeds] for scores in methods])
+    found = [np.empty((2, 0))]
+    for start in range(0, len(methods), CHUNK):
+        rows = slice(start, min(start + CHUNK, len(methods)))
+        block = _block(table, rows)
+        found += [block[:, index - start, index + 1 :] for index in range(rows.start, rows.stop)]
+    difference, p = np.concatenate(found, axis=1)
+    first, second = np.triu_indices(len(methods), 1)
+    for place in np.flatnonzero(np.isnan(p)):  # too few shared seeds; rare
+        other = compare(methods[first[place]], methods[second[place]])
+        difference[place] = other.difference
+        p[place] = math.nan if other.p is None else other.p
+    return difference, p
+
+
+def _block(table: Floats, rows: slice) -> Floats:
+    """Paired differences and p-values [2, rows, methods] of some methods against all."""
+    differences = table[rows, None, :] - table[None, :, :]
+    present = ~np.isnan(differences)
+    n = present.sum(axis=2).astype(float)
+    differences = np.where(present, differences, 0.0)
+    enough = n >= MIN_SEEDS
+    counted = np.where(enough, n, MIN_SEEDS)
+    mean = differences.sum(axis=2) / counted
+    centred = np.where(present, differences - mean[:, :, None], 0.0)
+    error = np.sqrt((centred**2).sum(axis=2) / (counted - 1) / counted)
+    return np.stack([mean, np.where(enough, p_values(mean, error, counted - 1, counted), math.nan)])
+
+
+def holm(p: Floats) -> Floats:
+    r"""Holm's step-down correction: the chance of one false difference among all is at most the level.
+
+    .. math:: \tilde p_{(i)} = \max_{j \le i} \min(1, (m - j + 1) \, p_{(j)})
+
+    A p-value that is NaN, where there was no test, stays NaN and is not counted.
+
+    Source: Holm 1979, Scandinavian Journal of Statistics 6(2).
+
+    >>> holm(np.array([0.01, 0.04, 0.03, 0.005]))
+    array([0.03, 0.06, 0.06, 0.02])
+    """
+    adjusted = np.full(len(p), math.nan)
+    tested = np.flatnonzero(~np.isnan(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.maximum.accumulate(np.minimum(1.0, factors * p[order]))
+    return adjusted
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """P(A > B): the chance that a run of A beats a run of B, ties counted half."""
+
+    probability: float
+    low: float
+    high: float
+    comparisons: int
+
+
+def probability_of_improvement(a: Scores, b: Scores, *, confidence: float = 0.95) -> Improvement:
+    r"""How often A is better than B, over shared seeds, or over all pairs of runs where fewer than two are shared.
+
+    Over n shared seeds it is a share of n trials, and the ends are those of Clopper and Pearson (a tie counts as
+    lost for the low end and as won for the high one). Over all pairs it is the Mann-Whitney statistic
+    U / (n m), and the ends are those of a share of min(n, m) trials, since no more runs are independent.
+
+    Source: Bouthillier et al. 2021, arXiv:2103.03098; Clopper & Pearson 1934, Biometrika 26(4).
+
+    >>> probability_of_improvement({0: 0.9, 1: 0.9, 2: 0.8}, {0: 0.8, 1: 0.8, 2: 0.8}).probability
+    0.8333333333333333
+    """
+    shared = sorted(a.keys() & b.keys())
+    if len(shared) >= MIN_SEEDS:
+        signs = [_sign(a[seed] - b[seed]) for seed in shared]
+        trials = len(shared)
+    else:
+        signs = [_sign(one - other) for one in a.values() for other in b.values()]
+        trials = min(len(a), len(b))
+    won = sum(sign > 0 for sign in signs) / len(signs)
+    tied = sum(sign == 0 for sign in signs) / len(signs)
+    low, _ = clopper_pearson(won * trials, trials, confidence=confidence)
+    _, high = clopper_pearson((won + tied) * trials, trials, confidence=confidence)
+    return Improvement(won + tied / 2, low, high, len(signs))
+
+
+def _sign(difference: float) -> int:
+    return 0 if abs(difference) <= ROUNDING else (1 if difference > 0 else -1)
+
+
+def clopper_pearson(successes: float, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """The exact interval of a share; a fractional number of successes is taken to the next whole one outwards.
+
+    >>> low, high = clopper_pearson(5, 5)
+    >>> round(low, 4), high
+    (0.4782, 1.0)
+    """
+    from scipy.special import betaincinv
+
+    tail = (1 - confidence) / 2
+    fewest, most = math.floor(successes + 1e-9), math.ceil(successes - 1e-9)
+    low = 0.0 if fewest == 0 else float(betaincinv(fewest, trials - fewest + 1, tail))
+    high = 1.0 if most == trials else float(betaincinv(most + 1, trials - most, 1 - tail))
+    return low, high

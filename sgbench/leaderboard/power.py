@@ -1,0 +1,100 @@
+"""What a number of seeds can show, and how many it takes."""
+
+from __future__ import annotations
+
+import math
+
+from sgbench.leaderboard.stats import t_quantile
+
+MAX_SEEDS = 10_000
+TOLERANCE = 1e-9
+
+
+def power_of_paired_test(effect: float, n: int, *, level: float = 0.05) -> float:
+    r"""The chance that a two-sided paired t-test of n seeds finds a difference.
+
+    .. math:: P(|T| > t_{n-1, 1-\alpha/2}), \quad T \sim t_{n-1}(\delta \sqrt n)
+
+    Source: Cohen 1988, Statistical Power Analysis, chapter 2; the noncentral t distribution is exact.
+
+    Args:
+        effect: delta, the difference over the standard deviation of one seed's difference.
+        n: seeds.
+        level: of the test.
+
+    >>> round(power_of_paired_test(0.5, 34), 2)
+    0.81
+    """
+    from scipy.special import nctdtr
+
+    if effect == 0:
+        return level
+    bound, centre = t_quantile(1 - level, n - 1), abs(effect) * math.sqrt(n)
+    # The far tail is left out: it is below 1e-3 of the level wherever the power is above it.
+    return 1 - float(nctdtr(n - 1, centre, bound))
+
+
+def detectable_difference(spread: float, n: int, *, level: float = 0.05, power: float = 0.8) -> float:
+    """The smallest true difference that n seeds find with this power, in the unit of `spread`.
+
+    Args:
+        spread: standard deviation of one seed's difference between two methods.
+        n: seeds, at least two.
+        level: of the two-sided paired t-test.
+        power: the share of cases in which it is found.
+
+    >>> round(detectable_difference(1.0, 5), 2)
+    1.68
+    """
+    low, high = 0.0, 1.0
+    while power_of_paired_test(high, n, level=level) < power:
+        high *= 2
+    while high - low > TOLERANCE * high:
+        middle = (low + high) / 2
+        found = power_of_paired_test(middle, n, level=level) >= power
+        low, high = (low, middle) if found else (middle, high)
+    return high * spread
+
+
+def seeds_needed(difference: float, spread: float, *, level: float = 0.05, power: float = 0.8) -> int | None:
+    """The number of seeds with which a true difference is found with this power; None beyond ten thousand.
+
+    >>> seeds_needed(0.5, 1.0)
+    34
+    """
+    if difference == 0:
+        return None
+    if spread == 0:
+        return 2
+    effect = abs(difference) / spread
+    low, high = 1, 2
+    while power_of_paired_test(effect, high, level=level) < power:
+        low, high = high, high * 2
+        if high > MAX_SEEDS:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        found = power_of_paired_test(effect, middle, level=level) >= power
+        low, high = (low, middle) if found else (middle, high)
+    return high
+
+
+def pairs_needed(probability: float, *, level: float = 0.05, power: float = 0.95) -> int:
+    r"""How many pairs of runs show that A beats B with this probability, by Noether's formula.
+
+    .. math:: N = \left(\frac{\Phi^{-1}(1-\alpha) + \Phi^{-1}(1-\beta)}{\sqrt 6 \, (\gamma - 1/2)}\right)^2
+
+    Source: Noether 1987, JASA 82(398); as in Bouthillier et al. 2021, arXiv:2103.03098, where gamma = 0.75.
+
+    Args:
+        probability: gamma = P(A > B), not 1/2.
+        level: alpha, one-sided.
+        power: 1 - beta.
+
+    >>> pairs_needed(0.75), pairs_needed(0.7), pairs_needed(0.8)
+    (29, 46, 21)
+    """
+    from scipy.special import ndtri
+
+    quantiles = float(ndtri(1 - level) + ndtri(power))
+    return math.ceil((quantiles / (math.sqrt(6) * (probability - 0.5))) ** 2 - TOLERANCE)

@@ -1,0 +1,66 @@
+"""Reading records that strangers wrote: what is shared by many is checked and kept once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.deviation import References, deviation
+from sgbench.paths import RECORD
+from sgbench.records.files import parse_model, read_bytes
+from sgbench.records.record import KnownMethods, RunRecord
+
+Layout = Literal["runs", "leaderboards"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A file that was left out or is stale, and why."""
+
+    path: str
+    reason: str
+
+
+def finding(path: Path, error: InputError) -> Finding:
+    """What an error says of a file."""
+    reason = " ".join(str(error).split())
+    return Finding(str(path), reason.removeprefix(f"{path}: "))
+
+
+class RecordReader:
+    """Reads the records of one command.
+
+    Args:
+        references: against which each record is checked.
+    """
+
+    def __init__(self, references: References) -> None:
+        self._references = references
+        self._known = KnownMethods()
+
+    def comparable(self, path: Path, place: Iterable[str], layout: Layout) -> RunRecord:
+        """The record in a file.
+
+        Args:
+            path: of the file.
+            place: its parts below the root.
+            layout: what kind of root that is.
+
+        Raises:
+            InputError: why it is no row of a board, on one line.
+        """
+        record = parse_model(read_bytes(path), RunRecord, str(path), context=self._known)
+        expected = (
+            (record.protocol, record.method_id, str(record.seed), RECORD)
+            if layout == "runs"
+            else (record.protocol, "records", record.method_id, f"{record.seed}.json")
+        )
+        if tuple(place) != expected:
+            raise InputError(f"{path}: misplaced: what it says of itself belongs to {'/'.join(expected)}")
+        reason = deviation(record, self._references.of(record.protocol), known=self._known)
+        if reason is not None:
+            raise InputError(f"{path}: {reason}")
+        return record

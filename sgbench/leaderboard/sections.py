@@ -1,0 +1,243 @@
+"""The parts of a board's page beside its table: every seed, comparisons, checks, and what it all means."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+
+from sgbench.leaderboard.labels import code, figure, prose
+from sgbench.leaderboard.pairs import compare, probability_of_improvement
+from sgbench.leaderboard.power import detectable_difference, pairs_needed, seeds_needed
+from sgbench.leaderboard.rows import Board, Row
+from sgbench.records.energy import EnergyTarget, Evidence
+from sgbench.records.trust import Verification
+
+NONE = "-"
+SURE = 0.75  # the P(A > B) from which Bouthillier et al. call a difference meaningful
+MIN_PAIR = 2
+MARKS = {
+    "secondary": "read from a secondary source",
+    "derived": "computed from published numbers",
+    "memory": "recalled without a source at hand",
+}
+"""Evidence that is weaker than a number read in its source, in words."""
+
+
+def grid(header: Sequence[str], rows: Iterable[Sequence[str]], *, words: int) -> str:
+    """A Markdown table; the first `words` columns hold text, the others numbers."""
+    aligned = [":--"] * words + ["--:"] * (len(header) - words)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, aligned, *rows))
+
+
+def sections(board: Board) -> Iterator[str]:
+    """The parts that this board has, headings included."""
+    if board.rows:
+        yield "## Every seed"
+        yield _every_seed(board)
+    others = [row for row in board.rows[1:] if row.place is not None]
+    if others and board.rows[0].place is not None:
+        yield "## Against the first"
+        yield _against_first(board.rows[0], others)
+    checked = [row for row in (*board.rows, *board.retired) if _verifications(row)]
+    if checked:
+        yield "## Claimed and verified"
+        yield _checks(checked)
+    if board.outsiders:
+        yield "## Code outside the catalogue"
+        yield _outsiders(board)
+    if board.retired:
+        yield "## Withdrawn and superseded"
+        yield _retired(board.retired)
+
+
+def _every_seed(board: Board) -> str:
+    seeds = sorted({seed for row in board.rows for seed in row.accuracies})
+    rows = [[code(row.label), row.method_id, *(_seed(row, seed) for seed in seeds)] for row in board.rows]
+    return grid(["method", "id", *(f"seed {seed}, %" for seed in seeds)], rows, words=2)
+
+
+def _seed(row: Row, seed: int) -> str:
+    if seed not in row.accuracies:
+        return NONE
+    failed = " (failed)" if seed in row.failed_seeds else ""
+    return f"{100 * row.accuracies[seed]:.2f}{failed}"
+
+
+def _against_first(first: Row, others: Sequence[Row]) -> str:
+    header = [
+        "method",
+        "id",
+        "behind the first, points (95 % CI)",
+        "P(first better) (95 % CI)",
+        "p, Holm",
+        "seeds to see it",
+    ]
+    return grid(header, [_behind(first, row) for row in others], words=2)
+
+
+def _behind(first: Row, row: Row) -> list[str]:
+    found = compare(first.accuracies, row.accuracies)
+    better = probability_of_improvement(first.accuracies, row.accuracies)
+    ends = (
+        ""
+        if found.low is None or found.high is None
+        else f" ({100 * found.low:.2f} to {100 * found.high:.2f})"
+    )
+    needed = None if found.spread is None else seeds_needed(found.difference, found.spread)
+    p = None if row.place is None else row.place.p_first
+    return [
+        code(row.label),
+        row.method_id,
+        f"{100 * found.difference:.2f}{ends}",
+        f"{better.probability:.2f} ({better.low:.2f} to {better.high:.2f})",
+        NONE if p is None else p_text(p),
+        NONE if needed is None else f"{needed:,}",
+    ]
+
+
+def p_text(p: float) -> str:
+    """A p-value with two digits that count.
+
+    >>> p_text(0.0312), p_text(0.00001), p_text(1.0)
+    ('0.031', '< 0.001', '1')
+    """
+    return "< 0.001" if p < 0.001 else f"{p:.2g}"  # noqa: PLR2004 - as it is read
+
+
+def trust_text(row: Row) -> str:
+    """The highest tier that a method passed, or that nobody has checked it."""
+    if row.standing is None:
+        return NONE
+    best, failed = row.standing.dossier.best, row.standing.dossier.failed
+    if failed is not None:
+        return f"failed: {failed.tier}"
+    return "self-reported" if best is None else best.tier
+
+
+def _verifications(row: Row) -> tuple[Verification, ...]:
+    return () if row.standing is None else row.standing.dossier.verifications
+
+
+def _checks(rows: Sequence[Row]) -> str:
+    header = ["method", "id", "tier", "passed", "by", "seeds", "claimed, %", "verified, %", "what was found"]
+    lines = [
+        [
+            code(row.label),
+            row.method_id,
+            check.tier,
+            "yes" if check.passed else "no",
+            code(check.verifier),
+            ", ".join(map(str, check.seeds)),
+            f"{100 * check.claimed_accuracy:.2f}",
+            f"{100 * check.verified_accuracy:.2f}",
+            prose(check.statement),
+        ]
+        for row in rows
+        for check in _verifications(row)
+    ]
+    return grid(header, lines, words=6)
+
+
+def _outsiders(board: Board) -> str:
+    header = ["name", "code", "checked", "test accuracy, % (mean ± 95 % CI)", "seeds", "every seed, %"]
+    lines = []
+    for each in board.outsiders:
+        submission, best = each.dossier.submission, each.dossier.best
+        half = each.accuracy.half_width
+        seeds = [
+            f"{100 * value:.2f}{' (failed)' if seed in each.failed_seeds else ''}"
+            for seed, value in each.accuracies.items()
+        ]
+        line = [
+            NONE if submission is None else code(submission.name),
+            NONE if submission is None else code(submission.code or NONE),
+            "self-reported" if best is None else best.tier,
+            f"{100 * each.accuracy.mean:.2f}" + ("" if half is None else f" ± {100 * half:.2f}"),
+            str(len(each.accuracies)),
+            ", ".join(seeds),
+        ]
+        lines.append(line)
+    return grid(header, lines, words=3)
+
+
+def _retired(rows: Sequence[Row]) -> str:
+    lines = []
+    for row in rows:
+        notice = None if row.standing is None else row.standing.dossier.notice
+        if notice is not None:
+            by = NONE if notice.superseded_by is None else notice.superseded_by
+            accuracy = f"{100 * row.accuracy.mean:.2f}"
+            lines.append([code(row.label), row.method_id, notice.kind, by, prose(notice.reason), accuracy])
+    return grid(["method", "id", "what", "by", "why", "test accuracy, %"], lines, words=5)
+
+
+def statements(board: Board) -> list[str]:
+    """What the numbers cover and what they do not, one sentence or two each."""
+    sizes = " or ".join(f"{size:,}" for size in board.test_samples)
+    of_size = f" of {sizes} samples" if sizes else ""
+    latency = "" if board.latency_s is None else f" ({figure(1000 * board.latency_s)} ms)"
+    found = [
+        f"Accuracy is the mean over seeds with its 95 % Student t-interval. The interval covers training noise on "
+        f"one fixed test set{of_size}, not the choice of that set.",
+        "A rank interval runs from one plus the number of methods that are better to the number of methods "
+        "less those that are worse, by t-tests paired by seed with Holm's correction over all pairs at 5 %. "
+        "Methods with a letter in common (alike) are not told apart.",
+        *_power(board),
+        f"A failed seed counts as guessing (1/{board.classes}) and is shown; costs are means over the seeds that "
+        "finished.",
+        _budget(board),
+    ]
+    if any(row.standing for row in board.rows):
+        found.append(
+            "closed: only the surrogate, its slope, the neuron's numbers and the learning rate differ from the "
+            "protocol's reference; open: anything that the protocol leaves free. Checked: self-reported (by "
+            "nobody), rescored (predictions against the labels), reinferred (weights run again), retrained."
+        )
+    return [
+        *found,
+        "Dynamic energy is exact operation counts times published prices; its interval covers the prices, not the "
+        f"seeds. Static energy is the power of one chip for the modelled time of an inference{latency}, whatever "
+        "the network. Neither was measured on a device.",
+        "Synaptic operations are those that inputs other than zero trigger. Spikes are those of all layers, "
+        "without the input's.",
+    ]
+
+
+def _budget(board: Board) -> str:
+    budget = board.protocol.tuning_trials
+    if budget is None:
+        return (
+            "The protocol sets no tuning budget: each method ran with the settings shown, and a difference between "
+            "methods may be one between settings."
+        )
+    return f"A method may have tried up to {budget:,} settings, chosen on the validation split."
+
+
+def _power(board: Board) -> Iterator[str]:
+    """What the seeds at hand can show, from the median spread of differences to the first."""
+    ranked = [row for row in board.rows if row.place is not None]
+    found = [compare(ranked[0].accuracies, row.accuracies) for row in ranked[1:]]
+    spreads = [each.spread for each in found if each.spread is not None]
+    if not spreads:
+        return
+    spread, n = statistics.median(spreads), max(MIN_PAIR, min(min(each.seeds) for each in found))
+    least = detectable_difference(spread, n)
+    point = seeds_needed(0.01, spread)
+    more = "more than 10,000" if point is None else f"{point:,}"
+    yield (
+        f"With {n} seeds a paired t-test at 5 % finds a true difference of {100 * least:.2f} points in 8 of 10 "
+        f"cases (the median spread of differences, {100 * spread:.2f} points; Holm's correction needs more); one "
+        f"of 1 point takes {more} seeds. That one method beats another in three of four runs takes "
+        f"{pairs_needed(SURE)} pairs of runs to show."
+    )
+
+
+def evidence(target: EnergyTarget) -> Iterator[str]:
+    """Where a target's prices come from, and which of them are weak."""
+    yield f"{target.name} ({prose(target.title)}): {prose(target.about)}"
+    items: list[tuple[str, Evidence]] = [(price.operation, price) for price in target.prices]
+    items += [("static power", target.static)] if target.static else []
+    for mark, words in MARKS.items():
+        weak = [name for name, item in items if item.mark == mark]
+        if weak:
+            yield f"{target.name}: {words}: {', '.join(weak)}."

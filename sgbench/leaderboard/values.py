@@ -1,0 +1,73 @@
+"""A board as comma-separated values, for computing; same bytes from the same records."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from sgbench.leaderboard.labels import inert
+from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.sections import trust_text
+
+
+def to_csv(board: Board) -> str:
+    """The board as comma-separated values: accuracies as fractions, one column per seed, energies with both ends.
+
+    Twelve significant digits: beyond those the quantile of the t-distribution varies between library versions,
+    and a table has to be the same on every machine.
+    """
+    seeds = sorted({seed for row in board.rows for seed in row.accuracies})
+    records = [_csv_row(row, board, seeds) for row in board.rows]
+    out = io.StringIO()
+    columns = list(records[0]) if records else []
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return out.getvalue()
+
+
+def _csv_row(row: Row, board: Board, seeds: list[int]) -> dict[str, str]:
+    accuracy = row.accuracy
+    cells = {
+        "rank_low": "" if row.place is None else str(row.place.low),
+        "rank_high": "" if row.place is None else str(row.place.high),
+        "alike": "" if row.place is None else row.place.groups,
+        "method_id": row.method_id,
+        "surrogate": row.surrogate,
+        **{group: row.varying[group] for group in board.varying},
+        "test_accuracy_mean": _number(accuracy.mean),
+        "test_accuracy_low": _number(accuracy.low),
+        "test_accuracy_high": _number(accuracy.high),
+        "seeds": str(len(row.accuracies)),
+        "failed_seeds": " ".join(map(str, row.failed_seeds)),
+        **{f"test_accuracy_seed_{seed}": _number(row.accuracies.get(seed)) for seed in seeds},
+        "spikes_per_inference": _number(row.costs.spikes.value),
+        "synaptic_operations_per_inference": _number(row.costs.synaptic_operations.value),
+    }
+    cells |= _standing_cells(row)
+    for target in board.targets:
+        energy = row.costs.energies[target.name]
+        for kind, interval in (("dynamic", energy.dynamic_nj), ("static", energy.static_nj)):
+            for end in ("value", "low", "high"):
+                cells[f"{target.name}_{kind}_{end}_nj"] = _number(interval and getattr(interval, end))
+        cells[f"{target.name}_left_out"] = "; ".join(map(inert, energy.missing))
+        cells[f"{target.name}_no_total_because"] = "; ".join(map(inert, energy.reasons))
+    cells["parameters"] = "" if row.costs.parameters is None else str(row.costs.parameters)
+    cells["training_time_s"] = _number(row.costs.training_s)
+    return cells
+
+
+def _standing_cells(row: Row) -> dict[str, str]:
+    if row.standing is None:
+        return {}
+    dossier = row.standing.dossier
+    return {
+        "division": row.standing.division,
+        "checked": trust_text(row),
+        "verified_accuracy": "" if dossier.best is None else _number(dossier.best.verified_accuracy),
+        "tuning_trials": "" if dossier.submission is None else str(dossier.submission.tuning_trials),
+    }
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.12g}"

@@ -1,0 +1,148 @@
+"""What is handed in with the records of a method: who, how tuned, and every file by its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+
+from sgbench.records.base import Natural, Number, Positive, Strict, Text, whole
+from sgbench.records.method import method_id
+from sgbench.records.record import Commit, Fraction, MethodId, Sha256, Time
+from sgbench.records.spec import Method, ProtocolName
+from sgbench.records.text import Contact, Licence, Link, Paper, Title
+
+SUBMISSION_VERSION = 1
+MAX_TRIALS = 20_000
+Version = Annotated[Literal[1], BeforeValidator(whole)]
+Division = Literal["closed", "open", "external"]
+"""closed: only surrogate, slope, neuron's numbers and learning rate differ from the protocol's reference; open:
+anything that the protocol leaves free; external: code outside the catalogue."""
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0, le=2**31)], ...], Field(min_length=1, max_length=1000)]
+FilePath = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(?:records/[0-9]{1,10}\.json|predictions/[0-9]{1,10}\.csv|weights/[0-9]{1,10}\.safetensors|"
+        r"tuning\.json)$"
+    ),
+]
+
+
+class FileNote(Strict):
+    """One file of a submission."""
+
+    path: FilePath
+    sha256: Sha256
+    bytes: Natural
+
+
+class Environment(Strict):
+    """Where the runs were made."""
+
+    commit: Commit | None
+    clean: bool | None
+    versions: dict[Text, Text] = Field(max_length=100)
+    python: Text = Field(max_length=100)
+    platform: Text = Field(max_length=200)
+    processor: Text = Field(max_length=200)
+    device: Text = Field(max_length=100)
+
+
+class Submission(Strict):
+    """One method on one protocol, as it is handed in."""
+
+    schema_version: Version
+    protocol: ProtocolName
+    method_id: MethodId
+    division: Division
+    name: Title
+    contact: Contact
+    paper: Paper | None
+    code: Link | None
+    licence: Licence
+    method: Method | None  # entry names and numbers; none for code outside the catalogue
+    seeds: Seeds
+    data_sha256: Sha256 | None
+    environment: Environment | None  # none for code outside
+    tuning_trials: Natural
+    files: tuple[FileNote, ...] = Field(min_length=1, max_length=3001)
+    created_utc: Time
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Submission:
+        if (self.method is None) != (self.division == "external"):
+            raise ValueError("a method of the catalogue is stated exactly where the division is not external")
+        if self.method is None:
+            if self.code is None:
+                raise ValueError("an external submission needs code, the address of what was run")
+            expected = external_id(self.protocol, self.name, self.code)
+        else:
+            expected = method_id(self.method)
+            if self.method.protocol.name != self.protocol:
+                raise ValueError(f"protocol {self.protocol} is not the one of the method")
+        if self.method_id != expected:
+            raise ValueError(f"method_id {self.method_id} is not the id of what is handed in, {expected}")
+        paths = [note.path for note in self.files]
+        doubled = (
+            sorted({path for path in paths if paths.count(path) > 1}) if len(set(paths)) < len(paths) else []
+        )
+        if doubled:
+            raise ValueError(f"files: {doubled[0]} is named twice")
+        return self
+
+
+def external_id(protocol: str, name: str, code: str) -> str:
+    """The id of a method whose code lies outside: a hash of protocol, name and address."""
+    text = json.dumps([protocol, name, code], ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+class ExternalRecord(Strict):
+    """The result of one seed of code outside the catalogue, as far as its predictions say it."""
+
+    schema_version: Version
+    protocol: ProtocolName
+    method_id: MethodId
+    seed: Natural
+    status: Literal["finished", "failed"]
+    samples: Positive
+    accuracy: Fraction | None
+    predictions_sha256: Sha256 | None
+
+    @model_validator(mode="after")
+    def _finished(self) -> ExternalRecord:
+        for name in ("accuracy", "predictions_sha256"):
+            if (getattr(self, name) is None) != (self.status == "failed"):
+                raise ValueError(f"{name} is stated exactly when status is finished")
+        return self
+
+
+class TuningTrial(Strict):
+    """One run that took part in choosing the settings, as selection saw it."""
+
+    method_id: MethodId
+    seed: Natural
+    status: Literal["finished", "failed"]
+    settings: dict[Annotated[str, Field(max_length=160)], Annotated[str, Field(max_length=500)] | None] = (
+        Field(max_length=200)
+    )  # what differs from the method handed in, as its identity has it
+    validation_accuracy: Fraction | None
+    validation_loss: Number | None
+
+    @model_validator(mode="after")
+    def _scored(self) -> TuningTrial:
+        for name in ("validation_accuracy", "validation_loss"):
+            if (getattr(self, name) is None) != (self.status == "failed"):
+                raise ValueError(f"{name} is stated exactly when status is finished")
+        return self
+
+
+class TuningLog(Strict):
+    """Every run that took part in choosing the settings; test scores have no place in it."""
+
+    schema_version: Version
+    protocol: ProtocolName
+    method_id: MethodId
+    trials: tuple[TuningTrial, ...] = Field(max_length=MAX_TRIALS)

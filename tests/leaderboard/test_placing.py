@@ -1,0 +1,88 @@
+"""Rank intervals and groups; expected outcomes follow from the rules, by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sgbench.leaderboard.pairs import all_pairs, holm
+from sgbench.leaderboard.placing import Place, _letters, places
+
+NOISE = (0.001, -0.001, 0.0005, -0.0005, 0.0)
+OTHER_NOISE = (-0.0005, 0.001, 0.0, -0.001, 0.0005)
+FURTHER_NOISE = (0.0, 0.0005, -0.001, 0.001, -0.0005)
+
+
+def around(mean: float, noise: tuple[float, ...] = NOISE) -> dict[int, float]:
+    """Five seeds."""
+    return {seed: mean + each for seed, each in enumerate(noise)}
+
+
+def test_two_alike_above_one_below() -> None:
+    """By hand: a and b differ by nothing but noise, c lies fifty standard errors below both."""
+    found = places({"c": around(0.5, FURTHER_NOISE), "a": around(0.9), "b": around(0.8999, OTHER_NOISE)})
+    assert {name: (place.low, place.high, place.groups) for name, place in found.items() if place} == {
+        "a": (1, 2, "a"),
+        "b": (1, 2, "a"),
+        "c": (3, 3, ""),
+    }
+
+
+def test_one_seed_gives_no_place() -> None:
+    """A method without a spread has no rank and pushes nobody down."""
+    assert places({"lucky": {0: 0.99}, "solid": around(0.9)}) == {"lucky": None, "solid": Place(1, 1, "")}
+
+
+def test_bars_over_neighbours() -> None:
+    """By hand: of five, only the first is told from the fourth, and the second from the last."""
+    below = np.zeros((5, 5), dtype=bool)
+    below[0, 3] = below[1, 4] = True
+    # 0-2, 1-3 and 2-4 are runs without a pair that is told apart; none holds another.
+    assert _letters(below) == ["a", "ab", "abc", "bc", "c"]
+
+
+def test_no_letters_where_all_are_told_apart() -> None:
+    """By hand."""
+    assert _letters(np.triu(np.ones((3, 3), dtype=bool), 1)) == ["", "", ""]
+
+
+def test_thirty_bars_are_spelt() -> None:
+    """By hand: after z comes a1."""
+    below = np.zeros((31, 31), dtype=bool)
+    for start in range(29):
+        below[start, start + 2 :] = True
+    letters = _letters(below)
+    assert (letters[0], letters[26], letters[30]) == ("a", "za1", "d1")
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.dictionaries(
+            st.integers(0, 4), st.integers(0, 50).map(lambda hits: hits / 50), max_size=5, min_size=1
+        ),
+        min_size=1,
+        max_size=7,
+    )
+)
+def test_properties(methods: list[dict[int, float]]) -> None:
+    """An interval is as wide as the pairs that are not told apart; a letter in common is never a difference."""
+    named = {str(index): scores for index, scores in enumerate(methods)}
+    found = {name: place for name, place in places(named).items() if place is not None}
+    ranked = list(found)
+    difference, p = all_pairs([named[name] for name in ranked])
+    apart = holm(p) < 0.05
+    for name in ranked:
+        place = found[name]
+        assert 1 <= place.low <= place.high <= len(ranked)
+    for index, (i, j) in enumerate(zip(*np.triu_indices(len(ranked), 1), strict=True)):
+        one, other = found[ranked[i]], found[ranked[j]]
+        mean_agrees = (
+            np.mean(sorted(named[ranked[i]].values())) > np.mean(sorted(named[ranked[j]].values()))
+        ) == (difference[index] > 0)
+        if apart[index] and mean_agrees:
+            assert not set(one.groups) & set(other.groups)
+    assert sum(place.high - place.low for place in found.values()) >= 2 * (
+        len(apart) - np.count_nonzero(apart)
+    )

@@ -1,0 +1,50 @@
+"""What seeds can show, against textbooks and simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from sgbench.leaderboard.power import (
+    detectable_difference,
+    pairs_needed,
+    power_of_paired_test,
+    seeds_needed,
+)
+
+
+@pytest.mark.parametrize(("gamma", "pairs"), [(0.70, 46), (0.75, 29), (0.80, 21)])
+def test_noether(gamma: float, pairs: int) -> None:
+    """Textbook: Bouthillier et al. 2021 (arXiv:2103.03098) give 29 pairs for gamma = 0.75, alpha = beta = 0.05."""
+    assert pairs_needed(gamma) == pairs
+    assert pairs_needed(1 - gamma) == pairs
+
+
+@pytest.mark.parametrize(("effect", "n"), [(0.2, 199), (0.5, 34), (0.8, 15)])
+def test_sample_sizes_of_cohen(effect: float, n: int) -> None:
+    """Textbook: pairs for 80 % power at 5 %, two-sided (G*Power 3.1, difference between two dependent means)."""
+    assert seeds_needed(effect, 1.0) == n
+    assert power_of_paired_test(effect, n) >= 0.8 > power_of_paired_test(effect, n - 1)
+
+
+def test_power_by_simulation() -> None:
+    """Simulation: scipy's paired test finds 1.5 standard deviations with five seeds as often as predicted."""
+    samples = np.random.default_rng(2).normal(1.5, 1.0, (20_000, 5))
+    found = (scipy.stats.ttest_1samp(samples, 0, axis=1).pvalue < 0.05).mean()
+    assert power_of_paired_test(1.5, 5) == pytest.approx(found, abs=0.01)
+
+
+def test_detectable_difference_is_the_inverse() -> None:
+    """Property: the least difference that is found in 8 of 10 cases has a power of 0.8; in units of the spread."""
+    least = detectable_difference(0.014, 5)
+    assert power_of_paired_test(least / 0.014, 5) == pytest.approx(0.8, abs=1e-6)
+    assert seeds_needed(least * 1.0001, 0.014) == 5
+
+
+def test_ends() -> None:
+    """By hand: nothing is found by no number of seeds; without spread two are enough; tiny effects have no end."""
+    assert seeds_needed(0.0, 1.0) is None
+    assert seeds_needed(0.1, 0.0) == 2
+    assert seeds_needed(1e-4, 1.0) is None
+    assert power_of_paired_test(0, 5) == 0.05
