@@ -29,6 +29,7 @@ class Epochs:
     def begin(self, network: Network, part: Part, epoch: int) -> None:
         """Set all surrogates for a pass over one split; noise does not depend on what was drawn before."""
         progress = min(1.0, epoch / max(1, self.count - 1))
+        network.advance(progress)
         for layer, surrogate in enumerate(surrogates(network)):
             surrogate.stretch = self.steepness.factor(progress)
             if surrogate.stochastic:

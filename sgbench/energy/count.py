@@ -6,14 +6,19 @@ from collections import Counter
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from sgbench.energy.convolution import Fan
 from sgbench.energy.event_rows import Rows, events_per_row, one_step_later, within
 from sgbench.energy.per_sample import PerSample, spread
 from sgbench.errors import InputError
 from sgbench.networks.base import DenseLayer, Network
+from sgbench.networks.conv import ConvLayer
 from sgbench.neurons.base import Neuron
-from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
+from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts, Wiring
+from sgbench.spikes import Signal
 from sgbench.trajectory import Batch, Trajectory
 
 Kind = Literal["binary", "real"]
@@ -34,7 +39,7 @@ class OperationCounter:
     """
 
     def __init__(self, network: Network, input_kind: Kind, *, bits: int) -> None:
-        self.layers: list[DenseLayer] = [*network.hidden_layers, network.readout]
+        self.layers: list[DenseLayer | ConvLayer] = [*network.hidden_layers, network.readout]
         self.input_kind: Kind = input_kind
         self.bits = bits
         self.samples = 0
@@ -49,16 +54,19 @@ class OperationCounter:
         events = events if valid is None else events * valid
         self.samples += len(batch.lengths)
         self.steps += int(batch.lengths.sum())
-        spikes = iter(trajectory.spikes)
+        spikes, signal = iter(trajectory.spikes), batch.x
         each = PerSample(len(batch.lengths))
         for layer, total in zip(self.layers, self.totals, strict=True):
-            fired = None
+            fired = sent = None
             if layer.neuron.output == "binary":
-                fired = events_per_row(next(spikes), ones=layer.neuron.sends == "binary")
+                sent = next(spikes)
+                fired = events_per_row(sent, ones=layer.neuron.sends == "binary")
                 fired = fired if valid is None else fired * valid
+            if isinstance(layer, ConvLayer):
+                _count_convolution(layer, signal, sent, valid, total, each)
             _count(layer, events, fired, valid, total, each)
-            if fired is not None:
-                events = fired
+            if fired is not None and sent is not None:
+                events, signal = fired, sent
             elif layer is not self.layers[-1]:
                 raise InputError(f"layer '{layer.name}' does not fire: what it sends on cannot be counted")
         each.add_squares(self.squares)
@@ -78,16 +86,17 @@ class OperationCounter:
             ),
         )
 
-    def _layer(self, layer: DenseLayer, total: Counter[str], source: str, kind: Kind) -> LayerCounts:
-        neurons, inputs = layer.neurons, layer.weight.shape[1]
-        synapses = [self._synapses(source, "all_to_all", kind, total["events"], layer.fan_out, inputs)]
+    def _layer(
+        self, layer: DenseLayer | ConvLayer, total: Counter[str], source: str, kind: Kind
+    ) -> LayerCounts:
+        neurons = layer.neurons
+        wiring, each_step = _feed_forward(layer)
+        kind = "real" if layer.taps > 1 else kind  # a delay spread over steps weights each of them
+        synapses = [self._synapses(source, wiring, kind, total["arriving"], each_step)]
         if layer.recurrence != "none":
-            fan_out = recurrent_fan_out(layer)
-            wiring: Literal["all_to_all", "one_to_one"] = (
-                "all_to_all" if layer.recurrence == "all_to_all" else "one_to_one"
-            )
+            wiring, each_step = _recurrent(layer)
             kind = _kind(layer.neuron) if layer.neuron.feeds_back == "spikes" else "real"
-            synapses.append(self._synapses(layer.name, wiring, kind, total["recurrent"], fan_out, neurons))
+            synapses.append(self._synapses(layer.name, wiring, kind, total["returning"], each_step))
         updates = self.steps * neurons
         operations = layer.neuron.operations
         biases = 0 if layer.bias is None else updates * layer.neuron.currents
@@ -111,29 +120,23 @@ class OperationCounter:
             normalisation_operations=Count(total=0),
             pooling_operations=Count(total=0),
             residual_additions=Count(total=0),
-            delay_operations=Count(total=0),
-            synapses_per_pair=layer.fan_out // neurons if layer.fan_out > neurons else None,
+            delay_operations=Count(total=total["arriving"] if layer.taps else 0),
+            synapses_per_pair=_synapses_per_pair(layer),
             function_evaluations=Count(total=updates * operations.functions)
             if operations.functions
             else None,
         )
 
     def _synapses(
-        self,
-        source: str,
-        wiring: Literal["all_to_all", "one_to_one"],
-        kind: Kind,
-        events: int,
-        fan_out: int,
-        sources: int,
+        self, source: str, wiring: Wiring, kind: Kind, effective: int, each_step: int
     ) -> SynapseCounts:
         return SynapseCounts(
             source=source,
             wiring=wiring,
             operation="accumulate" if kind == "binary" else "multiply_accumulate",
             weight_bits=self.bits,
-            effective=Count(total=events * fan_out),
-            dense=Count(total=self.steps * sources * fan_out),
+            effective=Count(total=effective),
+            dense=Count(total=self.steps * each_step),
         )
 
 
@@ -143,7 +146,7 @@ def _kind(neuron: Neuron) -> Kind:
 
 
 def _count(
-    layer: DenseLayer,
+    layer: DenseLayer | ConvLayer,
     events: Rows,
     fired: Rows | None,
     valid: NDArray[np.bool_] | None,
@@ -151,27 +154,88 @@ def _count(
     each: PerSample,
 ) -> None:
     """Add what one batch makes a layer do, from the events that reach it and the spikes it sends [T, B]."""
-    neurons = layer.neurons
-    arrived = events.sum(0)
-    total["events"] += int(arrived.sum())
-    each.synaptic_operations += arrived * layer.fan_out
-    reached = events > 0
-    alone = 0  # neurons reached by nothing but their own last spike
+    total["events"] += int(events.sum())
     if fired is not None:
         sent = fired.sum(0)
         total["spikes"] += int(sent.sum())
         each.spikes_sent += sent
-        if layer.recurrence != "none":
-            values = layer.neuron.feeds_back == "potential"  # which are hardly ever 0
-            late = one_step_later(np.full_like(fired, neurons) if values else fired, valid)
-            returned = late.sum(0)
-            total["recurrent"] += int(returned.sum())
-            each.synaptic_operations += returned * recurrent_fan_out(layer)
-            if layer.recurrence == "all_to_all":
-                reached |= late > 0
-            else:
-                alone = int(late[~reached].sum())
+    if isinstance(layer, DenseLayer):
+        _count_dense(layer, events, fired, valid, total, each)
+
+
+def _count_dense(
+    layer: DenseLayer,
+    events: Rows,
+    fired: Rows | None,
+    valid: NDArray[np.bool_] | None,
+    total: Counter[str],
+    each: PerSample,
+) -> None:
+    """Every event reaches every neuron."""
+    neurons = layer.neurons
+    each.add(total, "arriving", events * layer.fan_out)
+    reached = events > 0
+    alone = 0  # neurons reached by nothing but their own last spike
+    if fired is not None and layer.recurrence != "none":
+        values = layer.neuron.feeds_back == "potential"  # which are hardly ever 0
+        late = one_step_later(np.full_like(fired, neurons) if values else fired, valid)
+        each.add(total, "returning", late * recurrent_fan_out(layer))
+        if layer.recurrence == "all_to_all":
+            reached |= late > 0
+        else:
+            alone = int(late[~reached].sum())
     total["reached"] += int(np.count_nonzero(reached)) * neurons + alone
+
+
+def _count_convolution(
+    layer: ConvLayer,
+    signal: Signal,
+    sent: Tensor | None,
+    valid: NDArray[np.bool_] | None,
+    total: Counter[str],
+    each: PerSample,
+) -> None:
+    """An event reaches the neurons around it, fewer at a border."""
+    fan = Fan.into(layer)
+    arriving = fan.operations(signal)
+    each.add(total, "arriving", arriving if valid is None else arriving * valid)
+    reached = fan.reached(signal)
+    if sent is not None and layer.recurrence != "none":
+        active = torch.ones_like(sent) if layer.neuron.feeds_back == "potential" else sent
+        among = Fan.among(layer)
+        back = events_per_row(active) * layer.neuron.currents if among is None else among.operations(active)
+        each.add(total, "returning", one_step_later(back, valid))
+        landed = active != 0 if among is None else among.reached(active)
+        reached[1:] |= landed[:-1]
+    if valid is not None:
+        reached &= torch.from_numpy(valid).to(reached.device)[..., None]
+    total["reached"] += int(reached.sum())
+
+
+def _feed_forward(layer: DenseLayer | ConvLayer) -> tuple[Wiring, int]:
+    """How a layer is wired to its source, and synapses times the steps over which each spreads an event."""
+    if isinstance(layer, ConvLayer):
+        return "convolution", Fan.into(layer).total
+    return "all_to_all", layer.weight.shape[1] * layer.fan_out
+
+
+def _recurrent(layer: DenseLayer | ConvLayer) -> tuple[Wiring, int]:
+    """How a layer is wired to itself, and synapses."""
+    if isinstance(layer, ConvLayer):
+        among = Fan.among(layer)
+        return (
+            ("one_to_one", layer.neurons * layer.neuron.currents)
+            if among is None
+            else ("convolution", among.total)
+        )
+    wiring: Wiring = "all_to_all" if layer.recurrence == "all_to_all" else "one_to_one"
+    return wiring, layer.neurons * recurrent_fan_out(layer)
+
+
+def _synapses_per_pair(layer: DenseLayer | ConvLayer) -> int | None:
+    """From one source to one neuron, where more than one in a dense layer."""
+    several = isinstance(layer, DenseLayer) and layer.fan_out > layer.neurons
+    return layer.fan_out // layer.neurons if several else None  # type: ignore[union-attr]
 
 
 def recurrent_fan_out(layer: DenseLayer) -> int:

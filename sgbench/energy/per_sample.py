@@ -25,6 +25,12 @@ class PerSample:
         self.synaptic_operations: NDArray[np.int64] = np.zeros(samples, np.int64)
         self.spikes_sent: NDArray[np.int64] = np.zeros(samples, np.int64)
 
+    def add(self, total: Counter[str], name: str, operations: NDArray[np.int64]) -> None:
+        """Add synaptic operations of each step and sample [T, B] here and to a total."""
+        of_samples = operations.sum(0)
+        self.synaptic_operations += of_samples
+        total[name] += int(of_samples.sum())
+
     def add_squares(self, squares: Counter[str]) -> None:
         """Add the squares of all samples; whole numbers of any size, so no order or batch matters."""
         for name in ("synaptic_operations", "spikes_sent"):

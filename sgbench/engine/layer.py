@@ -47,7 +47,7 @@ class Layer(Protocol):
     """What an engine needs of a layer: its product, its recurrence and its neurons."""
 
     name: str
-    recurrence: str  # "none", "one_to_one" or "all_to_all"
+    recurrence: str  # "none", "one_to_one", "all_to_all" or "convolution"
     cut: bool  # no gradient through recurrent spikes
 
     @property

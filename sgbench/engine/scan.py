@@ -26,6 +26,8 @@ def refusal(layer: Layer, device: torch.device) -> str | None:
     spec = layer.neuron.recurrence_spec()
     if spec is None:
         return "its neurons have no linear recurrence"
+    if layer.recurrence == "convolution":
+        return "its recurrence is a convolution"
     surrogate = spec.surrogate
     if surrogate is None:
         return None if layer.recurrence == "none" else "a layer that does not fire has no recurrence"

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sgbench.engine.choose import Engine
-from sgbench.errors import InputError, NonFiniteError
+from sgbench.errors import InputError, NonFiniteError, require_count
 from sgbench.inits.base import Init
 from sgbench.neurons.base import Neuron
 from sgbench.spikes import Signal
 from sgbench.surrogates.base import Surrogate
-from sgbench.trajectory import NOTHING, Keep, Trajectory
+from sgbench.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory
 
 RECURRENCES = ("none", "one_to_one", "all_to_all")
 RECURRENCE_GRADIENTS = ("full", "cut")
@@ -44,6 +44,7 @@ class DenseLayer(nn.Module):
 
     mask: Tensor | None
     recurrent_mask: Tensor | None
+    taps: int = 0  # steps over which a synapse spreads an event, where it delays it
 
     def __init__(
         self,
@@ -62,7 +63,7 @@ class DenseLayer(nn.Module):
         self.neurons = n_out
         self.recurrence = recurrence
         self.cut = recurrence_gradient == "cut"
-        self.needs_all_steps = _why_all_steps(name, neuron, recurrence)
+        self.needs_all_steps = why_all_steps(name, neuron, recurrence)
         rows = neuron.currents * n_out
         # Stored by columns: engines add up the weights of one input, which then lie side by side.
         self.weight = nn.Parameter(torch.empty(n_in, rows, dtype=torch.float64).T)
@@ -114,7 +115,7 @@ class DenseLayer(nn.Module):
         return weight if mask is None else weight * mask
 
 
-def _why_all_steps(name: str, neuron: Neuron, recurrence: str) -> str | None:
+def why_all_steps(name: str, neuron: Neuron, recurrence: str) -> str | None:
     """Why a layer cannot go step by step, or None where it can."""
     if not neuron.sees_all_steps:
         return None
@@ -154,6 +155,9 @@ class Network(nn.Module, ABC):
             keep: "spikes" and "u" are kept only where asked for.
         """
 
+    def advance(self, progress: float) -> None:
+        """Set what changes from epoch to epoch to a share of training in [0, 1]."""
+
     @property
     def needs_all_steps(self) -> str | None:
         """Why the network cannot go step by step or in windows, or None where it can."""
@@ -168,6 +172,52 @@ class Network(nn.Module, ABC):
     def readout(self) -> DenseLayer:
         """The last layer."""
         return self.layers[-1]  # type: ignore[return-value]
+
+
+class Chain(Network):
+    """Layers one after another, each run over all time steps before the next begins."""
+
+    def unroll(
+        self, x: Signal, lengths: Tensor, state: tuple[Any, ...] | None = None, keep: Keep = NOTHING
+    ) -> Trajectory:
+        """See `Network.unroll`."""
+        runs = self.engine.unroll(
+            list(self.layers),  # type: ignore[arg-type]
+            x,
+            state,
+            keep_u=POTENTIAL in keep,
+            keep_spikes=SPIKES in keep,
+        )
+        fires = [layer.neuron.output == "binary" for layer in self.layers]  # type: ignore[union-attr]
+        return Trajectory(
+            output=runs[-1].output,  # type: ignore[arg-type]
+            lengths=lengths,
+            spikes=tuple(
+                run.output
+                for run, one in zip(runs, fires, strict=True)
+                if one and SPIKES in keep and run.output is not None
+            ),
+            u=tuple(run.u for run in runs if run.u is not None),
+            state=tuple(run.state for run in runs),
+        )
+
+
+def hidden_sizes(hidden: object, bias: object) -> list[int]:
+    """Neurons of each hidden layer.
+
+    Raises:
+        InputError: no list of sizes, or a bias that is neither true nor false.
+    """
+    require_bias(bias)
+    if isinstance(hidden, str) or not isinstance(hidden, Sequence) or not hidden:
+        raise InputError(f"network.hidden={hidden!r}: a list of layer sizes such as [64] is needed")
+    return [require_count("network.hidden", size) for size in hidden]
+
+
+def require_bias(bias: object) -> None:
+    """Refuse what is neither true nor false."""
+    if not isinstance(bias, bool):
+        raise InputError(f"network.bias={bias!r}: true or false is needed")
 
 
 def surrogates(module: nn.Module) -> list[Surrogate]:

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sgbench.engine.choose import Engine
-from sgbench.errors import InputError, require_choice, require_count
+from sgbench.errors import require_choice
 from sgbench.inits.base import Init
 from sgbench.networks.base import (
     RECURRENCE_GRADIENTS,
     RECURRENCES,
+    Chain,
     DenseLayer,
     MakeNeuron,
-    Network,
+    hidden_sizes,
 )
-from sgbench.spikes import Signal
-from sgbench.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory
 
 
-class Mlp(Network):
+class Mlp(Chain):
     r"""A chain of dense layers of any depth, each optionally recurrent, and a readout.
 
     .. math:: I^l[t] = W^l s^{l-1}[t] + V^l s^l[t-1] + b^l
@@ -65,11 +63,7 @@ class Mlp(Network):
         super().__init__()
         require_choice("network.recurrence", recurrence, RECURRENCES)
         require_choice("network.recurrence_gradient", recurrence_gradient, RECURRENCE_GRADIENTS)
-        if isinstance(hidden, str) or not isinstance(hidden, Sequence) or not hidden:
-            raise InputError(f"network.hidden={hidden!r}: a list of layer sizes such as [64] is needed")
-        if not isinstance(bias, bool):
-            raise InputError(f"network.bias={bias!r}: true or false is needed")
-        sizes = [n_inputs, *(require_count("network.hidden", size) for size in hidden)]
+        sizes = [n_inputs, *hidden_sizes(hidden, bias)]
         layers = [
             DenseLayer(
                 f"hidden{position}",
@@ -87,27 +81,3 @@ class Mlp(Network):
             layer.reset_weights(init, generator)
         self.layers = nn.ModuleList(layers)
         self.engine = engine
-
-    def unroll(
-        self, x: Signal, lengths: Tensor, state: tuple[Any, ...] | None = None, keep: Keep = NOTHING
-    ) -> Trajectory:
-        """Run layer by layer over all time steps; see `Network.unroll`."""
-        runs = self.engine.unroll(
-            list(self.layers),  # type: ignore[arg-type]
-            x,
-            state,
-            keep_u=POTENTIAL in keep,
-            keep_spikes=SPIKES in keep,
-        )
-        fires = [layer.neuron.output == "binary" for layer in self.layers]  # type: ignore[union-attr]
-        return Trajectory(
-            output=runs[-1].output,  # type: ignore[arg-type]
-            lengths=lengths,
-            spikes=tuple(
-                run.output
-                for run, one in zip(runs, fires, strict=True)
-                if one and SPIKES in keep and run.output is not None
-            ),
-            u=tuple(run.u for run in runs if run.u is not None),
-            state=tuple(run.state for run in runs),
-        )

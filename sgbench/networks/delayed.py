@@ -1,0 +1,187 @@
+"""Dense layers in a chain whose synapses have delays that are learnt."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.engine.choose import Engine
+from sgbench.errors import InputError, require_choice, require_count, require_number
+from sgbench.inits.base import Init
+from sgbench.networks.base import Chain, DenseLayer, MakeNeuron, hidden_sizes
+from sgbench.neurons.base import Neuron
+
+KERNELS = ("gaussian", "triangle", "rounded")
+NARROWEST = 0.1  # standard deviation of a Gaussian kernel [steps]
+AWAY = 1e-4  # share of the longest delay by which a delay starts from either end
+
+
+class DelayedLayer(DenseLayer):
+    r"""A dense layer of which every synapse delays what it transmits.
+
+    .. math:: I_i[t] = \sum_j W_{ij} \sum_{k=0}^{D} \kappa(k; d_{ij}) \, x_j[t-k], \qquad d = D \, \sigma(w)
+
+    Kernels, each with its weights over the steps adding up to 1: "gaussian" :math:`\propto e^{-(k-d)^2/2\sigma^2}`,
+    "triangle" :math:`\max(0, 1 - |k-d|)` (linear interpolation), "rounded": all in the nearest step, with the
+    gradient of the Gaussian.
+
+    Args:
+        name: as records and messages call it.
+        n_in: inputs.
+        n_out: neurons.
+        neuron: of this layer alone.
+        max_delay_steps: D, the longest delay [steps].
+        kernel: one of the three.
+        bias: whether a bias joins the current in each step.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        n_in: int,
+        n_out: int,
+        neuron: Neuron,
+        *,
+        max_delay_steps: int,
+        kernel: str,
+        bias: bool,
+    ) -> None:
+        super().__init__(name, n_in, n_out, neuron, bias=bias)
+        self.longest = max_delay_steps
+        self.kernel = kernel
+        self.sigma_steps = 1.0
+        self.taps = 1 if kernel == "rounded" else max_delay_steps + 1
+        self.delay_logit = nn.Parameter(torch.zeros(self.weight.shape, dtype=torch.float64))
+        self.needs_all_steps = f"the synapses of layer '{name}' delay what they transmit"
+
+    def reset_weights(self, init: Init, generator: torch.Generator) -> None:
+        """Draw weights, and delays uniformly between 0 and the longest."""
+        super().reset_weights(init, generator)
+        share = torch.rand(self.delay_logit.shape, generator=generator, dtype=torch.float64)
+        with torch.no_grad():
+            self.delay_logit.copy_(torch.logit(AWAY + (1 - 2 * AWAY) * share))
+
+    @property
+    def fan_out(self) -> int:
+        """Synapses that one event reaches, times the steps in which it reaches each."""
+        return super().fan_out * self.taps
+
+    def delays(self) -> Tensor:
+        """Of each synapse, in (0, D) [currents N, inputs, steps]."""
+        return self.longest * self.delay_logit.sigmoid()
+
+    def kernels(self) -> Tensor:
+        """Weights over lags of 0 to D steps, adding up to 1 [currents N, inputs, D + 1]."""
+        lag = torch.arange(self.longest + 1, device=self.weight.device, dtype=self.weight.dtype)
+        apart = lag - self.delays()[..., None]
+        if self.kernel == "triangle":
+            return (1 - apart.abs()).relu()
+        soft = (-0.5 * (apart / self.sigma_steps).square()).softmax(-1)
+        if self.kernel == "gaussian":
+            return soft
+        hard = nn.functional.one_hot(apart.abs().argmin(-1), self.longest + 1).to(soft)
+        return hard + (soft - soft.detach())
+
+    def synapses(self) -> None:
+        """None: the product spans steps."""
+
+    def current(self, x: Tensor) -> Tensor:
+        """Current of all steps [T, B, currents N] from the input of all steps [T, B, inputs].
+
+        Raises:
+            InputError: a single step is given.
+        """
+        if x.dim() < 3:  # noqa: PLR2004 - time, batch, inputs
+            raise InputError(f"layer '{self.name}': delays need the input of all time steps at once")
+        weight = (self._seen(self.weight, self.mask)[..., None] * self.kernels()).flip(-1)
+        padded = nn.functional.pad(x.movedim(0, -1), (self.longest, 0))
+        return nn.functional.conv1d(padded, weight, self.bias).movedim(-1, 0)
+
+
+class Delayed(Chain):
+    """A chain of dense layers with learnt delays, and a readout.
+
+    The Gaussian narrows in the course of training, from the first to the last of `sigma_steps`, in equal ratios
+    from epoch to epoch; wide kernels feel where a delay should move, narrow ones are what a chip can do.
+
+    Args:
+        n_inputs: input channels.
+        n_outputs: classes.
+        make_neuron: a new layer of spiking neurons of a given size.
+        make_readout: a new readout of a given size.
+        init: how weights are drawn.
+        generator: of the initialisation's stream.
+        engine: how a layer is unrolled.
+        hidden: neurons per hidden layer.
+        max_delay_steps: the longest delay [steps].
+        kernel: "gaussian", "triangle" or "rounded"; see `DelayedLayer`.
+        sigma_steps: standard deviation of the Gaussian at the first and the last epoch [steps].
+        readout_delays: whether the synapses of the readout delay too.
+        bias: whether layers have biases.
+
+    Raises:
+        InputError: an empty chain, or a value out of range.
+
+    Source: Hammouamri, Khalfaoui-Hassani & Masquelier 2024, ICLR, arXiv:2306.17670 (Gaussian kernels of falling
+    width); Khalfaoui-Hassani et al. 2023, arXiv:2112.03740 (linear interpolation). There delays are clamped and
+    rounded after training; here a logit keeps them in range, and "rounded" trains what will run.
+    """
+
+    def __init__(  # noqa: PLR0913 - seven are given by the builder
+        self,
+        n_inputs: int,
+        n_outputs: int,
+        make_neuron: MakeNeuron,
+        make_readout: MakeNeuron,
+        init: Init,
+        generator: torch.Generator,
+        engine: Engine,
+        *,
+        hidden: Sequence[int],
+        max_delay_steps: int,
+        kernel: str,
+        sigma_steps: Sequence[float],
+        readout_delays: bool,
+        bias: bool,
+    ) -> None:
+        super().__init__()
+        sizes = [n_inputs, *hidden_sizes(hidden, bias)]
+        require_count("network.max_delay_steps", max_delay_steps)
+        require_choice("network.kernel", kernel, KERNELS)
+        if not isinstance(readout_delays, bool):
+            raise InputError(f"network.readout_delays={readout_delays!r}: true or false is needed")
+        self.sigmas = _pair(sigma_steps)
+        options = {"max_delay_steps": max_delay_steps, "kernel": kernel, "bias": bias}
+        layers: list[DenseLayer] = [
+            DelayedLayer(f"hidden{position}", n_in, n_out, make_neuron(n_out), **options)
+            for position, (n_in, n_out) in enumerate(itertools.pairwise(sizes))
+        ]
+        readout = make_readout(n_outputs)
+        layers.append(
+            DelayedLayer("readout", sizes[-1], n_outputs, readout, **options)
+            if readout_delays
+            else DenseLayer("readout", sizes[-1], n_outputs, readout, bias=bias)
+        )
+        for layer in layers:
+            layer.reset_weights(init, generator)
+        self.layers = nn.ModuleList(layers)
+        self.engine = engine
+        self.advance(0.0)
+
+    def advance(self, progress: float) -> None:
+        """Narrow the Gaussians."""
+        first, last = self.sigmas
+        for layer in self.layers:
+            if isinstance(layer, DelayedLayer):
+                layer.sigma_steps = first * (last / first) ** progress
+
+
+def _pair(sigma_steps: object) -> tuple[float, float]:
+    """The first and the last standard deviation."""
+    if isinstance(sigma_steps, str) or not isinstance(sigma_steps, Sequence) or len(sigma_steps) != 2:  # noqa: PLR2004
+        raise InputError(f"network.sigma_steps={sigma_steps!r}: two numbers such as [2.0, 0.5] are needed")
+    first, last = (require_number("network.sigma_steps", each, low=NARROWEST) for each in sigma_steps)
+    return first, last
