@@ -50,7 +50,10 @@ def register(commands: Any) -> None:
     )
     _finish(ranking, "energy_rank")
     validating = actions.add_parser("validate", help="published measurements against what the prices predict")
-    validating.add_argument("--markdown", action="store_true", help="the table of docs/energy.md")
+    validating.add_argument("--markdown", action="store_true", help="the table in Markdown")
+    validating.add_argument(
+        "--update", type=Path, metavar="FILE.md", help="put it between its markers in a document"
+    )
     _finish(validating, "energy_validate")
 
 

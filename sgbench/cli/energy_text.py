@@ -20,7 +20,7 @@ def joules(energy_nj: float) -> str:
     ('12.3 uJ', '45.1 pJ', '0 pJ')
     """
     for size, unit in PREFIXES:
-        if energy_nj >= size:
+        if abs(energy_nj) >= size:
             return f"{energy_nj / size:.3g} {unit}"
     return f"{energy_nj * 1e3:.3g} pJ"
 

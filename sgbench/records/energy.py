@@ -152,6 +152,7 @@ class FitPoint(Strict):
 
     events_per_s: float = Field(ge=0)
     power_mw: float = Field(gt=0)
+    half_mw: float = Field(ge=0)  # half of its last digit: how far rounding may have moved it
 
 
 class EnergyTarget(Strict):
