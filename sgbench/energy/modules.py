@@ -1,0 +1,288 @@
+"""Exact operation counts of ordinary torch networks: baselines without spikes, and snnTorch's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from sgbench.energy import module_layers as layers
+from sgbench.energy import module_recurrent as recurrent
+from sgbench.energy import module_spiking as spiking
+from sgbench.energy.module_layers import Received
+from sgbench.energy.tally import Tally
+from sgbench.errors import InputError
+from sgbench.records.counts import Count, OpCounts
+
+MOVING = (
+    "view",
+    "reshape",
+    "flatten",
+    "unflatten",
+    "permute",
+    "transpose",
+    "t",
+    "squeeze",
+    "unsqueeze",
+    "movedim",
+)
+PARTING = (
+    "cat",
+    "stack",
+    "chunk",
+    "split",
+    "unbind",
+    "narrow",
+    "select",
+    "swapaxes",
+    "expand",
+    "__getitem__",
+)
+KEEPING = ("contiguous", "detach", "clone", "float", "double", "half", "type_as", "requires_grad_")
+LOOKING = ("__get__", "__set__", "__len__", "size", "dim", "numel", "stride", "is_contiguous")
+FREE = frozenset((*MOVING, *PARTING, *KEEPING, *LOOKING, "zeros_like", "new_zeros"))
+"""Functions that move or make values and compute none."""
+ADDING = frozenset(("add", "__add__", "__radd__", "__iadd__", "add_"))
+
+
+class ModuleCounter:
+    """Counts what the modules of a network do while it runs.
+
+    What is multiplied and what only added follows from what a layer's source declares (spikes of a spiking
+    module, whether passed on, reshaped or pooled by maximum; real values else), never from the values. A sum of
+    two activations between modules is a residual addition. Every total is an exact integer.
+
+    Args:
+        network: in evaluation mode.
+        input_kind: "binary" or "real", of the network's input.
+        bits: of a weight and of a state.
+        fold_batch_norm: whether batch normalisation is taken as folded into the weights before it.
+
+    Raises:
+        InputError: while running, at the first module or function that it does not know, by name.
+
+    >>> network = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).eval()
+    >>> counter = ModuleCounter(network, input_kind="real", bits=32, fold_batch_norm=False)
+    >>> output = counter(torch.ones(5, 3), samples=5, steps=5)
+    >>> [group.dense.total for layer in counter.result().layers for group in layer.synapses]
+    [60, 40]
+    """
+
+    def __init__(self, network: nn.Module, *, input_kind: str, bits: int, fold_batch_norm: bool) -> None:
+        if input_kind not in ("binary", "real"):
+            raise InputError(f"input_kind={input_kind!r}: one of binary, real is needed")
+        self.network = network
+        self.input_kind = input_kind
+        self.bits = bits
+        self.fold_batch_norm = fold_batch_norm
+        self.names = {module: name or type(module).__name__ for name, module in network.named_modules()}
+        self.within = dict(_within_spiking(network))
+        self.tallies: dict[str, Tally] = {}
+        self.samples, self.steps, self.input_events = 0, 0, 0
+        self.origin = WeakTensorKeyDictionary()  # of a tensor: the module that made it, and what it holds
+        self.inside = 0  # known modules under way: what they compute is counted as theirs
+
+    def __call__(self, *inputs: Tensor, samples: int, steps: int) -> Any:
+        """Run the network once and count.
+
+        Args:
+            inputs: of its forward.
+            samples: that begin with this call: 0 where it goes on with those of the call before.
+            steps: time steps of all samples in this call together.
+        """
+        self.samples += samples
+        self.steps += steps
+        handles = []
+        for each in inputs:
+            self.origin[each] = ("input", self.input_kind)
+            self.input_events += int(torch.count_nonzero(each))
+        for module in self.names:
+            handles.append(module.register_forward_pre_hook(self._begin))
+            handles.append(module.register_forward_hook(self._end))
+        try:
+            with torch.no_grad(), _Watch(self):
+                return self.network(*inputs)
+        finally:
+            self.inside = 0
+            for handle in handles:
+                handle.remove()
+
+    def result(self) -> OpCounts:
+        """The totals so far.
+
+        Raises:
+            InputError: nothing was counted.
+        """
+        if not self.tallies or not self.samples:
+            raise InputError("nothing was counted: call the counter with input first")
+        return OpCounts(
+            samples=self.samples,
+            steps=self.steps,
+            input_events=Count(total=self.input_events),
+            layers=tuple(tally.result(self.bits) for tally in self.tallies.values()),
+        )
+
+    def tally(self, name: str, module: str, neurons: int) -> Tally:
+        """The totals of one module."""
+        return self.tallies.setdefault(name, Tally(name, module, max(1, neurons)))
+
+    def received(self, module: nn.Module, x: Tensor) -> Received:
+        """A module's input with its origin; one that nobody made, such as a first state of zeros, is real.
+
+        A module inside a spiking one carries that one's last spikes.
+        """
+        if module in self.within:
+            return Received(x, self.within[module], "binary")
+        source, kind = self.origin[x] if x in self.origin else ("constant", "real")
+        return Received(x, source, kind)
+
+    def _begin(self, module: nn.Module, _inputs: tuple[Any, ...]) -> None:
+        if known(module):
+            self.inside += 1
+        elif next(module.children(), None) is None:
+            raise InputError(
+                f"'{self.names[module]}': the counter does not know the layer {spiking.full_name(module)}"
+            )
+
+    def _end(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        if not known(module):
+            return
+        # What counting itself calls must not be counted.
+        with torch._C.DisableTorchFunction():
+            _count(self, module, inputs, output)
+        self.inside -= 1
+
+
+def _within_spiking(network: nn.Module) -> Iterator[tuple[nn.Module, str]]:
+    """Modules that belong to a spiking one, with its name."""
+    for name, module in network.named_modules():
+        if spiking.full_name(module) in spiking.KNOWN:
+            for inner in module.modules():
+                if inner is not module:
+                    yield inner, name or type(module).__name__
+
+
+def known(module: nn.Module) -> bool:
+    """Whether the counter knows what a module does."""
+    counted = (
+        nn.Linear,
+        *layers.CONVOLUTIONS,
+        *layers.BATCH_NORMS,
+        nn.LayerNorm,
+        nn.GroupNorm,
+        *layers.POOLS,
+        *layers.COMPARING,
+        *layers.FUNCTIONS,
+        *layers.PASSING,
+        *recurrent.SEQUENCES,
+        *recurrent.CELLS,
+    )
+    name = spiking.full_name(module)
+    return type(module) in counted or name in spiking.KNOWN or name.endswith(f".{spiking.ONE_TO_ONE}")
+
+
+def _count(counter: ModuleCounter, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+    """Hand one call to what counts its kind, and note what it sends on."""
+    name = counter.names[module]
+    received = counter.received(module, inputs[0])
+    first = output[0] if isinstance(output, tuple) else output
+    if isinstance(module, layers.PASSING):
+        if module.training and isinstance(module, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
+            raise InputError(f"'{name}': {type(module).__name__} in training mode; call eval() first")
+        counter.origin[first] = (received.source, received.kind)
+        return
+    spikes = spiking.full_name(module) in spiking.KNOWN
+    if isinstance(module, recurrent.SEQUENCES):
+        state = inputs[1] if len(inputs) > 1 else None
+        recurrent.sequence(module, received, state, name, counter.tally)
+        name = f"{name}.l{module.num_layers - 1}"
+    else:
+        rows = received.x.shape[0] if first.dim() > 1 else 1
+        tally = counter.tally(name, type(module).__name__, first.numel() // max(1, rows))
+        _layer(counter, module, inputs, received, first, tally)
+    kept = received.kind if layers.keeps_kind(module) else "real"
+    outputs = output if isinstance(output, tuple) else (output,)
+    for each in outputs:
+        if isinstance(each, Tensor):
+            counter.origin[each] = (name, "binary" if spikes and each is first else kept)
+
+
+def _layer(
+    counter: ModuleCounter,
+    module: nn.Module,
+    inputs: tuple[Any, ...],
+    received: Received,
+    output: Tensor,
+    tally: Tally,
+) -> None:
+    handlers: dict[tuple[type, ...], Callable[[Any], None]] = {
+        (nn.Linear,): lambda layer: layers.linear(layer, received, output, tally),
+        layers.CONVOLUTIONS: lambda layer: layers.convolution(layer, received, output, tally),
+        layers.BATCH_NORMS: lambda layer: layers.batch_norm(
+            layer, output, tally, folded=counter.fold_batch_norm
+        ),
+        (nn.LayerNorm, nn.GroupNorm): lambda layer: layers.layer_norm(layer, output, tally),
+        layers.POOLS: lambda layer: layers.pool(layer, received, output, tally),
+        (*layers.COMPARING, *layers.FUNCTIONS): lambda layer: layers.activation(layer, output, tally),
+        recurrent.CELLS: lambda layer: recurrent.cell(layer, received, _hidden(inputs), tally),
+    }
+    for kinds, handle in handlers.items():
+        if isinstance(module, kinds):
+            return handle(module)
+    if spiking.full_name(module) in spiking.KNOWN:
+        return spiking.neurons(module, received.x, output, tally)
+    return spiking.one_to_one(module, received.x, received.source, tally)
+
+
+def _hidden(inputs: tuple[Any, ...]) -> Tensor | None:
+    """The hidden state that a cell was called with."""
+    state = inputs[1] if len(inputs) > 1 else None
+    return state[0] if isinstance(state, tuple) else state
+
+
+class _Watch(TorchFunctionMode):
+    """Sees what a network computes between its modules."""
+
+    def __init__(self, counter: ModuleCounter) -> None:
+        super().__init__()
+        self.counter = counter
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if self.counter.inside == 0:
+            self._between(getattr(func, "__name__", str(func)), args, output)
+        return output
+
+    def _between(self, name: str, args: tuple[Any, ...], output: Any) -> None:
+        flat = [each for arg in args for each in (arg if isinstance(arg, list | tuple) else (arg,))]
+        origins = [
+            self.counter.origin[each]
+            for each in flat
+            if isinstance(each, Tensor) and each in self.counter.origin
+        ]
+        if name in ADDING and len(origins) > 1:
+            tally = self.counter.tally("residual additions", "add", 1)
+            tally.counts["residual_additions"] += output.numel()
+            self.counter.origin[output] = ("residual additions", "real")
+        elif name in FREE:
+            self._pass_on(origins, output)
+        elif origins:
+            raise InputError(
+                f"the counter does not know '{name}' between modules of {type(self.counter.network).__name__}; "
+                "use a module in its place"
+            )
+
+    def _pass_on(self, origins: list[tuple[str, str]], output: Any) -> None:
+        if not origins:
+            return
+        kind = "real" if any(each == "real" for _, each in origins) else "binary"
+        source = "+".join(dict.fromkeys(source for source, _ in origins))[:100]
+        for each in output if isinstance(output, list | tuple) else (output,):
+            if isinstance(each, Tensor):
+                self.counter.origin[each] = (source, kind)

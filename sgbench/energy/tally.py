@@ -1,0 +1,88 @@
+"""What one module did, added up call by call."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from sgbench.records.counts import Count, LayerCounts, SynapseCounts, Wiring
+
+
+@dataclass
+class Group:
+    """One group of connections into a module."""
+
+    source: str
+    wiring: Wiring
+    kind: str  # "binary" or "real", of what flows through it
+    weights: int
+    fan_in: int
+    effective: int = 0
+    dense: int = 0
+
+
+@dataclass
+class Tally:
+    """Totals of one module; `counts` has the names of the fields of `LayerCounts` that are not 0."""
+
+    name: str
+    module: str
+    neurons: int
+    groups: dict[tuple[str, str, str], Group] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def connect(
+        self,
+        source: str,
+        wiring: Wiring,
+        kind: str,
+        *,
+        effective: int,
+        dense: int,
+        weights: int,
+        fan_in: int,
+    ) -> None:
+        """Add operations through connections; each that is used reads its weight."""
+        group = self.groups.setdefault(
+            (source, wiring, kind), Group(source, wiring, kind, weights=weights, fan_in=fan_in)
+        )
+        group.effective += effective
+        group.dense += dense
+        self.counts["weight_reads"] += effective
+
+    def biased(self, additions: int) -> None:
+        """Add biases; each is read."""
+        self.counts["bias_additions"] += additions
+        self.counts["weight_reads"] += additions
+
+    def result(self, bits: int) -> LayerCounts:
+        """As a record keeps it; what this module never does is 0."""
+        totals: dict[str, Any] = {
+            name: Count(total=self.counts[name])
+            for name, info in LayerCounts.model_fields.items()
+            if info.annotation is Count
+        }
+        functions = self.counts["function_evaluations"]
+        return LayerCounts(
+            name=self.name,
+            neuron=self.module,
+            neurons=self.neurons,
+            state_bits=bits,
+            synapses=tuple(_group(group, bits) for group in self.groups.values()),
+            function_evaluations=Count(total=functions) if functions else None,
+            **totals,
+        )
+
+
+def _group(group: Group, bits: int) -> SynapseCounts:
+    return SynapseCounts(
+        source=group.source,
+        wiring=group.wiring,
+        operation="accumulate" if group.kind == "binary" else "multiply_accumulate",
+        weight_bits=bits,
+        effective=Count(total=group.effective),
+        dense=Count(total=group.dense),
+        weights=group.weights,
+        fan_in=group.fan_in,
+    )

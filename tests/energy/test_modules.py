@@ -1,0 +1,425 @@
+"""Counts of torch's layers against loops over every synapse, window and step, and against counts by hand."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import snntorch as snn
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from sgbench.energy.modules import ModuleCounter
+from sgbench.errors import InputError
+from sgbench.records.counts import LayerCounts, OpCounts, SynapseCounts
+
+few = settings(max_examples=15, deadline=None, derandomize=True)
+
+
+def count(network: nn.Module, *calls: Tensor, kind: str = "real", folded: bool = False) -> OpCounts:
+    """One call a batch of samples, each of one step."""
+    counter = ModuleCounter(network.eval(), input_kind=kind, bits=32, fold_batch_norm=folded)
+    for x in calls:
+        counter(x, samples=len(x), steps=len(x))
+    return counter.result()
+
+
+def only(counts: OpCounts, name: str = "") -> LayerCounts:
+    """The layer of this name, or the only one."""
+    (layer,) = [each for each in counts.layers if not name or each.name == name]
+    return layer
+
+
+def spikes(*shape: int, seed: int = 0, rate: float = 0.4) -> Tensor:
+    return (torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < rate).float()
+
+
+# --- convolutions, by brute force
+
+
+def taps(size: int, kernel: int, stride: int, padding: int, dilation: int) -> Iterator[tuple[int, int]]:
+    """Along one side: which input each output hears, from the definition of a convolution."""
+    outputs = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+    for output in range(outputs):
+        for tap in range(kernel):
+            place = output * stride - padding + tap * dilation
+            if 0 <= place < size:
+                yield place, output
+
+
+def walk(x: Tensor, layer: Any) -> tuple[int, int]:
+    """Effective and dense operations with one step for each synapse of each sample."""
+    dims = x.dim() - 2
+    options = [
+        [getattr(layer, name)[axis] for name in ("kernel_size", "stride", "padding", "dilation")]
+        for axis in range(dims)
+    ]
+    sides = [list(taps(x.shape[2 + axis], *options[axis])) for axis in range(dims)]
+    effective = dense = 0
+    into, out = layer.in_channels // layer.groups, layer.out_channels // layer.groups
+    for sample, group, channel, _, synapse in itertools.product(
+        range(len(x)), range(layer.groups), range(into), range(out), itertools.product(*sides)
+    ):
+        dense += 1
+        effective += x[(sample, group * into + channel, *(place for place, _ in synapse))].item() != 0
+    return effective, dense
+
+
+@few
+@given(
+    dims=st.integers(1, 3),
+    groups=st.integers(1, 2),
+    kernel=st.integers(1, 3),
+    stride=st.integers(1, 2),
+    padding=st.integers(0, 2),
+    dilation=st.integers(1, 2),
+    seed=st.integers(0, 99),
+)
+def test_convolution_equals_a_walk_over_synapses(dims, groups, kernel, stride, padding, dilation, seed):
+    """Expected: brute force over samples, channels, outputs and taps; padding is no input."""
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    layer = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[dims](groups, 2 * groups, kernel, **options)
+    x = spikes(2, groups, *((5, 6, 5)[:dims]), seed=seed)
+    found = only(count(layer, x, kind="binary"))
+    (group,) = found.synapses
+    assert (group.effective.total, group.dense.total) == walk(x, layer)
+    assert group.operation == "accumulate"
+    assert group.weights == layer.weight.numel()
+    outputs = layer(x).numel()
+    assert found.bias_additions.total == outputs
+    assert found.weight_reads.total == group.effective.total + outputs
+
+
+def test_circular_padding_has_no_border():
+    """Expected by hand: 5 inputs around a ring, each heard by 3 outputs of 2 channels: 6 synapses each."""
+    layer = nn.Conv1d(1, 2, 3, padding=1, padding_mode="circular", bias=False)
+    group = only(count(layer, torch.ones(1, 1, 5))).synapses[0]
+    assert group.effective.total == group.dense.total == 30
+
+
+# --- dense layers, normalisation, pooling, activations, residuals: by hand
+
+
+def test_linear_by_hand():
+    """2 samples of 3 inputs, 4 of 6 not 0; 5 outputs: 20 of 30 operations, 10 biases."""
+    x = torch.tensor([[1.0, 0.0, -2.0], [0.5, 0.0, 1.0]])
+    layer = only(count(nn.Linear(3, 5), x))
+    (group,) = layer.synapses
+    assert (group.effective.total, group.dense.total, group.operation) == (20, 30, "multiply_accumulate")
+    assert layer.bias_additions.total == 10
+    assert layer.neurons == 5
+
+
+def test_kind_follows_the_declaration_never_the_values():
+    """A network fed with a binary image multiplies unless the image is declared binary; the rest differs not."""
+    x = spikes(3, 4)
+    network = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    real, binary = (count(network, x, kind=kind) for kind in ("real", "binary"))
+    kinds = [
+        [layer.synapses[0].operation for layer in found.layers if layer.synapses] for found in (real, binary)
+    ]
+    assert kinds == [["multiply_accumulate"] * 2, ["accumulate", "multiply_accumulate"]]
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "field", "expected"),
+    [
+        # a multiplication and addition of each of 2 x 3 x 4 x 4 values
+        (nn.BatchNorm2d(3), (2, 3, 4, 4), "normalisation_operations", 96),
+        # 2 x 6 values: sum, sum of squares, normalise, scale
+        (nn.LayerNorm(6), (2, 6), "normalisation_operations", 48),
+        (nn.LayerNorm(6, elementwise_affine=False), (2, 6), "normalisation_operations", 36),
+        (nn.GroupNorm(2, 4), (2, 4, 3), "normalisation_operations", 96),
+        # 1 x 2 planes, 2 x 2 windows of 4: 4 operations each to average, 3 to compare
+        (nn.AvgPool2d(2), (1, 2, 4, 4), "pooling_operations", 32),
+        (nn.MaxPool2d(2), (1, 2, 4, 4), "pooling_operations", 24),
+        # windows of 2, 3, 3 and 2 values at padded ends: 10 values, 4 outputs
+        (nn.AvgPool1d(3, stride=1, padding=1), (1, 1, 4), "pooling_operations", 10),
+        (nn.MaxPool1d(3, stride=1, padding=1), (1, 1, 4), "pooling_operations", 6),
+        # 5 values into 2 windows of 3
+        (nn.AdaptiveAvgPool1d(2), (1, 1, 5), "pooling_operations", 6),
+        (nn.AdaptiveMaxPool1d(2), (1, 1, 5), "pooling_operations", 4),
+        (nn.ReLU(), (2, 5), "neuron_comparisons", 10),
+        (nn.LeakyReLU(), (2, 5), "neuron_multiplications", 10),
+        (nn.Sigmoid(), (2, 5), "function_evaluations", 10),
+    ],
+)
+def test_layers_without_synapses_by_hand(module, shape, field, expected):
+    layer = only(count(module, torch.ones(shape)))
+    assert getattr(layer, field).total == expected
+    assert layer.synapses == ()
+
+
+@few
+@given(st.integers(4, 7), st.integers(1, 3), st.integers(1, 3), st.integers(0, 1), st.booleans())
+def test_pooled_values_equal_a_walk_over_windows(size, kernel, stride, padding, ceil_mode):
+    """Expected: torch itself, which sums windows of ones without dividing."""
+    padding = min(padding, kernel // 2)
+    module = nn.AvgPool2d(kernel, stride, padding, ceil_mode=ceil_mode, divisor_override=1)
+    x = torch.ones(1, 1, size, size + 1)
+    assert only(count(module, x)).pooling_operations.total == module(x).sum().item()
+
+
+def test_folded_normalisation_costs_nothing():
+    """Must differ: folded into the weights before it, batch normalisation is 0; the rest is the same."""
+    network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3))
+    plain, folded = (count(network, torch.ones(2, 1, 5, 5), folded=each) for each in (False, True))
+    assert only(plain, "1").normalisation_operations.total == 2 * 3 * 3 * 3
+    assert only(folded, "1").normalisation_operations.total == 0
+    assert only(plain, "0") == only(folded, "0")
+
+
+class Residual(nn.Module):
+    """A block whose input joins its output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+def test_residual_additions_by_hand():
+    """Two blocks of 4 values, 3 samples: 24 additions; the second block hears sums, which are real."""
+    network = nn.Sequential(Residual(), Residual())
+    found = count(network, spikes(3, 4), kind="binary")
+    assert only(found, "residual additions").residual_additions.total == 24
+    groups = [layer.synapses[0] for layer in found.layers if layer.synapses]
+    assert [group.operation for group in groups] == ["accumulate", "multiply_accumulate"]
+    assert [group.source for group in groups] == ["input", "residual additions"]
+
+
+# --- recurrent layers
+
+
+ARITHMETIC = {  # of a unit and step: gates, multiplications, additions, comparisons, functions, words of state
+    nn.LSTM: (
+        4,
+        3,
+        5,
+        0,
+        5,
+        2,
+    ),  # i f o: sigmoid, g and c: tanh; f c, i g, o tanh(c); 4 sums of W x and U h, + for c
+    nn.GRU: (3, 3, 5, 0, 3, 1),  # r, z: sigmoid, n: tanh; r (U h), (1 - z) n, z h; 3 sums, 1 - z, + for h
+    nn.RNN: (1, 0, 1, 0, 1, 1),
+}
+
+
+@few
+@given(
+    kind=st.sampled_from([nn.LSTM, nn.GRU, nn.RNN]),
+    layers=st.integers(1, 2),
+    both=st.booleans(),
+    bias=st.booleans(),
+    batch_first=st.booleans(),
+)
+def test_recurrent_layers_equal_a_walk_over_steps(kind, layers, both, bias, batch_first):
+    """Expected: torch's cells, run step by step with the module's weights, one `if` a synapse."""
+    steps, batch, inputs, units = 3, 2, 4, 2
+    module = kind(inputs, units, num_layers=layers, bidirectional=both, bias=bias, batch_first=batch_first)
+    x = spikes(steps, batch, inputs, seed=1) * 0.5
+    given_x = x.transpose(0, 1) if batch_first else x
+    counter = ModuleCounter(module.eval(), input_kind="real", bits=32, fold_batch_norm=False)
+    counter(given_x, samples=batch, steps=batch * steps)
+    found = {layer.name.split(".")[-1]: layer for layer in counter.result().layers}
+    for name, (effective, dense, rows) in step_by_step(module, x).items():
+        gates, *arithmetic = ARITHMETIC[kind]
+        layer = found[name]
+        assert [group.effective.total for group in layer.synapses] == effective
+        assert [group.dense.total for group in layer.synapses] == dense
+        updates = rows * units
+        fields = ("neuron_multiplications", "neuron_additions", "neuron_comparisons", "function_evaluations")
+        totals = [getattr(layer, field).total for field in fields if getattr(layer, field) is not None]
+        assert totals == [each * updates for each in arithmetic[:4]]
+        assert layer.bias_additions.total == (2 * gates * updates if bias else 0)
+        assert layer.state_reads.total == arithmetic[4] * updates
+
+
+def step_by_step(module: Any, x: Tensor) -> dict[str, tuple[list[int], list[int], int]]:
+    """Operations of each layer and direction: from its input and from itself, used and all."""
+    cells = {nn.LSTM: nn.LSTMCell, nn.GRU: nn.GRUCell, nn.RNN: nn.RNNCell}
+    steps, batch, _ = x.shape
+    found = {}
+    for layer in range(module.num_layers):
+        outputs = []
+        for suffix in ("", "_reverse")[: 2 if module.bidirectional else 1]:
+            cell = cells[type(module)](x.shape[2], module.hidden_size, bias=module.bias)
+            ends = ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if module.bias else ()))
+            cell.load_state_dict({end: getattr(module, f"{end}_l{layer}{suffix}") for end in ends})
+            state, hidden = None, torch.zeros(batch, module.hidden_size)
+            rows = cell.weight_ih.shape[0]
+            effective, dense, told = [0, 0], [0, 0], []
+            for t in reversed(range(steps)) if suffix else range(steps):
+                for index, values in enumerate((x[t], hidden)):
+                    for value in values.flatten().tolist():
+                        effective[index] += rows * (value != 0)
+                        dense[index] += rows
+                state = cell(x[t], state)
+                hidden = state[0] if isinstance(state, tuple) else state
+                told.append(hidden.detach())
+            found[f"l{layer}{suffix}"] = (effective, dense, steps * batch)
+            outputs.append(torch.stack(told[::-1] if suffix else told))
+        x = torch.cat(outputs, 2)
+    return found
+
+
+def test_a_cell_over_time_counts_as_the_layer_does():
+    """Expected: the same totals as `nn.GRU` with the same weights, called step by step."""
+    torch.manual_seed(0)
+    layer, x = nn.GRU(3, 2), spikes(4, 2, 3)
+
+    class Stepwise(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = nn.GRUCell(3, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            state = None
+            for step in x.unbind(0):
+                state = self.cell(step, state)
+            return state
+
+    stepwise = Stepwise()
+    stepwise.cell.load_state_dict(
+        {name.removesuffix("_l0"): value for name, value in layer.state_dict().items()}
+    )
+    counters = [
+        ModuleCounter(each.eval(), input_kind="real", bits=32, fold_batch_norm=False)
+        for each in (layer, stepwise)
+    ]
+    for counter in counters:
+        counter(x, samples=2, steps=8)
+    whole, single = (counter.result().layers[0] for counter in counters)
+    assert [group.effective for group in whole.synapses] != []
+    assert sum(group.effective.total or 0 for group in single.synapses) == sum(
+        group.effective.total or 0 for group in whole.synapses
+    )
+    for field in ("neuron_updates", "neuron_additions", "function_evaluations", "bias_additions"):
+        assert getattr(whole, field) == getattr(single, field)
+
+
+# --- snnTorch
+
+
+class Spiking(nn.Module):
+    """A network of snnTorch's neurons, called once a step."""
+
+    def __init__(self, neuron: nn.Module) -> None:
+        super().__init__()
+        self.fc1, self.fire, self.fc2 = nn.Linear(4, 3, bias=False), neuron, nn.Linear(3, 2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs = [self.fc2(self.fire(self.fc1(step))) for step in x.unbind(0)]
+        return torch.stack(outputs)
+
+
+@pytest.mark.parametrize("recurrent", [None, True, False])
+def test_snntorch_network_by_a_walk_over_spikes(recurrent):
+    """Expected: spikes recorded by the test, each times its fan-out; all of them additions.
+
+    One-to-one recurrence, which NeuroBench does not count, is an operation for each spike sent before.
+    """
+    torch.manual_seed(3)
+    if recurrent is None:
+        neuron = snn.Leaky(beta=0.5, threshold=0.1, init_hidden=True)
+    else:
+        options = {"linear_features": 3} if recurrent else {"V": torch.ones(3)}
+        neuron = snn.RLeaky(beta=0.5, threshold=0.1, init_hidden=True, all_to_all=recurrent, **options)
+    network, x, sent = Spiking(neuron), spikes(5, 2, 4), []
+    network.fire.register_forward_hook(lambda _module, _inputs, output: sent.append(output.detach().clone()))
+    counter = ModuleCounter(network.eval(), input_kind="binary", bits=32, fold_batch_norm=False)
+    counter(x, samples=2, steps=10)
+    fired = [int(each.sum()) for each in sent]
+    assert 0 < sum(fired) < 30
+    layers = {layer.name: layer for layer in counter.result().layers}
+    assert effective(layers["fc1"].synapses) == int(x.sum()) * 3
+    assert effective(layers["fc2"].synapses) == sum(fired) * 2
+    assert layers["fire"].spikes_sent.total == sum(fired)
+    assert layers["fire"].neuron_updates.total == 30
+    if recurrent is not None:
+        fan_out = 3 if recurrent else 1
+        assert effective(layers["fire.recurrent"].synapses) == sum(fired[:-1]) * fan_out
+        assert layers["fire.recurrent"].synapses[0].source == "fire"
+    assert {group.operation for layer in layers.values() for group in layer.synapses} == {"accumulate"}
+
+
+def effective(groups: tuple[SynapseCounts, ...]) -> int:
+    (group,) = groups
+    assert group.effective.total is not None
+    return group.effective.total
+
+
+# --- what must not matter, and what must be refused
+
+
+def test_batches_order_and_precision_do_not_matter():
+    """Expected: the same totals however the samples are batched, ordered, and in float64."""
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(1, 2, 3, padding=1),
+        nn.BatchNorm2d(2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(8, 3),
+    )
+    x = torch.randint(-2, 3, (6, 1, 4, 4)).float()
+    whole = count(network, x)
+    assert count(network, x[:1], x[1:4], x[4:]) == whole
+    assert count(network, x.flip(0)) == whole
+    assert count(network.double(), x.double()) == whole
+
+
+def test_max_pooling_keeps_spikes_average_pooling_does_not():
+    """By the declaration: the largest of spikes is a spike, their mean is a number."""
+    for pool, expected in ((nn.MaxPool1d(2), "accumulate"), (nn.AvgPool1d(2), "multiply_accumulate")):
+        found = count(nn.Sequential(pool, nn.Flatten(), nn.Linear(2, 1)), spikes(2, 1, 4), kind="binary")
+        assert found.layers[-1].synapses[0].operation == expected
+
+
+class Functional(nn.Module):
+    """Computes outside its modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.fc(x))
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (nn.Sequential(nn.Linear(2, 2), nn.Bilinear(1, 1, 1)), r"'1'.*torch.*Bilinear"),
+        (nn.ConvTranspose1d(1, 1, 1), "ConvTranspose1d"),
+        (Functional(), "does not know 'relu' between modules of Functional"),
+        (nn.LSTM(2, 3, proj_size=2), "proj_size"),
+    ],
+)
+def test_what_is_not_known_is_an_error_with_its_name(network, message):
+    """Never a count that is short of something."""
+    x = torch.ones(1, 1, 2) if isinstance(network, nn.LSTM | nn.ConvTranspose1d) else torch.ones(1, 2)
+    with pytest.raises(InputError, match=message):
+        count(network, x)
+
+
+@pytest.mark.parametrize("module", [nn.BatchNorm1d(2), nn.Dropout(0.5)])
+def test_training_mode_is_refused(module):
+    """Batch statistics and dropped inputs belong to training; the message says what to do."""
+    counter = ModuleCounter(module.train(), input_kind="real", bits=32, fold_batch_norm=False)
+    with pytest.raises(InputError, match=r"training mode; call eval\(\) first"):
+        counter(torch.ones(2, 2), samples=2, steps=2)
+
+
+def test_nothing_counted_is_an_error_not_zero():
+    counter = ModuleCounter(nn.Linear(2, 2), input_kind="real", bits=32, fold_batch_norm=False)
+    with pytest.raises(InputError, match="nothing was counted"):
+        counter.result()
