@@ -52,6 +52,7 @@ class NumbaSteps:
             bound.coefficients,
             RESETS[plan.spec.reset],
             plan.second,
+            plan.gained,
             plan.fires,
             WIRINGS[plan.layer.recurrence],
             bound.wires,
@@ -124,7 +125,8 @@ class _Backward(_Bound):
             self.matrix = layer.recurrent.detach()
         one_to_one = layer.recurrence == "one_to_one" and not layer.cut
         wiring = codes.ONE_TO_ONE if one_to_one else codes.UNWIRED
-        self.options = (RESETS[spec.reset], not spec.detached, plan.second, plan.fires, wiring, self.wires)
+        kinds = (plan.second, plan.gained, plan.fires)
+        self.options = (RESETS[spec.reset], not spec.detached, *kinds, wiring, self.wires)
         kernel = None if spec.surrogate is None else spec.surrogate.kernel()
         self.shape = codes.GIVEN if kernel is None else SHAPES[kernel.shape]
         self.steepness = self.number(0.0 if kernel is None else kernel.steepness)

@@ -146,6 +146,12 @@ class Plan:
         """Whether there is a second variable."""
         return self.spec.second is not None
 
+    @property
+    def gained(self) -> bool:
+        """Whether the current has a gain of its own on its way into u alone; with w it always may."""
+        gain = self.spec.input
+        return not self.second and (isinstance(gain, Tensor) or gain != 1.0)
+
     @functools.cached_property
     def nothing(self) -> Tensor:
         """What is not there; nobody writes into it."""

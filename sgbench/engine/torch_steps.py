@@ -25,7 +25,7 @@ class TorchSteps:
             now = given if feedback is None else given + feedback(carry.last)
             if course.now.numel():
                 course.now[t] = now
-            driven, threshold = now, theta
+            driven, threshold = plan.coefficients[2] * now if plan.gained else now, theta
             if plan.second:
                 driven = _second(plan, now, carry)
                 threshold = theta + slope * carry.w
@@ -121,7 +121,7 @@ def _adjoint_states(plan: Plan, into_x: Tensor, carry: Carry, final: Gradients |
     if final is not None and final.u.numel():
         carry.u.add_(final.u)
     if not plan.second:
-        carry.last.copy_(carry.u)
+        carry.last.copy_(gain * carry.u if plan.gained else carry.u)
         return
     carry.w.mul_(second_decay).add_(coupling * carry.u).sub_(slope * into_x)
     if final is not None and final.w.numel():

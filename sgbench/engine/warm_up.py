@@ -44,11 +44,11 @@ def _call_all(number: type) -> None:
     events.unpack(words, indptr, index)
     forward.advance(
         nothing, indptr, index, np.empty(0, number), row, line, row, row, row, coefficients, codes.NONE,
-        False, True, codes.UNWIRED, nothing,
+        False, False, True, codes.UNWIRED, nothing,
         row, nothing, nothing, nothing, words, 0, 1,
     )  # fmt: skip
     backward.adjoint(
         row, nothing, nothing, nothing, nothing, row, nothing, row, row, row, coefficients, codes.NONE,
-        False, False, True, codes.UNWIRED, nothing, codes.ATAN, number(1), number(1), row,
+        False, False, False, True, codes.UNWIRED, nothing, codes.ATAN, number(1), number(1), row,
         nothing, nothing, nothing, nothing, 0, 1,
     )  # fmt: skip

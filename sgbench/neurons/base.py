@@ -31,6 +31,7 @@ class Operations(NamedTuple):
     additions: int
     comparisons: int
     state_words: int
+    functions: int = 0  # exponentials, sigmoids and the like
 
 
 class Neuron(nn.Module, ABC):
@@ -47,6 +48,7 @@ class Neuron(nn.Module, ABC):
         False  # whether each input reaches only one of a neuron's currents, drawn by the layer
     )
     sees_all_steps: ClassVar[bool] = False  # whether it is a `SequenceNeuron`
+    feeds_back: ClassVar[Literal["spikes", "potential"]] = "spikes"  # what recurrent weights see
 
     @abstractmethod
     def initial_state(self, like: Tensor) -> Any:
@@ -67,7 +69,7 @@ class Neuron(nn.Module, ABC):
         return None
 
     def fed_back(self, state: Any) -> Tensor:
-        """What recurrent weights see of the step before [B, N]: its spikes, unless the model says otherwise."""
+        """What recurrent weights see of the step before [B, N]; of another kind where `feeds_back` says so."""
         return state.s
 
     def driven(self, current: Tensor, recurrent: Tensor) -> Tensor:
@@ -159,12 +161,14 @@ class ResetPotential:
         self, advance: Callable[[Tensor], Tensor], u: Tensor, s: Tensor, threshold: Tensor | float
     ) -> Tensor:
         """The same of any neuron whose step is `advance`."""
-        if self.reset == "subtract":
-            return advance(u) - threshold * self.seen(s)
-        return advance(self.before(u, s, threshold))
+        return self.behind(advance(self.before(u, s, threshold)), s, threshold)
+
+    def behind(self, u: Tensor, s: Tensor, threshold: Tensor | float) -> Tensor:
+        """The potential after a step from what `before` gave: what `subtract` takes is paid here."""
+        return u - threshold * self.seen(s) if self.reset == "subtract" else u
 
     def before(self, u: Tensor, s: Tensor, threshold: Tensor | float) -> Tensor:
-        """What the potential is reset to before the next step; that of `subtract` is paid behind it."""
+        """What the potential is reset to before the next step; of `subtract`, the potential as it was."""
         s = self.seen(s)
         if self.reset == "subtract_decayed":
             return u - threshold * s
@@ -215,3 +219,28 @@ class SpikingNeuron(Neuron):
     def centred(self, state: Any) -> Tensor:
         """Membrane potential minus threshold."""
         return state.u - self.threshold()  # type: ignore[no-any-return]
+
+    def fires_by_itself(self, *, stochastic: bool = False) -> None:
+        """Claim the surrogate's forward pass for a neuron that decides how it fires.
+
+        Raises:
+            InputError: the surrogate was told to fire otherwise, or sends no single spikes.
+        """
+        if self.surrogate.firing is not None or self.surrogate.output != "binary":
+            raise InputError(
+                f"{type(self).__name__} decides how it fires, so it needs single spikes to start from; "
+                f"use firing=step and a surrogate that sends 0 or 1"
+            )
+        self.surrogate.stochastic = self.surrogate.stochastic or stochastic
+
+    def refuse_zero(self) -> None:
+        """Refuse a reset that cannot count spikes.
+
+        Raises:
+            InputError: the reset is `zero`.
+        """
+        if self.next_potential.reset == "zero":
+            raise InputError(
+                f"neuron.reset=zero: {type(self).__name__} sends more than single spikes, which such a reset "
+                f"cannot count; use neuron.reset=subtract"
+            )

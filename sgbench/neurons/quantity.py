@@ -100,7 +100,7 @@ class Decay(Quantity):
     tensor([0.5000, 0.7000, 0.9000], dtype=torch.float64)
     """
 
-    def __init__(self, name: str, value: Value, *, learn: str, features: int | None) -> None:
+    def __init__(self, name: str, value: Value, *, learn: str = "none", features: int | None = None) -> None:
         super().__init__(name, value, learn=learn, features=features, low=0, high=1)
         self.logit: nn.Parameter | None = None
         start = self.start(features)
@@ -117,8 +117,46 @@ class Decay(Quantity):
         """The decay per step: a number, or a tensor that carries gradient."""
         if self.logit is None:
             return self.given()
-        bounded = self.logit.clamp(-LOGIT_BOUND, LOGIT_BOUND).detach()
-        return torch.sigmoid(bounded + (self.logit - self.logit.detach()))
+        return bounded_sigmoid(self.logit)
+
+
+class Rate(Quantity):
+    r"""The rate dt/tau of a forward Euler step in (0, 1), told as a time constant, fixed or learnable.
+
+    Learnable ones are stored as a logit, :math:`dt/\tau = \sigma(w)`, as in `Decay`: tau stays above dt.
+
+    Args:
+        name: of the time constant, for messages.
+        tau_s: initial time constant [s], or a pair; see `Quantity`.
+        dt_s: time step [s].
+        learn: "none", "shared" (one for the layer) or "per_neuron".
+        features: number of neurons; needed for "per_neuron".
+
+    Raises:
+        InputError: a time constant that is not above the time step.
+
+    >>> Rate("tau_mem_s", 0.02, dt_s=0.001)()
+    0.05
+    """
+
+    def __init__(
+        self, name: str, tau_s: Value, *, dt_s: float, learn: str = "none", features: int | None = None
+    ) -> None:
+        step_s = require_number("neuron.dt_s", dt_s, low=0, open_low=True)
+        super().__init__(name, tau_s, learn=learn, features=features, low=step_s, open_low=True)
+        self.dt_s = step_s
+        start = self.start(features)
+        self.logit = None if start is None else nn.Parameter(torch.logit(self.dt_s / start))
+
+    def forward(self) -> Tensor | float:
+        """dt/tau: a number, or a tensor that carries gradient."""
+        return self.dt_s / self.given() if self.logit is None else bounded_sigmoid(self.logit)
+
+
+def bounded_sigmoid(logit: Tensor) -> Tensor:
+    """The sigmoid, which beyond the bound keeps its value and slope there."""
+    bounded = logit.clamp(-LOGIT_BOUND, LOGIT_BOUND).detach()
+    return torch.sigmoid(bounded + (logit - logit.detach()))
 
 
 class Number(Quantity):

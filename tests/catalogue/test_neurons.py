@@ -15,9 +15,6 @@ import snntorch as snn
 import torch
 from torch import Tensor, nn
 
-from sgbench import catalogue
-from sgbench.build import construct
-from sgbench.compose import compose
 from sgbench.engine.choose import Engine
 from sgbench.engine.layer import LayerRun
 from sgbench.errors import InputError
@@ -616,48 +613,3 @@ def test_decay_per_neuron_needs_their_number():
     """Expected: an InputError that says so."""
     with pytest.raises(InputError, match=r"neuron\.learn_beta=per_neuron: .*features.* is needed"):
         LeakyReadout(beta=0.9, learn_beta="per_neuron")
-
-
-# --- contract of every entry
-
-
-def entry_neuron(name: str) -> Neuron:
-    """An entry with the values of its YAML."""
-    spec = compose([f"neuron={name}"])
-    return construct(
-        "neuron", spec.targets["neuron"], spec.method.parameters["neuron"], surrogate=surrogate()
-    )
-
-
-@pytest.mark.parametrize("name", catalogue.entries("neuron"))
-def test_entry_is_elementwise_with_explicit_state(name):
-    """Expected: reordered neurons and samples give reordered outputs; a second run gives the first's."""
-    neuron = entry_neuron(name)
-    current = 12 * drive(steps=40).current  # enough for neurons that take their current with a gain below 1
-    random = torch.Generator().manual_seed(2)
-    samples = torch.randperm(BATCH, generator=random)
-    neurons = torch.randperm(SIZE, generator=random)
-
-    def outputs(x: Tensor) -> Tensor:
-        return unroll(neuron, x).output
-
-    plain = outputs(current)
-    assert torch.equal(outputs(current[:, samples][:, :, neurons]), plain[:, samples][:, :, neurons])
-    assert torch.equal(outputs(current), plain)
-    assert plain.dtype == torch.float64
-    assert (set(plain.unique().tolist()) == {0.0, 1.0}) == (neuron.output == "binary")
-
-
-@pytest.mark.parametrize("name", catalogue.entries("neuron"))
-def test_entry_takes_its_decays_from_the_time_step(name):
-    """Expected: exp(-dt/tau), tau_mem = 10 ms, tau_syn = 5 ms, tau_adapt = 200 ms (alif) and 60 ms (adlif).
-
-    Half the step is the square root.
-    """
-    taus = {"beta": 0.010, "alpha": 0.005, "rho": 0.200 if name == "alif" else 0.060}
-    for dt in (0.001, 0.0005):
-        spec = compose([f"neuron={name}", f"protocol.dt_s={dt}"])
-        for key in taus.keys() & spec.method.parameters["neuron"].keys():
-            assert spec.method.parameters["neuron"][key] == pytest.approx(
-                math.exp(-dt / taus[key]), rel=1e-15
-            )

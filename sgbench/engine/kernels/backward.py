@@ -70,8 +70,8 @@ def total_of_spikes(
 
 @loop_backward
 def adjoint(
-    gs, gx, gu, gw, psi, x, seconds, lu, lw, dnow, coefficients, reset, attached, second, fires, wiring, wires,
-    shape, steepness, height, dcurrent, kept_u, kept_w, kept_x, kept_s, low, high,
+    gs, gx, gu, gw, psi, x, seconds, lu, lw, dnow, coefficients, reset, attached, second, gained, fires,
+    wiring, wires, shape, steepness, height, dcurrent, kept_u, kept_w, kept_x, kept_s, low, high,
 ):  # fmt: skip
     """Adjoints of samples [low, high), from the chunk's last step to its first.
 
@@ -86,7 +86,8 @@ def adjoint(
     p = np.empty(size, lu.dtype)
     into_x = np.empty(size, lu.dtype)
     plain = fires and gs.size and not (
-        second or wiring or attached or reset == ZERO or gx.size or gu.size or gw.size or kept_u.size or kept_s.size
+        second or gained or wiring or attached or reset == ZERO or gx.size or gu.size or gw.size or kept_u.size
+        or kept_s.size
     )  # fmt: skip
     last = dcurrent.shape[0] - batch
     for begin in range(last, -1, -batch):
@@ -154,6 +155,9 @@ def adjoint(
                         lw[b, m] += gw[b, m]
                 for m in range(size):
                     dcurrent[r, m] = gain[m] * lu[b, m] + second_input[m] * lw[b, m]
+            elif gained:
+                for m in range(size):
+                    dcurrent[r, m] = gain[m] * lu[b, m]
             if wiring == ONE_TO_ONE:
                 for m in range(size):
                     dnow[b, m] = dcurrent[r, m]

@@ -42,8 +42,8 @@ def next_potential(u, s, b, drive, d, threshold, h, decay, base, reset, x, r):
 
 @loop
 def advance(
-    current, indptr, index, value, columns, begin, u, w, s, coefficients, reset, second, fires, wiring, wires,
-    x, seconds, nows, spikes, words, low, high,
+    current, indptr, index, value, columns, begin, u, w, s, coefficients, reset, second, gained, fires, wiring,
+    wires, x, seconds, nows, spikes, words, low, high,
 ):  # fmt: skip
     """Steps of samples [low, high): states u, w, s [B, M] move; x and what has a size is written.
 
@@ -93,6 +93,9 @@ def advance(
                 if seconds.size:
                     for m in range(size):
                         seconds[r, m] = w[b, m]
+            elif gained:
+                for m in range(size):
+                    scratch[0, m] = gain[m] * scratch[0, m]
             next_potential(u, s, b, scratch, d, threshold, 0, decay, base, reset, x, r)
             if fires:
                 for m in range(size):

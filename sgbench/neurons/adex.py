@@ -1,0 +1,122 @@
+"""The adaptive exponential integrate-and-fire neuron."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.quantity import Number, Rate, Threshold, Value
+from sgbench.surrogates.base import Surrogate
+
+
+class AdExState(NamedTuple):
+    """What an `AdEx` layer carries from step to step."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    w: Tensor  # adaptation current [B, N]
+    s: Tensor  # spikes [B, N]
+
+
+class AdEx(SpikingNeuron):
+    r"""Exponential integrate-and-fire neuron with an adaptation current (AdEx), by forward Euler.
+
+    .. math::
+        \tau \dot u &= -u + \Delta e^{(u - u_T)/\Delta} - w + I, \qquad s[t] = H(u[t] - \theta) \\
+        \tau_w \dot w &= a u - w, \qquad w \to w + b \text{ at a spike}
+
+    Both steps start from the potential after its reset and the adaptation after its jump. Where a reset leaves u
+    above theta, the exponential is that at theta. The current enters with gain dt/tau.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        tau_mem_s: time constant of the membrane, above dt_s [s].
+        tau_adapt_s: time constant of the adaptation, above dt_s [s].
+        dt_s: time step [s].
+        sharpness: Delta, over which the spike takes off, above 0 [units of u].
+        rheobase: u_T, from which it takes off [units of u].
+        a: coupling of the adaptation to the potential [1].
+        b: step of the adaptation per spike [units of u].
+        threshold: potential theta at which a spike counts and resets [units of u].
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
+        reset_to: potential that `zero` sets [units of u].
+        reset_gradient: "detached" or "attached".
+        learn_tau_mem_s: "none", "shared" or "per_neuron".
+        learn_tau_adapt_s: "none", "shared" or "per_neuron".
+        learn_a: "none", "shared" or "per_neuron".
+        learn_b: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Brette & Gerstner 2005, Journal of Neurophysiology 94; Norse 1.1 `lif_adex_feed_forward_step` (tested).
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = AdEx(spike, tau_mem_s=0.002, tau_adapt_s=0.004, dt_s=0.001, sharpness=0.5, rheobase=0.0, a=1.0,
+    ...     b=2.0, threshold=1.0, reset="zero", reset_to=0.0, reset_gradient="detached", learn_tau_mem_s="none",
+    ...     learn_tau_adapt_s="none", learn_a="none", learn_b="none", learn_threshold="none")
+    >>> _, state = neuron.step(torch.full((1, 1), 2.0), neuron.initial_state(torch.zeros(1, 1)))  # u = 1.25
+    >>> _, state = neuron.step(torch.full((1, 1), 2.0), state)  # w = 2 - 0.25 * 2, u = 0.5 (0.5 - 2 + 2)
+    >>> state.w.item(), state.u.item()
+    (1.5, 0.25)
+    """
+
+    State: ClassVar[type[Any]] = AdExState
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        tau_mem_s: Value,
+        tau_adapt_s: Value,
+        dt_s: float,
+        sharpness: float,
+        rheobase: float,
+        a: Value,
+        b: Value,
+        threshold: Value,
+        reset: str,
+        reset_to: float,
+        reset_gradient: str,
+        learn_tau_mem_s: str,
+        learn_tau_adapt_s: str,
+        learn_a: str,
+        learn_b: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, reset, reset_gradient, reset_to=reset_to)
+        self.rate = Rate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
+        self.rate_adapt = Rate(
+            "tau_adapt_s", tau_adapt_s, dt_s=dt_s, learn=learn_tau_adapt_s, features=features
+        )
+        self.sharpness = require_number("neuron.sharpness", sharpness, low=0, open_low=True)
+        self.rheobase = require_number("neuron.rheobase", rheobase)
+        self.a = Number("a", a, learn=learn_a, features=features)
+        self.b = Number("b", b, learn=learn_b, features=features)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    def takeoff(self, u: Tensor, threshold: Tensor | float) -> Tensor:
+        """The exponential current."""
+        below = torch.minimum(u, torch.as_tensor(threshold, dtype=u.dtype, device=u.device))
+        return self.sharpness * torch.exp((below - self.rheobase) / self.sharpness)
+
+    def step(self, current: Tensor, state: AdExState) -> tuple[Tensor, AdExState]:
+        """Reset and jump, one Euler step of both, fire."""
+        threshold, rate = self.threshold(), self.rate()
+        jumped = state.w + self.b() * state.s
+        kept = self.next_potential.before(state.u, state.s, threshold)
+        w = jumped + self.rate_adapt() * (self.a() * kept - jumped)
+        moved = kept + rate * (-kept + self.takeoff(kept, threshold) - jumped + current)
+        u = self.next_potential.behind(moved, state.s, threshold)
+        s = self.surrogate(u - threshold)
+        return s, AdExState(u=u, w=w, s=s)
+
+    @property
+    def operations(self) -> Operations:
+        """As `Eif`; two products and three sums of the adaptation, its jump and difference."""
+        return Operations(6, self.next_potential.additions + 7, 2, state_words=2, functions=1)

@@ -1,0 +1,109 @@
+"""The leaky neuron with an after-hyperpolarisation."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor
+
+from sgbench.engine.spec import LinearSpec
+from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Number, Threshold, Value
+from sgbench.surrogates.base import Surrogate
+
+
+class AhpState(NamedTuple):
+    """What an `Ahp` layer carries from step to step."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    w: Tensor  # after-hyperpolarisation current [B, N]
+    s: Tensor  # spikes [B, N]
+
+
+class Ahp(SpikingNeuron):
+    r"""Leaky neuron that each of its spikes inhibits by a slowly decaying current of its own.
+
+    .. math::
+        w[t] &= \gamma (w[t-1] + b s[t-1]) \\
+        u[t] &= \beta u[t-1] + I[t] + w[t] - \theta s[t-1], \qquad s[t] = H(u[t] - \theta)
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
+        gamma: decay of the current per step, exp(-dt/tau_ahp) [1].
+        b: step of the current per spike; below 0 it inhibits [units of u].
+        threshold: firing threshold theta [units of u].
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
+        reset_gradient: "detached" or "attached".
+        learn_beta: "none", "shared" or "per_neuron".
+        learn_gamma: "none", "shared" or "per_neuron".
+        learn_b: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Rockpool 3.1 `aLIFTorch`, there with a synaptic current before it; Benda & Herz 2003, Neural Computation
+    15.
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = Ahp(spike, beta=0.5, gamma=0.5, b=-2.0, threshold=1.0, reset="none", reset_gradient="detached",
+    ...     learn_beta="none", learn_gamma="none", learn_b="none", learn_threshold="none")
+    >>> current = torch.full((1, 1), 2.0)
+    >>> _, state = neuron.step(current, neuron.initial_state(current))
+    >>> _, state = neuron.step(current, state)  # w = 0.5 * -2, u = 1 + 2 - 1
+    >>> state.w.item(), state.u.item()
+    (-1.0, 2.0)
+    """
+
+    State: ClassVar[type[Any]] = AhpState
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        beta: Value,
+        gamma: Value,
+        b: Value,
+        threshold: Value,
+        reset: str,
+        reset_gradient: str,
+        learn_beta: str,
+        learn_gamma: str,
+        learn_b: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, reset, reset_gradient)
+        self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.gamma = Decay("gamma", gamma, learn=learn_gamma, features=features)
+        self.b = Number("b", b, learn=learn_b, features=features)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    def step(self, current: Tensor, state: AhpState) -> tuple[Tensor, AhpState]:
+        """Let the own current decay and take the last spike, then as a leaky neuron."""
+        threshold, gamma = self.threshold(), self.gamma()
+        w = gamma * state.w + (gamma * self.b()) * state.s
+        u = self.next_potential(state.u, state.s, current + w, self.beta(), threshold)
+        s = self.surrogate(u - threshold)
+        return s, AhpState(u=u, w=w, s=s)
+
+    def recurrence_spec(self) -> LinearSpec:
+        """Equation for equation."""
+        gamma = self.gamma()
+        return LinearSpec(
+            surrogate=self.surrogate,
+            reset=self.next_potential.reset,
+            detached=self.next_potential.detached,
+            second="w",
+            decay=self.beta(),
+            threshold=self.threshold(),
+            coupling=1.0,
+            second_decay=gamma,
+            second_spike=gamma * self.b(),
+        )
+
+    @property
+    def operations(self) -> Operations:
+        """As `Leaky`; two products and two sums of the own current."""
+        return Operations(3, self.next_potential.additions + 2, 1, state_words=2)

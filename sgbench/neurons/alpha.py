@@ -1,0 +1,133 @@
+"""The leaky neuron whose response to a spike is an alpha function."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.engine.spec import LinearSpec
+from sgbench.errors import InputError
+from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Threshold, Value
+from sgbench.surrogates.base import Surrogate
+
+NEAR = 1e-3  # log decays so near are told by the geometric mean, right to 1e-7
+
+
+class AlphaState(NamedTuple):
+    """What an `Alpha` layer carries from step to step."""
+
+    i: Tensor  # synaptic current [B, N]
+    u: Tensor  # membrane potential [B, N], before its reset
+    s: Tensor  # spikes [B, N]
+
+
+class Alpha(SpikingNeuron):
+    r"""Leaky neuron whose potential answers an input spike with a rise and a fall, one step late.
+
+    .. math::
+        i[t] &= \alpha i[t-1] + I[t] \\
+        u[t] &= \beta u[t-1] + g i[t-1] - \theta s[t-1], \qquad
+        g = -\ln\beta \, \frac{\alpha - \beta}{\ln\alpha - \ln\beta}
+
+    so that without a spike of its own :math:`u[n] = \tau(\alpha^n - \beta^n)` after an input spike at n = 0, with
+    snnTorch's :math:`\tau = \ln\beta / (\ln\beta - \ln\alpha)`; for equal decays the alpha function itself,
+    :math:`n \alpha^n \ln(1/\alpha)`. The current enters one step later than in other neurons. A reset acts on the
+    potential alone; in snnTorch `zero` clears the currents too, and `subtract` moves them.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        alpha: decay of the synaptic current per step, exp(-dt/tau_syn), strictly between 0 and 1 [1].
+        beta: decay of the membrane per step, exp(-dt/tau_mem), strictly between 0 and 1 [1].
+        threshold: firing threshold theta [units of u].
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
+        reset_gradient: "detached" or "attached".
+        learn_alpha: "none", "shared" or "per_neuron".
+        learn_beta: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: snnTorch 1.0 `Alpha`, equal to it without reset (tested); Gerstner & Kistler 2002, Spiking Neuron
+    Models, section 4.2.
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = Alpha(spike, alpha=0.5, beta=0.25, threshold=1.0, reset="none", reset_gradient="detached",
+    ...     learn_alpha="none", learn_beta="none", learn_threshold="none")
+    >>> state = neuron.initial_state(torch.zeros(1, 1))
+    >>> potentials = []
+    >>> for current in (1.0, 0.0, 0.0):
+    ...     _, state = neuron.step(torch.full((1, 1), current), state)
+    ...     potentials.append(round(state.u.item(), 4))
+    >>> potentials  # tau = ln 0.25 / (ln 0.25 - ln 0.5) = 2
+    [0.0, 0.5, 0.375]
+    """
+
+    State: ClassVar[type[Any]] = AlphaState
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        alpha: Value,
+        beta: Value,
+        threshold: Value,
+        reset: str,
+        reset_gradient: str,
+        learn_alpha: str,
+        learn_beta: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, reset, reset_gradient)
+        self.alpha = Decay("alpha", alpha, learn=learn_alpha, features=features)
+        self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        for decay in (self.alpha, self.beta):
+            given = torch.as_tensor(decay.given())
+            if not ((given > 0) & (given < 1)).all():
+                raise InputError(f"neuron.{decay.name}={given.tolist()}: strictly between 0 and 1 is needed")
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    def coupling(self) -> Tensor | float:
+        """g / alpha, by which the current's decayed part moves the potential."""
+        given = (self.alpha(), self.beta())
+        alpha, beta = (x if isinstance(x, Tensor) else torch.tensor(x, dtype=torch.float64) for x in given)
+        apart = alpha.log() - beta.log()
+        near = apart.abs() < NEAR
+        mean = torch.where(near, (alpha * beta).sqrt(), (alpha - beta) / torch.where(near, 1.0, apart))
+        coupling = -beta.log() * mean / alpha
+        return coupling if any(isinstance(x, Tensor) for x in given) else coupling.item()
+
+    def step(self, current: Tensor, state: AlphaState) -> tuple[Tensor, AlphaState]:
+        """Decay and add to the current; its decayed part charges the potential; pay the last reset, fire."""
+        i = self.alpha() * state.i + current
+        threshold, coupling = self.threshold(), self.coupling()
+        # alpha i[t-1] is i - I, written in the order in which the engines add.
+        driven = -coupling * current + coupling * i
+        u = self.next_potential(state.u, state.s, driven, self.beta(), threshold)
+        s = self.surrogate(u - threshold)
+        return s, AlphaState(i=i, u=u, s=s)
+
+    def recurrence_spec(self) -> LinearSpec:
+        """Equation for equation."""
+        coupling = self.coupling()
+        return LinearSpec(
+            surrogate=self.surrogate,
+            reset=self.next_potential.reset,
+            detached=self.next_potential.detached,
+            second="i",
+            decay=self.beta(),
+            threshold=self.threshold(),
+            input=-coupling,
+            coupling=coupling,
+            second_decay=self.alpha(),
+            second_input=1.0,
+        )
+
+    @property
+    def operations(self) -> Operations:
+        """As `Synaptic`, with two products and a difference more for the delayed current."""
+        return Operations(4, self.next_potential.additions + 2, 1, state_words=2)

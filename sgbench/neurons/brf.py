@@ -1,0 +1,127 @@
+"""The balanced resonate-and-fire neuron."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import InputError, require_number
+from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Positive, Threshold, Value
+from sgbench.surrogates.base import Surrogate
+
+LARGEST_TURN = 0.999  # per step, beyond which forward Euler grows whatever the damping
+
+
+class BrfState(NamedTuple):
+    """What a `Brf` layer carries from step to step."""
+
+    u: Tensor  # real part of the oscillation [B, N]
+    v: Tensor  # imaginary part [B, N]
+    q: Tensor  # refractory trace of its earlier spikes [B, N]
+    s: Tensor  # spikes [B, N]
+
+
+class Brf(SpikingNeuron):
+    r"""Damped oscillator whose damping and threshold rise behind each spike, kept from diverging (BRF).
+
+    .. math::
+        b[t] &= \frac{-1 + \sqrt{1 - (\omega dt)^2}}{dt} - b' - c q[t], \qquad q[t] = \gamma q[t-1] + s[t-1] \\
+        u[t] &= u[t-1] + dt (b[t] u[t-1] - \omega v[t-1]) + I[t], \qquad
+        v[t] = v[t-1] + dt (\omega u[t-1] + b[t] v[t-1]) \\
+        s[t] &= H(u[t] - \theta - q[t])
+
+    There is no reset: the trace q both raises the threshold and, as a smooth reset, the damping. The first term of
+    b is the damping at which forward Euler neither grows nor shrinks. The current enters with gain 1, where the
+    paper has dt; c is 1 per second there, with steps of 0.01 s.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        omega_rad_s: angular frequency, a number or a pair, first and last [rad/s].
+        damping_per_s: b', above 0 [1/s].
+        refractory_damping_per_s: c, damping by a spike [1/s].
+        gamma: decay of the refractory trace per step [1].
+        dt_s: time step [s].
+        threshold: firing threshold theta [units of u].
+        reset_gradient: "detached" or "attached".
+        learn_omega_rad_s: "none", "shared" or "per_neuron".
+        learn_damping_per_s: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Higuchi et al. 2024, ICML (arXiv:2402.14603), equations of the BRF neuron; there gamma = 0.9.
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = Brf(spike, omega_rad_s=6.0, damping_per_s=1.0, refractory_damping_per_s=1.0, gamma=0.9, dt_s=0.1,
+    ...     threshold=1.0, reset_gradient="attached", learn_omega_rad_s="none", learn_damping_per_s="none",
+    ...     learn_threshold="none")
+    >>> _, state = neuron.step(torch.full((1, 1), 2.0), neuron.initial_state(torch.zeros(1, 1)))  # a spike
+    >>> _, state = neuron.step(torch.zeros(1, 1), state)  # damping sqrt(0.64) - 1 - 0.1 (1 + 1) = -0.4
+    >>> round(state.u.item(), 6), round(state.v.item(), 6)
+    (1.2, 1.2)
+    """
+
+    State: ClassVar[type[Any]] = BrfState
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        omega_rad_s: Value,
+        damping_per_s: Value,
+        refractory_damping_per_s: float,
+        gamma: Value,
+        dt_s: float,
+        threshold: Value,
+        reset_gradient: str,
+        learn_omega_rad_s: str,
+        learn_damping_per_s: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, "none", reset_gradient)
+        self.dt_s = require_number("neuron.dt_s", dt_s, low=0, open_low=True)
+        self.omega_rad_s = Positive("omega_rad_s", omega_rad_s, learn=learn_omega_rad_s, features=features)
+        fastest = float(torch.as_tensor(self.omega_rad_s.given()).max())
+        if fastest * self.dt_s >= 1:
+            raise InputError(
+                f"neuron.omega_rad_s={fastest:g}: below 1 / dt_s = {1 / self.dt_s:g} rad/s is needed"
+            )
+        self.damping_per_s = Positive(
+            "damping_per_s", damping_per_s, learn=learn_damping_per_s, features=features
+        )
+        self.refractory_damping_per_s = require_number(
+            "neuron.refractory_damping_per_s", refractory_damping_per_s, low=0
+        )
+        self.gamma = Decay("gamma", gamma, features=features)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    def turn(self) -> Tensor:
+        """omega dt, kept below 1 where it learns."""
+        omega = self.omega_rad_s()
+        angle = self.dt_s * (omega if isinstance(omega, Tensor) else torch.tensor(omega, dtype=torch.float64))
+        bounded = angle.clamp(max=LARGEST_TURN).detach()
+        return bounded + (angle - angle.detach())
+
+    def step(self, current: Tensor, state: BrfState) -> tuple[Tensor, BrfState]:
+        """Damp by what the last spikes left, turn by forward Euler, fire above a raised threshold."""
+        q = self.gamma() * state.q + self.next_potential.seen(state.s)
+        turn, damping = self.turn(), self.damping_per_s() + self.refractory_damping_per_s * q
+        damped = ((1 - turn.square()).sqrt() - 1) - self.dt_s * damping
+        u = state.u + (damped * state.u - turn * state.v) + current
+        v = state.v + (turn * state.u + damped * state.v)
+        s = self.surrogate(u - self.threshold() - q)
+        return s, BrfState(u=u, v=v, q=q, s=s)
+
+    def centred(self, state: BrfState) -> Tensor:
+        """Real part minus the threshold in force."""
+        return state.u - self.threshold() - state.q
+
+    @property
+    def operations(self) -> Operations:
+        """Damping of both parts and its own product, rotation, decay of the trace; their sums; one comparison."""
+        return Operations(7, 9, 1, state_words=3)

@@ -1,0 +1,85 @@
+"""The complementary leaky neuron."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Threshold, Value
+from sgbench.surrogates.base import Surrogate
+
+
+class ClifState(NamedTuple):
+    """What a `Clif` layer carries from step to step."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    m: Tensor  # complementary potential [B, N]
+    s: Tensor  # spikes [B, N]
+
+
+class Clif(SpikingNeuron):
+    r"""Leaky neuron whose reset grows with its recent activity (complementary LIF, CLIF).
+
+    .. math::
+        v &= u[t-1] - (\theta + \sigma(m[t-1])) s[t-1], \qquad u[t] = \beta v + I[t] \\
+        m[t] &= m[t-1]\, \sigma((1 - \beta) u[t]) + s[t], \qquad s[t] = H(u[t] - \theta)
+
+    with the reset `subtract_decayed`, the paper's; it gives the gradient a second path through time.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
+        threshold: firing threshold theta [units of u].
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
+        reset_gradient: "detached" or "attached".
+        learn_beta: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Huang et al. 2024, ICML (arXiv:2402.04663); SpikingJelly 2.0 `ComplementaryLIFNode` (tested).
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = Clif(spike, beta=0.5, threshold=1.0, reset="subtract_decayed", reset_gradient="attached",
+    ...     learn_beta="none", learn_threshold="none")
+    >>> current = torch.full((1, 1), 2.0)
+    >>> _, state = neuron.step(current, neuron.initial_state(current))  # u = 2, m = 1
+    >>> _, state = neuron.step(0 * current, state)  # 0.5 (2 - 1 - sigma(1))
+    >>> round(state.u.item(), 4)
+    0.1345
+    """
+
+    State: ClassVar[type[Any]] = ClifState
+
+    def __init__(
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        beta: Value,
+        threshold: Value,
+        reset: str,
+        reset_gradient: str,
+        learn_beta: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, reset, reset_gradient)
+        self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    def step(self, current: Tensor, state: ClifState) -> tuple[Tensor, ClifState]:
+        """Pay the last reset, decay, integrate, fire, move the complementary potential."""
+        threshold, beta = self.threshold(), self.beta()
+        u = self.next_potential(state.u, state.s, current, beta, threshold + torch.sigmoid(state.m))
+        s = self.surrogate(u - threshold)
+        m = state.m * torch.sigmoid((1 - beta) * u) + s
+        return s, ClifState(u=u, m=m, s=s)
+
+    @property
+    def operations(self) -> Operations:
+        """As `Leaky`; two products and two sums of m and the reset; two sigmoids."""
+        return Operations(3, self.next_potential.additions + 2, 1, state_words=2, functions=2)

@@ -1,0 +1,101 @@
+"""The exponential integrate-and-fire neuron."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.quantity import Rate, Threshold, Value
+from sgbench.surrogates.base import Surrogate
+
+
+class EifState(NamedTuple):
+    """What an `Eif` layer carries from step to step."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    s: Tensor  # spikes [B, N]
+
+
+class Eif(SpikingNeuron):
+    r"""Leaky neuron that takes off exponentially beyond its rheobase (EIF), by forward Euler.
+
+    .. math:: \tau \dot u = -u + \Delta e^{(u - u_T)/\Delta} + I, \qquad s[t] = H(u[t] - \theta)
+
+    Where a reset leaves u above theta, the exponential is that at theta, so that it cannot overflow. The current
+    enters with gain dt/tau, so weights have to be larger than those of a `Leaky` layer.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        tau_mem_s: time constant of the membrane, above dt_s [s].
+        dt_s: time step [s].
+        sharpness: Delta, over which the spike takes off, above 0 [units of u].
+        rheobase: u_T, from which it takes off [units of u].
+        threshold: potential theta at which a spike counts and resets [units of u].
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
+        reset_to: potential that `zero` sets [units of u].
+        reset_gradient: "detached" or "attached".
+        learn_tau_mem_s: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Fourcaud-Trocme et al. 2003, Journal of Neuroscience 23; SpikingJelly 2.0 `EIFNode` (tested).
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = Eif(spike, tau_mem_s=0.002, dt_s=0.001, sharpness=0.5, rheobase=0.0, threshold=1.0, reset="zero",
+    ...     reset_to=0.0, reset_gradient="detached", learn_tau_mem_s="none", learn_threshold="none")
+    >>> _, state = neuron.step(torch.ones(1, 1), neuron.initial_state(torch.zeros(1, 1)))  # 0.5 (0 + 0.5 e^0 + 1)
+    >>> state.u.item()
+    0.75
+    """
+
+    State: ClassVar[type[Any]] = EifState
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        tau_mem_s: Value,
+        dt_s: float,
+        sharpness: float,
+        rheobase: float,
+        threshold: Value,
+        reset: str,
+        reset_to: float,
+        reset_gradient: str,
+        learn_tau_mem_s: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, reset, reset_gradient, reset_to=reset_to)
+        self.rate = Rate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
+        self.sharpness = require_number("neuron.sharpness", sharpness, low=0, open_low=True)
+        self.rheobase = require_number("neuron.rheobase", rheobase)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    def takeoff(self, u: Tensor, threshold: Tensor | float) -> Tensor:
+        """The exponential current."""
+        below = torch.minimum(u, torch.as_tensor(threshold, dtype=u.dtype, device=u.device))
+        return self.sharpness * torch.exp((below - self.rheobase) / self.sharpness)
+
+    def step(self, current: Tensor, state: EifState) -> tuple[Tensor, EifState]:
+        """One Euler step from the potential after its reset, fire."""
+        threshold, rate = self.threshold(), self.rate()
+        u = self.next_potential.around(
+            lambda kept: kept + rate * (-kept + self.takeoff(kept, threshold) + current),
+            state.u,
+            state.s,
+            threshold,
+        )
+        s = self.surrogate(u - threshold)
+        return s, EifState(u=u, s=s)
+
+    @property
+    def operations(self) -> Operations:
+        """Argument, scale and rate of the flow; their sums; cut and threshold compared; an exponential."""
+        return Operations(3, self.next_potential.additions + 3, 2, state_words=1, functions=1)

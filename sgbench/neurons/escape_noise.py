@@ -1,0 +1,109 @@
+"""The leaky neuron that fires by chance."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Threshold, Value
+from sgbench.surrogates.base import Surrogate
+
+
+class EscapeNoiseState(NamedTuple):
+    """What an `EscapeNoise` layer carries from step to step."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    s: Tensor  # spikes [B, N]
+
+
+class EscapeNoise(SpikingNeuron):
+    r"""Leaky neuron that fires with a probability that grows exponentially with its potential (escape noise).
+
+    .. math:: P(s[t] = 1) = 1 - \exp\Big(-\frac{dt}{\tau_0} e^{(u[t] - \theta)/\Delta}\Big), \qquad
+        u[t] = \beta u[t-1] + g I[t] - \theta s[t-1]
+
+    The gradient of a spike is the surrogate's at u - theta, whatever was drawn; numbers come from the surrogate's
+    generator. With the surrogate's own primitive as probability, use another neuron and firing=bernoulli.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
+        softness: Delta, above 0 [units of u].
+        tau_escape_s: tau_0, mean time to a spike at threshold, above 0 [s].
+        dt_s: time step [s].
+        threshold: firing threshold theta [units of u].
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
+        reset_gradient: "detached" or "attached".
+        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
+        learn_beta: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Gerstner & Kistler 2002, Spiking Neuron Models, section 5.3; Jolivet et al. 2006, Journal of
+    Computational Neuroscience 21.
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = EscapeNoise(spike, beta=0.9, softness=0.1, tau_escape_s=0.001, dt_s=0.001, threshold=1.0,
+    ...     reset="subtract", reset_gradient="detached", input_gain="one", learn_beta="none",
+    ...     learn_threshold="none")
+    >>> neuron.probability(torch.tensor([-1.0, 0.0, 1.0])).round(decimals=4)  # in the middle 1 - 1/e
+    tensor([0.0000, 0.6321, 1.0000])
+    """
+
+    State: ClassVar[type[Any]] = EscapeNoiseState
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        beta: Value,
+        softness: float,
+        tau_escape_s: float,
+        dt_s: float,
+        threshold: Value,
+        reset: str,
+        reset_gradient: str,
+        input_gain: str,
+        learn_beta: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, reset, reset_gradient)
+        self.fires_by_itself(stochastic=True)
+        self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.softness = require_number("neuron.softness", softness, low=0, open_low=True)
+        dt = require_number("neuron.dt_s", dt_s, low=0, open_low=True)
+        self.expected = dt / require_number("neuron.tau_escape_s", tau_escape_s, low=0, open_low=True)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    def probability(self, u: Tensor) -> Tensor:
+        """Of a spike in one step, at u = potential minus threshold."""
+        return -torch.expm1(-self.expected * torch.exp(u / self.softness))
+
+    def step(self, current: Tensor, state: EscapeNoiseState) -> tuple[Tensor, EscapeNoiseState]:
+        """Decay, integrate, pay the last spike's reset, fire by chance."""
+        threshold, beta = self.threshold(), self.beta()
+        u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, threshold)
+        slope = self.surrogate(u - threshold)
+        with torch.no_grad():
+            drawn = (self.surrogate.uniform(u) < self.probability(u - threshold)).to(u.dtype)
+        s = drawn + (slope - slope.detach())  # adds exactly 0, and the gradient
+        return s, EscapeNoiseState(u=u, s=s)
+
+    @property
+    def operations(self) -> Operations:
+        """As `Leaky`; two exponentials with their arguments and a difference; the draw is not counted."""
+        return Operations(
+            3 + self.input_gain.multiplications,
+            self.next_potential.additions + 1,
+            1,
+            state_words=1,
+            functions=2,
+        )

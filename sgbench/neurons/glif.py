@@ -1,0 +1,106 @@
+"""The gated leaky neuron."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor
+
+from sgbench.errors import require_choice
+from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.quantity import LEARN, Decay, Positive, Threshold, Value
+from sgbench.surrogates.base import Surrogate
+
+
+class GlifState(NamedTuple):
+    """What a `Glif` layer carries from step to step."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    s: Tensor  # spikes [B, N]
+
+
+class Glif(SpikingNeuron):
+    r"""Leaky neuron whose leak, input and reset are mixtures that gates choose (GLIF).
+
+    .. math::
+        u[t] &= (1 - a(1 - \beta)) u[t-1] (1 - c s[t-1]) - (1 - a) l - (1 - c) r s[t-1] \\
+             &\quad + (1 - b(1 - g)) I[t]
+
+    The gates a, b, c in (0, 1) mix an exponential with a linear leak, a scaled with a plain input, and a reset to
+    zero with one by subtraction. SpikingJelly learns an input gain g for every time step, which binds a neuron to a
+    length; here it is one number.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        gate_leak: a, from linear (0) to exponential (1) [1].
+        gate_input: b, from plain (0) to scaled (1) [1].
+        gate_reset: c, from subtraction (0) to zero (1) [1].
+        beta: decay of the exponential leak per step [1].
+        linear_leak: l, of the linear leak per step [units of u].
+        input_scale: g, of the scaled input, 0 to 1 [1].
+        subtracted: r, of the reset by subtraction [units of u].
+        threshold: firing threshold theta [units of u].
+        reset_gradient: "detached" or "attached".
+        learn: of gates, leaks, scale and reset alike: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Yao et al. 2022, NeurIPS (arXiv:2210.13768); SpikingJelly 2.0 `GatedLIFNode` (tested).
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = Glif(spike, gate_leak=0.5, gate_input=0.5, gate_reset=0.5, beta=0.5, linear_leak=0.1,
+    ...     input_scale=0.5, subtracted=1.0, threshold=1.0, reset_gradient="detached", learn="none",
+    ...     learn_threshold="none")
+    >>> current = torch.full((1, 1), 2.0)
+    >>> _, state = neuron.step(current, neuron.initial_state(current))  # u = 0.75 * 2 - 0.05, a spike
+    >>> _, state = neuron.step(current, state)  # 0.75 * 1.45 * 0.5 - 0.05 - 0.5 + 1.5
+    >>> round(state.u.item(), 5)
+    1.49375
+    """
+
+    State: ClassVar[type[Any]] = GlifState
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        gate_leak: Value,
+        gate_input: Value,
+        gate_reset: Value,
+        beta: Value,
+        linear_leak: Value,
+        input_scale: Value,
+        subtracted: Value,
+        threshold: Value,
+        reset_gradient: str,
+        learn: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, "none", reset_gradient)
+        require_choice("neuron.learn", learn, LEARN)
+        self.gate_leak = Decay("gate_leak", gate_leak, learn=learn, features=features)
+        self.gate_input = Decay("gate_input", gate_input, learn=learn, features=features)
+        self.gate_reset = Decay("gate_reset", gate_reset, learn=learn, features=features)
+        self.beta = Decay("beta", beta, learn=learn, features=features)
+        self.linear_leak = Positive("linear_leak", linear_leak, learn=learn, features=features)
+        self.input_scale = Decay("input_scale", input_scale, learn=learn, features=features)
+        self.subtracted = Positive("subtracted", subtracted, learn=learn, features=features)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    def step(self, current: Tensor, state: GlifState) -> tuple[Tensor, GlifState]:
+        """Mix leaks, inputs and resets, fire."""
+        threshold, seen = self.threshold(), self.next_potential.seen(state.s)
+        leak_gate, reset_gate = self.gate_leak(), self.gate_reset()
+        driven = (1 - self.gate_input() * (1 - self.input_scale())) * current
+        kept = (1 - leak_gate * (1 - self.beta())) * state.u * (1 - reset_gate * seen)
+        u = kept - (1 - leak_gate) * self.linear_leak() - (1 - reset_gate) * self.subtracted() * seen + driven
+        s = self.surrogate(u - threshold)
+        return s, GlifState(u=u, s=s)
+
+    @property
+    def operations(self) -> Operations:
+        """Decay, gate of the reset, input gain and subtraction, with mixed numbers made once; four sums."""
+        return Operations(4, 4, 1, state_words=1)

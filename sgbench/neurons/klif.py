@@ -1,0 +1,93 @@
+"""The leaky neuron with a scaled and rectified potential."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Positive, Threshold, Value
+from sgbench.surrogates.base import Surrogate
+
+
+class KlifState(NamedTuple):
+    """What a `Klif` layer carries from step to step."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    s: Tensor  # spikes [B, N]
+
+
+class Klif(SpikingNeuron):
+    r"""Leaky neuron whose potential is scaled by a learnt k and rectified before it fires (KLIF).
+
+    .. math:: u[t] = \max\big(0, k (\beta u[t-1] + g I[t])\big), \qquad s[t] = H(u[t] - \theta)
+
+    with u[t-1] after its reset; k changes the steepness of the surrogate and the decay at once. SpikingJelly's
+    `scale_reset`, which divides what is reset by k again, is left out.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
+        k: factor, above 0 [1].
+        threshold: firing threshold theta [units of u].
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
+        reset_gradient: "detached" or "attached".
+        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
+        learn_beta: "none", "shared" or "per_neuron".
+        learn_k: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Jiang & Zhang 2023, arXiv:2302.09238; SpikingJelly 2.0 `KLIFNode` (tested).
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = Klif(spike, beta=0.5, k=2.0, threshold=1.0, reset="zero", reset_gradient="detached",
+    ...     input_gain="one", learn_beta="none", learn_k="none", learn_threshold="none")
+    >>> spikes, state = neuron.step(torch.tensor([[0.6, -0.6]]), neuron.initial_state(torch.zeros(1, 2)))
+    >>> [round(u, 4) for u in state.u[0].tolist()], spikes.tolist()
+    ([1.2, 0.0], [[1.0, 0.0]])
+    """
+
+    State: ClassVar[type[Any]] = KlifState
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        beta: Value,
+        k: Value,
+        threshold: Value,
+        reset: str,
+        reset_gradient: str,
+        input_gain: str,
+        learn_beta: str,
+        learn_k: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, reset, reset_gradient)
+        self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.k = Positive("k", k, learn=learn_k, features=features)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    def step(self, current: Tensor, state: KlifState) -> tuple[Tensor, KlifState]:
+        """Decay, integrate, scale, rectify, fire."""
+        threshold, beta, k = self.threshold(), self.beta(), self.k()
+        driven = self.input_gain(beta) * current
+        u = self.next_potential.around(
+            lambda kept: torch.relu(k * (beta * kept + driven)), state.u, state.s, threshold
+        )
+        s = self.surrogate(u - threshold)
+        return s, KlifState(u=u, s=s)
+
+    @property
+    def operations(self) -> Operations:
+        """As `Leaky`, with the product by k and the comparison of the rectifier."""
+        return Operations(
+            2 + self.input_gain.multiplications, self.next_potential.additions, 2, state_words=1
+        )

@@ -1,0 +1,104 @@
+"""Lapicque's circuit: a resistor, a capacitor and a threshold."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor
+
+from sgbench.engine.spec import LinearSpec
+from sgbench.errors import InputError, require_number
+from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.quantity import Threshold, Value
+from sgbench.surrogates.base import Surrogate
+
+
+class LapicqueState(NamedTuple):
+    """What a `Lapicque` layer carries from step to step."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    s: Tensor  # spikes [B, N]
+
+
+class Lapicque(SpikingNeuron):
+    r"""Resistor and capacitor in parallel, charged by a current, by forward Euler.
+
+    .. math:: u[t] = \Big(1 - \frac{dt}{RC}\Big) u[t-1] + \frac{dt}{C} I[t] - \theta s[t-1]
+
+    snnTorch's `Lapicque(R, C, time_step)` is the same with `subtract` and `none`; its `zero` drops the current of
+    the step after a spike, and where it is given beta instead, the decay that it applies is 1 + ln beta, not beta.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        resistance_ohm: R [ohm].
+        capacitance_f: C [farad].
+        dt_s: time step [s].
+        threshold: firing threshold theta [units of u].
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
+        reset_gradient: "detached" or "attached".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Lapicque 1907; Brunel & van Rossum 2007, Biological Cybernetics 97; snnTorch 1.0 `Lapicque` (tested).
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = Lapicque(spike, resistance_ohm=2.0, capacitance_f=0.002, dt_s=0.001, threshold=1.0, reset="none",
+    ...     reset_gradient="detached", learn_threshold="none")
+    >>> current = torch.ones(1, 1)
+    >>> _, state = neuron.step(current, neuron.initial_state(current))
+    >>> _, state = neuron.step(current, state)  # 0.75 * 0.5 + 0.5
+    >>> state.u.item()
+    0.875
+    """
+
+    State: ClassVar[type[Any]] = LapicqueState
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        resistance_ohm: float,
+        capacitance_f: float,
+        dt_s: float,
+        threshold: Value,
+        reset: str,
+        reset_gradient: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, reset, reset_gradient)
+        resistance = require_number("neuron.resistance_ohm", resistance_ohm, low=0, open_low=True)
+        capacitance = require_number("neuron.capacitance_f", capacitance_f, low=0, open_low=True)
+        dt = require_number("neuron.dt_s", dt_s, low=0, open_low=True)
+        if dt >= resistance * capacitance:
+            raise InputError(
+                f"neuron.dt_s={dt_s}: a step shorter than resistance_ohm * capacitance_f = "
+                f"{resistance * capacitance:g} s is needed"
+            )
+        self.decay, self.gain = 1 - dt / (resistance * capacitance), dt / capacitance
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    def step(self, current: Tensor, state: LapicqueState) -> tuple[Tensor, LapicqueState]:
+        """Leak, charge, pay the last spike's reset, fire."""
+        threshold = self.threshold()
+        u = self.next_potential(state.u, state.s, self.gain * current, self.decay, threshold)
+        s = self.surrogate(u - threshold)
+        return s, LapicqueState(u=u, s=s)
+
+    def recurrence_spec(self) -> LinearSpec:
+        """Equation for equation."""
+        return LinearSpec(
+            surrogate=self.surrogate,
+            reset=self.next_potential.reset,
+            detached=self.next_potential.detached,
+            decay=self.decay,
+            threshold=self.threshold(),
+            input=self.gain,
+        )
+
+    @property
+    def operations(self) -> Operations:
+        """The products of leak and gain, the additions of current and reset, one comparison."""
+        return Operations(2, self.next_potential.additions, 1, state_words=1)

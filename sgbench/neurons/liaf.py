@@ -1,0 +1,102 @@
+"""The leaky neuron that sends analog values."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_choice
+from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Threshold, Value
+from sgbench.surrogates.base import Output, Surrogate
+
+ACTIVATIONS = {"relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}
+
+
+class LiafState(NamedTuple):
+    """What a `Liaf` layer carries from step to step."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    s: Tensor  # what it sends [B, N]
+
+
+class Liaf(SpikingNeuron):
+    r"""Leaky neuron that resets as if it fired, but sends an analog value instead of a spike (LIAF).
+
+    .. math:: u[t] = \beta u[t-1] + g I[t] - \theta H(u[t-1] - \theta), \qquad s[t] = f(u[t] - \theta)
+
+    What it sends multiplies weights, and is counted so.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
+        threshold: firing threshold theta [units of u].
+        activation: f: "relu", "sigmoid" or "tanh".
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
+        reset_gradient: "detached" or "attached".
+        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
+        learn_beta: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Wu et al. 2021, IEEE TNNLS (arXiv:2011.06176); SpikingJelly 2.0 `LIAFNode` (tested).
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = Liaf(spike, beta=0.5, threshold=1.0, activation="relu", reset="zero", reset_gradient="detached",
+    ...     input_gain="one", learn_beta="none", learn_threshold="none")
+    >>> sent, state = neuron.step(torch.tensor([[1.75, 0.5]]), neuron.initial_state(torch.zeros(1, 2)))
+    >>> sent.tolist()
+    [[0.75, 0.0]]
+    """
+
+    State: ClassVar[type[Any]] = LiafState
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        beta: Value,
+        threshold: Value,
+        activation: str,
+        reset: str,
+        reset_gradient: str,
+        input_gain: str,
+        learn_beta: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, reset, reset_gradient)
+        self.fires_by_itself()
+        self.activation = require_choice("neuron.activation", activation, tuple(ACTIVATIONS))
+        self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    @property
+    def sends(self) -> Output:
+        """Analog values."""
+        return "real"
+
+    def step(self, current: Tensor, state: LiafState) -> tuple[Tensor, LiafState]:
+        """Pay the reset of a spike that is not sent, decay, integrate, send."""
+        threshold, beta = self.threshold(), self.beta()
+        fired = self.surrogate(state.u - threshold)
+        u = self.next_potential(state.u, fired, self.input_gain(beta) * current, beta, threshold)
+        s = ACTIVATIONS[self.activation](u - threshold)
+        return s, LiafState(u=u, s=s)
+
+    @property
+    def operations(self) -> Operations:
+        """As `Leaky`; the difference that is sent, and the comparison of a rectifier or another function."""
+        rectifies = self.activation == "relu"
+        return Operations(
+            1 + self.input_gain.multiplications,
+            self.next_potential.additions + 1,
+            1 + rectifies,
+            state_words=1,
+            functions=1 - rectifies,
+        )

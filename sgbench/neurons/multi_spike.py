@@ -1,0 +1,112 @@
+"""The leaky neuron that sends several spikes in one step."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_count, require_number
+from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Threshold, Value
+from sgbench.surrogates.base import Output, Surrogate
+
+LARGEST_OFFSET = 0.999
+
+
+class MultiSpikeState(NamedTuple):
+    """What a `MultiSpike` layer carries from step to step."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    s: Tensor  # number of spikes [B, N]
+
+
+class MultiSpike(SpikingNeuron):
+    r"""Leaky neuron that sends a spike for each of its n thresholds that its potential exceeds, and pays for each.
+
+    .. math:: s[t] = \sum_{k=1}^{n} H\big(u[t] - (k - \delta)\theta\big), \qquad
+        u[t] = \beta u[t-1] + g I[t] - \theta s[t-1]
+
+    With offset 0 it counts whole thresholds, as sinabs and Rockpool do; with 0.5 it rounds (I-LIF), so that what
+    its potential keeps is as often below 0 as above. Every threshold has the surrogate's slope: a rectangle as wide
+    as a threshold is the straight-through estimator. A `zero` reset is refused.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
+        most: n, spikes at most in one step.
+        offset: delta, in [0, 1) [thresholds].
+        threshold: firing threshold theta [units of u].
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
+        reset_gradient: "detached" or "attached".
+        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
+        learn_beta: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Luo et al. 2024, ECCV (arXiv:2407.20708), I-LIF; SpikingJelly 2.0 `ILIFNode` and sinabs 3.1 `MultiSpike`
+    (tested).
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = MultiSpike(spike, beta=0.5, most=3, offset=0.5, threshold=1.0, reset="subtract_decayed",
+    ...     reset_gradient="detached", input_gain="one", learn_beta="none", learn_threshold="none")
+    >>> spikes, state = neuron.step(torch.tensor([[0.25, 1.75, 9.0]]), neuron.initial_state(torch.zeros(1, 3)))
+    >>> spikes.tolist()
+    [[0.0, 2.0, 3.0]]
+    >>> neuron.step(torch.zeros(1, 3), state)[1].u.tolist()
+    [[0.125, -0.125, 3.0]]
+    """
+
+    State: ClassVar[type[Any]] = MultiSpikeState
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        beta: Value,
+        most: int,
+        offset: float,
+        threshold: Value,
+        reset: str,
+        reset_gradient: str,
+        input_gain: str,
+        learn_beta: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, reset, reset_gradient)
+        self.fires_by_itself()
+        self.refuse_zero()
+        self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.most = require_count("neuron.most", most)
+        self.offset = require_number("neuron.offset", offset, low=0, high=LARGEST_OFFSET)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    @property
+    def sends(self) -> Output:
+        """0, 1, 2 and so on."""
+        return "integer"
+
+    def step(self, current: Tensor, state: MultiSpikeState) -> tuple[Tensor, MultiSpikeState]:
+        """Decay, integrate, pay for the last spikes, fire as often as thresholds are exceeded."""
+        threshold, beta = self.threshold(), self.beta()
+        u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, threshold)
+        s = torch.zeros_like(u)
+        for k in range(1, self.most + 1):
+            s = s + self.surrogate(u - (k - self.offset) * threshold)
+        return s, MultiSpikeState(u=u, s=s)
+
+    def centred(self, state: MultiSpikeState) -> Tensor:
+        """Membrane potential minus the first threshold."""
+        return state.u - (1 - self.offset) * self.threshold()
+
+    @property
+    def operations(self) -> Operations:
+        """As `Leaky`, with the product of threshold and count, and a comparison for every threshold."""
+        return Operations(
+            2 + self.input_gain.multiplications, self.next_potential.additions, self.most, state_words=1
+        )

@@ -1,0 +1,97 @@
+"""The leaky neuron with a noisy membrane."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Threshold, Value
+from sgbench.surrogates.base import Surrogate
+
+SMALLEST = 1e-7  # uniform number, whose normal one is -5.2
+
+
+class NoisyState(NamedTuple):
+    """What a `Noisy` layer carries from step to step."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    s: Tensor  # spikes [B, N]
+
+
+class Noisy(SpikingNeuron):
+    r"""Leaky neuron with white noise on its membrane.
+
+    .. math:: u[t] = \beta u[t-1] + g I[t] + \sigma \sqrt{1 - \beta^2}\, \xi[t] - \theta s[t-1], \qquad
+        \xi \sim \mathcal N(0, 1)
+
+    so that sigma is the standard deviation of a potential that does not fire, whatever the time step. The noise is
+    there in training and in evaluation; numbers come from the surrogate's generator.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
+        noise_std: sigma, 0 or more [units of u].
+        threshold: firing threshold theta [units of u].
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
+        reset_gradient: "detached" or "attached".
+        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
+        learn_beta: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Ma et al. 2023, Patterns 4 (arXiv:2305.16044); snnTorch up to 0.9 `NoisyLeaky`.
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = Noisy(spike, beta=0.9, noise_std=0.25, threshold=9.0, reset="subtract", reset_gradient="detached",
+    ...     input_gain="one", learn_beta="none", learn_threshold="none")
+    >>> state = neuron.initial_state(torch.zeros(1, 10_000))
+    >>> for _ in range(50):
+    ...     _, state = neuron.step(torch.zeros(1, 10_000), state)
+    >>> round(state.u.std().item(), 2)
+    0.25
+    """
+
+    State: ClassVar[type[Any]] = NoisyState
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        beta: Value,
+        noise_std: float,
+        threshold: Value,
+        reset: str,
+        reset_gradient: str,
+        input_gain: str,
+        learn_beta: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, reset, reset_gradient)
+        self.surrogate.stochastic = True
+        self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.noise_std = require_number("neuron.noise_std", noise_std, low=0)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    def step(self, current: Tensor, state: NoisyState) -> tuple[Tensor, NoisyState]:
+        """Decay, integrate with noise, pay the last spike's reset, fire."""
+        threshold, beta = self.threshold(), self.beta()
+        noise = torch.special.ndtri(self.surrogate.uniform(current).clamp(SMALLEST, 1 - SMALLEST))
+        driven = self.input_gain(beta) * current + self.noise_std * (1 - beta * beta) ** 0.5 * noise
+        u = self.next_potential(state.u, state.s, driven, beta, threshold)
+        s = self.surrogate(u - threshold)
+        return s, NoisyState(u=u, s=s)
+
+    @property
+    def operations(self) -> Operations:
+        """As `Leaky`; the product and sum of the noise, whose draw is not counted."""
+        return Operations(
+            2 + self.input_gain.multiplications, self.next_potential.additions + 1, 1, state_words=1
+        )

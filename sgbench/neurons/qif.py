@@ -1,0 +1,100 @@
+"""The quadratic integrate-and-fire neuron."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.quantity import Rate, Threshold, Value
+from sgbench.surrogates.base import Surrogate
+
+
+class QifState(NamedTuple):
+    """What a `Qif` layer carries from step to step."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    s: Tensor  # spikes [B, N]
+
+
+class Qif(SpikingNeuron):
+    r"""Neuron with a quadratic flow between rest and a critical potential (QIF), by forward Euler.
+
+    .. math:: \tau \dot u = a_0\, u\,(u - u_c) + I, \qquad s[t] = H(u[t] - \theta)
+
+    Rest is 0; above u_c it takes off by itself. Beyond theta and minus theta, where a missing reset or a current
+    may leave it, the flow grows with u alone, not with its square. The current enters with gain dt/tau.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        tau_mem_s: time constant of the membrane, above dt_s [s].
+        dt_s: time step [s].
+        curvature: a_0, above 0 [1 / units of u].
+        critical: u_c [units of u].
+        threshold: firing threshold theta [units of u].
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
+        reset_to: potential that `zero` sets [units of u].
+        reset_gradient: "detached" or "attached".
+        learn_tau_mem_s: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Ermentrout & Kopell 1986, SIAM Journal on Applied Mathematics 46; Latham et al. 2000, Journal of
+    Neurophysiology 83; SpikingJelly 2.0 `QIFNode` (tested).
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = Qif(spike, tau_mem_s=0.002, dt_s=0.001, curvature=1.0, critical=0.5, threshold=1.0, reset="zero",
+    ...     reset_to=0.0, reset_gradient="detached", learn_tau_mem_s="none", learn_threshold="none")
+    >>> _, state = neuron.step(torch.full((1, 1), 1.5), neuron.initial_state(torch.zeros(1, 1)))  # u = 0.75
+    >>> _, state = neuron.step(torch.zeros(1, 1), state)  # above 0.5: 0.75 + 0.5 * 0.75 * 0.25
+    >>> state.u.item()
+    0.84375
+    """
+
+    State: ClassVar[type[Any]] = QifState
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        tau_mem_s: Value,
+        dt_s: float,
+        curvature: float,
+        critical: float,
+        threshold: Value,
+        reset: str,
+        reset_to: float,
+        reset_gradient: str,
+        learn_tau_mem_s: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, reset, reset_gradient, reset_to=reset_to)
+        self.rate = Rate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
+        self.curvature = require_number("neuron.curvature", curvature, low=0, open_low=True)
+        self.critical = require_number("neuron.critical", critical)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    def flow(self, u: Tensor, threshold: Tensor | float) -> Tensor:
+        """Towards rest below the critical potential, away from it above."""
+        limit = torch.as_tensor(threshold, dtype=u.dtype, device=u.device)
+        return self.curvature * u * (torch.clamp(u, -limit, limit) - self.critical)
+
+    def step(self, current: Tensor, state: QifState) -> tuple[Tensor, QifState]:
+        """One Euler step from the potential after its reset, fire."""
+        threshold, rate = self.threshold(), self.rate()
+        u = self.next_potential.around(
+            lambda kept: kept + rate * (self.flow(kept, threshold) + current), state.u, state.s, threshold
+        )
+        s = self.surrogate(u - threshold)
+        return s, QifState(u=u, s=s)
+
+    @property
+    def operations(self) -> Operations:
+        """Product of the flow, its scale, the rate; their sums; both limits and the threshold compared."""
+        return Operations(3, self.next_potential.additions + 2, 3, state_words=1)

@@ -1,0 +1,103 @@
+"""The leaky neuron with an absolute refractory period."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Threshold, Value
+from sgbench.surrogates.base import Surrogate
+
+
+class RefractoryState(NamedTuple):
+    """What a `Refractory` layer carries from step to step."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    left: Tensor  # steps for which it stays refractory [B, N]
+    s: Tensor  # spikes [B, N]
+
+
+class Refractory(SpikingNeuron):
+    r"""Leaky neuron that is deaf and silent for some time behind each spike.
+
+    .. math::
+        u[t] = \begin{cases} \text{the potential after its reset} & k[t-1] > 0 \\
+        \beta u[t-1] + g I[t] - \theta s[t-1] & \text{else} \end{cases}
+        \qquad k[t] = \begin{cases} n & s[t] = 1 \\ \max(k[t-1] - 1, 0) & \text{else} \end{cases}
+
+    with n the period in steps, rounded. For n = 0 it is a `Leaky`.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
+        period_s: absolute refractory period, 0 or more [s].
+        dt_s: time step [s].
+        threshold: firing threshold theta [units of u].
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
+        reset_gradient: "detached" or "attached".
+        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
+        learn_beta: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Gerstner et al. 2014, Neuronal Dynamics, section 1.3; Norse 1.1 `LIFRefrac` (tested).
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = Refractory(spike, beta=0.5, period_s=0.002, dt_s=0.001, threshold=1.0, reset="zero",
+    ...     reset_gradient="detached", input_gain="one", learn_beta="none", learn_threshold="none")
+    >>> state = neuron.initial_state(torch.zeros(1, 1))
+    >>> sent = []
+    >>> for _ in range(7):
+    ...     spikes, state = neuron.step(torch.full((1, 1), 1.5), state)
+    ...     sent.append(int(spikes))
+    >>> sent  # two silent steps behind each
+    [1, 0, 0, 1, 0, 0, 1]
+    """
+
+    State: ClassVar[type[Any]] = RefractoryState
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        beta: Value,
+        period_s: float,
+        dt_s: float,
+        threshold: Value,
+        reset: str,
+        reset_gradient: str,
+        input_gain: str,
+        learn_beta: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, reset, reset_gradient)
+        self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.input_gain = InputGain(input_gain, self.beta.given())
+        dt = require_number("neuron.dt_s", dt_s, low=0, open_low=True)
+        self.steps = round(require_number("neuron.period_s", period_s, low=0) / dt)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    def step(self, current: Tensor, state: RefractoryState) -> tuple[Tensor, RefractoryState]:
+        """Hold a refractory potential, else decay and integrate; pay the last spike's reset, fire, count down."""
+        threshold, beta = self.threshold(), self.beta()
+        driven, deaf = self.input_gain(beta) * current, state.left > 0
+        u = self.next_potential.around(
+            lambda kept: torch.where(deaf, kept, beta * kept + driven), state.u, state.s, threshold
+        )
+        s = self.surrogate(u - threshold) * ~deaf
+        left = torch.where(s.detach() > 0, float(self.steps), (state.left - 1).relu())
+        return s, RefractoryState(u=u, left=left, s=s)
+
+    @property
+    def operations(self) -> Operations:
+        """As `Leaky`, and a countdown with its comparison."""
+        return Operations(
+            1 + self.input_gain.multiplications, self.next_potential.additions + 1, 2, state_words=2
+        )

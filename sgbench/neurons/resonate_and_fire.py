@@ -1,0 +1,128 @@
+"""The resonate-and-fire neuron."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.engine.spec import LinearSpec
+from sgbench.errors import require_number
+from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Positive, Threshold, Value
+from sgbench.surrogates.base import Surrogate
+
+SMALLEST_COSINE = 0.17  # beyond it, telling w[t-1] by w[t] would lose digits
+
+
+class ResonateAndFireState(NamedTuple):
+    """What a `ResonateAndFire` layer carries from step to step."""
+
+    w: Tensor  # current-like variable [B, N], the real part
+    u: Tensor  # voltage-like variable [B, N], the imaginary part, before its reset
+    s: Tensor  # spikes [B, N]
+
+
+class ResonateAndFire(SpikingNeuron):
+    r"""Damped oscillator :math:`z = w + i u` that fires when its imaginary part passes the threshold.
+
+    .. math::
+        z[t] = \beta e^{i \omega dt} z[t-1] + I[t], \qquad s[t] = H(\operatorname{Im} z[t] - \theta)
+
+    exact between inputs, whatever the time step. It prefers inputs spaced by its period, and fires after an
+    inhibition, too. A reset acts on the imaginary part alone. Without a reset or with `subtract` it is linear in
+    its state, and fast engines run it (for omega dt below 1.4).
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        beta: decay of the oscillation per step, exp(-dt/tau_mem) [1].
+        omega_rad_s: angular frequency, a number or a pair, first and last [rad/s].
+        dt_s: time step [s].
+        threshold: firing threshold theta [units of u].
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
+        reset_gradient: "detached" or "attached".
+        learn_beta: "none", "shared" or "per_neuron".
+        learn_omega_rad_s: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Izhikevich 2001, Neural Networks 14, equation 1; SpikingJelly 2.0 `RAFNode` (tested).
+
+    >>> import math, torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = ResonateAndFire(spike, beta=0.5, omega_rad_s=500 * math.pi, dt_s=0.001, threshold=1.0,
+    ...     reset="none", reset_gradient="detached", learn_beta="none", learn_omega_rad_s="none",
+    ...     learn_threshold="none")
+    >>> current = torch.full((1, 1), 3.0)
+    >>> _, state = neuron.step(current, neuron.initial_state(current))
+    >>> spikes, state = neuron.step(0 * current, state)  # a quarter turn: from w = 3 to u = 1.5
+    >>> round(state.u.item(), 6), spikes.item()
+    (1.5, 1.0)
+    """
+
+    State: ClassVar[type[Any]] = ResonateAndFireState
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        beta: Value,
+        omega_rad_s: Value,
+        dt_s: float,
+        threshold: Value,
+        reset: str,
+        reset_gradient: str,
+        learn_beta: str,
+        learn_omega_rad_s: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, reset, reset_gradient)
+        self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.omega_rad_s = Positive("omega_rad_s", omega_rad_s, learn=learn_omega_rad_s, features=features)
+        self.dt_s = require_number("neuron.dt_s", dt_s, low=0, open_low=True)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    def rotation(self) -> tuple[Tensor, Tensor]:
+        """Cosine and sine of the angle per step."""
+        omega = self.omega_rad_s()
+        angle = self.dt_s * (omega if isinstance(omega, Tensor) else torch.tensor(omega, dtype=torch.float64))
+        return angle.cos(), angle.sin()
+
+    def step(self, current: Tensor, state: ResonateAndFireState) -> tuple[Tensor, ResonateAndFireState]:
+        """Pay the last reset, rotate and decay, add the current to the real part, fire."""
+        threshold, beta = self.threshold(), self.beta()
+        cos, sin = self.rotation()
+        kept = self.next_potential.before(state.u, state.s, threshold)
+        w = beta * (cos * state.w - sin * kept) + current
+        turned = beta * (sin * state.w + cos * kept)
+        u = self.next_potential.behind(turned, state.s, threshold)
+        s = self.surrogate(u - threshold)
+        return s, ResonateAndFireState(w=w, u=u, s=s)
+
+    def recurrence_spec(self) -> LinearSpec | None:
+        """With w[t-1] told by w[t]; None where a reset reaches w through u, or a step turns by nearly a quarter."""
+        cos, sin = self.rotation()
+        if self.next_potential.reset not in ("none", "subtract") or bool((cos < SMALLEST_COSINE).any()):
+            return None
+        beta = self.beta()
+        return LinearSpec(
+            surrogate=self.surrogate,
+            reset=self.next_potential.reset,
+            detached=self.next_potential.detached,
+            second="w",
+            decay=beta / cos,
+            threshold=self.threshold(),
+            input=-sin / cos,
+            coupling=sin / cos,
+            second_decay=beta * cos,
+            second_potential=-beta * sin,
+            second_input=1.0,
+        )
+
+    @property
+    def operations(self) -> Operations:
+        """A rotation of four products and two sums, two decays, current, reset, a comparison."""
+        return Operations(6, self.next_potential.additions + 2, 1, state_words=2)

@@ -1,0 +1,132 @@
+"""The adaptive leaky neuron by symplectic Euler."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor
+
+from sgbench.engine.spec import LinearSpec
+from sgbench.errors import require_number
+from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Number, Threshold, Value
+from sgbench.surrogates.base import Surrogate
+
+
+class SeAdLifState(NamedTuple):
+    """What a `SeAdLif` layer carries from step to step."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    w: Tensor  # adaptation current of the step before [B, N]
+    s: Tensor  # spikes [B, N]
+
+
+class SeAdLif(SpikingNeuron):
+    r"""Leaky neuron whose adaptation follows the potential and spike of the same step, which keeps it stable.
+
+    .. math::
+        \hat u[t] &= \beta u[t-1] + (1 - \beta)(I[t] - w[t-1]), \qquad s[t] = H(\hat u[t] - \theta) \\
+        w[t] &= \rho w[t-1] + (1 - \rho) q (a u[t] + b s[t])
+
+    with u the potential after its reset, to `zero` in the paper. The state holds the potential before its reset and
+    w of the step before, from which the next step begins. Of the resets, `none` and `subtract`, and
+    `subtract_decayed` with attached gradient, run on the fast engines.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
+        rho: decay of the adaptation per step, exp(-dt/tau_adapt) [1].
+        a: coupling of the adaptation to the potential [1].
+        b: coupling of the adaptation to spikes [units of u].
+        q: gain of the adaptation [1].
+        threshold: firing threshold theta [units of u].
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
+        reset_gradient: "detached" or "attached".
+        learn_beta: "none", "shared" or "per_neuron".
+        learn_rho: "none", "shared" or "per_neuron".
+        learn_a: "none", "shared" or "per_neuron".
+        learn_b: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Baronig et al. 2025, Nature Communications 16 (arXiv:2408.07517), equations 6a and 6b.
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = SeAdLif(spike, beta=0.5, rho=0.5, a=1.0, b=2.0, q=1.0, threshold=1.0, reset="zero",
+    ...     reset_gradient="detached", learn_beta="none", learn_rho="none", learn_a="none", learn_b="none",
+    ...     learn_threshold="none")
+    >>> current = torch.full((1, 1), 4.0)
+    >>> _, state = neuron.step(current, neuron.initial_state(current))  # u = 2, a spike
+    >>> _, state = neuron.step(current, state)  # w = 0.5 (0 + 2), u = 0 + 0.5 (4 - 1)
+    >>> state.w.item(), state.u.item()
+    (1.0, 1.5)
+    """
+
+    State: ClassVar[type[Any]] = SeAdLifState
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        beta: Value,
+        rho: Value,
+        a: Value,
+        b: Value,
+        q: float,
+        threshold: Value,
+        reset: str,
+        reset_gradient: str,
+        learn_beta: str,
+        learn_rho: str,
+        learn_a: str,
+        learn_b: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, reset, reset_gradient)
+        self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.rho = Decay("rho", rho, learn=learn_rho, features=features)
+        self.a = Number("a", a, learn=learn_a, features=features)
+        self.b = Number("b", b, learn=learn_b, features=features)
+        self.q = require_number("neuron.q", q)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    def step(self, current: Tensor, state: SeAdLifState) -> tuple[Tensor, SeAdLifState]:
+        """Pay the last reset, adapt to what it left, decay, integrate, fire."""
+        threshold, beta, rho = self.threshold(), self.beta(), self.rho()
+        gain = (1 - rho) * self.q
+        kept = self.next_potential.before(state.u, state.s, threshold)
+        w = rho * state.w + gain * self.a() * kept + gain * self.b() * state.s
+        driven = (1 - beta) * current - (1 - beta) * w
+        u = self.next_potential.behind(beta * kept + driven, state.s, threshold)
+        s = self.surrogate(u - threshold)
+        return s, SeAdLifState(u=u, w=w, s=s)
+
+    def recurrence_spec(self) -> LinearSpec | None:
+        """Equation for equation; None where what w sees of the potential is not linear in u and s alike."""
+        reset, detached = self.next_potential.reset, self.next_potential.detached
+        if reset == "zero" or (reset == "subtract_decayed" and detached):
+            return None
+        beta, rho, threshold = self.beta(), self.rho(), self.threshold()
+        gain = (1 - rho) * self.q
+        paid = threshold if reset == "subtract_decayed" else 0.0
+        return LinearSpec(
+            surrogate=self.surrogate,
+            reset=reset,
+            detached=detached,
+            second="w",
+            decay=beta,
+            threshold=threshold,
+            input=1 - beta,
+            coupling=-(1 - beta),
+            second_decay=rho,
+            second_potential=gain * self.a(),
+            second_spike=gain * (self.b() - self.a() * paid),
+        )
+
+    @property
+    def operations(self) -> Operations:
+        """As `AdLif`."""
+        return Operations(5, self.next_potential.additions + 3, 1, state_words=2)

@@ -1,0 +1,94 @@
+"""The sigma-delta neuron."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.quantity import Number, Threshold, Value
+from sgbench.surrogates.base import Output, Surrogate
+
+
+class SigmaDeltaState(NamedTuple):
+    """What a `SigmaDelta` layer carries from step to step."""
+
+    a: Tensor  # sum of all input [B, N]
+    r: Tensor  # sum of all that was sent [B, N]
+    u: Tensor  # what is not sent yet, before this step [B, N]
+    s: Tensor  # what it sends [B, N]
+
+
+class SigmaDelta(SpikingNeuron):
+    r"""Rectifier that adds up what comes in and sends the change of its activation once it is large enough.
+
+    .. math::
+        a[t] &= a[t-1] + I[t], \qquad u[t] = \max(0, a[t] + c) - r[t-1] \\
+        s[t] &= u[t]\, H(|u[t]| - \theta), \qquad r[t] = r[t-1] + s[t]
+
+    A layer behind it adds up again, so a chain of them is a network of rectifiers that only changes travel through,
+    each off by at most theta. What it sends multiplies weights, and is counted so. It has no leak and no reset.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        bias: c, added before the rectifier [units of a].
+        threshold: smallest change theta that is sent [units of a].
+        learn_bias: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: O'Connor & Welling 2016, arXiv:1611.02024 (sigma-delta networks); lava-dl `SigmaDelta`.
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = SigmaDelta(spike, bias=0.0, threshold=0.5, learn_bias="none", learn_threshold="none")
+    >>> state = neuron.initial_state(torch.zeros(1, 1))
+    >>> sent = []
+    >>> for change in (0.25, 0.5, 0.0, -1.0):
+    ...     out, state = neuron.step(torch.full((1, 1), change), state)
+    ...     sent.append(out.item())
+    >>> sent  # activations 0.25, 0.75, 0.75, 0
+    [0.0, 0.75, 0.0, -0.75]
+    """
+
+    State: ClassVar[type[Any]] = SigmaDeltaState
+
+    def __init__(
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        bias: Value,
+        threshold: Value,
+        learn_bias: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, "none", "detached")
+        self.fires_by_itself()
+        self.bias = Number("bias", bias, learn=learn_bias, features=features)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    @property
+    def sends(self) -> Output:
+        """Real changes."""
+        return "real"
+
+    def step(self, current: Tensor, state: SigmaDeltaState) -> tuple[Tensor, SigmaDeltaState]:
+        """Add up, rectify, send the difference if it is large."""
+        threshold = self.threshold()
+        a = state.a + current
+        u = torch.relu(a + self.bias()) - state.r
+        s = u * (self.surrogate(u - threshold) + self.surrogate(-u - threshold))
+        return s, SigmaDeltaState(a=a, r=state.r + s, u=u, s=s)
+
+    def centred(self, state: SigmaDeltaState) -> Tensor:
+        """Size of the difference minus threshold."""
+        return state.u.abs() - self.threshold()
+
+    @property
+    def operations(self) -> Operations:
+        """Sums of input, bias, difference and trace; rectifier and both thresholds compared; a product."""
+        return Operations(1, 4, 3, state_words=2)

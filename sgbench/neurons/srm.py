@@ -1,0 +1,105 @@
+"""The spike response model."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor
+
+from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Number, Threshold, Value
+from sgbench.surrogates.base import Surrogate
+
+
+class SrmState(NamedTuple):
+    """What a `Srm` layer carries from step to step."""
+
+    i: Tensor  # synaptic current [B, N]
+    u: Tensor  # potential without the own spikes [B, N]
+    r: Tensor  # refractory trace [B, N]
+    s: Tensor  # spikes [B, N]
+
+
+class Srm(SpikingNeuron):
+    r"""Spike response model (SRM0): kernels for what comes in, a kernel for what went out, and no reset.
+
+    .. math::
+        i[t] &= \alpha i[t-1] + I[t], \qquad u[t] = \beta u[t-1] + i[t] \\
+        r[t] &= \rho r[t-1] + \kappa s[t-1], \qquad s[t] = H(u[t] - r[t] - \theta)
+
+    so that u is the input through the double exponential kernel
+    :math:`\epsilon[n] = (\alpha^{n+1} - \beta^{n+1}) / (\alpha - \beta)`, and r the own spikes through
+    :math:`\eta[n] = \kappa \rho^{n-1}`. `reset_gradient` says whether gradient flows through these.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        alpha: decay of the synaptic current per step, exp(-dt/tau_syn) [1].
+        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
+        rho: decay of the refractory trace per step [1].
+        kappa: refractory drop per spike [units of u].
+        threshold: firing threshold theta [units of u].
+        reset_gradient: "detached" or "attached".
+        learn_alpha: "none", "shared" or "per_neuron".
+        learn_beta: "none", "shared" or "per_neuron".
+        learn_rho: "none", "shared" or "per_neuron".
+        learn_kappa: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Gerstner & Kistler 2002, Spiking Neuron Models, section 4.2.3 (SRM0); snnax `SRM`.
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = Srm(spike, alpha=0.5, beta=0.25, rho=0.5, kappa=2.0, threshold=1.0, reset_gradient="detached",
+    ...     learn_alpha="none", learn_beta="none", learn_rho="none", learn_kappa="none", learn_threshold="none")
+    >>> current = torch.full((1, 1), 2.0)
+    >>> _, state = neuron.step(current, neuron.initial_state(current))  # u = 2, a spike
+    >>> spikes, state = neuron.step(current, state)  # u = 0.5 + 3, r = 2
+    >>> state.u.item(), state.r.item(), spikes.item()
+    (3.5, 2.0, 1.0)
+    """
+
+    State: ClassVar[type[Any]] = SrmState
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        alpha: Value,
+        beta: Value,
+        rho: Value,
+        kappa: Value,
+        threshold: Value,
+        reset_gradient: str,
+        learn_alpha: str,
+        learn_beta: str,
+        learn_rho: str,
+        learn_kappa: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, "none", reset_gradient)
+        self.alpha = Decay("alpha", alpha, learn=learn_alpha, features=features)
+        self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.rho = Decay("rho", rho, learn=learn_rho, features=features)
+        self.kappa = Number("kappa", kappa, learn=learn_kappa, features=features)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    def step(self, current: Tensor, state: SrmState) -> tuple[Tensor, SrmState]:
+        """Filter the input twice and the last spikes once, fire."""
+        i = self.alpha() * state.i + current
+        u = self.beta() * state.u + i
+        r = self.rho() * state.r + self.kappa() * self.next_potential.seen(state.s)
+        after = SrmState(i=i, u=u, r=r, s=state.s)
+        s = self.surrogate(self.centred(after))
+        return s, after._replace(s=s)
+
+    def centred(self, state: SrmState) -> Tensor:
+        """Response to the input minus that to the own spikes, minus threshold."""
+        return state.u - state.r - self.threshold()
+
+    @property
+    def operations(self) -> Operations:
+        """Three decays and a product with the spike; four sums, one comparison."""
+        return Operations(4, 4, 1, state_words=3)

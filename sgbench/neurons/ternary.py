@@ -1,0 +1,93 @@
+"""The leaky neuron with spikes of both signs."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor
+
+from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Threshold, Value
+from sgbench.surrogates.base import Output, Surrogate
+
+
+class TernaryState(NamedTuple):
+    """What a `Ternary` layer carries from step to step."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    s: Tensor  # spikes [B, N]
+
+
+class Ternary(SpikingNeuron):
+    r"""Leaky neuron that sends 1 above its threshold and -1 below minus its threshold.
+
+    .. math:: s[t] = H(u[t] - \theta) - H(-u[t] - \theta), \qquad u[t] = \beta u[t-1] + g I[t] - \theta s[t-1]
+
+    A reset moves the potential by a threshold towards 0 from either side. Unlike firing=ternary, the negative
+    threshold follows a learnt one. A `zero` reset, which cannot tell the sign, is refused.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
+        threshold: firing threshold theta [units of u].
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
+        reset_gradient: "detached" or "attached".
+        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
+        learn_beta: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Guo et al. 2024, AAAI (Ternary Spike); SpikingJelly 2.0 `TernaryLIFNode` (tested).
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = Ternary(spike, beta=0.5, threshold=1.0, reset="subtract_decayed", reset_gradient="detached",
+    ...     input_gain="one", learn_beta="none", learn_threshold="none")
+    >>> spikes, state = neuron.step(torch.tensor([[-1.5, 0.5, 1.5]]), neuron.initial_state(torch.zeros(1, 3)))
+    >>> spikes.tolist()
+    [[-1.0, 0.0, 1.0]]
+    >>> neuron.step(torch.zeros(1, 3), state)[1].u.tolist()  # 0.5 (-1.5 + 1), 0.5 * 0.5, 0.5 (1.5 - 1)
+    [[-0.25, 0.25, 0.25]]
+    """
+
+    State: ClassVar[type[Any]] = TernaryState
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        beta: Value,
+        threshold: Value,
+        reset: str,
+        reset_gradient: str,
+        input_gain: str,
+        learn_beta: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, reset, reset_gradient)
+        self.fires_by_itself()
+        self.refuse_zero()
+        self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    @property
+    def sends(self) -> Output:
+        """-1, 0 or 1."""
+        return "signed"
+
+    def step(self, current: Tensor, state: TernaryState) -> tuple[Tensor, TernaryState]:
+        """Decay, integrate, pay the last spike's reset, fire up or down."""
+        threshold, beta = self.threshold(), self.beta()
+        u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, threshold)
+        s = self.surrogate(u - threshold) - self.surrogate(-u - threshold)
+        return s, TernaryState(u=u, s=s)
+
+    @property
+    def operations(self) -> Operations:
+        """As `Leaky`, with a comparison more."""
+        return Operations(
+            1 + self.input_gain.multiplications, self.next_potential.additions, 2, state_words=1
+        )
