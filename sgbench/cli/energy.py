@@ -55,6 +55,23 @@ def register(commands: Any) -> None:
         "--update", type=Path, metavar="FILE.md", help="put it between its markers in a document"
     )
     _finish(validating, "energy_validate")
+    deciding = actions.add_parser("decide", help="accuracy and energy of a run's answers before the end")
+    deciding.add_argument("words", nargs="*", metavar="WORD", help="the words of sgbench run that made it")
+    deciding.add_argument("--target", default="horowitz_45nm", metavar="NAME", help="default: horowitz_45nm")
+    deciding.add_argument(
+        "--confidence",
+        action="append",
+        type=float,
+        metavar="P",
+        help="answer when this sure; may be repeated",
+    )
+    _finish(deciding, "energy_decide")
+    metering = actions.add_parser("meter", help="what the host's own meters say while a command runs")
+    metering.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="none lists the meters")
+    metering.add_argument(
+        "--idle", type=float, default=5.0, metavar="S", help="seconds to measure the idle level"
+    )
+    _finish(metering, "energy_meter")
 
 
 def _add_record(parser: argparse.ArgumentParser) -> None:

@@ -137,7 +137,8 @@ class ModuleCounter:
         """
         if module in self.within:
             return Received(x, self.within[module], "binary")
-        source, kind = self.origin[x] if x in self.origin else ("constant", "real")
+        found = self.origin.get(x)
+        source, kind = ("constant", "real") if found is None else found
         return Received(x, source, kind)
 
     def _begin(self, module: nn.Module, _inputs: tuple[Any, ...]) -> None:
