@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,8 +14,15 @@ from sgbench.engine.layer import Layer, LayerRun, Wanted, one_by_one, start
 from sgbench.engine.spec import LinearSpec
 from sgbench.spikes import Signal, dense
 
-NOT_OURS = ("input", "second_potential", "second_spike", "threshold_slope")
+NOT_OURS = ("second_potential", "second_spike", "threshold_slope")
 """Coefficients that no class of snnTorch has."""
+RESETS = {
+    snn.Leaky: ("subtract", "zero", "none"),
+    snn.Lapicque: ("subtract", "none"),  # its zero drops the current of the step behind a spike
+    snn.Synaptic: ("subtract", "none"),  # so does this one's
+    snn.Alpha: ("none",),  # its others reach into the currents
+}
+EQUAL = 1e-9  # relative, of a gain that snnTorch makes from decays
 
 
 def refusal(layer: Layer, device: torch.device) -> str | None:
@@ -22,24 +30,44 @@ def refusal(layer: Layer, device: torch.device) -> str | None:
     spec = layer.neuron.recurrence_spec()
     if spec is None:
         return "its neurons have no linear recurrence"
-    if _family(spec) is None:
+    family = _family(spec)
+    if family is None:
         return "snnTorch has no such neuron"
     if not spec.detached and spec.reset != "none":
         return "snnTorch always detaches the reset"
-    resets = ("subtract", "zero", "none") if spec.second is None else ("subtract", "none")
-    if spec.reset not in resets:
+    if spec.reset not in RESETS[family]:
         return f"snnTorch resets otherwise than {spec.reset}"
     return None
 
 
 def _family(spec: LinearSpec) -> type[nn.Module] | None:
-    given = {name: getattr(spec, name) for name in (*NOT_OURS, "coupling", "second_input")}
-    if any(isinstance(value, Tensor) for value in given.values()):
+    """The class whose coefficients these are."""
+    given = {name: getattr(spec, name) for name in (*NOT_OURS, "input", "coupling", "second_input")}
+    if any(isinstance(value, Tensor) for value in given.values()) or any(given[name] for name in NOT_OURS):
         return None
-    shape = tuple(given.values())
+    shape = (given["input"], given["coupling"], given["second_input"])
     if spec.second is None:
-        return snn.Leaky if shape == (1.0, 0.0, 0.0, 0.0, 0.0, 0.0) else None
-    return snn.Synaptic if shape == (0.0, 0.0, 0.0, 0.0, 1.0, 1.0) else None
+        if shape[0] == 1.0:
+            return snn.Leaky
+        charges = isinstance(spec.decay, float) and 0 < spec.decay < 1 and shape[0] > 0
+        return snn.Lapicque if charges else None
+    if shape == (0.0, 1.0, 1.0):
+        return snn.Synaptic
+    return snn.Alpha if _is_alpha(spec) else None
+
+
+def _is_alpha(spec: LinearSpec) -> bool:
+    alpha, beta = spec.second_decay, spec.decay
+    if isinstance(alpha, Tensor) or isinstance(beta, Tensor) or not 0 < beta < alpha < 1:
+        return False
+    expected = _scale(spec) * (alpha - beta) / alpha
+    return spec.input == -spec.coupling and math.isclose(spec.coupling, expected, rel_tol=EQUAL)  # type: ignore[arg-type]
+
+
+def _scale(spec: LinearSpec) -> float:
+    """tau of an alpha neuron, by which its two currents make the potential."""
+    alpha, beta = math.log(float(spec.second_decay)), math.log(float(spec.decay))
+    return beta / (beta - alpha)
 
 
 def unroll(layers: Sequence[Layer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
@@ -54,25 +82,26 @@ def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRu
     spec = layer.neuron.recurrence_spec()
     if spec is None:
         raise TypeError(f"layer '{layer.name}' has no linear recurrence")
-    neuron = _neuron(spec, current)
+    family = _family(spec)
+    neuron = _neuron(spec, family, current)
     u, w, s = spec.state(begin)
+    own: tuple[Any, ...] = (u,) if w is None else (w, u)
+    if family is snn.Alpha and w is not None:  # ours carries u in place of the second current
+        own = (w, u / _scale(spec) - w, u)
     outputs, potentials = [], []
     for now in current.unbind(0):
         driven = now if layer.recurrent is None or s is None else now + layer.feedback(s)
-        if w is None:
-            s, u = neuron(driven, u)
-        else:
-            s, w, u = neuron(driven, w, u)
-        outputs.append(u if spec.surrogate is None else s)
-        potentials.append(u)
+        after = neuron(driven, *own)
+        s, own = after[0], after[1:]
+        outputs.append(own[-1] if spec.surrogate is None else s)
+        potentials.append(own[-1])
     output = torch.stack(outputs)
     centred = torch.stack(potentials) - spec.threshold if wanted.u else None
-    return LayerRun(output, centred, spec.next_state(begin, u, w, s))
+    return LayerRun(output, centred, spec.next_state(begin, own[-1], None if w is None else own[0], s))
 
 
-def _neuron(spec: LinearSpec, like: Tensor) -> nn.Module:
+def _neuron(spec: LinearSpec, family: type[nn.Module] | None, like: Tensor) -> nn.Module:
     """snnTorch's class of this spec; a decay that learns keeps its gradient."""
-    family = _family(spec)
     if family is None:
         raise TypeError("snnTorch has no such neuron")
 
@@ -81,7 +110,12 @@ def _neuron(spec: LinearSpec, like: Tensor) -> nn.Module:
             value if isinstance(value, Tensor) else torch.tensor(value, dtype=like.dtype, device=like.device)
         )
 
-    options = {"beta": number(spec.decay), "threshold": number(spec.threshold), "reset_mechanism": spec.reset}
+    options = {"threshold": number(spec.threshold), "reset_mechanism": spec.reset}
+    if family is snn.Lapicque:
+        options["C"] = number(1 / spec.input)
+        options["R"] = number(spec.input / (1 - spec.decay))
+    else:
+        options["beta"] = number(spec.decay)
     if spec.second is not None:
         options["alpha"] = number(spec.second_decay)
     if spec.surrogate is not None:

@@ -19,6 +19,7 @@ class LiafState(NamedTuple):
     """What a `Liaf` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
+    fired: Tensor  # spikes that reset and are not sent [B, N]
     s: Tensor  # what it sends [B, N]
 
 
@@ -84,10 +85,9 @@ class Liaf(SpikingNeuron):
     def step(self, current: Tensor, state: LiafState) -> tuple[Tensor, LiafState]:
         """Pay the reset of a spike that is not sent, decay, integrate, send."""
         threshold, beta = self.threshold(), self.beta()
-        fired = self.surrogate(state.u - threshold)
-        u = self.next_potential(state.u, fired, self.input_gain(beta) * current, beta, threshold)
+        u = self.next_potential(state.u, state.fired, self.input_gain(beta) * current, beta, threshold)
         s = ACTIVATIONS[self.activation](u - threshold)
-        return s, LiafState(u=u, s=s)
+        return s, LiafState(u=u, fired=self.surrogate(u - threshold), s=s)
 
     @property
     def operations(self) -> Operations:
