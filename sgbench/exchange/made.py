@@ -1,0 +1,87 @@
+"""Layers made from somebody else's numbers, which stay as they are to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.engine.choose import Engine
+from sgbench.errors import InputError
+from sgbench.networks.base import Chain
+from sgbench.neurons.leaky import Leaky
+from sgbench.neurons.leaky_readout import LeakyReadout
+from sgbench.neurons.quantity import Quantity
+from sgbench.neurons.synaptic import Synaptic
+from sgbench.surrogates.base import Surrogate
+
+MakeSurrogate = Callable[[], Surrogate]
+
+
+def leaky(surrogate: Surrogate, neurons: int, *, beta: Tensor, threshold: Tensor, reset: str) -> Leaky:
+    """Leaky neurons with these fixed numbers, one for all or one of each [N]."""
+    made = Leaky(
+        surrogate,
+        neurons,
+        beta=_range("beta", beta, neurons),
+        input_gain="one",
+        threshold=_range("threshold", threshold, neurons),
+        reset=reset,
+        reset_gradient="detached",
+        learn_beta="none",
+        learn_threshold="none",
+    )
+    _spread((made.beta, beta), (made.threshold, threshold))
+    return made
+
+
+def synaptic(
+    surrogate: Surrogate, neurons: int, *, alpha: Tensor, beta: Tensor, threshold: Tensor, reset: str
+) -> Synaptic:
+    """Neurons with a synaptic current, with these fixed numbers, one for all or one of each [N]."""
+    made = Synaptic(
+        surrogate,
+        neurons,
+        alpha=_range("alpha", alpha, neurons),
+        beta=_range("beta", beta, neurons),
+        threshold=_range("threshold", threshold, neurons),
+        reset=reset,
+        reset_gradient="detached",
+        learn_alpha="none",
+        learn_beta="none",
+        learn_threshold="none",
+    )
+    _spread((made.alpha, alpha), (made.beta, beta), (made.threshold, threshold))
+    return made
+
+
+def readout(neurons: int, *, beta: Tensor) -> LeakyReadout:
+    """Integrators that do not fire, with this fixed decay, one for all or one of each [N]."""
+    made = LeakyReadout(neurons, beta=_range("beta", beta, neurons), input_gain="one", learn_beta="none")
+    _spread((made.beta, beta))
+    return made
+
+
+def _range(name: str, value: Tensor, neurons: int) -> float | list[float]:
+    """What a quantity checks: the number, or the smallest and the largest of a layer's."""
+    flat = value.detach().double().flatten()
+    if len(flat) not in (1, neurons) or not bool(flat.isfinite().all()):
+        raise InputError(f"{name}: a finite number, or one for each of {neurons} neurons, is needed")
+    low, high = float(flat.min()), float(flat.max())
+    return low if low == high else [low, high]
+
+
+def _spread(*pairs: tuple[Quantity, Tensor]) -> None:
+    """Give quantities that differ from neuron to neuron their own values in place of an even spread."""
+    for quantity, value in pairs:
+        if quantity.spread is not None:
+            quantity.spread = value.detach().double().flatten().clone()
+
+
+def chain(layers: Sequence[nn.Module], dtype: torch.dtype) -> Chain:
+    """A network of these layers, on whatever engine is the fastest."""
+    made = Chain()
+    made.layers = nn.ModuleList(layers)
+    made.engine = Engine("auto")
+    return made.to(dtype)

@@ -1,0 +1,191 @@
+"""A network as a graph of the Neuromorphic Intermediate Representation."""
+
+from __future__ import annotations
+
+import importlib
+import types
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sgbench.engine.spec import Coefficient, LinearSpec
+from sgbench.errors import InputError, require_choice, require_number
+from sgbench.exchange.time_constants import STEPS, Numbers, time_constant
+from sgbench.networks.base import DenseLayer, Network
+from sgbench.networks.conv import ConvLayer
+from sgbench.surrogates.base import Surrogate
+
+Layer = DenseLayer | ConvLayer
+
+
+def nir_module() -> types.ModuleType:
+    """The package `nir`.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        return importlib.import_module("nir")
+    except ImportError as error:
+        raise InputError("NIR needs the package nir; pip install 'sgbench[nir]'") from error
+
+
+def to_nir(network: Network, *, dt_s: float, step: str = "euler") -> Any:
+    r"""The graph of a network, with what it leaves open in its metadata.
+
+    A layer is its weights (Linear, Affine or Conv2d), its neurons (LIF, CubaLIF, IF, LI, CubaLI or I, by their
+    numbers) and the weights among them, through which a spike arrives one step later. A NIR neuron is reset to a
+    potential when it fires, which is `reset=zero` here; a reset that subtracts, adaptation, gates, several
+    compartments, delays of single synapses and spikes that are not of 0 and 1 cannot be said, and are refused.
+
+    Args:
+        network: a chain of dense and convolutional layers.
+        dt_s: duration of a time step [s].
+        step: "euler" or "exponential", how a simulator is to step; see `time_constants`.
+
+    Raises:
+        InputError: what cannot be said, with the layer's name and the reason.
+
+    Source: Pedersen et al. 2024, Nature Communications 15:8122; nir 1.0.8.
+    """
+    nir = nir_module()
+    require_number("dt_s", dt_s, low=0, open_low=True)
+    require_choice("step", step, STEPS)
+    first = network.layers[0]
+    shape = first.image_in if isinstance(first, ConvLayer) else (first.weight.shape[1],)  # type: ignore[union-attr]
+    nodes: dict[str, Any] = {"input": nir.Input(input_type={"input": np.array(shape)})}
+    edges: list[tuple[str, str]] = []
+    last = "input"
+    for layer in network.layers:
+        if not isinstance(layer, Layer) or layer.needs_all_steps is not None:
+            reason = getattr(layer, "needs_all_steps", None) or f"layer '{getattr(layer, 'name', layer)}'"
+            raise InputError(f"NIR has no such layer: {reason}")
+        if isinstance(layer, DenseLayer) and len(shape) > 1:
+            flatten = f"{layer.name}.flatten"
+            nodes[flatten] = nir.Flatten({"input": np.array(shape)}, start_dim=0, end_dim=-1)
+            edges.append((last, flatten))
+            last = flatten
+        shape = layer.image_out if isinstance(layer, ConvLayer) else (layer.neurons,)
+        weights, neurons, recurrent = (f"{layer.name}.{part}" for part in ("weights", "neurons", "recurrent"))
+        nodes[neurons] = _neurons(layer, shape, dt_s, step)
+        nodes[weights] = _product(layer)
+        edges += [(last, weights), (weights, neurons)]
+        if layer.recurrent is not None:
+            nodes[recurrent] = _recurrence(layer)
+            edges += [(neurons, recurrent), (recurrent, neurons)]
+        last = neurons
+    nodes["output"] = nir.Output(output_type={"output": np.array(shape)})
+    edges.append((last, "output"))
+    told = {
+        "dt_s": dt_s,
+        "step": step,
+        "reset": "same step, to 0",
+        "recurrent_delay_steps": 1,
+        "writer": "sgbench",
+    }
+    return nir.NIRGraph(nodes=nodes, edges=edges, metadata=told)
+
+
+def _product(layer: Layer) -> Any:
+    nir = nir_module()
+    weight = _array(layer.weight)
+    if isinstance(layer, ConvLayer):
+        bias = np.zeros(len(weight), weight.dtype) if layer.bias is None else _array(layer.bias)
+        return _conv2d(layer.image_in, weight, layer.stride, bias)
+    return (
+        nir.Linear(weight=weight)
+        if layer.bias is None
+        else nir.Affine(weight=weight, bias=_array(layer.bias))
+    )
+
+
+def _recurrence(layer: Layer) -> Any:
+    nir = nir_module()
+    weight = _array(layer.recurrent)  # type: ignore[arg-type]
+    if layer.recurrence == "one_to_one":
+        shape = layer.image_out if isinstance(layer, ConvLayer) else (layer.neurons,)
+        return nir.Scale(scale=weight.reshape(shape))
+    if isinstance(layer, ConvLayer):
+        return _conv2d(layer.image_out, weight, 1, np.zeros(len(weight), weight.dtype))
+    return nir.Linear(weight=weight)
+
+
+def _conv2d(image: tuple[int, int, int], weight: np.ndarray, stride: int, bias: np.ndarray) -> Any:
+    pad = weight.shape[-1] // 2
+    return nir_module().Conv2d(
+        input_shape=image[1:], weight=weight, stride=stride, padding=pad, dilation=1, groups=1, bias=bias
+    )
+
+
+def _neurons(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> Any:
+    """The node of a layer's neurons."""
+    nir = nir_module()
+    spec = _expressible(layer)
+
+    def numbers(value: Coefficient) -> Numbers:
+        told = value.detach().cpu().double().numpy() if isinstance(value, Tensor) else np.float64(value)
+        return np.broadcast_to(told.reshape(shape) if np.size(told) > 1 else told, shape).copy()
+
+    beta, zeros = numbers(spec.decay), np.zeros(shape)
+    fires = {} if spec.surrogate is None else {"v_threshold": numbers(spec.threshold), "v_reset": zeros}
+    if spec.second is not None:
+        alpha = numbers(spec.second_decay)
+        _no_integrator(layer, alpha, beta)
+        return (nir.CubaLIF if fires else nir.CubaLI)(
+            tau_syn=time_constant(alpha, dt_s, step),
+            tau_mem=time_constant(beta, dt_s, step),
+            w_in=numbers(spec.second_input) / (1 - alpha),
+            r=numbers(spec.coupling) / (1 - beta),
+            v_leak=zeros,
+            **fires,
+        )
+    if (beta == 1).all():
+        return (nir.IF if fires else nir.I)(r=numbers(spec.input) / dt_s, **fires)
+    _no_integrator(layer, beta)
+    tau = time_constant(beta, dt_s, step)
+    return (nir.LIF if fires else nir.LI)(tau=tau, r=numbers(spec.input) / (1 - beta), v_leak=zeros, **fires)
+
+
+def _no_integrator(layer: Layer, *decays: Numbers) -> None:
+    if any((decay >= 1).any() for decay in decays):
+        raise InputError(
+            f"layer '{layer.name}': some of its decays are 1, so their time constants are infinite; "
+            f"NIR has integrators only without a synapse and for all neurons of a layer"
+        )
+
+
+def _expressible(layer: Layer) -> LinearSpec:
+    """The numbers of a layer's neurons, if NIR has such."""
+    kind = type(layer.neuron).__name__
+    spec = layer.neuron.recurrence_spec()
+    if spec is None:
+        raise InputError(f"layer '{layer.name}': {kind} is none of NIR's neurons, whose equations are linear")
+    if spec.surrogate is not None:
+        _check_firing(layer.name, spec.surrogate)
+        if spec.reset != "zero":
+            raise InputError(
+                f"layer '{layer.name}': its reset is {spec.reset}, and NIR sets a potential when a neuron fires; "
+                f"train with neuron.reset=zero"
+            )
+    absent = (spec.second_potential, spec.second_spike, spec.threshold_slope)
+    synapse = spec.second is not None and _is_zero(spec.input)
+    if not all(map(_is_zero, absent)) or not (synapse or (spec.second is None and _is_zero(spec.coupling))):
+        raise InputError(
+            f"layer '{layer.name}': {kind} adapts or couples variables as none of NIR's neurons does"
+        )
+    return spec
+
+
+def _is_zero(value: Coefficient) -> bool:
+    return bool((torch.as_tensor(value) == 0).all())
+
+
+def _check_firing(name: str, surrogate: Surrogate) -> None:
+    if surrogate.output != "binary" or surrogate.stochastic or surrogate.firing is not None:
+        raise InputError(f"layer '{name}': its spikes are not those of a step at threshold, which NIR's are")
+
+
+def _array(weight: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(weight.detach().cpu().numpy())
