@@ -69,10 +69,10 @@ class EProp(LearningRule):
             raise InputError("rule=eprop: knows no penalty on activity; use regulariser=none")
         if not isinstance(network.readout.neuron, LeakyReadout):
             raise InputError("rule=eprop: needs a leaky readout; use neuron@readout=leaky_readout")
-        if network.readout.neuron.input_gain.kind != "one" or isinstance(network.readout.neuron.beta(), Tensor):
+        if network.readout.neuron.input_gain.kind != "one" or network.readout.neuron.beta.spread is not None:
             raise InputError(
-                "rule=eprop: needs one fixed decay and no gain in the readout; use readout.input_gain=one and a "
-                "single readout.beta that does not learn"
+                "rule=eprop: needs one decay and no gain in the readout; use readout.input_gain=one and a single "
+                "readout.beta"
             )
         for group, layer in (("neuron", network.hidden_layers[0]), ("readout", network.readout)):
             for name, _ in layer.neuron.named_parameters():

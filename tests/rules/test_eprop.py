@@ -300,6 +300,8 @@ REFUSED = {
     "neuron@readout=leaky": "neuron@readout=leaky_readout",
     "neuron.learn_beta=shared": r"layer hidden0 learns beta; use neuron\.learn_beta=none",
     "readout.learn_beta=per_neuron": r"layer readout learns beta; use readout\.learn_beta=none",
+    "readout.input_gain=one_minus_beta": r"use readout\.input_gain=one",
+    "readout.beta=[0.5,0.9]": r"a single readout\.beta",
     "rule.update=each": r"rule\.update='each': one of per_sequence, per_step",
 }
 
