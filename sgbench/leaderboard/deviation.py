@@ -10,7 +10,7 @@ from pathlib import Path
 from sgbench import catalogue
 from sgbench.catalogue import Entry
 from sgbench.errors import InputError
-from sgbench.leaderboard.facts import facts_of
+from sgbench.leaderboard.facts import Facts, facts_of
 from sgbench.records.base import Value
 from sgbench.records.method import NEUTRAL, PROTOCOL_IDENTITY, canonical
 from sgbench.records.record import KnownMethods, RunRecord
@@ -39,7 +39,16 @@ class Reference:
     @property
     def classes(self) -> int:
         """How many classes the protocol's data set has: guessing is right once in so many."""
-        return facts_of(self.entries["dataset"][self.method.choices["dataset"]]).classes
+        return self._facts.classes
+
+    @property
+    def test_samples(self) -> int:
+        """How many samples its test set has."""
+        return self._facts.sizes["test"]
+
+    @property
+    def _facts(self) -> Facts:
+        return facts_of(self.entries["dataset"][self.method.choices["dataset"]])
 
 
 class References:

@@ -132,7 +132,7 @@ def _label_rows(axes: Axes, rows: Sequence[Row]) -> None:
 def _rank(row: Row) -> str:
     """As in the table, in little space."""
     groups = "" if row.place is None else row.place.groups[:MAX_GROUPS]
-    return f"{rank_text(row).replace(' to ', '–')} {groups}".strip()
+    return f"{rank_text(row).replace(' to ', '-')} {groups}".strip()
 
 
 def _cut(text: str) -> str:

@@ -1,15 +1,102 @@
-"""Does a run's file of test predictions give the accuracy that its record claims?"""
+"""Files of test predictions: read strictly, and scored again."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
+import re
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sgbench.errors import InputError
 from sgbench.paths import PREDICTIONS
 from sgbench.records.files import read_bytes
 from sgbench.records.record import RunRecord
+
+MAX_PREDICTION_BYTES = 64 * 1024 * 1024
+MAX_CLASSES = 10_000
+FIXED = ("index", "target", "prediction")
+_LINE = re.compile(r"\d{1,9},\d{1,5},\d{1,5}(?:,-?\d{1,40}(?:\.\d{1,40})?(?:e[+-]?\d{1,3})?)*")
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One run on the test set: what was right and what was said, in the order of the split."""
+
+    target: Ints  # [samples]
+    prediction: Ints  # [samples]
+    logits: NDArray[np.float64]  # [samples, classes], or [samples, 0] where none were kept
+
+    @property
+    def hits(self) -> NDArray[np.bool_]:
+        """Whether each sample is right [samples]."""
+        return self.target == self.prediction
+
+    @property
+    def accuracy(self) -> float:
+        """The share of samples that are right."""
+        return float(self.hits.mean())
+
+
+def parse_predictions(data: bytes, name: str) -> Predictions:
+    r"""Read a table of predictions: index, target, prediction, and a logit for each class.
+
+    Every sample stands once, in order; numbers are plain decimal ones; a prediction has the largest logit.
+
+    Args:
+        data: lines of comma-separated values.
+        name: of the file, for messages.
+
+    Raises:
+        InputError: the first line that is not so, and why.
+
+    >>> parse_predictions(b"index,target,prediction\n0,3,3\n1,4,3\n", "it").accuracy
+    0.5
+    """
+    try:
+        lines = data.decode("ascii").split("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name}: not a table of predictions: {error.reason}") from None
+    classes = _classes(lines[0], name)
+    body = lines[1:-1]
+    if lines[-1] or not body:
+        raise InputError(f"{name}: not a table of predictions: lines that end in one newline are needed")
+    columns = len(FIXED) + classes
+    for number, line in enumerate(body):
+        if not _LINE.fullmatch(line) or line.count(",") != columns - 1:
+            raise InputError(
+                f"{name}: not a table of predictions: line {number + 2} is not {columns} numbers"
+            )
+    table = np.array([line.split(",") for line in body], dtype=np.float64)
+    return _checked(table, classes, name)
+
+
+def _classes(header: str, name: str) -> int:
+    names = header.split(",")
+    classes = len(names) - len(FIXED)
+    if not 0 <= classes <= MAX_CLASSES or names != [*FIXED, *(f"logit_{k}" for k in range(classes))]:
+        raise InputError(f"{name}: not a table of predictions: the first line names other columns")
+    return classes
+
+
+def _checked(table: NDArray[np.float64], classes: int, name: str) -> Predictions:
+    index, target, prediction = table[:, : len(FIXED)].astype(np.int64).T
+    logits = table[:, len(FIXED) :]
+    wrong = np.flatnonzero(index != np.arange(len(index)))
+    if len(wrong):
+        raise InputError(f"{name}: sample {wrong[0]} is missing, doubled or out of order; state each once")
+    if classes:
+        if not np.isfinite(logits).all():
+            raise InputError(f"{name}: a logit is beyond the range of a number")
+        if max(target.max(), prediction.max()) >= classes:
+            raise InputError(f"{name}: a class beyond 0..{classes - 1} is named")
+        less = np.flatnonzero(logits[np.arange(len(index)), prediction] < logits.max(axis=1))
+        if len(less):
+            raise InputError(f"{name}: the prediction of sample {less[0]} is not its largest logit")
+    return Predictions(target, prediction, logits)
 
 
 def check_predictions(record: RunRecord, folder: Path) -> None:
@@ -21,16 +108,20 @@ def check_predictions(record: RunRecord, folder: Path) -> None:
     if record.status != "finished" or record.test is None:
         return
     path = folder / PREDICTIONS
-    data = read_bytes(path)
+    data = read_bytes(path, limit=MAX_PREDICTION_BYTES)
     if hashlib.sha256(data).hexdigest() != record.predictions_sha256:
         raise InputError(f"{path}: is not the file that the record was made with; repeat the run")
-    try:
-        rows = list(csv.DictReader(data.decode("ascii").splitlines()))
-        hits = sum(int(row["prediction"]) == int(row["target"]) for row in rows)
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
-        raise InputError(f"{path}: not a table of predictions: {error}") from error
-    if len(rows) != record.test.samples or abs(hits / len(rows) - record.test.accuracy) > 1e-9:  # noqa: PLR2004
+    require_score(parse_predictions(data, str(path)), record.test.accuracy, record.test.samples, str(path))
+
+
+def require_score(found: Predictions, accuracy: float, samples: int, name: str) -> None:
+    """Refuse predictions that do not give the accuracy that is claimed of them.
+
+    Raises:
+        InputError: with both numbers.
+    """
+    if len(found.target) != samples or abs(found.accuracy - accuracy) > 1e-9:  # noqa: PLR2004
         raise InputError(
-            f"{path}: {hits} of {len(rows)} are right, but the record claims an accuracy of "
-            f"{record.test.accuracy:.6g} on {record.test.samples} samples"
+            f"{name}: {int(found.hits.sum())} of {len(found.target)} are right, but the record claims an accuracy "
+            f"of {accuracy:.6g} on {samples} samples"
         )

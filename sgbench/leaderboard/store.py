@@ -137,23 +137,58 @@ def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> 
     for source in sources:
         if not source.is_dir():
             raise InputError(f"{source}: no such folder; name a runs folder, or one inside it")
-    reader = RecordReader(references)
-    for path, place in _source_files(sources, refused):
-        try:
-            record = reader.comparable(path, place, "runs")
-            check_predictions(record, path.parent)
-            target = board_dir / record.protocol / RECORDS / record.method_id / f"{record.seed}.json"
-            if _place_record(target, record):
-                added.append(str(target))
-            else:
-                present.append(str(target))
-        except InputError as error:
-            refused.append(finding(path, error))
+    for source in sources:
+        found = read_runs(source, references=references)
+        refused += found.findings
+        for record, path in found.records:
+            try:
+                check_predictions(record, path.parent)
+                target = record_path(board_dir / record.protocol, record)
+                (added if place_record(target, record) else present).append(str(target))
+            except InputError as error:
+                refused.append(finding(path, error))
     return Added(tuple(added), tuple(present), tuple(refused))
 
 
-def _place_record(target: Path, record: RunRecord) -> bool:
-    """Write a new record; False if the same one is there already."""
+def record_path(folder: Path, record: RunRecord) -> Path:
+    """Where a record belongs in the folder of its protocol."""
+    return folder / RECORDS / record.method_id / f"{record.seed}.json"
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Comparable records of a runs folder with their files, and everything that was left out."""
+
+    records: tuple[tuple[RunRecord, Path], ...]
+    findings: tuple[Finding, ...]
+
+
+def read_runs(source: Path, *, references: References) -> Runs:
+    """Read the records of a runs folder, or of any folder inside one.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    if not source.is_dir():
+        raise InputError(f"{source}: no such folder; name a runs folder, or one inside it")
+    reader = RecordReader(references)
+    findings: list[Finding] = []
+    records: list[tuple[RunRecord, Path]] = []
+    for path, place in _source_files([source], findings):
+        try:
+            records.append((reader.comparable(path, place, "runs"), path))
+        except InputError as error:
+            findings.append(finding(path, error))
+    return Runs(tuple(records), tuple(findings))
+
+
+def place_record(target: Path, record: RunRecord) -> bool:
+    """Write a new record; False if the same one is there already.
+
+    Raises:
+        InputError: another one is there, which is never overwritten.
+        StorageError: the folder cannot be written.
+    """
     if target.is_symlink() or target.exists():
         # As records, because one that an older version wrote may lack a group added since.
         if read_model(target, RunRecord) != record:

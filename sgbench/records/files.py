@@ -12,7 +12,7 @@ from typing import NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from sgbench.errors import InputError, StorageError
+from sgbench.errors import InputError, StorageError, printable
 
 MAX_BYTES = 4 * 1024 * 1024
 Model = TypeVar("Model", bound=BaseModel)
@@ -113,13 +113,19 @@ def parse_model(data: bytes, model: type[Model], name: str, *, context: object =
     Raises:
         InputError: the bytes are not JSON, or not of this schema; one line.
     """
+    # Twice, because pydantic keeps the last of two equal keys; its own reading takes lists as tuples though it is
+    # strict, which it does not for a tree.
+    parse_tree(data, name)
     try:
-        # Twice, because pydantic keeps the last of two equal keys; its own reading takes lists as tuples though
-        # it is strict, which it does not for a tree.
-        json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse_constant)
         return model.model_validate_json(data, strict=True, context=context)
     except ValidationError as error:
         raise InputError(f"{name}: {first_problem(error)}") from error
+
+
+def parse_tree(data: bytes, name: str) -> object:
+    """Bytes as JSON, or an `InputError`; duplicate keys, NaN, infinity and deep nesting are refused."""
+    try:
+        return json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except RecursionError:
         raise InputError(f"{name}: nested too deeply") from None
     except (ValueError, OverflowError) as error:
@@ -130,13 +136,13 @@ def first_problem(error: ValidationError) -> str:
     """The first complaint of pydantic on one line: where, what, and how many more there are."""
     problems = error.errors(include_url=False)
     problem = problems[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "the whole"
+    where = textwrap.shorten(".".join(str(part) for part in problem["loc"]), 160, placeholder="...")
     given = repr(problem["input"])
     given = textwrap.shorten(given, 60, placeholder="...")
     what = problem["msg"].removeprefix("Value error, ")
     shown = "" if problem["type"] == "missing" or isinstance(problem["input"], dict) else f" (given: {given})"
     more = f"; and {len(problems) - 1} more" if len(problems) > 1 else ""
-    return f"{where}: {what}{shown}{more}"
+    return printable(f"{where or 'the whole'}: {what}{shown}{more}")
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 LETTERS = "A-Za-z0-9\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u017f"
-PLAIN = re.compile(rf"[{LETTERS}.,:;'()+\-/=%_]+(?: [{LETTERS}.,:;'()+\-/=%_]+)*")
+PLAIN = re.compile(rf"[{LETTERS}][{LETTERS}.,:;'()+\-/=%_]*(?: [{LETTERS}.,:;'()+\-/=%_]+)*")
 LINK = re.compile(r"https://[a-z0-9-]+(?:\.[a-z0-9-]+)+(?:/[A-Za-z0-9._~/%#?=+:-]*)?")
 PAPER = re.compile(r"(?:arXiv:\d{4}\.\d{4,5}(?:v\d+)?|doi:10\.\d{4,9}/[A-Za-z0-9._;()/:-]+)")
 CONTACT = re.compile(r"(?:[A-Za-z0-9._+-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)+|@[A-Za-z0-9-]+)")
@@ -17,7 +17,9 @@ SCRIPT = re.compile(r"https?:|www\.|javascript|data:", re.IGNORECASE)
 
 def _plain(value: str) -> str:
     if not PLAIN.fullmatch(value):
-        raise ValueError("Latin letters, digits, single spaces and .,:;'()+-/=%_ alone are needed")
+        raise ValueError(
+            "Latin letters, digits, single spaces and .,:;'()+-/=%_ alone are needed, a letter or digit first"
+        )
     if SCRIPT.search(value):
         raise ValueError("an address belongs into the field paper or code")
     return value

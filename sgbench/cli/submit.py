@@ -1,0 +1,181 @@
+"""`sgbench submit`: make a folder of finished runs that can be handed in, and check one as CI does."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sgbench.errors import InputError, printable
+
+if TYPE_CHECKING:
+    from sgbench.leaderboard.deviation import References
+    from sgbench.submission.check import Checked
+    from sgbench.submission.make import Author, Made
+
+BOARDS, SUBMISSIONS = Path("leaderboards"), Path("submissions")
+LICENCES = ("CC0-1.0", "CC-BY-4.0", "MIT", "Apache-2.0", "BSD-3-Clause")
+
+
+def register(commands: Any) -> None:
+    """Add `submit` and its three subcommands."""
+    submit = commands.add_parser(
+        "submit", help="hand in a result: make a folder of runs, check it, accept it"
+    )
+    actions = submit.add_subparsers(title="actions", metavar="ACTION", required=True)
+    made = actions.add_parser("make", help="collect the runs of one method with everything that checks them")
+    made.add_argument("source", type=Path, metavar="DIR", help="a runs folder or one inside it")
+    made.add_argument("--name", required=True, help="what the method is called")
+    made.add_argument("--contact", required=True, help="a mail address, or @ and a GitHub name")
+    made.add_argument("--paper", help="arXiv:1901.09948, doi:10.1000/x or an https address")
+    made.add_argument("--code", metavar="URL", help="the https address of the code")
+    made.add_argument("--licence", choices=LICENCES, default="CC-BY-4.0", help="default: CC-BY-4.0")
+    made.add_argument("--method", metavar="ID", help="where the folder has runs of several methods")
+    made.add_argument("--protocol", metavar="NAME", help="where it has runs of several protocols")
+    made.add_argument(
+        "--external",
+        action="store_true",
+        help="code outside the catalogue: DIR holds predictions, <seed>.csv",
+    )
+    made.add_argument("--failed", type=int, nargs="*", default=[], metavar="SEED", help="with --external")
+    made.add_argument("--to", type=Path, default=SUBMISSIONS, metavar="DIR", help="default: submissions")
+    _finish(made, _make)
+    checked = actions.add_parser("check", help="what CI runs on a pull request")
+    checked.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a submission")
+    checked.add_argument("--strict", action="store_true", help="warnings count too")
+    _finish(checked, _check)
+    accepted = actions.add_parser("accept", help="copy a checked submission into the boards (maintainers)")
+    accepted.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a submission")
+    _finish(accepted, _accept)
+    for parser in (checked, accepted):
+        parser.add_argument(
+            "--board", type=Path, default=BOARDS, metavar="DIR", help="the boards; default: leaderboards"
+        )
+
+
+def _finish(parser: argparse.ArgumentParser, handler: Any) -> None:
+    parser.add_argument(
+        "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="entries of your own"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.set_defaults(handler=handler)
+
+
+def _references(args: argparse.Namespace) -> References:
+    from sgbench.leaderboard.deviation import References
+
+    return References(args.config_dir)
+
+
+def _make(args: argparse.Namespace) -> int:
+    from pydantic import ValidationError
+
+    from sgbench.records.files import first_problem
+    from sgbench.submission.make import Author
+
+    author = Author(args.name, args.contact, args.paper, args.code, args.licence)
+    try:
+        made = _made(args, author)
+    except ValidationError as error:
+        raise InputError(f"--{first_problem(error)}") from error
+    if args.json:
+        _json(asdict(made))
+        return 0
+    tuned = f"{made.tuning_trials} settings tried" if made.tuning_trials else "untuned"
+    _say(f"{made.folder}: {made.protocol}, division {made.division}, {len(made.seeds)} seeds, {tuned}")
+    _say(f"next: sgbench submit check {made.folder} --strict")
+    return 0
+
+
+def _made(args: argparse.Namespace, author: Author) -> Made:
+    from sgbench.submission.make import make, make_external
+
+    if args.external:
+        if args.protocol is None:
+            raise InputError("--protocol: the protocol of the predictions is needed with --external")
+        return make_external(
+            args.source,
+            args.to,
+            author,
+            references=_references(args),
+            protocol=args.protocol,
+            failed=args.failed,
+        )
+    return make(
+        args.source,
+        args.to,
+        author,
+        references=_references(args),
+        method=args.method,
+        protocol=args.protocol,
+    )
+
+
+def _check(args: argparse.Namespace) -> int:
+    from sgbench.submission.check import check
+
+    references = _references(args)
+    found = {str(folder): check(folder, references=references, board=args.board) for folder in args.folders}
+    refused = any(each.refused(strict=args.strict) for each in found.values())
+    if args.json:
+        _json({folder: _tree(each, args.strict) for folder, each in found.items()})
+        return 1 if refused else 0
+    for folder, each in found.items():
+        for problem in each.problems:
+            _say(f"{problem.level}: {folder}/{problem.path}: {problem.message} [{problem.code}]")
+        verdict = "refused" if each.refused(strict=args.strict) else "fine"
+        _say(f"{folder}: {verdict}{_summary(each)}")
+    return 1 if refused else 0
+
+
+def _tree(found: Checked, strict: bool) -> dict[str, Any]:
+    submission = found.submission
+    return {
+        "ok": not found.refused(strict=strict),
+        "protocol": submission and submission.protocol,
+        "method_id": submission and submission.method_id,
+        "division": submission and submission.division,
+        "problems": [asdict(problem) for problem in found.problems],
+    }
+
+
+def _summary(found: Checked) -> str:
+    if found.submission is None:
+        return ""
+    accuracies = []
+    for record in found.records:
+        accuracy = getattr(record, "accuracy", None) if not hasattr(record, "test") else None
+        test = getattr(record, "test", None)
+        value = test.accuracy if test is not None else accuracy
+        accuracies.append("failed" if value is None else f"{100 * value:.2f}")
+    submission = found.submission
+    return f"; {submission.name}, {submission.protocol}, {submission.division}: {', '.join(accuracies)} %"
+
+
+def _accept(args: argparse.Namespace) -> int:
+    from sgbench.submission.accept import accept
+
+    references = _references(args)
+    done = []
+    for folder in args.folders:
+        found = accept(folder, args.board, references=references)
+        if found.submission is not None:
+            done.append({"protocol": found.submission.protocol, "method_id": found.submission.method_id})
+    if args.json:
+        _json({"accepted": done})
+        return 0
+    for each in done:
+        _say(f"{each['protocol']} {each['method_id']}: accepted")
+    _say(f"next: sgbench board build --from leaderboards --root {args.board}")
+    return 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{printable(text)}\n")
+
+
+def _json(tree: object) -> None:
+    sys.stdout.write(json.dumps(tree, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,53 @@
+"""A checked submission becomes part of a board; nothing that is there changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.dossier import place
+from sgbench.leaderboard.objects import Objects
+from sgbench.leaderboard.outside import place_external
+from sgbench.leaderboard.store import place_record, record_path
+from sgbench.records.files import read_bytes
+from sgbench.records.record import RunRecord
+from sgbench.submission.check import Checked, check
+from sgbench.submission.folder import FOLDERS, TUNING, list_contents
+
+
+def accept(root: Path, board: Path, *, references: References) -> Checked:
+    """Check a submission and copy it; one with an error is left where it is.
+
+    Args:
+        root: the submission.
+        board: the leaderboards folder.
+        references: of the protocols.
+
+    Raises:
+        InputError: it has an error; or another record is there, which is never overwritten.
+        StorageError: the board cannot be written.
+    """
+    found = check(root, references=references, board=board)
+    errors = [problem for problem in found.problems if problem.level == "error"]
+    if found.submission is None or errors:
+        first = errors[0]
+        raise InputError(f"{root}: {first.path}: {first.message}; see: sgbench submit check {root}")
+    folder = board / found.submission.protocol
+    contents, _ = list_contents(root)
+    objects = Objects(folder)
+    for path, file in contents.files.items():
+        kind = path.partition("/")[0]
+        if kind == "predictions":
+            objects.put(read_bytes(file, limit=FOLDERS[kind][1]), "csv")
+        elif kind == "weights":
+            objects.put(read_bytes(file, limit=FOLDERS[kind][1]), "safetensors")
+        elif path == TUNING:
+            objects.put(read_bytes(file), "json")
+    for record in found.records:
+        if isinstance(record, RunRecord):
+            place_record(record_path(folder, record), record)
+        else:
+            place_external(folder, record)
+    place(folder, found.submission)
+    return found

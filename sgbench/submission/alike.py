@@ -1,0 +1,123 @@
+"""Results that are another's: the same or nearly the same predictions, and inputs that cannot differ."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.objects import Objects
+from sgbench.leaderboard.predictions import Predictions, parse_predictions
+from sgbench.leaderboard.store import RECORDS
+from sgbench.records.files import read_model
+from sgbench.records.record import RunRecord
+from sgbench.records.submission import ExternalRecord, Submission
+from sgbench.submission.folder import Problem
+
+SAME_ANSWERS = 0.995
+SAME_ERRORS = 0.9
+MIN_ERRORS = 5
+SAME_LOGITS = 0.9995
+"""Of seven surrogates on digits_v1 with one seed, two share at most 98.1 % of answers and 71 % of errors; 0.988."""
+Result = RunRecord | ExternalRecord
+
+
+def alike(one: Predictions, other: Predictions) -> bool:
+    """Whether two runs answer so alike that one is a copy of the other, or the same method under two names."""
+    if len(one.target) != len(other.target):
+        return False
+    same = one.prediction == other.prediction
+    wrong = ~(one.hits & other.hits)
+    if wrong.sum() >= MIN_ERRORS and same.mean() >= SAME_ANSWERS and same[wrong].mean() >= SAME_ERRORS:
+        return True
+    if not one.logits.size or one.logits.shape != other.logits.shape:
+        return False
+    first, second = one.logits.ravel(), other.logits.ravel()
+    if first.std() == 0 or second.std() == 0:
+        return bool((first == second).all())
+    return bool(np.corrcoef(first, second)[0, 1] >= SAME_LOGITS)
+
+
+def copied_seeds(predictions: Mapping[int, Predictions]) -> Iterator[Problem]:
+    """Seeds of one submission that answer alike."""
+    seeds = sorted(predictions)
+    for index, seed in enumerate(seeds):
+        for earlier in seeds[:index]:
+            if alike(predictions[seed], predictions[earlier]):
+                message = f"answers like seed {earlier}, so it is no run of its own; run every seed"
+                yield Problem("copy", f"predictions/{seed}.csv", message)
+                break
+
+
+def likenesses(
+    submission: Submission,
+    records: Mapping[int, Result],
+    predictions: Mapping[int, Predictions],
+    folder: Path,
+) -> Iterator[Problem]:
+    """What a submission has in common with a board.
+
+    Args:
+        submission: what is handed in.
+        records: of it, by seed.
+        predictions: of it, by seed.
+        folder: of the protocol, in a leaderboards folder.
+    """
+    objects = Objects(folder)
+    kinds = {RECORDS: RunRecord, "external": ExternalRecord}
+    for kind, model in kinds.items():
+        for seed in sorted(records):
+            for path in sorted(folder.glob(f"{kind}/*/{seed}.json")):
+                try:
+                    other = read_model(path, model)
+                    yield from _against(submission, records[seed], predictions.get(seed), other, objects)
+                except InputError:
+                    continue  # the board's own check names it
+
+
+def _against(
+    submission: Submission, mine: Result, answers: Predictions | None, other: Result, objects: Objects
+) -> Iterator[Problem]:
+    path = f"records/{mine.seed}.json"
+    if other.method_id == submission.method_id:
+        if other != mine:
+            message = "the board holds another record of this method and seed, which is never overwritten"
+            yield Problem("known", path, message)
+        return
+    if isinstance(mine, RunRecord) and isinstance(other, RunRecord):
+        yield from _input(mine, other, path)
+    if mine.predictions_sha256 is None or other.predictions_sha256 is None or answers is None:
+        return
+    theirs = _stored(other.predictions_sha256, objects)
+    if theirs is None:
+        copied = mine.predictions_sha256 == other.predictions_sha256
+    elif len(theirs.target) == len(answers.target) and (theirs.target != answers.target).any():
+        yield Problem("labels", f"predictions/{mine.seed}.csv", "its labels are not those of the test set")
+        return
+    else:
+        copied = alike(answers, theirs)
+    if copied:
+        message = f"answers like method {other.method_id}; hand in one of the two, or say in what they differ"
+        yield Problem("copy", f"predictions/{mine.seed}.csv", message)
+
+
+def _stored(sha256: str, objects: Objects) -> Predictions | None:
+    data = objects.get(sha256, "csv")
+    return None if data is None else parse_predictions(data, hashlib.sha256(data).hexdigest())
+
+
+def _input(mine: RunRecord, other: RunRecord, path: str) -> Iterator[Problem]:
+    """One encoder gives one input for one seed, whatever the network."""
+    for group in ("dataset", "encoder"):
+        same = mine.method.choices[group] == other.method.choices[group]
+        if not same or mine.method.parameters[group] != other.method.parameters[group]:
+            return
+    if mine.counts is None or other.counts is None:
+        return
+    ours, theirs = mine.counts.input_events.total, other.counts.input_events.total
+    if None not in (ours, theirs) and ours != theirs:
+        message = f"counts: {ours} input events, but method {other.method_id} with this encoder has {theirs}"
+        yield Problem("plausible", path, message)

@@ -1,0 +1,259 @@
+"""What CI asks of a submission; nothing in it is imported, unpickled, instantiated or followed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sgbench.errors import InputError, one_printable_line
+from sgbench.leaderboard.deviation import Reference, References, deviation
+from sgbench.leaderboard.predictions import Predictions, parse_predictions, require_score
+from sgbench.records.files import parse_model, read_bytes
+from sgbench.records.record import RunRecord
+from sgbench.records.submission import ExternalRecord, Submission, TuningLog
+from sgbench.submission.alike import copied_seeds, likenesses
+from sgbench.submission.folder import (
+    FOLDERS,
+    SUBMISSION,
+    TUNING,
+    Contents,
+    Problem,
+    list_contents,
+)
+from sgbench.submission.head import head, listed
+from sgbench.submission.plausible import implausible
+from sgbench.submission.tuning import complaints
+from sgbench.submission.weights import parse_weights, require_fit
+
+Result = RunRecord | ExternalRecord
+MAX_MESSAGE = 400
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A submission and everything that is wrong with it; `submission` is None where that cannot be read."""
+
+    submission: Submission | None
+    records: tuple[Result, ...]
+    problems: tuple[Problem, ...]
+
+    def refused(self, *, strict: bool) -> bool:
+        """Whether it cannot be taken; strict counts warnings too."""
+        return any(strict or problem.level == "error" for problem in self.problems)
+
+
+def check(root: Path, *, references: References, board: Path | None = None) -> Checked:
+    """Check a submission's folder.
+
+    Args:
+        root: the folder.
+        references: of the protocols.
+        board: a leaderboards folder in which the same or alike methods may be; None looks nowhere.
+
+    Raises:
+        InputError: there is no such folder, or it is an archive or a link.
+    """
+    contents, problems = list_contents(root)
+    submission = _submission(contents, problems)
+    if submission is None:
+        return Checked(None, (), tuple(problems))
+    problems += listed(contents, submission)
+    reference = _reference(submission, references, problems)
+    if reference is None:
+        return Checked(submission, (), tuple(problems))
+    problems += head(submission, reference)
+    found = _Run(contents, submission, reference, problems)
+    found.read()
+    if board is not None:
+        problems += likenesses(submission, found.records, found.predictions, board / submission.protocol)
+    return Checked(submission, tuple(found.records.values()), tuple(problems))
+
+
+def _submission(contents: Contents, problems: list[Problem]) -> Submission | None:
+    path = contents.files.get(SUBMISSION)
+    if path is None:
+        problems.append(
+            Problem("missing", SUBMISSION, "is missing; make the folder with: sgbench submit make")
+        )
+        return None
+    try:
+        return parse_model(read_bytes(path), Submission, SUBMISSION)
+    except InputError as error:
+        problems.append(_problem("schema", SUBMISSION, error))
+        return None
+
+
+def _problem(code: str, path: str, error: InputError) -> Problem:
+    return Problem(code, path, one_printable_line(error).removeprefix(f"{path}: ")[:MAX_MESSAGE])
+
+
+def _reference(submission: Submission, references: References, problems: list[Problem]) -> Reference | None:
+    try:
+        return references.of(submission.protocol)
+    except InputError as error:
+        problems.append(_problem("protocol", SUBMISSION, error))
+        return None
+
+
+class _Run:
+    """The reading of all files of one submission.
+
+    Args:
+        contents: the files.
+        submission: what is said of them.
+        reference: of the protocol.
+        problems: collects what is wrong.
+    """
+
+    def __init__(
+        self, contents: Contents, submission: Submission, reference: Reference, problems: list[Problem]
+    ) -> None:
+        self.contents = contents
+        self.submission = submission
+        self.reference = reference
+        self.problems = problems
+        self.records: dict[int, Result] = {}
+        self.predictions: dict[int, Predictions] = {}
+
+    def read(self) -> None:
+        """Read and compare everything."""
+        seeds = self.contents.seeds("records")
+        for seed in self.submission.seeds:
+            if seed not in seeds:
+                self._say("complete", f"records/{seed}.json", "is missing; failed seeds are handed in too")
+        for seed in seeds:
+            self._attempt("record", f"records/{seed}.json", self._record, seed)
+        for seed in sorted(self.records):
+            self._artefact("predictions", seed, self._predictions)
+            self._artefact("weights", seed, self._weights)
+        for kind in ("predictions", "weights"):
+            for seed in sorted({*self.contents.seeds(kind)} - self.records.keys()):
+                self._say("complete", f"{kind}/{seed}.{FOLDERS[kind][0]}", "has no record; remove it")
+        self._tuning()
+        self.problems += copied_seeds(self.predictions)
+        self.problems += self._labels()
+
+    def _artefact(self, kind: str, seed: int, read: Callable[[str, int], None]) -> None:
+        """A finished run has its predictions and weights; a failed one, and code outside, has not."""
+        path = f"{kind}/{seed}.{FOLDERS[kind][0]}"
+        outside = self.submission.division == "external" and kind == "weights"
+        wanted = self.records[seed].status == "finished" and not outside
+        if path in self.contents.files and wanted:
+            self._attempt(kind, path, read, seed)
+        elif wanted:
+            self._say("complete", path, "is missing; make the folder anew")
+        elif path in self.contents.files:
+            self._say("complete", path, "belongs to no finished run of this kind; remove it")
+
+    def _say(self, code: str, path: str, message: str) -> None:
+        self.problems.append(Problem(code, path, message))
+
+    def _attempt(self, code: str, path: str, read: Callable[[str, int], None], seed: int) -> None:
+        try:
+            read(path, seed)
+        except InputError as error:
+            self.problems.append(_problem(code, path, error))
+
+    def _bytes(self, path: str) -> bytes:
+        return read_bytes(self.contents.files[path], limit=FOLDERS[path.partition("/")[0]][1])
+
+    def _record(self, path: str, seed: int) -> None:
+        model = ExternalRecord if self.submission.division == "external" else RunRecord
+        record = parse_model(self._bytes(path), model, path)
+        said = (record.protocol, record.method_id, record.seed)
+        if said != (self.submission.protocol, self.submission.method_id, seed):
+            raise InputError(
+                f"{path}: is of {said[0]} {said[1]} seed {said[2]}; hand in one method's own records"
+            )
+        if seed not in self.submission.seeds:
+            raise InputError(f"{path}: seed {seed} is not declared; remove its files")
+        if isinstance(record, RunRecord):
+            reason = deviation(record, self.reference)
+            if reason is not None:
+                raise InputError(f"{path}: {reason}")
+            if record.method != self.submission.method:
+                raise InputError(
+                    f"{path}: its method is written otherwise than in submission.json; make it anew"
+                )
+            for message in implausible(record):
+                self._say("plausible", path, message)
+        self.records[seed] = record
+
+    def _predictions(self, path: str, seed: int) -> None:
+        record = self.records[seed]
+        data = self._bytes(path)
+        if hashlib.sha256(data).hexdigest() != record.predictions_sha256:
+            raise InputError(f"{path}: is not the file that its record names; hand in the run's own")
+        found = parse_predictions(data, path)
+        if found.logits.shape[1] != self.reference.classes:
+            raise InputError(
+                f"{path}: {self.reference.classes} logits a sample are needed, one for each class"
+            )
+        accuracy, samples = (
+            (record.accuracy, record.samples)
+            if isinstance(record, ExternalRecord)
+            else (record.test.accuracy, record.test.samples)  # type: ignore[union-attr] - it is finished
+        )
+        if samples != self.reference.test_samples:
+            raise InputError(f"{path}: the test set has {self.reference.test_samples} samples, not {samples}")
+        require_score(found, accuracy or 0.0, samples, path)
+        self.predictions[seed] = found
+
+    def _weights(self, path: str, seed: int) -> None:
+        record = self.records[seed]
+        assert isinstance(record, RunRecord)  # noqa: S101 - weights of others are refused before
+        data = self._bytes(path)
+        if hashlib.sha256(data).hexdigest() != record.weights_sha256:
+            raise InputError(f"{path}: is not the file that its record names; hand in the run's own")
+        require_fit(parse_weights(data, path), record, path)
+
+    def _labels(self) -> Iterator[Problem]:
+        """The labels are those of one test set in all seeds."""
+        first = next(iter(self.predictions.values()), None)
+        for seed, found in self.predictions.items():
+            if first is not None and (found.target != first.target).any():
+                yield Problem("labels", f"predictions/{seed}.csv", "has other labels than the first seed")
+
+    def _tuning(self) -> None:
+        path = self.contents.files.get(TUNING)
+        method = self.submission.method
+        if method is None:
+            if path is not None:
+                self._say("tuning", TUNING, "cannot be checked for code outside the catalogue; remove it")
+            return
+        if path is None:
+            self._say("complete", TUNING, "is missing; an untuned method hands in an empty log")
+            return
+        try:
+            log = parse_model(read_bytes(path), TuningLog, TUNING)
+        except InputError as error:
+            self.problems.append(_problem("tuning", TUNING, error))
+            return
+        if (log.protocol, log.method_id) != (self.submission.protocol, self.submission.method_id):
+            self._say("tuning", TUNING, "is the log of another method; make the folder anew")
+            return
+        tried = len({trial.method_id for trial in log.trials})
+        if tried != self.submission.tuning_trials:
+            self._say(
+                "tuning",
+                TUNING,
+                f"holds {tried} settings, submission.json says {self.submission.tuning_trials}",
+            )
+        for code, message in complaints(log, method, self.reference.protocol):
+            self._say(code, TUNING, message)
+        self.problems += self._own_trials(log)
+
+    def _own_trials(self, log: TuningLog) -> Iterator[Problem]:
+        """What the log says of the submitted seeds is what their records say."""
+        for trial in log.trials:
+            record = self.records.get(trial.seed)
+            if trial.method_id != log.method_id or not isinstance(record, RunRecord):
+                continue
+            scores = record.validation
+            said = (trial.status, trial.validation_accuracy, trial.validation_loss)
+            if said != (record.status, scores and scores.accuracy, scores and scores.loss):
+                yield Problem(
+                    "tuning", TUNING, f"says otherwise of seed {trial.seed} than its record; make it anew"
+                )

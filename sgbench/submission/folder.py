@@ -1,0 +1,127 @@
+"""A submission's folder, read without trusting it: names, kinds and sizes first, content last."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sgbench.errors import InputError, printable
+
+SUBMISSION, TUNING = "submission.json", "tuning.json"
+MIB = 1024 * 1024
+MAX_FILES = 3002
+MAX_TOTAL_BYTES = 512 * MIB
+FOLDERS: dict[str, tuple[str, int]] = {
+    "records": ("json", 4 * MIB),
+    "predictions": ("csv", 64 * MIB),
+    "weights": ("safetensors", 64 * MIB),
+}
+"""What lies where, and how large it may be."""
+_SEED = re.compile(r"0|[1-9][0-9]{0,9}")
+Level = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a submission, and how to mend it."""
+
+    code: str
+    path: str
+    message: str
+    level: Level = "error"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The files of a submission by their path inside it, in the order of the paths."""
+
+    root: Path
+    files: dict[str, Path]
+
+    def seeds(self, folder: str) -> list[int]:
+        """The seeds that have a file in one of the folders."""
+        prefix = f"{folder}/"
+        return sorted(int(Path(path).stem) for path in self.files if path.startswith(prefix))
+
+
+def list_contents(root: Path) -> tuple[Contents, list[Problem]]:
+    """What lies in a folder; nothing is opened, no link is followed.
+
+    Args:
+        root: the submission.
+
+    Raises:
+        InputError: there is no such folder, or it is an archive or a link.
+    """
+    if root.is_symlink():
+        raise InputError(f"{root}: is a link; name the folder itself")
+    if root.is_file():
+        raise InputError(f"{root}: is a file; archives are not opened, unpack it and name the folder")
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; make one with: sgbench submit make")
+    files: dict[str, Path] = {}
+    problems: list[Problem] = []
+    total = 0
+    for path, kind in _walk(root):
+        name = path.relative_to(root).as_posix()
+        if len(files) >= MAX_FILES:
+            problems.append(
+                Problem("count", "", f"more than {MAX_FILES} files; nothing beyond was looked at")
+            )
+            break
+        problem = kind or _placed(name) or _sized(name, path)
+        if problem is not None:
+            problems.append(Problem(problem[0], printable(ascii(name)[1:-1]), problem[1]))
+            continue
+        files[name] = path
+        total += path.stat().st_size
+    if total > MAX_TOTAL_BYTES:
+        problems.append(Problem("size", "", f"all files together exceed {MAX_TOTAL_BYTES // MIB} MiB"))
+    return Contents(root, dict(sorted(files.items()))), problems
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, tuple[str, str] | None]]:
+    """Files two levels deep, each with what is wrong with its kind."""
+    for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
+        if entry.is_dir(follow_symlinks=False) and entry.name in FOLDERS:
+            for inner in sorted(os.scandir(entry.path), key=lambda inner: inner.name):
+                yield Path(inner.path), _kind(inner)
+        else:
+            yield Path(entry.path), _kind(entry)
+
+
+def _kind(entry: os.DirEntry[str]) -> tuple[str, str] | None:
+    if entry.is_symlink():
+        return "link", "is a link, and none is followed; put the file itself here"
+    mode = entry.stat(follow_symlinks=False).st_mode
+    if stat.S_ISDIR(mode):
+        return "folder", f"no such folder belongs here; there are {', '.join(FOLDERS)}"
+    if not stat.S_ISREG(mode):
+        return "kind", "is no regular file; remove it"
+    return None
+
+
+def _placed(name: str) -> tuple[str, str] | None:
+    if name in (SUBMISSION, TUNING):
+        return None
+    folder, _, file = name.partition("/")
+    if folder in FOLDERS and file:
+        ending = FOLDERS[folder][0]
+        stem, _, found = file.partition(".")
+        if found == ending and _SEED.fullmatch(stem):
+            return None
+        return "name", f"files of {folder} are called SEED.{ending}, for example 0.{ending}"
+    return "name", f"belongs to no submission; there are {SUBMISSION}, {TUNING} and {', '.join(FOLDERS)}"
+
+
+def _sized(name: str, path: Path) -> tuple[str, str] | None:
+    folder = name.partition("/")[0]
+    limit = FOLDERS[folder][1] if folder in FOLDERS else 4 * MIB
+    if path.stat().st_size > limit:
+        return "size", f"is larger than {limit // MIB} MiB, which none of its kind is"
+    return None

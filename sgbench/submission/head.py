@@ -1,0 +1,63 @@
+"""What a submission says of itself as a whole, against its files and its protocol."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from sgbench.leaderboard.deviation import Reference
+from sgbench.leaderboard.division import division_of
+from sgbench.records.files import read_bytes
+from sgbench.records.submission import Submission
+from sgbench.submission.folder import FOLDERS, SUBMISSION, Contents, Problem
+
+MAX_AHEAD = timedelta(days=1)
+
+
+def listed(contents: Contents, submission: Submission) -> Iterator[Problem]:
+    """Files against the list of their hashes."""
+    noted = {note.path: note for note in submission.files}
+    for path in contents.files:
+        if path not in noted and path != SUBMISSION:
+            yield Problem(
+                "files", path, "is not in the list of files of submission.json; make the folder anew"
+            )
+    for path, note in noted.items():
+        if path not in contents.files:
+            yield Problem("files", path, "is in the list of files of submission.json, but not here")
+            continue
+        folder = path.partition("/")[0]
+        limit = FOLDERS[folder][1] if folder in FOLDERS else FOLDERS["records"][1]
+        data = read_bytes(contents.files[path], limit=limit)
+        if (hashlib.sha256(data).hexdigest(), len(data)) != (note.sha256, note.bytes):
+            yield Problem(
+                "hash", path, "has another hash or size than submission.json says; make the folder anew"
+            )
+
+
+def head(submission: Submission, reference: Reference) -> Iterator[Problem]:
+    """Protocol, seeds, division, date, and where the method can be read about."""
+    protocol = reference.protocol
+    if protocol.superseded_by is not None:
+        yield Problem(
+            "protocol", SUBMISSION, f"{protocol.name} is superseded by {protocol.superseded_by}; use that"
+        )
+    if submission.seeds != protocol.seeds:
+        wanted = ", ".join(map(str, protocol.seeds))
+        yield Problem("seeds", SUBMISSION, f"the seeds have to be those of {protocol.name}: {wanted}")
+    if submission.method is not None:
+        found = division_of(submission.method, reference)
+        if found != submission.division:
+            yield Problem("division", SUBMISSION, f"the method is {found}, not {submission.division}")
+    if datetime.fromisoformat(submission.created_utc) > datetime.now(UTC) + MAX_AHEAD:
+        yield Problem("date", SUBMISSION, "was made in the future; correct the clock and make it anew")
+    if submission.paper is None and submission.code is None:
+        message = "names neither paper nor code; add --paper or --code so that readers find the method"
+        yield Problem("source", SUBMISSION, message, "warning")
+    environment = submission.environment
+    if environment is not None and not environment.clean:
+        message = (
+            "was made from changed or unknown code, so nobody can go back to it; run from a clean commit"
+        )
+        yield Problem("commit", SUBMISSION, message, "warning")

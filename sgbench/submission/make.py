@@ -1,0 +1,276 @@
+"""From finished runs to a folder that can be handed in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sgbench.errors import InputError, suggest
+from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.division import division_of
+from sgbench.leaderboard.predictions import MAX_PREDICTION_BYTES, parse_predictions
+from sgbench.leaderboard.store import read_runs
+from sgbench.paths import PREDICTIONS
+from sgbench.records.files import read_bytes, to_json, write_atomic
+from sgbench.records.record import RunRecord
+from sgbench.records.submission import (
+    SUBMISSION_VERSION,
+    Environment,
+    ExternalRecord,
+    FileNote,
+    Submission,
+    external_id,
+)
+from sgbench.submission.folder import FOLDERS, SUBMISSION, TUNING
+from sgbench.submission.tuning import best, make_log
+
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who hands in, and under what terms."""
+
+    name: str
+    contact: str
+    paper: str | None
+    code: str | None
+    licence: str
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was written."""
+
+    folder: str
+    protocol: str
+    method_id: str
+    division: str
+    seeds: tuple[int, ...]
+    tuning_trials: int
+
+
+def make(
+    source: Path,
+    target: Path,
+    author: Author,
+    *,
+    references: References,
+    method: str | None = None,
+    protocol: str | None = None,
+) -> Made:
+    """Collect the records of one method with all that is needed to check them.
+
+    The method is the one that validation selects among the runs with its choices of entries; runs of it with other
+    numbers are its tuning. Failed seeds are handed in like others.
+
+    Args:
+        source: a runs folder, or one inside it.
+        target: where <protocol>/<method_id> is made.
+        author: who hands in.
+        references: of the protocols.
+        method: the id of the method, or its beginning, where the runs are of several.
+        protocol: where the runs are of several.
+
+    Raises:
+        InputError: runs are missing, ambiguous or not comparable; the line says what to do.
+        StorageError: the folder cannot be written.
+    """
+    records, places = _runs(source, references, protocol)
+    chosen = _chosen(records, method)
+    ours = [record for record in records if record.method_id == chosen]
+    of = ours[0].method
+    reference = references.of(of.protocol.name)
+    _require_seeds(ours, reference.protocol.seeds)
+    alike = [record for record in records if record.method.choices == of.choices]
+    log = make_log(of, chosen, alike)
+    files = _files(ours, places) | {TUNING: to_json(log)}
+    submission = Submission.model_validate(
+        _head(author, of.protocol.name, chosen, files)
+        | {
+            "division": division_of(of, reference),
+            "method": of.model_dump(),
+            "seeds": reference.protocol.seeds,
+            "data_sha256": ours[0].provenance.data_sha256,
+            "environment": _environment(ours[0]),
+            "tuning_trials": len({trial.method_id for trial in log.trials}),
+        }
+    )
+    return _write(target, submission, files)
+
+
+def make_external(
+    source: Path,
+    target: Path,
+    author: Author,
+    *,
+    references: References,
+    protocol: str,
+    failed: Sequence[int] = (),
+) -> Made:
+    """The same for code outside the catalogue, of which only predictions can be checked: <seed>.csv in a folder.
+
+    Args:
+        source: the folder of predictions.
+        target: where <protocol>/<id> is made.
+        author: who hands in; `code` is needed.
+        references: of the protocols.
+        protocol: on which the predictions were made.
+        failed: seeds of the protocol that gave no result.
+
+    Raises:
+        InputError: a seed's file is missing or no table of predictions; the line says what to do.
+        StorageError: the folder cannot be written.
+    """
+    reference = references.of(protocol)
+    if author.code is None:
+        raise InputError("--code: the address of the code that was run is needed with --external")
+    name = external_id(protocol, author.name, author.code)
+    files: dict[str, bytes] = {}
+    samples = 0
+    found: dict[int, tuple[float, str] | None] = dict.fromkeys(failed)
+    for seed in reference.protocol.seeds:
+        if seed in found:
+            continue
+        path = source / f"{seed}.csv"
+        if not path.is_file():
+            raise InputError(f"{path}: no predictions of seed {seed}; make them, or say --failed {seed}")
+        data = read_bytes(path, limit=MAX_PREDICTION_BYTES)
+        predictions = parse_predictions(data, str(path))
+        samples = len(predictions.target)
+        found[seed] = (predictions.accuracy, hashlib.sha256(data).hexdigest())
+        files[f"predictions/{seed}.csv"] = data
+    if not samples:
+        raise InputError(f"{source}: no seed finished, so there is nothing to hand in")
+    for seed, result in found.items():
+        record = ExternalRecord(
+            schema_version=SUBMISSION_VERSION,
+            protocol=protocol,
+            method_id=name,
+            seed=seed,
+            status="failed" if result is None else "finished",
+            samples=samples,
+            accuracy=None if result is None else result[0],
+            predictions_sha256=None if result is None else result[1],
+        )
+        files[f"records/{seed}.json"] = to_json(record)
+    submission = Submission.model_validate(
+        _head(author, protocol, name, files)
+        | {
+            "division": "external",
+            "method": None,
+            "seeds": reference.protocol.seeds,
+            "data_sha256": None,
+            "environment": None,
+            "tuning_trials": 0,
+        }
+    )
+    return _write(target, submission, files)
+
+
+def _runs(
+    source: Path, references: References, protocol: str | None
+) -> tuple[list[RunRecord], Mapping[tuple[str, int], Path]]:
+    found = read_runs(source, references=references)
+    names = sorted({record.protocol for record, _ in found.records})
+    if protocol is None and len(names) > 1:
+        raise InputError(f"{source}: runs of {', '.join(names)}; choose one with --protocol")
+    kept = [(record, path) for record, path in found.records if protocol in (None, record.protocol)]
+    if not kept:
+        more = f"; first: {found.findings[0].path}: {found.findings[0].reason}" if found.findings else ""
+        raise InputError(f"{source}: no comparable run{more}")
+    return [record for record, _ in kept], {
+        (record.method_id, record.seed): path.parent for record, path in kept
+    }
+
+
+def _chosen(records: Sequence[RunRecord], asked: str | None) -> str:
+    names = sorted({record.method_id for record in records})
+    if asked is not None:
+        matching = [name for name in names if name.startswith(asked)]
+        if len(matching) != 1:
+            raise InputError(
+                f"--method {asked}: {'several methods begin so' if matching else suggest(asked, names)}"
+            )
+        return matching[0]
+    kinds = {tuple(sorted(record.method.choices.items())) for record in records}
+    if len(kinds) > 1:
+        labels = sorted({f"{record.method.choices['surrogate']} {record.method_id}" for record in records})
+        raise InputError(f"runs of several methods; choose one with --method ID: {', '.join(labels[:12])}")
+    if len(names) == 1:
+        return names[0]
+    first = records[0]
+    log = make_log(first.method, first.method_id, records)
+    chosen = best(log.trials, first.method.protocol)
+    if chosen is None:
+        raise InputError(
+            "every setting has a failed run, so validation selects none; choose with --method ID"
+        )
+    return chosen
+
+
+def _require_seeds(records: Sequence[RunRecord], seeds: Iterable[int]) -> None:
+    missing = sorted({*seeds} - {record.seed for record in records})
+    if missing:
+        numbers = ",".join(map(str, missing))
+        raise InputError(
+            f"method {records[0].method_id} lacks seeds {numbers} of the protocol; run it with "
+            f"-m seed={numbers}"
+        )
+
+
+def _files(records: Sequence[RunRecord], places: Mapping[tuple[str, int], Path]) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    for record in records:
+        files[f"records/{record.seed}.json"] = to_json(record)
+        if record.status == "failed":
+            continue
+        folder = places[record.method_id, record.seed]
+        for kind, name in (("predictions", PREDICTIONS), ("weights", WEIGHTS)):
+            ending, limit = FOLDERS[kind]
+            files[f"{kind}/{record.seed}.{ending}"] = read_bytes(folder / name, limit=limit)
+    return files
+
+
+def _environment(record: RunRecord) -> Environment:
+    made_by = record.provenance
+    return Environment(**{name: getattr(made_by, name) for name in Environment.model_fields})
+
+
+def _head(author: Author, protocol: str, name: str, files: Mapping[str, bytes]) -> dict[str, object]:
+    notes = [
+        FileNote(path=path, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+        for path, data in sorted(files.items())
+    ]
+    return {
+        "schema_version": SUBMISSION_VERSION,
+        "protocol": protocol,
+        "method_id": name,
+        "name": author.name,
+        "contact": author.contact,
+        "paper": author.paper,
+        "code": author.code,
+        "licence": author.licence,
+        "files": tuple(notes),
+        "created_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _write(target: Path, submission: Submission, files: Mapping[str, bytes]) -> Made:
+    folder = target / submission.protocol / submission.method_id
+    if folder.exists():
+        raise InputError(f"{folder}: is there already; remove it, or choose another place with --to")
+    for path, data in files.items():
+        write_atomic(folder / path, data)
+    write_atomic(folder / SUBMISSION, to_json(submission))
+    return Made(
+        folder=str(folder),
+        protocol=submission.protocol,
+        method_id=submission.method_id,
+        division=submission.division,
+        seeds=submission.seeds,
+        tuning_trials=submission.tuning_trials,
+    )

@@ -1,0 +1,62 @@
+"""Numbers that follow from others, checked where a record could have been written by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from sgbench.records.record import RunRecord
+
+SAME = 1e-4
+"""Relative: the selected weights are scored twice, in batches that may differ."""
+MAX_AHEAD = timedelta(days=1)
+
+
+def implausible(record: RunRecord) -> Iterator[str]:
+    """Everything in a finished record that its own numbers do not bear out, with the mend."""
+    if datetime.fromisoformat(record.provenance.created_utc) > datetime.now(UTC) + MAX_AHEAD:
+        yield "was made in the future; correct the clock and repeat the run"
+    if record.status == "failed":
+        return
+    yield from _selection(record)
+    if record.timing.fit_s <= 0 or record.timing.total_s < record.timing.fit_s:
+        yield "its training took no time, or more than all of the run; hand in the run's own record"
+    missing = sorted({"sgbench", "torch"} - record.provenance.versions.keys())
+    if missing:
+        yield f"names no version of {' and '.join(missing)}; hand in the run's own record"
+    if record.weights_sha256 is None:
+        yield "names no weights; repeat the run with this version"
+    yield from _counts(record)
+
+
+def _selection(record: RunRecord) -> Iterator[str]:
+    """Validation selects an epoch of the curve, and that epoch's scores are the record's."""
+    protocol, epoch = record.method.protocol, record.best_epoch
+    if protocol.patience is None and len(record.curve) != protocol.epochs:
+        yield f"its curve has {len(record.curve)} epochs of {protocol.epochs}; hand in the whole run"
+    if epoch is None or epoch >= len(record.curve) or record.validation is None:
+        return  # said by the schema
+    sign = -1 if protocol.monitor == "validation_loss" else 1
+    scores = [sign * getattr(line, protocol.monitor) for line in record.curve]
+    if scores[epoch] < max(scores):
+        yield f"best_epoch {epoch} is not the one that {protocol.monitor} selects, {scores.index(max(scores))}"
+    line = record.curve[epoch]
+    close = math.isclose(line.validation_loss, record.validation.loss, rel_tol=SAME, abs_tol=SAME)
+    if (
+        not close
+        or abs(line.validation_accuracy - record.validation.accuracy) > 1 / record.validation.samples
+    ):
+        yield f"its validation scores are not those of epoch {epoch} of its curve; hand in the run's own record"
+
+
+def _counts(record: RunRecord) -> Iterator[str]:
+    """A clocked machine executes every synapse in every step, so dense counts are whole multiples."""
+    counts = record.counts
+    if counts is None:
+        return
+    for layer in counts.layers:
+        for group in layer.synapses:
+            dense = group.dense.total
+            if dense is not None and dense % (layer.neurons * counts.steps):
+                yield f"counts: {layer.name} has no whole number of synapses from {group.source} to each neuron"

@@ -1,0 +1,117 @@
+"""Which settings were tried before one was handed in: the log, and whether it holds together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from sgbench.records.method import identity
+from sgbench.records.record import RunRecord
+from sgbench.records.spec import Method, Protocol
+from sgbench.records.submission import SUBMISSION_VERSION, TuningLog, TuningTrial
+
+Change = dict[str, str | None]
+
+
+def make_log(chosen: Method, name: str, records: Sequence[RunRecord]) -> TuningLog:
+    """The log of all runs that took part in a choice; a run that was not tuned for has none in it.
+
+    Args:
+        chosen: the method that is handed in.
+        name: its id.
+        records: of it and of what else was tried.
+    """
+    tried = {record.method_id for record in records}
+    trials = [_trial(chosen, record) for record in records] if len(tried) > 1 else []
+    trials.sort(key=lambda trial: (trial.method_id, trial.seed))
+    return TuningLog(
+        schema_version=SUBMISSION_VERSION,
+        protocol=chosen.protocol.name,
+        method_id=name,
+        trials=tuple(trials),
+    )
+
+
+def _trial(chosen: Method, record: RunRecord) -> TuningTrial:
+    scores = record.validation
+    return TuningTrial(
+        method_id=record.method_id,
+        seed=record.seed,
+        status=record.status,
+        settings=changes(identity(chosen), identity(record.method)),
+        validation_accuracy=None if scores is None else scores.accuracy,
+        validation_loss=None if scores is None else scores.loss,
+    )
+
+
+def changes(one: Mapping[str, str], other: Mapping[str, str]) -> Change:
+    """What has to be set, or with None left out, to turn one identity into another.
+
+    >>> changes({"a": "1", "b": "2"}, {"a": "3", "c": "4"})
+    {'a': '3', 'b': None, 'c': '4'}
+    """
+    return {key: other.get(key) for key in sorted({*one, *other}) if one.get(key) != other.get(key)}
+
+
+def id_of(chosen: Mapping[str, str], settings: Change) -> str:
+    """The id of the method that a trial's settings describe; see `sgbench.records.method.method_id`."""
+    flat = {**chosen, **settings}
+    told = {key: flat[key] for key in sorted(flat) if flat[key] is not None}
+    text = json.dumps(told, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def best(trials: Sequence[TuningTrial], protocol: Protocol) -> str | None:
+    """The setting that validation selects: the best mean of the protocol's monitor over its seeds.
+
+    A setting of which a run failed has no mean and is not selected.
+    """
+    means: dict[str, float] = {}
+    for name in sorted({trial.method_id for trial in trials}):
+        scores = [_score(trial, protocol.monitor) for trial in trials if trial.method_id == name]
+        if None not in scores:
+            means[name] = math.fsum(score for score in scores if score is not None) / len(scores)
+    return max(means, key=lambda name: means[name], default=None)
+
+
+def _score(trial: TuningTrial, monitor: str) -> float | None:
+    """The larger the better."""
+    if monitor == "validation_accuracy":
+        return trial.validation_accuracy
+    return None if trial.validation_loss is None else -trial.validation_loss
+
+
+def complaints(log: TuningLog, method: Method, protocol: Protocol) -> Iterator[tuple[str, str]]:
+    """What is wrong with a log: a code, and a line with the mend."""
+    if not log.trials:
+        return
+    ours = identity(method)
+    runs = [(trial.method_id, trial.seed) for trial in log.trials]
+    doubled = (
+        next((run for index, run in enumerate(runs) if run in runs[:index]), None)
+        if len(set(runs)) < len(runs)
+        else None
+    )
+    if doubled is not None:
+        yield "tuning", f"run {doubled[0]} seed {doubled[1]} stands twice; state each run once"
+    for trial in log.trials:
+        if id_of(ours, trial.settings) != trial.method_id:
+            yield (
+                "tuning",
+                f"settings of trial {trial.method_id} are not those of that id; write the log anew",
+            )
+            return
+    tried = {trial.method_id for trial in log.trials}
+    if protocol.tuning_trials is not None and len(tried) > protocol.tuning_trials:
+        yield "budget", f"{len(tried)} settings were tried, {protocol.name} allows {protocol.tuning_trials}"
+    if log.method_id not in tried:
+        yield "tuning", "the method handed in is not among its own trials; the log has to hold every run"
+        return
+    chosen = best(log.trials, protocol)
+    if chosen != log.method_id:
+        yield (
+            "selection",
+            f"validation ({protocol.monitor}) selects {chosen}, not {log.method_id}; hand in what it selects",
+        )

@@ -1,0 +1,132 @@
+"""Weights in safetensors form, looked at without loading them: header, shapes, finite numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgbench.errors import InputError
+from sgbench.records.files import parse_tree
+from sgbench.records.record import RunRecord
+
+LENGTH_BYTES = 8
+MAX_HEADER_BYTES = 1024 * 1024
+MAX_TENSORS = 10_000
+MAX_DIMENSIONS = 8
+KINDS = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
+PRECISIONS = {"float32": "F32", "float64": "F64"}
+_LAYER = re.compile(r"layers\.(\d{1,4})\.weight")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One tensor: its kind and shape, and where its bytes lie behind the header."""
+
+    kind: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+def parse_weights(data: bytes, name: str) -> dict[str, Stored]:
+    """The tensors that a file holds, without a byte between or beside them.
+
+    Args:
+        data: the file.
+        name: of the file, for messages.
+
+    Raises:
+        InputError: the first thing that is not as the format has it.
+    """
+    header, body = _split(data, name)
+    found: dict[str, Stored] = {}
+    for key, value in header.items():
+        if key == "__metadata__":
+            raise InputError(f"{name}: holds metadata, which no weights need; save the tensors alone")
+        found[key] = _tensor(key, value, name)
+    if len(found) > MAX_TENSORS:
+        raise InputError(f"{name}: more than {MAX_TENSORS:,} tensors")
+    place = 0
+    for key, tensor in sorted(found.items(), key=lambda item: (item[1].begin, item[1].end)):
+        if tensor.begin != place:
+            raise InputError(f"{name}: the bytes of {_short(key)} overlap others or leave a gap")
+        place = tensor.end
+    if place != len(body):
+        raise InputError(f"{name}: {len(body) - place} bytes belong to no tensor")
+    for key, tensor in found.items():
+        values = np.frombuffer(
+            body, KINDS[tensor.kind], (tensor.end - tensor.begin) // KINDS[tensor.kind].itemsize, tensor.begin
+        )
+        if not np.isfinite(values).all():
+            raise InputError(f"{name}: {_short(key)} holds NaN or infinity")
+    return found
+
+
+def _split(data: bytes, name: str) -> tuple[dict[str, object], bytes]:
+    if len(data) < LENGTH_BYTES:
+        raise InputError(f"{name}: too short for a safetensors file")
+    (length,) = struct.unpack("<Q", data[:LENGTH_BYTES])
+    if length > min(MAX_HEADER_BYTES, len(data) - LENGTH_BYTES):
+        raise InputError(f"{name}: no safetensors file: a header of {length} bytes does not fit")
+    header = parse_tree(data[LENGTH_BYTES : LENGTH_BYTES + length], name)
+    if not isinstance(header, dict) or not header:
+        raise InputError(f"{name}: no safetensors file: the header names no tensor")
+    return header, data[LENGTH_BYTES + length :]
+
+
+def _tensor(key: str, value: object, name: str) -> Stored:
+    if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
+        raise InputError(f"{name}: {_short(key)} needs dtype, shape and data_offsets alone")
+    kind, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise InputError(f"{name}: {_short(key)} is of dtype {_short(kind)}; F32 or F64 is needed")
+    if not (_naturals(shape) and len(shape) <= MAX_DIMENSIONS):
+        raise InputError(f"{name}: the shape of {_short(key)} is no list of sizes")
+    if not (_naturals(offsets) and len(offsets) == 2):  # noqa: PLR2004 - begin and end
+        raise InputError(f"{name}: data_offsets of {_short(key)} are no pair of places")
+    begin, end = offsets
+    if end - begin != math.prod(shape) * KINDS[kind].itemsize:
+        raise InputError(f"{name}: {_short(key)} has another number of bytes than its shape")
+    return Stored(kind, tuple(shape), begin, end)
+
+
+def _naturals(value: object) -> bool:
+    return isinstance(value, list) and all(type(each) is int and 0 <= each < 2**48 for each in value)
+
+
+def _short(value: object) -> str:
+    return json.dumps(value)[:60]
+
+
+def require_fit(found: dict[str, Stored], record: RunRecord, name: str) -> None:
+    """Refuse weights that are not those of the record's network, as far as the record tells its shapes.
+
+    Raises:
+        InputError: the first tensor of another kind or shape, or another number of numbers.
+    """
+    precision = record.method.protocol.precision
+    for key, tensor in found.items():
+        if tensor.kind != PRECISIONS[precision]:
+            raise InputError(f"{name}: {_short(key)} is {tensor.kind}, the protocol computes in {precision}")
+    numbers = sum(math.prod(tensor.shape) for tensor in found.values())
+    if record.parameters is not None and numbers < record.parameters:
+        raise InputError(
+            f"{name}: holds {numbers:,} numbers, the record has {record.parameters:,} parameters"
+        )
+    if record.counts is None:
+        return
+    for key, tensor in found.items():
+        match = _LAYER.fullmatch(key)
+        if match is None:
+            continue
+        index = int(match.group(1))
+        if index >= len(record.counts.layers):
+            raise InputError(f"{name}: {key} is of a layer that the record has not")
+        neurons = record.counts.layers[index].neurons
+        if not tensor.shape or tensor.shape[0] != neurons:
+            raise InputError(f"{name}: {key} has shape {list(tensor.shape)}, its layer {neurons} neurons")

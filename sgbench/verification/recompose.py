@@ -1,0 +1,43 @@
+"""A stranger's method with the catalogue's own classes: entry names and numbers, never a submitted target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sgbench.compose import compose
+from sgbench.errors import InputError
+from sgbench.leaderboard.deviation import References, method_deviations
+from sgbench.records.spec import GROUPS, Method, RunSpec
+
+
+def recompose(method: Method, seed: int, *, runs_dir: Path, references: References) -> RunSpec:
+    """The run that a method's names and numbers describe.
+
+    The catalogue is composed with the names alone, which gives the classes; then the numbers, which are known to be
+    numbers of these entries, take the place of the defaults. The device is the processor, so that two verifiers see
+    the same.
+
+    Args:
+        method: of a checked submission.
+        seed: of the run.
+        runs_dir: where the run is written.
+        references: of the protocols.
+
+    Raises:
+        InputError: a name is not in the catalogue, or a number is none of the entry.
+    """
+    reference = references.of(method.protocol.name)
+    first = next(method_deviations(method, seed, reference), None)
+    if first is not None:
+        raise InputError(f"{method.protocol.name}: {first}")
+    words = [
+        f"protocol={method.protocol.name}",
+        f"seed={seed}",
+        "trainer.device=cpu",
+        "trainer.progress=false",
+    ]
+    for group in GROUPS:
+        words.append(f"{'neuron@readout' if group == 'readout' else group}={method.choices[group]}")
+    spec = compose(words, config_dirs=references.config_dirs)
+    paths = spec.paths.model_copy(update={"runs_dir": str(runs_dir)})
+    return spec.model_copy(update={"method": method, "paths": paths, "loggers": {}, "group": None})
