@@ -11,6 +11,7 @@ from typing import Any
 
 from sgbench.cli import energy
 from sgbench.cli.columns import aligned
+from sgbench.energy.baseline import bit_operations, matched_ann
 from sgbench.energy.crossover import Comparison, compare, synapse_rate
 from sgbench.energy.interval import Interval
 from sgbench.energy.pool import pooled
@@ -119,7 +120,8 @@ def _parts(each: Contestant, targets: dict[str, EnergyTarget]) -> dict[str, dict
 
 def beside_lines(found: Sequence[Contestant], beside: dict[str, list[Comparison]]) -> list[str]:
     """Each method beside its networks without spikes."""
-    rows = [["method", "accuracy, %", "rate, %", "crossover, %", "cheaper than its ANN on"]]
+    rows = [["method", "accuracy, %", "rate, %", "crossover, %", "bits, %", "cheaper than its ANN on"]]
+    bits = beside[found[0].label][0].qnn_bits
     for each in found:
         priced = [one for one in beside[each.label] if one.crossover is not None]
         wins = [one.target for one in priced if one.wins]
@@ -133,15 +135,23 @@ def beside_lines(found: Sequence[Contestant], beside: dict[str, list[Comparison]
                 f"{100 * math.fsum(each.accuracies) / len(each.accuracies):.2f}",
                 f"{100 * synapse_rate(each.counts):.3g}",
                 crossing,
+                f"{100 * bit_share(each.counts, bits):.3g}",
                 f"{len(wins)} of {len(priced)} targets",
             ]
         )
-    bits = beside[found[0].label][0].qnn_bits
     return [
         *aligned(rows, words=1),
         "rate: events a synapse and step; crossover: the rate at which the network without spikes costs the same",
+        "bits: products of bits, over those of the network without spikes and with quantised activations",
         f"its ANN: the same layers without spikes, activations quantised to {bits} bits, at a target's own width",
     ]
+
+
+def bit_share(counts: OpCounts, activation_bits: int) -> float:
+    """Bit operations of an inference over those of the quantised network without spikes."""
+    ann = matched_ann(counts)
+    spiking = bit_operations(counts, activation_bits=activation_bits)
+    return spiking / bit_operations(ann, activation_bits=activation_bits)
 
 
 def stability_lines(stability: Sequence[Duel]) -> list[str]:

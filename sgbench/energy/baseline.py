@@ -90,3 +90,27 @@ def _group(
             "dense": served,
         }
     )
+
+
+def bit_operations(counts: OpCounts, *, activation_bits: int | None = None) -> int:
+    r"""Products of bits in all synaptic operations: the budget by which networks of unlike widths compare.
+
+    .. math:: \sum_\mathrm{operations} b_w \, b_a, \qquad b_a = 1 \text{ for a spike}
+
+    Args:
+        counts: of any network.
+        activation_bits: of real values; None takes them as wide as weights.
+
+    Raises:
+        InputError: a layer's synapses were not counted.
+
+    Source: Shen et al. 2024, CVPR (bit budget), without its factor of time, which the counts hold.
+    """
+    total = 0
+    for layer in counts.layers:
+        for group in layer.synapses:
+            if group.effective.total is None:
+                raise InputError(f"{group.source} to {layer.name}: {group.effective.reason}")
+            wide = 1 if group.operation == "accumulate" else activation_bits or group.weight_bits
+            total += group.effective.total * group.weight_bits * wide
+    return total

@@ -91,6 +91,11 @@ def _memory(layer: LayerCounts) -> Iterator[Demand]:
     yield _counted("weight_read", layer.name, layer.name, layer.weight_reads, each=wide)
     yield _counted("state_read", layer.name, layer.name, layer.state_reads, each=layer.state_bits)
     yield _counted("state_write", layer.name, layer.name, layer.state_writes, each=layer.state_bits)
+    for group in layer.synapses:
+        place = f"{group.source} to {layer.name}"
+        yield _counted("event_state_read", layer.name, place, group.effective, each=layer.state_bits)
+        yield _counted("event_state_write", layer.name, place, group.effective, each=layer.state_bits)
+        yield _counted("event_address", layer.name, place, group.effective)
 
 
 def _transport(name: str, found: Traffic) -> Iterator[Demand]:

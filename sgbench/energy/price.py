@@ -95,7 +95,7 @@ def price(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyEstim
         dynamic_nj=None if reasons or not target.priced else total(term.energy_nj for term in terms),
         static_nj=_static(target, latency_s, chips),
         terms=_summed(terms),
-        missing=(*target.missing, *unpriced),
+        missing=(*_occurring(target.missing, found), *unpriced),
         reasons=reasons,
         by_layer=tuple(terms),
         assumptions=tuple(_assumptions(counts, target, chips)),
@@ -118,6 +118,12 @@ def _unpriced(found: Iterable[Demand], target: EnergyTarget) -> tuple[str, ...]:
         if each.count is not None and each.count.value and each.operation in NEEDED
     ]
     return tuple(name for name in dict.fromkeys(names) if name not in accounted)
+
+
+def _occurring(missing: Iterable[str], found: tuple[Demand, ...]) -> list[str]:
+    """What a target leaves out, without operations that this network never does."""
+    absent = {*NEEDED} - {each.operation for each in found if each.count is None or each.count.value}
+    return [item for item in missing if item.split(":")[0].strip() not in absent]
 
 
 def _terms(

@@ -34,6 +34,9 @@ Operation = Literal[
     "weight_read",
     "state_read",
     "state_write",
+    "event_state_read",  # of the state that an event adds to, where each event is written back at once
+    "event_state_write",
+    "event_address",  # of that state, found for each synapse
     "step",
 ]
 COUNTED_IN: dict[Operation, Per] = {
@@ -42,6 +45,8 @@ COUNTED_IN: dict[Operation, Per] = {
     "weight_read": "bit",
     "state_read": "bit",
     "state_write": "bit",
+    "event_state_read": "bit",
+    "event_state_write": "bit",
     "step": "step",
 }
 """What one count is, where it is not one operation."""
@@ -97,6 +102,9 @@ class Price(Evidence):
         return counts_in(self.per or counted, counted)
 
 
+Access = Literal["weight_read", "state_read", "state_write", "event_state_read", "event_state_write"]
+
+
 class MemorySize(Strict):
     """What an access to a memory of one size costs [pJ]."""
 
@@ -111,7 +119,7 @@ class MemoryPrice(Evidence):
     the smallest's. Beyond the largest there is no price.
     """
 
-    operations: tuple[Literal["weight_read", "state_read", "state_write"], ...] = Field(min_length=1)
+    operations: tuple[Access, ...] = Field(min_length=1)
     per: Per  # what one access moves
     sizes: tuple[MemorySize, ...] = Field(min_length=1)
 
