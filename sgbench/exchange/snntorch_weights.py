@@ -1,0 +1,232 @@
+"""A network from the `state_dict` of one in snnTorch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.errors import InputError, require_count
+from sgbench.exchange import made
+from sgbench.exchange.made import MakeSurrogate
+from sgbench.networks.base import Chain, DenseLayer
+from sgbench.networks.conv import ConvLayer, Image
+from sgbench.neurons.base import Neuron
+
+RESETS = {0: "subtract", 1: "zero", 2: "none"}
+OF_NEURONS = ("beta", "alpha", "threshold", "graded_spikes_factor", "reset_mechanism_val", "V")
+MATRIX, FILTERS = 2, 4  # dimensions of the weights of a dense and of a convolutional layer
+IMAGE = 3
+
+
+class _Module(NamedTuple):
+    name: str
+    tensors: dict[str, Tensor]
+
+
+def from_snntorch(
+    state_dict: Mapping[str, Tensor],
+    *,
+    make_surrogate: MakeSurrogate,
+    image: Sequence[int] | None = None,
+    stride: int = 1,
+    reset_delay: bool = True,
+) -> Chain:
+    """A network that does what a snnTorch network of Linear or Conv2d and spiking neurons in turn does.
+
+    Leaky, Synaptic, RLeaky and RSynaptic are told by their tensors, which have to lie in the order in which signals
+    pass them. Decays and thresholds stay fixed, decays clipped to [0, 1] as snnTorch clips them; weights can be
+    trained. A state dictionary says nothing of sizes of images, strides, padding, pooling or `reset_delay`, so
+    these are arguments, or assumed: padding by half the kernel, no pooling.
+
+    Args:
+        state_dict: of the network, e.g. read by `torch.load(path, weights_only=True)`.
+        make_surrogate: a surrogate for each layer.
+        image: channels, height and width of the input, where the first weights are a convolution.
+        stride: of all convolutions.
+        reset_delay: what the network was made with.
+
+    Raises:
+        InputError: a module that there is no layer for, with its name and the reason.
+
+    Source: snnTorch 1.0; outputs are equal to its own (tested).
+    """
+    modules = _modules(state_dict)
+    if not modules or len(modules) % 2:
+        raise InputError("weights and neurons in turn are needed, neurons last")
+    shape = None if image is None else _image(image)
+    layers: list[nn.Module] = []
+    for weights, neurons in zip(modules[::2], modules[1::2], strict=True):
+        name = "readout" if len(layers) == len(modules) // 2 - 1 else f"hidden{len(layers)}"
+        layer = _layer(name, weights, neurons, make_surrogate, shape, stride, reset_delay=reset_delay)
+        shape = layer.image_out if isinstance(layer, ConvLayer) else None
+        layers.append(layer)
+    return made.chain(layers, layers[0].weight.dtype)  # type: ignore[arg-type]
+
+
+def _modules(state_dict: Mapping[str, Tensor]) -> list[_Module]:
+    """The tensors of each module, in their order; a recurrence belongs to its neurons."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for key, value in state_dict.items():
+        if not isinstance(value, Tensor):
+            raise InputError(f"'{key}': a tensor is needed")
+        prefix, _, last = key.rpartition(".")
+        if prefix.endswith(".recurrent") or prefix == "recurrent":
+            prefix, last = prefix[: -len("recurrent")].rstrip("."), f"recurrent.{last}"
+        found.setdefault(prefix, {})[last] = value.detach()
+    return [_Module(name, tensors) for name, tensors in found.items()]
+
+
+def _layer(
+    name: str,
+    weights: _Module,
+    neurons: _Module,
+    make_surrogate: MakeSurrogate,
+    image: Image | None,
+    stride: int,
+    *,
+    reset_delay: bool,
+) -> DenseLayer | ConvLayer:
+    """One pair of modules."""
+    weight = _weight(weights)
+    back, bias_back = _recurrence(neurons)
+    wiring = "none" if back is None else "one_to_one" if back.dim() < MATRIX else "all_to_all"
+    biases = [each for each in (weights.tensors.get("bias"), bias_back) if each is not None]
+
+    def make(count: int, shape: tuple[int, ...]) -> Neuron:
+        return _neurons(neurons, make_surrogate, count, shape, wiring, reset_delay=reset_delay)
+
+    options = {"recurrence": wiring, "bias": bool(biases)}
+    if weight.dim() == MATRIX:
+        rows, inputs = weight.shape
+        if image is not None and math.prod(image) != inputs:
+            raise InputError(
+                f"module '{weights.name}': {inputs} inputs behind images of {image}; pooling, or padding by "
+                f"other than half of the kernel, has no layer here"
+            )
+        layer: DenseLayer | ConvLayer = DenseLayer(name, inputs, rows, make(rows, (rows,)), **options)  # type: ignore[arg-type]
+    else:
+        layer = _convolution(name, weights, image, stride, make, options)
+    layer.weight = nn.Parameter(weight.clone())
+    layer.bias = nn.Parameter(sum(biases[1:], biases[0]).clone()) if biases else None
+    if back is not None:
+        layer.recurrent = nn.Parameter(_fitting(neurons, back, layer))
+    return layer
+
+
+def _weight(module: _Module) -> Tensor:
+    """The weights of a Linear or Conv2d."""
+    weight = module.tensors.get("weight")
+    if weight is None or set(module.tensors) - {"weight", "bias"} or weight.dim() not in (MATRIX, FILTERS):
+        told = ", ".join(module.tensors)
+        raise InputError(f"module '{module.name}' ({told}): a Linear or Conv2d is expected in this place")
+    return weight
+
+
+def _recurrence(module: _Module) -> tuple[Tensor | None, Tensor | None]:
+    """Weights among neurons and their bias, which snnTorch adds in every step."""
+    tensors = module.tensors
+    one_to_one = tensors.get("recurrent.V", tensors.get("V"))
+    return (tensors.get("recurrent.weight") if one_to_one is None else one_to_one), tensors.get(
+        "recurrent.bias"
+    )
+
+
+def _neurons(
+    module: _Module,
+    make_surrogate: MakeSurrogate,
+    count: int,
+    shape: tuple[int, ...],
+    wiring: str,
+    *,
+    reset_delay: bool,
+) -> Neuron:
+    """Leaky or Synaptic neurons with the module's numbers."""
+    tensors = module.tensors
+    unknown = [key for key in tensors if key not in OF_NEURONS and not key.startswith("recurrent.")]
+    if unknown or not {"beta", "threshold", "reset_mechanism_val"} <= tensors.keys():
+        raise InputError(
+            f"module '{module.name}' ({', '.join(tensors)}): a Leaky, Synaptic, RLeaky or RSynaptic is expected"
+        )
+    reset = RESETS.get(int(tensors["reset_mechanism_val"]), "unknown")
+    if bool((tensors.get("graded_spikes_factor", torch.ones(1)) != 1).any()):
+        raise InputError(f"module '{module.name}': graded spikes; neurons here send ones")
+    if reset == "zero" and ("alpha" in tensors or wiring != "none"):
+        raise InputError(
+            f"module '{module.name}': with reset_mechanism='zero' snnTorch drops the current of the step after a "
+            f"spike of such neurons, and neurons here keep it"
+        )
+    if reset == "subtract" and not reset_delay:
+        raise InputError(
+            f"module '{module.name}': reset_delay=False subtracts within the step, but once only while a potential "
+            f"stays above threshold, as no reset here does"
+        )
+
+    def number(key: str) -> Tensor:
+        value = tensors[key]
+        value = value if key == "threshold" else value.clamp(0, 1)
+        try:
+            return value if value.numel() == 1 else value.expand(shape).reshape(count)
+        except RuntimeError:
+            raise InputError(
+                f"module '{module.name}': {key} of shape {tuple(value.shape)} for neurons of shape {shape}"
+            ) from None
+
+    given = {"beta": number("beta"), "threshold": number("threshold"), "reset": reset}
+    if "alpha" in tensors:
+        return made.synaptic(make_surrogate(), count, alpha=number("alpha"), **given)  # type: ignore[arg-type]
+    return made.leaky(make_surrogate(), count, **given)  # type: ignore[arg-type]
+
+
+def _convolution(
+    name: str, weights: _Module, image: Image | None, stride: int, make: object, options: dict[str, object]
+) -> ConvLayer:
+    """An empty convolutional layer."""
+    rows, channels, height, width = weights.tensors["weight"].shape
+    if image is None:
+        raise InputError(f"module '{weights.name}': a convolution needs image=[channels, height, width]")
+    if channels != image[0] or height != width or height % 2 == 0:
+        raise InputError(
+            f"module '{weights.name}': a square kernel of odd size over {image[0]} channels is needed, not "
+            f"{channels} x {height} x {width}"
+        )
+    sides = [(side - 1) // require_count("stride", stride) + 1 for side in image[1:]]
+    shape = (rows, *sides)
+    return ConvLayer(
+        name,
+        image,
+        rows,
+        lambda count: make(count, shape),  # type: ignore[operator]
+        kernel_size=height,
+        stride=stride,
+        recurrence_gradient="full",
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def _fitting(module: _Module, back: Tensor, layer: DenseLayer | ConvLayer) -> Tensor:
+    """Weights among neurons in the layer's own shape."""
+    if layer.recurrence == "one_to_one":
+        if back.numel() not in (1, layer.neurons):
+            raise InputError(f"module '{module.name}': {back.numel()} weights among {layer.neurons} neurons")
+        return back.flatten().expand(layer.neurons).clone()
+    square = isinstance(layer, ConvLayer) or back.dim() == MATRIX
+    if (
+        not square
+        or back.shape[:2] != (layer.weight.shape[0],) * 2
+        or (back.dim() == FILTERS) != isinstance(layer, ConvLayer)
+    ):
+        raise InputError(
+            f"module '{module.name}': weights among neurons of shape {tuple(back.shape)} do not fit"
+        )
+    return back.clone()
+
+
+def _image(image: Sequence[int]) -> Image:
+    if isinstance(image, str) or len(image) != IMAGE:
+        raise InputError(f"image={image!r}: [channels, height, width] is needed")
+    channels, height, width = (require_count("image", side) for side in image)
+    return channels, height, width
