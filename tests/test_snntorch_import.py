@@ -1,7 +1,7 @@
 """Networks of snnTorch from their state dictionaries: spikes and membranes equal to snnTorch's own, bit by bit.
 
-Weights are whole numbers of 64ths and inputs 0 or 1, so that sums are exact in float32 in any order; decays are not,
-so a membrane to which snnTorch adds its recurrent current last may differ in its last bit.
+Weights are whole numbers of 64ths and inputs 0 or 1, so that sums are exact in float32 in any order. Decays are
+not, so a membrane to which snnTorch adds its recurrent current last may differ in its last bit.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def _dispatch(words: list[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The grammar of all subcommands but `run` and `sweep`."""
-    from sgbench.cli import board, browse, compare, doctor, energy
+    from sgbench.cli import board, browse, compare, doctor, energy, export
 
     top = argparse.ArgumentParser(
         prog="sgbench", description=ABOUT, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -73,5 +73,6 @@ def parser() -> argparse.ArgumentParser:
     compare.register(commands)
     board.register(commands)
     energy.register(commands)
+    export.register(commands)
     doctor.register(commands)
     return top
