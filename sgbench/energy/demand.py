@@ -41,6 +41,8 @@ NEEDED: tuple[Operation, ...] = (
 )
 """Operations that every target has to price, to include elsewhere or to name as missing; others are offered."""
 
+TRANSPORT: tuple[Operation, ...] = ("spike_message", "hop_east_west", "hop_north_south")
+
 
 @dataclass(frozen=True)
 class Demand:
@@ -53,55 +55,58 @@ class Demand:
     reason: str | None = None
 
 
-def demands(counts: OpCounts, traffic: dict[str, Traffic]) -> Iterator[Demand]:
-    """Every operation of every layer; messages and hops where layers have places on a chip."""
+def demands(
+    counts: OpCounts, traffic: dict[str, Traffic], *, wanted: frozenset[str] | None = None
+) -> Iterator[Demand]:
+    """Every operation that a layer does, or may do; messages and hops where layers have places on a chip.
+
+    Args:
+        counts: of the network.
+        traffic: of each layer's spikes, where it is known.
+        wanted: operations that somebody asks for; None: all.
+    """
     for layer in counts.layers:
-        for group in layer.synapses:
-            place = f"{group.source} to {layer.name}"
-            yield _counted(group.operation, layer.name, place, group.effective)
-            yield _counted("dense_operation", layer.name, place, group.dense)
-        for operation, field in LAYER_FIELDS.items():
-            found = getattr(layer, field)
-            if found is not None:
-                yield _counted(operation, layer.name, layer.name, found)
-        yield _counted("neuron_update_idle", layer.name, layer.name, _idle(layer))
-        yield from _memory(layer)
+        for operation, place, found, each in _asked(layer):
+            if found.total != 0 and (wanted is None or operation in wanted):
+                total = None if found.total is None else exactly(found.total * each)
+                yield Demand(operation, layer.name, place, total, found.reason)
         if layer.name in traffic:
-            yield from _transport(layer.name, traffic[layer.name])
-    first = counts.layers[0].name
-    yield Demand("step", first, "the network", exactly(counts.steps))
+            moved = traffic[layer.name]
+            for operation, count in zip(
+                TRANSPORT, (moved.messages, moved.east_west, moved.north_south), strict=True
+            ):
+                yield Demand(operation, layer.name, layer.name, count)
+    yield Demand("step", counts.layers[0].name, "the network", exactly(counts.steps))
 
 
-def _counted(operation: Operation, layer: str, place: str, found: Count, *, each: float = 1) -> Demand:
-    if found.total is None:
-        return Demand(operation, layer, place, None, found.reason)
-    return Demand(operation, layer, place, exactly(found.total * each))
+def _asked(layer: LayerCounts) -> Iterator[tuple[Operation, str, Count, float]]:
+    """Operation, place for messages, count, and what one count stands for: a word read is as many bits."""
+    for group in layer.synapses:
+        place = f"{group.source} to {layer.name}"
+        yield group.operation, place, group.effective, 1
+        yield "dense_operation", place, group.dense, 1
+        yield "event_state_read", place, group.effective, layer.state_bits
+        yield "event_state_write", place, group.effective, layer.state_bits
+        yield "event_address", place, group.effective, 1
+    for operation, field in LAYER_FIELDS.items():
+        found = getattr(layer, field)
+        if found is not None:
+            yield operation, layer.name, found, 1
+    yield "neuron_update_idle", layer.name, _idle(layer), 1
+    wide = max(
+        (group.weight_bits for group in layer.synapses), default=0
+    )  # a bias has the width of the weights
+    yield "weight_read", layer.name, layer.weight_reads, wide
+    yield "state_read", layer.name, layer.state_reads, layer.state_bits
+    yield "state_write", layer.name, layer.state_writes, layer.state_bits
 
 
 def _idle(layer: LayerCounts) -> Count:
     for found in (layer.neuron_updates, layer.neuron_updates_with_input):
         if found.total is None:
             return found
-    return Count(total=(layer.neuron_updates.total or 0) - (layer.neuron_updates_with_input.total or 0))
-
-
-def _memory(layer: LayerCounts) -> Iterator[Demand]:
-    """Bits that move; a bias has the width of the weights."""
-    wide = max((group.weight_bits for group in layer.synapses), default=0)
-    yield _counted("weight_read", layer.name, layer.name, layer.weight_reads, each=wide)
-    yield _counted("state_read", layer.name, layer.name, layer.state_reads, each=layer.state_bits)
-    yield _counted("state_write", layer.name, layer.name, layer.state_writes, each=layer.state_bits)
-    for group in layer.synapses:
-        place = f"{group.source} to {layer.name}"
-        yield _counted("event_state_read", layer.name, place, group.effective, each=layer.state_bits)
-        yield _counted("event_state_write", layer.name, place, group.effective, each=layer.state_bits)
-        yield _counted("event_address", layer.name, place, group.effective)
-
-
-def _transport(name: str, found: Traffic) -> Iterator[Demand]:
-    yield Demand("spike_message", name, name, found.messages)
-    yield Demand("hop_east_west", name, name, found.east_west)
-    yield Demand("hop_north_south", name, name, found.north_south)
+    idle = (layer.neuron_updates.total or 0) - (layer.neuron_updates_with_input.total or 0)
+    return Count.model_construct(total=idle, reason=None)
 
 
 def weight_bytes(layer: LayerCounts, steps: int) -> float | None:
@@ -125,7 +130,8 @@ def state_bytes(layer: LayerCounts) -> float | None:
 
 def narrowed(counts: OpCounts, bits: int | None) -> OpCounts:
     """The same operations with weights and states of at most so many bits."""
-    if bits is None:
+    widths = [width for layer in counts.layers for width in (layer.state_bits, *_widths(layer))]
+    if bits is None or max(widths) <= bits:
         return counts
     layers = tuple(
         layer.model_copy(
@@ -140,3 +146,7 @@ def narrowed(counts: OpCounts, bits: int | None) -> OpCounts:
         for layer in counts.layers
     )
     return counts.model_copy(update={"layers": layers})
+
+
+def _widths(layer: LayerCounts) -> Iterator[int]:
+    return (group.weight_bits for group in layer.synapses)

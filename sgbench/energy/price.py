@@ -9,7 +9,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sgbench import catalogue
-from sgbench.energy.demand import NEEDED, Demand, demands, narrowed, state_bytes, weight_bytes
+from sgbench.energy.demand import (
+    NEEDED,
+    TRANSPORT,
+    Demand,
+    demands,
+    narrowed,
+    state_bytes,
+    weight_bytes,
+)
 from sgbench.energy.interval import Interval, total
 from sgbench.energy.memory import access_pj
 from sgbench.energy.placement import chips_needed, place, traffic
@@ -82,9 +90,10 @@ def price(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyEstim
     if target.unpriced is not None:
         return EnergyEstimate(target.name, latency_s, None, None, (), target.missing, (target.unpriced,))
     pieces = () if target.chip is None else place(counts, target.chip)
-    moves = {} if target.chip is None else traffic(counts, target.chip, pieces)
+    moving = target.chip is not None and not {*TRANSPORT}.isdisjoint(target.priced)
+    moves = traffic(counts, target.chip, pieces) if moving and target.chip is not None else {}
     narrow = narrowed(counts, target.operand_bits)
-    found = tuple(demands(narrow, moves))
+    found = tuple(demands(narrow, moves, wanted=frozenset((*target.priced, *NEEDED))))
     terms, problems = _terms(found, narrow, target)
     unpriced = _unpriced(found, target)
     reasons = (*(f"{name}: occurs, but {target.name} has no price for it" for name in unpriced), *problems)
