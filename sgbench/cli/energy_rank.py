@@ -12,16 +12,16 @@ from typing import Any
 from sgbench.cli import energy
 from sgbench.cli.columns import aligned
 from sgbench.energy.baseline import bit_operations, matched_ann
-from sgbench.energy.crossover import Comparison, compare, synapse_rate
-from sgbench.energy.interval import Interval
+from sgbench.energy.crossover import Comparison, synapse_rate
 from sgbench.energy.pool import pooled
-from sgbench.energy.price import price
-from sgbench.energy.stability import Duel, duels, parts
+from sgbench.energy.stability import Duel
 from sgbench.errors import InputError
+from sgbench.leaderboard import costs
 from sgbench.records.counts import OpCounts
-from sgbench.records.energy import EnergyTarget
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
+
+MOST_METHODS = 12  # of which every pair is printed
 
 
 @dataclass(frozen=True)
@@ -29,28 +29,35 @@ class Contestant:
     """One method over its finished seeds."""
 
     label: str
-    accuracies: tuple[float, ...]
-    counts: OpCounts
-    dt_s: float
+    records: tuple[RunRecord, ...]
+    counts: OpCounts  # of all seeds together
+
+    @property
+    def accuracies(self) -> tuple[float, ...]:
+        """Of the test split, by seed."""
+        return tuple(record.test.accuracy for record in self.records if record.test is not None)
+
+    @property
+    def dt_s(self) -> float:
+        """Length of one time step [s]."""
+        return self.records[0].method.protocol.dt_s
 
 
 def answer(args: argparse.Namespace) -> int:
     """Print methods beside networks without spikes, and how stable their order is."""
     targets = energy.pick(args.target, args.config_dir)
     found = contestants(args.sources)
-    beside = {
-        each.label: [compare(each.counts, target=target, dt_s=each.dt_s) for target in targets.values()]
-        for each in found
-    }
-    stability = duels({each.label: _parts(each, targets) for each in found})
+    chosen, dt_s = [*targets.values()], found[0].dt_s
+    by_method = {each.label: costs.beside(each.records, targets=chosen, dt_s=dt_s) for each in found}
+    stability = costs.stability({each.label: each.records for each in found}, targets=chosen, dt_s=dt_s)
     if args.plot is not None:
         from sgbench.cli.energy_front import draw
 
         draw(found, targets, args.plot)
     if args.json:
-        energy.say_json(_tree(found, beside, stability))
+        energy.say_json(_tree(found, by_method, stability))
         return 0
-    energy.say([*beside_lines(found, beside), "", *stability_lines(stability)])
+    energy.say([*beside_lines(found, by_method), "", *stability_lines(stability)])
     return 0
 
 
@@ -91,10 +98,7 @@ def _record_files(sources: Sequence[Path]) -> Iterator[Path]:
 
 def _contestant(label: str, group: Sequence[RunRecord]) -> Contestant:
     return Contestant(
-        label,
-        tuple(record.test.accuracy for record in group if record.test is not None),
-        pooled([record.counts for record in group if record.counts is not None]),
-        group[0].method.protocol.dt_s,
+        label, tuple(group), pooled([record.counts for record in group if record.counts is not None])
     )
 
 
@@ -112,13 +116,7 @@ def _labels(first: dict[str, RunRecord]) -> dict[str, str]:
     }
 
 
-def _parts(each: Contestant, targets: dict[str, EnergyTarget]) -> dict[str, dict[str, Interval] | None]:
-    return {
-        name: parts([price(each.counts, target=target, dt_s=each.dt_s)]) for name, target in targets.items()
-    }
-
-
-def beside_lines(found: Sequence[Contestant], beside: dict[str, list[Comparison]]) -> list[str]:
+def beside_lines(found: Sequence[Contestant], beside: dict[str, tuple[Comparison, ...]]) -> list[str]:
     """Each method beside its networks without spikes."""
     rows = [["method", "accuracy, %", "rate, %", "crossover, %", "bits, %", "cheaper than its ANN on"]]
     bits = beside[found[0].label][0].qnn_bits
@@ -157,20 +155,27 @@ def bit_share(counts: OpCounts, activation_bits: int) -> float:
 def stability_lines(stability: Sequence[Duel]) -> list[str]:
     """How often each pair's order holds."""
     rows = [["cheaper", "than", "share of prices", "targets", "on all"]]
+    methods = list(dict.fromkeys(name for duel in stability for name in (duel.a, duel.b)))
+    many = len(methods) > MOST_METHODS
     for duel in stability:
+        if many and methods.index(duel.b) - methods.index(duel.a) > 1:
+            continue
         first = duel.mean >= 0.5  # noqa: PLR2004 - half
         a, b = (duel.a, duel.b) if first else (duel.b, duel.a)
         share = duel.mean if first else 1 - duel.mean
         rows.append([a, b, f"{share:.0%}", str(len(duel.share)), "yes" if duel.certain else "no"])
-    if len(rows) == 1:
+    if not stability:
         return ["no pair of methods has a total on one target"]
     return [
         *aligned(rows, words=2),
         "share: of the corners of each target's price intervals, over the targets that tell the two apart",
+        *(["neighbours alone; --json has every pair"] if many else []),
     ]
 
 
-def _tree(found: Sequence[Contestant], beside: dict[str, list[Comparison]], stability: Sequence[Duel]) -> Any:
+def _tree(
+    found: Sequence[Contestant], beside: dict[str, tuple[Comparison, ...]], stability: Sequence[Duel]
+) -> Any:
     def plain(one: Comparison) -> dict[str, Any]:
         tree = asdict(one)
         ends = tree["crossover"] or {}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sgbench.energy.crossover import Comparison, compare
+from sgbench.energy.pool import pooled
 from sgbench.energy.price import EnergyEstimate, Interval, price
+from sgbench.energy.stability import Duel, duels, parts
 from sgbench.records.counts import Count, OpCounts
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.record import RunRecord
@@ -68,6 +71,38 @@ def costs(group: Sequence[RunRecord], *, targets: Sequence[EnergyTarget], dt_s: 
         parameters=max(trained, default=None),
         training_s=math.fsum(fits_s) / len(fits_s) if fits_s else None,
     )
+
+
+def beside(
+    group: Sequence[RunRecord], *, targets: Sequence[EnergyTarget], dt_s: float
+) -> tuple[Comparison, ...]:
+    """One method, its seeds pooled, beside its networks without spikes on each target.
+
+    Raises:
+        InputError: no seed finished, or a layer's synapses were not counted.
+    """
+    counts = pooled([record.counts for record in group if record.counts is not None])
+    return tuple(compare(counts, target=target, dt_s=dt_s) for target in targets)
+
+
+def stability(
+    groups: Mapping[str, Sequence[RunRecord]], *, targets: Sequence[EnergyTarget], dt_s: float
+) -> tuple[Duel, ...]:
+    """How often each method of a board costs less than each other, over targets and the ends of their prices."""
+    found = {
+        name: {
+            target.name: parts(
+                [
+                    price(record.counts, target=target, dt_s=dt_s)
+                    for record in group
+                    if record.counts is not None
+                ]
+            )
+            for target in targets
+        }
+        for name, group in groups.items()
+    }
+    return duels(found)
 
 
 def _spikes(counts: OpCounts) -> list[tuple[str, Count]]:
