@@ -157,6 +157,8 @@ class Network(nn.Module, ABC):
 
     def advance(self, progress: float) -> None:
         """Set what changes from epoch to epoch to a share of training in [0, 1]."""
+        for layer in self.layers:
+            layer.neuron.advance(progress)  # type: ignore[union-attr, operator]
 
     @property
     def needs_all_steps(self) -> str | None:

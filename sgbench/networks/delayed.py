@@ -173,6 +173,7 @@ class Delayed(Chain):
 
     def advance(self, progress: float) -> None:
         """Narrow the Gaussians."""
+        super().advance(progress)
         first, last = self.sigmas
         for layer in self.layers:
             if isinstance(layer, DelayedLayer):

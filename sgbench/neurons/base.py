@@ -58,6 +58,9 @@ class Neuron(nn.Module, ABC):
     def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Advance one time step: current [B, N] and state to output [B, N] and state."""
 
+    def advance(self, progress: float) -> None:
+        """Set what changes from epoch to epoch to a share of training in [0, 1]; most have nothing that does."""
+
     @property
     def sends(self) -> Output:
         """What goes on to other neurons: the kind of spike that the surrogate sends, or potentials."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -79,15 +81,15 @@ class MaskedPsn(Psn):
     .. math:: u[t] = \sum_k M_{tk} W_{tk} I[k], \qquad
         M_{tk} = \lambda \, [t - k_0 < k \le t] + (1 - \lambda)
 
-    with k_0 the order. At lambda = 1 it is causal; below, later steps shine through, which the paper uses to ease
-    the first epochs.
+    with k_0 the order. At lambda = 1 it is causal; below, later steps shine through. In the course of training
+    lambda moves evenly from its first to its last value; the paper begins at 0 to ease the first epochs.
 
     Args:
         surrogate: spike forward, slope backward.
         generator: of the initial weights, needed for "uniform".
         steps: T.
         order: k_0, steps seen.
-        mask: lambda in [0, 1].
+        mask: lambda in [0, 1] at the first and the last epoch.
         threshold: theta at the start, of every step [units of u].
         beta: decay of the leaky integrator that W starts as [1].
         start: "leaky" or "uniform"; see `Psn`.
@@ -99,13 +101,13 @@ class MaskedPsn(Psn):
     (tested).
 
     >>> from sgbench.surrogates.constant import Constant
-    >>> neuron = MaskedPsn(Constant(normalisation="peak1", scale=1.0), steps=3, order=2, mask=1.0, threshold=1.0,
-    ...                    beta=0.5, start="leaky")
+    >>> neuron = MaskedPsn(Constant(normalisation="peak1", scale=1.0), steps=3, order=2, mask=[1.0, 1.0],
+    ...                    threshold=1.0, beta=0.5, start="leaky")
     >>> neuron.matrix().tolist()
     [[1.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.0, 0.5, 1.0]]
     """
 
-    mask: Tensor
+    band: Tensor
 
     def __init__(
         self,
@@ -114,26 +116,33 @@ class MaskedPsn(Psn):
         *,
         steps: int,
         order: int,
-        mask: float,
+        mask: Sequence[float],
         threshold: float,
         beta: float,
         start: str,
     ) -> None:
         super().__init__(surrogate, generator, steps=steps, threshold=threshold, beta=beta, start=start)
         self.order = require_count("neuron.order", order)
-        share = require_number("neuron.mask", mask, low=0, high=1)
-        ones = torch.ones(steps, steps, dtype=torch.float64)
-        band = ones.tril().triu(1 - order)
-        self.register_buffer("mask", share * band + (1 - share) * ones, persistent=False)
+        if isinstance(mask, str) or not isinstance(mask, Sequence) or len(mask) != 2:  # noqa: PLR2004 - a pair
+            raise InputError(f"neuron.mask={mask!r}: two numbers such as [0.0, 1.0] are needed")
+        self.shares = [require_number("neuron.mask", share, low=0, high=1) for share in mask]
+        band = torch.ones(steps, steps, dtype=torch.float64).tril().triu(1 - order)
+        self.register_buffer("band", band, persistent=False)
+        self.advance(0.0)
+
+    def advance(self, progress: float) -> None:
+        """Move lambda."""
+        first, last = self.shares
+        self.share = first + (last - first) * progress
 
     def matrix(self) -> Tensor:
         """The weights over time where the mask lets them through [T, T]."""
-        return self.mask * self.weight
+        return (self.share * self.band + (1 - self.share)) * self.weight
 
     @property
     def operations(self) -> Operations:
         """One product and sum per step seen, and one comparison; so many currents are kept."""
-        seen = min(self.order, self.steps) if bool((self.mask == 0).any()) else self.steps
+        seen = min(self.order, self.steps) if self.share == 1 else self.steps
         return Operations(seen, seen - 1, 1, state_words=seen)
 
 

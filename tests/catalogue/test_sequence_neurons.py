@@ -124,7 +124,14 @@ def psn(**changes: object) -> Psn:
 
 
 def masked(**changes: object) -> MaskedPsn:
-    options = {"steps": STEPS, "order": 4, "mask": 1.0, "threshold": 1.0, "beta": 0.8, "start": "leaky"}
+    options = {
+        "steps": STEPS,
+        "order": 4,
+        "mask": [1.0, 1.0],
+        "threshold": 1.0,
+        "beta": 0.8,
+        "start": "leaky",
+    }
     return MaskedPsn(surrogate(), torch.Generator().manual_seed(1), **{**options, **changes})
 
 
@@ -181,7 +188,7 @@ def test_only_a_full_psn_sees_later_steps():
         return torch.autograd.grad(x[2].sum(), leaf)[0][5].abs().item()
 
     assert later(psn(start="uniform")) > 0
-    assert later(masked(start="uniform", mask=0.5)) > 0
+    assert later(masked(start="uniform", mask=[0.5, 0.5])) > 0
     assert later(masked(start="uniform")) == later(sliding(start="uniform")) == 0
 
 
@@ -189,9 +196,23 @@ def test_mask_of_0_is_the_full_psn_and_equal_diagonals_slide():
     """Must match: masked at mask 0 and the full one; masked from the leaky start and sliding from it."""
     current = draw(STEPS, BATCH, SIZE, mean=0.3)
     assert_same(
-        ours(masked(mask=0.0, start="uniform"), current), ours(psn(start="uniform"), current), ("weight",)
+        ours(masked(mask=[0.0, 0.0], start="uniform"), current),
+        ours(psn(start="uniform"), current),
+        ("weight",),
     )
     assert_same(ours(masked(), current), ours(sliding(), current))
+
+
+def test_the_mask_closes_in_the_course_of_training():
+    """Must match: the full matrix at the first epoch and the masked one at the last; half of each in between."""
+    neuron = masked(mask=[0.0, 1.0], start="uniform")
+    full, banded = psn(start="uniform").matrix(), masked(start="uniform").matrix()
+    for progress, expected in ((0.0, full), (0.5, (full + banded) / 2), (1.0, banded)):
+        neuron.advance(progress)
+        torch.testing.assert_close(neuron.matrix(), expected, rtol=1e-15, atol=1e-15)
+    assert neuron.operations.multiplications == 4
+    neuron.advance(0.9)
+    assert neuron.operations.multiplications == STEPS
 
 
 def test_sliding_psn_takes_any_length_and_the_others_their_own():
@@ -595,7 +616,8 @@ def test_each_input_reaches_one_branch_of_each_neuron(recurrence):
         ),
         (lambda: psn(steps=0), r"neuron\.steps=0: a whole number of at least 1"),
         (lambda: masked(order=0), r"neuron\.order=0: a whole number of at least 1"),
-        (lambda: masked(mask=1.5), r"neuron\.mask=1\.5: a number in \[0, 1\]"),
+        (lambda: masked(mask=[0.0, 1.5]), r"neuron\.mask=1\.5: a number in \[0, 1\]"),
+        (lambda: masked(mask=1.0), r"neuron\.mask=1\.0: two numbers such as"),
         (lambda: sliding(beta=2.0), r"neuron\.beta=2\.0: a number in \[0, 1\]"),
         (lambda: psu(learn="all"), r"neuron\.learn='all': one of none, integration, reset, both"),
         (lambda: psu(estimate="step"), r"neuron\.estimate='step': one of sigmoid, linear"),

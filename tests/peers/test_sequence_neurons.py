@@ -52,8 +52,8 @@ def assert_equal(spikes: Tensor, expected: Tensor, leaves: list[Tensor], theirs:
 
 PARALLEL: dict[str, tuple[Any, Any]] = {
     "PSN": (lambda: Psn, {}),
-    "MaskedPSN": (lambda: MaskedPsn, {"order": 7, "mask": 1.0}),
-    "MaskedPSN, half masked": (lambda: MaskedPsn, {"order": 7, "mask": 0.5}),
+    "MaskedPSN": (lambda: MaskedPsn, {"order": 7, "mask": [1.0, 1.0]}),
+    "MaskedPSN, half masked": (lambda: MaskedPsn, {"order": 7, "mask": [0.5, 0.5]}),
     "SlidingPSN": (lambda: SlidingPsn, {"order": 7}),
 }
 
@@ -77,7 +77,7 @@ def test_parallel_spiking_neurons_are_spikingjellys(name):
     kind = getattr(neuron_module, name.split(",")[0])
     known = {"k": 7} if "order" in options else {}
     known |= {} if sliding else {"T": STEPS}
-    known |= {"lambda_init": options["mask"]} if "mask" in options else {}
+    known |= {"lambda_init": options["mask"][0]} if "mask" in options else {}
     known |= {} if name == "PSN" else {"step_mode": "m"}
     theirs = kind(**known, surrogate_function=surrogate()).double()
     with torch.no_grad():
