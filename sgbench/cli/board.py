@@ -25,7 +25,9 @@ NARROWEST = 80  # columns of a terminal
 
 
 def register(commands: Any) -> None:
-    """Add `board` and its four subcommands."""
+    """Add `board` and its subcommands."""
+    from sgbench.cli import board_statistics
+
     board = commands.add_parser("board", help="collect records, build, check and show leaderboards")
     actions = board.add_subparsers(title="actions", metavar="ACTION", required=True)
     add = actions.add_parser("add", help="copy records into a leaderboards folder; never overwrites one")
@@ -42,6 +44,7 @@ def register(commands: Any) -> None:
     _choose_source(show)
     show.add_argument("--markdown", action="store_true", help="a short Markdown table, e.g. for a README")
     _finish(show, _show, machine=False)
+    board_statistics.register(actions)
 
 
 def _choose_source(parser: argparse.ArgumentParser) -> None:

@@ -56,19 +56,39 @@ def show(root: Path, *, layout: Layout, references: References, protocol: str | 
     Raises:
         InputError: there is no such folder, or an energy target's file is not usable.
     """
-    targets = load_targets(references.config_dirs)
-    chosen = tuple(targets[name] for name in sorted(targets))
     findings: list[Finding] = []
-    measured: dict[str, list[Measured]] = {}
-    for group in read_methods(root, layout=layout, references=references, findings=findings, only=protocol):
-        reference = references.of(group[0].protocol)
-        found = measure(group, classes=reference.classes, targets=chosen, dt_s=reference.protocol.dt_s)
-        measured.setdefault(group[0].protocol, []).append(found)
+    targets = _targets(references)
+    measured = measure_all(
+        root, layout=layout, references=references, targets=targets, findings=findings, protocol=protocol
+    )
     boards = tuple(
-        _board(root, measured[name], references.of(name), chosen, layout=layout, findings=findings)
+        _board(root, measured[name], references.of(name), targets, layout=layout, findings=findings)
         for name in sorted(measured)
     )
     return Boards(boards, tuple(sorted(findings, key=lambda each: each.path)))
+
+
+def _targets(references: References) -> tuple[EnergyTarget, ...]:
+    targets = load_targets(references.config_dirs)
+    return tuple(targets[name] for name in sorted(targets))
+
+
+def measure_all(
+    root: Path,
+    *,
+    layout: Layout,
+    references: References,
+    findings: list[Finding],
+    targets: tuple[EnergyTarget, ...] = (),
+    protocol: str | None = None,
+) -> dict[str, list[Measured]]:
+    """The methods of a tree, measured, by protocol; see `read_methods`."""
+    measured: dict[str, list[Measured]] = {}
+    for group in read_methods(root, layout=layout, references=references, findings=findings, only=protocol):
+        reference = references.of(group[0].protocol)
+        found = measure(group, classes=reference.classes, targets=targets, dt_s=reference.protocol.dt_s)
+        measured.setdefault(group[0].protocol, []).append(found)
+    return measured
 
 
 def _board(

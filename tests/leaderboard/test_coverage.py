@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sgbench.leaderboard.across import interquartile_mean, stratified_interval
+from sgbench.leaderboard.across import interquartile_interval, interquartile_mean
 from sgbench.leaderboard.pairs import compare
 from sgbench.leaderboard.placing import places
 from sgbench.leaderboard.stats import summarise
@@ -80,8 +80,8 @@ def test_stratified_interval_covers_across_tasks() -> None:
     random = np.random.default_rng(3)
     truth = interquartile_mean([random.normal(mean, SPREAD, 200_000) for mean in np.linspace(0.5, 0.95, 6)])
     covered = 0
-    for _ in range(400):
+    for _ in range(TRIALS):
         tasks = [random.normal(mean, SPREAD, SEEDS) for mean in np.linspace(0.5, 0.95, 6)]
-        low, high = stratified_interval(tasks, interquartile_mean, generator=random, resamples=400)
+        low, high = interquartile_interval(tasks, generator=random, resamples=400)
         covered += low <= truth <= high
-    assert 0.8 < covered / 400 <= 0.99
+    assert 0.85 < covered / TRIALS <= 0.97

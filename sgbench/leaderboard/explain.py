@@ -1,0 +1,266 @@
+"""Two methods of a board in plain sentences: which is better, how sure, at what cost, and what would settle it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgbench.errors import InputError, suggest
+from sgbench.leaderboard.labels import figure
+from sgbench.leaderboard.pairs import Comparison, all_pairs, compare, holm, probability_of_improvement
+from sgbench.leaderboard.placing import LEVEL
+from sgbench.leaderboard.power import detectable_difference, pairs_needed, seeds_needed
+from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.samples import bootstrap_samples, mcnemar
+from sgbench.leaderboard.sections import SURE, p_text
+
+Hits = Mapping[int, NDArray[np.bool_]]
+"""By seed, whether each test sample is right [samples]."""
+RESAMPLING_SEED = 0
+PER_CENT = 100
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The sentences, and what they rest on."""
+
+    a: str
+    b: str
+    difference: float
+    low: float | None
+    high: float | None
+    p: float | None
+    p_holm: float | None
+    verdict: str
+    sentences: tuple[str, ...]
+
+
+def find_row(board: Board, word: str) -> Row:
+    """The one method that a word names: its id, the beginning of it, its label, or its surrogate.
+
+    Raises:
+        InputError: none or several; the line lists them.
+    """
+    rows = [*board.rows, *board.retired]
+    for fits in (
+        lambda row: word in (row.method_id, row.label),
+        lambda row: row.method_id.startswith(word),
+        lambda row: row.surrogate.partition("(")[0] == word or row.surrogate == word,
+    ):
+        found = [row for row in rows if fits(row)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = ", ".join(f"{row.method_id} {row.label}" for row in found[:6])
+            raise InputError(f"'{word}' names {len(found)} methods; give an id: {names}")
+    known = [row.method_id for row in rows] + [row.surrogate.partition("(")[0] for row in rows]
+    raise InputError(f"{board.protocol.name} has no method '{word}'; {suggest(word, known)}")
+
+
+def explain(board: Board, a: Row, b: Row, *, hits: Mapping[str, Hits]) -> Explanation:
+    """Compare two methods.
+
+    Args:
+        board: on which both are.
+        a: one.
+        b: the other.
+        hits: of those methods whose predictions are stored, by method.
+
+    Raises:
+        InputError: both are the same.
+    """
+    if a.method_id == b.method_id:
+        raise InputError(f"both are method {a.method_id}; name two")
+    found = compare(a.accuracies, b.accuracies)
+    adjusted, pairs = _adjusted(board, a, b)
+    verdict = _verdict(found, adjusted)
+    sentences = (
+        f"A is {a.label} ({a.method_id}), B is {b.label} ({b.method_id}), both on {board.protocol.name}.",
+        *(_state(name, row, board) for name, row in (("A", a), ("B", b))),
+        _answer(verdict, found, adjusted, pairs),
+        *_chance(a, b),
+        *_on_samples(a, b, hits, board),
+        *_cost(a, b, board),
+        *_settle(found),
+        *_caveats(a, b, board),
+    )
+    return Explanation(
+        a=a.method_id,
+        b=b.method_id,
+        difference=found.difference,
+        low=found.low,
+        high=found.high,
+        p=found.p,
+        p_holm=adjusted,
+        verdict=verdict,
+        sentences=sentences,
+    )
+
+
+def _adjusted(board: Board, a: Row, b: Row) -> tuple[float | None, int]:
+    """The p-value of the pair after Holm's correction over all pairs of ranked methods, and how many they are."""
+    ranked = [row for row in board.rows if row.place is not None]
+    names = [row.method_id for row in ranked]
+    if a.method_id not in names or b.method_id not in names:
+        return None, 0
+    _, p = all_pairs([row.accuracies for row in ranked])
+    first, second = sorted((names.index(a.method_id), names.index(b.method_id)))
+    n = len(names)
+    place = first * n - first * (first + 1) // 2 + second - first - 1
+    return float(holm(p)[place]), len(p)
+
+
+def _verdict(found: Comparison, adjusted: float | None) -> str:
+    if found.p is None:
+        return "unknown"
+    sure = found.p if adjusted is None else adjusted
+    if sure < LEVEL:
+        return "better" if found.difference > 0 else "worse"
+    return "not told apart"
+
+
+def _points(value: float) -> str:
+    return f"{PER_CENT * value:.2f}"
+
+
+def _state(name: str, row: Row, board: Board) -> str:
+    summary = row.accuracy
+    failed = f", {len(row.failed_seeds)} of them failed and counted at chance" if row.failed_seeds else ""
+    ends = (
+        ""
+        if summary.low is None or summary.high is None
+        else f", 95 % interval {_points(summary.low)} to {_points(summary.high)}"
+    )
+    seeds = f"{summary.n} seed{'s' if summary.n > 1 else ''}"
+    return f"{name}: {_points(summary.mean)} % of test samples right over {seeds}{failed}{ends}."
+
+
+def _answer(verdict: str, found: Comparison, adjusted: float | None, pairs: int) -> str:
+    if found.p is None:
+        return "Whether A is better than B cannot be said: at least two seeds of each are needed."
+    lead = {
+        "better": "A is better than B",
+        "worse": "A is worse than B",
+        "not told apart": "A and B are not told apart",
+    }[verdict]
+    ends = (
+        "the same in every seed"
+        if found.low is None or found.high is None
+        else f"95 % interval {_points(found.low)} to {_points(found.high)}"
+    )
+    how = (
+        f"paired by {len(found.shared)} seeds" if found.shared else "unpaired, since no two seeds are shared"
+    )
+    corrected = (
+        "" if adjusted is None else f", p {_equals(adjusted)} after Holm's correction for {pairs} pairs"
+    )
+    return (
+        f"{lead}: A minus B is {_points(found.difference)} points ({ends}), t-test {how}, "
+        f"p {_equals(found.p)}{corrected}."
+    )
+
+
+def _equals(p: float) -> str:
+    text = p_text(p)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def _chance(a: Row, b: Row) -> Iterator[str]:
+    found = probability_of_improvement(a.accuracies, b.accuracies)
+    yield (
+        f"A run of A beats a run of B with probability {found.probability:.2f} "
+        f"(95 % interval {found.low:.2f} to {found.high:.2f}, from {found.comparisons} comparisons)."
+    )
+
+
+def _on_samples(a: Row, b: Row, hits: Mapping[str, Hits], board: Board) -> Iterator[str]:
+    """McNemar's test of each pair of seeds, and what another test set might say."""
+    missing = [name for name, row in (("A", a), ("B", b)) if row.method_id not in hits]
+    if missing:
+        yield f"Sample by sample nothing can be said: predictions of {' and '.join(missing)} are not in the store."
+        return
+    one, other = hits[a.method_id], hits[b.method_id]
+    shared = sorted(one.keys() & other.keys())
+    if not shared:
+        yield "Sample by sample nothing can be said: no seed has the predictions of both."
+        return
+    tests = [mcnemar(one[seed], other[seed]) for seed in shared]
+    p = holm(np.array([test.p for test in tests]))
+    sure = int((p < LEVEL).sum())
+    only = ", ".join(f"{test.only_a} against {test.only_b}" for test in tests)
+    yield (
+        f"On the same samples, right by A alone against right by B alone, seed by seed: {only}; McNemar's exact "
+        f"test tells them apart in {sure} of {len(shared)} seeds after Holm's correction."
+    )
+    low, high = bootstrap_samples(
+        np.stack([one[seed] for seed in shared]),
+        np.stack([other[seed] for seed in shared]),
+        generator=np.random.Generator(np.random.PCG64(RESAMPLING_SEED)),
+    )
+    yield (
+        f"Drawing the {len(one[shared[0]]):,} test samples anew (paired bootstrap), A minus B is {_points(low)} to "
+        f"{_points(high)} points in 95 % of draws: what this test set leaves open, training noise aside."
+    )
+
+
+def _cost(a: Row, b: Row, board: Board) -> Iterator[str]:
+    parts = [
+        _ratio("spikes", a.costs.spikes.value, b.costs.spikes.value, ""),
+        _ratio(
+            "synaptic operations", a.costs.synaptic_operations.value, b.costs.synaptic_operations.value, ""
+        ),
+    ]
+    for target in board.targets:
+        first, second = a.costs.energies.get(target.name), b.costs.energies.get(target.name)
+        if first is None or second is None or first.dynamic_nj is None or second.dynamic_nj is None:
+            continue
+        partial = " (a part)" if target.missing else ""
+        word = f"dynamic energy on {target.name}{partial}"
+        parts.append(_ratio(word, first.dynamic_nj.value, second.dynamic_nj.value, " nJ"))
+    yield f"Per inference A needs {'; '.join(parts)}."
+
+
+def _ratio(what: str, a: float | None, b: float | None, unit: str) -> str:
+    if a is None or b is None:
+        return f"{what} unknown"
+    times = f", {a / b:.2f} times as many" if b and not unit else f", {a / b:.2f} times" if b else ""
+    return f"{figure(a)}{unit} {what} against {figure(b)}{unit}{times}"
+
+
+def _settle(found: Comparison) -> Iterator[str]:
+    """The experiment that would say more."""
+    noether = f"That A wins three of four runs takes {pairs_needed(SURE)} pairs of runs (Noether's formula)."
+    if found.spread is None:
+        yield f"To settle it, run at least the seeds of the protocol for both. {noether}"
+        return
+    n = max(2, min(found.seeds))
+    least = detectable_difference(found.spread, n)
+    needed = seeds_needed(found.difference, found.spread)
+    if needed is None:
+        experiment = "no number of seeds up to 10,000 would show a difference this small"
+    elif needed <= n:
+        experiment = f"a repetition with {needed} other seeds would show this difference in 8 of 10 cases"
+    else:
+        experiment = f"{needed:,} seeds each would show a difference of this size in 8 of 10 cases"
+    yield (
+        f"With {n} seeds and a spread of {_points(found.spread)} points between pairs, a difference of "
+        f"{_points(least)} points is found in 8 of 10 cases; {experiment}. {noether}"
+    )
+
+
+def _caveats(a: Row, b: Row, board: Board) -> Iterator[str]:
+    sizes = " or ".join(f"{size:,}" for size in board.test_samples)
+    of_size = f" of {sizes} samples" if sizes else ""
+    yield f"The intervals over seeds cover training noise on one fixed test set{of_size}."
+    for name, row in (("A", a), ("B", b)):
+        standing = row.standing
+        if standing is None:
+            continue
+        if standing.dossier.notice is not None:
+            yield f"{name} is {standing.dossier.notice.kind}: {standing.dossier.notice.reason}."
+        submission = standing.dossier.submission
+        if submission is not None and submission.tuning_trials:
+            yield f"{name} was chosen among {submission.tuning_trials} settings on the validation split."

@@ -1,0 +1,196 @@
+"""Methods put together by what they have in common, over settings and over tasks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgbench.errors import InputError, suggest
+from sgbench.leaderboard.across import (
+    RankTest,
+    Tasks,
+    interquartile_interval,
+    interquartile_mean,
+    normalised,
+    rank_test,
+)
+from sgbench.leaderboard.rows import Measured
+from sgbench.leaderboard.tuning import Trial, best_cells, expected_best, failed_share, slope_sensitivity
+from sgbench.records.spec import GROUPS, Method
+
+NO_SLOPE = ("scale",)
+RESAMPLING_SEED = 0
+MIN_FOR_RANKS = 2
+
+
+def check_groups(by: Sequence[str]) -> tuple[str, ...]:
+    """Names of choices by which methods can be put together.
+
+    Raises:
+        InputError: one is no choice of a method.
+    """
+    for group in by:
+        if group not in GROUPS:
+            raise InputError(f"--by {group}: no choice of a method; {suggest(group, GROUPS)}")
+    return tuple(by)
+
+
+def families(measured: Iterable[Measured], by: Sequence[str]) -> dict[str, list[Measured]]:
+    """Methods by the entries of these groups, in the order of names.
+
+    >>> families([], ["surrogate"])
+    {}
+    """
+    found: dict[str, list[Measured]] = {}
+    for each in measured:
+        found.setdefault(" ".join(each.method.choices[group] for group in by), []).append(each)
+    return dict(sorted(found.items()))
+
+
+def slope_of(method: Method) -> float | None:
+    """The one number that sets a surrogate's steepness, or None where there is none or more than one.
+
+    Where a full width at half maximum is given it is the inverse of that, so that larger is steeper throughout.
+    """
+    numbers = {
+        key: float(value)
+        for key, value in method.parameters["surrogate"].items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and key not in NO_SLOPE
+    }
+    if set(numbers) == {"width_fwhm"} and numbers["width_fwhm"] > 0:
+        return 1 / numbers["width_fwhm"]
+    return next(iter(numbers.values())) if len(numbers) == 1 else None
+
+
+def trials(family: Iterable[Measured]) -> list[Trial]:
+    """The settings of a family as trials of its tuning."""
+    return [
+        Trial(
+            validation=_mean(each.validation.values()),
+            test=_mean(each.accuracies.values()),
+            slope=slope_of(each.method),
+            runs=len(each.accuracies),
+            failed=len(each.failed_seeds),
+        )
+        for each in family
+    ]
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return math.fsum(found) / len(found)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """How a family answers to its settings."""
+
+    name: str
+    settings: int
+    failed_share: float
+    best_test: float  # of the setting that validation selects
+    ten_best: float
+    slope_sensitivity: float | None
+    slopes: int
+    expected_validation: tuple[float, ...]  # of the best of 1, 2, ... settings
+    expected_test: tuple[float, ...]
+
+
+def tuned(name: str, family: Sequence[Measured]) -> Tuned:
+    """The statistics of one family's tuning; see `sgbench.leaderboard.tuning`."""
+    found = trials(family)
+    validation, test = expected_best(found)
+    return Tuned(
+        name=name,
+        settings=len(found),
+        failed_share=failed_share(found),
+        best_test=float(test[-1]),
+        ten_best=best_cells(found),
+        slope_sensitivity=slope_sensitivity(found),
+        slopes=len({trial.slope for trial in found if trial.slope is not None}),
+        expected_validation=tuple(map(float, validation)),
+        expected_test=tuple(map(float, test)),
+    )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A family over all tasks."""
+
+    name: str
+    interquartile_mean: float
+    low: float
+    high: float
+    tasks: Tasks  # normalised scores of the setting that validation selects, per task [seeds]
+    mean_rank: float | None
+    settings: tuple[int, ...]  # that were tried, per task
+
+
+@dataclass(frozen=True)
+class AcrossTasks:
+    """Families that ran on every task, the best first."""
+
+    tasks: tuple[str, ...]
+    standings: tuple[Standing, ...]
+    left_out: tuple[str, ...]
+    ranks: RankTest | None  # None with one task or one family
+
+
+def across_tasks(
+    measured: Mapping[str, Sequence[Measured]], classes: Mapping[str, int], *, by: Sequence[str]
+) -> AcrossTasks:
+    """Put tasks together: per task a family is represented by the setting that validation selects.
+
+    Args:
+        measured: methods by protocol.
+        classes: of each protocol's data set.
+        by: groups whose entries make a family.
+
+    Raises:
+        InputError: no family ran on every task.
+    """
+    tasks = tuple(sorted(measured))
+    grouped = {task: families(measured[task], by) for task in tasks}
+    names = sorted({name for found in grouped.values() for name in found})
+    kept = [name for name in names if all(name in grouped[task] for task in tasks)]
+    if not kept:
+        raise InputError(f"no {' '.join(by)} ran on all of {', '.join(tasks) or 'no task'}")
+    best = {name: [_selected(grouped[task][name]) for task in tasks] for name in kept}
+    scores = {
+        name: [
+            normalised(
+                np.array([each.accuracies[seed] for seed in sorted(each.accuracies)]), classes=classes[task]
+            )
+            for task, each in zip(tasks, best[name], strict=True)
+        ]
+        for name in kept
+    }
+    ranks = None
+    if min(len(tasks), len(kept)) >= MIN_FOR_RANKS:
+        ranks = rank_test(
+            np.array([[scores[name][index].mean() for name in kept] for index in range(len(tasks))])
+        )
+    found = []
+    for place, name in enumerate(kept):
+        generator = np.random.Generator(np.random.PCG64(RESAMPLING_SEED))
+        low, high = interquartile_interval(scores[name], generator=generator)
+        standing = Standing(
+            name=name,
+            interquartile_mean=interquartile_mean(scores[name]),
+            low=low,
+            high=high,
+            tasks=scores[name],
+            mean_rank=None if ranks is None else ranks.mean_ranks[place],
+            settings=tuple(len(grouped[task][name]) for task in tasks),
+        )
+        found.append(standing)
+    found.sort(key=lambda each: (-each.interquartile_mean, each.name))
+    left_out = tuple(name for name in names if name not in kept)
+    return AcrossTasks(tasks, tuple(found), left_out, ranks)
+
+
+def _selected(family: Sequence[Measured]) -> Measured:
+    return max(family, key=lambda each: (_mean(each.validation.values()), each.method_id))

@@ -1,0 +1,133 @@
+"""Pictures of several methods at once: tuning curves, performance profiles, mean ranks over tasks."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgbench.leaderboard.across import performance_profile
+from sgbench.leaderboard.families import AcrossTasks, Tuned
+from sgbench.leaderboard.picture import COLOURS, FONT_SIZE, INK, MARKERS, SOFT
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STYLES = ("-", "--", ":", "-.")
+THRESHOLDS = 400
+MAX_LINES = 24
+LEGEND: dict[str, Any] = {"frameon": False, "loc": "outside right center", "fontsize": 12}
+
+
+def tuning_png(found: Sequence[Tuned]) -> bytes:
+    """Expected test accuracy of the setting that validation selects, against the number of settings tried."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        _frame(axes)
+        for number, each in enumerate(found[:MAX_LINES]):
+            settings = np.arange(1, each.settings + 1)
+            marker = MARKERS[number % len(MARKERS)]
+            scores = 100 * np.array(each.expected_test)
+            axes.plot(settings, scores, label=each.name, marker=marker, markevery=0.2, **_look(number))
+        axes.set_xlabel("settings tried", fontsize=FONT_SIZE, color=INK)
+        axes.set_ylabel(
+            "expected test accuracy, %,\nof the best on validation", fontsize=FONT_SIZE, color=INK
+        )
+        axes.locator_params(axis="x", integer=True)
+        figure.legend(**LEGEND)
+
+    return _png(draw, 10, 5)
+
+
+def across_png(found: AcrossTasks) -> bytes:
+    """Performance profiles, and under them mean ranks where there are several tasks."""
+
+    def draw(figure: Figure) -> None:
+        if found.ranks is None:
+            _profiles(figure.subplots(), found)
+        else:
+            above, below = figure.subplots(2, 1, height_ratios=(3, 1 + 0.22 * len(found.standings)))
+            _profiles(above, found)
+            _rank_lines(below, found)
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), **LEGEND)
+
+    height = 5 if found.ranks is None else 6.5 + 0.25 * len(found.standings)
+    return _png(draw, 11, height)
+
+
+def _png(draw: Callable[[Figure], None], width: float, height: float) -> bytes:
+    from matplotlib import style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    out = io.BytesIO()
+    with style.context("default"):
+        figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+        FigureCanvasAgg(figure)
+        draw(figure)
+        figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
+
+
+def _look(number: int) -> dict[str, Any]:
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "linestyle": STYLES[number // len(COLOURS) % len(STYLES)],
+        "linewidth": 2,
+    }
+
+
+def _frame(axes: Axes) -> None:
+    axes.tick_params(labelsize=FONT_SIZE, colors=INK)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.grid(color="#dddddd", linewidth=0.8)
+
+
+def _profiles(axes: Axes, found: AcrossTasks) -> None:
+    _frame(axes)
+    lowest = min(float(each.min()) for standing in found.standings for each in standing.tasks)
+    thresholds = np.linspace(min(lowest, 0.9) - 0.02, 1.0, THRESHOLDS)
+    for number, standing in enumerate(found.standings[:MAX_LINES]):
+        shares = 100 * performance_profile(standing.tasks, thresholds)
+        axes.plot(thresholds, shares, label=standing.name, **_look(number))
+    axes.set_xlabel("normalised accuracy (0 guessing, 1 perfect)", fontsize=FONT_SIZE, color=INK)
+    axes.set_ylabel("runs above it, %", fontsize=FONT_SIZE, color=INK)
+
+
+def _rank_lines(axes: Axes, found: AcrossTasks) -> None:
+    """Mean ranks, with a bar as long as the critical difference, and bars over groups that are not told apart."""
+    assert found.ranks is not None  # noqa: S101 - the caller knows
+    ranked = sorted((standing.mean_rank or 0.0, standing.name) for standing in found.standings)
+    reach = found.ranks.critical_difference
+    _frame(axes)
+    axes.grid(visible=False, axis="y")
+    axes.set_ylim(len(ranked) - 0.3, -1.6)
+    axes.set_xlim(0.7, len(ranked) + 0.3 + 0.25 * len(ranked))
+    for row, (rank, name) in enumerate(ranked):
+        axes.plot([rank], [row], "o", ms=8, color=INK)
+        axes.annotate(
+            name, (rank, row), (9, 0), textcoords="offset points", va="center", fontsize=12, color=INK
+        )
+        alike = [other for other, (value, _) in enumerate(ranked) if 0 <= value - rank < reach]
+        first = row == 0 or ranked[alike[-1]][0] - ranked[row - 1][0] >= reach
+        if len(alike) > 1 and first:
+            axes.plot([rank, rank], [row, alike[-1]], color=SOFT, linewidth=4, alpha=0.5, zorder=1)
+    axes.plot([1, 1 + reach], [-0.9, -0.9], color=COLOURS[1], linewidth=2.5)
+    axes.annotate(
+        f"critical difference {reach:.2f}",
+        (1 + reach, -0.9),
+        (8, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=12,
+        color=COLOURS[1],
+    )
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    tasks = len(found.tasks)
+    axes.set_xlabel(f"mean rank over {tasks} tasks (1 the best)", fontsize=FONT_SIZE, color=INK)

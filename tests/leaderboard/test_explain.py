@@ -1,0 +1,100 @@
+"""Two methods in sentences; figures by hand on the toy board."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sgbench.cli.main import main
+from sgbench.errors import InputError
+from sgbench.leaderboard.explain import explain, find_row
+from sgbench.leaderboard.rows import Board, make_board
+from tests.leaderboard.factory import CLASSES, method, network_counts, protocol, record, target
+
+ACCURACIES = {
+    "atan": (0.95, 0.96, 0.97, 0.96, 0.95),
+    "triangle": (0.90, 0.92, 0.91, 0.92, 0.90),
+    "sigmoid": (0.95, 0.95, 0.97, 0.97, 0.94),
+}
+
+
+@pytest.fixture(scope="module")
+def board() -> Board:
+    """Three methods of five seeds: one clearly worse, two alike; B fires half as much."""
+    records = [
+        record(
+            seed=seed,
+            accuracy=value,
+            of=method(surrogate=name),
+            found=network_counts(spikes_sent=750) if name == "triangle" else None,
+        )
+        for name, values in ACCURACIES.items()
+        for seed, value in enumerate(values)
+    ]
+    return make_board(records, protocol=protocol(), targets={"toy": target()}, classes=CLASSES)
+
+
+def said(board: Board, a: str, b: str, hits=None) -> str:
+    """All sentences."""
+    return " ".join(explain(board, find_row(board, a), find_row(board, b), hits=hits or {}).sentences)
+
+
+def test_better(board: Board) -> None:
+    """By hand: differences 5, 4, 6, 4, 5 points: mean 4.8, s 0.837, t = 12.83, p = 0.00021; of 3 pairs 0.00064."""
+    text = said(board, "atan", "triangle")
+    assert "A is better than B: A minus B is 4.80 points (95 % interval 3.76 to 5.84)" in text
+    assert "paired by 5 seeds, p < 0.001, p < 0.001 after Holm's correction for 3 pairs" in text
+    assert "probability 1.00 (95 % interval 0.48 to 1.00, from 5 comparisons)" in text
+    assert "15 spikes against 7.5, 2.00 times as many" in text
+
+
+def test_the_other_way_round(board: Board) -> None:
+    """Must differ: worse, and the sign with it."""
+    assert "A is worse than B: A minus B is -4.80 points" in said(board, "triangle", "atan")
+
+
+def test_not_told_apart_says_what_would_settle_it(board: Board) -> None:
+    """By hand: differences 0, 1, 0, -1, 1 points; 139.3 seeds (statsmodels, TTestPower)."""
+    text = said(board, "atan", "sigmoid")
+    assert "A and B are not told apart: A minus B is 0.20 points" in text
+    assert "140 seeds each would show a difference of this size in 8 of 10 cases" in text
+    assert "29 pairs of runs" in text
+
+
+def test_sample_by_sample(board: Board) -> None:
+    """By hand: in each seed A alone is right on ten samples, B alone on none: p = 2 / 2^10 each."""
+    a, b = np.ones(100, dtype=bool), np.ones(100, dtype=bool)
+    b[:10] = False
+    stored = {
+        find_row(board, name).method_id: dict.fromkeys(range(5), hits)
+        for name, hits in (("atan", a), ("triangle", b))
+    }
+    text = said(board, "atan", "triangle", stored)
+    assert "10 against 0, 10 against 0, 10 against 0, 10 against 0, 10 against 0" in text
+    assert "tells them apart in 5 of 5 seeds" in text
+    assert "A minus B is 5.00 to 16.00 points in 95 % of draws" in text
+
+
+def test_names(board: Board) -> None:
+    """By id, its beginning, or the surrogate; otherwise the nearest."""
+    row = find_row(board, "atan")
+    assert find_row(board, row.method_id) == find_row(board, row.method_id[:6]) == row
+    with pytest.raises(InputError, match="did you mean 'atan'"):
+        find_row(board, "atann")
+    with pytest.raises(InputError, match="both are method"):
+        explain(board, row, row, hits={})
+
+
+def test_command_on_the_committed_board(capsys: pytest.CaptureFixture[str]) -> None:
+    """In sentences, and as one object."""
+    root = str(Path(__file__).resolve().parent.parent.parent / "leaderboards")
+    words = ["board", "explain", "exponential", "zero", "--protocol", "digits_v1", "--root", root]
+    assert main(words) == 0
+    assert "A is better than B" in capsys.readouterr().out
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["verdict"] == "better"
+    assert found["low"] < found["difference"] < found["high"]

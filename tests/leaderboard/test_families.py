@@ -1,0 +1,141 @@
+"""Methods over settings and tasks, on made-up records; figures by hand."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+
+from sgbench.cli.main import main
+from sgbench.errors import InputError
+from sgbench.leaderboard.deviation import compose_reference
+from sgbench.leaderboard.families import across_tasks, check_groups, families, slope_of, tuned
+from sgbench.leaderboard.rows import Measured, measure
+from sgbench.records.spec import Method
+from tests.leaderboard.factory import CLASSES, method, record, write_board_record, write_run
+
+
+def measured(of: Method, accuracies: tuple[float | None, ...]) -> Measured:
+    """One method of the toy protocol; validation equals test, to whole samples."""
+    group = [record(seed=seed, accuracy=value, of=of) for seed, value in enumerate(accuracies)]
+    return measure(group, classes=CLASSES, targets=(), dt_s=0.001)
+
+
+def wide(width: float, *, surrogate: str = "atan") -> Method:
+    """A setting."""
+    return method(surrogate=surrogate, parameters={"surrogate": {"width_fwhm": width}})
+
+
+SETTINGS = [
+    measured(wide(1.0), (0.9, 0.94)),
+    measured(wide(2.0), (0.8, 0.8)),
+    measured(wide(4.0), (None, 0.5)),
+    measured(wide(1.0, surrogate="triangle"), (0.7, 0.7)),
+]
+
+
+def test_tuning_of_a_family() -> None:
+    """By hand: means 0.92, 0.8 and (0.1 + 0.5) / 2; slopes 1, 1/2, 1/4; one of six runs failed."""
+    found = tuned("atan", families(SETTINGS, ["surrogate"])["atan"])
+    assert (found.settings, found.slopes) == (3, 3)
+    assert found.failed_share == pytest.approx(1 / 6)
+    assert found.best_test == pytest.approx(0.92)
+    assert found.expected_test == pytest.approx([(0.92 + 0.8 + 0.3) / 3, (0.92 * 2 + 0.8) / 3, 0.92])
+    assert found.slope_sensitivity == pytest.approx(((0.3 + 0.8) / 2 + (0.8 + 0.92) / 2) / 2)
+
+
+def test_slope_is_the_one_number() -> None:
+    """By hand: the inverse of a width, a native number, and none where there are two or none."""
+    native = {"surrogate": {"width_fwhm": None, "alpha": 3.0}}
+    both = {"surrogate": {"width_fwhm": 1.0, "alpha": 3.0}}
+    assert slope_of(wide(2.0)) == 0.5
+    assert slope_of(method(parameters=native)) == 3.0
+    assert slope_of(method(parameters=both)) is None
+    assert slope_of(method(parameters={"surrogate": {"width_fwhm": None}})) is None
+
+
+def test_across_tasks_by_hand() -> None:
+    """By hand: on both tasks atan is best at width 1; normalised (x - 0.1) / 0.9; ranks 1 and 2."""
+    tasks = {"a_v1": SETTINGS, "b_v1": SETTINGS}
+    found = across_tasks(tasks, {"a_v1": 10, "b_v1": 10}, by=["surrogate"])
+    assert [each.name for each in found.standings] == ["atan", "triangle"]
+    first = found.standings[0]
+    # Runs 0.9, 0.94, 0.9, 0.94: the middle half is one of each.
+    assert first.interquartile_mean == pytest.approx((0.92 - 0.1) / 0.9)
+    assert first.settings == (3, 3)
+    assert first.mean_rank == 1.0
+    assert found.ranks is not None
+
+
+def test_family_that_misses_a_task_is_left_out() -> None:
+    """A mean over other tasks is no comparison."""
+    found = across_tasks({"a_v1": SETTINGS, "b_v1": SETTINGS[:3]}, {"a_v1": 10, "b_v1": 10}, by=["surrogate"])
+    assert found.left_out == ("triangle",)
+    with pytest.raises(InputError, match="no surrogate ran on all of"):
+        across_tasks({"a_v1": SETTINGS[:3], "b_v1": SETTINGS[3:]}, {"a_v1": 10, "b_v1": 10}, by=["surrogate"])
+
+
+def test_unknown_group() -> None:
+    """The nearest is offered."""
+    with pytest.raises(InputError, match="did you mean 'surrogate'"):
+        check_groups(["surogate"])
+
+
+@pytest.fixture
+def runs(runs_dir: Path) -> Path:
+    """Two widths of the shipped protocol's reference."""
+    plain = compose_reference("digits_v1").method
+    for width, accuracy in ((1.0, 0.95), (2.0, 0.9)):
+        parameters = plain.parameters | {"surrogate": plain.parameters["surrogate"] | {"width_fwhm": width}}
+        for seed in (0, 1):
+            found = plain.model_copy(update={"parameters": parameters})
+            write_run(runs_dir, record(seed=seed, accuracy=accuracy, of=found))
+    return runs_dir
+
+
+def test_commands(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Tables that say what they are, and pictures."""
+    assert main(["board", "tuning", "--plot", str(tmp_path / "t.png")]) == 0
+    assert "best on validation" in capsys.readouterr().out
+    assert main(["board", "across", "--plot", str(tmp_path / "a.png"), "--json"]) == 0
+    (standing,) = json.loads(capsys.readouterr().out)["standings"]
+    assert standing["settings"] == [2]
+    assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in ("t.png", "a.png"))
+
+
+def test_export(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Three formats, one content; text that a spreadsheet would run is quoted."""
+    assert main(["board", "export", "--from", "runs"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert main(["board", "export", "--from", "runs", "--format", "json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert [row["seed"] for row in rows] == [str(row["seed"]) for row in again] == ["0", "1", "0", "1"]
+    assert {row["surrogate.width_fwhm"] for row in rows} == {"1", "2"}
+    path = tmp_path / "records.parquet"
+    assert main(["board", "export", "--from", "runs", "--format", "parquet", "--out", str(path)]) == 0
+    table = pyarrow.parquet.read_table(path)
+    assert table.to_pylist() == again
+    assert main(["board", "export", "--from", "runs", "--format", "parquet"]) == 2
+
+
+def test_withdrawn_method_stays_and_is_not_ranked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A notice beside the records: out of the ranks, in a table of its own; nothing is overwritten."""
+    plain = compose_reference("digits_v1").method
+    root = tmp_path / "boards"
+    for seed in (0, 1):
+        found = record(seed=seed, accuracy=0.9 - seed / 360, of=plain)
+        write_board_record(root, found)
+    words = ["board", "withdraw", found.method_id, "--protocol", "digits_v1", "--root", str(root), "--reason"]
+    assert main([*words, "the <b>data</b> order was wrong"]) == 2
+    assert main([*words, "the data order was wrong"]) == 0
+    assert main([*words, "another reason"]) == 2
+    assert "never overwritten" in capsys.readouterr().err
+    assert main(["board", "build", "--from", "leaderboards", "--root", str(root)]) == 0
+    page = (root / "digits_v1" / "table.md").read_text()
+    assert "## Withdrawn and superseded" in page
+    assert "| withdrawn | - | the data order was wrong | 89.86 |" in page
+    assert len(list(root.rglob("records/*/*.json"))) == 2
