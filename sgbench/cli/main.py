@@ -20,6 +20,7 @@ EPILOG = """examples:
   sgbench show surrogate/atan --plot atan.png
   sgbench compare surrogate/atan surrogate/triangle --plot both.png
   sgbench board build --from runs && sgbench board show --from runs
+  sgbench submit make runs/digits_v1 --name "my method" --contact @me && sgbench submit check submissions/digits_v1/ID
 
 exit codes: 0 fine, 1 findings or failed runs, 2 bad input, 130 stopped"""
 
@@ -60,7 +61,7 @@ def _dispatch(words: list[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The grammar of all subcommands but `run` and `sweep`."""
-    from sgbench.cli import board, browse, compare, doctor, energy, export
+    from sgbench.cli import board, browse, compare, doctor, energy, export, submit, verify
 
     top = argparse.ArgumentParser(
         prog="sgbench", description=ABOUT, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -72,6 +73,8 @@ def parser() -> argparse.ArgumentParser:
     browse.register(commands)
     compare.register(commands)
     board.register(commands)
+    submit.register(commands)
+    verify.register(commands)
     energy.register(commands)
     export.register(commands)
     doctor.register(commands)
