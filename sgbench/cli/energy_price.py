@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 
 from sgbench.cli import energy
 from sgbench.cli.columns import aligned
 from sgbench.cli.energy_text import estimate_tree, joules_interval
+from sgbench.energy.footprint import Mean, footprint
 from sgbench.energy.price import EnergyEstimate, price
+from sgbench.records.counts import OpCounts
 
 
 def answer(args: argparse.Namespace) -> int:
@@ -21,8 +24,10 @@ def answer(args: argparse.Namespace) -> int:
 
         draw(found, args.plot, title=f"{record.method.choices['dataset']}, {record.method_id}")
     if args.json:
-        energy.say_json([estimate_tree(estimate) for estimate in found])
+        targets_tree = [estimate_tree(estimate) for estimate in found]
+        energy.say_json({"footprint": asdict(footprint(counts)), "targets": targets_tree})
         return 0
+    energy.say([*about(counts), ""])
     rows = [["target", "evidence", "dynamic energy an inference", "static"]]
     for estimate in found:
         part = " *" if estimate.missing and estimate.dynamic_nj is not None else ""
@@ -41,3 +46,27 @@ def answer(args: argparse.Namespace) -> int:
 
 def _reasons(found: list[EnergyEstimate]) -> list[str]:
     return [f"{each.target}: no total: {'; '.join(each.reasons)}" for each in found if each.reasons]
+
+
+def about(counts: OpCounts) -> list[str]:
+    """What the network takes up and how busy it is, before any price."""
+    found = footprint(counts)
+    lines = [
+        f"a sample: {_mean(found.spikes_sent)} spikes, {_mean(found.synaptic_operations)} synaptic operations; "
+        f"{100 * found.activation_sparsity:.3g} % of connections times steps go unused"
+    ]
+    if found.weights is not None:
+        sizes = ", ".join(f"{size:,.0f} B at {bits} bits" for bits, size in found.bytes_by_bits.items())
+        zeros = (
+            ""
+            if found.connection_sparsity is None
+            else f", {100 * found.connection_sparsity:.3g} % of them 0"
+        )
+        lines.append(
+            f"memory: {found.weights:,} weights{zeros}, {found.state_words:,.0f} words of state: {sizes}"
+        )
+    return lines
+
+
+def _mean(mean: Mean) -> str:
+    return f"{mean.value:,.4g}" if mean.half is None else f"{mean.value:,.4g} +- {mean.half:,.2g}"

@@ -13,6 +13,7 @@ from torch import Tensor
 from sgbench.energy.convolution import Fan
 from sgbench.energy.event_rows import Rows, events_per_row, one_step_later, within
 from sgbench.energy.per_sample import PerSample, spread
+from sgbench.energy.stored import Stored, stored
 from sgbench.errors import InputError
 from sgbench.networks.base import DenseLayer, Network
 from sgbench.networks.conv import ConvLayer
@@ -92,11 +93,17 @@ class OperationCounter:
         neurons = layer.neurons
         wiring, each_step = _feed_forward(layer)
         kind = "real" if layer.taps > 1 else kind  # a delay spread over steps weights each of them
-        synapses = [self._synapses(source, wiring, kind, total["arriving"], each_step)]
+        synapses = [
+            self._synapses(source, wiring, kind, total["arriving"], each_step, stored(layer, "weight"))
+        ]
         if layer.recurrence != "none":
             wiring, each_step = _recurrent(layer)
             kind = _kind(layer.neuron) if layer.neuron.feeds_back == "spikes" else "real"
-            synapses.append(self._synapses(layer.name, wiring, kind, total["returning"], each_step))
+            synapses.append(
+                self._synapses(
+                    layer.name, wiring, kind, total["returning"], each_step, stored(layer, "recurrent")
+                )
+            )
         updates = self.steps * neurons
         operations = layer.neuron.operations
         biases = 0 if layer.bias is None else updates * layer.neuron.currents
@@ -128,7 +135,7 @@ class OperationCounter:
         )
 
     def _synapses(
-        self, source: str, wiring: Wiring, kind: Kind, effective: int, each_step: int
+        self, source: str, wiring: Wiring, kind: Kind, effective: int, each_step: int, weights: Stored
     ) -> SynapseCounts:
         return SynapseCounts(
             source=source,
@@ -137,6 +144,8 @@ class OperationCounter:
             weight_bits=self.bits,
             effective=Count(total=effective),
             dense=Count(total=self.steps * each_step),
+            weights=weights.numbers,
+            zero_weights=weights.zeros,
         )
 
 

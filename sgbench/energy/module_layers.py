@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sgbench.energy.stored import stored
 from sgbench.energy.tally import Tally
 from sgbench.errors import InputError
 
@@ -60,7 +61,7 @@ def linear(layer: nn.Linear, received: Received, output: Tensor, tally: Tally) -
         received.kind,
         effective=_active(received.x) * out,
         dense=rows * inputs * out,
-        weights=layer.weight.numel(),
+        weights=stored(layer, "weight"),
         fan_in=inputs,
     )
     if layer.bias is not None:
@@ -79,7 +80,7 @@ def convolution(layer: nn.Module, received: Received, output: Tensor, tally: Tal
         received.kind,
         effective=round((active * fan).sum().item()),
         dense=round(fan.sum().item()) * samples,
-        weights=layer.weight.numel(),
+        weights=stored(layer, "weight"),
         fan_in=layer.weight[0].numel(),
     )
     if layer.bias is not None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.energy.module_layers import Received
+from sgbench.energy.stored import stored
 from sgbench.energy.tally import Tally
 from sgbench.errors import InputError
 
@@ -109,7 +110,12 @@ def _count(
     units = module.hidden_size
     fan_out = gates.gates * units
     rows = before.numel() // units
-    for source, kind, x in ((received.source, received.kind, received.x), (tally.name, "real", before)):
+    end = "_l0" if isinstance(module, nn.RNNBase) else ""
+    groups = (
+        (received.source, received.kind, received.x, f"weight_ih{end}"),
+        (tally.name, "real", before, f"weight_hh{end}"),
+    )
+    for source, kind, x, weight in groups:
         inputs = x.numel() // rows
         tally.connect(
             source,
@@ -117,7 +123,7 @@ def _count(
             kind,
             effective=int(torch.count_nonzero(x)) * fan_out,
             dense=rows * inputs * fan_out,
-            weights=inputs * fan_out,
+            weights=stored(module, weight),
             fan_in=inputs * gates.gates,
         )
     updates = rows * units

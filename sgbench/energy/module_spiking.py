@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sgbench.energy.stored import Stored
 from sgbench.energy.tally import Tally
 from sgbench.neurons.base import Operations
 
@@ -42,7 +43,10 @@ def neurons(module: nn.Module, current: Tensor, spikes: Tensor, tally: Tally) ->
 
 def one_to_one(module: nn.Module, x: Tensor, source: str, tally: Tally) -> None:
     """Each spike reaches the neuron that sent it."""
-    weights = sum(weight.numel() for weight in module.parameters())
+    weights = Stored(
+        sum(weight.numel() for weight in module.parameters()),
+        sum(int((weight == 0).sum()) for weight in module.parameters()),
+    )
     active = int(torch.count_nonzero(x))
     tally.connect(
         source, "one_to_one", "binary", effective=active, dense=x.numel(), weights=weights, fan_in=1

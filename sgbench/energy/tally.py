@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from sgbench.energy.stored import Stored
 from sgbench.records.counts import Count, LayerCounts, SynapseCounts, Wiring
 
 
@@ -17,6 +18,7 @@ class Group:
     wiring: Wiring
     kind: str  # "binary" or "real", of what flows through it
     weights: int
+    zero_weights: int
     fan_in: int
     effective: int = 0
     dense: int = 0
@@ -40,12 +42,12 @@ class Tally:
         *,
         effective: int,
         dense: int,
-        weights: int,
+        weights: Stored,
         fan_in: int,
     ) -> None:
         """Add operations through connections; each that is used reads its weight."""
         group = self.groups.setdefault(
-            (source, wiring, kind), Group(source, wiring, kind, weights=weights, fan_in=fan_in)
+            (source, wiring, kind), Group(source, wiring, kind, weights.numbers, weights.zeros, fan_in)
         )
         group.effective += effective
         group.dense += dense
@@ -84,5 +86,6 @@ def _group(group: Group, bits: int) -> SynapseCounts:
         effective=Count(total=group.effective),
         dense=Count(total=group.dense),
         weights=group.weights,
+        zero_weights=group.zero_weights,
         fan_in=group.fan_in,
     )

@@ -61,6 +61,7 @@ class SynapseCounts(Told):
     effective: Count  # triggered by non-zero inputs: what an event-driven machine executes
     dense: Count  # what a clocked machine executes
     weights: Natural | None = None  # stored numbers; many synapses of a convolution share one
+    zero_weights: Natural | None = None  # of the stored ones
     fan_in: Natural | None = None  # synapses of the neuron that has most
 
 
