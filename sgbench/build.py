@@ -99,7 +99,7 @@ def build(spec: RunSpec) -> Parts:
     data_set: DataSet = _part(spec, "dataset")
     encoder: Encoder = _part(spec, "encoder")
     steepness: Steepness = _part(spec, "steepness")
-    network = build_network(spec, data_set, engine, steepness).to(device=device, dtype=dtype)
+    network = build_network(spec, data_set, encoder, engine, steepness).to(device=device, dtype=dtype)
     objective = Objective(loss=_part(spec, "loss"), regulariser=_part(spec, "regulariser"))
     rule: LearningRule = _part(spec, "rule")
     _check_fit(spec, network, objective)
@@ -142,7 +142,9 @@ def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
         raise InputError(f"loss={choices['loss']}: needs a {kind} readout; use neuron@readout={entry}")
 
 
-def build_network(spec: RunSpec, data_set: DataSet, engine: Engine, steepness: Steepness) -> Network:
+def build_network(
+    spec: RunSpec, data_set: DataSet, encoder: Encoder, engine: Engine, steepness: Steepness
+) -> Network:
     """The network in float64 with its initial weights, a function of the seed alone."""
     firing: Firing = _part(spec, "firing")
     weights = generator(spec.seed, "initialisation")
@@ -161,7 +163,7 @@ def build_network(spec: RunSpec, data_set: DataSet, engine: Engine, steepness: S
     return _part(
         spec,
         "network",
-        n_inputs=data_set.n_inputs,
+        n_inputs=encoder.channels(data_set.n_inputs),
         n_outputs=data_set.n_classes,
         make_neuron=functools.partial(make, "neuron"),
         make_readout=functools.partial(make, "readout"),

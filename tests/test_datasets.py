@@ -3,11 +3,13 @@
 Legend: N input channels; a split is train, validation or test.
 """
 
+import dataclasses
 import functools
 import hashlib
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -21,17 +23,26 @@ import torch
 
 import sgbench
 from sgbench import catalogue
+from sgbench.build import build
+from sgbench.compose import compose
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split, fingerprint, stratified_split
 from sgbench.datasets.batches import SpikingData
+from sgbench.datasets.checks import check
 from sgbench.datasets.digits import Digits
+from sgbench.encoders.base import Values, form_of
 from sgbench.encoders.direct import Direct
 from sgbench.encoders.rate import Rate
 from sgbench.errors import InputError
+from sgbench.paths import default_data_dir
+from sgbench.spike_trains import SpikeTrains
 from sgbench.spikes import dense
 
 NAMES = list(catalogue.entries("dataset"))
 NOWHERE = Path("no-such-folder")
 every_data_set = pytest.mark.parametrize("name", NAMES)
+every_made_one = pytest.mark.parametrize(  # files are compared while they are read, see test_images.py
+    "name", [name for name in NAMES if catalogue.entry("dataset", name).meta["origin"] != "files"]
+)
 
 
 @functools.cache
@@ -44,68 +55,108 @@ def digits() -> dict[Split, Samples]:
     return Digits().load(NOWHERE)
 
 
+@functools.cache
+def load_once(name: str) -> dict[Split, Samples]:
+    return make(name).load(default_data_dir())
+
+
+def loaded(name: str) -> dict[Split, Samples]:
+    """The splits of an entry, or a skip where its files are not on this machine."""
+    absent = make(name).missing(default_data_dir())
+    if absent is not None:
+        pytest.skip(absent)
+    return load_once(name)
+
+
 # --- contract, for every entry of the catalogue
 
 
 @every_data_set
 def test_facts_are_known_before_loading(name):
-    """Expected: the contract; sizes, shape, source, licence and checksum are on the class."""
-    data_set = type(make(name))
+    """Expected: the contract; sizes, shape, source, licence and checksum are there, and the entry says the same."""
+    data_set, meta = make(name), catalogue.entry("dataset", name).meta
     assert data_set.n_inputs >= 1
-    assert data_set.n_classes >= 2
+    assert data_set.n_classes == meta["classes"] >= 2
+    assert data_set.sizes == meta["sizes"]
     assert set(data_set.sizes) == set(SPLITS)
     assert all(size > 0 for size in data_set.sizes.values())
     assert data_set.source
-    assert data_set.licence == catalogue.entry("dataset", name).meta["licence"]
-    assert len(data_set.sha256) == 64
+    assert data_set.licence == meta["licence"]
+    assert data_set.origin == meta["origin"]
+    assert data_set.sha256 == meta["sha256"]
     assert int(data_set.sha256, 16) > 0
+    assert len(data_set.sha256) == 64
+    assert ("download" in meta) == (data_set.origin == "files")
 
 
 @every_data_set
 def test_loads_what_it_declares(name):
-    """Expected: the declared sizes, channels and classes; float64 in [0, 1]; every class in every split."""
-    data_set = make(name)
-    splits = data_set.load(NOWHERE)
+    """Expected: the declared sizes, channels, form and classes; every class in every split; the checksum."""
+    data_set, splits = make(name), loaded(name)
     assert tuple(splits) == SPLITS
+    assert check(data_set, splits) == data_set.sha256
     for split, samples in splits.items():
-        assert samples.values.shape == (data_set.sizes[split], data_set.n_inputs)
-        assert samples.values.dtype == torch.float64
-        assert 0 <= samples.values.min() < samples.values.max() <= 1
+        assert form_of(samples.values) == data_set.form
+        assert len(samples.values) == len(samples.target) == data_set.sizes[split]
         assert samples.target.dtype == torch.int64
         assert samples.target.unique().tolist() == list(range(data_set.n_classes))
         assert samples.lengths is None or (samples.lengths >= 1).all()
 
 
 @every_data_set
+def test_an_experiment_can_read_it(name):
+    """Expected: an experiment of the same name whose encoder takes the form and whose steps hold every sample."""
+    spec = compose([f"experiment={name}"])
+    assert spec.method.choices["dataset"] == name
+    splits = loaded(name)
+    data = build(spec).data
+    data.splits = splits
+    batch = next(iter(data.evaluation("test")))
+    assert 1 <= batch.lengths.min() <= batch.lengths.max() <= spec.method.protocol.steps == batch.x.shape[0]
+    assert dense(batch.x).abs().sum() > 0
+
+
+def spoilt(values: Values) -> Values:
+    """The same samples with the last number changed."""
+    if isinstance(values, SpikeTrains):
+        time_us = values.time_us.clone()
+        time_us[-1] -= 1
+        return dataclasses.replace(values, time_us=time_us)
+    changed = values.clone()
+    changed.view(-1)[-1] = (changed.view(-1)[-1] + 1) % 2
+    return changed
+
+
+@every_made_one
 @pytest.mark.parametrize("split", SPLITS)
 @pytest.mark.parametrize("field", ["values", "target"])
 def test_one_changed_number_is_refused(name, split, field):
     """Expected: one line with the data set, both checksums and the source; the untouched arrays pass."""
-    data_set = make(name)
-    splits = data_set.load(NOWHERE)
-    data_set.verify(splits)
-    changed = getattr(splits[split], field).clone()
-    changed.view(-1)[-1] = (changed.view(-1)[-1] + 1) % 2
+    data_set, splits = make(name), loaded(name)
+    if field == "values":
+        changed = spoilt(splits[split].values)
+    else:
+        changed = splits[split].target.clone()
+        changed[-1] = (changed[-1] + 1) % 2
     tampered = {**splits, split: splits[split]._replace(**{field: changed})}
-    with pytest.raises(InputError, match=rf"^data set {type(data_set).__name__}: checksum ") as caught:
+    with pytest.raises(InputError, match=r"^data set \w+: checksum ") as caught:
         data_set.verify(tampered)
     message = str(caught.value)
     assert "\n" not in message
-    assert data_set.sha256[:12] in message
     assert data_set.source in message
 
 
-@every_data_set
+@every_made_one
 def test_samples_that_changed_sides_are_refused(name):
     """Expected: the checksum covers the split; swapping validation and test, or the order in train, is found."""
-    data_set = make(name)
-    splits = data_set.load(NOWHERE)
+    data_set, splits = make(name), loaded(name)
     train = splits["train"]
-    reversed_train = Samples(train.values.flip(0), train.target.flip(0), train.lengths)
-    for tampered in (
-        {**splits, "validation": splits["test"], "test": splits["validation"]},
-        {**splits, "train": reversed_train},
-    ):
+    back = torch.arange(len(train.target)).flip(0)
+    reversed_train = Samples(train.values[back], train.target[back], train.lengths)
+    swapped = {**splits, "validation": splits["test"], "test": splits["validation"]}
+    by_heart = splits["validation"] is splits["test"]  # random_patterns: there is nothing to swap
+    assert by_heart == (name == "random_patterns")
+    for tampered in ({**splits, "train": reversed_train}, *([] if by_heart else [swapped])):
         with pytest.raises(InputError, match="checksum"):
             data_set.verify(tampered)
 
@@ -287,7 +338,7 @@ def test_evaluation_keeps_the_order_and_its_code():
 
 def test_random_codes_differ_between_epochs_splits_and_seeds():
     """Must differ: all samples are equal here, so only the stream of the code can make a difference."""
-    equal = Samples(torch.full((10, 1), 0.5).double(), torch.zeros(10, dtype=torch.int64), None)
+    equal = Samples(torch.full((10, 1), 0.5).double(), torch.arange(10) % 2, None)
     toy = Toy(**dict.fromkeys(SPLITS, equal))
     data, other = make_data(toy, random=True), make_data(toy, random=True, seed=1)
     passes = [data.epoch(0), data.epoch(1), data.evaluation("validation"), data.evaluation("test")]
@@ -301,26 +352,33 @@ def test_random_codes_differ_between_epochs_splits_and_seeds():
 EMPTY = Samples(torch.zeros(0, 1, dtype=torch.float64), torch.zeros(0, dtype=torch.int64), None)
 
 
-def _spoilt(split, kind):
-    """A toy split with one thing wrong."""
-    good = Toy().load(NOWHERE)[split]
-    if kind == "is empty":
-        return EMPTY
-    if kind == "is not finite":
-        return good._replace(values=torch.tensor([[0.5]] * 9 + [[math.nan]]).double())
-    if kind.startswith("has a target"):
-        return good._replace(target=good.target + Toy.n_classes)
-    return good._replace(lengths=torch.full((len(good.target),), 10_000))
+WRONG = {
+    "is empty": lambda good: EMPTY,
+    "is not finite": lambda good: good._replace(values=torch.tensor([[0.5]] * 9 + [[math.nan]]).double()),
+    "has a value outside [0, 1]": lambda good: good._replace(values=good.values + 0.5),
+    "has a target outside 0..1": lambda good: good._replace(target=good.target + Toy.n_classes),
+    "has no sample of class 0": lambda good: good._replace(target=good.target * 0 + 1),
+    "has a sample length below 1": lambda good: good._replace(lengths=torch.zeros(10, dtype=torch.int64)),
+    "has samples of up to 10000 steps, the protocol 3; set protocol.steps=10000": lambda good: good._replace(
+        lengths=torch.full((10,), 10_000)
+    ),
+    "has shape (9, 1) and 10 targets, not the declared (10, 1)": lambda good: good._replace(
+        values=good.values[:9]
+    ),
+    "has shape (10, 2) and 10 targets, not the declared (10, 1)": lambda good: good._replace(
+        values=good.values.expand(-1, 2)
+    ),
+    "holds traces, not the declared values": lambda good: good._replace(values=good.values[:, None]),
+}
 
 
 @pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize(
-    "kind", ["is empty", "is not finite", "has a target outside", "has a sample length outside 1"]
-)
+@pytest.mark.parametrize("kind", WRONG)
 def test_spoilt_splits_are_refused(split, kind):
     """Expected: one line with the data set, the split and what is wrong, before any batch."""
-    with pytest.raises(InputError, match=f"^data set Toy: split {split} {kind}[^\n]*$"):
-        make_data(Toy(**{split: _spoilt(split, kind)}))
+    spoilt = WRONG[kind](Toy().load(NOWHERE)[split])
+    with pytest.raises(InputError, match=f"^data set Toy: split {split} {re.escape(kind)}$"):
+        make_data(Toy(**{split: spoilt}))
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf])

@@ -5,6 +5,7 @@ Legend: T steps, B batch, N channels; x values in [0, 1].
 
 import functools
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,12 +16,13 @@ from torch import Tensor
 import sgbench
 from sgbench import catalogue
 from sgbench.datasets.base import Samples
-from sgbench.datasets.batches import Batches
-from sgbench.encoders.base import Encoder
+from sgbench.datasets.batches import Batches, SpikingData
+from sgbench.encoders.base import Encoder, Values
 from sgbench.encoders.direct import Direct
 from sgbench.encoders.latency import Latency
 from sgbench.encoders.rate import Rate
 from sgbench.errors import InputError
+from sgbench.spike_trains import SpikeTrains
 from sgbench.spikes import Events, dense
 from sgbench.streams import generator
 
@@ -40,7 +42,7 @@ def latency(**changes: float) -> Latency:
     return Latency(**{"steps": 25, "dt_s": 0.001, "tau_eff_s": 0.01, "threshold": 0.2, **changes})
 
 
-def encode(encoder: Encoder, values: Tensor, seed: int = 0) -> Tensor:
+def encode(encoder: Encoder, values: Values, seed: int = 0) -> Tensor:
     """The code in its dense form, whether it comes packed or not."""
     return dense(encoder.encode(values, torch.Generator().manual_seed(seed)))
 
@@ -55,42 +57,65 @@ def some_values(dtype: torch.dtype = torch.float64) -> Tensor:
     return values.to(dtype)
 
 
-@every_encoder
+def some_traces(dtype: torch.dtype = torch.float64) -> Tensor:
+    """[11, 25, 6] that wander within [0, 1] and reach both ends."""
+    moves = torch.randn(11, 25, 6, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    traces = moves.cumsum(1)
+    low, high = traces.amin(1, keepdim=True), traces.amax(1, keepdim=True)
+    return ((traces - low) / (high - low)).to(dtype)
+
+
+def some_trains(dtype: torch.dtype = torch.float64) -> SpikeTrains:
+    """66 channels' spikes within 25 ms."""
+    time_us = (25_000 * some_values()).long().flatten().clamp(max=24_999)
+    sample, channel = torch.arange(66) // 6, torch.arange(66) % 6
+    return SpikeTrains.of(sample, channel, time_us, [25_000] * 11, 6).to(dtype)
+
+
+SOME = {"values": some_values, "traces": some_traces, "spikes": some_trains}
+every_form = pytest.mark.parametrize(
+    ("name", "form"), [(name, form) for name in NAMES for form in make(name).takes]
+)
+
+
+@every_form
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_shape_dtype_and_declared_output(name, dtype):
+def test_shape_dtype_and_declared_output(name, form, dtype):
     """Expected: the contract; time first, the dtype of the values, zeros and ones where binary is declared."""
-    encoder, values = make(name), some_values(dtype)
-    kept = values.clone()
+    encoder, values = make(name), SOME[form](dtype)
+    kept = values.clone() if isinstance(values, Tensor) else None
     x = encode(encoder, values)
-    assert x.shape == (encoder.steps, *values.shape)
+    assert x.shape == (encoder.steps, 11, encoder.channels(6))
     assert x.dtype == dtype
     assert x.is_contiguous()
-    assert torch.equal(values, kept)
+    assert kept is None or torch.equal(values, kept)
     assert torch.isfinite(x).all()
-    assert x[:, values > 0.5].sum() > 0
+    assert (x.abs().sum((0, 2)) > 0).all()
+    assert encoder.lengths(values).tolist() == [25] * 11
     if encoder.output == "binary":
         assert set(x.unique().tolist()) <= {0.0, 1.0}
 
 
-@every_encoder
+@every_form
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_spikes_come_packed_and_in_order(name, dtype):
+def test_spikes_come_packed_and_in_order(name, form, dtype):
     """Expected: the contract of `Events`; equal, field by field, to those found in the dense form by `nonzero`."""
-    encoder, values = make(name), some_values(dtype)
+    encoder, values = make(name), SOME[form](dtype)
     signal = encoder.encode(values, torch.Generator().manual_seed(0))
-    assert isinstance(signal, Events) == (encoder.output == "binary")
+    assert isinstance(signal, Events) == (name != "direct")
     if isinstance(signal, Events):
         found = Events.of(signal.dense())
         assert torch.equal(signal.indptr, found.indptr)
         assert torch.equal(signal.index, found.index)
-        assert signal.value is None
+        assert (signal.value is None) or torch.equal(signal.value, found.value)
+        assert (signal.value is None) == (encoder.output == "binary")
         assert (signal.shape, signal.dtype) == (found.shape, dtype)
         assert (signal.indptr.dtype, signal.index.dtype) == (torch.int64, torch.int32)
 
 
-def split_in_batches(name: str, batch_size: int, order: Tensor, seed: int = 0) -> Tensor:
+def split_in_batches(name: str, form: str, batch_size: int, order: Tensor, seed: int = 0) -> Tensor:
     """The whole split, encoded batch by batch, in the order of visiting."""
-    samples = Samples(some_values(), torch.zeros(11, dtype=torch.int64), None)
+    samples = Samples(SOME[form](), torch.zeros(11, dtype=torch.int64), None)
     noise = generator(seed, "encoding", "test")
     batches = Batches(
         samples, make(name), batch_size=batch_size, order=order, noise=noise, dtype=torch.float64
@@ -98,21 +123,64 @@ def split_in_batches(name: str, batch_size: int, order: Tensor, seed: int = 0) -
     return torch.cat([dense(batch.x) for batch in batches], dim=1)
 
 
-@every_encoder
-def test_batch_size_does_not_matter(name):
+@every_form
+def test_batch_size_does_not_matter(name, form):
     """Expected: equal bits whether the split is encoded one by one, in sevens or at once, and once more."""
     order = torch.arange(11).flip(0)
-    whole = split_in_batches(name, 11, order)
+    whole = split_in_batches(name, form, 11, order)
     for batch_size in (1, 7, 11, 100):
-        assert torch.equal(split_in_batches(name, batch_size, order), whole)
+        assert torch.equal(split_in_batches(name, form, batch_size, order), whole)
 
 
-@every_encoder
-def test_only_random_codes_depend_on_the_seed(name):
-    """Must differ for `rate`, must match for the others: what the seed of the stream changes."""
+@every_form
+def test_only_random_codes_depend_on_the_seed(name, form):
+    """Must differ for random codes, must match for the others: what the seed of the stream changes."""
     order = torch.arange(11)
-    same = torch.equal(split_in_batches(name, 11, order), split_in_batches(name, 11, order, seed=1))
-    assert same == (name != "rate")
+    first, other = (split_in_batches(name, form, 11, order, seed=seed) for seed in (0, 1))
+    assert torch.equal(first, other) == (name not in ("rate", "poisson"))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "traces" in make(name).takes])
+def test_traces_that_end_early_are_silent_afterwards(name):
+    """Expected: a trace of 9 steps fills 9, and what comes then is zero."""
+    encoder, traces = make(name), some_traces()[:, :9]
+    assert encoder.lengths(traces).tolist() == [9] * 11
+    x = encode(encoder, traces)
+    assert x.shape[0] == encoder.steps
+    assert x[9:].abs().sum() == 0
+    assert x[:9].abs().sum() > 0
+
+
+def test_bytes_are_fractions_of_255():
+    """Expected: the code of bytes is that of the bytes divided by 255, in the precision of the run."""
+    pixels = torch.arange(256, dtype=torch.uint8).view(4, 64)
+    codes = []
+    for values in (pixels, pixels.double() / 255):
+        samples = Samples(values, torch.zeros(4, dtype=torch.int64), None)
+        (batch,) = Batches(
+            samples,
+            make("direct"),
+            batch_size=4,
+            order=torch.arange(4),
+            noise=torch.Generator(),
+            dtype=torch.float64,
+        )
+        codes.append(batch.x)
+    assert torch.equal(*codes)
+
+
+@pytest.mark.parametrize("dataset", ["digits", "sequential_digits", "randman"])
+def test_a_form_that_does_not_fit_is_refused_with_the_remedy(dataset):
+    """Expected: one line before any data are loaded; the entry that it names takes the form."""
+    data_set = sgbench.create(f"dataset/{dataset}")
+    rest = {"data_dir": Path(), "batch_size": 1, "seed": 0, "dtype": torch.float32}
+    for name in NAMES:
+        if data_set.form in make(name).takes:
+            SpikingData(data_set, make(name), **rest)
+            continue
+        with pytest.raises(InputError, match=rf"holds {data_set.form}; use encoder=\w+$") as caught:
+            SpikingData(data_set, make(name), **rest)
+        assert data_set.form in make(str(caught.value).rpartition("=")[2]).takes
 
 
 REQUIRED = {"steps": [0, -1, 2.5, True, "25"], "dt_s": [0, -1.0, math.nan, math.inf, "fast", True]}

@@ -23,12 +23,13 @@ from sgbench.trajectory import Trajectory
 
 STEPS, LENGTHS, CLASSES = 7, (7, 1, 4, 6), 5
 NAMES = list(catalogue.entries("loss"))
+NUMBERS = {"last_window": {"window_s": 0.003}}  # three steps, longer than one of the samples
 
 
 @functools.cache
 def make(name: str) -> Loss:
     """A loss has no state, so one object serves all tests."""
-    return sgbench.create(f"loss/{name}")
+    return sgbench.create(f"loss/{name}", **NUMBERS.get(name, {}))
 
 
 ONLINE = [name for name in NAMES if make(name).online]
@@ -36,6 +37,7 @@ every_loss = pytest.mark.parametrize("name", NAMES)
 
 LOGITS = {  # of one sample, from its own outputs [T_b, C]
     "last_step": lambda y: y[-1],
+    "last_window": lambda y: y[-3:].mean(0),
     "max_over_time": lambda y: y.max(0),
     "per_step": lambda y: y.mean(0),
     "spike_count": lambda y: y.sum(0),

@@ -19,6 +19,7 @@ EPILOG = """examples:
   sgbench list surrogate
   sgbench show surrogate/atan --plot atan.png
   sgbench compare surrogate/atan surrogate/triangle --plot both.png
+  sgbench data list && sgbench data show randman --plot randman.png
   sgbench board build --from runs && sgbench board show --from runs
   sgbench submit make runs/digits_v1 --name "my method" --contact @me && sgbench submit check submissions/digits_v1/ID
 
@@ -61,7 +62,7 @@ def _dispatch(words: list[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The grammar of all subcommands but `run` and `sweep`."""
-    from sgbench.cli import board, browse, compare, doctor, energy, export, submit, verify
+    from sgbench.cli import board, browse, compare, data, doctor, energy, export, submit, verify
 
     top = argparse.ArgumentParser(
         prog="sgbench", description=ABOUT, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -72,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("sweep", help="run a shipped sweep, or show what came of one", add_help=False)
     browse.register(commands)
     compare.register(commands)
+    data.register(commands)
     board.register(commands)
     submit.register(commands)
     verify.register(commands)

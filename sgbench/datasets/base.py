@@ -4,53 +4,68 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sgbench.encoders.base import Form, Values
 from sgbench.errors import InputError
+from sgbench.spike_trains import SpikeTrains
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+Origin = Literal["generated", "bundled", "files"]
+"""Made from a seed, part of an installed library, or read from files that a user has to have."""
 
 
 class Samples(NamedTuple):
-    """One split in memory."""
+    """One split in memory.
 
-    values: Tensor  # [samples, N] float64 in [0, 1]
-    target: Tensor  # [samples] int64
-    lengths: Tensor | None  # [samples] valid steps, or None where all samples are as long as the protocol
+    Numbers are float64 in [0, 1], or uint8 that stand for themselves divided by 255. Spikes have times of their
+    own and are put into steps by the encoder.
+    """
+
+    values: Values  # [samples, N], [samples, steps, N] where they are traces, or spike trains
+    target: Tensor  # [samples] int64 classes
+    lengths: Tensor | None  # [samples] valid steps, or None where the encoder knows them
 
 
 class DataSet(ABC):
-    """A data set; its facts are class attributes, known before a download.
+    """A data set; its facts are attributes, known before a download.
 
     A data set that is read from files also provides a small fake of its own on-disk format for tests; one that
-    a dependency bundles needs none.
+    is generated, or that a dependency bundles, needs none.
     """
 
-    n_inputs: ClassVar[int]
-    n_classes: ClassVar[int]
-    sizes: ClassVar[dict[Split, int]]
-    source: ClassVar[str]
-    licence: ClassVar[str]
-    sha256: ClassVar[str]  # of `fingerprint`, the arrays and their split
+    form: Form = "values"  # of the samples
+    origin: Origin = "generated"
+    n_inputs: int
+    n_classes: int
+    sizes: Mapping[Split, int]
+    source: str
+    licence: str
+    sha256: str | None  # of `fingerprint`; None where the numbers differ from those that are published
 
     @abstractmethod
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits, time first where samples have a time; `SpikingData` checks them against the facts.
+        """All splits; `SpikingData` checks them against the facts.
 
         Raises:
             InputError: files are missing or not the published ones; one line with the remedy.
         """
 
+    def missing(self, data_dir: Path) -> str | None:
+        """What is not there and how to get it, in one line; None where nothing is missing."""
+        return None
+
     def verify(self, splits: dict[Split, Samples]) -> str:
         """Compare the loaded bytes and the split with the published ones; returns their SHA-256."""
         found = fingerprint(splits)
-        if found != self.sha256:
+        if self.sha256 is not None and found != self.sha256:
             raise InputError(
                 f"data set {type(self).__name__}: checksum {found[:12]} is not the expected {self.sha256[:12]}; "
                 f"the files or the library that bundles them differ from {self.source}"
@@ -59,16 +74,27 @@ class DataSet(ABC):
 
 
 def fingerprint(splits: dict[Split, Samples]) -> str:
-    """SHA-256 over values (as float32), targets and lengths of all splits, in order."""
+    """SHA-256 over values (floats as float32), targets and lengths of all splits, in order."""
     digest = hashlib.sha256()
     for name in SPLITS:
         samples = splits[name]
         digest.update(name.encode())
-        digest.update(samples.values.to(torch.float32).numpy().tobytes())
-        digest.update(samples.target.to(torch.int64).numpy().tobytes())
+        for part in (*_parts(samples.values), samples.target.to(torch.int64)):
+            digest.update(part.contiguous().numpy().tobytes())
         if samples.lengths is not None:
             digest.update(samples.lengths.to(torch.int64).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _parts(values: Values) -> tuple[Tensor, ...]:
+    if isinstance(values, SpikeTrains):
+        return values.indptr, values.channel, values.time_us, values.duration_us
+    return (values if values.dtype == torch.uint8 else values.to(torch.float32),)
+
+
+def sizes(train: int, validation: int, test: int) -> dict[Split, int]:
+    """Samples of each split."""
+    return {"train": train, "validation": validation, "test": test}
 
 
 def stratified_split(

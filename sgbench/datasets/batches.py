@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sgbench.datasets.base import SPLITS, DataSet, Samples, Split
-from sgbench.encoders.base import Encoder
+from sgbench.datasets.base import DataSet, Samples, Split
+from sgbench.datasets.checks import check
+from sgbench.encoders.base import Encoder, Values
 from sgbench.errors import InputError
 from sgbench.streams import generator
 from sgbench.trajectory import Batch
@@ -50,11 +51,9 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         for position in self.order.split(self.batch_size):
-            x = self.encoder.encode(self.samples.values[position].to(self.dtype), self.noise)
-            if self.samples.lengths is None:
-                lengths = torch.full((len(position),), x.shape[0], dtype=torch.int64)
-            else:
-                lengths = self.samples.lengths[position]
+            values = _numbers(self.samples.values[position], self.dtype)
+            x = self.encoder.encode(values, self.noise)
+            lengths = _lengths(self.samples, values, self.encoder, position)
             yield Batch(x=x, target=self.samples.target[position], lengths=lengths, position=position)
 
 
@@ -68,6 +67,9 @@ class SpikingData:
         batch_size: samples per batch.
         seed: of the run; data order and encoding have streams of their own.
         dtype: of the input.
+
+    Raises:
+        InputError: the encoder does not take samples of this form.
     """
 
     def __init__(
@@ -80,6 +82,8 @@ class SpikingData:
         seed: int,
         dtype: torch.dtype,
     ) -> None:
+        if data_set.form not in encoder.takes:
+            raise InputError(_no_fit(data_set, encoder))
         self.data_set = data_set
         self.encoder = encoder
         self.data_dir = data_dir
@@ -94,14 +98,9 @@ class SpikingData:
         if self.splits:
             return
         splits = self.data_set.load(self.data_dir)
-        name = type(self.data_set).__name__
-        if set(splits) != set(SPLITS):
-            raise InputError(f"data set {name}: exactly the splits {', '.join(SPLITS)} are needed")
+        self.sha256 = check(self.data_set, splits)
         for split, samples in splits.items():
-            problem = _problem(samples, self.data_set, split, self.encoder.steps)
-            if problem is not None:
-                raise InputError(f"data set {name}: split {split} {problem}")
-        self.sha256 = self.data_set.verify(splits)
+            _check_lengths(self.data_set, split, samples, self.encoder)
         self.splits = splits
 
     def share(self, other: SpikingData) -> None:
@@ -130,19 +129,32 @@ class SpikingData:
         )
 
 
-def _problem(samples: Samples, facts: DataSet, split: Split, steps: int) -> str | None:
-    """What is wrong with a split, if anything."""
-    values, target, lengths = samples
-    if len(target) == 0:
-        return "is empty"
-    if values.shape != (facts.sizes[split], facts.n_inputs) or len(target) != facts.sizes[split]:
-        return f"has shape {tuple(values.shape)}, not the declared {(facts.sizes[split], facts.n_inputs)}"
-    if not torch.isfinite(values).all():
-        return "is not finite"
-    if values.min() < 0 or values.max() > 1:
-        return "has a value outside [0, 1]"
-    if target.min() < 0 or target.max() >= facts.n_classes:
-        return f"has a target outside 0..{facts.n_classes - 1}"
-    if lengths is not None and (lengths.min() < 1 or lengths.max() > steps):
-        return f"has a sample length outside 1..{steps}"
-    return None
+def _no_fit(data_set: DataSet, encoder: Encoder) -> str:
+    remedy = {"values": "latency", "traces": "direct", "spikes": "binned"}[data_set.form]
+    return (
+        f"encoder {type(encoder).__name__}: takes {' or '.join(encoder.takes)}, but data set "
+        f"{type(data_set).__name__} holds {data_set.form}; use encoder={remedy}"
+    )
+
+
+def _numbers(values: Values, dtype: torch.dtype) -> Values:
+    """The samples in the precision of the run; bytes become fractions of 255."""
+    if isinstance(values, Tensor) and values.dtype == torch.uint8:
+        return values.to(dtype).div_(255)
+    return values.to(dtype)
+
+
+def _lengths(samples: Samples, values: Values, encoder: Encoder, position: Tensor) -> Tensor:
+    """Valid steps [B]: the data set's own, or what the code of the samples fills."""
+    return encoder.lengths(values) if samples.lengths is None else samples.lengths[position]
+
+
+def _check_lengths(data_set: DataSet, split: Split, samples: Samples, encoder: Encoder) -> None:
+    """Refuse samples that are longer than the protocol."""
+    lengths = encoder.lengths(samples.values) if samples.lengths is None else samples.lengths
+    longest = int(lengths.max())
+    if longest > encoder.steps:
+        raise InputError(
+            f"data set {type(data_set).__name__}: split {split} has samples of up to {longest} steps, the protocol "
+            f"{encoder.steps}; set protocol.steps={longest}"
+        )

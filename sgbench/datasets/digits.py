@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
 
-from sgbench.datasets.base import SPLITS, DataSet, Samples, Split, stratified_split
+from sgbench.datasets.base import SPLITS, DataSet, Origin, Samples, Split, sizes, stratified_split
 
 
 class Digits(DataSet):
@@ -20,12 +21,13 @@ class Digits(DataSet):
     (its test part), as bundled with scikit-learn.
     """
 
-    n_inputs: ClassVar[int] = 64
-    n_classes: ClassVar[int] = 10
-    sizes: ClassVar[dict[Split, int]] = {"train": 1078, "validation": 359, "test": 360}
-    source: ClassVar[str] = "scikit-learn load_digits (UCI Optical Recognition of Handwritten Digits)"
-    licence: ClassVar[str] = "CC BY 4.0"
-    sha256: ClassVar[str] = "94deb946834462baa987f7bb237a927b4b4386fbfb503b719c8344cb65d62e64"
+    origin: Origin = "bundled"
+    n_inputs: int = 64
+    n_classes: int = 10
+    sizes: Mapping[Split, int] = sizes(1078, 359, 360)
+    source: str = "scikit-learn load_digits (UCI Optical Recognition of Handwritten Digits)"
+    licence: str = "CC BY 4.0"
+    sha256: str | None = "94deb946834462baa987f7bb237a927b4b4386fbfb503b719c8344cb65d62e64"
     split_seed: ClassVar[int] = 20190128
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:

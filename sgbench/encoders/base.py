@@ -1,19 +1,26 @@
-"""The contract of an encoder: values in [0, 1] become input over time."""
+"""The contract of an encoder: what a data set holds becomes input over time."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sgbench.errors import require_count, require_number
-from sgbench.spikes import Signal
+from sgbench.spike_trains import SpikeTrains
+from sgbench.spikes import Events, Signal
+
+Form = Literal["values", "traces", "spikes"]
+"""What a sample is: values [N], a trace [steps, N], or spikes with times of their own."""
+Values = Tensor | SpikeTrains
+"""Samples: values [B, N] or traces [B, steps, N] in [0, 1], or spike trains."""
 
 
 class Encoder(ABC):
-    """Turns samples [B, N] in [0, 1] into input [T, B, N].
+    """Turns samples into input [T, B, M].
 
     Args:
         steps: number of time steps T.
@@ -21,14 +28,121 @@ class Encoder(ABC):
     """
 
     output: ClassVar[Literal["binary", "real"]]
+    takes: ClassVar[tuple[Form, ...]] = ("values",)
 
     def __init__(self, *, steps: int, dt_s: float) -> None:
         self.steps = require_count("encoder.steps", steps)
         self.dt_s = require_number("encoder.dt_s", dt_s, low=0, open_low=True)
 
     @abstractmethod
-    def encode(self, values: Tensor, generator: torch.Generator) -> Signal:
-        """Input [T, B, N] of the dtype of `values`, spikes packed; random codes draw sample by sample.
+    def encode(self, values: Any, generator: torch.Generator) -> Signal:
+        """Input [T, B, M] of the dtype of the values, spikes packed; random codes draw sample by sample.
 
         Drawing sample by sample from `generator` makes the code of a split the same whatever the batch size.
+
+        Args:
+            values: samples in one of the forms that `takes` names.
+            generator: of the encoding's stream.
         """
+
+    def channels(self, n_inputs: int) -> int:
+        """Channels M of the code of samples with so many inputs."""
+        return n_inputs
+
+    def lengths(self, values: Any) -> Tensor:
+        """Steps that each sample fills, int64 [B]: all of them, or as many as its trace has."""
+        filled = values.shape[1] if values.ndim == 3 else self.steps  # noqa: PLR2004 - a trace has three axes
+        return torch.full((len(values),), filled, dtype=torch.int64)
+
+
+def form_of(values: Values) -> Form:
+    """Which form samples have.
+
+    >>> form_of(torch.zeros(5, 2)), form_of(torch.zeros(5, 7, 2))
+    ('values', 'traces')
+    """
+    if isinstance(values, SpikeTrains):
+        return "spikes"
+    return "values" if values.ndim == 2 else "traces"  # noqa: PLR2004 - samples and inputs
+
+
+def over_time(values: Tensor, steps: int) -> Tensor:
+    """Values [B, N] in every step, or traces [B, S, N] followed by zeros: [B, T, N]."""
+    if values.ndim == 2:  # noqa: PLR2004 - samples and inputs
+        return values.unsqueeze(1).expand(-1, steps, -1)
+    return torch.nn.functional.pad(values, (0, 0, 0, steps - values.shape[1]))
+
+
+def drawn(probability: Tensor, steps: int, generator: torch.Generator) -> Events:
+    """Independent spikes [T, B, N] of these probabilities, in every step [B, N] or of each [B, S, N].
+
+    The numbers are drawn sample by sample, so that the code does not depend on the batch.
+    """
+    batch, channels = probability.shape[0], probability.shape[-1]
+    chance = torch.rand((batch, steps, channels), generator=generator, dtype=torch.float32)
+    fires = chance.to(probability.device) < over_time(probability, steps)
+    step, sample, channel = fires.transpose(0, 1).nonzero(as_tuple=True)
+    shape = (steps, batch, channels)
+    return Events.from_rows(step * batch + sample, channel, None, shape, probability.dtype)
+
+
+def packed(step: Tensor, fires: Tensor, steps: int, dtype: torch.dtype) -> Events:
+    """One spike a channel at most: events [T, B, M] from the step of each channel.
+
+    Args:
+        step: floats or whole numbers [B, M]; what is not in 0..steps - 1 is silent.
+        fires: bool [B, M].
+        steps: T.
+        dtype: of the dense form.
+    """
+    batch, channels = step.shape
+    place = _true_places(fires & (step >= 0) & (step < steps))
+    when = step.reshape(-1)[place].to(_short(steps))
+    order = stable_order(when)
+    place = place[order]
+    sample = place // channels
+    row = when[order].long() * batch + sample
+    return Events.from_rows(row, place - sample * channels, None, (steps, batch, channels), dtype)
+
+
+def in_order(
+    step: Tensor,
+    sample: Tensor,
+    channel: Tensor,
+    shape: tuple[int, int, int],
+    dtype: torch.dtype,
+    value: Tensor | None = None,
+) -> Events:
+    """Events from spikes in the order of samples and, within one, of channels.
+
+    Args:
+        step: of each spike, within 0..T - 1.
+        sample: of each spike, ascending.
+        channel: of each spike, ascending within a sample.
+        shape: (T, B, M).
+        dtype: of the dense form.
+        value: of each spike, or None where all are 1.
+    """
+    order = stable_order(step.to(_short(shape[0])))
+    row = step[order].long() * shape[1] + sample[order]
+    return Events.from_rows(row, channel[order], None if value is None else value[order], shape, dtype)
+
+
+def stable_order(key: Tensor) -> Tensor:
+    """Positions that sort whole numbers; equals keep their order. NumPy's radix sort of short keys is fastest."""
+    if key.device.type == "cpu":
+        return torch.from_numpy(np.argsort(key.numpy(), kind="stable"))
+    return torch.argsort(key, stable=True)
+
+
+def _short(steps: int) -> torch.dtype:
+    """The smallest type that holds 0..steps - 1."""
+    fitting = (kind for kind in (torch.uint8, torch.int16) if steps - 1 <= torch.iinfo(kind).max)
+    return next(fitting, torch.int64)
+
+
+def _true_places(mask: Tensor) -> Tensor:
+    """Positions of True in the flat mask, ascending."""
+    if mask.device.type == "cpu":
+        return torch.from_numpy(np.flatnonzero(mask.numpy()))
+    return mask.reshape(-1).nonzero().squeeze(1)

@@ -7,12 +7,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from sgbench.encoders.base import Encoder
+from sgbench.encoders.base import Encoder, Form, over_time
 from sgbench.errors import require_number
 
 
 class Direct(Encoder):
-    """Constant input: the first layer turns values into spikes and needs multiplications for it.
+    """Constant input, or a trace as it is: the first layer makes spikes of it and needs multiplications.
 
     Args:
         steps: number of time steps T.
@@ -27,6 +27,7 @@ class Direct(Encoder):
     """
 
     output: ClassVar[Literal["binary", "real"]] = "real"
+    takes: ClassVar[tuple[Form, ...]] = ("values", "traces")
 
     def __init__(self, *, steps: int, dt_s: float, gain: float) -> None:
         super().__init__(steps=steps, dt_s=dt_s)
@@ -34,4 +35,4 @@ class Direct(Encoder):
 
     def encode(self, values: Tensor, generator: torch.Generator) -> Tensor:
         """Currents [T, B, N]."""
-        return (self.gain * values).unsqueeze(0).expand(self.steps, *values.shape).contiguous()
+        return over_time(self.gain * values, self.steps).transpose(0, 1).contiguous()

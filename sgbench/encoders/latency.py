@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from sgbench.encoders.base import Encoder
+from sgbench.encoders.base import Encoder, packed
 from sgbench.errors import require_number
 from sgbench.spikes import Events
 
@@ -45,21 +45,6 @@ class Latency(Encoder):
         fires = values > self.threshold
         safe = torch.where(fires, values, torch.ones_like(values))
         time_s = self.tau_eff_s * torch.log(safe / (safe - self.threshold))
-        # Bounded before it becomes an integer: infinity and the very late have none.
-        step = torch.div(time_s, self.dt_s).floor().clamp_(max=self.steps).masked_fill_(~fires, self.steps)
-        # A stable sort by step leaves samples, and channels within one, in order; short keys sort in a pass or two.
-        step, place = torch.sort(step.flatten().to(_key(self.steps)), stable=True)
-        count = int((step < self.steps).sum())
-        place, samples = place[:count], len(values)
-        sample = place // values.shape[1]
-        return Events.from_rows(
-            step[:count].long() * samples + sample,
-            place - sample * values.shape[1],
-            None,
-            (self.steps, *values.shape),
-            values.dtype,
-        )
-
-
-def _key(steps: int) -> torch.dtype:
-    return torch.int16 if steps < torch.iinfo(torch.int16).max else torch.int64
+        # Bounded while it is no whole number yet: infinity and the very late have none.
+        step = torch.div(time_s, self.dt_s).floor().clamp_(max=self.steps)
+        return packed(step, fires, self.steps, values.dtype)

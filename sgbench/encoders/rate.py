@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from sgbench.encoders.base import Encoder
+from sgbench.encoders.base import Encoder, Form, drawn
 from sgbench.errors import InputError, require_number
 from sgbench.spikes import Events
 
@@ -31,6 +31,7 @@ class Rate(Encoder):
     """
 
     output: ClassVar[Literal["binary", "real"]] = "binary"
+    takes: ClassVar[tuple[Form, ...]] = ("values", "traces")
 
     def __init__(self, *, steps: int, dt_s: float, max_rate_hz: float) -> None:
         super().__init__(steps=steps, dt_s=dt_s)
@@ -43,12 +44,4 @@ class Rate(Encoder):
 
     def encode(self, values: Tensor, generator: torch.Generator) -> Events:
         """Spikes [T, B, N]."""
-        batch, *features = values.shape
-        chance = torch.rand((batch, self.steps, *features), generator=generator, dtype=torch.float32)
-        probability = (values * (self.max_rate_hz * self.dt_s)).unsqueeze(1)
-        step, sample, channel = (
-            (chance.to(values.device) < probability).transpose(0, 1).nonzero(as_tuple=True)
-        )
-        return Events.from_rows(
-            step * batch + sample, channel, None, (self.steps, *values.shape), values.dtype
-        )
+        return drawn(values * (self.max_rate_hz * self.dt_s), self.steps, generator)

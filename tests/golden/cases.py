@@ -84,10 +84,12 @@ def _essence(record: RunRecord) -> dict[str, Any]:
     }
 
 
-def two_steps(name: str) -> list[float]:
-    """Losses of the first two batches."""
+def two_steps(name: str) -> list[float] | None:
+    """Losses of the first two batches; None where the data set's files are not on this machine."""
     spec = compose([f"experiment={name}"])
     parts = build(spec)
+    if parts.data.data_set.missing(parts.data.data_dir):
+        return None
     parts.data.setup()
     loop = TrainLoop(parts.network, parts.rule, parts.objective, clip_norm=spec.method.clip_norm)
     batches = itertools.islice(parts.data.epoch(0), 2)

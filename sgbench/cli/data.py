@@ -1,0 +1,158 @@
+"""`sgbench data list|check|show`: which data sets there are, whether they are here and whole, how they look."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sgbench import catalogue
+from sgbench.cli.columns import aligned
+from sgbench.cli.compare import check_picture_path
+from sgbench.errors import InputError
+from sgbench.paths import default_data_dir
+
+if TYPE_CHECKING:
+    from sgbench.datasets.base import DataSet, Samples, Split
+
+SPLITS = ("train", "validation", "test")
+
+
+def register(commands: Any) -> None:
+    """Add the three subcommands."""
+    top = commands.add_parser("data", help="data sets: what there is, is it whole, how it looks")
+    words = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    listing = words.add_parser(
+        "list", help="all data sets, their size and licence, and whether they are here"
+    )
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    listing.set_defaults(handler=list_data)
+    checking = words.add_parser("check", help="load data sets and compare them with what is published")
+    checking.add_argument("names", nargs="+", metavar="NAME", help="e.g. yin_yang")
+    checking.set_defaults(handler=check_data)
+    showing = words.add_parser("show", help="facts of one data set, and a picture of some samples")
+    showing.add_argument("name", metavar="NAME", help="e.g. randman")
+    showing.add_argument(
+        "--plot", type=Path, metavar="FILE.png", help="rasters, traces or images with classes"
+    )
+    showing.add_argument("--split", choices=SPLITS, default="train", help="from which split (train)")
+    showing.add_argument("--samples", type=int, default=6, metavar="N", help="how many samples to draw (6)")
+    showing.set_defaults(handler=show_data)
+    for command in (listing, checking, showing):
+        command.add_argument("--data-dir", type=Path, default=None, help="where files lie ($SGBENCH_DATA)")
+        command.add_argument(
+            "--config-dir", type=Path, action="append", default=[], help="entries of your own"
+        )
+        command.add_argument(
+            "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own"
+        )
+
+
+def root(args: argparse.Namespace) -> Path:
+    """The data root that a command uses."""
+    return default_data_dir() if args.data_dir is None else args.data_dir
+
+
+def list_data(args: argparse.Namespace) -> int:
+    """Print one line for each data set."""
+    found = [_facts(entry, args) for entry in catalogue.entries("dataset", args.config_dir).values()]
+    if args.json:
+        sys.stdout.write(json.dumps({"data_dir": str(root(args)), "datasets": found}, indent=1) + "\n")
+        return 0
+    rows = [["name", "samples", "classes", "licence", "here", "what"]]
+    for facts in found:
+        sizes = "+".join(str(facts["sizes"].get(split, "?")) for split in SPLITS)
+        rows.append(
+            [facts["name"], sizes, str(facts["classes"]), facts["licence"], facts["state"], facts["line"]]
+        )
+    lines = [
+        f"data root: {root(args)} (paths.data_dir, $SGBENCH_DATA)",
+        "",
+        *aligned(rows, words=len(rows[0])),
+    ]
+    sys.stdout.write("\n".join([*lines, *_how_to_get(found)]) + "\n")
+    return 0
+
+
+def _how_to_get(found: list[dict[str, Any]]) -> list[str]:
+    """One line for all data sets that need the same files."""
+    names: dict[str, list[str]] = {}
+    for facts in found:
+        if facts["get"]:
+            names.setdefault(f"({facts['download']}): {facts['get']}", []).append(facts["name"])
+    return [f"\n{', '.join(each)} {text}" for text, each in names.items()]
+
+
+def _facts(entry: catalogue.Entry, args: argparse.Namespace) -> dict[str, Any]:
+    """What the catalogue says of a data set, and whether its files are here."""
+    meta = entry.meta
+    origin = meta.get("origin", "generated")
+    get = make(entry.name, args).missing(root(args)) if origin == "files" else None
+    here = {"generated": "generated", "bundled": "bundled", "files": "absent" if get else "present"}
+    return {
+        "name": entry.name,
+        "line": entry.line,
+        "origin": origin,
+        "download": meta.get("download"),
+        "licence": str(meta.get("licence", "")),
+        "sources": meta.get("sources", []),
+        "classes": meta.get("classes"),
+        "sizes": meta.get("sizes") or {},
+        "sha256": meta.get("sha256"),
+        "state": here.get(str(origin), str(origin)),
+        "get": get,
+    }
+
+
+def make(name: str, args: argparse.Namespace) -> DataSet:
+    """The data set of this name with the parameters of its file."""
+    from sgbench.creation import create
+
+    return create(f"dataset/{name}", config_dirs=args.config_dir, allow_targets=args.allow_target)
+
+
+def check_data(args: argparse.Namespace) -> int:
+    """Load and verify; the first that is not whole ends the command with one line and exit code 2."""
+    for name in args.names:
+        made, splits, sha256 = load(name, args)
+        sizes = ", ".join(f"{split} {len(splits[split].target)}" for split in SPLITS)
+        said = "checksum right" if made.sha256 else f"checksum {sha256[:12]}, none is published"
+        sys.stdout.write(f"{name}: {sizes}; {said}\n")
+    return 0
+
+
+def load(name: str, args: argparse.Namespace) -> tuple[DataSet, dict[Split, Samples], str]:
+    """A data set, its samples and their SHA-256.
+
+    Raises:
+        InputError: it does not exist, is not here, or is not what is published.
+    """
+    from sgbench.datasets.checks import check
+
+    made = make(name, args)
+    splits = made.load(root(args))
+    return made, splits, check(made, splits)
+
+
+def show_data(args: argparse.Namespace) -> int:
+    """Print the facts, and draw samples if asked to."""
+    if args.plot is not None:
+        check_picture_path(args.plot)
+    if args.samples < 1:
+        raise InputError(f"--samples {args.samples}: at least 1 is needed")
+    entry = catalogue.entry("dataset", args.name, args.config_dir)
+    made, splits, sha256 = load(args.name, args)
+    from sgbench.cli.data_summary import summary
+
+    rows = [["what", entry.line], ["source", made.source], ["licence", made.licence]]
+    rows += [["parameters", ", ".join(f"{key}={value}" for key, value in entry.parameters.items()) or "none"]]
+    rows += [*summary(made, splits), ["sha256", sha256]]
+    sys.stdout.write("\n".join(aligned(rows, words=2)) + "\n")
+    if args.plot is not None:
+        from sgbench.cli.data_picture import draw
+
+        draw(args.name, made, splits[args.split], args.split, args.plot, count=args.samples)
+        sys.stdout.write(f"picture: {args.plot}\n")
+    return 0

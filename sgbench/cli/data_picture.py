@@ -1,0 +1,126 @@
+"""A picture of some samples of a data set: rasters, traces, images or points, with their classes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import matplotlib as mpl
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from sgbench.cli.portrait import STYLE, save
+from sgbench.cli.surrogate_portrait import BLUE
+from sgbench.datasets.base import DataSet, Samples, Split
+from sgbench.spike_trains import SpikeTrains
+
+COLUMNS = 3
+IMAGE_FROM = 16  # pixels from which a square number of values is drawn as an image
+POINTS = 2000
+COLOURS = (
+    "#1f6feb",
+    "#e36209",
+    "#2da44e",
+    "#8250df",
+    "#bf3989",
+    "#57606a",
+    "#9a6700",
+    "#0a7ea4",
+    "#cf222e",
+    "#000000",
+)
+
+
+def draw(name: str, made: DataSet, part: Samples, split: Split, path: Path, *, count: int) -> None:
+    """Write the picture.
+
+    Args:
+        name: of the entry.
+        made: the data set.
+        part: a split of it.
+        split: its name.
+        path: of the file.
+        count: samples to draw, one class after another.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    with mpl.rc_context(STYLE):
+        values = part.values
+        if isinstance(values, Tensor) and values.ndim == 2 and not _is_image(values):  # noqa: PLR2004
+            figure = _points(part, made)
+        else:
+            figure = _samples(part, made, count)
+        figure.suptitle(
+            f"{name}, {split}: {len(part.target)} samples of {made.n_classes} classes", fontsize=13
+        )
+        save(figure, path)
+
+
+def chosen(target: Tensor, count: int) -> list[int]:
+    """Positions of samples, the first of each class in turn, then the second, and so on.
+
+    >>> chosen(torch.tensor([1, 1, 0, 1, 0]), 3)
+    [2, 0, 4]
+    """
+    places = [(target == label).nonzero().flatten().tolist() for label in target.unique().tolist()]
+    ranked = sorted(
+        (rank, label, place) for label, each in enumerate(places) for rank, place in enumerate(each)
+    )
+    return [place for *_, place in ranked[:count]]
+
+
+def _is_image(values: Tensor) -> bool:
+    side = math.isqrt(values.shape[1])
+    return values.shape[1] >= IMAGE_FROM and side * side == values.shape[1]
+
+
+def _samples(part: Samples, made: DataSet, count: int) -> Figure:
+    places = chosen(part.target, count)
+    columns = min(COLUMNS, len(places))
+    rows = math.ceil(len(places) / columns)
+    figure = Figure(figsize=(3.6 * columns, 2.7 * rows + 0.5), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for place, panel in zip(places, axes.flat, strict=False):
+        panel.set_title(f"sample {place}: class {int(part.target[place])}", fontsize=11)
+        _one(panel, part, made, place)
+    for panel in axes.flat[len(places) :]:
+        panel.axis("off")
+    return figure
+
+
+def _one(panel: Axes, part: Samples, made: DataSet, place: int) -> None:
+    """One sample in the form that it has."""
+    values = part.values
+    if isinstance(values, SpikeTrains):
+        own = values[torch.tensor([place])]
+        size = max(2.0, min(300.0, 1200 / own.n_channels))
+        panel.scatter(own.time_us / 1000, own.channel, s=size, marker="|", color=BLUE, linewidths=1.2)
+        panel.set(xlim=(0, own.duration_us.item() / 1000), ylim=(-0.5, own.n_channels - 0.5))
+        panel.set(xlabel="time, ms", ylabel="channel")
+    elif values.ndim == 2:  # noqa: PLR2004 - an image
+        side = math.isqrt(values.shape[1])
+        panel.imshow(values[place].view(side, side), cmap="gray_r", interpolation="nearest")
+        panel.set(xticks=[], yticks=[])
+    else:
+        scale = 1 if values.is_floating_point() else 255
+        for channel in range(made.n_inputs):
+            panel.step(range(values.shape[1]), values[place, :, channel] / scale, where="mid", linewidth=1.2)
+        panel.set(xlabel="step", ylabel="value", ylim=(-0.05, 1.05))
+
+
+def _points(part: Samples, made: DataSet) -> Figure:
+    """The first two values of each sample, coloured by class."""
+    if not isinstance(part.values, Tensor):
+        raise TypeError("points have values")
+    figure = Figure(figsize=(6.2, 5.6), layout="constrained")
+    panel = figure.subplots()
+    for label in range(made.n_classes):
+        own = part.values[:POINTS][part.target[:POINTS] == label]
+        colour = COLOURS[label % len(COLOURS)]
+        panel.scatter(own[:, 0], own[:, min(1, made.n_inputs - 1)], s=9, color=colour, label=f"class {label}")
+    panel.set(xlabel="value 0", ylabel="value 1", aspect="equal")
+    figure.legend(frameon=False, loc="outside lower center", ncols=min(5, made.n_classes))
+    return figure

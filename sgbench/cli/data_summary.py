@@ -1,0 +1,33 @@
+"""What samples are like, in a few lines."""
+
+from __future__ import annotations
+
+from sgbench.datasets.base import DataSet, Samples, Split
+from sgbench.spike_trains import MICRO, SpikeTrains
+
+
+def summary(made: DataSet, splits: dict[Split, Samples]) -> list[list[str]]:
+    """Rows of a name and a text: form, inputs, samples of each class, and how full or long samples are."""
+    rows = [["form", f"{made.form}, {made.n_inputs} inputs"]]
+    for name, part in splits.items():
+        counts = part.target.bincount(minlength=made.n_classes).tolist()
+        told = f"{len(part.target)} samples, of each class {_range(counts)}"
+        rows.append([name, f"{told}; {_filling(part)}"])
+    return rows
+
+
+def _filling(part: Samples) -> str:
+    """Spikes and seconds, or steps and mean value."""
+    values = part.values
+    if isinstance(values, SpikeTrains):
+        lasts = (values.duration_us * MICRO).tolist()
+        mean = len(values.channel) / len(values)
+        return f"{mean:.4g} spikes a sample in {min(lasts):.4g} to {max(lasts):.4g} s"
+    scale = 255 if not values.is_floating_point() else 1
+    steps = f"{values.shape[1]} steps, " if values.ndim == 3 else ""  # noqa: PLR2004 - samples, steps, inputs
+    return f"{steps}mean value {values.double().mean().item() / scale:.3g}"
+
+
+def _range(counts: list[int]) -> str:
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"

@@ -1,0 +1,62 @@
+"""Is what was loaded what a data set declares? One line of what is wrong."""
+
+from __future__ import annotations
+
+import torch
+
+from sgbench.datasets.base import SPLITS, DataSet, Samples, Split
+from sgbench.encoders.base import Values, form_of
+from sgbench.errors import InputError
+from sgbench.spike_trains import SpikeTrains
+
+
+def check(data_set: DataSet, splits: dict[Split, Samples]) -> str:
+    """Compare loaded splits with the facts and the published bytes; returns their SHA-256.
+
+    Raises:
+        InputError: names the data set, the split and the first thing that is wrong.
+    """
+    name = type(data_set).__name__
+    if set(splits) != set(SPLITS):
+        raise InputError(f"data set {name}: exactly the splits {', '.join(SPLITS)} are needed")
+    for split, samples in splits.items():
+        problem = _problem(samples, data_set, split)
+        if problem is not None:
+            raise InputError(f"data set {name}: split {split} {problem}")
+    return data_set.verify(splits)
+
+
+def _problem(samples: Samples, facts: DataSet, split: Split) -> str | None:
+    values, target, lengths = samples
+    if len(target) == 0:
+        return "is empty"
+    problem = _value_problem(values, facts, len(target), facts.sizes[split])
+    if problem is not None:
+        return problem
+    if target.min() < 0 or target.max() >= facts.n_classes:
+        return f"has a target outside 0..{facts.n_classes - 1}"
+    missing = set(range(facts.n_classes)) - set(target.unique().tolist())
+    if missing:
+        return f"has no sample of class {min(missing)}"
+    if lengths is not None and lengths.min() < 1:
+        return "has a sample length below 1"
+    return None
+
+
+def _value_problem(values: Values, facts: DataSet, targets: int, size: int) -> str | None:
+    """What is wrong with the samples themselves."""
+    if form_of(values) != facts.form:
+        return f"holds {form_of(values)}, not the declared {facts.form}"
+    spikes = isinstance(values, SpikeTrains)
+    shape = (len(values), values.n_channels) if spikes else tuple(values.shape)
+    if (shape[0], shape[-1]) != (size, facts.n_inputs) or targets != size:
+        return f"has shape {shape} and {targets} targets, not the declared {(size, facts.n_inputs)}"
+    if spikes:
+        return values.problem()
+    if values.dtype == torch.uint8:
+        return None
+    if not torch.isfinite(values).all():
+        return "is not finite"
+    if values.min() < 0 or values.max() > 1:
+        return "has a value outside [0, 1]"
+    return None

@@ -1,0 +1,104 @@
+"""Evidence accumulation: on which side were more cues?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from sgbench.datasets.base import Samples, Split
+from sgbench.datasets.generated import NATIVE_STEP_US, Blocks, Generated, fire, whole
+from sgbench.encoders.base import Form
+from sgbench.errors import InputError, require_count, require_number
+from sgbench.spike_trains import SpikeTrains
+
+GROUPS = 4  # of channels: left cues, right cues, the recall signal, noise
+LEFT, RIGHT, RECALL, NOISE = range(GROUPS)
+
+
+class EvidenceAccumulation(Generated):
+    """Cues to the left or right, a delay, then a signal that asks which side had more.
+
+    Four groups of channels: left cue, right cue, recall signal, and noise that fires at a quarter of the rate
+    throughout. Each sample prefers one side: a cue is on it with the chance 1 - `minority_chance`. The class is the
+    side of the majority; an odd number of cues has one.
+
+    Args:
+        channels: input channels N, a multiple of 4.
+        cues: how many, odd.
+        cue_ms: duration of a cue [ms].
+        cue_every_ms: from the start of a cue to that of the next [ms].
+        delay_ms: from the end of the last such interval to the recall signal [ms].
+        recall_ms: duration of the recall signal, which ends the sample [ms].
+        minority_chance: that a cue is on the side that is not preferred.
+        rate_hz: of a channel whose group is active [Hz].
+        samples: of train, validation and test.
+        seed: of everything random.
+
+    Source: Bellec et al. 2020, Nature Communications 11:3625, figure 3; IGITUGraz/eligibility_propagation.
+    """
+
+    form: Form = "spikes"
+    n_classes: int = 2
+    published: ClassVar[Mapping[tuple[object, ...], str]] = {
+        (2048, 512, 1024, 0, 40, 7, 100, 150, 1050, 150, 0.3, 40.0): (
+            "6beda3358bad37888792812b0e87d3b7c9c8e3ff21d1b0dd5116a41292b606c3"
+        ),
+    }
+
+    def __init__(  # noqa: PLR0913 - the task has so many numbers
+        self,
+        *,
+        channels: int,
+        cues: int,
+        cue_ms: int,
+        cue_every_ms: int,
+        delay_ms: int,
+        recall_ms: int,
+        minority_chance: float,
+        rate_hz: float,
+        samples: list[int],
+        seed: int,
+    ) -> None:
+        self.n_inputs: int = require_count("dataset.channels", channels, low=GROUPS)
+        if channels % GROUPS:
+            raise InputError(f"dataset.channels={channels}: a multiple of {GROUPS} is needed")
+        self.cues = require_count("dataset.cues", cues)
+        if cues % 2 == 0:
+            raise InputError(f"dataset.cues={cues}: an odd number is needed, so that there is a majority")
+        self.cue_ms = require_count("dataset.cue_ms", cue_ms)
+        self.cue_every_ms = require_count("dataset.cue_every_ms", cue_every_ms, low=self.cue_ms)
+        self.delay_ms = require_count("dataset.delay_ms", delay_ms, low=0)
+        self.recall_ms = require_count("dataset.recall_ms", recall_ms)
+        self.minority = require_number("dataset.minority_chance", minority_chance, low=0, high=0.5)
+        self.rate_hz = require_number("dataset.rate_hz", rate_hz, low=0, high=1000, open_low=True)
+        chosen = (channels, cues, cue_ms, cue_every_ms, delay_ms, recall_ms, minority_chance, rate_hz)
+        super().__init__(samples=samples, seed=seed, parameters=chosen)
+
+    def load(self, data_dir: Path) -> dict[Split, Samples]:
+        """All splits."""
+        return {name: self._made(size, random) for name, size, random in self.each_split()}
+
+    def _made(self, count: int, random: np.random.Generator) -> Samples:
+        preferred = whole(random, 2, count)
+        side = preferred[:, None] ^ (random.random((count, self.cues)) < self.minority)  # [samples, cues]
+        asked = self.cues * self.cue_every_ms + self.delay_ms
+        end = asked + self.recall_ms
+        width, sample = self.n_inputs // GROUPS, np.arange(count)
+        same = np.ones_like(sample)
+        cue = Blocks(
+            np.repeat(sample, self.cues),
+            side.ravel() * width,
+            np.full(side.size, width),
+            np.tile(np.arange(self.cues) * self.cue_every_ms, count),
+            np.full(side.size, self.cue_ms),
+        )
+        recall = Blocks(sample, RECALL * width * same, width * same, asked * same, self.recall_ms * same)
+        noise = Blocks(sample, NOISE * width * same, width * same, 0 * same, end * same)
+        parts = [(cue, self.rate_hz), (recall, self.rate_hz), (noise, self.rate_hz / 4)]
+        trains = SpikeTrains.of(*fire(random, parts), end * NATIVE_STEP_US * same, self.n_inputs)
+        majority = (side.sum(1) > self.cues // 2).astype(np.int64)
+        return Samples(trains, torch.from_numpy(majority), None)

@@ -1,0 +1,142 @@
+"""What MNIST and its likes share: four idx files of images and labels."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sgbench.datasets.base import DataSet, Origin, Samples, Split, sizes
+from sgbench.datasets.files import contents, find
+from sgbench.errors import InputError
+
+TRAIN = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
+TEST = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
+FILES = (*TRAIN, *TEST)
+UNSIGNED_BYTES = 0x08
+SPLIT_SEED = 20190128
+Bytes = NDArray[np.uint8]
+
+
+class IdxImages(DataSet):
+    """28x28 grey images of ten classes; the official test set, and a sixth of the rest at random for validation.
+
+    The four files lie, packed or not, in a folder of the data set's own below the data root. Their unpacked
+    contents are compared with the published ones while they are read.
+    """
+
+    origin: Origin = "files"
+    n_inputs: int = 784
+    n_classes: int = 10
+    sizes: Mapping[Split, int] = sizes(50000, 10000, 10000)
+    file_sha256: ClassVar[Mapping[str, str]]  # of the unpacked files
+    folder: ClassVar[str]  # below the data root
+    elsewhere: ClassVar[tuple[str, ...]] = ()  # where packages of distributions put the files
+
+    @property
+    @abstractmethod
+    def remedy(self) -> str:
+        """How to get the files."""
+
+    def folders(self, data_dir: Path) -> list[Path]:
+        """Where files are looked for."""
+        return [data_dir / self.folder, *(Path(folder) for folder in self.elsewhere)]
+
+    def missing(self, data_dir: Path) -> str | None:
+        """The first file that is not there."""
+        try:
+            _ = [find(name, self.folders(data_dir), self.remedy) for name in FILES]
+        except InputError as error:
+            return str(error)
+        return None
+
+    def load(self, data_dir: Path) -> dict[Split, Samples]:
+        """All splits, pixels as bytes."""
+        images, labels = self._pair(TRAIN, data_dir)
+        order = np.random.Generator(np.random.PCG64(SPLIT_SEED)).permutation(len(labels))
+        train, validation = (np.sort(part) for part in np.split(order, [self.sizes["train"]]))
+        return {
+            "train": _samples(images[train], labels[train]),
+            "validation": _samples(images[validation], labels[validation]),
+            "test": _samples(*self._pair(TEST, data_dir)),
+        }
+
+    def verify(self, splits: dict[Split, Samples]) -> str:
+        """The files were compared when they were read; the SHA-256 of their names and digests and of the split."""
+        return checksum(self.file_sha256)
+
+    def _pair(self, names: tuple[str, str], data_dir: Path) -> tuple[Bytes, Bytes]:
+        paths = [find(name, self.folders(data_dir), self.remedy) for name in names]
+        images, labels = (self._read(path, name) for path, name in zip(paths, names, strict=True))
+        if len(images) != len(labels) or math.prod(images.shape[1:]) != self.n_inputs:
+            raise InputError(
+                f"{paths[0]}: {images.shape} images do not fit {labels.shape} labels and {self.n_inputs} pixels; "
+                f"{self.remedy}"
+            )
+        return images, labels
+
+    def _read(self, path: Path, name: str) -> Bytes:
+        data = contents(path)
+        array = parse_idx(data, path)
+        found, expected = hashlib.sha256(data).hexdigest(), self.file_sha256[name]
+        if found != expected:
+            raise InputError(
+                f"{path}: checksum {found[:12]} is not the expected {expected[:12]}; the file is not the one of "
+                f"{self.source}; fetch it again"
+            )
+        return array
+
+    @staticmethod
+    def fake(folder: Path, *, train: int, test: int, seed: int) -> None:
+        """Write a small data set of the same format, with ten classes in turn, for tests."""
+        random = np.random.Generator(np.random.PCG64(seed))
+        for (images, labels), count in zip((TRAIN, TEST), (train, test), strict=True):
+            pixels = (256 * random.random((count, 28, 28))).astype(np.uint8)
+            for name, array in ((images, pixels), (labels, (np.arange(count) % 10).astype(np.uint8))):
+                (folder / name.removesuffix(".gz")).write_bytes(to_idx(array))
+
+
+def _samples(images: Bytes, labels: Bytes) -> Samples:
+    pixels = torch.from_numpy(images.reshape(len(images), -1).copy())
+    return Samples(pixels, torch.from_numpy(labels.astype(np.int64)), None)
+
+
+def checksum(files: Mapping[str, str]) -> str:
+    """SHA-256 over names and digests of files, and the seed of the split."""
+    text = "\n".join([*(f"{name} {digest}" for name, digest in sorted(files.items())), str(SPLIT_SEED)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def parse_idx(data: bytes, path: Path) -> Bytes:
+    """An array of bytes from the idx format: two zeros, a type, the number of axes, their sizes, the numbers.
+
+    Raises:
+        InputError: not this format, of another type, or of another length than it declares; one line.
+
+    >>> parse_idx(to_idx(np.array([[1, 2], [3, 4]], dtype=np.uint8)), Path("x")).tolist()
+    [[1, 2], [3, 4]]
+    """
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != UNSIGNED_BYTES:  # noqa: PLR2004
+        raise InputError(f"{path}: not an idx file of unsigned bytes")
+    header = 4 + 4 * data[3]
+    shape = struct.unpack(f">{data[3]}I", data[4:header]) if len(data) >= header else ()
+    if not shape or len(data) != header + math.prod(shape):
+        raise InputError(f"{path}: holds {len(data)} bytes, not what its header declares; fetch it again")
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+
+
+def to_idx(array: Bytes) -> bytes:
+    """The idx format of an array of bytes."""
+    return (
+        bytes([0, 0, UNSIGNED_BYTES, array.ndim])
+        + struct.pack(f">{array.ndim}I", *array.shape)
+        + array.tobytes()
+    )

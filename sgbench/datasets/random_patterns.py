@@ -1,0 +1,62 @@
+"""Random spike patterns with random labels, to be learnt by heart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from sgbench.datasets.base import Samples, Split
+from sgbench.datasets.generated import NATIVE_STEP_US, Blocks, Generated, fire, whole
+from sgbench.encoders.base import Form
+from sgbench.errors import require_count, require_number
+from sgbench.spike_trains import SpikeTrains
+
+
+class RandomPatterns(Generated):
+    """Poisson patterns, each with one of two labels at random; there is nothing to generalise.
+
+    The task is to memorise: validation and test are the training patterns themselves, and the accuracy is the
+    share of them that is known.
+
+    Args:
+        patterns: how many.
+        channels: input channels N.
+        duration_s: of a pattern [s], a whole number of milliseconds.
+        rate_hz: of each channel [Hz].
+        seed: of patterns and labels.
+
+    Source: Neftci, Mostafa & Zenke 2019, companion code (SpyTorch, tutorial 1).
+
+    >>> task = RandomPatterns(patterns=4, channels=5, duration_s=0.02, rate_hz=100.0, seed=0)
+    >>> splits = task.load(Path())
+    >>> splits["train"] is splits["test"], len(splits["train"].values)
+    (True, 4)
+    """
+
+    form: Form = "spikes"
+    n_classes: int = 2
+    published: ClassVar[Mapping[tuple[object, ...], str]] = {
+        (256, 256, 256, 0, 100, 0.2, 5.0): "fe70b694bd89477f263dd87267fd9cc432d1b9389bce9d6450c8d1dc98e4bd7a",
+    }
+
+    def __init__(self, *, patterns: int, channels: int, duration_s: float, rate_hz: float, seed: int) -> None:
+        count = require_count("dataset.patterns", patterns, low=2)
+        self.n_inputs: int = require_count("dataset.channels", channels)
+        self.duration_s = require_number("dataset.duration_s", duration_s, low=0.001)
+        self.rate_hz = require_number("dataset.rate_hz", rate_hz, low=0, high=1000, open_low=True)
+        super().__init__(samples=[count] * 3, seed=seed, parameters=(channels, duration_s, rate_hz))
+
+    def load(self, data_dir: Path) -> dict[Split, Samples]:
+        """The same samples three times."""
+        count, steps = self.sizes["train"], round(self.duration_s * 1e6 / NATIVE_STEP_US)
+        random = self.random(0)
+        same = np.ones(count, dtype=np.int64)
+        blocks = Blocks(np.arange(count), 0 * same, self.n_inputs * same, 0 * same, steps * same)
+        spikes = fire(random, [(blocks, self.rate_hz)])
+        trains = SpikeTrains.of(*spikes, steps * NATIVE_STEP_US * same, self.n_inputs)
+        known = Samples(trains, torch.from_numpy(whole(random, 2, count)), None)
+        return {"train": known, "validation": known, "test": known}

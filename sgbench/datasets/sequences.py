@@ -1,0 +1,136 @@
+"""Images read pixel by pixel, in their own order or in a fixed random one."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sgbench.datasets.base import DataSet, Origin, Samples, Split
+from sgbench.datasets.digits import Digits
+from sgbench.datasets.fashion_mnist import FashionMnist
+from sgbench.datasets.mnist import Mnist
+from sgbench.encoders.base import Form
+from sgbench.errors import InputError, require_choice, require_count
+
+ORDERS = ("rows", "permuted")
+
+
+class ImageSequence(DataSet):
+    """Images of another data set as traces: some pixels in each step.
+
+    Args:
+        images: where they come from.
+        channels: pixels in each step; they divide the image.
+        order: "rows", or "permuted": one random order for all images.
+        order_seed: of the random order.
+
+    Raises:
+        InputError: a parameter out of range.
+    """
+
+    form: Form = "traces"
+
+    @abstractmethod
+    def __init__(self, images: DataSet, *, channels: int, order: str, order_seed: int) -> None:
+        self.images = images
+        self.n_inputs: int = require_count("dataset.channels", channels)
+        if images.n_inputs % channels:
+            raise InputError(f"dataset.channels={channels}: does not divide {images.n_inputs} pixels")
+        require_choice("dataset.order", order, ORDERS)
+        self.order = torch.arange(images.n_inputs)
+        if order == "permuted":
+            random = np.random.Generator(
+                np.random.PCG64(require_count("dataset.order_seed", order_seed, low=0))
+            )
+            self.order = torch.from_numpy(np.argsort(random.random(images.n_inputs), kind="stable"))
+        self.origin: Origin = images.origin
+        self.n_classes: int = images.n_classes
+        self.sizes: Mapping[Split, int] = images.sizes
+        self.source: str = images.source
+        self.licence: str = images.licence
+        self.sha256: str | None = None if images.sha256 is None else self._named(images.sha256)
+
+    def load(self, data_dir: Path) -> dict[Split, Samples]:
+        """All splits [samples, steps, channels]."""
+        return {name: self._shaped(part) for name, part in self.images.load(data_dir).items()}
+
+    def missing(self, data_dir: Path) -> str | None:
+        """What of the images is not there."""
+        return self.images.missing(data_dir)
+
+    def verify(self, splits: dict[Split, Samples]) -> str:
+        """Compare the images that the sequences are made of; the SHA-256 names their order too."""
+        back = torch.argsort(self.order)
+        images: dict[Split, Samples] = {
+            name: part._replace(values=_flat(part.values)[:, back]) for name, part in splits.items()
+        }
+        return self._named(self.images.verify(images))
+
+    def _shaped(self, part: Samples) -> Samples:
+        values = _flat(part.values)[:, self.order]
+        return part._replace(values=values.view(len(values), -1, self.n_inputs))
+
+    def _named(self, sha256: str) -> str:
+        text = f"{sha256} {self.n_inputs} {' '.join(map(str, self.order.tolist()))}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _flat(values: object) -> Tensor:
+    if not isinstance(values, Tensor):
+        raise TypeError("images are tensors")
+    return values.flatten(1)
+
+
+class SequentialDigits(ImageSequence):
+    """The 8x8 handwritten digits as sequences; see `Digits`.
+
+    Args:
+        channels: pixels in each step; they divide 64.
+        order: "rows", or "permuted": one random order for all images.
+        order_seed: of the random order.
+
+    Source: Le, Jaitly & Hinton 2015, arXiv:1504.00941 (pixel-by-pixel MNIST).
+
+    >>> task = SequentialDigits(channels=8, order="rows", order_seed=0)
+    >>> task.load(Path())["train"].values.shape
+    torch.Size([1078, 8, 8])
+    """
+
+    def __init__(self, *, channels: int, order: str, order_seed: int) -> None:
+        super().__init__(Digits(), channels=channels, order=order, order_seed=order_seed)
+
+
+class SequentialMnist(ImageSequence):
+    """MNIST as sequences; see `Mnist`.
+
+    Args:
+        channels: pixels in each step; they divide 784.
+        order: "rows", or "permuted": one random order for all images.
+        order_seed: of the random order.
+
+    Source: Le, Jaitly & Hinton 2015, arXiv:1504.00941.
+    """
+
+    def __init__(self, *, channels: int, order: str, order_seed: int) -> None:
+        super().__init__(Mnist(), channels=channels, order=order, order_seed=order_seed)
+
+
+class SequentialFashionMnist(ImageSequence):
+    """Fashion-MNIST as sequences; see `FashionMnist`.
+
+    Args:
+        channels: pixels in each step; they divide 784.
+        order: "rows", or "permuted": one random order for all images.
+        order_seed: of the random order.
+
+    Source: Le, Jaitly & Hinton 2015, arXiv:1504.00941 (there MNIST).
+    """
+
+    def __init__(self, *, channels: int, order: str, order_seed: int) -> None:
+        super().__init__(FashionMnist(), channels=channels, order=order, order_seed=order_seed)

@@ -1,0 +1,84 @@
+"""Exclusive or of two spike times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from sgbench.datasets.base import Samples, Split
+from sgbench.datasets.generated import Generated, permutation
+from sgbench.encoders.base import Form
+from sgbench.errors import InputError, require_number
+from sgbench.spike_trains import SpikeTrains
+
+
+class TemporalXor(Generated):
+    """Two channels fire once each, early or late; the class is whether they differ.
+
+    Counts say nothing: every sample has two spikes. Each of the four patterns is equally frequent.
+
+    Args:
+        early_s: time of an early spike [s].
+        late_s: time of a late spike [s].
+        jitter_s: times deviate evenly by up to so much [s].
+        duration_s: of a sample [s].
+        samples: of train, validation and test.
+        seed: of order and jitter.
+
+    Source: Mostafa 2017, IEEE Transactions on Neural Networks and Learning Systems 29(7); Neftci, Mostafa & Zenke
+    2019, figure 6.
+
+    >>> task = TemporalXor(early_s=0.005, late_s=0.01, jitter_s=0.0, duration_s=0.02, samples=[4, 4, 4], seed=0)
+    >>> train = task.load(Path())["train"]
+    >>> train.values.time_us.view(4, 2).tolist(), train.target.tolist()
+    ([[10000, 10000], [10000, 5000], [5000, 10000], [5000, 5000]], [0, 1, 1, 0])
+    """
+
+    form: Form = "spikes"
+    n_inputs: int = 2
+    n_classes: int = 2
+    published: ClassVar[Mapping[tuple[object, ...], str]] = {
+        (400, 200, 400, 0, 0.005, 0.012, 0.001, 0.025): (
+            "fa63abbdc85cb7dbc21e5021659a686ecd14382900b2a8eb65aa32dd4c255223"
+        ),
+    }
+
+    def __init__(
+        self,
+        *,
+        early_s: float,
+        late_s: float,
+        jitter_s: float,
+        duration_s: float,
+        samples: list[int],
+        seed: int,
+    ) -> None:
+        self.jitter_s = require_number("dataset.jitter_s", jitter_s, low=0)
+        self.early_s = require_number("dataset.early_s", early_s, low=self.jitter_s)
+        self.late_s = require_number("dataset.late_s", late_s, low=self.early_s, open_low=True)
+        self.duration_s = require_number("dataset.duration_s", duration_s, low=0, open_low=True)
+        if self.late_s + self.jitter_s > self.duration_s:
+            raise InputError(f"dataset.duration_s={duration_s:g}: the late spikes lie behind it")
+        super().__init__(samples=samples, seed=seed, parameters=(early_s, late_s, jitter_s, duration_s))
+
+    def load(self, data_dir: Path) -> dict[Split, Samples]:
+        """All splits."""
+        return {name: self._made(size, random) for name, size, random in self.each_split()}
+
+    def _made(self, count: int, random: np.random.Generator) -> Samples:
+        pattern = permutation(random, count) % 4
+        late = np.stack([pattern // 2, pattern % 2], 1)  # [samples, channels]
+        time_s = np.where(late, self.late_s, self.early_s)
+        time_s += self.jitter_s * (2 * random.random(late.shape) - 1)
+        trains = SpikeTrains.of(
+            np.repeat(np.arange(count), 2),
+            np.tile([0, 1], count),
+            np.floor(time_s * 1e6).ravel(),
+            np.full(count, round(self.duration_s * 1e6)),
+            2,
+        )
+        return Samples(trains, torch.from_numpy(late[:, 0] ^ late[:, 1]), None)

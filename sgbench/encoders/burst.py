@@ -1,0 +1,56 @@
+"""A burst of spikes at the start; a larger value has more of them, closer together."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from sgbench.encoders.base import Encoder
+from sgbench.errors import require_count, require_number
+from sgbench.spikes import Events
+
+
+class Burst(Encoder):
+    r"""A burst whose number of spikes and whose interval depend on the value.
+
+    .. math:: n(x) = \lceil n_\max x \rceil, \qquad
+       d(x) = \lceil d_\max - (d_\max - d_\min) x \rceil \text{ steps between spikes}
+
+    The first spike is in step 0; spikes beyond the last step are dropped.
+
+    Args:
+        steps: number of time steps T.
+        dt_s: duration of a step [s].
+        most: n_max, spikes of the value 1.
+        shortest_s: d_min, interval of the value 1 [s], at least a step.
+        longest_s: d_max, interval towards the value 0 [s].
+
+    Source: Guo, Fouda, Eltawil & Salama 2021, Frontiers in Neuroscience 15:638474, section 2.1.
+
+    >>> encoder = Burst(steps=8, dt_s=0.001, most=4, shortest_s=0.001, longest_s=0.003)
+    >>> encoder.encode(torch.tensor([[1.0, 0.5, 0.0]]), torch.Generator()).dense()[:, 0].T.int().tolist()
+    [[1, 1, 1, 1, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0]]
+    """
+
+    output: ClassVar[Literal["binary", "real"]] = "binary"
+
+    def __init__(self, *, steps: int, dt_s: float, most: int, shortest_s: float, longest_s: float) -> None:
+        super().__init__(steps=steps, dt_s=dt_s)
+        self.most = require_count("encoder.most", most)
+        self.shortest_s = require_number("encoder.shortest_s", shortest_s, low=self.dt_s)
+        self.longest_s = require_number("encoder.longest_s", longest_s, low=self.shortest_s)
+
+    def encode(self, values: Tensor, generator: torch.Generator) -> Events:
+        """Spikes [T, B, N]."""
+        count = torch.ceil(self.most * values).long()
+        longest, shortest = self.longest_s / self.dt_s, self.shortest_s / self.dt_s
+        interval = torch.ceil(longest - (longest - shortest) * values - ROUNDING).long()
+        step = torch.arange(self.steps, device=values.device)[:, None, None]
+        fires = (step % interval == 0) & (step < count * interval)
+        return Events.of(fires.to(values.dtype))
+
+
+ROUNDING = 1e-6
+"""Steps by which a quotient of two times may exceed the whole number that it is."""

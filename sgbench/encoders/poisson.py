@@ -1,0 +1,43 @@
+"""Spikes of a Poisson process."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from sgbench.encoders.base import Encoder, Form, drawn
+from sgbench.errors import require_number
+from sgbench.spikes import Events
+
+
+class Poisson(Encoder):
+    r"""A spike where a Poisson process of rate x r_max has at least one event in the step.
+
+    .. math:: P(s = 1) = 1 - e^{-x\, r_\max\, dt}
+
+    Unlike `rate`, any rate is allowed, and the same process seen in finer steps has the same chance of silence.
+
+    Args:
+        steps: number of time steps T.
+        dt_s: duration of a step [s].
+        max_rate_hz: rate of a channel of value 1 [Hz].
+
+    Source: Dayan & Abbott 2001, Theoretical Neuroscience, section 1.4.
+
+    >>> encoder = Poisson(steps=3, dt_s=0.001, max_rate_hz=1e6)
+    >>> encoder.encode(torch.tensor([[1.0, 0.0]]), torch.Generator()).dense()[:, 0].sum(0).tolist()
+    [3.0, 0.0]
+    """
+
+    output: ClassVar[Literal["binary", "real"]] = "binary"
+    takes: ClassVar[tuple[Form, ...]] = ("values", "traces")
+
+    def __init__(self, *, steps: int, dt_s: float, max_rate_hz: float) -> None:
+        super().__init__(steps=steps, dt_s=dt_s)
+        self.max_rate_hz = require_number("encoder.max_rate_hz", max_rate_hz, low=0, open_low=True)
+
+    def encode(self, values: Tensor, generator: torch.Generator) -> Events:
+        """Spikes [T, B, N]."""
+        return drawn(-torch.expm1(-values * (self.max_rate_hz * self.dt_s)), self.steps, generator)

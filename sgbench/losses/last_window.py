@@ -1,0 +1,40 @@
+"""Cross-entropy on the mean output at the end of a sample."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.losses.base import Loss
+from sgbench.trajectory import Trajectory
+
+
+class LastWindow(Loss):
+    r"""Cross-entropy on :math:`\frac{1}{W_b} \sum_{t = T_b - W_b}^{T_b - 1} y[t]`, while the answer is due.
+
+    W_b is the window in steps, or all of a sample that is shorter. What the readout says before does not count, as
+    in tasks that ask at their end.
+
+    Args:
+        window_s: duration of the window [s].
+        dt_s: duration of a step [s].
+
+    Source: Bellec et al. 2020, Nature Communications 11:3625 (evidence accumulation, loss during recall).
+
+    >>> output = torch.tensor([[[9.0, 9.0]], [[1.0, 2.0]], [[3.0, 4.0]], [[7.0, 7.0]]])
+    >>> LastWindow(window_s=0.002, dt_s=0.001).logits(Trajectory(output, torch.tensor([3]), (), (), ())).tolist()
+    [[2.0, 3.0]]
+    """
+
+    def __init__(self, *, window_s: float, dt_s: float) -> None:
+        dt_s = require_number("loss.dt_s", dt_s, low=0, open_low=True)
+        self.steps = max(1, round(require_number("loss.window_s", window_s, low=0, open_low=True) / dt_s))
+
+    def logits(self, trajectory: Trajectory) -> Tensor:
+        """Mean output within the window [B, C]."""
+        lengths = trajectory.lengths
+        step = torch.arange(len(trajectory.output), device=lengths.device)[:, None]
+        outside = (step >= lengths) | (step < lengths - self.steps)
+        total = trajectory.output.masked_fill(outside[..., None], 0.0).sum(0)
+        return total / lengths.clamp(max=self.steps)[:, None].to(total.dtype)

@@ -1,0 +1,118 @@
+"""Spikes that have a time of their own, of many samples, before any time step is chosen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+MICRO = 1e-6
+TIME_BITS = 31  # of the largest time
+
+
+@dataclass(frozen=True)
+class SpikeTrains:
+    """Spike times of many samples, packed; whole microseconds, so that no step depends on a rounding.
+
+    The spikes of sample s are `channel[indptr[s]:indptr[s + 1]]` at `time_us[indptr[s]:indptr[s + 1]]`, in the
+    order of channels and, within one, of time.
+
+    Args:
+        indptr: int64 [samples + 1].
+        channel: int32 [spikes].
+        time_us: int32 [spikes], since the start of the sample.
+        duration_us: int64 [samples]; no spike of a sample is later.
+        n_channels: N.
+        dtype: of the input that will be made of them.
+
+    >>> trains = SpikeTrains.of([0, 0, 1], [1, 0, 1], [2500, 400, 0], [3000, 1000], 2)
+    >>> trains.indptr.tolist(), trains.channel.tolist(), trains.time_us.tolist()
+    ([0, 2, 3], [0, 1, 1], [400, 2500, 0])
+    >>> trains.steps(dt_s=0.001).tolist()
+    [3, 1]
+    """
+
+    indptr: Tensor
+    channel: Tensor
+    time_us: Tensor
+    duration_us: Tensor
+    n_channels: int
+    dtype: torch.dtype = torch.float64
+
+    @staticmethod
+    def of(
+        sample: object, channel: object, time_us: object, duration_us: object, n_channels: int
+    ) -> SpikeTrains:
+        """From spikes in any order; array-likes of whole numbers >= 0, one a spike (durations: one a sample)."""
+        owner, source, time = (np.asarray(each, dtype=np.int64) for each in (sample, channel, time_us))
+        lasts = np.asarray(duration_us, dtype=np.int64)
+        indptr = np.zeros(len(lasts) + 1, dtype=np.int64)
+        np.cumsum(np.bincount(owner, minlength=len(lasts)), out=indptr[1:])
+        # Sorting one number that holds all three takes a tenth of the time of sorting by three.
+        joined = np.sort(((owner * n_channels + source) << TIME_BITS) | time)
+        return SpikeTrains(
+            torch.from_numpy(indptr),
+            torch.from_numpy(((joined >> TIME_BITS) % n_channels).astype(np.int32)),
+            torch.from_numpy((joined & ((1 << TIME_BITS) - 1)).astype(np.int32)),
+            torch.from_numpy(lasts),
+            n_channels,
+        )
+
+    def __len__(self) -> int:
+        return len(self.duration_us)
+
+    def sample(self) -> Tensor:
+        """Sample of each spike, int64 [spikes]."""
+        return torch.repeat_interleave(torch.arange(len(self)), self.indptr.diff())
+
+    def to(self, dtype: torch.dtype) -> SpikeTrains:
+        """The same spikes for input of another type."""
+        return replace(self, dtype=dtype)
+
+    def __getitem__(self, position: Tensor) -> SpikeTrains:
+        """The samples at these positions [B], in their order."""
+        counts = self.indptr.diff()[position]
+        indptr = torch.zeros(len(position) + 1, dtype=torch.int64)
+        torch.cumsum(counts, 0, out=indptr[1:])
+        shift = self.indptr[position] - indptr[:-1]
+        chosen = torch.arange(int(indptr[-1])) + torch.repeat_interleave(shift, counts)
+        return replace(
+            self,
+            indptr=indptr,
+            channel=self.channel[chosen],
+            time_us=self.time_us[chosen],
+            duration_us=self.duration_us[position],
+        )
+
+    def step_of(self, dt_s: float) -> Tensor:
+        """The time step floor(t / dt) of each spike, int64 [spikes]."""
+        return (self.time_us.double() / in_microseconds(dt_s)).floor().long()
+
+    def steps(self, dt_s: float) -> Tensor:
+        """Steps that each sample fills, at least one, int64 [samples]."""
+        return (self.duration_us.double() / in_microseconds(dt_s)).ceil().long().clamp(min=1)
+
+    def problem(self) -> str | None:
+        """What is wrong with the numbers, if anything."""
+        if len(self.channel) != int(self.indptr[-1]) or len(self.time_us) != len(self.channel):
+            return "has another number of spikes than it declares"
+        if len(self.channel) == 0:
+            return None
+        if self.channel.min() < 0 or self.channel.max() >= self.n_channels:
+            return f"has a spike outside channels 0..{self.n_channels - 1}"
+        if self.time_us.min() < 0 or bool((self.time_us > self.duration_us[self.sample()]).any()):
+            return "has a spike outside its sample's duration"
+        return None
+
+
+def in_microseconds(dt_s: float) -> float:
+    """A time step in microseconds; a whole number where it is meant to be one.
+
+    >>> in_microseconds(0.0003), in_microseconds(1 / 3)
+    (300.0, 333333.3333333333)
+    """
+    exact = dt_s / MICRO
+    return float(round(exact)) if math.isclose(exact, round(exact), rel_tol=1e-12) else exact
