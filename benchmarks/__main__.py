@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ EPILOG = """examples:
   python -m benchmarks peers --workload w2 --json w2.json
   python -m benchmarks memory --workload w1_ff
   python -m benchmarks run
+  python -m benchmarks sweep --batch 128 --hidden 256
+  python -m benchmarks equivalence
   python -m benchmarks table
 
 exit codes: 0 fine, 1 a contender computes something else (nothing is timed), 2 bad input, 130 stopped"""
@@ -28,6 +31,15 @@ WORKLOADS = """workloads:
   w2       512 channels of dense noise into 512 neurons, 500 steps, gradient of the number of spikes
   w3       images of events, two convolutions with pooling, three layers that fire, Adam"""
 ENGINES = ("auto", "fused", "scan", "reference", "snntorch")  # of sgbench run, known before torch is loaded
+COUNTS = {
+    "batch": "samples of a step",
+    "hidden": "hidden neurons",
+    "steps": "time steps",
+    "epochs": "epochs of each run",
+    "rounds": "times each is run",
+    "workers": "processes at a time",
+    "seeds": "runs of each kind",
+}
 SIZES = ("batch", "hidden", "steps", "inputs", "density")
 
 
@@ -72,11 +84,6 @@ def parser() -> argparse.ArgumentParser:
         "memory", help="memory that three training steps add", epilog=WORKLOADS, formatter_class=raw
     )
     run = commands.add_parser("run", help="a whole `sgbench run` against the bare engine")
-    table = commands.add_parser("table", help="the README's table, from stored results")
-    table.add_argument(
-        "--from", dest="folder", type=Path, metavar="FOLDER", help="default: benchmarks/results"
-    )
-    table.set_defaults(handler=_table)
     for command in (engine, peers, memory):
         _add_workload(command)
     for command in (engine, memory):
@@ -87,14 +94,36 @@ def parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--busy", action="store_true", help="with a process that spins beside")
     memory.add_argument("--peers", action="store_true", help="other frameworks as well")
-    _add_run(run)
+    _add_counts(run, (("batch", 128), ("hidden", 256), ("steps", 100), ("epochs", 2)))
+    run.add_argument("--engine", default="auto", choices=ENGINES, help="of both (default auto)")
+    _add_sweeps(commands)
+    table = commands.add_parser("table", help="the README's table, from stored results")
+    table.add_argument(
+        "--from", dest="folder", type=Path, metavar="FOLDER", help="default: benchmarks/results"
+    )
+    table.set_defaults(handler=_table)
     for command in (engine, peers, memory, run):
         _add_common(command)
     engine.set_defaults(handler=_compare, with_peers=False)
     peers.set_defaults(handler=_compare, with_peers=True, precision="float32")
     memory.set_defaults(handler=_memory)
-    run.set_defaults(handler=_run)
+    run.set_defaults(handler=_measure, module="whole_run", settings="RunSettings")
     return top
+
+
+def _add_sweeps(commands: Any) -> None:
+    """What is about many runs."""
+    sweep = commands.add_parser(
+        "sweep", help="16 runs as processes of snnTorch, with Hydra's launcher, as replicas"
+    )
+    _add_counts(sweep, (("batch", 32), ("hidden", 64), ("rounds", 1), ("workers", 2)))
+    sweep.set_defaults(handler=_measure, module="sweep", settings="SweepSettings")
+    alike = commands.add_parser("equivalence", help="float32: accuracies of replicas and of runs alone")
+    _add_counts(alike, (("seeds", 20), ("epochs", 30)))
+    alike.add_argument("--margin", type=float, default=0.01, metavar="D", help="of accuracy (default 0.01)")
+    alike.set_defaults(handler=_measure, module="equivalence", settings="EquivalenceSettings")
+    for command in (sweep, alike):
+        _add_json(command)
 
 
 def _add_workload(command: argparse.ArgumentParser) -> None:
@@ -108,17 +137,10 @@ def _add_workload(command: argparse.ArgumentParser) -> None:
     command.add_argument("--density", type=float, metavar="P", help="share of input entries that are 1")
 
 
-def _add_run(command: argparse.ArgumentParser) -> None:
-    for name, default, what in (
-        ("batch", 128, "samples of a step"),
-        ("hidden", 256, "hidden neurons"),
-        ("steps", 100, "time steps"),
-        ("epochs", 2, "epochs of each run"),
-    ):
-        command.add_argument(
-            f"--{name}", type=int, metavar="N", default=default, help=f"{what} (default {default})"
-        )
-    command.add_argument("--engine", default="auto", choices=ENGINES, help="of both (default auto)")
+def _add_counts(command: argparse.ArgumentParser, counts: Sequence[tuple[str, int]]) -> None:
+    for name, default in counts:
+        what = f"{COUNTS[name]} (default {default})"
+        command.add_argument(f"--{name}", type=int, metavar="N", default=default, help=what)
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
@@ -127,6 +149,10 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--default-allocator", action="store_true", help="freed memory goes back to the system"
     )
+    _add_json(command)
+
+
+def _add_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", type=Path, metavar="FILE", help="write everything, each round too")
 
 
@@ -147,10 +173,11 @@ def _settings(args: argparse.Namespace) -> Any:
 def _check_counts(args: argparse.Namespace) -> None:
     from sgbench.errors import require_count
 
-    for name in ("threads", "rounds", "batch", "hidden", "steps", "epochs"):
+    for name in ("threads", *COUNTS):
         if getattr(args, name, None) is not None:
             require_count(f"--{name}", getattr(args, name))
-    require_count("--seed", args.seed, low=0)
+    if hasattr(args, "seed"):
+        require_count("--seed", args.seed, low=0)
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -173,14 +200,16 @@ def _memory(args: argparse.Namespace) -> int:
     return 0
 
 
-def _run(args: argparse.Namespace) -> int:
-    from benchmarks import report, whole_run
+def _measure(args: argparse.Namespace) -> int:
+    """A subcommand with a module of its own."""
+    from benchmarks import report
 
     _check_counts(args)
     report.check_json(args.json)
-    fields = {name: getattr(args, name) for name in whole_run.RunSettings.__dataclass_fields__}
-    tree = whole_run.compare(whole_run.RunSettings(**fields))
-    print(whole_run.show(tree))
+    module = importlib.import_module(f"benchmarks.{args.module}")
+    kind = getattr(module, args.settings)
+    tree = module.compare(kind(**{name: getattr(args, name) for name in kind.__dataclass_fields__}))
+    print(module.show(tree))
     report.write_json(args.json, tree)
     return 0
 

@@ -6,13 +6,27 @@ import doctest
 import importlib
 import json
 import os
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks import comparison, contenders_sgbench, gate, headline, memory, peers, report, whole_run
+from benchmarks import (
+    comparison,
+    contenders_sgbench,
+    gate,
+    headline,
+    memory,
+    peers,
+    replica_step,
+    report,
+    sweep,
+    sweep_runs,
+    whole_run,
+)
 from benchmarks.__main__ import main
 from benchmarks.contender import TorchContender
 from benchmarks.measure import Spread, interleave, limited, neighbour, ratios
@@ -20,6 +34,8 @@ from benchmarks.whole_run_data import W1Like
 from benchmarks.workloads import WORKLOADS, Sizes, Task, make_task
 from sgbench.datasets.base import fingerprint
 from sgbench.errors import InputError
+from sgbench.plan import plan
+from tests.run.tiny import WORDS as TINY_RUN
 
 TINY_W1 = "--steps 12 --batch 4 --inputs 40 --hidden 12 --density 0.1"
 TINY = {
@@ -54,7 +70,18 @@ def wrong_by(factor: float, task: Task) -> TorchContender:
 
 
 @pytest.mark.parametrize(
-    "name", ["workloads", "measure", "report", "gate", "comparison", "memory", "whole_run", "roofline"]
+    "name",
+    [
+        "workloads",
+        "measure",
+        "report",
+        "gate",
+        "comparison",
+        "memory",
+        "whole_run",
+        "roofline",
+        "equivalence",
+    ],
 )
 def test_examples_in_docstrings(name: str) -> None:
     assert doctest.testmod(importlib.import_module(f"benchmarks.{name}"), report=False).failed == 0
@@ -235,7 +262,7 @@ def test_whole_run_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture
     assert bench(f"run {words} --json {file}") == 0
     tree = json.loads(file.read_text())
     assert set(tree["per_batch"]) == {"whole run", "bare engine", "training loop", "data and encoding"}
-    assert tree["batches_per_epoch"] == 5
+    assert tree["batches_per_epoch"] == 7
     assert tree["engine"] == "fused"
     assert "times the bare engine" in capsys.readouterr().out
 
@@ -248,6 +275,42 @@ def test_whole_run_is_gated(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 def test_data_of_the_whole_run_are_those_published() -> None:
     assert fingerprint(W1Like().load(Path())) == W1Like.sha256
+
+
+# --- sweeps
+
+
+def test_what_a_process_needs_counts_though_its_parent_ended() -> None:
+    """A child leaves a grandchild behind that works for half a second: all of it is counted."""
+    work = "import time; [None for _ in iter(lambda: time.process_time() < 0.5, False)]"
+    leave = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {work!r}])"
+    script = (
+        "import subprocess, sys\nfrom benchmarks.sweep_runs import Clock, adopt_grandchildren\n"
+        f"adopt_grandchildren()\nwith Clock() as clock:\n    subprocess.run([sys.executable, '-c', {leave!r}])\n"
+        "print(clock.cpu_s)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert 0.5 < float(done.stdout) < 5
+
+
+def test_a_sweep_that_trains_something_else_is_not_told() -> None:
+    """Must pass: a difference within rounding. Must not: another loss, or a run that is not there."""
+    points = [("atan", seed) for seed in range(4)]
+    base = {point: [3.0] for point in points}
+    near, other = {**base, points[0]: [3.001]}, {**base, points[1]: [3.1]}
+    sweep._gate({sweep_runs.LIGHT: base, sweep_runs.REPLICAS: near})
+    for wrong in (other, {point: [3.0] for point in points[1:]}, {point: [3.006] for point in points}):
+        with pytest.raises(gate.GateError, match="replicas"):
+            sweep._gate({sweep_runs.LIGHT: base, sweep_runs.REPLICAS: wrong})
+
+
+def test_a_replica_s_step_is_the_bare_engine_s(tmp_path: Path) -> None:
+    """Both are timed on the same batches of the same two runs."""
+    specs = plan([*TINY_RUN, "surrogate=atan,triangle", f"paths.runs_dir={tmp_path}"], multirun=True).specs
+    found = replica_step.overhead(specs, rounds=2)
+    bare, among = found["step_ms"].values()
+    assert found["overhead_ms"] == among - bare
+    assert {len(each) for each in found["rounds"].values()} == {2}
 
 
 @pytest.mark.parametrize(
@@ -273,6 +336,10 @@ def test_data_of_the_whole_run_are_those_published() -> None:
         ("engine --workload w1_ff --json .", "is a folder"),
         ("memory --workload w1_ff --json .", "is a folder"),
         ("run --json /proc/x.json", "/proc"),
+        ("sweep --batch 48", "--batch=48: 100 steps have to be whole epochs"),
+        ("sweep --workers 0", "--workers=0"),
+        ("equivalence --seeds 1", "--seeds=1"),
+        ("equivalence --margin 0", "--margin=0"),
     ],
 )
 def test_bad_input_is_told_in_one_line(

@@ -12,7 +12,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -304,32 +306,62 @@ def test_a_bad_number_of_workers_is_one_line(capfd: pytest.CaptureFixture[str]) 
     assert "hydra.launcher.workers=0: at least 1 is needed" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "how",
-    [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)],
-    ids=["ctrl-c", "kill -9"],
-)
-def test_an_ended_sweep_continues(how: signal.Signals, tmp_path: Path) -> None:
-    """Ended in mid-run, the same command goes on; the records are those of runs alone."""
-    root = tmp_path / "runs"
-    words = ["surrogate=atan,triangle", "protocol.epochs=60", "seed=0,1"]
+def command_of(*words: str, root: Path) -> list[str]:
+    """The sweep as a user types it."""
     command = [sys.executable, "-m", "sgbench", "run", "-m", *EXACT, *words, "hydra/launcher=replicas"]
-    command += [f"paths.runs_dir={root}"]
-    process = subprocess.Popen(
+    return [*command, f"paths.runs_dir={root}"]
+
+
+def started(command: list[str]) -> subprocess.Popen[str]:
+    """The sweep in a process of its own."""
+    return subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
     )
+
+
+def assert_continued(command: list[str], specs: Sequence[RunSpec]) -> None:
+    """The same command once more; the records are those of runs alone."""
+    time.sleep(1)  # workers that nobody listens to leave at their next word
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    for spec in specs:
+        assert_alike(read_model(folder_of(spec) / "record.json", RunRecord), alone(spec))
+
+
+def test_an_interrupted_sweep_continues(tmp_path: Path) -> None:
+    """Ctrl-C in mid-run saves and says so."""
+    root = tmp_path / "runs"
+    words = ["surrogate=atan,triangle", "protocol.epochs=60", "seed=0,1"]
+    command = command_of(*words, root=root)
+    process = started(command)
     deadline_s = time.monotonic() + 60
     while not list(root.rglob(".lock")) and time.monotonic() < deadline_s:
         time.sleep(0.02)
     time.sleep(0.5)
-    process.send_signal(how)
+    process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    if how == signal.SIGINT:
-        assert process.returncode == 130, said
-        assert "the same command continues where it was" in said
+    assert process.returncode == 130, said
+    assert "the same command continues where it was" in said
     assert not list(root.rglob("record.json")), "the sweep was meant to be interrupted"
-    time.sleep(1)  # workers that nobody listens to leave at their next word
-    assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    assert_continued(command, sweep(*words, root=root)[:2])
+
+
+@pytest.mark.slow
+def test_a_sweep_survives_twenty_kills(tmp_path: Path) -> None:
+    """Killed at 20 random moments, before and after checkpoints, it still comes to the same end."""
+    root = tmp_path / "runs"
+    words = ["surrogate=atan,triangle", "protocol.epochs=900,1800", "seed=0,1", "protocol.steps=25"]
+    command = command_of(*words, root=root)
     specs = sweep(*words, root=root)
-    for spec in specs[:2]:
-        assert_alike(read_model(folder_of(spec) / "record.json", RunRecord), alone(spec))
+    random = Random(4)  # noqa: S311 - moments, not secrets
+    resumed = False
+    for _ in range(20):
+        process = started(command)
+        time.sleep(random.uniform(0, 14))
+        process.kill()
+        process.communicate(timeout=60)
+        time.sleep(1)
+        resumed |= any(root.rglob("replica.ckpt"))
+    assert resumed
+    assert_continued(command, specs)
+    taken_up = [read_model(folder_of(spec) / "record.json", RunRecord).timing.resumed for spec in specs]
+    assert max(taken_up) > 2

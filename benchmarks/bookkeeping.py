@@ -1,0 +1,42 @@
+"""What a point of a sweep costs beside its training: composing, looking for its record, grouping, telling."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import time
+
+from rich.console import Console
+
+from sgbench.plan import plan
+from sgbench.replicas.crew import Told
+from sgbench.replicas.grouping import groups
+from sgbench.replicas.view import View
+from sgbench.run_folder import finished_record
+
+SURROGATES = "atan,triangle,fast_sigmoid,sigmoid,gaussian"
+EPOCHS = 30  # that each point tells of
+
+
+def per_point_ms(points: int) -> float:
+    """CPU time of a sweep of so many points, without its training, for each of them [ms].
+
+    Args:
+        points: a multiple of 5.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        began_s = time.process_time()
+        seeds = ",".join(map(str, range(points // 5)))
+        words = ["experiment=digits", f"surrogate={SURROGATES}", f"seed={seeds}", f"paths.runs_dir={folder}"]
+        specs = plan(words, multirun=True).specs
+        left = [place for place, spec in enumerate(specs) if finished_record(spec) is None]
+        made = groups(specs, left, workers=2)
+        view = View(specs, {}, str, Console(file=io.StringIO(), force_terminal=True, width=80))
+        for group in made:
+            for place in group.places:
+                for epoch in range(EPOCHS):
+                    view.hear(Told(place, "epoch", epochs=epoch))
+                    view.tick()
+                view.hear(Told(place, "refused", line="counted, not run"))
+        view.close()
+        return (time.process_time() - began_s) / points * 1e3

@@ -1,0 +1,74 @@
+"""What a replica's training step takes beyond the bare engine, in one process."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from benchmarks.measure import Times, interleave, limited
+from sgbench.build import Parts, build
+from sgbench.memory import keep_freed_memory
+from sgbench.provenance import Code
+from sgbench.records.spec import RunSpec
+from sgbench.replicas.replica import Replica
+from sgbench.replicas.team import Team
+from sgbench.trajectory import Batch
+
+BATCHES = 10  # of one timed round
+BARE, REPLICAS = "bare engine and optimiser", "replicas"
+
+
+def overhead(specs: Sequence[RunSpec], rounds: int) -> dict[str, Any]:
+    """CPU time of a step of one replica [ms], alone on the bare engine and among others.
+
+    Args:
+        specs: of one network on one task.
+        rounds: times that each is run.
+    """
+    with limited(1), _team(specs) as team:
+        keep_freed_memory()
+        alone = [build(spec) for spec in specs]
+        streams = [itertools.islice(member.parts.data.epoch(0), BATCHES) for member in team.members]
+        batches = list(zip(*streams, strict=True))
+        steps = {
+            BARE: lambda: [
+                _bare(parts, own) for each in batches for parts, own in zip(alone, each, strict=True)
+            ],
+            REPLICAS: lambda: _together(team, batches),
+        }
+        times = interleave(steps, rounds)
+    count = BATCHES * len(specs)
+    found = {name: min(each.cpu_ms) / count for name, each in times.items()}
+    return {"step_ms": found, "overhead_ms": found[REPLICAS] - found[BARE], "rounds": _rounds(times, count)}
+
+
+@contextlib.contextmanager
+def _team(specs: Sequence[RunSpec]) -> Iterator[Team]:
+    with tempfile.TemporaryDirectory() as folder:
+        code, members = Code.here(), []
+        for place, spec in enumerate(specs):
+            paths = spec.paths.model_copy(update={"runs_dir": folder})
+            own = spec.model_copy(update={"paths": paths})
+            members.append(Replica(place, own, members[0].parts.data if members else None, code))
+        yield Team(members)
+
+
+def _bare(parts: Parts, batch: Batch) -> None:
+    """Forward, loss, backward and step, nothing else."""
+    parts.optimizer.zero_grad()
+    trajectory = parts.network.unroll(batch.x, batch.lengths)
+    parts.objective.whole(trajectory, batch.target).backward()
+    parts.optimizer.step()
+
+
+def _together(team: Team, batches: Sequence[Sequence[Batch]]) -> None:
+    for each in batches:
+        if team.train_batch(each):
+            raise RuntimeError("a replica failed")
+
+
+def _rounds(times: dict[str, Times], count: int) -> dict[str, list[float]]:
+    return {name: [each / count for each in own.cpu_ms] for name, own in times.items()}
