@@ -73,6 +73,7 @@ def dh_lif(features: int) -> DhLif:
         "alpha": 0.5,
         "fastest": 0.1,
         "slowest": 0.5,
+        "input_gain": "one_minus_decay",
         "threshold": 0.5,
     }
     options |= {"reset": "subtract", "reset_gradient": "detached", "learn_alpha": "none"}

@@ -13,6 +13,7 @@ from sgbench.neurons.quantity import Decay, Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
 INPUTS = ("split", "all")
+INPUT_GAINS = ("one", "one_minus_decay")
 
 
 class DhLifState(NamedTuple):
@@ -27,13 +28,12 @@ class DhLif(SpikingNeuron):
     r"""Leaky integrate-and-fire neuron whose inputs arrive on K dendritic branches, each with its own memory.
 
     .. math::
-        d_k[t] &= \beta_k d_k[t-1] + (1 - \beta_k) I_k[t] \\
-        u[t] &= \alpha u[t-1] + (1 - \alpha) \sum_k d_k[t] - \theta s[t-1], \qquad s[t] = H(u[t] - \theta)
+        d_k[t] &= \beta_k d_k[t-1] + g(\beta_k) I_k[t] \\
+        u[t] &= \alpha u[t-1] + g(\alpha) \sum_k d_k[t] - \theta s[t-1], \qquad s[t] = H(u[t] - \theta)
 
     with the default reset. A neuron takes K currents. With `inputs=split` the layer draws, for every neuron, which
-    of its inputs go to which branch, each to exactly one, as the paper does; recurrent ones too. Both gains are
-    below 1, so weights have to be larger than those of a `Leaky` layer, and to move faster: on digits, init.gain=10
-    and optimizer.lr=0.03.
+    of its inputs go to which branch, each to exactly one, as the paper does; recurrent ones too. The paper's gains
+    are g(x) = 1 - x; weights then have to be much larger than those of a `Leaky` layer, and to move faster.
 
     Args:
         surrogate: spike forward, slope backward.
@@ -43,6 +43,7 @@ class DhLif(SpikingNeuron):
         alpha: decay of the membrane per step, exp(-dt/tau_mem) [1].
         fastest: decay per step of the first branch [1].
         slowest: decay per step of the last branch [1]; the time constants between are spaced geometrically.
+        input_gain: g: "one", or "one_minus_decay" as in the paper.
         threshold: firing threshold theta [units of u].
         reset: "subtract", "subtract_decayed", "zero" or "none".
         reset_gradient: "detached" or "attached".
@@ -58,8 +59,8 @@ class DhLif(SpikingNeuron):
 
     >>> from sgbench.surrogates.constant import Constant
     >>> neuron = DhLif(Constant(normalisation="peak1", scale=1.0), branches=2, inputs="all", alpha=0.5,
-    ...     fastest=0.25, slowest=0.5, threshold=1.0, reset="subtract", reset_gradient="detached",
-    ...     learn_alpha="none", learn_branches="none", learn_threshold="none")
+    ...     fastest=0.25, slowest=0.5, input_gain="one_minus_decay", threshold=1.0, reset="subtract",
+    ...     reset_gradient="detached", learn_alpha="none", learn_branches="none", learn_threshold="none")
     >>> current = torch.tensor([[4.0, 2.0]])  # d = 3 and 1
     >>> spikes, state = neuron.step(current, neuron.initial_state(current))
     >>> state.u.item(), spikes.item()
@@ -78,6 +79,7 @@ class DhLif(SpikingNeuron):
         alpha: Value,
         fastest: float,
         slowest: float,
+        input_gain: str,
         threshold: Value,
         reset: str,
         reset_gradient: str,
@@ -88,6 +90,7 @@ class DhLif(SpikingNeuron):
         super().__init__(surrogate, reset, reset_gradient)
         self.currents = require_count("neuron.branches", branches)
         self.splits_inputs = require_choice("neuron.inputs", inputs, INPUTS) == "split"
+        self.has_gain = require_choice("neuron.input_gain", input_gain, INPUT_GAINS) == "one_minus_decay"
         self.alpha = Decay("alpha", alpha, learn=learn_alpha, features=features)
         self.branches = nn.ModuleList(
             Decay("branches", decay, learn=learn_branches, features=features)
@@ -104,21 +107,25 @@ class DhLif(SpikingNeuron):
         """Charge the branches, then the soma, pay the last spike's reset, fire."""
         old, new = state.d.chunk(self.currents, -1), current.chunk(self.currents, -1)
         d = [
-            decay() * before + (1 - decay()) * now
+            decay() * before + self._gain(decay()) * now
             for decay, before, now in zip(self.branches, old, new, strict=True)
         ]
         threshold, alpha = self.threshold(), self.alpha()
-        arriving = (1 - alpha) * torch.stack(d).sum(0)
+        arriving = self._gain(alpha) * torch.stack(d).sum(0)
         u = self.next_potential(state.u, state.s, arriving, alpha, threshold)
         s = self.surrogate(u - threshold)
         return s, DhLifState(u=u, d=torch.cat(d, -1), s=s)
 
+    def _gain(self, decay: Tensor | float) -> Tensor | float:
+        return 1 - decay if self.has_gain else 1.0
+
     @property
     def operations(self) -> Operations:
-        """Two products and two sums per branch, two products of the membrane, the reset; one comparison."""
+        """A product and two sums per branch, a product of the membrane, the gains, the reset; one comparison."""
         branches = self.currents
         additions = 2 * branches + self.next_potential.additions
-        return Operations(2 * branches + 2, additions, 1, state_words=1 + branches)
+        multiplications = (1 + self.has_gain) * (branches + 1)
+        return Operations(multiplications, additions, 1, state_words=1 + branches)
 
 
 def branch_decays(fastest: float, slowest: float, branches: int) -> list[float]:

@@ -556,6 +556,7 @@ def dh_lif(**changes: object) -> DhLif:
         "alpha": 0.6,
         "fastest": 0.1,
         "slowest": 0.9,
+        "input_gain": "one_minus_decay",
         "threshold": 1.0,
     }
     options |= {"reset": "subtract", "reset_gradient": "attached", "learn_alpha": "per_neuron"}
@@ -564,18 +565,22 @@ def dh_lif(**changes: object) -> DhLif:
     )
 
 
-def test_dh_lif_is_its_equations():
+@pytest.mark.parametrize("input_gain", ["one", "one_minus_decay"])
+def test_dh_lif_is_its_equations(input_gain):
     """Expected: a literal transcription of the branches and the soma, gradients by autograd."""
-    neuron = dh_lif()
-    current = draw(STEPS, BATCH, 3 * SIZE, mean=0.6, spread=2.0)
+    neuron = dh_lif(input_gain=input_gain)
+    weak = input_gain == "one_minus_decay"
+    current = draw(STEPS, BATCH, 3 * SIZE, mean=0.6, spread=2.0) * (1.0 if weak else 0.1)
     found = ours(neuron, current)
     leaves = {name: value.detach().clone().requires_grad_() for name, value in neuron.named_parameters()}
     alpha, *betas = (torch.sigmoid(leaf) for leaf in leaves.values())
 
     def step(now: Tensor, *state: Tensor) -> tuple:
         u, s, *d = state
-        d = [b * old + (1 - b) * new for b, old, new in zip(betas, d, now.chunk(3, -1), strict=True)]
-        u = alpha * u + (1 - alpha) * (d[0] + d[1] + d[2]) - 1.0 * s
+        gains = [1 - x if weak else 1.0 for x in (alpha, *betas)]
+        parts = zip(betas, gains[1:], d, now.chunk(3, -1), strict=True)
+        d = [b * old + g * new for b, g, old, new in parts]
+        u = alpha * u + gains[0] * (d[0] + d[1] + d[2]) - 1.0 * s
         s = surrogate()(u - 1.0)
         return s, u - 1.0, u, s, *d
 
