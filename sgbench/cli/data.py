@@ -89,7 +89,7 @@ def _facts(entry: catalogue.Entry, args: argparse.Namespace) -> dict[str, Any]:
     """What the catalogue says of a data set, and whether its files are here."""
     meta = entry.meta
     origin = meta.get("origin", "generated")
-    get = make(entry.name, args).missing(root(args)) if origin == "files" else None
+    get = _as_written(entry, args).missing(root(args)) if origin == "files" else None
     here = {"generated": "generated", "bundled": "bundled", "files": "absent" if get else "present"}
     return {
         "name": entry.name,
@@ -104,6 +104,15 @@ def _facts(entry: catalogue.Entry, args: argparse.Namespace) -> dict[str, Any]:
         "state": here.get(str(origin), str(origin)),
         "get": get,
     }
+
+
+def _as_written(entry: catalogue.Entry, args: argparse.Namespace) -> DataSet:
+    """The data set with its file's own values, without composing the rest of a run where they refer to none."""
+    if "${" in str(entry.parameters) or not catalogue.is_allowed(entry, args.allow_target):
+        return make(entry.name, args)
+    from sgbench.build import construct
+
+    return construct("dataset", str(entry.target), entry.parameters)
 
 
 def make(name: str, args: argparse.Namespace) -> DataSet:

@@ -102,7 +102,7 @@ def _one(panel: Axes, part: Samples, made: DataSet, place: int) -> None:
         panel.set(xlabel="time, ms", ylabel="channel")
     elif values.ndim == 2:  # noqa: PLR2004 - an image
         side = math.isqrt(values.shape[1])
-        panel.imshow(values[place].view(side, side), cmap="gray_r", interpolation="nearest")
+        panel.imshow(values[place].view(side, side).numpy(), cmap="gray_r", interpolation="nearest")
         panel.set(xticks=[], yticks=[])
     else:
         scale = 1 if values.is_floating_point() else 255
