@@ -151,8 +151,8 @@ def _hits(root: Path, layout: str, protocol: str, row: Row) -> Hits:
 
 
 def _across(args: argparse.Namespace) -> int:
-    from sgbench.leaderboard.board import measure_all
     from sgbench.leaderboard.families import across_tasks, check_groups
+    from sgbench.leaderboard.measuring import measure_all
     from sgbench.leaderboard.pictures import across_png
 
     by = check_groups(args.by.split(","))
@@ -197,8 +197,8 @@ def _across(args: argparse.Namespace) -> int:
 
 
 def _tuning(args: argparse.Namespace) -> int:
-    from sgbench.leaderboard.board import measure_all
     from sgbench.leaderboard.families import check_groups, families, tuned
+    from sgbench.leaderboard.measuring import measure_all
     from sgbench.leaderboard.pictures import tuning_png
 
     by = check_groups(args.by.split(","))

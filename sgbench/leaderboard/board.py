@@ -11,12 +11,13 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import Reference, References
 from sgbench.leaderboard.division import division_of
 from sgbench.leaderboard.dossier import Dossiers, read_dossiers
+from sgbench.leaderboard.measuring import measure_all
 from sgbench.leaderboard.objects import Objects
 from sgbench.leaderboard.outside import read_outsiders
 from sgbench.leaderboard.picture import stale, to_png
 from sgbench.leaderboard.reading import Finding, Layout
-from sgbench.leaderboard.rows import Board, Measured, Standing, board_of, measure
-from sgbench.leaderboard.store import protocols, read_methods
+from sgbench.leaderboard.rows import Board, Measured, Standing, board_of
+from sgbench.leaderboard.store import protocols
 from sgbench.leaderboard.table import to_markdown
 from sgbench.leaderboard.values import to_csv
 from sgbench.records.energy import EnergyTarget
@@ -71,24 +72,6 @@ def show(root: Path, *, layout: Layout, references: References, protocol: str | 
 def _targets(references: References) -> tuple[EnergyTarget, ...]:
     targets = load_targets(references.config_dirs)
     return tuple(targets[name] for name in sorted(targets))
-
-
-def measure_all(
-    root: Path,
-    *,
-    layout: Layout,
-    references: References,
-    findings: list[Finding],
-    targets: tuple[EnergyTarget, ...] = (),
-    protocol: str | None = None,
-) -> dict[str, list[Measured]]:
-    """The methods of a tree, measured, by protocol; see `read_methods`."""
-    measured: dict[str, list[Measured]] = {}
-    for group in read_methods(root, layout=layout, references=references, findings=findings, only=protocol):
-        reference = references.of(group[0].protocol)
-        found = measure(group, classes=reference.classes, targets=targets, dt_s=reference.protocol.dt_s)
-        measured.setdefault(group[0].protocol, []).append(found)
-    return measured
 
 
 def _board(

@@ -112,7 +112,7 @@ def all_pairs(methods: Sequence[Scores]) -> tuple[Floats, Floats]:
     for start in range(0, len(methods), CHUNK):
         rows = slice(start, min(start + CHUNK, len(methods)))
         block = _block(table, rows)
-        found += [block[:, index - start, index + 1 :] for index in range(rows.start, rows.stop)]
+        found += [block[:, index, index + 1 :] for index in range(rows.stop - start)]
     difference, p = np.concatenate(found, axis=1)
     first, second = np.triu_indices(len(methods), 1)
     for place in np.flatnonzero(np.isnan(p)):  # too few shared seeds; rare
@@ -123,8 +123,8 @@ def all_pairs(methods: Sequence[Scores]) -> tuple[Floats, Floats]:
 
 
 def _block(table: Floats, rows: slice) -> Floats:
-    """Paired differences and p-values [2, rows, methods] of some methods against all."""
-    differences = table[rows, None, :] - table[None, :, :]
+    """Paired differences and p-values [2, rows, methods] of some methods against themselves and all later ones."""
+    differences = table[rows, None, :] - table[None, rows.start :, :]
     present = ~np.isnan(differences)
     n = present.sum(axis=2).astype(float)
     differences = np.where(present, differences, 0.0)

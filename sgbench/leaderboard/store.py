@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,22 +96,38 @@ def read_methods(
     Raises:
         InputError: `root` is no folder, or has none for the protocol asked for.
     """
-    reader = RecordReader(references)
+    paths = candidates(root, layout=layout, findings=findings, only=only)
+    yield from read_paths(paths, root, layout=layout, references=references, findings=findings)
+
+
+def candidates(root: Path, *, layout: Layout, findings: list[Finding], only: str | None = None) -> list[Path]:
+    """The files of a tree that have to be records, those of one method side by side.
+
+    Raises:
+        InputError: `root` is no folder, or has none for the protocol asked for.
+    """
     names = protocols(root, only=only)
     starts = [root / name if layout == "runs" else root / name / RECORDS for name in names]
     findings += [_link(path) for path in [*root.iterdir(), *starts] if path.is_symlink() and path.is_dir()]
+    return [path for start in starts if not start.is_symlink() for path in _files(start, layout, findings)]
+
+
+def read_paths(
+    paths: Iterable[Path], root: Path, *, layout: Layout, references: References, findings: list[Finding]
+) -> Iterator[list[RunRecord]]:
+    """The records in these files, one method after the other; see `read_methods`."""
+    reader = RecordReader(references)
     group: list[RunRecord] = []
-    for start in starts:
-        for path in () if start.is_symlink() else _files(start, layout, findings):
-            try:
-                record = reader.comparable(path, path.relative_to(root).parts, layout)
-            except InputError as error:
-                findings.append(finding(path, error))
-                continue
-            if group and (group[0].protocol, group[0].method_id) != (record.protocol, record.method_id):
-                yield group
-                group = []
-            group.append(record)
+    for path in paths:
+        try:
+            record = reader.comparable(path, path.relative_to(root).parts, layout)
+        except InputError as error:
+            findings.append(finding(path, error))
+            continue
+        if group and (group[0].protocol, group[0].method_id) != (record.protocol, record.method_id):
+            yield group
+            group = []
+        group.append(record)
     if group:
         yield group
 

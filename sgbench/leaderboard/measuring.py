@@ -1,0 +1,101 @@
+"""A tree of records, read and measured; a large one by all processors."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.reading import Finding, Layout
+from sgbench.leaderboard.rows import Measured, measure
+from sgbench.leaderboard.store import candidates, read_paths
+from sgbench.records.energy import EnergyTarget
+
+MANY = 1000
+"""Records from which other processes are worth their start."""
+SHARES = 8
+"""Parts of the work for each process, so that none waits long for another."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    measured: list[tuple[str, Measured]]  # with the protocol
+    findings: list[Finding]
+
+
+def measure_all(
+    root: Path,
+    *,
+    layout: Layout,
+    references: References,
+    findings: list[Finding],
+    targets: tuple[EnergyTarget, ...] = (),
+    protocol: str | None = None,
+) -> dict[str, list[Measured]]:
+    """The methods of a tree by protocol; see `sgbench.leaderboard.store.read_methods`.
+
+    Args:
+        root: a runs folder or a leaderboards folder.
+        layout: which of the two.
+        references: against which each record is checked.
+        findings: collects what was left out.
+        targets: price lists.
+        protocol: read this one alone.
+
+    Raises:
+        InputError: `root` is no folder, or has none for the protocol asked for.
+    """
+    paths = candidates(root, layout=layout, findings=findings, only=protocol)
+    work = partial(_part, root=root, layout=layout, references=references, targets=targets)
+    found: dict[str, list[Measured]] = {}
+    for part in _parts(work, paths, layout):
+        findings += part.findings
+        for name, measured in part.measured:
+            found.setdefault(name, []).append(measured)
+    return found
+
+
+def _parts(work: partial[_Part], paths: list[Path], layout: Layout) -> Iterator[_Part]:
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    if len(paths) < MANY or workers == 1:
+        yield work(paths)
+        return
+    # Forked, since a new interpreter takes as long to load its modules as thousands of records to read.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork")) as pool:
+        yield from pool.map(work, _shares(paths, layout, workers * SHARES))
+
+
+def _shares(paths: Sequence[Path], layout: Layout, count: int) -> list[list[Path]]:
+    """The paths in so many parts, none of which divides a method."""
+    size = -(-len(paths) // count)
+    shares: list[list[Path]] = [[]]
+    last = None
+    for path in paths:
+        method = path.parent if layout == "leaderboards" else path.parent.parent
+        if len(shares[-1]) >= size and method != last:
+            shares.append([])
+        shares[-1].append(path)
+        last = method
+    return shares
+
+
+def _part(
+    paths: Sequence[Path],
+    *,
+    root: Path,
+    layout: Layout,
+    references: References,
+    targets: tuple[EnergyTarget, ...],
+) -> _Part:
+    findings: list[Finding] = []
+    measured = []
+    for group in read_paths(paths, root, layout=layout, references=references, findings=findings):
+        reference = references.of(group[0].protocol)
+        found = measure(group, classes=reference.classes, targets=targets, dt_s=reference.protocol.dt_s)
+        measured.append((group[0].protocol, found))
+    return _Part(measured, findings)
