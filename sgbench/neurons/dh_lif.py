@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sgbench.errors import InputError, require_choice, require_count, require_number
 from sgbench.neurons.base import Operations, SpikingNeuron
-from sgbench.neurons.quantity import Decay, Threshold, Value
+from sgbench.neurons.quantity import LEARN, Decay, Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
 INPUTS = ("split", "all")
@@ -92,10 +92,7 @@ class DhLif(SpikingNeuron):
         self.splits_inputs = require_choice("neuron.inputs", inputs, INPUTS) == "split"
         self.has_gain = require_choice("neuron.input_gain", input_gain, INPUT_GAINS) == "one_minus_decay"
         self.alpha = Decay("alpha", alpha, learn=learn_alpha, features=features)
-        self.branches = nn.ModuleList(
-            Decay("branches", decay, learn=learn_branches, features=features)
-            for decay in branch_decays(fastest, slowest, branches)
-        )
+        self.branches = _decays(branch_decays(fastest, slowest, branches), learn_branches, features)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def initial_state(self, like: Tensor) -> DhLifState:
@@ -105,16 +102,15 @@ class DhLif(SpikingNeuron):
 
     def step(self, current: Tensor, state: DhLifState) -> tuple[Tensor, DhLifState]:
         """Charge the branches, then the soma, pay the last spike's reset, fire."""
-        old, new = state.d.chunk(self.currents, -1), current.chunk(self.currents, -1)
-        d = [
-            decay() * before + self._gain(decay()) * now
-            for decay, before, now in zip(self.branches, old, new, strict=True)
-        ]
+        beta = torch.as_tensor(self.branches())
+        if len(beta) == self.currents:
+            beta = beta.repeat_interleave(state.u.shape[-1])
+        d = beta * state.d + self._gain(beta) * current
         threshold, alpha = self.threshold(), self.alpha()
-        arriving = self._gain(alpha) * torch.stack(d).sum(0)
+        arriving = self._gain(alpha) * d.unflatten(-1, (self.currents, -1)).sum(-2)
         u = self.next_potential(state.u, state.s, arriving, alpha, threshold)
         s = self.surrogate(u - threshold)
-        return s, DhLifState(u=u, d=torch.cat(d, -1), s=s)
+        return s, DhLifState(u=u, d=d, s=s)
 
     def _gain(self, decay: Tensor | float) -> Tensor | float:
         return 1 - decay if self.has_gain else 1.0
@@ -126,6 +122,21 @@ class DhLif(SpikingNeuron):
         additions = 2 * branches + self.next_potential.additions
         multiplications = (1 + self.has_gain) * (branches + 1)
         return Operations(multiplications, additions, 1, state_words=1 + branches)
+
+
+def _decays(values: list[float], learn: str, features: int | None) -> Decay:
+    """One decay per branch, or per branch and neuron, those of one branch side by side."""
+    each = features if learn == "per_neuron" else 1
+    if require_choice("neuron.learn_branches", learn, LEARN) == "per_neuron" and features is None:
+        raise InputError("neuron.learn_branches=per_neuron: the number of neurons (features) is needed")
+    count = len(values) * (each or 1)
+    kind = "none" if learn == "none" else "per_neuron"
+    made = Decay("branches", [values[0], values[-1]], learn=kind, features=count)
+    spread = torch.tensor(values, dtype=torch.float64).repeat_interleave(each or 1)
+    made.spread = spread
+    if made.logit is not None:
+        made.logit.data = torch.logit(spread)
+    return made
 
 
 def branch_decays(fastest: float, slowest: float, branches: int) -> list[float]:

@@ -565,15 +565,18 @@ def dh_lif(**changes: object) -> DhLif:
     )
 
 
+@pytest.mark.parametrize("learn", ["shared", "per_neuron"])
 @pytest.mark.parametrize("input_gain", ["one", "one_minus_decay"])
-def test_dh_lif_is_its_equations(input_gain):
+def test_dh_lif_is_its_equations(input_gain, learn):
     """Expected: a literal transcription of the branches and the soma, gradients by autograd."""
-    neuron = dh_lif(input_gain=input_gain)
+    neuron = dh_lif(input_gain=input_gain, learn_branches=learn)
+    assert neuron.branches.logit.shape == (3 * (SIZE if learn == "per_neuron" else 1),)
     weak = input_gain == "one_minus_decay"
     current = draw(STEPS, BATCH, 3 * SIZE, mean=0.6, spread=2.0) * (1.0 if weak else 0.1)
     found = ours(neuron, current)
     leaves = {name: value.detach().clone().requires_grad_() for name, value in neuron.named_parameters()}
-    alpha, *betas = (torch.sigmoid(leaf) for leaf in leaves.values())
+    alpha, betas = (torch.sigmoid(leaf) for leaf in leaves.values())
+    betas = betas.chunk(3)
 
     def step(now: Tensor, *state: Tensor) -> tuple:
         u, s, *d = state
