@@ -58,5 +58,7 @@ def _markdown(block: str) -> str:
         return f"```pycon\n{block}\n```"
     if block.lstrip().startswith(".. math::"):
         formula = " ".join(block.replace(".. math::", "", 1).split())
+        if "&" in formula and r"\begin" not in formula:
+            formula = rf"\begin{{aligned}} {formula} \end{{aligned}}"
         return f"```math\n{formula}\n```"
     return inline(block)

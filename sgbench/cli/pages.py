@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
 import torch
+from matplotlib.figure import Figure
 
 from sgbench import catalogue
 from sgbench.build import construct
 from sgbench.catalogue import Entry
-from sgbench.cli import page_text
+from sgbench.cli import neuron_pages, page_text
 from sgbench.cli.docstrings import described
+from sgbench.cli.neuron_portrait import neuron_figure
 from sgbench.cli.page_text import Subject
 from sgbench.cli.portrait import STYLE, save
 from sgbench.cli.selection import canonical_name, is_preset
@@ -26,7 +30,7 @@ from sgbench.errors import InputError, SgbenchError, one_printable_line
 from sgbench.networks.base import DenseLayer
 from sgbench.paths import conf_dir
 
-GROUP = "surrogate"
+GROUP, NEURON = "surrogate", "neuron"
 POINTS = 401  # of a curve; 1201 would double the size of a picture
 
 
@@ -64,19 +68,27 @@ def write(folder: Path, *, pictures: bool) -> list[Path]:
     """Write every page and, if wanted, every picture; remove those of entries that are gone."""
     known = catalogue.entries(GROUP)
     subjects = [subject(entry, known) for entry in known.values() if not is_preset(entry)]
+    neurons = neuron_pages.subjects(catalogue.entries(NEURON))
     pages = {Path(GROUP) / f"{one.entry.name}.md": page_text.surrogate_page(one) for one in subjects}
+    pages |= {Path(NEURON) / f"{one.entry.name}.md": neuron_pages.neuron_page(one) for one in neurons}
     pages[Path("surrogates.md")] = page_text.index_page(subjects)
     pages[Path("libraries.md")] = page_text.library_page(known, filter(is_preset, known.values()))
-    (folder / GROUP).mkdir(parents=True, exist_ok=True)
+    pages[Path("neurons.md")] = neuron_pages.neurons_page(neurons)
+    for group in (GROUP, NEURON):
+        (folder / group).mkdir(parents=True, exist_ok=True)
     for path, text in pages.items():
         (folder / path).write_text(text, encoding="utf-8")
-    drawn = [Path(GROUP) / f"{one.entry.name}.svg" for one in subjects]
+    drawn = {
+        folder / one.entry.group / f"{one.entry.name}.svg": functools.partial(_figure, one)
+        for one in [*subjects, *neurons]
+    }
     if pictures:
-        for one, path in zip(subjects, drawn, strict=True):
-            _draw(one, folder / path)
-    current = {folder / path for path in [*pages, *drawn]}
-    for path in [*(folder / GROUP).glob("*.md"), *(folder / GROUP).glob("*.svg")]:
-        if path not in current:
+        for path, figure in drawn.items():
+            _draw(figure, path)
+    current = {*(folder / path for path in pages), *drawn}
+    old = [path for group in (GROUP, NEURON) for path in (folder / group).iterdir() if path not in current]
+    for path in old:
+        if path.suffix in (".md", ".svg"):
             path.unlink()
     return sorted(path for path in current if path.exists())
 
@@ -115,9 +127,22 @@ def _engines(why: str | None, *, compiled: bool) -> str:
     return f"fused ({slope}), scan, reference, snntorch"
 
 
-def _draw(one: Subject, path: Path) -> None:
+def _figure(one: Subject | neuron_pages.Subject) -> Figure:
+    if isinstance(one, Subject):
+        return surrogate_figure(one.entry, one.surrogate, POINTS)
+    return neuron_figure(one.entry, one.neuron)
+
+
+def _draw(figure: Callable[[], Figure], path: Path) -> None:
     with mpl.rc_context({**STYLE, "svg.fonttype": "none"}):  # letters as letters, in a third of the bytes
-        save(surrogate_figure(one.entry, one.surrogate, POINTS), path)
+        save(figure(), path)
+    drawn = re.sub(r' d="[^"]*"', _shorter, path.read_text(encoding="utf-8"))
+    path.write_text(drawn, encoding="utf-8")
+
+
+def _shorter(outline: re.Match[str]) -> str:
+    """An outline of an SVG to a tenth of a point."""
+    return " " + " ".join(re.sub(r"(\d\.\d)\d+", r"\1", outline.group()).split())
 
 
 if __name__ == "__main__":

@@ -5,25 +5,40 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from sgbench import catalogue
 from sgbench.catalogue import Entry
 from sgbench.errors import InputError, suggest
 
+
+class Flag(NamedTuple):
+    """A property that entries of some groups have or lack."""
+
+    key: str  # of `meta`
+    default: bool  # where a file says nothing
+    groups: tuple[str, ...]
+    text: str
+
+
 FLAGS = {
-    "compact_support": ("compact_support", False, "surrogates that are exactly 0 far from threshold"),
-    "learnable": ("primitive", True, "surrogates with a primitive, so that steepness=learned works"),
-    "stochastic": ("stochastic", False, "surrogates that draw random numbers"),
+    "compact_support": Flag(
+        "compact_support", False, ("surrogate",), "surrogates that are exactly 0 far from threshold"
+    ),
+    "learnable": Flag(
+        "primitive", True, ("surrogate",), "surrogates with a primitive, so that steepness=learned works"
+    ),
+    "linear": Flag("linear", False, ("neuron",), "neurons that the fast engines run, by their defaults"),
+    "stochastic": Flag(
+        "stochastic", False, ("surrogate", "neuron"), "surrogates or neurons that draw random numbers"
+    ),
 }
-"""Option: meta key, its value where a file says nothing, help."""
-FLAGGED = "surrogate"
 
 
 def add_filters(listing: argparse.ArgumentParser) -> None:
     """Add the filters to the grammar."""
-    for option, (_, _, text) in FLAGS.items():
-        listing.add_argument(f"--{option.replace('_', '-')}", action="store_true", help=text)
+    for option, flag in FLAGS.items():
+        listing.add_argument(f"--{option.replace('_', '-')}", action="store_true", help=flag.text)
     listing.add_argument("--family", metavar="NAME", help="entries of one family, e.g. bell")
     listing.add_argument("--library", metavar="NAME", help="presets as one library has them, e.g. snntorch")
 
@@ -75,12 +90,12 @@ def declared(entry: Entry, known: Mapping[str, Entry], key: str, default: Any = 
 
 def _matching(group: str, known: Mapping[str, Entry], args: argparse.Namespace) -> dict[str, Entry]:
     wanted: dict[str, Any] = {}
-    for option in FLAGS:
+    for option, flag in FLAGS.items():
         if getattr(args, option):
-            if group != FLAGGED:
-                word = option.replace("_", "-")
+            if group not in flag.groups:
+                word, having = option.replace("_", "-"), "' and '".join(flag.groups)
                 raise InputError(
-                    f"list {group} --{word}: only entries of group '{FLAGGED}' have this property"
+                    f"list {group} --{word}: only entries of group '{having}' have this property"
                 )
             wanted[option] = True
     for key in ("family", "library"):
@@ -96,9 +111,10 @@ def _matching(group: str, known: Mapping[str, Entry], args: argparse.Namespace) 
 def _property(entry: Entry, known: Mapping[str, Entry], option: str) -> Any:
     if option == "library":
         return library_of(entry) if is_preset(entry) else None
-    key, default, _ = FLAGS.get(option, (option, None, ""))
-    value = declared(entry, known, key, default)
-    return bool(value) if option in FLAGS else value
+    flag = FLAGS.get(option)
+    if flag is None:
+        return declared(entry, known, option)
+    return bool(declared(entry, known, flag.key, flag.default))
 
 
 def _known_value(group: str, known: Mapping[str, Entry], key: str, typed: str) -> str:

@@ -101,6 +101,8 @@ def test_list_of_a_library_says_its_calls_and_bugs(own: str, capsys: Capture) ->
         (["list", "loss", "--family", "bell"], "groups that have one: neuron, "),
         (["list", "neuron", "--learnable"], "only entries of group 'surrogate'"),
         (["list", "rule", "--compact-support"], "only entries of group 'surrogate'"),
+        (["list", "surrogate", "--linear"], "only entries of group 'neuron'"),
+        (["list", "rule", "--stochastic"], "only entries of group 'surrogate' and 'neuron'"),
         (["list", "--stochastic"], "sgbench list surrogate --stochastic"),
         (["list", "surrogat", "--learnable"], "did you mean 'surrogate'"),
     ],
@@ -111,6 +113,23 @@ def test_filters_that_cannot_be(words: list[str], said: str, capsys: Capture) ->
     assert main(words) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
+
+
+def test_filters_of_neurons(capsys: Capture) -> None:
+    """By hand from the files: what the fast engines run, what draws, and a family."""
+    neurons = {
+        path.stem: yaml.safe_load(path.read_text())["meta"] for path in (conf_dir() / "neuron").glob("*.yaml")
+    }
+
+    def found(*words: str) -> set[str]:
+        assert main(["list", "neuron", "--json", *words]) == 0
+        return {entry["name"] for entry in json.loads(capsys.readouterr().out)}
+
+    assert found("--linear") == {name for name, meta in neurons.items() if meta.get("linear")}
+    assert {"leaky", "resonate_and_fire"} <= found("--linear") < set(neurons)
+    assert found("--stochastic") == {"escape_noise", "noisy"}
+    assert found("--family", "resonator") == {"resonate_and_fire", "brf", "hrf"}
+    assert found("--family", "resonator", "--linear") == {"resonate_and_fire"}
 
 
 def test_nothing_passes(capsys: Capture) -> None:
