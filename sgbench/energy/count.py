@@ -6,11 +6,9 @@ from collections import Counter
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from sgbench.energy.convolution import Fan
+from sgbench.energy.convolution import Arriving, Fans, count_convolution
 from sgbench.energy.event_rows import Rows, events_per_row, one_step_later, within
 from sgbench.energy.per_sample import PerSample, spread
 from sgbench.energy.stored import Stored, stored
@@ -19,7 +17,6 @@ from sgbench.networks.base import DenseLayer, Network
 from sgbench.networks.conv import ConvLayer
 from sgbench.neurons.base import Neuron
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts, Wiring
-from sgbench.spikes import Signal
 from sgbench.trajectory import Batch, Trajectory
 
 Kind = Literal["binary", "real"]
@@ -47,6 +44,7 @@ class OperationCounter:
         self.steps = 0
         self.totals: list[Counter[str]] = [Counter() for _ in self.layers]
         self.squares: Counter[str] = Counter()  # of each sample's totals, summed over samples
+        self.fans = {layer: Fans.of(layer) for layer in self.layers if isinstance(layer, ConvLayer)}
 
     def update(self, batch: Batch, trajectory: Trajectory) -> None:
         """Add one batch; the trajectory must have kept its spikes."""
@@ -55,7 +53,7 @@ class OperationCounter:
         events = events if valid is None else events * valid
         self.samples += len(batch.lengths)
         self.steps += int(batch.lengths.sum())
-        spikes, signal = iter(trajectory.spikes), batch.x
+        spikes, signal, ones = iter(trajectory.spikes), batch.x, False
         each = PerSample(len(batch.lengths))
         for layer, total in zip(self.layers, self.totals, strict=True):
             fired = sent = None
@@ -64,10 +62,11 @@ class OperationCounter:
                 fired = events_per_row(sent, ones=layer.neuron.sends == "binary")
                 fired = fired if valid is None else fired * valid
             if isinstance(layer, ConvLayer):
-                _count_convolution(layer, signal, sent, valid, total, each)
+                arriving = Arriving(signal, ones, sent, valid)
+                count_convolution(layer, self.fans[layer], arriving, total, each)
             _count(layer, events, fired, valid, total, each)
             if fired is not None and sent is not None:
-                events, signal = fired, sent
+                events, signal, ones = fired, sent, layer.neuron.sends == "binary"
             elif layer is not self.layers[-1]:
                 raise InputError(f"layer '{layer.name}' does not fire: what it sends on cannot be counted")
         each.add_squares(self.squares)
@@ -91,13 +90,13 @@ class OperationCounter:
         self, layer: DenseLayer | ConvLayer, total: Counter[str], source: str, kind: Kind
     ) -> LayerCounts:
         neurons = layer.neurons
-        wiring, each_step = _feed_forward(layer)
+        wiring, each_step = self._feed_forward(layer)
         kind = "real" if layer.taps > 1 else kind  # a delay spread over steps weights each of them
         synapses = [
             self._synapses(source, wiring, kind, total["arriving"], each_step, stored(layer, "weight"))
         ]
         if layer.recurrence != "none":
-            wiring, each_step = _recurrent(layer)
+            wiring, each_step = self._recurrent(layer)
             kind = _kind(layer.neuron) if layer.neuron.feeds_back == "spikes" else "real"
             synapses.append(
                 self._synapses(
@@ -133,6 +132,21 @@ class OperationCounter:
             if operations.functions
             else None,
         )
+
+    def _feed_forward(self, layer: DenseLayer | ConvLayer) -> tuple[Wiring, int]:
+        """How a layer is wired to its source, and synapses times the steps over which each spreads an event."""
+        if isinstance(layer, ConvLayer):
+            return "convolution", self.fans[layer].into.total
+        return "all_to_all", layer.weight.shape[1] * layer.fan_out
+
+    def _recurrent(self, layer: DenseLayer | ConvLayer) -> tuple[Wiring, int]:
+        """How a layer is wired to itself, and synapses."""
+        if isinstance(layer, ConvLayer):
+            among = self.fans[layer].among
+            own = layer.neurons * layer.neuron.currents
+            return ("one_to_one", own) if among is None else ("convolution", among.total)
+        wiring: Wiring = "all_to_all" if layer.recurrence == "all_to_all" else "one_to_one"
+        return wiring, layer.neurons * recurrent_fan_out(layer)
 
     def _synapses(
         self, source: str, wiring: Wiring, kind: Kind, effective: int, each_step: int, weights: Stored
@@ -194,51 +208,6 @@ def _count_dense(
         else:
             alone = int(late[~reached].sum())
     total["reached"] += int(np.count_nonzero(reached)) * neurons + alone
-
-
-def _count_convolution(
-    layer: ConvLayer,
-    signal: Signal,
-    sent: Tensor | None,
-    valid: NDArray[np.bool_] | None,
-    total: Counter[str],
-    each: PerSample,
-) -> None:
-    """An event reaches the neurons around it, fewer at a border."""
-    fan = Fan.into(layer)
-    arriving = fan.operations(signal)
-    each.add(total, "arriving", arriving if valid is None else arriving * valid)
-    reached = fan.reached(signal)
-    if sent is not None and layer.recurrence != "none":
-        active = torch.ones_like(sent) if layer.neuron.feeds_back == "potential" else sent
-        among = Fan.among(layer)
-        back = events_per_row(active) * layer.neuron.currents if among is None else among.operations(active)
-        each.add(total, "returning", one_step_later(back, valid))
-        landed = active != 0 if among is None else among.reached(active)
-        reached[1:] |= landed[:-1]
-    if valid is not None:
-        reached &= torch.from_numpy(valid).to(reached.device)[..., None]
-    total["reached"] += int(reached.sum())
-
-
-def _feed_forward(layer: DenseLayer | ConvLayer) -> tuple[Wiring, int]:
-    """How a layer is wired to its source, and synapses times the steps over which each spreads an event."""
-    if isinstance(layer, ConvLayer):
-        return "convolution", Fan.into(layer).total
-    return "all_to_all", layer.weight.shape[1] * layer.fan_out
-
-
-def _recurrent(layer: DenseLayer | ConvLayer) -> tuple[Wiring, int]:
-    """How a layer is wired to itself, and synapses."""
-    if isinstance(layer, ConvLayer):
-        among = Fan.among(layer)
-        return (
-            ("one_to_one", layer.neurons * layer.neuron.currents)
-            if among is None
-            else ("convolution", among.total)
-        )
-    wiring: Wiring = "all_to_all" if layer.recurrence == "all_to_all" else "one_to_one"
-    return wiring, layer.neurons * recurrent_fan_out(layer)
 
 
 def _synapses_per_pair(layer: DenseLayer | ConvLayer) -> int | None:
