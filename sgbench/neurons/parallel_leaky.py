@@ -77,7 +77,7 @@ class ParallelLeaky(SequenceNeuron):
         x = free - threshold
         paid = threshold * beta if self.reset == "subtract_decayed" else threshold
         for _ in range(self.iterations):
-            s = self.surrogate(x)
+            s = self.fire(x)
             s = s.detach() if self.detached else s
             late = torch.cat([torch.zeros_like(s[:1]), s[:-1]])
             x = free - paid * integrated(late, beta) - threshold

@@ -43,8 +43,14 @@ class SequenceNeuron(Neuron):
     def unroll(self, current: Tensor) -> tuple[Tensor, Tensor, SequenceState]:
         """Spikes and membrane potential minus threshold of all steps [T, B, N], and those of the last."""
         x = self.potential(current)
-        s = self.surrogate(x)
+        s = self.fire(x)
         return s, x, SequenceState(u=x[-1], s=s[-1])
+
+    def fire(self, x: Tensor) -> Tensor:
+        """Spikes of all steps; a surrogate with statistics of a batch takes them step by step."""
+        if self.surrogate.elementwise:
+            return self.surrogate(x)
+        return torch.stack([self.surrogate(now) for now in x.unbind(0)])
 
     def initial_state(self, like: Tensor) -> SequenceState:
         """Nothing comes before a sequence."""

@@ -15,6 +15,8 @@ import snntorch as snn
 import torch
 from torch import Tensor, nn
 
+from sgbench.build import construct
+from sgbench.compose import compose
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.firing.ternary import Ternary
@@ -30,6 +32,7 @@ from sgbench.neurons.psn import MaskedPsn, Psn, SlidingPsn
 from sgbench.neurons.psu import Psu
 from sgbench.neurons.tc_lif import TcLif
 from sgbench.surrogates.atan import Atan
+from tests.rules.test_eprop import assert_equals_cut_bptt, make_network
 
 STEPS, BATCH, SIZE = 24, 3, 5
 RTOL = 1e-12
@@ -282,6 +285,29 @@ def test_no_iteration_is_snntorch_state_leaky_of_another_decay():
     assert (found.x.abs() > 1e-4).all(), "no potential lies so near threshold that float32 could turn it"
     assert torch.equal(found.spikes.float(), spikes)
     assert not torch.equal(ours(parallel(iterations=0, beta=beta), current).spikes.float(), spikes)
+
+
+def test_a_surrogate_with_statistics_of_a_batch_takes_them_step_by_step():
+    """Must match: `Leaky` without reset, whose steps are made one by one, in gradients too."""
+    spec = compose(["surrogate=batch_normalised"])
+    target, values = spec.targets["surrogate"], spec.method.parameters["surrogate"]
+    current = draw(STEPS, 8, SIZE, mean=0.3)
+    one, other = (
+        parallel(iterations=0, reset_gradient="detached"),
+        leaky(reset="none", reset_gradient="detached"),
+    )
+    one.surrogate, other.surrogate = (construct("surrogate", target, values) for _ in range(2))
+    assert not one.surrogate.elementwise
+    assert_same(ours(one, current), ours(other, current))
+
+
+def test_eprop_covers_two_compartments():
+    """Must match: back-propagation with recurrent spikes cut, in every weight."""
+    fixed = {
+        f"learn_{name}": "none" for name in ("soma_to_dendrite", "dendrite_to_soma", "gamma", "threshold")
+    }
+    for recurrence in ("none", "all_to_all"):
+        assert_equals_cut_bptt(make_network(lambda features: tc_lif(**fixed), recurrence))
 
 
 # --- the parallel spiking unit
