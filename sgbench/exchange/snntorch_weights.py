@@ -145,6 +145,26 @@ def _neurons(
     reset_delay: bool,
 ) -> Neuron:
     """Leaky or Synaptic neurons with the module's numbers."""
+    tensors, reset = module.tensors, _reset(module, wiring, reset_delay=reset_delay)
+
+    def number(key: str) -> Tensor:
+        value = tensors[key]
+        value = value if key == "threshold" else value.clamp(0, 1)
+        try:
+            return value if value.numel() == 1 else value.expand(shape).reshape(count)
+        except RuntimeError:
+            raise InputError(
+                f"module '{module.name}': {key} of shape {tuple(value.shape)} for neurons of shape {shape}"
+            ) from None
+
+    given = {"beta": number("beta"), "threshold": number("threshold"), "reset": reset}
+    if "alpha" in tensors:
+        return made.synaptic(make_surrogate(), count, alpha=number("alpha"), **given)  # type: ignore[arg-type]
+    return made.leaky(make_surrogate(), count, **given)  # type: ignore[arg-type]
+
+
+def _reset(module: _Module, wiring: str, *, reset_delay: bool) -> str:
+    """The reset of neurons that there are such of here."""
     tensors = module.tensors
     unknown = [key for key in tensors if key not in OF_NEURONS and not key.startswith("recurrent.")]
     if unknown or not {"beta", "threshold", "reset_mechanism_val"} <= tensors.keys():
@@ -164,21 +184,7 @@ def _neurons(
             f"module '{module.name}': reset_delay=False subtracts within the step, but once only while a potential "
             f"stays above threshold, as no reset here does"
         )
-
-    def number(key: str) -> Tensor:
-        value = tensors[key]
-        value = value if key == "threshold" else value.clamp(0, 1)
-        try:
-            return value if value.numel() == 1 else value.expand(shape).reshape(count)
-        except RuntimeError:
-            raise InputError(
-                f"module '{module.name}': {key} of shape {tuple(value.shape)} for neurons of shape {shape}"
-            ) from None
-
-    given = {"beta": number("beta"), "threshold": number("threshold"), "reset": reset}
-    if "alpha" in tensors:
-        return made.synaptic(make_surrogate(), count, alpha=number("alpha"), **given)  # type: ignore[arg-type]
-    return made.leaky(make_surrogate(), count, **given)  # type: ignore[arg-type]
+    return reset
 
 
 def _convolution(

@@ -156,35 +156,40 @@ class Conv(Chain):
         bias: bool,
     ) -> None:
         super().__init__()
-        require_choice("network.recurrence", recurrence, RECURRENCES)
-        require_choice("network.recurrence_gradient", recurrence_gradient, RECURRENCE_GRADIENTS)
-        require_bias(bias)
-        require_count("network.stride", stride)
-        if require_count("network.kernel_size", kernel_size) % 2 == 0:
-            raise InputError(f"network.kernel_size={kernel_size}: an odd number of pixels is needed")
-        if isinstance(channels, str) or not isinstance(channels, Sequence) or not channels:
-            raise InputError(f"network.channels={channels!r}: a list such as [8, 16] is needed")
+        options = {
+            "kernel_size": kernel_size,
+            "stride": stride,
+            "recurrence": recurrence,
+            "recurrence_gradient": recurrence_gradient,
+            "bias": bias,
+        }
+        _check(channels, **options)  # type: ignore[arg-type]
         shape = _image(image, n_inputs)
-        layers: list[nn.Module] = []
+        layers: list[ConvLayer | DenseLayer] = []
         for position, count in enumerate(channels):
-            made = ConvLayer(
-                f"hidden{position}",
-                shape,
-                require_count("network.channels", count),
-                make_neuron,
-                kernel_size=kernel_size,
-                stride=stride,
-                recurrence=recurrence,
-                recurrence_gradient=recurrence_gradient,
-                bias=bias,
-            )
+            require_count("network.channels", count)
+            made = ConvLayer(f"hidden{position}", shape, count, make_neuron, **options)  # type: ignore[arg-type]
             shape = made.image_out
             layers.append(made)
         layers.append(DenseLayer("readout", math.prod(shape), n_outputs, make_readout(n_outputs), bias=bias))
         for layer in layers:
-            layer.reset_weights(init, generator)  # type: ignore[operator]
+            layer.reset_weights(init, generator)
         self.layers = nn.ModuleList(layers)
         self.engine = engine
+
+
+def _check(
+    channels: object, *, kernel_size: int, stride: int, recurrence: str, recurrence_gradient: str, bias: bool
+) -> None:
+    """Refuse what is out of range."""
+    require_choice("network.recurrence", recurrence, RECURRENCES)
+    require_choice("network.recurrence_gradient", recurrence_gradient, RECURRENCE_GRADIENTS)
+    require_bias(bias)
+    require_count("network.stride", stride)
+    if require_count("network.kernel_size", kernel_size) % 2 == 0:
+        raise InputError(f"network.kernel_size={kernel_size}: an odd number of pixels is needed")
+    if isinstance(channels, str) or not isinstance(channels, Sequence) or not channels:
+        raise InputError(f"network.channels={channels!r}: a list such as [8, 16] is needed")
 
 
 def _flat_convolution(x: Tensor, image: Image, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
