@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from matplotlib import style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,6 +15,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from sgbench.cli.compare import check_picture_path
 from sgbench.cli.sweep_picture import STYLE, UNDATED
+from sgbench.energy.crossover import compare
 from sgbench.energy.interval import Interval
 from sgbench.energy.price import price
 from sgbench.errors import InputError
@@ -31,6 +32,14 @@ MOST_PANELS = 6
 ACROSS = 3
 
 
+class Panel(NamedTuple):
+    """What one target says."""
+
+    name: str
+    energies: list[Interval]  # of each method
+    ann_nj: float | None
+
+
 def draw(found: Sequence[Contestant], targets: dict[str, EnergyTarget], path: Path) -> None:
     """Write the picture, one panel a target that tells methods apart; those of the boards first, six in all.
 
@@ -39,11 +48,13 @@ def draw(found: Sequence[Contestant], targets: dict[str, EnergyTarget], path: Pa
         StorageError: the file cannot be written.
     """
     check_picture_path(path)
-    panels = []
+    panels: list[Panel] = []
     for name, target in sorted(targets.items(), key=lambda item: not item[1].on_boards):
         energies = [price(each.counts, target=target, dt_s=each.dt_s).dynamic_nj for each in found]
         if None not in energies and len(set(energies)) > 1:
-            panels.append((name, [energy for energy in energies if energy is not None]))
+            panels.append(
+                Panel(name, [energy for energy in energies if energy is not None], _ann_nj(found, target))
+            )
     if not panels:
         raise InputError("no target has a total for every method, and tells them apart; nothing to draw")
     out = io.BytesIO()
@@ -54,10 +65,17 @@ def draw(found: Sequence[Contestant], targets: dict[str, EnergyTarget], path: Pa
     write_atomic(path, out.getvalue())
 
 
-def _figure(found: Sequence[Contestant], panels: list[tuple[str, list[Interval]]]) -> Figure:
+def _ann_nj(found: Sequence[Contestant], target: EnergyTarget) -> float | None:
+    """The network without spikes, where it has a total and is the same for all methods."""
+    costs = {compare(each.counts, target=target, dt_s=each.dt_s).ann_nj for each in found}
+    (cost,) = costs if len(costs) == 1 else (None,)
+    return None if cost is None else cost.value
+
+
+def _figure(found: Sequence[Contestant], panels: list[Panel]) -> Figure:
     rows = math.ceil(len(panels) / ACROSS)
     across = min(ACROSS, len(panels))
-    strip = 0.35 * math.ceil(len(found) / 4) + 0.2
+    strip = 0.35 * math.ceil((len(found) + 1) / 4) + 0.2
     height = 3.9 * rows + strip
     figure = Figure(
         figsize=(4.4 * across + 0.4, height),
@@ -66,29 +84,36 @@ def _figure(found: Sequence[Contestant], panels: list[tuple[str, list[Interval]]
     )
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, across, squeeze=False, sharey=True)
-    for axes, (name, energies) in zip(grid.flat, panels, strict=False):
-        _panel(axes, name, found, energies)
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        _draw(axes, panel, found)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
     for line in grid:
         line[0].set_ylabel("test accuracy, %", color=INK)
-    handles, labels = grid.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower left", ncols=4, frameon=False, fontsize=11)
+    known: dict[str, Any] = {}
+    for axes in grid.flat:
+        known |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    figure.legend(list(known.values()), list(known), loc="lower left", ncols=4, frameon=False, fontsize=11)
     return figure
 
 
-def _panel(axes: Axes, name: str, found: Sequence[Contestant], energies: list[Interval]) -> None:
+def _draw(axes: Axes, panel: Panel, found: Sequence[Contestant]) -> None:
+    energies = panel.energies
     means = [100 * math.fsum(each.accuracies) / len(each.accuracies) for each in found]
     for index, (each, energy, mean) in enumerate(zip(found, energies, means, strict=True)):
         spread = [100 * accuracy for accuracy in each.accuracies]
         looks: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)]}
-        axes.plot([energy.low, energy.high], [mean, mean], linewidth=2.2, solid_capstyle="butt", **looks)
+        axes.plot(
+            [energy.low, energy.high], [mean, mean], "|-", linewidth=1.4, alpha=0.6, markersize=9, **looks
+        )
         axes.plot([energy.value] * 2, [min(spread), max(spread)], linewidth=1, **looks)
         marker = MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]  # a colour's second turn has another
         axes.plot([energy.value], [mean], marker, markersize=8, label=each.label, **looks)
     front = front_of([(energy.value, mean) for energy, mean in zip(energies, means, strict=True)])
     axes.plot(*zip(*front, strict=True), color=SOFT, linewidth=1, linestyle="--", zorder=0)
-    axes.set_title(name, fontsize=13, color=INK, loc="left")
+    if panel.ann_nj is not None:
+        axes.axvline(panel.ann_nj, color=SOFT, linewidth=1.2, linestyle=":", label="the same without spikes")
+    axes.set_title(panel.name, fontsize=13, color=INK, loc="left")
     axes.set_xlabel("dynamic energy an inference, nJ", color=INK)
     axes.grid(color="#dddddd", linewidth=0.7, zorder=-1)
 
