@@ -29,8 +29,10 @@ from sgbench.neurons.dh_lif import DhLif
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.lstm import Slstm
+from sgbench.runner import run_spec
 from sgbench.surrogates.atan import Atan
 from sgbench.trajectory import POTENTIAL, SPIKES, Batch
+from tests.run.tiny import WORDS
 
 STEPS, BATCH, CLASSES = 12, 3, 2
 
@@ -477,6 +479,27 @@ def test_what_does_not_go_together_is_refused_before_anything_runs(words, messag
     """Expected: an InputError of the builder, with the remedy."""
     with pytest.raises(InputError, match=message):
         build(compose(["experiment=digits", *words]))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("neuron=psn",),
+        ("neuron=masked_psn", "neuron.mask=[0.0, 1.0]"),
+        ("neuron=slstm", "network.recurrence=all_to_all", "network.bias=true", "rule.window=4"),
+        ("neuron=dh_lif", "network.recurrence=one_to_one"),
+        ("network=conv", "network.recurrence=all_to_all", "neuron=sgru"),
+        ("network=delayed", "network.readout_delays=true"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_runs_end_in_records_without_contradictions(words, tmp_path):
+    """Expected: a finished record, which has been checked against itself, counts included."""
+    spec = compose([*WORDS, *words, f"paths.runs_dir={tmp_path}", "init.gain=2.0"])
+    record = run_spec(spec)
+    assert record.status == "finished", record.failure
+    assert record.test.activity[0].rate_per_step > 0
+    assert record.counts.layers[0].synapses[0].effective.total > 0
 
 
 def test_delays_refuse_a_single_step():
