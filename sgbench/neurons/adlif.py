@@ -28,7 +28,7 @@ class AdLif(SpikingNeuron):
         u[t] &= \beta (u[t-1] - \theta s[t-1]) + (1 - \beta)(I[t] - w[t]), \qquad s[t] = H(u[t] - \theta)
 
     with the reset `subtract_decayed`, which is the paper's for theta = 1. The current enters with gain 1 - beta,
-    so weights have to be larger than those of a `Leaky` layer.
+    so weights have to be larger than those of a `Leaky` layer. a is per step: halve it with the time step.
 
     Args:
         surrogate: spike forward, slope backward.

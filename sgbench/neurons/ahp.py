@@ -27,6 +27,8 @@ class Ahp(SpikingNeuron):
         w[t] &= \gamma (w[t-1] + b s[t-1]) \\
         u[t] &= \beta u[t-1] + I[t] + w[t] - \theta s[t-1], \qquad s[t] = H(u[t] - \theta)
 
+    The own current is a charge in every step: halve b with the time step.
+
     Args:
         surrogate: spike forward, slope backward.
         features: number of neurons, needed for a value per neuron.

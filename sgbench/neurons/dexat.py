@@ -28,7 +28,8 @@ class Dexat(SpikingNeuron):
         u[t] &= \beta u[t-1] + (1 - \beta) I[t] - \theta s[t-1], \qquad
         s[t] = H(u[t] - \theta - \kappa_1 b_1[t] - \kappa_2 b_2[t])
 
-    The reset subtracts the resting threshold; only its gradient may be detached, as in `Alif`.
+    The reset subtracts the resting threshold; only its gradient may be detached, as in `Alif`. A spike
+    lasts for a step: double both kappas when the time step is halved.
 
     Args:
         surrogate: spike forward, slope backward.

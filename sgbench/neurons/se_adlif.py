@@ -30,7 +30,8 @@ class SeAdLif(SpikingNeuron):
 
     with u the potential after its reset, to `zero` in the paper. The state holds the potential before its reset and
     w of the step before, from which the next step begins. Of the resets, `none` and `subtract`, and
-    `subtract_decayed` with attached gradient, run on the fast engines.
+    `subtract_decayed` with attached gradient, run on the fast engines. A spike
+    lasts for a step: double b when the time step is halved.
 
     Args:
         surrogate: spike forward, slope backward.

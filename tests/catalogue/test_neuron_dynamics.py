@@ -1,0 +1,406 @@
+"""Models against mathematics: differential equations solved finely, closed forms, limits, statistics, time steps.
+
+Legend: T steps; I current, u membrane potential, dt time step [s], tau time constants [s].
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.catalogue.neuron_cases import NAMES, drive, make, recipe, run
+
+STEP_S = 0.001
+Slope = Callable[[np.ndarray, float], np.ndarray]
+
+
+def runge_kutta(slope: Slope, start: list[float], until_s: float, steps: int = 4000) -> np.ndarray:
+    """The solution of y' = slope(y, t) by the classical method, whose error is far below those looked at."""
+    y, h = np.array(start), until_s / steps
+    for k in range(steps):
+        t = k * h
+        k1 = slope(y, t)
+        k2 = slope(y + h / 2 * k1, t + h / 2)
+        k3 = slope(y + h / 2 * k2, t + h / 2)
+        k4 = slope(y + h * k3, t + h)
+        y = y + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+    return y
+
+
+def final(
+    name: str, step_s: float, until_s: float, *, constant: float = 0.0, kick: float = 0.0, **changes: Any
+) -> Any:
+    """The state of one neuron after a constant current and a charge at the first step."""
+    steps = round(until_s / step_s)
+    current = torch.full((steps, 1, 1), constant, dtype=torch.float64)
+    current[0] += kick
+    changes = {"threshold": 1e3, **changes}
+    changes = {key: value for key, value in changes.items() if key in recipe(name)[1]}
+    return run(make(name, size=1, step_s=step_s, **changes), current).state
+
+
+# --- differential equations
+
+
+def flows() -> dict[str, tuple[Slope, float, float]]:
+    """Right-hand sides as the docstrings have them, with the entries' numbers; a current, and a time."""
+    v = {name: recipe(name)[1] for name in ("eif", "qif", "adex", "izhikevich", "lapicque")}
+
+    def exponential(p: dict, u: float) -> float:
+        return -u + p["sharpness"] * math.exp((u - p["rheobase"]) / p["sharpness"])
+
+    def quadratic(p: dict, u: float) -> float:
+        return p["curvature"] * u * (u - p["critical"])
+
+    def adapting(name: str, flow: Callable, tau_w: str) -> Slope:
+        p = v[name]
+        return lambda y, _t: np.array(
+            [(flow(p, y[0]) - y[1] + CURRENT[name]) / p["tau_mem_s"], (p["a"] * y[0] - y[1]) / p[tau_w]]
+        )
+
+    return {
+        "eif": (
+            lambda y, _t: (exponential(v["eif"], y[0]) + CURRENT["eif"]) / v["eif"]["tau_mem_s"] * np.ones(1),
+            1,
+            0.02,
+        ),
+        "qif": (
+            lambda y, _t: (quadratic(v["qif"], y[0]) + CURRENT["qif"]) / v["qif"]["tau_mem_s"] * np.ones(1),
+            1,
+            0.02,
+        ),
+        "adex": (adapting("adex", exponential, "tau_adapt_s"), 2, 0.02),
+        "izhikevich": (adapting("izhikevich", quadratic, "tau_recovery_s"), 2, 0.02),
+        "lapicque": (
+            lambda y, _t: (
+                (CURRENT["lapicque"] - y / v["lapicque"]["resistance_ohm"]) / v["lapicque"]["capacitance_f"]
+            ),
+            1,
+            0.02,
+        ),
+    }
+
+
+CURRENT = {"eif": 0.7, "qif": 0.09, "adex": 0.7, "izhikevich": 0.01, "lapicque": 0.8}
+
+
+@pytest.mark.parametrize("name", CURRENT)
+def test_euler_converges_in_first_order(name):
+    """Expected: the error to a fine Runge-Kutta solution halves with the step, within a tenth."""
+    slope, size, until_s = flows()[name]
+    expected = runge_kutta(slope, [0.0] * size, until_s)
+    errors = []
+    for step_s in (STEP_S / 4, STEP_S / 8, STEP_S / 16):
+        state = final(name, step_s, until_s, constant=CURRENT[name])
+        found = [state.u.item()] + ([state.w.item()] if size > 1 else [])
+        errors.append(np.abs(np.array(found) - expected).max())
+    assert 0 < errors[0] < 0.05
+    assert errors[0] / errors[1] == pytest.approx(2, rel=0.1)
+    assert errors[1] / errors[2] == pytest.approx(2, rel=0.1)
+
+
+@pytest.mark.parametrize("step_s", [0.001, 0.01])
+def test_conductance_is_exact_between_inputs(step_s):
+    """Expected: u at rest of constant channels, u_inf (1 - exp(-(1 + g) t / tau)), whatever the step."""
+    state = final(
+        "conductance", step_s, 0.01, kick=2.0, alpha_excitatory=1.0, tau_mem_s=0.02, threshold=1e3
+    )  # opened once, for good
+    expected = 2.0 * 4.0 / 3.0 * (1 - math.exp(-3.0 * 0.01 / 0.02))
+    assert state.u.item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("step_s", [0.0005, 0.001, 0.004])
+def test_resonator_is_exact_between_inputs(step_s):
+    """Expected: after a charge 3, z = 3 exp((i omega - 1 / tau) t), whatever the step."""
+    until = 0.04
+    steps = round(until / step_s) + 1
+    state = final(
+        "resonate_and_fire",
+        step_s,
+        steps * step_s,
+        kick=3.0,
+        beta=math.exp(-step_s / 0.05),
+        omega_rad_s=130.0,
+    )
+    z = 3 * np.exp((130j - 1 / 0.05) * until)
+    assert state.w.item() == pytest.approx(z.real, rel=1e-10)
+    assert state.u.item() == pytest.approx(z.imag, rel=1e-10)
+
+
+@pytest.mark.parametrize("name", ["brf", "hrf"])
+def test_oscillators_converge(name):
+    """Expected: the damped oscillation of their differential equation; errors fall at least with the step."""
+    omega, damping, until = 100.0, 10.0, 0.02
+    errors = []
+    for step_s in (STEP_S / 2, STEP_S / 4, STEP_S / 8):
+        state = final(name, step_s, until + step_s, kick=1.0, omega_rad_s=omega, damping_per_s=damping)
+        if name == "brf":  # z' = (i omega - b) z
+            expected = math.exp(-damping * until) * math.cos(omega * until)
+        else:  # v'' = -2 b v' - omega^2 v with v' = u = 1 at first
+            turn = math.sqrt(omega**2 - damping**2)
+            wave = math.cos(turn * until) - damping / turn * math.sin(turn * until)
+            expected = math.exp(-damping * until) * wave
+        errors.append(abs(state.u.item() - expected))
+    assert errors[0] < 0.15
+    assert errors[0] / errors[1] > 1.8
+    assert errors[1] / errors[2] > 1.8
+
+
+def test_izhikevich_is_that_of_2003_in_other_units():
+    """Expected: the equations of 2003 in mV by forward Euler, regular spiking, 400 ms; spikes equal, u to 1e-9.
+
+    By hand: rest -70 mV is the zero of 0.04 v^2 + 4.8 v + 140, L = 100 mV, the flow's other fixed point -55 mV.
+    """
+    a, b, c, d, step_ms, current = 0.02, 0.2, -65.0, 8.0, 0.25, 10.0
+    v, w = -70.0, b * -70.0
+    expected, times = [], []
+    for t in range(1600):
+        new = v + step_ms * (0.04 * v * v + 5 * v + 140 - w + current)
+        w += step_ms * a * (b * v - w)
+        v = new
+        expected.append((v + 70) / 100)
+        if v > 30:
+            times.append(t)
+            v, w = c, w + d
+    assert 5 < len(times) < 30
+    neuron = make(
+        "izhikevich", size=1, tau_mem_s=0.001, tau_recovery_s=0.05, dt_s=0.00025, curvature=4.0, critical=0.15,
+        a=0.2, b=0.08, reset_to=0.05,
+    )  # fmt: skip
+    found = run(neuron, torch.full((1600, 1, 1), current / 100, dtype=torch.float64))
+    assert found.output.flatten().nonzero().flatten().tolist() == times
+    np.testing.assert_allclose(found.u.flatten().numpy() + 1, expected, rtol=0, atol=1e-9)
+
+
+# --- rates
+
+
+def sent(name: str, current: Tensor, step_s: float, **changes: Any) -> Tensor:
+    """Whether one neuron, or each of several, fires at each step of its current [T, B]."""
+    neuron = make(name, size=1, step_s=step_s, **changes)
+    return run(neuron, current[..., None]).output[..., 0] != 0
+
+
+def period(name: str, current: float, steps: int, step_s: float, **changes: Any) -> float:
+    """Mean time between the spikes under a constant current [s]."""
+    fired = sent(name, torch.full((steps, 1), current, dtype=torch.float64), step_s, **changes)
+    times = fired.flatten().nonzero().flatten()
+    return (times[-1] - times[0]).item() / (len(times) - 1) * step_s
+
+
+@pytest.mark.parametrize("current", [1.2, 2.0, 5.0])
+def test_leaky_fires_at_the_known_rate(current):
+    """Expected: period tau ln(I / (I - theta)) for a current with gain 1 - beta, to one step of 0.1 ms."""
+    expected = 0.010 * math.log(current / (current - 1))
+    found = period("leaky", current, 1000, 1e-4, input_gain="one_minus_beta", reset="zero")
+    assert expected <= found + 1e-5
+    assert found <= expected + 1.2e-4
+
+
+@pytest.mark.parametrize("current", [0.5, 2.0])
+def test_qif_fires_at_the_known_rate(current):
+    """Expected: period tau / w (atan(..) - atan(..)), the integral of du / (a0 u (u - u_c) + I), to two steps."""
+    a0, critical = 2.0, 0.5
+    w = math.sqrt(a0 * current - (a0 * critical / 2) ** 2)
+    ends = [math.atan((a0 * u - a0 * critical / 2) / w) for u in (0.0, 1.0)]
+    expected = 0.010 / w * (ends[1] - ends[0])
+    assert period("qif", current, 1000, 1e-4) == pytest.approx(expected, abs=2e-4)
+
+
+CURRENTS, CHARGES, TWICE = 0, 1, 2
+"""How often a finer step divides a constant input: not at all where it is a current, once where it is a charge that
+arrives in each step, twice where such charges are summed up twice."""
+POWERS = {
+    "adex": CURRENTS, "adlif": CURRENTS, "dexat": CURRENTS, "eif": CURRENTS, "lapicque": CURRENTS, "qif": CURRENTS,
+    "izhikevich": CURRENTS, "se_adlif": CURRENTS, "ahp": CHARGES, "alif": CHARGES, "alpha": CHARGES,
+    "escape_noise": CHARGES, "integrate_and_fire": CHARGES, "leaky": CHARGES, "noisy": CHARGES, "liaf": CHARGES,
+    "refractory": CHARGES, "ternary": CHARGES, "multi_spike": CHARGES, "conductance": CHARGES, "synaptic": TWICE,
+    "srm": TWICE,
+}  # fmt: skip
+PER_STEP = {
+    "adlif": {"a": 1},
+    "dexat": {"kappa_fast": -1, "kappa_slow": -1},
+    "se_adlif": {"b": -1},
+    "ahp": {"b": 1},
+}
+"""Numbers that their papers give per step, and by which power of the step they go."""
+KICKED = ("resonate_and_fire", "brf", "hrf")
+TIMELESS = {"mcculloch_pitts", "plif", "klif", "clif", "integer", "sigma_delta", "glif", "leaky_readout"}
+"""Without a time constant, with a linear leak per step (glif), or without spikes."""
+STEPS = 400
+
+
+@pytest.mark.parametrize("name", POWERS)
+def test_a_finer_step_keeps_the_rate(name):
+    """Expected: the rate at steps of 1 ms within 20 % of that at 0.5 ms, all decays from their time constants.
+
+    Inputs and numbers that are per step go with the step as `POWERS` and `PER_STEP` say.
+    """
+    many = 200 if name in ("escape_noise", "noisy") else 1
+    heights = torch.logspace(-3, 2, 251, dtype=torch.float64)
+    coarse = sent(name, heights.expand(STEPS, -1), STEP_S).double().mean(0) / STEP_S
+    height = heights[(coarse > 60).nonzero()[0].item()].item()
+    rates = []
+    for finer in (1, 2):
+        numbers = {key: recipe(name)[1][key] / finer**power for key, power in PER_STEP.get(name, {}).items()}
+        current = torch.full((STEPS * finer, many), height / finer ** POWERS[name], dtype=torch.float64)
+        rates.append(sent(name, current, STEP_S / finer, **numbers).double().mean().item() / STEP_S * finer)
+    assert 40 < rates[0] < 200
+    assert rates[1] == pytest.approx(rates[0], rel=0.2)
+
+
+@pytest.mark.parametrize("name", KICKED)
+def test_a_finer_step_keeps_the_spikes_of_an_oscillator(name):
+    """Expected: as many spikes behind one charge, each within 2 ms, at steps of 1 and of 0.25 ms."""
+    times = []
+    for finer in (1, 4):
+        kick = torch.zeros(150 * finer, 1, dtype=torch.float64)
+        kick[0] = 1.9
+        times.append(sent(name, kick, STEP_S / finer).flatten().nonzero().flatten() / finer)
+    assert len(times[0]) == len(times[1]) > 0
+    assert (times[0] - times[1]).abs().max() <= 2
+
+
+def test_every_model_with_time_constants_is_tried_at_finer_steps():
+    """Expected: each elementwise entry is there, or among those without a time constant."""
+    others = {name for name in NAMES if make(name).sees_all_steps or make(name).currents > 1} | {"tc_lif"}
+    assert set(NAMES) - others == POWERS.keys() | set(KICKED) | TIMELESS
+
+
+# --- closed forms and limits
+
+
+def test_alpha_of_equal_decays_is_the_alpha_function():
+    """Expected: n alpha^n ln(1 / alpha), and the same from decays that nearly agree."""
+    n = torch.arange(60, dtype=torch.float64)
+    expected = n * 0.9**n * math.log(1 / 0.9)
+    current = torch.zeros(60, 1, 1, dtype=torch.float64)
+    current[0] = 1.0
+    for beta, rtol in ((0.9, 1e-12), (0.9 + 1e-6, 1e-4), (0.9 - 1e-6, 1e-4)):
+        found = run(make("alpha", size=1, alpha=0.9, beta=beta, reset="none", threshold=9.0), current)
+        torch.testing.assert_close(found.u.flatten() + 9.0, expected, rtol=rtol, atol=1e-9)
+
+
+LIMITS = [
+    ("refractory", {"period_s": 0.0}, "leaky", {}, "bits"),
+    ("multi_spike", {"most": 1}, "leaky", {}, "bits"),
+    ("ahp", {"b": 0.0}, "leaky", {}, "bits"),
+    ("noisy", {"noise_std": 0.0}, "leaky", {}, "bits"),
+    ("dexat", {"kappa_fast": 0.0, "kappa_slow": 0.0}, "leaky", {"input_gain": "one_minus_beta"}, "bits"),
+    (
+        "se_adlif",
+        {"a": 0.0, "b": 0.0, "reset": "subtract"},
+        "leaky",
+        {"input_gain": "one_minus_beta"},
+        "bits",
+    ),
+    ("adex", {"a": 0.0, "b": 0.0}, "eif", {}, "bits"),
+    (
+        "izhikevich",
+        {"a": 0.0, "b": 0.0, "tau_mem_s": 0.01, "curvature": 2.0, "critical": 0.5, "reset_to": 0.0},
+        "qif",
+        {},
+        "bits",
+    ),
+    (
+        "glif",
+        {"gate_leak": 1.0, "gate_input": 0.0, "gate_reset": 1.0, "learn": "none"},
+        "leaky",
+        {"reset": "zero"},
+        "rounding",
+    ),
+    ("lapicque", {}, "leaky", {"beta": 0.9, "input_gain": "one_minus_beta"}, "rounding"),
+    ("escape_noise", {"softness": 1e-6}, "leaky", {}, "bits"),
+    (
+        "se_adlif",
+        {"a": 0.3, "b": 0.2, "q": 1.0, "reset": "none"},
+        "adlif",
+        {"a": 0.3, "b": 0.2, "reset": "none", "gain": 1},
+        "scaled",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "other", "options", "how"), LIMITS, ids=lambda each: str(each)[:24]
+)
+def test_limits_in_which_models_agree(name, changes, other, options, how):
+    """Must match where the extra numbers are 0; must differ at the entry's own numbers."""
+    if how == "scaled":  # adlif adds a u and b s whole, se_adlif times 1 - rho
+        rho = recipe("adlif")[1]["rho"]
+        options = {"a": options["a"] * (1 - rho), "b": options["b"] * (1 - rho), "reset": "none"}
+    reference = make(other, **options)
+    current = 2 * drive(name, reference, steps=60)
+    expected = run(reference, current)
+    assert 0 < expected.output.mean() < 1
+    found = run(make(name, **changes), current)
+    if how == "bits":
+        assert torch.equal(found.output, expected.output)
+        assert torch.equal(found.u, expected.u)
+    else:
+        torch.testing.assert_close(found.u, expected.u, rtol=1e-9, atol=1e-9)
+    if name != "lapicque":
+        assert not torch.equal(run(make(name), current).u, found.u)
+
+
+def test_ternary_is_odd():
+    """Must match: the negative of everything for the negative input. Must differ: a leaky neuron."""
+    neuron = make("ternary")
+    current = drive("ternary", neuron, steps=60)
+    found, mirrored = run(neuron, current), run(neuron, -current)
+    assert torch.equal(found.output, -mirrored.output)
+    assert (found.output < 0).any()
+    assert not torch.equal(run(make("leaky"), current).output, found.output)
+
+
+def test_what_a_multi_spike_neuron_keeps_is_less_than_it_could_send():
+    """Expected: after its resets |u| at most half a threshold (rounding), or in [0, 1) (counting)."""
+    current = torch.linspace(-0.4, 3.9, 60, dtype=torch.float64).view(60, 1, 1)
+    for offset, low, high in ((0.5, -0.5, 0.5), (0.0, 0.0, 1.0)):
+        found = run(make("multi_spike", size=1, beta=0.0, most=4, offset=offset, reset="none"), current)
+        left = found.u.flatten() + (1 - offset) - found.output.flatten()
+        positive = current.flatten() > 0
+        assert set(found.output.unique().tolist()) == {0.0, 1.0, 2.0, 3.0} | ({4.0} if offset else set())
+        assert (left[positive] >= low).all()
+        assert (left[positive] <= high).all()
+
+
+def test_a_chain_of_sigma_deltas_is_a_network_of_rectifiers():
+    """Expected: a rectifier of a rectifier of the summed input, each off by at most its threshold."""
+    current = drive("sigma_delta", make("sigma_delta"), steps=80)
+    first = run(make("sigma_delta", threshold=0.1), current)
+    second = run(make("sigma_delta", threshold=0.05, bias=-0.5), 2 * first.output)
+    hidden = current.cumsum(0).relu()
+    top = (2 * hidden - 0.5).relu()
+    assert (first.output.cumsum(0) - hidden).abs().max() <= 0.1 + 1e-12
+    assert (second.output.cumsum(0) - top).abs().max() <= 2 * 0.1 + 0.05 + 1e-12
+    assert ((first.output == 0).double().mean() > 0.02) & ((first.output < 0).any())
+
+
+# --- chance
+
+
+def test_escape_noise_fires_with_its_probability():
+    """Expected: 1 - exp(-(dt / tau_0) e^x) within 5 standard errors, x = (u - theta) / Delta at five values."""
+    draws = 40_000
+    for x in (-2.0, -0.5, 0.0, 0.5, 1.5):
+        neuron = make("escape_noise", size=1, beta=0.0, softness=0.2, tau_escape_s=0.002, reset="none")
+        sent = run(neuron, torch.full((1, draws, 1), 1 + 0.2 * x, dtype=torch.float64)).output
+        chance = 1 - math.exp(-0.5 * math.exp(x))
+        assert abs(sent.mean().item() - chance) < 5 * math.sqrt(chance * (1 - chance) / draws)
+
+
+@pytest.mark.parametrize("step_s", [0.001, 0.0002])
+def test_noise_has_its_deviation_at_any_step(step_s):
+    """Expected: a standard deviation of 0.1 and a correlation exp(-5 ms / tau), within 5 standard errors."""
+    samples, lag = 4000, round(0.005 / step_s)
+    neuron = make("noisy", size=1, step_s=step_s, threshold=9.0, reset="none")
+    u = run(neuron, torch.zeros(round(0.06 / step_s), samples, 1, dtype=torch.float64)).u[..., 0] + 9.0
+    error = 5 / math.sqrt(samples)
+    assert u[-1].std().item() == pytest.approx(0.1, rel=error)
+    found = torch.corrcoef(torch.stack([u[-1 - lag], u[-1]]))[0, 1].item()
+    assert found == pytest.approx(math.exp(-0.5), abs=error)
