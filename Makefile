@@ -40,7 +40,7 @@ test-peers: $(INSTALLED_PEERS) ## presets against SpikingJelly, Norse, sinabs an
 $(INSTALLED_PEERS): pyproject.toml
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --editable '.[dev]' spikingjelly==2.0.0 norse==1.1.0 spyx==1.0.0
-	$(PEERS)/bin/python -m pip install --quiet --no-deps sinabs==3.1.3 nir nirtorch pbr neurobench==2.3.0
+	$(PEERS)/bin/python -m pip install --quiet --no-deps sinabs==3.1.3 nir nirtorch pbr dcls==0.1.1 neurobench==2.3.0
 	@touch $@
 
 check: $(INSTALLED_DEV) ## lint, floors, types, committed boards

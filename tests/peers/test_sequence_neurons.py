@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 from sgbench.engine.choose import Engine
+from sgbench.inits.kaiming import Kaiming
 from sgbench.networks.base import DenseLayer
+from sgbench.networks.delayed import DelayedLayer
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.gru import SpikingGru
 from sgbench.neurons.lstm import SpikingLstm
@@ -136,3 +138,38 @@ def test_parallel_leaky_is_spyx_one_step_later(iterations):
     assert 0.02 < spikes.mean() < 0.95
     assert np.array_equal(spikes[:-1].numpy(), expected[1:])
     assert not expected[0].any()
+
+
+@pytest.mark.parametrize(("kernel", "version"), [("gaussian", "gauss"), ("triangle", "v1")])
+def test_delays_are_those_of_dcls(kernel, version):
+    """Must match: `Dcls1d` of DCLS 0.1.1 with one element per synapse, in currents and in gradients of delays.
+
+    Its kernels lie in the order of time, positions count from the middle, its widths from 0.27 on; it adds 1e-7 to
+    the sum that it divides by.
+    """
+    modules = importlib.import_module("DCLS.construct.modules")
+    longest, sigma = 6, 1.3
+    layer = DelayedLayer(
+        "hidden0", INPUTS, SIZE, SpikingLstm(surrogate()), max_delay_steps=longest, kernel=kernel, bias=False
+    )
+    layer.reset_weights(Kaiming(gain=1.0, recurrent_gain=1.0), torch.Generator().manual_seed(2))
+    layer.sigma_steps = sigma
+    rows = layer.weight.shape[0]
+    theirs = modules.Dcls1d(
+        INPUTS, rows, kernel_count=1, dilated_kernel_size=longest + 1, bias=False, version=version
+    ).double()
+    delays = layer.delays().detach()
+    with torch.no_grad():
+        theirs.weight.copy_(layer.weight[..., None])
+        theirs.P.copy_((longest - delays - (longest + 1) // 2)[None, ..., None])
+        if theirs.SIG is not None:
+            theirs.SIG.fill_(sigma - 0.27)
+    x = draw(STEPS, BATCH, INPUTS)
+    expected = theirs(torch.nn.functional.pad(x.movedim(0, -1), (longest, 0))).movedim(-1, 0)
+    found = layer.current(x)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    coefficients = draw(*found.shape, seed=7)
+    (logit,) = torch.autograd.grad((coefficients * found).sum(), layer.delay_logit)
+    (position,) = torch.autograd.grad((coefficients * expected).sum(), theirs.P)
+    slope = delays * (1 - delays / longest)  # of a delay by its logit
+    torch.testing.assert_close(logit, -position[0, ..., 0] * slope, rtol=1e-5, atol=1e-5)
