@@ -32,6 +32,12 @@ def facts_of(entry: Entry) -> Facts:
     >>> facts_of(catalogue.entry("dataset", "digits")).classes
     10
     """
+    target = entry.meta.get("target", "class")
+    if target != "class":
+        raise InputError(
+            f"dataset '{entry.name}': its target is {target}, so there is no accuracy, and boards and sweeps rank "
+            f"accuracies; the test loss is in the run's record"
+        )
     classes, sizes, sha256 = (entry.meta.get(key) for key in ("classes", "sizes", "sha256"))
     if not _is_count(classes, MIN_CLASSES):
         raise _missing(entry, "classes", "classes: 10")

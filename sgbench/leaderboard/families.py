@@ -69,7 +69,7 @@ def trials(family: Iterable[Measured]) -> list[Trial]:
     """The settings of a family as trials of its tuning."""
     return [
         Trial(
-            validation=_mean(each.validation.values()),
+            validation=_mean(each.selection.values()),
             test=_mean(each.accuracies.values()),
             slope=slope_of(each.method),
             runs=len(each.accuracies),
@@ -95,14 +95,13 @@ class Tuned:
     ten_best: float
     slope_sensitivity: float | None
     slopes: int
-    expected_validation: tuple[float, ...]  # of the best of 1, 2, ... settings
-    expected_test: tuple[float, ...]
+    expected_test: tuple[float, ...]  # of the best on validation of 1, 2, ... settings
 
 
 def tuned(name: str, family: Sequence[Measured]) -> Tuned:
     """The statistics of one family's tuning; see `sgbench.leaderboard.tuning`."""
     found = trials(family)
-    validation, test = expected_best(found)
+    _, test = expected_best(found)
     return Tuned(
         name=name,
         settings=len(found),
@@ -111,7 +110,6 @@ def tuned(name: str, family: Sequence[Measured]) -> Tuned:
         ten_best=best_cells(found),
         slope_sensitivity=slope_sensitivity(found),
         slopes=len({trial.slope for trial in found if trial.slope is not None}),
-        expected_validation=tuple(map(float, validation)),
         expected_test=tuple(map(float, test)),
     )
 
@@ -193,4 +191,4 @@ def across_tasks(
 
 
 def _selected(family: Sequence[Measured]) -> Measured:
-    return max(family, key=lambda each: (_mean(each.validation.values()), each.method_id))
+    return max(family, key=lambda each: (_mean(each.selection.values()), each.method_id))

@@ -105,7 +105,7 @@ def check_predictions(record: RunRecord, folder: Path) -> None:
     Raises:
         InputError: the file is missing, is not the one that was recorded, or gives another accuracy.
     """
-    if record.status != "finished" or record.test is None:
+    if record.status != "finished" or record.test is None or record.test.accuracy is None:
         return
     path = folder / PREDICTIONS
     data = read_bytes(path, limit=MAX_PREDICTION_BYTES)

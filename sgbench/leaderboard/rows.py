@@ -27,7 +27,9 @@ class Measured:
     method_id: str
     method: Method
     accuracies: dict[int, float]  # by seed; a failed one at chance
-    validation: dict[int, float]  # the same on the validation split
+    selection: dict[
+        int, float
+    ]  # by seed, what the protocol's monitor says on validation, the larger the better
     failed_seeds: tuple[int, ...]
     costs: Costs
     test_samples: frozenset[int]
@@ -113,20 +115,27 @@ def measure(
     ordered = sorted(group, key=lambda record: record.seed)
     counts = [record.counts for record in ordered if record.counts]
     seeds = [record.seed for record in ordered]
-    tested, validated = (
-        counted_accuracies([None if each is None else each.accuracy for each in scores], classes=classes)
-        for scores in ([record.test for record in ordered], [record.validation for record in ordered])
+    tested = counted_accuracies(
+        [record.test.accuracy if record.test else None for record in ordered], classes=classes
     )
     return Measured(
         method_id=ordered[0].method_id,
         method=ordered[0].method,
         accuracies=dict(zip(seeds, tested, strict=True)),
-        validation=dict(zip(seeds, validated, strict=True)),
+        selection={record.seed: _selection(record, classes) for record in ordered},
         failed_seeds=tuple(record.seed for record in ordered if record.status == "failed"),
         costs=costs(ordered, targets=targets, dt_s=dt_s),
         test_samples=frozenset(record.test.samples for record in ordered if record.test),
         steps_per_sample=frozenset(found.steps / found.samples for found in counts),
     )
+
+
+def _selection(record: RunRecord, classes: int) -> float:
+    """A failed run counts as guessing here too."""
+    by_loss = record.method.protocol.monitor == "validation_loss"
+    if record.validation is None:
+        return -math.log(classes) if by_loss else 1 / classes
+    return -record.validation.loss if by_loss else record.validation.accuracy
 
 
 def board_of(

@@ -114,12 +114,18 @@ def trust_text(row: Row) -> str:
     return "self-reported" if best is None else best.tier
 
 
+def tried_text(row: Row) -> str:
+    """How many settings a submission says were tried; nobody says so of bare records."""
+    submission = None if row.standing is None else row.standing.dossier.submission
+    return NONE if submission is None else str(max(1, submission.tuning_trials))
+
+
 def _verifications(row: Row) -> tuple[Verification, ...]:
     return () if row.standing is None else row.standing.dossier.verifications
 
 
 def _checks(rows: Sequence[Row]) -> str:
-    header = ["method", "id", "tier", "passed", "by", "seeds", "claimed, %", "verified, %", "what was found"]
+    header = ["method", "id", "tier", "passed", "by", "seeds", "what was found", "claimed, %", "verified, %"]
     lines = [
         [
             code(row.label),
@@ -128,14 +134,14 @@ def _checks(rows: Sequence[Row]) -> str:
             "yes" if check.passed else "no",
             code(check.verifier),
             ", ".join(map(str, check.seeds)),
+            prose(check.statement),
             f"{100 * check.claimed_accuracy:.2f}",
             f"{100 * check.verified_accuracy:.2f}",
-            prose(check.statement),
         ]
         for row in rows
         for check in _verifications(row)
     ]
-    return grid(header, lines, words=6)
+    return grid(header, lines, words=7)
 
 
 def _outsiders(board: Board) -> str:
@@ -208,7 +214,7 @@ def _budget(board: Board) -> str:
     if budget is None:
         return (
             "The protocol sets no tuning budget: each method ran with the settings shown, and a difference between "
-            "methods may be one between settings."
+            "methods may be one between settings, or in how many were tried."
         )
     return f"A method may have tried up to {budget:,} settings, chosen on the validation split."
 

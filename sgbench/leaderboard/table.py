@@ -9,7 +9,7 @@ from sgbench.leaderboard.costs import Amount, Energy
 from sgbench.leaderboard.labels import code, figure, prose
 from sgbench.leaderboard.reading import Layout
 from sgbench.leaderboard.rows import Board, Row
-from sgbench.leaderboard.sections import NONE, evidence, grid, sections, statements, trust_text
+from sgbench.leaderboard.sections import NONE, evidence, grid, sections, statements, tried_text, trust_text
 from sgbench.records.energy import EnergyTarget
 
 
@@ -69,7 +69,7 @@ def _header(board: Board, notes: Notes) -> list[str]:
         names.append(f"{target.name}: dynamic energy per inference, nJ{notes.mark(partial)}")
         if has_static(target):
             names.append(f"{target.name}: static energy per inference, µJ{notes.mark(partial)}")
-    checked = ["division", "checked"] if _stand(board) else []
+    checked = ["settings tried", "division", "checked"] if _stand(board) else []
     return [*names, "trainable parameters", "training time, s", *checked, "records"]
 
 
@@ -94,7 +94,7 @@ def _cells(row: Row, board: Board, notes: Notes, layout: Layout) -> list[str]:
     cells.append(NONE if row.costs.parameters is None else f"{row.costs.parameters:,}")
     cells.append(NONE if row.costs.training_s is None else figure(row.costs.training_s))
     if row.standing is not None:
-        cells += [row.standing.division, trust_text(row)]
+        cells += [tried_text(row), row.standing.division, trust_text(row)]
     return [*cells, f"[{row.method_id}]({folder}/)"]
 
 

@@ -16,7 +16,7 @@ MIN_SLOPES = 2
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting: what selection sees, what the test set says, and its slope where it has one number for it."""
+    """One setting: what selects it (the larger the better), what the test set says, and its slope if it has one."""
 
     validation: float
     test: float

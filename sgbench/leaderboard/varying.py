@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sgbench.leaderboard.labels import call
+from sgbench.records.base import Value
 from sgbench.records.method import NEUTRAL, canonical
 from sgbench.records.spec import GROUPS, NEUTRAL_CHOICES, Method
 
@@ -57,13 +58,23 @@ def common(methods: Sequence[Method], varying: Varying) -> dict[str, str]:
         for method in () if plain or group == "surrogate" else methods:
             pick, parameters = method.choices[group], method.parameters[group]
             differing = varying.get(group, {}).get(pick, set())
-            text = call(pick, {key: value for key, value in parameters.items() if key not in differing})
+            told = {
+                key: value
+                for key, value in parameters.items()
+                if key not in differing and not _is_neutral(f"{group}.{key}", value)
+            }
+            text = call(pick, told)
             if text not in found.setdefault(group, []):
                 found[group].append(text)
     shared = {group: " or ".join(sorted(texts)) for group, texts in found.items()}
     if methods and "clip_norm" not in varying:
         shared["clip_norm"] = _clip_text(methods[0])
     return shared
+
+
+def _is_neutral(name: str, value: Value) -> bool:
+    """Whether an older record without this parameter means the same."""
+    return name in NEUTRAL and canonical(NEUTRAL[name]) == canonical(value)
 
 
 def _clip_text(method: Method) -> str:

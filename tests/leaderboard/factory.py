@@ -229,6 +229,7 @@ def record(
     accuracy: float | None = 0.9,
     of: Method | None = None,
     found: OpCounts | None = None,
+    loss: float = 0.1,
 ) -> RunRecord:
     """A record; an accuracy of None makes a failed one, others are rounded to whole samples."""
     chosen = of or method()
@@ -240,7 +241,7 @@ def record(
     validation, test = (
         None
         if failed
-        else Scores(samples=size, accuracy=round(accuracy * size) / size, loss=0.1, activity=lines)
+        else Scores(samples=size, accuracy=round(accuracy * size) / size, loss=loss, activity=lines)
         for size in (facts.sizes["validation"], facts.sizes["test"])
     )
     curve = tuple(

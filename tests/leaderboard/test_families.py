@@ -20,8 +20,11 @@ from tests.leaderboard.factory import CLASSES, method, record, write_board_recor
 
 
 def measured(of: Method, accuracies: tuple[float | None, ...]) -> Measured:
-    """One method of the toy protocol; validation equals test, to whole samples."""
-    group = [record(seed=seed, accuracy=value, of=of) for seed, value in enumerate(accuracies)]
+    """One method of the toy protocol, which selects by loss; here it falls as accuracy rises."""
+    group = [
+        record(seed=seed, accuracy=value, of=of, loss=1 - (value or 0))
+        for seed, value in enumerate(accuracies)
+    ]
     return measure(group, classes=CLASSES, targets=(), dt_s=0.001)
 
 
@@ -46,6 +49,13 @@ def test_tuning_of_a_family() -> None:
     assert found.best_test == pytest.approx(0.92)
     assert found.expected_test == pytest.approx([(0.92 + 0.8 + 0.3) / 3, (0.92 * 2 + 0.8) / 3, 0.92])
     assert found.slope_sensitivity == pytest.approx(((0.3 + 0.8) / 2 + (0.8 + 0.92) / 2) / 2)
+
+
+def test_the_protocols_monitor_selects() -> None:
+    """Must differ: of two settings the one with the smaller loss is taken, though its accuracy is lower."""
+    low = measure([record(accuracy=0.7, loss=0.1)], classes=CLASSES, targets=(), dt_s=0.001)
+    high = measure([record(accuracy=0.9, loss=0.2, of=wide(2.0))], classes=CLASSES, targets=(), dt_s=0.001)
+    assert tuned("atan", [low, high]).best_test == pytest.approx(0.7)
 
 
 def test_slope_is_the_one_number() -> None:
