@@ -38,6 +38,11 @@ def register(commands: Any) -> None:
     _add_record(fitting)
     fitting.add_argument("--target", required=True, metavar="NAME")
     _finish(fitting, "energy_fit")
+    _register_more(actions)
+
+
+def _register_more(actions: Any) -> None:
+    """Actions on several records, on published measurements, and on the host."""
     ranking = actions.add_parser(
         "rank", help="methods beside networks without spikes; how stable their order is"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -90,19 +91,7 @@ class OperationCounter:
         self, layer: DenseLayer | ConvLayer, total: Counter[str], source: str, kind: Kind
     ) -> LayerCounts:
         neurons = layer.neurons
-        wiring, each_step = self._feed_forward(layer)
-        kind = "real" if layer.taps > 1 else kind  # a delay spread over steps weights each of them
-        synapses = [
-            self._synapses(source, wiring, kind, total["arriving"], each_step, stored(layer, "weight"))
-        ]
-        if layer.recurrence != "none":
-            wiring, each_step = self._recurrent(layer)
-            kind = _kind(layer.neuron) if layer.neuron.feeds_back == "spikes" else "real"
-            synapses.append(
-                self._synapses(
-                    layer.name, wiring, kind, total["returning"], each_step, stored(layer, "recurrent")
-                )
-            )
+        synapses = tuple(self._groups(layer, total, source, kind))
         updates = self.steps * neurons
         operations = layer.neuron.operations
         biases = 0 if layer.bias is None else updates * layer.neuron.currents
@@ -112,7 +101,7 @@ class OperationCounter:
             neuron=type(layer.neuron).__name__,
             neurons=neurons,
             state_bits=self.bits,
-            synapses=tuple(synapses),
+            synapses=synapses,
             neuron_updates=Count(total=updates),
             neuron_updates_with_input=Count(total=total["reached"]),
             neuron_multiplications=Count(total=updates * operations.multiplications),
@@ -132,6 +121,19 @@ class OperationCounter:
             if operations.functions
             else None,
         )
+
+    def _groups(
+        self, layer: DenseLayer | ConvLayer, total: Counter[str], source: str, kind: Kind
+    ) -> Iterator[SynapseCounts]:
+        """The connections into a layer, and those among its neurons."""
+        wiring, each_step = self._feed_forward(layer)
+        kind = "real" if layer.taps > 1 else kind  # a delay spread over steps weights each of them
+        yield self._synapses(source, wiring, kind, total["arriving"], each_step, stored(layer, "weight"))
+        if layer.recurrence != "none":
+            wiring, each_step = self._recurrent(layer)
+            kind = _kind(layer.neuron) if layer.neuron.feeds_back == "spikes" else "real"
+            weights = stored(layer, "recurrent")
+            yield self._synapses(layer.name, wiring, kind, total["returning"], each_step, weights)
 
     def _feed_forward(self, layer: DenseLayer | ConvLayer) -> tuple[Wiring, int]:
         """How a layer is wired to its source, and synapses times the steps over which each spreads an event."""
