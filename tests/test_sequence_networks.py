@@ -470,7 +470,14 @@ def test_an_image_has_as_many_pixels_as_there_are_inputs(n_inputs, image, messag
         (("neuron=sliding_psn", "rule.window=5"), r"rule\.window=5: .* use rule\.window=null"),
         (("network=delayed", "rule.window=5"), r"rule\.window=5: the synapses of layer 'hidden0' delay"),
         (("neuron=psn", "rule=eprop", "loss=per_step"), r"rule=eprop: goes step by step, .* use rule=bptt"),
-        (("neuron=slstm", "rule=eprop", "loss=per_step"), r"rule=eprop: .* takes 4; use rule=bptt"),
+        (
+            ("neuron=slstm", "rule=eprop", "loss=per_step"),
+            r"rule=eprop: .* Slstm takes several; use rule=bptt",
+        ),
+        (
+            ("neuron=three_compartment", "rule=eprop", "loss=per_step"),
+            r"rule=eprop: .* ThreeCompartment takes several; use rule=bptt",
+        ),
         (("network=delayed", "rule=eprop", "loss=per_step"), r"rule=eprop: goes step by step"),
         (("neuron=spiking_gru", "firing=ternary"), r"neuron=spiking_gru: its gates are open or shut"),
     ],

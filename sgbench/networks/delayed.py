@@ -126,8 +126,9 @@ class Delayed(Chain):
         InputError: an empty chain, or a value out of range.
 
     Source: Hammouamri, Khalfaoui-Hassani & Masquelier 2024, ICLR, arXiv:2306.17670 (Gaussian kernels of falling
-    width); Khalfaoui-Hassani et al. 2023, arXiv:2112.03740 (linear interpolation). There delays are clamped and
-    rounded after training; here a logit keeps them in range, and "rounded" trains what will run.
+    width); Khalfaoui-Hassani et al. 2023, arXiv:2112.03740 (linear interpolation). Currents and gradients equal
+    those of DCLS 0.1.1 (tested), where delays are clamped and rounded after training; here a logit keeps them in
+    range, and "rounded" trains what will run.
     """
 
     def __init__(  # noqa: PLR0913 - seven are given by the builder

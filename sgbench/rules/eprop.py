@@ -57,11 +57,11 @@ class EProp(LearningRule):
             )
         if network.needs_all_steps is not None:
             raise InputError(f"rule=eprop: goes step by step, but {network.needs_all_steps}; use rule=bptt")
-        currents = network.hidden_layers[0].neuron.currents
-        if currents > 1:
+        neuron = network.hidden_layers[0].neuron
+        if neuron.currents > 1 or type(neuron).driven is not Neuron.driven:
             raise InputError(
-                f"rule=eprop: a synapse moves one current of its neuron, but each neuron of layer "
-                f"{network.hidden_layers[0].name} takes {currents}; use rule=bptt"
+                f"rule=eprop: every synapse moves the one current of its neuron, but {type(neuron).__name__} takes "
+                f"several; use rule=bptt"
             )
         if not objective.loss.online:
             raise InputError("rule=eprop: needs a loss in every step; use loss=per_step")

@@ -208,6 +208,7 @@ def gradients_of(neuron: Neuron, current: Tensor) -> dict[str, Tensor]:
     return dict(zip(names, torch.autograd.grad(loss, parameters, allow_unused=True), strict=True))
 
 
+SILENT = {("three_compartment", "apical.logit")}  # a dendrite for what comes back, where nothing does
 LEARNERS = [name for name in NAMES if list(learning(name).parameters())]
 
 
@@ -218,7 +219,7 @@ def test_every_learnt_number_gets_gradient(name):
     for key, gradient in gradients_of(neuron, drive(name, neuron)).items():
         assert gradient is not None, key
         assert gradient.isfinite().all(), key
-        assert gradient.any(), f"{key}: no gradient"
+        assert gradient.any() or (name, key) in SILENT, f"{key}: no gradient"
 
 
 @pytest.mark.parametrize("direction", [1.0, -1.0])

@@ -31,6 +31,7 @@ from sgbench.neurons.parallel_leaky import ParallelLeaky
 from sgbench.neurons.psn import MaskedPsn, Psn, SlidingPsn
 from sgbench.neurons.psu import Psu
 from sgbench.neurons.tc_lif import TcLif
+from sgbench.neurons.three_compartment import ThreeCompartment
 from sgbench.surrogates.atan import Atan
 from tests.rules.test_eprop import assert_equals_cut_bptt, make_network
 
@@ -573,6 +574,39 @@ def test_tc_lif_runs_on_the_fast_engines(engine):
         found, expected = (ours(tc_lif(**options), current, engine=each) for each in (engine, "reference"))
         assert_same(found, expected, tuple(expected.gradients), rtol=1e-10)
     assert Engine("auto").pick(Given(tc_lif(reset_gradient="detached")))[0] == "reference"
+
+
+@pytest.mark.parametrize("recurrence", ["none", "one_to_one", "all_to_all"])
+@pytest.mark.parametrize("reset_gradient", ["attached", "detached"])
+def test_three_compartments_are_their_equations(recurrence, reset_gradient):
+    """Expected: a transcription that charges, fires, then sets all three to 0; the recurrence is the apical's."""
+    numbers = {"basal": 0.6, "apical": 0.7, "soma": 0.5, "threshold": 1.0, "reset_gradient": reset_gradient}
+    learn = {
+        "learn_basal": "shared",
+        "learn_apical": "none",
+        "learn_soma": "per_neuron",
+        "learn_threshold": "none",
+    }
+    neuron = ThreeCompartment(surrogate(), SIZE, **numbers, **learn)
+    current = draw(STEPS, BATCH, SIZE, mean=1.0, spread=2.0)
+    found = ours(neuron, current, recurrence=recurrence)
+    names = ("basal.logit", "soma.logit")
+    leaves = {name: dict(neuron.named_parameters())[name].detach().clone().requires_grad_() for name in names}
+    shape = {"none": (1,), "one_to_one": (SIZE,), "all_to_all": (SIZE, SIZE)}[recurrence]
+    matrix = draw(*shape, seed=9, spread=0.5).requires_grad_()
+
+    def step(now: Tensor, b: Tensor, a: Tensor, u: Tensor, s: Tensor) -> tuple:
+        back = s @ matrix.mT if recurrence == "all_to_all" else matrix * s * (recurrence != "none")
+        b = torch.sigmoid(leaves["basal.logit"]) * (b + now)
+        a = 0.7 * (a + back)
+        u = u + torch.sigmoid(leaves["soma.logit"]) * (b + a - u)
+        s = surrogate()(u - 1.0)
+        kept = 1 - (s.detach() if reset_gradient == "detached" else s)
+        return s, u - 1.0, b * kept, a * kept, u * kept, s
+
+    zeros = torch.zeros(BATCH, SIZE, dtype=torch.float64)
+    expected = literal(step, current, (zeros,) * 4, {**leaves, "recurrent": matrix})
+    assert_same(found, expected, ("current", *names, *(("recurrent",) if recurrence != "none" else ())))
 
 
 def dh_lif(**changes: object) -> DhLif:

@@ -1,0 +1,100 @@
+"""The neuron with a basal dendrite, an apical dendrite and a soma."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Threshold, Value
+from sgbench.surrogates.base import Surrogate
+
+
+class ThreeCompartmentState(NamedTuple):
+    """What a `ThreeCompartment` layer carries from step to step."""
+
+    u: Tensor  # potential of the soma [B, N], before its reset
+    basal: Tensor  # [B, N], before its reset
+    apical: Tensor  # [B, N], before its reset
+    s: Tensor  # spikes [B, N]
+
+
+class ThreeCompartment(SpikingNeuron):
+    r"""A soma that follows the sum of two dendrites: the basal takes what comes in, the apical what comes back.
+
+    .. math::
+        b[t] &= \beta (b[t-1] + I[t]), \qquad a[t] = \alpha (a[t-1] + V s[t-1]) \\
+        u[t] &= u[t-1] + \lambda (b[t] + a[t] - u[t-1]), \qquad s[t] = H(u[t] - \theta)
+
+    and a spike sets all three to 0 before the next step. V is the network's recurrence; without one the apical
+    dendrite is silent.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        basal: beta, kept of the basal dendrite per step, 1/tau_basal of the source [1].
+        apical: alpha, kept of the apical dendrite per step, 1/tau_apical of the source [1].
+        soma: lambda, how far the soma goes to the sum of its dendrites per step, 1/tau of the source [1].
+        threshold: firing threshold theta [units of u].
+        reset_gradient: "detached" or "attached".
+        learn_basal: "none", "shared" or "per_neuron".
+        learn_apical: "none", "shared" or "per_neuron".
+        learn_soma: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Zeng et al. 2023, Patterns 4(8), BrainCog's `ThreeCompNode` as coded, all time constants 2 there.
+
+    >>> from sgbench.surrogates.constant import Constant
+    >>> neuron = ThreeCompartment(Constant(normalisation="peak1", scale=1.0), basal=0.5, apical=0.5, soma=0.5,
+    ...     threshold=1.0, reset_gradient="detached", learn_basal="none", learn_apical="none", learn_soma="none",
+    ...     learn_threshold="none")
+    >>> current = torch.tensor([[2.0]])
+    >>> spikes, state = neuron.step(neuron.driven(current, torch.tensor([[4.0]])), neuron.initial_state(current))
+    >>> state.basal.item(), state.apical.item(), state.u.item(), spikes.item()
+    (1.0, 2.0, 1.5, 1.0)
+    """
+
+    State: ClassVar[type[Any]] = ThreeCompartmentState
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        basal: Value,
+        apical: Value,
+        soma: Value,
+        threshold: Value,
+        reset_gradient: str,
+        learn_basal: str,
+        learn_apical: str,
+        learn_soma: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, "zero", reset_gradient)
+        self.basal = Decay("basal", basal, learn=learn_basal, features=features)
+        self.apical = Decay("apical", apical, learn=learn_apical, features=features)
+        self.soma = Decay("soma", soma, learn=learn_soma, features=features)
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    def driven(self, current: Tensor, recurrent: Tensor) -> Tensor:
+        """The two dendrites' currents side by side [B, 2 N]."""
+        return torch.cat([current, recurrent], -1)
+
+    def step(self, current: Tensor, state: ThreeCompartmentState) -> tuple[Tensor, ThreeCompartmentState]:
+        """Pay the last spike's reset, charge the dendrites, then the soma, fire."""
+        bottom, *top = current.split(state.u.shape[-1], -1)
+        kept = 1 - self.next_potential.seen(state.s)
+        basal = self.basal() * (kept * state.basal + bottom)
+        apical = self.apical() * (kept * state.apical + (top[0] if top else 0.0))
+        u = kept * state.u
+        u = u + self.soma() * (basal + apical - u)
+        s = self.surrogate(u - self.threshold())
+        return s, ThreeCompartmentState(u=u, basal=basal, apical=apical, s=s)
+
+    @property
+    def operations(self) -> Operations:
+        """A product of each compartment; the sums of both currents, of the dendrites and of the soma's way."""
+        return Operations(3, 5, 1, state_words=3)
