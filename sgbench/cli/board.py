@@ -3,91 +3,60 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sgbench.cli.board_options import LEADERBOARDS, add_source, finish, references_of, root_of, say, say_json
 from sgbench.errors import printable
-from sgbench.paths import default_runs_dir
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sgbench.leaderboard.deviation import References
     from sgbench.leaderboard.reading import Finding
     from sgbench.leaderboard.rows import Board, Row
 
-LEADERBOARDS = Path("leaderboards")
 NARROWEST = 80  # columns of a terminal
 
 
 def register(commands: Any) -> None:
     """Add `board` and its subcommands."""
-    from sgbench.cli import board_statistics
+    from sgbench.cli import board_families, board_statistics
 
     board = commands.add_parser("board", help="collect records, build, check and show leaderboards")
     actions = board.add_subparsers(title="actions", metavar="ACTION", required=True)
     add = actions.add_parser("add", help="copy records into a leaderboards folder; never overwrites one")
     add.add_argument("sources", nargs="+", type=Path, metavar="DIR", help="a runs folder, or one inside it")
     add.add_argument("--to", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
-    _finish(add, _add)
+    finish(add, _add)
     build = actions.add_parser("build", help="write table.md, table.csv and board.png beside the records")
-    _choose_source(build)
-    _finish(build, _build)
+    add_source(build, default="runs")
+    finish(build, _build)
     check = actions.add_parser("check", help="find tables that are not what their records give")
     check.add_argument("--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
-    _finish(check, _check)
+    finish(check, _check)
     show = actions.add_parser("show", help="print boards without writing anything")
-    _choose_source(show)
+    add_source(show, default="runs")
     show.add_argument("--markdown", action="store_true", help="a short Markdown table, e.g. for a README")
-    _finish(show, _show, machine=False)
+    finish(show, _show, machine=False)
+    board_families.register(actions)
     board_statistics.register(actions)
-
-
-def _choose_source(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--from", dest="layout", choices=("runs", "leaderboards"), default="runs", help="default: runs"
-    )
-    parser.add_argument("--root", type=Path, metavar="DIR", help="default: the runs folder, or leaderboards")
-    parser.add_argument("--protocol", metavar="NAME", help="this board alone")
-
-
-def _finish(parser: argparse.ArgumentParser, handler: Any, *, machine: bool = True) -> None:
-    parser.add_argument(
-        "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="entries of your own"
-    )
-    if machine:
-        parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    parser.set_defaults(handler=handler)
-
-
-def _references(args: argparse.Namespace) -> References:
-    from sgbench.leaderboard.deviation import References
-
-    return References(args.config_dir)
-
-
-def _root(args: argparse.Namespace) -> Path:
-    if args.root is not None:
-        return args.root
-    return default_runs_dir() if args.layout == "runs" else LEADERBOARDS
 
 
 def _add(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.store import add
 
-    done = add(args.sources, args.to, references=_references(args))
+    done = add(args.sources, args.to, references=references_of(args))
     if args.json:
-        _json(asdict(done))
+        say_json(asdict(done))
     else:
         _list(done.refused, "refused")
         summary = (
             f"{len(done.added)} added, {len(done.already_there)} already there, {len(done.refused)} refused"
         )
-        _say(f"{summary}; next: sgbench board build --from leaderboards --root {args.to}")
+        say(f"{summary}; next: sgbench board build --from leaderboards --root {args.to}")
     return 1 if done.refused else 0
 
 
@@ -95,13 +64,15 @@ def _build(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.board import build
 
     built, findings = build(
-        _root(args), layout=args.layout, references=_references(args), protocol=args.protocol
+        root_of(args), layout=args.layout, references=references_of(args), protocol=args.protocol
     )
     if args.json:
-        _json({"boards": [asdict(board) for board in built], "left_out": [asdict(item) for item in findings]})
+        say_json(
+            {"boards": [asdict(board) for board in built], "left_out": [asdict(item) for item in findings]}
+        )
     else:
         for board in built:
-            _say(
+            say(
                 f"{board.protocol}: {board.methods} methods, {board.records} records; {', '.join(board.files)}"
             )
         _list(findings, "left out")
@@ -111,12 +82,12 @@ def _build(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.board import check
 
-    checked, findings = check(args.root, references=_references(args))
+    checked, findings = check(args.root, references=references_of(args))
     if args.json:
-        _json({"checked": checked, "findings": [asdict(item) for item in findings]})
+        say_json({"checked": checked, "findings": [asdict(item) for item in findings]})
     else:
         _list(findings, "finding")
-        _say(f"{len(checked)} boards checked ({', '.join(checked) or 'none'}), {len(findings)} findings")
+        say(f"{len(checked)} boards checked ({', '.join(checked) or 'none'}), {len(findings)} findings")
     return 1 if findings else 0
 
 
@@ -125,7 +96,7 @@ def _show(args: argparse.Namespace) -> int:
 
     from sgbench.leaderboard.board import show
 
-    found = show(_root(args), layout=args.layout, references=_references(args), protocol=args.protocol)
+    found = show(root_of(args), layout=args.layout, references=references_of(args), protocol=args.protocol)
     terminal = Console(highlight=False)
     for board in found.boards:
         if args.markdown:
@@ -142,7 +113,7 @@ def _show(args: argparse.Namespace) -> int:
         for line in _footnotes(board):
             console.print(line, markup=False, style="dim", soft_wrap=not terminal.is_terminal)
     if not found.boards:
-        _say(f"no board: {_root(args)} holds no valid record")
+        say(f"no board: {root_of(args)} holds no valid record")
     _list(found.findings, "left out")
     return 1 if found.findings else 0
 
@@ -223,12 +194,4 @@ def _footnotes(board: Board) -> list[str]:
 
 def _list(findings: Iterable[Finding], word: str) -> None:
     for finding in findings:
-        _say(f"{word}: {finding.path}: {finding.reason}")
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{printable(text)}\n")
-
-
-def _json(tree: object) -> None:
-    sys.stdout.write(json.dumps(tree, indent=1, sort_keys=True) + "\n")
+        say(f"{word}: {finding.path}: {finding.reason}")

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.errors import InputError, printable
+from sgbench.cli.board_options import LEADERBOARDS, finish, references_of, say, say_json
+from sgbench.errors import InputError
 
 if TYPE_CHECKING:
-    from sgbench.leaderboard.deviation import References
     from sgbench.submission.check import Checked
     from sgbench.submission.make import Author, Made
 
-BOARDS, SUBMISSIONS = Path("leaderboards"), Path("submissions")
+SUBMISSIONS = Path("submissions")
 LICENCES = ("CC0-1.0", "CC-BY-4.0", "MIT", "Apache-2.0", "BSD-3-Clause")
 
 
@@ -42,32 +40,22 @@ def register(commands: Any) -> None:
     )
     made.add_argument("--failed", type=int, nargs="*", default=[], metavar="SEED", help="with --external")
     made.add_argument("--to", type=Path, default=SUBMISSIONS, metavar="DIR", help="default: submissions")
-    _finish(made, _make)
+    finish(made, _make)
     checked = actions.add_parser("check", help="what CI runs on a pull request")
     checked.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a submission")
     checked.add_argument("--strict", action="store_true", help="warnings count too")
-    _finish(checked, _check)
+    finish(checked, _check)
     accepted = actions.add_parser("accept", help="copy a checked submission into the boards (maintainers)")
     accepted.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a submission")
-    _finish(accepted, _accept)
+    finish(accepted, _accept)
     for parser in (checked, accepted):
         parser.add_argument(
-            "--board", type=Path, default=BOARDS, metavar="DIR", help="the boards; default: leaderboards"
+            "--board",
+            type=Path,
+            default=LEADERBOARDS,
+            metavar="DIR",
+            help="the boards; default: leaderboards",
         )
-
-
-def _finish(parser: argparse.ArgumentParser, handler: Any) -> None:
-    parser.add_argument(
-        "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="entries of your own"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    parser.set_defaults(handler=handler)
-
-
-def _references(args: argparse.Namespace) -> References:
-    from sgbench.leaderboard.deviation import References
-
-    return References(args.config_dir)
 
 
 def _make(args: argparse.Namespace) -> int:
@@ -82,11 +70,11 @@ def _make(args: argparse.Namespace) -> int:
     except ValidationError as error:
         raise InputError(f"--{first_problem(error)}") from error
     if args.json:
-        _json(asdict(made))
+        say_json(asdict(made))
         return 0
     tuned = f"{made.tuning_trials} settings tried" if made.tuning_trials else "untuned"
-    _say(f"{made.folder}: {made.protocol}, division {made.division}, {len(made.seeds)} seeds, {tuned}")
-    _say(f"next: sgbench submit check {made.folder} --strict")
+    say(f"{made.folder}: {made.protocol}, division {made.division}, {len(made.seeds)} seeds, {tuned}")
+    say(f"next: sgbench submit check {made.folder} --strict")
     return 0
 
 
@@ -100,7 +88,7 @@ def _made(args: argparse.Namespace, author: Author) -> Made:
             args.source,
             args.to,
             author,
-            references=_references(args),
+            references=references_of(args),
             protocol=args.protocol,
             failed=args.failed,
         )
@@ -108,7 +96,7 @@ def _made(args: argparse.Namespace, author: Author) -> Made:
         args.source,
         args.to,
         author,
-        references=_references(args),
+        references=references_of(args),
         method=args.method,
         protocol=args.protocol,
     )
@@ -117,17 +105,17 @@ def _made(args: argparse.Namespace, author: Author) -> Made:
 def _check(args: argparse.Namespace) -> int:
     from sgbench.submission.check import check
 
-    references = _references(args)
+    references = references_of(args)
     found = {str(folder): check(folder, references=references, board=args.board) for folder in args.folders}
     refused = any(each.refused(strict=args.strict) for each in found.values())
     if args.json:
-        _json({folder: _tree(each, args.strict) for folder, each in found.items()})
+        say_json({folder: _tree(each, args.strict) for folder, each in found.items()})
         return 1 if refused else 0
     for folder, each in found.items():
         for problem in each.problems:
-            _say(f"{problem.level}: {folder}/{problem.path}: {problem.message} [{problem.code}]")
+            say(f"{problem.level}: {folder}/{problem.path}: {problem.message} [{problem.code}]")
         verdict = "refused" if each.refused(strict=args.strict) else "fine"
-        _say(f"{folder}: {verdict}{_summary(each)}")
+        say(f"{folder}: {verdict}{_summary(each)}")
     return 1 if refused else 0
 
 
@@ -158,24 +146,16 @@ def _summary(found: Checked) -> str:
 def _accept(args: argparse.Namespace) -> int:
     from sgbench.submission.accept import accept
 
-    references = _references(args)
+    references = references_of(args)
     done = []
     for folder in args.folders:
         found = accept(folder, args.board, references=references)
         if found.submission is not None:
             done.append({"protocol": found.submission.protocol, "method_id": found.submission.method_id})
     if args.json:
-        _json({"accepted": done})
+        say_json({"accepted": done})
         return 0
     for each in done:
-        _say(f"{each['protocol']} {each['method_id']}: accepted")
-    _say(f"next: sgbench board build --from leaderboards --root {args.board}")
+        say(f"{each['protocol']} {each['method_id']}: accepted")
+    say(f"next: sgbench board build --from leaderboards --root {args.board}")
     return 0
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{printable(text)}\n")
-
-
-def _json(tree: object) -> None:
-    sys.stdout.write(json.dumps(tree, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,153 @@
+"""`sgbench board across | tuning`: methods over several tasks, and over their settings."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sgbench.cli.board_options import add_source, asked, finish, references_of, root_of, say, say_json, warn
+from sgbench.errors import InputError
+
+if TYPE_CHECKING:
+    from sgbench.leaderboard.reading import Finding
+
+CURVE_POINTS = (1, 5, 10)
+
+
+def register(actions: Any) -> None:
+    """Add the subcommands to those of `board`."""
+    across = actions.add_parser("across", help="methods over several tasks: interquartile mean, ranks")
+    add_source(across, default="runs", several=True)
+    _by(across)
+    finish(across, _across)
+    tuning = actions.add_parser(
+        "tuning", help="how methods answer to their settings: budget, slope, failures"
+    )
+    add_source(tuning, default="runs")
+    _by(tuning)
+    finish(tuning, _tuning)
+
+
+def _across(args: argparse.Namespace) -> int:
+    from sgbench.leaderboard.families import across_tasks, check_groups
+    from sgbench.leaderboard.measuring import measure_all
+    from sgbench.leaderboard.pictures import across_png
+
+    by = check_groups(args.by.split(","))
+    findings: list[Finding] = []
+    references = references_of(args)
+    measured = measure_all(root_of(args), layout=args.layout, references=references, findings=findings)
+    wanted = {name: measured[name] for name in asked(args.protocol, sorted(measured))}
+    found = across_tasks(wanted, {name: references.of(name).classes for name in wanted}, by=by)
+    _plot(args.plot, lambda: across_png(found))
+    if args.json:
+        standings = [
+            {**asdict(each), "tasks": [list(map(float, task)) for task in each.tasks]}
+            for each in found.standings
+        ]
+        say_json({**asdict(found), "standings": standings})
+        return warn(findings)
+    header = [args.by, "interquartile mean, %", "95 % interval", "mean rank", *found.tasks, "settings tried"]
+    rows = [
+        [
+            each.name,
+            f"{100 * each.interquartile_mean:.2f}",
+            f"{100 * each.low:.2f} to {100 * each.high:.2f}",
+            "-" if each.mean_rank is None else f"{each.mean_rank:.2f}",
+            *(f"{100 * float(task.mean()):.2f}" for task in each.tasks),
+            " ".join(map(str, each.settings)),
+        ]
+        for each in found.standings
+    ]
+    _table(header, rows)
+    say(
+        "accuracy between guessing (0 %) and perfection (100 %); each task by the setting that validation selects;"
+    )
+    say("intervals draw seeds anew within each task and cover training noise on fixed test sets")
+    if found.ranks is not None:
+        say(
+            f"ranks over {len(found.tasks)} tasks: Friedman p = {found.ranks.p:.2g}; mean ranks less than "
+            f"{found.ranks.critical_difference:.2f} apart are not told apart (Nemenyi, 5 %)"
+        )
+    if found.left_out:
+        say(f"left out, since not on every task: {', '.join(found.left_out)}")
+    return warn(findings)
+
+
+def _tuning(args: argparse.Namespace) -> int:
+    from sgbench.leaderboard.families import check_groups, families, tuned
+    from sgbench.leaderboard.measuring import measure_all
+    from sgbench.leaderboard.pictures import tuning_png
+
+    by = check_groups(args.by.split(","))
+    findings: list[Finding] = []
+    measured = measure_all(
+        root_of(args),
+        layout=args.layout,
+        references=references_of(args),
+        findings=findings,
+        protocol=args.protocol,
+    )
+    if len(measured) != 1:
+        raise InputError(f"--protocol: one of {', '.join(sorted(measured)) or 'none'} is needed")
+    ((protocol, methods),) = measured.items()
+    found = [tuned(name, family) for name, family in families(methods, by).items()]
+    found.sort(key=lambda each: (-each.best_test, each.name))
+    _plot(args.plot, lambda: tuning_png(found))
+    if args.json:
+        say_json({"protocol": protocol, "families": [asdict(each) for each in found]})
+        return warn(findings)
+    header = [
+        args.by,
+        "settings",
+        "failed runs, %",
+        "best on validation",
+        "mean of ten best",
+        "over slopes (slopes)",
+    ]
+    header += [f"best of {n}" for n in CURVE_POINTS]
+    rows = [
+        [
+            each.name,
+            str(each.settings),
+            f"{100 * each.failed_share:.0f}",
+            f"{100 * each.best_test:.2f}",
+            f"{100 * each.ten_best:.2f}",
+            "-" if each.slope_sensitivity is None else f"{100 * each.slope_sensitivity:.2f} ({each.slopes})",
+            *(f"{100 * each.expected_test[n - 1]:.2f}" if n <= each.settings else "-" for n in CURVE_POINTS),
+        ]
+        for each in found
+    ]
+    say(protocol)
+    _table(header, rows)
+    say(
+        "test accuracy, %, of settings that validation selects; best of n: expected over all choices of n settings;"
+    )
+    say(
+        "over slopes: the mean over the logarithm of the slope, equal to the best where the slope does not matter"
+    )
+    return warn(findings)
+
+
+def _plot(path: Path | None, draw: Any) -> None:
+    if path is not None:
+        from sgbench.records.files import write_atomic
+
+        write_atomic(path, draw())
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from sgbench.cli.columns import aligned
+
+    for line in aligned([list(header), *map(list, rows)], words=1):
+        say(line)
+
+
+def _by(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--by", default="surrogate", metavar="GROUPS", help="what makes a family, e.g. surrogate,neuron"
+    )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a picture (PNG)")

@@ -1,0 +1,82 @@
+"""What the subcommands of `board` and `submit` have in common: options, and what they say."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sgbench.errors import InputError, printable, suggest
+from sgbench.paths import default_runs_dir
+
+if TYPE_CHECKING:
+    from sgbench.leaderboard.deviation import References
+    from sgbench.leaderboard.reading import Finding
+
+LEADERBOARDS = Path("leaderboards")
+
+
+def add_source(parser: argparse.ArgumentParser, *, default: str, several: bool = False) -> None:
+    """Which records: of runs or of boards, where, and of which protocol."""
+    parser.add_argument(
+        "--from", dest="layout", choices=("runs", "leaderboards"), default=default, help=f"default: {default}"
+    )
+    parser.add_argument("--root", type=Path, metavar="DIR", help="default: the runs folder, or leaderboards")
+    action = "append" if several else "store"
+    parser.add_argument("--protocol", action=action, metavar="NAME", help="this protocol alone")
+
+
+def finish(parser: argparse.ArgumentParser, handler: Any, *, machine: bool = True) -> None:
+    """The options of every subcommand, and what it does."""
+    parser.add_argument(
+        "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="entries of your own"
+    )
+    if machine:
+        parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.set_defaults(handler=handler)
+
+
+def references_of(args: argparse.Namespace) -> References:
+    """What the catalogue says, with the user's own folders."""
+    from sgbench.leaderboard.deviation import References
+
+    return References(args.config_dir)
+
+
+def root_of(args: argparse.Namespace) -> Path:
+    """Where the records lie."""
+    if args.root is not None:
+        return args.root
+    return default_runs_dir() if args.layout == "runs" else LEADERBOARDS
+
+
+def asked(names: Sequence[str] | None, known: Sequence[str]) -> list[str]:
+    """The protocols asked for, or all.
+
+    Raises:
+        InputError: one that is not known; the message offers the nearest.
+    """
+    for name in names or ():
+        if name not in known:
+            raise InputError(f"--protocol {name}: no records of it; {suggest(name, known)}")
+    return list(names or known)
+
+
+def warn(findings: Sequence[Finding]) -> int:
+    """Name what was left out on standard error; the exit code."""
+    for finding in findings:
+        sys.stderr.write(printable(f"left out: {finding.path}: {finding.reason}") + "\n")
+    return 1 if findings else 0
+
+
+def say(text: str) -> None:
+    """One line."""
+    sys.stdout.write(f"{printable(text)}\n")
+
+
+def say_json(tree: object) -> None:
+    """One object."""
+    sys.stdout.write(json.dumps(tree, indent=1, sort_keys=True) + "\n")
