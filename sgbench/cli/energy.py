@@ -24,7 +24,9 @@ def register(commands: Any) -> None:
         "energy", help="what a network costs on a chip, term by term, with its doubts"
     )
     actions = energy.add_subparsers(title="actions", metavar="ACTION", required=True)
-    _finish(actions.add_parser("list", help="the targets: scope, prices and evidence"), "energy_targets")
+    listing = actions.add_parser("list", help="the targets: scope, prices and evidence; or all of one")
+    listing.add_argument("name", nargs="?", metavar="TARGET", help="its prices, limits, gaps and sources")
+    _finish(listing, "energy_targets")
     pricing = actions.add_parser("price", help="one record on every target, or on some")
     _add_record(pricing)
     _add_targets(pricing)

@@ -35,7 +35,8 @@ class Contestant:
     @property
     def accuracies(self) -> tuple[float, ...]:
         """Of the test split, by seed."""
-        return tuple(record.test.accuracy for record in self.records if record.test is not None)
+        tests = (record.test for record in self.records if record.test is not None)
+        return tuple(test.accuracy for test in tests if test.accuracy is not None)
 
     @property
     def dt_s(self) -> float:
@@ -118,11 +119,11 @@ def _labels(first: dict[str, RunRecord]) -> dict[str, str]:
 
 def beside_lines(found: Sequence[Contestant], beside: dict[str, tuple[Comparison, ...]]) -> list[str]:
     """Each method beside its networks without spikes."""
-    rows = [["method", "accuracy, %", "rate, %", "crossover, %", "bits, %", "cheaper than its ANN on"]]
+    rows = [["method", "accuracy, %", "rate, %", "crossover, %", "bits, %", "beats its ANN on", "its QNN on"]]
     bits = beside[found[0].label][0].qnn_bits
     for each in found:
         priced = [one for one in beside[each.label] if one.crossover is not None]
-        wins = [one.target for one in priced if one.wins]
+        wide, narrow = ([one for one in priced if one.quantised is each_kind] for each_kind in (False, True))
         crossovers = [one.crossover for one in priced if one.crossover is not None]
         ends = [end for one in crossovers for end in (one.low, one.high)]
         finite = [end for end in ends if math.isfinite(end)]
@@ -134,14 +135,15 @@ def beside_lines(found: Sequence[Contestant], beside: dict[str, tuple[Comparison
                 f"{100 * synapse_rate(each.counts):.3g}",
                 crossing,
                 f"{100 * bit_share(each.counts, bits):.3g}",
-                f"{len(wins)} of {len(priced)} targets",
+                *(f"{sum(one.wins is True for one in kind)} of {len(kind)}" for kind in (wide, narrow)),
             ]
         )
     return [
         *aligned(rows, words=1),
         "rate: events a synapse and step; crossover: the rate at which the network without spikes costs the same",
         "bits: products of bits, over those of the network without spikes and with quantised activations",
-        f"its ANN: the same layers without spikes, activations quantised to {bits} bits, at a target's own width",
+        f"its ANN: the same layers without spikes; its QNN: the same with activations of {bits} bits, on targets",
+        "whose operands have 8 bits at most, where the weights of both are as narrow",
     ]
 
 

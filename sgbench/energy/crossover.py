@@ -13,6 +13,7 @@ from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
 from sgbench.records.energy import EnergyTarget
 
 ENDS = ("value", "low", "high")
+NARROW_BITS = 8  # operands up to here are those of a quantised network
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,10 @@ class Comparison:
     spiking_nj: Interval | None
     ann_nj: Interval | None
     ann_bits: int  # of weights
-    qnn_bits: int  # of activations, after which a quantised network is named
+    qnn_bits: int  # of activations of the quantised network
+    quantised: (
+        bool  # whether the target's operands are narrow, and hold these: its ANN is then the quantised one
+    )
     rate: float
     crossover: Interval | None
     reasons: tuple[str, ...]
@@ -76,8 +80,9 @@ def compare(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> Compariso
     qnn_bits = levels_bits(math.ceil(counts.steps / counts.samples))
     reasons = tuple(dict.fromkeys((*whole.reasons, *other.reasons)))
     crossing = _crossing(still.dynamic_nj, whole.dynamic_nj, other.dynamic_nj, rate)
+    quantised = target.operand_bits is not None and qnn_bits <= target.operand_bits <= NARROW_BITS
     return Comparison(
-        target.name, whole.dynamic_nj, other.dynamic_nj, used, qnn_bits, rate, crossing, reasons
+        target.name, whole.dynamic_nj, other.dynamic_nj, used, qnn_bits, quantised, rate, crossing, reasons
     )
 
 

@@ -106,6 +106,14 @@ def test_at_the_crossover_both_cost_the_same(name):
     assert cost.value == pytest.approx(found.ann_nj.value, rel=3e-2)
 
 
+def test_quantised_networks_are_met_on_narrow_targets():
+    """Must differ: 4 bits of activations fit operands of 8, and 10 bits of a long sample do not; 32 are not narrow."""
+    short, long = spiking(steps=10), spiking(steps=1000)
+    assert compare(short, target=TARGETS["horowitz_45nm_int8"], dt_s=1e-3).quantised
+    assert not compare(long, target=TARGETS["horowitz_45nm_int8"], dt_s=1e-3).quantised
+    assert not compare(short, target=TARGETS["horowitz_45nm_int32"], dt_s=1e-3).quantised
+
+
 def test_a_network_that_costs_more_in_silence_never_wins():
     """Loihi's kind of prices on a device with products: updates alone cost more than one pass."""
     found = compare(spiking(steps=1000), target=TARGETS["horowitz_45nm"], dt_s=1e-3)

@@ -33,6 +33,10 @@ def test_list_names_every_target_with_its_evidence(capsys):
     text = said(capsys, "list")
     assert "loihi2: no energy per operation of Loihi 2 is published" in text
     assert "verified" in text
+    one = said(capsys, "list", "loihi1_board")
+    assert "hop_east_west           3 pJ" in one
+    assert "chip, weight_bits: 9" in one
+    assert "left out: memory" in one
     tree = json.loads(said(capsys, "list", "--json"))
     assert {each["name"] for each in tree} >= {"horowitz_45nm", "loihi1_board", "spinnaker2"}
 
@@ -70,7 +74,7 @@ def test_explain_shows_the_sum(capsys):
     assert parts == pytest.approx(tree["dynamic_nj"]["value"])
     text = said(capsys, "explain", RECORD, "--target", "horowitz_45nm_sram")
     assert "left out: static power" in text
-    assert "source (verified, per_op): Horowitz" in text
+    assert "source (secondary, per_op): Horowitz" in text
     assert "pooling" not in text  # nothing of it occurs, so nothing of it is left out
 
 
