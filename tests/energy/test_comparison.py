@@ -107,7 +107,7 @@ def test_at_the_crossover_both_cost_the_same(name):
 
 
 def test_quantised_networks_are_met_on_narrow_targets():
-    """Must differ: 4 bits of activations fit operands of 8, and 10 bits of a long sample do not; 32 are not narrow."""
+    """Must differ: activations of 4 bits fit operands of 8, those of 10 bits do not; 32 bits are not narrow."""
     short, long = spiking(steps=10), spiking(steps=1000)
     assert compare(short, target=TARGETS["horowitz_45nm_int8"], dt_s=1e-3).quantised
     assert not compare(long, target=TARGETS["horowitz_45nm_int8"], dt_s=1e-3).quantised
