@@ -1,0 +1,222 @@
+"""The three tiers on the committed sample submission; what passes and what must not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+
+from sgbench.cli.main import main
+from sgbench.errors import InputError
+from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.objects import Objects
+from sgbench.records.files import read_model
+from sgbench.records.submission import Submission
+from sgbench.records.trust import Verification
+from sgbench.verification.recompose import recompose
+from sgbench.verification.tiers import tolerance_of
+from tests.submission.factory import Files, edit, head, rerecord, reseal, write
+
+BOARD = Path(__file__).resolve().parent.parent.parent / "leaderboards" / "digits_v1"
+(SAMPLE,) = sorted((BOARD / "submissions").glob("*.json"))[:1]
+
+
+@pytest.fixture(scope="module")
+def files() -> Files:
+    """The folder that was handed in, put together from the store."""
+    objects = Objects(BOARD)
+    found = {"submission.json": SAMPLE.read_bytes()}
+    for note in read_model(SAMPLE, Submission).files:
+        folder, _, name = note.path.partition("/")
+        if folder == "records":
+            found[note.path] = (BOARD / "records" / SAMPLE.stem / name).read_bytes()
+            continue
+        kind = {"predictions": "csv", "weights": "safetensors"}.get(folder, "json")
+        data = objects.get(note.sha256, kind)  # type: ignore[arg-type]
+        assert data is not None
+        found[note.path] = data
+    return found
+
+
+def verify(root: Path, tier: str, *words: str) -> int:
+    """The exit code of the command."""
+    return main(["verify", str(root), "--tier", tier, *words])
+
+
+def test_store_gives_back_what_was_handed_in(files: Files, tmp_path: Path) -> None:
+    """Every byte of the folder is in the store, and it checks clean."""
+    root = write(tmp_path, files)
+    assert main(["submit", "check", str(root), "--strict", "--board", str(BOARD.parent)]) == 0
+
+
+def test_rescored(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Labels from scikit-learn, not from the file."""
+    assert verify(write(tmp_path, files), "rescored", "--seeds", "2") == 0
+    assert "2 of 2 seeds score to the claimed accuracy; 0 labels are not" in capsys.readouterr().out
+
+
+def with_labels(files: Files, seed: int) -> Files:
+    """A seed whose labels say what was answered, and whose record claims it."""
+    lines = files[f"predictions/{seed}.csv"].decode().split("\n")
+    cells = [line.split(",") for line in lines[1:-1]]
+    data = "\n".join([lines[0], *(",".join([row[0], row[2], *row[2:]]) for row in cells), ""]).encode()
+    test = json.loads(files[f"records/{seed}.json"])["test"] | {"accuracy": 1.0}
+    return rerecord(edit(files, f"records/{seed}.json", test=test), seed, predictions=data)
+
+
+def test_forged_labels_are_found(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Forged labels in all seeds pass a check that has no board to compare with; the data set knows better."""
+    forged = files
+    for seed in range(5):
+        forged = with_labels(forged, seed)
+    # Different labels a seed are a finding of the check, so all five get those of the first.
+    first = forged["predictions/0.csv"].decode().split("\n")
+    labels = [line.split(",")[1] for line in first[1:-1]]
+    for seed in range(1, 5):
+        lines = forged[f"predictions/{seed}.csv"].decode().split("\n")
+        cells = [line.split(",") for line in lines[1:-1]]
+        rows = [",".join([row[0], label, *row[2:]]) for row, label in zip(cells, labels, strict=True)]
+        right = sum(row[2] == label for row, label in zip(cells, labels, strict=True)) / len(cells)
+        test = json.loads(forged[f"records/{seed}.json"])["test"] | {"accuracy": right}
+        forged = edit(forged, f"records/{seed}.json", test=test)
+        forged = rerecord(forged, seed, predictions="\n".join([lines[0], *rows, ""]).encode())
+    root = write(tmp_path, forged)
+    assert main(["submit", "check", str(root), "--board", str(tmp_path / "none")]) == 0
+    assert main(["submit", "check", str(root), "--board", str(BOARD.parent)]) == 1
+    capsys.readouterr()
+    assert verify(root, "rescored") == 1
+    out = capsys.readouterr().out
+    assert "rescored: FAILED" in out
+    assert "0 of 5 seeds score to the claimed accuracy" in out
+
+
+def test_reinferred(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The stored weights give the stored answers; weights with noise do not."""
+    assert verify(write(tmp_path / "it", files), "reinferred", "--seeds", "1") == 0
+    weights = load(files["weights/0.safetensors"])
+    random = np.random.default_rng(0)
+    noisy = {
+        name: (value + 0.2 * random.normal(size=value.shape)).astype(value.dtype)
+        for name, value in weights.items()
+    }
+    other = write(tmp_path / "other", rerecord(files, 0, weights=save(noisy)))
+    capsys.readouterr()
+    assert verify(other, "reinferred", "--seeds", "1") == 1
+    assert "reinferred: FAILED" in capsys.readouterr().out
+
+
+def test_weights_of_another_network(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names that the catalogue's network has not: one line, no load."""
+    renamed = {f"evil.{name}": value for name, value in load(files["weights/0.safetensors"]).items()}
+    root = write(tmp_path, rerecord(files, 0, weights=save(renamed)))
+    assert verify(root, "reinferred", "--seeds", "1") == 2
+    assert "does not fit the network of the method" in capsys.readouterr().err
+
+
+def test_recomposed_from_names_alone(files: Files, tmp_path: Path) -> None:
+    """Targets are the catalogue's; a name that is not in it is refused before anything is imported."""
+    references = References()
+    method = read_model(SAMPLE, Submission).method
+    assert method is not None
+    spec = recompose(method, 0, runs_dir=tmp_path, references=references)
+    assert spec.method == method
+    assert spec.targets["surrogate"] == "sgbench.surrogates.gaussian.Gaussian"
+    strange = method.model_copy(update={"choices": method.choices | {"surrogate": "mine"}})
+    with pytest.raises(InputError, match="is not in the catalogue"):
+        recompose(strange, 0, runs_dir=tmp_path, references=references)
+
+
+def test_outcome_is_written_beside_the_claim(files: Files, tmp_path: Path, capsys) -> None:
+    """Only where the submission is on the board, and only once."""
+    root, board = write(tmp_path / "it", files), tmp_path / "boards"
+    words = ["--seeds", "1", "--board", str(board), "--by"]
+    assert verify(root, "rescored", *words, "someone") == 2
+    assert "not on the board yet" in capsys.readouterr().err
+    assert main(["submit", "accept", str(root), "--board", str(board)]) == 0
+    assert verify(root, "rescored", *words, "a <b>") == 2
+    assert verify(root, "rescored", *words, "someone") == 0
+    path = board / "digits_v1" / "verifications" / SAMPLE.stem / "rescored.json"
+    found = read_model(path, Verification)
+    assert (found.verifier, found.passed, found.seeds) == ("someone", True, (0,))
+    assert found.claimed_accuracy == found.verified_accuracy
+    assert {"torch", "sgbench"} <= found.versions.keys()
+
+
+def test_code_outside_can_only_be_rescored(files: Files, tmp_path: Path, capsys) -> None:
+    """Predictions of one's own network: handed in, checked, scored; nothing else is open to them."""
+    source = tmp_path / "mine"
+    source.mkdir()
+    for seed in range(4):
+        (source / f"{seed}.csv").write_bytes(files[f"predictions/{seed}.csv"])
+    words = ["submit", "make", str(source), "--external", "--protocol", "digits_v1", "--name", "mine"]
+    words += ["--contact", "@me", "--to", str(tmp_path / "subs")]
+    assert main(words) == 2
+    words += ["--code", "https://example.org/mine"]
+    assert main(words) == 2
+    assert "say --failed 4" in capsys.readouterr().err
+    assert main([*words, "--failed", "4"]) == 0
+    (folder,) = (tmp_path / "subs" / "digits_v1").iterdir()
+    assert main(["submit", "check", str(folder), "--strict", "--board", str(tmp_path / "none")]) == 0
+    assert main(["submit", "check", str(folder), "--board", str(BOARD.parent)]) == 1
+    assert "answers like method" in capsys.readouterr().out
+    assert verify(folder, "rescored") == 0
+    assert verify(folder, "reinferred") == 2
+    board = tmp_path / "boards"
+    assert main(["submit", "accept", str(folder), "--board", str(board)]) == 0
+
+
+def test_honest_claims_are_rarely_refused() -> None:
+    """Simulation: five claimed and one re-trained seed of one normal distribution; P(|t(4)| > 3) = 4 % at most."""
+    random = np.random.default_rng(0)
+    refused = 0
+    for row in random.normal(0.93, 0.01, (4000, 6)):
+        refused += abs(row[5] - row[:5].mean()) > tolerance_of(list(row[:5]), 1, samples=10_000)
+    assert 0.01 < refused / 4000 < 0.04
+
+
+def test_tolerance_is_never_less_than_a_sample() -> None:
+    """By hand: equal seeds have no spread, and one sample more is no lie; two that differ, 3 s sqrt(3/2)."""
+    assert tolerance_of([0.9, 0.9], 1, samples=360) == 1 / 360
+    assert tolerance_of([0.90, 0.92], 1, samples=360) == pytest.approx(3 * 0.01414214 * 1.5**0.5)
+
+
+def _wrong(row: list[str], seed: int) -> list[str]:
+    """Every fifth sample answered wrongly, another fifth in each seed."""
+    if int(row[0]) % 5 != seed:
+        return row
+    wrong = (int(row[1]) + 1) % 10
+    logits = [*row[3:]]
+    logits[wrong] = str(max(map(float, logits)) + 1)
+    return [row[0], row[1], str(wrong), *logits]
+
+
+@pytest.mark.slow
+def test_retrained(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A repeated training meets the claim; it does not meet one of 20 points less, which is as false as one more."""
+    assert verify(write(tmp_path / "it", files), "retrained") == 0
+    assert "1 re-trained against 5 claimed seeds differ by" in capsys.readouterr().out
+    forged = files
+    for seed in range(5):
+        lines = files[f"predictions/{seed}.csv"].decode().split("\n")
+        worse = [_wrong(line.split(","), seed) for line in lines[1:-1]]
+        right = sum(row[1] == row[2] for row in worse) / len(worse)
+        test = json.loads(forged[f"records/{seed}.json"])["test"] | {"accuracy": right}
+        forged = edit(forged, f"records/{seed}.json", test=test)
+        data = "\n".join([lines[0], *(",".join(row) for row in worse), ""]).encode()
+        forged = rerecord(forged, seed, predictions=data)
+    assert verify(write(tmp_path / "other", reseal(forged)), "retrained") == 1
+
+
+def test_hashes_of_the_store() -> None:
+    """Independent: every object's name is the SHA-256 of its bytes."""
+    for path in (BOARD / "objects").iterdir():
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name.partition(".")[0]
+
+
+def test_head_is_untouched_by_the_helper(files: Files) -> None:
+    """The helper that edits submission.json keeps what it does not name."""
+    assert json.loads(head(files, name="x")["submission.json"])["contact"] == "@sgbench"
