@@ -1,4 +1,4 @@
-"""Counts against NeuroBench's: equal where it counts, and the cases in which it does not, by name.
+"""Counts and prices against NeuroBench's and SpikingJelly's, and by name the cases that NeuroBench does not count.
 
 NeuroBench reports operations a sample, its defects are those of version 2.3.0.
 """
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from sgbench.energy.modules import ModuleCounter
+from sgbench.energy.price import load_targets
 from sgbench.records.counts import OpCounts
 
 pytest.importorskip("neurobench")
@@ -141,3 +142,49 @@ def test_layers_without_weights_of_connections_are_counted(extra):
     assert theirs(network, x)["Dense"] == pytest.approx(totals(counts)["Dense"])
     last = counts.layers[-1]
     assert (last.normalisation_operations.total or 0) + (last.pooling_operations.total or 0) > 0
+
+
+# --- SpikingJelly
+
+
+def synops(network: nn.Module, x: Tensor) -> int:
+    """Synaptic operations as SpikingJelly's dispatch counter sees them."""
+    from spikingjelly.activation_based.op_counter import DispatchCounterMode, SynOpCounter
+
+    counter = SynOpCounter()
+    with torch.no_grad(), DispatchCounterMode([counter]):
+        network(x)
+    return counter.get_total()
+
+
+@pytest.mark.parametrize(
+    ("network", "shape"),
+    [
+        (nn.Linear(5, 4, bias=False), (5,)),
+        (nn.Conv2d(2, 4, 3, bias=False), (2, 6, 5)),
+        (nn.Conv2d(2, 4, 3, padding=1, bias=False), (2, 6, 5)),
+        (nn.Conv2d(2, 4, 3, stride=2, padding=1, bias=False), (2, 6, 5)),
+    ],
+)
+def test_synaptic_operations_of_spikes_are_spikingjellys(network, shape):
+    """Spikes times the outputs that each reaches, fewer at a border."""
+    x = image(*shape, binary=True)
+    counts = ours(network, x, kind="binary")
+    assert totals(counts)["Effective_ACs"] * SAMPLES == synops(network, x)
+
+
+def test_prices_are_spikingjellys():
+    """Expected: the constants of its simple model, in float32, float16 and int8."""
+    from spikingjelly.activation_based.op_counter.simple_energy import SimpleEnergyCostConfig as Costs
+
+    for name, expected in {
+        "step_bytes": Costs.fp32(),
+        "horowitz_45nm_fp16": Costs.fp16(),
+        "horowitz_45nm_int8": Costs.int8(),
+    }.items():
+        prices = {price.operation: price.value_pj for price in load_targets(everything=True)[name].prices}
+        assert prices["accumulate"] == pytest.approx(expected.e_ac_pj)
+        assert prices["multiply_accumulate"] == pytest.approx(expected.e_mac_pj)
+    prices = {price.operation: price for price in load_targets(everything=True)["step_bytes"].prices}
+    assert prices["weight_read"].value_pj == Costs.fp32().e_memory_pj_per_byte
+    assert prices["weight_read"].per == "byte"
