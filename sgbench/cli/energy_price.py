@@ -11,6 +11,7 @@ from sgbench.cli.energy_text import estimate_tree, joules_interval
 from sgbench.energy.footprint import Mean, footprint
 from sgbench.energy.price import EnergyEstimate, price
 from sgbench.records.counts import OpCounts
+from sgbench.records.record import RunRecord
 
 
 def answer(args: argparse.Namespace) -> int:
@@ -27,7 +28,7 @@ def answer(args: argparse.Namespace) -> int:
         targets_tree = [estimate_tree(estimate) for estimate in found]
         energy.say_json({"footprint": asdict(footprint(counts)), "targets": targets_tree})
         return 0
-    energy.say([*about(counts), ""])
+    energy.say([*about(counts), training(record), ""])
     rows = [["target", "evidence", "dynamic energy an inference", "static"]]
     for estimate in found:
         part = " *" if estimate.missing and estimate.dynamic_nj is not None else ""
@@ -66,6 +67,14 @@ def about(counts: OpCounts) -> list[str]:
             f"memory: {found.weights:,} weights{zeros}, {found.state_words:,.0f} words of state: {sizes}"
         )
     return lines
+
+
+def training(record: RunRecord) -> str:
+    """What the record says of its making."""
+    memory = record.peak_memory_bytes
+    peak = "not measured" if memory is None else f"{memory / 2**20:,.0f} MiB"
+    epochs = len(record.curve)
+    return f"training: {record.timing.fit_s:.3g} s, {epochs} epochs, peak memory {peak}; its operations are not counted"
 
 
 def _mean(mean: Mean) -> str:
