@@ -73,8 +73,8 @@ def training(record: RunRecord) -> str:
     """What the record says of its making."""
     memory = record.peak_memory_bytes
     peak = "not measured" if memory is None else f"{memory / 2**20:,.0f} MiB"
-    epochs = len(record.curve)
-    return f"training: {record.timing.fit_s:.3g} s, {epochs} epochs, peak memory {peak}; its operations are not counted"
+    took = f"{record.timing.fit_s:.3g} s, {len(record.curve)} epochs"
+    return f"training: {took}, peak memory {peak}; its operations are not counted"
 
 
 def _mean(mean: Mean) -> str:
