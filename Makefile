@@ -33,13 +33,14 @@ quickstart: setup ## compare seven surrogates on real digits (about two minutes)
 test: check ## lint, floors, types, tests
 	$(BIN)/python -m pytest
 
-test-peers: $(INSTALLED_PEERS) ## presets against SpikingJelly, Norse, sinabs and spyx, in an environment of its own
+test-peers: $(INSTALLED_PEERS) ## presets and statistics against the libraries that have them, in an environment of its own
 	$(PEERS)/bin/python -m pytest tests/peers
 
 # sinabs asks for more than its surrogates need, so its few imports are named here.
 $(INSTALLED_PEERS): pyproject.toml
 	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --editable '.[dev]' spikingjelly==2.0.0 norse==1.1.0 spyx==1.0.0
+	$(PEERS)/bin/python -m pip install --quiet --editable '.[dev]' spikingjelly==2.0.0 norse==1.1.0 spyx==1.0.0 \
+	  scikit-posthocs==0.17.1 statsmodels==0.15.0 opda==0.8.0 rliable==1.2.0 'pandas<3'
 	$(PEERS)/bin/python -m pip install --quiet --no-deps sinabs==3.1.3 nir nirtorch pbr dcls==0.1.1 neurobench==2.3.0
 	@touch $@
 

@@ -196,7 +196,7 @@ def _wrong(row: list[str], seed: int) -> list[str]:
 
 @pytest.mark.slow
 def test_retrained(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A repeated training meets the claim; it does not meet one of 20 points less, which is as false as one more."""
+    """A repeated training meets the claim; one of 20 points less is as false as one more."""
     assert verify(write(tmp_path / "it", files), "retrained") == 0
     assert "1 re-trained against 5 claimed seeds differ by" in capsys.readouterr().out
     forged = files
