@@ -109,6 +109,8 @@ def read_record(path: Path) -> tuple[RunRecord, OpCounts]:
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord
 
+    if path.is_dir() and not (path / RECORD).exists():
+        raise InputError(f"{path}: holds no {RECORD}; name the folder of one run, or a record")
     record = read_model(path / RECORD if path.is_dir() else path, RunRecord)
     if record.counts is None:
         raise InputError(f"{path}: a {record.status} run without operation counts; nothing to price")

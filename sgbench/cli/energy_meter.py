@@ -9,7 +9,7 @@ from dataclasses import asdict
 from sgbench.cli import energy
 from sgbench.cli.columns import aligned
 from sgbench.energy.meter import Metered, meters
-from sgbench.errors import InputError
+from sgbench.errors import InputError, require_number
 
 
 def answer(args: argparse.Namespace) -> int:
@@ -22,6 +22,7 @@ def answer(args: argparse.Namespace) -> int:
         else:
             energy.say([*(meter.name for meter in found), *missing])
         return 0
+    idle_s = require_number("--idle", args.idle, low=0, open_low=True)
     if not found:
         raise InputError(f"no meter of energy on this machine: {'; '.join(missing)}")
     codes: list[int] = []
@@ -30,7 +31,7 @@ def answer(args: argparse.Namespace) -> int:
         codes.append(subprocess.run(words, check=False).returncode)  # noqa: S603 - the user's own words
 
     try:
-        readings = Metered(found, idle_s=args.idle).run(work)
+        readings = Metered(found, idle_s=idle_s).run(work)
     except FileNotFoundError as error:
         raise InputError(f"{words[0]}: no such command") from error
     if args.json:

@@ -124,7 +124,9 @@ def test_meter_says_what_is_not_available(capsys):
         ),
         (["explain", RECORD, "--target", "nothing"], "energy target 'nothing' does not exist"),
         (["fit", RECORD, "--target", "horowitz_45nm"], "states no limits of a chip"),
+        (["price", str(BOARD)], "holds no record.json; name the folder of one run"),
         (["rank", "/nowhere"], "no such file or folder"),
+        (["meter", "--idle", "0", "true"], "--idle=0.0: a number in (0"),
         (["decide", "experiment=digits", "seed=77"], "no finished run; make it with sgbench run"),
     ],
 )
