@@ -15,20 +15,42 @@ from sgbench.records.files import write_atomic
 def save_predictions(path: Path, parts: list[tuple[Tensor, Tensor, Tensor]]) -> str:
     """Write one line per test sample: index, target, prediction, logits; returns the SHA-256.
 
+    Where targets are no classes there is a line per sample and step: index, step, targets, outputs.
+
     Args:
         path: of the CSV file.
-        parts: per batch, positions in the split [B], targets [B] and logits [B, C].
+        parts: per batch, positions in the split [B], targets [B] and logits [B, C]; or both [B, T, C].
     """
     index, target, logits = (torch.cat([part[position] for part in parts]).cpu() for position in range(3))
     order = index.argsort()
-    classes = logits.shape[1]
-    lines = [",".join(["index", "target", "prediction", *(f"logit_{k}" for k in range(classes))])]
-    sorted_parts = (part[order].tolist() for part in (index, target, logits.argmax(1), logits))
-    for place, right, found, row in zip(*sorted_parts, strict=True):
-        lines.append(f"{place},{right},{found},{','.join(f'{value:.9g}' for value in row)}")
+    table = _classes if target.ndim == 1 else _outputs
+    lines = table(index[order], target[order], logits[order])
     data = ("\n".join(lines) + "\n").encode()
     write_atomic(path, data)
     return hashlib.sha256(data).hexdigest()
+
+
+def _classes(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
+    classes = logits.shape[1]
+    lines = [",".join(["index", "target", "prediction", *(f"logit_{k}" for k in range(classes))])]
+    parts = (part.tolist() for part in (index, target, logits.argmax(1), logits))
+    for place, right, found, row in zip(*parts, strict=True):
+        lines.append(f"{place},{right},{found},{_numbers(row)}")
+    return lines
+
+
+def _outputs(index: Tensor, target: Tensor, output: Tensor) -> list[str]:
+    _, steps, count = output.shape
+    names = [*(f"target_{k}" for k in range(count)), *(f"output_{k}" for k in range(count))]
+    lines = [",".join(["index", "step", *names])]
+    rows = torch.cat([target.to(output.dtype), output], 2).tolist()
+    for place, sample in zip(index.tolist(), rows, strict=True):
+        lines += [f"{place},{step},{_numbers(sample[step])}" for step in range(steps)]
+    return lines
+
+
+def _numbers(row: list[float]) -> str:
+    return ",".join(f"{value:.9g}" for value in row)
 
 
 def save_weights(path: Path, network: nn.Module) -> str:

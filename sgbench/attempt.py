@@ -161,7 +161,7 @@ class Attempt:
             status="finished" if failure is None else "failed",
             failure=failure,
             method=self.spec.method,
-            classes=self.parts.data.data_set.n_classes,
+            classes=self.parts.data.data_set.n_classes or None,
             parameters=sum(weight.numel() for weight in self.parts.network.parameters()),
             best_epoch=training.best.epoch,
             validation=validation,

@@ -102,6 +102,7 @@ def build(spec: RunSpec) -> Parts:
     network = build_network(spec, data_set, encoder, engine, steepness).to(device=device, dtype=dtype)
     objective = Objective(loss=_part(spec, "loss"), regulariser=_part(spec, "regulariser"))
     rule: LearningRule = _part(spec, "rule")
+    _check_target(spec, data_set, objective)
     _check_fit(spec, network, objective)
     rule.check(network, objective)
     data = SpikingData(
@@ -116,6 +117,22 @@ def build(spec: RunSpec) -> Parts:
     chosen = engine.describe([*network.hidden_layers, network.readout])
     log.debug("engine %s: %s", *chosen)
     return Parts(data, encoder, network, rule, steepness, objective, optimizer, chosen, device)
+
+
+def _check_target(spec: RunSpec, data_set: DataSet, objective: Objective) -> None:
+    """Refuse a loss that does not know what the data set asks for."""
+    if data_set.target not in objective.loss.targets:
+        remedy = {"class": "max_over_time", "trace": "mean_squared_error", "spikes": "van_rossum"}
+        choices = spec.method.choices
+        raise InputError(
+            f"loss={choices['loss']}: for targets of the kind {' or '.join(objective.loss.targets)}, but "
+            f"dataset={choices['dataset']} has {data_set.target}; use loss={remedy[data_set.target]}"
+        )
+    if data_set.target != "class" and spec.method.protocol.monitor == "validation_accuracy":
+        raise InputError(
+            f"protocol.monitor=validation_accuracy: dataset={spec.method.choices['dataset']} has no classes; "
+            f"use protocol.monitor=validation_loss"
+        )
 
 
 def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
@@ -164,7 +181,7 @@ def build_network(
         spec,
         "network",
         n_inputs=encoder.channels(data_set.n_inputs),
-        n_outputs=data_set.n_classes,
+        n_outputs=data_set.outputs(),
         make_neuron=functools.partial(make, "neuron"),
         make_readout=functools.partial(make, "readout"),
         init=_part(spec, "init"),

@@ -63,7 +63,8 @@ class Learner(pl.LightningModule):
         line = self.course.end_epoch()
         self.trainer.should_stop = self.course.best.should_stop
         scores = self.course.evaluation.scores()
-        self.log_dict(line.model_dump(exclude={"epoch"}), prog_bar=True, batch_size=scores.samples)
+        told = line.model_dump(exclude={"epoch"}, exclude_none=True)
+        self.log_dict(told, prog_bar=True, batch_size=scores.samples)
         self.log_dict(
             {f"rate_hz/{layer.name}": layer.rate_hz for layer in scores.activity}, batch_size=scores.samples
         )
@@ -140,8 +141,9 @@ class EpochBar(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Advance."""
-        accuracy, loss = (trainer.callback_metrics[f"validation_{name}"] for name in ("accuracy", "loss"))
-        self.bar.set_postfix_str(f"validation {accuracy:.1%}, loss {loss:.3f}", refresh=False)
+        accuracy, loss = (trainer.callback_metrics.get(f"validation_{name}") for name in ("accuracy", "loss"))
+        told = "" if accuracy is None else f"{accuracy:.1%}, "
+        self.bar.set_postfix_str(f"validation {told}loss {loss:.3f}", refresh=False)
         self.bar.update(trainer.current_epoch + 1 - self.bar.n)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

@@ -7,13 +7,15 @@ ends: losses, rates and counts stop there, so that nothing depends on padding.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from sgbench.spikes import Signal
 
+Target = Literal["class", "trace", "spikes"]
+"""What a sample asks for: a class, an output of every step, or output spikes."""
 Keep = frozenset[str]
 NOTHING: Keep = frozenset()
 SPIKES = "spikes"
@@ -24,7 +26,7 @@ class Batch(NamedTuple):
     """Samples on their way into a network."""
 
     x: Signal  # [T, B, N] input: dense or packed
-    target: Tensor  # [B] class indices
+    target: Tensor  # [B] class indices; of traces and spikes [B, T, C], samples first
     lengths: Tensor  # [B] number of valid steps, 1..T
     position: Tensor  # [B] of each sample in its split
 

@@ -76,7 +76,10 @@ def test_facts_are_known_before_loading(name):
     """Expected: the contract; sizes, shape, source, licence and checksum are there, and the entry says the same."""
     data_set, meta = make(name), catalogue.entry("dataset", name).meta
     assert data_set.n_inputs >= 1
-    assert data_set.n_classes == meta["classes"] >= 2
+    assert data_set.target == meta.get("target", "class")
+    assert data_set.n_classes == meta["classes"]
+    assert data_set.n_classes >= 2 if data_set.target == "class" else data_set.n_classes == 0
+    assert data_set.outputs() >= 1
     assert data_set.sizes == meta["sizes"]
     assert set(data_set.sizes) == set(SPLITS)
     assert all(size > 0 for size in data_set.sizes.values())
@@ -98,8 +101,12 @@ def test_loads_what_it_declares(name):
     for split, samples in splits.items():
         assert form_of(samples.values) == data_set.form
         assert len(samples.values) == len(samples.target) == data_set.sizes[split]
-        assert samples.target.dtype == torch.int64
-        assert samples.target.unique().tolist() == list(range(data_set.n_classes))
+        if data_set.target == "class":
+            assert samples.target.dtype == torch.int64
+            assert samples.target.unique().tolist() == list(range(data_set.n_classes))
+        else:
+            assert samples.target.dtype == torch.float64
+            assert samples.target.shape[2] == data_set.outputs()
         assert samples.lengths is None or (samples.lengths >= 1).all()
 
 
@@ -137,7 +144,7 @@ def test_one_changed_number_is_refused(name, split, field):
         changed = spoilt(splits[split].values)
     else:
         changed = splits[split].target.clone()
-        changed[-1] = (changed[-1] + 1) % 2
+        changed.view(-1)[-1] = (changed.view(-1)[-1] + 1) % 2
     tampered = {**splits, split: splits[split]._replace(**{field: changed})}
     with pytest.raises(InputError, match=r"^data set \w+: checksum ") as caught:
         data_set.verify(tampered)
@@ -154,9 +161,11 @@ def test_samples_that_changed_sides_are_refused(name):
     back = torch.arange(len(train.target)).flip(0)
     reversed_train = Samples(train.values[back], train.target[back], train.lengths)
     swapped = {**splits, "validation": splits["test"], "test": splits["validation"]}
-    by_heart = splits["validation"] is splits["test"]  # random_patterns: there is nothing to swap
-    assert by_heart == (name == "random_patterns")
-    for tampered in ({**splits, "train": reversed_train}, *([] if by_heart else [swapped])):
+    by_heart = splits["validation"] is splits["test"]
+    assert by_heart == (name in ("random_patterns", "pattern_generation", "spike_patterns"))
+    changed = [] if by_heart else [swapped]  # where all splits are one there is nothing to swap
+    changed += [] if len(train.target) == 1 else [{**splits, "train": reversed_train}]
+    for tampered in changed:
         with pytest.raises(InputError, match="checksum"):
             data_set.verify(tampered)
 

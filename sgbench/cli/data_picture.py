@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from sgbench.cli.portrait import STYLE, save
-from sgbench.cli.surrogate_portrait import BLUE
+from sgbench.cli.surrogate_portrait import BLUE, ORANGE
 from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.spike_trains import SpikeTrains
 
@@ -53,9 +53,8 @@ def draw(name: str, made: DataSet, part: Samples, split: Split, path: Path, *, c
             figure = _points(part, made)
         else:
             figure = _samples(part, made, count)
-        figure.suptitle(
-            f"{name}, {split}: {len(part.target)} samples of {made.n_classes} classes", fontsize=13
-        )
+        asked = f"of {made.n_classes} classes" if made.target == "class" else f"and their {made.target}"
+        figure.suptitle(f"{name}, {split}: {len(part.target)} samples {asked}", fontsize=13)
         save(figure, path)
 
 
@@ -78,14 +77,18 @@ def _is_image(values: Tensor) -> bool:
 
 
 def _samples(part: Samples, made: DataSet, count: int) -> Figure:
-    places = chosen(part.target, count)
+    is_class = made.target == "class"
+    places = chosen(part.target, count) if is_class else list(range(min(count, len(part.target))))
     columns = min(COLUMNS, len(places))
     rows = math.ceil(len(places) / columns)
-    figure = Figure(figsize=(3.6 * columns, 2.7 * rows + 0.5), layout="constrained")
+    figure = Figure(figsize=(max(6.4, 3.6 * columns), 2.7 * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for place, panel in zip(places, axes.flat, strict=False):
-        panel.set_title(f"sample {place}: class {int(part.target[place])}", fontsize=11)
+        label = f": class {int(part.target[place])}" if is_class else ""
+        panel.set_title(f"sample {place}{label}", fontsize=11)
         _one(panel, part, made, place)
+        if not is_class:
+            _wanted(panel, part.target[place], made)
     for panel in axes.flat[len(places) :]:
         panel.axis("off")
     return figure
@@ -109,6 +112,19 @@ def _one(panel: Axes, part: Samples, made: DataSet, place: int) -> None:
         for channel in range(made.n_inputs):
             panel.step(range(values.shape[1]), values[place, :, channel] / scale, where="mid", linewidth=1.2)
         panel.set(xlabel="step", ylabel="value", ylim=(-0.05, 1.05))
+
+
+def _wanted(panel: Axes, target: Tensor, made: DataSet) -> None:
+    """What the outputs of a sample should be, in orange on an axis of its own."""
+    beside = panel.twinx()
+    if made.target == "spikes":
+        step, output = target.nonzero(as_tuple=True)
+        beside.scatter(step + 0.5, output, s=60, marker="|", color=ORANGE, linewidths=1.8)
+        beside.set(ylabel="output", ylim=(-0.5, target.shape[1] - 0.5), yticks=range(target.shape[1]))
+        return
+    for output in range(target.shape[1]):
+        beside.plot(range(len(target)), target[:, output], color=ORANGE, linewidth=1.4)
+    beside.set(ylabel="target", ylim=(-0.05, 1.05) if target.min() >= 0 else (-1.05, 1.05))
 
 
 def _points(part: Samples, made: DataSet) -> Figure:

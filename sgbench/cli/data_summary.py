@@ -10,10 +10,15 @@ def summary(made: DataSet, splits: dict[Split, Samples]) -> list[list[str]]:
     """Rows of a name and a text: form, inputs, samples of each class, and how full or long samples are."""
     rows = [["form", f"{made.form}, {made.n_inputs} inputs"]]
     for name, part in splits.items():
-        counts = part.target.bincount(minlength=made.n_classes).tolist()
-        told = f"{len(part.target)} samples, of each class {_range(counts)}"
-        rows.append([name, f"{told}; {_filling(part)}"])
+        rows.append([name, f"{len(part.target)} samples, {_asked(made, part)}; {_filling(part)}"])
     return rows
+
+
+def _asked(made: DataSet, part: Samples) -> str:
+    """Classes and how often each is asked for, or outputs."""
+    if made.target == "class":
+        return f"of each class {_range(part.target.bincount(minlength=made.n_classes).tolist())}"
+    return f"target: {made.target} of {made.outputs()} outputs in {part.target.shape[1]} steps"
 
 
 def _filling(part: Samples) -> str:

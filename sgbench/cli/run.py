@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sgbench.plan import Plan
-    from sgbench.records.record import RunRecord
+    from sgbench.records.record import RunRecord, Scores
     from sgbench.records.spec import RunSpec
 
 HELP = """usage: sgbench run [-m] [--config-dir DIR] [--allow-target NAME] [OVERRIDE ...]
@@ -280,10 +280,13 @@ def headline(record: RunRecord) -> str:
     name = f"{record.protocol} {record.method.choices['surrogate']} {record.method_id} seed {record.seed}"
     if record.test is None or record.validation is None:
         return f"{name}: failed: {record.failure.message if record.failure else 'unknown'}"
-    return (
-        f"{name}: test {100 * record.test.accuracy:.1f} %, validation "
-        f"{100 * record.validation.accuracy:.1f} % ({record.timing.total_s:.1f} s)"
-    )
+    test, validation = (_score(scores) for scores in (record.test, record.validation))
+    return f"{name}: test {test}, validation {validation} ({record.timing.total_s:.1f} s)"
+
+
+def _score(scores: Scores) -> str:
+    """The accuracy, or the loss where there are no classes."""
+    return f"loss {scores.loss:.4g}" if scores.accuracy is None else f"{100 * scores.accuracy:.1f} %"
 
 
 def _say(line: str) -> None:

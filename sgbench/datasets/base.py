@@ -15,6 +15,7 @@ from torch import Tensor
 from sgbench.encoders.base import Form, Values
 from sgbench.errors import InputError
 from sgbench.spike_trains import SpikeTrains
+from sgbench.trajectory import Target
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -30,7 +31,7 @@ class Samples(NamedTuple):
     """
 
     values: Values  # [samples, N], [samples, steps, N] where they are traces, or spike trains
-    target: Tensor  # [samples] int64 classes
+    target: Tensor  # [samples] int64 classes, or float64 traces or spikes [samples, steps, outputs]
     lengths: Tensor | None  # [samples] valid steps, or None where the encoder knows them
 
 
@@ -44,11 +45,16 @@ class DataSet(ABC):
     form: Form = "values"  # of the samples
     origin: Origin = "generated"
     n_inputs: int
-    n_classes: int
+    target: Target = "class"
+    n_classes: int  # 0 where the target is no class
     sizes: Mapping[Split, int]
     source: str
     licence: str
     sha256: str | None  # of `fingerprint`; None where the numbers differ from those that are published
+
+    def outputs(self) -> int:
+        """Outputs that a network needs: one for each class, or for each trace or train of the target."""
+        return self.n_classes
 
     @abstractmethod
     def load(self, data_dir: Path) -> dict[Split, Samples]:
@@ -66,9 +72,11 @@ class DataSet(ABC):
         """Compare the loaded bytes and the split with the published ones; returns their SHA-256."""
         found = fingerprint(splits)
         if self.sha256 is not None and found != self.sha256:
+            made = self.origin == "generated"
+            why = "other numbers are" if made else "the files or the library that bundles them differ from"
             raise InputError(
                 f"data set {type(self).__name__}: checksum {found[:12]} is not the expected {self.sha256[:12]}; "
-                f"the files or the library that bundles them differ from {self.source}"
+                f"{why} {self.source}"
             )
         return found
 
@@ -79,7 +87,8 @@ def fingerprint(splits: dict[Split, Samples]) -> str:
     for name in SPLITS:
         samples = splits[name]
         digest.update(name.encode())
-        for part in (*_parts(samples.values), samples.target.to(torch.int64)):
+        target = samples.target.to(torch.float32 if samples.target.is_floating_point() else torch.int64)
+        for part in (*_parts(samples.values), target):
             digest.update(part.contiguous().numpy().tobytes())
         if samples.lengths is not None:
             digest.update(samples.lengths.to(torch.int64).numpy().tobytes())

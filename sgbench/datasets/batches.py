@@ -54,7 +54,10 @@ class Batches:
             values = _numbers(self.samples.values[position], self.dtype)
             x = self.encoder.encode(values, self.noise)
             lengths = _lengths(self.samples, values, self.encoder, position)
-            yield Batch(x=x, target=self.samples.target[position], lengths=lengths, position=position)
+            target = self.samples.target[position]
+            if target.is_floating_point():
+                target = target.to(self.dtype)
+            yield Batch(x=x, target=target, lengths=lengths, position=position)
 
 
 class SpikingData:
@@ -157,4 +160,10 @@ def _check_lengths(data_set: DataSet, split: Split, samples: Samples, encoder: E
         raise InputError(
             f"data set {type(data_set).__name__}: split {split} has samples of up to {longest} steps, the protocol "
             f"{encoder.steps}; set protocol.steps={longest}"
+        )
+    wanted = encoder.steps if data_set.target == "class" else samples.target.shape[1]
+    if wanted != encoder.steps:
+        raise InputError(
+            f"data set {type(data_set).__name__}: split {split} has targets of {wanted} steps, the protocol "
+            f"{encoder.steps}; set protocol.steps={wanted}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split
 from sgbench.encoders.base import Values, form_of
@@ -33,13 +34,28 @@ def _problem(samples: Samples, facts: DataSet, split: Split) -> str | None:
     problem = _value_problem(values, facts, len(target), facts.sizes[split])
     if problem is not None:
         return problem
+    problem = _class_problem(target, facts) if facts.target == "class" else _output_problem(target, facts)
+    if problem is None and lengths is not None and lengths.min() < 1:
+        return "has a sample length below 1"
+    return problem
+
+
+def _class_problem(target: Tensor, facts: DataSet) -> str | None:
+    """What is wrong with classes."""
     if target.min() < 0 or target.max() >= facts.n_classes:
         return f"has a target outside 0..{facts.n_classes - 1}"
     missing = set(range(facts.n_classes)) - set(target.unique().tolist())
-    if missing:
-        return f"has no sample of class {min(missing)}"
-    if lengths is not None and lengths.min() < 1:
-        return "has a sample length below 1"
+    return f"has no sample of class {min(missing)}" if missing else None
+
+
+def _output_problem(target: Tensor, facts: DataSet) -> str | None:
+    """What is wrong with traces or spikes."""
+    if target.ndim != 3 or target.shape[2] != facts.outputs():  # noqa: PLR2004 - samples, steps, outputs
+        return f"has targets of shape {tuple(target.shape)}, not [samples, steps, {facts.outputs()}]"
+    if not torch.isfinite(target).all():
+        return "has a target that is not finite"
+    if facts.target == "spikes" and not ((target == 0) | (target == 1)).all():
+        return "has a target that is neither 0 nor 1"
     return None
 
 

@@ -133,7 +133,7 @@ def measure(
 def _selection(record: RunRecord, classes: int) -> float:
     """A failed run counts as guessing here too."""
     by_loss = record.method.protocol.monitor == "validation_loss"
-    if record.validation is None:
+    if record.validation is None or record.validation.accuracy is None:
         return -math.log(classes) if by_loss else 1 / classes
     return -record.validation.loss if by_loss else record.validation.accuracy
 

@@ -12,7 +12,7 @@ from sgbench.trajectory import Batch, Trajectory
 
 
 class Evaluation(nn.Module):
-    """Accuracy, loss and activity of a split.
+    """Accuracy, loss and activity of a split; no accuracy where targets are no classes.
 
     Args:
         network: whose spiking layers are watched.
@@ -21,7 +21,7 @@ class Evaluation(nn.Module):
 
     def __init__(self, network: Network, *, dt_s: float) -> None:
         super().__init__()
-        self.hits = 0
+        self.hits: int | None = 0
         self.loss_sum = 0.0
         self.activity = nn.ModuleList(
             Activity(layer.name, layer.neurons, dt_s=dt_s)
@@ -32,7 +32,10 @@ class Evaluation(nn.Module):
 
     def update(self, batch: Batch, trajectory: Trajectory, logits: Tensor, loss: Tensor) -> None:
         """Add one batch; `loss` is its mean."""
-        self.hits += int((logits.argmax(1) == batch.target).sum())
+        if batch.target.ndim > 1:
+            self.hits = None
+        if self.hits is not None:
+            self.hits += int((logits.argmax(1) == batch.target).sum())
         self.loss_sum += loss.item() * len(batch.target)
         for metric, spikes in zip(self.activity, trajectory.spikes, strict=True):
             metric.update(spikes, batch.lengths)  # type: ignore[operator]
@@ -45,7 +48,7 @@ class Evaluation(nn.Module):
                 raise ValueError("no sample was seen")
             return Scores(
                 samples=self.samples,
-                accuracy=self.hits / self.samples,
+                accuracy=None if self.hits is None else self.hits / self.samples,
                 loss=self.loss_sum / self.samples,
                 activity=tuple(metric.scores() for metric in self.activity),  # type: ignore[operator]
             )

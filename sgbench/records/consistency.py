@@ -36,7 +36,7 @@ def _failed(record: RunRecord) -> Iterator[str]:
 
 
 def _finished(record: RunRecord) -> Iterator[str]:
-    needed = ("validation", "test", "counts", "classes", "parameters", "predictions_sha256", "best_epoch")
+    needed = ("validation", "test", "counts", "parameters", "predictions_sha256", "best_epoch")
     missing = [name for name in needed if getattr(record, name) is None]
     if missing:
         yield f"a finished run needs {', '.join(missing)}"
@@ -52,6 +52,8 @@ def _finished(record: RunRecord) -> Iterator[str]:
 
 
 def _curve(record: RunRecord) -> Iterator[str]:
+    if any((line.validation_accuracy is None) != (record.classes is None) for line in record.curve):
+        yield "curve: an accuracy is stated exactly when there are classes"
     epochs = [line.epoch for line in record.curve]
     if epochs != list(range(len(epochs))):
         yield "curve: the epochs are not 0, 1, 2 and so on"
@@ -62,9 +64,12 @@ def _curve(record: RunRecord) -> Iterator[str]:
 
 
 def _scores(name: str, scores: Scores, record: RunRecord) -> Iterator[str]:
-    hits = scores.accuracy * scores.samples
-    if abs(hits - round(hits)) > WHOLE:
-        yield f"{name}.accuracy {scores.accuracy:.12g} is no whole number of {scores.samples} samples"
+    if (scores.accuracy is None) != (record.classes is None):
+        yield f"{name}.accuracy is stated exactly when there are classes"
+    if scores.accuracy is not None:
+        hits = scores.accuracy * scores.samples
+        if abs(hits - round(hits)) > WHOLE:
+            yield f"{name}.accuracy {scores.accuracy:.12g} is no whole number of {scores.samples} samples"
     dt_s = record.method.protocol.dt_s
     for layer in scores.activity:
         if not _close(layer.rate_hz * dt_s, layer.rate_per_step):

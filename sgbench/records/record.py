@@ -57,7 +57,7 @@ class Scores(Strict):
     """Scores of the selected weights on one split."""
 
     samples: Positive
-    accuracy: Fraction
+    accuracy: Fraction | None  # None where the target is no class; then the loss is the score
     loss: Number
     activity: tuple[LayerActivity, ...]
 
@@ -68,7 +68,7 @@ class EpochScores(Strict):
     epoch: Natural
     train_loss: Number
     validation_loss: Number
-    validation_accuracy: Fraction
+    validation_accuracy: Fraction | None
 
 
 class Failure(Strict):

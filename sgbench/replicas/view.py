@@ -97,6 +97,8 @@ class View:
         row.failed += record.status != "finished"
         row.done += record.status == "finished"
         if record.validation is not None:
+            if record.validation.accuracy is None:
+                return  # a task without classes has no best accuracy
             row.took(record.validation.accuracy)
             found = (record.validation.accuracy, _name(self.specs[place]))
             self.best = max(self.best or found, found)

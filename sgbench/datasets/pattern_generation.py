@@ -1,0 +1,89 @@
+"""Pattern generation: turn frozen noise into a curve."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from sgbench.datasets.base import Samples, Split
+from sgbench.datasets.generated import NATIVE_STEP_US, Blocks, Generated, fire
+from sgbench.encoders.base import Form
+from sgbench.errors import InputError, require_count, require_number
+from sgbench.spike_trains import SpikeTrains
+from sgbench.trajectory import Target
+
+
+class PatternGeneration(Generated):
+    r"""The input is one frozen Poisson pattern, the target a sum of sines for each output.
+
+    .. math:: y(t) \propto \sum_k a_k \sin(2 \pi t / P_k + \phi_k), \qquad a \sim U(0.5, 2),\ \phi \sim U(0, 2\pi)
+
+    scaled to a largest value of 1. There is one sample, to be learnt by heart: validation and test are it too.
+
+    Args:
+        channels: input channels N.
+        outputs: curves.
+        duration_ms: of the pattern [ms].
+        rate_hz: of each channel [Hz].
+        periods_ms: P of the sines [ms].
+        seed: of pattern and curves.
+
+    Source: Bellec et al. 2020, Nature Communications 11:3625, supplementary tutorial (pattern generation).
+    """
+
+    form: Form = "spikes"
+    target: Target = "trace"
+    n_classes: int = 0
+    published: ClassVar[Mapping[tuple[object, ...], str]] = {
+        (1, 1, 1, 0, 100, 1, 1000, 50.0, 1000.0, 500.0, 333.0, 200.0): (
+            "1b19e4ba43adee3bcb7091b6051753ec9b0cf0ed384fdb0cd566846b9fdb3e1b"
+        ),
+    }
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        outputs: int,
+        duration_ms: int,
+        rate_hz: float,
+        periods_ms: Sequence[float],
+        seed: int,
+    ) -> None:
+        self.n_inputs: int = require_count("dataset.channels", channels)
+        self.curves = require_count("dataset.outputs", outputs)
+        self.duration_ms = require_count("dataset.duration_ms", duration_ms)
+        self.rate_hz = require_number("dataset.rate_hz", rate_hz, low=0, high=1000, open_low=True)
+        if not isinstance(periods_ms, list | tuple) or not periods_ms:
+            raise InputError(f"dataset.periods_ms={periods_ms!r}: a list such as [1000, 500] is needed")
+        periods = (require_number("dataset.periods_ms", each, low=0, open_low=True) for each in periods_ms)
+        self.periods_ms = tuple(periods)
+        chosen = (channels, outputs, duration_ms, rate_hz, *self.periods_ms)
+        super().__init__(samples=[1, 1, 1], seed=seed, parameters=chosen)
+
+    def outputs(self) -> int:
+        """One for each curve."""
+        return self.curves
+
+    def load(self, data_dir: Path) -> dict[Split, Samples]:
+        """The same sample three times."""
+        random = self.random(0)
+        one = np.ones(1, dtype=np.int64)
+        blocks = Blocks(0 * one, 0 * one, self.n_inputs * one, 0 * one, self.duration_ms * one)
+        spikes = fire(random, [(blocks, self.rate_hz)])
+        trains = SpikeTrains.of(*spikes, self.duration_ms * NATIVE_STEP_US * one, self.n_inputs)
+        known = Samples(trains, torch.from_numpy(self._curves(random)), None)
+        return {"train": known, "validation": known, "test": known}
+
+    def _curves(self, random: np.random.Generator) -> np.ndarray:
+        """[1, steps, outputs]."""
+        amplitude, phase = random.random((2, self.curves, len(self.periods_ms)))
+        time_ms = np.arange(self.duration_ms)[:, None, None]
+        waves = np.sin(2 * math.pi * (time_ms / np.array(self.periods_ms) + phase))
+        curves = ((0.5 + 1.5 * amplitude) * waves).sum(2)
+        return (curves / np.abs(curves).max(0))[None]

@@ -1,0 +1,84 @@
+"""Spike-train matching: answer frozen noise with given spikes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from sgbench.datasets.base import Samples, Split
+from sgbench.datasets.generated import NATIVE_STEP_US, Blocks, Generated, fire
+from sgbench.encoders.base import Form
+from sgbench.errors import require_count, require_number
+from sgbench.spike_trains import SpikeTrains
+from sgbench.trajectory import Target
+
+
+class SpikePatterns(Generated):
+    """Each input is a frozen Poisson pattern, and its target a Poisson pattern of the outputs, in steps of 1 ms.
+
+    The task is to learn the pairs by heart: validation and test are the training patterns.
+
+    Args:
+        patterns: pairs.
+        channels: input channels N.
+        outputs: output trains.
+        duration_ms: of a pattern [ms].
+        rate_hz: of an input channel [Hz].
+        output_rate_hz: of an output train [Hz].
+        seed: of inputs and targets.
+
+    Source: Zenke & Ganguli 2018, Neural Computation 30(6), section 3.2 (SuperSpike).
+    """
+
+    form: Form = "spikes"
+    target: Target = "spikes"
+    n_classes: int = 0
+    published: ClassVar[Mapping[tuple[object, ...], str]] = {
+        (4, 4, 4, 0, 100, 3, 200, 10.0, 20.0): (
+            "46dad9870d47733e146b8a13174df52504fe84d7f37fb1ac275111025b525595"
+        ),
+    }
+
+    def __init__(
+        self,
+        *,
+        patterns: int,
+        channels: int,
+        outputs: int,
+        duration_ms: int,
+        rate_hz: float,
+        output_rate_hz: float,
+        seed: int,
+    ) -> None:
+        count = require_count("dataset.patterns", patterns)
+        self.n_inputs: int = require_count("dataset.channels", channels)
+        self.trains = require_count("dataset.outputs", outputs)
+        self.duration_ms = require_count("dataset.duration_ms", duration_ms)
+        self.rate_hz = require_number("dataset.rate_hz", rate_hz, low=0, high=1000, open_low=True)
+        self.output_rate_hz = require_number(
+            "dataset.output_rate_hz", output_rate_hz, low=0, high=1000, open_low=True
+        )
+        chosen = (channels, outputs, duration_ms, rate_hz, output_rate_hz)
+        super().__init__(samples=[count] * 3, seed=seed, parameters=chosen)
+
+    def outputs(self) -> int:
+        """One for each train."""
+        return self.trains
+
+    def load(self, data_dir: Path) -> dict[Split, Samples]:
+        """The same pairs three times."""
+        random, count = self.random(0), self.sizes["train"]
+        same = np.ones(count, dtype=np.int64)
+        blocks = Blocks(np.arange(count), 0 * same, self.n_inputs * same, 0 * same, self.duration_ms * same)
+        spikes = fire(random, [(blocks, self.rate_hz)])
+        trains = SpikeTrains.of(*spikes, self.duration_ms * NATIVE_STEP_US * same, self.n_inputs)
+        asked = fire(random, [(blocks._replace(channels=self.trains * same), self.output_rate_hz)])
+        target = torch.zeros(count, self.duration_ms, self.trains, dtype=torch.float64)
+        sample, channel, time_us = (torch.from_numpy(each) for each in asked)
+        target[sample, time_us // NATIVE_STEP_US, channel] = 1
+        known = Samples(trains, target, None)
+        return {"train": known, "validation": known, "test": known}

@@ -1,0 +1,43 @@
+"""Mean squared error of the output in every step."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from sgbench.losses.base import OutputLoss, inside
+from sgbench.trajectory import Target, Trajectory
+
+
+class MeanSquaredError(OutputLoss):
+    r"""Squared difference between output and target, averaged over outputs, each sample's own steps and the batch.
+
+    .. math:: L = \frac{1}{B} \sum_b \frac{1}{T_b C} \sum_{t<T_b} \sum_c (y_{bc}[t] - \hat y_{bc}[t])^2
+
+    Source: Bellec et al. 2020, Nature Communications 11:3625, equation 3 (there a sum, halved).
+
+    >>> import torch
+    >>> output = torch.tensor([[[1.0]], [[3.0]], [[9.0]]])
+    >>> target = torch.tensor([[[0.0], [1.0], [0.0]]])
+    >>> MeanSquaredError().whole(Trajectory(output, torch.tensor([2]), (), (), ()), target).item()
+    2.5
+    """
+
+    readout: ClassVar[Literal["binary", "real", "any"]] = "real"
+    online: ClassVar[bool] = True
+    targets: ClassVar[tuple[Target, ...]] = ("trace",)
+
+    def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
+        """All steps' shares at once."""
+        lengths = trajectory.lengths
+        wanted = inside(target.transpose(0, 1), lengths)
+        error = (inside(trajectory.output, lengths) - wanted).square().mean(2).sum(0)
+        return (error / lengths).mean()
+
+    def per_step(self, output: Tensor, target: Tensor, lengths: Tensor, step: int) -> Tensor:
+        """This step's share."""
+        if step >= target.shape[1]:
+            return output.sum() * 0.0
+        error = (output - target[:, step]).square().mean(1)
+        return (error.masked_fill(lengths <= step, 0.0) / lengths).mean()

@@ -1,0 +1,70 @@
+"""Van Rossum distance between output spikes and those that are wanted."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import InputError, require_number
+from sgbench.losses.base import OutputLoss, inside
+from sgbench.trajectory import Target, Trajectory
+
+
+class VanRossum(OutputLoss):
+    r"""Squared difference of the two spike trains, smoothed by a causal kernel.
+
+    .. math:: L = \frac{1}{B} \sum_b \frac{1}{T_b C} \sum_{t<T_b} \sum_c
+       \bigl(\lambda * (s_{bc} - \hat s_{bc})\bigr)^2[t], \qquad
+       \lambda[t] \propto e^{-t dt/\tau_\mathrm{decay}} - e^{-(t+1) dt/\tau_\mathrm{rise}}
+
+    with a kernel of peak 1. With a rise of 0 the kernel is a single exponential, as van Rossum has it. Spikes
+    behind a sample's end do not count.
+
+    Args:
+        tau_decay_s: time constant of the decay [s].
+        tau_rise_s: time constant of the rise [s], below that of the decay; 0 for none.
+        dt_s: duration of a step [s].
+
+    Raises:
+        InputError: a value out of range.
+
+    Source: van Rossum 2001, Neural Computation 13(4); Zenke & Ganguli 2018, Neural Computation 30(6) (double
+    exponential).
+
+    >>> output, target = torch.tensor([[[0.0]], [[1.0]]]), torch.tensor([[[1.0], [0.0]]])
+    >>> loss = VanRossum(tau_decay_s=0.001, tau_rise_s=0.0, dt_s=0.001)
+    >>> round(loss.whole(Trajectory(output, torch.tensor([2]), (), (), ()), target).item(), 4)
+    0.6998
+    """
+
+    readout: ClassVar[Literal["binary", "real", "any"]] = "binary"
+    targets: ClassVar[tuple[Target, ...]] = ("spikes",)
+
+    def __init__(self, *, tau_decay_s: float, tau_rise_s: float, dt_s: float) -> None:
+        self.dt_s = require_number("loss.dt_s", dt_s, low=0, open_low=True)
+        self.tau_decay_s = require_number("loss.tau_decay_s", tau_decay_s, low=0, open_low=True)
+        self.tau_rise_s = require_number("loss.tau_rise_s", tau_rise_s, low=0)
+        if self.tau_rise_s >= self.tau_decay_s:
+            raise InputError(
+                f"loss.tau_rise_s={tau_rise_s:g}: below loss.tau_decay_s={tau_decay_s:g} is needed"
+            )
+
+    def kernel(self, steps: int, dtype: torch.dtype = torch.float64) -> Tensor:
+        """The kernel [steps], of peak 1."""
+        time = torch.arange(steps, dtype=torch.float64) * self.dt_s
+        curve = torch.exp(-time / self.tau_decay_s)
+        if self.tau_rise_s > 0:
+            curve = curve - torch.exp(-(time + self.dt_s) / self.tau_rise_s)
+        return (curve / curve.max()).to(dtype)
+
+    def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
+        """One matrix product smooths all trains."""
+        output, lengths = trajectory.output, trajectory.lengths
+        steps = len(output)
+        difference = inside(output, lengths) - inside(target.transpose(0, 1), lengths)
+        ago = torch.arange(steps)[:, None] - torch.arange(steps)
+        smoother = self.kernel(steps, output.dtype)[ago.clamp(min=0)].tril().to(output.device)
+        smooth = (smoother @ difference.flatten(1)).view_as(difference)
+        return (inside(smooth.square(), lengths).mean(2).sum(0) / lengths).mean()
