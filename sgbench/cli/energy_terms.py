@@ -50,7 +50,7 @@ FAMILIES = {
 COLOURS = ("#0072B2", "#E69F00", "#8a8a8a", "#CC79A7", "#009E73", "#56B4E9")
 HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++")
 """Of the layers, in order; a seventh begins anew."""
-ROW_INCHES, HEAD_INCHES = 0.36, 1.7
+ROW_INCHES, HEAD_INCHES = 0.36, 1.9
 SMALL = 1e-3  # of a bar: nothing to see
 
 
