@@ -117,7 +117,7 @@ class Fan:
 
 def _active(signal: Tensor, like: Tensor, *, ones: bool) -> Tensor:
     """Where there is an event, as numbers of another tensor's kind."""
-    return (signal if ones else signal != 0).to(like.dtype)
+    return (signal if ones else signal.bool()).to(like.dtype)
 
 
 class Fans(NamedTuple):
