@@ -1,0 +1,74 @@
+"""A large tree: the same board by one process or several, and in bounded memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sgbench.leaderboard import measuring
+from sgbench.leaderboard.board import show
+from sgbench.leaderboard.deviation import compose_reference
+from sgbench.leaderboard.reading import Finding
+from sgbench.records.spec import Method
+from tests.leaderboard.factory import ToyReferences, method, record, write_board_record, write_run
+
+REFERENCES = ToyReferences()
+
+
+def wide(width: float) -> Method:
+    """A setting."""
+    return method(parameters={"surrogate": {"width_fwhm": width}})
+
+
+@pytest.mark.parametrize("layout", ["runs", "leaderboards"])
+def test_several_processes_read_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout) -> None:
+    """Must match: boards and findings of one process and of two, a damaged file among the records."""
+    write = write_run if layout == "runs" else write_board_record
+    for number in range(1, 4):
+        for seed in range(3):
+            path = write(tmp_path, record(seed=seed, accuracy=0.9 - 0.01 * number, of=wide(number / 2)))
+    path.write_text("{")
+    alone = show(tmp_path, layout=layout, references=REFERENCES)
+    monkeypatch.setattr(measuring, "MANY", 1)
+    monkeypatch.setattr(measuring.os, "sched_getaffinity", lambda _: {0, 1})
+    together = show(tmp_path, layout=layout, references=REFERENCES)
+    assert together == alone
+    assert [Finding(str(path), alone.findings[0].reason)] == list(alone.findings)
+
+
+def test_no_method_is_divided() -> None:
+    """By hand: parts of at least five paths, seeds of one method in one part."""
+    paths = [Path(f"p/records/{name}/{seed}.json") for name in "abcd" for seed in range(3)]
+    parts = measuring._shares(paths, "leaderboards", 3)
+    assert [[path.parent.name for path in part] for part in parts] == [
+        ["a"] * 3 + ["b"] * 3,
+        ["c"] * 3 + ["d"] * 3,
+    ]
+    assert measuring._shares([], "leaderboards", 3) == [[]]
+
+
+@pytest.mark.slow
+def test_ten_thousand_records_in_half_a_gigabyte(tmp_path: Path) -> None:
+    """Two thousand methods of five seeds on digits_v1: one board; the peak of the building process."""
+    plain = compose_reference("digits_v1").method
+    for number in range(2000):
+        shape = plain.parameters["surrogate"] | {"width_fwhm": 0.2 + number / 1000}
+        found = plain.model_copy(update={"parameters": plain.parameters | {"surrogate": shape}})
+        for seed in range(5):
+            write_board_record(
+                tmp_path, record(seed=seed, accuracy=0.8 + (number * 7 + seed) % 60 / 400, of=found)
+            )
+    code = (
+        "import resource, sys; from sgbench.cli.main import main; "
+        "code = main(['board', 'build', '--from', 'leaderboards', '--root', sys.argv[1]]); "
+        "print(max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    first, peak_kib = done.stdout.splitlines()
+    assert first.startswith("digits_v1: 2000 methods, 10000 records")
+    assert int(peak_kib) < 500 * 1024
