@@ -23,7 +23,7 @@ from sgbench.energy.memory import access_pj
 from sgbench.energy.placement import chips_needed, place, traffic
 from sgbench.errors import InputError
 from sgbench.records.counts import LayerCounts, OpCounts
-from sgbench.records.energy import INSTEAD, EnergyTarget, Evidence, MemoryPrice, Operation, Price
+from sgbench.records.energy import ALONE, INSTEAD, EnergyTarget, Evidence, MemoryPrice, Operation, Price
 from sgbench.records.files import first_problem
 
 
@@ -197,7 +197,7 @@ def _summed(terms: Iterable[Term]) -> tuple[Term, ...]:
 
 def _static(target: EnergyTarget, latency_s: float, chips: int) -> Interval | None:
     """Static power times duration [nJ]; a price that stands alone already contains it, or may."""
-    if target.static is None or any(item.scope in ("all_in", "unstated") for item in target.prices):
+    if target.static is None or any(item.scope in ALONE for item in target.prices):
         return None
     power = target.static
     return Interval(power.value_mw, power.low_mw, power.high_mw).times(latency_s * 1e6 * chips)
