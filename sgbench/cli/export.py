@@ -31,6 +31,11 @@ def register(commands: Any) -> None:
         default="euler",
         help="how its reader steps; default: euler",
     )
+    export.add_argument(
+        "--unit-resistance",
+        action="store_true",
+        help="gains into the weights, R = 1, for readers that take it for granted, as Norse does",
+    )
     export.add_argument("--dt", type=float, metavar="SECONDS", help="time step; default: the protocol's")
     export.add_argument(
         "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="entries of your own"
@@ -52,7 +57,7 @@ def export_command(args: argparse.Namespace) -> int:
     record = read_model(args.run / RECORD, RunRecord)
     network = _network(args, record)
     dt_s = record.method.protocol.dt_s if args.dt is None else args.dt
-    graph = to_nir(network, dt_s=dt_s, step=args.step)
+    graph = to_nir(network, dt_s=dt_s, step=args.step, unit_resistance=args.unit_resistance)
     data = io.BytesIO()
     nir.write(data, graph)
     write_atomic(args.nir, data.getvalue())

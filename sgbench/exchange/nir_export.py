@@ -32,7 +32,7 @@ def nir_module() -> types.ModuleType:
         raise InputError("NIR needs the package nir; pip install 'sgbench[nir]'") from error
 
 
-def to_nir(network: Network, *, dt_s: float, step: str = "euler") -> Any:
+def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistance: bool = False) -> Any:
     r"""The graph of a network, with what it leaves open in its metadata.
 
     A layer is its weights (Linear, Affine or Conv2d), its neurons (LIF, CubaLIF, IF, LI, CubaLI or I, by their
@@ -44,6 +44,8 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler") -> Any:
         network: a chain of dense and convolutional layers.
         dt_s: duration of a time step [s].
         step: "euler" or "exponential", how a simulator is to step; see `time_constants`.
+        unit_resistance: whether gains go into the weights, so that R = 1 and w_in = 1, which Norse 1.1 takes for
+            granted; weights are then rounded once more.
 
     Raises:
         InputError: what cannot be said, with the layer's name and the reason.
@@ -75,6 +77,10 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler") -> Any:
         if layer.recurrent is not None:
             nodes[recurrent] = _recurrence(layer)
             edges += [(neurons, recurrent), (recurrent, neurons)]
+        if unit_resistance:
+            _fold_gain(
+                layer.name, nodes[neurons], [nodes[key] for key in (weights, recurrent) if key in nodes]
+            )
         last = neurons
     nodes["output"] = nir.Output(output_type={"output": np.array(shape)})
     edges.append((last, "output"))
@@ -86,6 +92,29 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler") -> Any:
         "writer": "sgbench",
     }
     return nir.NIRGraph(nodes=nodes, edges=edges, metadata=told)
+
+
+def _fold_gain(name: str, neurons: Any, products: list[Any]) -> None:
+    """Move the gain of a node's current into the weights that lead there."""
+    gain = neurons.r * getattr(neurons, "w_in", 1.0)
+    for one in {"r", "w_in"} & vars(neurons).keys():
+        setattr(neurons, one, np.ones_like(gain))
+    for product in products:
+        if hasattr(product, "scale"):
+            product.scale = (product.scale * gain).astype(product.scale.dtype)
+            continue
+        rows = gain.reshape(len(product.weight), -1)
+        if (rows != rows[:, :1]).any():
+            raise InputError(
+                f"layer '{name}': gains that differ within an image cannot go into its shared weights"
+            )
+        for each in {"weight", "bias"} & vars(product).keys():
+            values = getattr(product, each)
+            setattr(
+                product,
+                each,
+                (values * rows[:, 0].reshape(-1, *[1] * (values.ndim - 1))).astype(values.dtype),
+            )
 
 
 def _product(layer: Layer) -> Any:

@@ -217,12 +217,58 @@ def test_snntorch_reads_what_we_write():
     net = mlp(leaky, leaky)
     theirs = importer.import_from_nir(to_nir(net.float(), dt_s=1e-4))
     x = spikes(INPUTS).float()
+    assert torch.equal(with_state(theirs, x), unrolled(net, x)[0][-1])
+
+
+def with_state(theirs: Any, x: Tensor) -> Tensor:
+    """Outputs [T, B, N] of a module that takes and returns its state."""
     state, sent = None, []
     with torch.no_grad():
         for now in x:
             out, state = theirs(now, state)
             sent.append(out)
-    assert torch.equal(torch.stack(sent), unrolled(net, x)[0][-1])
+    return torch.stack(sent)
+
+
+def test_spikingjelly_reads_what_we_write():
+    """Must match: SpikingJelly 2.0.0's import in spikes over 200 steps."""
+    exchange = importlib.import_module("spikingjelly.activation_based.nir_exchange")
+    for make in (leaky, lambda n: synaptic(n, beta=0.9)):
+        net = mlp(make, make).float()
+        theirs = exchange.import_from_nir(to_nir(net, dt_s=DT_S), dt=DT_S)
+        expected = unrolled(net, spikes(INPUTS))[0][-1]
+        assert expected.mean() > 0.01
+        assert torch.equal(with_state(theirs, spikes(INPUTS).float()), expected)
+
+
+def test_norse_reads_what_we_write_for_it():
+    """Must match: Norse 1.1.0's import with gains in the weights, over 200 steps; must differ: without."""
+    norse = importlib.import_module("norse.torch")
+    net = mlp(leaky, leaky)
+    expected = unrolled(net, spikes(INPUTS))[0][-1]
+    assert expected.mean() > 0.01
+    graphs = [to_nir(net.float(), dt_s=DT_S, unit_resistance=unit) for unit in (True, False)]
+    one, other = (
+        with_state(norse.from_nir(graph, dt=DT_S, ignore_warnings=True), spikes(INPUTS).float())
+        for graph in graphs
+    )
+    assert torch.equal(one, expected.float())
+    assert not torch.equal(other, expected.float())
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "gain below 1"])
+def test_gains_go_into_weights_and_back(name):
+    """Must match: spikes through a graph whose R and w_in are 1; weights come back to rounding."""
+    net = NETWORKS[name]()
+    graph = to_nir(net, dt_s=DT_S, unit_resistance=True)
+    for node in graph.nodes.values():
+        assert np.all(getattr(node, "r", 1.0) == 1)
+        assert np.all(getattr(node, "w_in", 1.0) == 1)
+    back = from_nir(graph, make_surrogate=surrogate)
+    x = spikes(60 if name[0] == "c" else INPUTS)
+    for one, other in zip(unrolled(net, x)[0], unrolled(back, x)[0], strict=True):
+        assert torch.equal(one, other)
+    torch.testing.assert_close(back.layers[0].weight, net.layers[0].weight, rtol=1e-12, atol=0)
 
 
 def test_we_read_what_snntorch_writes():
