@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from sgbench.cli import energy
 from sgbench.cli.columns import aligned
-from sgbench.cli.energy_text import estimate_tree, joules_interval
+from sgbench.cli.energy_text import NONE, estimate_tree, joules_interval, marked
 from sgbench.energy.footprint import Mean, footprint
 from sgbench.energy.price import EnergyEstimate, price
 from sgbench.records.counts import OpCounts
@@ -35,7 +35,7 @@ def answer(args: argparse.Namespace) -> int:
         rows.append(
             [
                 estimate.target,
-                estimate.mark or "-",
+                estimate.mark or (NONE if estimate.static_nj is None else marked(targets[estimate.target])),
                 joules_interval(estimate.dynamic_nj) + part,
                 joules_interval(estimate.static_nj),
             ]
