@@ -40,7 +40,8 @@ class ParallelLeaky(SequenceNeuron):
         InputError: a value out of range.
 
     Source: Feng et al. 2025, ICML, arXiv:2506.12087 (fixed-point parallel training); without reset, snnTorch 1.0
-    `StateLeaky`, whose decay per step is exp(-(1 - beta)) and not the beta that it is given (tested).
+    `StateLeaky`, whose decay per step is exp(-(1 - beta)) and not the beta that it is given (tested). snnTorch's
+    `LeakyParallel` is another model: its membrane is a ReLU, which forgets inhibition (tested).
 
     >>> from sgbench.surrogates.constant import Constant
     >>> neuron = ParallelLeaky(Constant(normalisation="peak1", scale=1.0), beta=0.5, threshold=1.0, iterations=1,

@@ -288,6 +288,32 @@ def test_no_iteration_is_snntorch_state_leaky_of_another_decay():
     assert not torch.equal(ours(parallel(iterations=0, beta=beta), current).spikes.float(), spikes)
 
 
+def test_snntorch_leaky_parallel_forgets_inhibition():
+    """Pinned in snnTorch 1.0: its membrane is a ReLU, so nothing below 0 is remembered; ours remembers.
+
+    By hand: -8 then 1.5 at a decay of 1/2 is -2.5; with the ReLU it is 1.5, above 1. And without a beta its decays
+    are drawn within 1/sqrt(neurons) and fixed.
+    """
+    theirs = snn.LeakyParallel(input_size=1, hidden_size=1, beta=0.5, bias=False)
+    theirs.rnn.weight_ih_l0.data.fill_(1.0)
+    x = torch.tensor([-8.0, 1.5, 0.0]).view(3, 1, 1)
+    assert theirs(x).flatten().tolist() == [0.0, 1.0, 0.0]
+    neuron = ParallelLeaky(
+        surrogate(),
+        beta=0.5,
+        threshold=1.0,
+        iterations=0,
+        reset="subtract",
+        reset_gradient="detached",
+        learn_beta="none",
+        learn_threshold="none",
+    )
+    assert neuron.potential(x).flatten().tolist() == [-9.0, -3.5, -2.25]
+    drawn = snn.LeakyParallel(input_size=1, hidden_size=256).rnn.weight_hh_l0
+    assert not drawn.requires_grad
+    assert 0 < drawn.diag().abs().max() <= 256**-0.5
+
+
 def test_a_surrogate_with_statistics_of_a_batch_takes_them_step_by_step():
     """Must match: `Leaky` without reset, whose steps are made one by one, in gradients too."""
     spec = compose(["surrogate=batch_normalised"])
