@@ -155,7 +155,7 @@ def _answer(verdict: str, found: Comparison, adjusted: float | None, pairs: int)
         f"paired by {len(found.shared)} seeds" if found.shared else "unpaired, since no two seeds are shared"
     )
     corrected = (
-        "" if adjusted is None else f", p {_equals(adjusted)} after Holm's correction for {pairs} pairs"
+        "" if adjusted is None else f", and p {_equals(adjusted)} after Holm's correction for {pairs} pairs"
     )
     return (
         f"{lead}: A minus B is {_points(found.difference)} points ({ends}), t-test {how}, "

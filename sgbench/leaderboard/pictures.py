@@ -116,7 +116,8 @@ def _rank_lines(axes: Axes, found: AcrossTasks) -> None:
         alike = [other for other, (value, _) in enumerate(ranked) if 0 <= value - rank < reach]
         first = row == 0 or ranked[alike[-1]][0] - ranked[row - 1][0] >= reach
         if len(alike) > 1 and first:
-            axes.plot([rank, rank], [row, alike[-1]], color=SOFT, linewidth=4, alpha=0.5, zorder=1)
+            ends = [rank, ranked[alike[-1]][0]]
+            axes.plot(ends, [row + 0.42] * 2, color=SOFT, linewidth=4, alpha=0.6, zorder=1)
     axes.plot([1, 1 + reach], [-0.9, -0.9], color=COLOURS[1], linewidth=2.5)
     axes.annotate(
         f"critical difference {reach:.2f}",

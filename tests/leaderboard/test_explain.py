@@ -46,7 +46,7 @@ def test_better(board: Board) -> None:
     """By hand: differences 5, 4, 6, 4, 5 points: mean 4.8, s 0.837, t = 12.83, p = 0.00021; of 3 pairs 0.00064."""
     text = said(board, "atan", "triangle")
     assert "A is better than B: A minus B is 4.80 points (95 % interval 3.76 to 5.84)" in text
-    assert "paired by 5 seeds, p < 0.001, p < 0.001 after Holm's correction for 3 pairs" in text
+    assert "paired by 5 seeds, p < 0.001, and p < 0.001 after Holm's correction for 3 pairs" in text
     assert "probability 1.00 (95 % interval 0.48 to 1.00, from 5 comparisons)" in text
     assert "15 spikes against 7.5, 2.00 times as many" in text
 
