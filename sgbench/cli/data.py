@@ -61,12 +61,11 @@ def list_data(args: argparse.Namespace) -> int:
     if args.json:
         sys.stdout.write(json.dumps({"data_dir": str(root(args)), "datasets": found}, indent=1) + "\n")
         return 0
-    rows = [["name", "samples", "classes", "licence", "here", "what"]]
+    rows = [["name", "samples", "target", "licence", "here", "what"]]
     for facts in found:
         sizes = "+".join(str(facts["sizes"].get(split, "?")) for split in SPLITS)
-        rows.append(
-            [facts["name"], sizes, str(facts["classes"]), facts["licence"], facts["state"], facts["line"]]
-        )
+        target = f"{facts['classes']} classes" if facts["target"] == "class" else facts["target"]
+        rows.append([facts["name"], sizes, target, facts["licence"], facts["state"], facts["line"]])
     lines = [
         f"data root: {root(args)} (paths.data_dir, $SGBENCH_DATA)",
         "",
@@ -98,6 +97,7 @@ def _facts(entry: catalogue.Entry, args: argparse.Namespace) -> dict[str, Any]:
         "download": meta.get("download"),
         "licence": str(meta.get("licence", "")),
         "sources": meta.get("sources", []),
+        "target": meta.get("target", "class"),
         "classes": meta.get("classes"),
         "sizes": meta.get("sizes") or {},
         "sha256": meta.get("sha256"),

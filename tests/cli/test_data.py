@@ -40,13 +40,26 @@ def test_list_names_every_data_set_and_the_root(root: Path, capsys: pytest.Captu
         assert "+".join(str(size) for size in entry.meta["sizes"].values()) in lines[name]
     assert "  generated  " in lines["randman"]
     assert "  bundled " in lines["digits"]
+    assert " 10 classes " in lines["digits"]
+    assert " trace " in lines["mackey_glass"]
     assert "  absent " in lines["mnist"]
     assert out.count("put the four files of storage.googleapis.com") == 1
 
 
 def test_list_as_json_has_stable_keys(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Expected: the same facts; the state changes when the files are there."""
-    keys = {"name", "line", "origin", "download", "licence", "sources", "classes", "sizes", "sha256"}
+    keys = {
+        "name",
+        "line",
+        "origin",
+        "download",
+        "licence",
+        "sources",
+        "target",
+        "classes",
+        "sizes",
+        "sha256",
+    }
     tree = json.loads(said(["list", "--json"], capsys)[0])
     assert tree["data_dir"] == str(root)
     assert all(set(each) == keys | {"state", "get"} for each in tree["datasets"])
