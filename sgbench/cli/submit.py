@@ -47,6 +47,11 @@ def register(commands: Any) -> None:
     finish(checked, _check)
     accepted = actions.add_parser("accept", help="copy a checked submission into the boards (maintainers)")
     accepted.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a submission")
+    accepted.add_argument(
+        "--weights-at",
+        metavar="URL",
+        help="keep where weights lie (URL/weights/SEED.safetensors), not their bytes",
+    )
     finish(accepted, _accept)
     for parser in (checked, accepted):
         parser.add_argument(
@@ -149,7 +154,7 @@ def _accept(args: argparse.Namespace) -> int:
     references = references_of(args)
     done = []
     for folder in args.folders:
-        found = accept(folder, args.board, references=references)
+        found = accept(folder, args.board, references=references, weights_at=args.weights_at)
         if found.submission is not None:
             done.append({"protocol": found.submission.protocol, "method_id": found.submission.method_id})
     if args.json:

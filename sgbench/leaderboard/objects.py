@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from pydantic import ValidationError
+
 from sgbench.errors import InputError
 from sgbench.leaderboard.reading import Finding, finding
 from sgbench.records.base import Natural, Strict
-from sgbench.records.files import read_bytes, read_model, to_json, write_atomic
+from sgbench.records.files import first_problem, read_bytes, read_model, to_json, write_atomic
 from sgbench.records.record import Sha256
 from sgbench.records.text import Link
 
@@ -50,9 +52,19 @@ class Objects:
             write_atomic(path, data)
         return sha256
 
-    def refer(self, reference: Reference, kind: Kind) -> None:
-        """Store where an object lies."""
-        write_atomic(self._path(reference.sha256, kind).with_suffix(f".{kind}.ref"), to_json(reference))
+    def refer(self, data: bytes, kind: Kind, url: str) -> None:
+        """Store where bytes lie, in place of them.
+
+        Raises:
+            InputError: the address is none.
+            StorageError: the folder cannot be written.
+        """
+        sha256 = hashlib.sha256(data).hexdigest()
+        try:
+            reference = Reference(sha256=sha256, bytes=len(data), url=url)
+        except ValidationError as error:
+            raise InputError(f"{url}: {first_problem(error)}") from error
+        write_atomic(self._path(sha256, kind).with_suffix(f".{kind}.ref"), to_json(reference))
 
     def get(self, sha256: str, kind: Kind) -> bytes | None:
         """The bytes of this hash, or None where they are not here.

@@ -16,13 +16,14 @@ from sgbench.submission.check import Checked, check
 from sgbench.submission.folder import FOLDERS, TUNING, list_contents
 
 
-def accept(root: Path, board: Path, *, references: References) -> Checked:
+def accept(root: Path, board: Path, *, references: References, weights_at: str | None = None) -> Checked:
     """Check a submission and copy it; one with an error is left where it is.
 
     Args:
         root: the submission.
         board: the leaderboards folder.
         references: of the protocols.
+        weights_at: an address below which the folder lies; then the store keeps where weights are, not their bytes.
 
     Raises:
         InputError: it has an error; or another record is there, which is never overwritten.
@@ -41,7 +42,11 @@ def accept(root: Path, board: Path, *, references: References) -> Checked:
         if kind == "predictions":
             objects.put(read_bytes(file, limit=FOLDERS[kind][1]), "csv")
         elif kind == "weights":
-            objects.put(read_bytes(file, limit=FOLDERS[kind][1]), "safetensors")
+            data = read_bytes(file, limit=FOLDERS[kind][1])
+            if weights_at is None:
+                objects.put(data, "safetensors")
+            else:
+                objects.refer(data, "safetensors", f"{weights_at.rstrip('/')}/{path}")
         elif path == TUNING:
             objects.put(read_bytes(file), "json")
     for record in found.records:

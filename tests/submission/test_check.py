@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
+from sgbench.leaderboard.division import division_of
 from sgbench.leaderboard.objects import Objects
+from sgbench.records.method import method_id
+from sgbench.records.submission import TuningLog
 from sgbench.submission.accept import accept
 from sgbench.submission.check import check
-from tests.leaderboard.factory import method
+from sgbench.submission.tuning import complaints
+from tests.leaderboard.factory import method, protocol, reference
 from tests.submission.factory import (
     REFERENCES,
     SEEDS,
@@ -110,6 +115,65 @@ def test_another_record_is_never_overwritten(tmp_path: Path) -> None:
     second = write(tmp_path / "second", submission(hits=80, family=5))
     with pytest.raises(InputError, match="never overwritten"):
         accept(second, board, references=REFERENCES)
+
+
+def test_weights_by_reference(tmp_path: Path) -> None:
+    """The store keeps hash, size and address; the board still checks clean, and a wrong address is refused."""
+    root, board = write(tmp_path / "it", submission()), tmp_path / "boards"
+    with pytest.raises(InputError, match="https://"):
+        accept(root, tmp_path / "other", references=REFERENCES, weights_at="ftp://example.org")
+    accept(root, board, references=REFERENCES, weights_at="https://example.org/mine/")
+    (path,) = (board / "toy_v1" / "objects").glob("*.safetensors.ref")
+    found = json.loads(path.read_bytes())
+    assert found["url"].startswith("https://example.org/mine/weights/")
+    assert found["sha256"] == path.name.partition(".")[0]
+    assert list(Objects(board / "toy_v1").check()) == []
+
+
+def test_store_that_was_tampered_with(tmp_path: Path) -> None:
+    """A changed object, one under a forged name, a stray file, a reference to something else: a finding each."""
+    root, board = write(tmp_path / "it", submission()), tmp_path / "boards"
+    accept(root, board, references=REFERENCES)
+    folder = board / "toy_v1" / "objects"
+    (changed, *_) = sorted(folder.glob("*.csv"))
+    changed.write_bytes(changed.read_bytes() + b" ")
+    (folder / f"{'0' * 64}.json").write_bytes(b"{}")
+    (folder / "notes.txt").write_bytes(b"x")
+    reference = {"sha256": "1" * 64, "bytes": 1, "url": "https://example.org/x"}
+    (folder / f"{'2' * 64}.csv.ref").write_text(json.dumps(reference))
+    reasons = [finding.reason for finding in Objects(board / "toy_v1").check()]
+    assert len(reasons) == 4
+    assert sum("another hash than its name" in reason for reason in reasons) == 3
+
+
+def test_budget_is_the_protocols() -> None:
+    """Two settings where one is allowed, and where two are."""
+    other = method(parameters={"surrogate": {"width_fwhm": 2.0}})
+    trials = [trial(method(), method(), 0), trial(other, method(), 0, loss=0.5)]
+    tree = {"schema_version": 1, "protocol": "toy_v1", "method_id": method_id(method()), "trials": trials}
+    log = TuningLog.model_validate_json(json.dumps(tree), strict=True)
+    allowed = {
+        count: list(complaints(log, method(), protocol().model_copy(update={"tuning_trials": count})))
+        for count in (1, 2, None)
+    }
+    assert allowed == {1: [("budget", "2 settings were tried, toy_v1 allows 1")], 2: [], None: []}
+
+
+@pytest.mark.parametrize(
+    ("changes", "division"),
+    [
+        ({"surrogate": "triangle"}, "closed"),
+        ({"parameters": {"surrogate": {"width_fwhm": 3.0}}}, "closed"),
+        ({"parameters": {"optimizer": {"lr": 0.1}}}, "closed"),
+        ({"choices": {"rule": "eprop"}}, "open"),
+        ({"parameters": {"network": {"recurrence": "all_to_all"}}}, "open"),
+        ({"parameters": {"neuron": {"reset": "zero"}}}, "open"),
+        ({"clip_norm": 1.0}, "open"),
+    ],
+)
+def test_division(changes: dict[str, Any], division: str) -> None:
+    """By the rules: surrogate, slope, the neuron's numbers and the learning rate alone are free in closed."""
+    assert division_of(method(**changes), reference()) == division
 
 
 def test_resealing_changes_nothing() -> None:

@@ -12,13 +12,16 @@ from safetensors.numpy import load, save
 
 from sgbench.cli.main import main
 from sgbench.errors import InputError
-from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.board import show
+from sgbench.leaderboard.deviation import References, compose_reference
 from sgbench.leaderboard.objects import Objects
+from sgbench.leaderboard.table import to_markdown
 from sgbench.records.files import read_model
 from sgbench.records.submission import Submission
 from sgbench.records.trust import Verification
 from sgbench.verification.recompose import recompose
 from sgbench.verification.tiers import tolerance_of
+from tests.leaderboard.factory import record, write_board_record
 from tests.submission.factory import Files, edit, head, rerecord, reseal, write
 
 BOARD = Path(__file__).resolve().parent.parent.parent / "leaderboards" / "digits_v1"
@@ -167,6 +170,10 @@ def test_code_outside_can_only_be_rescored(files: Files, tmp_path: Path, capsys)
     assert verify(folder, "reinferred") == 2
     board = tmp_path / "boards"
     assert main(["submit", "accept", str(folder), "--board", str(board)]) == 0
+    write_board_record(board, record(of=compose_reference("digits_v1").method))
+    (found,) = show(board, layout="leaderboards", references=References()).boards
+    assert "## Code outside the catalogue" in to_markdown(found, layout="leaderboards")
+    assert [each.failed_seeds for each in found.outsiders] == [(4,)]
 
 
 def test_honest_claims_are_rarely_refused() -> None:
