@@ -77,13 +77,13 @@ class SpikeTrains:
         counts = self.indptr.diff()[position]
         indptr = torch.zeros(len(position) + 1, dtype=torch.int64)
         torch.cumsum(counts, 0, out=indptr[1:])
-        shift = self.indptr[position] - indptr[:-1]
-        chosen = torch.arange(int(indptr[-1])) + torch.repeat_interleave(shift, counts)
+        first = self.indptr[position].tolist()
+        pieces = [slice(start, start + count) for start, count in zip(first, counts.tolist(), strict=True)]
         return replace(
             self,
             indptr=indptr,
-            channel=self.channel[chosen],
-            time_us=self.time_us[chosen],
+            channel=_joined(self.channel, pieces),
+            time_us=_joined(self.time_us, pieces),
             duration_us=self.duration_us[position],
         )
 
@@ -106,6 +106,12 @@ class SpikeTrains:
         if self.time_us.min() < 0 or bool((self.time_us > self.duration_us[self.sample()]).any()):
             return "has a spike outside its sample's duration"
         return None
+
+
+def _joined(numbers: Tensor, pieces: list[slice]) -> Tensor:
+    """Copying whole pieces takes a tenth of the time of gathering single numbers."""
+    array = numbers.numpy()
+    return torch.from_numpy(np.concatenate([array[piece] for piece in pieces] or [array[:0]]))
 
 
 def in_microseconds(dt_s: float) -> float:

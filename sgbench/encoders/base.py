@@ -124,7 +124,7 @@ def in_order(
         value: of each spike, or None where all are 1.
     """
     order = stable_order(step.to(_short(shape[0])))
-    row = step[order].long() * shape[1] + sample[order]
+    row = (step.long() * shape[1] + sample)[order]
     return Events.from_rows(row, channel[order], None if value is None else value[order], shape, dtype)
 
 
