@@ -25,11 +25,12 @@ class AdEx(SpikingNeuron):
     r"""Exponential integrate-and-fire neuron with an adaptation current (AdEx), by forward Euler.
 
     .. math::
-        \tau \dot u &= -u + \Delta e^{(u - u_T)/\Delta} - w + I, \qquad s[t] = H(u[t] - \theta) \\
+        \tau \dot u &= -u + \Delta e^{(u - u_T)/\Delta} - w + R I, \qquad s[t] = H(u[t] - \theta) \\
         \tau_w \dot w &= a u - w, \qquad w \to w + b \text{ at a spike}
 
     Both steps start from the potential after its reset and the adaptation after its jump. Where a reset leaves u
-    above theta, the exponential is that at theta. The current enters with gain dt/tau.
+    above theta, the exponential is that at theta. R = tau/dt makes a current of 1 raise the
+    potential by 1 in a step.
 
     Args:
         surrogate: spike forward, slope backward.
@@ -37,6 +38,7 @@ class AdEx(SpikingNeuron):
         tau_mem_s: time constant of the membrane, above dt_s [s].
         tau_adapt_s: time constant of the adaptation, above dt_s [s].
         dt_s: time step [s].
+        resistance: R, above 0 [units of u per unit of current].
         sharpness: Delta, over which the spike takes off, above 0 [units of u].
         rheobase: u_T, from which it takes off [units of u].
         a: coupling of the adaptation to the potential [1].
@@ -56,9 +58,10 @@ class AdEx(SpikingNeuron):
     >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> spike = Constant(normalisation="peak1", scale=1.0)
-    >>> neuron = AdEx(spike, tau_mem_s=0.002, tau_adapt_s=0.004, dt_s=0.001, sharpness=0.5, rheobase=0.0, a=1.0,
-    ...     b=2.0, threshold=1.0, reset="zero", reset_to=0.0, reset_gradient="detached", learn_tau_mem_s="none",
-    ...     learn_tau_adapt_s="none", learn_a="none", learn_b="none", learn_threshold="none")
+    >>> neuron = AdEx(spike, tau_mem_s=0.002, tau_adapt_s=0.004, dt_s=0.001, resistance=1.0, sharpness=0.5,
+    ...     rheobase=0.0, a=1.0, b=2.0, threshold=1.0, reset="zero", reset_to=0.0, reset_gradient="detached",
+    ...     learn_tau_mem_s="none", learn_tau_adapt_s="none", learn_a="none", learn_b="none",
+    ...     learn_threshold="none")
     >>> _, state = neuron.step(torch.full((1, 1), 2.0), neuron.initial_state(torch.zeros(1, 1)))  # u = 1.25
     >>> _, state = neuron.step(torch.full((1, 1), 2.0), state)  # w = 2 - 0.25 * 2, u = 0.5 (0.5 - 2 + 2)
     >>> state.w.item(), state.u.item()
@@ -75,6 +78,7 @@ class AdEx(SpikingNeuron):
         tau_mem_s: Value,
         tau_adapt_s: Value,
         dt_s: float,
+        resistance: float,
         sharpness: float,
         rheobase: float,
         a: Value,
@@ -98,6 +102,7 @@ class AdEx(SpikingNeuron):
         self.rheobase = require_number("neuron.rheobase", rheobase)
         self.a = Number("a", a, learn=learn_a, features=features)
         self.b = Number("b", b, learn=learn_b, features=features)
+        self.resistance = require_number("neuron.resistance", resistance, low=0, open_low=True)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def takeoff(self, u: Tensor, threshold: Tensor | float) -> Tensor:
@@ -111,7 +116,7 @@ class AdEx(SpikingNeuron):
         jumped = state.w + self.b() * state.s
         kept = self.next_potential.before(state.u, state.s, threshold)
         w = jumped + self.rate_adapt() * (self.a() * kept - jumped)
-        moved = kept + rate * (-kept + self.takeoff(kept, threshold) - jumped + current)
+        moved = kept + rate * (-kept + self.takeoff(kept, threshold) - jumped + self.resistance * current)
         u = self.next_potential.behind(moved, state.s, threshold)
         s = self.surrogate(u - threshold)
         return s, AdExState(u=u, w=w, s=s)
@@ -119,4 +124,4 @@ class AdEx(SpikingNeuron):
     @property
     def operations(self) -> Operations:
         """As `Eif`; two products and three sums of the adaptation, its jump and difference."""
-        return Operations(6, self.next_potential.additions + 7, 2, state_words=2, functions=1)
+        return Operations(7, self.next_potential.additions + 7, 2, state_words=2, functions=1)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
 
-from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
 from sgbench.neurons.quantity import Decay, Number, Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
@@ -25,7 +25,7 @@ class Dexat(SpikingNeuron):
 
     .. math::
         b_k[t] &= \rho_k b_k[t-1] + (1 - \rho_k) s[t-1], \qquad k = 1, 2 \\
-        u[t] &= \beta u[t-1] + (1 - \beta) I[t] - \theta s[t-1], \qquad
+        u[t] &= \beta u[t-1] + g I[t] - \theta s[t-1], \qquad
         s[t] = H(u[t] - \theta - \kappa_1 b_1[t] - \kappa_2 b_2[t])
 
     The reset subtracts the resting threshold; only its gradient may be detached, as in `Alif`. A spike
@@ -42,6 +42,7 @@ class Dexat(SpikingNeuron):
         threshold: resting threshold theta [units of u].
         reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
         reset_gradient: "detached" or "attached".
+        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
         learn_beta: "none", "shared" or "per_neuron".
         learn_kappa_fast: "none", "shared" or "per_neuron".
         learn_kappa_slow: "none", "shared" or "per_neuron".
@@ -53,8 +54,8 @@ class Dexat(SpikingNeuron):
     >>> from sgbench.surrogates.constant import Constant
     >>> spike = Constant(normalisation="peak1", scale=1.0)
     >>> neuron = Dexat(spike, beta=0.5, rho_fast=0.5, rho_slow=0.75, kappa_fast=2.0, kappa_slow=4.0, threshold=1.0,
-    ...     reset="subtract", reset_gradient="detached", learn_beta="none", learn_kappa_fast="none",
-    ...     learn_kappa_slow="none", learn_threshold="none")
+    ...     reset="subtract", reset_gradient="detached", input_gain="one_minus_beta", learn_beta="none",
+    ...     learn_kappa_fast="none", learn_kappa_slow="none", learn_threshold="none")
     >>> current = torch.full((1, 1), 4.0)
     >>> _, state = neuron.step(current, neuron.initial_state(current))  # u = 2, a spike
     >>> spikes, state = neuron.step(current, state)  # u = 1 + 2 - 1, threshold 1 + 2 * 0.5 + 4 * 0.25
@@ -77,6 +78,7 @@ class Dexat(SpikingNeuron):
         threshold: Value,
         reset: str,
         reset_gradient: str,
+        input_gain: str,
         learn_beta: str,
         learn_kappa_fast: str,
         learn_kappa_slow: str,
@@ -84,6 +86,7 @@ class Dexat(SpikingNeuron):
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.input_gain = InputGain(input_gain, self.beta.given())
         self.rho_fast = Decay("rho_fast", rho_fast, features=features)
         self.rho_slow = Decay("rho_slow", rho_slow, features=features)
         self.kappa_fast = Number("kappa_fast", kappa_fast, learn=learn_kappa_fast, features=features)
@@ -95,7 +98,7 @@ class Dexat(SpikingNeuron):
         beta, rho_fast, rho_slow = self.beta(), self.rho_fast(), self.rho_slow()
         fast = rho_fast * state.fast + (1 - rho_fast) * state.s
         slow = rho_slow * state.slow + (1 - rho_slow) * state.s
-        u = self.next_potential(state.u, state.s, (1 - beta) * current, beta, self.threshold())
+        u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, self.threshold())
         after = DexatState(u=u, fast=fast, slow=slow, s=state.s)
         s = self.surrogate(self.centred(after))
         return s, after._replace(s=s)
@@ -107,5 +110,7 @@ class Dexat(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """As `Leaky` with a gain; per trace three products and two sums."""
-        return Operations(8, self.next_potential.additions + 5, 1, state_words=3)
+        """As `Leaky`; per trace three products and two sums."""
+        return Operations(
+            7 + self.input_gain.multiplications, self.next_potential.additions + 5, 1, state_words=3
+        )

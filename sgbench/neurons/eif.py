@@ -23,7 +23,7 @@ class EifState(NamedTuple):
 class Eif(SpikingNeuron):
     r"""Leaky neuron that takes off exponentially beyond its rheobase (EIF), by forward Euler.
 
-    .. math:: \tau \dot u = -u + \Delta e^{(u - u_T)/\Delta} + I, \qquad s[t] = H(u[t] - \theta)
+    .. math:: \tau \dot u = -u + \Delta e^{(u - u_T)/\Delta} + R I, \qquad s[t] = H(u[t] - \theta)
 
     Where a reset leaves u above theta, the exponential is that at theta, so that it cannot overflow. The current
     enters with gain dt/tau, so weights have to be larger than those of a `Leaky` layer.
@@ -33,6 +33,7 @@ class Eif(SpikingNeuron):
         features: number of neurons, needed for a value per neuron.
         tau_mem_s: time constant of the membrane, above dt_s [s].
         dt_s: time step [s].
+        resistance: R, above 0 [units of u per unit of current].
         sharpness: Delta, over which the spike takes off, above 0 [units of u].
         rheobase: u_T, from which it takes off [units of u].
         threshold: potential theta at which a spike counts and resets [units of u].
@@ -47,8 +48,8 @@ class Eif(SpikingNeuron):
     >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> spike = Constant(normalisation="peak1", scale=1.0)
-    >>> neuron = Eif(spike, tau_mem_s=0.002, dt_s=0.001, sharpness=0.5, rheobase=0.0, threshold=1.0, reset="zero",
-    ...     reset_to=0.0, reset_gradient="detached", learn_tau_mem_s="none", learn_threshold="none")
+    >>> neuron = Eif(spike, tau_mem_s=0.002, dt_s=0.001, resistance=1.0, sharpness=0.5, rheobase=0.0, threshold=1.0,
+    ...     reset="zero", reset_to=0.0, reset_gradient="detached", learn_tau_mem_s="none", learn_threshold="none")
     >>> _, state = neuron.step(torch.ones(1, 1), neuron.initial_state(torch.zeros(1, 1)))  # 0.5 (0 + 0.5 e^0 + 1)
     >>> state.u.item()
     0.75
@@ -63,6 +64,7 @@ class Eif(SpikingNeuron):
         *,
         tau_mem_s: Value,
         dt_s: float,
+        resistance: float,
         sharpness: float,
         rheobase: float,
         threshold: Value,
@@ -76,6 +78,7 @@ class Eif(SpikingNeuron):
         self.rate = Rate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
         self.sharpness = require_number("neuron.sharpness", sharpness, low=0, open_low=True)
         self.rheobase = require_number("neuron.rheobase", rheobase)
+        self.resistance = require_number("neuron.resistance", resistance, low=0, open_low=True)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def takeoff(self, u: Tensor, threshold: Tensor | float) -> Tensor:
@@ -87,7 +90,7 @@ class Eif(SpikingNeuron):
         """One Euler step from the potential after its reset, fire."""
         threshold, rate = self.threshold(), self.rate()
         u = self.next_potential.around(
-            lambda kept: kept + rate * (-kept + self.takeoff(kept, threshold) + current),
+            lambda kept: kept + rate * (-kept + self.takeoff(kept, threshold) + self.resistance * current),
             state.u,
             state.s,
             threshold,
@@ -97,5 +100,5 @@ class Eif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Argument, scale and rate of the flow; their sums; cut and threshold compared; an exponential."""
-        return Operations(3, self.next_potential.additions + 3, 2, state_words=1, functions=1)
+        """Argument, scale, resistance, rate of the flow; their sums; cut and threshold compared; an exponential."""
+        return Operations(4, self.next_potential.additions + 3, 2, state_words=1, functions=1)

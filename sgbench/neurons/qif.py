@@ -23,16 +23,18 @@ class QifState(NamedTuple):
 class Qif(SpikingNeuron):
     r"""Neuron with a quadratic flow between rest and a critical potential (QIF), by forward Euler.
 
-    .. math:: \tau \dot u = a_0\, u\,(u - u_c) + I, \qquad s[t] = H(u[t] - \theta)
+    .. math:: \tau \dot u = a_0\, u\,(u - u_c) + R I, \qquad s[t] = H(u[t] - \theta)
 
     Rest is 0; above u_c it takes off by itself. Beyond theta and minus theta, where a missing reset or a current
-    may leave it, the flow grows with u alone, not with its square. The current enters with gain dt/tau.
+    may leave it, the flow grows with u alone, not with its square. R = tau/dt makes a current of 1 raise the
+    potential by 1 in a step.
 
     Args:
         surrogate: spike forward, slope backward.
         features: number of neurons, needed for a value per neuron.
         tau_mem_s: time constant of the membrane, above dt_s [s].
         dt_s: time step [s].
+        resistance: R, above 0 [units of u per unit of current].
         curvature: a_0, above 0 [1 / units of u].
         critical: u_c [units of u].
         threshold: firing threshold theta [units of u].
@@ -48,8 +50,8 @@ class Qif(SpikingNeuron):
     >>> import torch
     >>> from sgbench.surrogates.constant import Constant
     >>> spike = Constant(normalisation="peak1", scale=1.0)
-    >>> neuron = Qif(spike, tau_mem_s=0.002, dt_s=0.001, curvature=1.0, critical=0.5, threshold=1.0, reset="zero",
-    ...     reset_to=0.0, reset_gradient="detached", learn_tau_mem_s="none", learn_threshold="none")
+    >>> neuron = Qif(spike, tau_mem_s=0.002, dt_s=0.001, resistance=1.0, curvature=1.0, critical=0.5, threshold=1.0,
+    ...     reset="zero", reset_to=0.0, reset_gradient="detached", learn_tau_mem_s="none", learn_threshold="none")
     >>> _, state = neuron.step(torch.full((1, 1), 1.5), neuron.initial_state(torch.zeros(1, 1)))  # u = 0.75
     >>> _, state = neuron.step(torch.zeros(1, 1), state)  # above 0.5: 0.75 + 0.5 * 0.75 * 0.25
     >>> state.u.item()
@@ -65,6 +67,7 @@ class Qif(SpikingNeuron):
         *,
         tau_mem_s: Value,
         dt_s: float,
+        resistance: float,
         curvature: float,
         critical: float,
         threshold: Value,
@@ -78,6 +81,7 @@ class Qif(SpikingNeuron):
         self.rate = Rate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
         self.curvature = require_number("neuron.curvature", curvature, low=0, open_low=True)
         self.critical = require_number("neuron.critical", critical)
+        self.resistance = require_number("neuron.resistance", resistance, low=0, open_low=True)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def flow(self, u: Tensor, threshold: Tensor | float) -> Tensor:
@@ -89,12 +93,15 @@ class Qif(SpikingNeuron):
         """One Euler step from the potential after its reset, fire."""
         threshold, rate = self.threshold(), self.rate()
         u = self.next_potential.around(
-            lambda kept: kept + rate * (self.flow(kept, threshold) + current), state.u, state.s, threshold
+            lambda kept: kept + rate * (self.flow(kept, threshold) + self.resistance * current),
+            state.u,
+            state.s,
+            threshold,
         )
         s = self.surrogate(u - threshold)
         return s, QifState(u=u, s=s)
 
     @property
     def operations(self) -> Operations:
-        """Product of the flow, its scale, the rate; their sums; both limits and the threshold compared."""
-        return Operations(3, self.next_potential.additions + 2, 3, state_words=1)
+        """Product of the flow, its scale, resistance, rate; their sums; both limits and the threshold compared."""
+        return Operations(4, self.next_potential.additions + 2, 3, state_words=1)

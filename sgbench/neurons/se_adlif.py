@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sgbench.engine.spec import LinearSpec
 from sgbench.errors import require_number
-from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
 from sgbench.neurons.quantity import Decay, Number, Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
@@ -25,13 +25,13 @@ class SeAdLif(SpikingNeuron):
     r"""Leaky neuron whose adaptation follows the potential and spike of the same step, which keeps it stable.
 
     .. math::
-        \hat u[t] &= \beta u[t-1] + (1 - \beta)(I[t] - w[t-1]), \qquad s[t] = H(\hat u[t] - \theta) \\
+        \hat u[t] &= \beta u[t-1] + g I[t] - (1 - \beta) w[t-1], \qquad s[t] = H(\hat u[t] - \theta) \\
         w[t] &= \rho w[t-1] + (1 - \rho) q (a u[t] + b s[t])
 
-    with u the potential after its reset, to `zero` in the paper. The state holds the potential before its reset and
-    w of the step before, from which the next step begins. Of the resets, `none` and `subtract`, and
-    `subtract_decayed` with attached gradient, run on the fast engines. A spike
-    lasts for a step: double b when the time step is halved.
+    with u the potential after its reset, to `zero` in the paper, where g = 1 - beta. The state holds the
+    potential before its reset and w of the step before, from which the next step begins. Of the resets, `none` and
+    `subtract`, and `subtract_decayed` with attached gradient, run on the fast engines. A spike lasts for a step:
+    double b when the time step is halved.
 
     Args:
         surrogate: spike forward, slope backward.
@@ -44,6 +44,7 @@ class SeAdLif(SpikingNeuron):
         threshold: firing threshold theta [units of u].
         reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
         reset_gradient: "detached" or "attached".
+        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
         learn_beta: "none", "shared" or "per_neuron".
         learn_rho: "none", "shared" or "per_neuron".
         learn_a: "none", "shared" or "per_neuron".
@@ -56,8 +57,8 @@ class SeAdLif(SpikingNeuron):
     >>> from sgbench.surrogates.constant import Constant
     >>> spike = Constant(normalisation="peak1", scale=1.0)
     >>> neuron = SeAdLif(spike, beta=0.5, rho=0.5, a=1.0, b=2.0, q=1.0, threshold=1.0, reset="zero",
-    ...     reset_gradient="detached", learn_beta="none", learn_rho="none", learn_a="none", learn_b="none",
-    ...     learn_threshold="none")
+    ...     reset_gradient="detached", input_gain="one_minus_beta", learn_beta="none", learn_rho="none",
+    ...     learn_a="none", learn_b="none", learn_threshold="none")
     >>> current = torch.full((1, 1), 4.0)
     >>> _, state = neuron.step(current, neuron.initial_state(current))  # u = 2, a spike
     >>> _, state = neuron.step(current, state)  # w = 0.5 (0 + 2), u = 0 + 0.5 (4 - 1)
@@ -80,6 +81,7 @@ class SeAdLif(SpikingNeuron):
         threshold: Value,
         reset: str,
         reset_gradient: str,
+        input_gain: str,
         learn_beta: str,
         learn_rho: str,
         learn_a: str,
@@ -88,6 +90,7 @@ class SeAdLif(SpikingNeuron):
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.input_gain = InputGain(input_gain, self.beta.given())
         self.rho = Decay("rho", rho, learn=learn_rho, features=features)
         self.a = Number("a", a, learn=learn_a, features=features)
         self.b = Number("b", b, learn=learn_b, features=features)
@@ -100,7 +103,7 @@ class SeAdLif(SpikingNeuron):
         gain = (1 - rho) * self.q
         kept = self.next_potential.before(state.u, state.s, threshold)
         w = rho * state.w + gain * self.a() * kept + gain * self.b() * state.s
-        driven = (1 - beta) * current - (1 - beta) * w
+        driven = self.input_gain(beta) * current - (1 - beta) * w
         u = self.next_potential.behind(beta * kept + driven, state.s, threshold)
         s = self.surrogate(u - threshold)
         return s, SeAdLifState(u=u, w=w, s=s)
@@ -120,7 +123,7 @@ class SeAdLif(SpikingNeuron):
             second="w",
             decay=beta,
             threshold=threshold,
-            input=1 - beta,
+            input=self.input_gain(beta),
             coupling=-(1 - beta),
             second_decay=rho,
             second_potential=gain * self.a(),
@@ -130,4 +133,6 @@ class SeAdLif(SpikingNeuron):
     @property
     def operations(self) -> Operations:
         """As `AdLif`."""
-        return Operations(5, self.next_potential.additions + 3, 1, state_words=2)
+        return Operations(
+            4 + self.input_gain.multiplications, self.next_potential.additions + 3, 1, state_words=2
+        )

@@ -24,6 +24,12 @@ from sgbench.surrogates.base import Surrogate
 
 ENTRIES = catalogue.entries("neuron")
 NAMES = tuple(ENTRIES)
+SEVERAL = (
+    "parallel",
+    "gated",
+    "compartments",
+)  # families of which one neuron is more than one step of one potential
+ELEMENTWISE = tuple(name for name in NAMES if ENTRIES[name].meta["family"] not in SEVERAL)
 STEPS, BATCH, SIZE = 25, 3, 4
 
 

@@ -65,7 +65,7 @@ def ours(name: str, current: Tensor, **changes: object) -> tuple[Tensor, Tensor]
 @pytest.mark.parametrize("reset", ["subtract", "none"])
 def test_lapicque(reset):
     """Expected: snnTorch's Lapicque(R, C, time_step), 200 steps."""
-    current = drive("lapicque", make("lapicque"), STEPS).requires_grad_()
+    current = (4 * drive("lapicque", make("lapicque"), STEPS)).requires_grad_()
     other = snn.Lapicque(
         R=number(2.0), C=number(0.004), time_step=number(0.001), reset_mechanism=reset, spike_grad=surrogate(),
         threshold=number(1.0),
@@ -92,8 +92,9 @@ def test_alpha(alpha, beta):
 @pytest.mark.parametrize(
     ("name", "changes", "family"),
     [
-        ("lapicque", {}, snn.Lapicque),
-        ("lapicque", {"reset": "none"}, snn.Lapicque),
+        ("lapicque", {}, snn.Leaky),
+        ("lapicque", {"capacitance_f": 0.002}, snn.Lapicque),
+        ("lapicque", {"capacitance_f": 0.002, "reset": "none"}, snn.Lapicque),
         ("leaky", {"input_gain": "one_minus_beta"}, snn.Lapicque),
         ("integrate_and_fire", {}, snn.Leaky),
         ("alpha", {"reset": "none"}, snn.Alpha),
@@ -127,7 +128,7 @@ def test_engine_snntorch_equals_reference(name, changes, family, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "changes", "reason"),
     [
-        ("lapicque", {"reset": "zero"}, "snnTorch resets otherwise than zero"),
+        ("lapicque", {"capacitance_f": 0.002, "reset": "zero"}, "snnTorch resets otherwise than zero"),
         ("alpha", {"reset": "subtract"}, "snnTorch resets otherwise than subtract"),
         ("alpha", {"reset": "zero"}, "snnTorch resets otherwise than zero"),
         ("alpha", {"reset": "none", "alpha": 0.2, "beta": 0.8}, "snnTorch has no such neuron"),

@@ -76,10 +76,10 @@ JELLY: list[tuple[str, dict[str, Any], str, dict[str, Any], float]] = [
      {"reset": "zero", **ONE_MINUS}, 2.0),
     ("LIAFNode", {"tau": TAU, "act": torch.tanh, "threshold_related": True}, "liaf",
      {"reset": "zero", "activation": "tanh", **ONE_MINUS}, 2.0),
-    ("EIFNode", {"tau": 10.0, "delta_T": 0.1, "theta_rh": 0.8, "v_reset": 0.0}, "eif", {}, 2.0),
+    ("EIFNode", {"tau": 10.0, "delta_T": 0.1, "theta_rh": 0.8, "v_reset": 0.0}, "eif", {"resistance": 1.0}, 2.0),
     ("EIFNode", {"tau": 10.0, "delta_T": 0.1, "theta_rh": 0.8, "v_reset": None}, "eif",
-     {"reset": "subtract_decayed"}, 2.0),
-    ("QIFNode", {"tau": 10.0, "v_c": 0.5, "a0": 2.0, "v_reset": 0.0}, "qif", {}, 2.0),
+     {"reset": "subtract_decayed", "resistance": 1.0}, 2.0),
+    ("QIFNode", {"tau": 10.0, "v_c": 0.5, "a0": 2.0, "v_reset": 0.0}, "qif", {"resistance": 1.0}, 2.0),
     ("RAFNode", {"b": -20.0, "omega": 200.0, "dt": 0.001}, "resonate_and_fire", {"reset": "zero"}, 0.3),
     ("RAFNode", {"b": -20.0, "omega": 200.0, "dt": 0.001, "v_reset": None}, "resonate_and_fire",
      {"reset": "subtract_decayed"}, 0.3),
@@ -282,6 +282,7 @@ def test_norse_exponential(adapting):
         sharpness=0.2,
         rheobase=1.0,
         tau_mem_s=0.01,
+        resistance=1.0,
         **changes,
     )
 
