@@ -88,7 +88,7 @@ def _facts(entry: catalogue.Entry, args: argparse.Namespace) -> dict[str, Any]:
     """What the catalogue says of a data set, and whether its files are here."""
     meta = entry.meta
     origin = meta.get("origin", "generated")
-    get = _as_written(entry, args).missing(root(args)) if origin == "files" else None
+    get = make(entry, args).missing(root(args)) if origin == "files" else None
     here = {"generated": "generated", "bundled": "bundled", "files": "absent" if get else "present"}
     return {
         "name": entry.name,
@@ -106,20 +106,15 @@ def _facts(entry: catalogue.Entry, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _as_written(entry: catalogue.Entry, args: argparse.Namespace) -> DataSet:
-    """The data set with its file's own values, without composing the rest of a run where they refer to none."""
-    if "${" in str(entry.parameters) or not catalogue.is_allowed(entry, args.allow_target):
-        return make(entry.name, args)
+def make(entry: catalogue.Entry, args: argparse.Namespace) -> DataSet:
+    """The data set with its file's own values; a run is composed only where they refer to something else."""
     from sgbench.build import construct
-
-    return construct("dataset", str(entry.target), entry.parameters)
-
-
-def make(name: str, args: argparse.Namespace) -> DataSet:
-    """The data set of this name with the parameters of its file."""
     from sgbench.creation import create
 
-    return create(f"dataset/{name}", config_dirs=args.config_dir, allow_targets=args.allow_target)
+    if "${" in str(entry.parameters) or not catalogue.is_allowed(entry, args.allow_target):
+        folders, targets = args.config_dir, args.allow_target
+        return create(f"dataset/{entry.name}", config_dirs=folders, allow_targets=targets)
+    return construct("dataset", str(entry.target), entry.parameters)
 
 
 def check_data(args: argparse.Namespace) -> int:
@@ -140,7 +135,7 @@ def load(name: str, args: argparse.Namespace) -> tuple[DataSet, dict[Split, Samp
     """
     from sgbench.datasets.checks import check
 
-    made = make(name, args)
+    made = make(catalogue.entry("dataset", name, args.config_dir), args)
     splits = made.load(root(args))
     return made, splits, check(made, splits)
 

@@ -12,9 +12,12 @@ import torch
 from matplotlib.figure import Figure
 
 from sgbench import catalogue
+from sgbench.build import build
 from sgbench.cli.data_picture import chosen
 from sgbench.cli.main import main
+from sgbench.compose import compose
 from sgbench.datasets.idx_images import FILES, IdxImages
+from sgbench.errors import InputError
 
 
 @pytest.fixture(autouse=True)
@@ -125,13 +128,12 @@ def test_spoilt_files_are_one_line_and_exit_code_2(
     assert "train-images-idx3-ubyte" in err
 
 
-def test_a_run_on_absent_files_ends_with_the_same_line(
-    runs_dir: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Expected: exit code 2, the remedy, and no record."""
-    assert main(["run", "experiment=mnist", "trainer.progress=false"]) == 2
-    assert "mnist; put the four files of" in capsys.readouterr().err
-    assert not list(runs_dir.rglob("record.json"))
+def test_a_run_on_absent_files_ends_with_the_same_line(root: Path) -> None:
+    """Expected: an InputError, so exit code 2, with the place and the remedy, before anything is trained."""
+    data = build(compose(["experiment=mnist"])).data
+    with pytest.raises(InputError, match=rf"is not in {root}/mnist; put the four files of") as caught:
+        data.setup()
+    assert caught.value.exit_code == 2
 
 
 @pytest.mark.parametrize(
