@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sgbench.errors import require_choice, require_count
+from sgbench.errors import InputError, require_choice, require_count
 from sgbench.neurons.base import Operations
 from sgbench.neurons.quantity import Decay, Threshold, Value
 from sgbench.neurons.sequence import SequenceNeuron
@@ -37,7 +37,7 @@ class ParallelLeaky(SequenceNeuron):
         learn_threshold: "none", "shared" or "per_neuron".
 
     Raises:
-        InputError: a value out of range.
+        InputError: a value out of range, or iterations of random spikes.
 
     Source: Feng et al. 2025, ICML, arXiv:2506.12087 (fixed-point parallel training); without reset, snnTorch 1.0
     `StateLeaky`, whose decay per step is exp(-(1 - beta)) and not the beta that it is given (tested). snnTorch's
@@ -68,6 +68,11 @@ class ParallelLeaky(SequenceNeuron):
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
         self.iterations = require_count("neuron.iterations", iterations, low=0)
+        if iterations and surrogate.stochastic:
+            raise InputError(
+                f"neuron.iterations={iterations}: random spikes are drawn anew in each of them; "
+                f"use neuron.iterations=0 or spikes that are not random"
+            )
         self.reset = require_choice("neuron.reset", reset, RESETS)
         self.detached = require_choice("neuron.reset_gradient", reset_gradient, RESET_GRADIENTS) == "detached"
 

@@ -19,6 +19,7 @@ from sgbench.build import construct
 from sgbench.compose import compose
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
+from sgbench.firing.bernoulli import Bernoulli
 from sgbench.firing.ternary import Ternary
 from sgbench.inits.kaiming import Kaiming
 from sgbench.networks.base import DenseLayer
@@ -744,6 +745,21 @@ def test_gates_refuse_spikes_of_either_sign(kind):
     Ternary(threshold=1.0).begin(signed)
     with pytest.raises(InputError, match="its gates are open or shut, and the surrogate sends signed spikes"):
         kind(signed)
+
+
+def test_iterations_of_random_spikes_are_refused():
+    """Expected: an InputError with the remedy; without iterations they are drawn once."""
+    drawn = surrogate()
+    Bernoulli().begin(drawn)
+    options = {
+        "learn_beta": "none",
+        "learn_threshold": "none",
+        "reset": "subtract",
+        "reset_gradient": "detached",
+    }
+    with pytest.raises(InputError, match=r"neuron\.iterations=3: random spikes .* use neuron\.iterations=0"):
+        ParallelLeaky(drawn, beta=0.8, threshold=1.0, iterations=3, **options)
+    ParallelLeaky(drawn, beta=0.8, threshold=1.0, iterations=0, **options)
 
 
 def test_a_sequence_has_no_single_step_and_no_recurrence():
