@@ -19,7 +19,7 @@ LICENCES = ("CC0-1.0", "CC-BY-4.0", "MIT", "Apache-2.0", "BSD-3-Clause")
 
 
 def register(commands: Any) -> None:
-    """Add `submit` and its three subcommands."""
+    """Add `submit` and its subcommands."""
     submit = commands.add_parser(
         "submit", help="hand in a result: make a folder of runs, check it, accept it"
     )
@@ -53,7 +53,12 @@ def register(commands: Any) -> None:
         help="keep where weights lie (URL/weights/SEED.safetensors), not their bytes",
     )
     finish(accepted, _accept)
-    for parser in (checked, accepted):
+    restored = actions.add_parser("restore", help="put a submission together again from a board's store")
+    restored.add_argument("method", metavar="ID", help="of the method")
+    restored.add_argument("--protocol", required=True, metavar="NAME")
+    restored.add_argument("--to", type=Path, default=SUBMISSIONS, metavar="DIR", help="default: submissions")
+    finish(restored, _restore)
+    for parser in (checked, accepted, restored):
         parser.add_argument(
             "--board",
             type=Path,
@@ -163,4 +168,17 @@ def _accept(args: argparse.Namespace) -> int:
     for each in done:
         say(f"{each['protocol']} {each['method_id']}: accepted")
     say(f"next: sgbench board build --from leaderboards --root {args.board}")
+    return 0
+
+
+def _restore(args: argparse.Namespace) -> int:
+    from sgbench.leaderboard.store import protocols
+    from sgbench.submission.restore import restore
+
+    (name,) = protocols(args.board, only=args.protocol)
+    folder = restore(args.board / name, args.method, args.to)
+    if args.json:
+        say_json({"folder": str(folder)})
+    else:
+        say(f"{folder}: as it was handed in; next: sgbench verify {folder} --tier reinferred")
     return 0

@@ -14,11 +14,11 @@ from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References, compose_reference
-from sgbench.leaderboard.objects import Objects
 from sgbench.leaderboard.table import to_markdown
 from sgbench.records.files import read_model
 from sgbench.records.submission import Submission
 from sgbench.records.trust import Verification
+from sgbench.submission.restore import restore
 from sgbench.verification.recompose import recompose
 from sgbench.verification.tiers import tolerance_of
 from tests.leaderboard.factory import record, write_board_record
@@ -29,20 +29,12 @@ BOARD = Path(__file__).resolve().parent.parent.parent / "leaderboards" / "digits
 
 
 @pytest.fixture(scope="module")
-def files() -> Files:
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     """The folder that was handed in, put together from the store."""
-    objects = Objects(BOARD)
-    found = {"submission.json": SAMPLE.read_bytes()}
-    for note in read_model(SAMPLE, Submission).files:
-        folder, _, name = note.path.partition("/")
-        if folder == "records":
-            found[note.path] = (BOARD / "records" / SAMPLE.stem / name).read_bytes()
-            continue
-        kind = {"predictions": "csv", "weights": "safetensors"}.get(folder, "json")
-        data = objects.get(note.sha256, kind)  # type: ignore[arg-type]
-        assert data is not None
-        found[note.path] = data
-    return found
+    folder = restore(BOARD, SAMPLE.stem, tmp_path_factory.mktemp("restored"))
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
 
 
 def verify(root: Path, tier: str, *words: str) -> int:
@@ -54,6 +46,31 @@ def test_store_gives_back_what_was_handed_in(files: Files, tmp_path: Path) -> No
     """Every byte of the folder is in the store, and it checks clean."""
     root = write(tmp_path, files)
     assert main(["submit", "check", str(root), "--strict", "--board", str(BOARD.parent)]) == 0
+
+
+def test_restored_only_where_all_is_there(files: Files, tmp_path: Path, capsys) -> None:
+    """The nearest id is offered; nothing is overwritten; weights kept by reference are named."""
+    words = [
+        "submit",
+        "restore",
+        "--protocol",
+        "digits_v1",
+        "--board",
+        str(BOARD.parent),
+        "--to",
+        str(tmp_path),
+    ]
+    assert main([*words, "e3367789b011"]) == 2
+    assert f"did you mean '{SAMPLE.stem}'" in capsys.readouterr().err
+    assert main([*words, SAMPLE.stem]) == 0
+    assert main([*words, SAMPLE.stem]) == 2
+    root, board = write(tmp_path / "it", files), tmp_path / "boards"
+    far = ["submit", "accept", str(root), "--board", str(board), "--weights-at", "https://example.org/x"]
+    assert main(far) == 0
+    capsys.readouterr()
+    again = ["submit", "restore", SAMPLE.stem, "--protocol", "digits_v1", "--board", str(board)]
+    assert main([*again, "--to", str(tmp_path / "again")]) == 2
+    assert "weights/0.safetensors" in capsys.readouterr().err
 
 
 def test_rescored(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

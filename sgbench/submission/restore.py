@@ -1,0 +1,60 @@
+"""A folder as it was handed in, put together from a board's store, so that anybody can check it again."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from sgbench.errors import InputError, suggest
+from sgbench.leaderboard.dossier import SUBMISSIONS
+from sgbench.leaderboard.objects import Kind, Objects
+from sgbench.leaderboard.outside import EXTERNAL
+from sgbench.leaderboard.store import RECORDS
+from sgbench.records.files import read_bytes, read_model, write_atomic
+from sgbench.records.submission import FileNote, Submission
+from sgbench.submission.folder import SUBMISSION
+
+KINDS: dict[str, Kind] = {"predictions": "csv", "weights": "safetensors", "tuning.json": "json"}
+
+
+def restore(folder: Path, method: str, target: Path) -> Path:
+    """Write the files of an accepted submission; returns their folder.
+
+    Args:
+        folder: of the protocol, in a leaderboards folder.
+        method: its id.
+        target: where <protocol>/<method_id> is made.
+
+    Raises:
+        InputError: there is no such submission, a file is not in the store, or the target is there already.
+        StorageError: the folder cannot be written.
+    """
+    known = sorted(path.stem for path in (folder / SUBMISSIONS).glob("*.json"))
+    if method not in known:
+        raise InputError(f"{folder}: no submission '{method}'; {suggest(method, known)}")
+    head = folder / SUBMISSIONS / f"{method}.json"
+    submission = read_model(head, Submission)
+    out = target / submission.protocol / method
+    if out.exists():
+        raise InputError(f"{out}: is there already; remove it, or choose another place with --to")
+    files = {note.path: _stored(folder, submission, note) for note in submission.files}
+    for path, data in files.items():
+        write_atomic(out / path, data)
+    write_atomic(out / SUBMISSION, read_bytes(head))
+    return out
+
+
+def _stored(folder: Path, submission: Submission, note: FileNote) -> bytes:
+    kind, _, name = note.path.partition("/")
+    if kind == "records":
+        where = EXTERNAL if submission.division == "external" else RECORDS
+        data = read_bytes(folder / where / submission.method_id / name)
+        if hashlib.sha256(data).hexdigest() != note.sha256:
+            raise InputError(f"{folder}: {note.path} is not stored as it was handed in")
+        return data
+    found = Objects(folder).get(note.sha256, KINDS[kind])
+    if found is None:
+        raise InputError(
+            f"{folder}: {note.path} ({note.sha256[:12]}) is not in the store; see its reference there"
+        )
+    return found
