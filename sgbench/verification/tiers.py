@@ -223,7 +223,7 @@ def tolerance_of(accuracies: Sequence[float], repeated: int, *, samples: int) ->
 
     Three standard errors of the difference of n claimed and k re-trained seeds, or two standard deviations of one
     seed, but no less than one of N test samples, since no difference is smaller. With five claimed seeds and one
-    re-trained an honest claim is refused in 3 of 100 cases.
+    re-trained an honest claim is refused in 4 of 100 cases.
 
     Args:
         accuracies: claimed, one for each seed.
