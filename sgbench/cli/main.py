@@ -21,7 +21,7 @@ EPILOG = """examples:
   sgbench compare surrogate/atan surrogate/triangle --plot both.png
   sgbench data list && sgbench data show randman --plot randman.png
   sgbench board build --from runs && sgbench board show --from runs
-  sgbench submit make runs/digits_v1 --name "my method" --contact @me && sgbench submit check submissions/digits_v1/ID
+  sgbench submit make runs/digits_v1 --name "my method" --contact @me
 
 exit codes: 0 fine, 1 findings or failed runs, 2 bad input, 130 stopped"""
 
