@@ -66,7 +66,9 @@ def _across(args: argparse.Namespace) -> int:
     say(
         "accuracy between guessing (0 %) and perfection (100 %); each task by the setting that validation selects;"
     )
-    say("intervals draw seeds anew within each task and cover training noise on fixed test sets: the truth in")
+    say(
+        "intervals draw seeds anew within each task and cover training noise on fixed test sets: the truth in"
+    )
     say("about 90 of 100 cases with five seeds, 95 with many")
     if found.ranks is not None:
         say(

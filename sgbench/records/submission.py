@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
@@ -84,12 +85,10 @@ class Submission(Strict):
                 raise ValueError(f"protocol {self.protocol} is not the one of the method")
         if self.method_id != expected:
             raise ValueError(f"method_id {self.method_id} is not the id of what is handed in, {expected}")
-        paths = [note.path for note in self.files]
-        doubled = (
-            sorted({path for path in paths if paths.count(path) > 1}) if len(set(paths)) < len(paths) else []
-        )
-        if doubled:
-            raise ValueError(f"files: {doubled[0]} is named twice")
+        paths = Counter(note.path for note in self.files)
+        path, times = paths.most_common(1)[0]
+        if times > 1:
+            raise ValueError(f"files: {path} is named {times} times")
         return self
 
 

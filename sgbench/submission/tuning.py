@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from sgbench.records.method import identity
@@ -68,11 +69,14 @@ def best(trials: Sequence[TuningTrial], protocol: Protocol) -> str | None:
 
     A setting of which a run failed has no mean and is not selected.
     """
-    means: dict[str, float] = {}
-    for name in sorted({trial.method_id for trial in trials}):
-        scores = [_score(trial, protocol.monitor) for trial in trials if trial.method_id == name]
-        if None not in scores:
-            means[name] = math.fsum(score for score in scores if score is not None) / len(scores)
+    scores: dict[str, list[float | None]] = {}
+    for trial in trials:
+        scores.setdefault(trial.method_id, []).append(_score(trial, protocol.monitor))
+    means = {
+        name: math.fsum(score for score in found if score is not None) / len(found)
+        for name, found in sorted(scores.items())
+        if None not in found
+    }
     return max(means, key=lambda name: means[name], default=None)
 
 
@@ -88,14 +92,10 @@ def complaints(log: TuningLog, method: Method, protocol: Protocol) -> Iterator[t
     if not log.trials:
         return
     ours = identity(method)
-    runs = [(trial.method_id, trial.seed) for trial in log.trials]
-    doubled = (
-        next((run for index, run in enumerate(runs) if run in runs[:index]), None)
-        if len(set(runs)) < len(runs)
-        else None
-    )
-    if doubled is not None:
-        yield "tuning", f"run {doubled[0]} seed {doubled[1]} stands twice; state each run once"
+    runs = Counter((trial.method_id, trial.seed) for trial in log.trials)
+    (name, seed), times = runs.most_common(1)[0]
+    if times > 1:
+        yield "tuning", f"run {name} seed {seed} stands {times} times; state each run once"
     for trial in log.trials:
         if id_of(ours, trial.settings) != trial.method_id:
             yield (

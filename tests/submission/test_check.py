@@ -16,7 +16,7 @@ from sgbench.records.method import method_id
 from sgbench.records.submission import TuningLog
 from sgbench.submission.accept import accept
 from sgbench.submission.check import check
-from sgbench.submission.tuning import complaints
+from sgbench.submission.tuning import best, complaints
 from tests.leaderboard.factory import method, protocol, reference
 from tests.submission.factory import (
     REFERENCES,
@@ -157,6 +157,18 @@ def test_budget_is_the_protocols() -> None:
         for count in (1, 2, None)
     }
     assert allowed == {1: [("budget", "2 settings were tried, toy_v1 allows 1")], 2: [], None: []}
+
+
+def test_twenty_thousand_trials_are_counted_once_each() -> None:
+    """A log as long as it may be: sorted into settings in one pass, and the best of them found."""
+    one = trial(method(), method(), 0)
+    trials = [
+        one | {"method_id": f"{number:012x}", "validation_loss": number + 1.0} for number in range(20_000)
+    ]
+    tree = {"schema_version": 1, "protocol": "toy_v1", "method_id": "0" * 12, "trials": trials}
+    log = TuningLog.model_validate_json(json.dumps(tree), strict=True)
+    assert best(log.trials, protocol()) == "0" * 12
+    assert [code for code, _ in complaints(log, method(), protocol())] == ["tuning"]
 
 
 @pytest.mark.parametrize(
