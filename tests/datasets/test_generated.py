@@ -351,7 +351,7 @@ def test_store_recall_answers_with_the_bit_of_the_last_store():
     A group of 25 channels at 50 Hz is silent for 200 ms with probability e^-250.
     """
     part = load("store_recall")["validation"]
-    for sample in range(200):
+    for sample in range(60):
         sequence = characters_of(part, sample)
         stored, waits_for = None, 2
         for groups in sequence:

@@ -116,7 +116,9 @@ def test_spike_targets_have_the_rate_asked_for():
 TINY = ("protocol.epochs=2", "protocol.hidden=[6]", "trainer.progress=false")
 
 
-@pytest.mark.parametrize("name", ["mackey_glass", "pattern_generation", "spike_patterns"])
+@pytest.mark.parametrize(
+    "name", ["mackey_glass", pytest.param("pattern_generation", marks=pytest.mark.slow), "spike_patterns"]
+)
 def test_a_run_is_scored_by_its_loss(name, runs_dir):
     """Expected: no accuracy and no classes; the test loss is the mean over the predictions that are kept.
 
