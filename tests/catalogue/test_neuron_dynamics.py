@@ -18,7 +18,7 @@ STEP_S = 0.001
 Slope = Callable[[np.ndarray, float], np.ndarray]
 
 
-def runge_kutta(slope: Slope, start: list[float], until_s: float, steps: int = 4000) -> np.ndarray:
+def runge_kutta(slope: Slope, start: list[float], until_s: float, steps: int = 1000) -> np.ndarray:
     """The solution of y' = slope(y, t) by the classical method, whose error is far below those looked at."""
     y, h = np.array(start), until_s / steps
     for k in range(steps):
@@ -239,17 +239,29 @@ PER_STEP = {
 KICKED = ("resonate_and_fire", "brf", "hrf")
 TIMELESS = {"mcculloch_pitts", "plif", "klif", "clif", "integer", "sigma_delta", "glif", "leaky_readout"}
 """Without a time constant, with a linear leak per step (glif), or without spikes."""
-STEPS = 400
+STEPS = 300
 
 
-@pytest.mark.parametrize("name", POWERS)
+QUICK = (
+    "leaky",
+    "adex",
+    "synaptic",
+    "adlif",
+    "conductance",
+    "noisy",
+)  # of each kind; the others run with the slow tests
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in POWERS]
+)
 def test_a_finer_step_keeps_the_rate(name):
     """Expected: the rate at steps of 1 ms within 20 % of that at 0.5 ms, all decays from their time constants.
 
     Inputs and numbers that are per step go with the step as `POWERS` and `PER_STEP` say.
     """
     many = 200 if name in ("escape_noise", "noisy") else 1
-    heights = torch.logspace(-3, 2, 251, dtype=torch.float64)
+    heights = torch.logspace(-3, 2, 126, dtype=torch.float64)
     paper = {"input_gain": "one_minus_beta"} if name == "se_adlif" else {}
     coarse = sent(name, heights.expand(STEPS, -1), STEP_S, **paper).double().mean(0) / STEP_S
     height = heights[(coarse > 60).nonzero()[0].item()].item()
