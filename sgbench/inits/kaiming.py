@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sgbench.inits.base import Init
+from sgbench.inits.base import ScaledInit
 
 
-class Kaiming(Init):
+class Kaiming(ScaledInit):
     r"""Normal weights, :math:`W \sim N(0, \mathrm{gain}^2/n)` for n inputs.
 
     Args:

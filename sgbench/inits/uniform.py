@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sgbench.inits.base import Init
+from sgbench.inits.base import ScaledInit
 
 
-class Uniform(Init):
+class Uniform(ScaledInit):
     r"""Uniform weights, :math:`W \sim \mathrm{gain} \cdot U(-1/\sqrt{n}, 1/\sqrt{n})` for n inputs.
 
     Args:

@@ -81,10 +81,11 @@ class DenseLayer(nn.Module):
     def reset_weights(self, init: Init, generator: torch.Generator) -> None:
         """Draw all weights anew, and which input reaches which current; biases start at 0."""
         parts = self.neuron.currents if self.split else 1
-        init.fill(self.weight, max(1, self.weight.shape[1] // parts), generator, recurrent=False)
+        fan_in = max(1, self.weight.shape[1] // parts)
+        init.fill(self.weight, fan_in, generator, recurrent=False, layer=self)
         if self.recurrent is not None:
             fan_in = self.neurons // parts if self.recurrence == "all_to_all" else 1
-            init.fill(self.recurrent, max(1, fan_in), generator, recurrent=True)
+            init.fill(self.recurrent, max(1, fan_in), generator, recurrent=True, layer=self)
         for mask in (self.mask, self.recurrent_mask):
             if mask is not None:
                 mask.copy_(_parts(mask, parts, generator))

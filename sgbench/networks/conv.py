@@ -90,9 +90,9 @@ class ConvLayer(nn.Module):
 
     def reset_weights(self, init: Init, generator: torch.Generator) -> None:
         """Draw all weights anew; biases start at 0."""
-        init.fill(self.weight, self.weight[0].numel(), generator, recurrent=False)
+        init.fill(self.weight, self.weight[0].numel(), generator, recurrent=False, layer=self)
         if self.recurrent is not None:
-            init.fill(self.recurrent, self.recurrent[0].numel(), generator, recurrent=True)
+            init.fill(self.recurrent, self.recurrent[0].numel(), generator, recurrent=True, layer=self)
 
     def synapses(self) -> None:
         """None: the product is no matrix."""
