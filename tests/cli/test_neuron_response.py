@@ -17,7 +17,7 @@ from sgbench.cli.neuron_response import (
 
 
 def test_least_current_of_a_leaky_neuron() -> None:
-    """By hand: above theta (1 - beta) it fires for ever; a unit without memory once, above theta. Grid of a tenth."""
+    """By hand: above theta (1 - beta) it fires for ever; a unit without memory once, above theta."""
     neuron = sgbench.create("neuron/leaky", beta=0.9)
     constant = smallest(neuron, torch.ones(300))
     assert 0.1 < constant < 0.1 * 1.1
