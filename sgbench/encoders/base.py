@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sgbench.errors import require_count, require_number
+from sgbench.errors import InputError, require_count, require_number
 from sgbench.spike_trains import SpikeTrains
 from sgbench.spikes import Events, Signal
 
@@ -126,6 +126,31 @@ def in_order(
     order = stable_order(step.to(_short(shape[0])))
     row = (step.long() * shape[1] + sample)[order]
     return Events.from_rows(row, channel[order], None if value is None else value[order], shape, dtype)
+
+
+def one_a_step(trains: SpikeTrains, dt_s: float, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Step, sample and channel of the spikes before each sample's length; several of a channel in a step are one.
+
+    In the order of samples and, within one, of channels and steps.
+    """
+    step, sample, channel = trains.step_of(dt_s), trains.sample(), trains.channel
+    keep = step < lengths[sample]
+    same = (step[1:] == step[:-1]) & (channel[1:] == channel[:-1]) & (sample[1:] == sample[:-1])
+    keep[1:] &= ~same
+    return (step, sample, channel) if keep.all() else (step[keep], sample[keep], channel[keep])
+
+
+def filled_steps(trains: SpikeTrains, dt_s: float, steps: int, *, crop: bool) -> Tensor:
+    """Steps within each sample's duration, at most `steps` where what is beyond is dropped, int64 [B]."""
+    filled = trains.steps(dt_s)
+    return filled.clamp(max=steps) if crop else filled
+
+
+def require_crop(crop: object) -> bool:
+    """The value, if it is true or false."""
+    if not isinstance(crop, bool):
+        raise InputError(f"encoder.crop={crop!r}: true or false is needed")
+    return crop
 
 
 def stable_order(key: Tensor) -> Tensor:

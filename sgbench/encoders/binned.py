@@ -7,8 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from sgbench.encoders.base import Encoder, Form, in_order
-from sgbench.errors import InputError
+from sgbench.encoders.base import Encoder, Form, filled_steps, in_order, one_a_step, require_crop
 from sgbench.spike_trains import SpikeTrains
 from sgbench.spikes import Events
 
@@ -38,21 +37,14 @@ class Binned(Encoder):
 
     def __init__(self, *, steps: int, dt_s: float, crop: bool) -> None:
         super().__init__(steps=steps, dt_s=dt_s)
-        if not isinstance(crop, bool):
-            raise InputError(f"encoder.crop={crop!r}: true or false is needed")
-        self.crop = crop
+        self.crop = require_crop(crop)
 
     def encode(self, values: SpikeTrains, generator: torch.Generator) -> Events:
         """Spikes [T, B, N]."""
-        step, sample, channel = values.step_of(self.dt_s), values.sample(), values.channel
-        keep = step < self.steps
-        same = (step[1:] == step[:-1]) & (channel[1:] == channel[:-1]) & (sample[1:] == sample[:-1])
-        keep[1:] &= ~same
-        if not keep.all():
-            step, sample, channel = step[keep], sample[keep], channel[keep]
+        everywhere = torch.full((len(values),), self.steps)
+        step, sample, channel = one_a_step(values, self.dt_s, everywhere)
         return in_order(step, sample, channel, (self.steps, len(values), values.n_channels), values.dtype)
 
     def lengths(self, values: SpikeTrains) -> Tensor:
         """Steps within each sample's duration, int64 [B]."""
-        filled = values.steps(self.dt_s)
-        return filled.clamp(max=self.steps) if self.crop else filled
+        return filled_steps(values, self.dt_s, self.steps, crop=self.crop)
