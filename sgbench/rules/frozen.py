@@ -1,0 +1,54 @@
+"""A control under which weights stay as they were drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+
+from sgbench.errors import require_choice
+from sgbench.networks.base import Network
+from sgbench.rules.base import LearningRule, Objective, Progress, Reference
+from sgbench.trajectory import Batch, Trajectory
+
+LEARN = ("none", "readout")
+
+
+class Frozen(LearningRule):
+    r"""No learning at all, or of the readout alone on random hidden layers.
+
+    .. math:: \frac{dL}{d\theta} := 0 \text{ of what is frozen}, \qquad
+        \frac{dL}{d\theta_\mathrm{readout}} \text{ exact, by back-propagation through time}
+
+    What is frozen has no gradient, so no optimiser moves it and no weight decay shrinks it. With `none`, scores are
+    those of the draw; with `readout`, learning in hidden layers has to beat them.
+
+    Args:
+        learn: "none" or "readout" (its weights, and the numbers of its units that learn).
+
+    Raises:
+        InputError: another word.
+
+    Source: random hidden layers as a baseline, Huang, Zhu & Siew 2006, Neurocomputing 70 (extreme learning
+    machines); frozen lower weights in Kriener, Goeltz & Petrovici 2022, NICE, arXiv:2102.08211.
+    """
+
+    exact_reference: ClassVar[Reference] = "bptt"
+    must_differ_from: ClassVar[str] = "bptt in hidden layers"
+
+    def __init__(self, *, learn: str) -> None:
+        self.learn = require_choice("rule.learn", learn, LEARN)
+
+    def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
+        """One yield a batch."""
+        learnt = [] if self.learn == "none" else list(network.readout.parameters())
+        with torch.set_grad_enabled(bool(learnt)):
+            trajectory: Trajectory = network.unroll(batch.x, batch.lengths, keep=objective.keep)
+            loss = objective.whole(trajectory, batch.target)
+        if loss.requires_grad:
+            found = torch.autograd.grad(loss, learnt, allow_unused=True)
+            for parameter, slope in zip(learnt, found, strict=True):
+                if slope is not None:
+                    parameter.grad = slope if parameter.grad is None else parameter.grad + slope
+        yield Progress(loss.detach(), trajectory)
