@@ -49,8 +49,8 @@ def answer(args: argparse.Namespace) -> int:
     targets = energy.pick(args.target, args.config_dir)
     found = contestants(args.sources)
     chosen, dt_s = [*targets.values()], found[0].dt_s
-    by_method = {each.label: costs.beside(each.records, targets=chosen, dt_s=dt_s) for each in found}
-    stability = costs.stability({each.label: each.records for each in found}, targets=chosen, dt_s=dt_s)
+    by_method = {each.label: costs.beside(each.counts, targets=chosen, dt_s=dt_s) for each in found}
+    stability = costs.stability({each.label: each.counts for each in found}, targets=chosen, dt_s=dt_s)
     if args.plot is not None:
         from sgbench.cli.energy_front import draw
 

@@ -10,6 +10,7 @@ from sgbench.energy.crossover import Comparison, compare
 from sgbench.energy.pool import pooled
 from sgbench.energy.price import EnergyEstimate, Interval, price
 from sgbench.energy.stability import Duel, duels, parts
+from sgbench.errors import InputError
 from sgbench.records.counts import Count, OpCounts
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.record import RunRecord
@@ -47,6 +48,12 @@ class Costs:
     energies: dict[str, Energy]
     parameters: int | None
     training_s: float | None
+    pooled: bytes | None  # counts of all seeds together, as JSON: few are ever read again
+
+    @property
+    def counts(self) -> OpCounts | None:
+        """Of all seeds together; None where there are none, or networks of several shapes."""
+        return None if self.pooled is None else OpCounts.model_validate_json(self.pooled)
 
 
 def costs(group: Sequence[RunRecord], *, targets: Sequence[EnergyTarget], dt_s: float) -> Costs:
@@ -61,48 +68,55 @@ def costs(group: Sequence[RunRecord], *, targets: Sequence[EnergyTarget], dt_s: 
     counts = [record.counts for record in finished if record.counts is not None]
     trained = [record.parameters for record in group if record.parameters is not None]
     fits_s = [record.timing.fit_s for record in finished]
+    together = _together(counts)
+    # Energy is linear in counts: of equal test sets, that of the sum is the mean, priced once.
+    equal = len({(found.samples, found.steps) for found in counts}) == 1
+    shares = [together] if together is not None and equal else counts
     return Costs(
         spikes=_amount(counts, _spikes),
         synaptic_operations=_amount(counts, _synaptic_operations),
         energies={
-            target.name: _energy([price(found, target=target, dt_s=dt_s) for found in counts], target)
+            target.name: _energy([price(found, target=target, dt_s=dt_s) for found in shares], target)
             for target in targets
         },
         parameters=max(trained, default=None),
         training_s=math.fsum(fits_s) / len(fits_s) if fits_s else None,
+        pooled=None if together is None else together.model_dump_json().encode(),
     )
 
 
-def beside(
-    group: Sequence[RunRecord], *, targets: Sequence[EnergyTarget], dt_s: float
-) -> tuple[Comparison, ...]:
+def _together(counts: Sequence[OpCounts]) -> OpCounts | None:
+    try:
+        return pooled(counts)
+    except InputError:  # nothing to pool, or several shapes
+        return None
+
+
+def beside(counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float) -> tuple[Comparison, ...]:
     """One method, its seeds pooled, beside its networks without spikes on each target.
 
     Raises:
-        InputError: no seed finished, or a layer's synapses were not counted.
+        InputError: a layer's synapses were not counted.
     """
-    counts = pooled([record.counts for record in group if record.counts is not None])
     return tuple(compare(counts, target=target, dt_s=dt_s) for target in targets)
 
 
 def stability(
-    groups: Mapping[str, Sequence[RunRecord]], *, targets: Sequence[EnergyTarget], dt_s: float
+    methods: Mapping[str, OpCounts], *, targets: Sequence[EnergyTarget], dt_s: float
 ) -> tuple[Duel, ...]:
-    """How often each method of a board costs less than each other, over targets and the ends of their prices."""
-    found = {
-        name: {
-            target.name: parts(
-                [
-                    price(record.counts, target=target, dt_s=dt_s)
-                    for record in group
-                    if record.counts is not None
-                ]
-            )
-            for target in targets
+    """How often each method costs less than each other, over targets and the ends of their prices.
+
+    Args:
+        methods: counts by name, seeds pooled.
+        targets: price lists.
+        dt_s: length of one time step [s].
+    """
+    return duels(
+        {
+            name: {target.name: parts([price(counts, target=target, dt_s=dt_s)]) for target in targets}
+            for name, counts in methods.items()
         }
-        for name, group in groups.items()
-    }
-    return duels(found)
+    )
 
 
 def _spikes(counts: OpCounts) -> list[tuple[str, Count]]:
