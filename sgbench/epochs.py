@@ -27,7 +27,8 @@ class Epochs:
     seed: int
 
     def begin(self, network: Network, part: Part, epoch: int) -> None:
-        """Set all surrogates for a pass over one split; noise does not depend on what was drawn before."""
+        """Set the network for a pass over one split; noise does not depend on what was drawn before."""
+        network.train(part == "train")  # some spikes are noisy in training alone
         progress = min(1.0, epoch / max(1, self.count - 1))
         network.advance(progress)
         for layer, surrogate in enumerate(surrogates(network)):

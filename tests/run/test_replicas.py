@@ -140,6 +140,8 @@ def test_a_row_that_does_not_step_stays() -> None:
             "steepness=fixed,linear",
         ),
         ("protocol.hidden=[8],[6]", "neuron.learn_beta=per_neuron,none"),
+        ("firing=masked", "surrogate=sigmoid", "init=fluctuation", "init.sigma_u=0.5,1.0"),
+        ("rule=frozen", "rule.learn=none,readout", "optimizer.weight_decay=0.1"),
     ],
     ids=" ".join,
 )
