@@ -7,6 +7,7 @@ from torch import Tensor
 from sgbench.encoders.binned import Binned
 from sgbench.encoders.count_only import CountOnly
 from sgbench.encoders.time_shuffled import TimeShuffled
+from sgbench.encoders.time_shuffled_direct import TimeShuffledDirect
 from sgbench.errors import InputError
 from sgbench.spike_trains import SpikeTrains
 from sgbench.spikes import dense
@@ -70,6 +71,23 @@ def test_count_only_of_a_trace_is_its_mean():
     x = CountOnly(**OPTIONS, gain=1.0).encode(trace, torch.Generator())
     torch.testing.assert_close(x[:20], trace.mean(1).expand(20, 3, 4))
     assert (x[20:] == 0).all()
+
+
+def test_a_shuffled_trace_keeps_its_steps_and_forgets_their_order():
+    """Expected: the same steps, whole across channels; each step of 4000 traces anywhere, by the mean of a uniform.
+
+    The mean place of the first step, 9.5, is within 5 of its standard errors, 5.77/sqrt(4000).
+    """
+    trace = torch.rand(5, 20, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    encoder = TimeShuffledDirect(steps=STEPS, dt_s=0.001, gain=1.0)
+    x = encoder.encode(trace, torch.Generator().manual_seed(1)).transpose(0, 1)
+    assert sorted(x[0, :20].tolist()) == sorted(trace[0].tolist())
+    assert not torch.equal(x[:, :20], trace)
+    assert (x[:, 20:] == 0).all()
+    marked = torch.zeros(4000, 20, 1)
+    marked[:, 0] = 1
+    place = encoder.encode(marked, torch.Generator().manual_seed(2)).squeeze(-1).argmax(0).double()
+    assert abs(place.mean().item() - 9.5) < 5 * 5.77 / 4000**0.5
 
 
 @pytest.mark.parametrize("channels", ["apart", "together"])
