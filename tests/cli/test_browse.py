@@ -17,6 +17,7 @@ DRAWN = [name for name in SURROGATES if "/" not in name] + [
     "snntorch/sigmoid",
     "braincog/straight_through_estimator",
 ]
+KINDS = ("atan", "constant", "multi_gaussian", "stochastic_backward", "zero", "snntorch/sigmoid")
 HEAVY = ("torch", "pytorch_lightning", "snntorch", "matplotlib", "scipy", "wandb", "sklearn", "torchmetrics")
 
 
@@ -92,7 +93,13 @@ def test_what_does_not_exist(words: list[str], said: str, capsys: pytest.Capture
     assert said in line
 
 
-@pytest.mark.parametrize("name", [f"surrogate/{name}" for name in DRAWN])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(f"surrogate/{name}", marks=[] if name in KINDS else pytest.mark.slow, id=name)
+        for name in DRAWN
+    ],
+)
 def test_every_surrogate_has_a_picture(name: str, tmp_path: Path) -> None:
     """A PNG of at least 800 pixels in width."""
     path = tmp_path / "picture.png"
