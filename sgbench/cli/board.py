@@ -94,6 +94,7 @@ def _check(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from sgbench.cli.board_energy import add_energy
     from sgbench.leaderboard.board import show
 
     found = show(root_of(args), layout=args.layout, references=references_of(args), protocol=args.protocol)
@@ -102,16 +103,19 @@ def _show(args: argparse.Namespace) -> int:
         if args.markdown:
             sys.stdout.write(brief_markdown(board))
             continue
-        table = _rich_table(board, spacious=True)
+        spacious = True
+        table = _rich_table(board, spacious=spacious)
         natural = terminal.measure(table, options=terminal.options.update(max_width=10_000)).maximum
         if terminal.is_terminal and natural > terminal.width:
-            table = _rich_table(board, spacious=False)
+            spacious = False
+            table = _rich_table(board, spacious=spacious)
         # A pipe has no width to keep to: one line a method is what grep and less want.
         width = None if terminal.is_terminal else max(NARROWEST, natural)
         console = Console(width=width, highlight=False)
         console.print(table)
         for line in _footnotes(board):
             console.print(line, markup=False, style="dim", soft_wrap=not terminal.is_terminal)
+        add_energy(console, board, spacious=spacious)
     if not found.boards:
         say(f"no board: {root_of(args)} holds no valid record")
     _list(found.findings, "left out")

@@ -58,19 +58,20 @@ def show(root: Path, *, layout: Layout, references: References, protocol: str | 
         InputError: there is no such folder, or an energy target's file is not usable.
     """
     findings: list[Finding] = []
-    targets = _targets(references)
+    price_lists = _price_lists(references)
+    targets = tuple(each for each in price_lists if each.on_boards)
     measured = measure_all(
         root, layout=layout, references=references, targets=targets, findings=findings, protocol=protocol
     )
     boards = tuple(
-        _board(root, measured[name], references.of(name), targets, layout=layout, findings=findings)
+        _board(root, measured[name], references.of(name), price_lists, layout=layout, findings=findings)
         for name in sorted(measured)
     )
     return Boards(boards, tuple(sorted(findings, key=lambda each: each.path)))
 
 
-def _targets(references: References) -> tuple[EnergyTarget, ...]:
-    targets = load_targets(references.config_dirs)
+def _price_lists(references: References) -> tuple[EnergyTarget, ...]:
+    targets = load_targets(references.config_dirs, everything=True)
     return tuple(targets[name] for name in sorted(targets))
 
 
@@ -78,14 +79,17 @@ def _board(
     root: Path,
     measured: list[Measured],
     reference: Reference,
-    targets: tuple[EnergyTarget, ...],
+    price_lists: tuple[EnergyTarget, ...],
     *,
     layout: Layout,
     findings: list[Finding],
 ) -> Board:
     protocol, classes = reference.protocol, reference.classes
+    targets = [each for each in price_lists if each.on_boards]
     if layout == "runs":
-        return board_of(measured, protocol=protocol, targets=targets, classes=classes)
+        return board_of(
+            measured, protocol=protocol, targets=targets, classes=classes, price_lists=price_lists
+        )
     folder = root / protocol.name
     dossiers = read_dossiers(folder)
     findings += dossiers.findings
@@ -102,6 +106,7 @@ def _board(
         classes=classes,
         standings=standings,
         outsiders=outsiders,
+        price_lists=price_lists,
     )
 
 

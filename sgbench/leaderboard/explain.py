@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgbench.errors import InputError, suggest
+from sgbench.leaderboard.explain_energy import energy_sentences
 from sgbench.leaderboard.labels import figure
 from sgbench.leaderboard.pairs import Comparison, all_pairs, compare, holm, probability_of_improvement
 from sgbench.leaderboard.placing import LEVEL
@@ -84,6 +85,7 @@ def explain(board: Board, a: Row, b: Row, *, hits: Mapping[str, Hits]) -> Explan
         *_chance(a, b),
         *_on_samples(a, b, hits, board),
         *_cost(a, b, board),
+        *energy_sentences(a, b, board),
         *_settle(found),
         *_caveats(a, b, board),
     )

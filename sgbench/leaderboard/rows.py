@@ -70,6 +70,7 @@ class Board:
 
     protocol: Protocol
     targets: tuple[EnergyTarget, ...]
+    price_lists: tuple[EnergyTarget, ...]  # all that are known: those of the columns and more
     common: dict[str, str]  # what all rows share, by group
     varying: tuple[str, ...]  # groups in which rows differ, without the surrogate
     rows: tuple[Row, ...]
@@ -146,6 +147,7 @@ def board_of(
     classes: int,
     standings: Mapping[str, Standing] = MappingProxyType({}),
     outsiders: tuple[Outsider, ...] = (),
+    price_lists: Sequence[EnergyTarget] = (),
 ) -> Board:
     """Rank methods that are already measured; see `make_board`.
 
@@ -156,6 +158,7 @@ def board_of(
         classes: of the protocol's data set.
         standings: what a leaderboards folder says of each, by method.
         outsiders: results of code outside the catalogue.
+        price_lists: over which methods are compared; by default those of the columns.
     """
     ordered = sorted(measured, key=lambda each: each.method_id)
     methods = [each.method for each in ordered]
@@ -165,6 +168,7 @@ def board_of(
     return Board(
         protocol=protocol,
         targets=tuple(targets),
+        price_lists=tuple(price_lists) or tuple(targets),
         common=common(methods, varying),
         varying=tuple(group for group in varying if group != "surrogate"),
         rows=_ranked(row for row in rows if not _is_retired(row)),

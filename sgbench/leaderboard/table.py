@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from sgbench.energy.price import Interval
 from sgbench.leaderboard.costs import Amount, Energy
+from sgbench.leaderboard.energy_sections import energy_sections
 from sgbench.leaderboard.labels import code, figure, prose
 from sgbench.leaderboard.reading import Layout
 from sgbench.leaderboard.rows import Board, Row
@@ -48,6 +49,7 @@ def to_markdown(board: Board, *, layout: Layout) -> str:
         grid(header, rows, words=words),
         "\n".join(f"{number}. {text}" for number, text in enumerate(notes.texts, start=1)),
         *sections(board),
+        *energy_sections(board),
         "## How to read it",
         "\n".join(f"- {sentence}" for sentence in statements(board)),
         "## Where the prices come from",

@@ -195,11 +195,13 @@ def test_show_in_a_pipe_is_one_line_a_method(runs: Path, capsys: pytest.CaptureF
     assert main(["board", "show"]) == 0
     out = capsys.readouterr().out
     assert "\x1b" not in out
-    (line,) = [line for line in out.splitlines() if "width_fwhm=2" in line]
+    line, beside = [line for line in out.splitlines() if "width_fwhm=2" in line]
     # 550 additions, 1600 + 250 updates, 15 spikes on loihi1: 12.98 + 149.85 + 0.0255 = 163 nJ; truenorth:
     # 1.265 nJ. In 45 nm 550 additions and the hidden layer's arithmetic: 0.495 + 1600 x 6.4 pJ = 10.7 nJ.
     assert line.split()[-4:] == ["550", "10.7", "163", "1.26"]
     assert "*: a part of the energy" in out
+    assert beside.split()[-1] == "50"  # two methods of equal counts: neither is cheaper
+    assert "below this share it needs less energy" in out
 
 
 def test_show_fits_a_terminal_of_80_columns(runs: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:

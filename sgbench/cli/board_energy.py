@@ -1,0 +1,82 @@
+"""What `sgbench board show` says below its table: networks without spikes, and how stable an order by energy is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sgbench.energy.crossover import Comparison
+    from sgbench.energy.stability import Duel
+    from sgbench.leaderboard.matched import Matched
+    from sgbench.leaderboard.rows import Board, Row
+
+NONE = "-"
+
+
+def add_energy(console: Console, board: Board, *, spacious: bool) -> None:
+    """Print a second table, of methods whose networks can be set beside others; nothing where there are none."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from sgbench.leaderboard.matched import matched_rows, order, ordered_rows, shown_targets
+
+    rows = matched_rows(board)
+    if not rows:
+        return
+    shown = shown_targets(board, rows)
+    duels = order(board, ordered_rows(board))
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0) if spacious else 0)
+    table.add_column("method", overflow="fold")
+    heads = ["events\n%"]
+    heads += [
+        f"{each.target.replace('_', chr(10))}\n{'QNN' if each.quantised else 'ANN'}, %" for each in shown
+    ]
+    for head in [*heads, "beats\nANN", "beats\nQNN", "lower\n%"]:
+        table.add_column(head, justify="right", no_wrap=True)
+    for row, found in rows:
+        table.add_row(*(Text(cell) for cell in _cells(row, found, shown, duels)))
+    console.print()
+    console.print(table)
+    for line in _notes():
+        console.print(line, markup=False, style="dim", soft_wrap=not console.is_terminal)
+
+
+def _cells(
+    row: Row, found: Matched, shown: list[Comparison], duels: Mapping[tuple[str, str], Duel]
+) -> Iterator[str]:
+    from sgbench.leaderboard.labels import figure
+    from sgbench.leaderboard.matched import mean_share
+
+    yield row.label.replace("(", " (")  # a narrow column breaks there
+    yield figure(100 * found.rate)
+    for each in shown:
+        yield _crossover(found.comparisons.get(each.target))
+    for quantised in (False, True):
+        won, of = found.cheaper(quantised=quantised)
+        yield f"{won}/{of}" if of else NONE
+    mean = mean_share(duels, row.method_id)
+    yield NONE if mean is None else f"{100 * mean:.0f}"
+
+
+def _crossover(one: Comparison | None) -> str:
+    from sgbench.leaderboard.labels import figure
+
+    if one is None or one.crossover is None:
+        return NONE
+    low, high = (
+        "any" if math.isinf(end) else figure(100 * end) for end in (one.crossover.low, one.crossover.high)
+    )
+    return low if low == high else f"{low}-{high}"
+
+
+def _notes() -> Iterator[str]:
+    yield (
+        "events: share of connections times steps that a spike uses; ANN, QNN: below this share it needs less "
+        "energy than the same network without spikes, than that with quantised activations; beats: on so many "
+        "price lists; lower: how often its energy is below another method's, over the corners of all price lists"
+    )

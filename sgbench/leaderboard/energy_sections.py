@@ -1,0 +1,116 @@
+"""The parts of a board's page on energy: methods beside networks without spikes, and how stable their order is."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+from sgbench.energy.crossover import Comparison
+from sgbench.energy.stability import Duel
+from sgbench.leaderboard.labels import code, figure
+from sgbench.leaderboard.matched import (
+    MOST_BESIDE,
+    MOST_DUELS,
+    Matched,
+    matched_rows,
+    mean_share,
+    order,
+    ordered_rows,
+    rate_text,
+    share_text,
+    shown_targets,
+)
+from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.sections import NONE, grid
+
+EVERYTHING = "`sgbench energy rank` has the others"
+
+
+def energy_sections(board: Board) -> Iterator[str]:
+    """The parts that this board has, headings included."""
+    rows = matched_rows(board)
+    if rows:
+        yield "## Beside networks without spikes"
+        yield _beside(board, rows)
+        yield _about_beside(rows, cut=len(board.rows) > MOST_BESIDE)
+    yield from _stability(board)
+
+
+def _beside(board: Board, rows: Sequence[tuple[Row, Matched]]) -> str:
+    shown = shown_targets(board, rows)
+    header = ["method", "id", "events, %"]
+    for each in shown:
+        other = "quantised ANN" if each.quantised else "ANN"
+        header += [f"{each.target}: SNN / {other}, nJ", f"{each.target}: SNN cheaper below, %"]
+    header += ["cheaper than its ANN", "than its quantised ANN"]
+    lines = [
+        [
+            code(row.label),
+            row.method_id,
+            figure(100 * found.rate),
+            *itertools.chain.from_iterable(_against(found.comparisons.get(each.target)) for each in shown),
+            *(_of(found.cheaper(quantised=quantised)) for quantised in (False, True)),
+        ]
+        for row, found in rows
+    ]
+    return grid(header, lines, words=2)
+
+
+def _against(one: Comparison | None) -> tuple[str, str]:
+    if one is None or one.spiking_nj is None or one.ann_nj is None:
+        return NONE, NONE
+    return f"{figure(one.spiking_nj.value)} / {figure(one.ann_nj.value)}", rate_text(one.crossover)
+
+
+def _of(found: tuple[int, int]) -> str:
+    won, all_of_them = found
+    return f"{won} of {all_of_them}" if all_of_them else NONE
+
+
+def _about_beside(rows: Sequence[tuple[Row, Matched]], *, cut: bool) -> str:
+    bits = " or ".join(map(str, sorted({found.activation_bits for _, found in rows})))
+    more = f" The first {MOST_BESIDE} methods; {EVERYTHING}." if cut else ""
+    return (
+        "ANN: the same layers with units that do not spike, every connection used in every pass; quantised ANN: "
+        f"the same with activations of {bits} bits (as many values as counts of spikes), on price lists of 8-bit "
+        "operands, where the weights of both are as narrow. Events: share of connections times steps that a spike "
+        "uses. The SNN needs less dynamic energy than the other while its events stay below the crossover given "
+        "beside them; in brackets, over the ends of the prices. The last columns count the price lists of the "
+        f"catalogue on which it does at every end, of those that price both.{more}"
+    )
+
+
+def _stability(board: Board) -> Iterator[str]:
+    rows = ordered_rows(board)
+    found = order(board, rows)
+    if not found:
+        return
+    yield "## Whose energy is lower, whoever's prices hold"
+    names = [row.method_id for row in rows]
+    header = ["method", "id", *(f"than {name[:6]}, %" for name in names), "mean, %"]
+    lines = []
+    for row in rows:
+        duels = [found.get((row.method_id, name)) for name in names]
+        cells = [
+            "" if name == row.method_id else share_text(duel) for name, duel in zip(names, duels, strict=True)
+        ]
+        mean = mean_share(found, row.method_id)
+        lines.append([code(row.label), row.method_id, *cells, NONE if mean is None else f"{100 * mean:.0f}"])
+    yield grid(header, lines, words=2)
+    yield _about_stability(found, cut=len(board.rows) > MOST_DUELS)
+
+
+def _about_stability(found: Mapping[tuple[str, str], Duel], *, cut: bool) -> str:
+    pairs = [duel for (a, b), duel in found.items() if a < b]
+    certain = sum(duel.certain for duel in pairs)
+    counts = sorted({len(duel.share) + len(duel.tied) for duel in pairs})
+    same = sum(not duel.share for duel in pairs)
+    alike = f", {same} need the same energy (=)" if same else ""
+    lists = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    more = f" The first {MOST_DUELS} methods; {EVERYTHING}." if cut else ""
+    return (
+        f"Share of prices, in percent, under which the method of the line needs less energy an inference than that "
+        f"of the column: over the corners of each price list's intervals, an unknown price being the same for "
+        f"both, and over the {lists} price lists that price both, without those that cannot tell them apart. "
+        f"{certain} of {len(pairs)} pairs have the same order under every price of every list{alike}.{more}"
+    )

@@ -1,0 +1,67 @@
+"""Two methods' energy in plain sentences: whose is lower, and what networks without spikes would need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sgbench.leaderboard.labels import figure
+from sgbench.leaderboard.matched import (
+    ALWAYS,
+    Matched,
+    matched,
+    order,
+    rate_text,
+    share_text,
+    shown_targets,
+)
+from sgbench.leaderboard.rows import Board, Row
+
+
+def energy_sentences(a: Row, b: Row, board: Board) -> Iterator[str]:
+    """What the price lists that a board knows say of both."""
+    yield from _stable(a, b, board)
+    for name, row in (("A", a), ("B", b)):
+        counts = row.costs.counts
+        found = (
+            None if counts is None else matched(counts, targets=board.price_lists, dt_s=board.protocol.dt_s)
+        )
+        if found is not None:
+            yield _beside(name, row, found, board)
+
+
+def _stable(a: Row, b: Row, board: Board) -> Iterator[str]:
+    duel = order(board, [a, b]).get((a.method_id, b.method_id))
+    if duel is None:
+        return
+    lists, tied = len(duel.share), len(duel.tied)
+    also = f"; {tied} more cannot tell them apart" if tied and lists else ""
+    of = f"{lists} price list{'s' if lists > 1 else ''}"
+    if not lists:
+        yield f"Whoever's prices hold, A and B need the same energy (price lists: {tied})."
+    elif duel.certain:
+        word = "less" if duel.mean == ALWAYS else "more"
+        yield f"Whoever's prices hold, A needs {word} energy than B: at all ends of the prices of {of}{also}."
+    else:
+        yield (
+            f"Whose energy is lower depends on the prices: A's is under {share_text(duel)} % of them, over the "
+            f"ends of the prices of {of}, each list weighing the same{also}."
+        )
+
+
+def _beside(name: str, row: Row, found: Matched, board: Board) -> str:
+    shown = shown_targets(board, [(row, found)])
+    wide, narrow = (
+        ", ".join(f"{rate_text(one.crossover)} % on {one.target}" for one in shown if one.quantised is kind)
+        for kind in (False, True)
+    )
+    places = [f"at {wide}"] if wide else []
+    places += [f"with {found.activation_bits}-bit activations at {narrow}"] if narrow else []
+    same = f" The same network without spikes would need as much {' and '.join(places)}." if places else ""
+    won, all_of_them = found.cheaper(quantised=False)
+    won_narrow, all_narrow = found.cheaper(quantised=True)
+    where = [f"{won} of {all_of_them} price lists"] if all_of_them else []
+    where += [f"{won_narrow} of {all_narrow} with quantised activations"] if all_narrow else []
+    return (
+        f"Spikes use {figure(100 * found.rate)} % of the connections times steps of {name}.{same} {name} needs "
+        f"less energy than it on {', and on '.join(where)}."
+    )

@@ -1,0 +1,132 @@
+"""Methods beside networks without spikes, and how far their order by energy depends on whose prices hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sgbench.energy.crossover import Comparison, synapse_rate
+from sgbench.energy.interval import Interval
+from sgbench.energy.stability import Duel
+from sgbench.errors import InputError
+from sgbench.leaderboard.costs import beside, stability
+from sgbench.leaderboard.labels import figure
+from sgbench.leaderboard.rows import Board, Row
+from sgbench.records.counts import OpCounts
+from sgbench.records.energy import EnergyTarget
+
+MOST_BESIDE = 40
+"""Methods of a page that stand beside their networks without spikes."""
+MOST_DUELS = 12
+"""Methods of a page of which every pair is compared."""
+NEVER, ALWAYS = 0.0, 1.0
+
+
+@dataclass(frozen=True)
+class Matched:
+    """One method beside the same network without spikes, on every price list that prices both."""
+
+    rate: float  # events a synapse and step
+    comparisons: dict[str, Comparison]  # by target
+    activation_bits: int  # of the quantised network
+
+    def cheaper(self, *, quantised: bool) -> tuple[int, int]:
+        """On how many targets the spiking network costs less under every price, and how many there are."""
+        kind = [each for each in self.comparisons.values() if each.quantised is quantised]
+        return sum(each.wins is True for each in kind), len(kind)
+
+
+def matched(counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float) -> Matched | None:
+    """A method beside its networks without spikes; None where its synapses were not counted.
+
+    Args:
+        counts: of all its seeds together.
+        targets: price lists; those that price no network without spikes are passed over.
+        dt_s: length of one time step [s].
+    """
+    try:
+        found = beside(counts, targets=targets, dt_s=dt_s)
+        rate = synapse_rate(counts)
+    except (InputError, ZeroDivisionError):  # nothing counted, or no synapse at all
+        return None
+    both = {each.target: each for each in found if each.crossover is not None}
+    return Matched(rate, both, found[0].qnn_bits) if both else None
+
+
+def matched_rows(board: Board) -> list[tuple[Row, Matched]]:
+    """The first methods of a board that have networks without spikes to stand beside."""
+    pairs = []
+    for row in board.rows[:MOST_BESIDE]:
+        counts = row.costs.counts
+        found = (
+            None if counts is None else matched(counts, targets=board.price_lists, dt_s=board.protocol.dt_s)
+        )
+        if found is not None:
+            pairs.append((row, found))
+    return pairs
+
+
+def shown_targets(board: Board, rows: Iterable[tuple[Row, Matched]]) -> list[Comparison]:
+    """One comparison for each target with columns of its own: the board's, and those of quantised networks."""
+    on_board = {target.name for target in board.targets}
+    found: dict[str, Comparison] = {}
+    for _, each in rows:
+        found |= {name: one for name, one in each.comparisons.items() if one.quantised or name in on_board}
+    return [found[name] for name in sorted(found, key=lambda name: (found[name].quantised, name))]
+
+
+def rate_text(rate: Interval | None) -> str:
+    """A crossover in percent, with its ends where they differ.
+
+    >>> rate_text(Interval(0.0981, 0.0981, 0.0981)), rate_text(Interval(0.16, 0.0, 0.16)), rate_text(None)
+    ('9.81', '16 (0 to 16)', '-')
+    """
+    if rate is None:
+        return "-"
+    value, low, high = (
+        "any" if math.isinf(end) else figure(100 * end) for end in (rate.value, rate.low, rate.high)
+    )
+    return value if low == high else f"{value} ({low} to {high})"
+
+
+def order(board: Board, rows: Sequence[Row]) -> dict[tuple[str, str], Duel]:
+    """How often one method costs less than another, by the ids of each pair, in both orders.
+
+    Over the corners of the price intervals of every price list; a pair that none of them prices is left out.
+    """
+    counts = {row.method_id: row.costs.counts for row in rows}
+    known = {name: found for name, found in counts.items() if found is not None}
+    found = stability(known, targets=board.price_lists, dt_s=board.protocol.dt_s)
+    return {pair: duel for each in found for pair, duel in (((each.a, each.b), each), _turned(each))}
+
+
+def _turned(duel: Duel) -> tuple[tuple[str, str], Duel]:
+    share = {name: 1 - value for name, value in duel.share.items()}
+    return (duel.b, duel.a), Duel(duel.b, duel.a, share, duel.tied)
+
+
+def mean_share(found: Mapping[tuple[str, str], Duel], name: str) -> float | None:
+    """How often a method costs less than another one of the same board, over all others; None without any."""
+    means = [duel.mean for (a, _), duel in found.items() if a == name]
+    return math.fsum(means) / len(means) if means else None
+
+
+def ordered_rows(board: Board) -> list[Row]:
+    """The first methods of a board that have counts: those of which every pair is compared."""
+    return [row for row in board.rows if row.costs.pooled is not None][:MOST_DUELS]
+
+
+def share_text(duel: Duel | None) -> str:
+    """A share in percent: 0 and 100 stand for never and always, = for the same energy on every list.
+
+    >>> share_text(Duel("a", "b", {"chip": 0.999}, ())), share_text(Duel("a", "b", {"chip": 1.0}, ()))
+    ('99', '100')
+    """
+    if duel is None:
+        return "-"
+    if not duel.share:
+        return "="
+    if duel.mean in (NEVER, ALWAYS):
+        return f"{100 * duel.mean:.0f}"
+    return str(min(99, max(1, round(100 * duel.mean))))
