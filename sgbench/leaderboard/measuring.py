@@ -7,10 +7,12 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.reading import Finding, Layout
 from sgbench.leaderboard.rows import Measured, measure
@@ -52,6 +54,9 @@ def measure_all(
         InputError: `root` is no folder, or has none for the protocol asked for.
     """
     paths = candidates(root, layout=layout, findings=findings, only=protocol)
+    for name in sorted({path.relative_to(root).parts[0] for path in paths}):
+        with suppress(InputError):  # which each of its records will say
+            references.of(name)  # composed here, once for all processes
     work = partial(_part, root=root, layout=layout, references=references, targets=targets)
     found: dict[str, list[Measured]] = {}
     for part in _parts(work, paths, layout):

@@ -124,15 +124,18 @@ def all_pairs(methods: Sequence[Scores]) -> tuple[Floats, Floats]:
 
 def _block(table: Floats, rows: slice) -> Floats:
     """Paired differences and p-values [2, rows, methods] of some methods against themselves and all later ones."""
-    differences = table[rows, None, :] - table[None, rows.start :, :]
-    present = ~np.isnan(differences)
-    n = present.sum(axis=2).astype(float)
-    differences = np.where(present, differences, 0.0)
+    by_seed = np.ascontiguousarray(table.T)  # seeds first, since sums over the last axis of a few take long
+    differences = by_seed[:, rows, None] - by_seed[:, None, rows.start :]
+    absent = np.isnan(differences)
+    n = len(by_seed) - absent.sum(axis=0).astype(float)
+    differences[absent] = 0.0
     enough = n >= MIN_SEEDS
     counted = np.where(enough, n, MIN_SEEDS)
-    mean = differences.sum(axis=2) / counted
-    centred = np.where(present, differences - mean[:, :, None], 0.0)
-    error = np.sqrt((centred**2).sum(axis=2) / (counted - 1) / counted)
+    mean = differences.sum(axis=0) / counted
+    differences -= mean
+    differences[absent] = 0.0
+    differences *= differences
+    error = np.sqrt(differences.sum(axis=0) / (counted - 1) / counted)
     return np.stack([mean, np.where(enough, p_values(mean, error, counted - 1, counted), math.nan)])
 
 
