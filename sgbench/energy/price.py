@@ -114,7 +114,8 @@ def price(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyEstim
 def _left_out(target: EnergyTarget) -> set[str]:
     """Operations whose count does not matter: they are in another price, or the target names them as missing."""
     named = {item.split(":")[0].strip() for item in target.missing}
-    stood_for = {name for name, others in INSTEAD.items() if {*others} & {*target.priced}}
+    priced = {*target.priced}
+    stood_for = {name for name, others in INSTEAD.items() if not priced.isdisjoint(others)}
     return {*target.included_elsewhere, *named, *stood_for}
 
 
