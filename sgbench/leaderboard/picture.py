@@ -47,6 +47,9 @@ TICKS = (0, 20, 40, 60, 70, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.5, 
 STEPS = (1, 0.5, 0.2, 0.1, 0.05)  # % between ticks where methods lie close together
 MIN_TICKS = 4
 MIN_TICK_GAP = 0.08  # of the axis
+Points = list[tuple[float, float]]
+Span = tuple[float, float, float]
+"""Both ends of a horizontal line, and its height."""
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
@@ -146,20 +149,20 @@ def _draw_accuracy(axes: Axes, rows: Sequence[Row], board: Board) -> None:
     def place(accuracy: float) -> float:
         return -math.log10(1 - min(max(accuracy, 0.0), best_visible))
 
-    seen: list[float] = []
+    dots: Points = []
+    failed: Points = []
+    spans: list[Span] = []
     for index, row in enumerate(rows):
-        dots = {seed: place(value) for seed, value in row.accuracies.items()}
-        failed = [dots.pop(seed) for seed in row.failed_seeds]
-        below = index + 0.2
-        axes.scatter(list(dots.values()), [below] * len(dots), s=34, alpha=0.55, zorder=3, **SEED_STYLE)
-        axes.scatter(failed, [below] * len(failed), s=60, zorder=4, **FAILED_STYLE)
-        seen += [*dots.values(), *failed]
-        summary = row.accuracy
-        ends = [place(end) for end in (summary.low, summary.high) if end is not None]
-        axes.plot(ends, [index - 0.12] * len(ends), zorder=4, **MEAN_STYLE)
-        axes.plot([place(summary.mean)], [index - 0.12], "o", ms=9, zorder=5, **MEAN_STYLE)
-        seen += ends
-    _accuracy_axis(axes, seen)
+        for seed, value in row.accuracies.items():
+            (failed if seed in row.failed_seeds else dots).append((place(value), index + 0.2))
+        if row.accuracy.low is not None and row.accuracy.high is not None:
+            spans.append((place(row.accuracy.low), place(row.accuracy.high), index - 0.12))
+    means = [(place(row.accuracy.mean), index - 0.12) for index, row in enumerate(rows)]
+    axes.scatter(*_columns(dots), s=34, alpha=0.55, zorder=3, **SEED_STYLE)
+    axes.scatter(*_columns(failed), s=60, zorder=4, **FAILED_STYLE)
+    axes.plot(*_broken(spans), zorder=4, **MEAN_STYLE)
+    axes.plot(*_columns(means), "o", ms=9, zorder=5, **MEAN_STYLE)
+    _accuracy_axis(axes, [x for x, _ in (*dots, *failed)] + [end for span in spans for end in span[:2]])
     if place(1 / board.classes) > axes.get_xlim()[0]:
         axes.axvline(place(1 / board.classes), color=SOFT, linestyle="--", linewidth=1.2, label="chance")
     axes.plot([], [], "o-", ms=9, label="mean, 95 % interval", **MEAN_STYLE)
@@ -167,6 +170,18 @@ def _draw_accuracy(axes: Axes, rows: Sequence[Row], board: Board) -> None:
     if any(row.failed_seeds for row in rows):
         axes.scatter([], [], s=60, label="failed seed, counted at chance", **FAILED_STYLE)
     axes.set_xlabel("test accuracy, %\n(scale: log of the error)", fontsize=FONT_SIZE, color=INK)
+
+
+def _columns(points: Points) -> tuple[list[float], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]
+
+
+def _broken(spans: Sequence[Span]) -> tuple[list[float], list[float]]:
+    """Horizontal lines as one with gaps: a thousand artists would take seconds to draw."""
+    return (
+        [x for low, high, _ in spans for x in (low, high, math.nan)],
+        [y for *_, height in spans for y in (height, height, math.nan)],
+    )
 
 
 def _accuracy_axis(axes: Axes, seen: Sequence[float]) -> None:
@@ -195,10 +210,10 @@ def _spread(ticks: Sequence[float], low: float, high: float) -> dict[float, floa
 
 def _draw_spikes(axes: Axes, rows: Sequence[Row]) -> None:
     values = [row.costs.spikes.value for row in rows]
+    known = [(value, float(index)) for index, value in enumerate(values) if value is not None]
+    axes.plot(*_columns(known), "o", ms=8, color=INK, zorder=4)
     for index, value in enumerate(values):
-        if value is not None:
-            axes.plot([value], [index], "o", ms=8, color=INK, zorder=4)
-        else:
+        if value is None:
             _say(axes, index, "none")
     _cost_axis(axes, [value for value in values if value is not None])
     axes.set_xlabel("spikes\nper inference", fontsize=FONT_SIZE, color=INK)
@@ -209,12 +224,18 @@ def _draw_energy(axes: Axes, rows: Sequence[Row], board: Board) -> None:
     for number, target in enumerate(board.targets):
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         axes.plot([], [], marker, ms=8, color=colour, label=f"{target.name}{' *' if target.missing else ''}")
-        for index, row in enumerate(rows):
-            found = row.costs.energies[target.name].dynamic_nj
-            if found is not None:
-                axes.plot([found.low, found.high], [index, index], color=colour, linewidth=2.5, zorder=3)
-                axes.plot([found.value], [index], marker, ms=8, color=colour, zorder=4)
-                seen += [found.low, found.value, found.high]
+        found = [(row.costs.energies[target.name].dynamic_nj, float(index)) for index, row in enumerate(rows)]
+        priced = [(energy, index) for energy, index in found if energy is not None]
+        spans = [(energy.low, energy.high, index) for energy, index in priced]
+        axes.plot(*_broken(spans), color=colour, linewidth=2.5, zorder=3)
+        axes.plot(
+            *_columns([(energy.value, index) for energy, index in priced]),
+            marker,
+            ms=8,
+            color=colour,
+            zorder=4,
+        )
+        seen += [end for energy, _ in priced for end in (energy.low, energy.value, energy.high)]
     for index, row in enumerate(rows):
         without = sum(energy.dynamic_nj is None for energy in row.costs.energies.values())
         if without:
