@@ -14,7 +14,7 @@ from sgbench.leaderboard.costs import beside, stability
 from sgbench.leaderboard.labels import figure
 from sgbench.leaderboard.rows import Board, Row
 from sgbench.records.counts import OpCounts
-from sgbench.records.energy import EnergyTarget
+from sgbench.records.energy import INSTEAD, EnergyTarget
 
 MOST_BESIDE = 40
 """Methods of a page that stand beside their networks without spikes."""
@@ -46,12 +46,18 @@ def matched(counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float) -
         dt_s: length of one time step [s].
     """
     try:
-        found = beside(counts, targets=targets, dt_s=dt_s)
+        found = beside(counts, targets=[each for each in targets if _multiplies(each)], dt_s=dt_s)
         rate = synapse_rate(counts)
     except (InputError, ZeroDivisionError):  # nothing counted, or no synapse at all
         return None
     both = {each.target: each for each in found if each.crossover is not None}
     return Matched(rate, both, found[0].qnn_bits) if both else None
+
+
+def _multiplies(target: EnergyTarget) -> bool:
+    """Whether a price list knows the products of a network without spikes; most chips have none."""
+    known = {*target.priced, *target.included_elsewhere}
+    return not known.isdisjoint(("multiply_accumulate", *INSTEAD.get("multiply_accumulate", ())))
 
 
 def matched_rows(board: Board) -> list[tuple[Row, Matched]]:
