@@ -16,6 +16,7 @@ from sgbench.compose import compose
 from sgbench.energy.decision import Decision, DecisionTimes
 from sgbench.energy.interval import Interval
 from sgbench.energy.price import price
+from sgbench.epochs import Epochs
 from sgbench.errors import InputError
 from sgbench.records.files import read_bytes
 from sgbench.records.spec import RunSpec
@@ -61,6 +62,9 @@ def decide(spec: RunSpec, confidences: tuple[float, ...]) -> list[Decision]:
     parts.network.load_state_dict(load(read_bytes(folder_of(spec) / WEIGHTS)))
     parts.data.setup()
     protocol = spec.method.protocol
+    # As the test was: noisy spikes and a steepness on its way are those of the selected epoch.
+    course = Epochs(parts.steepness, protocol.epochs, spec.seed)
+    course.begin(parts.network, "test", record.best_epoch or 0)
     times = DecisionTimes(
         parts.network,
         parts.objective.loss,

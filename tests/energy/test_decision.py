@@ -90,13 +90,15 @@ def test_nothing_seen_is_an_error():
         times.decisions()
 
 
-def test_the_last_step_of_a_run_is_its_record(capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize("firing", ["step", "bernoulli"])
+def test_the_last_step_of_a_run_is_its_record(firing, capsys, tmp_path, monkeypatch):
     """Expected: accuracy and counts of the record, from its weights; a wrong confidence is named."""
     monkeypatch.setenv("SGBENCH_RUNS", str(tmp_path))
-    assert main(["run", *WORDS]) == 0
+    run = [*WORDS, f"firing={firing}"]
+    assert main(["run", *run]) == 0
     record = read_model(next(tmp_path.rglob("record.json")), RunRecord)
     capsys.readouterr()
-    words = ["energy", "decide", *WORDS, "--target", "convention_ac_mac", "--json"]
+    words = ["energy", "decide", *run, "--target", "convention_ac_mac", "--json"]
     assert main(words) == 0
     tree = json.loads(capsys.readouterr().out)
     last = [each for each in tree if each["rule"].startswith("step")][-1]
