@@ -39,7 +39,8 @@ def inert(text: str) -> str:
     'a\\u0060b c\\u007cd'
     """
     line = " ".join(text.split()).encode("ascii", "backslashreplace").decode()
-    line = "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in line)
+    if not line.isprintable():
+        line = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in line)
     return _ACTIVE.sub(lambda match: f"\\u{ord(match.group()):04x}", line)
 
 

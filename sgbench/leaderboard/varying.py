@@ -31,7 +31,12 @@ def varying_parameters(methods: Sequence[Method]) -> Varying:
 
 def _differing(methods: Sequence[Method], group: str) -> set[str]:
     keys = {key for method in methods for key in method.parameters[group]}
-    return {key for key in keys if len({_text(method, group, key) for method in methods}) > 1}
+    return {key for key in keys if _varies(methods, group, key)}
+
+
+def _varies(methods: Sequence[Method], group: str, key: str) -> bool:
+    first = _text(methods[0], group, key)
+    return any(_text(method, group, key) != first for method in methods[1:])
 
 
 def _text(method: Method, group: str, key: str) -> str:

@@ -20,6 +20,8 @@ class Strict(BaseModel):
 
 def _plain(value: object) -> object:
     """One clear complaint in place of one for each member of the union."""
+    if value is None or type(value) in (str, bool):
+        return value  # most are, and every record has dozens
     items = value if isinstance(value, list | tuple) else (value,)
     for item in items:
         if not (item is None or isinstance(item, bool | int | float | str)):
