@@ -54,7 +54,19 @@ def test_the_worked_entry_of_contributing_works(tmp_path: Path, monkeypatch: pyt
 
 def test_commands_of_the_documents_exist() -> None:
     """Every `sgbench WORD` in a document is a subcommand, every `make WORD` a target."""
-    commands = {"run", "sweep", "list", "show", "board", "submit", "verify", "doctor", "energy", "data", "export"}
+    commands = {
+        "run",
+        "sweep",
+        "list",
+        "show",
+        "board",
+        "submit",
+        "verify",
+        "doctor",
+        "energy",
+        "data",
+        "export",
+    }
     shells = [block for path in [*DOCUMENTS, ROOT / "CONTRIBUTING.md"] for block in blocks(path, "sh")]
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     assert shells
