@@ -9,6 +9,7 @@ Legend: T steps, B batch, N neurons.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import math
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +22,14 @@ from sgbench.neurons.base import Neuron
 from sgbench.surrogates.rectangle import Rectangle
 from tests.catalogue.neuron_cases import BATCH, SIZE, make, run, surrogate
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries, while they are imported
+LIBRARIES = ("spikingjelly", "norse", "sinabs", "spyx")
+ABSENT = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # of the libraries, while they are imported
+    pytest.mark.skipif(
+        bool(ABSENT), reason=f"{', '.join(ABSENT)} not installed; make test-peers installs it"
+    ),
+]
 STEPS = 200
 RTOL = 1e-9
 

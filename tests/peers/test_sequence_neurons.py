@@ -8,6 +8,7 @@ Legend: T steps, B batch, N neurons.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,14 @@ from sgbench.neurons.parallel_leaky import ParallelLeaky
 from sgbench.neurons.psn import MaskedPsn, Psn, SlidingPsn
 from sgbench.surrogates.atan import Atan
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries, while they are imported
+LIBRARIES = ("spikingjelly", "spyx", "DCLS")
+ABSENT = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # of the libraries, while they are imported
+    pytest.mark.skipif(
+        bool(ABSENT), reason=f"{', '.join(ABSENT)} not installed; make test-peers installs it"
+    ),
+]
 STEPS, BATCH, SIZE, INPUTS = 200, 3, 5, 4
 
 
