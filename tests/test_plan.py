@@ -86,6 +86,7 @@ def test_a_point_of_a_sweep_is_what_it_is_alone(words: tuple[str, ...]) -> None:
     assert list(plan(words, multirun=True).specs) == alone(words)
 
 
+@pytest.mark.slow
 def test_the_shipped_sweep_is_its_points() -> None:
     """Expected: a sweep from the configuration gives the same as its points in words."""
     given = catalogue.entry("sweep", "quickstart").parameters["hydra"]["sweeper"]["params"]

@@ -59,7 +59,10 @@ def reached(percent: float, samples: int = 359) -> float:
     return round(percent / 100 * samples) / samples
 
 
-@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name == "quickstart" else pytest.mark.slow) for name in SWEEPS],
+)
 def test_every_combination_of_a_sweep_composes_and_builds(name: str) -> None:
     """Each combination with its first seed is a method of its own, builds, and keeps to its protocol."""
     grid = read_grid(name, [])

@@ -136,7 +136,9 @@ def living() -> int:
     return sum(storages.values())
 
 
-@pytest.mark.parametrize("engine", FAST)
+@pytest.mark.parametrize(
+    "engine", [pytest.param(each, marks=[] if each == "fused" else pytest.mark.slow) for each in FAST]
+)
 def test_a_thousand_steps_of_training_leave_nothing(engine):
     """Expected: not one byte of tensors more after 1000 steps of training than after 50.
 
