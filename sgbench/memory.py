@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 PROC = Path("/proc/self")
@@ -75,3 +77,16 @@ def _cgroup_bytes() -> list[int]:
         return [int(limit) - int(used)] if limit.isdigit() else []
     except OSError:
         return []
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Load and compose without looking for garbage: nearly all that is made then stays, and is passed over later."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        if was_on:
+            gc.enable()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgbench.errors import InputError, RunBusyError, SgbenchError, one_printable_line
+from sgbench.memory import uncollected
 from sgbench.paths import RECORD, conf_dir, default_runs_dir
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def run_command(words: Sequence[str]) -> int:
     back = [f"hydra.searchpath=[{paths}]"] if folders else []
     if any(word.split("=")[0] in HYDRA_ONLY for word in rest):
         return _hand_to_hydra([*rest, *back], _nothing)
-    planned = _plan(rest, config_dirs, allowed)
+    with uncollected():
+        planned = _plan(rest, config_dirs, allowed)
     before = {folder: _stamp(folder) for folder in _folders(planned)}
     # Hydra's parser wants flags before overrides.
     hydra_words = [*sorted(rest, key=lambda word: not word.startswith("-")), *back]
