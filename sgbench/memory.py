@@ -81,7 +81,7 @@ def _cgroup_bytes() -> list[int]:
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """Load and compose without looking for garbage: nearly all that is made then stays, and is passed over later."""
+    """Load and compose without looking for garbage: nearly all of it stays, and is passed over later."""
     was_on = gc.isenabled()
     gc.disable()
     try:
