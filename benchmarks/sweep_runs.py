@@ -21,7 +21,7 @@ import torch
 from benchmarks.gate import GateError
 from benchmarks.sweep_snntorch import SPIKE_GRADS
 from benchmarks.whole_run import CONF, TARGET
-from benchmarks.whole_run_data import W1Like
+from benchmarks.whole_run_data import W1Like, task_words
 from sgbench.build import build
 from sgbench.compose import compose
 from sgbench.errors import InputError
@@ -66,30 +66,14 @@ class Taken:
     losses: dict[tuple[str, int], list[float]]
 
 
-def task_words(settings: SweepSettings) -> list[str]:
-    """One network on one task; surrogate and seed come on top."""
-    return [
-        "dataset=w1_like",
-        "encoder=latency",
-        "loss=max_over_time",
-        "network.bias=true",
-        "neuron.beta=0.9",
-        "readout.beta=0.9",
-        "init.gain=4.2",  # so that a few per cent fire
-        "optimizer.lr=0.001",
-        "protocol.name=w1_like_v1",
-        "protocol.steps=100",
-        f"protocol.batch_size={settings.batch}",
-        f"protocol.hidden=[{settings.hidden}]",
-        f"protocol.epochs={settings.epochs}",
-        "trainer.progress=false",
-    ]
-
-
 def sweep_words(settings: SweepSettings) -> list[str]:
     """All sixteen points."""
     names = ",".join(f"snntorch/{name}" for name in SPIKE_GRADS)
-    return [*task_words(settings), f"surrogate={names}", f"seed={','.join(map(str, range(SEEDS)))}"]
+    return [
+        *task_words(settings.batch, settings.hidden, settings.epochs),
+        f"surrogate={names}",
+        f"seed={','.join(map(str, range(SEEDS)))}",
+    ]
 
 
 def contenders(settings: SweepSettings, folder: Path) -> dict[str, Callable[[], Taken]]:
@@ -107,7 +91,8 @@ def contenders(settings: SweepSettings, folder: Path) -> dict[str, Callable[[], 
 def export(settings: SweepSettings, folder: Path) -> None:
     """Initial weights and the batches of all epochs, for those that do not know sgbench."""
     for seed in range(SEEDS):
-        spec = compose([*task_words(settings), f"seed={seed}"], config_dirs=[CONF], allow_targets=[TARGET])
+        words = [*task_words(settings.batch, settings.hidden, settings.epochs), f"seed={seed}"]
+        spec = compose(words, config_dirs=[CONF], allow_targets=[TARGET])
         parts = build(spec)
         parts.data.setup()
         hidden, readout = parts.network.hidden_layers[0], parts.network.readout

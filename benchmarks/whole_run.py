@@ -21,6 +21,7 @@ import torch
 from benchmarks import report
 from benchmarks.gate import GateError
 from benchmarks.measure import Clock, Spread, Times, limited, neighbour, ratios
+from benchmarks.whole_run_data import task_words
 from sgbench.build import Parts, build
 from sgbench.compose import compose as compose_spec
 from sgbench.learner import Learner
@@ -116,23 +117,10 @@ def compare(settings: RunSettings) -> dict[str, Any]:
 def _spec(settings: RunSettings, folder: Path) -> RunSpec:
     """The same as on the command line with --config-dir and --allow-target."""
     words = [
-        "dataset=w1_like",
-        "encoder=latency",
-        "loss=max_over_time",
-        "network.bias=true",
-        "neuron.beta=0.9",
-        "readout.beta=0.9",
-        "init.gain=4.2",  # so that a few per cent fire
-        "optimizer.lr=0.001",
-        "protocol.name=w1_like_v1",
-        f"protocol.steps={settings.steps}",
-        f"protocol.batch_size={settings.batch}",
-        f"protocol.hidden=[{settings.hidden}]",
-        f"protocol.epochs={settings.epochs}",
+        *task_words(settings.batch, settings.hidden, settings.epochs, settings.steps),
         f"seed={settings.seed}",
         f"engine={settings.engine}",
         f"trainer.threads={settings.threads}",
-        "trainer.progress=false",
         f"paths.runs_dir={folder}",
         "force=true",
     ]

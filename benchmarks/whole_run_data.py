@@ -42,3 +42,23 @@ class W1Like(DataSet):
             target = random.integers(0, self.n_classes, self.sizes[name])
             splits[name] = Samples(torch.from_numpy(values), torch.from_numpy(target), None)
         return splits
+
+
+def task_words(batch: int, hidden: int, epochs: int, steps: int = 100) -> list[str]:
+    """One network on these data, as on the command line with --config-dir and --allow-target."""
+    return [
+        "dataset=w1_like",
+        "encoder=latency",
+        "loss=max_over_time",
+        "network.bias=true",
+        "neuron.beta=0.9",
+        "readout.beta=0.9",
+        "init.gain=4.2",  # so that a few per cent fire
+        "optimizer.lr=0.001",
+        "protocol.name=w1_like_v1",
+        f"protocol.steps={steps}",
+        f"protocol.batch_size={batch}",
+        f"protocol.hidden=[{hidden}]",
+        f"protocol.epochs={epochs}",
+        "trainer.progress=false",
+    ]

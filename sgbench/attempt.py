@@ -13,7 +13,6 @@ import torch
 from sgbench import memory, provenance
 from sgbench.artefacts import save_predictions, save_weights
 from sgbench.build import Parts, construct
-from sgbench.epochs import Epochs
 from sgbench.errors import InputError, one_printable_line
 from sgbench.paths import PREDICTIONS, RECORD
 from sgbench.records.files import to_json, write_atomic
@@ -21,7 +20,6 @@ from sgbench.records.method import method_id
 from sgbench.records.record import SCHEMA_VERSION, Failure, RunRecord, Scores, Timing
 from sgbench.records.spec import RunSpec
 from sgbench.run_folder import forget_checkpoints
-from sgbench.train_loop import Best, TrainLoop
 from sgbench.training import Training
 
 if TYPE_CHECKING:
@@ -51,16 +49,7 @@ class Attempt:
         self.test_s = 0.0
         self.memory_is_measured = False
         self.loggers: list[Logger] = []
-        protocol = spec.method.protocol
-        self.training = Training(
-            TrainLoop(parts.network, parts.rule, parts.objective, clip_norm=spec.method.clip_norm),
-            Best(protocol.monitor, protocol.patience),
-            Epochs(parts.steepness, protocol.epochs, spec.seed),
-            dt_s=protocol.dt_s,
-            input_kind=parts.encoder.output,
-            bits=32 if protocol.precision == "float32" else 64,
-            made_by=code.made_by(),
-        )
+        self.training = Training(parts, spec.method, spec.seed, made_by=code.made_by())
 
     def took_s(self) -> float:
         """Time since it began."""

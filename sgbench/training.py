@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sgbench.build import DTYPES, Parts
 from sgbench.energy.count import Kind, OperationCounter
 from sgbench.epochs import Epochs, Part
 from sgbench.metrics.evaluation import Evaluation
 from sgbench.records.record import EpochScores
+from sgbench.records.spec import Method
 from sgbench.train_loop import Best, TrainLoop
 from sgbench.trajectory import Batch
 
@@ -19,33 +21,21 @@ class Training:
     """The course of one training; a driver hands it batches.
 
     Args:
-        loop: network, rule and objective.
-        best: the selection on validation.
-        epochs: what changes from epoch to epoch.
-        dt_s: duration of a step [s].
-        input_kind: what the encoder declares.
-        bits: of weights and states.
+        parts: what it is made of.
+        method: how it is trained.
+        seed: of the run.
         made_by: the code that a checkpoint of it can be continued by.
     """
 
-    def __init__(
-        self,
-        loop: TrainLoop,
-        best: Best,
-        epochs: Epochs,
-        *,
-        dt_s: float,
-        input_kind: Kind,
-        bits: int,
-        made_by: dict[str, str],
-    ) -> None:
-        self.loop = loop
-        self.network = loop.network
-        self.best = best
-        self.epochs = epochs
-        self.dt_s = dt_s
-        self.input_kind: Kind = input_kind
-        self.bits = bits
+    def __init__(self, parts: Parts, method: Method, seed: int, *, made_by: dict[str, str]) -> None:
+        protocol = method.protocol
+        self.network = parts.network
+        self.loop = TrainLoop(parts.network, parts.rule, parts.objective, clip_norm=method.clip_norm)
+        self.best = Best(protocol.monitor, protocol.patience)
+        self.epochs = Epochs(parts.steepness, protocol.epochs, seed)
+        self.dt_s = protocol.dt_s
+        self.input_kind: Kind = parts.encoder.output
+        self.bits = DTYPES[protocol.precision].itemsize * 8  # of weights and states
         self.made_by = made_by
         self.curve: list[EpochScores] = []
         self.epoch = 0  # that is under way, or the last

@@ -16,13 +16,12 @@ from sgbench.compose import compose
 from sgbench.energy.decision import Decision, DecisionTimes
 from sgbench.energy.interval import Interval
 from sgbench.energy.price import price
-from sgbench.epochs import Epochs
 from sgbench.errors import InputError
 from sgbench.records.files import read_bytes
 from sgbench.records.spec import RunSpec
 from sgbench.run_folder import finished_record, folder_of
+from sgbench.training import Training
 
-BITS = {"float32": 32, "float64": 64}
 MOST_ROWS = 12
 
 
@@ -61,16 +60,15 @@ def decide(spec: RunSpec, confidences: tuple[float, ...]) -> list[Decision]:
     parts = build(spec)
     parts.network.load_state_dict(load(read_bytes(folder_of(spec) / WEIGHTS)))
     parts.data.setup()
-    protocol = spec.method.protocol
+    training = Training(parts, spec.method, spec.seed, made_by={})
     # As the test was: noisy spikes and a steepness on its way are those of the selected epoch.
-    course = Epochs(parts.steepness, protocol.epochs, spec.seed)
-    course.begin(parts.network, "test", record.best_epoch or 0)
+    training.epochs.begin(parts.network, "test", record.best_epoch or 0)
     times = DecisionTimes(
         parts.network,
         parts.objective.loss,
-        parts.encoder.output,
-        bits=BITS[protocol.precision],
-        steps=protocol.steps,
+        training.input_kind,
+        bits=training.bits,
+        steps=spec.method.protocol.steps,
         confidences=confidences,
     )
     for batch in parts.data.evaluation("test"):

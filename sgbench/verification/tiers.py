@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import load
 
 from sgbench.build import Parts, build
-from sgbench.epochs import Epochs
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.predictions import Predictions, parse_predictions
@@ -24,7 +23,6 @@ from sgbench.records.submission import ExternalRecord, Submission
 from sgbench.records.trust import Tier
 from sgbench.runner import run_spec
 from sgbench.submission.folder import FOLDERS
-from sgbench.train_loop import Best, TrainLoop
 from sgbench.training import Training
 from sgbench.verification.recompose import recompose
 
@@ -188,16 +186,7 @@ class Verifier:
 
 def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> Training:
     """A pass over the test set with the weights of this epoch, without any training."""
-    protocol = method.protocol
-    training = Training(
-        TrainLoop(parts.network, parts.rule, parts.objective, clip_norm=None),
-        Best(protocol.monitor, protocol.patience),
-        Epochs(parts.steepness, protocol.epochs, seed),
-        dt_s=protocol.dt_s,
-        input_kind=parts.encoder.output,
-        bits=32 if protocol.precision == "float32" else 64,
-        made_by={},
-    )
+    training = Training(parts, method, seed, made_by={})
     training.best.epoch = epoch
     training.begin_scoring("test", selected=True)
     for batch in parts.data.evaluation("test"):
