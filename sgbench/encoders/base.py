@@ -55,6 +55,35 @@ class Encoder(ABC):
         return torch.full((len(values),), filled, dtype=torch.int64)
 
 
+class ChangeEncoder(Encoder):
+    """Codes of what a trace changes by, on two channels a trace: channel n tells rises of trace n, N + n falls.
+
+    Args:
+        steps: number of time steps T.
+        dt_s: duration of a step [s].
+        threshold: theta, the change that counts, above 0.
+    """
+
+    takes: ClassVar[tuple[Form, ...]] = ("traces",)
+
+    def __init__(self, *, steps: int, dt_s: float, threshold: float) -> None:
+        super().__init__(steps=steps, dt_s=dt_s)
+        self.threshold = require_number("encoder.threshold", threshold, low=0, open_low=True)
+
+    @abstractmethod
+    def changes(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Rises and falls [B, steps, N] of traces [B, steps, N], 0 where there is none."""
+
+    def encode(self, values: Tensor, generator: torch.Generator) -> Events:
+        """Spikes, or how many thresholds were crossed [T, B, 2 N]."""
+        told = torch.cat(self.changes(values), 2).to(values.dtype)
+        return Events.of(over_time(told, self.steps).transpose(0, 1))
+
+    def channels(self, n_inputs: int) -> int:
+        """Two for each trace."""
+        return 2 * n_inputs
+
+
 def form_of(values: Values) -> Form:
     """Which form samples have.
 

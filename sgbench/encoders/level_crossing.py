@@ -7,12 +7,10 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from sgbench.encoders.base import Encoder, Form, over_time
-from sgbench.errors import require_number
-from sgbench.spikes import Events
+from sgbench.encoders.base import ChangeEncoder
 
 
-class LevelCrossing(Encoder):
+class LevelCrossing(ChangeEncoder):
     r"""Spikes of two channels per trace, one for each level, theta apart, that it has risen or fallen by.
 
     A reference follows the trace in whole thresholds, starting at x[0]:
@@ -37,14 +35,9 @@ class LevelCrossing(Encoder):
     """
 
     output: ClassVar[Literal["binary", "real"]] = "real"
-    takes: ClassVar[tuple[Form, ...]] = ("traces",)
 
-    def __init__(self, *, steps: int, dt_s: float, threshold: float) -> None:
-        super().__init__(steps=steps, dt_s=dt_s)
-        self.threshold = require_number("encoder.threshold", threshold, low=0, open_low=True)
-
-    def encode(self, values: Tensor, generator: torch.Generator) -> Events:
-        """Counted crossings [T, B, 2 N]."""
+    def changes(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Counted crossings."""
         level = torch.zeros_like(values[:, 0])
         crossed = []
         for now in values.unbind(1):
@@ -52,9 +45,4 @@ class LevelCrossing(Encoder):
             level = level + number
             crossed.append(number)
         change = torch.stack(crossed, 1)
-        spikes = torch.cat([change.clamp(min=0), (-change).clamp(min=0)], 2)
-        return Events.of(over_time(spikes, self.steps).transpose(0, 1))
-
-    def channels(self, n_inputs: int) -> int:
-        """Two for each trace."""
-        return 2 * n_inputs
+        return change.clamp(min=0), (-change).clamp(min=0)

@@ -7,12 +7,10 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from sgbench.encoders.base import Encoder, Form, over_time
-from sgbench.errors import require_number
-from sgbench.spikes import Events
+from sgbench.encoders.base import ChangeEncoder
 
 
-class StepForward(Encoder):
+class StepForward(ChangeEncoder):
     r"""A baseline follows the trace by at most one threshold a step; each of its steps is a spike.
 
     .. math:: s^{\pm}[t] = [\pm(x[t] - r[t-1]) > \theta], \qquad r[t] = r[t-1] + \theta (s^{+}[t] - s^{-}[t])
@@ -35,14 +33,9 @@ class StepForward(Encoder):
     """
 
     output: ClassVar[Literal["binary", "real"]] = "binary"
-    takes: ClassVar[tuple[Form, ...]] = ("traces",)
 
-    def __init__(self, *, steps: int, dt_s: float, threshold: float) -> None:
-        super().__init__(steps=steps, dt_s=dt_s)
-        self.threshold = require_number("encoder.threshold", threshold, low=0, open_low=True)
-
-    def encode(self, values: Tensor, generator: torch.Generator) -> Events:
-        """Spikes [T, B, 2 N]."""
+    def changes(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Steps of the baseline."""
         level = torch.zeros_like(values[:, 0])
         stepped = []
         for now in values.unbind(1):
@@ -51,9 +44,4 @@ class StepForward(Encoder):
             level = level + move
             stepped.append(move)
         moves = torch.stack(stepped, 1)
-        spikes = torch.cat([moves > 0, moves < 0], 2).to(values.dtype)
-        return Events.of(over_time(spikes, self.steps).transpose(0, 1))
-
-    def channels(self, n_inputs: int) -> int:
-        """Two for each trace."""
-        return 2 * n_inputs
+        return moves > 0, moves < 0

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NamedTuple
 
-import torch
 from torch import Tensor
 
 from sgbench.errors import require_number
 from sgbench.neurons.base import Operations, SpikingNeuron
 from sgbench.neurons.quantity import Rate, Threshold, Value
+from sgbench.neurons.takeoff import Takeoff
 from sgbench.surrogates.base import Surrogate
 
 
@@ -76,15 +76,9 @@ class Eif(SpikingNeuron):
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient, reset_to=reset_to)
         self.rate = Rate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
-        self.sharpness = require_number("neuron.sharpness", sharpness, low=0, open_low=True)
-        self.rheobase = require_number("neuron.rheobase", rheobase)
+        self.takeoff = Takeoff(sharpness=sharpness, rheobase=rheobase)
         self.resistance = require_number("neuron.resistance", resistance, low=0, open_low=True)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
-
-    def takeoff(self, u: Tensor, threshold: Tensor | float) -> Tensor:
-        """The exponential current."""
-        below = torch.minimum(u, torch.as_tensor(threshold, dtype=u.dtype, device=u.device))
-        return self.sharpness * torch.exp((below - self.rheobase) / self.sharpness)
 
     def step(self, current: Tensor, state: EifState) -> tuple[Tensor, EifState]:
         """One Euler step from the potential after its reset, fire."""
