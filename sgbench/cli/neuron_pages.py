@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from sgbench.build import construct
 from sgbench.catalogue import Entry
 from sgbench.cli.docstrings import Described, described
-from sgbench.cli.page_text import OUTPUTS, table
+from sgbench.cli.page_text import OUTPUTS, closing, opening, table
 from sgbench.compose import compose
 from sgbench.engine import scan, snntorch
 from sgbench.errors import InputError, SgbenchError, one_printable_line
@@ -76,16 +76,9 @@ def _engines(neuron: Neuron) -> str:
 
 def neuron_page(subject: Subject) -> str:
     """The page of one neuron."""
-    entry, meta = subject.entry, subject.entry.meta
-    aliases = ", ".join(map(str, meta.get("aliases") or []))
+    entry = subject.entry
     parts = [
-        MARK,
-        f"# {entry.name}",
-        str(entry.line),
-        f"`neuron={entry.name}`, family {meta.get('family', 'none')}"
-        + (f"; also called {aliases}" if aliases else "")
-        + ". [All neurons](../neurons.md)",
-        f"```text\n{meta.get('formula', '')}\n```",
+        *opening(entry, MARK, "[All neurons](../neurons.md)"),
         f"![responses of {entry.name}]({entry.name}.svg)",
         "Left and middle: a current and what it does to one neuron at the defaults, at the least height under "
         "which it fires four times (once, where it cannot more often). Right: what it sends per step under "
@@ -96,11 +89,7 @@ def neuron_page(subject: Subject) -> str:
         "spread from the layer's first neuron to its last.",
         "## Properties at these defaults",
         _property_table(subject),
-        "## Definition",
-        subject.described.prose or "See the class.",
-        f"Class: `{entry.target}`",
-        "## Sources",
-        "\n".join(f"- {source}" for source in meta.get("sources") or ["none"]),
+        *closing(entry, subject.described),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -26,18 +26,36 @@ class Subject(NamedTuple):
     presets: Sequence[Entry]
 
 
-def surrogate_page(subject: Subject) -> str:
-    """The page of one canonical surrogate."""
-    entry, meta = subject.entry, subject.entry.meta
-    aliases = ", ".join(map(str, meta.get("aliases") or []))
-    parts = [
-        MARK,
+def opening(entry: Entry, mark: str, links: str) -> list[str]:
+    """What the page of any entry begins with."""
+    aliases = ", ".join(map(str, entry.meta.get("aliases") or []))
+    return [
+        mark,
         f"# {entry.name}",
         str(entry.line),
-        f"`surrogate={entry.name}`, family {meta.get('family', 'none')}"
+        f"`{entry.group}={entry.name}`, family {entry.meta.get('family', 'none')}"
         + (f"; also called {aliases}" if aliases else "")
-        + ". [All surrogates](../surrogates.md), [by library](../libraries.md)",
-        f"```text\n{meta.get('formula', '')}\n```",
+        + f". {links}",
+        f"```text\n{entry.meta.get('formula', '')}\n```",
+    ]
+
+
+def closing(entry: Entry, described: Described) -> list[str]:
+    """What it ends with."""
+    return [
+        "## Definition",
+        described.prose or "See the class.",
+        f"Class: `{entry.target}`",
+        "## Sources",
+        "\n".join(f"- {source}" for source in entry.meta.get("sources") or ["none"]),
+    ]
+
+
+def surrogate_page(subject: Subject) -> str:
+    """The page of one canonical surrogate."""
+    entry = subject.entry
+    parts = [
+        *opening(entry, MARK, "[All surrogates](../surrogates.md), [by library](../libraries.md)"),
         f"![slope and primitive of {entry.name}]({entry.name}.svg)",
         "## Parameters",
         _parameter_table(subject),
@@ -45,11 +63,7 @@ def surrogate_page(subject: Subject) -> str:
         _property_table(subject),
         "## In other libraries",
         preset_table(subject.presets) if subject.presets else "None of those that were read has it.",
-        "## Definition",
-        subject.described.prose or "See the class.",
-        f"Class: `{entry.target}`",
-        "## Sources",
-        "\n".join(f"- {source}" for source in meta.get("sources") or ["none"]),
+        *closing(entry, subject.described),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -28,11 +28,7 @@ class Row:
     done: int = 0
     running: int = 0
     failed: int = 0
-    best: float | None = None
-
-    def took(self, accuracy: float) -> None:
-        """One more score on validation."""
-        self.best = accuracy if self.best is None else max(self.best, accuracy)
+    best: tuple[float, str] | None = None  # score on validation, and whose it is
 
 
 class View:
@@ -59,7 +55,6 @@ class View:
         for kind in self.kinds:
             self.rows[kind].points += 1
         self.open: set[int] = set()
-        self.best: tuple[float, str] | None = None
         self.problems: list[str] = []
         for place, record in finished.items():
             self._count(place, record)
@@ -96,12 +91,10 @@ class View:
         row = self.rows[self.kinds[place]]
         row.failed += record.status != "finished"
         row.done += record.status == "finished"
-        if record.validation is not None:
-            if record.validation.accuracy is None:
-                return  # a task without classes has no best accuracy
-            row.took(record.validation.accuracy)
-            found = (record.validation.accuracy, _name(self.specs[place]))
-            self.best = max(self.best or found, found)
+        accuracy = None if record.validation is None else record.validation.accuracy
+        if accuracy is not None:  # a task without classes has none
+            found = (accuracy, _name(self.specs[place]))
+            row.best = max(row.best or found, found)
 
     def _number(self) -> str:
         return f"[{self._sum('done') + self._sum('failed')}/{len(self.specs)}]"
@@ -123,7 +116,8 @@ class View:
     def status(self) -> str:
         """The sweep in one line."""
         used_s = time.perf_counter() - self.began_s
-        best = "" if self.best is None else f" | best {100 * self.best[0]:.1f} % {self.best[1]}"
+        highest = max((row.best for row in self.rows.values() if row.best is not None), default=None)
+        best = "" if highest is None else f" | best {100 * highest[0]:.1f} % {highest[1]}"
         counts = ", ".join(f"{self._sum(column)} {column}" for column in ("running", "failed"))
         return f"{self._sum('done')}/{len(self.specs)} done, {counts}{best} | {clock(used_s)}{self._left(used_s)}"
 
@@ -141,7 +135,7 @@ class View:
         if len(rows) > MOST_ROWS:
             rows = sorted(rows, key=lambda pair: -pair[1].running)[: MOST_ROWS - 1]
         for kind, row in rows:
-            best = "-" if row.best is None else f"{100 * row.best:.1f} %"
+            best = "-" if row.best is None else f"{100 * row.best[0]:.1f} %"
             done = f"{row.done}/{row.points}"
             table.add_row(Text(kind), done, str(row.running), str(row.failed), best)
         if len(rows) < len(self.rows):

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.division import division_of
-from sgbench.leaderboard.predictions import MAX_PREDICTION_BYTES, parse_predictions
+from sgbench.leaderboard.predictions import MAX_PREDICTION_BYTES, Predictions, parse_predictions
 from sgbench.leaderboard.store import read_runs
 from sgbench.paths import PREDICTIONS
 from sgbench.records.files import read_bytes, to_json, write_atomic
@@ -129,33 +130,14 @@ def make_external(
     if author.code is None:
         raise InputError("--code: the address of the code that was run is needed with --external")
     name = external_id(protocol, author.name, author.code)
-    files: dict[str, bytes] = {}
-    samples = 0
-    found: dict[int, tuple[float, str] | None] = dict.fromkeys(failed)
-    for seed in reference.protocol.seeds:
-        if seed in found:
-            continue
-        path = source / f"{seed}.csv"
-        if not path.is_file():
-            raise InputError(f"{path}: no predictions of seed {seed}; make them, or say --failed {seed}")
-        data = read_bytes(path, limit=MAX_PREDICTION_BYTES)
-        predictions = parse_predictions(data, str(path))
-        samples = len(predictions.target)
-        found[seed] = (predictions.accuracy, hashlib.sha256(data).hexdigest())
-        files[f"predictions/{seed}.csv"] = data
+    found = _results(source, reference.protocol.seeds, failed)
+    files = {f"predictions/{seed}.csv": result.data for seed, result in found.items() if result is not None}
+    sizes = [len(each.predictions.target) for each in found.values() if each is not None]
+    samples = sizes[-1] if sizes else 0
     if not samples:
         raise InputError(f"{source}: no seed finished, so there is nothing to hand in")
     for seed, result in found.items():
-        record = ExternalRecord(
-            schema_version=SUBMISSION_VERSION,
-            protocol=protocol,
-            method_id=name,
-            seed=seed,
-            status="failed" if result is None else "finished",
-            samples=samples,
-            accuracy=None if result is None else result[0],
-            predictions_sha256=None if result is None else result[1],
-        )
+        record = _external_record(protocol, name, seed, result, samples)
         files[f"records/{seed}.json"] = to_json(record)
     submission = Submission.model_validate(
         _head(author, protocol, name, files)
@@ -169,6 +151,42 @@ def make_external(
         }
     )
     return _write(target, submission, files)
+
+
+class _Result(NamedTuple):
+    """What one seed predicted, and the file that says so."""
+
+    predictions: Predictions
+    data: bytes
+
+
+def _results(source: Path, seeds: Sequence[int], failed: Sequence[int]) -> dict[int, _Result | None]:
+    """Of every seed; None of those that gave none."""
+    found: dict[int, _Result | None] = dict.fromkeys(failed)
+    for seed in seeds:
+        if seed in found:
+            continue
+        path = source / f"{seed}.csv"
+        if not path.is_file():
+            raise InputError(f"{path}: no predictions of seed {seed}; make them, or say --failed {seed}")
+        data = read_bytes(path, limit=MAX_PREDICTION_BYTES)
+        found[seed] = _Result(parse_predictions(data, str(path)), data)
+    return found
+
+
+def _external_record(
+    protocol: str, name: str, seed: int, result: _Result | None, samples: int
+) -> ExternalRecord:
+    return ExternalRecord(
+        schema_version=SUBMISSION_VERSION,
+        protocol=protocol,
+        method_id=name,
+        seed=seed,
+        status="failed" if result is None else "finished",
+        samples=samples,
+        accuracy=None if result is None else result.predictions.accuracy,
+        predictions_sha256=None if result is None else hashlib.sha256(result.data).hexdigest(),
+    )
 
 
 def _runs(
