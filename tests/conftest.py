@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,13 @@ def runs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     return folder
+
+
+@pytest.fixture
+def no_snntorch_neurons_left() -> Iterator[None]:
+    """snnTorch keeps every neuron of the process in a list; give it back as it was."""
+    import snntorch as snn
+
+    before = list(snn.SpikingNeuron.instances)
+    yield
+    snn.SpikingNeuron.instances[:] = before

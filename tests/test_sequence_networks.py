@@ -9,7 +9,6 @@ Legend: T steps, B batch, N neurons, C channels; I current.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 
 import pytest
 import snntorch as snn
@@ -34,15 +33,9 @@ from sgbench.surrogates.atan import Atan
 from sgbench.trajectory import POTENTIAL, SPIKES, Batch
 from tests.run.tiny import WORDS
 
+pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
+
 STEPS, BATCH, CLASSES = 12, 3, 2
-
-
-@pytest.fixture(autouse=True)
-def _no_snntorch_neurons_left() -> Iterator[None]:
-    """snnTorch keeps every neuron of the process in a list; give it back as it was."""
-    before = list(snn.SpikingNeuron.instances)
-    yield
-    snn.SpikingNeuron.instances[:] = before
 
 
 def surrogate() -> Atan:

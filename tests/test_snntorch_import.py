@@ -6,8 +6,6 @@ not, so a membrane to which snnTorch adds its recurrent current last may differ 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import snntorch as snn
 import torch
@@ -19,15 +17,9 @@ from sgbench.exchange.snntorch_weights import from_snntorch
 from sgbench.surrogates.atan import Atan
 from sgbench.trajectory import SPIKES
 
+pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
+
 STEPS, BATCH, INPUTS, HIDDEN, CLASSES = 200, 3, 6, 8, 4
-
-
-@pytest.fixture(autouse=True)
-def _no_snntorch_neurons_left() -> Iterator[None]:
-    """snnTorch keeps every neuron of the process in a list; give it back as it was."""
-    before = list(snn.SpikingNeuron.instances)
-    yield
-    snn.SpikingNeuron.instances[:] = before
 
 
 def surrogate() -> Atan:

@@ -4,8 +4,6 @@ Legend: T steps, B batch, N neurons; I current, u membrane potential. A pinned t
 has changed: compare again, and edit the docstring of the class that it names.
 """
 
-from collections.abc import Iterator
-
 import pytest
 import snntorch as snn
 import torch
@@ -15,15 +13,9 @@ from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from tests.catalogue.neuron_cases import SIZE, Driven, drive, make, run, surrogate
 
+pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
+
 STEPS = 200
-
-
-@pytest.fixture(autouse=True)
-def _no_snntorch_neurons_left() -> Iterator[None]:
-    """snnTorch keeps every neuron of the process in a list; give it back as it was."""
-    before = list(snn.SpikingNeuron.instances)
-    yield
-    snn.SpikingNeuron.instances[:] = before
 
 
 def number(value: float) -> Tensor:

@@ -6,7 +6,7 @@ potentials, so that every path of the gradient counts.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,8 @@ from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.quantity import LEARN, LOGIT_BOUND, Decay, Number, Threshold
 from sgbench.neurons.synaptic import Synaptic
 from sgbench.surrogates.atan import Atan
+
+pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
 
 STEPS, BATCH, SIZE = 200, 3, 5
 ALPHA, BETA, THETA = 0.7, 0.85, 0.8
@@ -140,14 +142,6 @@ def assert_equal_runs(ours: Result, expected: Result, *, rtol: float = RTOL) -> 
 
 
 # --- snnTorch
-
-
-@pytest.fixture(autouse=True)
-def _no_snntorch_neurons_left() -> Iterator[None]:
-    """snnTorch keeps every neuron of the process in a list; give it back as it was."""
-    before = list(snn.SpikingNeuron.instances)
-    yield
-    snn.SpikingNeuron.instances[:] = before
 
 
 def number(value: float) -> Tensor:

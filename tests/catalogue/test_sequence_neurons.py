@@ -8,7 +8,7 @@ Legend: T steps, B batch, N neurons; I current, u membrane potential, s spikes, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import snntorch as snn
@@ -36,16 +36,10 @@ from sgbench.neurons.three_compartment import ThreeCompartment
 from sgbench.surrogates.atan import Atan
 from tests.rules.test_eprop import assert_equals_cut_bptt, make_network
 
+pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
+
 STEPS, BATCH, SIZE = 24, 3, 5
 RTOL = 1e-12
-
-
-@pytest.fixture(autouse=True)
-def _no_snntorch_neurons_left() -> Iterator[None]:
-    """snnTorch keeps every neuron of the process in a list; give it back as it was."""
-    before = list(snn.SpikingNeuron.instances)
-    yield
-    snn.SpikingNeuron.instances[:] = before
 
 
 def surrogate() -> Atan:

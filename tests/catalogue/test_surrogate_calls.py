@@ -6,7 +6,6 @@ Legend: see `shapes`.
 import copy
 import math
 import pickle
-from collections.abc import Iterator
 
 import pytest
 import snntorch as snn
@@ -124,14 +123,6 @@ def test_pickles_and_copies_after_use(name):
 
 
 # --- in snnTorch's neurons
-
-
-@pytest.fixture
-def no_snntorch_neurons_left() -> Iterator[None]:
-    """snnTorch keeps every neuron of the process in a list; give it back as it was."""
-    before = list(snn.SpikingNeuron.instances)
-    yield
-    snn.SpikingNeuron.instances[:] = before
 
 
 @every_entry
