@@ -45,6 +45,7 @@ class DataSet(ABC):
     form: Form = "values"  # of the samples
     origin: Origin = "generated"
     n_inputs: int
+    image: tuple[int, int, int] | None = None  # channels, height and width, where the inputs are those of an image
     target: Target = "class"
     n_classes: int  # 0 where the target is no class
     sizes: Mapping[Split, int]
