@@ -11,6 +11,7 @@ from torch import Tensor
 
 MICRO = 1e-6
 TIME_BITS = 31  # of the largest time
+AT_ONCE = 1_000_000  # spikes that are looked at together, about
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class SpikeTrains:
     """Spike times of many samples, packed; whole microseconds, so that no step depends on a rounding.
 
     The spikes of sample s are `channel[indptr[s]:indptr[s + 1]]` at `time_us[indptr[s]:indptr[s + 1]]`, in the
-    order of channels and, within one, of time.
+    order of time and, at one time, of channels.
 
     Args:
         indptr: int64 [samples + 1].
@@ -52,10 +53,10 @@ class SpikeTrains:
         indptr = np.zeros(len(lasts) + 1, dtype=np.int64)
         np.cumsum(np.bincount(owner, minlength=len(lasts)), out=indptr[1:])
         # Sorting one number that holds all three takes a tenth of the time of sorting by three.
-        joined = np.sort(((owner * n_channels + source) << TIME_BITS) | time)
+        joined, channel = np.divmod(np.sort(((owner << TIME_BITS) | time) * n_channels + source), n_channels)
         return SpikeTrains(
             torch.from_numpy(indptr),
-            torch.from_numpy(((joined >> TIME_BITS) % n_channels).astype(np.int32)),
+            torch.from_numpy(channel.astype(np.int32)),
             torch.from_numpy((joined & ((1 << TIME_BITS) - 1)).astype(np.int32)),
             torch.from_numpy(lasts),
             n_channels,
@@ -95,17 +96,34 @@ class SpikeTrains:
         """Steps that each sample fills, at least one, int64 [samples]."""
         return (self.duration_us.double() / in_microseconds(dt_s)).ceil().long().clamp(min=1)
 
+    def by_channel(self) -> tuple[Tensor, Tensor]:
+        """Channels and times in the order of samples, channels and times, of which checksums are taken."""
+        order = np.lexsort((self.time_us.numpy(), self.channel.numpy(), self.sample().numpy()))
+        return self.channel[order], self.time_us[order]
+
     def problem(self) -> str | None:
-        """What is wrong with the numbers, if anything."""
+        """What is wrong with the numbers, if anything; looks at a part of the spikes at a time."""
         if len(self.channel) != int(self.indptr[-1]) or len(self.time_us) != len(self.channel):
             return "has another number of spikes than it declares"
+        counts = self.indptr.diff()
+        if int(self.indptr[0]) != 0 or bool((counts < 0).any()):
+            return "has a sample whose spikes are nowhere"
+        for part in torch.arange(len(self)).split(max(1, AT_ONCE * len(self) // max(1, len(self.channel)))):
+            problem = self[part]._problem()
+            if problem is not None:
+                return problem
+        return None
+
+    def _problem(self) -> str | None:
         if len(self.channel) == 0:
             return None
         if self.channel.min() < 0 or self.channel.max() >= self.n_channels:
             return f"has a spike outside channels 0..{self.n_channels - 1}"
-        if self.time_us.min() < 0 or bool((self.time_us > self.duration_us[self.sample()]).any()):
+        sample = self.sample()
+        if self.time_us.min() < 0 or bool((self.time_us > self.duration_us[sample]).any()):
             return "has a spike outside its sample's duration"
-        return None
+        late = (self.time_us[1:] < self.time_us[:-1]) & (sample[1:] == sample[:-1])
+        return "has spikes that are not in the order of time" if late.any() else None
 
 
 def _joined(numbers: Tensor, pieces: list[slice]) -> Tensor:

@@ -45,7 +45,9 @@ class DataSet(ABC):
     form: Form = "values"  # of the samples
     origin: Origin = "generated"
     n_inputs: int
-    image: tuple[int, int, int] | None = None  # channels, height and width, where the inputs are those of an image
+    image: tuple[int, int, int] | None = (
+        None  # channels, height and width, where the inputs are those of an image
+    )
     target: Target = "class"
     n_classes: int  # 0 where the target is no class
     sizes: Mapping[Split, int]
@@ -98,7 +100,7 @@ def fingerprint(splits: dict[Split, Samples]) -> str:
 
 def _parts(values: Values) -> tuple[Tensor, ...]:
     if isinstance(values, SpikeTrains):
-        return values.indptr, values.channel, values.time_us, values.duration_us
+        return values.indptr, *values.by_channel(), values.duration_us
     return (values if values.dtype == torch.uint8 else values.to(torch.float32),)
 
 

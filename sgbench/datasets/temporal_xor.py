@@ -34,7 +34,7 @@ class TemporalXor(Generated):
 
     >>> task = TemporalXor(early_s=0.005, late_s=0.01, jitter_s=0.0, duration_s=0.02, samples=[4, 4, 4], seed=0)
     >>> train = task.load(Path())["train"]
-    >>> train.values.time_us.view(4, 2).tolist(), train.target.tolist()
+    >>> train.values.by_channel()[1].view(4, 2).tolist(), train.target.tolist()
     ([[10000, 10000], [10000, 5000], [5000, 10000], [5000, 5000]], [0, 1, 1, 0])
     """
 

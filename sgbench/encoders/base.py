@@ -162,11 +162,13 @@ def one_a_step(trains: SpikeTrains, dt_s: float, lengths: Tensor) -> tuple[Tenso
 
     In the order of samples and, within one, of channels and steps.
     """
-    step, sample, channel = trains.step_of(dt_s), trains.sample(), trains.channel
+    step, sample = trains.step_of(dt_s), trains.sample()
     keep = step < lengths[sample]
-    same = (step[1:] == step[:-1]) & (channel[1:] == channel[:-1]) & (sample[1:] == sample[:-1])
-    keep[1:] &= ~same
-    return (step, sample, channel) if keep.all() else (step[keep], sample[keep], channel[keep])
+    steps = int(lengths.max()) if len(lengths) else 1
+    key = (sample[keep] * trains.n_channels + trains.channel[keep]) * steps + step[keep]
+    train, step = np.divmod(np.unique(key.numpy()), steps)
+    sample, channel = np.divmod(train, trains.n_channels)
+    return torch.from_numpy(step), torch.from_numpy(sample), torch.from_numpy(channel)
 
 
 def filled_steps(trains: SpikeTrains, dt_s: float, steps: int, *, crop: bool) -> Tensor:

@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from sgbench.encoders.base import Encoder, Form, filled_steps, in_order, one_a_step, require_crop
+from sgbench.encoders.base import Encoder, Form, filled_steps, require_crop
+from sgbench.engine.bins import binned
 from sgbench.spike_trains import SpikeTrains
 from sgbench.spikes import Events
 
@@ -41,9 +42,7 @@ class Binned(Encoder):
 
     def encode(self, values: SpikeTrains, generator: torch.Generator) -> Events:
         """Spikes [T, B, N]."""
-        everywhere = torch.full((len(values),), self.steps)
-        step, sample, channel = one_a_step(values, self.dt_s, everywhere)
-        return in_order(step, sample, channel, (self.steps, len(values), values.n_channels), values.dtype)
+        return binned(values, self.steps, self.dt_s)
 
     def lengths(self, values: SpikeTrains) -> Tensor:
         """Steps within each sample's duration, int64 [B]."""

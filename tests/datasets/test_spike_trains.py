@@ -29,17 +29,20 @@ def as_set(trains: SpikeTrains) -> list[tuple[int, int, int]]:
 
 
 def test_packing_keeps_every_spike_and_sorts():
-    """Expected: NumPy's own draw again, as a multiset; in order of sample, channel, time."""
+    """Expected: NumPy's own draw again, as a multiset; in order of sample, time, channel."""
     random = np.random.default_rng(0)
     sample = random.integers(0, 6, 400)
     durations = np.full(7, 20_000) - 1000 * np.arange(7)
     time_us = (random.random(400) * durations[sample]).astype(int)
     expected = sorted(
-        zip(sample.tolist(), random.integers(0, 5, 400).tolist(), time_us.tolist(), strict=True)
+        (s, t, c)
+        for s, c, t in zip(
+            sample.tolist(), random.integers(0, 5, 400).tolist(), time_us.tolist(), strict=True
+        )
     )
     trains = some()
     stored = list(
-        zip(trains.sample().tolist(), trains.channel.tolist(), trains.time_us.tolist(), strict=True)
+        zip(trains.sample().tolist(), trains.time_us.tolist(), trains.channel.tolist(), strict=True)
     )
     assert stored == expected
     assert trains.problem() is None

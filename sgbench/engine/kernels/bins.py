@@ -1,0 +1,82 @@
+"""Spikes of many samples into time steps, compiled by numba.
+
+Legend: T steps, B samples, N inputs; the spikes of a sample are in the order of time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
+
+from sgbench.engine.kernels.codes import WORD, loop
+
+
+@loop
+def find_steps(time_us, indptr, edge_us, first):
+    """first[t, b] = first spike of sample b at edge_us[t] or later; edges [T + 1] ascend."""
+    for b in range(indptr.size - 1):
+        low, end = indptr[b], indptr[b + 1]
+        for t in range(edge_us.size):
+            stride = 16  # neighbours are near: look ahead in growing strides, then halve
+            high = low
+            while high < end and time_us[high] < edge_us[t]:
+                low = high + 1
+                high += stride
+                stride *= 2
+            high = min(high, end)
+            while low < high:
+                middle = (low + high) >> 1
+                if time_us[middle] < edge_us[t]:
+                    low = middle + 1
+                else:
+                    high = middle
+            first[t, b] = low
+
+
+@loop
+def fill_binary(channel, first, fold, words, indptr, index):
+    """Rows t * B + b of the inputs that spike at least once, ascending; `words` has a bit for each, all 0.
+
+    No fold means that channels are inputs.
+    """
+    place = 0
+    batch = first.shape[1]
+    indptr[0] = 0
+    for t in range(first.shape[0] - 1):
+        for b in range(batch):
+            for e in range(first[t, b], first[t + 1, b]):
+                c = fold[channel[e]] if fold.size else channel[e]
+                words[c >> 6] |= np.uint64(1) << np.uint64(c & 63)
+            for block in range(words.size):
+                word = words[block]
+                words[block] = 0
+                while word:
+                    index[place] = block * WORD + np.int64(trailing_zeros(word))  # pyright: ignore[reportCallIssue] - of numba's own code
+                    place += 1
+                    word &= word - np.uint64(1)
+            indptr[t * batch + b + 1] = place
+
+
+@loop
+def fill_counts(channel, first, fold, words, counts, indptr, index, value):
+    """As `fill_binary`, with how many spikes an input has; `counts` [N] and `words` are all 0."""
+    place = 0
+    batch = first.shape[1]
+    indptr[0] = 0
+    for t in range(first.shape[0] - 1):
+        for b in range(batch):
+            for e in range(first[t, b], first[t + 1, b]):
+                c = fold[channel[e]] if fold.size else channel[e]
+                counts[c] += 1
+                words[c >> 6] |= np.uint64(1) << np.uint64(c & 63)
+            for block in range(words.size):
+                word = words[block]
+                words[block] = 0
+                while word:
+                    c = block * WORD + np.int64(trailing_zeros(word))  # pyright: ignore[reportCallIssue] - of numba's own code
+                    index[place] = c
+                    value[place] = counts[c]
+                    counts[c] = 0
+                    place += 1
+                    word &= word - np.uint64(1)
+            indptr[t * batch + b + 1] = place
