@@ -19,6 +19,7 @@ from sgbench.errors import InputError
 from sgbench.losses.base import Loss
 from sgbench.regularisers.activity_bounds import ActivityBounds
 from sgbench.regularisers.none import NoPenalty
+from sgbench.regularisers.total_activity import TotalActivity
 from sgbench.trajectory import Trajectory
 
 STEPS, LENGTHS, CLASSES = 7, (7, 1, 4, 6), 5
@@ -39,6 +40,7 @@ LOGITS = {  # of one sample, from its own outputs [T_b, C]
     "last_step": lambda y: y[-1],
     "last_window": lambda y: y[-3:].mean(0),
     "max_over_time": lambda y: y.max(0),
+    "max_since_rest": lambda y: np.maximum(y.max(0), 0),
     "per_step": lambda y: y.mean(0),
     "spike_count": lambda y: y.sum(0),
     "sum_over_time": lambda y: y.sum(0),
@@ -199,6 +201,18 @@ def test_max_over_time_has_no_floor_at_zero():
     assert ((gradient != 0).sum(0) == 1).all()  # one step of each class and sample
 
 
+def test_max_since_rest_has_a_floor_at_zero():
+    """Expected by hand: outputs that all stay negative tie at 0, cost ln C and learn nothing; others as without."""
+    output = -make_output("max_since_rest").abs() - 1
+    logits, value, gradient = value_and_gradient(make("max_since_rest"), output)
+    assert (logits == 0).all()
+    assert value.item() == pytest.approx(math.log(CLASSES), rel=1e-12)
+    assert not gradient.any()
+    above = make_output("max_since_rest").abs() + 1
+    found, plain = (value_and_gradient(make(name), above) for name in ("max_since_rest", "max_over_time"))
+    assert all(torch.equal(one, other) for one, other in zip(found, plain, strict=True))
+
+
 # --- the readout a loss needs
 
 
@@ -307,6 +321,22 @@ def test_bad_bounds_are_refused_by_name(key, value):
     """Expected: an InputError that names the option."""
     with pytest.raises(InputError, match=f"regulariser.{key}=.*a number in"):
         ActivityBounds(**{**BOUNDS, key: value})
+
+
+def test_total_activity_equals_the_formula():
+    """Expected: 0.3 sum n + 0.2 <(sum over b n)^2> over neurons, one loop per neuron; padding does not count."""
+    spikes = make_spikes()
+    expected = 0.0
+    for layer in spikes:
+        sums = [
+            sum(layer[:length, b, i].sum().item() for b, length in enumerate(LENGTHS))
+            for i in range(layer.shape[2])
+        ]
+        expected += 0.3 * sum(sums) + 0.2 * sum(each**2 for each in sums) / len(sums)
+    found = TotalActivity(total_strength=0.3, square_strength=0.2).penalty(trajectory(spikes[0], spikes))
+    assert found.item() == pytest.approx(expected, rel=1e-13)
+    with pytest.raises(InputError, match=r"regulariser.square_strength=-1.*a number in"):
+        TotalActivity(total_strength=0.3, square_strength=-1.0)
 
 
 def test_no_penalty_is_none():

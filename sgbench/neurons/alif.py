@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 from torch import Tensor
 
 from sgbench.engine.spec import LinearSpec
-from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
 from sgbench.neurons.quantity import Decay, Number, Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
@@ -25,10 +25,11 @@ class Alif(SpikingNeuron):
 
     .. math::
         a[t] &= \rho a[t-1] + s[t-1] \\
-        u[t] &= \beta u[t-1] + I[t] - \theta s[t-1], \qquad s[t] = H(u[t] - \theta - \kappa a[t])
+        u[t] &= \beta u[t-1] + g I[t] - \theta s[t-1], \qquad s[t] = H(u[t] - \theta - \kappa a[t])
 
-    The reset subtracts the resting threshold, not the raised one, and only its gradient is detached: the path of
-    a spike into its neuron's own threshold is part of the neuron's dynamics.
+    with g = 1 unless `input_gain` says otherwise. The reset subtracts the resting threshold, not the raised one,
+    and only its gradient is detached: the path of a spike into its neuron's own threshold is part of the neuron's
+    dynamics.
 
     Args:
         surrogate: spike forward, slope backward.
@@ -39,6 +40,7 @@ class Alif(SpikingNeuron):
         threshold: resting threshold theta [units of u].
         reset: "subtract", "subtract_decayed", "zero" or "none".
         reset_gradient: "detached" or "attached".
+        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
         learn_beta: "none", "shared" or "per_neuron".
         learn_rho: "none", "shared" or "per_neuron".
         learn_kappa: "none", "shared" or "per_neuron".
@@ -76,18 +78,20 @@ class Alif(SpikingNeuron):
         learn_rho: str,
         learn_kappa: str,
         learn_threshold: str,
+        input_gain: str = "one",
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.input_gain = InputGain(input_gain, self.beta.given())
         self.rho = Decay("rho", rho, learn=learn_rho, features=features)
         self.kappa = Number("kappa", kappa, learn=learn_kappa, features=features)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: AlifState) -> tuple[Tensor, AlifState]:
         """Adapt to the last spike, decay, integrate, pay its reset, fire."""
-        threshold = self.threshold()
+        threshold, beta = self.threshold(), self.beta()
         a = self.rho() * state.a + state.s
-        u = self.next_potential(state.u, state.s, current, self.beta(), threshold)
+        u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, threshold)
         s = self.surrogate(u - (threshold + self.kappa() * a))
         return s, AlifState(u=u, a=a, s=s)
 
@@ -97,13 +101,15 @@ class Alif(SpikingNeuron):
 
     def recurrence_spec(self) -> LinearSpec:
         """Equation for equation."""
+        beta = self.beta()
         return LinearSpec(
             surrogate=self.surrogate,
             reset=self.next_potential.reset,
             detached=self.next_potential.detached,
             second="a",
-            decay=self.beta(),
+            decay=beta,
             threshold=self.threshold(),
+            input=self.input_gain(beta),
             second_decay=self.rho(),
             second_spike=1.0,
             threshold_slope=self.kappa(),
@@ -112,4 +118,6 @@ class Alif(SpikingNeuron):
     @property
     def operations(self) -> Operations:
         """As `Leaky`; the decay and step of the adaptation, its product and sum in the threshold."""
-        return Operations(3, self.next_potential.additions + 2, 1, state_words=2)
+        return Operations(
+            3 + self.input_gain.multiplications, self.next_potential.additions + 2, 1, state_words=2
+        )

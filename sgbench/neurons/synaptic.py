@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 from torch import Tensor
 
 from sgbench.engine.spec import LinearSpec
-from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
 from sgbench.neurons.quantity import Decay, Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
@@ -25,10 +25,10 @@ class Synaptic(SpikingNeuron):
 
     .. math::
         i[t] &= \alpha i[t-1] + I[t] \\
-        u[t] &= \beta u[t-1] + i[t] - \theta s[t-1], \qquad s[t] = H(u[t] - \theta)
+        u[t] &= \beta u[t-1] + g i[t] - \theta s[t-1], \qquad s[t] = H(u[t] - \theta)
 
-    A reset acts on the membrane alone. With `zero` the current of the step after a spike is kept, where
-    snnTorch's `Synaptic` drops it.
+    with g = 1 unless `input_gain` says otherwise. A reset acts on the membrane alone. With `zero` the current of
+    the step after a spike is kept, where snnTorch's `Synaptic` drops it.
 
     Args:
         surrogate: spike forward, slope backward.
@@ -38,6 +38,7 @@ class Synaptic(SpikingNeuron):
         threshold: firing threshold theta [units of u].
         reset: "subtract", "subtract_decayed", "zero" or "none".
         reset_gradient: "detached" or "attached".
+        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
         learn_alpha: "none", "shared" or "per_neuron".
         learn_beta: "none", "shared" or "per_neuron".
         learn_threshold: "none", "shared" or "per_neuron".
@@ -72,31 +73,34 @@ class Synaptic(SpikingNeuron):
         learn_alpha: str,
         learn_beta: str,
         learn_threshold: str,
+        input_gain: str = "one",
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient)
         self.alpha = Decay("alpha", alpha, learn=learn_alpha, features=features)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.input_gain = InputGain(input_gain, self.beta.given())
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: SynapticState) -> tuple[Tensor, SynapticState]:
         """Decay and add to the current, then to the potential, pay the last spike's reset, fire."""
         i = self.alpha() * state.i + current
-        threshold = self.threshold()
-        u = self.next_potential(state.u, state.s, i, self.beta(), threshold)
+        threshold, beta = self.threshold(), self.beta()
+        u = self.next_potential(state.u, state.s, self.input_gain(beta) * i, beta, threshold)
         s = self.surrogate(u - threshold)
         return s, SynapticState(i=i, u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
         """Equation for equation."""
+        beta = self.beta()
         return LinearSpec(
             surrogate=self.surrogate,
             reset=self.next_potential.reset,
             detached=self.next_potential.detached,
-            decay=self.beta(),
+            decay=beta,
             threshold=self.threshold(),
             second="i",
             input=0.0,
-            coupling=1.0,
+            coupling=self.input_gain(beta),
             second_decay=self.alpha(),
             second_input=1.0,
         )
@@ -104,4 +108,6 @@ class Synaptic(SpikingNeuron):
     @property
     def operations(self) -> Operations:
         """As `Leaky`, and the product and sum of the synaptic current."""
-        return Operations(2, self.next_potential.additions + 1, 1, state_words=2)
+        return Operations(
+            2 + self.input_gain.multiplications, self.next_potential.additions + 1, 1, state_words=2
+        )

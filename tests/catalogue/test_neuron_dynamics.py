@@ -237,7 +237,10 @@ PER_STEP = {
 }
 """Numbers that their papers give per step, and by which power of the step they go."""
 KICKED = ("resonate_and_fire", "brf", "hrf")
-TIMELESS = {"mcculloch_pitts", "plif", "klif", "clif", "integer", "sigma_delta", "glif", "leaky_readout"}
+TIMELESS = {
+    "mcculloch_pitts", "plif", "klif", "clif", "integer", "sigma_delta", "glif",
+    "leaky_readout", "synaptic_readout",
+}  # fmt: skip
 """Without a time constant, with a linear leak per step (glif), or without spikes."""
 STEPS = 300
 

@@ -85,6 +85,16 @@ def leaky(p: Numbers, inputs: Tensor) -> Outcome:
     return out
 
 
+def synaptic_readout(p: Numbers, inputs: Tensor) -> Outcome:
+    """Unrolled sums: u[t] of what every earlier current has left, first in i and then in u."""
+    out = []
+    for t in range(len(inputs)):
+        i = [sum(p.alpha ** (k - j) * inputs[j] for j in range(k + 1)) for k in range(t + 1)]
+        u = sum(p.beta ** (t - k) * p.gain(p.beta) * i[k] for k in range(t + 1))
+        out.append((u, u))
+    return out
+
+
 def refractory(p: Numbers, inputs: Tensor) -> Outcome:
     v = owed = torch.zeros_like(inputs[0])
     silent = torch.zeros(inputs[0].shape, dtype=torch.int64)
@@ -323,7 +333,7 @@ TRANSCRIPTIONS: dict[str, Callable[[Numbers, Tensor], Outcome]] = {
     "adex": lambda p, i: euler(p, i, quadratic=False, recovery="rate_adapt"),
     "izhikevich": lambda p, i: euler(p, i, quadratic=True, recovery="rate_recovery"), "conductance": conductance,
     "resonate_and_fire": resonate_and_fire, "brf": brf, "hrf": hrf, "ternary": ternary, "multi_spike": multi_spike,
-    "integer": multi_spike, "sigma_delta": sigma_delta,
+    "integer": multi_spike, "sigma_delta": sigma_delta, "synaptic_readout": synaptic_readout,
 }  # fmt: skip
 
 

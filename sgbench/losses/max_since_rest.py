@@ -1,0 +1,28 @@
+"""Cross-entropy on the largest output over time, rest included."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from sgbench.losses.base import Loss, inside
+from sgbench.trajectory import Trajectory
+
+
+class MaxSinceRest(Loss):
+    r"""Cross-entropy on :math:`\max(0, \max_t y[t])`: the readout's rest, 0, is part of the trace.
+
+    An output that stays negative has the logit 0 and no gradient; where all do, the first class is predicted. To
+    compare with results that were made so; `max_over_time` has no such floor.
+
+    Source: Neftci, Mostafa & Zenke 2019, companion code, whose trace begins with the initial zero.
+
+    >>> import torch
+    >>> output = torch.tensor([[[-3.0, 1.0]], [[-2.0, 4.0]]])
+    >>> trajectory = Trajectory(output, torch.tensor([2]), (), (), ())
+    >>> MaxSinceRest().logits(trajectory).tolist()
+    [[0.0, 4.0]]
+    """
+
+    def logits(self, trajectory: Trajectory) -> Tensor:
+        """Largest output of each class since rest within the sample's steps [B, C]."""
+        return inside(trajectory.output, trajectory.lengths).amax(0).clamp(min=0.0)

@@ -1,0 +1,47 @@
+"""Spikes cost, in total and squared per neuron."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.regularisers.base import Regulariser
+from sgbench.trajectory import SPIKES, Keep, Trajectory, valid_steps
+
+
+class TotalActivity(Regulariser):
+    r"""Penalties on the spikes n of neuron i in sample b, in total over the batch, summed over layers.
+
+    .. math:: \lambda_1 \sum_{bi} n_{bi} + \lambda_2 \left\langle \left( \sum_b n_{bi} \right)^2 \right\rangle_i
+
+    The strengths belong to one batch size, for nothing is divided by it.
+
+    Args:
+        total_strength: lambda_1.
+        square_strength: lambda_2.
+
+    Source: Neftci, Mostafa & Zenke 2019, companion code (SpyTorch, tutorials 3 and 4).
+
+    >>> import torch
+    >>> spikes = torch.tensor([[[1.0, 0.0]], [[1.0, 0.0]]])  # 2 spikes of one neuron of two
+    >>> trajectory = Trajectory(spikes, torch.tensor([2]), (spikes,), (), ())
+    >>> TotalActivity(total_strength=1.0, square_strength=1.0).penalty(trajectory).item()  # 2 + (4 + 0) / 2
+    4.0
+    """
+
+    needs: ClassVar[Keep] = frozenset({SPIKES})
+
+    def __init__(self, *, total_strength: float, square_strength: float) -> None:
+        self.total_strength = require_number("regulariser.total_strength", total_strength, low=0)
+        self.square_strength = require_number("regulariser.square_strength", square_strength, low=0)
+
+    def penalty(self, trajectory: Trajectory) -> Tensor:
+        """Sum of both penalties over all spiking layers."""
+        valid = valid_steps(trajectory.lengths, trajectory.output.shape[0])
+        total = trajectory.output.new_zeros(())
+        for spikes in trajectory.spikes:
+            count = spikes.masked_fill(~valid[..., None], 0.0).sum((0, 1))
+            total = total + self.total_strength * count.sum() + self.square_strength * count.square().mean()
+        return total

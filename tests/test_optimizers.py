@@ -1,0 +1,87 @@
+"""Optimisers of our own, and those of torch that entries name."""
+
+import math
+
+import pytest
+import torch
+
+from sgbench.build import build
+from sgbench.compose import compose
+from sgbench.errors import InputError
+from sgbench.optimizers.smorms3 import Smorms3
+
+
+def by_hand(gradients: list[float], lr: float, eps: float) -> list[float]:
+    """Weights of one number that starts at 0, the recursion of Funk's page in plain Python."""
+    weight, memory, mean, square, found = 0.0, 1.0, 0.0, 0.0, []
+    for gradient in gradients:
+        rate = 1 / (memory + 1)
+        mean = (1 - rate) * mean + rate * gradient
+        square = (1 - rate) * square + rate * gradient**2
+        agreement = mean**2 / (square + eps)
+        weight -= gradient * min(lr, agreement) / (math.sqrt(square) + eps)
+        memory = 1 + memory * (1 - agreement)
+        found.append(weight)
+    return found
+
+
+def test_smorms3_equals_its_recursion():
+    """Expected: the plain recursion for each of two weights, gradients of one sign and of both."""
+    courses = [[0.5, 0.4, 0.6, 0.5, 0.3], [0.5, -0.4, 0.6, -0.5, 0.3]]
+    weight = torch.nn.Parameter(torch.zeros(2, dtype=torch.float64))
+    optimizer = Smorms3([weight], lr=0.05, eps=1e-16)
+    found = []
+    for gradient in zip(*courses, strict=True):
+        weight.grad = torch.tensor(gradient, dtype=torch.float64)
+        optimizer.step()
+        found.append(weight.tolist())
+    expected = zip(*(by_hand(course, 0.05, 1e-16) for course in courses), strict=True)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-12)
+    assert abs(found[-1][1]) < abs(found[-1][0])  # gradients that disagree move less
+
+
+def test_smorms3_goes_on_from_its_state():
+    """Expected: the bits of an uninterrupted course, from a checkpoint after two steps; without it, others."""
+    gradients = [torch.tensor([g, -2 * g]) for g in (0.5, 0.1, -0.3, 0.2)]
+
+    def course(stop: int | None, *, keep: bool = True) -> list[float]:
+        weight = torch.nn.Parameter(torch.zeros(2))
+        optimizer = Smorms3([weight], lr=0.5, eps=1e-16)
+        for step, gradient in enumerate(gradients):
+            if step == stop:
+                state = optimizer.state_dict()
+                optimizer = Smorms3([weight], lr=0.5, eps=1e-16)
+                if keep:
+                    optimizer.load_state_dict(state)
+            weight.grad = gradient
+            optimizer.step()
+        return weight.tolist()
+
+    assert course(None) == course(2)
+    assert course(None) != course(2, keep=False)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [({"lr": -1.0, "eps": 1e-16}, r"optimizer\.lr=-1"), ({"lr": 0.1, "eps": 0.0}, r"optimizer\.eps=0")],
+)
+def test_smorms3_refuses_bad_numbers(numbers, message):
+    """Expected: one line that names the option."""
+    with pytest.raises(InputError, match=message):
+        Smorms3([torch.nn.Parameter(torch.zeros(1))], **numbers)
+
+
+@pytest.mark.parametrize("name", ["adamax", "smorms3"])
+def test_entries_move_weights(name):
+    """Expected: every weight with a gradient moves; by lr at Adamax's first step (Kingma & Ba, section 7.1)."""
+    parts = build(compose([f"optimizer={name}", "optimizer.lr=0.01"]))
+    weight = parts.network.readout.weight
+    before = weight.detach().clone()
+    for each in parts.network.parameters():
+        each.grad = torch.ones_like(each)
+    parts.optimizer.step()
+    moved = (before - weight.detach()).abs()
+    assert moved.min() > 0
+    if name == "adamax":
+        torch.testing.assert_close(moved, torch.full_like(moved, 0.01), rtol=1e-3, atol=0)
