@@ -34,7 +34,16 @@ PROVIDED: dict[str, tuple[str, ...]] = {
     "init": (),
     "logger": ("spec", "run_dir"),
     "loss": (),
-    "network": ("n_inputs", "n_outputs", "make_neuron", "make_readout", "init", "generator", "engine"),
+    "network": (
+        "n_inputs",
+        "n_outputs",
+        "make_neuron",
+        "make_readout",
+        "init",
+        "generator",
+        "engine",
+        "data_image",
+    ),
     "neuron": ("surrogate", "features", "generator"),
     "optimizer": ("params",),
     "regulariser": (),
@@ -177,16 +186,18 @@ def build_network(
             steepness.begin(surrogate)
         return neuron
 
+    channels = encoder.channels(data_set.n_inputs)
     return _part(
         spec,
         "network",
-        n_inputs=encoder.channels(data_set.n_inputs),
+        n_inputs=channels,
         n_outputs=data_set.outputs(),
         make_neuron=functools.partial(make, "neuron"),
         make_readout=functools.partial(make, "readout"),
         init=_part(spec, "init"),
         generator=weights,
         engine=engine,
+        data_image=data_set.image if channels == data_set.n_inputs else None,
     )
 
 

@@ -20,7 +20,7 @@ from sgbench.inits.centred import Centred
 from sgbench.inits.fluctuation import Fluctuation, responses
 from sgbench.inits.kaiming import Kaiming
 from sgbench.networks.base import DenseLayer
-from sgbench.networks.conv import ConvLayer
+from sgbench.networks.convolution import ConvLayer
 from sgbench.streams import generator
 
 RATE = 0.02  # spikes of one input in one step

@@ -21,7 +21,8 @@ from sgbench.energy.count import OperationCounter
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.inits.kaiming import Kaiming
-from sgbench.networks.conv import Conv, ConvLayer
+from sgbench.networks.conv import Conv
+from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.delayed import Delayed, DelayedLayer
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.dh_lif import DhLif
@@ -90,6 +91,9 @@ def conv(make: object = leaky, *, image: list[int] | None = None, **changes: obj
         "channels": [3],
         "kernel_size": 3,
         "stride": 1,
+        "pooling": "none",
+        "pooling_of": "currents",
+        "pool_size": 2,
         "recurrence": "none",
         "recurrence_gradient": "full",
     }
@@ -441,6 +445,9 @@ def test_an_image_has_as_many_pixels_as_there_are_inputs(n_inputs, image, messag
         "channels": [2],
         "kernel_size": 3,
         "stride": 1,
+        "pooling": "none",
+        "pooling_of": "currents",
+        "pool_size": 2,
         "recurrence": "none",
         "recurrence_gradient": "full",
     }
@@ -489,6 +496,7 @@ def test_what_does_not_go_together_is_refused_before_anything_runs(words, messag
         ("neuron=slstm", "network.recurrence=all_to_all", "network.bias=true", "rule.window=4"),
         ("neuron=dh_lif", "network.recurrence=one_to_one"),
         ("network=conv", "network.recurrence=all_to_all", "neuron=sgru"),
+        ("network=conv", "network.pooling=average", "network.pooling_of=spikes", "network.stride=1"),
         ("network=delayed", "network.readout_delays=true"),
     ],
     ids=lambda words: words[0],

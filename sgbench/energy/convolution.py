@@ -14,7 +14,8 @@ from torch.nn.functional import conv2d
 
 from sgbench.energy.event_rows import Rows, events_per_row, one_step_later
 from sgbench.energy.per_sample import PerSample
-from sgbench.networks.conv import ConvLayer, Image
+from sgbench.networks.convolution import ConvLayer
+from sgbench.networks.pool import Image
 from sgbench.spikes import Events, Signal
 
 SMALL = 100  # places of an image up to which a product with all places is faster than a convolution
@@ -149,6 +150,8 @@ def count_convolution(
     came = fans.into.operations(signal, ones=ones)
     each.add(total, "arriving", came if valid is None else came * valid)
     reached = fans.into.reached(signal, ones=ones)
+    if layer.pool_out is not None:
+        reached = layer.pool_out.reached(reached)
     alike = fans.into.channels  # neurons at one place that are reached together
     if sent is not None and layer.recurrence != "none":
         potentials = layer.neuron.feeds_back == "potential"  # which are hardly ever 0

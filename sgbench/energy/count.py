@@ -14,10 +14,12 @@ from sgbench.energy.event_rows import Rows, events_per_row, one_step_later, with
 from sgbench.energy.per_sample import PerSample, spread
 from sgbench.energy.stored import Stored, stored
 from sgbench.errors import InputError
-from sgbench.networks.base import DenseLayer, Network
-from sgbench.networks.conv import ConvLayer
+from sgbench.networks.base import DenseLayer, Network, Source
+from sgbench.networks.convolution import ConvLayer
+from sgbench.networks.pool import Pool
 from sgbench.neurons.base import Neuron
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts, Wiring
+from sgbench.spikes import Signal, dense
 from sgbench.trajectory import Batch, Trajectory
 
 Kind = Literal["binary", "real"]
@@ -46,44 +48,45 @@ class OperationCounter:
         self.totals: list[Counter[str]] = [Counter() for _ in self.layers]
         self.squares: Counter[str] = Counter()  # of each sample's totals, summed over samples
         self.fans = {layer: Fans.of(layer) for layer in self.layers if isinstance(layer, ConvLayer)}
+        self.sources = [
+            seen_through(layer.pool_in, source)
+            for layer, source in zip(self.layers, network.sources(input_kind), strict=True)
+        ]
+        self.received = network.received
 
     def update(self, batch: Batch, trajectory: Trajectory) -> None:
         """Add one batch; the trajectory must have kept its spikes."""
-        events = events_per_row(batch.x)
-        valid = within(batch.lengths, len(events))
-        events = events if valid is None else events * valid
+        valid = within(batch.lengths, batch.x.shape[0])
         self.samples += len(batch.lengths)
         self.steps += int(batch.lengths.sum())
-        spikes, signal, ones = iter(trajectory.spikes), batch.x, False
+        spikes = iter(trajectory.spikes)
+        sent = [next(spikes) if layer.neuron.output == "binary" else None for layer in self.layers]
         each = PerSample(len(batch.lengths))
-        for layer, total in zip(self.layers, self.totals, strict=True):
-            fired = sent = None
-            if layer.neuron.output == "binary":
-                sent = next(spikes)
-                fired = events_per_row(sent, ones=layer.neuron.sends == "binary")
-                fired = fired if valid is None else fired * valid
+        rows = _Rows(valid)
+        received = self.received(batch.x, sent)
+        for layer, total, signal, source, own in zip(
+            self.layers, self.totals, received, self.sources, sent, strict=True
+        ):
+            if signal is None:
+                raise InputError(f"layer '{source.name}' does not fire: what it sends on cannot be counted")
+            arrived = signal if layer.pool_in is None else layer.pool_in(dense(signal))
+            fired = None if own is None else rows.of(own, ones=layer.neuron.sends == "binary")
             if isinstance(layer, ConvLayer):
-                arriving = Arriving(signal, ones, sent, valid)
+                arriving = Arriving(arrived, source.ones, own, valid)
                 count_convolution(layer, self.fans[layer], arriving, total, each)
-            _count(layer, events, fired, valid, total, each)
-            if fired is not None and sent is not None:
-                events, signal, ones = fired, sent, layer.neuron.sends == "binary"
-            elif layer is not self.layers[-1]:
-                raise InputError(f"layer '{layer.name}' does not fire: what it sends on cannot be counted")
+            _count(layer, rows.of(arrived, ones=source.ones), fired, valid, total, each)
         each.add_squares(self.squares)
 
     def result(self) -> OpCounts:
         """The totals so far."""
-        kinds: list[Kind] = [self.input_kind, *(_kind(layer.neuron) for layer in self.layers[:-1])]
-        names = ["input", *(layer.name for layer in self.layers[:-1])]
         return OpCounts(
             samples=self.samples,
             steps=self.steps,
             input_events=Count(total=self.totals[0]["events"]),
             spread=spread(self.squares),
             layers=tuple(
-                self._layer(layer, total, name, kind)
-                for layer, total, name, kind in zip(self.layers, self.totals, names, kinds, strict=True)
+                self._layer(layer, total, source.name, source.kind)
+                for layer, total, source in zip(self.layers, self.totals, self.sources, strict=True)
             ),
         )
 
@@ -94,7 +97,7 @@ class OperationCounter:
         synapses = tuple(self._groups(layer, total, source, kind))
         updates = self.steps * neurons
         operations = layer.neuron.operations
-        biases = 0 if layer.bias is None else updates * layer.neuron.currents
+        biases = self.steps * layer.biases
         reads = biases + sum(group.effective.total or 0 for group in synapses)
         return LayerCounts(
             name=layer.name,
@@ -113,7 +116,7 @@ class OperationCounter:
             state_reads=Count(total=updates * operations.state_words),
             state_writes=Count(total=updates * operations.state_words),
             normalisation_operations=Count(total=0),
-            pooling_operations=Count(total=0),
+            pooling_operations=Count(total=self.steps * layer.pooling_operations),
             residual_additions=Count(total=0),
             delay_operations=Count(total=total["arriving"] if layer.taps else 0),
             synapses_per_pair=_synapses_per_pair(layer),
@@ -163,6 +166,28 @@ class OperationCounter:
             weights=weights.numbers,
             zero_weights=weights.zeros,
         )
+
+
+class _Rows:
+    """Events of each step of each sample [T, B] up to its length, once for each signal."""
+
+    def __init__(self, valid: NDArray[np.bool_] | None) -> None:
+        self.valid = valid
+        self.known: dict[
+            int, tuple[Signal, Rows]
+        ] = {}  # by identity, which lasts as long as the signal is held
+
+    def of(self, signal: Signal, *, ones: bool) -> Rows:
+        """The events of one signal."""
+        if id(signal) not in self.known:
+            rows = events_per_row(signal, ones=ones)
+            self.known[id(signal)] = signal, rows if self.valid is None else rows * self.valid
+        return self.known[id(signal)][1]
+
+
+def seen_through(pool: Pool | None, source: Source) -> Source:
+    """A source behind what pools it: a mean of spikes is no spike."""
+    return source._replace(kind="real", ones=False) if pool and pool.kind == "average" else source
 
 
 def _kind(neuron: Neuron) -> Kind:

@@ -14,7 +14,7 @@ from sgbench.engine.spec import Coefficient, LinearSpec
 from sgbench.errors import InputError, require_choice, require_number
 from sgbench.exchange.time_constants import STEPS, Numbers, time_constant
 from sgbench.networks.base import DenseLayer, Network
-from sgbench.networks.conv import ConvLayer
+from sgbench.networks.convolution import ConvLayer
 from sgbench.surrogates.base import Surrogate
 
 Layer = DenseLayer | ConvLayer
@@ -64,6 +64,10 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
         if not isinstance(layer, Layer) or layer.needs_all_steps is not None:
             reason = getattr(layer, "needs_all_steps", None) or f"layer '{getattr(layer, 'name', layer)}'"
             raise InputError(f"NIR has no such layer: {reason}")
+        if layer.pooling_operations:
+            raise InputError(
+                f"layer '{layer.name}': what it pools is not written as NIR; use network.pooling=none"
+            )
         if isinstance(layer, DenseLayer) and len(shape) > 1:
             flatten = f"{layer.name}.flatten"
             nodes[flatten] = nir.Flatten({"input": np.array(shape)}, start_dim=0, end_dim=-1)

@@ -14,7 +14,7 @@ from sgbench.exchange.made import MakeSurrogate
 from sgbench.exchange.nir_order import Step, in_order
 from sgbench.exchange.time_constants import decay_per_step
 from sgbench.networks.base import Chain, DenseLayer
-from sgbench.networks.conv import ConvLayer
+from sgbench.networks.convolution import ConvLayer
 from sgbench.neurons.base import Neuron
 
 NEAR = 1e-9  # of a gain to 1, which rounding of time constants explains

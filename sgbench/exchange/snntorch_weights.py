@@ -13,7 +13,8 @@ from sgbench.errors import InputError, require_count
 from sgbench.exchange import made
 from sgbench.exchange.made import MakeSurrogate
 from sgbench.networks.base import Chain, DenseLayer
-from sgbench.networks.conv import ConvLayer, Image
+from sgbench.networks.convolution import ConvLayer
+from sgbench.networks.pool import Image
 from sgbench.neurons.base import Neuron
 
 RESETS = {0: "subtract", 1: "zero", 2: "none"}

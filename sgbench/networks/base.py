@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError, NonFiniteError, require_count
-from sgbench.inits.base import Init
+from sgbench.networks.layers import DenseLayer, Layer
 from sgbench.neurons.base import Neuron
 from sgbench.spikes import Signal
 from sgbench.surrogates.base import Surrogate
@@ -23,124 +23,18 @@ RECURRENCE_GRADIENTS = ("full", "cut")
 MakeNeuron = Callable[[int], Neuron]
 
 
-class DenseLayer(nn.Module):
-    """Weights into one layer of neurons, and among them.
+class Source(NamedTuple):
+    """Where that comes from which a layer receives, and what it declares to hold."""
 
-    Neurons that take several currents have so many weights per input; currents of one kind lie side by side, and so
-    do their weights [currents N, inputs].
-
-    Args:
-        name: as records and messages call it.
-        n_in: inputs.
-        n_out: neurons.
-        neuron: of this layer alone.
-        recurrence: "none", "one_to_one" (a vector V) or "all_to_all" (a matrix V): V s[t-1] joins the current.
-        recurrence_gradient: "full", or "cut": no gradient through the recurrent spikes.
-        bias: whether a bias joins the current in each step.
-
-    Raises:
-        InputError: recurrence among neurons that take all time steps at once.
-    """
-
-    mask: Tensor | None
-    recurrent_mask: Tensor | None
-    taps: int = 0  # steps over which a synapse spreads an event, where it delays it
-
-    def __init__(
-        self,
-        name: str,
-        n_in: int,
-        n_out: int,
-        neuron: Neuron,
-        *,
-        recurrence: str = "none",
-        recurrence_gradient: str = "full",
-        bias: bool = False,
-    ) -> None:
-        super().__init__()
-        self.name = name
-        self.neuron = neuron
-        self.neurons = n_out
-        self.recurrence = recurrence
-        self.cut = recurrence_gradient == "cut"
-        self.needs_all_steps = why_all_steps(name, neuron, recurrence)
-        rows = neuron.currents * n_out
-        # Stored by columns: engines add up the weights of one input, which then lie side by side.
-        self.weight = nn.Parameter(torch.empty(n_in, rows, dtype=torch.float64).T)
-        self.bias = nn.Parameter(torch.zeros(rows, dtype=torch.float64)) if bias else None
-        self.recurrent: nn.Parameter | None = None
-        if recurrence == "one_to_one":
-            self.recurrent = nn.Parameter(torch.empty(rows, dtype=torch.float64))
-        elif recurrence == "all_to_all":
-            self.recurrent = nn.Parameter(torch.empty(n_out, rows, dtype=torch.float64).T)
-        self.split = neuron.splits_inputs and neuron.currents > 1
-        for kind, weight in (("mask", self.weight), ("recurrent_mask", self.recurrent)):
-            drawn = None if weight is None or not self.split else torch.ones(weight.shape, dtype=torch.bool)
-            self.register_buffer(kind, drawn)
-
-    def reset_weights(self, init: Init, generator: torch.Generator) -> None:
-        """Draw all weights anew, and which input reaches which current; biases start at 0."""
-        parts = self.neuron.currents if self.split else 1
-        fan_in = max(1, self.weight.shape[1] // parts)
-        init.fill(self.weight, fan_in, generator, recurrent=False, layer=self)
-        if self.recurrent is not None:
-            fan_in = self.neurons // parts if self.recurrence == "all_to_all" else 1
-            init.fill(self.recurrent, max(1, fan_in), generator, recurrent=True, layer=self)
-        for mask in (self.mask, self.recurrent_mask):
-            if mask is not None:
-                mask.copy_(_parts(mask, parts, generator))
-
-    @property
-    def fan_out(self) -> int:
-        """Synapses that one event at an input, or one spike of an all-to-all recurrence, reaches."""
-        return self.neurons if self.split else self.weight.shape[0]
-
-    def synapses(self) -> tuple[Tensor, Tensor | None] | None:
-        """Weight [currents N, inputs] and bias [currents N]; None where the product is another."""
-        return self._seen(self.weight, self.mask), self.bias
-
-    def current(self, x: Tensor) -> Tensor:
-        """Feed-forward current of any number of leading dimensions."""
-        return nn.functional.linear(x, self._seen(self.weight, self.mask), self.bias)
-
-    def feedback(self, s: Tensor) -> Tensor:
-        """Recurrent current [B, currents N] from what came of the last step [B, N]."""
-        if self.recurrent is None:
-            return torch.zeros_like(s)
-        s = s.detach() if self.cut else s
-        weight = self._seen(self.recurrent, self.recurrent_mask)
-        return s.repeat(1, self.neuron.currents) * weight if self.recurrence == "one_to_one" else s @ weight.T
-
-    @staticmethod
-    def _seen(weight: Tensor, mask: Tensor | None) -> Tensor:
-        return weight if mask is None else weight * mask
-
-
-def why_all_steps(name: str, neuron: Neuron, recurrence: str) -> str | None:
-    """Why a layer cannot go step by step, or None where it can."""
-    if not neuron.sees_all_steps:
-        return None
-    if recurrence != "none":
-        raise InputError(
-            f"network.recurrence={recurrence}: the neurons of layer '{name}' take all time steps at once, so "
-            f"nothing can come back from one to the next; use network.recurrence=none"
-        )
-    return f"the neurons of layer '{name}' take all time steps at once"
-
-
-def _parts(mask: Tensor, parts: int, generator: torch.Generator) -> Tensor:
-    """For each neuron, a random part of its inputs to each current; parts differ by at most one in size."""
-    rows = mask.shape[0] // parts
-    inputs = mask[0].numel()
-    order = torch.rand(rows, inputs, generator=generator, dtype=torch.float64).argsort(1)
-    chosen = order * parts // inputs
-    return torch.cat([chosen == part for part in range(parts)]).view_as(mask)
+    name: str
+    kind: Literal["binary", "real"]
+    ones: bool  # whether every entry is 0 or 1
 
 
 class Network(nn.Module, ABC):
     """Wiring of layers over time."""
 
-    layers: nn.ModuleList  # of DenseLayer, the readout last
+    layers: nn.ModuleList  # of Layer, the readout last
     engine: Engine
 
     @abstractmethod
@@ -165,6 +59,14 @@ class Network(nn.Module, ABC):
     def needs_all_steps(self) -> str | None:
         """Why the network cannot go step by step or in windows, or None where it can."""
         return next((layer.needs_all_steps for layer in self.layers if layer.needs_all_steps), None)  # type: ignore[misc]
+
+    def sources(self, given: Literal["binary", "real"]) -> list[Source]:
+        """What each layer receives from: the input, which declares to hold `given`, and the layer before."""
+        return [Source("input", given, ones=False), *(source_of(layer) for layer in self.hidden_layers)]
+
+    def received(self, x: Signal, sent: Sequence[Tensor | None]) -> list[Signal | None]:
+        """What each layer receives, from the input and what each layer has sent; None of one that sends nothing."""
+        return [x, *sent[:-1]]
 
     @property
     def hidden_layers(self) -> list[DenseLayer]:
@@ -203,6 +105,12 @@ class Chain(Network):
             u=tuple(run.u for run in runs if run.u is not None),
             state=tuple(run.state for run in runs),
         )
+
+
+def source_of(layer: Layer) -> Source:
+    """What a layer sends on: a spike of either sign adds a weight; one that counts or is graded multiplies it."""
+    sends = layer.neuron.sends
+    return Source(layer.name, "binary" if sends in ("binary", "signed") else "real", ones=sends == "binary")
 
 
 def hidden_sizes(hidden: object, bias: object) -> list[int]:

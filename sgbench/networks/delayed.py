@@ -88,7 +88,7 @@ class DelayedLayer(DenseLayer):
     def synapses(self) -> None:
         """None: the product spans steps."""
 
-    def current(self, x: Tensor) -> Tensor:
+    def product(self, x: Tensor) -> Tensor:
         """Current of all steps [T, B, currents N] from the input of all steps [T, B, inputs].
 
         Raises:

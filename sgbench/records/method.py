@@ -10,6 +10,9 @@ from sgbench.records.spec import NEUTRAL_CHOICES, Method
 
 NEUTRAL: dict[str, Value] = {
     "clip_norm": None,
+    "network.pool_size": 2,
+    "network.pooling": "none",
+    "network.pooling_of": "currents",
     "neuron.input_gain": "one",
     "neuron.learn_threshold": "none",
     "readout.input_gain": "one",

@@ -99,6 +99,7 @@ def mlp(make: Any, last: Any = readout, recurrence: str = "none", *, bias: bool 
 
 def conv(make: Any, recurrence: str = "none", *, stride: int = 2) -> Conv:
     options = {"channels": [3, 4], "kernel_size": 3, "stride": stride, "recurrence": recurrence}
+    options |= {"pooling": "none", "pooling_of": "currents", "pool_size": 2}
     net = Conv(
         2 * 5 * 6,
         CLASSES,

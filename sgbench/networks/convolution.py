@@ -1,0 +1,115 @@
+"""Layers whose weights are convolutions."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
+
+from sgbench.errors import InputError
+from sgbench.inits.base import Init
+from sgbench.networks.base import MakeNeuron
+from sgbench.networks.layers import Layer
+from sgbench.networks.pool import Image, Pool
+
+
+class ConvLayer(Layer):
+    """One layer of neurons with convolutions as weights into it and among its neurons.
+
+    Signals stay flat: an image [C, H, W] lies in the order of its indices, the currents of one kind side by side.
+
+    Args:
+        name: as records and messages call it.
+        image: channels, height and width of the input.
+        channels: of the neurons.
+        make_neuron: a new layer of neurons of a given size.
+        kernel_size: an odd number of pixels; borders are padded with zeros by half of it.
+        stride: of the convolution into the layer.
+        recurrence: "none", "one_to_one" (a weight per neuron) or "all_to_all" (a convolution among the channels).
+        recurrence_gradient: "full", or "cut": no gradient through the recurrent spikes.
+        bias: whether a bias per channel joins the current in each step.
+        pooling: of the currents before the neurons, "none", "max" or "average".
+        pool_size: side of a window [pixels].
+
+    Raises:
+        InputError: neurons that split their inputs, recurrence among neurons that take all steps at once, or
+            windows larger than what is pooled.
+    """
+
+    def __init__(  # noqa: PLR0913 - a convolution has so many
+        self,
+        name: str,
+        image: Image,
+        channels: int,
+        make_neuron: MakeNeuron,
+        *,
+        kernel_size: int,
+        stride: int,
+        recurrence: str,
+        recurrence_gradient: str,
+        bias: bool,
+        pooling: str = "none",
+        pool_size: int = 2,
+    ) -> None:
+        height, width = ((side - 1) // stride + 1 for side in image[1:])
+        summed: Image = (channels, height, width)
+        pool = None if pooling == "none" else Pool(pooling, summed, pool_size, pool_size)
+        image_out = summed if pool is None else pool.image_out
+        neurons = math.prod(image_out)
+        super().__init__(
+            name,
+            neurons,
+            make_neuron(neurons),
+            recurrence="convolution" if recurrence == "all_to_all" else recurrence,
+            recurrence_gradient=recurrence_gradient,
+        )
+        if self.neuron.splits_inputs:
+            raise InputError(
+                "neuron.inputs=split: the weights of a convolution are shared; use neuron.inputs=all"
+            )
+        self.pool_out = pool
+        self.image_in, self.image_summed, self.image_out = image, summed, image_out
+        self.kernel_size, self.stride = kernel_size, stride
+        rows, sides = self.neuron.currents * channels, (kernel_size, kernel_size)
+        self.weight = nn.Parameter(torch.empty(rows, image[0], *sides, dtype=torch.float64))
+        self.bias = nn.Parameter(torch.zeros(rows, dtype=torch.float64)) if bias else None
+        self.recurrent: nn.Parameter | None = None
+        if recurrence == "one_to_one":
+            self.recurrent = nn.Parameter(
+                torch.empty(self.neuron.currents * self.neurons, dtype=torch.float64)
+            )
+        elif recurrence == "all_to_all":
+            self.recurrent = nn.Parameter(torch.empty(rows, channels, *sides, dtype=torch.float64))
+
+    @property
+    def sums(self) -> int:
+        """Currents that the convolution makes in each step, before any pooling."""
+        return self.neuron.currents * math.prod(self.image_summed)
+
+    def reset_weights(self, init: Init, generator: torch.Generator) -> None:
+        """Draw all weights anew; biases start at 0."""
+        init.fill(self.weight, self.weight[0].numel(), generator, recurrent=False, layer=self)
+        if self.recurrent is not None:
+            init.fill(self.recurrent, self.recurrent[0].numel(), generator, recurrent=True, layer=self)
+
+    def product(self, x: Tensor) -> Tensor:
+        """Weights times what arrives, of any number of leading dimensions, with the bias."""
+        return flat_convolution(x, self.image_in, self.weight, self.bias, self.stride)
+
+    def feedback(self, s: Tensor) -> Tensor:
+        """Recurrent current [B, currents N] from what came of the last step [B, N]."""
+        if self.recurrent is None:
+            return torch.zeros_like(s)
+        s = s.detach() if self.cut else s
+        if self.recurrence == "one_to_one":
+            return s.repeat(1, self.neuron.currents) * self.recurrent
+        return flat_convolution(s, self.image_out, self.recurrent, None, 1)
+
+
+def flat_convolution(x: Tensor, image: Image, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
+    """Flat images [..., C H W] to flat images, of any number of leading dimensions."""
+    folded = x.reshape(-1, *image)
+    out = conv2d(folded, weight, bias, stride=stride, padding=weight.shape[-1] // 2)
+    return out.reshape(*x.shape[:-1], -1)

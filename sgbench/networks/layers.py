@@ -1,0 +1,192 @@
+"""Layers of neurons: the weights into them and among them, and what shapes what arrives and what becomes of it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.errors import InputError
+from sgbench.inits.base import Init
+from sgbench.networks.pool import Pool
+from sgbench.neurons.base import Neuron
+
+
+class Layer(nn.Module):
+    r"""A layer of neurons and the weights into it.
+
+    .. math:: I[t] = P_\mathrm{out}\, (W \, P_\mathrm{in} \, x)[t]
+
+    with what pools the arriving spikes and what pools the currents, each where there is one.
+
+    Args:
+        name: as records and messages call it.
+        neurons: how many.
+        neuron: of this layer alone.
+        recurrence: how its neurons are joined.
+        recurrence_gradient: "full", or "cut": no gradient through the recurrent spikes.
+
+    Raises:
+        InputError: recurrence among neurons that take all time steps at once.
+    """
+
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+    recurrent: nn.Parameter | None
+    taps: int = 0  # steps over which a synapse spreads an event, where it delays it
+
+    def __init__(
+        self, name: str, neurons: int, neuron: Neuron, *, recurrence: str, recurrence_gradient: str
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.neurons = neurons
+        self.neuron = neuron
+        self.recurrence = recurrence
+        self.cut = recurrence_gradient == "cut"
+        self.needs_all_steps = why_all_steps(name, neuron, recurrence)
+        self.pool_in: Pool | None = None
+        self.pool_out: Pool | None = None
+
+    @property
+    def sums(self) -> int:
+        """Currents that the product makes in each step, before any pooling."""
+        return self.neuron.currents * self.neurons
+
+    @property
+    def biases(self) -> int:
+        """Biases that are added in each step."""
+        return 0 if self.bias is None else self.sums
+
+    @property
+    def pooling_operations(self) -> int:
+        """Comparisons, or additions and multiplications, of one step."""
+        before = 0 if self.pool_in is None else self.pool_in.operations
+        behind = 0 if self.pool_out is None else self.pool_out.operations * self.neuron.currents
+        return before + behind
+
+    @abstractmethod
+    def reset_weights(self, init: Init, generator: torch.Generator) -> None:
+        """Draw all weights anew."""
+
+    @abstractmethod
+    def product(self, x: Tensor) -> Tensor:
+        """Weights times what arrives, of any number of leading dimensions, with the bias."""
+
+    def current(self, x: Tensor) -> Tensor:
+        """Feed-forward current of any number of leading dimensions."""
+        arriving = x if self.pool_in is None else self.pool_in(x)
+        current = self.product(arriving)
+        return current if self.pool_out is None else self.pool_out(current)
+
+    def synapses(self) -> tuple[Tensor, Tensor | None] | None:
+        """Matrix [currents N, inputs] and bias where the product is such a one; None for any other product."""
+        return None
+
+
+class DenseLayer(Layer):
+    """Weights into one layer of neurons, and among them.
+
+    Neurons that take several currents have so many weights per input; currents of one kind lie side by side, and so
+    do their weights [currents N, inputs].
+
+    Args:
+        name: as records and messages call it.
+        n_in: inputs.
+        n_out: neurons.
+        neuron: of this layer alone.
+        recurrence: "none", "one_to_one" (a vector V) or "all_to_all" (a matrix V): V s[t-1] joins the current.
+        recurrence_gradient: "full", or "cut": no gradient through the recurrent spikes.
+        bias: whether a bias joins the current in each step.
+
+    Raises:
+        InputError: recurrence among neurons that take all time steps at once.
+    """
+
+    mask: Tensor | None
+    recurrent_mask: Tensor | None
+
+    def __init__(
+        self,
+        name: str,
+        n_in: int,
+        n_out: int,
+        neuron: Neuron,
+        *,
+        recurrence: str = "none",
+        recurrence_gradient: str = "full",
+        bias: bool = False,
+    ) -> None:
+        super().__init__(name, n_out, neuron, recurrence=recurrence, recurrence_gradient=recurrence_gradient)
+        rows = neuron.currents * n_out
+        # Stored by columns: engines add up the weights of one input, which then lie side by side.
+        self.weight = nn.Parameter(torch.empty(n_in, rows, dtype=torch.float64).T)
+        self.bias = nn.Parameter(torch.zeros(rows, dtype=torch.float64)) if bias else None
+        self.recurrent: nn.Parameter | None = None
+        if recurrence == "one_to_one":
+            self.recurrent = nn.Parameter(torch.empty(rows, dtype=torch.float64))
+        elif recurrence == "all_to_all":
+            self.recurrent = nn.Parameter(torch.empty(n_out, rows, dtype=torch.float64).T)
+        self.split = neuron.splits_inputs and neuron.currents > 1
+        for kind, weight in (("mask", self.weight), ("recurrent_mask", self.recurrent)):
+            drawn = None if weight is None or not self.split else torch.ones(weight.shape, dtype=torch.bool)
+            self.register_buffer(kind, drawn)
+
+    def reset_weights(self, init: Init, generator: torch.Generator) -> None:
+        """Draw all weights anew, and which input reaches which current; biases start at 0."""
+        parts = self.neuron.currents if self.split else 1
+        fan_in = max(1, self.weight.shape[1] // parts)
+        init.fill(self.weight, fan_in, generator, recurrent=False, layer=self)
+        if self.recurrent is not None:
+            fan_in = self.neurons // parts if self.recurrence == "all_to_all" else 1
+            init.fill(self.recurrent, max(1, fan_in), generator, recurrent=True, layer=self)
+        for mask in (self.mask, self.recurrent_mask):
+            if mask is not None:
+                mask.copy_(_parts(mask, parts, generator))
+
+    @property
+    def fan_out(self) -> int:
+        """Synapses that one event at an input, or one spike of an all-to-all recurrence, reaches."""
+        return self.neurons if self.split else self.weight.shape[0]
+
+    def synapses(self) -> tuple[Tensor, Tensor | None] | None:
+        """Weight [currents N, inputs] and bias [currents N]; None where the product is another."""
+        return None if self.pool_in is not None else (self._seen(self.weight, self.mask), self.bias)
+
+    def product(self, x: Tensor) -> Tensor:
+        """Weights times what arrives, of any number of leading dimensions, with the bias."""
+        return nn.functional.linear(x, self._seen(self.weight, self.mask), self.bias)
+
+    def feedback(self, s: Tensor) -> Tensor:
+        """Recurrent current [B, currents N] from what came of the last step [B, N]."""
+        if self.recurrent is None:
+            return torch.zeros_like(s)
+        s = s.detach() if self.cut else s
+        weight = self._seen(self.recurrent, self.recurrent_mask)
+        return s.repeat(1, self.neuron.currents) * weight if self.recurrence == "one_to_one" else s @ weight.T
+
+    @staticmethod
+    def _seen(weight: Tensor, mask: Tensor | None) -> Tensor:
+        return weight if mask is None else weight * mask
+
+
+def why_all_steps(name: str, neuron: Neuron, recurrence: str) -> str | None:
+    """Why a layer cannot go step by step, or None where it can."""
+    if not neuron.sees_all_steps:
+        return None
+    if recurrence != "none":
+        raise InputError(
+            f"network.recurrence={recurrence}: the neurons of layer '{name}' take all time steps at once, so "
+            f"nothing can come back from one to the next; use network.recurrence=none"
+        )
+    return f"the neurons of layer '{name}' take all time steps at once"
+
+
+def _parts(mask: Tensor, parts: int, generator: torch.Generator) -> Tensor:
+    """For each neuron, a random part of its inputs to each current; parts differ by at most one in size."""
+    rows = mask.shape[0] // parts
+    inputs = mask[0].numel()
+    order = torch.rand(rows, inputs, generator=generator, dtype=torch.float64).argsort(1)
+    chosen = order * parts // inputs
+    return torch.cat([chosen == part for part in range(parts)]).view_as(mask)

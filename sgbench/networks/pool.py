@@ -1,0 +1,89 @@
+"""Flat images: their sizes, and their pooling over windows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, max_pool2d
+
+from sgbench.errors import InputError, require_choice, require_count
+
+SIDES = 3
+POOLINGS = ("none", "max", "average")
+Image = tuple[int, int, int]  # channels, height, width
+
+
+class Pool(nn.Module):
+    """The largest value, or the mean, of each window of an image; windows lie side by side.
+
+    What is left over at the right and at the bottom belongs to no window. Of equal values the first is the one that
+    gradient reaches. A window of spikes sends a spike where one of its neurons does, or their mean.
+
+    Args:
+        kind: "max" or "average".
+        image: channels, height and width of what is pooled.
+        height: of a window [pixels].
+        width: of a window [pixels].
+
+    Raises:
+        InputError: a window is larger than the image.
+
+    >>> pool = Pool("max", (1, 2, 4), 2, 2)
+    >>> pool(torch.tensor([[1.0, 0.0, 2.0, 0.0, 0.0, 5.0, 0.0, 0.0]])), pool.operations
+    (tensor([[5., 2.]]), 6)
+    """
+
+    def __init__(self, kind: str, image: Image, height: int, width: int) -> None:
+        super().__init__()
+        self.kind = require_choice("network.pooling", kind, POOLINGS[1:])
+        self.image_in, self.window = image, (height, width)
+        self.image_out: Image = (image[0], image[1] // height, image[2] // width)
+        if not all(self.image_out):
+            raise InputError(
+                f"network.pool_size={height}: windows are larger than the images of {image[1]} x {image[2]} pixels "
+                f"that are left to pool; use fewer layers, a smaller stride or smaller windows"
+            )
+
+    @property
+    def operations(self) -> int:
+        """Of one image: k - 1 comparisons a window of k values, or k - 1 additions and a multiplication."""
+        channels, rows, columns = self.image_out
+        values = self.window[0] * self.window[1]
+        return channels * rows * columns * (values - 1 if self.kind == "max" else values)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Flat images [..., C H W] of any number of channels to flat images."""
+        planes = x.reshape(-1, 1, *self.image_in[1:])
+        pooled = (max_pool2d if self.kind == "max" else avg_pool2d)(planes, self.window)
+        return pooled.reshape(*x.shape[:-1], -1)
+
+    def reached(self, places: Tensor) -> Tensor:
+        """Whether something has come to a window, from whether it has to each place [..., H W]."""
+        planes = places.reshape(-1, 1, *self.image_in[1:]).to(torch.float32)
+        return (max_pool2d(planes, self.window) > 0).reshape(*places.shape[:-1], -1)
+
+
+def image_of(image: object, n_inputs: int, stated: Image | None) -> Image:
+    """Channels, height and width of the input: as told, as the data set states, or one square channel.
+
+    Raises:
+        InputError: another number of pixels than there are inputs.
+    """
+    if image is None and stated is not None:
+        return stated
+    if image is None:
+        side = math.isqrt(n_inputs)
+        if side * side != n_inputs:
+            raise InputError(
+                f"network.image=null: {n_inputs} inputs are no square; give [channels, height, width]"
+            )
+        return 1, side, side
+    whole = isinstance(image, Sequence) and not isinstance(image, str) and len(image) == SIDES
+    if not whole or math.prod(require_count("network.image", side) for side in image) != n_inputs:  # type: ignore[union-attr]
+        raise InputError(
+            f"network.image={image!r}: [channels, height, width] that multiply to {n_inputs} inputs is needed"
+        )
+    return tuple(image)  # type: ignore[return-value, arg-type]
