@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from sgbench.errors import InputError
+
 RECORD = "record.json"  # of a run, in its folder
 PREDICTIONS = "predictions.csv"  # beside it
 
@@ -27,6 +29,28 @@ def default_data_dir() -> Path:
     """Where data sets are looked for unless `paths.data_dir` says otherwise: $SGBENCH_DATA or the cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("SGBENCH_DATA") or cache / "sgbench")
+
+
+def default_cache_dir() -> Path:
+    """Where data sets are kept in the form that batches are made of: $SGBENCH_CACHE or below the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("SGBENCH_CACHE") or cache / "sgbench" / "prepared")
+
+
+def default_cache_gb() -> float:
+    """Gigabytes that prepared data sets may take: $SGBENCH_CACHE_GB or 50; what was not used longest goes first.
+
+    Raises:
+        InputError: the variable is no number above 0.
+    """
+    text = os.environ.get("SGBENCH_CACHE_GB") or "50"
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = 0.0
+    if not 0 < limit < float("inf"):
+        raise InputError(f"SGBENCH_CACHE_GB={text}: a number of gigabytes above 0 is needed")
+    return limit
 
 
 def run_dir(runs_dir: Path, protocol: str, method_id: str, seed: int) -> Path:

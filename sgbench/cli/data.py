@@ -63,7 +63,7 @@ def list_data(args: argparse.Namespace) -> int:
         return 0
     rows = [["name", "samples", "target", "licence", "here", "what"]]
     for facts in found:
-        sizes = "+".join(str(facts["sizes"].get(split, "?")) for split in SPLITS)
+        sizes = "+".join(str(facts["sizes"].get(split) or "?") for split in SPLITS)
         target = f"{facts['classes']} classes" if facts["target"] == "class" else facts["target"]
         rows.append([facts["name"], sizes, target, facts["licence"], facts["state"], facts["line"]])
     lines = [
@@ -101,7 +101,12 @@ def _facts(entry: catalogue.Entry, args: argparse.Namespace) -> dict[str, Any]:
         "classes": meta.get("classes"),
         "sizes": meta.get("sizes") or {},
         "sha256": meta.get("sha256"),
-        "state": here.get(str(origin), str(origin)),
+        "state": ", ".join(
+            [
+                here.get(str(origin), str(origin)),
+                *(["original never read here"] if "original" in meta else []),
+            ]
+        ),
         "get": get,
     }
 

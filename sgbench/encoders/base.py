@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
 
@@ -15,6 +16,8 @@ from sgbench.spikes import Events, Signal
 
 Form = Literal["values", "traces", "spikes"]
 """What a sample is: values [N], a trace [steps, N], or spikes with times of their own."""
+Image = tuple[int, int, int]
+"""Channels, height and width."""
 Values = Tensor | SpikeTrains
 """Samples: values [B, N] or traces [B, steps, N] in [0, 1], or spike trains."""
 
@@ -48,6 +51,16 @@ class Encoder(ABC):
     def channels(self, n_inputs: int) -> int:
         """Channels M of the code of samples with so many inputs."""
         return n_inputs
+
+    def image_of(self, image: Image | None) -> Image | None:
+        """Which image the channels are, where the inputs are `image`; None where they are none."""
+        if image is None or self.channels(math.prod(image)) != math.prod(image):
+            return None
+        return image
+
+    def truncated(self, values: Any) -> int:
+        """How many spikes of these samples lie beyond the last step and are left out."""
+        return 0
 
     def lengths(self, values: Any) -> Tensor:
         """Steps that each sample fills, int64 [B]: all of them, or as many as its trace has."""

@@ -55,6 +55,20 @@ def binned(
     return Events(torch.from_numpy(indptr), torch.from_numpy(index)[: indptr[-1]], value, shape, trains.dtype)
 
 
+def beyond(trains: SpikeTrains, steps: int, dt_s: float) -> int:
+    """How many spikes come after the last step; a sample's spikes are in the order of time.
+
+    >>> beyond(SpikeTrains.of([0, 0, 1], [0, 0, 0], [999, 1000, 2500], [3000, 3000], 1), 1, 0.001)
+    2
+    """
+    from sgbench.engine.kernels import bins
+
+    first = np.empty((1, len(trains)), np.int64)
+    end_us = edges_us(steps, dt_s)[-1:]
+    bins.find_steps(trains.time_us.numpy(), trains.indptr.numpy(), end_us, first)
+    return int((trains.indptr[1:].numpy() - first[0]).sum())
+
+
 def edges_us(steps: int, dt_s: float) -> NDArray[np.int64]:
     """The first whole microsecond of each step 0..T, as `SpikeTrains.step_of` counts steps.
 

@@ -1,0 +1,110 @@
+"""ASL-DVS: hand signs of letters before an event camera."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from sgbench.datasets.base import Split, sizes
+from sgbench.datasets.by_rule import shares
+from sgbench.datasets.event_bin import Pixels
+from sgbench.datasets.event_files import Download, EventFiles, below
+from sgbench.datasets.event_store import Recording
+from sgbench.errors import InputError
+
+LETTERS = "abcdefghiklmnopqrstuvwxy"  # j and z are movements
+EACH = 4200
+HEIGHT, WIDTH = 180, 240
+COLUMNS = ("ts", "x", "y", "pol")
+MOST_BYTES = 1 << 28
+MOST_EVENTS = 1 << 26
+
+
+class AslDvs(EventFiles):
+    """24 letters signed by five people, 4200 recordings of 0.1 s each, 240x180 pixels.
+
+    There is no official split and the names of the files do not say who signs: validation and test, a tenth each
+    by the hash of the names, hold people that training holds too, so scores say nothing about unknown people.
+
+    Source: Bi, Chadha, Abbas, Bourtsoulatze & Andreopoulos 2019, IEEE International Conference on Computer Vision.
+    """
+
+    image: tuple[int, int, int] | None = (2, HEIGHT, WIDTH)
+    n_inputs: int = 2 * HEIGHT * WIDTH
+    n_classes: int = len(LETTERS)
+    sizes: Mapping[Split, int] = sizes(80640, 10080, 10080)
+    source: str = "github.com/PIX2NVS/NVS2Graph"
+    licence: str = "not stated"
+    name: ClassVar[str] = "asl_dvs"
+    folder: ClassVar[str] = "ASLDVS"
+    downloads: ClassVar[tuple[Download, ...]] = (
+        Download(
+            "https://www.dropbox.com/sh/ibq0jsicatn7l6r/AACNrNELV56rs1YInMWUs9CAa?dl=1",
+            "ASLDVS.zip",
+            "33f8b87bf45edc0bfed0de41822279b9",
+            100_000_000_000,
+        ),
+    )
+    by_hand: ClassVar[str] = (
+        "or fetch the archive of github.com/PIX2NVS/NVS2Graph with a browser and unpack it, and what is in it, in "
+        "the folder ASLDVS of the data root, one folder a letter"
+    )
+    each: ClassVar[int] = EACH
+
+    def originals(self, root: Path) -> list[str]:
+        """Every recording."""
+        found: list[str] = []
+        for letter in LETTERS:
+            found += [
+                f"{letter}/{name}" for name in below(root / letter, "*.mat", self.remedy, least=self.each)
+            ]
+        return found
+
+    def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
+        """By the hash of their names, letter by letter."""
+        classes: dict[str, list[str]] = {letter: [] for letter in LETTERS}
+        for name in self.originals(root):
+            classes[name[0]].append(name)
+        return {split: self._read(root, names) for split, names in shares(classes, (1, 1)).items()}
+
+    def _read(self, root: Path, names: Iterable[str]) -> Iterator[Recording]:
+        for name in names:
+            pixels = read_mat(root / name)
+            channel = pixels.channel((2, HEIGHT, WIDTH), str(root / name))
+            yield Recording(channel, pixels.time_us, LETTERS.index(name[0]), name=str(root / name))
+
+
+def read_mat(path: Path) -> Pixels:
+    """Events from a MATLAB file of four columns, rows counted from the bottom; times from 0 at the first.
+
+    Raises:
+        InputError: not such a file, cut off, or with columns of other kinds, sizes or length.
+    """
+    from scipy.io import loadmat, whosmat
+
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise InputError(f"{path}: larger than any recording of its kind")
+        told = {name: (shape, kind) for name, shape, kind in whosmat(path)}
+        for name in COLUMNS:
+            shape, kind = told.get(name, ((0, 0), "nothing"))
+            if not kind.startswith(("int", "uint", "double", "single", "logical")) or 1 not in shape:
+                raise InputError(f"{path}: {name} is {kind} of shape {shape}, not a column of numbers")
+            if max(shape) > MOST_EVENTS:
+                raise InputError(f"{path}: {name} declares {max(shape)} events, more than any recording has")
+        found = loadmat(path, variable_names=COLUMNS)
+        columns = [np.asarray(found[name]).reshape(-1) for name in COLUMNS]
+    except InputError:
+        raise
+    except Exception as error:  # the reader has no error of its own for a damaged file
+        raise InputError(f"{path}: not a whole MATLAB file ({type(error).__name__}: {error})") from error
+    if len({len(column) for column in columns}) != 1:
+        raise InputError(f"{path}: columns of {', '.join(str(len(column)) for column in columns)} events")
+    if not all(np.isfinite(column).all() for column in columns):
+        raise InputError(f"{path}: an event that is not finite")
+    time_us, x, y, polarity = (column.astype(np.int64) for column in columns)
+    first = time_us.min() if len(time_us) else 0
+    return Pixels(x, HEIGHT - 1 - y, polarity, time_us - first)

@@ -1,0 +1,34 @@
+"""Splits of recordings that come without an official one: a function of their names, the same on every machine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+from sgbench.datasets.base import SPLITS, Split
+
+
+def scattered(names: Iterable[str]) -> list[str]:
+    """Names in an order without meaning that depends on nothing else: by their SHA-256.
+
+    >>> scattered(["a", "b", "c"]) == scattered(["c", "a", "b"])
+    True
+    """
+    return sorted(names, key=lambda name: (hashlib.sha256(name.encode()).digest(), name))
+
+
+def shares(classes: Mapping[str, Iterable[str]], tenths: tuple[int, int]) -> dict[Split, list[str]]:
+    """Validation and test get so many tenths of each class, at least one sample; the rest is for training.
+
+    >>> parts = shares({"a": ["1", "2", "3", "4"], "b": ["5", "6", "7"]}, (1, 1))
+    >>> [len(parts[split]) for split in ("train", "validation", "test")]
+    [3, 2, 2]
+    """
+    parts: dict[Split, list[str]] = {split: [] for split in SPLITS}
+    for names in classes.values():
+        order = scattered(names)
+        validation, test = (max(1, len(order) * share // 10) for share in tenths)
+        parts["test"] += order[:test]
+        parts["validation"] += order[test : test + validation]
+        parts["train"] += order[test + validation :]
+    return {split: sorted(parts[split]) for split in SPLITS}

@@ -1,0 +1,120 @@
+"""DVS128 Gesture: arm and hand movements before an event camera."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from sgbench.datasets.base import Split
+from sgbench.datasets.event_bin import Pixels
+from sgbench.datasets.event_files import Download, EventFiles, below
+from sgbench.datasets.event_store import Recording
+from sgbench.errors import InputError
+
+TRAIN, TEST = "ibmGestureTrain", "ibmGestureTest"
+COLUMNS = 4
+NAME = re.compile(r"[^/]+/user(\d+)_[^/]+/(\d+)\.npy")
+
+
+class DvsGesture(EventFiles):
+    """11 gestures of 29 people under three lights, 128x128 pixels, cut into single gestures, times in milliseconds.
+
+    As tonic hands it on. Users 24 to 29 are the official test set; validation is all that the users in
+    `validation_users` do, so that it asks for unknown people as the test does.
+
+    Args:
+        validation_users: numbers of users of the training folder.
+
+    Raises:
+        InputError: no list of numbers.
+
+    Source: Amir et al. 2017, IEEE Conference on Computer Vision and Pattern Recognition.
+    """
+
+    image: tuple[int, int, int] | None = (2, 128, 128)
+    n_inputs: int = 2 * 128 * 128
+    n_classes: int = 11
+    sizes: Mapping[Split, int] = {"train": 0, "validation": 0, "test": 0}
+    source: str = "research.ibm.com/dvsgesture; figshare.com/articles/dataset/DVS_Gesture/20963014"
+    licence: str = "CC BY 4.0"
+    name: ClassVar[str] = "dvs_gesture"
+    folder: ClassVar[str] = "DVSGesture"
+    downloads: ClassVar[tuple[Download, ...]] = (
+        Download(
+            "https://figshare.com/ndownloader/files/38022171",
+            f"{TRAIN}.tar.gz",
+            "3a8f0d4120a166bac7591f77409cb105",
+            20_000_000_000,
+        ),
+        Download(
+            "https://figshare.com/ndownloader/files/38020584",
+            f"{TEST}.tar.gz",
+            "56070e45dadaa85fff82e0fbfbc06de5",
+            10_000_000_000,
+        ),
+    )
+    by_hand: ClassVar[str] = (
+        "figshare turns some programs away: then fetch figshare.com/ndownloader/files/38022171 and 38020584 with a "
+        "browser and unpack them in the folder DVSGesture of the data root"
+    )
+
+    def __init__(self, *, validation_users: list[int]) -> None:
+        super().__init__()
+        given = list(validation_users) if isinstance(validation_users, list | tuple) else []
+        if not given or not all(type(each) is int and each >= 1 for each in given):
+            raise InputError(
+                f"dataset.validation_users={validation_users!r}: a list of numbers such as [20, 21] is needed"
+            )
+        self.validation_users = sorted(set(given))
+
+    def parameters(self) -> dict[str, object]:
+        """The users held out."""
+        return {"validation_users": self.validation_users}
+
+    def originals(self, root: Path) -> list[str]:
+        """Every gesture."""
+        train, test = (
+            [f"{part}/{name}" for name in below(root / part, "user*/*.npy", self.remedy)]
+            for part in (TRAIN, TEST)
+        )
+        return train + test
+
+    def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
+        """By user."""
+        parts: dict[Split, list[tuple[str, int]]] = {"train": [], "validation": [], "test": []}
+        for name in self.originals(root):
+            found = NAME.fullmatch(name)
+            if found is None or int(found[2]) >= self.n_classes:
+                raise InputError(f"{root / name}: not named userNN_LIGHT/0..{self.n_classes - 1}.npy")
+            held_out = int(found[1]) in self.validation_users
+            split: Split = "test" if name.startswith(TEST) else "validation" if held_out else "train"
+            parts[split].append((name, int(found[2])))
+        return {split: self._read(root, names) for split, names in parts.items()}
+
+    def _read(self, root: Path, names: Iterable[tuple[str, int]]) -> Iterator[Recording]:
+        for name, label in names:
+            pixels = read_table(root / name)
+            channel = pixels.channel((2, 128, 128), str(root / name))
+            yield Recording(channel, pixels.time_us, label, name=str(root / name))
+
+
+def read_table(path: Path) -> Pixels:
+    """Events from an array of rows x, y, polarity, time in milliseconds.
+
+    Raises:
+        InputError: not an array of whole numbers with four columns, cut off, or one that would be unpickled.
+    """
+    try:
+        with path.open("rb") as file:
+            np.lib.format.read_magic(file)
+        table = np.load(path, mmap_mode="r", allow_pickle=False)  # maps what is there, and takes no more
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: not a whole array of numbers ({error}); fetch it again") from error
+    if not isinstance(table, np.ndarray) or table.dtype.kind not in "iu" or table.shape[1:] != (COLUMNS,):
+        raise InputError(f"{path}: holds {table.dtype} of shape {table.shape}, not rows x, y, polarity, time")
+    x, y, polarity, time_ms = np.asarray(table).astype(np.int64).T
+    return Pixels(x, y, polarity, time_ms * 1000)

@@ -1,0 +1,156 @@
+"""What data sets of recorded spikes share: originals on disk, splits by rule, a prepared form that is mapped."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+from sgbench.datasets import event_cache
+from sgbench.datasets.base import SPLITS, DataSet, Origin, Samples, Split
+from sgbench.datasets.event_store import FORMAT, DamagedError, Recording, Writer, read
+from sgbench.encoders.base import Form
+from sgbench.errors import InputError
+
+
+class Download(NamedTuple):
+    """One file to fetch."""
+
+    url: str
+    name: str  # under which it is kept
+    md5: str | None  # as its publisher, or who hands it on, states it
+    unpacked_bytes: int  # that an archive may at most fill
+
+
+class EventFiles(DataSet):
+    """A data set that is read from original files and kept in a prepared form.
+
+    The form is made once for the files, the reader and the parameters (`event_cache`), and holds each split as
+    memory to map (`event_store`). Splits whose size nobody has stated are declared as 0 and known after loading.
+    """
+
+    form: Form = "spikes"
+    origin: Origin = "files"
+    sha256: str | None = None  # of the originals and of how they are read; None where none was read by us
+    name: ClassVar[str]  # of its entry
+    folder: ClassVar[str]  # below the data root
+    reader: ClassVar[int] = 1  # grows with each change of what is made of the same files
+    downloads: ClassVar[tuple[Download, ...]] = ()
+    by_hand: ClassVar[str] = ""  # what to do where a program is not let in
+    recorded: ClassVar[Mapping[tuple[Split, ...], int]] = {}  # samples of several splits together
+
+    def __init__(self) -> None:
+        self.found_sha256: str | None = None
+
+    @abstractmethod
+    def originals(self, root: Path) -> list[str]:
+        """The names of all original files below the data set's folder, in order.
+
+        Raises:
+            InputError: there are none, or some are missing.
+        """
+
+    @abstractmethod
+    def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
+        """The samples of each split, read one at a time."""
+
+    def parameters(self) -> dict[str, object]:
+        """What else decides about the samples, as JSON."""
+        return {}
+
+    def missing(self, data_dir: Path) -> str | None:
+        """What is not there."""
+        try:
+            self.originals(data_dir / self.folder)
+        except InputError as error:
+            return str(error)
+        return None
+
+    @property
+    def remedy(self) -> str:
+        """How to get the files."""
+        command = f"run: sgbench data download {self.name}"
+        return "; ".join(text for text in (command if self.downloads else "", self.by_hand) if text)
+
+    def load(self, data_dir: Path) -> dict[Split, Samples]:
+        """All splits, prepared at the first call."""
+        root = data_dir / self.folder
+        shape = self._shape(root)
+        self.found_sha256 = hashlib.sha256(repr(sorted(shape.items())).encode()).hexdigest()
+        try:
+            splits = self._splits(root, shape)
+        except DamagedError as error:
+            raise InputError(f"data set {type(self).__name__}: {error}; remove this folder") from error
+        counted: dict[Split, int] = {split: len(samples.target) for split, samples in splits.items()}
+        for together, count in self.recorded.items():
+            found = sum(counted[split] for split in together)
+            if found != count:
+                raise InputError(
+                    f"{root}: holds {found} recordings for {' and '.join(together)}, not {count}; {self.remedy}"
+                )
+        self.sizes: Mapping[Split, int] = {split: self.sizes[split] or counted[split] for split in SPLITS}
+        return splits
+
+    def _shape(self, root: Path) -> dict[str, object]:
+        return {
+            "data set": self.name,
+            "reader": self.reader,
+            "store": FORMAT,
+            "parameters": self.parameters(),
+            "originals": event_cache.checksum_of_files(root, self.originals(root)),
+        }
+
+    def _splits(self, root: Path, shape: dict[str, object]) -> dict[Split, Samples]:
+        """Mapped; what is damaged or was removed meanwhile is prepared once more."""
+        folder = event_cache.prepared(self.name, shape, lambda folder: self._write(root, folder))
+        try:
+            return {split: read(folder / split) for split in SPLITS}
+        except DamagedError:
+            event_cache.forget(folder)
+        folder = event_cache.prepared(self.name, shape, lambda folder: self._write(root, folder))
+        return {split: read(folder / split) for split in SPLITS}
+
+    def _write(self, root: Path, folder: Path) -> None:
+        for split, recordings in self.recordings(root).items():
+            with Writer(folder / split, self.n_inputs) as writer:
+                for recording in recordings:
+                    writer.add(recording)
+
+    def verify(self, splits: dict[Split, Samples]) -> str:
+        """The originals' SHA-256 with that of reader and parameters; spikes are checked while they are written."""
+        found = self.found_sha256
+        if found is None:
+            return super().verify(splits)
+        if self.sha256 is not None and found != self.sha256:
+            raise InputError(
+                f"data set {type(self).__name__}: checksum {found[:12]} is not the expected {self.sha256[:12]}; "
+                f"the files are not those of {self.source}; {self.remedy}"
+            )
+        return found
+
+
+def below(root: Path, pattern: str, remedy: str, *, least: int = 1) -> list[str]:
+    """Names of the files below a folder that fit, in order.
+
+    Raises:
+        InputError: there are fewer than `least`.
+    """
+    names = sorted(path.relative_to(root).as_posix() for path in root.glob(pattern) if path.is_file())
+    if len(names) < least:
+        raise InputError(f"{root} holds {len(names)} files {pattern}, at least {least} are needed; {remedy}")
+    return names
+
+
+def present(root: Path, names: Iterable[str], remedy: str) -> list[str]:
+    """These names, if all are files.
+
+    Raises:
+        InputError: names the first that is not.
+    """
+    found = list(names)
+    for name in found:
+        if not (root / name).is_file():
+            raise InputError(f"{name} is not in {root}; {remedy}")
+    return found

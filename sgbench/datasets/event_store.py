@@ -1,0 +1,212 @@
+"""Spike trains on disk: written sample by sample, read as mapped memory.
+
+A folder holds one split: `channel.i32` and `time_us.i32` (int32 of this machine, one a spike, in the order of
+`SpikeTrains`), `indptr.npy`, `duration_us.npy` and `target.npy` (int64), and `header.json`. Nothing in it is
+unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mmap
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from sgbench.datasets.base import Samples
+from sgbench.errors import InputError
+from sgbench.spike_trains import TIME_BITS, SpikeTrains
+
+FORMAT = 1
+SPIKES = ("channel", "time_us")
+PER_SAMPLE = ("indptr", "duration_us", "target")
+HEADER = "header.json"
+
+
+class DamagedError(Exception):
+    """A folder that does not hold what its header says, or no header."""
+
+
+class Recording(NamedTuple):
+    """One sample as its reader found it, in any order."""
+
+    channel: ArrayLike  # [spikes]
+    time_us: ArrayLike  # [spikes]
+    target: int
+    duration_us: int | None = None  # None where it ends with its last spike
+    name: str = "a recording"  # for messages
+
+
+class Writer:
+    """Writes one split, complete at the end of its `with`; what is in memory is one sample, whatever their number.
+
+    Args:
+        folder: that is made.
+        n_channels: N; a spike outside is refused.
+    """
+
+    def __init__(self, folder: Path, n_channels: int) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.n_channels = n_channels
+        self.indptr, self.duration_us, self.target = [0], list[int](), list[int]()
+        self.files: list[BinaryIO] = [(folder / f"{name}.i32").open("wb") for name in SPIKES]
+
+    def add(self, recording: Recording) -> None:
+        """Append a sample.
+
+        Raises:
+            InputError: it has a spike outside the channels, before 0 or beyond half an hour, or of no time.
+        """
+        channel, time_us = in_order(recording, self.n_channels)
+        last = int(time_us[-1]) if len(time_us) else 0
+        duration_us = last + 1 if recording.duration_us is None else recording.duration_us
+        if last > duration_us:
+            raise InputError(
+                f"{recording.name}: a spike at {last} us lies behind its end at {duration_us} us"
+            )
+        for file, numbers in zip(self.files, (channel, time_us), strict=True):
+            file.write(numbers.astype(np.int32).tobytes())
+        self.indptr.append(self.indptr[-1] + len(channel))
+        self.duration_us.append(duration_us)
+        self.target.append(recording.target)
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            for file in self.files:
+                with contextlib.suppress(OSError):  # of a full disk, which is told by the first
+                    file.close()
+
+    def _finish(self) -> None:
+        """Write what is known at the end, the header last."""
+        for name in PER_SAMPLE:
+            np.save(self.folder / f"{name}.npy", np.array(getattr(self, name), np.int64), allow_pickle=False)
+        for file in self.files:
+            file.flush()
+            os.fsync(file.fileno())
+        header = {
+            "format": FORMAT,
+            "byte_order": sys.byteorder,
+            "channels": self.n_channels,
+            "samples": len(self.target),
+            "spikes": self.indptr[-1],
+        }
+        (self.folder / HEADER).write_text(json.dumps(header))
+
+
+def in_order(recording: Recording, n_channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Channels and times in the order of times and, at one time, of channels; see `Writer.add`.
+
+    >>> [part.tolist() for part in in_order(Recording([3, 1, 2], [20, 7, 7], 0), 4)]
+    [[1, 2, 3], [7, 7, 20]]
+    """
+    channel, time_us = (np.asarray(part).reshape(-1) for part in (recording.channel, recording.time_us))
+    if len(channel) != len(time_us):
+        raise InputError(f"{recording.name}: {len(channel)} channels but {len(time_us)} times")
+    if not len(channel):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    channel, time_us = channel.astype(np.int64), time_us.astype(np.int64)
+    if channel.min() < 0 or channel.max() >= n_channels:
+        wrong = int(channel[(channel < 0) | (channel >= n_channels)][0])
+        raise InputError(f"{recording.name}: a spike of channel {wrong}, outside 0..{n_channels - 1}")
+    if time_us.min() < 0 or time_us.max() >= 1 << TIME_BITS:
+        wrong = int(time_us[(time_us < 0) | (time_us >= 1 << TIME_BITS)][0])
+        raise InputError(f"{recording.name}: a spike at {wrong} us, outside 0..{(1 << TIME_BITS) - 1}")
+    key = time_us * n_channels + channel
+    if (key[1:] < key[:-1]).any():
+        time_us, channel = np.divmod(np.sort(key), n_channels)
+    return channel, time_us
+
+
+class SpikeFile:
+    """A file of int32, mapped as `numbers`; pieces of it are copied without touching the map.
+
+    Pages of a map that were touched count as memory of the process until it ends; what is copied through the
+    system's own copy of the file does not, so that a pass over all samples takes no more memory than one batch.
+
+    Raises:
+        DamagedError: it has another size.
+    """
+
+    def __init__(self, path: Path, count: int) -> None:
+        self.handle = -1
+        if path.stat().st_size != 4 * count:
+            raise DamagedError(f"{path}: {path.stat().st_size} bytes, not {4 * count}")
+        self.handle = os.open(path, os.O_RDONLY)
+        self.numbers = torch.empty(0, dtype=torch.int32)
+        if count:  # an empty file cannot be mapped
+            mapped = mmap.mmap(self.handle, 0, access=mmap.ACCESS_COPY)  # writing would not reach the file
+            self.numbers = torch.frombuffer(mapped, dtype=torch.int32)
+
+    def pieces(self, first: list[int], counts: list[int]) -> Tensor:
+        """The pieces that begin at these places, one after another."""
+        found = np.empty(sum(counts), np.int32)
+        bytes_of, end = found.data.cast("B"), 0
+        for start, count in zip(first, counts, strict=True):
+            begin, end = end, end + 4 * count
+            if os.preadv(self.handle, [bytes_of[begin:end]], 4 * start) != 4 * count:
+                raise OSError(f"a prepared data set was cut off at {4 * start} bytes")
+        return torch.from_numpy(found)
+
+    def __del__(self) -> None:
+        if self.handle >= 0:
+            os.close(self.handle)
+
+
+@dataclass(frozen=True)
+class StoredTrains(SpikeTrains):
+    """Spike trains in files, which are mapped as a whole and copied batch by batch."""
+
+    files: tuple[SpikeFile, ...] = ()
+
+    def __getitem__(self, position: Tensor) -> SpikeTrains:
+        """The samples at these positions [B], in memory."""
+        counts = self.indptr.diff()[position]
+        indptr = torch.zeros(len(position) + 1, dtype=torch.int64)
+        torch.cumsum(counts, 0, out=indptr[1:])
+        first = self.indptr[position].tolist()
+        channel, time_us = (file.pieces(first, counts.tolist()) for file in self.files)
+        return SpikeTrains(indptr, channel, time_us, self.duration_us[position], self.n_channels, self.dtype)
+
+
+def read(folder: Path) -> Samples:
+    """One split.
+
+    Raises:
+        DamagedError: files are missing, cut off, or not what the header says.
+    """
+    try:
+        header = json.loads((folder / HEADER).read_text())
+        samples, spikes = int(header["samples"]), int(header["spikes"])
+        if (header["format"], header["byte_order"]) != (FORMAT, sys.byteorder):
+            raise DamagedError(f"{folder}: of another version")
+        indptr, duration_us, target = (_numbers(folder / f"{name}.npy") for name in PER_SAMPLE)
+        files = tuple(SpikeFile(folder / f"{name}.i32", spikes) for name in SPIKES)
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        raise DamagedError(f"{folder}: {error}") from error
+    if len(target) != samples or len(indptr) != samples + 1 or int(indptr[-1]) != spikes:
+        raise DamagedError(f"{folder}: another number of samples than its header says")
+    channel, time_us = (file.numbers for file in files)
+    trains = StoredTrains(indptr, channel, time_us, duration_us, int(header["channels"]), files=files)
+    return Samples(trains, target, None)
+
+
+def _numbers(path: Path) -> Tensor:
+    numbers = np.load(path, allow_pickle=False)
+    if numbers.dtype != np.int64 or numbers.ndim != 1:
+        raise DamagedError(f"{path}: not a list of whole numbers")
+    return torch.from_numpy(numbers)

@@ -1,0 +1,71 @@
+"""N-Caltech101: pictures of 101 kinds of things before a moving event camera."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from sgbench.datasets import event_bin
+from sgbench.datasets.base import Split
+from sgbench.datasets.by_rule import shares
+from sgbench.datasets.event_files import Download, EventFiles, below
+from sgbench.datasets.event_store import Recording
+from sgbench.errors import InputError
+
+INSIDE = "Caltech101"
+KINDS = 101
+
+
+class NCaltech101(EventFiles):
+    """8709 pictures of 101 classes seen by a camera that makes three small movements; at most 240x180 pixels.
+
+    There is no official split. Ours takes a tenth of each class, at least one recording, for validation and as
+    many for the test, in the order of the hashes of their names; pictures begin at their own corner, as in tonic.
+
+    Source: Orchard, Jayawant, Cohen & Thakor 2015, Frontiers in Neuroscience 9:437.
+    """
+
+    image: tuple[int, int, int] | None = (2, 180, 240)
+    n_inputs: int = 2 * 180 * 240
+    n_classes: int = KINDS
+    sizes: Mapping[Split, int] = {"train": 0, "validation": 0, "test": 0}
+    recorded: ClassVar[Mapping[tuple[Split, ...], int]] = {("train", "validation", "test"): 8709}
+    source: str = "www.garrickorchard.com/datasets/n-caltech101"
+    licence: str = "CC BY 4.0"
+    name: ClassVar[str] = "n_caltech101"
+    folder: ClassVar[str] = "NCALTECH101"
+    downloads: ClassVar[tuple[Download, ...]] = (
+        Download(
+            "https://data.mendeley.com/public-files/datasets/cy6cvx3ryv/files/"
+            "36b5c52a-b49d-4853-addb-a836a8883e49/file_downloaded",
+            "N-Caltech101-archive.zip",
+            "66201824eabb0239c7ab992480b50ba3",
+            20_000_000_000,
+        ),
+    )
+    by_hand: ClassVar[str] = "or put the folder Caltech101 into the folder NCALTECH101 of the data root"
+
+    def originals(self, root: Path) -> list[str]:
+        """Every recording."""
+        return [f"{INSIDE}/{name}" for name in below(root / INSIDE, "*/*.bin", self.remedy)]
+
+    def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
+        """By the hash of their names, class by class."""
+        classes: dict[str, list[str]] = {}
+        for name in self.originals(root):
+            classes.setdefault(name.split("/")[1], []).append(name)
+        if len(classes) != self.n_classes:
+            raise InputError(
+                f"{root / INSIDE}: holds {len(classes)} classes, not {self.n_classes}; {self.remedy}"
+            )
+        label = {name: number for number, name in enumerate(sorted(classes))}
+        return {split: self._read(root, names, label) for split, names in shares(classes, (1, 1)).items()}
+
+    def _read(self, root: Path, names: Iterable[str], label: Mapping[str, int]) -> Iterator[Recording]:
+        for name in names:
+            pixels = event_bin.read(root / name)
+            if len(pixels.x):
+                pixels = pixels._replace(x=pixels.x - pixels.x.min(), y=pixels.y - pixels.y.min())
+            channel = pixels.channel((2, 180, 240), str(root / name))
+            yield Recording(channel, pixels.time_us, label[name.split("/")[1]], name=str(root / name))

@@ -1,0 +1,80 @@
+"""N-MNIST: handwritten digits before a moving event camera."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from sgbench.datasets import event_bin
+from sgbench.datasets.base import Split, sizes
+from sgbench.datasets.by_rule import scattered
+from sgbench.datasets.event_files import Download, EventFiles, below
+from sgbench.datasets.event_store import Recording
+
+VALIDATION_SHARE = 6  # one of so many training recordings of each digit
+MENDELEY = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files"
+
+
+class Nmnist(EventFiles):
+    """MNIST's 70000 digits, each seen by a camera of 34x34 pixels that makes three small movements in 0.3 s.
+
+    The official test set; validation is a sixth of each digit's training recordings, chosen by the hash of their
+    names. Channel (p H + y) W + x, where p says darker (0) or brighter (1).
+
+    Source: Orchard, Jayawant, Cohen & Thakor 2015, Frontiers in Neuroscience 9:437.
+    """
+
+    image: tuple[int, int, int] | None = (2, 34, 34)
+    n_inputs: int = 2 * 34 * 34
+    n_classes: int = 10
+    sizes: Mapping[Split, int] = sizes(50004, 9996, 10000)
+    source: str = "www.garrickorchard.com/datasets/n-mnist"
+    licence: str = "CC BY-SA 4.0"
+    name: ClassVar[str] = "nmnist"
+    folder: ClassVar[str] = "NMNIST"
+    downloads: ClassVar[tuple[Download, ...]] = (
+        Download(
+            f"{MENDELEY}/39c25547-014b-4137-a934-9d29fa53c7a0/file_downloaded",
+            "train.zip",
+            "20959b8e626244a1b502305a9e6e2031",
+            4_000_000_000,
+        ),
+        Download(
+            f"{MENDELEY}/05a4d654-7e03-4c15-bdfa-9bb2bcbea494/file_downloaded",
+            "test.zip",
+            "69ca8762b2fe404d9b9bad1103e97832",
+            1_000_000_000,
+        ),
+    )
+    by_hand: ClassVar[str] = "or put the folders Train and Test into the folder NMNIST of the data root"
+    least: ClassVar[int] = 10_000
+
+    def originals(self, root: Path) -> list[str]:
+        """Every recording."""
+        pattern = "[0-9]/*.bin"
+        train = below(root / "Train", pattern, self.remedy, least=self.least)
+        test = below(root / "Test", pattern, self.remedy, least=self.least)
+        return [*(f"Train/{name}" for name in train), *(f"Test/{name}" for name in test)]
+
+    def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
+        """The test folder as it is, the training folder in two."""
+        names = self.originals(root)
+        validation: set[str] = set()
+        for digit in range(self.n_classes):
+            own = scattered(name for name in names if name.startswith(f"Train/{digit}/"))
+            validation.update(own[: len(own) // VALIDATION_SHARE])
+        train = [name for name in names if name.startswith("Train/") and name not in validation]
+        test = [name for name in names if name.startswith("Test/")]
+        return {
+            "train": self.read(root, train),
+            "validation": self.read(root, sorted(validation)),
+            "test": self.read(root, test),
+        }
+
+    def read(self, root: Path, names: Iterable[str]) -> Iterator[Recording]:
+        """Recordings whose class is the name of their folder."""
+        for name in names:
+            pixels = event_bin.read(root / name)
+            channel = pixels.channel((2, 34, 34), str(root / name))
+            yield Recording(channel, pixels.time_us, int(name.split("/")[-2]), name=str(root / name))

@@ -1,0 +1,93 @@
+"""Spiking sequential MNIST: pixel by pixel, each crossing of a grey value is a spike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgbench.datasets.base import Samples, Split, sizes
+from sgbench.datasets.event_files import EventFiles
+from sgbench.datasets.event_store import Recording
+from sgbench.datasets.files import find
+from sgbench.datasets.idx_images import FILES
+from sgbench.datasets.mnist import Mnist
+from sgbench.errors import InputError, require_count
+
+PIXELS = 784
+WHITE = 255
+
+
+class SMnist(EventFiles):
+    r"""MNIST's images row by row; a channel fires where the grey value crosses its threshold between two pixels.
+
+    Of `channels` = 2 h + 1, h thresholds lie evenly in 0..254. With the image x_k, k = 0..783, channel
+    2 h + 1 - i fires at k if :math:`x_k < \theta_i \le x_{k+1}`, channel h + 1 - i if
+    :math:`x_{k+1} < \theta_i \le x_k`, channel 0 where x_k is white. As tonic's SMNIST; a pixel lasts `repeat`
+    steps of `step_us` and its spikes come in each of them.
+
+    Args:
+        channels: an odd number.
+        repeat: spikes for each crossing.
+        step_us: from one spike to the next [us].
+
+    Raises:
+        InputError: an even number of channels, or a count below 1.
+
+    Source: Bellec et al. 2018, Advances in Neural Information Processing Systems 31; tonic 1.7, SMNIST.
+    """
+
+    n_classes: int = 10
+    sizes: Mapping[Split, int] = sizes(50000, 10000, 10000)
+    source: str = "yann.lecun.com/exdb/mnist"
+    licence: str = "CC BY-SA 3.0"
+    name: ClassVar[str] = "s_mnist"
+    folder: ClassVar[str] = Mnist.folder
+    by_hand: ClassVar[str] = Mnist().remedy
+    images: ClassVar[type[Mnist]] = Mnist
+
+    def __init__(self, *, channels: int, repeat: int, step_us: int) -> None:
+        super().__init__()
+        self.n_inputs: int = require_count("dataset.channels", channels, low=3)
+        if channels % 2 == 0:
+            raise InputError(f"dataset.channels={channels}: an odd number is needed")
+        self.repeat = require_count("dataset.repeat", repeat)
+        self.step_us = require_count("dataset.step_us", step_us)
+
+    def parameters(self) -> dict[str, object]:
+        """All three."""
+        return {"channels": self.n_inputs, "repeat": self.repeat, "step_us": self.step_us}
+
+    def originals(self, root: Path) -> list[str]:
+        """MNIST's four files, packed or not."""
+        return [find(name, [root], self.remedy).name for name in FILES]
+
+    def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
+        """MNIST's own splits."""
+        splits = self.images().load(root.parent)
+        return {split: self._read(samples) for split, samples in splits.items()}
+
+    def _read(self, samples: Samples) -> Iterator[Recording]:
+        for image, label in zip(samples.values, samples.target.tolist(), strict=True):  # pyright: ignore[reportArgumentType]
+            channel, pixel = crossings(image.numpy(), self.n_inputs)
+            step = pixel[:, None] * self.repeat + np.arange(self.repeat)
+            yield Recording(
+                channel.repeat(self.repeat),
+                step.reshape(-1) * self.step_us,
+                label,
+                duration_us=PIXELS * self.repeat * self.step_us,
+            )
+
+
+def crossings(image: NDArray[np.uint8], channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Channel and pixel of each spike of an image [784], see `SMnist`."""
+    thresholds = np.linspace(0.0, WHITE - 1, channels // 2).astype(np.uint8)
+    above = image[:, None] >= thresholds
+    rises, falls = np.nonzero(~above[:-1] & above[1:]), np.nonzero(above[:-1] & ~above[1:])
+    (white,) = np.nonzero(image == WHITE)
+    pixel = np.concatenate([rises[0], falls[0], white])
+    channel = np.concatenate([channels - rises[1], channels // 2 + 1 - falls[1], np.zeros_like(white)])
+    return channel, pixel

@@ -1,0 +1,91 @@
+"""Spiking Heidelberg Digits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from sgbench.datasets.base import Split
+from sgbench.datasets.event_files import Download, EventFiles, present
+from sgbench.datasets.event_store import Recording
+from sgbench.datasets.spike_hdf5 import LABELS, SPEAKER, numbers, recordings
+from sgbench.errors import InputError
+
+TRAIN, TEST = "shd_train.h5", "shd_test.h5"
+
+
+class Shd(EventFiles):
+    """Spoken digits, English and German, as spikes of 700 channels of an artificial cochlea.
+
+    The published files are training and test. Two of the twelve speakers are heard in the test file alone, so
+    that it asks for unknown voices; validation therefore does so too: it is all that one or several speakers of
+    the training file say. Selecting on the test file, as is common, is what this split is there to replace.
+
+    Args:
+        validation_speakers: numbers of the speakers of the training file that validation is made of.
+
+    Raises:
+        InputError: no list of numbers.
+
+    Source: Cramer, Stradmann, Schemmel & Zenke 2022, IEEE Transactions on Neural Networks and
+    Learning Systems 33(7).
+    """
+
+    n_inputs: int = 700
+    n_classes: int = 20
+    sizes: Mapping[Split, int] = {"train": 0, "validation": 0, "test": 2264}
+    recorded: ClassVar[Mapping[tuple[Split, ...], int]] = {("train", "validation"): 8156}
+    source: str = "zenkelab.org/resources/spiking-heidelberg-datasets-shd"
+    licence: str = "CC BY 4.0"
+    name: ClassVar[str] = "shd"
+    folder: ClassVar[str] = "SHD"
+    downloads: ClassVar[tuple[Download, ...]] = (
+        Download(
+            "https://zenkelab.org/datasets/shd_train.h5.zip",
+            "shd_train.h5.zip",
+            "f3252aeb598ac776c1b526422d90eecb",
+            2_000_000_000,
+        ),
+        Download(
+            "https://zenkelab.org/datasets/shd_test.h5.zip",
+            "shd_test.h5.zip",
+            "1503a5064faa34311c398fb0a1ed0a6f",
+            1_000_000_000,
+        ),
+    )
+    by_hand: ClassVar[str] = "or put shd_train.h5 and shd_test.h5 into the folder SHD of the data root"
+
+    def __init__(self, *, validation_speakers: list[int]) -> None:
+        super().__init__()
+        given = list(validation_speakers) if isinstance(validation_speakers, list | tuple) else []
+        if not given or not all(type(each) is int and each >= 0 for each in given):
+            raise InputError(
+                f"dataset.validation_speakers={validation_speakers!r}: a list of numbers such as [9] is needed"
+            )
+        self.validation_speakers = sorted(set(given))
+
+    def parameters(self) -> dict[str, object]:
+        """The speakers held out."""
+        return {"validation_speakers": self.validation_speakers}
+
+    def originals(self, root: Path) -> list[str]:
+        """Both files."""
+        return present(root, (TRAIN, TEST), self.remedy)
+
+    def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
+        """Validation by speaker; the test file as it is."""
+        speaker = numbers(root / TRAIN, SPEAKER)
+        absent = set(self.validation_speakers) - set(speaker.tolist())
+        if absent:
+            known = ", ".join(str(each) for each in np.unique(speaker).tolist())
+            raise InputError(f"{root / TRAIN}: nobody is speaker {min(absent)}; speakers are {known}")
+        held_out = np.isin(speaker, self.validation_speakers)
+        test = np.arange(len(numbers(root / TEST, LABELS)))
+        return {
+            "train": recordings(root / TRAIN, np.flatnonzero(~held_out), self.n_classes),
+            "validation": recordings(root / TRAIN, np.flatnonzero(held_out), self.n_classes),
+            "test": recordings(root / TEST, test, self.n_classes),
+        }

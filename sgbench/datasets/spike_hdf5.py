@@ -1,0 +1,112 @@
+"""Spikes in the HDF5 layout of the Heidelberg data sets, read strictly: plain numbers inside one file, or nothing.
+
+`spikes/times` [s] and `spikes/units` hold a list of numbers for each sample, `labels` a class, `extra/speaker` who
+spoke. Links out of the file, virtual and external data, references and strings in their place are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgbench.datasets.event_store import Recording
+from sgbench.errors import InputError
+
+AT_ONCE = 64  # samples read at a time
+MOST = 10_000_000  # samples of a file
+TIMES, UNITS, LABELS, SPEAKER = "spikes/times", "spikes/units", "labels", "extra/speaker"
+
+
+def numbers(path: Path, name: str) -> NDArray[np.int64]:
+    """A list of whole numbers of a file.
+
+    Raises:
+        InputError: the file is damaged, or holds something else under this name.
+    """
+    with _opened(path) as file:
+        found = _data(file, path, name)
+        if found.dtype.kind not in "iu":
+            raise InputError(f"{path}: {name} holds {found.dtype}, not whole numbers")
+        return np.asarray(found[()], np.int64)
+
+
+def recordings(path: Path, rows: Sequence[int] | NDArray[np.int64], classes: int) -> Iterator[Recording]:
+    """The samples in these rows, in order; times are rounded to microseconds.
+
+    Raises:
+        InputError: the file is damaged or not of this layout, or a label, time or unit is impossible.
+    """
+    labels = numbers(path, LABELS)
+    with _opened(path) as file:
+        times, units = _lists(file, path, TIMES, "f"), _lists(file, path, UNITS, "iu")
+        if not len(times) == len(units) == len(labels):
+            raise InputError(
+                f"{path}: {len(times)} lists of times, {len(units)} of units, {len(labels)} labels"
+            )
+        wanted = np.asarray(rows, np.int64)
+        for part in np.split(wanted, range(AT_ONCE, len(wanted), AT_ONCE)):
+            try:
+                found = zip(part.tolist(), times[part], units[part], strict=True)
+                for row, when, unit in found:
+                    yield _recording(path, row, when, unit, int(labels[row]), classes)
+            except (OSError, RuntimeError, ValueError) as error:
+                if isinstance(error, InputError):
+                    raise
+                raise InputError(f"{path}: cut off or damaged ({error}); fetch it again") from error
+
+
+def _recording(
+    path: Path, row: int, when: NDArray[Any], unit: NDArray[Any], label: int, classes: int
+) -> Recording:
+    name = f"{path}: sample {row}"
+    if not 0 <= label < classes:
+        raise InputError(f"{name} has label {label}, outside 0..{classes - 1}")
+    seconds = when.astype(np.float64)
+    if not np.isfinite(seconds).all():
+        raise InputError(f"{name} has a time that is not finite")
+    return Recording(unit, np.round(seconds * 1e6), label, name=name)
+
+
+def _opened(path: Path) -> Any:
+    try:
+        import h5py
+    except ImportError as error:
+        raise InputError(f"{path}: reading HDF5 needs h5py; run: pip install 'sgbench[events]'") from error
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise InputError(f"{path}: not a whole HDF5 file ({_first_line(error)}); fetch it again") from error
+
+
+def _data(file: Any, path: Path, name: str) -> Any:
+    """One data set of the file itself."""
+    import h5py
+
+    place = file
+    for part in name.split("/"):
+        if not isinstance(place, h5py.Group) or not isinstance(place.get(part, getlink=True), h5py.HardLink):
+            raise InputError(f"{path}: {name} is missing, or is a link; not a file of this layout")
+        place = place[part]
+    if not isinstance(place, h5py.Dataset) or place.is_virtual or place.external:
+        raise InputError(f"{path}: {name} does not lie in the file itself")
+    if place.ndim != 1 or len(place) > MOST:
+        raise InputError(f"{path}: {name} has shape {place.shape}, not one entry a sample")
+    return place
+
+
+def _lists(file: Any, path: Path, name: str, kinds: str) -> Any:
+    import h5py
+
+    found = _data(file, path, name)
+    inner = h5py.check_vlen_dtype(found.dtype)
+    if not isinstance(inner, np.dtype) or inner.kind not in kinds:
+        raise InputError(f"{path}: {name} holds {inner or found.dtype}, not lists of numbers")
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:120]

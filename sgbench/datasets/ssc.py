@@ -1,0 +1,56 @@
+"""Spiking Speech Commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from sgbench.datasets.base import Split, sizes
+from sgbench.datasets.event_files import Download, EventFiles, present
+from sgbench.datasets.event_store import Recording
+from sgbench.datasets.spike_hdf5 import LABELS, numbers, recordings
+
+FILES: dict[Split, str] = {"train": "ssc_train.h5", "validation": "ssc_valid.h5", "test": "ssc_test.h5"}
+MD5 = {
+    "train": "d102be95e7144fcc0553d1f45ba94170",
+    "validation": "b4eee3516a4a90dd0c71a6ac23a8ae43",
+    "test": "a35ff1e9cffdd02a20eb850c17c37748",
+}
+
+
+class Ssc(EventFiles):
+    """35 spoken words as spikes of 700 channels of an artificial cochlea; the official three files.
+
+    Source: Cramer, Stradmann, Schemmel & Zenke 2022, IEEE Transactions on Neural Networks and
+    Learning Systems 33(7).
+    """
+
+    n_inputs: int = 700
+    n_classes: int = 35
+    sizes: Mapping[Split, int] = sizes(75466, 9981, 20382)
+    source: str = "zenkelab.org/resources/spiking-heidelberg-datasets-shd"
+    licence: str = "CC BY 4.0"
+    name: ClassVar[str] = "ssc"
+    folder: ClassVar[str] = "SSC"
+    downloads: ClassVar[tuple[Download, ...]] = tuple(
+        Download(f"https://zenkelab.org/datasets/{name}.zip", f"{name}.zip", MD5[split], 10_000_000_000)
+        for split, name in FILES.items()
+    )
+    by_hand: ClassVar[str] = (
+        "or put ssc_train.h5, ssc_valid.h5 and ssc_test.h5 into the folder SSC of the data root"
+    )
+
+    def originals(self, root: Path) -> list[str]:
+        """Three files."""
+        return present(root, FILES.values(), self.remedy)
+
+    def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
+        """A file each."""
+        found: dict[Split, Iterable[Recording]] = {}
+        for split, name in FILES.items():
+            rows = np.arange(len(numbers(root / name, LABELS)))
+            found[split] = recordings(root / name, rows, self.n_classes)
+        return found
