@@ -29,7 +29,7 @@ from sgbench.surrogates.base import Surrogate
 log = logging.getLogger("sgbench")
 PROVIDED: dict[str, tuple[str, ...]] = {
     "dataset": (),
-    "encoder": (),
+    "encoder": ("image",),
     "firing": (),
     "init": (),
     "logger": ("spec", "run_dir"),
@@ -106,7 +106,7 @@ def build(spec: RunSpec) -> Parts:
     device = pick_device(spec.trainer.device)
     engine = Engine(spec.engine, device)
     data_set: DataSet = _part(spec, "dataset")
-    encoder: Encoder = _part(spec, "encoder")
+    encoder: Encoder = _part(spec, "encoder", image=data_set.image)
     steepness: Steepness = _part(spec, "steepness")
     network = build_network(spec, data_set, encoder, engine, steepness).to(device=device, dtype=dtype)
     objective = Objective(loss=_part(spec, "loss"), regulariser=_part(spec, "regulariser"))
@@ -186,18 +186,17 @@ def build_network(
             steepness.begin(surrogate)
         return neuron
 
-    channels = encoder.channels(data_set.n_inputs)
     return _part(
         spec,
         "network",
-        n_inputs=channels,
+        n_inputs=encoder.channels(data_set.n_inputs),
         n_outputs=data_set.outputs(),
         make_neuron=functools.partial(make, "neuron"),
         make_readout=functools.partial(make, "readout"),
         init=_part(spec, "init"),
         generator=weights,
         engine=engine,
-        data_image=data_set.image if channels == data_set.n_inputs else None,
+        data_image=encoder.image_of(data_set.image),
     )
 
 

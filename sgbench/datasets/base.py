@@ -50,7 +50,7 @@ class DataSet(ABC):
     )
     target: Target = "class"
     n_classes: int  # 0 where the target is no class
-    sizes: Mapping[Split, int]
+    sizes: Mapping[Split, int]  # 0 where it is known only once the files are read
     source: str
     licence: str
     sha256: str | None  # of `fingerprint`; None where the numbers differ from those that are published
