@@ -119,11 +119,15 @@ class SpikeTrains:
             return None
         if self.channel.min() < 0 or self.channel.max() >= self.n_channels:
             return f"has a spike outside channels 0..{self.n_channels - 1}"
-        sample = self.sample()
-        if self.time_us.min() < 0 or bool((self.time_us > self.duration_us[sample]).any()):
+        filled = self.indptr.diff() > 0
+        first, last = self.indptr[:-1][filled], self.indptr[1:][filled] - 1
+        late = self.time_us[1:] < self.time_us[:-1]
+        late[first[1:] - 1] = False
+        if late.any():
+            return "has spikes that are not in the order of time"
+        if self.time_us[first].min() < 0 or (self.time_us[last] > self.duration_us[filled]).any():
             return "has a spike outside its sample's duration"
-        late = (self.time_us[1:] < self.time_us[:-1]) & (sample[1:] == sample[:-1])
-        return "has spikes that are not in the order of time" if late.any() else None
+        return None
 
 
 def _joined(numbers: Tensor, pieces: list[slice]) -> Tensor:
