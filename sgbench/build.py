@@ -123,7 +123,7 @@ def build(spec: RunSpec) -> Parts:
         dtype=dtype,
     )
     optimizer = _part(spec, "optimizer", params=list(network.parameters()))
-    chosen = engine.describe([*network.hidden_layers, network.readout])
+    chosen = network.runs_on()
     log.debug("engine %s: %s", *chosen)
     return Parts(data, encoder, network, rule, steepness, objective, optimizer, chosen, device)
 
@@ -131,13 +131,18 @@ def build(spec: RunSpec) -> Parts:
 def _check_target(spec: RunSpec, data_set: DataSet, objective: Objective) -> None:
     """Refuse a loss that does not know what the data set asks for."""
     if data_set.target not in objective.loss.targets:
-        remedy = {"class": "max_over_time", "trace": "mean_squared_error", "spikes": "van_rossum"}
+        remedy = {
+            "class": "max_over_time",
+            "class_per_step": "label_per_step",
+            "trace": "mean_squared_error",
+            "spikes": "van_rossum",
+        }
         choices = spec.method.choices
         raise InputError(
             f"loss={choices['loss']}: for targets of the kind {' or '.join(objective.loss.targets)}, but "
             f"dataset={choices['dataset']} has {data_set.target}; use loss={remedy[data_set.target]}"
         )
-    if data_set.target != "class" and spec.method.protocol.monitor == "validation_accuracy":
+    if data_set.target in ("trace", "spikes") and spec.method.protocol.monitor == "validation_accuracy":
         raise InputError(
             f"protocol.monitor=validation_accuracy: dataset={spec.method.choices['dataset']} has no classes; "
             f"use protocol.monitor=validation_loss"
@@ -147,11 +152,14 @@ def _check_target(spec: RunSpec, data_set: DataSet, objective: Objective) -> Non
 def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
     """Refuse parts that do not go together."""
     choices = spec.method.choices
-    steps = spec.method.parameters["encoder"].get("steps", spec.method.protocol.steps)
-    if steps != spec.method.protocol.steps:
-        raise InputError(
-            f"encoder.steps={steps}: the protocol has {spec.method.protocol.steps}; set protocol.steps"
-        )
+    for group in ("encoder", "network"):
+        steps = spec.method.parameters[group].get("steps", spec.method.protocol.steps)
+        if steps != spec.method.protocol.steps:
+            raise InputError(
+                f"{group}.steps={steps}: the protocol has {spec.method.protocol.steps}; set protocol.steps"
+            )
+    if not network.spiking:
+        return
     sends = next((each.output for each in surrogates(network) if each.output != "binary"), None)
     if sends is not None and spec.method.parameters["neuron"].get("reset") == "zero":
         raise InputError(

@@ -23,7 +23,8 @@ from sgbench.errors import InputError, require_number, suggest
 from sgbench.hydra_node import check_hydra_node
 from sgbench.paths import conf_dir, default_data_dir, default_runs_dir
 from sgbench.records.files import first_problem
-from sgbench.records.spec import GROUPS, Method, RunSpec, entry_group
+from sgbench.records.spec import GROUPS, NOTHING, SPIKING_CHOICES, Method, RunSpec, entry_group
+from sgbench.unused import take_out_choices, take_out_settings
 
 ROOT_KEYS = ("seed", "engine", "group", "force", "paths", "trainer")
 
@@ -175,10 +176,17 @@ def spec_from_own(
     config: DictConfig, shelf: catalogue.Shelf, *, choices: dict[str, Any] | None = None
 ) -> RunSpec:
     """Like `spec_from_config`, for many trees: entries are read once, and a tree is used up."""
-    tree, chosen = _resolve(config)
-    picked = {group: _picked(chosen if choices is None else choices, group) for group in GROUPS}
+    chosen = _choices(config) if choices is None else choices
+    picked = {group: _picked(chosen, group) for group in GROUPS}
+    OmegaConf.set_struct(config, None)
+    picked = take_out_choices(picked, config, shelf)
+    take_out_settings(config, chosen, picked, shelf)
+    tree = _resolve(config)
     nodes, loggers, targets = {}, {}, {}
     for group, name in picked.items():
+        if name == NOTHING and group in SPIKING_CHOICES:
+            nodes[group] = {}
+            continue
         found = shelf.entry(entry_group(group), name)
         nodes[group], targets[group] = _checked_node(group, tree.pop(group, None), found, shelf)
     for name, node in _without_meta(tree.pop("logger", None)).items():
@@ -205,18 +213,23 @@ def spec_from_own(
         raise InputError(first_problem(error)) from error
 
 
-def _resolve(config: DictConfig) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The values of a tree and Hydra's choices; the tree loses its `hydra` node, on which no value may hang."""
+def _choices(config: DictConfig) -> dict[str, Any]:
+    """Hydra's choices, where the tree has its `hydra` node."""
+    node = config.get("hydra")
+    found: Any = {} if node is None else OmegaConf.to_container(node.runtime.choices)
+    return found
+
+
+def _resolve(config: DictConfig) -> dict[str, Any]:
+    """The values of a tree, which loses its `hydra` node: no value may hang on it."""
     try:
-        OmegaConf.set_struct(config, None)
-        hydra_node = config.pop("hydra", None)
+        config.pop("hydra", None)
         tree = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise InputError(one_line(error)) from error
     if not isinstance(tree, dict):
         raise InputError("the configuration is not a mapping")
-    choices: Any = {} if hydra_node is None else OmegaConf.to_container(hydra_node.runtime.choices)
-    return {str(key): value for key, value in tree.items()}, choices
+    return {str(key): value for key, value in tree.items()}
 
 
 def _picked(choices: dict[str, Any], group: str) -> str:

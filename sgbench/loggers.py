@@ -33,7 +33,7 @@ def wandb_logger(spec: RunSpec, run_dir: Path, *, project: str, mode: str) -> Lo
     choices = spec.method.choices
     return WandbLogger(
         project=project,
-        name=f"{choices['surrogate']}-{method_id(spec.method)}-{spec.seed}",
+        name=f"{spec.method.label}-{method_id(spec.method)}-{spec.seed}",
         group=spec.group or spec.method.protocol.name,
         job_type=spec.method.protocol.name,
         tags=sorted(f"{group}={name}" for group, name in choices.items()),

@@ -9,12 +9,13 @@ from torch import Tensor
 
 from sgbench.build import DTYPES, Parts
 from sgbench.energy.count import Kind, OperationCounter
+from sgbench.energy.plain import PlainCounter, counter_of
 from sgbench.epochs import Epochs, Part
 from sgbench.metrics.evaluation import Evaluation
 from sgbench.records.record import EpochScores
 from sgbench.records.spec import Method
 from sgbench.train_loop import Best, TrainLoop
-from sgbench.trajectory import Batch
+from sgbench.trajectory import Batch, labels_inside
 
 
 class Training:
@@ -52,8 +53,8 @@ class Training:
         device = next(self.network.parameters()).device
         return Evaluation(self.network, dt_s=self.dt_s).to(device)
 
-    def _new_counter(self) -> OperationCounter:
-        return OperationCounter(self.network, self.input_kind, bits=self.bits)
+    def _new_counter(self) -> OperationCounter | PlainCounter:
+        return counter_of(self.network, self.input_kind, bits=self.bits)
 
     @property
     def ended(self) -> bool:
@@ -91,7 +92,9 @@ class Training:
         self.evaluation.update(batch, trajectory, logits, loss)
         if self.counts:
             self.counter.update(batch, trajectory)
-            self.predictions.append((batch.position, batch.target, logits))
+            by_step = batch.target.ndim == 2  # noqa: PLR2004 - samples and steps
+            target = labels_inside(batch.target, batch.lengths) if by_step else batch.target
+            self.predictions.append((batch.position, target, logits))
 
     def end_epoch(self) -> EpochScores:
         """Select, and add a line to the curve, once the validation split has been scored."""

@@ -146,6 +146,10 @@ def _rich_table(board: Board, *, spacious: bool) -> Table:
         table.add_column(f"{target.name.replace('_', chr(10))}\nnJ{partial}", justify="right", no_wrap=True)
     for row in board.rows:
         table.add_row(*(Text(cell) for cell in _cells(row, board)))
+    if board.baselines:
+        table.add_section()
+    for row in board.baselines:
+        table.add_row("", "", *(Text(cell) for cell in _cells(row, board)[2:]), style="dim")
     return table
 
 
@@ -156,7 +160,7 @@ def brief_markdown(board: Board) -> str:
     names = ["rank", "alike", "method", "test accuracy, %", "seeds", "spikes", "synaptic operations"]
     names += [f"{target.name}, nJ{' *' if target.missing else ''}" for target in board.targets]
     rows = [names, [*[":--"] * 3, *["--:"] * (len(names) - 3)]]
-    rows += [[prose(cell) for cell in _cells(row, board)] for row in board.rows]
+    rows += [[prose(cell) for cell in _cells(row, board)] for row in (*board.rows, *board.baselines)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
@@ -185,6 +189,8 @@ def _footnotes(board: Board) -> list[str]:
         "rank: the places it may have; alike: a letter in common is not told apart; "
         "energy: dynamic, per inference",
     ]
+    if board.baselines:
+        lines.append("without a rank: baselines, networks without spikes")
     if any(target.missing for target in board.targets):
         lines.append("*: a part of the energy; table.md names what the prices leave out")
     reasons = {

@@ -80,12 +80,11 @@ def _network(args: argparse.Namespace, record: RunRecord) -> Network:
 
     from sgbench.build import build
     from sgbench.compose import compose
-    from sgbench.records.spec import GROUPS
+    from sgbench.records.spec import choice_words
 
     method = record.method
     words = [f"protocol={method.protocol.name}", f"seed={record.seed}", "trainer.device=cpu"]
-    for group in GROUPS:
-        words.append(f"{'neuron@readout' if group == 'readout' else group}={method.choices[group]}")
+    words += choice_words(method.choices)
     spec = compose(words, config_dirs=args.config_dir, allow_targets=args.allow_target)
     network = build(spec.model_copy(update={"method": method})).network
     path = args.run / WEIGHTS

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from sgbench.plan import Plan
     from sgbench.records.record import RunRecord, Scores
-    from sgbench.records.spec import RunSpec
 
 HELP = """usage: sgbench run [-m] [--config-dir DIR] [--allow-target NAME] [OVERRIDE ...]
 
@@ -49,6 +48,8 @@ def run_command(words: Sequence[str]) -> int:
     if "-h" in words or "--help" in words:
         sys.stdout.write(HELP)
         return 0
+    from sgbench.cli.run_notes import notes
+
     rest, allowed = _take(list(words), "--allow-target")
     if allowed:
         sys.path.insert(0, str(Path.cwd()))  # where one's own package lies, as with `python -m`
@@ -64,7 +65,8 @@ def run_command(words: Sequence[str]) -> int:
     before = {folder: _stamp(folder) for folder in _folders(planned)}
     # Hydra's parser wants flags before overrides.
     hydra_words = [*sorted(rest, key=lambda word: not word.startswith("-")), *back]
-    _say_what_is_new(planned)
+    for line in notes(planned, rest):
+        _say(line)
     job = _Job(planned, config_dirs, allowed)
     code = _hand_to_hydra(hydra_words, job)
     if job.exit_code and not planned.is_sweep:
@@ -204,38 +206,6 @@ def _arguments(words: Sequence[str]) -> Iterator[None]:
         sys.argv = before
 
 
-def _already_finished(spec: RunSpec) -> RunRecord | None:
-    """The record for which this point will not be run again."""
-    from sgbench.run_folder import finished_record
-
-    return finished_record(spec)
-
-
-def _say_what_is_new(planned: Plan) -> None:
-    """Before anything runs: what is there already, and what no board will rank."""
-    from sgbench.leaderboard.deviation import References, method_deviations
-
-    first = planned.specs[0]
-    found = [record for spec in planned.specs if (record := _already_finished(spec)) is not None]
-    if planned.is_sweep:
-        _say(f"{len(planned.specs)} runs, {len(found)} already finished")
-    elif found:
-        _say(f"already finished ({found[0].provenance.created_utc}); repeat with force=true")
-    try:
-        reference = References(planned.config_dirs).of(first.method.protocol.name)
-    except InputError:
-        return  # a protocol of one's own that was composed here and now
-    deviations = (
-        line for spec in planned.specs for line in method_deviations(spec.method, spec.seed, reference)
-    )
-    first_deviation = next(deviations, None)
-    if first_deviation is not None:
-        name = first.method.protocol.name
-        _say(
-            f"note: {first_deviation}; such a run is not ranked on {name}, which is fine for trying things out"
-        )
-
-
 def _folders(planned: Plan) -> list[Path]:
     from sgbench.run_folder import folder_of
 
@@ -255,7 +225,7 @@ def _report(planned: Plan, before: dict[Path, int | None]) -> int:
     finished, problems = 0, []
     for spec, folder in zip(planned.specs, _folders(planned), strict=True):
         record = stored_record(spec)
-        name = f"{spec.method.choices['surrogate']} seed {spec.seed}"
+        name = f"{spec.method.label} seed {spec.seed}"
         if spec.force and record is not None and _stamp(folder) == before[folder]:
             problems.append(f"{name}: was not repeated; the record is the old one")
         elif record is not None and record.status == "finished":
@@ -279,7 +249,7 @@ def _report(planned: Plan, before: dict[Path, int | None]) -> int:
 
 def headline(record: RunRecord) -> str:
     """A run in one line."""
-    name = f"{record.protocol} {record.method.choices['surrogate']} {record.method_id} seed {record.seed}"
+    name = f"{record.protocol} {record.method.label} {record.method_id} seed {record.seed}"
     if record.test is None or record.validation is None:
         return f"{name}: failed: {record.failure.message if record.failure else 'unknown'}"
     test, validation = (_score(scores) for scores in (record.test, record.validation))

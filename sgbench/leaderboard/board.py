@@ -145,8 +145,8 @@ def _write(board: Board, root: Path, layout: Layout) -> Built:
         write_atomic(folder / name, data)
     return Built(
         protocol=board.protocol.name,
-        methods=len(board.rows) + len(board.retired),
-        records=sum(len(row.accuracies) for row in (*board.rows, *board.retired)),
+        methods=len(board.rows) + len(board.baselines) + len(board.retired),
+        records=sum(len(row.accuracies) for row in (*board.rows, *board.baselines, *board.retired)),
         files=tuple(str(folder / name) for name in contents),
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from sgbench import catalogue
 from sgbench.catalogue import Entry
 from sgbench.errors import InputError
+from sgbench.leaderboard.baseline import WITHOUT, baseline_deviations
 from sgbench.leaderboard.facts import Facts, facts_of
 from sgbench.records.base import Value
 from sgbench.records.method import NEUTRAL, PROTOCOL_IDENTITY, canonical
@@ -23,7 +24,7 @@ SHOWN = 3
 SHOWN_CHARS = 60
 """How much of a value a message shows."""
 NUMERIC = re.compile(
-    r"\$\{(decay:|unless:|\.?width_fwhm\}|protocol\.(dt_s|steps|hidden|epochs|batch_size)\})"
+    r"\$\{(decay:|unless:(?!.*,(?:none|true|false)\})|\.?width_fwhm\}|protocol\.(dt_s|steps|hidden|epochs|batch_size)\})"
 )
 """References in a YAML file that stand for numbers; what others stand for is not known here."""
 
@@ -45,6 +46,11 @@ class Reference:
     def test_samples(self) -> int:
         """How many samples its test set has."""
         return self._facts.sizes["test"]
+
+    @property
+    def labels_steps(self) -> bool:
+        """Whether each step has a class of its own, so that accuracies are of steps."""
+        return self._facts.target == "class_per_step"
 
     @property
     def _facts(self) -> Facts:
@@ -145,13 +151,17 @@ def _method_deviations(method: Method, reference: Reference) -> Iterator[str]:
         yield from _differs(f"protocol.{key}", theirs, ours)
     if "clip_norm" not in protocol.free:
         yield from _differs("clip_norm", method.clip_norm, reference.method.clip_norm)
+    if method.is_baseline:
+        network = reference.entries["network"].get(method.choices["network"])
+        yield from baseline_deviations(method, protocol, network)
     for group in GROUPS:
-        yield from _group_deviations(group, method, reference)
+        if not (method.is_baseline and group in WITHOUT):
+            yield from _group_deviations(group, method, reference)
 
 
 def _group_deviations(group: str, method: Method, reference: Reference) -> Iterator[str]:
     pick, ours = method.choices[group], reference.method.choices[group]
-    free = reference.protocol.free
+    free = (*reference.protocol.free, *(["network"] if method.is_baseline else []))
     if group not in free and pick != ours:
         yield from _differs(group, pick, ours)
         return  # the parameters of another entry cannot be compared

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgbench.errors import InputError
+from sgbench.leaderboard.picture_axis import accuracy_axis
 from sgbench.leaderboard.rows import Board, Row
 from sgbench.leaderboard.table import rank_text
 from sgbench.records.files import read_bytes
@@ -43,10 +44,6 @@ MAX_GROUPS = 4
 MAX_LABEL = 42
 LOG_FROM_RATIO = 20
 NARROW_RATIO = 1000  # up to here ticks at 1 and 3 do not touch
-TICKS = (0, 20, 40, 60, 70, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.5, 99.8, 99.9, 99.95, 99.99)
-STEPS = (1, 0.5, 0.2, 0.1, 0.05)  # % between ticks where methods lie close together
-MIN_TICKS = 4
-MIN_TICK_GAP = 0.08  # of the axis
 Points = list[tuple[float, float]]
 Span = tuple[float, float, float]
 """Both ends of a horizontal line, and its height."""
@@ -74,6 +71,8 @@ def to_png(board: Board, *, table_csv: str) -> bytes:
     out = io.BytesIO()
     with style.context("default"):
         head = HEAD_INCHES + LEGEND_INCHES * math.ceil(len(board.targets) / LEGEND_COLUMNS)
+        plain = LEGEND_INCHES * math.ceil(len(board.baselines) / LEGEND_COLUMNS)
+        head += plain
         height = head + 1.5 + 0.5 * len(rows)
         panels = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - head / height))
         figure = Figure(figsize=(14, height), dpi=120, layout=panels)
@@ -93,8 +92,8 @@ def to_png(board: Board, *, table_csv: str) -> bytes:
         figure.legend(
             *accuracy.get_legend_handles_labels(),
             loc="center right",
-            bbox_to_anchor=(1, 1 - 0.28 / height),
-            ncols=4,
+            bbox_to_anchor=(1, 1 - (0.28 + plain / 2) / height),
+            ncols=LEGEND_COLUMNS,
             **LEGEND_STYLE,
         )
         figure.savefig(out, format="png", metadata={"Software": None, "Description": digest(table_csv)})
@@ -162,7 +161,13 @@ def _draw_accuracy(axes: Axes, rows: Sequence[Row], board: Board) -> None:
     axes.scatter(*_columns(failed), s=60, zorder=4, **FAILED_STYLE)
     axes.plot(*_broken(spans), zorder=4, **MEAN_STYLE)
     axes.plot(*_columns(means), "o", ms=9, zorder=5, **MEAN_STYLE)
-    _accuracy_axis(axes, [x for x, _ in (*dots, *failed)] + [end for span in spans for end in span[:2]])
+    plain = [place(row.accuracy.mean) for row in board.baselines]
+    accuracy_axis(
+        axes, [x for x, _ in (*dots, *failed)] + [end for span in spans for end in span[:2]] + plain
+    )
+    for number, (row, x) in enumerate(zip(board.baselines, plain, strict=True)):
+        colour = COLOURS[(number + 1) % len(COLOURS)]
+        axes.axvline(x, color=colour, linestyle=":", linewidth=2, zorder=2, label=_cut(row.surrogate))
     if place(1 / board.classes) > axes.get_xlim()[0]:
         axes.axvline(place(1 / board.classes), color=SOFT, linestyle="--", linewidth=1.2, label="chance")
     axes.plot([], [], "o-", ms=9, label="mean, 95 % interval", **MEAN_STYLE)
@@ -182,30 +187,6 @@ def _broken(spans: Sequence[Span]) -> tuple[list[float], list[float]]:
         [x for low, high, _ in spans for x in (low, high, math.nan)],
         [y for *_, height in spans for y in (height, height, math.nan)],
     )
-
-
-def _accuracy_axis(axes: Axes, seen: Sequence[float]) -> None:
-    low, high = min(seen, default=0.0), max(seen, default=1.0)
-    margin = 0.05 * (high - low) or 0.1
-    low, high = low - margin, high + margin
-    axes.set_xlim(low, high)
-    even = (tuple(step * count for count in range(int(100 / step))) for step in STEPS)
-    kept: dict[float, float] = {}
-    for ticks in (TICKS, *even):
-        kept = _spread(ticks, low, high)
-        if len(kept) >= MIN_TICKS:
-            break
-    axes.set_xticks(list(kept), [f"{tick:g}" for tick in kept.values()])
-
-
-def _spread(ticks: Sequence[float], low: float, high: float) -> dict[float, float]:
-    """The ticks inside an axis that do not touch, by their place."""
-    kept: dict[float, float] = {}
-    for tick in ticks:
-        found = -math.log10(1 - tick / 100)
-        if low <= found <= high and found - max(kept, default=-math.inf) > MIN_TICK_GAP * (high - low):
-            kept[found] = tick
-    return kept
 
 
 def _draw_spikes(axes: Axes, rows: Sequence[Row]) -> None:

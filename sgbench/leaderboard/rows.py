@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from sgbench.leaderboard.costs import Costs, costs
 from sgbench.leaderboard.dossier import Dossier
-from sgbench.leaderboard.labels import surrogate_call
+from sgbench.leaderboard.labels import call, surrogate_call
 from sgbench.leaderboard.outside import Outsider
 from sgbench.leaderboard.placing import Place, places
 from sgbench.leaderboard.stats import Summary, counted_accuracies, summarise
@@ -18,6 +18,9 @@ from sgbench.records.energy import EnergyTarget
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, Protocol
 from sgbench.records.submission import Division
+
+TOLD = ("sees",)
+"""Numbers of a baseline that are always part of its name."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class Board:
     rows: tuple[Row, ...]
     retired: tuple[Row, ...]  # withdrawn or superseded: kept and shown, not ranked
     outsiders: tuple[Outsider, ...]  # results of code outside the catalogue
+    baselines: tuple[Row, ...]  # networks without spikes: shown beside the methods, not ranked among them
     classes: int
     test_samples: tuple[int, ...]  # sizes of the test set that the records state: one, if all is well
     latency_s: float | None  # modelled duration of one inference; None where records differ
@@ -160,11 +164,13 @@ def board_of(
         outsiders: results of code outside the catalogue.
         price_lists: over which methods are compared; by default those of the columns.
     """
-    ordered = sorted(measured, key=lambda each: each.method_id)
+    everything = sorted(measured, key=lambda each: each.method_id)
+    ordered = [each for each in everything if not each.method.is_baseline]
     methods = [each.method for each in ordered]
     varying = varying_parameters(methods)
     latencies = frozenset().union(*(each.steps_per_sample for each in ordered))
     rows = [_row(each, varying, standings.get(each.method_id)) for each in ordered]
+    plain = _plain_rows([each for each in everything if each.method.is_baseline], standings)
     return Board(
         protocol=protocol,
         targets=tuple(targets),
@@ -172,21 +178,36 @@ def board_of(
         common=common(methods, varying),
         varying=tuple(group for group in varying if group != "surrogate"),
         rows=_ranked(row for row in rows if not _is_retired(row)),
-        retired=tuple(row for row in rows if _is_retired(row)),
+        retired=tuple(row for row in (*rows, *plain) if _is_retired(row)),
         outsiders=outsiders,
+        baselines=tuple(row for row in plain if not _is_retired(row)),
         classes=classes,
-        test_samples=tuple(sorted(frozenset().union(*(each.test_samples for each in ordered)))),
+        test_samples=tuple(sorted(frozenset().union(*(each.test_samples for each in everything)))),
         latency_s=next(iter(latencies)) * protocol.dt_s if len(latencies) == 1 else None,
     )
 
 
+def _plain_rows(measured: Sequence[Measured], standings: Mapping[str, Standing]) -> list[Row]:
+    varying = varying_parameters([each.method for each in measured])
+    return sorted((_row(each, varying, standings.get(each.method_id)) for each in measured), key=_order)
+
+
 def _row(each: Measured, varying: Varying, standing: Standing | None) -> Row:
-    pick = each.method.choices["surrogate"]
+    told = labels(each.method, varying)
+    if each.method.is_baseline:
+        own, differing = (
+            each.method.parameters["network"],
+            varying.get("network", {}).get(each.method.label, set()),
+        )
+        told.pop("network", None)
+        name = call(each.method.label, {key: own[key] for key in own if key in (*TOLD, *differing)})
+    else:
+        name = surrogate_call(each.method.label, each.method.parameters["surrogate"])
     return Row(
         method_id=each.method_id,
         place=None,
-        surrogate=surrogate_call(pick, each.method.parameters["surrogate"]),
-        varying=labels(each.method, varying),
+        surrogate=name,
+        varying=told,
         accuracy=summarise(list(each.accuracies.values())),
         accuracies=each.accuracies,
         failed_seeds=each.failed_seeds,

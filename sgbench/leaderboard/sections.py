@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 
+from sgbench.leaderboard.baseline_section import about_baselines, baseline_cells
 from sgbench.leaderboard.labels import code, figure, prose
 from sgbench.leaderboard.pairs import compare, probability_of_improvement
 from sgbench.leaderboard.power import detectable_difference, pairs_needed, seeds_needed
@@ -38,7 +39,11 @@ def sections(board: Board) -> Iterator[str]:
     if others and board.rows[0].place is not None:
         yield "## Against the first"
         yield _against_first(board.rows[0], others)
-    checked = [row for row in (*board.rows, *board.retired) if _verifications(row)]
+    if board.baselines:
+        yield "## Baselines without spikes"
+        yield grid(*baseline_cells(board), words=2)
+        yield about_baselines()
+    checked = [row for row in (*board.rows, *board.baselines, *board.retired) if _verifications(row)]
     if checked:
         yield "## Claimed and verified"
         yield _checks(checked)

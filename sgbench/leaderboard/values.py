@@ -16,8 +16,9 @@ def to_csv(board: Board) -> str:
     Twelve significant digits: beyond those the quantile of the t-distribution varies between library versions,
     and a table has to be the same on every machine.
     """
-    seeds = sorted({seed for row in board.rows for seed in row.accuracies})
-    records = [_csv_row(row, board, seeds) for row in board.rows]
+    shown = (*board.rows, *board.baselines)
+    seeds = sorted({seed for row in shown for seed in row.accuracies})
+    records = [_csv_row(row, board, seeds) for row in shown]
     out = io.StringIO()
     columns = list(records[0]) if records else []
     writer = csv.DictWriter(out, columns, lineterminator="\n")
@@ -34,7 +35,8 @@ def _csv_row(row: Row, board: Board, seeds: list[int]) -> dict[str, str]:
         "alike": "" if row.place is None else row.place.groups,
         "method_id": row.method_id,
         "surrogate": row.surrogate,
-        **{group: row.varying[group] for group in board.varying},
+        **({"baseline": "yes" if row in board.baselines else "no"} if board.baselines else {}),
+        **{group: row.varying.get(group, "") for group in board.varying},
         "test_accuracy_mean": _number(accuracy.mean),
         "test_accuracy_low": _number(accuracy.low),
         "test_accuracy_high": _number(accuracy.high),

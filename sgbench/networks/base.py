@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine.choose import Engine
+from sgbench.engine.choose import Choice, Engine
 from sgbench.errors import InputError, NonFiniteError, require_count
 from sgbench.networks.layers import DenseLayer, Layer
 from sgbench.neurons.base import Neuron
@@ -36,6 +36,7 @@ class Network(nn.Module, ABC):
 
     layers: nn.ModuleList  # of Layer, the readout last
     engine: Engine
+    spiking: ClassVar[bool] = True  # whether its hidden layers are neurons; a baseline's are not
 
     @abstractmethod
     def unroll(
@@ -49,6 +50,14 @@ class Network(nn.Module, ABC):
             state: per layer, where to go on from; None starts at rest.
             keep: "spikes" and "u" are kept only where asked for.
         """
+
+    def runs_on(self) -> Choice:
+        """What runs its layers, and why.
+
+        Raises:
+            InputError: the engine asked for does not cover a layer.
+        """
+        return self.engine.describe([*self.hidden_layers, self.readout])
 
     def advance(self, progress: float) -> None:
         """Set what changes from epoch to epoch to a share of training in [0, 1]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -39,6 +40,10 @@ It is the entry that leaves all earlier results as they were, and it is not writ
 has the id of one without, so old records load, keep their names and their bytes. A line is never removed or edited.
 """
 
+SPIKING_CHOICES = ("neuron", "readout", "surrogate")
+NOTHING = "none"
+"""What a network without spiking neurons has in place of these choices."""
+
 EntryName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(/[A-Za-z0-9_]+)?$", max_length=80)]
 ParameterName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=80)]
 ProtocolName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+_v[0-9]+$", max_length=80)]
@@ -53,6 +58,16 @@ def entry_group(choice: str) -> str:
     'neuron'
     """
     return "neuron" if choice == "readout" else choice
+
+
+def choice_words(choices: Mapping[str, str]) -> list[str]:
+    """The words that make these choices on a command line.
+
+    >>> choice_words({"network": "mlp", "readout": "leaky"}), choice_words({"network": "gru", "readout": "none"})
+    (['network=mlp', 'neuron@readout=leaky'], ['network=gru'])
+    """
+    made = {group: name for group, name in choices.items() if group not in SPIKING_CHOICES or name != NOTHING}
+    return [f"{'neuron@readout' if group == 'readout' else group}={name}" for group, name in made.items()]
 
 
 class Protocol(Strict):
@@ -114,6 +129,16 @@ class Method(Strict):
         if set(value) != set(GROUPS):
             raise ValueError(f"parameters of exactly these choices are needed: {', '.join(GROUPS)}")
         return value
+
+    @property
+    def label(self) -> str:
+        """What tells it apart in a line: its surrogate, or its network where there are no spikes."""
+        return self.choices["network" if self.is_baseline else "surrogate"]
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether its network has no spiking neurons."""
+        return self.choices["surrogate"] == NOTHING
 
     @field_serializer("choices")
     def _told_choices(self, value: dict[str, str]) -> dict[str, str]:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
+from sgbench.replicas.crew import Told
 from sgbench.replicas.grouping import groups
 from sgbench.replicas.pool import Pool
 from sgbench.replicas.view import View
-from sgbench.run_folder import finished_record
+from sgbench.run_folder import finished_record, folder_of, stored_record
 
 
 def cores() -> int:
@@ -40,6 +41,9 @@ def run_sweep(
     left = [place for place in places if place not in finished]
     if not left:
         return []
+    first = {folder_of(specs[place]): place for place in reversed(left)}
+    twins = [place for place in left if first[folder_of(specs[place])] != place]  # the same run once more
+    left = sorted(first.values())
     count = max(1, min(workers or cores(), len(left)))
     made = groups(specs, left, count)
     view = View(specs, finished, headline)
@@ -48,6 +52,8 @@ def run_sweep(
         for reason, points in reasons.items():
             view.say(f"{points} points run alone: {reason}")
         Pool(specs, count, largest, view.hear, view.tick).run(made)
+        for place in twins:
+            view.hear(Told(place, "ended", line="its twin has no record", record=stored_record(specs[place])))
     finally:
         view.close()
     return view.problems

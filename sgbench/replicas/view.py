@@ -167,7 +167,7 @@ def kinds(specs: Sequence[RunSpec]) -> list[str]:
     values = {name: {each.get(name, "-") for each in labels} for name in sorted(every)}
     differing = {name: len(found) for name, found in values.items() if len(found) > 1}
     if "surrogate" in differing or not differing:
-        return [spec.method.choices["surrogate"] for spec in specs]
+        return [spec.method.label for spec in specs]
     axis = min(differing, key=lambda name: (name == "seed", differing[name]))
     return [f"{axis}={each.get(axis, '-')}" for each in labels]
 
@@ -185,7 +185,7 @@ def _labels(spec: RunSpec) -> dict[str, str]:
 
 
 def _name(spec: RunSpec) -> str:
-    return f"{spec.method.choices['surrogate']} seed {spec.seed}"
+    return f"{spec.method.label} seed {spec.seed}"
 
 
 def clock(time_s: float) -> str:

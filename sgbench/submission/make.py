@@ -26,6 +26,7 @@ from sgbench.records.submission import (
     external_id,
 )
 from sgbench.submission.folder import FOLDERS, SUBMISSION, TUNING
+from sgbench.submission.head import require_one_answer
 from sgbench.submission.tuning import best, make_log
 
 WEIGHTS = "weights.safetensors"
@@ -85,6 +86,7 @@ def make(
     ours = [record for record in records if record.method_id == chosen]
     of = ours[0].method
     reference = references.of(of.protocol.name)
+    require_one_answer(reference)
     _require_seeds(ours, reference.protocol.seeds)
     alike = [record for record in records if record.method.choices == of.choices]
     log = make_log(of, chosen, alike)
@@ -127,6 +129,7 @@ def make_external(
         StorageError: the folder cannot be written.
     """
     reference = references.of(protocol)
+    require_one_answer(reference)
     if author.code is None:
         raise InputError("--code: the address of the code that was run is needed with --external")
     name = external_id(protocol, author.name, author.code)
@@ -216,7 +219,7 @@ def _chosen(records: Sequence[RunRecord], asked: str | None) -> str:
         return matching[0]
     kinds = {tuple(sorted(record.method.choices.items())) for record in records}
     if len(kinds) > 1:
-        labels = sorted({f"{record.method.choices['surrogate']} {record.method_id}" for record in records})
+        labels = sorted({f"{record.method.label} {record.method_id}" for record in records})
         raise InputError(f"runs of several methods; choose one with --method ID: {', '.join(labels[:12])}")
     if len(names) == 1:
         return names[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 from sgbench.compose import compose
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References, method_deviations
-from sgbench.records.spec import GROUPS, Method, RunSpec
+from sgbench.records.spec import Method, RunSpec, choice_words
 
 
 def recompose(method: Method, seed: int, *, runs_dir: Path, references: References) -> RunSpec:
@@ -36,8 +36,6 @@ def recompose(method: Method, seed: int, *, runs_dir: Path, references: Referenc
         "trainer.device=cpu",
         "trainer.progress=false",
     ]
-    for group in GROUPS:
-        words.append(f"{'neuron@readout' if group == 'readout' else group}={method.choices[group]}")
-    spec = compose(words, config_dirs=references.config_dirs)
+    spec = compose([*words, *choice_words(method.choices)], config_dirs=references.config_dirs)
     paths = spec.paths.model_copy(update={"runs_dir": str(runs_dir)})
     return spec.model_copy(update={"method": method, "paths": paths, "loggers": {}, "group": None})

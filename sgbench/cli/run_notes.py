@@ -1,0 +1,53 @@
+"""What a command says before anything runs: what is there already, what has no effect, what no board will rank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.deviation import References, method_deviations
+from sgbench.plan import Plan
+from sgbench.records.spec import SPIKING_CHOICES
+from sgbench.run_folder import finished_record
+from sgbench.unused import INSTEAD
+
+ABOUT_SPIKES = (*SPIKING_CHOICES, *INSTEAD, "neuron@readout", "width_fwhm")
+
+
+def notes(planned: Plan, words: Sequence[str]) -> Iterator[str]:
+    """One line for each thing worth knowing.
+
+    Args:
+        planned: what will run.
+        words: of the command line.
+    """
+    found = [record for spec in planned.specs if (record := finished_record(spec)) is not None]
+    if planned.is_sweep:
+        yield f"{len(planned.specs)} runs, {len(found)} already finished"
+    elif found:
+        yield f"already finished ({found[0].provenance.created_utc}); repeat with force=true"
+    yield from _without_effect(planned, words)
+    yield from _deviations(planned)
+
+
+def _without_effect(planned: Plan, words: Sequence[str]) -> Iterator[str]:
+    """Words about spikes where the network has none: the method is recorded, and named, without them."""
+    plain = next((spec for spec in planned.specs if spec.method.is_baseline), None)
+    idle = [word for word in words if word.partition("=")[0].partition(".")[0] in ABOUT_SPIKES]
+    if plain is not None and idle:
+        yield f"note: {', '.join(idle)}: no effect with network={plain.method.label}, which has no spiking neurons"
+
+
+def _deviations(planned: Plan) -> Iterator[str]:
+    """The first reason for which a point would not be ranked."""
+    name = planned.specs[0].method.protocol.name
+    try:
+        reference = References(planned.config_dirs).of(name)
+    except InputError:
+        return  # a protocol of one's own that was composed here and now
+    deviations = (
+        line for spec in planned.specs for line in method_deviations(spec.method, spec.seed, reference)
+    )
+    first = next(deviations, None)
+    if first is not None:
+        yield f"note: {first}; such a run is not ranked on {name}, which is fine for trying things out"

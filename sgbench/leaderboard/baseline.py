@@ -1,0 +1,37 @@
+"""Networks without spikes beside a board's methods: whether they are made as the protocol's are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sgbench.catalogue import Entry
+from sgbench.records.method import canonical
+from sgbench.records.spec import NEUTRAL_CHOICES, NOTHING, SPIKING_CHOICES, Method, Protocol
+
+WITHOUT = {**NEUTRAL_CHOICES, **dict.fromkeys(SPIKING_CHOICES, NOTHING), "regulariser": "none"}
+"""What stands for a choice that would only be about spikes."""
+
+
+def is_baseline(entry: Entry | None) -> bool:
+    """Whether the catalogue says of a network that it does not spike."""
+    return entry is not None and entry.meta.get("spikes") is False
+
+
+def baseline_deviations(method: Method, protocol: Protocol, entry: Entry | None) -> Iterator[str]:
+    """Where a network without spikes is no baseline of a protocol.
+
+    Args:
+        method: whose choices of neurons are none.
+        protocol: the catalogue's own.
+        entry: of the network.
+    """
+    if not is_baseline(entry):
+        yield f"network {method.choices['network']} is no baseline of the catalogue, and has no neurons"
+    for group, name in WITHOUT.items():
+        if method.choices[group] != name or (method.parameters[group] and name == NOTHING):
+            yield f"{group} is {method.choices[group]}, a network without spikes has {name}"
+    given = method.parameters["network"]
+    expected = {"parameters": None, "match_hidden": protocol.hidden, "steps": protocol.steps}
+    for key, ours in expected.items():
+        if key in given and canonical(given[key]) != canonical(ours):
+            yield f"network.{key} is {canonical(given[key])[:60]}, a baseline has {canonical(ours)[:60]}"

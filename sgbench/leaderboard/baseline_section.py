@@ -1,0 +1,65 @@
+"""The part of a board's page about networks without spikes."""
+
+from __future__ import annotations
+
+from sgbench.leaderboard.labels import code, figure
+from sgbench.leaderboard.pairs import compare
+from sgbench.leaderboard.rows import Board, Row
+
+NONE = "-"
+
+
+def baseline_cells(board: Board) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the table of baselines, the best first."""
+    header = [
+        "baseline",
+        "id",
+        "test accuracy, % (mean ± 95 % CI)",
+        "seeds",
+        "above the first method, points (95 % CI)",
+    ]
+    header += ["synaptic operations per inference", *(f"{target.name}, nJ" for target in board.targets)]
+    header += ["trainable parameters", "training time, s"]
+    return header, [_cells(row, board) for row in board.baselines]
+
+
+def _cells(row: Row, board: Board) -> list[str]:
+    half = "" if row.accuracy.half_width is None else f" ± {100 * row.accuracy.half_width:.2f}"
+    failed = f" ({len(row.failed_seeds)} failed)" if row.failed_seeds else ""
+    cells = [
+        code(row.label),
+        row.method_id,
+        f"{100 * row.accuracy.mean:.2f}{half}",
+        f"{len(row.accuracies)}{failed}",
+    ]
+    cells += [_above(row, board), _number(row.costs.synaptic_operations.value)]
+    energies = (row.costs.energies[target.name].dynamic_nj for target in board.targets)
+    cells += [NONE if energy is None else figure(energy.value) for energy in energies]
+    cells.append(NONE if row.costs.parameters is None else f"{row.costs.parameters:,}")
+    return [*cells, _number(row.costs.training_s)]
+
+
+def _above(row: Row, board: Board) -> str:
+    if not board.rows:
+        return NONE
+    found = compare(row.accuracies, board.rows[0].accuracies)
+    ends = (
+        ""
+        if found.low is None or found.high is None
+        else f" ({100 * found.low:.2f} to {100 * found.high:.2f})"
+    )
+    return f"{100 * found.difference:.2f}{ends}"
+
+
+def _number(value: float | None) -> str:
+    return NONE if value is None else figure(value)
+
+
+def about_baselines() -> str:
+    """What these rows are."""
+    return (
+        "Networks without spikes on the same data in the same code, for as many epochs, with about as many "
+        "parameters as the protocol's spiking network where they have hidden layers. They are not ranked. One that "
+        "sees counts or all of a sample runs once a sample, others once a step; a value of 0 costs no synaptic "
+        "operation."
+    )

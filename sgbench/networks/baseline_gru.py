@@ -1,0 +1,81 @@
+"""Gated recurrent units."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.engine.choose import Engine
+from sgbench.inits.base import Init
+from sgbench.networks.baseline import Baseline, PlainLayer, Size, dense_parameters, linear
+from sgbench.spikes import Signal, dense
+
+GATES = 3
+
+
+class Gru(Baseline):
+    r"""Gated recurrent units in as many layers and with about as many parameters as a spiking network.
+
+    .. math::
+        r &= \sigma(W_r x + b_r + V_r h + c_r), \quad z = \sigma(W_z x + b_z + V_z h + c_z) \\
+        n &= \tanh(W_n x + b_n + r (V_n h + c_n)), \qquad h \leftarrow (1 - z) n + z h, \qquad y = W h + b
+
+    Args:
+        n_inputs: input channels.
+        n_outputs: classes or outputs.
+        init: how weights are drawn.
+        generator: of the initialisation's stream.
+        engine: "auto".
+        parameters: how many to have, or None for those of the spiking network that the others describe.
+        match_hidden: neurons per hidden layer of that network.
+        match_recurrence: "none", "one_to_one" or "all_to_all".
+        match_bias: whether its layers have biases.
+
+    Raises:
+        InputError: a value out of range, or more parameters in one unit a layer than it may have.
+
+    Source: Cho et al. 2014, arXiv:1406.1078, as `torch.nn.GRU`.
+    """
+
+    def __init__(  # noqa: PLR0913 - five are given by the builder
+        self,
+        n_inputs: int,
+        n_outputs: int,
+        init: Init,
+        generator: torch.Generator,
+        engine: Engine,
+        *,
+        parameters: int | None,
+        match_hidden: Sequence[int] | None,
+        match_recurrence: str | None,
+        match_bias: bool | None,
+    ) -> None:
+        size = Size(parameters, match_hidden, match_recurrence, match_bias)
+        widths = size.widths(
+            lambda widths: parameters_of([n_inputs, *widths, n_outputs]), n_inputs, n_outputs
+        )
+        layers = [
+            PlainLayer(f"hidden{index}", width, nn.GRU(before, width), nn.Identity())
+            for index, (before, width) in enumerate(zip([n_inputs, *widths], widths, strict=False))
+        ]
+        super().__init__([*layers, linear(widths[-1], n_outputs)], init, generator, engine)
+
+    def seen(self, x: Signal, lengths: Tensor) -> Tensor:
+        """Every step."""
+        return dense(x)
+
+
+def parameters_of(sizes: Sequence[int]) -> int:
+    """Parameters of gated layers of these sizes and a linear readout; torch has two biases a gate.
+
+    >>> parameters_of([3, 2, 1])
+    45
+    """
+    gated = sum(
+        GATES * (before * width + width * width + 2 * width)
+        for before, width in itertools.pairwise(sizes[:-1])
+    )
+    return gated + dense_parameters(sizes[-2:])

@@ -1,0 +1,70 @@
+"""Rectified units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.engine.choose import Engine
+from sgbench.inits.base import Init
+from sgbench.networks.baseline import Baseline, PlainLayer, Size, View, dense_parameters, linear
+from sgbench.spikes import Signal, dense
+
+
+class Perceptron(Baseline):
+    r"""Rectified units of what it sees, in as many layers and with about as many parameters as a spiking network.
+
+    .. math:: h^l = \max(0, W^l h^{l-1} + b^l), \quad h^0 = v, \quad y = W h^L + b
+
+    Args:
+        n_inputs: input channels.
+        n_outputs: classes or outputs.
+        init: how weights are drawn.
+        generator: of the initialisation's stream.
+        engine: "auto".
+        sees: "counts", "all" or "last_K"; see `View`.
+        steps: of the protocol.
+        parameters: how many to have, or None for those of the spiking network that the others describe.
+        match_hidden: neurons per hidden layer of that network.
+        match_recurrence: "none", "one_to_one" or "all_to_all".
+        match_bias: whether its layers have biases.
+
+    Raises:
+        InputError: a value out of range, or more parameters in one unit a layer than it may have.
+
+    Source: Iyer, Chua & Li 2021, Frontiers in Neuroscience 15.
+    """
+
+    def __init__(  # noqa: PLR0913 - five are given by the builder
+        self,
+        n_inputs: int,
+        n_outputs: int,
+        init: Init,
+        generator: torch.Generator,
+        engine: Engine,
+        *,
+        sees: str,
+        steps: int,
+        parameters: int | None,
+        match_hidden: Sequence[int] | None,
+        match_recurrence: str | None,
+        match_bias: bool | None,
+    ) -> None:
+        self.view = View(sees, steps)
+        first = self.view.features(n_inputs)
+        size = Size(parameters, match_hidden, match_recurrence, match_bias)
+        widths = size.widths(
+            lambda widths: dense_parameters([first, *widths, n_outputs]), n_inputs, n_outputs
+        )
+        layers = [
+            PlainLayer(f"hidden{index}", width, nn.Linear(before, width), nn.ReLU())
+            for index, (before, width) in enumerate(zip([first, *widths], widths, strict=False))
+        ]
+        super().__init__([*layers, linear(widths[-1], n_outputs)], init, generator, engine)
+        self.sums_up = self.view.sees == "counts"
+
+    def seen(self, x: Signal, lengths: Tensor) -> Tensor:
+        """See `View`."""
+        return self.view(dense(x), lengths)

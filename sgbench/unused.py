@@ -1,0 +1,84 @@
+"""Choices and settings that would come to nothing: they are taken out before a method gets its name."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from sgbench.catalogue import Shelf
+from sgbench.errors import InputError
+from sgbench.records.spec import GROUPS, NOTHING, SPIKING_CHOICES, entry_group
+
+INSTEAD = {"steepness": "fixed", "firing": "step", "regulariser": "none"}
+"""What stands for a choice that is about spikes in a network that has none, where an entry does nothing."""
+LENDERS = ("experiment", "sweep")
+
+
+def is_without_spikes(picked: dict[str, str], shelf: Shelf) -> bool:
+    """Whether the network chosen has no spiking neurons: its file says `spikes: false`."""
+    return shelf.entry("network", picked["network"]).meta.get("spikes") is False
+
+
+def take_out_choices(picked: dict[str, str], config: DictConfig, shelf: Shelf) -> dict[str, str]:
+    """The choices that have an effect; what would only describe spikes in a network without is none or neutral.
+
+    Args:
+        picked: entry by group.
+        config: the merged tree, of which the nodes of such choices are changed.
+        shelf: the catalogue.
+    """
+    if not is_without_spikes(picked, shelf):
+        return picked
+    for group in SPIKING_CHOICES:
+        config.pop(group, None)
+    for group, name in INSTEAD.items():
+        config[group] = {"_target_": shelf.entry(group, name).target}
+    return {**picked, **dict.fromkeys(SPIKING_CHOICES, NOTHING), **INSTEAD}
+
+
+def take_out_settings(
+    config: DictConfig, choices: dict[str, Any], picked: dict[str, str], shelf: Shelf
+) -> None:
+    """Remove what the file of an experiment or a sweep sets of an entry of its own where another one is chosen.
+
+    A setting that the chosen entry knows too stays; so does one that was changed on the command line, and is then
+    refused as unknown. An entry's `takes` (in `meta`) says under what name it takes a setting all the same.
+
+    Args:
+        config: the merged tree, unresolved.
+        choices: Hydra's, those of experiment and sweep among them.
+        picked: entry by group.
+        shelf: the catalogue.
+    """
+    for lender in LENDERS:
+        for group, settings in _lent(choices.get(lender), lender, shelf).items():
+            if group in GROUPS and isinstance(settings, dict) and picked[group] != NOTHING:
+                _take_out(config, group, settings, shelf.entry(entry_group(group), picked[group]))
+
+
+def _lent(name: object, lender: str, shelf: Shelf) -> dict[str, Any]:
+    try:
+        return shelf.entry(lender, name).parameters if isinstance(name, str) else {}
+    except InputError:  # of a folder that Hydra alone knows
+        return {}
+
+
+def _take_out(config: DictConfig, group: str, settings: dict[str, Any], entry: Any) -> None:
+    node: Any = OmegaConf.to_container(config[group], resolve=False)
+    takes = entry.meta.get("takes") or {}
+    for key, value in settings.items():
+        if key in entry.parameters or node.get(key) != value:
+            continue
+        del config[group][key]
+        other = takes.get(key)
+        if other is not None and node.get(other) == entry.parameters[other]:
+            config[group][other] = _in_place_of(entry.parameters[other], value)
+
+
+def _in_place_of(default: object, value: object) -> object:
+    """A value where a default stands that gives way to another parameter, and gives way to it too."""
+    if isinstance(default, str) and default.startswith("${unless:"):
+        return f"{default.rpartition(',')[0]},{json.dumps(value)}}}"
+    return value
