@@ -10,20 +10,23 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from sgbench.records.files import write_atomic
+from sgbench.trajectory import UNLABELLED
 
 
 def save_predictions(path: Path, parts: list[tuple[Tensor, Tensor, Tensor]]) -> str:
     """Write one line per test sample: index, target, prediction, logits; returns the SHA-256.
 
-    Where targets are no classes there is a line per sample and step: index, step, targets, outputs.
+    Where targets are no classes there is a line per sample and step: index, step, targets, outputs; where each step
+    has a class of its own, a line per labelled step: index, step, target, prediction.
 
     Args:
         path: of the CSV file.
-        parts: per batch, positions in the split [B], targets [B] and logits [B, C]; or both [B, T, C].
+        parts: per batch, positions in the split [B], targets [B] and logits [B, C]; or both [B, T, C]; or classes
+            of steps [B, T] and logits [B, T, C].
     """
     index, target, logits = (torch.cat([part[position] for part in parts]).cpu() for position in range(3))
     order = index.argsort()
-    table = _classes if target.ndim == 1 else _outputs
+    table = (_classes, _labels, _outputs)[target.ndim - 1]
     lines = table(index[order], target[order], logits[order])
     data = ("\n".join(lines) + "\n").encode()
     write_atomic(path, data)
@@ -37,6 +40,15 @@ def _classes(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
     for place, right, found, row in zip(*parts, strict=True):
         lines.append(f"{place},{right},{found},{_numbers(row)}")
     return lines
+
+
+def _labels(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
+    """Without logits: steps are many, and neighbours say much the same."""
+    sample, step = (target != UNLABELLED).nonzero(as_tuple=True)
+    rows = torch.stack(
+        [index[sample], step, target[sample, step], logits.argmax(2)[sample, step]], 1
+    ).tolist()
+    return ["index,step,target,prediction", *(",".join(map(str, row)) for row in rows)]
 
 
 def _outputs(index: Tensor, target: Tensor, output: Tensor) -> list[str]:

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from sgbench.spikes import Signal
 
-Target = Literal["class", "trace", "spikes"]
-"""What a sample asks for: a class, an output of every step, or output spikes."""
+Target = Literal["class", "class_per_step", "trace", "spikes"]
+"""What a sample asks for: a class, a class in every step, an output of every step, or output spikes."""
+UNLABELLED = -1
+"""In place of a step's class: nobody says what it is, so it is neither learnt from nor scored."""
 Keep = frozenset[str]
 NOTHING: Keep = frozenset()
 SPIKES = "spikes"
@@ -26,7 +28,7 @@ class Batch(NamedTuple):
     """Samples on their way into a network."""
 
     x: Signal  # [T, B, N] input: dense or packed
-    target: Tensor  # [B] class indices; of traces and spikes [B, T, C], samples first
+    target: Tensor  # [B] class indices; of each step [B, T]; of traces and spikes [B, T, C], samples first
     lengths: Tensor  # [B] number of valid steps, 1..T
     position: Tensor  # [B] of each sample in its split
 
@@ -50,6 +52,16 @@ def valid_steps(lengths: Tensor, steps: int) -> Tensor:
     [[1, 1], [0, 1]]
     """
     return torch.arange(steps, device=lengths.device)[:, None] < lengths[None, :]
+
+
+def labels_inside(target: Tensor, lengths: Tensor) -> Tensor:
+    """Classes of steps [B, T] without those behind each sample's end.
+
+    >>> import torch
+    >>> labels_inside(torch.tensor([[2, 0, 1]]), torch.tensor([2])).tolist()
+    [[2, 0, -1]]
+    """
+    return target.masked_fill(~valid_steps(lengths, target.shape[1]).T, UNLABELLED)
 
 
 def all_valid(lengths: Tensor, steps: int) -> bool:

@@ -82,7 +82,7 @@ def test_facts_are_known_before_loading(name):
     assert data_set.n_inputs >= 1
     assert data_set.target == meta.get("target", "class")
     assert data_set.n_classes == meta["classes"]
-    assert data_set.n_classes >= 2 if data_set.target == "class" else data_set.n_classes == 0
+    assert data_set.n_classes >= 2 if "class" in data_set.target else data_set.n_classes == 0
     assert data_set.outputs() >= 1
     unread = meta.get("original") == "never read here"
     assert data_set.sizes == {split: size or 0 for split, size in meta["sizes"].items()}
@@ -109,6 +109,9 @@ def test_loads_what_it_declares(name):
         if data_set.target == "class":
             assert samples.target.dtype == torch.int64
             assert samples.target.unique().tolist() == list(range(data_set.n_classes))
+        elif data_set.target == "class_per_step":
+            assert samples.target.dtype == torch.int64
+            assert samples.target.unique().tolist() == list(range(-1, data_set.n_classes))
         else:
             assert samples.target.dtype == torch.float64
             assert samples.target.shape[2] == data_set.outputs()

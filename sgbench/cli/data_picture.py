@@ -6,15 +6,19 @@ import math
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from torch import Tensor
 
 from sgbench.cli.portrait import STYLE, save
 from sgbench.cli.surrogate_portrait import BLUE, ORANGE
 from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.spike_trains import SpikeTrains
+from sgbench.trajectory import UNLABELLED
 
 COLUMNS = 3
 IMAGE_FROM = 16  # pixels from which a square number of values is drawn as an image
@@ -53,7 +57,8 @@ def draw(name: str, made: DataSet, part: Samples, split: Split, path: Path, *, c
             figure = _points(part, made)
         else:
             figure = _samples(part, made, count)
-        asked = f"of {made.n_classes} classes" if made.target == "class" else f"and their {made.target}"
+        asked = f"of {made.n_classes} classes" if "class" in made.target else f"and their {made.target}"
+        asked += ", one a step" if made.target == "class_per_step" else ""
         figure.suptitle(f"{name}, {split}: {len(part.target)} samples {asked}", fontsize=13)
         save(figure, path)
 
@@ -85,13 +90,29 @@ def _samples(part: Samples, made: DataSet, count: int) -> Figure:
     axes = figure.subplots(rows, columns, squeeze=False)
     for place, panel in zip(places, axes.flat, strict=False):
         label = f": class {int(part.target[place])}" if is_class else ""
-        panel.set_title(f"sample {place}{label}", fontsize=11)
+        panel.set_title(
+            f"sample {place}{label}", fontsize=11, pad=18 if made.target == "class_per_step" else 6
+        )
         _one(panel, part, made, place)
-        if not is_class:
+        if made.target == "class_per_step":
+            _strip(panel, part.target[place], made)
+        elif not is_class:
             _wanted(panel, part.target[place], made)
     for panel in axes.flat[len(places) :]:
         panel.axis("off")
+    if made.target == "class_per_step":
+        patches = [Patch(color=COLOURS[label], label=f"class {label}") for label in range(made.n_classes)]
+        figure.legend(handles=patches, frameon=False, loc="outside lower center", ncols=made.n_classes)
     return figure
+
+
+def _strip(panel: Axes, labels: Tensor, made: DataSet) -> None:
+    """Above a sample the class of each step, nothing where there is none."""
+    strip = panel.inset_axes((0, 1.02, 1, 0.08))
+    colours = ListedColormap(COLOURS[: made.n_classes])
+    known = np.ma.masked_equal(labels.numpy(), UNLABELLED)[None]
+    strip.imshow(known, aspect="auto", cmap=colours, vmin=0, vmax=made.n_classes - 1, interpolation="nearest")
+    strip.set(xticks=[], yticks=[])
 
 
 def _one(panel: Axes, part: Samples, made: DataSet, place: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.spike_trains import MICRO, SpikeTrains
+from sgbench.trajectory import UNLABELLED
 
 
 def summary(made: DataSet, splits: dict[Split, Samples]) -> list[list[str]]:
@@ -18,6 +19,11 @@ def _asked(made: DataSet, part: Samples) -> str:
     """Classes and how often each is asked for, or outputs."""
     if made.target == "class":
         return f"of each class {_range(part.target.bincount(minlength=made.n_classes).tolist())}"
+    if made.target == "class_per_step":
+        labels = part.target[part.target != UNLABELLED]
+        shares = labels.bincount(minlength=made.n_classes) / len(labels)
+        told = ", ".join(f"{share:.1%}" for share in shares.tolist())
+        return f"a class in {len(labels) / part.target.numel():.1%} of {part.target.shape[1]} steps ({told})"
     return f"target: {made.target} of {made.outputs()} outputs in {part.target.shape[1]} steps"
 
 

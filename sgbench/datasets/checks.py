@@ -9,6 +9,7 @@ from sgbench.datasets.base import SPLITS, DataSet, Samples, Split
 from sgbench.encoders.base import Values, form_of
 from sgbench.errors import InputError
 from sgbench.spike_trains import SpikeTrains
+from sgbench.trajectory import UNLABELLED
 
 
 def check(data_set: DataSet, splits: dict[Split, Samples]) -> str:
@@ -34,10 +35,27 @@ def _problem(samples: Samples, facts: DataSet, split: Split) -> str | None:
     problem = _value_problem(values, facts, len(target), facts.sizes[split])
     if problem is not None:
         return problem
-    problem = _class_problem(target, facts) if facts.target == "class" else _output_problem(target, facts)
+    problem = _target_problem(target, facts)
     if problem is None and lengths is not None and lengths.min() < 1:
         return "has a sample length below 1"
     return problem
+
+
+def _target_problem(target: Tensor, facts: DataSet) -> str | None:
+    """What is wrong with what samples ask for."""
+    if facts.target == "class":
+        return _class_problem(target, facts)
+    if facts.target == "class_per_step":
+        return _label_problem(target, facts)
+    return _output_problem(target, facts)
+
+
+def _label_problem(target: Tensor, facts: DataSet) -> str | None:
+    """What is wrong with classes of steps."""
+    if target.ndim != 2 or target.is_floating_point():  # noqa: PLR2004 - samples, steps
+        return f"has labels of shape {tuple(target.shape)}, not whole numbers [samples, steps]"
+    labelled = target[target != UNLABELLED]
+    return "has no label" if not len(labelled) else _class_problem(labelled, facts)
 
 
 def _class_problem(target: Tensor, facts: DataSet) -> str | None:

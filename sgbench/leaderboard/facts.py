@@ -20,6 +20,7 @@ class Facts:
     classes: int
     sizes: dict[str, int]
     sha256: str
+    target: str  # "class", or "class_per_step": each step has a class of its own
 
 
 def facts_of(entry: Entry) -> Facts:
@@ -33,7 +34,7 @@ def facts_of(entry: Entry) -> Facts:
     10
     """
     target = entry.meta.get("target", "class")
-    if target != "class":
+    if target not in ("class", "class_per_step"):
         raise InputError(
             f"dataset '{entry.name}': its target is {target}, so there is no accuracy, and boards and sweeps rank "
             f"accuracies; the test loss is in the run's record"
@@ -47,7 +48,7 @@ def facts_of(entry: Entry) -> Facts:
         raise _missing(entry, "sizes", "sizes: {train: 600, validation: 200, test: 200}")
     if not isinstance(sha256, str) or not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise _missing(entry, "sha256", "sha256: <the 64 digits of the data set's class>")
-    return Facts(classes, sizes, sha256)
+    return Facts(classes, sizes, sha256, target)
 
 
 def _is_count(value: object, low: int) -> TypeGuard[int]:

@@ -18,13 +18,18 @@ from sgbench.records.record import RunRecord
 MAX_PREDICTION_BYTES = 64 * 1024 * 1024
 MAX_CLASSES = 10_000
 FIXED = ("index", "target", "prediction")
+STEPPED = ("index", "step", "target", "prediction")
+_STEP = re.compile(r"\d{1,9},\d{1,9},\d{1,5},\d{1,5}")
 _LINE = re.compile(r"\d{1,9},\d{1,5},\d{1,5}(?:,-?\d{1,40}(?:\.\d{1,40})?(?:e[+-]?\d{1,3})?)*")
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """One run on the test set: what was right and what was said, in the order of the split."""
+    """One run on the test set: what was right and what was said, in the order of the split.
+
+    Where each step has a class of its own, it is labelled steps that are counted here, sample after sample.
+    """
 
     target: Ints  # [samples]
     prediction: Ints  # [samples]
@@ -37,14 +42,15 @@ class Predictions:
 
     @property
     def accuracy(self) -> float:
-        """The share of samples that are right."""
+        """The share that is right."""
         return float(self.hits.mean())
 
 
 def parse_predictions(data: bytes, name: str) -> Predictions:
     r"""Read a table of predictions: index, target, prediction, and a logit for each class.
 
-    Every sample stands once, in order; numbers are plain decimal ones; a prediction has the largest logit.
+    Every sample stands once, in order; numbers are plain decimal ones; a prediction has the largest logit. Where
+    each step has a class of its own a line is a labelled step: index, step, target, prediction.
 
     Args:
         data: lines of comma-separated values.
@@ -60,18 +66,33 @@ def parse_predictions(data: bytes, name: str) -> Predictions:
         lines = data.decode("ascii").split("\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{name}: not a table of predictions: {error.reason}") from None
-    classes = _classes(lines[0], name)
     body = lines[1:-1]
     if lines[-1] or not body:
         raise InputError(f"{name}: not a table of predictions: lines that end in one newline are needed")
-    columns = len(FIXED) + classes
+    if lines[0] == ",".join(STEPPED):
+        return _checked_steps(_table(body, _STEP, len(STEPPED), name), name)
+    classes = _classes(lines[0], name)
+    return _checked(_table(body, _LINE, len(FIXED) + classes, name), classes, name)
+
+
+def _table(body: list[str], line_of: re.Pattern[str], columns: int, name: str) -> NDArray[np.float64]:
     for number, line in enumerate(body):
-        if not _LINE.fullmatch(line) or line.count(",") != columns - 1:
+        if not line_of.fullmatch(line) or line.count(",") != columns - 1:
             raise InputError(
                 f"{name}: not a table of predictions: line {number + 2} is not {columns} numbers"
             )
-    table = np.array([line.split(",") for line in body], dtype=np.float64)
-    return _checked(table, classes, name)
+    return np.array([line.split(",") for line in body], dtype=np.float64)
+
+
+def _checked_steps(table: NDArray[np.float64], name: str) -> Predictions:
+    index, step, target, prediction = table.astype(np.int64).T
+    later = (np.diff(index) > 0) | ((np.diff(index) == 0) & (np.diff(step) > 0))
+    if not later.all():
+        wrong = int(np.flatnonzero(~later)[0]) + 1
+        raise InputError(
+            f"{name}: step {step[wrong]} of sample {index[wrong]} is doubled or out of order; state each once"
+        )
+    return Predictions(target, prediction, table[:, :0])
 
 
 def _classes(header: str, name: str) -> int:
@@ -111,7 +132,8 @@ def check_predictions(record: RunRecord, folder: Path) -> None:
     data = read_bytes(path, limit=MAX_PREDICTION_BYTES)
     if hashlib.sha256(data).hexdigest() != record.predictions_sha256:
         raise InputError(f"{path}: is not the file that the record was made with; repeat the run")
-    require_score(parse_predictions(data, str(path)), record.test.accuracy, record.test.samples, str(path))
+    found, test = parse_predictions(data, str(path)), record.test
+    require_score(found, record.test.accuracy, test.labels or test.samples, str(path))
 
 
 def require_score(found: Predictions, accuracy: float, samples: int, name: str) -> None:
@@ -123,5 +145,5 @@ def require_score(found: Predictions, accuracy: float, samples: int, name: str) 
     if len(found.target) != samples or abs(found.accuracy - accuracy) > 1e-9:  # noqa: PLR2004
         raise InputError(
             f"{name}: {int(found.hits.sum())} of {len(found.target)} are right, but the record claims an accuracy "
-            f"of {accuracy:.6g} on {samples} samples"
+            f"of {accuracy:.6g} on {samples} answers"
         )

@@ -8,11 +8,13 @@ from sgbench.errors import SgbenchError
 from sgbench.metrics.activity import Activity
 from sgbench.networks.base import Network
 from sgbench.records.record import Scores
-from sgbench.trajectory import Batch, Trajectory
+from sgbench.trajectory import UNLABELLED, Batch, Trajectory, labels_inside
 
 
 class Evaluation(nn.Module):
     """Accuracy, loss and activity of a split; no accuracy where targets are no classes.
+
+    Where each step has a class of its own, the accuracy is the share of labelled steps that are right.
 
     Args:
         network: whose spiking layers are watched.
@@ -22,6 +24,7 @@ class Evaluation(nn.Module):
     def __init__(self, network: Network, *, dt_s: float) -> None:
         super().__init__()
         self.hits: int | None = 0
+        self.labels: int | None = None  # labelled steps, where each step has a class of its own
         self.loss_sum = 0.0
         self.activity = nn.ModuleList(
             Activity(layer.name, layer.neurons, dt_s=dt_s)
@@ -32,10 +35,14 @@ class Evaluation(nn.Module):
 
     def update(self, batch: Batch, trajectory: Trajectory, logits: Tensor, loss: Tensor) -> None:
         """Add one batch; `loss` is its mean."""
-        if batch.target.ndim > 1:
+        if batch.target.is_floating_point():
             self.hits = None
-        if self.hits is not None:
-            self.hits += int((logits.argmax(1) == batch.target).sum())
+        elif batch.target.ndim == 1:
+            self.hits = (self.hits or 0) + int((logits.argmax(1) == batch.target).sum())
+        else:
+            labels = labels_inside(batch.target, batch.lengths)
+            self.hits = (self.hits or 0) + int((logits.argmax(2) == labels).sum())
+            self.labels = (self.labels or 0) + int((labels != UNLABELLED).sum())
         self.loss_sum += loss.item() * len(batch.target)
         for metric, spikes in zip(self.activity, trajectory.spikes, strict=True):
             metric.update(spikes, batch.lengths)  # type: ignore[operator]
@@ -48,7 +55,8 @@ class Evaluation(nn.Module):
                 raise ValueError("no sample was seen")
             return Scores(
                 samples=self.samples,
-                accuracy=None if self.hits is None else self.hits / self.samples,
+                accuracy=None if self.hits is None else self.hits / (self.labels or self.samples),
+                labels=self.labels,
                 loss=self.loss_sum / self.samples,
                 activity=tuple(metric.scores() for metric in self.activity),  # type: ignore[operator]
             )

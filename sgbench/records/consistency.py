@@ -67,13 +67,25 @@ def _scores(name: str, scores: Scores, record: RunRecord) -> Iterator[str]:
     if (scores.accuracy is None) != (record.classes is None):
         yield f"{name}.accuracy is stated exactly when there are classes"
     if scores.accuracy is not None:
-        hits = scores.accuracy * scores.samples
+        of, what = (scores.samples, "samples") if scores.labels is None else (scores.labels, "labels")
+        hits = scores.accuracy * of
         if abs(hits - round(hits)) > WHOLE:
-            yield f"{name}.accuracy {scores.accuracy:.12g} is no whole number of {scores.samples} samples"
+            yield f"{name}.accuracy {scores.accuracy:.12g} is no whole number of {of} {what}"
+    if scores.labels is not None:
+        yield from _labels(name, scores, record)
     dt_s = record.method.protocol.dt_s
     for layer in scores.activity:
         if not _close(layer.rate_hz * dt_s, layer.rate_per_step):
             yield f"{name}: rate_hz of {layer.name} is not its rate_per_step over {dt_s:g} s"
+
+
+def _labels(name: str, scores: Scores, record: RunRecord) -> Iterator[str]:
+    """A step has at most one label, and only labelled steps have an accuracy of their own."""
+    if scores.accuracy is None:
+        yield f"{name}.labels is stated without an accuracy"
+    most = scores.samples * record.method.protocol.steps
+    if scores.labels is not None and scores.labels > most:
+        yield f"{name}.labels is {scores.labels}; {scores.samples} samples have at most {most} steps"
 
 
 def _sizes(counts: OpCounts, test: Scores, record: RunRecord) -> Iterator[str]:

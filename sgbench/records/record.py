@@ -11,8 +11,10 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationInfo,
+    model_serializer,
     model_validator,
 )
 
@@ -60,6 +62,15 @@ class Scores(Strict):
     accuracy: Fraction | None  # None where the target is no class; then the loss is the score
     loss: Number
     activity: tuple[LayerActivity, ...]
+    labels: Positive | None = None
+    """Labelled steps, of which accuracy is the share that is right, where each step has a class of its own."""
+
+    @model_serializer(mode="wrap")
+    def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        tree = handler(self)
+        if self.labels is None:
+            del tree["labels"]
+        return tree
 
 
 class EpochScores(Strict):

@@ -22,7 +22,7 @@ from sgbench.submission.folder import (
     Problem,
     list_contents,
 )
-from sgbench.submission.head import head, listed
+from sgbench.submission.head import head, listed, require_one_answer
 from sgbench.submission.plausible import implausible
 from sgbench.submission.tuning import complaints
 from sgbench.submission.weights import parse_weights, require_fit
@@ -91,7 +91,9 @@ def _problem(code: str, path: str, error: InputError) -> Problem:
 
 def _reference(submission: Submission, references: References, problems: list[Problem]) -> Reference | None:
     try:
-        return references.of(submission.protocol)
+        reference = references.of(submission.protocol)
+        require_one_answer(reference)
+        return reference
     except InputError as error:
         problems.append(_problem("protocol", SUBMISSION, error))
         return None

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import Reference
 from sgbench.leaderboard.division import division_of
 from sgbench.records.files import read_bytes
@@ -13,6 +14,19 @@ from sgbench.records.submission import Submission
 from sgbench.submission.folder import FOLDERS, SUBMISSION, Contents, Problem
 
 MAX_AHEAD = timedelta(days=1)
+
+
+def require_one_answer(reference: Reference) -> None:
+    """Refuse protocols on which a sample has many answers.
+
+    Raises:
+        InputError: its data set labels each step.
+    """
+    if reference.labels_steps:
+        raise InputError(
+            f"{reference.protocol.name}: its data set labels each step, and a submission has one answer a sample; "
+            f"show your rows with: sgbench board build --from runs"
+        )
 
 
 def listed(contents: Contents, submission: Submission) -> Iterator[Problem]:

@@ -38,7 +38,7 @@ def test_list_names_every_data_set_and_the_root(root: Path, capsys: pytest.Captu
     """Expected: one line each, with sizes as the entry has them; how to get what is absent, once."""
     out, _ = said(["list"], capsys)
     assert out.startswith(f"data root: {root} (")
-    lines = {line.split()[0]: line for line in out.splitlines() if line}
+    lines = {line.split()[0]: line for line in reversed(out.splitlines()) if line}
     for name, entry in catalogue.entries("dataset").items():
         assert "+".join(str(size) for size in entry.meta["sizes"].values()) in lines[name]
     assert "  generated  " in lines["randman"]

@@ -81,7 +81,7 @@ def test_data_set_without_facts_says_which_key_to_add(key: str, value: object) -
 @pytest.mark.parametrize("name", catalogue.entries("dataset"))
 def test_facts_of_the_catalogue_are_those_of_the_class(name: str) -> None:
     """The YAML file is read without torch and must not drift from the code."""
-    if sgbench.create(f"dataset/{name}").target != "class":
+    if "class" not in sgbench.create(f"dataset/{name}").target:
         with pytest.raises(InputError, match=f"^dataset '{name}': its target is .*there is no accuracy"):
             facts_of(catalogue.entry("dataset", name))
         return

@@ -1,0 +1,166 @@
+"""Braille letters felt by a fingertip, as pressures and as changes of pressure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from sgbench.datasets.base import DataSet, Origin, Samples, Split, sizes
+from sgbench.datasets.files import find
+from sgbench.datasets.npz import read_npz
+from sgbench.encoders.base import Form
+from sgbench.errors import InputError, require_count
+from sgbench.spike_trains import SpikeTrains
+
+FILE = "braille_letters.npz"
+CLASSES, REPETITIONS, STEPS, TAXELS = 27, 50, 76, 12
+STEP_US = 25_000  # the skin is read 40 times a second
+FIRST_VALIDATION, FIRST_TEST = 32, 40  # repetitions
+Pressures = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+class BrailleLetters(DataSet):
+    """What the two forms share: one file, and a split by repetition.
+
+    The fingertip slid over each of 27 letters (space, A to Z) 50 times. Repetitions 0 to 31 train, 32 to 39
+    validate and 40 to 49 test, so that every split has every letter equally often.
+
+    Source: Müller-Cleve et al. 2022, Frontiers in Neuroscience 16:951164; doi 10.5281/zenodo.6556273.
+    """
+
+    origin: Origin = "files"
+    n_classes: int = CLASSES
+    sizes: Mapping[Split, int] = sizes(CLASSES * 32, CLASSES * 8, CLASSES * 10)
+    source: str = "doi.org/10.5281/zenodo.6556273"
+    licence: str = "CC BY 4.0"
+    folder: ClassVar[str] = "braille"
+    remedy: ClassVar[str] = (
+        f"put {FILE} there: arrays x uint8 [1350, 76, 12] (255 - taxel_data), y [1350] and "
+        f"repetition [1350], made of the letters of doi.org/10.5281/zenodo.6556273"
+    )
+
+    def missing(self, data_dir: Path) -> str | None:
+        """The file, if it is not there."""
+        try:
+            find(FILE, [data_dir / self.folder], self.remedy)
+        except InputError as error:
+            return str(error)
+        return None
+
+    def read(self, data_dir: Path) -> dict[Split, tuple[Pressures, np.ndarray[Any, Any]]]:
+        """Pressures [samples, 76, 12] and letters of each split, ordered by letter and repetition."""
+        path = find(FILE, [data_dir / self.folder], self.remedy)
+        arrays = read_npz(path, ("x", "y", "repetition"))
+        x, y, repetition = (arrays[name] for name in ("x", "y", "repetition"))
+        count = CLASSES * REPETITIONS
+        if x.dtype != np.uint8 or (x.shape, y.shape, repetition.shape) != (
+            (count, STEPS, TAXELS),
+            (count,),
+            (count,),
+        ):
+            raise InputError(
+                f"{path}: x is {x.dtype} {x.shape}, not uint8 {(count, STEPS, TAXELS)}; {self.remedy}"
+            )
+        order = np.lexsort((repetition, y))
+        each = np.divmod(np.arange(count), REPETITIONS)
+        if (y[order] != each[0]).any() or (repetition[order] != each[1]).any():
+            raise InputError(
+                f"{path}: not {REPETITIONS} repetitions of each of {CLASSES} letters; {self.remedy}"
+            )
+        ends = {
+            "train": (0, FIRST_VALIDATION),
+            "validation": (FIRST_VALIDATION, FIRST_TEST),
+            "test": (FIRST_TEST, REPETITIONS),
+        }
+        chosen = {name: order[(each[1] >= low) & (each[1] < high)] for name, (low, high) in ends.items()}
+        return {name: (x[place], y[place].astype(np.int64)) for name, place in chosen.items()}  # type: ignore[misc]
+
+    @staticmethod
+    def fake(folder: Path, *, seed: int) -> None:
+        """Write letters of slow random pressure in the same format, for tests."""
+        random = np.random.Generator(np.random.PCG64(seed))
+        letters = np.cumsum(random.integers(-9, 10, (CLASSES, 1, STEPS, TAXELS)), 2)
+        noise = random.integers(-3, 4, (CLASSES, REPETITIONS, STEPS, TAXELS))
+        x = np.clip(letters + noise + 60, 0, 255).reshape(-1, STEPS, TAXELS)
+        y, repetition = np.divmod(np.arange(len(x)), REPETITIONS)
+        x, y, repetition = (each.astype(np.uint8) for each in (x, y, repetition))
+        np.savez_compressed(folder / FILE, x=x, y=y, repetition=repetition)
+
+
+class Braille(BrailleLetters):
+    """Braille letters as the pressures on twelve taxels, four of which touch, in 76 steps of 25 ms.
+
+    In this form a single nearest neighbour tells all letters apart; see `BrailleDelta`.
+
+    Raises:
+        InputError: the file is missing, damaged or another one.
+    """
+
+    form: Form = "traces"
+    n_inputs: int = TAXELS
+    sha256: str | None = "228f7e1c1dd96af0d5dbef2f9c0d6ced9401cd250bb54f236456bf6356dceb09"
+
+    def load(self, data_dir: Path) -> dict[Split, Samples]:
+        """All splits, pressures as bytes."""
+        return {
+            name: Samples(torch.from_numpy(x), torch.from_numpy(y), None)
+            for name, (x, y) in self.read(data_dir).items()
+        }
+
+
+class BrailleDelta(BrailleLetters):
+    r"""Braille letters as events: a taxel tells when its pressure has changed by a threshold since it last told.
+
+    .. math:: s^{\pm}[t] = [\pm(x[t] - r[t-1]) \ge \theta], \qquad r[t] = x[t] \text{ where it told, else } r[t-1]
+
+    with r[0] = x[0], in whole numbers. Channel n tells rises of taxel n, 12 + n falls. An event lies in the middle
+    of its step of 25 ms. Most samples of the space have no event.
+
+    Args:
+        threshold: theta, in 1/255 of the full pressure; at 10 a sample has 12.1 events, at 20 4.4.
+
+    Raises:
+        InputError: a threshold that is no whole number above 0, or the file is missing, damaged or another one.
+
+    Source: sample-based encoding of Müller-Cleve et al. 2022, Frontiers in Neuroscience 16:951164, section 2.1.
+    """
+
+    form: Form = "spikes"
+    n_inputs: int = 2 * TAXELS
+    published: ClassVar[Mapping[int, str]] = {
+        10: "ed2990761fecc0e4dd6bd49e3f296ba8f342b147adc14b3d91daa520ce3a2edf",
+        20: "4419107729a1193d099d9a60db1b473ba2cb47694fb59e5a95c99a9583dbd678",
+    }
+
+    def __init__(self, *, threshold: int) -> None:
+        self.threshold = require_count("dataset.threshold", threshold)
+        self.sha256: str | None = self.published.get(threshold)
+
+    def load(self, data_dir: Path) -> dict[Split, Samples]:
+        """All splits."""
+        return {name: self._samples(*part) for name, part in self.read(data_dir).items()}
+
+    def _samples(self, x: Pressures, y: np.ndarray[Any, Any]) -> Samples:
+        sample, step, channel = np.nonzero(send_on_delta(x, self.threshold))
+        lasts = np.full(len(x), STEPS * STEP_US)
+        trains = SpikeTrains.of(sample, channel, step * STEP_US + STEP_US // 2, lasts, self.n_inputs)
+        return Samples(trains, torch.from_numpy(y), None)
+
+
+def send_on_delta(x: Pressures, threshold: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Rises and falls [samples, steps, 2 N] of whole numbers [samples, steps, N].
+
+    >>> send_on_delta(np.array([[[10], [12], [14], [9]]], dtype=np.uint8), 3)[0].astype(int).tolist()
+    [[0, 0], [0, 0], [1, 0], [0, 1]]
+    """
+    level = x.astype(np.int64)
+    reference, told = level[:, 0], np.zeros((*x.shape[:2], 2 * x.shape[2]), dtype=np.bool_)
+    for step in range(1, x.shape[1]):
+        change = level[:, step] - reference
+        told[:, step] = np.concatenate([change >= threshold, change <= -threshold], 1)
+        reference = np.where(np.abs(change) >= threshold, level[:, step], reference)
+    return told

@@ -1,0 +1,73 @@
+"""Arrays of numbers and text from .npz files; nothing is unpickled, nor allocated before it is weighed."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from sgbench.errors import InputError
+
+MAX_BYTES = 256 * 1024 * 1024
+"""Of one array, unpacked."""
+PLAIN = "biufU"
+"""Kinds of numbers and text; objects, records and times are refused."""
+
+
+def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of these names.
+
+    Args:
+        path: of the file.
+        names: of the arrays; others are not read.
+
+    Raises:
+        InputError: it cannot be read, is no .npz file, is cut off or damaged, lacks an array, or holds one that is
+            no numbers, larger than 256 MiB, or of another size than its header declares; one line.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename: info for info in archive.infolist()}
+            return {name: _member(archive, members, name, path) for name in names}
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise InputError(f"{path}: no .npz file, cut off or damaged ({error}); fetch it again") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _member(
+    archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: str, path: Path
+) -> np.ndarray[Any, Any]:
+    info = members.get(f"{name}.npy")
+    if info is None:
+        raise InputError(f"{path}: has no array '{name}'; it is another file than the published one")
+    if info.file_size > MAX_BYTES:
+        raise InputError(
+            f"{path}: array '{name}' unpacks to {info.file_size} bytes, at most {MAX_BYTES} are read"
+        )
+    with archive.open(info) as file:
+        shape, is_columns_first, dtype = _header(file, f"{path}: array '{name}'")
+        data = file.read(MAX_BYTES)
+    if len(data) != math.prod(shape) * dtype.itemsize:
+        raise InputError(f"{path}: array '{name}' is not as long as its header declares; fetch it again")
+    array = np.frombuffer(data, dtype)
+    return array.reshape(shape[::-1]).T if is_columns_first else array.reshape(shape)
+
+
+def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order and type of what follows, if it is plain numbers or text."""
+    try:
+        version = npy.read_magic(file)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, is_columns_first, dtype = read(file)
+    except (ValueError, TypeError, SyntaxError, UnicodeDecodeError) as error:
+        raise InputError(f"{where} is not in NumPy's format; fetch it again") from error
+    if dtype.kind not in PLAIN or dtype.hasobject:
+        raise InputError(f"{where} holds {dtype}, not plain numbers; nothing is unpickled")
+    return shape, is_columns_first, dtype

@@ -1,0 +1,53 @@
+"""Cross-entropy of every step with that step's own class."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from sgbench.losses.base import OutputLoss
+from sgbench.trajectory import UNLABELLED, Target, Trajectory, labels_inside
+
+
+class LabelPerStep(OutputLoss):
+    r"""Cross-entropy of each step with its own label, averaged over a sample's labelled steps, then over the batch.
+
+    .. math:: L = \frac{1}{B} \sum_b \frac{1}{|S_b|} \sum_{t \in S_b} \mathrm{CE}(y_b[t], c_b[t])
+
+    S_b are the steps of sample b before its end that have a label; what others are called is nowhere looked at. The
+    prediction of a step is the class of its largest output.
+
+    Source: Yin, Corradi & Bohte 2021, Nature Machine Intelligence 3:905 (streaming tasks, there the QT data base).
+
+    >>> import torch
+    >>> output = torch.zeros(3, 1, 2)
+    >>> trajectory = Trajectory(output, torch.tensor([3]), (), (), ())
+    >>> round(LabelPerStep().whole(trajectory, torch.tensor([[0, 1, -1]])).item(), 4)  # ln 2
+    0.6931
+    """
+
+    targets: ClassVar[tuple[Target, ...]] = ("class_per_step",)
+    online: ClassVar[bool] = True
+
+    def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
+        """All steps' shares at once."""
+        labels = labels_inside(target, trajectory.lengths)
+        each = cross_entropy(
+            trajectory.output.permute(1, 2, 0), labels, reduction="none", ignore_index=UNLABELLED
+        )
+        return _shares(each, labels, labels).sum()
+
+    def per_step(self, output: Tensor, target: Tensor, lengths: Tensor, step: int) -> Tensor:
+        """This step's share."""
+        labels = labels_inside(target, lengths)
+        now = labels[:, step : step + 1]
+        each = cross_entropy(output, now[:, 0], reduction="none", ignore_index=UNLABELLED)
+        return _shares(each[:, None], now, labels).sum()
+
+
+def _shares(each: Tensor, now: Tensor, labels: Tensor) -> Tensor:
+    """Each loss times 1 / (B |S_b|) where there is a label, 0 elsewhere, whatever stands there."""
+    steps = (labels != UNLABELLED).sum(1, keepdim=True).clamp(min=1)
+    return each.masked_fill(now == UNLABELLED, 0.0) / (steps * len(labels)).to(each.dtype)
