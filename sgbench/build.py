@@ -29,6 +29,7 @@ from sgbench.surrogates.base import Surrogate
 log = logging.getLogger("sgbench")
 PROVIDED: dict[str, tuple[str, ...]] = {
     "dataset": (),
+    "dropout": (),
     "encoder": ("image",),
     "firing": (),
     "init": (),
@@ -45,6 +46,7 @@ PROVIDED: dict[str, tuple[str, ...]] = {
         "data_image",
     ),
     "neuron": ("surrogate", "features", "generator"),
+    "normalisation": (),
     "optimizer": ("params",),
     "regulariser": (),
     "rule": (),
@@ -194,7 +196,7 @@ def build_network(
             steepness.begin(surrogate)
         return neuron
 
-    return _part(
+    network: Network = _part(
         spec,
         "network",
         n_inputs=encoder.channels(data_set.n_inputs),
@@ -206,6 +208,9 @@ def build_network(
         engine=engine,
         data_image=encoder.image_of(data_set.image),
     )
+    network.normalise(_part(spec, "normalisation"))
+    network.drop(_part(spec, "dropout"))
+    return network
 
 
 def _part(spec: RunSpec, group: str, **provided: Any) -> Any:

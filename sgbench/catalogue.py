@@ -19,6 +19,7 @@ SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 META_KEYS = ("_target_", "meta", "defaults")
 TARGET_GROUPS = (
     "dataset",
+    "dropout",
     "encoder",
     "firing",
     "init",
@@ -26,6 +27,7 @@ TARGET_GROUPS = (
     "loss",
     "network",
     "neuron",
+    "normalisation",
     "optimizer",
     "regulariser",
     "rule",

@@ -1,10 +1,11 @@
-"""What changes in a network from epoch to epoch besides its weights: the steepness, and the noise of its spikes."""
+"""What changes in a network from epoch to epoch besides its weights: steepness, noise of spikes, dropout."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+from sgbench.dropouts.base import masks
 from sgbench.networks.base import Network, surrogates
 from sgbench.steepness.base import Steepness
 from sgbench.streams import generator
@@ -35,3 +36,5 @@ class Epochs:
             surrogate.stretch = self.steepness.factor(progress)
             if surrogate.stochastic:
                 surrogate.generator = generator(self.seed, "noise", layer, part, epoch)
+        for layer, mask in enumerate(masks(network)):
+            mask.generator = generator(self.seed, "dropout", layer, part, epoch)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-Stream = Literal["data_order", "encoding", "initialisation", "noise"]
+Stream = Literal["data_order", "encoding", "initialisation", "noise", "dropout"]
 
 
 def generator(seed: int, stream: Stream, *parts: int | str) -> torch.Generator:

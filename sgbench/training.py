@@ -110,18 +110,21 @@ class Training:
         return line
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint needs besides weights and the optimiser's state."""
+        """What a checkpoint needs besides learnt weights and the optimiser's state."""
         return {
             "best": self.best.state_dict(),
             "curve": [line.model_dump() for line in self.curve],
             "fit_s": self.fit_s,
             "resumed": self.resumed,
             "made_by": self.made_by,
+            "buffers": {name: value.detach().clone() for name, value in self.network.named_buffers()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with the selection and the curve."""
         self.best.load_state_dict(state["best"])
         self.curve = [EpochScores.model_validate(line) for line in state["curve"]]
+        for name, value in self.network.named_buffers():
+            value.copy_(state["buffers"][name])
         self.fit_s = state["fit_s"]
         self.resumed = state["resumed"] + 1  # from the file, so loading twice counts once

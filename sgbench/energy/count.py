@@ -115,7 +115,7 @@ class OperationCounter:
             weight_reads=Count(total=reads),
             state_reads=Count(total=updates * operations.state_words),
             state_writes=Count(total=updates * operations.state_words),
-            normalisation_operations=Count(total=0),
+            normalisation_operations=Count(total=self.steps * layer.normalisation_operations),
             pooling_operations=Count(total=self.steps * layer.pooling_operations),
             residual_additions=Count(total=0),
             delay_operations=Count(total=total["arriving"] if layer.taps else 0),

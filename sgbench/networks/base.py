@@ -10,13 +10,15 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sgbench.dropouts.base import Dropout
 from sgbench.engine.choose import Choice, Engine
 from sgbench.errors import InputError, NonFiniteError, require_count
 from sgbench.networks.layers import DenseLayer, Layer
 from sgbench.neurons.base import Neuron
+from sgbench.normalisations.base import Normalisation
 from sgbench.spikes import Signal
 from sgbench.surrogates.base import Surrogate
-from sgbench.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory
+from sgbench.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory, all_valid, valid_steps
 
 RECURRENCES = ("none", "one_to_one", "all_to_all")
 RECURRENCE_GRADIENTS = ("full", "cut")
@@ -69,6 +71,50 @@ class Network(nn.Module, ABC):
         """Why the network cannot go step by step or in windows, or None where it can."""
         return next((layer.needs_all_steps for layer in self.layers if layer.needs_all_steps), None)  # type: ignore[misc]
 
+    def normalise(self, normalisation: Normalisation) -> None:
+        """Normalise the currents of the hidden layers.
+
+        Raises:
+            InputError: a layer has none, or is none that the normalisation is defined for.
+        """
+        for layer in self._neuron_layers("normalisation", self.hidden_layers, neutral=normalisation.neutral):
+            layer.normalise(normalisation)
+
+    def drop(self, dropout: Dropout) -> None:
+        """Drop a part of what hidden neurons send on.
+
+        Raises:
+            InputError: a layer is none of neurons.
+        """
+        for layer in self._neuron_layers("dropout", self.hearers, neutral=dropout.neutral):
+            layer.drop(dropout)
+
+    @staticmethod
+    def _neuron_layers(option: str, layers: Sequence[nn.Module], *, neutral: bool) -> list[Layer]:
+        if neutral:
+            return []
+        for layer in layers:
+            if not isinstance(layer, Layer):
+                name = getattr(layer, "name", type(layer).__name__)
+                raise InputError(
+                    f"{option}: layer '{name}' has no neurons that weights drive; use {option}=none"
+                )
+        return layers  # type: ignore[return-value]
+
+    def begin_pass(self, lengths: Tensor, steps: int) -> None:
+        """Tell the layers that normalise which steps are within the samples."""
+        normalising = [layer for layer in self.hidden_layers if layer.normaliser is not None]
+        if not normalising:
+            return
+        valid = None if all_valid(lengths, steps) else valid_steps(lengths, steps)
+        for layer in normalising:
+            layer.valid = valid
+
+    @property
+    def hearers(self) -> list[Layer]:
+        """The layers that hear of hidden neurons."""
+        return list(self.layers)[1:]  # type: ignore[arg-type]
+
     def sources(self, given: Literal["binary", "real"]) -> list[Source]:
         """What each layer receives from: the input, which declares to hold `given`, and the layer before."""
         return [Source("input", given, ones=False), *(source_of(layer) for layer in self.hidden_layers)]
@@ -95,6 +141,7 @@ class Chain(Network):
         self, x: Signal, lengths: Tensor, state: tuple[Any, ...] | None = None, keep: Keep = NOTHING
     ) -> Trajectory:
         """See `Network.unroll`."""
+        self.begin_pass(lengths, x.shape[0])
         runs = self.engine.unroll(
             list(self.layers),  # type: ignore[arg-type]
             x,

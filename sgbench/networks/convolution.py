@@ -96,7 +96,7 @@ class ConvLayer(Layer):
 
     def product(self, x: Tensor) -> Tensor:
         """Weights times what arrives, of any number of leading dimensions, with the bias."""
-        return flat_convolution(x, self.image_in, self.weight, self.bias, self.stride)
+        return flat_convolution(x, self.image_in, *self.acting(), self.stride)
 
     def feedback(self, s: Tensor) -> Tensor:
         """Recurrent current [B, currents N] from what came of the last step [B, N]."""

@@ -96,9 +96,10 @@ class DelayedLayer(DenseLayer):
         """
         if x.dim() < 3:  # noqa: PLR2004 - time, batch, inputs
             raise InputError(f"layer '{self.name}': delays need the input of all time steps at once")
-        weight = (self._seen(self.weight, self.mask)[..., None] * self.kernels()).flip(-1)
+        weight, bias = self.acting()
+        spread = (weight[..., None] * self.kernels()).flip(-1)
         padded = nn.functional.pad(x.movedim(0, -1), (self.longest, 0))
-        return nn.functional.conv1d(padded, weight, self.bias).movedim(-1, 0)
+        return nn.functional.conv1d(padded, spread, bias).movedim(-1, 0)
 
 
 class Delayed(Chain):

@@ -7,18 +7,21 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
+from sgbench.dropouts.base import Dropout, Mask
 from sgbench.errors import InputError
 from sgbench.inits.base import Init
 from sgbench.networks.pool import Pool
 from sgbench.neurons.base import Neuron
+from sgbench.normalisations.base import Normalisation, Normaliser
 
 
 class Layer(nn.Module):
     r"""A layer of neurons and the weights into it.
 
-    .. math:: I[t] = P_\mathrm{out}\, (W \, P_\mathrm{in} \, x)[t]
+    .. math:: I[t] = P_\mathrm{out}\, N (W \, D \, P_\mathrm{in} \, x)[t]
 
-    with what pools the arriving spikes and what pools the currents, each where there is one.
+    with what pools and drops arriving spikes, and what normalises and pools currents, each where there is one. Once
+    trained, a normalisation that is the same in all steps acts as a part of the weights.
 
     Args:
         name: as records and messages call it.
@@ -48,6 +51,21 @@ class Layer(nn.Module):
         self.needs_all_steps = why_all_steps(name, neuron, recurrence)
         self.pool_in: Pool | None = None
         self.pool_out: Pool | None = None
+        self.dropout: Mask | None = None
+        self.normaliser: Normaliser | None = None
+        self.valid: Tensor | None = None  # steps within the samples of the pass under way [T, B]; None: all
+
+    def normalise(self, normalisation: Normalisation) -> None:
+        """Normalise the currents of the weights into this layer."""
+        self.normaliser = normalisation.of(self)
+        if self.normaliser is not None and self.needs_all_steps is None:
+            self.needs_all_steps = f"the currents of layer '{self.name}' are normalised over time"
+
+    def drop(self, dropout: Dropout) -> None:
+        """Drop a part of what arrives in training."""
+        self.dropout = dropout.make()
+        if self.dropout is not None and self.needs_all_steps is None:
+            self.needs_all_steps = f"the inputs of layer '{self.name}' {self.dropout.why_all_steps}"
 
     @property
     def sums(self) -> int:
@@ -57,7 +75,13 @@ class Layer(nn.Module):
     @property
     def biases(self) -> int:
         """Biases that are added in each step."""
-        return 0 if self.bias is None else self.sums
+        folded = self.normaliser is not None and self.normaliser.folds
+        return self.sums if folded or self.bias is not None else 0
+
+    @property
+    def normalisation_operations(self) -> int:
+        """Multiplications with additions of one step, of a normalisation that is no part of the weights."""
+        return self.sums if self.normaliser is not None and not self.normaliser.folds else 0
 
     @property
     def pooling_operations(self) -> int:
@@ -77,8 +101,15 @@ class Layer(nn.Module):
     def current(self, x: Tensor) -> Tensor:
         """Feed-forward current of any number of leading dimensions."""
         arriving = x if self.pool_in is None else self.pool_in(x)
-        current = self.product(arriving)
+        current = self.product(arriving if self.dropout is None else self.dropout(arriving))
+        if self.normaliser is not None and (self.training or not self.normaliser.folds):
+            current = self.normaliser(current, self.valid)
         return current if self.pool_out is None else self.pool_out(current)
+
+    def acting(self) -> tuple[Tensor, Tensor | None]:
+        """Weight and bias of the product: once trained, with the normalisation that goes into them."""
+        trained = self.normaliser is not None and not self.training
+        return self.normaliser.folded(self.weight, self.bias) if trained else (self.weight, self.bias)  # type: ignore[union-attr]
 
     def synapses(self) -> tuple[Tensor, Tensor | None] | None:
         """Matrix [currents N, inputs] and bias where the product is such a one; None for any other product."""
@@ -152,11 +183,18 @@ class DenseLayer(Layer):
 
     def synapses(self) -> tuple[Tensor, Tensor | None] | None:
         """Weight [currents N, inputs] and bias [currents N]; None where the product is another."""
-        return None if self.pool_in is not None else (self._seen(self.weight, self.mask), self.bias)
+        shaped = self.training and (self.dropout is not None or self.normaliser is not None)
+        apart = self.normaliser is not None and not self.normaliser.folds
+        return None if shaped or apart or self.pool_in is not None else self.acting()
+
+    def acting(self) -> tuple[Tensor, Tensor | None]:
+        """Weight and bias of the product, what is masked left out."""
+        weight, bias = super().acting()
+        return self._seen(weight, self.mask), bias
 
     def product(self, x: Tensor) -> Tensor:
         """Weights times what arrives, of any number of leading dimensions, with the bias."""
-        return nn.functional.linear(x, self._seen(self.weight, self.mask), self.bias)
+        return nn.functional.linear(x, *self.acting())
 
     def feedback(self, s: Tensor) -> Tensor:
         """Recurrent current [B, currents N] from what came of the last step [B, N]."""

@@ -20,6 +20,8 @@ GROUPS = (
     "dataset",
     "encoder",
     "network",
+    "normalisation",
+    "dropout",
     "neuron",
     "readout",
     "surrogate",
@@ -33,7 +35,12 @@ GROUPS = (
 )
 """The choices that make a method. `readout` takes its entries from the `neuron` group."""
 
-NEUTRAL_CHOICES: dict[str, str] = {"steepness": "fixed", "firing": "step"}
+NEUTRAL_CHOICES: dict[str, str] = {
+    "steepness": "fixed",
+    "firing": "step",
+    "normalisation": "none",
+    "dropout": "none",
+}
 """Frozen: the entry that a group added later stands for in a method that lacks the group.
 
 It is the entry that leaves all earlier results as they were, and it is not written into records. A method with it

@@ -46,13 +46,18 @@ def mlp(hidden: tuple[int, ...] = (7, 5), make: Callable[[int], Neuron] = leaky,
     return Mlp(6, CLASSES, make, readout, *given(), **{**options, **changes})
 
 
-def conv(image: tuple[int, int, int] = (2, 4, 6), engine: str = "auto", **changes: Any) -> Conv:
+def conv(
+    image: tuple[int, int, int] = (2, 4, 6),
+    engine: str = "auto",
+    make: Callable[[int], Neuron] = leaky,
+    **changes: Any,
+) -> Conv:
     """Two layers of 3 and 4 channels."""
     options = {"channels": [3, 4], "kernel_size": 3, "stride": 1, "pooling": "none", "pool_size": 2}
     options |= {"pooling_of": "currents", "recurrence": "none", "recurrence_gradient": "full", "bias": True}
     n_inputs = image[0] * image[1] * image[2]
     words = {**options, **changes}
-    made = Conv(n_inputs, CLASSES, leaky, readout, *given(engine=engine), image=list(image), **words)
+    made = Conv(n_inputs, CLASSES, make, readout, *given(engine=engine), image=list(image), **words)
     for layer in made.layers:
         if layer.bias is not None:
             layer.bias.data += torch.linspace(0, 0.3, layer.bias.numel())

@@ -142,6 +142,7 @@ def test_a_row_that_does_not_step_stays() -> None:
         ("protocol.hidden=[8],[6]", "neuron.learn_beta=per_neuron,none"),
         ("firing=masked", "surrogate=sigmoid", "init=fluctuation", "init.sigma_u=0.5,1.0"),
         ("rule=frozen", "rule.learn=none,readout", "optimizer.weight_decay=0.1"),
+        pytest.param(("normalisation=tdbn,bntt", "dropout=none,shared_mask"), marks=pytest.mark.slow),
     ],
     ids=" ".join,
 )
@@ -237,7 +238,8 @@ def test_as_many_at_a_time_as_fit(limits: dict[str, int], expected: int, tmp_pat
 @pytest.mark.parametrize("batches", [3, 14, 23])
 def test_stopped_then_continued(batches: int, tmp_path: Path) -> None:
     """Stopped at some batch, in the middle of an epoch or between two: the records are those of runs alone."""
-    specs = sweep("surrogate=atan,triangle", "protocol.epochs=4", "encoder=rate", root=tmp_path / "runs")
+    words = ("normalisation=none,tdbn", "dropout=shared_mask", "protocol.epochs=4", "encoder=rate")
+    specs = sweep(*words, root=tmp_path / "runs")
     asked = itertools.count()
     with pytest.raises(Stopped):
         Crew(list(enumerate(specs)), lambda _: None, lambda: next(asked) >= batches).run()

@@ -1,0 +1,19 @@
+"""No dropout."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sgbench.dropouts.base import Dropout
+
+
+class NoDropout(Dropout):
+    """Every event arrives.
+
+    Source: Neftci, Mostafa & Zenke 2019, IEEE Signal Processing Magazine 36(6), section II.
+    """
+
+    neutral: ClassVar[bool] = True
+
+    def make(self) -> None:
+        """Nothing is lost."""

@@ -1,0 +1,73 @@
+"""Batch normalisation with statistics of each time step."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import InputError, require_count
+from sgbench.normalisations.base import CurrentLayer, Normalisation, Normaliser, within
+
+
+class Bntt(Normalisation):
+    r"""Batch normalisation through time: mean, variance and gain of each time step and channel, and no shift.
+
+    .. math:: y[t] = \gamma[t] \frac{x[t] - \mu[t]}{\sqrt{\sigma^2[t] + \varepsilon}}
+
+    with gamma learnt, 1 at the start. Weights serve all steps, so it stays an operation of its own once trained:
+    one multiplication and addition for each current.
+
+    Args:
+        steps: time steps, the longest sequence that it takes.
+        momentum: share of a new batch in the running statistics.
+        epsilon: added to variances.
+
+    Raises:
+        InputError: a longer sequence.
+
+    Source: Kim & Panda 2021, Frontiers in Neuroscience 15:773954. Each step is
+    `torch.nn.BatchNorm1d` or 2d without shift (tested).
+
+    >>> from types import SimpleNamespace as Made
+    >>> layer = Made(name="hidden0", weight=torch.zeros(1, 2), sums=1, neuron=None)
+    >>> normaliser = Bntt(steps=2, momentum=0.1, epsilon=1e-5).of(layer)
+    >>> current = torch.tensor([[[1.0], [3.0]], [[7.0], [5.0]]], dtype=torch.float64)  # two steps of two samples
+    >>> normaliser(current, None).round(decimals=3).flatten().tolist()
+    [-1.0, 1.0, 1.0, -1.0]
+    """
+
+    def __init__(self, *, steps: int, momentum: float, epsilon: float) -> None:
+        self.steps = require_count("normalisation.steps", steps)
+        self.momentum, self.epsilon = momentum, epsilon
+
+    def of(self, layer: CurrentLayer) -> BnttLayer:
+        """The normaliser of one layer."""
+        return BnttLayer(layer, self.steps, momentum=self.momentum, epsilon=self.epsilon)
+
+
+class BnttLayer(Normaliser):
+    """Of one layer; see `Bntt`."""
+
+    folds: ClassVar[bool] = False
+
+    def over_time(self, current: Tensor, valid: Tensor | None) -> Tensor:
+        """A batch of each step's samples."""
+        if len(current) > len(self.gain):
+            raise InputError(
+                f"normalisation.steps={len(self.gain)}: layer '{self.layer_name}' has statistics of so many time "
+                f"steps, the sequence has {len(current)}; set normalisation.steps"
+            )
+        return torch.stack(
+            [
+                within(
+                    now,
+                    None if valid is None else valid[t],
+                    lambda values, t=t: self.batch(
+                        values, self.running_mean[t], self.running_var[t], self.gain[t], None
+                    ),
+                )
+                for t, now in enumerate(current.unbind(0))
+            ]
+        )

@@ -1,0 +1,19 @@
+"""No normalisation."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sgbench.normalisations.base import CurrentLayer, Normalisation
+
+
+class NoNormalisation(Normalisation):
+    """Currents are what the weights make of the input.
+
+    Source: Neftci, Mostafa & Zenke 2019, IEEE Signal Processing Magazine 36(6), section II.
+    """
+
+    neutral: ClassVar[bool] = True
+
+    def of(self, layer: CurrentLayer) -> None:
+        """Nothing is done."""

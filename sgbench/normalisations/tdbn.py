@@ -1,0 +1,90 @@
+"""Batch normalisation over time and batch, scaled by the threshold."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.errors import InputError, require_number
+from sgbench.normalisations.base import CurrentLayer, Normalisation, Normaliser, within
+
+
+class Tdbn(Normalisation):
+    r"""Threshold-dependent batch normalisation: one mean and variance over all time steps, samples and pixels.
+
+    .. math:: y = \lambda \, \alpha \theta \frac{x - \mathrm E[x]}{\sqrt{\mathrm{Var}[x] + \varepsilon}} + b
+
+    with lambda (1 at the start) and b (0) learnt for each channel, and theta the threshold that the layer starts
+    from, its mean where it differs among neurons. Once trained it is a part of the weights and a bias.
+
+    Args:
+        alpha: share of the threshold; 1 where layers follow one another.
+        momentum: share of a new batch in the running statistics.
+        epsilon: added to variances.
+
+    Raises:
+        InputError: neurons without a threshold.
+
+    Source: Zheng, Wu, Deng, Hu & Li 2021, AAAI 35(12). With alpha theta = 1 it is
+    `torch.nn.BatchNorm1d` or 2d over steps and samples (tested).
+
+    >>> from types import SimpleNamespace as Made
+    >>> layer = Made(name="hidden0", weight=torch.zeros(1, 2), sums=1, neuron=Made(threshold=lambda: 0.5))
+    >>> normaliser = Tdbn(alpha=1.0, momentum=0.1, epsilon=1e-5).of(layer).double()
+    >>> y = normaliser(torch.tensor([[[1.0]], [[3.0]]], dtype=torch.float64), None)  # two steps of one sample
+    >>> [round(each, 4) for each in y.flatten().tolist()]
+    [-0.5, 0.5]
+    """
+
+    def __init__(self, *, alpha: float, momentum: float, epsilon: float) -> None:
+        self.alpha = require_number("normalisation.alpha", alpha, low=0, open_low=True)
+        self.momentum, self.epsilon = momentum, epsilon
+
+    def of(self, layer: CurrentLayer) -> TdbnLayer:
+        """The normaliser of one layer."""
+        threshold = getattr(layer.neuron, "threshold", None)
+        if threshold is None:
+            raise InputError(
+                f"normalisation=tdbn: the neurons of layer '{layer.name}' have no threshold to scale to; "
+                f"use normalisation=bntt"
+            )
+        value = torch.as_tensor(threshold() if callable(threshold) else threshold, dtype=torch.float64)
+        scale = self.alpha * value.mean().item()
+        return TdbnLayer(layer, scale=scale, momentum=self.momentum, epsilon=self.epsilon)
+
+
+class TdbnLayer(Normaliser):
+    """Of one layer; see `Tdbn`.
+
+    Args:
+        layer: whose currents they are.
+        scale: alpha theta.
+        momentum: share of a new batch in the running statistics.
+        epsilon: added to variances.
+    """
+
+    folds: ClassVar[bool] = True
+
+    def __init__(self, layer: CurrentLayer, *, scale: float, momentum: float, epsilon: float) -> None:
+        super().__init__(layer, momentum=momentum, epsilon=epsilon)
+        self.scale = scale
+        self.shift = nn.Parameter(torch.zeros(self.channels, dtype=torch.float64))
+
+    def over_time(self, current: Tensor, valid: Tensor | None) -> Tensor:
+        """One batch of all steps and samples."""
+        rows = within(
+            current.flatten(0, 1),
+            None if valid is None else valid.flatten(),
+            lambda values: self.batch(
+                values, self.running_mean, self.running_var, self.scale * self.gain, self.shift
+            ),
+        )
+        return rows.view_as(current)
+
+    def folded(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The weights scaled, and a bias."""
+        slope = self.scale * self.gain * (self.running_var + self.epsilon).rsqrt()
+        start = self.running_mean if bias is None else self.running_mean - bias
+        return weight * slope.view(-1, *[1] * (weight.dim() - 1)), self.shift - slope * start
