@@ -102,9 +102,11 @@ def _lists(file: Any, path: Path, name: str, kinds: str) -> Any:
     import h5py
 
     found = _data(file, path, name)
-    inner = h5py.check_vlen_dtype(found.dtype)
+    inner: Any = h5py.check_vlen_dtype(found.dtype)
     if not isinstance(inner, np.dtype) or inner.kind not in kinds:
-        raise InputError(f"{path}: {name} holds {inner or found.dtype}, not lists of numbers")
+        raise InputError(
+            f"{path}: {name} holds {getattr(inner, '__name__', inner) or found.dtype}, not lists of numbers"
+        )
     return found
 
 
