@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sgbench.dropouts.base import masks
+from sgbench.dropouts.mask import masks
 from sgbench.networks.base import Network, surrogates
 from sgbench.steepness.base import Steepness
 from sgbench.streams import generator

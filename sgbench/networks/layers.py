@@ -7,12 +7,14 @@ from abc import abstractmethod
 import torch
 from torch import Tensor, nn
 
-from sgbench.dropouts.base import Dropout, Mask
+from sgbench.dropouts.base import Dropout
+from sgbench.dropouts.mask import Mask
 from sgbench.errors import InputError
 from sgbench.inits.base import Init
 from sgbench.networks.pool import Pool
 from sgbench.neurons.base import Neuron
-from sgbench.normalisations.base import Normalisation, Normaliser
+from sgbench.normalisations.base import Normalisation
+from sgbench.normalisations.normaliser import Normaliser
 
 
 class Layer(nn.Module):

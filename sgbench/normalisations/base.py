@@ -3,33 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar
 
-import torch
-from torch import Tensor, nn
-
-from sgbench.errors import InputError, require_number
-
-
-class CurrentLayer(Protocol):
-    """What a normalisation may ask of a layer."""
-
-    name: str
-
-    @property
-    def neuron(self) -> Any:
-        """The neurons, with their threshold where they have one."""
-        ...
-
-    @property
-    def weight(self) -> Tensor:
-        """Weights into the layer; the first axis counts what is normalised alike."""
-        ...
-
-    @property
-    def sums(self) -> int:
-        """Currents of one step."""
-        ...
+from sgbench.normalisations.normaliser import CurrentLayer, Normaliser
 
 
 class Normalisation(ABC):
@@ -44,75 +20,3 @@ class Normalisation(ABC):
         Raises:
             InputError: it is not defined for this layer.
         """
-
-
-class Normaliser(nn.Module, ABC):
-    r"""Batch normalisation of a layer's currents: the batch's own statistics in training, running ones behind it.
-
-    .. math:: y = g \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + b
-
-    Statistics are of the steps within each sample's length; behind it the currents are 0. A single value has no
-    variance and is normalised by the running statistics. These are buffers, and so a part of the weights file.
-
-    Args:
-        layer: whose currents they are.
-        sets: sizes in front of the channels, of statistics that are kept apart.
-        momentum: share of a new batch in the running statistics.
-        epsilon: added to variances.
-    """
-
-    folds: ClassVar[bool]  # whether it can go into weights and bias once it is trained
-    running_mean: Tensor
-    running_var: Tensor
-
-    def __init__(self, layer: CurrentLayer, *sets: int, momentum: float, epsilon: float) -> None:
-        super().__init__()
-        self.layer_name = layer.name
-        self.channels = layer.weight.shape[0]
-        self.places = layer.sums // self.channels
-        self.momentum = require_number("normalisation.momentum", momentum, low=0, high=1, open_low=True)
-        self.epsilon = require_number("normalisation.epsilon", epsilon, low=0, open_low=True)
-        shape = (*sets, self.channels)
-        self.gain = nn.Parameter(torch.ones(shape, dtype=torch.float64))
-        self.register_buffer("running_mean", torch.zeros(shape, dtype=torch.float64))
-        self.register_buffer("running_var", torch.ones(shape, dtype=torch.float64))
-
-    def forward(self, current: Tensor, valid: Tensor | None) -> Tensor:
-        """Currents of all steps [T, B, channels x places], of which `valid` [T, B] are within the samples.
-
-        Raises:
-            InputError: a single step is given.
-        """
-        if current.dim() < 3:  # noqa: PLR2004 - time, batch, currents
-            raise InputError(
-                f"layer '{self.layer_name}': normalisation needs the currents of all time steps at once"
-            )
-        return self.over_time(current.unflatten(2, (self.channels, self.places)), valid).flatten(2)
-
-    @abstractmethod
-    def over_time(self, current: Tensor, valid: Tensor | None) -> Tensor:
-        """The same of currents [T, B, channels, places]."""
-
-    def folded(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Weight and bias that make the normalised current at once, where that is possible."""
-        return weight, bias
-
-    def batch(
-        self, values: Tensor, mean: Tensor, variance: Tensor, gain: Tensor, shift: Tensor | None
-    ) -> Tensor:
-        """Normalise values [M, channels, places] and, in training, move the running statistics in place."""
-        if not len(values):
-            return values
-        single = len(values) * self.places == 1
-        return nn.functional.batch_norm(
-            values, mean, variance, gain, shift, self.training and not single, self.momentum, self.epsilon
-        )
-
-
-def within(values: Tensor, valid: Tensor | None, normalise: Any) -> Tensor:
-    """Apply to the valid rows of values [M, ...], and 0 elsewhere."""
-    if valid is None:
-        return normalise(values)
-    out = torch.zeros_like(values)
-    out[valid] = normalise(values[valid])
-    return out

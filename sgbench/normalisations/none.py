@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sgbench.normalisations.base import CurrentLayer, Normalisation
+from sgbench.normalisations.base import Normalisation
+from sgbench.normalisations.normaliser import CurrentLayer
 
 
 class NoNormalisation(Normalisation):

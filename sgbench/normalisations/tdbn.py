@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.errors import InputError, require_number
-from sgbench.normalisations.base import CurrentLayer, Normalisation, Normaliser, within
+from sgbench.normalisations.base import Normalisation
+from sgbench.normalisations.normaliser import CurrentLayer, Normaliser, within
 
 
 class Tdbn(Normalisation):

@@ -11,7 +11,7 @@ import torch
 import sgbench
 from sgbench.build import build
 from sgbench.compose import compose
-from sgbench.dropouts.base import masks
+from sgbench.dropouts.mask import masks
 from sgbench.dropouts.shared_mask import SharedMask
 from sgbench.epochs import Epochs
 from sgbench.errors import InputError
