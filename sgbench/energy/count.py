@@ -72,7 +72,7 @@ class OperationCounter:
             arrived = signal if layer.pool_in is None else layer.pool_in(dense(signal))
             fired = None if own is None else rows.of(own, ones=layer.neuron.sends == "binary")
             if isinstance(layer, ConvLayer):
-                arriving = Arriving(arrived, source.ones, own, valid)
+                arriving = Arriving(arrived, own, valid)
                 count_convolution(layer, self.fans[layer], arriving, total, each)
             _count(layer, rows.of(arrived, ones=source.ones), fired, valid, total, each)
         each.add_squares(self.squares)

@@ -7,12 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sgbench.engine.arrays import FLOATS, rows_of
+from sgbench.engine.kernels import counting
 from sgbench.spikes import Events, Signal
 
 Rows = NDArray[np.int64]
 """Whole numbers [T, B], of each step of each sample."""
 
-CHUNK = 1 << 18  # entries compared at a time: what they become stays in the cache
 EXACT = (torch.float32, torch.float64)  # sums of ones are exact to 2^24 at least
 
 
@@ -34,12 +35,11 @@ def events_per_row(signal: Signal, *, ones: bool = False) -> Rows:
 
 
 def _not_zero(signal: Tensor) -> Tensor:
-    steps, batch, width = signal.shape
-    counted = torch.empty(steps, batch, dtype=torch.int32, device=signal.device)
-    several = max(1, CHUNK // max(1, batch * width))
-    for part, into in zip(signal.split(several), counted.split(several), strict=True):
-        torch.sum(part.bool(), 2, dtype=torch.int32, out=into)
-    return counted
+    counted = torch.empty(signal.shape[:2], dtype=torch.int32, device=signal.device)
+    if signal.device.type == "cpu" and signal.dtype in FLOATS:
+        counting.count_rows(rows_of(signal.detach().contiguous(), signal.shape[2]), counted.view(-1).numpy())
+        return counted
+    return torch.sum(signal.bool(), 2, dtype=torch.int32, out=counted)
 
 
 def within(lengths: Tensor, steps: int) -> NDArray[np.bool_] | None:

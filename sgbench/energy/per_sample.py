@@ -34,7 +34,10 @@ class PerSample:
     def add_squares(self, squares: Counter[str]) -> None:
         """Add the squares of all samples; whole numbers of any size, so no order or batch matters."""
         for name in ("synaptic_operations", "spikes_sent"):
-            squares[name] += sum(value * value for value in getattr(self, name).tolist())
+            numbers: NDArray[np.int64] = getattr(self, name)
+            # Python's own whole numbers where 64 bits could overflow.
+            small = len(numbers) == 0 or len(numbers) * int(numbers.max()) ** 2 <= MAX_WHOLE
+            squares[name] += int(numbers @ numbers) if small else sum(n * n for n in numbers.tolist())
 
 
 def spread(squares: Counter[str]) -> Spread:
