@@ -20,6 +20,7 @@ EPILOG = """examples:
   sgbench show surrogate/atan --plot atan.png
   sgbench compare surrogate/atan surrogate/triangle --plot both.png
   sgbench data list && sgbench data show randman --plot randman.png
+  sgbench reproduce spytorch1
   sgbench board build --from runs && sgbench board show --from runs
   sgbench submit make runs/digits_v1 --name "my method" --contact @me
 
@@ -62,7 +63,7 @@ def _dispatch(words: list[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The grammar of all subcommands but `run` and `sweep`."""
-    from sgbench.cli import board, browse, compare, data, doctor, energy, export, submit, verify
+    from sgbench.cli import board, browse, compare, data, doctor, energy, export, reproduce, submit, verify
 
     top = argparse.ArgumentParser(
         prog="sgbench", description=ABOUT, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -74,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     browse.register(commands)
     compare.register(commands)
     data.register(commands)
+    reproduce.register(commands)
     board.register(commands)
     submit.register(commands)
     verify.register(commands)

@@ -1,0 +1,136 @@
+"""`sgbench reproduce`: published figures, measured here, ours beside theirs."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sgbench.cli.columns import aligned
+from sgbench.errors import InputError, one_printable_line
+
+if TYPE_CHECKING:
+    from sgbench.reproduction.definition import Reproduction
+    from sgbench.reproduction.runs import Result
+
+ABOUT = """Run what others have published, and print ours beside theirs. Without NAME, list what there is.
+
+Finished runs are kept: an interrupted reproduction continues, and the same command again only reads.
+
+exit codes: 0 all agree, 1 a run failed or could not be made, 2 bad input, 3 a figure does not agree, 130 stopped"""
+ALL = "all"
+UNMEASURED, DISAGREES = 1, 3
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    one = commands.add_parser(
+        "reproduce",
+        help="published figures, measured here",
+        description=ABOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    one.add_argument("name", nargs="?", metavar="NAME|all", help="which; all for every one")
+    one.add_argument("--list", action="store_true", help="what there is, and how long it takes")
+    one.add_argument("--json", action="store_true", help="as JSON")
+    one.add_argument("--seeds", type=int, metavar="N", help="the first N seeds alone")
+    one.add_argument("--stored", action="store_true", help="run nothing; read what has been run")
+    one.add_argument("--update", type=Path, metavar="FILE.md", help="write the page of all figures")
+    one.add_argument("--root", type=Path, metavar="DIR", help="the runs folder (default: paths.runs_dir)")
+    one.add_argument("--data-dir", type=Path, metavar="DIR", help="the data root (default: paths.data_dir)")
+    one.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    one.add_argument("--config-dir", type=Path, action="append", default=[], help="reproductions of your own")
+    one.set_defaults(handler=_reproduce)
+
+
+def _reproduce(args: argparse.Namespace) -> int:
+    for flag, number in (("--seeds", args.seeds), ("--workers", args.workers)):
+        if number is not None and number < 1:
+            raise InputError(f"{flag} {number}: at least 1 is needed")
+    if args.list or args.name is None:
+        return _list(args)
+    chosen = _chosen(args)
+    if args.update is not None and args.name != ALL:
+        raise InputError(
+            f"--update {args.update}: the page holds every reproduction; use: sgbench reproduce all"
+        )
+    # Where JSON is asked for, progress goes where it does not mix.
+    with contextlib.redirect_stdout(sys.stderr) if args.json else contextlib.nullcontext():
+        results = [_result(one, args) for one in chosen]
+    _show(results, args)
+    verdicts = {judged.verdict for result in results for judged in result.judged}
+    if "does not agree" in verdicts:
+        return DISAGREES
+    return UNMEASURED if "not measured" in verdicts else 0
+
+
+def _chosen(args: argparse.Namespace) -> list[Reproduction]:
+    from sgbench.reproduction.definition import names, read
+
+    wanted = names(args.config_dir) if args.name == ALL else [args.name]
+    return [read(name, args.config_dir) for name in wanted]
+
+
+def _list(args: argparse.Namespace) -> int:
+    from sgbench.reproduction.definition import names, read
+
+    known = [read(name, args.config_dir) for name in names(args.config_dir)]
+    if args.json:
+        tree = [each.model_dump(mode="json") for each in known]
+        sys.stdout.write(json.dumps(tree, indent=1, sort_keys=True) + "\n")
+        return 0
+    rows = [["reproduction", "minutes", "what"]]
+    rows += [[each.name, "-" if each.minutes is None else f"{each.minutes:g}", each.line] for each in known]
+    wide = [max(len(row[place]) for row in rows) for place in range(2)]
+    for name, minutes, line in rows:
+        sys.stdout.write(f"{name:<{wide[0]}}  {minutes:>{wide[1]}}  {line}\n")
+    sys.stdout.write("\nrun one with: sgbench reproduce NAME\n")
+    return 0
+
+
+def _result(one: Reproduction, args: argparse.Namespace) -> Result:
+    from sgbench.cli.run import headline
+    from sgbench.reproduction.runs import Place, calculated, carry_out, from_records, grid_of
+
+    seeds = one.seeds[: args.seeds]
+    if one.calculation is not None:
+        return calculated(one, seeds)
+    grid = grid_of(one, seeds, Place(args.root, args.data_dir, tuple(args.config_dir)))
+    if not args.stored:
+        sys.stdout.write(f"{one.name}: {one.line}\n")
+        sys.stdout.flush()
+        try:
+            carry_out(grid, workers=args.workers, headline=headline)
+        except InputError as error:
+            if args.name != ALL:
+                raise
+            # One data set that is not there does not keep the others from being measured.
+            sys.stderr.write(f"sgbench: error: {one.name}: {one_printable_line(error)}\n")
+    return from_records(one, grid, seeds)
+
+
+def _show(results: list[Result], args: argparse.Namespace) -> None:
+    from sgbench.reproduction import report
+
+    if args.update is not None:
+        from sgbench.records.files import write_atomic
+
+        write_atomic(args.update, report.as_page(results).encode())
+    if args.json:
+        sys.stdout.write(json.dumps(report.as_tree(results), indent=1, sort_keys=True) + "\n")
+        return
+    table = [list(report.HEAD), *report.rows(results)]
+    lines = ["", *aligned(table, words=2), ""]
+    for result in results:
+        one = result.reproduction
+        if one.reduced:
+            lines.append(f"{one.name}: reduced: {one.reduced}")
+        if one.reason:
+            lines.append(f"{one.name}: likely reason: {one.reason}")
+    lines.append(
+        "ours: mean over seeds ± one standard deviation; docs/reproductions.md says what is not as published"
+    )
+    sys.stdout.write("\n".join(lines) + "\n")

@@ -1,0 +1,130 @@
+"""What a reproduction is: published figures, how they are measured here, and when they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+
+from sgbench import catalogue
+from sgbench.errors import InputError, suggest
+from sgbench.records.base import Strict
+from sgbench.records.files import first_problem
+
+FOLDER = "reproduce/"  # of the group experiment
+CALCULATIONS = ("closed_loop",)
+Line = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+Words = tuple[Line, ...]
+Measure = Literal["test_accuracy", "last_accuracy", "last_loss", "lowest_error", "integral"]
+
+
+class Figure(Strict):
+    """One published figure.
+
+    Either `published` with its `tolerance`, both of the same unit as the measure, or a bound.
+    """
+
+    line: Line
+    statistic: Literal["mean", "gap", "spread"] = "mean"
+    measure: Measure = "test_accuracy"
+    of: Annotated[tuple[Line, ...], Field(min_length=1)]  # conditions
+    best_cells: int | None = Field(default=None, ge=1)  # of a grid, by validation; None averages all
+    published: float | None = None
+    tolerance: float | None = Field(default=None, ge=0)
+    at_least: float | None = None
+    at_most: float | None = None
+    evidence: Line
+
+    @model_validator(mode="after")
+    def _one_criterion(self) -> Figure:
+        pair = [self.published is not None, self.tolerance is not None]
+        if pair[0] != pair[1]:
+            raise ValueError(f"'{self.line}': published and tolerance belong together")
+        if [pair[0], self.at_least is not None, self.at_most is not None].count(True) != 1:
+            raise ValueError(f"'{self.line}': one of published, at_least and at_most is needed")
+        if self.statistic == "mean" and len(self.of) > 1:
+            raise ValueError(f"'{self.line}': a mean is of one condition; use gap or spread for several")
+        if self.statistic != "mean" and len(self.of) == 1:
+            raise ValueError(f"'{self.line}': a {self.statistic} needs two conditions or more")
+        return self
+
+    @property
+    def theirs(self) -> str:
+        """The published figure or the bound, as text.
+
+        >>> Figure(line="a", of=("b",), published=0.859, tolerance=0.174, evidence="read").theirs
+        '0.859 ± 0.174'
+        """
+        if self.published is not None:
+            return f"{self.published:g} ± {self.tolerance:g}"
+        return f"at least {self.at_least:g}" if self.at_least is not None else f"at most {self.at_most:g}"
+
+
+class Reproduction(Strict):
+    """One file of conf/experiment/reproduce/."""
+
+    name: Line
+    line: Line
+    sources: Annotated[tuple[Line, ...], Field(min_length=1)]
+    differs: tuple[Line, ...] = ()  # where ours is not theirs
+    reduced: Line | None = None  # what was made smaller
+    reason: Line | None = None  # why a figure does not agree, as far as known
+    minutes: float | None = Field(default=None, gt=0)  # of one core, as measured
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    # Words added to experiment=reproduce/NAME; several values make a grid.
+    conditions: dict[Line, Words] = Field(default_factory=dict)
+    figures: Annotated[tuple[Figure, ...], Field(min_length=1)]
+    calculation: dict[str, Any] | None = None  # in place of runs
+
+    @model_validator(mode="after")
+    def _conditions_known(self) -> Reproduction:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds: one is there twice")
+        if self.calculation is not None:
+            if self.calculation.get("name") not in CALCULATIONS:
+                raise ValueError(f"calculation.name: one of {', '.join(CALCULATIONS)} is needed")
+            return self
+        for figure in self.figures:
+            if figure.measure == "integral":
+                raise ValueError(f"'{figure.line}': integral is no measure of a run")
+            unknown = next((name for name in figure.of if name not in self.conditions), None)
+            if unknown is not None:
+                raise ValueError(
+                    f"'{figure.line}': condition '{unknown}' is not there; {suggest(unknown, self.conditions)}"
+                )
+        return self
+
+
+def names(config_dirs: Iterable[Path] = ()) -> list[str]:
+    """All reproductions."""
+    return [
+        name.removeprefix(FOLDER)
+        for name in catalogue.paths("experiment", config_dirs)
+        if name.startswith(FOLDER)
+    ]
+
+
+def read(name: str, config_dirs: Iterable[Path] = ()) -> Reproduction:
+    """One reproduction.
+
+    Raises:
+        InputError: there is none of this name, or its file is not valid.
+
+    >>> read("spytorch1").figures[0].published
+    0.859
+    """
+    folders = list(config_dirs)
+    known = names(folders)
+    if name not in known:
+        raise InputError(f"reproduction '{name}' does not exist; {suggest(name, known)}")
+    entry = catalogue.entry("experiment", FOLDER + name, folders)
+    tree = entry.meta.get("reproduction")
+    if not isinstance(tree, dict):
+        raise InputError(f"{entry.path}: meta.reproduction, the published figures, is missing")
+    tree = {"name": name, "line": entry.line, "calculation": entry.parameters.get("calculation"), **tree}
+    try:
+        return Reproduction.model_validate(tree)
+    except ValidationError as error:
+        raise InputError(f"{entry.path}: {first_problem(error)}") from error

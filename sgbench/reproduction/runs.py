@@ -1,0 +1,173 @@
+"""The runs of a reproduction: made by the ordinary machinery, read from the ordinary records."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sgbench.errors import InputError
+from sgbench.plan import plan
+from sgbench.records.method import method_id
+from sgbench.records.record import RunRecord
+from sgbench.records.spec import RunSpec
+from sgbench.reproduction.definition import FOLDER, Figure, Measure, Reproduction
+from sgbench.reproduction.verdict import Cell, Judged, judge
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs and data are, and what of the user's own may be used."""
+
+    root: Path | None = None  # of runs
+    data_dir: Path | None = None
+    config_dirs: tuple[Path, ...] = ()
+
+    def words(self) -> list[str]:
+        """As overrides; quoted, for a path may hold what Hydra's grammar minds."""
+        given = {"paths.runs_dir": self.root, "paths.data_dir": self.data_dir}
+        return [f"{key}='{path}'" for key, path in given.items() if path is not None]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All runs of a reproduction: of each condition its cells, of each cell its seeds."""
+
+    cells: Mapping[str, Sequence[Mapping[int, RunSpec]]]
+
+    def specs(self) -> list[RunSpec]:
+        """Each run once."""
+        found = [spec for cells in self.cells.values() for cell in cells for spec in cell.values()]
+        return list({(method_id(spec.method), spec.seed): spec for spec in found}.values())
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a reproduction."""
+
+    reproduction: Reproduction
+    judged: tuple[Judged, ...]
+    seeds: int
+    minutes: float | None  # of all runs, as recorded; None for a calculation
+    methods: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # ids by condition
+    commits: tuple[str, ...] = ()
+
+
+def grid_of(reproduction: Reproduction, seeds: Sequence[int], place: Place) -> Grid:
+    """Compose every run of a reproduction.
+
+    Raises:
+        InputError: a condition is not usable.
+    """
+    found = {}
+    for name, words in reproduction.conditions.items():
+        asked = [
+            f"experiment={FOLDER}{reproduction.name}",
+            "trainer.progress=false",
+            *place.words(),
+            *words,
+            f"seed={','.join(map(str, seeds))}",
+        ]
+        specs = plan(asked, multirun=True, config_dirs=place.config_dirs).specs
+        # The last word varies fastest, so the seeds of one cell are neighbours.
+        starts = range(0, len(specs), len(seeds))
+        found[name] = [{spec.seed: spec for spec in specs[at : at + len(seeds)]} for at in starts]
+    return Grid(found)
+
+
+def carry_out(grid: Grid, *, workers: int | None, headline: Callable[[RunRecord], str]) -> list[str]:
+    """Make the runs that are not there yet, side by side where they can; a line for each that failed to start.
+
+    Args:
+        grid: of a reproduction.
+        workers: processes, or None for one a core.
+        headline: a record in one line.
+
+    Raises:
+        InputError: files of the data set are not there, or a run is not usable.
+    """
+    from sgbench.build import build
+    from sgbench.replicas.sweep import run_sweep
+    from sgbench.run_folder import finished_record
+
+    specs = grid.specs()
+    left = [place for place, spec in enumerate(specs) if finished_record(spec) is None]
+    if left:
+        data = build(specs[left[0]]).data
+        missing = data.data_set.missing(data.data_dir)
+        if missing is not None:
+            raise InputError(missing)
+    return run_sweep(specs, left, workers=workers, largest=None, headline=headline)
+
+
+def from_records(reproduction: Reproduction, grid: Grid, seeds: Sequence[int]) -> Result:
+    """Judge the figures by the records that are there."""
+    from sgbench.run_folder import stored_record
+
+    records = {
+        (method_id(spec.method), spec.seed): record
+        for spec in grid.specs()
+        if (record := stored_record(spec)) is not None
+    }
+
+    def cells(name: str, figure: Figure) -> list[Cell]:
+        made = []
+        for cell in grid.cells[name]:
+            own = {seed: records.get((method_id(spec.method), seed)) for seed, spec in cell.items()}
+            values = {
+                seed: None if each is None else measured(each, figure.measure) for seed, each in own.items()
+            }
+            ranks = [each.validation.accuracy or 0.0 for each in own.values() if each and each.validation]
+            made.append(Cell(values, statistics.fmean(ranks) if ranks else 0.0))
+        return made
+
+    judged = [judge(each, {name: cells(name, each) for name in each.of}) for each in reproduction.figures]
+    return Result(
+        reproduction=reproduction,
+        judged=tuple(judged),
+        seeds=len(seeds),
+        minutes=sum(each.timing.total_s for each in records.values()) / 60,
+        methods={name: _ids(found) for name, found in grid.cells.items()},
+        commits=tuple(sorted({str(each.provenance.commit)[:12] for each in records.values()})),
+    )
+
+
+def _ids(cells: Iterable[Mapping[int, RunSpec]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(method_id(spec.method) for seeds in cells for spec in seeds.values()))
+
+
+def measured(record: RunRecord, measure: Measure) -> float | None:
+    """The measure of one run; a method that turned to NaN is right by chance, other failures say nothing."""
+    if record.status == "failed":
+        of_method = record.failure is not None and record.failure.kind == "NonFiniteError"
+        chance = 1 / record.classes if of_method and record.classes else None
+        if measure == "lowest_error" and chance is not None:
+            return 1 - chance
+        return None if measure == "last_loss" else chance
+    if measure == "test_accuracy":
+        return None if record.test is None else record.test.accuracy
+    if not record.curve:
+        return None
+    if measure == "last_loss":
+        return record.curve[-1].validation_loss
+    if measure == "last_accuracy":
+        return record.curve[-1].validation_accuracy
+    found = [each.validation_accuracy for each in record.curve if each.validation_accuracy is not None]
+    return 1 - max(found) if found else None
+
+
+def calculated(reproduction: Reproduction, seeds: Sequence[int]) -> Result:
+    """Judge the figures of a reproduction that needs no runs."""
+    from sgbench.reproduction.closed_loop import integrals
+
+    settings = {key: value for key, value in (reproduction.calculation or {}).items() if key != "name"}
+    try:
+        found = {seed: integrals(**settings, seed=seed) for seed in seeds}
+    except (TypeError, ValueError) as error:
+        raise InputError(f"reproduction '{reproduction.name}': calculation: {error}") from error
+    judged = []
+    for figure in reproduction.figures:
+        cells = {name: [Cell({seed: found[seed].get(name) for seed in seeds}, 0.0)] for name in figure.of}
+        judged.append(judge(figure, cells))
+    return Result(reproduction, tuple(judged), len(seeds), None)

@@ -1,0 +1,139 @@
+"""The files of conf/experiment/reproduce/, and what is refused of one's own."""
+
+import functools
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.deviation import References, method_deviations
+from sgbench.paths import conf_dir
+from sgbench.reproduction.definition import Figure, names, read
+from sgbench.reproduction.runs import Grid, Place, grid_of
+
+NAMES = names()
+RUN = [name for name in NAMES if read(name).calculation is None]
+ASKED = {
+    "spytorch1", "spytorch2", "spytorch3", "yin_yang_ann", "randman_stork", "zenke_vogels_fig3",
+    "zenke_vogels_fig5", "closed_loop", "store_recall", "temporal_xor",
+}  # fmt: skip
+PUBLISHED = {  # (figure, value): as the sources print them
+    ("spytorch1", 0): 0.859,
+    ("spytorch1", 1): 0.512,
+    ("spytorch2", 0): 0.863,
+    ("spytorch3", 0): 0.827,
+    ("yin_yang_ann", 0): 0.976,
+    ("yin_yang_ann", 1): 0.855,
+    ("randman_stork", 0): 0.963,
+}
+
+
+@functools.cache
+def grid(name: str, seed: int) -> Grid:
+    """The runs of one seed."""
+    return grid_of(read(name), [seed], Place())
+
+
+def test_all_that_is_asked_for_is_there():
+    """Expected: ten names, and the figures as printed by their sources."""
+    assert set(NAMES) == ASKED
+    assert {key: read(key[0]).figures[key[1]].published for key in PUBLISHED} == PUBLISHED
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * name.startswith("zenke")) for name in RUN]
+)
+def test_every_run_follows_its_own_protocol(name):
+    """Expected: each condition composes to runs of its own, and none deviates from the protocol of its file."""
+    one = read(name)
+    last = one.seeds[-1]
+    specs = grid(name, last).specs()
+    protocol = References(()).of(specs[0].method.protocol.name)
+    assert one.seeds == protocol.protocol.seeds
+    for spec in specs:
+        assert spec.method.protocol == protocol.protocol
+        assert next(method_deviations(spec.method, last, protocol), None) is None
+    cells = [cell for cells in grid(name, last).cells.values() for cell in cells]
+    assert all(list(cell) == [last] for cell in cells)
+    assert len(specs) == len(cells)  # no two conditions are the same
+
+
+def test_a_grid_has_all_its_cells():
+    """Expected by hand: 3 slopes x 2 learning rates of each shape, two of each control; 22 different runs."""
+    found = grid("zenke_vogels_fig3", 0)
+    assert [len(cells) for cells in found.cells.values()] == [6, 6, 6, 2, 2]
+    assert len(found.specs()) == 22
+    esser = [spec for cell in found.cells["esser"] for spec in cell.values()]
+    slopes = {spec.method.parameters["surrogate"]["slope"] for spec in esser}
+    assert slopes == {1.0, 10.0, 100.0}
+
+
+def test_each_seed_of_spytorch_has_patterns_of_its_own():
+    """Expected: the data set's seed is the run's; must differ: one method for each seed."""
+    found = grid_of(read("spytorch1"), [0, 3], Place())
+    assert sorted(spec.method.parameters["dataset"]["seed"] for spec in found.specs()) == [0, 0, 3, 3]
+    assert [[list(cell) for cell in cells] for cells in found.cells.values()] == [[[0, 3]], [[0, 3]]]
+
+
+GOOD = {"line": "a", "of": ["b"], "evidence": "by hand"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "one of published, at_least and at_most"),
+        ({"published": 0.5}, "belong together"),
+        ({"tolerance": 0.5}, "belong together"),
+        ({"published": 0.5, "tolerance": 0.1, "at_least": 0.4}, "one of published"),
+        ({"at_least": 0.4, "at_most": 0.6}, "one of published"),
+        ({"at_least": float("nan")}, "finite number"),
+        ({"published": 0.5, "tolerance": -0.1}, "greater than or equal to 0"),
+        ({"at_least": 0.4, "of": ["b", "c"]}, "a mean is of one condition"),
+        ({"at_least": 0.4, "statistic": "gap"}, "needs two conditions"),
+        ({"at_least": 0.4, "surprise": 1}, "Extra inputs"),
+    ],
+)
+def test_a_figure_without_a_clear_criterion_is_refused(changes, message):
+    """Expected: a message that says what is missing; must match: the same with one bound is taken."""
+    with pytest.raises(ValueError, match=message):
+        Figure.model_validate(GOOD | changes)
+    assert Figure.model_validate(GOOD | {"at_least": 0.4}).theirs == "at least 0.4"
+
+
+def own(folder: Path, change) -> Path:
+    """A folder with a reproduction of one's own, made from a shipped one."""
+    target = folder / "experiment" / "reproduce" / "mine.yaml"
+    target.parent.mkdir(parents=True)
+    shutil.copy(conf_dir() / "experiment" / "reproduce" / "temporal_xor.yaml", target)
+    tree = yaml.safe_load(target.read_text())
+    change(tree)
+    target.write_text("# @package _global_\n" + yaml.safe_dump(tree))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tree: tree["meta"].pop("reproduction"), "mine.yaml: meta.reproduction.* is missing"),
+        (lambda tree: tree["meta"]["reproduction"].update(seeds=[]), "mine.yaml: .*seeds"),
+        (lambda tree: tree["meta"]["reproduction"].update(seeds=[1, 1]), "one is there twice"),
+        (lambda tree: tree["meta"]["reproduction"].update(wrong=1), "mine.yaml: .*wrong"),
+        (lambda tree: tree["meta"]["reproduction"]["figures"][0].update(of=["five"]), "'five' is not there"),
+        (lambda tree: tree.update(calculation={"name": "os.system"}), "calculation.name: one of closed_loop"),
+    ],
+)
+def test_a_file_that_is_not_whole_is_refused_in_one_line(change, message, tmp_path):
+    """Expected: an InputError that names the file and the key."""
+    with pytest.raises(InputError, match=message) as caught:
+        read("mine", [own(tmp_path, change)])
+    assert "\n" not in str(caught.value)
+
+
+def test_one_of_ones_own_is_found(tmp_path):
+    """Must match the refusals above: without a change the copy is read and composed."""
+    folder = own(tmp_path, lambda tree: None)
+    one = read("mine", [folder])
+    assert one.figures == read("temporal_xor").figures
+    assert len(grid_of(one, [0, 1], Place(config_dirs=(folder,))).specs()) == 2
