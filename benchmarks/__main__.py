@@ -19,6 +19,7 @@ EPILOG = """examples:
   python -m benchmarks peers --workload w2 --json w2.json
   python -m benchmarks memory --workload w1_ff
   python -m benchmarks run
+  python -m benchmarks data
   python -m benchmarks sweep --batch 128 --hidden 256
   python -m benchmarks equivalence
   python -m benchmarks table
@@ -39,6 +40,9 @@ COUNTS = {
     "rounds": "times each is run",
     "workers": "processes at a time",
     "seeds": "runs of each kind",
+    "samples": "recordings that are made",
+    "spikes": "spikes of a recording, about",
+    "batches": "batches of a round",
 }
 SIZES = ("batch", "hidden", "steps", "inputs", "density")
 
@@ -84,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
         "memory", help="memory that three training steps add", epilog=WORKLOADS, formatter_class=raw
     )
     run = commands.add_parser("run", help="a whole `sgbench run` against the bare engine")
+    data = commands.add_parser("data", help="batches of recorded spikes against tonic and a training step")
     for command in (engine, peers, memory):
         _add_workload(command)
     for command in (engine, memory):
@@ -96,18 +101,22 @@ def parser() -> argparse.ArgumentParser:
     memory.add_argument("--peers", action="store_true", help="other frameworks as well")
     _add_counts(run, (("batch", 128), ("hidden", 256), ("steps", 100), ("epochs", 2)))
     run.add_argument("--engine", default="auto", choices=ENGINES, help="of both (default auto)")
+    _add_counts(data, (("samples", 8156), ("spikes", 8000), ("batch", 128), ("hidden", 256), ("steps", 100)))
+    _add_counts(data, (("batches", 10), ("rounds", 5)))
+    data.add_argument("--workers", type=int, default=0, metavar="N", help="of tonic's DataLoader (default 0)")
     _add_sweeps(commands)
     table = commands.add_parser("table", help="the README's table, from stored results")
     table.add_argument(
         "--from", dest="folder", type=Path, metavar="FOLDER", help="default: benchmarks/results"
     )
     table.set_defaults(handler=_table)
-    for command in (engine, peers, memory, run):
+    for command in (engine, peers, memory, run, data):
         _add_common(command)
     engine.set_defaults(handler=_compare, with_peers=False)
     peers.set_defaults(handler=_compare, with_peers=True, precision="float32")
     memory.set_defaults(handler=_memory)
     run.set_defaults(handler=_measure, module="whole_run", settings="RunSettings")
+    data.set_defaults(handler=_measure, module="data", settings="DataSettings")
     return top
 
 
@@ -175,7 +184,8 @@ def _check_counts(args: argparse.Namespace) -> None:
 
     for name in ("threads", *COUNTS):
         if getattr(args, name, None) is not None:
-            require_count(f"--{name}", getattr(args, name))
+            low = 0 if name == "workers" and args.settings == "DataSettings" else 1
+            require_count(f"--{name}", getattr(args, name), low=low)
     if hasattr(args, "seed"):
         require_count("--seed", args.seed, low=0)
 

@@ -13,7 +13,7 @@ from typing import Any
 from sgbench.errors import InputError, StorageError
 from sgbench.records.files import require_writable, write_atomic
 
-PACKAGES = ("torch", "snntorch", "numba", "numpy", "spikingjelly", "norse", "sinabs", "spyx", "jax")
+PACKAGES = ("torch", "snntorch", "numba", "numpy", "spikingjelly", "norse", "sinabs", "spyx", "jax", "tonic")
 VECTOR_UNITS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
 
 

@@ -41,15 +41,15 @@ def binned(
     first = np.empty((steps + 1, len(trains)), np.int64)
     channel = trains.channel.numpy()
     bins.find_steps(trains.time_us.numpy(), trains.indptr.numpy(), edges_us(steps, dt_s), first)
-    words = np.zeros(-(-width // 64), np.uint64)
+    words = np.zeros((2, -(-width // bins.WORD)), np.uint64)
     indptr = np.empty(steps * len(trains) + 1, np.int64)
-    index = np.empty(len(channel), np.int32)
+    index = np.empty(len(channel) + bins.AT_ONCE, np.int32)
     if not counts:
         bins.fill_binary(channel, first, fold, words, indptr, index)
         value = None
     else:
         number = np.empty(len(channel), np.float32 if trains.dtype == torch.float32 else np.float64)
-        bins.fill_counts(channel, first, fold, words, np.zeros(width, np.int64), indptr, index, number)
+        bins.fill_counts(channel, first, fold, words[0], np.zeros(width, np.int64), indptr, index, number)
         value = torch.from_numpy(number)[: indptr[-1]]
     shape = (steps, len(trains), width)
     return Events(torch.from_numpy(indptr), torch.from_numpy(index)[: indptr[-1]], value, shape, trains.dtype)

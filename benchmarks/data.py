@@ -1,0 +1,258 @@
+"""`data`: batches of recorded spikes from a warm cache, against tonic's own way and against the training step.
+
+The recordings are made from a seed in SHD's format: as many samples, channels and spikes. Tonic reads them with
+ToFrame and PadTensors in a DataLoader, we from the prepared form; both hand on one batch after another in random
+order. The training step is that of the fused engine on input of the same density.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+
+from benchmarks import contenders_sgbench, data_files, report
+from benchmarks.data_files import SECONDS, Recorded
+from benchmarks.gate import GateError
+from benchmarks.measure import Spread, Times, interleave, limited, ratios
+from benchmarks.memory import MIB, ROOT, give_back
+from benchmarks.workloads import WORKLOADS, make_task
+from sgbench.datasets.base import Samples
+from sgbench.datasets.batches import Batches
+from sgbench.encoders.event_bins import EventBins
+from sgbench.errors import SgbenchError
+from sgbench.memory import keep_freed_memory, peak_bytes, reset_peak
+from sgbench.spikes import Events
+from sgbench.trajectory import Batch
+
+OURS, TONIC, STEP = "sgbench", "tonic, ToFrame, PadTensors", "fused training step"
+AIM, SHARE = 10, 0.1  # times tonic; of a training step
+FEW = 2000  # samples, beside the full number, of which memory is measured
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+    """What is made and how it is measured."""
+
+    samples: int = 8156
+    spikes: int = 8000
+    steps: int = 100
+    batch: int = 128
+    hidden: int = 256
+    batches: int = 10
+    workers: int = 0
+    threads: int = 1
+    rounds: int = 5
+    seed: int = 0
+    default_allocator: bool = False
+
+
+def compare(settings: DataSettings) -> dict[str, Any]:
+    """Measure in turn, then memory in processes of their own.
+
+    Raises:
+        GateError: a spike was lost or made up; nothing was timed.
+        SgbenchError: memory cannot be measured.
+    """
+    with tempfile.TemporaryDirectory() as folder, limited(settings.threads) as cores:
+        root = Path(folder)
+        kept = not settings.default_allocator and keep_freed_memory()
+        load_before = report.load_average()
+        with mock.patch.dict(os.environ, {"SGBENCH_CACHE": str(root / "cache")}):
+            spikes = data_files.write(root, settings.samples, settings.spikes, settings.seed)
+            samples, seconds = _prepared(root, settings.samples)
+            _gate(settings, samples, spikes)
+            times = interleave(_steps(settings, root, samples), settings.rounds)
+            memory = {
+                count: _in_child(settings, count)
+                for count in sorted({min(FEW, settings.samples), settings.samples})
+            }
+        load_after = report.load_average()
+    return {
+        "command": "data",
+        "sizes": {"samples": settings.samples, "spikes": spikes, "channels": data_files.CHANNELS},
+        "settings": {**dataclasses.asdict(settings), "freed_memory_kept": kept, "cores": cores},
+        "environment": report.environment(),
+        "load_before": load_before,
+        "load_after": load_after,
+        "prepare_s": seconds,
+        "per_batch": _entries(settings, times),
+        "memory_bytes": memory,
+    }
+
+
+def _entries(settings: DataSettings, times: dict[str, Times]) -> dict[str, Any]:
+    """Milliseconds of one batch; with workers only the wall clock sees all of the work."""
+    ours = times[OURS]
+    found: dict[str, Any] = {}
+    for name, own in times.items():
+        cpu_ms, wall_ms = ([each / settings.batches for each in part] for part in (own.cpu_ms, own.wall_ms))
+        found[name] = {
+            "cpu_ms": dataclasses.asdict(Spread.of(cpu_ms)),
+            "wall_ms": dataclasses.asdict(Spread.of(wall_ms)),
+            "ratio_cpu": dataclasses.asdict(ratios(own.cpu_ms, ours.cpu_ms)),
+            "ratio_wall": dataclasses.asdict(ratios(own.wall_ms, ours.wall_ms)),
+        }
+    return found
+
+
+def _prepared(root: Path, count: int) -> tuple[Samples, dict[str, float]]:
+    """The samples, and how long it took to prepare them and to find them prepared [s]."""
+    seconds = {}
+    for name in ("first", "warm"):
+        began = time.perf_counter()
+        samples = Recorded(count).load(root)["train"]
+        seconds[name] = time.perf_counter() - began
+    return samples, seconds
+
+
+def _batches(settings: DataSettings, samples: Samples, form: str = "binary") -> Iterator[Batch]:
+    """Batches of all epochs, one after another."""
+    encoder = EventBins(
+        steps=settings.steps,
+        dt_s=SECONDS / settings.steps,
+        crop=True,
+        form=form,
+        polarity="separate",
+        pool=1,
+    )
+    generator = torch.Generator().manual_seed(settings.seed)
+    while True:
+        order = torch.randperm(len(samples.target), generator=generator)
+        yield from Batches(
+            samples,
+            encoder,
+            batch_size=settings.batch,
+            order=order,
+            noise=generator,
+            dtype=torch.float32,
+        )
+
+
+def _gate(settings: DataSettings, samples: Samples, spikes: int) -> None:
+    """Every spike that was made arrives, as counts."""
+    found, seen = 0.0, 0
+    for batch in _batches(settings, samples, form="count"):
+        if not isinstance(batch.x, Events) or batch.x.value is None:
+            raise GateError("sgbench: counts are not packed")
+        found += float(batch.x.value.sum(dtype=torch.float64))
+        seen += len(batch.target)
+        if seen >= settings.samples:
+            break
+    if (found, seen) != (spikes, settings.samples):
+        raise GateError(f"sgbench: {found:.0f} of {spikes} spikes arrive in {seen} samples")
+
+
+def _steps(settings: DataSettings, root: Path, samples: Samples) -> dict[str, Callable[[], object]]:
+    """What is timed: so many batches of each, and as many training steps."""
+    ours, step = _batches(settings, samples), _training_step(settings)
+
+    def some(stream: Iterator[Any]) -> Callable[[], object]:
+        return lambda: [next(stream) is None for _ in range(settings.batches)]
+
+    found: dict[str, Callable[[], object]] = {OURS: some(ours)}
+    theirs = data_files.by_tonic(root, settings.steps, settings.batch, settings.workers)
+    if theirs is not None:
+        found[TONIC] = some(theirs)
+    found[STEP] = lambda: [step() for _ in range(settings.batches)]
+    return found
+
+
+def _training_step(settings: DataSettings) -> Callable[[], object]:
+    """Forward, backward and optimiser of a recurrent layer on input of the same density."""
+    entries = settings.steps * data_files.CHANNELS
+    density = 1 - np.exp(-settings.spikes / entries)  # of independent spikes
+    sizes = WORKLOADS["w1_rec"].sizes.resized(
+        steps=settings.steps, batch=settings.batch, hidden=settings.hidden, density=float(density)
+    )
+    return contenders_sgbench.build(make_task("w1_rec", sizes, seed=settings.seed), engine="fused").step
+
+
+def _in_child(settings: DataSettings, count: int) -> int:
+    """Memory that a pass over so many samples adds to a process [bytes]."""
+    request = json.dumps({**dataclasses.asdict(settings), "samples": count})
+    command = [sys.executable, "-m", "benchmarks.data", request]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise SgbenchError(f"memory of {count} samples: {reason}")
+    return int(done.stdout.splitlines()[-1])
+
+
+def added_bytes(settings: DataSettings) -> int:
+    """In the child: how far the peak of a whole epoch lies above what is there after its first batch."""
+    with tempfile.TemporaryDirectory() as folder:
+        cache = {"SGBENCH_CACHE": str(Path(folder) / "cache")}
+        with mock.patch.dict(os.environ, cache), limited(settings.threads):
+            data_files.write(Path(folder), settings.samples, settings.spikes, settings.seed)
+            samples, _ = _prepared(Path(folder), settings.samples)
+            batches = _batches(settings, samples)
+            next(batches)
+            give_back()
+            reset_peak()
+            before = peak_bytes()
+            for _ in range(-(-settings.samples // settings.batch)):
+                next(batches)
+            after = peak_bytes()
+    if before is None or after is None:
+        raise SgbenchError("this system does not tell the memory of a process")
+    return after - before
+
+
+def show(tree: dict[str, Any]) -> str:
+    """The table, and the two aims."""
+    used, found = tree["settings"], tree["per_batch"]
+    clock = "cpu" if used["workers"] == 0 else "wall"
+    rows = []
+    for name, entry in found.items():
+        own, ratio = entry[f"{clock}_ms"], entry[f"ratio_{clock}"]
+        row = [name, *(f"{own[key]:.2f}" for key in ("low", "median", "high"))]
+        rows.append([*row, f"{1e3 / own['median']:.0f}", f"{ratio['median']:.1f}"])
+    head = [
+        f"a batch of {used['batch']}",
+        f"{clock} ms: min",
+        "median",
+        "max",
+        "a second",
+        "x sgbench's time",
+    ]
+    lines = [
+        f"{tree['sizes']['samples']} samples of {data_files.CHANNELS} channels, about {used['spikes']} spikes "
+        f"each; {used['steps']} steps; {used['workers']} workers of the DataLoader; "
+        f"recurrent layer of {used['hidden']}",
+        report.head_line(tree),
+        report.settings_line(tree),
+        "",
+        report.table(head, rows),
+        "",
+        f"prepared once in {tree['prepare_s']['first']:.1f} s, found again in {tree['prepare_s']['warm']:.2f} s",
+        "memory that an epoch adds: "
+        + ", ".join(
+            f"{bytes_ / MIB:.0f} MiB at {count} samples" for count, bytes_ in tree["memory_bytes"].items()
+        ),
+    ]
+    if TONIC in found:
+        times = found[TONIC][f"ratio_{clock}"]["median"]
+        lines.append(f"aim: {AIM} times tonic; found: {times:.1f} times, {_word(times >= AIM)}")
+    share = 1 / found[STEP][f"ratio_{clock}"]["median"]
+    lines.append(f"aim: below {SHARE:.0%} of a training step; found: {share:.1%}, {_word(share < SHARE)}")
+    return "\n".join(lines)
+
+
+def _word(reached: bool) -> str:
+    return "reached" if reached else "missed"
+
+
+if __name__ == "__main__":
+    print(added_bytes(DataSettings(**json.loads(sys.argv[1]))))
