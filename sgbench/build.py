@@ -20,6 +20,7 @@ from sgbench.engine.choose import Choice, Engine
 from sgbench.errors import InputError
 from sgbench.firing.base import Firing
 from sgbench.networks.base import Network, surrogates
+from sgbench.records.band import check_band
 from sgbench.records.spec import RunSpec
 from sgbench.rules.base import LearningRule, Objective
 from sgbench.steepness.base import Steepness
@@ -114,6 +115,7 @@ def build(spec: RunSpec) -> Parts:
     objective = Objective(loss=_part(spec, "loss"), regulariser=_part(spec, "regulariser"))
     rule: LearningRule = _part(spec, "rule")
     _check_target(spec, data_set, objective)
+    check_band(spec.method, sum(weight.numel() for weight in network.parameters()))
     _check_fit(spec, network, objective)
     rule.check(network, objective)
     data = SpikingData(

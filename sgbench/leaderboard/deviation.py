@@ -12,6 +12,7 @@ from sgbench.catalogue import Entry
 from sgbench.errors import InputError
 from sgbench.leaderboard.baseline import WITHOUT, baseline_deviations
 from sgbench.leaderboard.facts import Facts, facts_of
+from sgbench.records.band import outside_band
 from sgbench.records.base import Value
 from sgbench.records.method import NEUTRAL, PROTOCOL_IDENTITY, canonical
 from sgbench.records.record import KnownMethods, RunRecord
@@ -116,6 +117,7 @@ def deviation(record: RunRecord, reference: Reference, *, known: KnownMethods | 
         )
     found = [*_of_method(record.method, reference, known), *_seed_deviation(record.seed, reference)]
     found += _fact_deviations(record, reference)
+    found += [line for line in [outside_band(record.method, record.parameters, reference.protocol)] if line]
     if not found:
         return None
     more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""

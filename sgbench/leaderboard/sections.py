@@ -215,7 +215,13 @@ def statements(board: Board) -> list[str]:
 
 
 def _budget(board: Board) -> str:
-    budget = board.protocol.tuning_trials
+    budget, space = board.protocol.tuning_trials, board.protocol.search_space
+    if space is not None:
+        ranges = "; ".join(f"{key} {each.text}" for key, each in space.items())
+        most = "any number of" if budget is None else f"up to {budget:,}"
+        return (
+            f"A method may have tried {most} settings of these numbers alone, chosen on validation: {ranges}."
+        )
     if budget is None:
         return (
             "The protocol sets no tuning budget: each method ran with the settings shown, and a difference between "

@@ -12,9 +12,10 @@ from pydantic import (
     field_serializer,
     field_validator,
     model_serializer,
+    model_validator,
 )
 
-from sgbench.records.base import MAX_NUMBER, Strict, Value
+from sgbench.records.base import MAX_NUMBER, Amount, Number, Positive, Strict, Value
 
 GROUPS = (
     "dataset",
@@ -53,8 +54,13 @@ NOTHING = "none"
 
 EntryName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(/[A-Za-z0-9_]+)?$", max_length=80)]
 ParameterName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=80)]
+ParameterPath = Annotated[
+    str, StringConstraints(pattern=r"^[a-z_]+\.[a-zA-Z_][a-zA-Z0-9_]*$", max_length=160)
+]
 ProtocolName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+_v[0-9]+$", max_length=80)]
 
+LATER = ("tuning_trials", "search_space", "parameters", "guess_loss")
+"""Parts of a protocol that came later: where they are None they are not written."""
 Sizes = Annotated[tuple[Annotated[int, Field(gt=0, le=1_000_000)], ...], Field(min_length=1, max_length=100)]
 
 
@@ -77,6 +83,43 @@ def choice_words(choices: Mapping[str, str]) -> list[str]:
     return [f"{'neuron@readout' if group == 'readout' else group}={name}" for group, name in made.items()]
 
 
+class SearchRange(Strict):
+    """From where to where a number may be searched, and how evenly."""
+
+    low: Number
+    high: Number
+    scale: Literal["linear", "log"]
+    unit: Literal["number", "threshold", "per_threshold"]
+    """Of low and high: as it stands, in thresholds of the neuron (widths), or in their inverse (slopes)."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> SearchRange:
+        if not self.low < self.high or (self.scale == "log" and self.low <= 0):
+            raise ValueError("low below high is needed, and low above 0 on a log scale")
+        return self
+
+    def holds(self, value: float, *, threshold: float) -> bool:
+        """Whether a number lies within, up to rounding.
+
+        >>> width = SearchRange(low=0.1, high=2, scale="log", unit="threshold")
+        >>> width.holds(3.0, threshold=2.0), width.holds(3.0, threshold=1.0)
+        (True, False)
+        """
+        factor = {"number": 1.0, "threshold": 1 / threshold, "per_threshold": threshold}[self.unit]
+        slack = 1e-9 * max(abs(self.low), abs(self.high))
+        return self.low - slack <= value * factor <= self.high + slack
+
+    @property
+    def text(self) -> str:
+        """In words.
+
+        >>> SearchRange(low=0.1, high=2, scale="log", unit="threshold").text
+        '0.1 to 2 thresholds (log)'
+        """
+        unit = {"number": "", "threshold": " thresholds", "per_threshold": " per threshold"}[self.unit]
+        return f"{self.low:g} to {self.high:g}{unit} ({self.scale})"
+
+
 class Protocol(Strict):
     """What makes rows comparable; a published protocol is never edited in meaning, only superseded."""
 
@@ -96,14 +139,30 @@ class Protocol(Strict):
     free: tuple[str, ...]
     superseded_by: ProtocolName | None
     tuning_trials: int | None = Field(default=None, ge=1, le=20_000)
-    """How many settings a method may have tried; None sets no limit, and is not written."""
+    """How many settings a method may have tried; None sets no limit."""
+    search_space: dict[ParameterPath, SearchRange] | None = Field(default=None, min_length=1, max_length=100)
+    """The numbers that settings tried may differ in; None leaves that open."""
+    parameters: tuple[Positive, Positive] | None = None
+    """The fewest and the most trainable numbers that a spiking method may have; None sets no band."""
+    guess_loss: Amount | None = None
+    """Test loss of an answer without learning, as which a failed run counts where there are no classes."""
 
     @model_serializer(mode="wrap")
     def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """What came later and is None is not written, so that old records keep their bytes."""
         tree = handler(self)
-        if self.tuning_trials is None:
-            del tree["tuning_trials"]
-        return tree
+        return {key: value for key, value in tree.items() if value is not None or key not in LATER}
+
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _plain(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _band(self) -> Protocol:
+        if self.parameters is not None and self.parameters[0] > self.parameters[1]:
+            raise ValueError(f"parameters: the fewest come first (given: {list(self.parameters)})")
+        return self
 
     @field_validator("patience", mode="before")
     @classmethod

@@ -12,6 +12,7 @@ from sgbench.records.method import identity
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, Protocol
 from sgbench.records.submission import SUBMISSION_VERSION, TuningLog, TuningTrial
+from sgbench.submission.search import outside_space
 
 Change = dict[str, str | None]
 
@@ -89,9 +90,10 @@ def _score(trial: TuningTrial, monitor: str) -> float | None:
 
 def complaints(log: TuningLog, method: Method, protocol: Protocol) -> Iterator[tuple[str, str]]:
     """What is wrong with a log: a code, and a line with the mend."""
-    if not log.trials:
-        return
     ours = identity(method)
+    if not log.trials:
+        yield from (("search", line) for line in outside_space(ours, (), protocol))
+        return
     runs = Counter((trial.method_id, trial.seed) for trial in log.trials)
     (name, seed), times = runs.most_common(1)[0]
     if times > 1:
@@ -106,6 +108,7 @@ def complaints(log: TuningLog, method: Method, protocol: Protocol) -> Iterator[t
     tried = {trial.method_id for trial in log.trials}
     if protocol.tuning_trials is not None and len(tried) > protocol.tuning_trials:
         yield "budget", f"{len(tried)} settings were tried, {protocol.name} allows {protocol.tuning_trials}"
+    yield from (("search", line) for line in outside_space(ours, log.trials, protocol))
     if log.method_id not in tried:
         yield "tuning", "the method handed in is not among its own trials; the log has to hold every run"
         return
