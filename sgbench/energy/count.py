@@ -117,7 +117,7 @@ class OperationCounter:
             state_writes=Count(total=updates * operations.state_words),
             normalisation_operations=Count(total=self.steps * layer.normalisation_operations),
             pooling_operations=Count(total=self.steps * layer.pooling_operations),
-            residual_additions=Count(total=0),
+            residual_additions=Count(total=self.steps * layer.residual_additions),
             delay_operations=Count(total=total["arriving"] if layer.taps else 0),
             synapses_per_pair=_synapses_per_pair(layer),
             function_evaluations=Count(total=updates * operations.functions)

@@ -13,7 +13,7 @@ from torch import Tensor
 from sgbench.engine.spec import Coefficient, LinearSpec
 from sgbench.errors import InputError, require_choice, require_number
 from sgbench.exchange.time_constants import STEPS, Numbers, time_constant
-from sgbench.networks.base import DenseLayer, Network
+from sgbench.networks.base import Chain, DenseLayer, Network
 from sgbench.networks.convolution import ConvLayer
 from sgbench.surrogates.base import Surrogate
 
@@ -52,6 +52,8 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
 
     Source: Pedersen et al. 2024, Nature Communications 15:8122; nir 1.0.8.
     """
+    if not isinstance(network, Chain):
+        raise InputError(f"NIR: {type(network).__name__} is no chain of layers, which alone is written")
     nir = nir_module()
     require_number("dt_s", dt_s, low=0, open_low=True)
     require_choice("step", step, STEPS)

@@ -40,6 +40,7 @@ class Layer(nn.Module):
     bias: nn.Parameter | None
     recurrent: nn.Parameter | None
     taps: int = 0  # steps over which a synapse spreads an event, where it delays it
+    residual_additions: int = 0  # of one step: values that join the layer's spikes, added or gated
 
     def __init__(
         self, name: str, neurons: int, neuron: Neuron, *, recurrence: str, recurrence_gradient: str

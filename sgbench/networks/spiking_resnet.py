@@ -1,0 +1,212 @@
+"""Spike-element-wise residual networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.engine.choose import Engine
+from sgbench.engine.layer import LayerRun
+from sgbench.errors import InputError, require_choice, require_count
+from sgbench.inits.base import Init
+from sgbench.networks.base import MakeNeuron, Network, Source, require_bias, source_of
+from sgbench.networks.convolution import ConvLayer
+from sgbench.networks.layers import DenseLayer, Layer
+from sgbench.networks.pool import Image, Pool, image_of
+from sgbench.spikes import Signal, dense
+from sgbench.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory
+
+CONNECTS = ("add", "and", "iand")
+
+
+class Block(NamedTuple):
+    """Places of a block's layers in the network; without a shortcut the block's own input takes its place."""
+
+    name: str
+    first: int
+    second: int
+    shortcut: int | None
+
+
+class SpikingResnet(Network):
+    r"""Residual blocks that join spikes element by element: SEW ResNet.
+
+    .. math:: O[t] = g(A[t], S[t]), \quad A = \text{two convolutional layers behind each other}, \qquad
+        g = \begin{cases} A + S & \text{add} \\ A S & \text{and} \\ (1 - A) S & \text{iand} \end{cases}
+
+    where S is the block's input, or, where a block shrinks images or changes channels, that of a layer of 1 x 1
+    convolutions. A convolution of 3 x 3 comes before the blocks; each stage after the first halves the sides of the
+    images. The readout sees the mean over all pixels. A block passes on exactly what it gets where A is 0 (add and
+    iand) or 1 (and), whatever the depth. `add` sends whole numbers, by which the layer behind multiplies.
+
+    Args:
+        n_inputs: pixels times channels.
+        n_outputs: classes.
+        make_neuron: a new layer of spiking neurons of a given size.
+        make_readout: a new readout of a given size.
+        init: how weights are drawn.
+        generator: of the initialisation's stream.
+        engine: how a layer is unrolled.
+        data_image: channels, height and width that the data set states, or None.
+        image: channels, height and width of the input; None is what the data set states, or one square channel.
+        channels: of each stage.
+        blocks: of each stage.
+        connect: g, "add", "and" or "iand".
+        bias: whether layers have biases.
+
+    Raises:
+        InputError: no stage, an image of another size than the input, a value out of range, or `and` and `iand` of
+            spikes other than 0 and 1.
+
+    Source: Fang, Yu, Chen, Huang, Masquelier & Tian 2021, NeurIPS, arXiv:2102.04159; with normalisation=tdbn
+    a block is SpikingJelly's, there with batch normalisation as torch has it (tested).
+    """
+
+    def __init__(  # noqa: PLR0913 - eight are given by the builder
+        self,
+        n_inputs: int,
+        n_outputs: int,
+        make_neuron: MakeNeuron,
+        make_readout: MakeNeuron,
+        init: Init,
+        generator: torch.Generator,
+        engine: Engine,
+        data_image: Image | None = None,
+        *,
+        image: Sequence[int] | None,
+        channels: Sequence[int],
+        blocks: Sequence[int],
+        connect: str,
+        bias: bool,
+    ) -> None:
+        super().__init__()
+        self.connect = require_choice("network.connect", connect, CONNECTS)
+        require_bias(bias)
+        sizes = _stages(channels, blocks)
+        self.engine = engine
+        self.layers = nn.ModuleList()
+        self.blocks: list[Block] = []
+        self._options = {"recurrence": "none", "recurrence_gradient": "full", "bias": bias}
+        shape = self._add("stem", image_of(image, n_inputs, data_image), sizes[0][0], make_neuron).image_out
+        for stage, (count, repeats) in enumerate(sizes):
+            for repeat in range(repeats):
+                shape = self._add_block(shape, count, 2 if stage and not repeat else 1, make_neuron)
+        pool = Pool("average", shape, *shape[1:])
+        readout = DenseLayer("readout", shape[0], n_outputs, make_readout(n_outputs), bias=bias)
+        readout.pool_in = pool
+        self.layers.append(readout)
+        for layer in self.layers:
+            layer.reset_weights(init, generator)  # type: ignore[union-attr, operator]
+        self._check_spikes()
+
+    def _add(
+        self, name: str, shape: Image, channels: int, make: MakeNeuron, *, side: int = 3, stride: int = 1
+    ) -> ConvLayer:
+        made = ConvLayer(name, shape, channels, make, kernel_size=side, stride=stride, **self._options)  # type: ignore[arg-type]
+        self.layers.append(made)
+        return made
+
+    def _add_block(self, shape: Image, channels: int, stride: int, make: MakeNeuron) -> Image:
+        """Append the layers of one block; returns the images behind it."""
+        name, place = f"block{len(self.blocks)}", len(self.layers)
+        first = self._add(f"{name}_first", shape, channels, make, stride=stride)
+        second = self._add(f"{name}_second", first.image_out, channels, make)
+        second.residual_additions = second.neurons
+        shortcut = None
+        if second.image_out != shape:
+            self._add(f"{name}_shortcut", shape, channels, make, side=1, stride=stride)
+            shortcut = place + 2
+        self.blocks.append(Block(name, place, place + 1, shortcut))
+        return second.image_out
+
+    def _check_spikes(self) -> None:
+        sends = {layer.neuron.sends for layer in self.hidden_layers}
+        if self.connect != "add" and sends != {"binary"}:
+            raise InputError(
+                f"network.connect={self.connect}: joins spikes of 0 and 1, the neurons send "
+                f"{' and '.join(sorted(sends))}; use network.connect=add"
+            )
+
+    def joined(self, residual: Tensor, straight: Tensor) -> Tensor:
+        """g of the residual spikes A and of S, of one shape."""
+        if self.connect == "add":
+            return residual + straight
+        return residual * straight if self.connect == "and" else (1 - residual) * straight
+
+    def unroll(
+        self, x: Signal, lengths: Tensor, state: tuple[Any, ...] | None = None, keep: Keep = NOTHING
+    ) -> Trajectory:
+        """See `Network.unroll`."""
+        self.begin_pass(lengths, x.shape[0])
+        starts = [None] * len(self.layers) if state is None else list(state)
+        runs: list[LayerRun] = []
+
+        def run(place: int, signal: Signal) -> Tensor:
+            layer: Any = self.layers[place]
+            (made,) = self.engine.unroll([layer], signal, [starts[place]], keep_u=POTENTIAL in keep)
+            runs.append(made)
+            return made.output  # type: ignore[return-value]
+
+        signal = run(0, x)
+        for block in self.blocks:
+            residual = run(block.second, run(block.first, signal))
+            straight = signal if block.shortcut is None else run(block.shortcut, signal)
+            signal = self.joined(residual, straight)
+        run(len(self.layers) - 1, signal)
+        sends = [layer.neuron.output == "binary" for layer in self.layers]  # type: ignore[union-attr]
+        spikes = [each.output for each, one in zip(runs, sends, strict=True) if one and SPIKES in keep]
+        return Trajectory(
+            output=runs[-1].output,  # type: ignore[arg-type]
+            lengths=lengths,
+            spikes=tuple(spikes),  # type: ignore[arg-type]
+            u=tuple(each.u for each in runs if each.u is not None),
+            state=tuple(each.state for each in runs),
+        )
+
+    @property
+    def hearers(self) -> list[Layer]:
+        """The readout alone: what is dropped inside of a block would not be passed on as it came."""
+        return [self.readout]
+
+    def sources(self, given: Literal["binary", "real"]) -> list[Source]:
+        """Of each layer, the input, a layer or a block."""
+        layers: list[Any] = list(self.layers)
+        found = [Source("input", given, ones=False)]
+        source = source_of(layers[0])
+        for block in self.blocks:
+            found += [source, source_of(layers[block.first])]
+            found += [] if block.shortcut is None else [source]
+            whole = self.connect == "add"
+            source = Source(block.name, "real" if whole else "binary", ones=not whole)
+        return [*found, source]
+
+    def received(self, x: Signal, sent: Sequence[Tensor | None]) -> list[Signal | None]:
+        """What each layer receives: the blocks' outputs are made anew from their spikes."""
+        spikes = [None if each is None else dense(each) for each in sent]
+        found: list[Signal | None] = [x]
+        signal = spikes[0]
+        for block in self.blocks:
+            found += [signal, spikes[block.first]]
+            found += [] if block.shortcut is None else [signal]
+            straight = signal if block.shortcut is None else spikes[block.shortcut]
+            signal = self.joined(spikes[block.second], straight)  # type: ignore[arg-type]
+        return [*found, signal]
+
+
+def _stages(channels: object, blocks: object) -> list[tuple[int, int]]:
+    """Channels and blocks of each stage."""
+    for name, given in (("channels", channels), ("blocks", blocks)):
+        if isinstance(given, str) or not isinstance(given, Sequence) or not given:
+            raise InputError(
+                f"network.{name}={given!r}: a list such as [16, 32], one for each stage, is needed"
+            )
+        for each in given:
+            require_count(f"network.{name}", each)
+    if len(channels) != len(blocks):  # type: ignore[arg-type]
+        raise InputError(
+            f"network.blocks={list(blocks)}: {len(channels)} stages have channels; give so many numbers of blocks"  # type: ignore[arg-type, call-overload]
+        )
+    return list(zip(channels, blocks, strict=True))  # type: ignore[arg-type, call-overload]

@@ -1,0 +1,83 @@
+"""Normalisation over time and spike-element-wise blocks against SpikingJelly's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sgbench.networks.convolution import ConvLayer
+from sgbench.networks.spiking_resnet import SpikingResnet
+from sgbench.neurons.integrate_and_fire import IntegrateAndFire
+from sgbench.normalisations.tdbn import Tdbn
+from sgbench.surrogates.atan import Atan
+from sgbench.trajectory import SPIKES
+from tests.networks.parts import BATCH, FULL, STEPS, given, mlp, readout, spikes
+
+based = pytest.importorskip("spikingjelly.activation_based")
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the library, while it runs
+
+
+def test_tdbn_is_theirs():
+    """Must match: `ThresholdDependentBatchNorm1d` over steps and samples, trained three times, then evaluated."""
+    from spikingjelly.activation_based import layer
+
+    ours = mlp().layers[0]
+    ours.normalise(Tdbn(alpha=0.7, momentum=0.1, epsilon=1e-5))
+    theirs = layer.ThresholdDependentBatchNorm1d(alpha=0.7, v_th=1.0, num_features=7, step_mode="m").double()
+    raw = mlp().layers[0]
+    for seed in range(3):
+        x = spikes(6, seed=seed)
+        torch.testing.assert_close(ours.current(x), theirs(raw.current(x)), rtol=1e-10, atol=1e-10)
+    ours.eval(), theirs.eval()
+    x = spikes(6, seed=5)
+    torch.testing.assert_close(ours.current(x), theirs(raw.current(x)), rtol=1e-10, atol=1e-10)
+
+
+def fires(features: int) -> Any:
+    """Integrators with the reset of theirs."""
+    surrogate = Atan(alpha=2.0, width_fwhm=None, normalisation="raw", scale=1.0)
+    options = {"threshold": 1.0, "reset": "subtract_decayed", "reset_gradient": "detached"}
+    return IntegrateAndFire(surrogate, features, **options, input_gain="one", learn_threshold="none")
+
+
+@pytest.mark.parametrize("connect", ["add", "and", "iand"])
+def test_blocks_are_theirs(connect):
+    """Must match: the spikes of two blocks, the second with a shortcut, of `sew_resnet.BasicBlock`."""
+    from spikingjelly.activation_based import functional, layer, neuron
+    from spikingjelly.activation_based.model.sew_resnet import BasicBlock
+
+    net = SpikingResnet(
+        48, 2, fires, readout, *given(), image=[2, 4, 6], channels=[3, 4], blocks=[1, 1], connect=connect, bias=False
+    )
+    net.normalise(Tdbn(alpha=1.0, momentum=0.1, epsilon=1e-5))
+    net.train()
+    found = net.unroll(spikes(48), FULL, keep=frozenset({SPIKES})).spikes
+    options = {"spiking_neuron": neuron.IFNode, "v_reset": None, "detach_reset": True}
+
+    def block(first: ConvLayer, second: ConvLayer, shortcut: ConvLayer | None, stride: int) -> nn.Module:
+        downsample = None
+        if shortcut is not None:
+            downsample = nn.Sequential(
+                layer.Conv2d(3, 4, 1, stride=stride, bias=False),
+                layer.BatchNorm2d(4),
+                neuron.IFNode(v_reset=None, detach_reset=True),
+            )
+            downsample[0].weight.data = shortcut.weight.detach().float()
+        made = BasicBlock(3, second.image_out[0], stride, downsample, cnf=connect.upper(), **options)
+        made.conv1.weight.data, made.conv2.weight.data = first.weight.detach(), second.weight.detach()
+        made = made.double()
+        functional.set_step_mode(made, "m")
+        return made
+
+    layers: Any = list(net.layers)
+    signal: Tensor = found[0].view(STEPS, BATCH, 3, 4, 6)
+    received = net.received(spikes(48), [*found, None])
+    for index, (parts, stride) in enumerate((((1, 2, None), 1), ((3, 4, 5), 2))):
+        first, second, shortcut = (None if place is None else layers[place] for place in parts)
+        signal = block(first, second, shortcut, stride)(signal)
+        ours = received[3 if index == 0 else 6]
+        assert torch.equal(signal.flatten(2), ours), index
+        assert 0 < ours.mean() < 1.9
