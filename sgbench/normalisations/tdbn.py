@@ -29,7 +29,8 @@ class Tdbn(Normalisation):
         InputError: neurons without a threshold.
 
     Source: Zheng, Wu, Deng, Hu & Li 2021, AAAI 35(12). With alpha theta = 1 it is
-    `torch.nn.BatchNorm1d` or 2d over steps and samples (tested).
+    `torch.nn.BatchNorm1d` or 2d over steps and samples (tested). SpikingJelly starts lambda at alpha theta
+    instead: equal currents, another pace of learning.
 
     >>> from types import SimpleNamespace as Made
     >>> layer = Made(name="hidden0", weight=torch.zeros(1, 2), sums=1, neuron=Made(threshold=lambda: 0.5))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.spiking_resnet import SpikingResnet
-from sgbench.neurons.integrate_and_fire import IntegrateAndFire
+from sgbench.neurons.leaky import Leaky
 from sgbench.normalisations.tdbn import Tdbn
 from sgbench.surrogates.atan import Atan
 from sgbench.trajectory import SPIKES
@@ -21,12 +21,15 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of the library, while it ru
 
 
 def test_tdbn_is_theirs():
-    """Must match: `ThresholdDependentBatchNorm1d` over steps and samples, trained three times, then evaluated."""
+    """Must match: `ThresholdDependentBatchNorm1d` over three batches in training and one behind it.
+
+    Theirs starts its gain at alpha theta where ours multiplies by it: equal currents, other gradients of the gain.
+    """
     from spikingjelly.activation_based import layer
 
     ours = mlp().layers[0]
     ours.normalise(Tdbn(alpha=0.7, momentum=0.1, epsilon=1e-5))
-    theirs = layer.ThresholdDependentBatchNorm1d(alpha=0.7, v_th=1.0, num_features=7, step_mode="m").double()
+    theirs = layer.ThresholdDependentBatchNorm1d(alpha=0.7, v_th=1.0, num_features=7).double()
     raw = mlp().layers[0]
     for seed in range(3):
         x = spikes(6, seed=seed)
@@ -40,7 +43,7 @@ def fires(features: int) -> Any:
     """Integrators with the reset of theirs."""
     surrogate = Atan(alpha=2.0, width_fwhm=None, normalisation="raw", scale=1.0)
     options = {"threshold": 1.0, "reset": "subtract_decayed", "reset_gradient": "detached"}
-    return IntegrateAndFire(surrogate, features, **options, input_gain="one", learn_threshold="none")
+    return Leaky(surrogate, features, beta=1.0, **options, learn_beta="none", learn_threshold="none")
 
 
 @pytest.mark.parametrize("connect", ["add", "and", "iand"])
@@ -50,7 +53,16 @@ def test_blocks_are_theirs(connect):
     from spikingjelly.activation_based.model.sew_resnet import BasicBlock
 
     net = SpikingResnet(
-        48, 2, fires, readout, *given(), image=[2, 4, 6], channels=[3, 4], blocks=[1, 1], connect=connect, bias=False
+        48,
+        2,
+        fires,
+        readout,
+        *given(),
+        image=[2, 4, 6],
+        channels=[3, 4],
+        blocks=[1, 1],
+        connect=connect,
+        bias=False,
     )
     net.normalise(Tdbn(alpha=1.0, momentum=0.1, epsilon=1e-5))
     net.train()
@@ -63,7 +75,6 @@ def test_blocks_are_theirs(connect):
             downsample = nn.Sequential(
                 layer.Conv2d(3, 4, 1, stride=stride, bias=False),
                 layer.BatchNorm2d(4),
-                neuron.IFNode(v_reset=None, detach_reset=True),
             )
             downsample[0].weight.data = shortcut.weight.detach().float()
         made = BasicBlock(3, second.image_out[0], stride, downsample, cnf=connect.upper(), **options)
