@@ -28,8 +28,8 @@ def test_tdbn_is_theirs():
     from spikingjelly.activation_based import layer
 
     ours = mlp().layers[0]
-    ours.normalise(Tdbn(alpha=0.7, momentum=0.1, epsilon=1e-5))
-    theirs = layer.ThresholdDependentBatchNorm1d(alpha=0.7, v_th=1.0, num_features=7).double()
+    ours.normalise(Tdbn(alpha=0.75, momentum=0.1, epsilon=1e-5))
+    theirs = layer.ThresholdDependentBatchNorm1d(alpha=0.75, v_th=1.0, num_features=7).double()
     raw = mlp().layers[0]
     for seed in range(3):
         x = spikes(6, seed=seed)
