@@ -1,4 +1,4 @@
-"""`sgbench data list|check|show`: which data sets there are, whether they are here and whole, how they look."""
+"""`sgbench data list|download|check|show`: which data sets there are, whether they are here, how they look."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPLITS = ("train", "validation", "test")
 
 
 def register(commands: Any) -> None:
-    """Add the three subcommands."""
+    """Add the subcommands."""
     top = commands.add_parser("data", help="data sets: what there is, is it whole, how it looks")
     words = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     listing = words.add_parser(
@@ -29,6 +29,9 @@ def register(commands: Any) -> None:
     )
     listing.add_argument("--json", action="store_true", help="as JSON")
     listing.set_defaults(handler=list_data)
+    fetching = words.add_parser("download", help="fetch originals from where they are published")
+    fetching.add_argument("names", nargs="+", metavar="NAME", help="e.g. shd")
+    fetching.set_defaults(handler=download_data)
     checking = words.add_parser("check", help="load data sets and compare them with what is published")
     checking.add_argument("names", nargs="+", metavar="NAME", help="e.g. yin_yang")
     checking.set_defaults(handler=check_data)
@@ -40,7 +43,7 @@ def register(commands: Any) -> None:
     showing.add_argument("--split", choices=SPLITS, default="train", help="from which split (train)")
     showing.add_argument("--samples", type=int, default=6, metavar="N", help="how many samples to draw (6)")
     showing.set_defaults(handler=show_data)
-    for command in (listing, checking, showing):
+    for command in (listing, fetching, checking, showing):
         command.add_argument("--data-dir", type=Path, default=None, help="where files lie ($SGBENCH_DATA)")
         command.add_argument(
             "--config-dir", type=Path, action="append", default=[], help="entries of your own"
@@ -120,6 +123,24 @@ def make(entry: catalogue.Entry, args: argparse.Namespace) -> DataSet:
         folders, targets = args.config_dir, args.allow_target
         return create(f"dataset/{entry.name}", config_dirs=folders, allow_targets=targets)
     return construct("dataset", str(entry.target), entry.parameters)
+
+
+def download_data(args: argparse.Namespace) -> int:
+    """Fetch what is missing; the first that fails ends the command with one line and exit code 2."""
+    from sgbench.datasets.download import fetch
+    from sgbench.datasets.event_files import EventFiles
+
+    for name in args.names:
+        made = make(catalogue.entry("dataset", name, args.config_dir), args)
+        if not isinstance(made, EventFiles):
+            hint = made.missing(root(args)) or "it needs no download"
+            raise InputError(f"data set {name}: nothing is fetched for it; {hint}")
+        if made.missing(root(args)) is None:
+            sys.stdout.write(f"{name}: is here already, in {root(args) / made.folder}\n")
+            continue
+        for line in fetch(made, root(args)):
+            sys.stdout.write(f"{line}\n")
+    return 0
 
 
 def check_data(args: argparse.Namespace) -> int:

@@ -1,0 +1,173 @@
+"""Fetching the originals of a data set: continued where it was cut off, compared with what is published."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from sgbench.datasets.archives import unpack
+from sgbench.datasets.event_files import Download, EventFiles
+from sgbench.errors import InputError, StorageError
+from sgbench.records.files import write_atomic
+
+CHUNK = 1 << 20
+TIMEOUT_S = 60
+CHECKSUMS = "checksums.json"
+PARTIAL, FORBIDDEN_RANGE = 206, 416
+AGENT = "sgbench (data download)"
+ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
+MOST_INSIDE = 100  # archives within archives
+
+
+def fetch(data_set: EventFiles, data_dir: Path) -> list[str]:
+    """Fetch and unpack what is missing; returns a line for each file.
+
+    Raises:
+        InputError: the server has no such file, sends something else, or stops half-way, after which the same
+            command continues.
+        StorageError: the disk is full, or cannot be written.
+    """
+    root = data_dir / data_set.folder
+    if not data_set.downloads:
+        raise InputError(f"data set {data_set.name} is fetched by hand: {data_set.by_hand}")
+    lines: list[str] = []
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / ".download.lock", timeout=0):
+            if all(download.name in known(root) for download in data_set.downloads):
+                (root / CHECKSUMS).unlink()  # what was fetched before has gone since
+            lines += [_fetch_one(data_set, download, root) for download in data_set.downloads]
+    except Timeout:
+        raise InputError(f"{root}: another process is fetching this data set; wait for it") from None
+    except InputError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(
+            f"{root} cannot be written: {reason}; free space, or name another --data-dir"
+        ) from error
+    return lines
+
+
+def _fetch_one(data_set: EventFiles, download: Download, root: Path) -> str:
+    path = root / download.name
+    done = known(root).get(download.name)
+    if done is not None and done["md5"] == download.md5:
+        return f"{download.name}: was fetched before, sha256 {done['sha256'][:12]}"
+    if not path.is_file():
+        _continue(data_set, download, path)
+    md5, sha256 = _digests(path)
+    if download.md5 is not None and md5 != download.md5:
+        path.unlink()
+        raise InputError(
+            f"{path}: md5 {md5} is not the published {download.md5}; it was removed, run the command again, or by "
+            f"hand: {data_set.by_hand}"
+        )
+    size = path.stat().st_size
+    files = _unpack_all(path, root, download.unpacked_bytes)
+    facts = {"url": download.url, "bytes": size, "md5": md5, "sha256": sha256}
+    table = {**known(root), download.name: facts}
+    write_atomic(root / CHECKSUMS, json.dumps(table, indent=1, sort_keys=True).encode() + b"\n")
+    if files and path.is_file():
+        path.unlink()  # what was in it is there
+    return (
+        f"{download.name}: {size / 1e6:.1f} MB, md5 right, sha256 {sha256[:12]}; {len(files)} files unpacked"
+    )
+
+
+def known(root: Path) -> dict[str, Any]:
+    """What was fetched and unpacked, with its size and checksums."""
+    try:
+        found = json.loads((root / CHECKSUMS).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _unpack_all(path: Path, root: Path, most_bytes: int) -> list[str]:
+    """Unpack an archive, and the archives in it."""
+    if not path.name.endswith(ARCHIVES):
+        return []
+    files, inside = [], [path]
+    for number in range(MOST_INSIDE):
+        if number >= len(inside):
+            break
+        for name in unpack(inside[number], root, most_bytes=most_bytes):
+            (inside if name.endswith(ARCHIVES) else files).append(root / name)
+    for each in inside[1:]:
+        each.unlink(missing_ok=True)
+    return [file.relative_to(root).as_posix() for file in files]
+
+
+def _continue(data_set: EventFiles, download: Download, path: Path) -> None:
+    """Fetch into NAME.part from where it ends; whole, it gets its name."""
+    part = path.with_name(path.name + ".part")
+    have = part.stat().st_size if part.is_file() else 0
+    try:
+        _transfer(_request(download.url, have), part, download.name)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code != FORBIDDEN_RANGE or not have:
+            raise InputError(
+                f"{download.url}: the server answers {error.code} {error.reason}; {data_set.by_hand}"
+            ) from error
+        # Nothing follows what is here: it is whole, or not the file.
+    except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise InputError(
+            f"{download.url}: {reason}; the same command continues, or {data_set.by_hand}"
+        ) from error
+    if not part.is_file() or not part.stat().st_size:
+        part.unlink(missing_ok=True)
+        raise InputError(f"{download.url}: the server sends nothing; {data_set.by_hand}")
+    part.replace(path)
+
+
+def _request(url: str, have: int) -> urllib.request.Request:
+    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        raise InputError(f"{url}: http or https is needed")
+    headers = {"User-Agent": AGENT, **({"Range": f"bytes={have}-"} if have else {})}
+    return urllib.request.Request(url, headers=headers)  # noqa: S310 - the scheme is checked
+
+
+def _transfer(request: urllib.request.Request, part: Path, name: str) -> None:
+    """Append what the server sends from the place asked for, or begin anew where it sends all."""
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - the scheme is checked
+        resumed = answer.status == PARTIAL
+        have = part.stat().st_size if resumed else 0
+        if resumed and not str(answer.headers.get("Content-Range", "")).startswith(f"bytes {have}-"):
+            raise InputError(f"{request.full_url}: the server continues at another place; remove {part}")
+        left = answer.headers.get("Content-Length")
+        total = have + int(left) if left is not None and left.isdigit() else None
+        bar = tqdm(
+            total=total, initial=have, unit="B", unit_scale=True, desc=name, file=sys.stderr, disable=None
+        )
+        with bar, part.open("ab" if resumed else "wb") as file:
+            while chunk := answer.read(CHUNK):
+                file.write(chunk)
+                bar.update(len(chunk))
+    found = part.stat().st_size
+    if total is not None and found < total:
+        raise InputError(
+            f"{request.full_url}: cut off at {found} of {total} bytes; the same command continues"
+        )
+
+
+def _digests(path: Path) -> tuple[str, str]:
+    """MD5, which publishers state, and SHA-256."""
+    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            md5.update(chunk)
+            sha256.update(chunk)
+    return md5.hexdigest(), sha256.hexdigest()

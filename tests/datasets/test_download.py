@@ -1,0 +1,370 @@
+"""Downloads from a server on this machine: whole, resumed, cut, wrong, empty; and archives that mean harm."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import http.server
+import io
+import json
+import os
+import re
+import stat
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from sgbench.cli.main import main
+from sgbench.datasets import archives, download
+from sgbench.datasets.archives import unpack
+from sgbench.datasets.base import sizes
+from sgbench.datasets.download import CHECKSUMS, fetch
+from sgbench.datasets.event_files import Download, EventFiles, present
+from sgbench.datasets.shd import Shd
+from sgbench.errors import InputError, StorageError
+from tests.datasets import original_formats as formats
+
+GB = 10**9
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Serves bytes by path, with ranges; can stop half-way, ignore ranges or send nothing."""
+
+    files: ClassVar[dict[str, bytes]] = {}
+    asked: ClassVar[list[str | None]] = []
+    mode: ClassVar[str] = "ranges"
+
+    def do_GET(self) -> None:
+        data = self.files.get(self.path)
+        if data is None:
+            self.send_error(404)
+            return
+        wanted = self.headers.get("Range")
+        self.asked.append(wanted)
+        first = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.mode != "whole" else 0
+        if wanted and self.mode != "whole":
+            if first >= len(data):
+                self.send_error(416)
+                return
+            self.send_response(206)
+            place = first + 1 if self.mode == "elsewhere" else first
+            self.send_header("Content-Range", f"bytes {place}-{len(data) - 1}/{len(data)}")
+        else:
+            self.send_response(200)
+        sent = data[first:]
+        self.send_header("Content-Length", str(0 if self.mode == "nothing" else len(sent)))
+        self.end_headers()
+        if self.mode == "cut":
+            sent = sent[: len(sent) // 2]
+        self.wfile.write(b"" if self.mode == "nothing" else sent)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a running server."""
+    monkeypatch.setattr(Server, "files", {})
+    monkeypatch.setattr(Server, "asked", [])
+    monkeypatch.setattr(Server, "mode", "ranges")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def md5_of(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def zipped(**members: bytes) -> bytes:
+    found = io.BytesIO()
+    with zipfile.ZipFile(found, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name.replace("__", "/"), data)
+    return found.getvalue()
+
+
+class Toy(EventFiles):
+    """Two files in an archive."""
+
+    name = "toy"
+    folder = "toy"
+    by_hand = "put a.bin and b.bin into the folder toy"
+    sizes = sizes(1, 1, 1)
+
+    def originals(self, root: Path) -> list[str]:
+        return present(root, ["x/a.bin", "x/b.bin"], self.remedy)
+
+    def recordings(self, root: Path) -> Any:
+        raise NotImplementedError
+
+
+PACKED = zipped(x__a=b"", **{"x__a.bin": b"1" * 3000, "x__b.bin": b"2" * 10})
+
+
+@pytest.fixture
+def toy(url: str, monkeypatch: pytest.MonkeyPatch) -> Toy:
+    Server.files["/toy.zip"] = PACKED
+    md5 = md5_of(PACKED)
+    monkeypatch.setattr(Toy, "downloads", (Download(f"{url}/toy.zip", "toy.zip", md5, GB),))
+    return Toy()
+
+
+def test_fetches_compares_and_unpacks(toy, tmp_path):
+    """Expected: the members' bytes, both checksums on record, no archive and no part left."""
+    assert "a.bin is not in" in toy.missing(tmp_path)
+    assert "sgbench data download toy" in toy.missing(tmp_path)
+    (line,) = fetch(toy, tmp_path)
+    assert re.fullmatch(r"toy\.zip: 0\.0 MB, md5 right, sha256 \w{12}; 3 files unpacked", line)
+    assert (tmp_path / "toy" / "x" / "b.bin").read_bytes() == b"2" * 10
+    assert toy.missing(tmp_path) is None
+    facts = json.loads((tmp_path / "toy" / CHECKSUMS).read_text())["toy.zip"]
+    assert facts["sha256"] == hashlib.sha256(PACKED).hexdigest()
+    assert facts["md5"] == toy.downloads[0].md5
+    assert facts["bytes"] == len(PACKED)
+    assert {path.name for path in (tmp_path / "toy").iterdir()} == {"x", CHECKSUMS, ".download.lock"}
+
+
+@pytest.mark.parametrize("mode", ["ranges", "whole"])
+def test_a_part_is_continued_or_begun_anew(toy, tmp_path, monkeypatch, mode):
+    """Expected: the server is asked for the rest; one that sends all all the same is believed."""
+    monkeypatch.setattr(Server, "mode", "cut")
+    with pytest.raises(
+        InputError, match=rf"cut off at {len(PACKED) // 2} of {len(PACKED)} bytes; the same command"
+    ):
+        fetch(toy, tmp_path)
+    part = tmp_path / "toy" / "toy.zip.part"
+    assert part.read_bytes() == PACKED[: len(PACKED) // 2]
+    assert not (tmp_path / "toy" / "toy.zip").exists()
+    monkeypatch.setattr(Server, "mode", mode)
+    fetch(toy, tmp_path)
+    assert Server.asked == [None, f"bytes={len(PACKED) // 2}-"]
+    assert toy.missing(tmp_path) is None
+
+
+def test_a_part_that_is_whole_needs_nothing_more(toy, tmp_path):
+    """Expected: the server says there is no more (416), and the checksum decides."""
+    part = tmp_path / "toy" / "toy.zip.part"
+    part.parent.mkdir()
+    part.write_bytes(PACKED)
+    fetch(toy, tmp_path)
+    assert toy.missing(tmp_path) is None
+
+
+def test_what_was_removed_is_fetched_again(toy, tmp_path):
+    """Expected: a record of a download is no file."""
+    fetch(toy, tmp_path)
+    (tmp_path / "toy" / "x" / "a.bin").unlink()
+    fetch(toy, tmp_path)
+    assert toy.missing(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("how", "complaint"),
+    [
+        ("gone", r"the server answers 404 .*put a\.bin"),
+        ("nothing", r"the server sends nothing; put a\.bin"),
+        ("elsewhere", r"the server continues at another place; remove .*toy\.zip\.part"),
+        ("other bytes", r"toy\.zip: md5 \w{32} is not the published \w{32}; it was removed"),
+        ("no server", r"refused; the same command continues, or put a\.bin"),
+        ("no http", r"file:///etc/passwd: http or https is needed"),
+    ],
+)
+def test_what_goes_wrong_is_one_line(toy, tmp_path, monkeypatch, how, complaint):
+    """Expected: an InputError (exit code 2); what was there is there still; no file is taken for whole."""
+    kept = tmp_path / "toy" / "x" / "b.bin"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"mine")
+    (old,) = toy.downloads
+    if how == "gone":
+        Server.files.clear()
+    elif how == "other bytes":
+        Server.files["/toy.zip"] = PACKED[:-1] + b"!"
+    elif how == "no server":
+        monkeypatch.setattr(Toy, "downloads", (old._replace(url="http://127.0.0.1:9/toy.zip"),))
+    elif how == "no http":
+        monkeypatch.setattr(Toy, "downloads", (old._replace(url="file:///etc/passwd"),))
+    else:
+        monkeypatch.setattr(Server, "mode", how)
+        if how == "elsewhere":
+            (tmp_path / "toy" / "toy.zip.part").write_bytes(PACKED[:9])
+    with pytest.raises(InputError, match=complaint) as caught:
+        fetch(toy, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert kept.read_bytes() == b"mine"
+    assert not (tmp_path / "toy" / "toy.zip").exists()
+    assert toy.missing(tmp_path) is not None
+
+
+def test_a_full_disk_is_one_line(toy, tmp_path, monkeypatch):
+    """Expected: a StorageError (exit code 2) with the folder; the part that was fetched stays."""
+
+    def full(*_: Any, **__: Any) -> list[str]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(download, "unpack", full)
+    with pytest.raises(StorageError, match=r"toy cannot be written: No space left on device; free space"):
+        fetch(toy, tmp_path)
+    assert (tmp_path / "toy" / "toy.zip").read_bytes() == PACKED
+
+
+def test_archives_in_archives(url, tmp_path, monkeypatch):
+    """Expected: the inner files, and no archive left."""
+    outer = zipped(**{"first.zip": zipped(**{"x__a.bin": b"1"}), "second.zip": zipped(**{"x__b.bin": b"2"})})
+    Server.files["/toy.zip"] = outer
+    md5 = md5_of(outer)
+    monkeypatch.setattr(Toy, "downloads", (Download(f"{url}/toy.zip", "toy.zip", md5, GB),))
+    (line,) = fetch(Toy(), tmp_path)
+    assert line.endswith("2 files unpacked")
+    assert not list((tmp_path / "toy").glob("*.zip"))
+
+
+# --- archives
+
+
+def tarred(members: list[tuple[tarfile.TarInfo, bytes]]) -> bytes:
+    found = io.BytesIO()
+    with tarfile.open(fileobj=found, mode="w:gz") as archive:
+        for info, data in members:
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return found.getvalue()
+
+
+def link(name: str, kind: bytes, target: str) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info
+
+
+def zip_link() -> bytes:
+    found = io.BytesIO()
+    with zipfile.ZipFile(found, "w") as archive:
+        info = zipfile.ZipInfo("inside")
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(info, "/etc/passwd")
+    return found.getvalue()
+
+
+def zip_that_lies() -> bytes:
+    """Declares one byte and holds a thousand."""
+    data = bytearray(zipped(**{"a.bin": b"1" * 1000}))
+    for mark, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        place = data.index(mark) + offset
+        data[place : place + 4] = (1).to_bytes(4, "little")
+    return bytes(data)
+
+
+def bomb() -> bytes:
+    found = io.BytesIO()
+    with zipfile.ZipFile(found, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.bin", b"0" * 3_000_000)
+    return found.getvalue()
+
+
+GOOD = tarred([(tarfile.TarInfo("x/a.bin"), b"1")])
+LONG = tarred(
+    [
+        (
+            tarfile.TarInfo("x/a.bin"),
+            b"".join(hashlib.sha256(bytes([n % 256, n >> 8])).digest() for n in range(3000)),
+        )
+    ]
+)
+HOSTILE = {
+    "up": (zipped(**{"..__up.bin": b"1"}), r"member '\.\./up\.bin' leads out of the folder"),
+    "deep up": (zipped(**{"x__..__..__up.bin": b"1"}), r"leads out of the folder"),
+    "absolute": (zipped(**{"__sgbench_up.bin": b"1"}), r"member '/sgbench_up\.bin' leads out"),
+    "drive": (zipped(**{"C:up.bin": b"1"}), r"leads out of the folder"),
+    "backslash": (zipped(**{"..\\up.bin": b"1"}), r"leads out of the folder"),
+    "zip link": (zip_link(), r"member 'inside' is a link or a device"),
+    "zip lies": (zip_that_lies(), r"(damaged|larger than it declares)"),
+    "bomb": (bomb(), r"unpacks to more than 0\.001 GB"),
+    "tar up": (tarred([(tarfile.TarInfo("../up.bin"), b"1")]), r"leads out of the folder"),
+    "tar absolute": (tarred([(tarfile.TarInfo("/sgbench_up.bin"), b"1")]), r"leads out of the folder"),
+    "symlink": (tarred([(link("x", tarfile.SYMTYPE, "/etc"), b"")]), r"member 'x' is a link or a device"),
+    "hard link": (tarred([(link("x", tarfile.LNKTYPE, "../up"), b"")]), r"is a link or a device"),
+    "device": (tarred([(link("x", tarfile.CHRTYPE, ""), b"")]), r"is a link or a device"),
+    "cut zip": (PACKED[:-30], r"neither a zip nor a tar file"),
+    "cut tar": (LONG[: len(LONG) // 2], r"(damaged|neither a zip nor)"),
+    "page": (b"<html>404</html>", r"neither a zip nor a tar file"),
+    "empty": (b"", r"neither a zip nor a tar file"),
+}
+
+
+@pytest.mark.parametrize("how", HOSTILE)
+def test_a_hostile_archive_changes_nothing(tmp_path, how):
+    """Expected: one line; the folder is as it was, and nothing lies beside or above it."""
+    folder = tmp_path / "in" / "folder"
+    folder.mkdir(parents=True)
+    (folder / "a.bin").write_bytes(b"mine")
+    data, complaint = HOSTILE[how]
+    archive = tmp_path / "archive"
+    archive.write_bytes(data)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match=complaint) as caught:
+        unpack(archive, folder, most_bytes=1_000_000)
+    assert "\n" not in str(caught.value)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (folder / "a.bin").read_bytes() == b"mine"
+    assert not Path("/sgbench_up.bin").exists()
+
+
+def test_good_archives_are_unpacked(tmp_path):
+    """Must match: the same checks let plain files through, in zip and tar, over older ones."""
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "a.bin").write_bytes(b"old")
+    for number, data in enumerate((GOOD, zipped(**{"x__a.bin": b"2"}))):
+        (tmp_path / "archive").write_bytes(data)
+        assert unpack(tmp_path / "archive", tmp_path, most_bytes=10) == ["x/a.bin"]
+        assert (tmp_path / "x" / "a.bin").read_bytes() == str(number + 1).encode()
+
+
+def test_too_many_files_are_refused(tmp_path, monkeypatch):
+    """Expected: a limit of files as of bytes."""
+    monkeypatch.setattr(archives, "MOST_FILES", 2)
+    (tmp_path / "archive").write_bytes(zipped(a=b"1", b=b"1", c=b"1"))
+    with pytest.raises(InputError, match="or 2 files"):
+        unpack(tmp_path / "archive", tmp_path, most_bytes=10)
+
+
+# --- the command
+
+
+def test_from_the_command_to_samples(url, tmp_path, monkeypatch, capsys):
+    """Expected: SHD's two files fetched, unpacked, checked and shown; a second call finds them."""
+    pytest.importorskip("h5py")
+    monkeypatch.setenv("SGBENCH_CACHE", str(tmp_path / "cache"))
+    fetched = []
+    for name, speakers in (("shd_train.h5", [9] * 20 + [0] * 20), ("shd_test.h5", [4] * 20)):
+        formats.heidelberg(tmp_path / name, speakers=speakers, classes=20, seed=0)
+        packed = zipped(**{name: (tmp_path / name).read_bytes()})
+        Server.files[f"/{name}.zip"] = packed
+        fetched.append(Download(f"{url}/{name}.zip", f"{name}.zip", md5_of(packed), GB))
+    monkeypatch.setattr(Shd, "downloads", tuple(fetched))
+    monkeypatch.setattr(Shd, "sizes", sizes(0, 0, 20))
+    monkeypatch.setattr(Shd, "recorded", {("train", "validation"): 40})
+    where = ["--data-dir", str(tmp_path / "data")]
+    assert main(["data", "check", "shd", *where]) == 2
+    assert "run: sgbench data download shd" in capsys.readouterr().err
+    assert main(["data", "download", "shd", *where]) == 0
+    assert len(re.findall(r"md5 right, sha256 \w{12}; 1 files unpacked", capsys.readouterr().out)) == 2
+    assert main(["data", "check", "shd", *where]) == 0
+    assert "shd: train 20, validation 20, test 20; checksum" in capsys.readouterr().out
+    assert main(["data", "download", "shd", *where]) == 0
+    assert "shd: is here already" in capsys.readouterr().out
+    os.truncate(tmp_path / "data" / "SHD" / "shd_train.h5", 3000)
+    assert main(["data", "check", "shd", *where]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert main(["data", "download", "digits", *where]) == 2
+    assert "it needs no download" in capsys.readouterr().err
