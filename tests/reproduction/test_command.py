@@ -1,0 +1,121 @@
+"""`sgbench reproduce` as a user meets it."""
+
+import json
+
+import pytest
+import yaml
+
+from sgbench.cli.main import main
+from sgbench.paths import conf_dir
+from sgbench.reproduction.definition import names, read
+from sgbench.reproduction.report import as_page
+from sgbench.reproduction.runs import Result, calculated
+from sgbench.reproduction.verdict import Judged
+
+QUICK = {  # two short runs of a condition each, of which one figure must agree and one must not
+    "seeds": [0, 1],
+    "conditions": {"short": ["protocol.epochs=1", "protocol.hidden=[3]"]},
+    "figures": [
+        {"line": "sure", "of": ["short"], "at_most": 1.0, "evidence": "no accuracy is larger"},
+        {"line": "impossible", "of": ["short"], "published": 2.0, "tolerance": 0.5, "evidence": "by hand"},
+    ],
+}
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A folder with a reproduction of temporal XOR that takes a moment."""
+    folder = tmp_path / "conf" / "experiment" / "reproduce"
+    folder.mkdir(parents=True)
+    tree = yaml.safe_load((conf_dir() / "experiment" / "reproduce" / "temporal_xor.yaml").read_text())
+    tree["meta"]["reproduction"] |= QUICK
+    (folder / "quick.yaml").write_text("# @package _global_\n" + yaml.safe_dump(tree))
+    return tmp_path / "conf"
+
+
+def test_run_and_read_again(mine, tmp_path, capsys):
+    """Expected: two runs, exit code 3 for the figure that cannot agree; a second call runs nothing.
+
+    Must differ: before the runs nothing is measured, exit code 1.
+    """
+    words = ["reproduce", "quick", f"--config-dir={mine}", f"--root={tmp_path / 'runs'}"]
+    assert main([*words, "--stored", "--json"]) == 1
+    (before,) = json.loads(capsys.readouterr().out)
+    assert [each["verdict"] for each in before["figures"]] == ["not measured"] * 2
+    assert main([*words, "--workers=1"]) == 3
+    shown = capsys.readouterr().out
+    assert "agrees" in shown
+    assert "does not agree" in shown
+    records = sorted((tmp_path / "runs").rglob("record.json"))
+    assert len(records) == 2
+    stamps = [path.stat().st_mtime_ns for path in records]
+    assert main([*words, "--json"]) == 3
+    captured = capsys.readouterr()
+    (after,) = json.loads(captured.out)
+    assert [path.stat().st_mtime_ns for path in records] == stamps
+    scores = [json.loads(path.read_text())["test"]["accuracy"] for path in records]
+    assert after["figures"][0]["ours"] == pytest.approx(sum(scores) / 2)
+    assert after["minutes"] > 0
+
+
+def test_a_page_of_two():
+    """Expected: counts, a row with the minutes in it, and what differs, of results made up by hand."""
+    one = read("spytorch2")
+    figure = one.figures[0]
+    made = Result(
+        one,
+        (Judged(figure, 0.5, 0.01, 3, "does not agree", None),),
+        3,
+        7.25,
+        {"fashion": ("abc",)},
+        ("c0ffee",),
+    )
+    text = as_page([made, calculated(read("closed_loop"), [0])])
+    assert "Of 7 figures 6 agree, 1 do not, 0 are not measured." in text
+    row = f"| spytorch2 | {figure.line} | 0.863 ± 0.01 | 0.5000 ± 0.0100 | 3 | does not agree | 7.2 |"
+    assert row in text.splitlines()
+    assert all(f"- Not as published: {each}." in text for each in one.differs)
+    assert "- Condition fashion: methods `abc`." in text
+    assert "- Runs of commit c0ffee." in text
+
+
+@pytest.mark.slow
+def test_the_page_holds_what_was_measured(tmp_path, capsys):
+    """Expected: a row for each figure, six of them by calculation alone; nothing else without records."""
+    page = tmp_path / "page.md"
+    words = ["reproduce", "all", "--stored", "--seeds=1", f"--root={tmp_path}", f"--update={page}"]
+    assert main(words) == 1
+    capsys.readouterr()
+    text = page.read_text()
+    assert all(f"\n## {name}\n" in text for name in names())
+    assert text.count("| agrees |") == 6
+    assert "figures 6 agree, 0 do not" in text
+
+
+def test_list(capsys):
+    """Expected: every name, without NAME and with --list; as JSON the figures too."""
+    assert main(["reproduce"]) == 0
+    plain = capsys.readouterr().out
+    assert all(f"\n{name} " in f"\n{plain}" for name in names())
+    assert main(["reproduce", "--list", "--json"]) == 0
+    tree = json.loads(capsys.readouterr().out)
+    assert [each["name"] for each in tree] == names()
+    assert all(each["figures"] and each["sources"] for each in tree)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["closed_lop"], "reproduction 'closed_lop' does not exist; did you mean 'closed_loop'?"),
+        (["closed_loop", "--seeds=0"], "--seeds 0: at least 1 is needed"),
+        (["closed_loop", "--workers=-1"], "--workers -1: at least 1 is needed"),
+        (["closed_loop", "--update=page.md"], "use: sgbench reproduce all"),
+        (["spytorch2", "--data-dir=/nowhere"], "fashion"),
+    ],
+)
+def test_bad_input_is_one_line(words, message, capsys, tmp_path):
+    """Expected: exit code 2, one line on standard error."""
+    assert main(["reproduce", *words, f"--root={tmp_path}"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert message in lines[0]
