@@ -10,6 +10,7 @@ from sgbench.spike_trains import SpikeTrains, in_microseconds
 from sgbench.spikes import Events
 
 AS_THEY_ARE: NDArray[np.int32] = np.empty(0, np.int32)
+AT_ONCE = 256  # samples that are looked at together
 
 
 def binned(
@@ -61,12 +62,9 @@ def beyond(trains: SpikeTrains, steps: int, dt_s: float) -> int:
     >>> beyond(SpikeTrains.of([0, 0, 1], [0, 0, 0], [999, 1000, 2500], [3000, 3000], 1), 1, 0.001)
     2
     """
-    from sgbench.engine.kernels import bins
-
-    first = np.empty((1, len(trains)), np.int64)
-    end_us = edges_us(steps, dt_s)[-1:]
-    bins.find_steps(trains.time_us.numpy(), trains.indptr.numpy(), end_us, first)
-    return int((trains.indptr[1:].numpy() - first[0]).sum())
+    end_us = int(edges_us(steps, dt_s)[-1])
+    longer = (trains.duration_us > end_us).nonzero().squeeze(1)
+    return sum(int((trains[part].time_us >= end_us).sum()) for part in longer.split(AT_ONCE))
 
 
 def edges_us(steps: int, dt_s: float) -> NDArray[np.int64]:
