@@ -173,6 +173,7 @@ class Attempt:
                 engine=self.parts.engine.name,
                 engine_reason=self.parts.engine.reason,
                 data_sha256=self.parts.data.sha256,
+                truncated=self.parts.data.truncated or None,
                 foreign=any(not target.startswith(OWN_CODE) for target in self.spec.targets.values()),
             ),
         )

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from sgbench.records.record import Provenance
+from sgbench.records.record import Provenance, SplitName
 
 PACKAGES = (
     "sgbench",
@@ -60,9 +60,13 @@ def collect(
     engine: str,
     engine_reason: str,
     data_sha256: str | None,
+    truncated: dict[SplitName, int] | None = None,
     foreign: bool,
 ) -> Provenance:
-    """The provenance of a run that ends now; `foreign` says that classes from elsewhere took part."""
+    """The provenance of a run that ends now; `foreign` says that classes from elsewhere took part.
+
+    `truncated` counts spikes beyond the last step, of the splits that have any.
+    """
     return Provenance(
         commit=code.commit,
         clean=code.clean and not foreign,  # a commit of sgbench does not say what somebody's own code was
@@ -76,6 +80,7 @@ def collect(
         engine_reason=engine_reason,
         data_sha256=data_sha256,
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        truncated_spikes=truncated,
     )
 
 

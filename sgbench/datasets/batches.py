@@ -95,6 +95,7 @@ class SpikingData:
         self.dtype = dtype
         self.splits: dict[Split, Samples] = {}
         self.sha256: str | None = None  # of the data, once they are loaded and verified
+        self.truncated: dict[Split, int] = {}  # spikes beyond the last step, of splits that have any
 
     def setup(self) -> None:
         """Load and verify the data once."""
@@ -104,10 +105,14 @@ class SpikingData:
         self.sha256 = check(self.data_set, splits)
         for split, samples in splits.items():
             _check_lengths(self.data_set, split, samples, self.encoder)
+            late = self.encoder.truncated(samples.values)
+            if late:
+                self.truncated[split] = late
         self.splits = splits
 
     def share(self, other: SpikingData) -> None:
         """Take the splits that another run of the same data set has loaded and verified."""
+        self.truncated = other.truncated
         self.splits, self.sha256 = other.splits, other.sha256
 
     def epoch(self, epoch: int) -> Batches:

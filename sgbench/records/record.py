@@ -29,6 +29,7 @@ MethodId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{7,64}$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+SplitName = Literal["train", "validation", "test"]
 
 
 def _utc(value: str) -> str:
@@ -113,6 +114,15 @@ class Provenance(Strict):
     engine_reason: Text = Field(max_length=500)
     data_sha256: Sha256 | None
     created_utc: Time
+    truncated_spikes: dict[SplitName, Positive] | None = None
+    """Spikes beyond the protocol's last step, of the splits that have any; None is not written."""
+
+    @model_serializer(mode="wrap")
+    def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        tree = handler(self)
+        if self.truncated_spikes is None:
+            del tree["truncated_spikes"]
+        return tree
 
 
 @dataclass
