@@ -102,8 +102,9 @@ def export(settings: SweepSettings, folder: Path) -> None:
         data: dict[str, np.ndarray] = {}
         for epoch in range(settings.epochs):
             _add(data, str(epoch), parts.data.epoch(epoch))
-        for split in ("validation", "test"):
-            _add(data, split, parts.data.evaluation(split))
+        with parts.data.last_step():
+            for split in ("validation", "test"):
+                _add(data, split, parts.data.evaluation(split))
         np.savez(folder / f"data_{seed}.npz", **data)
 
 

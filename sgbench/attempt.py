@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 import traceback
@@ -17,9 +18,9 @@ from sgbench.errors import InputError, one_printable_line
 from sgbench.paths import PREDICTIONS, RECORD
 from sgbench.records.files import to_json, write_atomic
 from sgbench.records.method import method_id
-from sgbench.records.record import SCHEMA_VERSION, Failure, RunRecord, Scores, Timing
+from sgbench.records.record import FINAL, SCHEMA_VERSION, Failure, RunRecord, Scores, Timing
 from sgbench.records.spec import RunSpec
-from sgbench.run_folder import forget_checkpoints
+from sgbench.run_folder import TEST_ACCESS, forget_checkpoints, read_access
 from sgbench.training import Training
 
 if TYPE_CHECKING:
@@ -49,7 +50,21 @@ class Attempt:
         self.test_s = 0.0
         self.memory_is_measured = False
         self.loggers: list[Logger] = []
+        self.test_access: list[str] = []  # stage of each time, those of interrupted tries first
         self.training = Training(parts, spec.method, spec.seed, made_by=code.made_by())
+
+    def watch_test(self) -> None:
+        """Take note of every time that the test split is touched, before it is, in a file that outlives a crash."""
+        path = self.folder / TEST_ACCESS
+        before = [] if self.spec.force else read_access(path)
+        self.test_access = before
+
+        def told() -> None:
+            stage = FINAL if self.training.ended else f"epoch {self.training.epoch}"
+            self.test_access = [*self.test_access, stage]
+            write_atomic(path, (json.dumps(self.test_access) + "\n").encode())
+
+        self.parts.data.splits.told = told
 
     def took_s(self) -> float:
         """Time since it began."""
@@ -159,6 +174,7 @@ class Attempt:
             counts=None if test is None else training.counter.result(),
             predictions_sha256=predictions_sha256,
             weights_sha256=weights_sha256,
+            test_access=tuple(self.test_access),
             timing=Timing(
                 fit_s=training.fit_s,
                 test_s=self.test_s,

@@ -11,13 +11,14 @@ from filelock import FileLock, Timeout
 
 from sgbench.errors import InputError, RunBusyError, StorageError
 from sgbench.paths import RECORD, run_dir
-from sgbench.records.files import read_model
+from sgbench.records.files import parse_tree, read_bytes, read_model
 from sgbench.records.method import method_id
-from sgbench.records.record import RunRecord
+from sgbench.records.record import STAGE, UNKNOWN, RunRecord
 from sgbench.records.spec import RunSpec
 
 CHECKPOINT, REPLICA_CHECKPOINT = "last.ckpt", "replica.ckpt"
 CHECKPOINTS = (CHECKPOINT, REPLICA_CHECKPOINT)  # of a run alone and of one among others; each reads its own
+TEST_ACCESS = "test_access.json"
 log = logging.getLogger("sgbench")
 
 
@@ -79,7 +80,19 @@ def set_aside_unreadable(path: Path) -> None:
             log.warning("%s; kept as %s, the run is repeated", error, aside.name)
 
 
+def read_access(path: Path) -> list[str]:
+    """When earlier tries of a run have touched the test split; `unknown` where the file is damaged."""
+    if not path.is_file():
+        return []
+    try:
+        found = parse_tree(read_bytes(path), str(path))
+    except InputError:
+        return [UNKNOWN]
+    stages = found if isinstance(found, list) else [UNKNOWN]
+    return [each if isinstance(each, str) and STAGE.fullmatch(each) else UNKNOWN for each in stages]
+
+
 def forget_checkpoints(folder: Path) -> None:
     """Remove what an unfinished run would go on from."""
-    for name in CHECKPOINTS:
+    for name in (*CHECKPOINTS, TEST_ACCESS):
         (folder / name).unlink(missing_ok=True)

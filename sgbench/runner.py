@@ -81,6 +81,7 @@ class _Fitted(Attempt):
             memory.keep_freed_memory()
             self.memory_is_measured = memory.reset_peak()
             self.parts.data.setup()
+            self.watch_test()
             self.make_loggers()
             with warnings.catch_warnings():
                 # Lightning 2.6 on torch 2.13: about its own code, nothing a user could change.
@@ -111,7 +112,8 @@ class _Fitted(Attempt):
         trainer.validate(self.learner, datamodule=self.data, verbose=False)
         validation = self.training.evaluation.scores()
         began_s = time.perf_counter()
-        trainer.test(self.learner, datamodule=self.data, verbose=False)
+        with self.parts.data.last_step():
+            trainer.test(self.learner, datamodule=self.data, verbose=False)
         self.test_s = time.perf_counter() - began_s
         return self.finished(validation, weights_sha256)
 

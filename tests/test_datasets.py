@@ -320,7 +320,9 @@ def test_order_is_the_same_in_another_process():
 def test_batches_hold_what_they_name(batch_size):
     """Expected: x, class and length are those of the sample at `position`; ceil(10/size) batches."""
     data = make_data(Toy(lengths=True), batch_size=batch_size)
-    for batches in (data.epoch(0), data.evaluation("test")):
+    with data.last_step():
+        test = data.evaluation("test")
+    for batches in (data.epoch(0), test):
         found = list(batches)
         assert len(found) == len(batches) == math.ceil(10 / batch_size)
         assert [len(batch.target) for batch in found[:-1]] == [batch_size] * (len(found) - 1)
@@ -354,8 +356,9 @@ def test_random_codes_differ_between_epochs_splits_and_seeds():
     equal = Samples(torch.full((10, 1), 0.5).double(), torch.arange(10) % 2, None)
     toy = Toy(**dict.fromkeys(SPLITS, equal))
     data, other = make_data(toy, random=True), make_data(toy, random=True, seed=1)
-    passes = [data.epoch(0), data.epoch(1), data.evaluation("validation"), data.evaluation("test")]
-    passes += [other.epoch(0), other.evaluation("test")]
+    passes = [data.epoch(0), data.epoch(1), data.evaluation("validation"), other.epoch(0)]
+    with data.last_step(), other.last_step():
+        passes += [data.evaluation("test"), other.evaluation("test")]
     codes = [
         tuple(torch.cat([dense(batch.x) for batch in batches], 1).flatten().tolist()) for batches in passes
     ]

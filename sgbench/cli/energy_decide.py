@@ -71,8 +71,9 @@ def decide(spec: RunSpec, confidences: tuple[float, ...]) -> list[Decision]:
         steps=spec.method.protocol.steps,
         confidences=confidences,
     )
-    for batch in parts.data.evaluation("test"):
-        times.update(batch)
+    with parts.data.last_step():
+        for batch in parts.data.evaluation("test"):
+            times.update(batch)
     return times.decisions()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.datasets.checks import check
+from sgbench.datasets.guard import GuardedSplits
 from sgbench.encoders.base import Encoder, Values
 from sgbench.errors import InputError
 from sgbench.streams import generator
@@ -93,7 +95,7 @@ class SpikingData:
         self.batch_size = batch_size
         self.seed = seed
         self.dtype = dtype
-        self.splits: dict[Split, Samples] = {}
+        self.splits = GuardedSplits({})
         self.sha256: str | None = None  # of the data, once they are loaded and verified
         self.truncated: dict[Split, int] = {}  # spikes beyond the last step, of splits that have any
 
@@ -108,27 +110,36 @@ class SpikingData:
             late = self.encoder.truncated(samples.values)
             if late:
                 self.truncated[split] = late
-        self.splits = splits
+        self.splits = GuardedSplits(splits)
 
     def share(self, other: SpikingData) -> None:
         """Take the splits that another run of the same data set has loaded and verified."""
         self.truncated = other.truncated
-        self.splits, self.sha256 = other.splits, other.sha256
+        self.splits, self.sha256 = other.splits.anew(), other.sha256
+
+    def last_step(self) -> AbstractContextManager[None]:
+        """Inside, the test split is handed out; validation has selected by then."""
+        return self.splits.open()
 
     def epoch(self, epoch: int) -> Batches:
         """The training batches of one epoch."""
-        count = len(self.splits["train"].target)
-        order = torch.randperm(count, generator=generator(self.seed, "data_order", epoch))
-        return self._batches("train", order, generator(self.seed, "encoding", "train", epoch))
+        samples = self.splits["train"]
+        order = torch.randperm(len(samples.target), generator=generator(self.seed, "data_order", epoch))
+        return self._batches(samples, order, generator(self.seed, "encoding", "train", epoch))
 
     def evaluation(self, split: Split) -> Batches:
-        """The batches of a split in its own order."""
-        order = torch.arange(len(self.splits[split].target))
-        return self._batches(split, order, generator(self.seed, "encoding", split))
+        """The batches of a split in its own order.
 
-    def _batches(self, split: Split, order: Tensor, noise: torch.Generator) -> Batches:
+        Raises:
+            InputError: the test split, outside `last_step`.
+        """
+        samples = self.splits[split]
+        order = torch.arange(len(samples.target))
+        return self._batches(samples, order, generator(self.seed, "encoding", split))
+
+    def _batches(self, samples: Samples, order: Tensor, noise: torch.Generator) -> Batches:
         return Batches(
-            self.splits[split],
+            samples,
             self.encoder,
             batch_size=self.batch_size,
             order=order,

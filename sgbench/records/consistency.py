@@ -40,6 +40,8 @@ def _finished(record: RunRecord) -> Iterator[str]:
     missing = [name for name in needed if getattr(record, name) is None]
     if missing:
         yield f"a finished run needs {', '.join(missing)}"
+    if record.test_access == ():
+        yield "a finished run has touched its test split"
     for name, scores in (("validation", record.validation), ("test", record.test)):
         if scores is not None:
             yield from _scores(name, scores, record)

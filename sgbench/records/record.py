@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -161,6 +162,12 @@ class KnownMethods:
         return self._last[1]
 
 
+FINAL, UNKNOWN = "final", "unknown"
+"""When the test split was touched: in the last step, or nobody can say; otherwise the epoch is named."""
+STAGE = re.compile(r"^(final|unknown|epoch [0-9]{1,6})$")
+Stage = Annotated[str, StringConstraints(pattern=STAGE.pattern)]
+
+
 class RunRecord(Strict):
     """Everything that is known of one run of one method with one seed."""
 
@@ -183,6 +190,15 @@ class RunRecord(Strict):
     timing: Timing
     peak_memory_bytes: Natural | None
     provenance: Provenance
+    test_access: tuple[Stage, ...] | None = Field(default=None, max_length=1000)
+    """Each time that the test split was touched, interrupted tries included; None: the record predates this."""
+
+    @model_serializer(mode="wrap")
+    def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        tree = handler(self)
+        if self.test_access is None:
+            del tree["test_access"]
+        return tree
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> RunRecord:

@@ -167,7 +167,7 @@ class Crew:
             for row, member in enumerate(team.members):
                 if row in failures:
                     continue
-                error = validated(member, shared.evaluation(member.spec.seed, "validation"), self.stop)
+                error = validated(member, shared.evaluation(member.parts.data, "validation"), self.stop)
                 if error is not None:
                     failures[row] = error
                     continue

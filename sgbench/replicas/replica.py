@@ -23,7 +23,7 @@ from sgbench.records.spec import RunSpec
 from sgbench.run_folder import REPLICA_CHECKPOINT, folder_of, forget_checkpoints, set_aside_unreadable
 from sgbench.trajectory import Batch
 
-Evaluation = Callable[[int, Split], Iterator[Batch]]
+Evaluation = Callable[[SpikingData, Split], Iterator[Batch]]
 log = logging.getLogger("sgbench")
 
 
@@ -46,6 +46,7 @@ class Replica(Attempt):
             self.parts.data.setup()
         else:
             self.parts.data.share(data)
+        self.watch_test()
         set_aside_unreadable(self.folder / RECORD)
         if spec.force:
             forget_checkpoints(self.folder)
@@ -85,14 +86,15 @@ class Replica(Attempt):
         """Score validation and test with the selected weights, and store the record.
 
         Args:
-            evaluation: the batches of a seed and a split.
+            evaluation: the batches of a run's data and a split.
         """
         weights_sha256 = self.take_best()
         began_s = time.perf_counter()
         self._score("validation", evaluation)
         validation = self.training.evaluation.scores()
         test_began_s = time.perf_counter()
-        self._score("test", evaluation)
+        with self.parts.data.last_step():
+            self._score("test", evaluation)
         ended_s = time.perf_counter()
         self.test_s = ended_s - test_began_s
         self.spent_s += ended_s - began_s
@@ -100,7 +102,7 @@ class Replica(Attempt):
 
     def _score(self, split: Literal["validation", "test"], evaluation: Evaluation) -> None:
         self.training.begin_scoring(split, selected=True)
-        for batch in evaluation(self.spec.seed, split):
+        for batch in evaluation(self.parts.data, split):
             self.training.score(batch)
 
     def fail(self, error: Exception) -> RunRecord:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor
 
 from sgbench.datasets.base import Split
+from sgbench.datasets.batches import SpikingData
 from sgbench.replicas.replica import Replica
 from sgbench.spikes import Signal
 from sgbench.trajectory import Batch
@@ -33,13 +34,20 @@ class Shared:
         for batches in zip(*streams, strict=True):
             yield dict(zip(keys, batches, strict=True))
 
-    def evaluation(self, seed: int, split: Split) -> Iterator[Batch]:
-        """The batches of a split, which are the same for all of a seed and in every epoch."""
+    def evaluation(self, data: SpikingData, split: Split) -> Iterator[Batch]:
+        """The batches of a split, which are the same for all of a seed and in every epoch.
+
+        Args:
+            data: of the run that asks; the test split is its own to open.
+            split: which.
+        """
+        seed = data.seed
         if (seed, split) in self.kept:
+            _ = data.splits[split]  # open or closed, and told, for this run too
             yield from self.kept[seed, split]
             return
         made: list[Batch] | None = []
-        for batch in self.data[seed].evaluation(split):
+        for batch in data.evaluation(split):
             yield batch
             if made is not None:
                 self.left_bytes -= size_bytes(batch.x)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from sgbench.records.record import RunRecord
+from sgbench.records.record import FINAL, RunRecord
 
 SAME = 1e-4
 """Relative: the selected weights are scored twice, in batches that may differ."""
@@ -20,6 +20,7 @@ def implausible(record: RunRecord) -> Iterator[str]:
     if record.status == "failed":
         return
     yield from _selection(record)
+    yield from _touched(record)
     if record.timing.fit_s <= 0 or record.timing.total_s < record.timing.fit_s:
         yield "its training took no time, or more than all of the run; hand in the run's own record"
     missing = sorted({"sgbench", "torch"} - record.provenance.versions.keys())
@@ -46,6 +47,18 @@ def _selection(record: RunRecord) -> Iterator[str]:
     told, found = line.validation_accuracy or 0.0, record.validation.accuracy or 0.0
     if not close or abs(told - found) > 1 / record.validation.samples:
         yield f"its validation scores are not those of epoch {epoch} of its curve; hand in the run's own record"
+
+
+def _touched(record: RunRecord) -> Iterator[str]:
+    """The test is taken once, in the last step; a resume may find it half taken."""
+    if record.test_access is None:
+        return
+    early = next((stage for stage in record.test_access if stage != FINAL), None)
+    if early is not None:
+        yield f"its test split was touched at a stage other than the last ({early}); repeat the run without that"
+    times, resumed = record.test_access.count(FINAL), record.timing.resumed
+    if times > 1 + resumed:
+        yield f"its test split was touched {times} times, and the run was resumed {resumed} times; repeat it"
 
 
 def _counts(record: RunRecord) -> Iterator[str]:

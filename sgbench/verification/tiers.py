@@ -103,7 +103,9 @@ class Verifier:
         method = self.submission.method or self.references.of(self.submission.protocol).method
         found, foreign = [], 0
         for seed in seeds:
-            labels = self._parts(method, seed).data.splits["test"].target.numpy()
+            data = self._parts(method, seed).data
+            with data.last_step():
+                labels = data.splits["test"].target.numpy()
             predictions = self._predictions(seed)
             if predictions.target.shape != labels.shape:
                 raise InputError(
@@ -189,8 +191,9 @@ def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> Training:
     training = Training(parts, method, seed, made_by={})
     training.best.epoch = epoch
     training.begin_scoring("test", selected=True)
-    for batch in parts.data.evaluation("test"):
-        training.score(batch)
+    with parts.data.last_step():
+        for batch in parts.data.evaluation("test"):
+            training.score(batch)
     return training
 
 
