@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 from sgbench.losses.base import Loss
@@ -51,6 +52,17 @@ class LearningRule(ABC):
 
     exact_reference: ClassVar[Reference]
     must_differ_from: ClassVar[str]
+
+    def begin(self, network: Network, generator: torch.Generator) -> None:  # noqa: B027 - most need nothing
+        """Add to the network what the rule needs, before anything else looks at it.
+
+        Args:
+            network: in float64.
+            generator: of the initialisation's stream, the rule's own.
+
+        Raises:
+            InputError: the network cannot have it.
+        """
 
     def check(self, network: Network, objective: Objective) -> None:
         """Refuse what the rule is not defined for.

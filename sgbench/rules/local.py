@@ -1,0 +1,138 @@
+"""Losses of each layer's own, through fixed random readouts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.engine.layer import LayerRun
+from sgbench.errors import InputError, require_number
+from sgbench.networks.base import Chain, Network
+from sgbench.neurons.base import Neuron
+from sgbench.rules.base import LearningRule, Objective, Progress, Reference
+from sgbench.trajectory import POTENTIAL, Batch, Trajectory
+
+
+class Local(LearningRule):
+    r"""Every hidden layer learns from a readout of its own with fixed random weights; nothing reaches lower layers.
+
+    .. math:: y^l = r(G^l s^l), \qquad
+        \frac{dL}{dW^l} := \frac{d}{dW^l} \ell(y^l) \text{ with } s^{l-1} \text{ taken as given}
+
+    with the network's own readout units r, the same loss for each layer, and G ~ N(0, gain^2 / n). The network's
+    readout learns from the last hidden layer's spikes, which it takes as given. Within a layer gradient flows over
+    time; with `neuron.reset_gradient=detached`, no recurrence, readout units that forget at once and a loss in every
+    step, that is the paper's product of an error, the surrogate's slope and a filtered input (tested), which needs
+    no memory of the past.
+
+    Args:
+        gain: standard deviation of a local readout's current for input of unit power.
+
+    Raises:
+        InputError: layers that are no chain, readout units that learn, or a gain below 0.
+
+    Source: Kaiser, Mostafa & Neftci 2020, Frontiers in Neuroscience 14:424 (DECOLLE).
+    """
+
+    exact_reference: ClassVar[Reference] = "local_autograd"
+    must_differ_from: ClassVar[str] = "bptt in a network of hidden layers"
+
+    def __init__(self, *, gain: float) -> None:
+        self.gain = require_number("rule.gain", gain, low=0, open_low=True)
+
+    def begin(self, network: Network, generator: torch.Generator) -> None:
+        """Draw the readouts; they are a part of the weights file, and no parameters."""
+        if not isinstance(network, Chain):
+            raise InputError(
+                f"rule=local: needs layers one behind the other, {type(network).__name__} has others; use rule=bptt"
+            )
+        neuron = network.readout.neuron
+        classes = network.readout.neurons
+        network.local_readouts = nn.ModuleList(
+            LocalReadout(layer.name, self._drawn(classes, layer.neurons, generator), neuron)
+            for layer in network.hidden_layers
+        )
+
+    def _drawn(self, classes: int, neurons: int, generator: torch.Generator) -> Tensor:
+        normal = torch.randn(classes, neurons, generator=generator, dtype=torch.float64)
+        return self.gain * neurons**-0.5 * normal
+
+    def check(self, network: Network, objective: Objective) -> None:
+        """Readout units that serve all layers cannot learn from one of them."""
+        for name, _ in network.readout.neuron.named_parameters():
+            learnt = name.partition(".")[0]
+            raise InputError(
+                f"rule=local: the readout's units serve every layer, so their {learnt} cannot learn; "
+                f"use readout.learn_{learnt}=none"
+            )
+
+    def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
+        """One yield a batch; its loss is that of the network's own readout."""
+        network.begin_pass(batch.lengths, batch.x.shape[0])
+        engine, potentials = network.engine, POTENTIAL in objective.keep
+        signal, runs, losses = batch.x, [], []
+        for layer, local in zip(network.hidden_layers, network.local_readouts, strict=True):  # type: ignore[arg-type]
+            (run,) = engine.unroll([layer], signal, keep_u=potentials)
+            sent: Tensor = run.output  # type: ignore[assignment]
+            (heard,) = engine.unroll([local], sent)
+            losses.append(objective.loss.whole(_trajectory(batch, [heard], []), batch.target))
+            signal = sent.detach()
+            runs.append(run)
+        (last,) = engine.unroll([network.readout], signal, keep_u=potentials)
+        trajectory = _trajectory(batch, [*runs, last], list(network.layers))
+        own = objective.whole(trajectory, batch.target)
+        torch.stack([own, *losses]).sum().backward()
+        yield Progress(own.detach(), trajectory)
+
+
+def _trajectory(batch: Batch, runs: Sequence[LayerRun], layers: Sequence[Any]) -> Trajectory:
+    """What losses and penalties look at: the last output, and spikes and potentials of these layers."""
+    fires = [layer.neuron.output == "binary" for layer in layers]
+    return Trajectory(
+        output=runs[-1].output,  # type: ignore[arg-type]
+        lengths=batch.lengths,
+        spikes=tuple(run.output for run, one in zip(runs, fires, strict=False) if one),  # type: ignore[misc]
+        u=tuple(run.u for run in runs if run.u is not None),
+        state=tuple(run.state for run in runs),
+    )
+
+
+class LocalReadout(nn.Module):
+    """Fixed weights from one hidden layer to units that are the network's own readout's.
+
+    Args:
+        name: of the hidden layer.
+        weight: [C, N].
+        neuron: of the network's readout, which stays its owner.
+    """
+
+    weight: Tensor
+    recurrence = "none"
+    recurrent = None
+    cut = False
+
+    def __init__(self, name: str, weight: Tensor, neuron: Neuron) -> None:
+        super().__init__()
+        self.name = f"{name}_local"
+        self.register_buffer("weight", weight)
+        self._owner = (neuron,)  # in a tuple, so that it is not registered a second time
+
+    @property
+    def neuron(self) -> Neuron:
+        """The readout's units."""
+        return self._owner[0]
+
+    def synapses(self) -> tuple[Tensor, None]:
+        """The weights, and no bias."""
+        return self.weight, None
+
+    def current(self, x: Tensor) -> Tensor:
+        """Weights times spikes, of any number of leading dimensions."""
+        return nn.functional.linear(x, self.weight)
+
+    def feedback(self, s: Tensor) -> Tensor:
+        """Nothing comes back."""
+        return torch.zeros_like(s)
