@@ -24,7 +24,7 @@ class Local(LearningRule):
 
     with the network's own readout units r, the same loss for each layer, and G ~ N(0, gain^2 / n). The network's
     readout learns from the last hidden layer's spikes, which it takes as given. Within a layer gradient flows over
-    time; with `neuron.reset_gradient=detached`, no recurrence, readout units that forget at once and a loss in every
+    time; with `neuron.reset_gradient=detached`, no recurrence, readout units that forget at once and a loss in each
     step, that is the paper's product of an error, the surrogate's slope and a filtered input (tested), which needs
     no memory of the past.
 
