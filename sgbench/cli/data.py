@@ -1,4 +1,4 @@
-"""`sgbench data list|download|check|show`: which data sets there are, whether they are here, how they look."""
+"""`sgbench data list|download|check|show|prepare`: which data sets there are, and how they look."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgbench import catalogue
+from sgbench.cli import data_prepare
 from sgbench.cli.columns import aligned
 from sgbench.cli.compare import check_picture_path
 from sgbench.errors import InputError
@@ -43,7 +44,7 @@ def register(commands: Any) -> None:
     showing.add_argument("--split", choices=SPLITS, default="train", help="from which split (train)")
     showing.add_argument("--samples", type=int, default=6, metavar="N", help="how many samples to draw (6)")
     showing.set_defaults(handler=show_data)
-    for command in (listing, fetching, checking, showing):
+    for command in (listing, fetching, checking, showing, data_prepare.add(words)):
         command.add_argument("--data-dir", type=Path, default=None, help="where files lie ($SGBENCH_DATA)")
         command.add_argument(
             "--config-dir", type=Path, action="append", default=[], help="entries of your own"

@@ -40,7 +40,7 @@ def test_list_names_every_data_set_and_the_root(root: Path, capsys: pytest.Captu
     assert out.startswith(f"data root: {root} (")
     lines = {line.split()[0]: line for line in reversed(out.splitlines()) if line}
     for name, entry in catalogue.entries("dataset").items():
-        assert "+".join(str(size) for size in entry.meta["sizes"].values()) in lines[name]
+        assert "+".join(str(size or "?") for size in entry.meta["sizes"].values()) in lines[name]
     assert "  generated  " in lines["randman"]
     assert "  bundled " in lines["digits"]
     assert " 10 classes " in lines["digits"]

@@ -1,0 +1,140 @@
+"""The Free Spoken Digit Dataset as spikes: by recording, and by speaker."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from sgbench.datasets.base import Split, sizes
+from sgbench.datasets.event_files import below
+from sgbench.datasets.gammatone import FrontEnd
+from sgbench.datasets.sound import write_wav
+from sgbench.datasets.spoken import Spoken, Utterance
+from sgbench.errors import InputError, require_choice
+
+SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
+NAME = re.compile(r"recordings/(\d)_([a-z]+)_(\d+)\.wav")
+FIRST_VALIDATION, FIRST_TRAIN = 5, 10  # of 50 recordings of a digit by a speaker; those before are the test
+
+
+class FsddRecordings(Spoken):
+    """What the two splits share: 3000 recordings, six speakers saying each digit 50 times, at 8 kHz.
+
+    Source: Jackson et al., github.com/Jakobovski/free-spoken-digit-dataset.
+    """
+
+    front_end: ClassVar[FrontEnd] = FrontEnd(rate_hz=8000)
+    words: ClassVar[Sequence[str]] = [str(digit) for digit in range(10)]
+    n_inputs: int = front_end.channels
+    n_classes: int = 10
+    source: str = "github.com/Jakobovski/free-spoken-digit-dataset"
+    licence: str = "CC BY-SA 4.0"
+    folder: ClassVar[str] = "FSDD"
+    by_hand: ClassVar[str] = (
+        "put the folder recordings of github.com/Jakobovski/free-spoken-digit-dataset into the folder FSDD of the "
+        "data root"
+    )
+    least: ClassVar[int] = 3000
+
+    def originals(self, root: Path) -> list[str]:
+        """Every recording."""
+        names = below(root / "recordings", "*.wav", self.remedy, least=self.least)
+        return [f"recordings/{name}" for name in names]
+
+    def all_utterances(self, root: Path) -> list[Utterance]:
+        """Of all recordings, ordered by speaker, digit and number."""
+        found = [_utterance(name, root) for name in self.originals(root)]
+        return sorted(found, key=lambda each: (each.speaker, each.label, each.number))
+
+    def divided(self, root: Path, split_of: Callable[[Utterance], Split]) -> dict[Split, list[Utterance]]:
+        """The recordings of each split."""
+        parts: dict[Split, list[Utterance]] = {"train": [], "validation": [], "test": []}
+        for each in self.all_utterances(root):
+            parts[split_of(each)].append(each)
+        return parts
+
+    @staticmethod
+    def fake(folder: Path, *, speakers: Sequence[str], numbers: Sequence[int], seed: int) -> None:
+        """Write short tones, of a height for each digit and speaker, under the published names, for tests."""
+        random = np.random.Generator(np.random.PCG64(seed))
+        (folder / "recordings").mkdir(parents=True)
+        for place, speaker in enumerate(speakers):
+            for digit in range(10):
+                for number in numbers:
+                    time_s = np.arange(240 + 8 * number) / 8000
+                    tone = np.sin(2 * np.pi * (300 + 250 * digit + 20 * place) * time_s)
+                    sound = 0.3 * tone + 0.01 * random.standard_normal(len(time_s))
+                    write_wav(folder / "recordings" / f"{digit}_{speaker}_{number}.wav", sound, 8000)
+
+
+class Fsdd(FsddRecordings):
+    """Spoken digits as spikes of 64 channels, about 700 a sample, split by recording.
+
+    The official test: recordings 0 to 4 of each speaker and digit. Of the 45 official training recordings, 5 to 9
+    validate: all voices of the test are known, and so they are in validation. For unknown voices see `FsddSpeaker`.
+    """
+
+    name: ClassVar[str] = "fsdd"
+    sizes: Mapping[Split, int] = sizes(2400, 300, 300)
+    sha256: str | None = "b030d50fe640858b55c29882389351484c857499a17891fd0959a7f99ef7524e"
+
+    def utterances(self, root: Path) -> Mapping[Split, list[Utterance]]:
+        """By the number of the recording."""
+        return self.divided(root, _by_number)
+
+
+class FsddSpeaker(FsddRecordings):
+    """Spoken digits as spikes of 64 channels, about 700 a sample; test and validation are by unknown voices.
+
+    Args:
+        test_speaker: whose recordings are the test.
+        validation_speaker: whose recordings validate; the other four train.
+
+    Raises:
+        InputError: nobody of this name, or twice the same.
+    """
+
+    name: ClassVar[str] = "fsdd_speaker"
+    sizes: Mapping[Split, int] = sizes(2000, 500, 500)
+    published: ClassVar[Mapping[tuple[str, str], str]] = {
+        ("theo", "nicolas"): "b717ae8315b9a4b8a8fe2a969db4e244f407d51d1d46f68141dcc12087efc47b",
+    }
+
+    def __init__(self, *, test_speaker: str, validation_speaker: str) -> None:
+        super().__init__()
+        self.test_speaker = require_choice("dataset.test_speaker", test_speaker, SPEAKERS)
+        self.validation_speaker = require_choice("dataset.validation_speaker", validation_speaker, SPEAKERS)
+        if test_speaker == validation_speaker:
+            raise InputError(
+                f"dataset.validation_speaker={validation_speaker!r}: is the test speaker; choose another"
+            )
+        self.sha256: str | None = self.published.get((test_speaker, validation_speaker))
+
+    def parameters(self) -> dict[str, object]:
+        """The speakers held out, and the front end."""
+        held_out = {"test_speaker": self.test_speaker, "validation_speaker": self.validation_speaker}
+        return {**super().parameters(), **held_out}
+
+    def utterances(self, root: Path) -> Mapping[Split, list[Utterance]]:
+        """By speaker."""
+        split_of: dict[str, Split] = {self.test_speaker: "test", self.validation_speaker: "validation"}
+        return self.divided(root, lambda each: split_of.get(each.speaker, "train"))
+
+
+def _by_number(each: Utterance) -> Split:
+    if each.number < FIRST_VALIDATION:
+        return "test"
+    return "validation" if each.number < FIRST_TRAIN else "train"
+
+
+def _utterance(name: str, root: Path) -> Utterance:
+    found = NAME.fullmatch(name)
+    if found is None or found[2] not in SPEAKERS:
+        raise InputError(
+            f"{root / name}: not DIGIT_SPEAKER_NUMBER.wav of {', '.join(SPEAKERS)}; remove it from the folder"
+        )
+    return Utterance(name, int(found[1]), found[2], int(found[3]))

@@ -1,0 +1,159 @@
+"""Sound as spikes: a bank of gammatone filters, compression, leaky integrate-and-fire neurons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgbench.errors import InputError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+ERB_SLOPE, ERB_KNEE = 21.4, 0.00437  # of the scale of Glasberg & Moore
+MICRO = 1e-6
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    r"""An artificial cochlea.
+
+    The sound is freed of its mean and brought to a root mean square of `level`. Channel c filters it with a
+    gammatone of fourth order around f_c, where the f_c lie evenly on the scale
+    :math:`E(f) = 21.4 \log_{10}(1 + 0.00437 f)` of equivalent rectangular bandwidths. What is positive is
+    compressed as by the hair cells and averaged over each step, and drives a neuron:
+
+    .. math:: y = \overline{\max(0, g_c * x)^{0.4}}, \qquad v \leftarrow v e^{-\Delta / \tau} + \kappa y
+
+    It fires where :math:`v \ge 1` and the last spike is at least `refractory_s` ago; then v is 0. Spikes lie at
+    the beginning of their step. Nothing is random.
+
+    Args:
+        rate_hz: samples a second of the sound.
+        low_hz: centre of the first channel.
+        high_hz: of the last, below rate_hz / 2.
+        channels: N.
+        level: root mean square of the sound.
+        exponent: of the compression.
+        step_s: Delta, a whole number of samples.
+        tau_s: of the membrane.
+        gain: kappa.
+        refractory_s: in which a neuron integrates but does not fire.
+
+    Raises:
+        InputError: a step that is no whole number of samples and of microseconds, or frequencies out of order.
+
+    Source: Slaney 1993, Apple Technical Report 35 (the filters, as in SciPy); Glasberg & Moore 1990, Hearing
+    Research 47 (the scale); Cramer et al. 2022, IEEE TNNLS 33(7) (the idea, with a physical model of the cochlea).
+
+    >>> front_end = FrontEnd(rate_hz=8000, channels=3)
+    >>> [round(f) for f in front_end.centres_hz()]
+    [80, 986, 3800]
+    >>> time_us, channel = front_end.spikes([np.sin(2 * np.pi * 986 * np.arange(400) / 8000)])[0]
+    >>> np.bincount(channel, minlength=3).argmax(), time_us.max() < 50_000
+    (np.int64(1), np.True_)
+    """
+
+    rate_hz: int
+    low_hz: float = 80.0
+    high_hz: float = 3800.0
+    channels: int = 64
+    level: float = 0.1
+    exponent: float = 0.4
+    step_s: float = 0.0005
+    tau_s: float = 0.005
+    gain: float = 1.0
+    refractory_s: float = 0.002
+
+    def __post_init__(self) -> None:
+        for what, number in (("samples", self.step_s * self.rate_hz), ("microseconds", self.step_s / MICRO)):
+            if abs(number - round(number)) > MICRO or round(number) < 1:
+                raise InputError(f"front end: a step of {self.step_s:g} s is no whole number of {what}")
+        if not 0 < self.low_hz < self.high_hz < self.rate_hz / 2:
+            raise InputError(
+                f"front end: 0 < {self.low_hz:g} < {self.high_hz:g} < {self.rate_hz / 2:g} Hz does not hold"
+            )
+
+    @property
+    def step_us(self) -> int:
+        """A step [us]."""
+        return round(self.step_s / MICRO)
+
+    def steps(self, sound: Floats) -> int:
+        """Whole steps that a sound fills."""
+        return len(sound) // round(self.step_s * self.rate_hz)
+
+    def duration_us(self, sound: Floats) -> int:
+        """Of a sound's whole steps [us], at least one."""
+        return max(1, self.steps(sound)) * self.step_us
+
+    def centres_hz(self) -> Floats:
+        """Centre frequencies of the channels."""
+        low, high = (ERB_SLOPE * math.log10(1 + ERB_KNEE * f) for f in (self.low_hz, self.high_hz))
+        return (10 ** (np.linspace(low, high, self.channels) / ERB_SLOPE) - 1) / ERB_KNEE
+
+    def drive(self, sounds: Sequence[Floats]) -> Floats:
+        """What drives each neuron in each step [steps, sounds, channels], 0 behind a sound's end."""
+        from scipy.signal import gammatone, lfilter
+
+        steps = [self.steps(sound) for sound in sounds]
+        width = round(self.step_s * self.rate_hz)
+        padded = np.zeros((len(sounds), max(steps) * width))
+        for row, sound, count in zip(padded, sounds, steps, strict=True):
+            row[: count * width] = _levelled(sound, self.level)[: count * width]
+        found = np.empty((max(steps), len(sounds), self.channels))
+        for channel, centre in enumerate(self.centres_hz()):
+            heard = (
+                np.maximum(lfilter(*gammatone(centre, "iir", fs=self.rate_hz), padded), 0) ** self.exponent
+            )
+            found[:, :, channel] = heard.reshape(len(sounds), -1, width).mean(2).T
+        found[np.arange(max(steps))[:, None] >= np.array(steps)] = 0
+        return found
+
+    def spikes(self, sounds: Sequence[Floats]) -> list[tuple[Ints, Ints]]:
+        """Times [us] and channels of the spikes of each sound, in the order of time."""
+        step, sound, channel = np.nonzero(self._fired(self.gain * self.drive(sounds)))
+        last = np.array([self.steps(each) for each in sounds])
+        kept = step < last[sound]
+        step, sound, channel = step[kept], sound[kept], channel[kept]
+        own = [sound == each for each in range(len(sounds))]
+        return [(step[each] * self.step_us, channel[each]) for each in own]
+
+    def _fired(self, drive: Floats) -> NDArray[np.bool_]:
+        decay, rest = math.exp(-self.step_s / self.tau_s), round(self.refractory_s / self.step_s)
+        v, since = np.zeros(drive.shape[1:]), np.full(drive.shape[1:], rest)
+        fired = np.zeros(drive.shape, dtype=np.bool_)
+        for now, spike in zip(drive, fired, strict=True):
+            v = v * decay + now
+            np.logical_and(v >= 1, since >= rest, out=spike)
+            v[spike] = 0
+            since += 1
+            since[spike] = 1
+        return fired
+
+
+def _levelled(sound: Floats, level: float) -> Floats:
+    centred = sound - sound.mean()
+    return level * centred / (math.sqrt(float(np.mean(centred**2))) + 1e-9)
+
+
+def in_batches(
+    front_end: FrontEnd, sounds: Iterable[Floats], size: int
+) -> Iterator[tuple[Floats, Ints, Ints]]:
+    """Each sound with times [us] and channels of its spikes; so many at once share the work, none depends on it."""
+    batch: list[Floats] = []
+    for sound in sounds:
+        batch.append(sound)
+        if len(batch) == size:
+            yield from _each(front_end, batch)
+            batch = []
+    if batch:
+        yield from _each(front_end, batch)
+
+
+def _each(front_end: FrontEnd, batch: list[Floats]) -> Iterator[tuple[Floats, Ints, Ints]]:
+    for sound, (time_us, channel) in zip(batch, front_end.spikes(batch), strict=True):
+        yield sound, time_us, channel

@@ -1,0 +1,63 @@
+"""Sounds from .wav files, read strictly."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgbench.errors import InputError
+
+FULL_SCALE = 32768.0
+BYTES = 2  # of a sample
+MOST_S = 60.0
+
+
+def read_wav(path: Path, rate_hz: int) -> NDArray[np.float64]:
+    """One channel of 16-bit sound in [-1, 1).
+
+    Args:
+        path: of the file.
+        rate_hz: samples a second that it has to have.
+
+    Raises:
+        InputError: it cannot be read, is cut off, of another form, longer than a minute or without a sample.
+    """
+    try:
+        with wave.open(str(path), "rb") as file:
+            _require_form(file, path, rate_hz)
+            count = file.getnframes()
+            data = file.readframes(count)
+    except (wave.Error, EOFError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split()) or "it ends too early"
+        raise InputError(f"{path}: no whole .wav file ({reason}); fetch it again") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if len(data) != BYTES * count:
+        raise InputError(f"{path}: holds {len(data) // BYTES} of {count} samples, cut off; fetch it again")
+    if not count:
+        raise InputError(f"{path}: holds no sound; fetch it again")
+    return np.frombuffer(data, "<i2").astype(np.float64) / FULL_SCALE
+
+
+def _require_form(file: Any, path: Path, rate_hz: int) -> None:
+    found = (file.getnchannels(), file.getsampwidth(), file.getframerate())
+    if found != (1, BYTES, rate_hz):
+        raise InputError(
+            f"{path}: {found[0]} channels of {8 * found[1]} bits at {found[2]} Hz, not 1 of 16 at {rate_hz}; "
+            f"it is another file than the published one"
+        )
+    if file.getnframes() > MOST_S * rate_hz:
+        raise InputError(
+            f"{path}: declares more than {MOST_S:g} s; it is another file than the published one"
+        )
+
+
+def write_wav(path: Path, sound: NDArray[np.float64], rate_hz: int) -> None:
+    """Write sound in [-1, 1) in the same form, for tests."""
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, BYTES, rate_hz, len(sound), "NONE", ""))
+        file.writeframes((sound * FULL_SCALE).astype("<i2").tobytes())

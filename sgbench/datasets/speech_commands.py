@@ -1,0 +1,123 @@
+"""Speech Commands as spikes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from sgbench.datasets.base import Split, sizes
+from sgbench.datasets.event_files import below, present
+from sgbench.datasets.gammatone import FrontEnd
+from sgbench.datasets.sound import write_wav
+from sgbench.datasets.spoken import Spoken, Utterance
+from sgbench.errors import InputError
+
+WORDS = (
+    *("backward", "bed", "bird", "cat", "dog", "down", "eight", "five", "follow", "forward", "four", "go"),
+    *(
+        "happy",
+        "house",
+        "learn",
+        "left",
+        "marvin",
+        "nine",
+        "no",
+        "off",
+        "on",
+        "one",
+        "right",
+        "seven",
+        "sheila",
+    ),
+    *("six", "stop", "three", "tree", "two", "up", "visual", "wow", "yes", "zero"),
+)
+NAME = re.compile(r"([a-z]+)/([0-9a-f]{1,16})_nohash_(\d+)\.wav")
+LISTS: Mapping[Split, str] = {"validation": "validation_list.txt", "test": "testing_list.txt"}
+MOST_LIST_BYTES = 16 * 1024 * 1024
+
+
+class SpeechCommands(Spoken):
+    """35 spoken words as spikes of 64 channels, at most a second each; version 0.02, the official lists.
+
+    The lists put all that a speaker says into one split, so that validation and test ask for unknown voices. The
+    background noises belong to none. Making the spikes of 105829 recordings takes an hour and a half of one core,
+    once.
+
+    Source: Warden 2018, arXiv:1804.03209.
+    """
+
+    front_end: ClassVar[FrontEnd] = FrontEnd(rate_hz=16000, high_hz=7600.0)
+    words: ClassVar[Sequence[str]] = WORDS
+    n_inputs: int = front_end.channels
+    n_classes: int = len(WORDS)
+    sizes: Mapping[Split, int] = sizes(84843, 9981, 11005)
+    source: str = "download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
+    licence: str = "CC BY 4.0"
+    name: ClassVar[str] = "speech_commands"
+    folder: ClassVar[str] = "speech_commands_v0.02"
+    by_hand: ClassVar[str] = (
+        "unpack download.tensorflow.org/data/speech_commands_v0.02.tar.gz into the folder speech_commands_v0.02 of "
+        "the data root"
+    )
+    least: ClassVar[int] = 105_829
+
+    def originals(self, root: Path) -> list[str]:
+        """The lists and every word."""
+        lists = present(root, LISTS.values(), self.remedy)
+        return [*lists, *below(root, "[a-z]*/*.wav", self.remedy, least=self.least)]
+
+    def utterances(self, root: Path) -> Mapping[Split, list[Utterance]]:
+        """By the lists; what is in neither trains."""
+        parts: dict[Split, list[Utterance]] = {"train": [], "validation": [], "test": []}
+        names = [name for name in self.originals(root) if name.endswith(".wav")]
+        known = set(names)
+        listed = {split: _listed(root / file, known) for split, file in LISTS.items()}
+        both = listed["validation"] & listed["test"]
+        if both:
+            raise InputError(f"{root}: {min(both)} is in both lists; {self.remedy}")
+        for name in names:
+            validates, tests = (name in listed[split] for split in ("validation", "test"))
+            split: Split = "validation" if validates else "test" if tests else "train"
+            parts[split].append(_utterance(name, root))
+        return parts
+
+    @staticmethod
+    def fake(folder: Path, *, speakers: int, seed: int) -> None:
+        """Every word once by each speaker, as short noise; the first validates, the second tests, for tests."""
+        random = np.random.Generator(np.random.PCG64(seed))
+        said = [f"{word}/{speaker:08x}_nohash_0.wav" for word in WORDS for speaker in range(speakers)]
+        for name in [*said, "_background_noise_/hum.wav"]:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            write_wav(folder / name, random.uniform(-0.5, 0.5, 400), 16000)
+        for speaker, file in enumerate(LISTS.values()):
+            own = [name for name in said if f"/{speaker:08x}_" in name]
+            (folder / file).write_text("\n".join([*own, ""]))
+
+
+def _listed(path: Path, known: set[str]) -> set[str]:
+    """The names in a list, all of them files."""
+    try:
+        if path.stat().st_size > MOST_LIST_BYTES:
+            raise InputError(f"{path}: larger than any list of its kind; fetch it again")
+        names = path.read_bytes().decode("ascii").split()
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a list of file names; fetch it again") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    strange = [name for name in names if name not in known]
+    if strange:
+        raise InputError(
+            f"{path}: names {ascii(strange[0])[:80]}, which is not there; fetch the data set again"
+        )
+    return set(names)
+
+
+def _utterance(name: str, root: Path) -> Utterance:
+    found = NAME.fullmatch(name)
+    if found is None or found[1] not in WORDS:
+        raise InputError(f"{root / name}: not WORD/SPEAKER_nohash_NUMBER.wav of the 35 words; remove it")
+    return Utterance(name, WORDS.index(found[1]), found[2], int(found[3]))

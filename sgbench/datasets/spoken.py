@@ -1,0 +1,52 @@
+"""What data sets of spoken words share: one .wav file a sample, made into spikes by the front end."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+from sgbench.datasets.base import Split
+from sgbench.datasets.event_files import EventFiles
+from sgbench.datasets.event_store import Recording
+from sgbench.datasets.gammatone import FrontEnd, in_batches
+from sgbench.datasets.sound import read_wav
+
+AT_ONCE = 16  # sounds that share the work
+
+
+class Utterance(NamedTuple):
+    """One sample, as its file's name tells."""
+
+    name: str  # of the file, below the data set's folder
+    label: int
+    speaker: str
+    number: int  # of the recording, among those of its word and speaker
+
+
+class Spoken(EventFiles):
+    """Words as spikes of the channels of a `FrontEnd`; a sample is as long as its sound."""
+
+    front_end: ClassVar[FrontEnd]
+    words: ClassVar[Sequence[str]]  # of the classes
+
+    @abstractmethod
+    def utterances(self, root: Path) -> Mapping[Split, list[Utterance]]:
+        """The samples of each split, in order."""
+
+    def parameters(self) -> dict[str, object]:
+        """The numbers of the front end."""
+        return {"front_end": asdict(self.front_end)}
+
+    def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
+        """Spikes of each split, a few sounds at a time."""
+        return {split: self._heard(root, own) for split, own in self.utterances(root).items()}
+
+    def _heard(self, root: Path, own: Sequence[Utterance]) -> Iterator[Recording]:
+        sounds = (read_wav(root / each.name, self.front_end.rate_hz) for each in own)
+        for each, heard in zip(own, in_batches(self.front_end, sounds, AT_ONCE), strict=True):
+            sound, time_us, channel = heard
+            lasts_us = self.front_end.duration_us(sound)
+            yield Recording(channel, time_us, each.label, lasts_us, name=str(root / each.name))
