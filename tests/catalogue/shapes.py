@@ -18,18 +18,18 @@ import torch
 from torch import Tensor
 
 from sgbench import catalogue
-from sgbench.compose import compose
 from sgbench.surrogates.base import NORMALISATIONS, Surrogate
 from sgbench.surrogates.bell import BellSurrogate
+from tests.entries import spec_with
 
 EPS = torch.finfo(torch.float64).eps
 WIDTHS = (0.05, 0.6, 4.0)
 
 
 @functools.cache
-def composed(name: str, *words: str) -> tuple[type[Surrogate], dict]:
+def composed(name: str, width: float | None = None) -> tuple[type[Surrogate], dict]:
     """Class and parameters of an entry as a run would get them."""
-    spec = compose([f"surrogate={name}", *words])
+    spec = spec_with({"surrogate": name}, {} if width is None else {"surrogate.width_fwhm": width})
     module, _, callee = spec.targets["surrogate"].rpartition(".")
     return getattr(importlib.import_module(module), callee), spec.method.parameters["surrogate"]
 
@@ -51,14 +51,13 @@ every_bell = pytest.mark.parametrize("name", BELLS)
 
 def make(name: str, **changes: object) -> Surrogate:
     """An entry with its YAML's values, some of them changed; a width replaces the native steepness."""
-    word = ("surrogate.width_fwhm=0.5",) if changes.get("width_fwhm") is not None else ()
-    target, parameters = composed(name, *word)
+    target, parameters = composed(name, 0.5 if changes.get("width_fwhm") is not None else None)
     return target(**{**parameters, **changes})
 
 
 def native_name(name: str) -> str:
     """The parameter that a width replaces: the one that is null where a width is given."""
-    _, parameters = composed(name, "surrogate.width_fwhm=0.5")
+    _, parameters = composed(name, 0.5)
     (native,) = [key for key, value in parameters.items() if value is None]
     return native
 

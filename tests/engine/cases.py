@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from sgbench import catalogue
 from sgbench.build import construct
-from sgbench.compose import compose
 from sgbench.engine.choose import Engine
 from sgbench.engine.layer import Layer, LayerRun
 from sgbench.networks.base import DenseLayer
@@ -24,6 +23,7 @@ from sgbench.neurons.quantity import LEARN
 from sgbench.spikes import Events, Signal, dense
 from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate
+from tests.entries import spec_with
 
 NEURONS = ("adlif", "alif", "leaky", "leaky_readout", "synaptic")
 """Between them they use every coefficient of a spec; `tests/catalogue/test_neuron_contract.py` runs every entry."""
@@ -45,11 +45,8 @@ SINGLE = 1e-5  # relative, float32 against float64
 @functools.cache
 def recipe(group: str, name: str) -> tuple[str, dict[str, Any]]:
     """Target and default values of a catalogue entry."""
-    group_word = (
-        f"neuron@readout={name}" if (group, name) == ("neuron", "leaky_readout") else f"{group}={name}"
-    )
-    spec = compose([group_word])
-    place = "readout" if group_word.startswith("neuron@") else group
+    place = "readout" if (group, name) == ("neuron", "leaky_readout") else group
+    spec = spec_with({place: name})
     return spec.targets[place], dict(spec.method.parameters[place])
 
 

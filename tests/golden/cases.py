@@ -13,6 +13,7 @@ from sgbench.records.method import identity, method_id
 from sgbench.records.record import RunRecord
 from sgbench.runner import run_spec
 from sgbench.train_loop import TrainLoop
+from tests.entries import spec_with
 
 FOLDER = Path(__file__).parent
 TINY = (
@@ -53,9 +54,10 @@ def own(group: str) -> list[str]:
 
 def method_ids() -> dict[str, str]:
     """Id of the reference run with each entry of each group in turn, and at a common width."""
-    words = [(f"{group}={name}",) for group in VARIED for name in own(group)]
-    words += [(f"surrogate={name}", "width_fwhm=1.0") for name in own("surrogate")]
-    return {" ".join(each): method_id(compose(each).method) for each in words}
+    ids = {f"{group}={name}": spec_with({group: name}) for group in VARIED for name in own(group)}
+    for name in own("surrogate"):
+        ids[f"surrogate={name} width_fwhm=1.0"] = spec_with({"surrogate": name}, {"width_fwhm": 1.0})
+    return {words: method_id(spec.method) for words, spec in ids.items()}
 
 
 def tiny_record(rule: str) -> dict[str, Any]:
