@@ -73,6 +73,11 @@ def _register_more(actions: Any) -> None:
         help="answer when this sure; may be repeated",
     )
     _finish(deciding, "energy_decide")
+    training = actions.add_parser(
+        "train", help="what a record's training took: products, seconds, peak memory"
+    )
+    _add_record(training)
+    _finish(training, "energy_train")
     metering = actions.add_parser("meter", help="what the host's own meters say while a command runs")
     metering.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="none lists the meters")
     metering.add_argument(

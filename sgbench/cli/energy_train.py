@@ -1,0 +1,51 @@
+"""`sgbench energy train`: what a training took."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+from sgbench import catalogue
+from sgbench.cli import energy
+from sgbench.cli.columns import aligned
+from sgbench.energy.training_cost import TrainingCost, training_cost
+from sgbench.errors import InputError
+from sgbench.records.record import RunRecord
+
+
+def answer(args: argparse.Namespace) -> int:
+    """Print the products, seconds and bytes of a record's training."""
+    record, _ = energy.read_record(args.record)
+    found = training_cost(record, _sizes(record, args))
+    if args.json:
+        energy.say_json({**asdict(found), "total": found.total, "per_second": found.per_second})
+    else:
+        energy.say(report(found))
+    return 0
+
+
+def _sizes(record: RunRecord, args: argparse.Namespace) -> dict[str, int]:
+    """Samples of each split, as the catalogue states them."""
+    name = record.method.choices["dataset"]
+    sizes = catalogue.entry("dataset", name, args.config_dir).meta.get("sizes")
+    if not isinstance(sizes, dict) or not {"train", "validation"} <= set(sizes):
+        raise InputError(f"data set '{name}': its entry does not state meta.sizes")
+    return sizes
+
+
+def report(found: TrainingCost) -> list[str]:
+    """A table, and what was measured."""
+    rows = [["multiply-accumulates", "of the whole training", "share, %"]]
+    for name in ("forward", "weight_gradients", "input_gradients", "validation", "total"):
+        number = getattr(found, name)
+        share = f"{100 * number / found.total:.1f}" if found.total else "-"
+        rows.append([name.replace("_", " "), f"{number:.4g}", share])
+    rate = "" if found.per_second is None else f", {found.per_second:.3g} multiply-accumulates a second"
+    memory = "not measured" if found.peak_bytes is None else f"{found.peak_bytes / 2**20:.0f} MiB"
+    backward = f"{found.adjoint_updates:.4g} updates of neurons backward"
+    return [
+        *aligned(rows, words=1),
+        "",
+        f"{found.epochs} epochs of {found.samples} samples, {backward}",
+        f"took {found.seconds:.3g} s{rate}; peak memory {memory}",
+    ]
