@@ -126,11 +126,9 @@ def _show(results: list[Result], args: argparse.Namespace) -> None:
     lines = ["", *aligned(table, words=2), ""]
     for result in results:
         one = result.reproduction
-        if one.reduced:
-            lines.append(f"{one.name}: reduced: {one.reduced}")
-        if one.reason:
-            lines.append(f"{one.name}: likely reason: {one.reason}")
-    lines.append(
-        "ours: mean over seeds ± one standard deviation; docs/reproductions.md says what is not as published"
-    )
+        told = {"reduced": [one.reduced], "likely reason": [one.reason]}
+        if len(results) == 1:
+            told = {"source": one.sources, "not as published": one.differs, **told}
+        lines += [f"{one.name}: {what}: {text}" for what, texts in told.items() for text in texts if text]
+    lines.append("ours: mean over seeds ± one standard deviation")
     sys.stdout.write("\n".join(lines) + "\n")

@@ -94,7 +94,7 @@ def as_page(results: Sequence[Result]) -> str:
         "",
         f"Written from the records of runs by `{COMMAND}`; do not edit.",
         "`sgbench reproduce NAME` makes the runs again, `sgbench reproduce` lists them. Each is one file of",
-        "`conf/experiment/reproduce/`, in which figure, tolerance and source were written down before the run.",
+        "`conf/experiment/reproduce/` with figure, tolerance and source; no tolerance was widened after a run.",
         "",
         f"Of {len(verdicts)} figures {verdicts.count('agrees')} agree, {verdicts.count('does not agree')} do not, "
         f"{verdicts.count('not measured')} are not measured.",
@@ -113,7 +113,10 @@ def as_page(results: Sequence[Result]) -> str:
 def _section(result: Result) -> list[str]:
     one = result.reproduction
     lines = [f"## {one.name}", "", one.line, "", *(f"- Source: {source}." for source in one.sources)]
-    lines += [f'- Evidence for "{judged.figure.line}": {judged.figure.evidence}.' for judged in result.judged]
+    evidence: dict[str, list[str]] = {}
+    for judged in result.judged:
+        evidence.setdefault(judged.figure.evidence, []).append(judged.figure.line)
+    lines += [f"- Evidence: {text} ({'; '.join(told)})." for text, told in evidence.items()]
     lines += [f"- Not as published: {each}." for each in one.differs]
     lines += [
         f"- {word}: {text}."

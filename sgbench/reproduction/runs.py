@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.plan import plan
+from sgbench.records.files import require_writable
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
@@ -27,7 +28,16 @@ class Place:
     def words(self) -> list[str]:
         """As overrides; quoted, for a path may hold what Hydra's grammar minds."""
         given = {"paths.runs_dir": self.root, "paths.data_dir": self.data_dir}
-        return [f"{key}='{path}'" for key, path in given.items() if path is not None]
+        return [f"{key}={_quoted(str(path))}" for key, path in given.items() if path is not None]
+
+
+def _quoted(text: str) -> str:
+    r"""A text as Hydra reads it back.
+
+    >>> print(_quoted("it's"))
+    'it\'s'
+    """
+    return "'" + text.replace("'", r"\'") + "'"
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,7 @@ def carry_out(grid: Grid, *, workers: int | None, headline: Callable[[RunRecord]
 
     Raises:
         InputError: files of the data set are not there, or a run is not usable.
+        StorageError: the runs folder cannot be written.
     """
     from sgbench.build import build
     from sgbench.replicas.sweep import run_sweep
@@ -98,6 +109,7 @@ def carry_out(grid: Grid, *, workers: int | None, headline: Callable[[RunRecord]
         missing = data.data_set.missing(data.data_dir)
         if missing is not None:
             raise InputError(missing)
+        require_writable(Path(specs[0].paths.runs_dir))
     return run_sweep(specs, left, workers=workers, largest=None, headline=headline)
 
 
@@ -129,7 +141,9 @@ def from_records(reproduction: Reproduction, grid: Grid, seeds: Sequence[int]) -
         seeds=len(seeds),
         minutes=sum(each.timing.total_s for each in records.values()) / 60,
         methods={name: _ids(found) for name, found in grid.cells.items()},
-        commits=tuple(sorted({str(each.provenance.commit)[:12] for each in records.values()})),
+        commits=tuple(
+            sorted({each.provenance.commit[:12] for each in records.values() if each.provenance.commit})
+        ),
     )
 
 

@@ -50,7 +50,9 @@ def judge(figure: Figure, cells: Mapping[str, Sequence[Cell]]) -> Judged:
         value is None for name in figure.of for cell in cells[name] for value in cell.values.values()
     )
     if missing:
-        return Judged(figure, None, None, 0, "not measured", f"{missing} runs without a result")
+        return Judged(
+            figure, None, None, 0, "not measured", f"{missing} run{'s' * (missing > 1)} without a result"
+        )
     by_seed = [_worth(cells[name], figure.best_cells) for name in figure.of]
     ours = _combined(figure, [statistics.fmean(each.values()) for each in by_seed])
     seeds = [seed for seed in by_seed[0] if all(seed in each for each in by_seed)]

@@ -111,11 +111,12 @@ def test_list(capsys):
         (["closed_loop", "--workers=-1"], "--workers -1: at least 1 is needed"),
         (["closed_loop", "--update=page.md"], "use: sgbench reproduce all"),
         (["spytorch2", "--data-dir=/nowhere"], "fashion"),
+        (["temporal_xor", "--seeds=1", "--root=/proc/nowhere"], "/proc/nowhere cannot be written"),
     ],
 )
 def test_bad_input_is_one_line(words, message, capsys, tmp_path):
     """Expected: exit code 2, one line on standard error."""
-    assert main(["reproduce", *words, f"--root={tmp_path}"]) == 2
+    assert main(["reproduce", f"--root={tmp_path}", *words]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert message in lines[0]

@@ -4,8 +4,11 @@ import math
 
 import pytest
 
+from sgbench.records.record import EpochScores
 from sgbench.reproduction.definition import Figure
+from sgbench.reproduction.runs import measured
 from sgbench.reproduction.verdict import Cell, judge
+from tests.leaderboard import factory
 
 
 def figure(**changes) -> Figure:
@@ -88,3 +91,28 @@ def test_a_run_that_is_not_there_is_never_agreement():
     found = judge(figure(at_least=0.0), {"b": [cell(0.5, None), cell(None, 0.5)]})
     assert (found.verdict, found.ours, found.note) == ("not measured", None, "2 runs without a result")
     assert judge(figure(at_least=0.0), {"b": [cell(0.5, 0.5)]}).verdict == "agrees"
+
+
+def epoch(number: int, loss: float, accuracy: float | None) -> EpochScores:
+    return EpochScores(epoch=number, train_loss=0.0, validation_loss=loss, validation_accuracy=accuracy)
+
+
+def test_measures_of_a_finished_run():
+    """Expected by hand: test 0.8; of the curve the last accuracy 0.6, the last loss 2, the lowest error 1 - 0.7."""
+    curve = (epoch(0, 3.0, 0.7), epoch(1, 2.0, 0.6))
+    record = factory.record(accuracy=0.8).model_copy(update={"curve": curve})
+    kinds = ("test_accuracy", "last_accuracy", "last_loss", "lowest_error")
+    assert [measured(record, kind) for kind in kinds] == pytest.approx([0.8, 0.6, 2.0, 0.3])
+    without = record.model_copy(update={"curve": (epoch(0, 3.0, None),)})
+    assert measured(without, "lowest_error") is None
+    assert measured(record.model_copy(update={"curve": ()}), "last_loss") is None
+
+
+def test_a_run_that_turned_to_nan_is_right_by_chance():
+    """Expected: 1/10 of ten classes, no loss; must differ: a failure of the machine says nothing."""
+    record = factory.record(accuracy=None)
+    assert measured(record, "test_accuracy") == measured(record, "last_accuracy") == 0.1
+    assert measured(record, "lowest_error") == pytest.approx(0.9)
+    assert measured(record, "last_loss") is None
+    machine = record.failure.model_copy(update={"kind": "OutOfMemoryError"})
+    assert measured(record.model_copy(update={"failure": machine}), "test_accuracy") is None
