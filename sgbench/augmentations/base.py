@@ -1,0 +1,26 @@
+"""The contract of an augmentation: how samples of the training split are varied anew in each epoch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+
+from sgbench.encoders.base import Form, Image, Values
+
+
+class Augmentation(ABC):
+    """Varies samples on their way into the encoder, in training alone."""
+
+    takes: ClassVar[tuple[Form, ...]] = ("values", "traces", "spikes")
+
+    @abstractmethod
+    def vary(self, values: Values, generator: torch.Generator, image: Image | None) -> Values:
+        """Samples [B] of the same form, channels and at most the same durations; drawn sample by sample.
+
+        Args:
+            values: of the batch; they are not changed themselves.
+            generator: of the augmentation's stream, one for an epoch.
+            image: polarities, height and width where the channels are a camera's.
+        """

@@ -1,0 +1,16 @@
+"""No augmentation."""
+
+from __future__ import annotations
+
+import torch
+
+from sgbench.augmentations.base import Augmentation
+from sgbench.encoders.base import Image, Values
+
+
+class NoAugmentation(Augmentation):
+    """Every epoch sees the samples as they are."""
+
+    def vary(self, values: Values, generator: torch.Generator, image: Image | None) -> Values:
+        """The samples."""
+        return values
