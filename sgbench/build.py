@@ -29,6 +29,7 @@ from sgbench.surrogates.base import Surrogate
 
 log = logging.getLogger("sgbench")
 PROVIDED: dict[str, tuple[str, ...]] = {
+    "augmentation": (),
     "dataset": (),
     "dropout": (),
     "encoder": ("image",),
@@ -123,6 +124,7 @@ def build(spec: RunSpec) -> Parts:
     data = SpikingData(
         data_set,
         encoder,
+        augmentation=_part(spec, "augmentation"),
         data_dir=Path(spec.paths.data_dir),
         batch_size=protocol.batch_size,
         seed=spec.seed,

@@ -18,6 +18,7 @@ from sgbench.paths import conf_dir
 SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 META_KEYS = ("_target_", "meta", "defaults")
 TARGET_GROUPS = (
+    "augmentation",
     "dataset",
     "dropout",
     "encoder",

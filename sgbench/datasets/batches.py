@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from sgbench.augmentations.base import Augmentation
 from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.datasets.checks import check
 from sgbench.datasets.guard import GuardedSplits
@@ -47,6 +49,7 @@ class Batches:
         self.order = order
         self.noise = noise
         self.dtype = dtype
+        self.vary: Callable[[Values], Values] | None = None  # before they are encoded, if anything
 
     def __len__(self) -> int:
         return math.ceil(len(self.order) / self.batch_size)
@@ -54,6 +57,7 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         for position in self.order.split(self.batch_size):
             values = _numbers(self.samples.values[position], self.dtype)
+            values = values if self.vary is None else self.vary(values)
             x = self.encoder.encode(values, self.noise)
             lengths = _lengths(self.samples, values, self.encoder, position)
             target = self.samples.target[position]
@@ -70,11 +74,12 @@ class SpikingData:
         encoder: values to input over time.
         data_dir: where files are looked for.
         batch_size: samples per batch.
-        seed: of the run; data order and encoding have streams of their own.
+        seed: of the run; data order, encoding and augmentation have streams of their own.
         dtype: of the input.
+        augmentation: of the training samples, or None.
 
     Raises:
-        InputError: the encoder does not take samples of this form.
+        InputError: the encoder or the augmentation does not take samples of this form.
     """
 
     def __init__(
@@ -86,9 +91,16 @@ class SpikingData:
         batch_size: int,
         seed: int,
         dtype: torch.dtype,
+        augmentation: Augmentation | None = None,
     ) -> None:
         if data_set.form not in encoder.takes:
             raise InputError(_no_fit(data_set, encoder))
+        if augmentation is not None and data_set.form not in augmentation.takes:
+            raise InputError(
+                f"augmentation {type(augmentation).__name__}: takes {' or '.join(augmentation.takes)}, but "
+                f"data set {type(data_set).__name__} holds {data_set.form}; use augmentation=none"
+            )
+        self.augmentation = augmentation
         self.data_set = data_set
         self.encoder = encoder
         self.data_dir = data_dir
@@ -125,7 +137,11 @@ class SpikingData:
         """The training batches of one epoch."""
         samples = self.splits["train"]
         order = torch.randperm(len(samples.target), generator=generator(self.seed, "data_order", epoch))
-        return self._batches(samples, order, generator(self.seed, "encoding", "train", epoch))
+        batches = self._batches(samples, order, generator(self.seed, "encoding", "train", epoch))
+        if self.augmentation is not None:
+            noise, image = generator(self.seed, "augmentation", epoch), self.data_set.image
+            batches.vary = functools.partial(self.augmentation.vary, generator=noise, image=image)
+        return batches
 
     def evaluation(self, split: Split) -> Batches:
         """The batches of a split in its own order.

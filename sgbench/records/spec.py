@@ -20,6 +20,7 @@ from sgbench.records.base import MAX_NUMBER, Amount, Number, Positive, Strict, V
 GROUPS = (
     "dataset",
     "encoder",
+    "augmentation",
     "network",
     "normalisation",
     "dropout",
@@ -41,6 +42,7 @@ NEUTRAL_CHOICES: dict[str, str] = {
     "firing": "step",
     "normalisation": "none",
     "dropout": "none",
+    "augmentation": "none",
 }
 """Frozen: the entry that a group added later stands for in a method that lacks the group.
 

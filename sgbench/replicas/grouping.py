@@ -41,7 +41,8 @@ def batches_key(spec: RunSpec) -> tuple[object, ...]:
     """What has to be equal for two points to see batches of the same making."""
     method = spec.method
     parts = [
-        (group, method.choices[group], _frozen(method.parameters[group])) for group in ("dataset", "encoder")
+        (group, method.choices[group], _frozen(method.parameters[group]))
+        for group in ("dataset", "encoder", "augmentation")
     ]
     protocol = method.protocol
     sizes = (protocol.steps, protocol.dt_s, protocol.batch_size, protocol.precision)
