@@ -18,7 +18,7 @@ from sgbench.errors import InputError, one_printable_line
 from sgbench.paths import PREDICTIONS, RECORD
 from sgbench.records.files import to_json, write_atomic
 from sgbench.records.method import method_id
-from sgbench.records.record import FINAL, SCHEMA_VERSION, Failure, RunRecord, Scores, Timing
+from sgbench.records.record import FINAL, SCHEMA_VERSION, Failure, HostEnergy, RunRecord, Scores, Timing
 from sgbench.records.spec import RunSpec
 from sgbench.run_folder import TEST_ACCESS, forget_checkpoints, read_access
 from sgbench.training import Training
@@ -49,6 +49,7 @@ class Attempt:
         self.began_s = time.perf_counter()
         self.test_s = 0.0
         self.memory_is_measured = False
+        self.host_energy: list[HostEnergy] = []  # empty where no meter counted this run alone
         self.loggers: list[Logger] = []
         self.test_access: list[str] = []  # stage of each time, those of interrupted tries first
         self.training = Training(parts, spec.method, spec.seed, made_by=code.made_by())
@@ -175,6 +176,7 @@ class Attempt:
             predictions_sha256=predictions_sha256,
             weights_sha256=weights_sha256,
             test_access=tuple(self.test_access),
+            host_energy=tuple(self.host_energy) or None,
             timing=Timing(
                 fit_s=training.fit_s,
                 test_s=self.test_s,

@@ -13,6 +13,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from tqdm import tqdm
 
 from sgbench.datasets.batches import Batches, SpikingData
+from sgbench.energy.meter import Laps
 from sgbench.train_loop import check_optimizer
 from sgbench.training import Training
 from sgbench.trajectory import Batch
@@ -130,6 +131,21 @@ class LastEpoch(pl.Callback):
         unfinished = self.path.with_suffix(".part")
         trainer.save_checkpoint(unfinished)
         os.replace(unfinished, self.path)  # noqa: PTH105 - atomic by definition
+
+
+class EpochLaps(pl.Callback):
+    """Reads the host's meters of energy once an epoch.
+
+    Args:
+        laps: of the meters.
+    """
+
+    def __init__(self, laps: Laps) -> None:
+        self.laps = laps
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Add up what the epoch took."""
+        self.laps.lap()
 
 
 class EpochBar(pl.Callback):

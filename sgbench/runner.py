@@ -15,11 +15,12 @@ from sgbench import memory
 from sgbench.attempt import Attempt
 from sgbench.build import build
 from sgbench.compose import compose
+from sgbench.energy.meter import Laps, meters
 from sgbench.errors import InputError, StorageError
-from sgbench.learner import EpochBar, LastEpoch, Learner, LightningData
+from sgbench.learner import EpochBar, EpochLaps, LastEpoch, Learner, LightningData
 from sgbench.paths import RECORD
 from sgbench.provenance import Code
-from sgbench.records.record import RunRecord
+from sgbench.records.record import HostEnergy, RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.run_folder import (
     CHECKPOINT,
@@ -96,7 +97,8 @@ class _Fitted(Attempt):
         return record
 
     def _trained(self) -> RunRecord:
-        trainer = self._trainer()
+        laps = Laps(meters()[0])
+        trainer = self._trainer(laps)
         kept = self.kept(CHECKPOINT)
         if kept is not None:
             # Known before fit, because a run whose patience has run out must not train one epoch more.
@@ -108,26 +110,35 @@ class _Fitted(Attempt):
                 ckpt_path=None if kept is None else self.folder / CHECKPOINT,
                 weights_only=None if kept is None else True,
             )
+            laps.lap()
+        fit_j = laps.total_j
         weights_sha256 = self.take_best()
         trainer.validate(self.learner, datamodule=self.data, verbose=False)
         validation = self.training.evaluation.scores()
+        laps.lap()
         began_s = time.perf_counter()
         with self.parts.data.last_step():
             trainer.test(self.learner, datamodule=self.data, verbose=False)
         self.test_s = time.perf_counter() - began_s
+        if kept is None:
+            self.host_energy = [
+                HostEnergy(meter=meter.name, fit_j=fit, test_j=test)
+                for meter, fit, test in zip(laps.meters, fit_j, laps.lap(), strict=True)
+            ]
         return self.finished(validation, weights_sha256)
 
-    def _trainer(self) -> pl.Trainer:
+    def _trainer(self, laps: Laps) -> pl.Trainer:
         settings = self.spec.trainer
         for name in ("pytorch_lightning", "lightning.pytorch"):
             logging.getLogger(name).setLevel(logging.WARNING)  # drops advertisements and device listings
         batches = len(self.parts.data.epoch(0))
+        each_epoch = [LastEpoch(self.folder / CHECKPOINT), EpochLaps(laps)]
         return pl.Trainer(
             accelerator="gpu" if self.parts.device.type == "cuda" else "cpu",
             devices=1,
             max_epochs=self.spec.method.protocol.epochs,
             logger=self.loggers or False,
-            callbacks=[LastEpoch(self.folder / CHECKPOINT), *([EpochBar()] if settings.progress else [])],
+            callbacks=[*each_epoch, *([EpochBar()] if settings.progress else [])],
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

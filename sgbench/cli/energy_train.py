@@ -18,9 +18,11 @@ def answer(args: argparse.Namespace) -> int:
     record, _ = energy.read_record(args.record)
     found = training_cost(record, _sizes(record, args))
     if args.json:
-        energy.say_json({**asdict(found), "total": found.total, "per_second": found.per_second})
+        host = [each.model_dump() for each in record.host_energy or ()]
+        tree = {"total": found.total, "per_second": found.per_second, "host_energy": host}
+        energy.say_json({**asdict(found), **tree})
     else:
-        energy.say(report(found))
+        energy.say([*report(found), *_host(record)])
     return 0
 
 
@@ -48,4 +50,16 @@ def report(found: TrainingCost) -> list[str]:
         "",
         f"{found.epochs} epochs of {found.samples} samples, {backward}",
         f"took {found.seconds:.3g} s{rate}; peak memory {memory}",
+    ]
+
+
+def _host(record: RunRecord) -> list[str]:
+    """What the host's meters counted, idle power included."""
+    if record.host_energy is None:
+        return [
+            "host energy: not available (no meter that could be read, or not this run alone from its start)"
+        ]
+    return [
+        f"host energy, {each.meter}: {each.fit_j:.4g} J to train, {each.test_j:.4g} J to test, idle included"
+        for each in record.host_energy
     ]

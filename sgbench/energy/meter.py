@@ -112,11 +112,33 @@ class Metered:
         ]
 
 
+class Laps:
+    """What meters count between one reading and the next.
+
+    A counter that starts anew is behind once: it must be read more often than that, so `lap` once an epoch.
+
+    Args:
+        found: the meters.
+    """
+
+    def __init__(self, found: list[Meter]) -> None:
+        self.meters = found
+        self._last = [meter.read_j() for meter in found]
+        self.total_j = [0.0 for _ in found]  # since the start
+
+    def lap(self) -> list[float]:
+        """Joules of each meter since the last reading."""
+        now = [meter.read_j() for meter in self.meters]
+        passed = [_passed(meter, a, b) for meter, a, b in zip(self.meters, self._last, now, strict=True)]
+        self._last = now
+        self.total_j = [total + each for total, each in zip(self.total_j, passed, strict=True)]
+        return passed
+
+
 def _during(found: list[Meter], work: Callable[[], None]) -> list[float]:
-    before = [meter.read_j() for meter in found]
+    laps = Laps(found)
     work()
-    after = [meter.read_j() for meter in found]
-    return [_passed(meter, a, b) for meter, a, b in zip(found, before, after, strict=True)]
+    return laps.lap()
 
 
 def _passed(meter: Meter, before_j: float, after_j: float) -> float:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 MAX_WHOLE = 2**63 - 1
 """Nothing is counted beyond it, and sums and products of numbers within it are floats still."""
@@ -16,6 +24,20 @@ class Strict(BaseModel):
     """Unknown keys, NaN, infinity and later changes are all refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Grown(Strict):
+    """Something stored that has grown: a field that came later is not written where it is None.
+
+    So what was stored before it came loads, and its bytes stay what they were.
+    """
+
+    LATER: ClassVar[frozenset[str]]  # names of these fields; a name is never taken out
+
+    @model_serializer(mode="wrap")
+    def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        tree = handler(self)
+        return {name: value for name, value in tree.items() if value is not None or name not in self.LATER}
 
 
 def _plain(value: object) -> object:

@@ -5,11 +5,11 @@ Joules are not stored: a target's prices are applied when a board is built, so a
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
-from sgbench.records.base import Natural, Positive, Strict
+from sgbench.records.base import Grown, Natural, Positive, Strict
 
 OperationKind = Literal["accumulate", "multiply_accumulate"]
 Wiring = Literal["all_to_all", "one_to_one", "convolution"]
@@ -36,23 +36,14 @@ def _later(what: str) -> Count:
     return Count(reason=f"not counted because this record predates {what}")
 
 
-class Told(Strict):
-    """A part of a record that grew: a field that is None is not written.
-
-    So a record that predates a field loads, and its bytes stay what they were.
-    """
-
-    @model_serializer(mode="wrap")
-    def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {name: value for name, value in handler(self).items() if value is not None}
-
-
-class SynapseCounts(Told):
+class SynapseCounts(Grown):
     """Operations through one group of connections into a layer.
 
     The kind follows from what the source declares (binary spikes: `accumulate`; real values:
     `multiply_accumulate`), never from the values that happened to flow.
     """
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"weights", "zero_weights", "fan_in"})
 
     source: str = Field(max_length=100)
     wiring: Wiring
@@ -65,8 +56,10 @@ class SynapseCounts(Told):
     fan_in: Natural | None = None  # synapses of the neuron that has most
 
 
-class LayerCounts(Told):
+class LayerCounts(Grown):
     """All operations of one layer."""
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"synapses_per_pair", "function_evaluations"})
 
     name: str = Field(max_length=100)
     neuron: str = Field(max_length=100)
@@ -98,8 +91,10 @@ class Spread(Strict):
     spikes_sent_squared: Count
 
 
-class OpCounts(Told):
+class OpCounts(Grown):
     """Counts of a whole network over its test set; divide by `samples` for one inference."""
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"spread"})
 
     samples: Positive
     steps: Positive  # summed over samples, each to its own length

@@ -6,20 +6,18 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationInfo,
-    model_serializer,
     model_validator,
 )
 
-from sgbench.records.base import MAX_WHOLE, Amount, Natural, Number, Positive, Strict, Text, whole
+from sgbench.records.base import MAX_WHOLE, Amount, Grown, Natural, Number, Positive, Strict, Text, whole
 from sgbench.records.consistency import contradictions
 from sgbench.records.counts import OpCounts
 from sgbench.records.method import method_id
@@ -57,8 +55,10 @@ class LayerActivity(Strict):
     saturated_fraction: Fraction  # neurons that fire in more than 90 % of all steps
 
 
-class Scores(Strict):
+class Scores(Grown):
     """Scores of the selected weights on one split."""
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"labels"})
 
     samples: Positive
     accuracy: Fraction | None  # None where the target is no class; then the loss is the score
@@ -66,13 +66,6 @@ class Scores(Strict):
     activity: tuple[LayerActivity, ...]
     labels: Positive | None = None
     """Labelled steps, of which accuracy is the share that is right, where each step has a class of its own."""
-
-    @model_serializer(mode="wrap")
-    def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
-        tree = handler(self)
-        if self.labels is None:
-            del tree["labels"]
-        return tree
 
 
 class EpochScores(Strict):
@@ -100,8 +93,18 @@ class Timing(Strict):
     resumed: Natural  # how often the run was continued after an interruption
 
 
-class Provenance(Strict):
+class HostEnergy(Strict):
+    """What one meter of the host counted, idle power included."""
+
+    meter: Text = Field(max_length=100)
+    fit_j: Amount
+    test_j: Amount
+
+
+class Provenance(Grown):
     """By what, on what and from what a record was made."""
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"truncated_spikes"})
 
     commit: Commit | None
     clean: bool | None
@@ -116,14 +119,7 @@ class Provenance(Strict):
     data_sha256: Sha256 | None
     created_utc: Time
     truncated_spikes: dict[SplitName, Positive] | None = None
-    """Spikes beyond the protocol's last step, of the splits that have any; None is not written."""
-
-    @model_serializer(mode="wrap")
-    def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
-        tree = handler(self)
-        if self.truncated_spikes is None:
-            del tree["truncated_spikes"]
-        return tree
+    """Spikes beyond the protocol's last step, of the splits that have any."""
 
 
 @dataclass
@@ -168,8 +164,10 @@ STAGE = re.compile(r"^(final|unknown|epoch [0-9]{1,6})$")
 Stage = Annotated[str, StringConstraints(pattern=STAGE.pattern)]
 
 
-class RunRecord(Strict):
+class RunRecord(Grown):
     """Everything that is known of one run of one method with one seed."""
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"test_access", "host_energy"})
 
     schema_version: Version
     protocol: str = Field(max_length=80)
@@ -192,13 +190,8 @@ class RunRecord(Strict):
     provenance: Provenance
     test_access: tuple[Stage, ...] | None = Field(default=None, max_length=1000)
     """Each time that the test split was touched, interrupted tries included; None: the record predates this."""
-
-    @model_serializer(mode="wrap")
-    def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
-        tree = handler(self)
-        if self.test_access is None:
-            del tree["test_access"]
-        return tree
+    host_energy: tuple[HostEnergy, ...] | None = Field(default=None, min_length=1, max_length=100)
+    """None: no meter could be read, or not of this run alone from its first epoch on."""
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> RunRecord:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
+from sgbench import runner
 from sgbench.energy.meter import Meter, Metered, Reading, meters
+from sgbench.records.record import HostEnergy, RunRecord
+from tests.leaderboard.factory import record
 
 
 @pytest.fixture
@@ -52,3 +57,19 @@ def test_net_energy_is_above_the_idle_level():
     meter = Meter("clockwork", lambda: float(next(steady)), 1e9)
     (reading,) = Metered([meter], idle_s=0.01).run(lambda: None)
     assert reading.idle_w == pytest.approx(1 / 0.01)
+
+
+def test_a_run_s_record_holds_what_the_meters_counted(tmp_path, monkeypatch):
+    """A meter that counts 1 J a reading and starts anew at 4: one reading an epoch, and one around fit and test."""
+    read = itertools.count()
+    meter = Meter("counter", lambda: next(read) % 4, wraps_at_j=4.0)
+    monkeypatch.setattr(runner, "meters", lambda: ([meter], []))
+    words = ["protocol.epochs=3", "engine=reference", "trainer.progress=false", f"paths.runs_dir={tmp_path}"]
+    made = runner.run(*words, "protocol.hidden=[2]", "protocol.steps=3")
+    assert made.host_energy == (HostEnergy(meter="counter", fit_j=4.0, test_j=1.0),)
+    assert RunRecord.model_validate_json(made.model_dump_json()) == made
+
+
+def test_a_record_without_meters_does_not_name_them():
+    """Its bytes are those of a record that predates the field."""
+    assert "host_energy" not in record().model_dump()
