@@ -242,6 +242,7 @@ def test_absent_peer_is_listed_and_passed_over(
     assert "sgbench fused" in out
 
 
+@pytest.mark.slow
 def test_memory_is_measured_in_a_fresh_process(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -280,6 +281,7 @@ def test_data_of_the_whole_run_are_those_published() -> None:
 # --- sweeps
 
 
+@pytest.mark.slow
 def test_what_a_process_needs_counts_though_its_parent_ended() -> None:
     """A child leaves a grandchild behind that works for half a second: all of it is counted."""
     work = "import time; [None for _ in iter(lambda: time.process_time() < 0.5, False)]"

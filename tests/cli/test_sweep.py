@@ -367,7 +367,11 @@ def test_words_of_a_picture_do_not_overlap(name: str, words: list[str], tmp_path
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("surrogate_x_lr", TUNING), ("surrogate_x_slope", SLOPES), ("quickstart", SHAPES)],
+    [
+        pytest.param("surrogate_x_lr", TUNING, marks=pytest.mark.slow),
+        pytest.param("surrogate_x_slope", SLOPES, marks=pytest.mark.slow),
+        ("quickstart", SHAPES),
+    ],
 )
 def test_pictures_are_the_same_bytes_each_time(name: str, words: list[str], tmp_path: Path) -> None:
     """SVG without a date and with fixed names; another record gives another picture, and a PNG has colours."""
