@@ -151,6 +151,16 @@ class Surrogate(nn.Module, ABC):
         """Whether the slope is that of a curve known in closed form."""
         return type(self).shape_integral is not Surrogate.shape_integral
 
+    def reshape(self, *, width: float = 1.0, height: float = 1.0) -> None:
+        """Make the slope so many times as wide and as high, before training.
+
+        Raises:
+            InputError: it has no width and height of its own.
+        """
+        raise InputError(
+            f"{type(self).__name__} is no bell whose width and height can be fitted; use surrogate=atan"
+        )
+
     def learn_stretch(self) -> None:
         """Make the stretch a parameter, from 1 on; its logarithm learns, so it stays positive.
 

@@ -57,6 +57,12 @@ class BellSurrogate(Surrogate):
         # Not gain * peak, whose rounding would cost a peak of exactly 1 one more product per step.
         self.height = self.scale if normalisation == "peak1" else self.gain * self.shape_peak
 
+    def reshape(self, *, width: float = 1.0, height: float = 1.0) -> None:
+        """Make the slope so many times as wide and as high, whatever the normalisation."""
+        self.steepness /= width
+        self.height *= height
+        self.gain = self.height / self.shape_peak
+
     @abstractmethod
     def bell(self, z: Tensor) -> Tensor:
         """The form: 1 at z = 0, falling to both sides, elementwise."""

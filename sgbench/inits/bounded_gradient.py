@@ -1,0 +1,46 @@
+"""A surrogate so high that gradients cannot grow from step to step."""
+
+from __future__ import annotations
+
+from sgbench.engine.spec import LinearSpec
+from sgbench.inits.base import DrivenLayer
+from sgbench.inits.conditions import ConditionedInit, Step
+
+
+class BoundedGradient(ConditionedInit):
+    r"""Weights as `centred` draws them, and a surrogate whose peak lets no gradient grow: conditions I to III.
+
+    One step back takes gradients :math:`\delta` of the potentials to :math:`J^\top \delta`, with
+    :math:`J = \beta + (V - \rho) \psi`. The peak is the largest at which the largest of them cannot grow,
+
+    .. math:: \max_j \Big( |\beta_j + h (V_{jj} - \rho_j)| + h \sum_{i \ne j} |V_{ij}| \Big) = 1
+
+    where rho is what an attached reset takes for a spike. Its width stays.
+
+    Args:
+        gain: standard deviation of the feed-forward current for inputs of unit power.
+        input_power: E[x^2] of one input.
+
+    Raises:
+        InputError: as `centred`; or no recurrence among all neurons, gradients cut there, no leak, or a surrogate
+            that is no bell.
+
+    Source: Herranz-Celotti & Rouat 2022, arXiv:2202.00282, condition III (the largest gradient). Their library
+    lif_stability takes S- (1 - beta) / (S+ (S- - theta)) of the sums of positive and negative weights for the peak;
+    at that, gradients can grow (tested).
+
+    >>> import torch
+    >>> two = [torch.full((2,), each, dtype=torch.float64) for each in (0.5, 0.0, -4.0, 4.0)]
+    >>> step = Step(two[0], torch.tensor([[1.0, -1.0], [1.0, 2.0]], dtype=torch.float64), *two[1:])
+    >>> round(step.height_of_bound(), 6)  # columns reach 2 and 3: 0.5 + 3 h = 1
+    0.166667
+    """
+
+    def __init__(self, *, gain: float, input_power: float) -> None:
+        super().__init__("bounded_gradient", gain=gain, input_power=input_power)
+
+    def finish(self, layer: DrivenLayer, neuron: LinearSpec) -> None:
+        """Set the peak of the surrogate."""
+        if neuron.surrogate is not None:
+            height = Step.of(self.entry, layer, neuron).height_of_bound()
+            neuron.surrogate.reshape(height=height / (neuron.surrogate.peak or 1.0))

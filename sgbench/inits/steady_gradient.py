@@ -1,0 +1,54 @@
+"""A surrogate so wide that gradients keep their size from step to step."""
+
+from __future__ import annotations
+
+from sgbench.engine.spec import LinearSpec
+from sgbench.errors import InputError
+from sgbench.inits.base import DrivenLayer
+from sgbench.inits.conditions import ConditionedInit, Step
+
+
+class SteadyGradient(ConditionedInit):
+    r"""Weights as `centred` draws them, and a surrogate whose width keeps the variance of gradients: I, II and IV.
+
+    .. math:: \frac1n \sum_j \mathrm E \Big[ (\beta_j + (V_{jj} - \rho_j) \psi_j)^2
+        + \psi_j^2 \sum_{i \ne j} V_{ij}^2 \Big] = 1
+
+    for independent gradients of mean 0, with potentials evenly distributed between the lowest and the highest that
+    inputs and spikes of 0 and 1 can drive them to; rho is what an attached reset takes for a spike. The peak stays.
+
+    Args:
+        gain: standard deviation of the feed-forward current for inputs of unit power.
+        input_power: E[x^2] of one input.
+
+    Raises:
+        InputError: as `centred`; or no recurrence among all neurons, gradients cut there, no leak, a surrogate that
+            is no bell, or one so low that gradients fade at every width.
+
+    Source: Herranz-Celotti & Rouat 2022, arXiv:2202.00282, condition IV (the variance of gradients). Their library
+    lif_stability leaves out the product of beta and V - rho, and knows the exponential slope alone; here the slope
+    is integrated numerically, so every bell will do (to a percent where it jumps).
+
+    >>> import torch
+    >>> from sgbench.surrogates.triangle import Triangle
+    >>> hat = Triangle(slope=None, width_fwhm=1.0, normalisation="peak1", scale=1.0)
+    >>> one = [torch.tensor([each], dtype=torch.float64) for each in (0.0, 0.0, -10.0, 10.0)]
+    >>> step = Step(one[0], torch.tensor([[2.0]], dtype=torch.float64), *one[1:])
+    >>> round(step.width_of_balance(hat), 2)  # 4 E[psi^2] = 4 (2 w / 3) / 20 = 1
+    7.5
+    """
+
+    def __init__(self, *, gain: float, input_power: float) -> None:
+        super().__init__("steady_gradient", gain=gain, input_power=input_power)
+
+    def finish(self, layer: DrivenLayer, neuron: LinearSpec) -> None:
+        """Set the width of the surrogate."""
+        if neuron.surrogate is None:
+            return
+        width = Step.of(self.entry, layer, neuron).width_of_balance(neuron.surrogate)
+        if width is None:
+            raise InputError(
+                f"init=steady_gradient: gradients in layer '{layer.name}' fade whatever the surrogate's width; a "
+                f"larger surrogate.scale or init.gain is needed"
+            )
+        neuron.surrogate.reshape(width=width)
