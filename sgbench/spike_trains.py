@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 MICRO = 1e-6
@@ -87,6 +89,13 @@ class SpikeTrains:
             time_us=_joined(self.time_us, pieces),
             duration_us=self.duration_us[position],
         )
+
+    def one_by_one(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]] | None:
+        """Channels and times of each sample in turn, where they are still to be read; each is gone with the next.
+
+        None where they lie in memory.
+        """
+        return None
 
     def step_of(self, dt_s: float) -> Tensor:
         """The time step floor(t / dt) of each spike, int64 [spikes]."""

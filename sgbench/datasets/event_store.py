@@ -8,10 +8,12 @@ unpickled.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import mmap
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -152,14 +154,17 @@ class SpikeFile:
             mapped = mmap.mmap(self.handle, 0, access=mmap.ACCESS_COPY)  # writing would not reach the file
             self.numbers = torch.frombuffer(mapped, dtype=torch.int32)
 
+    def read_into(self, place: NDArray[np.int32], first: int) -> None:
+        """Fill an array with the numbers from a place on."""
+        if os.preadv(self.handle, [place.data], 4 * first) != place.nbytes:
+            raise OSError(f"a prepared data set was cut off at {4 * first} bytes")
+
     def pieces(self, first: list[int], counts: list[int]) -> Tensor:
         """The pieces that begin at these places, one after another."""
-        found = np.empty(sum(counts), np.int32)
-        bytes_of, end = found.data.cast("B"), 0
+        found, end = np.empty(sum(counts), np.int32), 0
         for start, count in zip(first, counts, strict=True):
-            begin, end = end, end + 4 * count
-            if os.preadv(self.handle, [bytes_of[begin:end]], 4 * start) != 4 * count:
-                raise OSError(f"a prepared data set was cut off at {4 * start} bytes")
+            begin, end = end, end + count
+            self.read_into(found[begin:end], start)
         return torch.from_numpy(found)
 
     def __del__(self) -> None:
@@ -174,13 +179,64 @@ class StoredTrains(SpikeTrains):
     files: tuple[SpikeFile, ...] = ()
 
     def __getitem__(self, position: Tensor) -> SpikeTrains:
-        """The samples at these positions [B], in memory."""
-        counts = self.indptr.diff()[position]
+        """The samples at these positions [B]; what is asked of them is read then."""
+        return PickedTrains(self, position, self.dtype)
+
+
+class PickedTrains(SpikeTrains):
+    """Some samples of files: `channel` and `time_us` are read when they are asked for.
+
+    Args:
+        source: the files.
+        position: of the samples [B].
+        dtype: of the input that will be made of them.
+    """
+
+    _source: StoredTrains
+    _position: Tensor
+    _first: list[int]
+    _counts: list[int]
+
+    def __init__(self, source: StoredTrains, position: Tensor, dtype: torch.dtype) -> None:
+        counts = source.indptr[position + 1] - source.indptr[position]
         indptr = torch.zeros(len(position) + 1, dtype=torch.int64)
         torch.cumsum(counts, 0, out=indptr[1:])
-        first = self.indptr[position].tolist()
-        channel, time_us = (file.pieces(first, counts.tolist()) for file in self.files)
-        return SpikeTrains(indptr, channel, time_us, self.duration_us[position], self.n_channels, self.dtype)
+        self.__dict__.update(
+            indptr=indptr,
+            duration_us=source.duration_us[position],
+            n_channels=source.n_channels,
+            dtype=dtype,
+            _source=source,
+            _position=position,
+            _first=source.indptr[position].tolist(),
+            _counts=counts.tolist(),
+        )
+
+    @functools.cached_property
+    def channel(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride] - read where the other is held
+        """int32 [spikes]."""
+        return self._source.files[0].pieces(self._first, self._counts)
+
+    @functools.cached_property
+    def time_us(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """int32 [spikes]."""
+        return self._source.files[1].pieces(self._first, self._counts)
+
+    def to(self, dtype: torch.dtype) -> SpikeTrains:
+        """The same spikes for input of another type."""
+        return PickedTrains(self._source, self._position, dtype)
+
+    def __getitem__(self, position: Tensor) -> SpikeTrains:
+        """The samples at these positions of these."""
+        return PickedTrains(self._source, self._position[position], self.dtype)
+
+    def one_by_one(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
+        """Channels and times of each sample in turn, read into the same memory."""
+        room = np.empty((2, max(self._counts, default=0)), np.int32)
+        for first, count in zip(self._first, self._counts, strict=True):
+            for file, numbers in zip(self._source.files, room, strict=True):
+                file.read_into(numbers[:count], first)
+            yield room[0, :count], room[1, :count]
 
 
 def read(folder: Path) -> Samples:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,6 +14,7 @@ from sgbench.spike_trains import SpikeTrains, in_microseconds
 from sgbench.spikes import Events
 
 AS_THEY_ARE: NDArray[np.int32] = np.empty(0, np.int32)
+NARROW = 1 << 16  # inputs that two bytes can tell apart
 AT_ONCE = 256  # samples that are looked at together
 
 
@@ -39,21 +44,47 @@ def binned(
     from sgbench.engine.kernels import bins  # compiling takes seconds once, loading a tenth of one
 
     width = trains.n_channels if inputs is None else inputs
-    first = np.empty((steps + 1, len(trains)), np.int64)
-    channel = trains.channel.numpy()
-    bins.find_steps(trains.time_us.numpy(), trains.indptr.numpy(), edges_us(steps, dt_s), first)
-    words = np.zeros((2, -(-width // bins.WORD)), np.uint64)
     indptr = np.empty(steps * len(trains) + 1, np.int64)
-    index = np.empty(len(channel) + bins.AT_ONCE, np.int32)
-    if not counts:
-        bins.fill_binary(channel, first, fold, words, indptr, index)
-        value = None
+    index = np.empty(int(trains.indptr[-1]) + bins.TOGETHER, np.int32)
+    words = np.zeros((2, -(-width // bins.WORD)), np.uint64)
+    edge_us, value = edges_us(steps, dt_s), None
+    one_by_one = None if counts else trains.one_by_one()
+    if one_by_one is not None:
+        narrow = np.empty(len(index), np.uint16 if width <= NARROW else np.int32)
+        _stream(one_by_one, edge_us, fold, words, indptr, narrow, index)
     else:
-        number = np.empty(len(channel), np.float32 if trains.dtype == torch.float32 else np.float64)
-        bins.fill_counts(channel, first, fold, words[0], np.zeros(width, np.int64), indptr, index, number)
-        value = torch.from_numpy(number)[: indptr[-1]]
+        first = np.empty((steps + 1, len(trains)), np.int64)
+        channel = trains.channel.numpy()
+        bins.find_steps(trains.time_us.numpy(), trains.indptr.numpy(), edge_us, first)
+        if counts:
+            number = np.empty(len(channel), np.float32 if trains.dtype == torch.float32 else np.float64)
+            zeros = np.zeros(width, np.int64)
+            bins.fill_counts(channel, first, fold, words[0], zeros, indptr, index, number)
+            value = torch.from_numpy(number)[: indptr[-1]]
+        else:
+            bins.fill_binary(channel, first, fold, words, indptr, index)
     shape = (steps, len(trains), width)
     return Events(torch.from_numpy(indptr), torch.from_numpy(index)[: indptr[-1]], value, shape, trains.dtype)
+
+
+def _stream(
+    samples: Iterable[tuple[NDArray[np.int32], NDArray[np.int32]]],
+    edge_us: NDArray[np.int64],
+    fold: NDArray[np.int32],
+    words: NDArray[np.uint64],
+    indptr: NDArray[np.int64],
+    room: NDArray[Any],
+    index: NDArray[np.int32],
+) -> None:
+    """Fill the rows from samples that pass by once: each while it is still near, then all are put in order."""
+    from sgbench.engine.kernels import bins
+
+    steps = len(edge_us) - 1
+    counts = np.empty((steps, (len(indptr) - 1) // steps), np.int64)
+    place = 0
+    for b, (channel, time_us) in enumerate(samples):
+        place = bins.fill_sample(channel, time_us, edge_us, fold, words, room, place, counts, b)
+    bins.by_steps(room, counts, indptr, index)
 
 
 def beyond(trains: SpikeTrains, steps: int, dt_s: float) -> int:
@@ -67,6 +98,7 @@ def beyond(trains: SpikeTrains, steps: int, dt_s: float) -> int:
     return sum(int((trains[part].time_us >= end_us).sum()) for part in longer.split(AT_ONCE))
 
 
+@functools.lru_cache(maxsize=8)
 def edges_us(steps: int, dt_s: float) -> NDArray[np.int64]:
     """The first whole microsecond of each step 0..T, as `SpikeTrains.step_of` counts steps.
 
@@ -77,4 +109,6 @@ def edges_us(steps: int, dt_s: float) -> NDArray[np.int64]:
     # A product is rounded otherwise than the quotient that decides, so its neighbours are tried.
     near = np.maximum(np.floor(step * dt_us).astype(np.int64) + np.arange(-1, 3), 0)
     reached = np.floor(near / dt_us) >= step
-    return np.take_along_axis(near, reached.argmax(1)[:, None], 1)[:, 0]
+    edges = np.take_along_axis(near, reached.argmax(1)[:, None], 1)[:, 0]
+    edges.flags.writeable = False  # all that ask share it
+    return edges

@@ -83,10 +83,30 @@ def test_batches_of_a_file_equal_those_of_memory(tmp_path):
     memory = SpikeTrains(trains.indptr, trains.channel, trains.time_us, trains.duration_us, N)
     position = torch.tensor([3, 19, 3, 0])
     found, expected = trains[position].to(torch.float32), memory[position]
-    assert type(found) is SpikeTrains
     for field in ("indptr", "channel", "time_us", "duration_us"):
         assert torch.equal(getattr(found, field), getattr(expected, field))
     assert found.dtype == torch.float32
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(samples, st.sampled_from([1, 3, 7]), st.sampled_from([0.0001, 0.0013]), st.booleans())
+def test_steps_of_a_file_equal_those_of_memory(tmp_path_factory, drawn, steps, dt_s, folded):
+    """Expected: the rows that the same samples in memory give, late spikes, pooling and silent samples included."""
+    recordings = [Recording([c for c, _ in own], [t for _, t in own], 7) for own in drawn]
+    trains = written(tmp_path_factory.mktemp("store") / "train", recordings)
+    position = torch.arange(len(drawn)).flip(0)
+    memory = SpikeTrains(trains.indptr, trains.channel, trains.time_us, trains.duration_us, N)[position]
+    fold = np.array([0, 1, 1, 0, 2], np.int32) if folded else np.empty(0, np.int32)
+    inputs = 3 if folded else N
+    for counts in (False, True):
+        ours, theirs = (
+            binned(own, steps, dt_s, fold=fold, inputs=inputs, counts=counts)
+            for own in (trains[position], memory)
+        )
+        assert torch.equal(ours.indptr, theirs.indptr)
+        assert torch.equal(ours.index, theirs.index)
+        assert torch.equal(ours.dense(), theirs.dense())
+    assert trains[position][position].channel.tolist() == trains.channel.tolist()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 
 from sgbench.engine.kernels.codes import WORD, loop, row
 
+TOGETHER = 16  # positions that are copied at a time
 AT_ONCE = 12  # positions; most words of a tenth of all inputs have fewer
 
 
@@ -97,4 +98,59 @@ def fill_counts(channel, first, fold, words, counts, indptr, index, value):
                     counts[c] = 0
                     place += 1
                     word &= word - np.uint64(1)
+            indptr[t * batch + b + 1] = place
+
+
+@loop
+def fill_sample(channel, time_us, edge_us, fold, words, index, place, counts, b):
+    """As `fill_binary` for sample b alone, from index[place] on; returns the place behind it.
+
+    Its spikes are read once, in order, and may lie in memory that is written over afterwards. counts[t, b] is how
+    many inputs spike.
+    """
+    e = 0
+    for t in range(counts.shape[0]):
+        start = place
+        while e < time_us.size and time_us[e] < edge_us[t + 1]:
+            c = fold[channel[e]] if fold.size else channel[e]
+            words[e & 1, c >> 6] |= np.uint64(1) << np.uint64(c & 63)
+            e += 1
+        for block in range(words.shape[1]):
+            word = words[0, block] | words[1, block]
+            words[0, block] = 0
+            words[1, block] = 0
+            end = place + count_ones(word)
+            put = place
+            while put < end:
+                for _ in range(AT_ONCE):
+                    index[put] = block * WORD + np.int64(trailing_zeros(word))  # pyright: ignore[reportCallIssue] - of numba's own code
+                    word &= word - np.uint64(1)
+                    put += 1
+            place = end
+        counts[t, b] = place - start
+    return place
+
+
+@loop
+def by_steps(index, counts, indptr, out):
+    """Rows of one sample after another become rows t * B + b."""
+    steps, batch = counts.shape
+    begin = np.zeros(batch + 1, np.int64)
+    for b in range(batch):
+        begin[b + 1] = begin[b]
+        for t in range(steps):
+            begin[b + 1] += counts[t, b]
+    place = 0
+    indptr[0] = 0
+    for t in range(steps):
+        for b in range(batch):
+            first, end = begin[b], place + counts[t, b]
+            put = place
+            while put < end:  # a whole vector at a time; what is too much is written over, or never looked at
+                for k in range(TOGETHER):
+                    out[put + k] = index[first + k]
+                put += TOGETHER
+                first += TOGETHER
+            begin[b] += counts[t, b]
+            place = end
             indptr[t * batch + b + 1] = place
