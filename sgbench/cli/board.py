@@ -139,7 +139,7 @@ def _rich_table(board: Board, *, spacious: bool) -> Table:
     table.add_column("rank", no_wrap=True)
     table.add_column("alike", no_wrap=True)
     table.add_column("method", overflow="fold")
-    for name in ("accuracy, %", "seeds", "spikes", "synaptic\nops"):
+    for name in (board.measure.title.removeprefix("test "), "seeds", "spikes", "synaptic\nops"):
         table.add_column(name, justify="right", no_wrap=True)
     for target in board.targets:
         partial = " *" if target.missing else ""
@@ -157,7 +157,7 @@ def brief_markdown(board: Board) -> str:
     """The columns of `show` as Markdown; `table.md` has the notes."""
     from sgbench.leaderboard.labels import prose
 
-    names = ["rank", "alike", "method", "test accuracy, %", "seeds", "spikes", "synaptic operations"]
+    names = ["rank", "alike", "method", board.measure.title, "seeds", "spikes", "synaptic operations"]
     names += [f"{target.name}, nJ{' *' if target.missing else ''}" for target in board.targets]
     rows = [names, [*[":--"] * 3, *["--:"] * (len(names) - 3)]]
     rows += [[prose(cell) for cell in _cells(row, board)] for row in (*board.rows, *board.baselines)]
@@ -167,7 +167,7 @@ def brief_markdown(board: Board) -> str:
 def _cells(row: Row, board: Board) -> list[str]:
     from sgbench.leaderboard.labels import figure
     from sgbench.leaderboard.sections import NONE
-    from sgbench.leaderboard.table import accuracy_text, rank_text
+    from sgbench.leaderboard.table import rank_text
 
     failed = f" ({len(row.failed_seeds)} failed)" if row.failed_seeds else ""
     energies = [row.costs.energies[target.name].dynamic_nj for target in board.targets]
@@ -177,15 +177,15 @@ def _cells(row: Row, board: Board) -> list[str]:
         rank_text(row),
         "" if row.place is None else row.place.groups,
         row.label.replace("(", " ("),  # a narrow column breaks there
-        accuracy_text(row),
-        f"{len(row.accuracies)}{failed}",
+        board.measure.summary(row.score),
+        f"{len(row.scores)}{failed}",
         *(NONE if number is None else figure(number) for number in numbers),
     ]
 
 
 def _footnotes(board: Board) -> list[str]:
     lines = [
-        "accuracy: mean over seeds with its 95 % interval (training noise on a fixed test set); "
+        f"{board.measure.kind}: mean over seeds with its 95 % interval (training noise on a fixed test set); "
         "rank: the places it may have; alike: a letter in common is not told apart; "
         "energy: dynamic, per inference",
     ]

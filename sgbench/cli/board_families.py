@@ -41,7 +41,7 @@ def _across(args: argparse.Namespace) -> int:
     references = references_of(args)
     measured = measure_all(root_of(args), layout=args.layout, references=references, findings=findings)
     wanted = {name: measured[name] for name in asked(args.protocol, sorted(measured))}
-    found = across_tasks(wanted, {name: references.of(name).classes for name in wanted}, by=by)
+    found = across_tasks(wanted, {name: references.of(name).measure for name in wanted}, by=by)
     _plot(args.plot, lambda: across_png(found))
     if args.json:
         standings = [
@@ -64,7 +64,7 @@ def _across(args: argparse.Namespace) -> int:
     ]
     _table(header, rows)
     say(
-        "accuracy between guessing (0 %) and perfection (100 %); each task by the setting that validation selects;"
+        "scores between guessing (0 %) and perfection (100 %); each task by the setting that validation selects;"
     )
     say(
         "intervals draw seeds anew within each task and cover training noise on fixed test sets: the truth in"
@@ -87,16 +87,21 @@ def _tuning(args: argparse.Namespace) -> int:
 
     by = check_groups(args.by.split(","))
     findings: list[Finding] = []
+    references = references_of(args)
     measured = measure_all(
         root_of(args),
         layout=args.layout,
-        references=references_of(args),
+        references=references,
         findings=findings,
         protocol=args.protocol,
     )
     if len(measured) != 1:
         raise InputError(f"--protocol: one of {', '.join(sorted(measured)) or 'none'} is needed")
     ((protocol, methods),) = measured.items()
+    if references.of(protocol).measure.is_loss:
+        raise InputError(
+            f"{protocol}: these statistics are of accuracies, its score is a loss; see: board show"
+        )
     found = [tuned(name, family) for name, family in families(methods, by).items()]
     found.sort(key=lambda each: (-each.best_test, each.name))
     _plot(args.plot, lambda: tuning_png(found))

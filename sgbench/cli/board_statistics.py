@@ -94,7 +94,7 @@ def _hits(root: Path, layout: str, protocol: str, row: Row) -> Hits:
 
     objects = Objects(root / protocol)
     found = {}
-    for seed in sorted(set(row.accuracies) - set(row.failed_seeds)):
+    for seed in sorted(set(row.scores) - set(row.failed_seeds)):
         if layout == "leaderboards":
             path = root / protocol / RECORDS / row.method_id / f"{seed}.json"
             sha256 = read_model(path, RunRecord).predictions_sha256

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,13 +22,15 @@ USAGE = """usage: sgbench sweep NAME [OVERRIDE ...]
 
 Run a sweep (the same as: sgbench run sweep=NAME), or show what came of it. Overrides narrow or change it:
 
+  sgbench sweep suite_tiny                               # all quick tasks; ends with a table
+  sgbench sweep suite_tiny protocol.epochs=2 seed=0      # the same cut short, to try it out
   sgbench sweep surrogate_x_lr surrogate=atan,triangle seed=0,1
   sgbench sweep show surrogate_x_lr surrogate=atan,triangle seed=0,1 --plot tuning.png
 
 A finished run is not repeated; an interrupted sweep continues with the same words. See also: sgbench run --help
 """
 SHOW_NOTES = (
-    "mean ± 95 % t-interval over seeds, in %; a failed seed counts at chance",
+    "mean ± 95 % t-interval over seeds, in %, or loss where a task has no classes; a failed seed counts at chance",
     "validation selects; test accuracy is for reporting what was selected",
 )
 
@@ -46,8 +49,23 @@ def sweep_command(words: Sequence[str]) -> int:
     from sgbench import catalogue
     from sgbench.cli.run import run_command
 
-    catalogue.entry("sweep", name, _config_dirs(rest))
-    return run_command([f"sweep={name}", *rest])
+    entry = catalogue.entry("sweep", name, _config_dirs(rest))
+    code = run_command([f"sweep={name}", *rest])
+    if entry.meta.get("table"):
+        sys.stdout.write(f"\n{_table(name, rest)}")
+    return code
+
+
+def _table(name: str, words: Sequence[str]) -> str:
+    """What came of a sweep that has just been run with these words."""
+    from sgbench.cli.sweep_points import read_grid
+    from sgbench.cli.sweep_results import read_results
+
+    known, rest = _show_parser().parse_known_intermixed_args([name, *words])
+    overrides = [word for word in (*known.overrides, *rest) if "=" in word and not word.startswith("-")]
+    grid = read_grid(name, overrides, config_dirs=known.config_dir, allow_targets=known.allow_target)
+    again = " ".join(["sgbench sweep", name, *words])
+    return as_text(read_results(grid, config_dirs=known.config_dir), again)
 
 
 def _config_dirs(words: Sequence[str]) -> list[Path]:
@@ -106,6 +124,8 @@ def _show(args: argparse.Namespace) -> int:
             f"make them with: {again}"
         )
     if args.plot is not None:
+        if any(row.measure.is_loss for row in results.rows):
+            raise InputError("--plot: pictures are of accuracies; narrow the sweep to tasks with classes")
         from sgbench.cli.sweep_picture import draw
 
         draw(results, args.plot)
@@ -140,7 +160,8 @@ def as_tree(results: Results) -> dict[str, Any]:
                 "settings": row.settings,
                 "surrogate": row.surrogate,
                 "method_id": row.method_id,
-                "chance": row.chance,
+                "score": row.measure.kind,
+                "chance": row.chance if math.isfinite(row.chance) else None,
                 "validation": _summary_tree(row.validation),
                 "test": _summary_tree(row.test),
                 "seeds": {"done": row.done, "failed": row.failed, "missing": row.missing},
@@ -187,10 +208,15 @@ def _cells(row: Row, keys: Sequence[str]) -> list[str]:
     counts = [str(len(seeds)) if seeds else "-" for seeds in (row.done, row.failed, row.missing)]
     return [
         *(row.settings[key] for key in keys),
-        percent(row.validation),
-        percent(row.test),
+        _told_summary(row.validation, row),
+        _told_summary(row.test, row),
         *counts,
     ]
+
+
+def _told_summary(summary: Summary | None, row: Row) -> str:
+    """In percent, or as a loss where the task has no classes."""
+    return "loss " + row.measure.summary(summary) if summary and row.measure.is_loss else percent(summary)
 
 
 def percent(summary: Summary | None) -> str:
@@ -208,4 +234,6 @@ def percent(summary: Summary | None) -> str:
 
 def _told(row: Row) -> str:
     settings = ", ".join(f"{key}={value}" for key, value in row.settings.items()) or row.surrogate
-    return f"{settings}: validation {percent(row.validation)} %, test {percent(row.test)} %"
+    unit = "" if row.measure.is_loss else " %"
+    validation, test = (f"{_told_summary(found, row)}{unit}" for found in (row.validation, row.test))
+    return f"{settings}: validation {validation}, test {test}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,13 +13,17 @@ from sgbench import catalogue
 from sgbench.cli.sweep_points import Axis, Grid, Point
 from sgbench.errors import InputError
 from sgbench.leaderboard.facts import facts_of
+from sgbench.leaderboard.score import Measure, measure_of
 from sgbench.paths import RECORD, run_dir
 from sgbench.records.files import read_model
 from sgbench.records.method import method_id
-from sgbench.records.record import RunRecord
+from sgbench.records.record import RunRecord, Scores
 
 if TYPE_CHECKING:
     from sgbench.leaderboard.stats import Summary
+
+
+TASK = "experiment"
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,12 @@ class Row:
     done: tuple[int, ...]
     failed: tuple[int, ...]
     missing: tuple[int, ...]
-    chance: float
+    measure: Measure  # accuracy, or the loss where a task has no classes
+
+    @property
+    def chance(self) -> float:
+        """As what a failed seed counts."""
+        return self.measure.guess
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,7 @@ def read_results(grid: Grid, *, root: Path | None = None, config_dirs: Sequence[
 
 
 def _row(point: Point, root: Path | None, config_dirs: tuple[Path, ...], unreadable: list[str]) -> Row:
-    from sgbench.leaderboard.stats import counted_accuracies, summarise
+    from sgbench.leaderboard.stats import summarise
 
     spec = point.spec
     found: dict[int, RunRecord] = {}
@@ -98,17 +108,13 @@ def _row(point: Point, root: Path | None, config_dirs: tuple[Path, ...], unreada
             continue
         if record is not None:
             found[seed] = record
-    classes = _classes(spec.method.choices["dataset"], config_dirs)
+    measure = _measure(spec.method.protocol.name, spec.method.choices["dataset"], config_dirs)
     records = list(found.values())
-    selected = counted_accuracies(
-        [each.validation.accuracy if each.validation else None for each in records], classes=classes
-    )
-    tested = counted_accuracies(
-        [each.test.accuracy if each.test else None for each in records], classes=classes
-    )
+    selected = [_score(each.validation, measure) for each in records]
+    tested = [_score(each.test, measure) for each in records]
     return Row(
         settings=point.settings,
-        surrogate=spec.method.choices["surrogate"],
+        surrogate=spec.method.label,
         method_id=method_id(spec.method),
         validation=summarise(selected) if selected else None,
         test=summarise(tested) if tested else None,
@@ -116,7 +122,7 @@ def _row(point: Point, root: Path | None, config_dirs: tuple[Path, ...], unreada
         done=tuple(seed for seed, each in found.items() if each.status == "finished"),
         failed=tuple(seed for seed, each in found.items() if each.status == "failed"),
         missing=tuple(seed for seed in point.seeds if seed not in found),
-        chance=1 / classes,
+        measure=measure,
     )
 
 
@@ -131,23 +137,35 @@ def _record(root: Path, point: Point, seed: int) -> RunRecord | None:
     return record
 
 
-@lru_cache(maxsize=16)
-def _classes(name: str, config_dirs: tuple[Path, ...]) -> int:
-    return facts_of(catalogue.entry("dataset", name, config_dirs)).classes
+@lru_cache(maxsize=32)
+def _measure(protocol: str, dataset: str, config_dirs: tuple[Path, ...]) -> Measure:
+    classes = facts_of(catalogue.entry("dataset", dataset, config_dirs)).classes
+    try:
+        guess = catalogue.entry("protocol", protocol, config_dirs).meta.get("guess_loss")
+    except InputError:  # composed on the command line
+        guess = None
+    return measure_of(classes, guess)
+
+
+def _score(scores: Scores | None, measure: Measure) -> float:
+    """A failed run counts as guessing; where nobody says what that loses, there is no mean."""
+    found = None if scores is None else scores.loss if measure.is_loss else scores.accuracy
+    return measure.guess if found is None else found
 
 
 def best_rows(results: Results) -> list[Row]:
-    """The row that validation selects, of each surrogate where other axes are swept too.
+    """The row that validation selects, of each task, or of each surrogate where other axes are swept too.
 
     Among equals the first one is taken.
     """
     by_surrogate = len(results.axes) > 1
-    groups: dict[str, list[Row]] = {}
+    groups: dict[tuple[str, str], list[Row]] = {}
     for row in results.rows:
         if row.validation is not None:
-            groups.setdefault(row.surrogate if by_surrogate else "", []).append(row)
+            task = row.settings.get(TASK, "")
+            groups.setdefault((task, "" if task or not by_surrogate else row.surrogate), []).append(row)
     return [max(group, key=_validation_mean) for group in groups.values()]
 
 
 def _validation_mean(row: Row) -> float:
-    return row.validation.mean if row.validation else 0.0
+    return row.measure.better(row.validation.mean) if row.validation else -math.inf

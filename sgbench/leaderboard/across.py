@@ -16,15 +16,6 @@ Tasks = Sequence[Floats]
 """A method's scores: per task, one for each seed [seeds]."""
 
 
-def normalised(accuracy: Floats, *, classes: int) -> Floats:
-    """Accuracy between guessing (0) and perfection (1), so that tasks of unlike difficulty can be put together.
-
-    >>> normalised(np.array([0.1, 0.55, 1.0]), classes=10)
-    array([0. , 0.5, 1. ])
-    """
-    return (accuracy - 1 / classes) / (1 - 1 / classes)
-
-
 def interquartile_mean(tasks: Tasks) -> float:
     """The mean of the middle half of all runs of all tasks.
 

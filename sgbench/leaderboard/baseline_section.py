@@ -14,9 +14,9 @@ def baseline_cells(board: Board) -> tuple[list[str], list[list[str]]]:
     header = [
         "baseline",
         "id",
-        "test accuracy, % (mean ± 95 % CI)",
+        f"{board.measure.title} (mean ± 95 % CI)",
         "seeds",
-        "above the first method, points (95 % CI)",
+        f"better than the first method by, {board.measure.unit} (95 % CI)",
     ]
     header += ["synaptic operations per inference", *(f"{target.name}, nJ" for target in board.targets)]
     header += ["trainable parameters", "training time, s"]
@@ -24,13 +24,12 @@ def baseline_cells(board: Board) -> tuple[list[str], list[list[str]]]:
 
 
 def _cells(row: Row, board: Board) -> list[str]:
-    half = "" if row.accuracy.half_width is None else f" ± {100 * row.accuracy.half_width:.2f}"
     failed = f" ({len(row.failed_seeds)} failed)" if row.failed_seeds else ""
     cells = [
         code(row.label),
         row.method_id,
-        f"{100 * row.accuracy.mean:.2f}{half}",
-        f"{len(row.accuracies)}{failed}",
+        board.measure.summary(row.score),
+        f"{len(row.scores)}{failed}",
     ]
     cells += [_above(row, board), _number(row.costs.synaptic_operations.value)]
     energies = (row.costs.energies[target.name].dynamic_nj for target in board.targets)
@@ -42,13 +41,14 @@ def _cells(row: Row, board: Board) -> list[str]:
 def _above(row: Row, board: Board) -> str:
     if not board.rows:
         return NONE
-    found = compare(row.accuracies, board.rows[0].accuracies)
+    measure = board.measure
+    found = compare(measure.signed(row.scores), measure.signed(board.rows[0].scores))
     ends = (
         ""
         if found.low is None or found.high is None
-        else f" ({100 * found.low:.2f} to {100 * found.high:.2f})"
+        else f" ({measure.text(found.low)} to {measure.text(found.high)})"
     )
-    return f"{100 * found.difference:.2f}{ends}"
+    return f"{measure.text(found.difference)}{ends}"
 
 
 def _number(value: float | None) -> str:

@@ -88,7 +88,12 @@ def _board(
     targets = [each for each in price_lists if each.on_boards]
     if layout == "runs":
         return board_of(
-            measured, protocol=protocol, targets=targets, classes=classes, price_lists=price_lists
+            measured,
+            protocol=protocol,
+            targets=targets,
+            classes=classes,
+            guess_loss=reference.guess_loss,
+            price_lists=price_lists,
         )
     folder = root / protocol.name
     dossiers = read_dossiers(folder)
@@ -97,13 +102,16 @@ def _board(
         each.method_id: Standing(division_of(each.method, reference), dossiers.of(each.method_id))
         for each in measured
     }
-    outsiders = read_outsiders(folder, dossiers, classes=classes, findings=findings)
+    outsiders = (
+        () if classes is None else read_outsiders(folder, dossiers, classes=classes, findings=findings)
+    )
     findings += _without_records(folder, dossiers, {*standings, *(each.method_id for each in outsiders)})
     return board_of(
         measured,
         protocol=protocol,
         targets=targets,
         classes=classes,
+        guess_loss=reference.guess_loss,
         standings=standings,
         outsiders=outsiders,
         price_lists=price_lists,
@@ -146,7 +154,7 @@ def _write(board: Board, root: Path, layout: Layout) -> Built:
     return Built(
         protocol=board.protocol.name,
         methods=len(board.rows) + len(board.baselines) + len(board.retired),
-        records=sum(len(row.accuracies) for row in (*board.rows, *board.baselines, *board.retired)),
+        records=sum(len(row.scores) for row in (*board.rows, *board.baselines, *board.retired)),
         files=tuple(str(folder / name) for name in contents),
     )
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from sgbench import catalogue
 from sgbench.catalogue import Entry
-from sgbench.errors import InputError
+from sgbench.errors import InputError, require_number
 from sgbench.leaderboard.baseline import WITHOUT, baseline_deviations
 from sgbench.leaderboard.facts import Facts, facts_of
+from sgbench.leaderboard.score import Measure, measure_of
 from sgbench.records.band import outside_band
 from sgbench.records.base import Value
 from sgbench.records.method import NEUTRAL, PROTOCOL_IDENTITY, canonical
@@ -37,10 +38,25 @@ class Reference:
     protocol: Protocol
     method: Method
     entries: Mapping[str, Mapping[str, Entry]]  # by the catalogue's group and the entry's name
+    guess_loss: float | None = None  # test loss without learning, where there are no classes
 
     @property
-    def classes(self) -> int:
-        """How many classes the protocol's data set has: guessing is right once in so many."""
+    def measure(self) -> Measure:
+        """What its board compares.
+
+        Raises:
+            InputError: nobody says what guessing would lose.
+        """
+        if self.classes is None and self.guess_loss is None:
+            raise InputError(
+                f"protocol '{self.protocol.name}': its score is a loss, and nobody says what guessing loses; "
+                f"add to its file meta: {{guess_loss: <test loss without learning>}}"
+            )
+        return measure_of(self.classes, self.guess_loss)
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes the protocol's data set has: guessing is right once in so many; None without classes."""
         return self._facts.classes
 
     @property
@@ -93,13 +109,24 @@ def compose_reference(name: str, *, config_dirs: Iterable[Path] = ()) -> Referen
     from sgbench.compose import compose
 
     folders = tuple(config_dirs)
-    fixed = catalogue.entry("protocol", name, folders).parameters.get("fixed")
+    found = catalogue.entry("protocol", name, folders)
+    fixed = found.parameters.get("fixed")
     if not isinstance(fixed, dict):
         raise InputError(f"protocol '{name}': fixed has to be a mapping of groups to choices")
     words = [f"{'neuron@readout' if group == 'readout' else group}={pick}" for group, pick in fixed.items()]
     method = compose([f"protocol={name}", *words], config_dirs=folders).method
     groups = {entry_group(group) for group in GROUPS}
-    return Reference(method.protocol, method, {group: catalogue.entries(group, folders) for group in groups})
+    entries = {group: catalogue.entries(group, folders) for group in groups}
+    return Reference(method.protocol, method, entries, _guess_loss(found))
+
+
+def _guess_loss(entry: Entry) -> float | None:
+    given = entry.meta.get("guess_loss")
+    return (
+        None
+        if given is None
+        else require_number(f"{entry.path}: meta.guess_loss", given, low=0, open_low=True)
+    )
 
 
 def deviation(record: RunRecord, reference: Reference, *, known: KnownMethods | None = None) -> str | None:

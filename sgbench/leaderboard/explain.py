@@ -16,6 +16,7 @@ from sgbench.leaderboard.placing import LEVEL
 from sgbench.leaderboard.power import detectable_difference, pairs_needed, seeds_needed
 from sgbench.leaderboard.rows import Board, Row
 from sgbench.leaderboard.samples import bootstrap_samples, mcnemar
+from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.sections import SURE, p_text
 
 Hits = Mapping[int, NDArray[np.bool_]]
@@ -75,18 +76,19 @@ def explain(board: Board, a: Row, b: Row, *, hits: Mapping[str, Hits]) -> Explan
     """
     if a.method_id == b.method_id:
         raise InputError(f"both are method {a.method_id}; name two")
-    found = compare(a.accuracies, b.accuracies)
+    measure = board.measure
+    found = compare(measure.signed(a.scores), measure.signed(b.scores))
     adjusted, pairs = _adjusted(board, a, b)
     verdict = _verdict(found, adjusted)
     sentences = (
         f"A is {a.label} ({a.method_id}), B is {b.label} ({b.method_id}), both on {board.protocol.name}.",
         *(_state(name, row, board) for name, row in (("A", a), ("B", b))),
-        _answer(verdict, found, adjusted, pairs),
-        *_chance(a, b),
+        _answer(verdict, found, adjusted, pairs, measure),
+        *_chance(a, b, measure),
         *_on_samples(a, b, hits, board),
         *_cost(a, b, board),
         *energy_sentences(a, b, board),
-        *_settle(found),
+        *_settle(found, measure),
         *_caveats(a, b, board),
     )
     return Explanation(
@@ -108,7 +110,7 @@ def _adjusted(board: Board, a: Row, b: Row) -> tuple[float | None, int]:
     names = [row.method_id for row in ranked]
     if a.method_id not in names or b.method_id not in names:
         return None, 0
-    _, p = all_pairs([row.accuracies for row in ranked])
+    _, p = all_pairs([board.measure.signed(row.scores) for row in ranked])
     first, second = sorted((names.index(a.method_id), names.index(b.method_id)))
     n = len(names)
     place = first * n - first * (first + 1) // 2 + second - first - 1
@@ -128,19 +130,26 @@ def _points(value: float) -> str:
     return f"{PER_CENT * value:.2f}"
 
 
+def _by(value: float, measure: Measure) -> str:
+    """A difference with its unit."""
+    return f"{measure.text(value)}{'' if measure.is_loss else ' points'}"
+
+
 def _state(name: str, row: Row, board: Board) -> str:
-    summary = row.accuracy
+    summary, text = row.score, board.measure.text
     failed = f", {len(row.failed_seeds)} of them failed and counted at chance" if row.failed_seeds else ""
     ends = (
         ""
         if summary.low is None or summary.high is None
-        else f", 95 % interval {_points(summary.low)} to {_points(summary.high)}"
+        else f", 95 % interval {text(summary.low)} to {text(summary.high)}"
     )
     seeds = f"{summary.n} seed{'s' if summary.n > 1 else ''}"
-    return f"{name}: {_points(summary.mean)} % of test samples right over {seeds}{failed}{ends}."
+    if board.measure.is_loss:
+        return f"{name}: test loss {text(summary.mean)} over {seeds}{failed}{ends}; less is better."
+    return f"{name}: {text(summary.mean)} % of test samples right over {seeds}{failed}{ends}."
 
 
-def _answer(verdict: str, found: Comparison, adjusted: float | None, pairs: int) -> str:
+def _answer(verdict: str, found: Comparison, adjusted: float | None, pairs: int, measure: Measure) -> str:
     if found.p is None:
         return "Whether A is better than B cannot be said: at least two seeds of each are needed."
     lead = {
@@ -151,7 +160,7 @@ def _answer(verdict: str, found: Comparison, adjusted: float | None, pairs: int)
     ends = (
         "the same in every seed"
         if found.low is None or found.high is None
-        else f"95 % interval {_points(found.low)} to {_points(found.high)}"
+        else f"95 % interval {measure.text(found.low)} to {measure.text(found.high)}"
     )
     how = (
         f"paired by {len(found.shared)} seeds" if found.shared else "unpaired, since no two seeds are shared"
@@ -160,7 +169,8 @@ def _answer(verdict: str, found: Comparison, adjusted: float | None, pairs: int)
         "" if adjusted is None else f", and p {_equals(adjusted)} after Holm's correction for {pairs} pairs"
     )
     return (
-        f"{lead}: A minus B is {_points(found.difference)} points ({ends}), t-test {how}, "
+        f"{lead}: {'B' if measure.is_loss else 'A'} minus {'A' if measure.is_loss else 'B'} is "
+        f"{_by(found.difference, measure)} ({ends}), t-test {how}, "
         f"p {_equals(found.p)}{corrected}."
     )
 
@@ -170,8 +180,8 @@ def _equals(p: float) -> str:
     return text if text.startswith("<") else f"= {text}"
 
 
-def _chance(a: Row, b: Row) -> Iterator[str]:
-    found = probability_of_improvement(a.accuracies, b.accuracies)
+def _chance(a: Row, b: Row, measure: Measure) -> Iterator[str]:
+    found = probability_of_improvement(measure.signed(a.scores), measure.signed(b.scores))
     yield (
         f"A run of A beats a run of B with probability {found.probability:.2f} "
         f"(95 % interval {found.low:.2f} to {found.high:.2f}, from {found.comparisons} comparisons)."
@@ -232,7 +242,7 @@ def _ratio(what: str, a: float | None, b: float | None, unit: str) -> str:
     return f"{figure(a)}{unit} {what} against {figure(b)}{unit}{times}"
 
 
-def _settle(found: Comparison) -> Iterator[str]:
+def _settle(found: Comparison, measure: Measure) -> Iterator[str]:
     """The experiment that would say more."""
     noether = f"That A wins three of four runs takes {pairs_needed(SURE)} pairs of runs (Noether's formula)."
     if found.spread is None:
@@ -248,8 +258,8 @@ def _settle(found: Comparison) -> Iterator[str]:
     else:
         experiment = f"{needed:,} seeds each would show a difference of this size in 8 of 10 cases"
     yield (
-        f"With {n} seeds and a spread of {_points(found.spread)} points between pairs, a difference of "
-        f"{_points(least)} points is found in 8 of 10 cases; {experiment}. {noether}"
+        f"With {n} seeds and a spread of {_by(found.spread, measure)} between pairs, a difference of "
+        f"{_by(least, measure)} is found in 8 of 10 cases; {experiment}. {noether}"
     )
 
 

@@ -11,13 +11,14 @@ from sgbench.errors import InputError
 
 SPLITS = ("train", "validation", "test")
 MIN_CLASSES = 2
+WITHOUT_CLASSES = ("trace", "spikes")
 
 
 @dataclass(frozen=True)
 class Facts:
     """The same numbers as the class attributes of the data set."""
 
-    classes: int
+    classes: int | None  # None where the target is a trace or spikes: then the loss is the score
     sizes: dict[str, int]
     sha256: str
     target: str  # "class", or "class_per_step": each step has a class of its own
@@ -34,13 +35,10 @@ def facts_of(entry: Entry) -> Facts:
     10
     """
     target = entry.meta.get("target", "class")
-    if target not in ("class", "class_per_step"):
-        raise InputError(
-            f"dataset '{entry.name}': its target is {target}, so there is no accuracy, and boards and sweeps rank "
-            f"accuracies; the test loss is in the run's record"
-        )
     classes, sizes, sha256 = (entry.meta.get(key) for key in ("classes", "sizes", "sha256"))
-    if not _is_count(classes, MIN_CLASSES):
+    if target in WITHOUT_CLASSES:
+        classes = None
+    elif not _is_count(classes, MIN_CLASSES):
         raise _missing(entry, "classes", "classes: 10")
     if not isinstance(sizes, dict) or set(sizes) != set(SPLITS):
         raise _missing(entry, "sizes", "sizes: {train: 600, validation: 200, test: 200}")

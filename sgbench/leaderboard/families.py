@@ -14,10 +14,10 @@ from sgbench.leaderboard.across import (
     Tasks,
     interquartile_interval,
     interquartile_mean,
-    normalised,
     rank_test,
 )
 from sgbench.leaderboard.rows import Measured
+from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.tuning import Trial, best_cells, expected_best, failed_share, slope_sensitivity
 from sgbench.records.spec import GROUPS, Method
 
@@ -70,9 +70,9 @@ def trials(family: Iterable[Measured]) -> list[Trial]:
     return [
         Trial(
             validation=_mean(each.selection.values()),
-            test=_mean(each.accuracies.values()),
+            test=_mean(each.scores.values()),
             slope=slope_of(each.method),
-            runs=len(each.accuracies),
+            runs=len(each.scores),
             failed=len(each.failed_seeds),
         )
         for each in family
@@ -138,13 +138,13 @@ class AcrossTasks:
 
 
 def across_tasks(
-    measured: Mapping[str, Sequence[Measured]], classes: Mapping[str, int], *, by: Sequence[str]
+    measured: Mapping[str, Sequence[Measured]], measures: Mapping[str, Measure], *, by: Sequence[str]
 ) -> AcrossTasks:
     """Put tasks together: per task a family is represented by the setting that validation selects.
 
     Args:
         measured: methods by protocol.
-        classes: of each protocol's data set.
+        measures: what each protocol compares.
         by: groups whose entries make a family.
 
     Raises:
@@ -159,9 +159,7 @@ def across_tasks(
     best = {name: [_selected(grouped[task][name]) for task in tasks] for name in kept}
     scores = {
         name: [
-            normalised(
-                np.array([each.accuracies[seed] for seed in sorted(each.accuracies)]), classes=classes[task]
-            )
+            measures[task].normalised(np.array([each.scores[seed] for seed in sorted(each.scores)]))
             for task, each in zip(tasks, best[name], strict=True)
         ]
         for name in kept

@@ -104,6 +104,13 @@ def _part(
     measured = []
     for group in read_paths(paths, root, layout=layout, references=references, findings=findings):
         reference = references.of(group[0].protocol)
-        found = measure(group, classes=reference.classes, targets=targets, dt_s=reference.protocol.dt_s)
+        _ = reference.measure  # says so where nobody knows what guessing loses
+        found = measure(
+            group,
+            classes=reference.classes,
+            guess_loss=reference.guess_loss,
+            targets=targets,
+            dt_s=reference.protocol.dt_s,
+        )
         measured.append((group[0].protocol, found))
     return _Part(measured, findings)

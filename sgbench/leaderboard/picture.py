@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.picture_axis import accuracy_axis
+from sgbench.leaderboard.picture_axis import axis_label, place_of, score_axis
 from sgbench.leaderboard.rows import Board, Row
 from sgbench.leaderboard.table import rank_text
 from sgbench.records.files import read_bytes
@@ -142,39 +142,37 @@ def _cut(text: str) -> str:
 
 
 def _draw_accuracy(axes: Axes, rows: Sequence[Row], board: Board) -> None:
-    """Dots, mean and interval on an axis on which equal ratios of errors have equal lengths."""
-    best_visible = 1 - 0.5 / max(board.test_samples, default=1000)
-
-    def place(accuracy: float) -> float:
-        return -math.log10(1 - min(max(accuracy, 0.0), best_visible))
-
+    """Dots, mean and interval on an axis on which equal ratios of errors, or of losses, have equal lengths."""
+    place = place_of(board)
     dots: Points = []
     failed: Points = []
     spans: list[Span] = []
     for index, row in enumerate(rows):
-        for seed, value in row.accuracies.items():
+        for seed, value in row.scores.items():
             (failed if seed in row.failed_seeds else dots).append((place(value), index + 0.2))
-        if row.accuracy.low is not None and row.accuracy.high is not None:
-            spans.append((place(row.accuracy.low), place(row.accuracy.high), index - 0.12))
-    means = [(place(row.accuracy.mean), index - 0.12) for index, row in enumerate(rows)]
+        if row.score.low is not None and row.score.high is not None:
+            spans.append((place(row.score.low), place(row.score.high), index - 0.12))
+    means = [(place(row.score.mean), index - 0.12) for index, row in enumerate(rows)]
     axes.scatter(*_columns(dots), s=34, alpha=0.55, zorder=3, **SEED_STYLE)
     axes.scatter(*_columns(failed), s=60, zorder=4, **FAILED_STYLE)
     axes.plot(*_broken(spans), zorder=4, **MEAN_STYLE)
     axes.plot(*_columns(means), "o", ms=9, zorder=5, **MEAN_STYLE)
-    plain = [place(row.accuracy.mean) for row in board.baselines]
-    accuracy_axis(
-        axes, [x for x, _ in (*dots, *failed)] + [end for span in spans for end in span[:2]] + plain
+    plain = [place(row.score.mean) for row in board.baselines]
+    score_axis(
+        axes, board, [x for x, _ in (*dots, *failed)] + [end for span in spans for end in span[:2]] + plain
     )
     for number, (row, x) in enumerate(zip(board.baselines, plain, strict=True)):
         colour = COLOURS[(number + 1) % len(COLOURS)]
         axes.axvline(x, color=colour, linestyle=":", linewidth=2, zorder=2, label=_cut(row.surrogate))
-    if place(1 / board.classes) > axes.get_xlim()[0]:
-        axes.axvline(place(1 / board.classes), color=SOFT, linestyle="--", linewidth=1.2, label="chance")
+    guess, (low, high) = place(board.measure.guess), axes.get_xlim()
+    if low < guess < high or (guess > low and not board.measure.is_loss):
+        word = "without learning" if board.measure.is_loss else "chance"
+        axes.axvline(guess, color=SOFT, linestyle="--", linewidth=1.2, label=word)
     axes.plot([], [], "o-", ms=9, label="mean, 95 % interval", **MEAN_STYLE)
     axes.scatter([], [], s=34, label="one seed", **SEED_STYLE)
     if any(row.failed_seeds for row in rows):
         axes.scatter([], [], s=60, label="failed seed, counted at chance", **FAILED_STYLE)
-    axes.set_xlabel("test accuracy, %\n(scale: log of the error)", fontsize=FONT_SIZE, color=INK)
+    axes.set_xlabel(axis_label(board), fontsize=FONT_SIZE, color=INK)
 
 
 def _columns(points: Points) -> tuple[list[float], list[float]]:

@@ -12,7 +12,8 @@ from sgbench.leaderboard.dossier import Dossier
 from sgbench.leaderboard.labels import call, surrogate_call
 from sgbench.leaderboard.outside import Outsider
 from sgbench.leaderboard.placing import Place, places
-from sgbench.leaderboard.stats import Summary, counted_accuracies, summarise
+from sgbench.leaderboard.score import Measure, measure_of
+from sgbench.leaderboard.stats import Summary, summarise
 from sgbench.leaderboard.varying import Varying, common, labels, varying_parameters
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.record import RunRecord
@@ -29,7 +30,7 @@ class Measured:
 
     method_id: str
     method: Method
-    accuracies: dict[int, float]  # by seed; a failed one at chance
+    scores: dict[int, float]  # test accuracy or loss by seed; a failed one as by guessing
     selection: dict[
         int, float
     ]  # by seed, what the protocol's monitor says on validation, the larger the better
@@ -55,8 +56,8 @@ class Row:
     place: Place | None
     surrogate: str
     varying: dict[str, str]  # what else tells the rows apart, by group
-    accuracy: Summary
-    accuracies: dict[int, float]  # by seed; a failed one at chance
+    score: Summary
+    scores: dict[int, float]  # test accuracy or loss by seed; a failed one as by guessing
     failed_seeds: tuple[int, ...]
     costs: Costs
     standing: Standing | None  # None where records lie in a runs folder
@@ -80,13 +81,19 @@ class Board:
     retired: tuple[Row, ...]  # withdrawn or superseded: kept and shown, not ranked
     outsiders: tuple[Outsider, ...]  # results of code outside the catalogue
     baselines: tuple[Row, ...]  # networks without spikes: shown beside the methods, not ranked among them
-    classes: int
+    classes: int | None  # None where the score is a loss
+    measure: Measure  # what is compared
     test_samples: tuple[int, ...]  # sizes of the test set that the records state: one, if all is well
     latency_s: float | None  # modelled duration of one inference; None where records differ
 
 
 def make_board(
-    records: Iterable[RunRecord], *, protocol: Protocol, targets: Mapping[str, EnergyTarget], classes: int
+    records: Iterable[RunRecord],
+    *,
+    protocol: Protocol,
+    targets: Mapping[str, EnergyTarget],
+    classes: int | None,
+    guess_loss: float | None = None,
 ) -> Board:
     """Group, average, price and rank; the same board from the same records in whatever order.
 
@@ -95,19 +102,26 @@ def make_board(
         protocol: the catalogue's own, not one that a record carries.
         targets: price lists by name.
         classes: of the protocol's data set, by the catalogue's word: no record can move the chance level.
+        guess_loss: where there are none, the test loss without learning.
     """
     groups: dict[str, list[RunRecord]] = {}
     for record in records:
         groups.setdefault(record.method_id, []).append(record)
     chosen = tuple(targets[name] for name in sorted(targets))
     measured = [
-        measure(group, classes=classes, targets=chosen, dt_s=protocol.dt_s) for group in groups.values()
+        measure(group, classes=classes, guess_loss=guess_loss, targets=chosen, dt_s=protocol.dt_s)
+        for group in groups.values()
     ]
-    return board_of(measured, protocol=protocol, targets=chosen, classes=classes)
+    return board_of(measured, protocol=protocol, targets=chosen, classes=classes, guess_loss=guess_loss)
 
 
 def measure(
-    group: Sequence[RunRecord], *, classes: int, targets: Sequence[EnergyTarget], dt_s: float
+    group: Sequence[RunRecord],
+    *,
+    classes: int | None,
+    targets: Sequence[EnergyTarget],
+    dt_s: float,
+    guess_loss: float | None = None,
 ) -> Measured:
     """Average and price the records of one method.
 
@@ -116,18 +130,18 @@ def measure(
         classes: of the protocol's data set.
         targets: price lists.
         dt_s: length of one time step [s].
+        guess_loss: of a task without classes.
     """
     ordered = sorted(group, key=lambda record: record.seed)
     counts = [record.counts for record in ordered if record.counts]
     seeds = [record.seed for record in ordered]
-    tested = counted_accuracies(
-        [record.test.accuracy if record.test else None for record in ordered], classes=classes
-    )
+    score = measure_of(classes, guess_loss)
+    tested = [_tested(record, score) for record in ordered]
     return Measured(
         method_id=ordered[0].method_id,
         method=ordered[0].method,
-        accuracies=dict(zip(seeds, tested, strict=True)),
-        selection={record.seed: _selection(record, classes) for record in ordered},
+        scores=dict(zip(seeds, tested, strict=True)),
+        selection={record.seed: _selection(record, score) for record in ordered},
         failed_seeds=tuple(record.seed for record in ordered if record.status == "failed"),
         costs=costs(ordered, targets=targets, dt_s=dt_s),
         test_samples=frozenset(record.test.samples for record in ordered if record.test),
@@ -135,11 +149,19 @@ def measure(
     )
 
 
-def _selection(record: RunRecord, classes: int) -> float:
+def _tested(record: RunRecord, score: Measure) -> float:
+    """A failed run counts as guessing."""
+    found = None if record.test is None else record.test.loss if score.is_loss else record.test.accuracy
+    return score.guess if found is None else found
+
+
+def _selection(record: RunRecord, score: Measure) -> float:
     """A failed run counts as guessing here too."""
     by_loss = record.method.protocol.monitor == "validation_loss"
+    if score.is_loss:
+        return -(score.guess if record.validation is None else record.validation.loss)
     if record.validation is None or record.validation.accuracy is None:
-        return -math.log(classes) if by_loss else 1 / classes
+        return math.log(score.guess) if by_loss else score.guess
     return -record.validation.loss if by_loss else record.validation.accuracy
 
 
@@ -148,7 +170,8 @@ def board_of(
     *,
     protocol: Protocol,
     targets: Sequence[EnergyTarget],
-    classes: int,
+    classes: int | None,
+    guess_loss: float | None = None,
     standings: Mapping[str, Standing] = MappingProxyType({}),
     outsiders: tuple[Outsider, ...] = (),
     price_lists: Sequence[EnergyTarget] = (),
@@ -160,36 +183,39 @@ def board_of(
         protocol: the catalogue's own.
         targets: price lists.
         classes: of the protocol's data set.
+        guess_loss: of a task without classes.
         standings: what a leaderboards folder says of each, by method.
         outsiders: results of code outside the catalogue.
         price_lists: over which methods are compared; by default those of the columns.
     """
+    score = measure_of(classes, guess_loss)
     everything = sorted(measured, key=lambda each: each.method_id)
     ordered = [each for each in everything if not each.method.is_baseline]
     methods = [each.method for each in ordered]
     varying = varying_parameters(methods)
     latencies = frozenset().union(*(each.steps_per_sample for each in ordered))
     rows = [_row(each, varying, standings.get(each.method_id)) for each in ordered]
-    plain = _plain_rows([each for each in everything if each.method.is_baseline], standings)
+    plain = _plain_rows([each for each in everything if each.method.is_baseline], standings, score)
     return Board(
         protocol=protocol,
         targets=tuple(targets),
         price_lists=tuple(price_lists) or tuple(targets),
         common=common(methods, varying),
         varying=tuple(group for group in varying if group != "surrogate"),
-        rows=_ranked(row for row in rows if not _is_retired(row)),
+        rows=_ranked((row for row in rows if not _is_retired(row)), score),
         retired=tuple(row for row in (*rows, *plain) if _is_retired(row)),
         outsiders=outsiders,
         baselines=tuple(row for row in plain if not _is_retired(row)),
         classes=classes,
+        measure=score,
         test_samples=tuple(sorted(frozenset().union(*(each.test_samples for each in everything)))),
         latency_s=next(iter(latencies)) * protocol.dt_s if len(latencies) == 1 else None,
     )
 
 
-def _plain_rows(measured: Sequence[Measured], standings: Mapping[str, Standing]) -> list[Row]:
+def _plain_rows(measured: Sequence[Measured], standings: Mapping[str, Standing], score: Measure) -> list[Row]:
     varying = varying_parameters([each.method for each in measured])
-    return sorted((_row(each, varying, standings.get(each.method_id)) for each in measured), key=_order)
+    return list(_in_order([_row(each, varying, standings.get(each.method_id)) for each in measured], score))
 
 
 def _row(each: Measured, varying: Varying, standing: Standing | None) -> Row:
@@ -208,8 +234,8 @@ def _row(each: Measured, varying: Varying, standing: Standing | None) -> Row:
         place=None,
         surrogate=name,
         varying=told,
-        accuracy=summarise(list(each.accuracies.values())),
-        accuracies=each.accuracies,
+        score=summarise(list(each.scores.values())),
+        scores=each.scores,
         failed_seeds=each.failed_seeds,
         costs=each.costs,
         standing=standing,
@@ -220,12 +246,14 @@ def _is_retired(row: Row) -> bool:
     return row.standing is not None and row.standing.dossier.notice is not None
 
 
-def _ranked(rows: Iterable[Row]) -> tuple[Row, ...]:
+def _ranked(rows: Iterable[Row], score: Measure) -> tuple[Row, ...]:
     kept = list(rows)
-    found = places({row.method_id: row.accuracies for row in kept})
-    return tuple(sorted((replace(row, place=found[row.method_id]) for row in kept), key=_order))
+    found = places({row.method_id: score.signed(row.scores) for row in kept})
+    return _in_order([replace(row, place=found[row.method_id]) for row in kept], score)
 
 
-def _order(row: Row) -> tuple[float, float, str]:
-    unranked = math.inf if row.place is None else 0.0
-    return unranked, -row.accuracy.mean, row.method_id
+def _in_order(rows: Sequence[Row], score: Measure) -> tuple[Row, ...]:
+    """The best mean first; those without a rank last."""
+    return tuple(
+        sorted(rows, key=lambda row: (row.place is None, -score.better(row.score.mean), row.method_id))
+    )

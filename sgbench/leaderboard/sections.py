@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from sgbench.leaderboard.baseline_section import about_baselines, baseline_cells
 from sgbench.leaderboard.labels import code, figure, prose
-from sgbench.leaderboard.pairs import compare, probability_of_improvement
+from sgbench.leaderboard.pairs import Comparison, compare, probability_of_improvement
 from sgbench.leaderboard.power import detectable_difference, pairs_needed, seeds_needed
 from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.score import Measure
 from sgbench.records.energy import EnergyTarget, Evidence
 from sgbench.records.trust import Verification
 
@@ -38,7 +39,7 @@ def sections(board: Board) -> Iterator[str]:
     others = [row for row in board.rows[1:] if row.place is not None]
     if others and board.rows[0].place is not None:
         yield "## Against the first"
-        yield _against_first(board.rows[0], others)
+        yield _against_first(board.rows[0], others, board.measure)
     if board.baselines:
         yield "## Baselines without spikes"
         yield grid(*baseline_cells(board), words=2)
@@ -52,48 +53,56 @@ def sections(board: Board) -> Iterator[str]:
         yield _outsiders(board)
     if board.retired:
         yield "## Withdrawn and superseded"
-        yield _retired(board.retired)
+        yield _retired(board.retired, board.measure)
 
 
 def _every_seed(board: Board) -> str:
-    seeds = sorted({seed for row in board.rows for seed in row.accuracies})
-    rows = [[code(row.label), row.method_id, *(_seed(row, seed) for seed in seeds)] for row in board.rows]
-    return grid(["method", "id", *(f"seed {seed}, %" for seed in seeds)], rows, words=2)
+    seeds = sorted({seed for row in board.rows for seed in row.scores})
+    measure = board.measure
+    rows = [
+        [code(row.label), row.method_id, *(_seed(row, seed, measure) for seed in seeds)] for row in board.rows
+    ]
+    unit = ", loss" if measure.is_loss else ", %"
+    return grid(["method", "id", *(f"seed {seed}{unit}" for seed in seeds)], rows, words=2)
 
 
-def _seed(row: Row, seed: int) -> str:
-    if seed not in row.accuracies:
+def _seed(row: Row, seed: int, measure: Measure) -> str:
+    if seed not in row.scores:
         return NONE
     failed = " (failed)" if seed in row.failed_seeds else ""
-    return f"{100 * row.accuracies[seed]:.2f}{failed}"
+    return f"{measure.text(row.scores[seed])}{failed}"
 
 
-def _against_first(first: Row, others: Sequence[Row]) -> str:
+def _against_first(first: Row, others: Sequence[Row], measure: Measure) -> str:
     header = [
         "method",
         "id",
-        "behind the first, points (95 % CI)",
+        f"behind the first, {measure.unit} (95 % CI)",
         "P(first better) (95 % CI)",
         "p, Holm",
         "seeds to see it",
     ]
-    return grid(header, [_behind(first, row) for row in others], words=2)
+    return grid(header, [_behind(first, row, measure) for row in others], words=2)
 
 
-def _behind(first: Row, row: Row) -> list[str]:
-    found = compare(first.accuracies, row.accuracies)
-    better = probability_of_improvement(first.accuracies, row.accuracies)
+def _compared(a: Row, b: Row, measure: Measure) -> Comparison:
+    return compare(measure.signed(a.scores), measure.signed(b.scores))
+
+
+def _behind(first: Row, row: Row, measure: Measure) -> list[str]:
+    found = _compared(first, row, measure)
+    better = probability_of_improvement(measure.signed(first.scores), measure.signed(row.scores))
     ends = (
         ""
         if found.low is None or found.high is None
-        else f" ({100 * found.low:.2f} to {100 * found.high:.2f})"
+        else f" ({measure.text(found.low)} to {measure.text(found.high)})"
     )
     needed = None if found.spread is None else seeds_needed(found.difference, found.spread)
     p = None if row.place is None else row.place.p_first
     return [
         code(row.label),
         row.method_id,
-        f"{100 * found.difference:.2f}{ends}",
+        f"{measure.text(found.difference)}{ends}",
         f"{better.probability:.2f} ({better.low:.2f} to {better.high:.2f})",
         NONE if p is None else p_text(p),
         NONE if needed is None else f"{needed:,}",
@@ -171,15 +180,15 @@ def _outsiders(board: Board) -> str:
     return grid(header, lines, words=3)
 
 
-def _retired(rows: Sequence[Row]) -> str:
+def _retired(rows: Sequence[Row], measure: Measure) -> str:
     lines = []
     for row in rows:
         notice = None if row.standing is None else row.standing.dossier.notice
         if notice is not None:
             by = NONE if notice.superseded_by is None else notice.superseded_by
-            accuracy = f"{100 * row.accuracy.mean:.2f}"
-            lines.append([code(row.label), row.method_id, notice.kind, by, prose(notice.reason), accuracy])
-    return grid(["method", "id", "what", "by", "why", "test accuracy, %"], lines, words=5)
+            score = measure.text(row.score.mean)
+            lines.append([code(row.label), row.method_id, notice.kind, by, prose(notice.reason), score])
+    return grid(["method", "id", "what", "by", "why", measure.title], lines, words=5)
 
 
 def statements(board: Board) -> list[str]:
@@ -188,13 +197,14 @@ def statements(board: Board) -> list[str]:
     of_size = f" of {sizes} samples" if sizes else ""
     latency = "" if board.latency_s is None else f" ({figure(1000 * board.latency_s)} ms)"
     found = [
-        f"Accuracy is the mean over seeds with its 95 % Student t-interval. The interval covers training noise on "
+        f"{'Loss' if board.measure.is_loss else 'Accuracy'} is the mean over seeds with its 95 % Student t-interval"
+        f"{'; less is better' if board.measure.is_loss else ''}. The interval covers training noise on "
         f"one fixed test set{of_size}, not the choice of that set.",
         "A rank interval runs from one plus the number of methods that are better to the number of methods "
         "less those that are worse, by t-tests paired by seed with Holm's correction over all pairs at 5 %. "
         "Methods with a letter in common (alike) are not told apart.",
         *_power(board),
-        f"A failed seed counts as guessing (1/{board.classes}) and is shown; costs are means over the seeds that "
+        f"A failed seed counts as guessing ({_guess(board)}) and is shown; costs are means over the seeds that "
         "finished.",
         _budget(board),
     ]
@@ -212,6 +222,12 @@ def statements(board: Board) -> list[str]:
         "Synaptic operations are those that inputs other than zero trigger. Spikes are those of all layers, "
         "without the input's.",
     ]
+
+
+def _guess(board: Board) -> str:
+    if board.measure.is_loss:
+        return f"a loss of {board.measure.guess:.4g}, as without learning"
+    return f"1/{board.classes}"
 
 
 def _budget(board: Board) -> str:
@@ -233,18 +249,22 @@ def _budget(board: Board) -> str:
 def _power(board: Board) -> Iterator[str]:
     """What the seeds at hand can show, from the median spread of differences to the first."""
     ranked = [row for row in board.rows if row.place is not None]
-    found = [compare(ranked[0].accuracies, row.accuracies) for row in ranked[1:]]
+    found = [_compared(ranked[0], row, board.measure) for row in ranked[1:]]
     spreads = [each.spread for each in found if each.spread is not None]
     if not spreads:
         return
     spread, n = statistics.median(spreads), max(MIN_PAIR, min(min(each.seeds) for each in found))
     least = detectable_difference(spread, n)
-    point = seeds_needed(0.01, spread)
+    text, unit = board.measure.text, "" if board.measure.is_loss else " points"
+    size, named = (
+        (0.1 * board.measure.guess, "a tenth of guessing") if board.measure.is_loss else (0.01, "1 point")
+    )
+    point = seeds_needed(size, spread)
     more = "more than 10,000" if point is None else f"{point:,}"
     yield (
-        f"With {n} seeds a paired t-test at 5 % finds a true difference of {100 * least:.2f} points in 8 of 10 "
-        f"cases (the median spread of differences, {100 * spread:.2f} points; Holm's correction needs more); one "
-        f"of 1 point takes {more} seeds. That one method beats another in three of four runs takes "
+        f"With {n} seeds a paired t-test at 5 % finds a true difference of {text(least)}{unit} in 8 of 10 "
+        f"cases (the median spread of differences, {text(spread)}{unit}; Holm's correction needs more); one "
+        f"of {named} takes {more} seeds. That one method beats another in three of four runs takes "
         f"{pairs_needed(SURE)} pairs of runs to show."
     )
 

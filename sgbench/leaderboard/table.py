@@ -61,7 +61,7 @@ def to_markdown(board: Board, *, layout: Layout) -> str:
 
 def _header(board: Board, notes: Notes) -> list[str]:
     names = ["rank", "alike", "surrogate", *board.varying]
-    names += ["test accuracy, % (mean ± 95 % CI)", "seeds"]
+    names += [f"{board.measure.title} (mean ± 95 % CI)", "seeds"]
     names += ["spikes per inference", "synaptic operations per inference"]
     for target in board.targets:
         left_out = "; ".join(target.missing)
@@ -82,7 +82,7 @@ def _stand(board: Board) -> bool:
 def _cells(row: Row, board: Board, notes: Notes, layout: Layout) -> list[str]:
     cells = [rank_text(row), "" if row.place is None else row.place.groups, code(row.surrogate)]
     cells += [code(row.varying[group]) for group in board.varying]
-    cells += [_accuracy(row, notes), _seeds(row, board, notes)]
+    cells += [_score(row, board, notes), _seeds(row, board, notes)]
     cells += [_amount(row.costs.spikes, notes), _amount(row.costs.synaptic_operations, notes)]
     for target in board.targets:
         energy = row.costs.energies[target.name]
@@ -113,25 +113,19 @@ def rank_text(row: Row) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def accuracy_text(row: Row) -> str:
-    """Mean and half-width in percent."""
-    half = "" if row.accuracy.half_width is None else f" ± {100 * row.accuracy.half_width:.2f}"
-    return f"{100 * row.accuracy.mean:.2f}{half}"
-
-
 def interval_text(interval: Interval) -> str:
     """A value with its ends in brackets, where they differ from it."""
     value, low, high = (figure(number) for number in (interval.value, interval.low, interval.high))
     return value if low == high else f"{value} ({low} to {high})"
 
 
-def _accuracy(row: Row, notes: Notes) -> str:
+def _score(row: Row, board: Board, notes: Notes) -> str:
     alone = ["one seed gives neither an interval nor a rank"] if row.place is None else []
-    return accuracy_text(row) + notes.mark(alone)
+    return board.measure.summary(row.score) + notes.mark(alone)
 
 
 def _seeds(row: Row, board: Board, notes: Notes) -> str:
-    n, planned = len(row.accuracies), len(board.protocol.seeds)
+    n, planned = len(row.scores), len(board.protocol.seeds)
     failed = f" ({len(row.failed_seeds)} failed)" if row.failed_seeds else ""
     short = [f"seeds run so far: {n} of the protocol's {planned}"] if n < planned else []
     return f"{n}{failed}{notes.mark(short)}"

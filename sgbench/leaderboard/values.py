@@ -17,7 +17,7 @@ def to_csv(board: Board) -> str:
     and a table has to be the same on every machine.
     """
     shown = (*board.rows, *board.baselines)
-    seeds = sorted({seed for row in shown for seed in row.accuracies})
+    seeds = sorted({seed for row in shown for seed in row.scores})
     records = [_csv_row(row, board, seeds) for row in shown]
     out = io.StringIO()
     columns = list(records[0]) if records else []
@@ -28,7 +28,7 @@ def to_csv(board: Board) -> str:
 
 
 def _csv_row(row: Row, board: Board, seeds: list[int]) -> dict[str, str]:
-    accuracy = row.accuracy
+    score, name = row.score, f"test_{board.measure.kind}"
     cells = {
         "rank_low": "" if row.place is None else str(row.place.low),
         "rank_high": "" if row.place is None else str(row.place.high),
@@ -37,12 +37,12 @@ def _csv_row(row: Row, board: Board, seeds: list[int]) -> dict[str, str]:
         "surrogate": row.surrogate,
         **({"baseline": "yes" if row in board.baselines else "no"} if board.baselines else {}),
         **{group: row.varying.get(group, "") for group in board.varying},
-        "test_accuracy_mean": _number(accuracy.mean),
-        "test_accuracy_low": _number(accuracy.low),
-        "test_accuracy_high": _number(accuracy.high),
-        "seeds": str(len(row.accuracies)),
+        f"{name}_mean": _number(score.mean),
+        f"{name}_low": _number(score.low),
+        f"{name}_high": _number(score.high),
+        "seeds": str(len(row.scores)),
         "failed_seeds": " ".join(map(str, row.failed_seeds)),
-        **{f"test_accuracy_seed_{seed}": _number(row.accuracies.get(seed)) for seed in seeds},
+        **{f"{name}_seed_{seed}": _number(row.scores.get(seed)) for seed in seeds},
         "spikes_per_inference": _number(row.costs.spikes.value),
         "synaptic_operations_per_inference": _number(row.costs.synaptic_operations.value),
     }

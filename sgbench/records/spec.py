@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from sgbench.records.base import MAX_NUMBER, Amount, Number, Positive, Strict, Value
+from sgbench.records.base import MAX_NUMBER, Number, Positive, Strict, Value
 
 GROUPS = (
     "dataset",
@@ -61,7 +61,7 @@ ParameterPath = Annotated[
 ]
 ProtocolName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+_v[0-9]+$", max_length=80)]
 
-LATER = ("tuning_trials", "search_space", "parameters", "guess_loss")
+LATER = ("tuning_trials", "search_space", "parameters")
 """Parts of a protocol that came later: where they are None they are not written."""
 Sizes = Annotated[tuple[Annotated[int, Field(gt=0, le=1_000_000)], ...], Field(min_length=1, max_length=100)]
 
@@ -146,8 +146,6 @@ class Protocol(Strict):
     """The numbers that settings tried may differ in; None leaves that open."""
     parameters: tuple[Positive, Positive] | None = None
     """The fewest and the most trainable numbers that a spiking method may have; None sets no band."""
-    guess_loss: Amount | None = None
-    """Test loss of an answer without learning, as which a failed run counts where there are no classes."""
 
     @model_serializer(mode="wrap")
     def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:

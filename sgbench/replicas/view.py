@@ -155,7 +155,7 @@ class View:
 
 
 def kinds(specs: Sequence[RunSpec]) -> list[str]:
-    """For each point the row that it belongs to: its surrogate, or else what differs with the fewest values.
+    """For each point the row that it belongs to: its data set or surrogate, or else what differs with the fewest values.
 
     >>> kinds([])
     []
@@ -166,6 +166,8 @@ def kinds(specs: Sequence[RunSpec]) -> list[str]:
     every = {name for each in labels for name in each}
     values = {name: {each.get(name, "-") for each in labels} for name in sorted(every)}
     differing = {name: len(found) for name, found in values.items() if len(found) > 1}
+    if "dataset" in differing:
+        return [spec.method.choices["dataset"] for spec in specs]
     if "surrogate" in differing or not differing:
         return [spec.method.label for spec in specs]
     axis = min(differing, key=lambda name: (name == "seed", differing[name]))

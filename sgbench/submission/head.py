@@ -50,6 +50,11 @@ def listed(contents: Contents, submission: Submission) -> Iterator[Problem]:
             )
 
 
+def by_loss(name: str) -> str:
+    """Why a result of a protocol without classes cannot be handed in."""
+    return f"{name} compares losses, which a submission cannot show yet; add runs with: sgbench board add DIR"
+
+
 def head(submission: Submission, reference: Reference) -> Iterator[Problem]:
     """Protocol, seeds, division, date, and where the method can be read about."""
     protocol = reference.protocol
@@ -57,6 +62,8 @@ def head(submission: Submission, reference: Reference) -> Iterator[Problem]:
         yield Problem(
             "protocol", SUBMISSION, f"{protocol.name} is superseded by {protocol.superseded_by}; use that"
         )
+    if reference.classes is None:
+        yield Problem("protocol", SUBMISSION, by_loss(protocol.name))
     if submission.seeds != protocol.seeds:
         wanted = ", ".join(map(str, protocol.seeds))
         yield Problem("seeds", SUBMISSION, f"the seeds have to be those of {protocol.name}: {wanted}")

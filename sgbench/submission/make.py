@@ -26,7 +26,7 @@ from sgbench.records.submission import (
     external_id,
 )
 from sgbench.submission.folder import FOLDERS, SUBMISSION, TUNING
-from sgbench.submission.head import require_one_answer
+from sgbench.submission.head import by_loss, require_one_answer
 from sgbench.submission.tuning import best, make_log
 
 WEIGHTS = "weights.safetensors"
@@ -86,6 +86,8 @@ def make(
     ours = [record for record in records if record.method_id == chosen]
     of = ours[0].method
     reference = references.of(of.protocol.name)
+    if reference.classes is None:
+        raise InputError(by_loss(of.protocol.name))
     require_one_answer(reference)
     _require_seeds(ours, reference.protocol.seeds)
     alike = [record for record in records if record.method.choices == of.choices]

@@ -9,10 +9,10 @@ import scipy.stats
 from sgbench.leaderboard.across import (
     interquartile_interval,
     interquartile_mean,
-    normalised,
     performance_profile,
     rank_test,
 )
+from sgbench.leaderboard.score import Measure
 
 DEMSAR = np.array(
     [
@@ -96,4 +96,6 @@ def test_profile_by_hand() -> None:
 
 def test_normalised() -> None:
     """By hand: guessing is 0, perfection is 1, worse than guessing is negative."""
-    assert normalised(np.array([0.5, 1.0, 0.25]), classes=2) == pytest.approx([0.0, 1.0, -0.5])
+    assert Measure("accuracy", 1 / 2).normalised(np.array([0.5, 1.0, 0.25])) == pytest.approx(
+        [0.0, 1.0, -0.5]
+    )

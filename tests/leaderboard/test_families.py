@@ -15,8 +15,11 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.families import across_tasks, check_groups, families, slope_of, tuned
 from sgbench.leaderboard.rows import Measured, measure
+from sgbench.leaderboard.score import Measure
 from sgbench.records.spec import Method
 from tests.leaderboard.factory import CLASSES, method, record, write_board_record, write_run
+
+MEASURES = dict.fromkeys(("a_v1", "b_v1"), Measure("accuracy", 1 / 10))
 
 
 def measured(of: Method, accuracies: tuple[float | None, ...]) -> Measured:
@@ -71,7 +74,7 @@ def test_slope_is_the_one_number() -> None:
 def test_across_tasks_by_hand() -> None:
     """By hand: on both tasks atan is best at width 1; normalised (x - 0.1) / 0.9; ranks 1 and 2."""
     tasks = {"a_v1": SETTINGS, "b_v1": SETTINGS}
-    found = across_tasks(tasks, {"a_v1": 10, "b_v1": 10}, by=["surrogate"])
+    found = across_tasks(tasks, MEASURES, by=["surrogate"])
     assert [each.name for each in found.standings] == ["atan", "triangle"]
     first = found.standings[0]
     # Runs 0.9, 0.94, 0.9, 0.94: the middle half is one of each.
@@ -83,10 +86,18 @@ def test_across_tasks_by_hand() -> None:
 
 def test_family_that_misses_a_task_is_left_out() -> None:
     """A mean over other tasks is no comparison."""
-    found = across_tasks({"a_v1": SETTINGS, "b_v1": SETTINGS[:3]}, {"a_v1": 10, "b_v1": 10}, by=["surrogate"])
+    found = across_tasks(
+        {"a_v1": SETTINGS, "b_v1": SETTINGS[:3]},
+        MEASURES,
+        by=["surrogate"],
+    )
     assert found.left_out == ("triangle",)
     with pytest.raises(InputError, match="no surrogate ran on all of"):
-        across_tasks({"a_v1": SETTINGS[:3], "b_v1": SETTINGS[3:]}, {"a_v1": 10, "b_v1": 10}, by=["surrogate"])
+        across_tasks(
+            {"a_v1": SETTINGS[:3], "b_v1": SETTINGS[3:]},
+            MEASURES,
+            by=["surrogate"],
+        )
 
 
 def test_unknown_group() -> None:

@@ -1,0 +1,80 @@
+"""What methods are compared by: accuracy, or the test loss where a task has no classes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from sgbench.leaderboard.pairs import Floats
+from sgbench.leaderboard.stats import Summary
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A score by its name, and what guessing gives: as that a failed seed counts.
+
+    >>> accuracy, loss = Measure("accuracy", 0.1), Measure("loss", 0.06)
+    >>> accuracy.text(0.9342), loss.text(0.0311234), loss.signed({0: 0.03})
+    ('93.42', '0.03112', {0: -0.03})
+    """
+
+    kind: Literal["accuracy", "loss"]
+    guess: float
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether less is better."""
+        return self.kind == "loss"
+
+    @property
+    def title(self) -> str:
+        """Of a column."""
+        return "test loss" if self.is_loss else "test accuracy, %"
+
+    @property
+    def unit(self) -> str:
+        """Of a difference."""
+        return "in loss" if self.is_loss else "points"
+
+    def text(self, value: float) -> str:
+        """One score, or a difference of two."""
+        return f"{value:.4g}" if self.is_loss else f"{100 * value:.2f}"
+
+    def summary(self, found: Summary) -> str:
+        """Mean and half-width."""
+        half = "" if found.half_width is None else f" ± {self.text(found.half_width)}"
+        return f"{self.text(found.mean)}{half}"
+
+    def signed(self, scores: Mapping[int, float]) -> dict[int, float]:
+        """The same so that more is better."""
+        return {seed: -value for seed, value in scores.items()} if self.is_loss else dict(scores)
+
+    def better(self, value: float) -> float:
+        """One score so that more is better."""
+        return -value if self.is_loss else value
+
+    def normalised(self, values: Floats) -> Floats:
+        """Between guessing (0) and perfection (1), so that tasks of unlike difficulty can be put together.
+
+        >>> import numpy as np
+        >>> Measure("accuracy", 0.1).normalised(np.array([0.1, 0.55, 1.0]))
+        array([0. , 0.5, 1. ])
+        >>> Measure("loss", 0.5).normalised(np.array([0.5, 0.25, 0.0]))
+        array([0. , 0.5, 1. ])
+        """
+        perfect = 0.0 if self.is_loss else 1.0
+        return (values - self.guess) / (perfect - self.guess)
+
+
+def measure_of(classes: int | None, guess_loss: float | None) -> Measure:
+    """Accuracy where there are classes, else the loss.
+
+    Args:
+        classes: of the data set, or None.
+        guess_loss: test loss without learning, where there are none.
+    """
+    if classes is not None:
+        return Measure("accuracy", 1 / classes)
+    return Measure("loss", math.nan if guess_loss is None else guess_loss)
