@@ -17,12 +17,14 @@ from sgbench.errors import InputError
 from sgbench.networks.base import DenseLayer, Network, Source
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.pool import Pool
+from sgbench.networks.population import PopulationLayer
 from sgbench.neurons.base import Neuron
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts, Wiring
 from sgbench.spikes import Signal, dense
 from sgbench.trajectory import Batch, Trajectory
 
 Kind = Literal["binary", "real"]
+Counted = DenseLayer | ConvLayer | PopulationLayer
 
 
 class OperationCounter:
@@ -40,7 +42,7 @@ class OperationCounter:
     """
 
     def __init__(self, network: Network, input_kind: Kind, *, bits: int) -> None:
-        self.layers: list[DenseLayer | ConvLayer] = [*network.hidden_layers, network.readout]
+        self.layers: list[Counted] = [*network.hidden_layers, network.readout]
         self.input_kind: Kind = input_kind
         self.bits = bits
         self.samples = 0
@@ -90,9 +92,7 @@ class OperationCounter:
             ),
         )
 
-    def _layer(
-        self, layer: DenseLayer | ConvLayer, total: Counter[str], source: str, kind: Kind
-    ) -> LayerCounts:
+    def _layer(self, layer: Counted, total: Counter[str], source: str, kind: Kind) -> LayerCounts:
         neurons = layer.neurons
         synapses = tuple(self._groups(layer, total, source, kind))
         updates = self.steps * neurons
@@ -126,22 +126,24 @@ class OperationCounter:
         )
 
     def _groups(
-        self, layer: DenseLayer | ConvLayer, total: Counter[str], source: str, kind: Kind
+        self, layer: Counted, total: Counter[str], source: str, kind: Kind
     ) -> Iterator[SynapseCounts]:
         """The connections into a layer, and those among its neurons."""
         wiring, each_step = self._feed_forward(layer)
         kind = "real" if layer.taps > 1 else kind  # a delay spread over steps weights each of them
         yield self._synapses(source, wiring, kind, total["arriving"], each_step, stored(layer, "weight"))
-        if layer.recurrence != "none":
+        if layer.recurrence != "none" and not isinstance(layer, PopulationLayer):
             wiring, each_step = self._recurrent(layer)
             kind = _kind(layer.neuron) if layer.neuron.feeds_back == "spikes" else "real"
             weights = stored(layer, "recurrent")
             yield self._synapses(layer.name, wiring, kind, total["returning"], each_step, weights)
 
-    def _feed_forward(self, layer: DenseLayer | ConvLayer) -> tuple[Wiring, int]:
+    def _feed_forward(self, layer: Counted) -> tuple[Wiring, int]:
         """How a layer is wired to its source, and synapses times the steps over which each spreads an event."""
         if isinstance(layer, ConvLayer):
             return "convolution", self.fans[layer].into.total
+        if isinstance(layer, PopulationLayer):
+            return "one_to_one", layer.sums
         return "all_to_all", layer.weight.shape[1] * layer.fan_out
 
     def _recurrent(self, layer: DenseLayer | ConvLayer) -> tuple[Wiring, int]:
@@ -196,7 +198,7 @@ def _kind(neuron: Neuron) -> Kind:
 
 
 def _count(
-    layer: DenseLayer | ConvLayer,
+    layer: Counted,
     events: Rows,
     fired: Rows | None,
     valid: NDArray[np.bool_] | None,
@@ -211,6 +213,9 @@ def _count(
         each.spikes_sent += sent
     if isinstance(layer, DenseLayer):
         _count_dense(layer, events, fired, valid, total, each)
+    elif isinstance(layer, PopulationLayer):
+        each.add(total, "arriving", events * (layer.population * layer.neuron.currents))
+        total["reached"] += int(events.sum()) * layer.population
 
 
 def _count_dense(
@@ -237,7 +242,7 @@ def _count_dense(
     total["reached"] += int(np.count_nonzero(reached)) * neurons + alone
 
 
-def _synapses_per_pair(layer: DenseLayer | ConvLayer) -> int | None:
+def _synapses_per_pair(layer: Counted) -> int | None:
     """From one source to one neuron, where more than one in a dense layer."""
     several = isinstance(layer, DenseLayer) and layer.fan_out > layer.neurons
     return layer.fan_out // layer.neurons if several else None  # type: ignore[union-attr]

@@ -1,0 +1,61 @@
+"""Layers in which every input drives neurons of its own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.errors import InputError
+from sgbench.inits.base import Init
+from sgbench.networks.layers import Layer
+from sgbench.neurons.base import Neuron
+
+
+class PopulationLayer(Layer):
+    r"""K neurons for each input, each with a weight and a bias of its own; neuron n K + k hears input n alone.
+
+    .. math:: I_{nK+k}[t] = w_{nK+k} \, x_n[t] + b_{nK+k}
+
+    Args:
+        name: as records and messages call it.
+        n_in: inputs.
+        population: K.
+        neuron: of this layer alone.
+        bias: whether there are biases.
+
+    Raises:
+        InputError: neurons that split their inputs, of which there is one.
+
+    >>> from sgbench.neurons.leaky_readout import LeakyReadout
+    >>> layer = PopulationLayer("encoder", 2, 3, LeakyReadout(6, beta=0.5, learn_beta="none"), bias=False)
+    >>> _ = layer.weight.data.copy_(torch.arange(6.0))
+    >>> layer.current(torch.tensor([[1.0, 10.0]], dtype=torch.float64)).tolist()
+    [[0.0, 1.0, 2.0, 30.0, 40.0, 50.0]]
+    """
+
+    def __init__(self, name: str, n_in: int, population: int, neuron: Neuron, *, bias: bool) -> None:
+        super().__init__(name, n_in * population, neuron, recurrence="none", recurrence_gradient="full")
+        if neuron.splits_inputs:
+            raise InputError(
+                f"neuron.inputs=split: layer '{name}' has one input a neuron; use neuron.inputs=all"
+            )
+        self.population = population
+        rows = neuron.currents * self.neurons
+        self.weight = nn.Parameter(torch.empty(rows, dtype=torch.float64))
+        self.bias = nn.Parameter(torch.zeros(rows, dtype=torch.float64)) if bias else None
+        self.recurrent: nn.Parameter | None = None
+
+    def reset_weights(self, init: Init, generator: torch.Generator) -> None:
+        """Draw all weights anew; biases start at 0."""
+        init.fill(self.weight, 1, generator, recurrent=False, layer=self)
+
+    def product(self, x: Tensor) -> Tensor:
+        """Weights times what arrives, of any number of leading dimensions, with the bias."""
+        weight, bias = self.acting()
+        each = x.repeat_interleave(self.population, -1)
+        current = each.repeat(*[1] * (x.dim() - 1), self.neuron.currents) * weight
+        return current if bias is None else current + bias
+
+    def feedback(self, s: Tensor) -> Tensor:
+        """Nothing comes back."""
+        return torch.zeros_like(s)
