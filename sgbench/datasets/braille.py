@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,12 +14,17 @@ import torch
 from sgbench.datasets.base import DataSet, Origin, Samples, Split, sizes
 from sgbench.datasets.files import find
 from sgbench.datasets.npz import read_npz
+from sgbench.datasets.pickled import numbers_in
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_count
 from sgbench.spike_trains import SpikeTrains
 
 FILE = "braille_letters.npz"
+ORIGINAL = "tutorial5_braille_spiking_data.pkl.gz"
 CLASSES, REPETITIONS, STEPS, TAXELS = 27, 50, 76, 12
+COUNT = CLASSES * REPETITIONS
+FULL = 255  # what an untouched sensor gives
+MOST_BYTES = 256 * 1024 * 1024  # of the original, unpacked
 STEP_US = 25_000  # the skin is read 40 times a second
 FIRST_VALIDATION, FIRST_TEST = 32, 40  # repetitions
 Pressures = np.ndarray[Any, np.dtype[np.uint8]]
@@ -39,34 +46,23 @@ class BrailleLetters(DataSet):
     licence: str = "CC BY 4.0"
     folder: ClassVar[str] = "braille"
     remedy: ClassVar[str] = (
-        f"put {FILE} there: arrays x uint8 [1350, 76, 12] (255 - taxel_data), y [1350] and "
-        f"repetition [1350], made of the letters of doi.org/10.5281/zenodo.6556273"
+        f"put {ORIGINAL} of github.com/fzenke/spytorch (notebooks/data) there, or {FILE} with arrays x uint8 "
+        f"[1350, 76, 12] (255 - taxel_data), y [1350] and repetition [1350]"
     )
 
     def missing(self, data_dir: Path) -> str | None:
         """The file, if it is not there."""
         try:
-            find(FILE, [data_dir / self.folder], self.remedy)
+            self._path(data_dir)
         except InputError as error:
             return str(error)
         return None
 
     def read(self, data_dir: Path) -> dict[Split, tuple[Pressures, np.ndarray[Any, Any]]]:
         """Pressures [samples, 76, 12] and letters of each split, ordered by letter and repetition."""
-        path = find(FILE, [data_dir / self.folder], self.remedy)
-        arrays = read_npz(path, ("x", "y", "repetition"))
-        x, y, repetition = (arrays[name] for name in ("x", "y", "repetition"))
-        count = CLASSES * REPETITIONS
-        if x.dtype != np.uint8 or (x.shape, y.shape, repetition.shape) != (
-            (count, STEPS, TAXELS),
-            (count,),
-            (count,),
-        ):
-            raise InputError(
-                f"{path}: x is {x.dtype} {x.shape}, not uint8 {(count, STEPS, TAXELS)}; {self.remedy}"
-            )
+        path, (x, y, repetition) = self._arrays(data_dir)
         order = np.lexsort((repetition, y))
-        each = np.divmod(np.arange(count), REPETITIONS)
+        each = np.divmod(np.arange(COUNT), REPETITIONS)
         if (y[order] != each[0]).any() or (repetition[order] != each[1]).any():
             raise InputError(
                 f"{path}: not {REPETITIONS} repetitions of each of {CLASSES} letters; {self.remedy}"
@@ -78,6 +74,26 @@ class BrailleLetters(DataSet):
         }
         chosen = {name: order[(each[1] >= low) & (each[1] < high)] for name, (low, high) in ends.items()}
         return {name: (x[place], y[place].astype(np.int64)) for name, place in chosen.items()}  # type: ignore[misc]
+
+    def _arrays(self, data_dir: Path) -> tuple[Path, tuple[Pressures, Any, Any]]:
+        """Pressures, letters and repetitions of all samples, and where they come from."""
+        path = self._path(data_dir)
+        if path.name == ORIGINAL:
+            letter, repetition = np.divmod(np.arange(COUNT), REPETITIONS)
+            return path, (trials_in(path), letter, repetition)
+        arrays = read_npz(path, ("x", "y", "repetition"))
+        x, y, repetition = (arrays[name] for name in ("x", "y", "repetition"))
+        shapes = (x.shape, y.shape, repetition.shape)
+        if x.dtype != np.uint8 or shapes != ((COUNT, STEPS, TAXELS), (COUNT,), (COUNT,)):
+            raise InputError(
+                f"{path}: x is {x.dtype} {x.shape}, not uint8 {(COUNT, STEPS, TAXELS)}; {self.remedy}"
+            )
+        return path, (x, y, repetition)
+
+    def _path(self, data_dir: Path) -> Path:
+        folder = data_dir / self.folder
+        packed = folder / ORIGINAL
+        return packed if packed.is_file() else find(FILE, [folder], self.remedy)
 
     @staticmethod
     def fake(folder: Path, *, seed: int) -> None:
@@ -164,3 +180,42 @@ def send_on_delta(x: Pressures, threshold: int) -> np.ndarray[Any, np.dtype[np.b
         told[:, step] = np.concatenate([change >= threshold, change <= -threshold], 1)
         reference = np.where(np.abs(change) >= threshold, level[:, step], reference)
     return told
+
+
+def trials_in(path: Path) -> Pressures:
+    """Pressures [1350, 76, 12] of the tutorial's trials, which are read as data and not unpickled.
+
+    Raises:
+        InputError: the file is cut off or damaged, or holds something else.
+    """
+    try:
+        with gzip.open(path) as file:
+            data = file.read(MOST_BYTES)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: cut off or damaged ({error}); fetch it again") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    trials = numbers_in(data, str(path))
+    if isinstance(trials, dict) and set(trials) == set(range(len(trials))):
+        trials = [trials[number] for number in range(len(trials))]
+    if not isinstance(trials, list) or not all(isinstance(trial, dict) for trial in trials):
+        raise InputError(f"{path}: not a list of trials; it is another file than the published one")
+    if len(trials) != COUNT:
+        raise InputError(
+            f"{path}: {len(trials)} trials, not {COUNT}; it is another file than the published one"
+        )
+    return np.stack([_pressure(trial, f"{path}: trial {number}") for number, trial in enumerate(trials)])
+
+
+def _pressure(trial: dict[str, Any], where: str) -> Pressures:
+    if "taxel_data" not in trial:
+        raise InputError(f"{where} has no taxel_data; it is another file than the published one")
+    found = np.asarray(trial["taxel_data"])
+    if found.ndim != 2 or len(found) < STEPS or found.shape[1] != TAXELS or found.dtype.kind not in "iuf":  # noqa: PLR2004
+        raise InputError(
+            f"{where} has taxel_data of shape {found.shape}, not [at least {STEPS}, {TAXELS}] numbers"
+        )
+    whole = np.round(found[:STEPS])
+    if not ((whole >= 0) & (whole <= FULL) & (whole == found[:STEPS])).all():
+        raise InputError(f"{where} has a value outside 0..{FULL}, or none that is whole")
+    return (FULL - whole).astype(np.uint8)

@@ -42,7 +42,8 @@ class DecisionTimes:
         confidences: each between 0 and 1.
 
     Raises:
-        InputError: a layer takes all time steps at once, so that nothing can be known early.
+        InputError: a layer takes all time steps at once, so that nothing can be known early, or the loss gives no
+            class of a sample.
     """
 
     def __init__(
@@ -60,6 +61,8 @@ class DecisionTimes:
                 raise InputError(
                     f"layer '{layer.name}' takes all time steps at once: no decision before the end"
                 )
+        if "class" not in loss.targets:
+            raise InputError(f"loss {type(loss).__name__}: gives no class of a sample, so nothing is decided")
         self.network, self.loss = network, loss
         self.confidences = confidences
         rules = [f"step {step}" for step in range(1, steps + 1)] + [

@@ -174,7 +174,7 @@ def damage(path: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "complaint"),
     [
-        ("missing", r"is not in .*braille; put braille_letters\.npz there: "),
+        ("missing", r"is not in .*braille; put tutorial5_braille_spiking_data\.pkl\.gz of "),
         ("cut", r"no \.npz file, cut off or damaged .*; fetch it again$"),
         ("flipped", r"no \.npz file, cut off or damaged .*; fetch it again$"),
         ("web page", r"no \.npz file, cut off or damaged .*; fetch it again$"),

@@ -21,6 +21,7 @@ from sgbench.datasets.base import SPLITS, sizes
 from sgbench.datasets.checks import check
 from sgbench.datasets.mat import read_mat
 from sgbench.datasets.qtdb import FILES, Qtdb
+from sgbench.energy.decision import DecisionTimes
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.predictions import check_predictions, parse_predictions
@@ -339,6 +340,15 @@ def test_submissions_of_labelled_steps_are_refused():
     ):
         require_one_answer(compose_reference("qtdb_v1"))
     require_one_answer(compose_reference("digits_v1"))
+
+
+def test_times_to_a_decision_are_of_samples(root):
+    """Expected: one line; a loss of steps gives no class of a sample."""
+    network = build(compose(TINY)).network
+    with pytest.raises(
+        InputError, match=r"^loss LabelPerStep: gives no class of a sample, so nothing is decided$"
+    ):
+        DecisionTimes(network, LabelPerStep(), "binary", bits=32, steps=4, confidences=(0.9,))
 
 
 def test_splits_have_the_declared_sizes(root):
