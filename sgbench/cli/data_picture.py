@@ -118,7 +118,9 @@ def _strip(panel: Axes, labels: Tensor, made: DataSet) -> None:
 def _one(panel: Axes, part: Samples, made: DataSet, place: int) -> None:
     """One sample in the form that it has."""
     values = part.values
-    if isinstance(values, SpikeTrains):
+    if isinstance(values, SpikeTrains) and made.image is not None:
+        _camera(panel, values[torch.tensor([place])], made.image)
+    elif isinstance(values, SpikeTrains):
         own = values[torch.tensor([place])]
         size = max(2.0, min(300.0, 1200 / own.n_channels))
         panel.scatter(own.time_us / 1000, own.channel, s=size, marker="|", color=BLUE, linewidths=1.2)
@@ -133,6 +135,17 @@ def _one(panel: Axes, part: Samples, made: DataSet, place: int) -> None:
         for channel in range(made.n_inputs):
             panel.step(range(values.shape[1]), values[place, :, channel] / scale, where="mid", linewidth=1.2)
         panel.set(xlabel="step", ylabel="value", ylim=(-0.05, 1.05))
+
+
+def _camera(panel: Axes, own: SpikeTrains, image: tuple[int, int, int]) -> None:
+    """What a camera saw in the first third of a sample: brighter less darker events of each pixel."""
+    until_us = int(own.duration_us.item()) // 3
+    early = own.channel[own.time_us < until_us].long()
+    counts = torch.bincount(early, minlength=own.n_channels).view(image)
+    seen = (counts[-1] - counts[0] if len(counts) > 1 else counts[0]).numpy()
+    most = max(1, int(np.abs(seen).max()))
+    panel.imshow(seen, cmap="RdBu", vmin=-most, vmax=most, interpolation="nearest")
+    panel.set(xticks=[], yticks=[], xlabel=f"first {until_us / 1000:.0f} ms: blue brighter, red darker")
 
 
 def _wanted(panel: Axes, target: Tensor, made: DataSet) -> None:
