@@ -29,7 +29,10 @@ from sgbench.neurons.dh_lif import DhLif
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.lstm import Slstm
+from sgbench.run_folder import folder_of
 from sgbench.runner import run_spec
+from sgbench.submission.plausible import implausible
+from sgbench.submission.weights import parse_weights, require_fit
 from sgbench.surrogates.atan import Atan
 from sgbench.trajectory import POTENTIAL, SPIKES, Batch
 from tests.run.tiny import WORDS
@@ -508,6 +511,10 @@ def test_runs_end_in_records_without_contradictions(words, tmp_path):
     assert record.status == "finished", record.failure
     assert record.test.activity[0].rate_per_step > 0
     assert record.counts.layers[0].synapses[0].effective.total > 0
+    assert not [line for line in implausible(record) if "counts" in line]
+    weights = (folder_of(spec) / "weights.safetensors").read_bytes()
+    if not words[0].startswith("neuron=dh_lif"):  # whose masks are no numbers that a submission may hold
+        require_fit(parse_weights(weights, "weights"), record, "weights")
 
 
 def test_delays_refuse_a_single_step():

@@ -18,6 +18,7 @@ LENGTH_BYTES = 8
 MAX_HEADER_BYTES = 1024 * 1024
 MAX_TENSORS = 10_000
 MAX_DIMENSIONS = 8
+MATRIX = 2
 KINDS = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 PRECISIONS = {"float32": "F32", "float64": "F64"}
 _LAYER = re.compile(r"layers\.(\d{1,4})\.weight")
@@ -128,5 +129,6 @@ def require_fit(found: dict[str, Stored], record: RunRecord, name: str) -> None:
         if index >= len(record.counts.layers):
             raise InputError(f"{name}: {key} is of a layer that the record has not")
         neurons = record.counts.layers[index].neurons
-        if not tensor.shape or tensor.shape[0] != neurons:
+        shared = len(tensor.shape) > MATRIX  # by the places of an image
+        if not shared and (not tensor.shape or tensor.shape[0] % neurons):  # several currents a neuron
             raise InputError(f"{name}: {key} has shape {list(tensor.shape)}, its layer {neurons} neurons")
