@@ -111,7 +111,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memory: dict[int, Any] = {}
-        self.steps: dict[str, Callable[[], None]] = {
+        self.steps: dict[str, Callable[[], object]] = {
             "MARK": lambda: self.marks.append(len(self.stack)),
             "POP": lambda: self._drop(1),
             "POP_MARK": lambda: self._drop(len(self.stack) - self.marks.pop()),
@@ -131,7 +131,7 @@ class _Machine:
             "SETITEMS": lambda: self._update(self._since_mark()),
             "STACK_GLOBAL": lambda: self.stack.append(_named(" ".join(self._drop(2)))),
             "REDUCE": lambda: self.stack.append(_called(*self._drop(2))),
-            "BUILD": lambda: _built(*self._drop(2), self.stack),
+            "BUILD": lambda: self.stack.append(_built(*self._drop(2))),
         }
 
     def step(self, code: str, argument: Any) -> None:
@@ -203,8 +203,8 @@ def _called(name: Any, given: Any) -> Any:
     raise ValueError(f"a call of {name}")
 
 
-def _built(target: Any, state: Any, stack: list[Any]) -> None:
-    """The numbers of an announced array, or the byte order of a kind; it stays on the stack."""
+def _built(target: Any, state: Any) -> Any:
+    """An announced array with its numbers, or a kind with its byte order."""
     if isinstance(target, _Kind) and state[1] in ("<", ">", "|", "="):
         target.order = state[1]
     elif isinstance(target, _Array):
@@ -212,7 +212,7 @@ def _built(target: Any, state: Any, stack: list[Any]) -> None:
         target.numbers = _array(shape, kind, data, columns_first=bool(columns_first))
     else:
         raise TypeError("a state for what has none")
-    stack.append(target)
+    return target
 
 
 def _array(shape: Any, kind: Any, data: Any, *, columns_first: bool) -> np.ndarray[Any, Any]:
