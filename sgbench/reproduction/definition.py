@@ -71,7 +71,7 @@ class Reproduction(Strict):
     differs: tuple[Line, ...] = ()  # where ours is not theirs
     reduced: Line | None = None  # what was made smaller
     reason: Line | None = None  # why a figure does not agree, as far as known
-    minutes: float | None = Field(default=None, gt=0)  # of one core, as measured
+    minutes: float | None = Field(default=None, gt=0)  # of one processor, all seeds
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     # Words added to experiment=reproduce/NAME; several values make a grid.
     conditions: dict[Line, Words] = Field(default_factory=dict)
