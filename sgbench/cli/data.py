@@ -68,7 +68,8 @@ def list_data(args: argparse.Namespace) -> int:
     rows = [["name", "samples", "target", "licence", "here", "what"]]
     for facts in found:
         sizes = "+".join(str(facts["sizes"].get(split) or "?") for split in SPLITS)
-        target = f"{facts['classes']} classes" if facts["target"] == "class" else facts["target"]
+        a_step = " a step" if facts["target"] == "class_per_step" else ""
+        target = f"{facts['classes']} classes{a_step}" if "class" in facts["target"] else facts["target"]
         rows.append([facts["name"], sizes, target, facts["licence"], facts["state"], facts["line"]])
     lines = [
         f"data root: {root(args)} (paths.data_dir, $SGBENCH_DATA)",
