@@ -224,7 +224,9 @@ class PickedTrains(SpikeTrains):
 
     def to(self, dtype: torch.dtype) -> SpikeTrains:
         """The same spikes for input of another type."""
-        return PickedTrains(self._source, self._position, dtype)
+        found = PickedTrains.__new__(PickedTrains)
+        found.__dict__.update(self.__dict__, dtype=dtype)
+        return found
 
     def __getitem__(self, position: Tensor) -> SpikeTrains:
         """The samples at these positions of these."""
@@ -233,10 +235,12 @@ class PickedTrains(SpikeTrains):
     def one_by_one(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
         """Channels and times of each sample in turn, read into the same memory."""
         room = np.empty((2, max(self._counts, default=0)), np.int32)
+        channels, times = self._source.files
         for first, count in zip(self._first, self._counts, strict=True):
-            for file, numbers in zip(self._source.files, room, strict=True):
-                file.read_into(numbers[:count], first)
-            yield room[0, :count], room[1, :count]
+            channel, time_us = room[0, :count], room[1, :count]
+            channels.read_into(channel, first)
+            times.read_into(time_us, first)
+            yield channel, time_us
 
 
 def read(folder: Path) -> Samples:

@@ -10,6 +10,7 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 
 from sgbench.engine.kernels.codes import WORD, loop, row
 
+STRIDE = 8  # spikes that are passed over at a time
 TOGETHER = 16  # positions that are copied at a time
 AT_ONCE = 12  # positions; most words of a tenth of all inputs have fewer
 
@@ -108,13 +109,16 @@ def fill_sample(channel, time_us, edge_us, fold, words, index, place, counts, b)
     Its spikes are read once, in order, and may lie in memory that is written over afterwards. counts[t, b] is how
     many inputs spike.
     """
-    e = 0
+    e, size = 0, time_us.size
     for t in range(counts.shape[0]):
-        start = place
-        while e < time_us.size and time_us[e] < edge_us[t + 1]:
-            c = fold[channel[e]] if fold.size else channel[e]
-            words[e & 1, c >> 6] |= np.uint64(1) << np.uint64(c & 63)
+        start, first, end_us = place, e, edge_us[t + 1]
+        while e + STRIDE <= size and time_us[e + STRIDE - 1] < end_us:
+            e += STRIDE
+        while e < size and time_us[e] < end_us:
             e += 1
+        for k in range(first, e):
+            c = fold[channel[k]] if fold.size else channel[k]
+            words[k & 1, c >> 6] |= np.uint64(1) << np.uint64(c & 63)
         for block in range(words.shape[1]):
             word = words[0, block] | words[1, block]
             words[0, block] = 0
