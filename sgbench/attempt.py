@@ -14,7 +14,7 @@ import torch
 from sgbench import memory, provenance
 from sgbench.artefacts import save_predictions, save_weights
 from sgbench.build import Parts, construct
-from sgbench.errors import InputError, one_printable_line
+from sgbench.errors import InputError, disk_full, one_printable_line
 from sgbench.paths import PREDICTIONS, RECORD
 from sgbench.records.files import to_json, write_atomic
 from sgbench.records.method import method_id
@@ -144,7 +144,14 @@ class Attempt:
         return self._record(None, validation, test, predictions_sha256, weights_sha256)
 
     def failed(self, error: Exception) -> RunRecord:
-        """The record of a run that an error has ended; the traceback goes into a file beside it."""
+        """The record of a run that an error has ended; the traceback goes into a file beside it.
+
+        Raises:
+            StorageError: the error is a full disk, which says nothing of the run.
+        """
+        full = disk_full(error)
+        if full is not None:
+            raise full from error
         write_atomic(self.folder / "failure.txt", "".join(traceback.format_exception(error)).encode())
         message = f"epoch {self.training.epoch}: {one_printable_line(error)}"[:2000]
         return self._record(Failure(kind=type(error).__name__, message=message), None, None, None, None)

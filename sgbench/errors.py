@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import math
 from collections.abc import Iterable
 from numbers import Real
@@ -32,6 +33,24 @@ class StorageError(SgbenchError, OSError):
     """A file or folder cannot be written: read-only, full, or missing rights; exit code 2."""
 
     exit_code = 2
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def disk_full(error: BaseException) -> StorageError | None:
+    """What to say where an error, or what it came from, is a full disk; None where it is something else.
+
+    >>> str(disk_full(OSError(errno.ENOSPC, "No space left on device", "/runs/a")))
+    '/runs/a: No space left on device; free space or choose another folder'
+    """
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError) and found.errno in FULL:
+            where = "" if found.filename is None else f"{found.filename}: "
+            return StorageError(f"{where}{found.strerror}; free space or choose another folder")
+        found = found.__cause__ or found.__context__
+    return None
 
 
 def one_printable_line(error: BaseException) -> str:

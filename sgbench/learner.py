@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from sgbench.datasets.batches import Batches, SpikingData
 from sgbench.energy.meter import Laps
+from sgbench.errors import StorageError
 from sgbench.train_loop import check_optimizer
 from sgbench.training import Training
 from sgbench.trajectory import Batch
@@ -127,10 +129,22 @@ class LastEpoch(pl.Callback):
         self.path = path
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write beside and rename."""
+        """Write beside and rename.
+
+        Raises:
+            StorageError: there is no room; the checkpoint of the epoch before stays.
+        """
         unfinished = self.path.with_suffix(".part")
-        trainer.save_checkpoint(unfinished)
-        os.replace(unfinished, self.path)  # noqa: PTH105 - atomic by definition
+        try:
+            trainer.save_checkpoint(unfinished)
+            os.replace(unfinished, self.path)  # noqa: PTH105 - atomic by definition
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+            reason = error.strerror or error
+            raise StorageError(
+                f"{self.path} cannot be written: {reason}; free space or choose another folder"
+            ) from error
 
 
 class EpochLaps(pl.Callback):

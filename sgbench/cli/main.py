@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from sgbench import __version__
-from sgbench.errors import InputError, SgbenchError, one_printable_line
+from sgbench.errors import InputError, SgbenchError, disk_full, one_printable_line
 
 ABOUT = "Which surrogate gradient, neuron and learning rule, for which task, at what cost."
 EPILOG = """examples:
@@ -43,6 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of a pipe (head, less) went away; what is left has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        full = disk_full(error)
+        if full is None:
+            raise
+        sys.stderr.write(f"sgbench: error: {one_printable_line(full)}\n")
+        return full.exit_code
 
 
 def _dispatch(words: list[str]) -> int:

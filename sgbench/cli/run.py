@@ -165,10 +165,17 @@ class _Job:
             for name, number in (("workers", workers), ("largest", largest)):
                 if number is not None and number < 1:
                     raise InputError(f"hydra.launcher.{name}={number}: at least 1 is needed")
-            run_sweep(self.specs, places, workers=workers, largest=largest, headline=headline)
+            run_sweep(
+                self.specs, places, workers=workers, largest=largest, headline=headline, refused=self._refused
+            )
         except SgbenchError as error:
             sys.stderr.write(f"sgbench: error: {one_printable_line(error)}\n")
             self.exit_code = error.exit_code
+
+    def _refused(self, exit_code: int) -> None:
+        """A point that could not be run; one that another process writes is left to it."""
+        if exit_code != RunBusyError.exit_code:
+            self.exit_code = max(self.exit_code, exit_code)
 
 
 def _nothing(config: Any) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from sgbench.errors import InputError, StorageError, printable
 
 MAX_BYTES = 4 * 1024 * 1024
+PAGE = 4096
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -46,15 +47,16 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def require_writable(folder: Path) -> None:
-    """Make a folder and try it.
+    """Make a folder and try it with a page of zeros, for which a full disk has no room.
 
     Raises:
         StorageError: it cannot be made or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(PAGE))
+            file.flush()
     except OSError as error:
         reason = error.strerror or str(error)
         raise StorageError(f"{folder} cannot be written: {reason}; choose another folder") from error

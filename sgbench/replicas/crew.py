@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ import torch
 
 from sgbench import memory
 from sgbench.datasets.batches import SpikingData
-from sgbench.errors import SgbenchError, one_printable_line
+from sgbench.errors import SgbenchError, StorageError, one_printable_line
 from sgbench.provenance import Code
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
@@ -23,6 +24,7 @@ from sgbench.replicas.stack import Stack
 from sgbench.replicas.team import Stopped, Team, validated
 from sgbench.run_folder import finished_record, folder_of, locked
 
+log = logging.getLogger("sgbench")
 CHECKPOINT_S = 5.0  # between two checkpoints of a group, and so the most that a kill can cost
 
 
@@ -34,6 +36,7 @@ class Told(NamedTuple):
     epochs: int = 0
     record: RunRecord | None = None
     line: str = ""
+    exit_code: int = 0  # of what is told in `line`
 
 
 Say = Callable[[Told], None]
@@ -111,7 +114,7 @@ class Crew:
                     continue
                 members.append(Replica(place, spec, self.data, self.code))
             except SgbenchError as error:
-                self.say(Told(place, "refused", line=one_printable_line(error)))
+                self.say(Told(place, "refused", line=one_printable_line(error), exit_code=error.exit_code))
                 continue
             self.data = members[-1].parts.data
             self.say(Told(place, "began", epochs=len(members[-1].training.curve)))
@@ -139,7 +142,9 @@ class Crew:
                 record = member.fail(problem)
             self.say(Told(member.place, "ended", record=record))
         except SgbenchError as problem:
-            self.say(Told(member.place, "refused", line=one_printable_line(problem)))
+            self.say(
+                Told(member.place, "refused", line=one_printable_line(problem), exit_code=problem.exit_code)
+            )
 
     def _epoch(self, teams: list[Team], shared: Shared) -> list[Team]:
         """One epoch of every member, then its validation; the teams that go on."""
@@ -196,7 +201,12 @@ class Crew:
         self.saved_s = time.perf_counter()
         for member, snapshot, row, course in self.kept:
             if member.place not in self.over:
-                member.save(Stack.row_of(snapshot, row), course)
+                try:
+                    member.save(Stack.row_of(snapshot, row), course)
+                except (
+                    StorageError
+                ) as error:  # the one of an earlier epoch stays, and the run may still finish
+                    log.warning("%s", one_printable_line(error))
 
 
 def _alike(members: Sequence[Replica]) -> list[list[Replica]]:

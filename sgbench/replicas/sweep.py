@@ -27,6 +27,7 @@ def run_sweep(
     workers: int | None,
     largest: int | None,
     headline: Callable[[RunRecord], str],
+    refused: Callable[[int], None] = lambda _: None,
 ) -> list[str]:
     """Run points of a sweep; returns a line for each that could not be run at all.
 
@@ -36,6 +37,7 @@ def run_sweep(
         workers: processes, or None for one a core.
         largest: replicas at a time in one process, or None for as many as fit in memory.
         headline: a record in one line.
+        refused: is told the exit code of each problem that is not a point's own failure.
     """
     finished = {place: record for place in places if (record := finished_record(specs[place])) is not None}
     left = [place for place in places if place not in finished]
@@ -47,11 +49,17 @@ def run_sweep(
     count = max(1, min(workers or cores(), len(left)))
     made = groups(specs, left, count)
     view = View(specs, finished, headline)
+
+    def hear(told: Told) -> None:
+        view.hear(told)
+        if told.exit_code:
+            refused(told.exit_code)
+
     try:
         reasons = Counter(group.alone for group in made if group.alone is not None)
         for reason, points in reasons.items():
             view.say(f"{points} points run alone: {reason}")
-        Pool(specs, count, largest, view.hear, view.tick).run(made)
+        Pool(specs, count, largest, hear, view.tick).run(made)
         for place in twins:
             view.hear(Told(place, "ended", line="its twin has no record", record=stored_record(specs[place])))
     finally:

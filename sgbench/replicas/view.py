@@ -155,7 +155,7 @@ class View:
 
 
 def kinds(specs: Sequence[RunSpec]) -> list[str]:
-    """For each point the row that it belongs to: its data set or surrogate, or else what differs with the fewest values.
+    """For each point the row that it belongs to: its data set or surrogate, or what differs with fewest values.
 
     >>> kinds([])
     []

@@ -82,6 +82,6 @@ def _run_alone(points: Sequence[tuple[int, RunSpec]], asked: _Asked) -> None:
             quiet = spec.model_copy(update={"trainer": spec.trainer.model_copy(update={"progress": False})})
             asked.say(Told(place, "ended", record=run_spec(quiet)))
         except SgbenchError as error:
-            asked.say(Told(place, "refused", line=one_printable_line(error)))
+            asked.say(Told(place, "refused", line=one_printable_line(error), exit_code=error.exit_code))
         except KeyboardInterrupt:
             os._exit(STOPPED)

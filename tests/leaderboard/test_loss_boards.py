@@ -122,7 +122,7 @@ WITHOUT_CLASSES = [
 
 @pytest.mark.parametrize("name", WITHOUT_CLASSES)
 def test_what_guessing_loses(name):
-    """Expected: the protocol's own test loss of an answer that never changes: the mean training target, or silence."""
+    """Expected: the test loss of an answer that never changes: the mean training target, or silence."""
     found = compose_reference(name)
     choices = found.protocol.fixed
     words = [f"{'neuron@readout' if group == 'readout' else group}={pick}" for group, pick in choices.items()]
