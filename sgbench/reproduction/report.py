@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from sgbench.reproduction.verdict import Judged
 HEAD = ("reproduction", "figure", "published", "ours", "seeds", "verdict", "minutes")
 COMMAND = "sgbench reproduce all --stored --update docs/reproductions.md"
 SHOWN_METHODS = 4
+WIDTH = 116
 
 
 def rows(results: Sequence[Result]) -> list[list[str]]:
@@ -130,4 +132,15 @@ def _section(result: Result) -> list[str]:
         lines.append(f"- Condition {name}{f' (`{words}`)' if words else ''}: methods {shown}{more}.")
     if result.commits:
         lines.append(f"- Runs of commit {', '.join(result.commits)}.")
-    return lines
+    return [part for line in lines for part in _wrapped(line)]
+
+
+def _wrapped(line: str) -> list[str]:
+    """A line of prose in lines of the page's width; an item's later ones are indented."""
+    return textwrap.wrap(
+        line,
+        WIDTH,
+        subsequent_indent="  " * line.startswith("- "),
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [""]
