@@ -135,14 +135,14 @@ def test_images_are_dropped_behind_their_pooling():
 
 
 def test_a_continued_run_draws_the_masks_of_an_undisturbed_one(monkeypatch: pytest.MonkeyPatch):
-    """Interrupted after the second of four epochs: curves, scores, weights and statistics are equal to the byte."""
-    words = (*WORDS, "protocol.epochs=4", "dropout=shared_mask", "normalisation=tdbn")
+    """Interrupted after the first of two epochs: curves, scores, weights and statistics are equal to the byte."""
+    words = (*WORDS, "protocol.epochs=2", "dropout=shared_mask", "normalisation=tdbn")
     undisturbed = sgbench.run(*words, "force=true")
     keep = LastEpoch.on_train_epoch_end
 
     def keep_and_stop(self: LastEpoch, trainer, pl_module) -> None:
         keep(self, trainer, pl_module)
-        if trainer.current_epoch + 1 == 2:
+        if trainer.current_epoch == 0:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -154,5 +154,3 @@ def test_a_continued_run_draws_the_masks_of_an_undisturbed_one(monkeypatch: pyte
     assert continued.timing.resumed == 1
     assert comparable(continued) == comparable(undisturbed)
     assert continued.weights_sha256 == undisturbed.weights_sha256
-    plain = sgbench.run(*WORDS, "protocol.epochs=4", "normalisation=tdbn")
-    assert plain.curve != undisturbed.curve
