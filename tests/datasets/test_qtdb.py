@@ -297,6 +297,7 @@ def test_run_record_and_predictions(root, tmp_path):
         check_predictions(record, folder)
 
 
+@pytest.mark.slow
 def test_online_rule_learns_labels_of_steps(root, tmp_path):
     """Expected: eprop takes the loss's shares; the run ends with a finite loss."""
     words = [*TINY, "rule=eprop", "neuron=leaky", "network.recurrence=none", "protocol.steps=1300"]
