@@ -14,12 +14,12 @@ from torch import Tensor
 
 from sgbench.build import build
 from sgbench.compose import compose
-from sgbench.creation import create
 from sgbench.energy.count import OperationCounter
 from sgbench.errors import InputError
 from sgbench.networks.encoded import Encoded
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.base import Neuron
+from sgbench.neurons.lstm import Slstm
 from sgbench.run_folder import folder_of
 from sgbench.runner import run_spec
 from sgbench.trajectory import SPIKES, Batch
@@ -76,9 +76,8 @@ def type_of(net: Encoded) -> Any:
 
 def gated(features: int) -> Neuron:
     """Neurons of four currents."""
-    return create(
-        "neuron/slstm", config_dirs=(), allow_targets=(), features=features, threshold=0.05
-    ).double()
+    options = {"threshold": 0.05, "forget_bias": 0.0, "reset": "none", "reset_gradient": "detached"}
+    return Slstm(leaky(features).surrogate, features, **options, learn_threshold="none")
 
 
 @pytest.mark.parametrize("make", [leaky, gated])
