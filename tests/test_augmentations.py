@@ -20,7 +20,9 @@ from sgbench.augmentations.base import Augmentation
 from sgbench.augmentations.events import Events
 from sgbench.augmentations.none import NoAugmentation
 from sgbench.datasets.batches import SpikingData
+from sgbench.datasets.digits import Digits
 from sgbench.datasets.randman import Randman
+from sgbench.encoders.direct import Direct
 from sgbench.encoders.event_bins import EventBins
 from sgbench.errors import InputError
 from sgbench.spike_trains import SpikeTrains
@@ -30,7 +32,7 @@ IMAGE = (2, 4, 6)
 N = 48
 LAST_US = 10_000
 NEUTRAL = catalogue.entry("augmentation", "events").parameters
-some = settings(max_examples=40, deadline=None, derandomize=True)
+some = settings(max_examples=25, deadline=None, derandomize=True)
 spikes = st.lists(
     st.tuples(st.integers(0, 2), st.integers(0, N - 1), st.integers(0, LAST_US - 1)), max_size=40
 )
@@ -295,8 +297,11 @@ def test_training_alone_is_varied_anew_in_each_epoch():
 
 def test_values_are_not_varied_as_spikes():
     """Expected: one line with the remedy, before any file is read."""
+    encoder = Direct(steps=3, dt_s=0.001)
+    rest = {"data_dir": Path("nowhere"), "batch_size": 7, "seed": 0, "dtype": torch.float32}
+    SpikingData(Digits(), encoder, augmentation=NoAugmentation(), **rest)
     with pytest.raises(InputError, match=r"Events: takes spikes, but data set Digits holds values; use augm"):
-        sgbench.run("experiment=digits", "augmentation=events", *WORDS)
+        SpikingData(Digits(), encoder, augmentation=events(), **rest)
 
 
 def test_a_record_names_it_only_where_something_is_chosen():

@@ -16,6 +16,7 @@ pytest.importorskip("h5py", reason="HDF5 needs the extra: pip install 'sgbench[e
 SMALL = data.DataSettings(samples=12, spikes=400, batch=4, hidden=8, batches=2, rounds=1)
 
 
+@pytest.mark.slow
 def test_the_command_from_end_to_end(tmp_path, monkeypatch, capsys):
     """Expected: exit code 0, a table with all three, and the same in a file."""
     monkeypatch.setattr(data, "_in_child", lambda settings, count: count)
