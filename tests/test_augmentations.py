@@ -297,7 +297,7 @@ def test_training_alone_is_varied_anew_in_each_epoch():
 
 def test_values_are_not_varied_as_spikes():
     """Expected: one line with the remedy, before any file is read."""
-    encoder = Direct(steps=3, dt_s=0.001)
+    encoder = Direct(steps=3, dt_s=0.001, gain=1.0)
     rest = {"data_dir": Path("nowhere"), "batch_size": 7, "seed": 0, "dtype": torch.float32}
     SpikingData(Digits(), encoder, augmentation=NoAugmentation(), **rest)
     with pytest.raises(InputError, match=r"Events: takes spikes, but data set Digits holds values; use augm"):
