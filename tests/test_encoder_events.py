@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 import sgbench
 from sgbench.encoders.binned import Binned
+from sgbench.encoders.count_only import CountOnly
 from sgbench.encoders.event_bins import EventBins
+from sgbench.encoders.time_shuffled import TimeShuffled
 from sgbench.engine.bins import beyond, edges_us
 from sgbench.errors import InputError
 from sgbench.spike_trains import SpikeTrains
@@ -130,6 +132,15 @@ def test_edges_are_where_the_step_changes(dt_s):
     trains = SpikeTrains.of([0] * len(at), range(len(at)), at, [max(at)], len(at))
     steps = trains.step_of(dt_s)[trains.channel.argsort()].tolist()
     assert steps == [*range(41), *range(40)]
+
+
+@pytest.mark.parametrize("kind", [Binned, CountOnly, TimeShuffled])
+def test_every_code_that_crops_says_how_much(kind):
+    """Expected by hand: two of three spikes lie behind two steps of a millisecond; nothing without `crop`."""
+    trains = SpikeTrains.of([0, 0, 1], [0, 1, 1], [1999, 2000, 5000], [9000, 9000], 2)
+    more = {CountOnly: {"gain": 1.0}, TimeShuffled: {"channels": "apart"}}.get(kind, {})
+    assert kind(steps=2, dt_s=0.001, crop=True, **more).truncated(trains) == 2
+    assert kind(steps=2, dt_s=0.001, crop=False, **more).truncated(trains) == 0
 
 
 def test_tonics_frames_drop_what_we_keep():

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sgbench.engine.bins import beyond
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.spike_trains import SpikeTrains
 from sgbench.spikes import Events, Signal
@@ -60,7 +61,8 @@ class Encoder(ABC):
 
     def truncated(self, values: Any) -> int:
         """How many spikes of these samples lie beyond the last step and are left out."""
-        return 0
+        crops = isinstance(values, SpikeTrains) and getattr(self, "crop", False)
+        return beyond(values, self.steps, self.dt_s) if crops else 0
 
     def lengths(self, values: Any) -> Tensor:
         """Steps that each sample fills, int64 [B]: all of them, or as many as its trace has."""

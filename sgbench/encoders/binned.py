@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sgbench.encoders.base import Encoder, Form, filled_steps, require_crop
-from sgbench.engine.bins import beyond, binned
+from sgbench.engine.bins import binned
 from sgbench.spike_trains import SpikeTrains
 from sgbench.spikes import Events
 
@@ -43,10 +43,6 @@ class Binned(Encoder):
     def encode(self, values: SpikeTrains, generator: torch.Generator) -> Events:
         """Spikes [T, B, N]."""
         return binned(values, self.steps, self.dt_s)
-
-    def truncated(self, values: SpikeTrains) -> int:
-        """Spikes beyond the last step."""
-        return beyond(values, self.steps, self.dt_s) if self.crop else 0
 
     def lengths(self, values: SpikeTrains) -> Tensor:
         """Steps within each sample's duration, int64 [B]."""

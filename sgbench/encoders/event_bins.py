@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sgbench.encoders.base import Encoder, Form, Image, filled_steps, require_crop
-from sgbench.engine.bins import AS_THEY_ARE, beyond, binned
+from sgbench.engine.bins import AS_THEY_ARE, binned
 from sgbench.errors import InputError, require_choice, require_count
 from sgbench.spike_trains import SpikeTrains
 from sgbench.spikes import Events
@@ -86,10 +86,6 @@ class EventBins(Encoder):
     def lengths(self, values: SpikeTrains) -> Tensor:
         """Steps within each sample's duration, int64 [B]."""
         return filled_steps(values, self.dt_s, self.steps, crop=self.crop)
-
-    def truncated(self, values: SpikeTrains) -> int:
-        """Spikes beyond the last step."""
-        return beyond(values, self.steps, self.dt_s) if self.crop else 0
 
     def channels(self, n_inputs: int) -> int:
         """Inputs M of so many channels."""
