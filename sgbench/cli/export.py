@@ -100,4 +100,4 @@ def _network(args: argparse.Namespace, record: RunRecord) -> Network:
         network.load_state_dict(load(data))
     except Exception as error:
         raise InputError(f"{path}: {one_printable_line(error)}") from error
-    return network
+    return network.eval()

@@ -41,7 +41,7 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
     compartments, delays of single synapses and spikes that are not of 0 and 1 cannot be said, and are refused.
 
     Args:
-        network: a chain of dense and convolutional layers.
+        network: a chain of dense and convolutional layers, in evaluation mode where it normalises or drops.
         dt_s: duration of a time step [s].
         step: "euler" or "exponential", how a simulator is to step; see `time_constants`.
         unit_resistance: whether gains go into the weights, so that R = 1 and w_in = 1, which Norse 1.1 takes for
@@ -125,15 +125,12 @@ def _fold_gain(name: str, neurons: Any, products: list[Any]) -> None:
 
 def _product(layer: Layer) -> Any:
     nir = nir_module()
-    weight = _array(layer.weight)
+    acting, added = layer.acting()  # with a normalisation that goes into them
+    weight = _array(acting)
     if isinstance(layer, ConvLayer):
-        bias = np.zeros(len(weight), weight.dtype) if layer.bias is None else _array(layer.bias)
+        bias = np.zeros(len(weight), weight.dtype) if added is None else _array(added)
         return _conv2d(layer.image_in, weight, layer.stride, bias)
-    return (
-        nir.Linear(weight=weight)
-        if layer.bias is None
-        else nir.Affine(weight=weight, bias=_array(layer.bias))
-    )
+    return nir.Linear(weight=weight) if added is None else nir.Affine(weight=weight, bias=_array(added))
 
 
 def _recurrence(layer: Layer) -> Any:

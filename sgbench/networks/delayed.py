@@ -55,7 +55,7 @@ class DelayedLayer(DenseLayer):
         self.sigma_steps = 1.0
         self.taps = 1 if kernel == "rounded" else max_delay_steps + 1
         self.delay_logit = nn.Parameter(torch.zeros(self.weight.shape, dtype=torch.float64))
-        self.needs_all_steps = f"the synapses of layer '{name}' delay what they transmit"
+        self.always_all_steps = f"the synapses of layer '{name}' delay what they transmit"
 
     def reset_weights(self, init: Init, generator: torch.Generator) -> None:
         """Draw weights, and delays uniformly between 0 and the longest."""

@@ -51,7 +51,7 @@ class Layer(nn.Module):
         self.neuron = neuron
         self.recurrence = recurrence
         self.cut = recurrence_gradient == "cut"
-        self.needs_all_steps = why_all_steps(name, neuron, recurrence)
+        self.always_all_steps = why_all_steps(name, neuron, recurrence)
         self.pool_in: Pool | None = None
         self.pool_out: Pool | None = None
         self.dropout: Mask | None = None
@@ -61,14 +61,26 @@ class Layer(nn.Module):
     def normalise(self, normalisation: Normalisation) -> None:
         """Normalise the currents of the weights into this layer."""
         self.normaliser = normalisation.of(self)
-        if self.normaliser is not None and self.needs_all_steps is None:
-            self.needs_all_steps = f"the currents of layer '{self.name}' are normalised over time"
 
     def drop(self, dropout: Dropout) -> None:
         """Drop a part of what arrives in training."""
         self.dropout = dropout.make()
-        if self.dropout is not None and self.needs_all_steps is None:
-            self.needs_all_steps = f"the inputs of layer '{self.name}' {self.dropout.why_all_steps}"
+
+    @property
+    def needs_all_steps(self) -> str | None:
+        """Why it cannot go step by step, or None where it can; what is trained may where training could not."""
+        if self.always_all_steps is not None:
+            return self.always_all_steps
+        if self.normalises:
+            return f"the currents of layer '{self.name}' are normalised over time"
+        if self.training and self.dropout is not None:
+            return f"the inputs of layer '{self.name}' {self.dropout.why_all_steps}"
+        return None
+
+    @property
+    def normalises(self) -> bool:
+        """Whether currents pass through a normalisation that is not a part of the weights."""
+        return self.normaliser is not None and (self.training or not self.normaliser.folds)
 
     @property
     def sums(self) -> int:
@@ -105,7 +117,7 @@ class Layer(nn.Module):
         """Feed-forward current of any number of leading dimensions."""
         arriving = x if self.pool_in is None else self.pool_in(x)
         current = self.product(arriving if self.dropout is None else self.dropout(arriving))
-        if self.normaliser is not None and (self.training or not self.normaliser.folds):
+        if self.normaliser is not None and self.normalises:
             current = self.normaliser(current, self.valid)
         return current if self.pool_out is None else self.pool_out(current)
 
@@ -186,9 +198,8 @@ class DenseLayer(Layer):
 
     def synapses(self) -> tuple[Tensor, Tensor | None] | None:
         """Weight [currents N, inputs] and bias [currents N]; None where the product is another."""
-        shaped = self.training and (self.dropout is not None or self.normaliser is not None)
-        apart = self.normaliser is not None and not self.normaliser.folds
-        return None if shaped or apart or self.pool_in is not None else self.acting()
+        dropped = self.training and self.dropout is not None
+        return None if dropped or self.normalises or self.pool_in is not None else self.acting()
 
     def acting(self) -> tuple[Tensor, Tensor | None]:
         """Weight and bias of the product, what is masked left out."""

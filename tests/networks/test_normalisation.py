@@ -16,6 +16,7 @@ from torch import Tensor, nn
 import sgbench
 from sgbench.build import build
 from sgbench.compose import compose
+from sgbench.dropouts.shared_mask import SharedMask
 from sgbench.energy.count import OperationCounter
 from sgbench.energy.modules import ModuleCounter
 from sgbench.engine.choose import Engine
@@ -187,6 +188,20 @@ def test_a_trained_layer_runs_folded(net, bias):
         assert Engine("fused").pick(layer)[0] == "fused"
         assert layer.synapses()[1] is not None
     assert network.train().layers[0].synapses() is None
+
+
+def test_a_trained_network_goes_step_by_step_where_it_folds():
+    """Expected: two windows with the state handed on are one pass, and nothing is said against it; with BNTT it is."""
+    network = made(mlp, "tdbn").train()
+    network.drop(SharedMask(rate=0.5))
+    network.unroll(spikes(6), FULL)
+    assert "normalised over time" in network.needs_all_steps
+    whole = network.eval().unroll(spikes(6), FULL).output
+    assert network.needs_all_steps is None
+    first = network.unroll(spikes(6)[:2], FULL)
+    second = network.unroll(spikes(6)[2:], FULL, first.state)
+    torch.testing.assert_close(torch.cat([first.output, second.output]), whole, rtol=1e-12, atol=1e-12)
+    assert "normalised over time" in made(mlp, "bntt").eval().needs_all_steps
 
 
 def counted(network: Network, inputs: int) -> OpCounts:

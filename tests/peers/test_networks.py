@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sgbench.errors import InputError
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.spiking_resnet import SpikingResnet
 from sgbench.neurons.leaky import Leaky
@@ -37,6 +38,29 @@ def test_tdbn_is_theirs():
     ours.eval(), theirs.eval()
     x = spikes(6, seed=5)
     torch.testing.assert_close(ours.current(x), theirs(raw.current(x)), rtol=1e-10, atol=1e-10)
+
+
+def test_a_trained_normalisation_is_written_as_nir():
+    """Must match: weights and biases folded by hand; the file's own layer makes the normalised current."""
+    nir = pytest.importorskip("nir")
+    from sgbench.exchange.nir_export import to_nir
+
+    def zeroed(features: int) -> Leaky:
+        options = {"threshold": 1.0, "reset": "zero", "reset_gradient": "detached"}
+        surrogate = Atan(alpha=2.0, width_fwhm=None, normalisation="peak1", scale=1.0)
+        return Leaky(surrogate, features, beta=0.8, **options, learn_beta="none", learn_threshold="none")
+
+    net = mlp((7,), zeroed)
+    net.normalise(Tdbn(alpha=0.5, momentum=0.3, epsilon=1e-3))
+    net.train().unroll(spikes(6), FULL)
+    with pytest.raises(InputError, match="normalised over time"):
+        to_nir(net, dt_s=0.001)
+    node = to_nir(net.eval(), dt_s=0.001).nodes["hidden0.weights"]
+    assert isinstance(node, nir.Affine)
+    norm, weight = net.layers[0].normaliser, net.layers[0].weight.detach()
+    slope = 0.5 / (norm.running_var + 1e-3).sqrt()
+    torch.testing.assert_close(torch.from_numpy(node.weight), slope[:, None] * weight)
+    torch.testing.assert_close(torch.from_numpy(node.bias), -slope * norm.running_mean)
 
 
 def fires(features: int) -> Any:
