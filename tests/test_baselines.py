@@ -104,7 +104,7 @@ def test_perceptron_is_rectified():
 
 
 TASKS = [name for name in catalogue.entries("experiment") if "/" not in name]
-QUICK = ("digits", "mackey_glass")
+QUICK = ("mackey_glass",)
 SMALL = {"random_patterns": 0.25}  # of 408 parameters one gated unit is a quarter
 
 

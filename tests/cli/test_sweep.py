@@ -221,7 +221,7 @@ def test_json_has_stable_keys(tmp_path: Path, capsys: Capture) -> None:
     tree = shown(capsys, "quickstart", *SHAPES, "--root", str(tmp_path))
     assert set(tree) == {"sweep", "protocol", "root", "axes", "runs", "unreadable", "combinations"}
     assert tree["axes"] == {"surrogate": ["atan", "triangle", "zero"]}
-    keys = {"settings", "surrogate", "method_id", "chance", "validation", "test", "seeds"}
+    keys = {"settings", "surrogate", "method_id", "score", "chance", "validation", "test", "seeds"}
     assert all(set(row) == keys for row in tree["combinations"])
 
 

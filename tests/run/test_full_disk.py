@@ -95,7 +95,8 @@ def test_a_full_disk_is_found_before_a_run(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "launcher"), [("missing", ALONE), ("cut off", REPLICAS), ("another", ALONE)]
+    ("spoil", "launcher"),
+    [("cut off", REPLICAS), ("another", ALONE), pytest.param("missing", ALONE, marks=pytest.mark.slow)],
 )
 def test_files_that_are_not_whole(spoil, launcher, tmp_path, capfd):
     """Expected: exit code 2 and the file's name where one is absent, cut off, or not the published one."""

@@ -78,7 +78,7 @@ def test_band_refuses_before_a_run_and_on_a_board():
     with pytest.raises(InputError, match=r"74,000.*allows 4,000 to 10,000; change network\.hidden"):
         build(compose([*words, "network.hidden=[1000]"]))
     build(compose([*words, "network.hidden=[60]"]))
-    build(compose([*words, "network=linear"]))
+    build(compose([*words[:1], "network=linear"]))
     banded = protocol().model_copy(update={"parameters": (10, 20)})
     expected = {5: "parameters: 5, toy_v1 allows 10 to 20", 15: None}
     for count, said in expected.items():
