@@ -90,6 +90,25 @@ def test_binary_is_one_where_counts_are_not_zero(drawn, pool):
         assert torch.equal(plain.indptr, ones.indptr)
 
 
+@pytest.mark.parametrize("form", ["binary", "count"])
+@pytest.mark.parametrize("pool", [1, 3])
+def test_without_compiled_loops_the_same_comes_of_sorting(form, pool, monkeypatch):
+    """Must match: field by field, where numba cannot be used."""
+    random = np.random.default_rng(0)
+    trains = trains_of(
+        list(zip(*(random.integers(0, high, 500).tolist() for high in (3, 70, 40_000)), strict=True))
+    )
+    code = encoder(form=form, pool=pool, steps=30, image=IMAGE)
+    fast = code.encode(trains, NOTHING)
+    monkeypatch.setattr("sgbench.engine.bins._loops", lambda: None)
+    slow = code.encode(trains, NOTHING)
+    assert torch.equal(fast.indptr, slow.indptr)
+    assert torch.equal(fast.index, slow.index)
+    assert (fast.value is None) == (slow.value is None) == (form == "binary")
+    assert fast.value is None or torch.equal(fast.value, slow.value)
+    assert slow.index.dtype == torch.int32
+
+
 @many
 @given(spikes)
 def test_merged_polarities_are_the_sum_of_both(drawn):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sgbench.engine.arrays import FLOATS
 from sgbench.spike_trains import SpikeTrains, in_microseconds
 from sgbench.spikes import Events
 
@@ -41,12 +42,13 @@ def binned(
     >>> binned(trains, 3, 0.001, counts=True).dense()[:, 0].tolist()
     [[1.0, 0.0], [0.0, 0.0], [0.0, 2.0]]
     """
-    from sgbench.engine.kernels import bins  # compiling takes seconds once, loading a tenth of one
-
     width = trains.n_channels if inputs is None else inputs
+    loops = _loops()
+    if loops is None:
+        return _sorted(trains, steps, dt_s, fold, width, counts=counts)
     indptr = np.empty(steps * len(trains) + 1, np.int64)
-    index = np.empty(int(trains.indptr[-1]) + bins.TOGETHER, np.int32)
-    words = np.zeros((2, -(-width // bins.WORD)), np.uint64)
+    index = np.empty(int(trains.indptr[-1]) + loops.TOGETHER, np.int32)
+    words = np.zeros((2, -(-width // loops.WORD)), np.uint64)
     edge_us, value = edges_us(steps, dt_s), None
     one_by_one = None if counts else trains.one_by_one()
     if one_by_one is not None:
@@ -55,16 +57,40 @@ def binned(
     else:
         first = np.empty((steps + 1, len(trains)), np.int64)
         channel = trains.channel.numpy()
-        bins.find_steps(trains.time_us.numpy(), trains.indptr.numpy(), edge_us, first)
+        loops.find_steps(trains.time_us.numpy(), trains.indptr.numpy(), edge_us, first)
         if counts:
-            number = np.empty(len(channel), np.float32 if trains.dtype == torch.float32 else np.float64)
+            number = np.empty(len(channel), FLOATS[trains.dtype])
             zeros = np.zeros(width, np.int64)
-            bins.fill_counts(channel, first, fold, words[0], zeros, indptr, index, number)
+            loops.fill_counts(channel, first, fold, words[0], zeros, indptr, index, number)
             value = torch.from_numpy(number)[: indptr[-1]]
         else:
-            bins.fill_binary(channel, first, fold, words, indptr, index)
+            loops.fill_binary(channel, first, fold, words, indptr, index)
     shape = (steps, len(trains), width)
     return Events(torch.from_numpy(indptr), torch.from_numpy(index)[: indptr[-1]], value, shape, trains.dtype)
+
+
+@functools.cache
+def _loops() -> Any:
+    """The compiled loops, or None where numba cannot be imported or finds no folder for what it compiles."""
+    try:
+        from sgbench.engine.kernels import bins  # compiling takes seconds once, loading a tenth of one
+    except (ImportError, RuntimeError):
+        return None
+    return bins
+
+
+def _sorted(
+    trains: SpikeTrains, steps: int, dt_s: float, fold: NDArray[np.int32], width: int, *, counts: bool
+) -> Events:
+    """The same by sorting, without compiled loops."""
+    step, channel = trains.step_of(dt_s).numpy(), trains.channel.numpy()
+    batch, inside = len(trains), step < steps
+    folded = fold[channel[inside]] if fold.size else channel[inside]
+    key = (step[inside] * batch + trains.sample().numpy()[inside]) * width + folded
+    places, number = np.unique(key, return_counts=True)
+    row, index = (torch.from_numpy(part) for part in np.divmod(places, width))
+    value = torch.from_numpy(number).to(trains.dtype) if counts else None
+    return Events.from_rows(row, index, value, (steps, batch, width), trains.dtype)
 
 
 def _stream(
