@@ -33,8 +33,8 @@ class Cifar10Dvs(EventFiles):
     n_inputs: int = 2 * 128 * 128
     n_classes: int = 10
     sizes: Mapping[Split, int] = sizes(8000, 1000, 1000)
-    source: str = "figshare.com/articles/dataset/CIFAR10-DVS_New/4724671"
-    licence: str = "CC BY 4.0"
+    source: str = "Li et al. 2017; converted for tonic (figshare file 38023437)"
+    licence: str = "CC BY 4.0 (not verified)"
     name: ClassVar[str] = "cifar10_dvs"
     folder: ClassVar[str] = "CIFAR10DVS"
     downloads: ClassVar[tuple[Download, ...]] = (

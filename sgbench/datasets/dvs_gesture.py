@@ -39,7 +39,9 @@ class DvsGesture(EventFiles):
     n_inputs: int = 2 * 128 * 128
     n_classes: int = 11
     sizes: Mapping[Split, int] = {"train": 0, "validation": 0, "test": 0}
-    source: str = "research.ibm.com/dvsgesture; figshare.com/articles/dataset/DVS_Gesture/20963014"
+    source: str = (
+        "research.ibm.com/interactive/dvsgesture, cut into gestures (figshare files 38022171, 38020584)"
+    )
     licence: str = "CC BY 4.0"
     name: ClassVar[str] = "dvs_gesture"
     folder: ClassVar[str] = "DVSGesture"

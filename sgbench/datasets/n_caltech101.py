@@ -32,7 +32,7 @@ class NCaltech101(EventFiles):
     sizes: Mapping[Split, int] = {"train": 0, "validation": 0, "test": 0}
     recorded: ClassVar[Mapping[tuple[Split, ...], int]] = {("train", "validation", "test"): 8709}
     source: str = "www.garrickorchard.com/datasets/n-caltech101"
-    licence: str = "CC BY 4.0"
+    licence: str = "CC BY 4.0 (not verified)"
     name: ClassVar[str] = "n_caltech101"
     folder: ClassVar[str] = "NCALTECH101"
     downloads: ClassVar[tuple[Download, ...]] = (
