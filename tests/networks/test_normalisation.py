@@ -191,7 +191,7 @@ def test_a_trained_layer_runs_folded(net, bias):
 
 
 def test_a_trained_network_goes_step_by_step_where_it_folds():
-    """Expected: two windows with the state handed on are one pass, and nothing is said against it; with BNTT it is."""
+    """Expected: two windows with the state handed on are one pass; with BNTT something is said against it."""
     network = made(mlp, "tdbn").train()
     network.drop(SharedMask(rate=0.5))
     network.unroll(spikes(6), FULL)
