@@ -16,6 +16,7 @@ from sgbench.compose import compose
 from sgbench.energy.plain import PlainCounter
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
+from sgbench.exchange.nir_export import to_nir
 from sgbench.inits.kaiming import Kaiming
 from sgbench.leaderboard.deviation import compose_reference, method_deviations
 from sgbench.networks.base import Network
@@ -246,3 +247,9 @@ def test_settings_of_an_experiment_belong_to_its_own_choices():
     assert sized == {"parameters": 500, **SIZE}
     with pytest.raises(InputError, match=r"encoder\.tau_eff_s"):
         compose(["experiment=fashion_mnist", "encoder=rate", "encoder.tau_eff_s=0.03"])
+
+
+def test_it_is_no_graph_of_neurons():
+    """Expected: one line, whether or not the package for such graphs is there."""
+    with pytest.raises(InputError, match="no spiking neurons"):
+        to_nir(made(Gru, parameters=200, **SIZE), dt_s=0.001)
