@@ -35,7 +35,7 @@ class Qtdb(DataSet):
     by chance it were 3 %) and the file does not say of which.
 
     The file marks each sample's end with a row of its own (-1 in the first channel), which is no step. 8 to 10 % of
-    the steps have no label, most of them after the last annotated beat. Published figures (Yin et al.: 85.9 %)
+    the steps have no label, most of them after the last annotated beat. Published figures (Yin et al.: 84 to 86 %)
     count these as P.
 
     Args:
