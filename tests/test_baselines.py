@@ -251,5 +251,5 @@ def test_settings_of_an_experiment_belong_to_its_own_choices():
 
 def test_it_is_no_graph_of_neurons():
     """Expected: one line, whether or not the package for such graphs is there."""
-    with pytest.raises(InputError, match="no spiking neurons"):
+    with pytest.raises(InputError, match="Gru is no chain of layers"):
         to_nir(made(Gru, parameters=200, **SIZE), dt_s=0.001)

@@ -54,8 +54,6 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
     """
     if not isinstance(network, Chain):
         raise InputError(f"NIR: {type(network).__name__} is no chain of layers, which alone is written")
-    if not network.spiking:
-        raise InputError(f"{type(network).__name__}: has no spiking neurons, which is what NIR describes")
     nir = nir_module()
     require_number("dt_s", dt_s, low=0, open_low=True)
     require_choice("step", step, STEPS)

@@ -66,12 +66,13 @@ def parse_predictions(data: bytes, name: str) -> Predictions:
         lines = data.decode("ascii").split("\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{name}: not a table of predictions: {error.reason}") from None
+    stepped = lines[0] == ",".join(STEPPED)
+    classes = 0 if stepped else _classes(lines[0], name)
     body = lines[1:-1]
     if lines[-1] or not body:
         raise InputError(f"{name}: not a table of predictions: lines that end in one newline are needed")
-    if lines[0] == ",".join(STEPPED):
+    if stepped:
         return _checked_steps(_table(body, _STEP, len(STEPPED), name), name)
-    classes = _classes(lines[0], name)
     return _checked(_table(body, _LINE, len(FIXED) + classes, name), classes, name)
 
 
