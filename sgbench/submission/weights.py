@@ -19,7 +19,8 @@ MAX_HEADER_BYTES = 1024 * 1024
 MAX_TENSORS = 10_000
 MAX_DIMENSIONS = 8
 MATRIX = 2
-KINDS = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
+MASK = "BOOL"  # which inputs reach which current of a neuron
+KINDS = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), MASK: np.dtype("u1")}
 PRECISIONS = {"float32": "F32", "float64": "F64"}
 _LAYER = re.compile(r"layers\.(\d{1,4})\.weight")
 
@@ -65,6 +66,8 @@ def parse_weights(data: bytes, name: str) -> dict[str, Stored]:
         )
         if not np.isfinite(values).all():
             raise InputError(f"{name}: {_short(key)} holds NaN or infinity")
+        if tensor.kind == MASK and (values > 1).any():
+            raise InputError(f"{name}: {_short(key)} holds more than 0 and 1, which no mask does")
     return found
 
 
@@ -85,7 +88,7 @@ def _tensor(key: str, value: object, name: str) -> Stored:
         raise InputError(f"{name}: {_short(key)} needs dtype, shape and data_offsets alone")
     kind, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
     if not isinstance(kind, str) or kind not in KINDS:
-        raise InputError(f"{name}: {_short(key)} is of dtype {_short(kind)}; F32 or F64 is needed")
+        raise InputError(f"{name}: {_short(key)} is of dtype {_short(kind)}; F32, F64 or BOOL is needed")
     if not (_naturals(shape) and len(shape) <= MAX_DIMENSIONS):
         raise InputError(f"{name}: the shape of {_short(key)} is no list of sizes")
     if not (_naturals(offsets) and len(offsets) == 2):  # noqa: PLR2004 - begin and end
@@ -112,9 +115,9 @@ def require_fit(found: dict[str, Stored], record: RunRecord, name: str) -> None:
     """
     precision = record.method.protocol.precision
     for key, tensor in found.items():
-        if tensor.kind != PRECISIONS[precision]:
+        if tensor.kind not in (PRECISIONS[precision], MASK):
             raise InputError(f"{name}: {_short(key)} is {tensor.kind}, the protocol computes in {precision}")
-    numbers = sum(math.prod(tensor.shape) for tensor in found.values())
+    numbers = sum(math.prod(tensor.shape) for tensor in found.values() if tensor.kind != MASK)
     if record.parameters is not None and numbers < record.parameters:
         raise InputError(
             f"{name}: holds {numbers:,} numbers, the record has {record.parameters:,} parameters"

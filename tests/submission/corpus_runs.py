@@ -217,6 +217,8 @@ WEIGHTS: dict[str, tuple[Change, str]] = {
     ),
     "half_precision": (weighed(weights({"a": np.ones(68, "<f2")})), "is of dtype"),
     "integers": (weighed(weights({"a": np.ones(68, "<i8")})), "is of dtype"),
+    "no_mask": (weighed(weights({"a": np.full(68, 2, "u1")})), "holds more than 0 and 1"),
+    "weights_as_mask": (weighed(weights({"a": np.ones(68, "?")})), "holds 0 numbers"),
     "double_precision": (
         weighed(weights({"layers.0.weight": np.ones((4, INPUTS)), "layers.1.weight": np.ones((CLASSES, 4))})),
         "is F64, the protocol computes in float32",

@@ -44,6 +44,9 @@ def predictions(scores: np.ndarray, hits: int) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
+KINDS = {"f4": "F32", "f8": "F64", "f2": "F16", "i8": "I64", "b1": "BOOL", "u1": "BOOL"}
+
+
 def weights(tensors: Mapping[str, np.ndarray] | None = None) -> bytes:
     """The network's two layers, or others."""
     chosen = tensors or {
@@ -53,7 +56,7 @@ def weights(tensors: Mapping[str, np.ndarray] | None = None) -> bytes:
     header: Tree = {}
     body = b""
     for name, values in chosen.items():
-        kind = {"f4": "F32", "f8": "F64", "f2": "F16", "i8": "I64"}[values.dtype.str[1:]]
+        kind = KINDS[values.dtype.str[1:]]
         offsets = [len(body), len(body) + values.nbytes]
         header[name] = {"dtype": kind, "shape": list(values.shape), "data_offsets": offsets}
         body += values.tobytes()
