@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from sgbench.energy.event_rows import Rows, events_per_row, one_step_later
 from sgbench.energy.per_sample import PerSample
-from sgbench.engine.kernels import counting
+from sgbench.engine.kernels import codes, counting
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.pool import Image
 from sgbench.spikes import Events, Signal
@@ -33,19 +34,23 @@ class Fan:
     >>> fan.total  # 2 channels, of 4 neurons from a corner, 6 from an edge, 9 from the middle
     98
     >>> operations, reached = fan.spread(torch.tensor([[[1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]]]))
-    >>> operations.tolist(), reached.int().tolist()
-    ([[8]], [[[1, 1, 0, 1, 1, 0, 0, 0, 0]]])
+    >>> operations.tolist(), reached.counts.tolist(), reached.places().int().tolist()
+    ([[8]], [[4]], [[[1, 1, 0, 1, 1, 0, 0, 0, 0]]])
     """
 
     def __init__(self, weight: Tensor, image: Image, *, stride: int, currents: int) -> None:
-        self.rows = weight.shape[0]
-        self.channels = self.rows // currents
+        rows, padding = weight.shape[0], weight.shape[-1] // 2
+        self.channels = rows // currents
         self.image = image
-        self.stride, self.padding = stride, weight.shape[-1] // 2
-        # How many rows and columns of the layer an event of each row and column reaches.
-        self.tall, self.wide = (_reached_along(side, self.padding, stride) for side in image[1:])
-        self.total = self.rows * image[0] * int(self.tall.sum() * self.wide.sum())  # synapses
-        self.y_of, self.x_of = np.indices(image, dtype=np.int32).reshape(3, -1)[1:]
+        tall, wide = (_reached_along(side, padding, stride) for side in image[1:])
+        reached = (tall[:, None, :, None] & wide[None, :, None, :]).reshape(math.prod(image[1:]), -1)
+        self.out = reached.shape[1]
+        self.each = rows * reached.sum(1)  # synapses that an event at each place reaches
+        self.total = image[0] * int(self.each.sum())  # synapses
+        self.masks = _as_bits(reached)
+        used = self.masks != 0
+        # Words of a mask outside of these are 0.
+        self.first, self.last = used.argmax(1), used.shape[1] - used[:, ::-1].argmax(1)
 
     @staticmethod
     def into(layer: ConvLayer) -> Fan:
@@ -63,36 +68,54 @@ class Fan:
         """What the events of each row of a signal [T, B, N] reach.
 
         Returns:
-            Synapses [T, B], and whether each place [T, B, places] is reached, the same in all channels of neurons.
+            Synapses [T, B], and the places, the same in all channels of neurons.
         """
         steps, batch, _ = signal.shape
-        height, width = self.image[1:]
-        operations = np.empty(steps * batch, np.int64)
-        sides = ((side - 1) // self.stride + 1 for side in (height, width))
-        landed = np.empty((steps * batch, *sides), np.bool_)
-        strip = np.zeros(width + 2 * self.padding, np.int32)
-        into = (
-            *(self.tall, self.wide, self.stride, self.padding, self.rows),
-            *(np.empty((height, width), np.int32), strip, operations, landed),
-        )
+        operations, counts = (np.empty(steps * batch, np.int64) for _ in range(2))
+        words = np.zeros((steps * batch, self.masks.shape[1]), np.uint64)
+        into = (operations, words, counts)
         if isinstance(signal, Events):
             events = (signal.indptr.cpu().numpy(), signal.index.cpu().numpy())
-            counting.spread_events(*events, self.y_of, self.x_of, *into)
+            counting.spread_events(*events, self.each, self.masks, self.first, self.last, *into)
         else:
-            images = signal.detach().cpu().contiguous().view(-1, *self.image)
-            counting.spread_dense(images.numpy(), *into)
-        return operations.reshape(steps, batch), torch.from_numpy(landed).view(steps, batch, -1)
+            images = signal.detach().cpu().contiguous().view(steps * batch, self.image[0], -1).numpy()
+            if words.shape[1] == 1:
+                counting.spread_small(images, self.each, self.masks, *into)
+            else:
+                counting.spread_dense(images, self.each, self.masks, self.first, self.last, *into)
+        reached = Reached(counts.reshape(steps, batch), words, self.out)
+        return operations.reshape(steps, batch), reached
 
 
-def _reached_along(side: int, padding: int, stride: int) -> NDArray[np.int64]:
-    """How many places along an axis an event at each of `side` places reaches.
+class Reached(NamedTuple):
+    """Places of a layer that something has come to, in each row."""
 
-    >>> _reached_along(4, 1, 2).tolist(), _reached_along(3, 1, 1).tolist()
-    ([1, 2, 1, 1], [2, 3, 2])
+    counts: Rows
+    words: NDArray[np.uint64]  # [T B, blocks], a bit for each place
+    out: int  # places
+
+    def places(self) -> Tensor:
+        """The same as truth values [T, B, places]."""
+        bits = np.unpackbits(self.words.view(np.uint8), axis=1, count=self.out, bitorder="little")
+        return torch.from_numpy(bits.view(np.bool_)).view(*self.counts.shape, -1)
+
+
+def _reached_along(side: int, padding: int, stride: int) -> NDArray[np.bool_]:
+    """Which places along an axis of the layer an event at each of `side` places reaches.
+
+    >>> _reached_along(3, 1, 2).astype(int).tolist()
+    [[1, 0], [1, 1], [0, 1]]
     """
-    at = np.arange(side)
-    first = np.maximum(-((padding - at) // stride), 0)
-    return np.minimum((at + padding) // stride, (side - 1) // stride) + 1 - first
+    out = np.arange((side - 1) // stride + 1)
+    return abs(out * stride - np.arange(side)[:, None]) <= padding
+
+
+def _as_bits(places: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Truth values [rows, places] as bits of words [rows, blocks]."""
+    blocks = -(-places.shape[1] // codes.WORD)
+    padded = np.zeros((len(places), blocks * codes.WORD), np.bool_)
+    padded[:, : places.shape[1]] = places
+    return np.packbits(padded, axis=1, bitorder="little").view(np.uint64)
 
 
 class Fans(NamedTuple):
@@ -120,22 +143,29 @@ def count_convolution(
 ) -> None:
     """Add what one batch makes a layer do: an event reaches the neurons around it, fewer at a border."""
     signal, sent, valid = arriving
-    came, reached = fans.into.spread(signal)
-    each.add(total, "arriving", came if valid is None else came * valid)
+    came, landed = fans.into.spread(signal)
+    each.add(total, "arriving", (came if valid is None else came * valid).sum(0))
+    returns = sent is not None and layer.recurrence != "none"
+    if layer.pool_out is None and not returns:
+        alone = landed.counts if valid is None else landed.counts * valid
+        total["reached"] += int(alone.sum()) * fans.into.channels
+        return
+    reached = landed.places()
     if layer.pool_out is not None:
         reached = layer.pool_out.reached(reached)
     alike = fans.into.channels  # neurons at one place that are reached together
-    if sent is not None and layer.recurrence != "none":
+    if sent is not None and returns:
         potentials = layer.neuron.feeds_back == "potential"  # which are hardly ever 0
         active = torch.ones_like(sent) if potentials else sent
         if fans.among is None:
             back = events_per_row(active) * layer.neuron.currents
-            landed = active.cpu() != 0
+            again = active.cpu() != 0
             reached, alike = reached.repeat(1, 1, alike), 1
         else:
-            back, landed = fans.among.spread(active)
-        each.add(total, "returning", one_step_later(back, valid))
-        reached[1:] |= landed[:-1]
+            back, returned = fans.among.spread(active)
+            again = returned.places()
+        each.add(total, "returning", one_step_later(back, valid).sum(0))
+        reached[1:] |= again[:-1]
     if valid is not None:
         reached &= torch.from_numpy(valid)[..., None]
     total["reached"] += int(torch.count_nonzero(reached)) * alike

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,20 +170,33 @@ class OperationCounter:
         )
 
 
+class _Came(NamedTuple):
+    """Events up to each sample's length."""
+
+    rows: Rows  # of each step of each sample [T, B]
+    of_samples: Rows  # [B]
+    total: int
+
+    @staticmethod
+    def of(rows: Rows) -> _Came:
+        of_samples = rows.sum(0)
+        return _Came(rows, of_samples, int(of_samples.sum()))
+
+
 class _Rows:
-    """Events of each step of each sample [T, B] up to its length, once for each signal."""
+    """The events of a batch, once for each signal."""
 
     def __init__(self, valid: NDArray[np.bool_] | None) -> None:
         self.valid = valid
         self.known: dict[
-            int, tuple[Signal, Rows]
+            int, tuple[Signal, _Came]
         ] = {}  # by identity, which lasts as long as the signal is held
 
-    def of(self, signal: Signal, *, ones: bool) -> Rows:
+    def of(self, signal: Signal, *, ones: bool) -> _Came:
         """The events of one signal."""
         if id(signal) not in self.known:
             rows = events_per_row(signal, ones=ones)
-            self.known[id(signal)] = signal, rows if self.valid is None else rows * self.valid
+            self.known[id(signal)] = signal, _Came.of(rows if self.valid is None else rows * self.valid)
         return self.known[id(signal)][1]
 
 
@@ -199,42 +212,41 @@ def _kind(neuron: Neuron) -> Kind:
 
 def _count(
     layer: Counted,
-    events: Rows,
-    fired: Rows | None,
+    events: _Came,
+    fired: _Came | None,
     valid: NDArray[np.bool_] | None,
     total: Counter[str],
     each: PerSample,
 ) -> None:
-    """Add what one batch makes a layer do, from the events that reach it and the spikes it sends [T, B]."""
-    total["events"] += int(events.sum())
+    """Add what one batch makes a layer do, from the events that reach it and the spikes it sends."""
+    total["events"] += events.total
     if fired is not None:
-        sent = fired.sum(0)
-        total["spikes"] += int(sent.sum())
-        each.spikes_sent += sent
+        total["spikes"] += fired.total
+        each.spikes_sent += fired.of_samples
     if isinstance(layer, DenseLayer):
         _count_dense(layer, events, fired, valid, total, each)
     elif isinstance(layer, PopulationLayer):
-        each.add(total, "arriving", events * (layer.population * layer.neuron.currents))
-        total["reached"] += int(events.sum()) * layer.population
+        each.add(total, "arriving", events.of_samples * (layer.population * layer.neuron.currents))
+        total["reached"] += events.total * layer.population
 
 
 def _count_dense(
     layer: DenseLayer,
-    events: Rows,
-    fired: Rows | None,
+    events: _Came,
+    fired: _Came | None,
     valid: NDArray[np.bool_] | None,
     total: Counter[str],
     each: PerSample,
 ) -> None:
     """Every event reaches every neuron."""
     neurons = layer.neurons
-    each.add(total, "arriving", events * layer.fan_out)
-    reached = events > 0
+    each.add(total, "arriving", events.of_samples * layer.fan_out)
+    reached = events.rows > 0
     alone = 0  # neurons reached by nothing but their own last spike
     if fired is not None and layer.recurrence != "none":
         values = layer.neuron.feeds_back == "potential"  # which are hardly ever 0
-        late = one_step_later(np.full_like(fired, neurons) if values else fired, valid)
-        each.add(total, "returning", late * recurrent_fan_out(layer))
+        late = one_step_later(np.full_like(fired.rows, neurons) if values else fired.rows, valid)
+        each.add(total, "returning", late.sum(0) * recurrent_fan_out(layer))
         if layer.recurrence == "all_to_all":
             reached |= late > 0
         else:

@@ -25,9 +25,8 @@ class PerSample:
         self.synaptic_operations: NDArray[np.int64] = np.zeros(samples, np.int64)
         self.spikes_sent: NDArray[np.int64] = np.zeros(samples, np.int64)
 
-    def add(self, total: Counter[str], name: str, operations: NDArray[np.int64]) -> None:
-        """Add synaptic operations of each step and sample [T, B] here and to a total."""
-        of_samples = operations.sum(0)
+    def add(self, total: Counter[str], name: str, of_samples: NDArray[np.int64]) -> None:
+        """Add synaptic operations of each sample [B] here and to a total."""
         self.synaptic_operations += of_samples
         total[name] += int(of_samples.sum())
 

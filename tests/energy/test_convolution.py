@@ -11,7 +11,7 @@ from sgbench.spikes import Events
 
 
 @pytest.mark.parametrize(
-    ("image", "side"), [((2, 5, 4), 3), ((1, 12, 11), 5), ((3, 2, 9), 7), ((1, 1, 1), 1)]
+    ("image", "side"), [((2, 5, 4), 3), ((1, 12, 11), 5), ((3, 2, 9), 7), ((2, 17, 19), 3), ((1, 1, 1), 1)]
 )
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_reached_places_and_operations(image, side, stride):
@@ -39,5 +39,7 @@ def test_reached_places_and_operations(image, side, stride):
     ):
         operations, reached = fan.spread(form)
         assert operations.tolist() == all_of_it.sum((1, 2, 3)).view(4, 2).tolist()
-        assert torch.equal(reached, (all_of_it[:, 0] > 0).view(4, 2, -1))
+        expected = (all_of_it[:, 0] > 0).view(4, 2, -1)
+        assert torch.equal(reached.places(), expected)
+        assert reached.counts.tolist() == expected.sum(2).tolist()
     assert fan.total == convolved(torch.ones(inputs)).sum()
