@@ -22,6 +22,7 @@ EPILOG = """examples:
   python -m benchmarks data
   python -m benchmarks sweep --batch 128 --hidden 256
   python -m benchmarks equivalence
+  python -m benchmarks counting
   python -m benchmarks table
 
 exit codes: 0 fine, 1 a contender computes something else (nothing is timed), 2 bad input, 130 stopped"""
@@ -89,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
     )
     run = commands.add_parser("run", help="a whole `sgbench run` against the bare engine")
     data = commands.add_parser("data", help="batches of recorded spikes against tonic and a training step")
+    counting = commands.add_parser("counting", help="what exact counts of operations add to an evaluation")
     for command in (engine, peers, memory):
         _add_workload(command)
     for command in (engine, memory):
@@ -104,18 +106,20 @@ def parser() -> argparse.ArgumentParser:
     _add_counts(data, (("samples", 8156), ("spikes", 8000), ("batch", 128), ("hidden", 256), ("steps", 100)))
     _add_counts(data, (("batches", 10), ("rounds", 5)))
     data.add_argument("--workers", type=int, default=0, metavar="N", help="of tonic's DataLoader (default 0)")
+    _add_counts(counting, (("batch", 64), ("rounds", 30)))
     _add_sweeps(commands)
     table = commands.add_parser("table", help="the README's table, from stored results")
     table.add_argument(
         "--from", dest="folder", type=Path, metavar="FOLDER", help="default: benchmarks/results"
     )
     table.set_defaults(handler=_table)
-    for command in (engine, peers, memory, run, data):
+    for command in (engine, peers, memory, run, data, counting):
         _add_common(command)
     engine.set_defaults(handler=_compare, with_peers=False)
     peers.set_defaults(handler=_compare, with_peers=True, precision="float32")
     memory.set_defaults(handler=_memory)
     run.set_defaults(handler=_measure, module="whole_run", settings="RunSettings")
+    counting.set_defaults(handler=_measure, module="counting", settings="CountingSettings")
     data.set_defaults(handler=_measure, module="data", settings="DataSettings")
     return top
 

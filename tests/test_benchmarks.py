@@ -29,6 +29,7 @@ from benchmarks import (
 )
 from benchmarks.__main__ import main
 from benchmarks.contender import TorchContender
+from benchmarks.counting import CASES
 from benchmarks.measure import Spread, interleave, limited, neighbour, ratios
 from benchmarks.whole_run_data import W1Like
 from benchmarks.workloads import WORKLOADS, Sizes, Task, make_task
@@ -276,6 +277,13 @@ def test_whole_run_is_gated(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 def test_data_of_the_whole_run_are_those_published() -> None:
     assert fingerprint(W1Like().load(Path())) == W1Like.sha256
+
+
+def test_counting_from_end_to_end(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every case has a share; what is counted is what the evaluation saw."""
+    assert main(["counting", "--rounds", "1", "--batch", "359"]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in CASES)
 
 
 # --- sweeps

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sgbench.energy.event_rows import Rows, events_per_row, one_step_later
+from sgbench.energy.event_rows import Rows, count_events, one_step_later
 from sgbench.energy.per_sample import PerSample
 from sgbench.engine.kernels import codes, counting
 from sgbench.networks.convolution import ConvLayer
@@ -64,7 +64,7 @@ class Fan:
             return None
         return Fan(layer.recurrent, layer.image_out, stride=1, currents=layer.neuron.currents)
 
-    def spread(self, signal: Signal) -> tuple[Rows, Tensor]:
+    def spread(self, signal: Signal) -> tuple[Rows, Reached]:
         """What the events of each row of a signal [T, B, N] reach.
 
         Returns:
@@ -158,7 +158,8 @@ def count_convolution(
         potentials = layer.neuron.feeds_back == "potential"  # which are hardly ever 0
         active = torch.ones_like(sent) if potentials else sent
         if fans.among is None:
-            back = events_per_row(active) * layer.neuron.currents
+            all_of_it = torch.full((active.shape[1],), active.shape[0])
+            back = count_events(active, all_of_it).rows * layer.neuron.currents
             again = active.cpu() != 0
             reached, alike = reached.repeat(1, 1, alike), 1
         else:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sgbench.energy.convolution import Arriving, Fans, count_convolution
-from sgbench.energy.event_rows import Rows, events_per_row, one_step_later, within
+from sgbench.energy.event_rows import Came, count_events, one_step_later, within
 from sgbench.energy.per_sample import PerSample, spread
 from sgbench.energy.stored import Stored, stored
 from sgbench.errors import InputError
@@ -64,7 +65,7 @@ class OperationCounter:
         spikes = iter(trajectory.spikes)
         sent = [next(spikes) if layer.neuron.output == "binary" else None for layer in self.layers]
         each = PerSample(len(batch.lengths))
-        rows = _Rows(valid)
+        came = _Signals(batch.lengths)
         received = self.received(batch.x, sent)
         for layer, total, signal, source, own in zip(
             self.layers, self.totals, received, self.sources, sent, strict=True
@@ -72,11 +73,11 @@ class OperationCounter:
             if signal is None:
                 raise InputError(f"layer '{source.name}' does not fire: what it sends on cannot be counted")
             arrived = signal if layer.pool_in is None else layer.pool_in(dense(signal))
-            fired = None if own is None else rows.of(own, ones=layer.neuron.sends == "binary")
+            fired = None if own is None else came.of(own)
             if isinstance(layer, ConvLayer):
                 arriving = Arriving(arrived, own, valid)
                 count_convolution(layer, self.fans[layer], arriving, total, each)
-            _count(layer, rows.of(arrived, ones=source.ones), fired, valid, total, each)
+            _count(layer, came.of(arrived), fired, valid, total, each)
         each.add_squares(self.squares)
 
     def result(self) -> OpCounts:
@@ -170,39 +171,24 @@ class OperationCounter:
         )
 
 
-class _Came(NamedTuple):
-    """Events up to each sample's length."""
+class _Signals:
+    """What signals bring up to each sample's length, counted once for each."""
 
-    rows: Rows  # of each step of each sample [T, B]
-    of_samples: Rows  # [B]
-    total: int
+    def __init__(self, lengths: Tensor) -> None:
+        self.lengths = lengths
+        # By identity, which lasts as long as the signal is held.
+        self.known: dict[int, tuple[Signal, Came]] = {}
 
-    @staticmethod
-    def of(rows: Rows) -> _Came:
-        of_samples = rows.sum(0)
-        return _Came(rows, of_samples, int(of_samples.sum()))
-
-
-class _Rows:
-    """The events of a batch, once for each signal."""
-
-    def __init__(self, valid: NDArray[np.bool_] | None) -> None:
-        self.valid = valid
-        self.known: dict[
-            int, tuple[Signal, _Came]
-        ] = {}  # by identity, which lasts as long as the signal is held
-
-    def of(self, signal: Signal, *, ones: bool) -> _Came:
+    def of(self, signal: Signal) -> Came:
         """The events of one signal."""
         if id(signal) not in self.known:
-            rows = events_per_row(signal, ones=ones)
-            self.known[id(signal)] = signal, _Came.of(rows if self.valid is None else rows * self.valid)
+            self.known[id(signal)] = signal, count_events(signal, self.lengths)
         return self.known[id(signal)][1]
 
 
 def seen_through(pool: Pool | None, source: Source) -> Source:
     """A source behind what pools it: a mean of spikes is no spike."""
-    return source._replace(kind="real", ones=False) if pool and pool.kind == "average" else source
+    return source._replace(kind="real") if pool and pool.kind == "average" else source
 
 
 def _kind(neuron: Neuron) -> Kind:
@@ -212,8 +198,8 @@ def _kind(neuron: Neuron) -> Kind:
 
 def _count(
     layer: Counted,
-    events: _Came,
-    fired: _Came | None,
+    events: Came,
+    fired: Came | None,
     valid: NDArray[np.bool_] | None,
     total: Counter[str],
     each: PerSample,
@@ -232,8 +218,8 @@ def _count(
 
 def _count_dense(
     layer: DenseLayer,
-    events: _Came,
-    fired: _Came | None,
+    events: Came,
+    fired: Came | None,
     valid: NDArray[np.bool_] | None,
     total: Counter[str],
     each: PerSample,
@@ -241,9 +227,11 @@ def _count_dense(
     """Every event reaches every neuron."""
     neurons = layer.neurons
     each.add(total, "arriving", events.of_samples * layer.fan_out)
-    reached = events.rows > 0
-    alone = 0  # neurons reached by nothing but their own last spike
-    if fired is not None and layer.recurrence != "none":
+    if fired is None or layer.recurrence == "none":
+        total["reached"] += events.steps * neurons
+    else:
+        reached = events.rows > 0
+        alone = 0  # neurons reached by nothing but their own last spike
         values = layer.neuron.feeds_back == "potential"  # which are hardly ever 0
         late = one_step_later(np.full_like(fired.rows, neurons) if values else fired.rows, valid)
         each.add(total, "returning", late.sum(0) * recurrent_fan_out(layer))
@@ -251,7 +239,7 @@ def _count_dense(
             reached |= late > 0
         else:
             alone = int(late[~reached].sum())
-    total["reached"] += int(np.count_nonzero(reached)) * neurons + alone
+        total["reached"] += int(np.count_nonzero(reached)) * neurons + alone
 
 
 def _synapses_per_pair(layer: Counted) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,32 +16,45 @@ from sgbench.spikes import Events, Signal
 Rows = NDArray[np.int64]
 """Whole numbers [T, B], of each step of each sample."""
 
-EXACT = (torch.float32, torch.float64)  # sums of ones are exact to 2^24 at least
+
+class Came(NamedTuple):
+    """Events of a signal up to each sample's length."""
+
+    rows: Rows  # of each step of each sample [T, B]
+    of_samples: Rows  # [B]
+    total: int
+    steps: int  # of all samples, in which something came
 
 
-def events_per_row(signal: Signal, *, ones: bool = False) -> Rows:
-    """Entries other than 0 of each row of a signal [T, B, N], as whole numbers [T, B].
+def count_events(signal: Signal, lengths: Tensor) -> Came:
+    """Count the entries other than 0 of a signal [T, B, N] within each sample.
 
     Args:
         signal: packed or dense; packed events are counted without being unpacked.
-        ones: whether every entry is known to be 0 or 1, so that a sum counts them.
+        lengths: of the samples [B].
 
-    >>> events_per_row(torch.tensor([[[0.0, 0.5]], [[-1.0, 2.0]]])).tolist()
-    [[1], [2]]
+    >>> signal = torch.tensor([[[0.0, 0.5], [1.0, 1.0]], [[-1.0, 2.0], [1.0, 0.0]]])
+    >>> came = count_events(signal, torch.tensor([2, 1]))
+    >>> came.rows.tolist(), came.of_samples.tolist(), came.total, came.steps
+    ([[1, 2], [2, 0]], [3, 2], 5, 3)
     """
+    steps, batch, width = signal.shape
+    rows, of_samples = np.empty((steps, batch), np.int64), np.zeros(batch, np.int64)
+    into = (lengths.cpu().numpy(), rows, of_samples)
+    if not isinstance(signal, Events) and signal.device.type == "cpu" and signal.dtype in FLOATS:
+        entries = rows_of(signal.detach().contiguous(), width)
+        total, filled = counting.count_rows(entries, *into)
+    else:
+        total, filled = counting.count_packed(_indptr(signal), *into)
+    return Came(rows, of_samples, int(total), int(filled))
+
+
+def _indptr(signal: Signal) -> NDArray[np.int64]:
+    """Where the events of each row begin and end; what lies dense on an accelerator is added up there."""
     if isinstance(signal, Events):
-        steps, batch, _ = signal.shape
-        return np.diff(signal.indptr.cpu().numpy()).reshape(steps, batch)
-    counted = signal.sum(2) if ones and signal.dtype in EXACT else _not_zero(signal)
-    return counted.cpu().numpy().astype(np.int64)
-
-
-def _not_zero(signal: Tensor) -> Tensor:
-    counted = torch.empty(signal.shape[:2], dtype=torch.int32, device=signal.device)
-    if signal.device.type == "cpu" and signal.dtype in FLOATS:
-        counting.count_rows(rows_of(signal.detach().contiguous(), signal.shape[2]), counted.view(-1).numpy())
-        return counted
-    return torch.sum(signal.bool(), 2, dtype=torch.int32, out=counted)
+        return signal.indptr.cpu().numpy()
+    counts = torch.sum(signal.detach().bool(), 2, dtype=torch.int64).cpu().numpy()
+    return np.append(0, counts.cumsum())
 
 
 def within(lengths: Tensor, steps: int) -> NDArray[np.bool_] | None:

@@ -30,7 +30,6 @@ class Source(NamedTuple):
 
     name: str
     kind: Literal["binary", "real"]
-    ones: bool  # whether every entry is 0 or 1
 
 
 class Network(nn.Module, ABC):
@@ -117,7 +116,7 @@ class Network(nn.Module, ABC):
 
     def sources(self, given: Literal["binary", "real"]) -> list[Source]:
         """What each layer receives from: the input, which declares to hold `given`, and the layer before."""
-        return [Source("input", given, ones=False), *(source_of(layer) for layer in self.hidden_layers)]
+        return [Source("input", given), *(source_of(layer) for layer in self.hidden_layers)]
 
     def received(self, x: Signal, sent: Sequence[Tensor | None]) -> list[Signal | None]:
         """What each layer receives, from the input and what each layer has sent; None of one that sends nothing."""
@@ -166,7 +165,7 @@ class Chain(Network):
 def source_of(layer: Layer) -> Source:
     """What a layer sends on: a spike of either sign adds a weight; one that counts or is graded multiplies it."""
     sends = layer.neuron.sends
-    return Source(layer.name, "binary" if sends in ("binary", "signed") else "real", ones=sends == "binary")
+    return Source(layer.name, "binary" if sends in ("binary", "signed") else "real")
 
 
 def hidden_sizes(hidden: object, bias: object) -> list[int]:

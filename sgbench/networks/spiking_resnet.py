@@ -174,13 +174,13 @@ class SpikingResnet(Network):
     def sources(self, given: Literal["binary", "real"]) -> list[Source]:
         """Of each layer, the input, a layer or a block."""
         layers: list[Any] = list(self.layers)
-        found = [Source("input", given, ones=False)]
+        found = [Source("input", given)]
         source = source_of(layers[0])
         for block in self.blocks:
             found += [source, source_of(layers[block.first])]
             found += [] if block.shortcut is None else [source]
             whole = self.connect == "add"
-            source = Source(block.name, "real" if whole else "binary", ones=not whole)
+            source = Source(block.name, "real" if whole else "binary")
         return [*found, source]
 
     def received(self, x: Signal, sent: Sequence[Tensor | None]) -> list[Signal | None]:

@@ -7,14 +7,41 @@ import numpy as np
 from sgbench.engine.kernels.codes import WORD, loop, row
 
 
+@row
+def note(count, t, b, rows, of_samples):
+    """Keep the events of one step of one sample; returns whether there are any."""
+    rows[t, b] = count
+    of_samples[b] += count
+    return count > 0
+
+
 @loop
-def count_rows(signal, counts):
-    """counts[r] = entries of signal[r] that are not 0; no branch, so that it is done by vectors."""
-    for r in range(signal.shape[0]):
-        count = np.int32(0)
-        for n in range(signal.shape[1]):
-            count += np.int32(signal[r, n] != 0)
-        counts[r] = count
+def count_rows(signal, lengths, rows, of_samples):
+    """Entries other than 0 of signal[T B, N] within each sample; returns how many, and in how many rows."""
+    total = filled = 0
+    for t in range(rows.shape[0]):
+        for b in range(rows.shape[1]):
+            count = np.int32(0)
+            if t < lengths[b]:
+                r = t * rows.shape[1] + b
+                for n in range(signal.shape[1]):  # no branch, so that it is done by vectors
+                    count += np.int32(signal[r, n] != 0)
+            filled += note(count, t, b, rows, of_samples)
+            total += count
+    return total, filled
+
+
+@loop
+def count_packed(indptr, lengths, rows, of_samples):
+    """The same of packed events."""
+    total = filled = 0
+    for t in range(rows.shape[0]):
+        for b in range(rows.shape[1]):
+            r = t * rows.shape[1] + b
+            count = indptr[r + 1] - indptr[r] if t < lengths[b] else 0
+            filled += note(count, t, b, rows, of_samples)
+            total += count
+    return total, filled
 
 
 @row

@@ -1,0 +1,104 @@
+"""`counting`: what exact counts of operations add to an evaluation, encoding and scores included.
+
+Each batch is evaluated and then counted, so that both meet the same moment of the machine; a round is a pass over
+the validation split of digits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from benchmarks import report
+from benchmarks.measure import Clock, Spread, Times, limited, ratios
+from sgbench.build import build
+from sgbench.compose import compose
+from sgbench.memory import keep_freed_memory
+from sgbench.training import Training
+
+AIM = 0.1  # of the evaluation
+CASES = {
+    "latency code, dense layers": (),
+    "analogue input": ("encoder=direct",),
+    "recurrent": ("network.recurrence=all_to_all",),
+    "three layers": ("protocol.hidden=[64,64,64]",),
+    "256 neurons": ("protocol.hidden=[256]",),
+    "convolutions": ("network=conv",),
+    "convolutions, analogue input": ("network=conv", "encoder=direct"),
+    "delays": ("network=delayed",),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class CountingSettings:
+    """How it is measured."""
+
+    batch: int = 64
+    rounds: int = 30
+    threads: int = 1
+    default_allocator: bool = False
+
+
+def compare(settings: CountingSettings) -> dict[str, Any]:
+    """Measure every case."""
+    with limited(settings.threads) as cores:
+        kept = not settings.default_allocator and keep_freed_memory()
+        load_before = report.load_average()
+        found = {name: _case(words, settings) for name, words in CASES.items()}
+    return {
+        "settings": dataclasses.asdict(settings),
+        "environment": report.environment(),
+        "conditions": {"cores": cores, "freed_memory_kept": kept, "load_before": load_before},
+        "cases": found,
+    }
+
+
+def _case(words: tuple[str, ...], settings: CountingSettings) -> dict[str, Any]:
+    """Milliseconds of CPU that a pass and its counts take, in each round."""
+    spec = compose(["experiment=digits", f"protocol.batch_size={settings.batch}", *words])
+    parts = build(spec)
+    parts.data.setup()
+    training = Training(parts, spec.method, spec.seed, made_by={})
+    training.begin_epoch(0)
+    evaluation, counts = Times(), Times()
+    for _ in range(settings.rounds + 1):
+        training.begin_scoring("validation", selected=False)
+        passed = counted = 0.0
+        clock = Clock()
+        for batch in parts.data.evaluation("validation"):
+            trajectory, logits, loss = training.loop.evaluate(batch)
+            training.evaluation.update(batch, trajectory, logits, loss)
+            passed += clock.read_ms()[0]
+            clock = Clock()
+            training.counter.update(batch, trajectory)
+            counted += clock.read_ms()[0]
+            clock = Clock()
+        evaluation.cpu_ms.append(passed)
+        counts.cpu_ms.append(counted)
+    warm = slice(1, None)
+    share = ratios(counts.cpu_ms[warm], evaluation.cpu_ms[warm])
+    return {
+        "words": list(words),
+        "evaluation_ms": evaluation.cpu_ms[warm],
+        "counting_ms": counts.cpu_ms[warm],
+        "share": dataclasses.asdict(share),
+    }
+
+
+def show(tree: dict[str, Any]) -> str:
+    """The result as a table."""
+    rows = []
+    for name, case in tree["cases"].items():
+        evaluation, counting = (Spread.of(case[f"{part}_ms"]) for part in ("evaluation", "counting"))
+        share = Spread(**case["share"])
+        rows.append(
+            [
+                name,
+                f"{evaluation.median:.2f}",
+                f"{counting.median:.2f}",
+                f"{100 * share.median:.1f}",
+                f"{100 * share.low:.1f}-{100 * share.high:.1f}",
+            ]
+        )
+    head = ["of a pass over 359 digits, CPU", "evaluation, ms", "counting, ms", "share, %", "of rounds, %"]
+    return f"{report.table(head, rows)}\n\nat most {100 * AIM:g} % is the aim"
