@@ -18,7 +18,16 @@ from sgbench.errors import InputError, disk_full, one_printable_line
 from sgbench.paths import PREDICTIONS, RECORD
 from sgbench.records.files import to_json, write_atomic
 from sgbench.records.method import method_id
-from sgbench.records.record import FINAL, SCHEMA_VERSION, Failure, HostEnergy, RunRecord, Scores, Timing
+from sgbench.records.record import (
+    FINAL,
+    SCHEMA_VERSION,
+    BestOnTest,
+    Failure,
+    HostEnergy,
+    RunRecord,
+    Scores,
+    Timing,
+)
 from sgbench.records.spec import RunSpec
 from sgbench.run_folder import TEST_ACCESS, forget_checkpoints, read_access
 from sgbench.training import Training
@@ -60,9 +69,9 @@ class Attempt:
         before = [] if self.spec.force else read_access(path)
         self.test_access = before
 
-        def told() -> None:
-            stage = FINAL if self.training.ended else f"epoch {self.training.epoch}"
-            self.test_access = [*self.test_access, stage]
+        def told(stage: str | None) -> None:
+            reached = FINAL if self.training.ended else f"epoch {self.training.epoch}"
+            self.test_access = [*self.test_access, stage or reached]
             write_atomic(path, (json.dumps(self.test_access) + "\n").encode())
 
         self.parts.data.splits.told = told
@@ -143,6 +152,20 @@ class Attempt:
         test = self.training.evaluation.scores()
         return self._record(None, validation, test, predictions_sha256, weights_sha256)
 
+    def _test_selected(self, test: Scores | None) -> BestOnTest | None:
+        """What selecting on the test would have told, if every epoch of a finished run was watched."""
+        if test is None:
+            return None
+        training = self.training
+        found = training.watched.selected(training.best.epoch, test, epochs=len(training.curve))
+        if found is None and (self.spec.trainer.watch_test_score or training.watched.scores):
+            log.warning(
+                "%s: no test_selected in the record, since not every epoch was watched; start the run anew with "
+                "trainer.watch_test_score=true force=true",
+                self.folder,
+            )
+        return found
+
     def failed(self, error: Exception) -> RunRecord:
         """The record of a run that an error has ended; the traceback goes into a file beside it.
 
@@ -184,6 +207,7 @@ class Attempt:
             weights_sha256=weights_sha256,
             test_access=tuple(self.test_access),
             host_energy=tuple(self.host_energy) or None,
+            test_selected=self._test_selected(test),
             timing=Timing(
                 fit_s=training.fit_s,
                 test_s=self.test_s,

@@ -147,6 +147,17 @@ class LastEpoch(pl.Callback):
             ) from error
 
 
+class WatchTest(pl.Callback):
+    """Scores the test split after every epoch, where a run was asked to show what selecting on it flatters."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:
+        """Hand the training one more pass, which it keeps to itself."""
+        data = trainer.datamodule.data  # type: ignore[attr-defined]
+        with data.watched(pl_module.course.epoch):
+            batches = data.evaluation("test")
+            pl_module.course.watch(trainer.strategy.batch_to_device(batch) for batch in batches)
+
+
 class EpochLaps(pl.Callback):
     """Reads the host's meters of energy once an epoch.
 

@@ -17,7 +17,7 @@ from sgbench.build import build
 from sgbench.compose import compose
 from sgbench.energy.meter import Laps, meters
 from sgbench.errors import InputError, StorageError
-from sgbench.learner import EpochBar, EpochLaps, LastEpoch, Learner, LightningData
+from sgbench.learner import EpochBar, EpochLaps, LastEpoch, Learner, LightningData, WatchTest
 from sgbench.paths import RECORD
 from sgbench.provenance import Code
 from sgbench.records.record import HostEnergy, RunRecord
@@ -120,7 +120,7 @@ class _Fitted(Attempt):
         with self.parts.data.last_step():
             trainer.test(self.learner, datamodule=self.data, verbose=False)
         self.test_s = time.perf_counter() - began_s
-        if kept is None:
+        if kept is None and not self.spec.trainer.watch_test_score:  # its passes are no part of fitting
             self.host_energy = [
                 HostEnergy(meter=meter.name, fit_j=fit, test_j=test)
                 for meter, fit, test in zip(laps.meters, fit_j, laps.lap(), strict=True)
@@ -132,7 +132,9 @@ class _Fitted(Attempt):
         for name in ("pytorch_lightning", "lightning.pytorch"):
             logging.getLogger(name).setLevel(logging.WARNING)  # drops advertisements and device listings
         batches = len(self.parts.data.epoch(0))
-        each_epoch = [LastEpoch(self.folder / CHECKPOINT), EpochLaps(laps)]
+        # The watch comes before the checkpoint, which keeps its score.
+        watch = [WatchTest()] if settings.watch_test_score else []
+        each_epoch = [*watch, LastEpoch(self.folder / CHECKPOINT), EpochLaps(laps)]
         return pl.Trainer(
             accelerator="gpu" if self.parts.device.type == "cuda" else "cpu",
             devices=1,

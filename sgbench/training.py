@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -11,11 +12,13 @@ from sgbench.build import DTYPES, Parts
 from sgbench.energy.count import Kind, OperationCounter
 from sgbench.energy.plain import PlainCounter, counter_of
 from sgbench.epochs import Epochs, Part
+from sgbench.errors import InputError, SgbenchError, StorageError
 from sgbench.metrics.evaluation import Evaluation
 from sgbench.records.record import EpochScores
 from sgbench.records.spec import Method
 from sgbench.train_loop import Best, TrainLoop
 from sgbench.trajectory import Batch, labels_inside
+from sgbench.watched import Watched
 
 
 class Training:
@@ -48,6 +51,7 @@ class Training:
         self.counts = False  # operations, beside scores
         self.counter = self._new_counter()
         self.predictions: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.watched = Watched()
 
     def _new_evaluation(self) -> Evaluation:
         device = next(self.network.parameters()).device
@@ -109,9 +113,27 @@ class Training:
         self.best.update(line.epoch, line.model_dump(), self.network)
         return line
 
+    def watch(self, batches: Iterable[Batch]) -> None:
+        """Score the test split after an epoch whose selection is over; nothing of the run hears of it.
+
+        An epoch without a finite score has none: the weights of a run that goes on may overflow there alone.
+        """
+        self.epochs.begin(self.network, "test", self.epoch)
+        evaluation = self._new_evaluation()
+        try:
+            for batch in batches:
+                evaluation.update(batch, *self.loop.evaluate(batch))
+            scores = evaluation.scores()
+        except (InputError, StorageError):
+            raise
+        except SgbenchError:
+            scores = None
+        self.watched.add(self.epoch, scores)
+
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint needs besides learnt weights and the optimiser's state."""
-        return {
+        watched = {"watched": self.watched.state_dict()} if self.watched.scores else {}
+        return watched | {
             "best": self.best.state_dict(),
             "curve": [line.model_dump() for line in self.curve],
             "fit_s": self.fit_s,
@@ -126,5 +148,6 @@ class Training:
         self.curve = [EpochScores.model_validate(line) for line in state["curve"]]
         for name, value in self.network.named_buffers():
             value.copy_(state["buffers"][name])
+        self.watched.load_state_dict(state.get("watched", {}))
         self.fit_s = state["fit_s"]
         self.resumed = state["resumed"] + 1  # from the file, so loading twice counts once

@@ -28,6 +28,7 @@ Run one point of the space, or with -m (or sweep=NAME) every combination of the 
   seed=3              seed of data order, encoding, initialisation and noise
   width_fwhm=1.0      one full width at half maximum for every surrogate that has one
   force=true          repeat a finished run
+  trainer.watch_test_score=true  tell too what selecting on the test set would have shown; bars submission
   logger=[csv,wandb]  copy curves and scores to loggers
   paths.runs_dir=DIR  where runs are written (or SGBENCH_RUNS); paths.data_dir (or SGBENCH_DATA)
 
@@ -227,9 +228,10 @@ def _stamp(folder: Path) -> int | None:
 
 def _report(planned: Plan, before: dict[Path, int | None]) -> int:
     """Say what came of every point, from its record; returns 1 if one has no finished record."""
+    from sgbench.cli.optimism import optimism
     from sgbench.run_folder import stored_record
 
-    finished, problems = 0, []
+    finished, problems, watched = 0, [], []
     for spec, folder in zip(planned.specs, _folders(planned), strict=True):
         record = stored_record(spec)
         name = f"{spec.method.label} seed {spec.seed}"
@@ -237,12 +239,15 @@ def _report(planned: Plan, before: dict[Path, int | None]) -> int:
             problems.append(f"{name}: was not repeated; the record is the old one")
         elif record is not None and record.status == "finished":
             finished += 1
+            watched += [] if record.test_selected is None else [record]
             if not planned.is_sweep:
                 _say(headline(record))
                 _say(f"record: {folder / RECORD}")
         else:
             reason = "no record" if record is None or record.failure is None else record.failure.message
             problems.append(f"{name}: {reason}")
+    for line in optimism(watched):
+        _say(line)
     if planned.is_sweep:
         root = planned.specs[0].paths.runs_dir
         where = "" if Path(root) == default_runs_dir() else f" --root {root}"

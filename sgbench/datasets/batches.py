@@ -133,6 +133,10 @@ class SpikingData:
         """Inside, the test split is handed out; validation has selected by then."""
         return self.splits.open()
 
+    def watched(self, epoch: int) -> AbstractContextManager[None]:
+        """Inside, the test split is handed out for the score of an epoch that selects nothing."""
+        return self.splits.open(f"epoch {epoch}")
+
     def epoch(self, epoch: int) -> Batches:
         """The training batches of one epoch."""
         samples = self.splits["train"]
@@ -147,7 +151,7 @@ class SpikingData:
         """The batches of a split in its own order.
 
         Raises:
-            InputError: the test split, outside `last_step`.
+            InputError: the test split, outside `last_step` and `watched`.
         """
         samples = self.splits[split]
         order = torch.arange(len(samples.target))

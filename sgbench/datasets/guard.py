@@ -14,7 +14,7 @@ CLOSED = (
 )
 
 
-def forget() -> None:
+def forget(stage: str | None) -> None:
     """Nobody wants to know."""
 
 
@@ -28,7 +28,8 @@ class GuardedSplits(Mapping[Split, Samples]):
     def __init__(self, splits: Mapping[Split, Samples]) -> None:
         self._splits = dict(splits)
         self._is_open = False
-        self.told: Callable[[], None] = forget  # called each time before the test split is handed out
+        self._stage: str | None = None
+        self.told: Callable[[str | None], None] = forget  # each time before the test split is handed out
 
     def __getitem__(self, name: Split) -> Samples:
         """One split.
@@ -39,7 +40,7 @@ class GuardedSplits(Mapping[Split, Samples]):
         if name == "test":
             if not self._is_open:
                 raise InputError(CLOSED)
-            self.told()
+            self.told(self._stage)
         return self._splits[name]
 
     def __iter__(self) -> Iterator[Split]:
@@ -49,13 +50,17 @@ class GuardedSplits(Mapping[Split, Samples]):
         return len(self._splits)
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[None]:
-        """The last step."""
-        self._is_open = True
+    def open(self, stage: str | None = None) -> Iterator[None]:
+        """The last step, or a stage at which a run was asked to look without using what it sees.
+
+        Args:
+            stage: its name for those who are told, or None where they know how far the run is.
+        """
+        self._is_open, self._stage = True, stage
         try:
             yield
         finally:
-            self._is_open = False
+            self._is_open, self._stage = False, None
 
     def anew(self) -> GuardedSplits:
         """The same samples under a lock of their own, for another run."""

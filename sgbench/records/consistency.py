@@ -29,7 +29,7 @@ def contradictions(record: RunRecord) -> Iterator[str]:
 
 
 def _failed(record: RunRecord) -> Iterator[str]:
-    results = ("validation", "test", "counts", "predictions_sha256", "weights_sha256")
+    results = ("validation", "test", "test_selected", "counts", "predictions_sha256", "weights_sha256")
     stated = [name for name in results if getattr(record, name) is not None]
     if stated:
         yield f"a failed run has no {', '.join(stated)}"
@@ -45,6 +45,7 @@ def _finished(record: RunRecord) -> Iterator[str]:
     for name, scores in (("validation", record.validation), ("test", record.test)):
         if scores is not None:
             yield from _scores(name, scores, record)
+    yield from _test_selected(record)
     if record.counts is not None and record.test is not None:
         yield from _sizes(record.counts, record.test, record)
         for layer in record.counts.layers:
@@ -65,20 +66,47 @@ def _curve(record: RunRecord) -> Iterator[str]:
         yield f"best_epoch {record.best_epoch} is not an epoch of the curve"
 
 
+def _test_selected(record: RunRecord) -> Iterator[str]:
+    """The best of all epochs, of equal ones the first; the epoch that validation selected is one of them."""
+    best, honest = record.test_selected, record.test
+    if best is None or honest is None:
+        return
+    if (best.accuracy is None) != (record.classes is None):
+        yield "test_selected.accuracy is stated exactly when there are classes"
+        return
+    yield from _hits("test_selected", best.accuracy, honest)
+    unseen = {f"epoch {line.epoch}" for line in record.curve} - {*(record.test_access or ())}
+    if unseen:
+        yield f"test_selected: test_access does not name {min(unseen)}"
+    if best.epoch >= len(record.curve):
+        yield f"test_selected: epoch {best.epoch} is not an epoch of the curve"
+    told = (best.loss, honest.loss) if best.accuracy is None else (-best.accuracy, -(honest.accuracy or 0))
+    same = best.epoch == record.best_epoch
+    if same and (best.accuracy, best.loss) != (honest.accuracy, honest.loss):
+        yield f"test_selected: its epoch {best.epoch} is best_epoch, but its scores are not those of test"
+    elif told[0] > told[1] or (told[0] == told[1] and best.epoch > (record.best_epoch or 0)):
+        yield f"test_selected: epoch {best.epoch} is not better than the epoch that validation selected"
+
+
 def _scores(name: str, scores: Scores, record: RunRecord) -> Iterator[str]:
     if (scores.accuracy is None) != (record.classes is None):
         yield f"{name}.accuracy is stated exactly when there are classes"
-    if scores.accuracy is not None:
-        of, what = (scores.samples, "samples") if scores.labels is None else (scores.labels, "labels")
-        hits = scores.accuracy * of
-        if abs(hits - round(hits)) > WHOLE:
-            yield f"{name}.accuracy {scores.accuracy:.12g} is no whole number of {of} {what}"
+    yield from _hits(name, scores.accuracy, scores)
     if scores.labels is not None:
         yield from _labels(name, scores, record)
     dt_s = record.method.protocol.dt_s
     for layer in scores.activity:
         if not _close(layer.rate_hz * dt_s, layer.rate_per_step):
             yield f"{name}: rate_hz of {layer.name} is not its rate_per_step over {dt_s:g} s"
+
+
+def _hits(name: str, accuracy: float | None, scores: Scores) -> Iterator[str]:
+    """An accuracy on a split is a whole number of hits on what it was scored on."""
+    if accuracy is not None:
+        of, what = (scores.samples, "samples") if scores.labels is None else (scores.labels, "labels")
+        hits = accuracy * of
+        if abs(hits - round(hits)) > WHOLE:
+            yield f"{name}.accuracy {accuracy:.12g} is no whole number of {of} {what}"
 
 
 def _labels(name: str, scores: Scores, record: RunRecord) -> Iterator[str]:

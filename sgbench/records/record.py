@@ -77,6 +77,14 @@ class EpochScores(Strict):
     validation_accuracy: Fraction | None
 
 
+class BestOnTest(Strict):
+    """The best score on the test split over all epochs: what selecting on it would have told; no result."""
+
+    epoch: Natural
+    accuracy: Fraction | None
+    loss: Number
+
+
 class Failure(Strict):
     """Why a run has no result."""
 
@@ -167,7 +175,7 @@ Stage = Annotated[str, StringConstraints(pattern=STAGE.pattern)]
 class RunRecord(Grown):
     """Everything that is known of one run of one method with one seed."""
 
-    LATER: ClassVar[frozenset[str]] = frozenset({"test_access", "host_energy"})
+    LATER: ClassVar[frozenset[str]] = frozenset({"test_access", "host_energy", "test_selected"})
 
     schema_version: Version
     protocol: str = Field(max_length=80)
@@ -188,10 +196,12 @@ class RunRecord(Grown):
     timing: Timing
     peak_memory_bytes: Natural | None
     provenance: Provenance
-    test_access: tuple[Stage, ...] | None = Field(default=None, max_length=1000)
+    test_access: tuple[Stage, ...] | None = Field(default=None, max_length=200_000)
     """Each time that the test split was touched, interrupted tries included; None: the record predates this."""
     host_energy: tuple[HostEnergy, ...] | None = Field(default=None, min_length=1, max_length=100)
     """None: no meter could be read, or not of this run alone from its first epoch on."""
+    test_selected: BestOnTest | None = None
+    """None: the test split was not scored after every epoch, as it never is unless that was asked for."""
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> RunRecord:

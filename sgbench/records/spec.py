@@ -222,6 +222,8 @@ class TrainerSettings(Strict):
     threads: int = Field(gt=0, le=1024)
     progress: bool
     log_every_steps: int = Field(gt=0)
+    watch_test_score: bool = False
+    """Whether the test split is scored after every epoch too, to show by how much selecting on it flatters."""
 
 
 class PathSettings(Strict):

@@ -21,7 +21,7 @@ from sgbench.replicas.replica import Replica
 from sgbench.replicas.room import fitting, need_bytes
 from sgbench.replicas.shared import Shared
 from sgbench.replicas.stack import Stack
-from sgbench.replicas.team import Stopped, Team, validated
+from sgbench.replicas.team import Stopped, Team, validated, watched
 from sgbench.run_folder import finished_record, folder_of, locked
 
 log = logging.getLogger("sgbench")
@@ -173,6 +173,7 @@ class Crew:
                 if row in failures:
                     continue
                 error = validated(member, shared.evaluation(member.parts.data, "validation"), self.stop)
+                error = error or watched(member, shared.evaluation, self.stop)
                 if error is not None:
                     failures[row] = error
                     continue

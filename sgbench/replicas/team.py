@@ -10,7 +10,7 @@ import torch
 
 from sgbench.errors import NonFiniteError, SgbenchError
 from sgbench.replicas.moves import moves_of
-from sgbench.replicas.replica import Replica
+from sgbench.replicas.replica import Evaluation, Replica
 from sgbench.replicas.stack import Stack
 from sgbench.rules.base import Progress
 from sgbench.train_loop import check_optimizer_state
@@ -131,6 +131,10 @@ def _sum_of_states(member: Replica, progress: Progress) -> torch.Tensor:
     return total
 
 
+EXPECTED = (SgbenchError, ArithmeticError, ValueError, RuntimeError, MemoryError)
+"""What may end one member while the others go on."""
+
+
 def validated(member: Replica, batches: Iterator[Batch], stop: Callable[[], bool]) -> Exception | None:
     """Score a member's epoch, or say what went wrong.
 
@@ -140,11 +144,35 @@ def validated(member: Replica, batches: Iterator[Batch], stop: Callable[[], bool
     with member.clock():
         try:
             member.training.begin_scoring("validation", selected=False)
-            for batch in batches:
-                if stop():
-                    raise Stopped
+            for batch in _until(stop, batches):
                 member.training.score(batch)
             member.training.end_epoch()
-        except (SgbenchError, ArithmeticError, ValueError, RuntimeError, MemoryError) as error:
+        except EXPECTED as error:
             return error
     return None
+
+
+def watched(member: Replica, evaluation: Evaluation, stop: Callable[[], bool]) -> Exception | None:
+    """Score the test split after a member's epoch if it was asked to, or say what went wrong; no part of fitting.
+
+    Raises:
+        Stopped: somebody asked to.
+    """
+    if not member.spec.trainer.watch_test_score:
+        return None
+    began_s = time.perf_counter()
+    try:
+        with member.parts.data.watched(member.training.epoch):
+            member.training.watch(_until(stop, evaluation(member.parts.data, "test")))
+    except EXPECTED as error:
+        return error
+    finally:
+        member.spent_s += time.perf_counter() - began_s
+    return None
+
+
+def _until(stop: Callable[[], bool], batches: Iterator[Batch]) -> Iterator[Batch]:
+    for batch in batches:
+        if stop():
+            raise Stopped
+        yield batch

@@ -51,6 +51,12 @@ def _selection(record: RunRecord) -> Iterator[str]:
 
 def _touched(record: RunRecord) -> Iterator[str]:
     """The test is taken once, in the last step; a resume may find it half taken."""
+    if record.test_selected is not None:
+        yield (
+            "its test split was scored after every epoch (test_selected): a run that shows what selecting on it "
+            "flatters cannot be told from one that does; repeat it with trainer.watch_test_score=false force=true"
+        )
+        return
     if record.test_access is None:
         return
     early = next((stage for stage in record.test_access if stage != FINAL), None)

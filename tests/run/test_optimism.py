@@ -1,0 +1,215 @@
+"""What selecting on the test set would have told, beside a run that hears nothing of it.
+
+Expected: the same run without the switch, field by field; scores of epochs from honest runs that end there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sgbench.build import build
+from sgbench.cli.main import main
+from sgbench.cli.optimism import optimism
+from sgbench.compose import compose
+from sgbench.errors import NonFiniteError, StorageError
+from sgbench.learner import LastEpoch
+from sgbench.records.files import parse_model, read_model, to_json
+from sgbench.records.record import BestOnTest, EpochScores, RunRecord, Scores
+from sgbench.replicas.crew import Crew, Told
+from sgbench.run_folder import folder_of
+from sgbench.runner import run_spec
+from sgbench.submission.plausible import implausible
+from sgbench.train_loop import Best
+from sgbench.training import Training
+from sgbench.watched import Watched
+from tests.leaderboard.factory import record
+from tests.run.tiny import comparable
+
+TINY = (
+    "experiment=digits",
+    "protocol.epochs=2",
+    "protocol.steps=4",
+    "protocol.hidden=[4]",
+    "protocol.batch_size=256",
+    "trainer.progress=false",
+    "engine=reference",
+)
+NOISY = (  # every stream that a pass more could shift, and statistics that one could move
+    "firing=bernoulli",
+    "dropout=shared_mask",
+    "normalisation=bntt",
+    "encoder=rate",
+)
+WATCH = "trainer.watch_test_score=true"
+
+
+def run(root: Path, *words: str) -> RunRecord:
+    """A run in a folder of its own."""
+    return run_spec(compose([*TINY, f"paths.runs_dir={root}", *words]))
+
+
+def without(told: RunRecord) -> dict:
+    """All that a watch must leave as it was; meters of the host would count its passes too."""
+    tree = comparable(told)
+    return {name: tree.get(name) for name in tree.keys() - {"test_access", "test_selected", "host_energy"}}
+
+
+def test_the_run_hears_nothing_of_it(tmp_path, monkeypatch):
+    """Expected: every other field the same, hashes of weights and predictions among them; three touches for one.
+
+    The epoch that validation selected is scored twice, on the way and in the last step: the same to the last bit.
+    """
+    seen = []
+    selected = Watched.selected
+
+    def spied(self: Watched, epoch: int, test: Scores, *, epochs: int):
+        seen.append((self.scores.get(epoch), BestOnTest(epoch=epoch, accuracy=test.accuracy, loss=test.loss)))
+        return selected(self, epoch, test, epochs=epochs)
+
+    monkeypatch.setattr(Watched, "selected", spied)
+    plain, watched = run(tmp_path / "a", *NOISY), run(tmp_path / "b", *NOISY, WATCH)
+    assert without(plain) == without(watched)
+    assert (plain.test_access, plain.test_selected) == (("final",), None)
+    assert b"test_selected" not in to_json(plain)
+    assert watched.test_access == ("epoch 0", "epoch 1", "final")
+    assert watched.test_selected is not None
+    assert seen[1][0] == seen[1][1]
+    assert parse_model(to_json(watched), RunRecord, "it") == watched
+
+
+def test_it_is_the_best_of_the_scores_that_shorter_runs_have(tmp_path, monkeypatch, capsys):
+    """Validation is made to select epoch 0; the test scores of epochs 0, 1, 2 are those of runs that end there."""
+    length = "protocol.epochs={}".format
+    ends = [run(tmp_path / str(epochs), length(epochs)) for epochs in (1, 2, 3)]
+    assert [each.best_epoch for each in ends] == [0, 1, 2]  # so each one's test is of its last epoch
+    scores = [each.test.accuracy for each in ends]
+    update = Best.update
+    monkeypatch.setattr(Best, "update", lambda self, epoch, *rest: epoch == 0 and update(self, epoch, *rest))
+    words = [*TINY, length(3), f"paths.runs_dir={tmp_path}"]
+    assert main(["run", *words, WATCH]) == 0
+    told = read_model(folder_of(compose(words)) / "record.json", RunRecord)
+    assert told.test.accuracy == scores[0] < max(scores)
+    best = scores.index(max(scores))
+    assert told.test_selected == BestOnTest(epoch=best, accuracy=scores[best], loss=ends[best].test.loss)
+    gain = 100 * (scores[best] - scores[0])
+    line = (
+        f"{100 * scores[best]:.1f} % at epoch {best}, {gain:.1f} points above the honest score; not a result"
+    )
+    assert f"selected on the test set: {line}\n" in capsys.readouterr().out
+    assert list(optimism(ends)) == []
+    mean = f"{100 * scores[best]:.1f} % on average of 2 runs on digits_v1, {gain:.1f} points above"
+    assert mean in next(optimism([told, told, *ends]))
+
+
+def test_an_interrupted_run_tells_it_whole_or_not_at_all(tmp_path, monkeypatch, caplog):
+    """Expected: as undisturbed where both parts were watched; nothing, and a warning, where the first was not."""
+
+    def stopped(root: Path, *words: str) -> None:
+        keep = LastEpoch.on_train_epoch_end
+
+        def keep_and_stop(self: LastEpoch, trainer, pl_module) -> None:
+            keep(self, trainer, pl_module)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(LastEpoch, "on_train_epoch_end", keep_and_stop)
+            with pytest.raises(KeyboardInterrupt):
+                run(root, *words)
+
+    undisturbed = run(tmp_path / "a", WATCH)
+    stopped(tmp_path / "b", WATCH)
+    continued = run(tmp_path / "b", WATCH)
+    assert continued.timing.resumed == 1
+    assert continued.test_selected == undisturbed.test_selected
+    assert not caplog.records
+    stopped(tmp_path / "c")
+    late = run(tmp_path / "c", WATCH)
+    assert (late.test_selected, late.test_access) == (None, ("epoch 1", "final"))
+    assert "not every epoch was watched" in caplog.text
+    assert without(late) == without(continued)
+
+
+def test_replicas_tell_the_same(tmp_path):
+    """Expected: the run alone, beside a replica that is not watched."""
+    words = [*TINY, "protocol.precision=float64", f"paths.runs_dir={tmp_path}"]
+    specs = [compose([*words, WATCH]), compose([*words, "seed=1"])]
+    told: list[Told] = []
+    Crew(list(enumerate(specs)), told.append, lambda: False).run()
+    made = {each.place: each.record for each in told if each.kind == "ended"}
+    alone = run(tmp_path / "alone", "protocol.precision=float64", WATCH)
+    assert made[0].test_selected == alone.test_selected
+    assert made[0].test_access == alone.test_access == ("epoch 0", "epoch 1", "final")
+    assert (made[1].test_selected, made[1].test_access) == (None, ("final",))
+
+
+def test_what_overflows_on_the_test_alone_ends_nothing(tmp_path):
+    """Expected: an epoch without a score, and the run goes on; must differ: a disk that cannot note the touch."""
+    spec = compose([*TINY])
+    training = Training(build(spec), spec.method, 0, made_by={})
+
+    def failing(error: Exception):
+        raise error
+        yield
+
+    training.watch(failing(NonFiniteError("layer hidden0")))
+    assert training.watched.scores == {0: None}
+    with pytest.raises(StorageError):
+        training.watch(failing(StorageError("no space left")))
+
+
+def scored(accuracy: float | None, loss: float) -> Scores:
+    return Scores(samples=10, accuracy=accuracy, loss=loss, activity=())
+
+
+def test_the_best_by_hand():
+    """Accuracy where there are classes, else loss; the first of equals; the honest epoch as scored at the end."""
+    seen = Watched()
+    for epoch, scores in enumerate([scored(0.5, 1.0), None, scored(0.8, 3.0), scored(0.8, 2.0)]):
+        seen.add(epoch, scores)
+    assert seen.selected(0, scored(0.5, 1.0), epochs=4).epoch == 2
+    assert seen.selected(3, scored(0.9, 2.0), epochs=4) == BestOnTest(epoch=3, accuracy=0.9, loss=2.0)
+    assert seen.selected(0, scored(0.5, 1.0), epochs=5) is None
+    plain = Watched()
+    for epoch, loss in enumerate([1.0, 0.25, 0.5]):
+        plain.add(epoch, scored(None, loss))
+    assert plain.selected(2, scored(None, 0.5), epochs=3) == BestOnTest(epoch=1, accuracy=None, loss=0.25)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, None),
+        ({"epoch": 1, "accuracy": 0.9, "loss": 0.1}, None),
+        ({"epoch": 1}, "its epoch 1 is best_epoch, but its scores are not those of test"),
+        ({"accuracy": 0.8}, "epoch 0 is not better than the epoch that validation selected"),
+        ({"epoch": 2, "accuracy": 0.9}, "epoch 2 is not better than the epoch that validation selected"),
+        ({"epoch": 3}, "epoch 3 is not an epoch of the curve"),
+        ({"accuracy": 0.955}, "is no whole number of 100 samples"),
+        ({"accuracy": None}, "test_selected.accuracy is stated exactly when there are classes"),
+        ({"access": ("epoch 0", "epoch 2", "final")}, "test_access does not name epoch 1"),
+    ],
+)
+def test_a_record_cannot_state_what_cannot_be(changes, said):
+    """Three epochs of which validation selects 1 with 90 of 100; by hand, what a best of 95 at epoch 0 allows."""
+    honest = record(accuracy=0.9)
+    line = EpochScores(epoch=2, train_loss=1.0, validation_loss=1.0, validation_accuracy=0.5)
+    given = {"epoch": 0, "accuracy": 0.95, "loss": 0.2, "access": ("epoch 0", "epoch 1", "epoch 2", "final")}
+    given |= changes
+    access = given.pop("access")
+    best = BestOnTest.model_validate(given)
+    grown = honest.model_copy(
+        update={"curve": (*honest.curve, line), "test_access": access, "test_selected": best}
+    )
+    if said is not None:
+        with pytest.raises(ValueError, match=said):
+            RunRecord.model_validate(grown.model_dump())
+        return
+    assert RunRecord.model_validate(grown.model_dump()).test_selected == best
+    found = [each for each in implausible(grown) if "test" in each]
+    assert len(found) == 1
+    assert "trainer.watch_test_score=false" in found[0]
+    failed = record(accuracy=None).model_copy(update={"test_selected": best})
+    with pytest.raises(ValueError, match="a failed run has no test_selected"):
+        RunRecord.model_validate(failed.model_dump())
