@@ -65,7 +65,7 @@ class Measure:
         array([0. , 0.5, 1. ])
         """
         perfect = 0.0 if self.is_loss else 1.0
-        return (values - self.guess) / (perfect - self.guess)
+        return (values - self.guess) / (perfect - self.guess) + 0.0  # no negative 0
 
 
 def measure_of(classes: int | None, guess_loss: float | None) -> Measure:

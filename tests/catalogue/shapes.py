@@ -29,7 +29,7 @@ WIDTHS = (0.05, 0.6, 4.0)
 @functools.cache
 def composed(name: str, width: float | None = None) -> tuple[type[Surrogate], dict]:
     """Class and parameters of an entry as a run would get them."""
-    spec = spec_with({"surrogate": name}, {} if width is None else {"surrogate.width_fwhm": width})
+    spec = spec_with({"surrogate": name}, {} if width is None else {"width_fwhm": width})
     module, _, callee = spec.targets["surrogate"].rpartition(".")
     return getattr(importlib.import_module(module), callee), spec.method.parameters["surrogate"]
 

@@ -93,10 +93,10 @@ def test_declared_width_is_measured_width(name):
 @every_width
 @pytest.mark.parametrize("width", WIDTHS)
 def test_asked_width_is_measured_width(name, width):
-    """Expected: the number asked for, found again by root finding and by hand on the command line's path."""
+    """Expected: the number asked for, found again by root finding, also where it is the word for every surrogate."""
     surrogate = make(name, width_fwhm=width)
     assert measured_fwhm(surrogate) == pytest.approx(width, rel=1e-9)
-    target, parameters = composed(name, f"width_fwhm={width}")
+    target, parameters = composed(name, width)
     assert target(**parameters).fwhm == pytest.approx(width, rel=4 * EPS)
 
 

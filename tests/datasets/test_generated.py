@@ -200,6 +200,15 @@ def test_patterns_have_the_rate_and_are_learnt_by_heart():
     assert 100 < splits["train"].target.sum() < 156  # 256 / 2 within 3.5 deviations
 
 
+def times_by_channel(trains):
+    """Time of the one spike of each channel [samples, channels], in microseconds."""
+    times = torch.full((len(trains), trains.n_channels), -1, dtype=torch.int64)
+    times[trains.sample(), trains.channel.long()] = trains.time_us.long()
+    assert len(trains.channel) == times.numel()
+    assert (times >= 0).all()
+    return times
+
+
 # --- Randman
 
 
@@ -231,7 +240,7 @@ def test_randman_equals_its_formula(spectrum):
     stretched = (f - f.min(0)) / (f.max(0) - f.min(0) + 1e-7)
     expected = sorted(map(tuple, np.floor(stretched * 50_000).astype(int).tolist()))
     splits = task.load(NOWHERE)
-    found = [part.values.time_us.view(-1, 3)[part.target == 0].tolist() for part in splits.values()]
+    found = [times_by_channel(part.values)[part.target == 0].tolist() for part in splits.values()]
     assert sorted(tuple(times) for each in found for times in each) == expected
 
 
@@ -304,7 +313,7 @@ def test_yin_yang_classes_are_equally_likely():
 def test_temporal_xor_is_the_exclusive_or_of_the_times():
     """Expected: each sample's two times around 5 or 12 ms; the class is whether they differ; patterns balanced."""
     for name, part in load("temporal_xor").items():
-        times_ms = part.values.time_us.view(-1, 2).numpy() / 1000
+        times_ms = times_by_channel(part.values).numpy() / 1000
         late = times_ms > 8.5
         assert (np.abs(times_ms - np.where(late, 12, 5)) <= 1).all()
         assert part.target.tolist() == (late[:, 0] != late[:, 1]).astype(int).tolist()
