@@ -93,7 +93,7 @@ def test_declared_width_is_measured_width(name):
 @every_width
 @pytest.mark.parametrize("width", WIDTHS)
 def test_asked_width_is_measured_width(name, width):
-    """Expected: the number asked for, found again by root finding, also where it is the word for every surrogate."""
+    """Expected: the number asked for, found again by root finding; so with the word for every surrogate."""
     surrogate = make(name, width_fwhm=width)
     assert measured_fwhm(surrogate) == pytest.approx(width, rel=1e-9)
     target, parameters = composed(name, width)
