@@ -21,11 +21,11 @@ from sgbench.records.method import method_id
 from sgbench.records.record import (
     FINAL,
     SCHEMA_VERSION,
-    BestOnTest,
     Failure,
     HostEnergy,
     RunRecord,
     Scores,
+    SelectedOnTest,
     Timing,
 )
 from sgbench.records.spec import RunSpec
@@ -152,7 +152,7 @@ class Attempt:
         test = self.training.evaluation.scores()
         return self._record(None, validation, test, predictions_sha256, weights_sha256)
 
-    def _test_selected(self, test: Scores | None) -> BestOnTest | None:
+    def _test_selected(self, test: Scores | None) -> SelectedOnTest | None:
         """What selecting on the test would have told, if every epoch of a finished run was watched."""
         if test is None:
             return None

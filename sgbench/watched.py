@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from sgbench.records.record import BestOnTest, Scores
+from sgbench.records.record import EpochOnTest, Scores, SelectedOnTest
 
 
 class Watched:
     """The test scores of each epoch; nothing of the run reads them before its record is made."""
 
     def __init__(self) -> None:
-        self.scores: dict[int, BestOnTest | None] = {}  # by epoch; None where there is no finite score
+        self.scores: dict[int, EpochOnTest | None] = {}  # by epoch; None where there is no finite score
 
     def add(self, epoch: int, scores: Scores | None) -> None:
         """Take note of an epoch."""
         self.scores[epoch] = None if scores is None else _line(epoch, scores)
 
-    def selected(self, epoch: int | None, test: Scores, *, epochs: int) -> BestOnTest | None:
-        """The best of all epochs, by accuracy or where there is none by loss; of equal ones the first.
+    def selected(self, epoch: int | None, test: Scores, *, epochs: int) -> SelectedOnTest | None:
+        """The best of all epochs by loss and, where there are classes, by accuracy; of equal ones the first.
 
         The epoch that validation selected takes part with the score of the last step, so the best is at least that.
 
@@ -29,17 +29,19 @@ class Watched:
 
         >>> seen = Watched()
         >>> for epoch, accuracy in enumerate((0.5, 0.75, 0.7)):
-        ...     seen.add(epoch, Scores(samples=20, accuracy=accuracy, loss=1.0, activity=()))
-        >>> honest = Scores(samples=20, accuracy=0.7, loss=1.0, activity=())
-        >>> seen.selected(2, honest, epochs=3), seen.selected(2, honest, epochs=4)
-        (BestOnTest(epoch=1, accuracy=0.75, loss=1.0), None)
+        ...     seen.add(epoch, Scores(samples=20, accuracy=accuracy, loss=1 + accuracy, activity=()))
+        >>> honest = Scores(samples=20, accuracy=0.7, loss=1.7, activity=())
+        >>> found = seen.selected(2, honest, epochs=3)
+        >>> found.by_loss.epoch, found.by_accuracy.epoch, seen.selected(2, honest, epochs=4)
+        (0, 1, None)
         """
         if epoch is None or self.scores.keys() != set(range(epochs)):
             return None
         lines = {**self.scores, epoch: _line(epoch, test)}
-        return min(
-            (lines[each] for each in range(epochs) if lines[each] is not None),
-            key=lambda line: line.loss if line.accuracy is None else -line.accuracy,
+        finite = [line for each in range(epochs) if (line := lines[each]) is not None]
+        return SelectedOnTest(
+            by_loss=min(finite, key=lambda line: line.loss),
+            by_accuracy=None if test.accuracy is None else max(finite, key=lambda line: line.accuracy or 0.0),
         )
 
     def state_dict(self) -> dict[int, dict[str, Any] | None]:
@@ -49,9 +51,9 @@ class Watched:
     def load_state_dict(self, state: dict[int, dict[str, Any] | None]) -> None:
         """Go on from a checkpoint."""
         self.scores = {
-            epoch: None if line is None else BestOnTest.model_validate(line) for epoch, line in state.items()
+            epoch: None if line is None else EpochOnTest.model_validate(line) for epoch, line in state.items()
         }
 
 
-def _line(epoch: int, scores: Scores) -> BestOnTest:
-    return BestOnTest(epoch=epoch, accuracy=scores.accuracy, loss=scores.loss)
+def _line(epoch: int, scores: Scores) -> EpochOnTest:
+    return EpochOnTest(epoch=epoch, accuracy=scores.accuracy, loss=scores.loss)

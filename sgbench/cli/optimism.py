@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean
 
-from sgbench.records.record import BestOnTest, RunRecord, Scores
+from sgbench.records.record import EpochOnTest, RunRecord, Scores
+
+Pair = tuple[EpochOnTest, Scores]
+"""An epoch that the test set selects, and the honest scores."""
 
 
 def optimism(records: Iterable[RunRecord]) -> Iterator[str]:
     """The best scores on the test set beside the honest ones, of those runs that were asked to tell them."""
     watched = sorted((each for each in records if each.test_selected), key=lambda each: each.protocol)
     for protocol, group in itertools.groupby(watched, key=lambda each: each.protocol):
-        pairs = [(each.test_selected, each.test) for each in group if each.test_selected and each.test]
-        one = len(pairs) == 1
-        where = f" at epoch {pairs[0][0].epoch}" if one else f" on average of {len(pairs)} runs on {protocol}"
-        yield line(pairs, where)
+        found = [(each.test_selected, each.test) for each in group if each.test_selected and each.test]
+        by_accuracy = [(each.by_accuracy, test) for each, test in found if each.by_accuracy]
+        ways = [gain("accuracy", by_accuracy)] if by_accuracy else []
+        ways.append(gain("loss", [(each.by_loss, test) for each, test in found]))
+        where = "" if len(found) == 1 else f", mean of {len(found)} runs on {protocol}"
+        yield f"selected on the test set{where}: {'; '.join(ways)}; not a result"
 
 
-def line(pairs: list[tuple[BestOnTest, Scores]], where: str) -> str:
-    """What the test set would have selected, and what was honest.
+def gain(by: str, pairs: Sequence[Pair]) -> str:
+    """What one way of selecting on the test set tells, and by how much it is better than the honest score.
 
     >>> honest = Scores(samples=1000, accuracy=0.928, loss=0.3, activity=())
-    >>> line([(BestOnTest(epoch=17, accuracy=0.939, loss=0.35), honest)], " at epoch 17")
-    'selected on the test set: 93.9 % at epoch 17, 1.1 points above the honest score; not a result'
+    >>> gain("accuracy", [(EpochOnTest(epoch=17, accuracy=0.939, loss=0.35), honest)])
+    'by accuracy 93.9 % at epoch 17, 1.1 points above the honest score'
     """
+    where = f" at epoch {pairs[0][0].epoch}" if len(pairs) == 1 else ""
     if any(best.accuracy is None for best, _ in pairs):
-        score = f"loss {fmean(best.loss for best, _ in pairs):.4g}"
-        gap = f"{fmean(test.loss - best.loss for best, test in pairs):.2g} below"
-    else:
-        score = f"{100 * fmean(best.accuracy or 0.0 for best, _ in pairs):.1f} %"
-        gain = fmean((best.accuracy or 0.0) - (test.accuracy or 0.0) for best, test in pairs)
-        gap = f"{100 * gain:.1f} points above"
-    return f"selected on the test set: {score}{where}, {gap} the honest score; not a result"
+        score = f"{fmean(best.loss for best, _ in pairs):.4g}"
+        below = fmean(test.loss - best.loss for best, test in pairs)
+        return f"by {by} {score}{where}, {below:.2g} below the honest loss"
+    score = f"{100 * fmean(best.accuracy or 0.0 for best, _ in pairs):.1f} %"
+    points = 100 * fmean((best.accuracy or 0.0) - (test.accuracy or 0.0) for best, test in pairs)
+    side = "below" if round(points, 1) < 0 else "above"
+    return f"by {by} {score}{where}, {abs(points):.1f} points {side} the honest score"

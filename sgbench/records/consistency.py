@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sgbench.records.counts import LayerCounts, OpCounts, SynapseCounts
 
 if TYPE_CHECKING:  # record.py imports this module
-    from sgbench.records.record import RunRecord, Scores
+    from sgbench.records.record import EpochOnTest, RunRecord, Scores
 
 WHOLE = 1e-6
 """How far a fraction times its samples may lie from a whole number."""
@@ -68,24 +68,42 @@ def _curve(record: RunRecord) -> Iterator[str]:
 
 def _test_selected(record: RunRecord) -> Iterator[str]:
     """The best of all epochs, of equal ones the first; the epoch that validation selected is one of them."""
-    best, honest = record.test_selected, record.test
-    if best is None or honest is None:
+    found, honest = record.test_selected, record.test
+    if found is None or honest is None:
         return
-    if (best.accuracy is None) != (record.classes is None):
-        yield "test_selected.accuracy is stated exactly when there are classes"
-        return
-    yield from _hits("test_selected", best.accuracy, honest)
     unseen = {f"epoch {line.epoch}" for line in record.curve} - {*(record.test_access or ())}
     if unseen:
         yield f"test_selected: test_access does not name {min(unseen)}"
-    if best.epoch >= len(record.curve):
-        yield f"test_selected: epoch {best.epoch} is not an epoch of the curve"
-    told = (best.loss, honest.loss) if best.accuracy is None else (-best.accuracy, -(honest.accuracy or 0))
-    same = best.epoch == record.best_epoch
-    if same and (best.accuracy, best.loss) != (honest.accuracy, honest.loss):
-        yield f"test_selected: its epoch {best.epoch} is best_epoch, but its scores are not those of test"
-    elif told[0] > told[1] or (told[0] == told[1] and best.epoch > (record.best_epoch or 0)):
-        yield f"test_selected: epoch {best.epoch} is not better than the epoch that validation selected"
+    if (found.by_accuracy is None) != (record.classes is None):
+        yield "test_selected.by_accuracy is stated exactly when there are classes"
+    lines = [("by_loss", found.by_loss), ("by_accuracy", found.by_accuracy)]
+    epochs = [(line.epoch, line) for _, line in lines if line is not None]
+    epochs.append((record.best_epoch or 0, honest))
+    for name, line in lines:
+        if line is None:
+            continue
+        yield from _epoch_on_test(f"test_selected.{name}", line, record)
+        ranks = [(_badness(name, scores), epoch) for epoch, scores in epochs]
+        if (_badness(name, line), line.epoch) > min(ranks):
+            yield f"test_selected.{name}: epoch {line.epoch} is not the best"
+
+
+def _badness(by: str, scores: EpochOnTest | Scores) -> float:
+    return scores.loss if by == "by_loss" else -(scores.accuracy or 0.0)
+
+
+def _epoch_on_test(name: str, line: EpochOnTest, record: RunRecord) -> Iterator[str]:
+    """One epoch's scores on the test split; those of the selected epoch are the record's."""
+    test = record.test
+    if test is None:
+        return
+    if (line.accuracy is None) != (record.classes is None):
+        yield f"{name}.accuracy is stated exactly when there are classes"
+    yield from _hits(name, line.accuracy, test)
+    if line.epoch >= len(record.curve):
+        yield f"{name}: epoch {line.epoch} is not an epoch of the curve"
+    if line.epoch == record.best_epoch and (line.accuracy, line.loss) != (test.accuracy, test.loss):
+        yield f"{name}: epoch {line.epoch} is best_epoch, but its scores are not those of test"
 
 
 def _scores(name: str, scores: Scores, record: RunRecord) -> Iterator[str]:

@@ -77,12 +77,19 @@ class EpochScores(Strict):
     validation_accuracy: Fraction | None
 
 
-class BestOnTest(Strict):
-    """The best score on the test split over all epochs: what selecting on it would have told; no result."""
+class EpochOnTest(Strict):
+    """What the weights of one epoch score on the test split."""
 
     epoch: Natural
     accuracy: Fraction | None
     loss: Number
+
+
+class SelectedOnTest(Strict):
+    """The epochs that selecting on the test split would have picked; of equal ones the first. No result."""
+
+    by_loss: EpochOnTest
+    by_accuracy: EpochOnTest | None  # None where there are no classes
 
 
 class Failure(Strict):
@@ -200,7 +207,7 @@ class RunRecord(Grown):
     """Each time that the test split was touched, interrupted tries included; None: the record predates this."""
     host_energy: tuple[HostEnergy, ...] | None = Field(default=None, min_length=1, max_length=100)
     """None: no meter could be read, or not of this run alone from its first epoch on."""
-    test_selected: BestOnTest | None = None
+    test_selected: SelectedOnTest | None = None
     """None: the test split was not scored after every epoch, as it never is unless that was asked for."""
 
     @model_validator(mode="after")
