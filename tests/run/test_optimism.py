@@ -53,6 +53,7 @@ def run(root: Path, *words: str) -> RunRecord:
 def without(told: RunRecord) -> dict:
     """All that a watch must leave as it was; meters of the host would count its passes too."""
     tree = comparable(told)
+    tree["provenance"] |= {"commit": None, "clean": None}  # of the checkout, where somebody may be at work
     return {name: tree.get(name) for name in tree.keys() - {"test_access", "test_selected", "host_energy"}}
 
 
