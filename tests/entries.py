@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from sgbench import catalogue
+from sgbench.build import construct
 from sgbench.compose import raw_config, spec_from_own
 from sgbench.records.spec import RunSpec, entry_group
 
@@ -27,6 +28,12 @@ def spec_with(choices: dict[str, str], values: dict[str, Any] | None = None) -> 
     for name, value in (values or {}).items():
         OmegaConf.update(config, name, value)
     return spec_from_own(config, catalogue.Shelf(), choices=chosen)
+
+
+def made(choice: str, name: str) -> Any:
+    """An entry with the values of its file."""
+    spec = spec_with({choice: name})
+    return construct(choice, spec.targets[choice], spec.method.parameters[choice])
 
 
 @functools.cache

@@ -21,7 +21,6 @@ import pytest
 import sklearn.datasets
 import torch
 
-import sgbench
 from sgbench import catalogue
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split, fingerprint, stratified_split
 from sgbench.datasets.batches import SpikingData
@@ -34,6 +33,7 @@ from sgbench.errors import InputError
 from sgbench.paths import default_data_dir
 from sgbench.spike_trains import SpikeTrains
 from sgbench.spikes import dense
+from tests.entries import made
 
 NAMES = list(catalogue.entries("dataset"))
 NOWHERE = Path("no-such-folder")
@@ -51,7 +51,7 @@ every_made_one = pytest.mark.parametrize(  # files are compared while they are r
 
 @functools.cache
 def make(name: str) -> DataSet:
-    return sgbench.create(f"dataset/{name}")
+    return made("dataset", name)
 
 
 @functools.cache

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from sgbench import presets
 from sgbench.catalogue import entries
-from sgbench.compose import compose
 from sgbench.errors import InputError
 from sgbench.surrogates.base import Surrogate
 from tests.catalogue.library_formulas import SLOPES
+from tests.entries import spec_with
 
 ROWS = {preset.entry: preset for preset in presets.read_presets()}
 ENTRIES = entries(presets.GROUP)
@@ -31,9 +31,9 @@ FAR = np.array([4.0, 7.5, 30.0, 1e3])
 every_preset = pytest.mark.parametrize("name", ROWS)
 
 
-def make(name: str, *words: str) -> Surrogate:
-    """The surrogate that a run would get."""
-    spec = compose([f"surrogate={name}", *words])
+def make(name: str, **values: object) -> Surrogate:
+    """The surrogate that a run would get, with some values of one's own."""
+    spec = spec_with({"surrogate": name}, {f"surrogate.{key}": value for key, value in values.items()})
     module, _, callee = spec.targets["surrogate"].rpartition(".")
     return getattr(importlib.import_module(module), callee)(**spec.method.parameters["surrogate"])
 
@@ -117,7 +117,7 @@ def test_slope_is_the_library_s(name):
 @pytest.mark.parametrize("name", ["snntorch/atan", "norse/tanh", "stork/SuperSpike_rescaled"])
 def test_width_word_moves_a_preset(name):
     """Expected: the width asked for, by the canonical entry's own definition; the height factor stays."""
-    native, asked = make(name), make(name, "width_fwhm=0.5")
+    native, asked = make(name), make(name, width_fwhm=0.5)
     assert asked.fwhm == pytest.approx(0.5)
     assert asked.scale == native.scale
     assert native.fwhm != pytest.approx(0.5)
@@ -176,7 +176,7 @@ def test_snntorch_sfs_keeps_the_wrong_side():
     u = np.array([-2.0, -0.5, -0.05, 0.05, 0.5, 2.0])
     theirs = snntorch_slope(snntorch.surrogate.SFS(slope=25, B=1), u)
     assert theirs.astype(bool).tolist() == [False, False, False, False, False, True]
-    paper = make("sparse_fast_sigmoid", "surrogate.window=1.0", "surrogate.slope=25.0")
+    paper = make("sparse_fast_sigmoid", window=1.0, slope=25.0)
     assert paper.derivative(torch.from_numpy(u)).bool().tolist() == [False, True, True, True, True, False]
 
 

@@ -188,6 +188,7 @@ def test_an_entry_of_ones_own(
     assert "Half of everything." in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_sweep_in_other_processes(tmp_path: Path, runs_dir: Path) -> None:
     """The joblib launcher leaves the same records as one run alone, times apart."""
     from sgbench.compose import compose

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-import sgbench
 from sgbench import catalogue
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import Reference, compose_reference, deviation
 from sgbench.leaderboard.facts import facts_of
 from sgbench.records.files import to_json
+from tests.entries import made
 from tests.leaderboard.factory import record, reference, toy_entry
 from tests.leaderboard.lies import Tree, at, parsed
 
@@ -81,7 +81,7 @@ def test_data_set_without_facts_says_which_key_to_add(key: str, value: object) -
 @pytest.mark.parametrize("name", catalogue.entries("dataset"))
 def test_facts_of_the_catalogue_are_those_of_the_class(name: str) -> None:
     """The YAML file is read without torch and must not drift from the code; what nobody published has no board."""
-    shipped, found = catalogue.entry("dataset", name), sgbench.create(f"dataset/{name}")
+    shipped, found = catalogue.entry("dataset", name), made("dataset", name)
     if found.sha256 is None:
         with pytest.raises(InputError, match=f"^dataset '{name}': meta.(sha256|sizes) is missing"):
             facts_of(shipped)

@@ -132,14 +132,19 @@ def test_a_row_that_does_not_step_stays() -> None:
     [
         ("surrogate=atan,zero", "seed=0,1", "optimizer.lr=0.01,0.002"),
         ("optimizer=sgd", "optimizer.lr=0.1,0.01", "optimizer.momentum=0,0.9", "clip_norm=0.1,null"),
-        ("neuron=leaky,alif", "neuron.reset=zero,subtract", "network.recurrence=all_to_all"),
+        pytest.param(
+            ("neuron=leaky,alif", "neuron.reset=zero,subtract", "network.recurrence=all_to_all"),
+            marks=pytest.mark.slow,
+        ),
         ("rule=eprop", "loss=per_step", "rule.update=per_step,per_sequence", "seed=0,1"),
         (
             "encoder=rate",
             "surrogate=sigmoid,stochastic_backward",
             "steepness=fixed,linear",
         ),
-        ("protocol.hidden=[8],[6]", "neuron.learn_beta=per_neuron,none"),
+        pytest.param(
+            ("protocol.hidden=[8],[6]", "neuron.learn_beta=per_neuron,none"), marks=pytest.mark.slow
+        ),
         ("firing=masked", "surrogate=sigmoid", "init=fluctuation", "init.sigma_u=0.5,1.0"),
         ("rule=frozen", "rule.learn=none,readout", "optimizer.weight_decay=0.1"),
         pytest.param(("normalisation=tdbn,bntt", "dropout=none,shared_mask"), marks=pytest.mark.slow),
