@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     Field,
-    SerializerFunctionWrapHandler,
     StringConstraints,
     field_serializer,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
-from sgbench.records.base import MAX_NUMBER, Number, Positive, Strict, Value
+from sgbench.records.base import MAX_NUMBER, Grown, Number, Positive, Strict, Value
 
 GROUPS = (
     "dataset",
@@ -61,8 +59,6 @@ ParameterPath = Annotated[
 ]
 ProtocolName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+_v[0-9]+$", max_length=80)]
 
-LATER = ("tuning_trials", "search_space", "parameters")
-"""Parts of a protocol that came later: where they are None they are not written."""
 Sizes = Annotated[tuple[Annotated[int, Field(gt=0, le=1_000_000)], ...], Field(min_length=1, max_length=100)]
 
 
@@ -122,8 +118,10 @@ class SearchRange(Strict):
         return f"{self.low:g} to {self.high:g}{unit} ({self.scale})"
 
 
-class Protocol(Strict):
+class Protocol(Grown):
     """What makes rows comparable; a published protocol is never edited in meaning, only superseded."""
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"tuning_trials", "search_space", "parameters"})
 
     name: ProtocolName
     about: str = Field(max_length=500)
@@ -146,12 +144,6 @@ class Protocol(Strict):
     """The numbers that settings tried may differ in; None leaves that open."""
     parameters: tuple[Positive, Positive] | None = None
     """The fewest and the most trainable numbers that a spiking method may have; None sets no band."""
-
-    @model_serializer(mode="wrap")
-    def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """What came later and is None is not written, so that old records keep their bytes."""
-        tree = handler(self)
-        return {key: value for key, value in tree.items() if value is not None or key not in LATER}
 
     @field_validator("parameters", mode="before")
     @classmethod
