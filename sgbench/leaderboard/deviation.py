@@ -65,6 +65,11 @@ class Reference:
         return self._facts.sizes["test"]
 
     @property
+    def data_sha256(self) -> str | None:
+        """Of the published data."""
+        return self._facts.sha256
+
+    @property
     def labels_steps(self) -> bool:
         """Whether each step has a class of its own, so that accuracies are of steps."""
         return self._facts.target == "class_per_step"

@@ -71,6 +71,7 @@ def head(submission: Submission, reference: Reference) -> Iterator[Problem]:
         found = division_of(submission.method, reference)
         if found != submission.division:
             yield Problem("division", SUBMISSION, f"the method is {found}, not {submission.division}")
+    yield from _data(submission, reference)
     if datetime.fromisoformat(submission.created_utc) > datetime.now(UTC) + MAX_AHEAD:
         yield Problem("date", SUBMISSION, "was made in the future; correct the clock and make it anew")
     if submission.paper is None and submission.code is None:
@@ -82,3 +83,11 @@ def head(submission: Submission, reference: Reference) -> Iterator[Problem]:
             "was made from changed or unknown code, so nobody can go back to it; run from a clean commit"
         )
         yield Problem("commit", SUBMISSION, message, "warning")
+
+
+def _data(submission: Submission, reference: Reference) -> Iterator[Problem]:
+    """The data that it names, against the published ones; code outside may not know their hash."""
+    given, published = submission.data_sha256, reference.data_sha256
+    if given != published and not (given is None and submission.division == "external"):
+        message = f"data_sha256 is {given or 'null'}, the data of {reference.protocol.name} have {published}"
+        yield Problem("data", SUBMISSION, f"{message}; make the folder anew")

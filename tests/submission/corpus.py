@@ -68,6 +68,8 @@ JSON: dict[str, tuple[Change, str]] = {
     "nan": (raw(b'"tuning_trials": 0', b'"tuning_trials": NaN'), "NaN is not a number"),
     "infinity": (raw(b'"tuning_trials": 0', b'"tuning_trials": -Infinity'), "-Infinity is not a number"),
     "beyond_floats": (raw(b'"dt_s": 0.001', b'"dt_s": 1e999'), "submission.json"),
+    "no_data": (says(data_sha256=None), "data_sha256 is null"),
+    "other_data_in_the_head": (says(data_sha256="e" * 64), "data_sha256 is eeee"),
     "huge_integer": (says(tuning_trials=10**400), "less than or equal to 9223372036854775807"),
     "endless_digits": (raw(b'"tuning_trials": 0', b'"tuning_trials": ' + b"9" * 5000), "submission.json"),
     "nested_deeply": (
