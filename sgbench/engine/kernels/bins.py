@@ -46,6 +46,30 @@ def count_ones(word):
     return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
+@row
+def fill_row(channel, start, stop, fold, words, index, place):
+    """The inputs of the spikes in [start, stop), ascending, from index[place] on; returns the place behind them.
+
+    For `words` and the room that `index` needs see `fill_binary`.
+    """
+    for e in range(start, stop):
+        c = fold[channel[e]] if fold.size else channel[e]
+        words[e & 1, c >> 6] |= np.uint64(1) << np.uint64(c & 63)
+    for block in range(words.shape[1]):
+        word = words[0, block] | words[1, block]
+        words[0, block] = 0
+        words[1, block] = 0
+        end = place + count_ones(word)
+        put = place
+        while put < end:
+            for _ in range(AT_ONCE):
+                index[put] = block * WORD + np.int64(trailing_zeros(word))  # pyright: ignore[reportCallIssue] - of numba's own code
+                word &= word - np.uint64(1)
+                put += 1
+        place = end
+    return place
+
+
 @loop
 def fill_binary(channel, first, fold, words, indptr, index):
     """Rows t * B + b of the inputs that spike at least once, ascending.
@@ -59,21 +83,7 @@ def fill_binary(channel, first, fold, words, indptr, index):
     indptr[0] = 0
     for t in range(first.shape[0] - 1):
         for b in range(batch):
-            for e in range(first[t, b], first[t + 1, b]):
-                c = fold[channel[e]] if fold.size else channel[e]
-                words[e & 1, c >> 6] |= np.uint64(1) << np.uint64(c & 63)
-            for block in range(words.shape[1]):
-                word = words[0, block] | words[1, block]
-                words[0, block] = 0
-                words[1, block] = 0
-                end = place + count_ones(word)
-                put = place
-                while put < end:
-                    for _ in range(AT_ONCE):
-                        index[put] = block * WORD + np.int64(trailing_zeros(word))  # pyright: ignore[reportCallIssue] - of numba's own code
-                        word &= word - np.uint64(1)
-                        put += 1
-                place = end
+            place = fill_row(channel, first[t, b], first[t + 1, b], fold, words, index, place)
             indptr[t * batch + b + 1] = place
 
 
@@ -116,21 +126,7 @@ def fill_sample(channel, time_us, edge_us, fold, words, index, place, counts, b)
             e += STRIDE
         while e < size and time_us[e] < end_us:
             e += 1
-        for k in range(first, e):
-            c = fold[channel[k]] if fold.size else channel[k]
-            words[k & 1, c >> 6] |= np.uint64(1) << np.uint64(c & 63)
-        for block in range(words.shape[1]):
-            word = words[0, block] | words[1, block]
-            words[0, block] = 0
-            words[1, block] = 0
-            end = place + count_ones(word)
-            put = place
-            while put < end:
-                for _ in range(AT_ONCE):
-                    index[put] = block * WORD + np.int64(trailing_zeros(word))  # pyright: ignore[reportCallIssue] - of numba's own code
-                    word &= word - np.uint64(1)
-                    put += 1
-            place = end
+        place = fill_row(channel, first, e, fold, words, index, place)
         counts[t, b] = place - start
     return place
 

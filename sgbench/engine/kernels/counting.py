@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sgbench.engine.kernels.bins import count_ones
 from sgbench.engine.kernels.codes import WORD, loop, row
 
 
@@ -57,10 +58,7 @@ def count_set(words, r):
     """Set bits of a row."""
     count = 0
     for w in range(words.shape[1]):
-        word = words[r, w]
-        while word:  # which LLVM makes one instruction of
-            word &= word - np.uint64(1)
-            count += 1
+        count += count_ones(words[r, w])
     return count
 
 
