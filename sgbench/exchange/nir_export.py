@@ -62,14 +62,7 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
     nodes: dict[str, Any] = {"input": nir.Input(input_type={"input": np.array(shape)})}
     edges: list[tuple[str, str]] = []
     last = "input"
-    for layer in network.layers:
-        if not isinstance(layer, Layer) or layer.needs_all_steps is not None:
-            reason = getattr(layer, "needs_all_steps", None) or f"layer '{getattr(layer, 'name', layer)}'"
-            raise InputError(f"NIR has no such layer: {reason}")
-        if layer.pooling_operations:
-            raise InputError(
-                f"layer '{layer.name}': what it pools is not written as NIR; use network.pooling=none"
-            )
+    for layer in map(_sayable, network.layers):
         if isinstance(layer, DenseLayer) and len(shape) > 1:
             flatten = f"{layer.name}.flatten"
             nodes[flatten] = nir.Flatten({"input": np.array(shape)}, start_dim=0, end_dim=-1)
@@ -98,6 +91,18 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
         "writer": "sgbench",
     }
     return nir.NIRGraph(nodes=nodes, edges=edges, metadata=told)
+
+
+def _sayable(layer: object) -> Layer:
+    """The layer, if it goes step by step and pools nothing."""
+    if not isinstance(layer, Layer) or layer.needs_all_steps is not None:
+        reason = getattr(layer, "needs_all_steps", None) or f"layer '{getattr(layer, 'name', layer)}'"
+        raise InputError(f"NIR has no such layer: {reason}")
+    if layer.pooling_operations:
+        raise InputError(
+            f"layer '{layer.name}': what it pools is not written as NIR; use network.pooling=none"
+        )
+    return layer
 
 
 def _fold_gain(name: str, neurons: Any, products: list[Any]) -> None:
