@@ -407,33 +407,21 @@ def test_hostile_npy_is_one_line_and_never_unpickled(tmp_path):
 # --- CIFAR10-DVS
 
 
-def packers() -> list[tuple[int, Any]]:
-    found: list[tuple[int, Any]] = [(0, bytes)]
-    try:
-        import lz4.frame
-
-        found.append((1, lz4.frame.compress))
-    except ImportError:
-        pass
-    try:
-        import zstandard
-
-        found.append((3, zstandard.ZstdCompressor().compress))
-    except ImportError:
-        pass
-    return found
+def packer(compression: int) -> Any:
+    """What packs a packet; the test is skipped where its library is not installed."""
+    if compression == 1:
+        return pytest.importorskip("lz4.frame").compress
+    return pytest.importorskip("zstandard").ZstdCompressor().compress if compression else bytes
 
 
-@pytest.mark.parametrize(
-    ("compression", "pack"), packers(), ids=lambda each: str(each) if each in range(4) else ""
-)
-def test_aedat4_is_what_was_written_and_what_another_library_reads(tmp_path, compression, pack):
+@pytest.mark.parametrize("compression", [0, 1, 3])
+def test_aedat4_is_what_was_written_and_what_another_library_reads(tmp_path, compression):
     """Expected: the columns of both packets, times from the first event on; aedat's own decoder agrees."""
     random = np.random.default_rng(0)
     first, second = (formats.some_events(random, count, 128, 128, 100_000) for count in (40, 3))
     first, second = ((*own[:3], own[3] + shift) for own, shift in ((first, 1_000_000), (second, 1_200_000)))
     path = tmp_path / "a.aedat4"
-    formats.aedat4(path, [first, second], compression=compression, pack=pack)
+    formats.aedat4(path, [first, second], compression=compression, pack=packer(compression))
     pixels = aedat4.read(path)
     x, y, p, t = (np.concatenate([a, b]) for a, b in zip(first, second, strict=True))
     assert [part.tolist() for part in pixels] == [part.tolist() for part in (x, y, p, t - t[0])]
