@@ -23,6 +23,7 @@ EPILOG = """examples:
   python -m benchmarks sweep --batch 128 --hidden 256
   python -m benchmarks equivalence
   python -m benchmarks counting
+  python -m benchmarks board
   python -m benchmarks table
 
 exit codes: 0 fine, 1 a contender computes something else (nothing is timed), 2 bad input, 130 stopped"""
@@ -44,6 +45,7 @@ COUNTS = {
     "samples": "recordings that are made",
     "spikes": "spikes of a recording, about",
     "batches": "batches of a round",
+    "methods": "methods of the board, of five records each",
 }
 SIZES = ("batch", "hidden", "steps", "inputs", "density")
 
@@ -107,6 +109,11 @@ def parser() -> argparse.ArgumentParser:
     _add_counts(data, (("batches", 10), ("rounds", 5)))
     data.add_argument("--workers", type=int, default=0, metavar="N", help="of tonic's DataLoader (default 0)")
     _add_counts(counting, (("batch", 64), ("rounds", 30)))
+    board = commands.add_parser("board", help="sgbench board build over 10,000 made-up records")
+    _add_counts(board, (("methods", 2000), ("rounds", 5)))
+    board.add_argument("--seed", type=int, default=0, metavar="N", help="of the scores (default 0)")
+    board.set_defaults(handler=_measure, module="board", settings="BoardSettings")
+    _add_json(board)
     _add_sweeps(commands)
     table = commands.add_parser("table", help="the README's table, from stored results")
     table.add_argument(

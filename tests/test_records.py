@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from pydantic import ValidationError
 from sgbench.errors import InputError
 from sgbench.records import spec
 from sgbench.records.base import MAX_NUMBER, Strict, Value
-from sgbench.records.files import parse_model, to_json
-from sgbench.records.method import canonical, identity, method_id
+from sgbench.records.files import parse_model, read_bytes, to_json
+from sgbench.records.method import canonical, identity, method_id, same
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Protocol
 from tests.leaderboard.factory import gallery, method, protocol, record
@@ -227,6 +228,34 @@ def test_record_from_before_a_group_existed(monkeypatch: pytest.MonkeyPatch) -> 
 def test_equal_numbers_have_one_text(first: Value, second: Value) -> None:
     """No second name for a method by the sign of nothing."""
     assert canonical(first) == canonical(second)
+
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.0, -0.0, 1.0, 1 / 3, "1", "a", "µ"])
+)
+VALUES = SCALARS | st.lists(SCALARS, max_size=2).map(tuple)
+
+
+@given(first=VALUES, second=VALUES)
+def test_the_short_way_to_compare_is_the_long_one(first: Value, second: Value) -> None:
+    """Must match: equal text, over pairs of which many are equal and of other types."""
+    assert same(first, second) == (canonical(first) == canonical(second))
+
+
+@given(st.text())
+def test_text_is_written_as_json(text: str) -> None:
+    """Against the standard library."""
+    assert canonical(text) == json.dumps(text)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    """Opening one to read would wait for a writer for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="a regular file is needed"):
+        read_bytes(tmp_path / "pipe")
+    with pytest.raises(InputError, match="a regular file is needed"):
+        read_bytes(tmp_path)
 
 
 def test_whole_number_beyond_floats_has_a_text() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sgbench.catalogue import Entry
-from sgbench.records.method import canonical
+from sgbench.records.method import canonical, same
 from sgbench.records.spec import NEUTRAL_CHOICES, NOTHING, SPIKING_CHOICES, Method, Protocol
 
 WITHOUT = {**NEUTRAL_CHOICES, **dict.fromkeys(SPIKING_CHOICES, NOTHING), "regulariser": "none"}
@@ -33,5 +33,5 @@ def baseline_deviations(method: Method, protocol: Protocol, entry: Entry | None)
     given = method.parameters["network"]
     expected = {"parameters": None, "match_hidden": protocol.hidden, "steps": protocol.steps}
     for key, ours in expected.items():
-        if key in given and canonical(given[key]) != canonical(ours):
+        if key in given and not same(given[key], ours):
             yield f"network.{key} is {canonical(given[key])[:60]}, a baseline has {canonical(ours)[:60]}"

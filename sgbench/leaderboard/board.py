@@ -11,10 +11,11 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import Reference, References
 from sgbench.leaderboard.division import division_of
 from sgbench.leaderboard.dossier import Dossiers, read_dossiers
-from sgbench.leaderboard.measuring import measure_all
+from sgbench.leaderboard.measuring import is_large, measure_all
 from sgbench.leaderboard.objects import Objects
 from sgbench.leaderboard.outside import read_outsiders
-from sgbench.leaderboard.picture import stale, to_png
+from sgbench.leaderboard.painter import Begin, painter
+from sgbench.leaderboard.png import stale, stamped
 from sgbench.leaderboard.reading import Finding, Layout
 from sgbench.leaderboard.rows import Board, Measured, Standing, board_of
 from sgbench.leaderboard.store import protocols
@@ -133,21 +134,23 @@ def build(
         InputError: there is no such folder, or no record in it.
         StorageError: a file cannot be written.
     """
-    found = show(root, layout=layout, references=references, protocol=protocol)
-    if not found.boards and not found.findings:
-        raise InputError(
-            f"{root}: no record found; make one with 'sgbench run', or name a folder with --root"
-        )
-    return [_write(board, root, layout) for board in found.boards], found.findings
+    with painter(apart=is_large(root, layout=layout)) as begin:
+        found = show(root, layout=layout, references=references, protocol=protocol)
+        if not found.boards and not found.findings:
+            raise InputError(
+                f"{root}: no record found; make one with 'sgbench run', or name a folder with --root"
+            )
+        return [_write(board, root, layout, begin) for board in found.boards], found.findings
 
 
-def _write(board: Board, root: Path, layout: Layout) -> Built:
+def _write(board: Board, root: Path, layout: Layout, begin: Begin) -> Built:
     folder = root / board.protocol.name
+    picture = begin(board)
     values = to_csv(board)
     contents = {
         TABLE: to_markdown(board, layout=layout).encode(),
         VALUES: values.encode(),
-        PICTURE: to_png(board, table_csv=values),
+        PICTURE: stamped(picture(), table_csv=values),
     }
     for name, data in contents.items():
         write_atomic(folder / name, data)

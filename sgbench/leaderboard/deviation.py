@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from sgbench import catalogue
@@ -15,7 +16,7 @@ from sgbench.leaderboard.facts import Facts, facts_of
 from sgbench.leaderboard.score import Measure, measure_of
 from sgbench.records.band import outside_band
 from sgbench.records.base import Value
-from sgbench.records.method import NEUTRAL, PROTOCOL_IDENTITY, canonical
+from sgbench.records.method import NEUTRAL, PROTOCOL_IDENTITY, canonical, same
 from sgbench.records.record import KnownMethods, RunRecord
 from sgbench.records.spec import GROUPS, Method, Protocol, entry_group
 
@@ -57,25 +58,30 @@ class Reference:
     @property
     def classes(self) -> int | None:
         """How many classes the protocol's data set has: guessing is right once in so many; None without classes."""
-        return self._facts.classes
+        return self.facts.classes
 
     @property
     def test_samples(self) -> int:
         """How many samples its test set has."""
-        return self._facts.sizes["test"]
+        return self.facts.sizes["test"]
 
     @property
     def data_sha256(self) -> str | None:
         """Of the published data."""
-        return self._facts.sha256
+        return self.facts.sha256
 
     @property
     def labels_steps(self) -> bool:
         """Whether each step has a class of its own, so that accuracies are of steps."""
-        return self._facts.target == "class_per_step"
+        return self.facts.target == "class_per_step"
 
-    @property
-    def _facts(self) -> Facts:
+    @cached_property
+    def facts(self) -> Facts:
+        """Of the data set.
+
+        Raises:
+            InputError: the catalogue lacks one.
+        """
         return facts_of(self.entries["dataset"][self.method.choices["dataset"]])
 
 
@@ -245,7 +251,8 @@ def _fact_deviations(record: RunRecord, reference: Reference) -> Iterator[str]:
     if entry is None:
         return  # said with the choices
     try:
-        facts = facts_of(entry)
+        ours = entry.name == reference.method.choices["dataset"]
+        facts = reference.facts if ours else facts_of(entry)
     except InputError as error:
         yield str(error)
         return
@@ -268,7 +275,7 @@ def _parameter(parameters: Mapping[str, Value], name: str) -> Value:
 
 
 def _differs(name: str, theirs: Value, ours: Value, *, who: str = "the protocol") -> Iterator[str]:
-    if canonical(theirs) != canonical(ours):
+    if not same(theirs, ours):
         yield f"{name} is {_short(theirs)}, {who} says {_short(ours)}"
 
 

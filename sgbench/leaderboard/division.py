@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sgbench.leaderboard.deviation import Reference
 from sgbench.records.base import Value
-from sgbench.records.method import NEUTRAL, canonical
+from sgbench.records.method import NEUTRAL, same
 from sgbench.records.spec import GROUPS, Method
 from sgbench.records.submission import Division
 
@@ -25,7 +25,7 @@ def division_of(method: Method, reference: Reference) -> Division:
     'closed'
     """
     ours = reference.method
-    if canonical(method.clip_norm) != canonical(ours.clip_norm):
+    if not same(method.clip_norm, ours.clip_norm):
         return "open"
     return "closed" if all(_close(group, method, ours) for group in GROUPS) else "open"
 
@@ -43,7 +43,7 @@ def _free(name: str, given: dict[str, Value], expected: dict[str, Value]) -> boo
     group, _, key = name.partition(".")
     neutral = NEUTRAL.get(name)
     theirs, usual = given.get(key, neutral), expected.get(key, neutral)
-    if canonical(theirs) == canonical(usual) or name in FREE_PARAMETERS:
+    if same(theirs, usual) or name in FREE_PARAMETERS:
         return True
     return group in FREE_NUMBERS and _is_number(theirs) and _is_number(usual)
 

@@ -10,17 +10,20 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.reading import Finding, Layout
 from sgbench.leaderboard.rows import Measured, measure
-from sgbench.leaderboard.store import candidates, read_paths
+from sgbench.leaderboard.store import RECORDS, candidates, read_paths
 from sgbench.records.energy import EnergyTarget
 
 MANY = 1000
 """Records from which other processes are worth their start."""
+SEEDS = 5
+"""Records of a method, in most protocols."""
 SHARES = 8
 """Parts of the work for each process, so that none waits long for another."""
 
@@ -66,8 +69,21 @@ def measure_all(
     return found
 
 
+def is_large(root: Path, *, layout: Layout) -> bool:
+    """Whether a tree probably holds so many records that other processes are worth their start."""
+    if _processors() == 1 or not root.is_dir():
+        return False
+    pattern = "*/*" if layout == "runs" else f"*/{RECORDS}/*"
+    return next(islice(root.glob(pattern), MANY // SEEDS, None), None) is not None
+
+
+def _processors() -> int:
+    """Of this process; 1 where the system does not say, which is where processes are not forked."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
 def _parts(work: partial[_Part], paths: list[Path], layout: Layout) -> Iterator[_Part]:
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    workers = _processors()
     if len(paths) < MANY or workers == 1:
         yield work(paths)
         return

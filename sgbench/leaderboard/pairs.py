@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,8 @@ Scores = Mapping[int, float]
 MIN_SEEDS = 2
 ROUNDING = 1e-12
 """Accuracies are shares of whole samples; what is smaller than any sample's weight is rounding."""
-CHUNK = 256  # methods whose differences to all others are in memory at once
+CHUNK = 64  # methods whose differences to all others are in memory at once, by each thread
+THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -109,13 +111,16 @@ def all_pairs(methods: Sequence[Scores]) -> tuple[Floats, Floats]:
     seeds = sorted({seed for scores in methods for seed in scores})
     table = np.array([[scores.get(seed, math.nan) for seed in seeds] for scores in methods])
     found = [np.empty((2, 0))]
-    for start in range(0, len(methods), CHUNK):
-        rows = slice(start, min(start + CHUNK, len(methods)))
-        block = _block(table, rows)
-        found += [block[:, index, index + 1 :] for index in range(rows.stop - start)]
+    starts = range(0, len(methods), CHUNK)
+    # In threads, since nearly all of it is in numpy and scipy, which let others run meanwhile.
+    with ThreadPoolExecutor(THREADS) as pool:
+        blocks = pool.map(lambda start: _block(table, slice(start, start + CHUNK)), starts)
+        for block in blocks:
+            found += [row[:, index + 1 :] for index, row in enumerate(block.swapaxes(0, 1))]
     difference, p = np.concatenate(found, axis=1)
-    first, second = np.triu_indices(len(methods), 1)
-    for place in np.flatnonzero(np.isnan(p)):  # too few shared seeds; rare
+    untested = np.flatnonzero(np.isnan(p))  # too few shared seeds; rare
+    first, second = np.triu_indices(len(methods) if len(untested) else 0, 1)
+    for place in untested:
         other = compare(methods[first[place]], methods[second[place]])
         difference[place] = other.difference
         p[place] = math.nan if other.p is None else other.p
@@ -153,7 +158,7 @@ def holm(p: Floats) -> Floats:
     """
     adjusted = np.full(len(p), math.nan)
     tested = np.flatnonzero(~np.isnan(p))
-    order = tested[np.argsort(p[tested], kind="stable")]
+    order = tested[np.argsort(p[tested])]  # equal ones get one value, in whatever order
     factors = np.arange(len(order), 0, -1)
     adjusted[order] = np.maximum.accumulate(np.minimum(1.0, factors * p[order]))
     return adjusted

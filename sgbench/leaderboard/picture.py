@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import math
-import struct
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.errors import InputError
 from sgbench.leaderboard.picture_axis import axis_label, place_of, score_axis
+from sgbench.leaderboard.png import stamped
 from sgbench.leaderboard.rows import Board, Row
 from sgbench.leaderboard.table import rank_text
-from sgbench.records.files import read_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,12 +43,15 @@ NARROW_RATIO = 1000  # up to here ticks at 1 and 3 do not touch
 Points = list[tuple[float, float]]
 Span = tuple[float, float, float]
 """Both ends of a horizontal line, and its height."""
-PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
-def digest(table_csv: str) -> str:
-    """What a picture carries to name the table that it was drawn from."""
-    return hashlib.sha256(table_csv.encode()).hexdigest()
+def load_library() -> None:
+    """Import what `to_png` will: it takes as long as drawing a small board."""
+    from matplotlib import (
+        figure,  # noqa: F401
+        style,  # noqa: F401
+    )
+    from matplotlib.backends import backend_agg  # noqa: F401
 
 
 def to_png(board: Board, *, table_csv: str) -> bytes:
@@ -61,6 +60,16 @@ def to_png(board: Board, *, table_csv: str) -> bytes:
     Args:
         board: with at least one row; the first sixty are drawn.
         table_csv: the same board as `to_csv` writes it.
+    """
+    return stamped(draw(board), table_csv=table_csv)
+
+
+def draw(board: Board, *, methods: int | None = None) -> bytes:
+    """The picture alone.
+
+    Args:
+        board: with at least one row; the first sixty are drawn.
+        methods: how many rows the whole board has, where this one has been cut.
     """
     from matplotlib import style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -84,7 +93,8 @@ def to_png(board: Board, *, table_csv: str) -> bytes:
         _draw_accuracy(accuracy, rows, board)
         _draw_spikes(spikes, rows)
         _draw_energy(energy, rows, board)
-        cut = f", first {MAX_ROWS} of {len(board.rows)} methods" if len(board.rows) > MAX_ROWS else ""
+        methods = len(board.rows) if methods is None else methods
+        cut = f", first {MAX_ROWS} of {methods} methods" if methods > MAX_ROWS else ""
         figure.text(
             0.006, 1 - 0.28 / height, f"{board.protocol.name}{cut}", fontsize=17, color=INK, va="center"
         )
@@ -96,7 +106,7 @@ def to_png(board: Board, *, table_csv: str) -> bytes:
             ncols=LEGEND_COLUMNS,
             **LEGEND_STYLE,
         )
-        figure.savefig(out, format="png", metadata={"Software": None, "Description": digest(table_csv)})
+        figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
 
 
@@ -249,29 +259,3 @@ def _cost_axis(axes: Axes, values: Sequence[float]) -> None:
     else:
         axes.set_xlim(-0.05 * (high or 1.0), 1.15 * (high or 1.0))
         axes.locator_params(axis="x", nbins=4)
-
-
-def read_digest(path: Path) -> str | None:
-    """The digest inside a picture, or None if it carries none.
-
-    Raises:
-        InputError: the file is missing, a link, or too large.
-    """
-    data = read_bytes(path)
-    position = len(PNG_START)
-    while data.startswith(PNG_START) and position + 8 <= len(data):
-        length, kind = struct.unpack(">I4s", data[position : position + 8])
-        keyword, _, text = data[position + 8 : position + 8 + length].partition(b"\x00")
-        if kind == b"tEXt" and keyword == b"Description":
-            return text.decode("latin-1")
-        position += 12 + length
-    return None
-
-
-def stale(path: Path, *, table_csv: str) -> str | None:
-    """Why a picture is not that of a table, or None if it is."""
-    try:
-        found = read_digest(path)
-    except InputError as error:
-        return str(error).removeprefix(f"{path}: ")
-    return None if found == digest(table_csv) else "drawn from another table"

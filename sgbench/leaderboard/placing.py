@@ -68,7 +68,7 @@ def _mean(scores: Scores) -> float:
 def _told_apart(pairs: NDArray[np.bool_], n: int) -> NDArray[np.bool_]:
     """[n, n]: whether i, which has the higher mean, is better than j."""
     table = np.zeros((n, n), dtype=bool)
-    table[np.triu_indices(n, 1)] = pairs
+    table[np.tri(n, k=-1, dtype=bool).T] = pairs
     return table
 
 

@@ -118,9 +118,10 @@ def read_paths(
     """The records in these files, one method after the other; see `read_methods`."""
     reader = RecordReader(references)
     group: list[RunRecord] = []
+    depth = len(root.parts)
     for path in paths:
         try:
-            record = reader.comparable(path, path.relative_to(root).parts, layout)
+            record = reader.comparable(path, path.parts[depth:], layout)
         except InputError as error:
             findings.append(finding(path, error))
             continue

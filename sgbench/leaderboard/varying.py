@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sgbench.leaderboard.labels import call
 from sgbench.records.base import Value
-from sgbench.records.method import NEUTRAL, canonical
+from sgbench.records.method import NEUTRAL, canonical, same
 from sgbench.records.spec import GROUPS, NEUTRAL_CHOICES, Method
 
 Varying = dict[str, dict[str, set[str]]]
@@ -35,12 +35,9 @@ def _differing(methods: Sequence[Method], group: str) -> set[str]:
 
 
 def _varies(methods: Sequence[Method], group: str, key: str) -> bool:
-    first = _text(methods[0], group, key)
-    return any(_text(method, group, key) != first for method in methods[1:])
-
-
-def _text(method: Method, group: str, key: str) -> str:
-    return canonical(method.parameters[group].get(key, NEUTRAL.get(f"{group}.{key}")))
+    neutral = NEUTRAL.get(f"{group}.{key}")
+    first, *others = (method.parameters[group].get(key, neutral) for method in methods)
+    return any(not same(value, first) for value in others)
 
 
 def labels(method: Method, varying: Varying) -> dict[str, str]:
@@ -60,7 +57,8 @@ def common(methods: Sequence[Method], varying: Varying) -> dict[str, str]:
     found: dict[str, list[str]] = {}
     for group in GROUPS:
         plain = all(method.choices[group] == NEUTRAL_CHOICES.get(group) for method in methods)
-        for method in () if plain or group == "surrogate" else methods:
+        one_each = {method.choices[group]: method for method in reversed(methods)}
+        for method in () if plain or group == "surrogate" else one_each.values():
             pick, parameters = method.choices[group], method.parameters[group]
             differing = varying.get(group, {}).get(pick, set())
             told = {
@@ -79,7 +77,7 @@ def common(methods: Sequence[Method], varying: Varying) -> dict[str, str]:
 
 def _is_neutral(name: str, value: Value) -> bool:
     """Whether an older record without this parameter means the same."""
-    return name in NEUTRAL and canonical(NEUTRAL[name]) == canonical(value)
+    return name in NEUTRAL and same(NEUTRAL[name], value)
 
 
 def _clip_text(method: Method) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     SerializerFunctionWrapHandler,
     model_serializer,
 )
@@ -75,4 +75,9 @@ Number = Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 Amount = Annotated[float, Field(ge=0, le=MAX_NUMBER)]
 
 Scalar = bool | int | float | str | None
-Value = Annotated[Scalar | tuple[Scalar, ...], BeforeValidator(_plain)]
+_Value = Scalar | tuple[Scalar, ...]
+if TYPE_CHECKING:
+    Value = _Value
+else:
+    # Left to `_plain`, since pydantic tries each member of a union on each of the dozens of values of a record.
+    Value = Annotated[Any, PlainValidator(_plain, json_schema_input_type=_Value)]

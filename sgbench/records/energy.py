@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
@@ -182,7 +183,7 @@ class EnergyTarget(Strict):
     chip: Chip | None = None
     on_boards: bool = True  # a column of every leaderboard
 
-    @property
+    @cached_property
     def priced(self) -> tuple[str, ...]:
         """Every operation with a price, memory's included."""
         memory = (operation for item in self.memories for operation in item.operations)

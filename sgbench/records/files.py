@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import stat
 import tempfile
 import textwrap
 from pathlib import Path
@@ -16,6 +18,9 @@ from sgbench.errors import InputError, StorageError, printable
 
 MAX_BYTES = 4 * 1024 * 1024
 PAGE = 4096
+NO_LINK, NO_WAIT = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
+NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
+"""What opening says of a path with nothing there, a link, or a pipe or socket."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -94,13 +99,24 @@ def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
         InputError: it is something else, or cannot be read.
     """
     try:
-        if path.is_symlink() or not path.is_file():
+        handle = os.open(path, os.O_RDONLY | NO_LINK | NO_WAIT)
+    except OSError as error:
+        if error.errno in NO_FILE:
+            raise InputError(f"{path}: a regular file is needed") from error
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    # What was opened is looked at, so that nobody can put something else in its place before it is read.
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or (not NO_LINK and path.is_symlink()):
             raise InputError(f"{path}: a regular file is needed")
-        if path.stat().st_size > limit:
+        if found.st_size > limit:
             raise InputError(f"{path}: larger than {limit // 1024**2} MiB, which none of its kind is")
-        return path.read_bytes()
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read(found.st_size)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    finally:
+        os.close(handle)
 
 
 def parse_model(data: bytes, model: type[Model], name: str, *, context: object = None) -> Model:
@@ -148,11 +164,11 @@ def first_problem(error: ValidationError) -> str:
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"key {key!r} stands twice")
-        found[key] = value
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"key {twice!r} stands twice")
     return found
 
 

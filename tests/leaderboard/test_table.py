@@ -11,7 +11,8 @@ import pytest
 
 from sgbench.energy.price import load_targets
 from sgbench.leaderboard.labels import call, inert, parameter_text
-from sgbench.leaderboard.picture import digest, stale, to_png
+from sgbench.leaderboard.picture import to_png
+from sgbench.leaderboard.png import digest, stale
 from sgbench.leaderboard.rows import Board, make_board
 from sgbench.leaderboard.table import to_markdown
 from sgbench.leaderboard.values import to_csv
