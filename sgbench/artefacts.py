@@ -14,13 +14,19 @@ from sgbench.trajectory import UNLABELLED
 
 
 def save_predictions(path: Path, parts: list[tuple[Tensor, Tensor, Tensor]]) -> str:
-    """Write one line per test sample: index, target, prediction, logits; returns the SHA-256.
+    """Write `predictions_table`; returns the SHA-256."""
+    data = predictions_table(parts)
+    write_atomic(path, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def predictions_table(parts: list[tuple[Tensor, Tensor, Tensor]]) -> bytes:
+    """One line per test sample: index, target, prediction, logits.
 
     Where targets are no classes there is a line per sample and step: index, step, targets, outputs; where each step
     has a class of its own, a line per labelled step: index, step, target, prediction.
 
     Args:
-        path: of the CSV file.
         parts: per batch, positions in the split [B], targets [B] and logits [B, C]; or both [B, T, C]; or classes
             of steps [B, T] and logits [B, T, C].
     """
@@ -28,9 +34,7 @@ def save_predictions(path: Path, parts: list[tuple[Tensor, Tensor, Tensor]]) -> 
     order = index.argsort()
     table = (_classes, _labels, _outputs)[target.ndim - 1]
     lines = table(index[order], target[order], logits[order])
-    data = ("\n".join(lines) + "\n").encode()
-    write_atomic(path, data)
-    return hashlib.sha256(data).hexdigest()
+    return ("\n".join(lines) + "\n").encode()
 
 
 def _classes(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:

@@ -17,7 +17,7 @@ from sgbench.metrics.evaluation import Evaluation
 from sgbench.records.record import EpochScores
 from sgbench.records.spec import Method
 from sgbench.train_loop import Best, TrainLoop
-from sgbench.trajectory import Batch, labels_inside
+from sgbench.trajectory import Batch, scored_target
 from sgbench.watched import Watched
 
 
@@ -96,9 +96,7 @@ class Training:
         self.evaluation.update(batch, trajectory, logits, loss)
         if self.counts:
             self.counter.update(batch, trajectory)
-            by_step = batch.target.ndim == 2  # noqa: PLR2004 - samples and steps
-            target = labels_inside(batch.target, batch.lengths) if by_step else batch.target
-            self.predictions.append((batch.position, target, logits))
+            self.predictions.append((batch.position, scored_target(batch), logits))
 
     def end_epoch(self) -> EpochScores:
         """Select, and add a line to the curve, once the validation split has been scored."""

@@ -64,6 +64,12 @@ def labels_inside(target: Tensor, lengths: Tensor) -> Tensor:
     return target.masked_fill(~valid_steps(lengths, target.shape[1]).T, UNLABELLED)
 
 
+def scored_target(batch: Batch) -> Tensor:
+    """What a batch is scored against: classes of steps without those behind a sample's end, others as they are."""
+    by_step = batch.target.ndim == 2  # noqa: PLR2004 - samples and steps
+    return labels_inside(batch.target, batch.lengths) if by_step else batch.target
+
+
 def all_valid(lengths: Tensor, steps: int) -> bool:
     """Whether no sample ends before the last step, so that a mask would change nothing; it costs a tenth of a step.
 

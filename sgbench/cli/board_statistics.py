@@ -60,7 +60,7 @@ def register(actions: Any) -> None:
 
 def _explain(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.board import show
-    from sgbench.leaderboard.explain import explain, find_row
+    from sgbench.leaderboard.explain import explain, find_row, untold
     from sgbench.leaderboard.store import protocols
 
     root = root_of(args)
@@ -68,13 +68,16 @@ def _explain(args: argparse.Namespace) -> int:
     protocol = args.protocol or (names[0] if len(names) == 1 else None)
     if protocol is None:
         raise InputError(f"--protocol: one of {', '.join(names)} is needed")
-    found = show(root, layout=args.layout, references=references_of(args), protocol=protocol)
+    references = references_of(args)
+    found = show(root, layout=args.layout, references=references, protocol=protocol)
     if not found.boards:
         raise InputError(f"{root / protocol}: no valid record")
     (board,) = found.boards
     a, b = find_row(board, args.a), find_row(board, args.b)
-    hits = {row.method_id: stored for row in (a, b) if (stored := _hits(root, args.layout, protocol, row))}
-    explained = explain(board, a, b, hits=hits)
+    unsaid = untold(references.of(protocol))
+    asked_of = () if unsaid else (a, b)
+    hits = {row.method_id: stored for row in asked_of if (stored := _hits(root, args.layout, protocol, row))}
+    explained = explain(board, a, b, hits=hits, unsaid=unsaid)
     if args.json:
         say_json(asdict(explained))
         return 0

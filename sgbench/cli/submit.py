@@ -11,6 +11,10 @@ from sgbench.cli.board_options import LEADERBOARDS, finish, references_of, say, 
 from sgbench.errors import InputError
 
 if TYPE_CHECKING:
+    from sgbench.leaderboard.deviation import Reference
+    from sgbench.leaderboard.outputs import Outputs
+    from sgbench.records.record import RunRecord
+    from sgbench.records.submission import ExternalRecord
     from sgbench.submission.check import Checked
     from sgbench.submission.make import Author, Made
 
@@ -68,6 +72,13 @@ def register(commands: Any) -> None:
         )
 
 
+def loss_of(outputs: Outputs, reference: Reference) -> float:
+    """See `sgbench.verification.again.loss_of`; torch is loaded where there is a loss to compute."""
+    from sgbench.verification.again import loss_of as found
+
+    return found(outputs, reference)
+
+
 def _make(args: argparse.Namespace) -> int:
     from pydantic import ValidationError
 
@@ -89,7 +100,8 @@ def _make(args: argparse.Namespace) -> int:
 
 
 def _made(args: argparse.Namespace, author: Author) -> Made:
-    from sgbench.submission.make import make, make_external
+    from sgbench.submission.external import make_external
+    from sgbench.submission.make import make
 
     if args.external:
         if args.protocol is None:
@@ -99,6 +111,7 @@ def _made(args: argparse.Namespace, author: Author) -> Made:
             args.to,
             author,
             references=references_of(args),
+            loss_of=loss_of,
             protocol=args.protocol,
             failed=args.failed,
         )
@@ -116,7 +129,10 @@ def _check(args: argparse.Namespace) -> int:
     from sgbench.submission.check import check
 
     references = references_of(args)
-    found = {str(folder): check(folder, references=references, board=args.board) for folder in args.folders}
+    found = {
+        str(folder): check(folder, references=references, loss_of=loss_of, board=args.board)
+        for folder in args.folders
+    }
     refused = any(each.refused(strict=args.strict) for each in found.values())
     if args.json:
         say_json({folder: _tree(each, args.strict) for folder, each in found.items()})
@@ -143,14 +159,18 @@ def _tree(found: Checked, strict: bool) -> dict[str, Any]:
 def _summary(found: Checked) -> str:
     if found.submission is None:
         return ""
-    accuracies = []
-    for record in found.records:
-        accuracy = getattr(record, "accuracy", None) if not hasattr(record, "test") else None
-        test = getattr(record, "test", None)
-        value = test.accuracy if test is not None else accuracy
-        accuracies.append("failed" if value is None else f"{100 * value:.2f}")
+    scores = ", ".join(map(_score, found.records))
     submission = found.submission
-    return f"; {submission.name}, {submission.protocol}, {submission.division}: {', '.join(accuracies)} %"
+    return f"; {submission.name}, {submission.protocol}, {submission.division}: {scores}"
+
+
+def _score(record: RunRecord | ExternalRecord) -> str:
+    from sgbench.leaderboard.answers import claim_of
+
+    claim = claim_of(record)
+    if claim is None:
+        return "failed"
+    return f"loss {claim.score:.4g}" if claim.accuracy is None else f"{100 * claim.accuracy:.2f} %"
 
 
 def _accept(args: argparse.Namespace) -> int:
@@ -159,7 +179,7 @@ def _accept(args: argparse.Namespace) -> int:
     references = references_of(args)
     done = []
     for folder in args.folders:
-        found = accept(folder, args.board, references=references, weights_at=args.weights_at)
+        found = accept(folder, args.board, references=references, loss_of=loss_of, weights_at=args.weights_at)
         if found.submission is not None:
             done.append({"protocol": found.submission.protocol, "method_id": found.submission.method_id})
     if args.json:

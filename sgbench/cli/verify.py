@@ -40,18 +40,20 @@ def register(commands: Any) -> None:
 
 
 def _verify(args: argparse.Namespace) -> int:
+    from sgbench.leaderboard.answers import claim_of
     from sgbench.leaderboard.deviation import References
     from sgbench.submission.check import check
-    from sgbench.verification.tiers import Verifier, claimed
+    from sgbench.verification.again import loss_of
+    from sgbench.verification.tiers import Verifier
 
     references = References(args.config_dir)
-    found = check(args.folder, references=references)
+    found = check(args.folder, references=references, loss_of=loss_of)
     errors = [problem for problem in found.problems if problem.level == "error"]
     if found.submission is None or errors:
         raise InputError(
             f"{args.folder}: {errors[0].path}: {errors[0].message}; see: sgbench submit check {args.folder}"
         )
-    finished = {record.seed: record for record in found.records if claimed(record) is not None}
+    finished = {record.seed: record for record in found.records if claim_of(record) is not None}
     outcome = Verifier(args.folder, found.submission, finished, references).verify(
         args.tier, _seeds(args, sorted(finished))
     )
@@ -99,11 +101,17 @@ def _write(args: argparse.Namespace, submission: Submission, outcome: Outcome) -
     return str(place(folder, verification))
 
 
+def _numbers(outcome: Outcome) -> str:
+    if outcome.claimed_accuracy is None or outcome.verified_accuracy is None:
+        return f"claimed loss {outcome.claimed_loss:.4g}, verified {outcome.verified_loss:.4g}"
+    return f"claimed {100 * outcome.claimed_accuracy:.2f} %, verified {100 * outcome.verified_accuracy:.2f} %"
+
+
 def _say(outcome: Outcome, written: str | None) -> None:
     verdict = "passed" if outcome.passed else "FAILED"
     lines = [
         f"{outcome.tier}: {verdict}; seeds {', '.join(map(str, outcome.seeds))}",
-        f"claimed {100 * outcome.claimed_accuracy:.2f} %, verified {100 * outcome.verified_accuracy:.2f} %",
+        _numbers(outcome),
         outcome.statement,
         *([] if written is None else [f"written to {written}"]),
     ]

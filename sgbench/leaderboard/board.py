@@ -103,9 +103,7 @@ def _board(
         each.method_id: Standing(division_of(each.method, reference), dossiers.of(each.method_id))
         for each in measured
     }
-    outsiders = (
-        () if classes is None else read_outsiders(folder, dossiers, classes=classes, findings=findings)
-    )
+    outsiders = read_outsiders(folder, dossiers, measure=reference.measure, findings=findings)
     findings += _without_records(folder, dossiers, {*standings, *(each.method_id for each in outsiders)})
     return board_of(
         measured,

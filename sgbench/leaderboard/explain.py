@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgbench.errors import InputError, suggest
+from sgbench.leaderboard.deviation import Reference
 from sgbench.leaderboard.explain_energy import energy_sentences
 from sgbench.leaderboard.labels import figure
 from sgbench.leaderboard.pairs import Comparison, all_pairs, compare, holm, probability_of_improvement
@@ -62,7 +63,16 @@ def find_row(board: Board, word: str) -> Row:
     raise InputError(f"{board.protocol.name} has no method '{word}'; {suggest(word, known)}")
 
 
-def explain(board: Board, a: Row, b: Row, *, hits: Mapping[str, Hits]) -> Explanation:
+def untold(reference: Reference) -> str | None:
+    """Why a protocol's methods are not compared sample by sample, or None where they are."""
+    if reference.classes is None:
+        return "a loss has no samples that are right or wrong"
+    return "the steps of one sample depend on each other" if reference.labels_steps else None
+
+
+def explain(
+    board: Board, a: Row, b: Row, *, hits: Mapping[str, Hits], unsaid: str | None = None
+) -> Explanation:
     """Compare two methods.
 
     Args:
@@ -70,6 +80,7 @@ def explain(board: Board, a: Row, b: Row, *, hits: Mapping[str, Hits]) -> Explan
         a: one.
         b: the other.
         hits: of those methods whose predictions are stored, by method.
+        unsaid: why nothing can be said of samples, whatever is stored.
 
     Raises:
         InputError: both are the same.
@@ -85,7 +96,7 @@ def explain(board: Board, a: Row, b: Row, *, hits: Mapping[str, Hits]) -> Explan
         *(_state(name, row, board) for name, row in (("A", a), ("B", b))),
         _answer(verdict, found, adjusted, pairs, measure),
         *_chance(a, b, measure),
-        *_on_samples(a, b, hits, board),
+        *([f"Sample by sample nothing is said: {unsaid}."] if unsaid else _on_samples(a, b, hits, board)),
         *_cost(a, b, board),
         *energy_sentences(a, b, board),
         *_settle(found, measure),

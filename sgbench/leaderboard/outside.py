@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sgbench.errors import InputError
+from sgbench.leaderboard.answers import claim_of
 from sgbench.leaderboard.dossier import Dossier, Dossiers
 from sgbench.leaderboard.reading import Finding, finding
-from sgbench.leaderboard.stats import Summary, counted_accuracies, summarise
+from sgbench.leaderboard.score import Measure
+from sgbench.leaderboard.stats import Summary, summarise
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.submission import ExternalRecord
 
@@ -20,21 +22,21 @@ class Outsider:
     """One external submission."""
 
     method_id: str
-    accuracy: Summary
-    accuracies: dict[int, float]  # by seed; a failed one at chance
+    score: Summary
+    scores: dict[int, float]  # test accuracy or loss by seed; a failed one as by guessing
     failed_seeds: tuple[int, ...]
     dossier: Dossier
 
 
 def read_outsiders(
-    folder: Path, dossiers: Dossiers, *, classes: int, findings: list[Finding]
+    folder: Path, dossiers: Dossiers, *, measure: Measure, findings: list[Finding]
 ) -> tuple[Outsider, ...]:
     """The external results in the folder of one protocol, the best first.
 
     Args:
         folder: of the protocol, in a leaderboards folder.
         dossiers: of that folder; a result without a submission is a finding.
-        classes: of the protocol's data set.
+        measure: what the protocol compares.
         findings: collects what was left out.
     """
     start = folder / EXTERNAL
@@ -46,20 +48,24 @@ def read_outsiders(
                 raise InputError(f"{path}: misplaced: it speaks of {record.method_id} seed {record.seed}")
             if dossiers.of(record.method_id).submission is None:
                 raise InputError(f"{path}: no submission says whose result this is")
+            claim = claim_of(record)
+            if claim is not None and (claim.loss is None) == measure.is_loss:
+                raise InputError(f"{path}: does not state the {measure.kind}, which the protocol compares")
             groups.setdefault(record.method_id, []).append(record)
         except InputError as error:
             findings.append(finding(path, error))
-    found = [_outsider(group, dossiers, classes) for group in groups.values()]
-    return tuple(sorted(found, key=lambda each: (-each.accuracy.mean, each.method_id)))
+    found = [_outsider(group, dossiers, measure) for group in groups.values()]
+    return tuple(sorted(found, key=lambda each: (-measure.better(each.score.mean), each.method_id)))
 
 
-def _outsider(group: list[ExternalRecord], dossiers: Dossiers, classes: int) -> Outsider:
+def _outsider(group: list[ExternalRecord], dossiers: Dossiers, measure: Measure) -> Outsider:
     group.sort(key=lambda record: record.seed)
-    values = counted_accuracies([record.accuracy for record in group], classes=classes)
+    claims = [claim_of(record) for record in group]
+    values = [measure.guess if claim is None else claim.score for claim in claims]
     return Outsider(
         method_id=group[0].method_id,
-        accuracy=summarise(values),
-        accuracies={record.seed: value for record, value in zip(group, values, strict=True)},
+        score=summarise(values),
+        scores={record.seed: value for record, value in zip(group, values, strict=True)},
         failed_seeds=tuple(record.seed for record in group if record.status == "failed"),
         dossier=dossiers.of(group[0].method_id),
     )

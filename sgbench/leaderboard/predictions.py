@@ -1,27 +1,24 @@
-"""Files of test predictions: read strictly, and scored again."""
+"""Tables of test predictions, a class for each sample or labelled step: read strictly."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sgbench.errors import InputError
-from sgbench.paths import PREDICTIONS
-from sgbench.records.files import read_bytes
-from sgbench.records.record import RunRecord
 
 MAX_PREDICTION_BYTES = 64 * 1024 * 1024
 MAX_CLASSES = 10_000
 FIXED = ("index", "target", "prediction")
 STEPPED = ("index", "step", "target", "prediction")
 _STEP = re.compile(r"\d{1,9},\d{1,9},\d{1,5},\d{1,5}")
-_LINE = re.compile(r"\d{1,9},\d{1,5},\d{1,5}(?:,-?\d{1,40}(?:\.\d{1,40})?(?:e[+-]?\d{1,3})?)*")
+NUMBER = r"-?\d{1,40}(?:\.\d{1,40})?(?:e[+-]?\d{1,3})?"
+_LINE = re.compile(rf"\d{{1,9}},\d{{1,5}},\d{{1,5}}(?:,{NUMBER})*")
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,8 @@ class Predictions:
 
     target: Ints  # [samples]
     prediction: Ints  # [samples]
-    logits: NDArray[np.float64]  # [samples, classes], or [samples, 0] where none were kept
+    logits: Floats  # [samples, classes], or [samples, 0] where none were kept
+    place: Ints | None = None  # [steps, 2] sample and step of each, where each step has a class of its own
 
     @property
     def hits(self) -> NDArray[np.bool_]:
@@ -62,21 +60,35 @@ def parse_predictions(data: bytes, name: str) -> Predictions:
     >>> parse_predictions(b"index,target,prediction\n0,3,3\n1,4,3\n", "it").accuracy
     0.5
     """
+    header, body = lines_of(data, name)
+    if header == ",".join(STEPPED):
+        return _checked_steps(table_of(body, _STEP, len(STEPPED), name), name)
+    classes = _classes(header, name)
+    return _checked(table_of(body, _LINE, len(FIXED) + classes, name), classes, name)
+
+
+def lines_of(data: bytes, name: str) -> tuple[str, list[str]]:
+    """The first line and the others.
+
+    Raises:
+        InputError: these are no lines of plain text, or there is one alone.
+    """
     try:
-        lines = data.decode("ascii").split("\n")
+        first, *others = data.decode("ascii").split("\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{name}: not a table of predictions: {error.reason}") from None
-    stepped = lines[0] == ",".join(STEPPED)
-    classes = 0 if stepped else _classes(lines[0], name)
-    body = lines[1:-1]
-    if lines[-1] or not body:
+    body = others[:-1]
+    if not body or others[-1]:
         raise InputError(f"{name}: not a table of predictions: lines that end in one newline are needed")
-    if stepped:
-        return _checked_steps(_table(body, _STEP, len(STEPPED), name), name)
-    return _checked(_table(body, _LINE, len(FIXED) + classes, name), classes, name)
+    return first, body
 
 
-def _table(body: list[str], line_of: re.Pattern[str], columns: int, name: str) -> NDArray[np.float64]:
+def table_of(body: list[str], line_of: re.Pattern[str], columns: int, name: str) -> Floats:
+    """The numbers [lines, columns].
+
+    Raises:
+        InputError: the first line that is not so many plain numbers.
+    """
     for number, line in enumerate(body):
         if not line_of.fullmatch(line) or line.count(",") != columns - 1:
             raise InputError(
@@ -85,7 +97,7 @@ def _table(body: list[str], line_of: re.Pattern[str], columns: int, name: str) -
     return np.array([line.split(",") for line in body], dtype=np.float64)
 
 
-def _checked_steps(table: NDArray[np.float64], name: str) -> Predictions:
+def _checked_steps(table: Floats, name: str) -> Predictions:
     index, step, target, prediction = table.astype(np.int64).T
     later = (np.diff(index) > 0) | ((np.diff(index) == 0) & (np.diff(step) > 0))
     if not later.all():
@@ -93,7 +105,7 @@ def _checked_steps(table: NDArray[np.float64], name: str) -> Predictions:
         raise InputError(
             f"{name}: step {step[wrong]} of sample {index[wrong]} is doubled or out of order; state each once"
         )
-    return Predictions(target, prediction, table[:, :0])
+    return Predictions(target, prediction, table[:, :0], np.stack([index, step], axis=1))
 
 
 def _classes(header: str, name: str) -> int:
@@ -104,7 +116,7 @@ def _classes(header: str, name: str) -> int:
     return classes
 
 
-def _checked(table: NDArray[np.float64], classes: int, name: str) -> Predictions:
+def _checked(table: Floats, classes: int, name: str) -> Predictions:
     index, target, prediction = table[:, : len(FIXED)].astype(np.int64).T
     logits = table[:, len(FIXED) :]
     wrong = np.flatnonzero(index != np.arange(len(index)))
@@ -119,32 +131,3 @@ def _checked(table: NDArray[np.float64], classes: int, name: str) -> Predictions
         if len(less):
             raise InputError(f"{name}: the prediction of sample {less[0]} is not its largest logit")
     return Predictions(target, prediction, logits)
-
-
-def check_predictions(record: RunRecord, folder: Path) -> None:
-    """Score the predictions beside a finished record again.
-
-    Raises:
-        InputError: the file is missing, is not the one that was recorded, or gives another accuracy.
-    """
-    if record.status != "finished" or record.test is None or record.test.accuracy is None:
-        return
-    path = folder / PREDICTIONS
-    data = read_bytes(path, limit=MAX_PREDICTION_BYTES)
-    if hashlib.sha256(data).hexdigest() != record.predictions_sha256:
-        raise InputError(f"{path}: is not the file that the record was made with; repeat the run")
-    found, test = parse_predictions(data, str(path)), record.test
-    require_score(found, record.test.accuracy, test.labels or test.samples, str(path))
-
-
-def require_score(found: Predictions, accuracy: float, samples: int, name: str) -> None:
-    """Refuse predictions that do not give the accuracy that is claimed of them.
-
-    Raises:
-        InputError: with both numbers.
-    """
-    if len(found.target) != samples or abs(found.accuracy - accuracy) > 1e-9:  # noqa: PLR2004
-        raise InputError(
-            f"{name}: {int(found.hits.sum())} of {len(found.target)} are right, but the record claims an accuracy "
-            f"of {accuracy:.6g} on {samples} answers"
-        )

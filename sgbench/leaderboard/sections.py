@@ -47,7 +47,7 @@ def sections(board: Board) -> Iterator[str]:
     checked = [row for row in (*board.rows, *board.baselines, *board.retired) if _verifications(row)]
     if checked:
         yield "## Claimed and verified"
-        yield _checks(checked)
+        yield _checks(checked, board.measure)
     if board.outsiders:
         yield "## Code outside the catalogue"
         yield _outsiders(board)
@@ -138,8 +138,10 @@ def _verifications(row: Row) -> tuple[Verification, ...]:
     return () if row.standing is None else row.standing.dossier.verifications
 
 
-def _checks(rows: Sequence[Row]) -> str:
-    header = ["method", "id", "tier", "passed", "by", "seeds", "what was found", "claimed, %", "verified, %"]
+def _checks(rows: Sequence[Row], measure: Measure) -> str:
+    unit = "" if measure.is_loss else ", %"
+    header = ["method", "id", "tier", "passed", "by", "seeds", "what was found"]
+    header += [f"claimed{unit}", f"verified{unit}"]
     lines = [
         [
             code(row.label),
@@ -149,8 +151,8 @@ def _checks(rows: Sequence[Row]) -> str:
             code(check.verifier),
             ", ".join(map(str, check.seeds)),
             prose(check.statement),
-            f"{100 * check.claimed_accuracy:.2f}",
-            f"{100 * check.verified_accuracy:.2f}",
+            measure.text(check.claimed),
+            measure.text(check.verified),
         ]
         for row in rows
         for check in _verifications(row)
@@ -159,21 +161,22 @@ def _checks(rows: Sequence[Row]) -> str:
 
 
 def _outsiders(board: Board) -> str:
-    header = ["name", "code", "checked", "test accuracy, % (mean ± 95 % CI)", "seeds", "every seed, %"]
+    measure = board.measure
+    unit = "" if measure.is_loss else ", %"
+    header = ["name", "code", "checked", f"{measure.title} (mean ± 95 % CI)", "seeds", f"every seed{unit}"]
     lines = []
     for each in board.outsiders:
         submission, best = each.dossier.submission, each.dossier.best
-        half = each.accuracy.half_width
         seeds = [
-            f"{100 * value:.2f}{' (failed)' if seed in each.failed_seeds else ''}"
-            for seed, value in each.accuracies.items()
+            f"{measure.text(value)}{' (failed)' if seed in each.failed_seeds else ''}"
+            for seed, value in each.scores.items()
         ]
         line = [
             NONE if submission is None else code(submission.name),
             NONE if submission is None else code(submission.code or NONE),
             "self-reported" if best is None else best.tier,
-            f"{100 * each.accuracy.mean:.2f}" + ("" if half is None else f" ± {100 * half:.2f}"),
-            str(len(each.accuracies)),
+            measure.summary(each.score),
+            str(len(each.scores)),
             ", ".join(seeds),
         ]
         lines.append(line)

@@ -73,12 +73,3 @@ def standard_deviation(values: Sequence[float]) -> float:
     """
     mean = math.fsum(values) / len(values)
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
-
-
-def counted_accuracies(accuracies: Sequence[float | None], *, classes: int) -> list[float]:
-    """One accuracy per seed; a seed that failed (None) counts as guessing, 1 / classes.
-
-    >>> counted_accuracies([0.9, None], classes=10)
-    [0.9, 0.1]
-    """
-    return [1 / classes if accuracy is None else accuracy for accuracy in accuracies]

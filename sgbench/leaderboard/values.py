@@ -46,7 +46,7 @@ def _csv_row(row: Row, board: Board, seeds: list[int]) -> dict[str, str]:
         "spikes_per_inference": _number(row.costs.spikes.value),
         "synaptic_operations_per_inference": _number(row.costs.synaptic_operations.value),
     }
-    cells |= _standing_cells(row)
+    cells |= _standing_cells(row, board.measure.kind)
     for target in board.targets:
         energy = row.costs.energies[target.name]
         for kind, interval in (("dynamic", energy.dynamic_nj), ("static", energy.static_nj)):
@@ -59,14 +59,14 @@ def _csv_row(row: Row, board: Board, seeds: list[int]) -> dict[str, str]:
     return cells
 
 
-def _standing_cells(row: Row) -> dict[str, str]:
+def _standing_cells(row: Row, kind: str) -> dict[str, str]:
     if row.standing is None:
         return {}
     dossier = row.standing.dossier
     return {
         "division": row.standing.division,
         "checked": trust_text(row),
-        "verified_accuracy": "" if dossier.best is None else _number(dossier.best.verified_accuracy),
+        f"verified_{kind}": "" if dossier.best is None else _number(dossier.best.verified),
         "tuning_trials": "" if dossier.submission is None else str(dossier.submission.tuning_trials),
     }
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from sgbench.records.base import Natural, Number, Positive, Strict, Text, whole
+from sgbench.records.base import Grown, Natural, Number, Positive, Strict, Text, whole
 from sgbench.records.method import method_id
 from sgbench.records.record import Commit, Fraction, MethodId, Sha256, Time
 from sgbench.records.spec import Method, ProtocolName
@@ -98,8 +98,10 @@ def external_id(protocol: str, name: str, code: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-class ExternalRecord(Strict):
+class ExternalRecord(Grown):
     """The result of one seed of code outside the catalogue, as far as its predictions say it."""
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"loss", "labels"})
 
     schema_version: Version
     protocol: ProtocolName
@@ -109,12 +111,19 @@ class ExternalRecord(Strict):
     samples: Positive
     accuracy: Fraction | None
     predictions_sha256: Sha256 | None
+    loss: Number | None = None  # of a task without classes, which has no accuracy
+    labels: Positive | None = None  # labelled steps, where each step has a class of its own
 
     @model_validator(mode="after")
     def _finished(self) -> ExternalRecord:
-        for name in ("accuracy", "predictions_sha256"):
-            if (getattr(self, name) is None) != (self.status == "failed"):
-                raise ValueError(f"{name} is stated exactly when status is finished")
+        failed = self.status == "failed"
+        if (self.predictions_sha256 is None) != failed:
+            raise ValueError("predictions_sha256 is stated exactly when status is finished")
+        scores = [name for name in ("accuracy", "loss") if getattr(self, name) is not None]
+        if len(scores) != (0 if failed else 1):
+            raise ValueError("accuracy is stated exactly when status is finished, or loss in its place")
+        if self.labels is not None and self.accuracy is None:
+            raise ValueError("labels is stated without an accuracy")
         return self
 
 
@@ -127,14 +136,15 @@ class TuningTrial(Strict):
     settings: dict[Annotated[str, Field(max_length=160)], Annotated[str, Field(max_length=500)] | None] = (
         Field(max_length=200)
     )  # what differs from the method handed in, as its identity has it
-    validation_accuracy: Fraction | None
+    validation_accuracy: Fraction | None  # None of a failed run, and where there are no classes
     validation_loss: Number | None
 
     @model_validator(mode="after")
     def _scored(self) -> TuningTrial:
-        for name in ("validation_accuracy", "validation_loss"):
-            if (getattr(self, name) is None) != (self.status == "failed"):
-                raise ValueError(f"{name} is stated exactly when status is finished")
+        if (self.validation_loss is None) != (self.status == "failed"):
+            raise ValueError("validation_loss is stated exactly when status is finished")
+        if self.status == "failed" and self.validation_accuracy is not None:
+            raise ValueError("validation_accuracy is stated only when status is finished")
         return self
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from sgbench.records.base import Strict, Text, whole
+from sgbench.records.base import Amount, Grown, Number, Strict, Text, whole
 from sgbench.records.record import Commit, Fraction, MethodId, Time
 from sgbench.records.spec import ProtocolName
 from sgbench.records.submission import Seeds
@@ -17,8 +17,10 @@ Tier = Literal["rescored", "reinferred", "retrained"]
 TIERS: tuple[Tier, ...] = ("rescored", "reinferred", "retrained")
 
 
-class Verification(Strict):
+class Verification(Grown):
     """The outcome of one check of a claim: by whom, with what, and both numbers side by side."""
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"claimed_loss", "verified_loss"})
 
     schema_version: Version
     protocol: ProtocolName
@@ -27,14 +29,38 @@ class Verification(Strict):
     passed: bool
     verifier: Title
     seeds: Seeds
-    claimed_accuracy: Fraction  # mean over these seeds
-    verified_accuracy: Fraction
+    claimed_accuracy: Fraction | None  # mean over these seeds; None where losses are compared
+    verified_accuracy: Fraction | None
     agreement: Fraction | None  # share of samples with the claimed prediction
-    tolerance: Fraction | None  # of the accuracy
+    tolerance: Amount | None  # of the accuracy or loss
     statement: Words
     commit: Commit | None
     versions: dict[Text, Text] = Field(max_length=100)
     created_utc: Time
+    claimed_loss: Number | None = None  # of a task without classes
+    verified_loss: Number | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> Verification:
+        pairs = ((self.claimed_accuracy, self.verified_accuracy), (self.claimed_loss, self.verified_loss))
+        whole = [None not in pair for pair in pairs]
+        if whole.count(True) != 1 or any((one is None) != (two is None) for one, two in pairs):
+            raise ValueError("claimed and verified accuracy are stated, or claimed and verified loss")
+        return self
+
+    @property
+    def claimed(self) -> float:
+        """Accuracy, or loss."""
+        found = self.claimed_loss if self.claimed_accuracy is None else self.claimed_accuracy
+        assert found is not None  # noqa: S101 - one is stated
+        return found
+
+    @property
+    def verified(self) -> float:
+        """Accuracy, or loss."""
+        found = self.verified_loss if self.verified_accuracy is None else self.verified_accuracy
+        assert found is not None  # noqa: S101 - one is stated
+        return found
 
 
 class Notice(Strict):

@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from sgbench.errors import InputError
+from sgbench.leaderboard.answers import Answers, parse_answers, same_targets
+from sgbench.leaderboard.deviation import Reference
 from sgbench.leaderboard.objects import Objects
-from sgbench.leaderboard.predictions import Predictions, parse_predictions
+from sgbench.leaderboard.outputs import Outputs
+from sgbench.leaderboard.predictions import Floats, Predictions
 from sgbench.leaderboard.store import RECORDS
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
@@ -20,28 +23,43 @@ from sgbench.submission.folder import Problem
 SAME_ANSWERS = 0.995
 SAME_ERRORS = 0.9
 MIN_ERRORS = 5
-SAME_LOGITS = 0.9995
+SAME_LOGITS = SAME_OUTPUTS = 0.9995
 """Of seven surrogates on digits_v1 with one seed, two share at most 98.1 % of answers and 71 % of errors; 0.988."""
 Result = RunRecord | ExternalRecord
 
 
-def alike(one: Predictions, other: Predictions) -> bool:
+def alike(one: Answers, other: Answers) -> bool:
     """Whether two runs answer so alike that one is a copy of the other, or the same method under two names."""
-    if len(one.target) != len(other.target):
+    if one.target.shape != other.target.shape:
         return False
+    if isinstance(one, Outputs) or isinstance(other, Outputs):
+        return isinstance(one, Outputs) and isinstance(other, Outputs) and _same_outputs(one, other)
+    return _same_classes(one, other)
+
+
+def _same_outputs(one: Outputs, other: Outputs) -> bool:
+    """Both what came and what was wrong with it: the outputs of good runs agree, and the errors of bad ones do."""
+    pairs = ((one.output, other.output), (one.output - one.target, other.output - other.target))
+    return all(_correlated(first, second, SAME_OUTPUTS) for first, second in pairs)
+
+
+def _correlated(first: Floats, second: Floats, least: float) -> bool:
+    if first.std() == 0 or second.std() == 0:
+        return bool((first == second).all())
+    return bool(np.corrcoef(first.ravel(), second.ravel())[0, 1] >= least)
+
+
+def _same_classes(one: Predictions, other: Predictions) -> bool:
     same = one.prediction == other.prediction
     wrong = ~(one.hits & other.hits)
     if wrong.sum() >= MIN_ERRORS and same.mean() >= SAME_ANSWERS and same[wrong].mean() >= SAME_ERRORS:
         return True
     if not one.logits.size or one.logits.shape != other.logits.shape:
         return False
-    first, second = one.logits.ravel(), other.logits.ravel()
-    if first.std() == 0 or second.std() == 0:
-        return bool((first == second).all())
-    return bool(np.corrcoef(first, second)[0, 1] >= SAME_LOGITS)
+    return _correlated(one.logits, other.logits, SAME_LOGITS)
 
 
-def copied_seeds(predictions: Mapping[int, Predictions]) -> Iterator[Problem]:
+def copied_seeds(predictions: Mapping[int, Answers]) -> Iterator[Problem]:
     """Seeds of one submission that answer alike."""
     seeds = sorted(predictions)
     for index, seed in enumerate(seeds):
@@ -55,7 +73,8 @@ def copied_seeds(predictions: Mapping[int, Predictions]) -> Iterator[Problem]:
 def likenesses(
     submission: Submission,
     records: Mapping[int, Result],
-    predictions: Mapping[int, Predictions],
+    predictions: Mapping[int, Answers],
+    reference: Reference,
     folder: Path,
 ) -> Iterator[Problem]:
     """What a submission has in common with a board.
@@ -64,6 +83,7 @@ def likenesses(
         submission: what is handed in.
         records: of it, by seed.
         predictions: of it, by seed.
+        reference: of the protocol.
         folder: of the protocol, in a leaderboards folder.
     """
     objects = Objects(folder)
@@ -73,13 +93,15 @@ def likenesses(
             for path in sorted(folder.glob(f"{kind}/*/{seed}.json")):
                 try:
                     other = read_model(path, model)
-                    yield from _against(submission, records[seed], predictions.get(seed), other, objects)
+                    same = other.method_id == submission.method_id
+                    theirs = None if same else _stored(other.predictions_sha256, objects, reference)
+                    yield from _against(submission, records[seed], predictions.get(seed), other, theirs)
                 except InputError:
                     continue  # the board's own check names it
 
 
 def _against(
-    submission: Submission, mine: Result, answers: Predictions | None, other: Result, objects: Objects
+    submission: Submission, mine: Result, answers: Answers | None, other: Result, theirs: Answers | None
 ) -> Iterator[Problem]:
     path = f"records/{mine.seed}.json"
     if other.method_id == submission.method_id:
@@ -91,10 +113,9 @@ def _against(
         yield from _input(mine, other, path)
     if mine.predictions_sha256 is None or other.predictions_sha256 is None or answers is None:
         return
-    theirs = _stored(other.predictions_sha256, objects)
     if theirs is None:
         copied = mine.predictions_sha256 == other.predictions_sha256
-    elif len(theirs.target) == len(answers.target) and (theirs.target != answers.target).any():
+    elif theirs.target.shape == answers.target.shape and not same_targets(theirs, answers):
         yield Problem("labels", f"predictions/{mine.seed}.csv", "its labels are not those of the test set")
         return
     else:
@@ -104,9 +125,9 @@ def _against(
         yield Problem("copy", f"predictions/{mine.seed}.csv", message)
 
 
-def _stored(sha256: str, objects: Objects) -> Predictions | None:
-    data = objects.get(sha256, "csv")
-    return None if data is None else parse_predictions(data, hashlib.sha256(data).hexdigest())
+def _stored(sha256: str | None, objects: Objects, reference: Reference) -> Answers | None:
+    data = None if sha256 is None else objects.get(sha256, "csv")
+    return None if data is None else parse_answers(data, hashlib.sha256(data).hexdigest(), reference)
 
 
 def _input(mine: RunRecord, other: RunRecord, path: str) -> Iterator[Problem]:

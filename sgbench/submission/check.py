@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sgbench.errors import InputError, one_printable_line
+from sgbench.leaderboard.answers import Answers, LossOf, claim_of, parse_answers, require_claim, same_targets
 from sgbench.leaderboard.deviation import Reference, References, deviation
-from sgbench.leaderboard.predictions import Predictions, parse_predictions, require_score
+from sgbench.leaderboard.outputs import Outputs
 from sgbench.records.files import parse_model, read_bytes
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import ExternalRecord, Submission, TuningLog
@@ -22,7 +23,7 @@ from sgbench.submission.folder import (
     Problem,
     list_contents,
 )
-from sgbench.submission.head import head, listed, require_one_answer
+from sgbench.submission.head import head, listed
 from sgbench.submission.plausible import implausible
 from sgbench.submission.tuning import complaints
 from sgbench.submission.weights import parse_weights, require_fit
@@ -44,12 +45,13 @@ class Checked:
         return any(strict or problem.level == "error" for problem in self.problems)
 
 
-def check(root: Path, *, references: References, board: Path | None = None) -> Checked:
+def check(root: Path, *, references: References, loss_of: LossOf, board: Path | None = None) -> Checked:
     """Check a submission's folder.
 
     Args:
         root: the folder.
         references: of the protocols.
+        loss_of: scores outputs, where a protocol compares losses.
         board: a leaderboards folder in which the same or alike methods may be; None looks nowhere.
 
     Raises:
@@ -64,10 +66,12 @@ def check(root: Path, *, references: References, board: Path | None = None) -> C
     if reference is None:
         return Checked(submission, (), tuple(problems))
     problems += head(submission, reference)
-    found = _Run(contents, submission, reference, problems)
+    found = _Run(contents, submission, reference, loss_of, problems)
     found.read()
     if board is not None:
-        problems += likenesses(submission, found.records, found.predictions, board / submission.protocol)
+        problems += likenesses(
+            submission, found.records, found.answers, reference, board / submission.protocol
+        )
     return Checked(submission, tuple(found.records.values()), tuple(problems))
 
 
@@ -91,9 +95,7 @@ def _problem(code: str, path: str, error: InputError) -> Problem:
 
 def _reference(submission: Submission, references: References, problems: list[Problem]) -> Reference | None:
     try:
-        reference = references.of(submission.protocol)
-        require_one_answer(reference)
-        return reference
+        return references.of(submission.protocol)
     except InputError as error:
         problems.append(_problem("protocol", SUBMISSION, error))
         return None
@@ -106,18 +108,25 @@ class _Run:
         contents: the files.
         submission: what is said of them.
         reference: of the protocol.
+        loss_of: scores outputs.
         problems: collects what is wrong.
     """
 
     def __init__(
-        self, contents: Contents, submission: Submission, reference: Reference, problems: list[Problem]
+        self,
+        contents: Contents,
+        submission: Submission,
+        reference: Reference,
+        loss_of: LossOf,
+        problems: list[Problem],
     ) -> None:
         self.contents = contents
         self.submission = submission
         self.reference = reference
+        self.loss_of = loss_of
         self.problems = problems
         self.records: dict[int, Result] = {}
-        self.predictions: dict[int, Predictions] = {}
+        self.answers: dict[int, Answers] = {}
 
     def read(self) -> None:
         """Read and compare everything."""
@@ -134,7 +143,7 @@ class _Run:
             for seed in sorted({*self.contents.seeds(kind)} - self.records.keys()):
                 self._say("complete", f"{kind}/{seed}.{FOLDERS[kind][0]}", "has no record; remove it")
         self._tuning()
-        self.problems += copied_seeds(self.predictions)
+        self.problems += copied_seeds(self.answers)
         self.problems += self._labels()
 
     def _artefact(self, kind: str, seed: int, read: Callable[[str, int], None]) -> None:
@@ -188,20 +197,15 @@ class _Run:
         data = self._bytes(path)
         if hashlib.sha256(data).hexdigest() != record.predictions_sha256:
             raise InputError(f"{path}: is not the file that its record names; hand in the run's own")
-        found = parse_predictions(data, path)
-        if found.logits.shape[1] != self.reference.classes:
-            raise InputError(
-                f"{path}: {self.reference.classes} logits a sample are needed, one for each class"
-            )
-        accuracy, samples = (
-            (record.accuracy, record.samples)
-            if isinstance(record, ExternalRecord)
-            else (record.test.accuracy, record.test.samples)  # type: ignore[union-attr] - it is finished
-        )
-        if samples != self.reference.test_samples:
-            raise InputError(f"{path}: the test set has {self.reference.test_samples} samples, not {samples}")
-        require_score(found, accuracy or 0.0, samples, path)
-        self.predictions[seed] = found
+        found = parse_answers(data, path, self.reference)
+        claim = claim_of(record)
+        assert claim is not None  # noqa: S101 - it is finished
+        expected = self.reference.test_samples
+        if claim.samples != expected:
+            raise InputError(f"{path}: the test set has {expected} samples, not {claim.samples}")
+        loss = self.loss_of(found, self.reference) if isinstance(found, Outputs) else None
+        require_claim(found, claim, path, loss=loss)
+        self.answers[seed] = found
 
     def _weights(self, path: str, seed: int) -> None:
         record = self.records[seed]
@@ -213,9 +217,9 @@ class _Run:
 
     def _labels(self) -> Iterator[Problem]:
         """The labels are those of one test set in all seeds."""
-        first = next(iter(self.predictions.values()), None)
-        for seed, found in self.predictions.items():
-            if first is not None and (found.target != first.target).any():
+        first = next(iter(self.answers.values()), None)
+        for seed, found in self.answers.items():
+            if first is not None and not same_targets(found, first):
                 yield Problem("labels", f"predictions/{seed}.csv", "has other labels than the first seed")
 
     def _tuning(self) -> None:
@@ -243,7 +247,7 @@ class _Run:
                 TUNING,
                 f"holds {tried} settings, submission.json says {self.submission.tuning_trials}",
             )
-        for code, message in complaints(log, method, self.reference.protocol):
+        for code, message in complaints(log, method, self.reference):
             self._say(code, TUNING, message)
         self.problems += self._own_trials(log)
 

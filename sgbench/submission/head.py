@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import Reference
 from sgbench.leaderboard.division import division_of
 from sgbench.records.files import read_bytes
@@ -14,19 +13,6 @@ from sgbench.records.submission import Submission
 from sgbench.submission.folder import FOLDERS, SUBMISSION, Contents, Problem
 
 MAX_AHEAD = timedelta(days=1)
-
-
-def require_one_answer(reference: Reference) -> None:
-    """Refuse protocols on which a sample has many answers.
-
-    Raises:
-        InputError: its data set labels each step.
-    """
-    if reference.labels_steps:
-        raise InputError(
-            f"{reference.protocol.name}: its data set labels each step, and a submission has one answer a sample; "
-            f"show your rows with: sgbench board build --from runs"
-        )
 
 
 def listed(contents: Contents, submission: Submission) -> Iterator[Problem]:
@@ -50,11 +36,6 @@ def listed(contents: Contents, submission: Submission) -> Iterator[Problem]:
             )
 
 
-def by_loss(name: str) -> str:
-    """Why a result of a protocol without classes cannot be handed in."""
-    return f"{name} compares losses, which a submission cannot show yet; add runs with: sgbench board add DIR"
-
-
 def head(submission: Submission, reference: Reference) -> Iterator[Problem]:
     """Protocol, seeds, division, date, and where the method can be read about."""
     protocol = reference.protocol
@@ -62,8 +43,6 @@ def head(submission: Submission, reference: Reference) -> Iterator[Problem]:
         yield Problem(
             "protocol", SUBMISSION, f"{protocol.name} is superseded by {protocol.superseded_by}; use that"
         )
-    if reference.classes is None:
-        yield Problem("protocol", SUBMISSION, by_loss(protocol.name))
     if submission.seeds != protocol.seeds:
         wanted = ", ".join(map(str, protocol.seeds))
         yield Problem("seeds", SUBMISSION, f"the seeds have to be those of {protocol.name}: {wanted}")

@@ -7,12 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.division import division_of
-from sgbench.leaderboard.predictions import MAX_PREDICTION_BYTES, Predictions, parse_predictions
 from sgbench.leaderboard.store import read_runs
 from sgbench.paths import PREDICTIONS
 from sgbench.records.files import read_bytes, to_json, write_atomic
@@ -20,13 +18,10 @@ from sgbench.records.record import RunRecord
 from sgbench.records.submission import (
     SUBMISSION_VERSION,
     Environment,
-    ExternalRecord,
     FileNote,
     Submission,
-    external_id,
 )
 from sgbench.submission.folder import FOLDERS, SUBMISSION, TUNING
-from sgbench.submission.head import by_loss, require_one_answer
 from sgbench.submission.tuning import best, make_log
 
 WEIGHTS = "weights.safetensors"
@@ -86,15 +81,12 @@ def make(
     ours = [record for record in records if record.method_id == chosen]
     of = ours[0].method
     reference = references.of(of.protocol.name)
-    if reference.classes is None:
-        raise InputError(by_loss(of.protocol.name))
-    require_one_answer(reference)
     _require_seeds(ours, reference.protocol.seeds)
     alike = [record for record in records if record.method.choices == of.choices]
     log = make_log(of, chosen, alike)
     files = _files(ours, places) | {TUNING: to_json(log)}
     submission = Submission.model_validate(
-        _head(author, of.protocol.name, chosen, files)
+        head_of(author, of.protocol.name, chosen, files)
         | {
             "division": division_of(of, reference),
             "method": of.model_dump(),
@@ -104,94 +96,7 @@ def make(
             "tuning_trials": len({trial.method_id for trial in log.trials}),
         }
     )
-    return _write(target, submission, files)
-
-
-def make_external(
-    source: Path,
-    target: Path,
-    author: Author,
-    *,
-    references: References,
-    protocol: str,
-    failed: Sequence[int] = (),
-) -> Made:
-    """The same for code outside the catalogue, of which only predictions can be checked: <seed>.csv in a folder.
-
-    Args:
-        source: the folder of predictions.
-        target: where <protocol>/<id> is made.
-        author: who hands in; `code` is needed.
-        references: of the protocols.
-        protocol: on which the predictions were made.
-        failed: seeds of the protocol that gave no result.
-
-    Raises:
-        InputError: a seed's file is missing or no table of predictions; the line says what to do.
-        StorageError: the folder cannot be written.
-    """
-    reference = references.of(protocol)
-    require_one_answer(reference)
-    if author.code is None:
-        raise InputError("--code: the address of the code that was run is needed with --external")
-    name = external_id(protocol, author.name, author.code)
-    found = _results(source, reference.protocol.seeds, failed)
-    files = {f"predictions/{seed}.csv": result.data for seed, result in found.items() if result is not None}
-    sizes = [len(each.predictions.target) for each in found.values() if each is not None]
-    samples = sizes[-1] if sizes else 0
-    if not samples:
-        raise InputError(f"{source}: no seed finished, so there is nothing to hand in")
-    for seed, result in found.items():
-        record = _external_record(protocol, name, seed, result, samples)
-        files[f"records/{seed}.json"] = to_json(record)
-    submission = Submission.model_validate(
-        _head(author, protocol, name, files)
-        | {
-            "division": "external",
-            "method": None,
-            "seeds": reference.protocol.seeds,
-            "data_sha256": None,
-            "environment": None,
-            "tuning_trials": 0,
-        }
-    )
-    return _write(target, submission, files)
-
-
-class _Result(NamedTuple):
-    """What one seed predicted, and the file that says so."""
-
-    predictions: Predictions
-    data: bytes
-
-
-def _results(source: Path, seeds: Sequence[int], failed: Sequence[int]) -> dict[int, _Result | None]:
-    """Of every seed; None of those that gave none."""
-    found: dict[int, _Result | None] = dict.fromkeys(failed)
-    for seed in seeds:
-        if seed in found:
-            continue
-        path = source / f"{seed}.csv"
-        if not path.is_file():
-            raise InputError(f"{path}: no predictions of seed {seed}; make them, or say --failed {seed}")
-        data = read_bytes(path, limit=MAX_PREDICTION_BYTES)
-        found[seed] = _Result(parse_predictions(data, str(path)), data)
-    return found
-
-
-def _external_record(
-    protocol: str, name: str, seed: int, result: _Result | None, samples: int
-) -> ExternalRecord:
-    return ExternalRecord(
-        schema_version=SUBMISSION_VERSION,
-        protocol=protocol,
-        method_id=name,
-        seed=seed,
-        status="failed" if result is None else "finished",
-        samples=samples,
-        accuracy=None if result is None else result.predictions.accuracy,
-        predictions_sha256=None if result is None else hashlib.sha256(result.data).hexdigest(),
-    )
+    return write(target, submission, files)
 
 
 def _runs(
@@ -263,7 +168,8 @@ def _environment(record: RunRecord) -> Environment:
     return Environment(**{name: getattr(made_by, name) for name in Environment.model_fields})
 
 
-def _head(author: Author, protocol: str, name: str, files: Mapping[str, bytes]) -> dict[str, object]:
+def head_of(author: Author, protocol: str, name: str, files: Mapping[str, bytes]) -> dict[str, object]:
+    """What submission.json says of author, method and files."""
     notes = [
         FileNote(path=path, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
         for path, data in sorted(files.items())
@@ -282,7 +188,13 @@ def _head(author: Author, protocol: str, name: str, files: Mapping[str, bytes]) 
     }
 
 
-def _write(target: Path, submission: Submission, files: Mapping[str, bytes]) -> Made:
+def write(target: Path, submission: Submission, files: Mapping[str, bytes]) -> Made:
+    """Write the folder.
+
+    Raises:
+        InputError: it is there already.
+        StorageError: it cannot be written.
+    """
     folder = target / submission.protocol / submission.method_id
     if folder.exists():
         raise InputError(f"{folder}: is there already; remove it, or choose another place with --to")

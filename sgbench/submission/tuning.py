@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from sgbench.leaderboard.deviation import Reference
 from sgbench.records.method import identity
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, Protocol
@@ -88,9 +89,9 @@ def _score(trial: TuningTrial, monitor: str) -> float | None:
     return None if trial.validation_loss is None else -trial.validation_loss
 
 
-def complaints(log: TuningLog, method: Method, protocol: Protocol) -> Iterator[tuple[str, str]]:
+def complaints(log: TuningLog, method: Method, reference: Reference) -> Iterator[tuple[str, str]]:
     """What is wrong with a log: a code, and a line with the mend."""
-    ours = identity(method)
+    ours, protocol = identity(method), reference.protocol
     if not log.trials:
         yield from (("search", line) for line in outside_space(ours, (), protocol))
         return
@@ -103,6 +104,13 @@ def complaints(log: TuningLog, method: Method, protocol: Protocol) -> Iterator[t
             yield (
                 "tuning",
                 f"settings of trial {trial.method_id} are not those of that id; write the log anew",
+            )
+            return
+    for trial in log.trials:
+        if trial.status == "finished" and (trial.validation_accuracy is None) != (reference.classes is None):
+            yield (
+                "tuning",
+                f"trial {trial.method_id} states an accuracy exactly where there are classes; mend it",
             )
             return
     tried = {trial.method_id for trial in log.trials}

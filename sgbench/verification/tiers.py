@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from safetensors.torch import load
 
 from sgbench.build import Parts, build
 from sgbench.errors import InputError
-from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.predictions import Predictions, parse_predictions
+from sgbench.leaderboard.answers import ROUNDING, SAME_LOSS, Answers, claim_of, parse_answers
+from sgbench.leaderboard.deviation import Reference, References
+from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.stats import standard_deviation
 from sgbench.records.files import read_bytes
-from sgbench.records.record import RunRecord
+from sgbench.records.record import RunRecord, Scores
 from sgbench.records.spec import Method
 from sgbench.records.submission import ExternalRecord, Submission
 from sgbench.records.trust import Tier
 from sgbench.runner import run_spec
 from sgbench.submission.folder import FOLDERS
 from sgbench.training import Training
+from sgbench.verification.again import agreement, answered, rescored, targets_apart, wanted
 from sgbench.verification.recompose import recompose
 
 AGREEMENT = 0.999
@@ -31,29 +32,26 @@ AGREEMENT = 0.999
 COUNTS = 0.01
 """How far the number of spikes may be off, relatively, for the same reason."""
 ERRORS, SPREADS = 3.0, 2.0
+LEAST_LOSS = 0.01
+"""Of the mean: other processors round otherwise, and training amplifies that."""
 MIN_SEEDS = 2
 Result = RunRecord | ExternalRecord
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a tier found; accuracies are means over the seeds that were looked at."""
+    """What a tier found; accuracies, or losses in their place, are means over the seeds that were looked at."""
 
     tier: Tier
     passed: bool
     seeds: tuple[int, ...]
-    claimed_accuracy: float
-    verified_accuracy: float
+    claimed_accuracy: float | None
+    verified_accuracy: float | None
     agreement: float | None
     tolerance: float | None
     statement: str
-
-
-def claimed(record: Result) -> float | None:
-    """The accuracy that a record claims, or None of a failed one."""
-    if isinstance(record, ExternalRecord):
-        return record.accuracy
-    return None if record.test is None else record.test.accuracy
+    claimed_loss: float | None = None
+    verified_loss: float | None = None
 
 
 class Verifier:
@@ -94,52 +92,64 @@ class Verifier:
             )
         return self._reinferred(seeds) if tier == "reinferred" else self._retrained(seeds)
 
-    def _predictions(self, seed: int) -> Predictions:
+    @property
+    def _reference(self) -> Reference:
+        return self.references.of(self.submission.protocol)
+
+    @property
+    def _measure(self) -> Measure:
+        return self._reference.measure
+
+    def _answers(self, seed: int) -> Answers:
         path = self.root / "predictions" / f"{seed}.csv"
-        return parse_predictions(read_bytes(path, limit=FOLDERS["predictions"][1]), str(path))
+        data = read_bytes(path, limit=FOLDERS["predictions"][1])
+        return parse_answers(data, str(path), self._reference)
+
+    def _claimed(self, seeds: Iterable[int]) -> list[float]:
+        claims = [claim_of(self.records[seed]) for seed in seeds]
+        return [claim.score for claim in claims if claim is not None]
 
     def _rescored(self, seeds: Sequence[int]) -> Outcome:
-        """Predictions against the labels of the data set itself."""
-        method = self.submission.method or self.references.of(self.submission.protocol).method
+        """Answers against what the data set itself wants."""
+        method = self.submission.method or self._reference.method
         found, foreign = [], 0
         for seed in seeds:
-            data = self._parts(method, seed).data
-            with data.last_step():
-                labels = data.splits["test"].target.numpy()
-            predictions = self._predictions(seed)
-            if predictions.target.shape != labels.shape:
-                raise InputError(
-                    f"{self.root}: seed {seed} has {len(predictions.target)} samples, not {len(labels)}"
-                )
-            foreign += int((predictions.target != labels).sum())
-            found.append(float((predictions.prediction == labels).mean()))
-        expected = [claimed(self.records[seed]) or 0.0 for seed in seeds]
-        differs = sum(abs(one - other) > 1e-9 for one, other in zip(found, expected, strict=True))  # noqa: PLR2004
-        statement = (
-            f"{len(seeds) - differs} of {len(seeds)} seeds score to the claimed accuracy; "
-            f"{foreign} labels are not the data set's"
+            truth = wanted(self._parts(method, seed).data, self._reference)
+            given = self._answers(seed)
+            foreign += targets_apart(given, truth, f"{self.root}: seed {seed}")
+            found.append(rescored(given, truth, self._reference))
+        expected = self._claimed(seeds)
+        near = SAME_LOSS if self._measure.is_loss else 0.0
+        differs = sum(
+            not math.isclose(one, other, rel_tol=near, abs_tol=ROUNDING)
+            for one, other in zip(found, expected, strict=True)
         )
-        return _outcome("rescored", not differs and not foreign, seeds, expected, found, statement)
+        what = "targets" if self._measure.is_loss else "labels"
+        statement = (
+            f"{len(seeds) - differs} of {len(seeds)} seeds score to the claimed {self._measure.kind}; "
+            f"{foreign} {what} are not the data set's"
+        )
+        return self._outcome("rescored", not differs and not foreign, seeds, expected, found, statement)
 
     def _reinferred(self, seeds: Sequence[int]) -> Outcome:
         """Weights in the catalogue's own network, run over the test set again."""
         agreements, found, spikes = [], [], []
         for seed in seeds:
             training = self._inferred(seed)
-            prediction = torch.cat([part[2] for part in training.predictions]).argmax(1).numpy()
+            again = answered(training.predictions, self._reference)
             spikes.append(_spike_ratio(training, self.records[seed]))
-            agreements.append(float((prediction == self._predictions(seed).prediction).mean()))
-            found.append(training.evaluation.scores().accuracy)
-        expected = [claimed(self.records[seed]) or 0.0 for seed in seeds]
+            agreements.append(agreement(again, self._answers(seed), f"{self.root}: seed {seed}"))
+            found.append(_score(training.evaluation.scores()))
+        expected = self._claimed(seeds)
         least = min(agreements)
         off = max(abs(ratio - 1) for ratio in spikes)
         statement = (
-            f"{100 * least:.2f} % of samples agree in the worst seed, {100 * AGREEMENT:g} % are needed; "
+            f"{100 * least:.2f} % of answers agree in the worst seed, {100 * AGREEMENT:g} % are needed; "
             f"spikes are {100 * off:.2f} % off at most, {100 * COUNTS:g} % are allowed"
         )
         mean = math.fsum(agreements) / len(agreements)
         passed = least >= AGREEMENT and off <= COUNTS
-        return _outcome("reinferred", passed, seeds, expected, found, statement, agreement=mean)
+        return self._outcome("reinferred", passed, seeds, expected, found, statement, agreement=mean)
 
     def _inferred(self, seed: int) -> Training:
         method = self.submission.method
@@ -173,17 +183,46 @@ class Verifier:
             if record.test is None:
                 reason = "" if record.failure is None else f": {record.failure.message}"
                 raise InputError(f"{self.root}: re-training seed {seed} failed{reason}")
-            found.append(record.test.accuracy)
-        every = [value for value in map(claimed, self.records.values()) if value is not None]
-        samples = self.references.of(self.submission.protocol).test_samples
-        tolerance = tolerance_of(every, len(found), samples=samples)
-        difference = math.fsum(found) / len(found) - math.fsum(every) / len(every)
+            found.append(_score(record.test))
+        every, measure = self._claimed(self.records), self._measure
+        mean = math.fsum(every) / len(every)
+        least = LEAST_LOSS * mean if measure.is_loss else 1 / self._reference.test_samples
+        tolerance = tolerance_of(every, len(found), least=least)
+        difference = math.fsum(found) / len(found) - mean
+        unit = "" if measure.is_loss else " points"
         statement = (
-            f"{len(found)} re-trained against {len(every)} claimed seeds differ by {100 * difference:.2f} points; "
-            f"{100 * tolerance:.2f} are allowed"
+            f"{len(found)} re-trained against {len(every)} claimed seeds differ by "
+            f"{measure.text(difference)}{unit}; {measure.text(tolerance)} are allowed"
         )
         passed = abs(difference) <= tolerance
-        return _outcome("retrained", passed, seeds, every, found, statement, tolerance=tolerance)
+        return self._outcome("retrained", passed, seeds, every, found, statement, tolerance=tolerance)
+
+    def _outcome(
+        self,
+        tier: Tier,
+        passed: bool,
+        seeds: Sequence[int],
+        expected: Sequence[float],
+        found: Sequence[float],
+        statement: str,
+        *,
+        agreement: float | None = None,
+        tolerance: float | None = None,
+    ) -> Outcome:
+        claimed, verified = (math.fsum(each) / len(each) for each in (expected, found))
+        by_loss = self._measure.is_loss
+        return Outcome(
+            tier=tier,
+            passed=passed,
+            seeds=tuple(seeds),
+            claimed_accuracy=None if by_loss else claimed,
+            verified_accuracy=None if by_loss else verified,
+            agreement=agreement,
+            tolerance=tolerance if tolerance is None or by_loss else min(tolerance, 1.0),
+            statement=statement,
+            claimed_loss=claimed if by_loss else None,
+            verified_loss=verified if by_loss else None,
+        )
 
 
 def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> Training:
@@ -197,6 +236,10 @@ def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> Training:
     return training
 
 
+def _score(scores: Scores) -> float:
+    return scores.loss if scores.accuracy is None else scores.accuracy
+
+
 def _spike_ratio(training: Training, record: Result) -> float:
     """Spikes counted again over spikes claimed; 1 where there is nothing to compare."""
     if not isinstance(record, RunRecord) or record.counts is None:
@@ -208,46 +251,23 @@ def _spike_ratio(training: Training, record: Result) -> float:
     return again / claim if claim else 1.0 + again
 
 
-def tolerance_of(accuracies: Sequence[float], repeated: int, *, samples: int) -> float:
+def tolerance_of(scores: Sequence[float], repeated: int, *, least: float) -> float:
     r"""How far a re-trained mean may lie from a claimed one.
 
-    .. math:: \max\left(3 \, s \sqrt{1/n + 1/k}, \; 2 s, \; 1/N\right)
+    .. math:: \max\left(3 \, s \sqrt{1/n + 1/k}, \; 2 s, \; d\right)
 
     Three standard errors of the difference of n claimed and k re-trained seeds, or two standard deviations of one
-    seed, but no less than one of N test samples, since no difference is smaller. With five claimed seeds and one
-    re-trained an honest claim is refused in 4 of 100 cases.
+    seed, but no less than d: of accuracies one test sample, since no difference is smaller; of losses a hundredth.
+    With five claimed seeds and one re-trained an honest claim is refused in 4 of 100 cases.
 
     Args:
-        accuracies: claimed, one for each seed.
+        scores: claimed, one for each seed.
         repeated: k.
-        samples: N, in the test set.
+        least: d.
 
-    >>> round(tolerance_of([0.90, 0.92], 1, samples=1000), 4)
+    >>> round(tolerance_of([0.90, 0.92], 1, least=0.001), 4)
     0.052
     """
-    spread = standard_deviation(accuracies) if len(accuracies) >= MIN_SEEDS else 0.0
-    error = spread * math.sqrt(1 / len(accuracies) + 1 / repeated)
-    return max(ERRORS * error, SPREADS * spread, 1 / samples)
-
-
-def _outcome(
-    tier: Tier,
-    passed: bool,
-    seeds: Sequence[int],
-    expected: Sequence[float],
-    found: Sequence[float],
-    statement: str,
-    *,
-    agreement: float | None = None,
-    tolerance: float | None = None,
-) -> Outcome:
-    return Outcome(
-        tier=tier,
-        passed=passed,
-        seeds=tuple(seeds),
-        claimed_accuracy=math.fsum(expected) / len(expected),
-        verified_accuracy=math.fsum(found) / len(found),
-        agreement=agreement,
-        tolerance=None if tolerance is None else min(tolerance, 1.0),
-        statement=statement,
-    )
+    spread = standard_deviation(scores) if len(scores) >= MIN_SEEDS else 0.0
+    error = spread * math.sqrt(1 / len(scores) + 1 / repeated)
+    return max(ERRORS * error, SPREADS * spread, least)

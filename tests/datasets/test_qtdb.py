@@ -17,21 +17,19 @@ from torch import Tensor
 from sgbench.build import build
 from sgbench.cli.main import main
 from sgbench.compose import compose
-from sgbench.datasets.base import SPLITS, sizes
+from sgbench.datasets.base import sizes
 from sgbench.datasets.checks import check
 from sgbench.datasets.mat import read_mat
 from sgbench.datasets.qtdb import FILES, Qtdb
-from sgbench.energy.decision import DecisionTimes
 from sgbench.errors import InputError
-from sgbench.leaderboard.deviation import compose_reference
-from sgbench.leaderboard.predictions import check_predictions, parse_predictions
+from sgbench.leaderboard.answers import check_predictions
+from sgbench.leaderboard.predictions import parse_predictions
 from sgbench.losses.label_per_step import LabelPerStep
 from sgbench.losses.per_step import PerStep
 from sgbench.metrics.evaluation import Evaluation
 from sgbench.records.files import parse_model, to_json
 from sgbench.records.record import RunRecord
 from sgbench.runner import run_spec
-from sgbench.submission.head import require_one_answer
 from sgbench.trajectory import Batch, Trajectory
 
 LENGTHS, STEPS, CLASSES = (5, 2, 4), 5, 3
@@ -332,27 +330,3 @@ def test_tables_of_steps_are_read_strictly():
     ):
         with pytest.raises(InputError, match=complaint):
             parse_predictions(table(*lines), "it")
-
-
-def test_submissions_of_labelled_steps_are_refused():
-    """Expected: one line with what to do instead; a protocol of one class a sample passes."""
-    with pytest.raises(
-        InputError, match=r"^qtdb_v1: its data set labels each step, .*sgbench board build --from runs$"
-    ):
-        require_one_answer(compose_reference("qtdb_v1"))
-    require_one_answer(compose_reference("digits_v1"))
-
-
-def test_times_to_a_decision_are_of_samples(root):
-    """Expected: one line; a loss of steps gives no class of a sample."""
-    network = build(compose(TINY)).network
-    with pytest.raises(
-        InputError, match=r"^loss LabelPerStep: gives no class of a sample, so nothing is decided$"
-    ):
-        DecisionTimes(network, LabelPerStep(), "binary", bits=32, steps=4, confidences=(0.9,))
-
-
-def test_splits_have_the_declared_sizes(root):
-    """Expected: the official test file, the rest in one piece."""
-    splits = Qtdb(unlabelled="unscored").load(root)
-    assert [len(splits[name].values) for name in SPLITS] == [4, 62, 5]

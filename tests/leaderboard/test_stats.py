@@ -7,7 +7,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgbench.leaderboard.stats import Summary, counted_accuracies, summarise
+from sgbench.leaderboard.stats import Summary, summarise
 
 SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
 """Student 1908: hours of sleep gained by ten patients, the data of the first t-interval."""
@@ -48,10 +48,3 @@ def test_one_seed_has_no_interval() -> None:
 def test_equal_seeds_have_an_interval_of_no_width() -> None:
     """By hand: no spread, no width."""
     assert summarise([0.5, 0.5, 0.5]) == Summary(0.5, 0.0, 3)
-
-
-def test_failed_seed_counts_as_guessing() -> None:
-    """By hand: (0.96 + 0.1 + 0.94) / 3."""
-    found = counted_accuracies([0.96, None, 0.94], classes=10)
-    assert found == [0.96, 0.1, 0.94]
-    assert summarise(found).mean == pytest.approx(2 / 3)

@@ -179,7 +179,7 @@ PREDICTIONS: dict[str, tuple[Change, str]] = {
     "unicode_digit": (cell(1, 4, "\u0663"), "not a table of predictions"),
     "windows_lines": (
         predicted(lambda lines: [line + "\r" for line in lines]),
-        "the first line names other columns",
+        "lines that end in one newline are needed",
     ),
     "no_last_newline": (predicted(lambda lines: lines[:-1]), "end in one newline"),
     "endless_cell": (cell(1, 4, "1" * 100_000), "line 2 is not 13 numbers"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
+from sgbench.leaderboard.deviation import Reference
 from sgbench.leaderboard.division import division_of
 from sgbench.leaderboard.objects import Objects
 from sgbench.records.method import method_id
@@ -17,6 +19,7 @@ from sgbench.records.submission import TuningLog
 from sgbench.submission.accept import accept
 from sgbench.submission.check import check
 from sgbench.submission.tuning import best, complaints
+from sgbench.verification.again import loss_of
 from tests.leaderboard.factory import method, protocol, reference
 from tests.submission.factory import (
     REFERENCES,
@@ -47,7 +50,7 @@ def _artefacts(seed: int) -> tuple[str, str]:
 
 def test_honest_submission_has_no_problem(tmp_path: Path) -> None:
     """Strict: not even a warning."""
-    found = check(write(tmp_path, submission()), references=REFERENCES)
+    found = check(write(tmp_path, submission()), references=REFERENCES, loss_of=loss_of)
     assert found.problems == ()
     assert [record.seed for record in found.records] == list(SEEDS)
     assert not found.refused(strict=True)
@@ -55,7 +58,10 @@ def test_honest_submission_has_no_problem(tmp_path: Path) -> None:
 
 def test_failed_seed_is_handed_in_like_others(tmp_path: Path) -> None:
     """It has a record, and neither predictions nor weights."""
-    assert check(write(tmp_path, failing(submission(), 1)), references=REFERENCES).problems == ()
+    assert (
+        check(write(tmp_path, failing(submission(), 1)), references=REFERENCES, loss_of=loss_of).problems
+        == ()
+    )
 
 
 def test_tuned_submission(tmp_path: Path) -> None:
@@ -70,14 +76,16 @@ def test_tuned_submission(tmp_path: Path) -> None:
     for each in trials[:3]:
         scores = json.loads(files[f"records/{each['seed']}.json"])["validation"]
         each |= {"validation_accuracy": scores["accuracy"], "validation_loss": scores["loss"]}
-    assert check(write(tmp_path, tuned(files, trials)), references=REFERENCES).problems == ()
+    assert check(write(tmp_path, tuned(files, trials)), references=REFERENCES, loss_of=loss_of).problems == ()
 
 
 def test_warnings_refuse_only_when_strict(tmp_path: Path) -> None:
     """Neither paper nor code, and changed code: two warnings."""
     files = head(submission(), paper=None)
     environment = json.loads(files["submission.json"])["environment"] | {"clean": False}
-    found = check(write(tmp_path, head(files, environment=environment)), references=REFERENCES)
+    found = check(
+        write(tmp_path, head(files, environment=environment)), references=REFERENCES, loss_of=loss_of
+    )
     assert [problem.code for problem in found.problems] == ["source", "commit"]
     assert found.refused(strict=True)
     assert not found.refused(strict=False)
@@ -86,11 +94,11 @@ def test_warnings_refuse_only_when_strict(tmp_path: Path) -> None:
 def test_accepted_submission_is_on_the_board(tmp_path: Path) -> None:
     """Records, and predictions, weights and log under their hashes; accepting again changes nothing."""
     root, board = write(tmp_path / "it", submission()), tmp_path / "boards"
-    accept(root, board, references=REFERENCES)
+    accept(root, board, references=REFERENCES, loss_of=loss_of)
     before = {path: path.read_bytes() for path in board.rglob("*") if path.is_file()}
     # Three records, predictions, one submission and one empty log; all three weights are the same bytes here.
     assert len(before) == 3 + 3 + 1 + 1 + 1
-    accept(root, board, references=REFERENCES)
+    accept(root, board, references=REFERENCES, loss_of=loss_of)
     assert {path: path.read_bytes() for path in board.rglob("*") if path.is_file()} == before
     assert list(Objects(board / "toy_v1").check()) == []
     (found,) = show(board, layout="leaderboards", references=REFERENCES).boards
@@ -104,25 +112,27 @@ def test_refused_submission_leaves_the_board_alone(tmp_path: Path) -> None:
     """An error: nothing is copied."""
     root = write(tmp_path / "it", head(submission(), division="open"))
     with pytest.raises(InputError, match="the method is closed, not open"):
-        accept(root, tmp_path / "boards", references=REFERENCES)
+        accept(root, tmp_path / "boards", references=REFERENCES, loss_of=loss_of)
     assert not (tmp_path / "boards").exists()
 
 
 def test_another_record_is_never_overwritten(tmp_path: Path) -> None:
     """The same method and seeds with other results: refused, and the old ones stay."""
     board = tmp_path / "boards"
-    accept(write(tmp_path / "first", submission()), board, references=REFERENCES)
+    accept(write(tmp_path / "first", submission()), board, references=REFERENCES, loss_of=loss_of)
     second = write(tmp_path / "second", submission(hits=80, family=5))
     with pytest.raises(InputError, match="never overwritten"):
-        accept(second, board, references=REFERENCES)
+        accept(second, board, references=REFERENCES, loss_of=loss_of)
 
 
 def test_weights_by_reference(tmp_path: Path) -> None:
     """The store keeps hash, size and address; the board still checks clean, and a wrong address is refused."""
     root, board = write(tmp_path / "it", submission()), tmp_path / "boards"
     with pytest.raises(InputError, match="https://"):
-        accept(root, tmp_path / "other", references=REFERENCES, weights_at="ftp://example.org")
-    accept(root, board, references=REFERENCES, weights_at="https://example.org/mine/")
+        accept(
+            root, tmp_path / "other", references=REFERENCES, loss_of=loss_of, weights_at="ftp://example.org"
+        )
+    accept(root, board, references=REFERENCES, loss_of=loss_of, weights_at="https://example.org/mine/")
     (path,) = (board / "toy_v1" / "objects").glob("*.safetensors.ref")
     found = json.loads(path.read_bytes())
     assert found["url"].startswith("https://example.org/mine/weights/")
@@ -133,7 +143,7 @@ def test_weights_by_reference(tmp_path: Path) -> None:
 def test_store_that_was_tampered_with(tmp_path: Path) -> None:
     """A changed object, one under a forged name, a stray file, a reference to something else: a finding each."""
     root, board = write(tmp_path / "it", submission()), tmp_path / "boards"
-    accept(root, board, references=REFERENCES)
+    accept(root, board, references=REFERENCES, loss_of=loss_of)
     folder = board / "toy_v1" / "objects"
     (changed, *_) = sorted(folder.glob("*.csv"))
     changed.write_bytes(changed.read_bytes() + b" ")
@@ -146,16 +156,17 @@ def test_store_that_was_tampered_with(tmp_path: Path) -> None:
     assert sum("another hash than its name" in reason for reason in reasons) == 3
 
 
+def allowing(count: int | None) -> Reference:
+    return replace(reference(), protocol=protocol().model_copy(update={"tuning_trials": count}))
+
+
 def test_budget_is_the_protocols() -> None:
     """Two settings where one is allowed, and where two are."""
     other = method(parameters={"surrogate": {"width_fwhm": 2.0}})
     trials = [trial(method(), method(), 0), trial(other, method(), 0, loss=0.5)]
     tree = {"schema_version": 1, "protocol": "toy_v1", "method_id": method_id(method()), "trials": trials}
     log = TuningLog.model_validate_json(json.dumps(tree), strict=True)
-    allowed = {
-        count: list(complaints(log, method(), protocol().model_copy(update={"tuning_trials": count})))
-        for count in (1, 2, None)
-    }
+    allowed = {count: list(complaints(log, method(), allowing(count))) for count in (1, 2, None)}
     assert allowed == {1: [("budget", "2 settings were tried, toy_v1 allows 1")], 2: [], None: []}
 
 
@@ -168,7 +179,7 @@ def test_twenty_thousand_trials_are_counted_once_each() -> None:
     tree = {"schema_version": 1, "protocol": "toy_v1", "method_id": "0" * 12, "trials": trials}
     log = TuningLog.model_validate_json(json.dumps(tree), strict=True)
     assert best(log.trials, protocol()) == "0" * 12
-    assert [code for code, _ in complaints(log, method(), protocol())] == ["tuning"]
+    assert [code for code, _ in complaints(log, method(), reference())] == ["tuning"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ Expected outcomes follow from the rules; units are converted by hand.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -56,10 +57,14 @@ def test_search_space(chosen, others, said):
     """Expected: the first number beyond its range in thresholds, or that the space does not name; must differ: a
     protocol that leaves the space open complains of none of it."""
     log = log_of(*others, chosen=chosen)
-    found = [message for code, message in complaints(log, chosen, asked(SPACE)) if code == "search"]
+    found = [
+        message
+        for code, message in complaints(log, chosen, replace(reference(), protocol=asked(SPACE)))
+        if code == "search"
+    ]
     assert (said is None) == (found == [])
     assert said is None or found[0].startswith(said) or said in found[0]
-    assert [code for code, _ in complaints(log, chosen, asked(None))] == []
+    assert [code for code, _ in complaints(log, chosen, reference())] == []
 
 
 def test_slopes_are_per_threshold():

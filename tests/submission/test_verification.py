@@ -198,14 +198,14 @@ def test_honest_claims_are_rarely_refused() -> None:
     random = np.random.default_rng(0)
     refused = 0
     for row in random.normal(0.93, 0.01, (4000, 6)):
-        refused += abs(row[5] - row[:5].mean()) > tolerance_of(list(row[:5]), 1, samples=10_000)
+        refused += abs(row[5] - row[:5].mean()) > tolerance_of(list(row[:5]), 1, least=1 / 10_000)
     assert 0.01 < refused / 4000 < 0.04
 
 
 def test_tolerance_is_never_less_than_a_sample() -> None:
     """By hand: equal seeds have no spread, and one sample more is no lie; two that differ, 3 s sqrt(3/2)."""
-    assert tolerance_of([0.9, 0.9], 1, samples=360) == 1 / 360
-    assert tolerance_of([0.90, 0.92], 1, samples=360) == pytest.approx(3 * 0.01414214 * 1.5**0.5)
+    assert tolerance_of([0.9, 0.9], 1, least=1 / 360) == 1 / 360
+    assert tolerance_of([0.90, 0.92], 1, least=1 / 360) == pytest.approx(3 * 0.01414214 * 1.5**0.5)
 
 
 def _wrong(row: list[str], seed: int) -> list[str]:

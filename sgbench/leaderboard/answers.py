@@ -1,0 +1,147 @@
+"""What a run answered on the test set, whatever the task asks for, and whether that gives what is claimed of it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.deviation import Reference
+from sgbench.leaderboard.outputs import Outputs, parse_outputs
+from sgbench.leaderboard.predictions import MAX_PREDICTION_BYTES, Predictions, parse_predictions
+from sgbench.paths import PREDICTIONS
+from sgbench.records.files import read_bytes
+from sgbench.records.record import RunRecord
+from sgbench.records.submission import ExternalRecord
+
+Answers = Predictions | Outputs
+LossOf = Callable[[Outputs, Reference], float]
+"""The loss of a protocol on outputs; from outside, since losses need torch."""
+ROUNDING = 1e-9
+"""Of an accuracy."""
+SAME_LOSS = 1e-5
+"""Relative: outputs are stored with nine digits, and were summed in single precision."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a record says of its run on the test set."""
+
+    accuracy: float | None
+    loss: float | None  # of a task without classes
+    samples: int
+    labels: int | None  # labelled steps, where each has a class
+
+    @property
+    def score(self) -> float:
+        """The one of both that its board compares."""
+        found = self.loss if self.accuracy is None else self.accuracy
+        assert found is not None  # noqa: S101 - the schema of both records has one
+        return found
+
+
+def claim_of(record: RunRecord | ExternalRecord) -> Claim | None:
+    """What a record claims, or None of a failed one."""
+    if isinstance(record, ExternalRecord):
+        failed = record.status == "failed"
+        return None if failed else Claim(record.accuracy, record.loss, record.samples, record.labels)
+    test = record.test
+    if test is None:
+        return None
+    loss = test.loss if test.accuracy is None else None
+    return Claim(test.accuracy, loss, test.samples, test.labels)
+
+
+def parse_answers(data: bytes, name: str, reference: Reference) -> Answers:
+    """Read the table that a protocol asks for.
+
+    Raises:
+        InputError: it is another one, and why.
+    """
+    if reference.classes is None:
+        return parse_outputs(data, name)
+    found = parse_predictions(data, name)
+    if (found.place is not None) != reference.labels_steps:
+        wanted = "labelled step" if reference.labels_steps else "sample"
+        raise InputError(f"{name}: {reference.protocol.name} needs one answer for each {wanted}")
+    if reference.labels_steps:
+        largest = int(max(found.target.max(), found.prediction.max()))
+        if largest >= reference.classes:
+            raise InputError(f"{name}: class {largest} is beyond 0..{reference.classes - 1}")
+    elif found.logits.shape[1] != reference.classes:
+        raise InputError(f"{name}: {reference.classes} logits a sample are needed, one for each class")
+    return found
+
+
+def same_targets(one: Answers, other: Answers) -> bool:
+    """Whether two runs say that the same was wanted of them."""
+    return np.array_equal(one.target, other.target) and same_places(one, other)
+
+
+def same_places(one: Answers, other: Answers) -> bool:
+    """Whether two runs answer for the same steps, where each has a class of its own."""
+    first, second = (each.place if isinstance(each, Predictions) else None for each in (one, other))
+    if first is None or second is None:
+        return first is second
+    return np.array_equal(first, second)
+
+
+def require_claim(found: Answers, claim: Claim, name: str, *, loss: float | None = None) -> None:
+    """Refuse answers that do not give what is claimed of them.
+
+    Args:
+        found: the answers.
+        claim: what is said of them.
+        name: of the file, for messages.
+        loss: that outputs have.
+
+    Raises:
+        InputError: with both numbers.
+    """
+    if isinstance(found, Predictions):
+        _require_accuracy(found, claim, name)
+        return
+    if len(found.output) != claim.samples:
+        raise InputError(f"{name}: has {len(found.output)} samples, but the record claims {claim.samples}")
+    assert loss is not None  # noqa: S101 - computed wherever there are outputs
+    if not math.isclose(loss, _stated(claim.loss, "loss", name), rel_tol=SAME_LOSS):
+        raise InputError(f"{name}: gives a loss of {loss:.6g}, but the record claims {claim.loss:.6g}")
+
+
+def _stated(value: float | None, what: str, name: str) -> float:
+    if value is None:
+        raise InputError(f"{name}: its record claims no {what}, which is what the protocol compares")
+    return value
+
+
+def _require_accuracy(found: Predictions, claim: Claim, name: str) -> None:
+    count, accuracy = claim.labels or claim.samples, _stated(claim.accuracy, "accuracy", name)
+    if len(found.target) != count or abs(found.accuracy - accuracy) > ROUNDING:
+        raise InputError(
+            f"{name}: {int(found.hits.sum())} of {len(found.target)} are right, but the record claims an accuracy "
+            f"of {accuracy:.6g} on {count} answers"
+        )
+
+
+def check_predictions(record: RunRecord, folder: Path) -> None:
+    """Score the answers beside a finished record again; of outputs, see that they are the run's own.
+
+    Raises:
+        InputError: the file is missing, is not the one that was recorded, or gives another accuracy.
+    """
+    claim = claim_of(record)
+    if claim is None:
+        return
+    path = folder / PREDICTIONS
+    data = read_bytes(path, limit=MAX_PREDICTION_BYTES)
+    if hashlib.sha256(data).hexdigest() != record.predictions_sha256:
+        raise InputError(f"{path}: is not the file that the record was made with; repeat the run")
+    if claim.accuracy is None:
+        parse_outputs(data, str(path))
+    else:
+        _require_accuracy(parse_predictions(data, str(path)), claim, str(path))

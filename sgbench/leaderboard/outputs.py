@@ -1,0 +1,71 @@
+"""Tables of test outputs, numbers for each step of each sample, where a task has no classes: read strictly."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.predictions import NUMBER, Floats, lines_of, table_of
+
+PLACE = ("index", "step")
+MAX_OUTPUTS = 1000
+_LINE = re.compile(rf"\d{{1,9}},\d{{1,9}}(?:,{NUMBER})*")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """One run on the test set: what was wanted and what came, in the order of the split."""
+
+    target: Floats  # [samples, steps, outputs]
+    output: Floats  # [samples, steps, outputs]
+
+
+def parse_outputs(data: bytes, name: str) -> Outputs:
+    r"""Read a table of outputs: index, step, a target and an output for each neuron of the readout.
+
+    Every sample stands once, in order, with the same steps; numbers are plain decimal ones.
+
+    Args:
+        data: lines of comma-separated values.
+        name: of the file, for messages.
+
+    Raises:
+        InputError: the first line that is not so, and why.
+
+    >>> parse_outputs(b"index,step,target_0,output_0\n0,0,1,0.5\n0,1,0,0.25\n", "it").output.tolist()
+    [[[0.5], [0.25]]]
+    """
+    header, body = lines_of(data, name)
+    count = _outputs(header, name)
+    table = table_of(body, _LINE, len(PLACE) + 2 * count, name)
+    steps = _steps(table[:, : len(PLACE)], name)
+    values = table[:, len(PLACE) :]
+    if not np.isfinite(values).all():
+        raise InputError(f"{name}: a value is beyond the range of a number")
+    shaped = values.reshape(-1, steps, 2, count)
+    return Outputs(shaped[:, :, 0], shaped[:, :, 1])
+
+
+def _outputs(header: str, name: str) -> int:
+    names = header.split(",")
+    count, rest = divmod(len(names) - len(PLACE), 2)
+    kinds = [f"{kind}_{number}" for kind in ("target", "output") for number in range(max(count, 0))]
+    if rest or not 1 <= count <= MAX_OUTPUTS or names != [*PLACE, *kinds]:
+        raise InputError(f"{name}: not a table of outputs: the first line names other columns")
+    return count
+
+
+def _steps(place: Floats, name: str) -> int:
+    """How many steps each sample has, which are the same in all."""
+    steps = int((place[:, 0] == place[0, 0]).sum())
+    line = np.arange(len(place))
+    wrong = np.flatnonzero((place[:, 0] != line // steps) | (place[:, 1] != line % steps))
+    if len(wrong) or len(place) % steps:
+        row = int(wrong[0]) if len(wrong) else len(place) - 1
+        raise InputError(
+            f"{name}: line {row + 2} is out of order; state each step of each sample once, {steps} a sample"
+        )
+    return steps

@@ -1,0 +1,109 @@
+"""From the answers of code outside the catalogue to a folder that can be handed in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.answers import Answers, LossOf, parse_answers
+from sgbench.leaderboard.deviation import Reference, References
+from sgbench.leaderboard.outputs import Outputs
+from sgbench.leaderboard.predictions import MAX_PREDICTION_BYTES, Predictions
+from sgbench.records.files import read_bytes, to_json
+from sgbench.records.submission import SUBMISSION_VERSION, ExternalRecord, Submission, external_id
+from sgbench.submission.make import Author, Made, head_of, write
+
+
+def make_external(
+    source: Path,
+    target: Path,
+    author: Author,
+    *,
+    references: References,
+    loss_of: LossOf,
+    protocol: str,
+    failed: Sequence[int] = (),
+) -> Made:
+    """The same for code outside the catalogue, of which only predictions can be checked: <seed>.csv in a folder.
+
+    Args:
+        source: the folder of predictions.
+        target: where <protocol>/<id> is made.
+        author: who hands in; `code` is needed.
+        references: of the protocols.
+        loss_of: scores outputs, where the protocol compares losses.
+        protocol: on which the predictions were made.
+        failed: seeds of the protocol that gave no result.
+
+    Raises:
+        InputError: a seed's file is missing or no table of predictions; the line says what to do.
+        StorageError: the folder cannot be written.
+    """
+    reference = references.of(protocol)
+    if author.code is None:
+        raise InputError("--code: the address of the code that was run is needed with --external")
+    name = external_id(protocol, author.name, author.code)
+    found = _results(source, reference, failed)
+    files = {f"predictions/{seed}.csv": result.data for seed, result in found.items() if result is not None}
+    if not files:
+        raise InputError(f"{source}: no seed finished, so there is nothing to hand in")
+    for seed, result in found.items():
+        record = _external_record(name, seed, result, reference, loss_of)
+        files[f"records/{seed}.json"] = to_json(record)
+    submission = Submission.model_validate(
+        head_of(author, protocol, name, files)
+        | {
+            "division": "external",
+            "method": None,
+            "seeds": reference.protocol.seeds,
+            "data_sha256": None,
+            "environment": None,
+            "tuning_trials": 0,
+        }
+    )
+    return write(target, submission, files)
+
+
+class _Result(NamedTuple):
+    """What one seed predicted, and the file that says so."""
+
+    answers: Answers
+    data: bytes
+
+
+def _results(source: Path, reference: Reference, failed: Sequence[int]) -> dict[int, _Result | None]:
+    """Of every seed; None of those that gave none."""
+    found: dict[int, _Result | None] = dict.fromkeys(failed)
+    for seed in reference.protocol.seeds:
+        if seed in found:
+            continue
+        path = source / f"{seed}.csv"
+        if not path.is_file():
+            raise InputError(f"{path}: no predictions of seed {seed}; make them, or say --failed {seed}")
+        data = read_bytes(path, limit=MAX_PREDICTION_BYTES)
+        found[seed] = _Result(parse_answers(data, str(path), reference), data)
+    return found
+
+
+def _external_record(
+    name: str, seed: int, result: _Result | None, reference: Reference, loss_of: LossOf
+) -> ExternalRecord:
+    answers = None if result is None else result.answers
+    by_class = answers if isinstance(answers, Predictions) else None
+    stepped = by_class is not None and by_class.place is not None
+    answered = reference.test_samples if answers is None or stepped else len(answers.target)
+    return ExternalRecord(
+        schema_version=SUBMISSION_VERSION,
+        protocol=reference.protocol.name,
+        method_id=name,
+        seed=seed,
+        status="failed" if answers is None else "finished",
+        samples=answered,
+        accuracy=None if by_class is None else by_class.accuracy,
+        predictions_sha256=None if result is None else hashlib.sha256(result.data).hexdigest(),
+        loss=loss_of(answers, reference) if isinstance(answers, Outputs) else None,
+        labels=len(by_class.target) if by_class is not None and stepped else None,
+    )

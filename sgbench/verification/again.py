@@ -1,0 +1,93 @@
+"""Answers made and scored again: what a data set wants, what a network says, and how far two runs agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from hydra.utils import get_class
+from torch import Tensor
+
+from sgbench.artefacts import predictions_table
+from sgbench.datasets.batches import SpikingData
+from sgbench.errors import InputError
+from sgbench.leaderboard.answers import Answers, parse_answers, same_places
+from sgbench.leaderboard.deviation import Reference
+from sgbench.leaderboard.outputs import Outputs
+from sgbench.leaderboard.predictions import Predictions
+from sgbench.trajectory import Trajectory, scored_target
+
+SAME_OUTPUT = 0.01
+"""Of the outputs' spread: how far those of one sample may be off, in the root of the mean square, and agree."""
+
+
+def answered(parts: Iterable[tuple[Tensor, Tensor, Tensor]], reference: Reference) -> Answers:
+    """What a network says, as it would be stored; see `sgbench.artefacts.predictions_table`."""
+    return parse_answers(predictions_table(list(parts)), "what was inferred again", reference)
+
+
+def wanted(data: SpikingData, reference: Reference) -> Answers:
+    """What the test split of a data set wants; the answers in it are zero and mean nothing."""
+    parts = []
+    with data.last_step():
+        for batch in data.evaluation("test"):
+            target = scored_target(batch)
+            shape = target.shape if reference.classes is None else (*target.shape, reference.classes)
+            parts.append((batch.position, target, torch.zeros(shape)))
+    return answered(parts, reference)
+
+
+def targets_apart(given: Answers, truth: Answers, name: str) -> int:
+    """How many labels or wanted values are not those of the data set.
+
+    Raises:
+        InputError: they are not of the same samples and steps.
+    """
+    if given.target.shape != truth.target.shape:
+        raise InputError(f"{name} has {len(given.target)} samples, not {len(truth.target)}")
+    if not same_places(given, truth):
+        raise InputError(f"{name} answers for other steps than those that the data set labels")
+    return int((given.target != truth.target).sum())
+
+
+def rescored(given: Answers, truth: Answers, reference: Reference) -> float:
+    """The accuracy, or loss, of answers against what the data set wants."""
+    if isinstance(given, Outputs):
+        return loss_of(Outputs(np.asarray(truth.target, dtype=float), given.output), reference)
+    return float((given.prediction == truth.target).mean())
+
+
+def loss_of(outputs: Outputs, reference: Reference) -> float:
+    """The loss that a protocol fixes, of outputs that were stored.
+
+    >>> from sgbench.leaderboard.deviation import compose_reference
+    >>> outputs = Outputs(np.zeros((2, 3, 1)), np.full((2, 3, 1), 0.5))
+    >>> loss_of(outputs, compose_reference("mackey_glass_v1"))
+    0.25
+    """
+    choice = reference.method.choices["loss"]
+    target = reference.entries["loss"][choice].target
+    if target is None:
+        raise InputError(f"loss '{choice}' names no class; mend its file")
+    loss = get_class(target)(**reference.method.parameters["loss"])
+    samples, steps, _ = outputs.output.shape
+    output, given = (torch.as_tensor(each, dtype=torch.float64) for each in (outputs.output, outputs.target))
+    trajectory = Trajectory(output.transpose(0, 1), torch.full((samples,), steps), (), (), ())
+    return loss.whole(trajectory, given).item()
+
+
+def agreement(again: Answers, claimed: Answers, name: str) -> float:
+    """The share of answers that are the same, of outputs that of samples.
+
+    Raises:
+        InputError: they are not of the same samples and steps.
+    """
+    if again.target.shape != claimed.target.shape or not same_places(again, claimed):
+        raise InputError(f"{name} has not one answer for each that its network gives")
+    if isinstance(again, Predictions) and isinstance(claimed, Predictions):
+        return float((again.prediction == claimed.prediction).mean())
+    if not isinstance(again, Outputs) or not isinstance(claimed, Outputs):
+        raise InputError(f"{name} answers another kind of question")
+    apart = np.sqrt(((again.output - claimed.output) ** 2).mean(axis=(1, 2)))
+    return float((apart <= SAME_OUTPUT * claimed.output.std()).mean())
