@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgbench.errors import InputError
+from sgbench.leaderboard.outputs import parse_outputs
 from sgbench.leaderboard.predictions import parse_predictions
 from sgbench.records.files import parse_model
 from sgbench.records.record import RunRecord
@@ -128,12 +129,20 @@ def test_any_bytes_as_any_schema(model: Any, data: bytes) -> None:
 @given(
     st.integers(0, 4000),
     st.binary(min_size=1, max_size=40),
-    st.sampled_from(["predictions/0.csv", "weights/0.safetensors"]),
+    st.sampled_from(
+        [
+            (HONEST["predictions/0.csv"], parse_predictions),
+            (HONEST["weights/0.safetensors"], parse_weights),
+            (b"index,step,target,prediction\n" + b"0,1,2,3\n0,5,1,1\n" * 100, parse_predictions),
+            (b"index,step,target_0,output_0\n" + b"0,0,1,0.5\n" * 300, parse_outputs),
+        ]
+    ),
 )
-def test_any_bytes_anywhere_in_a_table_or_in_weights(place: int, data: bytes, path: str) -> None:
+def test_any_bytes_anywhere_in_a_table_or_in_weights(
+    place: int, data: bytes, file: tuple[bytes, Any]
+) -> None:
     """Overwritten, cut off or longer: parsed, or refused in one line."""
-    whole = HONEST[path]
-    parse = parse_predictions if path.endswith("csv") else parse_weights
+    whole, parse = file
     for bad in (whole[:place] + data + whole[place + len(data) :], whole[:place], data + whole):
         with contextlib.suppress(InputError):
             parse(bad, "it")
