@@ -98,13 +98,10 @@ def _tuning(args: argparse.Namespace) -> int:
     if len(measured) != 1:
         raise InputError(f"--protocol: one of {', '.join(sorted(measured)) or 'none'} is needed")
     ((protocol, methods),) = measured.items()
-    if references.of(protocol).measure.is_loss:
-        raise InputError(
-            f"{protocol}: these statistics are of accuracies, its score is a loss; see: board show"
-        )
-    found = [tuned(name, family) for name, family in families(methods, by).items()]
-    found.sort(key=lambda each: (-each.best_test, each.name))
-    _plot(args.plot, lambda: tuning_png(found))
+    measure = references.of(protocol).measure
+    found = [tuned(name, family, measure) for name, family in families(methods, by).items()]
+    found.sort(key=lambda each: (-measure.better(each.best_test), each.name))
+    _plot(args.plot, lambda: tuning_png(found, measure))
     if args.json:
         say_json({"protocol": protocol, "families": [asdict(each) for each in found]})
         return warn(findings)
@@ -122,17 +119,19 @@ def _tuning(args: argparse.Namespace) -> int:
             each.name,
             str(each.settings),
             f"{100 * each.failed_share:.0f}",
-            f"{100 * each.best_test:.2f}",
-            f"{100 * each.ten_best:.2f}",
-            "-" if each.slope_sensitivity is None else f"{100 * each.slope_sensitivity:.2f} ({each.slopes})",
-            *(f"{100 * each.expected_test[n - 1]:.2f}" if n <= each.settings else "-" for n in CURVE_POINTS),
+            measure.text(each.best_test),
+            measure.text(each.ten_best),
+            "-"
+            if each.slope_sensitivity is None
+            else f"{measure.text(each.slope_sensitivity)} ({each.slopes})",
+            *(measure.text(each.expected_test[n - 1]) if n <= each.settings else "-" for n in CURVE_POINTS),
         ]
         for each in found
     ]
     say(protocol)
     _table(header, rows)
     say(
-        "test accuracy, %, of settings that validation selects; best of n: expected over all choices of n settings;"
+        f"{measure.title}, of settings that validation selects; best of n: expected over all choices of n settings;"
     )
     say(
         "over slopes: the mean over the logarithm of the slope, equal to the best where the slope does not matter"

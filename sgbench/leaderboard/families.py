@@ -65,12 +65,12 @@ def slope_of(method: Method) -> float | None:
     return next(iter(numbers.values())) if len(numbers) == 1 else None
 
 
-def trials(family: Iterable[Measured]) -> list[Trial]:
-    """The settings of a family as trials of its tuning."""
+def trials(family: Iterable[Measured], measure: Measure) -> list[Trial]:
+    """The settings of a family as trials of its tuning; a loss with its sign changed, so that more is better."""
     return [
         Trial(
             validation=_mean(each.selection.values()),
-            test=_mean(each.scores.values()),
+            test=measure.better(_mean(each.scores.values())),
             slope=slope_of(each.method),
             runs=len(each.scores),
             failed=len(each.failed_seeds),
@@ -86,7 +86,7 @@ def _mean(values: Iterable[float]) -> float:
 
 @dataclass(frozen=True)
 class Tuned:
-    """How a family answers to its settings."""
+    """How a family answers to its settings; scores are accuracies, or losses, of which less is better."""
 
     name: str
     settings: int
@@ -98,19 +98,20 @@ class Tuned:
     expected_test: tuple[float, ...]  # of the best on validation of 1, 2, ... settings
 
 
-def tuned(name: str, family: Sequence[Measured]) -> Tuned:
+def tuned(name: str, family: Sequence[Measured], measure: Measure) -> Tuned:
     """The statistics of one family's tuning; see `sgbench.leaderboard.tuning`."""
-    found = trials(family)
+    found = trials(family, measure)
     _, test = expected_best(found)
+    over_slopes = slope_sensitivity(found)
     return Tuned(
         name=name,
         settings=len(found),
         failed_share=failed_share(found),
-        best_test=float(test[-1]),
-        ten_best=best_cells(found),
-        slope_sensitivity=slope_sensitivity(found),
+        best_test=measure.better(float(test[-1])),
+        ten_best=measure.better(best_cells(found)),
+        slope_sensitivity=None if over_slopes is None else measure.better(over_slopes),
         slopes=len({trial.slope for trial in found if trial.slope is not None}),
-        expected_test=tuple(map(float, test)),
+        expected_test=tuple(measure.better(float(each)) for each in test),
     )
 
 

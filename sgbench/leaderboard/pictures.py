@@ -11,6 +11,7 @@ import numpy as np
 from sgbench.leaderboard.across import performance_profile
 from sgbench.leaderboard.families import AcrossTasks, Tuned
 from sgbench.leaderboard.picture import COLOURS, FONT_SIZE, INK, MARKERS, SOFT
+from sgbench.leaderboard.score import Measure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,8 +23,8 @@ MAX_LINES = 24
 LEGEND: dict[str, Any] = {"frameon": False, "loc": "outside right center", "fontsize": 12}
 
 
-def tuning_png(found: Sequence[Tuned]) -> bytes:
-    """Expected test accuracy of the setting that validation selects, against the number of settings tried."""
+def tuning_png(found: Sequence[Tuned], measure: Measure) -> bytes:
+    """Expected test score of the setting that validation selects, against the number of settings tried."""
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -31,11 +32,11 @@ def tuning_png(found: Sequence[Tuned]) -> bytes:
         for number, each in enumerate(found[:MAX_LINES]):
             settings = np.arange(1, each.settings + 1)
             marker = MARKERS[number % len(MARKERS)]
-            scores = 100 * np.array(each.expected_test)
+            scores = np.array(each.expected_test) * (1 if measure.is_loss else 100)
             axes.plot(settings, scores, label=each.name, marker=marker, markevery=0.2, **_look(number))
         axes.set_xlabel("settings tried", fontsize=FONT_SIZE, color=INK)
         axes.set_ylabel(
-            "expected test accuracy, %,\nof the best on validation", fontsize=FONT_SIZE, color=INK
+            f"expected {measure.title},\nof the best on validation", fontsize=FONT_SIZE, color=INK
         )
         axes.locator_params(axis="x", integer=True)
         figure.legend(**LEGEND)
@@ -95,7 +96,7 @@ def _profiles(axes: Axes, found: AcrossTasks) -> None:
     for number, standing in enumerate(found.standings[:MAX_LINES]):
         shares = 100 * performance_profile(standing.tasks, thresholds)
         axes.plot(thresholds, shares, label=standing.name, **_look(number))
-    axes.set_xlabel("normalised accuracy (0 guessing, 1 perfect)", fontsize=FONT_SIZE, color=INK)
+    axes.set_xlabel("normalised score (0 guessing, 1 perfect)", fontsize=FONT_SIZE, color=INK)
     axes.set_ylabel("runs above it, %", fontsize=FONT_SIZE, color=INK)
 
 

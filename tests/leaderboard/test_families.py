@@ -7,6 +7,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet
 import pytest
 
@@ -18,6 +19,7 @@ from sgbench.leaderboard.rows import Measured, measure
 from sgbench.leaderboard.score import Measure
 from sgbench.records.spec import Method
 from tests.leaderboard.factory import CLASSES, method, record, write_board_record, write_run
+from tests.leaderboard.test_loss_boards import with_loss
 
 MEASURES = dict.fromkeys(("a_v1", "b_v1"), Measure("accuracy", 1 / 10))
 
@@ -46,7 +48,7 @@ SETTINGS = [
 
 def test_tuning_of_a_family() -> None:
     """By hand: means 0.92, 0.8 and (0.1 + 0.5) / 2; slopes 1, 1/2, 1/4; one of six runs failed."""
-    found = tuned("atan", families(SETTINGS, ["surrogate"])["atan"])
+    found = tuned("atan", families(SETTINGS, ["surrogate"])["atan"], MEASURES["a_v1"])
     assert (found.settings, found.slopes) == (3, 3)
     assert found.failed_share == pytest.approx(1 / 6)
     assert found.best_test == pytest.approx(0.92)
@@ -58,7 +60,36 @@ def test_the_protocols_monitor_selects() -> None:
     """Must differ: of two settings the one with the smaller loss is taken, though its accuracy is lower."""
     low = measure([record(accuracy=0.7, loss=0.1)], classes=CLASSES, targets=(), dt_s=0.001)
     high = measure([record(accuracy=0.9, loss=0.2, of=wide(2.0))], classes=CLASSES, targets=(), dt_s=0.001)
-    assert tuned("atan", [low, high]).best_test == pytest.approx(0.7)
+    assert tuned("atan", [low, high], MEASURES["a_v1"]).best_test == pytest.approx(0.7)
+
+
+def test_losses_mirror_accuracies() -> None:
+    """Must match: settings with losses give what those with 1 - loss as accuracy give, mirrored; a failed run
+    counts as the guess of each."""
+    scores = {1.0: (0.3, 0.5), 2.0: (0.9, None), 4.0: (0.1, 0.2)}
+    found = {}
+    for kind in ("loss", "accuracy"):
+        settings = []
+        for width, values in scores.items():
+            group = [with_loss(seed, value, wide(width)) for seed, value in enumerate(values)]
+            if kind == "accuracy":
+                group = [
+                    record(
+                        seed=seed,
+                        accuracy=None if value is None else 1 - value,
+                        of=wide(width),
+                        loss=value or 0,
+                    )
+                    for seed, value in enumerate(values)
+                ]
+            classes = None if kind == "loss" else 2
+            settings.append(measure(group, classes=classes, guess_loss=0.5, targets=(), dt_s=0.001))
+        found[kind] = tuned("atan", settings, Measure(kind, 0.5))
+    loss, accuracy = found["loss"], found["accuracy"]
+    assert loss.best_test == pytest.approx(0.15)
+    for name in ("best_test", "ten_best", "slope_sensitivity", "expected_test"):
+        mirrored = 1 - np.array(getattr(accuracy, name))
+        assert getattr(loss, name) == pytest.approx(mirrored), name
 
 
 def test_slope_is_the_one_number() -> None:
