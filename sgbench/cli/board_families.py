@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from sgbench.cli.board_options import add_source, asked, finish, references_of, 
 from sgbench.errors import InputError
 
 if TYPE_CHECKING:
+    from sgbench.leaderboard.families import AcrossTasks
     from sgbench.leaderboard.reading import Finding
 
 CURVE_POINTS = (1, 5, 10)
@@ -22,6 +23,7 @@ def register(actions: Any) -> None:
     across = actions.add_parser("across", help="methods over several tasks: interquartile mean, ranks")
     add_source(across, default="runs", several=True)
     _by(across)
+    across.add_argument("--markdown", action="store_true", help="a Markdown table, e.g. for a README")
     finish(across, _across)
     tuning = actions.add_parser(
         "tuning", help="how methods answer to their settings: budget, slope, failures"
@@ -50,18 +52,11 @@ def _across(args: argparse.Namespace) -> int:
         ]
         say_json({**asdict(found), "standings": standings})
         return warn(findings)
-    header = [args.by, "interquartile mean, %", "95 % interval", "mean rank", *found.tasks, "settings tried"]
-    rows = [
-        [
-            each.name,
-            f"{100 * each.interquartile_mean:.2f}",
-            f"{100 * each.low:.2f} to {100 * each.high:.2f}",
-            "-" if each.mean_rank is None else f"{each.mean_rank:.2f}",
-            *(f"{100 * float(task.mean()):.2f}" for task in each.tasks),
-            " ".join(map(str, each.settings)),
-        ]
-        for each in found.standings
-    ]
+    header, *rows = _across_table(found, args.by)
+    if args.markdown:
+        for line in ([*header], [":--", *["--:"] * (len(header) - 1)], *rows):
+            say(f"| {' | '.join(line)} |")
+        return warn(findings)
     _table(header, rows)
     say(
         "scores between guessing (0 %) and perfection (100 %); each task by the setting that validation selects;"
@@ -78,6 +73,22 @@ def _across(args: argparse.Namespace) -> int:
     if found.left_out:
         say(f"left out, since not on every task: {', '.join(found.left_out)}")
     return warn(findings)
+
+
+def _across_table(found: AcrossTasks, by: str) -> Iterator[list[str]]:
+    """The head, and a line for each family."""
+    told = any(count > 1 for each in found.standings for count in each.settings)
+    head = [by, "interquartile mean, %", "95 % interval", "mean rank", *found.tasks]
+    yield [*head, *(["settings tried"] if told else [])]
+    for each in found.standings:
+        yield [
+            each.name,
+            f"{100 * each.interquartile_mean:.2f}",
+            f"{100 * each.low:.2f} to {100 * each.high:.2f}",
+            "-" if each.mean_rank is None else f"{each.mean_rank:.2f}",
+            *(f"{100 * float(task.mean()):.2f}" for task in each.tasks),
+            *([" ".join(map(str, each.settings))] if told else []),
+        ]
 
 
 def _tuning(args: argparse.Namespace) -> int:

@@ -25,8 +25,11 @@ def add_source(parser: argparse.ArgumentParser, *, default: str, several: bool =
         "--from", dest="layout", choices=("runs", "leaderboards"), default=default, help=f"default: {default}"
     )
     parser.add_argument("--root", type=Path, metavar="DIR", help="default: the runs folder, or leaderboards")
-    action = "append" if several else "store"
-    parser.add_argument("--protocol", action=action, metavar="NAME", help="this protocol alone")
+    if several:
+        more = "these protocols alone: with commas, or several times"
+        parser.add_argument("--protocol", action="append", metavar="NAMES", help=more)
+    else:
+        parser.add_argument("--protocol", metavar="NAME", help="this protocol alone")
 
 
 def finish(parser: argparse.ArgumentParser, handler: Any, *, machine: bool = True) -> None:
@@ -59,10 +62,11 @@ def asked(names: Sequence[str] | None, known: Sequence[str]) -> list[str]:
     Raises:
         InputError: one that is not known; the message offers the nearest.
     """
-    for name in names or ():
+    chosen = [name for given in names or () for name in given.split(",")]
+    for name in chosen:
         if name not in known:
             raise InputError(f"--protocol {name}: no records of it; {suggest(name, known)}")
-    return list(names or known)
+    return chosen or list(known)
 
 
 def warn(findings: Sequence[Finding]) -> int:

@@ -145,7 +145,7 @@ def runs(runs_dir: Path) -> Path:
         parameters = plain.parameters | {"surrogate": plain.parameters["surrogate"] | {"width_fwhm": width}}
         for seed in (0, 1):
             found = plain.model_copy(update={"parameters": parameters})
-            write_run(runs_dir, record(seed=seed, accuracy=accuracy, of=found))
+            write_run(runs_dir, record(seed=seed, accuracy=accuracy, of=found, loss=1 - accuracy))
     return runs_dir
 
 
@@ -157,6 +157,23 @@ def test_commands(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     (standing,) = json.loads(capsys.readouterr().out)["standings"]
     assert standing["settings"] == [2]
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in ("t.png", "a.png"))
+
+
+def test_table_for_a_page(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Expected: the same cells as on the terminal, (0.95 - 0.1) / 0.9 by hand; protocols by commas or one by one,
+    and the nearest name to a wrong one."""
+    plain = ["board", "across", "--protocol", "digits_v1"]
+    assert main(plain) == 0
+    head, row = capsys.readouterr().out.splitlines()[:2]
+    assert main([*plain, "--markdown"]) == 0
+    lines = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()]
+    assert [" ".join(line) for line in (lines[0], lines[2])] == [
+        " ".join(each.split()) for each in (head, row)
+    ]
+    assert lines[1] == [":--", *["--:"] * 5]
+    assert f"{100 * (0.95 - 0.1) / 0.9:.2f}" == lines[2][1]
+    assert main(["board", "across", "--protocol", "digits_v1,digit_v1"]) == 2
+    assert "did you mean 'digits_v1'" in capsys.readouterr().err
 
 
 def test_export(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
