@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -64,19 +63,18 @@ def _cells(
 
 
 def _crossover(one: Comparison | None) -> str:
-    from sgbench.leaderboard.labels import figure
+    from sgbench.leaderboard.matched import end_text, rate_word
 
     if one is None or one.crossover is None:
         return NONE
-    low, high = (
-        "any" if math.isinf(end) else figure(100 * end) for end in (one.crossover.low, one.crossover.high)
-    )
-    return low if low == high else f"{low}-{high}"
+    low, high = end_text(one.crossover.low), end_text(one.crossover.high)
+    return rate_word(one.crossover) or (low if low == high else f"{low}-{high}")
 
 
 def _notes() -> Iterator[str]:
     yield (
         "events: share of connections times steps that a spike uses; ANN, QNN: below this share it needs less "
-        "energy than the same network without spikes, than that with quantised activations; beats: on so many "
-        "price lists; lower: how often its energy is below another method's, over the corners of all price lists"
+        "energy than the same network without spikes, than that with quantised activations (always: at any "
+        "share up to 100; never: even if nothing fires); beats: on so many price lists; lower: how often its "
+        "energy is below another method's, over the corners of all price lists"
     )

@@ -64,7 +64,7 @@ def _explain(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.store import protocols
 
     root = root_of(args)
-    names = protocols(root)
+    names = protocols(root, layout=args.layout)
     protocol = args.protocol or (names[0] if len(names) == 1 else None)
     if protocol is None:
         raise InputError(f"--protocol: one of {', '.join(names)} is needed")
@@ -112,14 +112,19 @@ def _hits(root: Path, layout: str, protocol: str, row: Row) -> Hits:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from sgbench.leaderboard.export import encode, to_table, write
+    from sgbench.leaderboard.export import Standings, encode, to_table, write
     from sgbench.leaderboard.store import protocols, read_methods
 
     root = root_of(args)
     findings: list[Finding] = []
-    chosen = asked(args.protocol, protocols(root))
-    groups = read_methods(root, layout=args.layout, references=references_of(args), findings=findings)
-    table = to_table(record for group in groups if group[0].protocol in chosen for record in group)
+    chosen = asked(args.protocol, protocols(root, layout=args.layout))
+    references = references_of(args)
+    groups = read_methods(root, layout=args.layout, references=references, findings=findings)
+    standings = Standings(root, references=references, findings=findings)
+    table = to_table(
+        (group for group in groups if group[0].protocol in chosen),
+        standing_of=standings.of if args.layout == "leaderboards" else None,
+    )
     if args.out is not None:
         write(args.out, table, args.format)
         say(f"{args.out}: {len(next(iter(table.values()), []))} records")
@@ -138,7 +143,7 @@ def _withdraw(args: argparse.Namespace) -> int:
     from sgbench.records.files import first_problem
     from sgbench.records.trust import Notice
 
-    (name,) = protocols(args.root, only=args.protocol)
+    (name,) = protocols(args.root, only=args.protocol, layout="leaderboards")
     folder = args.root / name
     known = sorted(path.name for path in (folder / RECORDS).glob("*"))
     for method in (args.method, *([args.superseded_by] if args.superseded_by else [])):

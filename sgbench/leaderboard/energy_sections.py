@@ -75,8 +75,9 @@ def _about_beside(rows: Sequence[tuple[Row, Matched]], *, cut: bool) -> str:
         f"the same with activations of {bits} bits (as many values as counts of spikes), on price lists of 8-bit "
         "operands, where the weights of both are as narrow. Events: share of connections times steps that a spike "
         "uses. The SNN needs less dynamic energy than the other while its events stay below the crossover given "
-        "beside them; in brackets, over the ends of the prices. The last columns count the price lists of the "
-        f"catalogue on which it does at every end, of those that price both.{more}"
+        "beside them; in brackets, over the ends of the prices. always: even if every connection were used in "
+        "every step; never: even if nothing fired. The last columns count the price lists of the catalogue on "
+        f"which it does at every end, of those that price both.{more}"
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from sgbench.energy.crossover import Comparison
 from sgbench.leaderboard.labels import figure
 from sgbench.leaderboard.matched import (
     ALWAYS,
@@ -11,6 +12,7 @@ from sgbench.leaderboard.matched import (
     matched,
     order,
     rate_text,
+    rate_word,
     share_text,
     shown_targets,
 )
@@ -48,14 +50,21 @@ def _stable(a: Row, b: Row, board: Board) -> Iterator[str]:
         )
 
 
+def _places(shown: Sequence[Comparison], *, quantised: bool) -> Iterator[str]:
+    """At which shares of events both networks need the same, on each price list."""
+    words = {"always": "at no share (always more)", "never": "at no share (always less)"}
+    for one in shown:
+        if one.quantised is quantised and one.crossover is not None:
+            word = rate_word(one.crossover)
+            where = f"at {rate_text(one.crossover)} %" if word is None else words[word]
+            yield f"{where} on {one.target}"
+
+
 def _beside(name: str, row: Row, found: Matched, board: Board) -> str:
     shown = shown_targets(board, [(row, found)])
-    wide, narrow = (
-        ", ".join(f"{rate_text(one.crossover)} % on {one.target}" for one in shown if one.quantised is kind)
-        for kind in (False, True)
-    )
-    places = [f"at {wide}"] if wide else []
-    places += [f"with {found.activation_bits}-bit activations at {narrow}"] if narrow else []
+    wide, narrow = (", ".join(_places(shown, quantised=kind)) for kind in (False, True))
+    places = [wide] if wide else []
+    places += [f"with {found.activation_bits}-bit activations {narrow}"] if narrow else []
     same = f" The same network without spikes would need as much {' and '.join(places)}." if places else ""
     won, all_of_them = found.cheaper(quantised=False)
     won_narrow, all_narrow = found.cheaper(quantised=True)

@@ -81,6 +81,15 @@ def figure(value: float) -> str:
     return f"{value:.3g}"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things that takes an s where it is not one.
+
+    >>> counted(1, "method"), counted(0, "record"), counted(1200, "record")
+    ('1 method', '0 records', '1,200 records')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def code(text: str) -> str:
     """A code span around words that may come from a stranger.
 

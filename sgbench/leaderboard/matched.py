@@ -82,18 +82,40 @@ def shown_targets(board: Board, rows: Iterable[tuple[Row, Matched]]) -> list[Com
     return [found[name] for name in sorted(found, key=lambda name: (found[name].quantised, name))]
 
 
-def rate_text(rate: Interval | None) -> str:
-    """A crossover in percent, with its ends where they differ.
+def rate_word(rate: Interval) -> str | None:
+    """Which network needs less energy whatever its events, or None where a share of them decides.
 
-    >>> rate_text(Interval(0.0981, 0.0981, 0.0981)), rate_text(Interval(0.16, 0.0, 0.16)), rate_text(None)
-    ('9.81', '16 (0 to 16)', '-')
+    No network uses more than all connections in all steps, so from there on the spiking one needs less always.
+
+    >>> rate_word(Interval(4.55, 1.0, 5.0)), rate_word(Interval(0, 0, 0)), rate_word(Interval(0.5, 0, 2))
+    ('always', 'never', None)
+    """
+    if rate.low >= ALWAYS:
+        return "always"
+    return "never" if rate.high <= NEVER else None
+
+
+def end_text(end: float) -> str:
+    """One end of a crossover in percent.
+
+    >>> end_text(0.0981), end_text(0.0), end_text(4.55)
+    ('9.81', '0', 'always')
+    """
+    return "always" if end >= ALWAYS else figure(100 * end)
+
+
+def rate_text(rate: Interval | None) -> str:
+    """A crossover in percent, with its ends where they differ; see `rate_word` for those that are none.
+
+    >>> rate_text(Interval(0.0981, 0.0981, 0.0981)), rate_text(Interval(0.16, 0.0, 4.55)), rate_text(None)
+    ('9.81', '16 (0 to always)', '-')
+    >>> rate_text(Interval(4.55, 4.55, 4.55)), rate_text(Interval(0.0, 0.0, 0.0))
+    ('always', 'never')
     """
     if rate is None:
         return "-"
-    value, low, high = (
-        "any" if math.isinf(end) else figure(100 * end) for end in (rate.value, rate.low, rate.high)
-    )
-    return value if low == high else f"{value} ({low} to {high})"
+    value, low, high = (end_text(end) for end in (rate.value, rate.low, rate.high))
+    return rate_word(rate) or (value if low == high else f"{value} ({low} to {high})")
 
 
 def order(board: Board, rows: Sequence[Row]) -> dict[tuple[str, str], Duel]:

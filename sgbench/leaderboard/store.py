@@ -40,14 +40,24 @@ class Added:
     refused: tuple[Finding, ...]
 
 
-def protocols(root: Path, *, only: str | None = None) -> list[str]:
+def protocols(root: Path, *, only: str | None = None, layout: Layout = "runs") -> list[str]:
     """The protocols that have a folder below `root`.
+
+    Args:
+        root: a runs folder or a leaderboards folder.
+        only: this one alone.
+        layout: which of the two; they are filled in different ways.
 
     Raises:
         InputError: there is no such folder.
     """
     if not root.is_dir():
-        raise InputError(f"{root}: no such folder; name one with --root, or fill it with 'sgbench run'")
+        way = (
+            "name one with --root, or fill it with 'sgbench run'"
+            if layout == "runs"
+            else "start in the checkout, or name one with --root, or fill it with 'sgbench board add'"
+        )
+        raise InputError(f"{root}: no such folder; {way}")
     names = sorted(
         child.name for child in root.iterdir() if child.is_dir() and not child.name.startswith(".")
     )
@@ -106,7 +116,7 @@ def candidates(root: Path, *, layout: Layout, findings: list[Finding], only: str
     Raises:
         InputError: `root` is no folder, or has none for the protocol asked for.
     """
-    names = protocols(root, only=only)
+    names = protocols(root, only=only, layout=layout)
     starts = [root / name if layout == "runs" else root / name / RECORDS for name in names]
     findings += [_link(path) for path in [*root.iterdir(), *starts] if path.is_symlink() and path.is_dir()]
     return [path for start in starts if not start.is_symlink() for path in _files(start, layout, findings)]
