@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -56,12 +57,13 @@ def _add(args: argparse.Namespace) -> int:
         summary = (
             f"{len(done.added)} added, {len(done.already_there)} already there, {len(done.refused)} refused"
         )
-        say(f"{summary}; next: sgbench board build --from leaderboards --root {args.to}")
+        say(f"{summary}; next: sgbench board build --from leaderboards --root {shlex.quote(str(args.to))}")
     return 1 if done.refused else 0
 
 
 def _build(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.board import build
+    from sgbench.leaderboard.labels import counted
 
     built, findings = build(
         root_of(args), layout=args.layout, references=references_of(args), protocol=args.protocol
@@ -72,54 +74,66 @@ def _build(args: argparse.Namespace) -> int:
         )
     else:
         for board in built:
-            say(
-                f"{board.protocol}: {board.methods} methods, {board.records} records; {', '.join(board.files)}"
-            )
+            counts = [counted(board.methods, "method"), counted(board.records, "record")]
+            counts += [f"{board.outside} from outside"] if board.outside else []
+            say(f"{board.protocol}: {', '.join(counts)}; {', '.join(board.files)}")
         _list(findings, "left out")
     return 1 if findings else 0
 
 
 def _check(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.board import check
+    from sgbench.leaderboard.labels import counted
 
     checked, findings = check(args.root, references=references_of(args))
     if args.json:
         say_json({"checked": checked, "findings": [asdict(item) for item in findings]})
     else:
         _list(findings, "finding")
-        say(f"{len(checked)} boards checked ({', '.join(checked) or 'none'}), {len(findings)} findings")
+        boards = f"{counted(len(checked), 'board')} checked ({', '.join(checked) or 'none'})"
+        say(f"{boards}, {counted(len(findings), 'finding')}")
     return 1 if findings else 0
 
 
 def _show(args: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from sgbench.cli.board_energy import add_energy
     from sgbench.leaderboard.board import show
 
     found = show(root_of(args), layout=args.layout, references=references_of(args), protocol=args.protocol)
-    terminal = Console(highlight=False)
     for board in found.boards:
         if args.markdown:
             sys.stdout.write(brief_markdown(board))
-            continue
-        spacious = True
-        table = _rich_table(board, spacious=spacious)
-        natural = terminal.measure(table, options=terminal.options.update(max_width=10_000)).maximum
-        if terminal.is_terminal and natural > terminal.width:
-            spacious = False
-            table = _rich_table(board, spacious=spacious)
-        # A pipe has no width to keep to: one line a method is what grep and less want.
-        width = None if terminal.is_terminal else max(NARROWEST, natural)
-        console = Console(width=width, highlight=False)
-        console.print(table)
-        for line in _footnotes(board):
-            console.print(line, markup=False, style="dim", soft_wrap=not terminal.is_terminal)
-        add_energy(console, board, spacious=spacious)
+        else:
+            _print(board)
     if not found.boards:
         say(f"no board: {root_of(args)} holds no valid record")
     _list(found.findings, "left out")
     return 1 if found.findings else 0
+
+
+def _print(board: Board) -> None:
+    from rich.console import Console
+
+    from sgbench.cli.board_energy import add_energy
+    from sgbench.cli.board_outside import add_outsiders
+
+    terminal = Console(highlight=False)
+    spacious = True
+    table = _rich_table(board, spacious=spacious)
+    natural = terminal.measure(table, options=terminal.options.update(max_width=10_000)).maximum
+    if terminal.is_terminal and natural > terminal.width:
+        spacious = False
+        table = _rich_table(board, spacious=spacious)
+    # A pipe has no width to keep to: one line a method is what grep and less want.
+    width = None if terminal.is_terminal else max(NARROWEST, natural)
+    console = Console(width=width, highlight=False)
+    if board.rows or board.baselines:
+        console.print(table)
+    else:
+        console.print(board.protocol.name, style="bold")
+    for line in _footnotes(board):
+        console.print(line, markup=False, style="dim", soft_wrap=not terminal.is_terminal)
+    add_energy(console, board, spacious=spacious)
+    add_outsiders(console, board, spacious=spacious)
 
 
 def _rich_table(board: Board, *, spacious: bool) -> Table:
@@ -155,12 +169,26 @@ def _rich_table(board: Board, *, spacious: bool) -> Table:
 
 def brief_markdown(board: Board) -> str:
     """The columns of `show` as Markdown; `table.md` has the notes."""
+    from sgbench.cli.board_outside import outsider_cells
+    from sgbench.leaderboard.empty import without_rows
     from sgbench.leaderboard.labels import prose
 
     names = ["rank", "alike", "method", board.measure.title, "seeds", "spikes", "synaptic operations"]
     names += [f"{target.name}, nJ{' *' if target.missing else ''}" for target in board.targets]
-    rows = [names, [*[":--"] * 3, *["--:"] * (len(names) - 3)]]
-    rows += [[prose(cell) for cell in _cells(row, board)] for row in (*board.rows, *board.baselines)]
+    shown = (*board.rows, *board.baselines)
+    blocks = [] if board.rows else [f"{board.protocol.name}: {without_rows(board)}\n"]
+    if shown:
+        cells = [[prose(cell) for cell in _cells(row, board)] for row in shown]
+        blocks.append(_pipes([names, [*[":--"] * 3, *["--:"] * (len(names) - 3)], *cells]))
+    if board.outsiders:
+        head, *lines = outsider_cells(board)
+        blocks.append(
+            _pipes([head, [":--", "--:", "--:", ":--"], *([prose(cell) for cell in line] for line in lines)])
+        )
+    return "\n".join(blocks)
+
+
+def _pipes(rows: Iterable[Iterable[str]]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
@@ -184,15 +212,21 @@ def _cells(row: Row, board: Board) -> list[str]:
 
 
 def _footnotes(board: Board) -> list[str]:
-    lines = [
-        f"{board.measure.kind}: mean over seeds with its 95 % interval (training noise on a fixed test set); "
-        "rank: the places it may have; alike: a letter in common is not told apart; "
-        "energy: dynamic, per inference",
-    ]
+    from sgbench.leaderboard.empty import without_rows
+
+    lines = []
+    if board.rows or board.baselines:
+        lines.append(
+            f"{board.measure.kind}: mean over seeds with its 95 % interval (training noise on a fixed test set); "
+            "rank: the places it may have; alike: a letter in common is not told apart; "
+            "energy: dynamic, per inference"
+        )
     if board.baselines:
         lines.append("without a rank: baselines, networks without spikes")
-    if any(target.missing for target in board.targets):
+    if lines and any(target.missing for target in board.targets):
         lines.append("*: a part of the energy; table.md names what the prices leave out")
+    if not board.rows:
+        lines.append(f"{without_rows(board)}{', see table.md' if board.retired else ''}")
     reasons = {
         f"-: no total on {name}: {reason}"
         for row in board.rows

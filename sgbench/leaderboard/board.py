@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from sgbench.energy.price import load_targets
-from sgbench.errors import InputError
+from sgbench.errors import InputError, StorageError
 from sgbench.leaderboard.deviation import Reference, References
 from sgbench.leaderboard.division import division_of
 from sgbench.leaderboard.dossier import Dossiers, read_dossiers
+from sgbench.leaderboard.kept import lost_files
 from sgbench.leaderboard.measuring import is_large, measure_all
 from sgbench.leaderboard.objects import Objects
-from sgbench.leaderboard.outside import read_outsiders
+from sgbench.leaderboard.outside import EXTERNAL, read_outsiders
 from sgbench.leaderboard.painter import Begin, painter
 from sgbench.leaderboard.png import stale, stamped
-from sgbench.leaderboard.reading import Finding, Layout
+from sgbench.leaderboard.reading import Finding, Layout, finding
 from sgbench.leaderboard.rows import Board, Measured, Standing, board_of
 from sgbench.leaderboard.store import protocols
 from sgbench.leaderboard.table import to_markdown
@@ -25,7 +27,7 @@ from sgbench.records.energy import EnergyTarget
 from sgbench.records.files import read_bytes, write_atomic
 
 TABLE, VALUES, PICTURE = "table.md", "table.csv", "board.png"
-REBUILD = "rebuild with: sgbench board build --from leaderboards"
+DEFAULT_ROOT = Path("leaderboards")
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Built:
     protocol: str
     methods: int
     records: int
+    outside: int
     files: tuple[str, ...]
 
 
@@ -64,11 +67,27 @@ def show(root: Path, *, layout: Layout, references: References, protocol: str | 
     measured = measure_all(
         root, layout=layout, references=references, targets=targets, findings=findings, protocol=protocol
     )
-    boards = tuple(
-        _board(root, measured[name], references.of(name), price_lists, layout=layout, findings=findings)
-        for name in sorted(measured)
-    )
-    return Boards(boards, tuple(sorted(findings, key=lambda each: each.path)))
+    boards: list[Board] = []
+    for name in sorted({*measured, *_with_outsiders(root, layout, protocol)}):
+        try:
+            reference = references.of(name)
+            _ = reference.measure  # says so where nobody knows what guessing loses
+        except InputError as error:
+            findings.append(finding(root / name / EXTERNAL, error))
+            continue
+        methods = measured.get(name, [])
+        board = _board(root, methods, reference, price_lists, layout=layout, findings=findings)
+        if methods or board.outsiders:
+            boards.append(board)
+    return Boards(tuple(boards), tuple(sorted(findings, key=lambda each: each.path)))
+
+
+def _with_outsiders(root: Path, layout: Layout, only: str | None) -> Iterable[str]:
+    """The protocols that hold results of code outside the catalogue, be there others or not."""
+    if layout == "leaderboards":
+        for name in protocols(root, only=only, layout=layout):
+            if (root / name / EXTERNAL).is_dir() and not (root / name).is_symlink():
+                yield name
 
 
 def _price_lists(references: References) -> tuple[EnergyTarget, ...]:
@@ -135,36 +154,47 @@ def build(
     with painter(apart=is_large(root, layout=layout)) as begin:
         found = show(root, layout=layout, references=references, protocol=protocol)
         if not found.boards and not found.findings:
-            raise InputError(
-                f"{root}: no record found; make one with 'sgbench run', or name a folder with --root"
-            )
+            way = "make one with 'sgbench run'" if layout == "runs" else "add some with 'sgbench board add'"
+            raise InputError(f"{root}: no record found; {way}, or name a folder with --root")
         return [_write(board, root, layout, begin) for board in found.boards], found.findings
 
 
 def _write(board: Board, root: Path, layout: Layout, begin: Begin) -> Built:
     folder = root / board.protocol.name
-    picture = begin(board)
+    picture = begin(board) if board.rows else None
     values = to_csv(board)
-    contents = {
-        TABLE: to_markdown(board, layout=layout).encode(),
-        VALUES: values.encode(),
-        PICTURE: stamped(picture(), table_csv=values),
-    }
+    contents = {TABLE: to_markdown(board, layout=layout).encode(), VALUES: values.encode()}
+    if picture is None:
+        _remove(folder / PICTURE)
+    else:
+        contents[PICTURE] = stamped(picture(), table_csv=values)
     for name, data in contents.items():
         write_atomic(folder / name, data)
+    shown = (*board.rows, *board.baselines, *board.retired)
     return Built(
         protocol=board.protocol.name,
-        methods=len(board.rows) + len(board.baselines) + len(board.retired),
-        records=sum(len(row.scores) for row in (*board.rows, *board.baselines, *board.retired)),
+        methods=len(shown),
+        records=sum(len(row.scores) for row in shown),
+        outside=len(board.outsiders),
         files=tuple(str(folder / name) for name in contents),
     )
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be removed: {error.strerror}; it shows no row of the board"
+        ) from error
 
 
 def check(root: Path, *, references: References) -> tuple[list[str], tuple[Finding, ...]]:
     """Rebuild every board of a leaderboards folder in memory; returns the protocols seen and what is wrong.
 
     A table that differs in one byte from what its records give is a finding; a picture is compared through the
-    digest of the table that it carries, since its bytes depend on the drawing library's version.
+    digest of the table that it carries, since its bytes depend on the drawing library's version. Every file of an
+    accepted submission has to be in the store as it was handed in.
 
     Raises:
         InputError: there is no such folder.
@@ -174,13 +204,17 @@ def check(root: Path, *, references: References) -> tuple[list[str], tuple[Findi
     for board in found.boards:
         findings += _stale_files(board, root)
     names = [board.protocol.name for board in found.boards]
-    for name in protocols(root):
-        findings += Objects(root / name).check()
+    for name in protocols(root, layout="leaderboards"):
+        folder = root / name
+        findings += Objects(folder).check()
+        dossiers = read_dossiers(folder)
+        findings += lost_files(folder, dossiers)
         if name not in names:
+            findings += dossiers.findings
             findings += [
-                Finding(str(root / name / file), "has no valid record behind it")
+                Finding(str(folder / file), "has no valid record behind it")
                 for file in (TABLE, VALUES, PICTURE)
-                if (root / name / file).exists()
+                if (folder / file).exists()
             ]
     return names, tuple(findings)
 
@@ -192,10 +226,24 @@ def _stale_files(board: Board, root: Path) -> Iterable[Finding]:
     for name, text in texts.items():
         reason = _difference(folder / name, text.encode())
         if reason is not None:
-            yield Finding(str(folder / name), f"{reason}; {REBUILD}")
-    reason = stale(folder / PICTURE, table_csv=values)
+            yield Finding(str(folder / name), f"{reason}; {rebuild(root)}")
+    path = folder / PICTURE
+    if board.rows:
+        reason = stale(path, table_csv=values)
+    else:
+        reason = "shows a board without rows" if path.exists() or path.is_symlink() else None
     if reason is not None:
-        yield Finding(str(folder / PICTURE), f"{reason}; {REBUILD}")
+        yield Finding(str(path), f"{reason}; {rebuild(root)}")
+
+
+def rebuild(root: Path) -> str:
+    """What to type to build the boards of a leaderboards folder anew.
+
+    >>> rebuild(Path("leaderboards")), rebuild(Path("my boards"))[-18:]
+    ('rebuild with: sgbench board build --from leaderboards', "--root 'my boards'")
+    """
+    where = "" if root == DEFAULT_ROOT else f" --root {shlex.quote(str(root))}"
+    return f"rebuild with: sgbench board build --from leaderboards{where}"
 
 
 def _difference(path: Path, expected: bytes) -> str | None:

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterable, Iterator, Sequence
 
 from sgbench.leaderboard.baseline_section import about_baselines, baseline_cells
+from sgbench.leaderboard.dossier import Dossier
 from sgbench.leaderboard.labels import code, figure, prose
 from sgbench.leaderboard.pairs import Comparison, compare, probability_of_improvement
 from sgbench.leaderboard.power import detectable_difference, pairs_needed, seeds_needed
@@ -120,12 +121,14 @@ def p_text(p: float) -> str:
 
 def trust_text(row: Row) -> str:
     """The highest tier that a method passed, or that nobody has checked it."""
-    if row.standing is None:
-        return NONE
-    best, failed = row.standing.dossier.best, row.standing.dossier.failed
-    if failed is not None:
-        return f"failed: {failed.tier}"
-    return "self-reported" if best is None else best.tier
+    return NONE if row.standing is None else checked_text(row.standing.dossier)
+
+
+def checked_text(dossier: Dossier) -> str:
+    """The tier that was failed, else the highest that was passed, else that nobody has checked."""
+    if dossier.failed is not None:
+        return f"failed: {dossier.failed.tier}"
+    return "self-reported" if dossier.best is None else dossier.best.tier
 
 
 def tried_text(row: Row) -> str:
@@ -166,7 +169,7 @@ def _outsiders(board: Board) -> str:
     header = ["name", "code", "checked", f"{measure.title} (mean ± 95 % CI)", "seeds", f"every seed{unit}"]
     lines = []
     for each in board.outsiders:
-        submission, best = each.dossier.submission, each.dossier.best
+        submission = each.dossier.submission
         seeds = [
             f"{measure.text(value)}{' (failed)' if seed in each.failed_seeds else ''}"
             for seed, value in each.scores.items()
@@ -174,7 +177,7 @@ def _outsiders(board: Board) -> str:
         line = [
             NONE if submission is None else code(submission.name),
             NONE if submission is None else code(submission.code or NONE),
-            "self-reported" if best is None else best.tier,
+            checked_text(each.dossier),
             measure.summary(each.score),
             str(len(each.scores)),
             ", ".join(seeds),
@@ -211,7 +214,7 @@ def statements(board: Board) -> list[str]:
         "finished.",
         _budget(board),
     ]
-    if any(row.standing for row in board.rows):
+    if board.outsiders or any(row.standing for row in board.rows):
         found.append(
             "closed: only the surrogate, its slope, the neuron's numbers and the learning rate differ from the "
             "protocol's reference; open: anything that the protocol leaves free. Checked: self-reported (by "

@@ -75,7 +75,7 @@ def test_build_from_runs(runs: Path, plain: Method, capsys: pytest.CaptureFixtur
     assert main(["board", "build", "--json"]) == 0
     folder = runs / "digits_v1"
     files = [str(folder / name) for name in BOARD]
-    expected = {"protocol": "digits_v1", "methods": 2, "records": 4, "files": files}
+    expected = {"protocol": "digits_v1", "methods": 2, "records": 4, "outside": 0, "files": files}
     assert said(capsys) == {"boards": [expected], "left_out": []}
     assert all(Path(file).stat().st_size for file in files)
     assert "](" + records(plain)[0].method_id in (folder / "table.md").read_text()

@@ -1,0 +1,52 @@
+"""What `sgbench board show` says of code outside the catalogue: a block of its own, without ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sgbench.leaderboard.rows import Board
+
+
+def outsider_cells(board: Board) -> Iterator[list[str]]:
+    """The head, and a line for each result from outside, the best first."""
+    from sgbench.leaderboard.sections import checked_text
+
+    yield ["from outside", board.measure.title, "seeds", "checked"]
+    for each in board.outsiders:
+        submission = each.dossier.submission
+        failed = f" ({len(each.failed_seeds)} failed)" if each.failed_seeds else ""
+        yield [
+            each.method_id if submission is None else submission.name,
+            board.measure.summary(each.score),
+            f"{len(each.scores)}{failed}",
+            checked_text(each.dossier),
+        ]
+
+
+def add_outsiders(console: Console, board: Board, *, spacious: bool) -> None:
+    """Print a table of results from outside; nothing where there are none."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    if not board.outsiders:
+        return
+    (name, score, seeds, checked), *lines = outsider_cells(board)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0) if spacious else 0)
+    table.add_column(name, overflow="fold")
+    table.add_column(score.removeprefix("test "), justify="right", no_wrap=True)
+    table.add_column(seeds, justify="right", no_wrap=True)
+    table.add_column(checked, no_wrap=True)
+    for line in lines:
+        table.add_row(*map(Text, line))
+    console.print()
+    console.print(table)
+    note = (
+        f"from outside: {board.measure.kind} of code outside the catalogue as its predictions say, mean over seeds "
+        "with its 95 % interval; not ranked, since neither its operations nor its training were seen"
+    )
+    console.print(note, markup=False, style="dim", soft_wrap=not console.is_terminal)

@@ -1,0 +1,20 @@
+"""Why a board has no row: what there is of a protocol that is not ranked."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from sgbench.leaderboard.labels import counted
+from sgbench.leaderboard.rows import Board
+
+
+def without_rows(board: Board) -> str:
+    """One line on a board without a ranked method."""
+    notices = (row.standing.dossier.notice for row in board.retired if row.standing is not None)
+    kinds = Counter(notice.kind for notice in notices if notice is not None)
+    parts = [f"{number} {kind}" for kind, number in sorted(kinds.items(), reverse=True)]
+    if board.baselines:
+        parts.append(f"{counted(len(board.baselines), 'baseline')} without spikes")
+    if board.outsiders:
+        parts.append(f"{len(board.outsiders)} from outside the catalogue")
+    return f"no method counts: {', '.join(parts)}"

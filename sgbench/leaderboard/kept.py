@@ -1,0 +1,63 @@
+"""Whether a board still holds every file of the submissions that it accepted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.dossier import Dossiers
+from sgbench.leaderboard.objects import OBJECTS, Kind
+from sgbench.leaderboard.outside import EXTERNAL
+from sgbench.leaderboard.reading import Finding
+from sgbench.leaderboard.store import RECORDS
+from sgbench.records.files import read_bytes
+from sgbench.records.submission import FileNote, Submission
+
+KINDS: dict[str, Kind] = {"predictions": "csv", "weights": "safetensors", "tuning.json": "json"}
+REMEDY = "restore it from the repository's history, or accept the submission anew (sgbench submit accept)"
+
+
+def lost_files(folder: Path, dossiers: Dossiers) -> Iterator[Finding]:
+    """Every file of an accepted submission that is not in the store as it was handed in.
+
+    The content of objects is checked where these are (see `Objects.check`); here they have to be there, or the
+    reference to where they lie.
+
+    Args:
+        folder: of the protocol, in a leaderboards folder.
+        dossiers: of that folder.
+    """
+    found = (dossier.submission for dossier in dossiers.by_method.values())
+    for submission in (each for each in found if each is not None):
+        for note in submission.files:
+            path = _place(folder, submission, note)
+            reason = _changed(path, note) if note.path.startswith("records/") else _missing(path)
+            if reason is not None:
+                said = f"{note.path} of submission {submission.method_id}"
+                yield Finding(str(path), f"{said} {reason}; {REMEDY}")
+
+
+def _place(folder: Path, submission: Submission, note: FileNote) -> Path:
+    kind, _, name = note.path.partition("/")
+    if kind == "records":
+        where = EXTERNAL if submission.division == "external" else RECORDS
+        return folder / where / submission.method_id / name
+    return folder / OBJECTS / f"{note.sha256}.{KINDS[kind]}"
+
+
+def _changed(path: Path, note: FileNote) -> str | None:
+    if not path.is_file():
+        return "is not in the store"
+    try:
+        data = read_bytes(path)
+    except InputError as error:
+        return f"cannot be read: {str(error).removeprefix(f'{path}: ')}"
+    same = hashlib.sha256(data).hexdigest() == note.sha256
+    return None if same else "is not what was handed in"
+
+
+def _missing(path: Path) -> str | None:
+    reference = path.with_name(f"{path.name}.ref")
+    return None if path.exists() or reference.exists() else "is not in the store"
