@@ -12,8 +12,9 @@ from sgbench.cli.board_options import add_source, asked, finish, references_of, 
 from sgbench.errors import InputError
 
 if TYPE_CHECKING:
-    from sgbench.leaderboard.families import AcrossTasks
+    from sgbench.leaderboard.families import AcrossTasks, Tuned
     from sgbench.leaderboard.reading import Finding
+    from sgbench.leaderboard.score import Measure
 
 CURVE_POINTS = (1, 5, 10)
 
@@ -79,7 +80,7 @@ def _across_table(found: AcrossTasks, by: str) -> Iterator[list[str]]:
     """The head, and a line for each family."""
     told = any(count > 1 for each in found.standings for count in each.settings)
     head = [by, "interquartile mean, %", "95 % interval", "mean rank", *found.tasks]
-    yield [*head, *(["settings tried"] if told else [])]
+    yield [*head, *(["settings here"] if told else [])]
     for each in found.standings:
         yield [
             each.name,
@@ -116,38 +117,36 @@ def _tuning(args: argparse.Namespace) -> int:
     if args.json:
         say_json({"protocol": protocol, "families": [asdict(each) for each in found]})
         return warn(findings)
-    header = [
-        args.by,
-        "settings",
-        "failed runs, %",
-        "best on validation",
-        "mean of ten best",
-        "over slopes (slopes)",
-    ]
-    header += [f"best of {n}" for n in CURVE_POINTS]
-    rows = [
-        [
-            each.name,
-            str(each.settings),
-            f"{100 * each.failed_share:.0f}",
-            measure.text(each.best_test),
-            measure.text(each.ten_best),
-            "-"
-            if each.slope_sensitivity is None
-            else f"{measure.text(each.slope_sensitivity)} ({each.slopes})",
-            *(measure.text(each.expected_test[n - 1]) if n <= each.settings else "-" for n in CURVE_POINTS),
-        ]
-        for each in found
-    ]
     say(protocol)
+    header, *rows = _tuning_table(found, args.by, measure)
     _table(header, rows)
     say(
-        f"{measure.title}, of settings that validation selects; best of n: expected over all choices of n settings;"
+        f"{measure.title}, of settings that validation selects; settings here: those with records, not those that"
+    )
+    say(
+        "a submission tried elsewhere (table.md says these); best of n: expected over all choices of n settings;"
     )
     say(
         "over slopes: the mean over the logarithm of the slope, equal to the best where the slope does not matter"
     )
     return warn(findings)
+
+
+def _tuning_table(found: Sequence[Tuned], by: str, measure: Measure) -> Iterator[list[str]]:
+    """The head, and a line for each family."""
+    head = [by, "settings here", "failed runs, %", "best on validation", "mean of ten best"]
+    yield [*head, "over slopes (slopes)", *(f"best of {n}" for n in CURVE_POINTS)]
+    for each in found:
+        slopes = each.slope_sensitivity
+        yield [
+            each.name,
+            str(each.settings),
+            f"{100 * each.failed_share:.0f}",
+            measure.text(each.best_test),
+            measure.text(each.ten_best),
+            "-" if slopes is None else f"{measure.text(slopes)} ({each.slopes})",
+            *(measure.text(each.expected_test[n - 1]) if n <= each.settings else "-" for n in CURVE_POINTS),
+        ]
 
 
 def _plot(path: Path | None, draw: Any) -> None:

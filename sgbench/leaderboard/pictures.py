@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sgbench.errors import InputError
 from sgbench.leaderboard.across import performance_profile
 from sgbench.leaderboard.families import AcrossTasks, Tuned
 from sgbench.leaderboard.picture import COLOURS, FONT_SIZE, INK, MARKERS, SOFT
@@ -18,27 +19,44 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STYLES = ("-", "--", ":", "-.")
-THRESHOLDS = 400
+MIN_CURVE = 2  # settings
+MOST_MARKED = 10  # settings up to which each has a marker
 MAX_LINES = 24
 LEGEND: dict[str, Any] = {"frameon": False, "loc": "outside right center", "fontsize": 12}
 
 
 def tuning_png(found: Sequence[Tuned], measure: Measure) -> bytes:
-    """Expected test score of the setting that validation selects, against the number of settings tried."""
+    """Expected test score of the setting that validation selects, against the number of settings tried.
+
+    Raises:
+        InputError: no family has two settings, so that no curve is one.
+    """
+    most = max((each.settings for each in found), default=0)
+    if most < MIN_CURVE:
+        raise InputError(
+            "--plot: no method has two settings here, so there is no curve; run more, "
+            "e.g. sgbench run -m width_fwhm=0.5,1,2"
+        )
 
     def draw(figure: Figure) -> None:
+        from matplotlib.ticker import MaxNLocator
+
         axes = figure.subplots()
         _frame(axes)
         for number, each in enumerate(found[:MAX_LINES]):
             settings = np.arange(1, each.settings + 1)
-            marker = MARKERS[number % len(MARKERS)]
+            look = _look(number) | {"marker": MARKERS[number % len(MARKERS)], "markersize": 7}
+            # A share of the picture's diagonal between markers; one point alone would get none.
+            look["markevery"] = 0.2 if each.settings > MOST_MARKED else 1
             scores = np.array(each.expected_test) * (1 if measure.is_loss else 100)
-            axes.plot(settings, scores, label=each.name, marker=marker, markevery=0.2, **_look(number))
-        axes.set_xlabel("settings tried", fontsize=FONT_SIZE, color=INK)
+            axes.plot(settings, scores, label=each.name, **look)
+        axes.set_xlabel("settings tried, of those here", fontsize=FONT_SIZE, color=INK)
+        margin = 0.05 * (most - 1)
+        axes.set_xlim(1 - min(margin, 0.5), most + margin)  # no tick at 0 settings
         axes.set_ylabel(
             f"expected {measure.title},\nof the best on validation", fontsize=FONT_SIZE, color=INK
         )
-        axes.locator_params(axis="x", integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
         figure.legend(**LEGEND)
 
     return _png(draw, 10, 5)
@@ -92,10 +110,12 @@ def _frame(axes: Axes) -> None:
 def _profiles(axes: Axes, found: AcrossTasks) -> None:
     _frame(axes)
     lowest = min(float(each.min()) for standing in found.standings for each in standing.tasks)
-    thresholds = np.linspace(min(lowest, 0.9) - 0.02, 1.0, THRESHOLDS)
+    ends = min(lowest, 0.9) - 0.02, 1.0
     for number, standing in enumerate(found.standings[:MAX_LINES]):
-        shares = 100 * performance_profile(standing.tasks, thresholds)
-        axes.plot(thresholds, shares, label=standing.name, **_look(number))
+        # Above a score the share is that of the runs beyond it, up to the next one.
+        steps = np.unique(np.concatenate([ends, *standing.tasks]))
+        shares = 100 * performance_profile(standing.tasks, steps)
+        axes.plot(steps, shares, label=standing.name, drawstyle="steps-post", **_look(number))
     axes.set_xlabel("normalised score (0 guessing, 1 perfect)", fontsize=FONT_SIZE, color=INK)
     axes.set_ylabel("runs above it, %", fontsize=FONT_SIZE, color=INK)
 
@@ -119,7 +139,7 @@ def _rank_lines(axes: Axes, found: AcrossTasks) -> None:
         if len(alike) > 1 and first:
             ends = [rank, ranked[alike[-1]][0]]
             axes.plot(ends, [row + 0.42] * 2, color=SOFT, linewidth=4, alpha=0.6, zorder=1)
-    axes.plot([1, 1 + reach], [-0.9, -0.9], color=COLOURS[1], linewidth=2.5)
+    axes.plot([1, 1 + reach], [-0.9, -0.9], color=INK, linewidth=2.5)
     axes.annotate(
         f"critical difference {reach:.2f}",
         (1 + reach, -0.9),
@@ -127,8 +147,9 @@ def _rank_lines(axes: Axes, found: AcrossTasks) -> None:
         textcoords="offset points",
         va="center",
         fontsize=12,
-        color=COLOURS[1],
+        color=INK,
     )
+    axes.set_xticks([tick for tick in axes.get_xticks() if 1 <= tick <= len(ranked)])
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     tasks = len(found.tasks)
