@@ -11,8 +11,6 @@ from sgbench.cli.board_options import LEADERBOARDS, finish, references_of, say, 
 from sgbench.errors import InputError
 
 if TYPE_CHECKING:
-    from sgbench.leaderboard.deviation import Reference
-    from sgbench.leaderboard.outputs import Outputs
     from sgbench.records.record import RunRecord
     from sgbench.records.submission import ExternalRecord
     from sgbench.submission.check import Checked
@@ -72,13 +70,6 @@ def register(commands: Any) -> None:
         )
 
 
-def loss_of(outputs: Outputs, reference: Reference) -> float:
-    """See `sgbench.verification.again.loss_of`; torch is loaded where there is a loss to compute."""
-    from sgbench.verification.again import loss_of as found
-
-    return found(outputs, reference)
-
-
 def _make(args: argparse.Namespace) -> int:
     from pydantic import ValidationError
 
@@ -104,14 +95,17 @@ def _made(args: argparse.Namespace, author: Author) -> Made:
     from sgbench.submission.make import make
 
     if args.external:
+        from sgbench.verification.judge import DataJudge
+
+        references = references_of(args)
         if args.protocol is None:
             raise InputError("--protocol: the protocol of the predictions is needed with --external")
         return make_external(
             args.source,
             args.to,
             author,
-            references=references_of(args),
-            loss_of=loss_of,
+            references=references,
+            judge=DataJudge(references),
             protocol=args.protocol,
             failed=args.failed,
         )
@@ -127,10 +121,12 @@ def _made(args: argparse.Namespace, author: Author) -> Made:
 
 def _check(args: argparse.Namespace) -> int:
     from sgbench.submission.check import check
+    from sgbench.verification.judge import DataJudge
 
     references = references_of(args)
+    judge = DataJudge(references)
     found = {
-        str(folder): check(folder, references=references, loss_of=loss_of, board=args.board)
+        str(folder): check(folder, references=references, judge=judge, board=args.board)
         for folder in args.folders
     }
     refused = any(each.refused(strict=args.strict) for each in found.values())
@@ -175,11 +171,12 @@ def _score(record: RunRecord | ExternalRecord) -> str:
 
 def _accept(args: argparse.Namespace) -> int:
     from sgbench.submission.accept import accept
+    from sgbench.verification.judge import DataJudge
 
     references = references_of(args)
-    done = []
+    judge, done = DataJudge(references), []
     for folder in args.folders:
-        found = accept(folder, args.board, references=references, loss_of=loss_of, weights_at=args.weights_at)
+        found = accept(folder, args.board, references=references, judge=judge, weights_at=args.weights_at)
         if found.submission is not None:
             done.append({"protocol": found.submission.protocol, "method_id": found.submission.method_id})
     if args.json:

@@ -43,11 +43,11 @@ def _verify(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.answers import claim_of
     from sgbench.leaderboard.deviation import References
     from sgbench.submission.check import check
-    from sgbench.verification.again import loss_of
+    from sgbench.verification.judge import DataJudge
     from sgbench.verification.tiers import Verifier
 
     references = References(args.config_dir)
-    found = check(args.folder, references=references, loss_of=loss_of)
+    found = check(args.folder, references=references, judge=DataJudge(references, data=False))
     errors = [problem for problem in found.problems if problem.level == "error"]
     if found.submission is None or errors:
         raise InputError(

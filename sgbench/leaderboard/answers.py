@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import Reference
 from sgbench.leaderboard.outputs import Outputs, parse_outputs
-from sgbench.leaderboard.predictions import MAX_PREDICTION_BYTES, Predictions, parse_predictions
+from sgbench.leaderboard.predictions import MAX_PREDICTION_BYTES, Ints, Predictions, parse_predictions
 from sgbench.paths import PREDICTIONS
 from sgbench.records.files import read_bytes
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import ExternalRecord
 
 Answers = Predictions | Outputs
-LossOf = Callable[[Outputs, Reference], float]
-"""The loss of a protocol on outputs; from outside, since losses need torch."""
 ROUNDING = 1e-9
 """Of an accuracy."""
+TOO_LONG = 2
+"""Times the lines that a protocol asks for."""
 SAME_LOSS = 1e-5
 """Relative: outputs are stored with nine digits, and were summed in single precision."""
+SAME_TARGET = 1e-6
+"""Of the targets' spread: code outside may hold them in double precision."""
+
+
+class Judge(Protocol):
+    """What only data sets and losses themselves can say; handed in, since these need torch."""
+
+    def loss_of(self, outputs: Outputs, reference: Reference) -> float:
+        """The loss that a protocol fixes."""
+        ...
+
+    def wanted(self, reference: Reference) -> Answers | None:
+        """What the test split wants (answers in it mean nothing); None where its files are not here."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -63,8 +77,9 @@ def parse_answers(data: bytes, name: str, reference: Reference) -> Answers:
     Raises:
         InputError: it is another one, and why.
     """
+    _require_lines(data, name, reference)
     if reference.classes is None:
-        return parse_outputs(data, name)
+        return _outputs(data, name, reference)
     found = parse_predictions(data, name)
     if (found.place is not None) != reference.labels_steps:
         wanted = "labelled step" if reference.labels_steps else "sample"
@@ -73,14 +88,57 @@ def parse_answers(data: bytes, name: str, reference: Reference) -> Answers:
         largest = int(max(found.target.max(), found.prediction.max()))
         if largest >= reference.classes:
             raise InputError(f"{name}: class {largest} is beyond 0..{reference.classes - 1}")
+        _require_places(found.place, name, reference)
     elif found.logits.shape[1] != reference.classes:
         raise InputError(f"{name}: {reference.classes} logits a sample are needed, one for each class")
     return found
 
 
-def same_targets(one: Answers, other: Answers) -> bool:
-    """Whether two runs say that the same was wanted of them."""
-    return np.array_equal(one.target, other.target) and same_places(one, other)
+def _require_lines(data: bytes, name: str, reference: Reference) -> None:
+    """Counted before they are read, so that a long table costs no time."""
+    by_step = reference.classes is None or reference.labels_steps
+    most = reference.test_samples * (reference.protocol.steps if by_step else 1)
+    found = data.count(b"\n") - 1
+    if found > TOO_LONG * most:  # of one that is nearly right the wrong line is named
+        raise InputError(f"{name}: has {found} lines of answers; state each once, at most {most}")
+
+
+def _outputs(data: bytes, name: str, reference: Reference) -> Outputs:
+    """Of all samples and steps, since losses need memory for the square of these."""
+    found, wanted = parse_outputs(data, name), (reference.test_samples, reference.protocol.steps)
+    if found.output.shape[:2] != wanted:
+        samples, steps = wanted
+        raise InputError(f"{name}: has {_extent(found)}; state all {samples} of {steps}")
+    if reference.facts.target == "spikes" and not np.isin(found.output, (0, 1)).all():
+        raise InputError(f"{name}: an output is neither 0 nor 1; hand in spikes")
+    return found
+
+
+def _require_places(place: Ints | None, name: str, reference: Reference) -> None:
+    samples, steps = reference.test_samples, reference.protocol.steps
+    if place is not None and (place >= (samples, steps)).any():
+        raise InputError(f"{name}: names a step beyond the test split, {samples} samples of {steps} steps")
+
+
+def targets_apart(given: Answers, truth: Answers, name: str) -> int:
+    """How many labels or wanted values are not those of the test split.
+
+    Raises:
+        InputError: they are not of the same samples and steps.
+    """
+    if given.target.shape != truth.target.shape:
+        raise InputError(f"{name}: has {_extent(given)}, the test split {_extent(truth)}")
+    if not same_places(given, truth):
+        raise InputError(f"{name}: answers for other steps than those that the data set labels")
+    near = SAME_TARGET * float(truth.target.std()) if isinstance(truth, Outputs) else 0.0
+    return int((np.abs(given.target - truth.target) > near).sum())
+
+
+def _extent(found: Answers) -> str:
+    if isinstance(found, Outputs):
+        samples, steps, outputs = found.target.shape
+        return f"{samples} samples of {steps} steps and {outputs} outputs"
+    return f"{len(found.target)} {'samples' if found.place is None else 'labelled steps'}"
 
 
 def same_places(one: Answers, other: Answers) -> bool:
@@ -120,6 +178,11 @@ def _stated(value: float | None, what: str, name: str) -> float:
 
 
 def _require_accuracy(found: Predictions, claim: Claim, name: str) -> None:
+    if (claim.labels is None) != (found.place is None):
+        where = "no step has a class of its own" if claim.labels else "each step has a class of its own"
+        raise InputError(
+            f"{name}: its record states {claim.labels or 'no'} labels, but {where}; make it anew"
+        )
     count, accuracy = claim.labels or claim.samples, _stated(claim.accuracy, "accuracy", name)
     if len(found.target) != count or abs(found.accuracy - accuracy) > ROUNDING:
         raise InputError(

@@ -263,6 +263,8 @@ def _fact_deviations(record: RunRecord, reference: Reference) -> Iterator[str]:
     for name, scores in (("validation", record.validation), ("test", record.test)):
         if scores is not None:
             stated.append((f"{name}.samples", scores.samples, facts.sizes[name]))
+            if facts.target != "class_per_step":
+                stated.append((f"{name}.labels", scores.labels, None))
     for name, theirs, ours in stated:
         # A run may fail before its data are read.
         if theirs is not None or record.status == "finished":

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.predictions import NUMBER, Floats, lines_of, table_of
+from sgbench.leaderboard.predictions import NUMBER, Floats, lines_of, other_columns, table_of
 
 PLACE = ("index", "step")
 MAX_OUTPUTS = 1000
+MAX_VALUE = 1e30  # means of squares stay within what a record may state
 _LINE = re.compile(rf"\d{{1,9}},\d{{1,9}}(?:,{NUMBER})*")
 
 
@@ -43,18 +44,19 @@ def parse_outputs(data: bytes, name: str) -> Outputs:
     table = table_of(body, _LINE, len(PLACE) + 2 * count, name)
     steps = _steps(table[:, : len(PLACE)], name)
     values = table[:, len(PLACE) :]
-    if not np.isfinite(values).all():
-        raise InputError(f"{name}: a value is beyond the range of a number")
+    if not (np.abs(values) <= MAX_VALUE).all():
+        raise InputError(f"{name}: a value is beyond {MAX_VALUE:g}")
     shaped = values.reshape(-1, steps, 2, count)
     return Outputs(shaped[:, :, 0], shaped[:, :, 1])
 
 
 def _outputs(header: str, name: str) -> int:
-    names = header.split(",")
-    count, rest = divmod(len(names) - len(PLACE), 2)
-    kinds = [f"{kind}_{number}" for kind in ("target", "output") for number in range(max(count, 0))]
-    if rest or not 1 <= count <= MAX_OUTPUTS or names != [*PLACE, *kinds]:
-        raise InputError(f"{name}: not a table of outputs: the first line names other columns")
+    count, rest = divmod(header.count(",") + 1 - len(PLACE), 2)
+    if rest or not 1 <= count <= MAX_OUTPUTS:  # before names are made up for so many
+        raise other_columns(name, header, "index,step,target_0,...,output_0,...")
+    kinds = [f"{kind}_{number}" for kind in ("target", "output") for number in range(count)]
+    if header.split(",") != [*PLACE, *kinds]:
+        raise other_columns(name, header, ",".join([*PLACE, *kinds]))
     return count
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from sgbench.errors import SgbenchError
 from sgbench.leaderboard.picture import MAX_ROWS, draw, load_library
 from sgbench.leaderboard.rows import Board
 
+PATIENCE_S = 1.0
 Begin = Callable[[Board], Callable[[], bytes]]
 """Takes a board, and gives what waits for its picture."""
 
@@ -26,6 +28,10 @@ class Pipe(Protocol):
 
     def recv(self) -> Any:
         """The next object; EOFError where there will be none."""
+
+    def poll(self, timeout: float, /) -> bool:
+        """Whether there is one within so many seconds."""
+        ...
 
     def close(self) -> None:
         """No more."""
@@ -44,7 +50,7 @@ def painter(*, apart: bool) -> Iterator[Begin]:
     # Not a pool: its threads would be copied in the middle of something when readers are forked.
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_draw_all, args=(ours, theirs), daemon=True)
+    process = context.Process(target=_draw_all, args=(ours, theirs, os.getpid()), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -72,12 +78,15 @@ def _drawn(pipe: Pipe) -> bytes:
     return found
 
 
-def _draw_all(theirs: Pipe, ours: Pipe) -> None:
+def _draw_all(theirs: Pipe, ours: Pipe, parent: int) -> None:
     """What the other process does until nobody can ask it any more."""
     theirs.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is interrupted closes the pipe
     load_library()
     while True:
+        while not ours.poll(PATIENCE_S):
+            if os.getppid() != parent:  # killed, and readers of records may hold the pipe's other end
+                return
         try:
             board, methods = ours.recv()
         except EOFError:

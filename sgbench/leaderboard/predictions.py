@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sgbench.errors import InputError
+from sgbench.errors import InputError, printable
 
 MAX_PREDICTION_BYTES = 64 * 1024 * 1024
 MAX_CLASSES = 10_000
+MAX_LOGIT = 1e100  # sums of the squares of more would overflow
+SHOWN_CHARS = 120  # of a first line, in a message
 FIXED = ("index", "target", "prediction")
 STEPPED = ("index", "step", "target", "prediction")
 _STEP = re.compile(r"\d{1,9},\d{1,9},\d{1,5},\d{1,5}")
@@ -73,6 +76,10 @@ def lines_of(data: bytes, name: str) -> tuple[str, list[str]]:
     Raises:
         InputError: these are no lines of plain text, or there is one alone.
     """
+    if b"\r" in data:
+        raise InputError(
+            f"{name}: its lines end in CR LF; write them with one newline, as lineterminator='\\n'"
+        )
     try:
         first, *others = data.decode("ascii").split("\n")
     except UnicodeDecodeError as error:
@@ -109,11 +116,20 @@ def _checked_steps(table: Floats, name: str) -> Predictions:
 
 
 def _classes(header: str, name: str) -> int:
-    names = header.split(",")
-    classes = len(names) - len(FIXED)
-    if not 0 <= classes <= MAX_CLASSES or names != [*FIXED, *(f"logit_{k}" for k in range(classes))]:
-        raise InputError(f"{name}: not a table of predictions: the first line names other columns")
+    classes = header.count(",") + 1 - len(FIXED)
+    wanted = ",".join([*FIXED, *(f"logit_{k}" for k in range(min(max(classes, 0), MAX_CLASSES)))])
+    if header != wanted:
+        raise other_columns(name, header, f"{','.join(FIXED)},logit_0,..., or {','.join(STEPPED)}")
     return classes
+
+
+def other_columns(name: str, header: str, wanted: str) -> InputError:
+    """What to say of a first line."""
+    shown = textwrap.shorten(header.replace(",", ", "), SHOWN_CHARS, placeholder=" ...").replace(", ", ",")
+    wanted = textwrap.shorten(wanted.replace(",", ", "), SHOWN_CHARS, placeholder=" ...").replace(", ", ",")
+    return InputError(
+        f"{name}: the first line names other columns; needed: {wanted}; found: {printable(shown)}"
+    )
 
 
 def _checked(table: Floats, classes: int, name: str) -> Predictions:
@@ -123,8 +139,8 @@ def _checked(table: Floats, classes: int, name: str) -> Predictions:
     if len(wrong):
         raise InputError(f"{name}: sample {wrong[0]} is missing, doubled or out of order; state each once")
     if classes:
-        if not np.isfinite(logits).all():
-            raise InputError(f"{name}: a logit is beyond the range of a number")
+        if not (np.abs(logits) <= MAX_LOGIT).all():
+            raise InputError(f"{name}: a logit is beyond {MAX_LOGIT:g}")
         if max(target.max(), prediction.max()) >= classes:
             raise InputError(f"{name}: a class beyond 0..{classes - 1} is named")
         less = np.flatnonzero(logits[np.arange(len(index)), prediction] < logits.max(axis=1))

@@ -9,6 +9,7 @@ import os
 import stat
 import tempfile
 import textwrap
+from collections import Counter
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -100,6 +101,8 @@ def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
     """
     try:
         handle = os.open(path, os.O_RDONLY | NO_LINK | NO_WAIT)
+    except ValueError as error:  # a zero byte in a name
+        raise InputError(f"{path}: cannot be read: {error}") from error
     except OSError as error:
         if error.errno in NO_FILE:
             raise InputError(f"{path}: a regular file is needed") from error
@@ -166,8 +169,8 @@ def first_problem(error: ValidationError) -> str:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        times = Counter(key for key, _ in pairs)
+        twice = next(key for key, count in times.items() if count > 1)
         raise ValueError(f"key {twice!r} stands twice")
     return found
 

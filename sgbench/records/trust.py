@@ -46,6 +46,8 @@ class Verification(Grown):
         whole = [None not in pair for pair in pairs]
         if whole.count(True) != 1 or any((one is None) != (two is None) for one, two in pairs):
             raise ValueError("claimed and verified accuracy are stated, or claimed and verified loss")
+        if self.claimed_loss is None and (self.tolerance or 0) > 1:
+            raise ValueError("tolerance of an accuracy is at most 1")
         return self
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.answers import LossOf
+from sgbench.leaderboard.answers import Judge
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.dossier import place
 from sgbench.leaderboard.objects import Objects
@@ -18,7 +18,7 @@ from sgbench.submission.folder import FOLDERS, TUNING, list_contents
 
 
 def accept(
-    root: Path, board: Path, *, references: References, loss_of: LossOf, weights_at: str | None = None
+    root: Path, board: Path, *, references: References, judge: Judge, weights_at: str | None = None
 ) -> Checked:
     """Check a submission and copy it; one with an error is left where it is.
 
@@ -26,14 +26,14 @@ def accept(
         root: the submission.
         board: the leaderboards folder.
         references: of the protocols.
-        loss_of: scores outputs, where a protocol compares losses.
+        judge: knows data sets and losses.
         weights_at: an address below which the folder lies; then the store keeps where weights are, not their bytes.
 
     Raises:
         InputError: it has an error; or another record is there, which is never overwritten.
         StorageError: the board cannot be written.
     """
-    found = check(root, references=references, loss_of=loss_of, board=board)
+    found = check(root, references=references, judge=judge, board=board)
     errors = [problem for problem in found.problems if problem.level == "error"]
     if found.submission is None or errors:
         first = errors[0]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sgbench.errors import InputError, one_printable_line
-from sgbench.leaderboard.answers import Answers, LossOf, claim_of, parse_answers, require_claim, same_targets
+from sgbench.leaderboard.answers import Answers, Judge, claim_of, parse_answers, require_claim, targets_apart
 from sgbench.leaderboard.deviation import Reference, References, deviation
 from sgbench.leaderboard.outputs import Outputs
 from sgbench.records.files import parse_model, read_bytes
@@ -45,13 +45,13 @@ class Checked:
         return any(strict or problem.level == "error" for problem in self.problems)
 
 
-def check(root: Path, *, references: References, loss_of: LossOf, board: Path | None = None) -> Checked:
+def check(root: Path, *, references: References, judge: Judge, board: Path | None = None) -> Checked:
     """Check a submission's folder.
 
     Args:
         root: the folder.
         references: of the protocols.
-        loss_of: scores outputs, where a protocol compares losses.
+        judge: knows data sets and losses.
         board: a leaderboards folder in which the same or alike methods may be; None looks nowhere.
 
     Raises:
@@ -66,7 +66,7 @@ def check(root: Path, *, references: References, loss_of: LossOf, board: Path | 
     if reference is None:
         return Checked(submission, (), tuple(problems))
     problems += head(submission, reference)
-    found = _Run(contents, submission, reference, loss_of, problems)
+    found = _Run(contents, submission, reference, judge, problems)
     found.read()
     if board is not None:
         problems += likenesses(
@@ -108,7 +108,7 @@ class _Run:
         contents: the files.
         submission: what is said of them.
         reference: of the protocol.
-        loss_of: scores outputs.
+        judge: knows data sets and losses.
         problems: collects what is wrong.
     """
 
@@ -117,13 +117,13 @@ class _Run:
         contents: Contents,
         submission: Submission,
         reference: Reference,
-        loss_of: LossOf,
+        judge: Judge,
         problems: list[Problem],
     ) -> None:
         self.contents = contents
         self.submission = submission
         self.reference = reference
-        self.loss_of = loss_of
+        self.judge = judge
         self.problems = problems
         self.records: dict[int, Result] = {}
         self.answers: dict[int, Answers] = {}
@@ -143,7 +143,7 @@ class _Run:
             for seed in sorted({*self.contents.seeds(kind)} - self.records.keys()):
                 self._say("complete", f"{kind}/{seed}.{FOLDERS[kind][0]}", "has no record; remove it")
         self._tuning()
-        self.problems += copied_seeds(self.answers)
+        self.problems += copied_seeds(self.answers, outside=self.submission.division == "external")
         self.problems += self._labels()
 
     def _artefact(self, kind: str, seed: int, read: Callable[[str, int], None]) -> None:
@@ -203,7 +203,7 @@ class _Run:
         expected = self.reference.test_samples
         if claim.samples != expected:
             raise InputError(f"{path}: the test set has {expected} samples, not {claim.samples}")
-        loss = self.loss_of(found, self.reference) if isinstance(found, Outputs) else None
+        loss = self.judge.loss_of(found, self.reference) if isinstance(found, Outputs) else None
         require_claim(found, claim, path, loss=loss)
         self.answers[seed] = found
 
@@ -216,11 +216,20 @@ class _Run:
         require_fit(parse_weights(data, path), record, path)
 
     def _labels(self) -> Iterator[Problem]:
-        """The labels are those of one test set in all seeds."""
+        """What was wanted is what the data set wants, or at least the same in all seeds."""
+        truth = self.judge.wanted(self.reference)
         first = next(iter(self.answers.values()), None)
+        whose = "the first seed's" if truth is None else "the data set's"
         for seed, found in self.answers.items():
-            if first is not None and not same_targets(found, first):
-                yield Problem("labels", f"predictions/{seed}.csv", "has other labels than the first seed")
+            path = f"predictions/{seed}.csv"
+            try:
+                apart = targets_apart(found, truth or first or found, path)
+            except InputError as error:
+                yield _problem("labels", path, error)
+                continue
+            if apart:
+                what = "targets" if self.reference.classes is None else "labels"
+                yield Problem("labels", path, f"{apart} of its {what} are not {whose}")
 
     def _tuning(self) -> None:
         path = self.contents.files.get(TUNING)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.answers import Answers, LossOf, parse_answers
+from sgbench.leaderboard.answers import Answers, Judge, parse_answers
 from sgbench.leaderboard.deviation import Reference, References
 from sgbench.leaderboard.outputs import Outputs
 from sgbench.leaderboard.predictions import MAX_PREDICTION_BYTES, Predictions
@@ -23,18 +23,18 @@ def make_external(
     author: Author,
     *,
     references: References,
-    loss_of: LossOf,
+    judge: Judge,
     protocol: str,
     failed: Sequence[int] = (),
 ) -> Made:
-    """The same for code outside the catalogue, of which only predictions can be checked: <seed>.csv in a folder.
+    """Collect the answers of code outside the catalogue, of which nothing else can be checked: <seed>.csv each.
 
     Args:
         source: the folder of predictions.
         target: where <protocol>/<id> is made.
         author: who hands in; `code` is needed.
         references: of the protocols.
-        loss_of: scores outputs, where the protocol compares losses.
+        judge: knows data sets and losses.
         protocol: on which the predictions were made.
         failed: seeds of the protocol that gave no result.
 
@@ -51,7 +51,7 @@ def make_external(
     if not files:
         raise InputError(f"{source}: no seed finished, so there is nothing to hand in")
     for seed, result in found.items():
-        record = _external_record(name, seed, result, reference, loss_of)
+        record = _external_record(name, seed, result, reference, judge)
         files[f"records/{seed}.json"] = to_json(record)
     submission = Submission.model_validate(
         head_of(author, protocol, name, files)
@@ -83,13 +83,14 @@ def _results(source: Path, reference: Reference, failed: Sequence[int]) -> dict[
         path = source / f"{seed}.csv"
         if not path.is_file():
             raise InputError(f"{path}: no predictions of seed {seed}; make them, or say --failed {seed}")
-        data = read_bytes(path, limit=MAX_PREDICTION_BYTES)
+        # As Python's csv writes them by default; what is handed in has one newline.
+        data = read_bytes(path, limit=MAX_PREDICTION_BYTES).replace(b"\r\n", b"\n")
         found[seed] = _Result(parse_answers(data, str(path), reference), data)
     return found
 
 
 def _external_record(
-    name: str, seed: int, result: _Result | None, reference: Reference, loss_of: LossOf
+    name: str, seed: int, result: _Result | None, reference: Reference, judge: Judge
 ) -> ExternalRecord:
     answers = None if result is None else result.answers
     by_class = answers if isinstance(answers, Predictions) else None
@@ -104,6 +105,6 @@ def _external_record(
         samples=answered,
         accuracy=None if by_class is None else by_class.accuracy,
         predictions_sha256=None if result is None else hashlib.sha256(result.data).hexdigest(),
-        loss=loss_of(answers, reference) if isinstance(answers, Outputs) else None,
+        loss=judge.loss_of(answers, reference) if isinstance(answers, Outputs) else None,
         labels=len(by_class.target) if by_class is not None and stepped else None,
     )

@@ -106,12 +106,10 @@ def complaints(log: TuningLog, method: Method, reference: Reference) -> Iterator
                 f"settings of trial {trial.method_id} are not those of that id; write the log anew",
             )
             return
+    told = "no accuracy, but there are" if reference.classes is not None else "an accuracy, but there are no"
     for trial in log.trials:
         if trial.status == "finished" and (trial.validation_accuracy is None) != (reference.classes is None):
-            yield (
-                "tuning",
-                f"trial {trial.method_id} states an accuracy exactly where there are classes; mend it",
-            )
+            yield "tuning", f"trial {trial.method_id} states {told} classes; write the log anew"
             return
     tried = {trial.method_id for trial in log.trials}
     if protocol.tuning_trials is not None and len(tried) > protocol.tuning_trials:

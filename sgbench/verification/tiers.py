@@ -12,7 +12,14 @@ from safetensors.torch import load
 
 from sgbench.build import Parts, build
 from sgbench.errors import InputError
-from sgbench.leaderboard.answers import ROUNDING, SAME_LOSS, Answers, claim_of, parse_answers
+from sgbench.leaderboard.answers import (
+    ROUNDING,
+    SAME_LOSS,
+    Answers,
+    claim_of,
+    parse_answers,
+    targets_apart,
+)
 from sgbench.leaderboard.deviation import Reference, References
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.stats import standard_deviation
@@ -24,7 +31,7 @@ from sgbench.records.trust import Tier
 from sgbench.runner import run_spec
 from sgbench.submission.folder import FOLDERS
 from sgbench.training import Training
-from sgbench.verification.again import agreement, answered, rescored, targets_apart, wanted
+from sgbench.verification.again import agreement, answered, rescored, wanted
 from sgbench.verification.recompose import recompose
 
 AGREEMENT = 0.999
@@ -100,6 +107,10 @@ class Verifier:
     def _measure(self) -> Measure:
         return self._reference.measure
 
+    @property
+    def _wanted(self) -> str:
+        return "targets" if self._measure.is_loss else "labels"
+
     def _answers(self, seed: int) -> Answers:
         path = self.root / "predictions" / f"{seed}.csv"
         data = read_bytes(path, limit=FOLDERS["predictions"][1])
@@ -116,7 +127,7 @@ class Verifier:
         for seed in seeds:
             truth = wanted(self._parts(method, seed).data, self._reference)
             given = self._answers(seed)
-            foreign += targets_apart(given, truth, f"{self.root}: seed {seed}")
+            foreign += targets_apart(given, truth, f"{self.root}/predictions/{seed}.csv")
             found.append(rescored(given, truth, self._reference))
         expected = self._claimed(seeds)
         near = SAME_LOSS if self._measure.is_loss else 0.0
@@ -124,21 +135,22 @@ class Verifier:
             not math.isclose(one, other, rel_tol=near, abs_tol=ROUNDING)
             for one, other in zip(found, expected, strict=True)
         )
-        what = "targets" if self._measure.is_loss else "labels"
         statement = (
             f"{len(seeds) - differs} of {len(seeds)} seeds score to the claimed {self._measure.kind}; "
-            f"{foreign} {what} are not the data set's"
+            f"{foreign} {self._wanted} are not the data set's"
         )
         return self._outcome("rescored", not differs and not foreign, seeds, expected, found, statement)
 
     def _reinferred(self, seeds: Sequence[int]) -> Outcome:
         """Weights in the catalogue's own network, run over the test set again."""
-        agreements, found, spikes = [], [], []
+        agreements, found, spikes, foreign = [], [], [], 0
         for seed in seeds:
             training = self._inferred(seed)
             again = answered(training.predictions, self._reference)
             spikes.append(_spike_ratio(training, self.records[seed]))
-            agreements.append(agreement(again, self._answers(seed), f"{self.root}: seed {seed}"))
+            given, name = self._answers(seed), f"{self.root}/predictions/{seed}.csv"
+            agreements.append(agreement(again, given, name))
+            foreign += targets_apart(given, again, name)
             found.append(_score(training.evaluation.scores()))
         expected = self._claimed(seeds)
         least = min(agreements)
@@ -147,8 +159,17 @@ class Verifier:
             f"{100 * least:.2f} % of answers agree in the worst seed, {100 * AGREEMENT:g} % are needed; "
             f"spikes are {100 * off:.2f} % off at most, {100 * COUNTS:g} % are allowed"
         )
+        # Outputs that agree may still lie nearer to what is wanted than the network's own.
+        near = not self._measure.is_loss or all(
+            math.isclose(one, other, rel_tol=LEAST_LOSS, abs_tol=ROUNDING)
+            for one, other in zip(found, expected, strict=True)
+        )
+        if foreign:
+            statement += f"; {foreign} {self._wanted} are not the data set's"
+        if not near:
+            statement += f"; a loss is more than {100 * LEAST_LOSS:g} % from its claim"
         mean = math.fsum(agreements) / len(agreements)
-        passed = least >= AGREEMENT and off <= COUNTS
+        passed = least >= AGREEMENT and off <= COUNTS and near and not foreign
         return self._outcome("reinferred", passed, seeds, expected, found, statement, agreement=mean)
 
     def _inferred(self, seed: int) -> Training:

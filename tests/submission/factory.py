@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from sgbench.leaderboard.answers import Answers
+from sgbench.leaderboard.deviation import Reference
+from sgbench.leaderboard.outputs import Outputs
 from sgbench.records.files import to_json
 from sgbench.records.method import identity, method_id
 from sgbench.records.record import EpochScores, RunRecord
@@ -20,7 +23,21 @@ from tests.leaderboard.factory import CLASSES, SAMPLES, ToyReferences, method, r
 
 Tree = dict[str, Any]
 Files = dict[str, bytes]
-REFERENCES = ToyReferences()
+
+
+class NoData:
+    """A judge on whose machine no data set is, and who is asked for no loss."""
+
+    def loss_of(self, outputs: Outputs, reference: Reference) -> float:
+        """The toy protocol has classes."""
+        raise AssertionError(reference.protocol.name)
+
+    def wanted(self, reference: Reference) -> Answers | None:
+        """Nothing to compare with."""
+        return None
+
+
+REFERENCES, JUDGE = ToyReferences(), NoData()
 SEEDS = (0, 1, 2)
 EPOCHS = 20
 INPUTS = 7

@@ -19,9 +19,9 @@ from sgbench.records.submission import TuningLog
 from sgbench.submission.accept import accept
 from sgbench.submission.check import check
 from sgbench.submission.tuning import best, complaints
-from sgbench.verification.again import loss_of
 from tests.leaderboard.factory import method, protocol, reference
 from tests.submission.factory import (
+    JUDGE,
     REFERENCES,
     SEEDS,
     Files,
@@ -50,7 +50,7 @@ def _artefacts(seed: int) -> tuple[str, str]:
 
 def test_honest_submission_has_no_problem(tmp_path: Path) -> None:
     """Strict: not even a warning."""
-    found = check(write(tmp_path, submission()), references=REFERENCES, loss_of=loss_of)
+    found = check(write(tmp_path, submission()), references=REFERENCES, judge=JUDGE)
     assert found.problems == ()
     assert [record.seed for record in found.records] == list(SEEDS)
     assert not found.refused(strict=True)
@@ -58,10 +58,7 @@ def test_honest_submission_has_no_problem(tmp_path: Path) -> None:
 
 def test_failed_seed_is_handed_in_like_others(tmp_path: Path) -> None:
     """It has a record, and neither predictions nor weights."""
-    assert (
-        check(write(tmp_path, failing(submission(), 1)), references=REFERENCES, loss_of=loss_of).problems
-        == ()
-    )
+    assert check(write(tmp_path, failing(submission(), 1)), references=REFERENCES, judge=JUDGE).problems == ()
 
 
 def test_tuned_submission(tmp_path: Path) -> None:
@@ -76,16 +73,14 @@ def test_tuned_submission(tmp_path: Path) -> None:
     for each in trials[:3]:
         scores = json.loads(files[f"records/{each['seed']}.json"])["validation"]
         each |= {"validation_accuracy": scores["accuracy"], "validation_loss": scores["loss"]}
-    assert check(write(tmp_path, tuned(files, trials)), references=REFERENCES, loss_of=loss_of).problems == ()
+    assert check(write(tmp_path, tuned(files, trials)), references=REFERENCES, judge=JUDGE).problems == ()
 
 
 def test_warnings_refuse_only_when_strict(tmp_path: Path) -> None:
     """Neither paper nor code, and changed code: two warnings."""
     files = head(submission(), paper=None)
     environment = json.loads(files["submission.json"])["environment"] | {"clean": False}
-    found = check(
-        write(tmp_path, head(files, environment=environment)), references=REFERENCES, loss_of=loss_of
-    )
+    found = check(write(tmp_path, head(files, environment=environment)), references=REFERENCES, judge=JUDGE)
     assert [problem.code for problem in found.problems] == ["source", "commit"]
     assert found.refused(strict=True)
     assert not found.refused(strict=False)
@@ -94,11 +89,11 @@ def test_warnings_refuse_only_when_strict(tmp_path: Path) -> None:
 def test_accepted_submission_is_on_the_board(tmp_path: Path) -> None:
     """Records, and predictions, weights and log under their hashes; accepting again changes nothing."""
     root, board = write(tmp_path / "it", submission()), tmp_path / "boards"
-    accept(root, board, references=REFERENCES, loss_of=loss_of)
+    accept(root, board, references=REFERENCES, judge=JUDGE)
     before = {path: path.read_bytes() for path in board.rglob("*") if path.is_file()}
     # Three records, predictions, one submission and one empty log; all three weights are the same bytes here.
     assert len(before) == 3 + 3 + 1 + 1 + 1
-    accept(root, board, references=REFERENCES, loss_of=loss_of)
+    accept(root, board, references=REFERENCES, judge=JUDGE)
     assert {path: path.read_bytes() for path in board.rglob("*") if path.is_file()} == before
     assert list(Objects(board / "toy_v1").check()) == []
     (found,) = show(board, layout="leaderboards", references=REFERENCES).boards
@@ -112,27 +107,25 @@ def test_refused_submission_leaves_the_board_alone(tmp_path: Path) -> None:
     """An error: nothing is copied."""
     root = write(tmp_path / "it", head(submission(), division="open"))
     with pytest.raises(InputError, match="the method is closed, not open"):
-        accept(root, tmp_path / "boards", references=REFERENCES, loss_of=loss_of)
+        accept(root, tmp_path / "boards", references=REFERENCES, judge=JUDGE)
     assert not (tmp_path / "boards").exists()
 
 
 def test_another_record_is_never_overwritten(tmp_path: Path) -> None:
     """The same method and seeds with other results: refused, and the old ones stay."""
     board = tmp_path / "boards"
-    accept(write(tmp_path / "first", submission()), board, references=REFERENCES, loss_of=loss_of)
+    accept(write(tmp_path / "first", submission()), board, references=REFERENCES, judge=JUDGE)
     second = write(tmp_path / "second", submission(hits=80, family=5))
     with pytest.raises(InputError, match="never overwritten"):
-        accept(second, board, references=REFERENCES, loss_of=loss_of)
+        accept(second, board, references=REFERENCES, judge=JUDGE)
 
 
 def test_weights_by_reference(tmp_path: Path) -> None:
     """The store keeps hash, size and address; the board still checks clean, and a wrong address is refused."""
     root, board = write(tmp_path / "it", submission()), tmp_path / "boards"
     with pytest.raises(InputError, match="https://"):
-        accept(
-            root, tmp_path / "other", references=REFERENCES, loss_of=loss_of, weights_at="ftp://example.org"
-        )
-    accept(root, board, references=REFERENCES, loss_of=loss_of, weights_at="https://example.org/mine/")
+        accept(root, tmp_path / "other", references=REFERENCES, judge=JUDGE, weights_at="ftp://example.org")
+    accept(root, board, references=REFERENCES, judge=JUDGE, weights_at="https://example.org/mine/")
     (path,) = (board / "toy_v1" / "objects").glob("*.safetensors.ref")
     found = json.loads(path.read_bytes())
     assert found["url"].startswith("https://example.org/mine/weights/")
@@ -143,7 +136,7 @@ def test_weights_by_reference(tmp_path: Path) -> None:
 def test_store_that_was_tampered_with(tmp_path: Path) -> None:
     """A changed object, one under a forged name, a stray file, a reference to something else: a finding each."""
     root, board = write(tmp_path / "it", submission()), tmp_path / "boards"
-    accept(root, board, references=REFERENCES, loss_of=loss_of)
+    accept(root, board, references=REFERENCES, judge=JUDGE)
     folder = board / "toy_v1" / "objects"
     (changed, *_) = sorted(folder.glob("*.csv"))
     changed.write_bytes(changed.read_bytes() + b" ")

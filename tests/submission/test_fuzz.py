@@ -21,8 +21,7 @@ from sgbench.records.submission import ExternalRecord, Submission, TuningLog
 from sgbench.records.trust import Notice, Verification
 from sgbench.submission.check import check
 from sgbench.submission.weights import parse_weights
-from sgbench.verification.again import loss_of
-from tests.submission.factory import REFERENCES, dump, reseal, submission, write
+from tests.submission.factory import JUDGE, REFERENCES, dump, reseal, submission, write
 
 HONEST = submission()
 EXAMPLES = settings(max_examples=25, deadline=None)
@@ -102,7 +101,7 @@ def equal(one: Any, other: Any) -> bool:
 def checked(files: dict[str, bytes]) -> list[str]:
     """The lines of a check; anything but lines is an error of the test."""
     with tempfile.TemporaryDirectory() as folder:
-        found = check(write(Path(folder), files), references=REFERENCES, loss_of=loss_of)
+        found = check(write(Path(folder), files), references=REFERENCES, judge=JUDGE)
     for problem in found.problems:
         assert problem.message.isprintable()
         assert problem.path.isprintable()

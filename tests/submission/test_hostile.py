@@ -14,10 +14,10 @@ from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.submission.accept import accept
 from sgbench.submission.check import Checked, check
-from sgbench.verification.again import loss_of
 from tests.leaderboard.factory import method
 from tests.submission.corpus import CONTENT, FOLDER
 from tests.submission.factory import (
+    JUDGE,
     REFERENCES,
     Files,
     edit,
@@ -34,7 +34,7 @@ HONEST = submission()
 
 def checked(root: Path) -> Checked:
     """What a check says, in words that hold on one printable line."""
-    found = check(root, references=REFERENCES, loss_of=loss_of)
+    found = check(root, references=REFERENCES, judge=JUDGE)
     for problem in found.problems:
         assert problem.message
         assert problem.message.isprintable()
@@ -77,7 +77,7 @@ def test_archive_is_not_opened(tmp_path: Path) -> None:
         archive.writestr("records/0.json", b"0" * 10_000_000)
     bomb.write_bytes(data.getvalue())
     with pytest.raises(InputError, match="archives are not opened"):
-        check(bomb, references=REFERENCES, loss_of=loss_of)
+        check(bomb, references=REFERENCES, judge=JUDGE)
 
 
 def test_link_in_place_of_the_folder(tmp_path: Path) -> None:
@@ -85,12 +85,12 @@ def test_link_in_place_of_the_folder(tmp_path: Path) -> None:
     write(tmp_path / "it", HONEST)
     (tmp_path / "link").symlink_to(tmp_path / "it")
     with pytest.raises(InputError, match="is a link; name the folder itself"):
-        check(tmp_path / "link", references=REFERENCES, loss_of=loss_of)
+        check(tmp_path / "link", references=REFERENCES, judge=JUDGE)
 
 
 def on_board(tmp_path: Path, files: Files) -> Path:
     """A leaderboards folder that holds a submission."""
-    accept(write(tmp_path / "theirs", files), tmp_path / "boards", references=REFERENCES, loss_of=loss_of)
+    accept(write(tmp_path / "theirs", files), tmp_path / "boards", references=REFERENCES, judge=JUDGE)
     return tmp_path / "boards"
 
 
@@ -105,7 +105,7 @@ def test_predictions_of_another_method(tmp_path: Path, noise: float) -> None:
     for seed in range(3):
         data = predictions(logits(seed) + noise * logits(seed, 99), 90 - seed)
         stolen = rerecord(stolen, seed, predictions=data)
-    found = check(write(tmp_path / "mine", stolen), references=REFERENCES, loss_of=loss_of, board=board)
+    found = check(write(tmp_path / "mine", stolen), references=REFERENCES, judge=JUDGE, board=board)
     lines = [problem.message for problem in found.problems if problem.code == "copy"]
     assert len(lines) == 3
     honest = json.loads(HONEST["submission.json"])["method_id"]
@@ -116,7 +116,7 @@ def test_another_methods_predictions_of_its_own_are_fine(tmp_path: Path) -> None
     """Must differ: the same board, honest answers."""
     board = on_board(tmp_path, HONEST)
     honest = submission(of=WIDE, family=1)
-    found = check(write(tmp_path / "mine", honest), references=REFERENCES, loss_of=loss_of, board=board)
+    found = check(write(tmp_path / "mine", honest), references=REFERENCES, judge=JUDGE, board=board)
     assert found.problems == ()
 
 
@@ -132,7 +132,7 @@ def test_labels_against_the_board(tmp_path: Path) -> None:
         test = json.loads(files[f"records/{seed}.json"])["test"] | {"accuracy": right / 100}
         files = edit(files, f"records/{seed}.json", test=test)
         files = rerecord(files, seed, predictions="\n".join([lines[0], *swapped, ""]).encode())
-    found = check(write(tmp_path / "mine", files), references=REFERENCES, loss_of=loss_of, board=board)
+    found = check(write(tmp_path / "mine", files), references=REFERENCES, judge=JUDGE, board=board)
     assert {problem.code for problem in found.problems} == {"labels"}
 
 
@@ -140,9 +140,9 @@ def test_nothing_of_a_submission_is_imported(tmp_path: Path) -> None:
     """Names of modules and targets in every text field: no module more after the check than before."""
     files = head(HONEST, name="tests.submission.evil", code="https://example.org/os.system")
     root = write(tmp_path, files)
-    check(root, references=REFERENCES, loss_of=loss_of)
+    check(root, references=REFERENCES, judge=JUDGE)
     before = set(sys.modules)
-    check(root, references=REFERENCES, loss_of=loss_of)
+    check(root, references=REFERENCES, judge=JUDGE)
     assert set(sys.modules) == before
 
 

@@ -1,0 +1,50 @@
+"""What only data sets and losses themselves can say of a submission; see `sgbench.leaderboard.answers.Judge`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from sgbench.build import build
+from sgbench.errors import InputError
+from sgbench.leaderboard.answers import Answers
+from sgbench.leaderboard.deviation import Reference, References
+from sgbench.leaderboard.outputs import Outputs
+from sgbench.verification.again import loss_of, wanted
+from sgbench.verification.recompose import recompose
+
+
+class DataJudge:
+    """Asks the data sets that are on this machine, each once.
+
+    Args:
+        references: of the protocols.
+        data: whether it asks any; a tier that compares with them itself needs it not said twice.
+    """
+
+    def __init__(self, references: References, *, data: bool = True) -> None:
+        self._references = references
+        self._data = data
+        self._wanted: dict[str, Answers | None] = {}
+
+    def loss_of(self, outputs: Outputs, reference: Reference) -> float:
+        """The loss that a protocol fixes."""
+        return loss_of(outputs, reference)
+
+    def wanted(self, reference: Reference) -> Answers | None:
+        """What the test split wants; None where its files are not here."""
+        name = reference.protocol.name
+        if name not in self._wanted:
+            self._wanted[name] = self._load(reference) if self._data else None
+        return self._wanted[name]
+
+    def _load(self, reference: Reference) -> Answers | None:
+        seed = reference.protocol.seeds[0]
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                spec = recompose(reference.method, seed, runs_dir=Path(folder), references=self._references)
+                data = build(spec).data
+                data.setup()
+            except InputError:
+                return None
+            return wanted(data, reference)
