@@ -5,34 +5,83 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from sgbench.errors import InputError
+from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.division import division_of
+from sgbench.leaderboard.dossier import Dossiers, read_dossiers
 from sgbench.leaderboard.labels import inert
+from sgbench.leaderboard.reading import Finding
+from sgbench.leaderboard.rows import Standing
+from sgbench.leaderboard.sections import checked_text
+from sgbench.records.base import MAX_WHOLE, Value
+from sgbench.records.counts import Count, OpCounts
 from sgbench.records.files import write_atomic
-from sgbench.records.method import canonical
+from sgbench.records.method import WORDS, canonical
 from sgbench.records.record import RunRecord
+from sgbench.records.spec import Method
 
 Format = Literal["csv", "json", "parquet"]
 FORMATS: tuple[Format, ...] = ("csv", "json", "parquet")
 Cell = str | int | float | bool | None
 Table = dict[str, list[Cell]]
 
+TEXT, WHOLE, NUMBER = "string", "int64", "double"
+TYPES = {
+    "protocol": TEXT,
+    "method_id": TEXT,
+    "seed": WHOLE,
+    "status": TEXT,
+    "failure": TEXT,
+    "division": TEXT,
+    "checked": TEXT,
+    "notice": TEXT,
+    "superseded_by": TEXT,
+    "test_accuracy": NUMBER,
+    "test_loss": NUMBER,
+    "test_samples": WHOLE,
+    "validation_accuracy": NUMBER,
+    "validation_loss": NUMBER,
+    "best_epoch": WHOLE,
+    "parameters": WHOLE,
+    "spikes": WHOLE,
+    "spikes_per_inference": NUMBER,
+    "synaptic_operations": WHOLE,
+    "synaptic_operations_per_inference": NUMBER,
+    "fit_s": NUMBER,
+    "test_s": NUMBER,
+    "peak_memory_bytes": WHOLE,
+    "device": TEXT,
+    "engine": TEXT,
+    "commit": TEXT,
+    "created_utc": TEXT,
+    "clip_norm": NUMBER,
+}
+"""Arrow's types of the columns that every table has, which hold where no record fills one."""
 
-def flat(record: RunRecord) -> dict[str, Cell]:
-    """One record as one row: identity, scores, costs in operations, circumstances, and every choice and number.
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/()@+ -]*")
+_VALUE = re.compile(r"(?i:true|false|null|nan|inf|infinity|na|n/a)|None")  # as readers of CSV have it
 
-    Numbers of entries are text, as their identity has them, since one column holds those of many entries.
+
+def run_cells(record: RunRecord, standing: Standing | None = None) -> dict[str, Cell]:
+    """What a row says of one run: identity, scores, costs in operations, and circumstances.
+
+    Args:
+        record: of one seed.
+        standing: of its method on a board, where there is one.
     """
     test, validation, counts = record.test, record.validation, record.counts
-    row: dict[str, Cell] = {
+    return {
         "protocol": record.protocol,
         "method_id": record.method_id,
         "seed": record.seed,
         "status": record.status,
-        "failure": None if record.failure is None else inert(record.failure.kind),
+        "failure": None if record.failure is None else text_cell(record.failure.kind),
+        **({} if standing is None else _standing_cells(standing)),
         "test_accuracy": None if test is None else test.accuracy,
         "test_loss": None if test is None else test.loss,
         "test_samples": None if test is None else test.samples,
@@ -40,42 +89,148 @@ def flat(record: RunRecord) -> dict[str, Cell]:
         "validation_loss": None if validation is None else validation.loss,
         "best_epoch": record.best_epoch,
         "parameters": record.parameters,
-        "spikes": None if counts is None else _sum(layer.spikes_sent.total for layer in counts.layers),
-        "synaptic_operations": None
-        if counts is None
-        else _sum(group.effective.total for layer in counts.layers for group in layer.synapses),
+        **_count_cells(counts),
         "fit_s": record.timing.fit_s,
         "test_s": record.timing.test_s,
         "peak_memory_bytes": record.peak_memory_bytes,
-        "device": inert(record.provenance.device),
-        "engine": inert(record.provenance.engine),
+        "device": text_cell(record.provenance.device),
+        "engine": text_cell(record.provenance.engine),
         "commit": record.provenance.commit,
         "created_utc": record.provenance.created_utc,
-        "clip_norm": record.method.clip_norm,
     }
-    for group, choice in record.method.choices.items():
-        row[group] = choice
-    for group, parameters in record.method.parameters.items():
-        for key, value in parameters.items():
-            row[f"{group}.{key}"] = inert(canonical(value))
-    return row
 
 
-def _sum(totals: Iterable[int | None]) -> int | None:
-    found = list(totals)
-    return None if None in found else sum(total for total in found if total is not None)
+def method_cells(method: Method) -> dict[str, Cell]:
+    """What a row says of its method: every choice and number, with the twelve digits that its identity has."""
+    return {
+        "clip_norm": _cell(method.clip_norm),
+        **{group: text_cell(choice) for group, choice in method.choices.items()},
+        **{
+            f"{group}.{key}": _cell(value)
+            for group, parameters in method.parameters.items()
+            for key, value in parameters.items()
+        },
+    }
 
 
-def to_table(records: Iterable[RunRecord]) -> Table:
-    """Columns by name, the same length each; the order of records and columns is that of their names."""
-    rows = sorted(
-        (flat(record) for record in records),
-        key=lambda row: (str(row["protocol"]), str(row["method_id"]), int(row["seed"] or 0)),
-    )
+def _standing_cells(standing: Standing) -> dict[str, Cell]:
+    notice = standing.dossier.notice
+    return {
+        "division": standing.division,
+        "checked": checked_text(standing.dossier),
+        "notice": None if notice is None else notice.kind,
+        "superseded_by": None if notice is None else notice.superseded_by,
+    }
+
+
+def _count_cells(counts: OpCounts | None) -> dict[str, Cell]:
+    layers = () if counts is None else counts.layers
+    picked = {
+        "spikes": [layer.spikes_sent for layer in layers],
+        "synaptic_operations": [group.effective for layer in layers for group in layer.synapses],
+    }
+    cells: dict[str, Cell] = {}
+    for name, each in picked.items():
+        total = None if counts is None else _sum(each)
+        cells[name] = total
+        cells[f"{name}_per_inference"] = None if counts is None or total is None else total / counts.samples
+    return cells
+
+
+def _sum(found: Iterable[Count]) -> int | None:
+    total = 0
+    for count in found:
+        if count.total is None:
+            return None
+        total += count.total
+    return total
+
+
+def text_cell(text: str) -> str:
+    r"""A stranger's text: a name as it stands, all else as JSON text, quotes included.
+
+    So nothing is taken for a number, a switch or a missing value, and no spreadsheet runs it.
+
+    >>> text_cell("leaky_readout"), text_cell("1e3"), text_cell("=1+1"), text_cell("true")
+    ('leaky_readout', '"1e3"', '"=1+1"', '"true"')
+    """
+    plain = _NAME.fullmatch(text) and not _VALUE.fullmatch(text)
+    return text if plain else inert(canonical(text))
+
+
+def _cell(value: Value) -> Cell:
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return float(canonical(value))
+    return text_cell(value) if isinstance(value, str) else inert(canonical(value))
+
+
+class Standings:
+    """How the methods of a leaderboards folder stand; what lies beside their records is read once a protocol.
+
+    Args:
+        root: the folder.
+        references: what the catalogue says of protocols.
+        findings: collects what was left out.
+    """
+
+    def __init__(self, root: Path, *, references: References, findings: list[Finding]) -> None:
+        self._root, self._references, self._findings = root, references, findings
+        self._dossiers: dict[str, Dossiers] = {}
+
+    def of(self, record: RunRecord) -> Standing:
+        """The division of a record's method, and its dossier."""
+        name = record.protocol
+        if name not in self._dossiers:
+            self._dossiers[name] = read_dossiers(self._root / name)
+            self._findings += self._dossiers[name].findings
+        division = division_of(record.method, self._references.of(name))
+        return Standing(division, self._dossiers[name].of(record.method_id))
+
+
+def to_table(
+    groups: Iterable[Sequence[RunRecord]], *, standing_of: Callable[[RunRecord], Standing] | None = None
+) -> Table:
+    """Columns by name, of the same length and one type each; the order of records and columns is that of names.
+
+    Args:
+        groups: the records of one method after the other.
+        standing_of: tells how the method of a record stands; None: no column says so.
+    """
+    rows: list[dict[str, Cell]] = []
+    for group in groups:
+        standing = None if standing_of is None else standing_of(group[0])
+        rows += [run_cells(record, standing) | method for record, method in _with_method_cells(group)]
+    rows.sort(key=lambda row: (str(row["protocol"]), str(row["method_id"]), int(row["seed"] or 0)))
     known = list(dict.fromkeys(name for row in rows for name in row))
     fixed = [name for name in known if "." not in name]
     columns = [*fixed, *sorted(name for name in known if "." in name)]
-    return {name: [row.get(name) for row in rows] for name in columns}
+    return {name: _of_one_type([row.get(name) for row in rows]) for name in columns}
+
+
+def _with_method_cells(group: Sequence[RunRecord]) -> Iterator[tuple[RunRecord, dict[str, Cell]]]:
+    """Made anew only where a method is stored otherwise than that of the record before: one id allows that."""
+    stored, cells = "", {}
+    for record in group:
+        text = repr((record.method.clip_norm, record.method.choices, record.method.parameters))
+        if text != stored:
+            stored, cells = text, method_cells(record.method)
+        yield record, cells
+
+
+def _of_one_type(cells: list[Cell]) -> list[Cell]:
+    """Switches, whole numbers or names alone stay; numbers of both kinds are floats; all else is text."""
+    kinds = {type(cell) for cell in cells} - {type(None)}
+    if kinds == {int, float} or (kinds == {int} and not _are_int64(cells)):
+        return [None if cell is None else float(cell) for cell in cells]
+    if len(kinds) > 1:
+        return [cell if cell is None or isinstance(cell, str) else canonical(cell) for cell in cells]
+    return cells
+
+
+def _are_int64(cells: Iterable[Cell]) -> bool:
+    return all(isinstance(cell, int) and abs(cell) <= MAX_WHOLE for cell in cells if cell is not None)
 
 
 def encode(table: Table, kind: Format) -> bytes:
@@ -86,15 +241,20 @@ def encode(table: Table, kind: Format) -> bytes:
     """
     if kind == "parquet":
         return _parquet(table)
-    names = list(table)
-    rows = [dict(zip(names, cells, strict=True)) for cells in zip(*table.values(), strict=True)]
     if kind == "json":
+        names = list(table)
+        rows = [dict(zip(names, cells, strict=True)) for cells in zip(*table.values(), strict=True)]
         return (json.dumps(rows, indent=1, allow_nan=False) + "\n").encode()
     out = io.StringIO()
-    writer = csv.DictWriter(out, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(table)
+    writer.writerows(zip(*map(_as_words, table.values()), strict=True))
     return out.getvalue().encode()
+
+
+def _as_words(cells: list[Cell]) -> list[Cell]:
+    """Switches as JSON has them."""
+    return [WORDS[cell] if isinstance(cell, bool) else cell for cell in cells]
 
 
 def _parquet(table: Table) -> bytes:
@@ -103,8 +263,13 @@ def _parquet(table: Table) -> bytes:
         import pyarrow.parquet as pq
     except ImportError:
         raise InputError("parquet needs pyarrow; pip install 'sgbench[parquet]', or --format csv") from None
+
+    def column(name: str, cells: list[Cell]) -> Any:
+        unfilled = name in TYPES and all(cell is None for cell in cells)
+        return pa.array(cells, pa.type_for_alias(TYPES[name]) if unfilled else None)
+
     out = io.BytesIO()
-    pq.write_table(pa.table(table), out)  # type: ignore[arg-type] - lists of plain values
+    pq.write_table(pa.table({name: column(name, cells) for name, cells in table.items()}), out)
     return out.getvalue()
 
 

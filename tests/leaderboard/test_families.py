@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet
 import pytest
 
 from sgbench.cli.main import main
@@ -174,21 +171,6 @@ def test_table_for_a_page(runs: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert f"{100 * (0.95 - 0.1) / 0.9:.2f}" == lines[2][1]
     assert main(["board", "across", "--protocol", "digits_v1,digit_v1"]) == 2
     assert "did you mean 'digits_v1'" in capsys.readouterr().err
-
-
-def test_export(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Three formats, one content; text that a spreadsheet would run is quoted."""
-    assert main(["board", "export", "--from", "runs"]) == 0
-    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert main(["board", "export", "--from", "runs", "--format", "json"]) == 0
-    again = json.loads(capsys.readouterr().out)
-    assert [row["seed"] for row in rows] == [str(row["seed"]) for row in again] == ["0", "1", "0", "1"]
-    assert {row["surrogate.width_fwhm"] for row in rows} == {"1", "2"}
-    path = tmp_path / "records.parquet"
-    assert main(["board", "export", "--from", "runs", "--format", "parquet", "--out", str(path)]) == 0
-    table = pyarrow.parquet.read_table(path)
-    assert table.to_pylist() == again
-    assert main(["board", "export", "--from", "runs", "--format", "parquet"]) == 2
 
 
 def test_withdrawn_method_stays_and_is_not_ranked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
