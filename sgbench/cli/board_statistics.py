@@ -139,13 +139,14 @@ def _withdraw(args: argparse.Namespace) -> int:
     from pydantic import ValidationError
 
     from sgbench.leaderboard.dossier import place
+    from sgbench.leaderboard.outside import EXTERNAL
     from sgbench.leaderboard.store import RECORDS, protocols
     from sgbench.records.files import first_problem
     from sgbench.records.trust import Notice
 
     (name,) = protocols(args.root, only=args.protocol, layout="leaderboards")
     folder = args.root / name
-    known = sorted(path.name for path in (folder / RECORDS).glob("*"))
+    known = sorted(path.name for kind in (RECORDS, EXTERNAL) for path in (folder / kind).glob("*"))
     for method in (args.method, *([args.superseded_by] if args.superseded_by else [])):
         if method not in known:
             raise InputError(f"{name} has no method '{method}'; {suggest(method, known)}")

@@ -11,6 +11,7 @@ from sgbench.cli.board_options import LEADERBOARDS, finish, references_of, say, 
 from sgbench.errors import InputError
 
 if TYPE_CHECKING:
+    from sgbench.leaderboard.deviation import References
     from sgbench.records.record import RunRecord
     from sgbench.records.submission import ExternalRecord
     from sgbench.submission.check import Checked
@@ -84,10 +85,39 @@ def _make(args: argparse.Namespace) -> int:
     if args.json:
         say_json(asdict(made))
         return 0
-    tuned = f"{made.tuning_trials} settings tried" if made.tuning_trials else "untuned"
-    say(f"{made.folder}: {made.protocol}, division {made.division}, {len(made.seeds)} seeds, {tuned}")
+    return _tell(made, references_of(args))
+
+
+def _tell(made: Made, references: References) -> int:
+    """What was made and what a check would say of it; a folder that it would refuse is no success."""
+    from sgbench.submission.check import check
+    from sgbench.verification.judge import DataJudge
+
+    found = check(Path(made.folder), references=references, judge=DataJudge(references))
+    say(f"{made.folder}: {_what(made, found)}")
+    say(f"on the test split, seed by seed: {', '.join(map(_score, found.records))}")
+    for problem in found.problems:
+        say(f"{problem.level}: {problem.path}: {problem.message}")
+    if found.refused(strict=False):
+        say("a check refuses it: mend that, remove the folder and make it anew")
+        return 1
     say(f"next: sgbench submit check {made.folder} --strict")
     return 0
+
+
+def _what(made: Made, found: Checked) -> str:
+    from sgbench.leaderboard.labels import surrogate_call
+
+    method = None if found.submission is None else found.submission.method
+    parts = [made.protocol, f"division {made.division}", f"{len(made.seeds)} seeds"]
+    if method is not None:
+        parts.insert(1, surrogate_call(method.label, method.parameters.get("surrogate", {})))
+        monitor = method.protocol.monitor.replace("_", " ")
+        tuned = (
+            f"one of {made.tuning_trials} settings, by mean {monitor}" if made.tuning_trials else "untuned"
+        )
+        parts.append(tuned)
+    return ", ".join(parts)
 
 
 def _made(args: argparse.Namespace, author: Author) -> Made:
@@ -170,20 +200,25 @@ def _score(record: RunRecord | ExternalRecord) -> str:
 
 
 def _accept(args: argparse.Namespace) -> int:
+    from sgbench.leaderboard.dossier import SUBMISSIONS as SUBMITTED
+    from sgbench.leaderboard.dossier import place_of
     from sgbench.submission.accept import accept
     from sgbench.verification.judge import DataJudge
 
     references = references_of(args)
     judge, done = DataJudge(references), []
     for folder in args.folders:
+        known = set(args.board.glob(f"*/{SUBMITTED}/*.json"))
         found = accept(folder, args.board, references=references, judge=judge, weights_at=args.weights_at)
         if found.submission is not None:
-            done.append({"protocol": found.submission.protocol, "method_id": found.submission.method_id})
+            new = place_of(args.board / found.submission.protocol, found.submission) not in known
+            said = {"protocol": found.submission.protocol, "method_id": found.submission.method_id}
+            done.append({**said, "new": new})
     if args.json:
         say_json({"accepted": done})
         return 0
     for each in done:
-        say(f"{each['protocol']} {each['method_id']}: accepted")
+        say(f"{each['protocol']} {each['method_id']}: {'accepted' if each['new'] else 'was there already'}")
     say(f"next: sgbench board build --from leaderboards --root {args.board}")
     return 0
 

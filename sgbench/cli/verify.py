@@ -67,8 +67,8 @@ def _verify(args: argparse.Namespace) -> int:
 
 def _seeds(args: argparse.Namespace, finished: list[int]) -> list[int]:
     count = args.seeds if args.seeds is not None else (1 if args.tier == "retrained" else len(finished))
-    if count < 1:
-        raise InputError(f"--seeds {count}: at least 1 is needed")
+    if not 1 <= count <= len(finished):
+        raise InputError(f"--seeds {count}: 1 to {len(finished)}, as many as finished, can be looked at")
     return finished[:count]
 
 
@@ -113,6 +113,6 @@ def _say(outcome: Outcome, written: str | None) -> None:
         f"{outcome.tier}: {verdict}; seeds {', '.join(map(str, outcome.seeds))}",
         _numbers(outcome),
         outcome.statement,
-        *([] if written is None else [f"written to {written}"]),
+        "not written; --by NAME writes it beside the claim" if written is None else f"written to {written}",
     ]
     sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.reading import Finding, finding
+from sgbench.leaderboard.score import Measure
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.submission import Submission
 from sgbench.records.trust import TIERS, Notice, Verification
@@ -60,12 +62,36 @@ def read_dossiers(folder: Path) -> Dossiers:
     found = {
         name: Dossier(
             submissions.get(name),
-            tuple(sorted(checks.get(name, []), key=lambda each: TIERS.index(each.tier))),
+            tuple(sorted(checks.get(name, []), key=_order)),
             notices.get(name),
         )
         for name in sorted({*submissions, *notices, *checks})
     }
     return Dossiers(found, tuple(findings))
+
+
+def fitting(dossiers: Dossiers, folder: Path, measure: Measure) -> Dossiers:
+    """Without verifications of another score than the board compares, each of which is a finding.
+
+    Args:
+        dossiers: of a protocol.
+        folder: of the protocol.
+        measure: what its board compares.
+    """
+    findings, found = list(dossiers.findings), {}
+    for name, dossier in dossiers.by_method.items():
+        kept = [each for each in dossier.verifications if (each.claimed_loss is not None) == measure.is_loss]
+        found[name] = replace(dossier, verifications=tuple(kept))
+        findings += [
+            Finding(str(place_of(folder, each)), f"states no {measure.kind}, which the board compares")
+            for each in dossier.verifications
+            if each not in kept
+        ]
+    return Dossiers(found, tuple(findings))
+
+
+def _order(check: Verification) -> tuple[int, str]:
+    return TIERS.index(check.tier), check.created_utc
 
 
 def place_of(folder: Path, stored: Submission | Verification | Notice) -> Path:
@@ -81,19 +107,29 @@ def place_of(folder: Path, stored: Submission | Verification | Notice) -> Path:
 
 
 def place(folder: Path, stored: Submission | Verification | Notice) -> Path:
-    """Write a file of a dossier once; returns where.
+    """Write a file of a dossier once; returns where. A further verification of a tier lies beside the first.
 
     Raises:
         InputError: another one is there, which is never overwritten.
         StorageError: the folder cannot be written.
     """
     path = place_of(folder, stored)
-    if path.is_symlink() or path.exists():
-        if read_model(path, type(stored)) != stored:
+    number = 1
+    while path.is_symlink() or path.exists():
+        if read_model(path, type(stored)) == stored:
+            return path
+        if not isinstance(stored, Verification):
             raise InputError(f"{path} is there already and is never overwritten; a board only grows")
-        return path
+        number += 1
+        path = path.with_name(f"{stored.tier}-{number}.json")
     write_atomic(path, to_json(stored))
     return path
+
+
+def _belongs(path: Path, folder: Path, stored: Stored) -> bool:
+    place = place_of(folder, stored)
+    further = isinstance(stored, Verification) and re.fullmatch(rf"{stored.tier}-[0-9]{{1,6}}", path.stem)
+    return path == place or (bool(further) and path == place.with_stem(path.stem))
 
 
 def _read(folder: Path, name: str, model: type[Stored], findings: list[Finding]) -> Iterator[Stored]:
@@ -108,7 +144,7 @@ def _read(folder: Path, name: str, model: type[Stored], findings: list[Finding])
             continue
         try:
             stored = read_model(path, model)
-            if stored.protocol != folder.name or path != place_of(folder, stored):
+            if stored.protocol != folder.name or not _belongs(path, folder, stored):
                 raise InputError(f"{path}: misplaced: it speaks of {stored.protocol} {stored.method_id}")
             yield stored
         except InputError as error:

@@ -148,7 +148,7 @@ def _by(value: float, measure: Measure) -> str:
 
 def _state(name: str, row: Row, board: Board) -> str:
     summary, text = row.score, board.measure.text
-    failed = f", {len(row.failed_seeds)} of them failed and counted at chance" if row.failed_seeds else ""
+    failed = f", {len(row.failed_seeds)} of them failed and counted as guessing" if row.failed_seeds else ""
     ends = (
         ""
         if summary.low is None or summary.high is None
@@ -157,7 +157,7 @@ def _state(name: str, row: Row, board: Board) -> str:
     seeds = f"{summary.n} seed{'s' if summary.n > 1 else ''}"
     if board.measure.is_loss:
         return f"{name}: test loss {text(summary.mean)} over {seeds}{failed}{ends}; less is better."
-    return f"{name}: {text(summary.mean)} % of test samples right over {seeds}{failed}{ends}."
+    return f"{name}: {text(summary.mean)} % right on the test split over {seeds}{failed}{ends}."
 
 
 def _answer(verdict: str, found: Comparison, adjusted: float | None, pairs: int, measure: Measure) -> str:

@@ -55,7 +55,11 @@ def read_outsiders(
         except InputError as error:
             findings.append(finding(path, error))
     found = [_outsider(group, dossiers, measure) for group in groups.values()]
-    return tuple(sorted(found, key=lambda each: (-measure.better(each.score.mean), each.method_id)))
+    return tuple(sorted(found, key=lambda each: _order(each, measure)))
+
+
+def _order(each: Outsider, measure: Measure) -> tuple[bool, float, str]:
+    return each.dossier.notice is not None, -measure.better(each.score.mean), each.method_id
 
 
 def _outsider(group: list[ExternalRecord], dossiers: Dossiers, measure: Measure) -> Outsider:

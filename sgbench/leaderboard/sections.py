@@ -177,13 +177,19 @@ def _outsiders(board: Board) -> str:
         line = [
             NONE if submission is None else code(submission.name),
             NONE if submission is None else code(submission.code or NONE),
-            checked_text(each.dossier),
+            _outside_text(each.dossier),
             measure.summary(each.score),
             str(len(each.scores)),
             ", ".join(seeds),
         ]
         lines.append(line)
     return grid(header, lines, words=3)
+
+
+def _outside_text(dossier: Dossier) -> str:
+    """Who has checked a result from outside, or why it no longer counts."""
+    notice = dossier.notice
+    return checked_text(dossier) if notice is None else f"{notice.kind}: {prose(notice.reason)}"
 
 
 def _retired(rows: Sequence[Row], measure: Measure) -> str:

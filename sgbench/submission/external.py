@@ -76,8 +76,13 @@ class _Result(NamedTuple):
 
 def _results(source: Path, reference: Reference, failed: Sequence[int]) -> dict[int, _Result | None]:
     """Of every seed; None of those that gave none."""
+    seeds = reference.protocol.seeds
+    for seed in failed:
+        if seed not in seeds:
+            known = ", ".join(map(str, seeds))
+            raise InputError(f"--failed {seed}: no seed of {reference.protocol.name}, which has {known}")
     found: dict[int, _Result | None] = dict.fromkeys(failed)
-    for seed in reference.protocol.seeds:
+    for seed in seeds:
         if seed in found:
             continue
         path = source / f"{seed}.csv"

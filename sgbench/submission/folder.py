@@ -64,6 +64,9 @@ def list_contents(root: Path) -> tuple[Contents, list[Problem]]:
         raise InputError(f"{root}: is a file; archives are not opened, unpack it and name the folder")
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; make one with: sgbench submit make")
+    inner = sorted(path.parent.name for path in root.glob(f"*/{SUBMISSION}"))
+    if inner and not (root / SUBMISSION).exists():
+        raise InputError(f"{root}: holds submissions, and is none; name one of {', '.join(inner[:12])} in it")
     files: dict[str, Path] = {}
     problems: list[Problem] = []
     total = 0

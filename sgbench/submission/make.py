@@ -108,7 +108,10 @@ def _runs(
         raise InputError(f"{source}: runs of {', '.join(names)}; choose one with --protocol")
     kept = [(record, path) for record, path in found.records if protocol in (None, record.protocol)]
     if not kept:
-        more = f"; first: {found.findings[0].path}: {found.findings[0].reason}" if found.findings else ""
+        left = [each for each in found.findings if protocol is None or f"/{protocol}/" in each.path]
+        if protocol is not None and names and not left:
+            raise InputError(f"--protocol {protocol}: no run of it in {source}; {suggest(protocol, names)}")
+        more = f"; first: {left[0].path}: {left[0].reason}" if left else ""
         raise InputError(f"{source}: no comparable run{more}")
     return [record for record, _ in kept], {
         (record.method_id, record.seed): path.parent for record, path in kept

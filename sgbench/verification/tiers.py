@@ -168,7 +168,7 @@ class Verifier:
             statement += f"; {foreign} {self._wanted} are not the data set's"
         if not near:
             statement += f"; a loss is more than {100 * LEAST_LOSS:g} % from its claim"
-        mean = math.fsum(agreements) / len(agreements)
+        mean = _mean(agreements)
         passed = least >= AGREEMENT and off <= COUNTS and near and not foreign
         return self._outcome("reinferred", passed, seeds, expected, found, statement, agreement=mean)
 
@@ -206,14 +206,15 @@ class Verifier:
                 raise InputError(f"{self.root}: re-training seed {seed} failed{reason}")
             found.append(_score(record.test))
         every, measure = self._claimed(self.records), self._measure
-        mean = math.fsum(every) / len(every)
+        mean = _mean(every)
         least = LEAST_LOSS * mean if measure.is_loss else 1 / self._reference.test_samples
         tolerance = tolerance_of(every, len(found), least=least)
-        difference = math.fsum(found) / len(found) - mean
+        difference = _mean(found) - mean
         unit = "" if measure.is_loss else " points"
         statement = (
             f"{len(found)} re-trained against {len(every)} claimed seeds differ by "
-            f"{measure.text(difference)}{unit}; {measure.text(tolerance)} are allowed"
+            f"{measure.text(difference)}{unit}; {measure.text(tolerance)} are allowed; the re-trained ones claimed "
+            f"{measure.text(_mean(self._claimed(seeds)))}"
         )
         passed = abs(difference) <= tolerance
         return self._outcome("retrained", passed, seeds, every, found, statement, tolerance=tolerance)
@@ -230,7 +231,7 @@ class Verifier:
         agreement: float | None = None,
         tolerance: float | None = None,
     ) -> Outcome:
-        claimed, verified = (math.fsum(each) / len(each) for each in (expected, found))
+        claimed, verified = _mean(expected), _mean(found)
         by_loss = self._measure.is_loss
         return Outcome(
             tier=tier,
@@ -255,6 +256,10 @@ def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> Training:
         for batch in parts.data.evaluation("test"):
             training.score(batch)
     return training
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
 
 
 def _score(scores: Scores) -> float:

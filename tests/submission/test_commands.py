@@ -1,0 +1,141 @@
+"""What a newcomer does with submissions, and what the commands say; outcomes follow from the rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sgbench.cli.main import main
+from sgbench.leaderboard.dossier import fitting, place, read_dossiers
+from sgbench.leaderboard.score import Measure
+from sgbench.records.files import read_model
+from sgbench.records.trust import Verification
+from sgbench.submission.restore import restore
+from tests.submission.factory import submission, write
+
+BOARD = Path(__file__).resolve().parents[2] / "leaderboards" / "digits_v1"
+(SAMPLE,) = sorted((BOARD / "submissions").glob("*.json"))[:1]
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that was handed in."""
+    return restore(BOARD, SAMPLE.stem, tmp_path_factory.mktemp("restored"))
+
+
+@pytest.fixture(scope="module")
+def outside(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its answers as those of code outside."""
+    root = tmp_path_factory.mktemp("outside")
+    words = ["submit", "make", str(sample / "predictions"), "--external", "--protocol", "digits_v1"]
+    words += ["--name", "mine", "--contact", "@me", "--code", "https://example.org/x", "--to", str(root)]
+    assert main(words) == 0
+    (folder,) = (root / "digits_v1").iterdir()
+    return folder
+
+
+def test_the_folder_above_is_no_submission(sample: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Expected: one line with the names of those in it."""
+    assert main(["submit", "check", str(sample.parent)]) == 2
+    assert f"holds submissions, and is none; name one of {sample.name} in it" in capsys.readouterr().err
+
+
+def test_more_seeds_than_there_are(sample: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Five finished; a sixth is no quiet five."""
+    assert main(["verify", str(sample), "--tier", "rescored", "--seeds", "6"]) == 2
+    assert "--seeds 6: 1 to 5, as many as finished" in capsys.readouterr().err
+
+
+def test_a_failed_seed_of_another_protocol(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The protocol's seeds are 0 to 4."""
+    words = ["submit", "make", str(sample / "predictions"), "--external", "--protocol", "digits_v1"]
+    words += ["--name", "mine", "--contact", "@me", "--code", "https://example.org/x", "--to", str(tmp_path)]
+    assert main([*words, "--failed", "7"]) == 2
+    assert "--failed 7: no seed of digits_v1, which has 0, 1, 2, 3, 4" in capsys.readouterr().err
+
+
+def test_code_outside_is_withdrawn_too(
+    outside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Expected: accepted once, there already the second time; withdrawn by its id, and the page says why."""
+    board = ["--board", str(tmp_path)]
+    assert main(["submit", "accept", str(outside), *board]) == 0
+    assert "accepted" in capsys.readouterr().out
+    assert main(["submit", "accept", str(outside), *board]) == 0
+    assert "was there already" in capsys.readouterr().out
+    words = ["board", "withdraw", outside.name, "--protocol", "digits_v1", "--root", str(tmp_path)]
+    assert main([*words, "--reason", "its labels were wrong"]) == 0
+    assert main(["board", "build", "--from", "leaderboards", "--root", str(tmp_path)]) == 0
+    assert "withdrawn: its labels were wrong" in (tmp_path / "digits_v1" / "table.md").read_text()
+
+
+def test_seeds_that_answer_alike_may_be_of_code_that_draws_nothing(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A warning for code outside, which a strict check refuses and a person may pass."""
+    for seed in range(5):
+        (tmp_path / f"{seed}.csv").write_bytes((sample / "predictions" / "0.csv").read_bytes())
+    words = ["submit", "make", str(tmp_path), "--external", "--protocol", "digits_v1", "--name", "mine"]
+    words += ["--contact", "@me", "--code", "https://example.org/x", "--to", str(tmp_path / "to")]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "warning: predictions/1.csv: answers like seed 0, so if it draws nothing at random" in out
+    (folder,) = (tmp_path / "to" / "digits_v1").iterdir()
+    none = ["--board", str(tmp_path / "none")]
+    assert main(["submit", "check", str(folder), *none]) == 0
+    assert main(["submit", "check", str(folder), "--strict", *none]) == 1
+
+
+def test_a_folder_that_will_be_refused_is_said_at_once(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Labels that are not the data set's: made, and exit code 1 with the line of the check."""
+    for seed in range(5):
+        table = (sample / "predictions" / f"{seed}.csv").read_text()
+        lines = table.split("\n")
+        index, label, rest = lines[1].split(",", 2)
+        lines[1] = f"{index},{(int(label) + 1) % 10},{rest}"
+        (tmp_path / f"{seed}.csv").write_text("\n".join(lines))
+    words = ["submit", "make", str(tmp_path), "--external", "--protocol", "digits_v1", "--name", "mine"]
+    words += ["--contact", "@me", "--code", "https://example.org/x", "--to", str(tmp_path / "to")]
+    assert main(words) == 1
+    out = capsys.readouterr().out
+    assert "predictions/0.csv: 1 of its labels are not the data set's" in out
+    assert "a check refuses it" in out
+
+
+def test_a_second_verification_lies_beside_the_first(tmp_path: Path) -> None:
+    """Expected: the same one once, another one under a number, both read; must differ: under a wrong name."""
+    found = read_model(BOARD / "verifications" / SAMPLE.stem / "rescored.json", Verification)
+    folder = tmp_path / "digits_v1"
+    other = found.model_copy(update={"verifier": "somebody else", "passed": False})
+    paths = [place(folder, each) for each in (found, found, other)]
+    assert [path.name for path in paths] == ["rescored.json", "rescored.json", "rescored-2.json"]
+    dossier = read_dossiers(folder).of(found.method_id)
+    assert {each.verifier for each in dossier.verifications} == {found.verifier, "somebody else"}
+    assert dossier.failed == other
+    paths[2].rename(paths[2].with_name("retrained-2.json"))
+    (finding,) = read_dossiers(folder).findings
+    assert "misplaced" in finding.reason
+
+
+def test_a_verification_of_another_score_is_none_of_a_board(tmp_path: Path) -> None:
+    """Must match: accuracies on a board of accuracies; must differ: on one of losses."""
+    found = read_model(BOARD / "verifications" / SAMPLE.stem / "rescored.json", Verification)
+    folder = tmp_path / "digits_v1"
+    place(folder, found)
+    dossiers = read_dossiers(folder)
+    assert fitting(dossiers, folder, Measure("accuracy", 0.1)) == dossiers
+    strange = fitting(dossiers, folder, Measure("loss", 0.1))
+    assert strange.of(found.method_id).verifications == ()
+    assert [each.reason for each in strange.findings] == ["states no loss, which the board compares"]
+
+
+def test_toy_folders_are_no_exception(tmp_path: Path) -> None:
+    """A folder with a file of its own is read as one, whatever lies in it."""
+    files = submission()
+    files["records/submission.json"] = files["submission.json"]
+    assert main(["submit", "check", str(write(tmp_path, files))]) == 1
