@@ -23,7 +23,7 @@ def outsider_cells(board: Board) -> Iterator[list[str]]:
             each.method_id if submission is None else submission.name,
             board.measure.summary(each.score),
             f"{len(each.scores)}{failed}",
-            checked_text(each.dossier),
+            checked_text(each.dossier) if each.dossier.notice is None else each.dossier.notice.kind,
         ]
 
 

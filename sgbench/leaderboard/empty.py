@@ -10,11 +10,13 @@ from sgbench.leaderboard.rows import Board
 
 def without_rows(board: Board) -> str:
     """One line on a board without a ranked method."""
-    notices = (row.standing.dossier.notice for row in board.retired if row.standing is not None)
+    notices = [row.standing.dossier.notice for row in board.retired if row.standing is not None]
+    outside = [each.dossier.notice for each in board.outsiders]
+    notices += outside
     kinds = Counter(notice.kind for notice in notices if notice is not None)
     parts = [f"{number} {kind}" for kind, number in sorted(kinds.items(), reverse=True)]
     if board.baselines:
         parts.append(f"{counted(len(board.baselines), 'baseline')} without spikes")
-    if board.outsiders:
-        parts.append(f"{len(board.outsiders)} from outside the catalogue")
+    if None in outside:
+        parts.append(f"{outside.count(None)} from outside the catalogue")
     return f"no method counts: {', '.join(parts)}"

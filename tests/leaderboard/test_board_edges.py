@@ -38,7 +38,7 @@ from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.stats import summarise
 from sgbench.leaderboard.table import to_markdown
 from sgbench.records.submission import ExternalRecord, Submission, external_id
-from sgbench.records.trust import Verification
+from sgbench.records.trust import Notice, Verification
 from tests.leaderboard.factory import CLASSES, protocol, record, write_board_record, write_run
 from tests.leaderboard.test_matched import Prices, board, chip
 
@@ -112,6 +112,14 @@ def test_board_of_results_from_outside_alone(tmp_path: Path, capsys: pytest.Capt
     assert "no method counts: 1 from outside the catalogue" in shown
     assert sgbench("check", root=tmp_path) == 0
     assert "1 board checked (digits_v1), 0 findings" in capsys.readouterr().out
+    reason = {"protocol": "digits_v1", "method_id": identity, "kind": "withdrawn", "superseded_by": None}
+    reason |= {"schema_version": 1, "reason": "wrong data", "created_utc": "2026-01-01T00:00:00Z"}
+    place(folder, Notice.model_validate(reason))
+    assert sgbench("show", root=tmp_path) == 0
+    shown = capsys.readouterr().out
+    assert "no method counts: 1 withdrawn\n" in shown
+    (line,) = [line for line in shown.splitlines() if line.startswith("My net")]
+    assert line.split()[-1] == "withdrawn"
     (folder / "external" / identity / "1.json").unlink()
     assert sgbench("check", root=tmp_path) == 1
 
