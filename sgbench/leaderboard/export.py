@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.division import division_of
-from sgbench.leaderboard.dossier import Dossiers, read_dossiers
+from sgbench.leaderboard.dossier import Dossiers, fitting, read_dossiers
 from sgbench.leaderboard.labels import inert
 from sgbench.leaderboard.reading import Finding
 from sgbench.leaderboard.rows import Standing
@@ -182,11 +182,12 @@ class Standings:
     def of(self, record: RunRecord) -> Standing:
         """The division of a record's method, and its dossier."""
         name = record.protocol
+        reference = self._references.of(name)
         if name not in self._dossiers:
-            self._dossiers[name] = read_dossiers(self._root / name)
+            folder = self._root / name
+            self._dossiers[name] = fitting(read_dossiers(folder), folder, reference.measure)
             self._findings += self._dossiers[name].findings
-        division = division_of(record.method, self._references.of(name))
-        return Standing(division, self._dossiers[name].of(record.method_id))
+        return Standing(division_of(record.method, reference), self._dossiers[name].of(record.method_id))
 
 
 def to_table(

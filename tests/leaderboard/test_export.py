@@ -198,23 +198,16 @@ def test_operations_per_inference() -> None:
 
 def verification(found: RunRecord, tier: Tier, *, passed: bool) -> Verification:
     """What somebody found."""
-    return Verification(
-        schema_version=1,
-        protocol=found.protocol,
-        method_id=found.method_id,
-        tier=tier,
-        passed=passed,
-        verifier="somebody",
-        seeds=(0,),
-        claimed_accuracy=0.9,
-        verified_accuracy=0.9,
-        agreement=1.0,
-        tolerance=0.0,
-        statement="Looked at.",
-        commit=None,
-        versions={},
-        created_utc="2026-01-01T00:00:00Z",
-    )
+    said: dict[str, Any] = dict.fromkeys(("claimed_accuracy", "verified_accuracy", "agreement"), 0.9)
+    said |= {"tier": tier, "passed": passed, "verifier": "somebody", "statement": "Looked at."}
+    said |= {"seeds": (0,), "tolerance": 0.0, "commit": None, "versions": {}}
+    return Verification.model_validate(of_method(found) | said)
+
+
+def of_method(found: RunRecord) -> dict[str, Any]:
+    """What each file beside the records begins with."""
+    names = {"protocol": found.protocol, "method_id": found.method_id}
+    return {"schema_version": 1, "created_utc": "2026-01-01T00:00:00Z"} | names
 
 
 def exported(root: Path, capsys: pytest.CaptureFixture[str]) -> dict[tuple[str, int], dict[str, Any]]:
@@ -231,16 +224,8 @@ def test_standing(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for tier in TIERS[:2]:
         place(folder, verification(first, tier, passed=True))
     place(folder, verification(second, "rescored", passed=False))
-    notice = Notice(
-        schema_version=1,
-        protocol="digits_v1",
-        method_id=last.method_id,
-        kind="superseded",
-        superseded_by=second.method_id,
-        reason="a better one",
-        created_utc="2026-01-01T00:00:00Z",
-    )
-    place(folder, notice)
+    said = {"kind": "superseded", "superseded_by": second.method_id, "reason": "a better one"}
+    place(folder, Notice.model_validate(of_method(last) | said))
     rows = exported(board, capsys)
     standing = {
         first.method_id: ["closed", "reinferred", None, None],
@@ -284,6 +269,17 @@ def test_withdrawn(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == 6
     assert f"left out: {board}/digits_v1/notices/{name}.json" in said.err
+
+
+def test_check_of_another_score(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A check of losses says nothing where accuracy is compared, and is named."""
+    check = verification(digits(1.0), "retrained", passed=True)
+    scores = {"claimed_accuracy": None, "verified_accuracy": None, "claimed_loss": 1.0, "verified_loss": 1.0}
+    place(board / "digits_v1", check.model_copy(update=scores))
+    assert main(["board", "export", "--root", str(board), "--format", "json"]) == 1
+    said = capsys.readouterr()
+    assert {row["checked"] for row in json.loads(said.out)} == {"self-reported"}
+    assert "retrained.json: states no accuracy" in said.err
 
 
 def test_every_column_is_documented() -> None:
