@@ -227,7 +227,7 @@ def _restore(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.store import protocols
     from sgbench.submission.restore import restore
 
-    (name,) = protocols(args.board, only=args.protocol)
+    (name,) = protocols(args.board, only=args.protocol, layout="leaderboards")
     folder = restore(args.board / name, args.method, args.to)
     if args.json:
         say_json({"folder": str(folder)})

@@ -11,7 +11,7 @@ from sgbench.energy.price import load_targets
 from sgbench.errors import InputError, StorageError
 from sgbench.leaderboard.deviation import Reference, References
 from sgbench.leaderboard.division import division_of
-from sgbench.leaderboard.dossier import Dossiers, read_dossiers
+from sgbench.leaderboard.dossier import Dossiers, fitting, read_dossiers
 from sgbench.leaderboard.kept import lost_files
 from sgbench.leaderboard.measuring import is_large, measure_all
 from sgbench.leaderboard.objects import Objects
@@ -116,7 +116,7 @@ def _board(
             price_lists=price_lists,
         )
     folder = root / protocol.name
-    dossiers = read_dossiers(folder)
+    dossiers = fitting(read_dossiers(folder), folder, reference.measure)
     findings += dossiers.findings
     standings = {
         each.method_id: Standing(division_of(each.method, reference), dossiers.of(each.method_id))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -20,6 +21,14 @@ REDRAWN_S = 0.25  # at most so often
 MOST_ROWS = 12  # what a terminal of 24 lines has room for
 
 
+class Best(NamedTuple):
+    """The best score on validation so far."""
+
+    rank: float  # accuracy, or where there are no classes the loss below zero: the larger the better
+    text: str
+    whose: str
+
+
 @dataclass
 class Row:
     """Points of one kind."""
@@ -28,7 +37,7 @@ class Row:
     done: int = 0
     running: int = 0
     failed: int = 0
-    best: tuple[float, str] | None = None  # score on validation, and whose it is
+    best: Best | None = None
 
 
 class View:
@@ -91,9 +100,14 @@ class View:
         row = self.rows[self.kinds[place]]
         row.failed += record.status != "finished"
         row.done += record.status == "finished"
-        accuracy = None if record.validation is None else record.validation.accuracy
-        if accuracy is not None:  # a task without classes has none
-            found = (accuracy, _name(self.specs[place]))
+        scores, whose = record.validation, _name(self.specs[place])
+        if scores is not None:
+            by_class = scores.accuracy is not None
+            found = (
+                Best(scores.accuracy or 0.0, f"{100 * (scores.accuracy or 0.0):.1f} %", whose)
+                if by_class
+                else Best(-scores.loss, f"loss {scores.loss:.4g}", whose)
+            )
             row.best = max(row.best or found, found)
 
     def _number(self) -> str:
@@ -117,7 +131,7 @@ class View:
         """The sweep in one line."""
         used_s = time.perf_counter() - self.began_s
         highest = max((row.best for row in self.rows.values() if row.best is not None), default=None)
-        best = "" if highest is None else f" | best {100 * highest[0]:.1f} % {highest[1]}"
+        best = "" if highest is None else f" | best {highest.text} {highest.whose}"
         counts = ", ".join(f"{self._sum(column)} {column}" for column in ("running", "failed"))
         return f"{self._sum('done')}/{len(self.specs)} done, {counts}{best} | {clock(used_s)}{self._left(used_s)}"
 
@@ -135,7 +149,7 @@ class View:
         if len(rows) > MOST_ROWS:
             rows = sorted(rows, key=lambda pair: -pair[1].running)[: MOST_ROWS - 1]
         for kind, row in rows:
-            best = "-" if row.best is None else f"{100 * row.best[0]:.1f} %"
+            best = "-" if row.best is None else row.best.text
             done = f"{row.done}/{row.points}"
             table.add_row(Text(kind), done, str(row.running), str(row.failed), best)
         if len(rows) < len(self.rows):

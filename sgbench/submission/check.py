@@ -11,7 +11,7 @@ from sgbench.errors import InputError, one_printable_line
 from sgbench.leaderboard.answers import Answers, Judge, claim_of, parse_answers, require_claim, targets_apart
 from sgbench.leaderboard.deviation import Reference, References, deviation
 from sgbench.leaderboard.outputs import Outputs
-from sgbench.records.files import parse_model, read_bytes
+from sgbench.records.files import parse_model, read_bytes, to_json
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import ExternalRecord, Submission, TuningLog
 from sgbench.submission.alike import copied_seeds, likenesses
@@ -172,7 +172,8 @@ class _Run:
 
     def _record(self, path: str, seed: int) -> None:
         model = ExternalRecord if self.submission.division == "external" else RunRecord
-        record = parse_model(self._bytes(path), model, path)
+        data = self._bytes(path)
+        record = parse_model(data, model, path)
         said = (record.protocol, record.method_id, record.seed)
         if said != (self.submission.protocol, self.submission.method_id, seed):
             raise InputError(
@@ -190,6 +191,11 @@ class _Run:
                 )
             for message in implausible(record):
                 self._say("plausible", path, message)
+        if to_json(record) != data:
+            # The store writes it so, and gives back what has the hash that submission.json names.
+            self._say(
+                "layout", path, "is laid out otherwise than a run writes it; hand in the run's own file"
+            )
         self.records[seed] = record
 
     def _predictions(self, path: str, seed: int) -> None:

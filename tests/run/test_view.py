@@ -51,6 +51,19 @@ def test_rows_count_what_is_done_running_and_failed() -> None:
     assert sum(view.epochs.values()) / view.wanted == 7 / 18
 
 
+def test_a_loss_is_the_better_the_less_of_it() -> None:
+    """Expected: the lesser of two losses, whichever ended last; of a suite with both, the accuracy leads."""
+    record = run(*WORDS, "surrogate=atan", "seed=0")
+    view, _ = view_of("surrogate=atan,triangle", "seed=0,1")
+    for place, loss in ((0, 0.02), (1, 0.5)):
+        scores = record.validation.model_copy(update={"accuracy": None, "loss": loss})
+        view.hear(Told(place, "ended", record=record.model_copy(update={"validation": scores})))
+    assert lines_of(view)[1:] == ["atan 2/2 0 0 loss 0.02", "triangle 0/2 0 0 -"]
+    assert "| best loss 0.02 atan seed 0 |" in view.status()
+    view.hear(Told(2, "ended", record=record))
+    assert f"| best {100 * record.validation.accuracy:.1f} % triangle seed 0 |" in view.status()
+
+
 def test_what_was_finished_before_counts_as_done_but_not_for_the_time_left() -> None:
     record = run(*WORDS, "surrogate=atan", "seed=0")
     view, _ = view_of("surrogate=atan", "seed=0,1", finished={0: record})

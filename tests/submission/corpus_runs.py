@@ -11,6 +11,7 @@ from sgbench.records.method import method_id
 from tests.leaderboard.factory import CLASSES, method
 from tests.submission.factory import (
     INPUTS,
+    dump,
     edit,
     logits,
     predictions,
@@ -183,6 +184,10 @@ PREDICTIONS: dict[str, tuple[Change, str]] = {
     ),
     "no_last_newline": (predicted(lambda lines: lines[:-1]), "end in one newline"),
     "endless_cell": (cell(1, 4, "1" * 100_000), "line 2 is not 13 numbers"),
+    "other_layout": (
+        lambda files: reseal(files | {"records/0.json": dump(json.loads(files["records/0.json"]))}),
+        "is laid out otherwise than a run writes it",
+    ),
     "edited_target": (target, "of its labels are not the first seed's"),
     "copied_seed": (
         lambda files: rerecord(accuracy(files, 1, 0.9), 1, predictions=files["predictions/0.csv"]),

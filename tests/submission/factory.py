@@ -173,8 +173,11 @@ def reseal(files: Files) -> Files:
 
 
 def edit(files: Files, path: str, **changes_: Any) -> Files:
-    """Change the top of one JSON file and reseal."""
-    return reseal(files | {path: dump(json.loads(files[path]) | changes_)})
+    """Change the top of one JSON file and reseal; a record stays laid out as a run writes it."""
+    tree = json.loads(files[path]) | changes_
+    if path.startswith("records/"):
+        return reseal(files | {path: json.dumps(tree, indent=1, sort_keys=True).encode() + b"\n"})
+    return reseal(files | {path: dump(tree)})
 
 
 def head(all_files: Files, /, **changes_: Any) -> Files:
