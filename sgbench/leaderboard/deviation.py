@@ -26,6 +26,7 @@ SHOWN = 3
 """How many deviations a message spells out."""
 SHOWN_CHARS = 60
 """How much of a value a message shows."""
+VERSION = re.compile(r"_v\d+$")
 NUMERIC = re.compile(
     r"\$\{(decay:|unless:(?!.*,(?:none|true|false)\})|\.?width_fwhm\}|protocol\.(dt_s|steps|hidden|epochs|batch_size)\})"
 )
@@ -108,7 +109,10 @@ class References:
 
 
 def compose_reference(name: str, *, config_dirs: Iterable[Path] = ()) -> Reference:
-    """Compose the catalogue's defaults under a protocol with the choices that it fixes.
+    """Compose what a protocol fixes with the experiment of its name, or with the catalogue's defaults.
+
+    So `digits_v1` is referred to what `sgbench run experiment=digits` runs; a protocol without an experiment of that
+    name, to the defaults.
 
     Raises:
         InputError: the catalogue has no such protocol, or it cannot be composed.
@@ -125,7 +129,10 @@ def compose_reference(name: str, *, config_dirs: Iterable[Path] = ()) -> Referen
     if not isinstance(fixed, dict):
         raise InputError(f"protocol '{name}': fixed has to be a mapping of groups to choices")
     words = [f"{'neuron@readout' if group == 'readout' else group}={pick}" for group, pick in fixed.items()]
-    method = compose([f"protocol={name}", *words], config_dirs=folders).method
+    experiment = VERSION.sub("", name)
+    if experiment in catalogue.entries("experiment", folders):
+        words.insert(0, f"experiment={experiment}")
+    method = compose([*words, f"protocol={name}"], config_dirs=folders).method
     groups = {entry_group(group) for group in GROUPS}
     entries = {group: catalogue.entries(group, folders) for group in groups}
     return Reference(method.protocol, method, entries, _guess_loss(found))
