@@ -111,8 +111,8 @@ class References:
 def compose_reference(name: str, *, config_dirs: Iterable[Path] = ()) -> Reference:
     """Compose what a protocol fixes with the experiment of its name, or with the catalogue's defaults.
 
-    So `digits_v1` is referred to what `sgbench run experiment=digits` runs; a protocol without an experiment of that
-    name, to the defaults.
+    So `digits_v1` is referred to what `sgbench run experiment=digits` runs; a protocol that has no such experiment,
+    to the defaults.
 
     Raises:
         InputError: the catalogue has no such protocol, or it cannot be composed.
