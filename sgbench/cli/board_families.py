@@ -35,7 +35,7 @@ def register(actions: Any) -> None:
 
 
 def _across(args: argparse.Namespace) -> int:
-    from sgbench.leaderboard.families import across_tasks, check_groups
+    from sgbench.leaderboard.families import across_tasks, check_groups, having
     from sgbench.leaderboard.measuring import measure_all
     from sgbench.leaderboard.pictures import across_png
 
@@ -43,7 +43,7 @@ def _across(args: argparse.Namespace) -> int:
     findings: list[Finding] = []
     references = references_of(args)
     measured = measure_all(root_of(args), layout=args.layout, references=references, findings=findings)
-    wanted = {name: measured[name] for name in asked(args.protocol, sorted(measured))}
+    wanted = {name: having(measured[name], args.only) for name in asked(args.protocol, sorted(measured))}
     found = across_tasks(wanted, {name: references.of(name).measure for name in wanted}, by=by)
     _plot(args.plot, lambda: across_png(found))
     if args.json:
@@ -93,7 +93,7 @@ def _across_table(found: AcrossTasks, by: str) -> Iterator[list[str]]:
 
 
 def _tuning(args: argparse.Namespace) -> int:
-    from sgbench.leaderboard.families import check_groups, families, tuned
+    from sgbench.leaderboard.families import check_groups, families, having, tuned
     from sgbench.leaderboard.measuring import measure_all
     from sgbench.leaderboard.pictures import tuning_png
 
@@ -111,7 +111,9 @@ def _tuning(args: argparse.Namespace) -> int:
         raise InputError(f"--protocol: one of {', '.join(sorted(measured)) or 'none'} is needed")
     ((protocol, methods),) = measured.items()
     measure = references.of(protocol).measure
-    found = [tuned(name, family, measure) for name, family in families(methods, by).items()]
+    found = [
+        tuned(name, family, measure) for name, family in families(having(methods, args.only), by).items()
+    ]
     found.sort(key=lambda each: (-measure.better(each.best_test), each.name))
     _plot(args.plot, lambda: tuning_png(found, measure))
     if args.json:
@@ -166,5 +168,12 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def _by(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--by", default="surrogate", metavar="GROUPS", help="what makes a family, e.g. surrogate,neuron"
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="GROUP.NAME=VALUE",
+        help="methods with this number, or without one of that name: surrogate.width_fwhm=1",
     )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a picture (PNG)")

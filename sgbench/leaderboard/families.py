@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from sgbench.leaderboard.across import (
 from sgbench.leaderboard.rows import Measured
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.tuning import Trial, best_cells, expected_best, failed_share, slope_sensitivity
+from sgbench.records.method import canonical
 from sgbench.records.spec import GROUPS, Method
 
 NO_SLOPE = ("scale",)
@@ -36,6 +38,31 @@ def check_groups(by: Sequence[str]) -> tuple[str, ...]:
         if group not in GROUPS:
             raise InputError(f"--by {group}: no choice of a method; {suggest(group, GROUPS)}")
     return tuple(by)
+
+
+def having(measured: Iterable[Measured], conditions: Sequence[str]) -> list[Measured]:
+    """Methods with these numbers, as `surrogate.width_fwhm=1`, or without a parameter of that name.
+
+    Raises:
+        InputError: a condition is not of this form, or names no group.
+    """
+    kept = list(measured)
+    for condition in conditions:
+        name, _, value = condition.partition("=")
+        group, _, key = name.partition(".")
+        if not key or not value:
+            raise InputError(f"--only {condition}: GROUP.NAME=VALUE is needed, as surrogate.width_fwhm=1")
+        check_groups([group])
+        wanted = {canonical(value), value}  # text, or a number as it is written
+        with suppress(ValueError):
+            wanted.add(canonical(float(value)))
+        kept = [
+            each
+            for each in kept
+            if key not in each.method.parameters[group]
+            or canonical(each.method.parameters[group][key]) in wanted
+        ]
+    return kept
 
 
 def families(measured: Iterable[Measured], by: Sequence[str]) -> dict[str, list[Measured]]:

@@ -11,7 +11,7 @@ import pytest
 from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import compose_reference
-from sgbench.leaderboard.families import across_tasks, check_groups, families, slope_of, tuned
+from sgbench.leaderboard.families import across_tasks, check_groups, families, having, slope_of, tuned
 from sgbench.leaderboard.rows import Measured, measure
 from sgbench.leaderboard.score import Measure
 from sgbench.records.spec import Method
@@ -51,6 +51,19 @@ def test_tuning_of_a_family() -> None:
     assert found.best_test == pytest.approx(0.92)
     assert found.expected_test == pytest.approx([(0.92 + 0.8 + 0.3) / 3, (0.92 * 2 + 0.8) / 3, 0.92])
     assert found.slope_sensitivity == pytest.approx(((0.3 + 0.8) / 2 + (0.8 + 0.92) / 2) / 2)
+
+
+def test_only_methods_with_a_number() -> None:
+    """By hand: two at width 1, however it is written, and one without a width; must differ: width 2."""
+    plain = measured(method(surrogate="zero", parameters={"surrogate": {"normalisation": "raw"}}), (0.1, 0.1))
+    kept = having([*SETTINGS, plain], ["surrogate.width_fwhm=1"])
+    assert kept == [SETTINGS[0], SETTINGS[3], plain]
+    assert having([*SETTINGS, plain], ["surrogate.width_fwhm=1.0"]) == kept
+    assert having(SETTINGS, ["surrogate.width_fwhm=2", "surrogate.width_fwhm=1"]) == []
+    assert having(SETTINGS, []) == SETTINGS
+    for bad in ("width_fwhm=1", "surrogate.width_fwhm", "surrogate=atan", "surrogat.x=1"):
+        with pytest.raises(InputError, match=r"--(only|by) "):
+            having(SETTINGS, [bad])
 
 
 def test_the_protocols_monitor_selects() -> None:
