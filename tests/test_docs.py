@@ -99,6 +99,16 @@ def test_readme_shows_the_committed_board(capsys: pytest.CaptureFixture[str]) ->
     assert found.group(1).strip() == capsys.readouterr().out.strip()
 
 
+def test_table_over_all_boards_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same lines, from the committed records."""
+    text = (ROOT / "docs" / "findings.md").read_text()
+    found = re.search(r"<!-- across:(\S+) -->\n(.*?)<!-- /across -->", text, re.DOTALL)
+    assert found is not None
+    words = ["board", "across", "--from", "leaderboards", "--root", str(ROOT / "leaderboards"), "--markdown"]
+    assert main([*words, "--only", "surrogate.width_fwhm=1", "--protocol", found.group(1)]) == 0
+    assert found.group(2).strip() == capsys.readouterr().out.strip()
+
+
 def test_counts_in_the_readme_are_those_of_the_catalogue() -> None:
     """Expected: as many shapes and presets as conf/surrogate holds."""
     found = catalogue.entries("surrogate")
