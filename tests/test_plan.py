@@ -80,7 +80,17 @@ def merges(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return counted
 
 
-@pytest.mark.parametrize("words", SWEEPS.values(), ids=SWEEPS)
+LONG = ("a readout of its own", "a value that others follow", "a list", "a value before a mapping")
+"""Sweeps much like another one here, and long to compose."""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(words, id=name, marks=pytest.mark.slow if name in LONG else [])
+        for name, words in SWEEPS.items()
+    ],
+)
 def test_a_point_of_a_sweep_is_what_it_is_alone(words: tuple[str, ...]) -> None:
     """Expected: equal specs in equal order."""
     assert list(plan(words, multirun=True).specs) == alone(words)

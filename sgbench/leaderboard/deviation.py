@@ -130,7 +130,7 @@ def compose_reference(name: str, *, config_dirs: Iterable[Path] = ()) -> Referen
         raise InputError(f"protocol '{name}': fixed has to be a mapping of groups to choices")
     words = [f"{'neuron@readout' if group == 'readout' else group}={pick}" for group, pick in fixed.items()]
     experiment = VERSION.sub("", name)
-    if experiment in catalogue.entries("experiment", folders):
+    if experiment in catalogue.paths("experiment", folders):
         words.insert(0, f"experiment={experiment}")
     method = compose([*words, f"protocol={name}"], config_dirs=folders).method
     groups = {entry_group(group) for group in GROUPS}

@@ -117,6 +117,7 @@ def test_what_cannot_be_compared(words: list[str], said: str, capsys: Capture) -
     assert said in line
 
 
+@pytest.mark.slow
 def test_picture_of_a_comparison(own: list[str], tmp_path: Path, capsys: Capture) -> None:
     """Curves in both panels; twelve entries are taken, thirteen are not."""
     path = tmp_path / "both.png"
@@ -143,6 +144,7 @@ def test_pictures_of_odd_kinds(name: str, own: list[str], tmp_path: Path) -> Non
     assert right > 500 if odd_shapes.ODD[name]().has_primitive else right == 0
 
 
+@pytest.mark.slow
 def test_pictures_are_the_same_bytes_each_time(tmp_path: Path) -> None:
     """SVG without a date and with fixed names; another entry gives others."""
     paths = [tmp_path / f"{number}.svg" for number in range(3)]

@@ -341,6 +341,7 @@ def test_dots(tmp_path: Path) -> None:
     assert "1 failed run counts at chance." in caption
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "words"),
     [("surrogate_x_lr", TUNING), ("surrogate_x_slope", SLOPES), ("quickstart", SHAPES)],
@@ -365,6 +366,7 @@ def test_words_of_a_picture_do_not_overlap(name: str, words: list[str], tmp_path
     assert not [pair for pair in itertools.combinations(boxes, 2) if pair[0].padded(-1).overlaps(pair[1])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "words"),
     [

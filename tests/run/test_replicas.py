@@ -131,7 +131,10 @@ def test_a_row_that_does_not_step_stays() -> None:
     "words",
     [
         ("surrogate=atan,zero", "seed=0,1", "optimizer.lr=0.01,0.002"),
-        ("optimizer=sgd", "optimizer.lr=0.1,0.01", "optimizer.momentum=0,0.9", "clip_norm=0.1,null"),
+        pytest.param(
+            ("optimizer=sgd", "optimizer.lr=0.1,0.01", "optimizer.momentum=0,0.9", "clip_norm=0.1,null"),
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             ("neuron=leaky,alif", "neuron.reset=zero,subtract", "network.recurrence=all_to_all"),
             marks=pytest.mark.slow,
@@ -240,7 +243,9 @@ def test_as_many_at_a_time_as_fit(limits: dict[str, int], expected: int, tmp_pat
     assert kinds.count("ended") == 5
 
 
-@pytest.mark.parametrize("batches", [3, 14, 23])
+@pytest.mark.parametrize(
+    "batches", [pytest.param(3, marks=pytest.mark.slow), 14, pytest.param(23, marks=pytest.mark.slow)]
+)
 def test_stopped_then_continued(batches: int, tmp_path: Path) -> None:
     """Stopped at some batch, in the middle of an epoch or between two: the records are those of runs alone."""
     words = ("normalisation=none,tdbn", "dropout=shared_mask", "protocol.epochs=4", "encoder=rate")

@@ -247,6 +247,7 @@ def test_two_processes_cannot_write_one_run() -> None:
     assert run_spec(spec).status == "finished"
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_leave_one_whole_record(runs_dir: Path) -> None:
     """Started together on the same run: at least one finishes, a loser says why, the record is valid."""
     words = (*WORDS, "seed=9")

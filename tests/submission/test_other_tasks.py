@@ -29,7 +29,7 @@ class Made:
     folder: Path
 
 
-@pytest.fixture(scope="module", params=["series", "steps"])
+@pytest.fixture(scope="module", params=["series", pytest.param("steps", marks=pytest.mark.slow)])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     root = tmp_path_factory.mktemp(request.param)
     (root / "conf").mkdir()
@@ -82,6 +82,7 @@ def test_from_runs_to_a_verified_row(made: Made, tmp_path: Path, capsys: pytest.
     assert "2 of 2 seeds score to the claimed" in table
 
 
+@pytest.mark.slow
 def test_code_outside(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Expected: the score of the record whose table it is; it is rescored, and a copy where that is known."""
     task, record, folder = made.task, made.record, made.folder
