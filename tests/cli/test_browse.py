@@ -135,6 +135,7 @@ def test_doctor_finds_this_installation(capsys: pytest.CaptureFixture[str]) -> N
     assert {"versions", "devices", "engines", "runs_dir", "data_dir", "conf_dir"} <= set(report)
 
 
+@pytest.mark.slow
 def test_doctor_says_what_is_missing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

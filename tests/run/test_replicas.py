@@ -341,6 +341,7 @@ def assert_continued(command: list[str], specs: Sequence[RunSpec]) -> None:
         assert_alike(read_model(folder_of(spec) / "record.json", RunRecord), alone(spec))
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_continues(tmp_path: Path) -> None:
     """Ctrl-C in mid-run saves and says so."""
     root = tmp_path / "runs"

@@ -170,6 +170,7 @@ def test_outcome_is_written_beside_the_claim(files: Files, tmp_path: Path, capsy
     assert {"torch", "sgbench"} <= found.versions.keys()
 
 
+@pytest.mark.slow
 def test_code_outside_can_only_be_rescored(files: Files, tmp_path: Path, capsys) -> None:
     """Predictions of one's own network: handed in, checked, scored; nothing else is open to them."""
     source = tmp_path / "mine"
