@@ -15,6 +15,7 @@ TICKS = (0, 20, 40, 60, 70, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.5, 
 STEPS = (1, 0.5, 0.2, 0.1, 0.05)  # % between ticks where methods lie close together
 MIN_TICKS = 4
 MIN_TICK_GAP = 0.08  # of the axis
+CHARACTER = 0.028  # of the axis, as wide as one of a label
 
 
 LEAST_LOSS = 1e-12  # what has no logarithm is drawn there
@@ -88,10 +89,11 @@ def accuracy_axis(axes: Axes, seen: Sequence[float]) -> None:
 
 
 def _spread(ticks: Sequence[float], low: float, high: float) -> dict[float, float]:
-    """The ticks inside an axis that do not touch, by their place."""
+    """The ticks inside an axis whose labels do not touch, by their place."""
     kept: dict[float, float] = {}
     for tick in ticks:
         found = -math.log10(1 - tick / 100)
-        if low <= found <= high and found - max(kept, default=-math.inf) > MIN_TICK_GAP * (high - low):
+        gap = max(MIN_TICK_GAP, CHARACTER * len(f"{tick:g}"))
+        if low <= found <= high and found - max(kept, default=-math.inf) > gap * (high - low):
             kept[found] = tick
     return kept
