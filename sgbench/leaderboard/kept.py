@@ -32,14 +32,15 @@ def lost_files(folder: Path, dossiers: Dossiers) -> Iterator[Finding]:
     found = (dossier.submission for dossier in dossiers.by_method.values())
     for submission in (each for each in found if each is not None):
         for note in submission.files:
-            path = _place(folder, submission, note)
+            path = place_of_file(folder, submission, note)
             reason = _changed(path, note) if note.path.startswith("records/") else _missing(path)
             if reason is not None:
                 said = f"{note.path} of submission {submission.method_id}"
                 yield Finding(str(path), f"{said} {reason}; {REMEDY}")
 
 
-def _place(folder: Path, submission: Submission, note: FileNote) -> Path:
+def place_of_file(folder: Path, submission: Submission, note: FileNote) -> Path:
+    """Where the store keeps one file of an accepted submission."""
     kind, _, name = note.path.partition("/")
     if kind == "records":
         where = EXTERNAL if submission.division == "external" else RECORDS

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sgbench.leaderboard.picture_axis import axis_label, place_of, score_axis
-from sgbench.leaderboard.png import stamped
 from sgbench.leaderboard.rows import Board, Row
 from sgbench.leaderboard.table import rank_text
 
@@ -46,22 +45,12 @@ Span = tuple[float, float, float]
 
 
 def load_library() -> None:
-    """Import what `to_png` will: it takes as long as drawing a small board."""
+    """Import what `draw` will: it takes as long as drawing a small board."""
     from matplotlib import (
         figure,  # noqa: F401
         style,  # noqa: F401
     )
     from matplotlib.backends import backend_agg  # noqa: F401
-
-
-def to_png(board: Board, *, table_csv: str) -> bytes:
-    """Draw a board; the bytes carry the digest of its table.
-
-    Args:
-        board: with at least one row; the first sixty are drawn.
-        table_csv: the same board as `to_csv` writes it.
-    """
-    return stamped(draw(board), table_csv=table_csv)
 
 
 def draw(board: Board, *, methods: int | None = None) -> bytes:

@@ -7,14 +7,11 @@ from pathlib import Path
 
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.dossier import SUBMISSIONS
-from sgbench.leaderboard.objects import Kind, Objects
-from sgbench.leaderboard.outside import EXTERNAL
-from sgbench.leaderboard.store import RECORDS
+from sgbench.leaderboard.kept import KINDS, place_of_file
+from sgbench.leaderboard.objects import Objects
 from sgbench.records.files import read_bytes, read_model, write_atomic
 from sgbench.records.submission import FileNote, Submission
 from sgbench.submission.folder import SUBMISSION
-
-KINDS: dict[str, Kind] = {"predictions": "csv", "weights": "safetensors", "tuning.json": "json"}
 
 
 def restore(folder: Path, method: str, target: Path) -> Path:
@@ -45,10 +42,9 @@ def restore(folder: Path, method: str, target: Path) -> Path:
 
 
 def _stored(folder: Path, submission: Submission, note: FileNote) -> bytes:
-    kind, _, name = note.path.partition("/")
+    kind = note.path.partition("/")[0]
     if kind == "records":
-        where = EXTERNAL if submission.division == "external" else RECORDS
-        data = read_bytes(folder / where / submission.method_id / name)
+        data = read_bytes(place_of_file(folder, submission, note))
         if hashlib.sha256(data).hexdigest() != note.sha256:
             raise InputError(f"{folder}: {note.path} is not stored as it was handed in")
         return data

@@ -22,7 +22,8 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import Reference, compose_reference
 from sgbench.leaderboard.explain import explain
 from sgbench.leaderboard.families import across_tasks
-from sgbench.leaderboard.picture import to_png
+from sgbench.leaderboard.picture import draw
+from sgbench.leaderboard.png import stamped
 from sgbench.leaderboard.rows import Board, make_board, measure
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.table import to_markdown
@@ -88,7 +89,7 @@ def test_page_table_and_picture_speak_of_losses():
     row = next(csv.DictReader(io.StringIO(values)))
     assert float(row["test_loss_mean"]) == pytest.approx(0.011)
     assert "test_accuracy_mean" not in row
-    assert to_png(found, table_csv=values).startswith(b"\x89PNG")
+    assert stamped(draw(found), table_csv=values).startswith(b"\x89PNG")
     assert page == to_markdown(board(), layout="runs")
 
 
