@@ -52,7 +52,7 @@ check: $(INSTALLED_DEV) ## lint, floors, types, committed boards
 	$(BIN)/sgbench board check
 
 presets: setup ## rewrite conf/surrogate/<library>/ from its table
-	$(BIN)/python -m sgbench.presets
+	$(BIN)/python -m sgbench.composition.presets
 
 golden: $(INSTALLED_DEV) ## rewrite the golden files; review the difference
 	$(BIN)/python -m tests.golden.write

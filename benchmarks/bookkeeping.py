@@ -8,7 +8,7 @@ import time
 
 from rich.console import Console
 
-from sgbench.plan import plan
+from sgbench.composition.plan import plan
 from sgbench.replicas.crew import Told
 from sgbench.replicas.grouping import groups
 from sgbench.replicas.view import View

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks import report
 from benchmarks.measure import Clock, Spread, Times, limited, ratios
 from sgbench.build import build
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.memory import keep_freed_memory
 from sgbench.training import Training
 

@@ -15,8 +15,8 @@ import numpy as np
 from scipy import stats
 
 from benchmarks import report
+from sgbench.composition.plan import plan
 from sgbench.errors import InputError, require_count
-from sgbench.plan import plan
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.crew import Crew, Told

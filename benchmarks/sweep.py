@@ -35,8 +35,8 @@ from benchmarks.sweep_runs import (
 from benchmarks.sweep_snntorch import SPIKE_GRADS
 from benchmarks.whole_run import CONF, TARGET
 from benchmarks.whole_run_data import W1Like
+from sgbench.composition.plan import plan
 from sgbench.errors import InputError
-from sgbench.plan import plan
 
 STEP_ROUNDS = 9
 STEP_AIM_MS = 0.3

@@ -23,7 +23,7 @@ from benchmarks.sweep_snntorch import SPIKE_GRADS
 from benchmarks.whole_run import CONF, TARGET
 from benchmarks.whole_run_data import W1Like, task_words
 from sgbench.build import build
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.paths import RECORD
 from sgbench.records.files import read_model

@@ -23,7 +23,7 @@ from benchmarks.gate import GateError
 from benchmarks.measure import Clock, Spread, Times, limited, neighbour, ratios
 from benchmarks.whole_run_data import task_words
 from sgbench.build import Parts, build
-from sgbench.compose import compose as compose_spec
+from sgbench.composition.compose import compose as compose_spec
 from sgbench.learner import Learner
 from sgbench.memory import keep_freed_memory
 from sgbench.records.spec import RunSpec

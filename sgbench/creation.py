@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import nn
 
-from sgbench import catalogue
 from sgbench.build import PROVIDED, construct
-from sgbench.compose import compose
+from sgbench.composition import catalogue
+from sgbench.composition.compose import compose
 from sgbench.errors import InputError, suggest
 
 GROUPS = tuple(sorted(set(PROVIDED) - {"logger"}))

@@ -14,7 +14,7 @@ import torch
 from sgbench import memory
 from sgbench.attempt import Attempt
 from sgbench.build import build
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.energy.meter import Laps, meters
 from sgbench.errors import InputError, StorageError
 from sgbench.learner import EpochBar, EpochLaps, LastEpoch, Learner, LightningData, WatchTest

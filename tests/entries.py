@@ -11,9 +11,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from sgbench import catalogue
 from sgbench.build import construct
-from sgbench.compose import raw_config, spec_from_own
+from sgbench.composition import catalogue
+from sgbench.composition.compose import raw_config, spec_from_own
 from sgbench.records.spec import RunSpec, entry_group
 
 

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sgbench
-from sgbench import catalogue
 from sgbench.augmentations.base import Augmentation
 from sgbench.augmentations.events import Events
 from sgbench.augmentations.none import NoAugmentation
+from sgbench.composition import catalogue
 from sgbench.datasets.batches import SpikingData
 from sgbench.datasets.digits import Digits
 from sgbench.datasets.randman import Randman

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from sgbench import catalogue
 from sgbench.build import build
-from sgbench.compose import compose
+from sgbench.composition import catalogue
+from sgbench.composition.compose import compose
+from sgbench.composition.plan import plan
 from sgbench.energy.plain import PlainCounter
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
@@ -24,7 +25,6 @@ from sgbench.networks.baseline import View
 from sgbench.networks.baseline_gru import Gru
 from sgbench.networks.baseline_linear import Linear
 from sgbench.networks.baseline_mlp import Perceptron
-from sgbench.plan import plan
 from sgbench.records.method import method_id
 from sgbench.records.spec import NOTHING
 from sgbench.runner import run_spec

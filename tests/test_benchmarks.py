@@ -33,9 +33,9 @@ from benchmarks.counting import CASES
 from benchmarks.measure import Spread, interleave, limited, neighbour, ratios
 from benchmarks.whole_run_data import W1Like
 from benchmarks.workloads import WORKLOADS, Sizes, Task, make_task
+from sgbench.composition.plan import plan
 from sgbench.datasets.base import fingerprint
 from sgbench.errors import InputError
-from sgbench.plan import plan
 from tests.run.tiny import WORDS as TINY_RUN
 
 TINY_W1 = "--steps 12 --batch 4 --inputs 40 --hidden 12 --density 0.1"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sgbench import catalogue
 from sgbench.build import PROVIDED
-from sgbench.catalogue import META_KEYS, TARGET_GROUPS, Entry
+from sgbench.composition import catalogue
+from sgbench.composition.catalogue import META_KEYS, TARGET_GROUPS, Entry
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir
 

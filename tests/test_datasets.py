@@ -21,7 +21,7 @@ import pytest
 import sklearn.datasets
 import torch
 
-from sgbench import catalogue
+from sgbench.composition import catalogue
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split, fingerprint, stratified_split
 from sgbench.datasets.batches import SpikingData
 from sgbench.datasets.checks import check

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sgbench import catalogue
 from sgbench.cli.main import main
+from sgbench.composition import catalogue
 from tests.run.tiny import WORDS
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import sgbench
-from sgbench import catalogue
+from sgbench.composition import catalogue
 from sgbench.datasets.base import Samples
 from sgbench.datasets.batches import Batches, SpikingData
 from sgbench.encoders.base import Encoder, Values

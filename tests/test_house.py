@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import sgbench
-from sgbench import catalogue
+from sgbench.composition import catalogue
 from sgbench.paths import conf_dir
 from tests.run.tiny import WORDS
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sgbench.build import build
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.creation import create
 from sgbench.errors import InputError
 from sgbench.inits.base import Init

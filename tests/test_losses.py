@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 import sgbench
-from sgbench import catalogue
 from sgbench.build import build
-from sgbench.compose import compose
+from sgbench.composition import catalogue
+from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.losses.base import Loss
 from sgbench.regularisers.activity_bounds import ActivityBounds

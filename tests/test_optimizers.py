@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sgbench.build import build
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.optimizers.smorms3 import Smorms3
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import sgbench
-from sgbench import catalogue
+from sgbench.composition import catalogue
 from sgbench.errors import InputError
 from sgbench.losses.base import Loss
 from sgbench.losses.mean_squared_error import MeanSquaredError

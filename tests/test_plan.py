@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
-import sgbench.compose
-from sgbench import catalogue
-from sgbench.compose import compose, parse_overrides
+import sgbench.composition.compose
+from sgbench.composition import catalogue
+from sgbench.composition.compose import compose, parse_overrides
+from sgbench.composition.plan import plan
 from sgbench.errors import InputError
-from sgbench.plan import plan
 from sgbench.records.spec import RunSpec
 
 SWEEPS = {
@@ -70,13 +70,13 @@ def alone(words: Sequence[str], folders: Sequence[Path] = (), allowed: Sequence[
 def merges(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The words of each of Hydra's compositions so far."""
     counted: list[list[str]] = []
-    merge = sgbench.compose.hydra_compose
+    merge = sgbench.composition.compose.hydra_compose
 
     def count(name: str, overrides: list[str], **settings: bool) -> object:
         counted.append(overrides)
         return merge(name, overrides=overrides, **settings)
 
-    monkeypatch.setattr(sgbench.compose, "hydra_compose", count)
+    monkeypatch.setattr(sgbench.composition.compose, "hydra_compose", count)
     return counted
 
 
@@ -186,7 +186,7 @@ def test_one_point_is_no_sweep(merges: list[list[str]]) -> None:
 
 def test_a_spec_leaves_the_tree_as_it_was() -> None:
     """Expected: what Hydra hands to a job can be read again afterwards."""
-    config = sgbench.compose.raw_config(["surrogate=atan", "seed=3"])
-    first = sgbench.compose.spec_from_config(config)
+    config = sgbench.composition.compose.raw_config(["surrogate=atan", "seed=3"])
+    first = sgbench.composition.compose.spec_from_config(config)
     assert "hydra" in config
-    assert sgbench.compose.spec_from_config(config) == first
+    assert sgbench.composition.compose.spec_from_config(config) == first

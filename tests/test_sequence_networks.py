@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from sgbench.build import build
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.energy.count import OperationCounter
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError

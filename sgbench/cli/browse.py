@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sgbench import catalogue
-from sgbench.cli import selection
 from sgbench.cli.compare import check_picture_path
+from sgbench.composition import catalogue, selection
 from sgbench.errors import InputError
 
 PLOTTED = ("surrogate", "neuron")

@@ -60,7 +60,7 @@ def compare(args: argparse.Namespace) -> int:
 
 def _checked_names(args: argparse.Namespace) -> list[str]:
     """The names without their group, each of them an entry."""
-    from sgbench import catalogue
+    from sgbench.composition import catalogue
 
     names = []
     for word in args.names:

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench import catalogue
 from sgbench.cli import data_prepare
 from sgbench.cli.columns import aligned
 from sgbench.cli.compare import check_picture_path
+from sgbench.composition import catalogue
 from sgbench.errors import InputError
 from sgbench.paths import default_data_dir
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from sgbench import catalogue
+from sgbench.composition import catalogue
 from sgbench.errors import InputError
 
 

@@ -99,7 +99,7 @@ def _engines() -> dict[str, str]:
 
 def _data(problems: list[str]) -> dict[str, str]:
     """State of each data set; one whose files nobody has fetched is no problem."""
-    from sgbench.catalogue import entries
+    from sgbench.composition.catalogue import entries
     from sgbench.creation import create
 
     states = {}

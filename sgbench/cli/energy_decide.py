@@ -12,7 +12,7 @@ from sgbench.build import build
 from sgbench.cli import energy
 from sgbench.cli.columns import aligned
 from sgbench.cli.energy_text import joules_interval
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.energy.decision import Decision, DecisionTimes
 from sgbench.energy.interval import Interval
 from sgbench.energy.price import price

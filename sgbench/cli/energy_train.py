@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from sgbench import catalogue
 from sgbench.cli import energy
 from sgbench.cli.columns import aligned
+from sgbench.composition import catalogue
 from sgbench.energy.training_cost import TrainingCost, training_cost
 from sgbench.errors import InputError
 from sgbench.records.record import RunRecord

@@ -79,7 +79,7 @@ def _network(args: argparse.Namespace, record: RunRecord) -> Network:
     from safetensors.torch import load
 
     from sgbench.build import build
-    from sgbench.compose import compose
+    from sgbench.composition.compose import compose
     from sgbench.records.spec import choice_words
 
     method = record.method

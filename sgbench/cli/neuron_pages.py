@@ -11,10 +11,10 @@ import torch
 from omegaconf import OmegaConf
 
 from sgbench.build import construct
-from sgbench.catalogue import Entry
 from sgbench.cli.docstrings import Described, described
 from sgbench.cli.page_text import OUTPUTS, closing, opening, table
-from sgbench.compose import compose
+from sgbench.composition.catalogue import Entry
+from sgbench.composition.compose import compose
 from sgbench.engine import scan, snntorch
 from sgbench.errors import InputError, SgbenchError, one_printable_line
 from sgbench.networks.base import DenseLayer

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sgbench.catalogue import Entry
 from sgbench.cli.docstrings import Described
 from sgbench.cli.facts import facts, interval, number, some
-from sgbench.cli.selection import canonical_name, library_of
+from sgbench.composition.catalogue import Entry
+from sgbench.composition.selection import canonical_name, library_of
 from sgbench.surrogates.base import Surrogate
 
 MARK = "<!-- Written by `make catalogue` from conf/surrogate and the classes; edit those instead. -->"

@@ -14,17 +14,17 @@ import matplotlib as mpl
 import torch
 from matplotlib.figure import Figure
 
-from sgbench import catalogue
 from sgbench.build import construct
-from sgbench.catalogue import Entry
 from sgbench.cli import neuron_pages, page_text
 from sgbench.cli.docstrings import described
 from sgbench.cli.neuron_portrait import neuron_figure
 from sgbench.cli.page_text import Subject
 from sgbench.cli.portrait import STYLE, save
-from sgbench.cli.selection import canonical_name, is_preset
 from sgbench.cli.surrogate_portrait import surrogate_figure
-from sgbench.compose import compose
+from sgbench.composition import catalogue
+from sgbench.composition.catalogue import Entry
+from sgbench.composition.compose import compose
+from sgbench.composition.selection import canonical_name, is_preset
 from sgbench.engine import scan
 from sgbench.errors import InputError, SgbenchError, one_printable_line
 from sgbench.networks.base import DenseLayer

@@ -9,9 +9,9 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from sgbench.catalogue import Entry
 from sgbench.cli.neuron_portrait import neuron_figure
 from sgbench.cli.surrogate_portrait import surrogate_figure
+from sgbench.composition.catalogue import Entry
 from sgbench.creation import create
 from sgbench.errors import StorageError
 

@@ -15,7 +15,7 @@ from sgbench.paths import RECORD, conf_dir, default_runs_dir
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sgbench.plan import Plan
+    from sgbench.composition.plan import Plan
     from sgbench.records.record import RunRecord, Scores
 
 HELP = """usage: sgbench run [-m] [--config-dir DIR] [--allow-target NAME] [OVERRIDE ...]
@@ -93,7 +93,7 @@ def _take(words: list[str], *flags: str) -> tuple[list[str], list[str]]:
 
 
 def _plan(words: list[str], config_dirs: Sequence[Path], allowed: Sequence[str]) -> Plan:
-    from sgbench.plan import plan
+    from sgbench.composition.plan import plan
 
     overrides = [word for word in words if word not in ("-m", "--multirun")]
     for word in overrides:
@@ -139,7 +139,7 @@ class _Job:
         """Run one composed point; a problem becomes a line and an exit code, so that a sweep goes on."""
         from hydra.core.hydra_config import HydraConfig
 
-        from sgbench.compose import register_resolvers, spec_from_config
+        from sgbench.composition.compose import register_resolvers, spec_from_config
         from sgbench.runner import run_spec
 
         register_resolvers()
@@ -186,7 +186,7 @@ def _nothing(config: Any) -> None:
 def _hand_to_hydra(words: Sequence[str], task: Callable[[Any], None]) -> int:
     import hydra
 
-    from sgbench.compose import register_resolvers
+    from sgbench.composition.compose import register_resolvers
 
     register_resolvers()
 

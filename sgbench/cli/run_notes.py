@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from sgbench.composition.plan import Plan
+from sgbench.composition.unused import INSTEAD
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References, method_deviations
-from sgbench.plan import Plan
 from sgbench.records.spec import SPIKING_CHOICES
 from sgbench.run_folder import finished_record
-from sgbench.unused import INSTEAD
 
 ABOUT_SPIKES = (*SPIKING_CHOICES, *INSTEAD, "neuron@readout", "width_fwhm")
 

@@ -46,8 +46,8 @@ def sweep_command(words: Sequence[str]) -> int:
         raise InputError(f"sweep {name}: the name of a sweep comes first; sgbench sweep lists them")
     if "-h" in rest or "--help" in rest:
         return _usage()
-    from sgbench import catalogue
     from sgbench.cli.run import run_command
+    from sgbench.composition import catalogue
 
     entry = catalogue.entry("sweep", name, _config_dirs(rest))
     code = run_command([f"sweep={name}", *rest])
@@ -78,8 +78,8 @@ def _config_dirs(words: Sequence[str]) -> list[Path]:
 
 
 def _usage() -> int:
-    from sgbench import catalogue
     from sgbench.cli.sweep_points import count_runs
+    from sgbench.composition import catalogue
 
     known = catalogue.entries("sweep")
     wide = max(map(len, known), default=0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench import catalogue
+from sgbench.composition import catalogue
 from sgbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def read_grid(
     >>> [axis.key for axis in grid.axes], [point.seeds for point in grid.points]
     (['surrogate'], [(0, 1), (0, 1)])
     """
-    from sgbench.plan import plan
+    from sgbench.composition.plan import plan
 
     catalogue.entry("sweep", name, config_dirs)
     combinations = _combinations([f"sweep={name}", *words], config_dirs)
@@ -97,7 +97,7 @@ def read_grid(
 
 def count_runs(entry: catalogue.Entry) -> int:
     """How many runs a sweep's file asks for."""
-    from sgbench.compose import parse_overrides
+    from sgbench.composition.compose import parse_overrides
 
     node: Any = entry.parameters.get("hydra") or {}
     params = (node.get("sweeper") or {}).get("params") or {}
@@ -109,7 +109,7 @@ def _combinations(
     words: Sequence[str], config_dirs: Sequence[Path]
 ) -> list[tuple[dict[str, str], list[str]]]:
     """Each combination of all keys but the seed, with its seeds, in the order of Hydra's basic sweeper."""
-    from sgbench.plan import sweep_points
+    from sgbench.composition.plan import sweep_points
 
     found: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for job in sweep_points(words, config_dirs):

@@ -9,10 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgbench import catalogue
 from sgbench.cli.sweep_points import Axis, Grid, Point
+from sgbench.composition import catalogue
+from sgbench.composition.data_facts import facts_of
 from sgbench.errors import InputError
-from sgbench.leaderboard.facts import facts_of
 from sgbench.leaderboard.score import Measure, measure_of
 from sgbench.paths import RECORD, run_dir
 from sgbench.records.files import read_model

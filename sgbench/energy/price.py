@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from sgbench import catalogue
+from sgbench.composition import catalogue
 from sgbench.energy.demand import (
     NEEDED,
     TRANSPORT,

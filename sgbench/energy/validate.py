@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from sgbench import catalogue
+from sgbench.composition import catalogue
 from sgbench.energy.interval import Interval
 from sgbench.energy.price import price
 from sgbench.errors import InputError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sgbench.catalogue import Entry
+from sgbench.composition.catalogue import Entry
 from sgbench.records.method import canonical, same
 from sgbench.records.spec import NEUTRAL_CHOICES, NOTHING, SPIKING_CHOICES, Method, Protocol
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sgbench import catalogue
-from sgbench.catalogue import Entry
+from sgbench.composition import catalogue
+from sgbench.composition.catalogue import Entry
+from sgbench.composition.data_facts import Facts, facts_of
 from sgbench.errors import InputError, require_number
 from sgbench.leaderboard.baseline import WITHOUT, baseline_deviations
-from sgbench.leaderboard.facts import Facts, facts_of
 from sgbench.leaderboard.score import Measure, measure_of
 from sgbench.records.band import outside_band
 from sgbench.records.base import Value
@@ -121,7 +121,7 @@ def compose_reference(name: str, *, config_dirs: Iterable[Path] = ()) -> Referen
     'digits'
     """
     # Hydra is needed here alone; a table from records that are already checked starts without it.
-    from sgbench.compose import compose
+    from sgbench.composition.compose import compose
 
     folders = tuple(config_dirs)
     found = catalogue.entry("protocol", name, folders)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from sgbench import catalogue
+from sgbench.composition import catalogue
 from sgbench.errors import InputError, suggest
 from sgbench.records.base import Strict
 from sgbench.records.files import first_problem

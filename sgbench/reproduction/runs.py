@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sgbench.composition.plan import plan
 from sgbench.errors import InputError
-from sgbench.plan import plan
 from sgbench.records.files import require_writable
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord

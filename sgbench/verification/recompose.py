@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References, method_deviations
 from sgbench.records.spec import Method, RunSpec, choice_words

@@ -12,9 +12,9 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from sgbench import catalogue
 from sgbench.build import construct
-from sgbench.compose import register_resolvers
+from sgbench.composition import catalogue
+from sgbench.composition.compose import register_resolvers
 from sgbench.engine.choose import Engine
 from sgbench.engine.layer import LayerRun
 from sgbench.networks.base import DenseLayer

@@ -17,7 +17,7 @@ import scipy.optimize
 import torch
 from torch import Tensor
 
-from sgbench import catalogue
+from sgbench.composition import catalogue
 from sgbench.surrogates.base import NORMALISATIONS, Surrogate
 from sgbench.surrogates.bell import BellSurrogate
 from tests.entries import spec_with

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import sgbench
-from sgbench import catalogue
+from sgbench.composition import catalogue
 from sgbench.engine import fused, scan
 from sgbench.errors import InputError
 from sgbench.streams import generator

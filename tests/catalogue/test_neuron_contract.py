@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench import catalogue
-from sgbench.compose import compose
+from sgbench.composition import catalogue
+from sgbench.composition.compose import compose
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.neurons.base import RESET_GRADIENTS, Neuron

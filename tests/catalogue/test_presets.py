@@ -13,8 +13,8 @@ import snntorch.surrogate
 import torch
 from torch import Tensor
 
-from sgbench import presets
-from sgbench.catalogue import entries
+from sgbench.composition import presets
+from sgbench.composition.catalogue import entries
 from sgbench.errors import InputError
 from sgbench.surrogates.base import Surrogate
 from tests.catalogue.library_formulas import SLOPES

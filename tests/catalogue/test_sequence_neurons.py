@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.build import construct
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.firing.bernoulli import Bernoulli

@@ -5,9 +5,9 @@ import math
 import pytest
 
 import sgbench
-from sgbench import catalogue
 from sgbench.build import build
-from sgbench.compose import compose
+from sgbench.composition import catalogue
+from sgbench.composition.compose import compose
 from sgbench.epochs import Epochs
 from sgbench.errors import InputError
 from sgbench.learner import Learner

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sgbench import catalogue
 from sgbench.cli.main import main
+from sgbench.composition import catalogue
 
 SURROGATES = catalogue.entries("surrogate")
 DRAWN = [name for name in SURROGATES if "/" not in name] + [

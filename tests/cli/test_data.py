@@ -11,11 +11,11 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from sgbench import catalogue
 from sgbench.build import build
 from sgbench.cli.data_picture import chosen
 from sgbench.cli.main import main
-from sgbench.compose import compose
+from sgbench.composition import catalogue
+from sgbench.composition.compose import compose
 from sgbench.datasets.idx_images import FILES, IdxImages
 from sgbench.errors import InputError
 

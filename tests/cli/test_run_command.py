@@ -191,7 +191,7 @@ def test_an_entry_of_ones_own(
 @pytest.mark.slow
 def test_a_sweep_in_other_processes(tmp_path: Path, runs_dir: Path) -> None:
     """The joblib launcher leaves the same records as one run alone, times apart."""
-    from sgbench.compose import compose
+    from sgbench.composition.compose import compose
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord
     from sgbench.runner import run_spec

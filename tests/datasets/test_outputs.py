@@ -14,7 +14,7 @@ from scipy.integrate import solve_ivp
 
 from sgbench.build import build
 from sgbench.cli.run import headline
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.datasets.base import SPLITS, Samples
 from sgbench.datasets.batches import SpikingData
 from sgbench.datasets.mackey_glass import MackeyGlass, series

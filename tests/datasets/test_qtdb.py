@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sgbench.build import build
 from sgbench.cli.main import main
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.datasets.base import sizes
 from sgbench.datasets.checks import check
 from sgbench.datasets.mat import read_mat

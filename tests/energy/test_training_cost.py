@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sgbench.build import build
 from sgbench.cli.main import main
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.energy.count import OperationCounter
 from sgbench.energy.training_cost import training_cost
 from sgbench.errors import InputError

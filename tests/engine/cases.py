@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sgbench import catalogue
 from sgbench.build import construct
+from sgbench.composition import catalogue
 from sgbench.engine.choose import Engine
 from sgbench.engine.layer import Layer, LayerRun
 from sgbench.networks.base import DenseLayer

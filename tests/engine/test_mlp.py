@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sgbench.build import build
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.engine.choose import Engine
 from sgbench.epochs import Epochs
 from sgbench.losses.per_step import PerStep

@@ -6,9 +6,9 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from sgbench import catalogue
 from sgbench.build import build
-from sgbench.compose import compose
+from sgbench.composition import catalogue
+from sgbench.composition.compose import compose
 from sgbench.records.method import identity, method_id
 from sgbench.records.record import RunRecord
 from sgbench.runner import run_spec

@@ -7,9 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sgbench.catalogue import Entry, entry
+from sgbench.composition.catalogue import Entry, entry
+from sgbench.composition.data_facts import facts_of
 from sgbench.leaderboard.deviation import Reference, References
-from sgbench.leaderboard.facts import facts_of
 from sgbench.leaderboard.rows import make_board
 from sgbench.leaderboard.table import to_markdown
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from sgbench import catalogue
+from sgbench.composition import catalogue
+from sgbench.composition.data_facts import facts_of
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import Reference, compose_reference, deviation
-from sgbench.leaderboard.facts import facts_of
 from sgbench.records.files import to_json
 from tests.entries import made
 from tests.leaderboard.factory import record, reference, toy_entry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.division import division_of
 

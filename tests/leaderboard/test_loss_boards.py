@@ -15,9 +15,9 @@ import pytest
 import torch
 from scipy import stats as scipy_stats
 
-from sgbench import catalogue
 from sgbench.build import build
-from sgbench.compose import compose
+from sgbench.composition import catalogue
+from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import Reference, compose_reference
 from sgbench.leaderboard.explain import explain

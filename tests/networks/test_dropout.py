@@ -10,7 +10,7 @@ import torch
 
 import sgbench
 from sgbench.build import build
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.dropouts.mask import masks
 from sgbench.dropouts.shared_mask import SharedMask
 from sgbench.epochs import Epochs

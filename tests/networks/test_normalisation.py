@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import sgbench
 from sgbench.build import build
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.dropouts.shared_mask import SharedMask
 from sgbench.energy.count import OperationCounter
 from sgbench.energy.modules import ModuleCounter

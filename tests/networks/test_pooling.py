@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.build import build
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.datasets.digits import Digits
 from sgbench.energy.count import OperationCounter
 from sgbench.engine.choose import Engine

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from sgbench.cli.main import main
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.exchange.nir_import import from_nir
 from sgbench.run_folder import folder_of
 from sgbench.surrogates.atan import Atan

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench import presets
+from sgbench.composition import presets
 from tests.catalogue.test_presets import make, points
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries, while they are imported

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import sgbench
 from sgbench.build import build
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.losses.max_over_time import MaxOverTime

@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 
 from sgbench import runner
 from sgbench.build import build
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.errors import InputError, StorageError
 from sgbench.leaderboard.deviation import deviation
 from sgbench.records.files import parse_model, to_json

@@ -13,7 +13,7 @@ import pytest
 import pytorch_lightning as pl
 
 from sgbench.cli.main import main
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.errors import InputError, StorageError, disk_full
 from sgbench.records.files import require_writable, write_atomic
 from sgbench.run_folder import folder_of

@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import WandbLogger
 
 import sgbench
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.loggers import summary
 from sgbench.run_folder import folder_of

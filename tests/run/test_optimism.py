@@ -12,7 +12,7 @@ import pytest
 from sgbench.build import build
 from sgbench.cli.main import main
 from sgbench.cli.optimism import optimism
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.errors import NonFiniteError, StorageError
 from sgbench.learner import LastEpoch
 from sgbench.records.files import parse_model, read_model, to_json

@@ -21,8 +21,8 @@ import torch
 from safetensors.torch import load_file
 
 from sgbench.cli.main import main
-from sgbench.compose import compose
-from sgbench.plan import plan
+from sgbench.composition.compose import compose
+from sgbench.composition.plan import plan
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec

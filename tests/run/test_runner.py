@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 import sgbench
 from sgbench import memory
 from sgbench.build import build
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.datasets.base import Split
 from sgbench.datasets.batches import Batches, SpikingData
 from sgbench.errors import InputError, NonFiniteError, RunBusyError, StorageError

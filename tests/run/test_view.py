@@ -7,7 +7,7 @@ import re
 
 from rich.console import Console
 
-from sgbench.plan import plan
+from sgbench.composition.plan import plan
 from sgbench.replicas.crew import Told
 from sgbench.replicas.view import MOST_ROWS, View, kinds
 from sgbench.runner import run

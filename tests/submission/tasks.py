@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.datasets.base import sizes
 from sgbench.datasets.checks import check
 from sgbench.datasets.qtdb import Qtdb

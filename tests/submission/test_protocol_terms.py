@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from sgbench.build import build
-from sgbench.compose import compose
+from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import deviation
 from sgbench.records.files import parse_model, to_json

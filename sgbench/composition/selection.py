@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sgbench import catalogue
-from sgbench.catalogue import Entry
+from sgbench.composition import catalogue
+from sgbench.composition.catalogue import Entry
 from sgbench.errors import InputError, suggest
 
 

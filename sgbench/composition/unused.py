@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from sgbench.catalogue import Shelf
+from sgbench.composition.catalogue import Shelf
 from sgbench.errors import InputError
 from sgbench.records.spec import GROUPS, NOTHING, SPIKING_CHOICES, entry_group
 

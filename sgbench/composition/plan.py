@@ -16,8 +16,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sgbench.catalogue import Shelf
-from sgbench.compose import compose, one_line, parse_overrides, raw_config, spec_from_own
+from sgbench.composition.catalogue import Shelf
+from sgbench.composition.compose import compose, one_line, parse_overrides, raw_config, spec_from_own
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir
 from sgbench.records.spec import RunSpec

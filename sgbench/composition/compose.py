@@ -18,13 +18,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from sgbench import catalogue
+from sgbench.composition import catalogue
+from sgbench.composition.hydra_node import check_hydra_node
+from sgbench.composition.unused import take_out_choices, take_out_settings
 from sgbench.errors import InputError, require_number, suggest
-from sgbench.hydra_node import check_hydra_node
 from sgbench.paths import conf_dir, default_data_dir, default_runs_dir
 from sgbench.records.files import first_problem
 from sgbench.records.spec import GROUPS, NOTHING, SPIKING_CHOICES, Method, RunSpec, entry_group
-from sgbench.unused import take_out_choices, take_out_settings
 
 ROOT_KEYS = ("seed", "engine", "group", "force", "paths", "trainer")
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from sgbench.catalogue import Entry
+from sgbench.composition.catalogue import Entry
 from sgbench.errors import InputError
 
 SPLITS = ("train", "validation", "test")

@@ -1,6 +1,6 @@
 """Presets: surrogates of other libraries as settings of our own, written into `conf/` from one table.
 
-`python -m sgbench.presets` reads `presets.yaml` beside this module and writes a file of `conf/surrogate/<library>/`
+`python -m sgbench.composition.presets` reads `presets.yaml` beside this module and writes a file of `conf/surrogate/<library>/`
 for each of its rows; a test compares the files with the table. A file says what the library calls the shape, how
 its parameters became ours, and what is known to be wrong with it.
 """
@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from sgbench import catalogue
+from sgbench.composition import catalogue
 from sgbench.errors import InputError, suggest
 from sgbench.paths import conf_dir
 
 GROUP = "surrogate"
 TABLE = Path(__file__).with_suffix(".yaml")
 SHARED = ("title", "version", "source", "forward")  # by the presets of one library
-HEADER = "# Written by `make presets` from sgbench/presets.yaml; edit that table instead.\n"
+HEADER = "# Written by `make presets` from sgbench/composition/presets.yaml; edit that table instead.\n"
 
 
 class Preset(NamedTuple):
