@@ -13,7 +13,7 @@ from sgbench.networks.base import DenseLayer
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
-from sgbench.spikes import Events, Signal
+from sgbench.signals.spikes import Events, Signal
 from sgbench.surrogates.atan import Atan
 
 

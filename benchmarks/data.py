@@ -33,8 +33,8 @@ from sgbench.datasets.batches import Batches
 from sgbench.encoders.event_bins import EventBins
 from sgbench.errors import SgbenchError
 from sgbench.memory import keep_freed_memory, peak_bytes, reset_peak
-from sgbench.spikes import Events
-from sgbench.trajectory import Batch
+from sgbench.signals.spikes import Events
+from sgbench.signals.trajectory import Batch
 
 OURS, TONIC, STEP = "sgbench", "tonic, ToFrame, PadTensors", "fused training step"
 AIM, SHARE = 10, 0.1  # times tonic; of a training step

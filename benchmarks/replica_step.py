@@ -15,7 +15,7 @@ from sgbench.provenance import Code
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.team import Team
-from sgbench.trajectory import Batch
+from sgbench.signals.trajectory import Batch
 
 BATCHES = 10  # of one timed round
 BARE, REPLICAS = "bare engine and optimiser", "replicas"

@@ -28,7 +28,7 @@ from sgbench.errors import InputError
 from sgbench.paths import RECORD
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
-from sgbench.trajectory import Batch
+from sgbench.signals.trajectory import Batch
 
 SCRIPT = Path(__file__).resolve().parent / "sweep_snntorch.py"
 STEPS = 100  # of training, in all epochs

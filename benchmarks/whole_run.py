@@ -28,9 +28,9 @@ from sgbench.learner import Learner
 from sgbench.memory import keep_freed_memory
 from sgbench.records.spec import RunSpec
 from sgbench.runner import run_spec
-from sgbench.spikes import Events
+from sgbench.signals.spikes import Events
+from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.train_loop import TrainLoop
-from sgbench.trajectory import SPIKES, Batch
 
 CONF = Path(__file__).resolve().parent / "conf"
 TARGET = "benchmarks.whole_run_data.W1Like"

@@ -23,8 +23,8 @@ from sgbench.networks.base import Network, surrogates
 from sgbench.records.band import check_band
 from sgbench.records.spec import RunSpec
 from sgbench.rules.base import LearningRule, Objective
+from sgbench.signals.streams import generator
 from sgbench.steepness.base import Steepness
-from sgbench.streams import generator
 from sgbench.surrogates.base import Surrogate
 
 log = logging.getLogger("sgbench")

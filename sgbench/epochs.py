@@ -7,8 +7,8 @@ from typing import Literal
 
 from sgbench.dropouts.mask import masks
 from sgbench.networks.base import Network, surrogates
+from sgbench.signals.streams import generator
 from sgbench.steepness.base import Steepness
-from sgbench.streams import generator
 
 Part = Literal["train", "validation", "test"]
 

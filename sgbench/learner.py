@@ -16,9 +16,9 @@ from tqdm import tqdm
 from sgbench.datasets.batches import Batches, SpikingData
 from sgbench.energy.meter import Laps
 from sgbench.errors import StorageError
+from sgbench.signals.trajectory import Batch
 from sgbench.train_loop import check_optimizer
 from sgbench.training import Training
-from sgbench.trajectory import Batch
 
 
 class Learner(pl.LightningModule):

@@ -12,7 +12,7 @@ from torch import Tensor
 from sgbench.errors import NonFiniteError
 from sgbench.networks.base import Network, check_finite
 from sgbench.rules.base import LearningRule, Objective, Progress
-from sgbench.trajectory import SPIKES, Batch, Trajectory
+from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 
 Monitor = Literal["validation_loss", "validation_accuracy"]
 

@@ -16,8 +16,8 @@ from sgbench.errors import InputError, SgbenchError, StorageError
 from sgbench.metrics.evaluation import Evaluation
 from sgbench.records.record import EpochScores
 from sgbench.records.spec import Method
+from sgbench.signals.trajectory import Batch, scored_target
 from sgbench.train_loop import Best, TrainLoop
-from sgbench.trajectory import Batch, scored_target
 from sgbench.watched import Watched
 
 

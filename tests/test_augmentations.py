@@ -25,7 +25,7 @@ from sgbench.datasets.randman import Randman
 from sgbench.encoders.direct import Direct
 from sgbench.encoders.event_bins import EventBins
 from sgbench.errors import InputError
-from sgbench.spike_trains import SpikeTrains
+from sgbench.signals.spike_trains import SpikeTrains
 from tests.run.tiny import WORDS
 
 IMAGE = (2, 4, 6)

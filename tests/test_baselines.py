@@ -28,8 +28,8 @@ from sgbench.networks.baseline_mlp import Perceptron
 from sgbench.records.method import method_id
 from sgbench.records.spec import NOTHING
 from sgbench.runner import run_spec
-from sgbench.streams import generator
-from sgbench.trajectory import Batch
+from sgbench.signals.streams import generator
+from sgbench.signals.trajectory import Batch
 from tests.run.tiny import WORDS
 
 STEPS, N_IN, N_OUT = 6, 3, 2

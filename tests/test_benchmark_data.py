@@ -10,7 +10,7 @@ import torch
 from benchmarks import data, data_files
 from benchmarks.__main__ import main
 from benchmarks.gate import GateError
-from sgbench.spikes import dense
+from sgbench.signals.spikes import dense
 
 pytest.importorskip("h5py", reason="HDF5 needs the extra: pip install 'sgbench[events]'")
 SMALL = data.DataSettings(samples=12, spikes=400, batch=4, hidden=8, batches=2, rounds=1)

@@ -31,8 +31,8 @@ from sgbench.encoders.direct import Direct
 from sgbench.encoders.rate import Rate
 from sgbench.errors import InputError
 from sgbench.paths import default_data_dir
-from sgbench.spike_trains import SpikeTrains
-from sgbench.spikes import dense
+from sgbench.signals.spike_trains import SpikeTrains
+from sgbench.signals.spikes import dense
 from tests.entries import made
 
 NAMES = list(catalogue.entries("dataset"))

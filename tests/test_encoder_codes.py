@@ -25,7 +25,7 @@ from sgbench.encoders.rate import Rate
 from sgbench.encoders.spike_time import SpikeTime
 from sgbench.encoders.step_forward import StepForward
 from sgbench.errors import InputError
-from sgbench.spikes import dense
+from sgbench.signals.spikes import dense
 
 few = settings(max_examples=40, deadline=None, derandomize=True)
 some_numbers = st.lists(st.floats(0, 1), min_size=2, max_size=20)

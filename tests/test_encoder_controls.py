@@ -9,8 +9,8 @@ from sgbench.encoders.count_only import CountOnly
 from sgbench.encoders.time_shuffled import TimeShuffled
 from sgbench.encoders.time_shuffled_direct import TimeShuffledDirect
 from sgbench.errors import InputError
-from sgbench.spike_trains import SpikeTrains
-from sgbench.spikes import dense
+from sgbench.signals.spike_trains import SpikeTrains
+from sgbench.signals.spikes import dense
 
 STEPS, CHANNELS, SAMPLES = 30, 7, 12
 OPTIONS = {"steps": STEPS, "dt_s": 0.001, "crop": False}

@@ -18,8 +18,8 @@ from sgbench.encoders.event_bins import EventBins
 from sgbench.encoders.time_shuffled import TimeShuffled
 from sgbench.engine.bins import beyond, edges_us
 from sgbench.errors import InputError
-from sgbench.spike_trains import SpikeTrains
-from sgbench.spikes import Events
+from sgbench.signals.spike_trains import SpikeTrains
+from sgbench.signals.spikes import Events
 from tests.run.tiny import WORDS
 
 NOTHING = torch.Generator()

@@ -22,9 +22,9 @@ from sgbench.encoders.direct import Direct
 from sgbench.encoders.latency import Latency
 from sgbench.encoders.rate import Rate
 from sgbench.errors import InputError
-from sgbench.spike_trains import SpikeTrains
-from sgbench.spikes import Events, dense
-from sgbench.streams import generator
+from sgbench.signals.spike_trains import SpikeTrains
+from sgbench.signals.spikes import Events, dense
+from sgbench.signals.streams import generator
 
 NAMES = list(catalogue.entries("encoder"))
 DTYPES = [torch.float32, torch.float64]

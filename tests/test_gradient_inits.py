@@ -23,7 +23,7 @@ from sgbench.inits.conditions import Step
 from sgbench.inits.steady_gradient import SteadyGradient
 from sgbench.networks.base import DenseLayer
 from sgbench.neurons.leaky import Leaky
-from sgbench.streams import generator
+from sgbench.signals.streams import generator
 from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate
 from sgbench.surrogates.exponential import Exponential

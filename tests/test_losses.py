@@ -20,7 +20,7 @@ from sgbench.losses.base import Loss
 from sgbench.regularisers.activity_bounds import ActivityBounds
 from sgbench.regularisers.none import NoPenalty
 from sgbench.regularisers.total_activity import TotalActivity
-from sgbench.trajectory import Trajectory
+from sgbench.signals.trajectory import Trajectory
 
 STEPS, LENGTHS, CLASSES = 7, (7, 1, 4, 6), 5
 NUMBERS = {"last_window": {"window_s": 0.003}}  # three steps, longer than one of the samples

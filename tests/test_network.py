@@ -20,9 +20,9 @@ from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.synaptic import Synaptic
-from sgbench.streams import generator
+from sgbench.signals.streams import generator
+from sgbench.signals.trajectory import POTENTIAL, SPIKES, Trajectory
 from sgbench.surrogates.atan import Atan
-from sgbench.trajectory import POTENTIAL, SPIKES, Trajectory
 
 STEPS, BATCH, N_IN, N_OUT = 30, 4, 6, 3
 DEPTHS = ([7], [7, 5], [7, 5, 4])

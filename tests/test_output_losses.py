@@ -16,7 +16,7 @@ from sgbench.errors import InputError
 from sgbench.losses.base import Loss
 from sgbench.losses.mean_squared_error import MeanSquaredError
 from sgbench.losses.van_rossum import VanRossum
-from sgbench.trajectory import Trajectory
+from sgbench.signals.trajectory import Trajectory
 
 STEPS, LENGTHS, OUTPUTS = 9, (9, 1, 4, 6), 3
 DT_S = 0.001

@@ -31,10 +31,10 @@ from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.lstm import Slstm
 from sgbench.run_folder import folder_of
 from sgbench.runner import run_spec
+from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch
 from sgbench.submission.plausible import implausible
 from sgbench.submission.weights import parse_weights, require_fit
 from sgbench.surrogates.atan import Atan
-from sgbench.trajectory import POTENTIAL, SPIKES, Batch
 from tests.run.tiny import WORDS
 
 pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")

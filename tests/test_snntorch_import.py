@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.exchange.snntorch_weights import from_snntorch
+from sgbench.signals.trajectory import SPIKES
 from sgbench.surrogates.atan import Atan
-from sgbench.trajectory import SPIKES
 
 pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sgbench.augmentations.base import Augmentation
 from sgbench.encoders.base import Form, Image, Values
 from sgbench.errors import InputError, require_count, require_number
-from sgbench.spike_trains import SpikeTrains
+from sgbench.signals.spike_trains import SpikeTrains
 
 Numbers = NDArray[np.int64]
 SEEDS = 2**62

@@ -17,8 +17,8 @@ from torch import Tensor
 from sgbench.cli.portrait import STYLE, save
 from sgbench.cli.surrogate_portrait import BLUE, ORANGE
 from sgbench.datasets.base import DataSet, Samples, Split
-from sgbench.spike_trains import SpikeTrains
-from sgbench.trajectory import UNLABELLED
+from sgbench.signals.spike_trains import SpikeTrains
+from sgbench.signals.trajectory import UNLABELLED
 
 COLUMNS = 3
 IMAGE_FROM = 16  # pixels from which a square number of values is drawn as an image

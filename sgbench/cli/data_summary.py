@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sgbench.datasets.base import DataSet, Samples, Split
-from sgbench.spike_trains import MICRO, SpikeTrains
-from sgbench.trajectory import UNLABELLED
+from sgbench.signals.spike_trains import MICRO, SpikeTrains
+from sgbench.signals.trajectory import UNLABELLED
 
 
 def summary(made: DataSet, splits: dict[Split, Samples]) -> list[list[str]]:

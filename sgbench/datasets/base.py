@@ -14,8 +14,8 @@ from torch import Tensor
 
 from sgbench.encoders.base import Form, Values
 from sgbench.errors import InputError
-from sgbench.spike_trains import SpikeTrains
-from sgbench.trajectory import Target
+from sgbench.signals.spike_trains import SpikeTrains
+from sgbench.signals.trajectory import Target
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

@@ -17,8 +17,8 @@ from sgbench.datasets.checks import check
 from sgbench.datasets.guard import GuardedSplits
 from sgbench.encoders.base import Encoder, Values
 from sgbench.errors import InputError
-from sgbench.streams import generator
-from sgbench.trajectory import Batch
+from sgbench.signals.streams import generator
+from sgbench.signals.trajectory import Batch
 
 
 class Batches:

@@ -17,7 +17,7 @@ from sgbench.datasets.npz import read_npz
 from sgbench.datasets.pickled import numbers_in
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_count
-from sgbench.spike_trains import SpikeTrains
+from sgbench.signals.spike_trains import SpikeTrains
 
 FILE = "braille_letters.npz"
 ORIGINAL = "tutorial5_braille_spiking_data.pkl.gz"

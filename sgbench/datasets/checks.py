@@ -8,8 +8,8 @@ from torch import Tensor
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split
 from sgbench.encoders.base import Values, form_of
 from sgbench.errors import InputError
-from sgbench.spike_trains import SpikeTrains
-from sgbench.trajectory import UNLABELLED
+from sgbench.signals.spike_trains import SpikeTrains
+from sgbench.signals.trajectory import UNLABELLED
 
 
 def check(data_set: DataSet, splits: dict[Split, Samples]) -> str:

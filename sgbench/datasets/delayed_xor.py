@@ -13,7 +13,7 @@ from sgbench.datasets.base import Samples, Split
 from sgbench.datasets.generated import NATIVE_STEP_US, Blocks, Generated, fire, permutation
 from sgbench.encoders.base import Form
 from sgbench.errors import require_count, require_number
-from sgbench.spike_trains import SpikeTrains
+from sgbench.signals.spike_trains import SpikeTrains
 
 
 class DelayedXor(Generated):

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from sgbench.datasets.base import Samples
 from sgbench.errors import InputError
-from sgbench.spike_trains import TIME_BITS, SpikeTrains
+from sgbench.signals.spike_trains import TIME_BITS, SpikeTrains
 
 FORMAT = 1
 SPIKES = ("channel", "time_us")

@@ -13,7 +13,7 @@ from sgbench.datasets.base import Samples, Split
 from sgbench.datasets.generated import NATIVE_STEP_US, Blocks, Generated, fire, whole
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_count, require_number
-from sgbench.spike_trains import SpikeTrains
+from sgbench.signals.spike_trains import SpikeTrains
 
 GROUPS = 4  # of channels: left cues, right cues, the recall signal, noise
 LEFT, RIGHT, RECALL, NOISE = range(GROUPS)

@@ -13,7 +13,7 @@ from sgbench.datasets.base import SPLITS, Samples, Split
 from sgbench.datasets.generated import Generated
 from sgbench.encoders.base import Form
 from sgbench.errors import require_count
-from sgbench.trajectory import Target
+from sgbench.signals.trajectory import Target
 
 GROWTH, DECAY = 0.2, 0.1
 PER_UNIT = 10  # Runge-Kutta steps in a unit of time

@@ -14,8 +14,8 @@ from sgbench.datasets.files import find
 from sgbench.datasets.mat import read_mat
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_choice
-from sgbench.spike_trains import SpikeTrains
-from sgbench.trajectory import UNLABELLED, Target
+from sgbench.signals.spike_trains import SpikeTrains
+from sgbench.signals.trajectory import UNLABELLED, Target
 
 FILES = ("QTDB_train.mat", "QTDB_test.mat")
 STEPS, CHANNELS, WAVES = 1300, 4, ("P", "PQ", "QR", "RS", "ST", "TP")

@@ -15,7 +15,7 @@ from sgbench.datasets.base import SPLITS, Samples, Split
 from sgbench.datasets.generated import Generated, permutation
 from sgbench.encoders.base import Form
 from sgbench.errors import require_choice, require_count, require_number
-from sgbench.spike_trains import SpikeTrains
+from sgbench.signals.spike_trains import SpikeTrains
 
 SPECTRA = ("printed", "released")
 MAX_TERMS = 1000

@@ -12,7 +12,7 @@ import numpy as np
 
 from sgbench.datasets.base import Samples
 from sgbench.errors import InputError, StorageError
-from sgbench.spike_trains import MICRO, SpikeTrains
+from sgbench.signals.spike_trains import MICRO, SpikeTrains
 
 
 def write(

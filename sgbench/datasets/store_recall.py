@@ -13,7 +13,7 @@ from sgbench.datasets.base import Samples, Split
 from sgbench.datasets.generated import NATIVE_STEP_US, Blocks, Generated, Numbers, fire
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_count, require_number
-from sgbench.spike_trains import SpikeTrains
+from sgbench.signals.spike_trains import SpikeTrains
 
 BIT, STORE, RECALL = 0, 1, 2
 GROUPS = 4  # of channels: the values 0 and 1, the store command, the recall command

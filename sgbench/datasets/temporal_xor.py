@@ -13,7 +13,7 @@ from sgbench.datasets.base import Samples, Split
 from sgbench.datasets.generated import Generated, permutation
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_number
-from sgbench.spike_trains import SpikeTrains
+from sgbench.signals.spike_trains import SpikeTrains
 
 
 class TemporalXor(Generated):

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from sgbench.engine.bins import beyond
 from sgbench.errors import InputError, require_count, require_number
-from sgbench.spike_trains import SpikeTrains
-from sgbench.spikes import Events, Signal
+from sgbench.signals.spike_trains import SpikeTrains
+from sgbench.signals.spikes import Events, Signal
 
 Form = Literal["values", "traces", "spikes"]
 """What a sample is: values [N], a trace [steps, N], or spikes with times of their own."""

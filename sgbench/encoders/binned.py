@@ -9,8 +9,8 @@ from torch import Tensor
 
 from sgbench.encoders.base import Encoder, Form, filled_steps, require_crop
 from sgbench.engine.bins import binned
-from sgbench.spike_trains import SpikeTrains
-from sgbench.spikes import Events
+from sgbench.signals.spike_trains import SpikeTrains
+from sgbench.signals.spikes import Events
 
 
 class Binned(Encoder):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sgbench.encoders.base import Encoder, Form, filled_steps, one_a_step, require_crop
 from sgbench.errors import require_number
-from sgbench.spike_trains import SpikeTrains
+from sgbench.signals.spike_trains import SpikeTrains
 
 
 class CountOnly(Encoder):

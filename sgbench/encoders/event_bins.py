@@ -13,8 +13,8 @@ from torch import Tensor
 from sgbench.encoders.base import Encoder, Form, Image, filled_steps, require_crop
 from sgbench.engine.bins import AS_THEY_ARE, binned
 from sgbench.errors import InputError, require_choice, require_count
-from sgbench.spike_trains import SpikeTrains
-from sgbench.spikes import Events
+from sgbench.signals.spike_trains import SpikeTrains
+from sgbench.signals.spikes import Events
 
 FORMS = ("binary", "count")
 POLARITIES = ("separate", "merged")

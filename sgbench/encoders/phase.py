@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sgbench.encoders.base import Encoder
 from sgbench.errors import require_count
-from sgbench.spikes import Events
+from sgbench.signals.spikes import Events
 
 
 class Phase(Encoder):

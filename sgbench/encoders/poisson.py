@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sgbench.encoders.base import Encoder, Form, drawn
 from sgbench.errors import require_number
-from sgbench.spikes import Events
+from sgbench.signals.spikes import Events
 
 
 class Poisson(Encoder):

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from sgbench.encoders.base import Encoder, Form, filled_steps, in_order, one_a_step, require_crop
 from sgbench.errors import require_choice
-from sgbench.spike_trains import SpikeTrains
-from sgbench.spikes import Events
+from sgbench.signals.spike_trains import SpikeTrains
+from sgbench.signals.spikes import Events
 
 ORDERS = ("apart", "together")
 

@@ -16,7 +16,7 @@ from sgbench.energy.per_sample import PerSample
 from sgbench.engine.kernels import codes, counting
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.pool import Image
-from sgbench.spikes import Events, Signal
+from sgbench.signals.spikes import Events, Signal
 
 
 class Fan:

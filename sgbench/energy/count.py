@@ -21,8 +21,8 @@ from sgbench.networks.pool import Pool
 from sgbench.networks.population import PopulationLayer
 from sgbench.neurons.base import Neuron
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts, Wiring
-from sgbench.spikes import Signal, dense
-from sgbench.trajectory import Batch, Trajectory
+from sgbench.signals.spikes import Signal, dense
+from sgbench.signals.trajectory import Batch, Trajectory
 
 Kind = Literal["binary", "real"]
 Counted = DenseLayer | ConvLayer | PopulationLayer

@@ -13,7 +13,7 @@ from sgbench.errors import InputError
 from sgbench.losses.base import Loss
 from sgbench.networks.base import Network
 from sgbench.records.counts import OpCounts
-from sgbench.trajectory import SPIKES, Batch, Trajectory
+from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 
 
 @dataclass(frozen=True)

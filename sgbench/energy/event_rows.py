@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sgbench.engine.arrays import FLOATS, rows_of
 from sgbench.engine.kernels import counting
-from sgbench.spikes import Events, Signal
+from sgbench.signals.spikes import Events, Signal
 
 Rows = NDArray[np.int64]
 """Whole numbers [T, B], of each step of each sample."""

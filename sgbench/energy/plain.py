@@ -7,8 +7,8 @@ from sgbench.energy.modules import ModuleCounter
 from sgbench.networks.base import Network
 from sgbench.networks.baseline import Baseline
 from sgbench.records.counts import Count, LayerCounts, OpCounts
-from sgbench.spikes import dense
-from sgbench.trajectory import Batch, Trajectory
+from sgbench.signals.spikes import dense
+from sgbench.signals.trajectory import Batch, Trajectory
 
 
 def counter_of(network: Network, input_kind: Kind, *, bits: int) -> OperationCounter | PlainCounter:

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from sgbench.engine.arrays import FLOATS
-from sgbench.spike_trains import SpikeTrains, in_microseconds
-from sgbench.spikes import Events
+from sgbench.signals.spike_trains import SpikeTrains, in_microseconds
+from sgbench.signals.spikes import Events
 
 AS_THEY_ARE: NDArray[np.int32] = np.empty(0, np.int32)
 NARROW = 1 << 16  # inputs that two bytes can tell apart

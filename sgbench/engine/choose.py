@@ -15,7 +15,7 @@ from sgbench.engine.density import FORWARD_DENSE, WEIGHT_DENSE
 from sgbench.engine.layer import Layer, LayerRun, Wanted, traced
 from sgbench.engine.spec import requires_grad
 from sgbench.errors import InputError, suggest
-from sgbench.spikes import Signal
+from sgbench.signals.spikes import Signal
 
 ENGINES = ("fused", "scan", "reference", "snntorch")
 PREFERRED = ("fused", "scan", "reference")

@@ -12,7 +12,7 @@ from sgbench.engine import density
 from sgbench.engine.matmul import add_product, multiply, multiply_into
 from sgbench.engine.numba_events import ProductSum, Rows, sum_rows, unpacked
 from sgbench.engine.plan import Course, Drive, Plan
-from sgbench.spikes import Events
+from sgbench.signals.spikes import Events
 
 
 class Origin(Protocol):

@@ -18,7 +18,7 @@ from sgbench.engine.plan import Keep
 from sgbench.engine.recursion import Stage, run
 from sgbench.engine.spec import LinearSpec
 from sgbench.errors import one_printable_line
-from sgbench.spikes import Events, Signal, dense
+from sgbench.signals.spikes import Events, Signal, dense
 
 
 def refusal(layer: Layer, device: torch.device) -> str | None:

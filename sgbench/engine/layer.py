@@ -10,7 +10,7 @@ from torch import Tensor
 from torch._C._functorch import peek_interpreter_stack
 
 from sgbench.engine.spec import LinearSpec
-from sgbench.spikes import Signal
+from sgbench.signals.spikes import Signal
 
 
 class Neurons(Protocol):

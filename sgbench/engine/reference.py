@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sgbench.engine.layer import Layer, LayerRun, Wanted, one_by_one, start
 from sgbench.errors import InputError
-from sgbench.spikes import Signal, dense
+from sgbench.signals.spikes import Signal, dense
 
 
 def refusal(layer: Layer, device: torch.device) -> None:

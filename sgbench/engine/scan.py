@@ -17,7 +17,7 @@ from sgbench.engine.products import DenseCurrent
 from sgbench.engine.recursion import Outcome, Stage, run
 from sgbench.engine.spec import COEFFICIENTS, LinearSpec, requires_grad
 from sgbench.engine.torch_steps import TorchSteps
-from sgbench.spikes import Events, Signal, dense
+from sgbench.signals.spikes import Events, Signal, dense
 from sgbench.surrogates.base import Surrogate
 
 

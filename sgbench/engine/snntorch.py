@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sgbench.engine.layer import Layer, LayerRun, Wanted, one_by_one, start
 from sgbench.engine.spec import LinearSpec
-from sgbench.spikes import Signal, dense
+from sgbench.signals.spikes import Signal, dense
 
 NOT_OURS = ("second_potential", "second_spike", "threshold_slope")
 """Coefficients that no class of snnTorch has."""

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from sgbench.trajectory import Target, Trajectory, valid_steps
+from sgbench.signals.trajectory import Target, Trajectory, valid_steps
 
 
 class Loss(ABC):

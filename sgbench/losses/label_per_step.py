@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from sgbench.losses.base import OutputLoss
-from sgbench.trajectory import UNLABELLED, Target, Trajectory, labels_inside
+from sgbench.signals.trajectory import UNLABELLED, Target, Trajectory, labels_inside
 
 
 class LabelPerStep(OutputLoss):

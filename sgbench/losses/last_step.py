@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sgbench.losses.base import Loss
-from sgbench.trajectory import Trajectory
+from sgbench.signals.trajectory import Trajectory
 
 
 class LastStep(Loss):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sgbench.errors import require_number
 from sgbench.losses.base import Loss
-from sgbench.trajectory import Trajectory
+from sgbench.signals.trajectory import Trajectory
 
 
 class LastWindow(Loss):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from sgbench.losses.base import Loss
-from sgbench.trajectory import Trajectory, all_valid, valid_steps
+from sgbench.signals.trajectory import Trajectory, all_valid, valid_steps
 
 
 class MaxOverTime(Loss):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from sgbench.losses.base import Loss, inside
-from sgbench.trajectory import Trajectory
+from sgbench.signals.trajectory import Trajectory
 
 
 class MaxSinceRest(Loss):

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from sgbench.losses.base import OutputLoss, inside
-from sgbench.trajectory import Target, Trajectory
+from sgbench.signals.trajectory import Target, Trajectory
 
 
 class MeanSquaredError(OutputLoss):

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from sgbench.losses.base import Loss
-from sgbench.trajectory import Trajectory, valid_steps
+from sgbench.signals.trajectory import Trajectory, valid_steps
 
 
 class PerStep(Loss):

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from sgbench.losses.base import Loss
-from sgbench.trajectory import Trajectory, valid_steps
+from sgbench.signals.trajectory import Trajectory, valid_steps
 
 
 class SpikeCount(Loss):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from sgbench.losses.base import Loss
-from sgbench.trajectory import Trajectory, valid_steps
+from sgbench.signals.trajectory import Trajectory, valid_steps
 
 
 class SumOverTime(Loss):

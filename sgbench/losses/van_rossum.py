@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sgbench.errors import InputError, require_number
 from sgbench.losses.base import OutputLoss, inside
-from sgbench.trajectory import Target, Trajectory
+from sgbench.signals.trajectory import Target, Trajectory
 
 
 class VanRossum(OutputLoss):

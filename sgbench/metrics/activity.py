@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.records.record import LayerActivity
-from sgbench.trajectory import all_valid, valid_steps
+from sgbench.signals.trajectory import all_valid, valid_steps
 
 SATURATED_RATE = 0.9
 

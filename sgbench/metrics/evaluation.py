@@ -8,7 +8,7 @@ from sgbench.errors import SgbenchError
 from sgbench.metrics.activity import Activity
 from sgbench.networks.base import Network
 from sgbench.records.record import Scores
-from sgbench.trajectory import UNLABELLED, Batch, Trajectory, labels_inside
+from sgbench.signals.trajectory import UNLABELLED, Batch, Trajectory, labels_inside
 
 
 class Evaluation(nn.Module):

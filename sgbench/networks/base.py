@@ -16,9 +16,9 @@ from sgbench.errors import InputError, NonFiniteError, require_count
 from sgbench.networks.layers import DenseLayer, Layer
 from sgbench.neurons.base import Neuron
 from sgbench.normalisations.base import Normalisation
-from sgbench.spikes import Signal
+from sgbench.signals.spikes import Signal
+from sgbench.signals.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory, all_valid, valid_steps
 from sgbench.surrogates.base import Surrogate
-from sgbench.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory, all_valid, valid_steps
 
 RECURRENCES = ("none", "one_to_one", "all_to_all")
 RECURRENCE_GRADIENTS = ("full", "cut")

@@ -15,8 +15,8 @@ from sgbench.engine.choose import Choice, Engine
 from sgbench.errors import InputError, require_choice, require_count
 from sgbench.inits.base import Init
 from sgbench.networks.base import RECURRENCES, Network, hidden_sizes
-from sgbench.spikes import Signal
-from sgbench.trajectory import NOTHING, Keep, Trajectory, valid_steps
+from sgbench.signals.spikes import Signal
+from sgbench.signals.trajectory import NOTHING, Keep, Trajectory, valid_steps
 
 SEES = re.compile(r"counts|all|last_[1-9][0-9]{0,4}")
 TOO_LARGE = 1.5

@@ -8,7 +8,7 @@ from torch import Tensor
 from sgbench.engine.choose import Engine
 from sgbench.inits.base import Init
 from sgbench.networks.baseline import Baseline, View, linear
-from sgbench.spikes import Signal, dense
+from sgbench.signals.spikes import Signal, dense
 
 
 class Linear(Baseline):

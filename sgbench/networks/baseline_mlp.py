@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sgbench.engine.choose import Engine
 from sgbench.inits.base import Init
 from sgbench.networks.baseline import Baseline, PlainLayer, Size, View, dense_parameters, linear
-from sgbench.spikes import Signal, dense
+from sgbench.signals.spikes import Signal, dense
 
 
 class Perceptron(Baseline):

@@ -16,8 +16,8 @@ from sgbench.networks.base import MakeNeuron, Network, Source, require_bias, sou
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.layers import DenseLayer, Layer
 from sgbench.networks.pool import Image, Pool, image_of
-from sgbench.spikes import Signal, dense
-from sgbench.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory
+from sgbench.signals.spikes import Signal, dense
+from sgbench.signals.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory
 
 CONNECTS = ("add", "and", "iand")
 

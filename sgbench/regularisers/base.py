@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from sgbench.trajectory import NOTHING, Keep, Trajectory
+from sgbench.signals.trajectory import NOTHING, Keep, Trajectory
 
 
 class Regulariser(ABC):

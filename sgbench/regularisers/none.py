@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sgbench.regularisers.base import Regulariser
-from sgbench.trajectory import Trajectory
+from sgbench.signals.trajectory import Trajectory
 
 
 class NoPenalty(Regulariser):

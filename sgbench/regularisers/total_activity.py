@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sgbench.errors import require_number
 from sgbench.regularisers.base import Regulariser
-from sgbench.trajectory import SPIKES, Keep, Trajectory, valid_steps
+from sgbench.signals.trajectory import SPIKES, Keep, Trajectory, valid_steps
 
 
 class TotalActivity(Regulariser):

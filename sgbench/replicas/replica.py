@@ -21,7 +21,7 @@ from sgbench.records.files import write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.run_folder import REPLICA_CHECKPOINT, folder_of, forget_checkpoints, set_aside_unreadable
-from sgbench.trajectory import Batch
+from sgbench.signals.trajectory import Batch
 
 Evaluation = Callable[[SpikingData, Split], Iterator[Batch]]
 log = logging.getLogger("sgbench")

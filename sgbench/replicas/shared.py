@@ -9,8 +9,8 @@ from torch import Tensor
 from sgbench.datasets.base import Split
 from sgbench.datasets.batches import SpikingData
 from sgbench.replicas.replica import Replica
-from sgbench.spikes import Signal
-from sgbench.trajectory import Batch
+from sgbench.signals.spikes import Signal
+from sgbench.signals.trajectory import Batch
 
 KEPT_BYTES = 128 << 20  # of encoded batches that are kept from one evaluation to the next
 

@@ -13,8 +13,8 @@ from sgbench.replicas.moves import moves_of
 from sgbench.replicas.replica import Evaluation, Replica
 from sgbench.replicas.stack import Stack
 from sgbench.rules.base import Progress
+from sgbench.signals.trajectory import Batch
 from sgbench.train_loop import check_optimizer_state
-from sgbench.trajectory import Batch
 
 
 class Stopped(Exception):  # noqa: N818 - no error

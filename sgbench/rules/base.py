@@ -13,7 +13,7 @@ from torch import Tensor
 from sgbench.losses.base import Loss
 from sgbench.networks.base import Network
 from sgbench.regularisers.base import Regulariser
-from sgbench.trajectory import Batch, Keep, Trajectory
+from sgbench.signals.trajectory import Batch, Keep, Trajectory
 
 Reference = Literal["bptt", "bptt_cut", "local_autograd", "finite_difference", "enumeration"]
 

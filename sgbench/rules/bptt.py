@@ -8,8 +8,8 @@ from typing import ClassVar
 from sgbench.errors import InputError, require_count
 from sgbench.networks.base import Network
 from sgbench.rules.base import LearningRule, Objective, Progress, Reference
-from sgbench.spikes import windows
-from sgbench.trajectory import Batch, Trajectory, detached, join
+from sgbench.signals.spikes import windows
+from sgbench.signals.trajectory import Batch, Trajectory, detached, join
 
 
 class Bptt(LearningRule):

@@ -14,8 +14,8 @@ from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import LearningRule, Objective, Progress, Reference
-from sgbench.spikes import dense
-from sgbench.trajectory import Batch, Trajectory
+from sgbench.signals.spikes import dense
+from sgbench.signals.trajectory import Batch, Trajectory
 
 UPDATES = ("per_sequence", "per_step")
 

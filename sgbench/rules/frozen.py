@@ -10,7 +10,7 @@ import torch
 from sgbench.errors import require_choice
 from sgbench.networks.base import Network
 from sgbench.rules.base import LearningRule, Objective, Progress, Reference
-from sgbench.trajectory import Batch, Trajectory
+from sgbench.signals.trajectory import Batch, Trajectory
 
 LEARN = ("none", "readout")
 

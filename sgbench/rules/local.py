@@ -13,7 +13,7 @@ from sgbench.errors import InputError, require_number
 from sgbench.networks.base import Chain, Network
 from sgbench.neurons.base import Neuron
 from sgbench.rules.base import LearningRule, Objective, Progress, Reference
-from sgbench.trajectory import POTENTIAL, Batch, Trajectory
+from sgbench.signals.trajectory import POTENTIAL, Batch, Trajectory
 
 
 class Local(LearningRule):

@@ -16,7 +16,7 @@ from sgbench.leaderboard.answers import Answers, parse_answers, same_places
 from sgbench.leaderboard.deviation import Reference
 from sgbench.leaderboard.outputs import Outputs
 from sgbench.leaderboard.predictions import Predictions
-from sgbench.trajectory import Trajectory, scored_target
+from sgbench.signals.trajectory import Trajectory, scored_target
 
 SAME_OUTPUT = 0.01
 """Of the outputs' spread: how far those of one sample may be off, in the root of the mean square, and agree."""

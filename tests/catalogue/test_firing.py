@@ -11,7 +11,7 @@ import sgbench
 from sgbench.composition import catalogue
 from sgbench.engine import fused, scan
 from sgbench.errors import InputError
-from sgbench.streams import generator
+from sgbench.signals.streams import generator
 from sgbench.surrogates.base import Surrogate
 from tests.catalogue.shapes import BELLS, make
 from tests.run.tiny import WORDS

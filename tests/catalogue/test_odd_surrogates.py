@@ -8,7 +8,7 @@ import torch
 import sgbench
 from sgbench.engine import scan
 from sgbench.errors import InputError
-from sgbench.streams import generator
+from sgbench.signals.streams import generator
 from tests.catalogue.shapes import make
 from tests.run.tiny import WORDS
 

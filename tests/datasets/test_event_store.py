@@ -29,7 +29,7 @@ from sgbench.datasets.event_store import DamagedError, Recording, StoredTrains, 
 from sgbench.engine.bins import binned
 from sgbench.errors import InputError, StorageError
 from sgbench.memory import peak_bytes, reset_peak
-from sgbench.spike_trains import SpikeTrains
+from sgbench.signals.spike_trains import SpikeTrains
 
 N = 5
 

@@ -24,7 +24,7 @@ from sgbench.datasets.store_recall import StoreRecall
 from sgbench.datasets.temporal_xor import TemporalXor
 from sgbench.datasets.yin_yang import YinYang, label_of
 from sgbench.errors import InputError
-from sgbench.spike_trains import SpikeTrains
+from sgbench.signals.spike_trains import SpikeTrains
 
 NOWHERE = Path("no-such-folder")
 PUBLISHED = Path(os.environ.get("SGBENCH_DATA", "no-such-folder")) / "yin_yang"

@@ -30,7 +30,7 @@ from sgbench.metrics.evaluation import Evaluation
 from sgbench.records.files import parse_model, to_json
 from sgbench.records.record import RunRecord
 from sgbench.runner import run_spec
-from sgbench.trajectory import Batch, Trajectory
+from sgbench.signals.trajectory import Batch, Trajectory
 
 LENGTHS, STEPS, CLASSES = (5, 2, 4), 5, 3
 LABELS = torch.tensor([[0, 1, -1, 2, 1], [2, 2, 0, 0, 0], [-1, -1, -1, -1, 1]])  # the last has none inside

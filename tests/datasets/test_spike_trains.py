@@ -9,8 +9,8 @@ import torch
 
 from sgbench.encoders.binned import Binned
 from sgbench.errors import InputError
-from sgbench.spike_trains import SpikeTrains, in_microseconds
-from sgbench.spikes import Events
+from sgbench.signals.spike_trains import SpikeTrains, in_microseconds
+from sgbench.signals.spikes import Events
 
 
 def some(count: int = 400, samples: int = 7, channels: int = 5, last_us: int = 20_000) -> SpikeTrains:

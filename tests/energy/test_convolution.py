@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import conv2d
 
 from sgbench.energy.convolution import Fan
-from sgbench.spikes import Events
+from sgbench.signals.spikes import Events
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,9 @@ from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.synaptic import Synaptic
 from sgbench.records.counts import OpCounts
-from sgbench.spikes import Events
+from sgbench.signals.spikes import Events
+from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.surrogates.triangle import Triangle
-from sgbench.trajectory import SPIKES, Batch
 
 RECURRENCES = ("none", "one_to_one", "all_to_all")
 ARITHMETIC = {  # multiplications, additions, comparisons, state words per neuron and step, from the equations

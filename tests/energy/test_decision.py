@@ -16,8 +16,8 @@ from sgbench.errors import InputError
 from sgbench.losses.sum_over_time import SumOverTime
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
-from sgbench.spikes import Events
-from sgbench.trajectory import SPIKES, Batch
+from sgbench.signals.spikes import Events
+from sgbench.signals.trajectory import SPIKES, Batch
 from tests.energy.test_count import make_network
 from tests.run.tiny import WORDS
 

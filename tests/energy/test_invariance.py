@@ -10,8 +10,8 @@ from sgbench.energy.count import OperationCounter
 from sgbench.energy.event_rows import count_events
 from sgbench.engine.choose import ENGINES, Engine
 from sgbench.records.counts import OpCounts
-from sgbench.spikes import Events
-from sgbench.trajectory import SPIKES, Batch
+from sgbench.signals.spikes import Events
+from sgbench.signals.trajectory import SPIKES, Batch
 from tests.energy.test_count import make_network
 
 

@@ -15,7 +15,7 @@ from sgbench.energy.count import OperationCounter
 from sgbench.energy.training_cost import training_cost
 from sgbench.errors import InputError
 from sgbench.records.files import to_json
-from sgbench.trajectory import SPIKES, Batch
+from sgbench.signals.trajectory import SPIKES, Batch
 from tests.leaderboard.factory import record
 
 SIZES = {"train": 10, "validation": 5}

@@ -20,7 +20,7 @@ from sgbench.engine.layer import Layer, LayerRun
 from sgbench.networks.base import DenseLayer
 from sgbench.neurons.base import RESET_GRADIENTS, RESETS, Neuron
 from sgbench.neurons.quantity import LEARN
-from sgbench.spikes import Events, Signal, dense
+from sgbench.signals.spikes import Events, Signal, dense
 from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate
 from tests.entries import spec_with

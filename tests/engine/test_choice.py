@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sgbench.engine.choose import ENGINES, PREFERRED, Engine
 from sgbench.errors import InputError
-from sgbench.spikes import Signal
+from sgbench.signals.spikes import Signal
 from tests.engine.cases import (
     FAST,
     NEURONS,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sgbench.spikes import Events, dense, windows
+from sgbench.signals.spikes import Events, dense, windows
 
 few = settings(max_examples=60, deadline=None, derandomize=True)
 

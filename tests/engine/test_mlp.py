@@ -17,9 +17,9 @@ from sgbench.regularisers.activity_bounds import ActivityBounds
 from sgbench.rules.base import Objective
 from sgbench.rules.bptt import Bptt
 from sgbench.rules.eprop import EProp
+from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch
 from sgbench.steepness.fixed import Fixed
 from sgbench.train_loop import TrainLoop
-from sgbench.trajectory import POTENTIAL, SPIKES, Batch
 from tests.engine.cases import FAST, NEURONS, SHAPES, error, fires, gain_of, packed, spikes
 
 LENGTHS = (20, 7, 1, 13)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sgbench.engine.choose import Engine
 from sgbench.engine.layer import LayerRun
-from sgbench.spikes import windows
+from sgbench.signals.spikes import windows
 from tests.engine.cases import (
     FAST,
     NEURONS,

@@ -29,7 +29,7 @@ from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.table import to_markdown
 from sgbench.leaderboard.values import to_csv
 from sgbench.records.record import RunRecord
-from sgbench.trajectory import Trajectory
+from sgbench.signals.trajectory import Trajectory
 from tests.leaderboard.factory import method, protocol, record, reference, target
 
 GUESS = 0.5

@@ -15,7 +15,7 @@ from sgbench.networks.mlp import Mlp
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
-from sgbench.streams import generator
+from sgbench.signals.streams import generator
 from sgbench.surrogates.atan import Atan
 
 STEPS, BATCH, CLASSES = 6, 3, 2

@@ -18,8 +18,8 @@ from sgbench.errors import InputError
 from sgbench.learner import LastEpoch
 from sgbench.networks.mlp import Mlp
 from sgbench.run_folder import folder_of
+from sgbench.signals.trajectory import SPIKES
 from sgbench.steepness.fixed import Fixed
-from sgbench.trajectory import SPIKES
 from tests.networks.parts import FULL, STEPS, conv, mlp, spikes
 from tests.run.tiny import WORDS, comparable
 

@@ -22,7 +22,7 @@ from sgbench.neurons.base import Neuron
 from sgbench.neurons.lstm import Slstm
 from sgbench.run_folder import folder_of
 from sgbench.runner import run_spec
-from sgbench.trajectory import SPIKES, Batch
+from sgbench.signals.trajectory import SPIKES, Batch
 from tests.networks.parts import BATCH, CLASSES, FULL, LENGTHS, STEPS, given, leaky, readout
 from tests.run.tiny import WORDS
 

@@ -28,7 +28,7 @@ from sgbench.normalisations.tdbn import Tdbn
 from sgbench.records.counts import OpCounts
 from sgbench.records.method import method_id
 from sgbench.run_folder import folder_of
-from sgbench.trajectory import POTENTIAL, SPIKES, Batch
+from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch
 from tests.networks.parts import BATCH, FULL, LENGTHS, STEPS, conv, leaky, mlp, spikes
 from tests.run.tiny import WORDS
 

@@ -21,7 +21,7 @@ from sgbench.networks.conv import Conv
 from sgbench.networks.pool import Pool
 from sgbench.records.counts import OpCounts
 from sgbench.records.method import method_id
-from sgbench.trajectory import SPIKES, Batch
+from sgbench.signals.trajectory import SPIKES, Batch
 from tests.networks.parts import BATCH, FULL, LENGTHS, conv, given, leaky, readout, spikes
 
 KINDS = ("max", "average")

@@ -20,7 +20,7 @@ from sgbench.networks.spiking_resnet import CONNECTS, SpikingResnet
 from sgbench.neurons.base import Neuron
 from sgbench.normalisations.tdbn import Tdbn
 from sgbench.runner import run_spec
-from sgbench.trajectory import POTENTIAL, SPIKES, Batch
+from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch
 from tests.networks.parts import BATCH, FULL, LENGTHS, given, leaky, readout, spikes
 from tests.run.tiny import WORDS
 

@@ -13,8 +13,8 @@ from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.spiking_resnet import SpikingResnet
 from sgbench.neurons.leaky import Leaky
 from sgbench.normalisations.tdbn import Tdbn
+from sgbench.signals.trajectory import SPIKES
 from sgbench.surrogates.atan import Atan
-from sgbench.trajectory import SPIKES
 from tests.networks.parts import BATCH, FULL, STEPS, given, mlp, readout, spikes
 
 based = pytest.importorskip("spikingjelly.activation_based")

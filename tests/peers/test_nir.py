@@ -34,8 +34,8 @@ from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.lstm import Slstm
 from sgbench.neurons.psn import Psn
 from sgbench.neurons.synaptic import Synaptic
+from sgbench.signals.trajectory import SPIKES
 from sgbench.surrogates.atan import Atan
-from sgbench.trajectory import SPIKES
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries, while they are imported
 nir = pytest.importorskip("nir")

@@ -14,8 +14,8 @@ from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.exchange.nir_import import from_nir
 from sgbench.run_folder import folder_of
+from sgbench.signals.trajectory import SPIKES
 from sgbench.surrogates.atan import Atan
-from sgbench.trajectory import SPIKES
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries, while they are imported
 WORDS = (

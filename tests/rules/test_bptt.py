@@ -27,9 +27,9 @@ from sgbench.regularisers.activity_bounds import ActivityBounds
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Objective
 from sgbench.rules.bptt import Bptt
+from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.surrogates.fast_sigmoid import FastSigmoid
 from sgbench.surrogates.sigmoid import Sigmoid
-from sgbench.trajectory import SPIKES, Batch
 
 INPUTS, HIDDEN, CLASSES = 6, 7, 3
 STEPS, LENGTHS = 13, (13, 9, 1, 6)

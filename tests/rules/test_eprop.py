@@ -27,8 +27,8 @@ from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import LearningRule, Objective, Progress
 from sgbench.rules.bptt import Bptt
 from sgbench.rules.eprop import EProp
+from sgbench.signals.trajectory import Batch
 from sgbench.surrogates.fast_sigmoid import FastSigmoid
-from sgbench.trajectory import Batch
 
 INPUTS, HIDDEN, CLASSES = 5, 6, 3
 STEPS, LENGTHS = 12, (12, 7, 1, 10)

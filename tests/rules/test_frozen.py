@@ -11,9 +11,9 @@ from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import LearningRule, Objective
 from sgbench.rules.bptt import Bptt
 from sgbench.rules.frozen import Frozen
+from sgbench.signals.trajectory import Batch
 from sgbench.surrogates.zero import Zero
 from sgbench.train_loop import TrainLoop
-from sgbench.trajectory import Batch
 from tests.test_network import BATCH, STEPS, full_lengths, inputs, network
 
 OBJECTIVE = Objective(loss=MaxOverTime(), regulariser=NoPenalty())

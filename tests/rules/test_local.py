@@ -24,8 +24,8 @@ from sgbench.rules.base import LearningRule, Objective
 from sgbench.rules.bptt import Bptt
 from sgbench.rules.local import Local
 from sgbench.run_folder import folder_of
-from sgbench.streams import generator
-from sgbench.trajectory import Batch, Trajectory
+from sgbench.signals.streams import generator
+from sgbench.signals.trajectory import Batch, Trajectory
 from tests.networks.parts import BATCH, CLASSES, LENGTHS, STEPS, given, leaky, mlp, spikes
 from tests.run.tiny import WORDS
 

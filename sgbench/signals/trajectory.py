@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from sgbench.spikes import Signal
+from sgbench.signals.spikes import Signal
 
 Target = Literal["class", "class_per_step", "trace", "spikes"]
 """What a sample asks for: a class, a class in every step, an output of every step, or output spikes."""
