@@ -12,7 +12,7 @@ from sgbench.composition.plan import plan
 from sgbench.replicas.crew import Told
 from sgbench.replicas.grouping import groups
 from sgbench.replicas.view import View
-from sgbench.run_folder import finished_record
+from sgbench.training.run_folder import finished_record
 
 SURROGATES = "atan,triangle,fast_sigmoid,sigmoid,gaussian"
 EPOCHS = 30  # that each point tells of

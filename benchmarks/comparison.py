@@ -11,7 +11,7 @@ from benchmarks import contenders_sgbench, contenders_snntorch, gate, peers, rep
 from benchmarks.contender import Build, Contender
 from benchmarks.measure import Spread, Times, interleave, limited, neighbour, ratios
 from benchmarks.workloads import Sizes, Task, make_task
-from sgbench.memory import keep_freed_memory
+from sgbench.training.memory import keep_freed_memory
 
 ENGINES = ("fused", "scan", "reference")
 LIMIT = "products alone"

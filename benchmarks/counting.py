@@ -11,10 +11,10 @@ from typing import Any
 
 from benchmarks import report
 from benchmarks.measure import Clock, Spread, Times, limited, ratios
-from sgbench.build import build
 from sgbench.composition.compose import compose
-from sgbench.memory import keep_freed_memory
-from sgbench.training import Training
+from sgbench.training.build import build
+from sgbench.training.course import Training
+from sgbench.training.memory import keep_freed_memory
 
 AIM = 0.1  # of the evaluation
 CASES = {

@@ -32,9 +32,9 @@ from sgbench.datasets.base import Samples
 from sgbench.datasets.batches import Batches
 from sgbench.encoders.event_bins import EventBins
 from sgbench.errors import SgbenchError
-from sgbench.memory import keep_freed_memory, peak_bytes, reset_peak
 from sgbench.signals.spikes import Events
 from sgbench.signals.trajectory import Batch
+from sgbench.training.memory import keep_freed_memory, peak_bytes, reset_peak
 
 OURS, TONIC, STEP = "sgbench", "tonic, ToFrame, PadTensors", "fused training step"
 AIM, SHARE = 10, 0.1  # times tonic; of a training step

@@ -20,7 +20,7 @@ from sgbench.errors import InputError, require_count
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.crew import Crew, Told
-from sgbench.runner import run_spec
+from sgbench.training.runner import run_spec
 
 LEVEL = 0.05
 

@@ -19,7 +19,7 @@ from benchmarks.gate import TINY, TRAINING_STEPS
 from benchmarks.measure import limited
 from benchmarks.workloads import Sizes, make_task
 from sgbench.errors import SgbenchError
-from sgbench.memory import PROC, keep_freed_memory, peak_bytes, reset_peak
+from sgbench.training.memory import PROC, keep_freed_memory, peak_bytes, reset_peak
 
 ROOT = Path(__file__).resolve().parent.parent
 MIB = 2**20

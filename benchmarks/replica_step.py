@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from benchmarks.measure import Times, interleave, limited
-from sgbench.build import Parts, build
-from sgbench.memory import keep_freed_memory
-from sgbench.provenance import Code
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.team import Team
 from sgbench.signals.trajectory import Batch
+from sgbench.training.build import Parts, build
+from sgbench.training.memory import keep_freed_memory
+from sgbench.training.provenance import Code
 
 BATCHES = 10  # of one timed round
 BARE, REPLICAS = "bare engine and optimiser", "replicas"

@@ -22,15 +22,15 @@ from benchmarks import report
 from benchmarks.gate import GateError
 from benchmarks.measure import Clock, Spread, Times, limited, neighbour, ratios
 from benchmarks.whole_run_data import task_words
-from sgbench.build import Parts, build
 from sgbench.composition.compose import compose as compose_spec
-from sgbench.learner import Learner
-from sgbench.memory import keep_freed_memory
 from sgbench.records.spec import RunSpec
-from sgbench.runner import run_spec
 from sgbench.signals.spikes import Events
 from sgbench.signals.trajectory import SPIKES, Batch
-from sgbench.train_loop import TrainLoop
+from sgbench.training.build import Parts, build
+from sgbench.training.learner import Learner
+from sgbench.training.memory import keep_freed_memory
+from sgbench.training.runner import run_spec
+from sgbench.training.train_loop import TrainLoop
 
 CONF = Path(__file__).resolve().parent / "conf"
 TARGET = "benchmarks.whole_run_data.W1Like"

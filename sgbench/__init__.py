@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sgbench.custom import CustomSurrogate
     from sgbench.records.record import RunRecord
+    from sgbench.surrogates.custom import CustomSurrogate
 
 __version__ = "0.1.0"
 __all__ = ["CustomSurrogate", "__version__", "create", "run"]
@@ -20,7 +20,7 @@ __all__ = ["CustomSurrogate", "__version__", "create", "run"]
 def __getattr__(name: str) -> Any:
     """`CustomSurrogate` on demand: its base is torch's."""
     if name == "CustomSurrogate":
-        from sgbench.custom import CustomSurrogate
+        from sgbench.surrogates.custom import CustomSurrogate
 
         return CustomSurrogate
     raise AttributeError(f"module 'sgbench' has no attribute '{name}'")
@@ -45,19 +45,19 @@ def create(
     >>> neuron.beta()
     0.9
     """
-    from sgbench.creation import create as create_entry
+    from sgbench.training.creation import create as create_entry
 
     return create_entry(name, config_dirs=config_dirs, allow_targets=allow_targets, **parameters)
 
 
 def run(*overrides: str, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()) -> RunRecord:
-    """Run one point of the space and return its record; see `sgbench.runner.run`.
+    """Run one point of the space and return its record; see `sgbench.training.runner.run`.
 
     Args:
         overrides: words as on the command line, e.g. "experiment=digits", "surrogate=atan", "seed=3".
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
     """
-    from sgbench.runner import run as run_words
+    from sgbench.training.runner import run as run_words
 
     return run_words(*overrides, config_dirs=config_dirs, allow_targets=allow_targets)

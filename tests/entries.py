@@ -11,10 +11,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from sgbench.build import construct
 from sgbench.composition import catalogue
 from sgbench.composition.compose import raw_config, spec_from_own
 from sgbench.records.spec import RunSpec, entry_group
+from sgbench.training.build import construct
 
 
 def spec_with(choices: dict[str, str], values: dict[str, Any] | None = None) -> RunSpec:

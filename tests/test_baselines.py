@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import nn
 
-from sgbench.build import build
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.composition.plan import plan
@@ -27,9 +26,10 @@ from sgbench.networks.baseline_linear import Linear
 from sgbench.networks.baseline_mlp import Perceptron
 from sgbench.records.method import method_id
 from sgbench.records.spec import NOTHING
-from sgbench.runner import run_spec
 from sgbench.signals.streams import generator
 from sgbench.signals.trajectory import Batch
+from sgbench.training.build import build
+from sgbench.training.runner import run_spec
 from tests.run.tiny import WORDS
 
 STEPS, N_IN, N_OUT = 6, 3, 2

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sgbench.build import PROVIDED
 from sgbench.composition import catalogue
 from sgbench.composition.catalogue import META_KEYS, TARGET_GROUPS, Entry
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir
+from sgbench.training.build import PROVIDED
 
 PACKAGE = Path(inspect.getfile(catalogue)).parent
 ALL = [entry for group in catalogue.groups() for entry in catalogue.entries(group).values()]

@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench.build import build
 from sgbench.composition.compose import compose
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
@@ -32,6 +31,7 @@ from sgbench.surrogates.gaussian import Gaussian
 from sgbench.surrogates.sigmoid import Sigmoid
 from sgbench.surrogates.triangle import Triangle
 from sgbench.surrogates.zero import Zero
+from sgbench.training.build import build
 
 N = 60
 RESETS = [

@@ -11,9 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench.build import build
 from sgbench.composition.compose import compose
-from sgbench.creation import create
 from sgbench.errors import InputError
 from sgbench.inits.base import Init
 from sgbench.inits.centred import Centred
@@ -22,6 +20,8 @@ from sgbench.inits.kaiming import Kaiming
 from sgbench.networks.base import DenseLayer
 from sgbench.networks.convolution import ConvLayer
 from sgbench.signals.streams import generator
+from sgbench.training.build import build
+from sgbench.training.creation import create
 
 RATE = 0.02  # spikes of one input in one step
 MEASURED = 1500  # steps, after as many as the potential needs to forget its start

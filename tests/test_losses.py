@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 import sgbench
-from sgbench.build import build
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
@@ -21,6 +20,7 @@ from sgbench.regularisers.activity_bounds import ActivityBounds
 from sgbench.regularisers.none import NoPenalty
 from sgbench.regularisers.total_activity import TotalActivity
 from sgbench.signals.trajectory import Trajectory
+from sgbench.training.build import build
 
 STEPS, LENGTHS, CLASSES = 7, (7, 1, 4, 6), 5
 NUMBERS = {"last_window": {"window_s": 0.003}}  # three steps, longer than one of the samples

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from sgbench.build import build
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.optimizers.smorms3 import Smorms3
+from sgbench.training.build import build
 
 
 def by_hand(gradients: list[float], lr: float, eps: float) -> list[float]:

@@ -15,7 +15,6 @@ import snntorch as snn
 import torch
 from torch import Tensor
 
-from sgbench.build import build
 from sgbench.composition.compose import compose
 from sgbench.energy.count import OperationCounter
 from sgbench.engine.choose import Engine
@@ -29,12 +28,13 @@ from sgbench.neurons.dh_lif import DhLif
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.lstm import Slstm
-from sgbench.run_folder import folder_of
-from sgbench.runner import run_spec
 from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch
 from sgbench.submission.plausible import implausible
 from sgbench.submission.weights import parse_weights, require_fit
 from sgbench.surrogates.atan import Atan
+from sgbench.training.build import build
+from sgbench.training.run_folder import folder_of
+from sgbench.training.runner import run_spec
 from tests.run.tiny import WORDS
 
 pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")

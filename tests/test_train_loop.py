@@ -33,7 +33,7 @@ from sgbench.rules.bptt import Bptt
 from sgbench.rules.eprop import EProp
 from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 from sgbench.surrogates.triangle import Triangle
-from sgbench.train_loop import Best, TrainLoop
+from sgbench.training.train_loop import Best, TrainLoop
 
 INPUTS, HIDDEN, CLASSES = 5, (6, 4), 3
 STEPS, LENGTHS = 8, (8, 3, 1, 6, 8)

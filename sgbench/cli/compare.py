@@ -40,7 +40,7 @@ def compare(args: argparse.Namespace) -> int:
     if args.plot is not None:
         check_picture_path(args.plot)
     from sgbench.cli.comparison import comparison, draw
-    from sgbench.creation import create
+    from sgbench.training.creation import create
 
     made = {
         name: create(f"{GROUP}/{name}", config_dirs=args.config_dir, allow_targets=args.allow_target)

@@ -118,8 +118,8 @@ def _facts(entry: catalogue.Entry, args: argparse.Namespace) -> dict[str, Any]:
 
 def make(entry: catalogue.Entry, args: argparse.Namespace) -> DataSet:
     """The data set with its file's own values; a run is composed only where they refer to something else."""
-    from sgbench.build import construct
-    from sgbench.creation import create
+    from sgbench.training.build import construct
+    from sgbench.training.creation import create
 
     if "${" in str(entry.parameters) or not catalogue.is_allowed(entry, args.allow_target):
         folders, targets = args.config_dir, args.allow_target

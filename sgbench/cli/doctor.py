@@ -35,7 +35,7 @@ def doctor(args: argparse.Namespace) -> int:
 
 def collect() -> dict[str, Any]:
     """The report with stable keys."""
-    from sgbench.provenance import processor, versions
+    from sgbench.training.provenance import processor, versions
 
     found = versions()
     problems = [f"{name} is not installed: pip install {name}" for name, v in found.items() if v == "missing"]
@@ -100,7 +100,7 @@ def _engines() -> dict[str, str]:
 def _data(problems: list[str]) -> dict[str, str]:
     """State of each data set; one whose files nobody has fetched is no problem."""
     from sgbench.composition.catalogue import entries
-    from sgbench.creation import create
+    from sgbench.training.creation import create
 
     states = {}
     for name, entry in entries("dataset").items():

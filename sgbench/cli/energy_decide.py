@@ -7,8 +7,6 @@ from dataclasses import asdict
 
 from safetensors.torch import load
 
-from sgbench.attempt import WEIGHTS
-from sgbench.build import build
 from sgbench.cli import energy
 from sgbench.cli.columns import aligned
 from sgbench.cli.energy_text import joules_interval
@@ -19,8 +17,10 @@ from sgbench.energy.price import price
 from sgbench.errors import InputError
 from sgbench.records.files import read_bytes
 from sgbench.records.spec import RunSpec
-from sgbench.run_folder import finished_record, folder_of
-from sgbench.training import Training
+from sgbench.training.attempt import WEIGHTS
+from sgbench.training.build import build
+from sgbench.training.course import Training
+from sgbench.training.run_folder import finished_record, folder_of
 
 MOST_ROWS = 12
 

@@ -78,9 +78,9 @@ def _network(args: argparse.Namespace, record: RunRecord) -> Network:
     """The network of a record with the weights beside it."""
     from safetensors.torch import load
 
-    from sgbench.build import build
     from sgbench.composition.compose import compose
     from sgbench.records.spec import choice_words
+    from sgbench.training.build import build
 
     method = record.method
     words = [f"protocol={method.protocol.name}", f"seed={record.seed}", "trainer.device=cpu"]

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import torch
 from omegaconf import OmegaConf
 
-from sgbench.build import construct
 from sgbench.cli.docstrings import Described, described
 from sgbench.cli.page_text import OUTPUTS, closing, opening, table
 from sgbench.composition.catalogue import Entry
@@ -20,6 +19,7 @@ from sgbench.errors import InputError, SgbenchError, one_printable_line
 from sgbench.networks.base import DenseLayer
 from sgbench.neurons.base import Neuron
 from sgbench.surrogates.base import Surrogate
+from sgbench.training.build import construct
 
 MARK = "<!-- Written by `make catalogue` from conf/neuron and the classes; edit those instead. -->"
 MILLI = 1000

@@ -14,7 +14,6 @@ import matplotlib as mpl
 import torch
 from matplotlib.figure import Figure
 
-from sgbench.build import construct
 from sgbench.cli import neuron_pages, page_text
 from sgbench.cli.docstrings import described
 from sgbench.cli.neuron_portrait import neuron_figure
@@ -29,6 +28,7 @@ from sgbench.engine import scan
 from sgbench.errors import InputError, SgbenchError, one_printable_line
 from sgbench.networks.base import DenseLayer
 from sgbench.paths import conf_dir
+from sgbench.training.build import construct
 
 GROUP, NEURON = "surrogate", "neuron"
 POINTS = 401  # of a curve; 1201 would double the size of a picture

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from sgbench.cli.neuron_portrait import neuron_figure
 from sgbench.cli.surrogate_portrait import surrogate_figure
 from sgbench.composition.catalogue import Entry
-from sgbench.creation import create
 from sgbench.errors import StorageError
+from sgbench.training.creation import create
 
 STYLE: Any = {
     "font.size": 12,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgbench.errors import InputError, RunBusyError, SgbenchError, one_printable_line
-from sgbench.memory import uncollected
 from sgbench.paths import RECORD, conf_dir, default_runs_dir
+from sgbench.training.memory import uncollected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,9 +111,9 @@ def _plan(words: list[str], config_dirs: Sequence[Path], allowed: Sequence[str])
 
 def _check_values(planned: Plan) -> None:
     """Build every point once, without data: a value out of range stops before anything runs."""
-    from sgbench.build import build
     from sgbench.records.files import require_writable
     from sgbench.records.method import method_id
+    from sgbench.training.build import build
 
     seen = set()
     for spec in planned.specs:
@@ -140,7 +140,7 @@ class _Job:
         from hydra.core.hydra_config import HydraConfig
 
         from sgbench.composition.compose import register_resolvers, spec_from_config
-        from sgbench.runner import run_spec
+        from sgbench.training.runner import run_spec
 
         register_resolvers()
         choices = dict(HydraConfig.get().runtime.choices)
@@ -215,7 +215,7 @@ def _arguments(words: Sequence[str]) -> Iterator[None]:
 
 
 def _folders(planned: Plan) -> list[Path]:
-    from sgbench.run_folder import folder_of
+    from sgbench.training.run_folder import folder_of
 
     return [folder_of(spec) for spec in planned.specs]
 
@@ -229,7 +229,7 @@ def _stamp(folder: Path) -> int | None:
 def _report(planned: Plan, before: dict[Path, int | None]) -> int:
     """Say what came of every point, from its record; returns 1 if one has no finished record."""
     from sgbench.cli.optimism import optimism
-    from sgbench.run_folder import stored_record
+    from sgbench.training.run_folder import stored_record
 
     finished, problems, watched = 0, [], []
     for spec, folder in zip(planned.specs, _folders(planned), strict=True):

@@ -9,7 +9,7 @@ from sgbench.composition.unused import INSTEAD
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References, method_deviations
 from sgbench.records.spec import SPIKING_CHOICES
-from sgbench.run_folder import finished_record
+from sgbench.training.run_folder import finished_record
 
 ABOUT_SPIKES = (*SPIKING_CHOICES, *INSTEAD, "neuron@readout", "width_fwhm")
 

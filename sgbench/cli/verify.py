@@ -76,9 +76,9 @@ def _write(args: argparse.Namespace, submission: Submission, outcome: Outcome) -
     from pydantic import ValidationError
 
     from sgbench.leaderboard.dossier import place, place_of
-    from sgbench.provenance import Code
     from sgbench.records.files import first_problem
     from sgbench.records.trust import Verification
+    from sgbench.training.provenance import Code
 
     code = Code.here()
     try:

@@ -11,10 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from sgbench import memory
 from sgbench.datasets.batches import SpikingData
 from sgbench.errors import SgbenchError, StorageError, one_printable_line
-from sgbench.provenance import Code
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.replica import Replica
@@ -22,7 +20,9 @@ from sgbench.replicas.room import fitting, need_bytes
 from sgbench.replicas.shared import Shared
 from sgbench.replicas.stack import Stack
 from sgbench.replicas.team import Stopped, Team, validated, watched
-from sgbench.run_folder import finished_record, folder_of, locked
+from sgbench.training import memory
+from sgbench.training.provenance import Code
+from sgbench.training.run_folder import finished_record, folder_of, locked
 
 log = logging.getLogger("sgbench")
 CHECKPOINT_S = 5.0  # between two checkpoints of a group, and so the most that a kill can cost

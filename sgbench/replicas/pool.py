@@ -12,11 +12,11 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from sgbench.memory import available_bytes
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.crew import Told
 from sgbench.replicas.grouping import Group
 from sgbench.replicas.worker import prepare, work
+from sgbench.training.memory import available_bytes
 
 TICK_S = 0.5  # at most, between two looks at the clock
 

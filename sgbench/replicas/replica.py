@@ -11,17 +11,22 @@ from typing import Any, Literal
 
 import torch
 
-from sgbench.attempt import Attempt
-from sgbench.build import build
 from sgbench.datasets.base import Split
 from sgbench.datasets.batches import SpikingData
 from sgbench.paths import RECORD
-from sgbench.provenance import Code
 from sgbench.records.files import write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.run_folder import REPLICA_CHECKPOINT, folder_of, forget_checkpoints, set_aside_unreadable
 from sgbench.signals.trajectory import Batch
+from sgbench.training.attempt import Attempt
+from sgbench.training.build import build
+from sgbench.training.provenance import Code
+from sgbench.training.run_folder import (
+    REPLICA_CHECKPOINT,
+    folder_of,
+    forget_checkpoints,
+    set_aside_unreadable,
+)
 
 Evaluation = Callable[[SpikingData, Split], Iterator[Batch]]
 log = logging.getLogger("sgbench")

@@ -12,7 +12,7 @@ from sgbench.replicas.crew import Told
 from sgbench.replicas.grouping import groups
 from sgbench.replicas.pool import Pool
 from sgbench.replicas.view import View
-from sgbench.run_folder import finished_record, folder_of, stored_record
+from sgbench.training.run_folder import finished_record, folder_of, stored_record
 
 
 def cores() -> int:

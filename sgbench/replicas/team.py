@@ -14,7 +14,7 @@ from sgbench.replicas.replica import Evaluation, Replica
 from sgbench.replicas.stack import Stack
 from sgbench.rules.base import Progress
 from sgbench.signals.trajectory import Batch
-from sgbench.train_loop import check_optimizer_state
+from sgbench.training.train_loop import check_optimizer_state
 
 
 class Stopped(Exception):  # noqa: N818 - no error

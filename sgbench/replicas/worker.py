@@ -8,12 +8,12 @@ import signal
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
-from sgbench.build import DTYPES
 from sgbench.engine import fused
 from sgbench.errors import SgbenchError, one_printable_line
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.crew import Crew, Told
 from sgbench.replicas.team import Stopped
+from sgbench.training.build import DTYPES
 
 STOPPED = 130
 
@@ -74,7 +74,7 @@ def work(
 
 
 def _run_alone(points: Sequence[tuple[int, RunSpec]], asked: _Asked) -> None:
-    from sgbench.runner import run_spec
+    from sgbench.training.runner import run_spec
 
     for place, spec in points:
         asked.say(Told(place, "began"))

@@ -98,9 +98,9 @@ def carry_out(grid: Grid, *, workers: int | None, headline: Callable[[RunRecord]
         InputError: files of the data set are not there, or a run is not usable.
         StorageError: the runs folder cannot be written.
     """
-    from sgbench.build import build
     from sgbench.replicas.sweep import run_sweep
-    from sgbench.run_folder import finished_record
+    from sgbench.training.build import build
+    from sgbench.training.run_folder import finished_record
 
     specs = grid.specs()
     left = [place for place, spec in enumerate(specs) if finished_record(spec) is None]
@@ -115,7 +115,7 @@ def carry_out(grid: Grid, *, workers: int | None, headline: Callable[[RunRecord]
 
 def from_records(reproduction: Reproduction, grid: Grid, seeds: Sequence[int]) -> Result:
     """Judge the figures by the records that are there."""
-    from sgbench.run_folder import stored_record
+    from sgbench.training.run_folder import stored_record
 
     records = {
         (method_id(spec.method), spec.seed): record

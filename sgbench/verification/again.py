@@ -9,7 +9,6 @@ import torch
 from hydra.utils import get_class
 from torch import Tensor
 
-from sgbench.artefacts import predictions_table
 from sgbench.datasets.batches import SpikingData
 from sgbench.errors import InputError
 from sgbench.leaderboard.answers import Answers, parse_answers, same_places
@@ -17,6 +16,7 @@ from sgbench.leaderboard.deviation import Reference
 from sgbench.leaderboard.outputs import Outputs
 from sgbench.leaderboard.predictions import Predictions
 from sgbench.signals.trajectory import Trajectory, scored_target
+from sgbench.training.artefacts import predictions_table
 
 SAME_OUTPUT = 0.01
 """Of the outputs' spread: how far those of one sample may be off, in the root of the mean square, and agree."""
@@ -25,7 +25,7 @@ SAME_STEPS = 0.01
 
 
 def answered(parts: Iterable[tuple[Tensor, Tensor, Tensor]], reference: Reference) -> Answers:
-    """What a network says, as it would be stored; see `sgbench.artefacts.predictions_table`."""
+    """What a network says, as it would be stored; see `sgbench.training.artefacts.predictions_table`."""
     return parse_answers(predictions_table(list(parts)), "what was inferred again", reference)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from sgbench.build import build
 from sgbench.errors import InputError
 from sgbench.leaderboard.answers import Answers
 from sgbench.leaderboard.deviation import Reference, References
 from sgbench.leaderboard.outputs import Outputs
+from sgbench.training.build import build
 from sgbench.verification.again import loss_of, wanted
 from sgbench.verification.recompose import recompose
 

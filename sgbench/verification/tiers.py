@@ -10,7 +10,6 @@ from pathlib import Path
 
 from safetensors.torch import load
 
-from sgbench.build import Parts, build
 from sgbench.errors import InputError
 from sgbench.leaderboard.answers import (
     ROUNDING,
@@ -28,9 +27,10 @@ from sgbench.records.record import RunRecord, Scores
 from sgbench.records.spec import Method
 from sgbench.records.submission import ExternalRecord, Submission
 from sgbench.records.trust import Tier
-from sgbench.runner import run_spec
 from sgbench.submission.folder import FOLDERS
-from sgbench.training import Training
+from sgbench.training.build import Parts, build
+from sgbench.training.course import Training
+from sgbench.training.runner import run_spec
 from sgbench.verification.again import agreement, answered, rescored, wanted
 from sgbench.verification.recompose import recompose
 

@@ -12,7 +12,6 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from sgbench.build import construct
 from sgbench.composition import catalogue
 from sgbench.composition.compose import register_resolvers
 from sgbench.engine.choose import Engine
@@ -21,6 +20,7 @@ from sgbench.networks.base import DenseLayer
 from sgbench.neurons.base import Neuron
 from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate
+from sgbench.training.build import construct
 
 ENTRIES = catalogue.entries("neuron")
 NAMES = tuple(ENTRIES)

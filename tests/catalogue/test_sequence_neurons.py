@@ -15,7 +15,6 @@ import snntorch as snn
 import torch
 from torch import Tensor, nn
 
-from sgbench.build import construct
 from sgbench.composition.compose import compose
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
@@ -34,6 +33,7 @@ from sgbench.neurons.psu import Psu
 from sgbench.neurons.tc_lif import TcLif
 from sgbench.neurons.three_compartment import ThreeCompartment
 from sgbench.surrogates.atan import Atan
+from sgbench.training.build import construct
 from tests.rules.test_eprop import assert_equals_cut_bptt, make_network
 
 pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")

@@ -5,13 +5,13 @@ import math
 import pytest
 
 import sgbench
-from sgbench.build import build
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
-from sgbench.epochs import Epochs
 from sgbench.errors import InputError
-from sgbench.learner import Learner
 from sgbench.networks.base import surrogates
+from sgbench.training.build import build
+from sgbench.training.epochs import Epochs
+from sgbench.training.learner import Learner
 from tests.run.tiny import WORDS
 
 NAMES = list(catalogue.entries("steepness"))

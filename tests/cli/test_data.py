@@ -11,13 +11,13 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from sgbench.build import build
 from sgbench.cli.data_picture import chosen
 from sgbench.cli.main import main
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.datasets.idx_images import FILES, IdxImages
 from sgbench.errors import InputError
+from sgbench.training.build import build
 
 
 @pytest.fixture(autouse=True)

@@ -125,7 +125,7 @@ def test_a_failed_point_does_not_end_a_sweep(
     capfd: pytest.CaptureFixture[str], runs_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seed 0 fails in training; seed 1 finishes; exit code 1 and the summary names seed 0."""
-    from sgbench.learner import Learner
+    from sgbench.training.learner import Learner
 
     train = Learner.training_step
 
@@ -194,7 +194,7 @@ def test_a_sweep_in_other_processes(tmp_path: Path, runs_dir: Path) -> None:
     from sgbench.composition.compose import compose
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord
-    from sgbench.runner import run_spec
+    from sgbench.training.runner import run_spec
     from tests.run.tiny import comparable
 
     environment = {**os.environ, "SGBENCH_RUNS": str(runs_dir)}
@@ -302,7 +302,7 @@ def test_code_of_ones_own_is_not_a_clean_commit(tmp_path: Path, monkeypatch: pyt
 
     conf = _own_surrogate(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("sgbench.provenance.git_state", lambda _: ("0" * 40, True))
+    monkeypatch.setattr("sgbench.training.provenance.git_state", lambda _: ("0" * 40, True))
     own = sgbench.run(*WORDS, "surrogate=half", config_dirs=[conf], allow_targets=["my_surrogates.Half"])
     assert own.provenance.clean is False
     assert sgbench.run(*WORDS).provenance.clean is True

@@ -17,7 +17,6 @@ import pytest
 from scipy import stats
 
 import sgbench
-from sgbench.build import build
 from sgbench.cli.main import main
 from sgbench.cli.sweep_labels import axis_label
 from sgbench.cli.sweep_picture import draw, sweep_figure
@@ -28,6 +27,7 @@ from sgbench.composition.plan import plan
 from sgbench.leaderboard.deviation import References, method_deviations
 from sgbench.records.method import method_id
 from sgbench.records.spec import RunSpec
+from sgbench.training.build import build
 from tests.cli.test_browse import HEAVY
 from tests.leaderboard import factory
 from tests.run.tiny import WORDS

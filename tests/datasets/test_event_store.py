@@ -28,8 +28,8 @@ from sgbench.datasets.event_files import EventFiles, below
 from sgbench.datasets.event_store import DamagedError, Recording, StoredTrains, Writer, read
 from sgbench.engine.bins import binned
 from sgbench.errors import InputError, StorageError
-from sgbench.memory import peak_bytes, reset_peak
 from sgbench.signals.spike_trains import SpikeTrains
+from sgbench.training.memory import peak_bytes, reset_peak
 
 N = 5
 

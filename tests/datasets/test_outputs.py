@@ -12,7 +12,6 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
-from sgbench.build import build
 from sgbench.cli.run import headline
 from sgbench.composition.compose import compose
 from sgbench.datasets.base import SPLITS, Samples
@@ -24,7 +23,8 @@ from sgbench.encoders.direct import Direct
 from sgbench.errors import InputError
 from sgbench.records.files import parse_model, to_json
 from sgbench.records.record import RunRecord
-from sgbench.runner import run_spec
+from sgbench.training.build import build
+from sgbench.training.runner import run_spec
 
 NOWHERE = Path("no-such-folder")
 

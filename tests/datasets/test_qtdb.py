@@ -14,7 +14,6 @@ import torch
 from scipy.io import loadmat, savemat
 from torch import Tensor
 
-from sgbench.build import build
 from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.datasets.base import sizes
@@ -29,8 +28,9 @@ from sgbench.losses.per_step import PerStep
 from sgbench.metrics.evaluation import Evaluation
 from sgbench.records.files import parse_model, to_json
 from sgbench.records.record import RunRecord
-from sgbench.runner import run_spec
 from sgbench.signals.trajectory import Batch, Trajectory
+from sgbench.training.build import build
+from sgbench.training.runner import run_spec
 
 LENGTHS, STEPS, CLASSES = (5, 2, 4), 5, 3
 LABELS = torch.tensor([[0, 1, -1, 2, 1], [2, 2, 0, 0, 0], [-1, -1, -1, -1, 1]])  # the last has none inside

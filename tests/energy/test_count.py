@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sgbench.build import build
 from sgbench.composition.compose import compose
 from sgbench.energy.count import OperationCounter
 from sgbench.engine.choose import Engine
@@ -31,6 +30,7 @@ from sgbench.records.counts import OpCounts
 from sgbench.signals.spikes import Events
 from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.surrogates.triangle import Triangle
+from sgbench.training.build import build
 
 RECURRENCES = ("none", "one_to_one", "all_to_all")
 ARITHMETIC = {  # multiplications, additions, comparisons, state words per neuron and step, from the equations

@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
-from sgbench import runner
 from sgbench.energy.meter import Meter, Metered, Reading, meters
 from sgbench.records.record import HostEnergy, RunRecord
+from sgbench.training import runner
 from tests.leaderboard.factory import record
 
 

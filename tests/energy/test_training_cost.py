@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from sgbench.build import build
 from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.energy.count import OperationCounter
@@ -16,6 +15,7 @@ from sgbench.energy.training_cost import training_cost
 from sgbench.errors import InputError
 from sgbench.records.files import to_json
 from sgbench.signals.trajectory import SPIKES, Batch
+from sgbench.training.build import build
 from tests.leaderboard.factory import record
 
 SIZES = {"train": 10, "validation": 5}

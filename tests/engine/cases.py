@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sgbench.build import construct
 from sgbench.composition import catalogue
 from sgbench.engine.choose import Engine
 from sgbench.engine.layer import Layer, LayerRun
@@ -23,6 +22,7 @@ from sgbench.neurons.quantity import LEARN
 from sgbench.signals.spikes import Events, Signal, dense
 from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate
+from sgbench.training.build import construct
 from tests.entries import spec_with
 
 NEURONS = ("adlif", "alif", "leaky", "leaky_readout", "synaptic")

@@ -7,10 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench.build import build
 from sgbench.composition.compose import compose
 from sgbench.engine.choose import Engine
-from sgbench.epochs import Epochs
 from sgbench.losses.per_step import PerStep
 from sgbench.networks.mlp import Mlp
 from sgbench.regularisers.activity_bounds import ActivityBounds
@@ -19,7 +17,9 @@ from sgbench.rules.bptt import Bptt
 from sgbench.rules.eprop import EProp
 from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch
 from sgbench.steepness.fixed import Fixed
-from sgbench.train_loop import TrainLoop
+from sgbench.training.build import build
+from sgbench.training.epochs import Epochs
+from sgbench.training.train_loop import TrainLoop
 from tests.engine.cases import FAST, NEURONS, SHAPES, error, fires, gain_of, packed, spikes
 
 LENGTHS = (20, 7, 1, 13)

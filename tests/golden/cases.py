@@ -6,13 +6,13 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from sgbench.build import build
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.records.method import identity, method_id
 from sgbench.records.record import RunRecord
-from sgbench.runner import run_spec
-from sgbench.train_loop import TrainLoop
+from sgbench.training.build import build
+from sgbench.training.runner import run_spec
+from sgbench.training.train_loop import TrainLoop
 from tests.entries import spec_with
 
 FOLDER = Path(__file__).parent

@@ -15,7 +15,6 @@ import pytest
 import torch
 from scipy import stats as scipy_stats
 
-from sgbench.build import build
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
@@ -30,6 +29,7 @@ from sgbench.leaderboard.table import to_markdown
 from sgbench.leaderboard.values import to_csv
 from sgbench.records.record import RunRecord
 from sgbench.signals.trajectory import Trajectory
+from sgbench.training.build import build
 from tests.leaderboard.factory import method, protocol, record, reference, target
 
 GUESS = 0.5

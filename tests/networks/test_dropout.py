@@ -9,17 +9,17 @@ import pytest
 import torch
 
 import sgbench
-from sgbench.build import build
 from sgbench.composition.compose import compose
 from sgbench.dropouts.mask import masks
 from sgbench.dropouts.shared_mask import SharedMask
-from sgbench.epochs import Epochs
 from sgbench.errors import InputError
-from sgbench.learner import LastEpoch
 from sgbench.networks.mlp import Mlp
-from sgbench.run_folder import folder_of
 from sgbench.signals.trajectory import SPIKES
 from sgbench.steepness.fixed import Fixed
+from sgbench.training.build import build
+from sgbench.training.epochs import Epochs
+from sgbench.training.learner import LastEpoch
+from sgbench.training.run_folder import folder_of
 from tests.networks.parts import FULL, STEPS, conv, mlp, spikes
 from tests.run.tiny import WORDS, comparable
 

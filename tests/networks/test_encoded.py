@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sgbench.build import build
 from sgbench.composition.compose import compose
 from sgbench.energy.count import OperationCounter
 from sgbench.errors import InputError
@@ -20,9 +19,10 @@ from sgbench.networks.encoded import Encoded
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.lstm import Slstm
-from sgbench.run_folder import folder_of
-from sgbench.runner import run_spec
 from sgbench.signals.trajectory import SPIKES, Batch
+from sgbench.training.build import build
+from sgbench.training.run_folder import folder_of
+from sgbench.training.runner import run_spec
 from tests.networks.parts import BATCH, CLASSES, FULL, LENGTHS, STEPS, given, leaky, readout
 from tests.run.tiny import WORDS
 

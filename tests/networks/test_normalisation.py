@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import sgbench
-from sgbench.build import build
 from sgbench.composition.compose import compose
 from sgbench.dropouts.shared_mask import SharedMask
 from sgbench.energy.count import OperationCounter
@@ -27,8 +26,9 @@ from sgbench.normalisations.bntt import Bntt
 from sgbench.normalisations.tdbn import Tdbn
 from sgbench.records.counts import OpCounts
 from sgbench.records.method import method_id
-from sgbench.run_folder import folder_of
 from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch
+from sgbench.training.build import build
+from sgbench.training.run_folder import folder_of
 from tests.networks.parts import BATCH, FULL, LENGTHS, STEPS, conv, leaky, mlp, spikes
 from tests.run.tiny import WORDS
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sgbench.build import build
 from sgbench.composition.compose import compose
 from sgbench.datasets.digits import Digits
 from sgbench.energy.count import OperationCounter
@@ -22,6 +21,7 @@ from sgbench.networks.pool import Pool
 from sgbench.records.counts import OpCounts
 from sgbench.records.method import method_id
 from sgbench.signals.trajectory import SPIKES, Batch
+from sgbench.training.build import build
 from tests.networks.parts import BATCH, FULL, LENGTHS, conv, given, leaky, readout, spikes
 
 KINDS = ("max", "average")

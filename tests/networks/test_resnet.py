@@ -19,8 +19,8 @@ from sgbench.exchange.nir_export import to_nir
 from sgbench.networks.spiking_resnet import CONNECTS, SpikingResnet
 from sgbench.neurons.base import Neuron
 from sgbench.normalisations.tdbn import Tdbn
-from sgbench.runner import run_spec
 from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch
+from sgbench.training.runner import run_spec
 from tests.networks.parts import BATCH, FULL, LENGTHS, given, leaky, readout, spikes
 from tests.run.tiny import WORDS
 

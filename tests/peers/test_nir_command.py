@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.exchange.nir_import import from_nir
-from sgbench.run_folder import folder_of
 from sgbench.signals.trajectory import SPIKES
 from sgbench.surrogates.atan import Atan
+from sgbench.training.run_folder import folder_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries, while they are imported
 WORDS = (
@@ -30,7 +30,7 @@ nir = pytest.importorskip("nir")
 
 def trained(tmp_path: Path, *words: str) -> Path:
     """The folder of a tiny run."""
-    run_spec = importlib.import_module("sgbench.runner").run_spec
+    run_spec = importlib.import_module("sgbench.training.runner").run_spec
     spec = compose([*WORDS, f"paths.runs_dir={tmp_path / 'runs'}", "init.gain=3.0", *words])
     assert run_spec(spec).status == "finished"
     return folder_of(spec)
@@ -49,7 +49,9 @@ def test_a_run_goes_to_a_file_and_back(tmp_path, capsys):
         nir.read(path),
         make_surrogate=lambda: Atan(alpha=2.0, width_fwhm=None, normalisation="peak1", scale=1.0),
     )
-    parts = importlib.import_module("sgbench.build").build(compose([*WORDS, "init.gain=3.0", *words]))
+    parts = importlib.import_module("sgbench.training.build").build(
+        compose([*WORDS, "init.gain=3.0", *words])
+    )
     parts.network.load_state_dict(load_file(folder / "weights.safetensors"))
     parts.data.setup()
     batch = next(iter(parts.data.epoch(0)))

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench.build import build
 from sgbench.composition.compose import compose
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
@@ -29,6 +28,7 @@ from sgbench.rules.bptt import Bptt
 from sgbench.rules.eprop import EProp
 from sgbench.signals.trajectory import Batch
 from sgbench.surrogates.fast_sigmoid import FastSigmoid
+from sgbench.training.build import build
 
 INPUTS, HIDDEN, CLASSES = 5, 6, 3
 STEPS, LENGTHS = 12, (12, 7, 1, 10)

@@ -10,7 +10,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import sgbench
-from sgbench.build import build
 from sgbench.composition.compose import compose
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
@@ -23,9 +22,10 @@ from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import LearningRule, Objective
 from sgbench.rules.bptt import Bptt
 from sgbench.rules.local import Local
-from sgbench.run_folder import folder_of
 from sgbench.signals.streams import generator
 from sgbench.signals.trajectory import Batch, Trajectory
+from sgbench.training.build import build
+from sgbench.training.run_folder import folder_of
 from tests.networks.parts import BATCH, CLASSES, LENGTHS, STEPS, given, leaky, mlp, spikes
 from tests.run.tiny import WORDS
 

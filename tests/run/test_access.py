@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 
-from sgbench import runner
-from sgbench.build import build
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError, StorageError
 from sgbench.leaderboard.deviation import deviation
 from sgbench.records.files import parse_model, to_json
 from sgbench.records.record import RunRecord
-from sgbench.run_folder import TEST_ACCESS, folder_of, read_access
-from sgbench.runner import run_spec
 from sgbench.submission.plausible import implausible
+from sgbench.training import runner
+from sgbench.training.build import build
+from sgbench.training.run_folder import TEST_ACCESS, folder_of, read_access
+from sgbench.training.runner import run_spec
 from tests.leaderboard.factory import record, reference
 from tests.run.tiny import WORDS
 
@@ -75,7 +75,7 @@ def test_a_run_touches_it_once_and_an_interrupted_one_twice(monkeypatch):
         raise StorageError("no space left")
 
     with monkeypatch.context() as patched:
-        patched.setattr("sgbench.attempt.save_predictions", full)
+        patched.setattr("sgbench.training.attempt.save_predictions", full)
         with pytest.raises(StorageError):
             run_spec(spec)
     assert read_access(folder_of(spec) / TEST_ACCESS) == ["final"]

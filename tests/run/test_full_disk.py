@@ -16,7 +16,7 @@ from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError, StorageError, disk_full
 from sgbench.records.files import require_writable, write_atomic
-from sgbench.run_folder import folder_of
+from sgbench.training.run_folder import folder_of
 from tests.run.tiny import WORDS
 
 RUN = ["run", *WORDS, "engine=reference"]

@@ -15,8 +15,8 @@ from pytorch_lightning.loggers import WandbLogger
 import sgbench
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
-from sgbench.loggers import summary
-from sgbench.run_folder import folder_of
+from sgbench.training.loggers import summary
+from sgbench.training.run_folder import folder_of
 from tests.run.tiny import WORDS
 
 
@@ -66,7 +66,7 @@ def test_wandb_online_without_login_is_one_clear_line(monkeypatch: pytest.Monkey
 
 def test_a_failed_run_tells_its_loggers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The summary names the failure."""
-    from sgbench.learner import Learner
+    from sgbench.training.learner import Learner
 
     monkeypatch.setattr(Learner, "training_step", lambda *_: 1 / 0)
     record = sgbench.run(*WORDS, "logger=wandb", "logger.wandb.mode=offline")

@@ -9,21 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from sgbench.build import build
 from sgbench.cli.main import main
 from sgbench.cli.optimism import optimism
 from sgbench.composition.compose import compose
 from sgbench.errors import NonFiniteError, StorageError
-from sgbench.learner import LastEpoch
 from sgbench.records.files import parse_model, read_model, to_json
 from sgbench.records.record import EpochOnTest, EpochScores, RunRecord, Scores, SelectedOnTest
 from sgbench.replicas.crew import Crew, Told
-from sgbench.run_folder import folder_of
-from sgbench.runner import run_spec
 from sgbench.submission.plausible import implausible
-from sgbench.train_loop import Best
-from sgbench.training import Training
-from sgbench.watched import Watched
+from sgbench.training.build import build
+from sgbench.training.course import Training
+from sgbench.training.learner import LastEpoch
+from sgbench.training.run_folder import folder_of
+from sgbench.training.runner import run_spec
+from sgbench.training.train_loop import Best
+from sgbench.training.watched import Watched
 from tests.leaderboard.factory import record
 from tests.run.tiny import comparable
 

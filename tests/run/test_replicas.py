@@ -31,7 +31,7 @@ from sgbench.replicas.grouping import groups, why_alone
 from sgbench.replicas.moves import moves_of
 from sgbench.replicas.stack import Stack
 from sgbench.replicas.team import Stopped, Team
-from sgbench.run_folder import folder_of
+from sgbench.training.run_folder import folder_of
 from tests.run.tiny import WORDS, comparable
 
 EXACT = (*WORDS, "protocol.precision=float64")
@@ -52,7 +52,7 @@ def together(specs: tuple[RunSpec, ...], **limits: int) -> dict[int, RunRecord]:
 
 def alone(spec: RunSpec) -> RunRecord:
     """The record of the same run by itself, in another folder."""
-    from sgbench.runner import run_spec
+    from sgbench.training.runner import run_spec
 
     return run_spec(elsewhere(spec))
 

@@ -18,17 +18,17 @@ from filelock import FileLock
 from safetensors.torch import load_file
 
 import sgbench
-from sgbench import memory
-from sgbench.build import build
 from sgbench.composition.compose import compose
 from sgbench.datasets.base import Split
 from sgbench.datasets.batches import Batches, SpikingData
 from sgbench.errors import InputError, NonFiniteError, RunBusyError, StorageError
-from sgbench.learner import LastEpoch, Learner
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
-from sgbench.run_folder import folder_of
-from sgbench.runner import run_spec
+from sgbench.training import memory
+from sgbench.training.build import build
+from sgbench.training.learner import LastEpoch, Learner
+from sgbench.training.run_folder import folder_of
+from sgbench.training.runner import run_spec
 from tests.run.tiny import WORDS, comparable
 
 
@@ -410,7 +410,7 @@ def test_a_checkpoint_of_other_versions_is_not_continued(
     """One run is made by one set of versions, which its record states."""
     with monkeypatch.context() as patch:
         _stop_after(1, patch)
-        patch.setattr("sgbench.provenance.Code.made_by", lambda _: {"torch": "0.0"})
+        patch.setattr("sgbench.training.provenance.Code.made_by", lambda _: {"torch": "0.0"})
         with pytest.raises(KeyboardInterrupt):
             sgbench.run(*WORDS)
     assert sgbench.run(*WORDS).timing.resumed == 0
@@ -453,7 +453,7 @@ def test_a_failing_logger_costs_no_result(
     def unreachable(*_: object) -> None:
         raise ConnectionError("no route")
 
-    monkeypatch.setattr("sgbench.loggers.publish", unreachable)
+    monkeypatch.setattr("sgbench.training.loggers.publish", unreachable)
     record = sgbench.run(*WORDS, "logger=csv")
     assert record.status == "finished"
     assert read_model(folder_of(compose(WORDS)) / "record.json", RunRecord) == record
@@ -464,7 +464,7 @@ def test_a_run_finished_by_another_process_meanwhile_is_not_repeated(monkeypatch
     """The first look misses it, the look under the lock finds it."""
     first = sgbench.run(*WORDS)
     looks = iter([None, first])
-    monkeypatch.setattr("sgbench.runner.finished_record", lambda _: next(looks))
+    monkeypatch.setattr("sgbench.training.runner.finished_record", lambda _: next(looks))
     assert sgbench.run(*WORDS) == first
 
 

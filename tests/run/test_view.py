@@ -10,7 +10,7 @@ from rich.console import Console
 from sgbench.composition.plan import plan
 from sgbench.replicas.crew import Told
 from sgbench.replicas.view import MOST_ROWS, View, kinds
-from sgbench.runner import run
+from sgbench.training.runner import run
 from tests.run.tiny import WORDS
 
 

@@ -14,7 +14,7 @@ from sgbench.datasets.base import sizes
 from sgbench.datasets.checks import check
 from sgbench.datasets.qtdb import Qtdb
 from sgbench.records.record import RunRecord
-from sgbench.runner import run_spec
+from sgbench.training.runner import run_spec
 
 FREE = ["surrogate", "neuron", "readout", "rule", "regulariser", "init", "optimizer", "clip_norm"]
 FREE += ["network.recurrence", "network.recurrence_gradient", "network.bias"]

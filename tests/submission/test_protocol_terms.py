@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sgbench.build import build
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import deviation
@@ -20,6 +19,7 @@ from sgbench.records.files import parse_model, to_json
 from sgbench.records.spec import Method, Protocol, SearchRange
 from sgbench.records.submission import TuningLog
 from sgbench.submission.tuning import complaints
+from sgbench.training.build import build
 from tests.leaderboard.factory import method, protocol, record, reference
 from tests.submission.factory import method_id, trial
 

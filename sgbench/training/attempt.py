@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sgbench import memory, provenance
-from sgbench.artefacts import save_predictions, save_weights
-from sgbench.build import Parts, construct
 from sgbench.errors import InputError, disk_full, one_printable_line
 from sgbench.paths import PREDICTIONS, RECORD
 from sgbench.records.files import to_json, write_atomic
@@ -29,8 +26,11 @@ from sgbench.records.record import (
     Timing,
 )
 from sgbench.records.spec import RunSpec
-from sgbench.run_folder import TEST_ACCESS, forget_checkpoints, read_access
-from sgbench.training import Training
+from sgbench.training import memory, provenance
+from sgbench.training.artefacts import save_predictions, save_weights
+from sgbench.training.build import Parts, construct
+from sgbench.training.course import Training
+from sgbench.training.run_folder import TEST_ACCESS, forget_checkpoints, read_access
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
@@ -134,7 +134,7 @@ class Attempt:
         """Copy the record to the loggers; the record is safe, so a logger's failure is only said."""
         if not self.loggers:
             return
-        from sgbench import loggers
+        from sgbench.training import loggers
 
         try:
             loggers.publish(self.loggers, record)

@@ -17,8 +17,8 @@ from sgbench.datasets.batches import Batches, SpikingData
 from sgbench.energy.meter import Laps
 from sgbench.errors import StorageError
 from sgbench.signals.trajectory import Batch
-from sgbench.train_loop import check_optimizer
-from sgbench.training import Training
+from sgbench.training.course import Training
+from sgbench.training.train_loop import check_optimizer
 
 
 class Learner(pl.LightningModule):

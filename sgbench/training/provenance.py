@@ -45,7 +45,7 @@ class Code:
     @staticmethod
     def here() -> Code:
         """Of this process."""
-        return Code(*git_state(Path(__file__).resolve().parent), versions(), processor())
+        return Code(*git_state(Path(__file__).resolve().parents[1]), versions(), processor())
 
     def made_by(self) -> dict[str, str]:
         """What has to be the same for a checkpoint to be continued: commit and versions, as text."""

@@ -8,17 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sgbench.build import DTYPES, Parts
 from sgbench.energy.count import Kind, OperationCounter
 from sgbench.energy.plain import PlainCounter, counter_of
-from sgbench.epochs import Epochs, Part
 from sgbench.errors import InputError, SgbenchError, StorageError
 from sgbench.metrics.evaluation import Evaluation
 from sgbench.records.record import EpochScores
 from sgbench.records.spec import Method
 from sgbench.signals.trajectory import Batch, scored_target
-from sgbench.train_loop import Best, TrainLoop
-from sgbench.watched import Watched
+from sgbench.training.build import DTYPES, Parts
+from sgbench.training.epochs import Epochs, Part
+from sgbench.training.train_loop import Best, TrainLoop
+from sgbench.training.watched import Watched
 
 
 class Training:

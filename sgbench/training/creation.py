@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import nn
 
-from sgbench.build import PROVIDED, construct
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError, suggest
+from sgbench.training.build import PROVIDED, construct
 
 GROUPS = tuple(sorted(set(PROVIDED) - {"logger"}))
 

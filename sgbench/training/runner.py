@@ -11,18 +11,18 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 
-from sgbench import memory
-from sgbench.attempt import Attempt
-from sgbench.build import build
 from sgbench.composition.compose import compose
 from sgbench.energy.meter import Laps, meters
 from sgbench.errors import InputError, StorageError
-from sgbench.learner import EpochBar, EpochLaps, LastEpoch, Learner, LightningData, WatchTest
 from sgbench.paths import RECORD
-from sgbench.provenance import Code
 from sgbench.records.record import HostEnergy, RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.run_folder import (
+from sgbench.training import memory
+from sgbench.training.attempt import Attempt
+from sgbench.training.build import build
+from sgbench.training.learner import EpochBar, EpochLaps, LastEpoch, Learner, LightningData, WatchTest
+from sgbench.training.provenance import Code
+from sgbench.training.run_folder import (
     CHECKPOINT,
     finished_record,
     folder_of,
