@@ -15,7 +15,7 @@ from sgbench.errors import InputError, one_printable_line
 
 if TYPE_CHECKING:
     from sgbench.cli.sweep_results import Results, Row
-    from sgbench.leaderboard.stats import Summary
+    from sgbench.statistics.intervals import Summary
 
 USAGE = """usage: sgbench sweep NAME [OVERRIDE ...]
        sgbench sweep show NAME [OVERRIDE ...] [--root DIR] [--plot FILE.png] [--json]
@@ -222,7 +222,7 @@ def _told_summary(summary: Summary | None, row: Row) -> str:
 def percent(summary: Summary | None) -> str:
     """A mean with its interval; one seed has none.
 
-    >>> from sgbench.leaderboard.stats import Summary
+    >>> from sgbench.statistics.intervals import Summary
     >>> percent(Summary(0.9, 0.01, 5)), percent(Summary(0.9, None, 1)), percent(None)
     ('90.00 ± 1.00', '90.00', '-')
     """

@@ -20,7 +20,7 @@ from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord, Scores
 
 if TYPE_CHECKING:
-    from sgbench.leaderboard.stats import Summary
+    from sgbench.statistics.intervals import Summary
 
 
 TASK = "experiment"
@@ -96,7 +96,7 @@ def read_results(grid: Grid, *, root: Path | None = None, config_dirs: Sequence[
 
 
 def _row(point: Point, root: Path | None, config_dirs: tuple[Path, ...], unreadable: list[str]) -> Row:
-    from sgbench.leaderboard.stats import summarise
+    from sgbench.statistics.intervals import summarise
 
     spec = point.spec
     found: dict[int, RunRecord] = {}

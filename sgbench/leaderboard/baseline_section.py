@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sgbench.leaderboard.labels import code, figure
-from sgbench.leaderboard.pairs import compare
 from sgbench.leaderboard.rows import Board, Row
+from sgbench.statistics.pairs import compare
 
 NONE = "-"
 

@@ -12,13 +12,13 @@ from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import Reference
 from sgbench.leaderboard.explain_energy import energy_sentences
 from sgbench.leaderboard.labels import figure
-from sgbench.leaderboard.pairs import Comparison, all_pairs, compare, holm, probability_of_improvement
-from sgbench.leaderboard.placing import LEVEL
-from sgbench.leaderboard.power import detectable_difference, pairs_needed, seeds_needed
 from sgbench.leaderboard.rows import Board, Row
-from sgbench.leaderboard.samples import bootstrap_samples, mcnemar
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.sections import SURE, p_text
+from sgbench.statistics.pairs import Comparison, all_pairs, compare, holm, probability_of_improvement
+from sgbench.statistics.power import detectable_difference, pairs_needed, seeds_needed
+from sgbench.statistics.rank_places import LEVEL
+from sgbench.statistics.same_samples import bootstrap_samples, mcnemar
 
 Hits = Mapping[int, NDArray[np.bool_]]
 """By seed, whether each test sample is right [samples]."""

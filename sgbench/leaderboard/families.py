@@ -10,18 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgbench.errors import InputError, suggest
-from sgbench.leaderboard.across import (
+from sgbench.leaderboard.rows import Measured
+from sgbench.leaderboard.score import Measure
+from sgbench.records.method import canonical
+from sgbench.records.spec import GROUPS, Method
+from sgbench.statistics.across_tasks import (
     RankTest,
     Tasks,
     interquartile_interval,
     interquartile_mean,
     rank_test,
 )
-from sgbench.leaderboard.rows import Measured
-from sgbench.leaderboard.score import Measure
-from sgbench.leaderboard.tuning import Trial, best_cells, expected_best, failed_share, slope_sensitivity
-from sgbench.records.method import canonical
-from sgbench.records.spec import GROUPS, Method
+from sgbench.statistics.tuning_curves import Trial, best_cells, expected_best, failed_share, slope_sensitivity
 
 NO_SLOPE = ("scale",)
 RESAMPLING_SEED = 0
@@ -126,7 +126,7 @@ class Tuned:
 
 
 def tuned(name: str, family: Sequence[Measured], measure: Measure) -> Tuned:
-    """The statistics of one family's tuning; see `sgbench.leaderboard.tuning`."""
+    """The statistics of one family's tuning; see `sgbench.statistics.tuning_curves`."""
     found = trials(family, measure)
     _, test = expected_best(found)
     over_slopes = slope_sensitivity(found)

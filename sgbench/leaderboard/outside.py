@@ -10,9 +10,9 @@ from sgbench.leaderboard.answers import claim_of
 from sgbench.leaderboard.dossier import Dossier, Dossiers
 from sgbench.leaderboard.reading import Finding, finding
 from sgbench.leaderboard.score import Measure
-from sgbench.leaderboard.stats import Summary, summarise
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.submission import ExternalRecord
+from sgbench.statistics.intervals import Summary, summarise
 
 EXTERNAL = "external"
 

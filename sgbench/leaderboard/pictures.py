@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.across import performance_profile
 from sgbench.leaderboard.families import AcrossTasks, Tuned
 from sgbench.leaderboard.picture import COLOURS, FONT_SIZE, INK, MARKERS, SOFT
 from sgbench.leaderboard.score import Measure
+from sgbench.statistics.across_tasks import performance_profile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

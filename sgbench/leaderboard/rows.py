@@ -11,14 +11,14 @@ from sgbench.leaderboard.costs import Costs, costs
 from sgbench.leaderboard.dossier import Dossier
 from sgbench.leaderboard.labels import call, surrogate_call
 from sgbench.leaderboard.outside import Outsider
-from sgbench.leaderboard.placing import Place, places
 from sgbench.leaderboard.score import Measure, measure_of
-from sgbench.leaderboard.stats import Summary, summarise
 from sgbench.leaderboard.varying import Varying, common, labels, varying_parameters
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, Protocol
 from sgbench.records.submission import Division
+from sgbench.statistics.intervals import Summary, summarise
+from sgbench.statistics.rank_places import Place, places
 
 TOLD = ("sees",)
 """Numbers of a baseline that are always part of its name."""

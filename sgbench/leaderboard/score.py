@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from sgbench.leaderboard.pairs import Floats
-from sgbench.leaderboard.stats import Summary
+from sgbench.statistics.intervals import Summary
+from sgbench.statistics.pairs import Floats
 
 
 @dataclass(frozen=True)

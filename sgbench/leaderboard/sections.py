@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from sgbench.leaderboard.baseline_section import about_baselines, baseline_cells
 from sgbench.leaderboard.dossier import Dossier
 from sgbench.leaderboard.labels import code, figure, prose
-from sgbench.leaderboard.pairs import Comparison, compare, probability_of_improvement
-from sgbench.leaderboard.power import detectable_difference, pairs_needed, seeds_needed
 from sgbench.leaderboard.rows import Board, Row
 from sgbench.leaderboard.score import Measure
 from sgbench.records.energy import EnergyTarget, Evidence
 from sgbench.records.trust import Verification
+from sgbench.statistics.pairs import Comparison, compare, probability_of_improvement
+from sgbench.statistics.power import detectable_difference, pairs_needed, seeds_needed
 
 NONE = "-"
 SURE = 0.75  # the P(A > B) from which Bouthillier et al. call a difference meaningful

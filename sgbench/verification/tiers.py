@@ -21,12 +21,12 @@ from sgbench.leaderboard.answers import (
 )
 from sgbench.leaderboard.deviation import Reference, References
 from sgbench.leaderboard.score import Measure
-from sgbench.leaderboard.stats import standard_deviation
 from sgbench.records.files import read_bytes
 from sgbench.records.record import RunRecord, Scores
 from sgbench.records.spec import Method
 from sgbench.records.submission import ExternalRecord, Submission
 from sgbench.records.trust import Tier
+from sgbench.statistics.intervals import standard_deviation
 from sgbench.submission.folder import FOLDERS
 from sgbench.training.build import Parts, build
 from sgbench.training.course import Training

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from sgbench.leaderboard.across import (
+from sgbench.leaderboard.score import Measure
+from sgbench.statistics.across_tasks import (
     interquartile_interval,
     interquartile_mean,
     performance_profile,
     rank_test,
 )
-from sgbench.leaderboard.score import Measure
 
 DEMSAR = np.array(
     [

@@ -23,7 +23,6 @@ from sgbench.cli.board_energy import add_energy
 from sgbench.cli.board_outside import outsider_cells
 from sgbench.cli.main import main
 from sgbench.leaderboard import pictures
-from sgbench.leaderboard.across import RankTest
 from sgbench.leaderboard.board import rebuild
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.dossier import Dossier, place, read_dossiers
@@ -35,10 +34,11 @@ from sgbench.leaderboard.picture import COLOURS
 from sgbench.leaderboard.pictures import across_png, tuning_png
 from sgbench.leaderboard.rows import Board, make_board
 from sgbench.leaderboard.score import Measure
-from sgbench.leaderboard.stats import summarise
 from sgbench.leaderboard.table import to_markdown
 from sgbench.records.submission import ExternalRecord, Submission, external_id
 from sgbench.records.trust import Notice, Verification
+from sgbench.statistics.across_tasks import RankTest
+from sgbench.statistics.intervals import summarise
 from tests.leaderboard.factory import CLASSES, protocol, record, write_board_record, write_run
 from tests.leaderboard.test_matched import Prices, board, chip
 

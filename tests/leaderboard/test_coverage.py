@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sgbench.leaderboard.across import interquartile_interval, interquartile_mean
-from sgbench.leaderboard.pairs import compare
-from sgbench.leaderboard.placing import places
-from sgbench.leaderboard.stats import summarise
+from sgbench.statistics.across_tasks import interquartile_interval, interquartile_mean
+from sgbench.statistics.intervals import summarise
+from sgbench.statistics.pairs import compare
+from sgbench.statistics.rank_places import places
 
 TRIALS = 4000
 SEEDS = 5

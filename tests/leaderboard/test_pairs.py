@@ -10,7 +10,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgbench.leaderboard.pairs import (
+from sgbench.statistics.pairs import (
     all_pairs,
     clopper_pearson,
     compare,

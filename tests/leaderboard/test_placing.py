@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgbench.leaderboard.pairs import all_pairs, holm
-from sgbench.leaderboard.placing import Place, _letters, places
+from sgbench.statistics.pairs import all_pairs, holm
+from sgbench.statistics.rank_places import Place, _letters, places
 
 NOISE = (0.001, -0.001, 0.0005, -0.0005, 0.0)
 OTHER_NOISE = (-0.0005, 0.001, 0.0, -0.001, 0.0005)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from sgbench.leaderboard.power import (
+from sgbench.statistics.power import (
     detectable_difference,
     pairs_needed,
     power_of_paired_test,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from sgbench.leaderboard.samples import bootstrap_samples, mcnemar
+from sgbench.statistics.same_samples import bootstrap_samples, mcnemar
 
 
 def runs(both: int, only_a: int, only_b: int, neither: int) -> tuple[np.ndarray, np.ndarray]:

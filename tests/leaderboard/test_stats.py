@@ -7,7 +7,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgbench.leaderboard.stats import Summary, summarise
+from sgbench.statistics.intervals import Summary, summarise
 
 SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
 """Student 1908: hours of sleep gained by ten patients, the data of the first t-interval."""

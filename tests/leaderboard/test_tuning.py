@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from sgbench.leaderboard.tuning import Trial, best_cells, expected_best, failed_share, slope_sensitivity
+from sgbench.statistics.tuning_curves import Trial, best_cells, expected_best, failed_share, slope_sensitivity
 
 
 def trial(

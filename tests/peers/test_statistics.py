@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from sgbench.leaderboard.across import interquartile_mean, performance_profile, rank_test
-from sgbench.leaderboard.pairs import holm, probability_of_improvement
-from sgbench.leaderboard.power import seeds_needed
-from sgbench.leaderboard.samples import mcnemar
-from sgbench.leaderboard.tuning import Trial, expected_best
+from sgbench.statistics.across_tasks import interquartile_mean, performance_profile, rank_test
+from sgbench.statistics.pairs import holm, probability_of_improvement
+from sgbench.statistics.power import seeds_needed
+from sgbench.statistics.same_samples import mcnemar
+from sgbench.statistics.tuning_curves import Trial, expected_best
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries, while they are imported
 RANDOM = np.random.default_rng(0)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sgbench.leaderboard.stats import standard_deviation, t_quantile
+from sgbench.statistics.intervals import standard_deviation, t_quantile
 
 Floats = NDArray[np.float64]
 Scores = Mapping[int, float]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sgbench.leaderboard.pairs import MIN_SEEDS, Scores, all_pairs, holm
+from sgbench.statistics.pairs import MIN_SEEDS, Scores, all_pairs, holm
 
 LEVEL = 0.05
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgbench.leaderboard.pairs import Floats
+from sgbench.statistics.pairs import Floats
 
 BEST_CELLS = 10
 MIN_SLOPES = 2

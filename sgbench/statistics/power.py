@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from sgbench.leaderboard.stats import t_quantile
+from sgbench.statistics.intervals import t_quantile
 
 MAX_SEEDS = 10_000
 TOLERANCE = 1e-9

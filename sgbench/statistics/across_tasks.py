@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgbench.leaderboard.pairs import Floats
+from sgbench.statistics.pairs import Floats
 
 RESAMPLES = 10_000
 QUARTER = 0.25
