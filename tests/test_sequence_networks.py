@@ -29,8 +29,8 @@ from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.lstm import Slstm
 from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch
-from sgbench.submission.plausible import implausible
-from sgbench.submission.weights import parse_weights, require_fit
+from sgbench.submissions.plausible import implausible
+from sgbench.submissions.weights import parse_weights, require_fit
 from sgbench.surrogates.atan import Atan
 from sgbench.training.build import build
 from sgbench.training.run_folder import folder_of

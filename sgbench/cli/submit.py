@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from sgbench.leaderboard.deviation import References
     from sgbench.records.record import RunRecord
     from sgbench.records.submission import ExternalRecord
-    from sgbench.submission.check import Checked
-    from sgbench.submission.make import Author, Made
+    from sgbench.submissions.check import Checked
+    from sgbench.submissions.make import Author, Made
 
 SUBMISSIONS = Path("submissions")
 LICENCES = ("CC0-1.0", "CC-BY-4.0", "MIT", "Apache-2.0", "BSD-3-Clause")
@@ -75,7 +75,7 @@ def _make(args: argparse.Namespace) -> int:
     from pydantic import ValidationError
 
     from sgbench.records.files import first_problem
-    from sgbench.submission.make import Author
+    from sgbench.submissions.make import Author
 
     author = Author(args.name, args.contact, args.paper, args.code, args.licence)
     try:
@@ -90,8 +90,8 @@ def _make(args: argparse.Namespace) -> int:
 
 def _tell(made: Made, references: References) -> int:
     """What was made and what a check would say of it; a folder that it would refuse is no success."""
-    from sgbench.submission.check import check
-    from sgbench.verification.judge import DataJudge
+    from sgbench.submissions.check import check
+    from sgbench.submissions.verify.judge import DataJudge
 
     found = check(Path(made.folder), references=references, judge=DataJudge(references))
     say(f"{made.folder}: {_what(made, found)}")
@@ -121,11 +121,11 @@ def _what(made: Made, found: Checked) -> str:
 
 
 def _made(args: argparse.Namespace, author: Author) -> Made:
-    from sgbench.submission.external import make_external
-    from sgbench.submission.make import make
+    from sgbench.submissions.external import make_external
+    from sgbench.submissions.make import make
 
     if args.external:
-        from sgbench.verification.judge import DataJudge
+        from sgbench.submissions.verify.judge import DataJudge
 
         references = references_of(args)
         if args.protocol is None:
@@ -150,8 +150,8 @@ def _made(args: argparse.Namespace, author: Author) -> Made:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from sgbench.submission.check import check
-    from sgbench.verification.judge import DataJudge
+    from sgbench.submissions.check import check
+    from sgbench.submissions.verify.judge import DataJudge
 
     references = references_of(args)
     judge = DataJudge(references)
@@ -202,8 +202,8 @@ def _score(record: RunRecord | ExternalRecord) -> str:
 def _accept(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.dossier import SUBMISSIONS as SUBMITTED
     from sgbench.leaderboard.dossier import place_of
-    from sgbench.submission.accept import accept
-    from sgbench.verification.judge import DataJudge
+    from sgbench.submissions.accept import accept
+    from sgbench.submissions.verify.judge import DataJudge
 
     references = references_of(args)
     judge, done = DataJudge(references), []
@@ -225,7 +225,7 @@ def _accept(args: argparse.Namespace) -> int:
 
 def _restore(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.store import protocols
-    from sgbench.submission.restore import restore
+    from sgbench.submissions.restore import restore
 
     (name,) = protocols(args.board, only=args.protocol, layout="leaderboards")
     folder = restore(args.board / name, args.method, args.to)

@@ -14,7 +14,7 @@ from sgbench.errors import InputError, printable
 
 if TYPE_CHECKING:
     from sgbench.records.submission import Submission
-    from sgbench.verification.tiers import Outcome
+    from sgbench.submissions.verify.tiers import Outcome
 
 BOARDS = Path("leaderboards")
 TIERS = ("rescored", "reinferred", "retrained")
@@ -42,9 +42,9 @@ def register(commands: Any) -> None:
 def _verify(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.answers import claim_of
     from sgbench.leaderboard.deviation import References
-    from sgbench.submission.check import check
-    from sgbench.verification.judge import DataJudge
-    from sgbench.verification.tiers import Verifier
+    from sgbench.submissions.check import check
+    from sgbench.submissions.verify.judge import DataJudge
+    from sgbench.submissions.verify.tiers import Verifier
 
     references = References(args.config_dir)
     found = check(args.folder, references=references, judge=DataJudge(references, data=False))

@@ -16,7 +16,7 @@ from sgbench.errors import InputError, StorageError
 from sgbench.leaderboard.deviation import deviation
 from sgbench.records.files import parse_model, to_json
 from sgbench.records.record import RunRecord
-from sgbench.submission.plausible import implausible
+from sgbench.submissions.plausible import implausible
 from sgbench.training import runner
 from sgbench.training.build import build
 from sgbench.training.run_folder import TEST_ACCESS, folder_of, read_access

@@ -16,7 +16,7 @@ from sgbench.errors import NonFiniteError, StorageError
 from sgbench.records.files import parse_model, read_model, to_json
 from sgbench.records.record import EpochOnTest, EpochScores, RunRecord, Scores, SelectedOnTest
 from sgbench.replicas.crew import Crew, Told
-from sgbench.submission.plausible import implausible
+from sgbench.submissions.plausible import implausible
 from sgbench.training.build import build
 from sgbench.training.course import Training
 from sgbench.training.learner import LastEpoch

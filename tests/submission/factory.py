@@ -18,7 +18,7 @@ from sgbench.records.files import to_json
 from sgbench.records.method import identity, method_id
 from sgbench.records.record import EpochScores, RunRecord
 from sgbench.records.spec import Method
-from sgbench.submission.tuning import changes
+from sgbench.submissions.tuning import changes
 from tests.leaderboard.factory import CLASSES, SAMPLES, ToyReferences, method, record
 
 Tree = dict[str, Any]

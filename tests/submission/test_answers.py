@@ -13,8 +13,8 @@ from sgbench.leaderboard.answers import Claim, parse_answers, require_claim, tar
 from sgbench.leaderboard.deviation import Reference, compose_reference
 from sgbench.leaderboard.outputs import Outputs, parse_outputs
 from sgbench.leaderboard.predictions import Predictions, parse_predictions
-from sgbench.submission.alike import alike
-from sgbench.verification.again import agreement, loss_of, rescored
+from sgbench.submissions.alike import alike
+from sgbench.submissions.verify.again import agreement, loss_of, rescored
 
 # --- tables of outputs
 

@@ -16,9 +16,9 @@ from sgbench.leaderboard.division import division_of
 from sgbench.leaderboard.objects import Objects
 from sgbench.records.method import method_id
 from sgbench.records.submission import TuningLog
-from sgbench.submission.accept import accept
-from sgbench.submission.check import check
-from sgbench.submission.tuning import best, complaints
+from sgbench.submissions.accept import accept
+from sgbench.submissions.check import check
+from sgbench.submissions.tuning import best, complaints
 from tests.leaderboard.factory import method, protocol, reference
 from tests.submission.factory import (
     JUDGE,

@@ -11,7 +11,7 @@ from sgbench.leaderboard.dossier import fitting, place, read_dossiers
 from sgbench.leaderboard.score import Measure
 from sgbench.records.files import read_model
 from sgbench.records.trust import Verification
-from sgbench.submission.restore import restore
+from sgbench.submissions.restore import restore
 from tests.submission.factory import submission, write
 
 BOARD = Path(__file__).resolve().parents[2] / "leaderboards" / "digits_v1"

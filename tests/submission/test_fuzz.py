@@ -19,8 +19,8 @@ from sgbench.records.files import parse_model
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import ExternalRecord, Submission, TuningLog
 from sgbench.records.trust import Notice, Verification
-from sgbench.submission.check import check
-from sgbench.submission.weights import parse_weights
+from sgbench.submissions.check import check
+from sgbench.submissions.weights import parse_weights
 from tests.submission.factory import JUDGE, REFERENCES, dump, reseal, submission, write
 
 HONEST = submission()

@@ -12,8 +12,8 @@ import pytest
 
 from sgbench.cli.main import main
 from sgbench.errors import InputError
-from sgbench.submission.accept import accept
-from sgbench.submission.check import Checked, check
+from sgbench.submissions.accept import accept
+from sgbench.submissions.check import Checked, check
 from tests.leaderboard.factory import method
 from tests.submission.corpus import CONTENT, FOLDER
 from tests.submission.factory import (

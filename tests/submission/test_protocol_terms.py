@@ -18,7 +18,7 @@ from sgbench.leaderboard.deviation import deviation
 from sgbench.records.files import parse_model, to_json
 from sgbench.records.spec import Method, Protocol, SearchRange
 from sgbench.records.submission import TuningLog
-from sgbench.submission.tuning import complaints
+from sgbench.submissions.tuning import complaints
 from sgbench.training.build import build
 from tests.leaderboard.factory import method, protocol, record, reference
 from tests.submission.factory import method_id, trial

@@ -18,11 +18,11 @@ from sgbench.leaderboard.table import to_markdown
 from sgbench.records.files import read_model
 from sgbench.records.submission import Submission
 from sgbench.records.trust import Verification
-from sgbench.submission.check import check
-from sgbench.submission.restore import restore
-from sgbench.verification.judge import DataJudge
-from sgbench.verification.recompose import recompose
-from sgbench.verification.tiers import tolerance_of
+from sgbench.submissions.check import check
+from sgbench.submissions.restore import restore
+from sgbench.submissions.verify.judge import DataJudge
+from sgbench.submissions.verify.recompose import recompose
+from sgbench.submissions.verify.tiers import tolerance_of
 from tests.leaderboard.factory import record, write_board_record
 from tests.submission.factory import Files, edit, head, rerecord, reseal, write
 

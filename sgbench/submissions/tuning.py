@@ -13,7 +13,7 @@ from sgbench.records.method import identity
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, Protocol
 from sgbench.records.submission import SUBMISSION_VERSION, TuningLog, TuningTrial
-from sgbench.submission.search import outside_space
+from sgbench.submissions.search import outside_space
 
 Change = dict[str, str | None]
 

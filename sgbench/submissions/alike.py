@@ -18,7 +18,7 @@ from sgbench.leaderboard.store import RECORDS
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import ExternalRecord, Submission
-from sgbench.submission.folder import Problem
+from sgbench.submissions.folder import Problem
 
 SAME_ANSWERS = 0.995
 SAME_ERRORS = 0.9

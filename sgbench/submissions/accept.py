@@ -13,8 +13,8 @@ from sgbench.leaderboard.outside import place_external
 from sgbench.leaderboard.store import place_record, record_path
 from sgbench.records.files import read_bytes
 from sgbench.records.record import RunRecord
-from sgbench.submission.check import Checked, check
-from sgbench.submission.folder import FOLDERS, TUNING, list_contents
+from sgbench.submissions.check import Checked, check
+from sgbench.submissions.folder import FOLDERS, TUNING, list_contents
 
 
 def accept(

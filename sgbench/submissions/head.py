@@ -10,7 +10,7 @@ from sgbench.leaderboard.deviation import Reference
 from sgbench.leaderboard.division import division_of
 from sgbench.records.files import read_bytes
 from sgbench.records.submission import Submission
-from sgbench.submission.folder import FOLDERS, SUBMISSION, Contents, Problem
+from sgbench.submissions.folder import FOLDERS, SUBMISSION, Contents, Problem
 
 MAX_AHEAD = timedelta(days=1)
 

@@ -14,7 +14,7 @@ from sgbench.leaderboard.outputs import Outputs
 from sgbench.leaderboard.predictions import MAX_PREDICTION_BYTES, Predictions
 from sgbench.records.files import read_bytes, to_json
 from sgbench.records.submission import SUBMISSION_VERSION, ExternalRecord, Submission, external_id
-from sgbench.submission.make import Author, Made, head_of, write
+from sgbench.submissions.make import Author, Made, head_of, write
 
 
 def make_external(

@@ -27,12 +27,12 @@ from sgbench.records.spec import Method
 from sgbench.records.submission import ExternalRecord, Submission
 from sgbench.records.trust import Tier
 from sgbench.statistics.intervals import standard_deviation
-from sgbench.submission.folder import FOLDERS
+from sgbench.submissions.folder import FOLDERS
+from sgbench.submissions.verify.again import agreement, answered, rescored, wanted
+from sgbench.submissions.verify.recompose import recompose
 from sgbench.training.build import Parts, build
 from sgbench.training.course import Training
 from sgbench.training.runner import run_spec
-from sgbench.verification.again import agreement, answered, rescored, wanted
-from sgbench.verification.recompose import recompose
 
 AGREEMENT = 0.999
 """Share of samples on which re-inference has to agree; other processors round otherwise."""

@@ -21,8 +21,8 @@ from sgbench.records.submission import (
     FileNote,
     Submission,
 )
-from sgbench.submission.folder import FOLDERS, SUBMISSION, TUNING
-from sgbench.submission.tuning import best, make_log
+from sgbench.submissions.folder import FOLDERS, SUBMISSION, TUNING
+from sgbench.submissions.tuning import best, make_log
 
 WEIGHTS = "weights.safetensors"
 

@@ -14,8 +14,8 @@ from sgbench.leaderboard.outputs import Outputs
 from sgbench.records.files import parse_model, read_bytes, to_json
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import ExternalRecord, Submission, TuningLog
-from sgbench.submission.alike import copied_seeds, likenesses
-from sgbench.submission.folder import (
+from sgbench.submissions.alike import copied_seeds, likenesses
+from sgbench.submissions.folder import (
     FOLDERS,
     SUBMISSION,
     TUNING,
@@ -23,10 +23,10 @@ from sgbench.submission.folder import (
     Problem,
     list_contents,
 )
-from sgbench.submission.head import head, listed
-from sgbench.submission.plausible import implausible
-from sgbench.submission.tuning import complaints
-from sgbench.submission.weights import parse_weights, require_fit
+from sgbench.submissions.head import head, listed
+from sgbench.submissions.plausible import implausible
+from sgbench.submissions.tuning import complaints
+from sgbench.submissions.weights import parse_weights, require_fit
 
 Result = RunRecord | ExternalRecord
 MAX_MESSAGE = 400

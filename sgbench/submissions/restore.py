@@ -11,7 +11,7 @@ from sgbench.leaderboard.kept import KINDS, place_of_file
 from sgbench.leaderboard.objects import Objects
 from sgbench.records.files import read_bytes, read_model, write_atomic
 from sgbench.records.submission import FileNote, Submission
-from sgbench.submission.folder import SUBMISSION
+from sgbench.submissions.folder import SUBMISSION
 
 
 def restore(folder: Path, method: str, target: Path) -> Path:

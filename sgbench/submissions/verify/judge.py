@@ -9,9 +9,9 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.answers import Answers
 from sgbench.leaderboard.deviation import Reference, References
 from sgbench.leaderboard.outputs import Outputs
+from sgbench.submissions.verify.again import loss_of, wanted
+from sgbench.submissions.verify.recompose import recompose
 from sgbench.training.build import build
-from sgbench.verification.again import loss_of, wanted
-from sgbench.verification.recompose import recompose
 
 
 class DataJudge:
