@@ -16,8 +16,8 @@ from sgbench.errors import printable
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sgbench.leaderboard.reading import Finding
     from sgbench.leaderboard.rows import Board, Row
+    from sgbench.leaderboard.store.reading import Finding
 
 NARROWEST = 80  # columns of a terminal
 
@@ -47,7 +47,7 @@ def register(commands: Any) -> None:
 
 
 def _add(args: argparse.Namespace) -> int:
-    from sgbench.leaderboard.store import add
+    from sgbench.leaderboard.store.tree import add
 
     done = add(args.sources, args.to, references=references_of(args))
     if args.json:
@@ -63,7 +63,7 @@ def _add(args: argparse.Namespace) -> int:
 
 def _build(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.board import build
-    from sgbench.leaderboard.labels import counted
+    from sgbench.leaderboard.pages.labels import counted
 
     built, findings = build(
         root_of(args), layout=args.layout, references=references_of(args), protocol=args.protocol
@@ -83,7 +83,7 @@ def _build(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.board import check
-    from sgbench.leaderboard.labels import counted
+    from sgbench.leaderboard.pages.labels import counted
 
     checked, findings = check(args.root, references=references_of(args))
     if args.json:
@@ -170,8 +170,8 @@ def _rich_table(board: Board, *, spacious: bool) -> Table:
 def brief_markdown(board: Board) -> str:
     """The columns of `show` as Markdown; `table.md` has the notes."""
     from sgbench.cli.board_outside import outsider_cells
-    from sgbench.leaderboard.empty import without_rows
-    from sgbench.leaderboard.labels import prose
+    from sgbench.leaderboard.pages.empty import without_rows
+    from sgbench.leaderboard.pages.labels import prose
 
     names = ["rank", "alike", "method", board.measure.title, "seeds", "spikes", "synaptic operations"]
     names += [f"{target.name}, nJ{' *' if target.missing else ''}" for target in board.targets]
@@ -193,9 +193,9 @@ def _pipes(rows: Iterable[Iterable[str]]) -> str:
 
 
 def _cells(row: Row, board: Board) -> list[str]:
-    from sgbench.leaderboard.labels import figure
-    from sgbench.leaderboard.sections import NONE
-    from sgbench.leaderboard.table import rank_text
+    from sgbench.leaderboard.pages.labels import figure
+    from sgbench.leaderboard.pages.sections import NONE
+    from sgbench.leaderboard.pages.table import rank_text
 
     failed = f" ({len(row.failed_seeds)} failed)" if row.failed_seeds else ""
     energies = [row.costs.energies[target.name].dynamic_nj for target in board.targets]
@@ -212,7 +212,7 @@ def _cells(row: Row, board: Board) -> list[str]:
 
 
 def _footnotes(board: Board) -> list[str]:
-    from sgbench.leaderboard.empty import without_rows
+    from sgbench.leaderboard.pages.empty import without_rows
 
     lines = []
     if board.rows or board.baselines:

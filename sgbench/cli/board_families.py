@@ -13,8 +13,8 @@ from sgbench.errors import InputError
 
 if TYPE_CHECKING:
     from sgbench.leaderboard.families import AcrossTasks, Tuned
-    from sgbench.leaderboard.reading import Finding
     from sgbench.leaderboard.score import Measure
+    from sgbench.leaderboard.store.reading import Finding
 
 CURVE_POINTS = (1, 5, 10)
 

@@ -14,7 +14,7 @@ from sgbench.paths import default_runs_dir
 
 if TYPE_CHECKING:
     from sgbench.leaderboard.deviation import References
-    from sgbench.leaderboard.reading import Finding
+    from sgbench.leaderboard.store.reading import Finding
 
 LEADERBOARDS = Path("leaderboards")
 

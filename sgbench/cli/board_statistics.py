@@ -24,9 +24,9 @@ from sgbench.cli.board_options import (
 from sgbench.errors import InputError, printable, suggest
 
 if TYPE_CHECKING:
-    from sgbench.leaderboard.explain import Hits
-    from sgbench.leaderboard.reading import Finding
+    from sgbench.leaderboard.pages.explain import Hits
     from sgbench.leaderboard.rows import Row
+    from sgbench.leaderboard.store.reading import Finding
 
 WIDTH = 100
 
@@ -60,8 +60,8 @@ def register(actions: Any) -> None:
 
 def _explain(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.board import show
-    from sgbench.leaderboard.explain import explain, find_row, untold
-    from sgbench.leaderboard.store import protocols
+    from sgbench.leaderboard.pages.explain import explain, find_row, untold
+    from sgbench.leaderboard.store.tree import protocols
 
     root = root_of(args)
     names = protocols(root, layout=args.layout)
@@ -88,9 +88,9 @@ def _explain(args: argparse.Namespace) -> int:
 
 def _hits(root: Path, layout: str, protocol: str, row: Row) -> Hits:
     """The stored predictions of a method's finished seeds, scored."""
-    from sgbench.leaderboard.objects import Objects
-    from sgbench.leaderboard.predictions import MAX_PREDICTION_BYTES, parse_predictions
-    from sgbench.leaderboard.store import RECORDS
+    from sgbench.leaderboard.store.objects import Objects
+    from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, parse_predictions
+    from sgbench.leaderboard.store.tree import RECORDS
     from sgbench.paths import PREDICTIONS, RECORD
     from sgbench.records.files import read_bytes, read_model
     from sgbench.records.record import RunRecord
@@ -112,8 +112,8 @@ def _hits(root: Path, layout: str, protocol: str, row: Row) -> Hits:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from sgbench.leaderboard.export import Standings, encode, to_table, write
-    from sgbench.leaderboard.store import protocols, read_methods
+    from sgbench.leaderboard.pages.export import Standings, encode, to_table, write
+    from sgbench.leaderboard.store.tree import protocols, read_methods
 
     root = root_of(args)
     findings: list[Finding] = []
@@ -138,9 +138,9 @@ def _export(args: argparse.Namespace) -> int:
 def _withdraw(args: argparse.Namespace) -> int:
     from pydantic import ValidationError
 
-    from sgbench.leaderboard.dossier import place
     from sgbench.leaderboard.outside import EXTERNAL
-    from sgbench.leaderboard.store import RECORDS, protocols
+    from sgbench.leaderboard.store.dossier import place
+    from sgbench.leaderboard.store.tree import RECORDS, protocols
     from sgbench.records.files import first_problem
     from sgbench.records.trust import Notice
 

@@ -106,7 +106,7 @@ def _tell(made: Made, references: References) -> int:
 
 
 def _what(made: Made, found: Checked) -> str:
-    from sgbench.leaderboard.labels import surrogate_call
+    from sgbench.leaderboard.pages.labels import surrogate_call
 
     method = None if found.submission is None else found.submission.method
     parts = [made.protocol, f"division {made.division}", f"{len(made.seeds)} seeds"]
@@ -191,7 +191,7 @@ def _summary(found: Checked) -> str:
 
 
 def _score(record: RunRecord | ExternalRecord) -> str:
-    from sgbench.leaderboard.answers import claim_of
+    from sgbench.leaderboard.store.answers import claim_of
 
     claim = claim_of(record)
     if claim is None:
@@ -200,8 +200,8 @@ def _score(record: RunRecord | ExternalRecord) -> str:
 
 
 def _accept(args: argparse.Namespace) -> int:
-    from sgbench.leaderboard.dossier import SUBMISSIONS as SUBMITTED
-    from sgbench.leaderboard.dossier import place_of
+    from sgbench.leaderboard.store.dossier import SUBMISSIONS as SUBMITTED
+    from sgbench.leaderboard.store.dossier import place_of
     from sgbench.submissions.accept import accept
     from sgbench.submissions.verify.judge import DataJudge
 
@@ -224,7 +224,7 @@ def _accept(args: argparse.Namespace) -> int:
 
 
 def _restore(args: argparse.Namespace) -> int:
-    from sgbench.leaderboard.store import protocols
+    from sgbench.leaderboard.store.tree import protocols
     from sgbench.submissions.restore import restore
 
     (name,) = protocols(args.board, only=args.protocol, layout="leaderboards")

@@ -40,8 +40,8 @@ def register(commands: Any) -> None:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from sgbench.leaderboard.answers import claim_of
     from sgbench.leaderboard.deviation import References
+    from sgbench.leaderboard.store.answers import claim_of
     from sgbench.submissions.check import check
     from sgbench.submissions.verify.judge import DataJudge
     from sgbench.submissions.verify.tiers import Verifier
@@ -75,7 +75,7 @@ def _seeds(args: argparse.Namespace, finished: list[int]) -> list[int]:
 def _write(args: argparse.Namespace, submission: Submission, outcome: Outcome) -> str:
     from pydantic import ValidationError
 
-    from sgbench.leaderboard.dossier import place, place_of
+    from sgbench.leaderboard.store.dossier import place, place_of
     from sgbench.records.files import first_problem
     from sgbench.records.trust import Verification
     from sgbench.training.provenance import Code

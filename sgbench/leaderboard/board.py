@@ -11,18 +11,18 @@ from sgbench.energy.price import load_targets
 from sgbench.errors import InputError, StorageError
 from sgbench.leaderboard.deviation import Reference, References
 from sgbench.leaderboard.division import division_of
-from sgbench.leaderboard.dossier import Dossiers, fitting, read_dossiers
-from sgbench.leaderboard.kept import lost_files
 from sgbench.leaderboard.measuring import is_large, measure_all
-from sgbench.leaderboard.objects import Objects
 from sgbench.leaderboard.outside import EXTERNAL, read_outsiders
+from sgbench.leaderboard.pages.table import to_markdown
+from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.painter import Begin, painter
 from sgbench.leaderboard.png import stale, stamped
-from sgbench.leaderboard.reading import Finding, Layout, finding
 from sgbench.leaderboard.rows import Board, Measured, Standing, board_of
-from sgbench.leaderboard.store import protocols
-from sgbench.leaderboard.table import to_markdown
-from sgbench.leaderboard.values import to_csv
+from sgbench.leaderboard.store.dossier import Dossiers, fitting, read_dossiers
+from sgbench.leaderboard.store.kept import lost_files
+from sgbench.leaderboard.store.objects import Objects
+from sgbench.leaderboard.store.reading import Finding, Layout, finding
+from sgbench.leaderboard.store.tree import protocols
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.files import read_bytes, write_atomic
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.reading import Finding, Layout
 from sgbench.leaderboard.rows import Measured, measure
-from sgbench.leaderboard.store import RECORDS, candidates, read_paths
+from sgbench.leaderboard.store.reading import Finding, Layout
+from sgbench.leaderboard.store.tree import RECORDS, candidates, read_paths
 from sgbench.records.energy import EnergyTarget
 
 MANY = 1000
@@ -43,7 +43,7 @@ def measure_all(
     targets: tuple[EnergyTarget, ...] = (),
     protocol: str | None = None,
 ) -> dict[str, list[Measured]]:
-    """The methods of a tree by protocol; see `sgbench.leaderboard.store.read_methods`.
+    """The methods of a tree by protocol; see `sgbench.leaderboard.store.tree.read_methods`.
 
     Args:
         root: a runs folder or a leaderboards folder.

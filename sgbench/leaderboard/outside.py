@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.answers import claim_of
-from sgbench.leaderboard.dossier import Dossier, Dossiers
-from sgbench.leaderboard.reading import Finding, finding
 from sgbench.leaderboard.score import Measure
+from sgbench.leaderboard.store.answers import claim_of
+from sgbench.leaderboard.store.dossier import Dossier, Dossiers
+from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.submission import ExternalRecord
 from sgbench.statistics.intervals import Summary, summarise

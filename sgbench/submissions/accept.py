@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.answers import Judge
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.dossier import place
-from sgbench.leaderboard.objects import Objects
 from sgbench.leaderboard.outside import place_external
-from sgbench.leaderboard.store import place_record, record_path
+from sgbench.leaderboard.store.answers import Judge
+from sgbench.leaderboard.store.dossier import place
+from sgbench.leaderboard.store.objects import Objects
+from sgbench.leaderboard.store.tree import place_record, record_path
 from sgbench.records.files import read_bytes
 from sgbench.records.record import RunRecord
 from sgbench.submissions.check import Checked, check

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.answers import Answers, parse_answers, targets_apart
 from sgbench.leaderboard.deviation import Reference
-from sgbench.leaderboard.objects import Objects
-from sgbench.leaderboard.outputs import Outputs
-from sgbench.leaderboard.predictions import Floats, Predictions
-from sgbench.leaderboard.store import RECORDS
+from sgbench.leaderboard.store.answers import Answers, parse_answers, targets_apart
+from sgbench.leaderboard.store.objects import Objects
+from sgbench.leaderboard.store.outputs import Outputs
+from sgbench.leaderboard.store.predictions import Floats, Predictions
+from sgbench.leaderboard.store.tree import RECORDS
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import ExternalRecord, Submission

@@ -8,9 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sgbench.errors import InputError, one_printable_line
-from sgbench.leaderboard.answers import Answers, Judge, claim_of, parse_answers, require_claim, targets_apart
 from sgbench.leaderboard.deviation import Reference, References, deviation
-from sgbench.leaderboard.outputs import Outputs
+from sgbench.leaderboard.store.answers import (
+    Answers,
+    Judge,
+    claim_of,
+    parse_answers,
+    require_claim,
+    targets_apart,
+)
+from sgbench.leaderboard.store.outputs import Outputs
 from sgbench.records.files import parse_model, read_bytes, to_json
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import ExternalRecord, Submission, TuningLog

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.answers import Answers, Judge, parse_answers
 from sgbench.leaderboard.deviation import Reference, References
-from sgbench.leaderboard.outputs import Outputs
-from sgbench.leaderboard.predictions import MAX_PREDICTION_BYTES, Predictions
+from sgbench.leaderboard.store.answers import Answers, Judge, parse_answers
+from sgbench.leaderboard.store.outputs import Outputs
+from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, Predictions
 from sgbench.records.files import read_bytes, to_json
 from sgbench.records.submission import SUBMISSION_VERSION, ExternalRecord, Submission, external_id
 from sgbench.submissions.make import Author, Made, head_of, write

@@ -11,7 +11,7 @@ from pathlib import Path
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.division import division_of
-from sgbench.leaderboard.store import read_runs
+from sgbench.leaderboard.store.tree import read_runs
 from sgbench.paths import PREDICTIONS
 from sgbench.records.files import read_bytes, to_json, write_atomic
 from sgbench.records.record import RunRecord

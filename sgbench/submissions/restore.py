@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 
 from sgbench.errors import InputError, suggest
-from sgbench.leaderboard.dossier import SUBMISSIONS
-from sgbench.leaderboard.kept import KINDS, place_of_file
-from sgbench.leaderboard.objects import Objects
+from sgbench.leaderboard.store.dossier import SUBMISSIONS
+from sgbench.leaderboard.store.kept import KINDS, place_of_file
+from sgbench.leaderboard.store.objects import Objects
 from sgbench.records.files import read_bytes, read_model, write_atomic
 from sgbench.records.submission import FileNote, Submission
 from sgbench.submissions.folder import SUBMISSION

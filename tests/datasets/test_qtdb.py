@@ -21,8 +21,8 @@ from sgbench.datasets.checks import check
 from sgbench.datasets.mat import read_mat
 from sgbench.datasets.qtdb import FILES, Qtdb
 from sgbench.errors import InputError
-from sgbench.leaderboard.answers import check_predictions
-from sgbench.leaderboard.predictions import parse_predictions
+from sgbench.leaderboard.store.answers import check_predictions
+from sgbench.leaderboard.store.predictions import parse_predictions
 from sgbench.losses.label_per_step import LabelPerStep
 from sgbench.losses.per_step import PerStep
 from sgbench.metrics.evaluation import Evaluation

@@ -10,8 +10,8 @@ from typing import Any
 from sgbench.composition.catalogue import Entry, entry
 from sgbench.composition.data_facts import facts_of
 from sgbench.leaderboard.deviation import Reference, References
+from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.rows import make_board
-from sgbench.leaderboard.table import to_markdown
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.files import to_json

@@ -25,16 +25,16 @@ from sgbench.cli.main import main
 from sgbench.leaderboard import pictures
 from sgbench.leaderboard.board import rebuild
 from sgbench.leaderboard.deviation import compose_reference
-from sgbench.leaderboard.dossier import Dossier, place, read_dossiers
-from sgbench.leaderboard.explain import explain
 from sgbench.leaderboard.families import AcrossTasks, Standing, Tuned
-from sgbench.leaderboard.kept import lost_files
 from sgbench.leaderboard.outside import Outsider, place_external
+from sgbench.leaderboard.pages.explain import explain
+from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.picture import COLOURS
 from sgbench.leaderboard.pictures import across_png, tuning_png
 from sgbench.leaderboard.rows import Board, make_board
 from sgbench.leaderboard.score import Measure
-from sgbench.leaderboard.table import to_markdown
+from sgbench.leaderboard.store.dossier import Dossier, place, read_dossiers
+from sgbench.leaderboard.store.kept import lost_files
 from sgbench.records.submission import ExternalRecord, Submission, external_id
 from sgbench.records.trust import Notice, Verification
 from sgbench.statistics.across_tasks import RankTest

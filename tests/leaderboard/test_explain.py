@@ -10,7 +10,7 @@ import pytest
 
 from sgbench.cli.main import main
 from sgbench.errors import InputError
-from sgbench.leaderboard.explain import explain, find_row
+from sgbench.leaderboard.pages.explain import explain, find_row
 from sgbench.leaderboard.rows import Board, make_board
 from tests.leaderboard.factory import CLASSES, method, network_counts, protocol, record, target
 

@@ -16,8 +16,8 @@ import pytest
 
 from sgbench.cli.main import main
 from sgbench.leaderboard.deviation import compose_reference
-from sgbench.leaderboard.dossier import place
-from sgbench.leaderboard.export import FORMATS, TYPES, Table, encode, to_table
+from sgbench.leaderboard.pages.export import FORMATS, TYPES, Table, encode, to_table
+from sgbench.leaderboard.store.dossier import place
 from sgbench.records.record import Failure, RunRecord
 from sgbench.records.spec import GROUPS, Method
 from sgbench.records.trust import TIERS, Notice, Tier, Verification

@@ -19,14 +19,14 @@ from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import Reference, compose_reference
-from sgbench.leaderboard.explain import explain
 from sgbench.leaderboard.families import across_tasks
+from sgbench.leaderboard.pages.explain import explain
+from sgbench.leaderboard.pages.table import to_markdown
+from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.picture import draw
 from sgbench.leaderboard.png import stamped
 from sgbench.leaderboard.rows import Board, make_board, measure
 from sgbench.leaderboard.score import Measure
-from sgbench.leaderboard.table import to_markdown
-from sgbench.leaderboard.values import to_csv
 from sgbench.records.record import RunRecord
 from sgbench.signals.trajectory import Trajectory
 from sgbench.training.build import build

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sgbench.leaderboard.explain import explain, find_row
 from sgbench.leaderboard.matched import MOST_DUELS, matched_rows, order, rate_text
+from sgbench.leaderboard.pages.explain import explain, find_row
+from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.rows import Board, make_board
-from sgbench.leaderboard.table import to_markdown
 from sgbench.records.counts import Count
 from sgbench.records.energy import EnergyTarget
 from tests.leaderboard.factory import CLASSES, method, network_counts, protocol, record, target

@@ -11,7 +11,7 @@ import pytest
 from sgbench.leaderboard import measuring
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import compose_reference
-from sgbench.leaderboard.reading import Finding
+from sgbench.leaderboard.store.reading import Finding
 from sgbench.records.spec import Method
 from tests.leaderboard.factory import ToyReferences, method, record, write_board_record, write_run
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from sgbench.errors import InputError, StorageError
-from sgbench.leaderboard import store
 from sgbench.leaderboard.deviation import compose_reference, deviation
-from sgbench.leaderboard.store import add, read_shelf
+from sgbench.leaderboard.store import tree as store
+from sgbench.leaderboard.store.tree import add, read_shelf
 from sgbench.records.files import to_json
 from tests.leaderboard.factory import (
     ToyReferences,

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from sgbench.leaderboard.answers import Answers
 from sgbench.leaderboard.deviation import Reference
-from sgbench.leaderboard.outputs import Outputs
+from sgbench.leaderboard.store.answers import Answers
+from sgbench.leaderboard.store.outputs import Outputs
 from sgbench.records.files import to_json
 from sgbench.records.method import identity, method_id
 from sgbench.records.record import EpochScores, RunRecord

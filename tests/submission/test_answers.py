@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.answers import Claim, parse_answers, require_claim, targets_apart
 from sgbench.leaderboard.deviation import Reference, compose_reference
-from sgbench.leaderboard.outputs import Outputs, parse_outputs
-from sgbench.leaderboard.predictions import Predictions, parse_predictions
+from sgbench.leaderboard.store.answers import Claim, parse_answers, require_claim, targets_apart
+from sgbench.leaderboard.store.outputs import Outputs, parse_outputs
+from sgbench.leaderboard.store.predictions import Predictions, parse_predictions
 from sgbench.submissions.alike import alike
 from sgbench.submissions.verify.again import agreement, loss_of, rescored
 

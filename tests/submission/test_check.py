@@ -13,7 +13,7 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import Reference
 from sgbench.leaderboard.division import division_of
-from sgbench.leaderboard.objects import Objects
+from sgbench.leaderboard.store.objects import Objects
 from sgbench.records.method import method_id
 from sgbench.records.submission import TuningLog
 from sgbench.submissions.accept import accept

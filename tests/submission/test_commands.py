@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sgbench.cli.main import main
-from sgbench.leaderboard.dossier import fitting, place, read_dossiers
 from sgbench.leaderboard.score import Measure
+from sgbench.leaderboard.store.dossier import fitting, place, read_dossiers
 from sgbench.records.files import read_model
 from sgbench.records.trust import Verification
 from sgbench.submissions.restore import restore

@@ -14,7 +14,7 @@ from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References, compose_reference
-from sgbench.leaderboard.table import to_markdown
+from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.records.files import read_model
 from sgbench.records.submission import Submission
 from sgbench.records.trust import Verification

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from sgbench.datasets.batches import SpikingData
 from sgbench.errors import InputError
-from sgbench.leaderboard.answers import Answers, parse_answers, same_places
 from sgbench.leaderboard.deviation import Reference
-from sgbench.leaderboard.outputs import Outputs
-from sgbench.leaderboard.predictions import Predictions
+from sgbench.leaderboard.store.answers import Answers, parse_answers, same_places
+from sgbench.leaderboard.store.outputs import Outputs
+from sgbench.leaderboard.store.predictions import Predictions
 from sgbench.signals.trajectory import Trajectory, scored_target
 from sgbench.training.artefacts import predictions_table
 

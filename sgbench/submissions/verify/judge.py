@@ -1,4 +1,4 @@
-"""What only data sets and losses themselves can say of a submission; see `sgbench.leaderboard.answers.Judge`."""
+"""What only data sets and losses themselves can say of a submission; see `sgbench.leaderboard.store.answers.Judge`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.answers import Answers
 from sgbench.leaderboard.deviation import Reference, References
-from sgbench.leaderboard.outputs import Outputs
+from sgbench.leaderboard.store.answers import Answers
+from sgbench.leaderboard.store.outputs import Outputs
 from sgbench.submissions.verify.again import loss_of, wanted
 from sgbench.submissions.verify.recompose import recompose
 from sgbench.training.build import build

@@ -11,7 +11,9 @@ from pathlib import Path
 from safetensors.torch import load
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.answers import (
+from sgbench.leaderboard.deviation import Reference, References
+from sgbench.leaderboard.score import Measure
+from sgbench.leaderboard.store.answers import (
     ROUNDING,
     SAME_LOSS,
     Answers,
@@ -19,8 +21,6 @@ from sgbench.leaderboard.answers import (
     parse_answers,
     targets_apart,
 )
-from sgbench.leaderboard.deviation import Reference, References
-from sgbench.leaderboard.score import Measure
 from sgbench.records.files import read_bytes
 from sgbench.records.record import RunRecord, Scores
 from sgbench.records.spec import Method

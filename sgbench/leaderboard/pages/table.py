@@ -6,12 +6,20 @@ from collections.abc import Iterable, Iterator
 
 from sgbench.energy.price import Interval
 from sgbench.leaderboard.costs import Amount, Energy
-from sgbench.leaderboard.empty import without_rows
-from sgbench.leaderboard.energy_sections import energy_sections
-from sgbench.leaderboard.labels import code, figure, prose
-from sgbench.leaderboard.reading import Layout
+from sgbench.leaderboard.pages.empty import without_rows
+from sgbench.leaderboard.pages.energy_sections import energy_sections
+from sgbench.leaderboard.pages.labels import code, figure, prose
+from sgbench.leaderboard.pages.sections import (
+    NONE,
+    evidence,
+    grid,
+    sections,
+    statements,
+    tried_text,
+    trust_text,
+)
 from sgbench.leaderboard.rows import Board, Row
-from sgbench.leaderboard.sections import NONE, evidence, grid, sections, statements, tried_text, trust_text
+from sgbench.leaderboard.store.reading import Layout
 from sgbench.records.energy import EnergyTarget
 
 

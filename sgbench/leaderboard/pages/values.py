@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 
-from sgbench.leaderboard.labels import inert
+from sgbench.leaderboard.pages.labels import inert
+from sgbench.leaderboard.pages.sections import trust_text
 from sgbench.leaderboard.rows import Board, Row
-from sgbench.leaderboard.sections import trust_text
 
 
 def to_csv(board: Board) -> str:

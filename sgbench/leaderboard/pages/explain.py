@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import Reference
-from sgbench.leaderboard.explain_energy import energy_sentences
-from sgbench.leaderboard.labels import figure
+from sgbench.leaderboard.pages.explain_energy import energy_sentences
+from sgbench.leaderboard.pages.labels import figure
+from sgbench.leaderboard.pages.sections import SURE, p_text
 from sgbench.leaderboard.rows import Board, Row
 from sgbench.leaderboard.score import Measure
-from sgbench.leaderboard.sections import SURE, p_text
 from sgbench.statistics.pairs import Comparison, all_pairs, compare, holm, probability_of_improvement
 from sgbench.statistics.power import detectable_difference, pairs_needed, seeds_needed
 from sgbench.statistics.rank_places import LEVEL

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sgbench.energy.crossover import Comparison
-from sgbench.leaderboard.labels import figure
 from sgbench.leaderboard.matched import (
     ALWAYS,
     Matched,
@@ -16,6 +15,7 @@ from sgbench.leaderboard.matched import (
     share_text,
     shown_targets,
 )
+from sgbench.leaderboard.pages.labels import figure
 from sgbench.leaderboard.rows import Board, Row
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sgbench.errors import InputError, suggest
-from sgbench.leaderboard.answers import check_predictions
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.reading import Finding, Layout, RecordReader, finding
+from sgbench.leaderboard.store.answers import check_predictions
+from sgbench.leaderboard.store.reading import Finding, Layout, RecordReader, finding
 from sgbench.paths import RECORD
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.record import RunRecord

@@ -12,8 +12,8 @@ import numpy as np
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import Reference
-from sgbench.leaderboard.outputs import Outputs, parse_outputs
-from sgbench.leaderboard.predictions import MAX_PREDICTION_BYTES, Ints, Predictions, parse_predictions
+from sgbench.leaderboard.store.outputs import Outputs, parse_outputs
+from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, Ints, Predictions, parse_predictions
 from sgbench.paths import PREDICTIONS
 from sgbench.records.files import read_bytes
 from sgbench.records.record import RunRecord

@@ -13,11 +13,11 @@ from typing import Any, Literal
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.division import division_of
-from sgbench.leaderboard.dossier import Dossiers, fitting, read_dossiers
-from sgbench.leaderboard.labels import inert
-from sgbench.leaderboard.reading import Finding
+from sgbench.leaderboard.pages.labels import inert
+from sgbench.leaderboard.pages.sections import checked_text
 from sgbench.leaderboard.rows import Standing
-from sgbench.leaderboard.sections import checked_text
+from sgbench.leaderboard.store.dossier import Dossiers, fitting, read_dossiers
+from sgbench.leaderboard.store.reading import Finding
 from sgbench.records.base import MAX_WHOLE, Value
 from sgbench.records.counts import Count, OpCounts
 from sgbench.records.files import write_atomic

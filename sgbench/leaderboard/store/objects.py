@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.reading import Finding, finding
+from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.records.base import Natural, Strict
 from sgbench.records.files import first_problem, read_bytes, read_model, to_json, write_atomic
 from sgbench.records.record import Sha256

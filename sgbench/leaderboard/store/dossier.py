@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.reading import Finding, finding
 from sgbench.leaderboard.score import Measure
+from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.submission import Submission
 from sgbench.records.trust import TIERS, Notice, Verification

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sgbench.energy.crossover import Comparison
 from sgbench.energy.stability import Duel
-from sgbench.leaderboard.labels import code, figure
 from sgbench.leaderboard.matched import (
     MOST_BESIDE,
     MOST_DUELS,
@@ -20,8 +19,9 @@ from sgbench.leaderboard.matched import (
     share_text,
     shown_targets,
 )
+from sgbench.leaderboard.pages.labels import code, figure
+from sgbench.leaderboard.pages.sections import NONE, grid
 from sgbench.leaderboard.rows import Board, Row
-from sgbench.leaderboard.sections import NONE, grid
 
 EVERYTHING = "`sgbench energy rank` has the others"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 
-from sgbench.leaderboard.baseline_section import about_baselines, baseline_cells
-from sgbench.leaderboard.dossier import Dossier
-from sgbench.leaderboard.labels import code, figure, prose
+from sgbench.leaderboard.pages.baseline_section import about_baselines, baseline_cells
+from sgbench.leaderboard.pages.labels import code, figure, prose
 from sgbench.leaderboard.rows import Board, Row
 from sgbench.leaderboard.score import Measure
+from sgbench.leaderboard.store.dossier import Dossier
 from sgbench.records.energy import EnergyTarget, Evidence
 from sgbench.records.trust import Verification
 from sgbench.statistics.pairs import Comparison, compare, probability_of_improvement

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.predictions import NUMBER, Floats, lines_of, other_columns, table_of
+from sgbench.leaderboard.store.predictions import NUMBER, Floats, lines_of, other_columns, table_of
 
 PLACE = ("index", "step")
 MAX_OUTPUTS = 1000
