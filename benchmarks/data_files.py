@@ -10,8 +10,8 @@ import numpy as np
 
 from sgbench.datasets.base import SPLITS, Split
 from sgbench.datasets.event_files import EventFiles, present
-from sgbench.datasets.event_store import Recording
-from sgbench.datasets.spike_hdf5 import recordings
+from sgbench.datasets.formats.event_store import Recording
+from sgbench.datasets.formats.spike_hdf5 import recordings
 from sgbench.errors import InputError
 
 CHANNELS, CLASSES, SPEAKERS = 700, 20, 12

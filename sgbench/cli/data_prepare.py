@@ -31,7 +31,7 @@ def prepare(args: argparse.Namespace) -> int:
         StorageError: a file cannot be written.
     """
     from sgbench.cli.data import load, make, root
-    from sgbench.datasets.spike_hdf5_writer import write
+    from sgbench.datasets.formats.spike_hdf5_writer import write
     from sgbench.datasets.spoken import Spoken
 
     entry = catalogue.entry("dataset", args.name, args.config_dir)

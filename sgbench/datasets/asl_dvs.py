@@ -10,9 +10,9 @@ import numpy as np
 
 from sgbench.datasets.base import Split, sizes
 from sgbench.datasets.by_rule import shares
-from sgbench.datasets.event_bin import Pixels
 from sgbench.datasets.event_files import Download, EventFiles, below
-from sgbench.datasets.event_store import Recording
+from sgbench.datasets.formats.event_bin import Pixels
+from sgbench.datasets.formats.event_store import Recording
 from sgbench.errors import InputError
 
 LETTERS = "abcdefghiklmnopqrstuvwxy"  # j and z are movements

@@ -13,8 +13,8 @@ import torch
 
 from sgbench.datasets.base import DataSet, Origin, Samples, Split, sizes
 from sgbench.datasets.files import find
-from sgbench.datasets.npz import read_npz
-from sgbench.datasets.pickled import numbers_in
+from sgbench.datasets.formats.npz import read_npz
+from sgbench.datasets.formats.pickled import numbers_in
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_count
 from sgbench.signals.spike_trains import SpikeTrains

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from sgbench.datasets import aedat4
 from sgbench.datasets.base import SPLITS, Split, sizes
 from sgbench.datasets.event_files import Download, EventFiles, below
-from sgbench.datasets.event_store import Recording
+from sgbench.datasets.formats import aedat4
+from sgbench.datasets.formats.event_store import Recording
 from sgbench.errors import InputError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

@@ -15,8 +15,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from sgbench.datasets.archives import unpack
 from sgbench.datasets.event_files import Download, EventFiles
+from sgbench.datasets.formats.archives import unpack
 from sgbench.errors import InputError, StorageError
 from sgbench.records.files import write_atomic
 

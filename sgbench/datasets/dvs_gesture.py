@@ -10,9 +10,9 @@ from typing import ClassVar
 import numpy as np
 
 from sgbench.datasets.base import Split
-from sgbench.datasets.event_bin import Pixels
 from sgbench.datasets.event_files import Download, EventFiles, below
-from sgbench.datasets.event_store import Recording
+from sgbench.datasets.formats.event_bin import Pixels
+from sgbench.datasets.formats.event_store import Recording
 from sgbench.errors import InputError
 
 TRAIN, TEST = "ibmGestureTrain", "ibmGestureTest"

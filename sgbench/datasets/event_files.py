@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from sgbench.datasets import event_cache
 from sgbench.datasets.base import SPLITS, DataSet, Origin, Samples, Split
-from sgbench.datasets.event_store import FORMAT, DamagedError, Recording, Writer, read
+from sgbench.datasets.formats import event_cache
+from sgbench.datasets.formats.event_store import FORMAT, DamagedError, Recording, Writer, read
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError
 

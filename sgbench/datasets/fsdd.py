@@ -11,8 +11,8 @@ import numpy as np
 
 from sgbench.datasets.base import Split, sizes
 from sgbench.datasets.event_files import below
+from sgbench.datasets.formats.sound import write_wav
 from sgbench.datasets.gammatone import FrontEnd
-from sgbench.datasets.sound import write_wav
 from sgbench.datasets.spoken import Spoken, Utterance
 from sgbench.errors import InputError, require_choice
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from sgbench.datasets import event_bin
 from sgbench.datasets.base import Split
 from sgbench.datasets.by_rule import shares
 from sgbench.datasets.event_files import Download, EventFiles, below
-from sgbench.datasets.event_store import Recording
+from sgbench.datasets.formats import event_bin
+from sgbench.datasets.formats.event_store import Recording
 from sgbench.errors import InputError
 
 INSIDE = "Caltech101"

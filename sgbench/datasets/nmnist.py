@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from sgbench.datasets import event_bin
 from sgbench.datasets.base import Split, sizes
 from sgbench.datasets.by_rule import scattered
 from sgbench.datasets.event_files import Download, EventFiles, below
-from sgbench.datasets.event_store import Recording
+from sgbench.datasets.formats import event_bin
+from sgbench.datasets.formats.event_store import Recording
 
 VALIDATION_SHARE = 6  # one of so many training recordings of each digit
 MENDELEY = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files"

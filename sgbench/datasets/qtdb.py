@@ -11,7 +11,7 @@ import torch
 
 from sgbench.datasets.base import DataSet, Origin, Samples, Split, sizes
 from sgbench.datasets.files import find
-from sgbench.datasets.mat import read_mat
+from sgbench.datasets.formats.mat import read_mat
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_choice
 from sgbench.signals.spike_trains import SpikeTrains

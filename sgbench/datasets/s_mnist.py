@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sgbench.datasets.base import Samples, Split, sizes
 from sgbench.datasets.event_files import EventFiles
-from sgbench.datasets.event_store import Recording
 from sgbench.datasets.files import find
+from sgbench.datasets.formats.event_store import Recording
 from sgbench.datasets.idx_images import FILES
 from sgbench.datasets.mnist import Mnist
 from sgbench.errors import InputError, require_count

@@ -10,8 +10,8 @@ import numpy as np
 
 from sgbench.datasets.base import Split
 from sgbench.datasets.event_files import Download, EventFiles, present
-from sgbench.datasets.event_store import Recording
-from sgbench.datasets.spike_hdf5 import LABELS, SPEAKER, numbers, recordings
+from sgbench.datasets.formats.event_store import Recording
+from sgbench.datasets.formats.spike_hdf5 import LABELS, SPEAKER, numbers, recordings
 from sgbench.errors import InputError
 
 TRAIN, TEST = "shd_train.h5", "shd_test.h5"

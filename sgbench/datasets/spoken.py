@@ -10,9 +10,9 @@ from typing import ClassVar, NamedTuple
 
 from sgbench.datasets.base import Split
 from sgbench.datasets.event_files import EventFiles
-from sgbench.datasets.event_store import Recording
+from sgbench.datasets.formats.event_store import Recording
+from sgbench.datasets.formats.sound import read_wav
 from sgbench.datasets.gammatone import FrontEnd, in_batches
-from sgbench.datasets.sound import read_wav
 
 AT_ONCE = 16  # sounds that share the work
 

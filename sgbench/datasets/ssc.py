@@ -10,8 +10,8 @@ import numpy as np
 
 from sgbench.datasets.base import Split, sizes
 from sgbench.datasets.event_files import Download, EventFiles, present
-from sgbench.datasets.event_store import Recording
-from sgbench.datasets.spike_hdf5 import LABELS, numbers, recordings
+from sgbench.datasets.formats.event_store import Recording
+from sgbench.datasets.formats.spike_hdf5 import LABELS, numbers, recordings
 
 FILES: dict[Split, str] = {"train": "ssc_train.h5", "validation": "ssc_valid.h5", "test": "ssc_test.h5"}
 MD5 = {

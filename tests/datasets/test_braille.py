@@ -14,7 +14,7 @@ import torch
 
 from sgbench.datasets.base import SPLITS, fingerprint
 from sgbench.datasets.braille import FILE, Braille, BrailleDelta, BrailleLetters, send_on_delta
-from sgbench.datasets.npz import read_npz
+from sgbench.datasets.formats.npz import read_npz
 from sgbench.errors import InputError
 
 
@@ -140,7 +140,7 @@ def test_hostile_arrays_are_one_line(tmp_path, kind):
 
 def test_an_array_that_unpacks_to_too_much_is_not_unpacked(tmp_path, monkeypatch):
     """Expected: the size in the archive's own list is read first; a mebibyte of zeros packs to little."""
-    monkeypatch.setattr("sgbench.datasets.npz.MAX_BYTES", 2**20)
+    monkeypatch.setattr("sgbench.datasets.formats.npz.MAX_BYTES", 2**20)
     path = tmp_path / "bomb.npz"
     np.savez_compressed(path, x=np.zeros(2**20, np.uint8))
     assert path.stat().st_size < 2**20 / 100

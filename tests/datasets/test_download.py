@@ -20,11 +20,12 @@ from typing import Any, ClassVar
 import pytest
 
 from sgbench.cli.main import main
-from sgbench.datasets import archives, download
-from sgbench.datasets.archives import unpack
+from sgbench.datasets import download
 from sgbench.datasets.base import sizes
 from sgbench.datasets.download import CHECKSUMS, fetch
 from sgbench.datasets.event_files import Download, EventFiles, present
+from sgbench.datasets.formats import archives
+from sgbench.datasets.formats.archives import unpack
 from sgbench.datasets.shd import Shd
 from sgbench.errors import InputError, StorageError
 from tests.datasets import original_formats as formats

@@ -21,7 +21,6 @@ import numpy as np
 import pytest
 import torch
 
-from sgbench.datasets import aedat4, event_bin
 from sgbench.datasets.asl_dvs import LETTERS, AslDvs, read_mat
 from sgbench.datasets.base import SPLITS, Samples, Split, sizes
 from sgbench.datasets.by_rule import shares
@@ -29,13 +28,14 @@ from sgbench.datasets.checks import check
 from sgbench.datasets.cifar10_dvs import CLASSES, SPLIT_FILE, Cifar10Dvs
 from sgbench.datasets.dvs_gesture import DvsGesture, read_table
 from sgbench.datasets.event_files import EventFiles
+from sgbench.datasets.formats import aedat4, event_bin
+from sgbench.datasets.formats.spike_hdf5 import recordings
 from sgbench.datasets.idx_images import FILES, IdxImages
 from sgbench.datasets.mnist import Mnist
 from sgbench.datasets.n_caltech101 import NCaltech101
 from sgbench.datasets.nmnist import Nmnist
 from sgbench.datasets.s_mnist import SMnist
 from sgbench.datasets.shd import Shd
-from sgbench.datasets.spike_hdf5 import recordings
 from sgbench.datasets.ssc import Ssc
 from sgbench.errors import InputError
 from tests.datasets import original_formats as formats

@@ -21,11 +21,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgbench.datasets import event_cache
 from sgbench.datasets.base import Split, sizes
 from sgbench.datasets.checks import check
 from sgbench.datasets.event_files import EventFiles, below
-from sgbench.datasets.event_store import DamagedError, Recording, StoredTrains, Writer, read
+from sgbench.datasets.formats import event_cache
+from sgbench.datasets.formats.event_store import DamagedError, Recording, StoredTrains, Writer, read
 from sgbench.engine.bins import binned
 from sgbench.errors import InputError, StorageError
 from sgbench.signals.spike_trains import SpikeTrains

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from sgbench.cli.main import main
-from sgbench.datasets import event_bin
 from sgbench.datasets.base import SPLITS, sizes
 from sgbench.datasets.checks import check
+from sgbench.datasets.formats import event_bin
 from sgbench.datasets.nmnist1100 import Nmnist1100
 from sgbench.errors import InputError
 

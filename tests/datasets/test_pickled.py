@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sgbench.datasets.braille import FILE, ORIGINAL, Braille, BrailleLetters
-from sgbench.datasets.pickled import numbers_in
+from sgbench.datasets.formats.pickled import numbers_in
 from sgbench.errors import InputError
 
 ARRAYS = {

@@ -18,7 +18,7 @@ from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.datasets.base import sizes
 from sgbench.datasets.checks import check
-from sgbench.datasets.mat import read_mat
+from sgbench.datasets.formats.mat import read_mat
 from sgbench.datasets.qtdb import FILES, Qtdb
 from sgbench.errors import InputError
 from sgbench.leaderboard.store.answers import check_predictions

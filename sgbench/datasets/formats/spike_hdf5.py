@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sgbench.datasets.event_store import Recording
+from sgbench.datasets.formats.event_store import Recording
 from sgbench.errors import InputError
 
 AT_ONCE = 64  # samples read at a time

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sgbench.datasets.event_bin import Pixels
+from sgbench.datasets.formats.event_bin import Pixels
 from sgbench.errors import InputError
 
 MAGIC = b"#!AER-DAT4.0\r\n"
