@@ -49,7 +49,7 @@ def run_command(words: Sequence[str]) -> int:
     if "-h" in words or "--help" in words:
         sys.stdout.write(HELP)
         return 0
-    from sgbench.cli.run_notes import notes
+    from sgbench.sweeps.notes import notes
 
     rest, allowed = _take(list(words), "--allow-target")
     if allowed:
@@ -228,7 +228,7 @@ def _stamp(folder: Path) -> int | None:
 
 def _report(planned: Plan, before: dict[Path, int | None]) -> int:
     """Say what came of every point, from its record; returns 1 if one has no finished record."""
-    from sgbench.cli.optimism import optimism
+    from sgbench.sweeps.test_selection import optimism
     from sgbench.training.run_folder import stored_record
 
     finished, problems, watched = 0, [], []

@@ -14,8 +14,8 @@ from sgbench.cli.columns import aligned
 from sgbench.errors import InputError, one_printable_line
 
 if TYPE_CHECKING:
-    from sgbench.cli.sweep_results import Results, Row
     from sgbench.statistics.intervals import Summary
+    from sgbench.sweeps.results import Results, Row
 
 USAGE = """usage: sgbench sweep NAME [OVERRIDE ...]
        sgbench sweep show NAME [OVERRIDE ...] [--root DIR] [--plot FILE.png] [--json]
@@ -58,8 +58,8 @@ def sweep_command(words: Sequence[str]) -> int:
 
 def _table(name: str, words: Sequence[str]) -> str:
     """What came of a sweep that has just been run with these words."""
-    from sgbench.cli.sweep_points import read_grid
-    from sgbench.cli.sweep_results import read_results
+    from sgbench.sweeps.points import read_grid
+    from sgbench.sweeps.results import read_results
 
     known, rest = _show_parser().parse_known_intermixed_args([name, *words])
     overrides = [word for word in (*known.overrides, *rest) if "=" in word and not word.startswith("-")]
@@ -78,8 +78,8 @@ def _config_dirs(words: Sequence[str]) -> list[Path]:
 
 
 def _usage() -> int:
-    from sgbench.cli.sweep_points import count_runs
     from sgbench.composition import catalogue
+    from sgbench.sweeps.points import count_runs
 
     known = catalogue.entries("sweep")
     wide = max(map(len, known), default=0)
@@ -106,8 +106,8 @@ def _show_parser() -> argparse.ArgumentParser:
 
 def _show(args: argparse.Namespace) -> int:
     from sgbench.cli.compare import check_picture_path
-    from sgbench.cli.sweep_points import read_grid
-    from sgbench.cli.sweep_results import read_results
+    from sgbench.sweeps.points import read_grid
+    from sgbench.sweeps.results import read_results
 
     if args.plot is not None:
         check_picture_path(args.plot)
@@ -184,7 +184,7 @@ def as_text(results: Results, again: str) -> str:
         results: of a sweep.
         again: the command that runs what is missing.
     """
-    from sgbench.cli.sweep_results import best_rows
+    from sgbench.sweeps.results import best_rows
 
     keys = [axis.key for axis in results.axes]
     states = {what: results.count(what) for what in ("done", "failed", "missing")}

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from sgbench.cli.sweep_labels import axis_label, curves_of, other_keys, short
-from sgbench.cli.sweep_points import Axis
-from sgbench.cli.sweep_results import Results, Row
 from sgbench.cli.sweep_scale import LABEL, limits, shrink, stretch, ticks
 from sgbench.errors import InputError
 from sgbench.leaderboard.picture import COLOURS, INK, MARKERS, SOFT
+from sgbench.sweeps.points import Axis
+from sgbench.sweeps.results import Results, Row
 
 MAX_CURVES = 18
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))

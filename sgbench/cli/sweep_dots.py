@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sgbench.cli.sweep_labels import short
-from sgbench.cli.sweep_results import Results, Row
 from sgbench.cli.sweep_scale import LABEL, limits, shrink, stretch, ticks
 from sgbench.errors import InputError
 from sgbench.leaderboard.picture import COLOURS, INK, SOFT
+from sgbench.sweeps.results import Results, Row
 
 MAX_ROWS = 80
 ROW_INCHES = 0.36

@@ -15,10 +15,10 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from sgbench.cli.sweep_labels import ACCURACY, axis_label, curves_of
-from sgbench.cli.sweep_points import Axis
-from sgbench.cli.sweep_results import Results, Row
 from sgbench.errors import InputError
 from sgbench.leaderboard.picture import INK, SOFT
+from sgbench.sweeps.points import Axis
+from sgbench.sweeps.results import Results, Row
 
 MAX_PANELS = 16
 MAX_COLUMNS = 3

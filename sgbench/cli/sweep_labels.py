@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sgbench.cli.sweep_points import LEARNING_RATE, SLOPES, WIDTHS
-from sgbench.cli.sweep_results import Results, Row
+from sgbench.sweeps.points import LEARNING_RATE, SLOPES, WIDTHS
+from sgbench.sweeps.results import Results, Row
 
 ACCURACY = "validation accuracy, %"
 LABELS = {

@@ -15,10 +15,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from sgbench.cli.sweep_curves import curves_size, draw_curves
 from sgbench.cli.sweep_dots import dots_size, draw_dots
 from sgbench.cli.sweep_heat import draw_heat, heat_size
-from sgbench.cli.sweep_points import LEARNING_RATE, SLOPES, WIDTHS, Axis
-from sgbench.cli.sweep_results import Results
 from sgbench.leaderboard.picture import INK
 from sgbench.records.files import write_atomic
+from sgbench.sweeps.points import LEARNING_RATE, SLOPES, WIDTHS, Axis
+from sgbench.sweeps.results import Results
 
 STYLE: Any = {
     "font.size": 13,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sgbench.cli.sweep_results import Row
+from sgbench.sweeps.results import Row
 
 LABEL = "validation accuracy, % (scale: log of the error)"
 TICKS = (0, 20, 40, 60, 70, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.5, 99.8, 99.9)

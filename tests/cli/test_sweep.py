@@ -20,13 +20,13 @@ import sgbench
 from sgbench.cli.main import main
 from sgbench.cli.sweep_labels import axis_label
 from sgbench.cli.sweep_picture import draw, sweep_figure
-from sgbench.cli.sweep_points import count_runs, read_grid
-from sgbench.cli.sweep_results import read_results
 from sgbench.composition import catalogue
 from sgbench.composition.plan import plan
 from sgbench.leaderboard.deviation import References, method_deviations
 from sgbench.records.method import method_id
 from sgbench.records.spec import RunSpec
+from sgbench.sweeps.points import count_runs, read_grid
+from sgbench.sweeps.results import read_results
 from sgbench.training.build import build
 from tests.cli.test_browse import HEAVY
 from tests.leaderboard import factory

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from sgbench.cli.main import main
-from sgbench.cli.optimism import optimism
 from sgbench.composition.compose import compose
 from sgbench.errors import NonFiniteError, StorageError
 from sgbench.records.files import parse_model, read_model, to_json
 from sgbench.records.record import EpochOnTest, EpochScores, RunRecord, Scores, SelectedOnTest
 from sgbench.replicas.crew import Crew, Told
 from sgbench.submissions.plausible import implausible
+from sgbench.sweeps.test_selection import optimism
 from sgbench.training.build import build
 from sgbench.training.course import Training
 from sgbench.training.learner import LastEpoch

@@ -9,7 +9,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgbench.cli.sweep_points import Axis, Grid, Point
 from sgbench.composition import catalogue
 from sgbench.composition.data_facts import facts_of
 from sgbench.errors import InputError
@@ -18,6 +17,7 @@ from sgbench.paths import RECORD, run_dir
 from sgbench.records.files import read_model
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord, Scores
+from sgbench.sweeps.points import Axis, Grid, Point
 
 if TYPE_CHECKING:
     from sgbench.statistics.intervals import Summary
