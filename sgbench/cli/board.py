@@ -113,8 +113,8 @@ def _show(args: argparse.Namespace) -> int:
 def _print(board: Board) -> None:
     from rich.console import Console
 
-    from sgbench.cli.board_energy import add_energy
-    from sgbench.cli.board_outside import add_outsiders
+    from sgbench.leaderboard.pages.terminal_energy import add_energy
+    from sgbench.leaderboard.pages.terminal_outside import add_outsiders
 
     terminal = Console(highlight=False)
     spacious = True
@@ -169,9 +169,9 @@ def _rich_table(board: Board, *, spacious: bool) -> Table:
 
 def brief_markdown(board: Board) -> str:
     """The columns of `show` as Markdown; `table.md` has the notes."""
-    from sgbench.cli.board_outside import outsider_cells
     from sgbench.leaderboard.pages.empty import without_rows
     from sgbench.leaderboard.pages.labels import prose
+    from sgbench.leaderboard.pages.terminal_outside import outsider_cells
 
     names = ["rank", "alike", "method", board.measure.title, "seeds", "spikes", "synaptic operations"]
     names += [f"{target.name}, nJ{' *' if target.missing else ''}" for target in board.targets]

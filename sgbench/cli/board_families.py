@@ -159,7 +159,7 @@ def _plot(path: Path | None, draw: Any) -> None:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from sgbench.cli.columns import aligned
+    from sgbench.tables import aligned
 
     for line in aligned([list(header), *map(list, rows)], words=1):
         say(line)

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sgbench.cli.columns import aligned
 from sgbench.errors import InputError, require_number, suggest
+from sgbench.tables import aligned
 
 FEWEST, MOST = 2, 12
 GROUP = "surrogate"
@@ -104,7 +104,7 @@ def check_picture_path(path: Path) -> None:
 
 def table(rows: list[dict[str, Any]], width: float) -> str:
     """The rows for people."""
-    from sgbench.cli.facts import interval, number, some
+    from sgbench.inspection.surrogate_facts import interval, number, some
 
     head = [*COLUMNS, f"area at width {number(width)}"]
     cells = [

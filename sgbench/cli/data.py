@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgbench.cli import data_prepare
-from sgbench.cli.columns import aligned
 from sgbench.cli.compare import check_picture_path
 from sgbench.composition import catalogue
 from sgbench.errors import InputError
 from sgbench.paths import default_data_dir
+from sgbench.tables import aligned
 
 if TYPE_CHECKING:
     from sgbench.datasets.base import DataSet, Samples, Split
@@ -176,7 +176,7 @@ def show_data(args: argparse.Namespace) -> int:
         raise InputError(f"--samples {args.samples}: at least 1 is needed")
     entry = catalogue.entry("dataset", args.name, args.config_dir)
     made, splits, sha256 = load(args.name, args)
-    from sgbench.cli.data_summary import summary
+    from sgbench.inspection.data_summary import summary
 
     rows = [["what", entry.line], ["source", made.source], ["licence", made.licence]]
     rows += [["parameters", ", ".join(f"{key}={value}" for key, value in entry.parameters.items()) or "none"]]

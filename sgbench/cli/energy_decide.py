@@ -8,15 +8,15 @@ from dataclasses import asdict
 from safetensors.torch import load
 
 from sgbench.cli import energy
-from sgbench.cli.columns import aligned
-from sgbench.cli.energy_text import joules_interval
 from sgbench.composition.compose import compose
 from sgbench.energy.decision import Decision, DecisionTimes
 from sgbench.energy.interval import Interval
 from sgbench.energy.price import price
+from sgbench.energy.text import joules_interval
 from sgbench.errors import InputError
 from sgbench.records.files import read_bytes
 from sgbench.records.spec import RunSpec
+from sgbench.tables import aligned
 from sgbench.training.attempt import WEIGHTS
 from sgbench.training.build import build
 from sgbench.training.course import Training

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from sgbench.cli import energy
-from sgbench.cli.columns import aligned
-from sgbench.cli.energy_text import estimate_tree, joules_interval, price_words
 from sgbench.energy.price import EnergyEstimate, evidence_of, price
+from sgbench.energy.text import estimate_tree, joules_interval, price_words
 from sgbench.records.energy import EnergyTarget
+from sgbench.tables import aligned
 
 
 def answer(args: argparse.Namespace) -> int:

@@ -6,8 +6,8 @@ import argparse
 from dataclasses import asdict
 
 from sgbench.cli import energy
-from sgbench.cli.columns import aligned
 from sgbench.energy.fit import Fit, fit
+from sgbench.tables import aligned
 
 
 def answer(args: argparse.Namespace) -> int:

@@ -7,9 +7,9 @@ import subprocess
 from dataclasses import asdict
 
 from sgbench.cli import energy
-from sgbench.cli.columns import aligned
 from sgbench.energy.meter import Metered, meters
 from sgbench.errors import InputError, require_number
+from sgbench.tables import aligned
 
 
 def answer(args: argparse.Namespace) -> int:

@@ -6,12 +6,12 @@ import argparse
 from dataclasses import asdict
 
 from sgbench.cli import energy
-from sgbench.cli.columns import aligned
-from sgbench.cli.energy_text import NONE, estimate_tree, joules_interval, marked
 from sgbench.energy.footprint import Mean, footprint
 from sgbench.energy.price import EnergyEstimate, price
+from sgbench.energy.text import NONE, estimate_tree, joules_interval, marked
 from sgbench.records.counts import OpCounts
 from sgbench.records.record import RunRecord
+from sgbench.tables import aligned
 
 
 def answer(args: argparse.Namespace) -> int:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from sgbench.cli import energy
-from sgbench.cli.columns import aligned
 from sgbench.energy.baseline import bit_operations, matched_ann
 from sgbench.energy.crossover import Comparison, synapse_rate
 from sgbench.energy.pool import pooled
@@ -20,6 +19,7 @@ from sgbench.leaderboard import costs
 from sgbench.records.counts import OpCounts
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
+from sgbench.tables import aligned
 
 MOST_METHODS = 12  # of which every pair is printed
 

@@ -6,10 +6,10 @@ import argparse
 import textwrap
 
 from sgbench.cli import energy
-from sgbench.cli.columns import aligned
-from sgbench.cli.energy_text import NONE, marked, price_pj, scope_of
 from sgbench.energy.price import evidence_of
+from sgbench.energy.text import NONE, marked, price_pj, scope_of
 from sgbench.records.energy import EnergyTarget, Evidence, Price
+from sgbench.tables import aligned
 
 
 def answer(args: argparse.Namespace) -> int:

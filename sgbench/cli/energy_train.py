@@ -6,11 +6,11 @@ import argparse
 from dataclasses import asdict
 
 from sgbench.cli import energy
-from sgbench.cli.columns import aligned
 from sgbench.composition import catalogue
 from sgbench.energy.training_cost import TrainingCost, training_cost
 from sgbench.errors import InputError
 from sgbench.records.record import RunRecord
+from sgbench.tables import aligned
 
 
 def answer(args: argparse.Namespace) -> int:

@@ -8,12 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sgbench.cli import energy
-from sgbench.cli.columns import aligned
-from sgbench.cli.energy_text import joules_interval
 from sgbench.energy.interval import Interval
+from sgbench.energy.text import joules_interval
 from sgbench.energy.validate import Verdict, load_cases, validate
 from sgbench.errors import InputError
 from sgbench.records.files import read_bytes, write_atomic
+from sgbench.tables import aligned
 
 BEGIN, END = "<!-- energy:validate -->", "<!-- /energy -->"
 WATTS = {"J": "W", "mJ": "mW", "uJ": "uW", "nJ": "nW", "pJ": "pW"}

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sgbench.cli.docstrings import Described
-from sgbench.cli.facts import facts, interval, number, some
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.selection import canonical_name, library_of
+from sgbench.inspection.surrogate_facts import facts, interval, number, some
 from sgbench.surrogates.base import Surrogate
 
 MARK = "<!-- Written by `make catalogue` from conf/surrogate and the classes; edit those instead. -->"

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgbench.cli.columns import aligned
 from sgbench.errors import InputError, one_printable_line
+from sgbench.tables import aligned
 
 if TYPE_CHECKING:
     from sgbench.reproduction.definition import Reproduction

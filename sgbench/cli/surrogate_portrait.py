@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from sgbench.cli import curves
-from sgbench.cli.facts import headline
 from sgbench.composition.catalogue import Entry
+from sgbench.inspection import surrogate_curves as curves
+from sgbench.inspection.surrogate_facts import headline
 from sgbench.surrogates.base import Surrogate
 
 BLUE, ORANGE, GREY, BLACK = "#0072B2", "#D55E00", "#777777", "#222222"

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.columns import aligned
 from sgbench.errors import InputError, one_printable_line
+from sgbench.tables import aligned
 
 if TYPE_CHECKING:
     from sgbench.statistics.intervals import Summary

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import sgbench
-from sgbench.cli import curves
 from sgbench.cli.main import main
+from sgbench.inspection import surrogate_curves as curves
 from tests.cli import odd_shapes
 
 Capture = pytest.CaptureFixture[str]

@@ -19,8 +19,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from sgbench.cli.board_energy import add_energy
-from sgbench.cli.board_outside import outsider_cells
 from sgbench.cli.main import main
 from sgbench.leaderboard import pictures
 from sgbench.leaderboard.board import rebuild
@@ -29,6 +27,8 @@ from sgbench.leaderboard.families import AcrossTasks, Standing, Tuned
 from sgbench.leaderboard.outside import Outsider, place_external
 from sgbench.leaderboard.pages.explain import explain
 from sgbench.leaderboard.pages.table import to_markdown
+from sgbench.leaderboard.pages.terminal_energy import add_energy
+from sgbench.leaderboard.pages.terminal_outside import outsider_cells
 from sgbench.leaderboard.picture import COLOURS
 from sgbench.leaderboard.pictures import across_png, tuning_png
 from sgbench.leaderboard.rows import Board, make_board

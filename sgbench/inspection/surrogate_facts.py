@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sgbench.cli.curves import corners, extent_width
+from sgbench.inspection.surrogate_curves import corners, extent_width
 from sgbench.surrogates.base import Surrogate
 
 TENTH = 0.1
