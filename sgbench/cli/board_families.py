@@ -37,7 +37,7 @@ def register(actions: Any) -> None:
 def _across(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.families import across_tasks, check_groups, having
     from sgbench.leaderboard.measuring import measure_all
-    from sgbench.leaderboard.pictures import across_png
+    from sgbench.plots.methods import across_png
 
     by = check_groups(args.by.split(","))
     findings: list[Finding] = []
@@ -95,7 +95,7 @@ def _across_table(found: AcrossTasks, by: str) -> Iterator[list[str]]:
 def _tuning(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.families import check_groups, families, having, tuned
     from sgbench.leaderboard.measuring import measure_all
-    from sgbench.leaderboard.pictures import tuning_png
+    from sgbench.plots.methods import tuning_png
 
     by = check_groups(args.by.split(","))
     findings: list[Finding] = []

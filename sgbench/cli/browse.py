@@ -113,7 +113,7 @@ def _plot(entry: catalogue.Entry, args: argparse.Namespace) -> None:
     if entry.group not in PLOTTED:
         raise InputError(f"{entry.group}/{entry.name}: no picture; there are some of {' and '.join(PLOTTED)}")
     check_picture_path(path)
-    from sgbench.cli.portrait import draw
+    from sgbench.plots.portrait import draw
 
     draw(entry, path, config_dirs=args.config_dir, allow_targets=args.allow_target)
 

@@ -39,7 +39,7 @@ def compare(args: argparse.Namespace) -> int:
     width = _checked_width(args.width)
     if args.plot is not None:
         check_picture_path(args.plot)
-    from sgbench.cli.comparison import comparison, draw
+    from sgbench.plots.comparison import comparison, draw
     from sgbench.training.creation import create
 
     made = {

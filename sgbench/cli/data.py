@@ -183,7 +183,7 @@ def show_data(args: argparse.Namespace) -> int:
     rows += [*summary(made, splits), ["sha256", sha256]]
     sys.stdout.write("\n".join(aligned(rows, words=2)) + "\n")
     if args.plot is not None:
-        from sgbench.cli.data_picture import draw
+        from sgbench.plots.samples import draw
 
         draw(args.name, made, splits[args.split], args.split, args.plot, count=args.samples)
         sys.stdout.write(f"picture: {args.plot}\n")

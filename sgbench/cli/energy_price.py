@@ -21,7 +21,7 @@ def answer(args: argparse.Namespace) -> int:
     dt_s = record.method.protocol.dt_s
     found = [price(counts, target=target, dt_s=dt_s) for target in targets.values()]
     if args.plot is not None:
-        from sgbench.cli.energy_terms import draw
+        from sgbench.plots.energy_terms import draw
 
         draw(found, args.plot, title=f"{record.method.choices['dataset']}, {record.method_id}")
     if args.json:

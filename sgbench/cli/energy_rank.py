@@ -52,7 +52,7 @@ def answer(args: argparse.Namespace) -> int:
     by_method = {each.label: costs.beside(each.counts, targets=chosen, dt_s=dt_s) for each in found}
     stability = costs.stability({each.label: each.counts for each in found}, targets=chosen, dt_s=dt_s)
     if args.plot is not None:
-        from sgbench.cli.energy_front import draw
+        from sgbench.plots.energy_front import draw
 
         draw(found, targets, args.plot)
     if args.json:

@@ -16,10 +16,7 @@ from matplotlib.figure import Figure
 
 from sgbench.cli import neuron_pages, page_text
 from sgbench.cli.docstrings import described
-from sgbench.cli.neuron_portrait import neuron_figure
 from sgbench.cli.page_text import Subject
-from sgbench.cli.portrait import STYLE, save
-from sgbench.cli.surrogate_portrait import surrogate_figure
 from sgbench.composition import catalogue
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.compose import compose
@@ -28,6 +25,9 @@ from sgbench.engine import scan
 from sgbench.errors import InputError, SgbenchError, one_printable_line
 from sgbench.networks.base import DenseLayer
 from sgbench.paths import conf_dir
+from sgbench.plots.neuron import neuron_figure
+from sgbench.plots.portrait import STYLE, save
+from sgbench.plots.surrogate import surrogate_figure
 from sgbench.training.build import construct
 
 GROUP, NEURON = "surrogate", "neuron"

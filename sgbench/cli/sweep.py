@@ -126,7 +126,7 @@ def _show(args: argparse.Namespace) -> int:
     if args.plot is not None:
         if any(row.measure.is_loss for row in results.rows):
             raise InputError("--plot: pictures are of accuracies; narrow the sweep to tasks with classes")
-        from sgbench.cli.sweep_picture import draw
+        from sgbench.plots.sweep import draw
 
         draw(results, args.plot)
     if args.json:

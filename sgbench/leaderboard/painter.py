@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any, Protocol
 
 from sgbench.errors import SgbenchError
-from sgbench.leaderboard.picture import MAX_ROWS, draw, load_library
 from sgbench.leaderboard.rows import Board
+from sgbench.plots.board import MAX_ROWS, draw, load_library
 
 PATIENCE_S = 1.0
 Begin = Callable[[Board], Callable[[], bytes]]

@@ -11,12 +11,12 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from sgbench.cli.data_picture import chosen
 from sgbench.cli.main import main
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.datasets.idx_images import FILES, IdxImages
 from sgbench.errors import InputError
+from sgbench.plots.samples import chosen
 from sgbench.training.build import build
 
 

@@ -18,11 +18,11 @@ from scipy import stats
 
 import sgbench
 from sgbench.cli.main import main
-from sgbench.cli.sweep_labels import axis_label
-from sgbench.cli.sweep_picture import draw, sweep_figure
 from sgbench.composition import catalogue
 from sgbench.composition.plan import plan
 from sgbench.leaderboard.deviation import References, method_deviations
+from sgbench.plots.sweep import draw, sweep_figure
+from sgbench.plots.sweep_labels import axis_label
 from sgbench.records.method import method_id
 from sgbench.records.spec import RunSpec
 from sgbench.sweeps.points import count_runs, read_grid

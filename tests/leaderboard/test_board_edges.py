@@ -20,7 +20,6 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from sgbench.cli.main import main
-from sgbench.leaderboard import pictures
 from sgbench.leaderboard.board import rebuild
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.families import AcrossTasks, Standing, Tuned
@@ -29,12 +28,13 @@ from sgbench.leaderboard.pages.explain import explain
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.terminal_energy import add_energy
 from sgbench.leaderboard.pages.terminal_outside import outsider_cells
-from sgbench.leaderboard.picture import COLOURS
-from sgbench.leaderboard.pictures import across_png, tuning_png
 from sgbench.leaderboard.rows import Board, make_board
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.dossier import Dossier, place, read_dossiers
 from sgbench.leaderboard.store.kept import lost_files
+from sgbench.plots import methods as pictures
+from sgbench.plots.board import COLOURS
+from sgbench.plots.methods import across_png, tuning_png
 from sgbench.records.submission import ExternalRecord, Submission, external_id
 from sgbench.records.trust import Notice, Verification
 from sgbench.statistics.across_tasks import RankTest

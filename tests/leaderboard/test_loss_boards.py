@@ -23,10 +23,10 @@ from sgbench.leaderboard.families import across_tasks
 from sgbench.leaderboard.pages.explain import explain
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
-from sgbench.leaderboard.picture import draw
 from sgbench.leaderboard.png import stamped
 from sgbench.leaderboard.rows import Board, make_board, measure
 from sgbench.leaderboard.score import Measure
+from sgbench.plots.board import draw
 from sgbench.records.record import RunRecord
 from sgbench.signals.trajectory import Trajectory
 from sgbench.training.build import build

@@ -15,9 +15,9 @@ from sgbench.leaderboard import measuring
 from sgbench.leaderboard import painter as painting
 from sgbench.leaderboard.board import build, check, show
 from sgbench.leaderboard.painter import painter
-from sgbench.leaderboard.picture import draw
 from sgbench.leaderboard.png import digest, read_digest, stamped
 from sgbench.leaderboard.rows import Board
+from sgbench.plots.board import draw
 from tests.leaderboard.factory import ToyReferences, method, record, write_board_record
 
 REFERENCES = ToyReferences()
@@ -35,7 +35,7 @@ def board(tmp_path: Path) -> Board:
 
 def test_another_process_draws_the_same(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     """Must match: both pictures, of a board that is cut too; must differ: that of the cut one alone."""
-    monkeypatch.setattr("sgbench.leaderboard.picture.MAX_ROWS", 1)
+    monkeypatch.setattr("sgbench.plots.board.MAX_ROWS", 1)
     monkeypatch.setattr(painting, "MAX_ROWS", 1)
     here = draw(board)
     assert here != draw(replace(board, rows=board.rows[:1]))  # its title says "first 1 of 2"

@@ -13,10 +13,10 @@ from sgbench.energy.price import load_targets
 from sgbench.leaderboard.pages.labels import call, inert, parameter_text
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
-from sgbench.leaderboard.picture import draw
 from sgbench.leaderboard.png import digest, stale, stamped
 from sgbench.leaderboard.rows import Board, make_board
 from sgbench.leaderboard.varying import varying_parameters
+from sgbench.plots.board import draw
 from sgbench.records.counts import Count
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.method import method_id

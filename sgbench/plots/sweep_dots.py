@@ -9,10 +9,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sgbench.cli.sweep_labels import short
-from sgbench.cli.sweep_scale import LABEL, limits, shrink, stretch, ticks
 from sgbench.errors import InputError
-from sgbench.leaderboard.picture import COLOURS, INK, SOFT
+from sgbench.plots.board import COLOURS, INK, SOFT
+from sgbench.plots.error_axis import LABEL, limits, shrink, stretch, ticks
+from sgbench.plots.sweep_labels import short
 from sgbench.sweeps.results import Results, Row
 
 MAX_ROWS = 80

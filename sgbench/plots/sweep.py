@@ -12,10 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from sgbench.cli.sweep_curves import curves_size, draw_curves
-from sgbench.cli.sweep_dots import dots_size, draw_dots
-from sgbench.cli.sweep_heat import draw_heat, heat_size
-from sgbench.leaderboard.picture import INK
+from sgbench.plots.board import INK
+from sgbench.plots.sweep_curves import curves_size, draw_curves
+from sgbench.plots.sweep_dots import dots_size, draw_dots
+from sgbench.plots.sweep_heat import draw_heat, heat_size
 from sgbench.records.files import write_atomic
 from sgbench.sweeps.points import LEARNING_RATE, SLOPES, WIDTHS, Axis
 from sgbench.sweeps.results import Results

@@ -9,11 +9,11 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sgbench.cli.surrogate_portrait import BLUE, GREY, ORANGE
 from sgbench.composition.catalogue import Entry
 from sgbench.inspection.neuron_response import Response, rates, response, spike_train, step_current
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.sequence import SequenceNeuron
+from sgbench.plots.surrogate import BLUE, GREY, ORANGE
 
 COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 SENT = {

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from sgbench.cli.portrait import STYLE, save
-from sgbench.cli.surrogate_portrait import BLUE, ORANGE
 from sgbench.datasets.base import DataSet, Samples, Split
+from sgbench.plots.portrait import STYLE, save
+from sgbench.plots.surrogate import BLUE, ORANGE
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.signals.trajectory import UNLABELLED
 

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from sgbench.cli.compare import check_picture_path
-from sgbench.cli.sweep_picture import STYLE, UNDATED
 from sgbench.energy.price import EnergyEstimate
 from sgbench.energy.text import joules_interval
 from sgbench.errors import InputError
-from sgbench.leaderboard.picture import INK, SOFT
+from sgbench.plots.board import INK, SOFT
+from sgbench.plots.sweep import STYLE, UNDATED
 from sgbench.records.files import write_atomic
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sgbench.leaderboard.pages.table import rank_text
-from sgbench.leaderboard.picture_axis import axis_label, place_of, score_axis
 from sgbench.leaderboard.rows import Board, Row
+from sgbench.plots.board_axis import axis_label, place_of, score_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from sgbench.cli.compare import check_picture_path
-from sgbench.cli.sweep_picture import STYLE, UNDATED
 from sgbench.energy.crossover import compare
 from sgbench.energy.interval import Interval
 from sgbench.energy.price import price
 from sgbench.errors import InputError
-from sgbench.leaderboard.picture import COLOURS, INK, MARKERS, SOFT
+from sgbench.plots.board import COLOURS, INK, MARKERS, SOFT
+from sgbench.plots.sweep import STYLE, UNDATED
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.files import write_atomic
 

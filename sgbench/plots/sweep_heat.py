@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from sgbench.cli.sweep_labels import ACCURACY, axis_label, curves_of
 from sgbench.errors import InputError
-from sgbench.leaderboard.picture import INK, SOFT
+from sgbench.plots.board import INK, SOFT
+from sgbench.plots.sweep_labels import ACCURACY, axis_label, curves_of
 from sgbench.sweeps.points import Axis
 from sgbench.sweeps.results import Results, Row
 

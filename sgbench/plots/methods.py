@@ -10,8 +10,8 @@ import numpy as np
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.families import AcrossTasks, Tuned
-from sgbench.leaderboard.picture import COLOURS, FONT_SIZE, INK, MARKERS, SOFT
 from sgbench.leaderboard.score import Measure
+from sgbench.plots.board import COLOURS, FONT_SIZE, INK, MARKERS, SOFT
 from sgbench.statistics.across_tasks import performance_profile
 
 if TYPE_CHECKING:

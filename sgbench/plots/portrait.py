@@ -9,10 +9,10 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from sgbench.cli.neuron_portrait import neuron_figure
-from sgbench.cli.surrogate_portrait import surrogate_figure
 from sgbench.composition.catalogue import Entry
 from sgbench.errors import StorageError
+from sgbench.plots.neuron import neuron_figure
+from sgbench.plots.surrogate import surrogate_figure
 from sgbench.training.creation import create
 
 STYLE: Any = {

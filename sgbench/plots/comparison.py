@@ -13,10 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from sgbench.cli.portrait import STYLE, save
-from sgbench.cli.surrogate_portrait import U_LABEL
 from sgbench.inspection import surrogate_curves as curves
 from sgbench.inspection.surrogate_facts import facts, number, plain
+from sgbench.plots.portrait import STYLE, save
+from sgbench.plots.surrogate import U_LABEL
 from sgbench.surrogates.base import Surrogate
 
 # Okabe & Ito's palette for all kinds of colour vision; its yellow, too light for a line, is an olive here.

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from sgbench.cli.sweep_labels import axis_label, curves_of, other_keys, short
-from sgbench.cli.sweep_scale import LABEL, limits, shrink, stretch, ticks
 from sgbench.errors import InputError
-from sgbench.leaderboard.picture import COLOURS, INK, MARKERS, SOFT
+from sgbench.plots.board import COLOURS, INK, MARKERS, SOFT
+from sgbench.plots.error_axis import LABEL, limits, shrink, stretch, ticks
+from sgbench.plots.sweep_labels import axis_label, curves_of, other_keys, short
 from sgbench.sweeps.points import Axis
 from sgbench.sweeps.results import Results, Row
 
