@@ -58,7 +58,7 @@ golden: $(INSTALLED_DEV) ## rewrite the golden files; review the difference
 	$(BIN)/python -m tests.golden.write
 
 catalogue: $(INSTALLED_DEV) ## rewrite docs/catalogue from the entries
-	$(BIN)/python -m sgbench.cli.pages
+	$(BIN)/python -m tools.catalogue_pages.pages
 
 board: setup ## rebuild all committed boards from their records
 	$(BIN)/sgbench board build --from leaderboards

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sgbench.cli import pages
-from sgbench.cli.docstrings import described
-from sgbench.cli.page_text import table
 from sgbench.paths import conf_dir
+from tools.catalogue_pages import pages
+from tools.catalogue_pages.docstrings import described
+from tools.catalogue_pages.page_text import table
 
 COMMITTED = conf_dir().parent / "docs" / "catalogue"
 OLD = ("gone.md", "gone.svg", "notes.txt")  # in the folder before pages are written
-STALE = "docs/catalogue is stale; run: make catalogue (python -m sgbench.cli.pages)"
+STALE = "docs/catalogue is stale; run: make catalogue (python -m tools.catalogue_pages.pages)"
 
 
 @pytest.fixture(scope="module")

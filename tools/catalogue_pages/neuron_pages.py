@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 import torch
 from omegaconf import OmegaConf
 
-from sgbench.cli.docstrings import Described, described
-from sgbench.cli.page_text import OUTPUTS, closing, opening, table
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.compose import compose
 from sgbench.engine import scan, snntorch
@@ -20,6 +18,8 @@ from sgbench.networks.base import DenseLayer
 from sgbench.neurons.base import Neuron
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.build import construct
+from tools.catalogue_pages.docstrings import Described, described
+from tools.catalogue_pages.page_text import OUTPUTS, closing, opening, table
 
 MARK = "<!-- Written by `make catalogue` from conf/neuron and the classes; edit those instead. -->"
 MILLI = 1000

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sgbench.cli.docstrings import Described
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.selection import canonical_name, library_of
 from sgbench.inspection.surrogate_facts import facts, interval, number, some
 from sgbench.surrogates.base import Surrogate
+from tools.catalogue_pages.docstrings import Described
 
 MARK = "<!-- Written by `make catalogue` from conf/surrogate and the classes; edit those instead. -->"
 OUTPUTS = {"binary": "0 or 1", "signed": "-1, 0 or 1", "integer": "whole numbers", "real": "real numbers"}

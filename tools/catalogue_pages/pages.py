@@ -1,4 +1,4 @@
-"""`python -m sgbench.cli.pages`: write docs/catalogue from the entries (`make catalogue`)."""
+"""`python -m tools.catalogue_pages.pages`: write docs/catalogue from the entries (`make catalogue`)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ import matplotlib as mpl
 import torch
 from matplotlib.figure import Figure
 
-from sgbench.cli import neuron_pages, page_text
-from sgbench.cli.docstrings import described
-from sgbench.cli.page_text import Subject
 from sgbench.composition import catalogue
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.compose import compose
@@ -29,6 +26,9 @@ from sgbench.plots.neuron import neuron_figure
 from sgbench.plots.portrait import STYLE, save
 from sgbench.plots.surrogate import surrogate_figure
 from sgbench.training.build import construct
+from tools.catalogue_pages import neuron_pages, page_text
+from tools.catalogue_pages.docstrings import described
+from tools.catalogue_pages.page_text import Subject
 
 GROUP, NEURON = "surrogate", "neuron"
 POINTS = 401  # of a curve; 1201 would double the size of a picture
@@ -36,7 +36,7 @@ POINTS = 401  # of a curve; 1201 would double the size of a picture
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write all pages and pictures; returns the exit code."""
-    words = argparse.ArgumentParser(prog="python -m sgbench.cli.pages", description=__doc__)
+    words = argparse.ArgumentParser(prog="python -m tools.catalogue_pages.pages", description=__doc__)
     words.add_argument("--into", type=Path, help="docs/catalogue of this checkout, unless given")
     words.add_argument("--no-pictures", action="store_true", help="Markdown alone")
     args = words.parse_args(argv)
