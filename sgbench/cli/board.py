@@ -63,7 +63,7 @@ def _add(args: argparse.Namespace) -> int:
 
 def _build(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.board import build
-    from sgbench.leaderboard.pages.labels import counted
+    from sgbench.leaderboard.labels import counted
 
     built, findings = build(
         root_of(args), layout=args.layout, references=references_of(args), protocol=args.protocol
@@ -83,7 +83,7 @@ def _build(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.board import check
-    from sgbench.leaderboard.pages.labels import counted
+    from sgbench.leaderboard.labels import counted
 
     checked, findings = check(args.root, references=references_of(args))
     if args.json:
@@ -169,8 +169,8 @@ def _rich_table(board: Board, *, spacious: bool) -> Table:
 
 def brief_markdown(board: Board) -> str:
     """The columns of `show` as Markdown; `table.md` has the notes."""
+    from sgbench.leaderboard.labels import prose
     from sgbench.leaderboard.pages.empty import without_rows
-    from sgbench.leaderboard.pages.labels import prose
     from sgbench.leaderboard.pages.terminal_outside import outsider_cells
 
     names = ["rank", "alike", "method", board.measure.title, "seeds", "spikes", "synaptic operations"]
@@ -193,7 +193,7 @@ def _pipes(rows: Iterable[Iterable[str]]) -> str:
 
 
 def _cells(row: Row, board: Board) -> list[str]:
-    from sgbench.leaderboard.pages.labels import figure
+    from sgbench.leaderboard.labels import figure
     from sgbench.leaderboard.pages.sections import NONE
     from sgbench.leaderboard.pages.table import rank_text
 

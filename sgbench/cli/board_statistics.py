@@ -138,8 +138,8 @@ def _export(args: argparse.Namespace) -> int:
 def _withdraw(args: argparse.Namespace) -> int:
     from pydantic import ValidationError
 
-    from sgbench.leaderboard.outside import EXTERNAL
     from sgbench.leaderboard.store.dossier import place
+    from sgbench.leaderboard.store.outside import EXTERNAL
     from sgbench.leaderboard.store.tree import RECORDS, protocols
     from sgbench.records.files import first_problem
     from sgbench.records.trust import Notice

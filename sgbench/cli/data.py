@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli import data_prepare
 from sgbench.cli.compare import check_picture_path
 from sgbench.composition import catalogue
 from sgbench.errors import InputError
@@ -44,7 +43,7 @@ def register(commands: Any) -> None:
     showing.add_argument("--split", choices=SPLITS, default="train", help="from which split (train)")
     showing.add_argument("--samples", type=int, default=6, metavar="N", help="how many samples to draw (6)")
     showing.set_defaults(handler=show_data)
-    for command in (listing, fetching, checking, showing, data_prepare.add(words)):
+    for command in (listing, fetching, checking, showing, _add_prepare(words)):
         command.add_argument("--data-dir", type=Path, default=None, help="where files lie ($SGBENCH_DATA)")
         command.add_argument(
             "--config-dir", type=Path, action="append", default=[], help="entries of your own"
@@ -187,4 +186,47 @@ def show_data(args: argparse.Namespace) -> int:
 
         draw(args.name, made, splits[args.split], args.split, args.plot, count=args.samples)
         sys.stdout.write(f"picture: {args.plot}\n")
+    return 0
+
+
+def _add_prepare(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Add the subcommand."""
+    preparing = words.add_parser(
+        "prepare", help="write recorded words as spikes, in the HDF5 layout of the Heidelberg data sets"
+    )
+    preparing.add_argument("name", metavar="NAME", help="e.g. fsdd")
+    preparing.add_argument(
+        "--to", type=Path, required=True, metavar="DIR", help="where NAME_SPLIT.h5 are put"
+    )
+    preparing.set_defaults(handler=prepare)
+    return preparing
+
+
+def prepare(args: argparse.Namespace) -> int:
+    """Write a file for each split.
+
+    Raises:
+        InputError: not a data set of recorded words, h5py is not installed, or a recording is damaged or missing.
+        StorageError: a file cannot be written.
+    """
+    from sgbench.datasets.formats.spike_hdf5_writer import write
+    from sgbench.datasets.spoken import Spoken
+
+    entry = catalogue.entry("dataset", args.name, args.config_dir)
+    made = make(entry, args)
+    if not isinstance(made, Spoken):
+        raise InputError(
+            f"dataset '{args.name}': is not made of recorded words, so there is nothing to prepare"
+        )
+    _, splits, _ = load(args.name, args)
+    for split, own in made.utterances(root(args) / made.folder).items():
+        path = args.to / f"{args.name}_{split}.h5"
+        write(
+            path,
+            splits[split],
+            words=made.words,
+            speakers=[each.speaker for each in own],
+            numbers=[each.number for each in own],
+        )
+        sys.stdout.write(f"{path}: {len(own)} samples\n")
     return 0

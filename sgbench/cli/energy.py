@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import json
 import sys
@@ -26,20 +27,20 @@ def register(commands: Any) -> None:
     actions = energy.add_subparsers(title="actions", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="the targets: scope, prices and evidence; or all of one")
     listing.add_argument("name", nargs="?", metavar="TARGET", help="its prices, limits, gaps and sources")
-    _finish(listing, "energy_targets")
+    _finish(listing, "energy_price", "answer_list")
     pricing = actions.add_parser("price", help="one record on every target, or on some")
     _add_record(pricing)
     _add_targets(pricing)
     pricing.add_argument("--plot", type=Path, metavar="FILE.png", help="terms of every layer on every target")
-    _finish(pricing, "energy_price")
+    _finish(pricing, "energy_price", "answer_price")
     explaining = actions.add_parser("explain", help="the sum of one record on one target, term by term")
     _add_record(explaining)
     explaining.add_argument("--target", required=True, metavar="NAME")
-    _finish(explaining, "energy_explain")
+    _finish(explaining, "energy_price", "answer_explain")
     fitting = actions.add_parser("fit", help="whether a record's network fits a chip, and on how many cores")
     _add_record(fitting)
     fitting.add_argument("--target", required=True, metavar="NAME")
-    _finish(fitting, "energy_fit")
+    _finish(fitting, "energy_price", "answer_fit")
     _register_more(actions)
 
 
@@ -55,13 +56,13 @@ def _register_more(actions: Any) -> None:
     ranking.add_argument(
         "--plot", type=Path, metavar="FILE.png", help="accuracy against energy, with the front"
     )
-    _finish(ranking, "energy_rank")
+    _finish(ranking, "energy_rank", "answer")
     validating = actions.add_parser("validate", help="published measurements against what the prices predict")
     validating.add_argument("--markdown", action="store_true", help="the table in Markdown")
     validating.add_argument(
         "--update", type=Path, metavar="FILE.md", help="put it between its markers in a document"
     )
-    _finish(validating, "energy_validate")
+    _finish(validating, "energy_measure", "answer_validate")
     deciding = actions.add_parser("decide", help="accuracy and energy of a run's answers before the end")
     deciding.add_argument("words", nargs="*", metavar="WORD", help="the words of sgbench run that made it")
     deciding.add_argument("--target", default="horowitz_45nm", metavar="NAME", help="default: horowitz_45nm")
@@ -72,18 +73,18 @@ def _register_more(actions: Any) -> None:
         metavar="P",
         help="answer when this sure; may be repeated",
     )
-    _finish(deciding, "energy_decide")
+    _finish(deciding, "energy_measure", "answer_decide")
     training = actions.add_parser(
         "train", help="what a record's training took: products, seconds, peak memory"
     )
     _add_record(training)
-    _finish(training, "energy_train")
+    _finish(training, "energy_measure", "answer_train")
     metering = actions.add_parser("meter", help="what the host's own meters say while a command runs")
     metering.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="none lists the meters")
     metering.add_argument(
         "--idle", type=float, default=5.0, metavar="S", help="seconds to measure the idle level"
     )
-    _finish(metering, "energy_meter")
+    _finish(metering, "energy_measure", "answer_meter")
 
 
 def _add_record(parser: argparse.ArgumentParser) -> None:
@@ -96,13 +97,18 @@ def _add_targets(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _finish(parser: argparse.ArgumentParser, module: str) -> None:
-    """What all actions take; the module that answers is imported when it is asked."""
+def _finish(parser: argparse.ArgumentParser, module: str, name: str) -> None:
+    """Add the options of all actions, and name the file and the function that answer when they are asked."""
     parser.add_argument(
         "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="entries of your own"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    parser.set_defaults(handler=lambda args: importlib.import_module(f"sgbench.cli.{module}").answer(args))
+    parser.set_defaults(handler=functools.partial(_answer, module, name))
+
+
+def _answer(module: str, name: str, args: argparse.Namespace) -> int:
+    """Import the file of an action and let its function answer."""
+    return getattr(importlib.import_module(f"sgbench.cli.{module}"), name)(args)
 
 
 def read_record(path: Path) -> tuple[RunRecord, OpCounts]:

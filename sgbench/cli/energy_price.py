@@ -1,20 +1,88 @@
-"""`sgbench energy price`: one record on every target."""
+"""`sgbench energy list | price | explain | fit`: the targets, and what one record costs on them."""
 
 from __future__ import annotations
 
 import argparse
+import textwrap
 from dataclasses import asdict
 
 from sgbench.cli import energy
+from sgbench.energy.fit import Fit, fit
 from sgbench.energy.footprint import Mean, footprint
-from sgbench.energy.price import EnergyEstimate, price
-from sgbench.energy.text import NONE, estimate_tree, joules_interval, marked
+from sgbench.energy.price import EnergyEstimate, evidence_of, price
+from sgbench.energy.text import NONE, estimate_tree, joules_interval, marked, price_pj, price_words, scope_of
 from sgbench.records.counts import OpCounts
+from sgbench.records.energy import EnergyTarget, Evidence, Price
 from sgbench.records.record import RunRecord
 from sgbench.tables import aligned
 
 
-def answer(args: argparse.Namespace) -> int:
+def answer_list(args: argparse.Namespace) -> int:
+    """Print the targets."""
+    targets = energy.pick([args.name] if args.name else [], args.config_dir)
+    if args.json:
+        energy.say_json([target.model_dump(mode="json") for target in targets.values()])
+        return 0
+    if args.name:
+        energy.say(details(targets[args.name]))
+        return 0
+    rows = [["target", "what", "scope", "evidence", "event, pJ", "MAC, pJ", "neuron, pJ", "static, mW"]]
+    for name, target in targets.items():
+        static = NONE if target.static is None else f"{target.static.value_mw:g}"
+        prices = [
+            price_pj(target, *operations)
+            for operations in (
+                ("accumulate",),
+                ("multiply_accumulate", "dense_operation"),
+                ("neuron_update", "neuron_update_with_input"),
+            )
+        ]
+        rows.append([name, target.title, scope_of(target), marked(target), *prices, static])
+    energy.say(aligned(rows, words=4))
+    for name, target in targets.items():
+        if target.unpriced is not None:
+            energy.say([f"{name}: {target.unpriced}"])
+    return 0
+
+
+def details(target: EnergyTarget) -> list[str]:
+    """Everything that one file says."""
+    lines = [f"{target.name}: {target.title}", "", *textwrap.wrap(target.about, 100), ""]
+    rows = [["term", "cost", "scope", "basis", "node, nm", "V", "evidence"]]
+    rows += [[each.operation, _ends(each), *_evidence(each)] for each in target.prices]
+    for memory in target.memories:
+        sizes = ", ".join(f"{size.access_pj:g} pJ at {size.size_bytes / 1024:g} KiB" for size in memory.sizes)
+        rows += [[name, f"{sizes} a {memory.per}", *_evidence(memory)] for name in memory.operations]
+    if target.static is not None:
+        static = target.static
+        ends = "" if static.low_mw == static.high_mw else f" ({static.low_mw:g} to {static.high_mw:g})"
+        rows.append(["static power of a chip", f"{static.value_mw:g}{ends} mW", *_evidence(static)])
+    lines += aligned(rows, words=7) if len(rows) > 1 else [str(target.unpriced)]
+    lines += ["", *(f"inside another price: {name}" for name in target.included_elsewhere)]
+    lines += [f"left out: {each}" for each in target.missing]
+    if target.chip is not None:
+        limits = target.chip.model_dump(exclude={"source", "mark", "unchecked"}, exclude_none=True)
+        lines += [f"chip, {name}: {_plain(value)}" for name, value in limits.items()]
+        lines += [f"not checked: {each}" for each in target.chip.unchecked]
+        lines.append(f"source of the limits ({target.chip.mark}): {target.chip.source}")
+    return [*lines, *dict.fromkeys(f"source ({each.mark}): {each.source}" for each in evidence_of(target))]
+
+
+def _ends(price: Price) -> str:
+    ends = "" if price.low_pj == price.high_pj else f" ({price.low_pj:g} to {price.high_pj:g})"
+    return f"{price.value_pj:g}{ends} pJ{f' a {price.per}' if price.per else ''}"
+
+
+def _evidence(each: Evidence) -> list[str]:
+    node, voltage = (NONE if value is None else f"{value:g}" for value in (each.node_nm, each.voltage_v))
+    return [each.scope, each.basis, node, voltage, each.mark]
+
+
+def _plain(value: object) -> str:
+    return (", ".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value)
+
+
+def answer_price(args: argparse.Namespace) -> int:
     """Print, and draw, what one record costs on each target."""
     record, counts = energy.read_record(args.record)
     targets = energy.pick(args.target, args.config_dir)
@@ -79,3 +147,74 @@ def training(record: RunRecord) -> str:
 
 def _mean(mean: Mean) -> str:
     return f"{mean.value:,.4g}" if mean.half is None else f"{mean.value:,.4g} +- {mean.half:,.2g}"
+
+
+def answer_explain(args: argparse.Namespace) -> int:
+    """Print the sum of one record on one target."""
+    record, counts = energy.read_record(args.record)
+    (target,) = energy.pick([args.target], args.config_dir).values()
+    estimate = price(counts, target=target, dt_s=record.method.protocol.dt_s)
+    if args.json:
+        energy.say_json(estimate_tree(estimate))
+        return 0
+    energy.say(explanation(estimate, target))
+    return 0
+
+
+def explanation(estimate: EnergyEstimate, target: EnergyTarget) -> list[str]:
+    """The sum, term by term, with what it leaves out and where the numbers come from."""
+    rows = [["layer", "operation", "an inference", "each", "energy"]]
+    rows += [
+        [
+            term.layer or "",
+            term.operation,
+            f"{term.count_per_inference:,.6g}",
+            price_words(term),
+            joules_interval(term.energy_nj),
+        ]
+        for term in estimate.by_layer
+        if term.count_per_inference
+    ]
+    lines = [f"{target.name}: {target.title}", "", *aligned(rows, words=2), ""]
+    lines.append(f"dynamic: {joules_interval(estimate.dynamic_nj)}")
+    if estimate.static_nj is not None:
+        time = f"{estimate.latency_s:.3g} s an inference"
+        lines.append(f"static: {joules_interval(estimate.static_nj)}, for {time}")
+    lines += [f"no total: {reason}" for reason in estimate.reasons]
+    lines += [f"assumed: {each}" for each in estimate.assumptions]
+    lines += [f"left out: {each}" for each in estimate.missing]
+    sources = dict.fromkeys(
+        f"source ({each.mark}, {each.scope}): {each.source}" for each in evidence_of(target)
+    )
+    return [*lines, *sources]
+
+
+def answer_fit(args: argparse.Namespace) -> int:
+    """Print how a record's network fits a chip; 1 where it does not."""
+    record, counts = energy.read_record(args.record)
+    (target,) = energy.pick([args.target], args.config_dir).values()
+    choices = record.method.choices
+    found = fit(counts, target=target, neurons={role: choices[role] for role in ("neuron", "readout")})
+    if args.json:
+        energy.say_json({**asdict(found), "fits": found.fits})
+    else:
+        energy.say(report(found))
+    return 0 if found.fits else 1
+
+
+def report(found: Fit) -> list[str]:
+    """The answer in words, its reasons, and what nobody checked."""
+    rows = [["layer", "first core", "cores", "because of"]]
+    rows += [[each.layer, str(each.first_core), str(each.cores), each.decides] for each in found.pieces]
+    verdict = "fits, as far as was checked" if found.fits else "does not fit"
+    size = f"cores: {found.cores}, chips: {found.chips}"
+    return [
+        f"{found.target}: {verdict}; {size}",
+        "",
+        *aligned(rows, words=1),
+        "",
+        *[f"not supported: {each}" for each in found.unsupported],
+        *[f"to be changed: {each}" for each in found.changes],
+        *[f"not checked: {each}" for each in found.unchecked],
+        f"source ({found.mark}): {found.source}",
+    ]

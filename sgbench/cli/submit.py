@@ -106,7 +106,7 @@ def _tell(made: Made, references: References) -> int:
 
 
 def _what(made: Made, found: Checked) -> str:
-    from sgbench.leaderboard.pages.labels import surrogate_call
+    from sgbench.leaderboard.labels import surrogate_call
 
     method = None if found.submission is None else found.submission.method
     parts = [made.protocol, f"division {made.division}", f"{len(made.seeds)} seeds"]

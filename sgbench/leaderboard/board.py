@@ -12,7 +12,6 @@ from sgbench.errors import InputError, StorageError
 from sgbench.leaderboard.deviation import Reference, References
 from sgbench.leaderboard.division import division_of
 from sgbench.leaderboard.measuring import is_large, measure_all
-from sgbench.leaderboard.outside import EXTERNAL, read_outsiders
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.painter import Begin, painter
@@ -21,6 +20,7 @@ from sgbench.leaderboard.rows import Board, Measured, Standing, board_of
 from sgbench.leaderboard.store.dossier import Dossiers, fitting, read_dossiers
 from sgbench.leaderboard.store.kept import lost_files
 from sgbench.leaderboard.store.objects import Objects
+from sgbench.leaderboard.store.outside import EXTERNAL, read_outsiders
 from sgbench.leaderboard.store.reading import Finding, Layout, finding
 from sgbench.leaderboard.store.tree import protocols
 from sgbench.records.energy import EnergyTarget

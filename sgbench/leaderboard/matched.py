@@ -11,7 +11,7 @@ from sgbench.energy.interval import Interval
 from sgbench.energy.stability import Duel
 from sgbench.errors import InputError
 from sgbench.leaderboard.costs import beside, stability
-from sgbench.leaderboard.pages.labels import figure
+from sgbench.leaderboard.labels import figure
 from sgbench.leaderboard.rows import Board, Row
 from sgbench.records.counts import OpCounts
 from sgbench.records.energy import INSTEAD, EnergyTarget

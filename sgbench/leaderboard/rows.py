@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from sgbench.leaderboard.costs import Costs, costs
-from sgbench.leaderboard.outside import Outsider
-from sgbench.leaderboard.pages.labels import call, surrogate_call
+from sgbench.leaderboard.labels import call, surrogate_call
 from sgbench.leaderboard.score import Measure, measure_of
 from sgbench.leaderboard.store.dossier import Dossier
+from sgbench.leaderboard.store.outside import Outsider
 from sgbench.leaderboard.varying import Varying, common, labels, varying_parameters
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.record import RunRecord

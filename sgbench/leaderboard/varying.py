@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sgbench.leaderboard.pages.labels import call
+from sgbench.leaderboard.labels import call
 from sgbench.records.base import Value
 from sgbench.records.method import NEUTRAL, canonical, same
 from sgbench.records.spec import GROUPS, NEUTRAL_CHOICES, Method

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.outside import place_external
 from sgbench.leaderboard.store.answers import Judge
 from sgbench.leaderboard.store.dossier import place
 from sgbench.leaderboard.store.objects import Objects
+from sgbench.leaderboard.store.outside import place_external
 from sgbench.leaderboard.store.tree import place_record, record_path
 from sgbench.records.files import read_bytes
 from sgbench.records.record import RunRecord

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sgbench.cli.energy_validate import BEGIN, END, markdown
+from sgbench.cli.energy_measure import BEGIN, END, markdown
 from sgbench.cli.main import main
 from sgbench.energy.price import load_targets
 from sgbench.energy.validate import left_out_line, load_cases, validate

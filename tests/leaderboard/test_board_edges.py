@@ -23,7 +23,6 @@ from sgbench.cli.main import main
 from sgbench.leaderboard.board import rebuild
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.families import AcrossTasks, Standing, Tuned
-from sgbench.leaderboard.outside import Outsider, place_external
 from sgbench.leaderboard.pages.explain import explain
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.terminal_energy import add_energy
@@ -32,6 +31,7 @@ from sgbench.leaderboard.rows import Board, make_board
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.dossier import Dossier, place, read_dossiers
 from sgbench.leaderboard.store.kept import lost_files
+from sgbench.leaderboard.store.outside import Outsider, place_external
 from sgbench.plots import methods as pictures
 from sgbench.plots.board import COLOURS
 from sgbench.plots.methods import across_png, tuning_png

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sgbench.energy.price import load_targets
-from sgbench.leaderboard.pages.labels import call, inert, parameter_text
+from sgbench.leaderboard.labels import call, inert, parameter_text
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.png import digest, stale, stamped

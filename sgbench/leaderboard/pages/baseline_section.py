@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sgbench.leaderboard.pages.labels import code, figure
+from sgbench.leaderboard.labels import code, figure
 from sgbench.leaderboard.rows import Board, Row
 from sgbench.statistics.pairs import compare
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sgbench.leaderboard.pages.labels import counted
+from sgbench.leaderboard.labels import counted
 from sgbench.leaderboard.rows import Board
 
 

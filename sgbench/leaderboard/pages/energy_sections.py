@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sgbench.energy.crossover import Comparison
 from sgbench.energy.stability import Duel
+from sgbench.leaderboard.labels import code, figure
 from sgbench.leaderboard.matched import (
     MOST_BESIDE,
     MOST_DUELS,
@@ -19,7 +20,6 @@ from sgbench.leaderboard.matched import (
     share_text,
     shown_targets,
 )
-from sgbench.leaderboard.pages.labels import code, figure
 from sgbench.leaderboard.pages.sections import NONE, grid
 from sgbench.leaderboard.rows import Board, Row
 

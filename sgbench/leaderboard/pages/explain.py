@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import Reference
+from sgbench.leaderboard.labels import figure
 from sgbench.leaderboard.pages.explain_energy import energy_sentences
-from sgbench.leaderboard.pages.labels import figure
 from sgbench.leaderboard.pages.sections import SURE, p_text
 from sgbench.leaderboard.rows import Board, Row
 from sgbench.leaderboard.score import Measure

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sgbench.energy.crossover import Comparison
+from sgbench.leaderboard.labels import figure
 from sgbench.leaderboard.matched import (
     ALWAYS,
     Matched,
@@ -15,7 +16,6 @@ from sgbench.leaderboard.matched import (
     share_text,
     shown_targets,
 )
-from sgbench.leaderboard.pages.labels import figure
 from sgbench.leaderboard.rows import Board, Row
 
 

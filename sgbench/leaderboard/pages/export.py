@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.division import division_of
-from sgbench.leaderboard.pages.labels import inert
+from sgbench.leaderboard.labels import inert
 from sgbench.leaderboard.pages.sections import checked_text
 from sgbench.leaderboard.rows import Standing
 from sgbench.leaderboard.store.dossier import Dossiers, fitting, read_dossiers

@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 
+from sgbench.leaderboard.labels import code, figure, prose
 from sgbench.leaderboard.pages.baseline_section import about_baselines, baseline_cells
-from sgbench.leaderboard.pages.labels import code, figure, prose
 from sgbench.leaderboard.rows import Board, Row
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.dossier import Dossier

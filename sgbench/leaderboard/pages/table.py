@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from sgbench.energy.price import Interval
 from sgbench.leaderboard.costs import Amount, Energy
+from sgbench.leaderboard.labels import code, figure, prose
 from sgbench.leaderboard.pages.empty import without_rows
 from sgbench.leaderboard.pages.energy_sections import energy_sections
-from sgbench.leaderboard.pages.labels import code, figure, prose
 from sgbench.leaderboard.pages.sections import (
     NONE,
     evidence,

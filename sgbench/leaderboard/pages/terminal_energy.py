@@ -48,8 +48,8 @@ def add_energy(console: Console, board: Board, *, spacious: bool) -> None:
 def _cells(
     row: Row, found: Matched, shown: list[Comparison], duels: Mapping[tuple[str, str], Duel]
 ) -> Iterator[str]:
+    from sgbench.leaderboard.labels import figure
     from sgbench.leaderboard.matched import mean_share
-    from sgbench.leaderboard.pages.labels import figure
 
     yield row.label.replace("(", " (")  # a narrow column breaks there
     yield figure(100 * found.rate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from sgbench.leaderboard.pages.labels import inert
+from sgbench.leaderboard.labels import inert
 from sgbench.leaderboard.pages.sections import trust_text
 from sgbench.leaderboard.rows import Board, Row
 

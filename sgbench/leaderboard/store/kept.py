@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.outside import EXTERNAL
 from sgbench.leaderboard.store.dossier import Dossiers
 from sgbench.leaderboard.store.objects import OBJECTS, Kind
+from sgbench.leaderboard.store.outside import EXTERNAL
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.tree import RECORDS
 from sgbench.records.files import read_bytes

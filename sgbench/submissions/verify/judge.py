@@ -1,4 +1,4 @@
-"""What only data sets and losses themselves can say of a submission; see `sgbench.leaderboard.store.answers.Judge`."""
+"""What only data sets and losses can say of a submission; see `sgbench.leaderboard.store.answers.Judge`."""
 
 from __future__ import annotations
 
