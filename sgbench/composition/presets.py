@@ -1,8 +1,8 @@
 """Presets: surrogates of other libraries as settings of our own, written into `conf/` from one table.
 
 `python -m sgbench.composition.presets` reads `presets.yaml` beside this module and writes a file of
-`conf/surrogate/<library>/` for each of its rows; a test compares the files with the table. A file says what the library
-calls the shape, how its parameters became ours, and what is known to be wrong with it.
+`conf/surrogate/<library>/` for each of its rows; a test compares the files with the table. A file says what the
+library calls the shape, how its parameters became ours, and what is known to be wrong with it.
 """
 
 from __future__ import annotations
