@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.errors import InputError, require_choice, require_number
+from sgbench.surrogates.drawn import draw
 from sgbench.surrogates.spike import Spike, SpikeWithForwardMode
 
 # Beyond these a width is far below rounding or far above any potential, and float32 slopes overflow.
@@ -83,7 +84,7 @@ class Surrogate(nn.Module, ABC):
         self.stretch = 1.0
         self.log_stretch: nn.Parameter | None = None
         self.firing: FiresOtherwise | None = None
-        self.generator: torch.Generator | None = None
+        self.noise_state = torch.Generator().manual_seed(0).get_state()
         self.normalisation = require_choice("surrogate.normalisation", normalisation, NORMALISATIONS)
         self.scale = require_number("surrogate.scale", scale, low=SMALLEST, high=LARGEST)
         unit = {"peak1": self.shape_peak, "area1": self.shape_area, "raw": 1.0}[normalisation]
@@ -271,10 +272,19 @@ class Surrogate(nn.Module, ABC):
         )
 
     def uniform(self, u: Tensor) -> Tensor:
-        """Numbers in [0, 1) of the shape of u, from the surrogate's own generator."""
-        if self.generator is None:
-            self.generator = torch.Generator().manual_seed(0)
-        return torch.rand(u.shape, generator=self.generator, dtype=u.dtype).to(u.device)
+        """Numbers in [0, 1) of the shape of u, from the surrogate's own stream."""
+        return draw(self.noise_state, u)
+
+    @property
+    def generator(self) -> torch.Generator:
+        """A generator in the state that the surrogate's own stream has reached; one that is set is copied."""
+        reached = torch.Generator()
+        reached.set_state(self.noise_state)
+        return reached
+
+    @generator.setter
+    def generator(self, generator: torch.Generator) -> None:
+        self.noise_state = generator.get_state()
 
     def fire_by(self, firing: FiresOtherwise) -> None:
         """Replace the step.
