@@ -112,7 +112,7 @@ def _board(
             protocol=protocol,
             targets=targets,
             classes=classes,
-            guess_loss=reference.guess_loss,
+            score=reference.measure,
             price_lists=price_lists,
         )
     folder = root / protocol.name
@@ -129,7 +129,7 @@ def _board(
         protocol=protocol,
         targets=targets,
         classes=classes,
-        guess_loss=reference.guess_loss,
+        score=reference.measure,
         standings=standings,
         outsiders=outsiders,
         price_lists=price_lists,
