@@ -54,7 +54,7 @@ def points(study: Study, name: str, settled: Settled) -> list[Point]:
     block = study.blocks[name]
     made: list[Point] = []
     for task in block.tasks:
-        reference = _reference(block, task, settled)
+        reference = {**study.tasks[task].reference, **_reference(block, task, settled)}
         cells = [
             cell for grid in block.grids for cell in _cells_with_seeds(block, grid, task, reference, settled)
         ]
@@ -66,11 +66,12 @@ def points(study: Study, name: str, settled: Settled) -> list[Point]:
 
 
 def _reference(block: Block, task: str, settled: Settled) -> Cell:
-    """The setting that every run of a task starts from."""
+    """The setting that an earlier block has settled for a task, if it had that task."""
     if block.reference is None:
         return {}
-    cells = _settled_cells(block.reference, task, settled)
-    return dict(cells[0])
+    if block.reference not in settled:
+        raise InputError(f"block {block.reference} has settled nothing yet; run it first")
+    return dict(settled[block.reference].get(task, [{}])[0])
 
 
 def _settled_cells(name: str, task: str, settled: Settled) -> Sequence[Cell]:
@@ -117,9 +118,9 @@ def random_settings(settings: RandomSettings, task: str) -> list[Cell]:
     """
     stream = np.random.SeedSequence([settings.seed, zlib.crc32(task.encode())])
     random = np.random.Generator(np.random.PCG64(stream))
+    ranges = {**settings.ranges, **settings.by_task.get(task, {})}
     return [
-        {key: _drawn(draw, random.random()) for key, draw in settings.ranges.items()}
-        for _ in range(settings.count)
+        {key: _drawn(draw, random.random()) for key, draw in ranges.items()} for _ in range(settings.count)
     ]
 
 

@@ -62,6 +62,9 @@ class RandomSettings(Strict):
     count: int = Field(ge=1, le=1000)
     seed: int = Field(ge=0, le=2**31)
     ranges: dict[Key, Draw] = Field(min_length=1)
+    """For every task of the block."""
+    by_task: dict[Name, dict[Key, Draw]] = Field(default_factory=dict)
+    """More ranges of some tasks, which come in place of those of the same keys."""
 
 
 class Grid(Strict):
@@ -105,6 +108,8 @@ class Task(Strict):
 
     title: Text
     words: tuple[Text, ...] = Field(min_length=1)
+    reference: dict[Key, Word] = Field(default_factory=dict)
+    """Settings that factors act on, where no earlier block has settled others."""
     outcome: Literal["accuracy", "solved"]
     solved_from: float | None = Field(default=None, gt=0, le=1)
     """Test accuracy from which a run counts as solved."""
@@ -154,6 +159,9 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
+        for one, other in itertools.combinations(self.seeds, 2):
+            if set(self.seeds[one].values) & set(self.seeds[other].values):
+                raise ValueError(f"seeds: {one} and {other} share seeds; a seed serves one purpose")
         known: list[str] = []
         for name, block in self.blocks.items():
             for task in block.tasks:
@@ -169,9 +177,6 @@ class Study(Strict):
                 if needed not in known or self.blocks[needed].settles is None:
                     raise ValueError(f"blocks.{name}: {needed} is no earlier block that settles something")
             known.append(name)
-        for one, other in itertools.combinations(self.seeds, 2):
-            if set(self.seeds[one].values) & set(self.seeds[other].values):
-                raise ValueError(f"seeds: {one} and {other} share seeds; a seed serves one purpose")
         return self
 
 
