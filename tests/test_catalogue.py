@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+import sgbench
 from sgbench.composition import catalogue
 from sgbench.composition.catalogue import META_KEYS, TARGET_GROUPS, Entry
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir
 from sgbench.training.build import PROVIDED
 
-PACKAGE = Path(inspect.getfile(catalogue)).parent
+PACKAGE = Path(sgbench.__file__).parent
 ALL = [entry for group in catalogue.groups() for entry in catalogue.entries(group).values()]
 WITH_TARGET = [
     entry

@@ -1,1 +1,1 @@
-"""Run a pre-registered study block by block, keep its records in compressed shards, and say where it stands."""
+"""Runs a pre-registered study block by block, keeps its records in compressed shards, and says where it stands."""
