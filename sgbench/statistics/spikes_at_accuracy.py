@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from sgbench.errors import InputError, require_number
 from sgbench.statistics.intervals import t_quantile
 from sgbench.statistics.pairs import ROUNDING, Floats
-from sgbench.statistics.score_table import MIN_INTERVAL_SEEDS, score_table
+from sgbench.statistics.score_table import MIN_INTERVAL_SEEDS, number_array, score_table
 
 NOT_REACHED = math.inf
 """The number of spikes with which a method reaches an accuracy that no setting of it reaches."""
@@ -42,13 +42,20 @@ def spikes_needed(accuracy: ArrayLike, log_spikes: ArrayLike, target: float) -> 
         log_spikes: of each setting, mean over seeds of the natural logarithm of spikes an inference [settings].
         target: in the unit of the accuracy.
 
+    Raises:
+        InputError: where a setting lacks a number.
+
     >>> needed = spikes_needed([80.0, 90.0, 85.0], np.log([100.0, 400.0, 1000.0]), 85.0)
     >>> round(needed.spikes, 6), needed.at_most
     (200.0, False)
     >>> spikes_needed([80.0, 90.0], np.log([100.0, 400.0]), 95.0).spikes
     inf
     """
-    score, cost = np.asarray(accuracy, dtype=float), np.asarray(log_spikes, dtype=float)
+    score, cost = number_array(accuracy, name="accuracy"), number_array(log_spikes, name="log_spikes")
+    if score.shape != cost.shape or score.ndim != 1 or not len(score):
+        raise InputError(
+            f"log_spikes: one for each accuracy is needed, not shapes {score.shape} and {cost.shape}"
+        )
     # From few spikes to many, the more accurate first of equal ones; what does not gain is off the front.
     order = np.lexsort((-score, cost))
     score, cost = score[order], cost[order]
