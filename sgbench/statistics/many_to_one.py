@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -118,7 +119,7 @@ def dunnett_p(t: ArrayLike, comparisons: int, degrees: float) -> Floats:
     require_number("degrees", degrees, low=0, open_low=True)
     statistic = np.abs(np.asarray(t, dtype=float))
     scale, scale_weight = scale_nodes(degrees)
-    node, weight = np.polynomial.legendre.leggauss(NODES)
+    node, weight = _legendre()
     z, z_weight = REACH * node, REACH * weight * np.exp(-((REACH * node) ** 2) / 2) / math.sqrt(2 * math.pi)
     reach = math.sqrt(2) * statistic[..., None, None] * scale[:, None]
     inside = (ndtr(z + reach) - ndtr(z - reach)) ** comparisons  # [..., scales, z]
@@ -135,13 +136,23 @@ def scale_nodes(degrees: float) -> tuple[Floats, Floats]:
     from scipy.special import chdtri, gammaln
 
     low, high = (math.sqrt(float(chdtri(degrees, tail)) / degrees) for tail in (1 - TAIL, TAIL))
-    node, weight = np.polynomial.legendre.leggauss(NODES)
+    node, weight = _legendre()
     scale = (high + low) / 2 + (high - low) / 2 * node
     half = degrees / 2
     log_density = math.log(2) + half * math.log(half) - gammaln(half) + (degrees - 1) * np.log(scale)
     return scale, (high - low) / 2 * weight * np.exp(log_density - half * scale**2)
 
 
+@functools.cache
+def _legendre() -> tuple[Floats, Floats]:
+    """Return the nodes and weights of the integral from -1 to 1, which take longer than their use."""
+    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    nodes.setflags(write=False)
+    weights.setflags(write=False)
+    return nodes, weights
+
+
+@functools.cache
 def dunnett_quantile(confidence: float, comparisons: int, degrees: float) -> float:
     """Return how many standard errors simultaneous two-sided intervals against one reference reach.
 
