@@ -153,8 +153,8 @@ def _runs(name: str, accuracy: ArrayLike, spikes: ArrayLike) -> Floats:
     if counts.min() <= ROUNDING:
         setting, seed = np.unravel_index(counts.argmin(), counts.shape)
         raise InputError(
-            f"spikes of the {name}: a number above 0 is needed at setting {setting}, seed {seed}; leave out settings "
-            "that send no spike"
+            f"spikes of the {name}: a number above 0 is needed at setting {setting}, seed {seed}; leave out "
+            "settings that send no spike"
         )
     return np.stack([scores, np.log(counts)])
 

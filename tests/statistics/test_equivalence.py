@@ -19,6 +19,7 @@ from sgbench.statistics.equivalence import (
     verdict,
     verdicts_against,
 )
+from sgbench.statistics.many_to_one import against_reference
 
 
 def test_equality_is_two_one_sided_tests(random: np.random.Generator) -> None:
@@ -86,6 +87,8 @@ def test_corrected_differences_and_uncorrected_equalities(random: np.random.Gene
     """Against a reference p of difference is Holm's or Dunnett's; p of equality is that of the pair alone."""
     scores = random.normal(size=(6, 8)) + np.array([[0], [0], [0], [0.8], [1], [3]])
     for error in ("paired", "pooled"):
+        corrected = [row.p for row in against_reference(scores, error=error)]
+        assert [found.p_differs for found in verdicts_against(scores, 1.5, error=error)] == corrected
         for method, found in enumerate(verdicts_against(scores, 1.5, error=error), start=1):
             weights = [-1.0] + [float(method == row) for row in range(1, 6)]
             alone = verdict(contrast(scores, weights, error=error), 1.5)

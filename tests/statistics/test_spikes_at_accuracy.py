@@ -101,7 +101,7 @@ def test_no_interval_from_fewer_than_five_seeds(random: np.random.Generator) -> 
 @pytest.mark.parametrize(
     ("spikes", "reference", "message"),
     [
-        (np.zeros((2, 5)), np.ones((2, 5)), "send no spike"),
+        (np.zeros((2, 5)), np.ones((2, 5)), "leave out settings"),
         (np.ones((2, 4)), np.ones((2, 5)), "of its accuracy"),
         (np.ones((2, 5)), np.full((2, 5), np.nan), "spikes of the reference"),
     ],
