@@ -72,8 +72,8 @@ def forgiving_plane(
     .. math:: G_i = \frac{1}{K L} \sum_{k,l}
         \left[\bar y_{ikl} \ge \max_{i', k', l'} \bar y_{i'k'l'} - \Delta\right]
 
-    The interval is that of `forgiving_line`. In simulations it covered the share in 79 to 100 of 100 cases, and in as
-    few as 35 where a third of the cells lies exactly at the tolerance: a share of cells jumps there.
+    The interval is that of `forgiving_line`. In simulations it covered the share in 79 to 100 of 100 cases, and
+    in as few as 35 where a third of the cells lies exactly at the tolerance: a share of cells jumps there.
 
     Args:
         scores: on validation data [methods, widths K, learning rates L, seeds]; a failed run at chance.
