@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sgbench.records.record import RunRecord, Scores
+    from sgbench.records.content import Scores
+    from sgbench.records.record import RunRecord
     from sgbench.records.spec import RunSpec
 
 

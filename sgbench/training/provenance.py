@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from sgbench.records.record import Provenance, SplitName
+from sgbench.records.content import Provenance, SplitName
 
 PACKAGES = (
     "sgbench",
