@@ -107,8 +107,8 @@ def run_study(args: argparse.Namespace) -> int:
 
 def _replicas(specs: Sequence[RunSpec]) -> None:
     """Train side by side in one process."""
-    from sgbench.cli.run import headline
     from sgbench.replicas.sweep import run_sweep
+    from sgbench.sweeps.outcome import headline
 
     run_sweep(specs, range(len(specs)), workers=1, largest=None, headline=headline)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,6 @@ from sgbench.signals.streams import generator
 from sgbench.steepness.base import Steepness
 from sgbench.surrogates.base import Surrogate
 
-log = logging.getLogger("sgbench")
 PROVIDED: dict[str, tuple[str, ...]] = {
     "augmentation": (),
     "dataset": (),
@@ -133,9 +131,7 @@ def build(spec: RunSpec) -> Parts:
         dtype=dtype,
     )
     optimizer = _part(spec, "optimizer", params=list(network.parameters()))
-    chosen = network.runs_on()
-    log.debug("engine %s: %s", *chosen)
-    return Parts(data, encoder, network, rule, steepness, objective, optimizer, chosen, device)
+    return Parts(data, encoder, network, rule, steepness, objective, optimizer, network.runs_on(), device)
 
 
 def _check_target(spec: RunSpec, data_set: DataSet, objective: Objective) -> None:
