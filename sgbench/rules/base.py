@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from sgbench.losses.base import Loss
 from sgbench.networks.base import Network
+from sgbench.neurons.base import Neuron
 from sgbench.regularisers.base import Regulariser
 from sgbench.signals.trajectory import Batch, Keep, Trajectory
 
@@ -75,3 +77,29 @@ class LearningRule(ABC):
     @abstractmethod
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """Add to the `.grad` of the weights and yield, once a batch or once an update."""
+
+
+def learnt_by(group: str, neuron: Neuron) -> tuple[str, str]:
+    """Return which numbers of a layer's neurons learn, and the words with which none does; empty where none does.
+
+    Args:
+        group: of the neurons, "neuron" or "readout".
+        neuron: of the layer.
+
+    >>> from sgbench.neurons.leaky_readout import LeakyReadout
+    >>> learnt_by("readout", LeakyReadout(4, beta=0.9, learn_beta="shared"))
+    ('beta', 'readout.learn_beta=none')
+    """
+    options = inspect.signature(type(neuron)).parameters
+    names = [name for name, _ in neuron.named_parameters()]
+    heads = list(dict.fromkeys(name.partition(".")[0] for name in names))
+    words = {}
+    for head in heads:
+        if head == "surrogate" and "surrogate.log_stretch" in names:
+            words[head] = "steepness=fixed"
+        elif f"learn_{head}" in options:
+            words[head] = f"{group}.learn_{head}=none"
+        elif "learn" in options:
+            words[head] = f"{group}.learn=none"
+    remedy = " and ".join(dict.fromkeys(words.values())) if len(words) == len(heads) else "rule=bptt"
+    return " and ".join(heads), remedy
