@@ -18,6 +18,23 @@ from sgbench.regularisers.base import Regulariser
 from sgbench.signals.trajectory import Batch, Keep, Trajectory
 
 Reference = Literal["bptt", "bptt_cut", "local_autograd", "finite_difference", "enumeration"]
+"""A gradient that comes from no rule: of the whole loss; the same with recurrent spikes cut; of a loss of each layer's
+own with what arrives taken as given; by differences; over all spike patterns."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """With what a rule's gradients are compared, where, and in which weights; a test runs it as it stands.
+
+    Args:
+        reference: the gradient to compare with.
+        words: what a run needs beside `rule=NAME` for the comparison, e.g. "loss=per_step".
+        weights: "all", "hidden" (of hidden layers) or "readout".
+    """
+
+    reference: Reference
+    words: tuple[str, ...] = ()
+    weights: Literal["all", "hidden", "readout"] = "all"
 
 
 @dataclass(frozen=True)
@@ -49,11 +66,12 @@ class Progress(NamedTuple):
 class LearningRule(ABC):
     """Computes gradients of a network's weights.
 
-    A rule declares the computation that it equals exactly, and one that it must not equal; tests show both.
+    A rule declares the computation that it equals exactly, and one that it must not equal, each with the words of a
+    run in which this shows; the contract tests run both.
     """
 
-    exact_reference: ClassVar[Reference]
-    must_differ_from: ClassVar[str]
+    exact_reference: ClassVar[Claim]
+    must_differ_from: ClassVar[Claim]
 
     def begin(self, network: Network, generator: torch.Generator) -> None:  # noqa: B027 - most need nothing
         """Add to the network what the rule needs, before anything else looks at it.

@@ -13,12 +13,13 @@ from sgbench.networks.base import DenseLayer, Network
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.regularisers.none import NoPenalty
-from sgbench.rules.base import LearningRule, Objective, Progress, Reference, learnt_by
+from sgbench.rules.base import Claim, LearningRule, Objective, Progress, learnt_by
 from sgbench.signals.spikes import dense
 from sgbench.signals.trajectory import Batch, Trajectory
 
 UPDATES = ("per_sequence", "per_step")
 READOUT = "neuron@readout=leaky_readout"
+RECURRENT = ("loss=per_step", "network.hidden=[6]", "network.recurrence=all_to_all")
 
 
 class EProp(LearningRule):
@@ -43,8 +44,8 @@ class EProp(LearningRule):
     Source: Bellec et al. 2020, Nature Communications 11:3625, equations 3, 4 and 13.
     """
 
-    exact_reference: ClassVar[Reference] = "bptt_cut"
-    must_differ_from: ClassVar[str] = "bptt in a recurrent network"
+    exact_reference: ClassVar[Claim] = Claim("bptt_cut", RECURRENT)
+    must_differ_from: ClassVar[Claim] = Claim("bptt", RECURRENT, weights="hidden")
 
     def __init__(self, *, update: str) -> None:
         self.update = require_choice("rule.update", update, UPDATES)

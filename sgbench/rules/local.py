@@ -12,7 +12,7 @@ from sgbench.engine.layer import LayerRun
 from sgbench.errors import InputError, require_number
 from sgbench.networks.base import Chain, Network
 from sgbench.neurons.base import Neuron
-from sgbench.rules.base import LearningRule, Objective, Progress, Reference, learnt_by
+from sgbench.rules.base import Claim, LearningRule, Objective, Progress, learnt_by
 from sgbench.signals.trajectory import POTENTIAL, Batch, Trajectory
 
 
@@ -38,8 +38,8 @@ class Local(LearningRule):
     Source: Kaiser, Mostafa & Neftci 2020, Frontiers in Neuroscience 14:424 (DECOLLE).
     """
 
-    exact_reference: ClassVar[Reference] = "local_autograd"
-    must_differ_from: ClassVar[str] = "bptt in a network of hidden layers"
+    exact_reference: ClassVar[Claim] = Claim("local_autograd", ("network.hidden=[6,5]",))
+    must_differ_from: ClassVar[Claim] = Claim("bptt", ("network.hidden=[6,5]",), weights="hidden")
 
     def __init__(self, *, gain: float) -> None:
         self.gain = require_number("rule.gain", gain, low=0, open_low=True)

@@ -97,7 +97,7 @@ def data_of(kind: str) -> tuple[str, str]:
 
 
 def recipe(row: Row, kind: Target | None = None) -> Recipe:
-    """Return all choices and small sizes of a row, on data with a kind of target that its loss knows, or another."""
+    """Return all choices and small sizes of a row, on data with a target that its loss knows, or another."""
     loss = loss_class(row["loss"])
     kind = loss.targets[0] if kind is None else kind
     data_set, encoder = data_of(kind)

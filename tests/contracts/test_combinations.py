@@ -167,7 +167,7 @@ def around(rule: str, groups: Sequence[str]) -> list[Recipe]:
 
 @pytest.mark.parametrize("rule", catalogue.paths("rule"))
 def test_a_rule_takes_what_shapes_training_or_says_what_else(rule: str) -> None:
-    """Expected: each steepness, penalty, normalisation, dropout, initialisation trains, or has a remedy that does."""
+    """Expected: each steepness, penalty, normalisation, dropout and init trains, or has a remedy that does."""
     groups = ("steepness", "regulariser", "normalisation", "dropout", "init")
     assert problems_of_recipes(around(rule, groups)) == []
 
