@@ -18,8 +18,8 @@ from sgbench.regularisers.base import Regulariser
 from sgbench.signals.trajectory import Batch, Keep, Trajectory
 
 Reference = Literal["bptt", "bptt_cut", "local_autograd", "finite_difference", "enumeration"]
-"""A gradient that comes from no rule: of the whole loss; the same with recurrent spikes cut; of a loss of each layer's
-own with what arrives taken as given; by differences; over all spike patterns."""
+"""A gradient that comes from no rule: of the whole loss; the same with recurrent spikes cut; of each layer's
+loss with what arrives taken as given; by differences; over all spike patterns."""
 
 
 @dataclass(frozen=True)

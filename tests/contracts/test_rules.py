@@ -129,7 +129,7 @@ def test_declarations_are_claims_of_this_rule(name: str) -> None:
 
 
 def test_references_differ_from_one_another() -> None:
-    """Must differ: in a deep recurrent network each reference is a gradient of its own: no claim holds by chance."""
+    """Must differ: in a deep recurrent network each reference has its own gradient: no claim holds by chance."""
     claim = Claim("local_autograd", ("network.hidden=[6,5]", "network.recurrence=all_to_all"))
     parts, batch = parts_of("local", claim)
     first = [way(parts.network, batch, parts.objective)["layers.0.weight"] for way in REFERENCES.values()]
