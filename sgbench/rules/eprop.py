@@ -53,18 +53,18 @@ class EProp(LearningRule):
     def check(self, network: Network, objective: Objective) -> None:
         """One dense spiking layer, a leaky readout with fixed decay, fixed neurons, a loss per step, no penalty."""
         self._check_network(network)
-        integrates = isinstance(network.readout.neuron, LeakyReadout)
+        units = network.readout.neuron
         if not objective.loss.online:
             # Of spikes as target no loss has a share in every step.
             classes = "class" in objective.loss.targets
-            readout = "" if integrates else f" and {READOUT}"
+            readout = "" if isinstance(units, LeakyReadout) else f" and {READOUT}"
             remedy = f"loss=per_step{readout}" if classes else "rule=bptt"
             raise InputError(f"rule=eprop: needs a loss in every step; use {remedy}")
         if not isinstance(objective.regulariser, NoPenalty):
             raise InputError("rule=eprop: knows no penalty on activity; use regulariser=none")
-        if not integrates:
+        if not isinstance(units, LeakyReadout):
             raise InputError(f"rule=eprop: needs a leaky readout; use {READOUT}")
-        if network.readout.neuron.input_gain.kind != "one" or network.readout.neuron.beta.spread is not None:
+        if units.input_gain.kind != "one" or units.beta.spread is not None:
             raise InputError(
                 "rule=eprop: needs one decay and no gain in the readout; use readout.input_gain=one and a single "
                 "readout.beta"
