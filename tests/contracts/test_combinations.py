@@ -14,7 +14,7 @@ from typing import TypeVar, get_args
 import pytest
 
 from sgbench.composition import catalogue
-from sgbench.composition.plan import _SweepComposer
+from sgbench.composition.plan import PointComposer
 from sgbench.errors import InputError
 from sgbench.signals.trajectory import Target
 from sgbench.training.build import build
@@ -208,7 +208,7 @@ def test_reviewed_pairs_are_of_the_catalogue() -> None:
 
 def test_rows_are_what_the_command_composes() -> None:
     """Expected: the specification that a sweep's plan makes of the same words, to every value."""
-    composer = _SweepComposer((), ())
+    composer = PointComposer((), ())
     for row in accepted_rows()[:2]:
         choices, values = recipe(row)
         words = [f"{'neuron@readout' if key == 'readout' else key}={name}" for key, name in choices.items()]
