@@ -63,6 +63,7 @@ def test_commands_of_the_documents_exist() -> None:
         "data",
         "export",
         "reproduce",
+        "study",
     }
     shells = [block for path in [*DOCUMENTS, ROOT / "CONTRIBUTING.md"] for block in blocks(path, "sh")]
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))

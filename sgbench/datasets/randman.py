@@ -61,6 +61,9 @@ class Randman(Generated):
         (800, 100, 100, 0, 10, 20, 1, 1.0, "released", 0.05, 0.1): (
             "fed1c4e66202e2a833f8c146fc46e6414579b7b59bc03c35030361ad425bf91e"
         ),
+        (100, 50, 100, 0, 10, 20, 1, 1.0, "released", 0.05, 0.1): (
+            "4695f89fe37df72b16494163920ee31ed8115d65a78174ccd10d3e76776604cc"
+        ),
     }
 
     def __init__(  # noqa: PLR0913 - the task has so many numbers
