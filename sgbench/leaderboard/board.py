@@ -11,11 +11,10 @@ from sgbench.energy.price import load_targets
 from sgbench.errors import InputError, StorageError
 from sgbench.leaderboard.deviation import Reference, References
 from sgbench.leaderboard.division import division_of
-from sgbench.leaderboard.measuring import is_large, measure_all
+from sgbench.leaderboard.measuring import measure_all
+from sgbench.leaderboard.pages.picture_digest import stale
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
-from sgbench.leaderboard.painter import Begin, painter
-from sgbench.leaderboard.png import stale, stamped
 from sgbench.leaderboard.rows import Board, Measured, Standing, board_of
 from sgbench.leaderboard.store.dossier import Dossiers, fitting, read_dossiers
 from sgbench.leaderboard.store.kept import lost_files
@@ -151,23 +150,24 @@ def build(
         InputError: there is no such folder, or no record in it.
         StorageError: a file cannot be written.
     """
-    with painter(apart=is_large(root, layout=layout)) as begin:
-        found = show(root, layout=layout, references=references, protocol=protocol)
-        if not found.boards and not found.findings:
-            way = "make one with 'sgbench run'" if layout == "runs" else "add some with 'sgbench board add'"
-            raise InputError(f"{root}: no record found; {way}, or name a folder with --root")
-        return [_write(board, root, layout, begin) for board in found.boards], found.findings
+    found = show(root, layout=layout, references=references, protocol=protocol)
+    if not found.boards and not found.findings:
+        way = "make one with 'sgbench run'" if layout == "runs" else "add some with 'sgbench board add'"
+        raise InputError(f"{root}: no record found; {way}, or name a folder with --root")
+    return [_write(board, root, layout) for board in found.boards], found.findings
 
 
-def _write(board: Board, root: Path, layout: Layout, begin: Begin) -> Built:
+def _write(board: Board, root: Path, layout: Layout) -> Built:
     folder = root / board.protocol.name
-    picture = begin(board) if board.rows else None
     values = to_csv(board)
     contents = {TABLE: to_markdown(board, layout=layout).encode(), VALUES: values.encode()}
-    if picture is None:
-        _remove(folder / PICTURE)
+    if board.rows:
+        # Loads the drawing library, which `board show` and `board check` do without.
+        from sgbench.leaderboard.pages.picture import png
+
+        contents[PICTURE] = png(board, table_csv=values)
     else:
-        contents[PICTURE] = stamped(picture(), table_csv=values)
+        _remove(folder / PICTURE)
     for name, data in contents.items():
         write_atomic(folder / name, data)
     shown = (*board.rows, *board.baselines, *board.retired)
