@@ -10,20 +10,17 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.rows import Measured, measure
 from sgbench.leaderboard.store.reading import Finding, Layout
-from sgbench.leaderboard.store.tree import RECORDS, candidates, read_paths
+from sgbench.leaderboard.store.tree import candidates, read_paths
 from sgbench.records.energy import EnergyTarget
 
 MANY = 1000
 """Records from which other processes are worth their start."""
-SEEDS = 5
-"""Records of a method, in most protocols."""
 SHARES = 8
 """Parts of the work for each process, so that none waits long for another."""
 
@@ -67,14 +64,6 @@ def measure_all(
         for name, measured in part.measured:
             found.setdefault(name, []).append(measured)
     return found
-
-
-def is_large(root: Path, *, layout: Layout) -> bool:
-    """Whether a tree probably holds so many records that other processes are worth their start."""
-    if _processors() == 1 or not root.is_dir():
-        return False
-    pattern = "*/*" if layout == "runs" else f"*/{RECORDS}/*"
-    return next(islice(root.glob(pattern), MANY // SEEDS, None), None) is not None
 
 
 def _processors() -> int:

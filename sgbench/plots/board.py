@@ -175,7 +175,8 @@ def _draw_scores(axes: Axes, rows: Sequence[BoardRow], picture: BoardPicture) ->
     axes.plot([], [], "o-", ms=9, label="mean, 95 % interval", **MEAN_STYLE)
     axes.scatter([], [], s=34, label="one seed", **SEED_STYLE)
     if failed:
-        axes.scatter([], [], s=60, label="failed seed, counted at chance", **FAILED_STYLE)
+        counted = "as without learning" if picture.is_loss else "at chance"
+        axes.scatter([], [], s=60, label=f"failed seed, counted {counted}", **FAILED_STYLE)
     what = "test loss, less is better" if picture.is_loss else "test accuracy, %"
     axes.set_xlabel(f"{what}\n{axis.scale_note}", fontsize=FONT_SIZE, color=INK)
 

@@ -63,7 +63,7 @@ class ErrorAxis:
         """Return where scores stand, in decades of the error."""
         if self.is_loss:
             return np.log10(np.maximum(scores, NO_ERROR))
-        return -np.log10(np.maximum(1 - np.asarray(scores) / 100, NO_ERROR))
+        return 0.0 - np.log10(np.maximum(1 - np.asarray(scores) / 100, NO_ERROR))
 
     def score(self, places: Any) -> Any:
         """Return the scores at places: the inverse of `place`."""
@@ -143,8 +143,7 @@ class ErrorAxis:
         first, last = float(self.place(low)), float(self.place(high))
         kept: dict[float, str] = {}
         previous = -math.inf
-        for tick in candidates:
-            place = float(self.place(tick))
+        for tick, place in zip(candidates, self.place(np.asarray(candidates, float)).tolist(), strict=True):
             label = f"{tick:.3g}" if self.is_loss else f"{tick:g}"
             least = max(gap, character * len(label)) * (last - first)
             if first <= place <= last and place - previous > least:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-ORANGE, SKY, BLACK, OLIVE = "#E69F00", "#56B4E9", "#000000", "#8C8C2B"
-COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, OLIVE)
-"""The palette of Okabe & Ito for any colour vision; its yellow, too light for a line, is an olive here."""
+ORANGE, SKY, BLACK, BROWN = "#E69F00", "#56B4E9", "#000000", "#5C4B00"
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, BROWN)
+"""The palette of Okabe & Ito for any colour vision; its yellow, too light for a line, is a brown here."""
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<")
 INK, SOFT, GRID, BAND = "#222222", "#777777", "#dddddd", "#f4f4f4"
 """Text; what is said in passing; lines of a grid; every second row."""

@@ -15,7 +15,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from sgbench.errors import InputError
-from sgbench.plots.style import INK, SOFT, VERMILION
+from sgbench.plots.style import BAND, INK, SOFT, VERMILION
 from sgbench.plots.sweep_numbers import ACCURACY, SweepPicture, SweepRow, SweptAxis, curves_of
 
 MAX_PANELS = 16
@@ -26,7 +26,7 @@ CELL = (0.66, 0.5)  # inches of an annotated cell
 SMALL = 0.3  # inches of another one
 DARK = 0.18  # luminance, below which white is read better than black
 LIGHTNESS = "viridis"  # even steps of lightness, for any colour vision
-LACKING: Any = {"facecolor": "#eeeeee", "edgecolor": SOFT, "hatch": "////", "linewidth": 0}
+LACKING: Any = {"facecolor": BAND, "edgecolor": SOFT, "hatch": "////", "linewidth": 0}
 
 
 def heat_size(picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> tuple[float, float]:
