@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,6 +39,7 @@ def measure_all(
     findings: list[Finding],
     targets: tuple[EnergyTarget, ...] = (),
     protocol: str | None = None,
+    meanwhile: Callable[[], object] | None = None,
 ) -> dict[str, list[Measured]]:
     """The methods of a tree by protocol; see `sgbench.leaderboard.store.tree.read_methods`.
 
@@ -49,6 +50,7 @@ def measure_all(
         findings: collects what was left out.
         targets: price lists.
         protocol: read this one alone.
+        meanwhile: done by this process while others read, if there are others.
 
     Raises:
         InputError: `root` is no folder, or has none for the protocol asked for.
@@ -59,20 +61,22 @@ def measure_all(
             references.of(path.relative_to(root).parts[0])  # composed here, once for all processes
     work = partial(_part, root=root, layout=layout, references=references, targets=targets)
     found: dict[str, list[Measured]] = {}
-    for part in _parts(work, paths, layout):
+    for part in _parts(work, paths, layout, meanwhile):
         findings += part.findings
         for name, measured in part.measured:
             found.setdefault(name, []).append(measured)
     return found
 
 
-def _processors() -> int:
-    """Of this process; 1 where the system does not say, which is where processes are not forked."""
+def processors() -> int:
+    """Return how many processors this process may use; 1 where processes are not forked."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
-def _parts(work: partial[_Part], paths: list[Path], layout: Layout) -> Iterator[_Part]:
-    workers = _processors()
+def _parts(
+    work: partial[_Part], paths: list[Path], layout: Layout, meanwhile: Callable[[], object] | None
+) -> Iterator[_Part]:
+    workers = processors()
     if len(paths) < MANY or workers == 1:
         yield work(paths)
         return
@@ -80,7 +84,10 @@ def _parts(work: partial[_Part], paths: list[Path], layout: Layout) -> Iterator[
     context = multiprocessing.get_context("fork")
     # They are short-lived and make few cycles; looking for these takes a tenth of their time.
     with ProcessPoolExecutor(workers, mp_context=context, initializer=gc.disable) as pool:
-        yield from pool.map(work, _shares(paths, layout, workers * SHARES))
+        parts = pool.map(work, _shares(paths, layout, workers * SHARES))
+        if meanwhile is not None:  # the others have been started: nothing of it is copied into them
+            meanwhile()
+        yield from parts
 
 
 def _shares(paths: Sequence[Path], layout: Layout, count: int) -> list[list[Path]]:

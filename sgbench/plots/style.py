@@ -73,8 +73,19 @@ def encode(
     # From matplotlib's defaults, so that nobody's own settings change a picture.
     with style.context(["default", {**STYLE, **(style_changes or {})}]):
         figure = draw()
+        if kind == ".png":
+            _lay_out(figure)
         figure.savefig(out, format=kind[1:], metadata={**UNDATED[kind], **(texts or {})})
     return out.getvalue()
+
+
+def _lay_out(figure: Figure) -> None:
+    """Lay a figure out at the density at which it is saved; else saving would draw it twice."""
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        figure.set_dpi(STYLE["savefig.dpi"])
+        layout.execute(figure)
+        figure.set_layout_engine(None)
 
 
 def save(draw: Callable[[], Figure], path: Path, *, style_changes: Mapping[str, Any] | None = None) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
+import os
 import random
+import signal
 import struct
 import zlib
 from dataclasses import replace
@@ -12,7 +15,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sgbench.errors import InputError
+from sgbench.errors import InputError, SgbenchError
+from sgbench.leaderboard import board as boards
 from sgbench.leaderboard import measuring
 from sgbench.leaderboard.board import build, check, show
 from sgbench.leaderboard.pages import picture as pictures
@@ -65,7 +69,7 @@ def test_a_long_board_is_cut_and_says_so(board: Board, monkeypatch: pytest.Monke
 
 def test_a_digest_is_read_back(board: Board) -> None:
     """Pillow reads it as the picture's description; must differ: another table's."""
-    opened = Image.open(io.BytesIO(png(board, table_csv="a,b\n")))
+    opened = Image.open(io.BytesIO(png(picture_of(board), table_csv="a,b\n")))
     opened.load()  # checks the sums of all chunks
     assert opened.text["Description"] == digest("a,b\n") != digest("a,c\n")
 
@@ -75,11 +79,25 @@ def test_a_large_tree_is_built_as_a_small_one(tmp_path: Path, monkeypatch: pytes
     [built], _ = build(tmp_path, layout="leaderboards", references=REFERENCES)
     alone = [Path(name).read_bytes() for name in built.files]
     monkeypatch.setattr(measuring, "MANY", 1)
+    monkeypatch.setattr(boards, "MANY_ROWS", 2)
     monkeypatch.setattr(measuring.os, "sched_getaffinity", lambda _: {0, 1})
     [again], _ = build(tmp_path, layout="leaderboards", references=REFERENCES)
     assert [Path(name).read_bytes() for name in again.files] == alone
     assert check(tmp_path, references=REFERENCES)[1] == ()
     assert read_digest(Path(again.files[2])) == digest(alone[1].decode())
+
+
+def test_drawing_that_was_ended_is_an_error_of_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board
+) -> None:
+    """As when the system takes back memory: no picture, and no process left."""
+    monkeypatch.setattr(boards, "MANY_ROWS", 2)
+    monkeypatch.setattr(measuring.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(pictures, "board_figure", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(SgbenchError, match="the process that draws pictures was ended"):
+        build(tmp_path, layout="leaderboards", references=REFERENCES)
+    assert not multiprocessing.active_children()
+    assert not (tmp_path / board.protocol.name / "board.png").exists()
 
 
 def chunk(kind: bytes, content: bytes, *, sum_is_right: bool = True) -> bytes:
@@ -122,7 +140,7 @@ def test_what_a_stranger_hands_in(tmp_path: Path, data: bytes, is_right: bool) -
 
 def test_no_damage_raises(tmp_path: Path, board: Board) -> None:
     """Fuzz: bytes changed, cut out or put in anywhere near the beginning give a digest, another, or none."""
-    path, whole, generator = tmp_path / "board.png", png(board, table_csv="a"), random.Random(0)  # noqa: S311 - damage, no secrets
+    path, whole, generator = tmp_path / "board.png", png(picture_of(board), table_csv="a"), random.Random(0)  # noqa: S311 - damage, no secrets
     for _ in range(600):
         data = bytearray(whole[:2000])
         for _ in range(generator.randint(1, 4)):

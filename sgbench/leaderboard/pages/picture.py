@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 from sgbench.energy.interval import Interval
 from sgbench.leaderboard.pages.picture_digest import KEYWORD, digest
 from sgbench.leaderboard.pages.table import rank_text
@@ -16,14 +18,19 @@ LEAST_LOSS = 1e-12
 USUAL_SAMPLES = 1000  # of a test set whose size no record states
 
 
-def png(board: Board, *, table_csv: str) -> bytes:
-    """Return the picture of a board, which carries the digest of its table.
+def load() -> None:
+    """Load the drawing library: it takes as long as drawing a small board."""
+    for name in ("figure", "layout_engine", "style", "ticker", "backends.backend_agg"):
+        importlib.import_module(f"matplotlib.{name}")
+
+
+def png(picture: BoardPicture, *, table_csv: str) -> bytes:
+    """Draw a board and return the bytes of a PNG, which carry the digest of its table.
 
     Args:
-        board: with at least one row; the first sixty are drawn.
+        picture: what is shown, with at least one row.
         table_csv: the board's table.
     """
-    picture = picture_of(board)
     return style.encode(lambda: board_figure(picture), ".png", texts={KEYWORD: digest(table_csv)})
 
 
