@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from sgbench.cli.main import main
-from sgbench.composition import catalogue
 from tests.run.tiny import WORDS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -107,12 +106,3 @@ def test_table_over_all_boards_is_what_the_command_prints(capsys: pytest.Capture
     words = ["board", "across", "--from", "leaderboards", "--root", str(ROOT / "leaderboards"), "--markdown"]
     assert main([*words, "--only", "surrogate.width_fwhm=1", "--protocol", found.group(1)]) == 0
     assert found.group(2).strip() == capsys.readouterr().out.strip()
-
-
-def test_counts_in_the_readme_are_those_of_the_catalogue() -> None:
-    """Expected: as many shapes and presets as conf/surrogate holds."""
-    found = catalogue.entries("surrogate")
-    presets = sum("/" in name for name in found)
-    readme = DOCUMENTS[0].read_text()
-    assert f"{len(found) - presets} shapes" in readme
-    assert f"{presets} presets" in readme
