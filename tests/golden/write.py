@@ -21,7 +21,9 @@ METHOD_IDS = "method_ids.json"
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the files; returns the exit code."""
     words = argparse.ArgumentParser(prog="python -m tests.golden.write", description=__doc__)
-    words.add_argument("--new", action="store_true", help="what new entries add; nothing that is there may move")
+    words.add_argument(
+        "--new", action="store_true", help="what new entries add; nothing that is there may move"
+    )
     args = words.parse_args(argv)
     try:
         if args.new:
