@@ -14,7 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 from sgbench.composition import catalogue
 from sgbench.composition.compose import raw_config, spec_from_own
 from sgbench.records.spec import RunSpec, entry_group
-from sgbench.training.build import construct
 
 
 def spec_with(choices: dict[str, str], values: dict[str, Any] | None = None) -> RunSpec:
@@ -32,6 +31,8 @@ def spec_with(choices: dict[str, str], values: dict[str, Any] | None = None) -> 
 
 def made(choice: str, name: str) -> Any:
     """An entry with the values of its file."""
+    from sgbench.training.build import construct
+
     spec = spec_with({choice: name})
     return construct(choice, spec.targets[choice], spec.method.parameters[choice])
 

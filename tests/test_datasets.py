@@ -106,7 +106,7 @@ def test_checksums_are_stated_once():
 
 
 def test_a_class_takes_its_facts_from_its_entry():
-    """Expected: every fact of `meta`; what the class states itself goes first. Must differ: without an entry, none."""
+    """Expected: every fact of `meta`; what the class states itself goes first. Must differ: no entry."""
 
     class Named(DataSet, entry="mackey_glass"):
         licence = "mine"
