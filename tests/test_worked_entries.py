@@ -170,9 +170,9 @@ def test_the_other_worked_entries(example: Example, tmp_path: Path) -> None:
     current = checkout.pytest("-k", up_to_date, "tests/cli/test_pages.py", "tests/test_golden.py")
     assert current.returncode == 0, current.stdout + current.stderr
     before = checkout.golden()
-    atan = checkout.folder / "conf" / "surrogate" / "atan.yaml"
-    atan.write_text(atan.read_text().replace("scale: 1.0", "scale: 1.5"))
+    other = checkout.folder / "conf" / "surrogate" / "triangle.yaml"
+    other.write_text(other.read_text().replace("scale: 1.0", "scale: 1.5"))
     refused = checkout.make_entry()
     assert refused.returncode != 0
-    assert re.search(r"golden: error: \S*surrogate=atan", refused.stderr), refused.stderr
+    assert re.search(r"golden: error: \S*surrogate=triangle", refused.stderr), refused.stderr
     assert checkout.golden() == before
