@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sgbench.composition.plan import Plan
-    from sgbench.records.record import RunRecord, Scores
+    from sgbench.records.content import Scores
+    from sgbench.records.record import RunRecord
 
 HELP = """usage: sgbench run [-m] [--config-dir DIR] [--allow-target NAME] [OVERRIDE ...]
 

@@ -34,7 +34,7 @@ def facts_of(entry: Entry) -> Facts:
     Raises:
         InputError: a fact is missing or not usable; the message names the key to add.
 
-    >>> from sgbench import catalogue
+    >>> from sgbench.composition import catalogue
     >>> facts_of(catalogue.entry("dataset", "digits")).classes
     10
     """

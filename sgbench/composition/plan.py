@@ -63,7 +63,7 @@ def plan(
             raise InputError(_not_a_sweep(swept[0]))
         spec = spec_from_own(config, Shelf(folders, allow_targets))
         return Plan((spec,), is_sweep=False, config_dirs=folders)
-    composer = _SweepComposer(folders, allow_targets)
+    composer = PointComposer(folders, allow_targets)
     specs = tuple(composer.spec(point) for point in _points(overrides, config))
     return Plan(specs, is_sweep=True, config_dirs=folders)
 
@@ -102,7 +102,7 @@ def _not_a_sweep(override: Override) -> str:
     return f"{override.input_line}: several values need a sweep; add -m"
 
 
-class _SweepComposer:
+class PointComposer:
     """Makes of each point of a sweep what `compose` makes of it alone, at a tenth of the cost.
 
     Hydra takes 0.1 s to merge the files of one point. Points with equal choices share the merged tree; on a copy

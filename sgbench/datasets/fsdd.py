@@ -106,6 +106,14 @@ class FsddSpeaker(FsddRecordings, entry="fsdd_speaker"):
             )
         self.sha256: str | None = self.published_sha256()
 
+    def drawn(self, seed: int) -> FsddSpeaker:
+        """The recordings with two other voices held out, as a run of this seed draws them."""
+        random = np.random.Generator(np.random.PCG64(seed))
+        test, validation = np.argsort(random.random(len(SPEAKERS)))[:2]
+        other = FsddSpeaker(test_speaker=SPEAKERS[test], validation_speaker=SPEAKERS[validation])
+        other.sha256 = None
+        return other
+
     def parameters(self) -> dict[str, object]:
         """The speakers held out, and the front end."""
         held_out = {"test_speaker": self.test_speaker, "validation_speaker": self.validation_speaker}

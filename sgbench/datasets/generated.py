@@ -6,6 +6,7 @@ version of NumPy does to its other distributions.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -36,11 +37,19 @@ class Generated(DataSet):
     def __init__(self, *, samples: object, seed: object) -> None:
         self.sizes: Mapping[Split, int] = three_sizes(samples)
         self.seed = require_count("dataset.seed", seed, low=0)
+        self.run_seed: tuple[int, ...] = ()  # of the run that draws its own numbers, if one does
         self.sha256: str | None = self.published_sha256()
 
     def random(self, *stream: int) -> np.random.Generator:
         """The generator of one purpose of this data set; only its `random` is to be used."""
-        return np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, *stream])))
+        sequence = np.random.SeedSequence([self.seed, *stream], spawn_key=self.run_seed)
+        return np.random.Generator(np.random.PCG64(sequence))
+
+    def drawn(self, seed: int) -> Generated:
+        """The same task with numbers of its own for a run of this seed."""
+        other = copy.copy(self)
+        other.run_seed, other.sha256 = (seed,), None
+        return other
 
     def each_split(self) -> list[tuple[Split, int, np.random.Generator]]:
         """Name, size and generator of each split; a split does not depend on the size of another."""

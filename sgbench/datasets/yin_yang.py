@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,6 +49,13 @@ class YinYang(DataSet, entry="yin_yang"):
             raise InputError(f"dataset.seeds={seeds!r}: of train, validation and test, e.g. [42, 41, 40]")
         self.seeds = tuple(require_count("dataset.seeds", seed, low=0) for seed in seeds)
         self.sha256: str | None = self.published_sha256()
+
+    def drawn(self, seed: int) -> YinYang:
+        """The same task with points of its own for a run of this seed."""
+        other = copy.copy(self)
+        states = (np.random.SeedSequence([own, seed]).generate_state(1) for own in self.seeds)
+        other.seeds, other.sha256 = tuple(int(state[0]) for state in states), None
+        return other
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
         """All splits."""

@@ -14,9 +14,10 @@ from sgbench.composition.data_facts import facts_of
 from sgbench.errors import InputError
 from sgbench.leaderboard.score import Measure, measure_of
 from sgbench.paths import RECORD, run_dir
+from sgbench.records.content import Scores
 from sgbench.records.files import read_model
 from sgbench.records.method import method_id
-from sgbench.records.record import RunRecord, Scores
+from sgbench.records.record import RunRecord
 from sgbench.sweeps.points import Axis, Grid, Point
 
 if TYPE_CHECKING:

@@ -13,18 +13,10 @@ import torch
 
 from sgbench.errors import InputError, disk_full, one_printable_line
 from sgbench.paths import PREDICTIONS, RECORD
+from sgbench.records.content import FINAL, SCHEMA_VERSION, Failure, HostEnergy, Scores, SelectedOnTest, Timing
 from sgbench.records.files import to_json, write_atomic
 from sgbench.records.method import method_id
-from sgbench.records.record import (
-    FINAL,
-    SCHEMA_VERSION,
-    Failure,
-    HostEnergy,
-    RunRecord,
-    Scores,
-    SelectedOnTest,
-    Timing,
-)
+from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.training import memory, provenance
 from sgbench.training.artefacts import save_predictions, save_weights

@@ -110,6 +110,8 @@ def build(spec: RunSpec) -> Parts:
     device = pick_device(spec.trainer.device)
     engine = Engine(spec.engine, device)
     data_set: DataSet = _part(spec, "dataset")
+    if protocol.draw == "per_seed":
+        data_set = data_set.drawn(spec.seed)
     encoder: Encoder = _part(spec, "encoder", image=data_set.image)
     steepness: Steepness = _part(spec, "steepness")
     network = build_network(spec, data_set, encoder, engine, steepness)

@@ -15,7 +15,8 @@ from sgbench.composition.compose import compose
 from sgbench.energy.meter import Laps, meters
 from sgbench.errors import InputError, StorageError
 from sgbench.paths import RECORD
-from sgbench.records.record import HostEnergy, RunRecord
+from sgbench.records.content import HostEnergy
+from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.training import memory
 from sgbench.training.attempt import Attempt
