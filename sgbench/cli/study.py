@@ -90,14 +90,20 @@ def run_study(args: argparse.Namespace) -> int:
     from sgbench.study.run import HOUR_S, require_commit, run_block
     from sgbench.training.provenance import Code
 
-    epoch = require_commit(place.store, Code.here(), new_epoch=args.new_epoch)
+    code = Code.here()
+    epoch = require_commit(place.store, code, new_epoch=args.new_epoch)
     deadline_s = None if args.hours is None else time.monotonic() + args.hours * HOUR_S
     with _only_one(place.runs_dir):
         os.nice(NICENESS)
         for name in names:
             require_committed(place.store.folder, loaded.study.blocks[name].needs)
             complete = run_block(
-                loaded, name, place, runner=_replicas, deadline_s=deadline_s, say=_say_line, epoch=epoch
+                *(loaded, name, place),
+                code=code,
+                runner=_replicas,
+                deadline_s=deadline_s,
+                say=_say_line,
+                epoch=epoch,
             )
             if not complete:
                 _say_line(f"stopped in block {name}; the same command goes on")
