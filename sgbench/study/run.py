@@ -160,7 +160,7 @@ def _make(
     deadline_s: float | None,
     say: Callable[[str], None],
 ) -> bool:
-    """Train what groups lack, one group after another; returns False where the time does not suffice for the next."""
+    """Train what groups lack, one after another; returns False where the time does not suffice for the next."""
     total, made, stated_s, began_s = sum(map(len, to_make)), 0, 0.0, time.monotonic()
     for group, specs in zip(left, to_make, strict=True):
         if not specs:
@@ -195,8 +195,8 @@ def best_cells(
         entry = stored.get(key_of(spec))
         if entry is None:
             raise InputError(
-                f"{place.store.folder}: block {point.block} lacks task {point.task}, seed {point.seed}, {point.cell}; "
-                f"run it first, or take the store from the repository"
+                f"{place.store.folder}: block {point.block} lacks task {point.task}, seed {point.seed}, "
+                f"{point.cell}; run it first, or take the store from the repository"
             )
         runs[point.task, repr(sorted(point.cell.items())), point.seed] = Entry(
             point.block, point.task, point.cell, entry.record, entry.epoch

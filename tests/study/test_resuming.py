@@ -89,7 +89,7 @@ class Killed(FakeRunner):
 
 
 def test_results_of_another_commit_are_no_results_of_this_one(tmp_path: Path) -> None:
-    """A study killed under commit a leaves 4 finished runs; under commit b they are refused by the folder's name."""
+    """A study killed under commit a leaves 4 finished runs; under b they are refused by the folder's name."""
     study = loaded(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         run(study, "first", place(tmp_path), Killed(1))
@@ -190,7 +190,7 @@ class Slow(FakeRunner):
     def __call__(self, specs: Sequence[RunSpec]) -> None:
         """Turn the clock by 10 s a run of task A, 20 s of task B."""
         super().__call__(specs)
-        a_run_s = 10.0 if specs[0].method.protocol.batch_size != 32 else 20.0  # noqa: PLR2004 - of the toy
+        a_run_s = 10.0 if specs[0].method.protocol.batch_size != 32 else 20.0
         self.clock[0] += a_run_s * len(specs)
 
 
@@ -218,7 +218,7 @@ def test_the_next_group_is_foreseen_by_its_own_task(
 def test_runs_that_are_there_make_no_group_look_quick(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Task A lies in the runs folder and takes no time; task B's first group of 4 s by the file is not begun in 3."""
+    """Task A lies in the runs folder and takes no time; task B's first group of 8 s by the file is not begun."""
     study, where = loaded(tmp_path), place(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         run(study, "first", where, Killed(2))

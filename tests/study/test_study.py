@@ -20,7 +20,6 @@ from sgbench.study.store import MANIFEST, Store
 from sgbench.training.provenance import Code
 from tests.study.toy import TREE, FakeRunner, loaded
 
-
 CODE = Code("a" * 40, True, {}, "cpu")
 
 
