@@ -62,14 +62,16 @@ def composed(points: Sequence[Point], place: Place) -> list[RunSpec]:
         InputError: the first run that is not usable.
     """
     composer = PointComposer(place.config_dirs, place.allow_targets)
-    common = [f"paths.runs_dir={place.runs_dir}", "trainer.progress=false"]
-    common += [] if place.data_dir is None else [f"paths.data_dir={place.data_dir}"]
+    folders = {"runs_dir": str(place.runs_dir)}
+    folders |= {} if place.data_dir is None else {"data_dir": str(place.data_dir)}
     specs: list[RunSpec] = []
     for point in points:
         try:
-            specs.append(composer.spec([*point.words, *common]))
+            spec = composer.spec([*point.words, "trainer.progress=false"])
         except InputError as error:
             raise InputError(f"block {point.block}, task {point.task}: {error}") from error
+        # No words, in which a folder's name would have to be quoted.
+        specs.append(spec.model_copy(update={"paths": spec.paths.model_copy(update=folders)}))
     return specs
 
 

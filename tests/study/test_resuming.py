@@ -180,6 +180,18 @@ def test_a_run_that_two_blocks_share_counts_for_both(tmp_path: Path) -> None:
     assert read_settled(tmp_path / "store")["two"]["A"] == [{"optimizer.lr": 0.01}]
 
 
+def test_folders_may_have_any_name(tmp_path: Path) -> None:
+    """What Hydra's grammar would read as something else."""
+    where = Place(
+        Store(tmp_path / "store", "toy"),
+        tmp_path / "a=(b), {c}",
+        data_dir=tmp_path / "d'e",
+        config_dirs=(tmp_path,),
+    )
+    spec = composed(points(loaded(tmp_path).study, "first", {})[:1], where)[0]
+    assert (spec.paths.runs_dir, spec.paths.data_dir) == (str(where.runs_dir), str(where.data_dir))
+
+
 class Slow(FakeRunner):
     """Takes ten times as long as the toy's file says, by the clock that it turns."""
 
