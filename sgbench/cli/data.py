@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.compare import check_picture_path
 from sgbench.composition import catalogue
 from sgbench.errors import InputError
 from sgbench.paths import default_data_dir
@@ -170,6 +169,8 @@ def load(name: str, args: argparse.Namespace) -> tuple[DataSet, dict[Split, Samp
 def show_data(args: argparse.Namespace) -> int:
     """Print the facts, and draw samples if asked to."""
     if args.plot is not None:
+        from sgbench.plots.style import check_picture_path
+
         check_picture_path(args.plot)
     if args.samples < 1:
         raise InputError(f"--samples {args.samples}: at least 1 is needed")
@@ -182,7 +183,7 @@ def show_data(args: argparse.Namespace) -> int:
     rows += [*summary(made, splits), ["sha256", sha256]]
     sys.stdout.write("\n".join(aligned(rows, words=2)) + "\n")
     if args.plot is not None:
-        from sgbench.plots.samples import draw
+        from sgbench.inspection.sample_picture import draw
 
         draw(args.name, made, splits[args.split], args.split, args.plot, count=args.samples)
         sys.stdout.write(f"picture: {args.plot}\n")

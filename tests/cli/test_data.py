@@ -5,18 +5,18 @@ from __future__ import annotations
 import errno
 import json
 import struct
+import tempfile
 from pathlib import Path
 
 import pytest
 import torch
-from matplotlib.figure import Figure
 
 from sgbench.cli.main import main
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.datasets.idx_images import FILES, IdxImages
 from sgbench.errors import InputError
-from sgbench.plots.samples import chosen
+from sgbench.inspection.sample_picture import chosen
 from sgbench.training.build import build
 
 
@@ -174,10 +174,11 @@ def test_a_full_disk_is_one_line(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Figure, "savefig", full)
+    monkeypatch.setattr(tempfile, "mkstemp", full)
     path = tmp_path / "picture.png"
     _, err = said(["show", "temporal_xor", "--plot", str(path)], capsys, code=2)
-    assert err == f"sgbench: error: {path} cannot be written: No space left on device\n"
+    reason = "No space left on device; free space or choose another folder"
+    assert err == f"sgbench: error: {path} cannot be written: {reason}\n"
 
 
 def test_classes_take_turns_in_a_picture() -> None:

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import torch
 from matplotlib.figure import Figure
 
@@ -20,10 +19,13 @@ from sgbench.composition.compose import compose
 from sgbench.composition.selection import canonical_name, is_preset
 from sgbench.engine import scan
 from sgbench.errors import InputError, SgbenchError, one_printable_line
+from sgbench.inspection.neuron_picture import neuron_picture
+from sgbench.inspection.portrait import formula_of
+from sgbench.inspection.surrogate_picture import surrogate_picture
 from sgbench.networks.base import DenseLayer
 from sgbench.paths import conf_dir
+from sgbench.plots import style
 from sgbench.plots.neuron import neuron_figure
-from sgbench.plots.portrait import STYLE, save
 from sgbench.plots.surrogate import surrogate_figure
 from sgbench.training.build import construct
 from tools.catalogue_pages import neuron_pages, page_text
@@ -129,13 +131,14 @@ def _engines(why: str | None, *, compiled: bool) -> str:
 
 def _figure(one: Subject | neuron_pages.Subject) -> Figure:
     if isinstance(one, Subject):
-        return surrogate_figure(one.entry, one.surrogate, POINTS)
-    return neuron_figure(one.entry, one.neuron)
+        return surrogate_figure(surrogate_picture(one.entry.name, one.surrogate, POINTS))
+    return neuron_figure(neuron_picture(one.entry.name, one.neuron, formula_of(one.entry)))
 
 
 def _draw(figure: Callable[[], Figure], path: Path) -> None:
-    with mpl.rc_context({**STYLE, "svg.fonttype": "none"}):  # letters as letters, in a third of the bytes
-        save(figure(), path)
+    style.save(
+        figure, path, style_changes={"svg.fonttype": "none"}
+    )  # letters as letters: a third of the bytes
     drawn = re.sub(r' d="[^"]*"', _shorter, path.read_text(encoding="utf-8"))
     path.write_text(drawn, encoding="utf-8")
 
