@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -64,8 +65,6 @@ def compared_rows(comparisons: Sequence[Compared]) -> tuple[tuple[Item, ...], ..
 
 def equality(result: Result, comparisons: Sequence[Compared]) -> Result:
     """Decide "equal on every task for every shape" by the largest p-value, and its refutation by Holm's smallest."""
-    from dataclasses import replace
-
     words = [one.verdict.word for one in comparisons]
     beyond = holm(np.array([one.verdict.p_beyond for one in comparisons]))
     largest = max(comparisons, key=lambda one: abs(one.verdict.difference) / one.verdict.margin)
@@ -133,11 +132,8 @@ def h2(scores: Scores, rules: Rules) -> Result:
         )
     by_shape = {shape: sum(learnt[3 * index : 3 * index + 3]) for index, shape in enumerate(shapes)}
     counts = ", ".join(f"{shape} {count} of {3 * runs}" for shape, count in by_shape.items())
-    return Result(
-        result.name,
-        result.claim,
-        result.cells,
-        result.seeds,
+    return replace(
+        result,
         p_confirmed=intersection_union(claims),
         p_refuted=min(denials),
         why=f"runs above {LEARNS_POINTS:g} % at the three widths: {counts}",
@@ -171,11 +167,8 @@ def h3(scores: Scores, rules: Rules) -> Result:
     gaps = ", ".join(
         f"{found.difference:+.1f} points at width {width:g}" for found, width in zip(verdicts, widths, strict=True)
     )
-    return Result(
-        result.name,
-        result.claim,
-        result.cells,
-        result.seeds,
+    return replace(
+        result,
         p_confirmed=intersection_union([found.p_equal for found in verdicts]),
         p_refuted=float(holm(np.array([found.p_beyond for found in verdicts])).min()),
         why=f"triangle minus atan: {gaps}",
@@ -186,8 +179,6 @@ def h3(scores: Scores, rules: Rules) -> Result:
 
 def h6(scores: Scores, rules: Rules) -> Result:
     """Each shape at its own best cell: equal within the margins on all tasks, at the level of a look."""
-    from dataclasses import replace
-
     block = scores.study.blocks["A3b"]
     result = Result(
         name="H6",
@@ -232,7 +223,7 @@ def h7(scores: Scores, rules: Rules) -> Result:
         if counted.sum() < MIN_SEEDS:
             lost = len(counted) - int(counted.sum())
             why = f"on {task} a run failed or sent no spike in {lost} of {len(counted)} seeds"
-            return Result(result.name, result.claim, result.cells, result.seeds, why=why)
+            return replace(result, why=why)
         found = trend(table.log_spikes[:, counted], list(SLOPE_AT_REST.values()))
         slopes.append(found.slope)
         p_values.append(found.p)
@@ -241,11 +232,8 @@ def h7(scores: Scores, rules: Rules) -> Result:
     wanted = [-1] * len(ONE_LAYER) + [1] * len(RECURRENT)
     right = [slope * sign > 0 for slope, sign in zip(slopes, wanted, strict=True)]
     signs = ", ".join(f"{task} {slope:+.2f}" for task, slope in zip(tables, slopes, strict=True))
-    return Result(
-        result.name,
-        result.claim,
-        result.cells,
-        result.seeds,
+    return replace(
+        result,
         p_confirmed=max(adjusted) if all(right) else 1.0,
         p_refuted=min((p for p, agrees in zip(adjusted, right, strict=True) if not agrees), default=1.0),
         why=f"slope of log spikes on the slope at rest: {signs}",
