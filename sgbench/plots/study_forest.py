@@ -44,7 +44,9 @@ class ForestPanel:
     predicted: Estimate | None
 
 
-def forest_figure(panels: Sequence[ForestPanel], *, margin: float, reference: str, unit: str = "points") -> Figure:
+def forest_figure(
+    panels: Sequence[ForestPanel], *, margin: float, reference: str, unit: str = "points"
+) -> Figure:
     """Draw a panel a shape, tasks as rows, the margin shaded.
 
     Args:
@@ -64,7 +66,8 @@ def forest_figure(panels: Sequence[ForestPanel], *, margin: float, reference: st
         axes.set_title(panel.title, fontsize=13, color=INK, parse_math=False)
     figure.supxlabel(f"test accuracy minus that of {reference}, {unit}", fontsize=13, color=INK)
     handles = [
-        axes_handle for axes_handle in (_handle(grid.flat[0], word) for word in ("equal", "better", "worse", "open"))
+        axes_handle
+        for axes_handle in (_handle(grid.flat[0], word) for word in ("equal", "better", "worse", "open"))
     ]
     place: Any = {"loc": "outside upper center", "ncols": 4, "frameon": False, "fontsize": 12}
     figure.legend(handles=handles, **place)

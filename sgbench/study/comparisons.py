@@ -58,7 +58,14 @@ class Compared:
 
 
 def compared_scores(
-    name: str, task: Task, methods: Sequence[str], scores: Floats, reference: str, rules: Rules, *, level: float
+    name: str,
+    task: Task,
+    methods: Sequence[str],
+    scores: Floats,
+    reference: str,
+    rules: Rules,
+    *,
+    level: float,
 ) -> list[Compared]:
     """Compare accuracies with the reference, seeds as blocks.
 
@@ -76,8 +83,7 @@ def compared_scores(
     )
     others = [method for method in methods if method != reference]
     return [
-        Compared(name, method, found, scores.shape[1])
-        for method, found in zip(others, verdicts, strict=True)
+        Compared(name, method, found, scores.shape[1]) for method, found in zip(others, verdicts, strict=True)
     ]
 
 

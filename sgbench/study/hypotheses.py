@@ -30,7 +30,18 @@ from sgbench.study.scores import Scores, Table
 from sgbench.study.verdicts import Item, Result, corrected, one_side
 
 MAP = "A2"
-COMPARED = ("task", "shape", "difference", "low", "high", "margin", "p differs", "p equal", "p beyond", "verdict")
+COMPARED = (
+    "task",
+    "shape",
+    "difference",
+    "low",
+    "high",
+    "margin",
+    "p differs",
+    "p equal",
+    "p beyond",
+    "verdict",
+)
 ONE_LAYER = ("T1", "T2d1", "T3")
 RECURRENT = ("T4", "T5")
 LEARNS_POINTS = 50.0
@@ -57,9 +68,7 @@ def compared_rows(comparisons: Sequence[Compared]) -> tuple[tuple[Item, ...], ..
     for one in comparisons:
         found = one.verdict
         ends = (found.difference, found.low, found.high, found.margin)
-        rows.append(
-            (one.task, one.method, *ends, found.p_differs, found.p_equal, found.p_beyond, found.word)
-        )
+        rows.append((one.task, one.method, *ends, found.p_differs, found.p_equal, found.p_beyond, found.word))
     return tuple(rows)
 
 
@@ -127,9 +136,7 @@ def h2(scores: Scores, rules: Rules) -> Result:
         share = wilson(count, runs)
         claims.append(one_side(count, runs, above=above))
         denials.append(one_side(count, runs, above=not above))
-        rows.append(
-            (cell["surrogate"], cell["width_fwhm"], count, runs, share.share, share.low, share.high)
-        )
+        rows.append((cell["surrogate"], cell["width_fwhm"], count, runs, share.share, share.low, share.high))
     by_shape = {shape: sum(learnt[3 * index : 3 * index + 3]) for index, shape in enumerate(shapes)}
     counts = ", ".join(f"{shape} {count} of {3 * runs}" for shape, count in by_shape.items())
     return replace(
@@ -165,7 +172,8 @@ def h3(scores: Scores, rules: Rules) -> Result:
         verdicts.append(found)
         rows.append((width, found.difference, found.low, found.high, found.p_equal, found.p_beyond))
     gaps = ", ".join(
-        f"{found.difference:+.1f} points at width {width:g}" for found, width in zip(verdicts, widths, strict=True)
+        f"{found.difference:+.1f} points at width {width:g}"
+        for found, width in zip(verdicts, widths, strict=True)
     )
     return replace(
         result,

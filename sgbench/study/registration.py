@@ -113,7 +113,9 @@ def _git(folder: Path, *words: str) -> bytes:
             check=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise InputError(f"{folder}: git {words[0]} failed; run inside a full clone of the repository") from error
+        raise InputError(
+            f"{folder}: git {words[0]} failed; run inside a full clone of the repository"
+        ) from error
     return done.stdout
 
 
@@ -202,11 +204,12 @@ def _unplanned(loaded: Loaded, settled: Settled, entries: Iterable[Entry]) -> di
     for entry in entries:
         if entry.block not in planned:
             planned[entry.block] = {
-                (point.task, point.seed, _text(point.cell))
-                for point in _points(loaded, entry.block, settled)
+                (point.task, point.seed, _text(point.cell)) for point in _points(loaded, entry.block, settled)
             }
         if (entry.task, entry.record.seed, _text(entry.cell)) not in planned[entry.block]:
-            what = f"block {entry.block}, task {entry.task}, are of cells or seeds that the plan does not have"
+            what = (
+                f"block {entry.block}, task {entry.task}, are of cells or seeds that the plan does not have"
+            )
             counts[what] = counts.get(what, 0) + 1
     return counts
 

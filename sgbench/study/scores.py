@@ -236,10 +236,18 @@ class Scores:
             cell: what it sets.
             start: the block whose starting point fills in what the cell leaves open; None: the task's own.
         """
+        if start is not None and self.study.blocks[start].reference not in {None, *self.settled}:
+            return {}  # nothing can have been run from a starting point that nothing has settled
         return self._index.get((task, purpose, self._place(task, cell, start)), {})
 
     def table(
-        self, task: str, purpose: str, cells: Sequence[Cell], seeds: Sequence[int], *, start: str | None = None
+        self,
+        task: str,
+        purpose: str,
+        cells: Sequence[Cell],
+        seeds: Sequence[int],
+        *,
+        start: str | None = None,
     ) -> Table:
         """Return the runs of several cells, of the seeds that all of them have.
 
