@@ -178,8 +178,8 @@ def report_study(args: argparse.Namespace) -> int:
     checkout = None if args.unverified else Checkout.around(Path.cwd(), loaded.study.registration)
     if checkout is None and not args.unverified:
         raise InputError(
-            f"a report compares each record's commit with that of {loaded.study.registration}, and this is no checkout "
-            "that holds it; run inside one, or go on with --unverified"
+            f"a report compares each record's commit with that of {loaded.study.registration}, and this is no "
+            "checkout that holds it; run inside one, or go on with --unverified"
         )
     report = make_report(loaded, _place(args).store, checkout=checkout)
     if args.check:

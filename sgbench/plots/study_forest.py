@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,7 +22,8 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 """Colour and marker say the same, so that a picture in grey can be read."""
 MARGIN_SHADE = "#dce9f3"
-ROW = 0.36  # inches
+ROW = 0.46  # inches
+LABEL = 22  # characters of a line
 MOST_POINTS = 15.0  # beyond which an axis is cut, with an arrow
 
 
@@ -65,10 +67,7 @@ def forest_figure(
         _panel(axes, panel, labels, margin, reach)
         axes.set_title(panel.title, fontsize=13, color=INK, parse_math=False)
     figure.supxlabel(f"test accuracy minus that of {reference}, {unit}", fontsize=13, color=INK)
-    handles = [
-        axes_handle
-        for axes_handle in (_handle(grid.flat[0], word) for word in ("equal", "better", "worse", "open"))
-    ]
+    handles = [_handle(grid.flat[0], word) for word in ("equal", "better", "worse", "open")]
     place: Any = {"loc": "outside upper center", "ncols": 4, "frameon": False, "fontsize": 12}
     figure.legend(handles=handles, **place)
     return figure
@@ -98,9 +97,10 @@ def _panel(axes: Axes, panel: ForestPanel, labels: Sequence[str], margin: float,
         axes.plot([low, high], [0, 0], color=BLACK, linewidth=5, alpha=0.45, solid_capstyle="butt")
     axes.set_xlim(-reach, reach)
     axes.set_ylim(-0.6, len(labels) + 1.6)
-    axes.set_yticks([*places.values(), 1, 0], [*places, "mean over tasks", "a new task"])
-    axes.tick_params(length=0, labelsize=12, colors=INK)
-    axes.tick_params(axis="x", length=3)
+    names = [textwrap.fill(label, LABEL) for label in places]
+    axes.set_yticks([*places.values(), 1, 0], [*names, "mean over tasks", "a new task"])
+    axes.tick_params(axis="y", length=0, labelsize=11.5, pad=9, colors=INK)
+    axes.tick_params(axis="x", length=3, labelsize=12, colors=INK)
     axes.grid(axis="x", color=GRID, linewidth=0.8, zorder=0)
     axes.axhline(1.5, color=GRID, linewidth=1)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
@@ -42,11 +43,12 @@ class MapLine:
 
 @dataclass(frozen=True)
 class MapPanel:
-    """One task, with the accuracy of guessing."""
+    """One task, with the accuracy of guessing; or, of a task that is solved or not, shares of runs in %."""
 
     title: str
     guess: float
     lines: tuple[MapLine, ...]
+    is_share: bool = False
 
 
 def tail_colour(tail: float, heaviest: float) -> Any:
@@ -72,7 +74,9 @@ def map_figure(panels: Sequence[MapPanel]) -> Figure:
             axes.set_axis_off()
         if position + columns >= len(panels):
             axes.set_xlabel("width (thresholds, scale: log)", fontsize=13, color=INK)
-        if position % columns == 0:
+        if position < len(panels) and panels[position].is_share:
+            axes.set_ylabel("runs that solve the task, %", fontsize=12, color=INK)
+        elif position % columns == 0:
             axes.set_ylabel("test accuracy, %\n(scale: log of the error)", fontsize=13, color=INK)
     handles: dict[str, Any] = {}
     for axes in grid.flat:
@@ -85,16 +89,12 @@ def map_figure(panels: Sequence[MapPanel]) -> Figure:
 
 
 def _panel(axes: Axes, panel: MapPanel) -> None:
-    axis = ErrorAxis()
     heaviest = max(line.tail for line in panel.lines)
-    estimates = [point.score for line in panel.lines for point in line.points]
-    ends = axis.limits(
-        [panel.guess, *(one.value for one in estimates)], (end for one in estimates for end in one)
-    )
-    axis.frame(axes, "y", ends, gap=TICK_GAP)
-    axes.axhline(panel.guess, color=SOFT, linestyle="--", linewidth=1.2, label="guessing", zorder=1)
+    shown: Callable[[Any], Any] = np.asarray if panel.is_share else _frame(axes, panel)
     for position, line in enumerate(panel.lines):
-        _line(axes, axis, line, tail_colour(line.tail, heaviest), MARKERS[position % len(MARKERS)])
+        _line(axes, shown, line, tail_colour(line.tail, heaviest), MARKERS[position % len(MARKERS)])
+    if panel.is_share:
+        axes.set_ylim(-4, 104)
     widths = sorted({point.width for line in panel.lines for point in line.points})
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
@@ -105,10 +105,20 @@ def _panel(axes: Axes, panel: MapPanel) -> None:
     axes.grid(color=GRID, linewidth=0.8, zorder=0)
 
 
-def _line(axes: Axes, axis: ErrorAxis, line: MapLine, colour: Any, marker: str) -> None:
+def _frame(axes: Axes, panel: MapPanel) -> Callable[[Any], Any]:
+    """Give a panel the axis of errors down to guessing; returns what scores are drawn as."""
+    axis = ErrorAxis()
+    estimates = [point.score for line in panel.lines for point in line.points]
+    seen = [panel.guess, *(one.value for one in estimates)]
+    axis.frame(axes, "y", axis.limits(seen, (end for one in estimates for end in one)), gap=TICK_GAP)
+    axes.axhline(panel.guess, color=SOFT, linestyle="--", linewidth=1.2, label="guessing", zorder=1)
+    return axis.shown
+
+
+def _line(axes: Axes, shown: Callable[[Any], Any], line: MapLine, colour: Any, marker: str) -> None:
     """Draw mean, band and crosses; a cross lies on a cell of which some runs failed."""
     widths = [point.width for point in line.points]
-    means, lows, highs = axis.shown([point.score for point in line.points]).T
+    means, lows, highs = shown([point.score for point in line.points]).T
     axes.fill_between(widths, lows, highs, color=colour, alpha=0.15, linewidth=0, zorder=2)
     look: Any = {"color": colour, "marker": marker, "linewidth": 2.0, "markersize": 6.5, "zorder": 3}
     axes.plot(widths, means, label=line.name, **look)

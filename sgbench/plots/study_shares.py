@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from sgbench.plots.style import GRID, INK, MARKERS
 ROW = 0.34  # inches
 COLUMNS = 4
 PERCENT = 100
+TITLE = 26  # characters of a line
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def shares_figure(panels: Sequence[SharePanel], *, label: str) -> Figure:
     columns = min(COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
     most = max(len(panel.marks) for panel in panels)
-    figure = Figure(figsize=(1.6 + 2.5 * columns, rows * (most * ROW + 0.75) + 0.4), layout="constrained")
+    figure = Figure(figsize=(1.6 + 2.5 * columns, rows * (most * ROW + 0.95) + 0.4), layout="constrained")
     grid: Any = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for position, axes in enumerate(grid.flat):
         if position >= len(panels):
@@ -68,7 +70,7 @@ def _share_panel(axes: Axes, panel: SharePanel) -> None:
     axes.set_yticks(range(len(panel.marks)), [mark.name for mark in reversed(panel.marks)])
     axes.set_xlim(-4, 104)
     axes.set_ylim(-0.6, len(panel.marks) - 0.4)
-    axes.set_title(panel.title, fontsize=12.5, color=INK, parse_math=False)
+    axes.set_title(textwrap.fill(panel.title, TITLE), fontsize=12, color=INK, parse_math=False)
     axes.tick_params(length=0, labelsize=12, colors=INK)
     axes.grid(color=GRID, linewidth=0.8, zorder=0)
 

@@ -23,13 +23,13 @@ def share_verdict(
     level: float = 0.05,
     p_differs: float | None = None,
 ) -> Verdict:
-    r"""Return `equal` where two shares are shown to be equal within the margin, else a shown difference, else `open`.
+    r"""Return `equal` where two shares are shown equal within the margin, else a shown difference, else `open`.
 
     .. math:: p_\text{equal} = \min\{\alpha : -\Delta < L_{1 - 2\alpha}, \, U_{1 - 2\alpha} < \Delta\}, \quad
         p_\text{beyond} = \min\{\alpha : L_{1 - 2\alpha} > \Delta \text{ or } U_{1 - 2\alpha} < -\Delta\}
 
     L and U are the ends of Newcombe's interval of the difference, which does not collapse where all runs agree: ten
-    of ten against ten of ten does not show equality within 0.2, twelve of twelve does.
+    of ten against ten of ten does not show equality within 0.2, eleven of eleven does.
 
     Source: Newcombe 1998, Statistics in Medicine 17(8), method 10; Schuirmann 1987, Journal of Pharmacokinetics and
     Biopharmaceutics 15(6), for the two one-sided tests.
@@ -46,7 +46,7 @@ def share_verdict(
     Raises:
         InputError: where the margin is no share, or there are no runs.
 
-    >>> share_verdict(10, 10, 10, 10, margin=0.2).word, share_verdict(12, 12, 12, 12, margin=0.2).word
+    >>> share_verdict(10, 10, 10, 10, margin=0.2).word, share_verdict(11, 11, 11, 11, margin=0.2).word
     ('open', 'equal')
     >>> share_verdict(1, 10, 10, 10, margin=0.2).word
     'worse'

@@ -59,7 +59,8 @@ def said(tables: dict[str, Table]) -> str:
     """Say how many seeds there are; where runs are missing, of which task."""
     if all(table.complete for table in tables.values()):
         return f"{min(table.planned for table in tables.values())}"
-    return "; ".join(f"{name}: {table.said}" for name, table in tables.items() if not table.complete)
+    lacking = {name: table.missing for name, table in tables.items() if not table.complete}
+    return f"{sum(lacking.values()):,} runs missing ({', '.join(lacking)})"
 
 
 def compared_rows(comparisons: Sequence[Compared]) -> tuple[tuple[Item, ...], ...]:
@@ -73,7 +74,7 @@ def compared_rows(comparisons: Sequence[Compared]) -> tuple[tuple[Item, ...], ..
 
 
 def equality(result: Result, comparisons: Sequence[Compared]) -> Result:
-    """Decide "equal on every task for every shape" by the largest p-value, and its refutation by Holm's smallest."""
+    """Decide "equal on every task for every shape": by the largest p-value, and against it by Holm's smallest."""
     words = [one.verdict.word for one in comparisons]
     beyond = holm(np.array([one.verdict.p_beyond for one in comparisons]))
     largest = max(comparisons, key=lambda one: abs(one.verdict.difference) / one.verdict.margin)
@@ -82,9 +83,9 @@ def equality(result: Result, comparisons: Sequence[Compared]) -> Result:
         p_confirmed=intersection_union([one.verdict.p_equal for one in comparisons]),
         p_refuted=float(beyond.min()),
         why=(
-            f"{words.count('equal')} of {len(words)} comparisons are equal within the margin, "
-            f"{words.count('better') + words.count('worse')} differ, {words.count('open')} are open; the largest "
-            f"difference is {largest.verdict.difference:+.3g} ({largest.method} on {largest.task}, margin "
+            f"of {len(words)} comparisons {words.count('equal')} show equality within the margin, "
+            f"{words.count('better') + words.count('worse')} a difference and {words.count('open')} neither; the "
+            f"largest difference is {largest.verdict.difference:+.3g} ({largest.method} on {largest.task}, margin "
             f"{largest.verdict.margin:g})"
         ),
         header=COMPARED,
@@ -192,7 +193,7 @@ def h6(scores: Scores, rules: Rules) -> Result:
         name="H6",
         claim="Each shape at its own best cell: equal within the margins on all tasks.",
         cells="A3b: own best of six shapes; " + ", ".join(block.tasks),
-        seeds="none",
+        seeds="no complete look",
         level_factor=rules.level / rules.look_level,
     )
     comparisons: list[Compared] = []
@@ -209,7 +210,7 @@ def h6(scores: Scores, rules: Rules) -> Result:
         )
     seeds = ", ".join(counts) or "none"
     if lacking:
-        return replace(result, seeds=f"{seeds}; no complete look for {', '.join(lacking)}")
+        return replace(result, seeds=f"{seeds}; no complete look at {', '.join(lacking)}")
     return equality(replace(result, seeds=seeds), comparisons)
 
 

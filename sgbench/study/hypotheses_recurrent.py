@@ -83,11 +83,11 @@ def _table(scores: Scores, task: str, cells: Sequence[Cell]) -> Table:
 
 def _said(tables: Sequence[Table]) -> str:
     lacking = sum(table.missing for table in tables)
-    return f"{tables[0].planned}" if not lacking else f"{lacking} runs missing"
+    return f"{tables[0].planned}" if not lacking else f"{lacking:,} runs missing"
 
 
 def h4(scores: Scores, *, generator: np.random.Generator) -> Result:
-    """In recurrent networks the best width is narrow, and a width of 4 fails or stays near guessing half of the time."""
+    """In recurrent networks the best width is narrow, and at least half of the runs at width 4 are lost."""
     shapes = ("triangle", "atan", "log_abs")
     tables = {
         (task, shape): _table(scores, task, _cells(shape, MAP_WIDTHS)) for task in TASKS for shape in shapes

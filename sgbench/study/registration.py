@@ -1,4 +1,4 @@
-"""Was a study registered before its runs: the commits of the registration, of the study's file and of the records."""
+"""Was a study registered before its runs: commits of its registration, of its file and of its records."""
 
 from __future__ import annotations
 

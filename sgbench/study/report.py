@@ -45,8 +45,8 @@ KEYWORD = "Description"
 """Under which a picture carries the hash of its numbers."""
 BOOTSTRAP_SEED = 19
 UNVERIFIED = (
-    "> **Not verified.** This report was written without a checkout, so nobody has compared the commits of its records "
-    "with the registration's."
+    "> **Not verified.** This report was written without a checkout, so nobody has compared the commits of its "
+    "records with the registration's."
 )
 MAX_PICTURE_BYTES = 20 * 1024**2
 

@@ -209,8 +209,8 @@ class Table:
 class Scores:
     """All runs of a study, found by their settings whichever block they were stored with.
 
-    A run that two blocks share is stored once. A cell is therefore looked up by what it sets: its own keys, then the
-    settings that its task starts from, then what the task's experiment has where nothing is stated.
+    A run that two blocks share is stored once. A cell is therefore looked up by what it sets: its own keys, then
+    the settings that its task starts from, then what the task's experiment has where nothing is stated.
 
     Args:
         study: what was planned.

@@ -88,7 +88,7 @@ def corrected(results: Sequence[Result]) -> list[Result]:
 
 
 def one_side(count: int, runs: int, *, above: bool) -> float:
-    """Return the p-value that belongs to Wilson's interval: at most .05 exactly where that of 95 % excludes one half.
+    """Return the p-value of Wilson's interval: at most .05 exactly where that of 95 % excludes one half.
 
     It is 1 where the share lies on the other side of one half.
 

@@ -28,8 +28,8 @@ def _message(findings: Findings) -> str:
     hours = sum(fact.total_s for fact in findings.facts) / HOUR_S
     failed = sum(fact.failure is not None for fact in findings.facts)
     return (
-        f"{len(findings.facts):,} runs took {hours:.1f} core-hours; {failed:,} of them failed and count as guessing; "
-        f"{len(findings.deviations)} deviations are listed below."
+        f"{len(findings.facts):,} runs took {hours:.1f} core-hours; {failed:,} of them failed and count as "
+        f"guessing. Deviations from the registration: {len(findings.deviations)}."
     )
 
 
@@ -79,8 +79,8 @@ def _blocks(findings: Findings) -> str:
         rows.append([name, *row])
     header = ["block", "planned", "stored", "failed", "expected, core-h", "measured, core-h", "stored, kB"]
     return (
-        f"{table(header, rows)}\n\nA run that two blocks share is stored with the first and counted once, so that a complete "
-        "block can hold fewer runs than were planned."
+        f"{table(header, rows)}\n\nA run that two blocks share is stored with the first and counted "
+        "once, so that a complete block can hold fewer runs than were planned."
     )
 
 

@@ -37,9 +37,9 @@ def page(findings: Findings) -> Page:
     parts = (
         _message(narrow),
         picture.markdown,
-        f"F7. Runs above {LEARNS_POINTS:g} % test accuracy, widths up to {NARROW:g} together, with intervals of 95 % in "
-        "which runs of one seed count as one where they learn together. The tail is an exponent: the smaller, the "
-        "heavier.",
+        f"F7. Runs above {LEARNS_POINTS:g} % test accuracy, widths up to {NARROW:g} together, with intervals of "
+        "95 % in which runs of one seed count as one where they learn together. The tail is an exponent: the "
+        "smaller, the heavier.",
         details("All widths", _table(runs)),
     )
     return Page(NAME, TITLE, parts, (picture,))
@@ -98,15 +98,19 @@ def _message(runs: list[Score]) -> str:
     gains = sorted({_number(run, "init.gain") for run in runs})
     said = []
     for gain in (gains[0], gains[-1]):
-        for tail, kind in ((tails[-1], "the most compact shape"), (tails[0], "the heaviest tail")):
+        counts = []
+        for tail in (tails[-1], tails[0]):
+            place = (deepest, gain, tail)
             group = [
                 learnt(run)
                 for run in runs
-                if (layers(run), _number(run, "init.gain"), _number(run, "surrogate.tail"))
-                == (deepest, gain, tail)
+                if (layers(run), _number(run, "init.gain"), _number(run, "surrogate.tail")) == place
             ]
-            said.append(f"{kind} learns in {few(sum(group), len(group))} runs at gain {gain:g}")
-    return f"With {deepest} layers and widths up to {NARROW:g}, " + "; ".join(said) + "."
+            counts.append(few(sum(group), len(group)))
+        said.append(
+            f"at gain {gain:g} the most compact shape learns in {counts[0]} runs, the heaviest in {counts[1]}"
+        )
+    return f"With {deepest} layers and widths up to {NARROW:g}: {'; '.join(said)}."
 
 
 def _table(runs: Iterable[Score]) -> str:

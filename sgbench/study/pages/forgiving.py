@@ -40,9 +40,9 @@ def page(findings: Findings) -> Page:
     parts += [
         _message(known),
         picture.markdown,
-        "F4. Share of the logarithmic width axis, 0.02 to 4 thresholds, on which the mean validation accuracy is at "
-        "most 2 points below the best of all shapes and widths. A line reaches from the share that is shown to be "
-        "close to the share that is not shown to be far.",
+        "F4. Share of the logarithmic width axis, 0.02 to 4 thresholds, on which the mean validation accuracy is "
+        "at most 2 points below the best of all shapes and widths. A line reaches from the share that is shown "
+        "to be close to the share that is not shown to be far.",
         _table("F", known),
     ]
     if planes:
@@ -102,8 +102,8 @@ def _message(known: dict[str, dict[str, Forgiving]]) -> str:
     means = {shape: float(np.mean([shares[shape].share for shares in known.values()])) for shape in SHAPES}
     best, worst = max(means, key=lambda shape: means[shape]), min(means, key=lambda shape: means[shape])
     return (
-        f"Without tuning, {best} is close to the best on {PERCENT * means[best]:.0f} % of the width axis and {worst} on "
-        f"{PERCENT * means[worst]:.0f} %, on average over {len(known)} tasks."
+        f"Without tuning, {best} is close to the best on {PERCENT * means[best]:.0f} % of the width axis and "
+        f"{worst} on {PERCENT * means[worst]:.0f} %, on average over {len(known)} tasks."
     )
 
 

@@ -36,10 +36,13 @@ def page(findings: Findings, pages: Sequence[Page]) -> Page:
         f"{len(findings.facts):,} runs are stored, of blocks {_blocks(findings)}.",
         "## Verdicts",
         verdict_table(results),
-        f"p is of the verdict, at the registered level of {findings.rules.level:g}; in the last column it is corrected for "
-        "all hypotheses by Holm's method, and the verdict follows it.",
+        f"p is of the verdict, at the registered level of {findings.rules.level:g}; in the last column it is "
+        "corrected for all hypotheses by Holm's method, and the verdict follows it.",
         "## What the numbers say",
-        "\n".join(f"- **{result.name}**: {_says(result)}" for result in results),
+        "\n".join(
+            f"- **{result.name}**: {result.why}. Cells: {result.cells}." for result in results if result.rows
+        )
+        or "Nothing yet.",
         "## What is open, and why",
         "\n".join(
             f"- **{result.name}**: {why_open(result)}" for result in results if result.verdict == "open"
@@ -59,7 +62,7 @@ def verdict_table(results: Sequence[Result]) -> str:
     rows = [
         [
             *(result.name, result.claim.replace("|", "/"), f"**{result.verdict}**", result.seeds),
-            *(p_text(result.p), p_text(result.p_corrected)),
+            *(result.p, result.p_corrected),
         ]
         for result in results
     ]
@@ -71,18 +74,14 @@ def _blocks(findings: Findings) -> str:
     return ", ".join(names) or "none"
 
 
-def _says(result: Result) -> str:
-    return f"{result.why or 'its runs are not complete'}. Cells: {result.cells}."
-
-
 def why_open(result: Result) -> str:
     """Say in one sentence why a hypothesis is open."""
     if result.p is None:
-        return f"{result.why}." if result.why else f"runs are missing ({result.seeds})."
+        return f"{result.why}." if result.why else f"{result.seeds}."
     if result.alone != "open":
         return (
-            f"it would be {result.alone} alone (p {p_text(result.p)}), and is not after the correction for all hypotheses "
-            f"(p {p_text(result.p_corrected)})."
+            f"it would be {result.alone} alone (p {p_text(result.p)}), and is not after the correction for all "
+            f"hypotheses (p {p_text(result.p_corrected)})."
         )
     return f"neither side is shown: p {p_text(result.p_confirmed)} for it, {p_text(result.p_refuted)} against it."
 

@@ -47,9 +47,9 @@ def page(findings: Findings) -> Page:
         )
     seeds = sorted({run.seed for run in runs})
     parts = [
-        "Each task starts from the best of 16 random settings, by the mean validation accuracy of atan and triangle on "
-        f"tuning seeds {', '.join(map(str, seeds))}; no reporting seed took part. Test accuracies of tuning seeds are "
-        "shown for orientation and decide nothing.",
+        "Each task starts from the best of its random settings, by the mean validation accuracy of atan and "
+        f"triangle on tuning seeds {', '.join(map(str, seeds))}; no reporting seed took part. Test accuracies of "
+        "tuning seeds are shown for orientation and decide nothing.",
         *sentences,
         "## T1: settled settings",
         table(

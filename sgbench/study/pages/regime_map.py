@@ -7,6 +7,7 @@ import numpy as np
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.study_map import MapLine, MapPanel, MapPoint, map_figure
 from sgbench.statistics.intervals import summarise
+from sgbench.statistics.solved import wilson
 from sgbench.study.cells import Cell
 from sgbench.study.comparisons import MIN_SEEDS, SHAPES, SLOPE_AT_REST
 from sgbench.study.findings import Findings
@@ -18,6 +19,7 @@ TITLE = "When does the choice matter?"
 WIDTHS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
 LEARNS_POINTS = 50.0
 COMPACT, HEAVY = "triangle", ("atan", "fast_sigmoid", "log_abs")
+PERCENT = 100
 
 
 def page(findings: Findings) -> Page:
@@ -34,7 +36,7 @@ def page(findings: Findings) -> Page:
         rows += [_row(task, shape, width, runs) for (shape, width), runs in cells.items()]
     picture = Picture(
         "regime_map.png",
-        "Test accuracy against width, a panel a task and a line a shape: where lines lie apart, the choice matters.",
+        "Test accuracy against width, a panel a task and a line a shape: lines apart mean a choice that matters.",
         panels,
         lambda: map_figure(panels),
     )
@@ -42,12 +44,12 @@ def page(findings: Findings) -> Page:
         _deep(findings),
         "\n".join(f"- {sentence}" for sentence in sentences),
         picture.markdown,
-        "F1. A line is a shape at the learning rate of its task; the darker, the more compact. Bands are intervals of "
-        "95 % over seeds, of cells with five seeds or more. A run that failed counts as guessing, and a cross marks "
-        "its cell.",
+        "F1. A line is a shape at the learning rate of its task; the darker, the more compact. Bands are intervals "
+        "of 95 % over seeds, of cells with five seeds or more. A run that failed counts as guessing, and a cross "
+        "marks its cell. Where a task is solved or not, shares of solved runs are drawn.",
         details(
             "The numbers behind the picture",
-            table(["task", "shape", "width", "test accuracy, %", "seeds", "failed"], rows),
+            table(["task", "shape", "width", "test accuracy or runs solved, %", "seeds", "failed"], rows),
         ),
     )
     return Page(NAME, TITLE, parts, (picture,))
@@ -76,27 +78,36 @@ def _panel(findings: Findings, task: str, cells: dict[tuple[str, float], list[Sc
     lines = []
     for shape, tail in SLOPE_AT_REST.items():
         points = [
-            MapPoint(
-                width, estimate([run.accuracy for run in runs]), sum(run.failed for run in runs) / len(runs)
-            )
+            MapPoint(width, _score(runs), sum(run.failed for run in runs) / len(runs))
             for (other, width), runs in cells.items()
             if other == shape
         ]
         if points:
             lines.append(MapLine(shape, tail, tuple(points)))
     guess = next(iter(cells.values()))[0].guess
-    return MapPanel(f"{task}: {findings.title(task)}", guess, tuple(lines))
+    is_share = findings.loaded.study.tasks[task].outcome == "solved"
+    return MapPanel(f"{task}: {findings.title(task)}", guess, tuple(lines), is_share)
+
+
+def _score(runs: list[Score]) -> Estimate:
+    """Return what a cell comes to in per cent: its mean accuracy, or how many of its runs solve the task."""
+    if runs[0].solved is None:
+        return estimate([run.accuracy for run in runs])
+    share = wilson(sum(bool(run.solved) for run in runs), len(runs))
+    ends = (share.low, share.high) if len(runs) >= MIN_SEEDS else (share.share, share.share)
+    return Estimate(*(PERCENT * number for number in (share.share, *ends)))
 
 
 def _sentence(findings: Findings, task: str, cells: dict[tuple[str, float], list[Score]]) -> str:
     """Say how far shapes and widths lie apart on a task."""
-    means = {place: float(np.mean([run.accuracy for run in runs])) for place, runs in cells.items()}
+    means = {place: _score(runs).value for place, runs in cells.items()}
     shape, width = max(means, key=lambda place: means[place])
     at_one = [mean for (_, other), mean in means.items() if other == 1.0]
     by_width = [mean for (name, _), mean in means.items() if name == "atan"]
     runs = [run for several in cells.values() for run in several]
     failed = sum(run.failed for run in runs)
-    parts = [f"best is {shape} at width {width:g} with {means[shape, width]:.1f} %"]
+    solved = " of runs solved" if findings.loaded.study.tasks[task].outcome == "solved" else ""
+    parts = [f"best is {shape} at width {width:g} with {means[shape, width]:.1f} %{solved}"]
     if at_one:
         parts.append(f"at width 1 shapes lie {np.ptp(at_one):.1f} points apart")
     best = {name: max(mean for (other, _), mean in means.items() if other == name) for name, _ in means}
@@ -127,7 +138,7 @@ def _deep(findings: Findings) -> str:
 
 
 def _row(task: str, shape: str, width: float, runs: list[Score]) -> list[str | float | int]:
-    mean = estimate([run.accuracy for run in runs])
+    mean = _score(runs)
     ends = (mean.low, mean.high) if len(runs) >= MIN_SEEDS else (None, None)
     failed = sum(run.failed for run in runs)
     return [task, shape, number(width), interval(mean.value, *ends), len(runs), failed]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from sgbench.statistics.solved import wilson
 from sgbench.study.comparisons import MIN_SEEDS, SHAPES
@@ -36,8 +36,12 @@ def page(findings: Findings) -> Page:
         mapped = [run for run in findings.scores.block("A2") if run.settings.get("surrogate") in SHAPES]
         parts += [
             "## By width, in the regime map",
-            _by_width(mapped),
-            details("By task, shape and width", _grid(mapped)),
+            "Failed runs of all runs, a column a width.",
+            _grid(mapped, lambda run: (run.task,), ["task"]),
+            details(
+                "By shape too",
+                _grid(mapped, lambda run: (run.task, str(run.settings["surrogate"])), ["task", "shape"]),
+            ),
         ]
     remedies = [run for run in runs if run.block == "B2"]
     if remedies:
@@ -57,9 +61,9 @@ def _shares(runs: Iterable[Score], group: Callable[[Score], str], head: str) -> 
         failed = sum(run.failed for run in members)
         share = wilson(failed, len(members))
         ends = (
-            f"{PERCENT * share.low:.0f} to {PERCENT * share.high:.0f}" if len(members) >= MIN_SEEDS else NONE
+            f"{PERCENT * share.low:.1f} to {PERCENT * share.high:.1f}" if len(members) >= MIN_SEEDS else NONE
         )
-        rows.append([name, failed, len(members), f"{PERCENT * share.share:.0f}", ends])
+        rows.append([name, failed, len(members), f"{PERCENT * share.share:.1f}", ends])
     return table([head, "failed", "runs", "failed, %", "95 %, runs as if independent"], rows)
 
 
@@ -70,26 +74,18 @@ def _remedy(run: Score) -> str:
     return f"{run.task}: {', '.join(said)}"
 
 
-def _by_width(runs: Iterable[Score]) -> str:
-    return _shares(
-        runs, lambda run: f"{run.task}, width {float(str(run.settings['width_fwhm'])):4g}", "task and width"
-    )
+def _width(run: Score) -> float:
+    return float(str(run.settings["width_fwhm"]))
 
 
-def _grid(runs: list[Score]) -> str:
-    """Count failures by task and shape, a column a width."""
-    widths = sorted({float(str(run.settings["width_fwhm"])) for run in runs})
+def _grid(runs: list[Score], group: Callable[[Score], tuple[str, ...]], head: Sequence[str]) -> str:
+    """Count failures of each group of runs, a column a width."""
+    widths = sorted({_width(run) for run in runs})
+    cells: dict[tuple[str, ...], dict[float, list[bool]]] = {}
+    for run in runs:
+        cells.setdefault(group(run), {}).setdefault(_width(run), []).append(run.failed)
     rows = []
-    for task in dict.fromkeys(run.task for run in runs):
-        for shape in SHAPES:
-            cells = []
-            for width in widths:
-                some = [
-                    run.failed
-                    for run in runs
-                    if (run.task, run.settings["surrogate"]) == (task, shape)
-                    and float(str(run.settings["width_fwhm"])) == width
-                ]
-                cells.append(f"{sum(some)}/{len(some)}" if some else NONE)
-            rows.append([task, shape, *cells])
-    return table(["task", "shape", *(f"{width:g}" for width in widths)], rows)
+    for name, by_width in cells.items():
+        counts = [by_width.get(width, []) for width in widths]
+        rows.append([*name, *(f"{sum(failed)}/{len(failed)}" if failed else NONE for failed in counts)])
+    return table([*head, *(f"{width:g}" for width in widths)], rows)

@@ -46,7 +46,7 @@ def page(findings: Findings) -> Page:
     kind = (
         "A mark is a shape at one width with one strength of an upper bound on activity."
         if source == "C"
-        else "Block C is not stored yet, so a mark is a shape at one width of the regime map, without a bound on activity."
+        else "Block C is not stored yet: a mark is a shape at one width of the map, with no bound on activity."
     )
     parts = [f"Tasks of which not all cells are stored: {', '.join(lacking)}."] if lacking else []
     if not panels:
@@ -63,11 +63,11 @@ def page(findings: Findings) -> Page:
     parts += [
         "\n".join(f"- {sentence}" for sentence in sentences),
         *(picture.markdown for picture in pictures),
-        f"F5. {kind} A line joins the settings that no other of the shape beats with as few spikes. Means over seeds; "
-        "settings in which a run failed or sent no spike are left out.",
+        f"F5. {kind} A line joins the settings that no other of the shape beats with as few spikes. Means over "
+        "seeds; settings in which a run failed or sent no spike are left out.",
         "## T3: spikes at equal accuracy",
-        f"Spikes that a shape needs for the best accuracy of the task minus {BELOW_BEST_POINTS:g} points, over those of "
-        f"{REFERENCE}, with a jackknife interval of 95 % over seeds.",
+        f"Spikes that a shape needs for the best accuracy of the task minus {BELOW_BEST_POINTS:g} points, over "
+        f"those of {REFERENCE}, with a jackknife interval of 95 % over seeds.",
         table(["task", "accuracy, %", "shape", "ratio", "low", "high"], rows),
     ]
     return Page(NAME, TITLE, tuple(parts), pictures)
@@ -136,8 +136,9 @@ def _sentence(task: str, target: float, ratios: dict[str, SpikeRatio | None]) ->
     """Say which shapes are shown to need fewer or more spikes."""
     shown = []
     for shape, ratio in ratios.items():
-        if ratio is not None and ratio.low is not None and ratio.high is not None:
-            if ratio.high < 1 or ratio.low > 1:
-                shown.append(f"{shape} {ratio.ratio:.2f} times ({ratio.low:.2f} to {ratio.high:.2f})")
-    said = ", ".join(shown) if shown else f"no shape is shown to need more or fewer than {REFERENCE}"
-    return f"**{task}** at {target:.1f} %: spikes over those of {REFERENCE}: {said}."
+        if ratio is None or ratio.low is None or ratio.high is None:
+            continue
+        if ratio.high < 1 or ratio.low > 1:
+            shown.append(f"{shape} needs {ratio.ratio:.2f} times ({ratio.low:.2f} to {ratio.high:.2f})")
+    said = f"{', '.join(shown)} those of {REFERENCE}" if shown else "no shape is shown to need more or fewer"
+    return f"**{task}**, spikes at {target:.1f} %: {said}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.study_forest import ForestPanel, ForestRow, forest_figure
@@ -12,7 +12,7 @@ from sgbench.statistics.random_effects import RandomEffects, random_effects
 from sgbench.study.cells import Cell
 from sgbench.study.comparisons import REFERENCE, SHAPES, Compared, compared_table, looks, own_best
 from sgbench.study.findings import Findings
-from sgbench.study.pages.text import Page, Picture, cell_text, interval, p_text, table
+from sgbench.study.pages.text import Page, Picture, cell_text, details, interval, table
 from sgbench.study.scores import DEFAULT_MARGIN, Table
 
 NAME = "tuned.md"
@@ -56,9 +56,10 @@ def page(findings: Findings) -> Page:
         parts += [
             _message(findings, last),
             picture.markdown,
-            "F3. Each shape minus atan, each at its own best cell, on seeds that nobody had seen. Intervals of tasks "
-            f"have the confidence {1 - 2 * findings.rules.look_level:.3g} of the two one-sided tests; those over tasks "
-            "95 %. The grey bar is where the difference on a new task of this kind lies.",
+            "F3. Each shape minus atan, each at its own best cell, on seeds that nobody had seen. Intervals of "
+            f"tasks are of {100 * (1 - 2 * findings.rules.look_level):.3g} %, as two one-sided tests need; those "
+            "over tasks, by random effects, of 95 %. The grey bar is where the difference on a new task of this kind "
+            "lies. Tasks that are solved or not are in the table below alone.",
             _pooled_table(pooled),
         ]
     parts += _verdict_tables(findings, best)
@@ -89,7 +90,7 @@ def forest(
         if shape == REFERENCE:
             continue
         rows = [
-            ForestRow(task, _estimate(named[shape]), named[shape].verdict.word)
+            ForestRow(f"{task}: {findings.title(task)}", _estimate(named[shape]), named[shape].verdict.word)
             for task, named in comparisons.items()
         ]
         effect = _over_tasks(shape, accurate)
@@ -136,7 +137,7 @@ def _pooled_table(pooled: dict[str, RandomEffects]) -> str:
         [
             shape,
             interval(effect.mean, effect.low, effect.high),
-            p_text(effect.p),
+            effect.p,
             interval(effect.mean, effect.predicted_low, effect.predicted_high),
             f"{math.sqrt(effect.tau_squared):.2f}",
             effect.tasks,
@@ -153,9 +154,9 @@ def _message(findings: Findings, tables: dict[str, Table]) -> str:
     seeds = sorted({found.planned for found in tables.values()})
     said = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return (
-        f"With each shape at its own best width and learning rate, {words.count('equal')} of {len(words)} comparisons "
-        f"with atan are equal within the margin, {words.count('better')} are better, {words.count('worse')} worse and "
-        f"{words.count('open')} open ({len(tables)} tasks, {said} seeds)."
+        f"With each shape at its own best width and learning rate, {words.count('equal')} of {len(words)} "
+        f"comparisons with atan are equal within the margin, {words.count('better')} are better, "
+        f"{words.count('worse')} worse and {words.count('open')} open ({len(tables)} tasks, {said} seeds)."
     )
 
 
@@ -181,7 +182,7 @@ def _verdict_tables(findings: Findings, best: dict[str, list[Table]]) -> list[st
     ]
     if looked:
         parts += ["### Own best, against atan at its own best", _table([one for _, one in looked])]
-        parts += ["Cells: " + "; ".join(_cells_said(findings, task) for task in best) + "."]
+        parts.append(details("The own best cells", _cells(findings, best)))
     width_one: list[Cell] = [{"surrogate": shape, "width_fwhm": 1.0} for shape in SHAPES]
     groups: list[tuple[str, Sequence[Cell], str]] = [
         ("Width 1 for all, against atan at width 1", width_one, REFERENCE),
@@ -219,9 +220,9 @@ def _rule(findings: Findings) -> str:
         "pooled": "pooled, with Dunnett's correction",
     }
     return (
-        f"Better, worse or equal within the margin at a level of {findings.rules.look_level:g} a look; the error is "
-        f"{error[findings.rules.error]}. Where a task is solved or not, differences are shares of solved runs, by "
-        "Boschloo's test and Newcombe's interval. Open means that neither is shown."
+        f"Better, worse or equal within the margin at a level of {findings.rules.look_level:g} a look; the error "
+        f"is {error[findings.rules.error]}. Where a task is solved or not, differences are shares of solved runs, "
+        "by Boschloo's test and Newcombe's interval. Open means that neither is shown."
     )
 
 
@@ -242,7 +243,10 @@ def _table(comparisons: Sequence[Compared]) -> str:
     return table(HEADER, rows)
 
 
-def _cells_said(findings: Findings, task: str) -> str:
-    cells = own_best(findings.scores, task)
-    said = ", ".join(f"{shape} ({cell_text(cell, without=['surrogate'])})" for shape, cell in cells.items())
-    return f"{task}: {said}"
+def _cells(findings: Findings, tasks: Iterable[str]) -> str:
+    rows = [
+        [task, shape, cell_text(cell, without=["surrogate"])]
+        for task in tasks
+        for shape, cell in own_best(findings.scores, task).items()
+    ]
+    return table(["task", "shape", "cell"], rows)
