@@ -21,7 +21,6 @@ LOOKS: dict[str, dict[str, Any]] = {
     "open": {"color": SOFT, "marker": "o", "markerfacecolor": "white"},
 }
 """Colour and marker say the same, so that a picture in grey can be read."""
-MARGIN_SHADE = "#dce9f3"
 ROW = 0.46  # inches
 LABEL = 22  # characters of a line
 MOST_POINTS = 15.0  # beyond which an axis is cut, with an arrow
@@ -85,7 +84,7 @@ def _handle(axes: Axes, word: str) -> Any:
 
 
 def _panel(axes: Axes, panel: ForestPanel, labels: Sequence[str], margin: float, reach: float) -> None:
-    axes.axvspan(-margin, margin, color=MARGIN_SHADE, zorder=0)
+    axes.axvspan(-margin, margin, color=BLUE, alpha=0.13, linewidth=0, zorder=0)
     axes.axvline(0, color=SOFT, linewidth=1, zorder=1)
     places = {label: len(labels) + 1 - index for index, label in enumerate(labels)}
     for row in panel.rows:

@@ -1,56 +1,46 @@
-"""Records of the study of surrogates with a known truth: copies of one valid record with other numbers."""
+"""Runs of the study of surrogates with a known truth: scores, or copies of one valid record with other numbers."""
 
 from __future__ import annotations
 
 import copy
 import functools
+import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
-
-import numpy as np
 
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
 from sgbench.study.cells import Cell, Point, Settled, points, task_reference
+from sgbench.study.comparisons import SHAPES
 from sgbench.study.definition import Loaded, Study, load_study
-from sgbench.study.scores import Score, Scores, varied_keys
+from sgbench.study.scores import PERCENT, Score, Scores, canonical, varied_keys
 from sgbench.study.store import Entry
 
-RECORD = (
-    Path(__file__).resolve().parents[2]
-    / "leaderboards"
-    / "randman_v1"
-    / "records"
-    / "06fb562fb273"
-    / "0.json"
-)
-SAMPLES = 1000
+RECORDS = Path(__file__).resolve().parents[2] / "leaderboards" / "randman_v1" / "records"
+RECORD = RECORDS / "06fb562fb273" / "0.json"
+GUESS = 10.0
 DEFAULTS: Cell = {
     "network.recurrence_gradient": "full",
     "neuron.reset_gradient": "detached",
     "surrogate.normalisation": "peak1",
     "regulariser": "none",
+    "init.recurrent_gain": 1.0,
 }
-"""What the record has where no cell states anything."""
-SETTLED: Settled = {
-    "A1": {
-        task: [
-            {
-                "optimizer.lr": 0.01,
-                "init.gain": 1.5,
-                "width_fwhm": 0.3,
-                "neuron.beta": 0.9,
-                "protocol.epochs": 20,
-            }
-        ]
-        for task in ("T1", "T3", "T4", "T5", "T6", "T7")
-    }
+"""What a run has where no cell states anything."""
+REFERENCE: Cell = {
+    "optimizer.lr": 0.01,
+    "init.gain": 1.5,
+    "width_fwhm": 0.3,
+    "neuron.beta": 0.9,
+    "protocol.epochs": 50,
 }
+SETTLED: Settled = {"A1": {task: [REFERENCE] for task in ("T1", "T3", "T4", "T5", "T6", "T7")}}
 
 
 @dataclass(frozen=True)
@@ -73,114 +63,135 @@ def study() -> Loaded:
     return load_study("surrogates")
 
 
-def with_best(settled: Settled, tasks: Iterable[str], block: str = "A3a", **cell: Any) -> Settled:
-    """Add a settled cell for each shape and task, all alike."""
-    shapes = ("triangle", "gaussian", "sigmoid", "atan", "fast_sigmoid", "log_abs")
-    best = {
-        task: [{"surrogate": shape, "width_fwhm": 0.5, "optimizer.lr": 0.01, **cell} for shape in shapes]
-        for task in tasks
-    }
-    return {**settled, block: best}
+def more_seeds(count: int) -> Study:
+    """The registered study with so many reporting seeds."""
+    plan = study().study
+    block = plan.blocks["A3b"]
+    seeds = block.seeds.model_copy(update={"count": count})
+    return plan.model_copy(
+        update={"blocks": {**plan.blocks, "A3b": block.model_copy(update={"seeds": seeds})}}
+    )
+
+
+def with_best(settled: Settled = SETTLED, block: str = "A3a", **cell: Any) -> Settled:
+    """Add a settled cell for each shape on every task of the block that is compared, all alike."""
+    best = [{"surrogate": shape, "width_fwhm": 0.5, "optimizer.lr": 0.01, **cell} for shape in SHAPES]
+    return {**settled, block: dict.fromkeys(study().study.blocks["A3b"].tasks, best)}
 
 
 def noise(point: Point, spread: float, what: object = "") -> float:
     """A number that depends on the run alone, normal with this spread."""
     text = json.dumps([point.task, sorted(point.cell.items(), key=str), point.seed, what], default=str)
-    return spread * float(np.random.default_rng(list(text.encode())).standard_normal())
+    drawn = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
+    return spread * NormalDist().inv_cdf((drawn + 0.5) / 2**56)
 
 
 def scores(
-    truth: Truth, blocks: Iterable[str], settled: Settled = SETTLED, tasks: Iterable[str] = ()
+    truth: Truth,
+    blocks: Iterable[str],
+    *,
+    tasks: Iterable[str] = (),
+    settled: Settled = SETTLED,
+    plan: Study | None = None,
 ) -> Scores:
-    """The scores of whole blocks, made without records."""
-    made = [
-        _score(study().study, point, settled, truth)
-        for point in planned(blocks, settled)
-        if not tasks or point.task in tasks
-    ]
-    return Scores(study().study, settled, made)
+    """The scores of whole blocks, made without records.
+
+    Args:
+        truth: what each run comes to.
+        blocks: in the order in which they were stored.
+        tasks: these alone; all by default.
+        settled: what blocks have settled on.
+        plan: the registered study by default.
+    """
+    plan = plan or study().study
+    runs = [_score(plan, point, settled, truth) for point in planned(plan, blocks, settled, tasks)]
+    return Scores(plan, settled, runs)
 
 
-def planned(blocks: Iterable[str], settled: Settled) -> list[Point]:
-    """All runs of these blocks, each once."""
-    seen: dict[tuple[str, int, str], Point] = {}
+def planned(plan: Study, blocks: Iterable[str], settled: Settled, tasks: Iterable[str] = ()) -> list[Point]:
+    """All runs of these blocks, each once: what two blocks share is the first one's."""
+    wanted = set(tasks)
+    runs: dict[tuple[str, int, str], Point] = {}
     for block in blocks:
-        for point in points(study().study, block, settled):
-            full = _full(study().study, point, settled)
-            place = (
-                point.task,
-                point.seed,
-                json.dumps(sorted((key, str(value)) for key, value in full.items())),
-            )
-            seen.setdefault(place, point)
-    return list(seen.values())
+        for point in points(plan, block, settled):
+            if not wanted or point.task in wanted:
+                settings = {key: canonical(value) for key, value in full(plan, point, settled).items()}
+                runs.setdefault((point.task, point.seed, json.dumps(settings, sort_keys=True)), point)
+    return list(runs.values())
 
 
-def _full(plan: Study, point: Point, settled: Settled) -> Cell:
-    """Every setting of a run, with what the record has where none is stated."""
+def full(plan: Study, point: Point, settled: Settled) -> Cell:
+    """Every setting of a run, with what it has where none is stated."""
     stated = {**task_reference(plan, point.block, point.task, settled), **point.cell}
-    full: Cell = {key: stated.get(key, DEFAULTS.get(key)) for key in varied_keys(plan, point.task)}
-    return {**full, "surrogate": stated.get("surrogate", "atan")}
+    return {key: stated.get(key, DEFAULTS.get(key)) for key in _keys(point.task)}
+
+
+@functools.cache
+def _keys(task: str) -> tuple[str, ...]:
+    return varied_keys(study().study, task)
 
 
 def _score(plan: Study, point: Point, settled: Settled, truth: Truth) -> Score:
-    full = _full(plan, point, settled)
-    outcome = truth(point, full)
-    guess = 10.0
+    settings = full(plan, point, settled)
+    outcome = truth(point, settings)
     threshold = plan.tasks[point.task].solved_from
-    accuracy = guess if outcome.failed else outcome.accuracy
+    accuracy = GUESS if outcome.failed else outcome.accuracy
     return Score(
         block=point.block,
         task=point.task,
         purpose=plan.blocks[point.block].purpose,
         seed=point.seed,
         cell=point.cell,
-        settings={key: full[key] for key in varied_keys(plan, point.task)},
+        settings=settings,
         accuracy=accuracy,
-        validation=guess if outcome.failed else outcome.validation,
+        validation=GUESS if outcome.failed else outcome.validation,
         log_spikes=None if outcome.failed or not outcome.spikes else math.log(outcome.spikes),
         failed=outcome.failed,
-        solved=None if threshold is None else accuracy >= 100 * threshold,
-        guess=guess,
+        solved=None if threshold is None else accuracy >= PERCENT * threshold,
+        guess=GUESS,
     )
 
 
-def entries(
-    truth: Truth,
-    blocks: Iterable[str],
-    settled: Settled = SETTLED,
-    *,
-    commit: str = "a" * 40,
-    tasks: Iterable[str] = (),
-) -> list[Entry]:
-    """Stored runs of whole blocks."""
+def entries(runs: Iterable[Point], truth: Truth, settled: Settled = SETTLED, **made: Any) -> list[Entry]:
+    """Stored runs, as records.
+
+    Args:
+        runs: of the registered study.
+        truth: what each comes to.
+        settled: what blocks have settled on.
+        made: see `record_of`.
+    """
     return [
-        Entry(point.block, point.task, point.cell, record_of(point, settled, truth, commit=commit))
-        for point in planned(blocks, settled)
-        if not tasks or point.task in tasks
+        Entry(point.block, point.task, point.cell, record_of(point, truth, settled, **made)) for point in runs
     ]
 
 
 @functools.cache
-def _template() -> dict[str, Any]:
-    return json.loads(RECORD.read_text())
+def _template() -> str:
+    return RECORD.read_text()
 
 
-def record_of(point: Point, settled: Settled, truth: Truth, *, commit: str = "a" * 40) -> RunRecord:
+def record_of(
+    point: Point,
+    truth: Truth,
+    settled: Settled = SETTLED,
+    *,
+    commit: str | None = "a" * 40,
+    clean: bool = True,
+) -> RunRecord:
     """A record whose method has the settings of a run, and whose numbers are consistent with an outcome."""
-    full = _full(study().study, point, settled)
-    outcome = truth(point, full)
-    tree = copy.deepcopy(_template())
-    method = tree["method"]
-    for key, value in full.items():
-        _set(method, key, value)
-    method["protocol"]["name"] = f"truth_{point.task.lower()}_v1"
-    parsed = Method.model_validate_json(json.dumps(method))
+    settings = full(study().study, point, settled)
+    outcome = truth(point, settings)
+    tree = copy.deepcopy(json.loads(_template()))
+    for key, value in settings.items():
+        _set(tree["method"], key, value)
+    name = f"truth_{point.task.lower()}_v1"
+    tree["method"]["protocol"]["name"] = name
+    method = Method.model_validate_json(json.dumps(tree["method"]))
     tree.update(
-        method=parsed.model_dump(mode="json"), protocol=f"truth_{point.task.lower()}_v1", seed=point.seed
+        method=method.model_dump(mode="json"), protocol=name, seed=point.seed, method_id=method_id(method)
     )
-    tree["method_id"] = method_id(parsed)
-    tree["provenance"].update(commit=commit, clean=True)
+    tree["provenance"].update(commit=commit, clean=clean)
     if outcome.failed:
         _fail(tree)
     else:
@@ -189,13 +200,13 @@ def record_of(point: Point, settled: Settled, truth: Truth, *, commit: str = "a"
 
 
 def _set(method: dict[str, Any], key: str, value: Any) -> None:
-    """Write one setting where a record has it."""
+    """Write one setting where a record has it; what is not stated stays, and so do the layers."""
     if key == "width_fwhm":
         method["parameters"]["surrogate"]["width_fwhm"] = value
+    elif value is None or key == "protocol.hidden":
+        return
     elif key == "clip_norm":
-        method["clip_norm"] = None if value is None else float(value)
-    elif key == "protocol.hidden" or value is None:
-        return  # the layers of the record stay
+        method["clip_norm"] = float(value)
     elif key.startswith("protocol."):
         method["protocol"][key.removeprefix("protocol.")] = value
     elif "." in key:
@@ -206,22 +217,21 @@ def _set(method: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _fail(tree: dict[str, Any]) -> None:
+    """Leave of a record what a failed run has."""
     tree["status"] = "failed"
     tree["failure"] = {"kind": "NonFiniteError", "message": "the gradient is not finite"}
-    for name in ("validation", "test", "test_selected", "counts", "predictions_sha256", "weights_sha256"):
-        tree.pop(name, None) if name == "test_selected" else tree.update({name: None})
+    tree.update(dict.fromkeys(("validation", "test", "counts", "predictions_sha256", "weights_sha256")))
 
 
 def _finish(tree: dict[str, Any], outcome: Outcome) -> None:
     """Write accuracies and spikes, and what a record derives from them."""
-    for name in ("validation", "test"):
+    for name, accuracy in (("validation", outcome.validation), ("test", outcome.accuracy)):
         samples = tree[name]["samples"]
-        points_of = outcome.validation if name == "validation" else outcome.accuracy
-        tree[name]["accuracy"] = round(points_of / 100 * samples) / samples
+        tree[name]["accuracy"] = round(accuracy / PERCENT * samples) / samples
     counts = tree["counts"]
-    spikes = round(outcome.spikes * counts["samples"])
-    hidden, readout = counts["layers"]
     counts.pop("spread", None)
+    hidden, readout = counts["layers"]
+    spikes = round(outcome.spikes * counts["samples"])
     hidden["spikes_sent"]["total"] = spikes
     readout["synapses"][0]["effective"]["total"] = spikes * readout["neurons"]
     activity = tree["test"]["activity"][0]

@@ -139,6 +139,7 @@ def _sentence(task: str, target: float, ratios: dict[str, SpikeRatio | None]) ->
         if ratio is None or ratio.low is None or ratio.high is None:
             continue
         if ratio.high < 1 or ratio.low > 1:
-            shown.append(f"{shape} needs {ratio.ratio:.2f} times ({ratio.low:.2f} to {ratio.high:.2f})")
-    said = f"{', '.join(shown)} those of {REFERENCE}" if shown else "no shape is shown to need more or fewer"
-    return f"**{task}**, spikes at {target:.1f} %: {said}."
+            ends = f"{ratio.low:.2f} to {ratio.high:.2f}"
+            shown.append(f"{shape} needs {ratio.ratio:.2f} times the spikes ({ends})")
+    said = ", ".join(shown) or "no shape is shown to need more spikes or fewer"
+    return f"**{task}**, at {target:.1f} % and compared with {REFERENCE}: {said}."

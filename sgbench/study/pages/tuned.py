@@ -58,8 +58,8 @@ def page(findings: Findings) -> Page:
             picture.markdown,
             "F3. Each shape minus atan, each at its own best cell, on seeds that nobody had seen. Intervals of "
             f"tasks are of {100 * (1 - 2 * findings.rules.look_level):.3g} %, as two one-sided tests need; those "
-            "over tasks, by random effects, of 95 %. The grey bar is where the difference on a new task of this kind "
-            "lies. Tasks that are solved or not are in the table below alone.",
+            "over tasks, by random effects, of 95 %. The grey bar is where the difference on a new task of this "
+            "kind lies. Tasks that are solved or not are in the table below alone.",
             _pooled_table(pooled),
         ]
     parts += _verdict_tables(findings, best)

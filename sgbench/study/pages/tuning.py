@@ -83,6 +83,8 @@ def _best(maps: HeatMaps) -> str:
     rows = []
     for panel in maps.panels:
         scores = np.array(panel.scores, dtype=float)
+        if np.isnan(scores).all():
+            continue
         line, column = np.unravel_index(np.nanargmax(scores), scores.shape)
         rows.append(
             [
