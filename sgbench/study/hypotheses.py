@@ -228,12 +228,12 @@ def h7(scores: Scores, rules: Rules) -> Result:
         return result
     slopes, p_values, rows = [], [], []
     for task, table in tables.items():
-        counted = np.isfinite(table.log_spikes).all(axis=0)
-        if counted.sum() < MIN_SEEDS:
-            lost = len(counted) - int(counted.sum())
-            why = f"on {task} a run failed or sent no spike in {lost} of {len(counted)} seeds"
+        spikes = table.log_spikes[:, np.isfinite(table.log_spikes).all(axis=0)]
+        counted, seeds = spikes.shape[1], len(table.seeds)
+        if counted < MIN_SEEDS:
+            why = f"on {task} a run failed or sent no spike in {seeds - counted} of {seeds} seeds"
             return replace(result, why=why)
-        found = trend(table.log_spikes[:, counted], list(SLOPE_AT_REST.values()))
+        found = trend(spikes, list(SLOPE_AT_REST.values()))
         slopes.append(found.slope)
         p_values.append(found.p)
         rows.append((task, found.slope, found.low, found.high, found.p))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from statistics import fmean
 
 from sgbench.study.findings import Findings
@@ -68,7 +69,7 @@ def page(findings: Findings) -> Page:
     return Page(NAME, TITLE, tuple(parts))
 
 
-def _has(run: Score, cell: dict[str, object]) -> bool:
+def _has(run: Score, cell: Mapping[str, object]) -> bool:
     return all(canonical(run.settings.get(key)) == canonical(value) for key, value in cell.items())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sgbench.plots.study_spikes import SpikeMark, SpikePanel, SpikeSeries, spikes_figure
 from sgbench.statistics.spikes_at_accuracy import SpikeRatio, spike_ratio
@@ -91,9 +92,9 @@ def _runs(findings: Findings, source: str, task: str, shape: str) -> Table:
     return findings.scores.table(task, "map", cells, seeds, start=source)
 
 
-def _usable(runs: Table) -> np.ndarray:
+def _usable(runs: Table) -> NDArray[np.bool_]:
     """Settings of which every run sent spikes."""
-    return np.isfinite(runs.log_spikes).all(axis=1)
+    return np.array([bool(np.isfinite(row).all()) for row in runs.log_spikes], dtype=bool)
 
 
 def _panel(title: str, target: float, tables: dict[str, Table]) -> SpikePanel:
