@@ -15,7 +15,7 @@ from sgbench.errors import InputError
 from sgbench.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, SOFT
 
 FAMILIES = {
-    "synapses": ("accumulate", "multiply_accumulate", "dense_operation"),
+    "synapses": ("accumulate", "multiply_accumulate", "dense_operation", "event_address"),
     "neurons": (
         "neuron_update",
         "neuron_update_with_input",
@@ -35,7 +35,7 @@ FAMILIES = {
     ),
     "transport": ("spike_sent", "spike_message", "hop_east_west", "hop_north_south"),
     "reading weights": ("weight_read",),
-    "states in memory": ("state_read", "state_write"),
+    "states in memory": ("state_read", "state_write", "event_state_read", "event_state_write"),
 }
 """Terms that a reader wants to tell apart, in the order of the bar."""
 FAMILY_COLOURS = (BLUE, ORANGE, SOFT, PURPLE, GREEN, SKY)

@@ -29,7 +29,7 @@ STYLE: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 13,
-    "savefig.dpi": 120,
+    "figure.dpi": 120,
     "svg.hashsalt": "sgbench",
 }
 UNDATED: dict[str, dict[str, str | None]] = {
@@ -80,10 +80,9 @@ def encode(
 
 
 def _lay_out(figure: Figure) -> None:
-    """Lay a figure out at the density at which it is saved; else saving would draw it twice."""
+    """Lay a figure out once; else saving would draw it twice."""
     layout = figure.get_layout_engine()
     if layout is not None:
-        figure.set_dpi(STYLE["savefig.dpi"])
         layout.execute(figure)
         figure.set_layout_engine(None)
 
