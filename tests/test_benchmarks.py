@@ -197,7 +197,9 @@ def test_near_models_have_to_fire_about_as_often(rate: float, fine: bool) -> Non
 # --- command
 
 
-@pytest.mark.parametrize("workload", list(WORKLOADS))
+@pytest.mark.parametrize(
+    "workload", [pytest.param(each, marks=[pytest.mark.slow] * (each != "w2")) for each in WORKLOADS]
+)
 def test_tiny_comparison_from_end_to_end(
     workload: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -258,6 +260,7 @@ def test_memory_is_measured_in_a_fresh_process(
     assert "snntorch" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_whole_run_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "run.json"
     words = "--steps 10 --hidden 8 --batch 512 --epochs 2 --rounds 1 --default-allocator"
@@ -279,6 +282,7 @@ def test_data_of_the_whole_run_are_those_published() -> None:
     assert fingerprint(W1Like().load(Path())) == W1Like.sha256
 
 
+@pytest.mark.slow
 def test_counting_from_end_to_end(capsys: pytest.CaptureFixture[str]) -> None:
     """Every case has a share; what is counted is what the evaluation saw."""
     assert main(["counting", "--rounds", "1", "--batch", "359"]) == 0

@@ -90,7 +90,7 @@ def test_nothing_seen_is_an_error():
         times.decisions()
 
 
-@pytest.mark.parametrize("firing", ["step", "bernoulli"])
+@pytest.mark.parametrize("firing", ["step", pytest.param("bernoulli", marks=pytest.mark.slow)])
 def test_the_last_step_of_a_run_is_its_record(firing, capsys, tmp_path, monkeypatch):
     """Expected: accuracy and counts of the record, from its weights; a wrong confidence is named."""
     monkeypatch.setenv("SGBENCH_RUNS", str(tmp_path))

@@ -57,6 +57,7 @@ def test_a_failed_seed_of_another_protocol(
     assert "--failed 7: no seed of digits_v1, which has 0, 1, 2, 3, 4" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_code_outside_is_withdrawn_too(
     outside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
