@@ -62,12 +62,12 @@ class Ledger:
         """Begin to count: modules are imported by now, and collecting trains nothing."""
         from sgbench.training.attempt import Attempt
 
-        self._before(Attempt, "__init__", lambda *_: self.note("trains"))
+        self._before(Attempt, "__init__", lambda *_, **__: self.note("trains"))
         self._before(subprocess.Popen, "__init__", self._popen)
-        self._before(multiprocessing.process.BaseProcess, "start", lambda *_: self.note("starts"))
+        self._before(multiprocessing.process.BaseProcess, "start", lambda *_, **__: self.note("starts"))
 
-    def _popen(self, _: object, command: object, *__: object) -> None:
-        first = command if isinstance(command, str | bytes | Path) else next(iter(command))  # type: ignore[call-overload]
+    def _popen(self, _: object, args: Any, *__: object, **___: object) -> None:
+        first = args if isinstance(args, str | bytes | Path) else next(iter(args))
         if Path(str(first)).name not in ASKED_BY_EVERY_RUN:
             self.note("starts")
 
@@ -75,7 +75,7 @@ class Ledger:
         original = getattr(owner, name)
 
         def noted(*given: Any, **named: Any) -> Any:
-            note(*given, *(named["args"],) * ("args" in named))
+            note(*given, **named)
             return original(*given, **named)
 
         setattr(owner, name, noted)

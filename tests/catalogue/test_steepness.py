@@ -1,5 +1,6 @@
 """How steep a surrogate is in the course of training: contracts of all entries, and each one's path by hand."""
 
+import functools
 import math
 
 import pytest
@@ -12,6 +13,7 @@ from sgbench.networks.base import surrogates
 from sgbench.training.build import build
 from sgbench.training.epochs import Epochs
 from sgbench.training.learner import Learner
+from tests.entries import made
 from tests.run.tiny import WORDS
 
 NAMES = list(catalogue.entries("steepness"))
@@ -101,9 +103,15 @@ def test_a_surrogate_without_primitive_does_not_learn_its_steepness():
         sgbench.run(*WORDS, "surrogate=multi_spike", "steepness=learned")
 
 
+@functools.cache
+def kind_of(name):
+    """The class of an entry."""
+    return type(made("steepness", name))
+
+
 @pytest.mark.parametrize("value", [0, -1, 1e5, math.nan, math.inf, "5", None, True])
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_bad_ends_are_refused_by_name(name, value):
     """Expected: the parameter, its value and the range."""
     with pytest.raises(InputError, match=r"steepness\.final"):
-        type(sgbench.create(f"steepness/{name}"))(final=value)
+        kind_of(name)(final=value)
