@@ -37,7 +37,7 @@ test-slow: $(INSTALLED_DEV) ## whole cross-products, kills, wheels and pixels (u
 	$(BIN)/python -m pytest -m slow
 
 test-peers: $(INSTALLED_PEERS) ## presets and statistics against the libraries that have them, in an environment of its own
-	$(PEERS)/bin/python -m pytest tests/peers -m "not slow"
+	$(PEERS)/bin/python -m pytest tests/peers -m "peers or not slow"
 
 # sinabs asks for more than its surrogates need, so its few imports are named here.
 $(INSTALLED_PEERS): pyproject.toml
