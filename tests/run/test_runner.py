@@ -47,15 +47,14 @@ def test_a_run_leaves_a_complete_record() -> None:
     assert not (folder / "last.ckpt").exists()
 
 
-def test_predictions_score_to_the_recorded_accuracy() -> None:
+def test_predictions_score_to_the_recorded_accuracy(finished: RunRecord) -> None:
     """Counting hits in the file by hand gives the record's accuracy; logits and prediction agree."""
-    record = sgbench.run(*WORDS)
     text = (folder_of(compose(WORDS)) / "predictions.csv").read_text()
     rows = list(csv.DictReader(text.splitlines()))
-    assert record.test is not None
-    assert len(rows) == record.test.samples == 360
+    assert finished.test is not None
+    assert len(rows) == finished.test.samples == 360
     hits = sum(row["target"] == row["prediction"] for row in rows)
-    assert record.test.accuracy == hits / len(rows)
+    assert finished.test.accuracy == hits / len(rows)
     for row in rows:
         logits = [float(row[f"logit_{k}"]) for k in range(10)]
         assert logits.index(max(logits)) == int(row["prediction"])
@@ -108,15 +107,14 @@ def test_same_seed_same_record_other_seed_another() -> None:
     assert first.method_id == other.method_id
 
 
-def test_a_finished_run_is_read_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_run_is_read_not_repeated(finished: RunRecord, monkeypatch: pytest.MonkeyPatch) -> None:
     """Training is never entered a second time, unless force=true."""
-    first = sgbench.run(*WORDS)
 
     def refuse(*_: object) -> None:
         raise AssertionError("trained again")
 
     monkeypatch.setattr(Learner, "training_step", refuse)
-    assert sgbench.run(*WORDS) == first
+    assert sgbench.run(*WORDS) == finished
     assert sgbench.run(*WORDS, "force=true").status == "failed"
 
 
@@ -272,9 +270,8 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> No
         sgbench.run(*WORDS, f"paths.runs_dir={blocked}")
 
 
-def test_a_full_disk_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_loses_nothing(finished: RunRecord, monkeypatch: pytest.MonkeyPatch) -> None:
     """No space while the new record is written: a clear line, and the old record is still whole."""
-    first = sgbench.run(*WORDS)
     folder = folder_of(compose(WORDS))
 
     def full(_: int) -> None:
@@ -284,13 +281,13 @@ def test_a_full_disk_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StorageError, match="No space left"):
         sgbench.run(*WORDS, "force=true")
     monkeypatch.undo()
-    assert read_model(folder / "record.json", RunRecord) == first
+    assert read_model(folder / "record.json", RunRecord) == finished
     assert not list(folder.glob(".record.json.*"))
 
 
+@pytest.mark.usefixtures("finished")
 def test_weights_rebuild_the_network_of_the_record() -> None:
     """The stored tensors are those of the catalogue's own network, by name and shape."""
-    sgbench.run(*WORDS)
     weights = load_file(folder_of(compose(WORDS)) / "weights.safetensors")
     assert {name: tuple(value.shape) for name, value in weights.items()} == {
         "layers.0.weight": (8, 64),
@@ -462,12 +459,13 @@ def test_a_failing_logger_costs_no_result(
     assert "a logger failed" in caplog.text
 
 
-def test_a_run_finished_by_another_process_meanwhile_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_finished_by_another_process_meanwhile_is_not_repeated(
+    finished: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first look misses it, the look under the lock finds it."""
-    first = sgbench.run(*WORDS)
-    looks = iter([None, first])
+    looks = iter([None, finished])
     monkeypatch.setattr("sgbench.training.runner.finished_record", lambda _: next(looks))
-    assert sgbench.run(*WORDS) == first
+    assert sgbench.run(*WORDS) == finished
 
 
 @pytest.mark.slow
