@@ -35,6 +35,8 @@ test: check ## lint, floors, types, tests
 
 test-slow: $(INSTALLED_DEV) ## whole cross-products, kills, wheels and pixels (under 40 minutes on two cores)
 	$(BIN)/python -m pytest -m slow
+	@seed=$$(date +%s); echo "random examples of --hypothesis-seed=$$seed"; \
+	  $(BIN)/python -m pytest -m hypothesis --hypothesis-profile=search --hypothesis-seed=$$seed
 
 test-peers: $(INSTALLED_PEERS) ## presets and statistics against the libraries that have them, in an environment of its own
 	$(PEERS)/bin/python -m pytest tests/peers -m "peers or not slow"

@@ -30,7 +30,7 @@ from tests.entries import made
 NAMES = list(catalogue.entries("encoder"))
 DTYPES = [torch.float32, torch.float64]
 every_encoder = pytest.mark.parametrize("name", NAMES)
-few = settings(max_examples=50, deadline=None, derandomize=True)
+few = settings(max_examples=50)
 
 
 @functools.cache

@@ -166,7 +166,7 @@ def test_chunks_cover_time_once(monkeypatch):
         assert {last - first for first, last in ranges} <= sizes
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 @given(
     kind=st.sampled_from(KINDS),
     wiring=st.sampled_from(WIRINGS),
