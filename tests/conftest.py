@@ -17,7 +17,7 @@ from tests.budget import Ledger, Report
 # Before torch is loaded: two threads on small tensors are slower, and much slower beside a busy neighbour.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# A default run never fails by chance: the same examples each time, and no limit in seconds; make test-slow searches.
+# A default run never fails by chance: the same examples each time, and no limit in seconds. make test-slow seeks.
 hypothesis.settings.register_profile("same each time", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("search", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("same each time")
