@@ -15,6 +15,7 @@ from sgbench.training.epochs import Epochs
 from sgbench.training.learner import Learner
 from tests.entries import made
 from tests.run.tiny import WORDS
+from tests.thinned import thinned
 
 NAMES = list(catalogue.entries("steepness"))
 SCHEDULES = {
@@ -50,7 +51,7 @@ def test_schedules_differ():
     assert len({round(path(0.25), 6) for path in SCHEDULES.values()}) == 3
 
 
-@every_entry
+@pytest.mark.parametrize("name", thinned(NAMES, 3))
 def test_trains_and_is_named_in_the_record(name):
     """Expected: a finished record that tells it unless it is the neutral one; ids and weights of their own."""
     record = sgbench.run(*WORDS, f"steepness={name}")
@@ -83,7 +84,7 @@ def test_one_epoch_has_no_path():
     assert surrogates(network)[0].stretch == 1
 
 
-@pytest.mark.parametrize("engine", ["reference", "scan", "fused"])
+@pytest.mark.parametrize("engine", thinned(["fused", "scan", "reference"], 3))
 def test_a_learnt_steepness_moves_on_every_engine(engine):
     """Must match: the parameter after training, on all engines in float64. Must differ: from where it began."""
     words = (*WORDS, "steepness=learned", "protocol.precision=float64", "protocol.epochs=2")

@@ -17,7 +17,7 @@ DRAWN = [name for name in SURROGATES if "/" not in name] + [
     "snntorch/sigmoid",
     "braincog/straight_through_estimator",
 ]
-KINDS = ("atan", "constant", "multi_gaussian", "stochastic_backward", "zero", "snntorch/sigmoid")
+KINDS = ("stochastic_backward", "snntorch/sigmoid")  # of a random slope; of a preset
 HEAVY = ("torch", "pytorch_lightning", "snntorch", "matplotlib", "scipy", "wandb", "sklearn", "torchmetrics")
 
 
@@ -96,7 +96,11 @@ def test_what_does_not_exist(words: list[str], said: str, capsys: pytest.Capture
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(f"surrogate/{name}", marks=[] if name in KINDS else pytest.mark.slow, id=name)
+        pytest.param(
+            f"surrogate/{name}",
+            marks=[] if name in KINDS else pytest.mark.slow,
+            id=name,
+        )
         for name in DRAWN
     ],
 )

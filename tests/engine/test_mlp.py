@@ -23,6 +23,7 @@ from sgbench.training.epochs import Epochs
 from sgbench.training.train_loop import TrainLoop
 from tests.engine.cases import FAST, NEURONS, SHAPES, error, fires, gain_of, packed, spikes
 from tests.entries import spec_with
+from tests.thinned import thinned
 
 LENGTHS = (20, 7, 1, 13)
 STEPS, INPUTS = 20, 64
@@ -102,7 +103,7 @@ def test_nothing_depends_on_padding(engine, pack):
     assert_same(loud, silent)
 
 
-@pytest.mark.parametrize("surrogate", SHAPES)
+@pytest.mark.parametrize("surrogate", thinned(SHAPES, 3))
 def test_the_catalogue_on_auto(surrogate):
     """Expected: `reference`, for a network of each surrogate as it is in the catalogue."""
     net = network(surrogate=surrogate)

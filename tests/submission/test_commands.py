@@ -73,6 +73,7 @@ def test_code_outside_is_withdrawn_too(
     assert "withdrawn: its labels were wrong" in (tmp_path / "digits_v1" / "table.md").read_text()
 
 
+@pytest.mark.slow
 def test_seeds_that_answer_alike_may_be_of_code_that_draws_nothing(
     sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
