@@ -83,7 +83,7 @@ def all_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runs_dir(request: pytest.FixtureRequest, all_runs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every test writes its runs into a folder of its own, which is made where a run is."""
     own = "tmp_path" in request.fixturenames
-    folder = (request.getfixturevalue("tmp_path") if own else all_runs / str(next(NUMBERS))) / "runs"
+    folder = request.getfixturevalue("tmp_path") / "runs" if own else all_runs / str(next(NUMBERS))
     monkeypatch.setenv("SGBENCH_RUNS", str(folder))
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
