@@ -19,9 +19,10 @@ from typing import Any
 from benchmarks import report
 from benchmarks.measure import Spread
 from sgbench.errors import InputError, SgbenchError
+from sgbench.records.content import Scores
 from sgbench.records.files import read_model, to_json
 from sgbench.records.method import method_id
-from sgbench.records.record import RunRecord, Scores
+from sgbench.records.record import RunRecord
 
 PUBLISHED = Path(__file__).parents[1] / "leaderboards" / "digits_v1" / "records"
 AIM_S, AIM_MB = 5.0, 500.0  # of 10,000 records

@@ -1,0 +1,1 @@
+"""Reads the words of each command and prints its answer, one thin file a command."""

@@ -1,0 +1,1 @@
+"""Counts operations exactly and prices them in joules for each target."""

@@ -1,0 +1,1 @@
+"""Converts networks to and from NIR files and from snnTorch weights."""

@@ -1,0 +1,1 @@
+"""Measures, ranks and compares the methods of a protocol from their records."""

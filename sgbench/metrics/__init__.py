@@ -1,0 +1,1 @@
+"""Scores one split and measures the firing of each layer, batch by batch."""

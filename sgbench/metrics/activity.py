@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sgbench.records.record import LayerActivity
+from sgbench.records.content import LayerActivity
 from sgbench.signals.trajectory import all_valid, valid_steps
 
 SATURATED_RATE = 0.9

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from sgbench.errors import SgbenchError
 from sgbench.metrics.activity import Activity
 from sgbench.networks.base import Network
-from sgbench.records.record import Scores
+from sgbench.records.content import Scores
 from sgbench.signals.trajectory import UNLABELLED, Batch, Trajectory, labels_inside
 
 

@@ -1,0 +1,1 @@
+"""Draws every picture, all in one style."""

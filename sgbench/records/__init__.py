@@ -1,0 +1,1 @@
+"""Defines everything that is stored, and reads and writes it without losing a byte."""

@@ -7,12 +7,9 @@ each other here, and to the catalogue by the leaderboard.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from sgbench.records.content import EpochOnTest, RecordContent, Scores
 from sgbench.records.counts import LayerCounts, OpCounts, SynapseCounts
-
-if TYPE_CHECKING:  # record.py imports this module
-    from sgbench.records.record import EpochOnTest, RunRecord, Scores
 
 WHOLE = 1e-6
 """How far a fraction times its samples may lie from a whole number."""
@@ -20,7 +17,7 @@ RATE = 1e-6
 """Relative error of a rate against the count that it comes from."""
 
 
-def contradictions(record: RunRecord) -> Iterator[str]:
+def contradictions(record: RecordContent) -> Iterator[str]:
     """Everything in which a record contradicts itself."""
     if (record.status == "failed") != (record.failure is not None):
         yield "a failure is stated exactly when status is failed"
@@ -28,14 +25,14 @@ def contradictions(record: RunRecord) -> Iterator[str]:
     yield from _failed(record) if record.status == "failed" else _finished(record)
 
 
-def _failed(record: RunRecord) -> Iterator[str]:
+def _failed(record: RecordContent) -> Iterator[str]:
     results = ("validation", "test", "test_selected", "counts", "predictions_sha256", "weights_sha256")
     stated = [name for name in results if getattr(record, name) is not None]
     if stated:
         yield f"a failed run has no {', '.join(stated)}"
 
 
-def _finished(record: RunRecord) -> Iterator[str]:
+def _finished(record: RecordContent) -> Iterator[str]:
     needed = ("validation", "test", "counts", "parameters", "predictions_sha256", "best_epoch")
     missing = [name for name in needed if getattr(record, name) is None]
     if missing:
@@ -54,7 +51,7 @@ def _finished(record: RunRecord) -> Iterator[str]:
         yield from _activity(record.counts, record.test)
 
 
-def _curve(record: RunRecord) -> Iterator[str]:
+def _curve(record: RecordContent) -> Iterator[str]:
     if any((line.validation_accuracy is None) != (record.classes is None) for line in record.curve):
         yield "curve: an accuracy is stated exactly when there are classes"
     epochs = [line.epoch for line in record.curve]
@@ -66,7 +63,7 @@ def _curve(record: RunRecord) -> Iterator[str]:
         yield f"best_epoch {record.best_epoch} is not an epoch of the curve"
 
 
-def _test_selected(record: RunRecord) -> Iterator[str]:
+def _test_selected(record: RecordContent) -> Iterator[str]:
     """The best of all epochs, of equal ones the first; the epoch that validation selected is one of them."""
     found, honest = record.test_selected, record.test
     if found is None or honest is None:
@@ -92,7 +89,7 @@ def _badness(by: str, scores: EpochOnTest | Scores) -> float:
     return scores.loss if by == "by_loss" else -(scores.accuracy or 0.0)
 
 
-def _epoch_on_test(name: str, line: EpochOnTest, record: RunRecord) -> Iterator[str]:
+def _epoch_on_test(name: str, line: EpochOnTest, record: RecordContent) -> Iterator[str]:
     """One epoch's scores on the test split; those of the selected epoch are the record's."""
     test = record.test
     if test is None:
@@ -106,7 +103,7 @@ def _epoch_on_test(name: str, line: EpochOnTest, record: RunRecord) -> Iterator[
         yield f"{name}: epoch {line.epoch} is best_epoch, but its scores are not those of test"
 
 
-def _scores(name: str, scores: Scores, record: RunRecord) -> Iterator[str]:
+def _scores(name: str, scores: Scores, record: RecordContent) -> Iterator[str]:
     if (scores.accuracy is None) != (record.classes is None):
         yield f"{name}.accuracy is stated exactly when there are classes"
     yield from _hits(name, scores.accuracy, scores)
@@ -127,7 +124,7 @@ def _hits(name: str, accuracy: float | None, scores: Scores) -> Iterator[str]:
             yield f"{name}.accuracy {accuracy:.12g} is no whole number of {of} {what}"
 
 
-def _labels(name: str, scores: Scores, record: RunRecord) -> Iterator[str]:
+def _labels(name: str, scores: Scores, record: RecordContent) -> Iterator[str]:
     """A step has at most one label, and only labelled steps have an accuracy of their own."""
     if scores.accuracy is None:
         yield f"{name}.labels is stated without an accuracy"
@@ -136,7 +133,7 @@ def _labels(name: str, scores: Scores, record: RunRecord) -> Iterator[str]:
         yield f"{name}.labels is {scores.labels}; {scores.samples} samples have at most {most} steps"
 
 
-def _sizes(counts: OpCounts, test: Scores, record: RunRecord) -> Iterator[str]:
+def _sizes(counts: OpCounts, test: Scores, record: RecordContent) -> Iterator[str]:
     if counts.samples != test.samples:
         yield f"counts.samples is {counts.samples}, test.samples {test.samples}"
     longest = counts.samples * record.method.protocol.steps
@@ -158,7 +155,7 @@ def _layer(layer: LayerCounts, counts: OpCounts) -> Iterator[str]:
             yield f"{layer.name}: effective {effective} is more than dense {dense} from {group.source}"
 
 
-def _chain(counts: OpCounts, record: RunRecord) -> Iterator[str]:
+def _chain(counts: OpCounts, record: RecordContent) -> Iterator[str]:
     """A network of dense layers says how many neurons each has, and so what each event triggers."""
     last = counts.layers[-1]
     if record.classes is not None and (last.name, last.neurons) != ("readout", record.classes):

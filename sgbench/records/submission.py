@@ -9,9 +9,21 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from sgbench.records.base import Grown, Natural, Number, Positive, Strict, Text, whole
+from sgbench.records.base import (
+    Commit,
+    Fraction,
+    Grown,
+    MethodId,
+    Natural,
+    Number,
+    Positive,
+    Sha256,
+    Strict,
+    Text,
+    Time,
+    whole,
+)
 from sgbench.records.method import method_id
-from sgbench.records.record import Commit, Fraction, MethodId, Sha256, Time
 from sgbench.records.spec import Method, ProtocolName
 from sgbench.records.text import Contact, Licence, Link, Paper, Title
 

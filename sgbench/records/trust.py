@@ -6,8 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from sgbench.records.base import Amount, Grown, Number, Strict, Text, whole
-from sgbench.records.record import Commit, Fraction, MethodId, Time
+from sgbench.records.base import Amount, Commit, Fraction, Grown, MethodId, Number, Strict, Text, Time, whole
 from sgbench.records.spec import ProtocolName
 from sgbench.records.submission import Seeds
 from sgbench.records.text import Title, Words

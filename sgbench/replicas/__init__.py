@@ -1,0 +1,1 @@
+"""Trains many runs of a sweep side by side in each process."""

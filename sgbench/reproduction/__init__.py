@@ -1,0 +1,1 @@
+"""Runs published experiments again and judges our figures against theirs."""

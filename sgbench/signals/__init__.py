@@ -1,0 +1,1 @@
+"""Defines what flows between the parts: spikes, batches, trajectories and random streams."""

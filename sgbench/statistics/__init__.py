@@ -1,0 +1,1 @@
+"""Computes intervals, tests, ranks and power from plain numbers."""

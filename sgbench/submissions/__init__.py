@@ -1,0 +1,1 @@
+"""Makes, checks and accepts folders of results that people hand in."""

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from sgbench.records.record import FINAL, RunRecord
+from sgbench.records.content import FINAL
+from sgbench.records.record import RunRecord
 
 SAME = 1e-4
 """Relative: the selected weights are scored twice, in batches that may differ."""

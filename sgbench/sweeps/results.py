@@ -14,9 +14,10 @@ from sgbench.composition.data_facts import facts_of
 from sgbench.errors import InputError
 from sgbench.leaderboard.score import Measure, measure_of
 from sgbench.paths import RECORD, run_dir
+from sgbench.records.content import Scores
 from sgbench.records.files import read_model
 from sgbench.records.method import method_id
-from sgbench.records.record import RunRecord, Scores
+from sgbench.records.record import RunRecord
 from sgbench.sweeps.points import Axis, Grid, Point
 
 if TYPE_CHECKING:
@@ -141,10 +142,10 @@ def _record(root: Path, point: Point, seed: int) -> RunRecord | None:
 def _measure(protocol: str, dataset: str, config_dirs: tuple[Path, ...]) -> Measure:
     classes = facts_of(catalogue.entry("dataset", dataset, config_dirs)).classes
     try:
-        guess = catalogue.entry("protocol", protocol, config_dirs).meta.get("guess_loss")
+        told = catalogue.entry("protocol", protocol, config_dirs).meta
     except InputError:  # composed on the command line
-        guess = None
-    return measure_of(classes, guess)
+        told = {}
+    return measure_of(classes, told.get("guess_loss"), told.get("guess_accuracy"))
 
 
 def _score(scores: Scores | None, measure: Measure) -> float:

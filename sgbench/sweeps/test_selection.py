@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean
 
-from sgbench.records.record import EpochOnTest, RunRecord, Scores
+from sgbench.records.content import EpochOnTest, Scores
+from sgbench.records.record import RunRecord
 
 Pair = tuple[EpochOnTest, Scores]
 """An epoch that the test set selects, and the honest scores."""

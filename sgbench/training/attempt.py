@@ -13,18 +13,10 @@ import torch
 
 from sgbench.errors import InputError, disk_full, one_printable_line
 from sgbench.paths import PREDICTIONS, RECORD
+from sgbench.records.content import FINAL, SCHEMA_VERSION, Failure, HostEnergy, Scores, SelectedOnTest, Timing
 from sgbench.records.files import to_json, write_atomic
 from sgbench.records.method import method_id
-from sgbench.records.record import (
-    FINAL,
-    SCHEMA_VERSION,
-    Failure,
-    HostEnergy,
-    RunRecord,
-    Scores,
-    SelectedOnTest,
-    Timing,
-)
+from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.training import memory, provenance
 from sgbench.training.artefacts import save_predictions, save_weights
@@ -62,6 +54,7 @@ class Attempt:
         self.loggers: list[Logger] = []
         self.test_access: list[str] = []  # stage of each time, those of interrupted tries first
         self.training = Training(parts, spec.method, spec.seed, made_by=code.made_by())
+        log.debug("engine %s: %s", *parts.engine)
 
     def watch_test(self) -> None:
         """Take note of every time that the test split is touched, before it is, in a file that outlives a crash."""

@@ -12,7 +12,7 @@ from sgbench.energy.count import Kind, OperationCounter
 from sgbench.energy.plain import PlainCounter, counter_of
 from sgbench.errors import InputError, SgbenchError, StorageError
 from sgbench.metrics.evaluation import Evaluation
-from sgbench.records.record import EpochScores
+from sgbench.records.content import EpochScores
 from sgbench.records.spec import Method
 from sgbench.signals.trajectory import Batch, scored_target
 from sgbench.training.build import DTYPES, Parts

@@ -11,9 +11,10 @@ from filelock import FileLock, Timeout
 
 from sgbench.errors import InputError, RunBusyError, StorageError
 from sgbench.paths import RECORD, run_dir
+from sgbench.records.content import STAGE, UNKNOWN
 from sgbench.records.files import parse_tree, read_bytes, read_model
 from sgbench.records.method import method_id
-from sgbench.records.record import STAGE, UNKNOWN, RunRecord
+from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 
 CHECKPOINT, REPLICA_CHECKPOINT = "last.ckpt", "replica.ckpt"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sgbench.records.record import EpochOnTest, Scores, SelectedOnTest
+from sgbench.records.content import EpochOnTest, Scores, SelectedOnTest
 
 
 class Watched:

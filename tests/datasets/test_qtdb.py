@@ -306,7 +306,7 @@ def test_online_rule_learns_labels_of_steps(root, tmp_path):
 def test_records_of_one_class_a_sample_say_nothing_of_labels(tmp_path):
     """Expected: no key that older readers do not know; a record may not claim more labels than steps."""
     tree = {"samples": 4, "accuracy": 0.5, "loss": 1.0, "activity": ()}
-    from sgbench.records.record import Scores
+    from sgbench.records.content import Scores
 
     assert "labels" not in Scores(**tree).model_dump()
     assert Scores(**tree, labels=12).model_dump()["labels"] == 12

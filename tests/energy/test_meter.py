@@ -7,7 +7,8 @@ import itertools
 import pytest
 
 from sgbench.energy.meter import Meter, Metered, Reading, meters
-from sgbench.records.record import HostEnergy, RunRecord
+from sgbench.records.content import HostEnergy
+from sgbench.records.record import RunRecord
 from sgbench.training import runner
 from tests.leaderboard.factory import record
 

@@ -12,19 +12,12 @@ from sgbench.composition.data_facts import facts_of
 from sgbench.leaderboard.deviation import Reference, References
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.rows import make_board
+from sgbench.records.content import EpochScores, Failure, LayerActivity, Provenance, Scores, Timing
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.files import to_json
 from sgbench.records.method import method_id
-from sgbench.records.record import (
-    EpochScores,
-    Failure,
-    LayerActivity,
-    Provenance,
-    RunRecord,
-    Scores,
-    Timing,
-)
+from sgbench.records.record import RunRecord
 from sgbench.records.spec import GROUPS, NEUTRAL_CHOICES, Method, Protocol, entry_group
 
 GOLDEN_TABLE = Path(__file__).resolve().parent.parent / "golden" / "table.md"

@@ -18,7 +18,8 @@ from sgbench.cli.main import main
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.pages.export import FORMATS, TYPES, Table, encode, to_table
 from sgbench.leaderboard.store.dossier import place
-from sgbench.records.record import Failure, RunRecord
+from sgbench.records.content import Failure
+from sgbench.records.record import RunRecord
 from sgbench.records.spec import GROUPS, Method
 from sgbench.records.trust import TIERS, Notice, Tier, Verification
 from tests.leaderboard.factory import counts, layer, method, record, synapses, write_board_record, write_run

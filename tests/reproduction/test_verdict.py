@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from sgbench.records.record import EpochScores
+from sgbench.records.content import EpochScores
 from sgbench.reproduction.definition import Figure
 from sgbench.reproduction.runs import measured
 from sgbench.reproduction.verdict import Cell, judge

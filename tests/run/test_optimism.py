@@ -12,8 +12,9 @@ import pytest
 from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.errors import NonFiniteError, StorageError
+from sgbench.records.content import EpochOnTest, EpochScores, Scores, SelectedOnTest
 from sgbench.records.files import parse_model, read_model, to_json
-from sgbench.records.record import EpochOnTest, EpochScores, RunRecord, Scores, SelectedOnTest
+from sgbench.records.record import RunRecord
 from sgbench.replicas.crew import Crew, Told
 from sgbench.submissions.plausible import implausible
 from sgbench.sweeps.test_selection import optimism

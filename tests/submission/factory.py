@@ -14,9 +14,10 @@ import numpy as np
 from sgbench.leaderboard.deviation import Reference
 from sgbench.leaderboard.store.answers import Answers
 from sgbench.leaderboard.store.outputs import Outputs
+from sgbench.records.content import EpochScores
 from sgbench.records.files import to_json
 from sgbench.records.method import identity, method_id
-from sgbench.records.record import EpochScores, RunRecord
+from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
 from sgbench.submissions.tuning import changes
 from tests.leaderboard.factory import CLASSES, SAMPLES, ToyReferences, method, record
@@ -32,7 +33,7 @@ class NoData:
         """The toy protocol has classes."""
         raise AssertionError(reference.protocol.name)
 
-    def wanted(self, reference: Reference) -> Answers | None:
+    def wanted(self, reference: Reference, seed: int) -> Answers | None:
         """Nothing to compare with."""
         return None
 

@@ -1,0 +1,1 @@
+"""Reads file formats of data sets strictly and stores prepared spikes."""

@@ -1,0 +1,1 @@
+"""Holds the loops of the fused engine, which numba compiles."""

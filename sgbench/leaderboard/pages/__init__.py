@@ -1,0 +1,1 @@
+"""Writes a board as Markdown, as values for computing, and as sentences."""

@@ -1,0 +1,1 @@
+"""Reads and adds the files behind the boards and trusts none of them."""

@@ -1,0 +1,1 @@
+"""Repeats what a submission claims: scores its predictions, runs its weights, or trains again."""

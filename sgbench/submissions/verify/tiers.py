@@ -21,8 +21,9 @@ from sgbench.leaderboard.store.answers import (
     parse_answers,
     targets_apart,
 )
+from sgbench.records.content import Scores
 from sgbench.records.files import read_bytes
-from sgbench.records.record import RunRecord, Scores
+from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
 from sgbench.records.submission import ExternalRecord, Submission
 from sgbench.records.trust import Tier
