@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -60,21 +62,17 @@ class DataSet(ABC):
     licence: str
     sha256: str | None  # of `fingerprint`; None where the numbers differ from those that are published
 
-    given: Mapping[str, Any]  # the parameters it was made with
+    given: Mapping[str, Any] = MappingProxyType({})  # the parameters it was made with
 
     def __init_subclass__(cls, *, entry: str | None = None, **others: Any) -> None:
         """Take the facts of an entry, e.g. `class Iris(DataSet, entry="iris")`."""
         super().__init_subclass__(**others)
+        if "__init__" in vars(cls):
+            cls.__init__ = _keeping_parameters(cls.__init__)  # type: ignore[method-assign]
         if entry is not None:
             for name, value in stated(entry).items():
                 if name not in vars(cls):
                     setattr(cls, name, value)
-
-    def __new__(cls, *_: Any, **parameters: Any) -> Self:
-        """Keep the parameters, by which published numbers are known."""
-        made = super().__new__(cls)
-        made.given = parameters
-        return made
 
     def published_sha256(self) -> str | None:
         """The checksum of the entry with this class and exactly these parameters; None where there is none."""
@@ -125,6 +123,18 @@ class DataSet(ABC):
                 f"{why} {self.source}"
             )
         return found
+
+
+def _keeping_parameters(begin: Callable[..., None]) -> Callable[..., None]:
+    """A constructor that keeps the parameters of the class that is made, by which published numbers are known."""
+
+    @functools.wraps(begin)
+    def __init__(self: DataSet, *positional: Any, **parameters: Any) -> None:  # noqa: N807 - it replaces one
+        if "given" not in vars(self):  # not those that a subclass hands on
+            self.given = parameters
+        begin(self, *positional, **parameters)
+
+    return __init__
 
 
 def fingerprint(splits: dict[Split, Samples]) -> str:
