@@ -64,8 +64,8 @@ import sgbench
 from tests.run.tiny import WORDS
 
 @pytest.fixture(scope="module")
-def shared():
-    return sgbench.run(*WORDS)
+def shared(tmp_path_factory):
+    return sgbench.run(*WORDS, f"paths.runs_dir={tmp_path_factory.mktemp('shared')}")
 
 @pytest.mark.parametrize("number", range(6))
 def test_that_reads(shared, number):
