@@ -18,7 +18,7 @@ from sgbench.leaderboard.painter import Begin, painter
 from sgbench.leaderboard.png import stale, stamped
 from sgbench.leaderboard.rows import Board, Measured, Standing, board_of
 from sgbench.leaderboard.store.dossier import Dossiers, fitting, read_dossiers
-from sgbench.leaderboard.store.kept import lost_files
+from sgbench.leaderboard.store.kept import hidden_files, lost_files
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.outside import EXTERNAL, read_outsiders
 from sgbench.leaderboard.store.reading import Finding, Layout, finding
@@ -209,6 +209,7 @@ def check(root: Path, *, references: References) -> tuple[list[str], tuple[Findi
         findings += Objects(folder).check()
         dossiers = read_dossiers(folder)
         findings += lost_files(folder, dossiers)
+        findings += hidden_files(folder)
         if name not in names:
             findings += dossiers.findings
             findings += [
