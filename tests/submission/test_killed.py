@@ -128,7 +128,7 @@ def committed(root: Path) -> set[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_killed_anywhere_and_repeated(name: str, start: Path, tmp_path: Path) -> None:
-    """Hand count of places; what is left is named, and what an undisturbed command gives is what is there at last."""
+    """Hand count of places; what is left is named, and at last there is what an undisturbed command gives."""
     if name == "restore":
         run_accept(start)
     words = [sys.executable, "-c", KILL_EVERYWHERE, name, str(start), str(tmp_path)]
