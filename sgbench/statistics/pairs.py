@@ -145,7 +145,7 @@ def _tested(row: Floats, first: Scores, later: Sequence[Scores]) -> tuple[Floats
     """A row with the pairs of too few shared seeds, which are rare, compared in another way."""
     difference, p = row
     for place in np.flatnonzero(np.isnan(p)):
-        other = compare(first, later[place])
+        other = compare(first, later[int(place)])
         difference[place] = other.difference
         p[place] = math.nan if other.p is None else other.p
     return difference, p
