@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -43,6 +44,9 @@ class Reference:
     entries: Mapping[str, Mapping[str, Entry]]  # by the catalogue's group and the entry's name
     guess_loss: float | None = None  # test loss without learning, where there are no classes
     draws: Mapping[int, str] = field(default_factory=dict)  # hash of the data of each seed that draws its own
+    guess_accuracy: float | None = (
+        None  # test accuracy without learning, where classes are not equally frequent
+    )
 
     @property
     def measure(self) -> Measure:
@@ -56,11 +60,11 @@ class Reference:
                 f"protocol '{self.protocol.name}': its score is a loss, and nobody says what guessing loses; "
                 f"add to its file meta: {{guess_loss: <test loss without learning>}}"
             )
-        return measure_of(self.classes, self.guess_loss)
+        return measure_of(self.classes, self.guess_loss, self.guess_accuracy)
 
     @property
     def classes(self) -> int | None:
-        """How many classes the protocol's data set has: guessing is right once in so many; None without classes."""
+        """How many classes the protocol's data set has, or None without classes."""
         return self.facts.classes
 
     @property
@@ -137,7 +141,14 @@ def compose_reference(name: str, *, config_dirs: Iterable[Path] = ()) -> Referen
     method = compose([*words, f"protocol={name}"], config_dirs=folders).method
     groups = {entry_group(group) for group in GROUPS}
     entries = {group: catalogue.entries(group, folders) for group in groups}
-    return Reference(method.protocol, method, entries, _guess_loss(found), _draws(found))
+    return Reference(
+        method.protocol,
+        method,
+        entries,
+        guess_loss=_guess(found, "guess_loss"),
+        draws=_draws(found),
+        guess_accuracy=_guess(found, "guess_accuracy", high=1),
+    )
 
 
 def _draws(entry: Entry) -> Mapping[int, str]:
@@ -156,13 +167,12 @@ def _draws(entry: Entry) -> Mapping[int, str]:
     return given
 
 
-def _guess_loss(entry: Entry) -> float | None:
-    given = entry.meta.get("guess_loss")
-    return (
-        None
-        if given is None
-        else require_number(f"{entry.path}: meta.guess_loss", given, low=0, open_low=True)
-    )
+def _guess(entry: Entry, key: str, *, high: float = math.inf) -> float | None:
+    """What a protocol's file says that an answer without learning scores, or None where it says nothing."""
+    given = entry.meta.get(key)
+    if given is None:
+        return None
+    return require_number(f"{entry.path}: meta.{key}", given, low=0, high=high, open_low=True)
 
 
 def deviation(record: RunRecord, reference: Reference, *, known: KnownMethods | None = None) -> str | None:

@@ -121,6 +121,7 @@ def _part(
             group,
             classes=reference.classes,
             guess_loss=reference.guess_loss,
+            guess_accuracy=reference.guess_accuracy,
             targets=targets,
             dt_s=reference.protocol.dt_s,
         )

@@ -28,8 +28,8 @@ def refusal(surrogate):
         ("stochastic_backward", "random numbers"),
         ("batch_normalised", "not elementwise"),
         ("multilevel", "not those of a step"),
-        ("multi_spike", "not those of a step"),
-        ("graded", "not those of a step"),
+        pytest.param("multi_spike", "not those of a step", marks=pytest.mark.slow),
+        pytest.param("graded", "not those of a step", marks=pytest.mark.slow),
     ],
 )
 def test_runs_on_the_reference_alone_and_trains(name, reason):
@@ -78,6 +78,17 @@ def test_a_normalised_gradient_by_hand():
     through = torch.tensor([[1.0, 1.0], [2.0, 2.0]], dtype=torch.float64)
     norm = (1.5**2 + 1.5**2) ** 0.5
     torch.testing.assert_close(u.grad, through / (0.5 + norm))
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+def test_a_normalised_gradient_is_no_slope():
+    """Expected: refused in forward mode and for a steepness that learns, each with a remedy."""
+    surrogate = make("batch_normalised")
+    u = torch.ones(3, 2)
+    with pytest.raises(InputError, match=r"no slope in forward mode.*differentiate backward"):
+        torch.func.jvp(surrogate, (u,), (u,))
+    with pytest.raises(InputError, match=r"scales its gradient by a batch.*use steepness=fixed"):
+        surrogate.learn_stretch()
 
 
 # --- several spikes, graded ones
