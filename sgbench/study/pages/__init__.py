@@ -1,1 +1,1 @@
-"""The pages of a study's report: each from its scores to Markdown and pictures, readable alone."""
+"""Writes the pages of a study's report, each from its scores to text and pictures."""
