@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, linregress, ttest_1samp, ttest_rel
+from scipy.stats import binomtest, boschloo_exact, linregress, ttest_1samp, ttest_rel
 
 from sgbench.study.cells import Cell, Point
 from sgbench.study.comparisons import SLOPE_AT_REST, Rules
@@ -248,6 +248,35 @@ def test_h6_refuted_by_one_shape_on_one_task() -> None:
     assert h6(tuned(10, unsolved), Rules()).alone == "refuted"
 
 
+def test_h6_decides_each_comparison_at_the_level_of_a_look() -> None:
+    """Must differ: p-values between .0221 and .05 exist among these runs, and are open; the p of all is scaled."""
+    result = h6(tuned(20, spread=1.9), Rules())
+    p_equal, words = [float(row[7]) for row in result.rows], [row[9] for row in result.rows]
+    assert any(0.0221 < p <= 0.05 for p in p_equal)
+    assert [word == "equal" for word in words] == [p <= 0.0221 for p in p_equal]
+    assert result.p_confirmed == max(p_equal)
+    assert result.p == pytest.approx(
+        min(1.0, min(result.p_confirmed, result.p_refuted or 0.0) * 0.05 / 0.0221)
+    )
+
+
+def test_h6_corrects_shares_for_five_shapes() -> None:
+    """Oracle: scipy's Boschloo p-values, doubled, of 3, 6 and 10 of 10 solved runs against 10, and Holm by hand."""
+    solved = {"triangle": 3, "gaussian": 6}
+
+    def unsolved(run: Point, settings: Cell) -> float:
+        return -40.0 * (run.task == "T6" and run.seed - 200 >= solved.get(str(settings["surrogate"]), 10))
+
+    rows = {row[1]: row for row in h6(tuned(10, unsolved), Rules()).rows if row[0] == "T6"}
+    raw = [
+        2 * float(boschloo_exact([[10, count], [0, 10 - count]], alternative="greater").pvalue)
+        for count in (3, 6)
+    ]
+    assert rows["triangle"][6] == pytest.approx(5 * raw[0], rel=2e-3)
+    assert rows["gaussian"][6] == pytest.approx(4 * raw[1], rel=2e-3)
+    assert rows["log_abs"][6] == 1.0
+
+
 def test_h6_has_the_level_of_a_look() -> None:
     """A p-value counts as if it were .05 / .0221 times as large: by hand."""
     result = Result("H6", "", "", "", p_confirmed=0.03, p_refuted=1.0, level_factor=0.05 / 0.0221)
@@ -255,16 +284,21 @@ def test_h6_has_the_level_of_a_look() -> None:
     assert result.alone == "open"
 
 
-def spiking(sign: float, fails: bool = False) -> Scores:
-    """Spikes that fall with the slope at rest without recurrence and rise with it, or the other way round."""
+def spiking(sign: float, fails: bool = False, turned: str | None = None) -> Scores:
+    """Spikes that fall with the slope at rest without recurrence and rise with it, or the other way round.
+
+    Args:
+        sign: -1 turns all slopes round.
+        fails: whether one run fails.
+        turned: one task whose slope is turned round and whose runs are noisier.
+    """
 
     def truth(run: Point, settings: Cell) -> Outcome:
         if fails and run.task == "T4" and run.seed == 300:
             return Outcome(failed=True)
-        slope = sign * (1.0 if run.task in RECURRENT else -1.0)
-        return Outcome(
-            spikes=100 * np.exp(slope * SLOPE_AT_REST[str(settings["surrogate"])] + noise(run, 0.02))
-        )
+        slope = sign * (1.0 if run.task in RECURRENT else -1.0) * (-1.0 if run.task == turned else 1.0)
+        noisy = noise(run, 0.06 if run.task == turned else 0.02)
+        return Outcome(spikes=100 * np.exp(slope * SLOPE_AT_REST[str(settings["surrogate"])] + noisy))
 
     return scores(truth, ["A2"], tasks=(*ONE_LAYER, *RECURRENT))
 
@@ -290,6 +324,9 @@ def test_h7_against_scipy() -> None:
         assert slope == pytest.approx(np.mean(by_seed))
         assert p == pytest.approx(float(ttest_1samp(by_seed, 0).pvalue))
     assert h7(spiking(-1.0), Rules()).alone == "refuted"
+    one = h7(spiking(1.0, turned="T3"), Rules())
+    assert one.p_refuted == max(row[5] for row in one.rows)  # type: ignore[type-var]
+    assert one.alone == "refuted"
 
 
 def test_h7_says_that_failed_runs_have_no_spikes() -> None:
