@@ -22,6 +22,7 @@ from sgbench.plots.study_shares import (
     shares_figure,
 )
 from sgbench.plots.study_spikes import SpikeMark, SpikePanel, SpikeSeries, spikes_figure
+from sgbench.plots.study_tuning import TuningLine, TuningPanel, tuning_figure
 
 
 def near(value: float) -> Estimate:
@@ -101,6 +102,14 @@ def test_shares_and_depths_are_drawn_in_per_cent() -> None:
     line = DepthLine("tail 3", 1 / 3, (1, 4), (quarter, quarter))
     panel = depth_figure([DepthPanel("gain 1", (line,))]).axes[0]
     assert list(panel.lines[0].get_ydata()) == [25, 25]
+
+
+def test_what_tuning_buys_is_drawn_from_one_setting_on() -> None:
+    """By hand: 60, 70 and 75 % for the best of one, two and three settings."""
+    axes = tuning_figure([TuningPanel("a task", (TuningLine("atan", 0.2, (60.0, 70.0, 75.0)),))]).axes[0]
+    assert list(axes.lines[0].get_xdata()) == [1, 2, 3]
+    assert list(np.round(axes.lines[0].get_ydata(), 6)) == [60, 70, 75]
+    assert list(axes.get_xticks()) == [1, 3]
 
 
 def test_the_front_of_spikes() -> None:

@@ -7,17 +7,24 @@ from collections.abc import Callable, Iterable, Sequence
 from sgbench.statistics.solved import wilson
 from sgbench.study.comparisons import MIN_SEEDS, SHAPES
 from sgbench.study.findings import Findings
+from sgbench.study.hypotheses_recurrent import REMEDY_WIDTHS
 from sgbench.study.pages.text import NONE, Page, details, few, table
-from sgbench.study.scores import Score, canonical
+from sgbench.study.scores import Score
 
 NAME = "safety.md"
 TITLE = "Which settings fail?"
 PERCENT = 100
+REMEDIES = {
+    "network.recurrence_gradient": "recurrent gradient",
+    "neuron.reset_gradient": "reset gradient",
+    "surrogate.normalisation": "height",
+    "clip_norm": "clipped at norm",
+}
+"""What a remedy changes, and how it is called."""
 
 
 def page(findings: Findings) -> Page:
     """Write the page with table T4."""
-    runs = [run for run in findings.scores.runs if run.purpose != "tuning"]
     everything = findings.scores.runs
     if not everything:
         return Page(NAME, TITLE, ("Not known yet: nothing is stored.",))
@@ -43,11 +50,11 @@ def page(findings: Findings) -> Page:
                 _grid(mapped, lambda run: (run.task, str(run.settings["surrogate"])), ["task", "shape"]),
             ),
         ]
-    remedies = [run for run in runs if run.block == "B2"]
-    if remedies:
-        parts += ["## By remedy", _shares(remedies, _remedy, "task and remedy")]
+    parts.append("## By remedy")
+    if findings.stored("B2"):
+        parts.append(_shares(_remedied(findings), _remedy, "task and remedy"))
     else:
-        parts += ["## By remedy", findings.not_stored("B2")]
+        parts.append(findings.not_stored("B2"))
     return Page(NAME, TITLE, tuple(parts))
 
 
@@ -67,10 +74,23 @@ def _shares(runs: Iterable[Score], group: Callable[[Score], str], head: str) -> 
     return table([head, "failed", "runs", "failed, %", "95 %, runs as if independent"], rows)
 
 
+def _remedied(findings: Findings) -> list[Score]:
+    """Return the runs with a remedy, and those without that they are compared with, which the map has."""
+    runs = list(findings.scores.block("B2"))
+    for task in findings.loaded.study.blocks["B2"].tasks:
+        for shape in ("atan", "triangle"):
+            for width in REMEDY_WIDTHS:
+                plain = {"surrogate": shape, "width_fwhm": width}
+                found = findings.scores.cell(task, "map", plain, start="A2").values()
+                runs += [run for run in found if run.block != "B2"]
+    return runs
+
+
 def _remedy(run: Score) -> str:
-    """Name what a run of the block of remedies changes."""
-    keys = ("network.recurrence_gradient", "neuron.reset_gradient", "surrogate.normalisation", "clip_norm")
-    said = [f"{key.split('.')[-1]} {canonical(run.settings.get(key))}" for key in keys]
+    """Name what a run of the block of remedies may change, without what its task does not have."""
+    said = [
+        f"{word} {run.settings[key]}" for key, word in REMEDIES.items() if run.settings.get(key) is not None
+    ]
     return f"{run.task}: {', '.join(said)}"
 
 
