@@ -28,6 +28,8 @@ SLOPE_AT_REST = {
 SHAPES = tuple(SLOPE_AT_REST)
 REFERENCE = "atan"
 LOOKS = (10, 20, 40)
+LEARNS_POINTS = 50.0
+"""Test accuracy above which a run has learnt something."""
 MIN_SEEDS = 5
 """No interval is stated from fewer."""
 

@@ -14,6 +14,7 @@ from sgbench.statistics.solved import wilson
 from sgbench.statistics.trend import trend
 from sgbench.study.cells import Cell
 from sgbench.study.comparisons import (
+    LEARNS_POINTS,
     MIN_SEEDS,
     REFERENCE,
     SHAPES,
@@ -44,7 +45,6 @@ COMPARED = (
 )
 ONE_LAYER = ("T1", "T2d1", "T3")
 RECURRENT = ("T4", "T5")
-LEARNS_POINTS = 50.0
 GAP_POINTS = 5.0
 
 

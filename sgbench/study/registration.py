@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from sgbench.errors import InputError
 from sgbench.study.cells import Point, Settled, points
 from sgbench.study.definition import Loaded
 from sgbench.study.scores import canonical
+from sgbench.study.settle import settle
 from sgbench.study.store import Entry, Manifest
 
 TIMEOUT_S = 60
@@ -168,7 +169,7 @@ def deviations(
     loaded: Loaded,
     settled: Settled,
     manifest: Manifest,
-    entries: Iterable[Entry],
+    entries: Sequence[Entry],
     registration: Registration | None,
 ) -> list[str]:
     """List what was done otherwise than registered, one sentence each.
@@ -193,8 +194,27 @@ def deviations(
             f"The study's file was changed on {version.day}, commit {version.commit[:SHORT]}: {version.subject}."
             for version in registration.files[1:]
         ]
+    listed += [
+        f"What block {name} settled is not what its stored records give."
+        for name in _unlike(loaded, settled, entries)
+    ]
     listed += [f"{count} records of {what}." for what, count in _unplanned(loaded, settled, entries).items()]
     return listed
+
+
+def _unlike(loaded: Loaded, settled: Settled, entries: Iterable[Entry]) -> list[str]:
+    """Settle each block anew from its records; returns those that come out otherwise."""
+    by_block: dict[str, list[Entry]] = {}
+    for entry in entries:
+        by_block.setdefault(entry.block, []).append(entry)
+    names = []
+    for name, cells in settled.items():
+        block = loaded.study.blocks.get(name)
+        if block is None or block.settles is None or name not in by_block:
+            continue
+        if settle(by_block[name], block.settles) != cells:
+            names.append(name)
+    return names
 
 
 def _unplanned(loaded: Loaded, settled: Settled, entries: Iterable[Entry]) -> dict[str, int]:

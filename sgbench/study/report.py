@@ -34,7 +34,7 @@ from sgbench.study.registration import (
     find_registration,
     require_registered,
 )
-from sgbench.study.scores import Scores, score_of
+from sgbench.study.scores import read_scores
 from sgbench.study.settle import read_settled
 from sgbench.study.store import Store
 
@@ -139,7 +139,7 @@ def find(loaded: Loaded, store: Store, *, checkout: Checkout | None, rules: Rule
     listed: Sequence[str] = ()
     if manifest is not None:
         listed = deviations(loaded, settled, manifest, entries, registration)
-    scores = Scores(loaded.study, settled, (score_of(entry, loaded.study) for entry in entries))
+    scores = read_scores(loaded.study, settled, entries)
     generator = np.random.Generator(np.random.PCG64(BOOTSTRAP_SEED))
     facts = [RunFacts.of(entry) for entry in entries]
     results = all_hypotheses(scores, rules, generator=generator)

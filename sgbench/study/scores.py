@@ -169,13 +169,6 @@ class Table:
         return not self.missing
 
     @property
-    def said(self) -> str:
-        """How much is there, in words."""
-        if self.complete:
-            return f"{self.planned} seeds"
-        return f"{len(self.seeds)} of {self.planned} seeds complete, {self.missing} runs missing"
-
-    @property
     def accuracy(self) -> Floats:
         """Test accuracy in points [cells, seeds]."""
         return self._numbers("accuracy")

@@ -18,6 +18,7 @@ from sgbench.study.registration import (
     find_registration,
     require_registered,
 )
+from sgbench.study.settle import settle
 from sgbench.study.store import Entry, Manifest, Shard
 from tests.study.toy import TREE
 from tests.study.truth import SETTLED, Outcome, entries, planned, study
@@ -173,6 +174,22 @@ def test_deviations_are_listed() -> None:
         "Epoch 1: the study went on with commit bbbbbbbbbbbb (blocks A2).",
         "The study's file has changed since the last runs were stored.",
         "2 records of block A2, task T1, are of cells or seeds that the plan does not have.",
+    ]
+
+
+def test_settled_cells_that_records_do_not_give_are_a_deviation() -> None:
+    """The best cell by validation passes; must differ: another one, as somebody might write it into the file."""
+    runs = [run for run in planned(study().study, ["A1"], {}, ["T3"]) if run.seed == 100]
+    best = runs[4].cell["width_fwhm"]
+    stored = entries(
+        runs, lambda run, settings: Outcome(validation=80 + (run.cell["width_fwhm"] == best)), {}
+    )
+    settled = {"A1": settle(stored, study().study.blocks["A1"].settles)}  # type: ignore[arg-type]
+    assert settled["A1"]["T3"][0]["width_fwhm"] == best
+    assert deviations(study(), settled, manifest(study()), stored, None) == []
+    settled["A1"]["T3"][0]["width_fwhm"] = 0.123
+    assert deviations(study(), settled, manifest(study()), stored, None) == [
+        "What block A1 settled is not what its stored records give."
     ]
 
 

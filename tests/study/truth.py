@@ -192,6 +192,8 @@ def record_of(
         method=method.model_dump(mode="json"), protocol=name, seed=point.seed, method_id=method_id(method)
     )
     tree["provenance"].update(commit=commit, clean=clean)
+    tree["curve"] = tree["curve"][: method.protocol.epochs]
+    tree["best_epoch"] = len(tree["curve"]) - 1
     if outcome.failed:
         _fail(tree)
     else:

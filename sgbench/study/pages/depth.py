@@ -7,14 +7,13 @@ from collections.abc import Iterable
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.study_shares import DepthLine, DepthPanel, depth_figure
 from sgbench.statistics.failures import share_of_failures
-from sgbench.study.comparisons import MIN_SEEDS
+from sgbench.study.comparisons import LEARNS_POINTS, MIN_SEEDS
 from sgbench.study.findings import Findings
 from sgbench.study.pages.text import NONE, Page, Picture, details, few, table
 from sgbench.study.scores import Score
 
 NAME = "depth.md"
 TITLE = "When does a deep network learn nothing?"
-LEARNS_POINTS = 50.0
 NARROW = 1.0
 """Widths up to this one are drawn together: wider ones reach a unit at rest whatever the tail."""
 PERCENT = 100

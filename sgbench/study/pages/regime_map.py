@@ -9,7 +9,7 @@ from sgbench.plots.study_map import MapLine, MapPanel, MapPoint, map_figure
 from sgbench.statistics.intervals import summarise
 from sgbench.statistics.solved import wilson
 from sgbench.study.cells import Cell
-from sgbench.study.comparisons import MIN_SEEDS, SHAPES, SLOPE_AT_REST
+from sgbench.study.comparisons import LEARNS_POINTS, MIN_SEEDS, SHAPES, SLOPE_AT_REST
 from sgbench.study.findings import Findings
 from sgbench.study.pages.text import Page, Picture, details, few, interval, number, table
 from sgbench.study.scores import Score
@@ -17,7 +17,6 @@ from sgbench.study.scores import Score
 NAME = "regime_map.md"
 TITLE = "When does the choice matter?"
 WIDTHS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
-LEARNS_POINTS = 50.0
 COMPACT, HEAVY = "triangle", ("atan", "fast_sigmoid", "log_abs")
 PERCENT = 100
 
