@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sgbench.errors import InputError, one_printable_line
+from sgbench.errors import InputError, one_printable_line, printable
 from sgbench.leaderboard.deviation import Reference, References, deviation
 from sgbench.leaderboard.store.answers import (
     Answers,
@@ -134,6 +134,7 @@ class _Run:
         self.problems = problems
         self.records: dict[int, Result] = {}
         self.answers: dict[int, Answers] = {}
+        self.buildable = False  # whether a network can be made of the method
 
     def read(self) -> None:
         """Read and compare everything."""
@@ -143,6 +144,7 @@ class _Run:
                 self._say("complete", f"records/{seed}.json", "is missing; failed seeds are handed in too")
         for seed in seeds:
             self._attempt("record", f"records/{seed}.json", self._record, seed)
+        self._build()
         for seed in sorted(self.records):
             self._artefact("predictions", seed, self._predictions)
             self._artefact("weights", seed, self._weights)
@@ -152,6 +154,17 @@ class _Run:
         self._tuning()
         self.problems += copied_seeds(self.answers, outside=self.submission.division == "external")
         self.problems += self._labels()
+
+    def _build(self) -> None:
+        """Compose and build the method, once a record of it follows the protocol."""
+        method = self.submission.method
+        if method is None or not self.records:
+            return
+        reason = self.judge.impossible(method)
+        self.buildable = reason is None
+        if reason is not None:
+            message = f"nothing can be built from the method: {printable(reason)}"
+            self._say("method", SUBMISSION, message[:MAX_MESSAGE])
 
     def _artefact(self, kind: str, seed: int, read: Callable[[str, int], None]) -> None:
         """A finished run has its predictions and weights; a failed one, and code outside, has not."""
@@ -227,6 +240,9 @@ class _Run:
         if hashlib.sha256(data).hexdigest() != record.weights_sha256:
             raise InputError(f"{path}: is not the file that its record names; hand in the run's own")
         require_fit(parse_weights(data, path), record, path)
+        misfit = self.judge.misfit(record, data, path) if self.buildable else None
+        if misfit is not None:
+            self._say("network", f"records/{seed}.json", misfit)
 
     def _labels(self) -> Iterator[Problem]:
         """What was wanted is what the data set wants, or at least the same in all seeds."""

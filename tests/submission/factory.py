@@ -37,6 +37,14 @@ class NoData:
         """Nothing to compare with."""
         return None
 
+    def impossible(self, method: Method) -> str | None:
+        """The toy catalogue names no class."""
+        return None
+
+    def misfit(self, record: RunRecord, weights: bytes, name: str) -> str | None:
+        """Nothing to compare with here either."""
+        return None
+
 
 REFERENCES, JUDGE = ToyReferences(), NoData()
 SEEDS = (0, 1, 2)

@@ -19,24 +19,12 @@ from sgbench.records.files import read_model
 from sgbench.records.submission import Submission
 from sgbench.records.trust import Verification
 from sgbench.submissions.check import check
-from sgbench.submissions.restore import restore
 from sgbench.submissions.verify.judge import DataJudge
 from sgbench.submissions.verify.recompose import recompose
 from sgbench.submissions.verify.tiers import tolerance_of
 from tests.leaderboard.factory import record, write_board_record
+from tests.submission.conftest import BOARD, SAMPLE
 from tests.submission.factory import Files, edit, head, rerecord, reseal, write
-
-BOARD = Path(__file__).resolve().parent.parent.parent / "leaderboards" / "digits_v1"
-(SAMPLE,) = sorted((BOARD / "submissions").glob("*.json"))[:1]
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """The folder that was handed in, put together from the store."""
-    folder = restore(BOARD, SAMPLE.stem, tmp_path_factory.mktemp("restored"))
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
 
 
 def verify(root: Path, tier: str, *words: str) -> int:

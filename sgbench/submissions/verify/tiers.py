@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors.torch import load
-
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import Reference, References
 from sgbench.leaderboard.score import Measure
@@ -30,6 +28,7 @@ from sgbench.records.trust import Tier
 from sgbench.statistics.intervals import standard_deviation
 from sgbench.submissions.folder import FOLDERS
 from sgbench.submissions.verify.again import agreement, answered, rescored, wanted
+from sgbench.submissions.verify.network import load_weights
 from sgbench.submissions.verify.recompose import recompose
 from sgbench.training.build import Parts, build
 from sgbench.training.course import Training
@@ -178,12 +177,7 @@ class Verifier:
         assert method is not None  # noqa: S101 - refused before
         parts = self._parts(method, seed)
         path = self.root / "weights" / f"{seed}.safetensors"
-        try:
-            weights = load(read_bytes(path, limit=FOLDERS["weights"][1]))
-            parts.network.load_state_dict(weights)
-        except (RuntimeError, ValueError, KeyError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{path}: does not fit the network of the method: {reason}") from error
+        load_weights(parts.network, read_bytes(path, limit=FOLDERS["weights"][1]), str(path))
         record = self.records[seed]
         best = record.best_epoch if isinstance(record, RunRecord) else None
         return _scored(parts, method, seed, best or 0)
