@@ -21,7 +21,7 @@ from sgbench.leaderboard.store.outputs import Outputs
 from sgbench.records.files import parse_model, read_bytes, to_json
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import ExternalRecord, Submission, TuningLog
-from sgbench.submissions.alike import copied_seeds, likenesses
+from sgbench.submissions.alike import copied_seeds, copied_weights, likenesses
 from sgbench.submissions.folder import (
     FOLDERS,
     SUBMISSION,
@@ -153,6 +153,7 @@ class _Run:
                 self._say("complete", f"{kind}/{seed}.{FOLDERS[kind][0]}", "has no record; remove it")
         self._tuning()
         self.problems += copied_seeds(self.answers, outside=self.submission.division == "external")
+        self.problems += copied_weights(self.records)
         self.problems += self._labels()
 
     def _build(self) -> None:

@@ -224,6 +224,14 @@ def short_curve(files: Files) -> Files:
     return edit(files, "records/0.json", curve=curve[:11])
 
 
+def spread(operations: int, spikes: int) -> Change:
+    """State sums of squares over samples."""
+    squares = {"synaptic_operations_squared": operations, "spikes_sent_squared": spikes}
+    return recorded(
+        "counts.spread", {name: {"total": value, "reason": None} for name, value in squares.items()}
+    )
+
+
 def accuracy(files: Files, seed: int, accuracy: float) -> Files:
     test = json.loads(files[f"records/{seed}.json"])["test"] | {"accuracy": accuracy}
     return edit(files, f"records/{seed}.json", test=test)
