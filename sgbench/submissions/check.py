@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from sgbench.errors import InputError, one_printable_line, printable
 from sgbench.leaderboard.deviation import Reference, References, deviation
 from sgbench.leaderboard.store.answers import (
@@ -31,6 +33,7 @@ from sgbench.submissions.folder import (
     list_contents,
 )
 from sgbench.submissions.head import head, listed
+from sgbench.submissions.plain import complaint, unplain
 from sgbench.submissions.plausible import implausible
 from sgbench.submissions.tuning import complaints
 from sgbench.submissions.weights import parse_weights, require_fit
@@ -69,6 +72,7 @@ def check(root: Path, *, references: References, judge: Judge, board: Path | Non
     if submission is None:
         return Checked(None, (), tuple(problems))
     problems += listed(contents, submission)
+    problems += _markup(SUBMISSION, submission)
     reference = _reference(submission, references, problems)
     if reference is None:
         return Checked(submission, (), tuple(problems))
@@ -94,6 +98,11 @@ def _submission(contents: Contents, problems: list[Problem]) -> Submission | Non
     except InputError as error:
         problems.append(_problem("schema", SUBMISSION, error))
         return None
+
+
+def _markup(path: str, stored: BaseModel) -> Iterator[Problem]:
+    for place in unplain(stored.model_dump()):
+        yield Problem("text", path, complaint(place)[:MAX_MESSAGE])
 
 
 def _problem(code: str, path: str, error: InputError) -> Problem:
@@ -212,6 +221,7 @@ class _Run:
                 )
             for message in implausible(record):
                 self._say("plausible", path, message)
+            self.problems += _markup(path, record)
         if to_json(record) != data:
             # The store writes it so, and gives back what has the hash that submission.json names.
             self._say(
@@ -276,6 +286,7 @@ class _Run:
         except InputError as error:
             self.problems.append(_problem("tuning", TUNING, error))
             return
+        self.problems += _markup(TUNING, log)
         if (log.protocol, log.method_id) != (self.submission.protocol, self.submission.method_id):
             self._say("tuning", TUNING, "is the log of another method; make the folder anew")
             return
