@@ -131,4 +131,6 @@ def told(found: Iterable[Difference]) -> str | None:
 
 def _told(value: Amount) -> str:
     """As plain text, whatever a stranger wrote."""
-    return "none" if value is None else re.sub(r"[^A-Za-z0-9_.+-]", " ", str(value))[:SHOWN_CHARS].strip()
+    if value is None:
+        return "none"
+    return " ".join(re.sub(r"[^A-Za-z0-9_.+-]", " ", str(value)).split())[:SHOWN_CHARS].strip()

@@ -20,6 +20,7 @@ from sgbench.leaderboard.store.answers import (
     targets_apart,
 )
 from sgbench.records.content import Scores
+from sgbench.records.counts import OpCounts
 from sgbench.records.files import read_bytes
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
@@ -30,17 +31,14 @@ from sgbench.submissions.folder import FOLDERS
 from sgbench.submissions.verify.again import agreement, answered, rescored, wanted
 from sgbench.submissions.verify.network import load_weights
 from sgbench.submissions.verify.recompose import recompose
+from sgbench.submissions.verify.recount import COUNTS, LEAST_LOSS, recounted
 from sgbench.training.build import Parts, build
 from sgbench.training.course import Training
 from sgbench.training.runner import run_spec
 
 AGREEMENT = 0.999
 """Share of samples on which re-inference has to agree; other processors round otherwise."""
-COUNTS = 0.01
-"""How far the number of spikes may be off, relatively, for the same reason."""
 ERRORS, SPREADS = 3.0, 2.0
-LEAST_LOSS = 0.01
-"""Of the mean: other processors round otherwise, and training amplifies that."""
 MIN_SEEDS = 2
 Result = RunRecord | ExternalRecord
 
@@ -143,18 +141,22 @@ class Verifier:
 
     def _reinferred(self, seeds: Sequence[int]) -> Outcome:
         """Weights in the catalogue's own network, run over the test set again."""
-        agreements, found, spikes, foreign = [], [], [], 0
+        agreements, found, spikes, foreign, lies = [], [], [], 0, []
         for seed in seeds:
-            training = self._inferred(seed)
+            training, validation = self._inferred(seed)
             again = answered(training.predictions, self._reference)
-            spikes.append(_spike_ratio(training, self.records[seed]))
+            record = self.records[seed]
+            if isinstance(record, RunRecord):
+                counts, scores = training.counter.result(), training.evaluation.scores()
+                spikes.append(_spike_ratio(counts, record))
+                lies += [f"seed {seed}: {lie}" for lie in recounted(record, counts, scores, validation)]
             given, name = self._answers(seed), f"{self.root}/predictions/{seed}.csv"
             agreements.append(agreement(again, given, name))
             foreign += targets_apart(given, again, name)
             found.append(_score(training.evaluation.scores()))
         expected = self._claimed(seeds)
         least = min(agreements)
-        off = max(abs(ratio - 1) for ratio in spikes)
+        off = max((abs(ratio - 1) for ratio in spikes), default=0.0)
         statement = (
             f"{100 * least:.2f} % of answers agree in the worst seed, {100 * AGREEMENT:g} % are needed; "
             f"spikes are {100 * off:.2f} % off at most, {100 * COUNTS:g} % are allowed"
@@ -164,15 +166,17 @@ class Verifier:
             math.isclose(one, other, rel_tol=LEAST_LOSS, abs_tol=ROUNDING)
             for one, other in zip(found, expected, strict=True)
         )
+        statement += f"; {lies[0]}" if lies else "; all counts, activities and losses are the network's"
         if foreign:
             statement += f"; {foreign} {self._wanted} are not the data set's"
         if not near:
             statement += f"; a loss is more than {100 * LEAST_LOSS:g} % from its claim"
         mean = _mean(agreements)
-        passed = least >= AGREEMENT and off <= COUNTS and near and not foreign
+        passed = least >= AGREEMENT and off <= COUNTS and near and not foreign and not lies
         return self._outcome("reinferred", passed, seeds, expected, found, statement, agreement=mean)
 
-    def _inferred(self, seed: int) -> Training:
+    def _inferred(self, seed: int) -> tuple[Training, Scores]:
+        """A run over the test set, and before it the scores of the validation set."""
         method = self.submission.method
         assert method is not None  # noqa: S101 - refused before
         parts = self._parts(method, seed)
@@ -242,15 +246,19 @@ class Verifier:
         )
 
 
-def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> Training:
-    """A pass over the test set with the weights of this epoch, without any training."""
+def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> tuple[Training, Scores]:
+    """A pass over the validation and the test set with the weights of this epoch, without any training."""
     training = Training(parts, method, seed, made_by={})
     training.best.epoch = epoch
+    training.begin_scoring("validation", selected=True)
+    for batch in parts.data.evaluation("validation"):
+        training.score(batch)
+    validation = training.evaluation.scores()
     training.begin_scoring("test", selected=True)
     with parts.data.last_step():
         for batch in parts.data.evaluation("test"):
             training.score(batch)
-    return training
+    return training, validation
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -261,13 +269,12 @@ def _score(scores: Scores) -> float:
     return scores.loss if scores.accuracy is None else scores.accuracy
 
 
-def _spike_ratio(training: Training, record: Result) -> float:
+def _spike_ratio(found: OpCounts, record: RunRecord) -> float:
     """Spikes counted again over spikes claimed; 1 where there is nothing to compare."""
-    if not isinstance(record, RunRecord) or record.counts is None:
+    if record.counts is None:
         return 1.0
     again, claim = (
-        sum(layer.spikes_sent.total or 0 for layer in counts.layers)
-        for counts in (training.counter.result(), record.counts)
+        sum(layer.spikes_sent.total or 0 for layer in counts.layers) for counts in (found, record.counts)
     )
     return again / claim if claim else 1.0 + again
 
