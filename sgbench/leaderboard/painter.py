@@ -62,7 +62,12 @@ def painter(*, apart: bool) -> Iterator[Begin]:
 
 def _begin(pipe: Pipe, board: Board) -> Callable[[], bytes]:
     with suppress(BrokenPipeError):  # said when the picture is asked for
-        pipe.send((replace(board, rows=board.rows[:MAX_ROWS], retired=(), outsiders=()), len(board.rows)))
+        pipe.send(
+            (
+                replace(board, rows=board.rows[:MAX_ROWS], claimed=(), retired=(), outsiders=()),
+                len(board.rows),
+            )
+        )
     return partial(_drawn, pipe)
 
 

@@ -28,7 +28,7 @@ FOLLOWING = (
     "delay_operations",
 )
 SQUARES = ("synaptic_operations_squared", "spikes_sent_squared")
-"""Counts that follow events, and sums of their squares over samples; all others are fixed by the shapes and the stored weights."""
+"""Counts that follow events, and sums of their squares over samples; shapes and stored weights fix all others."""
 
 
 def recounted(record: RunRecord, found: OpCounts, test: Scores, validation: Scores) -> Iterator[str]:
