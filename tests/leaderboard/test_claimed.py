@@ -71,7 +71,9 @@ def test_not_run_again(copy: Path, how: str) -> None:
     assert found.claimed[0].place is None
     assert SUBMITTED not in {row.method_id for row in found.rows}
     assert max(row.place.high for row in found.rows if row.place) == 7
-    above, _, below = to_markdown(found, layout="leaderboards").partition("## Below the line: claimed, and not run again")
+    above, _, below = to_markdown(found, layout="leaderboards").partition(
+        "## Below the line: claimed, and not run again"
+    )
     assert SUBMITTED not in above
     assert f"records/{SUBMITTED}/" in below
     assert "as claimed" in below

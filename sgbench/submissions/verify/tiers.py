@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from sgbench.errors import InputError
@@ -26,37 +24,19 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
 from sgbench.records.submission import ExternalRecord, Submission
 from sgbench.records.trust import Tier
-from sgbench.statistics.intervals import standard_deviation
 from sgbench.submissions.folder import FOLDERS
 from sgbench.submissions.verify.again import agreement, answered, rescored, wanted
 from sgbench.submissions.verify.network import load_weights
+from sgbench.submissions.verify.outcome import Outcome, mean, outcome, score_of
 from sgbench.submissions.verify.recompose import recompose
 from sgbench.submissions.verify.recount import COUNTS, LEAST_LOSS, recounted
+from sgbench.submissions.verify.retrain import retrained
 from sgbench.training.build import Parts, build
 from sgbench.training.course import Training
-from sgbench.training.runner import run_spec
 
 AGREEMENT = 0.999
 """Share of samples on which re-inference has to agree; other processors round otherwise."""
-ERRORS, SPREADS = 3.0, 2.0
-MIN_SEEDS = 2
 Result = RunRecord | ExternalRecord
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a tier found; accuracies, or losses in their place, are means over the seeds that were looked at."""
-
-    tier: Tier
-    passed: bool
-    seeds: tuple[int, ...]
-    claimed_accuracy: float | None
-    verified_accuracy: float | None
-    agreement: float | None
-    tolerance: float | None
-    statement: str
-    claimed_loss: float | None = None
-    verified_loss: float | None = None
 
 
 class Verifier:
@@ -137,7 +117,9 @@ class Verifier:
             f"{len(seeds) - differs} of {len(seeds)} seeds score to the claimed {self._measure.kind}; "
             f"{foreign} {self._wanted} are not the data set's"
         )
-        return self._outcome("rescored", not differs and not foreign, seeds, expected, found, statement)
+        return outcome(
+            "rescored", self._measure, not differs and not foreign, seeds, (expected, found), statement
+        )
 
     def _reinferred(self, seeds: Sequence[int]) -> Outcome:
         """Weights in the catalogue's own network, run over the test set again."""
@@ -153,7 +135,7 @@ class Verifier:
             given, name = self._answers(seed), f"{self.root}/predictions/{seed}.csv"
             agreements.append(agreement(again, given, name))
             foreign += targets_apart(given, again, name)
-            found.append(_score(training.evaluation.scores()))
+            found.append(score_of(training.evaluation.scores()))
         expected = self._claimed(seeds)
         least = min(agreements)
         off = max((abs(ratio - 1) for ratio in spikes), default=0.0)
@@ -171,9 +153,11 @@ class Verifier:
             statement += f"; {foreign} {self._wanted} are not the data set's"
         if not near:
             statement += f"; a loss is more than {100 * LEAST_LOSS:g} % from its claim"
-        mean = _mean(agreements)
+        agreed = mean(agreements)
         passed = least >= AGREEMENT and off <= COUNTS and near and not foreign and not lies
-        return self._outcome("reinferred", passed, seeds, expected, found, statement, agreement=mean)
+        return outcome(
+            "reinferred", self._measure, passed, seeds, (expected, found), statement, agreement=agreed
+        )
 
     def _inferred(self, seed: int) -> tuple[Training, Scores]:
         """A run over the test set, and before it the scores of the validation set."""
@@ -193,57 +177,11 @@ class Verifier:
         return parts
 
     def _retrained(self, seeds: Sequence[int]) -> Outcome:
-        """Training from the names and numbers, in a folder that is thrown away."""
+        """Training from the names and numbers."""
         method = self.submission.method
         assert method is not None  # noqa: S101 - refused before
-        found = []
-        for seed in seeds:
-            with tempfile.TemporaryDirectory(prefix="sgbench-verify-") as folder:
-                record = run_spec(recompose(method, seed, runs_dir=Path(folder), references=self.references))
-            if record.test is None:
-                reason = "" if record.failure is None else f": {record.failure.message}"
-                raise InputError(f"{self.root}: re-training seed {seed} failed{reason}")
-            found.append(_score(record.test))
-        every, measure = self._claimed(self.records), self._measure
-        mean = _mean(every)
-        least = LEAST_LOSS * mean if measure.is_loss else 1 / self._reference.test_samples
-        tolerance = tolerance_of(every, len(found), least=least)
-        difference = _mean(found) - mean
-        unit = "" if measure.is_loss else " points"
-        statement = (
-            f"{len(found)} re-trained against {len(every)} claimed seeds differ by "
-            f"{measure.text(difference)}{unit}; {measure.text(tolerance)} are allowed; the re-trained ones claimed "
-            f"{measure.text(_mean(self._claimed(seeds)))}"
-        )
-        passed = abs(difference) <= tolerance
-        return self._outcome("retrained", passed, seeds, every, found, statement, tolerance=tolerance)
-
-    def _outcome(
-        self,
-        tier: Tier,
-        passed: bool,
-        seeds: Sequence[int],
-        expected: Sequence[float],
-        found: Sequence[float],
-        statement: str,
-        *,
-        agreement: float | None = None,
-        tolerance: float | None = None,
-    ) -> Outcome:
-        claimed, verified = _mean(expected), _mean(found)
-        by_loss = self._measure.is_loss
-        return Outcome(
-            tier=tier,
-            passed=passed,
-            seeds=tuple(seeds),
-            claimed_accuracy=None if by_loss else claimed,
-            verified_accuracy=None if by_loss else verified,
-            agreement=agreement,
-            tolerance=tolerance if tolerance is None or by_loss else min(tolerance, 1.0),
-            statement=statement,
-            claimed_loss=claimed if by_loss else None,
-            verified_loss=verified if by_loss else None,
-        )
+        claims = dict(zip(self.records, self._claimed(self.records), strict=True))
+        return retrained(str(self.root), method, claims, seeds, references=self.references)
 
 
 def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> tuple[Training, Scores]:
@@ -261,14 +199,6 @@ def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> tuple[Traini
     return training, validation
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
-def _score(scores: Scores) -> float:
-    return scores.loss if scores.accuracy is None else scores.accuracy
-
-
 def _spike_ratio(found: OpCounts, record: RunRecord) -> float:
     """Spikes counted again over spikes claimed; 1 where there is nothing to compare."""
     if record.counts is None:
@@ -277,25 +207,3 @@ def _spike_ratio(found: OpCounts, record: RunRecord) -> float:
         sum(layer.spikes_sent.total or 0 for layer in counts.layers) for counts in (found, record.counts)
     )
     return again / claim if claim else 1.0 + again
-
-
-def tolerance_of(scores: Sequence[float], repeated: int, *, least: float) -> float:
-    r"""How far a re-trained mean may lie from a claimed one.
-
-    .. math:: \max\left(3 \, s \sqrt{1/n + 1/k}, \; 2 s, \; d\right)
-
-    Three standard errors of the difference of n claimed and k re-trained seeds, or two standard deviations of one
-    seed, but no less than d: of accuracies one test sample, since no difference is smaller; of losses a hundredth.
-    With five claimed seeds and one re-trained an honest claim is refused in 4 of 100 cases.
-
-    Args:
-        scores: claimed, one for each seed.
-        repeated: k.
-        least: d.
-
-    >>> round(tolerance_of([0.90, 0.92], 1, least=0.001), 4)
-    0.052
-    """
-    spread = standard_deviation(scores) if len(scores) >= MIN_SEEDS else 0.0
-    error = spread * math.sqrt(1 / len(scores) + 1 / repeated)
-    return max(ERRORS * error, SPREADS * spread, least)
