@@ -7,7 +7,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 PEERS ?= .venv-peers
 INSTALLED_PEERS := $(PEERS)/.installed
 
-.PHONY: help setup quickstart test test-peers check presets golden catalogue board clean
+.PHONY: help setup quickstart test test-peers check entry presets golden catalogue board clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,11 @@ check: $(INSTALLED_DEV) ## lint, floors, types, committed boards
 	$(BIN)/lint-imports
 	$(BIN)/basedpyright --level error --pythonpath $(BIN)/python
 	$(BIN)/sgbench board check
+
+# WITH names an interpreter that has everything; without it, .venv is made.
+entry: $(if $(WITH),,$(INSTALLED_DEV)) ## do all that follows from a new entry: golden ids, catalogue page
+	$(or $(WITH),$(BIN)/python) -m tests.golden.write --new
+	$(or $(WITH),$(BIN)/python) -m tools.catalogue_pages.pages --pictures new
 
 presets: setup ## rewrite conf/surrogate/<library>/ from its table
 	$(BIN)/python -m sgbench.composition.presets

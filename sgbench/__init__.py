@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sgbench.custom import CustomSurrogate
     from sgbench.records.record import RunRecord
-    from sgbench.surrogates.custom import CustomSurrogate
 
 __version__ = "0.1.0"
 __all__ = ["CustomSurrogate", "__version__", "create", "run"]
@@ -20,7 +20,7 @@ __all__ = ["CustomSurrogate", "__version__", "create", "run"]
 def __getattr__(name: str) -> Any:
     """`CustomSurrogate` on demand: its base is torch's."""
     if name == "CustomSurrogate":
-        from sgbench.surrogates.custom import CustomSurrogate
+        from sgbench.custom import CustomSurrogate
 
         return CustomSurrogate
     raise AttributeError(f"module 'sgbench' has no attribute '{name}'")

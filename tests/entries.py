@@ -14,24 +14,25 @@ from omegaconf import DictConfig, OmegaConf
 from sgbench.composition import catalogue
 from sgbench.composition.compose import raw_config, spec_from_own
 from sgbench.records.spec import RunSpec, entry_group
-from sgbench.training.build import construct
 
 
 def spec_with(choices: dict[str, str], values: dict[str, Any] | None = None) -> RunSpec:
     """The default specification with other entries, e.g. {"readout": "leaky"}, and values by dotted names."""
-    config, chosen = copy.deepcopy(_default())
+    default, chosen = _default()
+    config, chosen = copy.deepcopy(default), dict(chosen)
     for choice, name in choices.items():
-        path = catalogue.paths(entry_group(choice))[name]
         OmegaConf.set_struct(config, None)
-        config[choice] = OmegaConf.load(path)
+        config[choice] = OmegaConf.load(_shelf().entry(entry_group(choice), name).path)
         chosen["neuron@readout" if choice == "readout" else choice] = name
     for name, value in (values or {}).items():
         OmegaConf.update(config, name, value)
-    return spec_from_own(config, catalogue.Shelf(), choices=chosen)
+    return spec_from_own(config, _shelf(), choices=chosen)
 
 
 def made(choice: str, name: str) -> Any:
     """An entry with the values of its file."""
+    from sgbench.training.build import construct
+
     spec = spec_with({choice: name})
     return construct(choice, spec.targets[choice], spec.method.parameters[choice])
 
@@ -39,4 +40,14 @@ def made(choice: str, name: str) -> Any:
 @functools.cache
 def _default() -> tuple[DictConfig, dict[str, Any]]:
     config = raw_config(())
-    return config, dict(OmegaConf.to_container(config.hydra.runtime.choices))
+    chosen = dict(OmegaConf.to_container(config.hydra.runtime.choices))
+    OmegaConf.set_struct(config, None)
+    del config["hydra"]  # half of the tree, and looked at only for the choices
+    OmegaConf.set_struct(config, True)
+    return config, chosen
+
+
+@functools.cache
+def _shelf() -> catalogue.Shelf:
+    """The shipped catalogue, each file read once."""
+    return catalogue.Shelf()

@@ -21,6 +21,7 @@ import pytest
 import sklearn.datasets
 import torch
 
+import sgbench.datasets
 from sgbench.composition import catalogue
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split, fingerprint, stratified_split
 from sgbench.datasets.batches import SpikingData
@@ -97,6 +98,30 @@ def test_facts_are_known_before_loading(name):
     assert ("download" in meta) == (data_set.origin == "files")
 
 
+def test_checksums_are_stated_once():
+    """Expected: in conf/dataset alone, or computed from those of files; no module of the package repeats one."""
+    modules = [path.read_text() for path in Path(sgbench.datasets.__path__[0]).glob("*.py")]
+    stated = [catalogue.entry("dataset", name).meta["sha256"] for name in NAMES]
+    assert not [sha256 for sha256 in filter(None, stated) if any(sha256 in text for text in modules)]
+
+
+def test_a_class_takes_its_facts_from_its_entry():
+    """Expected: every fact of `meta`; what the class states itself goes first. Must differ: no entry."""
+
+    class Named(DataSet, entry="mackey_glass"):
+        licence = "mine"
+
+        def load(self, data_dir):
+            raise NotImplementedError
+
+    meta = catalogue.entry("dataset", "mackey_glass").meta
+    assert (Named.n_classes, Named.target, Named.sizes) == (0, "trace", meta["sizes"])
+    assert (Named.origin, Named.sha256, Named.licence) == ("generated", meta["sha256"], "mine")
+    assert not hasattr(DataSet, "sha256")
+    with pytest.raises(InputError, match="dataset 'mackey_gas' does not exist; did you mean 'mackey_glass'"):
+        type("Misspelt", (DataSet,), {}, entry="mackey_gas")
+
+
 @every_data_set
 def test_loads_what_it_declares(name):
     """Expected: the declared sizes, channels, form and classes; every class in every split; the checksum."""
@@ -119,12 +144,12 @@ def test_loads_what_it_declares(name):
 
 
 def test_every_data_set_has_an_experiment():
-    """Expected: one of the same name, which trains two steps in test_golden.py."""
-    assert set(NAMES) <= set(catalogue.entries("experiment"))
+    """Expected: one that names it with a protocol of its own, and trains two steps in test_golden.py."""
+    texts = {name: one.path.read_text() for name, one in catalogue.entries("experiment").items()}
     for name in NAMES:
-        chosen = catalogue.entry("experiment", name).path.read_text()
-        assert f"- override /dataset: {name}\n" in chosen
-        assert f"- override /protocol: {name}_v1\n" in chosen
+        users = {one for one, text in texts.items() if f"- override /dataset: {name}\n" in text}
+        protocols = {one: f"{one}_v1" if one in NAMES else one for one in users}
+        assert any(f"- override /protocol: {protocols[one]}\n" in texts[one] for one in users), name
 
 
 def spoilt(values: Values) -> Values:
@@ -166,7 +191,7 @@ def test_samples_that_changed_sides_are_refused(name):
     reversed_train = Samples(train.values[back], train.target[back], train.lengths)
     swapped = {**splits, "validation": splits["test"], "test": splits["validation"]}
     by_heart = splits["validation"] is splits["test"]
-    assert by_heart == (name in ("random_patterns", "pattern_generation", "spike_patterns"))
+    assert by_heart == catalogue.entry("dataset", name).meta.get("by_heart", False)
     changed = [] if by_heart else [swapped]  # where all splits are one there is nothing to swap
     changed += [] if len(train.target) == 1 else [{**splits, "train": reversed_train}]
     for tampered in changed:

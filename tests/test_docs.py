@@ -9,10 +9,9 @@ import pytest
 import yaml
 
 from sgbench.cli.main import main
-from sgbench.composition import catalogue
+from tests.documents import CONTRIBUTING, ROOT, files_shown, sections
 from tests.run.tiny import WORDS
 
-ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -37,8 +36,7 @@ def test_every_snippet_runs(snippet: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_worked_entry_of_contributing_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The two files of CONTRIBUTING.md, laid out as it says, train as an entry of one's own."""
-    document = ROOT / "CONTRIBUTING.md"
-    (code,), (entry,) = blocks(document, "python"), blocks(document, "yaml")
+    code, entry = files_shown(sections(CONTRIBUTING)["A surrogate: the biweight"]).values()
     (tmp_path / "biweight.py").write_text(code)
     folder = tmp_path / "conf" / "surrogate"
     folder.mkdir(parents=True)
@@ -63,8 +61,9 @@ def test_commands_of_the_documents_exist() -> None:
         "data",
         "export",
         "reproduce",
+        "study",
     }
-    shells = [block for path in [*DOCUMENTS, ROOT / "CONTRIBUTING.md"] for block in blocks(path, "sh")]
+    shells = [block for path in [*DOCUMENTS, CONTRIBUTING] for block in blocks(path, "sh")]
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     assert shells
     for text in shells:
@@ -107,12 +106,3 @@ def test_table_over_all_boards_is_what_the_command_prints(capsys: pytest.Capture
     words = ["board", "across", "--from", "leaderboards", "--root", str(ROOT / "leaderboards"), "--markdown"]
     assert main([*words, "--only", "surrogate.width_fwhm=1", "--protocol", found.group(1)]) == 0
     assert found.group(2).strip() == capsys.readouterr().out.strip()
-
-
-def test_counts_in_the_readme_are_those_of_the_catalogue() -> None:
-    """Expected: as many shapes and presets as conf/surrogate holds."""
-    found = catalogue.entries("surrogate")
-    presets = sum("/" in name for name in found)
-    readme = DOCUMENTS[0].read_text()
-    assert f"{len(found) - presets} shapes" in readme
-    assert f"{presets} presets" in readme

@@ -69,6 +69,25 @@ def test_linear_latency_equals_snntorch():
     assert first_steps(encode(encoder, shifted)) == first_steps(theirs.double())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_values_on_the_grid_fall_into_their_own_step(dtype):
+    """Expected in whole numbers: 1 - k/n fires in step k of n, k/n sends k of n spikes, n + 1 - k steps apart."""
+    for most in range(1, 101):
+        k = torch.arange(most + 1)
+        values = (k.double() / most).to(dtype)[None]
+        latency = LinearLatency(steps=most + 1, dt_s=0.001, last_s=0.001 * most, threshold=0.0)
+        steps = first_steps(
+            latency.encode((1 - k.double() / most).to(dtype)[None], torch.Generator()).dense()
+        )
+        assert steps[:most] == k.tolist()[:most]
+        burst = Burst(steps=most, dt_s=0.001, most=most, shortest_s=0.001, longest_s=0.001)
+        assert burst.encode(values, torch.Generator()).dense().sum(0)[0].tolist() == k.tolist()
+        apart = Burst(steps=most + 2, dt_s=0.001, most=2, shortest_s=0.001, longest_s=0.001 * (most + 1))
+        second = apart.encode(values, torch.Generator()).dense()[1:, 0].int().argmax(0) + 1
+        double = 2 * k > most  # two spikes are sent above a half
+        assert torch.equal(second[double], (most + 1 - k)[double])
+
+
 @few
 @given(some_numbers, st.floats(0, 1), st.floats(0, 0.1), st.integers(1, 40))
 def test_linear_latency_is_monotone(values, threshold, last_s, steps):

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from sgbench.errors import InputError
 from tests.golden import cases
+from tests.golden.write import refuse_moved
 
 
 @pytest.mark.parametrize("name", cases.experiments())
@@ -34,6 +36,18 @@ def test_tiny_record(rule: str) -> None:
             assert found[key] == pytest.approx(value, rel=1e-10), key
         else:
             assert found[key] == value, key
+
+
+def test_a_new_entry_moves_no_id() -> None:
+    """Must match: ids that are added. Must differ: one that changed and one that is gone, named with the number."""
+    known = _golden("method_ids.json")
+    refuse_moved(known, {**known, "surrogate=new": "0" * 12})
+    with pytest.raises(
+        InputError, match=r"^surrogate=atan: its method id was \w{12} and is 0{12};.*\(1 moved\)"
+    ):
+        refuse_moved(known, {**known, "surrogate=atan": "0" * 12})
+    with pytest.raises(InputError, match=r"^surrogate=atan: .* is gone; .*\(1 moved\)"):
+        refuse_moved(known, {words: known[words] for words in known if words != "surrogate=atan"})
 
 
 SLOW = ("evidence_accumulation", "store_recall")  # thousands of steps

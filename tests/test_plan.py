@@ -175,6 +175,18 @@ def test_a_group_of_ones_own_with_the_name_of_a_value(tmp_path: Path) -> None:
         plan(words, multirun=True)
 
 
+def test_a_job_finds_its_spec_by_number_and_words() -> None:
+    """Expected: at each place the spec of that point; nothing for the words of another, or beyond the last."""
+    words = ("hydra/launcher=joblib", "~surrogate.meta", "surrogate=atan,triangle", "seed=0,1")
+    planned = plan(words, multirun=True)
+    jobs = points(words[1:])  # Hydra does not count its own words
+    for place, job in enumerate(jobs):
+        assert planned.spec_at(place, job) == compose(job)
+        assert planned.spec_at(place, ["hydra.job.num=3", *job]) == compose(job)
+        assert planned.spec_at((place + 1) % 4, job) is None
+    assert planned.spec_at(4, jobs[3]) is None
+
+
 def test_one_point_is_no_sweep(merges: list[list[str]]) -> None:
     """Expected: one composition, and several values need -m."""
     planned = plan(["surrogate=atan", "seed=3"])

@@ -49,8 +49,7 @@ class ReplicasLauncher(Launcher):
             raise HydraException(
                 "hydra/launcher=replicas runs sweeps of `sgbench run`; use another launcher here"
             )
-        places = range(initial_job_idx, initial_job_idx + len(job_overrides))
-        launch(places, workers=self.workers, largest=self.largest)
+        launch(job_overrides, initial_job_idx, workers=self.workers, largest=self.largest)
         done = []
         for overrides in job_overrides:
             job = JobReturn(overrides=list(overrides), cfg=self.config, task_name="sgbench")

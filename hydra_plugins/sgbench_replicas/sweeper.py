@@ -1,4 +1,7 @@
-"""`hydra/sweeper=planned`: Hydra's basic sweeper for checked points. Hydra imports this file whenever it starts."""
+"""`hydra/sweeper=planned`: Hydra's basic sweeper for checked points. Hydra imports this file whenever it starts.
+
+The basic sweeper is private, and subclassed all the same, because its points must be made here as they are planned.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

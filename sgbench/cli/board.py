@@ -219,7 +219,7 @@ def _footnotes(board: Board) -> list[str]:
     if board.rows or board.claimed or board.baselines:
         lines.append(
             f"{board.measure.kind}: mean over seeds with its 95 % interval (training noise on a fixed test set); "
-            "rank: the places it may have; alike: a letter in common is not told apart; "
+            "rank: the places it may have; alike: a letter in common is not told apart, unlike ones prove nothing; "
             "energy: dynamic, per inference"
         )
     if board.claimed:

@@ -37,8 +37,8 @@ def register(actions: Any) -> None:
 def _across(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.families import across_tasks, check_groups, having
     from sgbench.leaderboard.measuring import measure_all, ranked
-    from sgbench.plots.methods import across_png
 
+    _check_plot(args)
     by = check_groups(args.by.split(","))
     findings: list[Finding] = []
     references = references_of(args)
@@ -47,7 +47,8 @@ def _across(args: argparse.Namespace) -> int:
         measured = {name: ranked(methods, root_of(args) / name) for name, methods in measured.items()}
     wanted = {name: having(measured[name], args.only) for name in asked(args.protocol, sorted(measured))}
     found = across_tasks(wanted, {name: references.of(name).measure for name in wanted}, by=by)
-    _plot(args.plot, lambda: across_png(found))
+    if args.plot is not None:
+        _plot_across(found, args.plot)
     if args.json:
         standings = [
             {**asdict(each), "tasks": [list(map(float, task)) for task in each.tasks]}
@@ -97,8 +98,8 @@ def _across_table(found: AcrossTasks, by: str) -> Iterator[list[str]]:
 def _tuning(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.families import check_groups, families, having, tuned
     from sgbench.leaderboard.measuring import measure_all, ranked
-    from sgbench.plots.methods import tuning_png
 
+    _check_plot(args)
     by = check_groups(args.by.split(","))
     findings: list[Finding] = []
     references = references_of(args)
@@ -119,7 +120,8 @@ def _tuning(args: argparse.Namespace) -> int:
         tuned(name, family, measure) for name, family in families(having(methods, args.only), by).items()
     ]
     found.sort(key=lambda each: (-measure.better(each.best_test), each.name))
-    _plot(args.plot, lambda: tuning_png(found, measure))
+    if args.plot is not None:
+        _plot_tuning(found, measure, args.plot)
     if args.json:
         say_json({"protocol": protocol, "families": [asdict(each) for each in found]})
         return warn(findings)
@@ -155,11 +157,28 @@ def _tuning_table(found: Sequence[Tuned], by: str, measure: Measure) -> Iterator
         ]
 
 
-def _plot(path: Path | None, draw: Any) -> None:
-    if path is not None:
-        from sgbench.records.files import write_atomic
+def _check_plot(args: argparse.Namespace) -> None:
+    """Refuse a picture that could not be written before records are read for it."""
+    if args.plot is not None:
+        from sgbench.plots.style import check_picture_path
 
-        write_atomic(path, draw())
+        check_picture_path(args.plot)
+
+
+def _plot_across(across: AcrossTasks, path: Path) -> None:
+    from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles
+    from sgbench.plots import style
+    from sgbench.plots.methods import across_figure
+
+    style.save(lambda: across_figure(profiles(across), mean_ranks(across)), path)
+
+
+def _plot_tuning(families: Sequence[Tuned], measure: Measure, path: Path) -> None:
+    from sgbench.leaderboard.pages.family_pictures import tuning_curves
+    from sgbench.plots import style
+    from sgbench.plots.methods import tuning_figure
+
+    style.save(lambda: tuning_figure(tuning_curves(families, measure), what=measure.title), path)
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -180,4 +199,4 @@ def _by(parser: argparse.ArgumentParser) -> None:
         metavar="GROUP.NAME=VALUE",
         help="methods with this number, or without one of that name: surrogate.width_fwhm=1",
     )
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a picture (PNG)")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="write a picture")

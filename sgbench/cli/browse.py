@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sgbench.cli.compare import check_picture_path
 from sgbench.composition import catalogue, selection
 from sgbench.errors import InputError
 
@@ -112,8 +111,10 @@ def _plot(entry: catalogue.Entry, args: argparse.Namespace) -> None:
     path = args.plot
     if entry.group not in PLOTTED:
         raise InputError(f"{entry.group}/{entry.name}: no picture; there are some of {' and '.join(PLOTTED)}")
+    from sgbench.plots.style import check_picture_path
+
     check_picture_path(path)
-    from sgbench.plots.portrait import draw
+    from sgbench.inspection.portrait import draw
 
     draw(entry, path, config_dirs=args.config_dir, allow_targets=args.allow_target)
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sgbench.errors import InputError, require_number, suggest
+from sgbench.errors import InputError, require_number
 from sgbench.tables import aligned
+
+if TYPE_CHECKING:
+    from sgbench.surrogates.base import Surrogate
 
 FEWEST, MOST = 2, 12
 GROUP = "surrogate"
 COLUMNS = ("name", "peak", "area", "width", "10 % width", "support", "kinks", "primitive")
-SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def register(commands: Any) -> None:
@@ -38,8 +41,10 @@ def compare(args: argparse.Namespace) -> int:
     names = _checked_names(args)
     width = _checked_width(args.width)
     if args.plot is not None:
+        from sgbench.plots.style import check_picture_path
+
         check_picture_path(args.plot)
-    from sgbench.plots.comparison import comparison, draw
+    from sgbench.inspection.surrogate_comparison import comparison
     from sgbench.training.creation import create
 
     made = {
@@ -52,7 +57,7 @@ def compare(args: argparse.Namespace) -> int:
     else:
         sys.stdout.write(table(rows, width))
     if args.plot is not None:
-        draw(made, width, args.plot)
+        _draw(made, width, args.plot)
         if not args.json:
             sys.stdout.write(f"\npicture: {args.plot}\n")
     return 0
@@ -90,16 +95,13 @@ def _checked_width(word: str) -> float:
     return require_number("--width", value, low=1e-6, high=1e6)
 
 
-def check_picture_path(path: Path) -> None:
-    """Refuse a picture that could not be written.
+def _draw(made: Mapping[str, Surrogate], width: float, path: Path) -> None:
+    from sgbench.inspection.surrogate_comparison import comparison_picture
+    from sgbench.plots import style
+    from sgbench.plots.comparison import comparison_figure
 
-    Raises:
-        InputError: of an unknown kind, or in a folder that does not exist.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"--plot {path}: {suggest(path.suffix, SUFFIXES)}")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"--plot {path}: folder {path.parent} does not exist")
+    picture = comparison_picture(made, width)
+    style.save(lambda: comparison_figure(picture), path)
 
 
 def table(rows: list[dict[str, Any]], width: float) -> str:

@@ -1,4 +1,4 @@
-"""`sgbench data list|download|check|show|prepare`: which data sets there are, and how they look."""
+"""`sgbench data list|download|check|checksum|show|prepare`: which data sets there are, and how they look."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.compare import check_picture_path
 from sgbench.composition import catalogue
 from sgbench.errors import InputError
 from sgbench.paths import default_data_dir
@@ -35,6 +34,9 @@ def register(commands: Any) -> None:
     checking = words.add_parser("check", help="load data sets and compare them with what is published")
     checking.add_argument("names", nargs="+", metavar="NAME", help="e.g. yin_yang")
     checking.set_defaults(handler=check_data)
+    summing = words.add_parser("checksum", help="print the SHA-256 that belongs into meta.sha256 of an entry")
+    summing.add_argument("name", metavar="NAME", help="e.g. digits")
+    summing.set_defaults(handler=print_checksum)
     showing = words.add_parser("show", help="facts of one data set, and a picture of some samples")
     showing.add_argument("name", metavar="NAME", help="e.g. randman")
     showing.add_argument(
@@ -43,7 +45,7 @@ def register(commands: Any) -> None:
     showing.add_argument("--split", choices=SPLITS, default="train", help="from which split (train)")
     showing.add_argument("--samples", type=int, default=6, metavar="N", help="how many samples to draw (6)")
     showing.set_defaults(handler=show_data)
-    for command in (listing, fetching, checking, showing, _add_prepare(words)):
+    for command in (listing, fetching, checking, summing, showing, _add_prepare(words)):
         command.add_argument("--data-dir", type=Path, default=None, help="where files lie ($SGBENCH_DATA)")
         command.add_argument(
             "--config-dir", type=Path, action="append", default=[], help="entries of your own"
@@ -154,6 +156,16 @@ def check_data(args: argparse.Namespace) -> int:
     return 0
 
 
+def print_checksum(args: argparse.Namespace) -> int:
+    """Print the SHA-256 of the samples as they are, whatever the entry states."""
+    from sgbench.datasets.checks import check
+
+    made = make(catalogue.entry("dataset", args.name, args.config_dir), args)
+    made.sha256 = None  # so that it is computed and not compared
+    sys.stdout.write(f"{check(made, made.load(root(args)))}\n")
+    return 0
+
+
 def load(name: str, args: argparse.Namespace) -> tuple[DataSet, dict[Split, Samples], str]:
     """A data set, its samples and their SHA-256.
 
@@ -170,6 +182,8 @@ def load(name: str, args: argparse.Namespace) -> tuple[DataSet, dict[Split, Samp
 def show_data(args: argparse.Namespace) -> int:
     """Print the facts, and draw samples if asked to."""
     if args.plot is not None:
+        from sgbench.plots.style import check_picture_path
+
         check_picture_path(args.plot)
     if args.samples < 1:
         raise InputError(f"--samples {args.samples}: at least 1 is needed")
@@ -182,7 +196,7 @@ def show_data(args: argparse.Namespace) -> int:
     rows += [*summary(made, splits), ["sha256", sha256]]
     sys.stdout.write("\n".join(aligned(rows, words=2)) + "\n")
     if args.plot is not None:
-        from sgbench.plots.samples import draw
+        from sgbench.inspection.sample_picture import draw
 
         draw(args.name, made, splits[args.split], args.split, args.plot, count=args.samples)
         sys.stdout.write(f"picture: {args.plot}\n")

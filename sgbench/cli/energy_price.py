@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import textwrap
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sgbench.cli import energy
 from sgbench.energy.fit import Fit, fit
@@ -15,6 +17,9 @@ from sgbench.records.counts import OpCounts
 from sgbench.records.energy import EnergyTarget, Evidence, Price
 from sgbench.records.record import RunRecord
 from sgbench.tables import aligned
+
+if TYPE_CHECKING:
+    from sgbench.plots.energy_terms import EnergyBar
 
 
 def answer_list(args: argparse.Namespace) -> int:
@@ -89,9 +94,7 @@ def answer_price(args: argparse.Namespace) -> int:
     dt_s = record.method.protocol.dt_s
     found = [price(counts, target=target, dt_s=dt_s) for target in targets.values()]
     if args.plot is not None:
-        from sgbench.plots.energy_terms import draw
-
-        draw(found, args.plot, title=f"{record.method.choices['dataset']}, {record.method_id}")
+        _plot(found, args.plot, title=f"{record.method.choices['dataset']}, {record.method_id}")
     if args.json:
         targets_tree = [estimate_tree(estimate) for estimate in found]
         energy.say_json({"footprint": asdict(footprint(counts)), "targets": targets_tree})
@@ -111,6 +114,27 @@ def answer_price(args: argparse.Namespace) -> int:
     energy.say(aligned(rows, words=4))
     energy.say(["*: a part; sgbench energy explain names what it leaves out", *_reasons(found)])
     return 0
+
+
+def _plot(estimates: list[EnergyEstimate], path: Path, *, title: str) -> None:
+    """Draw what share each term of each layer has on every target, the cheapest target first."""
+    from sgbench.plots import style
+    from sgbench.plots.energy_terms import terms_figure
+
+    bars = sorted(filter(None, map(_bar, estimates)), key=lambda priced: priced[0])
+    style.save(lambda: terms_figure([bar for _, bar in bars], title=title), path)
+
+
+def _bar(estimate: EnergyEstimate) -> tuple[float, EnergyBar] | None:
+    """Return the total of a target [nJ] and its bar; None where it has no total."""
+    from sgbench.plots.energy_terms import EnergyBar, Term
+
+    total = estimate.dynamic_nj
+    if total is None or total.value <= 0:
+        return None
+    terms = [Term(term.operation, term.layer, term.energy_nj.value) for term in estimate.by_layer]
+    grade = f"  [{estimate.mark}]" if estimate.mark != "verified" else ""
+    return total.value, EnergyBar(estimate.target, tuple(terms), joules_interval(total) + grade)
 
 
 def _reasons(found: list[EnergyEstimate]) -> list[str]:

@@ -11,12 +11,14 @@ from typing import Any
 
 from sgbench.cli import energy
 from sgbench.energy.baseline import bit_operations, matched_ann
-from sgbench.energy.crossover import Comparison, synapse_rate
+from sgbench.energy.crossover import Comparison, compare, synapse_rate
 from sgbench.energy.pool import pooled
+from sgbench.energy.price import price
 from sgbench.energy.stability import Duel
 from sgbench.errors import InputError
 from sgbench.leaderboard import costs
 from sgbench.records.counts import OpCounts
+from sgbench.records.energy import EnergyTarget
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
 from sgbench.tables import aligned
@@ -52,14 +54,37 @@ def answer(args: argparse.Namespace) -> int:
     by_method = {each.label: costs.beside(each.counts, targets=chosen, dt_s=dt_s) for each in found}
     stability = costs.stability({each.label: each.counts for each in found}, targets=chosen, dt_s=dt_s)
     if args.plot is not None:
-        from sgbench.plots.energy_front import draw
-
-        draw(found, targets, args.plot)
+        _plot(found, targets, args.plot)
     if args.json:
         energy.say_json(_tree(found, by_method, stability))
         return 0
     energy.say([*beside_lines(found, by_method), "", *stability_lines(stability)])
     return 0
+
+
+def _plot(found: Sequence[Contestant], targets: dict[str, EnergyTarget], path: Path) -> None:
+    """Draw accuracy against energy on the targets that tell methods apart, those of the boards first."""
+    from sgbench.plots import style
+    from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_figure
+    from sgbench.plots.estimate import Estimate
+
+    panels = []
+    for name, target in sorted(targets.items(), key=lambda item: not item[1].on_boards):
+        energies = [price(each.counts, target=target, dt_s=each.dt_s).dynamic_nj for each in found]
+        known = [Estimate(energy.value, energy.low, energy.high) for energy in energies if energy is not None]
+        if len(known) == len(found) and len(set(known)) > 1:
+            panels.append(FrontPanel(name, tuple(known), _ann_nj(found, target)))
+    methods = [
+        FrontMethod(each.label, tuple(100 * accuracy for accuracy in each.accuracies)) for each in found
+    ]
+    style.save(lambda: front_figure(methods, panels), path)
+
+
+def _ann_nj(found: Sequence[Contestant], target: EnergyTarget) -> float | None:
+    """Return the energy of the network without spikes, where it has a total and is the same for all methods."""
+    energies = {compare(each.counts, target=target, dt_s=each.dt_s).ann_nj for each in found}
+    (energy,) = energies if len(energies) == 1 else (None,)
+    return None if energy is None else energy.value
 
 
 def contestants(sources: Sequence[Path]) -> list[Contestant]:

@@ -69,7 +69,19 @@ def _dispatch(words: list[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The grammar of all subcommands but `run` and `sweep`."""
-    from sgbench.cli import board, browse, compare, data, doctor, energy, export, reproduce, submit, verify
+    from sgbench.cli import (
+        board,
+        browse,
+        compare,
+        data,
+        doctor,
+        energy,
+        export,
+        reproduce,
+        study,
+        submit,
+        verify,
+    )
 
     top = argparse.ArgumentParser(
         prog="sgbench", description=ABOUT, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -82,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     compare.register(commands)
     data.register(commands)
     reproduce.register(commands)
+    study.register(commands)
     board.register(commands)
     submit.register(commands)
     verify.register(commands)

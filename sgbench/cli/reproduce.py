@@ -92,8 +92,8 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _result(one: Reproduction, args: argparse.Namespace) -> Result:
-    from sgbench.cli.run import headline
     from sgbench.reproduction.runs import Place, calculated, carry_out, from_records, grid_of
+    from sgbench.sweeps.outcome import headline
 
     seeds = one.seeds[: args.seeds]
     if one.calculation is not None:

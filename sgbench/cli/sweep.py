@@ -105,7 +105,7 @@ def _show_parser() -> argparse.ArgumentParser:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from sgbench.cli.compare import check_picture_path
+    from sgbench.plots.style import check_picture_path
     from sgbench.sweeps.points import read_grid
     from sgbench.sweeps.results import read_results
 
@@ -126,9 +126,7 @@ def _show(args: argparse.Namespace) -> int:
     if args.plot is not None:
         if any(row.measure.is_loss for row in results.rows):
             raise InputError("--plot: pictures are of accuracies; narrow the sweep to tasks with classes")
-        from sgbench.plots.sweep import draw
-
-        draw(results, args.plot)
+        _draw(results, args.plot)
     if args.json:
         sys.stdout.write(json.dumps(as_tree(results), indent=1, sort_keys=True) + "\n")
         return 0
@@ -136,6 +134,14 @@ def _show(args: argparse.Namespace) -> int:
     if args.plot is not None:
         sys.stdout.write(f"picture: {args.plot}\n")
     return 0
+
+
+def _draw(results: Results, path: Path) -> None:
+    from sgbench.plots import style
+    from sgbench.plots.sweep import sweep_figure
+    from sgbench.sweeps.picture import picture_of
+
+    style.save(lambda: sweep_figure(picture_of(results)), path)
 
 
 def _command(args: argparse.Namespace) -> str:

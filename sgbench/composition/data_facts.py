@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
+from sgbench.composition import catalogue
 from sgbench.composition.catalogue import Entry
 from sgbench.errors import InputError
 
 SPLITS = ("train", "validation", "test")
+STATED = {"origin": "generated", "target": "class", "classes": None, "licence": "", "sha256": None}
+"""Facts of `meta`, and what is meant where one is left out."""
 MIN_CLASSES = 2
 WITHOUT_CLASSES = ("trace", "spikes")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """The same numbers as the class attributes of the data set."""
+    """The numbers that boards and sweeps need; the class of the data set takes them from the same file."""
 
     classes: int | None  # None where the target is a trace or spikes: then the loss is the score
     sizes: dict[str, int]
@@ -45,8 +49,42 @@ def facts_of(entry: Entry) -> Facts:
     if not all(_is_count(size, 1) for size in sizes.values()):
         raise _missing(entry, "sizes", "sizes: {train: 600, validation: 200, test: 200}")
     if not isinstance(sha256, str) or not re.fullmatch(r"[0-9a-f]{64}", sha256):
-        raise _missing(entry, "sha256", "sha256: <the 64 digits of the data set's class>")
+        raise _missing(entry, "sha256", "sha256: <what sgbench data checksum prints>")
     return Facts(classes, sizes, sha256, target)
+
+
+def stated(name: str) -> dict[str, Any]:
+    """The facts in `meta` of a shipped data set, under the names of the attributes of its class.
+
+    Sizes that are known only once the files are read are 0.
+
+    Raises:
+        InputError: there is no such data set, or its sizes are missing.
+
+    >>> stated("digits")["n_classes"], stated("digits")["sizes"]["test"]
+    (10, 360)
+    """
+    entry = catalogue.entry("dataset", name)
+    facts = {key: entry.meta.get(key, usual) for key, usual in STATED.items()}
+    facts["n_classes"] = facts.pop("classes")
+    sizes = entry.meta.get("sizes")
+    if not isinstance(sizes, dict) or set(sizes) != set(SPLITS):
+        raise _missing(entry, "sizes", "sizes: {train: 600, validation: 200, test: 200}")
+    return {**facts, "sizes": {split: sizes[split] or 0 for split in SPLITS}}
+
+
+def published_sha256(target: str, parameters: Mapping[str, Any]) -> str | None:
+    """The checksum of the shipped data set of this class and exactly these numbers, or None.
+
+    Args:
+        target: module and name of the class.
+        parameters: all that it was made with.
+    """
+    given = {key: list(value) if isinstance(value, tuple) else value for key, value in parameters.items()}
+    for entry in catalogue.entries("dataset").values():
+        if entry.target == target and entry.parameters == given:
+            return entry.meta.get("sha256")
+    return None
 
 
 def _is_count(value: object, low: int) -> TypeGuard[int]:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -18,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sgbench.composition.catalogue import Shelf
 from sgbench.composition.compose import compose, one_line, parse_overrides, raw_config, spec_from_own
+from sgbench.composition.hydra_internals import points_of, set_values
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir
 from sgbench.records.spec import RunSpec
@@ -25,11 +24,32 @@ from sgbench.records.spec import RunSpec
 
 @dataclass(frozen=True)
 class Plan:
-    """What a command will run."""
+    """What a command will run.
+
+    Args:
+        specs: one for each point, checked.
+        is_sweep: whether there are points to launch, be it a single one, or just a run.
+        config_dirs: folders with entries of the user's own.
+        points: of a sweep, the words by which Hydra calls each point.
+        config: of a single run, Hydra's merged tree with its `hydra` node.
+    """
 
     specs: tuple[RunSpec, ...]
     is_sweep: bool
     config_dirs: tuple[Path, ...]
+    points: tuple[tuple[str, ...], ...] = ()
+    config: DictConfig | None = None
+
+    def spec_at(self, place: int, words: Sequence[str]) -> RunSpec | None:
+        """Return the spec of a point of a sweep, or None where the words are not those of this place.
+
+        Args:
+            place: of the job, from 0 on.
+            words: by which Hydra calls the job.
+        """
+        if place >= len(self.points) or self.points[place] != _own_words(words):
+            return None
+        return self.specs[place]
 
 
 def plan(
@@ -61,11 +81,26 @@ def plan(
     if not multirun:
         if swept:
             raise InputError(_not_a_sweep(swept[0]))
-        spec = spec_from_own(config, Shelf(folders, allow_targets))
-        return Plan((spec,), is_sweep=False, config_dirs=folders)
-    composer = _SweepComposer(folders, allow_targets)
-    specs = tuple(composer.spec(point) for point in _points(overrides, config))
-    return Plan(specs, is_sweep=True, config_dirs=folders)
+        spec = spec_from_own(_copied(config), Shelf(folders, allow_targets))
+        return Plan((spec,), is_sweep=False, config_dirs=folders, config=config)
+    composer = PointComposer(folders, allow_targets)
+    points = _points(overrides, config)
+    return Plan(
+        specs=tuple(composer.spec(point) for point in points),
+        is_sweep=True,
+        config_dirs=folders,
+        points=tuple(map(_own_words, points)),
+    )
+
+
+def _copied(config: DictConfig) -> DictConfig:
+    """Copy a tree by way of its pickle, which is twice to five times as fast as `copy.deepcopy`."""
+    return pickle.loads(pickle.dumps(config))  # noqa: S301 - written in the same line
+
+
+def _own_words(point: Sequence[str]) -> tuple[str, ...]:
+    """Leave out Hydra's own settings, which it does not count among the words of a job."""
+    return tuple(word for word in point if not word.lstrip("+~").startswith(("hydra.", "hydra/")))
 
 
 def sweep_points(words: Sequence[str], config_dirs: Sequence[Path] = ()) -> list[list[str]]:
@@ -88,10 +123,9 @@ def _points(overrides: Sequence[Override], config: DictConfig) -> list[list[str]
     parameters: Any = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({})) or {}
     from_config = parse_overrides([f"{key}={value}" for key, value in parameters.items()])
     try:
-        (points,) = BasicSweeper.split_arguments([*from_config, *overrides], None)
+        return points_of([*from_config, *overrides])
     except HydraException as error:
         raise InputError(one_line(error)) from error
-    return points
 
 
 def _not_a_sweep(override: Override) -> str:
@@ -102,7 +136,7 @@ def _not_a_sweep(override: Override) -> str:
     return f"{override.input_line}: several values need a sweep; add -m"
 
 
-class _SweepComposer:
+class PointComposer:
     """Makes of each point of a sweep what `compose` makes of it alone, at a tenth of the cost.
 
     Hydra takes 0.1 s to merge the files of one point. Points with equal choices share the merged tree; on a copy
@@ -123,7 +157,7 @@ class _SweepComposer:
         try:
             choices, values = self._split(point)
             config = self._merge(choices)
-            ConfigLoaderImpl._apply_overrides_to_config(values, config)
+            set_values(config, values)
             return spec_from_own(config, self._shelf)
         except (HydraException, OmegaConfBaseException, ValueError):
             return compose(point, config_dirs=self._config_dirs, allow_targets=self._allow_targets)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sgbench.datasets.base import Split, sizes
+from sgbench.datasets.base import Split
 from sgbench.datasets.by_rule import shares
 from sgbench.datasets.event_files import Download, EventFiles, below
 from sgbench.datasets.formats.event_bin import Pixels
@@ -23,7 +23,7 @@ MOST_BYTES = 1 << 28
 MOST_EVENTS = 1 << 26
 
 
-class AslDvs(EventFiles):
+class AslDvs(EventFiles, entry="asl_dvs"):
     """24 letters signed by five people, 4200 recordings of 0.1 s each, 240x180 pixels.
 
     There is no official split and the names of the files do not say who signs: validation and test, a tenth each
@@ -34,10 +34,7 @@ class AslDvs(EventFiles):
 
     image: tuple[int, int, int] | None = (2, HEIGHT, WIDTH)
     n_inputs: int = 2 * HEIGHT * WIDTH
-    n_classes: int = len(LETTERS)
-    sizes: Mapping[Split, int] = sizes(80640, 10080, 10080)
     source: str = "github.com/PIX2NVS/NVS2Graph"
-    licence: str = "not stated"
     name: ClassVar[str] = "asl_dvs"
     folder: ClassVar[str] = "ASLDVS"
     downloads: ClassVar[tuple[Download, ...]] = (

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sgbench.composition.data_facts import published_sha256, stated
 from sgbench.encoders.base import Form, Values
 from sgbench.errors import InputError
 from sgbench.signals.spike_trains import SpikeTrains
@@ -38,6 +41,10 @@ class Samples(NamedTuple):
 class DataSet(ABC):
     """A data set; its facts are attributes, known before a download.
 
+    A class that names its entry takes target, classes, sizes, origin, licence and checksum from the `meta` of that
+    file, where they are stated once; what it states itself, or computes from its parameters, goes first. Its
+    parameters are given by name.
+
     A data set that is read from files also provides a small fake of its own on-disk format for tests; one that
     is generated, or that a dependency bundles, needs none.
     """
@@ -55,6 +62,23 @@ class DataSet(ABC):
     licence: str
     sha256: str | None  # of `fingerprint`; None where the numbers differ from those that are published
 
+    given: Mapping[str, Any] = MappingProxyType({})  # the parameters it was made with
+
+    def __init_subclass__(cls, *, entry: str | None = None, **others: Any) -> None:
+        """Take the facts of an entry, e.g. `class Iris(DataSet, entry="iris")`."""
+        super().__init_subclass__(**others)
+        if "__init__" in vars(cls):
+            cls.__init__ = _keeping_parameters(cls.__init__)  # type: ignore[method-assign]
+        if entry is not None:
+            for name, value in stated(entry).items():
+                if name not in vars(cls):
+                    setattr(cls, name, value)
+
+    def published_sha256(self) -> str | None:
+        """The checksum of the entry with this class and exactly these parameters; None where there is none."""
+        kind = type(self)
+        return published_sha256(f"{kind.__module__}.{kind.__qualname__}", self.given)
+
     def outputs(self) -> int:
         """Outputs that a network needs: one for each class, or for each trace or train of the target."""
         return self.n_classes
@@ -71,6 +95,23 @@ class DataSet(ABC):
         """What is not there and how to get it, in one line; None where nothing is missing."""
         return None
 
+    def drawn(self, seed: int) -> DataSet:
+        """The data set as a run of this seed draws it: its samples dealt anew to the splits.
+
+        A generated data set makes other samples instead.
+
+        Raises:
+            InputError: the target is a trace or spikes, of which no split can be stratified.
+        """
+        from sgbench.datasets.redrawn import Redrawn
+
+        if self.target not in ("class", "class_per_step"):
+            raise InputError(
+                f"data set {type(self).__name__}: its target is no class, so its splits cannot be drawn anew; "
+                f"use protocol.draw=null"
+            )
+        return Redrawn(self, seed)
+
     def verify(self, splits: dict[Split, Samples]) -> str:
         """Compare the loaded bytes and the split with the published ones; returns their SHA-256."""
         found = fingerprint(splits)
@@ -82,6 +123,18 @@ class DataSet(ABC):
                 f"{why} {self.source}"
             )
         return found
+
+
+def _keeping_parameters(begin: Callable[..., None]) -> Callable[..., None]:
+    """A constructor that keeps the parameters of the class that is made, by which published numbers are known."""
+
+    @functools.wraps(begin)
+    def __init__(self: DataSet, *positional: Any, **parameters: Any) -> None:  # noqa: N807 - it replaces one
+        if "given" not in vars(self):  # not those that a subclass hands on
+            self.given = parameters
+        begin(self, *positional, **parameters)
+
+    return __init__
 
 
 def fingerprint(splits: dict[Split, Samples]) -> str:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from sgbench.datasets.base import DataSet, Origin, Samples, Split, sizes
+from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.datasets.files import find
 from sgbench.datasets.formats.npz import read_npz
 from sgbench.datasets.formats.pickled import numbers_in
@@ -39,11 +39,7 @@ class BrailleLetters(DataSet):
     Source: Müller-Cleve et al. 2022, Frontiers in Neuroscience 16:951164; doi 10.5281/zenodo.6556273.
     """
 
-    origin: Origin = "files"
-    n_classes: int = CLASSES
-    sizes: Mapping[Split, int] = sizes(CLASSES * 32, CLASSES * 8, CLASSES * 10)
     source: str = "doi.org/10.5281/zenodo.6556273"
-    licence: str = "CC BY 4.0"
     folder: ClassVar[str] = "braille"
     remedy: ClassVar[str] = (
         f"put {ORIGINAL} of github.com/fzenke/spytorch (notebooks/data) there, or {FILE} with arrays x uint8 "
@@ -107,7 +103,7 @@ class BrailleLetters(DataSet):
         np.savez_compressed(folder / FILE, x=x, y=y, repetition=repetition)
 
 
-class Braille(BrailleLetters):
+class Braille(BrailleLetters, entry="braille"):
     """Braille letters as the pressures on twelve taxels, four of which touch, in 76 steps of 25 ms.
 
     In this form a single nearest neighbour tells all letters apart; see `BrailleDelta`.
@@ -118,7 +114,6 @@ class Braille(BrailleLetters):
 
     form: Form = "traces"
     n_inputs: int = TAXELS
-    sha256: str | None = "228f7e1c1dd96af0d5dbef2f9c0d6ced9401cd250bb54f236456bf6356dceb09"
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
         """All splits, pressures as bytes."""
@@ -128,7 +123,7 @@ class Braille(BrailleLetters):
         }
 
 
-class BrailleDelta(BrailleLetters):
+class BrailleDelta(BrailleLetters, entry="braille_delta"):
     r"""Braille letters as events: a taxel tells when its pressure has changed by a threshold since it last told.
 
     .. math:: s^{\pm}[t] = [\pm(x[t] - r[t-1]) \ge \theta], \qquad r[t] = x[t] \text{ where it told, else } r[t-1]
@@ -148,13 +143,12 @@ class BrailleDelta(BrailleLetters):
     form: Form = "spikes"
     n_inputs: int = 2 * TAXELS
     published: ClassVar[Mapping[int, str]] = {
-        10: "ed2990761fecc0e4dd6bd49e3f296ba8f342b147adc14b3d91daa520ce3a2edf",
         20: "4419107729a1193d099d9a60db1b473ba2cb47694fb59e5a95c99a9583dbd678",
     }
 
     def __init__(self, *, threshold: int) -> None:
         self.threshold = require_count("dataset.threshold", threshold)
-        self.sha256: str | None = self.published.get(threshold)
+        self.sha256: str | None = self.published_sha256() or self.published.get(threshold)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
         """All splits."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from sgbench.datasets.base import SPLITS, Split, sizes
+from sgbench.datasets.base import SPLITS, Split
 from sgbench.datasets.event_files import Download, EventFiles, below
 from sgbench.datasets.formats import aedat4
 from sgbench.datasets.formats.event_store import Recording
@@ -20,7 +20,7 @@ NUMBER = re.compile(r"(\d+)\.aedat4")
 SPLIT_FILE = Path(__file__).parent / "splits" / "cifar10_dvs.json"
 
 
-class Cifar10Dvs(EventFiles):
+class Cifar10Dvs(EventFiles, entry="cifar10_dvs"):
     """10000 pictures of CIFAR-10 moved on a screen before a camera of 128x128 pixels; a thousand of each class.
 
     There is no official split, so that published figures compare different tests. Ours is a file of the package:
@@ -31,10 +31,7 @@ class Cifar10Dvs(EventFiles):
 
     image: tuple[int, int, int] | None = (2, 128, 128)
     n_inputs: int = 2 * 128 * 128
-    n_classes: int = 10
-    sizes: Mapping[Split, int] = sizes(8000, 1000, 1000)
     source: str = "Li et al. 2017; converted for tonic (figshare file 38023437)"
-    licence: str = "CC BY 4.0 (not verified)"
     name: ClassVar[str] = "cifar10_dvs"
     folder: ClassVar[str] = "CIFAR10DVS"
     downloads: ClassVar[tuple[Download, ...]] = (

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +14,7 @@ from sgbench.errors import require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 
 
-class DelayedXor(Generated):
+class DelayedXor(Generated, entry="delayed_xor"):
     """All channels fire at a low or a high rate in each of two windows; the class is whether the rates differ.
 
     Between the windows, and after them while the answer is due, there is noise alone, so the first bit has to be
@@ -37,12 +35,6 @@ class DelayedXor(Generated):
     """
 
     form: Form = "spikes"
-    n_classes: int = 2
-    published: ClassVar[Mapping[tuple[object, ...], str]] = {
-        (1600, 400, 1000, 0, 20, 10, 10, 10, 200.0, 600.0, 10.0): (
-            "b14810afe4f69ea52da2e30f2f0759e89e826d098acc4c60e6868397abb3b9cb"
-        ),
-    }
 
     def __init__(  # noqa: PLR0913 - the task has so many numbers
         self,
@@ -64,8 +56,7 @@ class DelayedXor(Generated):
         self.noise_hz = require_number("dataset.noise_hz", noise_hz, low=0, high=1000)
         low = require_number("dataset.low_hz", low_hz, low=0, high=1000)
         self.rates_hz = (low, require_number("dataset.high_hz", high_hz, low=low, high=1000, open_low=True))
-        chosen = (channels, window_ms, delay_ms, answer_ms, low_hz, high_hz, noise_hz)
-        super().__init__(samples=samples, seed=seed, parameters=chosen)
+        super().__init__(samples=samples, seed=seed)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
         """All splits."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
 
-from sgbench.datasets.base import SPLITS, DataSet, Origin, Samples, Split, sizes, stratified_split
+from sgbench.datasets.base import SPLITS, DataSet, Samples, Split, stratified_split
 
 
-class Digits(DataSet):
+class Digits(DataSet, entry="digits"):
     """1797 real 8x8 images of handwritten digits; stratified split 60/20/20.
 
     Small and easy: a linear classifier reaches about 95 %, so differences near the ceiling mean little.
@@ -21,13 +20,8 @@ class Digits(DataSet):
     (its test part), as bundled with scikit-learn.
     """
 
-    origin: Origin = "bundled"
     n_inputs: int = 64
-    n_classes: int = 10
-    sizes: Mapping[Split, int] = sizes(1078, 359, 360)
     source: str = "scikit-learn load_digits (UCI Optical Recognition of Handwritten Digits)"
-    licence: str = "CC BY 4.0"
-    sha256: str | None = "94deb946834462baa987f7bb237a927b4b4386fbfb503b719c8344cb65d62e64"
     split_seed: ClassVar[int] = 20190128
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:

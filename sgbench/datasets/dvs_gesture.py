@@ -20,7 +20,7 @@ COLUMNS = 4
 NAME = re.compile(r"[^/]+/user(\d+)_[^/]+/(\d+)\.npy")
 
 
-class DvsGesture(EventFiles):
+class DvsGesture(EventFiles, entry="dvs_gesture"):
     """11 gestures of 29 people under three lights, 128x128 pixels, cut into single gestures, times in milliseconds.
 
     As tonic hands it on. Users 24 to 29 are the official test set; validation is all that the users in
@@ -37,12 +37,9 @@ class DvsGesture(EventFiles):
 
     image: tuple[int, int, int] | None = (2, 128, 128)
     n_inputs: int = 2 * 128 * 128
-    n_classes: int = 11
-    sizes: Mapping[Split, int] = {"train": 0, "validation": 0, "test": 0}
     source: str = (
         "research.ibm.com/interactive/dvsgesture, cut into gestures (figshare files 38022171, 38020584)"
     )
-    licence: str = "CC BY 4.0"
     name: ClassVar[str] = "dvs_gesture"
     folder: ClassVar[str] = "DVSGesture"
     downloads: ClassVar[tuple[Download, ...]] = (

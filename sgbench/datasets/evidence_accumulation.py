@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +17,7 @@ GROUPS = 4  # of channels: left cues, right cues, the recall signal, noise
 LEFT, RIGHT, RECALL, NOISE = range(GROUPS)
 
 
-class EvidenceAccumulation(Generated):
+class EvidenceAccumulation(Generated, entry="evidence_accumulation"):
     """Cues to the left or right, a delay, then a signal that asks which side had more.
 
     Four groups of channels: left cue, right cue, recall signal, and noise that fires at a quarter of the rate
@@ -42,12 +40,6 @@ class EvidenceAccumulation(Generated):
     """
 
     form: Form = "spikes"
-    n_classes: int = 2
-    published: ClassVar[Mapping[tuple[object, ...], str]] = {
-        (2048, 512, 1024, 0, 40, 7, 100, 150, 1050, 150, 0.3, 40.0): (
-            "6beda3358bad37888792812b0e87d3b7c9c8e3ff21d1b0dd5116a41292b606c3"
-        ),
-    }
 
     def __init__(  # noqa: PLR0913 - the task has so many numbers
         self,
@@ -75,8 +67,7 @@ class EvidenceAccumulation(Generated):
         self.recall_ms = require_count("dataset.recall_ms", recall_ms)
         self.minority = require_number("dataset.minority_chance", minority_chance, low=0, high=0.5)
         self.rate_hz = require_number("dataset.rate_hz", rate_hz, low=0, high=1000, open_low=True)
-        chosen = (channels, cues, cue_ms, cue_every_ms, delay_ms, recall_ms, minority_chance, rate_hz)
-        super().__init__(samples=samples, seed=seed, parameters=chosen)
+        super().__init__(samples=samples, seed=seed)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
         """All splits."""

@@ -8,14 +8,13 @@ from typing import ClassVar
 from sgbench.datasets.idx_images import IdxImages, checksum
 
 
-class FashionMnist(IdxImages):
+class FashionMnist(IdxImages, entry="fashion_mnist"):
     """70000 grey 28x28 pictures of ten kinds of clothes.
 
     Source: Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747.
     """
 
     source: str = "github.com/zalandoresearch/fashion-mnist"
-    licence: str = "MIT"
     file_sha256: ClassVar[Mapping[str, str]] = {
         "train-images-idx3-ubyte.gz": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
         "train-labels-idx1-ubyte.gz": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sgbench.datasets.base import Split, sizes
+from sgbench.datasets.base import Split
 from sgbench.datasets.event_files import below
 from sgbench.datasets.formats.sound import write_wav
 from sgbench.datasets.gammatone import FrontEnd
@@ -30,9 +30,7 @@ class FsddRecordings(Spoken):
     front_end: ClassVar[FrontEnd] = FrontEnd(rate_hz=8000)
     words: ClassVar[Sequence[str]] = [str(digit) for digit in range(10)]
     n_inputs: int = front_end.channels
-    n_classes: int = 10
     source: str = "github.com/Jakobovski/free-spoken-digit-dataset"
-    licence: str = "CC BY-SA 4.0"
     folder: ClassVar[str] = "FSDD"
     by_hand: ClassVar[str] = (
         "put the folder recordings of github.com/Jakobovski/free-spoken-digit-dataset into the folder FSDD of the "
@@ -71,7 +69,7 @@ class FsddRecordings(Spoken):
                     write_wav(folder / "recordings" / f"{digit}_{speaker}_{number}.wav", sound, 8000)
 
 
-class Fsdd(FsddRecordings):
+class Fsdd(FsddRecordings, entry="fsdd"):
     """Spoken digits as spikes of 64 channels, about 700 a sample, split by recording.
 
     The official test: recordings 0 to 4 of each speaker and digit. Of the 45 official training recordings, 5 to 9
@@ -79,15 +77,13 @@ class Fsdd(FsddRecordings):
     """
 
     name: ClassVar[str] = "fsdd"
-    sizes: Mapping[Split, int] = sizes(2400, 300, 300)
-    sha256: str | None = "b030d50fe640858b55c29882389351484c857499a17891fd0959a7f99ef7524e"
 
     def utterances(self, root: Path) -> Mapping[Split, list[Utterance]]:
         """By the number of the recording."""
         return self.divided(root, _by_number)
 
 
-class FsddSpeaker(FsddRecordings):
+class FsddSpeaker(FsddRecordings, entry="fsdd_speaker"):
     """Spoken digits as spikes of 64 channels, about 700 a sample; test and validation are by unknown voices.
 
     Args:
@@ -99,10 +95,6 @@ class FsddSpeaker(FsddRecordings):
     """
 
     name: ClassVar[str] = "fsdd_speaker"
-    sizes: Mapping[Split, int] = sizes(2000, 500, 500)
-    published: ClassVar[Mapping[tuple[str, str], str]] = {
-        ("theo", "nicolas"): "b717ae8315b9a4b8a8fe2a969db4e244f407d51d1d46f68141dcc12087efc47b",
-    }
 
     def __init__(self, *, test_speaker: str, validation_speaker: str) -> None:
         super().__init__()
@@ -112,7 +104,15 @@ class FsddSpeaker(FsddRecordings):
             raise InputError(
                 f"dataset.validation_speaker={validation_speaker!r}: is the test speaker; choose another"
             )
-        self.sha256: str | None = self.published.get((test_speaker, validation_speaker))
+        self.sha256: str | None = self.published_sha256()
+
+    def drawn(self, seed: int) -> FsddSpeaker:
+        """The recordings with two other voices held out, as a run of this seed draws them."""
+        random = np.random.Generator(np.random.PCG64(seed))
+        test, validation = np.argsort(random.random(len(SPEAKERS)))[:2]
+        other = FsddSpeaker(test_speaker=SPEAKERS[test], validation_speaker=SPEAKERS[validation])
+        other.sha256 = None
+        return other
 
     def parameters(self) -> dict[str, object]:
         """The speakers held out, and the front end."""

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sgbench.datasets.base import DataSet, Origin, Samples, Split, sizes
+from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.datasets.files import contents, find
 from sgbench.errors import InputError
 
@@ -33,10 +33,7 @@ class IdxImages(DataSet):
     contents are compared with the published ones while they are read.
     """
 
-    origin: Origin = "files"
     n_inputs: int = 784
-    n_classes: int = 10
-    sizes: Mapping[Split, int] = sizes(50000, 10000, 10000)
     file_sha256: ClassVar[Mapping[str, str]]  # of the unpacked files
     folder: ClassVar[str]  # below the data root
     elsewhere: ClassVar[tuple[str, ...]] = ()  # where packages of distributions put the files

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -13,7 +11,6 @@ from sgbench.datasets.base import SPLITS, Samples, Split
 from sgbench.datasets.generated import Generated
 from sgbench.encoders.base import Form
 from sgbench.errors import require_count
-from sgbench.signals.trajectory import Target
 
 GROWTH, DECAY = 0.2, 0.1
 PER_UNIT = 10  # Runge-Kutta steps in a unit of time
@@ -21,7 +18,7 @@ START = 1.2
 SETTLING = 300  # units of time that are dropped at the start
 
 
-class MackeyGlass(Generated):
+class MackeyGlass(Generated, entry="mackey_glass"):
     r"""Windows of the Mackey-Glass series; the target of each step is the value some steps later.
 
     .. math:: \dot x = \frac{0.2\, x(t - \tau)}{1 + x(t - \tau)^{10}} - 0.1\, x(t)
@@ -46,18 +43,13 @@ class MackeyGlass(Generated):
     """
 
     form: Form = "traces"
-    target: Target = "trace"
     n_inputs: int = 1
-    n_classes: int = 0
-    published: ClassVar[Mapping[tuple[object, ...], str]] = {
-        (160, 40, 40, 0, 17, 5, 100): ("1997dfe47c8f6a3ea711a6c7110207490c1c82bb7dd08d3078f7d34149cd9981"),
-    }
 
     def __init__(self, *, tau: int, horizon: int, window: int, samples: list[int], seed: int) -> None:
         self.tau = require_count("dataset.tau", tau)
         self.horizon = require_count("dataset.horizon", horizon)
         self.window = require_count("dataset.window", window)
-        super().__init__(samples=samples, seed=seed, parameters=(tau, horizon, window))
+        super().__init__(samples=samples, seed=seed)
 
     def outputs(self) -> int:
         """The one predicted value."""

@@ -8,14 +8,13 @@ from typing import ClassVar
 from sgbench.datasets.idx_images import IdxImages, checksum
 
 
-class Mnist(IdxImages):
+class Mnist(IdxImages, entry="mnist"):
     """70000 grey 28x28 pictures of handwritten digits.
 
     Source: LeCun, Bottou, Bengio & Haffner 1998, Proceedings of the IEEE 86(11).
     """
 
     source: str = "yann.lecun.com/exdb/mnist"
-    licence: str = "CC BY-SA 3.0"
     file_sha256: ClassVar[Mapping[str, str]] = {
         "train-images-idx3-ubyte.gz": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         "train-labels-idx1-ubyte.gz": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",

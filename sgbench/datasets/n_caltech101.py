@@ -17,7 +17,7 @@ INSIDE = "Caltech101"
 KINDS = 101
 
 
-class NCaltech101(EventFiles):
+class NCaltech101(EventFiles, entry="n_caltech101"):
     """8709 pictures of 101 classes seen by a camera that makes three small movements; at most 240x180 pixels.
 
     There is no official split. Ours takes a tenth of each class, at least one recording, for validation and as
@@ -28,11 +28,8 @@ class NCaltech101(EventFiles):
 
     image: tuple[int, int, int] | None = (2, 180, 240)
     n_inputs: int = 2 * 180 * 240
-    n_classes: int = KINDS
-    sizes: Mapping[Split, int] = {"train": 0, "validation": 0, "test": 0}
     recorded: ClassVar[Mapping[tuple[Split, ...], int]] = {("train", "validation", "test"): 8709}
     source: str = "www.garrickorchard.com/datasets/n-caltech101"
-    licence: str = "CC BY 4.0 (not verified)"
     name: ClassVar[str] = "n_caltech101"
     folder: ClassVar[str] = "NCALTECH101"
     downloads: ClassVar[tuple[Download, ...]] = (

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from sgbench.datasets.base import Split, sizes
+from sgbench.datasets.base import Split
 from sgbench.datasets.by_rule import scattered
 from sgbench.datasets.event_files import Download, EventFiles, below
 from sgbench.datasets.formats import event_bin
@@ -16,7 +16,7 @@ VALIDATION_SHARE = 6  # one of so many training recordings of each digit
 MENDELEY = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files"
 
 
-class Nmnist(EventFiles):
+class Nmnist(EventFiles, entry="nmnist"):
     """MNIST's 70000 digits, each seen by a camera of 34x34 pixels that makes three small movements in 0.3 s.
 
     The official test set; validation is a sixth of each digit's training recordings, chosen by the hash of their
@@ -27,10 +27,7 @@ class Nmnist(EventFiles):
 
     image: tuple[int, int, int] | None = (2, 34, 34)
     n_inputs: int = 2 * 34 * 34
-    n_classes: int = 10
-    sizes: Mapping[Split, int] = sizes(50004, 9996, 10000)
     source: str = "www.garrickorchard.com/datasets/n-mnist"
-    licence: str = "CC BY-SA 4.0"
     name: ClassVar[str] = "nmnist"
     folder: ClassVar[str] = "NMNIST"
     downloads: ClassVar[tuple[Download, ...]] = (

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from sgbench.datasets.base import Split, sizes
 from sgbench.datasets.event_files import Download
 from sgbench.datasets.nmnist import Nmnist
 
 
-class Nmnist1100(Nmnist):
+class Nmnist1100(Nmnist, entry="nmnist1100"):
     """A small N-MNIST: the first 1000 training and the first 100 test recordings, about 4100 events each.
 
     The test recordings test; a sixth of each digit's training recordings, chosen by the hash of their names,
@@ -22,8 +20,6 @@ class Nmnist1100(Nmnist):
     Source: Orchard, Jayawant, Cohen & Thakor 2015, Frontiers in Neuroscience 9:437.
     """
 
-    sizes: Mapping[Split, int] = sizes(838, 162, 100)
-    sha256: str | None = "1a0ed141aaa8b688bbf53129dc6dd2fed7882239404bdf255d90d09b637bf7fe"
     name: ClassVar[str] = "nmnist1100"
     folder: ClassVar[str] = "NMNIST-1100"
     downloads: ClassVar[tuple[Download, ...]] = ()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,10 +14,9 @@ from sgbench.datasets.generated import NATIVE_STEP_US, Blocks, Generated, fire
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.trajectory import Target
 
 
-class PatternGeneration(Generated):
+class PatternGeneration(Generated, entry="pattern_generation"):
     r"""The input is one frozen Poisson pattern, the target a sum of sines for each output.
 
     .. math:: y(t) \propto \sum_k a_k \sin(2 \pi t / P_k + \phi_k), \qquad a \sim U(0.5, 2),\ \phi \sim U(0, 2\pi)
@@ -37,13 +35,6 @@ class PatternGeneration(Generated):
     """
 
     form: Form = "spikes"
-    target: Target = "trace"
-    n_classes: int = 0
-    published: ClassVar[Mapping[tuple[object, ...], str]] = {
-        (1, 1, 1, 0, 100, 1, 1000, 50.0, 1000.0, 500.0, 333.0, 200.0): (
-            "1b19e4ba43adee3bcb7091b6051753ec9b0cf0ed384fdb0cd566846b9fdb3e1b"
-        ),
-    }
 
     def __init__(
         self,
@@ -63,8 +54,7 @@ class PatternGeneration(Generated):
             raise InputError(f"dataset.periods_ms={periods_ms!r}: a list such as [1000, 500] is needed")
         periods = (require_number("dataset.periods_ms", each, low=0, open_low=True) for each in periods_ms)
         self.periods_ms = tuple(periods)
-        chosen = (channels, outputs, duration_ms, rate_hz, *self.periods_ms)
-        super().__init__(samples=[1, 1, 1], seed=seed, parameters=chosen)
+        super().__init__(samples=[1, 1, 1], seed=seed)
 
     def outputs(self) -> int:
         """One for each curve."""

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from sgbench.datasets.base import DataSet, Origin, Samples, Split, sizes
+from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.datasets.files import find
 from sgbench.datasets.formats.mat import read_mat
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_choice
 from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.trajectory import UNLABELLED, Target
+from sgbench.signals.trajectory import UNLABELLED
 
 FILES = ("QTDB_train.mat", "QTDB_test.mat")
 STEPS, CHANNELS, WAVES = 1300, 4, ("P", "PQ", "QR", "RS", "ST", "TP")
@@ -26,7 +26,7 @@ UNLABELLED_STEPS = ("unscored", "p")
 Array = np.ndarray[Any, Any]
 
 
-class Qtdb(DataSet):
+class Qtdb(DataSet, entry="qtdb"):
     """Which of six waves of the heartbeat each step of a two-lead electrocardiogram belongs to.
 
     Level-crossing events in four channels (rises and falls of each lead), 1300 steps of 4 ms, about five beats a
@@ -49,26 +49,20 @@ class Qtdb(DataSet):
     """
 
     form: Form = "spikes"
-    origin: Origin = "files"
-    target: Target = "class_per_step"
     n_inputs: int = CHANNELS
-    n_classes: int = len(WAVES)
-    sizes: Mapping[Split, int] = sizes(556, LAST_FOR_VALIDATION, 141)
     source: str = "github.com/byin-cwi/Efficient-spiking-networks"
-    licence: str = "ODC-BY 1.0"
     folder: ClassVar[str] = "QTDB"
     remedy: ClassVar[str] = (
         "put QTDB_train.mat and QTDB_test.mat of github.com/byin-cwi/Efficient-spiking-networks into the folder "
         "QTDB of the data root"
     )
     published: ClassVar[Mapping[str, str]] = {
-        "unscored": "bd4add2c5d6fb40c1b84db6d459eba87d0fcfa7ccc485f70d11ca99a23f80da7",
         "p": "1f4d53a079a265fe0d3b487d196db0636e32ea3e8d1fb85b0f6646fcb634206b",
     }
 
     def __init__(self, *, unlabelled: str) -> None:
         self.unlabelled = require_choice("dataset.unlabelled", unlabelled, UNLABELLED_STEPS)
-        self.sha256: str | None = self.published[self.unlabelled]
+        self.sha256: str | None = self.published_sha256() or self.published.get(unlabelled)
 
     def missing(self, data_dir: Path) -> str | None:
         """The first file that is not there."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -26,7 +25,7 @@ IN_CACHE = 32
 Points = NDArray[np.float64]
 
 
-class Randman(Generated):
+class Randman(Generated, entry="randman"):
     r"""Each class is a smooth random manifold; a sample is a point of it, its coordinates are spike times.
 
     .. math:: f_i(x) = \prod_{j=1}^{D} \sum_k w_k A_{ijk} \sin 2\pi (\kappa_k x_j B_{ijk} + C_{ijk}),
@@ -54,14 +53,6 @@ class Randman(Generated):
     """
 
     form: Form = "spikes"
-    published: ClassVar[Mapping[tuple[object, ...], str]] = {
-        (800, 100, 100, 0, 10, 20, 1, 1.0, "printed", 0.05, 0.1): (
-            "ddca84743efb4cf2cea0c6a99528c866165142a49a3202a66fb4394fad479e81"
-        ),
-        (800, 100, 100, 0, 10, 20, 1, 1.0, "released", 0.05, 0.1): (
-            "fed1c4e66202e2a833f8c146fc46e6414579b7b59bc03c35030361ad425bf91e"
-        ),
-    }
 
     def __init__(  # noqa: PLR0913 - the task has so many numbers
         self,
@@ -83,8 +74,7 @@ class Randman(Generated):
         self.spectrum = require_choice("dataset.spectrum", spectrum, SPECTRA)
         self.tau_s = require_number("dataset.tau_s", tau_s, low=0, open_low=True)
         self.duration_s = require_number("dataset.duration_s", duration_s, low=self.tau_s)
-        chosen = (classes, channels, dimension, alpha, spectrum, tau_s, duration_s)
-        super().__init__(samples=samples, seed=seed, parameters=chosen)
+        super().__init__(samples=samples, seed=seed)
         self.per_class = dict(self.sizes)
         self.sizes: Mapping[Split, int] = {
             name: self.n_classes * size for name, size in self.per_class.items()

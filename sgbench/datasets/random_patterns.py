@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +14,7 @@ from sgbench.errors import require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 
 
-class RandomPatterns(Generated):
+class RandomPatterns(Generated, entry="random_patterns"):
     """Poisson patterns, each with one of two labels at random; there is nothing to generalise.
 
     The task is to memorise: validation and test are the training patterns themselves, and the accuracy is the
@@ -38,17 +36,13 @@ class RandomPatterns(Generated):
     """
 
     form: Form = "spikes"
-    n_classes: int = 2
-    published: ClassVar[Mapping[tuple[object, ...], str]] = {
-        (256, 256, 256, 0, 100, 0.2, 5.0): "fe70b694bd89477f263dd87267fd9cc432d1b9389bce9d6450c8d1dc98e4bd7a",
-    }
 
     def __init__(self, *, patterns: int, channels: int, duration_s: float, rate_hz: float, seed: int) -> None:
         count = require_count("dataset.patterns", patterns, low=2)
         self.n_inputs: int = require_count("dataset.channels", channels)
         self.duration_s = require_number("dataset.duration_s", duration_s, low=0.001)
         self.rate_hz = require_number("dataset.rate_hz", rate_hz, low=0, high=1000, open_low=True)
-        super().__init__(samples=[count] * 3, seed=seed, parameters=(channels, duration_s, rate_hz))
+        super().__init__(samples=[count] * 3, seed=seed)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
         """The same samples three times."""

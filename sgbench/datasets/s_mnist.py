@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sgbench.datasets.base import Samples, Split, sizes
+from sgbench.datasets.base import Samples, Split
 from sgbench.datasets.event_files import EventFiles
 from sgbench.datasets.files import find
 from sgbench.datasets.formats.event_store import Recording
@@ -21,7 +21,7 @@ PIXELS = 784
 WHITE = 255
 
 
-class SMnist(EventFiles):
+class SMnist(EventFiles, entry="s_mnist"):
     r"""MNIST's images row by row; a channel fires where the grey value crosses its threshold between two pixels.
 
     Of `channels` = 2 h + 1, h thresholds lie evenly in 0..254. With the image x_k, k = 0..783, channel
@@ -40,10 +40,7 @@ class SMnist(EventFiles):
     Source: Bellec et al. 2018, Advances in Neural Information Processing Systems 31; tonic 1.7, SMNIST.
     """
 
-    n_classes: int = 10
-    sizes: Mapping[Split, int] = sizes(50000, 10000, 10000)
     source: str = "yann.lecun.com/exdb/mnist"
-    licence: str = "CC BY-SA 3.0"
     name: ClassVar[str] = "s_mnist"
     folder: ClassVar[str] = Mnist.folder
     by_hand: ClassVar[str] = Mnist().remedy

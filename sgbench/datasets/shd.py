@@ -17,7 +17,7 @@ from sgbench.errors import InputError
 TRAIN, TEST = "shd_train.h5", "shd_test.h5"
 
 
-class Shd(EventFiles):
+class Shd(EventFiles, entry="shd"):
     """Spoken digits, English and German, as spikes of 700 channels of an artificial cochlea.
 
     The published files are training and test. Two of the twelve speakers are heard in the test file alone, so
@@ -35,11 +35,8 @@ class Shd(EventFiles):
     """
 
     n_inputs: int = 700
-    n_classes: int = 20
-    sizes: Mapping[Split, int] = {"train": 0, "validation": 0, "test": 2264}
     recorded: ClassVar[Mapping[tuple[Split, ...], int]] = {("train", "validation"): 8156}
     source: str = "zenkelab.org/resources/spiking-heidelberg-datasets-shd"
-    licence: str = "CC BY 4.0"
     name: ClassVar[str] = "shd"
     folder: ClassVar[str] = "SHD"
     downloads: ClassVar[tuple[Download, ...]] = (

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sgbench.datasets.base import Split, sizes
+from sgbench.datasets.base import Split
 from sgbench.datasets.event_files import below, present
 from sgbench.datasets.formats.sound import write_wav
 from sgbench.datasets.gammatone import FrontEnd
@@ -40,7 +40,7 @@ LISTS: Mapping[Split, str] = {"validation": "validation_list.txt", "test": "test
 MOST_LIST_BYTES = 16 * 1024 * 1024
 
 
-class SpeechCommands(Spoken):
+class SpeechCommands(Spoken, entry="speech_commands"):
     """35 spoken words as spikes of 64 channels, at most a second each; version 0.02, the official lists.
 
     The lists put all that a speaker says into one split, so that validation and test ask for unknown voices. The
@@ -53,10 +53,7 @@ class SpeechCommands(Spoken):
     front_end: ClassVar[FrontEnd] = FrontEnd(rate_hz=16000, high_hz=7600.0)
     words: ClassVar[Sequence[str]] = WORDS
     n_inputs: int = front_end.channels
-    n_classes: int = len(WORDS)
-    sizes: Mapping[Split, int] = sizes(84843, 9981, 11005)
     source: str = "download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
-    licence: str = "CC BY 4.0"
     name: ClassVar[str] = "speech_commands"
     folder: ClassVar[str] = "speech_commands_v0.02"
     by_hand: ClassVar[str] = (

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -14,10 +12,9 @@ from sgbench.datasets.generated import NATIVE_STEP_US, Blocks, Generated, fire
 from sgbench.encoders.base import Form
 from sgbench.errors import require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.trajectory import Target
 
 
-class SpikePatterns(Generated):
+class SpikePatterns(Generated, entry="spike_patterns"):
     """Each input is a frozen Poisson pattern, and its target a Poisson pattern of the outputs, in steps of 1 ms.
 
     The task is to learn the pairs by heart: validation and test are the training patterns.
@@ -35,13 +32,6 @@ class SpikePatterns(Generated):
     """
 
     form: Form = "spikes"
-    target: Target = "spikes"
-    n_classes: int = 0
-    published: ClassVar[Mapping[tuple[object, ...], str]] = {
-        (4, 4, 4, 0, 100, 3, 200, 10.0, 20.0): (
-            "46dad9870d47733e146b8a13174df52504fe84d7f37fb1ac275111025b525595"
-        ),
-    }
 
     def __init__(
         self,
@@ -62,8 +52,7 @@ class SpikePatterns(Generated):
         self.output_rate_hz = require_number(
             "dataset.output_rate_hz", output_rate_hz, low=0, high=1000, open_low=True
         )
-        chosen = (channels, outputs, duration_ms, rate_hz, output_rate_hz)
-        super().__init__(samples=[count] * 3, seed=seed, parameters=chosen)
+        super().__init__(samples=[count] * 3, seed=seed)
 
     def outputs(self) -> int:
         """One for each train."""

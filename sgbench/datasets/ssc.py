@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sgbench.datasets.base import Split, sizes
+from sgbench.datasets.base import Split
 from sgbench.datasets.event_files import Download, EventFiles, present
 from sgbench.datasets.formats.event_store import Recording
 from sgbench.datasets.formats.spike_hdf5 import LABELS, numbers, recordings
@@ -21,7 +21,7 @@ MD5 = {
 }
 
 
-class Ssc(EventFiles):
+class Ssc(EventFiles, entry="ssc"):
     """35 spoken words as spikes of 700 channels of an artificial cochlea; the official three files.
 
     Source: Cramer, Stradmann, Schemmel & Zenke 2022, IEEE Transactions on Neural Networks and
@@ -29,10 +29,7 @@ class Ssc(EventFiles):
     """
 
     n_inputs: int = 700
-    n_classes: int = 35
-    sizes: Mapping[Split, int] = sizes(75466, 9981, 20382)
     source: str = "zenkelab.org/resources/spiking-heidelberg-datasets-shd"
-    licence: str = "CC BY 4.0"
     name: ClassVar[str] = "ssc"
     folder: ClassVar[str] = "SSC"
     downloads: ClassVar[tuple[Download, ...]] = tuple(

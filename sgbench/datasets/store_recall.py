@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +17,7 @@ BIT, STORE, RECALL = 0, 1, 2
 GROUPS = 4  # of channels: the values 0 and 1, the store command, the recall command
 
 
-class StoreRecall(Generated):
+class StoreRecall(Generated, entry="store_recall"):
     """A sequence of bits with commands: at `recall` the answer is the bit that was shown with the last `store`.
 
     Four groups of channels stand for the values 0 and 1 and for the two commands. Of a character, one value's group
@@ -41,12 +39,6 @@ class StoreRecall(Generated):
     """
 
     form: Form = "spikes"
-    n_classes: int = 2
-    published: ClassVar[Mapping[tuple[object, ...], str]] = {
-        (2048, 512, 1024, 0, 100, 12, 200, 0.16666666666666666, 50.0): (
-            "07942e3b37b62ca1669d0a9b3ee14f75223d299bd1f158678236ff2ca31c0b16"
-        ),
-    }
 
     def __init__(
         self,
@@ -66,8 +58,7 @@ class StoreRecall(Generated):
         self.character_ms = require_count("dataset.character_ms", character_ms)
         self.chance = require_number("dataset.command_chance", command_chance, low=0, high=1, open_low=True)
         self.rate_hz = require_number("dataset.rate_hz", rate_hz, low=0, high=1000, open_low=True)
-        chosen = (channels, characters, character_ms, command_chance, rate_hz)
-        super().__init__(samples=samples, seed=seed, parameters=chosen)
+        super().__init__(samples=samples, seed=seed)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
         """All splits."""

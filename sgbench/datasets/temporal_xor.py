@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +14,7 @@ from sgbench.errors import InputError, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 
 
-class TemporalXor(Generated):
+class TemporalXor(Generated, entry="temporal_xor"):
     """Two channels fire once each, early or late; the class is whether they differ.
 
     Counts say nothing: every sample has two spikes. Each of the four patterns is equally frequent.
@@ -40,12 +38,6 @@ class TemporalXor(Generated):
 
     form: Form = "spikes"
     n_inputs: int = 2
-    n_classes: int = 2
-    published: ClassVar[Mapping[tuple[object, ...], str]] = {
-        (400, 200, 400, 0, 0.005, 0.012, 0.001, 0.025): (
-            "fa63abbdc85cb7dbc21e5021659a686ecd14382900b2a8eb65aa32dd4c255223"
-        ),
-    }
 
     def __init__(
         self,
@@ -63,7 +55,7 @@ class TemporalXor(Generated):
         self.duration_s = require_number("dataset.duration_s", duration_s, low=0, open_low=True)
         if self.late_s + self.jitter_s > self.duration_s:
             raise InputError(f"dataset.duration_s={duration_s:g}: the late spikes lie behind it")
-        super().__init__(samples=samples, seed=seed, parameters=(early_s, late_s, jitter_s, duration_s))
+        super().__init__(samples=samples, seed=seed)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
         """All splits."""

@@ -99,6 +99,22 @@ class ChangeEncoder(Encoder):
         return 2 * n_inputs
 
 
+ROUNDING = 1e-6
+"""Steps by which a quotient of two times may miss the whole number that it is."""
+
+
+def slack(values: Tensor) -> float:
+    """How far a value in [0, 1] may miss the number that it stands for, with room for two products.
+
+    A number like 1/3 is rounded, so that a floor or ceiling of its multiple would fall into the step beside.
+
+    >>> third = torch.tensor(1 / 3)
+    >>> torch.ceil(3 * third.double()).item(), torch.ceil(3 * third.double() * (1 - slack(third))).item()
+    (2.0, 1.0)
+    """
+    return 2 * torch.finfo(values.dtype).eps
+
+
 def form_of(values: Values) -> Form:
     """Which form samples have.
 

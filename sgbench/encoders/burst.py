@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from sgbench.encoders.base import Encoder
+from sgbench.encoders.base import ROUNDING, Encoder, slack
 from sgbench.errors import require_count, require_number
 from sgbench.signals.spikes import Events
 
@@ -44,13 +44,12 @@ class Burst(Encoder):
 
     def encode(self, values: Tensor, generator: torch.Generator) -> Events:
         """Spikes [T, B, N]."""
-        count = torch.ceil(self.most * values).long()
+        # In double precision, so that nothing but the rounding of the values themselves is left to forgive.
+        exact = values.double()
+        count = torch.ceil(self.most * exact * (1 - slack(values))).long()
         longest, shortest = self.longest_s / self.dt_s, self.shortest_s / self.dt_s
-        interval = torch.ceil(longest - (longest - shortest) * values - ROUNDING).long()
+        span = longest - shortest
+        interval = torch.ceil(longest - span * exact - (ROUNDING + span * slack(values))).long()
         step = torch.arange(self.steps, device=values.device)[:, None, None]
         fires = (step % interval == 0) & (step < count * interval)
         return Events.of(fires.to(values.dtype))
-
-
-ROUNDING = 1e-6
-"""Steps by which a quotient of two times may exceed the whole number that it is."""

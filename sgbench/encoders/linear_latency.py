@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from sgbench.encoders.base import Encoder, packed
+from sgbench.encoders.base import ROUNDING, Encoder, packed, slack
 from sgbench.errors import require_number
 from sgbench.signals.spikes import Events
 
@@ -42,5 +42,7 @@ class LinearLatency(Encoder):
 
     def encode(self, values: Tensor, generator: torch.Generator) -> Events:
         """Spikes [T, B, N]."""
-        step = torch.floor((1 - values) * (self.last_s / self.dt_s))
+        last = self.last_s / self.dt_s
+        # In double precision, so that nothing but the rounding of the values themselves is left to forgive.
+        step = torch.floor((1 - values.double()) * last + (ROUNDING + last * slack(values)))
         return packed(step, values > self.threshold, self.steps, values.dtype)

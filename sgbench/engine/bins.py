@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from sgbench.engine.arrays import FLOATS
+from sgbench.errors import StorageError
 from sgbench.signals.spike_trains import SpikeTrains, in_microseconds
 from sgbench.signals.spikes import Events
 
@@ -53,7 +54,7 @@ def binned(
     one_by_one = None if counts else trains.one_by_one()
     if one_by_one is not None:
         narrow = np.empty(len(index), np.uint16 if width <= NARROW else np.int32)
-        _stream(one_by_one, edge_us, fold, words, indptr, narrow, index)
+        _stream(one_by_one, trains.n_channels, edge_us, fold, words, indptr, narrow, index)
     else:
         first = np.empty((steps + 1, len(trains)), np.int64)
         channel = trains.channel.numpy()
@@ -95,6 +96,7 @@ def _sorted(
 
 def _stream(
     samples: Iterable[tuple[NDArray[np.int32], NDArray[np.int32]]],
+    channels: int,
     edge_us: NDArray[np.int64],
     fold: NDArray[np.int32],
     words: NDArray[np.uint64],
@@ -109,8 +111,18 @@ def _stream(
     counts = np.empty((steps, (len(indptr) - 1) // steps), np.int64)
     place = 0
     for b, (channel, time_us) in enumerate(samples):
-        place = bins.fill_sample(channel, time_us, edge_us, fold, words, room, place, counts, b)
+        place = bins.fill_sample(channel, time_us, edge_us, fold, words, room, place, counts, b, channels)
+        if place < 0:
+            raise outside(channels)
     bins.by_steps(room, counts, indptr, index)
+
+
+def outside(channels: int) -> StorageError:
+    """What is raised for spikes that loops would write outside of their arrays."""
+    return StorageError(
+        f"a prepared data set was written to while it was read: a spike outside channels 0..{channels - 1}; "
+        f"run again, and it is prepared anew"
+    )
 
 
 def beyond(trains: SpikeTrains, steps: int, dt_s: float) -> int:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from sgbench.errors import InputError
 from sgbench.surrogates.base import Output, Surrogate
 
 
@@ -22,8 +23,14 @@ class Firing(ABC):
         """Let the surrogate of one layer fire this way.
 
         Raises:
-            InputError: it cannot: an escape probability is needed and the surrogate is no bell of finite area.
+            InputError: it cannot: the surrogate sends spikes of its own, or an escape probability is needed and
+                the surrogate is no bell of finite area.
         """
+        if type(surrogate).fire is not Surrogate.fire:
+            raise InputError(
+                f"{type(self).__name__} replaces a step at threshold, and {type(surrogate).__name__} sends spikes "
+                f"of its own; use firing=step"
+            )
         if self.escapes:
             surrogate.escape_probability(torch.zeros(1))
         surrogate.fire_by(self)
@@ -35,3 +42,12 @@ class Firing(ABC):
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
         """Derivative of the spikes; the surrogate's unless said otherwise."""
         return surrogate.derivative(u)
+
+    @property
+    def has_primitive(self) -> bool:
+        """Whether `primitive` is a curve of `slope`: where one of the two is redefined, so must be the other."""
+        return type(self).slope is Firing.slope or type(self).primitive is not Firing.primitive
+
+    def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """The curve by which a steepness learns; the surrogate's unless said otherwise."""
+        return surrogate.primitive(u)

@@ -33,3 +33,7 @@ class Bernoulli(Firing):
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
         """0 or 1."""
         return (surrogate.uniform(u) < surrogate.escape_probability(u)).to(u.dtype)
+
+    def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """F(u), whatever was drawn."""
+        return surrogate.escape_probability(u)

@@ -45,3 +45,7 @@ class Masked(Firing):
         if not surrogate.training:
             return spikes
         return torch.where(surrogate.uniform(u) < self.share, surrogate.escape_probability(u), spikes)
+
+    def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """F(u), whatever was drawn."""
+        return surrogate.escape_probability(u)

@@ -42,3 +42,7 @@ class Ternary(Firing):
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
         """That of both flanks."""
         return surrogate.derivative(u) + surrogate.derivative(-u - 2 * self.threshold)
+
+    def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """Both flanks, Psi(u) - Psi(-u - 2 theta)."""
+        return surrogate.primitive(u) - surrogate.primitive(-u - 2 * self.threshold)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 from sgbench.energy.price import load_targets
-from sgbench.errors import InputError, StorageError
+from sgbench.errors import InputError, SgbenchError, StorageError
 from sgbench.leaderboard.deviation import Reference, References
 from sgbench.leaderboard.division import division_of
-from sgbench.leaderboard.measuring import is_large, measure_all
+from sgbench.leaderboard.measuring import measure_all, processors
+from sgbench.leaderboard.pages.picture_digest import stale
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
-from sgbench.leaderboard.painter import Begin, painter
-from sgbench.leaderboard.png import stale, stamped
 from sgbench.leaderboard.rows import Board, Measured, Standing, board_of
 from sgbench.leaderboard.store.dossier import Dossiers, fitting, read_dossiers
 from sgbench.leaderboard.store.kept import lost_files
@@ -28,6 +30,7 @@ from sgbench.records.files import read_bytes, write_atomic
 
 TABLE, VALUES, PICTURE = "table.md", "table.csv", "board.png"
 DEFAULT_ROOT = Path("leaderboards")
+MANY_ROWS = 200  # of a board, from which its tables take as long as its picture
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,14 @@ class Built:
     files: tuple[str, ...]
 
 
-def show(root: Path, *, layout: Layout, references: References, protocol: str | None = None) -> Boards:
+def show(
+    root: Path,
+    *,
+    layout: Layout,
+    references: References,
+    protocol: str | None = None,
+    meanwhile: Callable[[], object] | None = None,
+) -> Boards:
     """Make the boards of a tree in memory.
 
     Args:
@@ -57,6 +67,7 @@ def show(root: Path, *, layout: Layout, references: References, protocol: str | 
         layout: which of the two.
         references: what the catalogue says of protocols.
         protocol: make the board of this one alone.
+        meanwhile: done by this process while others read a large tree.
 
     Raises:
         InputError: there is no such folder, or an energy target's file is not usable.
@@ -65,7 +76,13 @@ def show(root: Path, *, layout: Layout, references: References, protocol: str | 
     price_lists = _price_lists(references)
     targets = tuple(each for each in price_lists if each.on_boards)
     measured = measure_all(
-        root, layout=layout, references=references, targets=targets, findings=findings, protocol=protocol
+        root,
+        layout=layout,
+        references=references,
+        targets=targets,
+        findings=findings,
+        protocol=protocol,
+        meanwhile=meanwhile,
     )
     boards: list[Board] = []
     for name in sorted({*measured, *_with_outsiders(root, layout, protocol)}):
@@ -112,7 +129,7 @@ def _board(
             protocol=protocol,
             targets=targets,
             classes=classes,
-            guess_loss=reference.guess_loss,
+            score=reference.measure,
             price_lists=price_lists,
         )
     folder = root / protocol.name
@@ -129,7 +146,7 @@ def _board(
         protocol=protocol,
         targets=targets,
         classes=classes,
-        guess_loss=reference.guess_loss,
+        score=reference.measure,
         standings=standings,
         outsiders=outsiders,
         price_lists=price_lists,
@@ -151,23 +168,34 @@ def build(
         InputError: there is no such folder, or no record in it.
         StorageError: a file cannot be written.
     """
-    with painter(apart=is_large(root, layout=layout)) as begin:
-        found = show(root, layout=layout, references=references, protocol=protocol)
-        if not found.boards and not found.findings:
-            way = "make one with 'sgbench run'" if layout == "runs" else "add some with 'sgbench board add'"
-            raise InputError(f"{root}: no record found; {way}, or name a folder with --root")
-        return [_write(board, root, layout, begin) for board in found.boards], found.findings
+    found = show(root, layout=layout, references=references, protocol=protocol, meanwhile=_load_drawing)
+    if not found.boards and not found.findings:
+        way = "make one with 'sgbench run'" if layout == "runs" else "add some with 'sgbench board add'"
+        raise InputError(f"{root}: no record found; {way}, or name a folder with --root")
+    is_large = any(len(board.rows) >= MANY_ROWS for board in found.boards)
+    with _drawing_executor(apart=is_large and processors() > 1) as executor:
+        return [_write(board, root, layout, executor) for board in found.boards], found.findings
 
 
-def _write(board: Board, root: Path, layout: Layout, begin: Begin) -> Built:
+def _load_drawing() -> None:
+    """Load the drawing library, which `show` and `check` do without."""
+    importlib.import_module("sgbench.leaderboard.pages.picture").load()
+
+
+def _drawing_executor(*, apart: bool) -> Executor:
+    """Return what draws while tables are written: a process for a large board, else a thread."""
+    return ProcessPoolExecutor(1, mp_context=get_context("fork")) if apart else ThreadPoolExecutor(1)
+
+
+def _write(board: Board, root: Path, layout: Layout, executor: Executor) -> Built:
     folder = root / board.protocol.name
-    picture = begin(board) if board.rows else None
     values = to_csv(board)
+    drawing = _begin_picture(board, values, executor) if board.rows else None
     contents = {TABLE: to_markdown(board, layout=layout).encode(), VALUES: values.encode()}
-    if picture is None:
+    if drawing is None:
         _remove(folder / PICTURE)
     else:
-        contents[PICTURE] = stamped(picture(), table_csv=values)
+        contents[PICTURE] = _drawn(drawing)
     for name, data in contents.items():
         write_atomic(folder / name, data)
     shown = (*board.rows, *board.claimed, *board.baselines, *board.retired)
@@ -178,6 +206,21 @@ def _write(board: Board, root: Path, layout: Layout, begin: Begin) -> Built:
         outside=len(board.outsiders),
         files=tuple(str(folder / name) for name in contents),
     )
+
+
+def _begin_picture(board: Board, values: str, executor: Executor) -> Future[bytes]:
+    from sgbench.leaderboard.pages.picture import picture_of, png
+
+    return executor.submit(png, picture_of(board), table_csv=values)
+
+
+def _drawn(drawing: Future[bytes]) -> bytes:
+    try:
+        return drawing.result()
+    except BrokenExecutor as error:
+        raise SgbenchError(
+            "the process that draws pictures was ended; is there too little memory?"
+        ) from error
 
 
 def _remove(path: Path) -> None:

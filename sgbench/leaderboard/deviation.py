@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -27,6 +28,7 @@ SHOWN = 3
 SHOWN_CHARS = 60
 """How much of a value a message shows."""
 VERSION = re.compile(r"_v\d+$")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 NUMERIC = re.compile(
     r"\$\{(decay:|unless:(?!.*,(?:none|true|false)\})|\.?width_fwhm\}|protocol\.(dt_s|steps|hidden|epochs|batch_size)\})"
 )
@@ -41,6 +43,10 @@ class Reference:
     method: Method
     entries: Mapping[str, Mapping[str, Entry]]  # by the catalogue's group and the entry's name
     guess_loss: float | None = None  # test loss without learning, where there are no classes
+    draws: Mapping[int, str] = field(default_factory=dict)  # hash of the data of each seed that draws its own
+    guess_accuracy: float | None = (
+        None  # test accuracy without learning, where classes are not equally frequent
+    )
 
     @property
     def measure(self) -> Measure:
@@ -54,11 +60,11 @@ class Reference:
                 f"protocol '{self.protocol.name}': its score is a loss, and nobody says what guessing loses; "
                 f"add to its file meta: {{guess_loss: <test loss without learning>}}"
             )
-        return measure_of(self.classes, self.guess_loss)
+        return measure_of(self.classes, self.guess_loss, self.guess_accuracy)
 
     @property
     def classes(self) -> int | None:
-        """How many classes the protocol's data set has: guessing is right once in so many; None without classes."""
+        """How many classes the protocol's data set has, or None without classes."""
         return self.facts.classes
 
     @property
@@ -66,10 +72,9 @@ class Reference:
         """How many samples its test set has."""
         return self.facts.sizes["test"]
 
-    @property
-    def data_sha256(self) -> str | None:
-        """Of the published data."""
-        return self.facts.sha256
+    def data_sha256(self, seed: int) -> str | None:
+        """The hash of the data that a run of this seed sees; None where the catalogue does not state it."""
+        return self.draws.get(seed) if self.protocol.draw == "per_seed" else self.facts.sha256
 
     @property
     def labels_steps(self) -> bool:
@@ -111,8 +116,8 @@ class References:
 def compose_reference(name: str, *, config_dirs: Iterable[Path] = ()) -> Reference:
     """Compose what a protocol fixes with the experiment of its name, or with the catalogue's defaults.
 
-    So `digits_v1` is referred to what `sgbench run experiment=digits` runs; a protocol that has no such experiment,
-    to the defaults.
+    So `digits_v1` is referred to what `sgbench run experiment=digits` runs, `yin_yang_v2` to
+    `experiment=yin_yang_v2` where there is one of that name; a protocol without an experiment, to the defaults.
 
     Raises:
         InputError: the catalogue has no such protocol, or it cannot be composed.
@@ -129,22 +134,45 @@ def compose_reference(name: str, *, config_dirs: Iterable[Path] = ()) -> Referen
     if not isinstance(fixed, dict):
         raise InputError(f"protocol '{name}': fixed has to be a mapping of groups to choices")
     words = [f"{'neuron@readout' if group == 'readout' else group}={pick}" for group, pick in fixed.items()]
-    experiment = VERSION.sub("", name)
-    if experiment in catalogue.paths("experiment", folders):
+    known = catalogue.paths("experiment", folders)
+    experiment = next((each for each in (name, VERSION.sub("", name)) if each in known), None)
+    if experiment is not None:
         words.insert(0, f"experiment={experiment}")
     method = compose([*words, f"protocol={name}"], config_dirs=folders).method
     groups = {entry_group(group) for group in GROUPS}
     entries = {group: catalogue.entries(group, folders) for group in groups}
-    return Reference(method.protocol, method, entries, _guess_loss(found))
-
-
-def _guess_loss(entry: Entry) -> float | None:
-    given = entry.meta.get("guess_loss")
-    return (
-        None
-        if given is None
-        else require_number(f"{entry.path}: meta.guess_loss", given, low=0, open_low=True)
+    return Reference(
+        method.protocol,
+        method,
+        entries,
+        guess_loss=_guess(found, "guess_loss"),
+        draws=_draws(found),
+        guess_accuracy=_guess(found, "guess_accuracy", high=1),
     )
+
+
+def _draws(entry: Entry) -> Mapping[int, str]:
+    """The hash of the data of each seed, from a protocol's meta.
+
+    Raises:
+        InputError: something else than seeds and hashes stands there.
+    """
+    given = entry.meta.get("data_sha256") or {}
+    good = isinstance(given, dict) and all(
+        isinstance(seed, int) and isinstance(text, str) and SHA256.fullmatch(text)
+        for seed, text in given.items()
+    )
+    if not good:
+        raise InputError(f"{entry.path}: meta.data_sha256: a hash of 64 digits for each seed is needed")
+    return given
+
+
+def _guess(entry: Entry, key: str, *, high: float = math.inf) -> float | None:
+    """What a protocol's file says that an answer without learning scores, or None where it says nothing."""
+    given = entry.meta.get(key)
+    if given is None:
+        return None
+    return require_number(f"{entry.path}: meta.{key}", given, low=0, high=high, open_low=True)
 
 
 def deviation(record: RunRecord, reference: Reference, *, known: KnownMethods | None = None) -> str | None:
@@ -260,12 +288,14 @@ def _fact_deviations(record: RunRecord, reference: Reference) -> Iterator[str]:
     try:
         ours = entry.name == reference.method.choices["dataset"]
         facts = reference.facts if ours else facts_of(entry)
+        per_seed = reference.protocol.draw == "per_seed"
+        expected = reference.data_sha256(record.seed) if ours or per_seed else facts.sha256
     except InputError as error:
         yield str(error)
         return
     stated: list[tuple[str, Value, Value]] = [
         ("classes", record.classes, facts.classes),
-        ("provenance.data_sha256", record.provenance.data_sha256, facts.sha256),
+        ("provenance.data_sha256", record.provenance.data_sha256, expected),
     ]
     for name, scores in (("validation", record.validation), ("test", record.test)):
         if scores is not None:

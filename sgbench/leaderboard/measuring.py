@@ -5,12 +5,11 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 from sgbench.errors import InputError
@@ -18,13 +17,11 @@ from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.rows import Measured, measure
 from sgbench.leaderboard.store.dossier import read_dossiers
 from sgbench.leaderboard.store.reading import Finding, Layout
-from sgbench.leaderboard.store.tree import RECORDS, candidates, read_paths
+from sgbench.leaderboard.store.tree import candidates, read_paths
 from sgbench.records.energy import EnergyTarget
 
 MANY = 1000
 """Records from which other processes are worth their start."""
-SEEDS = 5
-"""Records of a method, in most protocols."""
 SHARES = 8
 """Parts of the work for each process, so that none waits long for another."""
 
@@ -43,6 +40,7 @@ def measure_all(
     findings: list[Finding],
     targets: tuple[EnergyTarget, ...] = (),
     protocol: str | None = None,
+    meanwhile: Callable[[], object] | None = None,
 ) -> dict[str, list[Measured]]:
     """The methods of a tree by protocol; see `sgbench.leaderboard.store.tree.read_methods`.
 
@@ -53,6 +51,7 @@ def measure_all(
         findings: collects what was left out.
         targets: price lists.
         protocol: read this one alone.
+        meanwhile: done by this process while others read, if there are others.
 
     Raises:
         InputError: `root` is no folder, or has none for the protocol asked for.
@@ -63,7 +62,7 @@ def measure_all(
             references.of(path.relative_to(root).parts[0])  # composed here, once for all processes
     work = partial(_part, root=root, layout=layout, references=references, targets=targets)
     found: dict[str, list[Measured]] = {}
-    for part in _parts(work, paths, layout):
+    for part in _parts(work, paths, layout, meanwhile):
         findings += part.findings
         for name, measured in part.measured:
             found.setdefault(name, []).append(measured)
@@ -86,21 +85,15 @@ def ranked(measured: Iterable[Measured], folder: Path) -> list[Measured]:
     return kept
 
 
-def is_large(root: Path, *, layout: Layout) -> bool:
-    """Whether a tree probably holds so many records that other processes are worth their start."""
-    if _processors() == 1 or not root.is_dir():
-        return False
-    pattern = "*/*" if layout == "runs" else f"*/{RECORDS}/*"
-    return next(islice(root.glob(pattern), MANY // SEEDS, None), None) is not None
-
-
-def _processors() -> int:
-    """Of this process; 1 where the system does not say, which is where processes are not forked."""
+def processors() -> int:
+    """Return how many processors this process may use; 1 where processes are not forked."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
-def _parts(work: partial[_Part], paths: list[Path], layout: Layout) -> Iterator[_Part]:
-    workers = _processors()
+def _parts(
+    work: partial[_Part], paths: list[Path], layout: Layout, meanwhile: Callable[[], object] | None
+) -> Iterator[_Part]:
+    workers = processors()
     if len(paths) < MANY or workers == 1:
         yield work(paths)
         return
@@ -108,7 +101,10 @@ def _parts(work: partial[_Part], paths: list[Path], layout: Layout) -> Iterator[
     context = multiprocessing.get_context("fork")
     # They are short-lived and make few cycles; looking for these takes a tenth of their time.
     with ProcessPoolExecutor(workers, mp_context=context, initializer=gc.disable) as pool:
-        yield from pool.map(work, _shares(paths, layout, workers * SHARES))
+        parts = pool.map(work, _shares(paths, layout, workers * SHARES))
+        if meanwhile is not None:  # the others have been started: nothing of it is copied into them
+            meanwhile()
+        yield from parts
 
 
 def _shares(paths: Sequence[Path], layout: Layout, count: int) -> list[list[Path]]:
@@ -142,6 +138,7 @@ def _part(
             group,
             classes=reference.classes,
             guess_loss=reference.guess_loss,
+            guess_accuracy=reference.guess_accuracy,
             targets=targets,
             dt_s=reference.protocol.dt_s,
         )

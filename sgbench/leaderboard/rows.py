@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import TypedDict
 
 from sgbench.leaderboard.costs import Costs, costs
 from sgbench.leaderboard.labels import call, surrogate_call
@@ -94,6 +95,14 @@ class Board:
     latency_s: float | None  # modelled duration of one inference; None where records differ
 
 
+class _Guess(TypedDict):
+    """What decides how a failed seed counts."""
+
+    classes: int | None
+    guess_loss: float | None
+    guess_accuracy: float | None
+
+
 def make_board(
     records: Iterable[RunRecord],
     *,
@@ -101,6 +110,7 @@ def make_board(
     targets: Mapping[str, EnergyTarget],
     classes: int | None,
     guess_loss: float | None = None,
+    guess_accuracy: float | None = None,
 ) -> Board:
     """Group, average, price and rank; the same board from the same records in whatever order.
 
@@ -110,16 +120,16 @@ def make_board(
         targets: price lists by name.
         classes: of the protocol's data set, by the catalogue's word: no record can move the chance level.
         guess_loss: where there are none, the test loss without learning.
+        guess_accuracy: where they are not equally frequent, the test accuracy without learning.
     """
     groups: dict[str, list[RunRecord]] = {}
     for record in records:
         groups.setdefault(record.method_id, []).append(record)
     chosen = tuple(targets[name] for name in sorted(targets))
-    measured = [
-        measure(group, classes=classes, guess_loss=guess_loss, targets=chosen, dt_s=protocol.dt_s)
-        for group in groups.values()
-    ]
-    return board_of(measured, protocol=protocol, targets=chosen, classes=classes, guess_loss=guess_loss)
+    guess: _Guess = {"classes": classes, "guess_loss": guess_loss, "guess_accuracy": guess_accuracy}
+    measured = [measure(group, targets=chosen, dt_s=protocol.dt_s, **guess) for group in groups.values()]
+    score = measure_of(classes, guess_loss, guess_accuracy)
+    return board_of(measured, protocol=protocol, targets=chosen, classes=classes, score=score)
 
 
 def measure(
@@ -129,6 +139,7 @@ def measure(
     targets: Sequence[EnergyTarget],
     dt_s: float,
     guess_loss: float | None = None,
+    guess_accuracy: float | None = None,
 ) -> Measured:
     """Average and price the records of one method.
 
@@ -138,11 +149,12 @@ def measure(
         targets: price lists.
         dt_s: length of one time step [s].
         guess_loss: of a task without classes.
+        guess_accuracy: of a task whose classes are not equally frequent.
     """
     ordered = sorted(group, key=lambda record: record.seed)
     counts = [record.counts for record in ordered if record.counts]
     seeds = [record.seed for record in ordered]
-    score = measure_of(classes, guess_loss)
+    score = measure_of(classes, guess_loss, guess_accuracy)
     tested = [_tested(record, score) for record in ordered]
     return Measured(
         method_id=ordered[0].method_id,
@@ -178,7 +190,7 @@ def board_of(
     protocol: Protocol,
     targets: Sequence[EnergyTarget],
     classes: int | None,
-    guess_loss: float | None = None,
+    score: Measure,
     standings: Mapping[str, Standing] = MappingProxyType({}),
     outsiders: tuple[Outsider, ...] = (),
     price_lists: Sequence[EnergyTarget] = (),
@@ -190,12 +202,11 @@ def board_of(
         protocol: the catalogue's own.
         targets: price lists.
         classes: of the protocol's data set.
-        guess_loss: of a task without classes.
+        score: what is compared.
         standings: what a leaderboards folder says of each, by method.
         outsiders: results of code outside the catalogue.
         price_lists: over which methods are compared; by default those of the columns.
     """
-    score = measure_of(classes, guess_loss)
     everything = sorted(measured, key=lambda each: each.method_id)
     ordered = [each for each in everything if not each.method.is_baseline]
     methods = [each.method for each in ordered]

@@ -68,13 +68,17 @@ class Measure:
         return (values - self.guess) / (perfect - self.guess) + 0.0  # no negative 0
 
 
-def measure_of(classes: int | None, guess_loss: float | None) -> Measure:
+def measure_of(classes: int | None, guess_loss: float | None, guess_accuracy: float | None = None) -> Measure:
     """Accuracy where there are classes, else the loss.
 
     Args:
         classes: of the data set, or None.
         guess_loss: test loss without learning, where there are none.
+        guess_accuracy: test accuracy without learning, where the classes are not equally frequent.
+
+    >>> measure_of(2, None).guess, measure_of(2, None, 0.54).guess
+    (0.5, 0.54)
     """
     if classes is not None:
-        return Measure("accuracy", 1 / classes)
+        return Measure("accuracy", 1 / classes if guess_accuracy is None else guess_accuracy)
     return Measure("loss", math.nan if guess_loss is None else guess_loss)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal
 
 import torch
@@ -52,12 +53,26 @@ class VanRossum(OutputLoss):
             )
 
     def kernel(self, steps: int, dtype: torch.dtype = torch.float64) -> Tensor:
-        """The kernel [steps], of peak 1."""
-        time = torch.arange(steps, dtype=torch.float64) * self.dt_s
+        """The kernel [steps], of peak 1 over all steps that it has, be they fewer here."""
+        curve = self._curve(torch.arange(steps, dtype=torch.float64))
+        return (curve / self._curve(self._peak_steps()).max()).to(dtype)
+
+    def _curve(self, step: Tensor) -> Tensor:
+        """The kernel before it is scaled."""
+        time = step * self.dt_s
         curve = torch.exp(-time / self.tau_decay_s)
         if self.tau_rise_s > 0:
             curve = curve - torch.exp(-(time + self.dt_s) / self.tau_rise_s)
-        return (curve / curve.max()).to(dtype)
+        return curve
+
+    def _peak_steps(self) -> Tensor:
+        """The whole steps around the place where the kernel's slope is 0, one of which is its largest."""
+        if self.tau_rise_s == 0:
+            return torch.zeros(1, dtype=torch.float64)
+        decay, rise = self.tau_decay_s, self.tau_rise_s
+        peak_s = (decay * math.log(decay / rise) - decay / rise * self.dt_s) * rise / (decay - rise)
+        before = math.floor(max(peak_s, 0.0) / self.dt_s)
+        return torch.tensor([before, before + 1], dtype=torch.float64)
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
         """One matrix product smooths all trains."""

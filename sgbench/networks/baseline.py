@@ -287,6 +287,13 @@ def dense_parameters(sizes: Sequence[int], *, bias: bool = True) -> int:
     return sum(before * after + bias * after for before, after in itertools.pairwise(sizes))
 
 
+def undrawn(kind: type[nn.Module], *sizes: int) -> nn.Module:
+    """Return a module of torch's own without its draws, which would be from the generator of the whole process."""
+    with torch.device("meta"):
+        module = kind(*sizes)
+    return module.to_empty(device="cpu")
+
+
 def linear(n_inputs: int, n_outputs: int) -> PlainLayer:
     """The readout."""
-    return PlainLayer("readout", n_outputs, nn.Linear(n_inputs, n_outputs), nn.Identity())
+    return PlainLayer("readout", n_outputs, undrawn(nn.Linear, n_inputs, n_outputs), nn.Identity())

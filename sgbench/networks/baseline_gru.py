@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sgbench.engine.choose import Engine
 from sgbench.inits.base import Init
-from sgbench.networks.baseline import Baseline, PlainLayer, Size, dense_parameters, linear
+from sgbench.networks.baseline import Baseline, PlainLayer, Size, dense_parameters, linear, undrawn
 from sgbench.signals.spikes import Signal, dense
 
 GATES = 3
@@ -58,7 +58,7 @@ class Gru(Baseline):
             lambda widths: parameters_of([n_inputs, *widths, n_outputs]), n_inputs, n_outputs
         )
         layers = [
-            PlainLayer(f"hidden{index}", width, nn.GRU(before, width), nn.Identity())
+            PlainLayer(f"hidden{index}", width, undrawn(nn.GRU, before, width), nn.Identity())
             for index, (before, width) in enumerate(zip([n_inputs, *widths], widths, strict=False))
         ]
         super().__init__([*layers, linear(widths[-1], n_outputs)], init, generator, engine)

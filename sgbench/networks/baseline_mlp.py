@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sgbench.engine.choose import Engine
 from sgbench.inits.base import Init
-from sgbench.networks.baseline import Baseline, PlainLayer, Size, View, dense_parameters, linear
+from sgbench.networks.baseline import Baseline, PlainLayer, Size, View, dense_parameters, linear, undrawn
 from sgbench.signals.spikes import Signal, dense
 
 
@@ -59,7 +59,7 @@ class Perceptron(Baseline):
             lambda widths: dense_parameters([first, *widths, n_outputs]), n_inputs, n_outputs
         )
         layers = [
-            PlainLayer(f"hidden{index}", width, nn.Linear(before, width), nn.ReLU())
+            PlainLayer(f"hidden{index}", width, undrawn(nn.Linear, before, width), nn.ReLU())
             for index, (before, width) in enumerate(zip([first, *widths], widths, strict=False))
         ]
         super().__init__([*layers, linear(widths[-1], n_outputs)], init, generator, engine)

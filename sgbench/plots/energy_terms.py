@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import io
+import math
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from matplotlib import style
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from sgbench.cli.compare import check_picture_path
-from sgbench.energy.price import EnergyEstimate
-from sgbench.energy.text import joules_interval
 from sgbench.errors import InputError
-from sgbench.plots.board import INK, SOFT
-from sgbench.plots.sweep import STYLE, UNDATED
-from sgbench.records.files import write_atomic
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from sgbench.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, SOFT
 
 FAMILIES = {
-    "synapses": ("accumulate", "multiply_accumulate", "dense_operation"),
+    "synapses": ("accumulate", "multiply_accumulate", "dense_operation", "event_address"),
     "neurons": (
         "neuron_update",
         "neuron_update_with_input",
@@ -44,94 +35,110 @@ FAMILIES = {
     ),
     "transport": ("spike_sent", "spike_message", "hop_east_west", "hop_north_south"),
     "reading weights": ("weight_read",),
-    "states in memory": ("state_read", "state_write"),
+    "states in memory": ("state_read", "state_write", "event_state_read", "event_state_write"),
 }
 """Terms that a reader wants to tell apart, in the order of the bar."""
-COLOURS = ("#0072B2", "#E69F00", "#8a8a8a", "#CC79A7", "#009E73", "#56B4E9")
+FAMILY_COLOURS = (BLUE, ORANGE, SOFT, PURPLE, GREEN, SKY)
 HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++")
 """Of the layers, in order; a seventh begins anew."""
 ROW_INCHES, HEAD_INCHES = 0.36, 1.9
 SMALL = 1e-3  # of a bar: nothing to see
 
 
-def draw(estimates: Sequence[EnergyEstimate], path: Path, *, title: str) -> None:
-    """Write the picture: one bar a target, split into terms by colour and into layers by hatching.
+FEW_IN_LEGEND = 6
+
+
+class Term(NamedTuple):
+    """Energy of one operation in one layer."""
+
+    operation: str  # one of those in `FAMILIES`
+    layer: str | None
+    energy_nj: float
+
+
+@dataclass(frozen=True)
+class EnergyBar:
+    """One target's bar."""
+
+    target: str
+    terms: tuple[Term, ...]
+    note: str  # to the right of the bar: the total, and how well it is known
+
+    @property
+    def total_nj(self) -> float:
+        """The energy of the whole bar."""
+        return sum(term.energy_nj for term in self.terms)
+
+
+def terms_figure(bars: Sequence[EnergyBar], *, title: str) -> Figure:
+    """Draw one bar a target, split into terms by colour and into layers by hatching.
+
+    Args:
+        bars: from the top.
+        title: what was priced.
 
     Raises:
-        InputError: no target has a total, or the path is no picture's.
-        StorageError: the file cannot be written.
+        InputError: there is no bar.
     """
-    check_picture_path(path)
-    shown = [each for each in estimates if each.dynamic_nj is not None and each.dynamic_nj.value > 0]
-    if not shown:
+    if not bars:
         raise InputError("no target has a total to draw; sgbench energy price names the reasons")
-    shown.sort(key=lambda each: each.dynamic_nj.value if each.dynamic_nj is not None else 0.0)
-    out = io.BytesIO()
-    kind = path.suffix.lower()
-    with style.context(["default", STYLE]):
-        figure = _figure(shown, title)
-        figure.savefig(out, format=kind[1:], metadata=UNDATED[kind])
-    write_atomic(path, out.getvalue())
-
-
-def _figure(shown: Sequence[EnergyEstimate], title: str) -> Figure:
-    height = HEAD_INCHES + ROW_INCHES * len(shown)
-    figure = Figure(figsize=(12, height), dpi=110)
-    FigureCanvasAgg(figure)
+    height = HEAD_INCHES + ROW_INCHES * len(bars)
+    figure = Figure(figsize=(12, height))
     axes = figure.add_axes((0.2, 0.75 / height, 0.5, 1 - HEAD_INCHES / height))
-    layers = list(dict.fromkeys(term.layer for each in shown for term in each.by_layer))
-    families = [name for row, each in enumerate(shown) for name in _bar(axes, row, each, layers)]
+    layers = list(dict.fromkeys(term.layer for bar in bars for term in bar.terms))
+    drawn = {family for row, bar in enumerate(bars) for family in _draw_bar(axes, row, bar, layers)}
     axes.set_xlim(0, 100)
-    axes.set_ylim(len(shown) - 0.4, -0.6)
-    axes.set_yticks(range(len(shown)), [each.target for each in shown])
+    axes.set_ylim(len(bars) - 0.4, -0.6)
+    axes.set_yticks(range(len(bars)), [bar.target for bar in bars])
     axes.set_xlabel("share of the dynamic energy of one inference, %", color=INK)
     axes.tick_params(length=0, axis="y")
-    for row, each in enumerate(shown):
-        grade = f"  [{each.mark}]" if each.mark != "verified" else ""
-        axes.text(102, row, joules_interval(each.dynamic_nj) + grade, va="center", fontsize=11, color=INK)
+    for row, bar in enumerate(bars):
+        axes.text(102, row, bar.note, va="center", fontsize=11, color=INK)
     figure.text(
         0.01, 1 - 0.28 / height, f"Where the energy goes: {title}", fontsize=15, color=INK, va="center"
     )
-    used = [name for name in FAMILIES if name in families]
-    patches = [Patch(facecolor=COLOURS[list(FAMILIES).index(name)], label=name) for name in used]
-    patches += [
-        Patch(facecolor="white", edgecolor=SOFT, hatch=HATCHES[index % len(HATCHES)], label=f"layer {name}")
-        for index, name in enumerate(layers)
-    ]
+    patches = _legend(drawn, layers)
     figure.legend(
         handles=patches,
         loc="upper left",
         bbox_to_anchor=(0.005, 1 - 0.45 / height),
-        ncols=max(3, len(patches)) if len(patches) <= 6 else (len(patches) + 1) // 2,  # noqa: PLR2004
+        ncols=max(3, len(patches)) if len(patches) <= FEW_IN_LEGEND else math.ceil(len(patches) / 2),
         frameon=False,
         fontsize=11,
     )
     return figure
 
 
-def _bar(axes: Axes, row: int, estimate: EnergyEstimate, layers: list[str | None]) -> list[str]:
-    """Draw one target's bar; returns the families that it shows."""
-    whole = sum(term.energy_nj.value for term in estimate.by_layer)
-    left, seen = 0.0, []
-    for index, (family, operations) in enumerate(FAMILIES.items()):
-        for layer in layers:
-            part = sum(
-                term.energy_nj.value
-                for term in estimate.by_layer
-                if term.layer == layer and term.operation in operations
+def _legend(drawn: set[str], layers: Sequence[str | None]) -> list[Patch]:
+    """Return a patch for each family that is drawn and for each layer."""
+    colours = dict(zip(FAMILIES, FAMILY_COLOURS, strict=True))
+    patches = [Patch(facecolor=colours[name], label=name) for name in FAMILIES if name in drawn]
+    for index, layer in enumerate(layers):
+        hatch = HATCHES[index % len(HATCHES)]
+        patches.append(Patch(facecolor="white", edgecolor=SOFT, hatch=hatch, label=f"layer {layer}"))
+    return patches
+
+
+def _draw_bar(axes: Axes, row: int, bar: EnergyBar, layers: list[str | None]) -> list[str]:
+    """Draw one target's bar and return the families that it shows."""
+    left, drawn = 0.0, []
+    for (family, operations), colour in zip(FAMILIES.items(), FAMILY_COLOURS, strict=True):
+        for layer, hatch in zip(layers, (HATCHES * len(layers))[: len(layers)], strict=True):
+            part_nj = sum(
+                term.energy_nj for term in bar.terms if term.layer == layer and term.operation in operations
             )
-            share = 100 * part / whole
+            share = 100 * part_nj / bar.total_nj
             if share > 100 * SMALL:
                 axes.barh(
                     row,
                     share,
                     left=left,
                     height=0.72,
-                    color=COLOURS[index],
+                    color=colour,
                     edgecolor="white",
                     linewidth=0.6,
-                    hatch=HATCHES[layers.index(layer) % len(HATCHES)],
+                    hatch=hatch,
                 )
-                seen.append(family)
+                drawn.append(family)
             left += share
-    return seen
+    return drawn

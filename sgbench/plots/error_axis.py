@@ -1,70 +1,151 @@
-"""The accuracy axis of the pictures of sweeps: equal ratios of errors have equal lengths."""
+"""The axis on which scores are compared: equal ratios of errors have equal lengths."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from sgbench.sweeps.results import Row
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-LABEL = "validation accuracy, % (scale: log of the error)"
-TICKS = (0, 20, 40, 60, 70, 80, 85, 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.5, 99.8, 99.9)
-BEST_PERCENT = 99.95  # what is better is drawn here
-MARGIN = 0.03
-BEYOND = 0.4  # of the spread of the values, up to which their intervals may widen the axis
-
-
-def stretch(percent: Any) -> Any:
-    """The place of an accuracy.
-
-    >>> [round(float(stretch(percent)), 6) for percent in (90.0, 99.0)]
-    [1.0, 2.0]
-    """
-    return -np.log10(1 - np.minimum(percent, BEST_PERCENT) / 100)
-
-
-def shrink(place: Any) -> Any:
-    """The accuracy at a place."""
-    return 100 * (1 - np.power(10.0, -np.asarray(place)))
+ACCURACY_TICKS = (
+    *(0, 20, 40, 60, 70, 80, 85, 90, 92, 94, 95, 96, 97, 98),
+    *(98.5, 99, 99.5, 99.8, 99.9, 99.95, 99.99),
+)
+ACCURACY_STEPS = (1, 0.5, 0.2, 0.1, 0.05)  # % between ticks where scores lie close together
+LOSS_TICKS = (
+    *((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)),
+    tuple(1 + step / 10 for step in range(90)),
+)
+"""Of each decade, from few to many."""
+MIN_TICKS = 4
+CHARACTER = 0.028  # of a horizontal axis, as wide as one of a label
+MARGIN, LEAST_MARGIN = 0.05, 0.1  # beyond the outermost score, of the spread and in decades
+BEYOND = 0.4  # of the spread of the scores, up to which their intervals may widen the axis
+NO_ERROR = 1e-12  # what has no logarithm stands here
 
 
-def limits(values: Iterable[float], rows: Iterable[Row]) -> tuple[float, float]:
-    """From where to where the axis reaches [%]: all values, and their intervals unless one dwarfs the rest.
+@dataclass(frozen=True)
+class ErrorAxis:
+    r"""A logarithmic axis of errors, labelled with scores.
 
-    Args:
-        values: accuracies that have to be seen [1].
-        rows: whose intervals should be.
-    """
-    seen = [_place(value) for value in values]
-    summaries = [row.validation for row in rows if row.validation]
-    ends = [_place(end) for each in summaries for end in (each.low, each.high) if end is not None]
-    low, high = min(seen), max(seen)
-    room = BEYOND * (high - low) or math.inf
-    low, high = max(min([low, *ends]), low - room), min(max([high, *ends]), high + room)
-    margin = MARGIN * (high - low) or 0.05
-    return float(shrink(low - margin)), min(float(shrink(high + margin)), 99.99)
-
-
-def _place(accuracy: float) -> float:
-    return float(stretch(100 * min(max(accuracy, 0.0), 1.0)))
-
-
-def ticks(low: float, high: float, gap: float) -> list[float]:
-    """Ticks inside an axis that do not touch.
+    .. math:: p = -\log_{10}(1 - a / 100) \text{ of an accuracy } a \text{ in %}, \quad p = \log_{10} l
+        \text{ of a loss } l
 
     Args:
-        low: left or lower end [%].
-        high: the other end [%].
-        gap: least distance as a fraction of the axis.
+        is_loss: whether scores are losses, of which less is better, rather than accuracies in %.
+        least: the smallest error that is told apart from none, in the unit of the scores.
+
+    >>> axis = ErrorAxis()
+    >>> [round(float(axis.place(percent)), 6) for percent in (0.0, 90.0, 99.0)], float(axis.shown(100.0))
+    ([0.0, 1.0, 2.0], 99.95)
     """
-    first, last = float(stretch(low)), float(stretch(high))
-    kept: list[float] = []
-    for tick in TICKS:
-        place = float(stretch(tick))
-        before = float(stretch(kept[-1])) if kept else -math.inf
-        if first <= place <= last and place - before > gap * (last - first):
-            kept.append(tick)
-    return kept
+
+    is_loss: bool = False
+    least: float = 0.05
+
+    @property
+    def scale_note(self) -> str:
+        """What a label says of the scale."""
+        return "(scale: log)" if self.is_loss else "(scale: log of the error)"
+
+    def shown(self, scores: Any) -> Any:
+        """Return scores as they are drawn: not better than what can be told apart from perfect."""
+        if self.is_loss:
+            return np.maximum(scores, self.least)
+        return np.clip(scores, 0.0, 100 - self.least)
+
+    def place(self, scores: Any) -> Any:
+        """Return where scores stand, in decades of the error."""
+        if self.is_loss:
+            return np.log10(np.maximum(scores, NO_ERROR))
+        return 0.0 - np.log10(np.maximum(1 - np.asarray(scores) / 100, NO_ERROR))
+
+    def score(self, places: Any) -> Any:
+        """Return the scores at places: the inverse of `place`."""
+        decades = np.power(10.0, places)
+        return decades if self.is_loss else 100 * (1 - 1 / decades)
+
+    def limits(self, scores: Iterable[float], intervals: Iterable[float] = ()) -> tuple[float, float]:
+        """Return from where to where the axis has to reach.
+
+        Args:
+            scores: what has to be seen.
+            intervals: ends that are seen too unless they dwarf the spread of the scores.
+        """
+        seen = [float(self.place(self.shown(score))) for score in scores] or [0.0, 1.0]
+        ends = [float(self.place(self.shown(end))) for end in intervals]
+        low, high = min(seen), max(seen)
+        room = BEYOND * (high - low) or math.inf
+        low, high = max(min([low, *ends]), low - room), min(max([high, *ends]), high + room)
+        margin = MARGIN * (high - low) or LEAST_MARGIN
+        return float(self.score(low - margin)), float(self.score(high + margin))
+
+    def ticks(self, low: float, high: float, *, gap: float, character: float = 0.0) -> dict[float, str]:
+        """Return ticks inside an axis whose labels do not touch, with their labels.
+
+        Args:
+            low: left or lower end, a score.
+            high: the other end.
+            gap: least distance of two ticks, as a fraction of the axis.
+            character: width of a label's character, as a fraction of the axis; 0 for a vertical axis.
+        """
+        best: dict[float, str] = {}
+        for candidates in self._candidates(low, high):
+            ticks = self._apart(candidates, low, high, gap, character)
+            if len(ticks) > len(best):
+                best = ticks
+            if len(best) >= MIN_TICKS:
+                break
+        return best
+
+    def frame(self, axes: Axes, side: Literal["x", "y"], ends: tuple[float, float], *, gap: float) -> None:
+        """Give an axis of a panel this scale, these ends, and ticks.
+
+        Args:
+            axes: the panel.
+            side: which of its axes.
+            ends: as `limits` returns them.
+            gap: least distance of two ticks, as a fraction of the axis.
+        """
+        functions = (self.place, self.score)
+        if side == "x":
+            ticks = self.ticks(*ends, gap=gap, character=CHARACTER)
+            axes.set_xscale("function", functions=functions)
+            axes.set_xlim(*ends)
+            axes.set_xticks(list(ticks), list(ticks.values()))
+        else:
+            ticks = self.ticks(*ends, gap=gap)
+            axes.set_yscale("function", functions=functions)
+            axes.set_ylim(*ends)
+            axes.set_yticks(list(ticks), list(ticks.values()))
+        axes.minorticks_off()
+
+    def _candidates(self, low: float, high: float) -> Iterator[Sequence[float]]:
+        """Yield ticks to choose from, from few to many."""
+        if not self.is_loss:
+            yield ACCURACY_TICKS
+            for step in ACCURACY_STEPS:
+                yield [step * count for count in range(int(100 / step))]
+            return
+        decades = range(math.floor(self.place(low)), math.ceil(self.place(high)))
+        for parts in LOSS_TICKS:
+            yield [part * 10.0**decade for decade in decades for part in parts]
+
+    def _apart(
+        self, candidates: Sequence[float], low: float, high: float, gap: float, character: float
+    ) -> dict[float, str]:
+        """Keep each tick that is far enough from the one kept before it."""
+        first, last = float(self.place(low)), float(self.place(high))
+        kept: dict[float, str] = {}
+        previous = -math.inf
+        for tick, place in zip(candidates, self.place(np.asarray(candidates, float)).tolist(), strict=True):
+            label = f"{tick:.3g}" if self.is_loss else f"{tick:g}"
+            least = max(gap, character * len(label)) * (last - first)
+            if first <= place <= last and place - previous > least:
+                kept[tick], previous = label, place
+        return kept

@@ -2,155 +2,149 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.families import AcrossTasks, Tuned
-from sgbench.leaderboard.score import Measure
-from sgbench.plots.board import COLOURS, FONT_SIZE, INK, MARKERS, SOFT
-from sgbench.statistics.across_tasks import performance_profile
+from sgbench.plots.style import COLOURS, GRID, INK, MARKERS, SOFT
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-STYLES = ("-", "--", ":", "-.")
+FONT_SIZE = 13
+LINE_STYLES = ("-", "--", ":", "-.")
 MIN_CURVE = 2  # settings
 MOST_MARKED = 10  # settings up to which each has a marker
 MAX_LINES = 24
 LEGEND: dict[str, Any] = {"frameon": False, "loc": "outside right center", "fontsize": 12}
 
 
-def tuning_png(found: Sequence[Tuned], measure: Measure) -> bytes:
-    """Expected test score of the setting that validation selects, against the number of settings tried.
+@dataclass(frozen=True)
+class TuningCurve:
+    """Expected test scores of the setting that validation selects, of 1, 2, ... settings tried."""
+
+    name: str
+    scores: tuple[float, ...]  # accuracies in % or losses
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The share of a method's runs above each normalised score."""
+
+    name: str
+    scores: NDArray[np.float64]  # rising
+    shares: NDArray[np.float64]  # between each score and the next, in %
+
+
+@dataclass(frozen=True)
+class MeanRanks:
+    """Mean ranks over tasks, and how far two lie apart that are told apart."""
+
+    by_name: dict[str, float]  # 1 the best
+    critical_difference: float
+    tasks: int
+
+
+def tuning_figure(curves: Sequence[TuningCurve], *, what: str) -> Figure:
+    """Draw expected test scores against the number of settings tried.
+
+    Args:
+        curves: the best method first; the first two dozen are drawn.
+        what: the score's name and unit, e.g. "test accuracy, %".
 
     Raises:
-        InputError: no family has two settings, so that no curve is one.
+        InputError: no method has two settings, so that no curve is one.
     """
-    most = max((each.settings for each in found), default=0)
+    most = max((len(curve.scores) for curve in curves), default=0)
     if most < MIN_CURVE:
         raise InputError(
             "--plot: no method has two settings here, so there is no curve; run more, "
             "e.g. sgbench run -m width_fwhm=0.5,1,2"
         )
-
-    def draw(figure: Figure) -> None:
-        from matplotlib.ticker import MaxNLocator
-
-        axes = figure.subplots()
-        _frame(axes)
-        for number, each in enumerate(found[:MAX_LINES]):
-            settings = np.arange(1, each.settings + 1)
-            look = _look(number) | {"marker": MARKERS[number % len(MARKERS)], "markersize": 7}
-            # A share of the picture's diagonal between markers; one point alone would get none.
-            look["markevery"] = 0.2 if each.settings > MOST_MARKED else 1
-            scores = np.array(each.expected_test) * (1 if measure.is_loss else 100)
-            axes.plot(settings, scores, label=each.name, **look)
-        axes.set_xlabel("settings tried, of those here", fontsize=FONT_SIZE, color=INK)
-        margin = 0.05 * (most - 1)
-        axes.set_xlim(1 - min(margin, 0.5), most + margin)  # no tick at 0 settings
-        axes.set_ylabel(
-            f"expected {measure.title},\nof the best on validation", fontsize=FONT_SIZE, color=INK
-        )
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
-        figure.legend(**LEGEND)
-
-    return _png(draw, 10, 5)
+    figure = Figure(figsize=(10, 5), layout="constrained")
+    axes = figure.subplots()
+    _frame(axes)
+    for number, curve in enumerate(curves[:MAX_LINES]):
+        settings = np.arange(1, len(curve.scores) + 1)
+        look = _look(number) | {"marker": MARKERS[number % len(MARKERS)], "markersize": 7}
+        # A share of the picture's diagonal between markers; one point alone would get none.
+        look["markevery"] = 0.2 if len(settings) > MOST_MARKED else 1
+        axes.plot(settings, curve.scores, label=curve.name, **look)
+    axes.set_xlabel("settings tried, of those here", fontsize=FONT_SIZE, color=INK)
+    margin = 0.05 * (most - 1)
+    axes.set_xlim(1 - min(margin, 0.5), most + margin)  # no tick at 0 settings
+    axes.set_ylabel(f"expected {what},\nof the best on validation", fontsize=FONT_SIZE, color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
+    figure.legend(**LEGEND)
+    return figure
 
 
-def across_png(found: AcrossTasks) -> bytes:
-    """Performance profiles, and under them mean ranks where there are several tasks."""
+def across_figure(profiles: Sequence[Profile], ranks: MeanRanks | None) -> Figure:
+    """Draw performance profiles, and under them mean ranks where there are several tasks.
 
-    def draw(figure: Figure) -> None:
-        if found.ranks is None:
-            _profiles(figure.subplots(), found)
-        else:
-            above, below = figure.subplots(2, 1, height_ratios=(3, 1 + 0.22 * len(found.standings)))
-            _profiles(above, found)
-            _rank_lines(below, found)
-        figure.legend(*figure.axes[0].get_legend_handles_labels(), **LEGEND)
-
-    height = 5 if found.ranks is None else 6.5 + 0.25 * len(found.standings)
-    return _png(draw, 11, height)
-
-
-def _png(draw: Callable[[Figure], None], width: float, height: float) -> bytes:
-    from matplotlib import style
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    out = io.BytesIO()
-    with style.context("default"):
-        figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-        FigureCanvasAgg(figure)
-        draw(figure)
-        figure.savefig(out, format="png", metadata={"Software": None})
-    return out.getvalue()
+    Args:
+        profiles: the best method first; the first two dozen are drawn.
+        ranks: None with one task or one method.
+    """
+    height = 5 if ranks is None else 6.5 + 0.25 * len(profiles)
+    figure = Figure(figsize=(11, height), layout="constrained")
+    if ranks is None:
+        _draw_profiles(figure.subplots(), profiles)
+    else:
+        above, below = figure.subplots(2, 1, height_ratios=(3, 1 + 0.22 * len(profiles)))
+        _draw_profiles(above, profiles)
+        _draw_ranks(below, ranks)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), **LEGEND)
+    return figure
 
 
 def _look(number: int) -> dict[str, Any]:
     return {
         "color": COLOURS[number % len(COLOURS)],
-        "linestyle": STYLES[number // len(COLOURS) % len(STYLES)],
+        "linestyle": LINE_STYLES[number // len(COLOURS) % len(LINE_STYLES)],
         "linewidth": 2,
     }
 
 
 def _frame(axes: Axes) -> None:
     axes.tick_params(labelsize=FONT_SIZE, colors=INK)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.grid(color="#dddddd", linewidth=0.8)
+    axes.grid(color=GRID, linewidth=0.8)
 
 
-def _profiles(axes: Axes, found: AcrossTasks) -> None:
+def _draw_profiles(axes: Axes, profiles: Sequence[Profile]) -> None:
     _frame(axes)
-    lowest = min(float(each.min()) for standing in found.standings for each in standing.tasks)
-    ends = min(lowest, 0.9) - 0.02, 1.0
-    for number, standing in enumerate(found.standings[:MAX_LINES]):
+    for number, profile in enumerate(profiles[:MAX_LINES]):
         # Above a score the share is that of the runs beyond it, up to the next one.
-        steps = np.unique(np.concatenate([ends, *standing.tasks]))
-        shares = 100 * performance_profile(standing.tasks, steps)
-        axes.plot(steps, shares, label=standing.name, drawstyle="steps-post", **_look(number))
+        axes.plot(profile.scores, profile.shares, label=profile.name, drawstyle="steps-post", **_look(number))
     axes.set_xlabel("normalised score (0 guessing, 1 perfect)", fontsize=FONT_SIZE, color=INK)
     axes.set_ylabel("runs above it, %", fontsize=FONT_SIZE, color=INK)
 
 
-def _rank_lines(axes: Axes, found: AcrossTasks) -> None:
-    """Mean ranks, with a bar as long as the critical difference, and bars over groups that are not told apart."""
-    assert found.ranks is not None  # noqa: S101 - the caller knows
-    ranked = sorted((standing.mean_rank or 0.0, standing.name) for standing in found.standings)
-    reach = found.ranks.critical_difference
+def _draw_ranks(axes: Axes, ranks: MeanRanks) -> None:
+    """Draw mean ranks, a bar as long as the critical difference, and bars over groups that are not told apart."""
+    ranked = sorted((rank, name) for name, rank in ranks.by_name.items())
+    reach = ranks.critical_difference
+    words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 12, "color": INK}
     _frame(axes)
     axes.grid(visible=False, axis="y")
     axes.set_ylim(len(ranked) - 0.3, -1.6)
     axes.set_xlim(0.7, len(ranked) + 0.3 + 0.25 * len(ranked))
     for row, (rank, name) in enumerate(ranked):
         axes.plot([rank], [row], "o", ms=8, color=INK)
-        axes.annotate(
-            name, (rank, row), (9, 0), textcoords="offset points", va="center", fontsize=12, color=INK
-        )
-        alike = [other for other, (value, _) in enumerate(ranked) if 0 <= value - rank < reach]
-        first = row == 0 or ranked[alike[-1]][0] - ranked[row - 1][0] >= reach
-        if len(alike) > 1 and first:
-            ends = [rank, ranked[alike[-1]][0]]
+        axes.annotate(name, (rank, row), (9, 0), **words)
+        # A bar reaches from the first of a group to the last that is not told apart from it.
+        group = [other for other, (value, _) in enumerate(ranked) if 0 <= value - rank < reach]
+        is_first = row == 0 or ranked[group[-1]][0] - ranked[row - 1][0] >= reach
+        if len(group) > 1 and is_first:
+            ends = [rank, ranked[group[-1]][0]]
             axes.plot(ends, [row + 0.42] * 2, color=SOFT, linewidth=4, alpha=0.6, zorder=1)
     axes.plot([1, 1 + reach], [-0.9, -0.9], color=INK, linewidth=2.5)
-    axes.annotate(
-        f"critical difference {reach:.2f}",
-        (1 + reach, -0.9),
-        (8, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=12,
-        color=INK,
-    )
+    axes.annotate(f"critical difference {reach:.2f}", (1 + reach, -0.9), (8, 0), **words)
     axes.set_xticks([tick for tick in axes.get_xticks() if 1 <= tick <= len(ranked)])
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    tasks = len(found.tasks)
-    axes.set_xlabel(f"mean rank over {tasks} tasks (1 the best)", fontsize=FONT_SIZE, color=INK)
+    axes.set_xlabel(f"mean rank over {ranks.tasks} tasks (1 the best)", fontsize=FONT_SIZE, color=INK)

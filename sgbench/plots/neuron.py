@@ -3,91 +3,119 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import torch
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from sgbench.composition.catalogue import Entry
-from sgbench.inspection.neuron_response import Response, rates, response, spike_train, step_current
-from sgbench.neurons.base import Neuron
-from sgbench.neurons.sequence import SequenceNeuron
-from sgbench.plots.surrogate import BLUE, GREY, ORANGE
+from sgbench.plots.style import BLUE, GREEN, ORANGE, PURPLE, SKY, SOFT, VERMILION
 
-COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-SENT = {
-    "binary": "spikes",
-    "signed": "signed spikes",
-    "integer": "spike counts",
-    "real": "output",
-}
+Floats = NDArray[np.floating]
+STATE_COLOURS = (GREEN, PURPLE, SKY, ORANGE)
+IN_A_LINE = 120  # characters of a formula
 
 
-def neuron_figure(entry: Entry, neuron: Neuron) -> Figure:
-    """Two responses over time, and what goes out by what comes in."""
+@dataclass(frozen=True)
+class ResponseCurves:
+    """One neuron over time, an array of [T] each."""
+
+    title: str
+    current: Floats
+    sent: Floats
+    potential: Floats
+    threshold: Floats | None  # in force; None where there is none to draw
+    states: dict[str, Floats]  # by name
+
+
+@dataclass(frozen=True)
+class RateCurve:
+    """What goes out per step, in the mean, by the constant current that comes in: an array of [B] each."""
+
+    current: Floats
+    sent: Floats
+
+
+@dataclass(frozen=True)
+class NeuronPicture:
+    """What the picture of a neuron shows."""
+
+    name: str
+    formula: str
+    potential_label: str
+    sent_label: str
+    is_binary: bool  # whether it sends one spike or none
+    responses: tuple[ResponseCurves, ...]
+    rate: RateCurve
+
+
+def neuron_figure(picture: NeuronPicture) -> Figure:
+    """Draw responses over time, and what goes out by what comes in."""
     figure = Figure(figsize=(11.5, 6.0), layout="constrained")
-    with torch.no_grad():
-        responses = [
-            ("a step of current", response(neuron, step_current(neuron))),
-            ("a train of spikes", response(neuron, spike_train(neuron))),
-        ]
-    heights = (1, 3, 1, 1.6) if responses[0][1].others else (1, 3, 1)
+    heights = (1, 3, 1, 1.6) if picture.responses[0].states else (1, 3, 1)
     grid = figure.add_gridspec(len(heights), 3, height_ratios=heights, width_ratios=(1.15, 1.15, 0.9))
-    for column, (title, found) in enumerate(responses):
-        axes = [figure.add_subplot(grid[row, column]) for row in range(len(heights))]
-        axes[0].set_title(title)
-        _draw_response(axes, neuron, found, first=column == 0)
-    _draw_rates(figure.add_subplot(grid[:, 2]), neuron)
-    formula = textwrap.fill(str(entry.meta.get("formula", "")), 120)
-    figure.suptitle(f"{entry.name}\n{formula}", fontsize=11)
+    labels = ("input", picture.potential_label, picture.sent_label, "state")
+    for column, response in enumerate(picture.responses):
+        panels = [figure.add_subplot(grid[row, column]) for row in range(len(heights))]
+        panels[0].set_title(response.title)
+        _draw_response(panels, response, labels if column == 0 else ())
+    _draw_rate(figure.add_subplot(grid[:, 2]), picture)
+    formula = textwrap.fill(picture.formula, IN_A_LINE)
+    figure.suptitle(f"{picture.name}\n{formula}", fontsize=11)
     return figure
 
 
-def _draw_response(axes: list[Axes], neuron: Neuron, found: Response, *, first: bool) -> None:
-    times = torch.arange(len(found.current))
-    labels = ["input", _potential_label(neuron), SENT[neuron.sends], "state"]
-    axes[0].plot(times, found.current, drawstyle="steps-mid", color=GREY, linewidth=1.5)
-    axes[1].plot(times, found.potential, color=BLUE, linewidth=1.8)
-    if found.threshold is not None:
-        axes[1].plot(times, found.threshold, color=GREY, linestyle="--", linewidth=1.2)
-        axes[1].annotate(
-            "threshold", (times[-1], found.threshold[-1]), (0, 3), textcoords="offset points",
-            ha="right", fontsize=9, color=GREY,
+def _draw_response(panels: Sequence[Axes], response: ResponseCurves, labels: Sequence[str]) -> None:
+    """Draw input, potential, output and other states below each other."""
+    times = np.arange(len(response.current))
+    panels[0].plot(times, response.current, drawstyle="steps-mid", color=SOFT, linewidth=1.5)
+    panels[1].plot(times, response.potential, color=BLUE, linewidth=1.8)
+    if response.threshold is not None:
+        panels[1].plot(times, response.threshold, color=SOFT, linestyle="--", linewidth=1.2)
+        panels[1].annotate(
+            "threshold", (times[-1], response.threshold[-1]), (0, 3), textcoords="offset points",
+            ha="right", fontsize=9, color=SOFT,
         )  # fmt: skip
-    sending = (found.sent != 0).nonzero().flatten()
-    gap = torch.full_like(found.sent[sending], torch.nan)
-    ends = torch.stack([torch.zeros_like(gap), found.sent[sending], gap], 1)  # one line with gaps
-    axes[2].plot(times[sending].repeat_interleave(3), ends.flatten(), color=ORANGE, linewidth=1.8)
-    axes[2].axhline(0, color=GREY, linewidth=0.6)
-    axes[2].set_yticks([])
-    if found.others:
-        for (name, values), colour in zip(found.others.items(), COLOURS, strict=False):
-            axes[3].plot(times, values, color=colour, linewidth=1.5, label=name)
-        low, high = axes[3].get_ylim()
-        axes[3].set_ylim(low, high + 0.5 * (high - low))  # room for the names
-        axes[3].legend(frameon=False, fontsize=9, loc="upper left", ncols=4, borderaxespad=0)
-    for each, label in zip(axes, labels, strict=False):
-        each.set_xlim(0, len(times) - 1)
-        each.tick_params(labelsize=9, labelbottom=each is axes[-1])
-        if first:
-            each.set_ylabel(label, fontsize=10)
-    axes[-1].set_xlabel("time step", fontsize=10)
+    _draw_sent(panels[2], response.sent)
+    if response.states:
+        _draw_states(panels[3], response.states)
+    for panel in panels:
+        panel.set_xlim(0, len(times) - 1)
+        panel.tick_params(labelsize=9, labelbottom=panel is panels[-1])
+    for panel, label in zip(panels, labels, strict=False):
+        panel.set_ylabel(label, fontsize=10)
+    panels[-1].set_xlabel("time step", fontsize=10)
 
 
-def _potential_label(neuron: Neuron) -> str:
-    return "potential \u2212 threshold" if isinstance(neuron, SequenceNeuron) else "potential u"
+def _draw_sent(panel: Axes, sent: Floats) -> None:
+    """Draw what is sent as vertical lines: one line with gaps."""
+    (steps,) = np.nonzero(sent)
+    gaps = np.full_like(sent[steps], np.nan)
+    ends = np.stack([np.zeros_like(gaps), sent[steps], gaps], 1)
+    panel.plot(steps.repeat(3), ends.ravel(), color=VERMILION, linewidth=1.8)
+    panel.axhline(0, color=SOFT, linewidth=0.6)
+    panel.set_yticks([])
 
 
-def _draw_rates(axes: Axes, neuron: Neuron) -> None:
-    found = rates(neuron)
-    style: Any = {"color": ORANGE, "linewidth": 2}
-    axes.plot(found.current, found.sent, **style)
+def _draw_states(panel: Axes, states: dict[str, Floats]) -> None:
+    for (name, values), colour in zip(states.items(), STATE_COLOURS, strict=False):
+        panel.plot(np.arange(len(values)), values, color=colour, linewidth=1.5, label=name)
+    low, high = panel.get_ylim()
+    panel.set_ylim(low, high + 0.5 * (high - low))  # room for the names
+    panel.legend(frameon=False, fontsize=9, loc="upper left", ncols=4, borderaxespad=0)
+
+
+def _draw_rate(axes: Axes, picture: NeuronPicture) -> None:
+    style: Any = {"color": VERMILION, "linewidth": 2}
+    axes.plot(picture.rate.current, picture.rate.sent, **style)
     axes.set_title("rate by constant current")
     axes.set_xlabel("current", fontsize=10)
-    axes.set_ylabel(f"{SENT[neuron.sends]} per step, in the mean", fontsize=10)
+    axes.set_ylabel(f"{picture.sent_label} per step, in the mean", fontsize=10)
     axes.tick_params(labelsize=9)
-    axes.set_xlim(0, float(found.current[-1]))
+    axes.set_xlim(0, float(picture.rate.current[-1]))
     axes.locator_params(axis="x", nbins=5)
-    if neuron.sends == "binary":
-        axes.set_ylim(0, max(0.05, 1.08 * float(found.sent.max())))
+    if picture.is_binary:
+        axes.set_ylim(0, max(0.05, 1.08 * float(picture.rate.sent.max())))

@@ -3,46 +3,79 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import dataclass
 from typing import Any
 
-import torch
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
+from numpy.typing import NDArray
 
-from sgbench.composition.catalogue import Entry
-from sgbench.inspection import surrogate_curves as curves
-from sgbench.inspection.surrogate_facts import headline
-from sgbench.surrogates.base import Surrogate
+from sgbench.plots.style import BLUE, INK, SOFT, VERMILION
 
-BLUE, ORANGE, GREY, BLACK = "#0072B2", "#D55E00", "#777777", "#222222"
+Floats = NDArray[np.float64]
 U_LABEL = "u = membrane potential \u2212 threshold [threshold units]"
 IN_A_ROW = 85  # characters of a legend
-REFERENCE_STYLE: Any = {"color": GREY, "linewidth": 1.4, "linestyle": (0, (5, 2))}
-FORWARD_STYLE: Any = {"color": BLACK, "linewidth": 1.5, "linestyle": ":", "zorder": 3}
-FORWARD = {
-    "binary": "spike (forward)",
-    "signed": "signed spike (forward)",
-    "integer": "spike count (forward)",
-    "real": "output (forward)",
-}
+REFERENCE_STYLE: Any = {"color": SOFT, "linewidth": 1.4, "linestyle": (0, (5, 2))}
+FORWARD_STYLE: Any = {"color": INK, "linewidth": 1.5, "linestyle": ":", "zorder": 3}
 
 
-def surrogate_figure(entry: Entry, surrogate: Surrogate, points: int = 1201) -> Figure:
-    """Slope with its width on the left; forward step, primitive and reference on the right."""
-    low, high = curves.window(surrogate)
-    u = curves.grid(low, high, surrogate.kinks, points)
+@dataclass(frozen=True)
+class Curve:
+    """A curve over u that may be random: its mean and, where it is, the central 80 % of the draws."""
+
+    u: Floats
+    mean: Floats
+    low: Floats | None = None
+    high: Floats | None = None
+
+
+@dataclass(frozen=True)
+class HalfWidth:
+    """From where to where a slope is above half its peak."""
+
+    left: float
+    right: float
+    height: float
+
+
+@dataclass(frozen=True)
+class ReferenceCurves:
+    """Another surrogate to compare with."""
+
+    label: str
+    slope: Floats
+    primitive: Floats | None
+
+
+@dataclass(frozen=True)
+class SurrogatePicture:
+    """What the picture of a surrogate shows; all but `forward` over the same u."""
+
+    name: str
+    headline: str  # its facts in one line
+    slope: Curve
+    slope_label: str
+    peak: float | None
+    half_width: HalfWidth | None
+    forward: Curve
+    forward_label: str
+    is_staircase: bool  # whether more than one spike is sent at once
+    primitive: Floats | None  # None where the slope is not that of a known curve
+    reference: ReferenceCurves | None
+
+
+def surrogate_figure(picture: SurrogatePicture) -> Figure:
+    """Draw the slope with its width on the left; forward step, primitive and reference on the right."""
     figure = Figure(figsize=(9.6, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    reference = curves.reference(surrogate)
-    if reference is not None and curves.same_curve(surrogate, reference.surrogate):
-        reference = None
-    _draw_slope(left, entry, surrogate, reference, u)
-    _draw_forward(right, surrogate, reference, u)
+    _draw_slope(left, picture)
+    _draw_forward(right, picture)
     for axes in (left, right):
-        axes.set_xlim(low, high)
+        axes.set_xlim(picture.slope.u[0], picture.slope.u[-1])
         axes.set_xlabel(U_LABEL, fontsize=11)
         axes.locator_params(axis="x", nbins=7)
+    # One legend for both panels names each line once.
     handles = {
         label: line
         for axes in (left, right)
@@ -51,77 +84,56 @@ def surrogate_figure(entry: Entry, surrogate: Surrogate, points: int = 1201) -> 
     columns = 2 if len("".join(handles)) > IN_A_ROW else len(handles)
     place: Any = {"frameon": False, "loc": "outside lower center", "ncols": columns, "fontsize": 11}
     figure.legend(list(handles.values()), list(handles), **place)
-    figure.suptitle(f"{entry.name}\n{headline(surrogate)}", fontsize=13)
+    figure.suptitle(f"{picture.name}\n{picture.headline}", fontsize=13)
     return figure
 
 
-def _draw_slope(
-    axes: Axes, entry: Entry, surrogate: Surrogate, reference: curves.Reference | None, u: Tensor
-) -> None:
-    found = curves.slope_of(surrogate, u, curves.DRAWS)
-    name = entry.name if found.low is None else f"{entry.name}: mean of {curves.DRAWS} draws"
-    if found.low is not None and found.high is not None:
+def _draw_slope(axes: Axes, picture: SurrogatePicture) -> None:
+    slope, reference = picture.slope, picture.reference
+    if slope.low is not None and slope.high is not None:
         axes.fill_between(
-            u, found.low, found.high, color=BLUE, alpha=0.2, linewidth=0, label="central 80 % of draws"
+            slope.u, slope.low, slope.high, color=BLUE, alpha=0.2, linewidth=0, label="central 80 % of draws"
         )
-    axes.plot(u, found.mean, color=BLUE, linewidth=2.5, label=name)
+    axes.plot(slope.u, slope.mean, color=BLUE, linewidth=2.5, label=picture.slope_label)
     if reference is not None:
-        axes.plot(u, curves.slope_of(reference.surrogate, u).mean, label=reference.label, **REFERENCE_STYLE)
+        axes.plot(slope.u, reference.slope, label=reference.label, **REFERENCE_STYLE)
     axes.set(ylabel="slope [1 / threshold unit]", title="backward: surrogate derivative")
-    highest = max(1.0 if not surrogate.peak else surrogate.peak, _largest(found))
-    lowest = min(0.0, float(found.mean.min() if found.low is None else found.low.min()))
+    highest = max(picture.peak or 1.0, float((slope.mean if slope.high is None else slope.high).max()))
+    lowest = min(0.0, float((slope.mean if slope.low is None else slope.low).min()))
     axes.set_ylim(lowest - 0.06 * (highest - lowest), highest + 0.1 * (highest - lowest))
     if lowest < 0:
-        axes.axhline(0.0, color=GREY, linewidth=0.8)
-    _mark_width(axes, surrogate)
+        axes.axhline(0.0, color=SOFT, linewidth=0.8)
+    if picture.half_width is not None:
+        _mark_width(axes, picture.half_width)
 
 
-def _largest(found: curves.Samples) -> float:
-    return float(found.mean.max() if found.high is None else found.high.max())
+def _mark_width(axes: Axes, width: HalfWidth) -> None:
+    """Draw an arrow across the curve at half its peak."""
+    arrow = {"arrowstyle": "<->", "color": VERMILION, "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", xy=(width.right, width.height), xytext=(width.left, width.height), arrowprops=arrow)
 
 
-def _mark_width(axes: Axes, surrogate: Surrogate) -> None:
-    """An arrow across the curve at half its peak."""
-    ends = curves.extent(surrogate, 0.5) if surrogate.fwhm is not None else None
-    if (
-        ends is None
-        or surrogate.fwhm is None
-        or abs(ends[1] - ends[0] - surrogate.fwhm) > 0.02 * surrogate.fwhm
-    ):
-        return
-    half = curves.top(surrogate) / 2
-    arrow = {"arrowstyle": "<->", "color": ORANGE, "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0}
-    axes.annotate("", xy=(ends[1], half), xytext=(ends[0], half), arrowprops=arrow)
-
-
-def _draw_forward(axes: Axes, surrogate: Surrogate, reference: curves.Reference | None, u: Tensor) -> None:
-    forward = curves.forward_of(surrogate, u)
-    if forward.low is not None:  # random spikes: fewer points, joined, show their mean without its jitter
-        sparse = torch.linspace(float(u[0]), float(u[-1]), 41, dtype=u.dtype)
-        forward = curves.forward_of(surrogate, sparse)
-        axes.plot(sparse, forward.mean, label="mean spike (forward, random)", **FORWARD_STYLE)
-    else:
-        axes.plot(u, forward.mean, label=FORWARD[surrogate.output], **FORWARD_STYLE)
+def _draw_forward(axes: Axes, picture: SurrogatePicture) -> None:
+    forward, u = picture.forward, picture.slope.u
+    axes.plot(forward.u, forward.mean, label=picture.forward_label, **FORWARD_STYLE)
     axes.set(ylabel="spike, primitive [1]", title="forward and primitive")
-    primitive = curves.primitive_of(surrogate, u)
-    if primitive is None:
-        _say_why(axes, float(u[0]), float(u[-1]), counts=surrogate.output == "integer")
+    if picture.primitive is None:
+        _say_why(axes, float(u[0]), float(u[-1]), is_staircase=picture.is_staircase)
         return
-    axes.plot(u, primitive, color=BLUE, linewidth=2.5)
-    beside = None if reference is None else curves.primitive_of(reference.surrogate, u)
-    if beside is not None:
-        axes.plot(u, beside, **REFERENCE_STYLE)
-    steps = torch.cat([forward.mean, primitive])
+    axes.plot(u, picture.primitive, color=BLUE, linewidth=2.5)
+    if picture.reference is not None and picture.reference.primitive is not None:
+        axes.plot(u, picture.reference.primitive, **REFERENCE_STYLE)
+    steps = np.concatenate([forward.mean, picture.primitive])
     low, high = float(steps.min()), float(steps.max())
     axes.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low))
 
 
-def _say_why(axes: Axes, low: float, high: float, *, counts: bool) -> None:
-    """The absence of a primitive in words, on the roomier side of the step."""
+def _say_why(axes: Axes, low: float, high: float, *, is_staircase: bool) -> None:
+    """Say in words that there is no primitive, on the roomier side of the step."""
     left = -low / (high - low)
     roomy = max(left, 1 - left)
     text = "no primitive: this slope is not that of a known curve, so a steepness cannot learn from it"
-    if counts:  # a staircase leaves its upper left corner free
+    if is_staircase:  # it leaves its upper left corner free
         place, height, roomy = 0.04, 0.85, 0.6
     else:
         place, height = 0.04 if left >= 1 - left else left + 0.04, 0.5

@@ -11,44 +11,44 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from sgbench.errors import InputError
-from sgbench.plots.board import COLOURS, INK, MARKERS, SOFT
-from sgbench.plots.error_axis import LABEL, limits, shrink, stretch, ticks
-from sgbench.plots.sweep_labels import axis_label, curves_of, other_keys, short
-from sgbench.sweeps.points import Axis
-from sgbench.sweeps.results import Results, Row
+from sgbench.plots.error_axis import ErrorAxis
+from sgbench.plots.estimate import Estimate
+from sgbench.plots.style import COLOURS, GRID, INK, MARKERS, SOFT
+from sgbench.plots.sweep_numbers import ACCURACY, SweepPicture, SweepRow, SweptAxis, curves_of, other_axes
 
 MAX_CURVES = 18
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))
 FEW_TICKS = 10
 MIN_TICK_GAP = 0.055  # of the height
+NO_RUN = Estimate(math.nan, math.nan, math.nan)
 
 
-def curves_size(results: Results, across: Axis) -> tuple[float, float]:
-    """Width and height [inches]."""
-    return 10.5, max(5.2, 1.5 + 0.3 * len(_curves(results, across)))
+def curves_size(picture: SweepPicture, across: SweptAxis) -> tuple[float, float]:
+    """Return width and height of the panel [inches]."""
+    return 10.5, max(5.2, 1.5 + 0.3 * len(_curves(picture, across)))
 
 
-def draw_curves(figure: Figure, results: Results, across: Axis) -> None:
+def draw_curves(figure: Figure, picture: SweepPicture, across: SweptAxis) -> None:
     """Fill a figure of `curves_size`.
 
     Raises:
-        InputError: more than eighteen curves.
+        InputError: there are more than eighteen curves.
     """
-    axes = figure.subplots()
-    curves = _curves(results, across)
+    axes, axis = figure.subplots(), ErrorAxis()
+    curves = _curves(picture, across)
+    _frame(axes, axis, curves, across)
     for position, (name, rows) in enumerate(curves.items()):
-        _curve(axes, name, rows, across, _look(position))
-    _frame(axes, curves, across)
-    chances = {row.chance for row in results.rows}
-    if len(chances) == 1 and axes.get_ylim()[0] <= 100 * min(chances):
-        axes.axhline(100 * min(chances), color=SOFT, linestyle="--", linewidth=1.2, label="chance", zorder=1)
-    keys = [short(key) for key in other_keys(results, (across.key,))]
+        _curve(axes, axis, name, _by_number(rows, across), _look(position))
+    chances = {row.chance for row in picture.rows}
+    if len(chances) == 1 and axes.get_ylim()[0] <= min(chances):
+        axes.axhline(min(chances), color=SOFT, linestyle="--", linewidth=1.2, label="chance", zorder=1)
+    others = ", ".join(axis.short for axis in other_axes(picture, (across,)))
     place: Any = {"frameon": False, "loc": "outside right center", "fontsize": 13, "title_fontsize": 13}
-    figure.legend(*axes.get_legend_handles_labels(), title=", ".join(keys) or "surrogate", **place)
+    figure.legend(*axes.get_legend_handles_labels(), title=others or "surrogate", **place)
 
 
-def _curves(results: Results, across: Axis) -> dict[str, list[Row]]:
-    curves = curves_of(results, (across.key,))
+def _curves(picture: SweepPicture, across: SweptAxis) -> dict[str, list[SweepRow]]:
+    curves = curves_of(picture, (across,))
     if len(curves) > MAX_CURVES:
         raise InputError(
             f"{len(curves)} curves are too many for one picture; give fewer values of another axis, "
@@ -58,7 +58,7 @@ def _curves(results: Results, across: Axis) -> dict[str, list[Row]]:
 
 
 def _look(position: int) -> dict[str, Any]:
-    """A colour and a marker, and other dashes for each round through the colours."""
+    """Return a colour and a marker, and other dashes for each round through the colours."""
     return {
         "color": COLOURS[position % len(COLOURS)],
         "marker": MARKERS[position % len(MARKERS)],
@@ -66,42 +66,38 @@ def _look(position: int) -> dict[str, Any]:
     }
 
 
-def _curve(axes: Axes, name: str, rows: Sequence[Row], across: Axis, look: dict[str, Any]) -> None:
-    """Mean and band; where a setting has no run, the line breaks."""
-    ordered = sorted(rows, key=lambda row: float(row.settings[across.key]))
-    places = [float(row.settings[across.key]) for row in ordered]
-    means, lows, highs = [], [], []
-    for row in ordered:
-        summary = row.validation
-        mean = math.nan if summary is None else 100 * summary.mean
-        half = 0.0 if summary is None or summary.half_width is None else 100 * summary.half_width
-        means.append(mean)
-        lows.append(max(mean - half, 0.0))
-        highs.append(min(mean + half, 100.0))
-        if row.missing and row.by_seed:
-            axes.annotate("*", (places[len(means) - 1], mean), (5, 3), textcoords="offset points", color=INK)
+def _by_number(rows: Sequence[SweepRow], across: SweptAxis) -> dict[float, SweepRow]:
+    """Return rows by the number that is swept, from small to large."""
+    by_number = {float(row.settings[across.key]): row for row in rows}
+    return dict(sorted(by_number.items()))
+
+
+def _curve(
+    axes: Axes, axis: ErrorAxis, name: str, rows: Mapping[float, SweepRow], look: dict[str, Any]
+) -> None:
+    """Draw mean and band; where a setting has no run, the line breaks."""
+    places = list(rows)
+    means, lows, highs = axis.shown([row.mean or NO_RUN for row in rows.values()]).T
+    for place, mean, row in zip(places, means, rows.values(), strict=True):
+        if row.is_short:
+            axes.annotate("*", (place, mean), (5, 3), textcoords="offset points", color=INK)
     axes.fill_between(places, lows, highs, color=look["color"], alpha=0.13, linewidth=0, zorder=2)
     for ends in (lows, highs):
         axes.plot(places, ends, color=look["color"], alpha=0.35, linewidth=0.8, zorder=2)
     axes.plot(places, means, label=name, linewidth=2.2, markersize=7, zorder=3, **look)
 
 
-def _frame(axes: Axes, curves: Mapping[str, Sequence[Row]], across: Axis) -> None:
-    every = [row for rows in curves.values() for row in rows if row.validation]
-    axes.set_yscale("function", functions=(stretch, shrink))
-    low, high = limits((row.validation.mean for row in every if row.validation), every)
-    axes.set_ylim(low, high)
-    kept = ticks(low, high, MIN_TICK_GAP)
-    axes.set_yticks(kept, [f"{tick:g}" for tick in kept])
-    axes.minorticks_off()
+def _frame(axes: Axes, axis: ErrorAxis, curves: Mapping[str, Sequence[SweepRow]], across: SweptAxis) -> None:
+    means = [row.mean for rows in curves.values() for row in rows if row.mean is not None]
+    ends = axis.limits((mean.value for mean in means), (end for mean in means for end in mean))
+    axis.frame(axes, "y", ends, gap=MIN_TICK_GAP)
     axes.set_xscale("log")
     if len(across.values) <= FEW_TICKS:
-        numbers = across.numbers or ()
-        axes.xaxis.set_major_locator(FixedLocator(numbers))
-        axes.set_xticks(numbers, across.values)
+        axes.xaxis.set_major_locator(FixedLocator(across.numbers))
+        axes.set_xticks(across.numbers, across.values)
         axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel(axis_label(across.key), fontsize=14, color=INK)
-    axes.set_ylabel(LABEL.replace(" (", "\n("), fontsize=14, color=INK)
+    axes.set_xlabel(across.label, fontsize=14, color=INK)
+    axes.set_ylabel(f"{ACCURACY}\n{axis.scale_note}", fontsize=14, color=INK)
     axes.tick_params(labelsize=13, colors=INK)
-    axes.grid(color="#dddddd", linewidth=0.8, zorder=0)
+    axes.grid(color=GRID, linewidth=0.8, zorder=0)

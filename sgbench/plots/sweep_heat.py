@@ -15,10 +15,8 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from sgbench.errors import InputError
-from sgbench.plots.board import INK, SOFT
-from sgbench.plots.sweep_labels import ACCURACY, axis_label, curves_of
-from sgbench.sweeps.points import Axis
-from sgbench.sweeps.results import Results, Row
+from sgbench.plots.style import BAND, INK, SOFT, VERMILION
+from sgbench.plots.sweep_numbers import ACCURACY, SweepPicture, SweepRow, SweptAxis, curves_of
 
 MAX_PANELS = 16
 MAX_COLUMNS = 3
@@ -27,49 +25,49 @@ FEW = 9  # cells a side, up to which each is annotated
 CELL = (0.66, 0.5)  # inches of an annotated cell
 SMALL = 0.3  # inches of another one
 DARK = 0.18  # luminance, below which white is read better than black
-COLOURS = "viridis"  # even steps of lightness, for any colour vision
-LACKING: Any = {"facecolor": "#eeeeee", "edgecolor": SOFT, "hatch": "////", "linewidth": 0}
+LIGHTNESS = "viridis"  # even steps of lightness, for any colour vision
+LACKING: Any = {"facecolor": BAND, "edgecolor": SOFT, "hatch": "////", "linewidth": 0}
 
 
-def heat_size(results: Results, across: Axis, rate: Axis) -> tuple[float, float]:
-    """Width and height [inches]."""
-    columns, rows = _layout(len(_panels(results, across, rate)))
+def heat_size(picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> tuple[float, float]:
+    """Return width and height of the panels [inches]."""
+    columns, rows = _layout(len(_panels(picture, across, rate)))
     wide, high = CELL if _few(across, rate) else (SMALL, SMALL)
     return 1.9 + columns * max(2.9, wide * len(across.values) + 0.3), 0.7 + rows * (
         max(1.5, high * len(rate.values)) + 0.55
     )
 
 
-def draw_heat(figure: Figure, results: Results, across: Axis, rate: Axis) -> None:
+def draw_heat(figure: Figure, picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> None:
     """Fill a figure of `heat_size`.
 
     Raises:
-        InputError: more than sixteen panels.
+        InputError: there are more than sixteen panels.
     """
-    panels = _panels(results, across, rate)
+    panels = _panels(picture, across, rate)
     columns, rows = _layout(len(panels))
     grid: Any = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    means = [100 * row.validation.mean for row in results.rows if row.validation]
+    means = [row.mean.value for row in picture.rows if row.mean]
     scale = Normalize(min(means), max(means) if max(means) > min(means) else min(means) + 1)
     image = None
-    for axes, (name, found) in zip(grid.flat, panels.items(), strict=False):
-        image = _panel(axes, found, across, rate, scale)
+    for axes, (name, rows_of_panel) in zip(grid.flat, panels.items(), strict=False):
+        image = _panel(axes, rows_of_panel, across, rate, scale)
         axes.set_title(name, fontsize=14, color=INK, parse_math=False)
     for position, axes in enumerate(grid.flat):
         if position >= len(panels):
             axes.set_axis_off()
         elif position + columns >= len(panels):
             axes.tick_params(labelbottom=True)
-            axes.set_xlabel(axis_label(across.key).replace(", ", ",\n"), fontsize=13, color=INK)
+            axes.set_xlabel(across.label.replace(", ", ",\n"), fontsize=13, color=INK)
         if position % columns == 0:
-            axes.set_ylabel(axis_label(rate.key), fontsize=14, color=INK)
+            axes.set_ylabel(rate.label, fontsize=14, color=INK)
     if image is not None:
         bar = figure.colorbar(image, ax=grid, pad=0.02, aspect=28)
         bar.set_label(ACCURACY, fontsize=14, color=INK)
 
 
-def _panels(results: Results, across: Axis, rate: Axis) -> dict[str, list[Row]]:
-    panels = curves_of(results, (across.key, rate.key))
+def _panels(picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> dict[str, list[SweepRow]]:
+    panels = curves_of(picture, (across, rate))
     if len(panels) > MAX_PANELS:
         raise InputError(
             f"{len(panels)} heat maps are too many for one picture; give fewer values of another axis, "
@@ -83,27 +81,29 @@ def _layout(panels: int) -> tuple[int, int]:
     return columns, math.ceil(panels / columns)
 
 
-def _few(across: Axis, rate: Axis) -> bool:
+def _few(across: SweptAxis, rate: SweptAxis) -> bool:
     return max(len(across.values), len(rate.values)) <= FEW
 
 
-def _panel(axes: Axes, rows: Sequence[Row], across: Axis, rate: Axis, scale: Normalize) -> AxesImage:
+def _panel(
+    axes: Axes, rows: Sequence[SweepRow], across: SweptAxis, rate: SweptAxis, scale: Normalize
+) -> AxesImage:
     columns, lines = _order(across), _order(rate)
     cells = {
         (lines.index(row.settings[rate.key]), columns.index(row.settings[across.key])): row for row in rows
     }
     values = np.full((len(lines), len(columns)), math.nan)
     for place, row in cells.items():
-        if row.validation is not None:
-            values[place] = 100 * row.validation.mean
-    image = axes.imshow(values, cmap=COLOURS, norm=scale, origin="lower", aspect="auto")
+        if row.mean is not None:
+            values[place] = row.mean.value
+    image = axes.imshow(values, cmap=LIGHTNESS, norm=scale, origin="lower", aspect="auto")
     for line, column in zip(*np.nonzero(np.isnan(values)), strict=True):
         axes.add_patch(Rectangle((column - 0.5, line - 0.5), 1, 1, **LACKING))
     if _few(across, rate):
         _annotate(axes, cells, scale)
     if not np.isnan(values).all():
         line, column = np.unravel_index(np.nanargmax(values), values.shape)
-        frame: Any = {"fill": False, "edgecolor": "#D55E00", "linewidth": 3, "zorder": 3}
+        frame: Any = {"fill": False, "edgecolor": VERMILION, "linewidth": 3, "zorder": 3}
         axes.add_patch(Rectangle((float(column) - 0.46, float(line) - 0.46), 0.92, 0.92, **frame))
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(lines)), lines)
@@ -113,23 +113,22 @@ def _panel(axes: Axes, rows: Sequence[Row], across: Axis, rate: Axis, scale: Nor
     return image
 
 
-def _order(axis: Axis) -> list[str]:
-    """The values from small to large."""
-    numbers = axis.numbers or ()
-    return [value for _, value in sorted(zip(numbers, axis.values, strict=True))]
+def _order(axis: SweptAxis) -> list[str]:
+    """Return the values from small to large."""
+    return [value for _, value in sorted(zip(axis.numbers, axis.values, strict=True))]
 
 
-def _annotate(axes: Axes, cells: dict[tuple[int, int], Row], scale: Normalize) -> None:
+def _annotate(axes: Axes, cells: dict[tuple[int, int], SweepRow], scale: Normalize) -> None:
     for (line, column), row in cells.items():
-        if row.validation is None:
+        if row.mean is None:
             continue
-        percent = 100 * row.validation.mean
-        text = f"{percent:.1f}{'*' if row.missing else ''}"
-        colour = "white" if _luminance(mpl.colormaps[COLOURS](scale(percent))) < DARK else "black"
+        percent = row.mean.value
+        text = f"{percent:.1f}{'*' if row.is_short else ''}"
+        colour = "white" if _luminance(mpl.colormaps[LIGHTNESS](scale(percent))) < DARK else "black"
         axes.text(column, line, text, ha="center", va="center", fontsize=12.5, color=colour, zorder=4)
 
 
 def _luminance(colour: Sequence[float]) -> float:
-    """Relative luminance of an sRGB colour, as in WCAG 2 (its power law alone)."""
+    """Return the relative luminance of an sRGB colour, as in WCAG 2 (its power law alone)."""
     red, green, blue = (channel**2.2 for channel in colour[:3])
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -19,6 +19,7 @@ NEUTRAL: dict[str, Value] = {
     "readout.input_gain": "one",
     "readout.learn_threshold": "none",
     "protocol.data_order": "seed_epoch",
+    "protocol.draw": None,
     "surrogate.width_fwhm": None,
 }
 """Frozen: a parameter equal to its neutral value is left out of the hash.
@@ -39,6 +40,7 @@ PROTOCOL_IDENTITY = (
     "monitor",
     "precision",
     "data_order",
+    "draw",
 )
 
 

@@ -121,7 +121,9 @@ class SearchRange(Strict):
 class Protocol(Grown):
     """What makes rows comparable; a published protocol is never edited in meaning, only superseded."""
 
-    LATER: ClassVar[frozenset[str]] = frozenset({"tuning_trials", "search_space", "parameters"})
+    LATER: ClassVar[frozenset[str]] = frozenset(
+        {"tuning_trials", "search_space", "parameters", "draw", "tuning_seeds", "solved_from"}
+    )
 
     name: ProtocolName
     about: str = Field(max_length=500)
@@ -145,10 +147,30 @@ class Protocol(Grown):
     parameters: tuple[Positive, Positive] | None = None
     """The fewest and the most trainable numbers that a spiking method may have; None sets no band."""
 
+    draw: Literal["per_seed"] | None = None
+    """Whether each seed draws data of its own: other samples where they are generated, else other splits."""
+    tuning_seeds: tuple[Annotated[int, Field(ge=0, le=2**31)], ...] | None = Field(
+        default=None, min_length=1, max_length=1000
+    )
+    """Seeds that settings may be chosen with; None says that they are those of the rows."""
+    solved_from: float | None = Field(default=None, gt=0, le=1)
+    """Test accuracy from which a run counts as solved, where that is what the task is about."""
+
     @field_validator("parameters", mode="before")
     @classmethod
     def _plain(cls, value: object) -> object:
         return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("tuning_seeds", mode="before")
+    @classmethod
+    def _plain_seeds(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _seeds_apart(self) -> Protocol:
+        if set(self.seeds) & set(self.tuning_seeds or ()):
+            raise ValueError("tuning_seeds: none of them may be among the seeds, which report")
+        return self
 
     @model_validator(mode="after")
     def _band(self) -> Protocol:

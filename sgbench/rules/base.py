@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,10 +13,28 @@ from torch import Tensor
 
 from sgbench.losses.base import Loss
 from sgbench.networks.base import Network
+from sgbench.neurons.base import Neuron
 from sgbench.regularisers.base import Regulariser
 from sgbench.signals.trajectory import Batch, Keep, Trajectory
 
 Reference = Literal["bptt", "bptt_cut", "local_autograd", "finite_difference", "enumeration"]
+"""A gradient that comes from no rule: of the whole loss; the same with recurrent spikes cut; of each layer's
+loss with what arrives taken as given; by differences; over all spike patterns."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """With what a rule's gradients are compared, where, and in which weights; a test runs it as it stands.
+
+    Args:
+        reference: the gradient to compare with.
+        words: what a run needs beside `rule=NAME` for the comparison, e.g. "loss=per_step".
+        weights: "all", "hidden" (of hidden layers) or "readout".
+    """
+
+    reference: Reference
+    words: tuple[str, ...] = ()
+    weights: Literal["all", "hidden", "readout"] = "all"
 
 
 @dataclass(frozen=True)
@@ -47,11 +66,12 @@ class Progress(NamedTuple):
 class LearningRule(ABC):
     """Computes gradients of a network's weights.
 
-    A rule declares the computation that it equals exactly, and one that it must not equal; tests show both.
+    A rule declares the computation that it equals exactly, and one that it must not equal, each with the words of a
+    run in which this shows; the contract tests run both.
     """
 
-    exact_reference: ClassVar[Reference]
-    must_differ_from: ClassVar[str]
+    exact_reference: ClassVar[Claim]
+    must_differ_from: ClassVar[Claim]
 
     def begin(self, network: Network, generator: torch.Generator) -> None:  # noqa: B027 - most need nothing
         """Add to the network what the rule needs, before anything else looks at it.
@@ -75,3 +95,29 @@ class LearningRule(ABC):
     @abstractmethod
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """Add to the `.grad` of the weights and yield, once a batch or once an update."""
+
+
+def learnt_by(group: str, neuron: Neuron) -> tuple[str, str]:
+    """Return which numbers of a layer's neurons learn, and the words with which none does; empty where none does.
+
+    Args:
+        group: of the neurons, "neuron" or "readout".
+        neuron: of the layer.
+
+    >>> from sgbench.neurons.leaky_readout import LeakyReadout
+    >>> learnt_by("readout", LeakyReadout(4, beta=0.9, learn_beta="shared"))
+    ('beta', 'readout.learn_beta=none')
+    """
+    options = inspect.signature(type(neuron)).parameters
+    names = [name for name, _ in neuron.named_parameters()]
+    heads = list(dict.fromkeys(name.partition(".")[0] for name in names))
+    words = {}
+    for head in heads:
+        if head == "surrogate" and "surrogate.log_stretch" in names:
+            words[head] = "steepness=fixed"
+        elif f"learn_{head}" in options:
+            words[head] = f"{group}.learn_{head}=none"
+        elif "learn" in options:
+            words[head] = f"{group}.learn=none"
+    remedy = " and ".join(dict.fromkeys(words.values())) if len(words) == len(heads) else "rule=bptt"
+    return " and ".join(heads), remedy

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from sgbench.errors import InputError, require_count
 from sgbench.networks.base import Network
-from sgbench.rules.base import LearningRule, Objective, Progress, Reference
+from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.signals.spikes import windows
 from sgbench.signals.trajectory import Batch, Trajectory, detached, join
 
@@ -25,8 +25,8 @@ class Bptt(LearningRule):
     Source: Neftci, Mostafa & Zenke 2019, section III; Williams & Peng 1990, Neural Computation 2(4).
     """
 
-    exact_reference: ClassVar[Reference] = "bptt"
-    must_differ_from: ClassVar[str] = "bptt with a shorter window"
+    exact_reference: ClassVar[Claim] = Claim("bptt", ("network.recurrence=all_to_all",))
+    must_differ_from: ClassVar[Claim] = Claim("bptt", ("network.recurrence=all_to_all", "rule.window=2"))
 
     def __init__(self, *, window: int | None) -> None:
         self.window = None if window is None else require_count("rule.window", window)

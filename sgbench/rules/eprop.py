@@ -13,11 +13,13 @@ from sgbench.networks.base import DenseLayer, Network
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.regularisers.none import NoPenalty
-from sgbench.rules.base import LearningRule, Objective, Progress, Reference
+from sgbench.rules.base import Claim, LearningRule, Objective, Progress, learnt_by
 from sgbench.signals.spikes import dense
 from sgbench.signals.trajectory import Batch, Trajectory
 
 UPDATES = ("per_sequence", "per_step")
+READOUT = "neuron@readout=leaky_readout"
+RECURRENT = ("loss=per_step", "network.hidden=[6]", "network.recurrence=all_to_all")
 
 
 class EProp(LearningRule):
@@ -42,45 +44,61 @@ class EProp(LearningRule):
     Source: Bellec et al. 2020, Nature Communications 11:3625, equations 3, 4 and 13.
     """
 
-    exact_reference: ClassVar[Reference] = "bptt_cut"
-    must_differ_from: ClassVar[str] = "bptt in a recurrent network"
+    exact_reference: ClassVar[Claim] = Claim("bptt_cut", RECURRENT)
+    must_differ_from: ClassVar[Claim] = Claim("bptt", RECURRENT, weights="hidden")
 
     def __init__(self, *, update: str) -> None:
         self.update = require_choice("rule.update", update, UPDATES)
 
     def check(self, network: Network, objective: Objective) -> None:
-        """One spiking layer, a leaky readout with fixed decay, fixed neurons, a loss per step, no penalty."""
-        if len(network.hidden_layers) != 1:
-            raise InputError(
-                f"rule=eprop: {len(network.hidden_layers)} hidden layers; it is defined here for one, "
-                f"e.g. network.hidden=[64]"
-            )
-        if network.needs_all_steps is not None:
-            raise InputError(f"rule=eprop: goes step by step, but {network.needs_all_steps}; use rule=bptt")
-        neuron = network.hidden_layers[0].neuron
-        if neuron.currents > 1 or type(neuron).driven is not Neuron.driven:
-            raise InputError(
-                f"rule=eprop: every synapse moves the one current of its neuron, but {type(neuron).__name__} takes "
-                f"several; use rule=bptt"
-            )
+        """One dense spiking layer, a leaky readout with fixed decay, fixed neurons, a loss per step, no penalty."""
+        self._check_network(network)
+        units = network.readout.neuron
         if not objective.loss.online:
-            raise InputError("rule=eprop: needs a loss in every step; use loss=per_step")
+            # Of spikes as target no loss has a share in every step.
+            classes = "class" in objective.loss.targets
+            readout = "" if isinstance(units, LeakyReadout) else f" and {READOUT}"
+            remedy = f"loss=per_step{readout}" if classes else "rule=bptt"
+            raise InputError(f"rule=eprop: needs a loss in every step; use {remedy}")
         if not isinstance(objective.regulariser, NoPenalty):
             raise InputError("rule=eprop: knows no penalty on activity; use regulariser=none")
-        if not isinstance(network.readout.neuron, LeakyReadout):
-            raise InputError("rule=eprop: needs a leaky readout; use neuron@readout=leaky_readout")
-        if network.readout.neuron.input_gain.kind != "one" or network.readout.neuron.beta.spread is not None:
+        if not isinstance(units, LeakyReadout):
+            raise InputError(f"rule=eprop: needs a leaky readout; use {READOUT}")
+        if units.input_gain.kind != "one" or units.beta.spread is not None:
             raise InputError(
                 "rule=eprop: needs one decay and no gain in the readout; use readout.input_gain=one and a single "
                 "readout.beta"
             )
         for group, layer in (("neuron", network.hidden_layers[0]), ("readout", network.readout)):
-            for name, _ in layer.neuron.named_parameters():
-                learnt = name.partition(".")[0]
+            learnt, words = learnt_by(group, layer.neuron)
+            if learnt:
                 raise InputError(
-                    f"rule=eprop: trains weights only, but layer {layer.name} learns {learnt}; "
-                    f"use {group}.learn_{learnt}=none"
+                    f"rule=eprop: trains weights only, but layer {layer.name} learns {learnt}; use {words}"
                 )
+
+    def _check_network(self, network: Network) -> None:
+        """One layer of dense synapses that goes step by step, each synapse onto one current."""
+        if not network.spiking:
+            raise InputError("rule=eprop: follows spikes, and the network has none; use rule=bptt")
+        if network.needs_all_steps is not None:
+            raise InputError(f"rule=eprop: goes step by step, but {network.needs_all_steps}; use rule=bptt")
+        layers = network.hidden_layers
+        if len(layers) != 1 or not isinstance(layers[0], DenseLayer):
+            what = (
+                f"{len(layers)} hidden layers"
+                if len(layers) != 1
+                else f"layer '{layers[0].name}' is not dense"
+            )
+            raise InputError(
+                f"rule=eprop: {what}; it is defined here for one dense layer; use network=mlp and "
+                f"network.hidden=[64]"
+            )
+        neuron = layers[0].neuron
+        if neuron.currents > 1 or type(neuron).driven is not Neuron.driven:
+            raise InputError(
+                f"rule=eprop: every synapse moves the one current of its neuron, but {type(neuron).__name__} takes "
+                f"several; use rule=bptt"
+            )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """One yield a batch, or one a step."""

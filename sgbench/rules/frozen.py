@@ -9,7 +9,7 @@ import torch
 
 from sgbench.errors import require_choice
 from sgbench.networks.base import Network
-from sgbench.rules.base import LearningRule, Objective, Progress, Reference
+from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.signals.trajectory import Batch, Trajectory
 
 LEARN = ("none", "readout")
@@ -34,8 +34,8 @@ class Frozen(LearningRule):
     machines); frozen lower weights in Kriener, Goeltz & Petrovici 2022, NICE, arXiv:2102.08211.
     """
 
-    exact_reference: ClassVar[Reference] = "bptt"
-    must_differ_from: ClassVar[str] = "bptt in hidden layers"
+    exact_reference: ClassVar[Claim] = Claim("bptt", ("rule.learn=readout",), weights="readout")
+    must_differ_from: ClassVar[Claim] = Claim("bptt", ("rule.learn=readout",), weights="hidden")
 
     def __init__(self, *, learn: str) -> None:
         self.learn = require_choice("rule.learn", learn, LEARN)

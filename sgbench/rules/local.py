@@ -12,7 +12,7 @@ from sgbench.engine.layer import LayerRun
 from sgbench.errors import InputError, require_number
 from sgbench.networks.base import Chain, Network
 from sgbench.neurons.base import Neuron
-from sgbench.rules.base import LearningRule, Objective, Progress, Reference
+from sgbench.rules.base import Claim, LearningRule, Objective, Progress, learnt_by
 from sgbench.signals.trajectory import POTENTIAL, Batch, Trajectory
 
 
@@ -32,13 +32,14 @@ class Local(LearningRule):
         gain: standard deviation of a local readout's current for input of unit power.
 
     Raises:
-        InputError: layers that are no chain, readout units that learn, or a gain below 0.
+        InputError: layers that are no chain, readout units that learn or take several currents, or a gain
+            below 0.
 
     Source: Kaiser, Mostafa & Neftci 2020, Frontiers in Neuroscience 14:424 (DECOLLE).
     """
 
-    exact_reference: ClassVar[Reference] = "local_autograd"
-    must_differ_from: ClassVar[str] = "bptt in a network of hidden layers"
+    exact_reference: ClassVar[Claim] = Claim("local_autograd", ("network.hidden=[6,5]",))
+    must_differ_from: ClassVar[Claim] = Claim("bptt", ("network.hidden=[6,5]",), weights="hidden")
 
     def __init__(self, *, gain: float) -> None:
         self.gain = require_number("rule.gain", gain, low=0, open_low=True)
@@ -61,12 +62,17 @@ class Local(LearningRule):
         return self.gain * neurons**-0.5 * normal
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Readout units that serve all layers cannot learn from one of them."""
-        for name, _ in network.readout.neuron.named_parameters():
-            learnt = name.partition(".")[0]
+        """Readout units that serve all layers take one current, and cannot learn from one of them."""
+        neuron = network.readout.neuron
+        if neuron.currents > 1:
             raise InputError(
-                f"rule=local: the readout's units serve every layer, so their {learnt} cannot learn; "
-                f"use readout.learn_{learnt}=none"
+                f"rule=local: a local readout has one current a unit, but {type(neuron).__name__} takes several; "
+                f"use neuron@readout=leaky_readout"
+            )
+        learnt, words = learnt_by("readout", neuron)
+        if learnt:
+            raise InputError(
+                f"rule=local: the readout's units serve every layer, so their {learnt} cannot learn; use {words}"
             )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -137,6 +137,26 @@ class SpikeTrains:
         if self.time_us[first].min() < 0 or (self.time_us[last] > self.duration_us[filled]).any():
             return "has a spike outside its sample's duration"
         return None
+
+
+def concatenated(parts: Sequence[SpikeTrains]) -> SpikeTrains:
+    """The samples of several sets of trains one after another.
+
+    >>> one = SpikeTrains.of([0], [1], [400], [1000], 2)
+    >>> both = concatenated([one, one])
+    >>> both.indptr.tolist(), both.channel.tolist()
+    ([0, 1, 2], [1, 1])
+    """
+    offsets = np.cumsum([0, *(int(part.indptr[-1]) for part in parts)])
+    starts = [part.indptr[:-1] + int(offset) for part, offset in zip(parts, offsets[:-1], strict=True)]
+    return SpikeTrains(
+        torch.cat([*starts, torch.tensor([int(offsets[-1])])]),
+        torch.cat([part.channel for part in parts]),
+        torch.cat([part.time_us for part in parts]),
+        torch.cat([part.duration_us for part in parts]),
+        parts[0].n_channels,
+        parts[0].dtype,
+    )
 
 
 def _joined(numbers: Tensor, pieces: list[slice]) -> Tensor:

@@ -11,7 +11,8 @@ class Learned(Steepness):
 
     .. math:: \partial s/\partial\ln c := \partial\Psi/\partial\ln c
 
-    with :math:`\Psi` the primitive of the surrogate.
+    with :math:`\Psi` the primitive of what is sent: the surrogate's for a step, the difference of both flanks for
+    signed spikes, the probability for spikes that are drawn.
 
     Source: a learnable width of a rectangle is the idea of Lian et al. 2023, IJCAI (LSG); for any primitive, the
     learnable alpha of BrainCog's surrogates.
@@ -27,7 +28,7 @@ class Learned(Steepness):
         """Give the surrogate its parameter.
 
         Raises:
-            InputError: it has no primitive.
+            InputError: what it sends has no primitive.
         """
         surrogate.learn_stretch()
 

@@ -257,10 +257,11 @@ class _Run:
 
     def _labels(self) -> Iterator[Problem]:
         """What was wanted is what the data set wants, or at least the same in all seeds."""
-        truth = self.judge.wanted(self.reference)
-        first = next(iter(self.answers.values()), None)
-        whose = "the first seed's" if truth is None else "the data set's"
+        per_seed = self.reference.protocol.draw == "per_seed"
+        first = None if per_seed else next(iter(self.answers.values()), None)
         for seed, found in self.answers.items():
+            truth = self.judge.wanted(self.reference, seed)
+            whose = "the first seed's" if truth is None else "the data set's"
             path = f"predictions/{seed}.csv"
             try:
                 apart = targets_apart(found, truth or first or found, path)

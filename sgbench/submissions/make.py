@@ -91,7 +91,7 @@ def make(
             "division": division_of(of, reference),
             "method": of.model_dump(),
             "seeds": reference.protocol.seeds,
-            "data_sha256": ours[0].provenance.data_sha256,
+            "data_sha256": None if of.protocol.draw == "per_seed" else ours[0].provenance.data_sha256,
             "environment": _environment(ours[0]),
             "tuning_trials": len({trial.method_id for trial in log.trials}),
         }

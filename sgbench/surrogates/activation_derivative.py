@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from sgbench.errors import require_choice
 from sgbench.surrogates.base import Surrogate
+from sgbench.surrogates.undefined import nan_where_nan
 
 
 class _Activation(NamedTuple):
@@ -39,7 +40,13 @@ def _tanh_slope(u: Tensor) -> Tensor:
 
 ACTIVATIONS = {
     "relu": _Activation(
-        torch.relu, lambda u: (u > 0).to(u.dtype), 1.0, math.inf, None, (0.0,), (0.0, math.inf)
+        torch.relu,
+        lambda u: nan_where_nan(u, (u > 0).to(u.dtype)),
+        1.0,
+        math.inf,
+        None,
+        (0.0,),
+        (0.0, math.inf),
     ),
     "sigmoid": _Activation(torch.sigmoid, _logistic_slope, 0.25, 1.0, 2 * math.log(3 + 2 * 2**0.5)),
     "tanh": _Activation(torch.tanh, _tanh_slope, 1.0, 2.0, math.log(3 + 2 * 2**0.5)),

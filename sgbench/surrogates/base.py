@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from sgbench.errors import InputError, require_choice, require_number
+from sgbench.surrogates.drawn import draw
+from sgbench.surrogates.spike import Spike, SpikeWithForwardMode
 
 # Beyond these a width is far below rounding or far above any potential, and float32 slopes overflow.
 SMALLEST, LARGEST = 1e-6, 1e6
@@ -31,12 +33,21 @@ class FiresOtherwise(Protocol):
     output: ClassVar[Output]
     stochastic: ClassVar[bool]
 
+    @property
+    def has_primitive(self) -> bool:
+        """Whether a curve of what is sent is known, by which a steepness learns."""
+        ...
+
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
         """Spikes."""
         ...
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
         """Their derivative."""
+        ...
+
+    def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """The curve that stands in for them."""
         ...
 
 
@@ -52,7 +63,8 @@ class Surrogate(nn.Module, ABC):
     Calling it returns spikes, so it serves as snnTorch's `spike_grad`. Its steepness can be changed as a whole by
     a factor, the stretch: u is multiplied by it, and the height follows the normalisation (peak1 keeps the peak,
     area1 the area, raw what the native formula keeps). The stretch is a number that a schedule moves, or it
-    learns; a parameter k that learns gets the gradient of the primitive, ds/dk := d primitive/dk.
+    learns; a parameter k that learns gets the gradient of the primitive of what is sent,
+    ds/dk := d primitive/dk, which a firing other than the step has of its own.
 
     Args:
         normalisation: what has the value 1 before scaling: the peak, the area, or nothing.
@@ -72,7 +84,7 @@ class Surrogate(nn.Module, ABC):
         self.stretch = 1.0
         self.log_stretch: nn.Parameter | None = None
         self.firing: FiresOtherwise | None = None
-        self.generator: torch.Generator | None = None
+        self.noise_state = torch.Generator().manual_seed(0).get_state()
         self.normalisation = require_choice("surrogate.normalisation", normalisation, NORMALISATIONS)
         self.scale = require_number("surrogate.scale", scale, low=SMALLEST, high=LARGEST)
         unit = {"peak1": self.shape_peak, "area1": self.shape_area, "raw": 1.0}[normalisation]
@@ -165,16 +177,36 @@ class Surrogate(nn.Module, ABC):
         """Make the stretch a parameter, from 1 on; its logarithm learns, so it stays positive.
 
         Raises:
-            InputError: there is no primitive, whose slope by the stretch its gradient is.
+            InputError: there is no primitive of what is sent, whose slope by the stretch its gradient is.
         """
         if not self.has_primitive:
             raise InputError(
                 f"{type(self).__name__} has no primitive, from which a steepness would learn; use steepness=fixed"
             )
+        if not self.elementwise:
+            raise InputError(
+                f"{type(self).__name__} scales its gradient by a batch, so that no curve is left from which a "
+                f"steepness would learn; use steepness=fixed"
+            )
+        if self.firing is not None:
+            self._require_curve(self.firing)
         self.log_stretch = nn.Parameter(torch.zeros((), dtype=torch.float64))
+
+    @staticmethod
+    def _require_curve(firing: FiresOtherwise) -> None:
+        """Refuse a firing whose spikes no known curve stands in for."""
+        if not firing.has_primitive:
+            raise InputError(
+                f"{type(firing).__name__} names no primitive of what it sends, from which a steepness would "
+                f"learn; use steepness=fixed"
+            )
 
     def _factor(self) -> float:
         return self.stretch if self.log_stretch is None else math.exp(self.log_stretch.item())
+
+    def _factor_for(self, u: Tensor) -> float | Tensor:
+        """The stretch in the precision of u, with the way to its parameter where it learns."""
+        return self.stretch if self.log_stretch is None else self.log_stretch.exp().to(u.dtype)
 
     def _growth(self) -> float:
         """By how much the height grows with the stretch."""
@@ -191,7 +223,7 @@ class Surrogate(nn.Module, ABC):
         """What the backward pass multiplies by; shape and dtype of `u`."""
         if self.log_stretch is None and self.stretch == 1.0:
             return self.slope(u)
-        factor = self.stretch if self.log_stretch is None else self.log_stretch.exp().to(u.dtype)
+        factor = self._factor_for(u)
         slope = self.slope(factor * u)
         return factor * slope if self._keeps_area() else slope
 
@@ -199,13 +231,34 @@ class Surrogate(nn.Module, ABC):
         """The curve whose slope `derivative` is."""
         if self.log_stretch is None and self.stretch == 1.0:
             return self.gain * self.shape_integral(u)
-        factor = self.stretch if self.log_stretch is None else self.log_stretch.exp().to(u.dtype)
+        factor = self._factor_for(u)
         curve = self.gain * self.shape_integral(factor * u)
         return curve if self._keeps_area() else curve / factor
 
+    def sent_slope(self, u: Tensor) -> Tensor:
+        """Derivative of what is sent: `derivative`, unless the firing has another."""
+        return self.derivative(u) if self.firing is None else self.firing.slope(u, self)
+
+    def sent_primitive(self, u: Tensor) -> Tensor:
+        """The curve that stands in for what is sent: `primitive`, unless the firing has another."""
+        return self.primitive(u) if self.firing is None else self.firing.primitive(u, self)
+
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
-        """Gradient of u from that of the spikes; anything but a product with `derivative` is not elementwise."""
-        return grad * (self.derivative(u) if self.firing is None else self.firing.slope(u, self))
+        """Gradient of u from that of the spikes; anything but a product with `sent_slope` is not elementwise."""
+        return grad * self.sent_slope(u)
+
+    def push_forward(self, u: Tensor, tangent: Tensor) -> Tensor:
+        """Tangent of the spikes from that of u.
+
+        Raises:
+            InputError: the gradient is no product with a slope, so there is none to multiply by.
+        """
+        if not self.elementwise:
+            raise InputError(
+                f"{type(self).__name__} has no slope in forward mode, because its gradient depends on a batch of "
+                f"gradients; differentiate backward, or use surrogate=fast_sigmoid"
+            )
+        return tangent * self.sent_slope(u)
 
     def escape_probability(self, u: Tensor) -> Tensor:
         """The primitive as a distribution, from 0 far below threshold to 1 far above.
@@ -219,13 +272,28 @@ class Surrogate(nn.Module, ABC):
         )
 
     def uniform(self, u: Tensor) -> Tensor:
-        """Numbers in [0, 1) of the shape of u, from the surrogate's own generator."""
-        if self.generator is None:
-            self.generator = torch.Generator().manual_seed(0)
-        return torch.rand(u.shape, generator=self.generator, dtype=u.dtype).to(u.device)
+        """Numbers in [0, 1) of the shape of u, from the surrogate's own stream."""
+        return draw(self.noise_state, u)
+
+    @property
+    def generator(self) -> torch.Generator:
+        """A generator in the state that the surrogate's own stream has reached; one that is set is copied."""
+        reached = torch.Generator()
+        reached.set_state(self.noise_state)
+        return reached
+
+    @generator.setter
+    def generator(self, generator: torch.Generator) -> None:
+        self.noise_state = generator.get_state()
 
     def fire_by(self, firing: FiresOtherwise) -> None:
-        """Replace the step."""
+        """Replace the step.
+
+        Raises:
+            InputError: the stretch learns, and no curve stands in for what would be sent.
+        """
+        if self.log_stretch is not None:
+            self._require_curve(firing)
         self.firing, self.output = firing, firing.output
         self.stochastic = self.stochastic or firing.stochastic
 
@@ -236,43 +304,13 @@ class Surrogate(nn.Module, ABC):
     def forward(self, u: Tensor) -> Tensor:
         """Spikes with the surrogate's gradient."""
         # Dynamo traces no autograd function that has a forward mode.
-        spike = _Spike if torch.compiler.is_compiling() else _SpikeWithForwardMode
+        spike = Spike if torch.compiler.is_compiling() else SpikeWithForwardMode
         spikes = spike.apply(u, self)
         if any(parameter.requires_grad for parameter in self.parameters()):
-            curve = self.primitive(u.detach())
+            curve = self.sent_primitive(u.detach())
             spikes = spikes + (curve - curve.detach())  # adds exactly 0, and the way to the parameters
         return spikes  # type: ignore[no-any-return]
 
     def kernel(self) -> Kernel | None:
         """The derivative as compiled loops know it, or None where only `derivative` does."""
         return None
-
-
-class _Spike(torch.autograd.Function):
-    """Step forward, slope backward."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(u: Tensor, surrogate: Surrogate) -> Tensor:
-        return surrogate.fire(u)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Surrogate], output: Tensor) -> None:
-        u, ctx.surrogate = inputs
-        ctx.save_for_backward(u)
-        ctx.save_for_forward(u)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (u,) = ctx.saved_tensors
-        return ctx.surrogate.pull_back(u, grad), None
-
-
-class _SpikeWithForwardMode(_Spike):
-    """The same, with the slope in forward mode too."""
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
-        (u,) = ctx.saved_tensors
-        return tangent * ctx.surrogate.derivative(u)

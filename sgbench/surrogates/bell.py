@@ -125,9 +125,11 @@ class BellSurrogate(Surrogate):
 
     def escape_probability(self, u: Tensor) -> Tensor:
         """1/2 + (primitive(u) - primitive(0)) / area."""
-        area = self.area
-        if area is None or not math.isfinite(area):
+        if not math.isfinite(self.shape_area):
             return super().escape_probability(u)
+        # As `area` says, but with the way to a stretch that learns.
+        factor = self._factor_for(u)
+        area = self.gain * self.shape_area * (factor if self._keeps_area() else 1.0) / factor
         return 0.5 + (self.primitive(u) - self.primitive(torch.zeros_like(u))) / area
 
     @property

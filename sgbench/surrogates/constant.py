@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sgbench.surrogates.base import Surrogate
+from sgbench.surrogates.undefined import nan_where_nan
 
 
 class Constant(Surrogate):
@@ -26,7 +27,7 @@ class Constant(Surrogate):
 
     def shape(self, u: Tensor) -> Tensor:
         """1."""
-        return torch.ones_like(u)
+        return nan_where_nan(u, torch.ones_like(u))
 
     def shape_integral(self, u: Tensor) -> Tensor:
         """The identity."""

@@ -42,7 +42,7 @@ class Dspike(Surrogate):
     def shape(self, u: Tensor) -> Tensor:
         """The peak times sech^2(bu), written so that nothing overflows."""
         decay = torch.exp(-2 * self.sharpness * u.abs())
-        return torch.where(u.abs() <= EDGE, self.shape_peak * 4 * decay / (1 + decay).square(), 0)
+        return torch.where(u.abs() > EDGE, 0, self.shape_peak * 4 * decay / (1 + decay).square())
 
     def shape_integral(self, u: Tensor) -> Tensor:
         """tanh(by) / (2 tanh(b/2)) + 1/2 with y = u cut to the support."""

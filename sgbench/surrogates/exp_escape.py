@@ -42,7 +42,7 @@ class ExpEscape(Surrogate):
     def shape(self, u: Tensor) -> Tensor:
         """exp((u - u*)/delta)/delta up to u*, which is the same."""
         risen = torch.exp((u - self.certain).clamp(max=0) / self.width) / self.width
-        return torch.where(u <= self.certain, risen, 0)
+        return torch.where(u > self.certain, 0, risen)
 
     def shape_integral(self, u: Tensor) -> Tensor:
         """The escape probability."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sgbench.errors import require_number
 from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
+from sgbench.surrogates.undefined import nan_where_nan
 
 
 class LeakyRelu(Surrogate):
@@ -37,7 +38,7 @@ class LeakyRelu(Surrogate):
 
     def shape(self, u: Tensor) -> Tensor:
         """The slope k above threshold, the leak elsewhere."""
-        return torch.where(u > 0, torch.full_like(u, self.slope_above), self.leak)
+        return nan_where_nan(u, torch.where(u > 0, torch.full_like(u, self.slope_above), self.leak))
 
     def shape_integral(self, u: Tensor) -> Tensor:
         """The leaky rectifier."""

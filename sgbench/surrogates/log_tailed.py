@@ -33,7 +33,7 @@ class LogTailed(Surrogate):
 
     def shape(self, u: Tensor) -> Tensor:
         """1 / max(u, 1) above threshold, the leak elsewhere."""
-        return torch.where(u > 0, 1 / u.clamp(min=1), self.leak)
+        return torch.where(u <= 0, self.leak, 1 / u.clamp(min=1))
 
     def shape_integral(self, u: Tensor) -> Tensor:
         """The leaky rectifier up to 1, the logarithm beyond."""

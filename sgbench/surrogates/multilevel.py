@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sgbench.errors import require_count, require_number
 from sgbench.surrogates.base import LARGEST, SMALLEST, Output, Surrogate
+from sgbench.surrogates.undefined import nan_where_nan
 
 
 class Multilevel(Surrogate):
@@ -47,7 +48,7 @@ class Multilevel(Surrogate):
     def shape(self, u: Tensor) -> Tensor:
         """1 for -b < u < n theta - b."""
         low, high = self.shape_support
-        return ((u > low) & (u < high)).to(u.dtype)
+        return nan_where_nan(u, ((u > low) & (u < high)).to(u.dtype))
 
     def shape_integral(self, u: Tensor) -> Tensor:
         """u cut to the same interval."""

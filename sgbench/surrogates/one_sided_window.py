@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sgbench.errors import require_number
 from sgbench.surrogates.base import LARGEST, Surrogate
+from sgbench.surrogates.undefined import nan_where_nan
 
 
 class OneSidedWindow(Surrogate):
@@ -32,7 +33,7 @@ class OneSidedWindow(Surrogate):
 
     def shape(self, u: Tensor) -> Tensor:
         """1 from -w on."""
-        return (u >= -self.window).to(u.dtype)
+        return nan_where_nan(u, (u >= -self.window).to(u.dtype))
 
     def shape_integral(self, u: Tensor) -> Tensor:
         """max(0, u + w)."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sgbench.errors import require_number
 from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
+from sgbench.surrogates.undefined import nan_where_nan
 
 
 class PiecewiseLeaky(Surrogate):
@@ -39,7 +40,8 @@ class PiecewiseLeaky(Surrogate):
 
     def shape(self, u: Tensor) -> Tensor:
         """1/(2w) inside the window, c outside."""
-        return torch.where(u.abs() < self.half_width, torch.full_like(u, self.inside), self.leak)
+        inside = torch.full_like(u, self.inside)
+        return nan_where_nan(u, torch.where(u.abs() < self.half_width, inside, self.leak))
 
     def shape_integral(self, u: Tensor) -> Tensor:
         """y/(2w) + c (u - y) with y = u cut to the window."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from sgbench.surrogates.bell import BellSurrogate
+from sgbench.surrogates.undefined import nan_where_nan
 
 
 class Rectangle(BellSurrogate):
@@ -38,7 +39,7 @@ class Rectangle(BellSurrogate):
 
     def bell(self, z: Tensor) -> Tensor:
         """1 inside the support."""
-        return (z.abs() < 1).to(z.dtype)
+        return nan_where_nan(z, (z.abs() < 1).to(z.dtype))
 
     def bell_integral(self, z: Tensor) -> Tensor:
         """The input cut to the support."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sgbench.surrogates.base import Surrogate
+from sgbench.surrogates.undefined import nan_where_nan
 
 
 class SignFlip(Surrogate):
@@ -26,7 +27,7 @@ class SignFlip(Surrogate):
 
     def shape(self, u: Tensor) -> Tensor:
         """1 below threshold, else -1."""
-        return torch.where(u < 0, torch.ones_like(u), -1.0)
+        return nan_where_nan(u, torch.where(u < 0, torch.ones_like(u), -1.0))
 
     def shape_integral(self, u: Tensor) -> Tensor:
         """-|u|."""

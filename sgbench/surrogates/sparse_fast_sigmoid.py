@@ -37,7 +37,7 @@ class SparseFastSigmoid(Surrogate):
 
     def shape(self, u: Tensor) -> Tensor:
         """1 / (1 + k|u|)^2 inside the window."""
-        return torch.where(u.abs() < self.window, 1 / (1 + self.steepness * u.abs()).square(), 0)
+        return torch.where(u.abs() >= self.window, 0, 1 / (1 + self.steepness * u.abs()).square())
 
     def shape_integral(self, u: Tensor) -> Tensor:
         """y / (1 + k|y|) with y = u cut to the window."""

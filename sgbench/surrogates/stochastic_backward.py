@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sgbench.errors import require_number
 from sgbench.surrogates.base import Surrogate
+from sgbench.surrogates.undefined import nan_where_nan
 
 
 class StochasticBackward(Surrogate):
@@ -39,7 +40,7 @@ class StochasticBackward(Surrogate):
     def shape(self, u: Tensor) -> Tensor:
         """1 above threshold, noise below."""
         noise = (self.uniform(u) - 0.5 + self.mean) * self.variance
-        return torch.where(u > 0, torch.ones_like(u), noise)
+        return nan_where_nan(u, torch.where(u > 0, torch.ones_like(u), noise))
 
     @property
     def shape_peak(self) -> float:

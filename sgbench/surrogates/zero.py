@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sgbench.surrogates.base import Surrogate
+from sgbench.surrogates.undefined import nan_where_nan
 
 
 class Zero(Surrogate):
@@ -23,11 +24,11 @@ class Zero(Surrogate):
 
     def shape(self, u: Tensor) -> Tensor:
         """0."""
-        return torch.zeros_like(u)
+        return nan_where_nan(u, torch.zeros_like(u))
 
     def shape_integral(self, u: Tensor) -> Tensor:
         """The zero curve: away from the step, the step's slope is that of a constant."""
-        return torch.zeros_like(u)
+        return nan_where_nan(u, torch.zeros_like(u))
 
     @property
     def shape_peak(self) -> float:

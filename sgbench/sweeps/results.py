@@ -142,10 +142,10 @@ def _record(root: Path, point: Point, seed: int) -> RunRecord | None:
 def _measure(protocol: str, dataset: str, config_dirs: tuple[Path, ...]) -> Measure:
     classes = facts_of(catalogue.entry("dataset", dataset, config_dirs)).classes
     try:
-        guess = catalogue.entry("protocol", protocol, config_dirs).meta.get("guess_loss")
+        told = catalogue.entry("protocol", protocol, config_dirs).meta
     except InputError:  # composed on the command line
-        guess = None
-    return measure_of(classes, guess)
+        told = {}
+    return measure_of(classes, told.get("guess_loss"), told.get("guess_accuracy"))
 
 
 def _score(scores: Scores | None, measure: Measure) -> float:

@@ -54,6 +54,7 @@ class Attempt:
         self.loggers: list[Logger] = []
         self.test_access: list[str] = []  # stage of each time, those of interrupted tries first
         self.training = Training(parts, spec.method, spec.seed, made_by=code.made_by())
+        log.debug("engine %s: %s", *parts.engine)
 
     def watch_test(self) -> None:
         """Take note of every time that the test split is touched, before it is, in a file that outlives a crash."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,6 @@ from sgbench.signals.streams import generator
 from sgbench.steepness.base import Steepness
 from sgbench.surrogates.base import Surrogate
 
-log = logging.getLogger("sgbench")
 PROVIDED: dict[str, tuple[str, ...]] = {
     "augmentation": (),
     "dataset": (),
@@ -57,6 +55,15 @@ PROVIDED: dict[str, tuple[str, ...]] = {
 }
 """Arguments that the builder gives; a YAML names all the others."""
 
+LOSSES = {
+    "class": ("max_over_time", "any"),
+    "class_per_step": ("label_per_step", "any"),
+    "trace": ("mean_squared_error", "real"),
+    "spikes": ("van_rossum", "binary"),
+}
+"""For each kind of target a loss that knows it, and the readout that this loss needs."""
+READOUTS = {"binary": "leaky", "real": "leaky_readout"}
+"""For each kind of output a readout that has it."""
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -110,6 +117,8 @@ def build(spec: RunSpec) -> Parts:
     device = pick_device(spec.trainer.device)
     engine = Engine(spec.engine, device)
     data_set: DataSet = _part(spec, "dataset")
+    if protocol.draw == "per_seed":
+        data_set = data_set.drawn(spec.seed)
     encoder: Encoder = _part(spec, "encoder", image=data_set.image)
     steepness: Steepness = _part(spec, "steepness")
     network = build_network(spec, data_set, encoder, engine, steepness)
@@ -117,7 +126,7 @@ def build(spec: RunSpec) -> Parts:
     rule.begin(network, generator(spec.seed, "initialisation", "rule"))
     network.to(device=device, dtype=dtype)
     objective = Objective(loss=_part(spec, "loss"), regulariser=_part(spec, "regulariser"))
-    _check_target(spec, data_set, objective)
+    _check_target(spec, data_set, network, objective)
     check_band(spec.method, sum(weight.numel() for weight in network.parameters()))
     _check_fit(spec, network, objective)
     rule.check(network, objective)
@@ -131,24 +140,19 @@ def build(spec: RunSpec) -> Parts:
         dtype=dtype,
     )
     optimizer = _part(spec, "optimizer", params=list(network.parameters()))
-    chosen = network.runs_on()
-    log.debug("engine %s: %s", *chosen)
-    return Parts(data, encoder, network, rule, steepness, objective, optimizer, chosen, device)
+    return Parts(data, encoder, network, rule, steepness, objective, optimizer, network.runs_on(), device)
 
 
-def _check_target(spec: RunSpec, data_set: DataSet, objective: Objective) -> None:
+def _check_target(spec: RunSpec, data_set: DataSet, network: Network, objective: Objective) -> None:
     """Refuse a loss that does not know what the data set asks for."""
     if data_set.target not in objective.loss.targets:
-        remedy = {
-            "class": "max_over_time",
-            "class_per_step": "label_per_step",
-            "trace": "mean_squared_error",
-            "spikes": "van_rossum",
-        }
+        loss, output = LOSSES[data_set.target]
+        fits = not network.spiking or output in ("any", network.readout.neuron.output)
+        readout = "" if fits else f" and neuron@readout={READOUTS[output]}"
         choices = spec.method.choices
         raise InputError(
             f"loss={choices['loss']}: for targets of the kind {' or '.join(objective.loss.targets)}, but "
-            f"dataset={choices['dataset']} has {data_set.target}; use loss={remedy[data_set.target]}"
+            f"dataset={choices['dataset']} has {data_set.target}; use loss={loss}{readout}"
         )
     if data_set.target in ("trace", "spikes") and spec.method.protocol.monitor == "validation_accuracy":
         raise InputError(
@@ -180,8 +184,10 @@ def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
         )
     wanted, found = objective.loss.readout, network.readout.neuron.output
     if wanted not in ("any", found):
-        kind, entry = ("spiking", "leaky") if wanted == "binary" else ("non-spiking", "leaky_readout")
-        raise InputError(f"loss={choices['loss']}: needs a {kind} readout; use neuron@readout={entry}")
+        kind = "spiking" if wanted == "binary" else "non-spiking"
+        raise InputError(
+            f"loss={choices['loss']}: needs a {kind} readout; use neuron@readout={READOUTS[wanted]}"
+        )
 
 
 def build_network(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import subprocess
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ PACKAGES = (
     "scikit-learn",
     "wandb",
 )
+BUILT_FROM = "commit.json"
+"""In a wheel: the commit of the checkout that it was built from."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,10 @@ class Code:
 
     @staticmethod
     def here() -> Code:
-        """Of this process."""
-        return Code(*git_state(Path(__file__).resolve().parents[1]), versions(), processor())
+        """Look up the commit, versions and processor of this process."""
+        package = Path(__file__).resolve().parents[1]
+        built = built_from(package / BUILT_FROM)
+        return Code(*(built or git_state(package)), versions(), processor())
 
     def made_by(self) -> dict[str, str]:
         """What has to be the same for a checkpoint to be continued: commit and versions, as text."""
@@ -93,6 +98,15 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "missing"
     return found
+
+
+def built_from(path: Path) -> tuple[str, bool] | None:
+    """Read from a wheel the commit that it was built from, and whether that was unchanged; None outside of one."""
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+        return str(tree["commit"]), bool(tree["clean"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def git_state(folder: Path) -> tuple[str | None, bool | None]:

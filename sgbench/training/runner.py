@@ -20,7 +20,7 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.training import memory
 from sgbench.training.attempt import Attempt
-from sgbench.training.build import build
+from sgbench.training.build import Parts, build
 from sgbench.training.learner import EpochBar, EpochLaps, LastEpoch, Learner, LightningData, WatchTest
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import (
@@ -51,8 +51,18 @@ def run(*overrides: str, config_dirs: Sequence[Path] = (), allow_targets: Sequen
     return run_spec(compose(overrides, config_dirs=config_dirs, allow_targets=allow_targets))
 
 
-def run_spec(spec: RunSpec) -> RunRecord:
-    """Run a checked spec; a failure of the run itself becomes a failed record, not an exception."""
+def run_spec(spec: RunSpec, parts: Parts | None = None) -> RunRecord:
+    """Run a checked spec; a failure of the run itself becomes a failed record, not an exception.
+
+    Args:
+        spec: what was asked for.
+        parts: built of this spec and not used yet, or None to build them here.
+
+    Raises:
+        InputError: a name or value is not usable.
+        RunBusyError: another process is writing this run.
+        StorageError: the run's folder cannot be written.
+    """
     done = finished_record(spec)
     if done is not None:
         return done
@@ -61,7 +71,7 @@ def run_spec(spec: RunSpec) -> RunRecord:
         done = finished_record(spec)  # another process may have finished it in the meantime
         if done is not None:
             return done
-        attempt = _Fitted(spec, folder)
+        attempt = _Fitted(spec, build(spec) if parts is None else parts, folder)
         set_aside_unreadable(folder / RECORD)
         if spec.force:
             forget_checkpoints(folder)
@@ -71,8 +81,8 @@ def run_spec(spec: RunSpec) -> RunRecord:
 class _Fitted(Attempt):
     """A try that Lightning drives."""
 
-    def __init__(self, spec: RunSpec, folder: Path) -> None:
-        super().__init__(spec, build(spec), folder, Code.here())
+    def __init__(self, spec: RunSpec, parts: Parts, folder: Path) -> None:
+        super().__init__(spec, parts, folder, Code.here())
         self.learner = Learner(self.training, self.parts.optimizer)
         self.data = LightningData(self.parts.data)
 

@@ -11,8 +11,9 @@ import sgbench
 from sgbench.composition import catalogue
 from sgbench.engine import fused, scan
 from sgbench.errors import InputError
+from sgbench.firing.base import Firing
 from sgbench.signals.streams import generator
-from sgbench.surrogates.base import Surrogate
+from sgbench.surrogates.base import NORMALISATIONS, Surrogate
 from tests.catalogue.shapes import BELLS, make
 from tests.run.tiny import WORDS
 
@@ -80,6 +81,87 @@ def test_noise_is_a_function_of_seed_and_epoch():
     assert first.test == again.test
     assert first.validation.accuracy == first.curve[first.best_epoch].validation_accuracy
     assert first.weights_sha256 != sgbench.run(*words, "seed=2").weights_sha256
+
+
+# --- a steepness that learns, and forward mode
+
+
+def sent(name: str, surrogate: Surrogate, u: torch.Tensor) -> torch.Tensor:
+    """The curve that stands in for what an entry sends, by its own page's equation (threshold 1)."""
+    curve = {
+        "step": surrogate.primitive,
+        "ternary": lambda u: surrogate.primitive(u) - surrogate.primitive(-u - 2),
+        "bernoulli": surrogate.escape_probability,
+        "masked": surrogate.escape_probability,
+    }
+    return curve[name](u)
+
+
+@pytest.mark.parametrize("surrogate", ["sigmoid", "triangle", "atan"])
+@pytest.mark.parametrize("normalisation", NORMALISATIONS)
+@every_firing
+def test_a_learnt_steepness_follows_the_curve_of_what_is_sent(name, normalisation, surrogate):
+    """Expected: the gradient of ln c is that of central differences of the curve over schedules' stretches."""
+    u = torch.tensor([-2.3, -1.7, -0.6, 0.2, 0.45], dtype=torch.float64)
+    upstream = torch.tensor([1.0, -2.0, 3.0, 0.5, -1.0], dtype=torch.float64)
+    learns = make(surrogate, normalisation=normalisation)
+    sgbench.create(f"firing/{name}").begin(learns)
+    learns.learn_stretch()
+    learns.log_stretch.data.fill_(0.3)
+    learns(u).backward(upstream)
+
+    def value(log_stretch: float) -> float:
+        scheduled = make(surrogate, normalisation=normalisation)
+        scheduled.stretch = math.exp(log_stretch)
+        return (upstream * sent(name, scheduled, u)).sum().item()
+
+    slope = (value(0.3 + 1e-5) - value(0.3 - 1e-5)) / 2e-5
+    assert slope != 0
+    assert learns.log_stretch.grad.item() == pytest.approx(slope, rel=1e-7, abs=1e-8)
+
+
+class _Doubled(Firing):
+    """A firing of somebody's own: another slope, and no word on the curve that belongs to it."""
+
+    def fire(self, u, surrogate):
+        return 2 * (u > 0).to(u.dtype)
+
+    def slope(self, u, surrogate):
+        return 2 * surrogate.derivative(u)
+
+
+def test_a_firing_with_a_slope_of_its_own_learns_by_its_own_curve_alone():
+    """Expected: refused in either order with the remedy. Must differ: it learns once the curve is named."""
+    fires, learns = make("sigmoid"), make("sigmoid")
+    _Doubled().begin(fires)
+    learns.learn_stretch()
+    for refused in (fires.learn_stretch, lambda: _Doubled().begin(learns)):
+        with pytest.raises(InputError, match=r"names no primitive of what it sends.*use steepness=fixed"):
+            refused()
+    named = type("Named", (_Doubled,), {"primitive": lambda _, u, surrogate: 2 * surrogate.primitive(u)})
+    named().begin(fires)
+    fires.learn_stretch()
+    assert fires.log_stretch is not None
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+@every_firing
+def test_forward_mode_has_the_slope_of_what_is_sent(name):
+    """Must match: forward mode and the backward pass, also below minus the threshold of signed spikes."""
+    surrogate = surrogate_firing(name, "triangle")
+    u = torch.linspace(-3, 1, 41, dtype=torch.float64).requires_grad_()
+    (backward,) = torch.autograd.grad(surrogate(u).sum(), u)
+    _, forward = torch.func.jvp(surrogate, (u.detach(),), (torch.ones_like(u),))
+    assert torch.equal(forward, backward)
+    assert (forward[u < -1.5] != 0).any() == (name == "ternary")
+
+
+@pytest.mark.parametrize("surrogate", ["graded", "multilevel", "multi_spike"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "step"])
+def test_a_surrogate_with_spikes_of_its_own_is_not_told_to_fire_otherwise(name, surrogate):
+    """Expected: one line with the remedy; the firing would have changed the slope and left the spikes."""
+    with pytest.raises(InputError, match=r"sends spikes of its own; use firing=step"):
+        surrogate_firing(name, surrogate)
 
 
 # --- ternary

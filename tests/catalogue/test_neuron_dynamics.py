@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.catalogue.neuron_cases import ELEMENTWISE, drive, make, recipe, run
+from tests.catalogue.neuron_cases import ELEMENTWISE, ENTRIES, drive, make, recipe, run
 
 STEP_S = 0.001
 Slope = Callable[[np.ndarray, float], np.ndarray]
@@ -219,29 +219,12 @@ def test_qif_fires_at_the_known_rate(current):
     assert period("qif", current, 1000, 1e-4, resistance=1.0) == pytest.approx(expected, abs=2e-4)
 
 
-CURRENTS, CHARGES, TWICE = 0, 1, 2
+DIVIDED = {"current": 0, "charge": 1, "summed_charge": 2}
 """How often a finer step divides a constant input: not at all where it is a current, once where it is a charge that
 arrives in each step, twice where such charges are summed up twice."""
-POWERS = {
-    "adex": CURRENTS, "adlif": CURRENTS, "dexat": CHARGES, "eif": CURRENTS, "lapicque": CURRENTS, "qif": CURRENTS,
-    "izhikevich": CURRENTS, "se_adlif": CURRENTS, "ahp": CHARGES, "alif": CHARGES, "alpha": CHARGES,
-    "escape_noise": CHARGES, "integrate_and_fire": CHARGES, "leaky": CHARGES, "noisy": CHARGES, "liaf": CHARGES,
-    "refractory": CHARGES, "ternary": CHARGES, "multi_spike": CHARGES, "conductance": CHARGES, "synaptic": TWICE,
-    "srm": TWICE,
-}  # fmt: skip
-PER_STEP = {
-    "adlif": {"a": 1},
-    "dexat": {"kappa_fast": -1, "kappa_slow": -1},
-    "se_adlif": {"b": -1},
-    "ahp": {"b": 1},
-}
-"""Numbers that their papers give per step, and by which power of the step they go."""
-KICKED = ("resonate_and_fire", "brf", "hrf")
-TIMELESS = {
-    "mcculloch_pitts", "plif", "klif", "clif", "integer", "sigma_delta", "glif",
-    "leaky_readout", "synaptic_readout",
-}  # fmt: skip
-"""Without a time constant, with a linear leak per step (glif), or without spikes."""
+INPUTS = {name: ENTRIES[name].meta.get("input") for name in ELEMENTWISE}
+POWERS = {name: DIVIDED[kind] for name, kind in INPUTS.items() if kind in DIVIDED}
+KICKED = [name for name, kind in INPUTS.items() if kind == "single_charge"]
 STEPS = 300
 
 
@@ -261,8 +244,10 @@ QUICK = (
 def test_a_finer_step_keeps_the_rate(name):
     """Expected: the rate at steps of 1 ms within 20 % of that at 0.5 ms, all decays from their time constants.
 
-    Inputs and numbers that are per step go with the step as `POWERS` and `PER_STEP` say.
+    Inputs go with the step as `meta.input` says; numbers that their papers give per step by the power of
+    `meta.per_step`.
     """
+    per_step = ENTRIES[name].meta.get("per_step", {})
     many = 200 if name in ("escape_noise", "noisy") else 1
     heights = torch.logspace(-3, 2, 126, dtype=torch.float64)
     paper = {"input_gain": "one_minus_beta"} if name == "se_adlif" else {}
@@ -270,7 +255,7 @@ def test_a_finer_step_keeps_the_rate(name):
     height = heights[(coarse > 60).nonzero()[0].item()].item()
     rates = []
     for finer in (1, 2):
-        numbers = {key: recipe(name)[1][key] / finer**power for key, power in PER_STEP.get(name, {}).items()}
+        numbers = {key: recipe(name)[1][key] / finer**power for key, power in per_step.items()}
         numbers |= paper
         current = torch.full((STEPS * finer, many), height / finer ** POWERS[name], dtype=torch.float64)
         rates.append(sent(name, current, STEP_S / finer, **numbers).double().mean().item() / STEP_S * finer)
@@ -290,9 +275,10 @@ def test_a_finer_step_keeps_the_spikes_of_an_oscillator(name):
     assert (times[0] - times[1]).abs().max() <= 2
 
 
-def test_every_model_with_time_constants_is_tried_at_finer_steps():
-    """Expected: each elementwise entry is there, or among those without a time constant."""
-    assert set(ELEMENTWISE) == POWERS.keys() | set(KICKED) | TIMELESS
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_every_model_says_how_its_input_goes_with_the_step(name):
+    """Expected: `meta.input` is one of five words; untimed alone, without time constant or spikes, is not tried."""
+    assert INPUTS[name] in {*DIVIDED, "single_charge", "untimed"}, f"conf/neuron/{name}.yaml: meta.input"
 
 
 # --- closed forms and limits

@@ -80,6 +80,17 @@ def test_a_normalised_gradient_by_hand():
     torch.testing.assert_close(u.grad, through / (0.5 + norm))
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+def test_a_normalised_gradient_is_no_slope():
+    """Expected: refused in forward mode and for a steepness that learns, each with a remedy."""
+    surrogate = make("batch_normalised")
+    u = torch.ones(3, 2)
+    with pytest.raises(InputError, match=r"no slope in forward mode.*differentiate backward"):
+        torch.func.jvp(surrogate, (u,), (u,))
+    with pytest.raises(InputError, match=r"scales its gradient by a batch.*use steepness=fixed"):
+        surrogate.learn_stretch()
+
+
 # --- several spikes, graded ones
 
 

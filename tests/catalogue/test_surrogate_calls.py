@@ -12,6 +12,10 @@ import snntorch as snn
 import torch
 from torch import Tensor
 
+import sgbench
+from sgbench.composition import catalogue
+from sgbench.signals.streams import generator
+from sgbench.surrogates.activation_derivative import ACTIVATIONS
 from sgbench.surrogates.base import Surrogate
 from tests.catalogue.shapes import (
     NAMES,
@@ -65,6 +69,23 @@ def test_double_backward_is_slope_of_derivative(name):
         torch.testing.assert_close(second_upstream, surrogate.derivative(u.detach()), rtol=0, atol=0)
 
 
+def test_an_undefined_potential_has_an_undefined_gradient():
+    """Expected: NaN for NaN from every entry, presets included, and from what its steepness would learn by."""
+    undefined = {}
+    for name in catalogue.entries("surrogate"):
+        surrogate = make(name)
+        for dtype in (torch.float32, torch.float64):
+            u = torch.tensor([[math.nan, 0.3]], dtype=dtype).requires_grad_()
+            (gradient,) = torch.autograd.grad(surrogate(u).sum(), u)
+            undefined[name, dtype] = gradient[0, 0].isnan().item()
+            if surrogate.has_primitive:
+                undefined[name, dtype] &= surrogate.primitive(u.detach())[0, 0].isnan().item()
+    for activation in ACTIVATIONS:
+        surrogate = make("activation_derivative", activation=activation)
+        undefined[activation] = surrogate.derivative(torch.tensor([math.nan])).isnan().all().item()
+    assert [name for name, passed_on in undefined.items() if not passed_on] == []
+
+
 # --- function transforms, compilation, copies
 
 
@@ -108,6 +129,35 @@ def test_compiles_without_graph_break(name):
         results.append((spikes, gradient))
     assert torch.equal(results[0][0], results[1][0])
     assert torch.equal(results[0][1], results[1][1])
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.filterwarnings(
+    "ignore:.*Function'> should not be instantiated:DeprecationWarning"
+)  # torch's own
+@pytest.mark.parametrize("firing", ["step", "bernoulli", "masked"])
+def test_chance_compiles_without_graph_break(firing, backend):
+    """Must match: two calls in one graph draw what the plain ones draw from one state. Must differ: the calls."""
+    torch._dynamo.reset()
+    surrogate = make("stochastic_backward" if firing == "step" else "sigmoid")
+    sgbench.create(f"firing/{firing}").begin(surrogate)
+    assert surrogate.stochastic
+
+    def fire(v: Tensor) -> tuple[Tensor, Tensor]:
+        return surrogate(v - 1.0), surrogate(v - 1.0)
+
+    results = []
+    for function in (fire, torch.compile(fire, backend=backend, fullgraph=True)):
+        surrogate.generator = generator(3, "noise")
+        for _ in range(2):
+            v = torch.linspace(0, 2, 41).requires_grad_()
+            spikes = function(v)
+            results.append([*spikes, *torch.autograd.grad(sum(each.sum() for each in spikes), v)])
+    for plain, compiled in zip(results[:2], results[2:], strict=True):
+        assert all(map(torch.equal, plain, compiled))
+    drawn = 2 if firing == "step" else 0
+    assert not torch.equal(results[0][drawn], results[1][drawn])
     torch._dynamo.reset()
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import errno
 import json
 import struct
+import tempfile
 from pathlib import Path
 
 import pytest
 import torch
-from matplotlib.figure import Figure
 
 from sgbench.cli.main import main
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.datasets.idx_images import FILES, IdxImages
 from sgbench.errors import InputError
-from sgbench.plots.samples import chosen
+from sgbench.inspection.sample_picture import chosen
 from sgbench.training.build import build
 
 
@@ -166,6 +166,20 @@ def test_show_draws_every_form(name: str, tmp_path: Path, capsys: pytest.Capture
     assert f"picture: {path}" in out
 
 
+def test_checksum_is_that_of_the_samples_whatever_the_entry_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Expected: the pinned SHA-256 alone, also from a file that states another; `check` refuses that one."""
+    expected = "a6c912caceb26304bba4659c2e0db2657d90cd276d428394696607ba1a9be8f5"  # Kriener's samples
+    assert said(["checksum", "yin_yang"], capsys)[0] == f"{expected}\n"
+    shipped = catalogue.entry("dataset", "digits")
+    (tmp_path / "conf" / "dataset").mkdir(parents=True)
+    mine = tmp_path / "conf" / "dataset" / "mine.yaml"
+    mine.write_text(shipped.path.read_text().replace(str(shipped.meta["sha256"]), "0" * 64))
+    out, _ = said(["checksum", "mine", "--config-dir", str(tmp_path / "conf")], capsys)
+    assert out == f"{shipped.meta['sha256']}\n"
+
+
 def test_a_full_disk_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,10 +188,11 @@ def test_a_full_disk_is_one_line(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Figure, "savefig", full)
+    monkeypatch.setattr(tempfile, "mkstemp", full)
     path = tmp_path / "picture.png"
     _, err = said(["show", "temporal_xor", "--plot", str(path)], capsys, code=2)
-    assert err == f"sgbench: error: {path} cannot be written: No space left on device\n"
+    reason = "No space left on device; free space or choose another folder"
+    assert err == f"sgbench: error: {path} cannot be written: {reason}\n"
 
 
 def test_classes_take_turns_in_a_picture() -> None:

@@ -25,7 +25,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "surrogate").mkdir()
     for name in OLD:
         (folder / "surrogate" / name).write_text("old")
-    pages.write(folder, pictures=False)
+    pages.write(folder, pictures="none")
     return folder
 
 

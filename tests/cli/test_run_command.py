@@ -7,11 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
+from hydra.core.plugins import Plugins
 
 from sgbench.cli.main import main
+from sgbench.errors import InputError
 from tests.run.tiny import WORDS
 
 BAD = [
@@ -186,6 +189,98 @@ def test_an_entry_of_ones_own(
     assert "half" in capfd.readouterr().out
     assert main(["list", "surrogate", "--config-dir", str(conf)]) == 0
     assert "Half of everything." in capfd.readouterr().out
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, where: Any, name: str) -> list[dict[str, Any]]:
+    """A list that grows by the named arguments of a function whenever it is called."""
+    function = getattr(where, name)
+    calls: list[dict[str, Any]] = []
+
+    def count(*args: Any, **named: Any) -> Any:
+        calls.append(named)
+        return function(*args, **named)
+
+    monkeypatch.setattr(where, name, count)
+    return calls
+
+
+def test_a_single_run_goes_round_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra merges the words once, one network is built, no record is read and `sys.argv` stays."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+
+    from sgbench.training import attempt, build, run_folder
+
+    merges = counted(monkeypatch, ConfigLoaderImpl, "load_configuration")
+    builds = counted(monkeypatch, build, "build_network")
+    reads = counted(monkeypatch, run_folder, "read_model")
+    collect = attempt.provenance.collect
+    seen: list[list[str]] = []
+
+    def look(*args: Any, **named: Any) -> Any:
+        seen.append(list(sys.argv))
+        return collect(*args, **named)
+
+    monkeypatch.setattr(attempt.provenance, "collect", look)
+    before = list(sys.argv)
+    for number, words in enumerate([WORDS, (*WORDS, "force=true")], start=1):
+        assert main(["run", *words]) == 0
+        # The reference run, which the command compares with, is merged of words of its own.
+        assert [set(WORDS) <= set(merge["overrides"]) for merge in merges].count(True) == number
+        assert (len(builds), seen) == (number, [before] * number)
+        assert number > 1 or not reads
+
+
+def test_parts_built_before_a_run_change_nothing_of_it(runs_dir: Path) -> None:
+    """Expected: the record of the command is that of the same spec, whose parts `run_spec` builds itself."""
+    from sgbench.composition.compose import compose
+    from sgbench.records.files import read_model
+    from sgbench.records.record import RunRecord
+    from sgbench.training.runner import run_spec
+    from tests.run.tiny import comparable
+
+    assert main(["run", *WORDS, "rule=eprop", "loss=per_step"]) == 0
+    (path,) = runs_dir.rglob("record.json")
+    words = [*WORDS, "rule=eprop", "loss=per_step", f"paths.runs_dir={runs_dir / 'other'}"]
+    assert comparable(read_model(path, RunRecord)) == comparable(run_spec(compose(words)))
+
+
+@pytest.mark.parametrize("words", [[], ["hydra/sweeper=basic", "hydra.sweeper.max_batch_size=1"]])
+def test_a_job_of_a_sweep_takes_its_spec_from_the_plan(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, runs_dir: Path
+) -> None:
+    """No job composes, whether points come together or in batches, with words for Hydra among them."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise InputError("composed once more")
+
+    monkeypatch.setattr("sgbench.composition.compose.spec_from_config", refuse)
+    assert main(["run", "-m", *WORDS, "hydra.job.name=other", *words, "seed=0,1"]) == 0
+    assert {path.parts[-2] for path in runs_dir.rglob("record.json")} == {"0", "1"}
+
+
+@pytest.mark.parametrize("launcher", ["basic", "replicas"])
+def test_a_sweeper_with_points_of_its_own(
+    launcher: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, runs_dir: Path
+) -> None:
+    """Its job runs what the sweeper chose, not the planned point of that number; replicas refuse to run it."""
+
+    def sweep(self: Any, arguments: list[str]) -> None:
+        others = [word for word in arguments if not word.startswith("seed")]
+        self.launcher.launch([[*others, "seed=5"]], initial_job_idx=0)
+
+    loaded = Plugins.instance().class_name_to_class["hydra_plugins.sgbench_replicas.sweeper.PlannedSweeper"]
+    monkeypatch.setattr(loaded, "sweep", sweep)
+    words = ["run", "-m", *WORDS, f"hydra/launcher={launcher}", "seed=0,1"]
+    code = main(words)
+    told = capfd.readouterr()
+    ran = [path.parts[-2] for path in runs_dir.rglob("record.json")]
+    if launcher == "basic":
+        assert (code, ran) == (1, ["5"])  # 1, for what was planned was not run
+        assert "seed 5: test " in told.out
+        assert "atan seed 0: no record" in told.err
+    else:
+        assert (code, ran) == (2, [])
+        assert "use hydra/sweeper=planned" in told.err
 
 
 @pytest.mark.slow

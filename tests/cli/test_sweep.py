@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import matplotlib.image
 import numpy as np
 import pytest
@@ -21,10 +22,11 @@ from sgbench.cli.main import main
 from sgbench.composition import catalogue
 from sgbench.composition.plan import plan
 from sgbench.leaderboard.deviation import References, method_deviations
-from sgbench.plots.sweep import draw, sweep_figure
-from sgbench.plots.sweep_labels import axis_label
+from sgbench.plots import style
+from sgbench.plots.sweep import sweep_figure
 from sgbench.records.method import method_id
 from sgbench.records.spec import RunSpec
+from sgbench.sweeps.picture import axis_label, picture_of
 from sgbench.sweeps.points import count_runs, read_grid
 from sgbench.sweeps.results import read_results
 from sgbench.training.build import build
@@ -275,8 +277,9 @@ def test_picture_that_cannot_be_written(tmp_path: Path, capsys: Capture) -> None
 
 def drawn(name: str, words: list[str], root: Path) -> Any:
     """The figure of a sweep, laid out."""
-    figure = sweep_figure(read_results(read_grid(name, words), root=root))
-    figure.canvas.draw()
+    with mpl.rc_context(style.STYLE):
+        figure = sweep_figure(picture_of(read_results(read_grid(name, words), root=root)))
+        figure.canvas.draw()
     return figure
 
 
@@ -380,12 +383,17 @@ def test_pictures_are_the_same_bytes_each_time(name: str, words: list[str], tmp_
     fill(name, words, tmp_path, [0.3, 0.5, None, 0.9, 0.95] * 4)
     paths = [tmp_path / f"{number}.svg" for number in range(3)]
     grid = read_grid(name, words)
-    draw(read_results(grid, root=tmp_path), paths[0])
-    draw(read_results(grid, root=tmp_path), paths[1])
+
+    def draw(path: Path) -> None:
+        picture = picture_of(read_results(grid, root=tmp_path))
+        style.save(lambda: sweep_figure(picture), path)
+
+    draw(paths[0])
+    draw(paths[1])
     factory.write_run(tmp_path, factory.record(of=grid.points[0].spec.method, accuracy=0.35))
-    draw(read_results(grid, root=tmp_path), paths[2])
+    draw(paths[2])
     assert paths[0].read_bytes() == paths[1].read_bytes() != paths[2].read_bytes()
-    draw(read_results(grid, root=tmp_path), tmp_path / "x.png")
+    draw(tmp_path / "x.png")
     image = matplotlib.image.imread(tmp_path / "x.png")[..., :3]
     assert (image.max(-1) - image.min(-1) > 0.2).sum() > 1000
 

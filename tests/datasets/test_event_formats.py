@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import torch
 
+import sgbench
 from sgbench.datasets.asl_dvs import LETTERS, AslDvs, read_mat
 from sgbench.datasets.base import SPLITS, Samples, Split, sizes
 from sgbench.datasets.by_rule import shares
@@ -466,7 +467,7 @@ def test_cifar10_dvs_reads_its_folders(tmp_path, monkeypatch):
     """Expected by hand: three files of each class, of which the split file puts one into each part."""
     monkeypatch.setattr("sgbench.datasets.cifar10_dvs.EACH", 3)
     table = __import__("json").loads(
-        (Path(aedat4.__file__).parent / "splits" / "cifar10_dvs.json").read_text()
+        (Path(sgbench.__file__).parent / "datasets" / "splits" / "cifar10_dvs.json").read_text()
     )
     random = np.random.default_rng(0)
     for name in CLASSES:

@@ -6,6 +6,7 @@ Legend: S samples, N channels.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import multiprocessing
 import os
@@ -201,7 +202,21 @@ def test_a_touched_file_is_the_same_data(root, cache):
     assert len(event_cache.entries(cache)) == 1
 
 
-@pytest.mark.parametrize("how", ["cut", "no header", "other version", "gone", "not json"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "cut",
+        "no header",
+        "other version",
+        "older version",
+        "gone",
+        "not json",
+        "channel",
+        "early",
+        "late",
+        "header",
+    ],
+)
 def test_a_damaged_cache_is_made_anew(root, cache, how):
     """Expected: the spikes of the originals again."""
     Toy().load(root)
@@ -212,7 +227,17 @@ def test_a_damaged_cache_is_made_anew(root, cache, how):
     elif how == "no header":
         header.unlink()
     elif how == "other version":
-        header.write_text(header.read_text().replace('"format": 1', '"format": 0'))
+        header.write_text(header.read_text().replace('"format": 2', '"format": 3'))
+    elif how == "older version":  # which had no checksum
+        old = json.loads(header.read_text()) | {"format": 1}
+        header.write_text(json.dumps({key: value for key, value in old.items() if key != "sha256"}))
+    elif how == "channel":  # which would be written to far outside of the process's memory
+        np.array([1, 1 << 30, 1], np.int32).tofile(folder / "train" / "channel.i32")
+    elif how in ("early", "late"):  # which would be lost behind the last step, or before their own
+        late = how == "late"
+        np.array([3, 5, 1 << 30] if late else [9, 5, 3], np.int32).tofile(folder / "train" / "time_us.i32")
+    elif how == "header":
+        header.write_text(header.read_text().replace(f'"channels": {N}', '"channels": 1'))
     elif how == "not json":
         header.write_text("{")
     else:
@@ -242,6 +267,36 @@ def _load(root: Path, wait_s: float) -> None:
     Toy.wait_s = wait_s
     Toy().load(root)
     Path(os.environ["SGBENCH_CACHE"], f"{os.getpid()}.reads").write_text(str(len(Toy.reads)))
+
+
+@pytest.mark.parametrize("channel", [N, 1 << 30, -1])
+@pytest.mark.parametrize("counts", [False, True])
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, channel, counts):
+    """Expected: one line, before a compiled loop writes outside of its arrays; N - 1 must be let through."""
+    trains = written(tmp_path / "train", [Recording([0, 1], [3, 4], 1)])
+    for wrong in (N - 1, channel):
+        np.array([0, wrong], np.int32).tofile(tmp_path / "train" / "channel.i32")
+        if wrong == N - 1:
+            assert binned(trains[torch.tensor([0])], 9, 1e-6, counts=counts).dense()[4, 0, wrong] == 1
+            continue
+        with pytest.raises(StorageError, match=r"written to while it was read: .* 0\.\.4; run again"):
+            binned(trains[torch.tensor([0])], 9, 1e-6, counts=counts)
+
+
+def test_whole_files_are_checked_once_a_process(root, cache, monkeypatch):
+    """By hand: three splits of five files at the first reading, none at the second."""
+    read_files = []
+    original = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda *given: read_files.append(1) or original(*given))
+    Toy().load(root)
+    read_files.clear()
+    (folder,) = event_cache.entries(cache)
+    for split in ("train", "validation", "test"):
+        read(folder / split)
+    assert read_files == []
+    os.utime(folder / "train" / "channel.i32", (1, 1))
+    read(folder / "train")
+    assert len(read_files) == 1
 
 
 def test_processes_at_once_prepare_once(root, cache):

@@ -12,7 +12,6 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
-from sgbench.cli.run import headline
 from sgbench.composition.compose import compose
 from sgbench.datasets.base import SPLITS, Samples
 from sgbench.datasets.batches import SpikingData
@@ -23,6 +22,7 @@ from sgbench.encoders.direct import Direct
 from sgbench.errors import InputError
 from sgbench.records.files import parse_model, to_json
 from sgbench.records.record import RunRecord
+from sgbench.sweeps.outcome import headline
 from sgbench.training.build import build
 from sgbench.training.runner import run_spec
 

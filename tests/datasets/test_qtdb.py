@@ -44,7 +44,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     Qtdb.fake(folder, train=66, test=5, seed=2)
     monkeypatch.setattr(Qtdb, "sizes", sizes(4, 62, 5))
-    monkeypatch.setattr(Qtdb, "published", {"unscored": None, "p": None})
+    monkeypatch.setattr(Qtdb, "published", {})
+    monkeypatch.setattr(Qtdb, "published_sha256", lambda _: None)
     monkeypatch.setenv("SGBENCH_DATA", str(tmp_path))
     return tmp_path
 

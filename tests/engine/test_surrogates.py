@@ -10,19 +10,23 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine import recursion
+from sgbench.engine import recursion, scan
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
+from sgbench.signals.spikes import dense
 from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate
 from sgbench.surrogates.triangle import Triangle
 from tests.engine.cases import (
     FAST,
     NEURONS,
+    SHAPES,
     WIRINGS,
+    Given,
     Wired,
     assert_clear,
     assert_same,
+    catalogued,
     error,
     fires,
     gain_of,
@@ -216,6 +220,28 @@ def test_one_surrogate_in_two_layers(engine):
     ]
     expected = result("reference", layers, X)
     assert_same(result(engine, layers, packed(X)), expected)
+
+
+@pytest.mark.parametrize("reset", ["subtract", "zero"])
+def test_an_undefined_potential_has_an_undefined_gradient(reset):
+    """Expected, every shape and engine: NaN for the currents of that neuron and sample alone, whatever the step.
+
+    Before it through the chain of time, after it because the potential stays undefined.
+    """
+    current = torch.rand(5, 2, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    current[3, 1, 2] = math.nan
+
+    def loss(runs):
+        return dense(runs[0].output)[3].sum()
+
+    for name in SHAPES:
+        layers = [Given(neuron("leaky", 3, surrogate=catalogued(name), reset=reset))]
+        refused = scan.refusal(layers[0], torch.device("cpu"))
+        for engine in ("reference",) if refused else ("reference", *FAST):
+            undefined = result(engine, layers, current, loss=loss).gradients["input"].isnan()
+            assert undefined[:, 1, 2].all(), f"{name} on {engine}"
+            if name != "batch_normalised":  # which divides by a norm of the whole batch
+                assert undefined.sum() == 5, f"{name} on {engine}"
 
 
 REFUSED = {

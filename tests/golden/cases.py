@@ -10,9 +10,6 @@ from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.records.method import identity, method_id
 from sgbench.records.record import RunRecord
-from sgbench.training.build import build
-from sgbench.training.runner import run_spec
-from sgbench.training.train_loop import TrainLoop
 from tests.entries import spec_with
 
 FOLDER = Path(__file__).parent
@@ -62,6 +59,8 @@ def method_ids() -> dict[str, str]:
 
 def tiny_record(rule: str) -> dict[str, Any]:
     """What a small run came to: numbers that a refactoring must not move."""
+    from sgbench.training.runner import run_spec
+
     record = run_spec(compose((*TINY, *RULES[rule])))
     return _essence(record)
 
@@ -88,6 +87,9 @@ def _essence(record: RunRecord) -> dict[str, Any]:
 
 def two_steps(name: str) -> list[float] | None:
     """Losses of the first two batches; None where the data set's files are not on this machine."""
+    from sgbench.training.build import build
+    from sgbench.training.train_loop import TrainLoop
+
     spec = compose([f"experiment={name}"])
     parts = build(spec)
     if parts.data.data_set.missing(parts.data.data_dir):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from sgbench.leaderboard.board import rebuild
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.families import AcrossTasks, Standing, Tuned
 from sgbench.leaderboard.pages.explain import explain
+from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles, tuning_curves
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.terminal_energy import add_energy
 from sgbench.leaderboard.pages.terminal_outside import outsider_cells
@@ -32,9 +33,9 @@ from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.dossier import Dossier, place, read_dossiers
 from sgbench.leaderboard.store.kept import lost_files
 from sgbench.leaderboard.store.outside import Outsider, place_external
-from sgbench.plots import methods as pictures
-from sgbench.plots.board import COLOURS
-from sgbench.plots.methods import across_png, tuning_png
+from sgbench.plots import style
+from sgbench.plots.methods import across_figure, tuning_figure
+from sgbench.plots.style import COLOURS
 from sgbench.records.submission import ExternalRecord, Submission, external_id
 from sgbench.records.trust import Notice, Verification
 from sgbench.statistics.across_tasks import RankTest
@@ -344,11 +345,16 @@ def family(name: str, *expected: float) -> Tuned:
 ACCURACY = Measure("accuracy", 0.1)
 
 
+def tuned_figure(*found: Tuned) -> Figure:
+    """The picture of families."""
+    return tuning_figure(tuning_curves(found, ACCURACY), what=ACCURACY.title)
+
+
 def test_a_single_setting_is_drawn() -> None:
     """Its marker is in the picture, left of the legend; without the family none of its colour is."""
 
     def coloured(*found: Tuned) -> int:
-        pixels = image.imread(io.BytesIO(tuning_png(found, ACCURACY)))
+        pixels = image.imread(io.BytesIO(style.encode(lambda: tuned_figure(*found), ".png")))
         left = pixels[:, : int(0.8 * pixels.shape[1]), :3]
         return int((np.abs(left - to_rgb(COLOURS[1])).max(axis=2) < 0.01).sum())
 
@@ -356,26 +362,12 @@ def test_a_single_setting_is_drawn() -> None:
     assert coloured(family("atan", 0.8, 0.9)) == 0
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are drawn, in place of their bytes."""
-    found: list[Figure] = []
-
-    def keep(draw: Callable[[Figure], None], width: float, height: float) -> bytes:
-        found.append(Figure(figsize=(width, height), layout="constrained"))
-        draw(found[-1])
-        found[-1].draw_without_rendering()
-        return b""
-
-    monkeypatch.setattr(pictures, "_png", keep)
-    return found
-
-
 @pytest.mark.parametrize("most", [2, 3, 5, 30])
-def test_numbers_of_settings_are_whole(drawn: list[Figure], most: int) -> None:
+def test_numbers_of_settings_are_whole(most: int) -> None:
     """Nobody tries one and a half, or none."""
-    tuning_png([family("atan", *np.linspace(0.5, 0.9, most))], ACCURACY)
-    (axes,) = drawn[0].axes
+    figure = tuned_figure(family("atan", *np.linspace(0.5, 0.9, most)))
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
     low, high = axes.get_xlim()
     ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
     assert len(ticks) >= 2
@@ -395,13 +387,15 @@ def test_no_curve_of_one_setting_each(runs_dir: Path, tmp_path: Path, capsys) ->
     assert "settings here" in capsys.readouterr().out
 
 
-def test_profile_falls_at_scores_and_the_difference_has_no_methods_colour(drawn: list[Figure]) -> None:
+def test_profile_falls_at_scores_and_the_difference_has_no_methods_colour() -> None:
     """By hand: runs at 0.2 and 0.8 are all above less than 0.2, half of them up to 0.8, none beyond."""
     tasks = [np.array([0.2, 0.8])] * 2
     standings = tuple(Standing(name, 0.5, 0.4, 0.6, tasks, 1.5, (1, 1)) for name in ("atan", "triangle"))
     ranks = RankTest((1.5, 1.5), 0.0, 0.0, 1.0, 1.39)
-    across_png(AcrossTasks(("a_v1", "b_v1"), standings, (), ranks))
-    above, below = drawn[0].axes
+    across = AcrossTasks(("a_v1", "b_v1"), standings, (), ranks)
+    figure = across_figure(profiles(across), mean_ranks(across))
+    figure.draw_without_rendering()
+    above, below = figure.axes
     line = above.lines[0]
     assert line.get_drawstyle() == "steps-post"
     at, shares = line.get_data()

@@ -21,12 +21,11 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import Reference, compose_reference
 from sgbench.leaderboard.families import across_tasks
 from sgbench.leaderboard.pages.explain import explain
+from sgbench.leaderboard.pages.picture import picture_of, png
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
-from sgbench.leaderboard.png import stamped
 from sgbench.leaderboard.rows import Board, make_board, measure
 from sgbench.leaderboard.score import Measure
-from sgbench.plots.board import draw
 from sgbench.records.record import RunRecord
 from sgbench.signals.trajectory import Trajectory
 from sgbench.training.build import build
@@ -89,7 +88,7 @@ def test_page_table_and_picture_speak_of_losses():
     row = next(csv.DictReader(io.StringIO(values)))
     assert float(row["test_loss_mean"]) == pytest.approx(0.011)
     assert "test_accuracy_mean" not in row
-    assert stamped(draw(found), table_csv=values).startswith(b"\x89PNG")
+    assert png(picture_of(found), table_csv=values).startswith(b"\x89PNG")
     assert page == to_markdown(board(), layout="runs")
 
 

@@ -6,8 +6,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sgbench.leaderboard.pages.explain import explain
+from sgbench.leaderboard.pages.sections import statements
+from sgbench.leaderboard.rows import make_board
 from sgbench.statistics.pairs import all_pairs, holm
 from sgbench.statistics.rank_places import Place, _letters, places
+from tests.leaderboard.factory import method, protocol, record
 
 NOISE = (0.001, -0.001, 0.0005, -0.0005, 0.0)
 OTHER_NOISE = (-0.0005, 0.001, 0.0, -0.001, 0.0005)
@@ -86,3 +90,29 @@ def test_properties(methods: list[dict[int, float]]) -> None:
     assert sum(place.high - place.low for place in found.values()) >= 2 * (
         len(apart) - np.count_nonzero(apart)
     )
+
+
+def test_unlike_letters_do_not_prove_a_difference() -> None:
+    """By hand: the first is told from the steady second and not from the wild last, which it shares no letter with.
+
+    Letters are bars over neighbours, and the bar from the first ends before the second.
+    """
+    scores = {
+        "atan": {0: 0.90, 1: 0.91, 2: 0.90, 3: 0.89, 4: 0.90},
+        "triangle": {0: 0.80, 1: 0.80, 2: 0.81, 3: 0.80, 4: 0.79},
+        "zero": {0: 0.95, 1: 0.45, 2: 0.95, 3: 0.45, 4: 0.70},
+    }
+    records = [
+        record(seed=seed, accuracy=value, of=method(surrogate=name))
+        for name, by_seed in scores.items()
+        for seed, value in by_seed.items()
+    ]
+    board = make_board(records, protocol=protocol(), targets={}, classes=10)
+    (first, second, third) = board.rows
+    assert [row.place.groups for row in board.rows if row.place] == ["", "a", "a"]
+    text = " ".join(statements(board))
+    assert "of the 2 pairs without a letter in common 1 differ by their own test" in text
+    verdicts = [explain(board, first, other, hits={}).verdict for other in (second, third)]
+    assert verdicts == ["better", "not told apart"]
+    alone = make_board(records[:10], protocol=protocol(), targets={}, classes=10)
+    assert "Unlike letters" not in " ".join(statements(alone))

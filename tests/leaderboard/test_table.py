@@ -11,12 +11,12 @@ import pytest
 
 from sgbench.energy.price import load_targets
 from sgbench.leaderboard.labels import call, inert, parameter_text
+from sgbench.leaderboard.pages.picture import picture_of, png
+from sgbench.leaderboard.pages.picture_digest import digest, stale
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
-from sgbench.leaderboard.png import digest, stale, stamped
 from sgbench.leaderboard.rows import Board, make_board
 from sgbench.leaderboard.varying import varying_parameters
-from sgbench.plots.board import draw
 from sgbench.records.counts import Count
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.method import method_id
@@ -182,8 +182,8 @@ def test_picture_names_its_table_and_is_reproducible(alone: bool) -> None:
     """The same table gives the same bytes, which carry its digest; another table is told apart."""
     found = board([record()] if alone else gallery())
     values = to_csv(found)
-    drawn = stamped(draw(found), table_csv=values)
-    assert drawn == stamped(draw(found), table_csv=values)
+    drawn = png(picture_of(found), table_csv=values)
+    assert drawn == png(picture_of(found), table_csv=values)
     assert digest(values).encode() in drawn
 
 
@@ -192,7 +192,7 @@ def test_picture_of_hostile_labels_and_failed_methods(tmp_path) -> None:
     odd = method(parameters={"surrogate": {"note": r"$\frac{$"}})
     found = board([record(of=odd, accuracy=None), record(accuracy=1.0)])
     path = tmp_path / "board.png"
-    path.write_bytes(stamped(draw(found), table_csv="a"))
+    path.write_bytes(png(picture_of(found), table_csv="a"))
     assert stale(path, table_csv="a") is None
     assert stale(path, table_csv="b") == "drawn from another table"
 

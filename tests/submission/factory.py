@@ -33,7 +33,7 @@ class NoData:
         """The toy protocol has classes."""
         raise AssertionError(reference.protocol.name)
 
-    def wanted(self, reference: Reference) -> Answers | None:
+    def wanted(self, reference: Reference, seed: int) -> Answers | None:
         """Nothing to compare with."""
         return None
 

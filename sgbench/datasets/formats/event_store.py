@@ -1,19 +1,20 @@
 """Spike trains on disk: written sample by sample, read as mapped memory.
 
 A folder holds one split: `channel.i32` and `time_us.i32` (int32 of this machine, one a spike, in the order of
-`SpikeTrains`), `indptr.npy`, `duration_us.npy` and `target.npy` (int64), and `header.json`. Nothing in it is
-unpickled.
+`SpikeTrains`), `indptr.npy`, `duration_us.npy` and `target.npy` (int64), and `header.json` with a checksum of them
+all, which a process checks when it first opens the folder. Nothing in it is unpickled.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import json
 import mmap
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -24,13 +25,15 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sgbench.datasets.base import Samples
+from sgbench.engine.bins import outside
 from sgbench.errors import InputError
 from sgbench.signals.spike_trains import TIME_BITS, SpikeTrains
 
-FORMAT = 1
+FORMAT = 2
 SPIKES = ("channel", "time_us")
 PER_SAMPLE = ("indptr", "duration_us", "target")
 HEADER = "header.json"
+FILES = (*(f"{name}.i32" for name in SPIKES), *(f"{name}.npy" for name in PER_SAMPLE))
 
 
 class DamagedError(Exception):
@@ -107,6 +110,7 @@ class Writer:
             "samples": len(self.target),
             "spikes": self.indptr[-1],
         }
+        header["sha256"] = _checksum(self.folder, header)
         (self.folder / HEADER).write_text(json.dumps(header))
 
 
@@ -215,7 +219,12 @@ class PickedTrains(SpikeTrains):
     @functools.cached_property
     def channel(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride] - read where the other is held
         """int32 [spikes]."""
-        return self._source.files[0].pieces(self._first, self._counts)
+        channel = self._source.files[0].pieces(self._first, self._counts)
+        if (
+            len(channel) and channel.numpy().view(np.uint32).max() >= self.n_channels
+        ):  # a negative one is large
+            raise outside(self.n_channels)
+        return channel
 
     @functools.cached_property
     def time_us(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -256,6 +265,8 @@ def read(folder: Path) -> Samples:
             raise DamagedError(f"{folder}: of another version")
         indptr, duration_us, target = (_numbers(folder / f"{name}.npy") for name in PER_SAMPLE)
         files = tuple(SpikeFile(folder / f"{name}.i32", spikes) for name in SPIKES)
+        if header.pop("sha256") != _checksum(folder, header):
+            raise DamagedError(f"{folder}: other bytes than were written")
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise DamagedError(f"{folder}: {error}") from error
     if len(target) != samples or len(indptr) != samples + 1 or int(indptr[-1]) != spikes:
@@ -263,6 +274,23 @@ def read(folder: Path) -> Samples:
     channel, time_us = (file.numbers for file in files)
     trains = StoredTrains(indptr, channel, time_us, duration_us, int(header["channels"]), files=files)
     return Samples(trains, target, None)
+
+
+def _checksum(folder: Path, header: Mapping[str, object]) -> str:
+    """SHA-256 over what a header says and the bytes of all files beside it."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in FILES:
+        facts = (folder / name).stat()
+        changed = (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+        digest.update(f"{name} {_checksum_once(folder / name, changed)}\n".encode())
+    return digest.hexdigest()
+
+
+@functools.lru_cache(maxsize=1024)
+def _checksum_once(path: Path, changed: tuple[int, ...]) -> str:
+    """SHA-256 of a file, read once a process as long as nothing tells that it was written to."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _numbers(path: Path) -> Tensor:

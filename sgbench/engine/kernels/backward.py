@@ -82,6 +82,8 @@ def adjoint(
     """
     decay, _, gain, coupling, second_decay, second_potential, second_input, _, slope = coefficients
     batch, size = lu.shape
+    one = lu.dtype.type(1)  # a plain 1 would turn float32 into float64
+    zero = one - one
     total = np.empty(size, lu.dtype)
     p = np.empty(size, lu.dtype)
     into_x = np.empty(size, lu.dtype)
@@ -129,8 +131,8 @@ def adjoint(
                 for m in range(size):
                     into_x[m] = p[m] * total[m]
                 if reset == ZERO:
-                    for m in range(size):
-                        lu[b, m] = 0 if x[r, m] > 0 else lu[b, m]
+                    for m in range(size):  # a product, for what is undefined has to stay so
+                        lu[b, m] *= zero if x[r, m] > 0 else one
                 if kept_s.size:
                     for m in range(size):
                         kept_s[r, m] = total[m]

@@ -113,12 +113,17 @@ def fill_counts(channel, first, fold, words, counts, indptr, index, value):
 
 
 @loop
-def fill_sample(channel, time_us, edge_us, fold, words, index, place, counts, b):
+def fill_sample(channel, time_us, edge_us, fold, words, index, place, counts, b, channels):
     """As `fill_binary` for sample b alone, from index[place] on; returns the place behind it.
 
     Its spikes are read once, in order, and may lie in memory that is written over afterwards. counts[t, b] is how
-    many inputs spike.
+    many inputs spike. Returns -1 where a channel lies outside of 0..channels - 1, before anything is written.
     """
+    outside = False
+    for e in range(channel.size):
+        outside |= (channel[e] < 0) | (channel[e] >= channels)
+    if outside:
+        return -1
     e, size = 0, time_us.size
     for t in range(counts.shape[0]):
         start, first, end_us = place, e, edge_us[t + 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -12,8 +13,9 @@ from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.dossier import Dossier
 from sgbench.records.energy import EnergyTarget, Evidence
 from sgbench.records.trust import Verification
-from sgbench.statistics.pairs import Comparison, compare, probability_of_improvement
+from sgbench.statistics.pairs import Comparison, all_pairs, compare, holm, probability_of_improvement
 from sgbench.statistics.power import detectable_difference, pairs_needed, seeds_needed
+from sgbench.statistics.rank_places import LEVEL
 
 NONE = "-"
 SURE = 0.75  # the P(A > B) from which Bouthillier et al. call a difference meaningful
@@ -204,6 +206,21 @@ def _retired(rows: Sequence[Row], measure: Measure) -> str:
     return grid(["method", "id", "what", "by", "why", measure.title], lines, words=5)
 
 
+def _unlike_letters(board: Board) -> str:
+    """How many pairs have no letter in common and yet no difference by their own test."""
+    ranked = [(row, row.place) for row in board.rows if row.place is not None]
+    _, p = all_pairs([board.measure.signed(row.scores) for row, _ in ranked])
+    pairs = list(zip(itertools.combinations((place for _, place in ranked), 2), holm(p), strict=True))
+    unlike = [adjusted for (one, other), adjusted in pairs if not set(one.groups) & set(other.groups)]
+    apart = sum(adjusted < LEVEL for adjusted in unlike)
+    if apart == len(unlike):
+        return ""
+    return (
+        f" Unlike letters do not prove a difference: of the {len(unlike)} pairs without a letter in common "
+        f"{apart} differ by their own test; `sgbench board explain A B` tells of each."
+    )
+
+
 def statements(board: Board) -> list[str]:
     """What the numbers cover and what they do not, one sentence or two each."""
     sizes = " or ".join(f"{size:,}" for size in board.test_samples)
@@ -215,7 +232,7 @@ def statements(board: Board) -> list[str]:
         f"one fixed test set{of_size}, not the choice of that set.",
         "A rank interval runs from one plus the number of methods that are better to the number of methods "
         "less those that are worse, by t-tests paired by seed with Holm's correction over all pairs at 5 %. "
-        "Methods with a letter in common (alike) are not told apart.",
+        f"Methods with a letter in common (alike) are not told apart.{_unlike_letters(board)}",
         *_power(board),
         f"A failed seed counts as guessing ({_guess(board)}) and is shown; costs are means over the seeds that "
         "finished.",

@@ -38,8 +38,8 @@ class Judge(Protocol):
         """The loss that a protocol fixes."""
         ...
 
-    def wanted(self, reference: Reference) -> Answers | None:
-        """What the test split wants (answers in it mean nothing); None where its files are not here."""
+    def wanted(self, reference: Reference, seed: int) -> Answers | None:
+        """What the test split of a seed wants (answers in it mean nothing); None where its files are not here."""
         ...
 
     def impossible(self, method: Method) -> str | None:

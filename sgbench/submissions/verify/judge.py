@@ -28,19 +28,21 @@ class DataJudge:
     def __init__(self, references: References, *, data: bool = True) -> None:
         self._references = references
         self._data = data
-        self._wanted: dict[str, Answers | None] = {}
+        self._wanted: dict[tuple[str, int], Answers | None] = {}
         self._specs: dict[str, RunSpec] = {}  # by the method's text
 
     def loss_of(self, outputs: Outputs, reference: Reference) -> float:
         """The loss that a protocol fixes."""
         return loss_of(outputs, reference)
 
-    def wanted(self, reference: Reference) -> Answers | None:
-        """What the test split wants; None where its files are not here."""
-        name = reference.protocol.name
-        if name not in self._wanted:
-            self._wanted[name] = self._load(reference) if self._data else None
-        return self._wanted[name]
+    def wanted(self, reference: Reference, seed: int) -> Answers | None:
+        """What the test split of a seed wants; None where its files are not here."""
+        protocol = reference.protocol
+        # Only where every seed draws data of its own does the seed matter.
+        key = (protocol.name, seed if protocol.draw == "per_seed" else protocol.seeds[0])
+        if key not in self._wanted:
+            self._wanted[key] = self._load(reference, key[1]) if self._data else None
+        return self._wanted[key]
 
     def impossible(self, method: Method) -> str | None:
         """Why nothing can be built from a method's names and numbers, or None where it can."""
@@ -68,8 +70,7 @@ class DataJudge:
             self._specs[key] = recompose(method, first, runs_dir=Path(), references=self._references)
         return build(self._specs[key].model_copy(update={"seed": seed}))
 
-    def _load(self, reference: Reference) -> Answers | None:
-        seed = reference.protocol.seeds[0]
+    def _load(self, reference: Reference, seed: int) -> Answers | None:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 spec = recompose(reference.method, seed, runs_dir=Path(folder), references=self._references)

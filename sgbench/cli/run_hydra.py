@@ -1,0 +1,208 @@
+"""What `sgbench run` leaves to Hydra: launching the points of a sweep, and Hydra's own flags."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sgbench.errors import InputError, RunBusyError, SgbenchError, one_printable_line
+from sgbench.paths import RECORD, conf_dir, default_runs_dir
+from sgbench.sweeps.outcome import headline, label, problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sgbench.composition.plan import Plan
+    from sgbench.records.spec import RunSpec
+
+
+def run_sweep(planned: Plan, words: Sequence[str], job: Job) -> int:
+    """Have Hydra launch every point of a plan, and say what came of them by their records.
+
+    Args:
+        planned: the points.
+        words: for Hydra, its flags first.
+        job: what it launches.
+    """
+    before = [_stamp(spec) for spec in planned.specs]
+    code = hand_to_hydra(words, job)
+    return max(code, job.exit_code, _report(planned, before))
+
+
+class Job:
+    """What Hydra launches for each point of a sweep; picklable, for launchers that run in other processes.
+
+    A job takes its spec from the plan. Hydra's basic sweeper and `hydra/sweeper=planned` make the points of the
+    plan and no others; another sweeper may choose points as it goes, and a job composes one that is not planned.
+
+    Args:
+        planned: the points.
+        config_dirs: folders with entries of the user's own.
+        allowed: exact names of classes outside the catalogue that may be imported.
+    """
+
+    def __init__(self, planned: Plan, config_dirs: Sequence[Path], allowed: Sequence[str]) -> None:
+        self.planned = planned
+        self.config_dirs = config_dirs
+        self.allowed = allowed
+        self.exit_code = 0
+
+    def __call__(self, config: Any) -> None:
+        """Run one point; a problem becomes a line and an exit code, so that a sweep goes on."""
+        from hydra.core.hydra_config import HydraConfig
+
+        from sgbench.training.runner import run_spec
+
+        try:
+            record = run_spec(self._spec(config))
+        except SgbenchError as error:
+            sys.stderr.write(f"sgbench: error: {one_printable_line(error)}\n")
+            # Another process that holds the point may finish it; its record decides.
+            if not isinstance(error, RunBusyError):
+                self.exit_code = max(self.exit_code, error.exit_code)
+            return
+        say(f"[{HydraConfig.get().job.num + 1}/{len(self.planned.specs)}] {headline(record)}")
+
+    def _spec(self, config: Any) -> RunSpec:
+        """Take the spec of this job from the plan, or compose it where the plan has no such point."""
+        from hydra.core.hydra_config import HydraConfig
+
+        from sgbench.composition.compose import register_resolvers, spec_from_config
+
+        job = HydraConfig.get()
+        spec = self.planned.spec_at(job.job.num, job.overrides.task)
+        if spec is not None:
+            return spec
+        register_resolvers()
+        return spec_from_config(
+            config,
+            choices=dict(job.runtime.choices),
+            config_dirs=self.config_dirs,
+            allow_targets=self.allowed,
+        )
+
+    def launch_replicas(
+        self, points: Sequence[Sequence[str]], first: int, *, workers: int | None, largest: int | None
+    ) -> None:
+        """Run points of the plan side by side, for the launcher of that name.
+
+        Args:
+            points: the words of each.
+            first: place of the first of them in the plan.
+            workers: processes, or None for one a core.
+            largest: replicas at a time in one process, or None for as many as fit in memory.
+        """
+        from sgbench.replicas.sweep import run_sweep
+
+        planned = self.planned
+        try:
+            for name, number in (("workers", workers), ("largest", largest)):
+                if number is not None and number < 1:
+                    raise InputError(f"hydra.launcher.{name}={number}: at least 1 is needed")
+            if any(planned.spec_at(first + place, words) is None for place, words in enumerate(points)):
+                raise InputError(
+                    "hydra/launcher=replicas: runs planned points, but the sweeper made others; "
+                    "use hydra/sweeper=planned, or another launcher"
+                )
+            places = range(first, first + len(points))
+            run_sweep(
+                planned.specs,
+                places,
+                workers=workers,
+                largest=largest,
+                headline=headline,
+                refused=self._refused,
+            )
+        except SgbenchError as error:
+            sys.stderr.write(f"sgbench: error: {one_printable_line(error)}\n")
+            self.exit_code = error.exit_code
+
+    def _refused(self, exit_code: int) -> None:
+        """Keep the worst exit code; a point that another process writes is left to it."""
+        if exit_code != RunBusyError.exit_code:
+            self.exit_code = max(self.exit_code, exit_code)
+
+
+def show_only(config: Any) -> None:
+    """The task of commands that only show something."""
+
+
+def hand_to_hydra(words: Sequence[str], task: Callable[[Any], None]) -> int:
+    """Call Hydra's own command with a task; returns its exit code."""
+    import hydra
+
+    from sgbench.composition.compose import register_resolvers
+
+    register_resolvers()
+
+    def sgbench_job(config: Any) -> None:
+        task(config)
+
+    sgbench_job.launch_replicas = getattr(task, "launch_replicas", None)  # type: ignore[attr-defined]
+    command = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(sgbench_job)
+    with _arguments(words):
+        try:
+            command()
+        except SystemExit as stop:
+            return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return 0
+
+
+@contextmanager
+def _arguments(words: Sequence[str]) -> Iterator[None]:
+    """Put words where Hydra looks for them and for the name of its command: in `sys.argv` alone."""
+    before = sys.argv
+    sys.argv = ["sgbench", *words]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def _stamp(spec: RunSpec) -> int | None:
+    """Tell an old record from one that replaced it; every writer gives the file a new time."""
+    from sgbench.training.run_folder import folder_of
+
+    path = folder_of(spec) / RECORD
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
+def _report(planned: Plan, before: Sequence[int | None]) -> int:
+    """Say what came of the points of a sweep by their records; returns 1 if one has no finished record."""
+    from sgbench.sweeps.test_selection import optimism
+    from sgbench.training.run_folder import stored_record
+
+    finished, problems, watched = 0, [], []
+    for spec, stamp in zip(planned.specs, before, strict=True):
+        record = stored_record(spec)
+        reason = problem(spec, record)
+        if spec.force and record is not None and _stamp(spec) == stamp:
+            reason = f"{label(spec)}: was not repeated; the record is the old one"
+        if reason is not None:
+            problems.append(reason)
+            continue
+        finished += 1
+        if record is not None and record.test_selected is not None:
+            watched.append(record)
+    for line in optimism(watched):
+        say(line)
+    root = planned.specs[0].paths.runs_dir
+    where = "" if Path(root) == default_runs_dir() else f" --root {root}"
+    say(f"{finished} of {len(planned.specs)} runs finished; next: sgbench board build --from runs{where}")
+    for line in problems:
+        say_failed(line)
+    return 1 if problems else 0
+
+
+def say(line: str) -> None:
+    """Write a line at once, for runs take long."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def say_failed(line: str) -> None:
+    """Write on the error stream what has no finished record."""
+    sys.stderr.write(f"sgbench: failed: {line}\n")

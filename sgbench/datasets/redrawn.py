@@ -1,0 +1,89 @@
+"""A data set whose samples are dealt anew to train, validation and test, by a seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sgbench.datasets.base import SPLITS, DataSet, Samples, Split
+from sgbench.encoders.base import Values
+from sgbench.signals.spike_trains import SpikeTrains, concatenated
+
+
+class Redrawn(DataSet):
+    """The samples of another data set in splits of the same sizes, drawn anew and stratified by class.
+
+    Members of a class get evenly spaced ranks (r + 1/2) / n in a random order; all samples sorted by rank fill
+    train, then validation, then test. So each split has each class in proportion, to one sample.
+
+    Args:
+        original: with a class a sample.
+        seed: of the draw.
+    """
+
+    def __init__(self, original: DataSet, seed: int) -> None:
+        self.original = original
+        self.seed = seed
+        self.form = original.form
+        self.origin = original.origin
+        self.n_inputs: int = original.n_inputs
+        self.image = original.image
+        self.target = original.target
+        self.n_classes: int = original.n_classes
+        self.sizes = original.sizes
+        self.source: str = original.source
+        self.licence: str = original.licence
+        self.sha256: str | None = None  # one for each seed, which a protocol states
+
+    def missing(self, data_dir: Path) -> str | None:
+        """What is not there of the original."""
+        return self.original.missing(data_dir)
+
+    def load(self, data_dir: Path) -> dict[Split, Samples]:
+        """All splits, of verified originals."""
+        splits = self.original.load(data_dir)
+        self.original.verify(splits)
+        parts = [splits[name] for name in SPLITS]
+        values = _together([part.values for part in parts])
+        target = torch.cat([part.target for part in parts])
+        lengths = None
+        if all(part.lengths is not None for part in parts):
+            lengths = torch.cat([part.lengths for part in parts if part.lengths is not None])
+        order = dealt(target, self.seed)
+        ends = np.cumsum([len(part.target) for part in parts])[:-1]
+        return {
+            name: Samples(values[place], target[place], None if lengths is None else lengths[place])
+            for name, place in zip(SPLITS, torch.tensor_split(order, torch.from_numpy(ends)), strict=True)
+        }
+
+
+def dealt(target: Tensor, seed: int) -> Tensor:
+    """Order samples so that every stretch of the order holds the classes in proportion, int64 [samples].
+
+    Args:
+        target: classes [samples], or labels of steps [samples, steps], which are not stratified.
+        seed: of the order.
+
+    >>> dealt(torch.tensor([0, 0, 1, 1]), seed=0).sort().values.tolist()
+    [0, 1, 2, 3]
+    """
+    random = np.random.Generator(np.random.PCG64(seed))
+    label = target.numpy() if target.ndim == 1 else np.zeros(len(target), dtype=np.int64)
+    rank = np.empty(len(label))
+    for one in np.unique(label):
+        members = np.flatnonzero(label == one)
+        places = np.argsort(random.random(len(members)), kind="stable")
+        rank[members[places]] = (np.arange(len(members)) + 0.5) / len(members)
+    tie = random.random(len(label))
+    return torch.from_numpy(np.lexsort((tie, rank)))
+
+
+def _together(values: list[Values]) -> Values:
+    """The samples of all splits in one."""
+    trains = [value for value in values if isinstance(value, SpikeTrains)]
+    if trains:
+        return concatenated(trains)
+    return torch.cat([value for value in values if isinstance(value, Tensor)])

@@ -1,0 +1,44 @@
+"""Pictures of catalogue entries: the two curves of a surrogate, the responses of a neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sgbench.composition.catalogue import Entry
+from sgbench.inspection.neuron_picture import neuron_picture
+from sgbench.inspection.surrogate_picture import surrogate_picture
+from sgbench.plots import style
+from sgbench.plots.neuron import neuron_figure
+from sgbench.plots.surrogate import surrogate_figure
+from sgbench.training.creation import create
+
+
+def draw(
+    entry: Entry, path: Path, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
+) -> None:
+    """Make a surrogate or a neuron and write its picture.
+
+    Args:
+        entry: of the catalogue or of one's own.
+        path: of the file.
+        config_dirs: folders with entries of one's own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+
+    Raises:
+        InputError: the entry cannot be made, or the path is no picture's.
+        StorageError: the file cannot be written.
+    """
+    one = {"features": 1} if entry.group == "neuron" else {}
+    made = create(f"{entry.group}/{entry.name}", config_dirs=config_dirs, allow_targets=allow_targets, **one)
+    if entry.group == "surrogate":
+        curves = surrogate_picture(entry.name, made)
+        style.save(lambda: surrogate_figure(curves), path)
+    else:
+        responses = neuron_picture(entry.name, made, formula_of(entry))
+        style.save(lambda: neuron_figure(responses), path)
+
+
+def formula_of(entry: Entry) -> str:
+    """Return the line of mathematics that an entry gives; nothing where it gives none."""
+    return str(entry.meta.get("formula", ""))

@@ -1,0 +1,80 @@
+"""A board as the numbers of its picture, and the bytes of that picture."""
+
+from __future__ import annotations
+
+import importlib
+
+from sgbench.energy.interval import Interval
+from sgbench.leaderboard.pages.picture_digest import KEYWORD, digest
+from sgbench.leaderboard.pages.table import rank_text
+from sgbench.leaderboard.rows import Board, Row
+from sgbench.plots import style
+from sgbench.plots.board import MAX_ROWS, BoardPicture, BoardRow, EnergyColumn, board_figure
+from sgbench.plots.estimate import Estimate
+from sgbench.statistics.intervals import Summary
+
+MAX_GROUPS = 4  # letters beside a rank
+LEAST_LOSS = 1e-12
+USUAL_SAMPLES = 1000  # of a test set whose size no record states
+
+
+def load() -> None:
+    """Load the drawing library: it takes as long as drawing a small board."""
+    for name in ("figure", "layout_engine", "style", "ticker", "backends.backend_agg"):
+        importlib.import_module(f"matplotlib.{name}")
+
+
+def png(picture: BoardPicture, *, table_csv: str) -> bytes:
+    """Draw a board and return the bytes of a PNG, which carry the digest of its table.
+
+    Args:
+        picture: what is shown, with at least one row.
+        table_csv: the board's table.
+    """
+    return style.encode(lambda: board_figure(picture), ".png", texts={KEYWORD: digest(table_csv)})
+
+
+def picture_of(board: Board) -> BoardPicture:
+    """Return what the picture of a board shows: accuracies in %, or losses."""
+    unit = 1.0 if board.measure.is_loss else 100.0
+    # Half of one wrong answer is the least error that is told apart from none.
+    least = LEAST_LOSS if board.measure.is_loss else 50.0 / max(board.test_samples, default=USUAL_SAMPLES)
+    return BoardPicture(
+        title=board.protocol.name,
+        rows=tuple(_row(row, board, unit) for row in board.rows[:MAX_ROWS]),
+        methods=len(board.rows),
+        targets=tuple(EnergyColumn(target.name, bool(target.missing)) for target in board.targets),
+        baselines=tuple((row.surrogate, unit * row.score.mean) for row in board.baselines),
+        is_loss=board.measure.is_loss,
+        least_error=least,
+        guess=unit * board.measure.guess,
+    )
+
+
+def _row(row: Row, board: Board, unit: float) -> BoardRow:
+    energies = (row.costs.energies[target.name].dynamic_nj for target in board.targets)
+    return BoardRow(
+        name=row.surrogate,
+        choices=", ".join(row.varying.values()),
+        rank=_rank(row),
+        mean=_score(row.score, unit),
+        seeds=tuple(unit * score for seed, score in row.scores.items() if seed not in row.failed_seeds),
+        failed=tuple(unit * score for seed, score in row.scores.items() if seed in row.failed_seeds),
+        spikes=row.costs.spikes.value,
+        energies=tuple(None if energy is None else _energy(energy) for energy in energies),
+    )
+
+
+def _rank(row: Row) -> str:
+    """Return a rank as in the table, in little space."""
+    groups = "" if row.place is None else row.place.groups[:MAX_GROUPS]
+    return f"{rank_text(row).replace(' to ', '-')} {groups}".strip()
+
+
+def _score(summary: Summary, unit: float) -> Estimate:
+    half = summary.half_width or 0.0
+    return Estimate(unit * summary.mean, unit * (summary.mean - half), unit * (summary.mean + half))
+
+
+def _energy(interval: Interval) -> Estimate:
+    return Estimate(interval.value, interval.low, interval.high)

@@ -1,0 +1,39 @@
+"""A number between two ends, as pictures draw it: a mark on a line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+
+class Estimate(NamedTuple):
+    """A number with the ends of its interval; where it has none, both ends are the number itself."""
+
+    value: float
+    low: float
+    high: float
+
+
+def columns(points: Iterable[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """Split points into their x and their y.
+
+    >>> columns([(1.0, 2.0), (3.0, 4.0)])
+    ([1.0, 3.0], [2.0, 4.0])
+    """
+    listed = list(points)
+    return [x for x, _ in listed], [y for _, y in listed]
+
+
+def broken_line(intervals: Sequence[Estimate], heights: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Return x and y of horizontal lines, one an interval, as a single line with gaps.
+
+    A thousand lines of their own would take seconds to draw.
+
+    >>> broken_line([Estimate(2.0, 1.0, 3.0)], [0.5])
+    ([1.0, 3.0, nan], [0.5, 0.5, nan])
+    """
+    return (
+        [x for interval in intervals for x in (interval.low, interval.high, math.nan)],
+        [y for height in heights for y in (height, height, math.nan)],
+    )

@@ -1,0 +1,294 @@
+"""Is a difference shown, is equality shown, or neither: two one-sided tests, verdicts, and the seeds they need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from numpy.typing import ArrayLike
+
+from sgbench.errors import InputError, require_count, require_number
+from sgbench.statistics.blocks import Contrast, ErrorTerm, contrast
+from sgbench.statistics.intervals import t_quantile
+from sgbench.statistics.many_to_one import against_reference, scale_nodes
+from sgbench.statistics.pairs import ROUNDING
+from sgbench.statistics.power import seeds_needed
+from sgbench.statistics.score_table import score_table
+
+Word = Literal["better", "worse", "equal", "open"]
+MAX_SEEDS = 10_000
+POWER = 0.8
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the seeds show of A minus B: a difference, equality within the margin, or neither."""
+
+    word: Word
+    difference: float
+    low: float | None  # of the interval of 1 - 2 level, which lies within the margin where `equal` is shown
+    high: float | None
+    margin: float
+    p_differs: float
+    p_equal: float
+    p_beyond: float  # of a difference larger than the margin
+    seeds_needed: int | None  # None where nothing is open, or where ten thousand would not do
+
+
+def equivalence_p(difference: float, error: float, degrees: float, margin: float, *, seeds: int) -> float:
+    r"""Return the p-value of two one-sided tests that a difference lies within the margin.
+
+    .. math:: p = P\left(T_\nu \ge \frac{\Delta - |\hat d|}{s}\right)
+
+    It is at most alpha exactly where the interval of confidence 1 - 2 alpha lies within the margin. A difference
+    test that finds nothing says nothing of the kind. Without any spread over seeds it is 2^-n inside the margin,
+    the chance of n equal signs, and 1 outside.
+
+    Source: Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15(6), section 2.
+
+    Args:
+        difference: estimated, in the unit of the margin.
+        error: its standard error.
+        degrees: nu, of freedom of that error.
+        margin: Delta, above 0.
+        seeds: n, behind the estimate.
+
+    >>> round(equivalence_p(0.5, 0.6, 9, 2.0, seeds=10), 3), round(equivalence_p(2.5, 0.6, 9, 2.0, seeds=10), 3)
+    (0.017, 0.787)
+    """
+    from scipy.special import stdtr
+
+    require_number("margin", margin, low=0, open_low=True)
+    room = margin - abs(difference)
+    if error <= ROUNDING:
+        return 0.5**seeds if room > ROUNDING else 1.0
+    return float(stdtr(degrees, -room / error))
+
+
+def verdict(
+    result: Contrast, margin: float, *, level: float = 0.05, p_differs: float | None = None
+) -> Verdict:
+    """Return `equal` where equality within the margin is shown, else the side of a shown difference, else `open`.
+
+    A difference that is shown and at the same time shown to be smaller than the margin is `equal`: the margin says
+    what matters. `p_beyond` is of the claim that the difference is larger than the margin.
+
+    An open verdict says how many seeds a new sample needs for any verdict with a power of 0.8 if the true
+    difference is the estimated one: it is a plan, no result, and scatters as the estimate does.
+
+    Args:
+        result: A minus B, paired or pooled.
+        margin: in the unit of the scores, above 0.
+        level: of the test of difference, two-sided, and of each one-sided test of equality.
+        p_differs: in place of that of `result`, where it was corrected for many comparisons.
+
+    Raises:
+        InputError: where the margin is not above 0.
+
+    >>> found = contrast([[81.0, 80.0, 82.0, 80.5, 81.5], [80.5, 80.0, 81.0, 80.0, 82.0]], [1, -1])
+    >>> verdict(found, 2.0).word, verdict(found, 0.2).word, verdict(found, 0.2).seeds_needed
+    ('equal', 'open', 31)
+    """
+    p_equal = equivalence_p(result.estimate, result.error, result.degrees, margin, seeds=result.seeds)
+    differs = result.p if p_differs is None else p_differs
+    word: Word = "open"
+    if p_equal <= level:
+        word = "equal"
+    elif differs <= level:
+        word = "better" if result.estimate > 0 else "worse"
+    needed = _seeds_for_any_verdict(result, margin, level) if word == "open" else None
+    half = t_quantile(1 - 2 * level, result.degrees) * result.error
+    spread = result.error > ROUNDING
+    return Verdict(
+        word,
+        result.estimate,
+        result.estimate - half if spread else None,
+        result.estimate + half if spread else None,
+        margin,
+        differs,
+        p_equal,
+        _beyond(result, margin),
+        needed,
+    )
+
+
+def _beyond(result: Contrast, margin: float) -> float:
+    """Return the p-value of a difference larger than the margin on the side of the estimate."""
+    from scipy.special import stdtr
+
+    excess = abs(result.estimate) - margin
+    if result.error <= ROUNDING:
+        return 0.5**result.seeds if excess > ROUNDING else 1.0
+    return float(stdtr(result.degrees, -excess / result.error))
+
+
+def _seeds_for_any_verdict(result: Contrast, margin: float, level: float) -> int | None:
+    spread = result.error * math.sqrt(result.seeds)
+    degrees_per_seed = result.degrees / (result.seeds - 1)
+    # A pooled error's extra degrees of freedom matter little here, so the paired power stands for both.
+    numbers = [
+        seeds_needed(result.estimate, spread, level=level, power=POWER),
+        seeds_for_equality(
+            margin, spread, difference=result.estimate, level=level, degrees_per_seed=degrees_per_seed
+        ),
+    ]
+    finite = [number for number in numbers if number is not None]
+    # Fewer than there are already would be an answer to what these seeds have just left open.
+    return max(min(finite), result.seeds + 1) if finite else None
+
+
+def verdicts_against(
+    scores: ArrayLike,
+    margin: float,
+    *,
+    reference: int = 0,
+    error: ErrorTerm = "paired",
+    level: float = 0.05,
+) -> tuple[Verdict, ...]:
+    """Return the verdict of each method against the reference, differences corrected for their number.
+
+    Differences are Holm's or Dunnett's (see `many_to_one.against_reference`). Equality is at the level for each
+    method by itself; that all of them are equal needs no correction (see `intersection_union`).
+
+    Args:
+        scores: by method and seed [methods, seeds], complete, in the unit of the margin.
+        margin: above 0.
+        reference: row of the method that the others are compared with.
+        error: `paired` or `pooled`.
+        level: of the family of differences, and of each equality.
+
+    >>> scores = [[80.0, 82.0, 81.0, 80.5], [84.0, 86.5, 85.0, 84.0], [80.0, 82.5, 80.5, 80.0]]
+    >>> [result.word for result in verdicts_against(scores, 2.0)]
+    ['better', 'equal']
+    """
+    table = score_table(scores)
+    found = []
+    for row in against_reference(table, reference=reference, error=error, confidence=1 - level):
+        weights = [0.0] * len(table)
+        weights[row.method], weights[reference] = 1.0, -1.0
+        found.append(verdict(contrast(table, weights, error=error), margin, level=level, p_differs=row.p))
+    return tuple(found)
+
+
+def intersection_union(p_values: Sequence[float]) -> float:
+    r"""Return the p-value of "equal on every task": the largest of the tasks' p-values, without a correction.
+
+    .. math:: p = \max_m p_m
+
+    Source: Berger 1982, Technometrics 24(4), theorem 1.
+
+    Raises:
+        InputError: where there is no task.
+
+    >>> intersection_union([0.01, 0.04, 0.02])
+    0.04
+    """
+    if not p_values:
+        raise InputError("p_values: at least one task is needed")
+    return max(p_values)
+
+
+def equivalence_power(
+    margin: float, error: float, degrees: float, *, difference: float = 0.0, level: float = 0.05
+) -> float:
+    r"""Return the chance that two one-sided tests show equality within the margin.
+
+    .. math:: \int f_\nu(s) \left[\Phi\left(\tfrac{\Delta - \delta}{\sigma} - t s\right) -
+        \Phi\left(t s - \tfrac{\Delta + \delta}{\sigma}\right)\right]_+ ds, \quad t = t_{\nu, 1 - \alpha}
+
+    Source: Phillips 1990, Journal of Pharmacokinetics and Biopharmaceutics 18(2); exact for normal differences.
+
+    Args:
+        margin: Delta, above 0.
+        error: sigma, the true standard error of the estimated difference, above 0.
+        degrees: nu, of freedom of its estimate.
+        difference: delta, the true one.
+        level: alpha of each one-sided test.
+
+    >>> round(equivalence_power(1.0, 1.0 / 10**0.5, 9), 2)
+    0.8
+    """
+    import numpy as np
+    from scipy.special import ndtr
+
+    require_number("margin", margin, low=0, open_low=True)
+    require_number("error", error, low=0, open_low=True)
+    scale, weight = scale_nodes(degrees)
+    bound = t_quantile(1 - 2 * level, degrees) * scale
+    inside = ndtr((margin - difference) / error - bound) - ndtr(bound - (margin + difference) / error)
+    return float(weight @ np.maximum(inside, 0.0))
+
+
+def seeds_for_equality(
+    margin: float,
+    spread: float,
+    *,
+    difference: float = 0.0,
+    level: float = 0.05,
+    power: float = POWER,
+    degrees_per_seed: float = 1.0,
+) -> int | None:
+    """Return the number of seeds with which equality within the margin is shown with this power.
+
+    None where the true difference is not within the margin, or beyond ten thousand seeds.
+
+    Args:
+        margin: above 0, in the unit of `spread`.
+        spread: standard deviation of one seed's difference between two methods.
+        difference: the true one.
+        level: of each one-sided test.
+        power: the share of cases in which equality is shown.
+        degrees_per_seed: of freedom for each seed beyond the first: 1 paired, methods - 1 pooled.
+
+    >>> seeds_for_equality(2.0, 1.54), seeds_for_equality(2.0, 3.06), seeds_for_equality(2.0, 2.44)
+    (7, 22, 15)
+    """
+    require_number("spread", spread, low=0)
+    if abs(difference) >= margin:
+        return None
+    if spread == 0:
+        return 2
+
+    def enough(seeds: int) -> bool:
+        error, degrees = spread / math.sqrt(seeds), degrees_per_seed * (seeds - 1)
+        return equivalence_power(margin, error, degrees, difference=difference, level=level) >= power
+
+    low, high = 1, 2
+    while not enough(high):
+        low, high = high, high * 2
+        if high > MAX_SEEDS:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def margin_shown(
+    spread: float, seeds: int, *, level: float = 0.05, power: float = POWER, degrees_per_seed: float = 1.0
+) -> float:
+    """Return the smallest margin within which truly equal methods are shown equal with this power.
+
+    Args:
+        spread: standard deviation of one seed's difference between two methods.
+        seeds: at least two.
+        level: of each one-sided test.
+        power: the share of cases in which equality is shown.
+        degrees_per_seed: of freedom for each seed beyond the first: 1 paired, methods - 1 pooled.
+
+    >>> round(margin_shown(1.0, 5), 2), round(margin_shown(1.0, 5, degrees_per_seed=12), 2)
+    (1.6, 1.33)
+    """
+    require_count("seeds", seeds, low=2)
+    error, degrees = 1 / math.sqrt(seeds), degrees_per_seed * (seeds - 1)
+    low, high = 0.0, error
+    while equivalence_power(high, error, degrees, level=level) < power:
+        low, high = high, 2 * high
+    while high - low > TOLERANCE * high:
+        middle = (low + high) / 2
+        shown = equivalence_power(middle, error, degrees, level=level) >= power
+        low, high = (low, middle) if shown else (middle, high)
+    return high * spread

@@ -1,0 +1,169 @@
+"""How forgiving a method is: on which share of its settings it comes close to the best of all methods."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sgbench.errors import InputError, require_number
+from sgbench.statistics.intervals import t_quantile
+from sgbench.statistics.pairs import Floats
+from sgbench.statistics.score_table import MIN_INTERVAL_SEEDS, number_array
+
+MIN_WIDTHS = 2
+LINE_AXES = 3  # [methods, widths, seeds]
+PLANE_AXES = 4  # [methods, widths, rates, seeds]
+
+
+@dataclass(frozen=True)
+class Forgiving:
+    """A share of settings with its interval over seeds; the ends are None for fewer than five seeds."""
+
+    share: float
+    low: float | None  # share that is shown to be close to the best
+    high: float | None  # share that is not shown to be far from it
+
+
+def forgiving_line(
+    scores: ArrayLike, widths: ArrayLike, *, tolerance: float, confidence: float = 0.95
+) -> tuple[Forgiving, ...]:
+    r"""Return F: the share of the logarithmic width axis on which a method comes close to the best of all methods.
+
+    .. math:: F_i = \frac{1}{\log w_K - \log w_1} \int_{\log w_1}^{\log w_K}
+        \left[\bar y_i(w) \ge \max_{i', w'} \bar y_{i'}(w') - \Delta\right] d \log w
+
+    Mean scores over seeds are interpolated straight between neighbouring widths. The interval reaches from the
+    share of the axis that is shown to be close to the share that is not shown to be far: each cell's difference to
+    the best cell has Student's interval, paired by seed, and its ends stand in the place of the mean. Resampled
+    seeds would not do: the best of many noisy means is too high, in each resample anew. In simulations of 5 to 20
+    seeds this interval covered the share in 83 to 100 of 100 cases and in 70 at worst (5 seeds, all cells equal,
+    noise of 1.5 tolerances), the jackknife in as few as 25 and the percentile bootstrap in as few as none.
+
+    Source: Student 1908, Biometrika 6(1); Hsu 1984, Annals of Statistics 12(3), for comparisons with the best.
+
+    Args:
+        scores: on validation data, by method, width and seed [methods, widths, seeds]; a failed run at chance.
+        widths: rising, above 0 [widths], two at least.
+        tolerance: Delta, in the unit of the scores, 0 or above.
+        confidence: of the interval of each cell.
+
+    Raises:
+        InputError: where scores are incomplete, widths do not fit or rise, or the tolerance is below 0.
+
+    >>> scores = [[[90.0], [90.0], [80.0]], [[70.0], [90.0], [70.0]]]
+    >>> shares = forgiving_line(scores, [0.1, 1, 10], tolerance=2)
+    >>> [round(share.share, 2) for share in shares], shares[0].low
+    ([0.6, 0.1], None)
+    """
+    table = _scores(scores, LINE_AXES)
+    places = _log_widths(widths, table.shape[1])
+    return _shares(table, tolerance, confidence, lambda above: _share_of_axis(above, places))
+
+
+def forgiving_plane(
+    scores: ArrayLike, *, tolerance: float, confidence: float = 0.95
+) -> tuple[Forgiving, ...]:
+    r"""Return G: the share of cells of the width and learning-rate plane where a method comes close to the best.
+
+    .. math:: G_i = \frac{1}{K L} \sum_{k,l}
+        \left[\bar y_{ikl} \ge \max_{i', k', l'} \bar y_{i'k'l'} - \Delta\right]
+
+    The interval is that of `forgiving_line`. In simulations it covered the share in 79 to 100 of 100 cases, and
+    in as few as 35 where a third of the cells lies exactly at the tolerance: a share of cells jumps there.
+
+    Args:
+        scores: on validation data [methods, widths K, learning rates L, seeds]; a failed run at chance.
+        tolerance: Delta, in the unit of the scores, 0 or above.
+        confidence: of the interval of each cell.
+
+    Raises:
+        InputError: where scores are incomplete or the tolerance is below 0.
+
+    >>> scores = [[[[90.0], [80.0]], [[89.0], [60.0]]]]
+    >>> forgiving_plane(scores, tolerance=2)[0].share
+    0.5
+    """
+    table = _scores(scores, PLANE_AXES)
+    return _shares(table, tolerance, confidence, lambda above: (above >= 0).mean(axis=(1, 2)))
+
+
+def worst_near(
+    scores: ArrayLike, widths: ArrayLike, *, default: float, low: float = 0.5, high: float = 2.0
+) -> tuple[float, ...]:
+    """Return H: the lowest mean score of each method between half and twice its default width.
+
+    Mean scores over seeds are interpolated straight between neighbouring widths on the logarithmic axis.
+
+    Args:
+        scores: by method, width and seed [methods, widths, seeds]; a failed run at chance.
+        widths: rising, above 0 [widths].
+        default: width round which to look.
+        low: lower end, in defaults.
+        high: upper end, in defaults.
+
+    Raises:
+        InputError: where the range reaches beyond the widths that were run.
+
+    >>> worst_near([[[80.0], [90.0], [70.0]]], [0.5, 1, 2], default=1)
+    (70.0,)
+    """
+    table = _scores(scores, LINE_AXES)
+    places = _log_widths(widths, table.shape[1])
+    require_number("default", default, low=0, open_low=True)
+    ends = np.log([low * default, high * default])
+    if ends[0] < places[0] - 1e-9 or ends[1] > places[-1] + 1e-9:
+        raise InputError(
+            f"default={default:g}: runs at widths from {low * default:g} to {high * default:g} are needed, "
+            f"there are some from {np.exp(places[0]):g} to {np.exp(places[-1]):g}"
+        )
+    inside = np.concatenate([ends, places[(places > ends[0]) & (places < ends[1])]])
+    return tuple(float(np.interp(inside, places, row).min()) for row in table.mean(axis=-1))
+
+
+def _scores(scores: ArrayLike, axes: int) -> Floats:
+    table = number_array(scores, name="scores")
+    if table.ndim != axes or 0 in table.shape:
+        raise InputError(
+            f"scores: a table of {axes} axes, the last of them seeds, is needed, not shape {table.shape}"
+        )
+    return table
+
+
+def _log_widths(widths: ArrayLike, count: int) -> Floats:
+    values = number_array(widths, name="widths")
+    if values.shape != (count,) or count < MIN_WIDTHS or values.min() <= 0 or (np.diff(values) <= 0).any():
+        raise InputError(
+            f"widths: {count} rising values above 0, two at least, are needed, not {values.tolist()}"
+        )
+    return np.log(values)
+
+
+def _share_of_axis(above: Floats, places: Floats) -> Floats:
+    """Return the share of the axis on which values [methods, widths] are not below 0 [methods]."""
+    left, right = above[:, :-1], above[:, 1:]
+    # Of a segment with ends on both sides of 0, the part on the upper side counts.
+    change = np.abs(right - left)
+    crossing = np.maximum(left, right) / np.where(change > 0, change, 1.0)
+    part = np.where((left >= 0) & (right >= 0), 1.0, np.where((left < 0) & (right < 0), 0.0, crossing))
+    return part @ np.diff(places) / (places[-1] - places[0])
+
+
+def _shares(
+    table: Floats, tolerance: float, confidence: float, share_of: Callable[[Floats], Floats]
+) -> tuple[Forgiving, ...]:
+    """Return the share of cells close to the best, shown to be close, and not shown to be far, of each method."""
+    require_number("tolerance", tolerance, low=0)
+    means = table.mean(axis=-1)
+    best = np.unravel_index(means.argmax(), means.shape)
+    above = means - means[best] + tolerance
+    estimate = share_of(above).tolist()
+    seeds = table.shape[-1]
+    if seeds < MIN_INTERVAL_SEEDS:
+        return tuple(Forgiving(share, None, None) for share in estimate)
+    half = t_quantile(confidence, seeds - 1) * (table - table[best]).std(axis=-1, ddof=1) / math.sqrt(seeds)
+    low, high = share_of(above - half).tolist(), share_of(above + half).tolist()
+    return tuple(Forgiving(*shares) for shares in zip(estimate, low, high, strict=True))

@@ -1,0 +1,64 @@
+"""Complete tables of scores by method and seed, the input of the tests that pair or pool over seeds."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sgbench.errors import InputError
+from sgbench.statistics.pairs import MIN_SEEDS, Floats
+
+MIN_INTERVAL_SEEDS = 5
+"""Resampled intervals from fewer seeds than this are not given: their coverage is far from what they say."""
+MIN_METHODS = 2
+AXES = 2
+
+
+def score_table(
+    scores: ArrayLike, *, name: str = "scores", methods: int = MIN_METHODS, seeds: int = MIN_SEEDS
+) -> Floats:
+    """Return scores as an array of finite numbers, or say which run is missing.
+
+    Args:
+        scores: by method and seed [methods, seeds], in any unit; a failed run at chance.
+        name: what the table holds, for messages.
+        methods: the fewest rows that serve.
+        seeds: the fewest columns that serve.
+
+    Raises:
+        InputError: where the table is ragged, too small, or has a score that is missing or not finite.
+
+    >>> score_table([[1, 2], [3, 4]])
+    array([[1., 2.],
+           [3., 4.]])
+    """
+    table = number_array(scores, name=name)
+    if table.ndim != AXES or table.shape[0] < methods or table.shape[1] < seeds:
+        raise InputError(
+            f"{name}: a table of at least {methods} methods and {seeds} seeds is needed, not one of shape "
+            f"{table.shape}"
+        )
+    return table
+
+
+def number_array(values: ArrayLike, *, name: str) -> Floats:
+    """Return values as an array of finite numbers, or say where the first one that is missing stands.
+
+    Raises:
+        InputError: where the values are ragged, no numbers, missing or not finite.
+
+    >>> number_array([1, 2], name="widths")
+    array([1., 2.])
+    """
+    try:
+        array = np.array(values, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"{name}: numbers in rows of equal length are needed") from None
+    missing = np.argwhere(~np.isfinite(array))
+    if len(missing):
+        place = ", ".join(str(index) for index in missing[0])
+        raise InputError(
+            f"{name}: {len(missing)} of {array.size} values are missing or not finite, the first at [{place}]; "
+            "count a failed run at chance, or leave its seed out for all methods"
+        )
+    return array

@@ -1,0 +1,232 @@
+"""Tasks that a run solves or does not: shares with intervals, exact tests, and the seeds they need."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sgbench.errors import InputError, require_count, require_number
+from sgbench.statistics.pairs import Floats
+from sgbench.statistics.same_samples import mcnemar
+
+GRID = 1000  # values of the common share over which a p-value is maximised
+MAX_RUNS = 200
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of runs with its interval."""
+
+    share: float
+    low: float
+    high: float
+    count: float
+    runs: float
+
+
+def wilson(solved: float, runs: float, *, confidence: float = 0.95) -> Share:
+    r"""Return the share of runs that solve a task, with Wilson's score interval.
+
+    .. math:: \frac{\hat p + z^2 / 2n}{1 + z^2 / n} \pm
+        \frac{z}{1 + z^2 / n} \sqrt{\frac{\hat p (1 - \hat p)}{n} + \frac{z^2}{4 n^2}}
+
+    Numbers of runs need not be whole, so that correlated runs may count as fewer.
+
+    Source: Wilson 1927, JASA 22(158); Newcombe 1998, Statistics in Medicine 17(8), method 3.
+
+    Args:
+        solved: runs that solve it.
+        runs: n, above 0.
+        confidence: of the interval.
+
+    Raises:
+        InputError: where there are no runs, or more are solved than run.
+
+    >>> share = wilson(10, 10)
+    >>> share.share, round(share.low, 3), share.high
+    (1.0, 0.722, 1.0)
+    """
+    from scipy.special import ndtri
+
+    require_number("runs", runs, low=0, open_low=True)
+    require_number("solved", solved, low=0, high=runs)
+    require_number("confidence", confidence, low=0.0, high=1.0, open_low=True)
+    z = float(ndtri((1 + confidence) / 2))
+    share = solved / runs
+    centre = (share + z**2 / (2 * runs)) / (1 + z**2 / runs)
+    half = z / (1 + z**2 / runs) * math.sqrt(share * (1 - share) / runs + z**2 / (4 * runs**2))
+    low = 0.0 if solved == 0 else centre - half
+    high = 1.0 if solved == runs else centre + half
+    return Share(share, low, high, solved, runs)
+
+
+@dataclass(frozen=True)
+class SharesApart:
+    """Two shares and their difference A minus B."""
+
+    a: Share
+    b: Share
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+def compare_shares(
+    solved_a: int, runs_a: int, solved_b: int, runs_b: int, *, confidence: float = 0.95
+) -> SharesApart:
+    r"""Compare how often two methods solve a task by Boschloo's exact test, runs unpaired.
+
+    .. math:: p = \min\left(1, 2 \max_\pi P_\pi(\text{Fisher's one-sided } p \le \text{that of the table})\right)
+
+    The smaller of the two one-sided p-values is doubled. It is never larger than Fisher's doubled one, and holds
+    its level where runs of one seed are alike in both methods. The interval of the difference is Newcombe's hybrid
+    of the two Wilson intervals, so that it does not collapse where all runs agree.
+
+    Source: Boschloo 1970, Statistica Neerlandica 24(1); Newcombe 1998, Statistics in Medicine 17(8), page 873,
+    method 10.
+
+    Args:
+        solved_a: runs of A that solve the task.
+        runs_a: of A.
+        solved_b: runs of B that solve it.
+        runs_b: of B.
+        confidence: of the intervals.
+
+    Raises:
+        InputError: where there are no runs, or more are solved than run.
+
+    >>> result = compare_shares(10, 10, 5, 10)
+    >>> result.difference, round(result.low, 3), round(result.high, 3), round(result.p, 4)
+    (0.5, 0.117, 0.763, 0.0128)
+    """
+    for name, value, most in (("solved_a", solved_a, runs_a), ("solved_b", solved_b, runs_b)):
+        require_count(name.replace("solved", "runs"), most)
+        if require_count(name, value, low=0) > most:
+            raise InputError(f"{name}={value}: at most its {most} runs are possible")
+    table = boschloo_table(runs_a, runs_b)
+    p = min(1.0, 2 * float(min(table[solved_a, solved_b], table[::-1, ::-1][solved_a, solved_b])))
+    return _apart(
+        wilson(solved_a, runs_a, confidence=confidence), wilson(solved_b, runs_b, confidence=confidence), p
+    )
+
+
+def compare_seeds(solved_a: ArrayLike, solved_b: ArrayLike, *, confidence: float = 0.95) -> SharesApart:
+    """Compare how often two methods solve a task by McNemar's exact test, runs paired by seed.
+
+    Only seeds that one method solves and the other does not count. The interval is Newcombe's for unpaired runs,
+    too wide where the seeds that solve the task are the same.
+
+    Source: McNemar 1947, Psychometrika 12(2); Newcombe 1998, Statistics in Medicine 17(8).
+
+    Args:
+        solved_a: whether each seed of A solves the task [seeds].
+        solved_b: the same of B, in the same order [seeds].
+        confidence: of the intervals.
+
+    Raises:
+        InputError: where the two are not of equal length, or not of truth values.
+
+    >>> compare_seeds([True] * 6, [False] * 6).p
+    0.03125
+    """
+    a, b = np.asarray(solved_a), np.asarray(solved_b)
+    if a.dtype != bool or b.dtype != bool or a.ndim != 1 or a.shape != b.shape or not len(a):
+        raise InputError(
+            f"solved: true or false for the same seeds of both is needed, not {a.shape} and {b.shape}"
+        )
+    shares = [wilson(int(each.sum()), len(each), confidence=confidence) for each in (a, b)]
+    return _apart(shares[0], shares[1], mcnemar(a, b).p)
+
+
+def _apart(a: Share, b: Share, p: float) -> SharesApart:
+    """Put Newcombe's interval round the difference of two shares."""
+    difference = a.share - b.share
+    low = difference - math.hypot(a.share - a.low, b.high - b.share)
+    high = difference + math.hypot(a.high - a.share, b.share - b.low)
+    return SharesApart(a, b, difference, low, high, p)
+
+
+def boschloo_table(runs_a: int, runs_b: int) -> Floats:
+    """Return Boschloo's one-sided p-value, that A solves more often, of every possible pair of counts.
+
+    Args:
+        runs_a: of A, at most 200.
+        runs_b: of B, at most 200.
+
+    Returns:
+        p by runs of A and of B that solve the task [runs_a + 1, runs_b + 1].
+
+    Raises:
+        InputError: where there are too many runs for the exact test.
+
+    >>> boschloo_table(2, 2).round(4)[2]
+    array([0.0625, 0.3125, 1.    ])
+    """
+    from scipy.stats import binom, hypergeom
+
+    if max(require_count("runs_a", runs_a), require_count("runs_b", runs_b)) > MAX_RUNS:
+        raise InputError(
+            f"runs={max(runs_a, runs_b)}: the exact test is given up to {MAX_RUNS} runs of a method"
+        )
+    a, b = np.meshgrid(np.arange(runs_a + 1), np.arange(runs_b + 1), indexing="ij")
+    fisher = hypergeom.sf(a - 1, runs_a + runs_b, runs_a, a + b)
+    # Sum the chances of all tables in the order of Fisher's p, for each common share, and keep the largest sum.
+    order = np.argsort(fisher, axis=None)
+    largest = np.zeros(fisher.size)
+    shares = np.linspace(0, 1, GRID + 1)[1:-1, None]
+    chances_a = binom.pmf(np.arange(runs_a + 1), runs_a, shares)
+    chances_b = binom.pmf(np.arange(runs_b + 1), runs_b, shares)
+    for chance_a, chance_b in zip(chances_a, chances_b, strict=True):
+        np.maximum(largest, np.outer(chance_a, chance_b).ravel()[order].cumsum(), out=largest)
+    # Tables of one p go together, so each gets the sum at the last of them.
+    sorted_fisher = fisher.ravel()[order]
+    last = np.searchsorted(sorted_fisher, sorted_fisher * (1 + ROUNDING), side="right") - 1
+    p = np.empty(fisher.size)
+    p[order] = np.minimum(largest[last], 1.0)
+    return p.reshape(fisher.shape)
+
+
+def power_of_shares(share_a: float, share_b: float, runs: int, *, level: float = 0.05) -> float:
+    """Return the chance that `compare_shares` with this many runs of each method finds the two shares apart.
+
+    Args:
+        share_a: of runs of A that solve the task, from 0 to 1.
+        share_b: the same of B.
+        runs: of each method.
+        level: of the two-sided test.
+
+    >>> round(power_of_shares(0.5, 1.0, 15), 2)
+    0.98
+    """
+    from scipy.stats import binom
+
+    require_number("share_a", share_a, low=0, high=1)
+    require_number("share_b", share_b, low=0, high=1)
+    one_sided = boschloo_table(runs, runs)
+    found = np.minimum(one_sided, one_sided[::-1, ::-1]) <= level / 2
+    counts = np.arange(runs + 1)
+    return float(binom.pmf(counts, runs, share_a) @ found @ binom.pmf(counts, runs, share_b))
+
+
+def runs_to_tell_shares(
+    share_a: float, share_b: float, *, level: float = 0.05, power: float = 0.8, most: int = 60
+) -> int | None:
+    """Return the smallest number of runs of each method with which two shares are found apart with this power.
+
+    The power of an exact test is not monotone in the number of runs; this is the first that has it. None beyond
+    `most`.
+
+    >>> runs_to_tell_shares(0.5, 1.0), runs_to_tell_shares(0.3, 0.8)
+    (10, 15)
+    """
+    if share_a == share_b:
+        return None
+    for runs in range(2, most + 1):
+        if power_of_shares(share_a, share_b, runs, level=level) >= power:
+            return runs
+    return None

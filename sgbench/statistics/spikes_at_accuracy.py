@@ -1,0 +1,172 @@
+"""What accuracy costs in spikes: the spikes that a method needs to reach a given accuracy, against a reference."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sgbench.errors import InputError, require_number
+from sgbench.statistics.intervals import t_quantile
+from sgbench.statistics.pairs import ROUNDING, Floats
+from sgbench.statistics.score_table import MIN_INTERVAL_SEEDS, number_array, score_table
+
+NOT_REACHED = math.inf
+"""The number of spikes with which a method reaches an accuracy that no setting of it reaches."""
+
+
+@dataclass(frozen=True)
+class Needed:
+    """Spikes needed for an accuracy: `NOT_REACHED` where none do, at most this many where `at_most` is set."""
+
+    spikes: float
+    at_most: bool
+
+
+def spikes_needed(accuracy: ArrayLike, log_spikes: ArrayLike, target: float) -> Needed:
+    r"""Return the spikes that a method needs to reach an accuracy, along its front of settings.
+
+    .. math:: \log S(a) = \log S_k + \frac{a - a_k}{a_{k+1} - a_k} (\log S_{k+1} - \log S_k), \quad
+        a_k \le a \le a_{k+1}
+
+    The front holds the settings that no other setting beats in accuracy with as few spikes; between two neighbours
+    it is straight in accuracy and log spikes. Nothing is extrapolated: beyond the best accuracy the target is not
+    reached, and below the accuracy of the setting of fewest spikes those spikes are enough, but fewer may be.
+
+    Source: Zitzler & Thiele 1999, IEEE TEC 3(4), for the front.
+
+    Args:
+        accuracy: of each setting, mean over seeds [settings].
+        log_spikes: of each setting, mean over seeds of the natural logarithm of spikes an inference [settings].
+        target: in the unit of the accuracy.
+
+    Raises:
+        InputError: where a setting lacks a number.
+
+    >>> needed = spikes_needed([80.0, 90.0, 85.0], np.log([100.0, 400.0, 1000.0]), 85.0)
+    >>> round(needed.spikes, 6), needed.at_most
+    (200.0, False)
+    >>> spikes_needed([80.0, 90.0], np.log([100.0, 400.0]), 95.0).spikes
+    inf
+    """
+    score, cost = number_array(accuracy, name="accuracy"), number_array(log_spikes, name="log_spikes")
+    if score.shape != cost.shape or score.ndim != 1 or not len(score):
+        raise InputError(
+            f"log_spikes: one for each accuracy is needed, not shapes {score.shape} and {cost.shape}"
+        )
+    # From few spikes to many, the more accurate first of equal ones; what does not gain is off the front.
+    order = np.lexsort((-score, cost))
+    score, cost = score[order], cost[order]
+    best_before = np.concatenate([[-np.inf], np.maximum.accumulate(score)[:-1]])
+    score, cost = score[score > best_before], cost[score > best_before]
+    if target > score[-1]:
+        return Needed(NOT_REACHED, at_most=False)
+    if target <= score[0]:
+        return Needed(math.exp(cost[0]), at_most=target < score[0])
+    return Needed(math.exp(float(np.interp(target, score, cost))), at_most=False)
+
+
+@dataclass(frozen=True)
+class SpikeRatio:
+    """Spikes of a method over those of the reference at one accuracy.
+
+    `NOT_REACHED` where only the method does not reach it, 0 where only the reference does not, NaN where neither
+    does. No interval for fewer than five seeds, or where leaving out a seed changes whether it is reached.
+    """
+
+    ratio: float
+    low: float | None
+    high: float | None
+    method: Needed
+    reference: Needed
+
+
+def spike_ratio(
+    accuracy: ArrayLike,
+    spikes: ArrayLike,
+    reference_accuracy: ArrayLike,
+    reference_spikes: ArrayLike,
+    *,
+    target: float,
+    confidence: float = 0.95,
+) -> SpikeRatio:
+    r"""Compare the spikes that a method and a reference need for one accuracy, with an interval over seeds.
+
+    .. math:: \log \hat R \pm t_{n-1} \sqrt{\frac{n-1}{n} \sum_j (\log R_{(j)} - \overline{\log R_{(.)}})^2}
+
+    The fronts are those of means over seeds, since the front of one seed's noisy runs is too good. The error is the
+    jackknife's: each seed is left out of both methods in turn.
+
+    Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, equation 11.5.
+
+    Args:
+        accuracy: of the method [settings, seeds]; a failed run at chance.
+        spikes: an inference, above 0 [settings, seeds].
+        reference_accuracy: of the reference [its settings, seeds].
+        reference_spikes: of the reference [its settings, seeds].
+        target: in the unit of the accuracy.
+        confidence: of the interval.
+
+    Raises:
+        InputError: where tables are incomplete or do not fit, or spikes are not above 0.
+
+    >>> accuracy, spikes = np.full((2, 5), [[80.0], [90.0]]), np.full((2, 5), [[100.0], [400.0]])
+    >>> result = spike_ratio(accuracy, spikes / 2, accuracy, spikes, target=85)
+    >>> round(result.ratio, 6), round(result.low, 6)
+    (0.5, 0.5)
+    """
+    require_number("target", target)
+    method = _runs("method", accuracy, spikes)
+    reference = _runs("reference", reference_accuracy, reference_spikes)
+    seeds = method.shape[2]
+    if reference.shape[2] != seeds:
+        raise InputError(f"seeds: the same of both are needed, not {seeds} and {reference.shape[2]}")
+    needed, other = _needed(method, target), _needed(reference, target)
+    estimate = _log_ratio(needed, other)
+    if seeds < MIN_INTERVAL_SEEDS or not math.isfinite(estimate):
+        return SpikeRatio(_exp(estimate), None, None, needed, other)
+    left_out = np.array(
+        [
+            _log_ratio(
+                _needed(np.delete(method, seed, 2), target), _needed(np.delete(reference, seed, 2), target)
+            )
+            for seed in range(seeds)
+        ]
+    )
+    if not np.isfinite(left_out).all():
+        return SpikeRatio(_exp(estimate), None, None, needed, other)
+    error = math.sqrt((seeds - 1) * float(left_out.var()))
+    half = t_quantile(confidence, seeds - 1) * error
+    return SpikeRatio(_exp(estimate), _exp(estimate - half), _exp(estimate + half), needed, other)
+
+
+def _runs(name: str, accuracy: ArrayLike, spikes: ArrayLike) -> Floats:
+    """Return accuracy and log spikes [2, settings, seeds]."""
+    scores = score_table(accuracy, name=f"accuracy of the {name}", methods=1, seeds=1)
+    counts = score_table(spikes, name=f"spikes of the {name}", methods=1, seeds=1)
+    if scores.shape != counts.shape:
+        raise InputError(
+            f"spikes of the {name}: shape {scores.shape} is needed, as of its accuracy, not {counts.shape}"
+        )
+    if counts.min() <= ROUNDING:
+        setting, seed = np.unravel_index(counts.argmin(), counts.shape)
+        raise InputError(
+            f"spikes of the {name}: a number above 0 is needed at setting {setting}, seed {seed}; leave out "
+            "settings that send no spike"
+        )
+    return np.stack([scores, np.log(counts)])
+
+
+def _needed(runs: Floats, target: float) -> Needed:
+    accuracy, log_spikes = runs.mean(axis=2)
+    return spikes_needed(accuracy, log_spikes, target)
+
+
+def _log_ratio(needed: Needed, other: Needed) -> float:
+    return math.log(needed.spikes) - math.log(other.spikes)  # infinite minus infinite is NaN
+
+
+def _exp(value: float) -> float:
+    return math.exp(value) if value < math.inf or math.isnan(value) else value

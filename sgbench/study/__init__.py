@@ -1,0 +1,1 @@
+"""Runs a pre-registered study block by block, keeps its records in compressed shards, and says where it stands."""

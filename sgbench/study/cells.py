@@ -1,0 +1,154 @@
+"""From a block to the words of each of its runs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgbench.errors import InputError
+from sgbench.study.definition import Block, Draw, Grid, RandomSettings, Study, Word
+
+DIGITS = 3
+"""Significant digits of a number that is drawn, so that words stay short."""
+Cell = dict[str, Word]
+Settled = Mapping[str, Mapping[str, Sequence[Cell]]]
+"""By block and task, the cells that the block has settled on."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of a study.
+
+    Args:
+        block: it is a run of.
+        task: name in the study.
+        cell: what tells it apart from other runs of its task and seed, by key.
+        seed: of the run.
+        words: as on the command line of `sgbench run`.
+    """
+
+    block: str
+    task: str
+    cell: Cell
+    seed: int
+    words: tuple[str, ...]
+
+
+def points(study: Study, name: str, settled: Settled) -> list[Point]:
+    """List all runs of a block, task by task and seed by seed, so that neighbours share their batches.
+
+    Args:
+        study: with the block.
+        name: of the block.
+        settled: what earlier blocks have settled on.
+
+    Raises:
+        InputError: something that the block starts from is not settled.
+    """
+    block = study.blocks[name]
+    made: list[Point] = []
+    for task in block.tasks:
+        reference = {**study.tasks[task].reference, **_reference(block, task, settled)}
+        cells = [
+            cell for grid in block.grids for cell in _cells_with_seeds(block, grid, task, reference, settled)
+        ]
+        for seed in sorted({seed for _, seeds in cells for seed in seeds}):
+            for cell in (cell for cell, seeds in cells if seed in seeds):
+                words = [*study.tasks[task].words, *_words({**reference, **cell}), f"seed={seed}"]
+                made.append(Point(name, task, cell, seed, tuple(words)))
+    return made
+
+
+def _reference(block: Block, task: str, settled: Settled) -> Cell:
+    """The setting that an earlier block has settled for a task, if it had that task."""
+    if block.reference is None:
+        return {}
+    if block.reference not in settled:
+        raise InputError(f"block {block.reference} has settled nothing yet; run it first")
+    return dict(settled[block.reference].get(task, [{}])[0])
+
+
+def _settled_cells(name: str, task: str, settled: Settled) -> Sequence[Cell]:
+    cells = settled.get(name, {}).get(task)
+    if not cells:
+        raise InputError(f"block {name} has not settled on a cell for task {task}; run it first")
+    return cells
+
+
+def _cells_with_seeds(
+    block: Block, grid: Grid, task: str, reference: Cell, settled: Settled
+) -> Iterator[tuple[Cell, tuple[int, ...]]]:
+    """Every cell of a grid on one task, with the seeds that it is run with."""
+    if grid.tasks is not None and task not in grid.tasks:
+        return
+    seeds = (grid.seeds or block.seeds).values
+    settings: Sequence[Cell] = [{}] if block.settings is None else random_settings(block.settings, task)
+    starts: Sequence[Cell] = grid.cells or [{}]
+    if grid.best_of is not None:
+        starts = _settled_cells(grid.best_of, task, settled)
+    for setting, start in itertools.product(settings, starts):
+        base = {**setting, **start}
+        choices: dict[str, list[Word]] = {key: list(values) for key, values in grid.values.items()}
+        for key, factors in grid.factors.items():
+            number = {**reference, **base}.get(key)
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                raise InputError(f"task {task}: no number is settled for {key}, on which factors act")
+            choices[key] = [rounded(number * factor) for factor in factors]
+        for values in itertools.product(*choices.values()):
+            yield {**base, **dict(zip(choices, values, strict=True))}, seeds
+
+
+def random_settings(settings: RandomSettings, task: str) -> list[Cell]:
+    """Draw the settings of one task, a function of the file alone.
+
+    Args:
+        settings: how many, from which seed and ranges.
+        task: draws of its own, so that tasks do not share settings.
+
+    >>> ranges = {"optimizer.lr": Draw(low=0.001, high=0.1)}
+    >>> first, second = random_settings(RandomSettings(count=2, seed=1, ranges=ranges), "T1")
+    >>> first == second, first == random_settings(RandomSettings(count=1, seed=1, ranges=ranges), "T1")[0]
+    (False, True)
+    """
+    stream = np.random.SeedSequence([settings.seed, zlib.crc32(task.encode())])
+    random = np.random.Generator(np.random.PCG64(stream))
+    ranges = {**settings.ranges, **settings.by_task.get(task, {})}
+    return [
+        {key: _drawn(draw, random.random()) for key, draw in ranges.items()} for _ in range(settings.count)
+    ]
+
+
+def _drawn(draw: Draw, share: float) -> Word:
+    """The value at a share of a range, or of a list of values."""
+    if draw.values is not None:
+        return draw.values[int(share * len(draw.values))]
+    low, high = draw.low or 0.0, draw.high or 0.0
+    if draw.scale == "log":
+        return rounded(math.exp(math.log(low) + share * (math.log(high) - math.log(low))))
+    return rounded(low + share * (high - low))
+
+
+def rounded(value: float) -> float:
+    """A number with three significant digits, as it is written into words.
+
+    >>> rounded(0.0123456), rounded(12345.0)
+    (0.0123, 12300.0)
+    """
+    return float(f"{value:.{DIGITS}g}")
+
+
+def _words(values: Mapping[str, Word]) -> list[str]:
+    """Choices before the numbers of what is chosen, as Hydra's parser wants them."""
+    return [f"{key}={_text(value)}" for key, value in sorted(values.items(), key=lambda pair: "." in pair[0])]
+
+
+def _text(value: Word) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:.12g}" if isinstance(value, float) else json.dumps(value)

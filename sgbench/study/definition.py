@@ -1,0 +1,250 @@
+"""What a study is: tasks, blocks of cells, and which seeds tune, map and report."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+
+from sgbench.composition import catalogue
+from sgbench.errors import InputError, suggest
+from sgbench.records.base import Amount, Number, Strict, Text
+from sgbench.records.files import first_problem
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
+Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_@/]*(\.[a-zA-Z_]+)*$", max_length=80)]
+Word = bool | int | float | str | None
+"""A value as it stands in a word of the command line."""
+
+
+class Seeds(Strict):
+    """A run of seeds that follow each other, e.g. 100, 101 and 102."""
+
+    first: int = Field(ge=0, le=2**31)
+    count: int = Field(ge=1, le=1000)
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """The seeds in order.
+
+        >>> Seeds(first=100, count=3).values
+        (100, 101, 102)
+        """
+        return tuple(range(self.first, self.first + self.count))
+
+
+class Draw(Strict):
+    """From where one number of a random setting is drawn: a range, or one of several values."""
+
+    low: Number | None = None
+    high: Number | None = None
+    scale: Literal["linear", "log"] = "log"
+    values: tuple[Word, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Draw:
+        is_range = self.low is not None and self.high is not None
+        if is_range == (self.values is not None):
+            raise ValueError("either low and high, or values, are needed")
+        low, high = self.low, self.high
+        if low is not None and high is not None and (not low < high or (self.scale == "log" and low <= 0)):
+            raise ValueError("low below high is needed, and low above 0 on a log scale")
+        return self
+
+
+class RandomSettings(Strict):
+    """Settings drawn at random before the study began: the same for everybody who reads the file."""
+
+    count: int = Field(ge=1, le=1000)
+    seed: int = Field(ge=0, le=2**31)
+    ranges: dict[Key, Draw] = Field(min_length=1)
+    """For every task of the block."""
+    by_task: dict[Name, dict[Key, Draw]] = Field(default_factory=dict)
+    """More ranges of some tasks, which come in place of those of the same keys."""
+
+
+class Grid(Strict):
+    """Cells of a block: starting points, combined with every value and every factor."""
+
+    cells: tuple[dict[Key, Word], ...] = ()
+    """Starting points, one by one."""
+    best_of: Name | None = None
+    """Starting points are the cells that an earlier block has settled on, task by task."""
+    expected_starts: int = Field(default=1, ge=1, le=1000)
+    """How many cells of `best_of` there will be, for the plan of costs."""
+    values: dict[Key, tuple[Word, ...]] = Field(default_factory=dict)
+    """By key, the values that are combined with all others."""
+    factors: dict[Key, tuple[float, ...]] = Field(default_factory=dict)
+    """By key, factors on the number that the starting point or the task's reference setting has for it."""
+    tasks: tuple[Name, ...] | None = None
+    """The tasks that have these cells; all of the block by default."""
+    seeds: Seeds | None = None
+    """Seeds in place of the block's."""
+
+    @model_validator(mode="after")
+    def _some_cells(self) -> Grid:
+        if not (self.cells or self.best_of or self.values or self.factors):
+            raise ValueError("cells, best_of, values or factors are needed")
+        if self.cells and self.best_of:
+            raise ValueError("either cells or best_of is needed")
+        return self
+
+
+class Settle(Strict):
+    """What a block settles for later ones: the best cell on validation, task by task."""
+
+    over: tuple[Key, ...] = ()
+    """Scores are averaged over the values of these keys and over seeds; the keys are no part of what is settled."""
+    by: tuple[Key, ...] = ()
+    """A best cell for each combination of the values of these keys; none: one best cell a task, its reference."""
+
+
+class Task(Strict):
+    """One task of a study: which experiment, what counts, and how long a run takes."""
+
+    title: Text
+    words: tuple[Text, ...] = Field(min_length=1)
+    reference: dict[Key, Word] = Field(default_factory=dict)
+    """Settings that factors act on, where no earlier block has settled others."""
+    outcome: Literal["accuracy", "solved"]
+    solved_from: float | None = Field(default=None, gt=0, le=1)
+    """Test accuracy from which a run counts as solved."""
+    run_s: Amount
+    """CPU seconds of one run on one core, measured in pilots."""
+    scale: Literal["small", "full"] = "small"
+    """Full tasks are planned and run when they are asked for by name."""
+
+    @model_validator(mode="after")
+    def _threshold(self) -> Task:
+        if (self.outcome == "solved") != (self.solved_from is not None):
+            raise ValueError("solved_from is needed where the outcome is solved, and there alone")
+        return self
+
+
+class Block(Strict):
+    """A part of a study that is run, stored and reported as a whole."""
+
+    about: Text
+    tasks: tuple[Name, ...] = Field(min_length=1)
+    purpose: Literal["tuning", "map", "report"]
+    seeds: Seeds
+    settings: RandomSettings | None = None
+    grids: tuple[Grid, ...] = Field(min_length=1)
+    reference: Name | None = None
+    """The earlier block whose settled cell every run of a task starts from."""
+    settles: Settle | None = None
+    run_s_factor: float = Field(default=1.0, gt=0, le=1000)
+    """How much longer a run takes than the task says."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The blocks that have to be settled, and their settlement committed, before this one runs."""
+        wanted = [self.reference, *(grid.best_of for grid in self.grids)]
+        return tuple(dict.fromkeys(name for name in wanted if name is not None))
+
+
+class Study(Strict):
+    """A study: its tasks, its seeds and its blocks in the order in which they run."""
+
+    about: Text
+    registration: Text
+    """Document with the hypotheses and their tests."""
+    seeds: dict[Literal["tuning", "map", "report"], Seeds]
+    tasks: dict[Name, Task]
+    blocks: dict[Name, Block]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
+        for one, other in itertools.combinations(self.seeds, 2):
+            if set(self.seeds[one].values) & set(self.seeds[other].values):
+                raise ValueError(f"seeds: {one} and {other} share seeds; a seed serves one purpose")
+        known: list[str] = []
+        for name, block in self.blocks.items():
+            for task in block.tasks:
+                if task not in self.tasks:
+                    raise ValueError(f"blocks.{name}.tasks: {task} is none of the study's tasks")
+            used = {seed for seeds in _all_seeds(block) for seed in seeds.values}
+            outside = used - set(self.seeds[block.purpose].values)
+            if outside:
+                raise ValueError(
+                    f"blocks.{name}.seeds: {min(outside)} is no {block.purpose} seed of the study"
+                )
+            for needed in block.needs:
+                if needed not in known or self.blocks[needed].settles is None:
+                    raise ValueError(f"blocks.{name}: {needed} is no earlier block that settles something")
+            known.append(name)
+        return self
+
+
+def _all_seeds(block: Block) -> list[Seeds]:
+    return [block.seeds, *(grid.seeds for grid in block.grids if grid.seeds is not None)]
+
+
+class Loaded(Strict):
+    """A study as it was read, with the hash of its file."""
+
+    name: Name
+    path: Path
+    sha256: str
+    study: Study
+
+
+def load_study(name: str, config_dirs: Iterable[Path] = ()) -> Loaded:
+    """Read `conf/study/NAME.yaml` and check it.
+
+    Args:
+        name: of the study.
+        config_dirs: folders with studies of the user's own.
+
+    Raises:
+        InputError: there is no such study, or its file is not usable; one line.
+    """
+    entry = catalogue.entry("study", name, config_dirs)
+    return Loaded(
+        name=name,
+        path=entry.path,
+        sha256=hashlib.sha256(entry.path.read_bytes()).hexdigest(),
+        study=parse_study(entry.parameters, str(entry.path)),
+    )
+
+
+def parse_study(tree: dict[str, Any], where: str) -> Study:
+    """Turn the tree of a study's file into a study.
+
+    Args:
+        tree: as read from YAML.
+        where: the file, for messages.
+
+    Raises:
+        InputError: the first thing that is wrong, on one line.
+    """
+    try:
+        return Study.model_validate(_tuples(tree))
+    except ValidationError as error:
+        raise InputError(f"{where}: {first_problem(error)}") from error
+
+
+def pick_blocks(study: Study, names: Iterable[str]) -> list[str]:
+    """The blocks of these names in the study's order, or all.
+
+    Raises:
+        InputError: there is no such block; the message offers the nearest.
+    """
+    wanted = list(names)
+    for name in wanted:
+        if name not in study.blocks:
+            raise InputError(
+                f"--block {name}: the study has none of this name; {suggest(name, study.blocks)}"
+            )
+    return [name for name in study.blocks if not wanted or name in wanted]
+
+
+def _tuples(tree: Any) -> Any:
+    """Lists as tuples, which frozen values need."""
+    if isinstance(tree, dict):
+        return {key: _tuples(value) for key, value in tree.items()}
+    return tuple(_tuples(value) for value in tree) if isinstance(tree, list) else tree

@@ -1,0 +1,96 @@
+"""What a block settles for later ones: the best cell of each task on validation, kept beside the store."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from statistics import fmean
+
+from sgbench.errors import InputError
+from sgbench.records.files import parse_tree, read_bytes, write_atomic
+from sgbench.records.record import RunRecord
+from sgbench.study.cells import Cell
+from sgbench.study.definition import Settle
+from sgbench.study.store import Entry
+
+SETTLED = "settled.json"
+
+
+def settle(entries: Iterable[Entry], rule: Settle) -> dict[str, list[Cell]]:
+    """Find the best cell of each task: by mean validation accuracy over seeds, a failed run as by guessing.
+
+    Args:
+        entries: all runs of the block.
+        rule: over which keys scores are averaged, and by which keys there is a best cell of its own.
+
+    Of equal means the cell with the lower mean validation loss wins, then the first in the order of its text.
+    """
+    scores: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+    cells: dict[tuple[str, str, str], Cell] = {}
+    for entry in entries:
+        kept = {key: value for key, value in entry.cell.items() if key not in rule.over}
+        group = {key: kept.get(key) for key in rule.by}
+        place = (entry.task, _text(group), _text(kept))
+        cells[place] = dict(kept)  # type: ignore[arg-type]
+        scores.setdefault(place, []).append(selection(entry.record))
+    best: dict[tuple[str, str], tuple[str, str, str]] = {}
+    for place in sorted(scores):
+        rival = best.get(place[:2])
+        if rival is None or _mean(scores[place]) > _mean(scores[rival]):
+            best[place[:2]] = place
+    settled: dict[str, list[Cell]] = {}
+    for (task, _), place in sorted(best.items()):
+        settled.setdefault(task, []).append(cells[place])
+    return settled
+
+
+def selection(record: RunRecord) -> tuple[float, float]:
+    """What a run is selected by: validation accuracy, then minus its loss; a failed run counts as guessing.
+
+    Raises:
+        InputError: the task has no classes, so that there is no accuracy.
+    """
+    if record.classes is None:
+        raise InputError(f"{record.protocol}: studies compare accuracies, and this task has no classes")
+    if record.validation is None or record.validation.accuracy is None:
+        return 1 / record.classes, -math.inf
+    return record.validation.accuracy, -record.validation.loss
+
+
+def _mean(scores: list[tuple[float, float]]) -> tuple[float, float]:
+    return fmean(accuracy for accuracy, _ in scores), fmean(loss for _, loss in scores)
+
+
+def read_settled(folder: Path) -> dict[str, dict[str, list[Cell]]]:
+    """Read what the blocks of a study have settled on; empty where nothing is.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = folder / SETTLED
+    if not path.exists():
+        return {}
+    tree = parse_tree(read_bytes(path), str(path))
+    if not isinstance(tree, dict) or not all(isinstance(tasks, dict) for tasks in tree.values()):
+        raise InputError(
+            f"{path}: blocks with the cells of each task are needed; take it from the repository"
+        )
+    return tree
+
+
+def write_settled(folder: Path, block: str, settled: Mapping[str, list[Cell]]) -> Path:
+    """Add what a block has settled on; returns the file.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    tree = {**read_settled(folder), block: dict(settled)}
+    path = folder / SETTLED
+    write_atomic(path, (json.dumps(tree, indent=1, sort_keys=True) + "\n").encode())
+    return path
+
+
+def _text(cell: Mapping[str, object]) -> str:
+    return json.dumps(dict(cell), sort_keys=True)

@@ -1,0 +1,214 @@
+"""The records of a study in compressed shards: appended, never changed, each named by its hash.
+
+A shard is an xz file of JSON lines, one a run. A manifest beside the shards lists them with their hashes. A record
+of 12 kB takes a few hundred bytes in a shard, since the records of a block are alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import lzma
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from sgbench.errors import InputError
+from sgbench.records.base import Natural, Positive, Strict, Text
+from sgbench.records.files import parse_model, parse_tree, read_bytes, read_model, to_json, write_atomic
+from sgbench.records.record import RunRecord
+from sgbench.study.definition import Name
+
+MANIFEST = "manifest.json"
+PRESET = 9 | lzma.PRESET_EXTREME
+MAX_SHARD_BYTES = 64 * 1024**2
+MAX_PLAIN_BYTES = 512 * 1024**2
+"""More than a shard of a study ever unpacks to; a file that would give more is refused before memory runs out."""
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+MethodId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
+
+
+class Shard(Strict):
+    """One file of a study's store, as the manifest names it."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+-[0-9]{3}\.jsonl\.xz$", max_length=80)]
+    block: Name
+    sha256: Sha256
+    records: Positive
+    bytes: Positive
+    commits: tuple[Text, ...]
+    """Commits of sgbench that made the records."""
+    epoch: Natural = 0
+    """Raised where a study goes on with another commit than it began with."""
+
+
+class Manifest(Strict):
+    """What a study's store holds."""
+
+    study: Name
+    study_sha256: Sha256
+    """Of the study's file when the last shard was written."""
+    shards: tuple[Shard, ...] = Field(max_length=10_000)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run in a store: its block, task and cell beside its record."""
+
+    block: str
+    task: str
+    cell: Mapping[str, object]
+    record: RunRecord
+    epoch: int = 0
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What makes it one run: protocol, method and seed."""
+        return self.record.protocol, self.record.method_id, self.record.seed
+
+
+class Store:
+    """A folder of shards.
+
+    Args:
+        folder: of one study; it is made when the first shard is written.
+        study: its name.
+    """
+
+    def __init__(self, folder: Path, study: str) -> None:
+        self.folder = folder
+        self.study = study
+
+    def manifest(self) -> Manifest | None:
+        """What is stored, or None where nothing is.
+
+        Raises:
+            InputError: the manifest cannot be read, or is another study's.
+        """
+        path = self.folder / MANIFEST
+        if not path.exists():
+            return None
+        manifest = read_model(path, Manifest)
+        if manifest.study != self.study:
+            raise InputError(
+                f"{path}: is of study {manifest.study}, not of {self.study}; name another --store"
+            )
+        return manifest
+
+    def entries(self, blocks: Iterable[str] = ()) -> Iterator[Entry]:
+        """Every stored run, block by block in the order in which they were stored.
+
+        Args:
+            blocks: these alone; all by default.
+
+        Raises:
+            InputError: a shard is missing, changed, or holds something else than records.
+        """
+        wanted = set(blocks)
+        manifest = self.manifest()
+        for shard in () if manifest is None else manifest.shards:
+            if not wanted or shard.block in wanted:
+                yield from self._read(shard)
+
+    def record(self, method_id: str, seed: int) -> Entry:
+        """One stored run by its method and seed.
+
+        Raises:
+            InputError: there is none.
+        """
+        for entry in self.entries():
+            if entry.record.method_id == method_id and entry.record.seed == seed:
+                return entry
+        raise InputError(f"{self.folder}: no record of method {method_id} with seed {seed}")
+
+    def append(
+        self, block: str, entries: Sequence[Entry], *, study_sha256: str, epoch: int = 0
+    ) -> Shard | None:
+        """Add the runs of a block that are not stored yet as one more shard; returns it, or None where all are.
+
+        The shard is written before the manifest names it, so a crash between the two leaves a file that the next
+        call replaces.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        manifest = self.manifest()
+        shards = () if manifest is None else manifest.shards
+        stored = {entry.key for entry in self.entries()}
+        new = [entry for entry in entries if entry.key not in stored]
+        if not new:
+            return None
+        number = sum(shard.block == block for shard in shards)
+        name = f"{block}-{number:03d}.jsonl.xz"
+        data = lzma.compress(_plain(block, new), preset=PRESET)
+        write_atomic(self.folder / name, data)
+        shard = Shard(
+            name=name,
+            block=block,
+            sha256=hashlib.sha256(data).hexdigest(),
+            records=len(new),
+            bytes=len(data),
+            commits=tuple(sorted({entry.record.provenance.commit or "none" for entry in new})),
+            epoch=epoch,
+        )
+        written = Manifest(study=self.study, study_sha256=study_sha256, shards=(*shards, shard))
+        write_atomic(self.folder / MANIFEST, to_json(written))
+        return shard
+
+    def _read(self, shard: Shard) -> Iterator[Entry]:
+        path = self.folder / shard.name
+        data = read_bytes(path, limit=MAX_SHARD_BYTES)
+        if hashlib.sha256(data).hexdigest() != shard.sha256:
+            raise InputError(
+                f"{path}: is not the file that {MANIFEST} names; take it from the repository again"
+            )
+        lines = _unpacked(path, data).splitlines()
+        if len(lines) != shard.records:
+            raise InputError(f"{path}: holds {len(lines)} records, {MANIFEST} says {shard.records}")
+        for number, line in enumerate(lines, start=1):
+            yield _entry(line, f"{path}:{number}", shard)
+
+
+def _plain(block: str, entries: Sequence[Entry]) -> bytes:
+    """One JSON line a run, sorted so that neighbours are alike."""
+    ordered = sorted(entries, key=lambda entry: (entry.task, entry.record.method_id, entry.record.seed))
+    lines = [
+        json.dumps(
+            {
+                "block": block,
+                "task": entry.task,
+                "cell": dict(entry.cell),
+                "record": entry.record.model_dump(mode="json"),
+            },
+            sort_keys=True,
+            separators=(",", ":"),
+            allow_nan=False,
+        )
+        for entry in ordered
+    ]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _unpacked(path: Path, data: bytes) -> bytes:
+    """What a shard holds, if that is no more than a shard may hold."""
+    try:
+        unpacker = lzma.LZMADecompressor(memlimit=256 * 1024**2)
+        plain = unpacker.decompress(data, max_length=MAX_PLAIN_BYTES)
+    except lzma.LZMAError as error:
+        raise InputError(f"{path}: not a readable xz file: {error}") from error
+    if not unpacker.eof:
+        raise InputError(f"{path}: is cut off, or unpacks to more than {MAX_PLAIN_BYTES // 1024**2} MiB")
+    return plain
+
+
+def _entry(line: bytes, where: str, shard: Shard) -> Entry:
+    tree = parse_tree(line, where)
+    if not isinstance(tree, dict) or set(tree) != {"block", "task", "cell", "record"}:
+        raise InputError(f"{where}: block, task, cell and record are needed")
+    if tree["block"] != shard.block or not isinstance(tree["cell"], dict):
+        raise InputError(f"{where}: is not a run of block {shard.block}")
+    record = parse_model(json.dumps(tree["record"]).encode(), RunRecord, where)
+    return Entry(shard.block, str(tree["task"]), tree["cell"], record, shard.epoch)

@@ -1,0 +1,45 @@
+"""Spikes as functions of torch's automatic differentiation: a surrogate says what goes forward and what back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from sgbench.surrogates.base import Surrogate
+
+
+class Spike(torch.autograd.Function):
+    """What the surrogate fires forward, its `pull_back` backward."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(u: Tensor, surrogate: Surrogate) -> Tensor:
+        """Spikes."""
+        return surrogate.fire(u)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Surrogate], output: Tensor) -> None:
+        """Keep u for the way back."""
+        u, ctx.surrogate = inputs
+        ctx.save_for_backward(u)
+        ctx.save_for_forward(u)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        """Gradient of u from that of the spikes."""
+        (u,) = ctx.saved_tensors
+        return ctx.surrogate.pull_back(u, grad), None
+
+
+class SpikeWithForwardMode(Spike):
+    """The same, with the surrogate's `push_forward` in forward mode too."""
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
+        """Tangent of the spikes from that of u."""
+        (u,) = ctx.saved_tensors
+        return ctx.surrogate.push_forward(u, tangent)

@@ -1,0 +1,94 @@
+"""Gradients of a small dense network that come from no rule: autograd over loops written out step by step.
+
+Legend: T steps, B batch, N neurons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sgbench.networks.base import Network
+from sgbench.neurons.base import Neuron
+from sgbench.rules.base import Objective
+from sgbench.signals.trajectory import Batch, Trajectory
+
+Gradients = dict[str, Tensor]
+"""The gradient of each parameter by name; of one that the loss does not depend on, zeros."""
+Incoming = Callable[[Tensor, Tensor], Tensor]
+"""The current of a step [B, N], from what arrives [B, inputs] and the layer's spikes of the step before [B, N]."""
+
+
+def run(neuron: Neuron, x: Tensor, incoming: Incoming) -> Tensor:
+    """Return what neurons send [T, B, N]."""
+    nothing = x.new_zeros(x.shape[1], incoming(x[0], None).shape[1])  # type: ignore[arg-type]
+    state, sent = neuron.initial_state(nothing), []
+    spikes = nothing
+    for now in x:
+        output, state = neuron.step(incoming(now, spikes), state)
+        spikes = output
+        sent.append(output)
+    return torch.stack(sent)
+
+
+def synapses(layer: torch.nn.Module, *, cut: bool) -> Incoming:
+    """Return the product of a dense layer: W x + b + V s, with no gradient through s where it is cut."""
+
+    def incoming(x: Tensor, spikes: Tensor | None) -> Tensor:
+        current = x @ layer.weight.T
+        current = current if layer.bias is None else current + layer.bias
+        if layer.recurrent is None or spikes is None:
+            return current
+        return current + (spikes.detach() if cut else spikes) @ layer.recurrent.T
+
+    return incoming
+
+
+def loss_of(output: Tensor, spikes: list[Tensor], batch: Batch, objective: Objective) -> Tensor:
+    """Return the objective of a readout's outputs [T, B, C] and hidden spikes."""
+    return objective.whole(Trajectory(output, batch.lengths, tuple(spikes), (), ()), batch.target)
+
+
+def differentiated(network: Network, loss: Tensor) -> Gradients:
+    """Return the gradient of each parameter."""
+    names, parameters = zip(*network.named_parameters(), strict=True)
+    slopes = torch.autograd.grad(loss, parameters, materialize_grads=True)
+    return dict(zip(names, slopes, strict=True))
+
+
+def whole_gradient(network: Network, batch: Batch, objective: Objective, *, cut: bool = False) -> Gradients:
+    """Return the gradient of the loss through all steps and layers, recurrent spikes cut or not."""
+    signal, spikes = batch.x, []
+    for layer in network.hidden_layers:
+        signal = run(layer.neuron, signal, synapses(layer, cut=cut))
+        spikes.append(signal)
+    output = run(network.readout.neuron, signal, synapses(network.readout, cut=cut))
+    return differentiated(network, loss_of(output, spikes, batch, objective))
+
+
+def cut_gradient(network: Network, batch: Batch, objective: Objective) -> Gradients:
+    """Return the gradient of the loss with recurrent spikes cut."""
+    return whole_gradient(network, batch, objective, cut=True)
+
+
+def local_gradient(network: Network, batch: Batch, objective: Objective) -> Gradients:
+    """Return the gradient of the sum of each layer's own loss, with what arrives taken as given."""
+    signal, spikes, total = batch.x, [], batch.x.new_zeros(())
+    for layer, local in zip(network.hidden_layers, network.local_readouts, strict=True):  # type: ignore[arg-type]
+        sent = run(layer.neuron, signal, synapses(layer, cut=False))
+        spikes.append(sent)
+        heard = run(network.readout.neuron, sent, lambda x, _, weight=local.weight: x @ weight.T)
+        total = total + objective.loss.whole(Trajectory(heard, batch.lengths, (), (), ()), batch.target)
+        signal = sent.detach()
+    output = run(network.readout.neuron, signal, synapses(network.readout, cut=False))
+    return differentiated(network, total + loss_of(output, spikes, batch, objective))
+
+
+REFERENCES: dict[str, Callable[[Network, Batch, Objective], Gradients]] = {
+    "bptt": whole_gradient,
+    "bptt_cut": cut_gradient,
+    "local_autograd": local_gradient,
+}
+"""What a rule's claims may name; a claim whose reference is not here fails."""

@@ -1,0 +1,216 @@
+"""What goes together of rule, network, neuron, firing and loss: every pair trains, or is refused with a remedy.
+
+Pairs are generated from `conf/`; those that are refused stand in `refused.yaml`, which is reviewed. A pair that is
+accepted today and refused tomorrow fails, and so does one that is refused today and accepted tomorrow.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Sequence
+from typing import TypeVar, get_args
+
+import pytest
+
+from sgbench.composition import catalogue
+from sgbench.composition.plan import PointComposer
+from sgbench.errors import InputError
+from sgbench.signals.trajectory import Target
+from sgbench.training.build import build
+from tests.contracts.pairs import Pair, Row, completed, covering_rows
+from tests.contracts.rows import (
+    GROUPS,
+    NEUTRAL,
+    Recipe,
+    factors,
+    mended,
+    neutral_first,
+    recipe,
+    refusals,
+    remedies,
+    spec_of,
+    trained,
+)
+from tests.entries import spec_with
+
+SEEDED_ROWS, SEEDED_REFUSALS, PARTS = 60, 20, 12
+Problems = list[str]
+Drawn = TypeVar("Drawn")
+
+
+@functools.cache
+def accepted_rows() -> list[Row]:
+    """Return rows that hold every pair that is not refused."""
+    return covering_rows(factors(), refusals(), seed=0)[0]
+
+
+@functools.cache
+def refused_rows() -> list[tuple[Pair, Row]]:
+    """Return every refused pair in a row where nothing else is refused."""
+    rows = []
+    for pair in refusals():
+        row = completed(pair, factors(), refusals(), neutral_first())
+        assert row is not None, f"{sorted(pair)} cannot stand alone, so it need not be listed"
+        rows.append((pair, row))
+    return rows
+
+
+def sample(rows: list[Drawn], count: int) -> list[Drawn]:
+    """Draw rows by a seed."""
+    return random.Random(17).sample(rows, min(count, len(rows)))  # noqa: S311 - a draw, no secret
+
+
+def told(row: Row) -> str:
+    """Return a row as words of the command."""
+    return " ".join(f"{group}={name}" for group, name in row.items())
+
+
+def problems_of(rows: list[Row]) -> Problems:
+    """Train each row for a batch; return what went wrong."""
+    problems = []
+    for row in rows:
+        try:
+            trained(spec_of(row))
+        except Exception as error:
+            problems.append(f"{told(row)}: {type(error).__name__}: {error}")
+    return problems
+
+
+def problems_of_refusals(pairs: list[tuple[Pair, Row]]) -> Problems:
+    """Build each row, which has to be refused as reviewed, and follow its first remedy; return what went wrong."""
+    problems = []
+    for pair, row in pairs:
+        message = refusal_of(row)
+        if message is None:
+            problems.append(f"{told(row)}: accepted, but listed as refused")
+        elif refusals()[pair] not in message or "\n" in message:
+            problems.append(f"{told(row)}: another message than the reviewed one: {message}")
+        else:
+            problems += problem_of_remedies(told(row), recipe(row), message)
+    return problems
+
+
+def refusal_of(row: Row) -> str | None:
+    """Return what is said against a row, or None where it is built."""
+    try:
+        build(spec_of(row))
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def problem_of_remedies(words: str, made: Recipe, message: str) -> Problems:
+    """Train a recipe with each remedy that a message offers; return what went wrong."""
+    problems = [] if remedies(message) else [f"{words}: no remedy in: {message}"]
+    for remedy in remedies(message):
+        try:
+            trained(spec_with(*mended(made, remedy)))
+        except Exception as error:
+            problems.append(f"{words}: {' '.join(remedy)} does not help: {type(error).__name__}: {error}")
+    return problems
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_seeded_rows_train(part: int) -> None:
+    """Expected: sixty rows, drawn by a seed, each build and train for a batch of finite numbers."""
+    seeded = sample(accepted_rows(), SEEDED_ROWS)
+    assert problems_of(seeded[part::4]) == []
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_seeded_refusals_have_a_remedy(part: int) -> None:
+    """Expected: of a draw of refused pairs, the reviewed message on one line, whose remedy builds and trains."""
+    seeded = sample(refused_rows(), SEEDED_REFUSALS)
+    assert problems_of_refusals(seeded[part::2]) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_pair_trains(part: int) -> None:
+    """Expected: every pair that is not refused stands in a row that trains for a batch of finite numbers."""
+    assert problems_of(accepted_rows()[part::PARTS]) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_refused_pair_has_a_remedy(part: int) -> None:
+    """Expected: the reviewed message on one line, whose remedies build and train."""
+    assert problems_of_refusals(refused_rows()[part::PARTS]) == []
+
+
+def problems_of_recipes(recipes: list[Recipe]) -> Problems:
+    """Train each recipe, or, where it is refused, each of its remedies; return what went wrong."""
+    problems = []
+    for choices, values in recipes:
+        words = told(choices)
+        try:
+            trained(spec_with(choices, values))
+        except InputError as error:
+            problems += problem_of_remedies(words, (choices, values), str(error))
+        except Exception as error:
+            problems.append(f"{words}: {type(error).__name__}: {error}")
+    return problems
+
+
+def around(rule: str, groups: Sequence[str]) -> list[Recipe]:
+    """Return a rule with every entry of other groups, one at a time."""
+    choices, values = recipe({**NEUTRAL, "rule": rule})
+    values = {**values, "network.recurrence": "all_to_all"}  # some initialisations ask for it
+    return [
+        ({**choices, group: name}, values)
+        for group in groups
+        for name in catalogue.paths("neuron" if group == "readout" else group)
+        if "/" not in name  # presets of other libraries are surrogates that are here already
+    ]
+
+
+@pytest.mark.parametrize("rule", catalogue.paths("rule"))
+def test_a_rule_takes_what_shapes_training_or_says_what_else(rule: str) -> None:
+    """Expected: each steepness and penalty trains, or is refused with a remedy that trains."""
+    assert problems_of_recipes(around(rule, ["steepness", "regulariser"])) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "group",
+    ["readout", "surrogate", "optimizer", "augmentation", "normalisation", "dropout", "init"],
+)
+@pytest.mark.parametrize("rule", catalogue.paths("rule"))
+def test_a_rule_takes_every_entry_or_says_what_else(rule: str, group: str) -> None:
+    """Expected: each of a group trains, or is refused with a remedy that trains."""
+    assert problems_of_recipes(around(rule, [group])) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", catalogue.paths("loss"))
+def test_a_loss_takes_the_data_or_names_one_that_does(loss: str) -> None:
+    """Expected: on every kind of target and either readout it trains, or is refused with a remedy that trains."""
+    recipes = []
+    for kind in get_args(Target):
+        for readout in ("leaky", "leaky_readout"):
+            choices, values = recipe({**NEUTRAL, "loss": loss}, kind)
+            recipes.append(({**choices, "readout": readout}, values))
+    assert problems_of_recipes(recipes) == []
+
+
+def test_reviewed_pairs_are_of_the_catalogue() -> None:
+    """Expected: groups and entries of `conf/`, each pair alone in a row; the rest is not reachable without them."""
+    for pair in refusals():
+        for group, name in pair:
+            assert group in GROUPS
+            assert name in catalogue.paths(group), name
+    assert len(refused_rows()) == len(refusals())
+    _, unreachable = covering_rows(factors(), refusals(), seed=0)
+    silent = {("neuron", "leaky_readout"), ("neuron", "synaptic_readout")}
+    assert all(pair & silent for pair in unreachable)
+
+
+def test_rows_are_what_the_command_composes() -> None:
+    """Expected: the specification that a sweep's plan makes of the same words, to every value."""
+    composer = PointComposer((), ())
+    for row in accepted_rows()[:2]:
+        choices, values = recipe(row)
+        words = [f"{'neuron@readout' if key == 'readout' else key}={name}" for key, name in choices.items()]
+        words += [f"{key}={str(value).replace(' ', '')}" for key, value in values.items()]
+        assert composer.spec(words) == spec_of(row)

@@ -1,0 +1,200 @@
+"""What every learning rule of the catalogue keeps; its gradients against autograd over plain loops."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+import yaml
+from torch import Tensor
+
+from sgbench.composition import catalogue
+from sgbench.rules.base import Claim, LearningRule
+from sgbench.signals.trajectory import Batch
+from sgbench.training.build import Parts, build
+from tests.contracts.gradients import REFERENCES, Gradients
+from tests.contracts.rows import batch_of
+from tests.entries import spec_with
+
+NAMES = tuple(catalogue.paths("rule"))
+every = pytest.mark.parametrize("name", NAMES)
+SIZES: dict[str, Any] = {
+    "protocol.steps": 5,
+    "protocol.batch_size": 4,
+    "protocol.hidden": [6, 5],
+    "protocol.precision": "float64",
+    "init.gain": 2.0,
+    "network.bias": True,
+}
+NEURONS: tuple[dict[str, Any], ...] = (
+    {"neuron.reset": "subtract", "neuron.reset_gradient": "attached"},
+    {"neuron.reset": "zero", "neuron.reset_gradient": "detached"},
+)
+
+
+@functools.cache
+def rule_class(name: str) -> type[LearningRule]:
+    """Return the class behind a rule."""
+    module, _, attribute = str(catalogue.entry("rule", name).target).rpartition(".")
+    found: type[LearningRule] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def parts_of(name: str, claim: Claim, **changes: Any) -> tuple[Parts, Batch]:
+    """Return a run in which a rule's claim holds, and a batch for it."""
+    choices, values = {"rule": name}, dict(SIZES)
+    for word in claim.words:
+        key, _, value = word.partition("=")
+        (values if "." in key else choices)[key] = yaml.safe_load(value)
+    spec = spec_with(choices, values | changes)
+    parts = build(spec)
+    return parts, batch_of(parts, spec)
+
+
+def gradients(parts: Parts, batch: Batch, rule: LearningRule | None = None) -> dict[str, Tensor | None]:
+    """Return what a rule adds to `.grad` by parameter, over all its yields; None where it leaves none."""
+    parts.network.zero_grad()
+    for _ in (rule or parts.rule).gradients(parts.network, batch, parts.objective):
+        pass
+    return {name: weight.grad for name, weight in parts.network.named_parameters()}
+
+
+def claimed(claim: Claim, parts: Parts) -> Iterator[str]:
+    """Yield the parameters that a claim is about."""
+    last = f"layers.{len(parts.network.layers) - 1}."
+    for name, _ in parts.network.named_parameters():
+        if claim.weights == "all" or (claim.weights == "readout") == name.startswith(last):
+            yield name
+
+
+class Compared(NamedTuple):
+    """A parameter's gradient by a rule, and by a reference."""
+
+    name: str
+    found: Tensor | None
+    expected: Tensor
+
+    @property
+    def error(self) -> float:
+        """The largest difference over the largest gradient; no gradient counts as 0."""
+        found = torch.zeros_like(self.expected) if self.found is None else self.found
+        return ((found - self.expected).abs().max() / self.expected.abs().max()).item()
+
+
+def compared(name: str, claim: Claim) -> list[Compared]:
+    """Return the gradients that a claim is about, of two ways in which spikes reset.
+
+    The reference has to have a gradient in every such parameter, or nothing would be compared.
+    """
+    assert claim.reference in REFERENCES, f"{name}: no test runs {claim.reference}"
+    rows = []
+    for changes in NEURONS:
+        parts, batch = parts_of(name, claim, **changes)
+        found = gradients(parts, batch)
+        expected: Gradients = REFERENCES[claim.reference](parts.network, batch, parts.objective)
+        rows += [Compared(weight, found[weight], expected[weight]) for weight in claimed(claim, parts)]
+    assert rows
+    assert all(row.expected.any() for row in rows), f"{name}: {claim} compares with nothing"
+    return rows
+
+
+@every
+def test_it_equals_what_it_says(name: str) -> None:
+    """Must match: `exact_reference`, autograd over loops that are written out, to the rounding of float64."""
+    for row in compared(name, rule_class(name).exact_reference):
+        assert row.found is not None, row.name
+        assert row.found.shape == row.expected.shape
+        assert row.error < 1e-11, f"{row.name}: {row.error}"
+
+
+@every
+def test_it_differs_from_what_it_says(name: str) -> None:
+    """Must differ: `must_differ_from`, by more than 0.1 % in every parameter that it is about."""
+    for row in compared(name, rule_class(name).must_differ_from):
+        assert row.error > 1e-3, f"{row.name}: {row.error}"
+
+
+@every
+def test_declarations_are_claims_of_this_rule(name: str) -> None:
+    """Expected: two claims of the rule's own class, and the reference that its file names."""
+    made = rule_class(name)
+    assert isinstance(made.exact_reference, Claim)
+    assert isinstance(made.must_differ_from, Claim)
+    assert made.exact_reference != made.must_differ_from
+    assert catalogue.entry("rule", name).meta["exact_reference"] == made.exact_reference.reference
+
+
+def test_references_differ_from_one_another() -> None:
+    """Must differ: in a deep recurrent network each reference has its own gradient: no claim holds by chance."""
+    claim = Claim("local_autograd", ("network.hidden=[6,5]", "network.recurrence=all_to_all"))
+    parts, batch = parts_of("local", claim)
+    first = [way(parts.network, batch, parts.objective)["layers.0.weight"] for way in REFERENCES.values()]
+    for place, one in enumerate(first):
+        assert all((one - other).abs().max() > 1e-3 * one.abs().max() for other in first[:place])
+
+
+@every
+def test_it_is_deterministic_and_remembers_nothing(name: str) -> None:
+    """Expected: the same bytes again, after another batch, and of a run built anew from the same seed."""
+    claim = rule_class(name).exact_reference
+    parts, batch = parts_of(name, claim)
+    draws = torch.get_rng_state()
+    first = gradients(parts, batch)
+    gradients(parts, batch._replace(x=1 - batch.x))
+    again = gradients(parts, batch)
+    anew = gradients(*parts_of(name, claim))
+    assert torch.equal(torch.get_rng_state(), draws)
+    for weight, slope in first.items():
+        for other in (again[weight], anew[weight]):
+            assert (slope is None and other is None) or torch.equal(slope, other), weight
+
+
+@every
+def test_it_adds_to_gradients_and_moves_no_weight(name: str) -> None:
+    """Expected: what was in `.grad` plus the gradient; weights and buffers keep their bytes."""
+    parts, batch = parts_of(name, rule_class(name).exact_reference)
+    before = {key: value.clone() for key, value in parts.network.state_dict().items()}
+    alone = {weight: slope for weight, slope in gradients(parts, batch).items() if slope is not None}
+    for weight in parts.network.parameters():
+        weight.grad = torch.full_like(weight, 3.0)
+    for _ in parts.rule.gradients(parts.network, batch, parts.objective):
+        pass
+    for key, weight in parts.network.named_parameters():
+        expected = 3.0 + alone.get(key, torch.zeros_like(weight))
+        torch.testing.assert_close(weight.grad, expected, rtol=1e-12, atol=1e-12)
+    assert all(torch.equal(value, before[key]) for key, value in parts.network.state_dict().items())
+
+
+@every
+def test_it_yields_the_loss_and_the_last_states(name: str) -> None:
+    """Expected: shares without gradient that add up to the objective of a plain pass; finite states of layers."""
+    parts, batch = parts_of(name, rule_class(name).exact_reference)
+    told = list(parts.rule.gradients(parts.network, batch, parts.objective))
+    with torch.no_grad():
+        trajectory = parts.network.unroll(batch.x, batch.lengths, keep=parts.objective.keep)
+        expected = parts.objective.whole(trajectory, batch.target)
+    assert not any(progress.loss.requires_grad for progress in told)
+    total = torch.stack([progress.loss for progress in told]).sum()
+    torch.testing.assert_close(total, expected, rtol=1e-12, atol=1e-12)
+    for layer, state in zip(parts.network.layers, told[-1].trajectory.state, strict=True):
+        assert layer.neuron.centred(state).isfinite().all()
+
+
+@every
+def test_order_and_padding_of_samples_do_not_matter(name: str) -> None:
+    """Expected: equal gradients of a turned batch, and of one with other input behind each sample's end."""
+    parts, batch = parts_of(name, rule_class(name).exact_reference)
+    turned = Batch(batch.x.flip(1), batch.target.flip(0), batch.lengths.flip(0), batch.position)
+    behind = torch.arange(len(batch.x))[:, None] >= batch.lengths
+    padded = batch._replace(x=torch.where(behind[..., None], 1 - batch.x, batch.x))
+    assert not torch.equal(padded.x, batch.x)
+    found = gradients(parts, batch)
+    for other in (gradients(parts, turned), gradients(parts, padded)):
+        for weight, slope in found.items():
+            assert (slope is None) == (other[weight] is None)
+            if slope is not None:
+                torch.testing.assert_close(other[weight], slope, rtol=1e-10, atol=1e-12)

@@ -1,0 +1,46 @@
+"""Pictures of energies: every term has its colour, and bars end where their totals do."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from sgbench.errors import InputError
+from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_figure
+from sgbench.plots.energy_terms import FAMILIES, FAMILY_COLOURS, EnergyBar, Term, terms_figure
+from sgbench.plots.estimate import Estimate
+from sgbench.records.energy import Operation
+
+
+def test_every_operation_is_in_one_family() -> None:
+    """The price lists' own operations, each once; else a bar would end before 100 %."""
+    listed = [operation for operations in FAMILIES.values() for operation in operations]
+    assert sorted(listed) == sorted(get_args(Operation))
+    assert len(FAMILY_COLOURS) == len(FAMILIES)
+
+
+def test_shares_of_a_bar() -> None:
+    """By hand: 1, 2 and 1 of 4 nJ are 25, 50 and 25 %, beside each other up to 100 %."""
+    terms = (Term("accumulate", "a", 1.0), Term("accumulate", "b", 2.0), Term("event_state_read", "a", 1.0))
+    figure = terms_figure([EnergyBar("chip", terms, "4 nJ")], title="a network")
+    bars = [patch for patch in figure.axes[0].patches if patch.get_width() > 0]
+    assert [(bar.get_x(), bar.get_width()) for bar in bars] == [(0, 25), (25, 50), (75, 25)]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["4 nJ"]
+    with pytest.raises(InputError, match="no target has a total to draw"):
+        terms_figure([], title="nothing")
+
+
+def test_panels_of_the_front() -> None:
+    """By hand: means of 91 and 94 %, six panels at most, a line without spikes where it is known."""
+    methods = [FrontMethod("a", (90.0, 92.0)), FrontMethod("b", (94.0,))]
+    energies = (Estimate(1.0, 0.5, 2.0), Estimate(3.0, 3.0, 4.0))
+    panels = [FrontPanel(f"chip{number}", energies, 2.0 if number else None) for number in range(7)]
+    figure = front_figure(methods, panels)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [f"chip{number}" for number in range(6)]
+    known = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert known == ["a", "b", "the same without spikes"]
+    marks = {tuple(line.get_data()[0]) + tuple(line.get_data()[1]) for line in figure.axes[0].lines}
+    assert {(1.0, 91.0), (3.0, 94.0), (0.5, 2.0, 91.0, 91.0), (1.0, 1.0, 90.0, 92.0)} <= marks
+    with pytest.raises(InputError, match="nothing to draw"):
+        front_figure(methods, [])

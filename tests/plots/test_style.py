@@ -1,0 +1,95 @@
+"""One look for all pictures: the palette, the files, and what they take."""
+
+from __future__ import annotations
+
+import ast
+import io
+import itertools
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from PIL import Image
+
+import sgbench.plots
+from sgbench.errors import InputError, StorageError
+from sgbench.plots import style
+
+FOLDER = Path(sgbench.plots.__file__).parent
+
+
+def curve(height: float = 1.0) -> Figure:
+    """A small figure."""
+    figure = Figure(figsize=(2, 1.5))
+    figure.subplots().plot([0, height], color=style.BLUE)
+    return figure
+
+
+@pytest.mark.parametrize("kind", style.UNDATED)
+def test_the_same_bytes_for_the_same_picture(kind: str, tmp_path: Path) -> None:
+    """Must match: whatever somebody's own settings are. Must differ: another curve."""
+    plain = style.encode(curve, kind)
+    with mpl.rc_context({"font.size": 30, "axes.facecolor": "red", "savefig.dpi": 50}):
+        assert style.encode(curve, kind) == plain
+    assert style.encode(lambda: curve(2.0), kind, style_changes={"font.size": 5}) != plain
+    style.save(curve, tmp_path / f"picture{kind.upper()}")
+    assert (tmp_path / f"picture{kind.upper()}").read_bytes() == plain
+
+
+def test_what_a_png_says_of_itself() -> None:
+    """Pillow reads the text back and nothing else: no version of a library."""
+    data = style.encode(curve, ".png", texts={"Description": "of a table"})
+    with Image.open(io.BytesIO(data)) as picture:
+        assert picture.text == {"Description": "of a table"}
+        assert picture.size == (240, 180)  # 120 dots an inch
+
+
+def test_pictures_that_cannot_be_written(tmp_path: Path) -> None:
+    """Expected: one line with the path and the remedy; nothing is drawn for a wrong path."""
+    with pytest.raises(InputError, match=r"x\.bmp: .*\.png"):
+        style.save(lambda: pytest.fail("was drawn"), tmp_path / "x.bmp")
+    with pytest.raises(InputError, match="nowhere does not exist"):
+        style.save(lambda: pytest.fail("was drawn"), tmp_path / "nowhere" / "x.png")
+    (tmp_path / "taken.png").mkdir()
+    with pytest.raises(StorageError, match="cannot be written"):
+        style.save(curve, tmp_path / "taken.png")
+
+
+TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+"""IEC 61966-2-1, sRGB."""
+TO_DICHROMAT = {
+    "nobody": np.eye(3),
+    "deuteranope": np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]]),
+    "protanope": np.array([[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]]),
+}
+"""Of linear RGB: Vienot, Brettel & Mollon 1999, Color Research & Application 24."""
+
+
+def lab(colour: str, eye: str) -> np.ndarray:
+    """A colour in CIE L*a*b* (CIE 15:2004, white D65), as an eye sees it."""
+    linear = np.array(to_rgb(colour)) ** 2.2
+    x, y, z = TO_XYZ @ np.maximum(TO_DICHROMAT[eye] @ linear, 0) / TO_XYZ.sum(axis=1)
+    fx, fy, fz = (t ** (1 / 3) if t > 0.008856 else 7.787 * t + 16 / 116 for t in (x, y, z))
+    return np.array([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)])
+
+
+@pytest.mark.parametrize("eye", TO_DICHROMAT)
+def test_colours_are_told_apart(eye: str) -> None:
+    """Any two differ by 19 in L*a*b* at least (Okabe & Ito's orange and vermilion by 20), and none is too light."""
+    for first, second in itertools.combinations(style.COLOURS, 2):
+        assert np.linalg.norm(lab(first, eye) - lab(second, eye)) > 19, (first, second)
+    assert all(lab(colour, eye)[0] < 80 for colour in (*style.COLOURS, style.SOFT, style.INK))
+    assert len(set(style.MARKERS)) == len(style.COLOURS) == len(style.MARKERS)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_colours_are_named_once(path: Path) -> None:
+    """No picture has a colour of its own, or saves by itself."""
+    if path.stem == "style":
+        return
+    words = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+    assert not [word for word in words if isinstance(word, str) and word.startswith("#") and len(word) == 7]
+    assert "savefig" not in path.read_text()

@@ -1,0 +1,181 @@
+"""A study from its file to its store: cells, resuming, settling, and what is refused."""
+
+from __future__ import annotations
+
+import copy
+import lzma
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sgbench.errors import InputError
+from sgbench.study.cells import Point, points
+from sgbench.study.definition import Loaded
+from sgbench.study.run import Place, composed, require_commit, run_block
+from sgbench.study.settle import read_settled
+from sgbench.study.status import block_cost, block_states
+from sgbench.study.store import MANIFEST, Store
+from sgbench.training.provenance import Code
+from tests.study.toy import TREE, FakeRunner, loaded
+
+
+def place(folder: Path, runs: str = "runs") -> Place:
+    """Where the toy runs."""
+    return Place(Store(folder / "store", "toy"), folder / runs, config_dirs=(folder,))
+
+
+def run(study: Loaded, block: str, where: Place, runner: FakeRunner, hours: float | None = None) -> bool:
+    """One block, told to nobody."""
+    deadline_s = None if hours is None else time.monotonic() + hours * 3600
+    return run_block(study, block, where, runner=runner, deadline_s=deadline_s, say=lambda line: None)
+
+
+def test_cells_by_hand(tmp_path: Path) -> None:
+    """Counted by hand: 2 settings x 2 shapes x 2 seeds x 2 tasks; each task has settings of its own."""
+    made = points(loaded(tmp_path).study, "first", {})
+    assert len(made) == 16
+    assert {point.seed for point in made} == {100, 101}
+    by_task = {task: {point.cell["optimizer.lr"] for point in made if point.task == task} for task in "AB"}
+    assert all(len(rates) == 2 for rates in by_task.values())
+    assert by_task["A"].isdisjoint(by_task["B"])
+    assert all(0.001 <= rate <= 0.1 for rates in by_task.values() for rate in rates)  # type: ignore[operator]
+
+
+def test_factors_act_on_what_is_settled_and_else_on_the_reference(tmp_path: Path) -> None:
+    """By hand: 0.02 settled gives 0.005, 0.02 and 0.08; with nothing settled for the task 0.01 stands."""
+    study = loaded(tmp_path).study
+    settled = points(study, "second", {"first": {"A": [{"optimizer.lr": 0.02}]}})
+    assert [point.cell["optimizer.lr"] for point in settled if point.seed == 200] == [0.005, 0.02, 0.08]
+    other = points(study, "second", {"first": {"B": [{"optimizer.lr": 0.02}]}})
+    assert [point.cell["optimizer.lr"] for point in other if point.seed == 200] == [0.0025, 0.01, 0.04]
+    with pytest.raises(InputError, match="has settled nothing yet"):
+        points(study, "second", {})
+
+
+def test_a_block_is_stored_settled_and_not_repeated(tmp_path: Path) -> None:
+    """The runner is asked once for each run; the rate nearest to 0.01 is settled, where the fake is best."""
+    study, runner = loaded(tmp_path), FakeRunner()
+    assert run(study, "first", place(tmp_path), runner)
+    assert sum(runner.calls) == 16
+    assert run(study, "first", place(tmp_path), runner)
+    assert sum(runner.calls) == 16
+    settled = read_settled(tmp_path / "store")["first"]
+    rates = {point.cell["optimizer.lr"] for point in points(study.study, "first", {}) if point.task == "A"}
+    assert settled["A"] == [{"optimizer.lr": min(rates, key=lambda rate: abs(rate - 0.01))}]  # type: ignore[operator]
+    states = block_states(study.study, ["first", "second"], Store(tmp_path / "store", "toy"))
+    assert [(state.stored, state.runs) for state in states] == [(16, 16), (0, 6)]
+
+
+def test_a_fresh_clone_goes_on_from_the_store_alone(tmp_path: Path) -> None:
+    """With no runs folder, after half of the time, only the other half is made; all records come back."""
+    study, runner = loaded(tmp_path), FakeRunner()
+    half = copy.deepcopy(TREE)
+    half["blocks"]["first"]["tasks"] = ["A"]
+    assert run(loaded(tmp_path, half), "first", place(tmp_path), runner)
+    study = loaded(tmp_path)
+    assert run(study, "first", place(tmp_path, "other_runs"), runner)
+    assert sum(runner.calls) == 16
+    store = Store(tmp_path / "store", "toy")
+    manifest = store.manifest()
+    assert manifest is not None
+    assert [shard.records for shard in manifest.shards] == [8, 8]
+    assert len({entry.key for entry in store.entries()}) == 16
+    one = next(iter(store.entries()))
+    assert store.record(one.record.method_id, one.record.seed).record == one.record
+    with pytest.raises(InputError, match="no record of method"):
+        store.record("0" * 12, 0)
+
+
+def test_time_ends_at_a_whole_group(tmp_path: Path) -> None:
+    """A group of 4 runs takes 4 s by the file, so with one second left none is begun, and nothing is stored."""
+    study, runner = loaded(tmp_path), FakeRunner()
+    assert not run(study, "first", place(tmp_path), runner, hours=1 / 3600)
+    assert runner.calls == []
+    assert Store(tmp_path / "store", "toy").manifest() is None
+
+
+def test_a_changed_shard_is_refused(tmp_path: Path) -> None:
+    """One more byte, another content with a wrong hash, and a manifest of another study."""
+    study = loaded(tmp_path)
+    run(study, "first", place(tmp_path), FakeRunner())
+    store = Store(tmp_path / "store", "toy")
+    shard = next((tmp_path / "store").glob("*.xz"))
+    data = shard.read_bytes()
+    shard.write_bytes(data + b"x")
+    with pytest.raises(InputError, match="is not the file that"):
+        list(store.entries())
+    shard.write_bytes(lzma.compress(b"{}\n"))
+    with pytest.raises(InputError, match="is not the file that"):
+        list(store.entries())
+    with pytest.raises(InputError, match="is of study toy"):
+        Store(tmp_path / "store", "other").manifest()
+    (tmp_path / "store" / MANIFEST).write_text("{")
+    with pytest.raises(InputError, match="not a valid JSON file"):
+        store.manifest()
+
+
+def test_another_commit_is_refused_unless_it_is_a_new_epoch(tmp_path: Path) -> None:
+    """The fake's records are of commit aaa."""
+    run(loaded(tmp_path), "first", place(tmp_path), FakeRunner())
+    store = Store(tmp_path / "store", "toy")
+    same, other = Code("a" * 40, True, {}, "cpu"), Code("b" * 40, True, {}, "cpu")
+    assert require_commit(store, same, new_epoch=False) == 0
+    assert require_commit(store, other, new_epoch=True) == 1
+    with pytest.raises(InputError, match="--new-epoch"):
+        require_commit(store, other, new_epoch=False)
+    with pytest.raises(InputError, match="with changes"):
+        require_commit(store, Code("a" * 40, False, {}, "cpu"), new_epoch=False)
+    with pytest.raises(InputError, match="runs from a commit"):
+        require_commit(store, Code(None, None, {}, "cpu"), new_epoch=False)
+
+
+BAD: dict[str, tuple[list[str | int], Any, str]] = {
+    "a seed with two purposes": (["seeds", "report", "first"], 101, "share seeds"),
+    "a task that is none": (["blocks", "first", "tasks"], ["C"], "C is none of the study's tasks"),
+    "a seed of another purpose": (["blocks", "first", "seeds", "first"], 200, "is no tuning seed"),
+    "a reference that comes later": (["blocks", "first", "reference"], "second", "no earlier block"),
+    "an empty grid": (["blocks", "first", "grids", 0], {}, "are needed"),
+    "a range upside down": (
+        ["blocks", "first", "settings", "ranges", "optimizer.lr", "low"],
+        1.0,
+        "low below high",
+    ),
+    "solved without a threshold": (["tasks", "A", "outcome"], "solved", "solved_from"),
+    "an unknown key": (["blocks", "first", "sedes"], 1, "sedes"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_a_study_cannot_say(case: str, tmp_path: Path) -> None:
+    """One line that names it."""
+    path, value, message = BAD[case]
+    tree = copy.deepcopy(TREE)
+    node: Any = tree
+    for key in path[:-1]:
+        node = node[key]
+    node[path[-1]] = value
+    with pytest.raises(InputError, match=message) as error:
+        loaded(tmp_path, tree)
+    assert "\n" not in str(error.value)
+
+
+def test_the_shipped_study_composes(tmp_path: Path) -> None:
+    """One run of every task of its first block; its seeds are those that the registration names."""
+    from sgbench.study.definition import load_study
+
+    study = load_study("surrogates").study
+    assert {name: seeds.values[0] for name, seeds in study.seeds.items()} == {
+        "tuning": 100,
+        "map": 300,
+        "report": 200,
+    }
+    first: dict[str, Point] = {}
+    for point in points(study, "A1", {}):
+        first.setdefault(point.task, point)
+    specs = composed(list(first.values()), place(tmp_path))
+    assert {spec.method.protocol.draw for spec in specs} == {"per_seed"}
+    assert all(spec.method.protocol.tuning_seeds == (100, 101, 102) for spec in specs)
+    runs, hours = block_cost(study, "A1")
+    assert (runs, round(hours, 1)) == (384, 1.0)
