@@ -198,7 +198,7 @@ def _write(board: Board, root: Path, layout: Layout, executor: Executor) -> Buil
         contents[PICTURE] = _drawn(drawing)
     for name, data in contents.items():
         write_atomic(folder / name, data)
-    shown = (*board.rows, *board.baselines, *board.retired)
+    shown = (*board.rows, *board.claimed, *board.baselines, *board.retired)
     return Built(
         protocol=board.protocol.name,
         methods=len(shown),
