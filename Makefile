@@ -7,7 +7,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 PEERS ?= .venv-peers
 INSTALLED_PEERS := $(PEERS)/.installed
 
-.PHONY: help setup quickstart test test-peers check entry presets golden catalogue board clean
+.PHONY: help setup quickstart test test-slow test-peers check entry presets golden catalogue board clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,8 +33,13 @@ quickstart: setup ## compare seven surrogates on real digits (about two minutes)
 test: check ## lint, floors, types, tests
 	$(BIN)/python -m pytest
 
+test-slow: $(INSTALLED_DEV) ## whole cross-products, kills, wheels and pixels (under 40 minutes on two cores)
+	$(BIN)/python -m pytest -m slow
+	@seed=$$(date +%s); echo "random examples of --hypothesis-seed=$$seed"; \
+	  $(BIN)/python -m pytest -m hypothesis --hypothesis-profile=search --hypothesis-seed=$$seed
+
 test-peers: $(INSTALLED_PEERS) ## presets and statistics against the libraries that have them, in an environment of its own
-	$(PEERS)/bin/python -m pytest tests/peers
+	$(PEERS)/bin/python -m pytest tests/peers -m "peers or not slow"
 
 # sinabs asks for more than its surrogates need, so its few imports are named here.
 $(INSTALLED_PEERS): pyproject.toml

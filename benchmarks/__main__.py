@@ -24,6 +24,7 @@ EPILOG = """examples:
   python -m benchmarks equivalence
   python -m benchmarks counting
   python -m benchmarks board
+  python -m benchmarks interrupts
   python -m benchmarks table
 
 exit codes: 0 fine, 1 a contender computes something else (nothing is timed), 2 bad input, 130 stopped"""
@@ -46,6 +47,7 @@ COUNTS = {
     "spikes": "spikes of a recording, about",
     "batches": "batches of a round",
     "methods": "methods of the board, of five records each",
+    "tries": "runs that are interrupted",
 }
 SIZES = ("batch", "hidden", "steps", "inputs", "density")
 
@@ -114,6 +116,11 @@ def parser() -> argparse.ArgumentParser:
     board.add_argument("--seed", type=int, default=0, metavar="N", help="of the scores (default 0)")
     board.set_defaults(handler=_measure, module="board", settings="BoardSettings")
     _add_json(board)
+    interrupts = commands.add_parser("interrupts", help="one Ctrl-C at moments spread over a sweep")
+    _add_counts(interrupts, (("tries", 200),))
+    interrupts.add_argument("--seed", type=int, default=0, metavar="N", help="of the moments (default 0)")
+    interrupts.set_defaults(handler=_measure, module="interrupts", settings="InterruptSettings")
+    _add_json(interrupts)
     _add_sweeps(commands)
     table = commands.add_parser("table", help="the README's table, from stored results")
     table.add_argument(

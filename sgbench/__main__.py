@@ -1,10 +1,103 @@
-"""`python -m sgbench` is the command `sgbench`."""
+"""`python -m sgbench` is the command `sgbench`: one Ctrl-C stops it with exit code 130, a second one kills it.
+
+Python raises KeyboardInterrupt between any two steps. Where a module is being imported, compiled code may take that
+for its own failure and abort; where an object is being deleted, Python drops it and goes on. Nothing that is stored
+can be lost by leaving at once, since every file is written whole or not at all.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
+from types import FrameType
+from typing import Any, NoReturn
 
-from sgbench.cli.main import main
+from sgbench.cli import STOPPED, STOPPED_CODE
+
+PATIENCE_S = 10.0
+"""For what is under way to end, from the first Ctrl-C on."""
+
+
+class Interrupts:
+    """What this process does about SIGINT while a command runs."""
+
+    def __init__(self) -> None:
+        self.is_ending = False  # the command is done, and Python cleans up
+        self._was_lost = threading.Event()
+
+    def install(self) -> None:
+        """Take over from Python's own handler, if that is in place: where SIGINT is ignored it stays so."""
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._on_signal)
+            self._python_hook = sys.unraisablehook
+            sys.unraisablehook = self._on_unraisable
+
+    def _on_signal(self, _: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one kills, whatever goes on
+        if self.is_ending or _is_importing(frame):
+            _leave()
+        threading.Thread(target=self._wait, daemon=True).start()
+        raise KeyboardInterrupt
+
+    def _on_unraisable(self, lost: Any) -> None:
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            self._was_lost.set()
+        else:
+            self._python_hook(lost)
+
+    def _wait(self) -> None:
+        """Leave if the exception was dropped or came to nothing; processes of a sweep are waited for."""
+        self._was_lost.wait(PATIENCE_S)
+        while _children():
+            self._was_lost.wait(PATIENCE_S)
+            threading.Event().wait(0.1)
+        _leave()
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _children() -> list[Any]:
+    """Processes that this one started and that save what they have when they are told to stop."""
+    module = sys.modules.get("multiprocessing")
+    return [] if module is None else module.active_children()
+
+
+def _leave() -> NoReturn:
+    os.write(2, STOPPED.encode())
+    os._exit(STOPPED_CODE)
+
+
+def _is_started_by_another() -> bool:
+    """Whether this is a process of a sweep, which imports this module to find what it is to run."""
+    module = sys.modules.get("multiprocessing")
+    return module is not None and module.parent_process() is not None
+
+
+interrupts = Interrupts()
+if not _is_started_by_another():
+    interrupts.install()  # before anything that takes long is imported
+
+
+def command() -> int:
+    """Run the command of this process; returns its exit code."""
+    try:
+        from sgbench.cli.main import main
+
+        code = main()
+    except KeyboardInterrupt:
+        sys.stderr.write(STOPPED)
+        code = STOPPED_CODE
+    interrupts.is_ending = True
+    return code
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

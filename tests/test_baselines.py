@@ -206,6 +206,7 @@ def test_a_run_and_its_record(name):
     assert torch.equal(*twice)
 
 
+@pytest.mark.slow
 def test_choices_about_spikes_make_no_other_method():
     """Expected: the same id, whatever is said of spikes; must differ: another initialisation."""
     told = ["surrogate=triangle", "neuron=alif", "neuron@readout=leaky", "steepness=linear", "firing=ternary"]

@@ -40,7 +40,13 @@ def target_of(entry: Entry) -> object:
 
 
 @every_target
-def test_yaml_names_every_parameter(entry):
+def test_file_and_class_agree(entry):
+    """Expected: what each of these says of itself, for an entry with a class."""
+    for check in (names_every_parameter, is_allowed_and_takes_what_is_provided, has_one_line, has_sources):
+        check(entry)
+
+
+def names_every_parameter(entry):
     """Expected: the signature without what the builder gives, so that no Python default hides in a result."""
     parameters = inspect.signature(target_of(entry)).parameters
     kinds = {parameter.kind for parameter in parameters.values()}
@@ -56,11 +62,10 @@ def test_a_missing_parameter_would_be_noticed(tmp_path):
     shortened = catalogue.read_entry("surrogate", "atan", path)
     assert shortened.target == shipped.target
     with pytest.raises(AssertionError):
-        test_yaml_names_every_parameter(shortened)
+        names_every_parameter(shortened)
 
 
-@every_target
-def test_target_is_allowed_and_takes_what_is_provided(entry):
+def is_allowed_and_takes_what_is_provided(entry):
     """Expected: on the allow-list, and the builder's names are of its group."""
     assert catalogue.is_allowed(entry)
     assert callable(target_of(entry))
@@ -72,8 +77,7 @@ def test_provided_covers_the_groups_with_targets():
     assert set(PROVIDED) == set(TARGET_GROUPS)
 
 
-@every_target
-def test_entry_has_one_line(entry):
+def has_one_line(entry):
     """Expected: `meta.line`, one sentence on one line that ends with a full stop, short enough for a table."""
     line = entry.meta.get("line")
     assert isinstance(line, str)
@@ -81,8 +85,7 @@ def test_entry_has_one_line(entry):
     assert len(line) <= 110
 
 
-@every_target
-def test_entry_has_sources(entry):
+def has_sources(entry):
     """Expected: at least one source where a claim of the literature is implemented."""
     sources = entry.meta.get("sources", [])
     assert isinstance(sources, list)

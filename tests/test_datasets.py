@@ -122,7 +122,9 @@ def test_a_class_takes_its_facts_from_its_entry():
         type("Misspelt", (DataSet,), {}, entry="mackey_gas")
 
 
-@every_data_set
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in NAMES]
+)
 def test_loads_what_it_declares(name):
     """Expected: the declared sizes, channels, form and classes; every class in every split; the checksum."""
     data_set, splits = make(name), loaded(name)
@@ -321,6 +323,7 @@ def test_order_is_a_permutation_that_seed_and_epoch_decide():
     assert all(other != first for other in others)
 
 
+@pytest.mark.slow
 def test_order_is_the_same_in_another_process():
     """Expected: equal positions from an interpreter with other hashes and another global random state."""
     code = (

@@ -27,7 +27,7 @@ from sgbench.encoders.step_forward import StepForward
 from sgbench.errors import InputError
 from sgbench.signals.spikes import dense
 
-few = settings(max_examples=40, deadline=None, derandomize=True)
+few = settings(max_examples=40)
 some_numbers = st.lists(st.floats(0, 1), min_size=2, max_size=20)
 GRID = torch.arange(998, dtype=torch.float64)[None] / 997
 

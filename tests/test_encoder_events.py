@@ -23,7 +23,7 @@ from sgbench.signals.spikes import Events
 from tests.run.tiny import WORDS
 
 NOTHING = torch.Generator()
-many = settings(max_examples=40, deadline=None, derandomize=True)
+many = settings(max_examples=40)
 IMAGE = (2, 5, 7)
 spikes = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 69), st.integers(0, 40_000)), max_size=60)
 widths = st.sampled_from([0.001, 0.0003, 0.007, 1 / 3000, 0.0405])

@@ -41,6 +41,7 @@ def test_wheel_ships_the_whole_catalogue(wheel: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_installed_wheel_runs_from_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
     """Installed with --no-deps into an environment of its own; its record names the commit it was built from."""
     venv.create(tmp_path / "venv", with_pip=False)

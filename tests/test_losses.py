@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import sgbench
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
@@ -20,7 +19,8 @@ from sgbench.regularisers.activity_bounds import ActivityBounds
 from sgbench.regularisers.none import NoPenalty
 from sgbench.regularisers.total_activity import TotalActivity
 from sgbench.signals.trajectory import Trajectory
-from sgbench.training.build import build
+from sgbench.training.build import build, construct
+from tests.entries import spec_with
 
 STEPS, LENGTHS, CLASSES = 7, (7, 1, 4, 6), 5
 NUMBERS = {"last_window": {"window_s": 0.003}}  # three steps, longer than one of the samples
@@ -29,7 +29,8 @@ NUMBERS = {"last_window": {"window_s": 0.003}}  # three steps, longer than one o
 @functools.cache
 def make(name: str) -> Loss:
     """A loss has no state, so one object serves all tests."""
-    return sgbench.create(f"loss/{name}", **NUMBERS.get(name, {}))
+    spec = spec_with({"loss": name}, {f"loss.{key}": value for key, value in NUMBERS.get(name, {}).items()})
+    return construct("loss", spec.targets["loss"], spec.method.parameters["loss"])
 
 
 NAMES = [name for name in catalogue.entries("loss") if "class" in make(name).targets]

@@ -80,7 +80,14 @@ def merges(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return counted
 
 
-LONG = ("a readout of its own", "a value that others follow", "a list", "a value before a mapping")
+LONG = (
+    "a readout of its own",
+    "a value that others follow",
+    "a list",
+    "a value before a mapping",
+    "values before choices",
+    "loggers",
+)
 """Sweeps much like another one here, and long to compose."""
 
 
@@ -104,7 +111,13 @@ def test_the_shipped_sweep_is_its_points() -> None:
     assert list(plan(["sweep=quickstart"]).specs) == alone(words)
 
 
-@pytest.mark.parametrize("words", BAD.values(), ids=BAD)
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(words, id=name, marks=[pytest.mark.slow] * (place % 2))
+        for place, (name, words) in enumerate(BAD.items())
+    ],
+)
 def test_a_bad_point_is_refused_as_it_is_alone(words: tuple[str, ...]) -> None:
     """Expected: the message of the first bad point, as `compose` gives it."""
     with pytest.raises(InputError) as told_alone:

@@ -491,18 +491,23 @@ def test_what_does_not_go_together_is_refused_before_anything_runs(words, messag
         build(compose(["experiment=digits", *words]))
 
 
+TRAINED = ("neuron=psn", "neuron=dh_lif", "network=delayed")  # of those below, in the default run
+
+
 @pytest.mark.parametrize(
     "words",
     [
-        ("neuron=psn",),
-        ("neuron=masked_psn", "neuron.mask=[0.0, 1.0]"),
-        ("neuron=slstm", "network.recurrence=all_to_all", "network.bias=true", "rule.window=4"),
-        ("neuron=dh_lif", "network.recurrence=one_to_one"),
-        ("network=conv", "network.recurrence=all_to_all", "neuron=sgru"),
-        ("network=conv", "network.pooling=average", "network.pooling_of=spikes", "network.stride=1"),
-        ("network=delayed", "network.readout_delays=true"),
+        pytest.param(words, id=words[0], marks=[pytest.mark.slow] * (words[0] not in TRAINED))
+        for words in (
+            ("neuron=psn",),
+            ("neuron=masked_psn", "neuron.mask=[0.0, 1.0]"),
+            ("neuron=slstm", "network.recurrence=all_to_all", "network.bias=true", "rule.window=4"),
+            ("neuron=dh_lif", "network.recurrence=one_to_one"),
+            ("network=conv", "network.recurrence=all_to_all", "neuron=sgru"),
+            ("network=conv", "network.pooling=average", "network.pooling_of=spikes", "network.stride=1"),
+            ("network=delayed", "network.readout_delays=true"),
+        )
     ],
-    ids=lambda words: words[0],
 )
 def test_runs_end_in_records_without_contradictions(words, tmp_path):
     """Expected: a finished record, which has been checked against itself, counts included."""

@@ -56,7 +56,9 @@ SLOW = (
         "neuron", "floored", ("tests/catalogue", "tests/test_catalogue.py", "sgbench/neurons/floored.py")
     ),
     Example(
-        "rule", "checkpointed", ("tests/rules", "tests/test_catalogue.py", "sgbench/rules/checkpointed.py")
+        "rule",
+        "checkpointed",
+        ("tests/contracts/test_rules.py", "tests/test_catalogue.py", "sgbench/rules/checkpointed.py"),
     ),
     Example(
         "loss",

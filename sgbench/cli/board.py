@@ -126,7 +126,7 @@ def _print(board: Board) -> None:
     # A pipe has no width to keep to: one line a method is what grep and less want.
     width = None if terminal.is_terminal else max(NARROWEST, natural)
     console = Console(width=width, highlight=False)
-    if board.rows or board.baselines:
+    if board.rows or board.claimed or board.baselines:
         console.print(table)
     else:
         console.print(board.protocol.name, style="bold")
@@ -160,10 +160,11 @@ def _rich_table(board: Board, *, spacious: bool) -> Table:
         table.add_column(f"{target.name.replace('_', chr(10))}\nnJ{partial}", justify="right", no_wrap=True)
     for row in board.rows:
         table.add_row(*(Text(cell) for cell in _cells(row, board)))
-    if board.baselines:
-        table.add_section()
-    for row in board.baselines:
-        table.add_row("", "", *(Text(cell) for cell in _cells(row, board)[2:]), style="dim")
+    for apart in (board.claimed, board.baselines):
+        if apart:
+            table.add_section()
+        for row in apart:
+            table.add_row("", "", *(Text(cell) for cell in _cells(row, board)[2:]), style="dim")
     return table
 
 
@@ -175,7 +176,7 @@ def brief_markdown(board: Board) -> str:
 
     names = ["rank", "alike", "method", board.measure.title, "seeds", "spikes", "synaptic operations"]
     names += [f"{target.name}, nJ{' *' if target.missing else ''}" for target in board.targets]
-    shown = (*board.rows, *board.baselines)
+    shown = (*board.rows, *board.claimed, *board.baselines)
     blocks = [] if board.rows else [f"{board.protocol.name}: {without_rows(board)}\n"]
     if shown:
         cells = [[prose(cell) for cell in _cells(row, board)] for row in shown]
@@ -215,12 +216,15 @@ def _footnotes(board: Board) -> list[str]:
     from sgbench.leaderboard.pages.empty import without_rows
 
     lines = []
-    if board.rows or board.baselines:
+    if board.rows or board.claimed or board.baselines:
         lines.append(
             f"{board.measure.kind}: mean over seeds with its 95 % interval (training noise on a fixed test set); "
             "rank: the places it may have; alike: a letter in common is not told apart, unlike ones prove nothing; "
             "energy: dynamic, per inference"
         )
+    if board.claimed:
+        names = ", ".join(row.label for row in board.claimed)
+        lines.append(f"without a rank: handed in and not run again, so all of it is claimed: {names}")
     if board.baselines:
         lines.append("without a rank: baselines, networks without spikes")
     if lines and any(target.missing for target in board.targets):

@@ -36,13 +36,15 @@ def register(actions: Any) -> None:
 
 def _across(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.families import across_tasks, check_groups, having
-    from sgbench.leaderboard.measuring import measure_all
+    from sgbench.leaderboard.measuring import measure_all, ranked
 
     _check_plot(args)
     by = check_groups(args.by.split(","))
     findings: list[Finding] = []
     references = references_of(args)
     measured = measure_all(root_of(args), layout=args.layout, references=references, findings=findings)
+    if args.layout == "leaderboards":
+        measured = {name: ranked(methods, root_of(args) / name) for name, methods in measured.items()}
     wanted = {name: having(measured[name], args.only) for name in asked(args.protocol, sorted(measured))}
     found = across_tasks(wanted, {name: references.of(name).measure for name in wanted}, by=by)
     if args.plot is not None:
@@ -95,7 +97,7 @@ def _across_table(found: AcrossTasks, by: str) -> Iterator[list[str]]:
 
 def _tuning(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.families import check_groups, families, having, tuned
-    from sgbench.leaderboard.measuring import measure_all
+    from sgbench.leaderboard.measuring import measure_all, ranked
 
     _check_plot(args)
     by = check_groups(args.by.split(","))
@@ -108,6 +110,8 @@ def _tuning(args: argparse.Namespace) -> int:
         findings=findings,
         protocol=args.protocol,
     )
+    if args.layout == "leaderboards":
+        measured = {name: ranked(methods, root_of(args) / name) for name, methods in measured.items()}
     if len(measured) != 1:
         raise InputError(f"--protocol: one of {', '.join(sorted(measured)) or 'none'} is needed")
     ((protocol, methods),) = measured.items()

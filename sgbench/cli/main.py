@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from sgbench import __version__
+from sgbench.cli import STOPPED, STOPPED_CODE
 from sgbench.errors import InputError, SgbenchError, disk_full, one_printable_line
 
 ABOUT = "Which surrogate gradient, neuron and learning rule, for which task, at what cost."
@@ -37,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"sgbench: error: {one_printable_line(error)}\n")
         return error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write("sgbench: stopped; the same command continues where it was\n")
-        return 130
+        sys.stderr.write(STOPPED)
+        return STOPPED_CODE
     except BrokenPipeError:
         # The reader of a pipe (head, less) went away; what is left has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""`sgbench study`: run a pre-registered study block by block, and say where it stands."""
+"""`sgbench study`: run a pre-registered study block by block, say where it stands, and report it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sgbench.study.run import Place
 
 STORES = Path("study")
+REPORTS = Path("docs") / "study"
 NICENESS = 10
 PID_FILE = "study.pid"
 """In the runs folder: number of the process that runs a study there, and the study's name."""
@@ -37,7 +38,7 @@ GIT_S = 60
 def register(commands: Any) -> None:
     """Add `study` and its actions."""
     top = commands.add_parser(
-        "study", help="pre-registered comparisons in blocks: run, status, pause, resume"
+        "study", help="pre-registered comparisons in blocks: run, status, report, pause, resume"
     )
     actions = top.add_subparsers(title="actions", metavar="ACTION", required=True)
     running = actions.add_parser("run", help="run what is not stored yet, at low priority, in one process")
@@ -56,6 +57,18 @@ def register(commands: Any) -> None:
     _add_common(telling)
     telling.add_argument("--json", action="store_true", help="as JSON")
     telling.set_defaults(handler=tell_status)
+    reporting = actions.add_parser("report", help="write verdicts, figures and tables from the store alone")
+    _add_common(reporting)
+    reporting.add_argument(
+        "--to", type=Path, default=REPORTS, metavar="DIR", help="folder of the pages (default: docs/study)"
+    )
+    reporting.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 and name the pages that are stale"
+    )
+    reporting.add_argument(
+        "--unverified", action="store_true", help="go on outside of a checkout; every page says so"
+    )
+    reporting.set_defaults(handler=report_study)
     for name, number, what in (
         ("pause", "SIGTSTP", "hold a running study, e.g. while something is timed"),
         ("resume", "SIGCONT", "let a paused study go on"),
@@ -186,6 +199,29 @@ def tell_status(args: argparse.Namespace) -> int:
     rows = [["block", "tasks", "runs", "stored", "failed", "left, core-h", "what"]]
     rows += [state.cells for state in states]
     _say(aligned(rows, words=2))
+    return 0
+
+
+def report_study(args: argparse.Namespace) -> int:
+    """Write the pages of a study's report, or check them; 1 where some are stale."""
+    from sgbench.study.definition import load_study
+    from sgbench.study.registration import Checkout
+    from sgbench.study.report import make_report
+
+    loaded = load_study(args.name, args.config_dir)
+    checkout = None if args.unverified else Checkout.around(Path.cwd(), loaded.study.registration)
+    if checkout is None and not args.unverified:
+        raise InputError(
+            f"a report compares each record's commit with that of {loaded.study.registration}, and this is no "
+            "checkout that holds it; run inside one, or go on with --unverified"
+        )
+    report = make_report(loaded, _place(args).store, checkout=checkout)
+    if args.check:
+        stale = report.stale(args.to)
+        _say([f"{args.to / name} is stale; write it with sgbench study report {args.name}" for name in stale])
+        return 1 if stale else 0
+    written = report.write(args.to)
+    _say_line(f"{len(written)} files written in {args.to}, {len(report.pages)} pages in all")
     return 0
 
 

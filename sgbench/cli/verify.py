@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 from sgbench.errors import InputError, printable
 
 if TYPE_CHECKING:
-    from sgbench.records.submission import Submission
-    from sgbench.submissions.verify.tiers import Outcome
+    from sgbench.leaderboard.deviation import References
+    from sgbench.submissions.verify.outcome import Outcome
+    from sgbench.submissions.verify.retrain import OwnRow
 
 BOARDS = Path("leaderboards")
+RECORDS, TABLE = "records", "table.csv"
+"""What a protocol's folder of a board has, and a submission has not."""
 TIERS = ("rescored", "reinferred", "retrained")
 
 
@@ -25,11 +28,17 @@ def register(commands: Any) -> None:
     parser = commands.add_parser(
         "verify", help="repeat what a submission claims: score, infer or train again"
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="a submission")
+    parser.add_argument(
+        "folder",
+        type=Path,
+        metavar="DIR",
+        help="a submission; or leaderboards/PROTOCOL: each of its rows that nobody handed in",
+    )
     parser.add_argument("--tier", choices=TIERS, required=True, help="rescored, reinferred or retrained")
     parser.add_argument(
         "--seeds", type=int, metavar="N", help="look at the first N; default: all, 1 to retrain"
     )
+    parser.add_argument("--method", metavar="ID", help="of these rows the ones whose id begins so")
     parser.add_argument("--by", metavar="NAME", help="write the outcome beside the claim, in this name")
     parser.add_argument("--board", type=Path, default=BOARDS, metavar="DIR", help="default: leaderboards")
     parser.add_argument(
@@ -40,8 +49,62 @@ def register(commands: Any) -> None:
 
 
 def _verify(args: argparse.Namespace) -> int:
+    if (args.folder / RECORDS).is_dir() and (args.folder / TABLE).is_file():
+        return _verify_rows(args)
+    if args.method is not None:
+        raise InputError(f"--method {args.method}: {args.folder} is one method; name leaderboards/PROTOCOL")
+    return _verify_submission(args)
+
+
+def _verify_rows(args: argparse.Namespace) -> int:
+    """Train seeds of a board's own rows again, one row after the other; what is written is not repeated."""
+    from sgbench.leaderboard.deviation import References
+    from sgbench.submissions.verify.retrain import own_rows
+
+    if args.tier != "retrained":
+        raise InputError(
+            f"--tier {args.tier}: rows without a submission have no weights; use --tier retrained"
+        )
+    references = References(args.config_dir)
+    rows = [
+        row
+        for row in own_rows(args.folder, references=references)
+        if row.method_id.startswith(args.method or "")
+    ]
+    if args.method is not None and not rows:
+        raise InputError(f"--method {args.method}: no row of {args.folder} that waits for it begins so")
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        try:
+            found[row.method_id] = _trained_again(args, row, references)
+        except InputError as error:
+            found[row.method_id] = {"passed": False, "error": str(error)}
+            if not args.json:
+                sys.stdout.write(f"{row.method_id} {row.method.label}\nFAILED: {printable(str(error))}\n")
+    if args.json:
+        sys.stdout.write(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    elif not rows:
+        sys.stdout.write(f"{printable(str(args.folder))}: no row waits for it\n")
+    return 0 if all(each["passed"] for each in found.values()) else 1
+
+
+def _trained_again(args: argparse.Namespace, row: OwnRow, references: References) -> dict[str, Any]:
+    """One row: train, write where that is asked for, and say what came of it."""
+    from sgbench.submissions.verify.retrain import retrained
+
+    seeds = _seeds(args, sorted(row.claims))
+    outcome = retrained(row.method_id, row.method, row.claims, seeds, references=references)
+    written = None if args.by is None else _write(args, args.folder, row.method_id, outcome)
+    if not args.json:
+        sys.stdout.write(f"{row.method_id} {row.method.label}\n")
+        _say(outcome, written)
+    return asdict(outcome) | {"written": written}
+
+
+def _verify_submission(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.deviation import References
     from sgbench.leaderboard.store.answers import claim_of
+    from sgbench.leaderboard.store.dossier import place_of
     from sgbench.submissions.check import check
     from sgbench.submissions.verify.judge import DataJudge
     from sgbench.submissions.verify.tiers import Verifier
@@ -57,7 +120,13 @@ def _verify(args: argparse.Namespace) -> int:
     outcome = Verifier(args.folder, found.submission, finished, references).verify(
         args.tier, _seeds(args, sorted(finished))
     )
-    written = None if args.by is None else _write(args, found.submission, outcome)
+    written = None
+    if args.by is not None:
+        folder = args.board / found.submission.protocol
+        held = place_of(folder, found.submission)
+        if not held.is_file():
+            raise InputError(f"{held}: not on the board yet; first: sgbench submit accept {args.folder}")
+        written = _write(args, folder, found.submission.method_id, outcome)
     if args.json:
         sys.stdout.write(json.dumps(asdict(outcome) | {"written": written}, indent=1, sort_keys=True) + "\n")
     else:
@@ -72,10 +141,10 @@ def _seeds(args: argparse.Namespace, finished: list[int]) -> list[int]:
     return finished[:count]
 
 
-def _write(args: argparse.Namespace, submission: Submission, outcome: Outcome) -> str:
+def _write(args: argparse.Namespace, folder: Path, method_id: str, outcome: Outcome) -> str:
     from pydantic import ValidationError
 
-    from sgbench.leaderboard.store.dossier import place, place_of
+    from sgbench.leaderboard.store.dossier import place
     from sgbench.records.files import first_problem
     from sgbench.records.trust import Verification
     from sgbench.training.provenance import Code
@@ -84,8 +153,8 @@ def _write(args: argparse.Namespace, submission: Submission, outcome: Outcome) -
     try:
         verification = Verification(
             schema_version=1,
-            protocol=submission.protocol,
-            method_id=submission.method_id,
+            protocol=folder.name,
+            method_id=method_id,
             verifier=args.by,
             commit=code.commit,
             versions=code.versions,
@@ -94,10 +163,6 @@ def _write(args: argparse.Namespace, submission: Submission, outcome: Outcome) -
         )
     except ValidationError as error:
         raise InputError(f"--by: {first_problem(error)}") from error
-    folder = args.board / submission.protocol
-    held = place_of(folder, submission)
-    if not held.is_file():
-        raise InputError(f"{held}: not on the board yet; first: sgbench submit accept {args.folder}")
     return str(place(folder, verification))
 
 

@@ -20,13 +20,13 @@ from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.rows import Board, Measured, Standing, board_of
 from sgbench.leaderboard.store.dossier import Dossiers, fitting, read_dossiers
-from sgbench.leaderboard.store.kept import lost_files
+from sgbench.leaderboard.store.kept import hidden_files, lost_files
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.outside import EXTERNAL, read_outsiders
 from sgbench.leaderboard.store.reading import Finding, Layout, finding
 from sgbench.leaderboard.store.tree import protocols
 from sgbench.records.energy import EnergyTarget
-from sgbench.records.files import read_bytes, write_atomic
+from sgbench.records.files import MAX_BYTES, read_bytes, write_atomic
 
 TABLE, VALUES, PICTURE = "table.md", "table.csv", "board.png"
 DEFAULT_ROOT = Path("leaderboards")
@@ -198,7 +198,7 @@ def _write(board: Board, root: Path, layout: Layout, executor: Executor) -> Buil
         contents[PICTURE] = _drawn(drawing)
     for name, data in contents.items():
         write_atomic(folder / name, data)
-    shown = (*board.rows, *board.baselines, *board.retired)
+    shown = (*board.rows, *board.claimed, *board.baselines, *board.retired)
     return Built(
         protocol=board.protocol.name,
         methods=len(shown),
@@ -252,6 +252,7 @@ def check(root: Path, *, references: References) -> tuple[list[str], tuple[Findi
         findings += Objects(folder).check()
         dossiers = read_dossiers(folder)
         findings += lost_files(folder, dossiers)
+        findings += hidden_files(folder)
         if name not in names:
             findings += dossiers.findings
             findings += [
@@ -291,6 +292,9 @@ def rebuild(root: Path) -> str:
 
 def _difference(path: Path, expected: bytes) -> str | None:
     try:
-        return None if read_bytes(path) == expected else "is not what the records give"
+        found = read_bytes(
+            path, limit=max(MAX_BYTES, len(expected))
+        )  # of 20,000 methods it is larger than records
+        return None if found == expected else "is not what the records give"
     except InputError as error:
         return str(error).removeprefix(f"{path}: ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from pathlib import Path
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.rows import Measured, measure
+from sgbench.leaderboard.store.dossier import read_dossiers
 from sgbench.leaderboard.store.reading import Finding, Layout
 from sgbench.leaderboard.store.tree import candidates, read_paths
 from sgbench.records.energy import EnergyTarget
@@ -66,6 +67,22 @@ def measure_all(
         for name, measured in part.measured:
             found.setdefault(name, []).append(measured)
     return found
+
+
+def ranked(measured: Iterable[Measured], folder: Path) -> list[Measured]:
+    """Those that a board ranks: neither withdrawn, nor handed in and not run again.
+
+    Args:
+        measured: methods of one protocol.
+        folder: of the protocol, in a leaderboards folder.
+    """
+    dossiers = read_dossiers(folder)
+    kept = []
+    for each in measured:
+        dossier = dossiers.of(each.method_id)
+        if dossier.notice is None and not dossier.is_claimed(each.scores.keys() - set(each.failed_seeds)):
+            kept.append(each)
+    return kept
 
 
 def processors() -> int:

@@ -68,6 +68,12 @@ class Row:
         """What the method is called among those of its board."""
         return ", ".join([self.surrogate, *self.varying.values()])
 
+    @property
+    def is_claimed(self) -> bool:
+        """Whether it came by submission and was not run again, so that nothing of it is known but its claim."""
+        finished = self.scores.keys() - set(self.failed_seeds)
+        return self.standing is not None and self.standing.dossier.is_claimed(finished)
+
 
 @dataclass(frozen=True)
 class Board:
@@ -79,6 +85,7 @@ class Board:
     common: dict[str, str]  # what all rows share, by group
     varying: tuple[str, ...]  # groups in which rows differ, without the surrogate
     rows: tuple[Row, ...]
+    claimed: tuple[Row, ...]  # handed in, but not run again: below the line, best mean first, without a rank
     retired: tuple[Row, ...]  # withdrawn or superseded: kept and shown, not ranked
     outsiders: tuple[Outsider, ...]  # results of code outside the catalogue
     baselines: tuple[Row, ...]  # networks without spikes: shown beside the methods, not ranked among them
@@ -213,10 +220,11 @@ def board_of(
         price_lists=tuple(price_lists) or tuple(targets),
         common=common(methods, varying),
         varying=tuple(group for group in varying if group != "surrogate"),
-        rows=_ranked((row for row in rows if not _is_retired(row)), score),
+        rows=_ranked((row for row in rows if not row.is_claimed and not _is_retired(row)), score),
+        claimed=_in_order([row for row in (*rows, *plain) if row.is_claimed and not _is_retired(row)], score),
         retired=tuple(row for row in (*rows, *plain) if _is_retired(row)),
         outsiders=outsiders,
-        baselines=tuple(row for row in plain if not _is_retired(row)),
+        baselines=tuple(row for row in plain if not row.is_claimed and not _is_retired(row)),
         classes=classes,
         measure=score,
         test_samples=tuple(sorted(frozenset().union(*(each.test_samples for each in everything)))),

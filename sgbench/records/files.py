@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -10,12 +9,14 @@ import stat
 import tempfile
 import textwrap
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from sgbench.errors import InputError, StorageError, printable
+from sgbench.records.unfinished import new_file, new_folder, remove_abandoned
 
 MAX_BYTES = 4 * 1024 * 1024
 PAGE = 4096
@@ -28,28 +29,62 @@ Model = TypeVar("Model", bound=BaseModel)
 def write_atomic(path: Path, data: bytes) -> None:
     """Write so that a reader, or a crash at any moment, finds the old bytes or the new, never a part.
 
+    A process that is killed meanwhile leaves a file under a passing name, see `sgbench.records.unfinished`.
+
     Raises:
         StorageError: the folder is read-only, full or missing rights.
     """
-    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        with new_file(path) as passing:
+            _store(passing, data)
+            passing.chmod(0o644)
+            passing.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-        reason = error.strerror or str(error)
-        raise StorageError(
-            f"{path} cannot be written: {reason}; free space or choose another folder"
-        ) from error
+        raise _not_written(path, error) from error
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a new folder so that a crash at any moment, or a full disk, leaves the whole of it or nothing.
+
+    What killed processes left beside it under passing names is removed.
+
+    Args:
+        folder: to be made.
+        files: by their paths in it.
+
+    Raises:
+        InputError: it is there already.
+        StorageError: it cannot be written.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(folder.parent)
+        with new_folder(folder) as passing:
+            for name, data in files.items():
+                (passing / name).parent.mkdir(exist_ok=True)
+                _store(passing / name, data)
+            passing.chmod(0o755)
+            _sync_folder(passing)
+            if folder.is_symlink() or folder.exists():
+                raise InputError(f"{folder}: is there already; remove it, or choose another place with --to")
+            passing.rename(folder)
+        _sync_folder(folder.parent)
+    except OSError as error:
+        raise _not_written(folder, error) from error
+
+
+def _store(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _not_written(path: Path, error: OSError) -> StorageError:
+    reason = error.strerror or str(error)
+    return StorageError(f"{path} cannot be written: {reason}; free space or choose another folder")
 
 
 def require_writable(folder: Path) -> None:

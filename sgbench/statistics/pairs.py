@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ ROUNDING = 1e-12
 """Accuracies are shares of whole samples; what is smaller than any sample's weight is rounding."""
 CHUNK = 64  # methods whose differences to all others are in memory at once, by each thread
 THREADS = 4
+PART = 2**20  # p-values that are corrected at once
 
 
 @dataclass(frozen=True)
@@ -108,20 +109,43 @@ def all_pairs(methods: Sequence[Scores]) -> tuple[Floats, Floats]:
     >>> difference.round(3), p.round(3)
     (array([0.02]), array([0.074]))
     """
+    difference, p = np.empty((2, len(methods) * (len(methods) - 1) // 2))
+    end = 0
+    for differences, values in pair_rows(methods):
+        begin, end = end, end + len(values)
+        difference[begin:end], p[begin:end] = differences, values
+    return difference, p
+
+
+def pair_rows(methods: Sequence[Scores]) -> Iterator[tuple[Floats, Floats]]:
+    """Yield the rows of `all_pairs`: differences and p-values of each method against all later ones.
+
+    So a hundred million pairs need no memory at once.
+
+    >>> methods = [{0: 0.92, 1: 0.94, 2: 0.93}, {0: 0.90, 1: 0.91, 2: 0.92}]
+    >>> [p.round(3) for _, p in pair_rows(methods)]
+    [array([0.074]), array([], dtype=float64)]
+    """
     seeds = sorted({seed for scores in methods for seed in scores})
     table = np.array([[scores.get(seed, math.nan) for seed in seeds] for scores in methods])
-    found = [np.empty((2, 0))]
     starts = range(0, len(methods), CHUNK)
-    # In threads, since nearly all of it is in numpy and scipy, which let others run meanwhile.
+    # In threads, as nearly all of it is in numpy and scipy, which let others run meanwhile; a few blocks at once,
+    # as many more would be ready before they are asked for.
     with ThreadPoolExecutor(THREADS) as pool:
-        blocks = pool.map(lambda start: _block(table, slice(start, start + CHUNK)), starts)
-        for block in blocks:
-            found += [row[:, index + 1 :] for index, row in enumerate(block.swapaxes(0, 1))]
-    difference, p = np.concatenate(found, axis=1)
-    untested = np.flatnonzero(np.isnan(p))  # too few shared seeds; rare
-    first, second = np.triu_indices(len(methods) if len(untested) else 0, 1)
-    for place in untested:
-        other = compare(methods[first[place]], methods[second[place]])
+        for number in range(0, len(starts), THREADS):
+            wave = starts[number : number + THREADS]
+            blocks = pool.map(lambda start: _block(table, slice(start, start + CHUNK)), wave)
+            for start, block in zip(wave, blocks, strict=True):
+                for index, row in enumerate(block.swapaxes(0, 1)):
+                    first = start + index
+                    yield _tested(row[:, index + 1 :], methods[first], methods[first + 1 :])
+
+
+def _tested(row: Floats, first: Scores, later: Sequence[Scores]) -> tuple[Floats, Floats]:
+    """A row with the pairs of too few shared seeds, which are rare, compared in another way."""
+    difference, p = row
+    for place in np.flatnonzero(np.isnan(p)):
+        other = compare(first, later[int(place)])
         difference[place] = other.difference
         p[place] = math.nan if other.p is None else other.p
     return difference, p
@@ -162,6 +186,37 @@ def holm(p: Floats) -> Floats:
     factors = np.arange(len(order), 0, -1)
     adjusted[order] = np.maximum.accumulate(np.minimum(1.0, factors * p[order]))
     return adjusted
+
+
+def holm_of_sorted(p: Floats, wanted: Floats, *, level: float) -> tuple[Floats, float]:
+    """Correct some of very many p-values as `holm` does, with little memory beside them.
+
+    Args:
+        p: all, in ascending order, without NaN.
+        wanted: some of these; NaN stays NaN.
+        level: of the corrected ones.
+
+    Returns:
+        The corrected values of those wanted, and the least p-value whose corrected one is not below the level,
+        or infinity where all are below.
+
+    >>> adjusted, cut = holm_of_sorted(np.array([0.005, 0.01, 0.03, 0.04]), np.array([0.04]), level=0.05)
+    >>> adjusted, float(cut)
+    (array([0.06]), 0.03)
+    """
+    places = np.searchsorted(p, wanted)  # of NaN it is behind the last
+    adjusted = np.full(len(wanted), math.nan)
+    largest, cut = 0.0, math.inf
+    for start in range(0, len(p), PART):
+        some = p[start : start + PART]
+        part = np.minimum(1.0, np.arange(len(p) - start, len(p) - start - len(some), -1) * some)
+        part = np.maximum(np.maximum.accumulate(part), largest)
+        largest = part[-1]
+        here = (places >= start) & (places < start + len(some))
+        adjusted[here] = part[places[here] - start]
+        if math.isinf(cut) and largest >= level:
+            cut = float(some[np.searchsorted(part, level)])
+    return adjusted, cut
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Runs a pre-registered study block by block, keeps its records in compressed shards, and says where it stands."""
+"""Runs a pre-registered study block by block, keeps its records in compressed shards, and reports them."""

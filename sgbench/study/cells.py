@@ -54,7 +54,7 @@ def points(study: Study, name: str, settled: Settled) -> list[Point]:
     block = study.blocks[name]
     made: list[Point] = []
     for task in block.tasks:
-        reference = {**study.tasks[task].reference, **_reference(block, task, settled)}
+        reference = task_reference(study, name, task, settled)
         cells = [
             cell for grid in block.grids for cell in _cells_with_seeds(block, grid, task, reference, settled)
         ]
@@ -63,6 +63,21 @@ def points(study: Study, name: str, settled: Settled) -> list[Point]:
                 words = [*study.tasks[task].words, *_words({**reference, **cell}), f"seed={seed}"]
                 made.append(Point(name, task, cell, seed, tuple(words)))
     return made
+
+
+def task_reference(study: Study, name: str, task: str, settled: Settled) -> Cell:
+    """Return the settings that every run of a task starts from in a block: the study's, then what was settled.
+
+    Args:
+        study: with the block.
+        name: of the block.
+        task: one of the block's.
+        settled: what earlier blocks have settled on.
+
+    Raises:
+        InputError: the block that settles them has settled nothing yet.
+    """
+    return {**study.tasks[task].reference, **_reference(study.blocks[name], task, settled)}
 
 
 def _reference(block: Block, task: str, settled: Settled) -> Cell:

@@ -113,6 +113,8 @@ class Task(Strict):
     outcome: Literal["accuracy", "solved"]
     solved_from: float | None = Field(default=None, gt=0, le=1)
     """Test accuracy from which a run counts as solved."""
+    margin: float | None = Field(default=None, gt=0)
+    """Points of accuracy, or share of solved runs, within which two methods count as equal; None: 2 and 0.2."""
     run_s: Amount
     """CPU seconds of one run on one core, measured in pilots."""
     scale: Literal["small", "full"] = "small"

@@ -13,6 +13,7 @@ from sgbench.leaderboard.store.outside import place_external
 from sgbench.leaderboard.store.tree import place_record, record_path
 from sgbench.records.files import read_bytes
 from sgbench.records.record import RunRecord
+from sgbench.records.unfinished import remove_abandoned
 from sgbench.submissions.check import Checked, check
 from sgbench.submissions.folder import FOLDERS, TUNING, list_contents
 
@@ -21,6 +22,8 @@ def accept(
     root: Path, board: Path, *, references: References, judge: Judge, weights_at: str | None = None
 ) -> Checked:
     """Check a submission and copy it; one with an error is left where it is.
+
+    Killed meanwhile, it has copied a part; the next call copies the rest and removes what was left unfinished.
 
     Args:
         root: the submission.
@@ -39,6 +42,7 @@ def accept(
         first = errors[0]
         raise InputError(f"{root}: {first.path}: {first.message}; see: sgbench submit check {root}")
     folder = board / found.submission.protocol
+    remove_abandoned(folder)
     contents, _ = list_contents(root)
     objects = Objects(folder)
     for path, file in contents.files.items():

@@ -91,6 +91,23 @@ def copied_seeds(predictions: Mapping[int, Answers], *, outside: bool) -> Iterat
                 break
 
 
+def copied_weights(records: Mapping[int, Result]) -> Iterator[Problem]:
+    """Seeds of one submission whose weights are the same file.
+
+    Args:
+        records: by seed.
+    """
+    first: dict[str, int] = {}
+    for seed, record in sorted(records.items()):
+        sha256 = record.weights_sha256 if isinstance(record, RunRecord) else None
+        if sha256 is None:
+            continue
+        earlier = first.setdefault(sha256, seed)
+        if earlier != seed:
+            message = f"are the weights of seed {earlier}; hand in those that the run saved"
+            yield Problem("weights", f"weights/{seed}.safetensors", message)
+
+
 def likenesses(
     submission: Submission,
     records: Mapping[int, Result],
@@ -132,6 +149,9 @@ def _against(
         return
     if isinstance(mine, RunRecord) and isinstance(other, RunRecord):
         yield from _input(mine, other, path)
+        if mine.weights_sha256 is not None and mine.weights_sha256 == other.weights_sha256:
+            message = f"are the weights of method {other.method_id}; hand in those that the run saved"
+            yield Problem("weights", f"weights/{mine.seed}.safetensors", message)
     if mine.predictions_sha256 is None or other.predictions_sha256 is None or answers is None:
         return
     path = f"predictions/{mine.seed}.csv"

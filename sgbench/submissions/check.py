@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sgbench.errors import InputError, one_printable_line
+from pydantic import BaseModel
+
+from sgbench.errors import InputError, one_printable_line, printable
 from sgbench.leaderboard.deviation import Reference, References, deviation
 from sgbench.leaderboard.store.answers import (
     Answers,
@@ -21,7 +23,7 @@ from sgbench.leaderboard.store.outputs import Outputs
 from sgbench.records.files import parse_model, read_bytes, to_json
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import ExternalRecord, Submission, TuningLog
-from sgbench.submissions.alike import copied_seeds, likenesses
+from sgbench.submissions.alike import copied_seeds, copied_weights, likenesses
 from sgbench.submissions.folder import (
     FOLDERS,
     SUBMISSION,
@@ -31,6 +33,7 @@ from sgbench.submissions.folder import (
     list_contents,
 )
 from sgbench.submissions.head import head, listed
+from sgbench.submissions.plain import complaint, unplain
 from sgbench.submissions.plausible import implausible
 from sgbench.submissions.tuning import complaints
 from sgbench.submissions.weights import parse_weights, require_fit
@@ -69,6 +72,7 @@ def check(root: Path, *, references: References, judge: Judge, board: Path | Non
     if submission is None:
         return Checked(None, (), tuple(problems))
     problems += listed(contents, submission)
+    problems += _markup(SUBMISSION, submission)
     reference = _reference(submission, references, problems)
     if reference is None:
         return Checked(submission, (), tuple(problems))
@@ -94,6 +98,11 @@ def _submission(contents: Contents, problems: list[Problem]) -> Submission | Non
     except InputError as error:
         problems.append(_problem("schema", SUBMISSION, error))
         return None
+
+
+def _markup(path: str, stored: BaseModel) -> Iterator[Problem]:
+    for place in unplain(stored.model_dump()):
+        yield Problem("text", path, complaint(place)[:MAX_MESSAGE])
 
 
 def _problem(code: str, path: str, error: InputError) -> Problem:
@@ -134,6 +143,7 @@ class _Run:
         self.problems = problems
         self.records: dict[int, Result] = {}
         self.answers: dict[int, Answers] = {}
+        self.buildable = False  # whether a network can be made of the method
 
     def read(self) -> None:
         """Read and compare everything."""
@@ -143,6 +153,7 @@ class _Run:
                 self._say("complete", f"records/{seed}.json", "is missing; failed seeds are handed in too")
         for seed in seeds:
             self._attempt("record", f"records/{seed}.json", self._record, seed)
+        self._build()
         for seed in sorted(self.records):
             self._artefact("predictions", seed, self._predictions)
             self._artefact("weights", seed, self._weights)
@@ -151,7 +162,19 @@ class _Run:
                 self._say("complete", f"{kind}/{seed}.{FOLDERS[kind][0]}", "has no record; remove it")
         self._tuning()
         self.problems += copied_seeds(self.answers, outside=self.submission.division == "external")
+        self.problems += copied_weights(self.records)
         self.problems += self._labels()
+
+    def _build(self) -> None:
+        """Compose and build the method, once a record of it follows the protocol."""
+        method = self.submission.method
+        if method is None or not self.records:
+            return
+        reason = self.judge.impossible(method)
+        self.buildable = reason is None
+        if reason is not None:
+            message = f"nothing can be built from the method: {printable(reason)}"
+            self._say("method", SUBMISSION, message[:MAX_MESSAGE])
 
     def _artefact(self, kind: str, seed: int, read: Callable[[str, int], None]) -> None:
         """A finished run has its predictions and weights; a failed one, and code outside, has not."""
@@ -198,6 +221,7 @@ class _Run:
                 )
             for message in implausible(record):
                 self._say("plausible", path, message)
+            self.problems += _markup(path, record)
         if to_json(record) != data:
             # The store writes it so, and gives back what has the hash that submission.json names.
             self._say(
@@ -227,6 +251,9 @@ class _Run:
         if hashlib.sha256(data).hexdigest() != record.weights_sha256:
             raise InputError(f"{path}: is not the file that its record names; hand in the run's own")
         require_fit(parse_weights(data, path), record, path)
+        misfit = self.judge.misfit(record, data, path) if self.buildable else None
+        if misfit is not None:
+            self._say("network", f"records/{seed}.json", misfit)
 
     def _labels(self) -> Iterator[Problem]:
         """What was wanted is what the data set wants, or at least the same in all seeds."""
@@ -260,6 +287,7 @@ class _Run:
         except InputError as error:
             self.problems.append(_problem("tuning", TUNING, error))
             return
+        self.problems += _markup(TUNING, log)
         if (log.protocol, log.method_id) != (self.submission.protocol, self.submission.method_id):
             self._say("tuning", TUNING, "is the log of another method; make the folder anew")
             return

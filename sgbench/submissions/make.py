@@ -13,7 +13,7 @@ from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.division import division_of
 from sgbench.leaderboard.store.tree import read_runs
 from sgbench.paths import PREDICTIONS
-from sgbench.records.files import read_bytes, to_json, write_atomic
+from sgbench.records.files import read_bytes, to_json, write_folder
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import (
     SUBMISSION_VERSION,
@@ -192,18 +192,14 @@ def head_of(author: Author, protocol: str, name: str, files: Mapping[str, bytes]
 
 
 def write(target: Path, submission: Submission, files: Mapping[str, bytes]) -> Made:
-    """Write the folder.
+    """Write the folder, the whole of it or nothing.
 
     Raises:
         InputError: it is there already.
         StorageError: it cannot be written.
     """
     folder = target / submission.protocol / submission.method_id
-    if folder.exists():
-        raise InputError(f"{folder}: is there already; remove it, or choose another place with --to")
-    for path, data in files.items():
-        write_atomic(folder / path, data)
-    write_atomic(folder / SUBMISSION, to_json(submission))
+    write_folder(folder, {**files, SUBMISSION: to_json(submission)})
     return Made(
         folder=str(folder),
         protocol=submission.protocol,

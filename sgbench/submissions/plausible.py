@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from sgbench.records.content import FINAL
+from sgbench.records.counts import OpCounts
 from sgbench.records.record import RunRecord
 
 SAME = 1e-4
@@ -79,3 +80,19 @@ def _counts(record: RunRecord) -> Iterator[str]:
             whole = group.wiring != "convolution"  # at the border of an image neurons have fewer
             if whole and dense is not None and dense % (layer.neurons * counts.steps):
                 yield f"counts: {layer.name} has no whole number of synapses from {group.source} to each neuron"
+    yield from _spread(counts)
+
+
+def _spread(counts: OpCounts) -> Iterator[str]:
+    r"""Squares of samples that add up to a total S: no less than :math:`S^2/n`, no more than :math:`S^2`."""
+    if counts.spread is None:
+        return
+    operations = [group.effective.total for layer in counts.layers for group in layer.synapses]
+    spikes = [layer.spikes_sent.total for layer in counts.layers]
+    for name, parts in (("synaptic_operations", operations), ("spikes_sent", spikes)):
+        squares = getattr(counts.spread, f"{name}_squared").total
+        if squares is None or None in parts:
+            continue
+        total = sum(part or 0 for part in parts)
+        if not total**2 <= squares * counts.samples or squares > total**2:
+            yield f"counts.spread: {name}_squared {squares} is not of {counts.samples} samples with {total} in all"

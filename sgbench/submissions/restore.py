@@ -9,7 +9,7 @@ from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.store.dossier import SUBMISSIONS
 from sgbench.leaderboard.store.kept import KINDS, place_of_file
 from sgbench.leaderboard.store.objects import Objects
-from sgbench.records.files import read_bytes, read_model, write_atomic
+from sgbench.records.files import read_bytes, read_model, write_folder
 from sgbench.records.submission import FileNote, Submission
 from sgbench.submissions.folder import SUBMISSION
 
@@ -32,12 +32,8 @@ def restore(folder: Path, method: str, target: Path) -> Path:
     head = folder / SUBMISSIONS / f"{method}.json"
     submission = read_model(head, Submission)
     out = target / submission.protocol / method
-    if out.exists():
-        raise InputError(f"{out}: is there already; remove it, or choose another place with --to")
     files = {note.path: _stored(folder, submission, note) for note in submission.files}
-    for path, data in files.items():
-        write_atomic(out / path, data)
-    write_atomic(out / SUBMISSION, read_bytes(head))
+    write_folder(out, {**files, SUBMISSION: read_bytes(head)})
     return out
 
 

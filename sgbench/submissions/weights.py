@@ -60,15 +60,24 @@ def parse_weights(data: bytes, name: str) -> dict[str, Stored]:
         place = tensor.end
     if place != len(body):
         raise InputError(f"{name}: {len(body) - place} bytes belong to no tensor")
+    _require_numbers(found, body, name)
+    return found
+
+
+def _require_numbers(found: dict[str, Stored], body: bytes, name: str) -> None:
+    """Refuse numbers that are not finite, masks of other values, and weights that are all zero."""
+    zeros = []
     for key, tensor in found.items():
-        values = np.frombuffer(
-            body, KINDS[tensor.kind], (tensor.end - tensor.begin) // KINDS[tensor.kind].itemsize, tensor.begin
-        )
+        numbers = (tensor.end - tensor.begin) // KINDS[tensor.kind].itemsize
+        values = np.frombuffer(body, KINDS[tensor.kind], numbers, tensor.begin)
         if not np.isfinite(values).all():
             raise InputError(f"{name}: {_short(key)} holds NaN or infinity")
-        if tensor.kind == MASK and (values > 1).any():
+        if tensor.kind != MASK:
+            zeros.append(not values.any())
+        elif (values > 1).any():
             raise InputError(f"{name}: {_short(key)} holds more than 0 and 1, which no mask does")
-    return found
+    if zeros and all(zeros):
+        raise InputError(f"{name}: holds nothing but zeros, which no training gives; hand in the run's own")
 
 
 def _split(data: bytes, name: str) -> tuple[dict[str, object], bytes]:

@@ -28,8 +28,8 @@ def refusal(surrogate):
         ("stochastic_backward", "random numbers"),
         ("batch_normalised", "not elementwise"),
         ("multilevel", "not those of a step"),
-        ("multi_spike", "not those of a step"),
-        ("graded", "not those of a step"),
+        pytest.param("multi_spike", "not those of a step", marks=pytest.mark.slow),
+        pytest.param("graded", "not those of a step", marks=pytest.mark.slow),
     ],
 )
 def test_runs_on_the_reference_alone_and_trains(name, reason):

@@ -1,5 +1,6 @@
 """How steep a surrogate is in the course of training: contracts of all entries, and each one's path by hand."""
 
+import functools
 import math
 
 import pytest
@@ -12,7 +13,9 @@ from sgbench.networks.base import surrogates
 from sgbench.training.build import build
 from sgbench.training.epochs import Epochs
 from sgbench.training.learner import Learner
+from tests.entries import made
 from tests.run.tiny import WORDS
+from tests.thinned import thinned
 
 NAMES = list(catalogue.entries("steepness"))
 SCHEDULES = {
@@ -48,7 +51,7 @@ def test_schedules_differ():
     assert len({round(path(0.25), 6) for path in SCHEDULES.values()}) == 3
 
 
-@every_entry
+@pytest.mark.parametrize("name", thinned(NAMES, 3))
 def test_trains_and_is_named_in_the_record(name):
     """Expected: a finished record that tells it unless it is the neutral one; ids and weights of their own."""
     record = sgbench.run(*WORDS, f"steepness={name}")
@@ -81,7 +84,7 @@ def test_one_epoch_has_no_path():
     assert surrogates(network)[0].stretch == 1
 
 
-@pytest.mark.parametrize("engine", ["reference", "scan", "fused"])
+@pytest.mark.parametrize("engine", thinned(["fused", "scan", "reference"], 3))
 def test_a_learnt_steepness_moves_on_every_engine(engine):
     """Must match: the parameter after training, on all engines in float64. Must differ: from where it began."""
     words = (*WORDS, "steepness=learned", "protocol.precision=float64", "protocol.epochs=2")
@@ -101,9 +104,15 @@ def test_a_surrogate_without_primitive_does_not_learn_its_steepness():
         sgbench.run(*WORDS, "surrogate=multi_spike", "steepness=learned")
 
 
+@functools.cache
+def kind_of(name):
+    """The class of an entry."""
+    return type(made("steepness", name))
+
+
 @pytest.mark.parametrize("value", [0, -1, 1e5, math.nan, math.inf, "5", None, True])
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_bad_ends_are_refused_by_name(name, value):
     """Expected: the parameter, its value and the range."""
     with pytest.raises(InputError, match=r"steepness\.final"):
-        type(sgbench.create(f"steepness/{name}"))(final=value)
+        kind_of(name)(final=value)

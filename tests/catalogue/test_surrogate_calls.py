@@ -19,6 +19,7 @@ from sgbench.surrogates.activation_derivative import ACTIVATIONS
 from sgbench.surrogates.base import Surrogate
 from tests.catalogue.shapes import (
     NAMES,
+    PLAIN,
     central_slope,
     composed,
     every_entry,
@@ -30,6 +31,7 @@ from tests.catalogue.shapes import (
     unit_of_u,
     variants,
 )
+from tests.thinned import thinned
 
 STEPS = [name for name in NAMES if composed(name)[0].fire is Surrogate.fire]
 
@@ -108,7 +110,7 @@ def test_function_transforms(name):
     torch.testing.assert_close(curvature, nth_derivative(surrogate.derivative, u, 1), rtol=1e-12, atol=1e-300)
 
 
-@every_plain
+@pytest.mark.parametrize("name", thinned(PLAIN, 4))
 @pytest.mark.filterwarnings(
     "ignore:.*Function'> should not be instantiated:DeprecationWarning"
 )  # torch's own

@@ -1,6 +1,8 @@
 """Bad parameters of a surrogate are refused by name, with the range."""
 
+import itertools
 import math
+import re
 
 import pytest
 
@@ -11,32 +13,43 @@ from tests.catalogue.shapes import every_entry, every_width, make, native_name
 BAD_NUMBERS = [1e300, 10**400, 1e-320, -1.0, 0, 0.0, math.nan, math.inf, -math.inf, "5", True, [1.0]]
 
 
+def refusal(name, **values):
+    """What an entry says to bad values; no refusal is told as None."""
+    try:
+        make(name, **values)
+    except InputError as error:
+        return str(error)
+    return None
+
+
 @every_width
-@pytest.mark.parametrize("value", BAD_NUMBERS, ids=repr)
-def test_bad_steepness_and_width_are_refused_by_name(name, value):
+def test_bad_steepness_and_width_are_refused_by_name(name):
     """Expected: an InputError that names the parameter and its value."""
     native = native_name(name)
-    for key, other in ((native, "width_fwhm"), ("width_fwhm", native)):
-        with pytest.raises(InputError) as caught:
-            make(name, **{"width_fwhm": None, native: None, key: value, other: None})
-        assert str(caught.value).startswith(f"surrogate.{key}={value!r}: a number in [1e-06, 1e+06]")
+    for value, (key, other) in itertools.product(
+        BAD_NUMBERS, ((native, "width_fwhm"), ("width_fwhm", native))
+    ):
+        said = refusal(name, **{"width_fwhm": None, native: None, key: value, other: None})
+        start = f"surrogate.{key}={value!r}: a number in [1e-06, 1e+06]"
+        assert (said or "").startswith(start), f"{name}, {key}={value!r}: {said}"
 
 
 @every_entry
-@pytest.mark.parametrize("value", BAD_NUMBERS, ids=repr)
-def test_bad_scale_is_refused_by_name(name, value):
+def test_bad_scale_is_refused_by_name(name):
     """Expected: an InputError that names scale and its value."""
-    with pytest.raises(InputError) as caught:
-        make(name, scale=value)
-    assert str(caught.value).startswith(f"surrogate.scale={value!r}: a number in [1e-06, 1e+06]")
+    for value in BAD_NUMBERS:
+        said = refusal(name, scale=value)
+        start = f"surrogate.scale={value!r}: a number in [1e-06, 1e+06]"
+        assert (said or "").startswith(start), f"{name}, scale={value!r}: {said}"
 
 
 @every_entry
-@pytest.mark.parametrize("value", ["peak", "", None, 1, ["peak1"]], ids=repr)
-def test_unknown_normalisation_is_refused_by_name(name, value):
+def test_unknown_normalisation_is_refused_by_name(name):
     """Expected: an InputError that lists the known ones."""
-    with pytest.raises(InputError, match=r"surrogate\.normalisation=.*one of peak1, area1, raw is needed"):
-        make(name, normalisation=value)
+    words = re.compile(r"surrogate\.normalisation=.*one of peak1, area1, raw is needed")
+    for value in ("peak", "", None, 1, ["peak1"]):
+        said = refusal(name, normalisation=value)
+        assert words.search(said or ""), f"{name}, normalisation={value!r}: {said}"
 
 
 @every_width

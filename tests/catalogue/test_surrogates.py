@@ -4,6 +4,7 @@ Legend: see `shapes`.
 """
 
 import functools
+import itertools
 import math
 
 import numpy as np
@@ -36,6 +37,8 @@ from tests.catalogue.shapes import (
     variants,
 )
 
+MANY_KINKS = ("multi_spike",)  # their quadrature takes as long as that of all others
+
 
 @every_plain
 def test_derivative_is_slope_of_primitive(name):
@@ -61,7 +64,9 @@ def test_declared_peak_is_largest_slope(name):
         assert largest == pytest.approx(surrogate.peak, rel=1e-12, abs=0), label
 
 
-@every_plain
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in MANY_KINKS)) for name in PLAIN]
+)
 def test_declared_area_is_integral_of_slope(name):
     """Expected: quadrature within its own error bound; where infinite, decades that do not shrink."""
     for label, surrogate in variants(name):
@@ -246,35 +251,35 @@ def test_peak_one_and_area_one_differ(name):
 
 
 @every_plain
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
-def test_finite_and_of_the_given_dtype_far_from_threshold(name, dtype):
+def test_finite_and_of_the_given_dtype_far_from_threshold(name):
     """Expected: for |u| up to 1e4 slope, curve, spikes and gradient are finite; dtype and shape kept."""
-    right = torch.cat([torch.zeros(1), torch.logspace(-6, 4, 200)]).to(dtype)
-    for label, surrogate in variants(name):
+    distances = torch.cat([torch.zeros(1), torch.logspace(-6, 4, 200)])
+    dtypes = (torch.float64, torch.float32, torch.bfloat16)
+    for dtype, (label, surrogate) in itertools.product(dtypes, variants(name)):
+        right, case = distances.to(dtype), f"{label}, {dtype}"
         u = torch.cat([-right.flip(0), right]).reshape(2, -1).requires_grad_()
         spikes = surrogate(u)
         (gradient,) = torch.autograd.grad(spikes.sum(), u)
         curves = [surrogate.primitive(u)] if surrogate.has_primitive else []
         for value in (spikes, gradient, surrogate.derivative(u), *curves):
-            assert value.dtype == dtype, label
-            assert value.shape == u.shape, label
-            assert torch.isfinite(value).all(), label
+            assert value.dtype == dtype, case
+            assert value.shape == u.shape, case
+            assert torch.isfinite(value).all(), case
 
 
 @every_plain
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_low_precision_slope_is_the_float64_slope_rounded(name, dtype):
+def test_low_precision_slope_is_the_float64_slope_rounded(name):
     """Expected: the float64 slope at the same u.
 
     Bound: each shape is a chain of at most sixteen roundings of numbers no larger than the peak, and a relative
     error of u moves psi by |u psi'|. Kinks are left out: rounding may step over them.
     """
-    eps = torch.finfo(dtype).eps
-    for label, surrogate in variants(name):
+    for dtype, (label, surrogate) in itertools.product((torch.float32, torch.bfloat16), variants(name)):
+        eps = torch.finfo(dtype).eps
         points = grid(surrogate, reach=10.0)[::37].to(dtype)
         u = away_from_kinks(surrogate, points, 8 * eps)
         u = u[(u == 0) | (u.abs() > 1e-30)]
         expected = surrogate.derivative(u.double())
         moved = (u.double() * nth_derivative(surrogate.derivative, u.double(), 1)).abs()
         error = (surrogate.derivative(u).double() - expected).abs()
-        assert (error <= eps * (16 * surrogate.peak + 8 * moved)).all(), label
+        assert (error <= eps * (16 * surrogate.peak + 8 * moved)).all(), f"{label}, {dtype}"

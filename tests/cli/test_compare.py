@@ -131,7 +131,12 @@ def test_picture_of_a_comparison(own: list[str], tmp_path: Path, capsys: Capture
     assert "given: 13" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", odd_shapes.ODD)
+DRAWN = ("lobed", "lopsided")  # with a primitive and without one
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in DRAWN)) for name in odd_shapes.ODD]
+)
 def test_pictures_of_odd_kinds(name: str, own: list[str], tmp_path: Path) -> None:
     """A curve on the left; on the right one where there is a primitive, words where there is none."""
     path = tmp_path / f"{name}.png"

@@ -355,6 +355,7 @@ def test_a_config_of_ones_own_cannot_allow_itself(
     assert len(capsys.readouterr().err.splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_a_forced_sweep_that_could_not_write_says_so(
     capfd: pytest.CaptureFixture[str], runs_dir: Path
 ) -> None:

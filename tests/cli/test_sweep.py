@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
@@ -41,9 +42,15 @@ SLOPES = ["surrogate=atan,triangle", "width_fwhm=0.5,1,2", "seed=0,1,2"]
 SHAPES = ["surrogate=atan,triangle,zero", "seed=0,1,2"]
 
 
+@functools.cache
+def planned_points(name: str, *words: str) -> tuple[RunSpec, ...]:
+    """The runs of a sweep, planned once."""
+    return plan([f"sweep={name}", *words], multirun=True).specs
+
+
 def fill(name: str, words: list[str], root: Path, accuracies: Sequence[float | None]) -> list[RunSpec]:
     """Give the runs of a sweep, in its order, made-up records; those beyond the list stay missing."""
-    specs = plan([f"sweep={name}", *words], multirun=True).specs
+    specs = planned_points(name, *words)
     for spec, accuracy in zip(specs, accuracies, strict=False):
         factory.write_run(root, factory.record(of=spec.method, seed=spec.seed, accuracy=accuracy))
     return list(specs)
@@ -101,15 +108,18 @@ def test_grid_is_what_runs() -> None:
     assert read_grid("quickstart", ["surrogate=atan", "seed=7"]).points[0].seeds == (7,)
 
 
-@pytest.mark.parametrize(
-    "words", [[], ["--help"], ["quickstart", "--help"], ["show", "--help"], ["show", "quickstart", "seed=0"]]
-)
-def test_nothing_heavy_is_imported(words: list[str], tmp_path: Path) -> None:
-    """Neither for the list nor to find that there is no record."""
+LIGHT = [[], ["--help"], ["quickstart", "--help"], ["show", "--help"], ["show", "quickstart", "seed=0"]]
+
+
+def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
+    """Neither for the list nor to find that there is no record; one process after another, in one."""
     code = (
         "import sys\nfrom sgbench.cli.main import main\n"
-        f"try:\n    main({['sweep', *words]!r})\nexcept SystemExit as stop:\n    assert not stop.code\n"
-        f"print('LOADED', [name for name in {HEAVY!r} if name in sys.modules])"
+        f"for words in {LIGHT!r}:\n"
+        "    try:\n        main(['sweep', *words])\n"
+        "    except SystemExit as stop:\n        assert not stop.code\n"
+        f"    assert not [name for name in {HEAVY!r} if name in sys.modules], words\n"
+        "print('LOADED []')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
@@ -264,6 +274,7 @@ def test_what_cannot_be_shown(words: list[str], said: str, capsys: Capture) -> N
     assert said in line
 
 
+@pytest.mark.slow
 def test_picture_that_cannot_be_written(tmp_path: Path, capsys: Capture) -> None:
     """One line, exit code 2."""
     fill("quickstart", SHAPES, tmp_path, [0.9])
@@ -329,6 +340,7 @@ def test_curves(tmp_path: Path) -> None:
     assert "*" in [text.get_text() for text in axes.texts]  # one seed of the last setting is missing
 
 
+@pytest.mark.slow
 def test_dots(tmp_path: Path) -> None:
     """Best first; a failed seed is a cross, a setting without a run says so."""
     fill("quickstart", SHAPES, tmp_path, [0.7, None, 0.72, 0.9, 0.91, 0.92])
@@ -398,6 +410,7 @@ def test_pictures_are_the_same_bytes_each_time(name: str, words: list[str], tmp_
     assert (image.max(-1) - image.min(-1) > 0.2).sum() > 1000
 
 
+@pytest.mark.slow
 def test_too_much_for_one_picture(tmp_path: Path, capsys: Capture) -> None:
     """More curves than colours and dashes, or more panels than a page takes: a line with the remedy."""
     betas = ",".join(f"0.{number}" for number in range(50, 70))

@@ -55,7 +55,7 @@ def written(folder: Path, recordings: Iterable[Recording], channels: int = N) ->
 samples = st.lists(st.lists(st.tuples(st.integers(0, N - 1), st.integers(0, 3000)), max_size=12), max_size=6)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 @given(samples)
 def test_every_spike_comes_back_in_order(tmp_path_factory, drawn):
     """Expected: Python's own sort of each sample by time and channel, whatever order it came in, also of none."""
@@ -89,7 +89,7 @@ def test_batches_of_a_file_equal_those_of_memory(tmp_path):
     assert found.dtype == torch.float32
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 @given(samples, st.sampled_from([1, 3, 7]), st.sampled_from([0.0001, 0.0013]), st.booleans())
 def test_steps_of_a_file_equal_those_of_memory(tmp_path_factory, drawn, steps, dt_s, folded):
     """Expected: the rows that the same samples in memory give, late spikes, pooling and silent samples included."""

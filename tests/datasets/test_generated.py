@@ -244,6 +244,7 @@ def test_randman_equals_its_formula(spectrum):
     assert sorted(tuple(times) for each in found for times in each) == expected
 
 
+@pytest.mark.slow
 def test_randman_spectra_differ_as_declared():
     """Must differ: the two spectra on one seed. Counts say nothing: one spike a channel in every sample."""
     printed, released = load("randman"), load("randman_released")
@@ -354,6 +355,7 @@ def characters_of(part: Samples, sample: int) -> list[set[int]]:
     ]
 
 
+@pytest.mark.slow
 def test_store_recall_answers_with_the_bit_of_the_last_store():
     """Expected: the rules, read off the spikes; groups 0, 1 values, 2 store, 3 recall.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 import torch
@@ -11,12 +10,10 @@ import torch
 from sgbench.cli.main import main
 from sgbench.energy.count import OperationCounter
 from sgbench.energy.decision import DecisionTimes
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.losses.sum_over_time import SumOverTime
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
-from sgbench.signals.spikes import Events
 from sgbench.signals.trajectory import SPIKES, Batch
 from tests.energy.test_count import make_network
 from tests.run.tiny import WORDS
@@ -90,7 +87,7 @@ def test_nothing_seen_is_an_error():
         times.decisions()
 
 
-@pytest.mark.parametrize("firing", ["step", "bernoulli"])
+@pytest.mark.parametrize("firing", ["step", pytest.param("bernoulli", marks=pytest.mark.slow)])
 def test_the_last_step_of_a_run_is_its_record(firing, capsys, tmp_path, monkeypatch):
     """Expected: accuracy and counts of the record, from its weights; a wrong confidence is named."""
     monkeypatch.setenv("SGBENCH_RUNS", str(tmp_path))
@@ -109,30 +106,3 @@ def test_the_last_step_of_a_run_is_its_record(firing, capsys, tmp_path, monkeypa
     assert last["dynamic_nj"]["value"] == pytest.approx(operations / record.counts.samples * 0.9 / 1000)
     assert main([*words, "--confidence", "2"]) == 2
     assert "--confidence 2: a number between 0 and 1" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_counting_costs_less_than_a_tenth_of_the_evaluation():
-    """The workload of a spiking data set: 32 samples, 100 steps, 700 inputs at 1.5 %, 64 neurons; best of many."""
-    network = make_network(700, (64,), 20).float()
-    network.engine = Engine("auto")
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        network.layers[0].weight.normal_(std=0.35, generator=generator)
-    x = (torch.rand(100, 32, 700, generator=generator) < 0.015).float()
-    lengths = torch.full((32,), 100)
-    batch = Batch(Events.of(x), torch.zeros(32, dtype=torch.long), lengths, torch.arange(32))
-    counter = OperationCounter(network, "binary", bits=32)
-
-    def best_s(work) -> float:
-        times = []
-        for _ in range(30):
-            began_s = time.perf_counter()
-            work()
-            times.append(time.perf_counter() - began_s)
-        return min(times)
-
-    with torch.no_grad():
-        trajectory = network.unroll(batch.x, lengths, keep=frozenset({SPIKES}))
-        run_s = best_s(lambda: network.unroll(batch.x, lengths, keep=frozenset({SPIKES})))
-    assert best_s(lambda: counter.update(batch, trajectory)) < 0.1 * run_s

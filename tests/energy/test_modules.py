@@ -17,7 +17,7 @@ from sgbench.energy.modules import ModuleCounter
 from sgbench.errors import InputError
 from sgbench.records.counts import LayerCounts, OpCounts, SynapseCounts
 
-few = settings(max_examples=15, deadline=None, derandomize=True)
+few = settings(max_examples=15)
 
 
 def count(network: nn.Module, *calls: Tensor, kind: str = "real", folded: bool = False) -> OpCounts:

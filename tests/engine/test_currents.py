@@ -48,7 +48,7 @@ def test_equal_bits_on_equal_currents(kind, dtype):
             assert 0.03 < expected.output.mean() < 0.9, where
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 @given(
     kind=st.sampled_from(NEURONS),
     steps=st.integers(1, 6),

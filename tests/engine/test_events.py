@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sgbench.signals.spikes import Events, dense, windows
 
-few = settings(max_examples=60, deadline=None, derandomize=True)
+few = settings(max_examples=60)
 
 
 @st.composite

@@ -128,7 +128,7 @@ kind_lists = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(
     layers=kind_lists,
     steps=st.integers(1, 6),

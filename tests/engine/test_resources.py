@@ -93,6 +93,7 @@ def test_threads_do_not_change_a_bit(kind, wiring, monkeypatch):
     assert_same(expected, result("reference", layers, x.dense()))
 
 
+@pytest.mark.slow
 def test_threads_do_not_change_a_bit_at_real_sizes():
     """Expected: equal bits with 1, 2 and 3 threads above the least work at which threads are used."""
     layers = [layer.float() for layer in network("leaky", WIRINGS[0], 200, 256)]
@@ -136,9 +137,8 @@ def living() -> int:
     return sum(storages.values())
 
 
-@pytest.mark.parametrize(
-    "engine", [pytest.param(each, marks=[] if each == "fused" else pytest.mark.slow) for each in FAST]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", FAST)
 def test_a_thousand_steps_of_training_leave_nothing(engine):
     """Expected: not one byte of tensors more after 1000 steps of training than after 50.
 

@@ -152,8 +152,17 @@ def test_add_refuses_what_deviates(runs_dir: Path, tmp_path: Path, plain: Method
     assert not (tmp_path / "boards").exists()
 
 
-@pytest.mark.parametrize("name", BOARD)
-@pytest.mark.parametrize("change", ["edit", "delete", "link"])
+CHANGES = ("edit", "delete", "link")
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        pytest.param(change, name, marks=[pytest.mark.slow] * (row != column))
+        for row, change in enumerate(CHANGES)
+        for column, name in enumerate(BOARD)
+    ],
+)
 def test_check_finds_a_changed_file(boards: Path, name: str, change: str, capsys) -> None:
     """One byte more, a missing file, a link: a finding that names the file, exit code 1."""
     path = boards / "digits_v1" / name

@@ -374,6 +374,7 @@ def test_numbers_of_settings_are_whole(most: int) -> None:
     assert all(tick == int(tick) >= 1 for tick in ticks)
 
 
+@pytest.mark.slow
 def test_no_curve_of_one_setting_each(runs_dir: Path, tmp_path: Path, capsys) -> None:
     """One line that says what to run, no file; the table alone needs no second setting."""
     write_run(runs_dir, record(of=compose_reference("digits_v1").method))

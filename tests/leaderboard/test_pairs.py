@@ -67,7 +67,7 @@ def test_one_seed_has_no_test() -> None:
     assert (found.difference, found.low, found.p) == (pytest.approx(0.1), None, None)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(SCORES, min_size=1, max_size=6))
 def test_all_pairs_are_those_of_one_pair(methods: list[dict[int, float]]) -> None:
     """Property: the table for a board is the single comparison, pair by pair, whatever seeds are shared."""
@@ -119,7 +119,7 @@ def test_clopper_pearson_of_the_textbook() -> None:
     assert clopper_pearson(0, 10) == pytest.approx((0.0, 1 - 0.025**0.1))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 30).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_clopper_pearson_is_that_of_scipy(pair: tuple[int, int]) -> None:
     """Reference: scipy.stats.binomtest(...).proportion_ci(method="exact")."""

@@ -60,7 +60,7 @@ def test_thirty_bars_are_spelt() -> None:
     assert (letters[0], letters[26], letters[30]) == ("a", "za1", "d1")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.dictionaries(

@@ -88,7 +88,7 @@ def test_a_run_touches_it_once_and_an_interrupted_one_twice(monkeypatch):
 def test_an_early_touch_is_told(tmp_path):
     """Expected: the epoch, which a check of a submission refuses, as two touches without a resume."""
     spec = compose([*WORDS, ENGINE])
-    attempt = runner._Fitted(spec, tmp_path)
+    attempt = runner._Fitted(spec, build(spec), tmp_path)
     attempt.parts.data.setup()
     attempt.watch_test()
     attempt.training.begin_epoch(1)

@@ -57,7 +57,10 @@ def test_a_checkpoint_that_has_no_room(monkeypatch, capsys):
     assert '"resumed": 1' in (folder / "record.json").read_text()
 
 
-@pytest.mark.parametrize("launcher", [ALONE, REPLICAS], ids=["alone", "replicas"])
+@pytest.mark.parametrize(
+    "launcher",
+    [pytest.param(ALONE, id="alone"), pytest.param(REPLICAS, id="replicas", marks=pytest.mark.slow)],
+)
 def test_results_that_have_no_room(launcher, monkeypatch, capfd):
     """Expected: exit code 2 from a run alone and from one among others, and no record of a failure."""
     monkeypatch.setattr("sgbench.records.files.os.fsync", full)

@@ -29,6 +29,7 @@ def test_csv_holds_the_curve() -> None:
     assert found == pytest.approx([line.validation_loss for line in record.curve], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_wandb_offline_holds_config_tags_group_and_scores(tmp_path: Path) -> None:
     """Read back with wandb's own inspector: summary = record's scores, tags = choices, group = sweep."""
     words = (*WORDS, "logger=[csv,wandb]", "logger.wandb.mode=offline", "group=my_sweep")

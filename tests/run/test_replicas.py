@@ -130,7 +130,8 @@ def test_a_row_that_does_not_step_stays() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("surrogate=atan,zero", "seed=0,1", "optimizer.lr=0.01,0.002"),
+        pytest.param(("surrogate=atan,zero", "seed=0,1", "optimizer.lr=0.01,0.002"), marks=pytest.mark.slow),
+        ("surrogate=atan,zero", "seed=0,1"),
         pytest.param(
             ("optimizer=sgd", "optimizer.lr=0.1,0.01", "optimizer.momentum=0,0.9", "clip_norm=0.1,null"),
             marks=pytest.mark.slow,
@@ -139,11 +140,13 @@ def test_a_row_that_does_not_step_stays() -> None:
             ("neuron=leaky,alif", "neuron.reset=zero,subtract", "network.recurrence=all_to_all"),
             marks=pytest.mark.slow,
         ),
-        ("rule=eprop", "loss=per_step", "rule.update=per_step,per_sequence", "seed=0,1"),
-        (
-            "encoder=rate",
-            "surrogate=sigmoid,stochastic_backward",
-            "steepness=fixed,linear",
+        pytest.param(
+            ("rule=eprop", "loss=per_step", "rule.update=per_step,per_sequence", "seed=0,1"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("encoder=rate", "surrogate=sigmoid,stochastic_backward", "steepness=fixed,linear"),
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             ("protocol.hidden=[8],[6]", "neuron.learn_beta=per_neuron,none"), marks=pytest.mark.slow
@@ -230,17 +233,21 @@ def test_patience_is_each_replica_s_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("limits", "expected"),
-    [({}, 5), ({"largest": 2}, 2), ({"room_bytes": 1}, 1), ({"room_bytes": 1 << 40}, 5)],
-    ids=["all", "as told", "no room", "all that room"],
+    [
+        pytest.param({}, 3, id="all"),
+        pytest.param({"largest": 2}, 2, id="as told"),
+        pytest.param({"room_bytes": 1}, 1, id="no room"),
+        pytest.param({"room_bytes": 1 << 40}, 3, id="all that room", marks=pytest.mark.slow),
+    ],
 )
 def test_as_many_at_a_time_as_fit(limits: dict[str, int], expected: int, tmp_path: Path) -> None:
     """Each has its record, and no more than so many are begun before the first of them ends."""
-    specs = sweep("seed=0,1,2,3,4", "protocol.epochs=1", root=tmp_path / "runs")
+    specs = sweep("seed=0,1,2", "protocol.epochs=1", root=tmp_path / "runs")
     told: list[Told] = []
     Crew(list(enumerate(specs)), told.append, lambda: False, **limits).run()
     kinds = [each.kind for each in told if each.kind != "epoch"]
     assert list(itertools.takewhile(lambda kind: kind == "began", kinds)) == ["began"] * expected
-    assert kinds.count("ended") == 5
+    assert kinds.count("ended") == 3
 
 
 @pytest.mark.parametrize(
@@ -300,18 +307,22 @@ def test_what_runs_alone_says_why(word: str, reason: str) -> None:
 # --- the launcher
 
 
-def test_the_launcher_runs_skips_and_tells(capfd: pytest.CaptureFixture[str]) -> None:
-    """Four points, one of which runs alone; asked again, nothing is run."""
-    words = ["run", "-m", *EXACT, "hydra/launcher=replicas", "optimizer.amsgrad=false,true", "seed=0,1"]
+@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_the_launcher_runs_skips_and_tells(count: int, capfd: pytest.CaptureFixture[str]) -> None:
+    """Two points of each seed, one of which runs alone; asked again, nothing is run."""
+    seeds = ",".join(map(str, range(count)))
+    words = ["run", "-m", *EXACT, "hydra/launcher=replicas", "optimizer.amsgrad=false,true", f"seed={seeds}"]
+    words += ["hydra.launcher.workers=1"] * (count == 1)
+    points = 2 * count
     assert main(words) == 0
     out = capfd.readouterr().out
-    assert "2 points run alone: optimizer.amsgrad: has no stacked form" in out
-    assert "[4/4]" in out
-    assert "4 of 4 runs finished" in out
+    assert f"{count} points run alone: optimizer.amsgrad: has no stacked form" in out
+    assert f"[{points}/{points}]" in out
+    assert f"{points} of {points} runs finished" in out
     assert main(words) == 0
     again = capfd.readouterr().out
-    assert "4 runs, 4 already finished" in again
-    assert "[4/4]" not in again
+    assert f"{points} runs, {points} already finished" in again
+    assert f"[{points}/{points}]" not in again
 
 
 def test_a_bad_number_of_workers_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:

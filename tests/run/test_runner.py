@@ -47,15 +47,14 @@ def test_a_run_leaves_a_complete_record() -> None:
     assert not (folder / "last.ckpt").exists()
 
 
-def test_predictions_score_to_the_recorded_accuracy() -> None:
+def test_predictions_score_to_the_recorded_accuracy(finished: RunRecord) -> None:
     """Counting hits in the file by hand gives the record's accuracy; logits and prediction agree."""
-    record = sgbench.run(*WORDS)
     text = (folder_of(compose(WORDS)) / "predictions.csv").read_text()
     rows = list(csv.DictReader(text.splitlines()))
-    assert record.test is not None
-    assert len(rows) == record.test.samples == 360
+    assert finished.test is not None
+    assert len(rows) == finished.test.samples == 360
     hits = sum(row["target"] == row["prediction"] for row in rows)
-    assert record.test.accuracy == hits / len(rows)
+    assert finished.test.accuracy == hits / len(rows)
     for row in rows:
         logits = [float(row[f"logit_{k}"]) for k in range(10)]
         assert logits.index(max(logits)) == int(row["prediction"])
@@ -108,15 +107,14 @@ def test_same_seed_same_record_other_seed_another() -> None:
     assert first.method_id == other.method_id
 
 
-def test_a_finished_run_is_read_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_run_is_read_not_repeated(finished: RunRecord, monkeypatch: pytest.MonkeyPatch) -> None:
     """Training is never entered a second time, unless force=true."""
-    first = sgbench.run(*WORDS)
 
     def refuse(*_: object) -> None:
         raise AssertionError("trained again")
 
     monkeypatch.setattr(Learner, "training_step", refuse)
-    assert sgbench.run(*WORDS) == first
+    assert sgbench.run(*WORDS) == finished
     assert sgbench.run(*WORDS, "force=true").status == "failed"
 
 
@@ -171,6 +169,7 @@ def test_an_overflowing_potential_is_a_failed_record_not_a_crash(
     assert "layer 'hidden0': the membrane potential is not finite" in record.failure.message
 
 
+@pytest.mark.slow
 def test_killed_in_mid_run_then_continued(runs_dir: Path) -> None:
     """SIGKILL after the first checkpoint; the continued record equals an undisturbed one, times apart."""
     words = (*WORDS, "protocol.epochs=40", "seed=5", "encoder=rate")
@@ -193,6 +192,7 @@ def test_killed_in_mid_run_then_continued(runs_dir: Path) -> None:
     assert comparable(continued) == comparable(undisturbed)
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_with_130_and_keeps_the_checkpoint() -> None:
     """SIGINT in mid-run: exit code 130, one line that says how to go on, no record."""
     words = (*WORDS, "protocol.epochs=2000", "seed=8")
@@ -253,7 +253,7 @@ def test_two_processes_at_once_leave_one_whole_record(runs_dir: Path) -> None:
     words = (*WORDS, "seed=9")
     command = [sys.executable, "-m", "sgbench", "run", *words]
     both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [process.communicate(timeout=120)[1] for process in both]
+    said = [process.communicate(timeout=300)[1] for process in both]
     codes = [process.returncode for process in both]
     assert 0 in codes
     for code, line in zip(codes, said, strict=True):
@@ -270,9 +270,8 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> No
         sgbench.run(*WORDS, f"paths.runs_dir={blocked}")
 
 
-def test_a_full_disk_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_loses_nothing(finished: RunRecord, monkeypatch: pytest.MonkeyPatch) -> None:
     """No space while the new record is written: a clear line, and the old record is still whole."""
-    first = sgbench.run(*WORDS)
     folder = folder_of(compose(WORDS))
 
     def full(_: int) -> None:
@@ -282,13 +281,13 @@ def test_a_full_disk_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StorageError, match="No space left"):
         sgbench.run(*WORDS, "force=true")
     monkeypatch.undo()
-    assert read_model(folder / "record.json", RunRecord) == first
+    assert read_model(folder / "record.json", RunRecord) == finished
     assert not list(folder.glob(".record.json.*"))
 
 
+@pytest.mark.usefixtures("finished")
 def test_weights_rebuild_the_network_of_the_record() -> None:
     """The stored tensors are those of the catalogue's own network, by name and shape."""
-    sgbench.run(*WORDS)
     weights = load_file(folder_of(compose(WORDS)) / "weights.safetensors")
     assert {name: tuple(value.shape) for name, value in weights.items()} == {
         "layers.0.weight": (8, 64),
@@ -460,14 +459,16 @@ def test_a_failing_logger_costs_no_result(
     assert "a logger failed" in caplog.text
 
 
-def test_a_run_finished_by_another_process_meanwhile_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_finished_by_another_process_meanwhile_is_not_repeated(
+    finished: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first look misses it, the look under the lock finds it."""
-    first = sgbench.run(*WORDS)
-    looks = iter([None, first])
+    looks = iter([None, finished])
     monkeypatch.setattr("sgbench.training.runner.finished_record", lambda _: next(looks))
-    assert sgbench.run(*WORDS) == first
+    assert sgbench.run(*WORDS) == finished
 
 
+@pytest.mark.slow
 def test_peak_memory_is_of_the_run_not_of_the_process() -> None:
     """After 300 MB came and went, a tiny run's peak is below that of the time with them; freed memory is kept."""
     sgbench.run(*WORDS, "seed=8")  # what a run imports is in memory then, and freed memory is kept

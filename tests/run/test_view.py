@@ -8,9 +8,9 @@ import re
 from rich.console import Console
 
 from sgbench.composition.plan import plan
+from sgbench.records.record import RunRecord
 from sgbench.replicas.crew import Told
 from sgbench.replicas.view import MOST_ROWS, View, kinds
-from sgbench.training.runner import run
 from tests.run.tiny import WORDS
 
 
@@ -29,16 +29,15 @@ def lines_of(view: View) -> list[str]:
     return [" ".join(line.split()) for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
 
 
-def test_rows_count_what_is_done_running_and_failed() -> None:
+def test_rows_count_what_is_done_running_and_failed(finished: RunRecord) -> None:
     """Six points: one done, one running, one failed, three to come."""
-    record = run(*WORDS, "surrogate=atan", "seed=0")
     view, _ = view_of("surrogate=atan,triangle", "seed=0,1,2")
     view.hear(Told(0, "began"))
     view.hear(Told(1, "began"))
     view.hear(Told(1, "epoch", epochs=1))
-    view.hear(Told(0, "ended", record=record))
+    view.hear(Told(0, "ended", record=finished))
     view.hear(Told(3, "refused", line="the disk is full"))
-    accuracy = f"{100 * record.validation.accuracy:.1f} %"  # type: ignore[union-attr]
+    accuracy = f"{100 * finished.validation.accuracy:.1f} %"  # type: ignore[union-attr]
     assert lines_of(view) == [
         "done running failed best validation",
         f"atan 1/3 1 0 {accuracy}",
@@ -51,22 +50,20 @@ def test_rows_count_what_is_done_running_and_failed() -> None:
     assert sum(view.epochs.values()) / view.wanted == 7 / 18
 
 
-def test_a_loss_is_the_better_the_less_of_it() -> None:
+def test_a_loss_is_the_better_the_less_of_it(finished: RunRecord) -> None:
     """Expected: the lesser of two losses, whichever ended last; of a suite with both, the accuracy leads."""
-    record = run(*WORDS, "surrogate=atan", "seed=0")
     view, _ = view_of("surrogate=atan,triangle", "seed=0,1")
     for place, loss in ((0, 0.02), (1, 0.5)):
-        scores = record.validation.model_copy(update={"accuracy": None, "loss": loss})
-        view.hear(Told(place, "ended", record=record.model_copy(update={"validation": scores})))
+        scores = finished.validation.model_copy(update={"accuracy": None, "loss": loss})
+        view.hear(Told(place, "ended", record=finished.model_copy(update={"validation": scores})))
     assert lines_of(view)[1:] == ["atan 2/2 0 0 loss 0.02", "triangle 0/2 0 0 -"]
     assert "| best loss 0.02 atan seed 0 |" in view.status()
-    view.hear(Told(2, "ended", record=record))
-    assert f"| best {100 * record.validation.accuracy:.1f} % triangle seed 0 |" in view.status()
+    view.hear(Told(2, "ended", record=finished))
+    assert f"| best {100 * finished.validation.accuracy:.1f} % triangle seed 0 |" in view.status()
 
 
-def test_what_was_finished_before_counts_as_done_but_not_for_the_time_left() -> None:
-    record = run(*WORDS, "surrogate=atan", "seed=0")
-    view, _ = view_of("surrogate=atan", "seed=0,1", finished={0: record})
+def test_what_was_finished_before_counts_as_done_but_not_for_the_time_left(finished: RunRecord) -> None:
+    view, _ = view_of("surrogate=atan", "seed=0,1", finished={0: finished})
     assert view.status().startswith("1/2 done")
     assert view.wanted == 3
 
@@ -86,12 +83,11 @@ def test_the_table_fits_80_columns_and_24_lines() -> None:
     assert 60 < max(map(len, drawn.splitlines())) <= 80
 
 
-def test_a_log_has_lines_and_one_table() -> None:
+def test_a_log_has_lines_and_one_table(finished: RunRecord) -> None:
     """No terminal: nothing is redrawn, no control characters; the table comes once, at the end."""
-    record = run(*WORDS, "surrogate=atan", "seed=0")
     view, out = view_of("surrogate=atan,triangle")
     view.tick()
-    view.hear(Told(0, "ended", record=record))
+    view.hear(Told(0, "ended", record=finished))
     view.tick()
     view.close()
     text = out.getvalue()

@@ -8,14 +8,19 @@ from tests.submission.corpus_runs import HEAD, PREDICTIONS, RECORDS, TUNING, WEI
 from tests.submission.lies import (
     Change,
     Place,
+    everywhere,
     grow,
     grow_all,
     inside,
     link,
     link_folder,
+    log,
     many,
+    other,
+    own,
     put,
     raw,
+    recorded,
     rewritten,
     says,
     without,
@@ -122,6 +127,58 @@ TEXT: dict[str, tuple[Change, str]] = {
     "markup_in_environment": (
         lambda files: inside(files, "environment", python="3.11\x1b[31m"),
         "text without control characters",
+    ),
+    "html_in_environment": (
+        lambda files: inside(files, "environment", processor="<img src=x onerror=alert(1)>"),
+        "environment.processor: plain text is needed",
+    ),
+    "html_as_a_version": (
+        lambda files: inside(files, "environment", versions={"<b>": "1"}),
+        "environment.versions: plain text is needed",
+    ),
+    "html_in_protocol": (
+        lambda files: everywhere(
+            files, lambda tree: tree["protocol"].update(about="<script>alert(1)</script>")
+        ),
+        "method.protocol.about: plain text is needed",
+    ),
+    "markdown_in_protocol": (
+        lambda files: everywhere(
+            files, lambda tree: tree["protocol"].update(about="see [here](evil.example)")
+        ),
+        "method.protocol.about: plain text is needed",
+    ),
+    "html_in_provenance": (
+        recorded("provenance.platform", "<b>Linux</b>"),
+        "provenance.platform: plain text is needed",
+    ),
+    "mention_in_provenance": (
+        recorded("provenance.engine_reason", "ask @everyone"),
+        "provenance.engine_reason: plain text is needed",
+    ),
+    "address_in_provenance": (
+        recorded("provenance.processor", "https:evil.example"),
+        "provenance.processor: plain text is needed",
+    ),
+    "homoglyph_in_provenance": (
+        recorded("provenance.device", "cp\u0443"),
+        "provenance.device: plain text is needed",
+    ),
+    "escape_in_activity": (
+        recorded("validation.activity.0.name", "\x1b[2J"),
+        "validation.activity.0.name: plain text is needed",
+    ),
+    "escape_in_counts": (
+        recorded("counts.layers.0.neuron", "\x1b[2J"),
+        "counts.layers.0.neuron: plain text is needed",
+    ),
+    "html_in_validation_activity": (
+        recorded("validation.activity.0.name", "<i>hidden0</i>"),
+        "validation.activity.0.name: plain text is needed",
+    ),
+    "html_in_tuning": (
+        log(own(), other(settings={"surrogate.width_fwhm": "<b>2</b>"})),
+        "trials.1.settings.surrogate.width_fwhm: plain text is needed",
     ),
 }
 

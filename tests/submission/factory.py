@@ -37,6 +37,14 @@ class NoData:
         """Nothing to compare with."""
         return None
 
+    def impossible(self, method: Method) -> str | None:
+        """The toy catalogue names no class."""
+        return None
+
+    def misfit(self, record: RunRecord, weights: bytes, name: str) -> str | None:
+        """Nothing to compare with here either."""
+        return None
+
 
 REFERENCES, JUDGE = ToyReferences(), NoData()
 SEEDS = (0, 1, 2)
@@ -65,11 +73,11 @@ def predictions(scores: np.ndarray, hits: int) -> bytes:
 KINDS = {"f4": "F32", "f8": "F64", "f2": "F16", "i8": "I64", "b1": "BOOL", "u1": "BOOL"}
 
 
-def weights(tensors: Mapping[str, np.ndarray] | None = None) -> bytes:
-    """The network's two layers, or others."""
+def weights(tensors: Mapping[str, np.ndarray] | None = None, *, value: float = 1.0) -> bytes:
+    """The network's two layers, all of one value, or others."""
     chosen = tensors or {
-        "layers.0.weight": np.ones((4, INPUTS), dtype="<f4"),
-        "layers.1.weight": np.ones((CLASSES, 4), dtype="<f4"),
+        "layers.0.weight": np.full((4, INPUTS), value, dtype="<f4"),
+        "layers.1.weight": np.full((CLASSES, 4), value, dtype="<f4"),
     }
     header: Tree = {}
     body = b""
@@ -91,7 +99,7 @@ def run(
 ) -> tuple[RunRecord, bytes, bytes]:
     """A record with its predictions and weights."""
     base = record(seed=seed, accuracy=hits / SAMPLES, of=of or method())
-    data, stored = predictions(logits(seed, family), hits), weights()
+    data, stored = predictions(logits(seed, family), hits), weights(value=1 + seed + 100 * family)
     assert base.validation is not None
     curve = tuple(
         EpochScores(

@@ -16,7 +16,6 @@ from tests.leaderboard.factory import method
 from tests.submission import factory
 from tests.submission.factory import (
     INPUTS,
-    SEEDS,
     Files,
     Tree,
     dump,
@@ -73,6 +72,17 @@ def recorded(path: str, value: object, *, seed: int = 0) -> Change:
         return edit(files, f"records/{seed}.json", **tree)
 
     return change
+
+
+def changed(change: Callable[[Tree], None], *, seed: int = 0) -> Change:
+    """Change a record in place, hashes stated truly."""
+
+    def apply(files: Files) -> Files:
+        tree = json.loads(files[f"records/{seed}.json"])
+        change(tree)
+        return edit(files, f"records/{seed}.json", **tree)
+
+    return apply
 
 
 def predicted(change: Callable[[list[str]], list[str]], *, seed: int = 0) -> Change:
@@ -156,10 +166,15 @@ def note_twice(files: Files) -> Files:
     return head(files, files=[notes[0], *notes])
 
 
+def seeds_of(files: Files) -> list[int]:
+    """The seeds that have a record."""
+    return [int(Path(path).stem) for path in files if path.startswith("records/")]
+
+
 def everywhere(files: Files, change: Callable[[Tree], None]) -> Files:
     """Change the method in all records and in submission.json, with the id that it then has."""
     changed = dict(files)
-    for seed in SEEDS:
+    for seed in seeds_of(files):
         tree = json.loads(files[f"records/{seed}.json"])
         change(tree["method"])
         changed[f"records/{seed}.json"] = dump(tree)
@@ -173,7 +188,7 @@ def identified(files: Files) -> Files:
     tree = json.loads(files["submission.json"])
     name = method_id(Method.model_validate(tree["method"]))
     changed = dict(files)
-    for path in (*(f"records/{seed}.json" for seed in SEEDS), "tuning.json", "submission.json"):
+    for path in (*(f"records/{seed}.json" for seed in seeds_of(files)), "tuning.json", "submission.json"):
         changed[path] = dump(json.loads(files[path]) | {"method_id": name})
     return reseal(changed)
 
@@ -207,6 +222,14 @@ def failed(files: Files, kind: str) -> Files:
 def short_curve(files: Files) -> Files:
     curve = json.loads(files["records/0.json"])["curve"]
     return edit(files, "records/0.json", curve=curve[:11])
+
+
+def spread(operations: int, spikes: int) -> Change:
+    """State sums of squares over samples."""
+    squares = {"synaptic_operations_squared": operations, "spikes_sent_squared": spikes}
+    return recorded(
+        "counts.spread", {name: {"total": value, "reason": None} for name, value in squares.items()}
+    )
 
 
 def accuracy(files: Files, seed: int, accuracy: float) -> Files:

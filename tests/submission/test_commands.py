@@ -57,6 +57,7 @@ def test_a_failed_seed_of_another_protocol(
     assert "--failed 7: no seed of digits_v1, which has 0, 1, 2, 3, 4" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_code_outside_is_withdrawn_too(
     outside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -72,6 +73,7 @@ def test_code_outside_is_withdrawn_too(
     assert "withdrawn: its labels were wrong" in (tmp_path / "digits_v1" / "table.md").read_text()
 
 
+@pytest.mark.slow
 def test_seeds_that_answer_alike_may_be_of_code_that_draws_nothing(
     sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,7 +24,7 @@ from sgbench.submissions.weights import parse_weights
 from tests.submission.factory import JUDGE, REFERENCES, dump, reseal, submission, write
 
 HONEST = submission()
-EXAMPLES = settings(max_examples=25, deadline=None)
+EXAMPLES = settings(max_examples=25)
 TEXTS = st.text(max_size=30) | st.sampled_from(
     [
         "../../etc/passwd",

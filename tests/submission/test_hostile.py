@@ -120,6 +120,19 @@ def test_another_methods_predictions_of_its_own_are_fine(tmp_path: Path) -> None
     assert found.problems == ()
 
 
+def test_weights_of_another_method(tmp_path: Path) -> None:
+    """Answers of one's own with weights that lie on the board: the other is named, in every seed."""
+    board = on_board(tmp_path, HONEST)
+    stolen = submission(of=WIDE, family=1)
+    for seed in range(3):
+        stolen = rerecord(stolen, seed, weights=HONEST[f"weights/{seed}.safetensors"])
+    found = check(write(tmp_path / "mine", stolen), references=REFERENCES, judge=JUDGE, board=board)
+    honest = json.loads(HONEST["submission.json"])["method_id"]
+    said = [(problem.path, problem.message) for problem in found.problems]
+    assert [path for path, _ in said] == [f"weights/{seed}.safetensors" for seed in range(3)]
+    assert all(f"are the weights of method {honest}" in line for _, line in said)
+
+
 def test_labels_against_the_board(tmp_path: Path) -> None:
     """Labels that say what was answered give any accuracy; those on the board are the test set's."""
     board = on_board(tmp_path, HONEST)

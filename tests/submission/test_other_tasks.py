@@ -60,6 +60,7 @@ def checked(task: Task, folder: Path, board: Path, capsys: pytest.CaptureFixture
     return out
 
 
+@pytest.mark.slow
 def test_from_runs_to_a_verified_row(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Expected: all three tiers pass on an honest submission, and the board shows claim and finding."""
     task, record, folder = made.task, made.record, made.folder

@@ -15,6 +15,8 @@ def without_rows(board: Board) -> str:
     notices += outside
     kinds = Counter(notice.kind for notice in notices if notice is not None)
     parts = [f"{number} {kind}" for kind, number in sorted(kinds.items(), reverse=True)]
+    if board.claimed:
+        parts.append(f"{len(board.claimed)} handed in and not run again")
     if board.baselines:
         parts.append(f"{counted(len(board.baselines), 'baseline')} without spikes")
     if None in outside:

@@ -47,7 +47,7 @@ def find_row(board: Board, word: str) -> Row:
     Raises:
         InputError: none or several; the line lists them.
     """
-    rows = [*board.rows, *board.baselines, *board.retired]
+    rows = [*board.rows, *board.claimed, *board.baselines, *board.retired]
     for fits in (
         lambda row: word in (row.method_id, row.label),
         lambda row: row.method_id.startswith(word),

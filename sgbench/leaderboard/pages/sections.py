@@ -47,7 +47,8 @@ def sections(board: Board) -> Iterator[str]:
         yield "## Baselines without spikes"
         yield grid(*baseline_cells(board), words=2)
         yield about_baselines()
-    checked = [row for row in (*board.rows, *board.baselines, *board.retired) if _verifications(row)]
+    shown = (*board.rows, *board.claimed, *board.baselines, *board.retired)
+    checked = [row for row in shown if _verifications(row)]
     if checked:
         yield "## Claimed and verified"
         yield _checks(checked, board.measure)
@@ -242,6 +243,11 @@ def statements(board: Board) -> list[str]:
             "closed: only the surrogate, its slope, the neuron's numbers and the learning rate differ from the "
             "protocol's reference; open: anything that the protocol leaves free. Checked: self-reported (by "
             "nobody), rescored (predictions against the labels), reinferred (weights run again), retrained."
+        )
+        found.append(
+            "Rescoring repeats the score alone; re-inference also operations, energy, parameters and activity, and "
+            "what was handed in has no rank before it. Of self-reported rows all is claimed by who ran them; "
+            "training time and settings tried are claimed everywhere."
         )
     return [
         *found,

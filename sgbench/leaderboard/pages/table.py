@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from sgbench.energy.price import Interval
 from sgbench.leaderboard.costs import Amount, Energy
@@ -21,6 +21,7 @@ from sgbench.leaderboard.pages.sections import (
 from sgbench.leaderboard.rows import Board, Row
 from sgbench.leaderboard.store.reading import Layout
 from sgbench.records.energy import EnergyTarget
+from sgbench.statistics.pairs import MIN_SEEDS
 
 
 class Notes:
@@ -46,18 +47,17 @@ def to_markdown(board: Board, *, layout: Layout) -> str:
         board: the rows.
         layout: where the page will lie; decides the links to the records.
     """
-    notes = Notes()
-    header = _header(board, notes)
-    words = 3 + len(board.varying)  # columns of text; the others hold numbers
-    rows = [_cells(row, board, notes, layout) for row in board.rows]
     shared = "; ".join(f"{group} {code(text)}" for group, text in board.common.items())
-    table = grid(header, rows, words=words)
     parts = [
         f"# {board.protocol.name}",
         prose(board.protocol.about),
         f"Shared settings: {shared}. Parameters that are null or false are left out." if shared else "",
-        table if rows else f"{without_rows(board).capitalize()}; see below.",
-        "\n".join(f"{number}. {text}" for number, text in enumerate(notes.texts, start=1)) if rows else "",
+        *(
+            _table(board.rows, board, layout)
+            if board.rows
+            else [f"{without_rows(board).capitalize()}; see below."]
+        ),
+        *_claimed(board, layout),
         *sections(board),
         *energy_sections(board),
         "## How to read it",
@@ -68,8 +68,29 @@ def to_markdown(board: Board, *, layout: Layout) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def _table(rows: Sequence[Row], board: Board, layout: Layout) -> Iterator[str]:
+    """The rows, and the notes below them."""
+    notes = Notes()
+    header = _header(board, notes)
+    words = 3 + len(board.varying)  # columns of text; the others hold numbers
+    yield grid(header, [_cells(row, board, notes, layout) for row in rows], words=words)
+    yield "\n".join(f"{number}. {text}" for number, text in enumerate(notes.texts, start=1))
+
+
+def _claimed(board: Board, layout: Layout) -> Iterator[str]:
+    """What was handed in and not run again: the same columns, below the line."""
+    if board.claimed:
+        yield "## Below the line: claimed, and not run again"
+        yield (
+            "These rows came by submission, and nobody has run their weights again with success (tier reinferred). "
+            "Scores, spikes, operations, energies and parameters are as claimed; the rows have no rank and move "
+            "none above."
+        )
+        yield from _table(board.claimed, board, layout)
+
+
 def _prices(board: Board) -> Iterator[str]:
-    if board.rows or board.baselines:  # nothing else on a page has an energy
+    if board.rows or board.claimed or board.baselines:  # nothing else on a page has an energy
         yield "## Where the prices come from"
         yield "\n".join(f"- {sentence}" for target in board.targets for sentence in evidence(target))
 
@@ -86,17 +107,18 @@ def _header(board: Board, notes: Notes) -> list[str]:
         names.append(f"{target.name}: dynamic energy per inference, nJ{notes.mark(partial)}")
         if has_static(target):
             names.append(f"{target.name}: static energy per inference, µJ{notes.mark(partial)}")
-    checked = ["settings tried", "division", "checked"] if _stand(board) else []
-    return [*names, "trainable parameters", "training time, s", *checked, "records"]
+    claimed = notes.mark(["claimed by who ran it: no tier repeats it"]) if _stand(board) else ""
+    checked = [f"settings tried{claimed}", "division", "checked"] if _stand(board) else []
+    return [*names, "trainable parameters", f"training time, s{claimed}", *checked, "records"]
 
 
 def _stand(board: Board) -> bool:
-    return any(row.standing is not None for row in board.rows)
+    return any(row.standing is not None for row in (*board.rows, *board.claimed))
 
 
 def _cells(row: Row, board: Board, notes: Notes, layout: Layout) -> list[str]:
     cells = [rank_text(row), "" if row.place is None else row.place.groups, code(row.surrogate)]
-    cells += [code(row.varying[group]) for group in board.varying]
+    cells += [code(row.varying.get(group, NONE)) for group in board.varying]
     cells += [_score(row, board, notes), _seeds(row, board, notes)]
     cells += [_amount(row.costs.spikes, notes), _amount(row.costs.synaptic_operations, notes)]
     for target in board.targets:
@@ -135,7 +157,11 @@ def interval_text(interval: Interval) -> str:
 
 
 def _score(row: Row, board: Board, notes: Notes) -> str:
-    alone = ["one seed gives neither an interval nor a rank"] if row.place is None else []
+    alone = (
+        ["one seed gives neither an interval nor a rank"]
+        if row.place is None and len(row.scores) < MIN_SEEDS
+        else []
+    )
     return board.measure.summary(row.score) + notes.mark(alone)
 
 

@@ -16,7 +16,7 @@ def to_csv(board: Board) -> str:
     Twelve significant digits: beyond those the quantile of the t-distribution varies between library versions,
     and a table has to be the same on every machine.
     """
-    shown = (*board.rows, *board.baselines)
+    shown = (*board.rows, *board.claimed, *board.baselines)
     seeds = sorted({seed for row in shown for seed in row.scores})
     records = [_csv_row(row, board, seeds) for row in shown]
     out = io.StringIO()
@@ -36,6 +36,7 @@ def _csv_row(row: Row, board: Board, seeds: list[int]) -> dict[str, str]:
         "method_id": row.method_id,
         "surrogate": row.surrogate,
         **({"baseline": "yes" if row in board.baselines else "no"} if board.baselines else {}),
+        **({"claimed": "yes" if row in board.claimed else "no"} if board.claimed else {}),
         **{group: row.varying.get(group, "") for group in board.varying},
         f"{name}_mean": _number(score.mean),
         f"{name}_low": _number(score.low),

@@ -17,6 +17,7 @@ from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, Ints, Pr
 from sgbench.paths import PREDICTIONS
 from sgbench.records.files import read_bytes
 from sgbench.records.record import RunRecord
+from sgbench.records.spec import Method
 from sgbench.records.submission import ExternalRecord
 
 Answers = Predictions | Outputs
@@ -31,7 +32,7 @@ SAME_TARGET = 1e-6
 
 
 class Judge(Protocol):
-    """What only data sets and losses themselves can say; handed in, since these need torch."""
+    """What only data sets, losses and networks themselves can say; handed in, since these need torch."""
 
     def loss_of(self, outputs: Outputs, reference: Reference) -> float:
         """The loss that a protocol fixes."""
@@ -39,6 +40,18 @@ class Judge(Protocol):
 
     def wanted(self, reference: Reference, seed: int) -> Answers | None:
         """What the test split of a seed wants (answers in it mean nothing); None where its files are not here."""
+        ...
+
+    def impossible(self, method: Method) -> str | None:
+        """Why nothing can be built from a method's names and numbers, or None where it can."""
+        ...
+
+    def misfit(self, record: RunRecord, weights: bytes, name: str) -> str | None:
+        """What the network of a finished record contradicts in it, or None.
+
+        Raises:
+            InputError: the weights are not those of this network.
+        """
         ...
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -32,6 +32,22 @@ class Dossier:
         """The highest tier that was passed."""
         passed = [each for each in self.verifications if each.passed]
         return passed[-1] if passed else None
+
+    def is_claimed(self, finished: Iterable[int]) -> bool:
+        """Whether it was handed in, and nobody has run its weights of all these seeds again with success.
+
+        Args:
+            finished: the seeds that have a result.
+        """
+        if self.submission is None:
+            return False
+        again = {
+            seed
+            for each in self.verifications
+            if each.tier == "reinferred" and each.passed
+            for seed in each.seeds
+        }
+        return self.failed is not None or not again.issuperset(finished)
 
     @property
     def failed(self) -> Verification | None:

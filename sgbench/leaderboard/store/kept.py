@@ -1,8 +1,9 @@
-"""Whether a board still holds every file of the submissions that it accepted."""
+"""Whether a board still holds every file of the submissions that it accepted, and nothing that was left over."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.tree import RECORDS
 from sgbench.records.files import read_bytes
 from sgbench.records.submission import FileNote, Submission
+from sgbench.records.unfinished import ENDING, abandoned
 
 KINDS: dict[str, Kind] = {"predictions": "csv", "weights": "safetensors", "tuning.json": "json"}
 REMEDY = "restore it from the repository's history, or accept the submission anew (sgbench submit accept)"
@@ -37,6 +39,25 @@ def lost_files(folder: Path, dossiers: Dossiers) -> Iterator[Finding]:
             if reason is not None:
                 said = f"{note.path} of submission {submission.method_id}"
                 yield Finding(str(path), f"{said} {reason}; {REMEDY}")
+
+
+def hidden_files(folder: Path) -> Iterator[Finding]:
+    """Every hidden file and folder in the store, none of which is read, though git would commit most.
+
+    What a running command is writing is left out.
+
+    Args:
+        folder: of the protocol, in a leaderboards folder.
+    """
+    left = {*abandoned(folder)}
+    for where, folders, files in os.walk(folder):
+        hidden = sorted(name for name in [*folders, *files] if name.startswith("."))
+        folders[:] = sorted(set(folders) - set(hidden))
+        for path in (Path(where) / name for name in hidden):
+            if path in left:
+                yield Finding(str(path), "was left by a command that was killed; remove it")
+            elif path.suffix != ENDING:
+                yield Finding(str(path), "is hidden and no part of a board; remove it")
 
 
 def place_of_file(folder: Path, submission: Submission, note: FileNote) -> Path:

@@ -14,6 +14,7 @@ from sgbench.leaderboard.store.reading import Finding, Layout, RecordReader, fin
 from sgbench.paths import RECORD
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.record import RunRecord
+from sgbench.records.unfinished import remove_abandoned
 
 RECORDS = "records"
 RUN_DEPTH = 3  # <protocol>/<method_id>/<seed>
@@ -164,6 +165,7 @@ def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> 
     for source in sources:
         if not source.is_dir():
             raise InputError(f"{source}: no such folder; name a runs folder, or one inside it")
+    remove_abandoned(board_dir)  # by one that was killed
     for source in sources:
         found = read_runs(source, references=references)
         refused += found.findings

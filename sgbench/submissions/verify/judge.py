@@ -1,4 +1,4 @@
-"""What only data sets and losses can say of a submission; see `sgbench.leaderboard.store.answers.Judge`."""
+"""What data sets, losses and networks alone can say of a submission; see `leaderboard.store.answers.Judge`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import Reference, References
 from sgbench.leaderboard.store.answers import Answers
 from sgbench.leaderboard.store.outputs import Outputs
+from sgbench.records.record import RunRecord
+from sgbench.records.spec import Method, RunSpec
 from sgbench.submissions.verify.again import loss_of, wanted
+from sgbench.submissions.verify.network import load_weights, misfits, told
 from sgbench.submissions.verify.recompose import recompose
-from sgbench.training.build import build
+from sgbench.training.build import Parts, build
 
 
 class DataJudge:
-    """Asks the data sets that are on this machine, each once.
+    """Asks the data sets that are on this machine, each once, and networks that it builds.
 
     Args:
         references: of the protocols.
@@ -26,6 +29,7 @@ class DataJudge:
         self._references = references
         self._data = data
         self._wanted: dict[tuple[str, int], Answers | None] = {}
+        self._specs: dict[str, RunSpec] = {}  # by the method's text
 
     def loss_of(self, outputs: Outputs, reference: Reference) -> float:
         """The loss that a protocol fixes."""
@@ -39,6 +43,32 @@ class DataJudge:
         if key not in self._wanted:
             self._wanted[key] = self._load(reference, key[1]) if self._data else None
         return self._wanted[key]
+
+    def impossible(self, method: Method) -> str | None:
+        """Why nothing can be built from a method's names and numbers, or None where it can."""
+        try:
+            self._parts(method, self._references.of(method.protocol.name).protocol.seeds[0])
+        except InputError as error:
+            return str(error)
+        return None
+
+    def misfit(self, record: RunRecord, weights: bytes, name: str) -> str | None:
+        """What the network of a finished record contradicts in it, or None.
+
+        Raises:
+            InputError: the weights are not those of this network.
+        """
+        parts = self._parts(record.method, record.seed)
+        load_weights(parts.network, weights, name)
+        return told(misfits(record, parts))
+
+    def _parts(self, method: Method, seed: int) -> Parts:
+        """Composed once for all seeds, built anew for each."""
+        key = method.model_dump_json()
+        if key not in self._specs:
+            first = self._references.of(method.protocol.name).protocol.seeds[0]
+            self._specs[key] = recompose(method, first, runs_dir=Path(), references=self._references)
+        return build(self._specs[key].model_copy(update={"seed": seed}))
 
     def _load(self, reference: Reference, seed: int) -> Answers | None:
         with tempfile.TemporaryDirectory() as folder:

@@ -7,6 +7,7 @@ from pathlib import Path
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References, method_deviations
+from sgbench.records.method import NEUTRAL
 from sgbench.records.spec import Method, RunSpec, choice_words
 
 
@@ -38,4 +39,14 @@ def recompose(method: Method, seed: int, *, runs_dir: Path, references: Referenc
     ]
     spec = compose([*words, *choice_words(method.choices)], config_dirs=references.config_dirs)
     paths = spec.paths.model_copy(update={"runs_dir": str(runs_dir)})
-    return spec.model_copy(update={"method": method, "paths": paths, "loggers": {}, "group": None})
+    whole = _completed(method, spec.method)
+    return spec.model_copy(update={"method": whole, "paths": paths, "loggers": {}, "group": None})
+
+
+def _completed(method: Method, composed: Method) -> Method:
+    """With the neutral values of numbers that its entries have got since it ran; its id stays."""
+    parameters = {}
+    for group, own in method.parameters.items():
+        later = {key: f"{group}.{key}" for key in composed.parameters[group] if key not in own}
+        parameters[group] = own | {key: NEUTRAL[name] for key, name in later.items() if name in NEUTRAL}
+    return method.model_copy(update={"parameters": parameters})

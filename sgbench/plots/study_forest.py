@@ -1,0 +1,119 @@
+"""Which surrogate: the difference of each shape to one, task by task and over tasks, beside the margin."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sgbench.plots.estimate import Estimate
+from sgbench.plots.style import BLACK, BLUE, GRID, INK, SOFT, VERMILION
+
+Word = Literal["better", "worse", "equal", "open"]
+LOOKS: dict[str, dict[str, Any]] = {
+    "equal": {"color": BLUE, "marker": "o"},
+    "better": {"color": VERMILION, "marker": "^"},
+    "worse": {"color": VERMILION, "marker": "v"},
+    "open": {"color": SOFT, "marker": "o", "markerfacecolor": "white"},
+}
+"""Colour and marker say the same, so that a picture in grey can be read."""
+ROW = 0.46  # inches
+LABEL = 22  # characters of a line
+MOST_POINTS = 15.0  # beyond which an axis is cut, with an arrow
+
+
+@dataclass(frozen=True)
+class ForestRow:
+    """One task: a difference with its interval and what it shows."""
+
+    label: str
+    difference: Estimate
+    word: Word
+
+
+@dataclass(frozen=True)
+class ForestPanel:
+    """One shape: its tasks, the mean over tasks, and where a new task's difference lies."""
+
+    title: str
+    rows: tuple[ForestRow, ...]
+    pooled: Estimate | None
+    predicted: Estimate | None
+
+
+def forest_figure(
+    panels: Sequence[ForestPanel], *, margin: float, reference: str, unit: str = "points"
+) -> Figure:
+    """Draw a panel a shape, tasks as rows, the margin shaded.
+
+    Args:
+        panels: of the same tasks.
+        margin: within which two shapes count as equal, in the unit.
+        reference: shape that the others are compared with.
+        unit: of the differences.
+    """
+    labels = list(dict.fromkeys(row.label for panel in panels for row in panel.rows))
+    height = (len(labels) + 2) * ROW + 1.7
+    figure = Figure(figsize=(2.2 + 2.25 * len(panels), height), layout="constrained")
+    grid: Any = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)
+    ends = [end for panel in panels for one in _estimates(panel) for end in one]
+    reach = min(MOST_POINTS, max([1.6 * margin, *(abs(end) for end in ends)]) * 1.06)
+    for axes, panel in zip(grid.flat, panels, strict=True):
+        _panel(axes, panel, labels, margin, reach)
+        axes.set_title(panel.title, fontsize=13, color=INK, parse_math=False)
+    figure.supxlabel(f"test accuracy minus that of {reference}, {unit}", fontsize=13, color=INK)
+    handles = [_handle(grid.flat[0], word) for word in ("equal", "better", "worse", "open")]
+    place: Any = {"loc": "outside upper center", "ncols": 4, "frameon": False, "fontsize": 12}
+    figure.legend(handles=handles, **place)
+    return figure
+
+
+def _estimates(panel: ForestPanel) -> list[Estimate]:
+    pooled = [one for one in (panel.pooled, panel.predicted) if one is not None]
+    return [*(row.difference for row in panel.rows), *pooled]
+
+
+def _handle(axes: Axes, word: str) -> Any:
+    """Return an entry of the legend."""
+    text = {"equal": "equal within the margin (shaded)", "open": "open"}.get(word, word)
+    return axes.plot([], [], linestyle="none", markersize=8, label=text, **LOOKS[word])[0]
+
+
+def _panel(axes: Axes, panel: ForestPanel, labels: Sequence[str], margin: float, reach: float) -> None:
+    axes.axvspan(-margin, margin, color=BLUE, alpha=0.13, linewidth=0, zorder=0)
+    axes.axvline(0, color=SOFT, linewidth=1, zorder=1)
+    places = {label: len(labels) + 1 - index for index, label in enumerate(labels)}
+    for row in panel.rows:
+        _mark(axes, row.difference, places[row.label], reach, {"markersize": 8, **LOOKS[row.word]})
+    if panel.pooled is not None:
+        _mark(axes, panel.pooled, 1, reach, {"color": BLACK, "marker": "D", "markersize": 7})
+    if panel.predicted is not None:
+        low, high = max(panel.predicted.low, -reach), min(panel.predicted.high, reach)
+        axes.plot([low, high], [0, 0], color=BLACK, linewidth=5, alpha=0.45, solid_capstyle="butt")
+    axes.set_xlim(-reach, reach)
+    axes.set_ylim(-0.6, len(labels) + 1.6)
+    names = [textwrap.fill(label, LABEL) for label in places]
+    axes.set_yticks([*places.values(), 1, 0], [*names, "mean over tasks", "a new task"])
+    axes.tick_params(axis="y", length=0, labelsize=11.5, pad=9, colors=INK)
+    axes.tick_params(axis="x", length=3, labelsize=12, colors=INK)
+    axes.grid(axis="x", color=GRID, linewidth=0.8, zorder=0)
+    axes.axhline(1.5, color=GRID, linewidth=1)
+
+
+def _mark(axes: Axes, estimate: Estimate, place: float, reach: float, look: dict[str, Any]) -> None:
+    """Draw a mark on its interval; what lies beyond the axis gets an arrow at its edge."""
+    low, high = max(estimate.low, -reach), min(estimate.high, reach)
+    if low < high:
+        axes.plot([low, high], [place, place], color=look["color"], linewidth=1.8, zorder=2)
+    if abs(estimate.value) <= reach:
+        axes.plot([estimate.value], [place], linestyle="none", zorder=3, **look)
+        return
+    edge = reach if estimate.value > 0 else -reach
+    side = {"ha": "right" if edge > 0 else "left", "va": "bottom", "fontsize": 11, "color": look["color"]}
+    arrow = {**look, "marker": ">" if edge > 0 else "<"}
+    axes.plot([edge], [place], linestyle="none", clip_on=False, zorder=3, **arrow)
+    axes.text(0.9 * edge, place + 0.12, f"{estimate.value:+.0f}", **side)

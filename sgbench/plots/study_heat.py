@@ -1,0 +1,94 @@
+"""How to tune: mean validation accuracy over width and learning rate, a panel a shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+
+from sgbench.plots.style import BAND, INK, SOFT, VERMILION
+
+COLUMNS = 3
+DARK = 0.18  # luminance, below which white is read better than black
+LACKING: Any = {"facecolor": BAND, "edgecolor": SOFT, "hatch": "////", "linewidth": 0}
+
+
+@dataclass(frozen=True)
+class HeatPanel:
+    """One shape: scores by learning rate and width [rates, widths], None where there is no run."""
+
+    title: str
+    scores: tuple[tuple[float | None, ...], ...]
+
+
+@dataclass(frozen=True)
+class HeatMaps:
+    """All shapes of one task; cells within `tolerance` of the best of all are framed."""
+
+    widths: tuple[float, ...]
+    rates: tuple[float, ...]
+    panels: tuple[HeatPanel, ...]
+    tolerance: float
+
+
+def heat_figure(maps: HeatMaps) -> Figure:
+    """Draw a heat map a shape on one scale, with a frame round what is close to the best."""
+    columns = min(COLUMNS, len(maps.panels))
+    rows = math.ceil(len(maps.panels) / columns)
+    wide, high = 0.75 * len(maps.widths) + 0.5, 0.62 * len(maps.rates) + 0.9
+    figure = Figure(figsize=(columns * wide + 1.9, rows * high + 0.3), layout="constrained")
+    grid: Any = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    known = [score for panel in maps.panels for row in panel.scores for score in row if score is not None]
+    best = max(known)
+    scale = Normalize(min(known), best if best > min(known) else best + 1)
+    image = None
+    for position, axes in enumerate(grid.flat):
+        if position >= len(maps.panels):
+            axes.set_axis_off()
+            continue
+        image = _panel(axes, maps, maps.panels[position], scale, best)
+        if position + columns >= len(maps.panels):
+            axes.set_xlabel("width (thresholds)", fontsize=13, color=INK)
+            axes.tick_params(labelbottom=True)
+        if position % columns == 0:
+            axes.set_ylabel("learning rate", fontsize=13, color=INK)
+    if image is not None:
+        bar = figure.colorbar(image, ax=grid, pad=0.02, aspect=28)
+        bar.set_label("validation accuracy, %", fontsize=13, color=INK)
+    return figure
+
+
+def _panel(axes: Axes, maps: HeatMaps, panel: HeatPanel, scale: Normalize, best: float) -> AxesImage:
+    scores = np.array(panel.scores, dtype=float)
+    image = axes.imshow(scores, cmap="viridis", norm=scale, origin="lower", aspect="auto")
+    for (line, column), score in np.ndenumerate(scores):
+        if math.isnan(score):
+            axes.add_patch(Rectangle((column - 0.5, line - 0.5), 1, 1, **LACKING))
+            continue
+        colour = "white" if _luminance(mpl.colormaps["viridis"](scale(score))) < DARK else "black"
+        axes.text(column, line, f"{score:.0f}", ha="center", va="center", fontsize=12, color=colour, zorder=4)
+        if score >= best - maps.tolerance:
+            frame: Any = {"fill": False, "edgecolor": VERMILION, "linewidth": 3, "zorder": 3}
+            axes.add_patch(Rectangle((column - 0.45, line - 0.45), 0.9, 0.9, **frame))
+    axes.set_xticks(range(len(maps.widths)), [f"{width:g}" for width in maps.widths])
+    axes.set_yticks(range(len(maps.rates)), [f"{rate:.3g}" for rate in maps.rates])
+    axes.set_title(panel.title, fontsize=13, color=INK, parse_math=False)
+    axes.tick_params(length=0, labelsize=12, colors=INK)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return image
+
+
+def _luminance(colour: Sequence[float]) -> float:
+    """Return the relative luminance of an sRGB colour, as in WCAG 2 (its power law alone)."""
+    red, green, blue = (channel**2.2 for channel in colour[:3])
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -1,0 +1,97 @@
+"""What accuracy costs in spikes: one mark a setting, with the front of what no other setting beats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
+
+from sgbench.plots.error_axis import ErrorAxis
+from sgbench.plots.study_map import tail_colour
+from sgbench.plots.style import GRID, INK, MARKERS, SOFT
+
+TICK_GAP = 0.08
+
+
+@dataclass(frozen=True)
+class SpikeMark:
+    """One setting: spikes an inference and accuracy in %, means over seeds."""
+
+    spikes: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class SpikeSeries:
+    """One shape: its settings; its tail decides the colour."""
+
+    name: str
+    tail: float
+    marks: tuple[SpikeMark, ...]
+
+
+@dataclass(frozen=True)
+class SpikePanel:
+    """One task; `target` is the accuracy at which spikes are compared."""
+
+    title: str
+    target: float
+    series: tuple[SpikeSeries, ...]
+
+
+def spikes_figure(panels: Sequence[SpikePanel]) -> Figure:
+    """Draw accuracy against spikes, a panel a task, with the front of each shape."""
+    figure = Figure(figsize=(1.0 + 4.6 * len(panels), 4.9), layout="constrained")
+    grid: Any = figure.subplots(1, len(panels), squeeze=False)
+    for axes, panel in zip(grid.flat, panels, strict=True):
+        _panel(axes, panel)
+    grid.flat[0].set_ylabel("test accuracy, %\n(scale: log of the error)", fontsize=13, color=INK)
+    figure.supxlabel("spikes an inference (scale: log)", fontsize=13, color=INK)
+    handles, labels = grid.flat[0].get_legend_handles_labels()
+    place: Any = {"loc": "outside upper center", "ncols": 4, "frameon": False, "fontsize": 12}
+    figure.legend(handles, labels, **place)
+    return figure
+
+
+def front(marks: Sequence[SpikeMark]) -> list[SpikeMark]:
+    """Return the settings that no other beats with as few spikes, from few spikes to many.
+
+    >>> front([SpikeMark(10, 80), SpikeMark(20, 70), SpikeMark(30, 90)])
+    [SpikeMark(spikes=10, accuracy=80), SpikeMark(spikes=30, accuracy=90)]
+    """
+    kept: list[SpikeMark] = []
+    for mark in sorted(marks, key=lambda mark: (mark.spikes, -mark.accuracy)):
+        if not kept or mark.accuracy > kept[-1].accuracy:
+            kept.append(mark)
+    return kept
+
+
+def _panel(axes: Axes, panel: SpikePanel) -> None:
+    axis = ErrorAxis()
+    heaviest = max(series.tail for series in panel.series)
+    ends = axis.limits([mark.accuracy for series in panel.series for mark in series.marks])
+    axis.frame(axes, "y", ends, gap=TICK_GAP)
+    axes.axhline(
+        panel.target, color=SOFT, linestyle="--", linewidth=1.2, label="best minus 2 points", zorder=1
+    )
+    for position, series in enumerate(panel.series):
+        colour = tail_colour(series.tail, heaviest)
+        spikes = [mark.spikes for mark in series.marks]
+        accuracy = axis.shown([mark.accuracy for mark in series.marks])
+        look: Any = {"color": colour, "marker": MARKERS[position % len(MARKERS)], "s": 42, "zorder": 3}
+        axes.scatter(spikes, accuracy, label=series.name, **look)
+        best = front(series.marks)
+        steps = axis.shown([mark.accuracy for mark in best])
+        axes.plot([mark.spikes for mark in best], steps, color=colour, linewidth=1.8, zorder=2)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_title(panel.title, fontsize=13, color=INK, parse_math=False)
+    axes.tick_params(labelsize=12, colors=INK)
+    axes.grid(color=GRID, linewidth=0.8, zorder=0)

@@ -1,0 +1,150 @@
+"""The comparisons that the registration of the study of surrogates names: shapes against one, on one task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgbench.statistics.blocks import ErrorTerm
+from sgbench.statistics.equivalence import Verdict, verdicts_against
+from sgbench.statistics.pairs import Floats, holm
+from sgbench.statistics.share_equivalence import share_verdict
+from sgbench.statistics.solved import compare_shares
+from sgbench.study.cells import Cell
+from sgbench.study.definition import Task
+from sgbench.study.scores import Scores, Table, margin_of
+
+SLOPE_AT_REST = {
+    "triangle": 0.0,
+    "gaussian": 0.06,
+    "sigmoid": 0.11,
+    "atan": 0.20,
+    "fast_sigmoid": 0.30,
+    "log_abs": 0.33,
+}
+"""The registered shapes along their axis: h(u = -1) at width 1 and peak 1."""
+SHAPES = tuple(SLOPE_AT_REST)
+REFERENCE = "atan"
+LOOKS = (10, 20, 40)
+LEARNS_POINTS = 50.0
+"""Test accuracy above which a run has learnt something."""
+MIN_SEEDS = 5
+"""No interval is stated from fewer."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How comparisons are decided.
+
+    Args:
+        error: of a comparison: that of the pair, with Holm's correction, or pooled over methods, with Dunnett's.
+        level: of each hypothesis.
+        look_level: of each look at the reporting seeds.
+    """
+
+    error: ErrorTerm = "paired"
+    level: float = 0.05
+    look_level: float = 0.0221
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One method against the reference on one task."""
+
+    task: str
+    method: str
+    verdict: Verdict
+    seeds: int
+
+
+def compared_scores(
+    name: str,
+    task: Task,
+    methods: Sequence[str],
+    scores: Floats,
+    reference: str,
+    rules: Rules,
+    *,
+    level: float,
+) -> list[Compared]:
+    """Compare accuracies with the reference, seeds as blocks.
+
+    Args:
+        name: of the task.
+        task: whose margin counts.
+        methods: of the rows.
+        scores: test accuracy in points [methods, seeds].
+        reference: one of the methods.
+        rules: the error term.
+        level: of the family of differences, and of each equality.
+    """
+    verdicts = verdicts_against(
+        scores, margin_of(task), reference=methods.index(reference), error=rules.error, level=level
+    )
+    others = [method for method in methods if method != reference]
+    return [
+        Compared(name, method, found, scores.shape[1]) for method, found in zip(others, verdicts, strict=True)
+    ]
+
+
+def compared_shares(
+    name: str, task: Task, methods: Sequence[str], solved: Floats, reference: str, *, level: float
+) -> list[Compared]:
+    """Compare shares of solved runs with the reference: Boschloo's test with Holm's correction.
+
+    Args:
+        name: of the task.
+        task: whose margin counts.
+        methods: of the rows.
+        solved: whether each run solved the task [methods, seeds].
+        reference: one of the methods.
+        level: of the family of differences, and of each equality.
+    """
+    runs = solved.shape[1]
+    counts = dict(zip(methods, solved.sum(axis=1).astype(int).tolist(), strict=True))
+    others = [method for method in methods if method != reference]
+    raw = [compare_shares(counts[method], runs, counts[reference], runs).p for method in others]
+    return [
+        Compared(
+            name,
+            method,
+            share_verdict(
+                *(counts[method], runs, counts[reference], runs),
+                margin=margin_of(task),
+                level=level,
+                p_differs=p,
+            ),
+            runs,
+        )
+        for method, p in zip(others, holm(np.array(raw)).tolist(), strict=True)
+    ]
+
+
+def compared_table(
+    name: str, task: Task, methods: Sequence[str], table: Table, reference: str, rules: Rules, *, level: float
+) -> list[Compared]:
+    """Compare by the outcome of the task: accuracy, or whether a run solved it."""
+    if task.outcome == "solved":
+        return compared_shares(name, task, methods, table.solved, reference, level=level)
+    return compared_scores(name, task, methods, table.accuracy, reference, rules, level=level)
+
+
+def own_best(scores: Scores, task: str, *, block: str = "A3a") -> dict[str, Cell]:
+    """Return, by shape, the cell that tuning has settled on; without the shapes that have none."""
+    cells = scores.settled.get(block, {}).get(task, ())
+    by_shape = {str(cell.get("surrogate")): dict(cell) for cell in cells}
+    return {shape: by_shape[shape] for shape in SHAPES if shape in by_shape}
+
+
+def looks(scores: Scores, task: str, cells: Sequence[Cell]) -> list[Table]:
+    """Return the looks at the reporting seeds that are complete: the first 10, 20 and 40."""
+    seeds = scores.study.seeds["report"].values
+    tables = []
+    for count in LOOKS:
+        table = scores.table(task, "report", cells, seeds[:count], start="A3b")
+        if table.planned < count or not table.complete:
+            break
+        tables.append(table)
+    return tables

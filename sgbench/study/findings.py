@@ -1,0 +1,84 @@
+"""All that the pages of a report are written from: scores, verdicts, facts of the runs, and the registration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sgbench.records.record import RunRecord
+from sgbench.study.comparisons import Rules
+from sgbench.study.definition import Loaded
+from sgbench.study.registration import Registration
+from sgbench.study.scores import Scores
+from sgbench.study.store import Entry, Manifest
+from sgbench.study.verdicts import Result
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What one run took, and by what it was made."""
+
+    block: str
+    task: str
+    total_s: float
+    failure: str | None
+    commit: str
+    epoch: int
+    versions: Mapping[str, str]
+    python: str
+    processor: str
+
+    @staticmethod
+    def of(entry: Entry) -> RunFacts:
+        """Take the facts of a stored run."""
+        record: RunRecord = entry.record
+        made = record.provenance
+        return RunFacts(
+            entry.block,
+            entry.task,
+            record.timing.total_s,
+            None if record.failure is None else record.failure.kind,
+            made.commit or "none",
+            entry.epoch,
+            made.versions,
+            made.python,
+            made.processor,
+        )
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a report is about.
+
+    Args:
+        loaded: the study.
+        scores: of its runs.
+        results: of its hypotheses.
+        rules: by which they were decided.
+        facts: of each run.
+        manifest: of the store; None where nothing is stored.
+        registration: None where it was not verified.
+        deviations: one sentence each.
+    """
+
+    loaded: Loaded
+    scores: Scores
+    results: Sequence[Result]
+    rules: Rules
+    facts: Sequence[RunFacts]
+    manifest: Manifest | None
+    registration: Registration | None
+    deviations: Sequence[str]
+
+    def stored(self, *blocks: str) -> bool:
+        """Whether every one of these blocks has runs."""
+        return all(self.scores.block(block) for block in blocks)
+
+    def not_stored(self, *blocks: str) -> str:
+        """Say which of these blocks the store lacks."""
+        lacking = [block for block in blocks if not self.scores.block(block)]
+        return f"Not known yet: block {' and '.join(lacking)} is not stored."
+
+    def title(self, task: str) -> str:
+        """What a task is called."""
+        return self.loaded.study.tasks[task].title

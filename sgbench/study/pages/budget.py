@@ -1,0 +1,108 @@
+"""What the study took, by what it was made, and what was done otherwise than registered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sgbench.study.findings import Findings, RunFacts
+from sgbench.study.pages.text import Page, number, table
+from sgbench.study.registration import SHORT, Version
+from sgbench.study.status import HOUR_S, block_cost
+
+NAME = "budget.md"
+TITLE = "What it took, and what was done otherwise"
+
+
+def page(findings: Findings) -> Page:
+    """Write the page with table T6."""
+    parts = [_message(findings), "## Deviations from the registration"]
+    listed = "\n".join(f"- {sentence}" for sentence in findings.deviations)
+    parts.append(listed or "None.")
+    parts += ["## Registration", *_registration(findings)]
+    parts += ["## T6: runs and hours", _blocks(findings), "## Seconds a run, by task", _tasks(findings.facts)]
+    parts += ["## Made by", _made_by(findings.facts)]
+    return Page(NAME, TITLE, tuple(parts))
+
+
+def _message(findings: Findings) -> str:
+    hours = sum(fact.total_s for fact in findings.facts) / HOUR_S
+    failed = sum(fact.failure is not None for fact in findings.facts)
+    return (
+        f"{len(findings.facts):,} runs took {hours:.1f} core-hours; {failed:,} of them failed and count as "
+        f"guessing. Deviations from the registration: {len(findings.deviations)}."
+    )
+
+
+def _registration(findings: Findings) -> list[str]:
+    if findings.registration is None:
+        return ["Not verified: the report was written outside of a checkout."]
+    document = findings.loaded.study.registration
+    return [
+        f"Every record's commit descends from {findings.registration.commit[:SHORT]}, which added `{document}`.",
+        "Versions of that page, and of the study's file:",
+        table(
+            ["file", "day", "commit", "subject"],
+            [
+                *_versions(document, findings.registration.registered),
+                *_versions(f"conf/study/{findings.loaded.path.name}", findings.registration.files),
+            ],
+        ),
+    ]
+
+
+def _versions(name: str, versions: Iterable[Version]) -> list[list[str]]:
+    return [
+        [f"`{name}`", version.day, version.commit[:SHORT], version.subject.replace("|", "/")]
+        for version in versions
+    ]
+
+
+def _blocks(findings: Findings) -> str:
+    """List every block: runs planned and stored, hours expected and measured."""
+    study = findings.loaded.study
+    rows = []
+    for name in study.blocks:
+        facts = [fact for fact in findings.facts if fact.block == name]
+        planned, hours = block_cost(study, name)
+        measured_h = sum(fact.total_s for fact in facts) / HOUR_S
+        failed = sum(fact.failure is not None for fact in facts)
+        shards = [] if findings.manifest is None else findings.manifest.shards
+        size_kb = sum(shard.bytes for shard in shards if shard.block == name) / 1000
+        row = [
+            f"{planned:,}",
+            f"{len(facts):,}",
+            f"{failed:,}",
+            f"{hours:.2f}",
+            f"{measured_h:.2f}",
+            number(size_kb, 0),
+        ]
+        rows.append([name, *row])
+    header = ["block", "planned", "stored", "failed", "expected, core-h", "measured, core-h", "stored, kB"]
+    return (
+        f"{table(header, rows)}\n\nA run that two blocks share is stored with the first and counted "
+        "once, so that a complete block can hold fewer runs than were planned."
+    )
+
+
+def _tasks(facts: Iterable[RunFacts]) -> str:
+    groups: dict[str, list[float]] = {}
+    for fact in facts:
+        groups.setdefault(fact.task, []).append(fact.total_s)
+    rows = [
+        [task, len(seconds), f"{sum(seconds) / len(seconds):.1f}", f"{max(seconds):.1f}"]
+        for task, seconds in groups.items()
+    ]
+    return table(["task", "runs", "mean, s", "longest, s"], rows) if rows else "None."
+
+
+def _made_by(facts: Iterable[RunFacts]) -> str:
+    """Count runs by what made them."""
+    groups: dict[tuple[str, ...], int] = {}
+    for fact in facts:
+        versions = ", ".join(f"{name} {version}" for name, version in sorted(fact.versions.items()))
+        place = (str(fact.epoch), fact.commit[:SHORT], fact.python, fact.processor, versions)
+        groups[place] = groups.get(place, 0) + 1
+    rows = [[*place[:4], count] for place, count in sorted(groups.items())]
+    versions = "\n".join(f"- {text}" for text in sorted({place[4] for place in groups}))
+    made = table(["epoch", "commit", "Python", "processor", "runs"], rows) if rows else "None."
+    return f"{made}\n\n{versions}" if versions else made

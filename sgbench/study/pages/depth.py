@@ -1,0 +1,128 @@
+"""Dead networks: how many runs learn as a network gets deeper, by tail and start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sgbench.plots.estimate import Estimate
+from sgbench.plots.study_shares import DepthLine, DepthPanel, depth_figure
+from sgbench.statistics.failures import share_of_failures
+from sgbench.study.comparisons import LEARNS_POINTS, MIN_SEEDS
+from sgbench.study.findings import Findings
+from sgbench.study.pages.text import NONE, Page, Picture, details, few, table
+from sgbench.study.scores import Score
+
+NAME = "depth.md"
+TITLE = "When does a deep network learn nothing?"
+NARROW = 1.0
+"""Widths up to this one are drawn together: wider ones reach a unit at rest whatever the tail."""
+PERCENT = 100
+
+
+def page(findings: Findings) -> Page:
+    """Write the page with figure F7."""
+    if not findings.stored("B1"):
+        return Page(NAME, TITLE, (findings.not_stored("B1"),))
+    runs = findings.scores.block("B1")
+    narrow = [run for run in runs if _number(run, "width_fwhm") <= NARROW]
+    gains = sorted({_number(run, "init.gain") for run in narrow})
+    panels = [DepthPanel(f"gain {gain:g}", _lines(narrow, gain)) for gain in gains]
+    picture = Picture(
+        "depth.png",
+        "Share of runs that learn against the number of hidden layers, a panel an initial gain, a line a tail.",
+        panels,
+        lambda: depth_figure(panels),
+    )
+    parts = (
+        _message(narrow),
+        picture.markdown,
+        f"F7. Runs above {LEARNS_POINTS:g} % test accuracy, widths up to {NARROW:g} together, with intervals of "
+        "95 % in which runs of one seed count as one where they learn together. The tail is an exponent: the "
+        "smaller, the heavier.",
+        details("All widths", _table(runs)),
+    )
+    return Page(NAME, TITLE, parts, (picture,))
+
+
+def layers(run: Score) -> int:
+    """Return the number of hidden layers of a run."""
+    return str(run.settings["protocol.hidden"]).count(",") + 1
+
+
+def _number(run: Score, key: str) -> float:
+    return float(str(run.settings[key]))
+
+
+def learnt(run: Score) -> bool:
+    """Whether a run scores above half."""
+    return run.accuracy > LEARNS_POINTS
+
+
+def _share(runs: Iterable[Score]) -> Estimate:
+    """Return the share of runs that learn, over cells and the seeds that all of them have."""
+    cells: dict[str, dict[int, bool]] = {}
+    for run in runs:
+        cells.setdefault(repr(sorted(run.settings.items(), key=str)), {})[run.seed] = learnt(run)
+    seeds = sorted(set.intersection(*(set(cell) for cell in cells.values())))
+    if not seeds:
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    share = share_of_failures([[cell[seed] for seed in seeds] for cell in cells.values()])
+    if len(seeds) < MIN_SEEDS:
+        return Estimate(share.share, share.share, share.share)
+    return Estimate(share.share, share.low, share.high)
+
+
+def _lines(runs: list[Score], gain: float) -> tuple[DepthLine, ...]:
+    here = [run for run in runs if _number(run, "init.gain") == gain]
+    depths = tuple(sorted({layers(run) for run in here}))
+    tails = sorted({_number(run, "surrogate.tail") for run in here}, reverse=True)
+    return tuple(
+        DepthLine(
+            f"tail {tail:g}",
+            1 / tail,
+            depths,
+            tuple(
+                _share(run for run in here if layers(run) == depth and _number(run, "surrogate.tail") == tail)
+                for depth in depths
+            ),
+        )
+        for tail in tails
+    )
+
+
+def _message(runs: list[Score]) -> str:
+    """Say who learns in the deepest network that starts quiet, and in the one that starts driven."""
+    deepest = max(layers(run) for run in runs)
+    tails = sorted({_number(run, "surrogate.tail") for run in runs})
+    gains = sorted({_number(run, "init.gain") for run in runs})
+    said = []
+    for gain in (gains[0], gains[-1]):
+        counts = []
+        for tail in (tails[-1], tails[0]):
+            place = (deepest, gain, tail)
+            group = [
+                learnt(run)
+                for run in runs
+                if (layers(run), _number(run, "init.gain"), _number(run, "surrogate.tail")) == place
+            ]
+            counts.append(few(sum(group), len(group)))
+        said.append(
+            f"at gain {gain:g} the most compact shape learns in {counts[0]} runs, the heaviest in {counts[1]}"
+        )
+    return f"With {deepest} layers and widths up to {NARROW:g}: {'; '.join(said)}."
+
+
+def _table(runs: Iterable[Score]) -> str:
+    groups: dict[tuple[int, float, float, float], list[bool]] = {}
+    for run in runs:
+        place = (
+            layers(run),
+            _number(run, "init.gain"),
+            _number(run, "surrogate.tail"),
+            _number(run, "width_fwhm"),
+        )
+        groups.setdefault(place, []).append(learnt(run))
+    rows = [
+        [*place, f"{sum(group)}/{len(group)}" if group else NONE] for place, group in sorted(groups.items())
+    ]
+    return table(["layers", "gain", "tail", "width", "runs that learn"], rows)

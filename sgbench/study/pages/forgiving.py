@@ -1,0 +1,117 @@
+"""How forgiving a shape is: on which share of widths and learning rates it comes close to the best."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sgbench.plots.estimate import Estimate
+from sgbench.plots.study_shares import ShareMark, SharePanel, shares_figure
+from sgbench.statistics.forgiving import Forgiving, forgiving_line, forgiving_plane
+from sgbench.study.cells import Cell, rounded, task_reference
+from sgbench.study.comparisons import SHAPES, SLOPE_AT_REST
+from sgbench.study.findings import Findings
+from sgbench.study.pages import regime_map, tuning
+from sgbench.study.pages.text import Page, Picture, interval, table
+
+NAME = "forgiving.md"
+TITLE = "Which shape when you cannot tune?"
+TOLERANCE_POINTS = 2.0
+PERCENT = 100
+
+
+def page(findings: Findings) -> Page:
+    """Write the page with figure F4: shares F of widths and G of widths and learning rates."""
+    if not findings.stored("A2"):
+        return Page(NAME, TITLE, (findings.not_stored("A2"),))
+    lines = {task: _line(findings, task) for task in findings.loaded.study.blocks["A2"].tasks}
+    known = {task: shares for task, shares in lines.items() if shares}
+    planes = {task: shares for task in tuning.TASKS if (shares := _plane(findings, task))}
+    lacking = [task for task, shares in lines.items() if not shares]
+    parts = [f"Tasks of which not all cells are stored: {', '.join(lacking)}."] if lacking else []
+    if not known:
+        return Page(NAME, TITLE, tuple(parts))
+    panels = [_panel(f"{task}: {findings.title(task)}", shares) for task, shares in known.items()]
+    picture = Picture(
+        "forgiving.png",
+        "Share of the width axis on which each shape comes within 2 points of the best, by task.",
+        panels,
+        lambda: shares_figure(panels, label="share of widths from 0.02 to 4 within 2 points of the best, %"),
+    )
+    parts += [
+        _message(known),
+        picture.markdown,
+        "F4. Share of the logarithmic width axis, 0.02 to 4 thresholds, on which the mean validation accuracy is "
+        "at most 2 points below the best of all shapes and widths. A line reaches from the share that is shown "
+        "to be close to the share that is not shown to be far.",
+        _table("F", known),
+    ]
+    if planes:
+        parts += ["The same as a share of cells of width and learning rate:", _table("G", planes)]
+    return Page(NAME, TITLE, tuple(parts), (picture,))
+
+
+def _line(findings: Findings, task: str) -> dict[str, Forgiving]:
+    """Return F of each shape; nothing where a run is missing."""
+    cells: list[Cell] = [
+        {"surrogate": shape, "width_fwhm": width} for shape in SHAPES for width in regime_map.WIDTHS
+    ]
+    seeds = findings.loaded.study.blocks["A2"].seeds.values
+    runs = findings.scores.table(task, "map", cells, seeds, start="A2")
+    if not runs.complete:
+        return {}
+    scores = runs.validation.reshape(len(SHAPES), len(regime_map.WIDTHS), -1)
+    return dict(
+        zip(SHAPES, forgiving_line(scores, regime_map.WIDTHS, tolerance=TOLERANCE_POINTS), strict=True)
+    )
+
+
+def _plane(findings: Findings, task: str) -> dict[str, Forgiving]:
+    """Return G of each shape; nothing where a run is missing."""
+    study = findings.loaded.study
+    rate = float(task_reference(study, "A2", task, findings.scores.settled)["optimizer.lr"] or 0)
+    cells: list[Cell] = [
+        {
+            "surrogate": shape,
+            "width_fwhm": width,
+            "optimizer.lr": rate if factor == 1 else rounded(rate * factor),
+        }
+        for shape in SHAPES
+        for width in tuning.WIDTHS
+        for factor in tuning.FACTORS
+    ]
+    runs = findings.scores.table(task, "map", cells, study.blocks["A2"].seeds.values, start="A2")
+    if not runs.complete:
+        return {}
+    scores = runs.validation.reshape(len(SHAPES), len(tuning.WIDTHS), len(tuning.FACTORS), -1)
+    return dict(zip(SHAPES, forgiving_plane(scores, tolerance=TOLERANCE_POINTS), strict=True))
+
+
+def _panel(title: str, shares: dict[str, Forgiving]) -> SharePanel:
+    marks = [
+        ShareMark(shape, SLOPE_AT_REST[shape], Estimate(one.share, _end(one.low, one), _end(one.high, one)))
+        for shape, one in shares.items()
+    ]
+    return SharePanel(title, tuple(marks))
+
+
+def _end(end: float | None, one: Forgiving) -> float:
+    return one.share if end is None else end
+
+
+def _message(known: dict[str, dict[str, Forgiving]]) -> str:
+    means = {shape: float(np.mean([shares[shape].share for shares in known.values()])) for shape in SHAPES}
+    best, worst = max(means, key=lambda shape: means[shape]), min(means, key=lambda shape: means[shape])
+    return (
+        f"Without tuning, {best} is close to the best on {PERCENT * means[best]:.0f} % of the width axis and "
+        f"{worst} on {PERCENT * means[worst]:.0f} %, on average over {len(known)} tasks."
+    )
+
+
+def _table(name: str, known: dict[str, dict[str, Forgiving]]) -> str:
+    rows = [[task, *(_said(shares[shape]) for shape in SHAPES)] for task, shares in known.items()]
+    return table([f"{name}, %", *SHAPES], rows)
+
+
+def _said(one: Forgiving) -> str:
+    ends = [None if end is None else PERCENT * end for end in (one.low, one.high)]
+    return interval(PERCENT * one.share, ends[0], ends[1], 0)

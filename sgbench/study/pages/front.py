@@ -1,0 +1,100 @@
+"""The front page: what was asked, what came out, what is open and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sgbench.study.findings import Findings
+from sgbench.study.pages.text import Page, details, p_text, table
+from sgbench.study.registration import SHORT
+from sgbench.study.verdicts import Result
+
+NAME = "README.md"
+TITLE = "Which surrogate gradient, when?"
+MISSING = {
+    "F8": "gradients and activity before training: no record holds them yet",
+    "F9": "rules and neurons: their blocks have no cells yet",
+    "T5": "claims of the literature: they are not matched to these numbers yet",
+}
+"""Figures and tables that no page has, and why."""
+
+
+def page(findings: Findings, pages: Sequence[Page]) -> Page:
+    """Write the front page.
+
+    Args:
+        findings: of the study.
+        pages: the others, in their order.
+    """
+    results = findings.results
+    words = [result.verdict for result in results]
+    study = findings.loaded.study
+    parts = [
+        f"{study.about}",
+        f"Of {len(results)} hypotheses that were written down before the first run, {words.count('confirmed')} are "
+        f"confirmed, {words.count('refuted')} refuted and {words.count('open')} open. "
+        f"{len(findings.facts):,} runs are stored, of blocks {_blocks(findings)}.",
+        "## Verdicts",
+        verdict_table(results),
+        f"p is of the verdict, at the registered level of {findings.rules.level:g}; in the last column it is "
+        "corrected for all hypotheses by Holm's method, and the verdict follows it.",
+        "## What the numbers say",
+        "\n".join(
+            f"- **{result.name}**: {result.why}. Cells: {result.cells}." for result in results if result.rows
+        )
+        or "Nothing yet.",
+        "## What is open, and why",
+        "\n".join(
+            f"- **{result.name}**: {why_open(result)}" for result in results if result.verdict == "open"
+        )
+        or "Nothing.",
+        "\n".join(f"- **{name}** is not here: {why}." for name, why in MISSING.items()),
+        "## Pages",
+        "\n".join(f"- [{page.title}]({page.name})" for page in pages),
+        _registered(findings),
+    ]
+    evidence = [_rows(result) for result in results if result.rows]
+    return Page(NAME, TITLE, (*parts, *(["## Numbers behind the verdicts", *evidence] if evidence else [])))
+
+
+def verdict_table(results: Sequence[Result]) -> str:
+    """Write one line a hypothesis."""
+    rows = [
+        [
+            *(result.name, result.claim.replace("|", "/"), f"**{result.verdict}**", result.seeds),
+            *(result.p, result.p_corrected),
+        ]
+        for result in results
+    ]
+    return table(["", "hypothesis", "verdict", "seeds", "p", "p, Holm"], rows)
+
+
+def _blocks(findings: Findings) -> str:
+    names = [name for name in findings.loaded.study.blocks if findings.scores.block(name)]
+    return ", ".join(names) or "none"
+
+
+def why_open(result: Result) -> str:
+    """Say in one sentence why a hypothesis is open."""
+    if result.p is None:
+        return f"{result.why}." if result.why else f"{result.seeds}."
+    if result.alone != "open":
+        return (
+            f"it would be {result.alone} alone (p {p_text(result.p)}), and is not after the correction for all "
+            f"hypotheses (p {p_text(result.p_corrected)})."
+        )
+    return f"neither side is shown: p {p_text(result.p_confirmed)} for it, {p_text(result.p_refuted)} against it."
+
+
+def _registered(findings: Findings) -> str:
+    if findings.registration is None:
+        return ""
+    return (
+        f"Registered in [`{findings.loaded.study.registration}`](../preregistration.md), commit "
+        f"{findings.registration.commit[:SHORT]}; deviations: {len(findings.deviations)}, see "
+        "[the last page](budget.md). Written by `sgbench study report surrogates`."
+    )
+
+
+def _rows(result: Result) -> str:
+    return details(f"{result.name}: {result.cells}", table(result.header, result.rows))

@@ -1,0 +1,143 @@
+"""The regime map: when does the choice of a surrogate and its width matter."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sgbench.plots.estimate import Estimate
+from sgbench.plots.study_map import MapLine, MapPanel, MapPoint, map_figure
+from sgbench.statistics.intervals import summarise
+from sgbench.statistics.solved import wilson
+from sgbench.study.cells import Cell
+from sgbench.study.comparisons import LEARNS_POINTS, MIN_SEEDS, SHAPES, SLOPE_AT_REST
+from sgbench.study.findings import Findings
+from sgbench.study.pages.text import Page, Picture, details, few, interval, number, table
+from sgbench.study.scores import Score
+
+NAME = "regime_map.md"
+TITLE = "When does the choice matter?"
+WIDTHS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
+COMPACT, HEAVY = "triangle", ("atan", "fast_sigmoid", "log_abs")
+PERCENT = 100
+
+
+def page(findings: Findings) -> Page:
+    """Write the page with figure F1 and the table behind it."""
+    if not findings.stored("A2"):
+        return Page(NAME, TITLE, (findings.not_stored("A2"),))
+    panels, sentences, rows = [], [], []
+    for task in findings.loaded.study.blocks["A2"].tasks:
+        cells = _cells(findings, task)
+        if not cells:
+            continue
+        panels.append(_panel(findings, task, cells))
+        sentences.append(_sentence(findings, task, cells))
+        rows += [_row(task, shape, width, runs) for (shape, width), runs in cells.items()]
+    picture = Picture(
+        "regime_map.png",
+        "Test accuracy against width, a panel a task and a line a shape: lines apart mean a choice that matters.",
+        panels,
+        lambda: map_figure(panels),
+    )
+    parts = (
+        _deep(findings),
+        "\n".join(f"- {sentence}" for sentence in sentences),
+        picture.markdown,
+        "F1. A line is a shape at the learning rate of its task; the darker, the more compact. Bands are intervals "
+        "of 95 % over seeds, of cells with five seeds or more. A run that failed counts as guessing, and a cross "
+        "marks its cell. Where a task is solved or not, shares of solved runs are drawn.",
+        details(
+            "The numbers behind the picture",
+            table(["task", "shape", "width", "test accuracy or runs solved, %", "seeds", "failed"], rows),
+        ),
+    )
+    return Page(NAME, TITLE, parts, (picture,))
+
+
+def _cells(findings: Findings, task: str) -> dict[tuple[str, float], list[Score]]:
+    """Return the runs of each shape and width that has some."""
+    cells: dict[tuple[str, float], list[Score]] = {}
+    for shape in SHAPES:
+        for width in WIDTHS:
+            cell: Cell = {"surrogate": shape, "width_fwhm": width}
+            runs = findings.scores.cell(task, "map", cell, start="A2")
+            if runs:
+                cells[shape, width] = [runs[seed] for seed in sorted(runs)]
+    return cells
+
+
+def estimate(values: list[float]) -> Estimate:
+    """Return mean and interval; without one from fewer than five seeds."""
+    summary = summarise(values)
+    half = summary.half_width if len(values) >= MIN_SEEDS else None
+    return Estimate(summary.mean, summary.mean - (half or 0.0), summary.mean + (half or 0.0))
+
+
+def _panel(findings: Findings, task: str, cells: dict[tuple[str, float], list[Score]]) -> MapPanel:
+    lines = []
+    for shape, tail in SLOPE_AT_REST.items():
+        points = [
+            MapPoint(width, _score(runs), sum(run.failed for run in runs) / len(runs))
+            for (other, width), runs in cells.items()
+            if other == shape
+        ]
+        if points:
+            lines.append(MapLine(shape, tail, tuple(points)))
+    guess = next(iter(cells.values()))[0].guess
+    is_share = findings.loaded.study.tasks[task].outcome == "solved"
+    return MapPanel(f"{task}: {findings.title(task)}", guess, tuple(lines), is_share)
+
+
+def _score(runs: list[Score]) -> Estimate:
+    """Return what a cell comes to in per cent: its mean accuracy, or how many of its runs solve the task."""
+    if runs[0].solved is None:
+        return estimate([run.accuracy for run in runs])
+    share = wilson(sum(bool(run.solved) for run in runs), len(runs))
+    ends = (share.low, share.high) if len(runs) >= MIN_SEEDS else (share.share, share.share)
+    return Estimate(*(PERCENT * number for number in (share.share, *ends)))
+
+
+def _sentence(findings: Findings, task: str, cells: dict[tuple[str, float], list[Score]]) -> str:
+    """Say how far shapes and widths lie apart on a task."""
+    means = {place: _score(runs).value for place, runs in cells.items()}
+    shape, width = max(means, key=lambda place: means[place])
+    at_one = [mean for (_, other), mean in means.items() if other == 1.0]
+    by_width = [mean for (name, _), mean in means.items() if name == "atan"]
+    runs = [run for several in cells.values() for run in several]
+    failed = sum(run.failed for run in runs)
+    solved = " of runs solved" if findings.loaded.study.tasks[task].outcome == "solved" else ""
+    parts = [f"best is {shape} at width {width:g} with {means[shape, width]:.1f} %{solved}"]
+    if at_one:
+        parts.append(f"at width 1 shapes lie {np.ptp(at_one):.1f} points apart")
+    best = {name: max(mean for (other, _), mean in means.items() if other == name) for name, _ in means}
+    parts.append(f"each at its best width {np.ptp(list(best.values())):.1f}")
+    if by_width:
+        parts.append(f"widths of atan {np.ptp(by_width):.1f}")
+    if failed:
+        parts.append(f"{few(failed, len(runs))} runs failed")
+    return f"**{task}, {findings.title(task)}**: {'; '.join(parts)}."
+
+
+def _deep(findings: Findings) -> str:
+    """Say who learns with four quiet layers at width 1."""
+    counts = {}
+    for shape in (COMPACT, *HEAVY):
+        cell: Cell = {"surrogate": shape, "width_fwhm": 1.0}
+        runs = list(findings.scores.cell("T2d4", "map", cell, start="A2").values())
+        counts[shape] = (sum(run.accuracy > LEARNS_POINTS for run in runs), len(runs))
+    if not all(of for _, of in counts.values()):
+        return ""
+    heavy = ", ".join(f"{shape} in {few(*counts[shape])}" for shape in HEAVY)
+    compact, of = counts[COMPACT]
+    verb = "does not learn" if 2 * compact < of else "learns"
+    return (
+        f"With four quiet layers at width 1, the compact {COMPACT} {verb}: {few(compact, of)} runs score above "
+        f"{LEARNS_POINTS:g} %. Shapes with tails: {heavy}."
+    )
+
+
+def _row(task: str, shape: str, width: float, runs: list[Score]) -> list[str | float | int]:
+    mean = _score(runs)
+    ends = (mean.low, mean.high) if len(runs) >= MIN_SEEDS else (None, None)
+    failed = sum(run.failed for run in runs)
+    return [task, shape, number(width), interval(mean.value, *ends), len(runs), failed]

@@ -1,0 +1,111 @@
+"""Which settings fail: runs whose loss or gradient was not finite, by shape, width, regime and remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from sgbench.statistics.solved import wilson
+from sgbench.study.comparisons import MIN_SEEDS, SHAPES
+from sgbench.study.findings import Findings
+from sgbench.study.hypotheses_recurrent import REMEDY_WIDTHS
+from sgbench.study.pages.text import NONE, Page, details, few, table
+from sgbench.study.scores import Score
+
+NAME = "safety.md"
+TITLE = "Which settings fail?"
+PERCENT = 100
+REMEDIES = {
+    "network.recurrence_gradient": "recurrent gradient",
+    "neuron.reset_gradient": "reset gradient",
+    "surrogate.normalisation": "height",
+    "clip_norm": "clipped at norm",
+}
+"""What a remedy changes, and how it is called."""
+
+
+def page(findings: Findings) -> Page:
+    """Write the page with table T4."""
+    everything = findings.scores.runs
+    if not everything:
+        return Page(NAME, TITLE, ("Not known yet: nothing is stored.",))
+    failed = sum(run.failed for run in everything)
+    parts = [
+        f"{few(failed, len(everything))} runs failed, because a loss or a gradient was not finite. Each counts as "
+        "guessing and none is left out.",
+        "## By task",
+        _shares(everything, lambda run: run.task, "task"),
+    ]
+    kinds = [fact.failure for fact in findings.facts if fact.failure is not None]
+    if kinds:
+        counts = ", ".join(f"{kind} {kinds.count(kind)}" for kind in dict.fromkeys(sorted(kinds)))
+        parts.insert(1, f"What failed: {counts}.")
+    if findings.stored("A2"):
+        mapped = [run for run in findings.scores.block("A2") if run.settings.get("surrogate") in SHAPES]
+        parts += [
+            "## By width, in the regime map",
+            "Failed runs of all runs, a column a width.",
+            _grid(mapped, lambda run: (run.task,), ["task"]),
+            details(
+                "By shape too",
+                _grid(mapped, lambda run: (run.task, str(run.settings["surrogate"])), ["task", "shape"]),
+            ),
+        ]
+    parts.append("## By remedy")
+    if findings.stored("B2"):
+        parts.append(_shares(_remedied(findings), _remedy, "task and remedy"))
+    else:
+        parts.append(findings.not_stored("B2"))
+    return Page(NAME, TITLE, tuple(parts))
+
+
+def _shares(runs: Iterable[Score], group: Callable[[Score], str], head: str) -> str:
+    """Write shares of failed runs with Wilson's interval, of five runs or more."""
+    groups: dict[str, list[Score]] = {}
+    for run in runs:
+        groups.setdefault(group(run), []).append(run)
+    rows = []
+    for name, members in sorted(groups.items()):
+        failed = sum(run.failed for run in members)
+        share = wilson(failed, len(members))
+        ends = (
+            f"{PERCENT * share.low:.1f} to {PERCENT * share.high:.1f}" if len(members) >= MIN_SEEDS else NONE
+        )
+        rows.append([name, failed, len(members), f"{PERCENT * share.share:.1f}", ends])
+    return table([head, "failed", "runs", "failed, %", "95 %, runs as if independent"], rows)
+
+
+def _remedied(findings: Findings) -> list[Score]:
+    """Return the runs with a remedy, and those without that they are compared with, which the map has."""
+    runs = list(findings.scores.block("B2"))
+    for task in findings.loaded.study.blocks["B2"].tasks:
+        for shape in ("atan", "triangle"):
+            for width in REMEDY_WIDTHS:
+                plain = {"surrogate": shape, "width_fwhm": width}
+                found = findings.scores.cell(task, "map", plain, start="A2").values()
+                runs += [run for run in found if run.block != "B2"]
+    return runs
+
+
+def _remedy(run: Score) -> str:
+    """Name what a run of the block of remedies may change, without what its task does not have."""
+    said = [
+        f"{word} {run.settings[key]}" for key, word in REMEDIES.items() if run.settings.get(key) is not None
+    ]
+    return f"{run.task}: {', '.join(said)}"
+
+
+def _width(run: Score) -> float:
+    return float(str(run.settings["width_fwhm"]))
+
+
+def _grid(runs: list[Score], group: Callable[[Score], tuple[str, ...]], head: Sequence[str]) -> str:
+    """Count failures of each group of runs, a column a width."""
+    widths = sorted({_width(run) for run in runs})
+    cells: dict[tuple[str, ...], dict[float, list[bool]]] = {}
+    for run in runs:
+        cells.setdefault(group(run), {}).setdefault(_width(run), []).append(run.failed)
+    rows = []
+    for name, by_width in cells.items():
+        counts = [by_width.get(width, []) for width in widths]
+        rows.append([*name, *(f"{sum(failed)}/{len(failed)}" if failed else NONE for failed in counts)])
+    return table([*head, *(f"{width:g}" for width in widths)], rows)

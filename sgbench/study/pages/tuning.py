@@ -1,0 +1,150 @@
+"""How to tune: where in width and learning rate each shape is close to the best."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sgbench.plots.study_heat import HeatMaps, HeatPanel, heat_figure
+from sgbench.plots.study_tuning import TuningLine, TuningPanel, tuning_figure
+from sgbench.statistics.tuning_curves import Trial, expected_best
+from sgbench.study.cells import Cell, rounded, task_reference
+from sgbench.study.comparisons import SHAPES, SLOPE_AT_REST
+from sgbench.study.findings import Findings
+from sgbench.study.pages.text import Page, Picture, few, table
+from sgbench.study.scores import Score
+
+NAME = "tuning.md"
+TITLE = "How to tune width and learning rate together"
+TASKS = ("T2d4", "T4", "T6")
+WIDTHS = (0.05, 0.2, 0.5, 1.0, 4.0)
+FACTORS = (0.25, 1.0, 4.0)
+TOLERANCE_POINTS = 2.0
+BEST_OF = (
+    "F6. Expected test accuracy of the setting that validation selects among so many drawn at random from the grid "
+    "above, means over seeds; a failed run counts as guessing."
+)
+
+
+def page(findings: Findings) -> Page:
+    """Write the page with figure F2, a heat map a shape and task, and F6, the expected best of n settings."""
+    if not findings.stored("A2"):
+        return Page(NAME, TITLE, (findings.not_stored("A2"),))
+    parts = [
+        "A cell is the mean validation accuracy over seeds at one width and one learning rate; a frame marks every "
+        "cell within 2 points of the best cell of all shapes. A failed run counts as guessing."
+    ]
+    pictures = []
+    for task in TASKS:
+        maps = _maps(findings, task)
+        if maps is None:
+            parts.append(f"## {task}\n\nNot all of its cells are stored yet.")
+            continue
+        picture = Picture(
+            f"tuning_{task}.png",
+            f"Validation accuracy of six shapes over width and learning rate on {findings.title(task)}.",
+            maps,
+            lambda maps=maps: heat_figure(maps),
+        )
+        pictures.append(picture)
+        parts += [f"## {task}: {findings.title(task)}", _message(maps), picture.markdown, _best(maps)]
+    lines = [panel for task in TASKS if (panel := _expected(findings, task)) is not None]
+    if lines:
+        picture = Picture(
+            "tuning_best_of.png",
+            "Expected test accuracy of the best of n settings of width and learning rate, a line a shape.",
+            lines,
+            lambda: tuning_figure(lines),
+        )
+        pictures.append(picture)
+        parts += ["## What tuning buys", *map(_bought, lines), picture.markdown, BEST_OF]
+    return Page(NAME, TITLE, tuple(parts), tuple(pictures))
+
+
+def _expected(findings: Findings, task: str) -> TuningPanel | None:
+    """Return the expected best of n settings of each shape; None where a setting has no run."""
+    lines = []
+    for shape, tail in SLOPE_AT_REST.items():
+        trials = []
+        for value in _rates(findings, task):
+            for width in WIDTHS:
+                runs = _runs(findings, task, shape, width, value)
+                if not runs:
+                    return None
+                validation, test = (
+                    float(np.mean([getattr(run, name) for run in runs]))
+                    for name in ("validation", "accuracy")
+                )
+                trials.append(Trial(validation, test, None, len(runs), sum(run.failed for run in runs)))
+        lines.append(TuningLine(shape, tail, tuple(expected_best(trials)[1].tolist())))
+    return TuningPanel(f"{task}: {findings.title(task)}", tuple(lines))
+
+
+def _bought(panel: TuningPanel) -> str:
+    """Say how far each shape comes from one setting to all of them."""
+    gains = ", ".join(f"{line.name} {line.scores[0]:.1f} to {line.scores[-1]:.1f} %" for line in panel.lines)
+    return f"**{panel.title}**: from one setting to the best of {len(panel.lines[0].scores)}, {gains}."
+
+
+def _rates(findings: Findings, task: str) -> list[float]:
+    """Return the learning rates of a task's grid, from low to high."""
+    reference = task_reference(findings.loaded.study, "A2", task, findings.scores.settled)
+    rate = float(reference["optimizer.lr"] or 0)
+    return [rate if factor == 1 else rounded(rate * factor) for factor in FACTORS]
+
+
+def _runs(findings: Findings, task: str, shape: str, width: float, rate: float) -> list[Score]:
+    cell: Cell = {"surrogate": shape, "width_fwhm": width, "optimizer.lr": rate}
+    return list(findings.scores.cell(task, "map", cell, start="A2").values())
+
+
+def _maps(findings: Findings, task: str) -> HeatMaps | None:
+    """Return the heat maps of a task, or None where a cell has no run."""
+    rates = _rates(findings, task)
+    panels = []
+    for shape in SHAPES:
+        lines = []
+        for value in rates:
+            several = [_runs(findings, task, shape, width, value) for width in WIDTHS]
+            lines.append(
+                tuple(float(np.mean([run.validation for run in runs])) if runs else None for runs in several)
+            )
+        panels.append(HeatPanel(shape, tuple(lines)))
+    if not any(score is not None for panel in panels for line in panel.scores for score in line):
+        return None
+    return HeatMaps(WIDTHS, tuple(rates), tuple(panels), TOLERANCE_POINTS)
+
+
+def _close(maps: HeatMaps, panel: HeatPanel) -> int:
+    best = max(score for one in maps.panels for line in one.scores for score in line if score is not None)
+    return sum(
+        score is not None and score >= best - maps.tolerance for line in panel.scores for score in line
+    )
+
+
+def _message(maps: HeatMaps) -> str:
+    cells = len(maps.widths) * len(maps.rates)
+    counts = {panel.title: _close(maps, panel) for panel in maps.panels}
+    most = max(counts, key=lambda shape: counts[shape])
+    others = ", ".join(f"{shape} {count}" for shape, count in counts.items() if shape != most)
+    return f"{most} is close to the best in {few(counts[most], cells)} cells; {others}."
+
+
+def _best(maps: HeatMaps) -> str:
+    rows = []
+    for panel in maps.panels:
+        scores = np.array(panel.scores, dtype=float)
+        if np.isnan(scores).all():
+            continue
+        line, column = np.unravel_index(np.nanargmax(scores), scores.shape)
+        rows.append(
+            [
+                panel.title,
+                maps.widths[column],
+                maps.rates[line],
+                f"{scores[line, column]:.1f}",
+                _close(maps, panel),
+            ]
+        )
+    return table(
+        ["shape", "best width", "best learning rate", "validation, %", "cells close to the best"], rows
+    )

@@ -1,0 +1,146 @@
+"""Write the report of a study, or say which of its pages are stale: the same bytes from the same store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sgbench.errors import InputError
+from sgbench.records.files import read_bytes, write_atomic
+from sgbench.study.comparisons import Rules
+from sgbench.study.definition import Loaded
+from sgbench.study.findings import Findings, RunFacts
+from sgbench.study.hypotheses import all_hypotheses
+from sgbench.study.pages import (
+    budget,
+    depth,
+    forgiving,
+    front,
+    references,
+    regime_map,
+    safety,
+    spikes,
+    tuned,
+    tuning,
+)
+from sgbench.study.pages.text import Page
+from sgbench.study.registration import (
+    Checkout,
+    Registration,
+    deviations,
+    find_registration,
+    require_registered,
+)
+from sgbench.study.scores import read_scores
+from sgbench.study.settle import read_settled
+from sgbench.study.store import Store
+
+REPORTED = ("surrogates",)
+"""Studies whose hypotheses and pages are known here."""
+PAGES = (regime_map, tuning, tuned, forgiving, spikes, safety, depth, references, budget)
+KEYWORD = "Description"
+"""Under which a picture carries the hash of its numbers."""
+BOOTSTRAP_SEED = 19
+UNVERIFIED = (
+    "> **Not verified.** This report was written without a checkout, so nobody has compared the commits of its "
+    "records with the registration's."
+)
+MAX_PICTURE_BYTES = 20 * 1024**2
+
+
+@dataclass(frozen=True)
+class Report:
+    """The pages of a report, the front page first, and a line that each of them carries on top."""
+
+    pages: tuple[Page, ...]
+    banner: str = ""
+
+    def write(self, folder: Path) -> list[str]:
+        """Write the pages and pictures that are not there as they should be; returns their names.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        from sgbench.plots import style
+
+        stale = self.stale(folder)
+        for page in self.pages:
+            if page.name in stale:
+                write_atomic(folder / page.name, page.text(self.banner).encode())
+            for picture in page.pictures:
+                if picture.name in stale:
+                    data = style.encode(picture.draw, ".png", texts={KEYWORD: picture.digest})
+                    write_atomic(folder / picture.name, data)
+        return stale
+
+    def stale(self, folder: Path) -> list[str]:
+        """Return the names of pages and pictures that a folder lacks or has otherwise.
+
+        A picture is compared by the numbers that it was drawn from: another release of a library for pictures may
+        give other bytes.
+        """
+        names = []
+        for page in self.pages:
+            if _bytes(folder / page.name) != page.text(self.banner).encode():
+                names.append(page.name)
+            for picture in page.pictures:
+                if f"{KEYWORD}\0{picture.digest}".encode() not in _bytes(folder / picture.name):
+                    names.append(picture.name)
+        return names
+
+
+def _bytes(path: Path) -> bytes:
+    """What a file holds; nothing where there is none."""
+    return read_bytes(path, limit=MAX_PICTURE_BYTES) if path.is_file() else b""
+
+
+def make_report(
+    loaded: Loaded, store: Store, *, checkout: Checkout | None, rules: Rules | None = None
+) -> Report:
+    """Read a store, decide every hypothesis, and return the pages.
+
+    Args:
+        loaded: the study.
+        store: of its records.
+        checkout: with the registration's commit; None: nothing is verified, and every page says so.
+        rules: how comparisons are decided; the study's own by default.
+
+    Raises:
+        InputError: there is no report of this study, the store is damaged, or a record is not of the registered
+            study.
+    """
+    if loaded.name not in REPORTED:
+        raise InputError(
+            f"study {loaded.name}: no report is known of it; there is one of {', '.join(REPORTED)}"
+        )
+    findings = find(loaded, store, checkout=checkout, rules=rules or Rules())
+    pages = [module.page(findings) for module in PAGES]
+    banner = UNVERIFIED if checkout is None else ""
+    return Report((front.page(findings, pages), *pages), banner)
+
+
+def find(loaded: Loaded, store: Store, *, checkout: Checkout | None, rules: Rules) -> Findings:
+    """Turn a store into what the pages are written from.
+
+    Raises:
+        InputError: see `make_report`.
+    """
+    entries = list(store.entries())
+    manifest = store.manifest()
+    settled = read_settled(store.folder)
+    registration: Registration | None = None
+    if checkout is not None:
+        registration = find_registration(loaded, checkout)
+        if manifest is not None:
+            require_registered(registration, checkout, manifest, entries)
+    listed: Sequence[str] = ()
+    if manifest is not None:
+        listed = deviations(loaded, settled, manifest, entries, registration)
+    scores = read_scores(loaded.study, settled, entries)
+    generator = np.random.Generator(np.random.PCG64(BOOTSTRAP_SEED))
+    facts = [RunFacts.of(entry) for entry in entries]
+    results = all_hypotheses(scores, rules, generator=generator)
+    return Findings(loaded, scores, results, rules, facts, manifest, registration, listed)

@@ -1,0 +1,108 @@
+"""What a registered hypothesis comes to: confirmed, refuted or open, with the numbers behind it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from sgbench.statistics.pairs import holm
+
+VerdictWord = Literal["confirmed", "refuted", "open"]
+Item = str | float | int | None
+"""What stands in a cell of a table."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One hypothesis and what the runs say of it.
+
+    Args:
+        name: H1 to H9.
+        claim: in words.
+        cells: that it is decided by, in words.
+        seeds: how many there are, in words.
+        p_confirmed: of the claim, as the registration defines it; None where no run speaks of it.
+        p_refuted: of what would refute it.
+        why: the numbers in one sentence.
+        header: of the rows.
+        rows: the numbers that the verdict rests on.
+        level_factor: how many times stricter its level is than the others'.
+        p_corrected: of the more likely of the two, after Holm's correction over all hypotheses.
+        level: of the study.
+    """
+
+    name: str
+    claim: str
+    cells: str
+    seeds: str
+    p_confirmed: float | None = None
+    p_refuted: float | None = None
+    why: str = ""
+    header: tuple[str, ...] = ()
+    rows: tuple[tuple[Item, ...], ...] = ()
+    level_factor: float = 1.0
+    p_corrected: float | None = None
+    level: float = 0.05
+
+    @property
+    def p(self) -> float | None:
+        """The smaller of the two p-values, scaled to the level of the study."""
+        if self.p_confirmed is None or self.p_refuted is None:
+            return None
+        return min(1.0, self.level_factor * min(self.p_confirmed, self.p_refuted))
+
+    @property
+    def alone(self) -> VerdictWord:
+        """The verdict if this were the only hypothesis."""
+        return self._word(self.p)
+
+    @property
+    def verdict(self) -> VerdictWord:
+        """The verdict among all hypotheses."""
+        return self._word(self.p_corrected)
+
+    def _word(self, p: float | None) -> VerdictWord:
+        if p is None or p > self.level or self.p_confirmed is None or self.p_refuted is None:
+            return "open"
+        return "confirmed" if self.p_confirmed <= self.p_refuted else "refuted"
+
+
+def corrected(results: Sequence[Result]) -> list[Result]:
+    """Correct the p-values of all hypotheses together by Holm's method; one without a p-value is not counted.
+
+    Of each hypothesis the smaller of its two p-values takes part. Only one of the two claims can be false, so the
+    chance of a false verdict among all stays at the level as with tests that also name a direction.
+
+    Source: Holm 1979, Scandinavian Journal of Statistics 6(2); Shaffer 1980, Annals of Statistics 8(6), for
+    directions.
+    """
+    p = holm(np.array([math.nan if result.p is None else result.p for result in results]))
+    return [
+        replace(result, p_corrected=None if math.isnan(value) else value)
+        for result, value in zip(results, p.tolist(), strict=True)
+    ]
+
+
+def one_side(count: int, runs: int, *, above: bool) -> float:
+    """Return the p-value of Wilson's interval: at most .05 exactly where that of 95 % excludes one half.
+
+    It is 1 where the share lies on the other side of one half.
+
+    Args:
+        count: runs that do.
+        runs: all, above 0.
+        above: whether the share is claimed to lie above one half.
+
+    >>> round(one_side(10, 10, above=True), 4), one_side(10, 10, above=False), round(one_side(8, 10, above=True), 3)
+    (0.0016, 1.0, 0.058)
+    """
+    from scipy.special import ndtr
+
+    z = (count - runs / 2) / math.sqrt(runs / 4)
+    if (z > 0) != above or z == 0:
+        return 1.0
+    return 2 * float(ndtr(-abs(z)))

@@ -1,0 +1,57 @@
+"""Text in records and logs that could act on a page or a terminal, found wherever it stands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sgbench.errors import printable
+from sgbench.records.text import LETTERS, SCRIPT
+
+ALLOWED = ".,:;'\"()[]+-/=%_^@"
+"""What machines, versions and reasons are written with, beside letters, digits and spaces."""
+_PLAIN = re.compile(rf"[{LETTERS} {re.escape(ALLOWED)}]*")
+_LINK = re.compile(r"\]\s*[(:\[]|@(?! )")  # of Markdown, and a mention; '2 cores @ 3 GHz' is none
+OWN_RULES = frozenset({"contact", "paper", "code"})
+"""Fields in which an address belongs, each with a rule of its own."""
+
+
+def unplain(tree: object, place: str = "") -> Iterator[str]:
+    """The places of all texts and names that hold more than plain text.
+
+    Args:
+        tree: dictionaries, lists and leaves.
+        place: where the tree stands in its file.
+
+    >>> list(unplain({"name": "atan", "layers": [{"reason": "<b>"}]}))
+    ['layers.0.reason']
+    """
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            inner = f"{place}.{key}" if place else str(key)
+            if not is_plain(str(key)):
+                yield place
+            elif inner not in OWN_RULES:
+                yield from unplain(value, inner)
+    elif isinstance(tree, list | tuple):
+        for index, value in enumerate(tree):
+            yield from unplain(value, f"{place}.{index}")
+    elif isinstance(tree, str) and not is_plain(tree):
+        yield place
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text is Latin letters, digits and a little punctuation, without an address.
+
+    >>> [is_plain(text) for text in ("Intel(R) Core(TM) @ 3 GHz", "in [0, 1].", "see [me](x)", "hi @you", "a|b")]
+    [True, True, False, False, False]
+    """
+    return bool(_PLAIN.fullmatch(text)) and not _LINK.search(text) and not SCRIPT.search(text)
+
+
+def complaint(place: str) -> str:
+    """What to say of one of these places."""
+    return (
+        f"{printable(place)}: plain text is needed: Latin letters, digits, spaces and {ALLOWED}, no address "
+        "and no markup"
+    )

@@ -1,0 +1,76 @@
+"""What a tier found, in the numbers that a board compares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sgbench.leaderboard.score import Measure
+from sgbench.records.content import Scores
+from sgbench.records.trust import Tier
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a tier found; accuracies, or losses in their place, are means over the seeds that were looked at."""
+
+    tier: Tier
+    passed: bool
+    seeds: tuple[int, ...]
+    claimed_accuracy: float | None
+    verified_accuracy: float | None
+    agreement: float | None
+    tolerance: float | None
+    statement: str
+    claimed_loss: float | None = None
+    verified_loss: float | None = None
+
+
+def outcome(
+    tier: Tier,
+    measure: Measure,
+    passed: bool,
+    seeds: Sequence[int],
+    scores: tuple[Sequence[float], Sequence[float]],
+    statement: str,
+    *,
+    agreement: float | None = None,
+    tolerance: float | None = None,
+) -> Outcome:
+    """An outcome whose numbers are the means of these scores.
+
+    Args:
+        tier: that was gone through.
+        measure: what the board compares.
+        passed: whether the claim holds.
+        seeds: that were looked at.
+        scores: those claimed, and those that the tier gave.
+        statement: what was found, in words.
+        agreement: share of answers that are the same.
+        tolerance: how far the means may differ.
+    """
+    claimed, verified = map(mean, scores)
+    by_loss = measure.is_loss
+    return Outcome(
+        tier=tier,
+        passed=passed,
+        seeds=tuple(seeds),
+        claimed_accuracy=None if by_loss else claimed,
+        verified_accuracy=None if by_loss else verified,
+        agreement=agreement,
+        tolerance=tolerance if tolerance is None or by_loss else min(tolerance, 1.0),
+        statement=statement,
+        claimed_loss=claimed if by_loss else None,
+        verified_loss=verified if by_loss else None,
+    )
+
+
+def mean(values: Sequence[float]) -> float:
+    """The mean, summed without rounding."""
+    return math.fsum(values) / len(values)
+
+
+def score_of(scores: Scores) -> float:
+    """The accuracy, or the loss of a task without classes."""
+    return scores.loss if scores.accuracy is None else scores.accuracy

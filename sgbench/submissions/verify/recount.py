@@ -1,0 +1,106 @@
+"""Whether running stored weights again gives what a record claims, number by number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from sgbench.records.content import Scores
+from sgbench.records.counts import OpCounts
+from sgbench.records.record import RunRecord
+from sgbench.submissions.verify.network import Difference, differences
+
+COUNTS = 0.01
+"""How far what follows spikes may be off, relatively: other processors round otherwise."""
+LEAST_LOSS = 0.01
+"""How far a loss may be off, relatively, for the same reason."""
+DISAGREEMENT = 0.001
+"""Share of answers that may be others."""
+ROUNDING = 1e-9
+SMALL_LOSS = 1e-3
+"""Below which a loss of classes may be off by that much: one sample moves it further than rounding does."""
+FOLLOWING = (
+    "input_events",
+    "spikes_sent",
+    "neuron_updates_with_input",
+    "effective",
+    "weight_reads",
+    "delay_operations",
+)
+SQUARES = ("synaptic_operations_squared", "spikes_sent_squared")
+"""Counts that follow events, and sums of their squares over samples; shapes and stored weights fix all others."""
+
+
+def recounted(record: RunRecord, found: OpCounts, test: Scores, validation: Scores) -> Iterator[str]:
+    """Everything in which a record differs from what its weights gave again.
+
+    Args:
+        record: what is claimed.
+        found: operations counted again on the test split.
+        test: scores of it.
+        validation: scores of the validation split.
+    """
+    if record.counts is not None:
+        for each in differences(record.counts, found):
+            if not _within(each, found):
+                yield str(each)
+    for name, claimed, again in (("test", record.test, test), ("validation", record.validation, validation)):
+        if claimed is not None:
+            yield from _scores(name, claimed, again)
+            yield from _activity(name, claimed, again, found)
+
+
+def _within(each: Difference, found: OpCounts) -> bool:
+    """Whether a count that follows events is off by no more than other processors may put it."""
+    claimed, again = each.claimed, each.found
+    if not isinstance(claimed, int) or not isinstance(again, int):
+        return each.place.startswith("counts.spread") and claimed is None  # the record predates it
+    name = each.place.rpartition(".")[2]
+    if name not in FOLLOWING and name not in SQUARES:
+        return False
+    relative = COUNTS if name in FOLLOWING else (1 + COUNTS) ** 2 - 1
+    slack = COUNTS * found.samples * _reached(each.place, found)
+    return abs(claimed - again) <= max(relative * max(claimed, again), slack)
+
+
+def _reached(place: str, found: OpCounts) -> int:
+    """How many operations one event is, so that a layer that hardly fires may be one event in 100 samples off."""
+    *before, name = place.split(".")
+    if name in ("input_events", "spikes_sent", "spikes_sent_squared"):
+        return 1
+    if name == "synaptic_operations_squared":
+        return sum(layer.neurons * (layer.synapses_per_pair or 1) for layer in found.layers) ** 2
+    layer = found.layers[int(before[2])]  # counts.layers.<index>
+    return layer.neurons * (layer.synapses_per_pair or 1)
+
+
+def _scores(name: str, claimed: Scores, again: Scores) -> Iterator[str]:
+    """Scores of one split; the share of answers that agree is looked at elsewhere, and tells more."""
+    if (claimed.samples, claimed.labels) != (again.samples, again.labels):
+        yield f"{name}.samples is {claimed.samples}, its network has {again.samples}"
+    small = ROUNDING if claimed.accuracy is None else SMALL_LOSS
+    if not math.isclose(claimed.loss, again.loss, rel_tol=LEAST_LOSS, abs_tol=small):
+        yield f"{name}.loss is {claimed.loss:.4g}, its network has {again.loss:.4g}"
+    if claimed.accuracy is not None and again.accuracy is not None:
+        one = 1 / (claimed.labels or claimed.samples)
+        if abs(claimed.accuracy - again.accuracy) > max(one, DISAGREEMENT) + ROUNDING:
+            yield f"{name}.accuracy is {claimed.accuracy:.4f}, its network has {again.accuracy:.4f}"
+
+
+def _activity(name: str, claimed: Scores, again: Scores, found: OpCounts) -> Iterator[str]:
+    """Rates up to one event in 100 samples; of silent and saturated neurons up to one, or one in 100."""
+    theirs, ours = ({line.name: line for line in scores.activity} for scores in (claimed, again))
+    if theirs.keys() != ours.keys():
+        yield f"{name}.activity is of {len(theirs)} layers, its network has {len(ours)}, or other names"
+        return
+    neurons = {layer.name: layer.neurons for layer in found.layers}
+    for layer in ours:
+        one = 1 / neurons[layer]
+        for field in ("rate_per_step", "dead_fraction", "saturated_fraction"):
+            said, has = getattr(theirs[layer], field), getattr(ours[layer], field)
+            if field == "rate_per_step":
+                allowed = COUNTS * max(said, has, one * found.samples / found.steps)
+            else:
+                allowed = max(one, COUNTS)
+            if abs(said - has) > allowed + ROUNDING:
+                yield f"{name}.activity: {field} of {layer} is {said:.4g}, its network has {has:.4g}"

@@ -1,0 +1,137 @@
+"""Ctrl-C at any moment: exit code 130, which is what the command promises; a second one kills (minus the signal).
+
+Processes tell when they are at the place in question, so nothing here depends on how fast they are.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.interrupts import InterruptSettings, Try, interrupt, moments, show
+
+WAIT_S = 300
+START = """
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.{handler})
+import sgbench.__main__ as start
+import sgbench.cli.main as command
+
+def here():
+    print("here", flush=True)
+    time.sleep(600)
+"""
+SWALLOWED = """
+import time
+try:
+    print("here", flush=True)
+    time.sleep(600)
+except BaseException:
+    time.sleep(600)  # as compiled code does that takes it for a failure of its own
+"""
+DROPPED = """
+class Deleted:
+    def __del__(self):
+        here()
+
+def work(words=None):
+    Deleted()
+    time.sleep(600)
+"""
+IMPORTING = """
+def work(words=None):
+    import swallowed
+"""
+SLOW_TO_STOP = """
+def work(words=None):
+    try:
+        here()
+    finally:
+        print("again", flush=True)
+        time.sleep(600)
+"""
+FINISHED = """
+import atexit
+atexit.register(here)
+
+def work(words=None):
+    return 0
+"""
+RUN = """
+command.main = work
+sys.exit(start.command())
+"""
+
+
+def code_of(tmp_path: Path, body: str, *, signals: int = 1, handler: str = "default_int_handler") -> int:
+    """The exit code of a command that does `body`, and gets a signal at each line that it prints."""
+    (tmp_path / "swallowed.py").write_text(SWALLOWED)
+    (tmp_path / "body.py").write_text(START.format(handler=handler) + body + RUN)
+    process = subprocess.Popen(
+        [sys.executable, "body.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdout is not None
+    for _ in range(signals):
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+    try:
+        return process.wait(timeout=WAIT_S)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("body", [IMPORTING, DROPPED, SLOW_TO_STOP, FINISHED])
+def test_one_stops(body: str, tmp_path: Path) -> None:
+    """In an import that swallows it, where Python drops it, in an endless clean-up, and after the command's end."""
+    assert code_of(tmp_path, body) == 130
+
+
+@pytest.mark.slow
+def test_two_kill(tmp_path: Path) -> None:
+    """In the clean-up after the first one."""
+    assert code_of(tmp_path, SLOW_TO_STOP, signals=2) == -signal.SIGINT
+
+
+@pytest.mark.slow
+def test_where_it_is_ignored_it_stays_so(tmp_path: Path) -> None:
+    """As in a shell's background: the command ends by itself, and well."""
+    body = 'def work(words=None):\n    print("here", flush=True)\n    time.sleep(1)\n    return 0\n'
+    assert code_of(tmp_path, body, handler="SIG_IGN") == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after_s", moments(InterruptSettings(tries=10, seed=1)))
+def test_a_sweep_stops_at_any_moment(after_s: float) -> None:
+    """Ten moments of a sweep with Hydra's basic launcher, drawn from a seed, the start included."""
+    assert interrupt(after_s).code == 130
+
+
+def test_moments_follow_from_the_seed() -> None:
+    """Must match: the same seed; must differ: another. Of 200 some are in the first second, none beyond the end."""
+    found = moments(InterruptSettings())
+    assert found == moments(InterruptSettings()) != moments(InterruptSettings(seed=1))
+    assert len(found) == 200
+    assert 10 <= sum(after_s < 1 for after_s in found) <= 50
+    assert max(found) < 20
+
+
+def test_the_table_counts_and_names_others() -> None:
+    """Hand count: two of three stopped with 130; the third was ended by a signal and is named."""
+    tries = [Try(1.0, 0.5, 130, "stopped"), Try(2.0, 6.0, 130, "stopped"), Try(3.25, 0.1, -6, "abort")]
+    told = show({"tries": [vars(each) for each in tries]})
+    assert "one Ctrl-C, 3 tries" in told
+    assert "3.250 s: -6: abort" in told
+    assert [line.split()[-2:] for line in told.splitlines() if "longer than" in line] == [["1", "0"]]
+
+
+def test_no_tries_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """At least one is needed."""
+    assert main(["interrupts", "--tries", "0"]) == 2
+    assert "--tries" in capsys.readouterr().err
