@@ -235,6 +235,7 @@ def signal_study(args: argparse.Namespace) -> int:
 
     runs_dir: Path = args.runs_dir or default_runs_dir()
     path, number = runs_dir / PID_FILE, getattr(signal, args.signal, None)
+    process = name = ""
     try:
         process, name = path.read_text(encoding="utf-8").split()
         with FileLock(runs_dir / LOCK_FILE, timeout=0):
