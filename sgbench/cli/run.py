@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgbench.cli.run_hydra import Job, hand_to_hydra, run_sweep, say, say_failed, show_only
+from sgbench.cli.run_hydra import Job, run_sweep, say, say_failed
+from sgbench.cli.run_show import asks_to_show, show
 from sgbench.errors import InputError
 from sgbench.paths import RECORD
 from sgbench.sweeps.outcome import headline, problem
@@ -42,7 +43,6 @@ Run one point of the space, or with -m (or sweep=NAME) every combination of the 
 A finished run is not repeated; an interrupted one continues from its last epoch.
 exit codes: 0 all finished, 1 a run failed, 2 bad input, 130 stopped
 """
-HYDRA_ONLY = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--shell-completion", "-sc")
 
 
 def run_command(words: Sequence[str]) -> int:
@@ -60,8 +60,8 @@ def run_command(words: Sequence[str]) -> int:
     # Hydra's own flag takes one folder; its search path takes any number.
     paths = ",".join(f"file://{folder.resolve()}" for folder in config_dirs)
     back = [f"hydra.searchpath=[{paths}]"] if folders else []
-    if any(word.split("=")[0] in HYDRA_ONLY for word in rest):
-        return hand_to_hydra([*rest, *back], show_only)
+    if asks_to_show(rest):
+        return show(rest, back, config_dirs)
     with uncollected():
         planned = _plan(rest, config_dirs, allowed)
         parts = _built(planned)
