@@ -28,8 +28,24 @@ def run_sweep(planned: Plan, words: Sequence[str], job: Job) -> int:
         job: what it launches.
     """
     before = [_stamp(spec) for spec in planned.specs]
-    code = hand_to_hydra(words, job)
-    return max(code, job.exit_code, _report(planned, before))
+    code = max(hand_to_hydra(words, job), job.exit_code)
+    if code == 0:  # otherwise points are missing for other reasons, which have been told
+        code = _finish_what_others_left(planned)
+    return max(code, _report(planned, before))
+
+
+def _finish_what_others_left(planned: Plan) -> int:
+    """Wait for points that another process runs, and run those that it gave up; returns the worst exit code."""
+    from sgbench.sweeps.awaited import left_to_others, wait_for_others
+
+    code = 0
+    for outcome in wait_for_others(left_to_others(planned.specs), say):
+        if isinstance(outcome, SgbenchError):
+            say_error(outcome)
+            code = max(code, outcome.exit_code)
+        else:
+            say(headline(outcome))
+    return code
 
 
 class Job:
@@ -58,11 +74,11 @@ class Job:
 
         try:
             record = run_spec(self._spec(config))
+        except RunBusyError:
+            return  # the other process may finish it; in the end it is waited for
         except SgbenchError as error:
-            sys.stderr.write(f"sgbench: error: {one_printable_line(error)}\n")
-            # Another process that holds the point may finish it; its record decides.
-            if not isinstance(error, RunBusyError):
-                self.exit_code = max(self.exit_code, error.exit_code)
+            say_error(error)
+            self.exit_code = max(self.exit_code, error.exit_code)
             return
         say(f"[{HydraConfig.get().job.num + 1}/{len(self.planned.specs)}] {headline(record)}")
 
@@ -117,7 +133,7 @@ class Job:
                 refused=self._refused,
             )
         except SgbenchError as error:
-            sys.stderr.write(f"sgbench: error: {one_printable_line(error)}\n")
+            say_error(error)
             self.exit_code = error.exit_code
 
     def _refused(self, exit_code: int) -> None:
@@ -206,3 +222,8 @@ def say(line: str) -> None:
 def say_failed(line: str) -> None:
     """Write on the error stream what has no finished record."""
     sys.stderr.write(f"sgbench: failed: {line}\n")
+
+
+def say_error(error: SgbenchError) -> None:
+    """Write on the error stream why a point could not be run."""
+    sys.stderr.write(f"sgbench: error: {one_printable_line(error)}\n")
