@@ -25,6 +25,8 @@ from sgbench.records.files import first_problem
 from sgbench.records.spec import GROUPS, NOTHING, SPIKING_CHOICES, Method, RunSpec, entry_group
 
 ROOT_KEYS = ("seed", "engine", "group", "force", "paths", "trainer")
+LARGEST_OF_OPTIMIZER = 1e18
+"""Of a number of an optimiser, whose square is then a number in single precision still."""
 
 
 def decay_per_step(tau_s: float, dt_s: float) -> float:
@@ -252,7 +254,21 @@ def _checked_node(
     for key in found.parameters:
         if key not in parameters:
             raise InputError(f"key '{where}.{key}' is missing")
+    if where == "optimizer":
+        for key, default in found.parameters.items():
+            _require_numbers(f"{where}.{key}", parameters[key], default)
     return parameters, found.target
+
+
+def _require_numbers(where: str, value: object, default: object) -> None:
+    """Refuse what is no number where the entry's file has one; torch takes true for 1 and fails while training."""
+    if isinstance(default, list):
+        values, defaults = (value if isinstance(value, list) else [value]), default[:1]
+    else:
+        values, defaults = [value], [default]
+    if any(isinstance(each, int | float) and not isinstance(each, bool) for each in defaults):
+        for each in values:
+            require_number(where, each, low=-LARGEST_OF_OPTIMIZER, high=LARGEST_OF_OPTIMIZER)
 
 
 def _without_meta(node: Any) -> dict[str, Any]:
