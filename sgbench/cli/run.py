@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgbench.cli.run_hydra import Job, run_sweep, say, say_failed
+from sgbench.cli.run_hydra import Job, run_sweep, say, say_failed, warn_of_chance
 from sgbench.cli.run_show import asks_to_show, show
 from sgbench.errors import InputError
 from sgbench.paths import RECORD
-from sgbench.sweeps.outcome import headline, problem
+from sgbench.records.chance import is_at_chance
+from sgbench.sweeps.outcome import headline, label, problem
 from sgbench.training.memory import uncollected
 
 if TYPE_CHECKING:
@@ -143,4 +144,5 @@ def _run_single(planned: Plan, config: DictConfig, parts: Parts | None) -> int:
         return 1
     for line in (headline(record), f"record: {folder_of(spec) / RECORD}", *optimism([record])):
         say(line)
+    warn_of_chance([label(spec)] if is_at_chance(record.validation, record.classes) else [], 1)
     return 0

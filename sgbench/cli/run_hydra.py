@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgbench.errors import InputError, RunBusyError, SgbenchError, one_printable_line
 from sgbench.paths import RECORD, conf_dir, default_runs_dir
-from sgbench.sweeps.outcome import headline, label, problem
+from sgbench.records.chance import is_at_chance
+from sgbench.sweeps.names import names_of
+from sgbench.sweeps.outcome import chance_warning, headline, label, problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,11 +33,11 @@ def run_sweep(planned: Plan, words: Sequence[str], job: Job) -> int:
     before = [_stamp(spec) for spec in planned.specs]
     code = max(hand_to_hydra(words, job), job.exit_code)
     if code == 0:  # otherwise points are missing for other reasons, which have been told
-        code = _finish_what_others_left(planned)
-    return max(code, _report(planned, before))
+        code = _finish_what_others_left(planned, job.names)
+    return max(code, _report(planned, before, job.names))
 
 
-def _finish_what_others_left(planned: Plan) -> int:
+def _finish_what_others_left(planned: Plan, names: Mapping[str, str]) -> int:
     """Wait for points that another process runs, and run those that it gave up; returns the worst exit code."""
     from sgbench.sweeps.awaited import left_to_others, wait_for_others
 
@@ -44,7 +47,7 @@ def _finish_what_others_left(planned: Plan) -> int:
             say_error(outcome)
             code = max(code, outcome.exit_code)
         else:
-            say(headline(outcome))
+            say(headline(outcome, names))
     return code
 
 
@@ -64,6 +67,7 @@ class Job:
         self.planned = planned
         self.config_dirs = config_dirs
         self.allowed = allowed
+        self.names = names_of(planned)
         self.exit_code = 0
 
     def __call__(self, config: Any) -> None:
@@ -80,7 +84,7 @@ class Job:
             say_error(error)
             self.exit_code = max(self.exit_code, error.exit_code)
             return
-        say(f"[{HydraConfig.get().job.num + 1}/{len(self.planned.specs)}] {headline(record)}")
+        say(f"[{HydraConfig.get().job.num + 1}/{len(self.planned.specs)}] {headline(record, self.names)}")
 
     def _spec(self, config: Any) -> RunSpec:
         """Take the spec of this job from the plan, or compose it where the plan has no such point."""
@@ -129,7 +133,7 @@ class Job:
                 places,
                 workers=workers,
                 largest=largest,
-                headline=headline,
+                headline=partial(headline, names=self.names),
                 refused=self._refused,
             )
         except SgbenchError as error:
@@ -186,21 +190,23 @@ def _stamp(spec: RunSpec) -> int | None:
     return path.stat().st_mtime_ns if path.exists() else None
 
 
-def _report(planned: Plan, before: Sequence[int | None]) -> int:
+def _report(planned: Plan, before: Sequence[int | None], names: Mapping[str, str]) -> int:
     """Say what came of the points of a sweep by their records; returns 1 if one has no finished record."""
     from sgbench.sweeps.test_selection import optimism
     from sgbench.training.run_folder import stored_record
 
-    finished, problems, watched = 0, [], []
+    finished, problems, watched, guessing = 0, [], [], []
     for spec, stamp in zip(planned.specs, before, strict=True):
         record = stored_record(spec)
-        reason = problem(spec, record)
+        reason = problem(spec, record, names)
         if spec.force and record is not None and _stamp(spec) == stamp:
-            reason = f"{label(spec)}: was not repeated; the record is the old one"
+            reason = f"{label(spec, names)}: was not repeated; the record is the old one"
         if reason is not None:
             problems.append(reason)
             continue
         finished += 1
+        if record is not None and is_at_chance(record.validation, record.classes):
+            guessing.append(label(spec, names))
         if record is not None and record.test_selected is not None:
             watched.append(record)
     for line in optimism(watched):
@@ -208,6 +214,7 @@ def _report(planned: Plan, before: Sequence[int | None]) -> int:
     root = planned.specs[0].paths.runs_dir
     where = "" if Path(root) == default_runs_dir() else f" --root {root}"
     say(f"{finished} of {len(planned.specs)} runs finished; next: sgbench board build --from runs{where}")
+    warn_of_chance(guessing, finished)
     for line in problems:
         say_failed(line)
     return 1 if problems else 0
@@ -222,6 +229,18 @@ def say(line: str) -> None:
 def say_failed(line: str) -> None:
     """Write on the error stream what has no finished record."""
     sys.stderr.write(f"sgbench: failed: {line}\n")
+
+
+def warn_of_chance(runs: Sequence[str], count: int) -> None:
+    """Write on the error stream that runs have learnt nothing.
+
+    Args:
+        runs: name of each.
+        count: of all finished runs.
+    """
+    warning = chance_warning(runs, count=count)
+    if warning is not None:
+        sys.stderr.write(f"sgbench: warning: {warning}\n")
 
 
 def say_error(error: SgbenchError) -> None:

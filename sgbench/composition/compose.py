@@ -255,20 +255,18 @@ def _checked_node(
         if key not in parameters:
             raise InputError(f"key '{where}.{key}' is missing")
     if where == "optimizer":
-        for key, default in found.parameters.items():
-            _require_numbers(f"{where}.{key}", parameters[key], default)
+        _require_numbers(parameters, found.parameters)
     return parameters, found.target
 
 
-def _require_numbers(where: str, value: object, default: object) -> None:
-    """Refuse what is no number where the entry's file has one; torch takes true for 1 and fails while training."""
-    if isinstance(default, list):
-        values, defaults = (value if isinstance(value, list) else [value]), default[:1]
-    else:
-        values, defaults = [value], [default]
-    if any(isinstance(each, int | float) and not isinstance(each, bool) for each in defaults):
-        for each in values:
-            require_number(where, each, low=-LARGEST_OF_OPTIMIZER, high=LARGEST_OF_OPTIMIZER)
+def _require_numbers(parameters: dict[str, Any], defaults: dict[str, Any]) -> None:
+    """Refuse what is no number where the optimiser's file has one; torch takes true for 1 and fails in training."""
+    for key, default in defaults.items():
+        value = parameters[key]
+        sample = default[0] if isinstance(default, list) else default
+        if isinstance(sample, int | float) and not isinstance(sample, bool):
+            for each in value if isinstance(default, list) and isinstance(value, list) else [value]:
+                require_number(f"optimizer.{key}", each, low=-LARGEST_OF_OPTIMIZER, high=LARGEST_OF_OPTIMIZER)
 
 
 def _without_meta(node: Any) -> dict[str, Any]:

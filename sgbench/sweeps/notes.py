@@ -45,6 +45,14 @@ def _deviations(planned: Plan) -> Iterator[str]:
         reference = References(planned.config_dirs).of(name)
     except InputError:
         return  # a protocol of one's own that was composed here and now
+    others = (spec.method.choices["dataset"] for spec in planned.specs)
+    foreign = next((other for other in others if other != reference.method.choices["dataset"]), None)
+    if foreign is not None:
+        yield (
+            f"note: dataset={foreign} runs, and is recorded, under {name}, the protocol of another data set, "
+            f"and is not ranked there; name one of its own: protocol.name={foreign.rpartition('/')[2].lower()}_v1"
+        )
+        return
     deviations = (
         line for spec in planned.specs for line in method_deviations(spec.method, spec.seed, reference)
     )
