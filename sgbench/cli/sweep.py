@@ -7,10 +7,11 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.errors import InputError, one_printable_line
+from sgbench.errors import InputError, one_printable_line, shortened
 from sgbench.tables import aligned, few
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ SHOW_NOTES = (
     "validation selects; test accuracy is for reporting what was selected",
 )
 
+LONGEST_TITLE = 60  # characters that fit over a picture
 USELESS_NOTE = "± ?: the interval is wider than all accuracies; more seeds are needed"
 USELESS = 0.5
 """Half-width of an interval of accuracies that is wider than their whole range."""
@@ -132,7 +134,7 @@ def _show(args: argparse.Namespace) -> int:
             raise InputError("--plot: pictures are of accuracies; narrow the sweep to tasks with classes")
         from sgbench.plots.sweep import draw
 
-        draw(results, args.plot)
+        draw(replace(results, protocol=_told_protocol(results.protocol, args.overrides)), args.plot)
     if args.json:
         sys.stdout.write(json.dumps(as_tree(results), indent=1, sort_keys=True) + "\n")
         return 0
@@ -140,6 +142,20 @@ def _show(args: argparse.Namespace) -> int:
     if args.plot is not None:
         sys.stdout.write(f"picture: {args.plot}\n")
     return 0
+
+
+def _told_protocol(name: str, overrides: Sequence[str]) -> str:
+    """A protocol for a picture's title, with what the command line changes of it.
+
+    >>> _told_protocol("digits_v1", ["protocol.epochs=2", "surrogate=atan", "seed=0"])
+    'digits_v1 with epochs=2'
+    """
+    changed = [
+        word.lstrip("+").removeprefix("protocol.")
+        for word in overrides
+        if word.lstrip("+").startswith("protocol.")
+    ]
+    return shortened(f"{name} with {', '.join(changed)}", LONGEST_TITLE) if changed else name
 
 
 def _command(args: argparse.Namespace) -> str:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from sgbench.cli.main import main
+from sgbench.cli.run import _built
+from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.composition.plan import plan
 from sgbench.composition.words import parse_overrides
 from sgbench.errors import InputError
+from sgbench.sweeps.notes import notes
+from tests.run.tiny import WORDS
 
 MEANINGLESS = {
     "numbers for a name": (["protocol=[1,2]"], "protocol=[1,2]: names of entries are needed"),
@@ -110,3 +116,56 @@ def test_what_a_user_typed_at_length_is_cut(capsys: pytest.CaptureFixture[str]) 
     (line,) = capsys.readouterr().err.splitlines()
     assert len(line) < 1000
     assert line.endswith("a number in [0, 1] is needed")
+
+
+def test_a_data_set_of_ones_own_is_said_to_run_under_another_ones_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever else deviates; with a protocol of its own, nothing is said."""
+    (tmp_path / "mine.py").write_text(
+        "from sgbench.datasets.digits import Digits\n\n\nclass Mine(Digits):\n    pass\n"
+    )
+    shipped = catalogue.entry("dataset", "digits")
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "mine.yaml").write_text(
+        shipped.path.read_text().replace(str(shipped.target), "mine.Mine")
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ["run", *WORDS, f"--config-dir={tmp_path}", "--allow-target=mine.Mine", "dataset=mine"]
+    assert main(words) == 0
+    told = capfd.readouterr().out
+    assert (
+        "note: dataset=mine runs, and is recorded, under digits_v1, the protocol of another data set" in told
+    )
+    assert "protocol.name=mine_v1" in told
+    assert main([*words, "protocol.name=mine_v1"]) == 0
+    assert "another data set" not in capfd.readouterr().out
+
+
+def test_a_sweep_over_shapes_of_unlike_widths_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """By hand: a fast sigmoid of slope 25 is 2 (sqrt 2 - 1) / 25 = 0.0331 wide, a Gaussian 2 sqrt(ln 2) = 1.665."""
+    (line,) = notes_of("surrogate=fast_sigmoid,zero,gaussian")
+    assert "differ 50-fold, from fast_sigmoid (0.033 thresholds) to gaussian (1.7)" in line
+    assert "width_fwhm=1 gives all the same" in line
+    assert notes_of("surrogate=fast_sigmoid,zero,gaussian", "width_fwhm=1") == []
+    assert notes_of("surrogate=atan,gaussian") == []
+    assert notes_of("surrogate=gaussian", "width_fwhm=0.1,5") == []
+
+
+def notes_of(*words: str) -> list[str]:
+    """What a sweep says of widths before it runs."""
+    planned = plan([*WORDS, *words], multirun=True)
+    _, widths = _built(planned)
+    return [line for line in notes(planned, words, widths) if "widths" in line]
+
+
+def test_wandb_without_a_key_is_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], runs_dir: Path
+) -> None:
+    """A sweep says it once; wandb itself is not started and so waits for nobody."""
+    monkeypatch.setattr("wandb.login", lambda **_: False)
+    monkeypatch.setattr("wandb.init", lambda **_: pytest.fail("wandb was started"))
+    words = ["run", "-m", *WORDS, "logger=wandb", "logger.wandb.mode=online", "seed=0,1"]
+    assert main(words) == 2
+    assert capfd.readouterr().err.count("logger.wandb: No API key is known; run: wandb login") == 1
+    assert not list(runs_dir.rglob("record.json"))

@@ -89,3 +89,16 @@ def test_many_unreadable_records_are_counted(tmp_path: Path, capsys: Capture) ->
     left_out = [line for line in capsys.readouterr().out.splitlines() if line.startswith("left out: ")]
     assert len(left_out) == 10  # of 40, for the others are not of the protocol's data
     assert left_out[-1] == "left out: 31 more; sgbench board build --json names all"
+
+
+def test_a_picture_says_what_its_protocol_was_changed_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """Two epochs of thirty are in what the title is made of; the table's protocol is the plain one."""
+    words = ["surrogate=atan,triangle", "seed=0", "protocol.epochs=2"]
+    fill("quickstart", words, tmp_path, [0.5, 0.6])
+    drawn: list[str] = []
+    monkeypatch.setattr("sgbench.plots.sweep.draw", lambda results, _: drawn.append(results.protocol))
+    lines = table(capsys, tmp_path, "quickstart", *words, "--plot", str(tmp_path / "x.png"))
+    assert drawn == ["digits_v1 with epochs=2"]
+    assert lines[0].startswith("quickstart: 2 runs of digits_v1 in ")
