@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgbench.cli.run_hydra import Job, run_sweep, say, say_failed, warn_of_chance
-from sgbench.cli.run_show import asks_to_show, show
+from sgbench.cli.run_hydra import Job, run_sweep, say, say_failed, show, warn_of_chance
 from sgbench.errors import InputError
 from sgbench.paths import RECORD
 from sgbench.records.chance import is_at_chance
@@ -51,6 +50,7 @@ def run_command(words: Sequence[str]) -> int:
     if "-h" in words or "--help" in words:
         sys.stdout.write(HELP)
         return 0
+    from sgbench.composition.hydra_flags import asks_to_show
     from sgbench.sweeps.notes import notes
 
     rest, allowed = _take(list(words), "--allow-target")

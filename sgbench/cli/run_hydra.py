@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,6 +150,50 @@ class Job:
 
 def show_only(config: Any) -> None:
     """The task of commands that only show something."""
+
+
+def show(words: Sequence[str], back: Sequence[str], config_dirs: Sequence[Path]) -> int:
+    """Have Hydra show what one of its own flags asks for; returns the exit code.
+
+    Args:
+        words: of the command line.
+        back: words for Hydra alone.
+        config_dirs: folders with entries of the user's own.
+
+    Raises:
+        InputError: a word of which nothing can be shown; one line.
+    """
+    from sgbench.composition.hydra_flags import checked_words
+
+    asked, checked = checked_words(words, config_dirs)
+    heard = io.StringIO()
+    try:
+        with redirect_stderr(heard), _as_it_was():
+            code = hand_to_hydra([*checked, *back], show_only)
+    except Exception as error:  # of nonsense Hydra raises what Python does
+        raise InputError(f"{asked}: {error or type(error).__name__}") from error
+    if code:
+        lines = [
+            line for line in heard.getvalue().splitlines() if line and not line.startswith("Set the env")
+        ]
+        raise InputError(f"{asked}: {lines[-1] if lines else 'nothing can be shown'}")
+    sys.stderr.write(heard.getvalue())
+    return 0
+
+
+@contextmanager
+def _as_it_was() -> Iterator[None]:
+    """Take back what Hydra leaves behind: its settings, and after `--info` a handler that writes everything."""
+    from hydra.core.hydra_config import HydraConfig
+
+    root, settings = logging.getLogger(), HydraConfig.instance()
+    handlers, level, config = list(root.handlers), root.level, settings.cfg
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        settings.cfg = config
 
 
 def hand_to_hydra(words: Sequence[str], task: Callable[[Any], None]) -> int:

@@ -1,15 +1,14 @@
-"""Hydra's own flags of `sgbench run`, which show something and run nothing."""
+"""Hydra's own flags of `sgbench run`, which show something and run nothing: which words go with them."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from sgbench.cli.run_hydra import hand_to_hydra, show_only
+from omegaconf import OmegaConf
+
+from sgbench.composition.compose import raw_config
+from sgbench.composition.words import parse_overrides
 from sgbench.errors import InputError
 
 CFG, INFO, HELP, COMPLETION = "--cfg", "--info", "--hydra-help", "--shell-completion"
@@ -28,16 +27,21 @@ def asks_to_show(words: Sequence[str]) -> bool:
     return any(_long(word) in SHOWING for word in words)
 
 
-def show(words: Sequence[str], back: Sequence[str], config_dirs: Sequence[Path]) -> int:
-    """Check the words as those of a run, and have Hydra show what the flag asks for.
+def checked_words(words: Sequence[str], config_dirs: Sequence[Path]) -> tuple[str, list[str]]:
+    """Check words that ask to show something as those of a run.
 
     Args:
         words: of the command line.
-        back: words for Hydra alone.
         config_dirs: folders with entries of the user's own.
+
+    Returns:
+        The flag that asks, and the words as Hydra's parser wants them, flags before overrides.
 
     Raises:
         InputError: a word of which nothing can be shown; one line.
+
+    >>> checked_words(["surrogate=atan", "-c=job"], [])
+    ('--cfg', ['--cfg', 'job', 'surrogate=atan'])
     """
     flags, overrides = _split(words)
     asked = [flag for flag in flags if flag in SHOWING]
@@ -45,34 +49,7 @@ def show(words: Sequence[str], back: Sequence[str], config_dirs: Sequence[Path])
         raise InputError(f"{' '.join(asked)}: one of them at a time")
     _require_usable(asked[0], flags, overrides, config_dirs)
     given = [word for flag, value in flags.items() for word in (flag, value) if word]
-    heard = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(heard), _as_it_was():
-            code = hand_to_hydra([*given, *overrides, *back], show_only)
-    except Exception as error:  # of nonsense Hydra raises what Python does
-        raise InputError(f"{asked[0]}: {error or type(error).__name__}") from error
-    if code:
-        lines = [
-            line for line in heard.getvalue().splitlines() if line and not line.startswith("Set the env")
-        ]
-        raise InputError(f"{asked[0]}: {lines[-1] if lines else 'nothing can be shown'}")
-    sys.stderr.write(heard.getvalue())
-    return 0
-
-
-@contextlib.contextmanager
-def _as_it_was() -> Iterator[None]:
-    """Take back what Hydra leaves behind: its settings, and after `--info` a handler that writes everything."""
-    from hydra.core.hydra_config import HydraConfig
-
-    root, settings = logging.getLogger(), HydraConfig.instance()
-    handlers, level, config = list(root.handlers), root.level, settings.cfg
-    try:
-        yield
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
-        settings.cfg = config
+    return asked[0], [*given, *overrides]
 
 
 def _long(word: str) -> str:
@@ -127,11 +104,6 @@ def _require_point(
     asked: str, package: str | None, overrides: Sequence[str], config_dirs: Sequence[Path]
 ) -> None:
     """Refuse words that are not those of a single point, or a package that it does not have."""
-    from omegaconf import OmegaConf
-
-    from sgbench.composition.compose import raw_config
-    from sgbench.composition.words import parse_overrides
-
     swept = next((each for each in parse_overrides(overrides) if each.is_sweep_override()), None)
     if swept is not None:
         raise InputError(f"{swept.input_line}: {asked} is of a single point; give one value")
