@@ -15,17 +15,17 @@ WATCHED = ("sgbench", "conf", "hydra_plugins", "pyproject.toml", "hatch_build.py
 
 
 class CommitHook(BuildHookInterface):
-    """Adds `sgbench/commit.json` to wheels that are built from a checkout."""
+    """Adds `sgbench/commit.json` to what is built from a checkout; a wheel made of an sdist takes the sdist's."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Hand the file to the builder; an editable install asks git itself, so it gets none."""
-        if self.target_name != "wheel" or version == "editable":
+        if version == "editable":
             return
         root = Path(self.root)
         commit = git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
         if not commit:
             return
-        changes = git(root, "status", "--porcelain", "--", *WATCHED)
+        changes = git(root, "status", "--porcelain", "--untracked-files=normal", "--", *WATCHED)
         self.folder = tempfile.TemporaryDirectory()
         path = Path(self.folder.name) / "commit.json"
         path.write_text(json.dumps({"commit": commit, "clean": changes == ""}) + "\n", encoding="utf-8")

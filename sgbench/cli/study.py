@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgbench.errors import InputError, StorageError, printable
-from sgbench.paths import default_runs_dir
+from sgbench.paths import conf_dir, default_runs_dir
 from sgbench.tables import aligned
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ STORES = Path("study")
 REPORTS = Path("docs") / "study"
 NICENESS = 10
 PID_FILE = "study.pid"
+"""In the runs folder: number of the process that runs a study there, and the study's name."""
+LOCK_FILE = ".study.lock"
+GIT_S = 60
 
 
 def register(commands: Any) -> None:
@@ -66,11 +70,12 @@ def register(commands: Any) -> None:
     )
     reporting.set_defaults(handler=report_study)
     for name, number, what in (
-        ("pause", signal.SIGSTOP, "hold a running study, e.g. while something is timed"),
-        ("resume", signal.SIGCONT, "let a paused study go on"),
+        ("pause", "SIGTSTP", "hold a running study, e.g. while something is timed"),
+        ("resume", "SIGCONT", "let a paused study go on"),
     ):
         acting = actions.add_parser(name, help=what)
-        _add_common(acting)
+        acting.add_argument("name", metavar="NAME", help="e.g. surrogates")
+        acting.add_argument("--runs-dir", type=Path, metavar="DIR", help="where it runs (default: runs)")
         acting.set_defaults(handler=signal_study, signal=number)
 
 
@@ -89,7 +94,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def run_study(args: argparse.Namespace) -> int:
-    """Run the blocks one after another; 1 where time ended before they were complete."""
+    """Run the blocks one after another; 1 where time ended or runs failed before they were complete."""
     from sgbench.study.definition import load_study, pick_blocks
 
     loaded = load_study(args.name, args.config_dir)
@@ -103,14 +108,21 @@ def run_study(args: argparse.Namespace) -> int:
     from sgbench.study.run import HOUR_S, require_commit, run_block
     from sgbench.training.provenance import Code
 
-    epoch = require_commit(place.store, Code.here(), new_epoch=args.new_epoch)
+    code = Code.here()
+    require_registered_file(loaded.path)
+    epoch = require_commit(place.store, code, new_epoch=args.new_epoch)
     deadline_s = None if args.hours is None else time.monotonic() + args.hours * HOUR_S
-    with _only_one(place.runs_dir):
-        os.nice(NICENESS)
+    with _only_one(place.runs_dir, args.name):
+        _give_way()
         for name in names:
             require_committed(place.store.folder, loaded.study.blocks[name].needs)
             complete = run_block(
-                loaded, name, place, runner=_replicas, deadline_s=deadline_s, say=_say_line, epoch=epoch
+                *(loaded, name, place),
+                code=code,
+                runner=_replicas,
+                deadline_s=deadline_s,
+                say=_say_line,
+                epoch=epoch,
             )
             if not complete:
                 _say_line(f"stopped in block {name}; the same command goes on")
@@ -135,20 +147,42 @@ def require_committed(folder: Path, needs: Sequence[str]) -> None:
     from sgbench.study.settle import SETTLED
 
     path = folder / SETTLED
-    if not needs or not path.exists():
-        return
+    if needs and path.exists() and is_committed(path) is False:
+        raise InputError(f"{path}: commit it first; the block builds on what {', '.join(needs)} settled")
+
+
+def require_registered_file(path: Path) -> None:
+    """Refuse a study of the user's own that is not committed; those of sgbench are part of its commit.
+
+    Raises:
+        InputError: the file is in no repository, or differs from what is committed.
+    """
+    if not path.resolve().is_relative_to(conf_dir().resolve()) and not is_committed(path):
+        raise InputError(f"{path}: commit it first; a study is registered before its first run")
+
+
+def is_committed(path: Path) -> bool | None:
+    """Whether a file lies in a repository as it is committed there; None where there is no repository.
+
+    Raises:
+        InputError: there is one, and git cannot say.
+    """
+    place = path.resolve()
+    words = ["status", "--porcelain", "--ignored", "--untracked-files=all", "--", place.name]
     try:
-        done = subprocess.run(  # noqa: S603 - fixed words
-            ["git", "-C", str(folder), "status", "--porcelain", "--", SETTLED],  # noqa: S607 - the user's own git
+        done = subprocess.run(  # noqa: S603 - fixed words and the name of a file
+            ["git", "-C", str(place.parent), *words],  # noqa: S607 - the user's own git
             capture_output=True,
             text=True,
-            timeout=10,
+            timeout=GIT_S,
             check=True,
         )
-    except (OSError, subprocess.SubprocessError):
-        return  # in no repository, so there is nothing to commit
-    if done.stdout.strip():
-        raise InputError(f"{path}: commit it first; the block builds on what {', '.join(needs)} settled")
+    except (OSError, subprocess.SubprocessError) as error:
+        if not any((folder / ".git").exists() for folder in place.parents):
+            return None
+        said = getattr(error, "stderr", None) or error
+        raise InputError(f"{path}: git cannot say whether it is committed: {said}") from error
+    return not done.stdout.strip()
 
 
 def tell_status(args: argparse.Namespace) -> int:
@@ -192,14 +226,47 @@ def report_study(args: argparse.Namespace) -> int:
 
 
 def signal_study(args: argparse.Namespace) -> int:
-    """Stop or continue the processes of a running study."""
-    path = (args.runs_dir or default_runs_dir()) / PID_FILE
+    """Stop or continue the processes of a running study, and no others.
+
+    Raises:
+        InputError: no study of this name runs there.
+    """
+    from filelock import FileLock, Timeout
+
+    runs_dir: Path = args.runs_dir or default_runs_dir()
+    path, number = runs_dir / PID_FILE, getattr(signal, args.signal, None)
     try:
-        group = int(path.read_text())
-        os.killpg(group, args.signal)
+        process, name = path.read_text(encoding="utf-8").split()
+        with FileLock(runs_dir / LOCK_FILE, timeout=0):
+            running = None  # a killed one has left its number, which may be that of another program by now
+    except Timeout:
+        running = name
+    except (OSError, ValueError):
+        running = None
+    if running != args.name or number is None:
+        also = f", but {running} does" if running not in (None, args.name) else ""
+        raise InputError(f"{runs_dir}: no study {args.name} runs there{also}; name its --runs-dir")
+    try:
+        os.kill(int(process), number)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no study runs there; name its --runs-dir") from error
+        raise InputError(f"{path}: its process cannot be reached: {error}") from error
     return 0
+
+
+def _hold(*_: object) -> None:
+    """Stop the workers and this process; whoever continues this process continues the workers."""
+    workers = [one.pid for one in multiprocessing.active_children() if one.pid is not None]
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    for worker in workers:
+        os.kill(worker, signal.SIGCONT)
+
+
+def _give_way() -> None:
+    """Run at low priority, whatever this process was started with."""
+    if hasattr(os, "nice"):
+        os.nice(max(0, NICENESS - os.nice(0)))
 
 
 def _plan_rows(loaded: Loaded, names: Sequence[str]) -> list[list[str]]:
@@ -229,8 +296,8 @@ def _place(args: argparse.Namespace) -> Place:
 
 
 @contextmanager
-def _only_one(runs_dir: Path) -> Iterator[None]:
-    """Be the only study of a runs folder, in a process group of its own that can be paused.
+def _only_one(runs_dir: Path, name: str) -> Iterator[None]:
+    """Be the only study of a runs folder, one that can be paused.
 
     Raises:
         InputError: another one runs there.
@@ -238,22 +305,26 @@ def _only_one(runs_dir: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    path, before = runs_dir / PID_FILE, None
+    lock = FileLock(runs_dir / LOCK_FILE, timeout=0)
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(runs_dir / ".study.lock", timeout=0)
         lock.acquire()
+        if hasattr(signal, "SIGTSTP"):
+            before = signal.signal(signal.SIGTSTP, _hold)
+        path.write_text(f"{os.getpid()} {name}\n", encoding="utf-8")
     except Timeout:
         raise InputError(
             f"{runs_dir}: another study runs there; wait for it or name another --runs-dir"
         ) from None
     except OSError as error:
         raise StorageError(f"{runs_dir} cannot be written: {error.strerror or error}") from error
-    path = runs_dir / PID_FILE
     try:
-        path.write_text(f"{os.getpgrp()}\n")
         yield
     finally:
         path.unlink(missing_ok=True)
+        if before is not None:
+            signal.signal(signal.SIGTSTP, before)
         lock.release()
 
 

@@ -46,6 +46,7 @@ class Redrawn(DataSet):
         """All splits, of verified originals."""
         splits = self.original.load(data_dir)
         self.original.verify(splits)
+        self.sizes = self.original.sizes  # those of some files are known only now
         parts = [splits[name] for name in SPLITS]
         values = _together([part.values for part in parts])
         target = torch.cat([part.target for part in parts])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ from sgbench.leaderboard.deviation import METHOD_FAILURES
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.study.cells import Point, points
-from sgbench.study.definition import Loaded
-from sgbench.study.settle import read_settled, settle, write_settled
+from sgbench.study.cells import Cell, Point, points
+from sgbench.study.definition import Block, Loaded, Settle
+from sgbench.study.settle import SETTLED, read_settled, settle, write_settled
 from sgbench.study.store import Entry, Store
+from sgbench.training.attempt import OWN_CODE
 from sgbench.training.provenance import Code
-from sgbench.training.run_folder import stored_record
+from sgbench.training.run_folder import folder_of, stored_record
 
 HOUR_S = 3600.0
 Runner = Callable[[Sequence[RunSpec]], None]
@@ -60,14 +62,16 @@ def composed(points: Sequence[Point], place: Place) -> list[RunSpec]:
         InputError: the first run that is not usable.
     """
     composer = PointComposer(place.config_dirs, place.allow_targets)
-    common = [f"paths.runs_dir={place.runs_dir}", "trainer.progress=false"]
-    common += [] if place.data_dir is None else [f"paths.data_dir={place.data_dir}"]
+    folders = {"runs_dir": str(place.runs_dir)}
+    folders |= {} if place.data_dir is None else {"data_dir": str(place.data_dir)}
     specs: list[RunSpec] = []
     for point in points:
         try:
-            specs.append(composer.spec([*point.words, *common]))
+            spec = composer.spec([*point.words, "trainer.progress=false"])
         except InputError as error:
             raise InputError(f"block {point.block}, task {point.task}: {error}") from error
+        # No words, in which a folder's name would have to be quoted.
+        specs.append(spec.model_copy(update={"paths": spec.paths.model_copy(update=folders)}))
     return specs
 
 
@@ -84,6 +88,7 @@ def run_block(
     name: str,
     place: Place,
     *,
+    code: Code,
     runner: Runner,
     deadline_s: float | None,
     say: Callable[[str], None],
@@ -95,59 +100,161 @@ def run_block(
         loaded: the study.
         name: of the block.
         place: where it runs.
+        code: what runs here; records of other code do not count.
         runner: trains what it is given.
         deadline_s: on the monotonic clock; a group that would end later is not begun. None: no limit.
         say: told one line a group.
         epoch: of the study, see `Shard`.
 
     Raises:
-        InputError: a run cannot be composed, or an earlier block is not settled.
+        InputError: a run cannot be composed, an earlier block is not settled as its records say, or the runs folder
+            holds results of other code.
         StorageError: the store cannot be written.
     """
     block = loaded.study.blocks[name]
+    for needed in block.needs:
+        require_settled(loaded, needed, place)
     planned = points(loaded.study, name, read_settled(place.store.folder))
     specs = composed(planned, place)
     stored = {entry.key for entry in place.store.entries()}
     left = [
-        group for group in groups(planned, specs) if not all(_key(spec) in stored for spec in group.specs)
+        group for group in groups(planned, specs) if not all(key_of(spec) in stored for spec in group.specs)
     ]
-    total = sum(len(group.specs) for group in left)
+    to_make = [
+        [spec for spec in group.specs if key_of(spec) not in stored and counted(spec, code) is None]
+        for group in left
+    ]
+    total = sum(map(len, to_make))
     say(f"block {name}: {len(planned)} runs, {total} to make")
-    made, began_s, complete = 0, time.monotonic(), True
-    for group in left:
-        task = loaded.study.tasks[group.points[0].task]
-        measured_s = (time.monotonic() - began_s) / made if made else None
-        expected_s = len(group.specs) * (measured_s or task.run_s * block.run_s_factor)
-        if deadline_s is not None and time.monotonic() + expected_s > deadline_s:
-            complete = False
-            break
-        runner([spec for spec in group.specs if _key(spec) not in stored])
-        made += len(group.specs)
-        took_s = time.monotonic() - began_s
-        say(
-            f"block {name}: {made} of {total} runs, {took_s / HOUR_S:.2f} h; "
-            f"{group.points[0].task} seed {group.points[0].seed}"
-        )
+    complete = _make(loaded, block, name, left, to_make, runner=runner, deadline_s=deadline_s, say=say)
     entries = [
         Entry(name, point.task, point.cell, record, epoch)
         for group in left
         for point, spec in zip(group.points, group.specs, strict=True)
-        if (record := stored_record(spec)) is not None and counts(record)
+        if (record := counted(spec, code)) is not None
     ]
     shard = place.store.append(name, entries, study_sha256=loaded.sha256, epoch=epoch)
     if shard is not None:
         say(
             f"block {name}: {shard.records} records in {place.store.folder / shard.name}, {shard.bytes:,} bytes"
         )
-    missing = {_key(spec) for spec in specs} - {entry.key for entry in place.store.entries()}
+    stored = {entry.key for entry in place.store.entries()}
+    missing = [spec for group in left for spec in group.specs if key_of(spec) not in stored]
     if complete and missing:
         say(
-            f"block {name}: {len(missing)} runs have no record that counts; the same command tries them again"
+            f"block {name}: {len(missing)} runs have no record that counts, first {_why_missing(missing[0])}; "
+            f"the same command tries them again"
         )
     if not missing and block.settles is not None and name not in read_settled(place.store.folder):
-        path = write_settled(place.store.folder, name, settle(place.store.entries([name]), block.settles))
+        path = write_settled(place.store.folder, name, best_cells(block.settles, planned, specs, place))
         say(f"block {name}: settled in {path}; commit it before a block that needs it runs")
     return not missing
+
+
+def _make(
+    loaded: Loaded,
+    block: Block,
+    name: str,
+    left: Sequence[Group],
+    to_make: Sequence[Sequence[RunSpec]],
+    *,
+    runner: Runner,
+    deadline_s: float | None,
+    say: Callable[[str], None],
+) -> bool:
+    """Train what groups lack, one after another; returns False where the time does not suffice for the next."""
+    total, made, stated_s, began_s = sum(map(len, to_make)), 0, 0.0, time.monotonic()
+    for group, specs in zip(left, to_make, strict=True):
+        if not specs:
+            continue
+        # By what the file says of the task, corrected by how much longer earlier groups took than it says.
+        group_s = len(specs) * loaded.study.tasks[group.points[0].task].run_s * block.run_s_factor
+        slowness = (time.monotonic() - began_s) / stated_s if stated_s else 1.0
+        if deadline_s is not None and time.monotonic() + group_s * slowness > deadline_s:
+            return False
+        runner(specs)
+        made += len(specs)
+        stated_s += group_s
+        took_s = time.monotonic() - began_s
+        say(
+            f"block {name}: {made} of {total} runs, {took_s / HOUR_S:.2f} h; "
+            f"{group.points[0].task} seed {group.points[0].seed}"
+        )
+    return True
+
+
+def best_cells(
+    rule: Settle, planned: Sequence[Point], specs: Sequence[RunSpec], place: Place
+) -> dict[str, list[Cell]]:
+    """Settle a block on its planned runs and no others, those that an earlier block has stored included.
+
+    Raises:
+        InputError: a run is not stored.
+    """
+    stored = {entry.key: entry for entry in place.store.entries()}
+    runs: dict[tuple[str, str, int], Entry] = {}
+    for point, spec in zip(planned, specs, strict=True):
+        entry = stored.get(key_of(spec))
+        if entry is None:
+            raise InputError(
+                f"{place.store.folder}: block {point.block} lacks task {point.task}, seed {point.seed}, "
+                f"{point.cell}; run it first, or take the store from the repository"
+            )
+        runs[point.task, repr(sorted(point.cell.items())), point.seed] = Entry(
+            point.block, point.task, point.cell, entry.record, entry.epoch
+        )
+    return settle(runs.values(), rule)
+
+
+def require_settled(loaded: Loaded, name: str, place: Place) -> None:
+    """Refuse to build on cells that are not those that the stored records of a block select.
+
+    Raises:
+        InputError: the cells were changed by hand, or records are missing.
+    """
+    settled = read_settled(place.store.folder)
+    rule = loaded.study.blocks[name].settles
+    if rule is None or name not in settled:
+        return  # what starts from it says that nothing is settled
+    planned = points(loaded.study, name, settled)
+    found = best_cells(rule, planned, composed(planned, place), place)
+    if json.loads(json.dumps(found)) != settled[name]:
+        raise InputError(
+            f"{place.store.folder / SETTLED}: the cells of block {name} are not those that its records select; "
+            f"remove {name} from it and run sgbench study run {loaded.name} --block {name}"
+        )
+
+
+def counted(spec: RunSpec, code: Code) -> RunRecord | None:
+    """The record in a run's folder that this code has made of this very run, and that is a result.
+
+    Raises:
+        InputError: there is a finished one of other code, or of another run.
+    """
+    record = stored_record(spec)
+    if record is None or not counts(record):
+        return None
+    own_classes = any(not target.startswith(OWN_CODE) for target in spec.targets.values())
+    made_by = record.provenance
+    if (record.protocol, record.method_id, record.seed) == key_of(spec):
+        if made_by.commit == code.commit and (made_by.clean or own_classes):
+            return record
+        whose = f"commit {(made_by.commit or 'none')[:12]}{'' if made_by.clean else ' with changes'}"
+    else:
+        whose = f"method {record.method_id} seed {record.seed}"
+    if record.status == "failed":
+        return None  # such a run is made again in any case
+    raise InputError(
+        f"{folder_of(spec)}: holds a record of {whose}, which is not what runs here; name an empty folder with "
+        f"--runs-dir"
+    )
+
+
+def _why_missing(spec: RunSpec) -> str:
+    """The folder of a run without a result, and what its record says."""
+    record = stored_record(spec)
+    failure = None if record is None else record.failure
+    return f"{folder_of(spec)}, {'no record' if failure is None else f'{failure.kind}: {failure.message}'}"
 
 
 def counts(record: RunRecord) -> bool:
@@ -191,5 +298,6 @@ def require_commit(store: Store, code: Code, *, new_epoch: bool) -> int:
     return last + 1
 
 
-def _key(spec: RunSpec) -> tuple[str, str, int]:
+def key_of(spec: RunSpec) -> tuple[str, str, int]:
+    """What makes it one run, as `Entry.key`."""
     return spec.method.protocol.name, method_id(spec.method), spec.seed

@@ -7,15 +7,19 @@ import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import fmean
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from sgbench.errors import InputError
-from sgbench.records.files import parse_tree, read_bytes, write_atomic
+from sgbench.records.files import first_problem, parse_tree, read_bytes, write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.study.cells import Cell
 from sgbench.study.definition import Settle
 from sgbench.study.store import Entry
 
 SETTLED = "settled.json"
+CELLS = TypeAdapter(dict[str, dict[str, Annotated[list[Cell], Field(min_length=1)]]])
 
 
 def settle(entries: Iterable[Entry], rule: Settle) -> dict[str, list[Cell]]:
@@ -73,11 +77,13 @@ def read_settled(folder: Path) -> dict[str, dict[str, list[Cell]]]:
     if not path.exists():
         return {}
     tree = parse_tree(read_bytes(path), str(path))
-    if not isinstance(tree, dict) or not all(isinstance(tasks, dict) for tasks in tree.values()):
+    try:
+        return CELLS.validate_python(tree, strict=True)
+    except ValidationError as error:
         raise InputError(
-            f"{path}: blocks with the cells of each task are needed; take it from the repository"
-        )
-    return tree
+            f"{path}: blocks with the cells of each task are needed ({first_problem(error)}); take it from the "
+            f"repository"
+        ) from error
 
 
 def write_settled(folder: Path, block: str, settled: Mapping[str, list[Cell]]) -> Path:

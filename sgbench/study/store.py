@@ -14,15 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from filelock import FileLock, Timeout
 from pydantic import Field, StringConstraints
 
-from sgbench.errors import InputError
+from sgbench.errors import InputError, RunBusyError, StorageError
 from sgbench.records.base import Natural, Positive, Strict, Text
 from sgbench.records.files import parse_model, parse_tree, read_bytes, read_model, to_json, write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.study.definition import Name
 
 MANIFEST = "manifest.json"
+LOCK = ".lock"
+LOCK_S = 60.0
+"""How long a process waits while another one adds to the store."""
 PRESET = 9 | lzma.PRESET_EXTREME
 MAX_SHARD_BYTES = 64 * 1024**2
 MAX_PLAIN_BYTES = 512 * 1024**2
@@ -133,8 +137,24 @@ class Store:
         call replaces.
 
         Raises:
+            RunBusyError: another process is adding.
             StorageError: the folder cannot be written.
         """
+        lock = FileLock(self.folder / LOCK, timeout=LOCK_S)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            raise RunBusyError(f"{self.folder}: another process is adding to it; try again") from None
+        except OSError as error:
+            why = error.strerror or error
+            raise StorageError(f"{self.folder} cannot be written: {why}; name another --store") from error
+        try:  # what another process added meanwhile would be lost with its manifest
+            return self._append(block, entries, study_sha256, epoch)
+        finally:
+            lock.release()
+
+    def _append(self, block: str, entries: Sequence[Entry], study_sha256: str, epoch: int) -> Shard | None:
         manifest = self.manifest()
         shards = () if manifest is None else manifest.shards
         stored = {entry.key for entry in self.entries()}
@@ -211,4 +231,7 @@ def _entry(line: bytes, where: str, shard: Shard) -> Entry:
     if tree["block"] != shard.block or not isinstance(tree["cell"], dict):
         raise InputError(f"{where}: is not a run of block {shard.block}")
     record = parse_model(json.dumps(tree["record"]).encode(), RunRecord, where)
+    commit = record.provenance.commit or "none"
+    if commit not in shard.commits:
+        raise InputError(f"{where}: was made by commit {commit[:12]}, which {MANIFEST} does not name")
     return Entry(shard.block, str(tree["task"]), tree["cell"], record, shard.epoch)

@@ -49,8 +49,12 @@ class Code:
     def here() -> Code:
         """Look up the commit, versions and processor of this process."""
         package = Path(__file__).resolve().parents[1]
-        built = built_from(package / BUILT_FROM)
-        return Code(*(built or git_state(package)), versions(), processor())
+        commit, clean = git_state(
+            package
+        )  # a checkout's own word goes before a file that somebody left in it
+        if commit is None:
+            commit, clean = built_from(package / BUILT_FROM) or (None, None)
+        return Code(commit, clean, versions(), processor())
 
     def made_by(self) -> dict[str, str]:
         """What has to be the same for a checkpoint to be continued: commit and versions, as text."""
@@ -117,7 +121,8 @@ def git_state(folder: Path) -> tuple[str | None, bool | None]:
     if not (folder.parent / "pyproject.toml").is_file() or not (folder.parent / ".git").exists():
         return None, None
     commit = _git(folder.parent, "rev-parse", "HEAD")
-    changes = _git(folder.parent, "status", "--porcelain", "--", "sgbench", "conf", "pyproject.toml")
+    words = ("status", "--porcelain", "--untracked-files=normal", "--", "sgbench", "conf", "pyproject.toml")
+    changes = _git(folder.parent, *words)
     return commit or None, None if changes is None else not changes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from sgbench.composition.compose import compose
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split, fingerprint
+from sgbench.datasets.checks import check
 from sgbench.errors import InputError
 from sgbench.records.method import method_id
 from sgbench.signals.spike_trains import SpikeTrains, concatenated
@@ -67,6 +69,33 @@ def test_one_method_many_data_hashes() -> None:
         data.setup()
         hashes.add(data.sha256)
     assert len(hashes) == 3
+
+
+class Found(DataSet):
+    """Two samples of each of two classes in every split, which nobody knew before the files were read."""
+
+    n_inputs = 1
+    n_classes = 2
+    source = licence = "none"
+    sha256 = None
+
+    def __init__(self) -> None:
+        self.sizes: Mapping[Split, int] = dict.fromkeys(SPLITS, 0)
+
+    def load(self, data_dir: Path) -> dict[Split, Samples]:
+        """The same numbers three times."""
+        self.sizes = dict.fromkeys(SPLITS, 4)
+        return {
+            name: Samples(torch.linspace(0, 1, 4)[:, None], torch.tensor([0, 0, 1, 1]), None)
+            for name in SPLITS
+        }
+
+
+def test_sizes_that_files_tell_are_known_after_loading() -> None:
+    """Three splits of four samples pass the check of what a data set declares."""
+    drawn = Found().drawn(3)
+    check(drawn, drawn.load(Path()))
+    assert dict(drawn.sizes) == {"train": 4, "validation": 4, "test": 4}
 
 
 class Curves(DataSet):

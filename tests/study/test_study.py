@@ -13,12 +13,14 @@ import pytest
 from sgbench.errors import InputError
 from sgbench.study.cells import Point, points
 from sgbench.study.definition import Loaded
-from sgbench.study.run import Place, composed, require_commit, run_block
+from sgbench.study.run import Place, Runner, composed, require_commit, run_block
 from sgbench.study.settle import read_settled
 from sgbench.study.status import block_cost, block_states
 from sgbench.study.store import MANIFEST, Store
 from sgbench.training.provenance import Code
 from tests.study.toy import TREE, FakeRunner, loaded
+
+CODE = Code("a" * 40, True, {}, "cpu")
 
 
 def place(folder: Path, runs: str = "runs") -> Place:
@@ -26,10 +28,14 @@ def place(folder: Path, runs: str = "runs") -> Place:
     return Place(Store(folder / "store", "toy"), folder / runs, config_dirs=(folder,))
 
 
-def run(study: Loaded, block: str, where: Place, runner: FakeRunner, hours: float | None = None) -> bool:
+def run(
+    study: Loaded, block: str, where: Place, runner: Runner, hours: float | None = None, code: Code = CODE
+) -> bool:
     """One block, told to nobody."""
     deadline_s = None if hours is None else time.monotonic() + hours * 3600
-    return run_block(study, block, where, runner=runner, deadline_s=deadline_s, say=lambda line: None)
+    return run_block(
+        study, block, where, code=code, runner=runner, deadline_s=deadline_s, say=lambda line: None
+    )
 
 
 def test_cells_by_hand(tmp_path: Path) -> None:

@@ -1,0 +1,49 @@
+"""The shards of a study when something else than this process writes to them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from sgbench.errors import InputError, RunBusyError
+from sgbench.study import store as stores
+from sgbench.study.cells import points
+from sgbench.study.run import Place, composed
+from sgbench.study.store import LOCK, MANIFEST, Entry, Store
+from tests.study.toy import loaded, record_of
+
+
+def entries(folder: Path) -> list[Entry]:
+    """Two runs of the toy."""
+    planned = points(loaded(folder).study, "first", {})[:2]
+    specs = composed(planned, Place(Store(folder / "store", "toy"), folder / "runs", config_dirs=(folder,)))
+    return [
+        Entry("first", point.task, point.cell, record_of(spec, 0.5))
+        for point, spec in zip(planned, specs, strict=True)
+    ]
+
+
+def test_two_processes_do_not_add_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While another one holds the store nothing is written; afterwards both runs are there, in a shard each."""
+    monkeypatch.setattr(stores, "LOCK_S", 0.0)
+    store, (one, other) = Store(tmp_path / "store", "toy"), entries(tmp_path)
+    assert store.append("first", [one], study_sha256="0" * 64) is not None
+    with FileLock(tmp_path / "store" / LOCK), pytest.raises(RunBusyError, match="another process is adding"):
+        store.append("first", [other], study_sha256="0" * 64)
+    assert store.append("first", [other], study_sha256="0" * 64) is not None
+    assert {entry.key for entry in store.entries()} == {one.key, other.key}
+
+
+def test_a_manifest_that_hides_a_commit_is_refused(tmp_path: Path) -> None:
+    """Its list of commits decides whether another commit goes on, so it has to be that of the records."""
+    store = Store(tmp_path / "store", "toy")
+    store.append("first", entries(tmp_path), study_sha256="0" * 64)
+    path = tmp_path / "store" / MANIFEST
+    tree = json.loads(path.read_text())
+    tree["shards"][0]["commits"] = ["b" * 40]
+    path.write_text(json.dumps(tree))
+    with pytest.raises(InputError, match=r"first-000.jsonl.xz:1: was made by commit aaaaaaaaaaaa"):
+        list(store.entries())
