@@ -35,6 +35,9 @@ class StorageError(SgbenchError, OSError):
     exit_code = 2
 
 
+LONGEST_WORD, LONGEST_LINE = 500, 3000
+"""Characters of a message that are shown; a path fits into a word, and every list of names into a line."""
+GAP = " ... "
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -58,8 +61,23 @@ def one_printable_line(error: BaseException) -> str:
 
     >>> one_printable_line(InputError("no folder \x1b[31mred\nhere"))
     'no folder ?[31mred here'
+    >>> len(one_printable_line(InputError("9" * 100_000)))
+    500
     """
-    return printable(" ".join(str(error).split()))
+    words = [shortened(word, LONGEST_WORD) for word in str(error).split()]
+    return printable(shortened(" ".join(words), LONGEST_LINE))
+
+
+def shortened(text: str, longest: int) -> str:
+    """Text without its middle, so that its beginning and its end, where a remedy stands, can be read.
+
+    >>> shortened("0123456789", 9), shortened("0123456789", 10)
+    ('012 ... 9', '0123456789')
+    """
+    if len(text) <= longest:
+        return text
+    end = max(1, (longest - len(GAP)) // 3)
+    return f"{text[: longest - len(GAP) - end]}{GAP}{text[-end:]}"
 
 
 def printable(text: str) -> str:

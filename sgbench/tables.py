@@ -20,3 +20,19 @@ def aligned(rows: Sequence[Sequence[str]], *, words: int) -> list[str]:
         ]
         lines.append("  ".join(cells).rstrip())
     return lines
+
+
+def few(lines: Sequence[str], all_named: str, *, most: int = 10) -> list[str]:
+    """The first lines, and how many more there are.
+
+    Args:
+        lines: all of them.
+        all_named: where they can be read.
+        most: how many are shown, the last one about the others.
+
+    >>> few(["a", "b", "c", "d"], "--json names all", most=3)
+    ['a', 'b', '2 more; --json names all']
+    """
+    if len(lines) <= most:
+        return list(lines)
+    return [*lines[: most - 1], f"{len(lines) - most + 1} more; {all_named}"]

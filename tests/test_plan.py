@@ -10,8 +10,9 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
 import sgbench.composition.compose
 from sgbench.composition import catalogue
-from sgbench.composition.compose import compose, parse_overrides
+from sgbench.composition.compose import compose
 from sgbench.composition.plan import plan
+from sgbench.composition.words import parse_overrides
 from sgbench.errors import InputError
 from sgbench.records.spec import RunSpec
 

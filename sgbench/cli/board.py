@@ -5,13 +5,23 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.board_options import LEADERBOARDS, add_source, finish, references_of, root_of, say, say_json
+from sgbench.cli.board_options import (
+    ALL_NAMED,
+    LEADERBOARDS,
+    add_source,
+    finish,
+    references_of,
+    root_of,
+    say,
+    say_json,
+)
 from sgbench.errors import printable
+from sgbench.tables import few
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -77,7 +87,7 @@ def _build(args: argparse.Namespace) -> int:
             counts = [counted(board.methods, "method"), counted(board.records, "record")]
             counts += [f"{board.outside} from outside"] if board.outside else []
             say(f"{board.protocol}: {', '.join(counts)}; {', '.join(board.files)}")
-        _list(findings, "left out")
+        _left_out(findings)
     return 1 if findings else 0
 
 
@@ -106,7 +116,7 @@ def _show(args: argparse.Namespace) -> int:
             _print(board)
     if not found.boards:
         say(f"no board: {root_of(args)} holds no valid record")
-    _list(found.findings, "left out")
+    _left_out(found.findings)
     return 1 if found.findings else 0
 
 
@@ -240,6 +250,11 @@ def _footnotes(board: Board) -> list[str]:
     return [printable(line) for line in [*lines, *sorted(reasons)]]
 
 
-def _list(findings: Iterable[Finding], word: str) -> None:
+def _list(findings: Sequence[Finding], word: str) -> None:
     for finding in findings:
         say(f"{word}: {finding.path}: {finding.reason}")
+
+
+def _left_out(findings: Sequence[Finding]) -> None:
+    for line in few([f"{finding.path}: {finding.reason}" for finding in findings], ALL_NAMED):
+        say(f"left out: {line}")

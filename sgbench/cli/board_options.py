@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from sgbench.errors import InputError, printable, suggest
 from sgbench.paths import default_runs_dir
+from sgbench.tables import few
 
 if TYPE_CHECKING:
     from sgbench.leaderboard.deviation import References
     from sgbench.leaderboard.store.reading import Finding
 
 LEADERBOARDS = Path("leaderboards")
+ALL_NAMED = "sgbench board build --json names all"
 
 
 def add_source(parser: argparse.ArgumentParser, *, default: str, several: bool = False) -> None:
@@ -71,8 +73,8 @@ def asked(names: Sequence[str] | None, known: Sequence[str]) -> list[str]:
 
 def warn(findings: Sequence[Finding]) -> int:
     """Name what was left out on standard error; the exit code."""
-    for finding in findings:
-        sys.stderr.write(printable(f"left out: {finding.path}: {finding.reason}") + "\n")
+    for line in few([f"{finding.path}: {finding.reason}" for finding in findings], ALL_NAMED):
+        sys.stderr.write(printable(f"left out: {line}") + "\n")
     return 1 if findings else 0
 
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgbench.cli.run_hydra import Job, hand_to_hydra, run_sweep, say, say_failed, show_only
+from sgbench.cli.run_hydra import Job, run_sweep, say, say_failed, show, warn_of_chance
 from sgbench.errors import InputError
 from sgbench.paths import RECORD
-from sgbench.sweeps.outcome import headline, problem
+from sgbench.records.chance import is_at_chance
+from sgbench.sweeps.outcome import headline, label, problem
 from sgbench.training.memory import uncollected
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ Run one point of the space, or with -m (or sweep=NAME) every combination of the 
 A finished run is not repeated; an interrupted one continues from its last epoch.
 exit codes: 0 all finished, 1 a run failed, 2 bad input, 130 stopped
 """
-HYDRA_ONLY = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--shell-completion", "-sc")
 
 
 def run_command(words: Sequence[str]) -> int:
@@ -50,6 +50,7 @@ def run_command(words: Sequence[str]) -> int:
     if "-h" in words or "--help" in words:
         sys.stdout.write(HELP)
         return 0
+    from sgbench.composition.hydra_flags import asks_to_show
     from sgbench.sweeps.notes import notes
 
     rest, allowed = _take(list(words), "--allow-target")
@@ -60,12 +61,12 @@ def run_command(words: Sequence[str]) -> int:
     # Hydra's own flag takes one folder; its search path takes any number.
     paths = ",".join(f"file://{folder.resolve()}" for folder in config_dirs)
     back = [f"hydra.searchpath=[{paths}]"] if folders else []
-    if any(word.split("=")[0] in HYDRA_ONLY for word in rest):
-        return hand_to_hydra([*rest, *back], show_only)
+    if asks_to_show(rest):
+        return show(rest, back, config_dirs)
     with uncollected():
         planned = _plan(rest, config_dirs, allowed)
-        parts = _built(planned)
-    for line in notes(planned, rest):
+        parts, widths = _built(planned)
+    for line in notes(planned, rest, widths):
         say(line)
     if planned.config is not None:
         return _run_single(planned, planned.config, parts)
@@ -106,26 +107,35 @@ def _plan(words: list[str], config_dirs: Sequence[Path], allowed: Sequence[str])
     )
 
 
-def _built(planned: Plan) -> Parts | None:
+def _built(planned: Plan) -> tuple[Parts | None, dict[str, float | None]]:
     """Build every method once, without data, so that a value out of range stops before anything is written.
 
     Returns:
-        The parts of a single run, which it is made of; None of a sweep, which may run in other processes.
+        The parts of a single run, which it is made of; None of a sweep, which may run in other processes. And by
+        surrogate the first width of a hidden layer's [threshold units], None where it has none.
     """
+    from sgbench.networks.base import surrogates
     from sgbench.records.files import require_writable
     from sgbench.records.method import method_id
     from sgbench.training.build import build
 
     parts = None
+    widths: dict[str, float | None] = {}
     seen = set()  # seeds of a method share what is right or wrong of it
     for spec in planned.specs:
         name = method_id(spec.method)
         if name not in seen:
             parts = build(spec)
             seen.add(name)
+            first = next(iter(surrogates(parts.network)), None)
+            widths.setdefault(spec.method.choices["surrogate"], first.fwhm if first else None)
+    if any(spec.loggers.get("wandb", {}).get("mode") == "online" for spec in planned.specs):
+        from sgbench.training.loggers import require_account
+
+        require_account()
     for folder in {spec.paths.runs_dir for spec in planned.specs}:
         require_writable(Path(folder))
-    return None if planned.is_sweep else parts
+    return (None if planned.is_sweep else parts), widths
 
 
 def _run_single(planned: Plan, config: DictConfig, parts: Parts | None) -> int:
@@ -143,4 +153,5 @@ def _run_single(planned: Plan, config: DictConfig, parts: Parts | None) -> int:
         return 1
     for line in (headline(record), f"record: {folder_of(spec) / RECORD}", *optimism([record])):
         say(line)
+    warn_of_chance([label(spec)] if is_at_chance(record.validation, record.classes) else [], 1)
     return 0

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgbench.errors import InputError, RunBusyError, SgbenchError, one_printable_line
 from sgbench.paths import RECORD, conf_dir, default_runs_dir
-from sgbench.sweeps.outcome import headline, label, problem
+from sgbench.records.chance import is_at_chance
+from sgbench.sweeps.names import names_of
+from sgbench.sweeps.outcome import chance_warning, headline, label, problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +33,24 @@ def run_sweep(planned: Plan, words: Sequence[str], job: Job) -> int:
         job: what it launches.
     """
     before = [_stamp(spec) for spec in planned.specs]
-    code = hand_to_hydra(words, job)
-    return max(code, job.exit_code, _report(planned, before))
+    code = max(hand_to_hydra(words, job), job.exit_code)
+    if code == 0:  # otherwise points are missing for other reasons, which have been told
+        code = _finish_what_others_left(planned, job.names)
+    return max(code, _report(planned, before, job.names))
+
+
+def _finish_what_others_left(planned: Plan, names: Mapping[str, str]) -> int:
+    """Wait for points that another process runs, and run those that it gave up; returns the worst exit code."""
+    from sgbench.sweeps.awaited import left_to_others, wait_for_others
+
+    code = 0
+    for outcome in wait_for_others(left_to_others(planned.specs), say):
+        if isinstance(outcome, SgbenchError):
+            say_error(outcome)
+            code = max(code, outcome.exit_code)
+        else:
+            say(headline(outcome, names))
+    return code
 
 
 class Job:
@@ -48,6 +69,7 @@ class Job:
         self.planned = planned
         self.config_dirs = config_dirs
         self.allowed = allowed
+        self.names = names_of(planned)
         self.exit_code = 0
 
     def __call__(self, config: Any) -> None:
@@ -58,13 +80,13 @@ class Job:
 
         try:
             record = run_spec(self._spec(config))
+        except RunBusyError:
+            return  # the other process may finish it; in the end it is waited for
         except SgbenchError as error:
-            sys.stderr.write(f"sgbench: error: {one_printable_line(error)}\n")
-            # Another process that holds the point may finish it; its record decides.
-            if not isinstance(error, RunBusyError):
-                self.exit_code = max(self.exit_code, error.exit_code)
+            say_error(error)
+            self.exit_code = max(self.exit_code, error.exit_code)
             return
-        say(f"[{HydraConfig.get().job.num + 1}/{len(self.planned.specs)}] {headline(record)}")
+        say(f"[{HydraConfig.get().job.num + 1}/{len(self.planned.specs)}] {headline(record, self.names)}")
 
     def _spec(self, config: Any) -> RunSpec:
         """Take the spec of this job from the plan, or compose it where the plan has no such point."""
@@ -113,11 +135,11 @@ class Job:
                 places,
                 workers=workers,
                 largest=largest,
-                headline=headline,
+                headline=partial(headline, names=self.names),
                 refused=self._refused,
             )
         except SgbenchError as error:
-            sys.stderr.write(f"sgbench: error: {one_printable_line(error)}\n")
+            say_error(error)
             self.exit_code = error.exit_code
 
     def _refused(self, exit_code: int) -> None:
@@ -128,6 +150,50 @@ class Job:
 
 def show_only(config: Any) -> None:
     """The task of commands that only show something."""
+
+
+def show(words: Sequence[str], back: Sequence[str], config_dirs: Sequence[Path]) -> int:
+    """Have Hydra show what one of its own flags asks for; returns the exit code.
+
+    Args:
+        words: of the command line.
+        back: words for Hydra alone.
+        config_dirs: folders with entries of the user's own.
+
+    Raises:
+        InputError: a word of which nothing can be shown; one line.
+    """
+    from sgbench.composition.hydra_flags import checked_words
+
+    asked, checked = checked_words(words, config_dirs)
+    heard = io.StringIO()
+    try:
+        with redirect_stderr(heard), _as_it_was():
+            code = hand_to_hydra([*checked, *back], show_only)
+    except Exception as error:  # of nonsense Hydra raises what Python does
+        raise InputError(f"{asked}: {error or type(error).__name__}") from error
+    if code:
+        lines = [
+            line for line in heard.getvalue().splitlines() if line and not line.startswith("Set the env")
+        ]
+        raise InputError(f"{asked}: {lines[-1] if lines else 'nothing can be shown'}")
+    sys.stderr.write(heard.getvalue())
+    return 0
+
+
+@contextmanager
+def _as_it_was() -> Iterator[None]:
+    """Take back what Hydra leaves behind: its settings, and after `--info` a handler that writes everything."""
+    from hydra.core.hydra_config import HydraConfig
+
+    root, settings = logging.getLogger(), HydraConfig.instance()
+    handlers, level, config = list(root.handlers), root.level, settings.cfg
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        settings.cfg = config
 
 
 def hand_to_hydra(words: Sequence[str], task: Callable[[Any], None]) -> int:
@@ -170,21 +236,23 @@ def _stamp(spec: RunSpec) -> int | None:
     return path.stat().st_mtime_ns if path.exists() else None
 
 
-def _report(planned: Plan, before: Sequence[int | None]) -> int:
+def _report(planned: Plan, before: Sequence[int | None], names: Mapping[str, str]) -> int:
     """Say what came of the points of a sweep by their records; returns 1 if one has no finished record."""
     from sgbench.sweeps.test_selection import optimism
     from sgbench.training.run_folder import stored_record
 
-    finished, problems, watched = 0, [], []
+    finished, problems, watched, guessing = 0, [], [], []
     for spec, stamp in zip(planned.specs, before, strict=True):
         record = stored_record(spec)
-        reason = problem(spec, record)
+        reason = problem(spec, record, names)
         if spec.force and record is not None and _stamp(spec) == stamp:
-            reason = f"{label(spec)}: was not repeated; the record is the old one"
+            reason = f"{label(spec, names)}: was not repeated; the record is the old one"
         if reason is not None:
             problems.append(reason)
             continue
         finished += 1
+        if record is not None and is_at_chance(record.validation, record.classes):
+            guessing.append(label(spec, names))
         if record is not None and record.test_selected is not None:
             watched.append(record)
     for line in optimism(watched):
@@ -192,6 +260,7 @@ def _report(planned: Plan, before: Sequence[int | None]) -> int:
     root = planned.specs[0].paths.runs_dir
     where = "" if Path(root) == default_runs_dir() else f" --root {root}"
     say(f"{finished} of {len(planned.specs)} runs finished; next: sgbench board build --from runs{where}")
+    warn_of_chance(guessing, finished)
     for line in problems:
         say_failed(line)
     return 1 if problems else 0
@@ -206,3 +275,20 @@ def say(line: str) -> None:
 def say_failed(line: str) -> None:
     """Write on the error stream what has no finished record."""
     sys.stderr.write(f"sgbench: failed: {line}\n")
+
+
+def warn_of_chance(runs: Sequence[str], count: int) -> None:
+    """Write on the error stream that runs have learnt nothing.
+
+    Args:
+        runs: name of each.
+        count: of all finished runs.
+    """
+    warning = chance_warning(runs, count=count)
+    if warning is not None:
+        sys.stderr.write(f"sgbench: warning: {warning}\n")
+
+
+def say_error(error: SgbenchError) -> None:
+    """Write on the error stream why a point could not be run."""
+    sys.stderr.write(f"sgbench: error: {one_printable_line(error)}\n")

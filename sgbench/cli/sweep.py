@@ -7,11 +7,12 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.errors import InputError, one_printable_line
-from sgbench.tables import aligned
+from sgbench.errors import InputError, one_printable_line, shortened
+from sgbench.tables import aligned, few
 
 if TYPE_CHECKING:
     from sgbench.statistics.intervals import Summary
@@ -33,6 +34,11 @@ SHOW_NOTES = (
     "mean ± 95 % t-interval over seeds, in %, or loss where a task has no classes; a failed seed counts at chance",
     "validation selects; test accuracy is for reporting what was selected",
 )
+
+LONGEST_TITLE = 60  # characters that fit over a picture
+USELESS_NOTE = "± ?: the interval is wider than all accuracies; more seeds are needed"
+USELESS = 0.5
+"""Half-width of an interval of accuracies that is wider than their whole range."""
 
 
 def sweep_command(words: Sequence[str]) -> int:
@@ -116,7 +122,7 @@ def _show(args: argparse.Namespace) -> int:
     grid = read_grid(args.name, args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target)
     results = read_results(grid, root=args.root, config_dirs=args.config_dir)
     again = _command(args)
-    for line in results.unreadable:
+    for line in few(results.unreadable, "--json names all"):
         sys.stderr.write(f"sgbench: left out: {one_printable_line(InputError(line))}\n")
     if not any(row.validation for row in results.rows):
         raise InputError(
@@ -126,7 +132,7 @@ def _show(args: argparse.Namespace) -> int:
     if args.plot is not None:
         if any(row.measure.is_loss for row in results.rows):
             raise InputError("--plot: pictures are of accuracies; narrow the sweep to tasks with classes")
-        _draw(results, args.plot)
+        _draw(replace(results, protocol=_told_protocol(results.protocol, args.overrides)), args.plot)
     if args.json:
         sys.stdout.write(json.dumps(as_tree(results), indent=1, sort_keys=True) + "\n")
         return 0
@@ -142,6 +148,20 @@ def _draw(results: Results, path: Path) -> None:
     from sgbench.sweeps.picture import picture_of
 
     style.save(lambda: sweep_figure(picture_of(results)), path)
+
+
+def _told_protocol(name: str, overrides: Sequence[str]) -> str:
+    """A protocol for a picture's title, with what the command line changes of it.
+
+    >>> _told_protocol("digits_v1", ["protocol.epochs=2", "surrogate=atan", "seed=0"])
+    'digits_v1 with epochs=2'
+    """
+    changed = [
+        word.lstrip("+").removeprefix("protocol.")
+        for word in overrides
+        if word.lstrip("+").startswith("protocol.")
+    ]
+    return shortened(f"{name} with {', '.join(changed)}", LONGEST_TITLE) if changed else name
 
 
 def _command(args: argparse.Namespace) -> str:
@@ -190,9 +210,10 @@ def as_text(results: Results, again: str) -> str:
         results: of a sweep.
         again: the command that runs what is missing.
     """
+    from sgbench.sweeps.names import choices_first
     from sgbench.sweeps.results import best_rows
 
-    keys = [axis.key for axis in results.axes]
+    keys = choices_first([axis.key for axis in results.axes])
     states = {what: results.count(what) for what in ("done", "failed", "missing")}
     told = ", ".join(f"{count} {what}" for what, count in states.items() if count or what == "done")
     head = [*keys, "validation", "test", "done", "failed", "missing"]
@@ -203,6 +224,7 @@ def as_text(results: Results, again: str) -> str:
         *aligned(rows, words=len(keys)),
         "",
         *SHOW_NOTES,
+        *([USELESS_NOTE] if any("± ?" in cell for row in rows for cell in row) else []),
         *(f"best by validation: {_told(row)}" for row in best_rows(results)),
     ]
     if states["missing"]:
@@ -226,20 +248,27 @@ def _told_summary(summary: Summary | None, row: Row) -> str:
 
 
 def percent(summary: Summary | None) -> str:
-    """A mean with its interval; one seed has none.
+    """A mean with its interval; one seed has none, and one that reaches beyond 0 and 100 % says nothing.
 
     >>> from sgbench.statistics.intervals import Summary
     >>> percent(Summary(0.9, 0.01, 5)), percent(Summary(0.9, None, 1)), percent(None)
     ('90.00 ± 1.00', '90.00', '-')
+    >>> percent(Summary(0.5989, 2.83, 2))
+    '59.89 ± ?'
     """
     if summary is None:
         return "-"
-    interval = "" if summary.half_width is None else f" ± {100 * summary.half_width:.2f}"
+    half = summary.half_width
+    if half is not None and half > USELESS:
+        return f"{100 * summary.mean:.2f} ± ?"
+    interval = "" if half is None else f" ± {100 * half:.2f}"
     return f"{100 * summary.mean:.2f}{interval}"
 
 
 def _told(row: Row) -> str:
-    settings = ", ".join(f"{key}={value}" for key, value in row.settings.items()) or row.surrogate
+    from sgbench.sweeps.names import choices_first
+
+    settings = ", ".join(f"{key}={row.settings[key]}" for key in choices_first(list(row.settings)))
     unit = "" if row.measure.is_loss else " %"
     validation, test = (f"{_told_summary(found, row)}{unit}" for found in (row.validation, row.test))
-    return f"{settings}: validation {validation}, test {test}"
+    return f"{settings or row.surrogate}: validation {validation}, test {test}"

@@ -11,9 +11,6 @@ from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
@@ -21,12 +18,15 @@ from pydantic import ValidationError
 from sgbench.composition import catalogue
 from sgbench.composition.hydra_node import check_hydra_node
 from sgbench.composition.unused import take_out_choices, take_out_settings
+from sgbench.composition.words import one_line, parse_overrides
 from sgbench.errors import InputError, require_number, suggest
 from sgbench.paths import conf_dir, default_data_dir, default_runs_dir
 from sgbench.records.files import first_problem
 from sgbench.records.spec import GROUPS, NOTHING, SPIKING_CHOICES, Method, RunSpec, entry_group
 
 ROOT_KEYS = ("seed", "engine", "group", "force", "paths", "trainer")
+LARGEST_OF_OPTIMIZER = 1e18
+"""Of a number of an optimiser, whose square is then a number in single precision still."""
 
 
 def decay_per_step(tau_s: float, dt_s: float) -> float:
@@ -94,28 +94,10 @@ def raw_config(overrides: Sequence[str], config_dirs: Iterable[Path] = ()) -> Di
     _check_choices(overrides, folders)
     try:
         config = _merge(overrides, folders)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    except Exception as error:  # of nonsense Hydra raises what Python does: TypeError, OSError and more
         raise InputError(_explain(error, overrides, folders)) from error
     check_hydra_node(config.hydra)
     return config
-
-
-def parse_overrides(words: Sequence[str]) -> list[Override]:
-    """Hydra's reading of each word.
-
-    Raises:
-        InputError: names the word that is not an override.
-    """
-    parsed = []
-    for word in words:
-        try:
-            parsed += OverridesParser.create().parse_overrides([word])
-        except HydraException as error:
-            raise InputError(
-                f"'{word}': not of the form key=value: {one_line(error)}; "
-                f"write key=value without spaces and quote special characters"
-            ) from error
-    return parsed
 
 
 def _merge(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
@@ -132,12 +114,18 @@ def _check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
     for override in parse_overrides(overrides):
         group = str(override.key_or_group).partition("@")[0]
         name = override.value() if not override.is_sweep_override() else None
-        if group in known and isinstance(name, str) and not override.is_delete():
+        if group not in known or override.is_delete():
+            continue
+        if isinstance(name, str):
             catalogue.entry(group, name, folders)
+        if isinstance(name, list) and not all(isinstance(each, str) for each in name):
+            raise InputError(f"{override.input_line}: names of entries are needed; see: sgbench list {group}")
 
 
 def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]) -> str:
     """Name the nearest known key where a key is unknown."""
+    if any("hydra.sweeper.params" in word for word in overrides):
+        return "hydra.sweeper.params: belongs into the file of a sweep; on the command line write -m key=1,2"
     found = re.match(r"Could not (?:override|append|delete)[^']*'([^']+)'", str(error))
     if found is None:
         return one_line(error)
@@ -147,7 +135,7 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
         return one_line(error)
     try:
         tree = _merge(others, folders)
-    except (HydraException, OmegaConfBaseException):
+    except Exception:  # see raw_config
         return one_line(error)
     parent, _, last = key.rpartition(".")
     node = OmegaConf.select(tree, parent) if parent else tree
@@ -266,26 +254,22 @@ def _checked_node(
     for key in found.parameters:
         if key not in parameters:
             raise InputError(f"key '{where}.{key}' is missing")
+    if where == "optimizer":
+        _require_numbers(parameters, found.parameters)
     return parameters, found.target
+
+
+def _require_numbers(parameters: dict[str, Any], defaults: dict[str, Any]) -> None:
+    """Refuse what is no number where the optimiser's file has one; torch takes true for 1 and fails in training."""
+    for key, default in defaults.items():
+        value = parameters[key]
+        sample = default[0] if isinstance(default, list) else default
+        if isinstance(sample, int | float) and not isinstance(sample, bool):
+            for each in value if isinstance(default, list) and isinstance(value, list) else [value]:
+                require_number(f"optimizer.{key}", each, low=-LARGEST_OF_OPTIMIZER, high=LARGEST_OF_OPTIMIZER)
 
 
 def _without_meta(node: Any) -> dict[str, Any]:
     if not isinstance(node, dict):
         return {}
     return {str(key): value for key, value in node.items() if key not in catalogue.META_KEYS}
-
-
-def one_line(error: Exception) -> str:
-    """The message of a Hydra or OmegaConf exception as one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    noise = (
-        "full_key:",
-        "object_type=",
-        "See https://",
-        "Set the environment",
-        "Config search path",
-        "provider=",
-    )
-    text = " ".join(" ".join(line for line in lines if not line.startswith(noise)).split())
-    text = text.removeprefix("InputError raised while resolving interpolation: ")
-    return text or type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +16,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sgbench.composition.catalogue import Shelf
-from sgbench.composition.compose import compose, one_line, parse_overrides, raw_config, spec_from_own
+from sgbench.composition.compose import compose, raw_config, spec_from_own
 from sgbench.composition.hydra_internals import points_of, set_values
+from sgbench.composition.words import count_values, one_line, parse_overrides
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir
 from sgbench.records.spec import RunSpec
+
+MOST_POINTS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -121,9 +125,15 @@ def _unswept(overrides: Sequence[Override], config_dirs: Sequence[Path]) -> Dict
 
 def _points(overrides: Sequence[Override], config: DictConfig) -> list[list[str]]:
     parameters: Any = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({})) or {}
-    from_config = parse_overrides([f"{key}={value}" for key, value in parameters.items()])
+    every = [*parse_overrides([f"{key}={value}" for key, value in parameters.items()]), *overrides]
+    # A word for a key replaces what the sweep's file says of it.
+    count = math.prod({override.key_or_group: count_values(override) for override in every}.values())
+    if count > MOST_POINTS:
+        raise InputError(
+            f"{count} points are too many for one sweep, which has at most {MOST_POINTS}; split it"
+        )
     try:
-        return points_of([*from_config, *overrides])
+        return points_of(every)
     except HydraException as error:
         raise InputError(one_line(error)) from error
 

@@ -4,32 +4,43 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
+from typing import Any
 
 import numpy as np
 import torch
+from numba.core import event
 
 from sgbench.engine.arrays import FLOATS, NOTHING
 from sgbench.engine.kernels import backward, codes, events, forward
 
-PATIENCE_S = 1.0  # what comes from numba's cache on disk takes less
 log = logging.getLogger("sgbench")
 
 
 @functools.cache
 def compiled(dtype: torch.dtype) -> None:
-    """Compile every loop for one precision, or load it from numba's cache; says so where it takes long."""
-    note = threading.Timer(
-        PATIENCE_S,
-        log.warning,
-        ("compiling the fused engine's loops for %s, once for this machine; ten seconds or so", dtype),
-    )
-    note.daemon = True
-    note.start()
-    try:
+    """Compile every loop for one precision, or load it from numba's cache; says so where one is compiled."""
+    with event.install_listener("numba:compile", _Note(dtype)):
         _call_all(FLOATS[dtype])
-    finally:
-        note.cancel()
+
+
+class _Note(event.Listener):
+    """Says once that numba compiles, which it announces only for what is not in its cache."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+        self._is_said = False
+
+    def on_start(self, event: Any) -> None:
+        """Called when numba begins to compile a loop."""
+        if not self._is_said:
+            self._is_said = True
+            log.warning(
+                "compiling the fused engine's loops for %s, once for this machine; ten seconds or so",
+                self._dtype,
+            )
+
+    def on_end(self, event: Any) -> None:
+        """Called when it is done."""
 
 
 def _call_all(number: type) -> None:

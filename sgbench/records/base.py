@@ -68,6 +68,13 @@ def whole(value: object) -> object:
     return value
 
 
+def truth(value: object) -> object:
+    """The word true; a literal true alone takes 1 and 1.0, which equal it."""
+    if value is not True:
+        raise ValueError("true is needed, or nothing")
+    return value
+
+
 def _utc(value: str) -> str:
     try:
         offset = datetime.fromisoformat(value).utcoffset()

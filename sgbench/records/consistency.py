@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sgbench.records.chance import is_at_chance
 from sgbench.records.content import EpochOnTest, RecordContent, Scores
 from sgbench.records.counts import LayerCounts, OpCounts, SynapseCounts
 
@@ -26,7 +27,15 @@ def contradictions(record: RecordContent) -> Iterator[str]:
 
 
 def _failed(record: RecordContent) -> Iterator[str]:
-    results = ("validation", "test", "test_selected", "counts", "predictions_sha256", "weights_sha256")
+    results = (
+        "validation",
+        "test",
+        "test_selected",
+        "at_chance",
+        "counts",
+        "predictions_sha256",
+        "weights_sha256",
+    )
     stated = [name for name in results if getattr(record, name) is not None]
     if stated:
         yield f"a failed run has no {', '.join(stated)}"
@@ -42,6 +51,8 @@ def _finished(record: RecordContent) -> Iterator[str]:
     for name, scores in (("validation", record.validation), ("test", record.test)):
         if scores is not None:
             yield from _scores(name, scores, record)
+    if record.at_chance and not is_at_chance(record.validation, record.classes):
+        yield "at_chance: validation is scored better than by guessing"
     yield from _test_selected(record)
     if record.counts is not None and record.test is not None:
         yield from _sizes(record.counts, record.test, record)

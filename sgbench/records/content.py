@@ -21,6 +21,7 @@ from sgbench.records.base import (
     Strict,
     Text,
     Time,
+    truth,
     whole,
 )
 from sgbench.records.counts import OpCounts
@@ -132,7 +133,7 @@ Stage = Annotated[str, StringConstraints(pattern=STAGE.pattern)]
 class RecordContent(Grown):
     """All fields of a record, each valid by itself; `RunRecord` holds them against each other."""
 
-    LATER: ClassVar[frozenset[str]] = frozenset({"test_access", "host_energy", "test_selected"})
+    LATER: ClassVar[frozenset[str]] = frozenset({"test_access", "host_energy", "test_selected", "at_chance"})
 
     schema_version: Version
     protocol: str = Field(max_length=80)
@@ -159,3 +160,5 @@ class RecordContent(Grown):
     """None: no meter could be read, or not of this run alone from its first epoch on."""
     test_selected: SelectedOnTest | None = None
     """None: the test split was not scored after every epoch, as it never is unless that was asked for."""
+    at_chance: Annotated[Literal[True], BeforeValidator(truth)] | None = None
+    """True: validation is scored no better than by guessing after training; None: better, or not known."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from sgbench.composition.plan import Plan
 from sgbench.composition.unused import INSTEAD
@@ -12,14 +12,17 @@ from sgbench.records.spec import SPIKING_CHOICES
 from sgbench.training.run_folder import finished_record
 
 ABOUT_SPIKES = (*SPIKING_CHOICES, *INSTEAD, "neuron@readout", "width_fwhm")
+UNLIKE = 5.0
+"""From what ratio of widths on a sweep over shapes is said to be one over widths too."""
 
 
-def notes(planned: Plan, words: Sequence[str]) -> Iterator[str]:
+def notes(planned: Plan, words: Sequence[str], widths: Mapping[str, float | None]) -> Iterator[str]:
     """One line for each thing worth knowing.
 
     Args:
         planned: what will run.
         words: of the command line.
+        widths: by surrogate, its full width at half maximum [threshold units], None where it has none.
     """
     found = [record for spec in planned.specs if (record := finished_record(spec)) is not None]
     if planned.is_sweep:
@@ -27,7 +30,23 @@ def notes(planned: Plan, words: Sequence[str]) -> Iterator[str]:
     elif found:
         yield f"already finished ({found[0].provenance.created_utc}); repeat with force=true"
     yield from _without_effect(planned, words)
+    yield from _unlike_widths(widths)
     yield from _deviations(planned)
+
+
+def _unlike_widths(widths: Mapping[str, float | None]) -> Iterator[str]:
+    """Shapes of very different widths, whose comparison tells of widths."""
+    bells = {name: width for name, width in widths.items() if width}
+    if not bells:
+        return
+    narrow, wide = min(bells, key=bells.__getitem__), max(bells, key=bells.__getitem__)
+    ratio = bells[wide] / bells[narrow]
+    if ratio >= UNLIKE:
+        yield (
+            f"note: widths at half maximum differ {ratio:.0f}-fold, from {narrow} ({bells[narrow]:.2g} thresholds) "
+            f"to {wide} ({bells[wide]:.2g}), so this compares widths as much as shapes; width_fwhm=1 gives all "
+            f"the same"
+        )
 
 
 def _without_effect(planned: Plan, words: Sequence[str]) -> Iterator[str]:
@@ -45,6 +64,14 @@ def _deviations(planned: Plan) -> Iterator[str]:
         reference = References(planned.config_dirs).of(name)
     except InputError:
         return  # a protocol of one's own that was composed here and now
+    others = (spec.method.choices["dataset"] for spec in planned.specs)
+    foreign = next((other for other in others if other != reference.method.choices["dataset"]), None)
+    if foreign is not None:
+        yield (
+            f"note: dataset={foreign} runs, and is recorded, under {name}, the protocol of another data set, "
+            f"and is not ranked there; name one of its own: protocol.name={foreign.rpartition('/')[2].lower()}_v1"
+        )
+        return
     deviations = (
         line for spec in planned.specs for line in method_deviations(spec.method, spec.seed, reference)
     )

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from sgbench.records.method import method_id
 
 if TYPE_CHECKING:
     from sgbench.records.content import Scores
     from sgbench.records.record import RunRecord
     from sgbench.records.spec import RunSpec
 
+NAMELESS: Mapping[str, str] = MappingProxyType({})
 
-def headline(record: RunRecord) -> str:
-    """Say in one line which run it was, and its scores or its failure."""
-    name = f"{record.protocol} {record.method.label} {record.method_id} seed {record.seed}"
+
+def headline(record: RunRecord, names: Mapping[str, str] = NAMELESS) -> str:
+    """Say in one line which run it was, and its scores or its failure.
+
+    Args:
+        record: of the run.
+        names: of methods in a sweep, by id; another one goes by its surrogate.
+    """
+    called = names.get(record.method_id, record.method.label)
+    name = f"{record.protocol} {called} {record.method_id} seed {record.seed}"
     if record.test is None or record.validation is None:
         return f"{name}: failed: {record.failure.message if record.failure else 'unknown'}"
     test, validation = (_score(scores) for scores in (record.test, record.validation))
@@ -24,14 +36,32 @@ def _score(scores: Scores) -> str:
     return f"loss {scores.loss:.4g}" if scores.accuracy is None else f"{100 * scores.accuracy:.1f} %"
 
 
-def problem(spec: RunSpec, record: RunRecord | None) -> str | None:
-    """Say why a point has no finished record, or return None where it has one."""
+def problem(spec: RunSpec, record: RunRecord | None, names: Mapping[str, str] = NAMELESS) -> str | None:
+    """Say why a point has no finished record, or return None where it has one; `names` as in `headline`."""
     if record is not None and record.status == "finished":
         return None
     reason = "no record" if record is None or record.failure is None else record.failure.message
-    return f"{label(spec)}: {reason}"
+    return f"{label(spec, names)}: {reason}"
 
 
-def label(spec: RunSpec) -> str:
-    """Name a point by its method and seed."""
-    return f"{spec.method.label} seed {spec.seed}"
+def chance_warning(runs: Sequence[str], *, count: int) -> str | None:
+    """Say that runs have learnt nothing, or return None where there are none.
+
+    Args:
+        runs: name of each run that is no better than guessing.
+        count: of all finished runs.
+
+    >>> chance_warning(["atan seed 3"], count=1)
+    'atan seed 3 is no better than guessing: nothing was learnt; look at the curve in its record'
+    """
+    if not runs:
+        return None
+    which = f"{runs[0]} is" if count == 1 else f"{len(runs)} of {count} runs, e.g. {runs[0]}, are"
+    return f"{which} no better than guessing: nothing was learnt; look at the curve in its record"
+
+
+def label(spec: RunSpec, names: Mapping[str, str] = NAMELESS) -> str:
+    """Name a point by its task, its method and seed; `names` as in `headline`."""
+    method = spec.method
+    called = names.get(method_id(method), method.label) if names else method.label
+    return f"{method.protocol.name} {called} seed {spec.seed}"

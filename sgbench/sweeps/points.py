@@ -97,12 +97,12 @@ def read_grid(
 
 def count_runs(entry: catalogue.Entry) -> int:
     """How many runs a sweep's file asks for."""
-    from sgbench.composition.compose import parse_overrides
+    from sgbench.composition.words import count_values, parse_overrides
 
     node: Any = entry.parameters.get("hydra") or {}
     params = (node.get("sweeper") or {}).get("params") or {}
     overrides = parse_overrides([f"{key}={value}" for key, value in params.items()])
-    return math.prod(len(list(each.sweep_iterator())) for each in overrides if each.is_sweep_override())
+    return math.prod(map(count_values, overrides))
 
 
 def _combinations(

@@ -18,6 +18,7 @@ from sgbench.records.content import Scores
 from sgbench.records.files import read_model
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
+from sgbench.sweeps.names import SURROGATE, is_choice
 from sgbench.sweeps.points import Axis, Grid, Point
 
 if TYPE_CHECKING:
@@ -155,17 +156,27 @@ def _score(scores: Scores | None, measure: Measure) -> float:
 
 
 def best_rows(results: Results) -> list[Row]:
-    """The row that validation selects, of each task, or of each surrogate where other axes are swept too.
+    """The row that validation selects, of each task, or of each choice where numbers are swept too.
 
-    Among equals the first one is taken.
+    A row counts if a run of it finished; among equals the first one is taken.
     """
-    by_surrogate = len(results.axes) > 1
-    groups: dict[tuple[str, str], list[Row]] = {}
+    keys = _grouping([axis.key for axis in results.axes])
+    groups: dict[tuple[str, ...], list[Row]] = {}
     for row in results.rows:
-        if row.validation is not None:
-            task = row.settings.get(TASK, "")
-            groups.setdefault((task, "" if task or not by_surrogate else row.surrogate), []).append(row)
+        if row.done:
+            groups.setdefault(tuple(row.settings.get(key, "") for key in keys), []).append(row)
     return [max(group, key=_validation_mean) for group in groups.values()]
+
+
+def _grouping(axes: Sequence[str]) -> list[str]:
+    """The keys that tell apart what is compared; along the other axes the best is taken."""
+    choices = [key for key in axes if is_choice(key)]
+    if TASK in choices:
+        return [TASK]
+    if len(choices) < len(axes):
+        return choices
+    # Of choices alone the first one, or surrogates, which are what is compared here.
+    return ([SURROGATE] if SURROGATE in choices else choices[:1]) if len(choices) > 1 else []
 
 
 def _validation_mean(row: Row) -> float:

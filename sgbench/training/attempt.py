@@ -13,6 +13,7 @@ import torch
 
 from sgbench.errors import InputError, disk_full, one_printable_line
 from sgbench.paths import PREDICTIONS, RECORD
+from sgbench.records.chance import is_at_chance
 from sgbench.records.content import FINAL, SCHEMA_VERSION, Failure, HostEnergy, Scores, SelectedOnTest, Timing
 from sgbench.records.files import to_json, write_atomic
 from sgbench.records.method import method_id
@@ -181,6 +182,7 @@ class Attempt:
         weights_sha256: str | None,
     ) -> RunRecord:
         training = self.training
+        classes = self.parts.data.data_set.n_classes or None
         return RunRecord(
             schema_version=SCHEMA_VERSION,
             protocol=self.spec.method.protocol.name,
@@ -189,7 +191,7 @@ class Attempt:
             status="finished" if failure is None else "failed",
             failure=failure,
             method=self.spec.method,
-            classes=self.parts.data.data_set.n_classes or None,
+            classes=classes,
             parameters=sum(weight.numel() for weight in self.parts.network.parameters()),
             best_epoch=training.best.epoch,
             validation=validation,
@@ -201,6 +203,7 @@ class Attempt:
             test_access=tuple(self.test_access),
             host_energy=tuple(self.host_energy) or None,
             test_selected=self._test_selected(test),
+            at_chance=True if is_at_chance(validation, classes) else None,
             timing=Timing(
                 fit_s=training.fit_s,
                 test_s=self.test_s,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,8 +101,11 @@ def construct(where: str, target: str, parameters: Mapping[str, Any], **provided
     given = {key: value for key, value in provided.items() if key in accepted}
     try:
         return callee(**given, **parameters)
-    except InputError:
-        raise
+    except InputError as error:
+        if where != "readout":
+            raise
+        # A neuron knows its class, not its place; the key that the user sets is the readout's.
+        raise InputError(re.sub(r"\bneuron\.", "readout.", str(error))) from error
     except (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
         raise InputError(f"{where} ({target}): {' '.join(str(error).split())}") from error
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
-from sgbench.errors import require_choice
+from sgbench.errors import InputError, require_choice
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
@@ -30,6 +30,8 @@ def wandb_logger(spec: RunSpec, run_dir: Path, *, project: str, mode: str) -> Lo
     require_choice("logger.wandb.mode", mode, ("online", "offline", "disabled"))
     import wandb
 
+    if mode == "online":
+        require_account()
     choices = spec.method.choices
     return WandbLogger(
         project=project,
@@ -47,6 +49,21 @@ def wandb_logger(spec: RunSpec, run_dir: Path, *, project: str, mode: str) -> Lo
         mode=mode,
         settings=wandb.Settings(console="off", x_disable_stats=True),
     )
+
+
+def require_account() -> None:
+    """Ask wandb for its key, which it would otherwise wait for.
+
+    Raises:
+        InputError: there is none.
+    """
+    import wandb
+
+    if not wandb.login(prompt=False, verify=False):
+        raise InputError(
+            "logger.wandb: No API key is known; run: wandb login, or without an account use "
+            "logger.wandb.mode=offline"
+        )
 
 
 def publish(loggers: list[Logger], record: RunRecord) -> None:

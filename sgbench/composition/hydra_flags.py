@@ -1,0 +1,112 @@
+"""Hydra's own flags of `sgbench run`, which show something and run nothing: which words go with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from sgbench.composition.compose import raw_config
+from sgbench.composition.words import parse_overrides
+from sgbench.errors import InputError
+
+CFG, INFO, HELP, COMPLETION = "--cfg", "--info", "--hydra-help", "--shell-completion"
+PACKAGE, RESOLVE, SWEEP = "--package", "--resolve", "--multirun"
+LONG = {"-c": CFG, "-i": INFO, "-sc": COMPLETION, "-p": PACKAGE, "-m": SWEEP}
+VALUES = {
+    CFG: ("job", "hydra", "all"),
+    INFO: ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+}
+COMPLETIONS = ("install=bash", "install=fish", "uninstall=bash", "uninstall=fish")
+SHOWING = (CFG, INFO, HELP, COMPLETION)
+
+
+def asks_to_show(words: Sequence[str]) -> bool:
+    """Whether one of the words is such a flag."""
+    return any(_long(word) in SHOWING for word in words)
+
+
+def checked_words(words: Sequence[str], config_dirs: Sequence[Path]) -> tuple[str, list[str]]:
+    """Check words that ask to show something as those of a run.
+
+    Args:
+        words: of the command line.
+        config_dirs: folders with entries of the user's own.
+
+    Returns:
+        The flag that asks, and the words as Hydra's parser wants them, flags before overrides.
+
+    Raises:
+        InputError: a word of which nothing can be shown; one line.
+
+    >>> checked_words(["surrogate=atan", "-c=job"], [])
+    ('--cfg', ['--cfg', 'job', 'surrogate=atan'])
+    """
+    flags, overrides = _split(words)
+    asked = [flag for flag in flags if flag in SHOWING]
+    if len(asked) > 1:
+        raise InputError(f"{' '.join(asked)}: one of them at a time")
+    _require_usable(asked[0], flags, overrides, config_dirs)
+    given = [word for flag, value in flags.items() for word in (flag, value) if word]
+    return asked[0], [*given, *overrides]
+
+
+def _long(word: str) -> str:
+    """A flag by its long name, without its value."""
+    name = word.partition("=")[0]
+    return LONG.get(name, name)
+
+
+def _split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The flags by their long names with their values, and the overrides."""
+    flags: dict[str, str] = {}
+    overrides: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        flag = _long(word)
+        if not word.startswith("-"):
+            overrides.append(word)
+            continue
+        if flag not in (*SHOWING, PACKAGE, RESOLVE, SWEEP):
+            raise InputError(f"{word}: this flag is not known; see: sgbench run --help")
+        _, given, value = word.partition("=")
+        if not given and (flag in (CFG, PACKAGE) or (flag == INFO and rest[:1] and rest[0] in VALUES[INFO])):
+            value = rest.pop(0) if rest else ""
+        flags[flag] = value or ("all" if flag == INFO else "")
+    return flags, overrides
+
+
+def _require_usable(
+    asked: str, flags: dict[str, str], overrides: Sequence[str], config_dirs: Sequence[Path]
+) -> None:
+    """Refuse words that Hydra answers with a traceback or a page."""
+    if asked in VALUES and flags[asked] not in VALUES[asked]:
+        raise InputError(
+            f"{asked} {flags[asked]}".rstrip() + f": one of {', '.join(VALUES[asked])} is needed"
+        )
+    if SWEEP in flags:
+        raise InputError(
+            f"{asked}: of a single point, not of a sweep; leave out -m and give each key one value"
+        )
+    if asked == COMPLETION:
+        if len(overrides) != 1 or overrides[0] not in COMPLETIONS:
+            raise InputError(f"{asked}: one of {', '.join(COMPLETIONS)} is needed")
+    elif asked == HELP:
+        if overrides:
+            raise InputError(f"{overrides[0]}: {asked} stands alone; leave out the other words")
+    else:
+        _require_point(asked, flags.get(PACKAGE), overrides, config_dirs)
+
+
+def _require_point(
+    asked: str, package: str | None, overrides: Sequence[str], config_dirs: Sequence[Path]
+) -> None:
+    """Refuse words that are not those of a single point, or a package that it does not have."""
+    swept = next((each for each in parse_overrides(overrides) if each.is_sweep_override()), None)
+    if swept is not None:
+        raise InputError(f"{swept.input_line}: {asked} is of a single point; give one value")
+    config = raw_config(overrides, config_dirs)
+    if package is not None and OmegaConf.select(config, package, throw_on_missing=False) is None:
+        raise InputError(f"--package {package}".rstrip() + ": the configuration has no such key with a value")

@@ -1,0 +1,138 @@
+"""Reading single words of a command line: each is an override of Hydra's, or is refused in one line."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, RangeSweep
+from hydra.errors import HydraException
+
+from sgbench.errors import InputError, shortened
+
+SHOWN = 100  # characters of a word in a message
+LONGEST_KEY = 200
+DEEPEST = 20  # brackets within brackets; the deepest value of the catalogue has two
+LONGEST_NUMBER = 400  # digits; the largest float has 309
+RESOLVERS = ("decay", "unless")
+"""What a reference in a word may call; the files of the catalogue may ask for more."""
+
+
+def parse_overrides(words: Sequence[str]) -> list[Override]:
+    """Hydra's reading of each word.
+
+    Raises:
+        InputError: names the word that is not an override, or that no value can be meant by.
+    """
+    parsed = []
+    for word in words:
+        _require_readable(word)
+        try:
+            (override,) = OverridesParser.create().parse_overrides([word])
+        except (HydraException, ValueError) as error:
+            raise InputError(
+                f"{_told(word)}: not of the form key=value: {one_line(error)}; "
+                f"write key=value without spaces and quote special characters"
+            ) from error
+        _require_values(word, override)
+        parsed.append(override)
+    return parsed
+
+
+def _told(word: str) -> str:
+    return f"'{shortened(word, SHOWN)}'"
+
+
+def _require_readable(word: str) -> None:
+    """Refuse what parsers fail on with an error about themselves: keys, depths and numbers beyond all use."""
+    key, told = word.partition("=")[0], _told(word)
+    if len(key) > LONGEST_KEY:
+        raise InputError(f"{told}: a key has at most {LONGEST_KEY} characters; see: sgbench run --help")
+    if max(_depths(word), default=0) > DEEPEST:
+        raise InputError(f"{told}: brackets are nested more than {DEEPEST} deep; leave some out")
+    if re.search(rf"\d{{{LONGEST_NUMBER},}}", word):
+        raise InputError(f"{told}: a number of {LONGEST_NUMBER} digits or more; write it as 1e9")
+    for name in _called(word.replace("\\", "")):  # what the parsers take out
+        if name not in RESOLVERS:
+            raise InputError(
+                f"{told}: ${{{name}:...}} is not for words, since no record would say what it was; "
+                f"write the value itself"
+            )
+
+
+def _depths(word: str) -> Iterator[int]:
+    depth = 0
+    for character in word:
+        depth += (character in "([{") - (character in ")]}")
+        yield depth
+
+
+def _called(word: str) -> Iterator[str]:
+    """The functions that references call: what stands between a bracket and its first colon, if any.
+
+    >>> list(_called("a=${oc.env:HOME},${.beta},${decay:${tau},1}")), list(_called("a=${${b}.env:X}"))
+    (['oc.env', 'decay'], ['${b}.env'])
+    """
+    for opened in re.finditer(r"\$\{", word):
+        depth = 0
+        for place in range(opened.end(), len(word)):
+            depth += (word[place] == "{") - (word[place] == "}")
+            if depth < 0:
+                break
+            if depth == 0 and word[place] == ":":
+                yield word[opened.end() : place].strip()
+                break
+
+
+def _require_values(word: str, override: Override) -> None:
+    """Refuse a sweep whose values Hydra could not list."""
+    value, told = override.value(), _told(word)
+    if isinstance(value, Glob):
+        group = override.key_or_group.partition("@")[0]
+        raise InputError(
+            f"{told}: glob(...) is not read; write the names: {group}=a,b (sgbench list {group})"
+        )
+    if isinstance(value, RangeSweep) and not _is_finite(value):
+        raise InputError(f"{told}: finite ends and a step other than 0 are needed; write e.g. range(0,10,2)")
+
+
+def _is_finite(sweep: RangeSweep) -> bool:
+    numbers = _numbers(sweep)
+    return numbers[-1] != 0 and all(map(math.isfinite, numbers))
+
+
+def _numbers(sweep: RangeSweep) -> tuple[float, float, float]:
+    """Start, stop and step; Hydra's grammar gives all three."""
+    return sweep.start or 0, sweep.stop or 0, sweep.step or 0
+
+
+def count_values(override: Override) -> int:
+    """How many values a word has, without listing them.
+
+    >>> [count_values(override) for override in parse_overrides(["seed=range(1e9)", "seed=1,2", "seed=1"])]
+    [1000000000, 2, 1]
+    """
+    value = override.value()
+    if isinstance(value, RangeSweep):
+        start, stop, step = _numbers(value)
+        return max(0, -int((start - stop) // step))
+    return len(value.list) if isinstance(value, ChoiceSweep) else 1
+
+
+def one_line(error: BaseException) -> str:
+    """The message of a Hydra or OmegaConf exception as one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    noise = (
+        "full_key:",
+        "object_type=",
+        "reference_type=",
+        "See https://",
+        "Set the environment",
+        "Config search path",
+        "provider=",
+    )
+    text = " ".join(" ".join(line for line in lines if not line.startswith(noise)).split())
+    text = text.removeprefix("InputError raised while resolving interpolation: ")
+    return text or type(error).__name__

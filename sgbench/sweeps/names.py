@@ -1,0 +1,49 @@
+"""What tells the points of a sweep apart, in the words of its lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sgbench.composition.plan import Plan
+from sgbench.records.method import method_id
+from sgbench.records.spec import GROUPS
+
+SEED, SURROGATE = "seed", "surrogate"
+
+
+def is_choice(key: str) -> bool:
+    """Whether a key chooses an entry, as `rule` does, and sets no number of one, as `rule.gain` does.
+
+    >>> [is_choice(key) for key in ("rule", "neuron@readout", "rule.gain", "width_fwhm", "experiment")]
+    [True, True, False, False, True]
+    """
+    return key.partition("@")[0] in (*GROUPS, "protocol", "experiment")
+
+
+def choices_first(keys: Sequence[str]) -> list[str]:
+    """Keys that choose entries before those that set numbers, each kind in the order given.
+
+    >>> choices_first(["rule.gain", "seed", "rule"])
+    ['rule', 'rule.gain', 'seed']
+    """
+    return sorted(keys, key=lambda key: not is_choice(key))
+
+
+def names_of(planned: Plan) -> dict[str, str]:
+    """By method, the name of each point: what is swept besides seeds, or its surrogate where nothing else is.
+
+    Args:
+        planned: the points.
+    """
+    settings = [_settings(point) for point in planned.points]
+    keys = choices_first(list(dict.fromkeys(key for words in settings for key in words)))
+    swept = [key for key in keys if len({words.get(key) for words in settings}) > 1]
+    if set(swept) <= {SURROGATE}:
+        return {}
+    names = (", ".join(f"{key}={words[key]}" for key in swept if key in words) for words in settings)
+    return dict(zip((method_id(spec.method) for spec in planned.specs), names, strict=True))
+
+
+def _settings(words: Sequence[str]) -> Mapping[str, str]:
+    pairs = (word.lstrip("+~").partition("=") for word in words)
+    return {key: value for key, _, value in pairs if key != SEED}

@@ -1,0 +1,58 @@
+"""The note on compiling: said where numba compiles, and only there."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+import torch
+
+from sgbench.engine import warm_up
+
+
+def test_loops_from_the_cache_are_not_said_to_be_compiled(caplog: pytest.LogCaptureFixture) -> None:
+    """Called once, every loop is there; called again nothing is compiled, however busy the machine."""
+    warm_up.compiled(torch.float32)
+    caplog.clear()
+    warm_up.compiled.__wrapped__(torch.float32)
+    assert not caplog.records
+
+
+def test_what_is_compiled_is_said_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two new loops, which no cache has: one line, before the first of them has run."""
+    first, second = (numba.njit(lambda x, number=number: x + number) for number in (1, 2))
+
+    def call_all(number: type) -> None:
+        for loop in (first, second):
+            loop(np.zeros(1, number))
+            assert len(caplog.records) == 1
+
+    monkeypatch.setattr(warm_up, "_call_all", call_all)
+    with caplog.at_level(logging.WARNING, logger="sgbench"):
+        warm_up.compiled.__wrapped__(torch.float64)
+    assert "compiling the fused engine's loops for torch.float64" in caplog.text
+
+
+def test_numba_says_nothing_of_what_its_cache_on_disk_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loop that is read from the disk is announced by nobody: what the note relies on."""
+    path = tmp_path / "loops.py"
+    path.write_text("import numba\n\n\n@numba.njit(cache=True)\ndef loop(x):\n    return x + 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    seen = []
+    for _ in range(2):
+        sys.modules.pop("loops", None)
+        module = importlib.import_module("loops")
+        note = warm_up._Note(torch.float32)
+        with warm_up.event.install_listener("numba:compile", note):
+            assert module.loop(1) == 2
+        seen.append(note._is_said)
+    assert seen == [True, False]
