@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import itertools
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
 
-from sgbench.engine import matmul
+from sgbench.engine import matmul, reference
 from sgbench.engine.density import FORWARD_DENSE, WEIGHT_DENSE
 from sgbench.engine.layer import Layer, LayerRun, Wanted, traced
 from sgbench.engine.spec import requires_grad
@@ -79,21 +78,25 @@ class Engine:
             InputError: the engine asked for does not cover a layer.
         """
         starts = [None] * len(layers) if states is None else list(states)
+        names = [self._name(layer, start) for layer, start in zip(layers, starts, strict=True)]
         wanted = Wanted(u=keep_u, spikes=keep_spikes)
         runs: list[LayerRun] = []
-        for name, group in itertools.groupby(
-            zip(layers, starts, strict=True), lambda pair: self._name(*pair)
-        ):
-            chain, begins = zip(*group, strict=True)
-            runs += _module(name).unroll(chain, signal, begins, wanted)
+        # Neighbours on one engine run together; `itertools.groupby` would break the graph of torch.compile.
+        while len(runs) < len(layers):
+            first = last = len(runs)
+            while last < len(layers) and names[last] == names[first]:
+                last += 1
+            runs += _module(names[first]).unroll(layers[first:last], signal, starts[first:last], wanted)
             if runs[-1].output is not None:
                 signal = runs[-1].output
         return runs
 
     def _name(self, layer: Layer, state: Any) -> str:
+        if traced():  # torch.compile and torch.func see through the reference loop alone
+            return "reference"
         picked, _ = self.pick(layer)
         fresh = state is None or not any(requires_grad(each) for each in state)
-        return picked if fresh and not traced() else "reference"
+        return picked if fresh else "reference"
 
     def pick(self, layer: Layer) -> tuple[str, str]:
         """Name of the engine for a layer, and why not a faster one."""
@@ -134,4 +137,6 @@ class Engine:
 
 def _module(name: str) -> ModuleType:
     """An engine's module; the compiled one and snnTorch are imported where they are used."""
+    if name == "reference":  # which torch.compile looks into, as it cannot into an import
+        return reference
     return importlib.import_module(f"sgbench.engine.{name}")

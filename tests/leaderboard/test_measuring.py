@@ -70,5 +70,5 @@ def test_ten_thousand_records_in_half_a_gigabyte(tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
     )
     first, peak_kib = done.stdout.splitlines()
-    assert first.startswith("digits_v1: 2000 methods, 10000 records")
+    assert first.startswith("digits_v1: 2,000 methods, 10,000 records")
     assert int(peak_kib) < 500 * 1024

@@ -57,10 +57,12 @@ def steps(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
     data.mkdir(parents=True)
     Qtdb.fake(data, train=66, test=5, seed=2)
     monkeypatch.setattr(Qtdb, "sizes", sizes(*SPLIT.values()))
-    monkeypatch.setattr(Qtdb, "published", {"unscored": None, "p": None})
+    monkeypatch.setattr(Qtdb, "published", {})
+    monkeypatch.setattr(Qtdb, "published_sha256", lambda _: None)
     monkeypatch.setenv("SGBENCH_DATA", str(data.parent))
     made = Qtdb(unlabelled="unscored")
-    monkeypatch.setattr(Qtdb, "published", {"unscored": check(made, made.load(data.parent)), "p": None})
+    found = check(made, made.load(data.parent))
+    monkeypatch.setattr(Qtdb, "published_sha256", lambda _: found)
     meta = {
         "line": "A fake.",
         "licence": "none",
@@ -69,7 +71,7 @@ def steps(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
         "target": "class_per_step",
         "classes": 6,
         "sizes": SPLIT,
-        "sha256": Qtdb.published["unscored"],
+        "sha256": found,
     }
     entry = {"_target_": "sgbench.datasets.qtdb.Qtdb", "unlabelled": "unscored", "meta": meta}
     (folder / "dataset").mkdir()

@@ -135,7 +135,7 @@ def test_killed_anywhere_and_repeated(name: str, start: Path, tmp_path: Path) ->
     subprocess.run(words, check=True, cwd=ROOT, timeout=WAIT_S)
     *killed, undisturbed = sorted((path for path in tmp_path.iterdir() if path.name.isdigit()), key=_number)
     # Records alone; records, predictions, submission, tuning log and the one file of weights; a folder.
-    assert len(killed) == {"add": 3, "accept": 3 + 3 + 1 + 1 + 1}.get(name, 1)
+    assert len(killed) == {"add": 3, "accept": 3 + 3 + 3 + 1 + 1}.get(name, 1)
     whole = contents(undisturbed)
     for root in killed:
         left = {path for path in contents(root) if path not in whole}
