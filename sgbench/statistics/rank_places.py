@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ class Place:
     p_first: float | None = (
         None  # of the difference to the first, after Holm's correction; None for the first
     )
+    unlike: int = field(default=0, compare=False)  # later methods without a letter in common
+    unlike_apart: int = field(default=0, compare=False)  # those that differ by the pair's own test
 
 
 def places(methods: Mapping[str, Scores]) -> dict[str, Place | None]:
@@ -50,12 +52,16 @@ def places(methods: Mapping[str, Scores]) -> dict[str, Place | None]:
     scores = [methods[name] for name in ranked]
     below, p_firsts = _told_apart(scores)
     better, worse = below.sum(axis=0), below.sum(axis=1)
-    letters = _letters(below)
+    bars = _bars(below)
+    letters, ends = _spell(bars, len(ranked)), _ends(bars, len(ranked))
     found: dict[str, Place | None] = dict.fromkeys(methods)
     for index, name in enumerate(ranked):
         low, high = 1 + int(better[index]), len(ranked) - int(worse[index])
         p_first = float(p_firsts[index - 1]) if index else None
-        found[name] = Place(low, high, letters[index], p_first)
+        unlike_apart = int(np.count_nonzero(below[index, ends[index] :]))
+        found[name] = Place(
+            low, high, letters[index], p_first, unlike=len(ranked) - ends[index], unlike_apart=unlike_apart
+        )
     return found
 
 
@@ -85,8 +91,8 @@ def _told_apart(scores: Sequence[Scores]) -> tuple[NDArray[np.bool_], NDArray[np
     return below, adjusted
 
 
-def _letters(below: NDArray[np.bool_]) -> list[str]:
-    """Bars over runs of neighbours without a pair that is told apart, as letters; a method alone has none."""
+def _bars(below: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Find the longest runs of neighbours without a pair that is told apart, as the first and one past the last."""
     n = len(below)
     ends = []
     end = n
@@ -95,15 +101,23 @@ def _letters(below: NDArray[np.bool_]) -> list[str]:
         end = start + 1 + int(apart[0]) if len(apart) else end
         ends.append(end)
     ends.reverse()
-    bars = [
+    return [
         (start, ends[start])
         for start in range(n)
         if ends[start] > start + 1 and (start == 0 or ends[start] > ends[start - 1])
     ]
-    return _spell(bars, n)
+
+
+def _ends(bars: Sequence[tuple[int, int]], n: int) -> list[int]:
+    """Return for each method the first later one that shares no bar with it; bars come in order."""
+    ends = [index + 1 for index in range(n)]
+    for start, end in bars:
+        ends[start:end] = [end] * (end - start)
+    return ends
 
 
 def _spell(bars: Sequence[tuple[int, int]], n: int) -> list[str]:
+    """Name bars by letters, and give each method those of the bars that it is in; a method alone has none."""
     letters = [""] * n
     for number, (start, end) in enumerate(bars):
         round_number, position = divmod(number, len(LETTERS))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from sgbench.leaderboard.pages.explain import explain
 from sgbench.leaderboard.pages.sections import statements
 from sgbench.leaderboard.rows import make_board
 from sgbench.statistics.pairs import all_pairs, holm
-from sgbench.statistics.rank_places import Place, _letters, places
+from sgbench.statistics.rank_places import Place, _bars, _ends, _spell, places
 from tests.leaderboard.factory import method, protocol, record
 
 NOISE = (0.001, -0.001, 0.0005, -0.0005, 0.0)
@@ -43,12 +45,16 @@ def test_bars_over_neighbours() -> None:
     below = np.zeros((5, 5), dtype=bool)
     below[0, 3] = below[1, 4] = True
     # 0-2, 1-3 and 2-4 are runs without a pair that is told apart; none holds another.
-    assert _letters(below) == ["a", "ab", "abc", "bc", "c"]
+    letters = _spell(_bars(below), len(below))
+    assert letters == ["a", "ab", "abc", "bc", "c"]
+    ends = _ends(_bars(below), len(below))
+    for one, other in itertools.combinations(range(len(below)), 2):
+        assert (other < ends[one]) == bool(set(letters[one]) & set(letters[other]))
 
 
 def test_no_letters_where_all_are_told_apart() -> None:
     """By hand."""
-    assert _letters(np.triu(np.ones((3, 3), dtype=bool), 1)) == ["", "", ""]
+    assert _spell(_bars(np.triu(np.ones((3, 3), dtype=bool), 1)), 3) == ["", "", ""]
 
 
 def test_thirty_bars_are_spelt() -> None:
@@ -56,7 +62,7 @@ def test_thirty_bars_are_spelt() -> None:
     below = np.zeros((31, 31), dtype=bool)
     for start in range(29):
         below[start, start + 2 :] = True
-    letters = _letters(below)
+    letters = _spell(_bars(below), len(below))
     assert (letters[0], letters[26], letters[30]) == ("a", "za1", "d1")
 
 

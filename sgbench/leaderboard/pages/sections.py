@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -13,9 +12,8 @@ from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.dossier import Dossier
 from sgbench.records.energy import EnergyTarget, Evidence
 from sgbench.records.trust import Verification
-from sgbench.statistics.pairs import Comparison, all_pairs, compare, holm, probability_of_improvement
+from sgbench.statistics.pairs import Comparison, compare, probability_of_improvement
 from sgbench.statistics.power import detectable_difference, pairs_needed, seeds_needed
-from sgbench.statistics.rank_places import LEVEL
 
 NONE = "-"
 SURE = 0.75  # the P(A > B) from which Bouthillier et al. call a difference meaningful
@@ -208,16 +206,13 @@ def _retired(rows: Sequence[Row], measure: Measure) -> str:
 
 def _unlike_letters(board: Board) -> str:
     """How many pairs have no letter in common and yet no difference by their own test."""
-    ranked = [(row, row.place) for row in board.rows if row.place is not None]
-    _, p = all_pairs([board.measure.signed(row.scores) for row, _ in ranked])
-    pairs = list(zip(itertools.combinations((place for _, place in ranked), 2), holm(p), strict=True))
-    unlike = [adjusted for (one, other), adjusted in pairs if not set(one.groups) & set(other.groups)]
-    apart = sum(adjusted < LEVEL for adjusted in unlike)
-    if apart == len(unlike):
+    placed = [row.place for row in board.rows if row.place is not None]
+    unlike, apart = sum(place.unlike for place in placed), sum(place.unlike_apart for place in placed)
+    if apart == unlike:
         return ""
     return (
-        f" Unlike letters do not prove a difference: of the {len(unlike)} pairs without a letter in common "
-        f"{apart} differ by their own test; `sgbench board explain A B` tells of each."
+        f" Unlike letters do not prove a difference: of the {unlike:,} pairs without a letter in common "
+        f"{apart:,} differ by their own test; `sgbench board explain A B` tells of each."
     )
 
 
