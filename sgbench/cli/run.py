@@ -141,7 +141,7 @@ def _built(planned: Plan) -> tuple[Parts | None, dict[str, float | None]]:
 def _run_single(planned: Plan, config: DictConfig, parts: Parts | None) -> int:
     """Run the one point of a plan with the parts that it was checked with, and say what came of it."""
     from sgbench.composition.hydra_internals import run_as_job
-    from sgbench.sweeps.test_selection import optimism
+    from sgbench.sweeps.selected_on_test import optimism
     from sgbench.training.run_folder import folder_of
     from sgbench.training.runner import run_spec
 

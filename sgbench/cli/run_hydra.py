@@ -238,7 +238,7 @@ def _stamp(spec: RunSpec) -> int | None:
 
 def _report(planned: Plan, before: Sequence[int | None], names: Mapping[str, str]) -> int:
     """Say what came of the points of a sweep by their records; returns 1 if one has no finished record."""
-    from sgbench.sweeps.test_selection import optimism
+    from sgbench.sweeps.selected_on_test import optimism
     from sgbench.training.run_folder import stored_record
 
     finished, problems, watched, guessing = 0, [], [], []

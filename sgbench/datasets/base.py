@@ -95,22 +95,9 @@ class DataSet(ABC):
         """What is not there and how to get it, in one line; None where nothing is missing."""
         return None
 
-    def drawn(self, seed: int) -> DataSet:
-        """The data set as a run of this seed draws it: its samples dealt anew to the splits.
-
-        A generated data set makes other samples instead.
-
-        Raises:
-            InputError: the target is a trace or spikes, of which no split can be stratified.
-        """
-        from sgbench.datasets.redrawn import Redrawn
-
-        if self.target not in ("class", "class_per_step"):
-            raise InputError(
-                f"data set {type(self).__name__}: its target is no class, so its splits cannot be drawn anew; "
-                f"use protocol.draw=null"
-            )
-        return Redrawn(self, seed)
+    def drawn(self, seed: int) -> DataSet | None:
+        """Samples of its own for a run of this seed; None where the same samples are dealt anew to the splits."""
+        return None
 
     def verify(self, splits: dict[Split, Samples]) -> str:
         """Compare the loaded bytes and the split with the published ones; returns their SHA-256."""

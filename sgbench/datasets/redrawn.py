@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split
 from sgbench.encoders.base import Values
+from sgbench.errors import InputError
 from sgbench.signals.spike_trains import SpikeTrains, concatenated
 
 
@@ -59,6 +60,28 @@ class Redrawn(DataSet):
             name: Samples(values[place], target[place], None if lengths is None else lengths[place])
             for name, place in zip(SPLITS, torch.tensor_split(order, torch.from_numpy(ends)), strict=True)
         }
+
+
+def draw(data_set: DataSet, seed: int) -> DataSet:
+    """Return the data set as a run of this seed draws it: other samples, or the same in other splits.
+
+    Args:
+        data_set: as its entry has it.
+        seed: of the run.
+
+    Raises:
+        InputError: the samples would have to be dealt anew, and their target is a trace or spikes, by which no
+            split can be stratified.
+    """
+    other = data_set.drawn(seed)
+    if other is not None:
+        return other
+    if data_set.target not in ("class", "class_per_step"):
+        raise InputError(
+            f"data set {type(data_set).__name__}: its target is no class, so its splits cannot be drawn anew; "
+            f"use protocol.draw=null"
+        )
+    return Redrawn(data_set, seed)
 
 
 def dealt(target: Tensor, seed: int) -> Tensor:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from sgbench.surrogates.base import Surrogate
+
+class Slopes(Protocol):
+    """What a surrogate says of its spikes and of their slopes."""
+
+    def fire(self, u: Tensor) -> Tensor:
+        """Return the spikes."""
+        ...
+
+    def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
+        """Return the gradient of u from that of the spikes."""
+        ...
+
+    def push_forward(self, u: Tensor, tangent: Tensor) -> Tensor:
+        """Return the tangent of the spikes from that of u."""
+        ...
 
 
 class Spike(torch.autograd.Function):
@@ -17,12 +30,12 @@ class Spike(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(u: Tensor, surrogate: Surrogate) -> Tensor:
+    def forward(u: Tensor, surrogate: Slopes) -> Tensor:
         """Spikes."""
         return surrogate.fire(u)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Surrogate], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Slopes], output: Tensor) -> None:
         """Keep u for the way back."""
         u, ctx.surrogate = inputs
         ctx.save_for_backward(u)

@@ -15,6 +15,7 @@ import torch
 
 from sgbench.datasets.base import DataSet
 from sgbench.datasets.batches import SpikingData
+from sgbench.datasets.redrawn import draw
 from sgbench.encoders.base import Encoder
 from sgbench.engine.choose import Choice, Engine
 from sgbench.errors import InputError
@@ -122,7 +123,7 @@ def build(spec: RunSpec) -> Parts:
     engine = Engine(spec.engine, device)
     data_set: DataSet = _part(spec, "dataset")
     if protocol.draw == "per_seed":
-        data_set = data_set.drawn(spec.seed)
+        data_set = draw(data_set, spec.seed)
     encoder: Encoder = _part(spec, "encoder", image=data_set.image)
     steepness: Steepness = _part(spec, "steepness")
     network = build_network(spec, data_set, encoder, engine, steepness)

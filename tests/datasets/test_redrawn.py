@@ -12,6 +12,7 @@ import torch
 from sgbench.composition.compose import compose
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split, fingerprint
 from sgbench.datasets.checks import check
+from sgbench.datasets.redrawn import draw
 from sgbench.errors import InputError
 from sgbench.records.method import method_id
 from sgbench.signals.spike_trains import SpikeTrains, concatenated
@@ -23,7 +24,7 @@ from tests.entries import made
 def test_splits_are_drawn_anew_and_hold_the_same_samples() -> None:
     """Against numpy's sorting: the same multiset of images, the same sizes, classes in proportion to one sample."""
     digits = made("dataset", "digits")
-    fixed, drawn = digits.load(Path()), digits.drawn(7).load(Path())
+    fixed, drawn = digits.load(Path()), draw(digits, 7).load(Path())
     whole = [torch.cat([splits[name].values for name in SPLITS]).numpy() for splits in (fixed, drawn)]
     ordered = [images[np.lexsort(images.T)] for images in whole]
     assert (ordered[0] == ordered[1]).all()
@@ -32,15 +33,15 @@ def test_splits_are_drawn_anew_and_hold_the_same_samples() -> None:
         share = torch.bincount(drawn[name].target) / len(drawn[name].target)
         everywhere = torch.bincount(torch.cat([drawn[each].target for each in SPLITS])) / 1797
         assert ((share - everywhere).abs() * len(drawn[name].target)).max() <= 1
-    assert fingerprint(drawn) == fingerprint(digits.drawn(7).load(Path()))
-    assert fingerprint(drawn) != fingerprint(digits.drawn(8).load(Path()))
+    assert fingerprint(drawn) == fingerprint(draw(digits, 7).load(Path()))
+    assert fingerprint(drawn) != fingerprint(draw(digits, 8).load(Path()))
 
 
 @pytest.mark.parametrize("name", ["randman_small", "yin_yang", "delayed_xor"])
 def test_generated_data_are_new_samples(name: str) -> None:
     """The same seed gives the same bytes, another one others, and neither the published."""
     data_set = made("dataset", name)
-    hashes = [fingerprint(data_set.drawn(seed).load(Path())) for seed in (200, 200, 201)]
+    hashes = [fingerprint(draw(data_set, seed).load(Path())) for seed in (200, 200, 201)]
     assert hashes[0] == hashes[1]
     assert len({*hashes, data_set.sha256}) == 3
     assert fingerprint(data_set.load(Path())) == data_set.sha256
@@ -93,7 +94,7 @@ class Found(DataSet):
 
 def test_sizes_that_files_tell_are_known_after_loading() -> None:
     """Three splits of four samples pass the check of what a data set declares."""
-    drawn = Found().drawn(3)
+    drawn = draw(Found(), 3)
     check(drawn, drawn.load(Path()))
     assert dict(drawn.sizes) == {"train": 4, "validation": 4, "test": 4}
 
@@ -111,4 +112,4 @@ class Curves(DataSet):
 def test_traces_are_not_split_anew() -> None:
     """There is no class to stratify by; the line has the remedy."""
     with pytest.raises(InputError, match=r"use protocol\.draw=null"):
-        Curves().drawn(1)
+        draw(Curves(), 1)

@@ -11,6 +11,7 @@ import pytest
 from sgbench.composition import catalogue
 from sgbench.composition.data_facts import facts_of
 from sgbench.datasets.base import fingerprint
+from sgbench.datasets.redrawn import draw
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import Reference, compose_reference, deviation
 from sgbench.records.files import to_json
@@ -130,7 +131,7 @@ def test_every_seed_has_data_of_its_own(name: str) -> None:
 def test_a_seed_is_held_to_the_data_that_it_draws() -> None:
     """The first split is drawn here, by numpy's generator; another seed with the same data deviates."""
     shipped = compose_reference("sequential_digits_v2")
-    drawn = fingerprint(made("dataset", "sequential_digits").drawn(200).load(Path()))
+    drawn = fingerprint(draw(made("dataset", "sequential_digits"), 200).load(Path()))
     found = {}
     for seed in (200, 201):
         tree = json.loads(to_json(record(of=shipped.method, seed=seed)))
@@ -148,4 +149,4 @@ def test_stated_data_are_drawn_here(name: str) -> None:
     shipped = compose_reference(name)
     data_set = made("dataset", shipped.method.choices["dataset"])
     for seed in (shipped.protocol.seeds[0], shipped.protocol.seeds[-1]):
-        assert fingerprint(data_set.drawn(seed).load(Path())) == shipped.data_sha256(seed)
+        assert fingerprint(draw(data_set, seed).load(Path())) == shipped.data_sha256(seed)

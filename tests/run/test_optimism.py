@@ -17,7 +17,7 @@ from sgbench.records.files import parse_model, read_model, to_json
 from sgbench.records.record import RunRecord
 from sgbench.replicas.crew import Crew, Told
 from sgbench.submissions.plausible import implausible
-from sgbench.sweeps.test_selection import optimism
+from sgbench.sweeps.selected_on_test import optimism
 from sgbench.training.build import build
 from sgbench.training.course import Training
 from sgbench.training.learner import LastEpoch
