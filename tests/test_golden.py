@@ -55,7 +55,10 @@ SLOW = ("evidence_accumulation", "store_recall")  # thousands of steps
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in cases.experiments()],
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW or place % 2))
+        for place, name in enumerate(cases.experiments())
+    ],
 )
 def test_every_experiment_trains_two_steps(name: str) -> None:
     """The first two batches of an experiment's own settings give a finite loss."""

@@ -115,7 +115,7 @@ def test_the_shipped_sweep_is_its_points() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        pytest.param(words, id=name, marks=[pytest.mark.slow] * (place % 2))
+        pytest.param(words, id=name, marks=[pytest.mark.slow] * (place % 4 > 0))
         for place, (name, words) in enumerate(BAD.items())
     ],
 )

@@ -31,6 +31,7 @@ from tests.catalogue.test_neurons import (
     surrogate,
     unroll,
 )
+from tests.thinned import thinned
 
 RHO, KAPPA, A, B = 0.93, 0.25, 0.3, 0.4
 NAMES = {"alif": ("beta", "rho", "kappa", "threshold"), "adlif": ("beta", "rho", "a", "b", "threshold")}
@@ -131,7 +132,7 @@ def by_hand(kind: str, given: Drive, reset: str, *, attached: bool, recurrence: 
 
 @pytest.mark.parametrize(("recurrence", "recurrence_gradient"), CONNECTIONS)
 @pytest.mark.parametrize("reset_gradient", RESET_GRADIENTS)
-@pytest.mark.parametrize("reset", RESETS)
+@pytest.mark.parametrize("reset", thinned(RESETS, 3))
 @pytest.mark.parametrize("kind", KINDS)
 def test_equals_hand_recursion_and_adjoint(kind, reset, reset_gradient, recurrence, recurrence_gradient):
     """Expected: the recursion and adjoint of `by_hand`, 100 steps, every option, all numbers learnt per neuron."""

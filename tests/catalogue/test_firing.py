@@ -165,7 +165,7 @@ def test_forward_mode_has_the_slope_of_what_is_sent(name):
     assert (forward[u < -1.5] != 0).any() == (name == "ternary")
 
 
-@pytest.mark.parametrize("surrogate", ["graded", "multilevel", "multi_spike"])
+@pytest.mark.parametrize("surrogate", thinned(["graded", "multilevel", "multi_spike"], 3))
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "step"])
 def test_a_surrogate_with_spikes_of_its_own_is_not_told_to_fire_otherwise(name, surrogate):
     """Expected: one line with the remedy; the firing would have changed the slope and left the spikes."""

@@ -24,6 +24,7 @@ from tests.engine.cases import (
     result,
     spikes,
 )
+from tests.thinned import thinned
 
 KINDS = [kind for kind in NEURONS if fires(kind)]
 
@@ -75,7 +76,7 @@ def threaded(monkeypatch: pytest.MonkeyPatch, least: int) -> list[tuple[str, int
     return calls
 
 
-@pytest.mark.parametrize("wiring", WIRINGS, ids="/".join)
+@pytest.mark.parametrize("wiring", thinned(WIRINGS, 3), ids="/".join)
 @pytest.mark.parametrize("kind", KINDS)
 def test_threads_do_not_change_a_bit(kind, wiring, monkeypatch):
     """Expected: equal bits with 1, 2, 3 and 5 threads; all kernels in as many parts, whose borders are uneven."""

@@ -35,6 +35,7 @@ from tests.engine.cases import (
     result,
     spikes,
 )
+from tests.thinned import thinned
 
 KINDS = [kind for kind in NEURONS if fires(kind)]
 BELL = {"width_fwhm": None, "normalisation": "peak1", "scale": 1.0}
@@ -182,7 +183,7 @@ def test_width_and_height_reach_the_compiled_loops(engine, normalisation, scale)
 
 
 @pytest.mark.parametrize("engine", FAST)
-@pytest.mark.parametrize("wiring", WIRINGS, ids="/".join)
+@pytest.mark.parametrize("wiring", thinned(WIRINGS, 3), ids="/".join)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_parameter_of_the_surrogate_learns(kind, wiring, engine, monkeypatch):
     """Expected: `reference`, ds/dk := d primitive/dk; shared and per neuron, over several chunks."""

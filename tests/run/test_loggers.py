@@ -45,6 +45,7 @@ def test_wandb_offline_holds_config_tags_group_and_scores(tmp_path: Path) -> Non
     assert '"run_group":"my_sweep"' in _wandb("--json", path)
 
 
+@pytest.mark.slow
 def test_wandb_disabled_changes_nothing() -> None:
     """The record is that of a run without a logger."""
     silent = sgbench.run(*WORDS, "seed=2")
@@ -65,6 +66,7 @@ def test_wandb_online_without_login_is_one_clear_line(monkeypatch: pytest.Monkey
         sgbench.run(*WORDS, "logger=wandb")
 
 
+@pytest.mark.slow
 def test_a_failed_run_tells_its_loggers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The summary names the failure."""
     from sgbench.training.learner import Learner

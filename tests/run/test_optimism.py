@@ -108,6 +108,7 @@ def test_it_is_the_best_of_the_scores_that_shorter_runs_have(tmp_path, monkeypat
     assert next(optimism([told, told, *ends])).startswith(mean)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_tells_it_whole_or_not_at_all(tmp_path, monkeypatch, caplog):
     """Expected: as undisturbed where both parts were watched; nothing, and a warning, where the first was not."""
 

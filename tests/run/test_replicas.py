@@ -152,7 +152,9 @@ def test_a_row_that_does_not_step_stays() -> None:
             ("protocol.hidden=[8],[6]", "neuron.learn_beta=per_neuron,none"), marks=pytest.mark.slow
         ),
         ("firing=masked", "surrogate=sigmoid", "init=fluctuation", "init.sigma_u=0.5,1.0"),
-        ("rule=frozen", "rule.learn=none,readout", "optimizer.weight_decay=0.1"),
+        pytest.param(
+            ("rule=frozen", "rule.learn=none,readout", "optimizer.weight_decay=0.1"), marks=pytest.mark.slow
+        ),
         pytest.param(("normalisation=tdbn,bntt", "dropout=none,shared_mask"), marks=pytest.mark.slow),
     ],
     ids=" ".join,

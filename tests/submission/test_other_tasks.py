@@ -126,6 +126,7 @@ def _nearer(answered: str, wanted: str) -> str:
     return f"{float(answered) + 0.02 * (float(wanted) - float(answered)):.9g}"
 
 
+@pytest.mark.slow
 def test_lies_are_found(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Must differ, each with its own line: a better score, better answers, targets that are the answers, a seed
     that is another, a table of another kind; weights tell what no check without them can."""
