@@ -121,6 +121,18 @@ def test_what_a_user_typed_at_length_is_cut(capsys: pytest.CaptureFixture[str]) 
     assert line.endswith("a number in [0, 1] is needed")
 
 
+def test_a_number_as_a_key_of_ones_own_entry_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """YAML reads it as a number, and the names that are known beside it are text."""
+    (tmp_path / "surrogate").mkdir()
+    shipped = catalogue.entry("surrogate", "atan").path.read_text()
+    (tmp_path / "surrogate" / "mine.yaml").write_text(f"{shipped}5: 1\n")
+    assert main(["run", f"--config-dir={tmp_path}", "surrogate=mine"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "key 'surrogate.5' is not known" in line
+
+
 def test_a_data_set_of_ones_own_is_said_to_run_under_another_ones_protocol(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
