@@ -121,7 +121,7 @@ class Store:
                 if entry.key in seen:
                     name = f"method {entry.record.method_id} with seed {entry.record.seed}"
                     raise InputError(
-                        f"{self.folder / shard.name}: {name} is stored twice; take the store from the repository again"
+                        f"{self.folder / shard.name}: {name} is stored twice; take it from the repository again"
                     )
                 seen.add(entry.key)
                 yield entry
