@@ -91,7 +91,7 @@ def suggest(wrong: str, known: Iterable[str]) -> str:
     >>> suggest("atann", ["atan", "sigmoid"])
     "did you mean 'atan'? Known: atan, sigmoid"
     """
-    names = sorted(known)
+    names = sorted(map(str, known))  # a file's keys may be numbers
     close = difflib.get_close_matches(wrong, names, n=1)
     hint = f"did you mean '{close[0]}'? " if close else ""
     return f"{hint}Known: {', '.join(names)}"

@@ -44,6 +44,12 @@ def silent(tree: Tree) -> None:
     tree["counts"]["layers"][1]["synapses"][0]["effective"]["total"] = 0
 
 
+def doubled(tree: Tree) -> None:
+    """A layer that never fires, before what it really does."""
+    honest = tree["test"]["activity"][0]
+    tree["test"]["activity"].insert(0, honest | {"rate_per_step": 0.0, "rate_hz": 0.0})
+
+
 def scored(tree: Tree) -> None:
     """A failed run with the scores of another."""
     tree["test"] = json.loads(to_json(record()))["test"]
@@ -106,6 +112,7 @@ CONTRADICTIONS: dict[str, tuple[tuple[Callable[[Tree], None], bool], str]] = {
         at("test.activity.0.name", "x"),
         "test.activity names x, which counts.layers does",
     ),
+    "layer_twice": ((doubled, False), "test.activity states a layer more than once"),
     "other_rate_hz": (
         at("test.activity.0.rate_hz", 1),
         "test: rate_hz of hidden0 is not its rate_per_step over",

@@ -264,6 +264,10 @@ def _require_numbers(parameters: dict[str, Any], defaults: dict[str, Any]) -> No
     for key, default in defaults.items():
         value = parameters[key]
         sample = default[0] if isinstance(default, list) else default
+        if isinstance(default, bool) and not isinstance(value, bool):
+            raise InputError(f"optimizer.{key}={value}: true or false is needed")
+        if isinstance(default, list) and isinstance(value, list) and len(value) != len(default):
+            raise InputError(f"optimizer.{key}={value}: {len(default)} numbers are needed, e.g. {default}")
         if isinstance(sample, int | float) and not isinstance(sample, bool):
             for each in value if isinstance(default, list) and isinstance(value, list) else [value]:
                 require_number(f"optimizer.{key}", each, low=-LARGEST_OF_OPTIMIZER, high=LARGEST_OF_OPTIMIZER)

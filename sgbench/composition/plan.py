@@ -132,6 +132,9 @@ def _points(overrides: Sequence[Override], config: DictConfig) -> list[list[str]
         raise InputError(
             f"{count} points are too many for one sweep, which has at most {MOST_POINTS}; split it"
         )
+    if count == 0:
+        empty = next(override.input_line for override in every if count_values(override) == 0)
+        raise InputError(f"{empty}: has no values; write e.g. range(0,10,2), whose end is above its start")
     try:
         return points_of(every)
     except HydraException as error:

@@ -50,6 +50,8 @@ def _require_readable(word: str) -> None:
     key, told = word.partition("=")[0], _told(word)
     if len(key) > LONGEST_KEY:
         raise InputError(f"{told}: a key has at most {LONGEST_KEY} characters; see: sgbench run --help")
+    if "\0" in word:
+        raise InputError(f"{told}: holds a zero byte, which no name and no file has; leave it out")
     if max(_depths(word), default=0) > DEEPEST:
         raise InputError(f"{told}: brackets are nested more than {DEEPEST} deep; leave some out")
     if re.search(rf"\d{{{LONGEST_NUMBER},}}", word):

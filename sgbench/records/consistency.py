@@ -121,6 +121,9 @@ def _scores(name: str, scores: Scores, record: RecordContent) -> Iterator[str]:
     if scores.labels is not None:
         yield from _labels(name, scores, record)
     dt_s = record.method.protocol.dt_s
+    names = [layer.name for layer in scores.activity]
+    if len(names) != len(set(names)):
+        yield f"{name}.activity states a layer more than once"
     for layer in scores.activity:
         if not _close(layer.rate_hz * dt_s, layer.rate_per_step):
             yield f"{name}: rate_hz of {layer.name} is not its rate_per_step over {dt_s:g} s"

@@ -109,13 +109,22 @@ class Store:
             blocks: these alone; all by default.
 
         Raises:
-            InputError: a shard is missing, changed, or holds something else than records.
+            InputError: a shard is missing, changed, or holds something else than records, or a run is stored twice.
         """
         wanted = set(blocks)
         manifest = self.manifest()
+        seen: set[tuple[str, str, int]] = set()
         for shard in () if manifest is None else manifest.shards:
-            if not wanted or shard.block in wanted:
-                yield from self._read(shard)
+            if wanted and shard.block not in wanted:
+                continue
+            for entry in self._read(shard):
+                if entry.key in seen:
+                    name = f"method {entry.record.method_id} with seed {entry.record.seed}"
+                    raise InputError(
+                        f"{self.folder / shard.name}: {name} is stored twice; take it from the repository again"
+                    )
+                seen.add(entry.key)
+                yield entry
 
     def record(self, method_id: str, seed: int) -> Entry:
         """One stored run by its method and seed.
@@ -221,6 +230,8 @@ def _unpacked(path: Path, data: bytes) -> bytes:
         raise InputError(f"{path}: not a readable xz file: {error}") from error
     if not unpacker.eof:
         raise InputError(f"{path}: is cut off, or unpacks to more than {MAX_PLAIN_BYTES // 1024**2} MiB")
+    if unpacker.unused_data:
+        raise InputError(f"{path}: holds bytes behind its end; take it from the repository again")
     return plain
 
 

@@ -28,6 +28,9 @@ MEANINGLESS = {
     "a pattern": (["surrogate=glob(a*)"], "write the names: surrogate=a,b"),
     "a pattern in a sweep": (["-m", "surrogate=glob(a*)"], "write the names: surrogate=a,b"),
     "a range that stands still": (["-m", "seed=range(1,10,0)"], "a step other than 0"),
+    "a range without a value": (["-m", "seed=range(3,1)"], "seed=range(3,1): has no values"),
+    "a range of none": (["-m", "surrogate=atan,triangle", "seed=range(0)"], "seed=range(0): has no values"),
+    "a zero byte": (["paths.runs_dir='a\0b'"], "holds a zero byte"),
     "a range without end": (["-m", "seed=range(1,inf)"], "finite ends"),
     "more points than anybody runs": (["-m", "seed=range(100000000)"], "at most 1000000"),
     "a name too long for a file": (["hydra/launcher=" + "a" * 5000], "hydra/launcher"),
@@ -116,6 +119,18 @@ def test_what_a_user_typed_at_length_is_cut(capsys: pytest.CaptureFixture[str]) 
     (line,) = capsys.readouterr().err.splitlines()
     assert len(line) < 1000
     assert line.endswith("a number in [0, 1] is needed")
+
+
+def test_a_number_as_a_key_of_ones_own_entry_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """YAML reads it as a number, and the names that are known beside it are text."""
+    (tmp_path / "surrogate").mkdir()
+    shipped = catalogue.entry("surrogate", "atan").path.read_text()
+    (tmp_path / "surrogate" / "mine.yaml").write_text(f"{shipped}5: 1\n")
+    assert main(["run", f"--config-dir={tmp_path}", "surrogate=mine"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "key 'surrogate.5' is not known" in line
 
 
 def test_a_data_set_of_ones_own_is_said_to_run_under_another_ones_protocol(

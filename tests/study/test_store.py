@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import lzma
 from pathlib import Path
 
 import pytest
@@ -46,4 +48,42 @@ def test_a_manifest_that_hides_a_commit_is_refused(tmp_path: Path) -> None:
     tree["shards"][0]["commits"] = ["b" * 40]
     path.write_text(json.dumps(tree))
     with pytest.raises(InputError, match=r"first-000.jsonl.xz:1: was made by commit aaaaaaaaaaaa"):
+        list(store.entries())
+
+
+def rewritten(folder: Path, data: bytes, records: int) -> None:
+    """Put another shard, which the manifest names truly."""
+    (folder / "first-000.jsonl.xz").write_bytes(data)
+    tree = json.loads((folder / MANIFEST).read_text())
+    tree["shards"][0] |= {
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "bytes": len(data),
+        "records": records,
+    }
+    (folder / MANIFEST).write_text(json.dumps(tree))
+
+
+def test_a_run_that_is_stored_twice_is_refused(tmp_path: Path) -> None:
+    """It would count as two seeds: in one shard, and by way of a shard that the manifest names twice."""
+    store = Store(tmp_path / "store", "toy")
+    store.append("first", entries(tmp_path), study_sha256="0" * 64)
+    assert len(list(store.entries())) == 2
+    honest = (store.folder / "first-000.jsonl.xz").read_bytes()
+    tree = json.loads((store.folder / MANIFEST).read_text())
+    (store.folder / MANIFEST).write_text(json.dumps(tree | {"shards": tree["shards"] * 2}))
+    with pytest.raises(InputError, match="is stored twice"):
+        list(store.entries())
+    (store.folder / MANIFEST).write_text(json.dumps(tree))
+    rewritten(store.folder, lzma.compress(lzma.decompress(honest) * 2), 4)
+    with pytest.raises(InputError, match="is stored twice"):
+        list(store.entries())
+
+
+def test_bytes_behind_the_end_of_a_shard_are_refused(tmp_path: Path) -> None:
+    """They would be stored and read by nobody."""
+    store = Store(tmp_path / "store", "toy")
+    store.append("first", entries(tmp_path), study_sha256="0" * 64)
+    honest = (store.folder / "first-000.jsonl.xz").read_bytes()
+    rewritten(store.folder, honest + b"more", 2)
+    with pytest.raises(InputError, match="holds bytes behind its end"):
         list(store.entries())

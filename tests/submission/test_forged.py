@@ -23,7 +23,7 @@ from sgbench.records.record import RunRecord
 from sgbench.submissions.check import check
 from sgbench.submissions.verify.judge import DataJudge
 from sgbench.submissions.verify.recount import recounted
-from tests.submission.factory import Files, rerecord, write
+from tests.submission.factory import Files, rerecord, sealed, write
 from tests.submission.lies import Change, changed, numbered, recorded
 
 REFERENCES = References()
@@ -127,6 +127,27 @@ def test_weights_under_other_names(files: Files, tmp_path: Path) -> None:
     )
     (line,) = [problem.message for problem in found.problems]
     assert "does not fit the network of the method" in line
+
+
+HEADERS: dict[str, tuple[bytes, bytes]] = {
+    "a lone surrogate": (b'"layers.0.weight"', b'"\\ud800"'),
+    "a negative zero": (b"[0,", b"[-0,"),
+    "a byte order mark": (b"{", b"\xef\xbb\xbf{"),
+}
+"""What Python's reader of JSON takes and the library that loads weights does not."""
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_headers_that_the_library_of_weights_refuses(files: Files, tmp_path: Path, name: str) -> None:
+    """One line about the file, and no traceback: the two readers of one header need not agree."""
+    data = files["weights/0.safetensors"]
+    length = int.from_bytes(data[:8], "little")
+    header = data[8 : 8 + length].replace(*HEADERS[name], 1)
+    forged = rerecord(files, 0, weights=sealed(header, data[8 + length :]))
+    found = check(write(tmp_path, forged), references=REFERENCES, judge=JUDGE)
+    (problem,) = found.problems
+    assert problem.path == "weights/0.safetensors"
+    assert problem.message.isprintable()
 
 
 def test_stated_zeros_are_those_of_the_file(files: Files) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from safetensors import SafetensorError
 from safetensors.torch import load
 
 from sgbench.energy.count import OperationCounter
@@ -46,7 +47,7 @@ def load_weights(network: Network, data: bytes, name: str) -> None:
     """
     try:
         network.load_state_dict(load(data))
-    except (RuntimeError, ValueError, KeyError) as error:
+    except (RuntimeError, ValueError, KeyError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{name}: does not fit the network of the method: {reason}") from error
 
