@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +17,8 @@ from sgbench.records.files import first_problem
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_@/]*(\.[a-zA-Z_]+)*$", max_length=80)]
+MAX_NODES = 100_000
+"""Values and groups of values that a study's file may have."""
 Word = bool | int | float | str | None
 """A value as it stands in a word of the command line."""
 
@@ -225,7 +227,12 @@ def parse_study(tree: dict[str, Any], where: str) -> Study:
         InputError: the first thing that is wrong, on one line.
     """
     try:
-        return Study.model_validate(_tuples(tree))
+        return Study.model_validate(_tuples(tree, iter(range(MAX_NODES))))
+    except (InputError, RecursionError) as error:
+        reason = (
+            error if isinstance(error, InputError) else "is nested too deeply; write no aliases into a study"
+        )
+        raise InputError(f"{where}: {reason}") from error
     except ValidationError as error:
         raise InputError(f"{where}: {first_problem(error)}") from error
 
@@ -245,8 +252,18 @@ def pick_blocks(study: Study, names: Iterable[str]) -> list[str]:
     return [name for name in study.blocks if not wanted or name in wanted]
 
 
-def _tuples(tree: Any) -> Any:
-    """Lists as tuples, which frozen values need."""
+def _tuples(tree: Any, left: Iterator[int]) -> Any:
+    """Turn lists into tuples, which frozen values need.
+
+    Args:
+        tree: as read from YAML, where aliases may make it endless, or far larger than its file.
+        left: runs out with the nodes that a study may have.
+
+    Raises:
+        InputError: there are more nodes.
+    """
+    if next(left, None) is None:
+        raise InputError(f"has more than {MAX_NODES:,} values; write no aliases (&, *) into a study")
     if isinstance(tree, dict):
-        return {key: _tuples(value) for key, value in tree.items()}
-    return tuple(_tuples(value) for value in tree) if isinstance(tree, list) else tree
+        return {key: _tuples(value, left) for key, value in tree.items()}
+    return tuple(_tuples(value, left) for value in tree) if isinstance(tree, list) else tree

@@ -12,7 +12,7 @@ import pytest
 
 from sgbench.errors import InputError
 from sgbench.study.cells import Point, points
-from sgbench.study.definition import Loaded
+from sgbench.study.definition import Loaded, parse_study
 from sgbench.study.run import Place, Runner, composed, require_commit, run_block
 from sgbench.study.settle import read_settled
 from sgbench.study.status import block_cost, block_states
@@ -165,6 +165,19 @@ def test_what_a_study_cannot_say(case: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message) as error:
         loaded(tmp_path, tree)
     assert "\n" not in str(error.value)
+
+
+def test_aliases_make_no_endless_study(tmp_path: Path) -> None:
+    """A list that holds itself, and one of nine levels that would have ten billion values."""
+    endless: list[Any] = []
+    endless.append(endless)
+    wide: list[Any] = [0] * 10
+    for _ in range(9):
+        wide = [wide] * 10
+    for value in (endless, wide):
+        with pytest.raises(InputError, match="write no aliases") as error:
+            parse_study({**TREE, "about": value}, "mine.yaml")
+        assert "\n" not in str(error.value)
 
 
 def test_the_shipped_study_composes(tmp_path: Path) -> None:
