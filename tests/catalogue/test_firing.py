@@ -71,7 +71,7 @@ def plain_id():
     return method_id(compose([*WORDS, "surrogate=sigmoid"]).method)
 
 
-@every_firing
+@pytest.mark.parametrize("name", thinned(NAMES, 4))
 def test_trains_and_is_named_in_the_record(name, plain_id):
     """Expected: a finished record; it tells the entry unless that is the neutral one, and an id of its own."""
     record = sgbench.run(*WORDS, "surrogate=sigmoid", f"firing={name}")

@@ -30,6 +30,7 @@ from sgbench.training.learner import LastEpoch, Learner
 from sgbench.training.run_folder import folder_of
 from sgbench.training.runner import run_spec
 from tests.run.tiny import WORDS, comparable
+from tests.thinned import thinned
 
 
 def test_a_run_leaves_a_complete_record() -> None:
@@ -129,7 +130,9 @@ def test_a_failed_run_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sgbench.run(*WORDS).status == "finished"
 
 
-@pytest.mark.parametrize(("layer", "name"), [(0, "hidden0"), (1, "readout")])
+@pytest.mark.parametrize(
+    ("layer", "name"), [(0, "hidden0"), pytest.param(1, "readout", marks=pytest.mark.slow)]
+)
 def test_nan_in_a_layer_stops_with_its_name(monkeypatch: pytest.MonkeyPatch, layer: int, name: str) -> None:
     """A weight set to NaN in the second epoch: a failed record that names the layer and the epoch."""
 
@@ -152,7 +155,7 @@ def test_nan_in_a_layer_stops_with_its_name(monkeypatch: pytest.MonkeyPatch, lay
     assert len(record.curve) == 1
 
 
-@pytest.mark.parametrize("engine", ["reference", "scan", "fused"])
+@pytest.mark.parametrize("engine", thinned(["fused", "scan", "reference"], 3))
 def test_an_overflowing_potential_is_a_failed_record_not_a_crash(
     monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
