@@ -72,6 +72,7 @@ def test_numbers_are_those_of_the_objects(capsys: Capture) -> None:
     assert rows["sigmoid"]["matched"]["area"] == pytest.approx(rows["snntorch/sigmoid"]["matched"]["area"])
 
 
+@pytest.mark.slow
 def test_rows_have_stable_keys(own: list[str], capsys: Capture) -> None:
     """The same for every kind, and strict JSON: no bare Infinity."""
     names = [f"surrogate/{name}" for name in odd_shapes.ODD]

@@ -142,6 +142,7 @@ kind_lists = st.lists(
     keep_spikes=st.booleans(),
     engine=st.sampled_from(FAST),
 )
+@pytest.mark.slow
 def test_any_network(  # noqa: PLR0917 - given by name
     layers, steps, batch, inputs, density, reset, reset_gradient, learn, readout, keep_spikes, engine
 ):

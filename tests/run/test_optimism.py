@@ -83,6 +83,7 @@ def test_the_run_hears_nothing_of_it(tmp_path, monkeypatch):
     assert parse_model(to_json(watched), RunRecord, "it") == watched
 
 
+@pytest.mark.slow
 def test_it_is_the_best_of_the_scores_that_shorter_runs_have(tmp_path, monkeypatch, capsys):
     """Validation is made to select epoch 0; the test scores of epochs 0, 1, 2 are those of runs that end there."""
     length = "protocol.epochs={}".format
