@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from sgbench.statistics.pairs import MIN_SEEDS, Scores, holm_of_sorted, pair_rows
 
 LEVEL = 0.05
+KEPT_METHODS = 3000
+"""Up to here the tests of all pairs are kept, in less than 100 MB."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -72,11 +74,13 @@ def _mean(scores: Scores) -> float:
 def _told_apart(scores: Sequence[Scores]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """[n, n], whether i, which has the higher mean, is better than j; and corrected p-values against the first.
 
-    All pairs are tested twice, since twenty thousand methods have more of them than are kept beside their order.
+    Of very many methods all pairs are tested twice, since twenty thousand have more of them than are kept beside
+    their order.
     """
     n = len(scores)
+    kept = list(pair_rows(scores)) if n <= KEPT_METHODS else None
     p, tests, firsts = np.empty(n * (n - 1) // 2), 0, np.empty(0)
-    for index, (_, row) in enumerate(pair_rows(scores)):
+    for index, (_, row) in enumerate(kept or pair_rows(scores)):
         firsts = firsts if index else row
         known = row[~np.isnan(row)]
         p[tests : tests + len(known)] = known
@@ -86,7 +90,7 @@ def _told_apart(scores: Sequence[Scores]) -> tuple[NDArray[np.bool_], NDArray[np
     adjusted, cut = holm_of_sorted(p, firsts, level=LEVEL)
     del p
     below = np.zeros((n, n), dtype=bool)
-    for index, (difference, row) in enumerate(pair_rows(scores)):
+    for index, (difference, row) in enumerate(kept or pair_rows(scores)):
         below[index, index + 1 :] = (row < cut) & (difference > 0)  # NaN is not below
     return below, adjusted
 
