@@ -21,7 +21,7 @@ PATIENCE_S = 10.0
 
 
 class Interrupts:
-    """What this process does about SIGINT while a command runs."""
+    """Decides what this process does about SIGINT while a command runs."""
 
     def __init__(self) -> None:
         self.is_ending = False  # the command is done, and Python cleans up
@@ -76,7 +76,7 @@ def _leave() -> NoReturn:
 
 
 def _is_started_by_another() -> bool:
-    """Whether this is a process of a sweep, which imports this module to find what it is to run."""
+    """Tell whether this is a process of a sweep, which imports this module to find what it is to run."""
     module = sys.modules.get("multiprocessing")
     return module is not None and module.parent_process() is not None
 

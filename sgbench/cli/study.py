@@ -7,7 +7,6 @@ import json
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -167,22 +166,19 @@ def is_committed(path: Path) -> bool | None:
     Raises:
         InputError: there is one, and git cannot say.
     """
+    from sgbench.training import git
+
     place = path.resolve()
     words = ["status", "--porcelain", "--ignored", "--untracked-files=all", "--", place.name]
     try:
-        done = subprocess.run(  # noqa: S603 - fixed words and the name of a file
-            ["git", "-C", str(place.parent), *words],  # noqa: S607 - the user's own git
-            capture_output=True,
-            text=True,
-            timeout=GIT_S,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
+        changes = git.ask(place.parent, *words, timeout_s=GIT_S)
+    except git.FAILURES as error:
         if not any((folder / ".git").exists() for folder in place.parents):
             return None
-        said = getattr(error, "stderr", None) or error
+        stderr: bytes = getattr(error, "stderr", None) or b""
+        said = stderr.decode(errors="replace") or error
         raise InputError(f"{path}: git cannot say whether it is committed: {said}") from error
-    return not done.stdout.strip()
+    return not changes.strip()
 
 
 def tell_status(args: argparse.Namespace) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from sgbench.study.definition import Loaded
 from sgbench.study.scores import canonical
 from sgbench.study.settle import settle
 from sgbench.study.store import Entry, Manifest
+from sgbench.training import git
 
 TIMEOUT_S = 60
 SHORT = 12
@@ -107,17 +107,11 @@ def _git(folder: Path, *words: str) -> bytes:
         InputError: git is missing, or says no.
     """
     try:
-        done = subprocess.run(  # noqa: S603 - fixed words and names of commits
-            ["git", "-C", str(folder), *words],  # noqa: S607 - the user's own git
-            capture_output=True,
-            timeout=TIMEOUT_S,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
+        return git.ask(folder, *words, timeout_s=TIMEOUT_S)
+    except git.FAILURES as error:
         raise InputError(
             f"{folder}: git {words[0]} failed; run inside a full clone of the repository"
         ) from error
-    return done.stdout
 
 
 def find_registration(loaded: Loaded, checkout: Checkout) -> Registration:

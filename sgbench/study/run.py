@@ -138,7 +138,7 @@ def run_block(
         say(
             f"block {name}: {shard.records} records in {place.store.folder / shard.name}, {shard.bytes:,} bytes"
         )
-    stored = {entry.key for entry in place.store.entries()}
+    stored |= {entry.key for entry in entries}
     missing = [spec for group in left for spec in group.specs if key_of(spec) not in stored]
     if complete and missing:
         say(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import platform
-import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from sgbench.records.content import Provenance, SplitName
+from sgbench.training import git
 
 PACKAGES = (
     "sgbench",
@@ -25,6 +25,7 @@ PACKAGES = (
     "scikit-learn",
     "wandb",
 )
+GIT_S = 10.0
 BUILT_FROM = "commit.json"
 """In a wheel: the commit of the checkout that it was built from."""
 
@@ -128,16 +129,9 @@ def git_state(folder: Path) -> tuple[str | None, bool | None]:
 
 def _git(folder: Path, *words: str) -> str | None:
     try:
-        done = subprocess.run(  # noqa: S603 - fixed words
-            ["git", "-C", str(folder), *words],  # noqa: S607 - the user's own git
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
+        return git.ask(folder, *words, timeout_s=GIT_S).decode().strip()
+    except git.FAILURES:
         return None
-    return done.stdout.strip()
 
 
 def processor() -> str:
