@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sgbench.errors import InputError
+from sgbench.study.cells import points
 from sgbench.study.definition import Block, Grid, Study
+from sgbench.study.scores import Score, Scores, read_scores
+from sgbench.study.settle import read_settled
 from sgbench.study.store import Store
 
 HOUR_S = 3600.0
@@ -44,23 +48,31 @@ class BlockState:
 
 
 def block_states(study: Study, names: Sequence[str], store: Store) -> list[BlockState]:
-    """Count what is stored of each block.
+    """Count what is stored of each block; a run that two blocks share counts for both.
 
     Raises:
         InputError: the store is damaged.
     """
-    stored = dict.fromkeys(study.blocks, 0)
-    failed = dict.fromkeys(study.blocks, 0)
-    for entry in store.entries():
-        if entry.block in stored:
-            stored[entry.block] += 1
-            failed[entry.block] += entry.record.status == "failed"
+    scores = read_scores(study, read_settled(store.folder), store.entries())
     states = []
     for name in names:
         runs, hours = block_cost(study, name)
-        share = max(0.0, 1 - stored[name] / runs)
-        states.append(BlockState(name, study.blocks[name], runs, stored[name], failed[name], share * hours))
+        stored = _stored(scores, name)
+        share = max(0.0, 1 - len(stored) / runs)
+        failed = sum(run.failed for run in stored)
+        states.append(BlockState(name, study.blocks[name], runs, len(stored), failed, share * hours))
     return states
+
+
+def _stored(scores: Scores, name: str) -> list[Score]:
+    """List the runs of a block that are stored, with whichever block."""
+    purpose = scores.study.blocks[name].purpose
+    try:
+        planned = points(scores.study, name, scores.settled)
+    except InputError:  # what it starts from is not settled, so that none of it was run
+        return []
+    found = [scores.cell(point.task, purpose, point.cell, start=name).get(point.seed) for point in planned]
+    return [run for run in found if run is not None]
 
 
 def block_cost(study: Study, name: str) -> tuple[int, float]:

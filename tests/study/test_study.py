@@ -74,6 +74,21 @@ def test_a_block_is_stored_settled_and_not_repeated(tmp_path: Path) -> None:
     assert [(state.stored, state.runs) for state in states] == [(16, 16), (0, 6)]
 
 
+def test_a_run_that_two_blocks_share_counts_for_both(tmp_path: Path) -> None:
+    """Of 4 runs of a later block, 2 are those of an earlier one, by a hand count."""
+    tree = copy.deepcopy(TREE)
+    tree["blocks"]["third"] = copy.deepcopy(tree["blocks"]["second"])
+    tree["blocks"]["third"]["grids"] = [{"values": {"surrogate": ["atan", "triangle"]}}]
+    study, store = loaded(tmp_path, tree), Store(tmp_path / "store", "toy")
+    for block in ("first", "second"):
+        assert run(study, block, place(tmp_path), FakeRunner())
+    assert [(state.stored, state.runs) for state in block_states(study.study, ["third"], store)] == [(2, 4)]
+    runner = FakeRunner()
+    assert run(study, "third", place(tmp_path), runner)
+    assert sum(runner.calls) == 2
+    assert [(state.stored, state.runs) for state in block_states(study.study, ["third"], store)] == [(4, 4)]
+
+
 def test_a_fresh_clone_goes_on_from_the_store_alone(tmp_path: Path) -> None:
     """With no runs folder, after half of the time, only the other half is made; all records come back."""
     study, runner = loaded(tmp_path), FakeRunner()
