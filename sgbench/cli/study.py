@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgbench.errors import InputError, StorageError, printable
-from sgbench.paths import conf_dir, default_runs_dir
+from sgbench.paths import default_runs_dir
 from sgbench.tables import aligned
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ NICENESS = 10
 PID_FILE = "study.pid"
 """In the runs folder: number of the process that runs a study there, and the study's name."""
 LOCK_FILE = ".study.lock"
-GIT_S = 60
 
 
 def register(commands: Any) -> None:
@@ -42,6 +41,7 @@ def register(commands: Any) -> None:
     actions = top.add_subparsers(title="actions", metavar="ACTION", required=True)
     running = actions.add_parser("run", help="run what is not stored yet, at low priority, in one process")
     _add_common(running)
+    _add_scale(running)
     running.add_argument("--hours", type=float, metavar="H", help="stop at a whole group after so long")
     running.add_argument(
         "--plan", action="store_true", help="print runs and core-hours of each block, and stop"
@@ -54,6 +54,7 @@ def register(commands: Any) -> None:
     running.set_defaults(handler=run_study)
     telling = actions.add_parser("status", help="what is stored of each block, and what is left")
     _add_common(telling)
+    _add_scale(telling)
     telling.add_argument("--json", action="store_true", help="as JSON")
     telling.set_defaults(handler=tell_status)
     reporting = actions.add_parser("report", help="write verdicts, figures and tables from the store alone")
@@ -68,6 +69,8 @@ def register(commands: Any) -> None:
         "--unverified", action="store_true", help="go on outside of a checkout; every page says so"
     )
     reporting.set_defaults(handler=report_study)
+    extending = actions.add_parser("extend", help="write a study of the same blocks on a task of your own")
+    _add_extension(extending)
     for name, number, what in (
         ("pause", "SIGTSTP", "hold a running study, e.g. while something is timed"),
         ("resume", "SIGCONT", "let a paused study go on"),
@@ -92,18 +95,56 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_scale(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--scale",
+        choices=["small", "full"],
+        default="small",
+        help="full: tasks of standard size, whose files you have",
+    )
+    parser.add_argument("--task", default="", metavar="NAMES", help="these of --scale full, e.g. shd,ssc")
+
+
+def _add_extension(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="whose blocks are taken, e.g. surrogates")
+    parser.add_argument(
+        "words", nargs="+", metavar="WORD", help="of a run, e.g. experiment=mine optimizer.lr=0.01"
+    )
+    parser.add_argument("--task", required=True, metavar="NAME", help="what the task is called")
+    parser.add_argument(
+        "--like",
+        required=True,
+        metavar="NAME",
+        help="task of the study with a network like yours, e.g. T5: recurrent",
+    )
+    parser.add_argument("--title", metavar="TEXT", help="what the task is, for readers (default: its name)")
+    parser.add_argument(
+        "--run-s", type=float, metavar="S", help="CPU seconds of a run (default: that task's)"
+    )
+    parser.add_argument(
+        "--config-dir",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="own entries; the file goes here",
+    )
+    parser.set_defaults(handler=extend_study)
+
+
 def run_study(args: argparse.Namespace) -> int:
     """Run the blocks one after another; 1 where time ended or runs failed before they were complete."""
-    from sgbench.study.definition import load_study, pick_blocks
+    from sgbench.study.definition import pick_blocks
 
-    loaded = load_study(args.name, args.config_dir)
+    loaded = _loaded(args)
     names = pick_blocks(loaded.study, args.block)
-    place = _place(args)
+    place = _place(args, loaded.name)
     if args.plan:
         _say(aligned(_plan_rows(loaded, names), words=2))
         return 0
     if args.hours is not None and not args.hours > 0:
         raise InputError(f"--hours {args.hours:g}: a number above 0 is needed")
+    from sgbench.study.committed import require_committed, require_registered_file
     from sgbench.study.run import HOUR_S, require_commit, run_block
     from sgbench.training.provenance import Code
 
@@ -111,7 +152,7 @@ def run_study(args: argparse.Namespace) -> int:
     require_registered_file(loaded.path)
     epoch = require_commit(place.store, code, new_epoch=args.new_epoch)
     deadline_s = None if args.hours is None else time.monotonic() + args.hours * HOUR_S
-    with _only_one(place.runs_dir, args.name):
+    with _only_one(place.runs_dir, loaded.name):
         _give_way()
         for name in names:
             require_committed(place.store.folder, loaded.study.blocks[name].needs)
@@ -137,57 +178,13 @@ def _replicas(specs: Sequence[RunSpec]) -> None:
     run_sweep(specs, range(len(specs)), workers=1, largest=None, headline=headline)
 
 
-def require_committed(folder: Path, needs: Sequence[str]) -> None:
-    """Refuse to build on a settlement that lies in a repository without being committed.
-
-    Raises:
-        InputError: what earlier blocks have settled is not committed as it is.
-    """
-    from sgbench.study.settle import SETTLED
-
-    path = folder / SETTLED
-    if needs and path.exists() and is_committed(path) is False:
-        raise InputError(f"{path}: commit it first; the block builds on what {', '.join(needs)} settled")
-
-
-def require_registered_file(path: Path) -> None:
-    """Refuse a study of the user's own that is not committed; those of sgbench are part of its commit.
-
-    Raises:
-        InputError: the file is in no repository, or differs from what is committed.
-    """
-    if not path.resolve().is_relative_to(conf_dir().resolve()) and not is_committed(path):
-        raise InputError(f"{path}: commit it first; a study is registered before its first run")
-
-
-def is_committed(path: Path) -> bool | None:
-    """Whether a file lies in a repository as it is committed there; None where there is no repository.
-
-    Raises:
-        InputError: there is one, and git cannot say.
-    """
-    from sgbench.training import git
-
-    place = path.resolve()
-    words = ["status", "--porcelain", "--ignored", "--untracked-files=all", "--", place.name]
-    try:
-        changes = git.ask(place.parent, *words, timeout_s=GIT_S)
-    except git.FAILURES as error:
-        if not any((folder / ".git").exists() for folder in place.parents):
-            return None
-        stderr: bytes = getattr(error, "stderr", None) or b""
-        said = stderr.decode(errors="replace") or error
-        raise InputError(f"{path}: git cannot say whether it is committed: {said}") from error
-    return not changes.strip()
-
-
 def tell_status(args: argparse.Namespace) -> int:
     """Print what is stored of each block."""
-    from sgbench.study.definition import load_study, pick_blocks
+    from sgbench.study.definition import pick_blocks
     from sgbench.study.status import block_states
 
-    loaded = load_study(args.name, args.config_dir)
-    place = _place(args)
+    loaded = _loaded(args)
+    place = _place(args, loaded.name)
     states = block_states(loaded.study, pick_blocks(loaded.study, args.block), place.store)
     if args.json:
         sys.stdout.write(json.dumps([state.tree for state in states], indent=1) + "\n")
@@ -211,13 +208,43 @@ def report_study(args: argparse.Namespace) -> int:
             f"a report compares each record's commit with that of {loaded.study.registration}, and this is no "
             "checkout that holds it; run inside one, or go on with --unverified"
         )
-    report = make_report(loaded, _place(args).store, checkout=checkout)
+    report = make_report(loaded, _place(args, loaded.name).store, checkout=checkout)
     if args.check:
         stale = report.stale(args.to)
         _say([f"{args.to / name} is stale; write it with sgbench study report {args.name}" for name in stale])
         return 1 if stale else 0
     written = report.write(args.to)
     _say_line(f"{len(written)} files written in {args.to}, {len(report.pages)} pages in all")
+    return 0
+
+
+def extend_study(args: argparse.Namespace) -> int:
+    """Write the file of a study of one task of the user's own."""
+    from sgbench.study.definition import load_study
+    from sgbench.study.extension import own_task, write_extension
+
+    if not args.config_dir:
+        raise InputError("--config-dir: name the folder of your own entries; the study's file goes there")
+    loaded = load_study(args.name, args.config_dir)
+    task = own_task(
+        loaded.study,
+        args.task,
+        args.words,
+        like=args.like,
+        title=args.title or args.task,
+        run_s=args.run_s,
+        config_dirs=args.config_dir,
+    )
+    path = write_extension(loaded, args.task, task, args.config_dir[0])
+    name = path.stem
+    where = f"--config-dir {args.config_dir[0]}"
+    _say(
+        [
+            f"{path} written. Commit it, then:",
+            f"  sgbench study run {name} {where} --plan",
+            f"  sgbench study run {name} {where} --hours 1",
+        ]
+    )
     return 0
 
 
@@ -279,12 +306,27 @@ def _plan_rows(loaded: Loaded, names: Sequence[str]) -> list[list[str]]:
     return rows
 
 
-def _place(args: argparse.Namespace) -> Place:
+def _loaded(args: argparse.Namespace) -> Loaded:
+    """Read the study, or that of the tasks of standard size that its file names."""
+    from sgbench.study.definition import load_study
+    from sgbench.study.extension import full_scale
+
+    loaded = load_study(args.name, args.config_dir)
+    if args.scale == "full":
+        return full_scale(loaded, [name for name in args.task.split(",") if name])
+    if args.task:
+        raise InputError(
+            f"--task {args.task}: goes with --scale full; sgbench study extend adds a task of your own"
+        )
+    return loaded
+
+
+def _place(args: argparse.Namespace, name: str) -> Place:
     from sgbench.study.run import Place
     from sgbench.study.store import Store
 
     return Place(
-        store=Store(args.store or STORES / args.name, args.name),
+        store=Store(args.store or STORES / name, name),
         runs_dir=args.runs_dir or default_runs_dir(),
         data_dir=getattr(args, "data_dir", None),
         config_dirs=tuple(args.config_dir),

@@ -121,6 +121,8 @@ class Task(Strict):
     """CPU seconds of one run on one core, measured in pilots."""
     scale: Literal["small", "full"] = "small"
     """Full tasks are planned and run when they are asked for by name."""
+    like: Name | None = None
+    """The task of the study, or of the one that it extends, whose cells and ranges of settings this one takes."""
 
     @model_validator(mode="after")
     def _threshold(self) -> Task:
@@ -157,6 +159,8 @@ class Study(Strict):
     about: Text
     registration: Text
     """Document with the hypotheses and their tests."""
+    extends: Name | None = None
+    """The study whose blocks these are, on other tasks; its hypotheses are not decided here."""
     seeds: dict[Literal["tuning", "map", "report"], Seeds]
     tasks: dict[Name, Task]
     blocks: dict[Name, Block]

@@ -79,6 +79,13 @@ class Findings:
         lacking = [block for block in blocks if not self.scores.block(block)]
         return f"Not known yet: block {' and '.join(lacking)} is not stored."
 
+    def tasks_like(self, *names: str) -> list[str]:
+        """Return the study's tasks of these names, and those that are like one of them."""
+        tasks = self.loaded.study.tasks
+        return [
+            name for name, task in tasks.items() if task.scale == "small" and {name, task.like} & set(names)
+        ]
+
     def title(self, task: str) -> str:
         """What a task is called."""
         return self.loaded.study.tasks[task].title

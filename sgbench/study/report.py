@@ -39,7 +39,7 @@ from sgbench.study.settle import read_settled
 from sgbench.study.store import Store
 
 REPORTED = ("surrogates",)
-"""Studies whose hypotheses and pages are known here."""
+"""Studies whose hypotheses and pages are known; those that extend them have the same pages and no hypotheses."""
 PAGES = (regime_map, tuning, tuned, forgiving, spikes, safety, depth, references, budget)
 KEYWORD = "Description"
 """Under which a picture carries the hash of its numbers."""
@@ -112,7 +112,7 @@ def make_report(
         InputError: there is no report of this study, the store is damaged, or a record is not of the registered
             study.
     """
-    if loaded.name not in REPORTED:
+    if {loaded.name, loaded.study.extends}.isdisjoint(REPORTED):
         raise InputError(
             f"study {loaded.name}: no report is known of it; there is one of {', '.join(REPORTED)}"
         )
@@ -142,5 +142,5 @@ def find(loaded: Loaded, store: Store, *, checkout: Checkout | None, rules: Rule
     scores = read_scores(loaded.study, settled, entries)
     generator = np.random.Generator(np.random.PCG64(BOOTSTRAP_SEED))
     facts = [RunFacts.of(entry) for entry in entries]
-    results = all_hypotheses(scores, rules, generator=generator)
+    results = [] if loaded.study.extends else all_hypotheses(scores, rules, generator=generator)
     return Findings(loaded, scores, results, rules, facts, manifest, registration, listed)

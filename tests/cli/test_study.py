@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from sgbench.cli.main import main
-from sgbench.cli.study import PID_FILE, require_committed, require_registered_file
+from sgbench.cli.study import PID_FILE
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir
+from sgbench.study.committed import require_committed, require_registered_file
 from sgbench.study.settle import SETTLED, read_settled
 
 STUDY = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from sgbench.study import report
 from sgbench.study.cells import Cell, Point
 from sgbench.study.comparisons import Rules
 from sgbench.study.definition import Loaded
+from sgbench.study.extension import extended
 from sgbench.study.report import UNVERIFIED, Report, make_report
 from sgbench.study.settle import write_settled
 from sgbench.study.store import Store
@@ -108,6 +110,27 @@ def test_failures_are_counted(made: Report) -> None:
     assert "1 of 120 runs failed" in text
     assert "NonFiniteError 1" in text
     assert "| T2d4 | 0/40 | 0/40 | 1/40 |" in text
+
+
+def test_a_study_that_extends_another_has_its_pages_and_no_verdicts(tmp_path: Path) -> None:
+    """The runs of four quiet layers under another name: the same numbers, and not one hypothesis."""
+    plan = study()
+    task = plan.study.tasks["T2d4"].model_copy(update={"like": "T2d4", "title": "mine"})
+    runs = [
+        run
+        for run in planned(plan.study, ["A2"], SETTLED, ["T2d4"])
+        if run.seed < 305 and set(run.cell) == {"surrogate", "width_fwhm"}
+    ]
+    other = extended(plan.study, {"mine": task}).model_copy(update={"extends": plan.name})
+    store = Store(tmp_path / "store", "surrogates_mine")
+    made_up = [replace(entry, task="mine") for entry in entries(runs, truth)]
+    store.append("A2", made_up, study_sha256=plan.sha256)
+    loaded = plan.model_copy(update={"name": "surrogates_mine", "study": other})
+    found = make_report(loaded, store, checkout=None)
+    assert "| mine | triangle | 1 | 10.0 (10.0 to 10.0) | 5 | 1 |" in page(found, "regime_map.md")
+    front = page(found, "README.md")
+    assert "240 runs are stored, of blocks A2" in front
+    assert "H1" not in front
 
 
 def test_a_page_without_its_block_says_so_in_one_line(made: Report) -> None:

@@ -25,7 +25,8 @@ def page(findings: Findings) -> Page:
         return Page(NAME, TITLE, (findings.not_stored("A2"),))
     lines = {task: _line(findings, task) for task in findings.loaded.study.blocks["A2"].tasks}
     known = {task: shares for task, shares in lines.items() if shares}
-    planes = {task: shares for task in tuning.TASKS if (shares := _plane(findings, task))}
+    varied = findings.tasks_like(*tuning.LEARNING_RATE_TASKS)
+    planes = {task: shares for task in varied if (shares := _plane(findings, task))}
     lacking = [task for task, shares in lines.items() if not shares]
     parts = [f"Tasks of which not all cells are stored: {', '.join(lacking)}."] if lacking else []
     if not known:

@@ -29,6 +29,8 @@ def page(findings: Findings, pages: Sequence[Page]) -> Page:
     results = findings.results
     words = [result.verdict for result in results]
     study = findings.loaded.study
+    if study.extends:
+        return Page(NAME, TITLE, _extension(findings, pages))
     parts = [
         f"{study.about}",
         f"Of {len(results)} hypotheses that were written down before the first run, {words.count('confirmed')} are "
@@ -50,11 +52,27 @@ def page(findings: Findings, pages: Sequence[Page]) -> Page:
         or "Nothing.",
         "\n".join(f"- **{name}** is not here: {why}." for name, why in MISSING.items()),
         "## Pages",
-        "\n".join(f"- [{page.title}]({page.name})" for page in pages),
+        _links(pages),
         _registered(findings),
     ]
     evidence = [_rows(result) for result in results if result.rows]
     return Page(NAME, TITLE, (*parts, *(["## Numbers behind the verdicts", *evidence] if evidence else [])))
+
+
+def _extension(findings: Findings, pages: Sequence[Page]) -> tuple[str, ...]:
+    """Return the parts of the front page of a study that extends another one and decides no hypothesis."""
+    study = findings.loaded.study
+    return (
+        study.about,
+        f"{len(findings.facts):,} runs are stored, of blocks {_blocks(findings)}. The hypotheses of study "
+        f"{study.extends} are about its own tasks; here is what its blocks measure on others.",
+        _links(pages),
+    )
+
+
+def _links(pages: Sequence[Page]) -> str:
+    """List the pages with links."""
+    return "\n".join(f"- [{page.title}]({page.name})" for page in pages)
 
 
 def verdict_table(results: Sequence[Result]) -> str:

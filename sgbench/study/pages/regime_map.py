@@ -123,7 +123,11 @@ def _deep(findings: Findings) -> str:
     counts = {}
     for shape in (COMPACT, *HEAVY):
         cell: Cell = {"surrogate": shape, "width_fwhm": 1.0}
-        runs = list(findings.scores.cell("T2d4", "map", cell, start="A2").values())
+        runs = [
+            run
+            for task in findings.tasks_like("T2d4")
+            for run in findings.scores.cell(task, "map", cell, start="A2").values()
+        ]
         counts[shape] = (sum(run.accuracy > LEARNS_POINTS for run in runs), len(runs))
     if not all(of for _, of in counts.values()):
         return ""

@@ -15,7 +15,8 @@ from sgbench.study.scores import Score
 
 NAME = "tuning.md"
 TITLE = "How to tune width and learning rate together"
-TASKS = ("T2d4", "T4", "T6")
+LEARNING_RATE_TASKS = ("T2d4", "T4", "T6")
+"""Tasks of which the map varies the learning rate too, and those that are like them."""
 WIDTHS = (0.05, 0.2, 0.5, 1.0, 4.0)
 FACTORS = (0.25, 1.0, 4.0)
 TOLERANCE_POINTS = 2.0
@@ -34,7 +35,7 @@ def page(findings: Findings) -> Page:
         "cell within 2 points of the best cell of all shapes. A failed run counts as guessing."
     ]
     pictures = []
-    for task in TASKS:
+    for task in findings.tasks_like(*LEARNING_RATE_TASKS):
         maps = _maps(findings, task)
         if maps is None:
             parts.append(f"## {task}\n\nNot all of its cells are stored yet.")
@@ -47,7 +48,11 @@ def page(findings: Findings) -> Page:
         )
         pictures.append(picture)
         parts += [f"## {task}: {findings.title(task)}", _message(maps), picture.markdown, _best(maps)]
-    lines = [panel for task in TASKS if (panel := _expected(findings, task)) is not None]
+    lines = [
+        panel
+        for task in findings.tasks_like(*LEARNING_RATE_TASKS)
+        if (panel := _expected(findings, task)) is not None
+    ]
     if lines:
         picture = Picture(
             "tuning_best_of.png",

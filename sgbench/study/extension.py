@@ -1,0 +1,190 @@
+"""The blocks of a study on other tasks: a user's own data, or data of standard size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from sgbench.composition.plan import PointComposer
+from sgbench.errors import InputError, suggest
+from sgbench.records.files import first_problem, write_atomic
+from sgbench.study.definition import Block, Grid, Loaded, RandomSettings, Study, Task
+
+
+def extended(study: Study, tasks: Mapping[str, Task]) -> Study:
+    """Make a study of the same blocks, shapes, widths and seeds on other tasks.
+
+    A task has the cells and the ranges of random settings of the task that it is like. A block without such a task
+    is left out.
+
+    Args:
+        study: whose blocks are taken.
+        tasks: by name; each says which of the study's tasks it is like.
+
+    Raises:
+        InputError: a task is like none of the study's.
+    """
+    likes: dict[str, str] = {}
+    for name, task in tasks.items():
+        if task.like is None or task.like not in study.tasks:
+            near = suggest(task.like or "", study.tasks)
+            raise InputError(f"task {name}: like names none of the study's tasks; {near}")
+        likes[name] = task.like
+    blocks: dict[str, Block] = {}
+    for name, block in study.blocks.items():
+        kept = _block(block, likes)
+        if kept is not None:
+            # Without the block that settles a reference, runs start from what the task states.
+            reference = kept.reference if kept.reference in blocks else None
+            blocks[name] = kept.model_copy(update={"reference": reference})
+    return study.model_copy(update={"tasks": dict(tasks), "blocks": blocks})
+
+
+def _block(block: Block, likes: Mapping[str, str]) -> Block | None:
+    """Return a block on other tasks, or None where none of its own tasks is like them."""
+    members = [name for name, like in likes.items() if like in block.tasks]
+    if not members:
+        return None
+    grids = [kept for grid in block.grids if (kept := _grid(grid, members, likes)) is not None]
+    settings = None if block.settings is None else _settings(block.settings, members, likes)
+    update = {"tasks": tuple(members), "grids": tuple(grids), "settings": settings}
+    return block.model_copy(update=update)
+
+
+def _grid(grid: Grid, members: Sequence[str], likes: Mapping[str, str]) -> Grid | None:
+    """Return a grid on other tasks; one that was made for some tasks alone stays with those that are like them."""
+    if grid.tasks is None:
+        return grid
+    kept = tuple(name for name in members if likes[name] in grid.tasks)
+    return grid.model_copy(update={"tasks": kept}) if kept else None
+
+
+def _settings(settings: RandomSettings, members: Sequence[str], likes: Mapping[str, str]) -> RandomSettings:
+    """Return random settings whose further ranges are those of the tasks that others are like."""
+    ranges = {name: settings.by_task[likes[name]] for name in members if likes[name] in settings.by_task}
+    return settings.model_copy(update={"by_task": ranges})
+
+
+def full_scale(loaded: Loaded, names: Sequence[str] = ()) -> Loaded:
+    """Make the study of the tasks of standard size that the file of a study names.
+
+    Args:
+        loaded: the study.
+        names: of such tasks; all by default.
+
+    Raises:
+        InputError: the file names no such task.
+    """
+    tasks = {name: task for name, task in loaded.study.tasks.items() if task.scale == "full"}
+    for name in names:
+        if name not in tasks:
+            raise InputError(f"--task {name}: no task of standard size; {suggest(name, tasks)}")
+    if not tasks:
+        raise InputError(f"study {loaded.name}: has no task of standard size")
+    chosen = {name: task for name, task in tasks.items() if not names or name in names}
+    study = extended(loaded.study, chosen).model_copy(update={"extends": loaded.name})
+    return loaded.model_copy(update={"name": f"{loaded.name}_full", "study": study})
+
+
+def own_task(
+    study: Study,
+    name: str,
+    words: Sequence[str],
+    *,
+    like: str,
+    title: str,
+    run_s: float | None,
+    config_dirs: Sequence[Path],
+) -> Task:
+    """Make a task of the words of a run, which has to compose.
+
+    Args:
+        study: that is extended.
+        name: of the task.
+        words: as on the command line of `sgbench run`.
+        like: the study's task whose cells it takes.
+        title: for readers.
+        run_s: CPU seconds of a run; None: those of the task that it is like.
+        config_dirs: folders with entries of the user's own.
+
+    Raises:
+        InputError: the words are not those of a run, or something else is no task.
+    """
+    if like not in study.tasks:
+        raise InputError(f"--like {like}: the study has no such task; {suggest(like, study.tasks)}")
+    if name in study.tasks:
+        raise InputError(f"--task {name}: the study has a task of this name; take another")
+    model = study.tasks[like]
+    spec = PointComposer([folder for folder in config_dirs if folder.is_dir()], ()).spec(words)
+    lr = spec.method.parameters["optimizer"].get("lr")
+    tree = {
+        "title": title,
+        "words": tuple(words),
+        "reference": {} if lr is None else {"optimizer.lr": lr},
+        "outcome": model.outcome,
+        "solved_from": model.solved_from,
+        "run_s": model.run_s if run_s is None else run_s,
+        "like": like,
+    }
+    try:
+        return Task.model_validate(tree)
+    except ValidationError as error:
+        raise InputError(f"task {name}: {first_problem(error)}") from error
+
+
+def extension_text(loaded: Loaded, name: str, task: Task) -> str:
+    """Write the file of a study of one task, with the blocks of another study.
+
+    Args:
+        loaded: whose blocks are taken.
+        name: of the task.
+        task: what is run.
+
+    Raises:
+        InputError: see `extended`.
+    """
+    study = extended(loaded.study, {name: task}).model_copy(
+        update={
+            "about": f"The blocks of study {loaded.name} on a task of its own: {task.title}",
+            "extends": loaded.name,
+        }
+    )
+    tree = study.model_dump(mode="json", exclude_unset=True)
+    tree["extends"] = loaded.name
+    tree["tasks"] = {name: task.model_dump(mode="json", exclude_none=True, exclude_defaults=True)}
+    head = (
+        f"# Made by sgbench study extend {loaded.name} --task {name}. Commit it before its first run:\n"
+        "# what is decided after results were seen proves nothing.\n"
+    )
+    return head + yaml.safe_dump(_plain(tree), sort_keys=False, width=110)
+
+
+def write_extension(loaded: Loaded, name: str, task: Task, folder: Path) -> Path:
+    """Write the file of a study of one task into a folder of entries; returns it.
+
+    Args:
+        loaded: whose blocks are taken.
+        name: of the task.
+        task: what is run.
+        folder: of the user's own entries.
+
+    Raises:
+        InputError: there is such a file already, or see `extended`.
+        StorageError: it cannot be written.
+    """
+    path = folder / "study" / f"{loaded.name}_{name}.yaml"
+    if path.exists():
+        raise InputError(f"{path}: exists; remove it, or name another --task")
+    write_atomic(path, extension_text(loaded, name, task).encode())
+    return path
+
+
+def _plain(tree: Any) -> Any:
+    """Turn tuples into lists, which YAML has."""
+    if isinstance(tree, dict):
+        return {key: _plain(value) for key, value in tree.items()}
+    return [_plain(value) for value in tree] if isinstance(tree, list | tuple) else tree

@@ -1,0 +1,97 @@
+"""A study on other tasks: the same cells, seeds and ranges as those of the task that each is like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sgbench.cli.main import main
+from sgbench.errors import InputError
+from sgbench.study.cells import points
+from sgbench.study.definition import Task, load_study
+from sgbench.study.extension import extended, full_scale, own_task, write_extension
+from tests.study.truth import REFERENCE, study
+
+SETTLED_MINE = {"A1": {"mine": [REFERENCE]}}
+
+
+def mine(like: str) -> Task:
+    """A task of digits that takes the cells of another."""
+    words = ["experiment=digits", "optimizer.lr=0.003"]
+    return own_task(study().study, "mine", words, like=like, title="my digits", run_s=2, config_dirs=[])
+
+
+@pytest.mark.parametrize("like", ["T1", "T4"])
+def test_cells_and_seeds_are_those_of_the_task_that_it_is_like(like: str) -> None:
+    """By enumeration: the map of a new task is the map of its model, run for run; of another task it is not."""
+    ours = extended(study().study, {"mine": mine(like)})
+    theirs = [run for run in points(study().study, "A2", {"A1": {like: [REFERENCE]}}) if run.task == like]
+    found = points(ours, "A2", SETTLED_MINE)
+    assert [(run.cell, run.seed) for run in found] == [(run.cell, run.seed) for run in theirs]
+    other = [run for run in points(study().study, "A2", {"A1": {"T6": [REFERENCE]}}) if run.task == "T6"]
+    assert [(run.cell, run.seed) for run in found] != [(run.cell, run.seed) for run in other]
+    assert {word for run in found for word in run.words} >= {"experiment=digits", "optimizer.lr=0.003"}
+
+
+def test_ranges_of_random_settings_follow_the_model() -> None:
+    """A recurrent task draws a recurrent gain as its model does, and draws of its own; T1 has no such range."""
+    recurrent = points(extended(study().study, {"mine": mine("T5")}), "A1", {})
+    assert all("init.recurrent_gain" in run.cell for run in recurrent)
+    theirs = [run.cell for run in points(study().study, "A1", {}) if run.task == "T5"]
+    assert [run.cell for run in recurrent] != theirs
+    forward = points(extended(study().study, {"mine": mine("T1")}), "A1", {})
+    assert not any("init.recurrent_gain" in run.cell for run in forward)
+
+
+def test_a_task_whose_model_is_not_tuned_starts_from_its_own_settings() -> None:
+    """T2d4 has no part in A1: the block is left out, and factors act on the learning rate of the words."""
+    ours = extended(study().study, {"mine": mine("T2d4")})
+    assert "A1" not in ours.blocks
+    rates = {run.cell.get("optimizer.lr") for run in points(ours, "A2", {})}
+    assert rates == {None, 0.003 / 4, 0.003 * 4}
+
+
+def test_the_written_file_is_the_same_study(tmp_path: Path) -> None:
+    """Read back from its file, each block has the runs of the study in memory."""
+    path = write_extension(study(), "mine", mine("T4"), tmp_path)
+    read = load_study("surrogates_mine", [tmp_path])
+    ours = extended(study().study, {"mine": mine("T4")})
+    assert list(read.study.blocks) == list(ours.blocks)
+    for block in ("A1", "A2", "B2"):
+        assert points(read.study, block, SETTLED_MINE) == points(ours, block, SETTLED_MINE)
+    assert read.study.extends == "surrogates"
+    with pytest.raises(InputError, match="exists; remove it"):
+        write_extension(study(), "mine", mine("T4"), tmp_path)
+    assert path.read_text().startswith("# Made by sgbench study extend surrogates --task mine.")
+
+
+def test_standard_size_is_the_same_plan_on_other_tasks() -> None:
+    """16 settings x 2 shapes x 2 seeds of A1 for each of the tasks that are asked for, and no others."""
+    full = full_scale(study(), ["shd"])
+    assert full.name == "surrogates_full"
+    assert {run.task for run in points(full.study, "A1", {})} == {"shd"}
+    assert len(points(full.study, "A1", {})) == 64
+    with pytest.raises(InputError, match="--task T1: no task of standard size"):
+        full_scale(study(), ["T1"])
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--like", "T9", "experiment=digits"], "--like T9: the study has no such task"),
+        (["--like", "T4", "experiment=digitz"], "digits"),
+        (["--like", "T4", "--run-s", "-1", "experiment=digits"], "run_s"),
+    ],
+)
+def test_what_is_no_task_is_one_line(
+    words: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A wrong model, experiment or cost: nothing is written."""
+    folder = tmp_path / "mine"
+    command = ["study", "extend", "surrogates", "--task", "mine", "--config-dir", str(folder), *words]
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert not folder.exists()
