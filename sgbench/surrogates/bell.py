@@ -1,4 +1,4 @@
-"""Symmetric bells: one form, stretched and raised."""
+"""Bells around the threshold: one form, stretched and raised."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Kernel, Surrogate
 
 
 class BellSurrogate(Surrogate):
-    r"""A symmetric bell around the threshold: one form, stretched by a steepness k.
+    r"""A bell around the threshold, symmetric where nothing else is said: one form, stretched by a steepness k.
 
     .. math:: \mathrm{shape}(u) = h(k) \, \phi(ku), \qquad \phi(0) = 1
 
@@ -123,14 +123,19 @@ class BellSurrogate(Surrogate):
         edge = self.bell_support / self.steepness
         return (-edge, 0.0, edge) if math.isfinite(edge) else (0.0,)
 
+    @property
+    def share_below(self) -> float:
+        """Share of the area that lies below threshold: a half where the form is symmetric."""
+        return 0.5
+
     def escape_probability(self, u: Tensor) -> Tensor:
-        """1/2 + (primitive(u) - primitive(0)) / area."""
+        """share_below + (primitive(u) - primitive(0)) / area."""
         if not math.isfinite(self.shape_area):
             return super().escape_probability(u)
         # As `area` says, but with the way to a stretch that learns.
         factor = self._factor_for(u)
         area = self.gain * self.shape_area * (factor if self._keeps_area() else 1.0) / factor
-        return 0.5 + (self.primitive(u) - self.primitive(torch.zeros_like(u))) / area
+        return self.share_below + (self.primitive(u) - self.primitive(torch.zeros_like(u))) / area
 
     @property
     def native_value(self) -> float:

@@ -127,13 +127,33 @@ def test_declared_support_is_where_slope_is_not_zero(name):
 
 
 @every_bell
-def test_slope_of_a_bell_is_even_and_falls_with_distance(name):
-    """Expected: psi(-u) = psi(u) >= 0, never larger further from threshold."""
+def test_slope_of_a_bell_falls_with_distance_and_is_even_where_declared(name):
+    """Expected: psi >= 0, never larger further from threshold; psi(-u) = psi(u) exactly where half lies below."""
     for label, surrogate in variants(name):
-        slopes = surrogate.derivative(grid(surrogate)[10_000:])
-        assert torch.equal(slopes, surrogate.derivative(-grid(surrogate)[10_000:])), label
-        assert (slopes >= 0).all(), label
-        assert (slopes.diff() <= 0).all(), label
+        above = grid(surrogate)[10_000:]
+        slopes, mirrored = surrogate.derivative(above), surrogate.derivative(-above)
+        assert torch.equal(slopes, mirrored) == (surrogate.share_below == 0.5), label
+        for side in (slopes, mirrored):
+            assert (side >= 0).all(), label
+            assert (side.diff() <= 0).all(), label
+        if surrogate.share_below != 0.5:  # by quadrature
+            below = torch.trapezoid(mirrored, above) / surrogate.area
+            assert below.item() == pytest.approx(surrogate.share_below, rel=1e-3), label
+
+
+def test_a_split_gaussian_has_the_width_area_and_limit_of_the_gaussian():
+    """Expected: at skew 0 the Gaussian to the bit; at 0.5 half maxima at 1/4 and 3/4 of the width."""
+    u = torch.linspace(-2, 2, 401, dtype=torch.float64)
+    gaussian = make("gaussian", slope=None, width_fwhm=0.8)
+    assert torch.equal(
+        make("split_gaussian", slope=None, width_fwhm=0.8, skew=0.0).derivative(u), gaussian.derivative(u)
+    )
+    skewed = make("split_gaussian", slope=None, width_fwhm=0.8, skew=0.5)
+    ends = skewed.derivative(torch.tensor([-0.2, 0.6], dtype=torch.float64))
+    torch.testing.assert_close(ends, torch.full((2,), 0.5, dtype=torch.float64))
+    assert skewed.area == gaussian.area
+    mirrored = make("split_gaussian", slope=None, width_fwhm=0.8, skew=-0.5)
+    assert torch.equal(mirrored.derivative(u), skewed.derivative(-u))
 
 
 # --- height: normalisation, scale, stretch
