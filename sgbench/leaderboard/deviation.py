@@ -175,20 +175,25 @@ def _guess(entry: Entry, key: str, *, high: float = math.inf) -> float | None:
     return require_number(f"{entry.path}: meta.{key}", given, low=0, high=high, open_low=True)
 
 
-def deviation(record: RunRecord, reference: Reference, *, known: KnownMethods | None = None) -> str | None:
+def deviation(
+    record: RunRecord, reference: Reference, *, known: KnownMethods | None = None, trials: bool = False
+) -> str | None:
     """Why a record is no row of its protocol's board, on one line, or None if it is one.
 
     Args:
         record: what was read.
         reference: of its protocol.
         known: keeps what was found of a method for its other seeds.
+        trials: whether seeds that settings are chosen with are wanted too.
     """
     if record.failure is not None and record.failure.kind not in METHOD_FAILURES:
         return (
             f"method {record.method_id} seed {record.seed} failed for a reason that is not the method's "
             f"({record.failure.kind}); repeat the run"
         )
-    found = [*_of_method(record.method, reference, known), *_seed_deviation(record.seed, reference)]
+    found = [*_of_method(record.method, reference, known)]
+    if not (trials and record.seed in reference.protocol.trial_seeds):
+        found += _seed_deviation(record.seed, reference)
     found += _fact_deviations(record, reference)
     found += [line for line in [outside_band(record.method, record.parameters, reference.protocol)] if line]
     if not found:
@@ -214,7 +219,9 @@ def method_deviations(method: Method, seed: int, reference: Reference) -> Iterat
 
 def _seed_deviation(seed: int, reference: Reference) -> Iterator[str]:
     seeds = reference.protocol.seeds
-    if seed not in seeds:
+    if seed in (reference.protocol.tuning_seeds or ()):
+        yield f"seed {seed} is one that settings are chosen with, and reports nothing"
+    elif seed not in seeds:
         # A free choice among more seeds would be a choice of results.
         yield f"seed {seed} is not among the protocol's seeds {', '.join(map(str, seeds))}"
 

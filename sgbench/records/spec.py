@@ -118,6 +118,10 @@ class SearchRange(Strict):
         return f"{self.low:g} to {self.high:g}{unit} ({self.scale})"
 
 
+PREFIXES = (10, 20)
+"""How many of a protocol's seeds, from the first on, make a row that is complete but not of all."""
+
+
 class Protocol(Grown):
     """What makes rows comparable; a published protocol is never edited in meaning, only superseded."""
 
@@ -155,6 +159,21 @@ class Protocol(Grown):
     """Seeds that settings may be chosen with; None says that they are those of the rows."""
     solved_from: float | None = Field(default=None, gt=0, le=1)
     """Test accuracy from which a run counts as solved, where that is what the task is about."""
+
+    @property
+    def complete_seeds(self) -> tuple[tuple[int, ...], ...]:
+        """Return the sets of seeds of which each makes a row complete, the smallest first.
+
+        Where settings are chosen with seeds of their own, so that more reporting seeds are no choice among results,
+        the first 10 and 20 are complete too.
+        """
+        prefixes = PREFIXES if self.tuning_seeds is not None else ()
+        return (*(self.seeds[:count] for count in prefixes if count < len(self.seeds)), self.seeds)
+
+    @property
+    def trial_seeds(self) -> tuple[int, ...]:
+        """Return the seeds that settings are chosen with."""
+        return self.seeds if self.tuning_seeds is None else self.tuning_seeds
 
     @field_validator("parameters", mode="before")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from sgbench.leaderboard.store.tree import read_runs
 from sgbench.paths import PREDICTIONS
 from sgbench.records.files import read_bytes, to_json, write_folder
 from sgbench.records.record import RunRecord
+from sgbench.records.spec import Protocol
 from sgbench.records.submission import (
     SUBMISSION_VERSION,
     Environment,
@@ -78,11 +79,12 @@ def make(
     """
     records, places = _runs(source, references, protocol)
     chosen = _chosen(records, method)
-    ours = [record for record in records if record.method_id == chosen]
-    of = ours[0].method
+    of = next(record.method for record in records if record.method_id == chosen)
     reference = references.of(of.protocol.name)
-    _require_seeds(ours, reference.protocol.seeds)
-    alike = [record for record in records if record.method.choices == of.choices]
+    seeds = _complete(records, chosen, reference.protocol)
+    ours = [record for record in records if record.method_id == chosen and record.seed in seeds]
+    trials = reference.protocol.trial_seeds
+    alike = [record for record in records if record.method.choices == of.choices and record.seed in trials]
     log = make_log(of, chosen, alike)
     files = _files(ours, places) | {TUNING: to_json(log)}
     submission = Submission.model_validate(
@@ -90,7 +92,7 @@ def make(
         | {
             "division": division_of(of, reference),
             "method": of.model_dump(),
-            "seeds": reference.protocol.seeds,
+            "seeds": seeds,
             "data_sha256": None if of.protocol.draw == "per_seed" else ours[0].provenance.data_sha256,
             "environment": _environment(ours[0]),
             "tuning_trials": len({trial.method_id for trial in log.trials}),
@@ -102,7 +104,7 @@ def make(
 def _runs(
     source: Path, references: References, protocol: str | None
 ) -> tuple[list[RunRecord], Mapping[tuple[str, int], Path]]:
-    found = read_runs(source, references=references)
+    found = read_runs(source, references=references, trials=True)
     names = sorted({record.protocol for record, _ in found.records})
     if protocol is None and len(names) > 1:
         raise InputError(f"{source}: runs of {', '.join(names)}; choose one with --protocol")
@@ -134,8 +136,11 @@ def _chosen(records: Sequence[RunRecord], asked: str | None) -> str:
     if len(names) == 1:
         return names[0]
     first = records[0]
-    log = make_log(first.method, first.method_id, records)
-    chosen = best(log.trials, first.method.protocol)
+    protocol = first.method.protocol
+    log = make_log(
+        first.method, first.method_id, [record for record in records if record.seed in protocol.trial_seeds]
+    )
+    chosen = best(log.trials, protocol)
     if chosen is None:
         raise InputError(
             "every setting has a failed run, so validation selects none; choose with --method ID"
@@ -143,14 +148,18 @@ def _chosen(records: Sequence[RunRecord], asked: str | None) -> str:
     return chosen
 
 
-def _require_seeds(records: Sequence[RunRecord], seeds: Iterable[int]) -> None:
-    missing = sorted({*seeds} - {record.seed for record in records})
-    if missing:
-        numbers = ",".join(map(str, missing))
-        raise InputError(
-            f"method {records[0].method_id} lacks seeds {numbers} of the protocol; run it with "
-            f"-m seed={numbers}"
-        )
+def _complete(records: Sequence[RunRecord], chosen: str, protocol: Protocol) -> tuple[int, ...]:
+    """Return the largest complete set of a protocol's seeds that a method has runs of.
+
+    Raises:
+        InputError: it has not even those of the smallest.
+    """
+    there = {record.seed for record in records if record.method_id == chosen}
+    for seeds in reversed(protocol.complete_seeds):
+        if there >= set(seeds):
+            return seeds
+    numbers = ",".join(map(str, sorted({*protocol.complete_seeds[0]} - there)))
+    raise InputError(f"method {chosen} lacks seeds {numbers} of the protocol; run it with -m seed={numbers}")
 
 
 def _files(records: Sequence[RunRecord], places: Mapping[tuple[str, int], Path]) -> dict[str, bytes]:

@@ -99,6 +99,7 @@ def complaints(log: TuningLog, method: Method, reference: Reference) -> Iterator
     (name, seed), times = runs.most_common(1)[0]
     if times > 1:
         yield "tuning", f"run {name} seed {seed} stands {times} times; state each run once"
+    yield from _foreign_seeds(log, protocol)
     for trial in log.trials:
         if id_of(ours, trial.settings) != trial.method_id:
             yield (
@@ -124,3 +125,19 @@ def complaints(log: TuningLog, method: Method, reference: Reference) -> Iterator
             "selection",
             f"validation ({protocol.monitor}) selects {chosen}, not {log.method_id}; hand in what it selects",
         )
+
+
+def _foreign_seeds(log: TuningLog, protocol: Protocol) -> Iterator[tuple[str, str]]:
+    """Complain of the first trial whose seed is none of those that a protocol has for choosing settings."""
+    if protocol.tuning_seeds is None:
+        return
+    for trial in log.trials:
+        if trial.seed not in protocol.tuning_seeds:
+            allowed = ", ".join(map(str, protocol.tuning_seeds))
+            reports = ", which reports" if trial.seed in protocol.seeds else ""
+            yield (
+                "tuning",
+                f"trial {trial.method_id} has seed {trial.seed}{reports}; {protocol.name} has settings chosen with "
+                f"seeds {allowed}",
+            )
+            return

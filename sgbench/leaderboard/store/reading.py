@@ -35,10 +35,12 @@ class RecordReader:
 
     Args:
         references: against which each record is checked.
+        trials: whether runs of seeds that settings are chosen with are wanted too.
     """
 
-    def __init__(self, references: References) -> None:
+    def __init__(self, references: References, *, trials: bool = False) -> None:
         self._references = references
+        self._trials = trials
         self._known = KnownMethods()
 
     def comparable(self, path: Path, place: Iterable[str], layout: Layout) -> RunRecord:
@@ -60,7 +62,8 @@ class RecordReader:
         )
         if tuple(place) != expected:
             raise InputError(f"{path}: misplaced: what it says of itself belongs to {'/'.join(expected)}")
-        reason = deviation(record, self._references.of(record.protocol), known=self._known)
+        reference = self._references.of(record.protocol)
+        reason = deviation(record, reference, known=self._known, trials=self._trials)
         if reason is not None:
             raise InputError(f"{path}: {reason}")
         return record

@@ -192,15 +192,20 @@ class Runs:
     findings: tuple[Finding, ...]
 
 
-def read_runs(source: Path, *, references: References) -> Runs:
+def read_runs(source: Path, *, references: References, trials: bool = False) -> Runs:
     """Read the records of a runs folder, or of any folder inside one.
+
+    Args:
+        source: the folder.
+        references: against which each record is checked.
+        trials: whether runs of seeds that settings are chosen with are wanted too.
 
     Raises:
         InputError: there is no such folder.
     """
     if not source.is_dir():
         raise InputError(f"{source}: no such folder; name a runs folder, or one inside it")
-    reader = RecordReader(references)
+    reader = RecordReader(references, trials=trials)
     findings: list[Finding] = []
     records: list[tuple[RunRecord, Path]] = []
     for path, place in _source_files([source], findings):

@@ -1,0 +1,122 @@
+"""Seeds that choose are not seeds that report: which of them a submission may hold, each outcome by the rule."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.deviation import Reference, References, deviation
+from sgbench.paths import PREDICTIONS, RECORD
+from sgbench.records.files import read_model, to_json
+from sgbench.records.spec import Method, Protocol
+from sgbench.records.submission import Submission, TuningLog
+from sgbench.submissions.head import head
+from sgbench.submissions.make import Author, make
+from sgbench.submissions.tuning import complaints
+from tests.leaderboard.factory import method, protocol, reference
+from tests.submission.factory import method_id, run, trial
+
+REPORTING = tuple(range(200, 240))
+AUTHOR = Author("mine", "@me", "arXiv:1901.09948", None, "CC-BY-4.0")
+
+
+def apart() -> Protocol:
+    """The toy protocol with forty reporting seeds and two for choosing."""
+    return protocol().model_copy(update={"seeds": REPORTING, "tuning_seeds": (100, 101)})
+
+
+class Apart(References):
+    """References that know it."""
+
+    def of(self, name: str) -> Reference:
+        """The toy reference with these seeds."""
+        return replace(reference(), protocol=apart())
+
+
+def of(width: float) -> Method:
+    """A method of it."""
+    found = method(parameters={"surrogate": {"width_fwhm": width}})
+    return found.model_copy(update={"protocol": apart()})
+
+
+def test_ten_twenty_and_all_are_complete_where_settings_are_chosen_with_other_seeds() -> None:
+    """By hand: 10, 20 and 40 from the first on; must differ: a protocol that chooses and reports with the same."""
+    assert [len(seeds) for seeds in apart().complete_seeds] == [10, 20, 40]
+    assert all(seeds == REPORTING[: len(seeds)] for seeds in apart().complete_seeds)
+    assert protocol().complete_seeds == ((0, 1, 2),)
+    assert apart().trial_seeds == (100, 101)
+    assert protocol().trial_seeds == (0, 1, 2)
+
+
+def write_runs(folder: Path, seeds: range, width: float, accuracy: int = 90) -> str:
+    """Finished runs as a runs folder holds them; returns the id of their method."""
+    chosen = of(width)
+    for seed in seeds:
+        record, data, weights = run(seed, hits=accuracy, of=chosen)
+        place = folder / record.protocol / record.method_id / str(seed)
+        place.mkdir(parents=True)
+        (place / RECORD).write_bytes(to_json(record))
+        (place / PREDICTIONS).write_bytes(data)
+        (place / "weights.safetensors").write_bytes(weights)
+    return method_id(chosen)
+
+
+def test_a_submission_takes_the_largest_complete_prefix_and_tells_what_was_tried(tmp_path: Path) -> None:
+    """Twelve reporting seeds make a row of ten; both settings were tried with 100 and 101, which are no rows."""
+    chosen = write_runs(tmp_path / "runs", range(200, 212), 1.0)
+    write_runs(tmp_path / "runs", range(100, 102), 1.0)
+    write_runs(tmp_path / "runs", range(100, 102), 2.0, accuracy=60)
+    made = make(tmp_path / "runs", tmp_path / "out", AUTHOR, references=Apart(), method=chosen)
+    assert made.seeds == REPORTING[:10]
+    log = TuningLog.model_validate_json((Path(made.folder) / "tuning.json").read_bytes())
+    assert sorted((one.method_id == chosen, one.seed) for one in log.trials) == [
+        (False, 100),
+        (False, 101),
+        (True, 100),
+        (True, 101),
+    ]
+    assert made.tuning_trials == 2
+    submission = read_model(Path(made.folder) / "submission.json", Submission)
+    assert not [found for found in head(submission, Apart().of("toy_v1")) if found.code == "seeds"]
+    eleven = submission.model_copy(update={"seeds": REPORTING[:11]})
+    (problem,) = (found for found in head(eleven, Apart().of("toy_v1")) if found.code == "seeds")
+    assert "the first 10 or the first 20 or all of toy_v1" in problem.message
+
+
+def test_too_few_reporting_seeds(tmp_path: Path) -> None:
+    """Nine of ten: the one that is missing is named."""
+    chosen = write_runs(tmp_path / "runs", range(200, 209), 1.0)
+    with pytest.raises(InputError, match=f"method {chosen} lacks seeds 209 of the protocol"):
+        make(tmp_path / "runs", tmp_path / "out", AUTHOR, references=Apart(), method=chosen)
+
+
+def test_a_setting_that_was_chosen_on_a_reporting_seed() -> None:
+    """Expected: one complaint that names it; must differ: the seeds for choosing, and protocols without any."""
+    ours = of(1.0)
+    for seed, said in ((100, None), (200, "has seed 200, which reports"), (7, "has seed 7; toy_v1")):
+        tree = {
+            "schema_version": 1,
+            "protocol": "toy_v1",
+            "method_id": method_id(ours),
+            "trials": [trial(ours, ours, seed), trial(of(2.0), ours, seed, loss=0.5)],
+        }
+        log = TuningLog.model_validate_json(json.dumps(tree), strict=True)
+        found = [message for _, message in complaints(log, ours, Apart().of("toy_v1"))]
+        assert (said is None) == (not found)
+        assert said is None or said in found[0]
+        assert not list(complaints(log, ours, reference()))
+
+
+def test_a_trial_is_no_row_and_no_choice_of_seeds() -> None:
+    """A board wants no run of a seed for choosing; what collects trials does."""
+    record, _, _ = run(100, of=of(1.0))
+    found = deviation(record, Apart().of("toy_v1"))
+    assert found is not None
+    assert "seed 100 is one that settings are chosen with, and reports nothing" in found
+    assert deviation(record, Apart().of("toy_v1"), trials=True) is None
+    other, _, _ = run(50, of=of(1.0))
+    assert deviation(other, Apart().of("toy_v1"), trials=True) is not None
