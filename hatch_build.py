@@ -1,4 +1,4 @@
-"""Write the commit of the checkout into the wheel, so that a run of an installed wheel can say what made it."""
+"""Put into the wheel what the checkout knows: its commit, and the summary of the study of surrogates."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-WATCHED = ("sgbench", "conf", "hydra_plugins", "pyproject.toml", "hatch_build.py")
+SUMMARY = "study/surrogates/summary.json"
+"""What `sgbench recommend` is fitted to."""
+SUMMARY_INSIDE = "sgbench/study/surrogates.json"
+WATCHED = ("sgbench", "conf", "hydra_plugins", "pyproject.toml", "hatch_build.py", SUMMARY)
 """What the wheel is made of: a change in one of these that is not committed makes the commit unclean."""
 
 
 class CommitHook(BuildHookInterface):
-    """Adds `sgbench/commit.json` to what is built from a checkout; a wheel made of an sdist takes the sdist's."""
+    """Adds both to what is built from a checkout; a wheel that is made of an sdist takes the sdist's."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Hand the file to the builder; an editable install asks git itself, so it gets none."""
         if version == "editable":
             return
         root = Path(self.root)
+        summary = root / SUMMARY
+        if summary.is_file():
+            build_data["force_include"][str(summary)] = SUMMARY_INSIDE
         commit = git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
         if not commit:
             return

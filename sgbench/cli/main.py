@@ -21,6 +21,7 @@ EPILOG = """examples:
   sgbench show surrogate/atan --plot atan.png
   sgbench compare surrogate/atan surrogate/triangle --plot both.png
   sgbench data list && sgbench data show randman --plot randman.png
+  sgbench recommend experiment=digits
   sgbench reproduce spytorch1
   sgbench board build --from runs && sgbench board show --from runs
   sgbench submit make runs/digits_v1 --name "my method" --contact @me
@@ -78,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
         doctor,
         energy,
         export,
+        recommend,
         reproduce,
         study,
         submit,
@@ -96,6 +98,7 @@ def parser() -> argparse.ArgumentParser:
     data.register(commands)
     reproduce.register(commands)
     study.register(commands)
+    recommend.register(commands)
     board.register(commands)
     submit.register(commands)
     verify.register(commands)

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import signal
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.errors import InputError, StorageError, printable
+from sgbench.errors import InputError, printable
 from sgbench.paths import default_runs_dir
 from sgbench.tables import aligned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sgbench.records.spec import RunSpec
     from sgbench.study.definition import Loaded
     from sgbench.study.run import Place
@@ -28,9 +24,6 @@ if TYPE_CHECKING:
 STORES = Path("study")
 REPORTS = Path("docs") / "study"
 NICENESS = 10
-PID_FILE = "study.pid"
-"""In the runs folder: number of the process that runs a study there, and the study's name."""
-LOCK_FILE = ".study.lock"
 
 
 def register(commands: Any) -> None:
@@ -69,6 +62,12 @@ def register(commands: Any) -> None:
         "--unverified", action="store_true", help="go on outside of a checkout; every page says so"
     )
     reporting.set_defaults(handler=report_study)
+    measuring = actions.add_parser(
+        "measure", help="how each task's network starts, before training, for sgbench recommend"
+    )
+    _add_common(measuring)
+    measuring.add_argument("--data-dir", type=Path, metavar="DIR", help="where files of data sets lie")
+    measuring.set_defaults(handler=measure_study)
     extending = actions.add_parser("extend", help="write a study of the same blocks on a task of your own")
     _add_extension(extending)
     for name, number, what in (
@@ -145,6 +144,7 @@ def run_study(args: argparse.Namespace) -> int:
     if args.hours is not None and not args.hours > 0:
         raise InputError(f"--hours {args.hours:g}: a number above 0 is needed")
     from sgbench.study.committed import require_committed, require_registered_file
+    from sgbench.study.process import only_one
     from sgbench.study.run import HOUR_S, require_commit, run_block
     from sgbench.training.provenance import Code
 
@@ -152,7 +152,7 @@ def run_study(args: argparse.Namespace) -> int:
     require_registered_file(loaded.path)
     epoch = require_commit(place.store, code, new_epoch=args.new_epoch)
     deadline_s = None if args.hours is None else time.monotonic() + args.hours * HOUR_S
-    with _only_one(place.runs_dir, loaded.name):
+    with only_one(place.runs_dir, loaded.name):
         _give_way()
         for name in names:
             require_committed(place.store.folder, loaded.study.blocks[name].needs)
@@ -197,6 +197,7 @@ def tell_status(args: argparse.Namespace) -> int:
 
 def report_study(args: argparse.Namespace) -> int:
     """Write the pages of a study's report, or check them; 1 where some are stale."""
+    from sgbench.recommendation.summary import SUMMARY
     from sgbench.study.definition import load_study
     from sgbench.study.registration import Checkout
     from sgbench.study.report import make_report
@@ -208,13 +209,29 @@ def report_study(args: argparse.Namespace) -> int:
             f"a report compares each record's commit with that of {loaded.study.registration}, and this is no "
             "checkout that holds it; run inside one, or go on with --unverified"
         )
-    report = make_report(loaded, _place(args, loaded.name).store, checkout=checkout)
+    store = _place(args, loaded.name).store
+    report = make_report(loaded, store, checkout=checkout)
     if args.check:
-        stale = report.stale(args.to)
-        _say([f"{args.to / name} is stale; write it with sgbench study report {args.name}" for name in stale])
+        stale = [args.to / name for name in report.stale(args.to)]
+        stale += [store.folder / SUMMARY] if report.summary_is_stale(store.folder) else []
+        _say([f"{path} is stale; write it with sgbench study report {args.name}" for path in stale])
         return 1 if stale else 0
     written = report.write(args.to)
+    if report.write_summary(store.folder):
+        _say_line(f"{store.folder}: the summary that sgbench recommend is fitted to is written anew")
     _say_line(f"{len(written)} files written in {args.to}, {len(report.pages)} pages in all")
+    return 0
+
+
+def measure_study(args: argparse.Namespace) -> int:
+    """Measure how the network of each task starts, and store it beside the records."""
+    from sgbench.study.definition import load_study
+    from sgbench.study.starting import measure
+
+    loaded = load_study(args.name, args.config_dir)
+    for task, spikes in measure(loaded, _place(args, loaded.name)):
+        sent = "not spikes" if spikes is None else ", ".join(f"{number:.3g}" for number in spikes)
+        _say_line(f"{task}: a neuron sends, by hidden layer, {sent}")
     return 0
 
 
@@ -249,42 +266,11 @@ def extend_study(args: argparse.Namespace) -> int:
 
 
 def signal_study(args: argparse.Namespace) -> int:
-    """Stop or continue the processes of a running study, and no others.
+    """Stop or continue the processes of a running study, and no others."""
+    from sgbench.study.process import send
 
-    Raises:
-        InputError: no study of this name runs there.
-    """
-    from filelock import FileLock, Timeout
-
-    runs_dir: Path = args.runs_dir or default_runs_dir()
-    path, number = runs_dir / PID_FILE, getattr(signal, args.signal, None)
-    process = name = ""
-    try:
-        process, name = path.read_text(encoding="utf-8").split()
-        with FileLock(runs_dir / LOCK_FILE, timeout=0):
-            running = None  # a killed one has left its number, which may be that of another program by now
-    except Timeout:
-        running = name
-    except (OSError, ValueError):
-        running = None
-    if running != args.name or number is None:
-        also = f", but {running} does" if running not in (None, args.name) else ""
-        raise InputError(f"{runs_dir}: no study {args.name} runs there{also}; name its --runs-dir")
-    try:
-        os.kill(int(process), number)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: its process cannot be reached: {error}") from error
+    send(getattr(signal, args.signal, None), args.runs_dir or default_runs_dir(), args.name)
     return 0
-
-
-def _hold(*_: object) -> None:
-    """Stop the workers and this process; whoever continues this process continues the workers."""
-    workers = [one.pid for one in multiprocessing.active_children() if one.pid is not None]
-    for worker in workers:
-        os.kill(worker, signal.SIGSTOP)
-    os.kill(os.getpid(), signal.SIGSTOP)
-    for worker in workers:
-        os.kill(worker, signal.SIGCONT)
 
 
 def _give_way() -> None:
@@ -332,39 +318,6 @@ def _place(args: argparse.Namespace, name: str) -> Place:
         config_dirs=tuple(args.config_dir),
         allow_targets=tuple(getattr(args, "allow_target", ())),
     )
-
-
-@contextmanager
-def _only_one(runs_dir: Path, name: str) -> Iterator[None]:
-    """Be the only study of a runs folder, one that can be paused.
-
-    Raises:
-        InputError: another one runs there.
-        StorageError: the folder cannot be written.
-    """
-    from filelock import FileLock, Timeout
-
-    path, before = runs_dir / PID_FILE, None
-    lock = FileLock(runs_dir / LOCK_FILE, timeout=0)
-    try:
-        runs_dir.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-        if hasattr(signal, "SIGTSTP"):
-            before = signal.signal(signal.SIGTSTP, _hold)
-        path.write_text(f"{os.getpid()} {name}\n", encoding="utf-8")
-    except Timeout:
-        raise InputError(
-            f"{runs_dir}: another study runs there; wait for it or name another --runs-dir"
-        ) from None
-    except OSError as error:
-        raise StorageError(f"{runs_dir} cannot be written: {error.strerror or error}") from error
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        if before is not None:
-            signal.signal(signal.SIGTSTP, before)
-        lock.release()
 
 
 def _say(lines: Sequence[str]) -> None:

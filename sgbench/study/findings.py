@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sgbench.recommendation.summary import Summary
 from sgbench.records.record import RunRecord
 from sgbench.study.comparisons import Rules
 from sgbench.study.definition import Loaded
@@ -59,6 +60,7 @@ class Findings:
         manifest: of the store; None where nothing is stored.
         registration: None where it was not verified.
         deviations: one sentence each.
+        summary: what recommendations are fitted to.
     """
 
     loaded: Loaded
@@ -69,6 +71,7 @@ class Findings:
     manifest: Manifest | None
     registration: Registration | None
     deviations: Sequence[str]
+    summary: Summary | None = None
 
     def stored(self, *blocks: str) -> bool:
         """Whether every one of these blocks has runs."""

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from sgbench.errors import InputError
-from sgbench.records.files import read_bytes, write_atomic
+from sgbench.recommendation.summary import SUMMARY, Summary, read_starts
+from sgbench.records.files import read_bytes, to_json, write_atomic
 from sgbench.study.comparisons import Rules
 from sgbench.study.definition import Loaded
 from sgbench.study.findings import Findings, RunFacts
@@ -37,6 +38,7 @@ from sgbench.study.registration import (
 from sgbench.study.scores import read_scores
 from sgbench.study.settle import read_settled
 from sgbench.study.store import Store
+from sgbench.study.summary import summarise
 
 REPORTED = ("surrogates",)
 """Studies whose hypotheses and pages are known; those that extend them have the same pages and no hypotheses."""
@@ -57,6 +59,22 @@ class Report:
 
     pages: tuple[Page, ...]
     banner: str = ""
+    summary: Summary | None = None
+
+    def write_summary(self, folder: Path) -> bool:
+        """Write what recommendations are fitted to beside the stored records; returns whether it was stale.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        stale = self.summary_is_stale(folder)
+        if stale and self.summary is not None:
+            write_atomic(folder / SUMMARY, to_json(self.summary))
+        return stale
+
+    def summary_is_stale(self, folder: Path) -> bool:
+        """Whether a store's folder has another summary than its records give, or none."""
+        return self.summary is not None and _bytes(folder / SUMMARY) != to_json(self.summary)
 
     def write(self, folder: Path) -> list[str]:
         """Write the pages and pictures that are not there as they should be; returns their names.
@@ -119,7 +137,7 @@ def make_report(
     findings = find(loaded, store, checkout=checkout, rules=rules or Rules())
     pages = [module.page(findings) for module in PAGES]
     banner = UNVERIFIED if checkout is None else ""
-    return Report((front.page(findings, pages), *pages), banner)
+    return Report((front.page(findings, pages), *pages), banner, findings.summary)
 
 
 def find(loaded: Loaded, store: Store, *, checkout: Checkout | None, rules: Rules) -> Findings:
@@ -143,4 +161,5 @@ def find(loaded: Loaded, store: Store, *, checkout: Checkout | None, rules: Rule
     generator = np.random.Generator(np.random.PCG64(BOOTSTRAP_SEED))
     facts = [RunFacts.of(entry) for entry in entries]
     results = [] if loaded.study.extends else all_hypotheses(scores, rules, generator=generator)
-    return Findings(loaded, scores, results, rules, facts, manifest, registration, listed)
+    summary = summarise(loaded, scores, entries, read_starts(store.folder), manifest)
+    return Findings(loaded, scores, results, rules, facts, manifest, registration, listed, summary)

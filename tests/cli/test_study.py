@@ -12,18 +12,18 @@ from pathlib import Path
 import pytest
 
 from sgbench.cli.main import main
-from sgbench.cli.study import PID_FILE
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir
 from sgbench.study.committed import require_committed, require_registered_file
+from sgbench.study.process import PID_FILE
 from sgbench.study.settle import SETTLED, read_settled
 
 STUDY = """
 import multiprocessing, sys, time
 from pathlib import Path
-from sgbench.cli.study import _only_one
+from sgbench.study.process import only_one
 
-with _only_one(Path(sys.argv[1]), "toy"):
+with only_one(Path(sys.argv[1]), "toy"):
     worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(300,), daemon=True)
     worker.start()
     print(worker.pid, flush=True)
@@ -82,9 +82,9 @@ def test_pause_holds_the_study_and_its_workers_alone(tmp_path: Path) -> None:
 
 def study_again(runs_dir: Path) -> None:
     """A second study in the same folder."""
-    from sgbench.cli.study import _only_one
+    from sgbench.study.process import only_one
 
-    with _only_one(runs_dir, "toy"):
+    with only_one(runs_dir, "toy"):
         pass
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from sgbench.cli.main import main
 from sgbench.errors import InputError
+from sgbench.recommendation.summary import SUMMARY
 from sgbench.study import report
 from sgbench.study.cells import Cell, Point
 from sgbench.study.comparisons import Rules
@@ -205,6 +206,7 @@ def test_the_error_term_reaches_the_pages(store: Store) -> None:
 
 
 def test_the_command(
+    made: Report,
     store: Store,
     written: Path,
     tmp_path: Path,
@@ -217,7 +219,12 @@ def test_the_command(
     words = ["study", "report", "surrogates", "--store", str(store.folder), "--to", str(written)]
     assert main(words) == 2
     assert "go on with --unverified" in capsys.readouterr().err
+    made.write_summary(store.folder)
     assert main([*words, "--unverified", "--check"]) == 0
+    (store.folder / SUMMARY).unlink()
+    assert main([*words, "--unverified", "--check"]) == 1
+    assert f"{SUMMARY} is stale" in capsys.readouterr().out
+    made.write_summary(store.folder)
     (written / "depth.md").write_text("edited")
     try:
         assert main([*words, "--unverified", "--check"]) == 1

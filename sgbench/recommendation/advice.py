@@ -1,0 +1,191 @@
+"""From a fit to what a user should do, each statement with its evidence, and what is not known."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgbench.errors import InputError
+from sgbench.recommendation.fit import CLOSE_POINTS, GOALS, Fit, Goal, Loss, Place, fit
+from sgbench.recommendation.held_out import HeldOut, held_out
+from sgbench.recommendation.summary import Shape, Summary, TaskSummary
+
+NOT_TRIED = ("convolutions", "batches above 256 samples", "anything on an accelerator")
+SETTINGS = {"init.gain": "initial gain", "init.recurrent_gain": "recurrent gain", "clip_norm": "clipping"}
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What to take, and how sure that is.
+
+    Args:
+        goal: what counts.
+        kind: of network that the evidence is about.
+        surrogate: its name in the catalogue.
+        width_fwhm: the best known one, in thresholds.
+        widths: the widths that lose no more than 2 points to it.
+        learning_rates: the lowest and the highest that lost no more than 2 points, over the tasks of the kind.
+        settings: ranges of further settings that the tasks' best random settings had.
+        loss: expected, in points below the best that is known.
+        to_try: settings in the order in which to try them, as many as the budget allows, as words of a run.
+        tasks: that the evidence is from.
+        held_out: regret on tasks that were left out, where there are enough of the kind.
+        unknown: what the evidence does not reach.
+    """
+
+    goal: Goal
+    kind: str
+    surrogate: str
+    width_fwhm: float
+    widths: tuple[float, float]
+    learning_rates: tuple[float, float]
+    settings: Mapping[str, tuple[float, float]]
+    loss: Loss
+    to_try: tuple[tuple[str, ...], ...]
+    tasks: tuple[str, ...]
+    held_out: tuple[HeldOut, ...]
+    unknown: tuple[str, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        """The recommendation in sentences."""
+        low, high = self.learning_rates
+        said = [
+            f"{self.kind}: take surrogate={self.surrogate} width_fwhm={self.width_fwhm:g}; "
+            f"search widths {_range(*self.widths)}, learning rates {_range(low, high)}.",
+            f"Expected loss against the best known: {loss_text(self.loss)} "
+            f"({len(self.tasks)} tasks, {self.loss.seeds} seeds, {100 * self.loss.failed:.0f} % of runs failed).",
+        ]
+        if self.settings:
+            ranges = ", ".join(
+                f"{SETTINGS.get(key, key)} {_range(*ends)}" for key, ends in self.settings.items()
+            )
+            said.append(f"References of these tasks had: {ranges}.")
+        said += [f"Try {number}: {' '.join(words)}" for number, words in enumerate(self.to_try, start=1)]
+        said.append(_held_out_text(self.held_out))
+        return [*said, *(f"Not known: {what}." for what in self.unknown)]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+def advise(summary: Summary, shape: Shape, *, goal: Goal = "accuracy", budget: int = 1) -> Recommendation:
+    """Recommend what to take for a network.
+
+    Args:
+        summary: of a study.
+        shape: of the network.
+        goal: what counts: accuracy, spikes (the fewest within 2 points of the best), or safety (the least worst
+            case).
+        budget: how many settings may be tried.
+
+    Raises:
+        InputError: the goal or budget is none, or the study says nothing of such networks.
+    """
+    if goal not in GOALS:
+        raise InputError(f"--for {goal}: {', '.join(GOALS)} are known")
+    if budget < 1:
+        raise InputError(f"--budget {budget}: 1 or more is needed")
+    found = fit(summary.tasks, shape)
+    surrogate, width, _ = place = found.best(goal)
+    widths = found.close_widths(surrogate)
+    return Recommendation(
+        goal=goal,
+        kind=found.kind,
+        surrogate=surrogate,
+        width_fwhm=width,
+        widths=(widths[0], widths[-1]),
+        learning_rates=_rates(found, surrogate, width),
+        settings=_settings(found.tasks),
+        loss=found.losses[place],
+        to_try=_to_try(found, place, budget),
+        tasks=tuple(found.tasks),
+        held_out=held_out(found.tasks, goal),
+        unknown=_unknown(found, shape),
+    )
+
+
+def _rates(found: Fit, surrogate: str, width: float) -> tuple[float, float]:
+    """Return the range of learning rates: those of the tasks' references times the factors that lose little."""
+    rates = [_number(task.reference.get("optimizer.lr")) for task in found.tasks.values()]
+    known = [rate for rate in rates if rate is not None]
+    factors = found.close_factors(surrogate, width)
+    if not known:
+        return math.nan, math.nan
+    return min(known) * factors[0], max(known) * factors[-1]
+
+
+def _settings(tasks: Mapping[str, TaskSummary]) -> dict[str, tuple[float, float]]:
+    """Return the range of each further number that the tasks' references have."""
+    ranges = {}
+    for key in SETTINGS:
+        numbers = [_number(task.reference.get(key)) for task in tasks.values()]
+        known = [number for number in numbers if number is not None]
+        if known:
+            ranges[key] = (min(known), max(known))
+    return ranges
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _to_try(found: Fit, best: Place, budget: int) -> tuple[tuple[str, ...], ...]:
+    """Return the settings of the best cell's surrogate by their loss, the best one first."""
+    others = [place for place in found.in_order(best[0]) if place != best]
+    rates = [_number(task.reference.get("optimizer.lr")) for task in found.tasks.values()]
+    known = [rate for rate in rates if rate is not None]
+    tried = []
+    for surrogate, width, factor in itertools.islice([best, *others], budget):
+        words = [f"surrogate={surrogate}", f"width_fwhm={width:g}"]
+        if known:
+            words.append(f"optimizer.lr={factor * float(np.exp(np.mean(np.log(known)))):.3g}")
+        tried.append(tuple(words))
+    return tuple(tried)
+
+
+def _unknown(found: Fit, shape: Shape) -> tuple[str, ...]:
+    """Say what lies outside of what was run."""
+    said: list[str] = list(NOT_TRIED)
+    steps = [task.shape.steps for task in found.tasks.values()]
+    if not min(steps) <= shape.steps <= max(steps):
+        said.insert(0, f"{shape.steps} steps (tasks of the kind have {_range(min(steps), max(steps))})")
+    layers = [task.shape.layers for task in found.tasks.values()]
+    if shape.layers > max(layers):
+        said.insert(0, f"{shape.layers} hidden layers (tasks of the kind have up to {max(layers)})")
+    if found.losses and next(iter(found.losses.values())).predicted_low is None:
+        said.append("where the loss on a new task lies: fewer than three tasks of the kind")
+    return tuple(said)
+
+
+def loss_text(loss: Loss) -> str:
+    """Write an expected loss with its intervals.
+
+    >>> loss_text(Loss(1.24, 0.5, 2.0, None, None, {}, 5, 0.0))
+    '1.2 points (0.5 to 2.0)'
+    """
+    said = f"{loss.mean:.1f} points"
+    if loss.low is not None and loss.high is not None:
+        said += f" ({loss.low:.1f} to {loss.high:.1f})"
+    if loss.predicted_low is not None and loss.predicted_high is not None:
+        said += f", on a new task {loss.predicted_low:.1f} to {loss.predicted_high:.1f}"
+    return said
+
+
+def _held_out_text(found: Sequence[HeldOut]) -> str:
+    if not found:
+        return "No out-of-sample figure: the study has one task of this kind."
+    regrets = ", ".join(f"{one.task} {one.regret:.1f}" for one in found)
+    close = sum(one.regret <= CLOSE_POINTS for one in found)
+    return (
+        f"Out of sample (the same procedure without the task): loss against its best cell {regrets} points; "
+        f"{close} of {len(found)} within {CLOSE_POINTS:g}."
+    )
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"

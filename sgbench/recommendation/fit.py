@@ -1,0 +1,256 @@
+"""From what a study measured to the cell with the least expected loss on a network of the same kind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from sgbench.errors import InputError
+from sgbench.recommendation.summary import CellSummary, Shape, TaskSummary
+from sgbench.statistics.intervals import summarise
+from sgbench.statistics.random_effects import random_effects
+
+Goal = Literal["accuracy", "spikes", "safety"]
+GOALS: tuple[Goal, ...] = ("accuracy", "spikes", "safety")
+CLOSE_POINTS = 2.0
+"""Losses that differ by no more count as equal, as in the study."""
+MIN_SEEDS = 5
+Place = tuple[str, float, float]
+"""A surrogate, its width, and the factor of the reference learning rate."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """How far a cell lies below the best known one, in points.
+
+    Args:
+        mean: over tasks.
+        low: end of its interval of 95 %; None where there are too few seeds.
+        high: the other end.
+        predicted_low: end of the interval in which the loss on a new task of the kind lies; None below three tasks.
+        predicted_high: the other end.
+        by_task: the mean of each task.
+        seeds: the fewest of a task.
+        failed: share of failed runs.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    predicted_low: float | None
+    predicted_high: float | None
+    by_task: Mapping[str, float]
+    seeds: int
+    failed: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a study says of networks of one kind.
+
+    Args:
+        kind: of network, in words.
+        tasks: that speak of it.
+        losses: of each cell that all of them have.
+        log_spikes: mean over tasks of the logarithm of spikes, relative to the task's mean.
+    """
+
+    kind: str
+    tasks: Mapping[str, TaskSummary]
+    losses: Mapping[Place, Loss]
+    log_spikes: Mapping[Place, float]
+
+    def best(self, goal: Goal) -> Place:
+        """Return the cell with the least loss for what counts.
+
+        Accuracy: the least mean loss. Spikes: the fewest spikes of all cells within 2 points of that. Safety: the
+        least of each cell's largest loss over tasks, failed runs counted as guessing.
+
+        Raises:
+            InputError: no cell is stored.
+        """
+        if not self.losses:
+            raise InputError(f"{self.kind}: the study has no cell that all of its tasks share")
+        plain = {place: loss for place, loss in self.losses.items() if place[2] == 1}
+        if goal == "safety":
+            return min(
+                plain, key=lambda place: (max(plain[place].by_task.values()), plain[place].mean, place)
+            )
+        least = min(plain, key=lambda place: (plain[place].mean, place))
+        if goal == "accuracy":
+            return least
+        close = [place for place in plain if plain[place].mean <= plain[least].mean + CLOSE_POINTS]
+        return min(close, key=lambda place: (self.log_spikes.get(place, math.inf), place))
+
+    def close_widths(self, surrogate: str) -> list[float]:
+        """Return the widths of a surrogate around its best one whose mean loss is within 2 points of it."""
+        losses = {
+            width: loss.mean
+            for (name, width, factor), loss in self.losses.items()
+            if (name, factor) == (surrogate, 1)
+        }
+        widths = sorted(losses)
+        least = min(losses, key=lambda width: losses[width])
+        kept = [least]
+        for side in (reversed(widths[: widths.index(least)]), iter(widths[widths.index(least) + 1 :])):
+            for width in side:
+                if losses[width] > losses[least] + CLOSE_POINTS:
+                    break
+                kept.append(width)
+        return sorted(kept)
+
+    def close_factors(self, surrogate: str, width: float) -> list[float]:
+        """Return the factors of the learning rate that lose no more than 2 points to the best, at one width."""
+        losses = {
+            factor: loss.mean
+            for (name, other, factor), loss in self.losses.items()
+            if (name, other) == (surrogate, width)
+        }
+        least = min(losses.values())
+        return sorted(factor for factor, loss in losses.items() if loss <= least + CLOSE_POINTS)
+
+    def in_order(self, surrogate: str) -> list[Place]:
+        """Return the cells of a surrogate by their mean loss."""
+        return sorted(
+            (place for place in self.losses if place[0] == surrogate),
+            key=lambda place: self.losses[place].mean,
+        )
+
+
+def fit(tasks: Mapping[str, TaskSummary], shape: Shape) -> Fit:
+    """Fit what is known to the kind of a network.
+
+    Recurrent networks have the recurrent tasks, networks of one hidden layer those of one. A deeper one has the
+    task whose deepest layer starts with the most similar number of spikes, or all where its start was not measured.
+
+    Args:
+        tasks: of a summary.
+        shape: of the network.
+
+    Raises:
+        InputError: the study has no task of the kind.
+    """
+    kind, chosen = _alike(tasks, shape)
+    stored = {name: task for name, task in chosen.items() if task.cells}
+    if not stored:
+        raise InputError(f"{kind}: no block of the regime map is stored for such networks yet")
+    places = _shared(stored)
+    losses = {place: _loss(stored, place) for place in places}
+    return Fit(kind, stored, losses, _relative_spikes(stored, places))
+
+
+def _alike(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, dict[str, TaskSummary]]:
+    """Return the kind of a network in words, and the tasks of that kind."""
+    if shape.recurrent:
+        return "recurrent networks", {name: task for name, task in tasks.items() if task.shape.recurrent}
+    forward = {name: task for name, task in tasks.items() if not task.shape.recurrent}
+    if shape.layers == 1:
+        one = {name: task for name, task in forward.items() if task.shape.layers == 1}
+        return "networks of one hidden layer", one
+    deep = {name: task for name, task in forward.items() if task.shape.layers > 1}
+    measured = {name: task for name, task in deep.items() if task.shape.start_spikes}
+    if not shape.start_spikes or not measured:
+        return "networks of several hidden layers, start not measured", deep
+    wanted = _deepest(shape)
+    distances = {name: abs(_deepest(task.shape) - wanted) for name, task in measured.items()}
+    nearest = min(distances.values())
+    found = {name: task for name, task in measured.items() if distances[name] == nearest}
+    sent = math.exp(np.mean([_deepest(task.shape) for task in found.values()]))
+    return (
+        f"networks of several hidden layers whose deepest starts with about {sent:.2g} spikes a neuron",
+        found,
+    )
+
+
+def _deepest(shape: Shape) -> float:
+    """Return the logarithm of what a neuron of the deepest hidden layer sends before training."""
+    return math.log(max((shape.start_spikes or (0.0,))[-1], 1e-3))
+
+
+def _shared(tasks: Mapping[str, TaskSummary]) -> list[Place]:
+    """Return the cells that every task has."""
+    found = [{place_of(cell) for cell in task.cells} for task in tasks.values()]
+    return sorted(set.intersection(*found))
+
+
+def place_of(cell: CellSummary) -> Place:
+    """Return where a cell of the map lies."""
+    return cell.surrogate, cell.width_fwhm or 0.0, cell.lr_factor
+
+
+def best_cell(task: TaskSummary) -> CellSummary:
+    """Return the cell with the best mean validation of a task."""
+    return max(task.cells, key=lambda cell: (np.mean(cell.validation), place_of(cell)))
+
+
+def loss_by_seed(task: TaskSummary, cell: CellSummary) -> list[float]:
+    """Return how far a cell lies below the best one of its task, on the seeds that both have."""
+    best = best_cell(task)
+    known = dict(zip(best.seeds, best.score, strict=True))
+    mine = dict(zip(cell.seeds, cell.score, strict=True))
+    shared = [seed for seed in mine if seed in known]
+    if shared:
+        return [known[seed] - mine[seed] for seed in shared]
+    return [float(np.mean(best.score)) - score for score in cell.score]  # no seed is shared
+
+
+def _loss(tasks: Mapping[str, TaskSummary], place: Place) -> Loss:
+    """Combine the loss of a cell over tasks."""
+    losses: dict[str, list[float]] = {}
+    failed: list[bool] = []
+    for name, task in tasks.items():
+        cell = next(cell for cell in task.cells if place_of(cell) == place)
+        losses[name] = loss_by_seed(task, cell)
+        failed += cell.failed
+    by_task = {name: float(np.mean(values)) for name, values in losses.items()}
+    seeds = min(map(len, losses.values()))
+    mean, share = float(np.mean(list(by_task.values()))), float(np.mean(failed))
+    if seeds < MIN_SEEDS:
+        return Loss(mean, None, None, None, None, by_task, seeds, share)
+    if len(losses) == 1:
+        found = summarise(next(iter(losses.values())))
+        half = found.half_width or 0.0
+        return Loss(mean, mean - half, mean + half, None, None, by_task, seeds, share)
+    return _over_tasks(losses, by_task, mean, seeds, share)
+
+
+def _over_tasks(
+    losses: Mapping[str, Sequence[float]],
+    by_task: Mapping[str, float],
+    mean: float,
+    seeds: int,
+    failed: float,
+) -> Loss:
+    """Combine the losses of tasks by random effects; where a task's seeds all agree, by their plain mean."""
+    errors = {name: float(np.std(values, ddof=1)) / math.sqrt(len(values)) for name, values in losses.items()}
+    usable = [name for name, error in errors.items() if error > 0]
+    if len(usable) < len(losses):
+        spread = summarise(list(by_task.values()))
+        half = spread.half_width
+        ends = (None, None) if half is None else (mean - half, mean + half)
+        return Loss(mean, *ends, None, None, by_task, seeds, failed)
+    found = random_effects([by_task[name] for name in usable], [errors[name] for name in usable])
+    return Loss(
+        found.mean, found.low, found.high, found.predicted_low, found.predicted_high, by_task, seeds, failed
+    )
+
+
+def _relative_spikes(tasks: Mapping[str, TaskSummary], places: Sequence[Place]) -> dict[Place, float]:
+    """Return the mean over tasks of a cell's log spikes minus those of the task; without cells that sent none."""
+    relative: dict[Place, list[float]] = {}
+    for task in tasks.values():
+        means = {place_of(cell): _mean_spikes(cell) for cell in task.cells if place_of(cell) in places}
+        known = [value for value in means.values() if value is not None]
+        for place, value in means.items():
+            if value is not None:
+                relative.setdefault(place, []).append(value - float(np.mean(known)))
+    return {place: float(np.mean(values)) for place, values in relative.items() if len(values) == len(tasks)}
+
+
+def _mean_spikes(cell: CellSummary) -> float | None:
+    values = [value for value in cell.log_spikes if value is not None]
+    return float(np.mean(values)) if len(values) == len(cell.log_spikes) else None

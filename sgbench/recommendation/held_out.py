@@ -1,0 +1,53 @@
+"""How good the recommendation is on a task that it was not fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgbench.errors import InputError
+from sgbench.recommendation.fit import Goal, Place, fit, loss_by_seed, place_of
+from sgbench.recommendation.summary import TaskSummary
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What following the recommendation would have cost on a task that was left out.
+
+    Args:
+        task: its name.
+        place: surrogate and width that the other tasks recommend.
+        regret: points below the task's best cell; both are chosen without the test split.
+        defaults: the same of each surrogate as its library ships it, where it was run.
+    """
+
+    task: str
+    place: Place
+    regret: float
+    defaults: Mapping[str, float]
+
+
+def held_out(tasks: Mapping[str, TaskSummary], goal: Goal = "accuracy") -> tuple[HeldOut, ...]:
+    """Leave each task out, fit to the others of its kind, and look up what they recommend; empty for a single task.
+
+    Args:
+        tasks: of one kind.
+        goal: what counts.
+    """
+    if len(tasks) < 2:  # noqa: PLR2004 - nothing is left to fit to
+        return ()
+    found = []
+    for name, task in tasks.items():
+        others = {other: kept for other, kept in tasks.items() if other != name}
+        try:
+            place = fit(others, task.shape).best(goal)
+        except InputError:  # none of the others has a cell
+            continue
+        cells = {place_of(cell): cell for cell in task.cells}
+        if place in cells:
+            regret = float(np.mean(loss_by_seed(task, cells[place])))
+            defaults = {cell.surrogate: float(np.mean(loss_by_seed(task, cell))) for cell in task.defaults}
+            found.append(HeldOut(name, place, regret, defaults))
+    return tuple(found)

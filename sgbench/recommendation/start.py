@@ -1,0 +1,131 @@
+"""How a network starts: its depth, whether it recurs, and how much each layer sends before any training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.composition.compose import compose
+from sgbench.errors import InputError
+from sgbench.recommendation.summary import Shape
+from sgbench.records.spec import RunSpec
+from sgbench.signals.trajectory import SPIKES, Batch, valid_steps
+from sgbench.training.build import Parts, build
+
+RECURRENT = frozenset({"RLeaky", "RSynaptic", "SLSTM", "SConv2dLSTM"})
+"""Layers of snnTorch whose neurons hear each other."""
+
+
+def start_of_words(
+    words: Sequence[str], config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
+) -> Shape:
+    """Measure the network of a run on one batch of its training samples.
+
+    Args:
+        words: as on the command line of `sgbench run`.
+        config_dirs: folders with entries of the user's own.
+        allow_targets: classes outside the catalogue that may be imported.
+
+    Raises:
+        InputError: the words are not those of a run, or its data are not there.
+    """
+    return start_of_spec(compose(words, config_dirs=config_dirs, allow_targets=allow_targets))
+
+
+def start_of_spec(spec: RunSpec) -> Shape:
+    """Measure the network of a run as `start_of_words` does.
+
+    Raises:
+        InputError: its data are not there, or it has no hidden layer that sends spikes.
+    """
+    parts = build(spec)
+    hidden = parts.network.hidden_layers
+    if not parts.network.spiking or not hidden:
+        raise InputError(f"network={spec.method.choices['network']}: has no hidden layer that sends spikes")
+    parts.data.setup()
+    batch = next(iter(parts.data.epoch(0)))
+    steps = batch.x.shape[0]
+    return Shape(
+        layers=len(hidden),
+        recurrent=any(layer.recurrence != "none" for layer in hidden),
+        steps=steps,
+        start_spikes=_sent(parts, batch, len(hidden)),
+    )
+
+
+@torch.no_grad()
+def _sent(parts: Parts, batch: Batch, layers: int) -> tuple[float, ...] | None:
+    """Return the mean spikes of a neuron in one inference, by hidden layer; None where a layer sends none."""
+    parts.network.eval()
+    x, lengths = batch.x.to(parts.device), batch.lengths.to(parts.device)
+    spikes = parts.network.unroll(x, lengths, keep=frozenset({SPIKES})).spikes[:layers]
+    if len(spikes) < layers:
+        return None
+    valid = valid_steps(lengths, x.shape[0])
+    return tuple(float((sent.flatten(2) * valid[..., None]).sum(0).double().mean().item()) for sent in spikes)
+
+
+@dataclass
+class _Heard:
+    """What a hook has seen of one layer."""
+
+    calls: int = 0
+    spikes: float = 0.0
+    neurons: int = 0
+
+
+@torch.no_grad()
+def start_of_module(network: nn.Module, batch: Tensor) -> Shape:
+    """Measure a network of one's own that is made of snnTorch's neurons.
+
+    Args:
+        network: whose `forward` takes the batch; it may go through the steps itself.
+        batch: of input, in whatever shape `forward` takes.
+
+    Raises:
+        InputError: there is no layer of snnTorch's, or the batch does not fit.
+    """
+    import snntorch
+
+    layers = [module for module in network.modules() if isinstance(module, snntorch.SpikingNeuron)]
+    if not layers:
+        raise InputError(
+            f"{type(network).__name__}: has no layer of snnTorch's neurons; give its shape instead"
+        )
+    heard = [_Heard() for _ in layers]
+    hooks = [layer.register_forward_hook(_listen(one)) for layer, one in zip(layers, heard, strict=True)]
+    was_training = network.training
+    network.eval()
+    try:
+        network(batch)
+    except Exception as error:  # it is somebody's own code
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{type(network).__name__}: does not take the batch: {reason}") from error
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    hidden = heard[:-1] if len(heard) > 1 else heard  # the last layer answers
+    return Shape(
+        layers=len(hidden),
+        recurrent=any(type(layer).__name__ in RECURRENT for layer in layers[: len(hidden)]),
+        steps=max(one.calls for one in heard),
+        start_spikes=tuple(one.spikes / max(one.neurons, 1) for one in hidden),
+    )
+
+
+def _listen(heard: _Heard) -> Any:
+    """Return a hook that adds up the spikes of a layer; a sample's neurons count once."""
+
+    def hook(_: nn.Module, __: object, output: Any) -> None:
+        sent = output[0] if isinstance(output, tuple) else output
+        heard.calls += 1
+        heard.spikes += float(sent.sum())
+        heard.neurons = sent.numel()
+
+    return hook

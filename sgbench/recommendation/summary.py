@@ -1,0 +1,108 @@
+"""What a study found, small enough to be read at once: scores of each cell, task by task and seed by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from sgbench.errors import InputError
+from sgbench.records.base import Natural, Positive, Strict, Text
+from sgbench.records.files import read_model
+
+SUMMARY, STARTS = "summary.json", "starts.json"
+"""Beside the stored records of a study."""
+Setting = bool | int | float | str | None
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class CellSummary(Strict):
+    """One cell of the regime map on one task, an entry a seed in each list."""
+
+    surrogate: Text
+    width_fwhm: Finite | None
+    lr_factor: Finite = 1.0
+    """Of the task's reference learning rate."""
+    seeds: tuple[Natural, ...] = Field(min_length=1)
+    score: tuple[Finite, ...]
+    """Test accuracy in points; of a task that is solved or not, 100 or 0."""
+    validation: tuple[Finite, ...]
+    log_spikes: tuple[Finite | None, ...]
+    """Natural logarithm of spikes an inference."""
+    failed: tuple[bool, ...]
+
+    @model_validator(mode="after")
+    def _one_a_seed(self) -> CellSummary:
+        lengths = {len(self.score), len(self.validation), len(self.log_spikes), len(self.failed)}
+        if lengths != {len(self.seeds)}:
+            raise ValueError("score, validation, log_spikes and failed have an entry for each seed")
+        return self
+
+
+class Shape(Strict):
+    """What of a network decides which tasks it is like."""
+
+    layers: Positive
+    """Hidden layers."""
+    recurrent: bool
+    steps: Positive
+    start_spikes: tuple[Finite, ...] | None = None
+    """Spikes a neuron sends during one inference before training, by hidden layer; None: not measured."""
+
+
+class TaskSummary(Strict):
+    """One task of a study: its network, where runs start from, and the cells of the map."""
+
+    title: Text
+    shape: Shape
+    reference: dict[str, Setting]
+    """Settings that runs of the map start from."""
+    cells: tuple[CellSummary, ...] = ()
+    defaults: tuple[CellSummary, ...] = ()
+    """Surrogates as their library ships them, on reporting seeds."""
+
+
+class Summary(Strict):
+    """What `recommend` is fitted to."""
+
+    study: Text
+    study_sha256: Text
+    shards: tuple[Text, ...]
+    """Hashes of the stored records that it was made from."""
+    tasks: dict[Text, TaskSummary]
+
+
+class Starts(Strict):
+    """Spikes before training, by task and hidden layer."""
+
+    tasks: dict[Text, tuple[Finite, ...]]
+
+
+def read_starts(folder: Path) -> Mapping[str, tuple[float, ...]]:
+    """Read what was measured of a study's networks before training; empty where nothing was.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = folder / STARTS
+    return read_model(path, Starts).tasks if path.exists() else {}
+
+
+def shipped_summary() -> Path:
+    """Return the summary of the study of surrogates: inside the wheel, or in the checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "study" / "surrogates.json"
+    return inside if inside.is_file() else package.parent / "study" / "surrogates" / SUMMARY
+
+
+def read_summary(path: Path) -> Summary:
+    """Read a summary.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no summary of a study; write one with sgbench study report")
+    return read_model(path, Summary)

@@ -1,0 +1,89 @@
+"""Be the only study of a runs folder, and one that can be held and continued from another terminal."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sgbench.errors import InputError, StorageError
+
+PID_FILE = "study.pid"
+"""In the runs folder: number of the process that runs a study there, and the study's name."""
+LOCK_FILE = ".study.lock"
+
+
+@contextmanager
+def only_one(runs_dir: Path, name: str) -> Iterator[None]:
+    """Be the only study of a runs folder, one that can be paused.
+
+    Raises:
+        InputError: another one runs there.
+        StorageError: the folder cannot be written.
+    """
+    path, before = runs_dir / PID_FILE, None
+    lock = FileLock(runs_dir / LOCK_FILE, timeout=0)
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+        if hasattr(signal, "SIGTSTP"):
+            before = signal.signal(signal.SIGTSTP, _hold)
+        path.write_text(f"{os.getpid()} {name}\n", encoding="utf-8")
+    except Timeout:
+        raise InputError(
+            f"{runs_dir}: another study runs there; wait for it or name another --runs-dir"
+        ) from None
+    except OSError as error:
+        raise StorageError(f"{runs_dir} cannot be written: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        if before is not None:
+            signal.signal(signal.SIGTSTP, before)
+        lock.release()
+
+
+def send(number: int | None, runs_dir: Path, name: str) -> None:
+    """Send a signal to the study of this name that runs in a folder, and to nothing else.
+
+    Args:
+        number: of the signal; None where the system has none for it.
+        runs_dir: where the study runs.
+        name: of the study.
+
+    Raises:
+        InputError: no study of this name runs there.
+    """
+    path = runs_dir / PID_FILE
+    process = there = ""
+    try:
+        process, there = path.read_text(encoding="utf-8").split()
+        with FileLock(runs_dir / LOCK_FILE, timeout=0):
+            running = None  # a killed one has left its number, which may be that of another program by now
+    except Timeout:
+        running = there
+    except (OSError, ValueError):
+        running = None
+    if running != name or number is None:
+        also = f", but {running} does" if running not in (None, name) else ""
+        raise InputError(f"{runs_dir}: no study {name} runs there{also}; name its --runs-dir")
+    try:
+        os.kill(int(process), number)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: its process cannot be reached: {error}") from error
+
+
+def _hold(*_: object) -> None:
+    """Stop the workers and this process; whoever continues this process continues the workers."""
+    workers = [one.pid for one in multiprocessing.active_children() if one.pid is not None]
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    for worker in workers:
+        os.kill(worker, signal.SIGCONT)

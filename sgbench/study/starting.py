@@ -1,0 +1,37 @@
+"""How the networks of a study's tasks start, before training: what decides which of them a network is like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sgbench.recommendation.start import start_of_spec
+from sgbench.recommendation.summary import STARTS, Starts, read_starts
+from sgbench.records.files import to_json, write_atomic
+from sgbench.study.cells import points
+from sgbench.study.definition import Loaded
+from sgbench.study.run import Place, composed
+from sgbench.study.settle import read_settled
+from sgbench.study.summary import MAP
+
+
+def measure(loaded: Loaded, place: Place) -> Iterator[tuple[str, tuple[float, ...] | None]]:
+    """Measure the network of each task of the regime map on one training batch, and store it; yields each.
+
+    Args:
+        loaded: the study.
+        place: with its store and data.
+
+    Raises:
+        InputError: what the map starts from is not settled, or data are missing.
+        StorageError: the store's folder cannot be written.
+    """
+    known = dict(read_starts(place.store.folder))
+    for task in loaded.study.blocks[MAP].tasks:
+        planned = points(loaded.study, MAP, read_settled(place.store.folder))
+        first = next(point for point in planned if point.task == task)
+        (spec,) = composed([first], place)
+        sent = start_of_spec(spec).start_spikes
+        if sent is not None:
+            known[task] = sent
+            write_atomic(place.store.folder / STARTS, to_json(Starts(tasks=known)))
+        yield task, sent

@@ -1,0 +1,111 @@
+"""From the records of a study to the summary that recommendations are fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sgbench.recommendation.summary import CellSummary, Shape, Summary, TaskSummary
+from sgbench.study.cells import Cell, rounded, task_reference
+from sgbench.study.comparisons import SHAPES
+from sgbench.study.definition import Loaded, Word
+from sgbench.study.scores import PERCENT, Score, Scores
+from sgbench.study.store import Entry, Manifest
+
+MAP, REPORT = "A2", "A3b"
+LIBRARY_DEFAULTS = ("snntorch/atan", "snntorch/fast_sigmoid", "snntorch/sigmoid")
+
+
+def summarise(
+    loaded: Loaded,
+    scores: Scores,
+    entries: Sequence[Entry],
+    starts: Mapping[str, tuple[float, ...]],
+    manifest: Manifest | None,
+) -> Summary:
+    """Summarise the records of a study: the cells of its regime map, task by task.
+
+    Args:
+        loaded: the study.
+        scores: of its runs.
+        entries: the stored runs.
+        starts: spikes that a neuron sends before training, by task and hidden layer, where they were measured.
+        manifest: of the store.
+    """
+    tasks = {}
+    for name in loaded.study.blocks[MAP].tasks if MAP in loaded.study.blocks else ():
+        first = next((entry for entry in entries if entry.task == name), None)
+        if first is not None and _is_settled(scores):
+            tasks[name] = _task(name, scores, first, starts.get(name))
+    shards = () if manifest is None else manifest.shards
+    return Summary(
+        study=loaded.name,
+        study_sha256=loaded.sha256,
+        shards=tuple(shard.sha256 for shard in shards),
+        tasks=tasks,
+    )
+
+
+def _is_settled(scores: Scores) -> bool:
+    """Whether the map has a setting to start from."""
+    return scores.study.blocks[MAP].reference in {None, *scores.settled}
+
+
+def _task(name: str, scores: Scores, entry: Entry, start: tuple[float, ...] | None) -> TaskSummary:
+    method = entry.record.method
+    reference = task_reference(scores.study, MAP, name, scores.settled)
+    shape = Shape(
+        layers=len(method.protocol.hidden or ()) or 1,
+        recurrent=method.parameters["network"].get("recurrence", "none") != "none",
+        steps=method.protocol.steps,
+        start_spikes=start,
+    )
+    cells = []
+    for (surrogate, width, factor), cell in _grid(scores, name, reference.get("optimizer.lr")).items():
+        runs = scores.cell(name, "map", cell, start=MAP)
+        if runs:
+            cells.append(_cell(surrogate, width, factor, runs))
+    defaults = []
+    for surrogate in LIBRARY_DEFAULTS if REPORT in scores.study.blocks else ():
+        runs = scores.cell(name, "report", {"surrogate": surrogate, "width_fwhm": None}, start=REPORT)
+        if runs:
+            defaults.append(_cell(surrogate, None, 1.0, runs))
+    return TaskSummary(
+        title=scores.study.tasks[name].title,
+        shape=shape,
+        reference=dict(reference),
+        cells=tuple(cells),
+        defaults=tuple(defaults),
+    )
+
+
+def _grid(scores: Scores, task: str, rate: Word) -> Mapping[tuple[str, float, float], Cell]:
+    """List the cells of the map by shape, width and factor of the learning rate."""
+    widths: set[float] = set()
+    factors = {1.0}
+    for grid in scores.study.blocks[MAP].grids:
+        if grid.tasks is None or task in grid.tasks:
+            widths |= {float(str(value)) for value in grid.values.get("width_fwhm", ()) if value is not None}
+            factors |= set(grid.factors.get("optimizer.lr", ()))
+    cells: dict[tuple[str, float, float], Cell] = {}
+    for shape in SHAPES:
+        for width in sorted(widths):
+            for factor in sorted(factors):
+                cell: Cell = {"surrogate": shape, "width_fwhm": width}
+                if factor != 1 and isinstance(rate, int | float):
+                    cell["optimizer.lr"] = rounded(rate * factor)
+                cells[shape, width, factor] = cell
+    return cells
+
+
+def _cell(surrogate: str, width: float | None, factor: float, runs: Mapping[int, Score]) -> CellSummary:
+    ordered = [runs[seed] for seed in sorted(runs)]
+    return CellSummary(
+        surrogate=surrogate,
+        width_fwhm=width,
+        lr_factor=factor,
+        seeds=tuple(sorted(runs)),
+        score=tuple(run.accuracy if run.solved is None else PERCENT * run.solved for run in ordered),
+        validation=tuple(run.validation for run in ordered),
+        log_spikes=tuple(run.log_spikes for run in ordered),
+        failed=tuple(run.failed for run in ordered),
+    )
