@@ -5,16 +5,18 @@ from __future__ import annotations
 import functools
 import math
 import re
+from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
 import pytest
 
+from sgbench.statistics.equivalence import equivalence_power
 from sgbench.study.cells import Cell, Point
 from sgbench.study.comparisons import SLOPE_AT_REST, Rules
 from sgbench.study.findings import Findings
 from sgbench.study.pages import depth, forgiving, references, regime_map, safety, spikes, tuned, tuning
-from sgbench.study.scores import Scores
+from sgbench.study.scores import Score, Scores
 from tests.study.truth import SETTLED, Outcome, noise, scores, study, with_best
 
 
@@ -159,6 +161,28 @@ def test_references_show_what_was_settled() -> None:
     assert len(runs) == 4
     assert f"| {means[0]:.1f} | {means[1]:.1f} |" in row
     assert "T1 is not settled yet: 64 runs are stored." in text
+
+
+def test_power_of_the_margins_by_hand() -> None:
+    """Differences of 1 and 3 points: a spread of the square root of 2; a bad setting does not count."""
+    wanted = {("atan", 100): 91.0, ("triangle", 100): 90.0, ("atan", 101): 93.0, ("triangle", 101): 90.0}
+    model = next(run for run in scores(truth, ["A1"]).runs if run.task == "T3")
+
+    def made(setting: float, shape: str, seed: int, points: float) -> Score:
+        cell = {**model.cell, "surrogate": shape, "optimizer.lr": setting}
+        settings = {**model.settings, "surrogate": shape}
+        return replace(model, cell=cell, settings=settings, seed=seed, accuracy=points, validation=points)
+
+    good = [made(0.01, shape, seed, points) for (shape, seed), points in wanted.items()]
+    bad = [
+        made(0.05, shape, seed, points - 50 + 9 * (seed == 100)) for (shape, seed), points in wanted.items()
+    ]
+    spread, settings = references.pair_spread([*good, *bad])
+    assert (spread, settings) == (pytest.approx(math.sqrt(2)), 1)
+    table = Scores(study().study, {}, [*good, *bad])
+    text = references.page(findings(table)).text()
+    power = equivalence_power(2.0, math.sqrt(2 / 10), 9, level=Rules().look_level)
+    assert f"| T3 | 2 | 1.41 | 1 | {100 * power:.0f} |" in text
 
 
 def test_every_page_is_plain_markdown() -> None:

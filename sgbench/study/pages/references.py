@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from sgbench.statistics.equivalence import equivalence_power
+from sgbench.study.comparisons import LOOKS
 from sgbench.study.findings import Findings
 from sgbench.study.pages.text import NONE, Page, cell_text, details, table
-from sgbench.study.scores import Score, canonical
+from sgbench.study.scores import Score, canonical, margin_of
 
+NEAR_BEST_POINTS = 10.0
 NAME = "references.md"
 TITLE = "Are the references good?"
 ANCHORS = {
@@ -64,9 +68,64 @@ def page(findings: Findings) -> Page:
             ],
             rows,
         ),
+        *_margins(findings, runs),
         details("All random settings", _all(runs)),
     ]
     return Page(NAME, TITLE, tuple(parts))
+
+
+def _margins(findings: Findings, runs: Sequence[Score]) -> list[str]:
+    """Return the part about margins: the spread of a pair of shapes, and the chance to show equality with it."""
+    study, rows = findings.loaded.study, []
+    for task in dict.fromkeys(run.task for run in runs):
+        if study.tasks[task].outcome != "accuracy":
+            continue
+        spread, settings = pair_spread([run for run in runs if run.task == task])
+        if spread is None:
+            continue
+        margin = margin_of(study.tasks[task])
+        power = [
+            equivalence_power(margin, spread / math.sqrt(count), count - 1, level=findings.rules.look_level)
+            for count in LOOKS
+        ]
+        shown = [f"{100 * chance:.0f}" for chance in power]
+        rows.append([task, f"{margin:g}", f"{spread:.2f}", settings, *shown])
+    if not rows:
+        return []
+    header = ["task", "margin", "spread of a pair", "settings", *(f"{count} seeds, %" for count in LOOKS)]
+    return [
+        "## Power of the margins",
+        "Chance to show that two shapes are equal within the margin where they are, by the standard deviation "
+        "over seeds of atan minus triangle at equal settings. Settings count whose mean validation is within "
+        f"{NEAR_BEST_POINTS:g} points of the task's best. Below 50 %, a comparison is exploratory.",
+        table(header, rows),
+    ]
+
+
+def pair_spread(runs: Sequence[Score]) -> tuple[float | None, int]:
+    """Return the standard deviation over seeds of atan minus triangle, pooled over good settings, and their number.
+
+    Args:
+        runs: of one task.
+    """
+    groups: dict[str, list[Score]] = {}
+    for run in runs:
+        groups.setdefault(cell_text(run.cell, without=["surrogate"]), []).append(run)
+    means = {setting: fmean(run.validation for run in members) for setting, members in groups.items()}
+    best = max(means.values(), default=0.0)
+    squares, degrees, count = 0.0, 0, 0
+    for setting, members in groups.items():
+        scores = {(run.settings["surrogate"], run.seed): run.accuracy for run in members}
+        seeds = {seed for _, seed in scores}
+        pairs = [(scores.get(("atan", seed)), scores.get(("triangle", seed))) for seed in sorted(seeds)]
+        differences = [one - other for one, other in pairs if one is not None and other is not None]
+        if means[setting] < best - NEAR_BEST_POINTS or len(differences) < 2:  # noqa: PLR2004 - no spread of one
+            continue
+        mean = fmean(differences)
+        squares += sum((difference - mean) ** 2 for difference in differences)
+        degrees += len(differences) - 1
+        count += 1
+    return (math.sqrt(squares / degrees) if squares > 0 else None), count
 
 
 def _has(run: Score, cell: Mapping[str, object]) -> bool:
