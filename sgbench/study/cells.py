@@ -107,6 +107,7 @@ def _cells_with_seeds(
     starts: Sequence[Cell] = grid.cells or [{}]
     if grid.best_of is not None:
         starts = _settled_cells(grid.best_of, task, settled)
+    starts = [start for start in starts if all(start.get(key) in of for key, of in grid.where.items())]
     for setting, start in itertools.product(settings, starts):
         base = {**setting, **start}
         choices: dict[str, list[Word]] = {key: list(values) for key, values in grid.values.items()}

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sgbench.statistics.blocks import ErrorTerm
-from sgbench.statistics.equivalence import Verdict, verdicts_against
+from sgbench.statistics.equivalence import Verdict, intersection_union, verdicts_against
 from sgbench.statistics.pairs import Floats, holm
 from sgbench.statistics.share_equivalence import share_verdict
 from sgbench.statistics.solved import compare_shares
 from sgbench.study.cells import Cell
 from sgbench.study.definition import Task
 from sgbench.study.scores import Scores, Table, margin_of
+from sgbench.study.verdicts import Item, Result
 
 SLOPE_AT_REST = {
     "triangle": 0.0,
@@ -30,6 +31,18 @@ REFERENCE = "atan"
 LOOKS = (10, 20, 40)
 LEARNS_POINTS = 50.0
 """Test accuracy above which a run has learnt something."""
+COMPARED = (
+    "task",
+    "shape",
+    "difference",
+    "low",
+    "high",
+    "margin",
+    "p differs",
+    "p equal",
+    "p beyond",
+    "verdict",
+)
 MIN_SEEDS = 5
 """No interval is stated from fewer."""
 
@@ -148,3 +161,33 @@ def looks(scores: Scores, task: str, cells: Sequence[Cell]) -> list[Table]:
             break
         tables.append(table)
     return tables
+
+
+def compared_rows(comparisons: Sequence[Compared]) -> tuple[tuple[Item, ...], ...]:
+    """Put comparisons into the lines of a table."""
+    rows: list[tuple[Item, ...]] = []
+    for one in comparisons:
+        found = one.verdict
+        ends = (found.difference, found.low, found.high, found.margin)
+        rows.append((one.task, one.method, *ends, found.p_differs, found.p_equal, found.p_beyond, found.word))
+    return tuple(rows)
+
+
+def equality(result: Result, comparisons: Sequence[Compared]) -> Result:
+    """Decide "equal on every task for every shape": by the largest p-value, and against it by Holm's smallest."""
+    words = [one.verdict.word for one in comparisons]
+    beyond = holm(np.array([one.verdict.p_beyond for one in comparisons]))
+    largest = max(comparisons, key=lambda one: abs(one.verdict.difference) / one.verdict.margin)
+    return replace(
+        result,
+        p_confirmed=intersection_union([one.verdict.p_equal for one in comparisons]),
+        p_refuted=float(beyond.min()),
+        why=(
+            f"of {len(words)} comparisons {words.count('equal')} show equality within the margin, "
+            f"{words.count('better') + words.count('worse')} a difference and {words.count('open')} neither; the "
+            f"largest difference is {largest.verdict.difference:+.3g} ({largest.method} on {largest.task}, margin "
+            f"{largest.verdict.margin:g})"
+        ),
+        header=COMPARED,
+        rows=compared_rows(comparisons),
+    )

@@ -76,6 +76,8 @@ class Grid(Strict):
     """Starting points, one by one."""
     best_of: Name | None = None
     """Starting points are the cells that an earlier block has settled on, task by task."""
+    where: dict[Key, tuple[Word, ...]] = Field(default_factory=dict)
+    """By key, the values that a starting point must have one of; others are left out."""
     expected_starts: int = Field(default=1, ge=1, le=1000)
     """How many cells of `best_of` there will be, for the plan of costs."""
     values: dict[Key, tuple[Word, ...]] = Field(default_factory=dict)

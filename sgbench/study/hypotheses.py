@@ -23,26 +23,16 @@ from sgbench.study.comparisons import (
     Rules,
     compared_scores,
     compared_table,
+    equality,
     looks,
     own_best,
 )
 from sgbench.study.hypotheses_recurrent import h4, h5
+from sgbench.study.hypotheses_schedules import h8
 from sgbench.study.scores import Scores, Table
 from sgbench.study.verdicts import Item, Result, corrected, one_side
 
 MAP = "A2"
-COMPARED = (
-    "task",
-    "shape",
-    "difference",
-    "low",
-    "high",
-    "margin",
-    "p differs",
-    "p equal",
-    "p beyond",
-    "verdict",
-)
 ONE_LAYER = ("T1", "T2d1", "T3")
 RECURRENT = ("T4", "T5")
 GAP_POINTS = 5.0
@@ -61,36 +51,6 @@ def said(tables: dict[str, Table]) -> str:
         return f"{min(table.planned for table in tables.values())}"
     lacking = {name: table.missing for name, table in tables.items() if not table.complete}
     return f"{sum(lacking.values()):,} runs missing ({', '.join(lacking)})"
-
-
-def compared_rows(comparisons: Sequence[Compared]) -> tuple[tuple[Item, ...], ...]:
-    """Put comparisons into the lines of a table."""
-    rows: list[tuple[Item, ...]] = []
-    for one in comparisons:
-        found = one.verdict
-        ends = (found.difference, found.low, found.high, found.margin)
-        rows.append((one.task, one.method, *ends, found.p_differs, found.p_equal, found.p_beyond, found.word))
-    return tuple(rows)
-
-
-def equality(result: Result, comparisons: Sequence[Compared]) -> Result:
-    """Decide "equal on every task for every shape": by the largest p-value, and against it by Holm's smallest."""
-    words = [one.verdict.word for one in comparisons]
-    beyond = holm(np.array([one.verdict.p_beyond for one in comparisons]))
-    largest = max(comparisons, key=lambda one: abs(one.verdict.difference) / one.verdict.margin)
-    return replace(
-        result,
-        p_confirmed=intersection_union([one.verdict.p_equal for one in comparisons]),
-        p_refuted=float(beyond.min()),
-        why=(
-            f"of {len(words)} comparisons {words.count('equal')} show equality within the margin, "
-            f"{words.count('better') + words.count('worse')} a difference and {words.count('open')} neither; the "
-            f"largest difference is {largest.verdict.difference:+.3g} ({largest.method} on {largest.task}, margin "
-            f"{largest.verdict.margin:g})"
-        ),
-        header=COMPARED,
-        rows=compared_rows(comparisons),
-    )
 
 
 def h1(scores: Scores, rules: Rules) -> Result:
@@ -274,7 +234,7 @@ def all_hypotheses(scores: Scores, rules: Rules, *, generator: np.random.Generat
             h5(scores, rules),
             h6(scores, rules),
             h7(scores, rules),
-            without_cells("H8", "A width that is learnt or scheduled equals the best fixed width."),
+            h8(scores, rules),
             without_cells(
                 "H9",
                 "One-step back-propagation with a loss at every step comes within 3 points of full "

@@ -13,6 +13,7 @@ from sgbench.study.cells import Cell, Point
 from sgbench.study.comparisons import SLOPE_AT_REST, Rules
 from sgbench.study.hypotheses import all_hypotheses, h1, h2, h3, h6, h7
 from sgbench.study.hypotheses_recurrent import best_width, h4, h5
+from sgbench.study.hypotheses_schedules import h8
 from sgbench.study.scores import Scores
 from sgbench.study.verdicts import Result, corrected, one_side
 from tests.study.truth import Outcome, more_seeds, noise, scores, with_best
@@ -248,6 +249,34 @@ def test_h6_refuted_by_one_shape_on_one_task() -> None:
     assert h6(tuned(10, unsolved), Rules()).alone == "refuted"
 
 
+def scheduled(seeds: int, bonus: Bonus = lambda run, settings: 0.0) -> Scores:
+    """The reporting block and that of schedules: 95 points, noise, and what is put in."""
+    plan = more_seeds(seeds)
+    block = plan.blocks["F"]
+    blocks = {
+        **plan.blocks,
+        "F": block.model_copy(update={"seeds": block.seeds.model_copy(update={"count": seeds})}),
+    }
+    return scores(
+        lambda run, settings: Outcome(95 + noise(run, 0.4) + bonus(run, settings)),
+        ["A3b", "F"],
+        tasks=["T2d4", "T4", "T5", "T6"],
+        settled=with_best(),
+        plan=plan.model_copy(update={"blocks": blocks}),
+    )
+
+
+def test_h8_compares_what_learns_and_is_scheduled_with_the_best_fixed_width() -> None:
+    """Seven methods on four tasks; equal at 20 seeds; refuted by one schedule that loses six points on one task."""
+    result = h8(scheduled(20), Rules())
+    assert (result.alone, len(result.rows)) == ("confirmed", 28)
+    worse = lambda run, settings: -6.0 * (run.task == "T5" and settings["steepness"] == "cosine")  # noqa: E731
+    assert h8(scheduled(10, worse), Rules()).alone == "refuted"
+    without = tuned(10)
+    assert h8(without, Rules()).alone == "open"
+    assert "no complete look at T2d4, T4, T5, T6" in h8(without, Rules()).seeds
+
+
 def test_h6_decides_each_comparison_at_the_level_of_a_look() -> None:
     """Must differ: p-values between .0221 and .05 exist among these runs, and are open; the p of all is scaled."""
     result = h6(tuned(20, spread=1.9), Rules())
@@ -349,8 +378,9 @@ def test_the_correction_over_hypotheses_by_hand() -> None:
 
 
 def test_all_nine_are_open_without_runs() -> None:
-    """Nothing is stored: no p-value, nothing confirmed, nothing refuted, and H8 and H9 have no cells."""
+    """Nothing is stored: no p-value, nothing confirmed, nothing refuted, and H9 has no cells."""
     results = all_hypotheses(scores(lambda run, settings: Outcome(), []), Rules(), generator=generator())
     assert [result.name for result in results] == [f"H{number}" for number in range(1, 10)]
     assert {(result.verdict, result.p) for result in results} == {("open", None)}
-    assert [result.cells for result in results[7:]] == ["none yet", "none yet"]
+    assert results[7].cells.startswith("F: atan's own best, fixed, learnt and scheduled")
+    assert results[8].cells == "none yet"

@@ -31,6 +31,7 @@ DEFAULTS: Cell = {
     "surrogate.normalisation": "peak1",
     "regulariser": "none",
     "init.recurrent_gain": 1.0,
+    "steepness": "fixed",
 }
 """What a run has where no cell states anything."""
 REFERENCE: Cell = {
