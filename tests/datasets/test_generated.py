@@ -18,6 +18,7 @@ from sgbench.datasets.base import SPLITS, DataSet, Samples, Split, fingerprint
 from sgbench.datasets.delayed_xor import DelayedXor
 from sgbench.datasets.evidence_accumulation import EvidenceAccumulation
 from sgbench.datasets.generated import Blocks, fire, successes
+from sgbench.datasets.intervals import Intervals
 from sgbench.datasets.randman import Randman
 from sgbench.datasets.random_patterns import RandomPatterns
 from sgbench.datasets.store_recall import StoreRecall
@@ -75,6 +76,17 @@ SMALL: dict[str, dict] = {
         "samples": [12, 4, 4],
         "seed": 0,
     },
+    "intervals": {
+        "channels": 4,
+        "volley_ms": 3,
+        "volley_hz": 900.0,
+        "gaps_ms": [2, 6],
+        "onset_ms": 5,
+        "answer_ms": 3,
+        "noise_hz": 10.0,
+        "samples": [12, 4, 4],
+        "seed": 0,
+    },
     "store_recall": {
         "channels": 8,
         "characters": 6,
@@ -102,6 +114,7 @@ CLASSES = {
     "randman": Randman,
     "temporal_xor": TemporalXor,
     "delayed_xor": DelayedXor,
+    "intervals": Intervals,
     "store_recall": StoreRecall,
     "evidence_accumulation": EvidenceAccumulation,
 }
@@ -341,6 +354,51 @@ def test_delayed_xor_is_the_exclusive_or_of_the_rates():
     quiet = counts(part.values, 10, 20).sum() + counts(part.values, 30, 40).sum()
     expected = 1000 * 20 * 20 * 0.01
     assert abs(quiet - expected) < 5 * math.sqrt(expected)
+
+
+def test_intervals_lie_between_two_full_volleys():
+    """Expected, at 1000 Hz and without noise: each channel fires at 2 x 5 steps, with the gap of the class."""
+    gaps_ms = [5, 15, 25, 35]
+    made = sgbench.create("dataset/intervals", volley_hz=1000.0, noise_hz=0.0, samples=[80, 40, 40])
+    part = made.load(NOWHERE)["train"]
+    begins = set()
+    for sample, label in enumerate(part.target.tolist()):
+        trains = part.values[torch.tensor([sample])]
+        steps = (trains.time_us // 1000).unique().tolist()
+        assert len(trains) == 1
+        assert len(trains.channel) == 20 * 2 * 5
+        first, second = steps[:5], steps[5:]
+        assert first == list(range(first[0], first[0] + 5))
+        assert second[0] - first[-1] - 1 == gaps_ms[label]
+        begins.add(first[0])
+    assert begins <= set(range(15))
+    assert len(begins) > 10
+    assert part.target.bincount().tolist() == [20] * 4
+    assert part.values.duration_us.unique().tolist() == [(14 + 5 + 35 + 5 + 11) * 1000]
+
+
+def test_intervals_say_nothing_by_the_number_of_spikes():
+    """Expected: equal mean counts of all classes, within 5 standard errors; noise fills what is left."""
+    part = load("intervals")["test"]
+    sent = counts(part.values, 0, 70).sum(1).astype(float)
+    means = [sent[part.target.numpy() == label] for label in range(4)]
+    pooled = math.sqrt(sent.var() / len(means[0]))
+    assert max(abs(one.mean() - sent.mean()) for one in means) < 5 * pooled
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"gaps_ms": [5]}, "two or more times"),
+        ({"gaps_ms": [5, 5]}, "each class needs a time of its own"),
+        ({"gaps_ms": "5"}, "two or more times"),
+        ({"volley_ms": 0}, "dataset.volley_ms"),
+    ],
+)
+def test_intervals_that_are_none(changes, says):
+    """Expected: an InputError that names the parameter."""
+    with pytest.raises(InputError, match=says):
+        small("intervals", **changes)
 
 
 # --- store-recall

@@ -17,7 +17,8 @@ from sgbench.datasets.base import SPLITS, sizes
 from sgbench.datasets.checks import check
 from sgbench.datasets.digits import Digits
 from sgbench.datasets.fashion_mnist import FashionMnist
-from sgbench.datasets.idx_images import FILES, IdxImages, checksum, parse_idx, to_idx
+from sgbench.datasets.fashion_mnist_small import FashionMnistSmall
+from sgbench.datasets.idx_images import FILES, TRAIN, IdxImages, checksum, parse_idx, to_idx
 from sgbench.datasets.mnist import Mnist
 from sgbench.datasets.sequences import SequentialDigits
 from sgbench.errors import InputError
@@ -141,6 +142,23 @@ def test_mnist_and_fashion_mnist_are_not_taken_for_each_other(root):
     """Must differ: equal format and sizes, other checksums."""
     assert Mnist.sha256 != FashionMnist.sha256
     assert not set(Mnist.file_sha256.values()) & set(FashionMnist.file_sha256.values())
+
+
+@pytest.mark.skipif(
+    FashionMnist().missing(Path("nowhere")) is not None, reason="needs Debian's package dataset-fashion-mnist"
+)
+def test_a_part_of_fashion_mnist_is_the_first_of_each_class_of_the_training_images():
+    """Expected, counted in the file: 200, 50 and 100 of each class, one after the other."""
+    whole, part = FashionMnist()._pair(TRAIN, Path("nowhere")), FashionMnistSmall()
+    splits = part.load(Path("nowhere"))
+    assert part.verify(splits) == part.sha256
+    first = 0
+    for name, each in (("train", 200), ("validation", 50), ("test", 100)):
+        assert splits[name].target.bincount().tolist() == [each] * 10
+        ninth = np.flatnonzero(whole[1] == 9)[first : first + each]
+        ours = splits[name].values[splits[name].target == 9]
+        assert np.array_equal(ours.numpy(), whole[0][ninth].reshape(each, -1))
+        first += each
 
 
 # --- sequences
