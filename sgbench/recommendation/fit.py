@@ -19,6 +19,8 @@ GOALS: tuple[Goal, ...] = ("accuracy", "spikes", "safety")
 CLOSE_POINTS = 2.0
 """Losses that differ by no more count as equal, as in the study."""
 MIN_SEEDS = 5
+SILENT = 1e-3
+"""Spikes an inference below which a layer counts as silent before training."""
 Place = tuple[str, float, float]
 """A surrogate, its width, and the factor of the reference learning rate."""
 
@@ -125,7 +127,8 @@ def fit(tasks: Mapping[str, TaskSummary], shape: Shape) -> Fit:
     """Fit what is known to the kind of a network.
 
     Recurrent networks have the recurrent tasks, networks of one hidden layer those of one. A deeper one has the
-    task whose deepest layer starts with the most similar number of spikes, or all where its start was not measured.
+    task whose layers start with the most similar number of spikes, by their geometric mean; where its start was not
+    measured, all of them.
 
     Args:
         tasks: of a summary.
@@ -155,20 +158,17 @@ def _alike(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, dict[st
     measured = {name: task for name, task in deep.items() if task.shape.start_spikes}
     if not shape.start_spikes or not measured:
         return "networks of several hidden layers, start not measured", deep
-    wanted = _deepest(shape)
-    distances = {name: abs(_deepest(task.shape) - wanted) for name, task in measured.items()}
+    wanted = _start(shape)
+    distances = {name: abs(_start(task.shape) - wanted) for name, task in measured.items()}
     nearest = min(distances.values())
     found = {name: task for name, task in measured.items() if distances[name] == nearest}
-    sent = math.exp(np.mean([_deepest(task.shape) for task in found.values()]))
-    return (
-        f"networks of several hidden layers whose deepest starts with about {sent:.2g} spikes a neuron",
-        found,
-    )
+    sent = math.exp(np.mean([_start(task.shape) for task in found.values()]))
+    return f"networks of several hidden layers that start with about {sent:.2g} spikes a neuron", found
 
 
-def _deepest(shape: Shape) -> float:
-    """Return the logarithm of what a neuron of the deepest hidden layer sends before training."""
-    return math.log(max((shape.start_spikes or (0.0,))[-1], 1e-3))
+def _start(shape: Shape) -> float:
+    """Return the mean over hidden layers of the logarithm of what a neuron sends before training."""
+    return float(np.mean([math.log(max(sent, SILENT)) for sent in shape.start_spikes or (0.0,)]))
 
 
 def _shared(tasks: Mapping[str, TaskSummary]) -> list[Place]:

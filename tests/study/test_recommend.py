@@ -27,7 +27,7 @@ from sgbench.study.comparisons import SHAPES
 from sgbench.study.summary import summarise
 from tests.study.truth import SETTLED, Outcome, entries, noise, planned, scores, study
 
-STARTS = {"T2d4": (5.0, 2.0, 1.0, 0.1), "T2d4g": (20.0, 15.0, 10.0, 8.0)}
+STARTS = {"T2d4": (0.03, 0.0, 0.0, 0.0), "T2d4g": (0.14, 0.04, 0.002, 0.0)}
 BEST_WIDTH = {"T1": 0.5, "T2d1": 1.0, "T3": 0.5, "T4": 0.1, "T5": 0.1, "T2d4": 4.0, "T2d4g": 0.5}
 PENALTY = dict(zip(SHAPES, (4.0, 2.0, 1.0, 0.0, 1.0, 2.0), strict=True))
 ONE = Shape(layers=1, recurrent=False, steps=50)
@@ -115,9 +115,9 @@ def test_corrupt_rows_of_one_task_move_the_answer() -> None:
 
 
 def test_deep_networks_follow_the_task_that_starts_alike() -> None:
-    """A deepest layer of 0.2 spikes is nearest to the quiet task, of 5 to the driven one, in logarithms."""
-    quiet = advise(summary(), Shape(layers=4, recurrent=False, steps=100, start_spikes=(5, 2, 1, 0.2)))
-    driven = advise(summary(), Shape(layers=3, recurrent=False, steps=100, start_spikes=(9, 8, 5)))
+    """By the geometric mean over layers, 0.001 for none: the quiet task has 0.0023, the driven one 0.010."""
+    quiet = advise(summary(), Shape(layers=4, recurrent=False, steps=100, start_spikes=(0.02, 0, 0, 0)))
+    driven = advise(summary(), Shape(layers=3, recurrent=False, steps=100, start_spikes=(0.5, 0.02, 0)))
     assert (quiet.tasks, quiet.width_fwhm) == (("T2d4",), 4.0)
     assert (driven.tasks, driven.width_fwhm) == (("T2d4g",), 0.5)
     assert "No out-of-sample figure" in str(quiet)
