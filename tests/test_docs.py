@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sgbench.cli.main import main
+from sgbench.cli.main import main, parser
 from tests.documents import CONTRIBUTING, ROOT, files_shown, sections
 from tests.run.tiny import WORDS
 
@@ -48,21 +48,7 @@ def test_the_worked_entry_of_contributing_works(tmp_path: Path, monkeypatch: pyt
 
 def test_commands_of_the_documents_exist() -> None:
     """Every `sgbench WORD` in a document is a subcommand, every `make WORD` a target."""
-    commands = {
-        "run",
-        "sweep",
-        "list",
-        "show",
-        "board",
-        "submit",
-        "verify",
-        "doctor",
-        "energy",
-        "data",
-        "export",
-        "reproduce",
-        "study",
-    }
+    (commands,) = (set(action.choices) for action in parser()._actions if isinstance(action.choices, dict))
     shells = [block for path in [*DOCUMENTS, CONTRIBUTING] for block in blocks(path, "sh")]
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     assert shells
