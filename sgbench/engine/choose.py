@@ -16,8 +16,8 @@ from sgbench.engine.spec import requires_grad
 from sgbench.errors import InputError, suggest
 from sgbench.signals.spikes import Signal
 
-ENGINES = ("fused", "scan", "reference", "snntorch")
-PREFERRED = ("fused", "scan", "reference")
+ENGINES = ("fused", "scan", "generated", "reference", "snntorch")
+PREFERRED = ("fused", "scan", "generated", "reference")
 """What `auto` tries, the fastest first."""
 LIMITS = (
     f"dense products above {FORWARD_DENSE:.0%} of events forward, {WEIGHT_DENSE:.0%} for gradients of weights"
