@@ -99,11 +99,13 @@ class _Forward:
     def __init__(self, of: Run, current: Tensor, matrix: Tensor | None, rows: Iterable[Tensor]) -> None:
         self.of = of
         program = of.program
-        self.source = Source(program, current.dtype)
+        self.source = Source(program, current.dtype, of.width)
         self.loops = loops(self.source)
         self.like = current.new_empty(0)
         self.matrix = None if matrix is None else matrix.detach()
-        self.rows = torch.cat([self.like.new_empty(0, of.width), *(each.detach() for each in rows)])
+        self.rows = self.like.new_zeros(sum(each.parts for each in program.given), self.source.pitch)
+        for given, row in zip(program.given, rows, strict=True):
+            self.rows[given.first : given.first + given.parts, : of.width] = row.detach()
         self.numbers = np.array([*self.source.constants, 0.0], self.rows.numpy().dtype)
         self.arrays: dict[str, Tensor] = {"current": current.detach()}
         if self.matrix is not None:
@@ -172,8 +174,8 @@ class _Forward:
         if loop is None:
             raise TypeError("nothing was kept for the way back")
         given = [arrays[name].numpy().reshape(-1, arrays[name].shape[-1]) for name in names]
-        rows = self.rows.numpy()
-        totals = np.zeros((1, 1, 1), rows.dtype) if sums is None else sums
+        rows = self.rows.numpy().reshape(-1)
+        totals = np.zeros((1, 1), rows.dtype) if sums is None else sums
         keep = int(of.program.learns)
         blocks = -(-of.batch // BLOCK)
 
@@ -204,7 +206,7 @@ class _Backward:
         for name in program.gradients:
             self.arrays[f"grad_{name}"] = torch.empty_like(there.arrays[name])
         blocks = -(-of.batch // BLOCK)
-        self.sums = np.zeros((blocks, max(1, len(there.rows)), of.width), there.rows.numpy().dtype)
+        self.sums = np.zeros((blocks, there.rows.numel()), there.rows.numpy().dtype)
 
     def gradients(self) -> list[Tensor | None]:
         """Of the current, the matrix, the weights behind it, and the rows."""
@@ -216,7 +218,7 @@ class _Backward:
             call(0, of.steps)
         else:
             self._step_by_step(call, there.matrix)
-        total = torch.from_numpy(self.sums.sum(0))
+        total = torch.from_numpy(self.sums.sum(0)).view(there.rows.shape)[:, : of.width]
         learnt = {each.first for each in of.program.learnt}
         rows = [
             total[each.first : each.first + each.parts] if each.first in learnt else None

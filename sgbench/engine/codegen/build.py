@@ -112,12 +112,12 @@ def _compiled(module: ModuleType, arrays: tuple[int, int], number: type, *, cach
     if not arrays[1]:
         return Loops(forward, None)
     # Gradients are no bits that anybody compares: a product and a sum may be one operation.
-    backward = numba.njit(cache=cache, fastmath={"contract", "nsz"}, **OPTIONS)(module.backward)
+    backward = numba.njit(cache=cache, fastmath={"contract", "nsz", "arcp"}, **OPTIONS)(module.backward)
     _call(backward, arrays[1], number)
     return Loops(forward, backward)
 
 
 def _call(loop: Loop, arrays: int, number: type) -> None:
     """Call it for no samples, with the types of arguments that it will get."""
-    row = np.zeros((1, 1), number)
-    loop(*[row] * arrays, row, np.zeros((1, 1, 1), number), np.zeros(1, number), 0, 0, 0, 0, 1, 0, 0, 0)
+    array, row = np.zeros((1, 1), number), np.zeros(1, number)
+    loop(*[array] * arrays, row, array, row, 0, 0, 0, 0, 1, 0, 0, 0)

@@ -60,11 +60,13 @@ class Source:
     Args:
         program: what a step computes.
         dtype: of its numbers.
+        width: M; it does not stand in the source, so that layers of about one size share their loops.
     """
 
-    def __init__(self, program: Program, dtype: torch.dtype) -> None:
+    def __init__(self, program: Program, dtype: torch.dtype, width: int) -> None:
         self.program = program
         self.dtype = dtype
+        self.pitch = pitch(width)
         self.constants: list[float] = []
         self.text = HEAD.format(dtype=str(dtype).removeprefix("torch."))
         self.text += self._forward()
@@ -85,11 +87,12 @@ class Source:
         program = self.program
         stored = [(f"grad_{name}", "at", values) for name, values in program.gradients.items()]
         stored += [(f"grad_{place}", "sample", values) for place, values in enumerate(program.before)]
-        stores = _stores(stored) + [(f"sums[part, {row}, m] +=", value) for row, value in program.sums]
+        stores = _stores(stored)
+        stores += [(f"sums[part, {row * self.pitch} + m] +=", value) for row, value in program.sums]
         return self._loop("backward", backward_arrays(program), "last - 1, first - 1, -1", stores)
 
     def _loop(self, name: str, arrays: Sequence[str], steps: str, stores: Sequence[tuple[str, Value]]) -> str:
-        written = _Lines(self.constants, self.dtype)
+        written = _Lines(self.constants, self.dtype, self.pitch)
         lines = written.lines(needed(value for _, value in stores))
         lines += [f"{place} {written.names[value]}" for place, value in stores]
         head = LOOP.format(
@@ -99,6 +102,20 @@ class Source:
             locals="; ".join(written.locals) or "pass",
         )
         return head + "".join(f"{INDENT}{line}\n" for line in lines)
+
+
+def pitch(width: int) -> int:
+    """From one row to the next: a power of 4 that stands in the source.
+
+    A compiler sees from it that rows do not overlap; what it has to find out at run time is more than it is willing to.
+
+    >>> pitch(60), pitch(64), pitch(65)
+    (64, 64, 256)
+    """
+    size = 64
+    while size < width:
+        size *= 4
+    return size
 
 
 def forward_arrays(program: Program) -> list[str]:
@@ -137,8 +154,8 @@ def _column(part: int, of: Sequence[Value]) -> str:
 class _Lines:
     """Values as lines of one loop."""
 
-    def __init__(self, constants: list[float], dtype: torch.dtype) -> None:
-        self.constants = constants
+    def __init__(self, constants: list[float], dtype: torch.dtype, pitch: int) -> None:
+        self.constants, self.pitch = constants, pitch
         self.calls = CALLS | (VECTORISED if dtype == torch.float32 else {})
         self.names: dict[Value, str] = {}
         self.locals: list[str] = []
@@ -168,7 +185,7 @@ class _Lines:
         if operation == "input":
             return self._input(str(value.detail))
         if operation == "row":
-            return f"rows[{value.detail}, m]"
+            return f"rows[{int(value.detail or 0) * self.pitch} + m]"
         if operation == "noise":
             return f"noise_{value.detail}[at, m]"
         if operation in BINARY:
