@@ -34,7 +34,7 @@ WORKLOADS = """workloads:
   w1_deep  the same with two hidden layers
   w2       512 channels of dense noise into 512 neurons, 500 steps, gradient of the number of spikes
   w3       images of events, two convolutions with pooling, three layers that fire, Adam"""
-ENGINES = ("auto", "fused", "scan", "reference", "snntorch")  # of sgbench run, known before torch is loaded
+ENGINES = ("auto", "fused", "scan", "generated", "reference", "snntorch")  # of sgbench run, known before torch is loaded
 COUNTS = {
     "batch": "samples of a step",
     "hidden": "hidden neurons",

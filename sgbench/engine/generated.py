@@ -16,6 +16,7 @@ from sgbench.engine.codegen.values import Untraceable
 from sgbench.engine.layer import Layer, LayerRun, Wanted, one_by_one, start
 from sgbench.engine.layout import Layout
 from sgbench.errors import InputError
+from sgbench.paths import default_loops_dir
 from sgbench.signals.spikes import Events, Signal, dense
 
 DTYPES = (torch.float32, torch.float64)
@@ -32,6 +33,8 @@ def refusal(layer: Layer, device: torch.device) -> str | None:
     lacking = fused.missing()
     if lacking is not None:
         return lacking
+    if default_loops_dir() is None:
+        return "SGBENCH_LOOPS=off, so no loops are written"
     if layer.neuron.sees_all_steps:
         return "its neurons see all steps at once"
     if layer.recurrence == "convolution":
@@ -52,7 +55,7 @@ def _try_out(layer: Layer) -> str:
         return "its loops are compiled for float32 and float64"
     shape = (SAMPLES, *_features(layer, numbers))
     try:
-        with torch.inference_mode(mode=False), unchanged(layer.neuron):  # type: ignore[arg-type]
+        with unchanged(layer.neuron):  # type: ignore[arg-type]
             record(layer, shape, dtype, parts=layer.neuron.currents, keep_u=True, learns=True)
     except Untraceable as reason:
         return str(reason)
@@ -76,7 +79,7 @@ def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRu
     neuron_learns = any(each.requires_grad for each in layer.neuron.parameters())  # type: ignore[attr-defined]
     recurrent = layer.recurrent is not None and layer.recurrent.requires_grad
     learns = torch.is_grad_enabled() and (current.requires_grad or neuron_learns or recurrent)
-    shape = (*current.shape[1:-1], current.shape[-1] // parts)
+    shape = current.shape[1:] if parts == 1 else (current.shape[1], current.shape[2] // parts)
     try:
         program = record(layer, shape, current.dtype, parts=parts, keep_u=wanted.u, learns=learns)
     except Untraceable as reason:

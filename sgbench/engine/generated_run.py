@@ -42,7 +42,8 @@ class Run:
     ) -> None:
         self.layer, self.program, self.layout, self.begin, self.keep_u = layer, program, layout, begin, keep_u
         self.steps, self.batch = shape[:2]
-        self.features = torch.Size((*shape[2:-1], shape[-1] // layer.neuron.currents))
+        parts = layer.neuron.currents
+        self.features = shape[2:] if parts == 1 else torch.Size([shape[2] // parts])
         self.width = self.features.numel()
         self.fed_begin: Tensor | None = None
         if "fed" in program.outputs:

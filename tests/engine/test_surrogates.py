@@ -18,6 +18,7 @@ from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate
 from sgbench.surrogates.triangle import Triangle
 from tests.engine.cases import (
+    BY_HAND,
     FAST,
     NEURONS,
     SHAPES,
@@ -257,7 +258,7 @@ REFUSED = {
 def test_what_no_other_engine_may_run(kind, reason):
     """Expected: a refusal with the reason; `auto` runs that layer on `reference` and the others compiled."""
     layers = network(kind(**PLAIN))
-    for engine in FAST:
+    for engine in BY_HAND:
         with pytest.raises(InputError, match=f"layer 'hidden0' cannot run there: {reason}; use engine=auto"):
             Engine(engine).unroll(layers, X)
     choice = Engine("auto").describe(layers)

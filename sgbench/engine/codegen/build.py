@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import importlib.util
+import logging
 import os
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from sgbench.engine.codegen.source import Source, backward_arrays, forward_array
 from sgbench.engine.note import CompileNote
 from sgbench.paths import default_loops_dir
 
+log = logging.getLogger("sgbench")
 Loop = Callable[..., None]
 OPTIONS = {"nogil": True, "error_model": "numpy"}
 WAIT_S = 60.0
@@ -53,10 +55,12 @@ def _loops(text: str, arrays: tuple[int, int], dtype: torch.dtype) -> Loops:
     number = getattr(np, str(dtype).removeprefix("torch."))
     with event.install_listener("numba:compile", CompileNote(NOTE % dtype)):
         try:
-            with _alone(folder / f"{name}.lock"):
-                return _compiled(_stored(text, folder / f"{name}.py"), arrays, number, cache=True)
-        except (OSError, RuntimeError):  # nothing can be kept there: compiled for this process alone
-            return _compiled(_in_memory(text, name), arrays, number, cache=False)
+            if folder is not None:
+                with _alone(folder / f"{name}.lock"):
+                    return _compiled(_stored(text, folder / f"{name}.py"), arrays, number, cache=True)
+        except (OSError, RuntimeError) as error:
+            log.warning("%s keeps no loops (%s); they are compiled for this process alone", folder, error)
+        return _compiled(_in_memory(text, name), arrays, number, cache=False)
 
 
 def _digest(text: str) -> str:

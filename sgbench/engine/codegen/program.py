@@ -20,6 +20,8 @@ from sgbench.engine.layer import Layer
 from sgbench.errors import one_printable_line
 
 Parts = tuple[Value, ...]
+LONGEST = 120
+"""Characters of somebody else's error in a reason, which records keep."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +92,15 @@ def record(
     """
     recorder = Recorder(shape, dtype)
     try:
-        with torch.set_grad_enabled(learns):
+        with torch.inference_mode(mode=False), torch.set_grad_enabled(learns):
             step = _Step(layer, recorder, parts=parts, keep_u=keep_u, learns=learns)
-        gradients, before, sums, learnt = step.pulled_back() if learns else ({}, (), (), ())
+            gradients, before, sums, learnt = step.pulled_back() if learns else ({}, (), (), ())
     except Untraceable:
         raise
     except Exception as error:  # somebody's own code, run on tensors of another kind
-        raise Untraceable(f"its step cannot be written down ({one_printable_line(error)})") from error
+        raise Untraceable(f"its step cannot be written down ({one_printable_line(error)[:LONGEST]})") from error
+    finally:
+        recorder.stand_ins.clear()  # they know the recorder: a circle would wait for the collector
     program = Program(
         outputs={name: each.values for name, each in step.outputs.items()},
         following=tuple(each.values for each in step.following),
