@@ -237,6 +237,7 @@ RULES: dict[str, Rule] = {name: _of_numbers(name) for name in PLAIN} | {
     "positive": _first,
     "zero": lambda _: number(0),
     "fill": lambda _, value: as_number(value),
+    "empty_like": lambda *_, **__: number(0),
     "zeros_like": lambda *_, **__: number(0),
     "ones_like": lambda *_, **__: number(1),
     "full_like": lambda _, value, **__: as_number(value),
