@@ -38,7 +38,7 @@ def default_cache_dir() -> Path:
 
 
 def default_loops_dir() -> Path | None:
-    """Where loops that were written for a neuron are kept: $SGBENCH_LOOPS or below the user's cache; None for `off`."""
+    """Where loops written for a neuron are kept: $SGBENCH_LOOPS or below the user's cache; None for `off`."""
     if os.environ.get("SGBENCH_LOOPS") == "off":
         return None
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -1,7 +1,8 @@
-"""Layers over time by loops that are written for their neurons' `step` and compiled: any elementwise neuron on a CPU."""
+"""Layers over time by loops that are written for their neurons' `step` and compiled for the CPU."""
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,9 @@ from torch import Tensor
 
 from sgbench.engine import fused
 from sgbench.engine.codegen.kept import unchanged
-from sgbench.engine.codegen.program import record
+from sgbench.engine.codegen.program import Program, record
+from sgbench.engine.codegen.recall import recalled
+from sgbench.engine.codegen.source import Source
 from sgbench.engine.codegen.values import Untraceable
 from sgbench.engine.layer import Layer, LayerRun, Wanted, one_by_one, start
 from sgbench.engine.layout import Layout
@@ -80,14 +83,22 @@ def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRu
     recurrent = layer.recurrent is not None and layer.recurrent.requires_grad
     learns = torch.is_grad_enabled() and (current.requires_grad or neuron_learns or recurrent)
     shape = current.shape[1:] if parts == 1 else (current.shape[1], current.shape[2] // parts)
+
+    def write() -> tuple[Program, Source]:
+        made = record(layer, shape, current.dtype, parts=parts, keep_u=wanted.u, learns=learns)
+        return made, Source(made, current.dtype, math.prod(shape[1:]))
+
     try:
-        program = record(layer, shape, current.dtype, parts=parts, keep_u=wanted.u, learns=learns)
+        key = (shape, current.dtype, wanted.u, learns, layer.recurrence, layer.cut, id(layer.recurrent))
+        _, source = recalled(layer.neuron, key, write)  # type: ignore[arg-type]
     except Untraceable as reason:
-        raise InputError(f"engine=generated: layer '{layer.name}': {reason}; use engine=reference") from reason
+        raise InputError(
+            f"engine=generated: layer '{layer.name}': {reason}; use engine=reference"
+        ) from reason
     matrix = None
     if layer.recurrence == "all_to_all":  # what one spike of each neuron feeds back, which is the matrix
         matrix = layer.feedback(torch.eye(shape[-1], dtype=current.dtype))
-    return run(Run(layer, program, layout, begin, current.shape, keep_u=wanted.u), current, matrix)
+    return run(Run(layer, source, layout, begin, current.shape, keep_u=wanted.u), current, matrix)
 
 
 def _current(layer: Layer, signal: Signal) -> Tensor:

@@ -15,13 +15,12 @@ from torch.autograd.function import once_differentiable
 
 from sgbench.engine.arrays import in_parts
 from sgbench.engine.codegen.build import loops
-from sgbench.engine.codegen.program import Program
-from sgbench.engine.codegen.recorder import Noise
+from sgbench.engine.codegen.given import Noise
 from sgbench.engine.codegen.source import Source, backward_arrays, forward_arrays
 from sgbench.engine.layer import Layer, LayerRun
 from sgbench.engine.layout import Layout
 
-BLOCK = 16
+BLOCK = 32
 """Samples whose state stays in the cache while all steps go by; fixed, so that sums are made in one order."""
 
 
@@ -30,7 +29,7 @@ class Run:
 
     Args:
         layer: that runs.
-        program: of its step.
+        source: of its step.
         layout: of its features.
         begin: state before the first step.
         shape: of all currents [T, B, ...].
@@ -38,19 +37,20 @@ class Run:
     """
 
     def __init__(
-        self, layer: Layer, program: Program, layout: Layout, begin: Any, shape: torch.Size, *, keep_u: bool
+        self, layer: Layer, source: Source, layout: Layout, begin: Any, shape: torch.Size, *, keep_u: bool
     ) -> None:
-        self.layer, self.program, self.layout, self.begin, self.keep_u = layer, program, layout, begin, keep_u
+        self.layer, self.source, self.layout, self.begin, self.keep_u = layer, source, layout, begin, keep_u
+        self.program = source.program
         self.steps, self.batch = shape[:2]
         parts = layer.neuron.currents
         self.features = shape[2:] if parts == 1 else torch.Size([shape[2] // parts])
         self.width = self.features.numel()
         self.fed_begin: Tensor | None = None
-        if "fed" in program.outputs:
+        if "fed" in self.program.outputs:
             self.fed_begin = layer.neuron.fed_back(begin).detach()
 
     def rows(self, dtype: torch.dtype) -> list[Tensor]:
-        """What neurons have a value of each [parts, M], with the history of the parameters; one for each given tensor."""
+        """What neurons have a value of each [parts, M], with its history; one for each given tensor."""
         found = []
         for each in self.program.given:
             expanded = each.expanded(self.features).to(dtype)
@@ -100,14 +100,13 @@ class _Forward:
     def __init__(self, of: Run, current: Tensor, matrix: Tensor | None, rows: Iterable[Tensor]) -> None:
         self.of = of
         program = of.program
-        self.source = Source(program, current.dtype, of.width)
-        self.loops = loops(self.source)
+        self.loops = loops(of.source)
         self.like = current.new_empty(0)
         self.matrix = None if matrix is None else matrix.detach()
-        self.rows = self.like.new_zeros(sum(each.parts for each in program.given), self.source.pitch)
+        self.rows = self.like.new_zeros(sum(each.parts for each in program.given), of.source.pitch)
         for given, row in zip(program.given, rows, strict=True):
             self.rows[given.first : given.first + given.parts, : of.width] = row.detach()
-        self.numbers = np.array([*self.source.constants, 0.0], self.rows.numpy().dtype)
+        self.numbers = np.array([*of.source.constants, 0.0], self.rows.numpy().dtype)
         self.arrays: dict[str, Tensor] = {"current": current.detach()}
         if self.matrix is not None:
             self.arrays["recurrent"] = self._over_time(current.shape[-1])
@@ -150,7 +149,9 @@ class _Forward:
     def draw(self, used: Iterable[int], *, reverse: bool) -> None:
         """Noise of all steps, in the order in which steps would have drawn it."""
         program = self.of.program
-        wanted = [(place, program.noises[place]) for place in used if program.noises[place].is_backward == reverse]
+        wanted = [
+            (place, program.noises[place]) for place in used if program.noises[place].is_backward == reverse
+        ]
         if not wanted:
             return
         like = self.like.new_empty(self.of.batch, *self.of.features)

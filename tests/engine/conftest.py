@@ -1,4 +1,4 @@
-"""The generated engine's loops as the Python that they are written in: thousands of cases, and nothing to compile."""
+"""The generated engine's loops as the Python that they are written in, with nothing to compile."""
 
 from __future__ import annotations
 

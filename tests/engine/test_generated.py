@@ -118,7 +118,7 @@ def test_every_surrogate(shape):
     """Expected: as above, those that draw numbers included; only one that mixes neurons is refused."""
     made = catalogued(shape)
     if not made.elementwise:
-        with pytest.raises(InputError, match="for which there is no rule|mixes samples"):
+        with pytest.raises(InputError, match=r"no rule|mixes samples"):
             Engine("generated").pick(Given(neuron("qif", 3, surrogate=made)))
         return
     reset = "zero" if made.output == "binary" else "subtract"
@@ -191,7 +191,7 @@ def test_threads_do_not_change_a_bit(monkeypatch):
     before = torch.get_num_threads()
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        runs.append(result("generated", [layer], spikes(5, 40, 6).float()))
+        runs.append(result("generated", [layer], spikes(5, 70, 6).float()))
     torch.set_num_threads(before)
     assert torch.equal(runs[0].output[0], runs[1].output[0])
     assert all(torch.equal(each, runs[1].gradients[name]) for name, each in runs[0].gradients.items())
@@ -233,7 +233,9 @@ class Refused(Saturating):
         self.how, self.count, self.seen = how, 0, []
         self.register_buffer("total", torch.zeros(()))
 
-    def step(self, current: Tensor, state: SaturatingState) -> tuple[Tensor, SaturatingState]:
+    def step(  # noqa: C901 - one thing after another
+        self, current: Tensor, state: SaturatingState
+    ) -> tuple[Tensor, SaturatingState]:
         u = state.u
         if self.how == "branches" and u[0, 0] > 100:
             current = 2 * current

@@ -94,7 +94,7 @@ def _stored(text: str, path: Path) -> ModuleType:
         handle, draft = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        os.replace(draft, path)
+        Path(draft).replace(path)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise OSError(f"{path} cannot be imported")

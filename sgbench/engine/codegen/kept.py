@@ -35,7 +35,9 @@ def unchanged(module: nn.Module) -> Iterator[None]:
 
 def _containers(module: nn.Module) -> dict[str, Any]:
     """What can change without being set: lists, dictionaries, sets."""
-    return {name: copy.copy(value) for name, value in vars(module).items() if isinstance(value, list | dict | set)}
+    return {
+        name: copy.copy(value) for name, value in vars(module).items() if isinstance(value, list | dict | set)
+    }
 
 
 def _put_back(module: nn.Module, kept: dict[str, Any], inner: dict[str, Any]) -> list[str]:
@@ -44,7 +46,9 @@ def _put_back(module: nn.Module, kept: dict[str, Any], inner: dict[str, Any]) ->
     changed = [name for name in now if name not in kept or now[name] is not kept[name]]
     for name, value in inner.items():
         if _differ(kept[name], value):
-            changed += _names(kept[name], value) if name in ("_parameters", "_buffers", "_modules") else [name]
+            changed += (
+                _names(kept[name], value) if name in ("_parameters", "_buffers", "_modules") else [name]
+            )
             kept[name].clear()
             kept[name].extend(value) if isinstance(value, list) else kept[name].update(value)
     for name in changed:

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sgbench.engine.codegen.recorder import Given, Noise, Recorder, Traced
+from sgbench.engine.codegen.given import Given, Noise
+from sgbench.engine.codegen.recorder import Recorder, Traced
 from sgbench.engine.codegen.values import Untraceable, Value, as_number, needed, number
 from sgbench.engine.layer import Layer
 from sgbench.errors import one_printable_line
@@ -98,7 +99,9 @@ def record(
     except Untraceable:
         raise
     except Exception as error:  # somebody's own code, run on tensors of another kind
-        raise Untraceable(f"its step cannot be written down ({one_printable_line(error)[:LONGEST]})") from error
+        raise Untraceable(
+            f"its step cannot be written down ({one_printable_line(error)[:LONGEST]})"
+        ) from error
     finally:
         recorder.stand_ins.clear()  # they know the recorder: a circle would wait for the collector
     program = Program(

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from sgbench.engine.codegen.given import Given, Noise, without_samples
 from sgbench.engine.codegen.rules import RULES
 from sgbench.engine.codegen.values import Untraceable, Value, as_number, number
 
 VIEWS = frozenset({
-    "alias", "detach", "view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "expand", "_reshape_alias", "lift_fresh",
+    "alias", "detach", "view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "expand", "_reshape_alias",
+    "lift_fresh",
 })  # fmt: skip
 """Operations that show the same numbers in another shape."""
 COPIES = frozenset({"clone", "_to_copy", "contiguous"})
@@ -43,9 +44,12 @@ class Traced(Tensor):
     def __torch_function__(
         cls, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Let the history of a parameter end where the step takes it up: what is before runs once, not in each step."""
+        """Let the history of a parameter end where the step takes it up: what is before runs once in a pass."""
         with torch._C.DisableTorchFunctionSubclass():
-            if any(isinstance(each, Tensor) and each.requires_grad and not isinstance(each, Traced) for each in args):
+            if any(
+                isinstance(each, Tensor) and each.requires_grad and not isinstance(each, Traced)
+                for each in args
+            ):
                 recorder = next(each.recorder for each in args if isinstance(each, Traced))
                 args = tuple(recorder.stand_in(each) for each in args)
             return func(*args, **(kwargs or {}))
@@ -63,44 +67,6 @@ class Traced(Tensor):
         raise Untraceable("its step calls numpy")
 
     __array__ = numpy
-
-
-@dataclass(frozen=True)
-class Given:
-    """A tensor without samples that a step uses: a parameter, or what is made from parameters.
-
-    Args:
-        tensor: as the step uses it, with its history.
-        shape: to which it is expanded, [parts, ...].
-        first: place of its first part among all rows.
-        parts: that it has.
-    """
-
-    tensor: Tensor
-    shape: torch.Size
-    first: int
-    parts: int
-
-    def expanded(self, features: torch.Size) -> Tensor:
-        """[parts, *features]."""
-        return without_samples(self.tensor, self.shape).expand(self.shape).reshape(self.parts, *features)
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Numbers drawn for all samples and neurons in each step, and what torch makes of them alone.
-
-    Args:
-        stream: the state of the surrogate's generator.
-        draw: place among the draws of a step.
-        made: operations on what was drawn, with their other arguments.
-        is_backward: whether it is drawn on the way back.
-    """
-
-    stream: Tensor
-    draw: int
-    made: tuple[tuple[Callable[..., Tensor], tuple[Any, ...], dict[str, Any]], ...]
-    is_backward: bool
 
 
 class Recorder:
@@ -194,10 +160,12 @@ class Recorder:
         if shown.is_row:
             raise Untraceable(f"its step calls {func.name()} on a parameter together with a potential")
         dtype = kwargs.get("dtype")
-        if dtype is not None and dtype not in (self.dtype, torch.bool):
-            if not (shown.is_sum and dtype.is_floating_point):
-                raise Untraceable(f"its step computes in {dtype}, its currents are {self.dtype}")
-        shape = func(_shape_only(shown), *args[1:], **{**kwargs, "device": "meta"} if "device" in kwargs else kwargs).shape
+        known = dtype in (None, self.dtype, torch.bool)
+        if not known and not (shown.is_sum and dtype.is_floating_point):
+            raise Untraceable(f"its step computes in {dtype}, its currents are {self.dtype}")
+        shape = func(
+            _shape_only(shown), *args[1:], **{**kwargs, "device": "meta"} if "device" in kwargs else kwargs
+        ).shape
         values = shown.values
         if not shown.is_sum:
             parts = self._parts(shape)
@@ -344,7 +312,11 @@ class Recorder:
 
     def _is_uniform(self, tensor: Tensor) -> bool:
         """Whether a tensor with samples holds one number over and over, as zeros do that a step makes."""
-        return tensor.shape[:1] == self.shape[:1] and tensor.dim() > 1 and bool((tensor == tensor.flatten()[0]).all())
+        return (
+            tensor.shape[:1] == self.shape[:1]
+            and tensor.dim() > 1
+            and bool((tensor == tensor.flatten()[0]).all())
+        )
 
     def _row(self, tensor: Tensor, shape: torch.Size, parts: int) -> Given:
         tail = self.shape[1:] if tensor.numel() == 1 else shape[1:]
@@ -368,7 +340,9 @@ class Recorder:
             return max(1, math.prod(shape) * self.shape[0] // self.per_part)
         parts, rest = divmod(math.prod(shape), self.per_part)
         if rest or not parts or shape[0] != self.shape[0]:
-            raise Untraceable(f"its step makes a tensor [{', '.join(map(str, shape))}] of other axes than its neurons'")
+            raise Untraceable(
+                f"its step makes a tensor [{', '.join(map(str, shape))}] of other axes than its neurons'"
+            )
         return parts
 
     def _made(
@@ -385,13 +359,6 @@ class Recorder:
         made.values, made.recorder, made.is_sum, made.is_shared = values, self, is_sum, is_shared
         made.stands_for, made.is_row = None, False
         return made
-
-
-def without_samples(tensor: Tensor, shape: Sequence[int]) -> Tensor:
-    """The same tensor with no more axes than a shape, where those in front have one entry each."""
-    while tensor.dim() > len(shape) and tensor.shape[0] == 1:
-        tensor = tensor[0]
-    return tensor
 
 
 def _broadcast(tensors: Sequence[Tensor]) -> torch.Size:

@@ -3,7 +3,7 @@
 Legend: T steps, B samples, M neurons, k parts of what lies side by side. Arrays have a row for each step and sample;
 those of the state have one step more, or a single one where nothing is kept for the way back. The loops go over
 blocks of samples, in each over all steps, so that a block's state stays in the cache; sums over samples and steps are
-made for each block by itself, so that the bits do not depend on who makes which block.
+made for each block by itself, so that bits do not depend on who makes which block.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ BINARY = {
     "ne": "!=", "and": "&", "or": "|",
 }  # fmt: skip
 CALLS = {
-    "exp": "np.exp", "expm1": "np.expm1", "log": "np.log", "log1p": "np.log1p", "log2": "np.log2", "sqrt": "np.sqrt",
+    "exp": "np.exp", "expm1": "np.expm1", "log": "np.log", "log1p": "np.log1p", "log2": "np.log2",
+    "sqrt": "np.sqrt",
     "sin": "np.sin", "cos": "np.cos", "tan": "np.tan", "atan": "np.arctan", "sinh": "np.sinh", "cosh": "np.cosh",
     "tanh": "np.tanh", "erf": "math.erf", "floor": "np.floor", "ceil": "np.ceil", "trunc": "np.trunc",
     "round": "np.rint", "abs": "abs",
@@ -38,7 +39,7 @@ from sgbench.engine.codegen import functions
 
 F = np.{dtype}
 '''
-LOOP = '''
+LOOP = """
 def {name}({arguments}, rows, sums, numbers, first, last, keep, batch, block, size, low, high):
     {locals}
     for part in range(low, high):
@@ -50,7 +51,7 @@ def {name}({arguments}, rows, sums, numbers, first, last, keep, batch, block, si
                 before = step * keep * batch + sample
                 after = (step + 1) * keep * batch + sample
                 for m in range(size):
-'''
+"""
 INDENT = " " * 20
 
 
@@ -107,7 +108,7 @@ class Source:
 def pitch(width: int) -> int:
     """From one row to the next: a power of 4 that stands in the source.
 
-    A compiler sees from it that rows do not overlap; what it has to find out at run time is more than it is willing to.
+    A compiler sees from it that rows do not overlap; at run time it is not willing to find out so much.
 
     >>> pitch(60), pitch(64), pitch(65)
     (64, 64, 256)
@@ -180,7 +181,6 @@ class _Lines:
         return f"c{place}"
 
     def _expression(self, value: Value) -> str:
-        names = [self.names[each] for each in value.arguments]
         operation = value.operation
         if operation == "input":
             return self._input(str(value.detail))
@@ -188,14 +188,15 @@ class _Lines:
             return f"rows[{int(value.detail or 0) * self.pitch} + m]"
         if operation == "noise":
             return f"noise_{value.detail}[at, m]"
+        return self._computed(operation, [self.names[each] for each in value.arguments])
+
+    def _computed(self, operation: str, names: Sequence[str]) -> str:
         if operation in BINARY:
             return f"{names[0]} {BINARY[operation]} {names[1]}"
         if operation == "where":
             return f"{names[1]} if {names[0]} else {names[2]}"
-        if operation == "not":
-            return f"not {names[0]}"
-        if operation == "neg":
-            return f"-{names[0]}"
+        if operation in ("not", "neg"):
+            return f"{'not ' if operation == 'not' else '-'}{names[0]}"
         if operation == "pow":
             return f"{names[0]} ** {names[1]}"
         if operation in ("minimum", "maximum"):  # NaN in either is NaN

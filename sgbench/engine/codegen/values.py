@@ -11,7 +11,7 @@ INPUTS = frozenset({"input", "row", "noise", "number"})
 """What is given: an array of all steps, a number of each neuron, noise, a number of the layer."""
 
 
-class Untraceable(Exception):
+class Untraceable(Exception):  # noqa: N818 - a reason, not a failure
     """A step that cannot be written as loops; the text says why."""
 
 
