@@ -124,7 +124,9 @@ def parser() -> argparse.ArgumentParser:
     generated = commands.add_parser("generated", help="neurons with a step alone: written loops, reference")
     _add_counts(generated, (("batch", 128), ("hidden", 256), ("steps", 100), ("epochs", 1), ("rounds", 3)))
     generated.set_defaults(handler=_measure, module="generated", settings="GeneratedSettings")
-    generated.add_argument("--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)")
+    generated.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)"
+    )
     generated.add_argument("--seed", type=int, default=0, metavar="N", help="of weights (default 0)")
     _add_json(generated)
     _add_sweeps(commands)

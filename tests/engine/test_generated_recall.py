@@ -30,7 +30,7 @@ class Counted(Saturating):
 
 
 def test_once_and_anew_after_any_number_moved():
-    """Expected: one call to try it out and one to write it down; one more for each change, and the right numbers."""
+    """Expected: one call to try it out and one to write it down; one more for each change, the right numbers."""
     calls: list[int] = []
     layer = Given(Counted(calls))
     for _ in range(3):

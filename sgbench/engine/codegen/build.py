@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -21,7 +22,6 @@ import torch
 from filelock import FileLock, Timeout
 from numba.core import event
 
-import sgbench
 from sgbench.engine.codegen.source import Source, backward_arrays, forward_arrays
 from sgbench.engine.note import CompileNote
 from sgbench.paths import default_loops_dir
@@ -65,7 +65,7 @@ def _loops(text: str, arrays: tuple[int, int], dtype: torch.dtype) -> Loops:
 
 def _digest(text: str) -> str:
     """By what decides on the machine code: the source, this room, and the versions of what compiles it."""
-    parts = [text, sgbench.__version__, torch.__version__, numba.__version__, np.__version__, _room()]
+    parts = [text, version("sgbench"), torch.__version__, numba.__version__, np.__version__, _room()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
 

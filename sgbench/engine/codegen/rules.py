@@ -187,7 +187,8 @@ def _softplus_backward(grad: Operand, x: Operand, beta: float, threshold: float)
 
 PLAIN = (
     "neg", "abs", "exp", "expm1", "log", "log1p", "log2", "sqrt", "sin", "cos", "tan", "atan", "sinh", "cosh",
-    "tanh", "sigmoid", "erf", "floor", "ceil", "trunc", "round", "minimum", "maximum", "gt", "ge", "lt", "le", "eq", "ne",
+    "tanh", "sigmoid", "erf", "floor", "ceil", "trunc", "round", "minimum", "maximum", "gt", "ge", "lt", "le", "eq",
+    "ne",
 )  # fmt: skip
 """Operations of torch that are operations of values."""
 

@@ -1,9 +1,9 @@
 """From values to the source of two loops: all steps forward, and all steps back.
 
-Legend: T steps, B samples, M neurons, k parts of what lies side by side. Arrays have a row for each step and sample;
-those of the state have one step more, or a single one where nothing is kept for the way back. The loops go over
-blocks of samples, in each over all steps, so that a block's state stays in the cache; sums over samples and steps are
-made for each block by itself, so that bits do not depend on who makes which block.
+Legend: T steps, B samples, M neurons, k parts of what lies side by side. Arrays have a row for each step and
+sample; those of the state have one step more, or a single one where nothing is kept for the way back. The loops go
+over blocks of samples, in each over all steps, so that a block's state stays in the cache; sums over samples and
+steps are made for each block by itself, so that bits do not depend on who makes which block.
 """
 
 from __future__ import annotations
