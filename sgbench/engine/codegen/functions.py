@@ -29,7 +29,7 @@ def _as_float(context: Any, bits: Any) -> Any:
 
 
 @numba.njit(cache=True, error_model="numpy", inline="never")
-def exp(x: float) -> float:
+def exp(x: Any) -> Any:
     """e^x; 0 where it would be below the normal numbers."""
     inside = SMALLEST if x < SMALLEST else x
     inside = LARGEST if inside > LARGEST else inside
@@ -46,14 +46,14 @@ def exp(x: float) -> float:
     # Half the power at a time: 2^128 is no float32.
     half = np.int32(power) >> np.int32(1)
     other = np.int32(power) - half
-    y = y * _as_float(np.int32((half + np.int32(127)) << np.int32(23)))
-    y = y * _as_float(np.int32((other + np.int32(127)) << np.int32(23)))
+    y = y * _as_float(np.int32((half + np.int32(127)) << np.int32(23)))  # type: ignore[call-arg]
+    y = y * _as_float(np.int32((other + np.int32(127)) << np.int32(23)))  # type: ignore[call-arg]
     y = F(np.inf) if x > LARGEST else y
     return F(0) if x < SMALLEST else y
 
 
 @numba.njit(cache=True, error_model="numpy")
-def tanh(x: float) -> float:
+def tanh(x: Any) -> Any:
     """Hyperbolic tangent; near 0 a polynomial, for a difference of near numbers would lose digits."""
     size = abs(x)
     far = F(1) - F(2) / (exp(size + size) + F(1))
@@ -69,6 +69,6 @@ def tanh(x: float) -> float:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def sigmoid(x: float) -> float:
+def sigmoid(x: Any) -> Any:
     """1 / (1 + e^-x)."""
     return F(1) / (F(1) + exp(-x))

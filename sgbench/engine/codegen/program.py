@@ -148,11 +148,11 @@ class _Step:
             driven = neuron.driven(driven, self.inputs["recurrent"])
         output, following = neuron.step(driven, state)
         self.following = tuple(following)
-        self.outputs: dict[str, Traced] = {"output": output}
+        self.outputs: dict[str, Any] = {"output": output}
         if keep_u:
-            self.outputs["centred"] = neuron.centred(following)  # type: ignore[assignment]
+            self.outputs["centred"] = neuron.centred(following)
         if layer.recurrence == "all_to_all":
-            self.outputs["fed"] = neuron.fed_back(following)  # type: ignore[assignment]
+            self.outputs["fed"] = neuron.fed_back(following)
         self._require_samples(type(rest)._fields)
 
     def _require_samples(self, fields: Sequence[str]) -> None:

@@ -221,7 +221,8 @@ class Recorder:
 
     def _record_slice(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
         """Of parts along the last axis."""
-        whole, axis, first, last, step = (*args, *(0, None, None, 1)[len(args) - 1 :])
+        given: tuple[Any, ...] = (*args, *(0, None, None, 1)[len(args) - 1 :])
+        whole, axis, first, last, step = given
         size = whole.shape[axis]
         first, last = slice(first, last).indices(size)[:2]
         if (first, last, step) == (0, size, 1):
