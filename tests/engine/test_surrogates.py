@@ -256,7 +256,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("kind", "reason"), REFUSED.values(), ids=REFUSED)
 def test_what_no_other_engine_may_run(kind, reason):
-    """Expected: a refusal with the reason; `auto` writes loops for it, or where it mixes neurons takes `reference`."""
+    """Expected: a refusal with the reason; `auto` writes loops, or takes `reference` where neurons mix."""
     layers = network(kind(**PLAIN))
     for engine in BY_HAND:
         with pytest.raises(InputError, match=f"layer 'hidden0' cannot run there: {reason}; use engine=auto"):
