@@ -34,7 +34,7 @@ WORKLOADS = """workloads:
   w1_deep  the same with two hidden layers
   w2       512 channels of dense noise into 512 neurons, 500 steps, gradient of the number of spikes
   w3       images of events, two convolutions with pooling, three layers that fire, Adam"""
-ENGINES = ("auto", "fused", "scan", "reference", "snntorch")  # of sgbench run, known before torch is loaded
+ENGINES = ("auto", "fused", "scan", "generated", "reference", "snntorch")  # known before torch is loaded
 COUNTS = {
     "batch": "samples of a step",
     "hidden": "hidden neurons",
@@ -121,6 +121,14 @@ def parser() -> argparse.ArgumentParser:
     interrupts.add_argument("--seed", type=int, default=0, metavar="N", help="of the moments (default 0)")
     interrupts.set_defaults(handler=_measure, module="interrupts", settings="InterruptSettings")
     _add_json(interrupts)
+    generated = commands.add_parser("generated", help="neurons with a step alone: written loops, reference")
+    _add_counts(generated, (("batch", 128), ("hidden", 256), ("steps", 100), ("epochs", 1), ("rounds", 3)))
+    generated.set_defaults(handler=_measure, module="generated", settings="GeneratedSettings")
+    generated.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)"
+    )
+    generated.add_argument("--seed", type=int, default=0, metavar="N", help="of weights (default 0)")
+    _add_json(generated)
     _add_sweeps(commands)
     table = commands.add_parser("table", help="the README's table, from stored results")
     table.add_argument(

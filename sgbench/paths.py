@@ -37,6 +37,14 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("SGBENCH_CACHE") or cache / "sgbench" / "prepared")
 
 
+def default_loops_dir() -> Path | None:
+    """Where loops written for a neuron are kept: $SGBENCH_LOOPS or below the user's cache; None for `off`."""
+    if os.environ.get("SGBENCH_LOOPS") == "off":
+        return None
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("SGBENCH_LOOPS") or cache / "sgbench" / "loops")
+
+
 def default_cache_gb() -> float:
     """Gigabytes that prepared data sets may take: $SGBENCH_CACHE_GB or 50; what was not used longest goes first.
 

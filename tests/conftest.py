@@ -16,6 +16,8 @@ from tests.budget import Ledger, Report
 
 # Before torch is loaded: two threads on small tensors are slower, and much slower beside a busy neighbour.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Loops of the generated engine take seconds to compile; tests/engine has it run what it has written.
+os.environ["SGBENCH_LOOPS"] = "off"
 
 # A default run never fails by chance: the same examples each time, and no limit in seconds. make test-slow seeks.
 hypothesis.settings.register_profile("same each time", derandomize=True, deadline=None)

@@ -79,15 +79,23 @@ def _devices() -> list[str]:
 
 
 def _engines() -> dict[str, str]:
-    """What `auto` takes for the reference network, and whether each engine could run it."""
+    """What `auto` takes for a linear neuron and for one with a step alone, and which engines run the former."""
     import sgbench
     from sgbench.engine.choose import ENGINES, Engine
     from sgbench.networks.base import DenseLayer
 
-    neuron = sgbench.create("neuron/leaky", surrogate=sgbench.create("surrogate/atan"))
-    layer = DenseLayer("hidden0", 1, 1, neuron)
-    chosen = Engine("auto").describe([layer])
-    report = {"auto": f"{chosen.name}: {chosen.reason}"}
+    layers = {
+        name: DenseLayer(
+            "hidden0", 1, 1, sgbench.create(f"neuron/{name}", surrogate=sgbench.create("surrogate/atan"))
+        )
+        for name in ("leaky", "adex")
+    }
+    layer = layers["leaky"]
+    chosen = {name: Engine("auto").describe([each]) for name, each in layers.items()}
+    report = {
+        "auto": f"{chosen['leaky'].name}: {chosen['leaky'].reason}",
+        "auto, nonlinear neurons": f"{chosen['adex'].name}: {chosen['adex'].reason}",
+    }
     for name in ENGINES:
         try:
             Engine(name).describe([layer])

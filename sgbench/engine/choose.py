@@ -16,9 +16,11 @@ from sgbench.engine.spec import requires_grad
 from sgbench.errors import InputError, suggest
 from sgbench.signals.spikes import Signal
 
-ENGINES = ("fused", "scan", "reference", "snntorch")
-PREFERRED = ("fused", "scan", "reference")
+ENGINES = ("fused", "scan", "generated", "reference", "snntorch")
+PREFERRED = ("fused", "scan", "generated", "reference")
 """What `auto` tries, the fastest first."""
+LONGEST = 500
+"""Characters of a reason."""
 LIMITS = (
     f"dense products above {FORWARD_DENSE:.0%} of events forward, {WEIGHT_DENSE:.0%} for gradients of weights"
 )
@@ -130,13 +132,18 @@ class Engine:
             notes = ["the fastest engine that covers every layer", why]
             if names == ["fused"]:
                 notes.append(f"{LIMITS}, in float32 by {matmul.library(torch.float32)}")
-            return Choice(names[0], "; ".join(note for note in notes if note))
+            return Choice(names[0], _short("; ".join(note for note in notes if note)))
         parts = [f"{layer} on {name}" + (f" ({why})" if why else "") for layer, name, why in picked]
-        return Choice("+".join(names), "the fastest engine of each layer: " + ", ".join(parts))
+        return Choice("+".join(names), _short("the fastest engine of each layer: " + ", ".join(parts)))
+
+
+def _short(reason: str) -> str:
+    """No longer than a record has room for."""
+    return reason if len(reason) <= LONGEST else reason[: LONGEST - 3] + "..."
 
 
 def _module(name: str) -> ModuleType:
-    """An engine's module; the compiled one and snnTorch are imported where they are used."""
+    """An engine's module; the compiled ones and snnTorch are imported where they are used."""
     if name == "reference":  # which torch.compile looks into, as it cannot into an import
         return reference
     return importlib.import_module(f"sgbench.engine.{name}")

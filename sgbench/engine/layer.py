@@ -17,6 +17,7 @@ class Neurons(Protocol):
     """What an engine needs of a layer's neurons; one that sees all steps has `unroll` in place of `step`."""
 
     sees_all_steps: ClassVar[bool]
+    currents: int  # that one neuron takes
 
     def fed_back(self, state: Any) -> Tensor:
         """What recurrent weights see of the last step [B, ...]."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,35 +10,16 @@ from numba.core import event
 
 from sgbench.engine.arrays import FLOATS, NOTHING
 from sgbench.engine.kernels import backward, codes, events, forward
+from sgbench.engine.note import CompileNote
 
-log = logging.getLogger("sgbench")
+NOTE = "compiling the fused engine's loops for %s, once for this machine; ten seconds or so"
 
 
 @functools.cache
 def compiled(dtype: torch.dtype) -> None:
     """Compile every loop for one precision, or load it from numba's cache; says so where one is compiled."""
-    with event.install_listener("numba:compile", _Note(dtype)):
+    with event.install_listener("numba:compile", CompileNote(NOTE % dtype)):
         _call_all(FLOATS[dtype])
-
-
-class _Note(event.Listener):
-    """Says once that numba compiles, which it announces only for what is not in its cache."""
-
-    def __init__(self, dtype: torch.dtype) -> None:
-        self._dtype = dtype
-        self._is_said = False
-
-    def on_start(self, event: Any) -> None:
-        """Called when numba begins to compile a loop."""
-        if not self._is_said:
-            self._is_said = True
-            log.warning(
-                "compiling the fused engine's loops for %s, once for this machine; ten seconds or so",
-                self._dtype,
-            )
-
-    def on_end(self, event: Any) -> None:
-        """Called when it is done."""
 
 
 def _call_all(number: type) -> None:

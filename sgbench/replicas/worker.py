@@ -39,7 +39,9 @@ class _Asked:
 
 def prepare(specs: Sequence[RunSpec]) -> None:
     """Load what workers have in common, before they are forked."""
-    kinds = {spec.method.protocol.precision for spec in specs if spec.engine in ("auto", "fused")}
+    kinds = {
+        spec.method.protocol.precision for spec in specs if spec.engine in ("auto", "fused", "generated")
+    }
     if fused.missing() is None:
         from sgbench.engine.warm_up import compiled
 

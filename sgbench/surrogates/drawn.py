@@ -17,9 +17,10 @@ def draw(state: Tensor, like: Tensor) -> Tensor:
     >>> draw(state, torch.zeros(1)), draw(state, torch.zeros(1))
     (tensor([0.4963]), tensor([0.7682]))
     """
-    # A compiler takes no generator into its graph, and a tensor that an operator writes to it does.
-    if torch.compiler.is_compiling():
-        return _draw_in_graph(state, like)
+    # A compiler takes no generator into its graph, and a tensor that an operator writes to it does. A tensor of
+    # another kind may hold no numbers; it sees the operator and does what it takes.
+    if torch.compiler.is_compiling() or type(like) is not Tensor:
+        return _draw_in_graph(state, like.detach())
     generator = torch.Generator()
     generator.set_state(state)
     numbers = torch.rand(like.shape, generator=generator, dtype=like.dtype)

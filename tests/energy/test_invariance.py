@@ -13,6 +13,7 @@ from sgbench.records.counts import OpCounts
 from sgbench.signals.spikes import Events
 from sgbench.signals.trajectory import SPIKES, Batch
 from tests.energy.test_count import make_network
+from tests.engine.conftest import loops_in_python  # noqa: F401 - a fixture
 
 
 def counted(engine: str, device: str = "cpu") -> OpCounts:
@@ -33,6 +34,7 @@ def counted(engine: str, device: str = "cpu") -> OpCounts:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.usefixtures("loops_in_python")
 def test_engines_do_not_matter(engine):
     """Expected: the very same totals as with the reference, of a network that fires."""
     reference = counted("reference")

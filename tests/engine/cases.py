@@ -30,7 +30,9 @@ NEURONS = ("adlif", "alif", "leaky", "leaky_readout", "synaptic")
 SHAPES = tuple(
     name for name in catalogue.entries("surrogate") if "/" not in name
 )  # a preset is a setting of one
-FAST = ("scan", "fused")
+BY_HAND = ("scan", "fused")
+"""Engines whose adjoint is derived by hand, for neurons with a `LinearSpec`."""
+FAST = (*BY_HAND, "generated")
 WIRINGS = (
     ("none", "full"),
     ("one_to_one", "full"),
@@ -100,6 +102,11 @@ def neuron(
                     0.2 * torch.rand(parameter.shape, generator=random, dtype=torch.float64) - 0.1
                 )
     return made.double()
+
+
+def engines(part: str) -> tuple[str, ...]:
+    """All of them where all cases are run; those of the generated engine have files of their own."""
+    return FAST if part == "all" else BY_HAND
 
 
 def fires(kind: str) -> bool:

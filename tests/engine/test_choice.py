@@ -9,6 +9,7 @@ from sgbench.engine.choose import ENGINES, PREFERRED, Engine
 from sgbench.errors import InputError
 from sgbench.signals.spikes import Signal
 from tests.engine.cases import (
+    BY_HAND,
     FAST,
     NEURONS,
     WIRINGS,
@@ -21,7 +22,7 @@ from tests.engine.cases import (
     result,
     spikes,
 )
-from tests.engine.test_networks import Saturating
+from tests.engine.test_networks import Branching, Saturating
 
 X = spikes(10, 3, 6)
 # torch warns of itself when it loads what its functional transforms and its compiler need.
@@ -57,7 +58,7 @@ def test_an_unknown_name_is_refused():
 
 def test_auto_prefers_the_fastest():
     """Expected: the order in which `auto` tries, and that it never measures against snnTorch's classes."""
-    assert PREFERRED == ("fused", "scan", "reference")
+    assert PREFERRED == ("fused", "scan", "generated", "reference")
     assert set(PREFERRED) | {"snntorch"} == set(ENGINES)
     layers = list(Chain("auto").layers)
     choice = Engine("auto").describe(layers)
@@ -74,15 +75,18 @@ def test_auto_says_why_not_the_faster_one():
     layers[0].neuron = Saturating()
     reason = "its neurons have no linear recurrence"
     choice = Engine("auto").describe(layers)
-    assert choice.name == "reference+fused"
+    assert choice.name == "generated+fused"
     assert choice.reason == (
-        f"the fastest engine of each layer: hidden0 on reference (not fused: {reason}; not scan: {reason}), "
+        f"the fastest engine of each layer: hidden0 on generated (not fused: {reason}; not scan: {reason}), "
         f"readout on fused"
     )
+    layers[0].neuron = Branching()
     alone = Engine("auto").describe(layers[:1])
+    looks = "its step calls aten::max, for which there is no rule"
     assert alone == (
         "reference",
-        f"the fastest engine that covers every layer; not fused: {reason}; not scan: {reason}",
+        f"the fastest engine that covers every layer; not fused: {reason}; not scan: {reason}; "
+        f"not generated: {looks}",
     )
 
 
@@ -107,7 +111,7 @@ def test_other_precisions_fall_back():
 # --- refusals
 
 
-@pytest.mark.parametrize("engine", [*FAST, "snntorch"])
+@pytest.mark.parametrize("engine", [*BY_HAND, "snntorch"])
 @pytest.mark.parametrize("call", ["unroll", "describe"])
 def test_a_neuron_without_numbers_is_refused(engine, call):
     """Expected: one line that names engine, layer, reason and remedy, before anything runs."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sgbench.engine.choose import Engine
 from sgbench.engine.layer import LayerRun
-from tests.engine.cases import FAST, NEURONS, Given, assert_same, functional, neuron, options, result
+from tests.engine.cases import BY_HAND, FAST, NEURONS, Given, assert_same, functional, neuron, options, result
 
 DTYPES = (torch.float32, torch.float64)
 
@@ -37,7 +37,7 @@ def test_equal_bits_on_equal_currents(kind, dtype):
     for reset, learn in itertools.product(options(kind)["reset"], options(kind)["learn"]):
         layer = Given(neuron(kind, 67, reset=reset, reset_gradient="detached", learn=learn).to(dtype))
         expected = run("reference", layer, current)
-        for engine in FAST:
+        for engine in FAST if (reset, learn) == ("zero", "none") else BY_HAND:
             found = run(engine, layer, current)
             where = f"{engine}: {kind} {reset} learn={learn}"
             assert torch.equal(found.output, expected.output), f"{where}: spikes"

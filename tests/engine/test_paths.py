@@ -20,6 +20,7 @@ from tests.engine.cases import (
     WIRINGS,
     Wired,
     assert_same,
+    engines,
     error,
     fires,
     functional,
@@ -58,7 +59,7 @@ def test_a_loss_of_some_parts(kind, parts, part):
         layers = network(kind, wiring, reset=reset)
         loss = functools.partial(functional, parts=parts)
         expected = result("reference", layers, X, loss=loss)
-        for engine in FAST:
+        for engine in engines(part):
             assert_same(result(engine, layers, packed(X), loss=loss), expected, f"{engine} {wiring} {reset}")
 
 

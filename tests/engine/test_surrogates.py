@@ -18,6 +18,7 @@ from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate
 from sgbench.surrogates.triangle import Triangle
 from tests.engine.cases import (
+    BY_HAND,
     FAST,
     NEURONS,
     SHAPES,
@@ -255,12 +256,13 @@ REFUSED = {
 
 @pytest.mark.parametrize(("kind", "reason"), REFUSED.values(), ids=REFUSED)
 def test_what_no_other_engine_may_run(kind, reason):
-    """Expected: a refusal with the reason; `auto` runs that layer on `reference` and the others compiled."""
+    """Expected: a refusal with the reason; `auto` writes loops, or takes `reference` where neurons mix."""
     layers = network(kind(**PLAIN))
-    for engine in FAST:
+    for engine in BY_HAND:
         with pytest.raises(InputError, match=f"layer 'hidden0' cannot run there: {reason}; use engine=auto"):
             Engine(engine).unroll(layers, X)
     choice = Engine("auto").describe(layers)
-    assert choice.name == "reference+fused"
-    assert f"hidden0 on reference (not fused: {reason}; not scan: {reason})" in choice.reason
+    taken = "reference" if kind is Normalised else "generated"
+    assert choice.name == f"{taken}+fused"
+    assert f"hidden0 on {taken} (not fused: {reason}; not scan: {reason}" in choice.reason
     assert_same(result("auto", layers, packed(X)), result("reference", layers, X))

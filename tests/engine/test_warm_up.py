@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from sgbench.engine import warm_up
+from sgbench.engine.note import CompileNote
 
 
 def test_loops_from_the_cache_are_not_said_to_be_compiled(caplog: pytest.LogCaptureFixture) -> None:
@@ -51,7 +52,7 @@ def test_numba_says_nothing_of_what_its_cache_on_disk_has(
     for _ in range(2):
         sys.modules.pop("loops", None)
         module = importlib.import_module("loops")
-        note = warm_up._Note(torch.float32)
+        note = CompileNote("compiling")
         with warm_up.event.install_listener("numba:compile", note):
             assert module.loop(1) == 2
         seen.append(note._is_said)

@@ -1,0 +1,259 @@
+"""`generated`: neurons that only their step tells, as a layer and in whole runs, on written loops and on `step`.
+
+Whole runs are timed per training batch, from the start of an epoch to that of its validation, as Lightning drives
+them; a layer by itself is given its currents, forward and backward. Both take turns in one process. What the loops
+cost before the first step is measured in processes of their own, without a cache and with one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor, nn
+
+import sgbench
+from benchmarks import report
+from benchmarks.gate import GateError
+from benchmarks.measure import Clock, Spread, Times, limited, ratios
+from benchmarks.own_neuron import ThreeVariables
+from benchmarks.whole_run import CONF, EpochClock
+from benchmarks.whole_run_data import task_words
+from sgbench.composition.compose import compose as compose_spec
+from sgbench.engine.choose import Engine
+from sgbench.neurons.base import Neuron
+from sgbench.records.spec import RunSpec
+from sgbench.training.learner import Learner
+from sgbench.training.memory import keep_freed_memory
+from sgbench.training.runner import run_spec
+
+ENGINES = ("generated", "reference")
+NEURONS = ("adex", "izhikevich", "three_variables")
+TARGETS = ["benchmarks.whole_run_data.W1Like", "benchmarks.own_neuron.ThreeVariables"]
+GAINS = {"adex": "2.1", "izhikevich": "2.1", "three_variables": "8.4"}
+"""Of the weights at the start, so that some per cent of the hidden neurons fire."""
+SCORE_ALLOWED = 1e-3  # relative, of an epoch's mean loss: in float32 single spikes are lost to rounding
+FIRST_STEP = """
+import json, sys, time
+import torch
+from benchmarks.generated import Layer, driven, made
+from benchmarks.measure import Clock
+import sgbench.engine.generated_run, sgbench.engine.codegen.functions
+layer, current, weights = Layer(made(sys.argv[1], 256)), *driven(sys.argv[1], 4, 4, 256)
+clock = Clock()
+for _ in range(2):
+    layer.once("generated", current, weights)
+    print(json.dumps(clock.read_ms()))
+    clock = Clock()
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratedSettings:
+    """How it is measured."""
+
+    steps: int = 100
+    batch: int = 128
+    hidden: int = 256
+    epochs: int = 1
+    threads: int = 1
+    rounds: int = 3
+    seed: int = 0
+
+
+class Layer(nn.Module):
+    """Neurons that are given their current."""
+
+    recurrence, cut, recurrent, name = "none", False, None, "given"
+
+    def __init__(self, neuron: Neuron) -> None:
+        super().__init__()
+        self.neuron = neuron
+
+    def synapses(self) -> None:
+        """None: there is no matrix."""
+
+    def current(self, x: Tensor) -> Tensor:
+        """x."""
+        return x
+
+    def feedback(self, s: Tensor) -> Tensor:
+        """Nothing is fed back."""
+        return torch.zeros_like(s)
+
+    def once(self, engine: str, current: Tensor, weights: Tensor) -> Tensor:
+        """Forward and backward; the spikes."""
+        output = Engine(engine).unroll([self], current)[0].output
+        if output is None:
+            raise GateError(f"gate: engine {engine} hands out no spikes")
+        output.backward(weights)
+        return output.detach()
+
+
+def made(kind: str, size: int) -> Neuron:
+    """Neurons of a kind, in float32."""
+    surrogate = sgbench.create("surrogate/atan")
+    if kind == "three_variables":
+        return ThreeVariables(surrogate).float()
+    return sgbench.create(f"neuron/{kind}", surrogate=surrogate, features=size).float()  # type: ignore[no-any-return]
+
+
+def driven(kind: str, steps: int, batch: int, size: int) -> tuple[Tensor, Tensor]:
+    """Random currents under which neurons fire now and then, and the gradient of their spikes."""
+    random = torch.Generator().manual_seed(0)
+    scale = {"adex": 0.5, "izhikevich": 1.0, "three_variables": 1.0}[kind]
+    current = scale * (torch.randn(steps, batch, size, generator=random) + 0.3)
+    return current.requires_grad_(), torch.randn(steps, batch, size, generator=random)
+
+
+def compare(settings: GeneratedSettings) -> dict[str, Any]:
+    """Measure all neurons.
+
+    Raises:
+        GateError: the two engines do not do the same.
+    """
+    with limited(settings.threads) as cores, tempfile.TemporaryDirectory() as folder:
+        kept = keep_freed_memory()
+        load_before = report.load_average()
+        neurons = {
+            kind: {
+                "layer": _layer(kind, settings),
+                "run": _run(kind, settings, Path(folder)),
+                "first_step": _first_step(kind, Path(folder)),
+            }
+            for kind in NEURONS
+        }
+        load_after = report.load_average()
+    return {
+        "command": "generated",
+        "sizes": {"steps": settings.steps, "batch": settings.batch, "inputs": 700, "hidden": settings.hidden},
+        "settings": {**dataclasses.asdict(settings), "freed_memory_kept": kept, "cores": cores},
+        "environment": report.environment(),
+        "load_before": load_before,
+        "load_after": load_after,
+        "neurons": neurons,
+    }
+
+
+def _layer(kind: str, settings: GeneratedSettings) -> dict[str, Any]:
+    """A layer that is given its currents."""
+    layer = Layer(made(kind, settings.hidden))
+    current, weights = driven(kind, settings.steps, settings.batch, settings.hidden)
+    times = {name: Times() for name in ENGINES}
+    spikes, gradients = {}, {}
+    for name in ENGINES:  # also the warm-up
+        spikes[name], current.grad = layer.once(name, current, weights), None
+        layer.once(name, current, weights)
+        gradients[name], current.grad = current.grad, None
+    flips = int((spikes["generated"] != spikes["reference"]).sum())
+    found, expected = gradients["generated"], gradients["reference"]
+    off = ((found - expected).abs().max() / expected.abs().max()).item()  # type: ignore[operator, union-attr]
+    if flips or not off < 1e-5:  # noqa: PLR2004 - what the engine promises in float32
+        raise GateError(f"gate: {kind}: {flips} other spikes, gradients off by {off:.1e}; nothing was timed")
+    for turn in range(3 * settings.rounds):
+        for name in ENGINES if turn % 2 == 0 else ENGINES[::-1]:
+            clock = Clock()
+            layer.once(name, current, weights)
+            _add(times[name], clock.read_ms(), 1)
+            current.grad = None
+    rate = spikes["reference"].mean().item()
+    return {"firing_rate": rate, "gradient_error": off, **_entry(times)}
+
+
+def _run(kind: str, settings: GeneratedSettings, folder: Path) -> dict[str, Any]:
+    """Whole runs."""
+    times = {name: Times() for name in ENGINES}
+    losses, chosen = {}, {}
+    for turn in range(-1, settings.rounds):  # the first is the warm-up
+        gc.collect()
+        for name in ENGINES if turn % 2 == 0 else ENGINES[::-1]:
+            clock = EpochClock()
+            with mock.patch.object(Learner, "configure_callbacks", return_value=[clock]):
+                record = run_spec(_spec(kind, name, settings, folder))
+            if record.status != "finished":
+                raise GateError(f"gate: the run failed: {record.failure}")
+            losses[name] = record.curve[0].train_loss
+            chosen[name] = record.provenance.engine
+            if turn >= 0:
+                batches = 3200 / settings.batch
+                mean = (statistics.fmean(clock.times.cpu_ms), statistics.fmean(clock.times.wall_ms))
+                _add(times[name], mean, batches)
+    ours, theirs = losses["generated"], losses["reference"]
+    if not abs(ours - theirs) <= SCORE_ALLOWED * abs(theirs):
+        raise GateError(f"gate: {kind}: mean losses {ours:.6f} and {theirs:.6f}")
+    return {"engines": chosen, "losses": losses, **_entry(times)}
+
+
+def _spec(kind: str, engine: str, settings: GeneratedSettings, folder: Path) -> RunSpec:
+    words = task_words(settings.batch, settings.hidden, settings.epochs, settings.steps)
+    words = [word for word in words if not word.startswith(("neuron.", "init.gain"))]
+    words += [
+        f"neuron={kind}",
+        f"init.gain={GAINS[kind]}",
+        f"seed={settings.seed}",
+        f"engine={'auto' if engine == 'generated' else engine}",
+        f"trainer.threads={settings.threads}",
+        f"paths.runs_dir={folder}",
+        "force=true",
+    ]
+    return compose_spec(words, config_dirs=[CONF], allow_targets=TARGETS)
+
+
+def _first_step(kind: str, folder: Path) -> dict[str, dict[str, float]]:
+    """What the first step takes above the second one, in a new process without a cache and in one with it."""
+    environment = {**os.environ, "SGBENCH_LOOPS": str(folder / f"loops_{kind}"), "OMP_NUM_THREADS": "1"}
+    found = {}
+    for name in ("cold", "from_cache"):
+        done = subprocess.run(  # noqa: S603 - this very Python
+            [sys.executable, "-c", FIRST_STEP, kind],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        first, second = (json.loads(line) for line in done.stdout.splitlines())
+        found[name] = {"cpu_ms": first[0] - second[0], "wall_ms": first[1] - second[1]}
+    return found
+
+
+def _add(times: Times, read_ms: tuple[float, float], count: float) -> None:
+    times.cpu_ms.append(read_ms[0] / count)
+    times.wall_ms.append(read_ms[1] / count)
+
+
+def _entry(times: dict[str, Times]) -> dict[str, Any]:
+    ours, theirs = (times[name].cpu_ms for name in ENGINES)
+    return {
+        "rounds": {name: dataclasses.asdict(each) for name, each in times.items()},
+        "cpu_ms": {name: dataclasses.asdict(Spread.of(each.cpu_ms)) for name, each in times.items()},
+        "times_reference": dataclasses.asdict(ratios(theirs, ours)),
+    }
+
+
+def show(tree: dict[str, Any]) -> str:
+    """A line for each neuron and way."""
+    rows = []
+    for kind, ways in tree["neurons"].items():
+        for way in ("layer", "run"):
+            entry = ways[way]
+            ours, theirs = (entry["cpu_ms"][name]["median"] for name in ENGINES)
+            ratio = entry["times_reference"]
+            row = [f"{kind}, {way}", f"{theirs:.1f}", f"{ours:.1f}", f"{ratio['median']:.2f}"]
+            rows.append([*row, f"[{ratio['low']:.2f}..{ratio['high']:.2f}]"])
+    head = ["per batch", "reference, CPU ms", "generated", "times faster", "[min..max]"]
+    first = [
+        [kind, *(f"{ways['first_step'][name]['cpu_ms'] / 1000:.2f}" for name in ("cold", "from_cache"))]
+        for kind, ways in tree["neurons"].items()
+    ]
+    below = report.table(["before the first step", "cold, CPU s", "from the cache"], first)
+    return f"{report.table(head, rows)}\n\n{below}"

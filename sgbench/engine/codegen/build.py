@@ -1,0 +1,127 @@
+"""Compiled loops of a source: from the cache on disk, or made once and kept there."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import importlib.util
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from numba.core import event
+
+from sgbench.engine.codegen.source import Source, backward_arrays, forward_arrays
+from sgbench.engine.note import CompileNote
+from sgbench.paths import default_loops_dir
+
+log = logging.getLogger("sgbench")
+Loop = Callable[..., None]
+OPTIONS = {"nogil": True, "error_model": "numpy"}
+WAIT_S = 60.0
+"""For another process that compiles the same; then this one does it too."""
+NOTE = "compiling the loops of a neuron for %s, once for this machine; some seconds"
+
+
+class Loops(NamedTuple):
+    """All steps forward, and back where there is gradient."""
+
+    forward: Loop
+    backward: Loop | None
+
+
+def loops(source: Source) -> Loops:
+    """The loops of a source, compiled."""
+    program = source.program
+    arrays = (len(forward_arrays(program)), len(backward_arrays(program)) if program.learns else 0)
+    return _loops(source.text, arrays, source.dtype)
+
+
+@functools.cache
+def _loops(text: str, arrays: tuple[int, int], dtype: torch.dtype) -> Loops:
+    name = f"sgbench_loops_{_digest(text)}"
+    folder = default_loops_dir()
+    number = getattr(np, str(dtype).removeprefix("torch."))
+    with event.install_listener("numba:compile", CompileNote(NOTE % dtype)):
+        try:
+            if folder is not None:
+                with _alone(folder / f"{name}.lock"):
+                    return _compiled(_stored(text, folder / f"{name}.py"), arrays, number, cache=True)
+        except (OSError, RuntimeError) as error:
+            log.warning("%s keeps no loops (%s); they are compiled for this process alone", folder, error)
+        return _compiled(_in_memory(text, name), arrays, number, cache=False)
+
+
+def _digest(text: str) -> str:
+    """By what decides on the machine code: the source, this room, and the versions of what compiles it."""
+    parts = [text, version("sgbench"), torch.__version__, numba.__version__, np.__version__, _room()]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
+
+
+@functools.cache
+def _room() -> str:
+    """The functions that loops call; numba does not look whether they have changed."""
+    return (Path(__file__).parent / "functions.py").read_text(encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _alone(path: Path):  # noqa: ANN202 - of contextlib
+    """Let one process compile what others want too; where no lock can be had each compiles for itself."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    with contextlib.suppress(Timeout, NotImplementedError):
+        lock.acquire(timeout=WAIT_S)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _stored(text: str, path: Path) -> ModuleType:
+    """The module of a file, which is written as a whole or not at all."""
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        handle, draft = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(draft).replace(path)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise OSError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # numba's cache looks for it by this name
+    spec.loader.exec_module(module)
+    return module
+
+
+def _in_memory(text: str, name: str) -> ModuleType:
+    module = ModuleType(name)
+    exec(compile(text, f"<{name}>", "exec"), module.__dict__)  # noqa: S102 - the source is ours
+    return module
+
+
+def _compiled(module: ModuleType, arrays: tuple[int, int], number: type, *, cache: bool) -> Loops:
+    forward = numba.njit(cache=cache, **OPTIONS)(module.forward)
+    _call(forward, arrays[0], number)
+    if not arrays[1]:
+        return Loops(forward, None)
+    # Gradients are no bits that anybody compares: a product and a sum may be one operation.
+    backward = numba.njit(cache=cache, fastmath={"contract", "nsz", "arcp"}, **OPTIONS)(module.backward)
+    _call(backward, arrays[1], number)
+    return Loops(forward, backward)
+
+
+def _call(loop: Loop, arrays: int, number: type) -> None:
+    """Call it for no samples, with the types of arguments that it will get."""
+    array, row = np.zeros((1, 1), number), np.zeros(1, number)
+    loop(*[array] * arrays, row, array, row, 0, 0, 0, 0, 1, 0, 0, 0)

@@ -1,0 +1,74 @@
+"""Functions of float32 that a loop can make for several numbers at once; within two units of the last place.
+
+Polynomials are those of Cephes (Moshier 1989, Methods and Programs for Mathematical Functions). None has a branch,
+for a loop with a branch is made number by number.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+F = np.float32
+LARGEST, SMALLEST = F(88.72283), F(-87.33654)  # beyond these e^x is infinite, or no normal number
+
+
+@intrinsic
+def _as_float(context: Any, bits: Any) -> Any:
+    """The float32 of these 32 bits."""
+
+    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.int32), generate
+
+
+@numba.njit(cache=True, error_model="numpy", inline="never")
+def exp(x: Any) -> Any:
+    """e^x; 0 where it would be below the normal numbers."""
+    inside = SMALLEST if x < SMALLEST else x
+    inside = LARGEST if inside > LARGEST else inside
+    power = np.floor(inside * F(1.44269504088896341) + F(0.5))
+    rest = inside - power * F(0.693359375)
+    rest = rest - power * F(-2.12194440e-4)
+    y = F(1.9875691500e-4)
+    y = y * rest + F(1.3981999507e-3)
+    y = y * rest + F(8.3334519073e-3)
+    y = y * rest + F(4.1665795894e-2)
+    y = y * rest + F(1.6666665459e-1)
+    y = y * rest + F(5.0000001201e-1)
+    y = y * (rest * rest) + rest + F(1)
+    # Half the power at a time: 2^128 is no float32.
+    half = np.int32(power) >> np.int32(1)
+    other = np.int32(power) - half
+    y = y * _as_float(np.int32((half + np.int32(127)) << np.int32(23)))  # type: ignore[call-arg]
+    y = y * _as_float(np.int32((other + np.int32(127)) << np.int32(23)))  # type: ignore[call-arg]
+    y = F(np.inf) if x > LARGEST else y
+    return F(0) if x < SMALLEST else y
+
+
+@numba.njit(cache=True, error_model="numpy")
+def tanh(x: Any) -> Any:
+    """Hyperbolic tangent; near 0 a polynomial, for a difference of near numbers would lose digits."""
+    size = abs(x)
+    far = F(1) - F(2) / (exp(size + size) + F(1))
+    square = x * x
+    near = F(-5.70498872745e-3)
+    near = near * square + F(2.06390887954e-2)
+    near = near * square + F(-5.37397155531e-2)
+    near = near * square + F(1.33314422036e-1)
+    near = near * square + F(-3.33332819422e-1)
+    near = near * square * x + x
+    far = -far if x < F(0) else far
+    return near if size < F(0.625) else far
+
+
+@numba.njit(cache=True, error_model="numpy")
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + e^-x)."""
+    return F(1) / (F(1) + exp(-x))

@@ -1,0 +1,55 @@
+"""What a step takes besides currents and state: parameters, and noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Given:
+    """A tensor without samples that a step uses: a parameter, or what is made from parameters.
+
+    Args:
+        tensor: as the step uses it, with its history.
+        shape: to which it is expanded, [parts, ...].
+        first: place of its first part among all rows.
+        parts: that it has.
+    """
+
+    tensor: Tensor
+    shape: torch.Size
+    first: int
+    parts: int
+
+    def expanded(self, features: torch.Size) -> Tensor:
+        """[parts, *features]."""
+        return without_samples(self.tensor, self.shape).expand(self.shape).reshape(self.parts, *features)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Numbers drawn for all samples and neurons in each step, and what torch makes of them alone.
+
+    Args:
+        stream: the state of the surrogate's generator.
+        draw: place among the draws of a step.
+        made: operations on what was drawn, with their other arguments.
+        is_backward: whether it is drawn on the way back.
+    """
+
+    stream: Tensor
+    draw: int
+    made: tuple[tuple[Callable[..., Tensor], tuple[Any, ...], dict[str, Any]], ...]
+    is_backward: bool
+
+
+def without_samples(tensor: Tensor, shape: Sequence[int]) -> Tensor:
+    """The same tensor with no more axes than a shape, where those in front have one entry each."""
+    while tensor.dim() > len(shape) and tensor.shape[0] == 1:
+        tensor = tensor[0]
+    return tensor

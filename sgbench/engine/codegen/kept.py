@@ -1,0 +1,72 @@
+"""What a step must not do: keep something on itself."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+from sgbench.engine.codegen.values import Untraceable
+
+
+@contextmanager
+def unchanged(module: nn.Module) -> Iterator[None]:
+    """Refuse a step that keeps something on itself, and undo it.
+
+    Raises:
+        Untraceable: an attribute or a buffer of the module or of a part of it was changed.
+    """
+    before = [(each, dict(vars(each)), _containers(each)) for each in module.modules()]
+    tensors = [(name, each, each._version, each.detach().clone()) for name, each in module.named_buffers()]
+    try:
+        yield
+    finally:
+        changed = [name for each, kept, inner in before for name in _put_back(each, kept, inner)]
+        for name, tensor, version, value in tensors:
+            if tensor._version != version:
+                changed.append(name)
+                tensor.detach().copy_(value)
+    if changed:
+        raise Untraceable(f"its step keeps '{changed[0]}' on itself")
+
+
+def _containers(module: nn.Module) -> dict[str, Any]:
+    """What can change without being set: lists, dictionaries, sets."""
+    return {
+        name: copy.copy(value) for name, value in vars(module).items() if isinstance(value, list | dict | set)
+    }
+
+
+def _put_back(module: nn.Module, kept: dict[str, Any], inner: dict[str, Any]) -> list[str]:
+    """Names of what was changed, which is then as before."""
+    now = vars(module)
+    changed = [name for name in now if name not in kept or now[name] is not kept[name]]
+    for name, value in inner.items():
+        if _differ(kept[name], value):
+            changed += (
+                _names(kept[name], value) if name in ("_parameters", "_buffers", "_modules") else [name]
+            )
+            kept[name].clear()
+            kept[name].extend(value) if isinstance(value, list) else kept[name].update(value)
+    for name in changed:
+        if name not in kept:
+            now.pop(name, None)
+    now.update(kept)
+    return changed
+
+
+def _differ(one: Any, other: Any) -> bool:
+    if len(one) != len(other):
+        return True
+    if isinstance(one, dict):
+        return any(key not in other or other[key] is not value for key, value in one.items())
+    if isinstance(one, set):
+        return one != other
+    return any(a is not b for a, b in zip(one, other, strict=True))
+
+
+def _names(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    return [name for name in {**one, **other} if one.get(name) is not other.get(name)]

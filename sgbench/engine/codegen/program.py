@@ -1,0 +1,211 @@
+"""A layer's step and its vector-Jacobian product, written down by running the step once on tensors without numbers.
+
+Everything is written down anew for each pass: a parameter's value, a number that a schedule moves and a class that
+somebody has changed are always those of this pass, and the loops are found by what was written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sgbench.engine.codegen.given import Given, Noise
+from sgbench.engine.codegen.recorder import Recorder, Traced
+from sgbench.engine.codegen.values import Untraceable, Value, as_number, needed, number
+from sgbench.engine.layer import Layer
+from sgbench.errors import one_printable_line
+
+Parts = tuple[Value, ...]
+LONGEST = 120
+"""Characters of somebody else's error in a reason, which records keep."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a step computes.
+
+    Args:
+        outputs: values of "output", and of "centred" and "fed" where they are wanted.
+        following: values of each field of the next state.
+        gradients: values of the gradients of "current" and "recurrent"; empty where none are wanted.
+        before: values of the gradient of each field of the state.
+        sums: of each row whose gradient is wanted, its place and the value to be summed up.
+        given: tensors whose rows the step takes.
+        learnt: those of them that gradient has to reach.
+        noises: what is drawn in each step.
+        used: places of those noises that values are made from, forward and on the way back.
+    """
+
+    outputs: dict[str, Parts]
+    following: tuple[Parts, ...]
+    gradients: dict[str, Parts]
+    before: tuple[Parts, ...]
+    sums: tuple[tuple[int, Value], ...]
+    given: tuple[Given, ...]
+    learnt: tuple[Given, ...]
+    noises: tuple[Noise, ...]
+    used: tuple[tuple[int, ...], tuple[int, ...]]
+
+    @property
+    def learns(self) -> bool:
+        """Whether there is a way back."""
+        return bool(self.gradients)
+
+    @property
+    def forward_roots(self) -> list[Value]:
+        """All values of a step forward."""
+        return [value for each in (*self.outputs.values(), *self.following) for value in each]
+
+    @property
+    def backward_roots(self) -> list[Value]:
+        """All values of a step on the way back, the sums last."""
+        back = [value for each in (*self.gradients.values(), *self.before) for value in each]
+        return [*back, *(value for _, value in self.sums)]
+
+    def kept_as(self, name: str) -> int | None:
+        """Place of the field that is the same value as an output and kept over time, if there is one."""
+        if not self.learns:
+            return None
+        values = self.outputs[name]
+        return next((place for place, each in enumerate(self.following) if each == values), None)
+
+
+def record(
+    layer: Layer, shape: Sequence[int], dtype: torch.dtype, *, parts: int, keep_u: bool, learns: bool
+) -> Program:
+    """Write down one step of a layer, and with `learns` its vector-Jacobian product.
+
+    Args:
+        layer: whose neurons step; a recurrence of single neurons is part of their step.
+        shape: of one current of one step [B, *features].
+        dtype: of the currents.
+        parts: currents that a neuron takes.
+        keep_u: whether the potential is wanted.
+        learns: whether gradients are.
+
+    Raises:
+        Untraceable: the step cannot be written down, with the reason.
+    """
+    recorder = Recorder(shape, dtype)
+    try:
+        with torch.inference_mode(mode=False), torch.set_grad_enabled(learns):
+            step = _Step(layer, recorder, parts=parts, keep_u=keep_u, learns=learns)
+            gradients, before, sums, learnt = step.pulled_back() if learns else ({}, (), (), ())
+    except Untraceable:
+        raise
+    except Exception as error:  # somebody's own code, run on tensors of another kind
+        raise Untraceable(
+            f"its step cannot be written down ({one_printable_line(error)[:LONGEST]})"
+        ) from error
+    finally:
+        recorder.stand_ins.clear()  # they know the recorder: a circle would wait for the collector
+    program = Program(
+        outputs={name: each.values for name, each in step.outputs.items()},
+        following=tuple(each.values for each in step.following),
+        gradients=gradients,
+        before=before,
+        sums=sums,
+        given=tuple(recorder.given.values()),
+        learnt=learnt,
+        noises=tuple(recorder.noises),
+        used=((), ()),
+    )
+    if not program.noises:
+        return program
+    used = (_noises_of(program.forward_roots), _noises_of(program.backward_roots))
+    return dataclasses.replace(program, used=used)
+
+
+def _noises_of(roots: Sequence[Value]) -> tuple[int, ...]:
+    return tuple(sorted(int(each.detail or 0) for each in needed(roots) if each.operation == "noise"))
+
+
+class _Step:
+    """One step on tensors without numbers."""
+
+    def __init__(self, layer: Layer, recorder: Recorder, *, parts: int, keep_u: bool, learns: bool) -> None:
+        self.recorder = recorder
+        neuron, shape = layer.neuron, recorder.shape
+        wide = (*shape[:-1], shape[-1] * parts)
+        rest = neuron.initial_state(recorder.input("like", wide))
+        if not all(isinstance(each, Tensor) for each in rest):
+            raise Untraceable("its state holds more than tensors")
+        self.state = [
+            recorder.input(f"state_{place}", each.shape, learns=learns) for place, each in enumerate(rest)
+        ]
+        state = type(rest)(*self.state)
+        self.inputs = {"current": recorder.input("current", wide, learns=learns)}
+        driven: Tensor = self.inputs["current"]
+        if layer.recurrence == "one_to_one":
+            driven = neuron.driven(driven, layer.feedback(neuron.fed_back(state)))
+        elif layer.recurrence == "all_to_all":
+            self.inputs["recurrent"] = recorder.input("recurrent", wide, learns=learns)
+            driven = neuron.driven(driven, self.inputs["recurrent"])
+        output, following = neuron.step(driven, state)
+        self.following = tuple(following)
+        self.outputs: dict[str, Any] = {"output": output}
+        if keep_u:
+            self.outputs["centred"] = neuron.centred(following)
+        if layer.recurrence == "all_to_all":
+            self.outputs["fed"] = neuron.fed_back(following)
+        self._require_samples(type(rest)._fields)
+
+    def _require_samples(self, fields: Sequence[str]) -> None:
+        made = [*self.outputs.items(), *zip(fields, self.following, strict=True)]
+        for name, each in made:
+            if not isinstance(each, Traced) or each.is_sum or each.is_row:
+                raise Untraceable(f"its step makes a {name} that has no samples")
+            if each.dtype != self.recorder.dtype:
+                raise Untraceable(f"its step makes a {name} in {each.dtype}")
+        for name, before, after in zip(fields, self.state, self.following, strict=True):
+            if after.shape != before.shape:
+                raise Untraceable(f"its state's {name} changes its shape")
+        for name, each in self.outputs.items():
+            if len(each.values) > 1:
+                raise Untraceable(f"its {name} is more than one number of a neuron")
+
+    def pulled_back(
+        self,
+    ) -> tuple[dict[str, Parts], tuple[Parts, ...], tuple[tuple[int, Value], ...], tuple[Given, ...]]:
+        """Gradients of inputs, of state, of rows by place, and the tensors that these rows belong to."""
+        recorder = self.recorder
+        recorder.is_backward = True
+        learnt = {
+            id(each.tensor): each for each in reversed(recorder.given.values()) if each.tensor.requires_grad
+        }
+        sources = [*self.inputs.values(), *self.state, *(recorder.stand_ins[key] for key in learnt)]
+        made = [*self.outputs.items(), *((f"state_{k}", each) for k, each in enumerate(self.following))]
+        reached = [(name, each) for name, each in made if each.requires_grad]
+        arriving = [recorder.input(f"d_{name}", each.shape) for name, each in reached]
+        found: Sequence[Any] = [None] * len(sources)
+        if reached:
+            found = torch.autograd.grad([each for _, each in reached], sources, arriving, allow_unused=True)
+        known = len(self.inputs) + len(self.state)
+        spread = [
+            (number(0),) * len(source.values) if grad is None else _spread(grad, len(source.values))
+            for source, grad in zip(sources[:known], found, strict=False)
+        ]
+        sums = tuple(
+            (given.first + part, value)
+            for given, grad in zip(learnt.values(), found[known:], strict=True)
+            if grad is not None
+            for part, value in enumerate(_summed(grad))
+        )
+        of_inputs = dict(zip(self.inputs, spread, strict=False))
+        return of_inputs, tuple(spread[len(self.inputs) :]), sums, tuple(learnt.values())
+
+
+def _summed(grad: Any) -> Parts:
+    if not grad.is_sum and grad.values[0].operation != "number":
+        raise Untraceable("its step makes a gradient of a parameter that is no sum over samples")
+    return tuple(as_number(each) for each in grad.values)
+
+
+def _spread(grad: Any, parts: int) -> Parts:
+    values = tuple(as_number(each) for each in grad.values)
+    return values * parts if len(values) == 1 else values

@@ -1,0 +1,76 @@
+"""What was written down in an earlier pass, as long as nothing has changed that the neurons know of."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from types import BuiltinFunctionType, FunctionType, MethodType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.engine.codegen.program import Program
+from sgbench.engine.codegen.source import Source
+
+MOST = 16
+"""Programs of one layer's neurons: with and without gradient, a last batch that is shorter, and old ones."""
+_kept: weakref.WeakKeyDictionary[Any, dict[Any, tuple[Program, Source]]] = weakref.WeakKeyDictionary()
+
+
+class _UnknownError(Exception):
+    """Something of which nobody can say whether it has changed."""
+
+
+def recalled(
+    neuron: nn.Module, key: tuple[Any, ...], write: Callable[[], tuple[Program, Source]]
+) -> tuple[Program, Source]:
+    """What `write` came to before, or comes to now.
+
+    A step whose parameters learn is written down anew each time, for what it makes of them has moved. Numbers are
+    compared wherever the neurons and their parts hold them; a number that a step takes from a module instead, and
+    that somebody moves during a training, would not be noticed.
+
+    Args:
+        neuron: whose step it is.
+        key: what else decides: shapes, precision, what is wanted.
+        write: writes the step down.
+    """
+    try:
+        whole = (key, tuple(_state(each) for each in neuron.modules()))
+        hash(whole)
+    except (_UnknownError, TypeError):
+        return write()
+    programs = _kept.setdefault(neuron, {})
+    if whole in programs:
+        return programs[whole]
+    found = write()
+    if not found[0].learnt and not found[0].noises:
+        if len(programs) >= MOST:
+            programs.clear()
+        programs[whole] = found
+    return found
+
+
+def _state(value: Any) -> Any:
+    """Something that changes whenever this does."""
+    if value is None or isinstance(value, bool | int | float | str | type | torch.dtype):
+        return value
+    if isinstance(value, Tensor):
+        return id(value), value._version, value.requires_grad
+    if isinstance(value, Mapping):
+        return tuple((key, _inner(each)) for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(_inner(each) for each in value)
+    if isinstance(value, set | frozenset):
+        return frozenset(_inner(each) for each in value)
+    if isinstance(value, FunctionType | BuiltinFunctionType | MethodType):
+        return id(value)
+    if hasattr(value, "__dict__"):
+        return id(value), type(value), _state(vars(value))
+    raise _UnknownError
+
+
+def _inner(value: Any) -> Any:
+    """A part that is a module has its own turn."""
+    return id(value) if isinstance(value, nn.Module) else _state(value)

@@ -1,0 +1,387 @@
+"""Tensors that hold no numbers and write down what is done with them."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sgbench.engine.codegen.given import Given, Noise, without_samples
+from sgbench.engine.codegen.rules import RULES
+from sgbench.engine.codegen.values import Untraceable, Value, as_number, number
+
+VIEWS = frozenset({
+    "alias", "detach", "view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "expand", "_reshape_alias",
+    "lift_fresh",
+})  # fmt: skip
+"""Operations that show the same numbers in another shape."""
+COPIES = frozenset({"clone", "_to_copy", "contiguous"})
+NEW = {"new_zeros": 0.0, "new_ones": 1.0, "new_full": None}
+NAMED = frozenset({"alpha", "value", "min", "max", "rounding_mode"})
+"""Arguments by keyword that rules know."""
+LINEAR = frozenset({"add", "neg", "mul", "div"})
+"""What may be done with a gradient after its sum over samples, as it may be done before."""
+
+
+class Traced(Tensor):
+    """Stands for a tensor [B, ...] of a step; holds values, no numbers.
+
+    A part is what lies side by side in the last axis: the currents of several gates, for example.
+    """
+
+    values: tuple[Value, ...]  # of each part
+    recorder: Recorder
+    is_sum: bool  # over the samples
+    is_shared: bool  # whether another one shows the same memory
+    is_row: bool  # without samples: a parameter, or what is made of parameters on the way back
+    stands_for: Tensor | None  # a parameter, whose history ends here
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Let the history of a parameter end where the step takes it up: what is before runs once in a pass."""
+        with torch._C.DisableTorchFunctionSubclass():
+            if any(
+                isinstance(each, Tensor) and each.requires_grad and not isinstance(each, Traced)
+                for each in args
+            ):
+                recorder = next(each.recorder for each in args if isinstance(each, Traced))
+                args = tuple(recorder.stand_in(each) for each in args)
+            return func(*args, **(kwargs or {}))
+
+    @classmethod
+    def __torch_dispatch__(
+        cls, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Write the operation down."""
+        recorder = next(each.recorder for each in _flat(args) if isinstance(each, Traced))
+        return recorder.record(func, args, kwargs or {})
+
+    def numpy(self, *_: Any, **__: Any) -> Any:
+        """Refuse: there are no numbers."""
+        raise Untraceable("its step calls numpy")
+
+    __array__ = numpy
+
+
+class Recorder:
+    """Writes down what a step does.
+
+    Args:
+        shape: of one part of one step [B, *features].
+        dtype: of its numbers.
+    """
+
+    def __init__(self, shape: Sequence[int], dtype: torch.dtype) -> None:
+        self.shape = torch.Size(shape)
+        self.dtype = dtype
+        self.per_part = math.prod(shape)
+        self.given: dict[tuple[int, torch.Size], Given] = {}
+        self.stand_ins: dict[int, Traced] = {}
+        self.rows = 0
+        self.noises: list[Noise] = []
+        self.draws = 0
+        self.is_backward = False
+
+    def input(self, name: str, shape: Sequence[int], *, learns: bool = False) -> Traced:
+        """An array [B, parts * ...] that is given in each step."""
+        parts = self._parts(shape)
+        return self._made(
+            shape, tuple(Value("input", detail=f"{name}.{k}") for k in range(parts)), learns=learns
+        )
+
+    def record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """One operation.
+
+        Raises:
+            Untraceable: there is no rule for it.
+        """
+        name, plain = _name(func)
+        if self.noises and self._is_noise(args):
+            return self._of_noise(func, args, kwargs)
+        rule = RULES.get(plain)
+        if rule is not None:
+            found = self._elementwise(plain, rule, args, kwargs)
+            return self._in_place(args[0], found) if plain != name else found
+        if name in VIEWS or name in COPIES:
+            return self._shown(func, name, args, kwargs)
+        if name == "sgbench::draw":
+            return self._draw(*args)
+        if name == "_local_scalar_dense":
+            raise Untraceable("its step looks at a number (if, bool, item), so that it may branch on data")
+        special = getattr(self, f"_record_{plain}", None)
+        if special is not None:
+            return special(func, args, kwargs)
+        if name in NEW:
+            value = NEW[name] if NEW[name] is not None else args[2]
+            return self._made(args[1], (number(value),) * self._parts(args[1]))
+        raise Untraceable(f"its step calls {func.name()}, for which there is no rule")
+
+    def stand_in(self, argument: Any) -> Any:
+        """What takes the place of a tensor that gradient has to reach; anything else is left as it is."""
+        if not isinstance(argument, Tensor) or isinstance(argument, Traced) or not argument.requires_grad:
+            return argument
+        if id(argument) not in self.stand_ins:
+            nothing = (Value("row"),)
+            made = self._made(argument.shape, nothing, learns=True)
+            made.stands_for, made.is_row = argument, True
+            self.stand_ins[id(argument)] = made
+        return self.stand_ins[id(argument)]
+
+    # --- one kind of operation each
+
+    def _elementwise(self, name: str, rule: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
+        tensors = [each for each in args if isinstance(each, Tensor)]
+        shape = _broadcast(tensors)
+        has_samples = not all(isinstance(each, Traced) and each.is_row for each in tensors)
+        if any(isinstance(each, Traced) and each.is_sum for each in tensors):
+            if name not in LINEAR or not all(isinstance(each, Traced) and each.is_sum for each in tensors):
+                raise Untraceable(f"its step mixes samples (aten::{name})")
+            parts, is_sum = max(len(each.values) for each in tensors), True  # type: ignore[attr-defined]
+        else:
+            parts, is_sum = self._parts(shape, has_samples=has_samples), False
+        seen = shape if has_samples else torch.Size((self.shape[0], *shape)) if parts > 1 else self.shape
+        columns = [
+            self._operands(each, seen, parts) if isinstance(each, Tensor) else [each] * parts for each in args
+        ]
+        named = {key: value for key, value in kwargs.items() if key in NAMED} if kwargs else kwargs
+        found = tuple(rule(*operands, **named) for operands in zip(*columns, strict=True))
+        made = self._made(shape, found, is_sum=is_sum)
+        made.is_row = not has_samples
+        return made
+
+    def _shown(self, func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
+        shown = args[0]
+        if shown.is_row:
+            raise Untraceable(f"its step calls {func.name()} on a parameter together with a potential")
+        dtype = kwargs.get("dtype")
+        known = dtype in (None, self.dtype, torch.bool)
+        if not known and not (shown.is_sum and dtype.is_floating_point):
+            raise Untraceable(f"its step computes in {dtype}, its currents are {self.dtype}")
+        shape = func(
+            _shape_only(shown), *args[1:], **{**kwargs, "device": "meta"} if "device" in kwargs else kwargs
+        ).shape
+        values = shown.values
+        if not shown.is_sum:
+            parts = self._parts(shape)
+            if len(values) != parts:  # expanded from one part to several
+                values = values * (parts // len(values))
+        if dtype == torch.bool:
+            values = tuple(each if each.is_truth else Value("ne", (each, number(0))) for each in values)
+        elif dtype is not None:
+            values = tuple(as_number(each) for each in values)
+        if name in VIEWS:
+            shown.is_shared = True
+        return self._made(shape, values, is_sum=shown.is_sum, is_shared=name in VIEWS)
+
+    def _record_sum(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
+        """Over samples on the way back: the sum of a gradient; or over parts."""
+        summed = args[0]
+        if summed.is_row:
+            raise Untraceable(f"its step calls {func.name()} on a parameter together with a potential")
+        shape = func(_shape_only(summed), *args[1:], **kwargs).shape
+        if summed.is_sum:
+            return self._made(shape, summed.values, is_sum=True)
+        axes = args[1] if len(args) > 1 and args[1] else range(summed.dim())
+        axes = {axis % summed.dim() for axis in axes}
+        within = {axis for axis in axes if axis > 0}
+        if 0 in axes and not self.is_backward:
+            raise Untraceable("its step sums over samples")
+        feature_axes = set(range(summed.dim() - len(self.shape) + 1, summed.dim()))
+        over_parts = len(summed.values) > 1 and bool(within)
+        if 0 not in axes and within & feature_axes:
+            raise Untraceable("its step sums over neurons")
+        values = summed.values
+        if over_parts:
+            total = as_number(values[0])
+            for each in values[1:]:
+                total = Value("add", (total, as_number(each)))
+            values = (total,)
+        return self._made(shape, tuple(as_number(each) for each in values), is_sum=0 in axes)
+
+    def _record_split(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Traced]:
+        """Into parts along the last axis."""
+        whole, sizes, axis = args[0], args[1], args[2] if len(args) > 2 else 0  # noqa: PLR2004
+        width = whole.shape[-1]
+        sizes = [sizes] * (width // sizes) if isinstance(sizes, int) else list(sizes)
+        if axis % whole.dim() != whole.dim() - 1 or sum(sizes) != width:
+            raise Untraceable(f"its step calls {func.name()} on another axis than the last")
+        found, first = [], 0
+        for size in sizes:
+            found.append(self._cut(whole, first, first + size))
+            first += size
+        return found
+
+    _record_split_with_sizes = _record_split
+
+    def _record_slice(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
+        """Of parts along the last axis."""
+        given: tuple[Any, ...] = (*args, *(0, None, None, 1)[len(args) - 1 :])
+        whole, axis, first, last, step = given
+        size = whole.shape[axis]
+        first, last = slice(first, last).indices(size)[:2]
+        if (first, last, step) == (0, size, 1):
+            whole.is_shared = True
+            return self._made(whole.shape, whole.values, is_sum=whole.is_sum, is_shared=True)
+        if axis % whole.dim() != whole.dim() - 1 or step != 1:
+            raise Untraceable(f"its step calls {func.name()} on another axis than the last")
+        return self._cut(whole, first, last)
+
+    def _record_slice_backward(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
+        """Zeros around the gradient of a slice."""
+        grad, shape, _, first, last, _ = args
+        width = self.shape[-1]
+        last = min(last, shape[-1])
+        behind = (shape[-1] - last) // width
+        values = (number(0),) * (first // width) + grad.values + (number(0),) * behind
+        return self._made(shape, values)
+
+    def _record_cat(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
+        """Parts side by side."""
+        pieces, axis = args[0], args[1] if len(args) > 1 else 0
+        shape = list(pieces[0].shape)
+        if axis % len(shape) != len(shape) - 1:
+            raise Untraceable(f"its step calls {func.name()} on another axis than the last")
+        shape[-1] = sum(each.shape[-1] for each in pieces)
+        values = [self._operands(each, each.shape, self._parts(each.shape)) for each in pieces]
+        return self._made(shape, tuple(as_number(value) for each in values for value in each))
+
+    def _record_repeat(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
+        """Parts again, side by side."""
+        whole, times = args
+        if any(count != 1 for count in times[:-1]) or len(times) != whole.dim():
+            raise Untraceable(f"its step calls {func.name()} on another axis than the last")
+        return self._made((*whole.shape[:-1], whole.shape[-1] * times[-1]), whole.values * times[-1])
+
+    def _draw(self, stream: Tensor, like: Traced) -> Traced:
+        if like.shape != self.shape:
+            raise Untraceable("its step draws numbers that are not one for each neuron")
+        self.noises.append(Noise(stream, self.draws, (), self.is_backward))
+        self.draws += 1
+        return self._made(like.shape, (Value("noise", detail=len(self.noises) - 1),))
+
+    def _of_noise(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
+        """What is made of noise alone is made by torch where it is drawn, so that its bits are torch's."""
+        source = self.noises[int(args[0].values[0].detail)]  # type: ignore[arg-type]
+        made = (*source.made, (func, tuple(args[1:]), kwargs))
+        self.noises.append(Noise(source.stream, source.draw, made, source.is_backward))
+        shape = func(_shape_only(args[0]), *args[1:], **kwargs).shape
+        return self._made(shape, (Value("noise", detail=len(self.noises) - 1),))
+
+    @staticmethod
+    def _is_noise(args: Sequence[Any]) -> bool:
+        if not args or not isinstance(args[0], Traced) or any(isinstance(each, Tensor) for each in args[1:]):
+            return False
+        return len(args[0].values) == 1 and args[0].values[0].operation == "noise"
+
+    def _in_place(self, target: Any, found: Traced) -> Traced:
+        if not isinstance(target, Traced) or target.is_shared or target.shape != found.shape:
+            raise Untraceable("its step changes a tensor in place that others see")
+        target.values = found.values
+        return target
+
+    def _cut(self, whole: Traced, first: int, last: int) -> Traced:
+        width = self.shape[-1]
+        if first % width or last % width:
+            raise Untraceable("its step takes some neurons out of a layer")
+        whole.is_shared = True
+        shape = (*whole.shape[:-1], last - first)
+        return self._made(shape, whole.values[first // width : last // width], is_shared=True)
+
+    # --- operands and results
+
+    def _operands(self, tensor: Tensor, shape: torch.Size, parts: int) -> Sequence[Value]:
+        """The values of each part."""
+        if isinstance(tensor, Traced) and tensor.stands_for is not None:
+            tensor = tensor.stands_for
+        if isinstance(tensor, Traced):
+            return tensor.values * parts if len(tensor.values) == 1 else tensor.values
+        if not tensor.requires_grad and (tensor.numel() == 1 or self._is_uniform(tensor)):
+            return [number(tensor.flatten()[0].item())] * parts
+        if tensor.dim() and tensor.dtype.itemsize > self.dtype.itemsize and tensor.dtype.is_floating_point:
+            raise Untraceable(f"its step computes in {tensor.dtype}, its currents are {self.dtype}")
+        given = self._row(tensor, shape, parts)
+        rows = [Value("row", detail=given.first + part) for part in range(given.parts)]
+        if tensor.dtype == torch.bool:
+            rows = [Value("ne", (each, number(0))) for each in rows]
+        return rows * parts if given.parts == 1 else rows
+
+    def _is_uniform(self, tensor: Tensor) -> bool:
+        """Whether a tensor with samples holds one number over and over, as zeros do that a step makes."""
+        return (
+            tensor.shape[:1] == self.shape[:1]
+            and tensor.dim() > 1
+            and bool((tensor == tensor.flatten()[0]).all())
+        )
+
+    def _row(self, tensor: Tensor, shape: torch.Size, parts: int) -> Given:
+        tail = self.shape[1:] if tensor.numel() == 1 else shape[1:]
+        key = (id(tensor), tail)
+        if key not in self.given:
+            try:
+                without_samples(tensor, tail).expand(tail)
+            except RuntimeError:
+                raise Untraceable(
+                    "its step takes a tensor that has samples and is no input (drawn or kept by itself)"
+                ) from None
+            count = 1 if tensor.numel() == 1 else parts
+            self.given[key] = Given(tensor, tail, self.rows, count)
+            self.rows += count
+        return self.given[key]
+
+    def _parts(self, shape: Sequence[int], *, has_samples: bool = True) -> int:
+        if shape == self.shape:
+            return 1
+        if not has_samples:
+            return max(1, math.prod(shape) * self.shape[0] // self.per_part)
+        parts, rest = divmod(math.prod(shape), self.per_part)
+        if rest or not parts or shape[0] != self.shape[0]:
+            raise Untraceable(
+                f"its step makes a tensor [{', '.join(map(str, shape))}] of other axes than its neurons'"
+            )
+        return parts
+
+    def _made(
+        self,
+        shape: Sequence[int],
+        values: tuple[Value, ...],
+        *,
+        learns: bool = False,
+        is_sum: bool = False,
+        is_shared: bool = False,
+    ) -> Traced:
+        dtype = torch.bool if values[0].is_truth else self.dtype
+        made: Traced = Tensor._make_wrapper_subclass(Traced, shape, dtype=dtype, requires_grad=learns)  # type: ignore[attr-defined]
+        made.values, made.recorder, made.is_sum, made.is_shared = values, self, is_sum, is_shared
+        made.stands_for, made.is_row = None, False
+        return made
+
+
+def _broadcast(tensors: Sequence[Tensor]) -> torch.Size:
+    """The shape of an operation on all of these; torch has refused those that do not fit."""
+    shapes = [each.shape for each in tensors]
+    if len(shapes) == 1 or all(each == shapes[0] for each in shapes):
+        return shapes[0]
+    longest = max(map(len, shapes))
+    padded = [(1,) * (longest - len(each)) + tuple(each) for each in shapes]
+    return torch.Size(max(sizes) if min(sizes) else 0 for sizes in zip(*padded, strict=True))
+
+
+@functools.cache
+def _name(func: Any) -> tuple[str, str]:
+    """Name of an operation, and the same of one that does not change its argument."""
+    name = func.overloadpacket._qualified_op_name.removeprefix("aten::")
+    return name, name if name.startswith("_") else name.removesuffix("_")
+
+
+def _flat(args: Sequence[Any]) -> list[Any]:
+    return [inner for each in args for inner in (each if isinstance(each, list | tuple) else (each,))]
+
+
+def _shape_only(tensor: Traced) -> Tensor:
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")

@@ -1,0 +1,215 @@
+"""From values to the source of two loops: all steps forward, and all steps back.
+
+Legend: T steps, B samples, M neurons, k parts of what lies side by side. Arrays have a row for each step and
+sample; those of the state have one step more, or a single one where nothing is kept for the way back. The loops go
+over blocks of samples, in each over all steps, so that a block's state stays in the cache; sums over samples and
+steps are made for each block by itself, so that bits do not depend on who makes which block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+
+from sgbench.engine.codegen.program import Program
+from sgbench.engine.codegen.values import Value, needed
+
+BINARY = {
+    "add": "+", "sub": "-", "mul": "*", "div": "/", "gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "==",
+    "ne": "!=", "and": "&", "or": "|",
+}  # fmt: skip
+CALLS = {
+    "exp": "np.exp", "expm1": "np.expm1", "log": "np.log", "log1p": "np.log1p", "log2": "np.log2",
+    "sqrt": "np.sqrt",
+    "sin": "np.sin", "cos": "np.cos", "tan": "np.tan", "atan": "np.arctan", "sinh": "np.sinh", "cosh": "np.cosh",
+    "tanh": "np.tanh", "erf": "math.erf", "floor": "np.floor", "ceil": "np.ceil", "trunc": "np.trunc",
+    "round": "np.rint", "abs": "abs",
+}  # fmt: skip
+VECTORISED = {"exp": "functions.exp", "tanh": "functions.tanh", "sigmoid": "functions.sigmoid"}
+"""In float32; the standard ones are made number by number."""
+LITERAL = frozenset({-1.0, 0.0, 0.5, 1.0, 2.0})
+"""Numbers that stand in the source, where they can be computed with; all others are handed in."""
+HEAD = '''"""Written by sgbench from a neuron's step; safe to delete."""
+import math
+
+import numpy as np
+
+from sgbench.engine.codegen import functions
+
+F = np.{dtype}
+'''
+LOOP = """
+def {name}({arguments}, rows, sums, numbers, first, last, keep, batch, block, size, low, high):
+    {locals}
+    for part in range(low, high):
+        begin = part * block
+        end = min(begin + block, batch)
+        for step in range({steps}):
+            for sample in range(begin, end):
+                at = step * batch + sample
+                before = step * keep * batch + sample
+                after = (step + 1) * keep * batch + sample
+                for m in range(size):
+"""
+INDENT = " " * 20
+
+
+class Source:
+    """The two loops of a program.
+
+    Args:
+        program: what a step computes.
+        dtype: of its numbers.
+        width: M; it does not stand in the source, so that layers of about one size share their loops.
+    """
+
+    def __init__(self, program: Program, dtype: torch.dtype, width: int) -> None:
+        self.program = program
+        self.dtype = dtype
+        self.pitch = pitch(width)
+        self.constants: list[float] = []
+        self.text = HEAD.format(dtype=str(dtype).removeprefix("torch."))
+        self.text += self._forward()
+        if program.gradients:
+            self.text += self._backward()
+
+    def _forward(self) -> str:
+        program = self.program
+        stored = [(f"state_{place}", "after", each) for place, each in enumerate(program.following)]
+        stored += [
+            (f"out_{name}", "at", values)
+            for name, values in program.outputs.items()
+            if program.kept_as(name) is None
+        ]
+        return self._loop("forward", forward_arrays(program), "first, last", _stores(stored))
+
+    def _backward(self) -> str:
+        program = self.program
+        stored = [(f"grad_{name}", "at", values) for name, values in program.gradients.items()]
+        stored += [(f"grad_{place}", "sample", values) for place, values in enumerate(program.before)]
+        stores = _stores(stored)
+        stores += [(f"sums[part, {row * self.pitch} + m] +=", value) for row, value in program.sums]
+        return self._loop("backward", backward_arrays(program), "last - 1, first - 1, -1", stores)
+
+    def _loop(self, name: str, arrays: Sequence[str], steps: str, stores: Sequence[tuple[str, Value]]) -> str:
+        written = _Lines(self.constants, self.dtype, self.pitch)
+        lines = written.lines(needed(value for _, value in stores))
+        lines += [f"{place} {written.names[value]}" for place, value in stores]
+        head = LOOP.format(
+            name=name,
+            arguments=", ".join(arrays),
+            steps=steps,
+            locals="; ".join(written.locals) or "pass",
+        )
+        return head + "".join(f"{INDENT}{line}\n" for line in lines)
+
+
+def pitch(width: int) -> int:
+    """From one row to the next: a power of 4 that stands in the source.
+
+    A compiler sees from it that rows do not overlap; at run time it is not willing to find out so much.
+
+    >>> pitch(60), pitch(64), pitch(65)
+    (64, 64, 256)
+    """
+    size = 64
+    while size < width:
+        size *= 4
+    return size
+
+
+def forward_arrays(program: Program) -> list[str]:
+    """Names of the arrays that the loop forward takes, in their order."""
+    outside = [f"out_{name}" for name in program.outputs if program.kept_as(name) is None]
+    return [*_given(program, program.used[0]), *outside]
+
+
+def backward_arrays(program: Program) -> list[str]:
+    """Names of the arrays that the loop back takes, in their order."""
+    arriving = [f"d_{name}" for name in program.outputs]
+    carried = [f"grad_{place}" for place in range(len(program.before))]
+    made = [f"grad_{name}" for name in program.gradients]
+    return [*_given(program, program.used[1]), *arriving, *carried, *made]
+
+
+def _given(program: Program, noises: Iterable[int]) -> list[str]:
+    recurrent = ["recurrent"] if "fed" in program.outputs else []
+    states = [f"state_{place}" for place in range(len(program.following))]
+    return ["current", *recurrent, *(f"noise_{place}" for place in noises), *states]
+
+
+def _stores(stored: Iterable[tuple[str, str, Sequence[Value]]]) -> list[tuple[str, Value]]:
+    """Where each part of these values goes."""
+    return [
+        (f"{name}[{row}, {_column(part, values)}] =", value)
+        for name, row, values in stored
+        for part, value in enumerate(values)
+    ]
+
+
+def _column(part: int, of: Sequence[Value]) -> str:
+    return "m" if len(of) == 1 else f"{part} * size + m"
+
+
+class _Lines:
+    """Values as lines of one loop."""
+
+    def __init__(self, constants: list[float], dtype: torch.dtype, pitch: int) -> None:
+        self.constants, self.pitch = constants, pitch
+        self.calls = CALLS | (VECTORISED if dtype == torch.float32 else {})
+        self.names: dict[Value, str] = {}
+        self.locals: list[str] = []
+
+    def lines(self, values: Iterable[Value]) -> list[str]:
+        """One for each value that is no number."""
+        lines = []
+        for value in values:
+            if value.operation == "number":
+                self.names[value] = self._number(float(value.detail or 0.0))
+                continue
+            self.names[value] = f"v{len(self.names)}"
+            lines.append(f"{self.names[value]} = {self._expression(value)}")
+        return lines
+
+    def _number(self, value: float) -> str:
+        if value in LITERAL and str(value) != "-0.0":
+            return f"F({value})"
+        place = len(self.constants)
+        self.constants.append(value)
+        self.locals.append(f"c{place} = numbers[{place}]")
+        return f"c{place}"
+
+    def _expression(self, value: Value) -> str:
+        operation = value.operation
+        if operation == "input":
+            return self._input(str(value.detail))
+        if operation == "row":
+            return f"rows[{int(value.detail or 0) * self.pitch} + m]"
+        if operation == "noise":
+            return f"noise_{value.detail}[at, m]"
+        return self._computed(operation, [self.names[each] for each in value.arguments])
+
+    def _computed(self, operation: str, names: Sequence[str]) -> str:
+        if operation in BINARY:
+            return f"{names[0]} {BINARY[operation]} {names[1]}"
+        if operation == "where":
+            return f"{names[1]} if {names[0]} else {names[2]}"
+        if operation in ("not", "neg"):
+            return f"{'not ' if operation == 'not' else '-'}{names[0]}"
+        if operation == "pow":
+            return f"{names[0]} ** {names[1]}"
+        if operation in ("minimum", "maximum"):  # NaN in either is NaN
+            a, b = names
+            return f"{a} if ({a} {'<' if operation == 'minimum' else '>'} {b}) | ({a} != {a}) else {b}"
+        if operation == "sigmoid" and operation not in self.calls:
+            return f"F(1.0) / (F(1.0) + np.exp(-{names[0]}))"
+        return f"F({self.calls[operation]}({names[0]}))"
+
+    @staticmethod
+    def _input(detail: str) -> str:
+        name, _, part = detail.rpartition(".")
+        column = "m" if part == "0" else f"{part} * size + m"
+        if name.startswith("d_state_"):
+            return f"grad_{name.removeprefix('d_state_')}[sample, {column}]"
+        return f"{name}[{'before' if name.startswith('state_') else 'at'}, {column}]"

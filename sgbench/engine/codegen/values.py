@@ -1,0 +1,70 @@
+"""What a step computes, as a graph: each value is one number of each neuron in each step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+TRUTHS = frozenset({"gt", "ge", "lt", "le", "eq", "ne", "and", "or", "not"})
+"""Operations whose result is true or false."""
+INPUTS = frozenset({"input", "row", "noise", "number"})
+"""What is given: an array of all steps, a number of each neuron, noise, a number of the layer."""
+
+
+class Untraceable(Exception):  # noqa: N818 - a reason, not a failure
+    """A step that cannot be written as loops; the text says why."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Value:
+    """A number, and what it is made from; two values are the same only if they are one object.
+
+    Args:
+        operation: what makes it, or one of `INPUTS`.
+        arguments: what it is made from.
+        detail: name of an input, place of a row or of noise, a number itself.
+    """
+
+    operation: str
+    arguments: tuple[Value, ...] = ()
+    detail: str | int | float | None = None
+
+    @property
+    def is_truth(self) -> bool:
+        """Whether it is true or false."""
+        return self.operation in TRUTHS
+
+
+def number(value: float) -> Value:
+    """A number that is the same for all neurons of the layer."""
+    return Value("number", detail=float(value))
+
+
+def as_number(value: Value | float) -> Value:
+    """True as 1 and false as 0; numbers stay."""
+    if not isinstance(value, Value):
+        return number(value)
+    return Value("where", (value, number(1), number(0))) if value.is_truth else value
+
+
+def needed(roots: Iterable[Value]) -> list[Value]:
+    """All values that these are made from, each behind its arguments.
+
+    >>> x = Value("input", detail="x")
+    >>> square = Value("mul", (x, x))
+    >>> [each.operation for each in needed([Value("add", (square, x))])]
+    ['input', 'mul', 'add']
+    """
+    order: dict[Value, None] = {}
+    waiting = list(reversed(list(roots)))
+    while waiting:
+        value = waiting.pop()
+        if value in order:
+            continue
+        missing = [each for each in value.arguments if each not in order]
+        if missing:
+            waiting.append(value)
+            waiting.extend(reversed(missing))
+        else:
+            order[value] = None
+    return list(order)

@@ -1,0 +1,44 @@
+"""The current that events make, as a function of the weights that autograd knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from sgbench.engine.event_product import EventProduct, Given
+from sgbench.engine.warm_up import compiled
+from sgbench.signals.spikes import Events
+
+
+def event_current(events: Events, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """W s + b of all steps [T, B, M]: weights of what fired are added up.
+
+    Args:
+        events: [T, B, K].
+        weight: [M, K].
+        bias: [M] or None.
+    """
+    compiled(weight.dtype)
+    return _EventCurrent.apply(events, weight, bias)  # type: ignore[no-any-return]
+
+
+class _EventCurrent(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, events: Events, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The current."""
+        ctx.product = EventProduct(weight, bias, Given(events), joined=False)
+        room = weight.new_empty(*events.shape[:2], weight.shape[0])
+        current = ctx.product.drive(room).current
+        ctx.save_for_backward(weight)  # torch then notices weights that moved meanwhile
+        return current  # type: ignore[no-any-return]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor | None, Tensor | None]:
+        """Gradients of weight and bias."""
+        _ = ctx.saved_tensors
+        ctx.product.filled(0, len(grad), grad.contiguous())
+        return None, *ctx.product.gradients()

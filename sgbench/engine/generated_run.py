@@ -1,0 +1,256 @@
+"""One layer's pass through its own loops, as a function that autograd knows.
+
+Legend: T steps, B samples, M neurons, R rows of what neurons have a value of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from sgbench.engine.arrays import in_parts
+from sgbench.engine.codegen.build import loops
+from sgbench.engine.codegen.given import Noise
+from sgbench.engine.codegen.source import Source, backward_arrays, forward_arrays
+from sgbench.engine.layer import Layer, LayerRun
+from sgbench.engine.layout import Layout
+
+BLOCK = 32
+"""Samples whose state stays in the cache while all steps go by; fixed, so that sums are made in one order."""
+
+
+class Run:
+    """What a pass takes besides its differentiable inputs.
+
+    Args:
+        layer: that runs.
+        source: of its step.
+        layout: of its features.
+        begin: state before the first step.
+        shape: of all currents [T, B, ...].
+        keep_u: whether potentials are wanted.
+    """
+
+    def __init__(
+        self, layer: Layer, source: Source, layout: Layout, begin: Any, shape: torch.Size, *, keep_u: bool
+    ) -> None:
+        self.layer, self.source, self.layout, self.begin, self.keep_u = layer, source, layout, begin, keep_u
+        self.program = source.program
+        self.steps, self.batch = shape[:2]
+        parts = layer.neuron.currents
+        self.features = shape[2:] if parts == 1 else torch.Size([shape[2] // parts])
+        self.width = self.features.numel()
+        self.fed_begin: Tensor | None = None
+        if "fed" in self.program.outputs:
+            self.fed_begin = layer.neuron.fed_back(begin).detach()
+
+    def rows(self, dtype: torch.dtype) -> list[Tensor]:
+        """What neurons have a value of each [parts, M], with its history; one for each given tensor."""
+        found = []
+        for each in self.program.given:
+            expanded = each.expanded(self.features).to(dtype)
+            found.append(self.layout.flat(expanded) if each.parts == 1 else expanded)
+        return found
+
+
+def run(of: Run, current: Tensor, matrix: Tensor | None) -> LayerRun:
+    """A layer over all steps."""
+    flat = of.layout.flat(current).contiguous()
+    rows = of.rows(flat.dtype)
+    output, centred, *last = _Unrolled.apply(of, flat, matrix, of.layer.recurrent, *rows)  # type: ignore[misc]
+    full = of.layout.full
+    state = type(of.begin)(*(full(each) for each in last))
+    return LayerRun(full(output), full(centred) if of.keep_u else None, state)
+
+
+class _Unrolled(torch.autograd.Function):
+    """From current, recurrent matrix and rows to output, potential and last state."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, of: Run, current: Tensor, matrix: Tensor | None, weights: Tensor | None, *rows: Tensor
+    ) -> Any:
+        """All steps."""
+        ctx.set_materialize_grads(False)
+        there = _Forward(of, current, matrix, rows)
+        there.advance()
+        # Tensors of their own: what is handed out knows this pass, which must not know it in turn.
+        output, centred = there.output.detach(), there.centred.detach()
+        if of.program.learns:
+            ctx.of, ctx.there = of, there
+            ctx.save_for_backward(current, matrix, weights, *rows, output, centred)
+        return output, centred, *there.last()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        """Gradients of all inputs."""
+        _ = ctx.saved_tensors  # torch refuses here what was changed meanwhile
+        return None, *_Backward(ctx.of, ctx.there, grads).gradients()
+
+
+class _Forward:
+    """All steps, and the arrays that stay for the way back."""
+
+    def __init__(self, of: Run, current: Tensor, matrix: Tensor | None, rows: Iterable[Tensor]) -> None:
+        self.of = of
+        program = of.program
+        self.loops = loops(of.source)
+        self.like = current.new_empty(0)
+        self.matrix = None if matrix is None else matrix.detach()
+        self.rows = self.like.new_zeros(sum(each.parts for each in program.given), of.source.pitch)
+        for given, row in zip(program.given, rows, strict=True):
+            self.rows[given.first : given.first + given.parts, : of.width] = row.detach()
+        self.numbers = np.array([*of.source.constants, 0.0], self.rows.numpy().dtype)
+        self.arrays: dict[str, Tensor] = {"current": current.detach()}
+        if self.matrix is not None:
+            self.arrays["recurrent"] = self._over_time(current.shape[-1])
+        kept = of.steps + 1 if program.learns else 1
+        for place, field in enumerate(of.begin):
+            flat = of.layout.flat(field.detach())
+            state = self.like.new_empty(kept, *flat.shape)
+            state[0] = flat
+            self.arrays[f"state_{place}"] = state
+        for name in program.outputs:
+            place = program.kept_as(name)
+            kept_state = None if place is None else self.arrays[f"state_{place}"][1:].detach()
+            self.arrays[f"out_{name}"] = self._over_time(of.width) if kept_state is None else kept_state
+        self.output = self.arrays["out_output"]
+        self.centred = self.arrays.get("out_centred", self.like)
+
+    def _over_time(self, width: int) -> Tensor:
+        return self.like.new_empty(self.of.steps, self.of.batch, width)
+
+    def advance(self) -> None:
+        """Make all steps; where neurons feed back, each waits for the product of the one before."""
+        self.draw(self.of.program.used[0], reverse=False)
+        call = self.bound(self.loops.forward, forward_arrays(self.of.program), self.arrays)
+        if self.matrix is None:
+            call(0, self.of.steps)
+            return
+        for step in range(self.of.steps):
+            fed = self.fed_before(step)
+            torch.mm(fed, self.matrix, out=self.arrays["recurrent"][step])
+            call(step, step + 1)
+
+    def fed_before(self, step: int) -> Tensor:
+        """What neurons feed back into a step [B, M]."""
+        return self.of.fed_begin if step == 0 else self.arrays["out_fed"][step - 1]  # type: ignore[return-value]
+
+    def last(self) -> list[Tensor]:
+        """Each field of the state after the last step."""
+        return [self.arrays[f"state_{place}"][-1].clone() for place in range(len(self.of.begin))]
+
+    def draw(self, used: Iterable[int], *, reverse: bool) -> None:
+        """Noise of all steps, in the order in which steps would have drawn it."""
+        program = self.of.program
+        wanted = [
+            (place, program.noises[place]) for place in used if program.noises[place].is_backward == reverse
+        ]
+        if not wanted:
+            return
+        like = self.like.new_empty(self.of.batch, *self.of.features)
+        for place, _ in wanted:
+            self.arrays[f"noise_{place}"] = self._over_time(self.of.width)
+        draws = {each.draw: each.stream for each in program.noises if each.is_backward == reverse}
+        order = range(self.of.steps)
+        for step in reversed(order) if reverse else order:
+            drawn = {draw: _draw(stream, like) for draw, stream in draws.items()}
+            for place, noise in wanted:
+                self.arrays[f"noise_{place}"][step] = self.of.layout.flat(_made(noise, drawn[noise.draw]))
+
+    def bound(
+        self,
+        loop: Callable[..., None] | None,
+        names: Iterable[str],
+        arrays: dict[str, Tensor],
+        sums: np.ndarray | None = None,
+    ) -> Callable[[int, int], None]:
+        """A loop with its arrays, to be called for steps [first, last)."""
+        of = self.of
+        if loop is None:
+            raise TypeError("nothing was kept for the way back")
+        given = [arrays[name].numpy().reshape(-1, arrays[name].shape[-1]) for name in names]
+        rows = self.rows.numpy().reshape(-1)
+        totals = np.zeros((1, 1), rows.dtype) if sums is None else sums
+        keep = int(of.program.learns)
+        blocks = -(-of.batch // BLOCK)
+
+        def call(first: int, last: int) -> None:
+            entries = (last - first) * of.batch * of.width
+            sizes = (keep, of.batch, BLOCK, of.width)
+            in_parts(loop, blocks, entries, *given, rows, totals, self.numbers, first, last, *sizes)
+
+        return call
+
+
+class _Backward:
+    """All steps back."""
+
+    def __init__(self, of: Run, there: _Forward, grads: tuple[Tensor | None, ...]) -> None:
+        self.of, self.there = of, there
+        program = of.program
+        output, centred, *state = grads
+        arriving = {"output": output, "centred": centred, "fed": None}
+        self.arrays = dict(there.arrays)
+        for name in program.outputs:
+            found = arriving[name]
+            shape = (of.steps, of.batch, of.width)
+            self.arrays[f"d_{name}"] = there.like.new_zeros(shape) if found is None else found.contiguous()
+        for place, (grad, field) in enumerate(zip(state, of.begin, strict=True)):
+            zeros = torch.zeros_like(of.layout.flat(field)).detach().contiguous()
+            self.arrays[f"grad_{place}"] = zeros if grad is None else zeros.copy_(grad)
+        for name in program.gradients:
+            self.arrays[f"grad_{name}"] = torch.empty_like(there.arrays[name])
+        blocks = -(-of.batch // BLOCK)
+        self.sums = np.zeros((blocks, there.rows.numel()), there.rows.numpy().dtype)
+
+    def gradients(self) -> list[Tensor | None]:
+        """Of the current, the matrix, the weights behind it, and the rows."""
+        there, of = self.there, self.of
+        there.draw(of.program.used[1], reverse=True)
+        self.arrays |= {name: each for name, each in there.arrays.items() if name.startswith("noise_")}
+        call = there.bound(there.loops.backward, backward_arrays(of.program), self.arrays, self.sums)
+        if there.matrix is None:
+            call(0, of.steps)
+        else:
+            self._step_by_step(call, there.matrix)
+        total = torch.from_numpy(self.sums.sum(0)).view(there.rows.shape)[:, : of.width]
+        learnt = {each.first for each in of.program.learnt}
+        rows = [
+            total[each.first : each.first + each.parts] if each.first in learnt else None
+            for each in of.program.given
+        ]
+        return [self.arrays["grad_current"], self._of_matrix(), None, *rows]
+
+    def _step_by_step(self, call: Callable[[int, int], None], matrix: Tensor) -> None:
+        """Each step waits for what the next one sends back through the matrix."""
+        d_fed, d_recurrent = self.arrays["d_fed"], self.arrays["grad_recurrent"]
+        for step in range(self.of.steps - 1, -1, -1):
+            call(step, step + 1)
+            if step and not self.of.layer.cut:
+                torch.mm(d_recurrent[step], matrix.T, out=d_fed[step - 1])
+
+    def _of_matrix(self) -> Tensor | None:
+        """One product over all steps."""
+        if self.there.matrix is None:
+            return None
+        fed = torch.cat([self.there.fed_before(0)[None], self.there.arrays["out_fed"][:-1]])
+        return fed.flatten(0, 1).T @ self.arrays["grad_recurrent"].flatten(0, 1)
+
+
+def _draw(stream: Tensor, like: Tensor) -> Tensor:
+    drawn: Tensor = torch.ops.sgbench.draw(stream, like)
+    return drawn
+
+
+def _made(noise: Noise, drawn: Tensor) -> Tensor:
+    """What torch makes of what was drawn."""
+    for function, arguments, named in noise.made:
+        drawn = function(drawn, *arguments, **named)
+    return drawn
