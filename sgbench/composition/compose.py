@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from sgbench.composition import catalogue
-from sgbench.composition.hydra_node import check_hydra_node
+from sgbench.composition.hydra_node import check_hydra_node, missing_plugin
 from sgbench.composition.unused import take_out_choices, take_out_settings
 from sgbench.composition.words import one_line, parse_overrides
 from sgbench.errors import InputError, require_number, suggest
@@ -114,6 +114,9 @@ def _check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
     for override in parse_overrides(overrides):
         group = str(override.key_or_group).partition("@")[0]
         name = override.value() if not override.is_sweep_override() else None
+        missing = missing_plugin(group, name) if isinstance(name, str) and group.startswith("hydra/") else None
+        if missing is not None:
+            raise InputError(f"{override.input_line}: {missing}")
         if group not in known or override.is_delete():
             continue
         if isinstance(name, str):
