@@ -31,6 +31,8 @@ SNIPPETS = [
 def test_every_snippet_runs(snippet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a module and a folder of its own, without an error or a warning."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SGBENCH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("SGBENCH_RUNS", str(tmp_path / "runs"))
     exec(compile(snippet, "snippet", "exec"), {"__name__": "__main__"})  # noqa: S102 - our own documents
 
 

@@ -95,7 +95,9 @@ class Job:
             return math.inf
         job = HydraConfig.get()
         if self.planned.is_open:
-            chosen = [word for word in job.overrides.task if word.partition("=")[0] not in self.planned.settled]
+            chosen = [
+                word for word in job.overrides.task if word.partition("=")[0] not in self.planned.settled
+            ]
             say(f"[{job.job.num + 1}] {headline(record, self.names)}: {', '.join(chosen)}")
             self.exit_code = max(self.exit_code, int(record.status != "finished"))
         else:
@@ -210,7 +212,7 @@ def _as_it_was() -> Iterator[None]:
         settings.cfg = config
 
 
-def hand_to_hydra(words: Sequence[str], task: Callable[[Any], None]) -> int:
+def hand_to_hydra(words: Sequence[str], task: Callable[[Any], object]) -> int:
     """Call Hydra's own command with a task; returns its exit code."""
     import hydra
 

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from sgbench.errors import InputError, suggest
-from sgbench.paths import conf_dir
+from sgbench.paths import conf_dir, with_own
 
 # The same loader in C where libyaml is there; a sweep reads the catalogue once a point.
 SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -36,6 +36,8 @@ TARGET_GROUPS = (
     "surrogate",
 )
 """Groups whose entries are classes or functions; the others are data."""
+WITHOUT_ENTRY = ("sgbench.datasets.own.Own",)
+"""Classes that only entries of a user's own name."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def paths(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Path]:
         InputError: the group does not exist, or two entries have one name.
     """
     found: dict[str, Path] = {}
-    folders = list(dict.fromkeys(Path(folder).resolve() for folder in [*config_dirs, conf_dir()]))
+    folders = list(dict.fromkeys(Path(folder).resolve() for folder in [*with_own(config_dirs), conf_dir()]))
     if not any((folder / group).is_dir() for folder in folders):
         raise InputError(f"group '{group}' does not exist; {suggest(group, groups())}")
     for folder in folders:
@@ -167,4 +169,4 @@ class Shelf:
     def _allowed(self) -> frozenset[str | None]:
         shipped = (other.target for group in TARGET_GROUPS for other in entries(group).values())
         plugins = (point.value.replace(":", ".") for point in entry_points(group="sgbench.targets"))
-        return frozenset({*shipped, *plugins, *self._extra})
+        return frozenset({*shipped, *plugins, *WITHOUT_ENTRY, *self._extra})

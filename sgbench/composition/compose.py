@@ -20,7 +20,7 @@ from sgbench.composition.hydra_node import check_hydra_node, missing_plugin
 from sgbench.composition.unused import take_out_choices, take_out_settings
 from sgbench.composition.words import one_line, parse_overrides
 from sgbench.errors import InputError, require_number, suggest
-from sgbench.paths import conf_dir, default_data_dir, default_runs_dir
+from sgbench.paths import conf_dir, default_data_dir, default_runs_dir, with_own
 from sgbench.records.files import first_problem
 from sgbench.records.spec import GROUPS, NOTHING, SPIKING_CHOICES, Method, RunSpec, entry_group
 
@@ -87,7 +87,7 @@ def compose(
 def raw_config(overrides: Sequence[str], config_dirs: Iterable[Path] = ()) -> DictConfig:
     """Hydra's merged tree with the `hydra` node, or an `InputError`."""
     register_resolvers()
-    folders = [Path(folder).resolve() for folder in config_dirs]
+    folders = list(dict.fromkeys(folder.resolve() for folder in with_own(config_dirs)))
     for folder in folders:
         if not folder.is_dir():
             raise InputError(f"--config-dir {folder}: no such folder")
@@ -114,7 +114,9 @@ def _check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
     for override in parse_overrides(overrides):
         group = str(override.key_or_group).partition("@")[0]
         name = override.value() if not override.is_sweep_override() else None
-        missing = missing_plugin(group, name) if isinstance(name, str) and group.startswith("hydra/") else None
+        missing = (
+            missing_plugin(group, name) if isinstance(name, str) and group.startswith("hydra/") else None
+        )
         if missing is not None:
             raise InputError(f"{override.input_line}: {missing}")
         if group not in known or override.is_delete():

@@ -95,7 +95,9 @@ def _check_plugged(kind: str, plugged: Any) -> None:
         )
     for inner in _targets(plugged):
         if inner not in known and inner not in _part_targets(kind):
-            raise InputError(f"hydra.{kind}: names {inner}, which no installed plugin registers; leave it out")
+            raise InputError(
+                f"hydra.{kind}: names {inner}, which no installed plugin registers; leave it out"
+            )
     if plugged.get(CALLED) is not None:
         raise InputError(f"hydra.{kind}.{CALLED}: functions are not called by name; list the values as words")
     if any("maximize" in str(each).lower() for each in _several(plugged.get("direction"))):

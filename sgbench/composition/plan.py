@@ -21,7 +21,7 @@ from sgbench.composition.hydra_internals import points_of, set_values
 from sgbench.composition.hydra_node import chooses_as_it_goes
 from sgbench.composition.words import count_values, one_line, parse_overrides
 from sgbench.errors import InputError
-from sgbench.paths import conf_dir
+from sgbench.paths import conf_dir, with_own
 from sgbench.records.spec import RunSpec
 
 MOST_POINTS = 1_000_000
@@ -171,7 +171,9 @@ def _points(overrides: Sequence[Override], config: DictConfig) -> list[list[str]
     every = _with_parameters(overrides, config)
     searched = next((each.input_line for each in every if isinstance(each.value(), IntervalSweep)), None)
     if searched is not None:
-        raise InputError(f"{searched}: an interval needs a sweeper that searches it, e.g. hydra/sweeper=optuna")
+        raise InputError(
+            f"{searched}: an interval needs a sweeper that searches it, e.g. hydra/sweeper=optuna"
+        )
     # A word for a key replaces what the sweep's file says of it.
     count = math.prod({override.key_or_group: count_values(override) for override in every}.values())
     if count > MOST_POINTS:
@@ -242,7 +244,7 @@ class PointComposer:
 
 def _group_names(config_dirs: Sequence[Path]) -> set[str]:
     """All names that may be a group's for Hydra; a name too many costs time alone."""
-    children = (child.name for folder in [conf_dir(), *config_dirs] for child in folder.iterdir())
+    children = (child.name for folder in [conf_dir(), *with_own(config_dirs)] for child in folder.iterdir())
     return {*children, *ConfigStore.instance().repo}
 
 

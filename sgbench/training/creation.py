@@ -16,8 +16,25 @@ from sgbench.training.build import PROVIDED, construct
 GROUPS = tuple(sorted(set(PROVIDED) - {"logger"}))
 
 
-def create(name: str, *, config_dirs: Sequence[Path], allow_targets: Sequence[str], **parameters: Any) -> Any:
-    """See `sgbench.create`."""
+def create(
+    name: str, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = (), **parameters: Any
+) -> Any:
+    """Make one object of the catalogue, with the defaults of its YAML file.
+
+    Args:
+        name: "GROUP/ENTRY", e.g. "surrogate/atan" or "neuron/leaky".
+        config_dirs: folders with entries of your own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+        parameters: values in place of defaults; objects (a neuron's `surrogate`) are passed on.
+
+    Raises:
+        InputError: an unknown name, or a value out of range.
+
+    >>> surrogate = create("surrogate/atan", alpha=2.0)
+    >>> neuron = create("neuron/leaky", beta=0.9, surrogate=surrogate)
+    >>> neuron.beta()
+    0.9
+    """
     config_dirs = [Path(folder) for folder in config_dirs]
     group, _, entry_name = name.partition("/")
     if group not in GROUPS or not entry_name:
