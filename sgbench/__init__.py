@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from sgbench.notebook.table import plot
     from sgbench.training.creation import create
     from sgbench.training.runner import run
+    from sgbench.yours.accelerate import accelerate
     from sgbench.yours.benchmark import benchmark
+    from sgbench.yours.compare_in import compare_in
 
 __version__ = "0.1.0"
 __all__ = [
@@ -36,8 +38,10 @@ __all__ = [
     "SgbenchError",
     "StorageError",
     "__version__",
+    "accelerate",
     "benchmark",
     "board",
+    "compare_in",
     "create",
     "explain",
     "list",
@@ -52,8 +56,10 @@ HOMES = {
     **dict.fromkeys(
         ("InputError", "NonFiniteError", "RunBusyError", "SgbenchError", "StorageError"), "sgbench.errors"
     ),
+    "accelerate": "sgbench.yours.accelerate",
     "benchmark": "sgbench.yours.benchmark",
     "board": "sgbench.notebook.records",
+    "compare_in": "sgbench.yours.compare_in",
     "create": "sgbench.training.creation",
     "explain": "sgbench.notebook.records",
     "list": "sgbench.notebook.browse.list_entries",

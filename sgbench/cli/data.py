@@ -279,13 +279,13 @@ def add_own(args: argparse.Namespace) -> int:
     from sgbench.yours.benchmark import prepared_entry
     from sgbench.yours.entry import Terms, lines
     from sgbench.yours.files import read_part
-    from sgbench.yours.tonic_sets import tonic_parts
+    from sgbench.yours.tonic_sets import parts_of_tonic
 
     if (args.tonic is None) == (args.train is None):
         raise InputError("data add: either TRAIN.npz (and TEST.npz), or --tonic SET is needed")
     groups = None
     if args.tonic is not None:
-        parts = [*tonic_parts(args.tonic, root(args) / "tonic")]
+        parts = [*parts_of_tonic(args.tonic, root(args) / "tonic")]
     else:
         train, groups = read_part(args.train)
         parts = [

@@ -13,7 +13,7 @@ from sgbench.errors import InputError, suggest
 LICENCE = "tonic is GPL-3.0-only, unlike sgbench: who passes both on together follows the GPL for the whole"
 
 
-def tonic_parts(name: str, save_to: Path) -> tuple[Any, Any | None]:
+def parts_of_tonic(name: str, save_to: Path) -> tuple[Any, Any | None]:
     """Open a data set of tonic, which it fetches where it is not there.
 
     Args:
