@@ -30,6 +30,23 @@ def register(commands: Any) -> None:
     )
     _common(showing)
     showing.set_defaults(handler=show_entry)
+    checking = commands.add_parser(
+        "check-entry", help="run the contracts on an entry in a folder of your own"
+    )
+    checking.add_argument("path", type=Path, metavar="FILE", help="e.g. my_conf/surrogate/mine.yaml")
+    checking.add_argument(
+        "--allow-target", action="append", default=[], metavar="NAME", help="the class behind it"
+    )
+    checking.set_defaults(handler=check_own)
+
+
+def check_own(args: argparse.Namespace) -> int:
+    """Print a line for each contract that an entry breaks; 1 if there is one."""
+    from sgbench.inspection.entry_check import check_entry
+
+    problems = check_entry(args.path, args.allow_target)
+    _write("".join(f"{line}\n" for line in problems) or f"{args.path}: keeps the contracts of its group\n")
+    return 1 if problems else 0
 
 
 def _common(command: argparse.ArgumentParser) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
 
 from sgbench import __version__
 from sgbench.cli import STOPPED, STOPPED_CODE
-from sgbench.errors import InputError, SgbenchError, disk_full, one_printable_line
+from sgbench.errors import InputError, SgbenchError, disk_full, one_printable_line, suggest
 
 ABOUT = "Which surrogate gradient, neuron and learning rule, for which task, at what cost."
 EPILOG = """examples:
@@ -31,6 +34,8 @@ exit codes: 0 fine, 1 findings or failed runs, 2 bad input, 130 stopped"""
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if any(word.startswith("--allow-target") for word in words) and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # where one's own package lies, as with `python -m`
     try:
         return _dispatch(words)
     except SgbenchError as error:
@@ -68,6 +73,18 @@ def _dispatch(words: list[str]) -> int:
     return args.handler(args)
 
 
+class _Suggesting(argparse.ArgumentParser):
+    """A parser that answers a wrong command with the nearest one, in one line; so do those of its subcommands."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with exit code 2 and a line on the error stream."""
+        found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if found is None or not ("COMMAND" in message or "ACTION" in message):
+            super().error(message)
+        known = [name.strip(" '") for name in found.group(2).split(",")]
+        raise InputError(f"{self.prog} {found.group(1)}: no such command; {suggest(found.group(1), known)}")
+
+
 def parser() -> argparse.ArgumentParser:
     """The grammar of all subcommands but `run` and `sweep`."""
     from sgbench.cli import (
@@ -84,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
         verify,
     )
 
-    top = argparse.ArgumentParser(
+    top = _Suggesting(
         prog="sgbench", description=ABOUT, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     top.add_argument("--version", action="version", version=f"sgbench {__version__}")

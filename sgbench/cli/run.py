@@ -55,8 +55,6 @@ def run_command(words: Sequence[str]) -> int:
     from sgbench.sweeps.notes import notes
 
     rest, allowed = _take(list(words), "--allow-target")
-    if allowed:
-        sys.path.insert(0, str(Path.cwd()))  # where one's own package lies, as with `python -m`
     rest, folders = _take(rest, "--config-dir", "-cd")
     config_dirs = [Path(folder) for folder in folders]
     # Hydra's own flag takes one folder; its search path takes any number.

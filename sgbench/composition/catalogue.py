@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -50,6 +50,8 @@ class Entry:
     target: str | None
     parameters: dict[str, Any]
     meta: dict[str, Any]
+    own: dict[str, Any] = field(default_factory=dict)
+    """Of a preset: its library's own parameters, which ours are computed from; they name no method."""
 
     @property
     def line(self) -> str:
@@ -121,13 +123,16 @@ def read_entry(group: str, name: str, path: Path) -> Entry:
     if not isinstance(tree, dict):
         raise InputError(f"{path}: a mapping of names to values is needed")
     target = tree.get("_target_")
+    meta = tree.get("meta") or {}
+    own = (meta.get("own") or []) if isinstance(meta, dict) else []
     return Entry(
         group=group,
         name=name,
         path=path,
         target=None if target is None else str(target),
-        parameters={key: value for key, value in tree.items() if key not in META_KEYS},
-        meta=tree.get("meta") or {},
+        parameters={key: value for key, value in tree.items() if key not in (*META_KEYS, *own)},
+        meta=meta,
+        own={key: tree[key] for key in own if key in tree},
     )
 
 

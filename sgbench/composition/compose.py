@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from sgbench.composition import catalogue
+from sgbench.composition.formula import formula
 from sgbench.composition.hydra_node import check_hydra_node, missing_plugin
 from sgbench.composition.unused import take_out_choices, take_out_settings
 from sgbench.composition.words import one_line, parse_overrides
@@ -27,6 +28,24 @@ from sgbench.records.spec import GROUPS, NOTHING, SPIKING_CHOICES, Method, RunSp
 ROOT_KEYS = ("seed", "engine", "group", "force", "paths", "trainer")
 LARGEST_OF_OPTIMIZER = 1e18
 """Of a number of an optimiser, whose square is then a number in single precision still."""
+
+
+ELSEWHERE = {
+    "accelerator": "trainer.device",
+    "accumulate_grad_batches": "protocol.batch_size",
+    "batch_size": "protocol.batch_size",
+    "deterministic": "seed",
+    "devices": "trainer.device",
+    "early_stopping": "protocol.patience",
+    "enable_progress_bar": "trainer.progress",
+    "gradient_clip_val": "clip_norm",
+    "learning_rate": "optimizer.lr",
+    "log_every_n_steps": "trainer.log_every_steps",
+    "max_epochs": "protocol.epochs",
+    "num_epochs": "protocol.epochs",
+    "precision": "protocol.precision",
+}
+"""What Lightning and others call a setting, and where it is here."""
 
 
 def decay_per_step(tau_s: float, dt_s: float) -> float:
@@ -57,6 +76,7 @@ def register_resolvers() -> None:
     """Make the functions that `conf/` uses known to OmegaConf."""
     OmegaConf.register_new_resolver("decay", decay_per_step, replace=True)
     OmegaConf.register_new_resolver("unless", default_unless, replace=True)
+    OmegaConf.register_new_resolver("formula", formula, replace=True)
     OmegaConf.register_new_resolver("default_runs_dir", lambda: str(default_runs_dir()), replace=True)
     OmegaConf.register_new_resolver("default_data_dir", lambda: str(default_data_dir()), replace=True)
 
@@ -146,6 +166,8 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
     node = OmegaConf.select(tree, parent) if parent else tree
     if not OmegaConf.is_dict(node):
         return f"key '{key}' is not known; '{parent}' holds no keys"
+    if last in ELSEWHERE and (not parent or parent == "trainer"):
+        return f"key '{key}' is not known; did you mean {ELSEWHERE[last]}?"
     names = [str(name) for name in node if name not in ("hydra", *catalogue.META_KEYS)]
     inside = [f"{name}.{last}" for name in names if OmegaConf.select(tree, f"{name}.{last}") is not None]
     if not parent and inside:
@@ -252,7 +274,7 @@ def _checked_node(
             f"{where}: target {found.target} of {found.path} is not allowed; "
             f"if you trust it, add --allow-target {found.target}"
         )
-    parameters = _without_meta(node)
+    parameters = {key: value for key, value in _without_meta(node).items() if key not in found.own}
     for key in parameters:
         if key not in found.parameters:
             raise InputError(f"key '{where}.{key}' is not known; {suggest(str(key), found.parameters)}")

@@ -11,6 +11,8 @@ from typing import Any
 from sgbench.composition import catalogue, selection
 
 PRESET_KEYS = ("library", "version", "calls", "canonical", "conversion", "bug", "legacy")
+REFERENCE = "digits_v1"
+"""The protocol whose time step and sizes defaults refer to, where no other is chosen."""
 
 
 def as_dict(entry: catalogue.Entry) -> dict[str, Any]:
@@ -45,8 +47,39 @@ def entry_text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
     lines.append(columns([(str(key), str(value)) for key, value in rows]))
     if entry.parameters:
         lines.append("parameters and their defaults")
-        lines.append(columns([(f"  {key}", _short(value)) for key, value in entry.parameters.items()]))
+        defaults = {**entry.own, **entry.parameters}
+        numbers = resolved(entry, config_dirs)
+        lines.append(
+            columns([(f"  {key}", _short(numbers.get(key, value))) for key, value in defaults.items()])
+        )
     return "\n".join(lines)
+
+
+def resolved(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> dict[str, Any]:
+    """The defaults of an entry as numbers, under the protocol of the catalogue's reference run.
+
+    A default that refers to another choice stays as it is written.
+    """
+    if "${" not in str(entry.parameters):
+        return {}
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from sgbench.composition.compose import register_resolvers
+
+    register_resolvers()
+    protocol = catalogue.entry("protocol", REFERENCE, config_dirs).parameters
+    tree = OmegaConf.create(
+        {"width_fwhm": None, "protocol": protocol, "entry": {**entry.own, **entry.parameters}}
+    )
+    found = {}
+    for key in entry.parameters:
+        try:
+            value: Any = OmegaConf.select(tree, f"entry.{key}")
+        except OmegaConfBaseException:
+            continue
+        found[key] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    return found
 
 
 def _preset_rows(entry: catalogue.Entry) -> list[tuple[str, str]]:
@@ -86,6 +119,8 @@ def _short(value: Any) -> str:
         return ", ".join(_short(item) if not isinstance(item, dict) else json.dumps(item) for item in value)
     if isinstance(value, dict):
         return ", ".join(f"{key}={_short(item)}" for key, item in value.items())
+    if isinstance(value, float):
+        return str(value) if value.is_integer() else f"{value:.6g}"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

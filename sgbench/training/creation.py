@@ -43,8 +43,8 @@ def create(
     objects = {key: value for key, value in parameters.items() if key in PROVIDED[group]}
     numbers = {key: value for key, value in parameters.items() if key not in objects}
     for key in numbers:
-        if key not in found.parameters:
-            known = [*found.parameters, *PROVIDED[group]]
+        if key not in found.parameters and key not in found.own:
+            known = [*found.own, *found.parameters, *PROVIDED[group]]
             raise InputError(f"parameter '{key}' of {name} is not known; {suggest(key, known)}")
     words = [f"{group}={entry_name}", *(f"{group}.{key}={_word(value)}" for key, value in numbers.items())]
     spec = compose(words, config_dirs=config_dirs, allow_targets=allow_targets)

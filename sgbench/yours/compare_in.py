@@ -320,7 +320,7 @@ class _Course:
         if not torch.allclose(one[order], other, rtol=1e-3, atol=1e-4):
             raise InputError(
                 "compare_in: a batch in another order gives other outputs, so the module keeps state from one "
-                "batch to the next; begin forward with snntorch.utils.reset(self), or with reset_mem() of each neuron"
+                "batch to the next; begin forward with snntorch.utils.reset(self), or reset_mem() of each neuron"
             )
 
 
