@@ -4,16 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from torch import nn
 
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
+from sgbench.composition.known_names import NeuronName, SurrogateName
 from sgbench.errors import InputError, suggest
+from sgbench.neurons.base import Neuron
+from sgbench.surrogates.base import Surrogate
 from sgbench.training.build import PROVIDED, construct
 
 GROUPS = tuple(sorted(set(PROVIDED) - {"logger"}))
+
+
+@overload
+def create(
+    name: SurrogateName,
+    *,
+    config_dirs: Sequence[Path] = (),
+    allow_targets: Sequence[str] = (),
+    **parameters: Any,
+) -> Surrogate: ...
+
+
+@overload
+def create(
+    name: NeuronName,
+    *,
+    config_dirs: Sequence[Path] = (),
+    allow_targets: Sequence[str] = (),
+    **parameters: Any,
+) -> Neuron: ...
+
+
+@overload
+def create(
+    name: str, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = (), **parameters: Any
+) -> Any: ...
 
 
 def create(

@@ -12,6 +12,7 @@ import pytest
 
 import sgbench
 from sgbench.cli.main import main
+from sgbench.composition.names import FILE, text
 from sgbench.notebook.table import SweepTable
 from sgbench.paths import RECORD
 from sgbench.sweeps.points import grid_of
@@ -53,6 +54,19 @@ def test_a_board_and_its_sentences_are_those_of_the_command(capsys: pytest.Captu
     assert told.explanation.p is not None
     with pytest.raises(sgbench.InputError, match="did you mean 'digits_v1'"):
         sgbench.board("digit_v1", root=BOARDS, layout="leaderboards")
+
+
+def test_names_for_type_checkers_are_those_of_the_catalogue() -> None:
+    """Expected: what `make entry` writes."""
+    assert FILE.read_text() == text()
+
+
+def test_a_surrogate_shows_its_numbers() -> None:
+    """By hand: the width of a Cauchy bell is 4 / (pi alpha)."""
+    assert repr(sgbench.create("surrogate/atan", alpha=2.0)) == "Atan(alpha=2, width=0.637, peak=1)"
+    assert (
+        repr(sgbench.create("surrogate/triangle", width_fwhm=0.5)) == "Triangle(slope=2, width=0.5, peak=1)"
+    )
 
 
 def test_run_refuses_a_sweep_of_many_runs() -> None:
