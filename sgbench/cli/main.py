@@ -67,10 +67,33 @@ def _dispatch(words: list[str]) -> int:
         from sgbench.cli.sweep import sweep_command
 
         return sweep_command(words[1:])
+    if words[:1] == ["completion"]:
+        return _completion(words[1:])
     if words and "=" in words[0]:
         raise InputError(f"'{words[0]}' is no command; did you mean: sgbench run {' '.join(words)}")
     args = parser().parse_args(words)
     return args.handler(args)
+
+
+def _completion(words: list[str]) -> int:
+    """Print a shell's script, or what it may offer behind a line."""
+    from sgbench.composition.completion import SHELLS, candidates, script
+
+    if words[:1] == ["--line"]:
+        line = " ".join(words[1:])
+        sys.stdout.write("".join(f"{word}\n" for word in candidates(line, lambda: commands_of(parser()))))
+        return 0
+    if len(words) != 1 or words[0].startswith("-"):
+        raise InputError(
+            f'completion: a shell is needed, {", ".join(SHELLS)}: eval "$(sgbench completion bash)"'
+        )
+    sys.stdout.write(script(words[0]))
+    return 0
+
+
+def commands_of(top: argparse.ArgumentParser) -> list[str]:
+    """The names of a parser's subcommands."""
+    return [name for action in top._actions if isinstance(action.choices, dict) for name in action.choices]
 
 
 class _Suggesting(argparse.ArgumentParser):
@@ -107,6 +130,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"sgbench {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     commands.add_parser("run", help="run one point or a sweep (a Hydra application)", add_help=False)
+    commands.add_parser("completion", help="completion for bash, zsh or fish", add_help=False)
     commands.add_parser("sweep", help="run a shipped sweep, or show what came of one", add_help=False)
     browse.register(commands)
     compare.register(commands)
