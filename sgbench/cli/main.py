@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from sgbench import __version__
 from sgbench.cli import STOPPED, STOPPED_CODE
@@ -124,11 +124,11 @@ def parser() -> argparse.ArgumentParser:
         verify,
     )
 
-    top = _Suggesting(
+    top: argparse.ArgumentParser = _Suggesting(
         prog="sgbench", description=ABOUT, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     top.add_argument("--version", action="version", version=f"sgbench {__version__}")
-    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands: Any = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     commands.add_parser("run", help="run one point or a sweep (a Hydra application)", add_help=False)
     commands.add_parser("completion", help="completion for bash, zsh or fish", add_help=False)
     commands.add_parser("sweep", help="run a shipped sweep, or show what came of one", add_help=False)
