@@ -60,6 +60,7 @@ check: $(INSTALLED_DEV) ## lint, floors, types, committed boards
 entry: $(if $(WITH),,$(INSTALLED_DEV)) ## do all that follows from a new entry: golden ids, catalogue page
 	$(or $(WITH),$(BIN)/python) -m tests.golden.write --new
 	$(or $(WITH),$(BIN)/python) -m tools.catalogue_pages.pages --pictures new
+	$(or $(WITH),$(BIN)/python) -m sgbench.composition.names
 
 presets: setup ## rewrite conf/surrogate/<library>/ from its table
 	$(BIN)/python -m sgbench.composition.presets

@@ -85,14 +85,21 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
+STEEPNESS = ("alpha", "beta", "k", "slope", "steepness")
+"""What libraries call how steep a surrogate is."""
+
+
 def suggest(wrong: str, known: Iterable[str]) -> str:
     """The end of an error message: the nearest known name, or all of them.
 
     >>> suggest("atann", ["atan", "sigmoid"])
     "did you mean 'atan'? Known: atan, sigmoid"
+    >>> suggest("slope", ["alpha", "scale"])
+    "did you mean 'alpha'? Known: alpha, scale"
     """
     names = sorted(map(str, known))  # a file's keys may be numbers
-    close = difflib.get_close_matches(wrong, names, n=1)
+    meant = [name for name in names if wrong in STEEPNESS and name in STEEPNESS]
+    close = meant[:1] or difflib.get_close_matches(wrong, names, n=1)
     hint = f"did you mean '{close[0]}'? " if close else ""
     return f"{hint}Known: {', '.join(names)}"
 

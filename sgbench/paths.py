@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from sgbench.errors import InputError
@@ -18,6 +19,20 @@ def conf_dir() -> Path:
         if (candidate / "config.yaml").is_file():
             return candidate
     raise FileNotFoundError("conf/ was not found beside or inside the package: is the install broken?")
+
+
+OWN_CONF = "sgbench_conf"
+
+
+def own_conf_dir() -> Path:
+    """Where entries of one's own are written and always looked for: $SGBENCH_CONF or ./sgbench_conf."""
+    return Path(os.environ.get("SGBENCH_CONF") or OWN_CONF)
+
+
+def with_own(folders: Iterable[Path]) -> list[Path]:
+    """Folders of entries that were named, and the one that is always looked at where it exists."""
+    own = own_conf_dir()
+    return [*(Path(folder) for folder in folders), *([own] if own.is_dir() else [])]
 
 
 def default_runs_dir() -> Path:

@@ -31,6 +31,8 @@ SNIPPETS = [
 def test_every_snippet_runs(snippet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a module and a folder of its own, without an error or a warning."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SGBENCH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("SGBENCH_RUNS", str(tmp_path / "runs"))
     exec(compile(snippet, "snippet", "exec"), {"__name__": "__main__"})  # noqa: S102 - our own documents
 
 
@@ -53,7 +55,7 @@ def test_commands_of_the_documents_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     assert shells
     for text in shells:
-        assert set(re.findall(r"^sgbench ([a-z]+)", text, flags=re.MULTILINE)) <= commands
+        assert set(re.findall(r"^sgbench ([a-z-]+)", text, flags=re.MULTILINE)) <= commands
         assert set(re.findall(r"^make ([a-z]+)", text, flags=re.MULTILINE)) <= targets
 
 

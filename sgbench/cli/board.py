@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from sgbench.tables import few
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sgbench.leaderboard.rows import Board, Row
+    from sgbench.leaderboard.rows import Board
     from sgbench.leaderboard.store.reading import Finding
 
 NARROWEST = 80  # columns of a terminal
@@ -107,6 +107,7 @@ def _check(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.board import show
+    from sgbench.leaderboard.pages.brief import brief_markdown
 
     found = show(root_of(args), layout=args.layout, references=references_of(args), protocol=args.protocol)
     for board in found.boards:
@@ -152,6 +153,8 @@ def _rich_table(board: Board, *, spacious: bool) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    from sgbench.leaderboard.pages.brief import brief_cells
+
     table = Table(
         title=board.protocol.name,
         title_justify="left",
@@ -169,57 +172,13 @@ def _rich_table(board: Board, *, spacious: bool) -> Table:
         partial = " *" if target.missing else ""
         table.add_column(f"{target.name.replace('_', chr(10))}\nnJ{partial}", justify="right", no_wrap=True)
     for row in board.rows:
-        table.add_row(*(Text(cell) for cell in _cells(row, board)))
+        table.add_row(*(Text(cell) for cell in brief_cells(row, board)))
     for apart in (board.claimed, board.baselines):
         if apart:
             table.add_section()
         for row in apart:
-            table.add_row("", "", *(Text(cell) for cell in _cells(row, board)[2:]), style="dim")
+            table.add_row("", "", *(Text(cell) for cell in brief_cells(row, board)[2:]), style="dim")
     return table
-
-
-def brief_markdown(board: Board) -> str:
-    """The columns of `show` as Markdown; `table.md` has the notes."""
-    from sgbench.leaderboard.labels import prose
-    from sgbench.leaderboard.pages.empty import without_rows
-    from sgbench.leaderboard.pages.terminal_outside import outsider_cells
-
-    names = ["rank", "alike", "method", board.measure.title, "seeds", "spikes", "synaptic operations"]
-    names += [f"{target.name}, nJ{' *' if target.missing else ''}" for target in board.targets]
-    shown = (*board.rows, *board.claimed, *board.baselines)
-    blocks = [] if board.rows else [f"{board.protocol.name}: {without_rows(board)}\n"]
-    if shown:
-        cells = [[prose(cell) for cell in _cells(row, board)] for row in shown]
-        blocks.append(_pipes([names, [*[":--"] * 3, *["--:"] * (len(names) - 3)], *cells]))
-    if board.outsiders:
-        head, *lines = outsider_cells(board)
-        blocks.append(
-            _pipes([head, [":--", "--:", "--:", ":--"], *([prose(cell) for cell in line] for line in lines)])
-        )
-    return "\n".join(blocks)
-
-
-def _pipes(rows: Iterable[Iterable[str]]) -> str:
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def _cells(row: Row, board: Board) -> list[str]:
-    from sgbench.leaderboard.labels import figure
-    from sgbench.leaderboard.pages.sections import NONE
-    from sgbench.leaderboard.pages.table import rank_text
-
-    failed = f" ({len(row.failed_seeds)} failed)" if row.failed_seeds else ""
-    energies = [row.costs.energies[target.name].dynamic_nj for target in board.targets]
-    numbers = [row.costs.spikes.value, row.costs.synaptic_operations.value]
-    numbers += [None if energy is None else energy.value for energy in energies]
-    return [
-        rank_text(row),
-        "" if row.place is None else row.place.groups,
-        row.label.replace("(", " ("),  # a narrow column breaks there
-        board.measure.summary(row.score),
-        f"{len(row.scores)}{failed}",
-        *(NONE if number is None else figure(number) for number in numbers),
-    ]
 
 
 def _footnotes(board: Board) -> list[str]:

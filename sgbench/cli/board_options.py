@@ -39,6 +39,9 @@ def finish(parser: argparse.ArgumentParser, handler: Any, *, machine: bool = Tru
     parser.add_argument(
         "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="entries of your own"
     )
+    parser.add_argument(
+        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own"
+    )
     if machine:
         parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.set_defaults(handler=handler)
@@ -48,7 +51,7 @@ def references_of(args: argparse.Namespace) -> References:
     """What the catalogue says, with the user's own folders."""
     from sgbench.leaderboard.deviation import References
 
-    return References(args.config_dir)
+    return References(args.config_dir, args.allow_target)
 
 
 def root_of(args: argparse.Namespace) -> Path:

@@ -24,8 +24,6 @@ from sgbench.cli.board_options import (
 from sgbench.errors import InputError, printable, suggest
 
 if TYPE_CHECKING:
-    from sgbench.leaderboard.pages.explain import Hits
-    from sgbench.leaderboard.rows import Row
     from sgbench.leaderboard.store.reading import Finding
 
 WIDTH = 100
@@ -59,56 +57,22 @@ def register(actions: Any) -> None:
 
 
 def _explain(args: argparse.Namespace) -> int:
-    from sgbench.leaderboard.board import show
-    from sgbench.leaderboard.pages.explain import explain, find_row, untold
-    from sgbench.leaderboard.store.tree import protocols
+    from sgbench.leaderboard.explaining import explain_two
 
-    root = root_of(args)
-    names = protocols(root, layout=args.layout)
-    protocol = args.protocol or (names[0] if len(names) == 1 else None)
-    if protocol is None:
-        raise InputError(f"--protocol: one of {', '.join(names)} is needed")
-    references = references_of(args)
-    found = show(root, layout=args.layout, references=references, protocol=protocol)
-    if not found.boards:
-        raise InputError(f"{root / protocol}: no valid record")
-    (board,) = found.boards
-    a, b = find_row(board, args.a), find_row(board, args.b)
-    unsaid = untold(references.of(protocol))
-    asked_of = () if unsaid else (a, b)
-    hits = {row.method_id: stored for row in asked_of if (stored := _hits(root, args.layout, protocol, row))}
-    explained = explain(board, a, b, hits=hits, unsaid=unsaid)
+    explained = explain_two(
+        args.a,
+        args.b,
+        root=root_of(args),
+        layout=args.layout,
+        references=references_of(args),
+        protocol=args.protocol,
+    )
     if args.json:
         say_json(asdict(explained))
         return 0
     for sentence in explained.sentences:
         sys.stdout.write(textwrap.fill(printable(sentence), WIDTH) + "\n")
     return 0
-
-
-def _hits(root: Path, layout: str, protocol: str, row: Row) -> Hits:
-    """The stored predictions of a method's finished seeds, scored."""
-    from sgbench.leaderboard.store.objects import Objects
-    from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, parse_predictions
-    from sgbench.leaderboard.store.tree import RECORDS
-    from sgbench.paths import PREDICTIONS, RECORD
-    from sgbench.records.files import read_bytes, read_model
-    from sgbench.records.record import RunRecord
-
-    objects = Objects(root / protocol)
-    found = {}
-    for seed in sorted(set(row.scores) - set(row.failed_seeds)):
-        if layout == "leaderboards":
-            path = root / protocol / RECORDS / row.method_id / f"{seed}.json"
-            sha256 = read_model(path, RunRecord).predictions_sha256
-            data = None if sha256 is None else objects.get(sha256, "csv")
-        else:
-            path = root / protocol / row.method_id / str(seed) / RECORD
-            beside = path.with_name(PREDICTIONS)
-            data = read_bytes(beside, limit=MAX_PREDICTION_BYTES) if beside.is_file() else None
-        if data is not None:
-            found[seed] = parse_predictions(data, str(path)).hits
-    return found
 
 
 def _export(args: argparse.Namespace) -> int:

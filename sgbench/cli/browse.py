@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sgbench.composition import catalogue, selection
+from sgbench.composition.entry_text import as_dict, columns, entry_text, row_of
 from sgbench.errors import InputError
 
 PLOTTED = ("surrogate", "neuron")
-PRESET_KEYS = ("library", "version", "calls", "canonical", "conversion", "bug", "legacy")
 
 
 def register(commands: Any) -> None:
@@ -32,6 +30,23 @@ def register(commands: Any) -> None:
     )
     _common(showing)
     showing.set_defaults(handler=show_entry)
+    checking = commands.add_parser(
+        "check-entry", help="run the contracts on an entry in a folder of your own"
+    )
+    checking.add_argument("path", type=Path, metavar="FILE", help="e.g. my_conf/surrogate/mine.yaml")
+    checking.add_argument(
+        "--allow-target", action="append", default=[], metavar="NAME", help="the class behind it"
+    )
+    checking.set_defaults(handler=check_own)
+
+
+def check_own(args: argparse.Namespace) -> int:
+    """Print a line for each contract that an entry breaks; 1 if there is one."""
+    from sgbench.inspection.entry_check import check_entry
+
+    problems = check_entry(args.path, args.allow_target)
+    _write("".join(f"{line}\n" for line in problems) or f"{args.path}: keeps the contracts of its group\n")
+    return 1 if problems else 0
 
 
 def _common(command: argparse.ArgumentParser) -> None:
@@ -48,7 +63,7 @@ def list_entries(args: argparse.Namespace) -> int:
     if args.json:
         return _write_json([as_dict(entry) for entry in found.values()])
     if found:
-        _write(_columns([_row(name, entry) for name, entry in found.items()]))
+        _write(columns([row_of(name, entry) for name, entry in found.items()]))
     else:
         _write(f"no {args.group} passes {' '.join(selection.chosen_words(args))}\n")
     counts = {} if args.library else selection.preset_counts(args.group, known, args)
@@ -70,7 +85,7 @@ def _list_groups(args: argparse.Namespace) -> int:
         folded = len(known) - len(names)
         more = f"; {folded} presets of libraries: sgbench list {group}" if folded else ""
         rows.append((group, ", ".join(names) + more))
-    return _write(_columns(rows))
+    return _write(columns(rows))
 
 
 def _preset_line(group: str, counts: dict[str, int]) -> str:
@@ -82,14 +97,6 @@ def _preset_line(group: str, counts: dict[str, int]) -> str:
     return f"{total} {presets} {of} ({libraries}); to list them: sgbench list {group} --library {example}"
 
 
-def _row(name: str, entry: catalogue.Entry) -> tuple[str, ...]:
-    if not selection.is_preset(entry):
-        return name, entry.line
-    marks = [f"[{mark}]" for key, mark in (("bug", "known bug"), ("legacy", "legacy")) if entry.meta.get(key)]
-    ours = f"{selection.canonical_name(entry)}: {_words(entry.meta.get('conversion') or entry.line)}"
-    return name, _words(entry.meta.get("calls")), " ".join([ours, *marks])
-
-
 def show_entry(args: argparse.Namespace) -> int:
     """Print one entry and draw it if asked to."""
     group, _, name = args.name.partition("/")
@@ -99,7 +106,7 @@ def show_entry(args: argparse.Namespace) -> int:
     if args.json:
         _write_json(as_dict(entry))
     else:
-        _write(_text(entry, args.config_dir))
+        _write(entry_text(entry, args.config_dir))
     if args.plot is not None:
         _plot(entry, args)
         if not args.json:
@@ -117,82 +124,6 @@ def _plot(entry: catalogue.Entry, args: argparse.Namespace) -> None:
     from sgbench.inspection.portrait import draw
 
     draw(entry, path, config_dirs=args.config_dir, allow_targets=args.allow_target)
-
-
-def as_dict(entry: catalogue.Entry) -> dict[str, Any]:
-    """An entry with stable keys."""
-    return {
-        "group": entry.group,
-        "name": entry.name,
-        "target": entry.target,
-        "parameters": entry.parameters,
-        "meta": entry.meta,
-    }
-
-
-def _text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
-    lines = [f"{entry.group}/{entry.name}", entry.line, ""]
-    rows = [("class", entry.target)] if entry.target else []
-    rows += _preset_rows(entry) if selection.is_preset(entry) else []
-    hidden = ("line", "sources", *(PRESET_KEYS if selection.is_preset(entry) else ()))
-    rows += [(key, _short(value)) for key, value in entry.meta.items() if key not in hidden and value != []]
-    rows += [("library", name) for name in _presets_of(entry, config_dirs)]
-    rows += [("source", str(source)) for source in entry.meta.get("sources") or []]
-    lines.append(_columns([(str(key), str(value)) for key, value in rows]))
-    if entry.parameters:
-        lines.append("parameters and their defaults")
-        lines.append(_columns([(f"  {key}", _short(value)) for key, value in entry.parameters.items()]))
-    return "\n".join(lines)
-
-
-def _preset_rows(entry: catalogue.Entry) -> list[tuple[str, str]]:
-    meta = entry.meta
-    rows = [
-        ("library", f"{meta['library']} {meta.get('version', '')}".strip()),
-        ("its call", meta.get("calls")),
-        ("canonical", f"{entry.group}/{selection.canonical_name(entry)}"),
-        ("conversion", meta.get("conversion")),
-        ("known bug", meta.get("bug")),
-        ("legacy", "yes, kept for older code" if meta.get("legacy") else None),
-    ]
-    return [(name, _words(text)) for name, text in rows if text]
-
-
-def _words(text: Any) -> str:
-    return " ".join(str(text or "").split())
-
-
-def _presets_of(entry: catalogue.Entry, config_dirs: Sequence[Path]) -> list[str]:
-    """How libraries call a canonical entry."""
-    if selection.is_preset(entry):
-        return []
-    known = catalogue.entries(entry.group, config_dirs).values()
-    found = [other for other in known if selection.is_preset(other)]
-    return [
-        f"{other.meta['library']} {_words(other.meta.get('calls'))} is {other.group}={other.name}"
-        for other in found
-        if selection.canonical_name(other) == entry.name
-    ]
-
-
-def _short(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, list):
-        return ", ".join(_short(item) if not isinstance(item, dict) else json.dumps(item) for item in value)
-    if isinstance(value, dict):
-        return ", ".join(f"{key}={_short(item)}" for key, item in value.items())
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _columns(rows: Sequence[tuple[str, ...]]) -> str:
-    """Rows with all columns but the last padded."""
-    widths = [max(map(len, column)) for column in itertools.zip_longest(*rows, fillvalue="")]
-    padded = (
-        [f"{cell:<{width}}" for cell, width in zip(row[:-1], widths, strict=False)] + [row[-1]]
-        for row in rows
-    )
-    return "".join("  ".join(cells).rstrip() + "\n" for cells in padded)
 
 
 def _write(text: str) -> int:

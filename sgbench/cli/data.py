@@ -1,4 +1,4 @@
-"""`sgbench data list|download|check|checksum|show|prepare`: which data sets there are, and how they look."""
+"""`sgbench data list|add|download|check|checksum|show|prepare`: which data sets there are, and how they look."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def register(commands: Any) -> None:
     showing.add_argument("--split", choices=SPLITS, default="train", help="from which split (train)")
     showing.add_argument("--samples", type=int, default=6, metavar="N", help="how many samples to draw (6)")
     showing.set_defaults(handler=show_data)
+    _add_own(words)
     for command in (listing, fetching, checking, summing, showing, _add_prepare(words)):
         command.add_argument("--data-dir", type=Path, default=None, help="where files lie ($SGBENCH_DATA)")
         command.add_argument(
@@ -243,4 +244,67 @@ def prepare(args: argparse.Namespace) -> int:
             numbers=[each.number for each in own],
         )
         sys.stdout.write(f"{path}: {len(own)} samples\n")
+    return 0
+
+
+def _add_own(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand for data of one's own."""
+    adding = words.add_parser("add", help="make an entry, an experiment and a protocol of data of your own")
+    adding.add_argument("name", metavar="NAME", help="yours to choose, e.g. my_gestures")
+    files = "arrays x and y; or sample, time and channel of each spike, and y; groups if there are any"
+    adding.add_argument("train", type=Path, nargs="?", metavar="TRAIN.npz", help=files)
+    adding.add_argument("test", type=Path, nargs="?", metavar="TEST.npz", help="default: a fifth of training")
+    adding.add_argument(
+        "--tonic", metavar="SET", help="a data set of tonic, e.g. SHD (tonic is GPL-3.0-only)"
+    )
+    adding.add_argument("--validation", type=Path, metavar="FILE.npz", help="default: a fifth of training")
+    adding.add_argument("--time-unit", choices=("s", "ms", "us"), default="s", help="of times of spikes (s)")
+    adding.add_argument("--dt-s", type=float, metavar="S", help="duration of a step in seconds")
+    adding.add_argument("--encoder", metavar="NAME", help="see: sgbench list encoder")
+    adding.add_argument(
+        "--hidden", type=int, nargs="+", default=[64], metavar="N", help="neurons a layer (64)"
+    )
+    adding.add_argument("--epochs", type=int, metavar="N", help="default: about a thousand updates")
+    adding.add_argument("--batch-size", type=int, default=32, metavar="N", help="samples a batch (32)")
+    adding.add_argument("--data-dir", type=Path, help="where samples are kept ($SGBENCH_DATA)")
+    adding.set_defaults(handler=add_own)
+
+
+def add_own(args: argparse.Namespace) -> int:
+    """Write the entry and print the next command.
+
+    Raises:
+        InputError: a file or a value is not usable; one line.
+    """
+    from sgbench.yours.benchmark import prepared_entry
+    from sgbench.yours.entry import Terms, lines
+    from sgbench.yours.files import read_part
+    from sgbench.yours.tonic_sets import parts_of_tonic
+
+    if (args.tonic is None) == (args.train is None):
+        raise InputError("data add: either TRAIN.npz (and TEST.npz), or --tonic SET is needed")
+    groups = None
+    if args.tonic is not None:
+        parts = [*parts_of_tonic(args.tonic, root(args) / "tonic")]
+    else:
+        train, groups = read_part(args.train)
+        parts = [
+            train,
+            *(None if path is None else read_part(path)[0] for path in (args.test, args.validation)),
+        ]
+    terms = Terms(
+        hidden=tuple(args.hidden), epochs=args.epochs, batch_size=args.batch_size, encoder=args.encoder
+    )
+    added = prepared_entry(
+        args.name,
+        *parts,
+        groups=groups,
+        dt_s=args.dt_s,
+        time_unit=args.time_unit,
+        terms=terms,
+        data_dir=args.data_dir,
+    )
+    sys.stdout.write(
+        "\n".join([f"experiment={added.name}", *lines(added), "", "next:", *added.commands]) + "\n"
+    )
     return 0

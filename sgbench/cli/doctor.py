@@ -13,7 +13,7 @@ from typing import Any
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir, default_data_dir, default_runs_dir
 
-EXTRAS = {"h5py": "events", "tonic": "events"}
+EXTRAS = {"h5py": "events", "tonic": "tonic"}
 
 
 def register(commands: Any) -> None:

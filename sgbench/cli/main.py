@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
 
 from sgbench import __version__
 from sgbench.cli import STOPPED, STOPPED_CODE
-from sgbench.errors import InputError, SgbenchError, disk_full, one_printable_line
+from sgbench.errors import InputError, SgbenchError, disk_full, one_printable_line, suggest
 
 ABOUT = "Which surrogate gradient, neuron and learning rule, for which task, at what cost."
 EPILOG = """examples:
@@ -32,6 +35,8 @@ exit codes: 0 fine, 1 findings or failed runs, 2 bad input, 130 stopped"""
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if any(word.startswith("--allow-target") for word in words) and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # where one's own package lies, as with `python -m`
     try:
         return _dispatch(words)
     except SgbenchError as error:
@@ -63,10 +68,45 @@ def _dispatch(words: list[str]) -> int:
         from sgbench.cli.sweep import sweep_command
 
         return sweep_command(words[1:])
+    if words[:1] == ["completion"]:
+        return _completion(words[1:])
     if words and "=" in words[0]:
         raise InputError(f"'{words[0]}' is no command; did you mean: sgbench run {' '.join(words)}")
     args = parser().parse_args(words)
     return args.handler(args)
+
+
+def _completion(words: list[str]) -> int:
+    """Print a shell's script, or what it may offer behind a line."""
+    from sgbench.composition.completion import SHELLS, candidates, script
+
+    if words[:1] == ["--line"]:
+        line = " ".join(words[1:])
+        sys.stdout.write("".join(f"{word}\n" for word in candidates(line, lambda: commands_of(parser()))))
+        return 0
+    if len(words) != 1 or words[0].startswith("-"):
+        raise InputError(
+            f'completion: a shell is needed, {", ".join(SHELLS)}: eval "$(sgbench completion bash)"'
+        )
+    sys.stdout.write(script(words[0]))
+    return 0
+
+
+def commands_of(top: argparse.ArgumentParser) -> list[str]:
+    """The names of a parser's subcommands."""
+    return [name for action in top._actions if isinstance(action.choices, dict) for name in action.choices]
+
+
+class _Suggesting(argparse.ArgumentParser):
+    """A parser that answers a wrong command with the nearest one, in one line; so do those of its subcommands."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with exit code 2 and a line on the error stream."""
+        found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if found is None or not ("COMMAND" in message or "ACTION" in message):
+            super().error(message)
+        known = [name.strip(" '") for name in found.group(2).split(",")]
+        raise InputError(f"{self.prog} {found.group(1)}: no such command; {suggest(found.group(1), known)}")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -86,12 +126,13 @@ def parser() -> argparse.ArgumentParser:
         verify,
     )
 
-    top = argparse.ArgumentParser(
+    top: argparse.ArgumentParser = _Suggesting(
         prog="sgbench", description=ABOUT, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     top.add_argument("--version", action="version", version=f"sgbench {__version__}")
-    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands: Any = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     commands.add_parser("run", help="run one point or a sweep (a Hydra application)", add_help=False)
+    commands.add_parser("completion", help="completion for bash, zsh or fish", add_help=False)
     commands.add_parser("sweep", help="run a shipped sweep, or show what came of one", add_help=False)
     browse.register(commands)
     compare.register(commands)

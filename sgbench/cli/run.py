@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from sgbench.cli.run_hydra import Job, run_sweep, say, say_failed, show, warn_of_chance
 from sgbench.errors import InputError
-from sgbench.paths import RECORD
+from sgbench.paths import RECORD, with_own
 from sgbench.records.chance import is_at_chance
+from sgbench.sweeps.checked import built
 from sgbench.sweeps.outcome import headline, label, problem
 from sgbench.training.memory import uncollected
 
@@ -54,18 +55,17 @@ def run_command(words: Sequence[str]) -> int:
     from sgbench.sweeps.notes import notes
 
     rest, allowed = _take(list(words), "--allow-target")
-    if allowed:
-        sys.path.insert(0, str(Path.cwd()))  # where one's own package lies, as with `python -m`
     rest, folders = _take(rest, "--config-dir", "-cd")
     config_dirs = [Path(folder) for folder in folders]
     # Hydra's own flag takes one folder; its search path takes any number.
-    paths = ",".join(f"file://{folder.resolve()}" for folder in config_dirs)
-    back = [f"hydra.searchpath=[{paths}]"] if folders else []
+    searched = with_own(config_dirs)
+    paths = ",".join(f"file://{folder.resolve()}" for folder in searched)
+    back = [f"hydra.searchpath=[{paths}]"] if searched else []
     if asks_to_show(rest):
         return show(rest, back, config_dirs)
     with uncollected():
         planned = _plan(rest, config_dirs, allowed)
-        parts, widths = _built(planned)
+        parts, widths = built(planned)
     for line in notes(planned, rest, widths):
         say(line)
     if planned.config is not None:
@@ -105,37 +105,6 @@ def _plan(words: list[str], config_dirs: Sequence[Path], allowed: Sequence[str])
         config_dirs=config_dirs,
         allow_targets=allowed,
     )
-
-
-def _built(planned: Plan) -> tuple[Parts | None, dict[str, float | None]]:
-    """Build every method once, without data, so that a value out of range stops before anything is written.
-
-    Returns:
-        The parts of a single run, which it is made of; None of a sweep, which may run in other processes. And by
-        surrogate the first width of a hidden layer's [threshold units], None where it has none.
-    """
-    from sgbench.networks.base import surrogates
-    from sgbench.records.files import require_writable
-    from sgbench.records.method import method_id
-    from sgbench.training.build import build
-
-    parts = None
-    widths: dict[str, float | None] = {}
-    seen = set()  # seeds of a method share what is right or wrong of it
-    for spec in planned.specs:
-        name = method_id(spec.method)
-        if name not in seen:
-            parts = build(spec)
-            seen.add(name)
-            first = next(iter(surrogates(parts.network)), None)
-            widths.setdefault(spec.method.choices["surrogate"], first.fwhm if first else None)
-    if any(spec.loggers.get("wandb", {}).get("mode") == "online" for spec in planned.specs):
-        from sgbench.training.loggers import require_account
-
-        require_account()
-    for folder in {spec.paths.runs_dir for spec in planned.specs}:
-        require_writable(Path(folder))
-    return (None if planned.is_sweep else parts), widths
 
 
 def _run_single(planned: Plan, config: DictConfig, parts: Parts | None) -> int:

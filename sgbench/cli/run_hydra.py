@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
@@ -15,7 +16,7 @@ from sgbench.errors import InputError, RunBusyError, SgbenchError, one_printable
 from sgbench.paths import RECORD, conf_dir, default_runs_dir
 from sgbench.records.chance import is_at_chance
 from sgbench.sweeps.names import names_of
-from sgbench.sweeps.outcome import chance_warning, headline, label, problem
+from sgbench.sweeps.outcome import chance_warning, cost, headline, label, problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,8 @@ def run_sweep(planned: Plan, words: Sequence[str], job: Job) -> int:
         words: for Hydra, its flags first.
         job: what it launches.
     """
+    if planned.is_open:
+        return max(hand_to_hydra(words, job), job.exit_code)
     before = [_stamp(spec) for spec in planned.specs]
     code = max(hand_to_hydra(words, job), job.exit_code)
     if code == 0:  # otherwise points are missing for other reasons, which have been told
@@ -72,8 +75,12 @@ class Job:
         self.names = names_of(planned)
         self.exit_code = 0
 
-    def __call__(self, config: Any) -> None:
-        """Run one point; a problem becomes a line and an exit code, so that a sweep goes on."""
+    def __call__(self, config: Any) -> float:
+        """Run one point; a problem becomes a line and an exit code, so that a sweep goes on.
+
+        Returns:
+            What a sweeper that looks for the best point makes as small as it can, see `cost`.
+        """
         from hydra.core.hydra_config import HydraConfig
 
         from sgbench.training.runner import run_spec
@@ -81,12 +88,21 @@ class Job:
         try:
             record = run_spec(self._spec(config))
         except RunBusyError:
-            return  # the other process may finish it; in the end it is waited for
+            return math.inf  # the other process may finish it; in the end it is waited for
         except SgbenchError as error:
             say_error(error)
             self.exit_code = max(self.exit_code, error.exit_code)
-            return
-        say(f"[{HydraConfig.get().job.num + 1}/{len(self.planned.specs)}] {headline(record, self.names)}")
+            return math.inf
+        job = HydraConfig.get()
+        if self.planned.is_open:
+            chosen = [
+                word for word in job.overrides.task if word.partition("=")[0] not in self.planned.settled
+            ]
+            say(f"[{job.job.num + 1}] {headline(record, self.names)}: {', '.join(chosen)}")
+            self.exit_code = max(self.exit_code, int(record.status != "finished"))
+        else:
+            say(f"[{job.job.num + 1}/{len(self.planned.specs)}] {headline(record, self.names)}")
+        return cost(record)
 
     def _spec(self, config: Any) -> RunSpec:
         """Take the spec of this job from the plan, or compose it where the plan has no such point."""
@@ -196,7 +212,7 @@ def _as_it_was() -> Iterator[None]:
         settings.cfg = config
 
 
-def hand_to_hydra(words: Sequence[str], task: Callable[[Any], None]) -> int:
+def hand_to_hydra(words: Sequence[str], task: Callable[[Any], object]) -> int:
     """Call Hydra's own command with a task; returns its exit code."""
     import hydra
 
@@ -204,8 +220,8 @@ def hand_to_hydra(words: Sequence[str], task: Callable[[Any], None]) -> int:
 
     register_resolvers()
 
-    def sgbench_job(config: Any) -> None:
-        task(config)
+    def sgbench_job(config: Any) -> Any:
+        return task(config)
 
     sgbench_job.launch_replicas = getattr(task, "launch_replicas", None)  # type: ignore[attr-defined]
     command = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(sgbench_job)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sgbench.errors import InputError, one_printable_line, shortened
-from sgbench.tables import aligned, few
+from sgbench.tables import few
 
 if TYPE_CHECKING:
-    from sgbench.statistics.intervals import Summary
-    from sgbench.sweeps.results import Results, Row
+    from sgbench.sweeps.results import Results
 
 USAGE = """usage: sgbench sweep NAME [OVERRIDE ...]
        sgbench sweep show NAME [OVERRIDE ...] [--root DIR] [--plot FILE.png] [--json]
@@ -30,15 +28,7 @@ Run a sweep (the same as: sgbench run sweep=NAME), or show what came of it. Over
 
 A finished run is not repeated; an interrupted sweep continues with the same words. See also: sgbench run --help
 """
-SHOW_NOTES = (
-    "mean ± 95 % t-interval over seeds, in %, or loss where a task has no classes; a failed seed counts at chance",
-    "validation selects; test accuracy is for reporting what was selected",
-)
-
 LONGEST_TITLE = 60  # characters that fit over a picture
-USELESS_NOTE = "± ?: the interval is wider than all accuracies; more seeds are needed"
-USELESS = 0.5
-"""Half-width of an interval of accuracies that is wider than their whole range."""
 
 
 def sweep_command(words: Sequence[str]) -> int:
@@ -66,6 +56,7 @@ def _table(name: str, words: Sequence[str]) -> str:
     """What came of a sweep that has just been run with these words."""
     from sgbench.sweeps.points import read_grid
     from sgbench.sweeps.results import read_results
+    from sgbench.sweeps.text import as_text
 
     known, rest = _show_parser().parse_known_intermixed_args([name, *words])
     overrides = [word for word in (*known.overrides, *rest) if "=" in word and not word.startswith("-")]
@@ -114,6 +105,7 @@ def _show(args: argparse.Namespace) -> int:
     from sgbench.plots.style import check_picture_path
     from sgbench.sweeps.points import read_grid
     from sgbench.sweeps.results import read_results
+    from sgbench.sweeps.text import as_text, as_tree
 
     if args.plot is not None:
         check_picture_path(args.plot)
@@ -170,105 +162,3 @@ def _command(args: argparse.Namespace) -> str:
     flags += [f"--allow-target {name}" for name in args.allow_target]
     where = [] if args.root is None else [f"paths.runs_dir={args.root}"]
     return " ".join(["sgbench sweep", args.name, *args.overrides, *where, *flags])
-
-
-def as_tree(results: Results) -> dict[str, Any]:
-    """The results with stable keys; accuracies are fractions."""
-    return {
-        "sweep": results.name,
-        "protocol": results.protocol,
-        "root": str(results.root),
-        "axes": {axis.key: list(axis.values) for axis in results.axes},
-        "runs": {what: results.count(what) for what in ("done", "failed", "missing")},
-        "unreadable": list(results.unreadable),
-        "combinations": [
-            {
-                "settings": row.settings,
-                "surrogate": row.surrogate,
-                "method_id": row.method_id,
-                "score": row.measure.kind,
-                "chance": row.chance if math.isfinite(row.chance) else None,
-                "validation": _summary_tree(row.validation),
-                "test": _summary_tree(row.test),
-                "seeds": {"done": row.done, "failed": row.failed, "missing": row.missing},
-            }
-            for row in results.rows
-        ],
-    }
-
-
-def _summary_tree(summary: Summary | None) -> dict[str, float | None] | None:
-    if summary is None:
-        return None
-    return {"mean": summary.mean, "half_width": summary.half_width, "n": summary.n}
-
-
-def as_text(results: Results, again: str) -> str:
-    """The results for people.
-
-    Args:
-        results: of a sweep.
-        again: the command that runs what is missing.
-    """
-    from sgbench.sweeps.names import choices_first
-    from sgbench.sweeps.results import best_rows
-
-    keys = choices_first([axis.key for axis in results.axes])
-    states = {what: results.count(what) for what in ("done", "failed", "missing")}
-    told = ", ".join(f"{count} {what}" for what, count in states.items() if count or what == "done")
-    head = [*keys, "validation", "test", "done", "failed", "missing"]
-    rows = [head, *(_cells(row, keys) for row in results.rows)]
-    lines = [
-        f"{results.name}: {sum(states.values())} runs of {results.protocol} in {results.root}: {told}",
-        "",
-        *aligned(rows, words=len(keys)),
-        "",
-        *SHOW_NOTES,
-        *([USELESS_NOTE] if any("± ?" in cell for row in rows for cell in row) else []),
-        *(f"best by validation: {_told(row)}" for row in best_rows(results)),
-    ]
-    if states["missing"]:
-        lines.append(f"to run what is missing: {again}")
-    return "\n".join(lines) + "\n"
-
-
-def _cells(row: Row, keys: Sequence[str]) -> list[str]:
-    counts = [str(len(seeds)) if seeds else "-" for seeds in (row.done, row.failed, row.missing)]
-    return [
-        *(row.settings[key] for key in keys),
-        _told_summary(row.validation, row),
-        _told_summary(row.test, row),
-        *counts,
-    ]
-
-
-def _told_summary(summary: Summary | None, row: Row) -> str:
-    """In percent, or as a loss where the task has no classes."""
-    return "loss " + row.measure.summary(summary) if summary and row.measure.is_loss else percent(summary)
-
-
-def percent(summary: Summary | None) -> str:
-    """A mean with its interval; one seed has none, and one that reaches beyond 0 and 100 % says nothing.
-
-    >>> from sgbench.statistics.intervals import Summary
-    >>> percent(Summary(0.9, 0.01, 5)), percent(Summary(0.9, None, 1)), percent(None)
-    ('90.00 ± 1.00', '90.00', '-')
-    >>> percent(Summary(0.5989, 2.83, 2))
-    '59.89 ± ?'
-    """
-    if summary is None:
-        return "-"
-    half = summary.half_width
-    if half is not None and half > USELESS:
-        return f"{100 * summary.mean:.2f} ± ?"
-    interval = "" if half is None else f" ± {100 * half:.2f}"
-    return f"{100 * summary.mean:.2f}{interval}"
-
-
-def _told(row: Row) -> str:
-    from sgbench.sweeps.names import choices_first
-
-    settings = ", ".join(f"{key}={row.settings[key]}" for key in choices_first(list(row.settings)))
-    unit = "" if row.measure.is_loss else " %"
-    validation, test = (f"{_told_summary(found, row)}{unit}" for found in (row.validation, row.test))
-    return f"{settings or row.surrogate}: validation {validation}, test {test}"

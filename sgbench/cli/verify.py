@@ -44,6 +44,9 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="entries of your own"
     )
+    parser.add_argument(
+        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.set_defaults(handler=_verify)
 
@@ -65,7 +68,7 @@ def _verify_rows(args: argparse.Namespace) -> int:
         raise InputError(
             f"--tier {args.tier}: rows without a submission have no weights; use --tier retrained"
         )
-    references = References(args.config_dir)
+    references = References(args.config_dir, args.allow_target)
     rows = [
         row
         for row in own_rows(args.folder, references=references)
@@ -109,7 +112,7 @@ def _verify_submission(args: argparse.Namespace) -> int:
     from sgbench.submissions.verify.judge import DataJudge
     from sgbench.submissions.verify.tiers import Verifier
 
-    references = References(args.config_dir)
+    references = References(args.config_dir, args.allow_target)
     found = check(args.folder, references=references, judge=DataJudge(references, data=False))
     errors = [problem for problem in found.problems if problem.level == "error"]
     if found.submission is None or errors:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from sgbench.errors import InputError, suggest
-from sgbench.paths import conf_dir
+from sgbench.paths import conf_dir, with_own
 
 # The same loader in C where libyaml is there; a sweep reads the catalogue once a point.
 SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -36,6 +36,8 @@ TARGET_GROUPS = (
     "surrogate",
 )
 """Groups whose entries are classes or functions; the others are data."""
+WITHOUT_ENTRY = ("sgbench.datasets.own.Own",)
+"""Classes that only entries of a user's own name."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Entry:
     target: str | None
     parameters: dict[str, Any]
     meta: dict[str, Any]
+    own: dict[str, Any] = field(default_factory=dict)
+    """Of a preset: its library's own parameters, which ours are computed from; they name no method."""
 
     @property
     def line(self) -> str:
@@ -67,7 +71,7 @@ def paths(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Path]:
         InputError: the group does not exist, or two entries have one name.
     """
     found: dict[str, Path] = {}
-    folders = list(dict.fromkeys(Path(folder).resolve() for folder in [*config_dirs, conf_dir()]))
+    folders = list(dict.fromkeys(Path(folder).resolve() for folder in [*with_own(config_dirs), conf_dir()]))
     if not any((folder / group).is_dir() for folder in folders):
         raise InputError(f"group '{group}' does not exist; {suggest(group, groups())}")
     for folder in folders:
@@ -119,13 +123,16 @@ def read_entry(group: str, name: str, path: Path) -> Entry:
     if not isinstance(tree, dict):
         raise InputError(f"{path}: a mapping of names to values is needed")
     target = tree.get("_target_")
+    meta = tree.get("meta") or {}
+    own = (meta.get("own") or []) if isinstance(meta, dict) else []
     return Entry(
         group=group,
         name=name,
         path=path,
         target=None if target is None else str(target),
-        parameters={key: value for key, value in tree.items() if key not in META_KEYS},
-        meta=tree.get("meta") or {},
+        parameters={key: value for key, value in tree.items() if key not in (*META_KEYS, *own)},
+        meta=meta,
+        own={key: tree[key] for key in own if key in tree},
     )
 
 
@@ -167,4 +174,4 @@ class Shelf:
     def _allowed(self) -> frozenset[str | None]:
         shipped = (other.target for group in TARGET_GROUPS for other in entries(group).values())
         plugins = (point.value.replace(":", ".") for point in entry_points(group="sgbench.targets"))
-        return frozenset({*shipped, *plugins, *self._extra})
+        return frozenset({*shipped, *plugins, *WITHOUT_ENTRY, *self._extra})

@@ -16,17 +16,36 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from sgbench.composition import catalogue
-from sgbench.composition.hydra_node import check_hydra_node
+from sgbench.composition.formula import formula
+from sgbench.composition.hydra_node import check_hydra_node, missing_plugin
 from sgbench.composition.unused import take_out_choices, take_out_settings
 from sgbench.composition.words import one_line, parse_overrides
 from sgbench.errors import InputError, require_number, suggest
-from sgbench.paths import conf_dir, default_data_dir, default_runs_dir
+from sgbench.paths import conf_dir, default_data_dir, default_runs_dir, with_own
 from sgbench.records.files import first_problem
 from sgbench.records.spec import GROUPS, NOTHING, SPIKING_CHOICES, Method, RunSpec, entry_group
 
 ROOT_KEYS = ("seed", "engine", "group", "force", "paths", "trainer")
 LARGEST_OF_OPTIMIZER = 1e18
 """Of a number of an optimiser, whose square is then a number in single precision still."""
+
+
+ELSEWHERE = {
+    "accelerator": "trainer.device",
+    "accumulate_grad_batches": "protocol.batch_size",
+    "batch_size": "protocol.batch_size",
+    "deterministic": "seed",
+    "devices": "trainer.device",
+    "early_stopping": "protocol.patience",
+    "enable_progress_bar": "trainer.progress",
+    "gradient_clip_val": "clip_norm",
+    "learning_rate": "optimizer.lr",
+    "log_every_n_steps": "trainer.log_every_steps",
+    "max_epochs": "protocol.epochs",
+    "num_epochs": "protocol.epochs",
+    "precision": "protocol.precision",
+}
+"""What Lightning and others call a setting, and where it is here."""
 
 
 def decay_per_step(tau_s: float, dt_s: float) -> float:
@@ -57,6 +76,7 @@ def register_resolvers() -> None:
     """Make the functions that `conf/` uses known to OmegaConf."""
     OmegaConf.register_new_resolver("decay", decay_per_step, replace=True)
     OmegaConf.register_new_resolver("unless", default_unless, replace=True)
+    OmegaConf.register_new_resolver("formula", formula, replace=True)
     OmegaConf.register_new_resolver("default_runs_dir", lambda: str(default_runs_dir()), replace=True)
     OmegaConf.register_new_resolver("default_data_dir", lambda: str(default_data_dir()), replace=True)
 
@@ -87,7 +107,7 @@ def compose(
 def raw_config(overrides: Sequence[str], config_dirs: Iterable[Path] = ()) -> DictConfig:
     """Hydra's merged tree with the `hydra` node, or an `InputError`."""
     register_resolvers()
-    folders = [Path(folder).resolve() for folder in config_dirs]
+    folders = list(dict.fromkeys(folder.resolve() for folder in with_own(config_dirs)))
     for folder in folders:
         if not folder.is_dir():
             raise InputError(f"--config-dir {folder}: no such folder")
@@ -114,6 +134,11 @@ def _check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
     for override in parse_overrides(overrides):
         group = str(override.key_or_group).partition("@")[0]
         name = override.value() if not override.is_sweep_override() else None
+        missing = (
+            missing_plugin(group, name) if isinstance(name, str) and group.startswith("hydra/") else None
+        )
+        if missing is not None:
+            raise InputError(f"{override.input_line}: {missing}")
         if group not in known or override.is_delete():
             continue
         if isinstance(name, str):
@@ -141,6 +166,8 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
     node = OmegaConf.select(tree, parent) if parent else tree
     if not OmegaConf.is_dict(node):
         return f"key '{key}' is not known; '{parent}' holds no keys"
+    if last in ELSEWHERE and (not parent or parent == "trainer"):
+        return f"key '{key}' is not known; did you mean {ELSEWHERE[last]}?"
     names = [str(name) for name in node if name not in ("hydra", *catalogue.META_KEYS)]
     inside = [f"{name}.{last}" for name in names if OmegaConf.select(tree, f"{name}.{last}") is not None]
     if not parent and inside:
@@ -247,7 +274,7 @@ def _checked_node(
             f"{where}: target {found.target} of {found.path} is not allowed; "
             f"if you trust it, add --allow-target {found.target}"
         )
-    parameters = _without_meta(node)
+    parameters = {key: value for key, value in _without_meta(node).items() if key not in found.own}
     for key in parameters:
         if key not in found.parameters:
             raise InputError(f"key '{where}.{key}' is not known; {suggest(str(key), found.parameters)}")

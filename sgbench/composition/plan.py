@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -18,12 +18,14 @@ from omegaconf.errors import OmegaConfBaseException
 from sgbench.composition.catalogue import Shelf
 from sgbench.composition.compose import compose, raw_config, spec_from_own
 from sgbench.composition.hydra_internals import points_of, set_values
+from sgbench.composition.hydra_node import chooses_as_it_goes
 from sgbench.composition.words import count_values, one_line, parse_overrides
 from sgbench.errors import InputError
-from sgbench.paths import conf_dir
+from sgbench.paths import conf_dir, with_own
 from sgbench.records.spec import RunSpec
 
 MOST_POINTS = 1_000_000
+REPLICAS = "hydra_plugins.sgbench_replicas.launcher.ReplicasLauncher"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ class Plan:
         config_dirs: folders with entries of the user's own.
         points: of a sweep, the words by which Hydra calls each point.
         config: of a single run, Hydra's merged tree with its `hydra` node.
+        is_open: whether a sweeper of somebody else chooses the points as it goes; the one spec here has the first
+            value of each key.
+        settled: of such a sweep, the keys that have one value.
     """
 
     specs: tuple[RunSpec, ...]
@@ -43,6 +48,8 @@ class Plan:
     config_dirs: tuple[Path, ...]
     points: tuple[tuple[str, ...], ...] = ()
     config: DictConfig | None = None
+    is_open: bool = False
+    settled: frozenset[str] = frozenset()
 
     def spec_at(self, place: int, words: Sequence[str]) -> RunSpec | None:
         """Return the spec of a point of a sweep, or None where the words are not those of this place.
@@ -63,7 +70,7 @@ def plan(
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
 ) -> Plan:
-    """Compose every point that Hydra's basic sweeper would launch.
+    """Compose every point that Hydra's basic sweeper would launch, or one example where another sweeper will.
 
     Args:
         words: overrides; lists of values (a=1,2) are swept if `multirun` or the configuration says so.
@@ -88,6 +95,8 @@ def plan(
         spec = spec_from_own(_copied(config), Shelf(folders, allow_targets))
         return Plan((spec,), is_sweep=False, config_dirs=folders, config=config)
     composer = PointComposer(folders, allow_targets)
+    if chooses_as_it_goes(config.hydra):
+        return _open_plan(_with_parameters(overrides, config), config, composer)
     points = _points(overrides, config)
     return Plan(
         specs=tuple(composer.spec(point) for point in points),
@@ -123,9 +132,48 @@ def _unswept(overrides: Sequence[Override], config_dirs: Sequence[Path]) -> Dict
     return raw_config(plain, config_dirs)
 
 
-def _points(overrides: Sequence[Override], config: DictConfig) -> list[list[str]]:
+def _with_parameters(overrides: Sequence[Override], config: DictConfig) -> list[Override]:
+    """The words of a sweep's file, then those given."""
     parameters: Any = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({})) or {}
-    every = [*parse_overrides([f"{key}={value}" for key, value in parameters.items()]), *overrides]
+    return [*parse_overrides([f"{key}={value}" for key, value in parameters.items()]), *overrides]
+
+
+def _open_plan(overrides: Sequence[Override], config: DictConfig, composer: PointComposer) -> Plan:
+    """The plan of a sweep whose points another sweeper chooses, of which one example is checked."""
+    if str(config.hydra.launcher.get("_target_")) == REPLICAS:
+        raise InputError(
+            f"hydra/launcher=replicas: runs points that are known beforehand, but {config.hydra.sweeper._target_} "
+            f"chooses them as it goes; use hydra/launcher=basic or joblib"
+        )
+    return Plan(
+        (composer.spec(_example(overrides)),),
+        is_sweep=True,
+        config_dirs=composer.config_dirs,
+        is_open=True,
+        settled=frozenset(each.key_or_group for each in overrides if not each.is_sweep_override()),
+    )
+
+
+def _example(overrides: Sequence[Override]) -> list[str]:
+    """The point that has the first value of each word."""
+    words = {}
+    for override in overrides:
+        word, value = override.input_line or "", override.value()
+        if isinstance(value, IntervalSweep):
+            word = f"{override.get_key_element()}={value.start}"
+        elif override.is_sweep_override():
+            word = f"{override.get_key_element()}={next(override.sweep_string_iterator())}"
+        words[override.key_or_group] = word
+    return list(words.values())
+
+
+def _points(overrides: Sequence[Override], config: DictConfig) -> list[list[str]]:
+    every = _with_parameters(overrides, config)
+    searched = next((each.input_line for each in every if isinstance(each.value(), IntervalSweep)), None)
+    if searched is not None:
+        raise InputError(
+            f"{searched}: an interval needs a sweeper that searches it, e.g. hydra/sweeper=optuna"
+        )
     # A word for a key replaces what the sweep's file says of it.
     count = math.prod({override.key_or_group: count_values(override) for override in every}.values())
     if count > MOST_POINTS:
@@ -158,7 +206,7 @@ class PointComposer:
     """
 
     def __init__(self, config_dirs: Sequence[Path], allow_targets: Sequence[str]) -> None:
-        self._config_dirs = config_dirs
+        self.config_dirs = tuple(config_dirs)
         self._allow_targets = allow_targets
         self._shelf = Shelf(config_dirs, allow_targets)
         self._groups = _group_names(config_dirs)
@@ -173,7 +221,7 @@ class PointComposer:
             set_values(config, values)
             return spec_from_own(config, self._shelf)
         except (HydraException, OmegaConfBaseException, ValueError):
-            return compose(point, config_dirs=self._config_dirs, allow_targets=self._allow_targets)
+            return compose(point, config_dirs=self.config_dirs, allow_targets=self._allow_targets)
 
     def _split(self, point: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
         """The words that decide what is merged, and those that set values afterwards."""
@@ -190,13 +238,13 @@ class PointComposer:
     def _merge(self, choices: tuple[str, ...]) -> DictConfig:
         """A tree of the caller's own; unpickling one is five times as fast as `copy.deepcopy`."""
         if choices not in self._merged:
-            self._merged[choices] = pickle.dumps(raw_config(choices, self._config_dirs))
+            self._merged[choices] = pickle.dumps(raw_config(choices, self.config_dirs))
         return pickle.loads(self._merged[choices])  # noqa: S301 - written by the line above
 
 
 def _group_names(config_dirs: Sequence[Path]) -> set[str]:
     """All names that may be a group's for Hydra; a name too many costs time alone."""
-    children = (child.name for folder in [conf_dir(), *config_dirs] for child in folder.iterdir())
+    children = (child.name for folder in [conf_dir(), *with_own(config_dirs)] for child in folder.iterdir())
     return {*children, *ConfigStore.instance().repo}
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from sgbench.composition import catalogue
+from sgbench.composition.formula import formula_word
 from sgbench.errors import InputError, suggest
 from sgbench.paths import conf_dir
 
@@ -37,6 +38,8 @@ class Preset(NamedTuple):
     formula: str
     conversion: str
     parameters: dict[str, float] = {}  # noqa: RUF012 - never changed; a NamedTuple's default
+    own: dict[str, float] = {}  # noqa: RUF012 - the library's parameters of other names, at their defaults
+    by: dict[str, str] = {}  # noqa: RUF012 - ours as formulas of them
     bug: str | None = None
     legacy: bool = False  # kept to reproduce what a mistake computes
     line: str | None = None
@@ -83,12 +86,21 @@ def tree(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
             f"preset {preset.entry}: parameters {sorted(preset.parameters)} are given, "
             f"{sorted(canonical.parameters.keys() - shared.keys())} are those of {preset.canonical}"
         )
-    given = {**preset.parameters, **shared}
+    unknown = preset.by.keys() - canonical.parameters.keys()
+    if unknown or preset.own.keys() & canonical.parameters.keys():
+        raise InputError(
+            f"preset {preset.entry}: {sorted(unknown)} of `by` are not ours, or a name of `own` is"
+        )
+    given = {
+        **preset.parameters,
+        **shared,
+        **{key: formula_word(text, preset.own) for key, text in preset.by.items()},
+    }
     parameters = {
         key: f"${{unless:${{.width_fwhm}},{given[key]}}}" if "${unless:" in str(default) else given[key]
         for key, default in canonical.parameters.items()
     }
-    return {"_target_": canonical.target, **parameters, "meta": meta(preset, canonical)}
+    return {"_target_": canonical.target, **preset.own, **parameters, "meta": meta(preset, canonical)}
 
 
 def meta(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
@@ -110,6 +122,8 @@ def meta(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
         "canonical": preset.canonical,
         "conversion": conversion,
     }
+    if preset.own:
+        described["own"] = list(preset.own)
     if preset.bug:
         described["bug"] = preset.bug
     if preset.legacy:

@@ -57,6 +57,7 @@ class DataSet(ABC):
     )
     target: Target = "class"
     n_classes: int  # 0 where the target is no class
+    every_class_in_each_split: bool = True
     sizes: Mapping[Split, int]  # 0 where it is known only once the files are read
     source: str
     licence: str
@@ -132,10 +133,20 @@ def fingerprint(splits: dict[Split, Samples]) -> str:
         digest.update(name.encode())
         target = samples.target.to(torch.float32 if samples.target.is_floating_point() else torch.int64)
         for part in (*_parts(samples.values), target):
-            digest.update(part.contiguous().numpy().tobytes())
+            _add(digest, part)
         if samples.lengths is not None:
-            digest.update(samples.lengths.to(torch.int64).numpy().tobytes())
+            _add(digest, samples.lengths.to(torch.int64))
     return digest.hexdigest()
+
+
+AT_ONCE = 2**24
+"""Bytes that are hashed together, so that data larger than memory can be."""
+
+
+def _add(digest: Any, numbers: Tensor) -> None:
+    plain = numbers.contiguous().reshape(-1).numpy().view(np.uint8)
+    for start in range(0, len(plain), AT_ONCE):
+        digest.update(plain[start : start + AT_ONCE].data)
 
 
 def _parts(values: Values) -> tuple[Tensor, ...]:

@@ -62,6 +62,8 @@ def _class_problem(target: Tensor, facts: DataSet) -> str | None:
     """What is wrong with classes."""
     if target.min() < 0 or target.max() >= facts.n_classes:
         return f"has a target outside 0..{facts.n_classes - 1}"
+    if not facts.every_class_in_each_split:
+        return None
     missing = set(range(facts.n_classes)) - set(target.unique().tolist())
     return f"has no sample of class {min(missing)}" if missing else None
 
@@ -89,8 +91,15 @@ def _value_problem(values: Values, facts: DataSet, targets: int, size: int) -> s
         return values.problem()
     if values.dtype == torch.uint8:
         return None
-    if not torch.isfinite(values).all():
-        return "is not finite"
-    if values.min() < 0 or values.max() > 1:
-        return "has a value outside [0, 1]"
+    for part in values.split(
+        max(1, AT_ONCE // max(1, values[:1].numel()))
+    ):  # of files larger than memory, too
+        if not torch.isfinite(part).all():
+            return "is not finite"
+        if part.min() < 0 or part.max() > 1:
+            return "has a value outside [0, 1]"
     return None
+
+
+AT_ONCE = 2**22
+"""Numbers that are looked at together."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from sgbench.datasets.event_files import Download, EventFiles
 from sgbench.datasets.formats.archives import unpack

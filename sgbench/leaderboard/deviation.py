@@ -96,10 +96,12 @@ class References:
 
     Args:
         config_dirs: folders with entries of the user's own.
+        allow_targets: exact names of classes outside the catalogue that their entries may name; none is imported.
     """
 
-    def __init__(self, config_dirs: Iterable[Path] = ()) -> None:
+    def __init__(self, config_dirs: Iterable[Path] = (), allow_targets: Iterable[str] = ()) -> None:
         self.config_dirs = tuple(config_dirs)
+        self.allow_targets = tuple(allow_targets)
         self._known: dict[str, Reference] = {}
 
     def of(self, name: str) -> Reference:
@@ -109,11 +111,15 @@ class References:
             InputError: the catalogue has no such protocol, or it cannot be composed.
         """
         if name not in self._known:
-            self._known[name] = compose_reference(name, config_dirs=self.config_dirs)
+            self._known[name] = compose_reference(
+                name, config_dirs=self.config_dirs, allow_targets=self.allow_targets
+            )
         return self._known[name]
 
 
-def compose_reference(name: str, *, config_dirs: Iterable[Path] = ()) -> Reference:
+def compose_reference(
+    name: str, *, config_dirs: Iterable[Path] = (), allow_targets: Iterable[str] = ()
+) -> Reference:
     """Compose what a protocol fixes with the experiment of its name, or with the catalogue's defaults.
 
     So `digits_v1` is referred to what `sgbench run experiment=digits` runs, `yin_yang_v2` to
@@ -138,7 +144,7 @@ def compose_reference(name: str, *, config_dirs: Iterable[Path] = ()) -> Referen
     experiment = next((each for each in (name, VERSION.sub("", name)) if each in known), None)
     if experiment is not None:
         words.insert(0, f"experiment={experiment}")
-    method = compose([*words, f"protocol={name}"], config_dirs=folders).method
+    method = compose([*words, f"protocol={name}"], config_dirs=folders, allow_targets=allow_targets).method
     groups = {entry_group(group) for group in GROUPS}
     entries = {group: catalogue.entries(group, folders) for group in groups}
     return Reference(

@@ -106,7 +106,7 @@ class HostEnergy(Strict):
 class Provenance(Grown):
     """By what, on what and from what a record was made."""
 
-    LATER: ClassVar[frozenset[str]] = frozenset({"truncated_spikes"})
+    LATER: ClassVar[frozenset[str]] = frozenset({"truncated_spikes", "own_sources"})
 
     commit: Commit | None
     clean: bool | None
@@ -122,6 +122,8 @@ class Provenance(Grown):
     created_utc: Time
     truncated_spikes: dict[SplitName, Positive] | None = None
     """Spikes beyond the protocol's last step, of the splits that have any."""
+    own_sources: dict[Text, Sha256] | None = None
+    """By choice, of classes from elsewhere: the hash of the syntax tree of their source, where it could be read."""
 
 
 FINAL, UNKNOWN = "final", "unknown"

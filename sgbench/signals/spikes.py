@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,9 +40,10 @@ class Events:
     def of(dense: Tensor) -> Events:
         """The non-zero entries of dense input [T, B, N] that carries no gradient."""
         steps, batch, inputs = dense.shape
-        flat = dense.reshape(steps * batch, inputs)
-        row, index = flat.nonzero(as_tuple=True)
-        value = flat[row, index]
+        flat = dense.reshape(-1)
+        place = _places(flat)
+        row = place // max(1, inputs)
+        index, value = place - row * inputs, flat[place]
         return Events.from_rows(
             row, index, None if bool((value == 1).all()) else value, (steps, batch, inputs), dense.dtype
         )
@@ -106,6 +108,13 @@ class Events:
 
 Signal = Tensor | Events
 """What a layer receives: dense values or packed spikes [T, B, ...]."""
+
+
+def _places(flat: Tensor) -> Tensor:
+    """Positions of what is not 0, ascending; NumPy finds the true ones of a mask in a third of torch's time."""
+    if flat.device.type == "cpu":
+        return torch.from_numpy(np.flatnonzero((flat != 0).numpy()))
+    return flat.nonzero().squeeze(1)
 
 
 def dense(signal: Signal) -> Tensor:

@@ -130,6 +130,15 @@ class Surrogate(nn.Module, ABC):
         """Where `shape` jumps or has a corner, the ends of its support included."""
         return tuple(end for end in self.shape_support if math.isfinite(end))
 
+    def extra_repr(self) -> str:
+        """Its numbers, for people."""
+        numbers = {**self.told_numbers(), "width": self.fwhm, "peak": self.peak}
+        return ", ".join(f"{key}={value:.3g}" for key, value in numbers.items() if value is not None)
+
+    def told_numbers(self) -> dict[str, float]:
+        """Parameters that its text names."""
+        return {}
+
     @property
     def peak(self) -> float | None:
         """Largest absolute value of `derivative`."""

@@ -57,6 +57,10 @@ class BellSurrogate(Surrogate):
         # Not gain * peak, whose rounding would cost a peak of exactly 1 one more product per step.
         self.height = self.scale if normalisation == "peak1" else self.gain * self.shape_peak
 
+    def told_numbers(self) -> dict[str, float]:
+        """The native parameter that it has, or that its width comes to."""
+        return {self.native: self.steepness / self.native_to_steepness}
+
     def reshape(self, *, width: float = 1.0, height: float = 1.0) -> None:
         """Make the slope so many times as wide and as high, whatever the normalisation."""
         self.steepness /= width

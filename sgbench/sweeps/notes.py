@@ -24,6 +24,9 @@ def notes(planned: Plan, words: Sequence[str], widths: Mapping[str, float | None
         words: of the command line.
         widths: by surrogate, its full width at half maximum [threshold units], None where it has none.
     """
+    if planned.is_open:
+        yield "the sweeper chooses the points as it goes; a run's cost is its validation loss (or its error)"
+        return
     found = [record for spec in planned.specs if (record := finished_record(spec)) is not None]
     if planned.is_sweep:
         yield f"{len(planned.specs)} runs, {len(found)} already finished"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -34,6 +35,19 @@ def headline(record: RunRecord, names: Mapping[str, str] = NAMELESS) -> str:
 def _score(scores: Scores) -> str:
     """Write the accuracy, or the loss where there are no classes."""
     return f"loss {scores.loss:.4g}" if scores.accuracy is None else f"{100 * scores.accuracy:.1f} %"
+
+
+def cost(record: RunRecord) -> float:
+    """Give what validation selects by as a number of which less is better; a failed run has infinity.
+
+    It is the validation loss [1], or one minus the validation accuracy where the protocol monitors that.
+    """
+    if record.validation is None:
+        return math.inf
+    accuracy = record.validation.accuracy
+    if record.method.protocol.monitor == "validation_accuracy" and accuracy is not None:
+        return 1 - accuracy
+    return record.validation.loss
 
 
 def problem(spec: RunSpec, record: RunRecord | None, names: Mapping[str, str] = NAMELESS) -> str | None:

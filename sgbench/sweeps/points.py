@@ -73,17 +73,35 @@ def read_grid(
     >>> [axis.key for axis in grid.axes], [point.seeds for point in grid.points]
     (['surrogate'], [(0, 1), (0, 1)])
     """
+    catalogue.entry("sweep", name, config_dirs)
+    return grid_of(name, [f"sweep={name}", *words], config_dirs=config_dirs, allow_targets=allow_targets)
+
+
+def grid_of(
+    title: str,
+    words: Sequence[str],
+    *,
+    config_dirs: Sequence[Path] = (),
+    allow_targets: Sequence[str] = (),
+) -> Grid:
+    """Compose the combinations of any words without running them, see `read_grid`.
+
+    Args:
+        title: what the sweep is called.
+        words: all of them, those of a sweep's file by `sweep=NAME`.
+        config_dirs: folders with entries of the user's own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+    """
     from sgbench.composition.plan import plan
 
-    catalogue.entry("sweep", name, config_dirs)
-    combinations = _combinations([f"sweep={name}", *words], config_dirs)
+    combinations = _combinations(words, config_dirs)
     keys = list(dict.fromkeys(key for settings, _ in combinations for key in settings))
     every = {key: tuple(dict.fromkeys(settings[key] for settings, _ in combinations)) for key in keys}
     axes = tuple(Axis(key, values) for key, values in every.items() if len(values) > 1)
     swept = [axis.key for axis in axes]
     one_seed = [f"{SEED}={seeds[0]}" for _, seeds in combinations[:1] if seeds]
     planned = plan(
-        [f"sweep={name}", *words, *one_seed],
+        [*words, *one_seed],
         multirun=True,
         config_dirs=config_dirs,
         allow_targets=allow_targets,
@@ -92,7 +110,7 @@ def read_grid(
         Point({key: settings[key] for key in swept}, _checked(seeds) or (spec.seed,), spec)
         for (settings, seeds), spec in zip(combinations, planned.specs, strict=True)
     )
-    return Grid(name, axes, points)
+    return Grid(title, axes, points)
 
 
 def count_runs(entry: catalogue.Entry) -> int:

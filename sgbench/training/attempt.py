@@ -219,6 +219,10 @@ class Attempt:
                 engine_reason=self.parts.engine.reason,
                 data_sha256=self.parts.data.sha256,
                 truncated=self.parts.data.truncated or None,
-                foreign=any(not target.startswith(OWN_CODE) for target in self.spec.targets.values()),
+                foreign={
+                    choice: target
+                    for choice, target in self.spec.targets.items()
+                    if not target.startswith(OWN_CODE)
+                },
             ),
         )

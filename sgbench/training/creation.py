@@ -4,20 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from torch import nn
 
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
+from sgbench.composition.known_names import NeuronName, SurrogateName
 from sgbench.errors import InputError, suggest
+from sgbench.neurons.base import Neuron
+from sgbench.surrogates.base import Surrogate
 from sgbench.training.build import PROVIDED, construct
 
 GROUPS = tuple(sorted(set(PROVIDED) - {"logger"}))
 
 
-def create(name: str, *, config_dirs: Sequence[Path], allow_targets: Sequence[str], **parameters: Any) -> Any:
-    """See `sgbench.create`."""
+@overload
+def create(
+    name: SurrogateName,
+    *,
+    config_dirs: Sequence[Path] = (),
+    allow_targets: Sequence[str] = (),
+    **parameters: Any,
+) -> Surrogate: ...
+
+
+@overload
+def create(
+    name: NeuronName,
+    *,
+    config_dirs: Sequence[Path] = (),
+    allow_targets: Sequence[str] = (),
+    **parameters: Any,
+) -> Neuron: ...
+
+
+@overload
+def create(
+    name: str, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = (), **parameters: Any
+) -> Any: ...
+
+
+def create(
+    name: str, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = (), **parameters: Any
+) -> Any:
+    """Make one object of the catalogue, with the defaults of its YAML file.
+
+    Args:
+        name: "GROUP/ENTRY", e.g. "surrogate/atan" or "neuron/leaky".
+        config_dirs: folders with entries of your own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+        parameters: values in place of defaults; objects (a neuron's `surrogate`) are passed on.
+
+    Raises:
+        InputError: an unknown name, or a value out of range.
+
+    >>> surrogate = create("surrogate/atan", alpha=2.0)
+    >>> neuron = create("neuron/leaky", beta=0.9, surrogate=surrogate)
+    >>> neuron.beta()
+    0.9
+    """
     config_dirs = [Path(folder) for folder in config_dirs]
     group, _, entry_name = name.partition("/")
     if group not in GROUPS or not entry_name:
@@ -26,8 +72,8 @@ def create(name: str, *, config_dirs: Sequence[Path], allow_targets: Sequence[st
     objects = {key: value for key, value in parameters.items() if key in PROVIDED[group]}
     numbers = {key: value for key, value in parameters.items() if key not in objects}
     for key in numbers:
-        if key not in found.parameters:
-            known = [*found.parameters, *PROVIDED[group]]
+        if key not in found.parameters and key not in found.own:
+            known = [*found.own, *found.parameters, *PROVIDED[group]]
             raise InputError(f"parameter '{key}' of {name} is not known; {suggest(key, known)}")
     words = [f"{group}={entry_name}", *(f"{group}.{key}={_word(value)}" for key, value in numbers.items())]
     spec = compose(words, config_dirs=config_dirs, allow_targets=allow_targets)

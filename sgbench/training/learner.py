@@ -11,7 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from sgbench.datasets.batches import Batches, SpikingData
 from sgbench.energy.meter import Laps

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import hashlib
+import inspect
 import json
 import platform
+import sys
+import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -71,12 +77,13 @@ def collect(
     engine_reason: str,
     data_sha256: str | None,
     truncated: dict[SplitName, int] | None = None,
-    foreign: bool,
+    foreign: Mapping[str, str],
 ) -> Provenance:
-    """The provenance of a run that ends now; `foreign` says that classes from elsewhere took part.
+    """The provenance of a run that ends now; `foreign` names the classes from elsewhere by their choices.
 
     `truncated` counts spikes beyond the last step, of the splits that have any.
     """
+    sources = {choice: source_sha256(target) for choice, target in foreign.items()}
     return Provenance(
         commit=code.commit,
         clean=code.clean and not foreign,  # a commit of sgbench does not say what somebody's own code was
@@ -91,7 +98,29 @@ def collect(
         data_sha256=data_sha256,
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         truncated_spikes=truncated,
+        own_sources={choice: found for choice, found in sources.items() if found is not None} or None,
     )
+
+
+def source_sha256(target: str) -> str | None:
+    """The hash of the syntax tree of a class's source, which comments and layout do not change.
+
+    Args:
+        target: module and name of a class that has been imported.
+
+    Returns:
+        SHA-256 in hexadecimal digits; None where the source cannot be read.
+
+    >>> source_sha256("sgbench.surrogates.atan.Atan") == source_sha256("sgbench.surrogates.zero.Zero")
+    False
+    """
+    module, _, name = target.rpartition(".")
+    try:
+        text = inspect.getsource(getattr(sys.modules[module], name))
+        tree = ast.dump(ast.parse(textwrap.dedent(text)))
+    except (KeyError, AttributeError, OSError, TypeError, SyntaxError):
+        return None
+    return hashlib.sha256(tree.encode()).hexdigest()
 
 
 def versions() -> dict[str, str]:

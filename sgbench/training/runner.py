@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 
 from sgbench.composition.compose import compose
+from sgbench.composition.plan import sweep_points
 from sgbench.energy.meter import Laps, meters
 from sgbench.errors import InputError, StorageError
 from sgbench.paths import RECORD
@@ -48,6 +49,11 @@ def run(*overrides: str, config_dirs: Sequence[Path] = (), allow_targets: Sequen
         RunBusyError: another process is writing this run.
         StorageError: the run's folder cannot be written.
     """
+    sweeps = [word for word in overrides if word.startswith("sweep=") and word != "sweep=null"]
+    if sweeps and len(sweep_points(overrides, config_dirs)) > 1:
+        raise InputError(
+            f"run({sweeps[0]!r}): run makes one run; use sgbench.sweep({sweeps[0][6:]!r}) for all of them"
+        )
     return run_spec(compose(overrides, config_dirs=config_dirs, allow_targets=allow_targets))
 
 

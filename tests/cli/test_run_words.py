@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from sgbench.cli.main import main
-from sgbench.cli.run import _built
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.composition.plan import plan
 from sgbench.composition.words import parse_overrides
 from sgbench.errors import InputError
+from sgbench.sweeps.checked import built
 from sgbench.sweeps.notes import notes
 from tests.run.tiny import WORDS
 
@@ -170,7 +170,7 @@ def test_a_sweep_over_shapes_of_unlike_widths_is_told(capsys: pytest.CaptureFixt
 def notes_of(*words: str) -> list[str]:
     """What a sweep says of widths before it runs."""
     planned = plan([*WORDS, *words], multirun=True)
-    _, widths = _built(planned)
+    _, widths = built(planned)
     return [line for line in notes(planned, words, widths) if "widths" in line]
 
 

@@ -157,14 +157,19 @@ def library_page(known: Mapping[str, Entry], presets: Iterable[Entry]) -> str:
         by_library.setdefault(library_of(preset), []).append(preset)
     text = (
         "What other libraries call a surrogate, at their defaults, and the word that gives the same slope here: "
-        "`sgbench run surrogate=snntorch/atan`. [All surrogates](surrogates.md)"
+        "`sgbench run surrogate=snntorch/atan`. A preset with names of its own takes them, and ours follow by its "
+        "library's formulas: `sgbench run surrogate=stork/SuperSpike surrogate.beta=10`. [All "
+        "surrogates](surrogates.md)"
     )
     parts = [MARK, "# Surrogates by library", text]
     for folder in sorted(by_library, key=str.casefold):
         found = by_library[folder]
         versions = sorted({f"{one.meta['library']} {one.meta.get('version', '')}".strip() for one in found})
-        head = ("its call", "here", "formula of", "conversion", "known bug")
-        rows = [(f"`{_text(one, 'calls')}`", said(one), _link(one, known), *_notes(one)) for one in found]
+        head = ("its call", "here", "its own names", "formula of", "conversion", "known bug")
+        rows = [
+            (f"`{_text(one, 'calls')}`", said(one), ", ".join(one.own), _link(one, known), *_notes(one))
+            for one in found
+        ]
         parts += [f"## {', '.join(versions)}", table(head, rows)]
     return "\n\n".join(parts) + "\n"
 

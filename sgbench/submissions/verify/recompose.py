@@ -37,7 +37,11 @@ def recompose(method: Method, seed: int, *, runs_dir: Path, references: Referenc
         "trainer.device=cpu",
         "trainer.progress=false",
     ]
-    spec = compose([*words, *choice_words(method.choices)], config_dirs=references.config_dirs)
+    spec = compose(
+        [*words, *choice_words(method.choices)],
+        config_dirs=references.config_dirs,
+        allow_targets=references.allow_targets,
+    )
     paths = spec.paths.model_copy(update={"runs_dir": str(runs_dir)})
     whole = _completed(method, spec.method)
     return spec.model_copy(update={"method": whole, "paths": paths, "loggers": {}, "group": None})

@@ -1,0 +1,134 @@
+"""An entry of the catalogue as text for people, and as a tree for machines."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sgbench.composition import catalogue, selection
+
+PRESET_KEYS = ("library", "version", "calls", "canonical", "conversion", "bug", "legacy")
+REFERENCE = "digits_v1"
+"""The protocol whose time step and sizes defaults refer to, where no other is chosen."""
+
+
+def as_dict(entry: catalogue.Entry) -> dict[str, Any]:
+    """An entry with stable keys."""
+    return {
+        "group": entry.group,
+        "name": entry.name,
+        "target": entry.target,
+        "parameters": entry.parameters,
+        "meta": entry.meta,
+    }
+
+
+def row_of(name: str, entry: catalogue.Entry) -> tuple[str, ...]:
+    """An entry in a line of its group's list."""
+    if not selection.is_preset(entry):
+        return name, entry.line
+    marks = [f"[{mark}]" for key, mark in (("bug", "known bug"), ("legacy", "legacy")) if entry.meta.get(key)]
+    ours = f"{selection.canonical_name(entry)}: {_words(entry.meta.get('conversion') or entry.line)}"
+    return name, _words(entry.meta.get("calls")), " ".join([ours, *marks])
+
+
+def entry_text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
+    """Facts, parameters and sources of an entry, for people."""
+    lines = [f"{entry.group}/{entry.name}", entry.line, ""]
+    rows = [("class", entry.target)] if entry.target else []
+    rows += _preset_rows(entry) if selection.is_preset(entry) else []
+    hidden = ("line", "sources", *(PRESET_KEYS if selection.is_preset(entry) else ()))
+    rows += [(key, _short(value)) for key, value in entry.meta.items() if key not in hidden and value != []]
+    rows += [("library", name) for name in _presets_of(entry, config_dirs)]
+    rows += [("source", str(source)) for source in entry.meta.get("sources") or []]
+    lines.append(columns([(str(key), str(value)) for key, value in rows]))
+    if entry.parameters:
+        lines.append("parameters and their defaults")
+        defaults = {**entry.own, **entry.parameters}
+        numbers = resolved(entry, config_dirs)
+        lines.append(
+            columns([(f"  {key}", _short(numbers.get(key, value))) for key, value in defaults.items()])
+        )
+    return "\n".join(lines)
+
+
+def resolved(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> dict[str, Any]:
+    """The defaults of an entry as numbers, under the protocol of the catalogue's reference run.
+
+    A default that refers to another choice stays as it is written.
+    """
+    if "${" not in str(entry.parameters):
+        return {}
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from sgbench.composition.compose import register_resolvers
+
+    register_resolvers()
+    protocol = catalogue.entry("protocol", REFERENCE, config_dirs).parameters
+    tree = OmegaConf.create(
+        {"width_fwhm": None, "protocol": protocol, "entry": {**entry.own, **entry.parameters}}
+    )
+    found = {}
+    for key in entry.parameters:
+        try:
+            value: Any = OmegaConf.select(tree, f"entry.{key}")
+        except OmegaConfBaseException:
+            continue
+        found[key] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    return found
+
+
+def _preset_rows(entry: catalogue.Entry) -> list[tuple[str, str]]:
+    meta = entry.meta
+    rows = [
+        ("library", f"{meta['library']} {meta.get('version', '')}".strip()),
+        ("its call", meta.get("calls")),
+        ("canonical", f"{entry.group}/{selection.canonical_name(entry)}"),
+        ("conversion", meta.get("conversion")),
+        ("known bug", meta.get("bug")),
+        ("legacy", "yes, kept for older code" if meta.get("legacy") else None),
+    ]
+    return [(name, _words(text)) for name, text in rows if text]
+
+
+def _words(text: Any) -> str:
+    return " ".join(str(text or "").split())
+
+
+def _presets_of(entry: catalogue.Entry, config_dirs: Sequence[Path]) -> list[str]:
+    """How libraries call a canonical entry."""
+    if selection.is_preset(entry):
+        return []
+    known = catalogue.entries(entry.group, config_dirs).values()
+    found = [other for other in known if selection.is_preset(other)]
+    return [
+        f"{other.meta['library']} {_words(other.meta.get('calls'))} is {other.group}={other.name}"
+        for other in found
+        if selection.canonical_name(other) == entry.name
+    ]
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, list):
+        return ", ".join(_short(item) if not isinstance(item, dict) else json.dumps(item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={_short(item)}" for key, item in value.items())
+    if isinstance(value, float):
+        return str(value) if value.is_integer() else f"{value:.6g}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def columns(rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows with all columns but the last padded."""
+    widths = [max(map(len, column)) for column in itertools.zip_longest(*rows, fillvalue="")]
+    padded = (
+        [f"{cell:<{width}}" for cell, width in zip(row[:-1], widths, strict=False)] + [row[-1]]
+        for row in rows
+    )
+    return "".join("  ".join(cells).rstrip() + "\n" for cells in padded)

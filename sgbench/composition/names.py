@@ -1,0 +1,27 @@
+"""Names for type checkers: `python -m sgbench.composition.names` writes `known_names.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sgbench.composition import catalogue
+
+FILE = Path(__file__).with_name("known_names.py")
+TYPES = {"surrogate": "SurrogateName", "neuron": "NeuronName"}
+HEAD = '''"""Names of the catalogue, written by `make entry`; a name that is not here still works."""
+
+from typing import Literal
+'''
+
+
+def text() -> str:
+    """What the file holds."""
+    blocks = [HEAD]
+    for group, kind in TYPES.items():
+        names = "".join(f'    "{group}/{name}",\n' for name in sorted(catalogue.entries(group)))
+        blocks.append(f"{kind} = Literal[\n{names}]\n")
+    return "\n".join(blocks)
+
+
+if __name__ == "__main__":
+    FILE.write_text(text(), encoding="utf-8")

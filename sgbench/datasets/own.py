@@ -1,0 +1,113 @@
+"""A data set of a user's own, as `sgbench data add` and `sgbench.benchmark` prepare it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sgbench.datasets.base import SPLITS, DataSet, Samples, Split
+from sgbench.datasets.generated import three_sizes
+from sgbench.encoders.base import Form, Values
+from sgbench.errors import InputError, require_choice, require_count
+from sgbench.signals.spike_trains import SpikeTrains
+
+FOLDER = "yours"
+"""Below the data root."""
+TRAINS = ("indptr", "channel", "time_us", "duration_us")
+"""The arrays of spike trains, each a file."""
+SMALL_BYTES = 4096
+
+
+class Own(DataSet):
+    """Samples that lie in NumPy files below the data root, in a folder named by their checksum.
+
+    Files are mapped, not read: of values and traces only the samples of a batch are in memory, of spikes those too.
+    A class may be missing in a split.
+
+    Args:
+        sha256: of the samples, as `fingerprint` computes it.
+        form: "values", "traces" or "spikes".
+        n_inputs: values of a sample, traces, or channels.
+        classes: how many there are, at least 2.
+        samples: of train, validation and test.
+
+    Raises:
+        InputError: a parameter out of range.
+    """
+
+    origin = "files"
+    every_class_in_each_split = False
+    source: str = "a user's own data"
+    licence: str = "the user's own"
+
+    def __init__(self, *, sha256: str, form: str, n_inputs: int, classes: int, samples: object) -> None:
+        self.sha256: str | None = sha256
+        self.form: Form = require_choice("dataset.form", form, ("values", "traces", "spikes"))  # pyright: ignore[reportAttributeAccessIssue]
+        self.n_inputs = require_count("dataset.n_inputs", n_inputs)
+        self.n_classes = require_count("dataset.classes", classes, low=2)
+        self.sizes = three_sizes(samples)
+
+    def folder(self, data_dir: Path) -> Path:
+        """Where its files lie."""
+        return data_dir / FOLDER / str(self.sha256)[:16]
+
+    def missing(self, data_dir: Path) -> str | None:
+        """The folder that is not there, if it is not."""
+        folder = self.folder(data_dir)
+        if (folder / "train_target.npy").is_file():
+            return None
+        return f"{folder} is missing; add the data again: sgbench data add NAME TRAIN.npz TEST.npz"
+
+    def load(self, data_dir: Path) -> dict[Split, Samples]:
+        """All splits, mapped from their files."""
+        reason = self.missing(data_dir)
+        if reason is not None:
+            raise InputError(f"data set of your own: {reason}")
+        return {split: self._read(self.folder(data_dir), split) for split in SPLITS}
+
+    def _read(self, folder: Path, split: Split) -> Samples:
+        target = _mapped(folder / f"{split}_target.npy")
+        if self.form == "spikes":
+            trains = [_mapped(folder / f"{split}_{part}.npy") for part in TRAINS]
+            return Samples(SpikeTrains(*trains, n_channels=self.n_inputs), target, None)
+        lengths = folder / f"{split}_lengths.npy"
+        values = _mapped(folder / f"{split}_values.npy")
+        return Samples(values, target, _mapped(lengths) if lengths.is_file() else None)
+
+
+def _mapped(path: Path) -> Tensor:
+    """The numbers of a file as a tensor; a page of it is read when it is looked at. Nothing is unpickled."""
+    try:
+        large = path.stat().st_size > SMALL_BYTES  # an array without numbers cannot be mapped
+        return torch.from_numpy(np.load(path, mmap_mode="c" if large else None, allow_pickle=False))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: cannot be read: {' '.join(str(error).split())}; add the data again"
+        ) from error
+
+
+def store(splits: dict[Split, Samples], folder: Path) -> None:
+    """Write samples into the files that `Own` reads; the targets of training last, by which a folder is whole.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for split in reversed(SPLITS):
+        samples = splits[split]
+        for name, numbers in (
+            *_named(samples.values),
+            ("lengths", samples.lengths),
+            ("target", samples.target),
+        ):
+            if numbers is not None:
+                np.save(folder / f"{split}_{name}.npy", numbers.numpy())
+
+
+def _named(values: Values) -> tuple[tuple[str, Tensor], ...]:
+    if isinstance(values, SpikeTrains):
+        return tuple((name, getattr(values, name)) for name in TRAINS)
+    return (("values", values),)

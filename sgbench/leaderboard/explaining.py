@@ -1,0 +1,67 @@
+"""Two methods of a board told apart in sentences, from their records and stored predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.board import show
+from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.pages.explain import Explanation, Hits, explain, find_row, untold
+from sgbench.leaderboard.rows import Row
+from sgbench.leaderboard.store.objects import Objects
+from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, parse_predictions
+from sgbench.leaderboard.store.reading import Layout
+from sgbench.leaderboard.store.tree import RECORDS, protocols
+from sgbench.paths import PREDICTIONS, RECORD
+from sgbench.records.files import read_bytes, read_model
+from sgbench.records.record import RunRecord
+
+
+def explain_two(
+    a: str, b: str, *, root: Path, layout: Layout, references: References, protocol: str | None = None
+) -> Explanation:
+    """Say which of two methods is better, how sure that is, and at what cost.
+
+    Args:
+        a: the first: its id, its beginning, or its surrogate's name.
+        b: the second.
+        root: a runs folder or a leaderboards folder.
+        layout: which of the two.
+        references: what the catalogue says of protocols.
+        protocol: may be left out where records of one alone are there.
+
+    Raises:
+        InputError: no such method, no valid record, or a protocol has to be named.
+    """
+    names = protocols(root, layout=layout)
+    protocol = protocol or (names[0] if len(names) == 1 else None)
+    if protocol is None:
+        raise InputError(f"--protocol: one of {', '.join(names)} is needed")
+    found = show(root, layout=layout, references=references, protocol=protocol)
+    if not found.boards:
+        raise InputError(f"{root / protocol}: no valid record")
+    (board,) = found.boards
+    rows = find_row(board, a), find_row(board, b)
+    unsaid = untold(references.of(protocol))
+    asked_of = () if unsaid else rows
+    hits = {row.method_id: stored for row in asked_of if (stored := _hits(root, layout, protocol, row))}
+    return explain(board, *rows, hits=hits, unsaid=unsaid)
+
+
+def _hits(root: Path, layout: Layout, protocol: str, row: Row) -> Hits:
+    """The stored predictions of a method's finished seeds, scored."""
+    objects = Objects(root / protocol)
+    found = {}
+    for seed in sorted(set(row.scores) - set(row.failed_seeds)):
+        if layout == "leaderboards":
+            path = root / protocol / RECORDS / row.method_id / f"{seed}.json"
+            sha256 = read_model(path, RunRecord).predictions_sha256
+            data = None if sha256 is None else objects.get(sha256, "csv")
+        else:
+            path = root / protocol / row.method_id / str(seed) / RECORD
+            beside = path.with_name(PREDICTIONS)
+            data = read_bytes(beside, limit=MAX_PREDICTION_BYTES) if beside.is_file() else None
+        if data is not None:
+            found[seed] = parse_predictions(data, str(path)).hits
+    return found

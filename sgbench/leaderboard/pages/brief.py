@@ -1,0 +1,54 @@
+"""A board in the few columns that a terminal, a README or a notebook has room for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sgbench.leaderboard.labels import figure, prose
+from sgbench.leaderboard.pages.empty import without_rows
+from sgbench.leaderboard.pages.sections import NONE
+from sgbench.leaderboard.pages.table import rank_text
+from sgbench.leaderboard.pages.terminal_outside import outsider_cells
+from sgbench.leaderboard.rows import Board, Row
+
+
+def brief_markdown(board: Board) -> str:
+    """The columns of `show` as Markdown; `table.md` has the notes."""
+    names = brief_head(board)
+    shown = (*board.rows, *board.claimed, *board.baselines)
+    blocks = [] if board.rows else [f"{board.protocol.name}: {without_rows(board)}\n"]
+    if shown:
+        cells = [[prose(cell) for cell in brief_cells(row, board)] for row in shown]
+        blocks.append(_pipes([names, [*[":--"] * 3, *["--:"] * (len(names) - 3)], *cells]))
+    if board.outsiders:
+        head, *lines = outsider_cells(board)
+        blocks.append(
+            _pipes([head, [":--", "--:", "--:", ":--"], *([prose(cell) for cell in line] for line in lines)])
+        )
+    return "\n".join(blocks)
+
+
+def brief_head(board: Board) -> list[str]:
+    """The columns of `brief_cells`."""
+    names = ["rank", "alike", "method", board.measure.title, "seeds", "spikes", "synaptic operations"]
+    return [*names, *(f"{target.name}, nJ{' *' if target.missing else ''}" for target in board.targets)]
+
+
+def _pipes(rows: Iterable[Iterable[str]]) -> str:
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def brief_cells(row: Row, board: Board) -> list[str]:
+    """A row's rank, name, score and costs."""
+    failed = f" ({len(row.failed_seeds)} failed)" if row.failed_seeds else ""
+    energies = [row.costs.energies[target.name].dynamic_nj for target in board.targets]
+    numbers = [row.costs.spikes.value, row.costs.synaptic_operations.value]
+    numbers += [None if energy is None else energy.value for energy in energies]
+    return [
+        rank_text(row),
+        "" if row.place is None else row.place.groups,
+        row.label.replace("(", " ("),  # a narrow column breaks there
+        board.measure.summary(row.score),
+        f"{len(row.scores)}{failed}",
+        *(NONE if number is None else figure(number) for number in numbers),
+    ]

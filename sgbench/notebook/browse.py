@@ -1,0 +1,117 @@
+"""The catalogue from Python: what there is, and one entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+from sgbench.composition import catalogue
+from sgbench.composition.entry_text import as_dict, columns, entry_text, row_of
+from sgbench.errors import InputError
+from sgbench.notebook.html import html_table
+
+
+class Names(Sequence[str]):
+    """Names of entries or groups, which print with a line on each.
+
+    Args:
+        rows: a name, and what is said of it.
+
+    >>> names = Names([("atan", "a bell"), ("zero", "a control")])
+    >>> names
+    atan  a bell
+    zero  a control
+    >>> names[0], "zero" in names, len(names)
+    ('atan', True, 2)
+    """
+
+    def __init__(self, rows: Sequence[tuple[str, ...]]) -> None:
+        self.rows = tuple(rows)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        return [row[0] for row in self.rows][place]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return (row[0] for row in self.rows)
+
+    def __repr__(self) -> str:
+        return columns(self.rows).rstrip("\n") if self.rows else "nothing"
+
+    def _repr_html_(self) -> str:
+        width = max(map(len, self.rows), default=1)
+        filled = [(*row, *[""] * (width - len(row))) for row in self.rows]
+        return html_table([("name", *[""] * (width - 1)), *filled])
+
+
+class Shown:
+    """One entry with its parameters, formula and sources; it prints as `sgbench show` does.
+
+    Args:
+        entry: as its file has it.
+        text: for people.
+    """
+
+    def __init__(self, entry: catalogue.Entry, text: str) -> None:
+        self.entry = entry
+        self.text = text
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry with stable keys, as `sgbench show --json` prints it."""
+        return as_dict(self.entry)
+
+    def __repr__(self) -> str:
+        return self.text.rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        found = self.entry
+        rows = [("parameter", "default"), *((key, str(value)) for key, value in found.parameters.items())]
+        return html_table([(f"{found.group}/{found.name}",)], [found.line]) + html_table(rows)
+
+
+def list_entries(group: str | None = None, *, config_dirs: Sequence[Path] = ()) -> Names:
+    """Name the groups of the catalogue, or the entries of one group, with a line on each.
+
+    Args:
+        group: e.g. "surrogate"; None names the groups.
+        config_dirs: folders with entries of your own.
+
+    Raises:
+        InputError: there is no such group.
+
+    >>> list_entries("firing")[0]
+    'bernoulli'
+    """
+    if group is not None:
+        found = catalogue.entries(group, config_dirs)
+        return Names([row_of(name, entry) for name, entry in found.items()])
+    return Names([(each, ", ".join(catalogue.paths(each, config_dirs))) for each in catalogue.groups()])
+
+
+def show_entry(name: str, *, config_dirs: Sequence[Path] = ()) -> Shown:
+    """Show one entry: its parameters with their defaults, formula and sources.
+
+    Args:
+        name: "GROUP/ENTRY", e.g. "surrogate/atan".
+        config_dirs: folders with entries of your own.
+
+    Raises:
+        InputError: there is none of this name.
+
+    >>> show_entry("surrogate/atan").to_dict()["name"]
+    'atan'
+    """
+    group, _, called = name.partition("/")
+    if not called:
+        raise InputError(f"'{name}': GROUP/NAME is needed, e.g. surrogate/atan")
+    entry = catalogue.entry(group, called, config_dirs)
+    return Shown(entry, entry_text(entry, config_dirs))

@@ -1,0 +1,231 @@
+"""Records and boards from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, overload
+
+from sgbench.errors import InputError, suggest
+from sgbench.leaderboard.board import show
+from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.explaining import explain_two
+from sgbench.leaderboard.pages.brief import brief_cells, brief_head, brief_markdown
+from sgbench.leaderboard.pages.explain import Explanation
+from sgbench.leaderboard.pages.export import to_table
+from sgbench.leaderboard.rows import Board
+from sgbench.leaderboard.store.reading import Finding, Layout
+from sgbench.leaderboard.store.tree import candidates, protocols
+from sgbench.notebook.html import data_frame, html_table
+from sgbench.paths import default_runs_dir
+from sgbench.records.files import read_model
+from sgbench.records.record import RunRecord
+
+LEADERBOARDS = Path("leaderboards")
+COLUMNS = ("protocol", "method", "method_id", "seed", "status", "validation", "test")
+
+
+class Records(Sequence[RunRecord]):
+    """Records that were read, and what was left out.
+
+    Args:
+        records: by protocol, method and seed.
+        left_out: a line on each file that is no comparable record.
+    """
+
+    def __init__(self, records: Sequence[RunRecord], left_out: Sequence[str]) -> None:
+        self.records = tuple(records)
+        self.left_out = tuple(left_out)
+
+    @overload
+    def __getitem__(self, place: int) -> RunRecord: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[RunRecord, ...]: ...
+
+    def __getitem__(self, place: int | slice) -> RunRecord | tuple[RunRecord, ...]:
+        return self.records[place]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __repr__(self) -> str:
+        names = ", ".join(sorted({record.protocol for record in self.records})) or "no protocol"
+        more = f"; {len(self.left_out)} files left out" if self.left_out else ""
+        return f"{len(self)} records of {names}{more}"
+
+    def _repr_html_(self) -> str:
+        return html_table([COLUMNS, *map(_cells, self.records)], self.left_out)
+
+    def to_pandas(self) -> Any:
+        """A DataFrame with a row for each record and the columns of `sgbench board export`.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        groups: dict[str, list[RunRecord]] = {}
+        for record in self.records:
+            groups.setdefault(f"{record.protocol}/{record.method_id}", []).append(record)
+        table = to_table(groups.values())
+        return data_frame(list(table), list(zip(*table.values(), strict=True)))
+
+
+def _cells(record: RunRecord) -> tuple[str, ...]:
+    scores = (
+        ""
+        if found is None
+        else f"{found.loss:.4g}"
+        if found.accuracy is None
+        else f"{100 * found.accuracy:.2f} %"
+        for found in (record.validation, record.test)
+    )
+    method = record.method.label
+    return (record.protocol, method, record.method_id, str(record.seed), record.status, *scores)
+
+
+def load_records(root: Path | str | None = None, *, layout: Layout = "runs") -> Records:
+    """Read the records of a folder, each checked; those that deviate from their protocol are among them.
+
+    Args:
+        root: a runs or leaderboards folder; None takes the usual one.
+        layout: which of the two.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    findings: list[Finding] = []
+    records, left_out = [], []
+    for path in candidates(_root(root, layout), layout=layout, findings=findings):
+        try:
+            records.append(read_model(path, RunRecord))
+        except InputError as error:
+            left_out.append(str(error))
+    records.sort(key=lambda record: (record.protocol, record.method_id, record.seed))
+    return Records(records, [*(f"{found.path}: {found.reason}" for found in findings), *left_out])
+
+
+class BoardTable:
+    """A board that prints itself; its rows have ranks, scores with intervals, and costs.
+
+    Args:
+        board: made of records.
+        left_out: a line on each file that is no row.
+    """
+
+    def __init__(self, board: Board, left_out: Sequence[str]) -> None:
+        self.board = board
+        self.left_out = tuple(left_out)
+
+    def __repr__(self) -> str:
+        return brief_markdown(self.board).rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        return html_table([brief_head(self.board), *self._rows()], self.left_out)
+
+    def to_pandas(self) -> Any:
+        """A DataFrame with a row for each method.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        names = ["method", "method_id", "score", "low", "high", "seeds", "spikes", "synaptic_operations"]
+        rows = [
+            [
+                row.label,
+                row.method_id,
+                row.score.mean,
+                row.score.low,
+                row.score.high,
+                len(row.scores),
+                row.costs.spikes.value,
+                row.costs.synaptic_operations.value,
+            ]
+            for row in self.board.rows
+        ]
+        return data_frame(names, rows)
+
+    def _rows(self) -> list[list[str]]:
+        shown = (*self.board.rows, *self.board.claimed, *self.board.baselines)
+        return [brief_cells(row, self.board) for row in shown]
+
+
+def board(
+    protocol: str | None = None,
+    *,
+    root: Path | str | None = None,
+    layout: Layout = "runs",
+    config_dirs: Sequence[Path] = (),
+) -> BoardTable:
+    """Make the board of one protocol from records, in memory.
+
+    Args:
+        protocol: its name; may be left out where records of one alone are there.
+        root: a runs or leaderboards folder; None takes the usual one.
+        layout: which of the two.
+        config_dirs: folders with entries of your own.
+
+    Raises:
+        InputError: there is no such folder or protocol, or none of its records is comparable.
+    """
+    folder = _root(root, layout)
+    names = protocols(folder, layout=layout)
+    chosen = protocol or (names[0] if len(names) == 1 else None)
+    if chosen not in names:
+        raise InputError(
+            f"board: protocol '{chosen}' has no records in {folder}; {suggest(str(chosen), names)}"
+        )
+    references = References([Path(each) for each in config_dirs])
+    found = show(folder, layout=layout, references=references, protocol=chosen)
+    left_out = [f"{each.path}: {each.reason}" for each in found.findings]
+    if not found.boards:
+        raise InputError(
+            f"board: {chosen} has no comparable record; {left_out[0] if left_out else 'none is there'}"
+        )
+    return BoardTable(found.boards[0], left_out)
+
+
+class Sentences(str):
+    """An explanation in sentences, a line each; `explanation` has its numbers."""
+
+    explanation: Explanation
+    __slots__ = ("explanation",)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def explain(
+    a: str,
+    b: str,
+    *,
+    protocol: str | None = None,
+    root: Path | str | None = None,
+    layout: Layout = "runs",
+    config_dirs: Sequence[Path] = (),
+) -> Sentences:
+    """Say in sentences which of two methods of a board is better, how sure that is, and at what cost.
+
+    Args:
+        a: the first: its id, its beginning, or its surrogate's name.
+        b: the second.
+        protocol: may be left out where records of one alone are there.
+        root: a runs or leaderboards folder; None takes the usual one.
+        layout: which of the two.
+        config_dirs: folders with entries of your own.
+
+    Raises:
+        InputError: no such method, or a protocol has to be named.
+    """
+    references = References([Path(each) for each in config_dirs])
+    found = explain_two(
+        a, b, root=_root(root, layout), layout=layout, references=references, protocol=protocol
+    )
+    told = Sentences("\n".join(found.sentences))
+    told.explanation = found
+    return told
+
+
+def _root(root: Path | str | None, layout: Layout) -> Path:
+    if root is not None:
+        return Path(root)
+    return default_runs_dir() if layout == "runs" else LEADERBOARDS

@@ -1,0 +1,67 @@
+"""A sweep from Python: every point checked, then run side by side, then a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from sgbench.composition import catalogue
+from sgbench.composition.plan import plan
+from sgbench.errors import InputError
+from sgbench.notebook.table import SweepTable
+from sgbench.replicas.sweep import run_sweep
+from sgbench.sweeps.checked import built
+from sgbench.sweeps.names import names_of
+from sgbench.sweeps.outcome import headline
+from sgbench.sweeps.points import grid_of
+from sgbench.sweeps.results import read_results
+from sgbench.training.memory import uncollected
+
+
+def sweep(
+    *words: str,
+    config_dirs: Sequence[Path] = (),
+    allow_targets: Sequence[str] = (),
+    workers: int | None = None,
+    title: str | None = None,
+) -> SweepTable:
+    """Run every combination of words side by side and return the table of what came of it.
+
+    A finished run is read, not repeated, and an interrupted one goes on.
+
+    Args:
+        words: as on the command line, e.g. "surrogate=atan,triangle", "seed=0,1,2"; the first may be the name of a
+            shipped sweep, e.g. "quickstart".
+        config_dirs: folders with entries of your own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+        workers: processes at a time; None takes one a core.
+        title: what the table is called.
+
+    Raises:
+        InputError: a word or a value is not usable; nothing has run then.
+    """
+    every = list(words)
+    if every and "=" not in every[0]:
+        catalogue.entry("sweep", every[0], config_dirs)
+        every[0] = f"sweep={every[0]}"
+    if not every:
+        raise InputError("sweep(): words are needed, e.g. sweep('surrogate=atan,triangle', 'seed=0,1,2')")
+    folders = [Path(folder) for folder in config_dirs]
+    with uncollected():
+        planned = plan(every, multirun=True, config_dirs=folders, allow_targets=allow_targets)
+        if planned.is_open:
+            raise InputError(
+                "sweep(): runs points that are known beforehand; use sgbench run -m with this sweeper"
+            )
+        built(planned)
+    run_sweep(
+        planned.specs,
+        range(len(planned.specs)),
+        workers=workers,
+        largest=None,
+        headline=partial(headline, names=names_of(planned)),
+    )
+    called = title or next((word[6:] for word in every if word.startswith("sweep=")), "sweep")
+    grid = grid_of(called, every, config_dirs=folders, allow_targets=allow_targets)
+    return SweepTable(read_results(grid, config_dirs=folders))

@@ -1,0 +1,1 @@
+"""Takes a user's own data and networks through the ordinary course."""

@@ -1,0 +1,299 @@
+"""A snnTorch network on sgbench's engine, with the weights that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.custom import CustomSurrogate
+from sgbench.engine.choose import Engine
+from sgbench.errors import InputError
+from sgbench.exchange.made import readout
+from sgbench.exchange.snntorch_weights import from_snntorch
+from sgbench.networks.layers import DenseLayer
+from sgbench.neurons.leaky import Leaky
+from sgbench.signals.spikes import Events
+from sgbench.surrogates.atan import Atan
+from sgbench.surrogates.base import Surrogate
+from sgbench.surrogates.fast_sigmoid import FastSigmoid
+from sgbench.surrogates.sigmoid import Sigmoid
+
+SPARSE = 0.25
+"""Share of inputs that are not 0 up to which they are followed one by one."""
+AXES = 3
+"""Of input: time, batch, channels."""
+PROBE_TOLERANCE = 1e-4
+
+
+class Pass(NamedTuple):
+    """What the last layer did over all steps."""
+
+    spikes: Tensor  # [T, B, C]
+    potential: Tensor  # membrane potential before its reset, as snnTorch returns it [T, B, C]
+
+
+class SharedLayer(DenseLayer):
+    """A dense layer whose weights are those of snnTorch's modules, so that training one trains the other.
+
+    Args:
+        layer: with the neurons and the recurrence, whose own weights are left behind.
+        linear: into the neurons.
+        recurrent: among the neurons, or None.
+    """
+
+    def __init__(self, layer: DenseLayer, linear: nn.Linear, recurrent: nn.Module | None) -> None:
+        super().__init__(
+            layer.name,
+            linear.in_features,
+            linear.out_features,
+            layer.neuron,
+            recurrence=layer.recurrence,
+            bias=False,
+        )
+        self.weight = by_columns(linear.weight)
+        self.bias = linear.bias
+        self.second_bias: Tensor | None = None
+        if isinstance(recurrent, nn.Linear):
+            self.recurrent = by_columns(recurrent.weight)
+            self.second_bias = recurrent.bias
+
+    def acting(self) -> tuple[Tensor, Tensor | None]:
+        """Weight, and the sum of the biases that snnTorch adds in every step."""
+        found = [each for each in (self.bias, self.second_bias) if each is not None]
+        return self.weight, sum(found[1:], found[0]) if found else None
+
+
+def by_columns(weight: Any) -> nn.Parameter:
+    """Lay out the same numbers so that the weights of one input are side by side, as the engine reads them."""
+    weight.data = weight.data.T.contiguous().T
+    return weight
+
+
+class Accelerated(nn.Module):
+    """A snnTorch network that takes all time steps at once.
+
+    Its parameters are the network's own, so optimisers and `state_dict` of either serve both.
+
+    Args:
+        network: whose modules are used.
+        layers: that share its weights.
+    """
+
+    def __init__(self, network: nn.Module, layers: Sequence[SharedLayer]) -> None:
+        super().__init__()
+        self.network = network
+        self._layers = tuple(layers)  # a tuple is no module: weights are registered once, in the network
+        self._engine = Engine("auto", network_device(network))
+        self._fires_by = _as_integrators(self._layers[-1])
+
+    def forward(self, x: Tensor) -> Pass:
+        """Run all steps from rest.
+
+        Args:
+            x: input [T, B, N].
+
+        Raises:
+            InputError: another shape.
+        """
+        if x.dim() != AXES or x.shape[-1] != self._layers[0].weight.shape[1]:
+            raise InputError(
+                f"accelerate: input has shape {tuple(x.shape)}; [time, batch, {self._layers[0].weight.shape[1]}] "
+                f"is needed, all time steps at once"
+            )
+        signal = Events.of(x) if _is_sparse(x) else x
+        runs = self._engine.unroll(self._layers, signal, keep_u=self._fires_by is None, keep_spikes=False)
+        output, u, _ = runs[-1]
+        if output is None:
+            raise AssertionError("the last layer's output is always there")
+        if self._fires_by is not None:
+            return Pass(self._fires_by.surrogate(output - self._fires_by.threshold()), output)
+        if u is None:
+            raise AssertionError("the last layer's potential was asked for")
+        return Pass(output, u + self._layers[-1].neuron.threshold())  # type: ignore[operator]
+
+    @property
+    def runs_on(self) -> str:
+        """Which engine runs it, and why."""
+        return ": ".join(self._engine.describe(self._layers))
+
+
+def _is_sparse(x: Tensor) -> bool:
+    """Whether few inputs are not 0, judged by every sixteenth sample."""
+    some = x[:, ::16]
+    return not x.requires_grad and int(some.count_nonzero()) <= SPARSE * some.numel()
+
+
+def _as_integrators(layer: SharedLayer) -> Leaky | None:
+    """Make neurons without a reset integrators, whose output is the potential; returns what they fire by.
+
+    The engine then keeps no potential of any other layer.
+    """
+    neuron = layer.neuron
+    if not isinstance(neuron, Leaky) or neuron.next_potential.reset != "none":
+        return None
+    layer.neuron = readout(layer.neurons, beta=torch.as_tensor(neuron.beta()))
+    return neuron
+
+
+def network_device(network: nn.Module) -> torch.device:
+    """Where its first parameter is."""
+    return next((each.device for each in network.parameters()), torch.device("cpu"))
+
+
+def accelerate(network: nn.Module, example: Tensor | None = None) -> Accelerated:
+    """Run a snnTorch network on the fast engine: equal spikes, potentials and gradients, all time steps at once.
+
+    The network is a chain of `nn.Linear` with `snn.Leaky`, `snn.Synaptic`, `snn.RLeaky` or `snn.RSynaptic`, in
+    the order in which signals pass; its own `forward` is not called, but for the example. Weights are
+    shared, not copied.
+
+    Args:
+        network: an `nn.Sequential`, or a module with these as attributes.
+        example: input [T, B, N]; if it is given, a `forward` that takes all steps and returns spikes [T, B, C],
+            or spikes and potentials, is held against the fast one.
+
+    Returns:
+        A module: x [T, B, N] to spikes and potentials [T, B, C] of the last layer.
+
+    Raises:
+        InputError: the network is no such chain, or computes something else on the example; one line that says why.
+
+    Source: snnTorch 1.0 (Eshraghian et al. 2023, Proceedings of the IEEE 111(9)).
+
+    >>> import snntorch as snn
+    >>> network = nn.Sequential(nn.Linear(2, 1, bias=False), snn.Leaky(beta=0.5))
+    >>> _ = nn.init.constant_(network[0].weight, 0.75)
+    >>> accelerate(network)(torch.ones(2, 1, 2)).spikes.flatten().tolist()
+    [1.0, 1.0]
+    """
+    linears, neurons = _chain(network)
+    made = iter([_surrogate(neuron) for neuron in neurons])
+    layers = from_snntorch(_tensors(linears, neurons), make_surrogate=lambda: next(made)).layers
+    shared = [
+        SharedLayer(layer, linear, getattr(neuron, "recurrent", None))  # type: ignore[arg-type]
+        for layer, linear, neuron in zip(layers, linears, neurons, strict=True)
+    ]
+    fast = Accelerated(network, shared)
+    if example is not None:
+        _compare(network, fast, example)
+    return fast
+
+
+def _chain(network: nn.Module) -> tuple[list[nn.Linear], list[nn.Module]]:
+    """The modules with weights or states, if they are Linear and neurons in turn."""
+    leaves = [
+        (name, module) for name, module in network.named_modules() if name and not _is_inside(network, name)
+    ]
+    used = [(name, module) for name, module in leaves if not isinstance(module, nn.Flatten | nn.Identity)]
+    linears, neurons = [], []
+    for place, (name, module) in enumerate(used):
+        wanted = "a Linear" if place % 2 == 0 else "a Leaky, Synaptic, RLeaky or RSynaptic of snnTorch"
+        fits = isinstance(module, nn.Linear) if place % 2 == 0 else _is_neuron(module)
+        if not fits:
+            raise InputError(
+                f"accelerate: module '{name}' is a {type(module).__name__}, and {wanted} is expected in this place"
+            )
+        (neurons if place % 2 else linears).append(module)  # type: ignore[arg-type]
+    if not neurons or len(linears) != len(neurons):
+        raise InputError(
+            "accelerate: a chain of Linear and snnTorch's neurons in turn is needed, neurons last"
+        )
+    for neuron, (name, _) in zip(neurons, used[1::2], strict=True):
+        _require_plain(neuron, name)
+    return linears, neurons
+
+
+def _is_inside(network: nn.Module, name: str) -> bool:
+    """Whether a module only holds others, or is a part of a neuron."""
+    module = network.get_submodule(name)
+    parents = [network.get_submodule(name.rpartition(".")[0])] if "." in name else []
+    holds = any(True for _ in module.children()) and not _is_neuron(module)
+    return holds or any(_is_neuron(parent) for parent in parents)
+
+
+def _is_neuron(module: nn.Module) -> bool:
+    return type(module).__module__.startswith("snntorch.") and hasattr(module, "reset_mechanism_val")
+
+
+def _require_plain(neuron: Any, name: str) -> None:
+    """Refuse what the engine does otherwise, with the option's name."""
+    learnt = [
+        key for key, each in neuron.named_parameters(recurse=False) if each.requires_grad and key != "V"
+    ]
+    options = {
+        "learn_beta, learn_alpha or learn_threshold": bool(learnt),
+        "inhibition=True": bool(getattr(neuron, "inhibition", False)),
+        "state_quant": bool(getattr(neuron, "state_quant", False)),
+        "surrogate_disable=True": bool(getattr(neuron, "surrogate_disable", False)),
+        "reset_delay=False": getattr(neuron, "reset_delay", True) is False,
+        "all_to_all=False": getattr(neuron, "all_to_all", True) is False,
+    }
+    found = next((option for option, given in options.items() if given), None)
+    if found is not None:
+        raise InputError(
+            f"accelerate: module '{name}' has {found}, which the engine does not do; leave it out"
+        )
+
+
+def _tensors(linears: Sequence[nn.Linear], neurons: Sequence[nn.Module]) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for place, (linear, neuron) in enumerate(zip(linears, neurons, strict=True)):
+        found |= {f"linear{place}.{key}": value for key, value in linear.state_dict().items()}
+        kept = {key: value for key, value in neuron.state_dict().items() if key.split(".")[0] not in STATES}
+        found |= {f"neuron{place}.{key}": value for key, value in kept.items()}
+    return found
+
+
+STATES = ("mem", "syn", "spk")
+"""Buffers that `init_hidden` keeps, which are no numbers of the neuron."""
+KNOWN: dict[str, Callable[[dict[str, Any]], Surrogate]] = {
+    "atan": lambda given: Atan(alpha=given["alpha"], width_fwhm=None, normalisation="raw", scale=1.0),
+    "fast_sigmoid": lambda given: FastSigmoid(
+        slope=given["slope"], width_fwhm=None, normalisation="raw", scale=1.0
+    ),
+    "sigmoid": lambda given: Sigmoid(slope=given["slope"], width_fwhm=None, normalisation="raw", scale=1.0),
+}
+"""snnTorch's functions that the compiled engine knows by name, from what they were made with."""
+
+
+def _surrogate(neuron: Any) -> Surrogate:
+    """The neuron's slope: our own object, one known by name, or whatever its backward pass gives."""
+    given = neuron.spike_grad
+    if isinstance(given, Surrogate):
+        return given
+    name = getattr(given, "__qualname__", "").partition(".")[0]
+    cells = getattr(given, "__closure__", None) or ()
+    if getattr(given, "__module__", "") == "snntorch.surrogate" and name in KNOWN:
+        names = given.__code__.co_freevars
+        return KNOWN[name]({key: cell.cell_contents for key, cell in zip(names, cells, strict=True)})
+
+    def slope(u: Tensor) -> Tensor:
+        with torch.enable_grad():
+            free = u.detach().requires_grad_()
+            (found,) = torch.autograd.grad(given(free).sum(), free)
+        return found
+
+    return CustomSurrogate(slope)
+
+
+def _compare(network: nn.Module, fast: Accelerated, example: Tensor) -> None:
+    """Hold the network's own forward against the fast one."""
+    with torch.no_grad():
+        ours = fast(example)
+        theirs = network(example)
+    told = theirs if isinstance(theirs, tuple | list) else (theirs,)
+    for name, one, other in zip(("spikes", "potentials"), told, ours, strict=False):
+        if getattr(one, "shape", None) != other.shape:
+            raise InputError(
+                f"accelerate: the network's forward gives {name} of shape {tuple(getattr(one, 'shape', ()))} on "
+                f"the example, not {tuple(other.shape)}; let it take all time steps, or leave the example out"
+            )
+        apart = float((one - other).abs().max())
+        if apart > PROBE_TOLERANCE:
+            raise InputError(
+                f"accelerate: the network's forward gives other {name} on the example (by {apart:.2g}): it does "
+                f"more than pass its modules in turn"
+            )

@@ -1,0 +1,121 @@
+"""Surrogates on a user's own data, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sgbench.composition import catalogue
+from sgbench.errors import InputError, require_number
+from sgbench.notebook.sweep import sweep
+from sgbench.notebook.table import SweepTable
+from sgbench.yours.arrays import Unit, part_of
+from sgbench.yours.entry import Added, Terms, add, lines
+from sgbench.yours.prepare import prepare
+
+USUAL = ("atan", "fast_sigmoid", "triangle", "constant")
+
+
+def prepared_entry(  # noqa: PLR0913 - what of data can be told
+    name: str,
+    train: Any,
+    test: Any | None = None,
+    validation: Any | None = None,
+    *,
+    groups: Any | None = None,
+    dt_s: float | None = None,
+    time_unit: Unit = "s",
+    terms: Terms | None = None,
+    data_dir: Path | None = None,
+) -> Added:
+    """Read parts in whatever form they come, and write the entry; see `sgbench.benchmark`."""
+    if dt_s is not None:
+        require_number("dt_s", dt_s, low=0, high=1, open_low=True)
+    found = [
+        None if part is None else part_of(part, called, time_unit=time_unit)
+        for called, part in (("test", test), ("validation", validation))
+    ]
+    made = prepare(part_of(train, "train", time_unit=time_unit), *found, groups=groups, dt_s=dt_s)
+    return add(name, made, terms or Terms(), data_dir=data_dir)
+
+
+def benchmark(  # noqa: PLR0913 - each has a default
+    train: Any,
+    test: Any | None = None,
+    *,
+    surrogates: Sequence[str] = USUAL,
+    widths: Sequence[float] | None = None,
+    seeds: int = 5,
+    name: str = "mine",
+    validation: Any | None = None,
+    groups: Any | None = None,
+    dt_s: float | None = None,
+    time_unit: Unit = "s",
+    encoder: str | None = None,
+    hidden: Sequence[int] = (64,),
+    epochs: int | None = None,
+    batch_size: int = 32,
+    overrides: Sequence[str] = (),
+    workers: int | None = None,
+) -> SweepTable:
+    """Compare surrogates on your own data: split, train side by side, and return the table.
+
+    Samples are numpy or torch arrays [samples, time, channels] or [samples, features], lists of samples [time,
+    channels] of unlike lengths or of (times, channels) of spikes, a torch `Dataset` or `DataLoader`, or a data
+    set of tonic. Runs are ordinary: they lie in the runs folder under a protocol whose name has a hash of data
+    and settings, so that the same call goes on where it was, and every command works on them.
+
+    Args:
+        train: (x, y), or one of the others; what is learnt from.
+        test: what is reported; None takes a fifth of `train`.
+        surrogates: names of entries of the catalogue.
+        widths: full widths at half maximum [threshold units], each with every surrogate that has one; None takes
+            each surrogate's own.
+        seeds: how many runs of each combination.
+        name: of the task, in lower-case letters, digits and _.
+        validation: what selects the epoch and the best row; None takes a fifth of what is left of `train`.
+        groups: of the samples of `train`, such as who was recorded; no group is divided.
+        dt_s: duration of a time step [s]; of spikes None takes a hundredth of the longest sample.
+        time_unit: of times of spikes given as (times, channels): "s", "ms" or "us".
+        encoder: how samples become input; None takes spikes as they are, traces as currents, features by latency.
+        hidden: neurons of each hidden layer.
+        epochs: of training; None makes about a thousand updates.
+        batch_size: samples of a batch.
+        overrides: further words as on the command line, e.g. "neuron=synaptic", "logger=wandb".
+        workers: processes at a time; None takes one a core.
+
+    Returns:
+        A table that prints itself, with `to_pandas()`; `sgbench.plot(table, "mine.png")` draws it.
+
+    Raises:
+        InputError: data or a name cannot be used; one line with the remedy.
+    """
+    if isinstance(surrogates, str) or not all(isinstance(each, str) for each in surrogates) or not surrogates:
+        raise InputError(
+            "surrogates: names of the catalogue are needed, e.g. ['atan', 'triangle']; a class of your "
+            "own needs an entry, see CONTRIBUTING.md"
+        )
+    for each in surrogates:
+        catalogue.entry("surrogate", each)
+    for width in widths or ():
+        require_number("widths", width, low=0, open_low=True)
+    terms = replace(
+        Terms(), hidden=tuple(hidden), epochs=epochs, batch_size=batch_size, seeds=seeds, encoder=encoder
+    )
+    added = prepared_entry(
+        name, train, test, validation, groups=groups, dt_s=dt_s, time_unit=time_unit, terms=terms
+    )
+    words = [
+        f"experiment={added.name}",
+        f"surrogate={','.join(dict.fromkeys(surrogates))}",
+        *([] if widths is None else [f"width_fwhm={','.join(map(str, dict.fromkeys(widths)))}"]),
+        f"seed={','.join(map(str, range(seeds)))}",
+        "trainer.progress=false",
+        *overrides,
+    ]
+    table = sweep(*words, workers=workers, title=name)
+    return SweepTable(
+        table.results, (*lines(added), f"board: sgbench board show --from runs --protocol {added.protocol}")
+    )

@@ -1,0 +1,255 @@
+"""Writes the entry, the experiment and the protocol of a user's own data: YAML alone, no class."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from sgbench.composition import catalogue
+from sgbench.datasets.base import SPLITS, fingerprint
+from sgbench.datasets.own import Own, store
+from sgbench.encoders.base import Form
+from sgbench.errors import InputError, require_count
+from sgbench.paths import default_data_dir, own_conf_dir
+from sgbench.records.files import write_atomic
+from sgbench.yours.prepare import Prepared
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
+ENCODERS: dict[Form, str] = {"values": "latency", "traces": "direct", "spikes": "binned"}
+"""The code of each form, unless another one is chosen."""
+TIME_CONSTANT_STEPS = 10
+"""Of membranes, unless told otherwise: as the catalogue's 10 ms at steps of 1 ms."""
+HASH_DIGITS = 8
+FREE = (
+    "surrogate",
+    "neuron",
+    "readout",
+    "rule",
+    "loss",
+    "regulariser",
+    "init",
+    "optimizer",
+    "clip_norm",
+    "network.recurrence",
+    "network.recurrence_gradient",
+    "network.bias",
+)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What of a protocol a user may set; all of it enters the protocol's name.
+
+    Args:
+        hidden: neurons of each hidden layer.
+        epochs: of training, or None for as many as make about a thousand updates, 30 to 300.
+        batch_size: samples of a batch.
+        seeds: how many.
+        encoder: the code's name, or None for the one of the data's form.
+        steps: of a sample, or None for as many as the data have.
+    """
+
+    hidden: tuple[int, ...] = (64,)
+    epochs: int | None = None
+    batch_size: int = 32
+    seeds: int = 5
+    encoder: str | None = None
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Added:
+    """An entry that has been written, or was there already.
+
+    Args:
+        name: of the data set and the experiment; the protocol is this with `_v1`.
+        conf: folder of the entries.
+        data: folder of the samples.
+        notes: lines on what was decided.
+    """
+
+    name: str
+    conf: Path
+    data: Path
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def protocol(self) -> str:
+        """The name under which records lie and boards are made."""
+        return f"{self.name}_v1"
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What to type next."""
+        words = "surrogate=atan,triangle width_fwhm=0.1,0.5 seed=0,1,2,3,4"
+        return (
+            f"sgbench run -m hydra/launcher=replicas experiment={self.name} {words}",
+            f"sgbench board show --from runs --protocol {self.protocol}",
+        )
+
+
+def add(name: str, prepared: Prepared, terms: Terms, *, data_dir: Path | None = None) -> Added:
+    """Store samples and write the three files that make them an ordinary task.
+
+    The name gets a hash of samples and terms, so that other data or terms never share a board; the same ones find
+    what is there.
+
+    Raises:
+        InputError: the name or a term is not usable.
+        OSError: a file cannot be written.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(f"name '{name}': lower-case letters, digits and _ are needed, e.g. my_gestures")
+    terms = _settled(terms, len(prepared.splits["train"].target))
+    data, sha256 = _stored(prepared, data_dir)
+    task = _task(prepared, terms)
+    text = json.dumps([sha256, task, asdict(terms)], sort_keys=True)
+    full = f"{name}_{hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]}"
+    conf = own_conf_dir().resolve()
+    added = Added(full, conf, data, prepared.notes)
+    sizes = {split: len(prepared.splits[split].target) for split in SPLITS}
+    files = {
+        "dataset": _dataset(full, prepared, sha256, sizes),
+        "protocol": _protocol(added.protocol, prepared, terms, task, sizes),
+        "experiment": _experiment(full, prepared, task),
+    }
+    for group, tree in files.items():
+        stem = added.protocol if group == "protocol" else full
+        head = "# @package _global_\n" if group == "experiment" else ""
+        path = conf / group / f"{stem}.yaml"
+        body = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
+        write_atomic(path, (head + body).encode())
+    return added
+
+
+UPDATES, FEWEST_EPOCHS, MOST_EPOCHS = 1000, 30, 300
+
+
+def _settled(terms: Terms, samples: int) -> Terms:
+    """The terms with a number of epochs.
+
+    >>> _settled(Terms(), 72).epochs, _settled(Terms(), 640).epochs, _settled(Terms(epochs=2), 72).epochs
+    (300, 50, 2)
+    """
+    for key in ("batch_size", "seeds"):
+        require_count(key, getattr(terms, key))
+    for size in terms.hidden:
+        require_count("hidden", size)
+    if terms.epochs is not None:
+        return replace(terms, epochs=require_count("epochs", terms.epochs))
+    wanted = -(-UPDATES // -(-samples // terms.batch_size))
+    return replace(terms, epochs=min(MOST_EPOCHS, max(FEWEST_EPOCHS, wanted)))
+
+
+def _stored(prepared: Prepared, data_dir: Path | None) -> tuple[Path, str]:
+    """The folder of the samples, written once, and their checksum."""
+    sha256 = fingerprint(prepared.splits)
+    root = default_data_dir() if data_dir is None else data_dir
+    sizes = [len(prepared.splits[split].target) for split in SPLITS]
+    own = Own(
+        sha256=sha256,
+        form=prepared.form,
+        n_inputs=prepared.n_inputs,
+        classes=len(prepared.labels),
+        samples=sizes,
+    )
+    folder = own.folder(root)
+    if own.missing(root) is not None:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as made:
+            store(prepared.splits, Path(made) / "whole")
+            if folder.exists():
+                shutil.rmtree(folder)  # of an attempt that was ended
+            (Path(made) / "whole").rename(folder)
+    return folder, sha256
+
+
+def _task(prepared: Prepared, terms: Terms) -> dict[str, Any]:
+    """What fixes the input: its code, steps and their duration."""
+    encoder = terms.encoder or ENCODERS[prepared.form]
+    catalogue.entry("encoder", encoder)
+    steps = prepared.steps if terms.steps is None else require_count("steps", terms.steps)
+    return {"encoder": encoder, "steps": steps, "dt_s": prepared.dt_s}
+
+
+def _dataset(name: str, prepared: Prepared, sha256: str, sizes: dict[Any, int]) -> dict[str, Any]:
+    return {
+        "_target_": f"{Own.__module__}.{Own.__qualname__}",
+        "sha256": sha256,
+        "form": prepared.form,
+        "n_inputs": prepared.n_inputs,
+        "classes": len(prepared.labels),
+        "samples": [sizes[split] for split in SPLITS],
+        "meta": {
+            "line": f"{name}: {prepared.form} of a user's own.",
+            "licence": "the user's own",
+            "sources": ["the user's own"],
+            "origin": "files",
+            "classes": len(prepared.labels),
+            "labels": prepared.labels,
+            "sizes": {str(split): sizes[split] for split in SPLITS},
+            "sha256": sha256,
+        },
+    }
+
+
+def _protocol(
+    name: str, prepared: Prepared, terms: Terms, task: dict[str, Any], sizes: dict[Any, int]
+) -> dict[str, Any]:
+    commonest = int(np.bincount(prepared.splits["test"].target.numpy()).max()) / sizes["test"]
+    even = 1 / len(prepared.labels)
+    tree: dict[str, Any] = {
+        "name": name,
+        "about": (
+            f"A user's own {prepared.form}: {sizes['train']} samples to train, {sizes['validation']} to validate "
+            f"and {sizes['test']} to test on, {len(prepared.labels)} classes; {terms.epochs} epochs."
+        ),
+        "dt_s": task["dt_s"],
+        "steps": task["steps"],
+        "hidden": list(terms.hidden),
+        "epochs": terms.epochs,
+        "batch_size": terms.batch_size,
+        "patience": None,
+        "monitor": "validation_loss",
+        "precision": "float32",
+        "data_order": "seed_epoch",
+        "seeds": list(range(max(Terms.seeds, terms.seeds))),
+        "fixed": {"dataset": name.removesuffix("_v1"), "encoder": task["encoder"], "network": "mlp"},
+        "free": list(FREE),
+        "superseded_by": None,
+    }
+    if commonest > even:
+        tree["meta"] = {"guess_accuracy": commonest}  # of who always says the commonest class
+    return tree
+
+
+def _experiment(name: str, prepared: Prepared, task: dict[str, Any]) -> dict[str, Any]:
+    tree: dict[str, Any] = {
+        "defaults": [
+            {"override /protocol": f"{name}_v1"},
+            {"override /dataset": name},
+            {"override /encoder": task["encoder"]},
+            {"override /network": "mlp"},
+        ]
+    }
+    tau_s = round(TIME_CONSTANT_STEPS * prepared.dt_s, 9)
+    if tau_s != TIME_CONSTANT_STEPS * 1e-3:
+        decay = f"${{decay:{tau_s:g},${{protocol.dt_s}}}}"
+        tree |= {"neuron": {"beta": decay}, "readout": {"beta": decay}}
+    tree["meta"] = {"line": f"A user's own {prepared.form}."}
+    return tree
+
+
+def lines(added: Added) -> Sequence[str]:
+    """What to tell the user: what was decided, and where things are."""
+    return [*added.notes, f"entries: {added.conf}", f"samples: {added.data}"]

@@ -1,0 +1,125 @@
+"""An entry in a folder of one's own: checked from anywhere, each failure with its remedy; words that are none."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from sgbench.cli.main import main
+from sgbench.inspection.entry_check import surrogate_problems
+from sgbench.surrogates.base import Surrogate
+from sgbench.training.creation import create
+from sgbench.training.provenance import source_sha256
+from tests.documents import CONTRIBUTING, files_shown, sections
+
+GOOD = [
+    "atan",
+    "triangle",
+    "gaussian",
+    "log_abs",
+    "ramp",
+    "zero",
+    "multi_gaussian",
+    "leaky_relu",
+    "squarewave_fourier",
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The biweight of CONTRIBUTING.md in a folder of one's own, and one with three mistakes."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    code, entry = files_shown(sections(CONTRIBUTING)["A surrogate: the biweight"]).values()
+    wrong = (
+        code.replace("16 / 15", "0.9")
+        .replace("2 * (1 - 0.5**0.5) ** 0.5", "1.2")
+        .replace("inside**5 / 5", "inside**5 / 4")
+    )
+    conf = tmp_path / "my_conf" / "surrogate"
+    conf.mkdir(parents=True)
+    for name, text in (("own_biweight", code), ("wrong_biweight", wrong)):
+        (tmp_path / f"{name}.py").write_text(text)
+        (conf / f"{name}.yaml").write_text(entry.replace("sgbench.surrogates.biweight", name))
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return conf
+
+
+def test_an_entry_of_ones_own_keeps_the_contracts_or_is_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By hand: the area is 16/15 and the width 1.0824; the class lies in the current folder."""
+    allow = "--allow-target"
+    assert main(["check-entry", str(folder / "own_biweight.yaml"), allow, "own_biweight.Biweight"]) == 0
+    assert "keeps the contracts" in capsys.readouterr().out
+    assert main(["check-entry", str(folder / "wrong_biweight.yaml"), allow, "wrong_biweight.Biweight"]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "bell_area: declared 0.9, measured 1.067; set bell_area to what was measured"
+    assert told[1] == "bell_fwhm: declared 1.2, measured 1.082; set bell_fwhm to what was measured"
+    assert told[2].startswith("bell_integral: its slope misses bell")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["my_conf/surrogate/own_biweight.yaml"], "add --allow-target own_biweight.Biweight"),
+        (["my_conf/surrogate/none.yaml"], "no such YAML file"),
+        (["own_biweight.yaml"], "entries of surrogate"),
+    ],
+)
+def test_what_is_no_entry_is_one_line(
+    folder: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2."""
+    Path("own_biweight.yaml").write_text("line: nothing")
+    assert main(["check-entry", *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_shipped_surrogates_keep_what_strangers_are_asked_for(name: str) -> None:
+    """Must match: a check that failed them would be of no use."""
+    made = create(f"surrogate/{name}")
+    assert isinstance(made, Surrogate)
+    assert surrogate_problems(made.double()) == []
+
+
+def test_comments_change_no_hash_of_a_source_and_code_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two people's class of one name are told apart."""
+    monkeypatch.syspath_prepend(tmp_path)
+    body = "class Mine:\n    def bell(self, z):\n        return {}\n"
+    texts = {
+        "mine_a": body.format("z * 2"),
+        "mine_b": "# by me\n" + body.format("z  *  2  # twice"),
+        "mine_c": body.format("z * 3"),
+    }
+    found = []
+    for name, text in texts.items():
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(text))
+        __import__(name)
+        found.append(source_sha256(f"{name}.Mine"))
+    assert found[0] == found[1] != found[2]
+    assert source_sha256("nowhere.Mine") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["lst"], "did you mean 'list'"),
+        (["board", "shw"], "did you mean 'show'"),
+        (["data", "ad"], "did you mean 'add'"),
+    ],
+)
+def test_a_mistyped_command_suggests_the_right_one(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line, exit code 2."""
+    assert main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line

@@ -1,0 +1,134 @@
+"""Surrogates in a user's own network: equal conditions, the board's statistics, marked as outside the catalogue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import snntorch as snn
+import torch
+from torch import Tensor, nn
+
+import sgbench
+from sgbench.errors import InputError
+
+GENERATOR = torch.Generator().manual_seed(0)
+Y = torch.arange(48) % 2
+X = (torch.rand(48, 12, 6, generator=GENERATOR) < 0.05 + 0.5 * Y[:, None, None]).float()
+STARTS: list[Tensor] = []
+
+
+class Network(nn.Module):
+    """As in snnTorch's tutorials: input [time, batch, channels], spikes of the last layer over time."""
+
+    def __init__(self, *, keeps_state: bool = False) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(6, 10), nn.Linear(10, 2)
+        self.lif1 = snn.Leaky(beta=0.9, init_hidden=keeps_state)
+        self.lif2 = snn.Leaky(beta=0.9, reset_mechanism="none")
+        self.keeps_state = keeps_state
+        STARTS.append(self.fc1.weight.detach().clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        potential1, potential2, kept = (
+            self.lif1.mem if self.keeps_state else self.lif1.reset_mem(),
+            self.lif2.reset_mem(),
+            [],
+        )
+        for now in x:
+            if self.keeps_state:
+                spikes = self.lif1(self.fc1(now))
+            else:
+                spikes, potential1 = self.lif1(self.fc1(now), potential1)
+            _, potential2 = self.lif2(self.fc2(spikes), potential2)
+            kept.append(potential2)
+        return torch.stack(kept)
+
+
+class Lit(pl.LightningModule):
+    """The same with a step and an optimiser of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = Network()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x)
+
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        x, target = batch
+        return {"loss": nn.functional.cross_entropy(self(x).sum(0), target)}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.05)
+
+
+def compare(make: Any = Network, **options: Any) -> Any:
+    """Two epochs of two surrogates."""
+    return sgbench.compare_in(
+        make,
+        (X, Y),
+        **(
+            {"surrogates": ["atan", "zero"], "seeds": 2, "epochs": 2, "time_first": True, "progress": False}
+            | options
+        ),
+    )
+
+
+def test_every_surrogate_starts_from_the_same_weights_and_ends_in_a_table() -> None:
+    """Expected: weights by seed alone, equal numbers from equal calls; the caller's generator is left alone."""
+    STARTS.clear()
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    table = compare(lr=0.02)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    first, second, again_first, again_second = STARTS
+    assert torch.equal(first, again_first)
+    assert torch.equal(second, again_second)
+    assert not torch.equal(first, second)
+    assert repr(compare(lr=0.02)) == repr(table)
+    assert {row.surrogate for row in table.rows} == {"atan", "zero"}
+    assert all(row.place is not None for row in table.rows)
+    assert "outside the catalogue" in repr(table)
+    assert "outside the catalogue" in table._repr_html_()
+
+
+def test_a_lightning_module_trains_by_its_own_step_and_optimiser() -> None:
+    """Must differ: Adam at another rate would give other numbers; a function of ones own is a surrogate too."""
+    own = sgbench.CustomSurrogate(lambda u: torch.exp(-u.square()))
+    table = compare(Lit, surrogates={"mine": own, "atan": snn.surrogate.atan()}, lr=100.0)
+    assert {row.surrogate for row in table.rows} == {"mine", "atan"}
+    assert not any(row.failed for row in table.rows)
+
+
+def test_state_left_over_between_batches_is_found() -> None:
+    """Must match: the same network that resets. The first batch alone would not show it."""
+    with pytest.raises(InputError, match=r"keeps state .* snntorch\.utils\.reset"):
+        compare(lambda: Network(keeps_state=True))
+
+
+def test_a_loss_that_leaves_the_finite_counts_as_guessing() -> None:
+    """By hand: one half of two classes, in all seeds, named as failed."""
+    table = compare(surrogates=["atan"], loss=lambda output, target: output.sum() * float("nan"))
+    (row,) = table.rows
+    assert (row.test, row.failed) == ({0: 0.5, 1: 0.5}, (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"make": lambda: nn.Linear(6, 2)}, "no neurons of snnTorch"),
+        ({"surrogates": "atan"}, "names are needed"),
+        ({"surrogates": ["atann"]}, "did you mean 'atan'"),
+        ({"surrogates": {"mine": 3}}, "no function"),
+        ({"time_first": False}, "outputs have shape"),
+        ({"seeds": 0}, "seeds=0"),
+        ({"test": (X, Y[:3])}, "one whole number a sample"),
+        ({"test": (X * float("nan"), Y)}, "NaN or infinity"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(options: dict[str, Any], said: str) -> None:
+    """Before anything trains."""
+    with pytest.raises(InputError, match=said):
+        compare(**options)
