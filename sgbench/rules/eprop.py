@@ -113,7 +113,7 @@ class EProp(LearningRule):
             with torch.no_grad():
                 now = now.advance(hidden, readout, x, kappa)
             output = now.output.u.detach().requires_grad_()
-            share = objective.loss.per_step(output, batch.target, batch.lengths, step)
+            share, _ = objective.loss.per_step(output, batch, step, None)
             (signal,) = torch.autograd.grad(share, output)
             with torch.no_grad():
                 now.accumulate(hidden, readout, signal)
