@@ -51,7 +51,9 @@ def unroll(layers: Sequence[Layer], signal: Signal, states: Sequence[Any], wante
 def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
     current = product(layer, signal)
     keep = Keep(words=False, spikes=True, x=wanted.u)
-    stage, begin = current_stage(layer, spec_of(layer), current, state, TorchSteps(), keep)
+    stage, begin = current_stage(
+        layer, spec_of(layer), current, state, TorchSteps(), keep, window=wanted.window
+    )
     return finish(stage.plan, run([stage])[0], begin, keep_u=wanted.u)
 
 
@@ -70,13 +72,20 @@ def product(layer: Layer, signal: Signal) -> Tensor:
 
 
 def current_stage(
-    layer: Layer, spec: LinearSpec, current: Tensor, state: Any, steps: Steps, keep: Keep
+    layer: Layer,
+    spec: LinearSpec,
+    current: Tensor,
+    state: Any,
+    steps: Steps,
+    keep: Keep,
+    *,
+    window: int | None = None,
 ) -> tuple[Stage, Any]:
     """A layer whose current [T, B, ...] is known for all steps, and the state that it starts from."""
     layout = Layout.of(current, leading=2)
     flat = layout.flat(current).contiguous()
     begin = layer.neuron.initial_state(current[0]) if state is None else state
-    plan = make_plan(layer, spec, layout, begin, flat[0], steps, len(flat), keep)
+    plan = make_plan(layer, spec, layout, begin, flat[0], steps, len(flat), keep, window=window)
     return Stage(plan, DenseCurrent(flat), plan.course(), (flat,)), begin
 
 
@@ -89,6 +98,8 @@ def make_plan(
     steps: Steps,
     count: int,
     keep: Keep,
+    *,
+    window: int | None = None,
 ) -> Plan:
     """A layer's run over `count` steps from the state `begin`; `like` is one step [B, M]."""
     state = tuple(None if each is None else layout.flat(each).contiguous() for each in spec.state(begin))
@@ -103,6 +114,7 @@ def make_plan(
         keep=keep,
         learnt=tuple(name for name in COEFFICIENTS if requires_grad(getattr(spec, name))),
         surrogate_parameters=[each for each in own_parameters(spec) if requires_grad(each)],
+        window=window,
     )
 
 

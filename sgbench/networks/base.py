@@ -41,7 +41,13 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def unroll(
-        self, x: Signal, lengths: Tensor, state: tuple[Any, ...] | None = None, keep: Keep = NOTHING
+        self,
+        x: Signal,
+        lengths: Tensor,
+        state: tuple[Any, ...] | None = None,
+        keep: Keep = NOTHING,
+        *,
+        window: int | None = None,
     ) -> Trajectory:
         """Run over all time steps.
 
@@ -50,6 +56,7 @@ class Network(nn.Module, ABC):
             lengths: valid steps of each sample [B].
             state: per layer, where to go on from; None starts at rest.
             keep: "spikes" and "u" are kept only where asked for.
+            window: K; every K steps states go on without their gradient. None: nowhere.
         """
 
     def runs_on(self) -> Choice:
@@ -137,7 +144,13 @@ class Chain(Network):
     """Layers one after another, each run over all time steps before the next begins."""
 
     def unroll(
-        self, x: Signal, lengths: Tensor, state: tuple[Any, ...] | None = None, keep: Keep = NOTHING
+        self,
+        x: Signal,
+        lengths: Tensor,
+        state: tuple[Any, ...] | None = None,
+        keep: Keep = NOTHING,
+        *,
+        window: int | None = None,
     ) -> Trajectory:
         """See `Network.unroll`."""
         self.begin_pass(lengths, x.shape[0])
@@ -147,6 +160,7 @@ class Chain(Network):
             state,
             keep_u=POTENTIAL in keep,
             keep_spikes=SPIKES in keep,
+            window=window,
         )
         fires = [layer.neuron.output == "binary" for layer in self.layers]  # type: ignore[union-attr]
         return Trajectory(

@@ -86,9 +86,35 @@ def local_gradient(network: Network, batch: Batch, objective: Objective) -> Grad
     return differentiated(network, total + loss_of(output, spikes, batch, objective))
 
 
+def aligned_gradient(network: Network, batch: Batch, objective: Objective) -> Gradients:
+    """Return the gradient of the loss with the layers' feedback weights on every way back.
+
+    Forward, the feedback weights add a current and take the same away, so that only its gradient remains.
+    """
+    signal, spikes = batch.x, []
+    for layer in network.layers:
+        ways = (layer.feedback_weight, layer.recurrent_feedback)
+        signal = run(layer.neuron, signal, _aligned(synapses(layer, cut=False), *ways))
+        spikes.append(signal)
+    return differentiated(network, loss_of(signal, spikes[:-1], batch, objective))
+
+
+def _aligned(plain: Incoming, weight: Tensor | None, recurrent: Tensor | None) -> Incoming:
+    def incoming(x: Tensor, spikes: Tensor | None) -> Tensor:
+        current = plain(x.detach(), None if spikes is None else spikes.detach())
+        for source, matrix in ((x, weight), (spikes, recurrent)):
+            if source is not None and matrix is not None:
+                sent = source @ matrix.T
+                current = current + (sent - sent.detach())
+        return current
+
+    return incoming
+
+
 REFERENCES: dict[str, Callable[[Network, Batch, Objective], Gradients]] = {
     "bptt": whole_gradient,
     "bptt_cut": cut_gradient,
     "local_autograd": local_gradient,
+    "feedback_alignment": aligned_gradient,
 }
 """What a rule's claims may name; a claim whose reference is not here fails."""
