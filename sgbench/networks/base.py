@@ -38,6 +38,8 @@ class Network(nn.Module, ABC):
     layers: nn.ModuleList  # of Layer, the readout last
     engine: Engine
     spiking: ClassVar[bool] = True  # whether its hidden layers are neurons; a baseline's are not
+    learnt_feedback: nn.ParameterList | None = None
+    """What a rule learns beside the network for its own errors: an optimiser moves it, and nobody deploys it."""
 
     @abstractmethod
     def unroll(
@@ -71,6 +73,12 @@ class Network(nn.Module, ABC):
         """Set what changes from epoch to epoch to a share of training in [0, 1]."""
         for layer in self.layers:
             layer.neuron.advance(progress)  # type: ignore[union-attr, operator]
+
+    @property
+    def deployed_numbers(self) -> int:
+        """How many numbers are trained and go into use: all parameters but those that serve a rule alone."""
+        beside = [] if self.learnt_feedback is None else list(self.learnt_feedback)
+        return sum(each.numel() for each in self.parameters()) - sum(each.numel() for each in beside)
 
     @property
     def needs_all_steps(self) -> str | None:

@@ -132,7 +132,7 @@ def build(spec: RunSpec) -> Parts:
     network.to(device=device, dtype=dtype)
     objective = Objective(loss=_part(spec, "loss"), regulariser=_part(spec, "regulariser"))
     _check_target(spec, data_set, network, objective)
-    check_band(spec.method, sum(weight.numel() for weight in network.parameters()))
+    check_band(spec.method, network.deployed_numbers)
     _check_fit(spec, network, objective)
     rule.check(network, objective)
     data = SpikingData(

@@ -111,10 +111,29 @@ def _aligned(plain: Incoming, weight: Tensor | None, recurrent: Tensor | None) -
     return incoming
 
 
+def direct_gradient(network: Network, batch: Batch, objective: Objective) -> Gradients:
+    """Return the gradient of a loss that is linear in the spikes, its factors the error of the readout's current."""
+    signal, sent = batch.x, []
+    for layer in network.hidden_layers:
+        sent.append(run(layer.neuron, signal, synapses(layer, cut=False)))
+        signal = sent[-1].detach()
+    current = signal @ network.readout.weight.T
+    current = current if network.readout.bias is None else current + network.readout.bias
+    given = current.detach().requires_grad_()
+    output = run(network.readout.neuron, given, lambda x, _: x)
+    loss = loss_of(output, [each.detach() for each in sent], batch, objective)
+    (error,) = torch.autograd.grad(loss, given)
+    total = (error * current).sum()
+    for spikes, weight in zip(sent, network.direct_feedback, strict=True):  # type: ignore[arg-type]
+        total = total + ((error @ weight) * spikes).sum()
+    return differentiated(network, total)
+
+
 REFERENCES: dict[str, Callable[[Network, Batch, Objective], Gradients]] = {
     "bptt": whole_gradient,
     "bptt_cut": cut_gradient,
     "local_autograd": local_gradient,
     "feedback_alignment": aligned_gradient,
+    "direct_feedback": direct_gradient,
 }
 """What a rule's claims may name; a claim whose reference is not here fails."""

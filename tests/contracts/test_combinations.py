@@ -165,7 +165,7 @@ def around(rule: str, groups: Sequence[str]) -> list[Recipe]:
     ]
 
 
-@pytest.mark.parametrize("rule", catalogue.paths("rule"))
+@pytest.mark.parametrize("rule", factors()["rule"])
 def test_a_rule_takes_what_shapes_training_or_says_what_else(rule: str) -> None:
     """Expected: each steepness and penalty trains, or is refused with a remedy that trains."""
     assert problems_of_recipes(around(rule, ["steepness", "regulariser"])) == []
@@ -176,7 +176,7 @@ def test_a_rule_takes_what_shapes_training_or_says_what_else(rule: str) -> None:
     "group",
     ["readout", "surrogate", "optimizer", "augmentation", "normalisation", "dropout", "init"],
 )
-@pytest.mark.parametrize("rule", catalogue.paths("rule"))
+@pytest.mark.parametrize("rule", factors()["rule"])
 def test_a_rule_takes_every_entry_or_says_what_else(rule: str, group: str) -> None:
     """Expected: each of a group trains, or is refused with a remedy that trains."""
     assert problems_of_recipes(around(rule, [group])) == []
