@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 from collections.abc import Sequence
@@ -112,7 +113,8 @@ def _stage(link: _Link, source: Signal | Stage, keep: Keep, window: int | None) 
     like = weight.new_empty(shape[1], weight.shape[0])
     begin = layer.neuron.initial_state(like) if state is None else state
     layout, back = Layout.of(like, leading=1), ways_back(layer).weight
-    plan = scan.make_plan(layer, spec, layout, begin, like, steps, shape[0], keep, window=window)
+    plan = scan.make_plan(layer, spec, layout, begin, like, steps, shape[0], keep)
+    plan = dataclasses.replace(plan, window=window)
     if isinstance(source, Tensor):
         product = DenseProduct(weight, bias, source, back=back)
         return Stage(plan, product, plan.course(), (source, weight, bias)), begin

@@ -167,7 +167,8 @@ class _Adjoint:
         """Come to the steps before `last`: across a window's border nothing is carried."""
         if self.plan.window is not None and last % self.plan.window == 0:
             for each in self.carry:
-                each.zero_()
+                if each.numel():
+                    each.zero_()
 
     def chunk(self, first: int, last: int, sent_back: Tensor | None) -> Tensor:
         """Steps [first, last), given what the layer behind sends back; returns the adjoint of the current."""

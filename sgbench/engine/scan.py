@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -85,7 +86,8 @@ def current_stage(
     layout = Layout.of(current, leading=2)
     flat = layout.flat(current).contiguous()
     begin = layer.neuron.initial_state(current[0]) if state is None else state
-    plan = make_plan(layer, spec, layout, begin, flat[0], steps, len(flat), keep, window=window)
+    plan = make_plan(layer, spec, layout, begin, flat[0], steps, len(flat), keep)
+    plan = dataclasses.replace(plan, window=window)
     return Stage(plan, DenseCurrent(flat), plan.course(), (flat,)), begin
 
 
@@ -98,8 +100,6 @@ def make_plan(
     steps: Steps,
     count: int,
     keep: Keep,
-    *,
-    window: int | None = None,
 ) -> Plan:
     """A layer's run over `count` steps from the state `begin`; `like` is one step [B, M]."""
     state = tuple(None if each is None else layout.flat(each).contiguous() for each in spec.state(begin))
@@ -114,7 +114,6 @@ def make_plan(
         keep=keep,
         learnt=tuple(name for name in COEFFICIENTS if requires_grad(getattr(spec, name))),
         surrogate_parameters=[each for each in own_parameters(spec) if requires_grad(each)],
-        window=window,
     )
 
 

@@ -38,8 +38,6 @@ class Network(nn.Module, ABC):
     layers: nn.ModuleList  # of Layer, the readout last
     engine: Engine
     spiking: ClassVar[bool] = True  # whether its hidden layers are neurons; a baseline's are not
-    learnt_feedback: nn.ParameterList | None = None
-    """What a rule learns beside the network for its own errors: an optimiser moves it, and nobody deploys it."""
 
     @abstractmethod
     def unroll(
@@ -77,8 +75,14 @@ class Network(nn.Module, ABC):
     @property
     def deployed_numbers(self) -> int:
         """How many numbers are trained and go into use: all parameters but those that serve a rule alone."""
-        beside = [] if self.learnt_feedback is None else list(self.learnt_feedback)
-        return sum(each.numel() for each in self.parameters()) - sum(each.numel() for each in beside)
+        return sum(each.numel() for each in self.parameters()) - sum(
+            each.numel() for each in self.learnt_feedback
+        )
+
+    @property
+    def learnt_feedback(self) -> list[nn.Parameter]:
+        """What a rule learns for its own errors beside the network: an optimiser moves it, nobody deploys it."""
+        return list(self._modules.get("adaptive_feedback") or ())  # type: ignore[arg-type]
 
     @property
     def needs_all_steps(self) -> str | None:

@@ -23,7 +23,9 @@ class Jacobians(NamedTuple):
     """Derivatives of each step of a neuron, diagonal because the step is elementwise; None where there is none."""
 
     by_current: tuple[Tensor | None, ...]  # of each field of the state [n, B, N]
-    by_state: tuple[tuple[Tensor | None, ...], ...]  # of each field by each field of the step before [n, B, N]
+    by_state: tuple[
+        tuple[Tensor | None, ...], ...
+    ]  # of each field by each field of the step before [n, B, N]
 
 
 class Stretch(NamedTuple):

@@ -1,7 +1,7 @@
 """Layers run apart: each takes what arrives as given, and the rule says what reaches its spikes.
 
-The readout's units hand back how the loss depends on their current; what a rule makes of it enters each hidden layer
-as the gradient of its spikes, and the layer's own adjoint over time runs on the engine.
+The readout's units hand back how the loss depends on their current; what a rule makes of it enters each hidden
+layer as the gradient of its spikes, and the layer's own adjoint over time runs on the engine.
 
 Legend: T steps, B batch, N neurons of a layer, R currents of the readout's units (one a unit for most).
 """
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.engine.layer import LayerRun
+from sgbench.engine.matmul import multiply
 from sgbench.errors import InputError
 from sgbench.networks.base import Chain, Network
 from sgbench.networks.layers import Layer
@@ -31,14 +32,16 @@ class Apart:
 
     Args:
         hidden: what each hidden layer came to, with the history of its own weights and numbers alone.
-        current: of the readout [T, B, R], with the history of its weights.
-        given: the same, taken as given by the units.
+        readout: the network's.
+        arriving: at the readout [T, B, N].
+        given: the readout's current [T, B, R], which its units take as given.
         units: what the readout's units made of `given`.
         seen: what a loss and a penalty look at; outputs, spikes and potentials are leaves.
     """
 
     hidden: list[LayerRun]
-    current: Tensor
+    readout: Layer
+    arriving: Tensor
     given: Tensor
     units: LayerRun
     seen: Trajectory
@@ -65,14 +68,29 @@ class Apart:
         if self.units.u is not None and slopes.u[-1] is not None:
             ends, starts = [*ends, self.units.u], [*starts, slopes.u[-1]]
         torch.autograd.backward(ends, starts)
-        self.current.backward(self.given.grad)
+        current: Tensor = self.given.grad  # type: ignore[assignment]
+        synapses = self.readout.synapses()
+        if synapses is None:
+            self.readout.current(self.arriving).backward(current)
+            return
+        flat = current.flatten(0, 1)
+        found = [multiply(flat.T, self.arriving.flatten(0, 1)), flat.sum(0)]
+        learnt = [(each, slope) for each, slope in zip(synapses, found, strict=True) if each is not None]
+        torch.autograd.backward([each for each, _ in learnt], [slope for _, slope in learnt])
 
-    def learn(self, place: int, error: Tensor, slopes: Slopes) -> None:
-        """Add the gradient of a hidden layer's weights and numbers, given the error of its spikes [T, B, N].
+    def learn(self, place: int, delta: Tensor, feedback: Tensor, slopes: Slopes) -> None:
+        """Add the gradient of a hidden layer's weights and numbers.
 
-        What a penalty asks of the layer's own spikes and potentials is added to the error.
+        What a penalty asks of the layer's own spikes and potentials is added to the error that reaches its spikes.
+
+        Args:
+            place: of the layer.
+            delta: error of the readout's currents [T, B, R].
+            feedback: weights that carry it to the spikes [R, N].
+            slopes: of the objective.
         """
         run, own = self.hidden[place], slopes.spikes[place]
+        error = multiply(delta.flatten(0, 1), feedback).view(*delta.shape[:2], -1)
         ends: list[Any] = [run.output]
         starts = [error if own is None else error + own]
         if run.u is not None and slopes.u[place] is not None:
@@ -114,10 +132,20 @@ def run_apart(network: Network, batch: Batch, keep: Keep, *, window: int | None 
     for layer in network.hidden_layers:
         hidden += engine.unroll([layer], signal, keep_u=potentials, window=window)
         signal = hidden[-1].output.detach()  # type: ignore[union-attr]
-    current = network.readout.current(dense(signal))
-    given = current.detach().requires_grad_()
+    arriving = dense(signal)
+    given = _current(network.readout, arriving).requires_grad_()
     (units,) = engine.unroll([Units(network.readout)], given, keep_u=potentials, window=window)
-    return Apart(hidden, current, given, units, _seen(network, batch, [*hidden, units]))
+    return Apart(hidden, network.readout, arriving, given, units, _seen(network, batch, [*hidden, units]))
+
+
+@torch.no_grad()
+def _current(layer: Layer, arriving: Tensor) -> Tensor:
+    """The current of all steps, without history."""
+    synapses = layer.synapses()
+    if synapses is None:
+        return layer.current(arriving)
+    weight, bias = synapses
+    return multiply(arriving.flatten(0, 1), weight.T, bias).view(*arriving.shape[:2], -1)
 
 
 def _seen(network: Network, batch: Batch, runs: Sequence[LayerRun]) -> Trajectory:

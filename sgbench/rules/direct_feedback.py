@@ -90,17 +90,16 @@ class DirectFeedback(LearningRule):
         delta = apart.of_current(self._error(slopes.output, batch))
         apart.learn_readout(slopes)
         for place, weight in enumerate(network.direct_feedback):  # type: ignore[arg-type]
-            apart.learn(place, delta @ weight, slopes)
+            apart.learn(place, delta, weight, slopes)
         yield Progress(slopes.loss, apart.trajectory())
 
     def _error(self, slope: Tensor, batch: Batch) -> Tensor:
         """Of the outputs [T, B, C]."""
         if self.error == "signed":
             return slope
-        share = valid_steps(batch.lengths, len(slope)) / (batch.lengths * len(batch.lengths))
-        if self.error == "sign":
-            return slope.sign() * share[..., None].to(slope)
-        return -wanted_output(batch, slope) * share[..., None].to(slope)
+        inside = valid_steps(batch.lengths, len(slope)).to(slope)
+        share = (inside / (batch.lengths * len(batch.lengths)))[..., None]
+        return slope.sign() * share if self.error == "sign" else -wanted_output(batch, slope) * share
 
 
 def wanted_output(batch: Batch, like: Tensor) -> Tensor:

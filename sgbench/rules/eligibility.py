@@ -181,7 +181,14 @@ def has_equal_traces(neuron: Neuron) -> bool:
     spec = neuron.recurrence_spec()
     if spec is None or spec.reset == "zero" or not (spec.detached or spec.reset == "none"):
         return False
-    numbers = (spec.decay, spec.input, spec.coupling, spec.second_decay, spec.second_potential, spec.second_input)
+    numbers = (
+        spec.decay,
+        spec.input,
+        spec.coupling,
+        spec.second_decay,
+        spec.second_potential,
+        spec.second_input,
+    )
     return not any(isinstance(each, Tensor) for each in numbers) and not _acts(spec.second_spike)
 
 

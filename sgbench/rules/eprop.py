@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from sgbench.engine.matmul import multiply
 from sgbench.errors import InputError, require_choice
 from sgbench.networks.base import DenseLayer, Network
 from sgbench.networks.walk import Stretch, walk
@@ -36,7 +37,7 @@ FULL = (*RECURRENT[:-1], "network.recurrence_gradient=full")
 
 
 class EProp(LearningRule):
-    r"""Eligibility propagation: what each synapse did to its own neuron, times what reaches the neuron from outside.
+    r"""Eligibility propagation: what each synapse did to its own neuron, times what reaches that neuron.
 
     Forward in time, each synapse carries how it moved its neuron's state z through the neuron alone:
 
@@ -56,9 +57,9 @@ class EProp(LearningRule):
     - "adaptive": drawn, then moved by the gradient that readout weights of that layer would have. With weight decay
       (`optimizer.weight_decay`) and one hidden layer it comes close to O.
 
-    Two forms compute the same numbers. "online" goes forward step by step. "unrolled" sends the sum over k, filtered
-    back in time by the readout, into the spikes of each layer, whose adjoint over its own states does the rest on the
-    engine; it takes any loss, penalty, readout and learnt decay, and remembers all steps.
+    Two forms compute the same numbers. "online" goes forward step by step. "unrolled" sends the sum over k,
+    filtered back in time by the readout, into the spikes of each layer, whose adjoint over its own states does the
+    rest on the engine; it takes any loss, penalty, readout and learnt decay, and remembers all steps.
 
     Args:
         update: "per_sequence", or "per_step" (weights move in every step, so the sum is no longer a gradient).
@@ -93,7 +94,7 @@ class EProp(LearningRule):
         if self.feedback == "random":
             network.direct_feedback = Feedback(drawn)
         else:
-            network.learnt_feedback = nn.ParameterList(drawn)
+            network.adaptive_feedback = nn.ParameterList(drawn)
 
     def check(self, network: Network, objective: Objective) -> None:
         """Refuse what the form is not defined for, and a network that disagrees on its recurrence."""
@@ -108,8 +109,8 @@ class EProp(LearningRule):
         if self.feedback == "symmetric":
             if len(layers) != 1:
                 raise InputError(
-                    f"rule.feedback=symmetric: the readout has weights from the last of {len(layers)} hidden layers "
-                    f"alone; use rule.feedback=random"
+                    f"rule.feedback=symmetric: the readout has weights from the last of {len(layers)} hidden "
+                    f"layers alone; use rule.feedback=random"
                 )
             if network.readout.synapses() is None:
                 raise InputError(
@@ -132,11 +133,11 @@ class EProp(LearningRule):
         delta = apart.of_current(slopes.output)
         apart.learn_readout(slopes)
         for place, weight in enumerate(self._weights(network)):
-            apart.learn(place, delta @ weight, slopes)
+            apart.learn(place, delta, weight, slopes)
             if self.feedback == "adaptive":
                 add_gradient(
-                    network.learnt_feedback[place],  # type: ignore[index]
-                    delta.flatten(0, 1).T @ apart.seen.spikes[place].detach().flatten(0, 1),
+                    network.learnt_feedback[place],
+                    multiply(delta.flatten(0, 1).T, apart.seen.spikes[place].detach().flatten(0, 1)),
                 )
         return Progress(slopes.loss, apart.seen)
 
@@ -217,7 +218,7 @@ class _Forward:
         add_gradient(readout.weight, found[-1])
         if readout.bias is not None:
             add_gradient(readout.bias, self.ones.advance(slopes.new_ones(*slopes.shape[:2], 1), slopes)[:, 0])
-        for weight, gradient in zip(learnt or (), found, strict=False):
+        for weight, gradient in zip(learnt, found, strict=False):
             add_gradient(weight, gradient)
 
     def trajectory(self) -> Trajectory:

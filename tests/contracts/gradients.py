@@ -112,7 +112,7 @@ def _aligned(plain: Incoming, weight: Tensor | None, recurrent: Tensor | None) -
 
 
 def direct_gradient(network: Network, batch: Batch, objective: Objective) -> Gradients:
-    """Return the gradient of a loss that is linear in the spikes, its factors the error of the readout's current."""
+    """Return the gradient of a sum of spikes, each times what the error of the readout's current sends it."""
     signal, sent = batch.x, []
     for layer in network.hidden_layers:
         sent.append(run(layer.neuron, signal, synapses(layer, cut=False)))
