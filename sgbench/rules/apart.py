@@ -97,10 +97,6 @@ class Apart:
             ends, starts = [*ends, run.u], [*starts, slopes.u[place]]
         torch.autograd.backward(ends, starts)
 
-    def trajectory(self) -> Trajectory:
-        """The pass, without history."""
-        return self.seen
-
     @property
     def _output(self) -> Tensor:
         return self.units.output  # type: ignore[return-value]
@@ -112,8 +108,8 @@ class Slopes:
 
     loss: Tensor  # without gradient
     output: Tensor  # [T, B, C]
-    spikes: list[Tensor | None]  # of hidden layers [T, B, N]
-    u: list[Tensor | None]  # of all layers, where potentials are kept
+    spikes: Sequence[Tensor | None]  # of hidden layers [T, B, N]
+    u: Sequence[Tensor | None]  # of all layers, where potentials are kept
 
 
 def run_apart(network: Network, batch: Batch, keep: Keep, *, window: int | None = None) -> Apart:

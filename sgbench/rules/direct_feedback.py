@@ -91,7 +91,7 @@ class DirectFeedback(LearningRule):
         apart.learn_readout(slopes)
         for place, weight in enumerate(network.direct_feedback):  # type: ignore[arg-type]
             apart.learn(place, delta, weight, slopes)
-        yield Progress(slopes.loss, apart.trajectory())
+        yield Progress(slopes.loss, apart.seen)
 
     def _error(self, slope: Tensor, batch: Batch) -> Tensor:
         """Of the outputs [T, B, C]."""

@@ -76,19 +76,23 @@ class Eligibility:
         return torch.cat(parts, 2)
 
     def _moved(self, traces: list[Tensor], adjoints: _Adjoints, pre: Tensor) -> list[Tensor]:
-        """The traces at the end of the stretch."""
-        by_sample = pre.transpose(0, 1)
-        found = []
-        last = len(adjoints.start) - 1
-        for place in range(last + 1):
+        """The traces at the end of the stretch, in place where none depends on one that has moved before it."""
+        by_sample, last = pre.transpose(0, 1), len(adjoints.start) - 1
+        # Filtered spikes depend on all the rest and nothing on them, so the last trace moves first.
+        old = traces if _is_triangular(adjoints) else [trace.clone() for trace in traces]
+        found = list(traces) or [pre.new_empty(0)] * (last + 1)
+        for place in range(last, -1, -1):
             neurons = slice(0, 1) if self.alike and place < last else slice(None)
-            of_current = adjoints.current[1 + place][..., neurons]
-            moved = torch.bmm(of_current.permute(1, 2, 0), by_sample)
-            for start, trace in zip(adjoints.start, traces, strict=bool(traces)):
-                factor = start[1 + place][:, neurons, None]
-                if factor.any():
-                    moved.addcmul_(factor, trace)
-            found.append(moved)
+            of_current = adjoints.current[1 + place][..., neurons].permute(1, 2, 0)
+            if not traces:
+                found[place] = torch.bmm(of_current, by_sample)
+                continue
+            factors = [start[1 + place][:, neurons, None] for start in adjoints.start]
+            moved = found[place].mul_(factors[place])
+            for source, factor in enumerate(factors):
+                if source != place and factor.any():
+                    moved.addcmul_(factor, old[source])
+            moved.baddbmm_(of_current, by_sample)
         return found
 
     def _advance_paired(self, adjoints: _Adjoints, spikes: Tensor) -> None:
@@ -163,6 +167,16 @@ def _adjoints(
                     into.addcmul_(slope[t], value)
         of_x = [*before, kappa * of_x[-1]]
     return _Adjoints(current, of_x)
+
+
+def _is_triangular(adjoints: _Adjoints) -> bool:
+    """Whether each of x at the end depends on those before it at the start, and on none behind it."""
+    count = len(adjoints.start)
+    return not any(
+        adjoints.start[source][1 + place].any()
+        for place in range(count)
+        for source in range(place + 1, count)
+    )
 
 
 def _read_again(local: Jacobians) -> list[int]:

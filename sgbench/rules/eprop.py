@@ -110,7 +110,7 @@ class EProp(LearningRule):
             if len(layers) != 1:
                 raise InputError(
                     f"rule.feedback=symmetric: the readout has weights from the last of {len(layers)} hidden "
-                    f"layers alone; use rule.feedback=random"
+                    f"layers alone; use rule.feedback=random and rule.form=unrolled"
                 )
             if network.readout.synapses() is None:
                 raise InputError(
@@ -152,7 +152,7 @@ class EProp(LearningRule):
         """Forward in stretches of time; not behind the longest sample, where an update would have no gradient."""
         forward = _Forward(network, batch, self._weights(network))
         steps, size = int(batch.lengths.max()), 1 if self.update == "per_step" else STRETCH
-        total = batch.x.new_zeros(())
+        total = network.readout.weight.new_zeros(())
         for first in range(0, steps, size):
             forward.feedback = self._weights(network)
             share = forward.advance(objective, first, min(first + size, steps))
@@ -179,7 +179,7 @@ class _Forward:
         self.traces = [Eligibility(layer, kappa) for layer in network.hidden_layers]
         self.filtered = [Filtered(kappa) for _ in network.hidden_layers]
         self.ones = Filtered(kappa)
-        self.output = batch.x.new_zeros(())
+        self.output = network.readout.weight.new_zeros(())
 
     def advance(self, objective: Objective, first: int, last: int) -> Tensor:
         """Run steps [first, last), add to the gradients, and return their share of the loss."""

@@ -79,6 +79,18 @@ def all_valid(lengths: Tensor, steps: int) -> bool:
     return bool((lengths >= steps).all())
 
 
+def join(parts: list[Trajectory]) -> Trajectory:
+    """One trajectory from consecutive windows of time; the state is that of the last."""
+    last = parts[-1]
+    return Trajectory(
+        output=torch.cat([part.output for part in parts]),
+        lengths=last.lengths,
+        spikes=tuple(torch.cat(each) for each in zip(*(part.spikes for part in parts), strict=True)),
+        u=tuple(torch.cat(each) for each in zip(*(part.u for part in parts), strict=True)),
+        state=last.state,
+    )
+
+
 def detached(state: tuple[Any, ...]) -> tuple[Any, ...]:
     """The same states of all layers without their history."""
     return tuple(type(each)(*(field.detach() for field in each)) for each in state)
