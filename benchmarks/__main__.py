@@ -23,6 +23,7 @@ EPILOG = """examples:
   python -m benchmarks sweep --batch 128 --hidden 256
   python -m benchmarks equivalence
   python -m benchmarks counting
+  python -m benchmarks rules --steps 400
   python -m benchmarks board
   python -m benchmarks interrupts
   python -m benchmarks table
@@ -38,6 +39,7 @@ ENGINES = ("auto", "fused", "scan", "reference", "snntorch")  # of sgbench run, 
 COUNTS = {
     "batch": "samples of a step",
     "hidden": "hidden neurons",
+    "inputs": "input channels",
     "steps": "time steps",
     "epochs": "epochs of each run",
     "rounds": "times each is run",
@@ -111,6 +113,12 @@ def parser() -> argparse.ArgumentParser:
     _add_counts(data, (("batches", 10), ("rounds", 5)))
     data.add_argument("--workers", type=int, default=0, metavar="N", help="of tonic's DataLoader (default 0)")
     _add_counts(counting, (("batch", 64), ("rounds", 30)))
+    rules = commands.add_parser("rules", help="learning rules against back-propagation: time and memory")
+    _add_counts(rules, (("batch", 16), ("hidden", 128), ("inputs", 100), ("steps", 100), ("rounds", 9)))
+    rules.add_argument("--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)")
+    rules.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and input (default 0)")
+    rules.set_defaults(handler=_measure, module="rules", settings="RulesSettings")
+    _add_json(rules)
     board = commands.add_parser("board", help="sgbench board build over 10,000 made-up records")
     _add_counts(board, (("methods", 2000), ("rounds", 5)))
     board.add_argument("--seed", type=int, default=0, metavar="N", help="of the scores (default 0)")

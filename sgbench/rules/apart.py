@@ -79,9 +79,7 @@ class Apart:
         torch.autograd.backward([each for each, _ in learnt], [slope for _, slope in learnt])
 
     def learn(self, place: int, delta: Tensor, feedback: Tensor, slopes: Slopes) -> None:
-        """Add the gradient of a hidden layer's weights and numbers.
-
-        What a penalty asks of the layer's own spikes and potentials is added to the error that reaches its spikes.
+        """Add the gradient of a hidden layer's weights and numbers, the error straight from the output.
 
         Args:
             place: of the layer.
@@ -89,8 +87,14 @@ class Apart:
             feedback: weights that carry it to the spikes [R, N].
             slopes: of the objective.
         """
+        self.learn_from(place, multiply(delta.flatten(0, 1), feedback).view(*delta.shape[:2], -1), slopes)
+
+    def learn_from(self, place: int, error: Tensor, slopes: Slopes) -> None:
+        """Add the gradient of a hidden layer's weights and numbers, given the error of its spikes [T, B, N].
+
+        What a penalty asks of the layer's own spikes and potentials is added to the error.
+        """
         run, own = self.hidden[place], slopes.spikes[place]
-        error = multiply(delta.flatten(0, 1), feedback).view(*delta.shape[:2], -1)
         ends: list[Any] = [run.output]
         starts = [error if own is None else error + own]
         if run.u is not None and slopes.u[place] is not None:

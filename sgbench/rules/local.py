@@ -110,8 +110,8 @@ class Local(LearningRule):
         shortest = int(batch.lengths.min())
         if shortest <= first:
             raise InputError(
-                f"rule.burn_in_s={self.burn_in_s:g}: a sample of {shortest} steps ends within a burn-in of {first}; "
-                f"use rule.burn_in_s=null"
+                f"rule.burn_in_s={self.burn_in_s:g}: a sample of {shortest} steps ends within a burn-in of {first} "
+                f"steps; use rule.burn_in_s=null"
             )
         left = dataclasses.replace(heard, output=heard.output[first:], lengths=heard.lengths - first)
         return left, target if target.ndim == 1 else target[:, first:]

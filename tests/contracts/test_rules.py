@@ -49,6 +49,7 @@ def parts_of(name: str, claim: Claim, **changes: Any) -> tuple[Parts, Batch]:
     choices, values = {"rule": name}, dict(SIZES)
     for word in claim.words:
         key, _, value = word.partition("=")
+        key = key.removeprefix("neuron@")
         (values if "." in key else choices)[key] = yaml.safe_load(value)
     spec = spec_with(choices, values | changes)
     parts = build(spec)

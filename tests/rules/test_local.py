@@ -172,7 +172,7 @@ def test_local_losses_begin_behind_the_burn_in():
         signal = sent.detach()
     assert torch.equal(found["layers.2.weight"], without["layers.2.weight"])
     with pytest.raises(
-        InputError, match=r"a sample of 1 steps ends within a burn-in of 2; use rule\.burn_in_s=null"
+        InputError, match=r"a sample of 1 steps ends within a burn-in of 2 steps; use rule\.burn_in_s=null"
     ):
         list(Local(gain=1.0, burn_in_s=0.004, dt_s=0.002).gradients(net, batch(), PLAIN))
 
