@@ -103,11 +103,11 @@ def _behind(record: RunRecord, counts: OpCounts) -> _Behind:
     straight = counts.layers[-1].neurons * hidden
     if rule == "frozen":
         return _Behind(list(counts.layers[-1].synapses) if settings["learn"] == "readout" else [], [])
-    if rule in ("bptt", "feedback_alignment"):
+    if rule in ("bptt", "feedback_alignment", "ostl"):
         among = {id(group) for group in own}
         between = [group for group in groups if group.source != "input" and id(group) not in among]
         return _Behind(groups, [*between, *recurrent])
-    if rule == "direct_feedback" or (rule == "eprop" and settings["form"] == "unrolled"):
+    if rule in ("direct_feedback", "superspike") or (rule == "eprop" and settings["form"] == "unrolled"):
         return _Behind(groups, recurrent, straight)
     if rule == "local":
         return _Behind(groups, recurrent, 2 * straight)

@@ -35,8 +35,8 @@ class SuperSpike(LearningRule):
     with the van Rossum distance as L and, in e_ij, the surrogate's slope times the neuron's filter of what arrived.
     The paper filters e_ij by the kernel forward in time; filtering the error by it back in time is the same sum.
     The output's own weights have their exact gradient. The output's slope and membrane are no part of what hidden
-    layers get, which tells this rule from back-propagation. Some libraries call `surrogate=fast_sigmoid` SuperSpike:
-    that is a slope, this is a rule, and each goes with any of the other. B is
+    layers get, which tells this rule from back-propagation. Some libraries call `surrogate=fast_sigmoid`
+    SuperSpike: that is a slope, this is a rule, and each goes with any of the other. B is
 
     - "symmetric": the readout's weights, which one hidden layer has;
     - "random": fixed and drawn, as large as the readout's weights are when they are drawn;

@@ -51,6 +51,7 @@ def costed(*words):
         ),
         (("protocol.hidden=[8]", "rule=frozen", "rule.learn=readout"), (1, 80 / 592, 0)),
         (("protocol.hidden=[8,4]", "rule=feedback_alignment"), (1, 1, (32 + 40) / (512 + 32 + 40))),
+        (("protocol.hidden=[8,4]", "rule=ottt"), (1, 1, (32 + 40) / (512 + 32 + 40))),
         (("protocol.hidden=[8,4]", "rule=dfa"), (1, 1, (80 + 40) / (512 + 32 + 40))),
         (("protocol.hidden=[8]", "network.recurrence=all_to_all", "rule=sdfa"), (1, 1, (64 + 80) / 656)),
         (
