@@ -16,14 +16,12 @@ from sgbench.composition.compose import compose
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.losses.per_step import PerStep
-from sgbench.networks.base import Chain
 from sgbench.networks.mlp import Mlp
 from sgbench.regularisers.activity_bounds import ActivityBounds
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import LearningRule, Objective
 from sgbench.rules.bptt import Bptt
 from sgbench.rules.direct_feedback import ERRORS, TEMPORALS, DirectFeedback
-from sgbench.rules.eprop import EProp
 from sgbench.rules.feedback_alignment import FeedbackAlignment
 from sgbench.signals.streams import generator
 from sgbench.signals.trajectory import Batch
@@ -185,23 +183,6 @@ def test_a_penalty_acts_on_each_layers_own_spikes():
         name = f"layers.{place}.weight"
         assert slope.any()
         assert relative_error(both[name], plain[name] + slope) < 1e-10
-
-
-@pytest.mark.parametrize("rule", [DirectFeedback, EProp])
-def test_no_gradient_of_the_whole_network_is_taken(rule, monkeypatch):
-    """Expected: gradients as before where the pass through the whole network raises."""
-    temporal = "bptt" if rule is DirectFeedback else "eprop"
-    net = network(temporal)
-    options = [{"error": "sign", "temporal": "bptt", "gain": 1.0}] if rule is DirectFeedback else []
-    if rule is EProp:
-        options = [
-            {"update": "per_sequence", "feedback": "random", "form": form} for form in ("online", "unrolled")
-        ]
-    made = [begun(rule(**each), net) for each in options]
-    expected = [gradients(each, net) for each in made]
-    monkeypatch.setattr(Chain, "unroll", lambda *_, **__: pytest.fail("the whole network ran under autograd"))
-    for each, before in zip(made, expected, strict=True):
-        assert all(torch.equal(value, before[name]) for name, value in gradients(each, net).items())
 
 
 @pytest.mark.parametrize(
