@@ -150,12 +150,12 @@ class EProp(LearningRule):
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """Forward in stretches of time; not behind the longest sample, where an update would have no gradient."""
-        forward = _Forward(network, batch, self._weights(network))
+        forward = _Forward(network, batch)
         steps, size = int(batch.lengths.max()), 1 if self.update == "per_step" else STRETCH
         total = network.readout.weight.new_zeros(())
         for first in range(0, steps, size):
-            forward.feedback = self._weights(network)
-            share = forward.advance(objective, first, min(first + size, steps))
+            feedback = self._weights(network)  # which moves where it is learnt, or is the readout's
+            share = forward.advance(objective, feedback, first, min(first + size, steps))
             total += share
             if self.update == "per_step":
                 yield Progress(share, forward.trajectory())
@@ -169,11 +169,10 @@ class _Forward:
     Args:
         network: a chain with a leaky readout.
         batch: what it runs over.
-        feedback: weights from the outputs to each hidden layer [C, N].
     """
 
-    def __init__(self, network: Network, batch: Batch, feedback: list[Tensor]) -> None:
-        self.network, self.batch, self.feedback = network, batch, feedback
+    def __init__(self, network: Network, batch: Batch) -> None:
+        self.network, self.batch = network, batch
         kappa = network.readout.neuron.beta()  # type: ignore[operator]
         self.states: list[Any] = [None] * len(network.layers)
         self.traces = [Eligibility(layer, kappa) for layer in network.hidden_layers]
@@ -181,7 +180,7 @@ class _Forward:
         self.ones = Filtered(kappa)
         self.output = network.readout.weight.new_zeros(())
 
-    def advance(self, objective: Objective, first: int, last: int) -> Tensor:
+    def advance(self, objective: Objective, feedback: list[Tensor], first: int, last: int) -> Tensor:
         """Run steps [first, last), add to the gradients, and return their share of the loss."""
         signal: Signal = part(self.batch.x, first, last)
         stretches = []
@@ -194,7 +193,7 @@ class _Forward:
         self.output = stretches[-1].output
         with torch.no_grad():
             for place, trace in enumerate(self.traces):
-                trace.advance(stretches[place], slopes @ self.feedback[place])
+                trace.advance(stretches[place], slopes @ feedback[place])
             self._learn_behind(stretches, slopes)
         return share
 
