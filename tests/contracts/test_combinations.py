@@ -35,6 +35,8 @@ from tests.contracts.rows import (
 from tests.entries import spec_with
 
 SEEDED_ROWS, SEEDED_REFUSALS, PARTS = 60, 20, 12
+CUTTING = ("eprop", "superspike")
+"""Rules that send nothing back over recurrent spikes, and ask the network to say so."""
 Problems = list[str]
 Drawn = TypeVar("Drawn")
 
@@ -157,6 +159,8 @@ def around(rule: str, groups: Sequence[str]) -> list[Recipe]:
     """Return a rule with every entry of other groups, one at a time."""
     choices, values = recipe({**NEUTRAL, "rule": rule})
     values = {**values, "network.recurrence": "all_to_all"}  # some initialisations ask for it
+    if rule in CUTTING:
+        values["network.recurrence_gradient"] = "cut"
     return [
         ({**choices, group: name}, values)
         for group in groups
