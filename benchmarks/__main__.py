@@ -23,6 +23,7 @@ EPILOG = """examples:
   python -m benchmarks sweep --batch 128 --hidden 256
   python -m benchmarks equivalence
   python -m benchmarks counting
+  python -m benchmarks rules --steps 400
   python -m benchmarks board
   python -m benchmarks interrupts
   python -m benchmarks table
@@ -38,6 +39,7 @@ ENGINES = ("auto", "fused", "scan", "generated", "reference", "snntorch")  # kno
 COUNTS = {
     "batch": "samples of a step",
     "hidden": "hidden neurons",
+    "inputs": "input channels",
     "steps": "time steps",
     "epochs": "epochs of each run",
     "rounds": "times each is run",
@@ -121,14 +123,7 @@ def parser() -> argparse.ArgumentParser:
     interrupts.add_argument("--seed", type=int, default=0, metavar="N", help="of the moments (default 0)")
     interrupts.set_defaults(handler=_measure, module="interrupts", settings="InterruptSettings")
     _add_json(interrupts)
-    generated = commands.add_parser("generated", help="neurons with a step alone: written loops, reference")
-    _add_counts(generated, (("batch", 128), ("hidden", 256), ("steps", 100), ("epochs", 1), ("rounds", 3)))
-    generated.set_defaults(handler=_measure, module="generated", settings="GeneratedSettings")
-    generated.add_argument(
-        "--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)"
-    )
-    generated.add_argument("--seed", type=int, default=0, metavar="N", help="of weights (default 0)")
-    _add_json(generated)
+    _add_own_code(commands)
     _add_sweeps(commands)
     table = commands.add_parser("table", help="the README's table, from stored results")
     table.add_argument(
@@ -144,6 +139,24 @@ def parser() -> argparse.ArgumentParser:
     counting.set_defaults(handler=_measure, module="counting", settings="CountingSettings")
     data.set_defaults(handler=_measure, module="data", settings="DataSettings")
     return top
+
+
+def _add_own_code(commands: Any) -> None:
+    """Add what is about learning rules and neurons."""
+    rules = commands.add_parser("rules", help="learning rules against back-propagation: time and memory")
+    _add_counts(rules, (("batch", 16), ("hidden", 128), ("inputs", 100), ("steps", 100), ("rounds", 9)))
+    rules.add_argument("--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)")
+    rules.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and input (default 0)")
+    rules.set_defaults(handler=_measure, module="rules", settings="RulesSettings")
+    _add_json(rules)
+    generated = commands.add_parser("generated", help="neurons with a step alone: written loops, reference")
+    _add_counts(generated, (("batch", 128), ("hidden", 256), ("steps", 100), ("epochs", 1), ("rounds", 3)))
+    generated.set_defaults(handler=_measure, module="generated", settings="GeneratedSettings")
+    generated.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)"
+    )
+    generated.add_argument("--seed", type=int, default=0, metavar="N", help="of weights (default 0)")
+    _add_json(generated)
 
 
 def _add_sweeps(commands: Any) -> None:

@@ -32,6 +32,7 @@ from benchmarks.__main__ import main
 from benchmarks.contender import TorchContender
 from benchmarks.counting import CASES, SPIKING
 from benchmarks.measure import Spread, interleave, limited, neighbour, ratios
+from benchmarks.rules import RULES
 from benchmarks.whole_run_data import W1Like
 from benchmarks.workloads import WORKLOADS, Sizes, Task, make_task
 from sgbench.composition.plan import plan
@@ -289,6 +290,16 @@ def test_counting_from_end_to_end(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["counting", "--rounds", "1", "--batch", "359"]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in (*CASES, SPIKING))
+
+
+@pytest.mark.slow
+def test_rules_from_end_to_end(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every rule has a time and a memory on either kind of layer; back-propagation's own ratio is 1."""
+    sizes = ["--batch", "2", "--hidden", "4", "--inputs", "5", "--steps", "12"]
+    assert main(["rules", "--rounds", "1", *sizes]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(sum(line.startswith(f"{name} ") for line in lines) == 2 for name in RULES)
+    assert [line.split()[2] for line in lines if line.startswith("bptt  ")] == ["1.00", "1.00"]
 
 
 # --- sweeps

@@ -18,12 +18,14 @@ from sgbench.losses.base import Loss
 from sgbench.regularisers.activity_bounds import ActivityBounds
 from sgbench.regularisers.none import NoPenalty
 from sgbench.regularisers.total_activity import TotalActivity
-from sgbench.signals.trajectory import Trajectory
+from sgbench.signals.trajectory import Batch, Trajectory
 from sgbench.training.build import build, construct
 from tests.entries import spec_with
 
 STEPS, LENGTHS, CLASSES = 7, (7, 1, 4, 6), 5
-NUMBERS = {"last_window": {"window_s": 0.003}}  # three steps, longer than one of the samples
+NUMBERS = {
+    name: {"window_s": 0.003} for name in ("last_window", "window_per_step")
+}  # three steps, longer than one of the samples
 
 
 @functools.cache
@@ -45,7 +47,10 @@ LOGITS = {  # of one sample, from its own outputs [T_b, C]
     "per_step": lambda y: y.mean(0),
     "spike_count": lambda y: y.sum(0),
     "sum_over_time": lambda y: y.sum(0),
+    "window_per_step": lambda y: y[-3:].mean(0),
 }
+ROWS = {"per_step": lambda y: y, "window_per_step": lambda y: y[-3:]}
+"""Of losses that average over steps: the outputs of which each has a cross-entropy of its own."""
 
 
 def make_output(name: str, seed: int = 0) -> Tensor:
@@ -72,13 +77,22 @@ TARGET = torch.tensor([0, 4, 2, 1])
 
 
 def whole_by_hand(name: str, output: np.ndarray) -> float:
-    """Mean over samples; `per_step` averages over a sample's steps first."""
+    """Mean over samples; those of `ROWS` average over a sample's steps first."""
     losses = []
     for b, (length, label) in enumerate(zip(LENGTHS, TARGET.tolist(), strict=True)):
         own = output[:length, b]
-        rows = own if name == "per_step" else [LOGITS[name](own)]
+        rows = ROWS[name](own) if name in ROWS else [LOGITS[name](own)]
         losses.append(np.mean([cross_entropy(row, label) for row in rows]))
     return float(np.mean(losses))
+
+
+def share_of(loss: Loss, output: Tensor, step: int) -> float:
+    """A step's share of a loss that remembers nothing, whose state is None and stays it."""
+    batch = Batch(output[None], TARGET, torch.tensor(LENGTHS), torch.arange(len(LENGTHS)))
+    assert loss.begin(batch) is None
+    share, state = loss.per_step(output, batch, step, None)
+    assert state is None
+    return share.item()
 
 
 # --- values
@@ -116,17 +130,37 @@ def test_shares_add_up_to_the_whole(name):
     """Expected: mathematics, the whole is a sum over steps; also where the last steps have no sample left."""
     loss = make(name)
     output = torch.cat([make_output(name), torch.full((2, len(LENGTHS), CLASSES), 3.0, dtype=torch.float64)])
-    lengths = torch.tensor(LENGTHS)
-    shares = [loss.per_step(output[t], TARGET, lengths, t).item() for t in range(len(output))]
+    shares = [share_of(loss, output[t], t) for t in range(len(output))]
     assert sum(shares) == pytest.approx(loss.whole(trajectory(output), TARGET).item(), rel=1e-12)
     assert shares[-2:] == [0, 0]
     assert all(share > 0 for share in shares[:-2])
 
 
+@every_loss
+def test_each_sample_has_its_own(name):
+    """Expected: the value of a batch of that sample alone; their mean is the whole."""
+    output, loss = make_output(name), make(name)
+    each = loss.each(trajectory(output), TARGET)
+    for b, length in enumerate(LENGTHS):
+        alone = loss.whole(trajectory(output[:, b : b + 1], lengths=(length,)), TARGET[b : b + 1])
+        assert each[b].item() == pytest.approx(alone.item(), rel=1e-13)
+    assert each.mean().item() == pytest.approx(loss.whole(trajectory(output), TARGET).item(), rel=1e-13)
+
+
+def test_before_its_window_a_step_has_no_share():
+    """Expected by hand: three steps of each sample count. Must differ from `per_step`, where all do."""
+    output = make_output("window_per_step")
+    shares = [share_of(make("window_per_step"), output[t], t) for t in range(STEPS)]
+    long = Batch(output[:, :1], TARGET[:1], torch.tensor([STEPS]), torch.zeros(1))
+    alone = [make("window_per_step").per_step(output[t, :1], long, t, None)[0].item() for t in range(STEPS)]
+    assert [share > 0 for share in alone] == [False] * 4 + [True] * 3
+    assert sum(shares) != pytest.approx(make("per_step").whole(trajectory(output), TARGET).item(), rel=1e-3)
+
+
 def test_share_is_the_formula():
     """Expected: 1/(B T_b) times the cross-entropy of the samples that still run in step 4: the first and last."""
     output = make_output("per_step")
-    found = make("per_step").per_step(output[4], TARGET, torch.tensor(LENGTHS), 4).item()
+    found = share_of(make("per_step"), output[4], 4)
     expected = sum(cross_entropy(output[4, b].numpy(), TARGET[b].item()) / (4 * LENGTHS[b]) for b in (0, 3))
     assert found == pytest.approx(expected, rel=1e-13)
 
@@ -135,7 +169,7 @@ def test_share_is_the_formula():
 def test_others_have_no_share(name):
     """Expected: an error that says why, rather than a wrong number."""
     with pytest.raises(NotImplementedError, match="needs the whole sequence"):
-        make(name).per_step(make_output(name)[0], TARGET, torch.tensor(LENGTHS), 0)
+        share_of(make(name), make_output(name)[0], 0)
 
 
 # --- contract

@@ -16,7 +16,7 @@ from sgbench.errors import InputError
 from sgbench.losses.base import Loss
 from sgbench.losses.mean_squared_error import MeanSquaredError
 from sgbench.losses.van_rossum import VanRossum
-from sgbench.signals.trajectory import Trajectory
+from sgbench.signals.trajectory import Batch, Trajectory
 
 STEPS, LENGTHS, OUTPUTS = 9, (9, 1, 4, 6), 3
 DT_S = 0.001
@@ -113,15 +113,26 @@ def test_what_lies_behind_the_end_does_not_matter(name, garbage):
     assert torch.equal(loss.logits(trajectory(output)), loss.logits(trajectory(spoilt)))
 
 
-def test_shares_add_up_to_the_whole():
-    """Expected: mathematics; also in steps that no sample reaches and in those behind the target."""
+@every_loss
+def test_shares_add_up_to_the_whole(name):
+    """Expected: mathematics; also in steps that no sample reaches and in those behind the target.
+
+    The state of a loss that remembers carries gradient, so the sum of the shares has the gradient of the whole.
+    """
     output, target = make(4, binary=False)
-    longer = torch.cat([output, output[:2]])
-    lengths = torch.tensor(LENGTHS)
-    loss = LOSSES["mean_squared_error"]
-    shares = [loss.per_step(longer[t], target, lengths, t).item() for t in range(STEPS + 2)]
-    assert sum(shares) == pytest.approx(loss.whole(trajectory(output), target).item(), rel=1e-12)
-    assert shares[-2:] == [0, 0]
+    longer = torch.cat([output, output[:2]]).requires_grad_()
+    batch = Batch(longer, target, torch.tensor(LENGTHS), torch.arange(len(LENGTHS)))
+    loss = LOSSES[name]
+    shares, state = [], loss.begin(batch)
+    assert (state is not None) == loss.remembers
+    for t in range(STEPS + 2):
+        share, state = loss.per_step(longer[t], batch, t, state)
+        shares.append(share)
+    whole = loss.whole(trajectory(longer[:STEPS]), target)
+    assert sum(share.item() for share in shares) == pytest.approx(whole.item(), rel=1e-12)
+    assert [share.item() for share in shares[-2:]] == [0, 0]
+    slopes = [torch.autograd.grad(each, longer)[0] for each in (sum(shares), whole)]
+    torch.testing.assert_close(*slopes, rtol=1e-10, atol=1e-14)
 
 
 def test_van_rossum_tells_near_spikes_from_far_ones():

@@ -58,6 +58,11 @@ class Entry:
         """What the entry is, in one line."""
         return str(self.meta.get("line") or self.parameters.get("about") or "")
 
+    @property
+    def canonical(self) -> str:
+        """The entry that a method names: this one, or the one of which its file is an alias with other numbers."""
+        return str(self.meta.get("alias_of") or self.name)
+
 
 def groups() -> list[str]:
     """The names of all groups."""

@@ -192,7 +192,7 @@ def spec_from_own(
 ) -> RunSpec:
     """Like `spec_from_config`, for many trees: entries are read once, and a tree is used up."""
     chosen = _choices(config) if choices is None else choices
-    picked = {group: _picked(chosen, group) for group in GROUPS}
+    picked = {group: _canonical(group, _picked(chosen, group), shelf) for group in GROUPS}
     OmegaConf.set_struct(config, None)
     picked = take_out_choices(picked, config, shelf)
     take_out_settings(config, chosen, picked, shelf)
@@ -253,6 +253,13 @@ def _picked(choices: dict[str, Any], group: str) -> str:
     if not isinstance(name, str):
         raise InputError(f"{group}: one entry has to be chosen; see: sgbench list {entry_group(group)}")
     return name
+
+
+def _canonical(group: str, name: str, shelf: catalogue.Shelf) -> str:
+    """The entry's own name, whatever alias was chosen; the alias' numbers are in the tree already."""
+    if name == NOTHING and group in SPIKING_CHOICES:
+        return name
+    return shelf.entry(entry_group(group), name).canonical
 
 
 def _checked_node(

@@ -63,6 +63,7 @@ class Engine:
         *,
         keep_u: bool = False,
         keep_spikes: bool = True,
+        window: int | None = None,
     ) -> list[LayerRun]:
         """Run a chain of layers over all steps.
 
@@ -75,13 +76,14 @@ class Engine:
             states: of each layer before the first step; None is rest.
             keep_u: whether membrane potentials of all steps are wanted.
             keep_spikes: whether the output of layers before the last is wanted.
+            window: K; every K steps, from the first on, states go on without their gradient. None: nowhere.
 
         Raises:
             InputError: the engine asked for does not cover a layer.
         """
         starts = [None] * len(layers) if states is None else list(states)
         names = [self._name(layer, start) for layer, start in zip(layers, starts, strict=True)]
-        wanted = Wanted(u=keep_u, spikes=keep_spikes)
+        wanted = Wanted(u=keep_u, spikes=keep_spikes, window=window)
         runs: list[LayerRun] = []
         # Neighbours on one engine run together; `itertools.groupby` would break the graph of torch.compile.
         while len(runs) < len(layers):

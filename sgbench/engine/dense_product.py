@@ -19,10 +19,12 @@ class DenseProduct:
         weight: [M, K].
         bias: [M] or None.
         x: input [T, B, K].
+        back: [M, K] by which gradient goes back to the input; None is W.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, x: Tensor) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, x: Tensor, *, back: Tensor | None = None) -> None:
         self.weight = weight.detach()
+        self.back = self.weight if back is None else back.detach()
         self.columns = self.weight.T
         self.bias = None if bias is None else bias.detach()
         self.x = x.detach().flatten(0, 1)
@@ -60,7 +62,7 @@ class DenseProduct:
         if self.sends_back:
             if self.d_x is None:
                 self.d_x = torch.empty_like(self.x)
-            multiply_into(self.d_x[rows], flat, self.weight)
+            multiply_into(self.d_x[rows], flat, self.back)
 
     def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
         """Only the first layer of a chain has dense input."""

@@ -71,11 +71,21 @@ class EventProduct:
         bias: [M] or None.
         origin: of the spikes.
         joined: whether the layer sums up its current by itself, row by row as it needs it.
+        back: [M, K] by which gradient goes back to the spikes; None is W.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, origin: Origin, *, joined: bool) -> None:
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        origin: Origin,
+        *,
+        joined: bool,
+        back: Tensor | None = None,
+    ) -> None:
         self.joined = joined
         self.weight = weight.detach()
+        self.back = self.weight if back is None else back.detach()
         self.columns = (
             self.weight.T.contiguous()
         )  # no copy where the weight lies by columns, as a layer's does
@@ -121,7 +131,7 @@ class EventProduct:
 
     def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
         """Adjoint of the spikes [n, B, K]."""
-        return multiply(out.view(-1, out.shape[-1]), self.weight).view(last - first, self.origin.batch, -1)
+        return multiply(out.view(-1, out.shape[-1]), self.back).view(last - first, self.origin.batch, -1)
 
     def gradients(self) -> tuple[Tensor | None, ...]:
         """Of weight and bias; given away, so that a second backward starts anew."""

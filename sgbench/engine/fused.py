@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from sgbench.engine import scan
 from sgbench.engine.dense_product import DenseProduct
-from sgbench.engine.layer import Layer, LayerRun, Wanted
+from sgbench.engine.layer import Layer, LayerRun, Wanted, ways_back
 from sgbench.engine.layout import Layout
 from sgbench.engine.plan import Keep
 from sgbench.engine.recursion import Stage, run
@@ -82,7 +83,7 @@ def _unroll(chain: Sequence[_Link], signal: Signal, wanted: Wanted) -> list[Laye
     for position, link in enumerate(chain):
         last = position == len(chain) - 1
         keep = Keep(words=not last, spikes=last or wanted.spikes, x=wanted.u)
-        stage, begin = _stage(link, stages[-1] if stages else signal, keep)
+        stage, begin = _stage(link, stages[-1] if stages else signal, keep, wanted.window)
         stages.append(stage)
         begins.append(begin)
     return [
@@ -91,7 +92,7 @@ def _unroll(chain: Sequence[_Link], signal: Signal, wanted: Wanted) -> list[Laye
     ]
 
 
-def _stage(link: _Link, source: Signal | Stage, keep: Keep) -> tuple[Stage, Any]:
+def _stage(link: _Link, source: Signal | Stage, keep: Keep, window: int | None) -> tuple[Stage, Any]:
     """A layer behind events, dense input or another stage, and the state that it starts from."""
     from sgbench.engine.event_product import EventProduct, Fired, Given
     from sgbench.engine.numba_steps import NumbaSteps
@@ -105,15 +106,18 @@ def _stage(link: _Link, source: Signal | Stage, keep: Keep) -> tuple[Stage, Any]
             raise TypeError(f"layer '{layer.name}' cannot follow another in a chain: it has no synapses")
         current = layer.current(dense(source))
         compiled(current.dtype)
-        return scan.current_stage(layer, spec, current, state, steps, keep)
+        return scan.current_stage(layer, spec, current, state, steps, keep, window=window)
     weight, bias = synapses
     compiled(weight.dtype)
     shape = source.plan.shape if isinstance(source, Stage) else source.shape
     like = weight.new_empty(shape[1], weight.shape[0])
     begin = layer.neuron.initial_state(like) if state is None else state
-    plan = scan.make_plan(layer, spec, Layout.of(like, leading=1), begin, like, steps, shape[0], keep)
+    layout, back = Layout.of(like, leading=1), ways_back(layer).weight
+    plan = scan.make_plan(layer, spec, layout, begin, like, steps, shape[0], keep)
+    plan = dataclasses.replace(plan, window=window)
     if isinstance(source, Tensor):
-        return Stage(plan, DenseProduct(weight, bias, source), plan.course(), (source, weight, bias)), begin
+        product = DenseProduct(weight, bias, source, back=back)
+        return Stage(plan, product, plan.course(), (source, weight, bias)), begin
     origin = Given(source) if isinstance(source, Events) else Fired(source.plan, source.course)
-    product = EventProduct(weight, bias, origin, joined=plan.fires)
-    return Stage(plan, product, plan.course(), (weight, bias)), begin
+    events = EventProduct(weight, bias, origin, joined=plan.fires, back=back)
+    return Stage(plan, events, plan.course(), (weight, bias)), begin

@@ -16,7 +16,7 @@ from sgbench.engine.codegen.program import Program, record
 from sgbench.engine.codegen.recall import recalled
 from sgbench.engine.codegen.source import Source
 from sgbench.engine.codegen.values import Untraceable
-from sgbench.engine.layer import Layer, LayerRun, Wanted, one_by_one, start
+from sgbench.engine.layer import Layer, LayerRun, Wanted, one_by_one, start, ways_back
 from sgbench.engine.layout import Layout
 from sgbench.errors import InputError
 from sgbench.paths import default_loops_dir
@@ -42,6 +42,8 @@ def refusal(layer: Layer, device: torch.device) -> str | None:
         return "its neurons see all steps at once"
     if layer.recurrence == "convolution":
         return "its recurrence is a convolution"
+    if ways_back(layer).recurrent is not None:
+        return "gradient goes back through other recurrent weights than its own"
     if layer.neuron not in _tried:
         _tried[layer.neuron] = _try_out(layer)
     return _tried[layer.neuron] or None
@@ -98,7 +100,17 @@ def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRu
     matrix = None
     if layer.recurrence == "all_to_all":  # what one spike of each neuron feeds back, which is the matrix
         matrix = layer.feedback(torch.eye(shape[-1], dtype=current.dtype))
-    return run(Run(layer, source, layout, begin, current.shape, keep_u=wanted.u), current, matrix)
+    # Across a window's border the state goes on without its gradient: each window is a pass of its own.
+    runs: list[LayerRun] = []
+    for part in current.split(wanted.window or len(current)):
+        runs.append(run(Run(layer, source, layout, begin, part.shape, keep_u=wanted.u), part, matrix))
+        begin = type(begin)(*(field.detach() for field in runs[-1].state))
+    if len(runs) == 1:
+        return runs[0]
+    outputs = torch.cat([one.output for one in runs if one.output is not None])
+    return LayerRun(
+        outputs, torch.cat([one.u for one in runs if one.u is not None]) if wanted.u else None, runs[-1].state
+    )
 
 
 def _current(layer: Layer, signal: Signal) -> Tensor:

@@ -45,7 +45,10 @@ class Neurons(Protocol):
 
 
 class Layer(Protocol):
-    """What an engine needs of a layer: its product, its recurrence and its neurons."""
+    """What an engine needs of a layer: its product, its recurrence and its neurons.
+
+    It may have fixed weights for the way back beside them; see `ways_back`.
+    """
 
     name: str
     recurrence: str  # "none", "one_to_one", "all_to_all" or "convolution"
@@ -79,6 +82,19 @@ class Wanted(NamedTuple):
 
     u: bool  # membrane potential minus threshold over all steps
     spikes: bool  # output of layers before the last
+    window: int | None = None  # steps over which gradient flows back through states; None: all of them
+
+
+class WaysBack(NamedTuple):
+    """Fixed weights by which gradient goes back in place of a layer's own; None where it takes the layer's own."""
+
+    weight: Tensor | None  # in place of W, of its shape
+    recurrent: Tensor | None  # in place of V, of its shape
+
+
+def ways_back(layer: Layer) -> WaysBack:
+    """The feedback weights of a layer, as far as it has any."""
+    return WaysBack(getattr(layer, "feedback_weight", None), getattr(layer, "recurrent_feedback", None))
 
 
 class LayerRun(NamedTuple):

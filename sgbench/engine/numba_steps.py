@@ -117,16 +117,20 @@ class _Backward(_Bound):
     def __init__(self, fixed: _Fixed, plan: Plan, course: Course, carry: Carry) -> None:
         super().__init__(fixed, course, carry)
         layer, spec = plan.layer, plan.spec
+        if plan.forgets:
+            repeats = self.width // plan.shape[2]  # of a readout's neurons in one long row
+            self.coefficients = tuple(np.tile(each.numpy(), repeats) for each in plan.adjoint_coefficients)
         self.surrogate = spec.surrogate
         self.x, self.nothing = course.x, plan.nothing
         self.behind = carry.last  # adjoint of the current one step later
-        self.matrix: Tensor | None = None
-        if layer.recurrence == "all_to_all" and not layer.cut and layer.recurrent is not None:
-            self.matrix = layer.recurrent.detach()
-        one_to_one = layer.recurrence == "one_to_one" and not layer.cut
+        all_to_all = plan.sends_back and layer.recurrence == "all_to_all"
+        self.matrix: Tensor | None = plan.recurrent_back if all_to_all else None
+        one_to_one = plan.sends_back and layer.recurrence == "one_to_one"
+        wires = plan.recurrent_back[None].contiguous().numpy() if one_to_one else self.wires
         wiring = codes.ONE_TO_ONE if one_to_one else codes.UNWIRED
         kinds = (plan.second, plan.gained, plan.fires)
-        self.options = (RESETS[spec.reset], not spec.detached, *kinds, wiring, self.wires)
+        attached = not (spec.detached or plan.forgets)
+        self.options = (RESETS[spec.reset], attached, *kinds, wiring, wires)
         kernel = None if spec.surrogate is None else spec.surrogate.kernel()
         self.shape = codes.GIVEN if kernel is None else SHAPES[kernel.shape]
         self.steepness = self.number(0.0 if kernel is None else kernel.steepness)

@@ -14,12 +14,14 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from sgbench.engine.layer import Layer
+from sgbench.engine.layer import Layer, ways_back
 from sgbench.engine.layout import Layout
-from sgbench.engine.spec import LinearSpec
+from sgbench.engine.spec import COEFFICIENTS, LinearSpec
 
 CHUNK_ENTRIES = 320 * 1024  # of a buffer, 1.25 MiB in float32: two of them stay in the cache of a core
 CHUNK_ROWS = 512  # at least, samples times steps: smaller dense products are slow
+TO_THE_STEP_BEFORE = ("decay", "second_decay", "second_potential", "second_spike")
+"""Coefficients that multiply what the step before has left."""
 
 
 class Carry(NamedTuple):
@@ -135,6 +137,7 @@ class Plan:
     keep: Keep
     learnt: tuple[str, ...]  # coefficients that gradient has to reach
     surrogate_parameters: list[Tensor]  # of the surrogate, those that gradient has to reach
+    window: int | None = None  # steps over which gradient flows back through states; None: all of them
 
     @property
     def fires(self) -> bool:
@@ -151,6 +154,36 @@ class Plan:
         """Whether the current has a gain of its own on its way into u alone; with w it always may."""
         gain = self.spec.input
         return not self.second and (isinstance(gain, Tensor) or gain != 1.0)
+
+    @property
+    def forgets(self) -> bool:
+        """Whether no step's adjoint reaches the step before."""
+        return self.window == 1
+
+    @property
+    def sends_back(self) -> bool:
+        """Whether gradient goes back through the recurrent spikes."""
+        return self.layer.recurrent is not None and not self.layer.cut and not self.forgets
+
+    @property
+    def recurrent_back(self) -> Tensor:
+        """What carries gradient back to the recurrent spikes: V, or what a rule has put in its place."""
+        given = ways_back(self.layer).recurrent
+        matrix = self.layer.recurrent if given is None else given
+        if matrix is None:
+            raise TypeError(f"layer '{self.layer.name}' has no recurrence")
+        return matrix.detach()
+
+    @functools.cached_property
+    def adjoint_coefficients(self) -> tuple[Tensor, ...]:
+        """The coefficients as the adjoint takes them: without those to the step before where it forgets."""
+        if not self.forgets:
+            return self.coefficients
+        none = torch.zeros_like(self.coefficients[0])
+        return tuple(
+            none if name in TO_THE_STEP_BEFORE else each
+            for name, each in zip(COEFFICIENTS, self.coefficients, strict=True)
+        )
 
     @functools.cached_property
     def nothing(self) -> Tensor:
@@ -215,9 +248,15 @@ def flat_coefficients(spec: LinearSpec, layout: Layout, like: Tensor) -> tuple[T
 
 
 def chunks(plans: Sequence[Plan]) -> list[tuple[int, int]]:
-    """Consecutive ranges of steps in which a chain of layers is run backward."""
+    """Consecutive ranges of steps in which a chain of layers is run backward; none crosses a window's border."""
     steps, batch, _ = plans[0].shape
     widest = max(plan.shape[2] for plan in plans)
     longest = max(1, CHUNK_ENTRIES // max(1, batch * widest), -(-CHUNK_ROWS // max(1, batch)))
-    size = -(-steps // -(-steps // longest))  # all about equally long
-    return [(first, min(first + size, steps)) for first in range(0, steps, size)]
+    window = plans[0].window
+    span = steps if window is None or plans[0].forgets else min(window, steps)
+    size = -(-span // -(-span // longest))  # all about equally long
+    return [
+        (first, min(first + size, begin + span, steps))
+        for begin in range(0, steps, span)
+        for first in range(begin, min(begin + span, steps), size)
+    ]

@@ -126,6 +126,8 @@ def _backward(adjoints: Sequence[_Adjoint]) -> None:
     """All chunks, the last first, through all layers, the last first."""
     for first, last in reversed(chunks([adjoint.plan for adjoint in adjoints])):
         sent_back = None
+        for adjoint in adjoints:
+            adjoint.reach(last)
         for position in range(len(adjoints) - 1, -1, -1):
             out = adjoints[position].chunk(first, last, sent_back)
             if position > 0:
@@ -144,7 +146,8 @@ class _Adjoint:
         if matrix is not None:  # by columns, as it is summed up: one input's weights side by side
             by_columns = matrix.new_zeros(matrix.shape[::-1])
             self.d_matrix = by_columns.T if matrix.dim() > 1 else by_columns
-        self.adjoint = plan.steps.backward(plan, course, plan.end())
+        self.carry = plan.end()
+        self.adjoint = plan.steps.backward(plan, course, self.carry)
 
     def _sorted(self, given: Outcome) -> Gradients:
         """By what the gradients are of; that of the last spikes joins those of all."""
@@ -159,6 +162,13 @@ class _Adjoint:
     def gradients(self) -> list[Tensor | None]:
         """Of the stage's differentiable inputs."""
         return [*self.product.gradients(), self.d_matrix, *self.sums.results()]
+
+    def reach(self, last: int) -> None:
+        """Come to the steps before `last`: across a window's border nothing is carried."""
+        if self.plan.window is not None and last % self.plan.window == 0:
+            for each in self.carry:
+                if each.numel():
+                    each.zero_()
 
     def chunk(self, first: int, last: int, sent_back: Tensor | None) -> Tensor:
         """Steps [first, last), given what the layer behind sends back; returns the adjoint of the current."""

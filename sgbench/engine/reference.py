@@ -30,7 +30,9 @@ def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRu
     outputs = []
     potentials = []
     # unbind, not current[t]: the gradient of an index is a full [T, B, N] tensor of zeros for every step.
-    for now in current.unbind(0):
+    for t, now in enumerate(current.unbind(0)):
+        if wanted.window is not None and t and t % wanted.window == 0:
+            state = type(state)(*(field.detach() for field in state))
         driven = now
         if layer.recurrent is not None:
             driven = layer.neuron.driven(now, layer.feedback(layer.neuron.fed_back(state)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,7 +52,9 @@ def unroll(layers: Sequence[Layer], signal: Signal, states: Sequence[Any], wante
 def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
     current = product(layer, signal)
     keep = Keep(words=False, spikes=True, x=wanted.u)
-    stage, begin = current_stage(layer, spec_of(layer), current, state, TorchSteps(), keep)
+    stage, begin = current_stage(
+        layer, spec_of(layer), current, state, TorchSteps(), keep, window=wanted.window
+    )
     return finish(stage.plan, run([stage])[0], begin, keep_u=wanted.u)
 
 
@@ -70,13 +73,21 @@ def product(layer: Layer, signal: Signal) -> Tensor:
 
 
 def current_stage(
-    layer: Layer, spec: LinearSpec, current: Tensor, state: Any, steps: Steps, keep: Keep
+    layer: Layer,
+    spec: LinearSpec,
+    current: Tensor,
+    state: Any,
+    steps: Steps,
+    keep: Keep,
+    *,
+    window: int | None = None,
 ) -> tuple[Stage, Any]:
     """A layer whose current [T, B, ...] is known for all steps, and the state that it starts from."""
     layout = Layout.of(current, leading=2)
     flat = layout.flat(current).contiguous()
     begin = layer.neuron.initial_state(current[0]) if state is None else state
     plan = make_plan(layer, spec, layout, begin, flat[0], steps, len(flat), keep)
+    plan = dataclasses.replace(plan, window=window)
     return Stage(plan, DenseCurrent(flat), plan.course(), (flat,)), begin
 
 

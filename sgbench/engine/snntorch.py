@@ -89,7 +89,9 @@ def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRu
     if family is snn.Alpha and w is not None:  # ours carries u in place of the second current
         own = (w, u / _scale(spec) - w, u)
     outputs, potentials = [], []
-    for now in current.unbind(0):
+    for t, now in enumerate(current.unbind(0)):
+        if wanted.window is not None and t and t % wanted.window == 0:
+            s, own = None if s is None else s.detach(), tuple(each.detach() for each in own)
         driven = now if layer.recurrent is None or s is None else now + layer.feedback(s)
         after = neuron(driven, *own)
         s, own = after[0], after[1:]

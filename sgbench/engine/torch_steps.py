@@ -96,9 +96,11 @@ def _potential(plan: Plan, drive: Tensor, carry: Carry) -> None:
 def _total_of_spikes(plan: Plan, given: Tensor, course: Course, t: int, carry: Carry) -> Tensor:
     """ds[t]; `carry` holds the adjoints of the step after."""
     beta, theta, *_, spike, slope = plan.coefficients
+    if plan.forgets:
+        return given
     total = given
-    if plan.layer.recurrent is not None and not plan.layer.cut:
-        wires = plan.layer.recurrent.detach()
+    if plan.sends_back:
+        wires = plan.recurrent_back
         total = total + (carry.last @ wires if wires.dim() > 1 else wires * carry.last)
     if plan.second:
         total = total + spike * carry.w
@@ -114,7 +116,7 @@ def _total_of_spikes(plan: Plan, given: Tensor, course: Course, t: int, carry: C
 
 def _adjoint_states(plan: Plan, into_x: Tensor, carry: Carry, final: Gradients | None) -> None:
     """Move the adjoints of u, w and the current one step back; `final` holds gradients of the last state."""
-    beta, _, gain, coupling, second_decay, potential, second_input, _, slope = plan.coefficients
+    beta, _, gain, coupling, second_decay, potential, second_input, _, slope = plan.adjoint_coefficients
     carry.u.mul_(beta).add_(into_x)
     if plan.second:
         carry.u.add_(potential * carry.w)

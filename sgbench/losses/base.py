@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from sgbench.signals.trajectory import Target, Trajectory, valid_steps
+from sgbench.signals.trajectory import Batch, Target, Trajectory, valid_steps
 
 
 class Loss(ABC):
-    """Cross-entropy on logits made of the readout's output over each sample's own steps."""
+    """Cross-entropy on logits made of the readout's output over each sample's own steps.
+
+    An online loss also splits itself into the shares of steps. Where a share depends on earlier outputs too, what
+    it remembers of them is a state that the caller carries, as it carries a neuron's.
+    """
 
     targets: ClassVar[tuple[Target, ...]] = ("class",)
     readout: ClassVar[Literal["binary", "real", "any"]] = "any"
     online: ClassVar[bool] = False  # whether `per_step` exists
+    remembers: ClassVar[bool] = False  # whether a step's share depends on earlier outputs
 
     @abstractmethod
     def logits(self, trajectory: Trajectory) -> Tensor:
@@ -26,14 +31,23 @@ class Loss(ABC):
         """Mean loss over the batch, a scalar."""
         return cross_entropy(self.logits(trajectory), target)
 
-    def per_step(self, output: Tensor, target: Tensor, lengths: Tensor, step: int) -> Tensor:
-        """This step's share of `whole`, so that the shares add up to it.
+    def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
+        """Loss of each sample [B], whose mean is `whole`."""
+        return cross_entropy(self.logits(trajectory), target, reduction="none")
+
+    def begin(self, batch: Batch) -> Any:
+        """The state before the first step, of a loss that remembers; None of the others."""
+        _ = batch  # most remember nothing
+        return None
+
+    def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
+        """This step's share of `whole`, so that the shares add up to it, and the state behind the step.
 
         Args:
             output: of the readout in this step [B, C].
-            target: class indices [B], or outputs wanted [B, T, C].
-            lengths: valid steps [B].
+            batch: of which the target and the lengths are looked at.
             step: counted from 0.
+            state: behind the step before, from `begin` on.
         """
         raise NotImplementedError(f"loss {type(self).__name__} needs the whole sequence")
 
@@ -45,9 +59,13 @@ class OutputLoss(Loss):
         """The outputs themselves [B, T, C], zero behind each sample's end."""
         return inside(trajectory.output, trajectory.lengths).transpose(0, 1)
 
-    @abstractmethod
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
         """Mean loss over the batch, a scalar."""
+        return self.each(trajectory, target).mean()
+
+    @abstractmethod
+    def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
+        """Loss of each sample [B]."""
 
 
 def inside(output: Tensor, lengths: Tensor) -> Tensor:

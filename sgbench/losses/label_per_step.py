@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from sgbench.losses.base import OutputLoss
-from sgbench.signals.trajectory import UNLABELLED, Target, Trajectory, labels_inside
+from sgbench.signals.trajectory import UNLABELLED, Batch, Target, Trajectory, labels_inside
 
 
 class LabelPerStep(OutputLoss):
@@ -31,23 +31,23 @@ class LabelPerStep(OutputLoss):
     targets: ClassVar[tuple[Target, ...]] = ("class_per_step",)
     online: ClassVar[bool] = True
 
-    def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
+    def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
         """All steps' shares at once."""
         labels = labels_inside(target, trajectory.lengths)
         each = cross_entropy(
             trajectory.output.permute(1, 2, 0), labels, reduction="none", ignore_index=UNLABELLED
         )
-        return _shares(each, labels, labels).sum()
+        return _shares(each, labels, labels).sum(1)
 
-    def per_step(self, output: Tensor, target: Tensor, lengths: Tensor, step: int) -> Tensor:
+    def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
         """This step's share."""
-        labels = labels_inside(target, lengths)
+        labels = labels_inside(batch.target, batch.lengths)
         now = labels[:, step : step + 1]
         each = cross_entropy(output, now[:, 0], reduction="none", ignore_index=UNLABELLED)
-        return _shares(each[:, None], now, labels).sum()
+        return _shares(each[:, None], now, labels).sum() / len(labels), state
 
 
 def _shares(each: Tensor, now: Tensor, labels: Tensor) -> Tensor:
-    """Each loss times 1 / (B |S_b|) where there is a label, 0 elsewhere, whatever stands there."""
+    """Each loss times 1 / |S_b| where there is a label, 0 elsewhere, whatever stands there."""
     steps = (labels != UNLABELLED).sum(1, keepdim=True).clamp(min=1)
-    return each.masked_fill(now == UNLABELLED, 0.0) / (steps * len(labels)).to(each.dtype)
+    return each.masked_fill(now == UNLABELLED, 0.0) / steps.to(each.dtype)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
 from sgbench.losses.base import OutputLoss, inside
-from sgbench.signals.trajectory import Target, Trajectory
+from sgbench.signals.trajectory import Batch, Target, Trajectory
 
 
 class MeanSquaredError(OutputLoss):
@@ -28,16 +28,17 @@ class MeanSquaredError(OutputLoss):
     online: ClassVar[bool] = True
     targets: ClassVar[tuple[Target, ...]] = ("trace",)
 
-    def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
+    def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
         """All steps' shares at once."""
         lengths = trajectory.lengths
         wanted = inside(target.transpose(0, 1), lengths)
         error = (inside(trajectory.output, lengths) - wanted).square().mean(2).sum(0)
-        return (error / lengths).mean()
+        return error / lengths
 
-    def per_step(self, output: Tensor, target: Tensor, lengths: Tensor, step: int) -> Tensor:
+    def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
         """This step's share."""
+        target, lengths = batch.target, batch.lengths
         if step >= target.shape[1]:
-            return output.sum() * 0.0
+            return output.sum() * 0.0, state
         error = (output - target[:, step]).square().mean(1)
-        return (error.masked_fill(lengths <= step, 0.0) / lengths).mean()
+        return (error.masked_fill(lengths <= step, 0.0) / lengths).mean(), state

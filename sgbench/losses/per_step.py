@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from sgbench.losses.base import Loss
-from sgbench.signals.trajectory import Trajectory, valid_steps
+from sgbench.signals.trajectory import Batch, Trajectory, valid_steps
 
 
 class PerStep(Loss):
@@ -37,19 +37,23 @@ class PerStep(Loss):
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
         """All steps' shares at once."""
+        return self.each(trajectory, target).mean()
+
+    def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
+        """The mean over a sample's own steps."""
         steps, batch, classes = trajectory.output.shape
         each = cross_entropy(
             trajectory.output.reshape(steps * batch, classes), target.repeat(steps), reduction="none"
         ).view(steps, batch)
         inside = valid_steps(trajectory.lengths, steps)
-        return _shares(each, inside, trajectory.lengths).sum()
+        return _shares(each, inside, trajectory.lengths).sum(0)
 
-    def per_step(self, output: Tensor, target: Tensor, lengths: Tensor, step: int) -> Tensor:
+    def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
         """This step's share."""
-        each = cross_entropy(output, target, reduction="none")
-        return _shares(each, lengths > step, lengths).sum()
+        each = cross_entropy(output, batch.target, reduction="none")
+        return _shares(each, batch.lengths > step, batch.lengths).mean(), state
 
 
 def _shares(each: Tensor, inside: Tensor, lengths: Tensor) -> Tensor:
-    """Each loss times 1 / (B T_b) inside its sample; behind it 0, whatever stands there."""
-    return each.masked_fill(~inside, 0.0) / (lengths.to(each.dtype) * len(lengths))
+    """Each loss times 1 / T_b inside its sample; behind it 0, whatever stands there."""
+    return each.masked_fill(~inside, 0.0) / lengths.to(each.dtype)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from sgbench.errors import InputError, require_number
 from sgbench.losses.base import OutputLoss, inside
-from sgbench.signals.trajectory import Target, Trajectory
+from sgbench.signals.trajectory import Batch, Target, Trajectory
+
+
+class Smoothed(NamedTuple):
+    """The difference of two spike trains under the kernel's two exponentials [B, C], before it is scaled."""
+
+    decaying: Tensor
+    rising: Tensor
 
 
 class VanRossum(OutputLoss):
@@ -42,6 +49,8 @@ class VanRossum(OutputLoss):
 
     readout: ClassVar[Literal["binary", "real", "any"]] = "binary"
     targets: ClassVar[tuple[Target, ...]] = ("spikes",)
+    online: ClassVar[bool] = True
+    remembers: ClassVar[bool] = True
 
     def __init__(self, *, tau_decay_s: float, tau_rise_s: float, dt_s: float) -> None:
         self.dt_s = require_number("loss.dt_s", dt_s, low=0, open_low=True)
@@ -74,7 +83,7 @@ class VanRossum(OutputLoss):
         before = math.floor(max(peak_s, 0.0) / self.dt_s)
         return torch.tensor([before, before + 1], dtype=torch.float64)
 
-    def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
+    def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
         """One matrix product smooths all trains."""
         output, lengths = trajectory.output, trajectory.lengths
         steps = len(output)
@@ -82,4 +91,28 @@ class VanRossum(OutputLoss):
         ago = torch.arange(steps)[:, None] - torch.arange(steps)
         smoother = self.kernel(steps, output.dtype)[ago.clamp(min=0)].tril().to(output.device)
         smooth = (smoother @ difference.flatten(1)).view_as(difference)
-        return (inside(smooth.square(), lengths).mean(2).sum(0) / lengths).mean()
+        return inside(smooth.square(), lengths).mean(2).sum(0) / lengths
+
+    def begin(self, batch: Batch) -> Smoothed:
+        """Nothing has fired yet."""
+        nothing = torch.zeros_like(batch.target[:, 0])
+        return Smoothed(nothing, nothing)
+
+    def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
+        """This step's share: the squares of what the two exponentials leave of all spikes so far."""
+        lengths = batch.lengths
+        inside_sample = (lengths > step)[:, None]
+        wanted = batch.target[:, step] if step < batch.target.shape[1] else torch.zeros_like(output)
+        difference = torch.where(inside_sample, output - wanted, 0.0)
+        after = Smoothed(
+            math.exp(-self.dt_s / self.tau_decay_s) * state.decaying + difference,
+            self._left_of_rise() * (state.rising + difference),
+        )
+        peak = self._curve(self._peak_steps()).max().item()
+        smooth = (after.decaying - after.rising) / peak
+        error = smooth.square().mean(1).masked_fill(~inside_sample[:, 0], 0.0)
+        return (error / lengths).mean(), after
+
+    def _left_of_rise(self) -> float:
+        """Share of the rising exponential that a step leaves; none where there is no rise."""
+        return math.exp(-self.dt_s / self.tau_rise_s) if self.tau_rise_s > 0 else 0.0

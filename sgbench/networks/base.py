@@ -41,7 +41,13 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def unroll(
-        self, x: Signal, lengths: Tensor, state: tuple[Any, ...] | None = None, keep: Keep = NOTHING
+        self,
+        x: Signal,
+        lengths: Tensor,
+        state: tuple[Any, ...] | None = None,
+        keep: Keep = NOTHING,
+        *,
+        window: int | None = None,
     ) -> Trajectory:
         """Run over all time steps.
 
@@ -50,6 +56,7 @@ class Network(nn.Module, ABC):
             lengths: valid steps of each sample [B].
             state: per layer, where to go on from; None starts at rest.
             keep: "spikes" and "u" are kept only where asked for.
+            window: K; every K steps states go on without their gradient. None: nowhere.
         """
 
     def runs_on(self) -> Choice:
@@ -64,6 +71,18 @@ class Network(nn.Module, ABC):
         """Set what changes from epoch to epoch to a share of training in [0, 1]."""
         for layer in self.layers:
             layer.neuron.advance(progress)  # type: ignore[union-attr, operator]
+
+    @property
+    def deployed_numbers(self) -> int:
+        """How many numbers are trained and go into use: all parameters but those that serve a rule alone."""
+        return sum(each.numel() for each in self.parameters()) - sum(
+            each.numel() for each in self.learnt_feedback
+        )
+
+    @property
+    def learnt_feedback(self) -> list[nn.Parameter]:
+        """What a rule learns for its own errors beside the network: an optimiser moves it, nobody deploys it."""
+        return list(self._modules.get("adaptive_feedback") or ())  # type: ignore[arg-type]
 
     @property
     def needs_all_steps(self) -> str | None:
@@ -137,7 +156,13 @@ class Chain(Network):
     """Layers one after another, each run over all time steps before the next begins."""
 
     def unroll(
-        self, x: Signal, lengths: Tensor, state: tuple[Any, ...] | None = None, keep: Keep = NOTHING
+        self,
+        x: Signal,
+        lengths: Tensor,
+        state: tuple[Any, ...] | None = None,
+        keep: Keep = NOTHING,
+        *,
+        window: int | None = None,
     ) -> Trajectory:
         """See `Network.unroll`."""
         self.begin_pass(lengths, x.shape[0])
@@ -147,6 +172,7 @@ class Chain(Network):
             state,
             keep_u=POTENTIAL in keep,
             keep_spikes=SPIKES in keep,
+            window=window,
         )
         fires = [layer.neuron.output == "binary" for layer in self.layers]  # type: ignore[union-attr]
         return Trajectory(

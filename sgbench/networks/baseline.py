@@ -137,7 +137,13 @@ class Baseline(Network):
         return Choice("torch", "a network without spikes is made of torch's own layers")
 
     def unroll(
-        self, x: Signal, lengths: Tensor, state: tuple[Any, ...] | None = None, keep: Keep = NOTHING
+        self,
+        x: Signal,
+        lengths: Tensor,
+        state: tuple[Any, ...] | None = None,
+        keep: Keep = NOTHING,
+        *,
+        window: int | None = None,
     ) -> Trajectory:
         """See `Network.unroll`; an answer that is given once stands in every step."""
         signal = self.seen(x, lengths)

@@ -94,18 +94,15 @@ class ConvLayer(Layer):
         if self.recurrent is not None:
             init.fill(self.recurrent, self.recurrent[0].numel(), generator, recurrent=True, layer=self)
 
-    def product(self, x: Tensor) -> Tensor:
-        """Weights times what arrives, of any number of leading dimensions, with the bias."""
-        return flat_convolution(x, self.image_in, *self.acting(), self.stride)
+    def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """A convolution of what arrives, of any number of leading dimensions, with the bias."""
+        return flat_convolution(x, self.image_in, weight, bias, self.stride)
 
-    def feedback(self, s: Tensor) -> Tensor:
-        """Recurrent current [B, currents N] from what came of the last step [B, N]."""
-        if self.recurrent is None:
-            return torch.zeros_like(s)
-        s = s.detach() if self.cut else s
+    def rewired(self, s: Tensor, wires: Tensor) -> Tensor:
+        """Element by element, or a convolution among the channels."""
         if self.recurrence == "one_to_one":
-            return s.repeat(1, self.neuron.currents) * self.recurrent
-        return flat_convolution(s, self.image_out, self.recurrent, None, 1)
+            return s.repeat(1, self.neuron.currents) * wires
+        return flat_convolution(s, self.image_out, wires, None, 1)
 
 
 def flat_convolution(x: Tensor, image: Image, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:

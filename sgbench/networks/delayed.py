@@ -88,7 +88,7 @@ class DelayedLayer(DenseLayer):
     def synapses(self) -> None:
         """None: the product spans steps."""
 
-    def product(self, x: Tensor) -> Tensor:
+    def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Current of all steps [T, B, currents N] from the input of all steps [T, B, inputs].
 
         Raises:
@@ -96,7 +96,6 @@ class DelayedLayer(DenseLayer):
         """
         if x.dim() < 3:  # noqa: PLR2004 - time, batch, inputs
             raise InputError(f"layer '{self.name}': delays need the input of all time steps at once")
-        weight, bias = self.acting()
         spread = (weight[..., None] * self.kernels()).flip(-1)
         padded = nn.functional.pad(x.movedim(0, -1), (self.longest, 0))
         return nn.functional.conv1d(padded, spread, bias).movedim(-1, 0)

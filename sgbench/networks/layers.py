@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from sgbench.dropouts.base import Dropout
 from sgbench.dropouts.mask import Mask
@@ -39,6 +42,8 @@ class Layer(nn.Module):
     weight: nn.Parameter
     bias: nn.Parameter | None
     recurrent: nn.Parameter | None
+    feedback_weight: Tensor | None
+    recurrent_feedback: Tensor | None
     taps: int = 0  # steps over which a synapse spreads an event, where it delays it
     residual_additions: int = 0  # of one step: values that join the layer's spikes, added or gated
 
@@ -57,6 +62,9 @@ class Layer(nn.Module):
         self.dropout: Mask | None = None
         self.normaliser: Normaliser | None = None
         self.valid: Tensor | None = None  # steps within the samples of the pass under way [T, B]; None: all
+        # Fixed weights by which gradient goes back in place of W and V; None: by W and V.
+        self.register_buffer("feedback_weight", None)
+        self.register_buffer("recurrent_feedback", None)
 
     def normalise(self, normalisation: Normalisation) -> None:
         """Normalise the currents of the weights into this layer."""
@@ -109,9 +117,33 @@ class Layer(nn.Module):
     def reset_weights(self, init: Init, generator: torch.Generator) -> None:
         """Draw all weights anew."""
 
-    @abstractmethod
     def product(self, x: Tensor) -> Tensor:
         """Weights times what arrives, of any number of leading dimensions, with the bias."""
+        if self.feedback_weight is None or not x.requires_grad:
+            return self.weighted(x, *self.acting())
+        back = self.feedback_weight
+        return sent_back(self.weighted(x.detach(), *self.acting()), x, lambda x: self.weighted(x, back, None))
+
+    @abstractmethod
+    def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Sum what arrives by these weights, which have the shape of the layer's own."""
+
+    def feedback(self, s: Tensor) -> Tensor:
+        """Recurrent current [B, currents N] from what came of the last step [B, N]."""
+        if self.recurrent is None:
+            return torch.zeros_like(s)
+        wires, back = self.recurrent_acting(), self.recurrent_feedback
+        if self.cut or back is None or not s.requires_grad:
+            return self.rewired(s.detach() if self.cut else s, wires)
+        return sent_back(self.rewired(s.detach(), wires), s, lambda s: self.rewired(s, back))
+
+    def recurrent_acting(self) -> Tensor:
+        """V as it acts; asked for only where there is recurrence."""
+        return self.recurrent  # type: ignore[return-value]
+
+    def rewired(self, s: Tensor, wires: Tensor) -> Tensor:
+        """Sum the last spikes by these recurrent weights, which have the shape of the layer's own."""
+        raise TypeError(f"layer '{self.name}' has no recurrence")
 
     def current(self, x: Tensor) -> Tensor:
         """Feed-forward current of any number of leading dimensions."""
@@ -206,21 +238,57 @@ class DenseLayer(Layer):
         weight, bias = super().acting()
         return self._seen(weight, self.mask), bias
 
-    def product(self, x: Tensor) -> Tensor:
+    def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Weights times what arrives, of any number of leading dimensions, with the bias."""
-        return nn.functional.linear(x, *self.acting())
+        return nn.functional.linear(x, weight, bias)
 
-    def feedback(self, s: Tensor) -> Tensor:
-        """Recurrent current [B, currents N] from what came of the last step [B, N]."""
-        if self.recurrent is None:
-            return torch.zeros_like(s)
-        s = s.detach() if self.cut else s
-        weight = self._seen(self.recurrent, self.recurrent_mask)
-        return s.repeat(1, self.neuron.currents) * weight if self.recurrence == "one_to_one" else s @ weight.T
+    def recurrent_acting(self) -> Tensor:
+        """V, what is masked left out."""
+        return self._seen(super().recurrent_acting(), self.recurrent_mask)
+
+    def rewired(self, s: Tensor, wires: Tensor) -> Tensor:
+        """Element by element, or a product with a matrix."""
+        return s.repeat(1, self.neuron.currents) * wires if self.recurrence == "one_to_one" else s @ wires.T
 
     @staticmethod
     def _seen(weight: Tensor, mask: Tensor | None) -> Tensor:
         return weight if mask is None else weight * mask
+
+
+def sent_back(value: Tensor, x: Tensor, carry: Callable[[Tensor], Tensor]) -> Tensor:
+    """Hand on a value made without the gradient of x, and send x what it would get had `carry` made the value.
+
+    Args:
+        value: with the history of all but x.
+        x: what arrived.
+        carry: a linear function, of which only the way back is used.
+
+    >>> x = torch.tensor([1.0], requires_grad=True)
+    >>> sent_back(5 * x.detach(), x, lambda x: -2 * x).backward()
+    >>> x.grad.tolist()
+    [-2.0]
+    """
+    sent: Tensor = _SentBack.apply(value, x, carry)  # type: ignore[no-untyped-call]
+    return sent
+
+
+class _SentBack(torch.autograd.Function):
+    """The value forward; backward also to x, by another linear function."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, x: Tensor, carry: Callable[[Tensor], Tensor]) -> Tensor:
+        """The value as it is."""
+        ctx.carry, ctx.shape = carry, x.shape
+        return value.view_as(value)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor, None]:
+        """A linear function sends back the same from wherever it stands, so it stands at 0."""
+        with torch.enable_grad():
+            origin = slope.new_zeros(ctx.shape, requires_grad=True)
+            (back,) = torch.autograd.grad(ctx.carry(origin), origin, slope)
+        return slope, back, None
 
 
 def why_all_steps(name: str, neuron: Neuron, recurrence: str) -> str | None:

@@ -49,13 +49,8 @@ class PopulationLayer(Layer):
         """Draw all weights anew; biases start at 0."""
         init.fill(self.weight, 1, generator, recurrent=False, layer=self)
 
-    def product(self, x: Tensor) -> Tensor:
-        """Weights times what arrives, of any number of leading dimensions, with the bias."""
-        weight, bias = self.acting()
+    def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Each input times the weights of its own neurons, of any number of leading dimensions, with the bias."""
         each = x.repeat_interleave(self.population, -1)
         current = each.repeat(*[1] * (x.dim() - 1), self.neuron.currents) * weight
         return current if bias is None else current + bias
-
-    def feedback(self, s: Tensor) -> Tensor:
-        """Nothing comes back."""
-        return torch.zeros_like(s)

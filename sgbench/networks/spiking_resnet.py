@@ -137,7 +137,13 @@ class SpikingResnet(Network):
         return residual * straight if self.connect == "and" else (1 - residual) * straight
 
     def unroll(
-        self, x: Signal, lengths: Tensor, state: tuple[Any, ...] | None = None, keep: Keep = NOTHING
+        self,
+        x: Signal,
+        lengths: Tensor,
+        state: tuple[Any, ...] | None = None,
+        keep: Keep = NOTHING,
+        *,
+        window: int | None = None,
     ) -> Trajectory:
         """See `Network.unroll`."""
         self.begin_pass(lengths, x.shape[0])
@@ -146,7 +152,9 @@ class SpikingResnet(Network):
 
         def run(place: int, signal: Signal) -> Tensor:
             layer: Any = self.layers[place]
-            (made,) = self.engine.unroll([layer], signal, [starts[place]], keep_u=POTENTIAL in keep)
+            (made,) = self.engine.unroll(
+                [layer], signal, [starts[place]], keep_u=POTENTIAL in keep, window=window
+            )
             runs.append(made)
             return made.output  # type: ignore[return-value]
 

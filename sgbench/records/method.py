@@ -20,6 +20,9 @@ NEUTRAL: dict[str, Value] = {
     "readout.learn_threshold": "none",
     "protocol.data_order": "seed_epoch",
     "protocol.draw": None,
+    "rule.burn_in_s": None,
+    "rule.feedback": None,
+    "rule.form": None,
     "surrogate.width_fwhm": None,
 }
 """Frozen: a parameter equal to its neutral value is left out of the hash.

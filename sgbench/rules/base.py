@@ -17,9 +17,18 @@ from sgbench.neurons.base import Neuron
 from sgbench.regularisers.base import Regulariser
 from sgbench.signals.trajectory import Batch, Keep, Trajectory
 
-Reference = Literal["bptt", "bptt_cut", "local_autograd", "finite_difference", "enumeration"]
+Reference = Literal[
+    "bptt",
+    "bptt_cut",
+    "local_autograd",
+    "feedback_alignment",
+    "direct_feedback",
+    "finite_difference",
+    "enumeration",
+]
 """A gradient that comes from no rule: of the whole loss; the same with recurrent spikes cut; of each layer's
-loss with what arrives taken as given; by differences; over all spike patterns."""
+loss with what arrives taken as given; with feedback weights on the way back; with fixed weights straight from the
+output; by differences; over all spike patterns."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from typing import ClassVar
 from sgbench.errors import InputError, require_count
 from sgbench.networks.base import Network
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
-from sgbench.signals.spikes import windows
-from sgbench.signals.trajectory import Batch, Trajectory, detached, join
+from sgbench.signals.trajectory import Batch
 
 
 class Bptt(LearningRule):
@@ -39,17 +38,8 @@ class Bptt(LearningRule):
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """One yield a batch."""
-        trajectory = self._unroll(network, batch, objective)
+        trajectory = network.unroll(batch.x, batch.lengths, keep=objective.keep, window=self.window)
         loss = objective.whole(trajectory, batch.target)
         if loss.requires_grad:
             loss.backward()
         yield Progress(loss.detach(), trajectory)
-
-    def _unroll(self, network: Network, batch: Batch, objective: Objective) -> Trajectory:
-        if self.window is None or self.window >= batch.x.shape[0]:
-            return network.unroll(batch.x, batch.lengths, keep=objective.keep)
-        parts: list[Trajectory] = []
-        for window in windows(batch.x, self.window):
-            state = detached(parts[-1].state) if parts else None
-            parts.append(network.unroll(window, batch.lengths, state, objective.keep))
-        return join(parts)

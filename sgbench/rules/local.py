@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -26,14 +27,17 @@ class Local(LearningRule):
     readout learns from the last hidden layer's spikes, which it takes as given. Within a layer gradient flows over
     time; with `neuron.reset_gradient=detached`, no recurrence, readout units that forget at once and a loss in each
     step, that is the paper's product of an error, the surrogate's slope and a filtered input (tested), which needs
-    no memory of the past.
+    no memory of the past. Local losses begin behind a burn-in, in which states settle: what was sent before
+    counts as a trace, not as an answer. The network's own readout learns from all steps.
 
     Args:
         gain: standard deviation of a local readout's current for input of unit power.
+        burn_in_s: duration of the burn-in [s]; None is none.
+        dt_s: duration of a step [s].
 
     Raises:
-        InputError: layers that are no chain, readout units that learn or take several currents, or a gain
-            below 0.
+        InputError: layers that are no chain, readout units that learn or take several currents, a gain or a
+            burn-in that is not above 0, or a sample that ends within the burn-in.
 
     Source: Kaiser, Mostafa & Neftci 2020, Frontiers in Neuroscience 14:424 (DECOLLE).
     """
@@ -41,8 +45,13 @@ class Local(LearningRule):
     exact_reference: ClassVar[Claim] = Claim("local_autograd", ("network.hidden=[6,5]",))
     must_differ_from: ClassVar[Claim] = Claim("bptt", ("network.hidden=[6,5]",), weights="hidden")
 
-    def __init__(self, *, gain: float) -> None:
+    def __init__(self, *, gain: float, burn_in_s: float | None = None, dt_s: float = 0.001) -> None:
         self.gain = require_number("rule.gain", gain, low=0, open_low=True)
+        self.burn_in_s = burn_in_s
+        self.burn_in_steps = 0
+        if burn_in_s is not None:
+            burn_in_s = require_number("rule.burn_in_s", burn_in_s, low=0, open_low=True)
+            self.burn_in_steps = max(1, round(burn_in_s / dt_s))
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
         """Draw the readouts; they are a part of the weights file, and no parameters."""
@@ -84,7 +93,7 @@ class Local(LearningRule):
             (run,) = engine.unroll([layer], signal, keep_u=potentials)
             sent: Tensor = run.output  # type: ignore[assignment]
             (heard,) = engine.unroll([local], sent)
-            losses.append(objective.loss.whole(_trajectory(batch, [heard], []), batch.target))
+            losses.append(objective.loss.whole(*self._behind_burn_in(_trajectory(batch, [heard], []), batch)))
             signal = sent.detach()
             runs.append(run)
         (last,) = engine.unroll([network.readout], signal, keep_u=potentials)
@@ -92,6 +101,20 @@ class Local(LearningRule):
         own = objective.whole(trajectory, batch.target)
         torch.stack([own, *losses]).sum().backward()
         yield Progress(own.detach(), trajectory)
+
+    def _behind_burn_in(self, heard: Trajectory, batch: Batch) -> tuple[Trajectory, Tensor]:
+        """What a local loss looks at: the outputs, and targets of single steps, from the first that counts on."""
+        first, target = self.burn_in_steps, batch.target
+        if first == 0:
+            return heard, target
+        shortest = int(batch.lengths.min())
+        if shortest <= first:
+            raise InputError(
+                f"rule.burn_in_s={self.burn_in_s:g}: a sample of {shortest} steps ends within a burn-in of {first} "
+                f"steps; use rule.burn_in_s=null"
+            )
+        left = dataclasses.replace(heard, output=heard.output[first:], lengths=heard.lengths - first)
+        return left, target if target.ndim == 1 else target[:, first:]
 
 
 def _trajectory(batch: Batch, runs: Sequence[LayerRun], layers: Sequence[Any]) -> Trajectory:

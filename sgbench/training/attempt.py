@@ -192,7 +192,7 @@ class Attempt:
             failure=failure,
             method=self.spec.method,
             classes=classes,
-            parameters=sum(weight.numel() for weight in self.parts.network.parameters()),
+            parameters=self.parts.network.deployed_numbers,
             best_epoch=training.best.epoch,
             validation=validation,
             test=test,

@@ -51,7 +51,7 @@ PROVIDED: dict[str, tuple[str, ...]] = {
     "normalisation": (),
     "optimizer": ("params",),
     "regulariser": (),
-    "rule": (),
+    "rule": ("dt_s",),
     "steepness": (),
     "surrogate": (),
 }
@@ -127,12 +127,12 @@ def build(spec: RunSpec) -> Parts:
     encoder: Encoder = _part(spec, "encoder", image=data_set.image)
     steepness: Steepness = _part(spec, "steepness")
     network = build_network(spec, data_set, encoder, engine, steepness)
-    rule: LearningRule = _part(spec, "rule")
+    rule: LearningRule = _part(spec, "rule", dt_s=protocol.dt_s)
     rule.begin(network, generator(spec.seed, "initialisation", "rule"))
     network.to(device=device, dtype=dtype)
     objective = Objective(loss=_part(spec, "loss"), regulariser=_part(spec, "regulariser"))
     _check_target(spec, data_set, network, objective)
-    check_band(spec.method, sum(weight.numel() for weight in network.parameters()))
+    check_band(spec.method, network.deployed_numbers)
     _check_fit(spec, network, objective)
     rule.check(network, objective)
     data = SpikingData(

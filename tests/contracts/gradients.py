@@ -86,9 +86,54 @@ def local_gradient(network: Network, batch: Batch, objective: Objective) -> Grad
     return differentiated(network, total + loss_of(output, spikes, batch, objective))
 
 
+def aligned_gradient(network: Network, batch: Batch, objective: Objective) -> Gradients:
+    """Return the gradient of the loss with the layers' feedback weights on every way back.
+
+    Forward, the feedback weights add a current and take the same away, so that only its gradient remains.
+    """
+    signal, spikes = batch.x, []
+    for layer in network.layers:
+        ways = (layer.feedback_weight, layer.recurrent_feedback)
+        signal = run(layer.neuron, signal, _aligned(synapses(layer, cut=False), *ways))
+        spikes.append(signal)
+    return differentiated(network, loss_of(signal, spikes[:-1], batch, objective))
+
+
+def _aligned(plain: Incoming, weight: Tensor | None, recurrent: Tensor | None) -> Incoming:
+    def incoming(x: Tensor, spikes: Tensor | None) -> Tensor:
+        current = plain(x.detach(), None if spikes is None else spikes.detach())
+        for source, matrix in ((x, weight), (spikes, recurrent)):
+            if source is not None and matrix is not None:
+                sent = source @ matrix.T
+                current = current + (sent - sent.detach())
+        return current
+
+    return incoming
+
+
+def direct_gradient(network: Network, batch: Batch, objective: Objective) -> Gradients:
+    """Return the gradient of a sum of spikes, each times what the error of the readout's current sends it."""
+    signal, sent = batch.x, []
+    for layer in network.hidden_layers:
+        sent.append(run(layer.neuron, signal, synapses(layer, cut=False)))
+        signal = sent[-1].detach()
+    current = signal @ network.readout.weight.T
+    current = current if network.readout.bias is None else current + network.readout.bias
+    given = current.detach().requires_grad_()
+    output = run(network.readout.neuron, given, lambda x, _: x)
+    loss = loss_of(output, [each.detach() for each in sent], batch, objective)
+    (error,) = torch.autograd.grad(loss, given)
+    total = (error * current).sum()
+    for spikes, weight in zip(sent, network.direct_feedback, strict=True):  # type: ignore[arg-type]
+        total = total + ((error @ weight) * spikes).sum()
+    return differentiated(network, total)
+
+
 REFERENCES: dict[str, Callable[[Network, Batch, Objective], Gradients]] = {
     "bptt": whole_gradient,
     "bptt_cut": cut_gradient,
     "local_autograd": local_gradient,
+    "feedback_alignment": aligned_gradient,
+    "direct_feedback": direct_gradient,
 }
 """What a rule's claims may name; a claim whose reference is not here fails."""

@@ -49,8 +49,11 @@ REVIEWED = Path(__file__).with_name("refused.yaml")
 
 
 def factors() -> Factors:
-    """Return all entries of the five groups, as `conf/` has them."""
-    return {group: list(catalogue.paths(group)) for group in GROUPS}
+    """Return all entries of the five groups, as `conf/` has them, without other names of theirs."""
+    return {
+        group: [name for name, entry in catalogue.entries(group).items() if entry.canonical == name]
+        for group in GROUPS
+    }
 
 
 @functools.cache

@@ -35,6 +35,8 @@ from tests.contracts.rows import (
 from tests.entries import spec_with
 
 SEEDED_ROWS, SEEDED_REFUSALS, PARTS = 60, 20, 12
+CUTTING = ("eprop", "superspike")
+"""Rules that send nothing back over recurrent spikes, and ask the network to say so."""
 Problems = list[str]
 Drawn = TypeVar("Drawn")
 
@@ -157,6 +159,8 @@ def around(rule: str, groups: Sequence[str]) -> list[Recipe]:
     """Return a rule with every entry of other groups, one at a time."""
     choices, values = recipe({**NEUTRAL, "rule": rule})
     values = {**values, "network.recurrence": "all_to_all"}  # some initialisations ask for it
+    if rule in CUTTING:
+        values["network.recurrence_gradient"] = "cut"
     return [
         ({**choices, group: name}, values)
         for group in groups
@@ -165,7 +169,7 @@ def around(rule: str, groups: Sequence[str]) -> list[Recipe]:
     ]
 
 
-@pytest.mark.parametrize("rule", catalogue.paths("rule"))
+@pytest.mark.parametrize("rule", factors()["rule"])
 def test_a_rule_takes_what_shapes_training_or_says_what_else(rule: str) -> None:
     """Expected: each steepness and penalty trains, or is refused with a remedy that trains."""
     assert problems_of_recipes(around(rule, ["steepness", "regulariser"])) == []
@@ -176,7 +180,7 @@ def test_a_rule_takes_what_shapes_training_or_says_what_else(rule: str) -> None:
     "group",
     ["readout", "surrogate", "optimizer", "augmentation", "normalisation", "dropout", "init"],
 )
-@pytest.mark.parametrize("rule", catalogue.paths("rule"))
+@pytest.mark.parametrize("rule", factors()["rule"])
 def test_a_rule_takes_every_entry_or_says_what_else(rule: str, group: str) -> None:
     """Expected: each of a group trains, or is refused with a remedy that trains."""
     assert problems_of_recipes(around(rule, [group])) == []

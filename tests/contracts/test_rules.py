@@ -13,14 +13,17 @@ import yaml
 from torch import Tensor
 
 from sgbench.composition import catalogue
+from sgbench.networks.base import Chain
 from sgbench.rules.base import Claim, LearningRule
 from sgbench.signals.trajectory import Batch
 from sgbench.training.build import Parts, build
 from tests.contracts.gradients import REFERENCES, Gradients
 from tests.contracts.rows import batch_of
-from tests.entries import spec_with
+from tests.entries import made, spec_with
 
-NAMES = tuple(catalogue.paths("rule"))
+NAMES = tuple(name for name, entry in catalogue.entries("rule").items() if entry.canonical == name)
+WHOLE = ("bptt", "feedback_alignment", "frozen")
+"""Rules whose gradient is autograd's of the whole network, by weights of their own or of a part."""
 every = pytest.mark.parametrize("name", NAMES)
 SIZES: dict[str, Any] = {
     "protocol.steps": 5,
@@ -49,6 +52,7 @@ def parts_of(name: str, claim: Claim, **changes: Any) -> tuple[Parts, Batch]:
     choices, values = {"rule": name}, dict(SIZES)
     for word in claim.words:
         key, _, value = word.partition("=")
+        key = key.removeprefix("neuron@")
         (values if "." in key else choices)[key] = yaml.safe_load(value)
     spec = spec_with(choices, values | changes)
     parts = build(spec)
@@ -132,9 +136,25 @@ def test_references_differ_from_one_another() -> None:
     """Must differ: in a deep recurrent network each reference has its own gradient: no claim holds by chance."""
     claim = Claim("local_autograd", ("network.hidden=[6,5]", "network.recurrence=all_to_all"))
     parts, batch = parts_of("local", claim)
+    for name in NAMES:  # each brings what its own reference looks at
+        made("rule", name).begin(parts.network, torch.Generator().manual_seed(1))
     first = [way(parts.network, batch, parts.objective)["layers.0.weight"] for way in REFERENCES.values()]
     for place, one in enumerate(first):
         assert all((one - other).abs().max() > 1e-3 * one.abs().max() for other in first[:place])
+
+
+@pytest.mark.parametrize("words", [(name,) for name in NAMES if name not in WHOLE] + [("eprop", "unrolled")])
+def test_no_gradient_of_the_whole_network_is_taken(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Expected: the same bytes where the pass through the whole network raises, of rules that do without it."""
+    name, *form = words
+    changes = {"rule.form": form[0]} if form else {}
+    parts, batch = parts_of(name, rule_class(name).exact_reference, **changes)
+    expected = gradients(parts, batch)
+    monkeypatch.setattr(Chain, "unroll", lambda *_, **__: pytest.fail("the whole network ran under autograd"))
+    for weight, slope in gradients(parts, batch).items():
+        assert torch.equal(slope, expected[weight]), weight  # type: ignore[arg-type]
 
 
 @every

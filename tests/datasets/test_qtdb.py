@@ -215,7 +215,8 @@ def test_loss_equals_the_formula():
 def test_shares_of_steps_add_up_to_the_whole():
     """Expected: the contract of online losses."""
     output, loss = numbers(1), LabelPerStep()
-    shares = [loss.per_step(output[t], LABELS, torch.tensor(LENGTHS), t) for t in range(STEPS)]
+    batch = Batch(output, LABELS, torch.tensor(LENGTHS), torch.arange(len(LENGTHS)))
+    shares = [loss.per_step(output[t], batch, t, None)[0] for t in range(STEPS)]
     assert sum(shares).item() == pytest.approx(loss.whole(trajectory(output), LABELS).item(), rel=1e-12)
 
 

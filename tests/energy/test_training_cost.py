@@ -19,6 +19,7 @@ from sgbench.training.build import build
 from tests.leaderboard.factory import record
 
 SIZES = {"train": 10, "validation": 5}
+CUT = ("network.recurrence=all_to_all", "network.recurrence_gradient=cut")
 
 
 def parts_of(*words):
@@ -45,10 +46,19 @@ def costed(*words):
         (("protocol.hidden=[8,4]",), (1, 1, (32 + 40) / (512 + 32 + 40))),
         (("protocol.hidden=[8]", "network.recurrence=all_to_all"), (1, 1, (64 + 80) / (512 + 64 + 80))),
         (
-            ("protocol.hidden=[8]", "network.recurrence=all_to_all", "network.recurrence_gradient=cut"),
+            ("protocol.hidden=[8]", *CUT),
             (1, 1, 80 / (512 + 64 + 80)),
         ),
         (("protocol.hidden=[8]", "rule=frozen", "rule.learn=readout"), (1, 80 / 592, 0)),
+        (("protocol.hidden=[8,4]", "rule=feedback_alignment"), (1, 1, (32 + 40) / (512 + 32 + 40))),
+        (("protocol.hidden=[8,4]", "rule=ottt"), (1, 1, (32 + 40) / (512 + 32 + 40))),
+        (("protocol.hidden=[8,4]", "rule=dfa"), (1, 1, (80 + 40) / (512 + 32 + 40))),
+        (("protocol.hidden=[8]", "network.recurrence=all_to_all", "rule=sdfa"), (1, 1, (64 + 80) / 656)),
+        (
+            ("protocol.hidden=[8]", *CUT, "rule=eprop", "rule.form=unrolled"),
+            (1, 1, 80 / (512 + 64 + 80)),
+        ),
+        (("protocol.hidden=[8,4]", "rule=local"), (1, 1, 2 * (80 + 40) / (512 + 32 + 40))),
         (("protocol.hidden=[8]", "rule=frozen"), (1, 0, 0)),
     ],
 )
@@ -63,10 +73,19 @@ def test_by_hand(words, ratios):
     assert found.total == sum(shares) + found.validation
 
 
-@pytest.mark.parametrize("words", [(), ("protocol.hidden=[8,4]",)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("protocol.hidden=[8,4]",),
+        ("protocol.hidden=[8,4]", "rule=drtp"),
+        ("rule=eprop", "rule.form=unrolled"),
+    ],
+)
 def test_torch_counts_as_many(words):
     """Two floating-point operations a product; the input is dense, so that torch's own products are made of it."""
-    parts = parts_of("encoder=direct", *words)
+    # In float64 all products are torch's own, which it counts.
+    parts = parts_of("encoder=direct", "protocol.precision=float64", *words)
     parts.data.setup()
     batch = next(iter(parts.data.epoch(0)))
     assert isinstance(batch.x, torch.Tensor)

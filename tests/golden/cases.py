@@ -24,7 +24,8 @@ TINY = (
     "init.gain=2.0",
     "trainer.progress=false",
 )
-RULES = {"bptt": ("rule=bptt",), "eprop": ("rule=eprop", "loss=per_step")}
+CUT = "network.recurrence_gradient=cut"
+RULES = {"bptt": ("rule=bptt",), "eprop": ("rule=eprop", "loss=per_step", CUT)}
 VARIED = ("surrogate", "neuron", "encoder", "rule", "loss", "regulariser", "init", "optimizer")
 
 

@@ -146,6 +146,37 @@ def test_one_layer_whose_readout_is_the_networks_learns_as_by_bptt():
     torch.testing.assert_close(local["layers.2.weight"], whole["layers.2.weight"], rtol=1e-10, atol=1e-12)
 
 
+def test_local_losses_begin_behind_the_burn_in():
+    """Must match: autograd of each layer's loss over the later steps alone, earlier ones still traces of theirs.
+
+    Must differ: without a burn-in. The network's own readout learns as before.
+    """
+    net, long = mlp(), torch.full((BATCH,), STEPS)
+    rule = begun(net)
+    given = batch()._replace(lengths=long)
+
+    def of(some: LearningRule) -> dict[str, Tensor]:
+        net.zero_grad()
+        list(some.gradients(net, given, PLAIN))
+        return {name: weight.grad.clone() for name, weight in net.named_parameters()}
+
+    without, found = of(rule), of(Local(gain=1.0, burn_in_s=0.004, dt_s=0.002))
+    signal = given.x
+    for place, layer in enumerate(net.hidden_layers):
+        sent = run(layer, signal, layer.weight)
+        heard = run(net.readout, sent, net.local_readouts[place].weight)
+        own = PLAIN.loss.whole(Trajectory(heard[2:], long - 2, (), (), ()), given.target)
+        (expected,) = torch.autograd.grad(own, layer.weight)
+        torch.testing.assert_close(found[f"layers.{place}.weight"], expected, rtol=1e-10, atol=1e-12)
+        assert (without[f"layers.{place}.weight"] - expected).abs().max() > 1e-3 * expected.abs().max()
+        signal = sent.detach()
+    assert torch.equal(found["layers.2.weight"], without["layers.2.weight"])
+    with pytest.raises(
+        InputError, match=r"a sample of 1 steps ends within a burn-in of 2 steps; use rule\.burn_in_s=null"
+    ):
+        list(Local(gain=1.0, burn_in_s=0.004, dt_s=0.002).gradients(net, batch(), PLAIN))
+
+
 def test_readouts_are_fixed_and_drawn_from_the_seed():
     """Expected: no parameters, normal of deviation gain / sqrt n, equal for equal seeds and unequal for others."""
     net, again, other = mlp((400,)), mlp((400,)), mlp((400,))
@@ -168,6 +199,7 @@ def test_readouts_are_fixed_and_drawn_from_the_seed():
             r"rule=local: .* their beta cannot learn; use readout\.learn_beta=none",
         ),
         (("rule.gain=0",), r"rule\.gain=0: a number in \(0, inf"),
+        (("rule.burn_in_s=0",), r"rule\.burn_in_s=0: a number in \(0, inf"),
     ],
 )
 def test_what_does_not_go_together_is_refused(words, message):

@@ -145,6 +145,14 @@ def test_a_row_that_does_not_step_stays() -> None:
             marks=pytest.mark.slow,
         ),
         pytest.param(
+            ("rule=feedback_alignment,dfa,drtp,local,ottt,sltt", "protocol.hidden=[8,6]"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("rule=eprop", "rule.form=unrolled", "rule.feedback=symmetric,random,adaptive", "seed=0,1"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             ("encoder=rate", "surrogate=sigmoid,stochastic_backward", "steepness=fixed,linear"),
             marks=pytest.mark.slow,
         ),

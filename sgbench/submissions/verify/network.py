@@ -61,7 +61,7 @@ def misfits(record: RunRecord, parts: Parts) -> Iterator[Difference]:
         record: whose counts are looked at.
         parts: of its method, the network with the record's own weights.
     """
-    parameters = sum(weight.numel() for weight in parts.network.parameters())
+    parameters = parts.network.deployed_numbers
     if record.parameters != parameters:
         yield Difference("parameters", record.parameters, parameters)
     bits = DTYPES[record.method.protocol.precision].itemsize * 8

@@ -1,0 +1,74 @@
+"""Back-propagation through time whose way back has fixed random weights of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import InputError, require_number
+from sgbench.networks.base import Chain, Network
+from sgbench.networks.layers import DenseLayer, Layer
+from sgbench.rules.base import Claim, LearningRule, Objective, Progress
+from sgbench.signals.trajectory import Batch
+
+DEEP = ("network.hidden=[6,5]", "network.recurrence=all_to_all")
+
+
+class FeedbackAlignment(LearningRule):
+    r"""Errors go back from layer to layer, and from step to step, by fixed random weights in place of W and V.
+
+    .. math:: \frac{dL}{ds^l[t]} := B^{l+1\,\top} \frac{dL}{dI^{l+1}[t]} + C^{l\,\top} \frac{dL}{dI^l[t+1]},
+        \qquad \frac{dL}{dW^l} = \sum_t \frac{dL}{dI^l[t]} \, s^{l-1}[t]^\top
+
+    with B of the shape of W and C of that of V, normal with `gain` times the root mean square of the weights that
+    they stand in for. The forward pass and the neurons' own adjoint stay as they are. No synapse has to know the
+    weights of others.
+
+    Args:
+        gain: of the feedback weights, in root mean squares of the weights as they are drawn.
+
+    Raises:
+        InputError: layers that are no chain, or a gain that is not above 0.
+
+    Source: Lillicrap, Cownden, Tweed & Akerman 2016, Nature Communications 7:13276; in spiking networks Neftci,
+    Mostafa & Zenke 2019, section V-A.
+    """
+
+    exact_reference: ClassVar[Claim] = Claim("feedback_alignment", DEEP)
+    must_differ_from: ClassVar[Claim] = Claim("bptt", DEEP, weights="hidden")
+
+    def __init__(self, *, gain: float) -> None:
+        self.gain = require_number("rule.gain", gain, low=0, open_low=True)
+
+    def begin(self, network: Network, generator: torch.Generator) -> None:
+        """Draw the feedback weights of all layers that something arrives at from another, or from themselves."""
+        if not isinstance(network, Chain):
+            raise InputError(
+                f"rule=feedback_alignment: needs layers one behind the other, {type(network).__name__} has others; "
+                f"use rule=bptt"
+            )
+        for position, layer in enumerate([*network.hidden_layers, network.readout]):
+            if position > 0:
+                layer.feedback_weight = self._drawn(layer, "weight", generator)
+            if layer.recurrent is not None and not layer.cut:
+                layer.recurrent_feedback = self._drawn(layer, "recurrent", generator)
+
+    def _drawn(self, layer: Layer, name: str, generator: torch.Generator) -> Tensor:
+        """Of the shape and the scale of these weights, and 0 where they are masked."""
+        weight = getattr(layer, name).detach()
+        normal = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
+        drawn = self.gain * weight.square().mean().sqrt() * normal
+        mask = None
+        if isinstance(layer, DenseLayer):
+            mask = layer.mask if name == "weight" else layer.recurrent_mask
+        return drawn if mask is None else drawn * mask
+
+    def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
+        """One yield a batch; the layers themselves send gradient back by their feedback weights."""
+        trajectory = network.unroll(batch.x, batch.lengths, keep=objective.keep)
+        loss = objective.whole(trajectory, batch.target)
+        loss.backward()
+        yield Progress(loss.detach(), trajectory)

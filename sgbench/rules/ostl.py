@@ -1,0 +1,88 @@
+"""Layers that learn over time by themselves, and errors that go from layer to layer within a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.engine.choose import Engine
+from sgbench.errors import InputError
+from sgbench.networks.base import Network, surrogates
+from sgbench.networks.layers import Layer
+from sgbench.rules.apart import require_chain, run_apart
+from sgbench.rules.base import Claim, LearningRule, Objective, Progress
+from sgbench.signals.trajectory import Batch
+
+RECURRENT = ("loss=per_step", "network.recurrence=all_to_all")
+FORGETFUL = (*RECURRENT, "network.hidden=[6]", "readout.beta=0.0")
+DEEP = (*RECURRENT, "network.hidden=[6,5]")
+
+
+class Ostl(LearningRule):
+    r"""Credit goes over time within a layer, and over layers within a step; no path does both by turns.
+
+    .. math::
+        g^l[t] := W^{l+1\,\top} \Bigl(\psi^{l+1}[t] \, g^{l+1}[t]\Bigr), \qquad
+        \frac{dL}{dW^l} := \sum_t g^l[t] \, \frac{d s^l[t]}{d W^l}
+
+    with the loss's derivative by the outputs on top, and ds/dW along all paths within the layer: over its neurons'
+    states, and over its recurrence unless the network cuts it. Of leaky neurons without recurrence whose reset is
+    detached, ds/dW is the slope times a filtered input, and this is OTTT. With one hidden layer and a readout that
+    forgets at once no path is missing and it is back-propagation; what later layers remember is what it drops.
+
+    Here each layer's own adjoint makes the sum, which equals that of influences carried forward in time, and
+    remembers all steps.
+
+    Raises:
+        InputError: layers that are no chain, that cannot go step by step, or whose neurons draw by chance.
+
+    Source: Bohnstingl, Wozniak, Pantazi & Eleftheriou 2023, IEEE TNNLS 34(11), arXiv:2007.12723 (OSTL); Xiao et al.
+    2022, NeurIPS, arXiv:2210.04195 (OTTT).
+    """
+
+    exact_reference: ClassVar[Claim] = Claim("bptt", FORGETFUL)
+    must_differ_from: ClassVar[Claim] = Claim("bptt", DEEP, weights="hidden")
+
+    def begin(self, network: Network, generator: torch.Generator) -> None:
+        """Nothing is drawn; the layers have to be a chain."""
+        require_chain("ostl", network)
+
+    def check(self, network: Network, objective: Objective) -> None:
+        """Refuse what has no step of its own, and what would be another network the second time."""
+        reason = network.needs_all_steps
+        if reason is None and any(each.stochastic for each in surrogates(network)):
+            reason = "its neurons draw by chance, and would draw otherwise the second time"
+        if reason is not None:
+            raise InputError(
+                f"rule=ostl: goes from layer to layer within a step, but {reason}; use rule=bptt"
+            )
+
+    def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
+        """One yield a batch."""
+        apart = run_apart(network, batch, objective.keep)
+        slopes = apart.slopes(objective, batch.target)
+        apart.learn_readout(slopes)
+        error, layer = slopes.output, network.readout
+        for place in range(len(apart.hidden) - 1, -1, -1):
+            error = sent_within_steps(network.engine, layer, apart.seen.spikes[place], error)
+            apart.learn_from(place, error, slopes)
+            layer = network.hidden_layers[place]
+        yield Progress(slopes.loss, apart.seen)
+
+
+def sent_within_steps(engine: Engine, layer: Layer, arriving: Tensor, error: Tensor) -> Tensor:
+    """What an error of a layer's output [T, B, N] sends to what arrived in the same step [T, B, K].
+
+    Args:
+        engine: that runs the layer.
+        layer: that may go step by step.
+        arriving: at the layer, of all steps.
+        error: of its output.
+    """
+    leaf = arriving.detach().requires_grad_()
+    (run,) = engine.unroll([layer], leaf, window=1)
+    (found,) = torch.autograd.grad(run.output, leaf, error)  # type: ignore[arg-type]
+    return found

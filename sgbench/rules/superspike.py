@@ -1,0 +1,108 @@
+"""SuperSpike: three factors that learn spike trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import InputError, require_choice
+from sgbench.networks.base import Network
+from sgbench.rules.apart import Feedback, fixed_feedback, require_chain, run_apart
+from sgbench.rules.base import Claim, LearningRule, Objective, Progress
+from sgbench.signals.trajectory import Batch
+
+FEEDBACKS = ("symmetric", "random", "uniform")
+SPIKE_TRAINS = (
+    "dataset=spike_patterns",
+    "encoder=binned",
+    "loss=van_rossum",
+    "neuron@readout=leaky",
+    "protocol.monitor=validation_loss",
+)
+
+
+class SuperSpike(LearningRule):
+    r"""Error, slope and presynaptic trace: the error of output spikes goes straight to each hidden layer.
+
+    .. math::
+        e_k[t] = \frac{\partial L}{\partial s_k[t]}
+            \propto \sum_{t' \ge t} \lambda[t' - t] \, \bigl(\lambda * (s_k - \hat s_k)\bigr)[t'], \qquad
+        \frac{dL}{dW^l_{ij}} := \sum_t \Bigl(\sum_k B^l_{ki} e_k[t]\Bigr) \, e_{ij}[t]
+
+    with the van Rossum distance as L and, in e_ij, the surrogate's slope times the neuron's filter of what arrived.
+    The paper filters e_ij by the kernel forward in time; filtering the error by it back in time is the same sum.
+    The output's own weights have their exact gradient. The output's slope and membrane are no part of what hidden
+    layers get, which tells this rule from back-propagation. Some libraries call `surrogate=fast_sigmoid`
+    SuperSpike: that is a slope, this is a rule, and each goes with any of the other. B is
+
+    - "symmetric": the readout's weights, which one hidden layer has;
+    - "random": fixed and drawn, as large as the readout's weights are when they are drawn;
+    - "uniform": the same for all, as large as those.
+
+    Args:
+        feedback: one of the three.
+
+    Raises:
+        InputError: layers that are no chain, a network that sends gradient over recurrent spikes, a loss that does
+            not compare spike trains, or symmetric feedback to several layers.
+
+    Source: Zenke & Ganguli 2018, Neural Computation 30(6), equations 2.3 to 2.10 and section 2.2.
+    """
+
+    exact_reference: ClassVar[Claim] = Claim("bptt", SPIKE_TRAINS, weights="readout")
+    must_differ_from: ClassVar[Claim] = Claim("bptt", SPIKE_TRAINS, weights="hidden")
+
+    def __init__(self, *, feedback: str) -> None:
+        self.feedback = require_choice("rule.feedback", feedback, FEEDBACKS)
+
+    def begin(self, network: Network, generator: torch.Generator) -> None:
+        """Set the feedback weights that are fixed; they are a part of the weights file, and no parameters."""
+        require_chain("superspike", network)
+        if self.feedback == "symmetric":
+            return
+        drawn = fixed_feedback(network, 1.0, generator)
+        if self.feedback == "uniform":
+            size = network.readout.weight.detach().square().mean().sqrt().item()
+            drawn = [torch.full_like(weight, size) for weight in drawn]
+        network.direct_feedback = Feedback(drawn)
+
+    def check(self, network: Network, objective: Objective) -> None:
+        """Refuse what has no spike trains to compare, and a network that disagrees on its recurrence."""
+        if "spikes" not in objective.loss.targets:
+            raise InputError(
+                "rule=superspike: learns spike trains, and the loss compares something else; use rule=bptt"
+            )
+        if any(layer.recurrent is not None and not layer.cut for layer in network.hidden_layers):
+            raise InputError(
+                "rule=superspike: sends nothing back over recurrent spikes; use network.recurrence_gradient=cut"
+            )
+        if network.readout.neuron.currents > 1:
+            raise InputError(
+                f"rule=superspike: an output has one current, but {type(network.readout.neuron).__name__} takes "
+                f"several; use neuron@readout=leaky"
+            )
+        if self.feedback != "symmetric":
+            return
+        if len(network.hidden_layers) != 1 or network.readout.synapses() is None:
+            raise InputError(
+                "rule.feedback=symmetric: the readout has weights from one hidden layer alone, and needs it to "
+                "arrive as it was sent; use rule.feedback=random"
+            )
+
+    def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
+        """One yield a batch."""
+        apart = run_apart(network, batch, objective.keep)
+        slopes = apart.slopes(objective, batch.target)
+        apart.learn_readout(slopes)
+        for place, weight in enumerate(self._weights(network)):
+            apart.learn(place, slopes.output, weight, slopes)
+        yield Progress(slopes.loss, apart.seen)
+
+    def _weights(self, network: Network) -> list[Tensor]:
+        """Feedback weights of each hidden layer [C, N], without gradient."""
+        if self.feedback == "symmetric":
+            return [network.readout.acting()[0].detach()]
+        return list(network.direct_feedback)  # type: ignore[arg-type]
