@@ -1,4 +1,4 @@
-"""`sgbench list` and `sgbench show`: the catalogue, read without importing what it names."""
+"""`sgbench list`, `show` and `compare`: the catalogue, read without importing what it names unless it is drawn."""
 
 from __future__ import annotations
 
@@ -6,19 +6,26 @@ import argparse
 import itertools
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sgbench.composition import catalogue, selection
-from sgbench.errors import InputError
+from sgbench.errors import InputError, require_number
+from sgbench.tables import aligned
+
+if TYPE_CHECKING:
+    from sgbench.surrogates.base import Surrogate
 
 PLOTTED = ("surrogate", "neuron")
+FEWEST, MOST = 2, 12
+SURROGATE = "surrogate"
+COMPARED = ("name", "peak", "area", "width", "10 % width", "support", "kinks", "primitive")
 PRESET_KEYS = ("library", "version", "calls", "canonical", "conversion", "bug", "legacy")
 
 
 def register(commands: Any) -> None:
-    """Add both subcommands."""
+    """Add the three subcommands."""
     listing = commands.add_parser("list", help="groups, or the entries of a group")
     listing.add_argument("group", nargs="?", help="e.g. surrogate; none lists the groups")
     selection.add_filters(listing)
@@ -32,6 +39,7 @@ def register(commands: Any) -> None:
     )
     _common(showing)
     showing.set_defaults(handler=show_entry)
+    _register_compare(commands)
 
 
 def _common(command: argparse.ArgumentParser) -> None:
@@ -202,3 +210,111 @@ def _write(text: str) -> int:
 
 def _write_json(tree: Any) -> int:
     return _write(json.dumps(tree, indent=1, sort_keys=True) + "\n")
+
+
+# --- compare
+
+
+def _register_compare(commands: Any) -> None:
+    comparing = commands.add_parser("compare", help="surrogates side by side: numbers and one picture")
+    comparing.add_argument("names", nargs="+", metavar="GROUP/NAME", help="2 to 12, e.g. surrogate/atan")
+    comparing.add_argument(
+        "--width", default="1.0", metavar="W", help="at which shapes are compared [threshold units]"
+    )
+    comparing.add_argument("--plot", type=Path, metavar="FILE.png", help="draw them")
+    comparing.add_argument("--json", action="store_true", help="as JSON")
+    comparing.add_argument("--config-dir", type=Path, action="append", default=[], help="entries of your own")
+    comparing.add_argument(
+        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own to compare"
+    )
+    comparing.set_defaults(handler=compare_entries)
+
+
+def compare_entries(args: argparse.Namespace) -> int:
+    """Print the table and draw the picture if asked to."""
+    names = _checked_names(args)
+    width = _checked_width(args.width)
+    if args.plot is not None:
+        from sgbench.plots.style import check_picture_path
+
+        check_picture_path(args.plot)
+    from sgbench.inspection.surrogate_comparison import comparison
+    from sgbench.training.creation import create
+
+    made = {
+        name: create(f"{SURROGATE}/{name}", config_dirs=args.config_dir, allow_targets=args.allow_target)
+        for name in names
+    }
+    rows = comparison(made, width)
+    if args.json:
+        sys.stdout.write(json.dumps({"width": width, "entries": rows}, indent=1, sort_keys=True) + "\n")
+    else:
+        sys.stdout.write(_table(rows, width))
+    if args.plot is not None:
+        _draw_compared(made, width, args.plot)
+        if not args.json:
+            sys.stdout.write(f"\npicture: {args.plot}\n")
+    return 0
+
+
+def _checked_names(args: argparse.Namespace) -> list[str]:
+    """The names without their group, each of them an entry."""
+    names = []
+    for word in args.names:
+        group, _, name = word.partition("/")
+        if not name:
+            raise InputError(
+                f"'{word}': GROUP/NAME is needed, e.g. surrogate/{word}; see: sgbench list surrogate"
+            )
+        if group != SURROGATE:
+            if not any((Path(folder) / group).is_dir() for folder in args.config_dir):
+                catalogue.entries(group, args.config_dir)
+            raise InputError(f"'{word}': only surrogates can be compared so far, e.g. surrogate/atan")
+        catalogue.entry(group, name, args.config_dir)
+        if name in names:
+            raise InputError(f"'{word}' is there twice; name each entry once")
+        names.append(name)
+    if not FEWEST <= len(names) <= MOST:
+        raise InputError(f"compare: {FEWEST} to {MOST} entries are needed (given: {len(names)})")
+    return names
+
+
+def _checked_width(word: str) -> float:
+    try:
+        value: object = float(word)
+    except ValueError:
+        value = word
+    return require_number("--width", value, low=1e-6, high=1e6)
+
+
+def _draw_compared(made: Mapping[str, Surrogate], width: float, path: Path) -> None:
+    from sgbench.inspection.surrogate_comparison import comparison_picture
+    from sgbench.plots import style
+    from sgbench.plots.comparison import comparison_figure
+
+    picture = comparison_picture(made, width)
+    style.save(lambda: comparison_figure(picture), path)
+
+
+def _table(rows: list[dict[str, Any]], width: float) -> str:
+    """The rows for people."""
+    from sgbench.inspection.surrogate_facts import interval, number, some
+
+    head = [*COMPARED, f"area at width {number(width)}"]
+    cells = [
+        [
+            row["name"],
+            *(number(_float(row[key])) for key in ("peak", "area", "width", "width_10")),
+            interval((float(row["support"][0]), float(row["support"][1]))),
+            some(row["kinks"]),
+            "yes" if row["primitive"] else "no",
+            "-" if row["matched"] is None else number(_float(row["matched"]["area"])),
+        ]
+        for row in rows
+    ]
+    text = aligned([head, *cells], words=len(head))
+    return "\n".join(text) + "\n\nwidths and supports in threshold units; the last column at peak 1\n"
+
+
+def _float(value: float | str | None) -> float | None:
+    return None if value is None else float(value)
