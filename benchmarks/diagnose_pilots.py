@@ -3,8 +3,8 @@
     python benchmarks/diagnose_pilots.py RUNS.csv --out features.csv [--data-dir DIR]
 
 Each line of RUNS.csv is a run: proto, depth, rec, rg, shape, width, gain, beta, window, seed, status,
-acc, dead. The network of each is made anew with its initial weights and one batch of its validation split is passed
-through it. Half of the settings fix two thresholds; the confusion matrix is that of the other half, beside the rule
+acc. The network of each is made anew with its initial weights, and one batch of its validation split passes through
+it. Half of the settings fix three thresholds; the confusion matrix is that of the other half, beside the rule
 "quiet, deep and compact: dead; recurrent and width of at least 1: explodes".
 """
 
@@ -98,6 +98,7 @@ def features(row: dict[str, str], data_dir: str | None) -> dict[str, Any]:
         "norm": max(layer.jacobian_norm or 0.0 for layer in hidden),
         "first_norm": hidden[0].grad_norm if hidden[0].grad_norm is not None else float("inf"),
         "last_norm": found.layers[-1].grad_norm or 0.0,
+        "slope": max(layer.mean_slope or 0.0 for layer in hidden),
         "quiet": min(layer.rate_per_step or 0.0 for layer in hidden),
         "steps": spec.method.protocol.steps,
         "told": found.outlook,
@@ -124,26 +125,24 @@ def balanced(truth: np.ndarray, told: np.ndarray) -> float:
     return float(np.mean([(told[truth == each] == each).mean() for each in CLASSES if (truth == each).any()]))
 
 
-def predicted(found: list[dict[str, Any]], growth: float, reached: float) -> np.ndarray:
-    """Apply two thresholds."""
-    return np.array(
-        [
-            "explodes"
-            if each["growth"] > growth or not np.isfinite(each["first_norm"])
-            else "dead"
-            if each["reached"] < reached
-            else "fine"
-            for each in found
-        ]
-    )
+def predicted(found: list[dict[str, Any]], limits: tuple[float, float, float]) -> np.ndarray:
+    """Apply three thresholds: of the Jacobian's norm, of the mean slope and of the points with a gradient."""
+    norm, slope, points = limits
+    told = []
+    for each in found:
+        explodes = (each["norm"] > norm and each["slope"] > slope) or not np.isfinite(each["first_norm"])
+        told.append("explodes" if explodes else "dead" if each["points"] < points else "fine")
+    return np.array(told)
 
 
-def fitted(found: list[dict[str, Any]], truth: np.ndarray) -> tuple[float, float]:
-    """Return the thresholds of the best balanced accuracy; of equal ones the middle."""
-    grid = [(g, r) for g in np.arange(0.0, 1.21, 0.02) for r in (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)]
-    scores = np.array([balanced(truth, predicted(found, *each)) for each in grid])
+def fitted(found: list[dict[str, Any]], truth: np.ndarray) -> tuple[float, float, float]:
+    """Return the thresholds of the best balanced accuracy; of equal ones the median of each."""
+    norms, slopes = np.arange(0.90, 1.11, 0.02), np.arange(0.0, 0.91, 0.05)
+    grid = list(itertools.product(norms, slopes, (1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 5e-2)))
+    scores = np.array([balanced(truth, predicted(found, limits)) for limits in grid])
     best = np.array(grid)[scores >= scores.max() - 1e-9]
-    return float(np.median(best[:, 0])), float(np.median(best[:, 1]))
+    norm, slope, points = np.quantile(best, 0.5, axis=0, method="lower")
+    return float(norm), float(slope), float(points)
 
 
 def matrix(truth: np.ndarray, told: np.ndarray) -> str:
@@ -189,13 +188,14 @@ def main() -> None:
     groups = np.array(["/".join(row[name] for name in SETTING) for row in rows])
     half = {name: place % 2 for place, name in enumerate(sorted(set(groups)))}
     first = np.array([half[name] == 0 for name in groups])
-    growth, reached = fitted([each for each, own in zip(found, first, strict=True) if own], truth[first])
-    told = predicted(found, growth, reached)
+    limits = fitted([each for each, own in zip(found, first, strict=True) if own], truth[first])
+    told = predicted(found, limits)
     rule = np.array([trivial(row) for row in rows])
     low, high = difference(truth[~first], told[~first], rule[~first], groups[~first])
     write = sys.stdout.write
     write(
-        f"{len(rows)} runs of {len(half)} settings; thresholds: growth {growth:.2f}, reached {reached:.2f}\n"
+        f"{len(rows)} runs of {len(half)} settings; thresholds: norm of the Jacobian {limits[0]:.2f}, "
+        f"mean slope {limits[1]:.2f}, points {limits[2]:g}\n"
     )
     for name, values in (("diagnosis", told), ("rule of thumb", rule)):
         write(

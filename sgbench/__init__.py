@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from sgbench.custom import CustomSurrogate
+    from sgbench.records.diagnosis import Diagnosis
     from sgbench.records.record import RunRecord
 
 __version__ = "0.1.0"
-__all__ = ["CustomSurrogate", "__version__", "create", "run"]
+__all__ = ["CustomSurrogate", "__version__", "create", "diagnose", "diagnose_module", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -61,3 +64,66 @@ def run(*overrides: str, config_dirs: Sequence[Path] = (), allow_targets: Sequen
     from sgbench.training.runner import run as run_words
 
     return run_words(*overrides, config_dirs=config_dirs, allow_targets=allow_targets)
+
+
+def diagnose(
+    *words: str,
+    weights: str = "initial",
+    panels: Sequence[str] = ("agreement", "flow", "activity"),
+    batches: int = 4,
+    config_dirs: Sequence[Path] = (),
+    allow_targets: Sequence[str] = (),
+) -> Diagnosis:
+    """Diagnose why a network does or does not learn, before its training or after it.
+
+    Args:
+        words: the folder of a run, or words as on the command line, e.g. "experiment=digits", "surrogate=triangle".
+        weights: "initial" or, of a finished run, "selected".
+        panels: "agreement" of the gradient with references, its "flow" through layers and steps, "activity".
+        batches: of the validation split, at most.
+        config_dirs: folders with entries of your own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+
+    Raises:
+        InputError: words that do not compose, or a record, weights or data that are gone.
+        NonFiniteError: weights are NaN or infinite.
+    """
+    from sgbench.inspection.diagnosed import diagnose as diagnose_run
+
+    options = {"weights": weights, "panels": panels, "batches": batches}
+    return diagnose_run(*words, **options, config_dirs=config_dirs, allow_targets=allow_targets)  # type: ignore[arg-type]
+
+
+def diagnose_module(net: nn.Module, batch: Any, loss: Callable[[nn.Module, Any], Tensor]) -> Diagnosis:
+    """Diagnose a torch network of your own that is made of snnTorch's spiking layers, or of ours.
+
+    Args:
+        net: keeps its spiking layers as modules; a copy of it runs, so that nothing of it changes.
+        batch: what `loss` takes, or a list of such batches, of which the gradient's signal-to-noise is told.
+        loss: runs `net` over all steps of a batch and returns the mean loss.
+
+    Raises:
+        InputError: no spiking layer is found or called, or one does not show its potential.
+        NonFiniteError: weights are NaN or infinite.
+
+    >>> import snntorch as snn
+    >>> import torch
+    >>> from torch import nn
+    >>> _ = torch.manual_seed(0)
+    >>> class Net(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.dense, self.spiking = nn.Linear(4, 3), snn.Leaky(beta=0.9)
+    ...     def forward(self, x):
+    ...         membrane, total = self.spiking.reset_mem(), 0.0
+    ...         for now in x:
+    ...             spikes, membrane = self.spiking(self.dense(now), membrane)
+    ...             total = total + membrane
+    ...         return total
+    >>> found = diagnose_module(Net(), torch.ones(5, 2, 4), lambda net, x: net(x).square().mean())
+    >>> found.layers[0].name, found.layers[0].nonzero_points
+    ('spiking', 1.0)
+    """
+    from sgbench.diagnosis.modules import diagnose_module as diagnose_own
+
+    return diagnose_own(net, batch, loss)

@@ -29,11 +29,11 @@ def activity(
         The values by their name in `LayerDiagnosis`, and by name the reasons of those that are missing.
     """
     first = layer[0]
-    names = ("rate_per_step", "dead_fraction", "saturated_fraction", "in_window_fraction")
+    names = ("rate_per_step", "dead_fraction", "saturated_fraction", "in_window_fraction", "mean_slope")
     if not first.counts_spikes:
         return {}, dict.fromkeys(names, SILENT_BY_DESIGN)
     spikes, steps = torch.zeros(first.neurons, dtype=torch.float64), 0
-    inside, points = 0, 0
+    inside, points, slope_sum = 0, 0, 0.0
     peak = first.peak()
     for trace, length in zip(layer, lengths, strict=True):
         potentials = trace.potentials()
@@ -44,6 +44,7 @@ def activity(
             slopes = trace.slope_at(potentials)[valid]
             inside += int((slopes.abs() > IN_WINDOW * peak).sum())
             points += slopes.numel()
+            slope_sum += slopes.abs().double().sum().item()
     rates = spikes / max(1, steps)
     values = {
         "rate_per_step": rates.mean().item(),
@@ -51,5 +52,7 @@ def activity(
         "saturated_fraction": (rates > SATURATED_RATE).double().mean().item(),
     }
     if first.slope_at is None:
-        return values, {"in_window_fraction": "the neurons of this layer have no surrogate"}
-    return values | {"in_window_fraction": inside / max(1, points)}, {}
+        return values, dict.fromkeys(names[3:], "the neurons of this layer have no surrogate")
+    whole = max(1, points)
+    mean = slope_sum / whole / peak if peak else 0.0
+    return values | {"in_window_fraction": inside / whole, "mean_slope": min(1.0, mean)}, {}

@@ -3,118 +3,158 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
+from sgbench.diagnosis.flow import log_slope
 from sgbench.records.diagnosis import Diagnosis, LayerDiagnosis, Outlook
 
-REACHED = 0.05
-"""Share of a layer's weights with a gradient below which the layer is cut off."""
-GROWTH = 0.2
-"""ln of the growth of the gradient in a step back in time above which it explodes."""
+POINTS = 0.001
+"""Share of points with a gradient below which a layer does not learn."""
+JACOBIAN_NORM, MEAN_SLOPE = 1.0, 0.4
+"""Norm of a step's Jacobian and mean slope of the surrogate above both of which training explodes."""
+EARLY_GROWTH = 0.1
+"""ln of the growth of the gradient in a step back through the first half of the steps, without a Jacobian."""
 QUIET, SATURATED = 0.5, 0.5
-"""Shares of dead or of saturated neurons that are worth a word."""
+"""Shares of silent or of saturated neurons that are worth a word."""
 AGAINST = 0.5
 """Cosine with a reference below which a gradient points elsewhere."""
 
 
-def outlook(layers: Sequence[LayerDiagnosis]) -> Outlook:
+class Remedies(NamedTuple):
+    """What to do, in the words of whoever asks."""
+
+    dead: str
+    explodes: str
+    silent: str
+    saturated: str
+
+
+OF_RUNS = Remedies(
+    dead="take a surrogate that reaches further (surrogate=fast_sigmoid, or width_fwhm=4), or start louder "
+    "(init.gain=1.5)",
+    explodes="narrow the surrogate (width_fwhm=0.1), or cut the recurrent gradient "
+    "(network.recurrence_gradient=cut)",
+    silent="start louder (init.gain=1.5), or lower the threshold (neuron.threshold=0.5)",
+    saturated="start quieter (init.gain=0.5), or raise the threshold (neuron.threshold=2)",
+)
+OF_MODULES = Remedies(
+    dead="take a surrogate that reaches further, e.g. spike_grad=surrogate.atan(), or begin with weights 1.5 times "
+    "as large",
+    explodes="narrow the surrogate, e.g. spike_grad=surrogate.fast_sigmoid(slope=25), or detach recurrent spikes",
+    silent="begin with weights 1.5 times as large, or lower the threshold, e.g. threshold=0.5",
+    saturated="begin with weights half as large, or raise the threshold, e.g. threshold=2.0",
+)
+Test = Callable[[LayerDiagnosis], bool]
+
+
+def outlook(layers: Sequence[LayerDiagnosis], *, all_hidden: bool = False) -> Outlook:
     """Say what a training that begins with these gradients is expected to come to.
 
     Args:
-        layers: with the panel of the flow.
+        layers: with the panels of flow and activity.
+        all_hidden: whether the last layer is one of spiking neurons like the others; else it is a readout.
     """
-    hidden = layers[:-1] or layers
-    if any(
-        layer.grad_norm is None and layer.grad_norm_by_step is None and _overflows(layer) for layer in layers
-    ):
+    hidden = layers if all_hidden or len(layers) == 1 else layers[:-1]
+    if any(overflows(layer) for layer in layers) or any(explodes(layer) for layer in hidden):
         return "explodes"
-    if any((layer.log_slope_per_step or 0.0) > GROWTH for layer in hidden):
-        return "explodes"
-    if any((layer.nonzero_parameters or 0.0) < REACHED for layer in hidden):
-        return "dead"
-    return "fine"
+    return "dead" if any(is_cut_off(layer) for layer in hidden) else "fine"
 
 
-def _overflows(layer: LayerDiagnosis) -> bool:
+def overflows(layer: LayerDiagnosis) -> bool:
+    """Tell whether the gradient of a layer is not finite."""
     return "not finite" in layer.reasons.get("grad_norm", "")
 
 
+def explodes(layer: LayerDiagnosis) -> bool:
+    """Tell whether the gradient of a layer grows without end on its way back in time."""
+    if layer.jacobian_norm is not None:
+        return layer.jacobian_norm > JACOBIAN_NORM and (layer.mean_slope or 0.0) > MEAN_SLOPE
+    norms = layer.grad_norm_by_step or ()
+    early = log_slope(norms[: len(norms) // 2])
+    return early is not None and early > EARLY_GROWTH
+
+
+def is_cut_off(layer: LayerDiagnosis) -> bool:
+    """Tell whether next to no gradient reaches the neurons of a layer."""
+    return (
+        layer.nonzero_points is not None and layer.nonzero_points < POINTS
+    ) or "grad_norm" in layer.reasons
+
+
 def advise(found: Diagnosis) -> Iterator[str]:
-    """Write the advice of a diagnosis, one sentence for each thing that stands out.
+    """Write the advice for a run, one sentence for each thing that stands out.
 
     Args:
         found: without advice.
     """
-    before = list(_of_layers(found))
+    before = list(_sentences(found.layers, OF_RUNS))
     yield from before
-    if "agreement" in found.panels:
-        yield from _of_agreement(found)
-    if not before:
-        yield "nothing stands out: the gradient reaches every layer, and it does not grow over time"
+    yield from _of_agreement(found)
+    if not before and {"flow", "activity"} <= set(found.panels):
+        yield "nothing stands out: the gradient reaches every layer and does not explode"
 
 
-def _of_layers(found: Diagnosis) -> Iterator[str]:
-    for layer in found.layers:
-        if "flow" in found.panels:
-            yield from _of_flow(layer)
-        if "activity" in found.panels:
-            yield from _of_activity(layer)
+def advise_modules(found: Diagnosis) -> Iterator[str]:
+    """Write the advice for somebody's own torch network."""
+    yield from list(_sentences(found.layers, OF_MODULES)) or [
+        "nothing stands out: the gradient reaches every layer and does not explode"
+    ]
 
 
-def _of_flow(layer: LayerDiagnosis) -> Iterator[str]:
-    if _overflows(layer):
-        yield (
-            f"{layer.name}: the gradient is not finite: narrow the surrogate (width_fwhm=0.1), or cut the "
-            f"recurrent gradient (network.recurrence_gradient=cut)"
-        )
-    growth = layer.log_slope_per_step
-    if growth is not None and growth > GROWTH:
-        yield (
-            f"{layer.name}: the gradient grows {math.exp(min(growth, 200.0)):.3g} times a step back in time: "
-            f"narrow the surrogate (width_fwhm=0.1), or cut the recurrent gradient "
-            f"(network.recurrence_gradient=cut)"
-        )
-    share = layer.nonzero_parameters
-    if share is not None and share < REACHED:
-        window = layer.in_window_fraction
-        outside = (
-            ""
-            if window is None
-            else f", {1 - window:.0%} of its potentials lie outside the surrogate's window"
-        )
-        yield (
-            f"{layer.name}: {share:.1%} of its weights get a gradient{outside}: take a surrogate that reaches "
-            f"further (surrogate=fast_sigmoid, or width_fwhm=4), or start louder (init.gain=1.5)"
-        )
+def _sentences(layers: Sequence[LayerDiagnosis], remedies: Remedies) -> Iterator[str]:
+    kinds: list[tuple[Test, Callable[[LayerDiagnosis], str], str]] = [
+        (overflows, lambda _: "the gradient is not finite", remedies.explodes),
+        (lambda layer: not overflows(layer) and explodes(layer), _growth, remedies.explodes),
+        (lambda layer: not overflows(layer) and is_cut_off(layer), _reach, remedies.dead),
+        (lambda layer: (layer.dead_fraction or 0.0) > QUIET, _silence, remedies.silent),
+        (lambda layer: (layer.saturated_fraction or 0.0) > SATURATED, _saturation, remedies.saturated),
+    ]
+    for stands_out, tell, remedy in kinds:
+        known = [layer for layer in layers if stands_out(layer)]
+        if known:
+            others = ", ".join(layer.name for layer in known[1:])
+            likewise = f" (likewise {others})" if others else ""
+            yield f"{known[0].name}{likewise}: {tell(known[0])}: {remedy}"
 
 
-def _of_activity(layer: LayerDiagnosis) -> Iterator[str]:
-    if layer.dead_fraction is not None and layer.dead_fraction > QUIET:
-        yield (
-            f"{layer.name}: {layer.dead_fraction:.0%} of its neurons never fire: start louder (init.gain=1.5), or "
-            f"lower the threshold (neuron.threshold=0.5)"
-        )
-    if layer.saturated_fraction is not None and layer.saturated_fraction > SATURATED:
-        yield (
-            f"{layer.name}: {layer.saturated_fraction:.0%} of its neurons fire in more than 90 % of all steps: "
-            f"start quieter (init.gain=0.5)"
-        )
+def _growth(layer: LayerDiagnosis) -> str:
+    factor = layer.jacobian_norm
+    if factor is None:
+        factor = math.exp(min(layer.log_slope_per_step or 0.0, 200.0))
+    slope = (
+        f", and the surrogate's mean slope is {layer.mean_slope:.2f} of its peak" if layer.mean_slope else ""
+    )
+    return f"a step back in time may stretch the gradient {factor:.3g} times{slope}"
+
+
+def _reach(layer: LayerDiagnosis) -> str:
+    rate, window = layer.rate_per_step, layer.in_window_fraction
+    parts = [] if rate is None else [f"{rate:.2g} spikes a neuron and step"]
+    parts += (
+        [] if window is None else [f"{1 - window:.0%} of its potentials lie outside the surrogate's window"]
+    )
+    parts.append(f"{layer.nonzero_parameters or 0.0:.1%} of its weights get a gradient")
+    return ", ".join(parts)
+
+
+def _silence(layer: LayerDiagnosis) -> str:
+    return f"{layer.dead_fraction or 0.0:.0%} of its neurons never fire"
+
+
+def _saturation(layer: LayerDiagnosis) -> str:
+    return f"{layer.saturated_fraction or 0.0:.0%} of its neurons fire in more than 90 % of all steps"
 
 
 def _of_agreement(found: Diagnosis) -> Iterator[str]:
     for line in found.agreements or ():
-        if line.cosine is not None and line.cosine < AGAINST and line.reference in ("bptt", "relaxed"):
-            what = {"bptt": "full back-propagation through time", "relaxed": "the relaxed network"}
-            remedy = {
-                "bptt": "credit over time is lost: use rule=bptt, or a longer rule.window",
-                "relaxed": "spikes and their smooth curve differ: widen the surrogate (width_fwhm=1)",
-            }
+        if line.reference == "bptt" and line.cosine is not None and line.cosine < AGAINST:
             yield (
-                f"{line.layer}: the gradient has a cosine of {line.cosine:.2f} with that of "
-                f"{what[line.reference]}; {remedy[line.reference]}"
+                f"{line.layer}: the gradient has a cosine of {line.cosine:.2f} with full back-propagation through "
+                f"time: credit over time is lost (rule=bptt keeps it)"
             )
     if found.falling_steps is not None and found.falling_steps < AGAINST:
         yield (
-            f"the loss falls with {found.falling_steps:.0%} of short steps against the gradient: the "
-            f"surrogate does not point downhill here; try another width, e.g. width_fwhm=1"
+            f"the loss falls with {found.falling_steps:.0%} of short steps against the gradient: the surrogate "
+            f"does not point downhill here, so try another width (width_fwhm=1)"
         )

@@ -119,7 +119,7 @@ def _finite(value: float) -> float | None:
 
 
 def integral(line: Sequence[LinePoint]) -> float:
-    """Integrate the surrogate slope along a line by the trapezoidal rule; of a gradient it is the loss's difference."""
+    """Integrate the surrogate slope along a line by the trapezoidal rule."""
     return sum(
         0.5
         * ((one.surrogate_slope or 0.0) + (next_one.surrogate_slope or 0.0))

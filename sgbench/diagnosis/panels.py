@@ -21,7 +21,7 @@ from sgbench.records.diagnosis import PANELS, Agreement, Diagnosis, LayerDiagnos
 from sgbench.rules.base import LearningRule, Objective
 from sgbench.signals.trajectory import Batch
 
-ACTIVITY = ("rate_per_step", "dead_fraction", "saturated_fraction", "in_window_fraction")
+ACTIVITY = ("rate_per_step", "dead_fraction", "saturated_fraction", "in_window_fraction", "mean_slope")
 OF_WEIGHTS = ("nonzero_parameters", "signal_to_noise")
 NOISE_SLOPE = 5.0
 """Escape noise with which the spikes of a tiny network are enumerated [1/threshold]."""
@@ -85,7 +85,7 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
         "panels": panels,
         "layers": layers,
         **values,
-        "outlook": outlook(layers) if "flow" in panels else None,
+        "outlook": outlook(layers) if {"flow", "activity"} <= set(panels) else None,
         "advice": (),
     }
     found = Diagnosis(**whole, reasons=_reasons(whole, panels))
@@ -131,7 +131,7 @@ def _reasons(whole: dict[str, Any], panels: Sequence[str]) -> dict[str, str]:
         else "there is no finite gradient to step against",
         "loop": "not asked for; see: sgbench diagnose loop",
         "line": "not asked for; see: sgbench diagnose line",
-        "outlook": "panel flow was not asked for",
+        "outlook": "it takes the panels flow and activity",
     }
     return {name: reason for name, reason in why.items() if whole[name] is None}
 

@@ -60,6 +60,8 @@ class LayerDiagnosis(Reasoned):
     """Mean spectral radius of the same."""
     in_window_fraction: Fraction | None
     """Share of potentials at which the surrogate's slope is above 1 % of its peak."""
+    mean_slope: Fraction | None
+    """Mean of the surrogate's slope at the potentials, by its peak."""
     rate_per_step: Amount | None
     """Spikes of a neuron in a step."""
     dead_fraction: Fraction | None
