@@ -79,7 +79,7 @@ def _draw_cosines(panel: Axes, found: Diagnosis) -> None:
         offset = 0.18 * (number - (len(references) - 1) / 2)
         heights = [layers.index(line.layer) + offset for line in own]
         look: dict[str, Any] = {"color": COLOURS[number], "s": 60, "label": reference.replace("_", " ")}
-        panel.scatter([line.cosine for line in own], heights, **look)
+        panel.scatter(np.array([line.cosine for line in own], dtype=float), heights, **look)
     panel.axvline(0, color=SOFT, linewidth=0.8)
     panel.set(
         xlim=(-1.05, 1.05), xlabel="cosine with a reference", yticks=range(len(layers)), yticklabels=layers
