@@ -95,7 +95,7 @@ def features(row: dict[str, str], data_dir: str | None) -> dict[str, Any]:
         "reached": min(layer.nonzero_parameters or 0.0 for layer in hidden),
         "points": min(layer.nonzero_points or 0.0 for layer in hidden),
         "radius": max(layer.jacobian_radius or 0.0 for layer in hidden),
-        "norm": max(layer.jacobian_norm or 0.0 for layer in hidden),
+        "norm": max((layer.jacobian_norm or 0.0) * bool(layer.recurrent) for layer in hidden),
         "first_norm": hidden[0].grad_norm if hidden[0].grad_norm is not None else float("inf"),
         "last_norm": found.layers[-1].grad_norm or 0.0,
         "slope": max(layer.mean_slope or 0.0 for layer in hidden),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sgbench.records.record import RunRecord
 
 __version__ = "0.1.0"
-__all__ = ["CustomSurrogate", "__version__", "create", "diagnose", "diagnose_module", "run"]
+__all__ = ["CustomSurrogate", "__version__", "create", "diagnose", "diagnose_module", "plot", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -127,3 +127,24 @@ def diagnose_module(net: nn.Module, batch: Any, loss: Callable[[nn.Module, Any],
     from sgbench.diagnosis.modules import diagnose_module as diagnose_own
 
     return diagnose_own(net, batch, loss)
+
+
+def plot(run: RunRecord | Path | str, path: Path | str, *, samples: int = 1) -> None:
+    """Draw a run: learning curves and rates from its record, spikes and potentials of replayed validation samples.
+
+    Args:
+        run: its folder, or its record, whose folder is then looked for where runs are written by default.
+        path: of the picture, ending in .png, .svg or .pdf.
+        samples: that are replayed with the selected weights; 0 needs neither weights nor data.
+
+    Raises:
+        InputError: the record cannot be read, or weights or data are gone.
+    """
+    from sgbench.inspection.run_picture import draw_run
+    from sgbench.paths import default_runs_dir, run_dir
+
+    if isinstance(run, Path | str):
+        folder = Path(run)
+    else:
+        folder = run_dir(default_runs_dir(), run.protocol, run.method_id, run.seed)
+    draw_run(folder, Path(path), samples=samples)

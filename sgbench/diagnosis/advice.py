@@ -9,10 +9,10 @@ from typing import NamedTuple
 from sgbench.diagnosis.flow import log_slope
 from sgbench.records.diagnosis import Diagnosis, LayerDiagnosis, Outlook
 
-POINTS = 0.001
+POINTS = 1e-4
 """Share of points with a gradient below which a layer does not learn."""
-JACOBIAN_NORM, MEAN_SLOPE = 1.0, 0.4
-"""Norm of a step's Jacobian and mean slope of the surrogate above both of which training explodes."""
+JACOBIAN_NORM, MEAN_SLOPE = 0.92, 0.3
+"""Norm of a step's Jacobian and mean slope of the surrogate above both of which a recurrent layer explodes."""
 EARLY_GROWTH = 0.1
 """ln of the growth of the gradient in a step back through the first half of the steps, without a Jacobian."""
 QUIET, SATURATED = 0.5, 0.5
@@ -68,6 +68,8 @@ def overflows(layer: LayerDiagnosis) -> bool:
 
 def explodes(layer: LayerDiagnosis) -> bool:
     """Tell whether the gradient of a layer grows without end on its way back in time."""
+    if layer.recurrent is False:
+        return False
     if layer.jacobian_norm is not None:
         return layer.jacobian_norm > JACOBIAN_NORM and (layer.mean_slope or 0.0) > MEAN_SLOPE
     norms = layer.grad_norm_by_step or ()
@@ -119,13 +121,13 @@ def _sentences(layers: Sequence[LayerDiagnosis], remedies: Remedies) -> Iterator
 
 
 def _growth(layer: LayerDiagnosis) -> str:
-    factor = layer.jacobian_norm
-    if factor is None:
+    if layer.jacobian_norm is None:
         factor = math.exp(min(layer.log_slope_per_step or 0.0, 200.0))
-    slope = (
-        f", and the surrogate's mean slope is {layer.mean_slope:.2f} of its peak" if layer.mean_slope else ""
+        return f"the gradient grows {factor:.3g} times a step back in time"
+    return (
+        f"the Jacobian of a step has a norm of {layer.jacobian_norm:.3g}, and the surrogate a mean slope of "
+        f"{layer.mean_slope or 0.0:.2f} of its peak, so that recurrence may stretch the gradient step by step"
     )
-    return f"a step back in time may stretch the gradient {factor:.3g} times{slope}"
 
 
 def _reach(layer: LayerDiagnosis) -> str:

@@ -186,13 +186,14 @@ def _layer(name: str, traces: Sequence[LayerTrace], gradients: Sequence[Tensor])
     flat = [_flat(trace) for trace in traces]
     lengths = [torch.full((len(each.spikes[0]),), len(each.spikes)) for each in flat]
     values: dict[str, Any] = {}
-    reasons = dict.fromkeys(NAMES, FOREIGN)
+    reasons = dict.fromkeys((*NAMES, "recurrent"), FOREIGN)
     for found, missing in (flow(flat, lengths), weights(gradients), activity(flat, lengths)):
         values |= found
         reasons |= missing
     return LayerDiagnosis(
         name=name,
         neurons=flat[0].neurons,
+        recurrent=None,
         reasons=reasons,
         **{field: values.get(field) for field in (*FLOW, *OF_WEIGHTS, *NAMES, *ACTIVITY)},
     )

@@ -162,6 +162,7 @@ def _layer(traced: Sequence[Traced], place: int, panels: Sequence[str]) -> Layer
     return LayerDiagnosis(
         name=seen[0].name,
         neurons=seen[0].neurons,
+        recurrent=getattr(traced[0].network.layers[place], "recurrent", None) is not None,
         reasons=reasons,
         **{name: values.get(name) for name in (*FLOW, *OF_WEIGHTS, *NAMES, *ACTIVITY)},
     )

@@ -40,6 +40,8 @@ class LayerDiagnosis(Reasoned):
 
     name: Text = Field(max_length=100)
     neurons: Positive
+    recurrent: bool | None
+    """Whether the layer's neurons hear each other."""
     grad_norm: Amount | None
     """L2 norm of dL/dI over samples, steps and neurons; I is the current into the neurons, L the mean loss."""
     grad_norm_by_step: tuple[Amount, ...] | None = Field(max_length=MOST_STEPS)
