@@ -62,6 +62,7 @@ def test_commands_of_the_documents_exist() -> None:
         "export",
         "reproduce",
         "study",
+        "diagnose",
     }
     shells = [block for path in [*DOCUMENTS, CONTRIBUTING] for block in blocks(path, "sh")]
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))

@@ -94,8 +94,8 @@ def _replayed(run: StoredRun, count: int) -> tuple[ShownSample, ...]:
     run.parts.data.setup()
     (batch,) = itertools.islice(run.parts.data.evaluation("validation"), 1)
     trajectory = network.unroll(batch.x, batch.lengths, keep=frozenset({SPIKES, POTENTIAL}))
-    names = [layer.name for layer in network.layers]
-    firing = [layer.name for layer in network.layers if layer.neuron.output == "binary"]  # type: ignore[union-attr]
+    names = [str(layer.name) for layer in network.layers]
+    firing = [str(layer.name) for layer in network.layers if layer.neuron.output == "binary"]  # type: ignore[union-attr]
     shown = []
     for sample in range(min(count, len(batch.lengths))):
         end = int(batch.lengths[sample])
@@ -104,13 +104,13 @@ def _replayed(run: StoredRun, count: int) -> tuple[ShownSample, ...]:
             for name, each in zip(firing, trajectory.spikes, strict=True)
         }
         potentials = {
-            name: _few(each[:end, sample].detach().flatten(1).numpy(), spikes.get(str(name)))
+            name: _few(each[:end, sample].detach().flatten(1).numpy(), spikes.get(name))
             for name, each in zip(names, trajectory.u, strict=True)
         }
         title = f"validation sample {int(batch.position[sample])}"
         if batch.target.ndim == 1:
             title += f", class {int(batch.target[sample])}"
-        shown.append(ShownSample(title, spikes, potentials))  # type: ignore[arg-type]
+        shown.append(ShownSample(title, spikes, potentials))
     return tuple(shown)
 
 
