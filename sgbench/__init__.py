@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sgbench.custom import CustomSurrogate
+    from sgbench.diagnosis.modules import diagnose_module
     from sgbench.errors import (
         InputError,
         NonFiniteError,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         SgbenchError,
         StorageError,
     )
+    from sgbench.inspection.diagnosed import diagnose
     from sgbench.notebook.browse import list_entries as list
     from sgbench.notebook.browse import show_entry as show
     from sgbench.notebook.records import board, explain, load_records
@@ -44,6 +46,8 @@ __all__ = [
     "board",
     "compare_in",
     "create",
+    "diagnose",
+    "diagnose_module",
     "explain",
     "list",
     "load_records",
@@ -63,6 +67,8 @@ HOMES = {
     "board": "sgbench.notebook.records",
     "compare_in": "sgbench.yours.compare_in",
     "create": "sgbench.training.creation",
+    "diagnose": "sgbench.inspection.diagnosed",
+    "diagnose_module": "sgbench.diagnosis.modules",
     "explain": "sgbench.notebook.records",
     "list": "sgbench.notebook.browse.list_entries",
     "load_records": "sgbench.notebook.records",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sgbench.composition import catalogue, selection
 from sgbench.composition.entry_text import as_dict, columns, entry_text, row_of
 from sgbench.errors import InputError
+from sgbench.paths import RECORD
 
 PLOTTED = ("surrogate", "neuron")
 
@@ -22,9 +24,12 @@ def register(commands: Any) -> None:
     selection.add_filters(listing)
     _common(listing)
     listing.set_defaults(handler=list_entries)
-    showing = commands.add_parser("show", help="one entry: parameters, formula, sources, picture")
-    showing.add_argument("name", metavar="GROUP/NAME", help="e.g. surrogate/atan")
-    showing.add_argument("--plot", type=Path, metavar="FILE.png", help="draw a surrogate or a neuron")
+    showing = commands.add_parser("show", help="one entry, or a run: parameters, sources, picture")
+    showing.add_argument(
+        "name", metavar="GROUP/NAME|RUN", help="e.g. surrogate/atan, or a folder with a record"
+    )
+    showing.add_argument("--plot", type=Path, metavar="FILE.png", help="draw a surrogate, a neuron or a run")
+    showing.add_argument("--samples", type=int, default=1, help="of a run that are replayed, default: 1")
     showing.add_argument(
         "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own to draw"
     )
@@ -100,6 +105,8 @@ def _preset_line(group: str, counts: dict[str, int]) -> str:
 def show_entry(args: argparse.Namespace) -> int:
     """Print one entry and draw it if asked to."""
     group, _, name = args.name.partition("/")
+    if (Path(args.name) / RECORD).is_file() and not _is_entry(group, name, args.config_dir):
+        return _show_run(args)
     if not name:
         raise InputError(f"'{args.name}': GROUP/NAME is needed, e.g. surrogate/atan; see: sgbench list")
     entry = catalogue.entry(group, name, args.config_dir)
@@ -109,6 +116,33 @@ def show_entry(args: argparse.Namespace) -> int:
         _write(entry_text(entry, args.config_dir))
     if args.plot is not None:
         _plot(entry, args)
+        if not args.json:
+            _write(f"picture: {args.plot}\n")
+    return 0
+
+
+def _is_entry(group: str, name: str, config_dirs: Sequence[Path]) -> bool:
+    """Tell whether the catalogue has such an entry, which goes before a folder of the same name."""
+    return group in catalogue.groups() and name in catalogue.entries(group, config_dirs)
+
+
+def _show_run(args: argparse.Namespace) -> int:
+    """Print what came of a run and draw it if asked to."""
+    from sgbench.records.files import read_model
+    from sgbench.records.record import RunRecord
+    from sgbench.sweeps.outcome import headline
+
+    folder = Path(args.name)
+    record = read_model(folder / RECORD, RunRecord)
+    if args.json:
+        _write_json(record.model_dump(mode="json"))
+    else:
+        _write(f"{headline(record)}\n")
+    if args.plot is not None:
+        from sgbench.inspection.run_picture import draw_run
+
+        options = {"config_dirs": args.config_dir, "allow_targets": args.allow_target}
+        draw_run(folder, args.plot, samples=args.samples, **options)
         if not args.json:
             _write(f"picture: {args.plot}\n")
     return 0

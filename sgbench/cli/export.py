@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import io
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sgbench.errors import InputError, one_printable_line, printable
-from sgbench.paths import RECORD
-
-if TYPE_CHECKING:
-    from sgbench.networks.base import Network
-    from sgbench.records.record import RunRecord
-
-WEIGHTS = "weights.safetensors"
+from sgbench.errors import printable
 
 
 def register(commands: Any) -> None:
@@ -50,12 +42,13 @@ def register(commands: Any) -> None:
 def export_command(args: argparse.Namespace) -> int:
     """Build the network again, load its weights, write its graph."""
     from sgbench.exchange.nir_export import nir_module, to_nir
-    from sgbench.records.files import read_model, write_atomic
-    from sgbench.records.record import RunRecord
+    from sgbench.inspection.stored_run import load_selected, record_of, run_of
+    from sgbench.records.files import write_atomic
 
     nir = nir_module()
-    record = read_model(args.run / RECORD, RunRecord)
-    network = _network(args, record)
+    record = record_of(args.run)
+    run = run_of(args.run, record, config_dirs=args.config_dir, allow_targets=args.allow_target)
+    network = load_selected(run).eval()
     dt_s = record.method.protocol.dt_s if args.dt is None else args.dt
     graph = to_nir(network, dt_s=dt_s, step=args.step, unit_resistance=args.unit_resistance)
     data = io.BytesIO()
@@ -72,32 +65,3 @@ def export_command(args: argparse.Namespace) -> int:
             + "\n"
         )
     return 0
-
-
-def _network(args: argparse.Namespace, record: RunRecord) -> Network:
-    """The network of a record with the weights beside it."""
-    from safetensors.torch import load
-
-    from sgbench.composition.compose import compose
-    from sgbench.records.spec import choice_words
-    from sgbench.training.build import build
-
-    method = record.method
-    words = [f"protocol={method.protocol.name}", f"seed={record.seed}", "trainer.device=cpu"]
-    words += choice_words(method.choices)
-    spec = compose(words, config_dirs=args.config_dir, allow_targets=args.allow_target)
-    network = build(spec.model_copy(update={"method": method})).network
-    path = args.run / WEIGHTS
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"{path}: {error.strerror or error}; the weights of a finished run lie there"
-        ) from error
-    if hashlib.sha256(data).hexdigest() != record.weights_sha256:
-        raise InputError(f"{path}: not the weights that the record names")
-    try:
-        network.load_state_dict(load(data))
-    except Exception as error:
-        raise InputError(f"{path}: {one_printable_line(error)}") from error
-    return network.eval()

@@ -25,6 +25,7 @@ EPILOG = """examples:
   sgbench compare surrogate/atan surrogate/triangle --plot both.png
   sgbench data list && sgbench data show randman --plot randman.png
   sgbench recommend experiment=digits
+  sgbench diagnose experiment=digits surrogate=triangle width_fwhm=0.5
   sgbench reproduce spytorch1
   sgbench board build --from runs && sgbench board show --from runs
   sgbench submit make runs/digits_v1 --name "my method" --contact @me
@@ -70,6 +71,10 @@ def _dispatch(words: list[str]) -> int:
         return sweep_command(words[1:])
     if words[:1] == ["completion"]:
         return _completion(words[1:])
+    if words[:1] == ["diagnose"]:
+        from sgbench.cli.diagnose import diagnose_command
+
+        return diagnose_command(words[1:])
     if words and "=" in words[0]:
         raise InputError(f"'{words[0]}' is no command; did you mean: sgbench run {' '.join(words)}")
     args = parser().parse_args(words)
@@ -110,7 +115,7 @@ class _Suggesting(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The grammar of all subcommands but `run` and `sweep`."""
+    """The grammar of all subcommands but `run`, `sweep` and `diagnose`."""
     from sgbench.cli import (
         board,
         browse,
@@ -134,6 +139,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("run", help="run one point or a sweep (a Hydra application)", add_help=False)
     commands.add_parser("completion", help="completion for bash, zsh or fish", add_help=False)
     commands.add_parser("sweep", help="run a shipped sweep, or show what came of one", add_help=False)
+    commands.add_parser("diagnose", help="why a network does or does not learn", add_help=False)
     browse.register(commands)
     compare.register(commands)
     data.register(commands)

@@ -32,6 +32,7 @@ Run one point of the space, or with -m (or sweep=NAME) every combination of the 
   width_fwhm=1.0      one full width at half maximum for every surrogate that has one
   force=true          repeat a finished run
   trainer.watch_test_score=true  tell too what selecting on the test set would have shown; bars submission
+  trainer.diagnose=[flow,activity]  tell too how gradients flow; sgbench diagnose does so of any run
   logger=[csv,wandb]  copy curves and scores to loggers
   paths.runs_dir=DIR  where runs are written (or SGBENCH_RUNS); paths.data_dir (or SGBENCH_DATA)
 

@@ -1,1 +1,1 @@
-"""Computes the curves and facts of a catalogue entry or data set that `show` and `compare` print or draw."""
+"""Computes the curves and facts of an entry, data set or run that `show`, `compare` or `diagnose` tell."""

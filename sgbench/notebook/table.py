@@ -9,6 +9,8 @@ from typing import Any
 
 from sgbench.errors import InputError
 from sgbench.notebook.html import data_frame, html_table
+from sgbench.paths import default_runs_dir, run_dir
+from sgbench.records.record import RunRecord
 from sgbench.sweeps.results import Results, Row, best_rows
 from sgbench.sweeps.text import SHOW_NOTES, as_text, cells
 
@@ -75,26 +77,40 @@ class SweepTable:
         return data_frame([*keys, *names], rows)
 
 
-def plot(table: SweepTable, path: str | Path) -> Path:
-    """Draw the picture of a sweep: heat maps, curves or dots, whichever its axes ask for.
+def plot(what: SweepTable | RunRecord | str | Path, path: str | Path, *, samples: int = 1) -> Path:
+    """Draw a sweep, or a run: learning curves and rates, spikes and potentials of replayed validation samples.
 
     Args:
-        table: of a task with classes.
+        what: the table of a sweep of a task with classes; a record, or the folder of a run. A record's folder is
+            looked for where runs are written by default.
         path: of the picture, .png, .svg or .pdf.
+        samples: of a run that are replayed with the selected weights; 0 needs neither weights nor data.
 
     Returns:
         The path.
 
     Raises:
-        InputError: another kind of file, or the scores are losses.
+        InputError: another kind of file, the scores of a sweep are losses, or weights or data of a run are gone.
     """
+    picture = Path(path)
+    if not isinstance(what, SweepTable):
+        from sgbench.inspection.run_picture import draw_run
+
+        draw_run(_folder(what), picture, samples=samples)
+        return picture
     from sgbench.plots import style
     from sgbench.plots.sweep import sweep_figure
     from sgbench.sweeps.picture import picture_of
 
-    picture = Path(path)
     style.check_picture_path(picture)
-    if any(row.measure.is_loss for row in table.results.rows):
+    if any(row.measure.is_loss for row in what.results.rows):
         raise InputError("plot: pictures are of accuracies; narrow the sweep to tasks with classes")
-    style.save(lambda: sweep_figure(picture_of(table.results)), picture)
+    style.save(lambda: sweep_figure(picture_of(what.results)), picture)
     return picture
+
+
+def _folder(run: RunRecord | str | Path) -> Path:
+    """Return the folder of a run, or where the run of a record is written by default."""
+    if isinstance(run, str | Path):
+        return Path(run)
+    return run_dir(default_runs_dir(), run.protocol, run.method_id, run.seed)

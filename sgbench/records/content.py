@@ -25,6 +25,7 @@ from sgbench.records.base import (
     whole,
 )
 from sgbench.records.counts import OpCounts
+from sgbench.records.diagnosis import Diagnosis
 from sgbench.records.spec import Method
 
 SCHEMA_VERSION = 1
@@ -135,7 +136,9 @@ Stage = Annotated[str, StringConstraints(pattern=STAGE.pattern)]
 class RecordContent(Grown):
     """All fields of a record, each valid by itself; `RunRecord` holds them against each other."""
 
-    LATER: ClassVar[frozenset[str]] = frozenset({"test_access", "host_energy", "test_selected", "at_chance"})
+    LATER: ClassVar[frozenset[str]] = frozenset(
+        {"test_access", "host_energy", "test_selected", "at_chance", "diagnosis"}
+    )
 
     schema_version: Version
     protocol: str = Field(max_length=80)
@@ -164,3 +167,5 @@ class RecordContent(Grown):
     """None: the test split was not scored after every epoch, as it never is unless that was asked for."""
     at_chance: Annotated[Literal[True], BeforeValidator(truth)] | None = None
     """True: validation is scored no better than by guessing after training; None: better, or not known."""
+    diagnosis: tuple[Diagnosis, ...] | None = Field(default=None, min_length=1, max_length=10_000)
+    """How gradients flow at some weights of the run; None: nobody asked for it."""

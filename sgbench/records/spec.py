@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from sgbench.records.base import MAX_NUMBER, Grown, Number, Positive, Strict, Value
+from sgbench.records.diagnosis import Panel
 
 GROUPS = (
     "dataset",
@@ -257,6 +258,10 @@ class TrainerSettings(Strict):
     log_every_steps: int = Field(gt=0)
     watch_test_score: bool = False
     """Whether the test split is scored after every epoch too, to show by how much selecting on it flatters."""
+    diagnose: tuple[Panel, ...] = ()
+    """What is diagnosed on validation data at the initial and the selected weights; none for no diagnosis."""
+    diagnose_every: int | None = Field(default=None, gt=0)
+    """After how many epochs the weights on the way are diagnosed too; null for none of them."""
 
 
 class PathSettings(Strict):

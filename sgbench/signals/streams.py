@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-Stream = Literal["data_order", "encoding", "initialisation", "noise", "dropout", "augmentation"]
+Stream = Literal["data_order", "encoding", "initialisation", "noise", "dropout", "augmentation", "diagnosis"]
 
 
 def generator(seed: int, stream: Stream, *parts: int | str) -> torch.Generator:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from sgbench.paths import run_dir
 from sgbench.records.method import method_id
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from sgbench.records.record import RunRecord
     from sgbench.records.spec import RunSpec
 
+OF_A_RUN = "sgbench diagnose RUN"
+"""What a record's failure says, which does not know its folder."""
 NAMELESS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -55,7 +59,8 @@ def problem(spec: RunSpec, record: RunRecord | None, names: Mapping[str, str] = 
     if record is not None and record.status == "finished":
         return None
     reason = "no record" if record is None or record.failure is None else record.failure.message
-    return f"{label(spec, names)}: {reason}"
+    folder = run_dir(Path(spec.paths.runs_dir), spec.method.protocol.name, method_id(spec.method), spec.seed)
+    return f"{label(spec, names)}: {reason.replace(OF_A_RUN, f'sgbench diagnose {folder}')}"
 
 
 def chance_warning(runs: Sequence[str], *, count: int) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sgbench.errors import InputError, disk_full, one_printable_line
+from sgbench.errors import InputError, NonFiniteError, disk_full, one_printable_line
 from sgbench.paths import PREDICTIONS, RECORD
 from sgbench.records.chance import is_at_chance
 from sgbench.records.content import FINAL, SCHEMA_VERSION, Failure, HostEnergy, Scores, SelectedOnTest, Timing
@@ -23,11 +23,14 @@ from sgbench.training import memory, provenance
 from sgbench.training.artefacts import save_predictions, save_weights
 from sgbench.training.build import Parts, construct
 from sgbench.training.course import Training
+from sgbench.training.diagnosing import Diagnosing
 from sgbench.training.run_folder import TEST_ACCESS, forget_checkpoints, read_access
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
+WHY = "to see why: sgbench diagnose RUN"
+"""Where a failure of the numbers points to; RUN is the folder of the run."""
 OWN_CODE = ("sgbench.", "torch.")
 WEIGHTS = "weights.safetensors"
 log = logging.getLogger("sgbench")
@@ -55,6 +58,7 @@ class Attempt:
         self.loggers: list[Logger] = []
         self.test_access: list[str] = []  # stage of each time, those of interrupted tries first
         self.training = Training(parts, spec.method, spec.seed, made_by=code.made_by())
+        self.training.diagnosing = self.diagnosing = Diagnosing(spec, parts)
         log.debug("engine %s: %s", *parts.engine)
 
     def watch_test(self) -> None:
@@ -138,6 +142,7 @@ class Attempt:
     def take_best(self) -> str:
         """Load the selected weights and save them; returns the file's hash."""
         self.parts.network.load_state_dict(self.training.best.weights)
+        self.diagnosing.selected(self.training.best.epoch or 0)
         return save_weights(self.folder / WEIGHTS, self.parts.network)
 
     def finished(self, validation: Scores, weights_sha256: str) -> RunRecord:
@@ -171,6 +176,8 @@ class Attempt:
             raise full from error
         write_atomic(self.folder / "failure.txt", "".join(traceback.format_exception(error)).encode())
         message = f"epoch {self.training.epoch}: {one_printable_line(error)}"[:2000]
+        if isinstance(error, NonFiniteError):
+            message = f"{message[:1900]}; {WHY}"
         return self._record(Failure(kind=type(error).__name__, message=message), None, None, None, None)
 
     def _record(
@@ -203,6 +210,7 @@ class Attempt:
             test_access=tuple(self.test_access),
             host_energy=tuple(self.host_energy) or None,
             test_selected=self._test_selected(test),
+            diagnosis=tuple(self.diagnosing.found) or None,
             at_chance=True if is_at_chance(validation, classes) else None,
             timing=Timing(
                 fit_s=training.fit_s,

@@ -16,6 +16,7 @@ from sgbench.records.content import EpochScores
 from sgbench.records.spec import Method
 from sgbench.signals.trajectory import Batch, scored_target
 from sgbench.training.build import DTYPES, Parts
+from sgbench.training.diagnosing import Diagnosing
 from sgbench.training.epochs import Epochs, Part
 from sgbench.training.train_loop import Best, TrainLoop
 from sgbench.training.watched import Watched
@@ -52,6 +53,7 @@ class Training:
         self.counter = self._new_counter()
         self.predictions: list[tuple[Tensor, Tensor, Tensor]] = []
         self.watched = Watched()
+        self.diagnosing: Diagnosing | None = None
 
     def _new_evaluation(self) -> Evaluation:
         device = next(self.network.parameters()).device
@@ -68,6 +70,8 @@ class Training:
     def begin_epoch(self, epoch: int) -> None:
         """Start an epoch, with its steepness and noise."""
         self.epoch = epoch
+        if self.diagnosing is not None and epoch == 0:
+            self.diagnosing.before()
         self.epochs.begin(self.network, "train", epoch)
         self.samples, self.losses = 0, []
 
@@ -109,6 +113,8 @@ class Training:
         )
         self.curve.append(line)
         self.best.update(line.epoch, line.model_dump(), self.network)
+        if self.diagnosing is not None:
+            self.diagnosing.after(line.epoch)
         return line
 
     def watch(self, batches: Iterable[Batch]) -> None:
@@ -130,7 +136,9 @@ class Training:
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint needs besides learnt weights and the optimiser's state."""
-        watched = {"watched": self.watched.state_dict()} if self.watched.scores else {}
+        watched: dict[str, Any] = {"watched": self.watched.state_dict()} if self.watched.scores else {}
+        if self.diagnosing is not None and self.diagnosing.found:
+            watched["diagnoses"] = self.diagnosing.state_dict()
         return watched | {
             "best": self.best.state_dict(),
             "curve": [line.model_dump() for line in self.curve],
@@ -147,5 +155,7 @@ class Training:
         for name, value in self.network.named_buffers():
             value.copy_(state["buffers"][name])
         self.watched.load_state_dict(state.get("watched", {}))
+        if self.diagnosing is not None:
+            self.diagnosing.load_state_dict(state.get("diagnoses", []))
         self.fit_s = state["fit_s"]
         self.resumed = state["resumed"] + 1  # from the file, so loading twice counts once

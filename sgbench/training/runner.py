@@ -137,7 +137,10 @@ class _Fitted(Attempt):
         with self.parts.data.last_step():
             trainer.test(self.learner, datamodule=self.data, verbose=False)
         self.test_s = time.perf_counter() - began_s
-        if kept is None and not self.spec.trainer.watch_test_score:  # its passes are no part of fitting
+        settings = self.spec.trainer
+        if kept is None and not (
+            settings.watch_test_score or settings.diagnose
+        ):  # these are no part of fitting
             self.host_energy = [
                 HostEnergy(meter=meter.name, fit_j=fit, test_j=test)
                 for meter, fit, test in zip(laps.meters, fit_j, laps.lap(), strict=True)

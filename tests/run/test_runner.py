@@ -24,6 +24,7 @@ from sgbench.datasets.batches import Batches, SpikingData
 from sgbench.errors import InputError, NonFiniteError, RunBusyError, StorageError
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
+from sgbench.sweeps.outcome import problem
 from sgbench.training import memory
 from sgbench.training.build import build
 from sgbench.training.learner import LastEpoch, Learner
@@ -170,6 +171,11 @@ def test_an_overflowing_potential_is_a_failed_record_not_a_crash(
     assert record.status == "failed"
     assert record.failure is not None
     assert "layer 'hidden0': the membrane potential is not finite" in record.failure.message
+    assert record.failure.message.endswith("; to see why: sgbench diagnose RUN")
+    spec = compose([*WORDS, f"engine={engine}"])
+    said = problem(spec, record)
+    assert said is not None
+    assert said.endswith(f"; to see why: sgbench diagnose {folder_of(spec)}")
 
 
 @pytest.mark.slow

@@ -43,12 +43,12 @@ def recompose(method: Method, seed: int, *, runs_dir: Path, references: Referenc
         allow_targets=references.allow_targets,
     )
     paths = spec.paths.model_copy(update={"runs_dir": str(runs_dir)})
-    whole = _completed(method, spec.method)
+    whole = completed(method, spec.method)
     return spec.model_copy(update={"method": whole, "paths": paths, "loggers": {}, "group": None})
 
 
-def _completed(method: Method, composed: Method) -> Method:
-    """With the neutral values of numbers that its entries have got since it ran; its id stays."""
+def completed(method: Method, composed: Method) -> Method:
+    """Add the neutral values of numbers that the entries of a method have got since it ran; its id stays."""
     parameters = {}
     for group, own in method.parameters.items():
         later = {key: f"{group}.{key}" for key in composed.parameters[group] if key not in own}

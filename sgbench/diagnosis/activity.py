@@ -1,0 +1,58 @@
+"""Firing, and where potentials lie relative to the surrogate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sgbench.diagnosis.traces import LayerTrace
+from sgbench.metrics.activity import SATURATED_RATE
+from sgbench.signals.trajectory import valid_steps
+
+IN_WINDOW = 0.01
+"""Share of its peak above which a surrogate's slope counts as one that passes a gradient on."""
+SILENT_BY_DESIGN = "the neurons of this layer do not fire"
+
+
+def activity(
+    layer: Sequence[LayerTrace], lengths: Sequence[Tensor]
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Measure the firing of one layer over several batches; steps behind a sample's end do not count.
+
+    Args:
+        layer: the layer's trace of each batch.
+        lengths: of the samples of each batch [B].
+
+    Returns:
+        The values by their name in `LayerDiagnosis`, and by name the reasons of those that are missing.
+    """
+    first = layer[0]
+    names = ("rate_per_step", "dead_fraction", "saturated_fraction", "in_window_fraction", "mean_slope")
+    if not first.counts_spikes:
+        return {}, dict.fromkeys(names, SILENT_BY_DESIGN)
+    spikes, steps = torch.zeros(first.neurons, dtype=torch.float64), 0
+    inside, points, slope_sum = 0, 0, 0.0
+    peak = first.peak()
+    for trace, length in zip(layer, lengths, strict=True):
+        potentials = trace.potentials()
+        valid = valid_steps(length, len(potentials))
+        spikes += (trace.fired() & valid[..., None]).sum((0, 1)).double().cpu()
+        steps += int(length.sum())
+        if trace.slope_at is not None:
+            slopes = trace.slope_at(potentials)[valid]
+            inside += int((slopes.abs() > IN_WINDOW * peak).sum())
+            points += slopes.numel()
+            slope_sum += slopes.abs().double().sum().item()
+    rates = spikes / max(1, steps)
+    values = {
+        "rate_per_step": rates.mean().item(),
+        "dead_fraction": (rates == 0).double().mean().item(),
+        "saturated_fraction": (rates > SATURATED_RATE).double().mean().item(),
+    }
+    if first.slope_at is None:
+        return values, dict.fromkeys(names[3:], "the neurons of this layer have no surrogate")
+    whole = max(1, points)
+    mean = slope_sum / whole / peak if peak else 0.0
+    return values | {"in_window_fraction": inside / whole, "mean_slope": min(1.0, mean)}, {}

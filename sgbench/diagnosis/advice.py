@@ -1,0 +1,162 @@
+"""From figures to plain sentences, each with a remedy that can be typed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from sgbench.diagnosis.flow import log_slope
+from sgbench.records.diagnosis import Diagnosis, LayerDiagnosis, Outlook
+
+POINTS = 1e-4
+"""Share of points with a gradient below which a layer does not learn."""
+JACOBIAN_NORM, MEAN_SLOPE = 0.92, 0.3
+"""Norm of a step's Jacobian and mean slope of the surrogate above both of which a recurrent layer explodes."""
+EARLY_GROWTH = 0.1
+"""ln of the growth of the gradient in a step back through the first half of the steps, without a Jacobian."""
+QUIET, SATURATED = 0.5, 0.5
+"""Shares of silent or of saturated neurons that are worth a word."""
+AGAINST = 0.5
+"""Cosine with a reference below which a gradient points elsewhere."""
+
+
+class Remedies(NamedTuple):
+    """What to do, in the words of whoever asks."""
+
+    dead: str
+    explodes: str
+    silent: str
+    saturated: str
+
+
+OF_RUNS = Remedies(
+    dead="take a surrogate that reaches further (surrogate=fast_sigmoid, or width_fwhm=4), or start louder "
+    "(init.gain=1.5)",
+    explodes="narrow the surrogate (width_fwhm=0.1), or cut the recurrent gradient "
+    "(network.recurrence_gradient=cut)",
+    silent="start louder (init.gain=1.5), or lower the threshold (neuron.threshold=0.5)",
+    saturated="start quieter (init.gain=0.5), or raise the threshold (neuron.threshold=2)",
+)
+OF_MODULES = Remedies(
+    dead="take a surrogate that reaches further, e.g. spike_grad=surrogate.atan(), or begin with weights 1.5 times "
+    "as large",
+    explodes="narrow the surrogate, e.g. spike_grad=surrogate.fast_sigmoid(slope=25), or detach recurrent spikes",
+    silent="begin with weights 1.5 times as large, or lower the threshold, e.g. threshold=0.5",
+    saturated="begin with weights half as large, or raise the threshold, e.g. threshold=2.0",
+)
+Test = Callable[[LayerDiagnosis], bool]
+
+
+def outlook(layers: Sequence[LayerDiagnosis], *, all_hidden: bool = False) -> Outlook:
+    """Say what a training that begins with these gradients is expected to come to.
+
+    Args:
+        layers: with the panels of flow and activity.
+        all_hidden: whether the last layer is one of spiking neurons like the others; else it is a readout.
+    """
+    hidden = layers if all_hidden or len(layers) == 1 else layers[:-1]
+    if any(overflows(layer) for layer in layers) or any(explodes(layer) for layer in hidden):
+        return "explodes"
+    return "dead" if any(is_cut_off(layer) for layer in hidden) else "fine"
+
+
+def overflows(layer: LayerDiagnosis) -> bool:
+    """Tell whether the gradient of a layer is not finite."""
+    return "not finite" in layer.reasons.get("grad_norm", "")
+
+
+def explodes(layer: LayerDiagnosis) -> bool:
+    """Tell whether the gradient of a layer grows without end on its way back in time."""
+    if layer.recurrent is False:
+        return False
+    if layer.jacobian_norm is not None:
+        return layer.jacobian_norm > JACOBIAN_NORM and (layer.mean_slope or 0.0) > MEAN_SLOPE
+    norms = layer.grad_norm_by_step or ()
+    early = log_slope(norms[: len(norms) // 2])
+    return early is not None and early > EARLY_GROWTH
+
+
+def is_cut_off(layer: LayerDiagnosis) -> bool:
+    """Tell whether next to no gradient reaches the neurons of a layer."""
+    return (
+        layer.nonzero_points is not None and layer.nonzero_points < POINTS
+    ) or "grad_norm" in layer.reasons
+
+
+def advise(found: Diagnosis) -> Iterator[str]:
+    """Write the advice for a run, one sentence for each thing that stands out.
+
+    Args:
+        found: without advice.
+    """
+    before = list(_sentences(found.layers, OF_RUNS))
+    yield from before
+    yield from _of_agreement(found)
+    if not before and {"flow", "activity"} <= set(found.panels):
+        yield "nothing stands out: the gradient reaches every layer and does not explode"
+
+
+def advise_modules(found: Diagnosis) -> Iterator[str]:
+    """Write the advice for somebody's own torch network."""
+    yield from list(_sentences(found.layers, OF_MODULES)) or [
+        "nothing stands out: the gradient reaches every layer and does not explode"
+    ]
+
+
+def _sentences(layers: Sequence[LayerDiagnosis], remedies: Remedies) -> Iterator[str]:
+    kinds: list[tuple[Test, Callable[[LayerDiagnosis], str], str]] = [
+        (overflows, lambda _: "the gradient is not finite", remedies.explodes),
+        (lambda layer: not overflows(layer) and explodes(layer), _growth, remedies.explodes),
+        (lambda layer: not overflows(layer) and is_cut_off(layer), _reach, remedies.dead),
+        (lambda layer: (layer.dead_fraction or 0.0) > QUIET, _silence, remedies.silent),
+        (lambda layer: (layer.saturated_fraction or 0.0) > SATURATED, _saturation, remedies.saturated),
+    ]
+    for stands_out, tell, remedy in kinds:
+        known = [layer for layer in layers if stands_out(layer)]
+        if known:
+            others = ", ".join(layer.name for layer in known[1:])
+            likewise = f" (likewise {others})" if others else ""
+            yield f"{known[0].name}{likewise}: {tell(known[0])}: {remedy}"
+
+
+def _growth(layer: LayerDiagnosis) -> str:
+    if layer.jacobian_norm is None:
+        factor = math.exp(min(layer.log_slope_per_step or 0.0, 200.0))
+        return f"the gradient grows {factor:.3g} times a step back in time"
+    return (
+        f"the Jacobian of a step has a norm of {layer.jacobian_norm:.3g}, and the surrogate a mean slope of "
+        f"{layer.mean_slope or 0.0:.2f} of its peak, so that recurrence may stretch the gradient step by step"
+    )
+
+
+def _reach(layer: LayerDiagnosis) -> str:
+    rate, window = layer.rate_per_step, layer.in_window_fraction
+    parts = [] if rate is None else [f"{rate:.2g} spikes a neuron and step"]
+    parts += (
+        [] if window is None else [f"{1 - window:.0%} of its potentials lie outside the surrogate's window"]
+    )
+    parts.append(f"{layer.nonzero_parameters or 0.0:.1%} of its weights get a gradient")
+    return ", ".join(parts)
+
+
+def _silence(layer: LayerDiagnosis) -> str:
+    return f"{layer.dead_fraction or 0.0:.0%} of its neurons never fire"
+
+
+def _saturation(layer: LayerDiagnosis) -> str:
+    return f"{layer.saturated_fraction or 0.0:.0%} of its neurons fire in more than 90 % of all steps"
+
+
+def _of_agreement(found: Diagnosis) -> Iterator[str]:
+    for line in found.agreements or ():
+        if line.reference == "bptt" and line.cosine is not None and line.cosine < AGAINST:
+            yield (
+                f"{line.layer}: the gradient has a cosine of {line.cosine:.2f} with full back-propagation through "
+                f"time: credit over time is lost (rule=bptt keeps it)"
+            )
+    if found.falling_steps is not None and found.falling_steps < AGAINST:
+        yield (
+            f"the loss falls with {found.falling_steps:.0%} of short steps against the gradient: the surrogate "
+            f"does not point downhill here, so try another width (width_fwhm=1)"
+        )

@@ -1,0 +1,225 @@
+"""How near a gradient comes to references that are made in other ways.
+
+Legend: P weights of a layer.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from sgbench.diagnosis.flow import weights_gradient
+from sgbench.diagnosis.relaxed import relaxed
+from sgbench.diagnosis.traces import on_the_reference
+from sgbench.errors import InputError
+from sgbench.networks.base import Network, surrogates
+from sgbench.records.diagnosis import Agreement
+from sgbench.rules.base import LearningRule, Objective
+from sgbench.signals.trajectory import Batch
+
+Gradients = dict[str, Tensor]
+"""The gradient of the weights of each layer [P], by the layer's name."""
+Reference = Literal["bptt", "relaxed", "finite_difference", "enumeration"]
+MEASURES = ("cosine", "norm_ratio", "sign_agreement", "relative_bias")
+STEP_SIZE = 0.05
+"""Of finite differences, by the norm of a layer's weights."""
+DIRECTIONS = 24
+"""Random directions along which a layer with more weights is probed."""
+
+
+def compare(gradient: Tensor, reference: Tensor) -> tuple[dict[str, float], str]:
+    r"""Compare two gradients g and r of the same weights.
+
+    .. math::
+        \frac{g \cdot r}{|g| |r|}, \quad \frac{|g|}{|r|}, \quad
+        \frac{1}{P} \sum_i [\mathrm{sign}\, g_i = \mathrm{sign}\, r_i], \quad \frac{|g - r|}{|r|}
+
+    Args:
+        gradient: g [P].
+        reference: r [P].
+
+    Returns:
+        The values by the name of their field in `Agreement`, and the reason why others are missing.
+
+    >>> values, _ = compare(torch.tensor([3.0, 4.0]), torch.tensor([6.0, 8.0]))
+    >>> values["cosine"], values["norm_ratio"], values["sign_agreement"], values["relative_bias"]
+    (1.0, 0.5, 1.0, 0.5)
+    """
+    gradient, reference = gradient.double(), reference.double()
+    if not bool(gradient.isfinite().all()) or not bool(reference.isfinite().all()):
+        return {}, "one of the two gradients is not finite"
+    values = {"sign_agreement": (gradient.sign() == reference.sign()).double().mean().item()}
+    size, wanted = gradient.norm().item(), reference.norm().item()
+    if wanted == 0:
+        return values, "the reference is zero"
+    values |= {
+        "norm_ratio": size / wanted,
+        "relative_bias": (gradient - reference).norm().item() / wanted,
+    }
+    if size == 0:
+        return values, "the gradient is zero"
+    cosine = (gradient / size @ (reference / wanted)).item()
+    return values | {"cosine": min(1.0, max(-1.0, cosine))}, ""
+
+
+def agreement(
+    layer: str, reference: Reference, gradient: Tensor, wanted: Tensor, *, step_size: float | None = None
+) -> Agreement:
+    """Make one line of a diagnosis of two gradients of a layer."""
+    values, reason = compare(gradient, wanted)
+    reasons = {name: reason for name in MEASURES if name not in values}
+    filled = {name: values.get(name) for name in MEASURES}
+    return Agreement(layer=layer, reference=reference, step_size=step_size, reasons=reasons, **filled)  # type: ignore[arg-type]
+
+
+def missing(reference: Reference, reason: str) -> Agreement:
+    """Make one line of a reference that there is none of."""
+    return Agreement(
+        layer="all", reference=reference, **dict.fromkeys(MEASURES), reasons=dict.fromkeys(MEASURES, reason)
+    )
+
+
+def lines(
+    reference: Reference,
+    gradients: Mapping[str, Tensor],
+    references: Mapping[str, Tensor],
+    *,
+    step_size: float | None = None,
+) -> list[Agreement]:
+    """Make a line for each layer that has weights."""
+    return [
+        agreement(name, reference, gradients[name], wanted, step_size=step_size)
+        for name, wanted in references.items()
+        if wanted.numel()
+    ]
+
+
+def rule_gradients(
+    network: Network, rule: LearningRule, batches: Sequence[Batch], objective: Objective
+) -> Gradients:
+    """Return what a learning rule makes of the mean over batches; updates within a sequence are added up."""
+    copied = copy.deepcopy(network)
+    layers: list[Any] = list(copied.layers)
+    total = {layer.name: weights_gradient(layer) * 0 for layer in layers}
+    for batch in batches:
+        copied.zero_grad()
+        for _ in rule.gradients(copied, batch, objective):
+            for layer in layers:
+                total[layer.name] += weights_gradient(layer) / len(batches)
+            copied.zero_grad()
+    return total
+
+
+def bptt_gradients(network: Network, batches: Sequence[Batch], objective: Objective) -> Gradients:
+    """Return the mean gradient by back-propagation through all steps of a network."""
+    copied = on_the_reference(network)
+    layers: list[Any] = list(copied.layers)
+    copied.zero_grad()
+    for batch in batches:
+        trajectory = copied.unroll(batch.x, batch.lengths, keep=objective.keep)
+        loss = objective.whole(trajectory, batch.target) / len(batches)
+        if loss.requires_grad:
+            loss.backward()
+    return {layer.name: weights_gradient(layer) for layer in layers}
+
+
+def relaxed_gradients(network: Network, batches: Sequence[Batch], objective: Objective) -> Gradients:
+    """Return the gradient of the same network with smooth spikes.
+
+    Raises:
+        InputError: a surrogate has no such curve.
+    """
+    return bptt_gradients(relaxed(network), batches, objective)
+
+
+class LossAt:
+    """Computes the loss of a network whose layers are moved, with the same noise each time.
+
+    Args:
+        network: stays as it is.
+        batches: over which the loss is the mean.
+        objective: the loss and its penalty.
+    """
+
+    def __init__(self, network: Network, batches: Sequence[Batch], objective: Objective) -> None:
+        self.network = copy.deepcopy(network)
+        self.batches = batches
+        self.objective = objective
+        self.noise = [each.noise_state.clone() for each in surrogates(self.network)]
+
+    @torch.no_grad()
+    def __call__(self) -> float:
+        """Return the loss of the weights as they are now."""
+        for surrogate, state in zip(surrogates(self.network), self.noise, strict=True):
+            surrogate.noise_state = state.clone()
+        total = 0.0
+        for batch in self.batches:
+            trajectory = self.network.unroll(batch.x, batch.lengths, keep=self.objective.keep)
+            total += self.objective.whole(trajectory, batch.target).item() / len(self.batches)
+        return total
+
+
+def probe(
+    loss_at: LossAt, gradients: Mapping[str, Tensor], generator: torch.Generator, *, step_size: float
+) -> list[Agreement]:
+    r"""Compare slopes along random directions d of each layer with differences of the loss over a macroscopic step.
+
+    .. math:: g \cdot d \quad \text{and} \quad \frac{L(w + \epsilon d) - L(w - \epsilon d)}{2 \epsilon},
+              \qquad \epsilon = \text{step\_size} \, |w|, \quad |d| = 1
+
+    Few weights are taken one by one, so that the slopes are the gradient.
+
+    Args:
+        loss_at: the loss.
+        gradients: by layer [P].
+        generator: of the directions.
+        step_size: by the norm of a layer's weights.
+    """
+    made = []
+    layers: list[Any] = list(loss_at.network.layers)
+    for layer in layers:
+        parameters = list(layer.parameters())
+        size = sum(each.numel() for each in parameters)
+        if size == 0:
+            continue
+        directions = torch.randn(DIRECTIONS, size, generator=generator, dtype=torch.float64)
+        if size <= DIRECTIONS:
+            directions = torch.eye(size, dtype=torch.float64)
+        directions = directions / directions.norm(dim=1, keepdim=True)
+        start = torch.cat([each.detach().double().flatten().cpu() for each in parameters])
+        length = step_size * (start.norm().item() or 1.0)
+
+        def loss_beside(offset: Tensor, start: Tensor = start, parameters: Any = parameters) -> float:
+            put(parameters, start + offset)
+            return loss_at()
+
+        slopes = [
+            (loss_beside(length * way) - loss_beside(-length * way)) / (2 * length) for way in directions
+        ]
+        put(parameters, start)
+        found = torch.tensor(slopes, dtype=torch.float64)
+        along = directions @ gradients[layer.name].cpu()
+        made.append(agreement(layer.name, "finite_difference", along, found, step_size=step_size))
+    return made
+
+
+@torch.no_grad()
+def put(parameters: Sequence[Tensor], values: Tensor) -> None:
+    """Copy one long vector into weights."""
+    first = 0
+    for each in parameters:
+        part = values[first : first + each.numel()].to(each)
+        each.copy_(part.view(each.shape))
+        first += each.numel()
+
+
+def or_missing(reference: Reference, make: Callable[[], list[Agreement]]) -> list[Agreement]:
+    """Return the lines of a reference, or one that says why there are none."""
+    try:
+        return make()
+    except InputError as error:
+        return [missing(reference, str(error))]

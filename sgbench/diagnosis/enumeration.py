@@ -1,0 +1,170 @@
+r"""The exact gradient of an expected loss where neurons fire by chance, by enumerating every pattern of spikes.
+
+A neuron fires with the probability :math:`\sigma(k u)` of its potential u above threshold (escape noise).
+The expected loss :math:`\sum_z P(z) L(z)` over all patterns z of all neurons and steps is smooth in the weights;
+its gradient is what a surrogate gradient estimates.
+
+Legend: T steps, Z patterns, N neurons, P weights.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.diagnosis.agreement import Gradients, compare, lines
+from sgbench.diagnosis.flow import weights_gradient
+from sgbench.diagnosis.relaxed import GivenSpikes
+from sgbench.diagnosis.traces import on_the_reference
+from sgbench.errors import InputError, require_number
+from sgbench.networks.base import Network
+from sgbench.records.diagnosis import Agreement
+from sgbench.rules.base import Objective
+from sgbench.signals.spikes import dense
+from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch, Trajectory
+
+MOST_SPIKES = 16
+"""Possible spikes (neurons times steps) up to which patterns are enumerated: 65,536 of them."""
+
+
+class Expected(NamedTuple):
+    """Two gradients of one network, by layer [P]."""
+
+    exact: Gradients  # of the expected loss
+    surrogate: Gradients  # the expectation of the surrogate gradient
+
+
+def expected_gradients(
+    network: Network, batch: Batch, objective: Objective, *, noise_slope: float
+) -> Expected:
+    """Enumerate all spike patterns of a tiny network and take the expectation of both gradients.
+
+    Args:
+        network: of neurons that fire one spike; stays as it is.
+        batch: of one or more samples, each enumerated by itself.
+        objective: the loss of a pattern.
+        noise_slope: k of the escape noise [1/threshold].
+
+    Raises:
+        InputError: too many patterns, or neurons that do not fire by a threshold.
+    """
+    noise_slope = require_number("--noise", noise_slope, low=1e-6, high=1e6)
+    firing = _firing(network)
+    steps = batch.x.shape[0]
+    bits = steps * sum(layer.neurons for layer in firing)
+    if bits > MOST_SPIKES:
+        raise InputError(
+            f"{bits} neurons x steps may each spike or not; up to {MOST_SPIKES} are enumerated, so take a network "
+            f"of fewer neurons or steps, e.g. sgbench diagnose exact"
+        )
+    patterns = torch.tensor(list(itertools.product((0.0, 1.0), repeat=bits)), dtype=torch.float64)
+    patterns = patterns.view(len(patterns), steps, -1).transpose(0, 1)  # [T, Z, all neurons]
+    found = [_of_sample(network, sample, objective, patterns, noise_slope) for sample in _samples(batch)]
+    count = len(found)
+    return Expected(
+        *(
+            {name: sum(each[kind][name] for each in found) / count for name in found[0][kind]}
+            for kind in (0, 1)
+        )  # type: ignore[misc]
+    )
+
+
+def enumerated(
+    network: Network, batch: Batch, objective: Objective, *, noise_slope: float
+) -> list[Agreement]:
+    """Compare the expected surrogate gradient of each layer with the exact one.
+
+    Raises:
+        InputError: see `expected_gradients`.
+    """
+    expected = expected_gradients(network, batch, objective, noise_slope=noise_slope)
+    return lines("enumeration", expected.surrogate, expected.exact)
+
+
+def compare_whole(expected: Expected) -> dict[str, float]:
+    """Compare all weights at once; see `sgbench.diagnosis.agreement.compare`."""
+    exact, surrogate = (torch.cat(list(each.values())) for each in (expected.exact, expected.surrogate))
+    return compare(surrogate, exact)[0]
+
+
+def _firing(network: Network) -> list[Any]:
+    """List the layers that fire, all of them by a threshold."""
+    layers: list[Any] = [layer for layer in network.layers if layer.neuron.output == "binary"]  # type: ignore[union-attr]
+    for layer in layers:
+        surrogate = getattr(layer.neuron, "surrogate", None)
+        if surrogate is None or surrogate.output != "binary" or layer.neuron.sees_all_steps:
+            raise InputError(
+                f"layer '{layer.name}': only neurons that send a 0 or a 1 step by step are enumerated"
+            )
+    return layers
+
+
+def _samples(batch: Batch) -> list[Batch]:
+    x = dense(batch.x)
+    return [
+        Batch(x[:, [b]], batch.target[[b]], batch.lengths[[b]], batch.position[[b]])
+        for b in range(len(batch.lengths))
+    ]
+
+
+def _of_sample(
+    network: Network, sample: Batch, objective: Objective, patterns: Tensor, noise_slope: float
+) -> tuple[Gradients, Gradients]:
+    """Return the exact gradient of one sample, and the expected surrogate gradient."""
+    count = patterns.shape[1]
+    # How likely each pattern is, with the spikes as constants: a function of the weights through the potentials.
+    copied, trajectory = _forced(network, sample, patterns, passes=False)
+    log_probability = torch.zeros(count, dtype=torch.float64)
+    for place, spikes in zip(_places(copied), _split(copied, patterns), strict=True):
+        u = trajectory.u[place].double()
+        log_probability = log_probability + torch.nn.functional.logsigmoid(
+            noise_slope * u * (2 * spikes - 1)
+        ).sum((0, 2))
+    probability = log_probability.exp()
+    losses = _losses(objective, trajectory, sample)
+    (probability * losses).sum().backward()
+    exact = _gradients(copied)
+    # The same patterns once more, with the surrogate in place of the derivative of each spike.
+    copied, trajectory = _forced(network, sample, patterns, passes=True)
+    weighted = (probability.detach() * _losses(objective, trajectory, sample)).sum()
+    if weighted.requires_grad:
+        weighted.backward()
+    return exact, _gradients(copied)
+
+
+def _forced(network: Network, sample: Batch, patterns: Tensor, *, passes: bool) -> tuple[Network, Trajectory]:
+    """Run a copy of the network over one sample, once with each pattern of spikes."""
+    copied = on_the_reference(network)
+    for layer, spikes in zip(_firing(copied), _split(copied, patterns), strict=True):
+        layer.neuron.surrogate.firing = GivenSpikes(spikes, passes=passes)
+    count = patterns.shape[1]
+    x = dense(sample.x).expand(-1, count, *dense(sample.x).shape[2:])
+    lengths = sample.lengths.expand(count)
+    return copied, copied.unroll(x, lengths, keep=frozenset({SPIKES, POTENTIAL}))
+
+
+def _split(network: Network, patterns: Tensor) -> Sequence[Tensor]:
+    return patterns.split([layer.neurons for layer in _firing(network)], dim=2)
+
+
+def _places(network: Network) -> list[int]:
+    firing = {layer.name for layer in _firing(network)}
+    return [place for place, layer in enumerate(network.layers) if layer.name in firing]
+
+
+def _losses(objective: Objective, trajectory: Trajectory, sample: Batch) -> Tensor:
+    """Return the loss of each pattern [Z], as if its trajectory were that of a batch of one."""
+
+    def one(output: Tensor, *spikes: Tensor) -> Tensor:
+        alone = Trajectory(output[:, None], sample.lengths, tuple(each[:, None] for each in spikes), (), ())
+        return objective.whole(alone, sample.target)
+
+    return torch.func.vmap(one, in_dims=1)(trajectory.output, *trajectory.spikes).double()
+
+
+def _gradients(network: Network) -> Gradients:
+    return {layer.name: weights_gradient(layer) for layer in network.layers}  # type: ignore[misc]

@@ -1,0 +1,145 @@
+"""How large the gradient is in each layer and step, and where it is zero.
+
+Legend: T steps, B samples, N neurons, C currents of a neuron, P weights of a layer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sgbench.diagnosis.traces import LayerTrace
+from sgbench.records.diagnosis import MOST_STEPS
+from sgbench.signals.trajectory import valid_steps
+
+Values = dict[str, float | tuple[float, ...]]
+Reasons = dict[str, str]
+FLOW = (
+    "grad_norm",
+    "grad_norm_by_step",
+    "log_slope_per_step",
+    "nonzero_points",
+    "gradient_dead_fraction",
+)
+NOT_FINITE = "the gradient is not finite"
+FEWEST_FOR_SLOPE = 2
+
+
+def log_slope(norms: Sequence[float]) -> float | None:
+    r"""Fit ln(norm) by a line over steps back in time; None where fewer than two norms are above 0.
+
+    .. math:: \ln |g[t]| \approx a + b (T - 1 - t)
+
+    Args:
+        norms: the first step first.
+
+    >>> round(log_slope([0.25, 0.5, 1.0]), 6)  # halves with each step back
+    -0.693147
+    """
+    back = np.arange(len(norms))[::-1]
+    known = np.array([norm > 0 and math.isfinite(norm) for norm in norms], dtype=bool)
+    if known.sum() < FEWEST_FOR_SLOPE:
+        return None
+    logs = np.log(np.asarray(norms, dtype=float)[known])
+    return float(np.polyfit(back[known], logs, 1)[0])
+
+
+def flow(layer: Sequence[LayerTrace], lengths: Sequence[Tensor]) -> tuple[Values, Reasons]:
+    """Measure the gradient of the loss with respect to one layer's currents over several batches.
+
+    Args:
+        layer: the layer's trace of each batch, after the backward pass.
+        lengths: of the samples of each batch [B].
+
+    Returns:
+        The values by their name in `LayerDiagnosis`, and by name the reasons of those that are missing.
+    """
+    gradients = [trace.gradient() for trace in layer]
+    if all(gradient is None for gradient in gradients):
+        return {}, dict.fromkeys(FLOW, "the loss does not depend on this layer")
+    known = [gradient for gradient in gradients if gradient is not None]
+    steps = max(len(gradient) for gradient in known)
+    squares = torch.zeros(steps, dtype=torch.float64)
+    nonzero, points = 0, 0
+    alive = torch.zeros(layer[0].neurons, dtype=torch.bool)
+    for gradient, length in zip(known, lengths, strict=False):
+        squares[: len(gradient)] += gradient.double().square().sum((1, 2)).cpu() / len(known)
+        by_neuron = gradient.unflatten(-1, (-1, layer[0].neurons)) != 0  # [T, B, C, N]
+        nonzero += int((by_neuron.any(2) & valid_steps(length, len(gradient))[..., None]).sum())
+        points += int(length.sum()) * layer[0].neurons
+        alive |= by_neuron.flatten(0, -2).any(0).cpu()
+    values: Values = {
+        "nonzero_points": nonzero / max(1, points),
+        "gradient_dead_fraction": 1 - alive.double().mean().item(),
+    }
+    if not bool(squares.isfinite().all()):
+        return values, dict.fromkeys(FLOW[:3], NOT_FINITE)
+    norms = squares.sqrt().tolist()
+    values |= {"grad_norm": math.sqrt(squares.sum().item()), "grad_norm_by_step": _thinned(norms)}
+    slope = log_slope(norms)
+    if slope is None:
+        few = "there is one time step" if steps == 1 else "fewer than two steps have a gradient"
+        return values, {"log_slope_per_step": f"{few}, so nothing can grow over time"}
+    return values | {"log_slope_per_step": slope}, {}
+
+
+def _thinned(norms: Sequence[float]) -> tuple[float, ...]:
+    """Take at most so many steps as are stored, evenly spaced, the first and the last among them."""
+    if len(norms) <= MOST_STEPS:
+        return tuple(norms)
+    places = np.linspace(0, len(norms) - 1, MOST_STEPS).round().astype(int)
+    return tuple(norms[place] for place in places)
+
+
+def weights_gradient(layer: nn.Module) -> Tensor:
+    """Return the gradient of all weights of a layer [P], zeros for those without one, in double precision."""
+    parts = [
+        (torch.zeros_like(weight) if weight.grad is None else weight.grad).detach().double().flatten()
+        for weight in layer.parameters()
+    ]
+    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
+
+
+def weights(gradients: Sequence[Tensor]) -> tuple[Values, Reasons]:
+    """Measure the gradients of one layer's weights, one gradient [P] of each mini-batch."""
+    values: Values = {}
+    reasons: Reasons = {}
+    if gradients[0].numel() == 0:
+        return {}, dict.fromkeys(("nonzero_parameters", "signal_to_noise"), "this layer has no weights")
+    values["nonzero_parameters"] = float((torch.stack(list(gradients)) != 0).any(0).double().mean())
+    ratio, reason = signal_to_noise(gradients)
+    if ratio is None:
+        reasons["signal_to_noise"] = reason
+    else:
+        values["signal_to_noise"] = ratio
+    return values, reasons
+
+
+def signal_to_noise(gradients: Sequence[Tensor]) -> tuple[float | None, str]:
+    r"""Compare the mean gradient with its scatter from one mini-batch to the next.
+
+    .. math:: |\bar g|^2 \Big/ \frac{1}{n - 1} \sum_i |g_i - \bar g|^2
+
+    Args:
+        gradients: of each mini-batch [P].
+
+    Returns:
+        The ratio, or None and the reason why there is none.
+
+    >>> signal_to_noise([torch.tensor([1.0]), torch.tensor([3.0])])[0]  # 2^2 over 2
+    2.0
+    """
+    if len(gradients) < FEWEST_FOR_SLOPE:
+        return None, "one mini-batch has no scatter; take at least two, e.g. with --batches 4"
+    stacked = torch.stack(list(gradients))
+    if not bool(stacked.isfinite().all()):
+        return None, NOT_FINITE
+    signal = stacked.mean(0).square().sum().item()
+    noise = stacked.var(0, unbiased=True).sum().item()
+    if noise == 0:
+        return None, "infinite: all mini-batches give the same gradient" if signal else "there is no gradient"
+    return signal / noise, ""

@@ -1,0 +1,100 @@
+r"""How one time step of a layer turns small changes of its state into those of the next.
+
+The state is all that a neuron carries but its spikes, which follow from it: :math:`s = H(u)` with the surrogate as
+its derivative. For a leaky layer with recurrent weights V and a detached reset
+
+.. math:: J = \beta I + V \, \mathrm{diag}(\psi(u[t - 1]))
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sgbench.diagnosis.traces import Traced
+from sgbench.neurons.base import Neuron
+
+MOST_NUMBERS = 1024
+"""Numbers of a layer's state of one sample up to which its Jacobian is written out."""
+SAMPLES, STEPS = 4, 8
+"""Of which Jacobians are taken, evenly spaced; fewer steps of large layers."""
+SMALL = 128
+Found = tuple[float, float]
+NAMES = ("jacobian_norm", "jacobian_radius")
+
+
+def jacobians(traced: Traced, place: int) -> Found | str:
+    """Return the mean spectral norm and radius of a layer's Jacobians, or the reason why there are none.
+
+    Args:
+        traced: a network run over one batch.
+        place: of the layer.
+    """
+    layer: Any = traced.network.layers[place]
+    seen = traced.layers[place]
+    neuron = layer.neuron
+    if neuron.sees_all_steps:
+        return "the neurons take all steps at once"
+    if layer.recurrent is not None and type(neuron).driven is not Neuron.driven:
+        return "the neurons do not simply add the recurrent current"
+    longest = int(traced.lengths.min())
+    if longest < 2:  # noqa: PLR2004 - a step after another
+        return "there is one time step"
+    fields = [name for name in seen.states[1]._fields if name != "s"]
+    size = sum(getattr(seen.states[1], name)[0].numel() for name in fields)
+    if size > MOST_NUMBERS:
+        return f"the state holds {size} numbers; up to {MOST_NUMBERS} are written out"
+    count = STEPS if size <= SMALL else 2
+    steps = sorted({int(t) for t in torch.linspace(1, longest - 1, count)})
+    norms, radii = [], []
+    for sample in range(min(SAMPLES, len(traced.lengths))):
+        for step in steps:
+            matrix = step_jacobian(layer, seen.currents[step], seen.states[step], fields, sample)
+            if not bool(matrix.isfinite().all()):
+                return "the Jacobian is not finite"
+            norms.append(torch.linalg.matrix_norm(matrix, 2).item())
+            radii.append(torch.linalg.eigvals(matrix).abs().max().item())
+    return sum(norms) / len(norms), sum(radii) / len(radii)
+
+
+def step_jacobian(layer: Any, current: Tensor, state: Any, fields: list[str], sample: int) -> Tensor:
+    """Write out the Jacobian [M, M] of one sample's step, where M numbers make the state.
+
+    Args:
+        layer: on the reference engine.
+        current: that the neurons took in the step, recurrence included [B, N].
+        state: before the step.
+        fields: of the state, without its spikes.
+        sample: position in the batch.
+    """
+    # One row of the Jacobian for each number of the state: the step of so many equal samples.
+    size = sum(getattr(state, name)[sample].numel() for name in fields)
+
+    def rows(values: Tensor) -> Tensor:
+        return values[sample].detach().expand(size, *values[sample].shape).clone()
+
+    carried = {name: rows(getattr(state, name)).requires_grad_() for name in fields}
+    before = type(state)(
+        **{name: carried[name] if name in carried else rows(getattr(state, name)) for name in state._fields}
+    )
+    surrogate = getattr(layer.neuron, "surrogate", None)
+    if "s" in state._fields and surrogate is not None:
+        centred = layer.neuron.centred(before)
+        slope = surrogate.sent_slope(centred.detach())
+        before = before._replace(s=before.s + slope * (centred - centred.detach()))
+    driven = rows(current)
+    if layer.recurrent is not None:
+        returning = layer.feedback(layer.neuron.fed_back(before))
+        driven = driven + (returning - returning.detach())
+    # The class's own step: the layer's is a recorder.
+    _, after = type(layer.neuron).step(layer.neuron, driven, before)
+    out = torch.cat([getattr(after, name).flatten(1) for name in fields], 1)
+    into = [carried[name] for name in fields]
+    wanted = torch.eye(size, dtype=out.dtype, device=out.device)
+    if not out.requires_grad:
+        return torch.zeros_like(wanted)
+    slopes = torch.autograd.grad(out, into, wanted, allow_unused=True)
+    parts = [torch.zeros_like(to) if slope is None else slope for to, slope in zip(into, slopes, strict=True)]
+    return torch.cat([part.flatten(1) for part in parts], 1)

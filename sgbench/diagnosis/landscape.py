@@ -1,0 +1,192 @@
+"""The loss and its surrogate gradient along lines and loops in the space of weights.
+
+Legend: P weights of all layers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.diagnosis.agreement import LossAt, bptt_gradients, put
+from sgbench.errors import InputError, require_count, require_number
+from sgbench.networks.base import Network
+from sgbench.records.diagnosis import LinePoint, Loop
+from sgbench.rules.base import Objective
+from sgbench.signals.trajectory import Batch
+
+FEWEST_POINTS, MOST_POINTS = 3, 1001
+
+
+class WeightLoss(NamedTuple):
+    """A loss of all weights, and what back-propagation with the surrogate gives for its gradient."""
+
+    value: Callable[[Tensor], float]
+    gradient: Callable[[Tensor], Tensor]
+    place: Callable[[], Tensor]
+    place_of: Callable[[Network], Tensor]
+
+
+def whole_loss(network: Network, batches: Sequence[Batch], objective: Objective) -> WeightLoss:
+    """Make a function of a network's weights.
+
+    Args:
+        network: stays as it is; its weights are where `place` begins.
+        batches: over which the loss is the mean.
+        objective: what is minimised.
+    """
+    loss_at = LossAt(network, batches, objective)
+
+    def parameters(of: Network) -> list[Tensor]:
+        return [weight for layer in of.layers for weight in layer.parameters()]
+
+    def place_of(of: Network) -> Tensor:
+        return torch.cat([weight.detach().double().flatten().cpu() for weight in parameters(of)])
+
+    def value(place: Tensor) -> float:
+        put(parameters(loss_at.network), place)
+        return loss_at()
+
+    def gradient(place: Tensor) -> Tensor:
+        put(parameters(loss_at.network), place)
+        found = bptt_gradients(loss_at.network, batches, objective)
+        return torch.cat(list(found.values())).cpu()
+
+    start = place_of(network)
+    return WeightLoss(value, gradient, lambda: start, place_of)
+
+
+def line_between(
+    loss: WeightLoss, start: Tensor, end: Tensor, *, points: int, first: float = 0.0, last: float = 1.0
+) -> tuple[LinePoint, ...]:
+    r"""Scan a loss along the line through two sets of weights.
+
+    .. math:: w(\alpha) = w_0 + \alpha (w_1 - w_0), \qquad
+              \frac{dL}{d\alpha} = g(w(\alpha)) \cdot (w_1 - w_0)
+
+    by the surrogate gradient g, and by differences of L between the neighbours of each point.
+
+    Args:
+        loss: of all weights.
+        start: w_0 [P].
+        end: w_1 [P].
+        points: how many, evenly spaced.
+        first: alpha of the first.
+        last: alpha of the last.
+
+    Raises:
+        InputError: too few or too many points, or a line of no length.
+
+    Source: Neftci, Mostafa & Zenke 2019, IEEE Signal Processing Magazine 36(6), figure 4.
+    """
+    if require_count("--points", points, low=FEWEST_POINTS) > MOST_POINTS:
+        raise InputError(f"--points {points}: at most {MOST_POINTS} are kept")
+    first, last = require_number("--from", first, low=-1e3), require_number("--to", last, high=1e3)
+    if not first < last:
+        raise InputError(
+            f"--from {first:g} --to {last:g}: the line has to go up, e.g. --from -0.25 --to 1.25"
+        )
+    way = end - start
+    if not bool(way.any()):
+        raise InputError("line: both ends have the same weights, so there is no line between them")
+    alphas = torch.linspace(first, last, points, dtype=torch.float64).tolist()
+    losses = [loss.value(start + alpha * way) for alpha in alphas]
+    slopes = [(loss.gradient(start + alpha * way) @ way).item() for alpha in alphas]
+    return tuple(
+        LinePoint(
+            alpha=alpha,
+            loss=_finite(losses[place]),
+            surrogate_slope=_finite(slopes[place]),
+            macroscopic_slope=_finite(_difference(alphas, losses, place)),
+        )
+        for place, alpha in enumerate(alphas)
+    )
+
+
+def _difference(alphas: Sequence[float], losses: Sequence[float], place: int) -> float:
+    """Return the slope between the neighbours of a point; at the ends, to the one neighbour."""
+    before, after = max(0, place - 1), min(len(alphas) - 1, place + 1)
+    return (losses[after] - losses[before]) / (alphas[after] - alphas[before])
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def integral(line: Sequence[LinePoint]) -> float:
+    """Integrate the surrogate slope along a line by the trapezoidal rule."""
+    return sum(
+        0.5
+        * ((one.surrogate_slope or 0.0) + (next_one.surrogate_slope or 0.0))
+        * (next_one.alpha - one.alpha)
+        for one, next_one in pairwise(line)
+    )
+
+
+def closed_loop(
+    gradient: Callable[[Tensor], Tensor], centre: Tensor, first: Tensor, second: Tensor, *, points: int
+) -> Loop:
+    r"""Integrate a gradient around an ellipse, whose integral is 0 where it is one.
+
+    .. math:: \oint g(r) \cdot dr, \qquad r(\phi) = c + a \cos\phi + b \sin\phi
+
+    by the trapezoidal rule, which converges exponentially for what is smooth.
+
+    Args:
+        gradient: g, of weights [P].
+        centre: c [P].
+        first: a [P].
+        second: b [P].
+        points: on the loop.
+
+    Source: Gygax & Zenke 2025, Neural Computation 37(5):886-925.
+
+    >>> bowl = closed_loop(lambda place: 2 * place, torch.zeros(2), torch.eye(2)[0], torch.eye(2)[1], points=8)
+    >>> round(bowl.integral, 6), round(bowl.path, 6)
+    (0.0, 0.0)
+    """
+    total, path = 0.0, 0.0
+    for number in range(points):
+        angle = 2 * math.pi * number / points
+        place = centre + math.cos(angle) * first + math.sin(angle) * second
+        along = (math.cos(angle) * second - math.sin(angle) * first) * (2 * math.pi / points)
+        share = (gradient(place) @ along).item()
+        total += share
+        path += abs(share)
+    return Loop(integral=total, path=path)
+
+
+def closed_loops(
+    loss: WeightLoss, generator: torch.Generator, *, radius: float, points: int, planes: int
+) -> list[Loop]:
+    """Integrate the surrogate gradient around circles in random planes of all weights.
+
+    Args:
+        loss: whose place is the middle of all circles.
+        generator: of the planes.
+        radius: by the norm of all weights.
+        points: on each circle.
+        planes: how many.
+
+    Raises:
+        InputError: a value out of range.
+    """
+    length = require_number("--radius", radius, low=0, open_low=True)
+    require_count("--points", points, low=FEWEST_POINTS)
+    centre = loss.place()
+    length *= centre.norm().item() or 1.0
+    found = []
+    for _ in range(require_count("--planes", planes)):
+        drawn = torch.randn(len(centre), 2, generator=generator, dtype=torch.float64)
+        directions, _ = torch.linalg.qr(drawn)
+        found.append(
+            closed_loop(
+                loss.gradient, centre, length * directions[:, 0], length * directions[:, 1], points=points
+            )
+        )
+    return found

@@ -1,0 +1,224 @@
+"""One diagnosis: what the panels found in a network with one set of weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+
+from sgbench.diagnosis import agreement as compared
+from sgbench.diagnosis.activity import activity
+from sgbench.diagnosis.advice import advise, outlook
+from sgbench.diagnosis.enumeration import enumerated
+from sgbench.diagnosis.flow import FLOW, flow, log_slope, weights, weights_gradient
+from sgbench.diagnosis.jacobian import NAMES, jacobians
+from sgbench.diagnosis.traces import LayerTrace, Traced, trace
+from sgbench.errors import InputError, NonFiniteError
+from sgbench.networks.base import Network
+from sgbench.records.diagnosis import PANELS, Agreement, Diagnosis, LayerDiagnosis
+from sgbench.rules.base import LearningRule, Objective
+from sgbench.signals.trajectory import Batch
+
+ACTIVITY = ("rate_per_step", "dead_fraction", "saturated_fraction", "in_window_fraction", "mean_slope")
+OF_WEIGHTS = ("nonzero_parameters", "signal_to_noise")
+NOISE_SLOPE = 5.0
+"""Escape noise with which the spikes of a tiny network are enumerated [1/threshold]."""
+SHORT_STEP = 0.01
+"""By the norm of all weights, of a step against a mini-batch's gradient."""
+
+
+def diagnose_network(  # noqa: PLR0913 - one for each part of a run
+    network: Network,
+    rule: LearningRule | None,
+    batches: Sequence[Batch],
+    objective: Objective,
+    *,
+    generator: torch.Generator,
+    panels: Sequence[str] = PANELS,
+    weights_name: str = "given",
+    split: Literal["train", "validation"] | None = None,
+    step_size: float = compared.STEP_SIZE,
+) -> Diagnosis:
+    """Diagnose a network over some batches; nothing of it changes.
+
+    Args:
+        network: set to the epoch and mode in which it is looked at.
+        rule: whose gradient the agreement panel compares; None for back-propagation.
+        batches: at least one, on the network's device.
+        objective: what is minimised.
+        generator: of the directions in which finite differences are taken.
+        panels: of `PANELS`.
+        weights_name: "initial", "selected", "given" or "epoch N".
+        split: where the batches come from, or None.
+        step_size: of finite differences, by the norm of a layer's weights.
+
+    Raises:
+        InputError: an unknown panel, no samples, or a network without spiking neurons.
+        NonFiniteError: weights are NaN or infinite; names the layer.
+    """
+    panels = checked_panels(panels)
+    if not batches:
+        raise InputError("diagnose: no samples; at least one batch is needed")
+    require_finite_weights(network)
+    traced = [trace(network, batch, objective) for batch in batches]
+    layers = tuple(_layer(traced, place, panels) for place in range(len(traced[0].layers)))
+    loss = sum(each.loss.item() for each in traced) / len(traced)
+    values: dict[str, Any] = {
+        "loss": loss if math.isfinite(loss) else None,
+        "log_slope_per_layer": log_slope([layer.grad_norm or 0.0 for layer in layers]),
+        "agreements": None,
+        "falling_steps": None,
+        "loop": None,
+        "line": None,
+    }
+    if "agreement" in panels:
+        values["agreements"] = tuple(
+            _agreements(network, rule, traced, batches, objective, generator, step_size)
+        )
+        values["falling_steps"] = falling_steps(network, traced, batches, objective)
+    whole: dict[str, Any] = {
+        "weights": weights_name,
+        "split": split,
+        "samples": sum(len(batch.lengths) for batch in batches),
+        "panels": panels,
+        "layers": layers,
+        **values,
+        "outlook": outlook(layers) if {"flow", "activity"} <= set(panels) else None,
+        "advice": (),
+    }
+    found = Diagnosis(**whole, reasons=_reasons(whole, panels))
+    return found.model_copy(update={"advice": tuple(advise(found))})
+
+
+def checked_panels(panels: Sequence[str]) -> tuple[str, ...]:
+    """Return the panels asked for, in their usual order.
+
+    Raises:
+        InputError: an unknown one, or none.
+    """
+    for panel in panels:
+        if panel not in PANELS:
+            raise InputError(f"panel '{panel}': one or more of {', '.join(PANELS)} are needed")
+    if not panels:
+        raise InputError(f"panels: one or more of {', '.join(PANELS)} are needed")
+    return tuple(panel for panel in PANELS if panel in panels)
+
+
+def require_finite_weights(network: Network) -> None:
+    """Refuse weights that are no numbers.
+
+    Raises:
+        NonFiniteError: names the layer.
+    """
+    for layer in network.layers:
+        for name, weight in layer.named_parameters():
+            if not bool(weight.isfinite().all()):
+                raise NonFiniteError(
+                    f"layer '{layer.name}': '{name}' is not finite, so nothing can be diagnosed; diagnose the "
+                    f"initial weights with --weights initial"
+                )
+
+
+def _reasons(whole: dict[str, Any], panels: Sequence[str]) -> dict[str, str]:
+    why = {
+        "loss": "the loss is not finite",
+        "log_slope_per_layer": "fewer than two layers have a gradient",
+        "agreements": "panel agreement was not asked for",
+        "falling_steps": "panel agreement was not asked for"
+        if "agreement" not in panels
+        else "there is no finite gradient to step against",
+        "loop": "not asked for; see: sgbench diagnose loop",
+        "line": "not asked for; see: sgbench diagnose line",
+        "outlook": "it takes the panels flow and activity",
+    }
+    return {name: reason for name, reason in why.items() if whole[name] is None}
+
+
+def _layer(traced: Sequence[Traced], place: int, panels: Sequence[str]) -> LayerDiagnosis:
+    seen: list[LayerTrace] = [each.layers[place] for each in traced]
+    lengths = [each.lengths for each in traced]
+    values: dict[str, Any] = {}
+    reasons: dict[str, str] = {}
+    if "flow" in panels:
+        gradients = [weights_gradient(each.network.layers[place]) for each in traced]
+        for found, missing in (flow(seen, lengths), weights(gradients)):
+            values |= found
+            reasons |= missing
+        jacobian = jacobians(traced[0], place)
+        if isinstance(jacobian, str):
+            reasons |= dict.fromkeys(NAMES, jacobian)
+        else:
+            values |= dict(zip(NAMES, jacobian, strict=True))
+    else:
+        reasons |= dict.fromkeys((*FLOW, *OF_WEIGHTS, *NAMES), "panel flow was not asked for")
+    if "activity" in panels:
+        found, missing = activity(seen, lengths)
+        values |= found
+        reasons |= missing
+    else:
+        reasons |= dict.fromkeys(ACTIVITY, "panel activity was not asked for")
+    return LayerDiagnosis(
+        name=seen[0].name,
+        neurons=seen[0].neurons,
+        recurrent=getattr(traced[0].network.layers[place], "recurrent", None) is not None,
+        reasons=reasons,
+        **{name: values.get(name) for name in (*FLOW, *OF_WEIGHTS, *NAMES, *ACTIVITY)},
+    )
+
+
+def _agreements(
+    network: Network,
+    rule: LearningRule | None,
+    traced: Sequence[Traced],
+    batches: Sequence[Batch],
+    objective: Objective,
+    generator: torch.Generator,
+    step_size: float,
+) -> list[Agreement]:
+    """Compare the gradient that trains the network with every reference that there is."""
+    bptt = {
+        seen.name: torch.stack([weights_gradient(each.network.layers[place]) for each in traced]).mean(0)
+        for place, seen in enumerate(traced[0].layers)
+    }
+    trained = bptt if rule is None else compared.rule_gradients(network, rule, batches, objective)
+
+    def relaxed_lines() -> list[Agreement]:
+        return compared.lines("relaxed", trained, compared.relaxed_gradients(network, batches, objective))
+
+    def probed_lines() -> list[Agreement]:
+        loss_at = compared.LossAt(network, batches[:1], objective)
+        if rule is None:
+            first = compared.bptt_gradients(network, batches[:1], objective)
+        else:
+            first = compared.rule_gradients(network, rule, batches[:1], objective)
+        return compared.probe(loss_at, first, generator, step_size=step_size)
+
+    return [
+        *compared.lines("bptt", trained, bptt),
+        *compared.or_missing("relaxed", relaxed_lines),
+        *compared.or_missing("finite_difference", probed_lines),
+        *compared.or_missing(
+            "enumeration",
+            lambda: enumerated(network, batches[0], objective, noise_slope=NOISE_SLOPE),
+        ),
+    ]
+
+
+def falling_steps(
+    network: Network, traced: Sequence[Traced], batches: Sequence[Batch], objective: Objective
+) -> float | None:
+    """Return the share of mini-batches whose loss falls with a short step against their own gradient."""
+    falls = []
+    for each, batch in zip(traced, batches, strict=True):
+        loss_at = compared.LossAt(network, [batch], objective)
+        parameters = [weight for layer in loss_at.network.layers for weight in layer.parameters()]
+        gradient = torch.cat([weights_gradient(layer) for layer in each.network.layers]).cpu()
+        if not bool(gradient.isfinite().all()) or not bool(gradient.any()):
+            continue
+        start = torch.cat([weight.detach().double().flatten().cpu() for weight in parameters])
+        before = loss_at()
+        compared.put(parameters, start - SHORT_STEP * start.norm() * gradient / gradient.norm())
+        falls.append(loss_at() < before)
+    return sum(falls) / len(falls) if falls else None

@@ -1,0 +1,119 @@
+"""Networks whose spikes are replaced: by the smooth curve behind the surrogate, or by given ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.diagnosis.traces import on_the_reference
+from sgbench.errors import InputError
+from sgbench.networks.base import Network, surrogates
+from sgbench.neurons.base import ResetPotential
+from sgbench.neurons.gated import HiddenReset
+from sgbench.surrogates.base import Output, Surrogate
+
+
+class SmoothSpikes:
+    r"""Sends the surrogate's primitive from 0 to 1 in place of spikes, with its true derivative.
+
+    .. math:: s = F(u) = \tfrac12 + \frac{\Psi(u) - \Psi(0)}{\int\psi}, \qquad
+        \frac{ds}{du} = \frac{\psi(u)}{\int\psi}
+
+    >>> from sgbench.surrogates.triangle import Triangle
+    >>> surrogate = Triangle(slope=0.5, width_fwhm=None, normalisation="peak1", scale=1.0)  # of area 2
+    >>> at_threshold = torch.zeros(1)
+    >>> SmoothSpikes().fire(at_threshold, surrogate).item(), SmoothSpikes().slope(at_threshold, surrogate).item()
+    (0.5, 0.5)
+    """
+
+    output: ClassVar[Output] = "real"
+    stochastic: ClassVar[bool] = False
+
+    @property
+    def has_primitive(self) -> bool:
+        """True: F."""
+        return True
+
+    def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """F(u)."""
+        return surrogate.escape_probability(u)
+
+    def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """The derivative of F."""
+        return surrogate.derivative(u) / surrogate.area  # type: ignore[operator]
+
+    def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """F(u)."""
+        return surrogate.escape_probability(u)
+
+
+class GivenSpikes:
+    """Sends the spikes of a list, one step after another, whatever the potential; the slope is the surrogate's.
+
+    Args:
+        spikes: of one layer [T, B, N].
+        passes: whether the surrogate's slope is passed on; otherwise spikes are constants.
+    """
+
+    output: ClassVar[Output] = "binary"
+    stochastic: ClassVar[bool] = False
+
+    def __init__(self, spikes: Tensor, *, passes: bool) -> None:
+        self.steps: Iterator[Tensor] = iter(spikes)
+        self.passes = passes
+
+    @property
+    def has_primitive(self) -> bool:
+        """False: given spikes follow no curve."""
+        return False
+
+    def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """The next step's spikes."""
+        return next(self.steps).to(u.dtype)
+
+    def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """The surrogate's, or zero."""
+        return surrogate.derivative(u) if self.passes else torch.zeros_like(u)
+
+    def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """There is none.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError("given spikes follow no curve")
+
+
+def relaxed(network: Network) -> Network:
+    """Copy a network into one that sends the surrogate's primitive in place of spikes, and so has a true gradient.
+
+    Resets and recurrent spikes that are cut from the gradient are joined to it again.
+
+    Args:
+        network: stays as it is.
+
+    Raises:
+        InputError: a surrogate has no finite area, so that its primitive runs from no 0 to no 1.
+    """
+    copied = on_the_reference(network)
+    for surrogate in surrogates(copied):
+        area = surrogate.area
+        if surrogate.firing is not None and not isinstance(surrogate.firing, SmoothSpikes):
+            raise InputError(f"{type(surrogate.firing).__name__} fires otherwise than by a step")
+        if area is None or not math.isfinite(area) or area <= 0:
+            found = "no area" if area is None else f"an area of {area:g}"
+            raise InputError(
+                f"{type(surrogate).__name__} has {found}, so that no smooth curve from 0 to 1 has its slope"
+            )
+        surrogate.escape_probability(torch.zeros(1))
+        surrogate.firing, surrogate.output = SmoothSpikes(), "real"
+    for layer in copied.layers:
+        layer.cut = False  # type: ignore[assignment]
+        for part in vars(layer.neuron).values():
+            if isinstance(part, ResetPotential | HiddenReset):
+                (part if isinstance(part, ResetPotential) else part.rule).detached = False
+    return copied

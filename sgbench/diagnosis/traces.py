@@ -1,0 +1,157 @@
+"""What passes through each layer in one forward and backward run.
+
+Legend: T steps, B samples, N neurons, C currents of a neuron.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.engine.choose import Engine
+from sgbench.errors import InputError
+from sgbench.networks.base import Network
+from sgbench.rules.base import Objective
+from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
+
+SEEN_AROUND_THRESHOLD = 8.0
+"""How far from the threshold the peak of a surrogate's slope is looked for [thresholds]."""
+GRID = 4001
+
+
+@dataclass
+class LayerTrace:
+    """One layer's currents, potentials and spikes, step by step; currents carry gradients after a backward pass."""
+
+    name: str
+    neurons: int
+    slope_at: Callable[[Tensor], Tensor] | None  # of the surrogate; None for neurons that do not fire
+    counts_spikes: bool
+    currents: list[Tensor] = field(default_factory=list)  # of each step [B, C N]
+    centred: list[Tensor] = field(default_factory=list)  # potential minus threshold of each step [B, N]
+    spikes: list[Tensor] = field(default_factory=list)  # of each step [B, N]
+    states: list[Any] = field(default_factory=list)  # before each step; empty where nothing is carried
+
+    def gradient(self) -> Tensor | None:
+        """Return dL/dI [T, B, C N], or None where the loss does not depend on the layer's currents at all."""
+        if all(current.grad is None for current in self.currents):
+            return None
+        return torch.stack(
+            [torch.zeros_like(each) if each.grad is None else each.grad for each in self.currents]
+        )
+
+    def potentials(self) -> Tensor:
+        """Return potential minus threshold [T, B, N]."""
+        return torch.stack([each.detach() for each in self.centred])
+
+    def fired(self) -> Tensor:
+        """Return whether there was a spike of any size [T, B, N]."""
+        return torch.stack([each.detach() for each in self.spikes]) != 0
+
+    def peak(self) -> float:
+        """Return the largest slope of the surrogate near the threshold."""
+        like = self.centred[0]
+        grid = torch.linspace(-SEEN_AROUND_THRESHOLD, SEEN_AROUND_THRESHOLD, GRID, dtype=like.dtype)
+        grid = grid.to(like.device)[:, None]
+        return float(self.slope_at(grid).abs().max()) if self.slope_at is not None else 0.0
+
+
+class Traced(NamedTuple):
+    """One network, run forward and backward over one batch."""
+
+    network: Network  # with gradients in `.grad`
+    layers: list[LayerTrace]
+    trajectory: Trajectory
+    loss: Tensor  # a scalar without gradient
+    lengths: Tensor  # [B]
+
+
+def on_the_reference(network: Network) -> Network:
+    """Copy a network so that it runs step by step, and nothing that is done to it reaches the original.
+
+    Raises:
+        InputError: it has no spiking neurons.
+    """
+    if not network.spiking:
+        raise InputError(
+            f"network {type(network).__name__} has no spiking neurons, so there is nothing to diagnose; "
+            f"use network=mlp"
+        )
+    copied = copy.deepcopy(network)
+    copied.engine = Engine("reference", network.engine.device)
+    return copied
+
+
+def trace(network: Network, batch: Batch, objective: Objective) -> Traced:
+    """Run a copy of a network over a batch and back-propagate the whole objective through time.
+
+    Args:
+        network: stays as it is, its noise included.
+        batch: on the network's device.
+        objective: whose gradient is taken, with the surrogate in place of each spike's derivative.
+
+    Raises:
+        InputError: the network has no spiking neurons.
+    """
+    copied = on_the_reference(network)
+    copied.zero_grad()
+    layers = [_watch(layer) for layer in copied.layers]
+    trajectory = copied.unroll(batch.x, batch.lengths, keep=objective.keep | {SPIKES})
+    loss = objective.whole(trajectory, batch.target)
+    if loss.requires_grad:
+        loss.backward()
+    return Traced(copied, layers, trajectory, loss.detach(), batch.lengths)
+
+
+def _watch(layer: Any) -> LayerTrace:
+    """Put a recorder in place of the step of a layer's neurons."""
+    neuron = layer.neuron
+    fires = neuron.output == "binary"
+    surrogate = getattr(neuron, "surrogate", None) if fires else None
+    slope = None if surrogate is None else functools.partial(_slope, surrogate)
+    seen = LayerTrace(layer.name, layer.neurons, slope, counts_spikes=fires)
+    if neuron.sees_all_steps:
+        neuron.unroll = functools.partial(_recorded_sequence, seen, neuron.unroll)
+    else:
+        neuron.step = functools.partial(_recorded_step, seen, neuron, neuron.step)
+    return seen
+
+
+def _slope(surrogate: Any, centred: Tensor) -> Tensor:
+    with torch.no_grad():
+        return surrogate.sent_slope(centred)  # type: ignore[no-any-return]
+
+
+def leaf_like(current: Tensor) -> Tensor:
+    """Return a current of the same values whose gradient is kept."""
+    current = current.clone() if current.requires_grad else current.detach().clone().requires_grad_()
+    current.retain_grad()
+    return current
+
+
+def _recorded_step(
+    seen: LayerTrace, neuron: Any, step: Callable[..., Any], current: Tensor, state: Any
+) -> Any:
+    current = leaf_like(current)
+    output, after = step(current, state)
+    seen.currents.append(current)
+    seen.centred.append(neuron.centred(after))
+    seen.spikes.append(output)
+    seen.states.append(state)
+    return output, after
+
+
+def _recorded_sequence(seen: LayerTrace, unroll: Callable[..., Any], current: Tensor) -> Any:
+    # The neurons see a stack of kept steps, so that each step has a gradient of its own.
+    steps = [leaf_like(each) for each in current.unbind(0)]
+    output, centred, last = unroll(torch.stack(steps))
+    seen.currents += steps
+    seen.centred += list(centred.unbind(0))
+    seen.spikes += list(output.unbind(0))
+    return output, centred, last

@@ -1,0 +1,135 @@
+"""Diagnoses of a run, from its record or from words."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+from sgbench.diagnosis.landscape import closed_loops, line_between, whole_loss
+from sgbench.diagnosis.panels import checked_panels, diagnose_network
+from sgbench.errors import InputError, require_count
+from sgbench.inspection.stored_run import StoredRun, begin, load_selected, stored_run
+from sgbench.records.diagnosis import PANELS, Diagnosis, LinePoint, Loop
+from sgbench.signals.streams import generator
+from sgbench.signals.trajectory import Batch
+
+WEIGHTS = ("initial", "selected")
+
+
+def diagnose(
+    *words: str,
+    weights: str = "initial",
+    panels: Sequence[str] = PANELS,
+    batches: int = 4,
+    config_dirs: Sequence[Path] = (),
+    allow_targets: Sequence[str] = (),
+) -> Diagnosis:
+    """Diagnose why a network does or does not learn, before its training or after it.
+
+    Args:
+        words: the folder of a run, or words as on the command line, e.g. "experiment=digits", "surrogate=triangle".
+        weights: "initial" or, of a finished run, "selected".
+        panels: "agreement" of the gradient with references, its "flow" through layers and steps, "activity".
+        batches: of the validation split, at most.
+        config_dirs: folders with entries of your own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+
+    Raises:
+        InputError: words that do not compose, or a record, weights or data that are gone.
+        NonFiniteError: weights are NaN or infinite.
+    """
+    run = stored_run(words, config_dirs=config_dirs, allow_targets=allow_targets)
+    return diagnosed(run, weights, panels, batches)
+
+
+def diagnosed(run: StoredRun, weights: str, panels: Sequence[str], batches: int) -> Diagnosis:
+    """Diagnose a run that was made again.
+
+    Args:
+        run: its network gets the weights that are asked for.
+        weights: "initial" or "selected"; initial ones before selected ones.
+        panels: of `PANELS`.
+        batches: of the validation split, at most.
+
+    Raises:
+        InputError: an unknown word, or weights or data that are gone.
+    """
+    panels = checked_panels(panels)
+    require_count("--batches", batches)
+    epoch = 0
+    if weights == "selected":
+        load_selected(run)
+        epoch = run.record.best_epoch or 0 if run.record is not None else 0
+    elif weights != "initial":
+        raise InputError(f"--weights {weights}: one or both of {', '.join(WEIGHTS)} are needed")
+    begin(run, "train", epoch)
+    return diagnose_network(
+        run.parts.network,
+        run.parts.rule,
+        validation_batches(run, batches),
+        run.parts.objective,
+        generator=generator(run.spec.seed, "diagnosis", weights),
+        panels=panels,
+        weights_name=weights,
+        split="validation",
+    )
+
+
+def validation_batches(run: StoredRun, count: int) -> list[Batch]:
+    """Load the first batches of the validation split.
+
+    Raises:
+        InputError: the data are not there.
+    """
+    run.parts.data.setup()
+    return [
+        Batch(each.x.to(run.parts.device), *(part.to(run.parts.device) for part in each[1:]))
+        for each in itertools.islice(run.parts.data.evaluation("validation"), count)
+    ]
+
+
+def scanned_line(
+    run: StoredRun, *, batches: int, points: int, first: float, last: float
+) -> tuple[LinePoint, ...]:
+    """Scan the loss between the initial and the selected weights of a run.
+
+    Args:
+        run: finished.
+        batches: of the validation split, over which the loss is the mean.
+        points: on the line.
+        first: alpha of the first point; 0 are the initial weights.
+        last: alpha of the last point; 1 are the selected weights.
+
+    Raises:
+        InputError: fewer than three points, an empty line, or weights or data that are gone.
+    """
+    begin(run, "train", 0)
+    loss = whole_loss(run.parts.network, validation_batches(run, batches), run.parts.objective)
+    start = loss.place()
+    end = loss.place_of(load_selected(run))
+    return line_between(loss, start, end, points=points, first=first, last=last)
+
+
+def looped(
+    run: StoredRun, *, weights: str, batches: int, radius: float, points: int, planes: int
+) -> list[Loop]:
+    """Integrate the surrogate gradient of a run around closed loops in random planes.
+
+    Args:
+        run: made again.
+        weights: in the middle of the loops, "initial" or "selected".
+        batches: of the validation split, over which the loss is the mean.
+        radius: of the loops, by the norm of the weights.
+        points: on each loop.
+        planes: how many loops.
+
+    Raises:
+        InputError: a value out of range, or weights or data that are gone.
+    """
+    if weights == "selected":
+        load_selected(run)
+    begin(run, "train", 0)
+    loss = whole_loss(run.parts.network, validation_batches(run, batches), run.parts.objective)
+    drawn = generator(run.spec.seed, "diagnosis", "loop")
+    return closed_loops(loss, drawn, radius=radius, points=points, planes=planes)

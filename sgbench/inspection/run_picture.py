@@ -1,0 +1,122 @@
+"""The numbers of a run's picture: from its record, and replayed from its weights and data."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sgbench.errors import InputError, require_count
+from sgbench.inspection.stored_run import StoredRun, begin, load_selected, record_of, run_of
+from sgbench.plots import style
+from sgbench.plots.run import Curves, LayerRates, RunPicture, ShownSample, run_figure
+from sgbench.records.record import RunRecord
+from sgbench.signals.trajectory import POTENTIAL, SPIKES
+
+SHOWN_NEURONS = 3
+"""Of each layer, whose potentials are drawn: those that fire most."""
+
+
+def draw_run(
+    folder: Path,
+    path: Path,
+    *,
+    samples: int = 1,
+    words: Sequence[str] = (),
+    config_dirs: Sequence[Path] = (),
+    allow_targets: Sequence[str] = (),
+) -> None:
+    """Draw a run: learning curves and rates from its record, spikes and potentials of replayed samples.
+
+    Args:
+        folder: of the run.
+        path: of the picture.
+        samples: of the validation split that are replayed with the selected weights; 0 for none.
+        words: of how it is executed, e.g. "paths.data_dir=DIR".
+        config_dirs: folders with entries of one's own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+
+    Raises:
+        InputError: the record cannot be read or holds no epoch, or weights or data are gone.
+    """
+    style.check_picture_path(path)
+    record = record_of(folder)
+    if not record.curve:
+        raise InputError(f"{folder}: no epoch was finished to draw; see: sgbench diagnose {folder}")
+    shown: tuple[ShownSample, ...] = ()
+    if require_count("--samples", samples, low=0):
+        try:
+            run = run_of(folder, record, words=words, config_dirs=config_dirs, allow_targets=allow_targets)
+            shown = _replayed(run, samples)
+        except InputError as error:
+            raise InputError(f"{error}; --samples 0 draws the learning curves alone") from error
+    title = f"{record.protocol}, {record.method.label}, seed {record.seed}"
+    picture = RunPicture(title, _curves(record), _rates(record), shown)
+    style.save(lambda: run_figure(picture), path)
+
+
+def _curves(record: RunRecord) -> Curves:
+    lines = record.curve
+    accuracy = [line.validation_accuracy for line in lines]
+    return Curves(
+        epoch=np.array([line.epoch for line in lines]),
+        train_loss=np.array([line.train_loss for line in lines]),
+        validation_loss=np.array([line.validation_loss for line in lines]),
+        validation_accuracy=None if None in accuracy else np.array(accuracy, dtype=float),
+        best_epoch=record.best_epoch,
+    )
+
+
+def _rates(record: RunRecord) -> tuple[LayerRates, ...]:
+    """List the rates on validation and test, before them those of diagnoses on the way."""
+    known: dict[str, list[tuple[str, float]]] = {}
+    for found in record.diagnosis or ():
+        for layer in found.layers:
+            if layer.rate_per_step is not None and found.weights != "selected":
+                known.setdefault(layer.name, []).append((found.weights, layer.rate_per_step))
+    for split, scores in (("validation", record.validation), ("test", record.test)):
+        for line in () if scores is None else scores.activity:
+            known.setdefault(line.name, []).append((split, line.rate_per_step))
+    return tuple(
+        LayerRates(name, tuple(where for where, _ in rates), tuple(rate for _, rate in rates))
+        for name, rates in known.items()
+    )
+
+
+def _replayed(run: StoredRun, count: int) -> tuple[ShownSample, ...]:
+    """Replay the first samples of the validation split with the selected weights."""
+    network = load_selected(run)
+    epoch = 0 if run.record is None else run.record.best_epoch or 0
+    begin(run, "validation", epoch)
+    run.parts.data.setup()
+    (batch,) = itertools.islice(run.parts.data.evaluation("validation"), 1)
+    trajectory = network.unroll(batch.x, batch.lengths, keep=frozenset({SPIKES, POTENTIAL}))
+    names = [str(layer.name) for layer in network.layers]
+    firing = [str(layer.name) for layer in network.layers if layer.neuron.output == "binary"]  # type: ignore[union-attr]
+    shown = []
+    for sample in range(min(count, len(batch.lengths))):
+        end = int(batch.lengths[sample])
+        spikes = {
+            name: each[:end, sample].detach().flatten(1).numpy()
+            for name, each in zip(firing, trajectory.spikes, strict=True)
+        }
+        potentials = {
+            name: _few(each[:end, sample].detach().flatten(1).numpy(), spikes.get(name))
+            for name, each in zip(names, trajectory.u, strict=True)
+        }
+        title = f"validation sample {int(batch.position[sample])}"
+        if batch.target.ndim == 1:
+            title += f", class {int(batch.target[sample])}"
+        shown.append(ShownSample(title, spikes, potentials))
+    return tuple(shown)
+
+
+def _few(potentials: Any, spikes: Any) -> Any:
+    """Take the neurons that fire most, or the first ones of a layer that does not fire."""
+    if spikes is None:
+        return potentials[:, :SHOWN_NEURONS]
+    most = np.argsort(-spikes.sum(0), kind="stable")[:SHOWN_NEURONS]
+    return potentials[:, most]

@@ -1,0 +1,153 @@
+"""A run made again from its record, with the weights that it kept, or from words."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from sgbench.composition.compose import compose
+from sgbench.errors import InputError, one_printable_line
+from sgbench.networks.base import Network
+from sgbench.paths import RECORD
+from sgbench.records.files import read_model
+from sgbench.records.record import RunRecord
+from sgbench.records.spec import RunSpec, choice_words
+from sgbench.submissions.verify.recompose import completed
+from sgbench.training.attempt import WEIGHTS
+from sgbench.training.build import Parts, build
+from sgbench.training.epochs import Epochs, Part
+from sgbench.training.run_folder import folder_of, stored_record
+
+OF_EXECUTION = ("paths.", "trainer.", "engine=")
+
+
+class StoredRun(NamedTuple):
+    """What a run is made of, and what came of it if it was run."""
+
+    name: str  # as messages call it
+    spec: RunSpec
+    parts: Parts
+    folder: Path
+    record: RunRecord | None
+
+
+def folder_with_record(word: str) -> Path | None:
+    """Return the folder that a word names if a record lies there; the record itself names its folder.
+
+    >>> folder_with_record("surrogate=atan") is None
+    True
+    """
+    path = Path(word)
+    if path.name == RECORD and path.is_file():
+        return path.parent
+    return path if (path / RECORD).is_file() else None
+
+
+def stored_run(
+    words: Sequence[str], *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
+) -> StoredRun:
+    """Make a run again.
+
+    Args:
+        words: a folder with a record, and words such as "paths.data_dir=DIR"; or the words of a run.
+        config_dirs: folders with entries of one's own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+
+    Raises:
+        InputError: no such folder, a record that cannot be read, or words that do not compose.
+    """
+    options: dict[str, Any] = {"config_dirs": config_dirs, "allow_targets": allow_targets}
+    folder = folder_with_record(words[0]) if words else None
+    if folder is None:
+        for word in words:
+            if "=" not in word:
+                raise InputError(
+                    f"'{word}': a folder with a {RECORD}, or words such as surrogate=atan, are needed"
+                )
+        spec = compose(words, **options)
+        return StoredRun("these words", spec, build(spec), folder_of(spec), stored_record(spec))
+    for word in words[1:]:
+        if not word.startswith(OF_EXECUTION):
+            raise InputError(
+                f"'{word}': a stored run is made again as it was; beside it only {', '.join(OF_EXECUTION)}... are "
+                f"changed"
+            )
+    return run_of(folder, record_of(folder), words=words[1:], **options)
+
+
+def record_of(folder: Path) -> RunRecord:
+    """Read the record in a folder.
+
+    Raises:
+        InputError: there is none, or none that can be read.
+    """
+    return read_model(folder / RECORD, RunRecord)
+
+
+def run_of(
+    folder: Path,
+    record: RunRecord,
+    *,
+    words: Sequence[str] = (),
+    config_dirs: Sequence[Path] = (),
+    allow_targets: Sequence[str] = (),
+) -> StoredRun:
+    """Make a run again on the processor from its record.
+
+    Args:
+        folder: of the run.
+        record: of the run.
+        words: of how it is executed, e.g. "paths.data_dir=DIR".
+        config_dirs: folders with entries of one's own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+
+    Raises:
+        InputError: the catalogue no longer has what the record names.
+    """
+    method = record.method
+    asked = [f"protocol={method.protocol.name}", f"seed={record.seed}", "trainer.device=cpu"]
+    spec = compose(
+        [*asked, *choice_words(method.choices), *words], config_dirs=config_dirs, allow_targets=allow_targets
+    )
+    spec = spec.model_copy(update={"method": completed(method, spec.method)})
+    return StoredRun(str(folder), spec, build(spec), folder, record)
+
+
+def load_selected(run: StoredRun) -> Network:
+    """Put the selected weights of a finished run into its network.
+
+    Raises:
+        InputError: the run is not finished, or its weights are gone, changed or of another network.
+    """
+    record = run.record
+    if record is None or record.status != "finished":
+        state = "has not been run" if record is None else "has failed"
+        raise InputError(f"{run.name}: the run {state}, so it has no selected weights; use --weights initial")
+    path = run.folder / WEIGHTS
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path}: {error.strerror or error}; the weights of a finished run lie there; use --weights initial"
+        ) from error
+    if hashlib.sha256(data).hexdigest() != record.weights_sha256:
+        raise InputError(f"{path}: not the weights that the record names; use --weights initial")
+    from safetensors.torch import load
+
+    try:
+        run.parts.network.load_state_dict(load(data))
+    except Exception as error:
+        raise InputError(f"{path}: {one_printable_line(error)}") from error
+    return run.parts.network
+
+
+def begin(run: StoredRun, part: Part, epoch: int) -> None:
+    """Set the network of a run for a pass over a split: steepness and noise of an epoch."""
+    torch.set_num_threads(run.spec.trainer.threads)
+    Epochs(run.parts.steepness, run.spec.method.protocol.epochs, run.spec.seed).begin(
+        run.parts.network, part, epoch
+    )

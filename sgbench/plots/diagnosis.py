@@ -1,0 +1,123 @@
+"""Pictures of diagnoses: the gradient by layer and step, shares by layer, and the loss along a line of weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sgbench.plots.style import BLUE, COLOURS, GREEN, SOFT, VERMILION
+from sgbench.records.diagnosis import Diagnosis, LinePoint
+
+SHARES = {
+    "nonzero_parameters": "weights reached",
+    "in_window_fraction": "in the window",
+    "gradient_dead_fraction": "gradient-dead neurons",
+    "dead_fraction": "silent neurons",
+}
+
+
+def diagnosis_figure(found: Sequence[Diagnosis]) -> Figure:
+    """Draw a row for each set of weights: norms over steps, shares by layer, cosines with references."""
+    figure = Figure(figsize=(14.5, 4.4 * len(found)), layout="constrained")
+    rows = figure.subplots(len(found), 3, squeeze=False)
+    for panels, each in zip(rows, found, strict=True):
+        _draw_norms(panels[0], each)
+        _draw_shares(panels[1], each)
+        _draw_cosines(panels[2], each)
+        outlook = "" if each.outlook is None else f", outlook: {each.outlook}"
+        panels[0].set_title(f"{each.weights} weights{outlook}", loc="left")
+    return figure
+
+
+def _draw_norms(panel: Axes, found: Diagnosis) -> None:
+    drawn = False
+    for place, layer in enumerate(found.layers):
+        norms = np.asarray(layer.grad_norm_by_step or (), dtype=float)
+        if norms.size and (norms > 0).any():
+            drawn = True
+            norms = np.where(norms > 0, norms, np.nan)
+            look: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "marker": "o", "markersize": 3}
+            panel.plot(range(len(norms)), norms, label=layer.name, linewidth=1.5, **look)
+    panel.set(xlabel="time step", ylabel="norm of dL/dI")
+    if drawn:
+        panel.set_yscale("log")
+        panel.legend(frameon=False, fontsize=9)
+    else:
+        _say_nothing(panel, "no gradient in any layer")
+
+
+def _draw_shares(panel: Axes, found: Diagnosis) -> None:
+    places = np.arange(len(found.layers))
+    names = [name for name in SHARES if any(getattr(layer, name) is not None for layer in found.layers)]
+    height = 0.8 / max(1, len(names))
+    for number, name in enumerate(names):
+        values = [getattr(layer, name) for layer in found.layers]
+        known = [math.nan if value is None else value for value in values]
+        offset = (number - (len(names) - 1) / 2) * height
+        panel.barh(places + offset, known, height * 0.9, color=COLOURS[number], label=SHARES[name])
+    panel.set(
+        xlim=(0, 1.0), xlabel="share", yticks=places, yticklabels=[layer.name for layer in found.layers]
+    )
+    panel.invert_yaxis()
+    if names:
+        panel.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    else:
+        _say_nothing(panel, "no shares were asked for")
+
+
+def _draw_cosines(panel: Axes, found: Diagnosis) -> None:
+    lines = [line for line in found.agreements or () if line.cosine is not None]
+    layers = [layer.name for layer in found.layers]
+    references = list(dict.fromkeys(line.reference for line in lines))
+    for number, reference in enumerate(references):
+        own = [line for line in lines if line.reference == reference]
+        offset = 0.18 * (number - (len(references) - 1) / 2)
+        heights = [layers.index(line.layer) + offset for line in own]
+        look: dict[str, Any] = {"color": COLOURS[number], "s": 60, "label": reference.replace("_", " ")}
+        panel.scatter(np.array([line.cosine for line in own], dtype=float), heights, **look)
+    panel.axvline(0, color=SOFT, linewidth=0.8)
+    panel.set(
+        xlim=(-1.05, 1.05), xlabel="cosine with a reference", yticks=range(len(layers)), yticklabels=layers
+    )
+    panel.set_ylim(len(layers) - 0.5, -0.5)
+    if lines:
+        panel.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    else:
+        _say_nothing(panel, "no gradient to compare")
+
+
+def _say_nothing(panel: Axes, words: str) -> None:
+    panel.text(0.5, 0.5, words, ha="center", va="center", transform=panel.transAxes, color=SOFT)
+
+
+def line_figure(line: Sequence[LinePoint]) -> Figure:
+    """Draw the loss between two sets of weights, and its slope by differences and by the surrogate gradient."""
+    figure = Figure(figsize=(7.5, 6.4), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    alphas = [point.alpha for point in line]
+    above.plot(alphas, _known([point.loss for point in line]), color=BLUE, marker="o", markersize=3)
+    above.set_ylabel("loss")
+    slopes = (
+        ("macroscopic", [point.macroscopic_slope for point in line], BLUE, "-"),
+        ("surrogate gradient", [point.surrogate_slope for point in line], VERMILION, "--"),
+    )
+    for name, values, colour, dashes in slopes:
+        below.plot(alphas, _known(values), color=colour, linestyle=dashes, linewidth=1.8, label=name)
+    below.axhline(0, color=SOFT, linewidth=0.8)
+    below.set(xlabel="alpha", ylabel="slope of the loss")
+    below.legend(frameon=False, fontsize=10)
+    for panel in (above, below):
+        for alpha in (0.0, 1.0):
+            if alphas[0] <= alpha <= alphas[-1]:
+                panel.axvline(alpha, color=GREEN, linewidth=0.8, linestyle=":")
+    above.set_title("0: initial weights, 1: selected weights", fontsize=11)
+    return figure
+
+
+def _known(values: Sequence[float | None]) -> list[float]:
+    return [math.nan if value is None else value for value in values]

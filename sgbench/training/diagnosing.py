@@ -1,0 +1,86 @@
+"""Diagnoses of a run on its way: at its first weights, every so many epochs, and at the selected ones."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import logging
+from typing import Any
+
+from sgbench.diagnosis.panels import diagnose_network
+from sgbench.errors import SgbenchError, one_printable_line
+from sgbench.records.diagnosis import Diagnosis
+from sgbench.records.spec import RunSpec
+from sgbench.signals.streams import generator
+from sgbench.signals.trajectory import Batch
+from sgbench.training.build import Parts
+from sgbench.training.epochs import Epochs
+
+BATCHES = 4
+"""Of the validation split, of which each diagnosis is made."""
+log = logging.getLogger("sgbench")
+
+
+class Diagnosing:
+    """Takes notes of a run that change nothing of it: a copy of the network is looked at, on validation data.
+
+    Args:
+        spec: whose `trainer.diagnose` names the panels, none for no diagnosis.
+        parts: of the run.
+    """
+
+    def __init__(self, spec: RunSpec, parts: Parts) -> None:
+        self.panels = spec.trainer.diagnose
+        self.every = spec.trainer.diagnose_every
+        self.seed = spec.seed
+        self.parts = parts
+        self.epochs = Epochs(parts.steepness, spec.method.protocol.epochs, spec.seed)
+        self.found: list[Diagnosis] = []
+
+    def before(self) -> None:
+        """Diagnose the weights that training begins with."""
+        self._look("initial", 0)
+
+    def after(self, epoch: int) -> None:
+        """Diagnose the weights after an epoch, where it is the turn of one."""
+        if self.every is not None and (epoch + 1) % self.every == 0:
+            self._look(f"epoch {epoch}", epoch)
+
+    def selected(self, epoch: int) -> None:
+        """Diagnose the selected weights, which the network has got."""
+        self._look("selected", epoch)
+
+    def _look(self, weights: str, epoch: int) -> None:
+        """Diagnose a copy of the network; what cannot be diagnosed is said, and the run goes on."""
+        if not self.panels:
+            return
+        network = copy.deepcopy(self.parts.network)
+        self.epochs.begin(network, "train", epoch)
+        try:
+            found = diagnose_network(
+                network,
+                self.parts.rule,
+                self._batches(),
+                self.parts.objective,
+                generator=generator(self.seed, "diagnosis", weights),
+                panels=self.panels,
+                weights_name=weights,
+                split="validation",
+            )
+        except SgbenchError as error:
+            log.warning("no diagnosis of the %s weights: %s", weights, one_printable_line(error))
+            return
+        self.found.append(found)
+
+    def _batches(self) -> list[Batch]:
+        device = self.parts.device
+        batches = itertools.islice(self.parts.data.evaluation("validation"), BATCHES)
+        return [Batch(batch.x.to(device), *(part.to(device) for part in batch[1:])) for batch in batches]
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """Return what a checkpoint needs."""
+        return [each.model_dump() for each in self.found]
+
+    def load_state_dict(self, state: list[dict[str, Any]]) -> None:
+        """Go on from a checkpoint."""
+        self.found = [Diagnosis.model_validate(each) for each in state]

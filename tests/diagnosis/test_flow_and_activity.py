@@ -1,0 +1,171 @@
+"""The flow of the gradient and the activity of layers, against mathematics and counts by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from sgbench.diagnosis.flow import flow, signal_to_noise, weights_gradient
+from sgbench.diagnosis.jacobian import step_jacobian
+from sgbench.diagnosis.panels import diagnose_network
+from sgbench.diagnosis.traces import trace
+from sgbench.engine.choose import Engine
+from sgbench.errors import InputError, NonFiniteError
+from sgbench.records.diagnosis import Diagnosis
+from sgbench.signals.trajectory import Batch
+from tests.diagnosis.made import Sum, batch, fast_sigmoid, network, objective, rectangle, sigmoid, zero
+
+
+def diagnosed(net, batches, goal, **options) -> Diagnosis:  # type: ignore[no-untyped-def]
+    """The panels of flow and activity."""
+    options = {"panels": ("flow", "activity"), "generator": torch.Generator().manual_seed(0), **options}
+    return diagnose_network(net, None, batches, goal, **options)
+
+
+def test_a_linear_chain_decays_by_ln_beta_a_step() -> None:
+    """Mathematics: dL/dI[t] of a leaky integrator whose last potential is the loss is beta^(T-1-t)."""
+    found = diagnosed(network([3, 2], sigmoid), [batch(20, 4, 3, 2)], objective(Sum(slice(-1, None))))
+    (layer,) = found.layers
+    assert layer.log_slope_per_step == pytest.approx(math.log(0.9), abs=1e-12)
+    # 1/4 of each of 4 samples and 2 outputs: the root of 8 / 16, once for the last step.
+    assert layer.grad_norm_by_step is not None
+    assert layer.grad_norm_by_step[-1] == pytest.approx(math.sqrt(0.5), abs=1e-12)
+    assert (layer.jacobian_norm, layer.jacobian_radius) == pytest.approx((0.9, 0.9))
+
+
+def test_the_gradient_of_currents_is_that_of_the_weights() -> None:
+    """Mathematics: dL/dW = sum over steps and samples of dL/dI times the input; W is a leaf of autograd."""
+    net, given = network([5, 4, 2], fast_sigmoid, recurrence="all_to_all", gain=2.0), batch(8, 3, 5, 2)
+    traced = trace(net, given, objective())
+    slope = traced.layers[0].gradient()
+    assert slope is not None
+    expected = torch.einsum("tbn,tbi->ni", slope, given.x)
+    assert torch.allclose(traced.network.layers[0].weight.grad, expected, rtol=1e-12, atol=1e-15)  # type: ignore[union-attr]
+    assert weights_gradient(traced.network.layers[0]).abs().sum() > 0
+    assert all(weight.grad is None for weight in net.parameters())
+
+
+def test_flow_of_two_batches_is_the_root_of_the_mean_square() -> None:
+    """Hand count: the same batch twice has the norm of one; shares do not change."""
+    net, given, goal = network([5, 4, 2], fast_sigmoid, gain=2.0), batch(8, 3, 5, 2), objective()
+    one, two = (trace(net, given, goal).layers[0] for _ in range(2))
+    alone, _ = flow([one], [given.lengths])
+    both, _ = flow([one, two], [given.lengths, given.lengths])
+    assert both.pop("grad_norm_by_step") == pytest.approx(alone.pop("grad_norm_by_step"))
+    assert both == pytest.approx(alone)
+
+
+def test_jacobian_is_beta_where_the_surrogate_is_zero() -> None:
+    """Mathematics: J = beta I + V diag(psi), and psi = 0."""
+    found = diagnosed(
+        network([5, 4, 2], zero, recurrence="all_to_all", gain=2.0), [batch(8, 3, 5, 2)], objective()
+    )
+    assert (found.layers[0].jacobian_norm, found.layers[0].jacobian_radius) == pytest.approx((0.9, 0.9))
+
+
+def test_jacobian_of_a_recurrent_layer_is_its_formula() -> None:
+    """Mathematics: J = beta I + V diag(psi(u[t-1])) written out, and cut recurrence leaves beta I."""
+    net, given = network([5, 4, 2], fast_sigmoid, recurrence="all_to_all", gain=2.0), batch(8, 3, 5, 2)
+    traced = trace(net, given, objective())
+    seen = traced.layers[0]
+    layer = traced.network.layers[0]
+    for step, sample in ((1, 0), (5, 2)):
+        found = step_jacobian(layer, seen.currents[step], seen.states[step], ["u"], sample)
+        psi = 1 / (1 + 5 * (seen.states[step].u[sample] - 1).abs()) ** 2
+        expected = 0.9 * torch.eye(4, dtype=torch.float64) + layer.recurrent.detach() * psi.detach()  # type: ignore[union-attr, operator]
+        assert torch.allclose(found, expected, atol=1e-12)
+    cut = network([5, 4, 2], fast_sigmoid, recurrence="all_to_all", gain=2.0, cut=True)
+    assert diagnosed(cut, [given], objective()).layers[0].jacobian_norm == pytest.approx(0.9)
+
+
+def test_silent_neurons_are_dead_to_a_compact_surrogate_alone() -> None:
+    """Hand count: without input all potentials are 0, one threshold away, beyond a rectangle of width 0.5."""
+    silent = batch(6, 3, 5, 2, rate=0.0)
+    compact, tailed = (
+        diagnosed(network([5, 4, 2], make), [silent], objective()).layers[0]
+        for make in (rectangle, fast_sigmoid)
+    )
+    assert (compact.gradient_dead_fraction, tailed.gradient_dead_fraction) == (1.0, 0.0)
+    assert (compact.in_window_fraction, tailed.in_window_fraction) == (0.0, 1.0)  # 1/36 is above 1/100
+    assert (compact.dead_fraction, compact.rate_per_step, compact.nonzero_parameters) == (1.0, 0.0, 0.0)
+    assert (compact.nonzero_points, tailed.nonzero_points) == (0.0, 1.0)
+
+
+def test_saturated_neurons_and_steps_behind_the_end_are_counted_by_hand() -> None:
+    """Hand count: an input of 1 through a weight of 2.5 makes every step a spike; padding is left out."""
+    net = network([1, 1, 1], sigmoid)
+    with torch.no_grad():
+        net.layers[0].weight.fill_(2.5)  # type: ignore[union-attr, operator]
+    x = torch.ones(6, 2, 1, dtype=torch.float64)
+    x[3:, 1] = 0
+    given = Batch(x, torch.zeros(2, 6, 1, dtype=torch.float64), torch.tensor([6, 3]), torch.arange(2))
+    layer = diagnosed(net, [given], objective()).layers[0]
+    assert (layer.rate_per_step, layer.saturated_fraction, layer.dead_fraction) == (1.0, 1.0, 0.0)
+
+
+def test_signal_to_noise() -> None:
+    """Hand count: means and variances of two vectors; equal ones are infinite, one has no scatter."""
+    first, second = torch.tensor([1.0, 2.0]).double(), torch.tensor([3.0, 2.0]).double()
+    assert signal_to_noise([first, second])[0] == pytest.approx(8 / 2)
+    assert signal_to_noise([first, first]) == (None, "infinite: all mini-batches give the same gradient")
+    assert "at least two" in signal_to_noise([first])[1]
+    net, given = network([5, 4, 2], fast_sigmoid, gain=2.0), batch(8, 1, 5, 2)
+    assert "infinite" in diagnosed(net, [given, given], objective()).layers[0].reasons["signal_to_noise"]
+
+
+def test_depth_is_fitted_from_the_readout_back() -> None:
+    """Mathematics: with layers of one neuron, weights w and slope 1, each layer back multiplies dL/dI by w."""
+    from sgbench.surrogates.constant import Constant
+
+    net = network([1, 1, 1, 1, 1], lambda: Constant(normalisation="peak1", scale=1.0))
+    with torch.no_grad():
+        for layer in net.layers:
+            layer.weight.fill_(0.5)  # type: ignore[union-attr, operator]
+    found = diagnosed(net, [batch(1, 2, 1, 1)], objective(Sum()))
+    assert found.log_slope_per_layer == pytest.approx(math.log(0.5))
+
+
+def test_what_cannot_be_told_has_a_reason() -> None:
+    """One step, one sample, silence: null with a reason; nothing of it raises."""
+    one = diagnosed(network([5, 4, 2], rectangle), [batch(1, 1, 5, 2, rate=0.0)], objective())
+    reasons = one.layers[0].reasons
+    assert "so nothing can grow over time" in reasons["log_slope_per_step"]
+    assert reasons["jacobian_radius"] == "there is one time step"
+    assert "one mini-batch" in reasons["signal_to_noise"]
+    assert one.layers[-1].reasons["in_window_fraction"] == "the neurons of this layer do not fire"
+    assert one.outlook == "dead"
+
+
+def test_bad_weights_and_panels_are_refused_by_name() -> None:
+    """One line with the layer, and one with the panels that there are."""
+    net, given = network([5, 4, 2], fast_sigmoid), batch(4, 2, 5, 2)
+    with pytest.raises(InputError, match="panel 'flo': one or more of agreement, flow, activity"):
+        diagnosed(net, [given], objective(), panels=("flo",))
+    with pytest.raises(InputError, match="no samples"):
+        diagnosed(net, [], objective())
+    with torch.no_grad():
+        net.layers[0].weight[0, 0] = math.nan  # type: ignore[union-attr, operator, index]
+    with pytest.raises(NonFiniteError, match="layer 'hidden0': 'weight' is not finite"):
+        diagnosed(net, [given], objective())
+
+
+def test_nothing_of_the_network_changes() -> None:
+    """Weights, gradients, noise and engine are as they were, and the same diagnosis comes again."""
+    from sgbench.firing.bernoulli import Bernoulli
+
+    net, given = network([5, 4, 2], sigmoid, gain=2.0), [batch(6, 3, 5, 2)]
+    for layer in net.layers[:1]:
+        Bernoulli().begin(layer.neuron.surrogate)  # type: ignore[arg-type]
+    net.engine = Engine("auto")
+    before = net.layers[0].neuron.surrogate.noise_state.clone()  # type: ignore[union-attr, operator]
+    first, second = (
+        diagnosed(net, given, objective(), panels=("agreement", "flow", "activity")) for _ in range(2)
+    )
+    assert first == second
+    assert torch.equal(net.layers[0].neuron.surrogate.noise_state, before)  # type: ignore[union-attr]
+    assert net.engine.requested == "auto"
+    assert all(weight.grad is None for weight in net.parameters())
+    relaxed = [line for line in first.agreements or () if line.reference == "relaxed"]
+    assert relaxed[0].reasons["cosine"] == "Bernoulli fires otherwise than by a step"

@@ -1,0 +1,205 @@
+"""Networks of snnTorch, seen through hooks: equal to the same network of ours, and three kinds told apart."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import pytest
+import snntorch as snn
+import torch
+from torch import Tensor, nn
+
+import sgbench
+from sgbench.errors import InputError, NonFiniteError
+from sgbench.networks.base import DenseLayer
+from sgbench.surrogates.base import Surrogate
+from tests.diagnosis.made import batch, fast_sigmoid, network, objective, rectangle
+from tests.diagnosis.test_flow_and_activity import diagnosed
+
+pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
+
+
+class Dense(nn.Module):
+    """Dense layers with leaky neurons, the way tutorials write them."""
+
+    def __init__(self, sizes: list[int], spike_grad: Any, beta: float = 0.9) -> None:
+        super().__init__()
+        pairs = list(itertools.pairwise(sizes))
+        self.dense = nn.ModuleList(nn.Linear(*pair, bias=False) for pair in pairs)
+        self.spiking = nn.ModuleList(snn.Leaky(beta=beta, spike_grad=spike_grad) for _ in pairs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Potentials of the last layer [T, B, C]."""
+        states = [layer.reset_mem() for layer in self.spiking]  # type: ignore[operator]
+        kept = []
+        for given in x:
+            sent = given
+            for place, (dense, spiking) in enumerate(zip(self.dense, self.spiking, strict=True)):
+                sent, states[place] = spiking(dense(sent), states[place])
+            kept.append(states[-1])
+        return torch.stack(kept)
+
+
+class Images(nn.Module):
+    """A convolution with pooling, hidden states and a dense layer."""
+
+    def __init__(self, spike_grad: Any) -> None:
+        super().__init__()
+        self.conv, self.pool = nn.Conv2d(1, 4, 3), nn.MaxPool2d(2)
+        self.lif1 = snn.Leaky(beta=0.9, spike_grad=spike_grad, init_hidden=True)
+        self.dense = nn.Linear(36, 5)
+        self.lif2 = snn.Leaky(beta=0.9, spike_grad=spike_grad, init_hidden=True, output=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Potentials of the last layer [T, B, C]."""
+        self.lif1.reset_mem()
+        self.lif2.reset_mem()
+        return torch.stack(
+            [self.lif2(self.dense(self.pool(self.lif1(self.conv(now))).flatten(1)))[1] for now in x]
+        )
+
+
+class Recurrent(nn.Module):
+    """Two layers of leaky neurons with recurrence in all directions."""
+
+    def __init__(self, spike_grad: Any, gain: float) -> None:
+        super().__init__()
+        options = {"beta": 0.9, "all_to_all": True, "linear_features": 20, "spike_grad": spike_grad}
+        self.into, self.first = nn.Linear(10, 20), snn.RLeaky(**options)
+        self.between, self.second = nn.Linear(20, 20), snn.RLeaky(**options)
+        with torch.no_grad():
+            for layer in (self.first, self.second):
+                layer.recurrent.weight.mul_(gain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Potentials of the second layer [T, B, N]."""
+        (s1, m1), (s2, m2) = self.first.reset_mem(), self.second.reset_mem()
+        kept = []
+        for now in x:
+            s1, m1 = self.first(self.into(now), s1, m1)
+            s2, m2 = self.second(self.between(s1), s2, m2)
+            kept.append(m2)
+        return torch.stack(kept)
+
+
+def squares(net: nn.Module, x: Tensor) -> Tensor:
+    """The mean square of everything that comes out."""
+    return net(x).square().mean()
+
+
+def spikes(*shape: int, rate: float = 0.3) -> Tensor:
+    """Random spikes of single precision."""
+    return (torch.rand(*shape, generator=torch.Generator().manual_seed(1)) < rate).float()
+
+
+def test_hooks_see_what_the_recorder_of_our_network_sees() -> None:
+    """Independent: snnTorch runs one of the two; both agree but for its decay, kept in single precision."""
+    ours, given = network([5, 6, 2], fast_sigmoid, gain=2.0), batch(8, 3, 5, 2)
+    theirs = Dense([5, 6], fast_sigmoid()).double()
+    readout = nn.Linear(6, 2, bias=False).double()
+    with torch.no_grad():
+        theirs.dense[0].weight.copy_(ours.layers[0].weight)  # type: ignore[union-attr, operator, arg-type]
+        readout.weight.copy_(ours.layers[1].weight)  # type: ignore[union-attr, arg-type]
+
+    class Whole(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.readout = theirs, readout
+
+        def forward(self, x: Tensor) -> Tensor:
+            membrane, total, kept = self.body.spiking[0].reset_mem(), torch.zeros(3, 2).double(), []
+            for now in x:
+                sent, membrane = self.body.spiking[0](self.body.dense[0](now), membrane)
+                total = 0.9 * total + self.readout(sent)
+                kept.append(total)
+            return torch.stack(kept)
+
+    def loss(net: nn.Module, given: Any) -> Tensor:
+        return 0.5 * (net(given.x) - given.target.transpose(0, 1)).square().sum()
+
+    (found,) = sgbench.diagnose_module(Whole(), given, loss).layers
+    expected = diagnosed(ours, [given], objective()).layers[0]
+    for name in (
+        "grad_norm",
+        "nonzero_points",
+        "in_window_fraction",
+        "mean_slope",
+        "rate_per_step",
+        "dead_fraction",
+    ):
+        assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-5), name
+    assert found.grad_norm_by_step == pytest.approx(expected.grad_norm_by_step, rel=1e-5)
+    assert found.jacobian_norm is None
+
+
+def test_dense_tutorial_networks_are_told_dead_or_fine() -> None:
+    """A quiet start is dead to a compact surrogate, and fine to one with tails; the remedies say so."""
+    torch.manual_seed(0)
+    quiet = spikes(20, 8, 64, rate=0.02)
+    dead = sgbench.diagnose_module(Dense([64, 48, 48, 10], rectangle(0.1)), quiet, squares)
+    assert dead.outlook == "dead"
+    assert any("take a surrogate that reaches further" in line for line in dead.advice)
+    fine = sgbench.diagnose_module(Dense([64, 48, 48, 10], snn.surrogate.atan()), spikes(20, 8, 64), squares)
+    assert fine.outlook == "fine"
+    assert [layer.name for layer in fine.layers] == ["spiking.0", "spiking.1", "spiking.2"]
+
+
+def test_a_convolution_with_hidden_states_counts_its_pixels() -> None:
+    """Hand count: 4 channels of 6 x 6 pixels, then 5 neurons; two batches have a scatter."""
+    torch.manual_seed(0)
+    net = Images(snn.surrogate.fast_sigmoid(slope=5))
+    found = sgbench.diagnose_module(net, [spikes(10, 4, 1, 8, 8), spikes(10, 4, 1, 8, 8, rate=0.5)], squares)
+    assert [(layer.name, layer.neurons) for layer in found.layers] == [("lif1", 144), ("lif2", 5)]
+    assert found.samples == 8
+    assert found.layers[0].signal_to_noise is not None
+    assert found.outlook == "fine"
+
+
+def test_recurrent_networks_explode_with_a_wide_surrogate_and_large_weights() -> None:
+    """Mathematics: with slope 1 everywhere a step back multiplies by beta + V, whose norm the gain sets."""
+    torch.manual_seed(0)
+    wide = snn.surrogate.fast_sigmoid(slope=0.01)
+    loud = sgbench.diagnose_module(Recurrent(wide, 3.0), spikes(40, 4, 10), squares)
+    assert loud.outlook == "explodes"
+    assert any("narrow the surrogate" in line for line in loud.advice)
+    assert sgbench.diagnose_module(Recurrent(wide, 0.01), spikes(40, 4, 10), squares).outlook == "fine"
+
+
+def test_our_neurons_in_somebodys_own_module_are_seen() -> None:
+    """Our explicit state, stepped by hand in a module of one's own."""
+
+    class Own(nn.Module):
+        def __init__(self, surrogate: Surrogate) -> None:
+            super().__init__()
+            self.dense = DenseLayer("own", 5, 4, network([5, 4, 2], lambda: surrogate).layers[0].neuron)  # type: ignore[arg-type, union-attr]
+            nn.init.normal_(self.dense.weight)
+
+        def forward(self, x: Tensor) -> Tensor:
+            state, kept = self.dense.neuron.initial_state(self.dense.current(x[0])), []
+            for now in x:
+                sent, state = self.dense.neuron.step(self.dense.current(now), state)
+                kept.append(sent)
+            return torch.stack(kept)
+
+    (layer,) = sgbench.diagnose_module(Own(fast_sigmoid()), spikes(6, 3, 5).double(), squares).layers
+    assert (layer.name, layer.neurons) == ("dense.neuron", 4)
+
+
+def test_what_cannot_be_seen_is_refused_in_a_line() -> None:
+    """No spiking layer, one never called, a loss of no number, weights that are none, one of our networks."""
+    x = spikes(4, 2, 8)
+    with pytest.raises(InputError, match="Linear has no layer of snnTorch's spiking neurons"):
+        sgbench.diagnose_module(nn.Linear(8, 2), x, squares)
+    net = Dense([8, 4], snn.surrogate.atan())
+    with pytest.raises(InputError, match="no spiking layer was called"):
+        sgbench.diagnose_module(net, x, lambda net, x: net.dense[0](x).mean())
+    with pytest.raises(InputError, match="one number as a tensor"):
+        sgbench.diagnose_module(net, x, lambda net, x: net(x))
+    with pytest.raises(InputError, match=r"sgbench\.diagnose"):
+        sgbench.diagnose_module(network([5, 2], fast_sigmoid), x, squares)
+    with torch.no_grad():
+        net.dense[0].weight[0, 0] = math.nan  # type: ignore[index, operator]
+    with pytest.raises(NonFiniteError, match=r"'dense\.0\.weight' is not finite"):
+        sgbench.diagnose_module(net, x, squares)

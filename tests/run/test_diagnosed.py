@@ -1,0 +1,146 @@
+"""Diagnoses of runs: on their way, from their records, and from words."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+import sgbench
+from sgbench.cli.main import main
+from sgbench.composition.compose import compose
+from sgbench.diagnosis.advice import OF_RUNS
+from sgbench.errors import InputError
+from sgbench.inspection.stored_run import folder_with_record, load_selected, stored_run
+from sgbench.records.diagnosis import Diagnosis
+from sgbench.records.files import read_model
+from sgbench.records.record import RunRecord
+from tests.run.tiny import WORDS, comparable
+
+PANELS = ("trainer.diagnose=[flow,activity]", "trainer.diagnose_every=2")
+
+
+def only(folder: Path) -> Path:
+    """The folder of the one run below."""
+    (path,) = folder.rglob("record.json")
+    return path.parent
+
+
+def test_a_diagnosed_run_is_the_same_run(trained: Path, tmp_path: Path) -> None:
+    """Expected: the record of the run without it but for time and diagnosis, and the same weights to the byte."""
+    told = sgbench.run(*WORDS, *PANELS, f"paths.runs_dir={tmp_path}")
+    assert told.diagnosis is not None
+    assert [each.weights for each in told.diagnosis] == ["initial", "epoch 1", "selected"]
+    assert {each.split for each in told.diagnosis} == {"validation"}
+    plain = read_model(only(trained) / "record.json", RunRecord)
+    own, without = comparable(told), comparable(plain)
+    for name in ("diagnosis", "host_energy"):
+        own.pop(name, None)
+        without.pop(name, None)
+    assert own == without
+    first, second = (only(folder) / "weights.safetensors" for folder in (tmp_path, trained))
+    assert first.read_bytes() == second.read_bytes()
+    # The same figures come from the finished run, before and after.
+    for weights, place in (("initial", 0), ("selected", 2)):
+        again = sgbench.diagnose(str(only(tmp_path)), weights=weights, panels=("flow", "activity"))
+        assert again == told.diagnosis[place]
+
+
+def test_a_record_without_a_diagnosis_is_written_as_before(trained: Path) -> None:
+    """Records that nobody asked to diagnose do not name the field."""
+    assert "diagnosis" not in json.loads((only(trained) / "record.json").read_text())
+
+
+def test_the_command_prints_both_weights_of_a_run(
+    trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """As JSON each is a valid diagnosis; a picture is written beside it."""
+    picture = tmp_path / "run.png"
+    words = [str(only(trained)), "--panel", "flow,activity", "--batches", "1"]
+    assert main(["diagnose", *words, "--json", "--plot", str(picture)]) == 0
+    found = [Diagnosis.model_validate(each) for each in json.loads(capsys.readouterr().out)["diagnoses"]]
+    assert [each.weights for each in found] == ["initial", "selected"]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert main(["diagnose", *words]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("initial weights, 256 samples of validation, loss ")
+    assert "outlook: " in text
+
+
+def test_a_line_ends_at_the_two_losses(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Expected: the losses that the diagnoses of both ends tell."""
+    words = ["--points", "3", "--from", "0", "--to", "1", "--batches", "1", "--json"]
+    assert main(["diagnose", "line", str(only(trained)), *words]) == 0
+    line = json.loads(capsys.readouterr().out)["line"]
+    for point, weights in ((line[0], "initial"), (line[2], "selected")):
+        found = sgbench.diagnose(str(only(trained)), weights=weights, panels=["activity"], batches=1)
+        assert point["loss"] == pytest.approx(found.loss, rel=1e-6)
+
+
+def test_what_is_gone_or_wrong_is_said_in_a_line(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run without weights, with other weights, a folder without a record, and words that do not fit."""
+    folder = tmp_path / "run"
+    shutil.copytree(only(trained), folder)
+    assert folder_with_record(str(folder)) == folder
+    assert folder_with_record(str(folder / "record.json")) == folder
+    run = stored_run([str(folder)])
+    (folder / "weights.safetensors").write_bytes(b"other")
+    with pytest.raises(InputError, match="not the weights that the record names; use --weights initial"):
+        load_selected(run)
+    (folder / "weights.safetensors").unlink()
+    with pytest.raises(InputError, match="the weights of a finished run lie there"):
+        load_selected(run)
+    for words, said in (
+        ([str(tmp_path)], "a folder with a record.json, or words such as surrogate=atan, are needed"),
+        ([str(folder), "surrogate=atan"], "a stored run is made again as it was"),
+        ([str(folder), "--panel", "flo"], "panel 'flo': one or more of agreement, flow, activity are needed"),
+        ([str(folder), "--weights", "best"], "--weights best: one or both of initial, selected are needed"),
+        ([str(folder), "--plot", "a.gif"], "--plot a.gif"),
+        (["experiment=digits", "network=ann_mlp"], "has no spiking neurons"),
+        (["exact", "neuron.beta=0.5"], "the networks are fixed"),
+    ):
+        assert main(["diagnose", *words]) == 2, words
+        error = capsys.readouterr().err
+        assert said in error, words
+        assert error.count("\n") == 1, words
+
+
+def test_every_remedy_for_a_run_composes() -> None:
+    """The words in brackets are taken as they stand, on a recurrent network."""
+    found = [
+        word
+        for text in OF_RUNS
+        for words in re.findall(r"\(([^)]+)\)", text)
+        for word in words.split(", or ")
+    ]
+    assert len(found) == 9  # hand count
+    for word in found:
+        compose(["experiment=digits", "network.recurrence=all_to_all", word])
+
+
+@pytest.mark.slow
+def test_replicas_are_diagnosed_like_the_run_alone(tmp_path: Path) -> None:
+    """Expected: the diagnoses of the run alone, in double precision."""
+    from sgbench.composition.plan import plan
+    from sgbench.replicas.crew import Crew, Told
+    from sgbench.training.runner import run_spec
+
+    words = [*WORDS, *PANELS, "protocol.precision=float64", "engine=reference", "seed=0,1"]
+    specs = plan([*words, f"paths.runs_dir={tmp_path}/a"], multirun=True).specs
+    told: list[Told] = []
+    Crew(list(enumerate(specs)), told.append, lambda: False).run()
+    records = {each.place: each.record for each in told if each.kind == "ended"}
+    for place, spec in enumerate(specs):
+        paths = spec.paths.model_copy(update={"runs_dir": f"{tmp_path}/b"})
+        expected = run_spec(spec.model_copy(update={"paths": paths})).diagnosis
+        found = records[place].diagnosis  # type: ignore[union-attr]
+        assert expected is not None
+        assert found is not None
+        assert [each.weights for each in found] == [each.weights for each in expected]
+        for one, other in zip(found, expected, strict=True):
+            assert one.loss == pytest.approx(other.loss, rel=1e-9)

@@ -1,0 +1,73 @@
+"""The picture of a run: its numbers are those of the record and of the replayed network."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sgbench
+from sgbench.cli.main import main
+from sgbench.inspection import run_picture
+from sgbench.inspection.stored_run import load_selected, stored_run
+from sgbench.plots.run import RunPicture
+from sgbench.records.record import RunRecord
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[RunPicture]:
+    """What is drawn, instead of a file."""
+    pictures: list[RunPicture] = []
+
+    def keep(picture: RunPicture) -> None:
+        pictures.append(picture)
+
+    monkeypatch.setattr(run_picture, "run_figure", keep)
+    monkeypatch.setattr(run_picture.style, "save", lambda draw, path: draw())
+    return pictures
+
+
+def test_the_numbers_are_those_of_the_record_and_of_the_network(
+    finished: RunRecord, runs_dir: Path, drawn: list[RunPicture], tmp_path: Path
+) -> None:
+    """Independent: the spikes of the first validation sample, stepped by hand through the first layer."""
+    (path,) = runs_dir.rglob("record.json")
+    run_picture.draw_run(path.parent, tmp_path / "run.png", samples=2)
+    (picture,) = drawn
+    assert picture.curves.validation_loss.tolist() == [line.validation_loss for line in finished.curve]
+    assert picture.rates[0].where == ("validation", "test")
+    assert finished.test is not None
+    assert picture.rates[0].rate[1] == finished.test.activity[0].rate_per_step
+    run = stored_run([str(path.parent)])
+    layer = load_selected(run).hidden_layers[0]
+    run.parts.data.setup()
+    batch = next(iter(run.parts.data.evaluation("validation")))
+    for place, sample in enumerate(picture.samples):
+        current = batch.x.dense()[:, place] @ layer.weight.detach().T  # type: ignore[union-attr]
+        state = layer.neuron.initial_state(current[:1])
+        for step, now in enumerate(current):
+            sent, state = layer.neuron.step(now[None], state)
+            assert np.array_equal(sample.spikes["hidden0"][step], sent[0].detach().numpy())
+    assert len(picture.samples) == 2
+
+
+def test_the_command_draws_a_run_and_refuses_by_name_what_is_gone(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without weights the curves alone are drawn where they are asked for; the record alone is a line."""
+    (path,) = trained.rglob("record.json")
+    folder = tmp_path / "run"
+    shutil.copytree(path.parent, folder)
+    assert main(["show", str(folder), "--plot", str(tmp_path / "whole.png")]) == 0
+    assert "digits_v1 atan" in capsys.readouterr().out
+    (folder / "weights.safetensors").unlink()
+    assert main(["show", str(folder), "--plot", str(tmp_path / "refused.png")]) == 2
+    error = capsys.readouterr().err
+    assert "weights.safetensors" in error
+    assert "--samples 0 draws the learning curves alone" in error
+    sgbench.plot(folder, tmp_path / "curves.png", samples=0)
+    sizes = [(tmp_path / name).stat().st_size for name in ("whole.png", "curves.png")]
+    assert sizes[0] > sizes[1] > 0
+    assert not (tmp_path / "refused.png").exists()
