@@ -20,6 +20,10 @@ class Contender(Protocol):
         """Forward, loss, backward and, where the task has one, the optimiser; returns the loss."""
         ...
 
+    def reset(self) -> None:
+        """Go back to the weights and the optimiser of the beginning; not timed."""
+        ...
+
     def gradients(self) -> dict[str, Tensor]:
         """Those of the last step by name of the weight; empty where they are not compared."""
         ...
@@ -62,6 +66,7 @@ class TorchContender:
         self.restored = restored or {}
         learns = task.target is not None
         self.optimizer = torch.optim.Adam(self.weights.values(), lr=LEARNING_RATE) if learns else None
+        self.beginning = [weight.detach().clone() for weight in self.weights.values()]
 
     def step(self) -> float:
         """One step of training."""
@@ -72,6 +77,15 @@ class TorchContender:
         if self.optimizer is not None:
             self.optimizer.step()
         return loss.item()
+
+    def reset(self) -> None:
+        """The weights, and an optimiser that has made no step; its memory stays where it is."""
+        with torch.no_grad():
+            for weight, begun in zip(self.weights.values(), self.beginning, strict=True):
+                weight.copy_(begun)
+            for state in [] if self.optimizer is None else self.optimizer.state.values():
+                for value in state.values():
+                    value.zero_()
 
     def gradients(self) -> dict[str, Tensor]:
         """Of all weights, in the task's order."""
