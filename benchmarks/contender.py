@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -45,6 +46,7 @@ class TorchContender:
         weights: what is trained, by the names that gradients are compared under.
         rates: see `Contender`.
         same_model: see `Contender`.
+        fused: whether Adam is torch's one loop, as `sgbench run` takes it; None is torch's default.
         restored: of weights kept in another order, the way back to the task's.
     """
 
@@ -56,6 +58,7 @@ class TorchContender:
         rates: Callable[[], list[float]],
         *,
         same_model: bool = True,
+        fused: bool | None = None,
         restored: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
     ) -> None:
         self.task = task
@@ -65,7 +68,8 @@ class TorchContender:
         self.same_model = same_model
         self.restored = restored or {}
         learns = task.target is not None
-        self.optimizer = torch.optim.Adam(self.weights.values(), lr=LEARNING_RATE) if learns else None
+        adam = partial(torch.optim.Adam, lr=LEARNING_RATE, fused=fused)
+        self.optimizer = adam(self.weights.values()) if learns else None
         self.beginning = [weight.detach().clone() for weight in self.weights.values()]
 
     def step(self) -> float:
