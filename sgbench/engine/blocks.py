@@ -1,7 +1,7 @@
 """A chain of layers by blocks of samples: through all layers and steps before the next block begins.
 
 What a block needs of states, spikes and adjoints stays in the caches of a core, and gradients of weights are added
-up row by row on the way, not from sorted events. The blocks, and the parts of the batch that have gradients of their
+up row by row on the way, not from sorted events. Blocks, and the parts of the batch that have gradients of their
 own, follow from the sizes alone: any number of threads gives the same bits.
 """
 
@@ -22,13 +22,14 @@ from sgbench.engine.block_layer import BlockLayer
 from sgbench.engine.event_product import EventProduct, Given
 from sgbench.engine.kernels.blocks_backward import backward_block
 from sgbench.engine.kernels.blocks_forward import forward_block
+from sgbench.engine.matmul import multiply
 from sgbench.engine.numba_events import Rows
 from sgbench.engine.plan import Carry, Course, Plan
 from sgbench.engine.recursion import OUTCOMES, Chunks, Link, Outcome, Stage
 from sgbench.signals.spikes import Events
 
 BLOCK = 32  # samples: states of 256 neurons then stay in the nearest cache
-SENT_BACK_BYTES = 1 << 20  # of the adjoints that hidden layers hand to each other within a block
+WIDE = 64  # neurons of a layer from which on its product with weights is a library's
 PARTS = 4  # of a batch, with gradients of their own; more threads than that find no work
 PART = 64  # samples of a part at least: gradients of a part cost time
 
@@ -129,13 +130,8 @@ def _reaches_output_alone(given: Outcome) -> bool:
 
 def blocks_of(layers: Sequence[BlockLayer]) -> list[tuple[int, int]]:
     """Ranges of samples, a function of the sizes alone."""
-    steps, batch, _ = layers[0].plan.shape
-    size = BLOCK
-    if len(layers) > 2:  # noqa: PLR2004 - two hidden layers, of which one hands its adjoint to the other
-        widest = max(layer.width for layer in layers[1:-1])
-        fitting = SENT_BACK_BYTES // max(1, steps * widest * layers[0].number().itemsize)
-        size = min(BLOCK, max(4, fitting // 4 * 4))
-    return [(low, min(low + size, batch)) for low in range(0, batch, size)]
+    batch = layers[0].plan.shape[1]
+    return [(low, min(low + BLOCK, batch)) for low in range(0, batch, BLOCK)]
 
 
 def unroll_blocks(
@@ -258,4 +254,13 @@ class _BackwardPass:
                 *layer.events(self.rows), arriving, bits_of(course.words), *sums[position], layer.plan.shape[1],
                 low, high,
             )  # fmt: skip
-            behind, ahead = out, self.ahead[position - 1] if sends else ahead
+            if sends:
+                behind, ahead = _sent_back(out, self.ahead[position - 1], layer)
+
+
+def _sent_back(out: np.ndarray, ahead: np.ndarray, layer: BlockLayer) -> tuple[np.ndarray, np.ndarray]:
+    """A layer's adjoint and the weights that it goes back through, or their product and nothing."""
+    if layer.plan.shape[2] < WIDE:
+        return out, ahead
+    narrow = torch.from_numpy(out)[:, : len(ahead)]
+    return multiply(narrow, torch.from_numpy(ahead)).numpy(), ahead[:0]

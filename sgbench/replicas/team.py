@@ -1,4 +1,4 @@
-"""Replicas in step: every batch is made once, all pass over it together where they can, and all weights move together."""
+"""Replicas in step: all pass over their batches together where they can, and all weights move together."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Team:
             self.members[row].spend(share_s)
 
     def _not_finite(self, rows: Sequence[int], sums: torch.Tensor) -> list[int]:
-        """Rows whose loss and states (in `sums`), weights or gradients may not be finite; notes the norms of all."""
+        """Rows whose loss and states (in `sums`), weights or gradients may not be finite; notes all norms."""
         fine, weights = torch.isfinite(sums).tolist(), self.stack.finite()
         self.norms = self.stack.norms()
         return [

@@ -1,8 +1,9 @@
 """One layer over all steps for a block of samples, backward; gradients of weights are added up on the way.
 
 The adjoint of a current is handed to the layer before in rows of the block alone, and goes into the gradients of
-weights row by row, while it is in the nearest cache: no event is sorted, and no adjoint of all steps is kept. What
-is used in several places is a function that is called, not copied: copies took a minute to compile.
+weights row by row, while it is in the nearest cache: no event is sorted, and no adjoint of all steps is kept. The
+kernel of the commonest neurons has all in one function; elsewhere functions are called, as copies take long to
+compile.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from sgbench.engine.kernels.codes import (
     SUBTRACT_DECAYED,
     ZERO,
     loop_backward,
+    row_backward,
 )
 from sgbench.engine.kernels.events import unpack_row
 
 TOGETHER = 4  # samples whose products are made at a time, so that a row of weights is loaded once for all
 
 
-@loop_backward
+@row_backward
 def add_products(total, adjoints, first, weights):
     """total[g] += adjoints[first + g] weights for four rows g; weights have a multiple of four rows."""
     for k in range(0, weights.shape[0], 4):
@@ -66,7 +68,7 @@ def add_product(total, g, adjoints, first, weights):
             )
 
 
-@loop_backward
+@row_backward
 def scatter(out, o, index, value, first, last, total):
     """total[index[e]] += value[e] out[o] for events e in [first, last); no values means ones."""
     size = out.shape[1]
@@ -94,6 +96,18 @@ def scatter(out, o, index, value, first, last, total):
 
 
 @loop_backward
+def call_products(total, adjoints, first, weights):
+    """As `add_products`, called in place of copied."""
+    add_products(total, adjoints, first, weights)
+
+
+@loop_backward
+def call_scatter(out, o, index, value, first, last, total):
+    """As `scatter`, called in place of copied."""
+    scatter(out, o, index, value, first, last, total)
+
+
+@row_backward
 def move_plain(total, g, x, r, shape, steepness, height, decay, lu, o, d_bias):
     """The adjoint lu[o] one step back where a slope, if any, and the decay alone act on it; adds to d_bias."""
     size = x.shape[1]
@@ -174,7 +188,7 @@ def move_states(total, g, p, x, r, lu, lw, now, o, coefficients, reset, second, 
         d_bias[m] += now[o, m]
 
 
-@loop_backward
+@row_backward
 def gather_adjoints(total, group, given, first_given, behind, first_behind, ahead):
     """total[g] = what reaches the outputs of `group` samples from outside and from the layer that they send to."""
     total[:] = total.dtype.type(0)
@@ -183,11 +197,21 @@ def gather_adjoints(total, group, given, first_given, behind, first_behind, ahea
             for m in range(given.shape[1]):
                 total[g, m] = given[first_given + g, m]
     if behind.size:
-        if group == TOGETHER:
+        if not ahead.size:
+            for g in range(group):
+                for m in range(total.shape[1]):
+                    total[g, m] += behind[first_behind + g, m]
+        elif group == TOGETHER:
             add_products(total, behind, first_behind, ahead)
         else:
             for g in range(group):
                 add_product(total, g, behind, first_behind + g, ahead)
+
+
+@loop_backward
+def call_gather(total, group, given, first_given, behind, first_behind, ahead):
+    """As `gather_adjoints`, called in place of copied."""
+    gather_adjoints(total, group, given, first_given, behind, first_behind, ahead)
 
 
 @loop_backward
@@ -204,13 +228,15 @@ def backward_leaky(
     total = np.empty((TOGETHER, size), d_bias.dtype)
     names = np.empty(max(size, d_columns.shape[0]), np.int32)
     no_value = np.empty(0, d_bias.dtype)
+    inside = arriving.size > 0
+    source, factor = (names, no_value) if inside else (index, value)
     for t in range(steps - 1, -1, -1):
         for start in range(0, count, TOGETHER):
             group = min(TOGETHER, count - start)
             place = t * count + start
             gather_adjoints(total, group, given, t * per_step + low + start, behind, place, ahead)
             if wiring == ALL_TO_ALL and wires.size and t + 1 < steps:
-                add_products(total, lu, start, wires)
+                call_products(total, lu, start, wires)
             for g in range(group):
                 o = start + g
                 r = t * batch + low + o
@@ -218,12 +244,14 @@ def backward_leaky(
                 if out.size:
                     for m in range(size):
                         out[place + g, m] = lu[o, m]
-                if arriving.size:
-                    scatter(lu, o, names, no_value, 0, unpack_row(arriving, r, names, 0), d_columns)
+                first, last = 0, 0
+                if inside:
+                    last = unpack_row(arriving, r, names, 0)
                 else:
-                    scatter(lu, o, index, value, indptr[r], indptr[r + 1], d_columns)
+                    first, last = indptr[r], indptr[r + 1]
+                scatter(lu, o, source, factor, first, last, d_columns)
                 if t > 0 and wiring == ALL_TO_ALL:
-                    scatter(lu, o, names, no_value, 0, unpack_row(words, r - batch, names, 0), d_wires)
+                    call_scatter(lu, o, names, no_value, 0, unpack_row(words, r - batch, names, 0), d_wires)
 
 
 @loop_backward
@@ -236,7 +264,8 @@ def backward_block(
 
     What reaches the output from outside is given[t * per_step + b]; where the layer sends spikes to another, the
     adjoint of that one's current is behind[t * n + o] for its weights `ahead` [its neurons, M], with o the place in
-    the block of n samples. The adjoint of the layer's own current goes into `out` [T n, M] if that has a size.
+    the block of n samples; without `ahead` it is multiplied already. The adjoint of the layer's own current goes
+    into `out` [T n, M] if that has a size.
     `psi` is the surrogate derivative of the block where no shape is known. `wires` is V [M, M], or [1, M]; empty
     where no gradient goes through it. What has no size is not there.
     """
@@ -261,9 +290,9 @@ def backward_block(
         for start in range(0, count, TOGETHER):
             group = min(TOGETHER, count - start)
             place = t * count + start
-            gather_adjoints(total, group, given, t * per_step + low + start, behind, place, ahead)
+            call_gather(total, group, given, t * per_step + low + start, behind, place, ahead)
             if wiring == ALL_TO_ALL and wires.size and t + 1 < steps:
-                add_products(total, now, start, wires)
+                call_products(total, now, start, wires)
             for g in range(group):
                 o = start + g
                 r = t * batch + low + o
@@ -288,11 +317,11 @@ def backward_block(
                     for m in range(size):
                         out[place + g, m] = now[o, m]
                 if arriving.size:
-                    scatter(now, o, names, no_value, 0, unpack_row(arriving, r, names, 0), d_columns)
+                    call_scatter(now, o, names, no_value, 0, unpack_row(arriving, r, names, 0), d_columns)
                 else:
-                    scatter(now, o, index, value, indptr[r], indptr[r + 1], d_columns)
+                    call_scatter(now, o, index, value, indptr[r], indptr[r + 1], d_columns)
                 if t > 0 and wiring == ALL_TO_ALL:
-                    scatter(now, o, names, no_value, 0, unpack_row(words, r - batch, names, 0), d_wires)
+                    call_scatter(now, o, names, no_value, 0, unpack_row(words, r - batch, names, 0), d_wires)
                 elif t > 0 and wiring == ONE_TO_ONE:
                     for m in range(seen):
                         d_wires[0, m] += now[o, m] if x[r - batch, m] > 0 else zero

@@ -20,14 +20,70 @@ def add_sum(out, o, rows, index, value, first, last):
 
 
 @loop
-def move_leaky(u, b, drive, decay, theta, x, r):
-    """As `move_row` with a subtracting reset, where all share a decay and a positive threshold; s is u > theta."""
-    zero = theta - theta
-    for m in range(u.shape[1]):
-        before = u[b, m]
-        after = (decay * before + drive[0, m]) - (theta if before > theta else zero)
-        u[b, m] = after
-        x[r, m] = after - theta
+def forward_leaky(
+    indptr,
+    index,
+    value,
+    arriving,
+    columns,
+    begin,
+    u,
+    s,
+    decay,
+    theta,
+    fires,
+    wiring,
+    wires,
+    x,
+    words,
+    batch,
+    low,
+    high,
+):
+    """As `forward_block`, where all neurons share a decay and a positive threshold that a reset subtracts.
+
+    The last spikes are then those of u > theta and need no room; without spikes theta is not looked at.
+    """
+    size, seen = u.shape[1], x.shape[1]
+    zero = decay - decay
+    now = np.empty((1, size), u.dtype)
+    names = np.empty(max(size, columns.shape[0]), np.int32)
+    no_value = np.empty(0, u.dtype)
+    inside = arriving.size > 0
+    source, factor = (names, no_value) if inside else (index, value)
+    arrived = 0
+    for begin_of_step in range(0, x.shape[0], batch):
+        for b in range(low, high):
+            r = begin_of_step + b
+            for m in range(size):
+                now[0, m] = begin[m]
+            first, last = 0, 0
+            if inside:
+                last = unpack_row(arriving, r, names, 0)
+                arrived += last
+            else:
+                first, last = indptr[r], indptr[r + 1]
+            add_rows(now, 0, columns, source, factor, first, last)
+            if wiring == ALL_TO_ALL and begin_of_step:
+                add_sum(now, 0, wires, names, no_value, 0, unpack_row(words, r - batch, names, 0))
+            if fires:
+                for m in range(size):
+                    before = u[b, m]
+                    after = (decay * before + now[0, m]) - (theta if before > theta else zero)
+                    u[b, m] = after
+                    x[r, m] = after - theta
+                if words.size:
+                    write_bits(x, r, words)
+            else:
+                for m in range(size):
+                    u[b, m] = decay * u[b, m] + now[0, m]
+                for m in range(seen):
+                    x[r, m] = u[b, m]
+    if fires:
+        for b in range(low, high):
+            for m in range(size):
+                s[b, m] = u[b, m] > theta
+    return arrived
 
 
 @loop
@@ -76,6 +132,12 @@ def forward_block(
         coefficients
     )
     size, seen = u.shape[1], x.shape[1]
+    quick = alike and not (second or gained or spikes.size or wiring == ONE_TO_ONE)
+    if quick and (not fires or (reset == SUBTRACT and base[0] > 0 and seen == size)):
+        return forward_leaky(
+            indptr, index, value, arriving, columns, begin, u, s, decay[0], base[0], fires, wiring, wires, x, words,
+            batch, low, high,
+        )  # fmt: skip
     scratch = np.empty((2, size), u.dtype)  # current, drive
     shown = np.empty((1, size), u.dtype)
     threshold = np.empty((1, size), u.dtype)
@@ -83,12 +145,6 @@ def forward_block(
     names = np.empty(max(size, columns.shape[0]), np.int32)
     no_value = np.empty(0, u.dtype)
     arrived = 0
-    beta, theta = decay[0], base[0]
-    quick = (
-        alike
-        and not (second or gained or spikes.size or wiring == ONE_TO_ONE)
-        and ((reset == SUBTRACT and theta > 0 and seen == size) or not fires)
-    )
     for begin_of_step in range(0, x.shape[0], batch):
         for b in range(low, high):
             r = begin_of_step + b
@@ -100,19 +156,6 @@ def forward_block(
                 add_sum(scratch, 0, columns, names, no_value, 0, here)
             else:
                 add_sum(scratch, 0, columns, index, value, indptr[r], indptr[r + 1])
-            if quick:
-                if wiring == ALL_TO_ALL and begin_of_step:
-                    add_sum(scratch, 0, wires, names, no_value, 0, unpack_row(words, r - batch, names, 0))
-                if fires:
-                    move_leaky(u, b, scratch, beta, theta, x, r)
-                    if words.size:
-                        write_bits(x, r, words)
-                else:
-                    for m in range(size):
-                        u[b, m] = beta * u[b, m] + scratch[0, m]
-                    for m in range(seen):
-                        x[r, m] = u[b, m]
-                continue
             d = 0
             if wiring == ALL_TO_ALL:
                 if begin_of_step:
@@ -147,8 +190,4 @@ def forward_block(
                         spikes[r, m] = s[b, m]
                 if words.size:
                     write_bits(x, r, words)
-    if quick and fires:
-        for b in range(low, high):
-            for m in range(size):
-                s[b, m] = u[b, m] > theta
     return arrived
