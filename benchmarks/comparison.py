@@ -62,7 +62,8 @@ def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
         steps: dict[str, Any] = {name: contender.step for name, contender in contenders.items()}
         if settings.workload == "w2":
             steps[LIMIT] = roofline.products_of(task)
-        times = interleave(steps, settings.rounds)
+        resets = {name: contender.reset for name, contender in contenders.items()}
+        times = interleave(steps, settings.rounds, resets=resets)
         limits = roofline.machine(task.dtype)
         load_after = report.load_average()
     return {

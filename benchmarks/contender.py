@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -18,6 +19,10 @@ class Contender(Protocol):
 
     def step(self) -> float:
         """Forward, loss, backward and, where the task has one, the optimiser; returns the loss."""
+        ...
+
+    def reset(self) -> None:
+        """Go back to the weights and the optimiser of the beginning; not timed."""
         ...
 
     def gradients(self) -> dict[str, Tensor]:
@@ -41,6 +46,7 @@ class TorchContender:
         weights: what is trained, by the names that gradients are compared under.
         rates: see `Contender`.
         same_model: see `Contender`.
+        fused: whether Adam is torch's one loop, as `sgbench run` takes it; None is torch's default.
         restored: of weights kept in another order, the way back to the task's.
     """
 
@@ -52,6 +58,7 @@ class TorchContender:
         rates: Callable[[], list[float]],
         *,
         same_model: bool = True,
+        fused: bool | None = None,
         restored: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
     ) -> None:
         self.task = task
@@ -61,7 +68,9 @@ class TorchContender:
         self.same_model = same_model
         self.restored = restored or {}
         learns = task.target is not None
-        self.optimizer = torch.optim.Adam(self.weights.values(), lr=LEARNING_RATE) if learns else None
+        adam = partial(torch.optim.Adam, lr=LEARNING_RATE, fused=fused)
+        self.optimizer = adam(self.weights.values()) if learns else None
+        self.beginning = [weight.detach().clone() for weight in self.weights.values()]
 
     def step(self) -> float:
         """One step of training."""
@@ -72,6 +81,15 @@ class TorchContender:
         if self.optimizer is not None:
             self.optimizer.step()
         return loss.item()
+
+    def reset(self) -> None:
+        """The weights, and an optimiser that has made no step; its memory stays where it is."""
+        with torch.no_grad():
+            for weight, begun in zip(self.weights.values(), self.beginning, strict=True):
+                weight.copy_(begun)
+            for state in [] if self.optimizer is None else self.optimizer.state.values():
+                for value in state.values():
+                    value.zero_()
 
     def gradients(self) -> dict[str, Tensor]:
         """Of all weights, in the task's order."""

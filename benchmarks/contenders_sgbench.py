@@ -91,7 +91,8 @@ def build(task: Task, *, engine: str) -> TorchContender:
         if layer.recurrent is not None:
             weights[f"{layer.name}.recurrent"] = layer.recurrent
     flat = [f"{layer.name}.weight" for layer in layers if isinstance(layer, FlatLayer)]
-    return TorchContender(task, forward, weights, rates, restored=dict.fromkeys(flat, columns_by_channel))
+    restored = dict.fromkeys(flat, columns_by_channel)
+    return TorchContender(task, forward, weights, rates, fused=True, restored=restored)
 
 
 def _signal(task: Task) -> Signal:

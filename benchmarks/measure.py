@@ -67,21 +67,31 @@ def ratios(baseline_ms: list[float], contender_ms: list[float]) -> Spread:
     return Spread.of([base / max(other, 1e-9) for base, other in pairs])
 
 
-def interleave(steps: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 1) -> dict[str, Times]:
+def interleave(
+    steps: Mapping[str, Callable[[], object]],
+    rounds: int,
+    warm_up: int = 1,
+    resets: Mapping[str, Callable[[], object]] | None = None,
+) -> dict[str, Times]:
     """Time all in turn: A B C, C B A, A B C ...
 
     Args:
         steps: what is timed, by name.
         rounds: times that each is run.
         warm_up: runs of each beforehand.
+        resets: what is called before each timed run of a name, untimed; so that a step does not depend on how many
+            went before, as the firing rate of a network that goes on training on one batch does.
     """
     names = list(steps)
+    resets = {} if resets is None else resets
     for name in names * warm_up:
         steps[name]()
     found = {name: Times() for name in names}
     for turn in range(rounds):
         gc.collect()
         for name in names if turn % 2 == 0 else names[::-1]:
+            if name in resets:
+                resets[name]()
             clock = Clock()
             steps[name]()
             cpu_ms, wall_ms = clock.read_ms()

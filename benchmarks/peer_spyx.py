@@ -55,12 +55,18 @@ class SpyxContender:
         self.model = sn.Sequential(*(part for stage in self.parts for part in stage))
         self.optimizer = nnx.Optimizer(self.model, optax.adam(LEARNING_RATE), wrt=nnx.Param)
         self.compiled = _train_step(task)
+        self.beginning = [jax.tree.map(jnp.copy, nnx.state(each)) for each in (self.model, self.optimizer)]
 
     def step(self) -> float:
         """One compiled step of training."""
         loss, grads = self.compiled(self.model, self.optimizer, self.x, self.target)
         jax.block_until_ready(grads)
         return float(loss)
+
+    def reset(self) -> None:
+        """Arrays are never changed in place, so those of the beginning are put back."""
+        for each, begun in zip((self.model, self.optimizer), self.beginning, strict=True):
+            nnx.update(each, begun)
 
     def gradients(self) -> dict[str, Tensor]:
         """Not compared."""

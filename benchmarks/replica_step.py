@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
 import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from torch import Tensor
+
 from benchmarks.measure import Times, interleave, limited
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.replica import Replica
+from sgbench.replicas.stack import Stack
 from sgbench.replicas.team import Team
 from sgbench.signals.trajectory import Batch
 from sgbench.training.build import Parts, build
@@ -31,6 +35,10 @@ def overhead(specs: Sequence[RunSpec], rounds: int) -> dict[str, Any]:
     with limited(1), _team(specs) as team:
         keep_freed_memory()
         alone = [build(spec) for spec in specs]
+        beginning = [
+            copy.deepcopy((parts.network.state_dict(), parts.optimizer.state_dict())) for parts in alone
+        ]
+        first = team.stack.snapshot()
         streams = [itertools.islice(member.parts.data.epoch(0), BATCHES) for member in team.members]
         batches = list(zip(*streams, strict=True))
         steps = {
@@ -39,7 +47,8 @@ def overhead(specs: Sequence[RunSpec], rounds: int) -> dict[str, Any]:
             ],
             REPLICAS: lambda: _together(team, batches),
         }
-        times = interleave(steps, rounds)
+        resets = {BARE: lambda: _reset_alone(alone, beginning), REPLICAS: lambda: _reset(team, first)}
+        times = interleave(steps, rounds, resets=resets)
     count = BATCHES * len(specs)
     found = {name: min(each.cpu_ms) / count for name, each in times.items()}
     return {"step_ms": found, "overhead_ms": found[REPLICAS] - found[BARE], "rounds": _rounds(times, count)}
@@ -62,6 +71,19 @@ def _bare(parts: Parts, batch: Batch) -> None:
     trajectory = parts.network.unroll(batch.x, batch.lengths)
     parts.objective.whole(trajectory, batch.target).backward()
     parts.optimizer.step()
+
+
+def _reset_alone(alone: Sequence[Parts], beginning: Sequence[tuple[Any, Any]]) -> None:
+    """Weights and optimisers as they were before the first step."""
+    for parts, (weights, moved) in zip(alone, beginning, strict=True):
+        parts.network.load_state_dict(weights)
+        parts.optimizer.load_state_dict(copy.deepcopy(moved))
+
+
+def _reset(team: Team, first: dict[str, Tensor]) -> None:
+    """The same of all rows."""
+    for row in range(len(team.members)):
+        team.stack.load_row(row, Stack.row_of(first, row))
 
 
 def _together(team: Team, batches: Sequence[Sequence[Batch]]) -> None:

@@ -103,6 +103,32 @@ def test_all_are_timed_in_turn_and_back() -> None:
     assert all(len(own.cpu_ms) == len(own.wall_ms) == 3 for own in times.values())
 
 
+def test_every_timed_run_begins_where_it_is_reset() -> None:
+    """By hand: a resets to 0 and adds 1 each time; b, which has no reset, goes on."""
+    reached = {"a": 0, "b": 0}
+    seen: list[tuple[str, int]] = []
+
+    def step(name: str) -> None:
+        reached[name] += 1
+        seen.append((name, reached[name]))
+
+    steps = {name: partial(step, name) for name in reached}
+    interleave(steps, rounds=2, resets={"a": lambda: reached.update(a=0)})
+    assert seen == [("a", 1), ("b", 1), ("a", 1), ("b", 2), ("b", 3), ("a", 1)]
+
+
+@pytest.mark.parametrize("engine", ["fused", "scan"])
+def test_a_contender_that_is_reset_trains_once_more_from_the_beginning(engine: str) -> None:
+    """Must match: losses of two trainings, Adam's steps included. Must differ: those of one that goes on."""
+    task = make_task("w1_ff", Sizes(steps=12, batch=4, inputs=40, hidden=12, classes=3, density=0.1))
+    contender = contenders_sgbench.build(task, engine=engine)
+    first, second, third = (
+        [contender.step() for _ in range(3)] for _ in range(3) if contender.reset() is None
+    )
+    assert first == second == third
+    assert [contender.step() for _ in range(3)] != first
+
+
 def test_limits_of_threads_and_cores_end_with_the_block() -> None:
     before = os.sched_getaffinity(0), torch.get_num_threads()
     with limited(1) as cores:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -33,6 +33,31 @@ def in_parts(kernel: Callable[..., None], count: int, entries: int, *arguments: 
         for low, high in itertools.pairwise(borders[1:])
     ]
     kernel(*arguments, 0, int(borders[1]))
+    for part in rest:
+        part.result()
+
+
+def in_threads(call: Callable[[int, int], None], ranges: Sequence[tuple[int, int]], entries: int) -> None:
+    """Call for each of these ranges, by as many threads as torch uses; what a range gives may not depend on others.
+
+    Args:
+        call: of the ends of a range.
+        ranges: in any order; neighbours go to one thread.
+        entries: of all arrays together, below `MIN_WORK` of which one thread does it all.
+    """
+    threads = min(torch.get_num_threads(), len(ranges))
+
+    def several(first: int, last: int) -> None:
+        for each in ranges[first:last]:
+            call(*each)
+
+    if threads <= 1 or entries < MIN_WORK:
+        several(0, len(ranges))
+        return
+    borders = np.linspace(0, len(ranges), threads + 1).astype(int).tolist()
+    pool = _pool(threads - 1, os.getpid())
+    rest = [pool.submit(several, low, high) for low, high in itertools.pairwise(borders[1:])]
+    several(0, borders[1])
     for part in rest:
         part.result()
 

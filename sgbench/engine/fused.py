@@ -16,7 +16,7 @@ from sgbench.engine.dense_product import DenseProduct
 from sgbench.engine.layer import Layer, LayerRun, Wanted, ways_back
 from sgbench.engine.layout import Layout
 from sgbench.engine.plan import Keep
-from sgbench.engine.recursion import Stage, run
+from sgbench.engine.recursion import Chunks, Passes, Stage, run
 from sgbench.engine.spec import LinearSpec
 from sgbench.errors import one_printable_line
 from sgbench.signals.spikes import Events, Signal, dense
@@ -77,7 +77,28 @@ def _chains(layers: Sequence[Layer], states: Sequence[Any]) -> list[list[_Link]]
     return chains
 
 
+def stages_of(layers: Sequence[Layer], signal: Events) -> list[Stage] | None:
+    """The stages of layers that run as a single chain from rest, by blocks of samples; None where they do not."""
+    from sgbench.engine.blocks import covers
+
+    chains = _chains(layers, [None] * len(layers))
+    if len(chains) > 1:
+        return None
+    stages, _ = _stages(chains[0], signal, Wanted(u=False, spikes=False))
+    return stages if covers(stages) else None
+
+
 def _unroll(chain: Sequence[_Link], signal: Signal, wanted: Wanted) -> list[LayerRun]:
+    stages, begins = _stages(chain, signal, wanted)
+    outcomes = run(stages, _passes(chain, stages))
+    return [
+        scan.finish(stage.plan, outcome, begin, keep_u=wanted.u)
+        for stage, outcome, begin in zip(stages, outcomes, begins, strict=True)
+    ]
+
+
+def _stages(chain: Sequence[_Link], signal: Signal, wanted: Wanted) -> tuple[list[Stage], list[Any]]:
+    """A stage and a state to start from for each layer of a chain."""
     stages: list[Stage] = []
     begins = []
     for position, link in enumerate(chain):
@@ -86,10 +107,15 @@ def _unroll(chain: Sequence[_Link], signal: Signal, wanted: Wanted) -> list[Laye
         stage, begin = _stage(link, stages[-1] if stages else signal, keep, wanted.window)
         stages.append(stage)
         begins.append(begin)
-    return [
-        scan.finish(stage.plan, outcome, begin, keep_u=wanted.u)
-        for stage, outcome, begin in zip(stages, run(stages), begins, strict=True)
-    ]
+    return stages, begins
+
+
+def _passes(chain: Sequence[_Link], stages: Sequence[Stage]) -> Passes:
+    """By blocks of samples where that is possible, which it is where every layer begins at rest."""
+    from sgbench.engine.blocks import Blocks, covers
+
+    fresh = all(link.state is None for link in chain)
+    return Blocks(stages) if fresh and covers(stages) else Chunks()
 
 
 def _stage(link: _Link, source: Signal | Stage, keep: Keep, window: int | None) -> tuple[Stage, Any]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -64,21 +64,43 @@ class Stage:
         return [*self.inputs, self.plan.layer.recurrent, *learnt, *self.plan.surrogate_parameters]
 
 
-def run(stages: Sequence[Stage]) -> list[Outcome]:
+class Passes(Protocol):
+    """How a chain goes forward and backward."""
+
+    def forward(self, stages: Sequence[Stage]) -> list[Carry]:
+        """All layers over all steps, into their courses; returns the states after the last one."""
+        ...
+
+    def backward(self, links: Sequence[Link]) -> list[Tensor | None]:
+        """Gradients of the differentiable inputs of all stages in a row."""
+        ...
+
+
+def run(stages: Sequence[Stage], passes: Passes) -> list[Outcome]:
     """Run a chain of layers over all steps."""
     inputs = [each for stage in stages for each in stage.differentiable]
-    flat = Unrolled.apply(tuple(stages), *inputs)
+    flat = Unrolled.apply(passes, tuple(stages), *inputs)
     return [Outcome(*flat[first : first + OUTCOMES]) for first in range(0, len(flat), OUTCOMES)]  # type: ignore[index, arg-type]
+
+
+class Link(NamedTuple):
+    """A layer on the way back: what it went through, and what reaches its outcomes from outside."""
+
+    plan: Plan
+    product: Product
+    course: Course
+    given: Outcome
 
 
 class Unrolled(torch.autograd.Function):
     """From the differentiable inputs of all stages to their outcomes."""
 
     @staticmethod
-    def forward(ctx: Any, stages: tuple[Stage, ...], *inputs: Tensor) -> Any:
+    def forward(ctx: Any, passes: Passes, stages: tuple[Stage, ...], *inputs: Tensor) -> Any:
         """All outcomes in a row."""
         ctx.set_materialize_grads(False)
-        carries = _forward(stages)
+        carries = passes.forward(stages)
+        ctx.passes = passes
         ctx.links = [(stage.plan, stage.product) for stage in stages]
         course = [each for stage in stages for each in stage.course]
         ctx.save_for_backward(*course, *inputs)  # inputs too: torch then notices weights that moved meanwhile
@@ -103,35 +125,38 @@ class Unrolled(torch.autograd.Function):
         fields = len(Course._fields)
         # An output comes back with this very pass behind it, into which no gradient asked for below may walk.
         saved = [each.detach() for each in ctx.saved_tensors[: fields * len(ctx.links)]]
-        adjoints = []
+        links = []
         for position, (plan, product) in enumerate(ctx.links):
             course = Course(*saved[position * fields : (position + 1) * fields])
             given = Outcome(*grads[position * OUTCOMES : (position + 1) * OUTCOMES])  # type: ignore[arg-type]
-            adjoints.append(_Adjoint(plan, product, course, given))
-        _backward(adjoints)
-        return None, *(each for adjoint in adjoints for each in adjoint.gradients())
+            links.append(Link(plan, product, course, given))
+        return None, None, *ctx.passes.backward(links)
 
 
-def _forward(stages: Sequence[Stage]) -> list[Carry]:
-    """Layer by layer over all steps; returns the states after the last one."""
-    carries = []
-    for stage in stages:
-        carries.append(stage.plan.start())
-        drive = stage.product.drive(stage.course.x)
-        stage.plan.steps.advance(stage.plan, stage.course, carries[-1], drive)
-    return carries
+class Chunks:
+    """Forward layer by layer over all steps; backward in chunks of time, each through all layers."""
 
+    def forward(self, stages: Sequence[Stage]) -> list[Carry]:
+        """See `Passes`."""
+        carries = []
+        for stage in stages:
+            carries.append(stage.plan.start())
+            drive = stage.product.drive(stage.course.x)
+            stage.plan.steps.advance(stage.plan, stage.course, carries[-1], drive)
+        return carries
 
-def _backward(adjoints: Sequence[_Adjoint]) -> None:
-    """All chunks, the last first, through all layers, the last first."""
-    for first, last in reversed(chunks([adjoint.plan for adjoint in adjoints])):
-        sent_back = None
-        for adjoint in adjoints:
-            adjoint.reach(last)
-        for position in range(len(adjoints) - 1, -1, -1):
-            out = adjoints[position].chunk(first, last, sent_back)
-            if position > 0:
-                sent_back = adjoints[position].product.sent_back(first, last, out)
+    def backward(self, links: Sequence[Link]) -> list[Tensor | None]:
+        """See `Passes`; all chunks, the last first, through all layers, the last first."""
+        adjoints = [_Adjoint(*link) for link in links]
+        for first, last in reversed(chunks([adjoint.plan for adjoint in adjoints])):
+            sent_back = None
+            for adjoint in adjoints:
+                adjoint.reach(last)
+            for position in range(len(adjoints) - 1, -1, -1):
+                out = adjoints[position].chunk(first, last, sent_back)
+                if position > 0:
+                    sent_back = adjoints[position].product.sent_back(first, last, out)
+        return [each for adjoint in adjoints for each in adjoint.gradients()]
 
 
 class _Adjoint:

@@ -15,7 +15,7 @@ from sgbench.engine.layer import Layer, LayerRun, Wanted, one_by_one
 from sgbench.engine.layout import Layout
 from sgbench.engine.plan import Keep, Plan, Steps, flat_coefficients
 from sgbench.engine.products import DenseCurrent
-from sgbench.engine.recursion import Outcome, Stage, run
+from sgbench.engine.recursion import Chunks, Outcome, Stage, run
 from sgbench.engine.spec import COEFFICIENTS, LinearSpec, requires_grad
 from sgbench.engine.torch_steps import TorchSteps
 from sgbench.signals.spikes import Events, Signal, dense
@@ -55,7 +55,7 @@ def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRu
     stage, begin = current_stage(
         layer, spec_of(layer), current, state, TorchSteps(), keep, window=wanted.window
     )
-    return finish(stage.plan, run([stage])[0], begin, keep_u=wanted.u)
+    return finish(stage.plan, run([stage], Chunks())[0], begin, keep_u=wanted.u)
 
 
 def product(layer: Layer, signal: Signal) -> Tensor:

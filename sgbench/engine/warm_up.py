@@ -9,7 +9,7 @@ import torch
 from numba.core import event
 
 from sgbench.engine.arrays import FLOATS, NOTHING
-from sgbench.engine.kernels import backward, codes, events, forward
+from sgbench.engine.kernels import backward, blocks_backward, blocks_forward, codes, events, forward
 from sgbench.engine.note import CompileNote
 
 NOTE = "compiling the fused engine's loops for %s, once for this machine; ten seconds or so"
@@ -41,4 +41,14 @@ def _call_all(number: type) -> None:
         row, nothing, nothing, nothing, nothing, row, nothing, row, row, row, coefficients, codes.NONE,
         False, False, False, True, codes.UNWIRED, nothing, codes.ATAN, number(1), number(1), row,
         nothing, nothing, nothing, nothing, 0, 1,
+    )  # fmt: skip
+    bits, none = np.zeros((1, 1), np.uint64), np.empty(0, number)
+    blocks_forward.forward_block(
+        indptr, index, none, bits, row, line, row, row, row, coefficients, False, codes.NONE, False, False, True,
+        codes.UNWIRED, nothing, row, nothing, nothing, words, 1, 0, 1,
+    )  # fmt: skip
+    blocks_backward.backward_block(
+        row, 1, nothing, nothing, nothing, row, nothing, coefficients, False, codes.NONE, False, False, False, True,
+        codes.UNWIRED, nothing, codes.ATAN, number(1), number(1), nothing, indptr, index, none, bits, words, row,
+        line, nothing, 1, 0, 1,
     )  # fmt: skip

@@ -32,7 +32,7 @@ class Told(NamedTuple):
     """What a worker says of a point."""
 
     place: int
-    kind: Literal["began", "epoch", "ended", "refused"]
+    kind: Literal["noted", "began", "epoch", "ended", "refused"]
     epochs: int = 0
     record: RunRecord | None = None
     line: str = ""
@@ -70,6 +70,7 @@ class Crew:
         self.code = Code.here()
         self.data: SpikingData | None = None
         self.saved_s = time.perf_counter()
+        self.noted: set[str] = set()  # why some are not stacked
         self.over: set[int] = set()  # places of those that have their record
         self.kept: list[tuple[Replica, dict[str, torch.Tensor], int, dict[str, Any]]] = []
 
@@ -88,6 +89,8 @@ class Crew:
     def _train(self, members: Sequence[Replica]) -> None:
         """From where they are to the record of each."""
         teams = [Team(alike) for alike in _alike(members)]
+        for team in teams:
+            self._note(team)
         shared = Shared(members)
         while teams:
             teams = [rest for team in teams if (rest := self._rid_of_ended(team, shared)) is not None]
@@ -99,6 +102,14 @@ class Crew:
             except Stopped:
                 self._save()
                 raise
+
+    def _note(self, team: Team) -> None:
+        """Say of runs that are not stacked why, once for each reason."""
+        reason = team.one_by_one
+        if reason is not None and reason not in self.noted:
+            self.noted.add(reason)
+            line = f"{len(team.members)} runs side by side pass over their batches one by one: {reason}"
+            self.say(Told(team.members[0].place, "noted", line=line))
 
     def _members(self, stack: contextlib.ExitStack) -> list[Replica]:
         """The next that can start, as many as fit, their folders locked."""

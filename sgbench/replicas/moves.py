@@ -75,6 +75,35 @@ class AdamMoves(Moves):
     buffers: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
 
     def _move(self, values: Tensor, gradients: Tensor, absent: Tensor | None) -> None:
+        if absent is None and values.device.type == "cpu":
+            for row in range(len(values)):
+                self._move_row(row, values[row], gradients[row])
+        else:
+            self._move_present(values, gradients, absent)
+
+    def _move_row(self, row: int, values: Tensor, gradients: Tensor) -> None:
+        """One row by torch's own loop, with which a run alone moves its network."""
+        numbers = self.numbers[row]
+        name = "_fused_adamw_" if numbers["decoupled_weight_decay"] else "_fused_adam_"
+        move = getattr(torch, name)  # what torch's own optimiser calls
+        move(
+            [values],
+            [gradients],
+            [self.state["exp_avg"][row]],
+            [self.state["exp_avg_sq"][row]],
+            [],
+            [torch.tensor(float(max(1, self.steps[row])))],
+            lr=float(numbers["lr"]),
+            beta1=numbers["betas"][0],
+            beta2=numbers["betas"][1],
+            weight_decay=numbers["weight_decay"],
+            eps=numbers["eps"],
+            amsgrad=False,
+            maximize=False,
+        )
+
+    def _move_present(self, values: Tensor, gradients: Tensor, absent: Tensor | None) -> None:
+        """All rows at once, and only those entries that a gradient reaches."""
         rate, decay = self.named(values, "lr"), self.named(values, "weight_decay")
         if self.numbers[0]["decoupled_weight_decay"]:
             if not _nothing(decay):

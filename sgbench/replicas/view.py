@@ -79,6 +79,9 @@ class View:
 
     def hear(self, told: Told) -> None:
         """A word of a worker."""
+        if told.kind == "noted":
+            self.say(told.line)
+            return
         spec, row = self.specs[told.place], self.rows[self.kinds[told.place]]
         if told.kind in ("began", "epoch"):
             row.running += told.place not in self.open

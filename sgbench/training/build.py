@@ -66,6 +66,8 @@ LOSSES = {
 """For each kind of target a loss that knows it, and the readout that this loss needs."""
 READOUTS = {"binary": "leaky", "real": "leaky_readout"}
 """For each kind of output a readout that has it."""
+OTHER_FORMS = ("foreach", "capturable", "differentiable")
+"""Options of Adam that its form in one loop does not have."""
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -144,7 +146,7 @@ def build(spec: RunSpec) -> Parts:
         seed=spec.seed,
         dtype=dtype,
     )
-    optimizer = _part(spec, "optimizer", params=list(network.parameters()))
+    optimizer = _optimizer(spec, network, device)
     return Parts(data, encoder, network, rule, steepness, objective, optimizer, network.runs_on(), device)
 
 
@@ -228,6 +230,15 @@ def build_network(
     network.normalise(_part(spec, "normalisation"))
     network.drop(_part(spec, "dropout"))
     return network
+
+
+def _optimizer(spec: RunSpec, network: Network, device: torch.device) -> torch.optim.Optimizer:
+    """The optimiser; of Adam torch's own form in one loop where the device is a CPU and no form is asked for."""
+    target, values = spec.targets["optimizer"], dict(spec.method.parameters["optimizer"])
+    free = values.get("fused", False) is None and not any(values.get(form) for form in OTHER_FORMS)
+    if free and target == "torch.optim.Adam" and device.type == "cpu":
+        values["fused"] = True
+    return construct("optimizer", target, values, params=list(network.parameters()))  # type: ignore[no-any-return]
 
 
 def _part(spec: RunSpec, group: str, **provided: Any) -> Any:

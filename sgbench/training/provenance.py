@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from sgbench.engine.version import ENGINE
 from sgbench.records.content import Provenance, SplitName
 from sgbench.training import git
 
@@ -27,6 +28,7 @@ PACKAGES = (
     "omegaconf",
     "pydantic",
     "numpy",
+    "numba",
     "scipy",
     "scikit-learn",
     "wandb",
@@ -124,8 +126,8 @@ def source_sha256(target: str) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Installed version of each package that can change a number, or "missing"."""
-    found = {}
+    """Version of the engines' arithmetic and of each package that can change a number, or "missing"."""
+    found = {"engine": ENGINE}
     for package in PACKAGES:
         try:
             found[package] = version(package)

@@ -31,6 +31,12 @@ from tests.engine.cases import (
 KINDS = [kind for kind in NEURONS if fires(kind)]
 
 
+@pytest.fixture(autouse=True)
+def _in_chunks_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every chain goes in chunks of time; blocks of samples have tests of their own."""
+    monkeypatch.setattr("sgbench.engine.blocks.covers", lambda stages: False)
+
+
 def network(
     kind: str = "leaky", wiring: tuple[str, str] = WIRINGS[3], width: int = 9, **changes: object
 ) -> list:

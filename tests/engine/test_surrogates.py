@@ -120,17 +120,17 @@ class Soft(Gaussian):
 def _no_backward_within_a_backward(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gradients of a surrogate's parameters must not walk into the pass that asks for them: it would never end."""
     depth = []
-    original = recursion._backward
+    original = recursion.Chunks.backward
 
-    def watched(*given: object) -> None:
+    def watched(*given: object) -> object:
         assert not depth, "a backward pass began within a backward pass"
         depth.append(1)
         try:
-            original(*given)
+            return original(*given)
         finally:
             depth.clear()
 
-    monkeypatch.setattr(recursion, "_backward", watched)
+    monkeypatch.setattr(recursion.Chunks, "backward", watched)
 
 
 def network(surrogate: Surrogate, kind: str = "leaky", wiring: tuple[str, str] = WIRINGS[3]) -> list[Wired]:

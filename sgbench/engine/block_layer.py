@@ -1,0 +1,146 @@
+"""A layer's numbers as the loops over blocks of samples take them: rows as wide as whole vectors."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sgbench.engine.arrays import FLOATS, NOTHING, bits_of, rows_of
+from sgbench.engine.kernels import codes
+from sgbench.engine.kernels.blocks_backward import TOGETHER
+from sgbench.engine.numba_events import Rows
+from sgbench.engine.numba_steps import RESETS, SHAPES, WIRINGS
+from sgbench.engine.plan import Carry, Course, Plan
+
+LANES = 16  # numbers of which a row has a multiple: what is too much is 0 and stays so
+
+
+class BlockLayer:
+    """One layer's numbers; nothing that is as long as time.
+
+    Args:
+        plan: of the layer.
+        weight: [M, K].
+        bias: [M].
+    """
+
+    def __init__(self, plan: Plan, weight: Tensor, bias: Tensor) -> None:
+        self.plan = plan
+        self.number = FLOATS[weight.dtype]
+        neurons = plan.shape[2]
+        self.width = -(-neurons // LANES) * LANES
+        wide = {id(each): self._wide(each.numpy()) for each in plan.coefficients}
+        self.coefficients = tuple(wide[id(each)] for each in plan.coefficients)
+        decay, threshold = plan.spec.decay, plan.spec.threshold
+        self.alike = not isinstance(decay, Tensor) and not isinstance(threshold, Tensor)
+        self.weights = (weight.T.numpy(), bias.numpy())
+        self.columns, self.begin = (self._wide(each) for each in self.weights)
+        self.matrix = None if plan.layer.recurrent is None else plan.layer.recurrent.detach()
+        spec = plan.spec
+        self.forward_options = (
+            RESETS[spec.reset], plan.second, plan.gained, plan.fires, WIRINGS[plan.layer.recurrence],
+        )  # fmt: skip
+        attached = not spec.detached
+        reset, *others = self.forward_options
+        self.backward_options = (reset, attached, *others)
+        kernel = None if spec.surrogate is None else spec.surrogate.kernel()
+        known = (0.0, 0.0) if kernel is None else (kernel.steepness, kernel.height)
+        shape = codes.GIVEN if kernel is None else SHAPES[kernel.shape]
+        self.curve = (shape, *(self.number(each) for each in known))
+
+    def refresh(self) -> None:
+        """Take the weights as they are now; where rows are whole vectors they are the weights themselves."""
+        if self.width > self.plan.shape[2]:
+            self.columns, self.begin = (self._wide(each) for each in self.weights)
+
+    def _wide(self, array: np.ndarray) -> np.ndarray:
+        """The same with zeros up to whole vectors; itself where it is so already."""
+        missing = self.width - array.shape[-1]
+        if not missing:
+            return np.ascontiguousarray(array)
+        room = np.zeros((*array.shape[:-1], self.width), array.dtype)
+        room[..., : array.shape[-1]] = array
+        return room
+
+    def rest(self) -> Carry:
+        """The state before the first step."""
+        u, s = (torch.zeros(self.plan.shape[1], self.width, dtype=self.plan.nothing.dtype) for _ in range(2))
+        return Carry(u, torch.zeros_like(u) if self.plan.second else self.plan.nothing, s)
+
+    def seen(self, carry: Carry) -> Carry:
+        """A state without what only fills vectors."""
+        neurons = self.plan.shape[2]
+        return Carry(*(each[:, :neurons] if each.numel() else each for each in carry))
+
+    def events(self, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """indptr, index and value of events."""
+        return rows.indptr, rows.index, rows.value_as(self.number)
+
+    def bound_forward(
+        self, kernel: Callable[..., int], rows: Rows, arriving: np.ndarray, course: Course, carry: Carry
+    ) -> Callable[[int, int], int]:
+        """The loop forward, to be called for ranges of samples."""
+        _, batch, neurons = self.plan.shape
+        wires = NOTHING[self.number]
+        if self.matrix is not None:
+            wires = self._wide((self.matrix[None] if self.matrix.dim() == 1 else self.matrix.T).numpy())
+        return functools.partial(
+            kernel,
+            *self.events(rows),
+            arriving,
+            self.columns,
+            self.begin,
+            *(rows_of(each, self.width) for each in carry),
+            self.coefficients,
+            self.alike,
+            *self.forward_options,
+            wires,
+            *(rows_of(each, neurons) for each in (course.x, course.w, course.spikes)),
+            bits_of(course.words),
+            batch,
+        )
+
+    def rows_of_weights(self) -> np.ndarray:
+        """W by rows, as many as loops take together, each as wide as the layer before."""
+        inputs, rows = len(self.columns), -(-self.plan.shape[2] // TOGETHER) * TOGETHER
+        room = np.zeros((rows, -(-inputs // LANES) * LANES), self.number)
+        room[:, :inputs] = self.columns.T[:rows]
+        return room
+
+    def rows_of_wires(self) -> np.ndarray:
+        """V by rows [width, width], or [1, width]; nothing where no gradient goes through it."""
+        if self.matrix is None or self.plan.layer.cut:
+            return NOTHING[self.number]
+        if self.matrix.dim() == 1:
+            return self._wide(self.matrix[None].numpy())
+        room = np.zeros((self.width, self.width), self.number)
+        neurons = self.plan.shape[2]
+        room[:neurons, :neurons] = self.matrix.numpy()
+        return room
+
+    def zero_gradients(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Room for the gradients of columns, bias and V, all 0."""
+        wires = NOTHING[self.number]
+        if self.matrix is not None:
+            wires = np.zeros((1 if self.matrix.dim() == 1 else len(self.matrix), self.width), self.number)
+        return np.zeros(self.columns.shape, self.number), np.zeros(self.width, self.number), wires
+
+    def given(self, gradient: Tensor | None) -> tuple[np.ndarray, int]:
+        """Gradient of the output by rows, and how many rows a step is; none where all steps have the same."""
+        if gradient is None:
+            return NOTHING[self.number], 0
+        same = gradient.shape[0] > 1 and gradient.stride(0) == 0
+        array = (gradient[0] if same else gradient).detach().contiguous().numpy()
+        return array.reshape(-1, gradient.shape[-1]), 0 if same else self.plan.shape[1]
+
+    def psi(self, course: Course, low: int, high: int) -> np.ndarray:
+        """The surrogate derivative of a block where the loops do not know its shape."""
+        surrogate = self.plan.spec.surrogate
+        if surrogate is None or self.curve[0] != codes.GIVEN:
+            return NOTHING[self.number]
+        slope = surrogate.derivative(course.x[:, low:high].contiguous())
+        return rows_of(slope.contiguous(), self.plan.shape[2])

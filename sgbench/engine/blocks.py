@@ -1,0 +1,275 @@
+"""A chain of layers by blocks of samples: through all layers and steps before the next block begins.
+
+What a block needs of states, spikes and adjoints stays in the caches of a core, and gradients of weights are added
+up row by row on the way, not from sorted events. Blocks, and the parts of the batch that have gradients of their
+own, follow from the sizes alone: any number of threads gives the same bits.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sgbench.engine import density
+from sgbench.engine.arrays import NOTHING, bits_of, in_threads, rows_of
+from sgbench.engine.block_layer import BlockLayer
+from sgbench.engine.event_product import EventProduct, Given
+from sgbench.engine.kernels.blocks_backward import backward_block
+from sgbench.engine.kernels.blocks_forward import forward_block
+from sgbench.engine.layer import WaysBack, ways_back
+from sgbench.engine.matmul import multiply
+from sgbench.engine.numba_events import Rows
+from sgbench.engine.plan import Carry, Course, Plan
+from sgbench.engine.recursion import OUTCOMES, Chunks, Link, Outcome, Stage
+from sgbench.signals.spikes import Events
+
+BLOCK = 32  # samples: states of 256 neurons then stay in the nearest cache
+WIDE = 64  # neurons of a layer from which on its product with weights is a library's
+PARTS = 4  # of a batch, with gradients of their own; more threads than that find no work
+PART = 64  # samples of a part at least: gradients of a part cost time
+
+
+def covers(stages: Sequence[Stage]) -> bool:
+    """Whether a chain can go by blocks: few events from outside, only weights learn, gradient goes back by them."""
+    product = stages[0].product
+    if not isinstance(product, EventProduct) or not isinstance(product.origin, Given):
+        return False
+    plans = [stage.plan for stage in stages]
+    if any(plan.learnt or plan.surrogate_parameters for plan in plans):
+        return False
+    if any(plan.window is not None or any_given(ways_back(plan.layer)) for plan in plans):
+        return False
+    return plans[0].fires and product.origin.rows().count <= density.WEIGHT_DENSE * product.entries
+
+
+def any_given(ways: WaysBack) -> bool:
+    """Whether a layer's gradient takes other weights on its way back than the layer's own."""
+    return any(weight is not None for weight in ways)
+
+
+class Blocks:
+    """Both passes of one run of a chain; one that hidden layers make dense goes back by chunks of time.
+
+    Args:
+        stages: of the chain, which `covers` has seen.
+    """
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        products: list[EventProduct] = [stage.product for stage in stages]  # type: ignore[misc]
+        self.layers = [
+            BlockLayer(stage.plan, product.weight, product.bias)
+            for stage, product in zip(stages, products, strict=True)
+        ]
+        self.rows = products[0].origin.rows()
+        self.learns_bias = [product.learns_bias for product in products]
+        self.arrived: list[int] = []  # events at each layer behind the first
+
+    def forward(self, stages: Sequence[Stage]) -> list[Carry]:
+        """See `recursion.Passes`."""
+        carries = [layer.rest() for layer in self.layers]
+        courses = [stage.course for stage in stages]
+        self.arrived = unroll_blocks(self.layers, self.rows, courses, carries)[1:]
+        return [layer.seen(carry) for layer, carry in zip(self.layers, carries, strict=True)]
+
+    def backward(self, links: Sequence[Link]) -> list[Tensor | None]:
+        """See `recursion.Passes`."""
+        if not all(_reaches_output_alone(link.given) for link in links) or self._is_dense():
+            return Chunks().backward(links)
+        courses, given = [link.course for link in links], [link.given.output for link in links]
+        gradients = pull_back_blocks(self.layers, self.rows, courses, given)
+        found: list[Tensor | None] = []
+        for layer, own, learns_bias in zip(self.layers, gradients, self.learns_bias, strict=True):
+            found += own.of_weights(layer.plan, learns_bias=learns_bias)
+        return found
+
+    def _is_dense(self) -> bool:
+        """Whether so much fired in a hidden layer that a dense product is faster."""
+        limits = [density.WEIGHT_DENSE * math.prod(layer.plan.shape) for layer in self.layers]
+        return any(count > limit for count, limit in zip(self.arrived, limits[:-1], strict=True))
+
+
+class RepeatedChain:
+    """A chain that is run batch after batch, its room kept; weights are read where they lie.
+
+    Args:
+        stages: of the chain, from `fused.stages_of`.
+    """
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self.blocks = Blocks(stages)
+        self.stages = stages
+        self.states: list[Carry] = []  # after the last step
+
+    def forward(self, events: Events) -> Tensor:
+        """Output of the last layer [T, B, M], which the next call overwrites.
+
+        Args:
+            events: input of the shape of the first.
+        """
+        value = None if events.value is None else events.value.numpy()
+        self.blocks.rows = Rows(events.indptr.numpy(), events.index.numpy(), value)
+        for layer in self.blocks.layers:
+            layer.refresh()
+        self.states = self.blocks.forward(self.stages)
+        course = self.stages[-1].course
+        return course.spikes if self.stages[-1].plan.fires else course.x
+
+    def backward(self, gradient: Tensor) -> list[Tensor | None]:
+        """Weight, bias and V of each layer in a row, from the gradient of the output."""
+        nothing = [None] * (OUTCOMES - 1)
+        outcomes = [Outcome(None, *nothing)] * (len(self.stages) - 1) + [Outcome(gradient, *nothing)]  # type: ignore[arg-type]
+        return self.blocks.backward(
+            [
+                Link(stage.plan, stage.product, stage.course, outcome)
+                for stage, outcome in zip(self.stages, outcomes, strict=True)
+            ]
+        )
+
+
+def _reaches_output_alone(given: Outcome) -> bool:
+    return given.x is None and given.u is None and given.w is None and given.s is None
+
+
+def blocks_of(layers: Sequence[BlockLayer]) -> list[tuple[int, int]]:
+    """Ranges of samples, a function of the sizes alone."""
+    batch = layers[0].plan.shape[1]
+    return [(low, min(low + BLOCK, batch)) for low in range(0, batch, BLOCK)]
+
+
+def unroll_blocks(
+    layers: Sequence[BlockLayer], rows: Rows, courses: Sequence[Course], carries: Sequence[Carry]
+) -> list[int]:
+    """All layers forward, in place of courses and carries; returns how many packed spikes each received.
+
+    Args:
+        layers: of the chain.
+        rows: events of the first, of all steps.
+        courses: what is to be remembered of each.
+        carries: states before the first step, and then after the last.
+    """
+    calls: list[Callable[[int, int], int]] = []
+    arrived: list[list[int]] = []
+    arriving = NOTHING[np.uint64]
+    for layer, course, carry in zip(layers, courses, carries, strict=True):
+        calls.append(layer.bound_forward(forward_block, rows, arriving, course, carry))
+        arriving = bits_of(course.words)
+
+    def forward(low: int, high: int) -> None:
+        arrived.append([call(low, high) for call in calls])
+
+    in_threads(forward, blocks_of(layers), sum(course.x.numel() for course in courses))
+    return [sum(counts) for counts in zip(*arrived, strict=True)]
+
+
+class Gradients(NamedTuple):
+    """Sums of a layer's gradients, by columns and as wide as the loops' rows."""
+
+    columns: np.ndarray  # [K, width]
+    bias: np.ndarray  # [width]
+    wires: np.ndarray  # [M, width], [1, width] or nothing
+
+    def add(self, other: Gradients) -> None:
+        """Add another's."""
+        for mine, theirs in zip(self, other, strict=True):
+            np.add(mine, theirs, out=mine)
+
+    def of_weights(self, plan: Plan, *, learns_bias: bool) -> list[Tensor | None]:
+        """Of weight, bias and V, in the shapes that these have."""
+        neurons = plan.shape[2]
+        columns, bias, wires = (torch.from_numpy(each)[..., :neurons] for each in self)
+        matrix = plan.layer.recurrent
+        d_matrix = None if matrix is None else wires[0] if matrix.dim() == 1 else wires.T
+        return [columns.T, bias if learns_bias else None, d_matrix]
+
+
+def pull_back_blocks(
+    layers: Sequence[BlockLayer],
+    rows: Rows,
+    courses: Sequence[Course],
+    given: Sequence[Tensor | None],
+) -> list[Gradients]:
+    """Gradients of all layers' weights.
+
+    Args:
+        layers: of the chain.
+        rows: events of the first, of all steps.
+        courses: what each went through.
+        given: gradient of each layer's output [T, B, M], or None.
+    """
+    blocks = blocks_of(layers)
+    count = max(1, min(PARTS, len(blocks), layers[0].plan.shape[1] // PART))
+    borders = [len(blocks) * part // count for part in range(count + 1)]
+    parts = [blocks[low:high] for low, high in itertools.pairwise(borders)]
+    work = sum(course.x.numel() for course in courses)
+    passes = _BackwardPass(layers, rows, courses, given)
+    found: list[list[Gradients]] = [[] for _ in parts]
+
+    def backward(first: int, last: int) -> None:
+        for part in range(first, last):
+            found[part] = passes.of_blocks(parts[part])
+
+    in_threads(backward, [(part, part + 1) for part in range(count)], work)
+    for others in found[1:]:
+        for mine, theirs in zip(found[0], others, strict=True):
+            mine.add(theirs)
+    return found[0]
+
+
+class _BackwardPass:
+    """What all blocks of one backward pass have in common."""
+
+    def __init__(
+        self,
+        layers: Sequence[BlockLayer],
+        rows: Rows,
+        courses: Sequence[Course],
+        given: Sequence[Tensor | None],
+    ) -> None:
+        self.layers, self.rows, self.courses, self.given = layers, rows, courses, given
+        self.ahead = [layer.rows_of_weights() for layer in layers[1:]]
+        self.wires = [layer.rows_of_wires() for layer in layers]
+
+    def of_blocks(self, blocks: Sequence[tuple[int, int]]) -> list[Gradients]:
+        """Gradients of some blocks' samples."""
+        sums = [Gradients(*layer.zero_gradients()) for layer in self.layers]
+        for low, high in blocks:
+            self._pull_back(low, high, sums)
+        return sums
+
+    def _pull_back(self, low: int, high: int, sums: Sequence[Gradients]) -> None:
+        number = self.layers[0].number
+        behind = ahead = NOTHING[number]
+        for position in range(len(self.layers) - 1, -1, -1):
+            layer, course = self.layers[position], self.courses[position]
+            sends = position > 0
+            out = (
+                np.empty((layer.plan.shape[0] * (high - low), layer.width), number)
+                if sends
+                else NOTHING[number]
+            )
+            arriving = bits_of(self.courses[position - 1].words) if sends else NOTHING[np.uint64]
+            given = layer.given(self.given[position])
+            arguments: tuple[Any, ...] = (
+                *given, behind, ahead, layer.psi(course, low, high), rows_of(course.x, layer.plan.shape[2]),
+                rows_of(course.w, layer.plan.shape[2]), layer.coefficients, layer.alike, *layer.backward_options,
+                self.wires[position], *layer.curve, out,
+                *layer.events(self.rows), arriving, bits_of(course.words), *sums[position], layer.plan.shape[1],
+                low, high,
+            )  # fmt: skip
+            backward_block(*arguments)
+            if sends:
+                behind, ahead = _sent_back(out, self.ahead[position - 1], layer)
+
+
+def _sent_back(out: np.ndarray, ahead: np.ndarray, layer: BlockLayer) -> tuple[np.ndarray, np.ndarray]:
+    """A layer's adjoint and the weights that it goes back through, or their product and nothing."""
+    if layer.plan.shape[2] < WIDE:
+        return out, ahead
+    narrow = torch.from_numpy(out)[:, : len(ahead)]
+    return multiply(narrow, torch.from_numpy(ahead)).numpy(), ahead[:0]

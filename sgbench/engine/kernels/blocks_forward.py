@@ -1,0 +1,193 @@
+"""One layer over all steps for a block of samples, forward.
+
+A block is so small that its states stay in the cache nearest to the core, and the spikes that it sends to the next
+layer in the one behind that. The sums are those of `forward.advance`, in the same order.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sgbench.engine.kernels.bits import write_bits
+from sgbench.engine.kernels.codes import ALL_TO_ALL, ONE_TO_ONE, SUBTRACT, SUBTRACT_DECAYED, ZERO, loop
+from sgbench.engine.kernels.events import add_rows, unpack_row
+
+
+@loop
+def add_sum(out, o, rows, index, value, first, last):
+    """As `events.add_rows`, called in place of copied."""
+    add_rows(out, o, rows, index, value, first, last)
+
+
+@loop
+def forward_leaky(
+    indptr,
+    index,
+    value,
+    arriving,
+    columns,
+    begin,
+    u,
+    s,
+    decay,
+    theta,
+    fires,
+    wiring,
+    wires,
+    x,
+    words,
+    batch,
+    low,
+    high,
+):
+    """As `forward_block`, where all neurons share a decay and a positive threshold that a reset subtracts.
+
+    The last spikes are then those of u > theta and need no room; without spikes theta is not looked at.
+    """
+    size, seen = u.shape[1], x.shape[1]
+    zero = decay - decay
+    now = np.empty((1, size), u.dtype)
+    names = np.empty(max(size, columns.shape[0]), np.int32)
+    no_value = np.empty(0, u.dtype)
+    inside = arriving.size > 0
+    source, factor = (names, no_value) if inside else (index, value)
+    arrived = 0
+    for begin_of_step in range(0, x.shape[0], batch):
+        for b in range(low, high):
+            r = begin_of_step + b
+            for m in range(size):
+                now[0, m] = begin[m]
+            first, last = 0, 0
+            if inside:
+                last = unpack_row(arriving, r, names, 0)
+                arrived += last
+            else:
+                first, last = indptr[r], indptr[r + 1]
+            add_rows(now, 0, columns, source, factor, first, last)
+            if wiring == ALL_TO_ALL and begin_of_step:
+                add_sum(now, 0, wires, names, no_value, 0, unpack_row(words, r - batch, names, 0))
+            if fires:
+                for m in range(size):
+                    before = u[b, m]
+                    after = (decay * before + now[0, m]) - (theta if before > theta else zero)
+                    u[b, m] = after
+                    x[r, m] = after - theta
+                if words.size:
+                    write_bits(x, r, words)
+            else:
+                for m in range(size):
+                    u[b, m] = decay * u[b, m] + now[0, m]
+                for m in range(seen):
+                    x[r, m] = u[b, m]
+    if fires:
+        for b in range(low, high):
+            for m in range(size):
+                s[b, m] = u[b, m] > theta
+    return arrived
+
+
+@loop
+def move_row(u, s, b, drive, d, threshold, decay, base, reset, fires, shown, v):
+    """u[b] after one step, shown[v] = u - threshold and the spikes s[b]; a reset subtracts the base."""
+    size = u.shape[1]
+    one = u.dtype.type(1)  # a plain 1 would turn float32 into float64
+    zero = one - one
+    if reset == SUBTRACT:
+        for m in range(size):
+            after = (decay[m] * u[b, m] + drive[d, m]) - base[m] * s[b, m]
+            above = after - threshold[0, m]
+            u[b, m] = after
+            shown[v, m] = above
+            s[b, m] = one if above > 0 else zero
+        return
+    if reset == SUBTRACT_DECAYED:
+        for m in range(size):
+            u[b, m] = decay[m] * (u[b, m] - base[m] * s[b, m]) + drive[d, m]
+    elif reset == ZERO:
+        for m in range(size):
+            u[b, m] = decay[m] * ((one - s[b, m]) * u[b, m]) + drive[d, m]
+    else:
+        for m in range(size):
+            u[b, m] = decay[m] * u[b, m] + drive[d, m]
+    for m in range(size):
+        shown[v, m] = u[b, m] - threshold[0, m]
+    if fires:
+        for m in range(size):
+            s[b, m] = one if shown[v, m] > 0 else zero
+
+
+@loop
+def forward_block(
+    indptr, index, value, arriving, columns, begin, u, w, s, coefficients, alike, reset, second, gained, fires,
+    wiring, wires, x, seconds, spikes, words, batch, low, high,
+):  # fmt: skip
+    """Steps of samples [low, high): states u, w, s [B, M] move; x and what has a size is written.
+
+    The current is `begin` plus the sum of those rows of `columns` that the packed spikes `arriving` name, or where
+    there are none the events. Rows of what lies over time are t * batch + b. Where x has fewer neurons than the
+    state, the rest of the state only fills vectors. `wires` is V transposed [M, M], or V [1, M] of one-to-one
+    connections. Returns how many packed spikes arrived.
+    """
+    decay, base, gain, coupling, second_decay, second_potential, second_input, second_spike, slope = (
+        coefficients
+    )
+    size, seen = u.shape[1], x.shape[1]
+    quick = alike and not (second or gained or spikes.size or wiring == ONE_TO_ONE)
+    if quick and (not fires or (reset == SUBTRACT and base[0] > 0 and seen == size)):
+        return forward_leaky(
+            indptr, index, value, arriving, columns, begin, u, s, decay[0], base[0], fires, wiring, wires, x, words,
+            batch, low, high,
+        )  # fmt: skip
+    scratch = np.empty((2, size), u.dtype)  # current, drive
+    shown = np.empty((1, size), u.dtype)
+    threshold = np.empty((1, size), u.dtype)
+    threshold[0] = base
+    names = np.empty(max(size, columns.shape[0]), np.int32)
+    no_value = np.empty(0, u.dtype)
+    arrived = 0
+    for begin_of_step in range(0, x.shape[0], batch):
+        for b in range(low, high):
+            r = begin_of_step + b
+            for m in range(size):
+                scratch[0, m] = begin[m]
+            if arriving.size:
+                here = unpack_row(arriving, r, names, 0)
+                arrived += here
+                add_sum(scratch, 0, columns, names, no_value, 0, here)
+            else:
+                add_sum(scratch, 0, columns, index, value, indptr[r], indptr[r + 1])
+            d = 0
+            if wiring == ALL_TO_ALL:
+                if begin_of_step:
+                    add_sum(scratch, 0, wires, names, no_value, 0, unpack_row(words, r - batch, names, 0))
+            elif wiring == ONE_TO_ONE:
+                for m in range(size):
+                    scratch[0, m] += s[b, m] * wires[0, m]
+            if second:
+                for m in range(size):
+                    w[b, m] = (
+                        (second_decay[m] * w[b, m] + second_potential[m] * u[b, m])
+                        + second_input[m] * scratch[0, m]
+                    ) + second_spike[m] * s[b, m]
+                    scratch[1, m] = gain[m] * scratch[0, m] + coupling[m] * w[b, m]
+                    threshold[0, m] = base[m] + slope[m] * w[b, m]
+                d = 1
+                if seconds.size:
+                    for m in range(seen):
+                        seconds[r, m] = w[b, m]
+            elif gained:
+                for m in range(size):
+                    scratch[0, m] = gain[m] * scratch[0, m]
+            if seen < size:
+                move_row(u, s, b, scratch, d, threshold, decay, base, reset, fires, shown, 0)
+                for m in range(seen):
+                    x[r, m] = shown[0, m]
+            else:
+                move_row(u, s, b, scratch, d, threshold, decay, base, reset, fires, x, r)
+            if fires:
+                if spikes.size:
+                    for m in range(seen):
+                        spikes[r, m] = s[b, m]
+                if words.size:
+                    write_bits(x, r, words)
+    return arrived

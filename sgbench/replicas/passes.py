@@ -1,0 +1,145 @@
+"""The passes of a whole team in one: one output, one loss and one backward over [replica, ...]."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from sgbench.engine import density
+from sgbench.engine.blocks import RepeatedChain
+from sgbench.engine.fused import stages_of
+from sgbench.engine.plan import Carry
+from sgbench.losses.base import Loss
+from sgbench.networks.base import Chain
+from sgbench.replicas.replica import Replica
+from sgbench.replicas.stack import Stack
+from sgbench.rules.bptt import Bptt
+from sgbench.signals.spikes import Events
+from sgbench.signals.trajectory import Batch, Trajectory
+
+
+def why_not_stacked(members: Sequence[Replica]) -> str | None:
+    """Why each of these passes over its batch alone, or None where all do together.
+
+    Args:
+        members: of networks of equal shapes.
+    """
+    for member in members:
+        reason = _why_not(member)
+        if reason is not None:
+            return reason
+    first = members[0].spec.method
+    for member in members[1:]:
+        other = member.spec.method
+        if (first.choices["loss"], first.parameters["loss"]) != (
+            other.choices["loss"],
+            other.parameters["loss"],
+        ):
+            return "their losses differ"
+    return None
+
+
+def _why_not(member: Replica) -> str | None:
+    loop, network, choices = member.training.loop, member.parts.network, member.spec.method.choices
+    if not isinstance(loop.rule, Bptt) or loop.rule.window is not None:
+        return f"rule={choices['rule']} goes step by step or in windows"
+    if loop.objective.keep or choices["regulariser"] != "none":
+        return f"regulariser={choices['regulariser']} looks at each network's own spikes"
+    if type(loop.objective.loss).whole is not Loss.whole:
+        return f"loss={choices['loss']} is no cross-entropy of logits"
+    if type(network).unroll is not Chain.unroll:
+        return f"network={choices['network']} is no chain of layers"
+    if any(True for layer in network.layers for _ in layer.neuron.parameters()):  # type: ignore[union-attr, operator]
+        return "numbers of its neurons learn"
+    for layer in network.layers:
+        engine, reason = network.engine.pick(layer)  # type: ignore[arg-type]
+        if engine != "fused":
+            return f"layer '{layer.name}' runs on {engine} ({reason})"
+        if layer.dropout is not None or layer.normaliser is not None or layer.synapses() is None:  # type: ignore[operator]
+            return f"layer '{layer.name}' is more than weights and neurons"
+    return None
+
+
+class StackedPasses:
+    """Forward, loss and backward of all replicas of a team.
+
+    Args:
+        members: whom `why_not_stacked` has nothing to say of.
+        stack: of their weights.
+    """
+
+    def __init__(self, members: Sequence[Replica], stack: Stack) -> None:
+        self.members = members
+        self.stack = stack
+        self.made_for: tuple[object, ...] = ()
+        self.chains: list[RepeatedChain] = []
+        self.output = torch.empty(0)
+        places = [{id(weight): place for place, weight in enumerate(own)} for own in stack.parameters]
+        self.slots = [
+            [
+                None if weight is None else stack.slots[row][places[row][id(weight)]]
+                for layer in member.parts.network.layers
+                for weight in (layer.weight, layer.bias, layer.recurrent)
+            ]
+            for row, member in enumerate(members)
+        ]
+
+    def take(self, batches: Sequence[Batch]) -> bool:
+        """Whether these batches can be passed over together; makes room for batches of their size.
+
+        What a neuron or a surrogate is may change from epoch to epoch, so all is made anew with each.
+        """
+        shapes = {tuple(batch.x.shape) for batch in batches}
+        if len(shapes) > 1 or not all(_is_sparse(batch) for batch in batches):
+            return False
+        key = (*shapes, *(member.training.epoch for member in self.members))
+        if key == self.made_for:
+            return True
+        self.made_for, self.chains = (), []
+        for member, batch in zip(self.members, batches, strict=True):
+            stages = stages_of(list(member.parts.network.layers), batch.x)  # type: ignore[arg-type]
+            if stages is None:
+                return False
+            self.chains.append(RepeatedChain(stages))
+        self.made_for = key
+        return True
+
+    def run(self, batches: Sequence[Batch]) -> tuple[Tensor, Tensor]:
+        """Gradients of all into their rows of the stack.
+
+        Returns:
+            loss of each [R], and for each a number that is finite if its last states are.
+        """
+        pairs = list(zip(self.chains, batches, strict=True))
+        outputs = torch.stack([chain.forward(batch.x) for chain, batch in pairs])  # type: ignore[arg-type]
+        outputs.requires_grad_()
+        losses = self._losses(outputs, batches)
+        (gradients,) = torch.autograd.grad(losses.sum(), outputs)
+        for chain, gradient, slots in zip(self.chains, gradients, self.slots, strict=True):
+            for slot, found in zip(slots, chain.backward(gradient), strict=True):
+                if slot is not None and found is not None:
+                    slot.copy_(found)
+        centres = torch.stack([_sum_of_potentials(chain.states) for chain in self.chains])
+        return losses.detach(), centres
+
+    def _losses(self, outputs: Tensor, batches: Sequence[Batch]) -> Tensor:
+        """Mean loss of each replica [R] from all outputs [R, T, B, C]; replicas lie side by side in one batch."""
+        replicas, steps, size, classes = outputs.shape
+        side_by_side = outputs.permute(1, 0, 2, 3).reshape(steps, replicas * size, classes)
+        lengths = torch.cat([batch.lengths for batch in batches])
+        targets = torch.cat([batch.target for batch in batches])
+        loss = self.members[0].training.loop.objective.loss
+        logits = loss.logits(Trajectory(side_by_side, lengths, (), (), ()))
+        return cross_entropy(logits, targets, reduction="none").view(replicas, size).mean(1)
+
+
+def _is_sparse(batch: Batch) -> bool:
+    return isinstance(batch.x, Events) and batch.x.density <= density.WEIGHT_DENSE
+
+
+def _sum_of_potentials(states: Sequence[Carry]) -> Tensor:
+    """Not finite where any last membrane potential is not; may also be where a sum of finite ones overflows."""
+    return torch.stack([state.u.sum() + state.w.sum() for state in states]).sum()

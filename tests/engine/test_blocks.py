@@ -1,0 +1,198 @@
+"""Chains by blocks of samples: the same as `step`, for every option, and the same bits for any number of threads.
+
+Expected: the engine `reference`, to 1e-12 in float64.
+"""
+
+import itertools
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from sgbench.engine import arrays, blocks
+from sgbench.engine.choose import Engine
+from sgbench.engine.layer import LayerRun
+from tests.engine.cases import (
+    NEURONS,
+    SHAPES,
+    SINGLE,
+    WIRINGS,
+    Wired,
+    assert_clear,
+    assert_same,
+    catalogued,
+    fires,
+    functional,
+    gain_of,
+    neuron,
+    options,
+    packed,
+    result,
+    spikes,
+)
+from tests.engine.test_resources import assert_equal_bits
+
+KINDS = [kind for kind in NEURONS if fires(kind)]
+X = spikes(12, 7, 17, 0.12)  # 7 samples are one group of four and three that are left
+
+
+def readout_alone(runs: Sequence[LayerRun]) -> Tensor:
+    """A loss of the readout's output and nothing else, as in training."""
+    return functional(runs[-1:], ("spikes",))
+
+
+@pytest.fixture
+def passed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Samples of each block that has gone back, so that a test cannot pass on another way."""
+    seen: list[int] = []
+    original = blocks.backward_block
+
+    def noted(*arguments: object) -> None:
+        seen.append(arguments[-1] - arguments[-2])
+        original(*arguments)
+
+    monkeypatch.setattr(blocks, "backward_block", noted)
+    return seen
+
+
+def network(
+    kind: str, wiring: tuple[str, str], sizes: tuple[int, int] = (11, 16), **changes: object
+) -> list[Wired]:
+    """Two spiking layers, one as wide as whole vectors and one not, and a readout."""
+    scale = (6 / 17) ** 0.5
+    first, second = sizes
+    return [
+        Wired(17, neuron(kind, first, **changes), first, gain=1.5 * scale * gain_of(kind), wiring=wiring),
+        Wired(
+            first,
+            neuron("leaky", second),
+            second,
+            gain=scale * gain_of("leaky"),
+            wiring=wiring,
+            name="hidden1",
+        ),
+        Wired(second, neuron("leaky_readout", 5), 5, gain=0.3, name="readout"),
+    ]
+
+
+@pytest.fixture(autouse=True)
+def _follow_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much fires, blocks go back."""
+    monkeypatch.setattr(blocks.Blocks, "_is_dense", lambda self: False)
+
+
+@pytest.mark.parametrize("wiring", WIRINGS, ids="/".join)
+@pytest.mark.parametrize("kind", KINDS)
+def test_blocks_equal_the_step(kind, wiring, passed):
+    """Must match: all resets, attached and detached, with the loss on the readout and on all spikes."""
+    cases = itertools.product(options(kind)["reset"], options(kind)["reset_gradient"])
+    for place, (reset, reset_gradient) in enumerate(cases):
+        layers = network(kind, wiring, reset=reset, reset_gradient=reset_gradient)
+        loss = readout_alone if place % 2 else lambda runs: functional(runs, ("spikes",))
+        expected = result("reference", layers, X, loss=loss, keep_u=False)
+        passed.clear()
+        found = result("fused", layers, packed(X), loss=loss, keep_u=False)
+        assert_same(found, expected, f"{kind} {reset} {reset_gradient} {wiring}")
+        assert passed == [7] * 3
+
+
+@pytest.mark.parametrize("surrogate", ["atan", "fast_sigmoid", "triangle", "sigmoid", "zero"])
+def test_slopes_in_the_loop_and_by_torch(surrogate, passed):
+    """Must match: three shapes that the loops know, and others that torch computes."""
+    assert surrogate in SHAPES
+    layers = network("leaky", WIRINGS[0], surrogate=catalogued(surrogate))
+    expected = result("reference", layers, X, loss=readout_alone, keep_u=False)
+    assert_same(result("fused", layers, packed(X), loss=readout_alone, keep_u=False), expected)
+    assert passed
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_one_step_and_one_sample(steps, passed):
+    """Must match, where a block is a single row."""
+    layers = network("leaky", WIRINGS[3])
+    x = (spikes(steps, 1, 17, 0.12) + spikes(steps, 1, 17, 0.05, seed=5)).clamp(max=1)
+    expected = result("reference", layers, x, loss=readout_alone, keep_u=False)
+    assert_same(result("fused", layers, packed(x), loss=readout_alone, keep_u=False), expected)
+    assert passed == [1] * 3
+
+
+def test_events_with_values_and_numbers_of_each_neuron(passed):
+    """Must match: counts in place of ones, and a decay of each neuron that does not learn."""
+    layers = network("leaky", WIRINGS[0])
+    layers[0].neuron.beta.value = torch.linspace(0.5, 0.9, 11, dtype=torch.float64)
+    x = X * 2
+    expected = result("reference", layers, x, loss=readout_alone, keep_u=False)
+    assert_same(result("fused", layers, packed(x), loss=readout_alone, keep_u=False), expected)
+    assert passed
+
+
+@pytest.mark.parametrize("sizes", [(64, 128), (70, 9)], ids=str)
+def test_single_precision_at_widths_of_whole_words_and_not(sizes, passed):
+    """Expected: `reference` in float64; all sums are exact in both precisions, so that spikes agree."""
+    first, second = sizes
+    layers = [
+        Wired(17, neuron("leaky", first, dyadic=True), first, gain=2.0, unit=0.125),
+        Wired(first, neuron("leaky", second, dyadic=True), second, gain=0.5, unit=0.125, name="hidden1"),
+        Wired(second, neuron("leaky_readout", 20, dyadic=True), 20, gain=0.3, unit=0.125, name="readout"),
+    ]
+    x = spikes(8, 7, 17, 0.12)
+    expected = result("reference", layers, x, loss=readout_alone, keep_u=False)
+    single = [layer.float() for layer in layers]
+    found = result("fused", single, packed(x.float()), loss=readout_alone, keep_u=False)
+    assert_same(found, expected, rtol=SINGLE)
+    assert passed
+
+
+def test_threads_do_not_change_a_bit_of_blocks(monkeypatch, passed):
+    """Expected: equal bits with 1, 2, 3 and 5 threads, for several blocks in several parts of the batch."""
+    for name, value in (("BLOCK", 4), ("PART", 6)):
+        monkeypatch.setattr(blocks, name, value)
+    monkeypatch.setattr(arrays, "MIN_WORK", 1)
+    layers, x = network("alif", WIRINGS[3]), packed(spikes(12, 26, 17, 0.12))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        expected = result("fused", layers, x, loss=readout_alone, keep_u=False)
+        assert passed == [4] * 18 + [2] * 3
+        for threads in (2, 3, 5):
+            torch.set_num_threads(threads)
+            found = result("fused", layers, x, loss=readout_alone, keep_u=False)
+            bare = [each._replace(u=[]) for each in (found, expected)]  # potentials were not asked for
+            assert_equal_bits(*bare, f"{threads} threads")
+    finally:
+        torch.set_num_threads(before)
+    reference = result("reference", layers, x.dense(), loss=readout_alone, keep_u=False)
+    assert_clear(reference)
+    assert_same(expected, reference)
+
+
+def test_what_does_not_go_by_blocks(passed):
+    """Must match, on the way through chunks of time: a loss of potentials, many events, a state to go on from."""
+    layers = network("leaky", WIRINGS[3])
+    dense = spikes(12, 7, 17, 0.4)
+    for x, loss, keep_u in ((X, functional, True), (dense, readout_alone, False)):
+        expected = result("reference", layers, x, loss=loss, keep_u=keep_u)
+        assert_same(result("fused", layers, packed(x), loss=loss, keep_u=keep_u), expected)
+    with torch.no_grad():
+        states = [run.state for run in Engine("reference").unroll(layers, X)]
+    expected = result("reference", layers, X, loss=readout_alone, states=states, keep_u=False)
+    assert_same(result("fused", layers, packed(X), loss=readout_alone, states=states, keep_u=False), expected)
+    assert not passed
+
+
+def test_hidden_layers_that_fire_much_go_back_by_chunks(monkeypatch, passed):
+    """Must match; the count of what fired decides, one event on either side of the limit."""
+    monkeypatch.undo()
+    layers = network("leaky", WIRINGS[0])
+    run = result("reference", layers, X, loss=readout_alone, keep_u=False)
+    share = max(output.mean().item() for output in run.output[:2])
+    for limit, by_blocks in ((share - 1e-9, False), (share, True)):
+        monkeypatch.setattr(blocks.density, "WEIGHT_DENSE", limit)
+        monkeypatch.setattr(blocks, "covers", lambda stages: True)
+        seen: list[object] = []
+        pull_back = blocks.pull_back_blocks
+        monkeypatch.setattr(blocks, "pull_back_blocks", lambda *a: seen.append(a) or pull_back(*a))  # noqa: B023
+        assert_same(result("fused", layers, packed(X), loss=readout_alone, keep_u=False), run)
+        assert bool(seen) == by_blocks
+        monkeypatch.undo()
