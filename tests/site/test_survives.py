@@ -39,14 +39,6 @@ CASES: dict[str, tuple[list[RunRecord], str, str]] = {
         "protocols/toy_v1.html",
         "ring buffers",
     ),
-    "a name of 300 letters": (
-        [
-            record(seed=seed, accuracy=0.9, of=method(parameters={"surrogate": {"scale": LONG}}))
-            for seed in (0, 1)
-        ],
-        "protocols/toy_v1.html",
-        "xxx",
-    ),
 }
 
 
@@ -60,12 +52,18 @@ def without_accuracy(made: RunRecord) -> RunRecord:
 def test_pages_of(case: str, tmp_path: Path) -> None:
     """Expected: pages that are well-formed, one of which says what there is."""
     made, path, words = CASES[case]
-    sources = sources_of(tmp_path / "boards", made)
-    pages = documents(sources)
-    if case != "a name of 300 letters":  # which is no number, so that the record is left out
-        assert words in pages[path].text
-    else:
-        assert [each.reason for each in sources.findings] != []
+    assert words in documents(sources_of(tmp_path / "boards", made))[path].text
+
+
+def test_a_name_of_300_letters(tmp_path: Path) -> None:
+    """Expected: the longest name that may be handed in stands on the page; a longer text is left out and named."""
+    root = tmp_path / "boards"
+    hand_in(root, 0.90, 0.92, name="W" * 80)  # the longest that a submission may have
+    long = record(seed=0, accuracy=0.9, of=method(parameters={"surrogate": {"scale": LONG}}))
+    sources = sources_of(root, [long])
+    assert "W" * 80 in documents(sources)["protocols/digits_v1.html"].text
+    (left_out,) = [each.reason for each in sources.findings if long.method_id in each.path]
+    assert len(left_out) < 300
 
 
 def test_a_withdrawn_best_row(tmp_path: Path) -> None:
