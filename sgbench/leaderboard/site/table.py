@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 NONE = "-"
-ONE_LINE = 20  # characters that are not broken
+ONE_LINE, MANY_LINES = 20, 45  # characters that are not broken, and those that need some width
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,11 @@ class Cell:
     def is_short(self) -> bool:
         """Whether it stays on one line."""
         return len(self.text) <= ONE_LINE
+
+    @property
+    def is_long(self) -> bool:
+        """Whether a narrow window may not squeeze it to a word a line."""
+        return len(self.text) > MANY_LINES
 
 
 @dataclass(frozen=True)
