@@ -7,7 +7,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 PEERS ?= .venv-peers
 INSTALLED_PEERS := $(PEERS)/.installed
 
-.PHONY: help setup quickstart test test-slow test-peers check entry presets golden catalogue board clean
+.PHONY: help setup quickstart test test-slow test-peers test-site check entry presets golden catalogue board site clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,10 @@ test-slow: $(INSTALLED_DEV) ## whole cross-products, kills, wheels and pixels (u
 	$(BIN)/python -m pytest -m slow
 	@seed=$$(date +%s); echo "random examples of --hypothesis-seed=$$seed"; \
 	  $(BIN)/python -m pytest -m hypothesis --hypothesis-profile=search --hypothesis-seed=$$seed
+
+test-site: $(INSTALLED_DEV) ## the site in a headless Chromium, which has to be installed (Debian: chromium)
+	$(BIN)/python -m pip install --quiet --editable '.[browser]'
+	$(BIN)/python -m pytest -n 0 -m site tests/site
 
 test-peers: $(INSTALLED_PEERS) ## presets and statistics against the libraries that have them, in an environment of its own
 	$(PEERS)/bin/python -m pytest tests/peers -m "peers or not slow"
@@ -73,6 +77,9 @@ catalogue: $(INSTALLED_DEV) ## rewrite docs/catalogue from the entries
 
 board: setup ## rebuild all committed boards from their records
 	$(BIN)/sgbench board build --from leaderboards
+
+site: setup ## build the web site of all boards into site/
+	$(BIN)/sgbench board site
 
 clean: ## remove .venv and caches, never runs
 	rm -rf $(VENV) $(PEERS) .pytest_cache .ruff_cache .import_linter_cache dist build

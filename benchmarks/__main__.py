@@ -25,6 +25,7 @@ EPILOG = """examples:
   python -m benchmarks counting
   python -m benchmarks rules --steps 400
   python -m benchmarks board
+  python -m benchmarks site
   python -m benchmarks interrupts
   python -m benchmarks table
 
@@ -118,6 +119,12 @@ def parser() -> argparse.ArgumentParser:
     board.add_argument("--seed", type=int, default=0, metavar="N", help="of the scores (default 0)")
     board.set_defaults(handler=_measure, module="board", settings="BoardSettings")
     _add_json(board)
+    site = commands.add_parser(
+        "site", help="sgbench board site over as many, and a page of 1000 rows in a browser"
+    )
+    _add_counts(site, (("methods", 2000), ("rounds", 3)))
+    site.set_defaults(handler=_measure, module="site", settings="SiteSettings")
+    _add_json(site)
     interrupts = commands.add_parser("interrupts", help="one Ctrl-C at moments spread over a sweep")
     _add_counts(interrupts, (("tries", 200),))
     interrupts.add_argument("--seed", type=int, default=0, metavar="N", help="of the moments (default 0)")

@@ -42,7 +42,7 @@ class BoardSettings:
 def compare(settings: BoardSettings) -> dict[str, Any]:
     """Measure the command in a process of its own, start included."""
     with tempfile.TemporaryDirectory() as folder:
-        written = sum(1 for _ in _write(Path(folder), settings))
+        written = sum(1 for _ in write_records(Path(folder), settings))
         load_before = report.load_average()
         walls = [_build(Path(folder))[0] for _ in range(settings.rounds)]
         peak_mb = _build(Path(folder), look=True)[1]  # looking takes time of its own
@@ -56,7 +56,7 @@ def compare(settings: BoardSettings) -> dict[str, Any]:
     }
 
 
-def _write(root: Path, settings: BoardSettings) -> Iterator[Path]:
+def write_records(root: Path, settings: BoardSettings) -> Iterator[Path]:
     """As many methods, each with the seeds of the published one."""
     patterns = _published()
     generator = random.Random(settings.seed)  # noqa: S311 - scores, no secrets
@@ -95,10 +95,14 @@ def _scored(scores: Scores | None, accuracy: float) -> Scores | None:
 
 
 def _build(root: Path, *, look: bool = False) -> tuple[float, float]:
+    return timed(["board", "build", "--from", "leaderboards", "--root", str(root)], look=look)
+
+
+def timed(words: list[str], *, look: bool = False) -> tuple[float, float]:
     """Seconds, and the peak of the memory of all processes [MB]: 0 if nobody looks, or the system does not tell."""
-    words = [sys.executable, "-m", "sgbench", "board", "build", "--from", "leaderboards", "--root", str(root)]
+    command = [sys.executable, "-m", "sgbench", *words]
     start = time.perf_counter()
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
         peak = 0.0
         while look and process.poll() is None:
             peak = max(peak, _memory_mb(process.pid))
@@ -106,7 +110,7 @@ def _build(root: Path, *, look: bool = False) -> tuple[float, float]:
         complaint = process.communicate()[1].strip()
         wall_s = time.perf_counter() - start
     if process.returncode:
-        raise SgbenchError(f"sgbench board build: {complaint}")
+        raise SgbenchError(f"sgbench {' '.join(words[:2])}: {complaint}")
     return wall_s, peak
 
 

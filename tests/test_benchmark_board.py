@@ -15,7 +15,7 @@ def test_its_records_are_rows_of_the_board(tmp_path) -> None:
     found = []
     for seed in (0, 0, 1):
         root = tmp_path / str(len(found))
-        assert len(list(board._write(root, board.BoardSettings(methods=3, seed=seed)))) == 15
+        assert len(list(board.write_records(root, board.BoardSettings(methods=3, seed=seed)))) == 15
         boards = show(root, layout="leaderboards", references=References())
         assert not boards.findings
         found.append([row.scores for row in boards.boards[0].rows])

@@ -31,10 +31,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_wheel_ships_the_whole_catalogue(wheel: Path) -> None:
-    """Every YAML of conf/ lies in the wheel; the launcher does; tests, records and benchmarks do not."""
+    """Every YAML of conf/ lies in the wheel; so do the launcher and the site's templates; no test does."""
     names = set(zipfile.ZipFile(wheel).namelist())
     shipped = {name.removeprefix("sgbench/conf/") for name in names if name.startswith("sgbench/conf/")}
     assert shipped == {path.relative_to(conf_dir()).as_posix() for path in conf_dir().rglob("*.yaml")}
+    site = ROOT / "sgbench" / "leaderboard" / "site"
+    beside = [path for folder in ("templates", "static") for path in (site / folder).iterdir()]
+    assert {path.relative_to(ROOT).as_posix() for path in beside} <= names
     assert {name.split("/")[0] for name in names} == {
         "sgbench",
         "hydra_plugins",

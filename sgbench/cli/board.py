@@ -14,6 +14,7 @@ from sgbench.cli.board_options import (
     ALL_NAMED,
     LEADERBOARDS,
     add_source,
+    commit_of,
     finish,
     references_of,
     root_of,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sgbench.leaderboard.rows import Board
     from sgbench.leaderboard.store.reading import Finding
 
+SITE = Path("site")
 NARROWEST = 80  # columns of a terminal
 
 
@@ -47,7 +49,14 @@ def register(commands: Any) -> None:
     finish(build, _build)
     check = actions.add_parser("check", help="find tables that are not what their records give")
     check.add_argument("--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
+    check.add_argument("--site", type=Path, metavar="DIR", help="check a built site in place of the tables")
     finish(check, _check)
+    site = actions.add_parser("site", help="build a web site of all boards, which opens from disk")
+    site.add_argument(
+        "--from", dest="root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
+    )
+    site.add_argument("--into", type=Path, default=SITE, metavar="DIR", help="default: site")
+    finish(site, _site)
     show = actions.add_parser("show", help="print boards without writing anything")
     add_source(show, default="runs")
     show.add_argument("--markdown", action="store_true", help="a short Markdown table, e.g. for a README")
@@ -91,7 +100,35 @@ def _build(args: argparse.Namespace) -> int:
     return 1 if findings else 0
 
 
+def _site(args: argparse.Namespace) -> int:
+    from sgbench.leaderboard.site.build import build_site
+
+    built = build_site(args.root, args.into, references=references_of(args), commit=commit_of(args.root))
+    if args.json:
+        say_json(asdict(built))
+    else:
+        size = f"{built.files:,} files, {built.bytes / 1e6:.1f} MB"
+        say(f"{built.boards} boards, {built.methods:,} methods; {size}; open {built.into}/index.html")
+        _left_out(built.left_out)
+    return 1 if built.left_out else 0
+
+
+def _check_site(args: argparse.Namespace) -> int:
+    from sgbench.leaderboard.labels import counted
+    from sgbench.leaderboard.site.build import check_site
+
+    findings = check_site(args.root, args.site, references=references_of(args), commit=commit_of(args.root))
+    if args.json:
+        say_json({"site": str(args.site), "findings": [asdict(item) for item in findings]})
+    else:
+        _list(findings, "finding")
+        say(f"{args.site}: {counted(len(findings), 'finding')}")
+    return 1 if findings else 0
+
+
 def _check(args: argparse.Namespace) -> int:
+    if args.site is not None:
+        return _check_site(args)
     from sgbench.leaderboard.board import check
     from sgbench.leaderboard.labels import counted
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sgbench.leaderboard.store.reading import Finding
 
 LEADERBOARDS = Path("leaderboards")
+UNKNOWN = "none"
+GIT_S = 20.0  # that git may take
 ALL_NAMED = "sgbench board build --json names all"
 
 
@@ -59,6 +61,18 @@ def root_of(args: argparse.Namespace) -> Path:
     if args.root is not None:
         return args.root
     return default_runs_dir() if args.layout == "runs" else LEADERBOARDS
+
+
+def commit_of(root: Path) -> str:
+    """Return the last commit that changed the records of a folder, or why there is none to name."""
+    from sgbench.training.git import FAILURES, ask
+
+    try:
+        commit = ask(root, "log", "-1", "--format=%H", "--", ".", timeout_s=GIT_S).decode().strip()
+        changed = ask(root, "status", "--porcelain", "--", ".", timeout_s=GIT_S).strip()
+    except FAILURES:
+        return UNKNOWN
+    return f"{commit or UNKNOWN}{', with changes' if changed else ''}"
 
 
 def asked(names: Sequence[str] | None, known: Sequence[str]) -> list[str]:

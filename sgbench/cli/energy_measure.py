@@ -17,7 +17,7 @@ from sgbench.energy.decision import Decision, DecisionTimes
 from sgbench.energy.interval import Interval
 from sgbench.energy.meter import Metered, meters
 from sgbench.energy.price import price
-from sgbench.energy.text import joules_interval
+from sgbench.energy.text import amount, joules_interval
 from sgbench.energy.training_cost import TrainingCost, training_cost
 from sgbench.energy.validate import Verdict, load_cases, validate
 from sgbench.errors import InputError, require_number
@@ -31,7 +31,6 @@ from sgbench.training.course import Training
 from sgbench.training.run_folder import finished_record, folder_of
 
 BEGIN, END = "<!-- energy:validate -->", "<!-- /energy -->"
-WATTS = {"J": "W", "mJ": "mW", "uJ": "uW", "nJ": "nW", "pJ": "pW"}
 
 
 def answer_validate(args: argparse.Namespace) -> int:
@@ -67,20 +66,6 @@ def rows(verdicts: Sequence[Verdict]) -> list[list[str]]:
             for each in verdicts
         ],
     ]
-
-
-def amount(energy_nj: Interval, per: str) -> str:
-    """An energy of one inference, or of one second as a power.
-
-    >>> amount(Interval(68e6, 68e6, 68e6), "second")
-    '68 mW'
-    """
-    text = joules_interval(energy_nj)
-    if per != "second":
-        return text
-    for joule, watt in WATTS.items():
-        text = text.replace(f" {joule}", f" {watt}")
-    return text
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:

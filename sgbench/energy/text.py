@@ -10,6 +10,7 @@ from sgbench.energy.price import EnergyEstimate, Term, evidence_of
 from sgbench.records.energy import EnergyTarget, MemoryPrice
 
 PREFIXES = ((1e9, "J"), (1e6, "mJ"), (1e3, "uJ"), (1.0, "nJ"), (1e-3, "pJ"))
+WATTS = {"J": "W", "mJ": "mW", "uJ": "uW", "nJ": "nW", "pJ": "pW"}
 NONE = "-"
 
 
@@ -36,6 +37,20 @@ def joules_interval(energy: Interval | None) -> str:
     if joules(energy.low) == joules(energy.high):
         return joules(energy.value)
     return f"{joules(energy.value)} ({joules(energy.low)} to {joules(energy.high)})"
+
+
+def amount(energy: Interval, per: str) -> str:
+    """An energy of one inference, or of one second as a power.
+
+    >>> amount(Interval(68e6, 68e6, 68e6), "second")
+    '68 mW'
+    """
+    text = joules_interval(energy)
+    if per != "second":
+        return text
+    for joule, watt in WATTS.items():
+        text = text.replace(f" {joule}", f" {watt}")
+    return text
 
 
 def percent(share: Interval) -> str:

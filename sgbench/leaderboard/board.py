@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -39,6 +39,7 @@ class Boards:
 
     boards: tuple[Board, ...]
     findings: tuple[Finding, ...]
+    measured: Mapping[str, Sequence[Measured]]  # by protocol, whether a board shows them or not
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def show(
         board = _board(root, methods, reference, price_lists, layout=layout, findings=findings)
         if methods or board.outsiders:
             boards.append(board)
-    return Boards(tuple(boards), tuple(sorted(findings, key=lambda each: each.path)))
+    return Boards(tuple(boards), tuple(sorted(findings, key=lambda each: each.path)), measured)
 
 
 def _with_outsiders(root: Path, layout: Layout, only: str | None) -> Iterable[str]:

@@ -25,11 +25,11 @@ class FrontMethod:
     """One method, the same in every panel."""
 
     label: str
-    accuracies: tuple[float, ...]  # by seed [%]
+    accuracies: tuple[float, ...]  # by seed [%], or losses
 
     @property
     def mean(self) -> float:
-        """Mean accuracy [%]."""
+        """Mean accuracy [%], or mean loss."""
         return math.fsum(self.accuracies) / len(self.accuracies)
 
 
@@ -40,14 +40,18 @@ class FrontPanel:
     name: str
     energies: tuple[Estimate, ...]  # of each method, an inference [nJ]
     ann_nj: float | None  # of the network without spikes, where it is the same for all methods
+    axis: str = "dynamic energy an inference, nJ"  # what the horizontal axis shows
 
 
-def front_figure(methods: Sequence[FrontMethod], panels: Sequence[FrontPanel]) -> Figure:
+def front_figure(
+    methods: Sequence[FrontMethod], panels: Sequence[FrontPanel], *, is_loss: bool = False
+) -> Figure:
     """Draw accuracy against energy, one panel a target; the first six.
 
     Args:
         methods: each with a colour and a marker of its own.
         panels: targets that tell methods apart.
+        is_loss: whether scores are losses, of which less is better.
 
     Raises:
         InputError: there is no panel.
@@ -63,11 +67,11 @@ def front_figure(methods: Sequence[FrontMethod], panels: Sequence[FrontPanel]) -
     figure = Figure(figsize=(4.4 * across + 0.4, height), layout=inside)
     grid = figure.subplots(rows, across, squeeze=False, sharey=True)
     for axes, panel in zip(grid.flat, panels, strict=False):
-        _draw(axes, panel, methods)
+        _draw(axes, panel, methods, is_loss=is_loss)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
     for line in grid:
-        line[0].set_ylabel("test accuracy, %", color=INK)
+        line[0].set_ylabel("test loss" if is_loss else "test accuracy, %", color=INK)
     # One legend below all panels names each line once.
     handles: dict[str, Any] = {}
     for axes in grid.flat:
@@ -77,7 +81,7 @@ def front_figure(methods: Sequence[FrontMethod], panels: Sequence[FrontPanel]) -
     return figure
 
 
-def _draw(axes: Axes, panel: FrontPanel, methods: Sequence[FrontMethod]) -> None:
+def _draw(axes: Axes, panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) -> None:
     for index, (method, energy) in enumerate(zip(methods, panel.energies, strict=True)):
         look: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)]}
         ends = [energy.low, energy.high]
@@ -86,14 +90,14 @@ def _draw(axes: Axes, panel: FrontPanel, methods: Sequence[FrontMethod]) -> None
         axes.plot([energy.value] * 2, spread, linewidth=1, **look)
         marker = MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]  # a colour's second turn has another
         axes.plot([energy.value], [method.mean], marker, markersize=8, label=method.label, **look)
-    front = front_of(
-        [(energy.value, method.mean) for method, energy in zip(methods, panel.energies, strict=True)]
-    )
+    sign = -1 if is_loss else 1
+    points = zip(methods, panel.energies, strict=True)
+    front = [(cost, sign * score) for cost, score in front_of([(e.value, sign * m.mean) for m, e in points])]
     axes.plot(*zip(*front, strict=True), color=SOFT, linewidth=1, linestyle="--", zorder=0)
     if panel.ann_nj is not None:
         axes.axvline(panel.ann_nj, color=SOFT, linewidth=1.2, linestyle=":", label="the same without spikes")
     axes.set_title(panel.name, color=INK, loc="left")
-    axes.set_xlabel("dynamic energy an inference, nJ", color=INK)
+    axes.set_xlabel(panel.axis, color=INK)
     axes.grid(color=GRID, linewidth=0.7, zorder=-1)
 
 

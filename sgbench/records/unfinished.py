@@ -7,6 +7,7 @@ bears a passing name and is not locked was left.
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import sys
@@ -74,6 +75,12 @@ def remove_abandoned(folder: Path) -> None:
     """Remove what killed processes left below `folder`; what cannot be removed stays."""
     for path in _passing(folder):
         _is_free(path, remove=True)
+
+
+def remove_abandoned_of(path: Path) -> None:
+    """Remove what killed processes left beside one file or folder that they were writing."""
+    for passing in sorted(path.parent.glob(f".{glob.escape(path.name)}.*{ENDING}")):
+        _is_free(passing, remove=True)
 
 
 def _passing(folder: Path) -> Iterator[Path]:

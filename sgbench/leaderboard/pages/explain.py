@@ -115,6 +115,19 @@ def explain(
     )
 
 
+def answer(board: Board, a: Row, b: Row) -> str:
+    """One sentence that says which of two methods is better, by how much, and how sure that is.
+
+    Args:
+        board: on which both are.
+        a: one.
+        b: the other.
+    """
+    found = compare(board.measure.signed(a.scores), board.measure.signed(b.scores))
+    adjusted, pairs = _adjusted(board, a, b)
+    return _answer(_verdict(found, adjusted), found, adjusted, pairs, board.measure)
+
+
 def _adjusted(board: Board, a: Row, b: Row) -> tuple[float | None, int]:
     """The p-value of the pair after Holm's correction over all pairs of ranked methods, and how many they are."""
     ranked = [row for row in board.rows if row.place is not None]

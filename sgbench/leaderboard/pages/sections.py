@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from sgbench.leaderboard.labels import code, figure, prose
 from sgbench.leaderboard.pages.baseline_section import about_baselines, baseline_cells
@@ -228,7 +229,7 @@ def statements(board: Board) -> list[str]:
         "A rank interval runs from one plus the number of methods that are better to the number of methods "
         "less those that are worse, by t-tests paired by seed with Holm's correction over all pairs at 5 %. "
         f"Methods with a letter in common (alike) are not told apart.{_unlike_letters(board)}",
-        *_power(board),
+        *_power_sentence(board),
         f"A failed seed counts as guessing ({_guess(board)}) and is shown; costs are means over the seeds that "
         "finished.",
         _budget(board),
@@ -276,25 +277,41 @@ def _budget(board: Board) -> str:
     return f"A method may have tried up to {budget:,} settings, chosen on the validation split."
 
 
-def _power(board: Board) -> Iterator[str]:
-    """What the seeds at hand can show, from the median spread of differences to the first."""
+@dataclass(frozen=True)
+class Power:
+    """What the seeds at hand can show: differences in the unit of the scores."""
+
+    seeds: int
+    spread: float  # the median of that of differences to the first
+    least: float  # a true difference that is found in 8 of 10 cases
+    size: float  # one point, or a tenth of what guessing loses
+    seeds_for_size: int | None  # that find a difference of this size; None: more than are looked for
+
+
+def power(board: Board) -> Power | None:
+    """Return what the seeds at hand can show, or None where no pair of methods has two seeds."""
     ranked = [row for row in board.rows if row.place is not None]
     found = [_compared(ranked[0], row, board.measure) for row in ranked[1:]]
     spreads = [each.spread for each in found if each.spread is not None]
     if not spreads:
-        return
+        return None
     spread, n = statistics.median(spreads), max(MIN_PAIR, min(min(each.seeds) for each in found))
-    least = detectable_difference(spread, n)
+    size = 0.1 * board.measure.guess if board.measure.is_loss else 0.01
+    return Power(n, spread, detectable_difference(spread, n), size, seeds_needed(size, spread))
+
+
+def _power_sentence(board: Board) -> Iterator[str]:
+    """Yield a sentence on what the seeds at hand can show."""
+    found = power(board)
+    if found is None:
+        return
     text, unit = board.measure.text, "" if board.measure.is_loss else " points"
-    size, named = (
-        (0.1 * board.measure.guess, "a tenth of guessing") if board.measure.is_loss else (0.01, "1 point")
-    )
-    point = seeds_needed(size, spread)
-    more = "more than 10,000" if point is None else f"{point:,}"
+    named = "a tenth of guessing" if board.measure.is_loss else "1 point"
+    more = "more than 10,000" if found.seeds_for_size is None else f"{found.seeds_for_size:,}"
     yield (
-        f"With {n} seeds a paired t-test at 5 % finds a true difference of {text(least)}{unit} in 8 of 10 "
-        f"cases (the median spread of differences, {text(spread)}{unit}; Holm's correction needs more); one "
-        f"of {named} takes {more} seeds. That one method beats another in three of four runs takes "
+        f"With {found.seeds} seeds a paired t-test at 5 % finds a true difference of {text(found.least)}{unit} "
+        f"in 8 of 10 cases (the median spread of differences, {text(found.spread)}{unit}; Holm's correction needs "
+        f"more); one of {named} takes {more} seeds. That one method beats another in three of four runs takes "
         f"{pairs_needed(SURE)} pairs of runs to show."
     )
 

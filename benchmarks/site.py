@@ -1,0 +1,122 @@
+"""`site`: how long `sgbench board site` takes over thousands of made-up records, and a page of 1000 rows.
+
+What a browser does is told in processor time of the page's own thread, which a busy machine hardly stretches;
+nothing is told where playwright or a Chromium is missing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks import report
+from benchmarks.board import BoardSettings, timed, write_records
+from benchmarks.measure import Spread
+
+AIM_S, AIM_MB, AIM_MS, AIM_PAINT_MS = 30.0, 500.0, 100.0, 500.0
+ROWS = 1000
+REPEATS = 7
+PARTS = ("ScriptDuration", "RecalcStyleDuration", "LayoutDuration")
+SORT = """() => {
+  document.querySelector("table").tHead.rows[0].cells[3].querySelector("button").click();
+  document.body.offsetHeight;
+}"""
+FILTER = """() => {
+  const input = document.querySelector("input");
+  input.value = input.value ? "" : "0.3";
+  input.dispatchEvent(new Event("input"));
+  document.body.offsetHeight;
+}"""
+PAINTED = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+
+
+@dataclasses.dataclass(frozen=True)
+class SiteSettings:
+    """How it is measured."""
+
+    methods: int = 2000
+    rounds: int = 3
+
+
+def compare(settings: SiteSettings) -> dict[str, Any]:
+    """Measure the command in a process of its own, start included, and then a page."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        written = sum(1 for _ in write_records(folder / "boards", BoardSettings(settings.methods)))
+        load_before = report.load_average()
+        words = ["board", "site", "--from", str(folder / "boards"), "--into", str(folder / "site")]
+        walls = [timed(words)[0] for _ in range(settings.rounds)]
+        peak_mb = timed(words, look=True)[1]
+        sum(1 for _ in write_records(folder / "rows", BoardSettings(ROWS)))
+        timed(["board", "site", "--from", str(folder / "rows"), "--into", str(folder / "page")])
+        page = _in_browser(folder / "page" / "protocols" / "digits_v1.html")
+    return {
+        "settings": dataclasses.asdict(settings),
+        "environment": report.environment(),
+        "conditions": {"load_before": load_before},
+        "records": written,
+        "wall_s": walls,
+        "peak_mb": peak_mb,
+        "page": page,
+    }
+
+
+def _in_browser(path: Path) -> dict[str, list[float]]:
+    """Milliseconds of sorting, of filtering, and until something is painted; empty without a browser."""
+    where = shutil.which("chromium") or shutil.which("chromium-browser")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        return {}
+    if where is None:
+        return {}
+    with sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=where, args=["--no-sandbox"])
+        page = browser.new_page()
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
+        painted_ms = []
+        for _ in range(REPEATS):
+            page.goto(path.as_uri())
+            painted_ms.append(float(page.evaluate(PAINTED)))
+        found = {"first paint": painted_ms}
+        for what, script in (("sort", SORT), ("filter", FILTER)):
+            found[what] = [_processor_ms(page, session, script) for _ in range(REPEATS)]
+        browser.close()
+    return found
+
+
+def _processor_ms(page: Any, session: Any, script: str) -> float:
+    """Processor time of script, style and layout [ms]."""
+    before = _spent_s(session)
+    page.evaluate(script)
+    return 1000 * (_spent_s(session) - before)
+
+
+def _spent_s(session: Any) -> float:
+    told = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+    return sum(told[part] for part in PARTS)
+
+
+def show(tree: dict[str, Any]) -> str:
+    """The result as a table."""
+    found = Spread.of(tree["wall_s"])
+    rows = [["start to end, s", f"{found.median:.2f}", f"{found.low:.2f}-{found.high:.2f}", f"{AIM_S:g}"]]
+    if tree["peak_mb"]:
+        rows.append(["memory of all processes, MB", f"{tree['peak_mb']:.0f}", "", f"{AIM_MB:g}"])
+    for what, values_ms in tree["page"].items():
+        each = Spread.of(values_ms)
+        aim_ms = AIM_PAINT_MS if what == "first paint" else AIM_MS
+        row = [
+            f"{what} of {ROWS} rows, ms",
+            f"{each.median:.0f}",
+            f"{each.low:.0f}-{each.high:.0f}",
+            f"{aim_ms:g}",
+        ]
+        rows.append(row)
+    head = [f"board site, {tree['records']} records", "median", "of rounds", "aim for 10,000"]
+    return f"{report.table(head, rows)}\n\n{os.cpu_count()} cores"

@@ -1,0 +1,97 @@
+"""Surrogates over all tasks: the page, and the numbers that the front page answers from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.families import AcrossTasks, across_tasks
+from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles
+from sgbench.leaderboard.site.files import Page, Picture, SiteFile
+from sgbench.leaderboard.site.pictures import drawn
+from sgbench.leaderboard.site.sources import Sources
+from sgbench.leaderboard.site.table import NONE, Cell, Column, Table, number, numbers, texts
+from sgbench.plots.methods import across_figure
+
+PICTURE = "across.svg"
+CAPTION = (
+    "Above: how many runs lie above each normalised score. Below: mean ranks over tasks; a bar joins surrogates "
+    "that are not told apart."
+)
+
+
+def compared(sources: Sources) -> AcrossTasks | str:
+    """Return surrogates over all tasks that rank a method, or why none can be compared."""
+    measured = {name: methods for name, methods in sources.ranked.items() if methods}
+    measures = {board.protocol.name: board.measure for board in sources.boards}
+    try:
+        return across_tasks(measured, measures, by=("surrogate",))
+    except InputError as error:
+        return str(error)
+
+
+def across_files(found: AcrossTasks | str, sources: Sources) -> Iterator[Page | SiteFile]:
+    """Yield the page and its picture."""
+    comparable = isinstance(found, AcrossTasks)
+    if isinstance(found, AcrossTasks):
+        shown, ranks = profiles(found), mean_ranks(found)
+        yield drawn(PICTURE, (shown, ranks), lambda: across_figure(shown, ranks))
+    yield Page(
+        "across.html",
+        "Across tasks",
+        "Surrogates over all tasks: interquartile means, mean ranks, and how far these tell them apart.",
+        "across.html",
+        {
+            "why_not": "" if comparable else found,
+            "table": standings_table(found, sources) if isinstance(found, AcrossTasks) else None,
+            "picture": picture() if comparable else None,
+            "left_out": found.left_out if isinstance(found, AcrossTasks) else (),
+            "ranks": rank_sentence(found) if isinstance(found, AcrossTasks) else "",
+        },
+        "across.html",
+    )
+
+
+def picture() -> Picture:
+    """Return the picture over all tasks."""
+    alt = "Performance profiles and mean ranks of surrogates over all tasks; the table has the numbers."
+    return Picture(PICTURE, alt, CAPTION)
+
+
+def standings_table(found: AcrossTasks, sources: Sources) -> Table:
+    """Return one line a surrogate, the best interquartile mean first."""
+    columns = (
+        *texts("surrogate"),
+        *numbers("interquartile mean, %"),
+        *texts("95 % interval"),
+        *numbers("mean rank", *found.tasks),
+    )
+    told = any(count > 1 for each in found.standings for count in each.settings)
+    rows = []
+    for each in found.standings:
+        page = sources.page_of("surrogate", each.name)
+        control = " (control)" if sources.is_control(each.name) else ""
+        cells = [
+            Cell(each.name + control, link=page, is_code=True),
+            number(each.interquartile_mean, f"{100 * each.interquartile_mean:.2f}"),
+            Cell(f"{100 * each.low:.2f} to {100 * each.high:.2f}"),
+            number(each.mean_rank, NONE if each.mean_rank is None else f"{each.mean_rank:.2f}"),
+        ]
+        means = [float(task.mean()) for task in each.tasks]
+        cells += [number(value, f"{100 * value:.2f}") for value in means]
+        rows.append((*cells, *([Cell(" ".join(map(str, each.settings)))] if told else [])))
+    columns += (Column("settings, task by task"),) if told else ()
+    caption = (
+        "Scores between guessing (0 %) and perfection (100 %), each by the setting that validation selects"
+    )
+    return Table(caption, columns, tuple(rows), is_filtered=len(rows) > 1)
+
+
+def rank_sentence(found: AcrossTasks) -> str:
+    """Return what the ranks over tasks say."""
+    if found.ranks is None:
+        return "One task, or one surrogate, has no ranks to average."
+    return (
+        f"Over {len(found.tasks)} tasks Friedman's test gives p = {found.ranks.p:.2g}; mean ranks less than "
+        f"{found.ranks.critical_difference:.2f} apart are not told apart (Nemenyi, 5 %)."
+    )

@@ -1,0 +1,210 @@
+"""The answer to "which surrogate should I use?", with its evidence and its doubts, from what boards say today.
+
+A front page takes an `Answer` and asks nothing about where it came from, so another function may give it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sgbench.leaderboard.families import AcrossTasks, Standing
+from sgbench.leaderboard.pages.explain import answer as explain_pair
+from sgbench.leaderboard.pages.sections import power
+from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
+from sgbench.leaderboard.site.table import Cell, Table, numbers, texts
+
+MOST_NAMED = 6
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one board says of two of its methods."""
+
+    protocol: str
+    page: str
+    a: str
+    a_page: str
+    b: str
+    b_page: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a front page says: one line, why, what speaks against it, and board by board."""
+
+    headline: str
+    evidence: tuple[str, ...]
+    doubts: tuple[str, ...]
+    seconds: tuple[Line, ...]  # the first of each board against the second
+    controls: tuple[Line, ...]  # the first against the best control
+    powers: Table | None  # what the seeds of each board can show
+
+
+def answer_of(sources: Sources, found: AcrossTasks | str) -> Answer:
+    """Return the answer that the boards give.
+
+    Args:
+        sources: the boards.
+        found: surrogates over all tasks, or why they cannot be compared.
+    """
+    boards = [board for board in sources.boards if board.rows]
+    if isinstance(found, str) or not boards:
+        headline = "The boards cannot say yet."
+        reason = found if isinstance(found, str) else "no board ranks a method"
+        evidence: tuple[str, ...] = (f"Nothing is compared over tasks: {reason}.",)
+    else:
+        headline, evidence = _headline(found, sources), tuple(_evidence(found, sources))
+    return Answer(
+        headline,
+        evidence,
+        tuple(_doubts(boards, sources)),
+        tuple(_line(board, board.rows[0], board.rows[1]) for board in boards if len(board.rows) > 1),
+        tuple(_line(board, _best_other(board, sources), each) for board, each in _controls(boards, sources)),
+        _powers(boards),
+    )
+
+
+def _headline(found: AcrossTasks, sources: Sources) -> str:
+    alike = [each.name for each in _alike(found, sources)]
+    if len(alike) == 1:
+        return f"{alike[0]}, on these tasks."
+    return f"Any of {listed(alike)}: these tasks do not tell them apart."
+
+
+def _alike(found: AcrossTasks, sources: Sources) -> list[Standing]:
+    """Surrogates that are no controls and whose mean ranks are not told apart from the best of them."""
+    own = [each for each in found.standings if not sources.is_control(each.name)] or [*found.standings]
+    if found.ranks is None:
+        return own[:1]
+    best = min(each.mean_rank for each in own if each.mean_rank is not None)
+    reach = best + found.ranks.critical_difference
+    return [each for each in own if each.mean_rank is not None and each.mean_rank < reach]
+
+
+def _evidence(found: AcrossTasks, sources: Sources) -> Iterator[str]:
+    first = found.standings[0]
+    mean, low, high = (100 * value for value in (first.interquartile_mean, first.low, first.high))
+    yield (
+        f"Over {len(found.tasks)} tasks {first.name} has the highest interquartile mean: {mean:.1f} % of the way "
+        f"from guessing to perfection (95 % interval {low:.1f} to {high:.1f})."
+    )
+    ranks = found.ranks
+    if ranks is None:
+        return
+    named = {each.name: each.mean_rank for each in found.standings if each.mean_rank is not None}
+    best = min(named, key=lambda name: (named[name], name))
+    yield (
+        f"{best} has the best mean rank, {named[best]:.2f} of {len(named)}; mean ranks less than "
+        f"{ranks.critical_difference:.2f} apart are not told apart (Nemenyi, 5 %)."
+    )
+    controls = [name for name in named if sources.is_control(name)]
+    beaten = [name for name in controls if named[name] - named[best] >= ranks.critical_difference]
+    kept = [name for name in controls if name not in beaten]
+    if beaten:
+        yield f"Of the controls, which are there to be beaten, {best} is told apart from {listed(beaten)}."
+    if kept:
+        yield f"Over all tasks {best} is not told apart from the control {listed(kept)}."
+
+
+def _doubts(boards: Sequence[Board], sources: Sources) -> Iterator[str]:
+    won = [board.protocol.name for board in boards if _is_control(board.rows[0], sources)]
+    if won:
+        yield f"A control has the highest mean on {listed(won)}: no surrogate shows its worth there."
+    near = [
+        board.protocol.name for board in boards if board.protocol.name not in won and _near(board, sources)
+    ]
+    if near:
+        yield f"On {listed(near)} a control is not told apart from the first."
+    untuned = [board.protocol.name for board in boards if board.protocol.tuning_trials is None]
+    if untuned:
+        count = "any board" if len(untuned) == len(boards) else listed(untuned)
+        yield f"No tuning budget is set on {count}: a difference may be one of settings, not of surrogates."
+    seeds = sorted({len(row.scores) for board in boards for row in board.rows})
+    if seeds:
+        yield (
+            f"Methods have {_range(seeds)} seeds each, on one fixed test set a task: the intervals cover training "
+            "noise, not the choice of the test set or of the tasks."
+        )
+    yield "The tasks are small: what holds on them is not known to hold on large networks and data sets."
+    yield "Energies are exact counts times published prices; none was measured on a device for these runs."
+
+
+def _near(board: Board, sources: Sources) -> bool:
+    """Whether a control may have the first place, by its interval of ranks."""
+    return any(
+        row.place is not None and row.place.low == 1 for row in board.rows if _is_control(row, sources)
+    )
+
+
+def _powers(boards: Sequence[Board]) -> Table | None:
+    rows = []
+    for board in boards:
+        found, text = power(board), board.measure.text
+        if found is None:
+            continue
+        unit = " in loss" if board.measure.is_loss else " points"
+        needed = found.seeds_for_size
+        row = (
+            Cell(board.protocol.name, link=protocol_path(board.protocol.name), is_code=True),
+            Cell(str(found.seeds), float(found.seeds)),
+            Cell(f"{text(found.least)}{unit}"),
+            Cell(f"{text(found.size)}{unit}"),
+            Cell("more than 10,000" if needed is None else f"{needed:,}", needed),
+        )
+        rows.append(row)
+    columns = (
+        *texts("protocol"),
+        *numbers("seeds"),
+        *texts("least difference found in 8 of 10 cases", "one of"),
+        *numbers("takes seeds"),
+    )
+    caption = "Paired t-tests at 5 %, by the median spread of differences to the first; Holm's needs more"
+    return Table(caption, columns, tuple(rows)) if rows else None
+
+
+def _range(seeds: Sequence[int]) -> str:
+    return str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+
+
+def _is_control(row: Row, sources: Sources) -> bool:
+    return sources.is_control(sources.by_id[row.method_id].method.choices["surrogate"])
+
+
+def _controls(boards: Sequence[Board], sources: Sources) -> Iterator[tuple[Board, Row]]:
+    """Each board that has a control and something else, with the best control."""
+    for board in boards:
+        rows = [row for row in board.rows if _is_control(row, sources)]
+        if rows and len(rows) < len(board.rows):
+            yield board, rows[0]
+
+
+def _best_other(board: Board, sources: Sources) -> Row:
+    return next(row for row in board.rows if not _is_control(row, sources))
+
+
+def _line(board: Board, a: Row, b: Row) -> Line:
+    name = board.protocol.name
+    return Line(
+        name,
+        protocol_path(name),
+        a.label,
+        method_path(name, a.method_id),
+        b.label,
+        method_path(name, b.method_id),
+        explain_pair(board, a, b),
+    )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names in a sentence; of many, the first six.
+
+    >>> listed(["a"]), listed(["a", "b", "c"]), listed([str(n) for n in range(9)])
+    ('a', 'a, b and c', '0, 1, 2, 3, 4, 5 and 3 more')
+    """
+    shown = [*names[:MOST_NAMED]]
+    if len(names) > MOST_NAMED:
+        return f"{', '.join(shown)} and {len(names) - MOST_NAMED} more"
+    return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))

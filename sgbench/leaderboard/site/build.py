@@ -1,0 +1,65 @@
+"""Builds a site from a leaderboards folder, and checks that one is what its records give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.site.folder import compare_site, require_ours, write_site
+from sgbench.leaderboard.site.pages import site_files
+from sgbench.leaderboard.site.sources import read_sources
+from sgbench.leaderboard.store.reading import Finding
+
+
+@dataclass(frozen=True)
+class BuiltSite:
+    """What was built, and what was left out."""
+
+    into: str
+    boards: int
+    methods: int
+    files: int
+    bytes: int
+    left_out: tuple[Finding, ...]
+
+
+def build_site(root: Path, into: Path, *, references: References, commit: str) -> BuiltSite:
+    """Build a site.
+
+    Args:
+        root: the leaderboards folder.
+        into: the folder of the site, which may hold an older one and nothing else.
+        references: what the catalogue says of protocols.
+        commit: of the records, or words in its place.
+
+    Raises:
+        InputError: a folder is missing, holds other files, or lies inside the other.
+        StorageError: the site cannot be written; an older one is still there.
+    """
+    require_ours(into)
+    inside = root.resolve()
+    if inside == into.resolve() or inside in into.resolve().parents:
+        raise InputError(f"--into {into}: lies inside {root}, where folders are protocols; choose another")
+    sources = read_sources(root, references=references, commit=commit)
+    written = write_site(into, site_files(sources))
+    return BuiltSite(
+        str(into), len(sources.boards), len(sources.places), written.files, written.bytes, sources.findings
+    )
+
+
+def check_site(root: Path, site: Path, *, references: References, commit: str) -> tuple[Finding, ...]:
+    """Build a site in memory and return how another differs from it.
+
+    Args:
+        root: the leaderboards folder.
+        site: the folder of the site.
+        references: what the catalogue says of protocols.
+        commit: of the records, or words in its place.
+
+    Raises:
+        InputError: a folder is missing, or the second is no site.
+    """
+    sources = read_sources(root, references=references, commit=commit)
+    return (*sources.findings, *compare_site(site, site_files(sources)))

@@ -1,0 +1,180 @@
+"""The pages of surrogates and neurons: formula, numbers, presets, and how they did on every board."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from sgbench.composition.catalogue import Entry
+from sgbench.composition.selection import canonical_name, is_preset
+from sgbench.leaderboard.labels import counted
+from sgbench.leaderboard.pages.table import rank_text
+from sgbench.leaderboard.site.files import Page, Picture, SiteFile
+from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
+from sgbench.leaderboard.site.table import NONE, Cell, Table, number, numbers, texts
+
+REFERENCES: dict[str, Callable[[re.Match[str]], str]] = {
+    r"\$\{width_fwhm\}": lambda _: "null",
+    r"\$\{unless:\$\{\.(\w+)\},(.*)\}": lambda found: f"{found[2]}, unless {found[1]} is given",
+    r"\$\{decay:([\d.]+),\$\{protocol\.dt_s\}\}": lambda found: f"exp(-dt / {1000 * float(found[1]):g} ms)",
+    r"\$\{protocol\.dt_s\}": lambda _: "dt",
+    r"\$\{protocol\.steps\}": lambda _: "steps",
+}
+"""What an entry's file may refer to, and what that is called on a page."""
+PLACES = {
+    "surrogate": "u is the membrane potential minus the threshold; a formula is the slope before normalisation.",
+    "neuron": "I is the current, u the membrane potential before its reset, s what the neuron sends.",
+}
+
+
+def entry_files(group: str, sources: Sources) -> Iterator[Page | SiteFile]:
+    """Yield the pages of one group, the list of all first.
+
+    Args:
+        group: "surrogate" or "neuron".
+        sources: boards and catalogue.
+    """
+    known = sources.group(group)
+    canonical = {name: each for name, each in known.items() if not is_preset(each) and "/" not in name}
+    presets: dict[str, list[Entry]] = {}
+    for each in filter(is_preset, known.values()):
+        presets.setdefault(canonical_name(each), []).append(each)
+    done = _boards_of(group, sources)
+    yield _list_page(group, canonical, done)
+    for entry in canonical.values():
+        picture = _picture(entry, sources.docs)
+        if picture is not None:
+            yield picture[1]
+        yield _entry_page(entry, presets.get(entry.name, []), done.get(entry.name, []), picture)
+
+
+def _boards_of(group: str, sources: Sources) -> dict[str, list[tuple[Cell, ...]]]:
+    """By the canonical entry: one row for each method that has it."""
+    found: dict[str, list[tuple[Cell, ...]]] = {}
+    known = sources.group(group)
+    for method_id, place in sources.places.items():
+        pick = sources.by_id[method_id].method.choices[group]
+        if pick not in known:
+            continue
+        row, measure, name = place.row, place.board.measure, place.board.protocol.name
+        cells = (
+            Cell(name, link=protocol_path(name), is_code=True),
+            Cell(row.label, link=method_path(name, method_id), is_code=True),
+            number(None if row.place is None else float(row.place.low), rank_text(row)),
+            Cell(str(len(place.board.rows)), float(len(place.board.rows))),
+            Cell(NONE if row.place is None else row.place.groups),
+            Cell(measure.title),
+            Cell(measure.summary(row.score), row.score.mean),
+            Cell("" if place.part == "ranked" else place.part),
+        )
+        found.setdefault(canonical_name(known[pick]), []).append(cells)
+    return found
+
+
+def _list_page(
+    group: str, canonical: Mapping[str, Entry], done: Mapping[str, list[tuple[Cell, ...]]]
+) -> Page:
+    rows = tuple(
+        (
+            Cell(name, link=f"{group}s/{name}.html", is_code=True),
+            Cell(entry.line),
+            Cell(str(entry.meta.get("formula") or NONE), is_code=True),
+            Cell(str(entry.meta.get("family") or NONE).replace("_", " ")),
+            Cell(f"{len(done.get(name, [])):,}", float(len(done.get(name, [])))),
+        )
+        for name, entry in canonical.items()
+    )
+    columns = (*texts(group, "what it is", "formula", "family"), *numbers("results on boards"))
+    told = counted(len(canonical), group)
+    return Page(
+        f"{group}s.html",
+        f"{group.capitalize()}s",
+        f"The {told} of the catalogue, with formulas.",
+        "entries.html",
+        {"group": group, "place": PLACES[group], "table": Table(told, columns, rows, is_filtered=True)},
+        f"{group}s.html",
+    )
+
+
+def _picture(entry: Entry, docs: Path | None) -> tuple[Picture, SiteFile] | None:
+    """The picture that the checkout's catalogue has of an entry."""
+    path = None if docs is None else docs / "catalogue" / entry.group / f"{entry.name}.svg"
+    if path is None or not path.is_file():
+        return None
+    what = "slope and primitive" if entry.group == "surrogate" else "responses to currents"
+    where = f"{entry.group}s/{entry.name}.svg"
+    return Picture(where, f"{what} of {entry.name}", f"The {what} at the defaults."), SiteFile(
+        where, path.read_bytes
+    )
+
+
+def _entry_page(
+    entry: Entry,
+    presets: list[Entry],
+    done: list[tuple[Cell, ...]],
+    picture: tuple[Picture, SiteFile] | None,
+) -> Page:
+    columns = (
+        *texts("protocol", "method"),
+        *numbers("rank", "of"),
+        *texts("alike", "score", "result", "not ranked"),
+    )
+    return Page(
+        f"{entry.group}s/{entry.name}.html",
+        entry.name,
+        entry.line,
+        "entry.html",
+        {
+            "entry": entry,
+            "place": PLACES[entry.group],
+            "family": str(entry.meta.get("family") or NONE).replace("_", " "),
+            "aliases": [str(each) for each in entry.meta.get("aliases") or []],
+            "formula": str(entry.meta.get("formula") or ""),
+            "sources": [str(each) for each in entry.meta.get("sources") or []],
+            "picture": None if picture is None else picture[0],
+            "numbers": _numbers(entry),
+            "presets": _presets(presets) if presets else None,
+            "results": Table(f"Results of {entry.name}", columns, tuple(done), head=1) if done else None,
+        },
+        f"{entry.group}s.html",
+    )
+
+
+def _numbers(entry: Entry) -> Table:
+    rows = tuple(
+        (Cell(name, is_code=True), Cell(told(value), is_code=True))
+        for name, value in entry.parameters.items()
+    )
+    return Table("Numbers and their defaults", texts("number", "default"), rows)
+
+
+def told(value: object) -> str:
+    """Return a default for people: what an entry's file refers to, in words.
+
+    >>> told(None), told(1.0), told("${width_fwhm}"), told("${decay:0.010,${protocol.dt_s}}")
+    ('null', '1.0', 'null', 'exp(-dt / 10 ms)')
+    >>> told("${unless:${.width_fwhm},2.0}"), told("${protocol.dt_s}")
+    ('2.0, unless width_fwhm is given', 'dt')
+    """
+    text = "null" if value is None else str(value)
+    for pattern, words in REFERENCES.items():
+        found = re.fullmatch(pattern, text)
+        if found is not None:
+            return words(found)
+    return text
+
+
+def _presets(presets: list[Entry]) -> Table:
+    rows = tuple(
+        (
+            Cell(f"{each.meta['library']} {each.meta.get('version', '')}".strip()),
+            Cell(str(each.meta.get("calls") or NONE), is_code=True),
+            Cell(f"{each.group}={each.name}", is_code=True),
+            Cell(str(each.meta.get("conversion") or NONE)),
+            Cell(str(each.meta.get("bug") or NONE)),
+        )
+        for each in presets
+    )
+    columns = texts("library", "its call", "here", "conversion", "known bug")
+    return Table("The same slope in other libraries", columns, rows)

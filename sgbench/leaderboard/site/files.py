@@ -1,0 +1,45 @@
+"""What a site is made of: files with their paths, of which some are pages and some are pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class SiteFile:
+    """One file of the site; its bytes are made when they are asked for."""
+
+    path: str  # from the top of the site, with slashes
+    make: Callable[[], bytes]
+    digest: str | None = None  # of a picture's numbers: its bytes depend on the drawing library's version
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that a page offers."""
+
+    label: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture on a page, with what it shows in words."""
+
+    path: str
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page before it is put into its template."""
+
+    path: str
+    title: str
+    about: str  # one sentence, for search engines and lists of tabs
+    template: str
+    values: Mapping[str, object]
+    section: str = ""  # path of the entry of the navigation that it belongs to
+    downloads: tuple[Download, ...] = field(default=())

@@ -1,0 +1,175 @@
+"""The folder of a site: written whole or not at all, and held against what it should be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from sgbench.errors import InputError, StorageError
+from sgbench.leaderboard.site.files import SiteFile
+from sgbench.leaderboard.site.pictures import digest_in
+from sgbench.leaderboard.store.reading import Finding
+from sgbench.records.files import parse_tree, read_bytes
+from sgbench.records.unfinished import new_folder, remove_abandoned_of
+
+MANIFEST = "site.json"
+"""Lists the files of a site with their hashes; the folder that has it is a site of ours."""
+KIND = "sgbench site 1"
+LARGEST = 256 * 1024 * 1024  # bytes of a file that is compared
+ATTEMPTS = 20  # to take the place of a site while others do too
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written."""
+
+    files: int
+    bytes: int
+
+
+def write_site(into: Path, made: Iterable[SiteFile]) -> Written:
+    """Write a site beside its place, and put it there in one step; what was there of ours goes.
+
+    Args:
+        into: the folder, which may hold a site of ours and nothing else.
+        made: its files.
+
+    Raises:
+        InputError: the folder holds something else.
+        StorageError: it cannot be written; then what was there is still there.
+    """
+    require_ours(into)
+    try:
+        into.absolute().parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned_of(into.absolute())
+        with new_folder(into.absolute()) as passing:
+            written = _fill(passing, made)
+            passing.chmod(0o755)
+            require_ours(into)  # it may have changed meanwhile
+            _put(passing, into.absolute())
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(
+            f"{into} cannot be written: {reason}; free space or choose another folder with --into"
+        ) from error
+    return written
+
+
+def _fill(folder: Path, made: Iterable[SiteFile]) -> Written:
+    hashes: dict[str, str] = {}
+    size = 0
+    for each in made:
+        data = each.make()
+        path = folder / each.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        hashes[each.path] = hashlib.sha256(data).hexdigest()
+        size += len(data)
+    text = json.dumps({"kind": KIND, "files": hashes}, indent=1, sort_keys=True) + "\n"
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
+    return Written(len(hashes) + 1, size + len(text))
+
+
+def _put(passing: Path, into: Path) -> None:
+    """Move a finished site to its place; another build may do the same at this moment, and the last one stays."""
+    for attempt in range(ATTEMPTS):
+        with new_folder(into) as aside:
+            old = aside / "old"
+            with suppress(FileNotFoundError):
+                into.rename(old)
+            try:
+                passing.rename(into)
+            except OSError:
+                # Another build took the place between the two steps, or it cannot be had at all.
+                if attempt + 1 < ATTEMPTS and into.exists():
+                    continue
+                if old.exists() and not into.exists():
+                    old.rename(into)
+                raise
+            return
+
+
+def require_ours(into: Path) -> None:
+    """Refuse a folder that a site would not have to itself.
+
+    Raises:
+        InputError: it is a link or a file, or holds what no build of a site wrote.
+    """
+    if into.is_symlink() or (into.exists() and not into.is_dir()):
+        raise InputError(f"--into {into}: is no folder; choose another name")
+    if not into.is_dir() or not any(into.iterdir()):
+        return
+    known = listed(into)
+    if known is None:
+        raise InputError(
+            f"--into {into}: holds other files and is no site; choose another folder, or empty it"
+        )
+    other = next((path for path in found_in(into) if path not in known and path != MANIFEST), None)
+    if other is not None:
+        raise InputError(
+            f"--into {into}: {other} is no file of the site and would be lost; move it away first"
+        )
+
+
+def listed(folder: Path) -> dict[str, str] | None:
+    """Return the hashes that a site's list states, by path; None where the folder is no site of ours."""
+    try:
+        tree = parse_tree(read_bytes(folder / MANIFEST, limit=LARGEST), MANIFEST)
+    except InputError:
+        return None
+    if not isinstance(tree, dict) or tree.get("kind") != KIND or not isinstance(tree.get("files"), dict):
+        return None
+    return {str(path): str(text) for path, text in tree["files"].items()}
+
+
+def found_in(folder: Path) -> list[str]:
+    """Return the files below a folder, with slashes, in the order of their names; links count as files."""
+    found = []
+    for where, folders, names in os.walk(folder):
+        links = [name for name in folders if (Path(where) / name).is_symlink()]
+        found += [(Path(where) / name).relative_to(folder).as_posix() for name in (*names, *links)]
+    return sorted(found)
+
+
+def compare_site(folder: Path, made: Iterable[SiteFile]) -> Iterator[Finding]:
+    """Yield what is stale, edited, missing or left over in a site.
+
+    Args:
+        folder: of the site.
+        made: its files, as they should be; pictures are not drawn.
+
+    Raises:
+        InputError: it is no site of ours.
+    """
+    known = listed(folder) if folder.is_dir() else None
+    if known is None:
+        raise InputError(f"--site {folder}: no site; build one with: sgbench board site --into {folder}")
+    expected = set()
+    for each in made:
+        expected.add(each.path)
+        reason = _difference(folder, each, known)
+        if reason is not None:
+            yield Finding(str(folder / PurePosixPath(each.path)), reason)
+    for path in found_in(folder):
+        if path not in expected and path != MANIFEST:
+            yield Finding(str(folder / path), "left over: no page of today's boards has it")
+
+
+def _difference(folder: Path, each: SiteFile, known: dict[str, str]) -> str | None:
+    path = folder / each.path
+    if not path.exists() and not path.is_symlink():
+        return "missing"
+    try:
+        data = read_bytes(path, limit=LARGEST)
+    except InputError as error:
+        return f"edited: {str(error).removeprefix(f'{path}: ')}"
+    is_edited = hashlib.sha256(data).hexdigest() != known.get(each.path)
+    same = data == each.make() if each.digest is None else digest_in(data) == each.digest
+    if is_edited and not (same and each.digest is None):
+        return "edited: not what the build wrote"
+    return None if same else "stale: the records, or the code, say something else by now"

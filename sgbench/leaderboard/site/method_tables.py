@@ -1,0 +1,218 @@
+"""The tables and curves of a method's page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from sgbench.energy.price import price
+from sgbench.energy.text import joules_interval, price_words
+from sgbench.leaderboard.labels import figure, inert
+from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.site.table import NONE, Cell, Column, Table, number, numbers, texts
+from sgbench.plots.lines import Chart, chart
+from sgbench.records.content import EpochScores, LayerActivity
+from sgbench.records.counts import Count, LayerCounts
+from sgbench.records.record import RunRecord
+
+SHOWN_COMMIT = 12
+
+
+def seed_table(records: Sequence[RunRecord], board: Board) -> Table:
+    """Return one line a seed: scores, the epoch that validation selects, costs, and why one failed."""
+    is_loss = board.measure.is_loss
+    columns = (Column("seed", is_number=True), *texts("status"))
+    columns += () if is_loss else numbers("test accuracy, %", "validation accuracy, %")
+    columns += numbers("test loss", "validation loss", "selected epoch", "training, s")
+    return Table("Every seed", (*columns, *texts("failure")), tuple(_seed(each, is_loss) for each in records))
+
+
+def _seed(record: RunRecord, is_loss: bool) -> tuple[Cell, ...]:
+    test, validation = record.test, record.validation
+    accuracies = [each and each.accuracy for each in (test, validation)]
+    losses = [None if each is None else each.loss for each in (test, validation)]
+    failure = record.failure
+    return (
+        Cell(str(record.seed), float(record.seed)),
+        Cell(record.status),
+        *([] if is_loss else [number(each, f"{100 * (each or 0):.2f}") for each in accuracies]),
+        *(number(each, f"{each or 0:.4g}") for each in losses),
+        number(record.best_epoch, str(record.best_epoch)),
+        number(record.timing.fit_s, figure(record.timing.fit_s)),
+        Cell(NONE if failure is None else f"{inert(failure.kind)}: {inert(failure.message)}"),
+    )
+
+
+def curve_charts(records: Sequence[RunRecord], board: Board) -> list[Chart]:
+    """Return the curves of training: the validation score of every epoch, and the training loss."""
+    wanted: list[tuple[str, str, Callable[[EpochScores], float | None]]] = [
+        ("Training loss", "training loss", lambda each: each.train_loss)
+    ]
+    if board.measure.is_loss:
+        wanted.insert(0, ("Validation loss", "validation loss", lambda each: each.validation_loss))
+    else:
+        wanted.insert(0, ("Validation accuracy", "validation accuracy, %", _accuracy))
+    found = [
+        chart(
+            {f"seed {record.seed}": _points(record.curve, value) for record in records},
+            title=f"{title} of every epoch, one line a seed",
+            x_label="epoch",
+            y_label=label,
+        )
+        for title, label, value in wanted
+    ]
+    return [each for each in found if each is not None]
+
+
+def _accuracy(each: EpochScores) -> float | None:
+    return None if each.validation_accuracy is None else 100 * each.validation_accuracy
+
+
+def _points(
+    curve: Iterable[EpochScores], value: Callable[[EpochScores], float | None]
+) -> list[tuple[float, float]]:
+    pairs = [(float(each.epoch), value(each)) for each in curve]
+    return [(epoch, found) for epoch, found in pairs if found is not None]
+
+
+def layer_table(records: Sequence[RunRecord]) -> Table | None:
+    """Return firing and operations of each layer, means over finished seeds; None where nothing was counted."""
+    activity: dict[str, list[LayerActivity]] = {}
+    counts: dict[str, list[tuple[LayerCounts, int]]] = {}
+    for record in records:
+        for each in record.test.activity if record.test else ():
+            activity.setdefault(each.name, []).append(each)
+        for layer in record.counts.layers if record.counts else ():
+            counts.setdefault(layer.name, []).append((layer, record.counts.samples if record.counts else 1))
+    names = list(dict.fromkeys([*counts, *activity]))
+    if not names:
+        return None
+    columns = (
+        *texts("layer"),
+        *numbers("neurons", "rate, Hz", "spikes a neuron and step", "silent, %", "always firing, %"),
+        *numbers("spikes", "synaptic operations", "neuron updates"),
+    )
+    rows = tuple(_layer(name, activity.get(name, []), counts.get(name, [])) for name in names)
+    return Table("Layers on the test split, an inference, means over seeds", columns, rows)
+
+
+def _layer(
+    name: str, activity: Sequence[LayerActivity], counts: Sequence[tuple[LayerCounts, int]]
+) -> tuple[Cell, ...]:
+    rates = [
+        (mean([each.rate_hz for each in activity]), 1.0),
+        (mean([each.rate_per_step for each in activity]), 1.0),
+        (mean([each.dead_fraction for each in activity]), 100.0),
+        (mean([each.saturated_fraction for each in activity]), 100.0),
+    ]
+    operations = [
+        _mean_count(counts, lambda layer: [layer.spikes_sent]),
+        _mean_count(counts, lambda layer: [group.effective for group in layer.synapses]),
+        _mean_count(counts, lambda layer: [layer.neuron_updates]),
+    ]
+    neurons = counts[0][0].neurons if counts else None
+    return (
+        Cell(inert(name), is_code=True),
+        number(neurons, f"{neurons or 0:,}"),
+        *(number(rate, figure((rate or 0.0) * unit)) for rate, unit in rates),
+        *(number(each, figure(each or 0.0)) for each in operations),
+    )
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """Return the mean, or None of nothing.
+
+    >>> mean([1.0, 3.0]), mean([])
+    (2.0, None)
+    """
+    return math.fsum(values) / len(values) if values else None
+
+
+def _mean_count(
+    counts: Sequence[tuple[LayerCounts, int]], pick: Callable[[LayerCounts], Sequence[Count]]
+) -> float | None:
+    """The mean over seeds of some counts an inference; None where one was not counted."""
+    found = []
+    for layer, samples in counts:
+        totals = [count.total for count in pick(layer)]
+        if None in totals:
+            return None
+        found.append(sum(total for total in totals if total is not None) / samples)
+    return mean(found)
+
+
+def energy_tables(row: Row, board: Board) -> list[Table]:
+    """Return the energy of an inference term by term, one table a target; what is left out stands below."""
+    counts = row.costs.counts
+    if counts is None:
+        return []
+    columns = (*texts("layer", "operation"), *numbers("count", "energy"), *texts("price"))
+    found = []
+    for target in board.targets:
+        estimate = price(counts, target=target, dt_s=board.protocol.dt_s)
+        rows = tuple(
+            (
+                Cell(NONE if term.layer is None else inert(term.layer), is_code=True),
+                Cell(term.operation.replace("_", " ")),
+                number(term.count_per_inference, figure(term.count_per_inference)),
+                Cell(joules_interval(term.energy_nj), term.energy_nj.value),
+                Cell(price_words(term)),
+            )
+            for term in estimate.by_layer or estimate.terms
+        )
+        gaps = [f"left out: {each}" for each in estimate.missing]
+        notes = tuple([f"no total: {inert(each)}" for each in estimate.reasons] + gaps)
+        total = joules_interval(estimate.dynamic_nj)
+        caption = f"{target.name}: dynamic energy of an inference, {total}{' (a part)' if gaps else ''}"
+        found.append(Table(caption, columns, rows, head=1, notes=notes))
+    return found
+
+
+def verification_table(row: Row, board: Board) -> Table | None:
+    """Return claimed beside verified, one line a check; None where nobody has checked."""
+    checks = () if row.standing is None else row.standing.dossier.verifications
+    if not checks:
+        return None
+    measure = board.measure
+    columns = (
+        *texts("tier", "passed", "by", "seeds"),
+        *numbers("claimed", "verified"),
+        *texts("what was found"),
+    )
+    rows = tuple(
+        (
+            Cell(check.tier),
+            Cell("yes" if check.passed else "no"),
+            Cell(check.verifier),
+            Cell(", ".join(map(str, check.seeds))),
+            Cell(measure.text(check.claimed), check.claimed),
+            Cell(measure.text(check.verified), check.verified),
+            Cell(check.statement),
+        )
+        for check in checks
+    )
+    return Table(f"Claimed and verified, {measure.title}", columns, rows)
+
+
+def provenance_table(records: Sequence[RunRecord]) -> Table:
+    """Return by what, on what and from what each seed was made."""
+    columns = (Column("seed", is_number=True), *texts("commit", "made", "engine", "device", "processor"))
+    columns += texts("python", "torch", "data")
+    rows = []
+    for record in records:
+        made = record.provenance
+        commit = NONE if made.commit is None else made.commit[:SHOWN_COMMIT]
+        changed = " with changes" if made.clean is False else ""
+        row = (
+            Cell(str(record.seed), float(record.seed)),
+            Cell(commit + changed, is_code=True),
+            Cell(made.created_utc),
+            Cell(inert(made.engine)),
+            Cell(inert(made.device)),
+            Cell(inert(made.processor)),
+            Cell(inert(made.python)),
+            Cell(inert(made.versions.get("torch", NONE))),
+            Cell(NONE if made.data_sha256 is None else made.data_sha256[:SHOWN_COMMIT], is_code=True),
+        )
+        rows.append(row)
+    return Table("Provenance", columns, tuple(rows))

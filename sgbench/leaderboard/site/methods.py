@@ -1,0 +1,139 @@
+"""The page of each method, from one method's records at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.labels import inert, parameter_text
+from sgbench.leaderboard.pages.export import encode, to_table
+from sgbench.leaderboard.pages.sections import checked_text
+from sgbench.leaderboard.pages.table import rank_text
+from sgbench.leaderboard.site.command import experiments, method_words, run_line
+from sgbench.leaderboard.site.files import Download, Page, SiteFile
+from sgbench.leaderboard.site.method_tables import (
+    curve_charts,
+    energy_tables,
+    layer_table,
+    provenance_table,
+    seed_table,
+    verification_table,
+)
+from sgbench.leaderboard.site.sources import Place, Sources, method_path, protocol_path
+from sgbench.leaderboard.site.table import NONE, Cell, Table, texts
+from sgbench.leaderboard.site.tuning_maps import method_maps
+from sgbench.leaderboard.store.dossier import Dossier
+from sgbench.leaderboard.store.reading import Finding
+from sgbench.leaderboard.store.tree import read_methods, record_path
+from sgbench.records.record import RunRecord
+from sgbench.records.spec import GROUPS, NOTHING, Method
+
+PAGED = {"surrogate": "surrogate", "neuron": "neuron", "readout": "neuron"}
+"""Choices whose entries have pages, with the group that these belong to."""
+PARTS = {
+    "ranked": "",
+    "claimed": "Without a rank: handed in and not run again, so all of it is claimed.",
+    "baseline": "Without a rank: a baseline, a network without spikes.",
+    "retired": "Without a rank: it no longer counts.",
+}
+
+
+def method_files(sources: Sources) -> Iterator[Page | SiteFile]:
+    """Yield the page and the tables of every method that a board shows, reading its records again."""
+    again: list[Finding] = []  # the same as those of the boards, which are named there
+    groups = read_methods(sources.root, layout="leaderboards", references=sources.references, findings=again)
+    known = experiments(sources.references.config_dirs)
+    for group in groups:
+        place = sources.places.get(group[0].method_id)
+        if place is not None:
+            yield from _files_of(group, place, sources, known)
+
+
+def _files_of(
+    group: Sequence[RunRecord], place: Place, sources: Sources, known: Sequence[str]
+) -> Iterator[Page | SiteFile]:
+    stem = method_path(group[0].protocol, group[0].method_id).removesuffix(".html")
+    standing = place.row.standing
+    table = to_table([group], standing_of=None if standing is None else lambda _: standing)
+    yield SiteFile(f"{stem}.csv", partial(encode, table, "csv"))
+    yield SiteFile(f"{stem}.json", partial(encode, table, "json"))
+    yield _page(group, place, sources, known)
+
+
+def _page(group: Sequence[RunRecord], place: Place, sources: Sources, known: Sequence[str]) -> Page:
+    row, board = place.row, place.board
+    path = method_path(board.protocol.name, row.method_id)
+    records = sorted(group, key=lambda record: record.seed)
+    stem = path.removesuffix(".html")
+    folder = Path(sources.root.resolve().name)  # whoever builds it, wherever it lies
+    return Page(
+        path,
+        f"{row.label} on {board.protocol.name}",
+        f"Every seed of {row.label} on {board.protocol.name}, with curves, costs and provenance.",
+        "method.html",
+        {
+            "row": row,
+            "board": board,
+            "protocol": protocol_path(board.protocol.name),
+            "part": PARTS[place.part],
+            "facts": _facts(place),
+            "dossier": Dossier() if row.standing is None else row.standing.dossier,
+            "superseded_by": _superseded_by(place, sources),
+            "command": _command(records, sources, known),
+            "choices": _choices(records[0].method, sources),
+            "seeds": seed_table(records, board),
+            "charts": curve_charts(records, board),
+            "maps": method_maps(row, board, sources),
+            "layers": layer_table(records),
+            "energies": energy_tables(row, board),
+            "verifications": verification_table(row, board),
+            "provenance": provenance_table(records),
+            "files": [record_path(folder / each.protocol, each).as_posix() for each in records],
+        },
+        "boards.html",
+        (Download("CSV", f"{stem}.csv"), Download("JSON", f"{stem}.json")),
+    )
+
+
+def _facts(place: Place) -> list[tuple[str, str]]:
+    row, measure = place.row, place.board.measure
+    found = [("method id", row.method_id), (measure.title, measure.summary(row.score))]
+    if row.place is not None:
+        found.append(("rank", f"{rank_text(row)} of {len(place.board.rows)}, group {row.place.groups}"))
+    if row.standing is not None:
+        found += [("division", row.standing.division), ("checked", checked_text(row.standing.dossier))]
+    if row.costs.parameters is not None:
+        found.append(("trainable parameters", f"{row.costs.parameters:,}"))
+    return found
+
+
+def _superseded_by(place: Place, sources: Sources) -> str | None:
+    notice = None if place.row.standing is None else place.row.standing.dossier.notice
+    if notice is None or notice.superseded_by not in sources.places:
+        return None
+    return method_path(place.board.protocol.name, notice.superseded_by)
+
+
+def _command(records: Sequence[RunRecord], sources: Sources, known: Sequence[str]) -> str:
+    """The line that runs it again, or an empty text where the catalogue no longer has its protocol."""
+    try:
+        reference = sources.references.of(records[0].protocol)
+    except InputError:
+        return ""
+    return run_line(method_words(records[0].method, reference, known), (each.seed for each in records))
+
+
+def _choices(method: Method, sources: Sources) -> Table:
+    rows = []
+    for group in GROUPS:
+        pick = method.choices[group]
+        if pick == NOTHING and not method.parameters[group]:
+            continue
+        page = sources.page_of(PAGED[group], pick) if group in PAGED else None
+        told = ", ".join(f"{key}={parameter_text(value)}" for key, value in method.parameters[group].items())
+        rows.append((Cell(group), Cell(inert(pick), link=page, is_code=True), Cell(told or NONE)))
+    if method.clip_norm is not None:
+        rows.append((Cell("clip_norm"), Cell(NONE), Cell(f"{method.clip_norm:g}")))
+    return Table("Entries and numbers that make the method", texts("choice", "entry", "numbers"), tuple(rows))

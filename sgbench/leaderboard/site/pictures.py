@@ -1,0 +1,66 @@
+"""Pictures of a site: drawn as SVG by `plots`, each with the digest of its numbers inside."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from sgbench.leaderboard.site.files import SiteFile
+from sgbench.plots import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+KEYWORD = "Description"
+AS_TEXT = {"svg.fonttype": "none"}  # letters as letters: a third of the bytes
+DIGEST = re.compile(rb"<dc:description>([0-9a-f]{64})</dc:description>")
+OUTLINE = re.compile(rb' d="[^"]*"')
+LONG = re.compile(rb"(\d\.\d)\d+")
+
+
+def drawn(path: str, numbers: object, draw: Callable[[], Figure]) -> SiteFile:
+    """Return the file of a picture.
+
+    Args:
+        path: from the top of the site.
+        numbers: what is drawn: dataclasses, lists and arrays of text and numbers.
+        draw: makes the figure.
+    """
+    digest = hashlib.sha256(told(numbers).encode()).hexdigest()
+
+    def make() -> bytes:
+        data = style.encode(draw, ".svg", texts={KEYWORD: digest}, style_changes=AS_TEXT)
+        return OUTLINE.sub(_shorter, data)
+
+    return SiteFile(path, make, digest)
+
+
+def told(numbers: Any) -> str:
+    """Return values as text with nine digits a number: what follows them varies between library versions.
+
+    >>> told([("a", 0.1 + 0.2), None])
+    '[[a 0.3] None]'
+    """
+    if hasattr(numbers, "tolist"):
+        return told(numbers.tolist())
+    if is_dataclass(numbers):
+        return told([getattr(numbers, each.name) for each in fields(numbers)])
+    if isinstance(numbers, Mapping):
+        return told([*numbers.items()])
+    if isinstance(numbers, Sequence) and not isinstance(numbers, str):
+        return f"[{' '.join(map(told, numbers))}]"
+    return f"{numbers:.9g}" if isinstance(numbers, float) else str(numbers)
+
+
+def digest_in(data: bytes) -> str | None:
+    """Return the digest that a picture carries, or None."""
+    found = DIGEST.search(data)
+    return None if found is None else found.group(1).decode()
+
+
+def _shorter(outline: re.Match[bytes]) -> bytes:
+    """An outline to a tenth of a point."""
+    return b" " + b" ".join(LONG.sub(rb"\1", outline.group()).split())

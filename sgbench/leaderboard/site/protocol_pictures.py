@@ -1,0 +1,115 @@
+"""The pictures of a protocol's page: scores with their seeds, what they cost, and how they answer to settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sgbench.leaderboard.families import Tuned, families, tuned
+from sgbench.leaderboard.pages.family_pictures import tuning_curves
+from sgbench.leaderboard.pages.picture import picture_of
+from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.site.files import Picture, SiteFile
+from sgbench.leaderboard.site.pictures import drawn
+from sgbench.leaderboard.site.sources import Sources
+from sgbench.plots.board import MAX_ROWS, board_figure
+from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_figure
+from sgbench.plots.estimate import Estimate
+from sgbench.plots.methods import tuning_figure
+from sgbench.plots.rank_groups import Ranked, rank_figure
+
+MOST_IN_FRONT = 24
+MIN_SETTINGS, MOST_SETTINGS = 2, 200  # of a curve, whose time grows with their square
+Drawn = tuple[Picture, SiteFile]
+
+
+def protocol_pictures(board: Board, sources: Sources, values: str) -> Iterator[Drawn]:
+    """Yield pictures with their files.
+
+    Args:
+        board: the rows.
+        sources: for the methods behind them.
+        values: the board's table as comma-separated values.
+    """
+    if not board.rows:
+        return
+    yield _scores(board, values)
+    yield from _ranks(board)
+    yield from _front(board)
+    yield from _tuning(board, sources)
+
+
+def _scores(board: Board, values: str) -> Drawn:
+    shown = picture_of(board)
+    path = f"protocols/{board.protocol.name}.scores.svg"
+    cut = f" The first {MAX_ROWS} of {len(board.rows)} are drawn." if len(board.rows) > MAX_ROWS else ""
+    caption = f"Every seed, means with 95 % intervals, spikes and energies.{cut}"
+    alt = f"Scores, spikes and energies of the methods of {board.protocol.name}; the table has the numbers."
+    return Picture(path, alt, caption), drawn(path, values, lambda: board_figure(shown))
+
+
+def _ranks(board: Board) -> Iterator[Drawn]:
+    """The places that methods may have, and which are not told apart."""
+    placed = [
+        Ranked(row.label, row.place.low, row.place.high, row.place.groups)
+        for row in board.rows
+        if row.place is not None
+    ]
+    if len(placed) < MIN_SETTINGS:
+        return
+    path = f"protocols/{board.protocol.name}.ranks.svg"
+    caption = (
+        "Left: the places that each method may have, from paired tests with Holm's correction. Right: a bar joins "
+        "methods that are not told apart."
+    )
+    alt = (
+        f"Intervals of ranks on {board.protocol.name}, and groups of methods that are alike; as in the table."
+    )
+    yield Picture(path, alt, caption), drawn(path, placed, lambda: rank_figure(placed, of=len(placed)))
+
+
+def _front(board: Board) -> Iterator[Drawn]:
+    """Score against spikes, and against each energy that the methods have a total of."""
+    rows = board.rows[:MOST_IN_FRONT]
+    unit = 1 if board.measure.is_loss else 100
+    panels = list(_panels(board, rows))
+    if len(rows) < MIN_SETTINGS or not panels:
+        return
+    methods = [FrontMethod(row.label, tuple(unit * each for each in row.scores.values())) for row in rows]
+    path = f"protocols/{board.protocol.name}.front.svg"
+    cut = f" The first {MOST_IN_FRONT} of {len(board.rows)} are drawn." if len(board.rows) > len(rows) else ""
+    caption = f"Score against cost; the dashed line joins those that no other beats in both.{cut}"
+    alt = f"Pareto fronts of the methods of {board.protocol.name}: score against spikes and energies."
+    is_loss = board.measure.is_loss
+    file = drawn(path, (methods, panels), lambda: front_figure(methods, panels, is_loss=is_loss))
+    yield Picture(path, alt, caption), file
+
+
+def _panels(board: Board, rows: Sequence[Row]) -> Iterator[FrontPanel]:
+    spikes = [row.costs.spikes.value for row in rows]
+    known = [Estimate(value, value, value) for value in spikes if value is not None]
+    if len(known) == len(rows) and len(set(known)) > 1:
+        yield FrontPanel("spikes", tuple(known), None, axis="spikes an inference")
+    for target in board.targets:
+        energies = [row.costs.energies[target.name].dynamic_nj for row in rows]
+        priced = [Estimate(each.value, each.low, each.high) for each in energies if each is not None]
+        if len(priced) == len(rows) and len(set(priced)) > 1:
+            yield FrontPanel(target.name + (" (a part)" if target.missing else ""), tuple(priced), None)
+
+
+def _tuning(board: Board, sources: Sources) -> Iterator[Drawn]:
+    """How surrogates answer to the settings that were run, where one has two; of very many, none is drawn."""
+    measured = families(sources.ranked[board.protocol.name], ("surrogate",))
+    found: list[Tuned] = [
+        tuned(name, family, board.measure)
+        for name, family in measured.items()
+        if MIN_SETTINGS <= len(family) <= MOST_SETTINGS
+    ]
+    if not found:
+        return
+    found.sort(key=lambda each: (-board.measure.better(each.best_test), each.name))
+    curves = tuning_curves(found, board.measure)
+    path = f"protocols/{board.protocol.name}.tuning.svg"
+    caption = "What is to be expected of the best of so many settings, chosen on validation."
+    alt = f"Expected test score against settings tried on {board.protocol.name}."
+    what = "test loss" if board.measure.is_loss else "test accuracy, %"
+    yield Picture(path, alt, caption), drawn(path, curves, lambda: tuning_figure(curves, what=what))

@@ -1,0 +1,102 @@
+"""The rows of a board as a table of a page: the columns of `table.md`, each with what sorts it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sgbench.leaderboard.costs import Amount, Energy
+from sgbench.leaderboard.labels import figure
+from sgbench.leaderboard.pages.sections import tried_text, trust_text
+from sgbench.leaderboard.pages.table import has_static, interval_text, rank_text
+from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.site.sources import method_path
+from sgbench.leaderboard.site.table import NONE, Cell, Column, Notes, Table, number, numbers, texts
+from sgbench.statistics.pairs import MIN_SEEDS
+
+CLAIMED = "claimed by who ran it: no tier repeats it"
+
+
+def row_table(board: Board, rows: Sequence[Row], *, caption: str) -> Table:
+    """Return rows of a board, in their order.
+
+    Args:
+        board: on which they are.
+        rows: ranked ones, or a part of the others.
+        caption: what the table shows.
+    """
+    notes = Notes()
+    columns = _columns(board, rows, notes)
+    cells = tuple(_cells(row, board, notes) for row in rows)
+    return Table(caption, columns, cells, head=2, notes=tuple(notes.texts), is_filtered=len(rows) > 1)
+
+
+def _columns(board: Board, rows: Sequence[Row], notes: Notes) -> tuple[Column, ...]:
+    found = [Column("rank", is_number=True), *texts("alike", "method", *board.varying)]
+    found += numbers(board.measure.title, "± 95 % interval", "seeds", "spikes", "synaptic operations")
+    for target in board.targets:
+        left_out = "; ".join(target.missing)
+        gap = [f"a part, not a whole: prices of {target.name} leave out {left_out}"] if left_out else []
+        marks = notes.mark(gap)
+        found.append(Column(f"{target.name} dynamic, nJ", is_number=True, notes=marks))
+        if has_static(target):
+            found.append(Column(f"{target.name} static, µJ", is_number=True, notes=marks))
+    found += numbers("parameters")
+    claimed = notes.mark([CLAIMED])
+    found.append(Column("training, s", is_number=True, notes=claimed))
+    if _stand(rows):
+        found.append(Column("settings tried", is_number=True, notes=claimed))
+        found += texts("division", "checked")
+    return tuple(found)
+
+
+def _stand(rows: Sequence[Row]) -> bool:
+    return any(row.standing is not None for row in rows)
+
+
+def _cells(row: Row, board: Board, notes: Notes) -> tuple[Cell, ...]:
+    place, measure, costs = row.place, board.measure, row.costs
+    alone = [] if len(row.scores) >= MIN_SEEDS else ["one seed gives neither an interval nor a rank"]
+    half = row.score.half_width
+    cells = [
+        number(None if place is None else float(place.low), rank_text(row)),
+        Cell(NONE if place is None else place.groups),
+        Cell(row.surrogate, link=method_path(board.protocol.name, row.method_id), is_code=True),
+        *(Cell(row.varying.get(group, NONE), is_code=True) for group in board.varying),
+        number(row.score.mean, measure.text(row.score.mean), notes.mark(alone)),
+        number(half, NONE if half is None else measure.text(half)),
+        _seeds(row, board, notes),
+        _amount(costs.spikes, notes),
+        _amount(costs.synaptic_operations, notes),
+    ]
+    for target in board.targets:
+        energy = costs.energies[target.name]
+        cells.append(_energy(energy, notes))
+        if has_static(target):
+            static = None if energy.static_nj is None else energy.static_nj.times(1e-3)
+            cells.append(Cell(NONE) if static is None else Cell(interval_text(static), static.value))
+    cells.append(number(costs.parameters, f"{costs.parameters or 0:,}"))
+    cells.append(number(costs.training_s, figure(costs.training_s or 0.0)))
+    if row.standing is not None:
+        tried = tried_text(row)
+        cells.append(Cell(tried, None if tried == NONE else float(tried)))
+        cells += [Cell(row.standing.division), Cell(trust_text(row))]
+    return tuple(cells)
+
+
+def _seeds(row: Row, board: Board, notes: Notes) -> Cell:
+    n, planned = len(row.scores), len(board.protocol.seeds)
+    failed = f" ({len(row.failed_seeds)} failed)" if row.failed_seeds else ""
+    short = [f"seeds run so far: {n} of the protocol's {planned}"] if n < planned else []
+    return Cell(f"{n}{failed}", float(n), notes=notes.mark(short))
+
+
+def _amount(amount: Amount, notes: Notes) -> Cell:
+    if amount.value is None:
+        return Cell(NONE, notes=notes.mark(amount.reasons))
+    return Cell(figure(amount.value), amount.value)
+
+
+def _energy(energy: Energy, notes: Notes) -> Cell:
+    if energy.dynamic_nj is None:
+        return Cell(NONE, notes=notes.mark(f"no total: {reason}" for reason in energy.reasons))
+    return Cell(interval_text(energy.dynamic_nj), energy.dynamic_nj.value)

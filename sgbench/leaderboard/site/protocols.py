@@ -1,0 +1,186 @@
+"""The page of each protocol, and the list of all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shlex
+from collections.abc import Iterator, Sequence
+
+from sgbench.composition import catalogue
+from sgbench.leaderboard.labels import counted
+from sgbench.leaderboard.pages.empty import without_rows
+from sgbench.leaderboard.pages.sections import checked_text, evidence, statements
+from sgbench.leaderboard.pages.values import to_csv
+from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.site.files import Download, Page, Picture, SiteFile
+from sgbench.leaderboard.site.protocol_pictures import protocol_pictures
+from sgbench.leaderboard.site.protocol_table import row_table
+from sgbench.leaderboard.site.render import address, svg
+from sgbench.leaderboard.site.sources import Sources, method_path, plain, protocol_path
+from sgbench.leaderboard.site.table import NONE, Cell, Table, number, numbers, texts
+from sgbench.leaderboard.site.tuning_maps import board_maps
+
+
+def boards_page(sources: Sources) -> Page:
+    """Return the list of all boards."""
+    columns = (*texts("protocol", "task"), *numbers("methods", "records"), *texts("first", "score compared"))
+    rows = [_line(board) for board in sources.boards]
+    return Page(
+        "boards.html",
+        "Boards",
+        "Every protocol with its methods, and what is first on it.",
+        "boards.html",
+        {"table": Table("One line a protocol", columns, tuple(rows), is_filtered=len(rows) > 1)},
+        "boards.html",
+    )
+
+
+def _line(board: Board) -> tuple[Cell, ...]:
+    shown = (*board.rows, *board.claimed, *board.baselines, *board.retired)
+    records = sum(len(row.scores) for row in shown)
+    return (
+        Cell(board.protocol.name, link=protocol_path(board.protocol.name), is_code=True),
+        Cell(board.protocol.about),
+        number(len(board.rows), f"{len(board.rows):,}"),
+        number(records, f"{records:,}"),
+        first_cell(board),
+        Cell("loss, less is better" if board.measure.is_loss else "accuracy"),
+    )
+
+
+def first_cell(board: Board) -> Cell:
+    """Return the first row of a board with its score, or why there is none."""
+    if not board.rows:
+        return Cell(without_rows(board))
+    row = board.rows[0]
+    unit = "" if board.measure.is_loss else " %"
+    told = f"{row.label}: {board.measure.summary(row.score)}{unit}"
+    return Cell(told, link=method_path(board.protocol.name, row.method_id))
+
+
+def protocol_files(board: Board, sources: Sources) -> Iterator[Page | SiteFile]:
+    """Yield the page of a protocol, its tables for computing, its pictures and its badge."""
+    name = board.protocol.name
+    values = to_csv(board)
+    drawn = list(protocol_pictures(board, sources, values))
+    yield from (file for _, file in drawn)
+    stem = f"protocols/{name}"
+    yield SiteFile(f"{stem}.csv", values.encode)
+    yield SiteFile(f"{stem}.json", lambda: csv_as_json(values))
+    yield SiteFile(f"{stem}.badge.svg", lambda: _badge(board))
+    yield _page(board, sources, [picture for picture, _ in drawn])
+
+
+def csv_as_json(values: str) -> bytes:
+    r"""Return a table of comma-separated values as a list of JSON objects, cell by cell.
+
+    >>> csv_as_json("a,b\n1,x\n")
+    b'[\n {\n  "a": "1",\n  "b": "x"\n }\n]\n'
+    """
+    return (json.dumps([*csv.DictReader(io.StringIO(values))], indent=1) + "\n").encode()
+
+
+def _badge(board: Board) -> bytes:
+    label, told = board.protocol.name, counted(len(board.rows), "method")
+    left, right = 7 * len(label) + 12, 7 * len(told) + 12
+    return svg("badge.svg", label=label, told=told, left=left, right=right)
+
+
+def _page(board: Board, sources: Sources, pictures: Sequence[Picture]) -> Page:
+    name = board.protocol.name
+    kind = "losses, less is better" if board.measure.is_loss else "accuracies"
+    return Page(
+        protocol_path(name),
+        name,
+        f"The board of {name}: {counted(len(board.rows), 'method')} compared by {kind}.",
+        "protocol.html",
+        {
+            "board": board,
+            "empty": "" if board.rows else without_rows(board),
+            "ranked": row_table(board, board.rows, caption=f"Methods ranked on {name}"),
+            "parts": _parts(board),
+            "pictures": pictures,
+            "maps": board_maps(board, sources),
+            "statements": [plain(each) for each in statements(board)],
+            "prices": [plain(each) for target in board.targets for each in evidence(target)],
+            "common": board.common,
+            "command": run_command(board, sources),
+            "settings": _settings(board),
+            "badge": f"protocols/{name}.badge.svg",
+        },
+        "boards.html",
+        (Download("CSV", f"protocols/{name}.csv"), Download("JSON", f"protocols/{name}.json")),
+    )
+
+
+def run_command(board: Board, sources: Sources) -> str:
+    """Return the line that runs a protocol with every one of its seeds."""
+    seeds = ",".join(map(str, board.protocol.seeds))
+    known = catalogue.paths("experiment", sources.references.config_dirs)
+    stem = board.protocol.name.rpartition("_v")[0]
+    experiment = next((f"experiment={each} " for each in (board.protocol.name, stem) if each in known), "")
+    return f"sgbench run -m {experiment}protocol={shlex.quote(board.protocol.name)} seed={seeds}"
+
+
+def _settings(board: Board) -> Table:
+    protocol = board.protocol
+    lines: list[tuple[str, object]] = [
+        ("time step, ms", f"{1000 * protocol.dt_s:g}"),
+        ("steps", protocol.steps),
+        ("hidden neurons", ", ".join(map(str, protocol.hidden)) if protocol.hidden else NONE),
+        ("epochs", protocol.epochs),
+        ("samples a batch", protocol.batch_size),
+        ("epochs without progress before a stop", NONE if protocol.patience is None else protocol.patience),
+        ("selected by", protocol.monitor.replace("_", " ")),
+        ("precision", protocol.precision),
+        ("seeds", ", ".join(map(str, protocol.seeds))),
+        ("fixed", ", ".join(f"{group}={pick}" for group, pick in protocol.fixed.items()) or NONE),
+        ("free", ", ".join(protocol.free) or NONE),
+        ("superseded by", protocol.superseded_by or NONE),
+    ]
+    rows = tuple((Cell(name), Cell(str(value))) for name, value in lines)
+    return Table("What the protocol fixes", texts("setting", "value"), rows)
+
+
+def _parts(board: Board) -> list[tuple[str, str, Table]]:
+    """The rows that are shown and not ranked: heading, what they are, and the table."""
+    found = []
+    if board.claimed:
+        about = "Handed in, and nobody has run their weights again with success: all of it is a claim."
+        found.append(("Claimed, and not run again", about, _unranked(board, board.claimed)))
+    if board.baselines:
+        about = "Networks without spikes: what the task takes without them."
+        found.append(("Baselines without spikes", about, _unranked(board, board.baselines)))
+    if board.outsiders:
+        about = "Results of code outside the catalogue, scored from their predictions."
+        found.append(("Code outside the catalogue", about, _outsiders(board)))
+    if board.retired:
+        about = "Kept and shown, not ranked; the reason stands on the page of each."
+        found.append(("Withdrawn and superseded", about, _unranked(board, board.retired)))
+    return found
+
+
+def _unranked(board: Board, rows: Sequence[Row]) -> Table:
+    return row_table(board, rows, caption=f"Methods of {board.protocol.name} without a rank")
+
+
+def _outsiders(board: Board) -> Table:
+    columns = (*texts("name", "code", "checked"), *numbers(board.measure.title), *texts("seeds"))
+    rows = []
+    for each in board.outsiders:
+        submission, notice = each.dossier.submission, each.dossier.notice
+        checked = checked_text(each.dossier) if notice is None else f"{notice.kind}: {notice.reason}"
+        code = None if submission is None else address(submission.code)
+        line = (
+            Cell(each.method_id if submission is None else submission.name),
+            Cell(NONE if code is None else code, link=code),
+            Cell(checked),
+            Cell(board.measure.summary(each.score), each.score.mean),
+            Cell(
+                f"{len(each.scores)}" + (f" ({len(each.failed_seeds)} failed)" if each.failed_seeds else "")
+            ),
+        )
+        rows.append(line)
+    return Table(f"Results from outside on {board.protocol.name}", columns, tuple(rows))

@@ -1,0 +1,104 @@
+"""Puts plain values into templates; every text is escaped, and nothing is marked as safe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from sgbench.leaderboard.site.files import Page, SiteFile
+
+SECTIONS = (
+    ("index.html", "Which surrogate?"),
+    ("boards.html", "Boards"),
+    ("surrogates.html", "Surrogates"),
+    ("neurons.html", "Neurons"),
+    ("across.html", "Across tasks"),
+    ("energy.html", "Energy"),
+    ("reproductions.html", "Reproductions"),
+    ("methodology.html", "Methodology"),
+    ("submit.html", "Submit"),
+    ("retired.html", "Withdrawn"),
+)
+"""The navigation, from left to right."""
+PACKAGE = "sgbench.leaderboard.site"
+STATIC = ("site.css", "site.js")
+LINK = re.compile(r"https://\S+")
+PAPERS = {"arXiv:": "https://arxiv.org/abs/", "doi:": "https://doi.org/"}
+
+
+def rendered(page: Page, *, commit: str) -> SiteFile:
+    """Return the file of a page.
+
+    Args:
+        page: its values.
+        commit: of the records, which each page names.
+    """
+    return SiteFile(page.path, lambda: _html(page, commit))
+
+
+def static_files() -> Iterator[SiteFile]:
+    """Yield the style sheet and the script, which pages do without."""
+    for name in STATIC:
+        yield SiteFile(f"static/{name}", (files(PACKAGE) / "static" / name).read_bytes)
+
+
+def svg(template: str, **values: object) -> bytes:
+    """Return a small picture that is text: a badge."""
+    return _environment().get_template(template).render(values).encode()
+
+
+def _html(page: Page, commit: str) -> bytes:
+    text = (
+        _environment()
+        .get_template(page.template)
+        .render(
+            page=page,
+            top="../" * page.path.count("/"),
+            sections=SECTIONS,
+            commit=commit,
+            **page.values,
+        )
+    )
+    return (text.rstrip("\n") + "\n").encode()
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader(PACKAGE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters |= {"spans": spans, "address": address}
+    return made
+
+
+def spans(text: str) -> list[tuple[bool, str]]:
+    """Return the parts of a sentence, and whether each stood between backticks.
+
+    >>> spans("see `sgbench run` first")
+    [(False, 'see '), (True, 'sgbench run'), (False, ' first')]
+    """
+    parts = text.split("`")
+    return [(bool(place % 2), part) for place, part in enumerate(parts) if part]
+
+
+def address(text: str | None) -> str | None:
+    """Return where a paper or code lies, or None of what is no address with https.
+
+    >>> address("arXiv:1901.09948"), address("http://example.org"), address("javascript:alert(1)")
+    ('https://arxiv.org/abs/1901.09948', None, None)
+    """
+    if text is None:
+        return None
+    for mark, where in PAPERS.items():
+        if text.startswith(mark):
+            return where + text.removeprefix(mark)
+    return text if LINK.fullmatch(text) else None

@@ -1,0 +1,101 @@
+"""The page of reproductions as values: the table that `sgbench reproduce --update` wrote, failing figures first."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sgbench.leaderboard.site.table import Cell, Column, Table
+from sgbench.records.files import read_bytes
+
+AGREES = "agrees"
+VERDICT = "verdict"
+NUMBERED = ("seeds", "minutes")
+SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
+ITEM = re.compile(r"^- (.+(?:\n  .+)*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is said of one reproduction beside its figures."""
+
+    name: str
+    line: str
+    items: tuple[str, ...]
+    failing: bool
+
+
+@dataclass(frozen=True)
+class Reproductions:
+    """All figures, and what is said of each reproduction."""
+
+    summary: str
+    table: Table
+    told: tuple[Told, ...]
+
+
+def read_reproductions(path: Path) -> Reproductions | None:
+    """Read the page that lies beside the boards in a checkout.
+
+    Args:
+        path: docs/reproductions.md.
+
+    Returns:
+        None where it has no table of the expected form.
+
+    Raises:
+        InputError: the file is missing or a link.
+    """
+    text = read_bytes(path).decode()
+    lines = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"
+    ]
+    if not lines or VERDICT not in lines[0]:
+        return None
+    head, rows = lines[0], _named(lines[2:])
+    verdict = head.index(VERDICT)
+    rows.sort(key=lambda row: row[verdict] == AGREES)
+    failing = {row[0] for row in rows if row[verdict] != AGREES}
+    agree = sum(row[verdict] == AGREES for row in rows)
+    columns = tuple(Column(title, is_number=title in NUMBERED) for title in head)
+    table = Table(
+        f"{agree} of {len(rows)} figures agree; those that do not come first",
+        columns,
+        tuple(tuple(_cell(title, text) for title, text in zip(head, row, strict=True)) for row in rows),
+        is_filtered=True,
+    )
+    told = sorted(_sections(text, failing), key=lambda each: not each.failing)
+    return Reproductions(f"Of {len(rows)} figures {agree} agree with what was published.", table, tuple(told))
+
+
+def _named(rows: list[list[str]]) -> list[list[str]]:
+    """Rows with the name of their reproduction, which the page leaves out below the first."""
+    name = ""
+    for row in rows:
+        name = row[0] or name
+        row[0] = name
+    return rows
+
+
+def _cell(title: str, text: str) -> Cell:
+    order = None
+    if title in NUMBERED:
+        try:
+            order = float(text)
+        except ValueError:
+            order = None
+    return Cell(text or "-", order)
+
+
+def _sections(text: str, failing: set[str]) -> list[Told]:
+    parts = SECTION.split(text)[1:]
+    return [
+        Told(
+            name.strip(),
+            next((line for line in body.strip().splitlines() if line), ""),
+            tuple(" ".join(item.split()) for item in ITEM.findall(body)),
+            name.strip() in failing,
+        )
+        for name, body in zip(parts[::2], parts[1::2], strict=True)
+    ]

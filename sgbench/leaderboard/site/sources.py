@@ -1,0 +1,147 @@
+"""All that pages are made of, read once: boards, measured methods, the catalogue, and what the checkout says."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from sgbench.composition import catalogue
+from sgbench.composition.catalogue import Entry
+from sgbench.composition.selection import canonical_name, is_preset
+from sgbench.leaderboard.board import show
+from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.rows import Board, Measured, Row
+from sgbench.leaderboard.store.reading import Finding
+from sgbench.paths import conf_dir
+
+CONTROL = "control"
+"""Family of the surrogates that are there to be beaten."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a method stands: on which board, in which row, and as what."""
+
+    board: Board
+    row: Row
+    part: str  # "ranked", "claimed", "baseline" or "retired"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a site is built from.
+
+    Args:
+        root: the leaderboards folder.
+        references: what the catalogue says of protocols.
+        commit: of the records, or words in its place.
+        boards: of all protocols.
+        measured: methods by protocol, whether ranked or not.
+        findings: what was left out.
+    """
+
+    root: Path
+    references: References
+    commit: str
+    boards: tuple[Board, ...]
+    measured: Mapping[str, Sequence[Measured]]
+    findings: tuple[Finding, ...] = field(default=())
+
+    @cached_property
+    def places(self) -> dict[str, Place]:
+        """Where each method stands, by its id."""
+        found = {}
+        for board in self.boards:
+            parts = {
+                "ranked": board.rows,
+                "claimed": board.claimed,
+                "baseline": board.baselines,
+                "retired": board.retired,
+            }
+            for part, rows in parts.items():
+                found |= {row.method_id: Place(board, row, part) for row in rows}
+        return found
+
+    @cached_property
+    def by_id(self) -> dict[str, Measured]:
+        """Measured methods by their ids."""
+        return {each.method_id: each for methods in self.measured.values() for each in methods}
+
+    @cached_property
+    def ranked(self) -> dict[str, list[Measured]]:
+        """The methods that boards rank, by protocol."""
+        return {
+            board.protocol.name: [self.by_id[row.method_id] for row in board.rows] for board in self.boards
+        }
+
+    @cached_property
+    def surrogates(self) -> dict[str, Entry]:
+        """Entries of the surrogates, presets of libraries among them."""
+        return catalogue.entries("surrogate", self.references.config_dirs)
+
+    @cached_property
+    def neurons(self) -> dict[str, Entry]:
+        """Entries of the neurons."""
+        return catalogue.entries("neuron", self.references.config_dirs)
+
+    def group(self, name: str) -> dict[str, Entry]:
+        """Return the entries of one of the two groups that have pages."""
+        return self.surrogates if name == "surrogate" else self.neurons
+
+    def is_control(self, surrogate: str) -> bool:
+        """Return whether a surrogate is one that others are held against."""
+        entry = self.surrogates.get(surrogate)
+        return entry is not None and entry.meta.get("family") == CONTROL
+
+    def page_of(self, group: str, name: str) -> str | None:
+        """Return the page of an entry, or that of the one that a preset belongs to; None where there is none."""
+        entry = self.group(group).get(name)
+        if entry is None:
+            return None
+        canonical = self.group(group).get(canonical_name(entry))
+        if canonical is None or is_preset(canonical) or "/" in canonical.name:
+            return None
+        return f"{group}s/{canonical.name}.html"
+
+    @property
+    def docs(self) -> Path | None:
+        """The folder of the documentation in a checkout, where there is one."""
+        folder = conf_dir().parent / "docs"
+        return folder if (folder / "index.md").is_file() else None
+
+
+def read_sources(root: Path, *, references: References, commit: str) -> Sources:
+    """Read a leaderboards folder.
+
+    Args:
+        root: the folder.
+        references: what the catalogue says of protocols.
+        commit: of the records, or words in its place.
+
+    Raises:
+        InputError: there is no such folder, or an energy target's file is not usable.
+    """
+    found = show(root, layout="leaderboards", references=references)
+    return Sources(root, references, commit, found.boards, found.measured, found.findings)
+
+
+def method_path(protocol: str, method_id: str) -> str:
+    """Return the page of a method."""
+    return f"methods/{protocol}/{method_id}.html"
+
+
+def protocol_path(name: str) -> str:
+    """Return the page of a protocol."""
+    return f"protocols/{name}.html"
+
+
+def plain(sentence: str) -> str:
+    """Return a sentence of a board's Markdown page as plain text, which pages escape themselves.
+
+    >>> plain("less than 5 pJ &#124; 0.8 V")
+    'less than 5 pJ | 0.8 V'
+    """
+    return html.unescape(sentence)

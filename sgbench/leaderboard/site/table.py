@@ -1,0 +1,92 @@
+"""Tables of a page as plain values: what each cell says, what it is sorted by, and where it leads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+NONE = "-"
+ONE_LINE, MANY_LINES = 20, 45  # characters that are not broken, and those that need some width
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell; its text is escaped where it is put into a page."""
+
+    text: str
+    order: float | None = None  # what a column of numbers is sorted by; None comes last
+    link: str | None = None  # a page, from the top of the site
+    notes: tuple[int, ...] = ()  # numbers of the notes below the table
+    is_code: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is text and nothing else."""
+        return self.link is None and not self.notes and not self.is_code
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it stays on one line."""
+        return len(self.text) <= ONE_LINE
+
+    @property
+    def is_long(self) -> bool:
+        """Whether a narrow window may not squeeze it to a word a line."""
+        return len(self.text) > MANY_LINES
+
+
+@dataclass(frozen=True)
+class Column:
+    """The head of a column."""
+
+    title: str
+    is_number: bool = False
+    notes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with its caption; the first of its columns that is marked names the row."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    head: int = 0  # the column whose cells name their rows
+    notes: tuple[str, ...] = ()
+    is_filtered: bool = False  # whether a page offers to filter its rows
+
+
+class Notes:
+    """Numbers the notes below a table; the same text gets the same number.
+
+    >>> notes = Notes()
+    >>> notes.mark(["a part"]), notes.mark(["one seed", "a part"]), notes.texts
+    ((1,), (2, 1), ['a part', 'one seed'])
+    """
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def mark(self, texts: Iterable[str]) -> tuple[int, ...]:
+        """Return the numbers of these notes."""
+        numbers = []
+        for text in texts:
+            if text not in self.texts:
+                self.texts.append(text)
+            numbers.append(self.texts.index(text) + 1)
+        return tuple(numbers)
+
+
+def texts(*titles: str) -> tuple[Column, ...]:
+    """Return columns of text."""
+    return tuple(Column(title) for title in titles)
+
+
+def numbers(*titles: str) -> tuple[Column, ...]:
+    """Return columns of numbers."""
+    return tuple(Column(title, is_number=True) for title in titles)
+
+
+def number(value: float | None, text: str, notes: Sequence[int] = ()) -> Cell:
+    """Return a cell with a number, or a dash where there is none."""
+    return Cell(NONE if value is None else text, value, notes=tuple(notes))

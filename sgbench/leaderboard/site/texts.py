@@ -1,0 +1,159 @@
+"""Pages of text: energy validation, reproductions, methodology, how to submit, and what no longer counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sgbench.energy.price import load_targets
+from sgbench.energy.text import amount, marked, scope_of
+from sgbench.energy.validate import Verdict, load_cases, validate
+from sgbench.leaderboard.pages.sections import evidence
+from sgbench.leaderboard.site.files import Page
+from sgbench.leaderboard.site.reproductions import read_reproductions
+from sgbench.leaderboard.site.sources import Sources, method_path, plain, protocol_path
+from sgbench.leaderboard.site.table import NONE, Cell, Table, numbers, texts
+
+
+def text_pages(sources: Sources) -> Iterator[Page]:
+    """Yield them in the order of the navigation."""
+    yield _energy(sources)
+    yield _reproductions(sources)
+    yield _methodology(sources)
+    yield _submit(sources)
+    yield _retired(sources)
+
+
+def _energy(sources: Sources) -> Page:
+    folders = sources.references.config_dirs
+    targets = load_targets(folders, everything=True)
+    verdicts = sorted(validate(load_cases(folders), targets), key=lambda each: each.inside)
+    inside = sum(each.inside for each in verdicts)
+    columns = (
+        *texts("holds", "case", "what", "target", "predicted", "measured"),
+        *numbers("predicted over measured"),
+        *texts("likely missing"),
+    )
+    table = Table(
+        f"{inside} of {len(verdicts)} predictions hold; those that fail come first",
+        columns,
+        tuple(_verdict(each) for each in verdicts),
+        head=2,
+        is_filtered=True,
+    )
+    rows = tuple(
+        (
+            Cell(name, is_code=True),
+            Cell(target.title),
+            Cell(scope_of(target).replace("_", " ")),
+            Cell(marked(target)),
+            Cell("yes" if target.on_boards else "no"),
+            Cell("; ".join(target.missing) or target.unpriced or NONE),
+        )
+        for name, target in sorted(targets.items())
+    )
+    head = texts("target", "what it is", "scope of prices", "weakest evidence", "on boards", "left out")
+    return Page(
+        "energy.html",
+        "Energy",
+        "Published measurements against what the price lists predict, failing ones first.",
+        "energy.html",
+        {
+            "table": table,
+            "targets": Table("Price lists", head, rows, is_filtered=True),
+            "prices": [
+                plain(each) for target in targets.values() if target.on_boards for each in evidence(target)
+            ],
+        },
+        "energy.html",
+    )
+
+
+def _verdict(each: Verdict) -> tuple[Cell, ...]:
+    return (
+        Cell("yes" if each.inside else "no"),
+        Cell(each.case, is_code=True),
+        Cell(each.label),
+        Cell(each.target, is_code=True),
+        Cell(amount(each.predicted_nj, each.per), each.predicted_nj.value),
+        Cell(amount(each.measured_nj, each.per), each.measured_nj.value),
+        Cell(f"{each.ratio:.3g}", each.ratio),
+        Cell(each.why or NONE),
+    )
+
+
+def _reproductions(sources: Sources) -> Page:
+    found = None if sources.docs is None else read_reproductions(sources.docs / "reproductions.md")
+    return Page(
+        "reproductions.html",
+        "Reproductions",
+        "Published figures and ours, those that do not agree first, each with its reasons.",
+        "reproductions.html",
+        {"found": found},
+        "reproductions.html",
+    )
+
+
+def _methodology(sources: Sources) -> Page:
+    return Page(
+        "methodology.html",
+        "Methodology",
+        "How a number gets onto a board, and what the intervals, ranks and energies mean.",
+        "methodology.html",
+        {"boards": [(each.protocol.name, protocol_path(each.protocol.name)) for each in sources.boards]},
+        "methodology.html",
+    )
+
+
+def _submit(sources: Sources) -> Page:
+    first = sources.boards[0].protocol.name if sources.boards else "digits_v1"
+    return Page(
+        "submit.html",
+        "How to submit",
+        "From a run of your own to a row on a board, in four commands.",
+        "submit.html",
+        {"protocol": first},
+        "submit.html",
+    )
+
+
+def _retired(sources: Sources) -> Page:
+    columns = texts("protocol", "method", "what", "by", "why", "since")
+    rows = []
+    for place in sources.places.values():
+        notice = None if place.row.standing is None else place.row.standing.dossier.notice
+        if notice is None:
+            continue
+        name, by = place.board.protocol.name, notice.superseded_by
+        link = method_path(name, by) if by in sources.places and by is not None else None
+        row = (
+            Cell(name, link=protocol_path(name), is_code=True),
+            Cell(place.row.label, link=method_path(name, place.row.method_id), is_code=True),
+            Cell(notice.kind),
+            Cell(by or NONE, link=link, is_code=True),
+            Cell(notice.reason),
+            Cell(notice.created_utc),
+        )
+        rows.append(row)
+    for board in sources.boards:
+        for each in board.outsiders:
+            notice, submission = each.dossier.notice, each.dossier.submission
+            if notice is not None:
+                told = each.method_id if submission is None else submission.name
+                name = board.protocol.name
+                row = (
+                    Cell(name, link=protocol_path(name), is_code=True),
+                    Cell(told),
+                    Cell(notice.kind),
+                    Cell(notice.superseded_by or NONE, is_code=True),
+                    Cell(notice.reason),
+                    Cell(notice.created_utc),
+                )
+                rows.append(row)
+    return Page(
+        "retired.html",
+        "Withdrawn and superseded",
+        "Methods that stay in the store and no longer count, with the reason of each.",
+        "retired.html",
+        {"table": Table("Withdrawn and superseded methods", columns, tuple(rows), head=1) if rows else None},
+        "retired.html",
+    )

@@ -1,0 +1,107 @@
+"""Maps of slopes, learning rates and other numbers that were tried: validation scores from the logs of tunings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.site.method_tables import mean
+from sgbench.leaderboard.site.sources import Sources
+from sgbench.leaderboard.store.objects import Objects
+from sgbench.plots.lines import Chart, chart
+from sgbench.records.files import parse_model
+from sgbench.records.spec import Method
+from sgbench.records.submission import Submission, TuningLog, TuningTrial
+
+LOG_FILE = "tuning.json"
+Points = list[tuple[float, float]]
+
+
+def method_maps(row: Row, board: Board, sources: Sources) -> list[Chart]:
+    """Return how one method answered to each number that was tried for it.
+
+    Args:
+        row: the method.
+        board: on which it is.
+        sources: the store with its log, if it has one.
+    """
+    return _charts({row.label: _tried(row, board, sources)}, board, "of its tuning")
+
+
+def board_maps(board: Board, sources: Sources) -> list[Chart]:
+    """Return how the methods of a board answered to each number that was tried, one line a method."""
+    rows = (*board.rows, *board.claimed)
+    return _charts(
+        {row.label: _tried(row, board, sources) for row in rows}, board, "of every method with a log"
+    )
+
+
+def _charts(tried: Mapping[str, Mapping[str, Points]], board: Board, whose: str) -> list[Chart]:
+    names = list(dict.fromkeys(name for numbers in tried.values() for name in numbers))
+    what = "validation loss" if board.measure.is_loss else "validation accuracy, %"
+    found = []
+    for name in names:
+        lines = {label: numbers[name] for label, numbers in tried.items() if name in numbers}
+        positive = all(value > 0 for points in lines.values() for value, _ in points)
+        title = f"{name.partition('.')[2]} against {what}, means over seeds {whose}"
+        found.append(chart(lines, title=title, x_label=name, y_label=what, is_log=positive))
+    return [each for each in found if each is not None]
+
+
+def _tried(row: Row, board: Board, sources: Sources) -> dict[str, Points]:
+    """By the name of a number: each value that was tried, the others as handed in, and its mean score."""
+    submission = None if row.standing is None else row.standing.dossier.submission
+    log = None if submission is None else _log(submission, sources.root / board.protocol.name)
+    if log is None:
+        return {}
+    names = dict.fromkeys(name for trial in log.trials for name in trial.settings if len(trial.settings) == 1)
+    method = sources.by_id[row.method_id].method
+    found = {name: _points(name, log.trials, method, is_loss=board.measure.is_loss) for name in names}
+    return {name: points for name, points in found.items() if len(points) > 1}
+
+
+def _log(submission: Submission, folder: Path) -> TuningLog | None:
+    note = next((each for each in submission.files if each.path == LOG_FILE), None)
+    if note is None:
+        return None
+    with suppress(InputError):  # `board check` says what is wrong with it
+        data = Objects(folder).get(note.sha256, "json")
+        return None if data is None else parse_model(data, TuningLog, LOG_FILE)
+    return None
+
+
+def _points(name: str, trials: Iterable[TuningTrial], method: Method, *, is_loss: bool) -> Points:
+    """The values of one number with the mean over the seeds that finished, from small to large."""
+    own = _own(name, method)
+    scores: dict[float, list[float]] = {}
+    for trial in trials:
+        if trial.settings and [*trial.settings] != [name]:
+            continue
+        value = _number(trial.settings[name]) if trial.settings else own
+        score = trial.validation_loss if is_loss else trial.validation_accuracy
+        if value is not None and score is not None:
+            scores.setdefault(value, []).append(score if is_loss else 100 * score)
+    return [(value, found) for value in sorted(scores) if (found := mean(scores[value])) is not None]
+
+
+def _own(name: str, method: Method) -> float | None:
+    group, _, key = name.partition(".")
+    value = method.parameters.get(group, {}).get(key)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _number(text: str | None) -> float | None:
+    """A setting as a number, or None of words.
+
+    >>> _number("0.5"), _number("subtract"), _number(None)
+    (0.5, None, None)
+    """
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None

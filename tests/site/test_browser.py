@@ -1,0 +1,225 @@
+"""Pages in a real browser: a headless Chromium of the system, driven through playwright.
+
+`make test-site` runs these; where there is no Chromium or no driver they are skipped with the reason. The sites are
+that of the committed boards, opened from disk, and that of a board of 1000 rows.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sgbench.leaderboard.deviation import References, compose_reference
+from sgbench.leaderboard.site.build import build_site
+from tests.leaderboard.factory import record, write_board_record
+from tests.rooms import ROOT
+
+pytestmark = [pytest.mark.site, pytest.mark.filterwarnings("default")]
+WIDTHS, SCHEMES = (360, 768, 1440), ("light", "dark")
+LOOKED_AT = ("index.html", "protocols/digits_v1.html", "surrogates/atan.html", "energy.html", "submit.html")
+ROWS, SHOWN = 1000, 200
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+WIDEST = (
+    "Math.max(...[...document.querySelectorAll('table')].map(each => each.getBoundingClientRect().right))"
+)
+SHIFTS = """() => new Promise(done => {
+  let total = 0;
+  new PerformanceObserver(list => list.getEntries().forEach(each => { total += each.value; }))
+    .observe({type: 'layout-shift', buffered: true});
+  setTimeout(() => done(total), 200);
+})"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium."""
+    driver = pytest.importorskip("playwright.sync_api", reason="no driver; pip install 'sgbench[browser]'")
+    where = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if where is None:
+        pytest.skip("no Chromium on the path; on Debian: apt-get install chromium")
+    with driver.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=where, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of the committed boards."""
+    into = tmp_path_factory.mktemp("whole") / "site"
+    build_site(ROOT / "leaderboards", into, references=References(), commit="c" * 40)
+    return into
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of one board of 1000 methods with two seeds each, in the order of their widths."""
+    root = tmp_path_factory.mktemp("large")
+    plain = compose_reference("digits_v1").method
+    for number in range(ROWS):
+        numbers = plain.parameters["surrogate"] | {"width_fwhm": 0.1 + number / 1000}
+        method = plain.model_copy(update={"parameters": plain.parameters | {"surrogate": numbers}})
+        for seed in (0, 1):
+            accuracy = 0.5 + 0.4 * ((number * 37 + seed * 11) % ROWS) / ROWS
+            write_board_record(root / "boards", record(seed=seed, accuracy=accuracy, of=method))
+    build_site(root / "boards", root / "site", references=References(), commit="c" * 40)
+    return root / "site"
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A page that fails its test on any message of the console."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    opened = context.new_page()
+    said: list[str] = []
+    opened.on("console", lambda message: said.append(message.text))
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.on("requestfailed", lambda request: said.extend(lost(request)))
+    opened.on(
+        "request", lambda request: None if request.url.startswith("file:") else said.append(request.url)
+    )
+    yield opened
+    context.close()
+    assert said == []
+
+
+def lost(request: Any) -> list[str]:
+    """A file that could not be read; one that was no longer wanted when the page was left is none."""
+    return [] if request.failure == "net::ERR_ABORTED" else [f"{request.url}: {request.failure}"]
+
+
+def column(page: Any, place: int) -> list[str]:
+    """The shown cells of a column of the first table of a page."""
+    script = f"""[...document.querySelector('table').tBodies[0].rows].filter(row => !row.hidden)
+      .map(row => row.cells[{place}].textContent)"""
+    return page.evaluate(script)
+
+
+def test_every_page_opens_from_disk(site: Path, page: Any) -> None:
+    """No message of the console, nothing asked of a network, nothing moves once it is painted."""
+    for path in sorted(site.rglob("*.html")):
+        page.goto(path.as_uri())
+        assert page.title().endswith("| sgbench")
+    page.goto((site / "protocols" / "digits_v1.html").as_uri())
+    assert page.evaluate(SHIFTS) < 0.01
+
+
+def test_sorting_by_mouse_and_by_key(site: Path, page: Any) -> None:
+    """Expected: the spikes of the board by Python's own sort, and the state said where a reader hears it."""
+    page.goto((site / "protocols" / "digits_v1.html").as_uri())
+    heads = page.locator("thead").first.locator("th")
+    place = next(
+        number for number in range(heads.count()) if heads.nth(number).inner_text().startswith("spikes")
+    )
+    expected = sorted(column(page, place), key=float)
+    heads.nth(place).locator("button").click()
+    assert column(page, place) == expected
+    assert heads.nth(place).get_attribute("aria-sort") == "ascending"
+    heads.nth(place).locator("button").focus()
+    page.keyboard.press("Enter")
+    assert column(page, place) == expected[::-1]
+    assert heads.nth(place).get_attribute("aria-sort") == "descending"
+    assert page.locator("th[aria-sort]").count() == 1
+
+
+def test_filtering_by_key(site: Path, page: Any) -> None:
+    """By hand: two of the eight methods of digits_v1 have sigmoid in their name, and none has the last words."""
+    page.goto((site / "protocols" / "digits_v1.html").as_uri())
+    page.get_by_label("Rows with").first.focus()
+    page.keyboard.type("sigmoid")
+    assert len(column(page, 0)) == 2
+    assert page.locator("output").first.inner_text() == "2 of 8"
+    page.keyboard.type(" nothing has this")
+    assert column(page, 0) == []
+    page.get_by_label("Rows with").first.fill("")
+    assert len(column(page, 0)) == 8
+
+
+def test_a_page_of_1000_rows(large: Path, page: Any) -> None:
+    """Expected: accuracies in the order of numbers, and the rows that Python finds by the same words.
+
+    By hand: 200 rows are shown until all are asked for, by key or in print.
+    """
+    page.goto((large / "protocols" / "digits_v1.html").as_uri())
+    assert len(column(page, 0)) == SHOWN
+    assert page.locator("output").first.inner_text() == "1000 of 1000, the first 200 shown"
+    heads = page.locator("thead").first.locator("th")
+    heads.nth(3).locator("button").click()
+    least = [float(text) for text in column(page, 3)]
+    page.get_by_role("button", name="Show all").first.focus()
+    page.keyboard.press("Enter")
+    shown = [float(text) for text in column(page, 3)]
+    assert len(shown) == ROWS
+    assert shown == sorted(shown)
+    assert least == shown[:SHOWN]
+    expected = [text for text in column(page, 2) if "width_fwhm=1.05" in text]
+    page.get_by_label("Rows with").first.fill("width_fwhm=1.05")
+    assert column(page, 2) == expected
+    assert 1 <= len(expected) < ROWS
+    page.reload()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert len(column(page, 0)) == ROWS
+
+
+def test_nothing_is_lost_without_the_script(site: Path, browser: Any) -> None:
+    """The words of a page with and without JavaScript are the same but for the filter's own."""
+    texts = []
+    for scripted in (True, False):
+        context = browser.new_context(java_script_enabled=scripted)
+        opened = context.new_page()
+        opened.goto((site / "protocols" / "digits_v1.html").as_uri())
+        texts.append(
+            opened.locator("main").inner_text().replace("Rows with", "").replace("8 of 8", "").split()
+        )
+        context.close()
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_pages_fit_every_width(site: Path, browser: Any, width: int, scheme: str) -> None:
+    """No page is wider than its window, in light and in dark."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    opened = context.new_page()
+    method = next((site / "methods" / "digits_v1").glob("*.html")).relative_to(site).as_posix()
+    for name in (*LOOKED_AT, method):
+        opened.goto((site / name).as_uri())
+        assert opened.evaluate(OVERFLOW) <= 0, name
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_axe_finds_nothing(site: Path, browser: Any, scheme: str) -> None:
+    """axe-core, an independent checker of accessibility, has no finding in either colour scheme."""
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="pip install 'sgbench[browser]'"
+    )
+    # axe is put into the page by its driver, which the page's own policy forbids everybody else.
+    context = browser.new_context(color_scheme=scheme, bypass_csp=True)
+    opened = context.new_page()
+    method = next((site / "methods" / "digits_v1").glob("*.html")).relative_to(site).as_posix()
+    for name in (*LOOKED_AT, method):
+        opened.goto((site / name).as_uri())
+        found = axe.Axe().run(opened)
+        told = [
+            (each["id"], [node["html"][:120] for node in each["nodes"][:3]])
+            for each in found.response["violations"]
+        ]
+        assert told == [], name
+    context.close()
+
+
+def test_prints_on_a4_without_cut_columns(site: Path, browser: Any) -> None:
+    """In print no table is wider than a page of A4 in landscape: 277 mm between margins, at 96 points an inch."""
+    context = browser.new_context(viewport={"width": round(277 / 25.4 * 96), "height": 800})
+    opened = context.new_page()
+    opened.emulate_media(media="print")
+    for name in ("protocols/digits_v1.html", "protocols/delayed_xor_v1.html", "energy.html", "across.html"):
+        opened.goto((site / name).as_uri())
+        wide = opened.evaluate(WIDEST)
+        assert wide <= opened.viewport_size["width"] + 1, name
+    context.close()

@@ -1,0 +1,181 @@
+"""What pages say of boards; expected values are worked out by hand from the records that each test makes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from sgbench.leaderboard.pages.values import to_csv
+from sgbench.leaderboard.site.answer import answer_of, listed
+from sgbench.leaderboard.site.protocols import protocol_files
+from sgbench.leaderboard.site.reproductions import read_reproductions
+from sgbench.leaderboard.site.table import Cell, Table, numbers
+from sgbench.leaderboard.site.table import texts as columns
+from sgbench.leaderboard.site.texts import text_pages
+from sgbench.records.content import Failure
+from tests.leaderboard.factory import method, record
+from tests.site.boards import COMMIT, documents, html, sources_of, texts
+from tests.site.documents import Document
+
+SCRIPT = "<script>alert(1)</script>"
+REPRODUCTIONS = """
+| reproduction | figure | published | ours | seeds | verdict | minutes |
+| :-- | :-- | --: | --: | --: | :-- | --: |
+| a | one | 1 | 1 | 1 | agrees | 2.5 |
+|  | two | 1 | 1 | 1 | agrees |  |
+| b | three | 1 | 2 | 1 | does not agree | - |
+
+## a
+
+Line a.
+
+## b
+
+Line b.
+
+- Why: it
+  differs.
+"""
+
+
+def two_methods() -> list:
+    """Three seeds of two surrogates: means 0.9 and 0.5, of which the second is a control."""
+    return [
+        record(seed=seed, accuracy=accuracy + (seed - 1) * step, of=method(surrogate=name))
+        for name, accuracy, step in (("atan", 0.9, 0.02), ("zero", 0.5, -0.01))
+        for seed in (0, 1, 2)
+    ]
+
+
+def test_a_board_and_its_methods(tmp_path: Path) -> None:
+    """By hand: 90.00 before 50.00, ranks 1 and 2; the tables beside the page have the board's own cells."""
+    sources = sources_of(tmp_path / "boards", two_methods())
+    found = texts(sources)
+    page = Document(found["protocols/toy_v1.html"])
+    assert page.text.index("90.00") < page.text.index("50.00")
+    (board,) = sources.boards
+    first, second = board.rows
+    assert [first.place.low, second.place.low] == [1, 2]
+    assert f"../methods/toy_v1/{first.method_id}.html" in page.values("a", "href")
+    assert found["protocols/toy_v1.csv"] == to_csv(board)
+    assert json.loads(found["protocols/toy_v1.json"]) == [*csv.DictReader(io.StringIO(to_csv(board)))]
+    own = Document(found[f"methods/toy_v1/{first.method_id}.html"])
+    assert f"boards/toy_v1/records/{first.method_id}/0.json" in own.text
+    assert str(tmp_path) not in own.text
+    assert "88.00" in own.text
+    assert "92.00" in own.text
+    assert "sgbench run -m protocol=toy_v1 seed=0,1,2" in own.text
+    other = Document(found[f"methods/toy_v1/{second.method_id}.html"])
+    assert "sgbench run -m protocol=toy_v1 surrogate=zero surrogate.alpha=null" in other.text
+    rows = json.loads(found[f"methods/toy_v1/{first.method_id}.json"])
+    assert [row["test_accuracy"] for row in rows] == [0.88, 0.9, 0.92]
+    # Every page names the commit of the records, and none the time of its build.
+    assert all(COMMIT in text for path, text in found.items() if path.endswith(".html"))
+
+
+def test_the_answer_and_its_doubts(tmp_path: Path) -> None:
+    """By hand: one task has no mean ranks; the first is no control, so no doubt says that one leads."""
+    sources = sources_of(tmp_path / "boards", two_methods())
+    text = documents(sources)["index.html"].text
+    assert "atan, on these tasks." in text
+    assert "A is better than B: A minus B is 40.00 points" in text
+    assert "A control has the highest mean" not in text
+    reverse = [each.model_copy(update={"method": each.method}) for each in two_methods()]
+    swapped = [record(seed=each.seed, accuracy=1.4 - each.test.accuracy, of=each.method) for each in reverse]
+    found = answer_of(sources_of(tmp_path / "other", swapped), "no task")
+    assert found.doubts[0] == "A control has the highest mean on toy_v1: no surrogate shows its worth there."
+    assert found.headline == "The boards cannot say yet."
+
+
+def test_every_text_of_a_stranger_is_inert(tmp_path: Path) -> None:
+    """Markup in free texts of a record stands on the page as words, and opens no tag."""
+    made = record(seed=0, accuracy=None, of=method())
+    provenance = made.provenance.model_copy(
+        update={
+            "device": f"cpu {SCRIPT}",
+            "processor": "<img src=x onerror=alert(1)>",
+            "versions": {"torch": "2<b>"},
+        }
+    )
+    lie = made.model_copy(
+        update={
+            "failure": Failure(kind="NonFiniteError", message=f"\u202e{SCRIPT}"),
+            "provenance": provenance,
+        }
+    )
+    good = record(seed=1, accuracy=0.9, of=method())
+    sources = sources_of(tmp_path / "boards", [lie, good])
+    pages = documents(sources)
+    page = pages[f"methods/toy_v1/{lie.method_id}.html"]
+    assert "alert(1)" in page.text
+    for each in pages.values():
+        assert [found for tag, found in each.tags if tag == "script"] == [
+            {"src": each.values("script", "src")[0], "defer": None}
+        ]
+        assert "x" not in each.values("img", "src")
+        assert not [
+            name for _, found in each.tags for name in found if name.startswith("on") or name == "style"
+        ]
+        assert "\u202e" not in each.text
+
+
+def test_the_catalogues_own_words_are_escaped_too(tmp_path: Path) -> None:
+    """What a protocol of one's own says of itself is words as well, in text and in attributes."""
+    sources = sources_of(tmp_path / "boards", two_methods())
+    (board,) = sources.boards
+    protocol = board.protocol.model_copy(update={"about": f'"{SCRIPT}&amp;'})
+    *_, page = protocol_files(replace(board, protocol=protocol), sources)
+    found = Document(html(replace(page, about=f'"{SCRIPT}', title=SCRIPT)))
+    assert found.problems == []
+    assert len(found.values("script", "src")) == sum(tag == "script" for tag, _ in found.tags) == 1
+    assert f'"{SCRIPT}&amp;' in found.text
+    assert found.values("meta", "content")[-1] == f'"{SCRIPT}'
+
+
+def test_links_out_are_https_and_lend_nothing(tmp_path: Path) -> None:
+    """Expected: rel on the one link out; an address without https is words."""
+    sources = sources_of(tmp_path / "boards", two_methods())
+    page = next(each for each in text_pages(sources) if each.path == "retired.html")
+    cells = (Cell("code", link="https://example.org/a"), Cell("http://example.org"))
+    table = Table("links", columns("code", "no code"), (cells,))
+    found = Document(html(replace(page, values={"table": table})))
+    out = [each for tag, each in found.tags if tag == "a" and str(each["href"]).startswith("http")]
+    assert out == [{"href": "https://example.org/a", "rel": "nofollow noopener"}]
+
+
+def test_failing_reproductions_come_first(tmp_path: Path) -> None:
+    """By hand: of three figures of two reproductions two agree; the reason stands beside the one that fails."""
+    path = tmp_path / "reproductions.md"
+    path.write_text(REPRODUCTIONS)
+    found = read_reproductions(path)
+    assert found.summary == "Of 3 figures 2 agree with what was published."
+    assert [[cell.text for cell in row[:2]] for row in found.table.rows] == [
+        ["b", "three"],
+        ["a", "one"],
+        ["a", "two"],
+    ]
+    assert [(each.name, each.items, each.failing) for each in found.told] == [
+        ("b", ("Why: it differs.",), True),
+        ("a", (), False),
+    ]
+    path.write_text("no table")
+    assert read_reproductions(path) is None
+
+
+def test_a_table_says_what_it_is_sorted_by(tmp_path: Path) -> None:
+    """By hand: a number carries its value, a dash none, and the row's head has its scope."""
+    sources = sources_of(tmp_path / "boards")
+    page = next(each for each in text_pages(sources) if each.path == "retired.html")
+    table = Table(
+        "t",
+        (*columns("name"), *numbers("size")),
+        ((Cell("a"), Cell("1,000", 1000.0)), (Cell("b"), Cell("-"))),
+    )
+    found = Document(html(replace(page, values={"table": table})))
+    assert found.values("td", "data-o") == ["1000"]
+    assert found.values("th", "scope") == ["col", "col", "row", "row"]
+    assert found.values("table", "class") == ["sorts"]
+    assert listed([]) == ""

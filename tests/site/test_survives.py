@@ -1,0 +1,125 @@
+"""Sites of boards at their edges: each page is well-formed, and says what there is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sgbench.leaderboard.store.dossier import place
+from sgbench.records.counts import Count
+from sgbench.records.record import RunRecord
+from sgbench.records.trust import Notice
+from tests.leaderboard import factory
+from tests.leaderboard.factory import method, network_counts, record
+from tests.leaderboard.test_board_edges import hand_in
+from tests.leaderboard.test_loss_boards import with_loss
+from tests.site.boards import documents, sources_of
+
+LONG = "x" * 300
+CASES: dict[str, tuple[list[RunRecord], str, str]] = {
+    "no record at all": ([], "index.html", "The boards cannot say yet."),
+    "one method, one seed": (
+        [record(seed=0, accuracy=0.9)],
+        "protocols/toy_v1.html",
+        "one seed gives neither an interval nor a rank",
+    ),
+    "failed seeds alone": (
+        [record(seed=seed, accuracy=None) for seed in (0, 1)],
+        "protocols/toy_v1.html",
+        "2 (2 failed)",
+    ),
+    "a target without a total": (
+        [
+            record(seed=seed, accuracy=0.9, found=network_counts(spikes_sent=Count(reason="ring buffers")))
+            for seed in (0, 1)
+        ],
+        "protocols/toy_v1.html",
+        "ring buffers",
+    ),
+}
+
+
+def without_accuracy(made: RunRecord) -> RunRecord:
+    """The same with a curve of losses alone, as a task without classes has it."""
+    curve = tuple(each.model_copy(update={"validation_accuracy": None}) for each in made.curve)
+    return made.model_copy(update={"curve": curve})
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_pages_of(case: str, tmp_path: Path) -> None:
+    """Expected: pages that are well-formed, one of which says what there is."""
+    made, path, words = CASES[case]
+    assert words in documents(sources_of(tmp_path / "boards", made))[path].text
+
+
+def test_a_name_of_300_letters(tmp_path: Path) -> None:
+    """Expected: the longest name that may be handed in stands on the page; a longer text is left out and named."""
+    root = tmp_path / "boards"
+    hand_in(root, 0.90, 0.92, name="W" * 80)  # the longest that a submission may have
+    long = record(seed=0, accuracy=0.9, of=method(parameters={"surrogate": {"scale": LONG}}))
+    sources = sources_of(root, [long])
+    assert "W" * 80 in documents(sources)["protocols/digits_v1.html"].text
+    (left_out,) = [each.reason for each in sources.findings if long.method_id in each.path]
+    assert len(left_out) < 300
+
+
+def test_a_withdrawn_best_row(tmp_path: Path) -> None:
+    """By hand: the first of three goes, so ranks are those of two, and the reason stands on three pages."""
+    root = tmp_path / "boards"
+    made = [
+        record(seed=seed, accuracy=accuracy + seed / 100, of=method(surrogate=name))
+        for name, accuracy in (("atan", 0.9), ("triangle", 0.7), ("zero", 0.3))
+        for seed in (0, 1, 2)
+    ]
+    sources_of(root, made)
+    best = made[0].method_id
+    notice: dict[str, Any] = {
+        "protocol": "toy_v1",
+        "method_id": best,
+        "kind": "withdrawn",
+        "superseded_by": None,
+    }
+    notice |= {"schema_version": 1, "reason": "its labels leaked", "created_utc": "2026-01-01T00:00:00Z"}
+    place(root / "toy_v1", Notice.model_validate(notice))
+    sources = sources_of(root)
+    pages = documents(sources)
+    (board,) = sources.boards
+    assert [row.surrogate.partition("(")[0] for row in board.rows] == ["triangle", "zero"]
+    assert "its labels leaked" in pages["retired.html"].text
+    assert "its labels leaked" in pages[f"methods/toy_v1/{best}.html"].text
+    assert f"../methods/toy_v1/{best}.html" in pages["protocols/toy_v1.html"].values("a", "href")
+    assert "retired" in pages["surrogates/atan.html"].text
+
+
+def test_results_from_outside_alone(tmp_path: Path) -> None:
+    """By hand: 0.90 and 0.92 are 91 +- 12.706 x 0.01; code is a link, and no picture is promised."""
+    hand_in(tmp_path / "boards", 0.90, 0.92)
+    page = documents(sources_of(tmp_path / "boards"))["protocols/digits_v1.html"]
+    assert "91.00 ± 12.71" in page.text
+    assert "no method counts: 1 from outside the catalogue" in page.text
+    assert "https://example.org/mine" in page.values("a", "href")
+    assert [path for path in page.values("img", "src") if not path.endswith("badge.svg")] == []
+
+
+def test_boards_of_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: the least loss is first, and no page of it speaks of an accuracy in percent."""
+    plain = factory.reference()
+    entries = {group: dict(known) for group, known in plain.entries.items()}
+    facts = {**factory.TOY_FACTS, "target": "trace"}
+    facts.pop("classes")
+    entries["dataset"] = {"digits": factory.toy_entry("dataset", "digits", meta=facts)}
+    monkeypatch.setattr(factory, "reference", lambda: replace(plain, entries=entries, guess_loss=0.5))
+    made = [
+        without_accuracy(with_loss(seed, loss + seed / 1000, method(surrogate=name)))
+        for name, loss in (("atan", 0.01), ("triangle", 0.2))
+        for seed in (0, 1, 2)
+    ]
+    sources = sources_of(tmp_path / "boards", made)
+    assert sources.findings == ()
+    page = documents(sources)["protocols/toy_v1.html"]
+    assert page.text.index("0.011") < page.text.index("0.201")
+    assert "test accuracy" not in page.text
+    assert "less is better" in page.text
