@@ -85,3 +85,25 @@ def test_entries_move_weights(name):
     assert moved.min() > 0
     if name == "adamax":
         torch.testing.assert_close(moved, torch.full_like(moved, 0.01), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("fused", ["null", "true"])
+def test_a_gradient_that_lies_otherwise_than_its_weight(fused):
+    """Expected: Adam's first step by hand, lr sign(g), where weights lie by columns and gradients by rows.
+
+    Must differ: torch's loop by itself, which takes for granted that both lie alike.
+    """
+    parts = build(compose(["protocol.hidden=[5]", "optimizer.lr=0.25", f"optimizer.fused={fused}"]))
+    weight = parts.network.layers[0].weight
+    weight.data = weight.detach().T.contiguous().T
+    before = weight.detach().clone()
+    given = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0), dtype=weight.dtype)
+    weight.grad = given.contiguous()
+    assert weight.grad.stride() != weight.stride()
+    parts.optimizer.step()
+    torch.testing.assert_close(before - weight.detach(), 0.25 * given.sign(), rtol=0, atol=1e-4)
+
+    plain = torch.nn.Parameter(before.T.contiguous().T)
+    plain.grad = given.contiguous()
+    torch.optim.Adam([plain], lr=0.25, fused=True).step()
+    assert (before - plain.detach() - 0.25 * given.sign()).abs().max() > 0.1

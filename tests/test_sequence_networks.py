@@ -475,11 +475,11 @@ def test_an_image_has_as_many_pixels_as_there_are_inputs(n_inputs, image, messag
         (("neuron=psn", "rule=eprop", "loss=per_step"), r"rule=eprop: goes step by step, .* use rule=bptt"),
         (
             ("neuron=slstm", "rule=eprop", "loss=per_step"),
-            r"rule=eprop: .* Slstm takes several; use rule=bptt",
+            r"rule=eprop: .* Slstm takes several; use rule.form=unrolled",
         ),
         (
             ("neuron=three_compartment", "rule=eprop", "loss=per_step"),
-            r"rule=eprop: .* ThreeCompartment takes several; use rule=bptt",
+            r"rule=eprop: .* ThreeCompartment takes several; use rule.form=unrolled",
         ),
         (("network=delayed", "rule=eprop", "loss=per_step"), r"rule=eprop: goes step by step"),
         (("neuron=spiking_gru", "firing=ternary"), r"neuron=spiking_gru: its gates are open or shut"),

@@ -154,6 +154,7 @@ def check_made_entry(checkout: Checkout, example: Example) -> None:
     assert changed == ({f"{example.group}s.md"} if has_page else set())
 
 
+@pytest.mark.slow
 def test_the_worked_surrogate(tmp_path: Path) -> None:
     """Expected: `make entry` adds its two ids, page and row; more than ten contract tests of it run and pass."""
     checkout = Checkout(tmp_path / "checkout")

@@ -138,6 +138,7 @@ SurrogateName = Literal[
     "surrogate/spikingjelly/SoftSign",
     "surrogate/spikingjelly/SquarewaveFourierSeries",
     "surrogate/spikingjelly/SuperSpike",
+    "surrogate/split_gaussian",
     "surrogate/spyx/arctan",
     "surrogate/spyx/boxcar",
     "surrogate/spyx/superspike",

@@ -238,7 +238,24 @@ def _optimizer(spec: RunSpec, network: Network, device: torch.device) -> torch.o
     free = values.get("fused", False) is None and not any(values.get(form) for form in OTHER_FORMS)
     if free and target == "torch.optim.Adam" and device.type == "cpu":
         values["fused"] = True
-    return construct("optimizer", target, values, params=list(network.parameters()))  # type: ignore[no-any-return]
+    made: torch.optim.Optimizer = construct("optimizer", target, values, params=list(network.parameters()))
+    if values.get("fused"):
+        made.register_step_pre_hook(lay_out_gradients)
+    return made
+
+
+def lay_out_gradients(optimizer: torch.optim.Optimizer, *_: object) -> None:
+    """Give each gradient the layout of its weight in memory, which torch's loop over both takes for granted.
+
+    Weights lie by columns where an engine gathers rows of their transpose; what a rule computes may lie by rows.
+
+    Args:
+        optimizer: before its step.
+    """
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            if weight.grad is not None and weight.grad.stride() != weight.stride():
+                weight.grad = torch.empty_like(weight).copy_(weight.grad)
 
 
 def _part(spec: RunSpec, group: str, **provided: Any) -> Any:

@@ -57,6 +57,7 @@ def test_a_call_by_the_librarys_names_is_its_formula(
     torch.testing.assert_close(made.double().derivative(U), slope(U).double(), rtol=1e-6, atol=1e-9)  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_defaults_by_names_are_the_numbers_of_the_table_and_name_no_method() -> None:
     """Of every preset with names of its own: resolved, the row's numbers; its own names are in no record."""
     assert len(OWN) > 80

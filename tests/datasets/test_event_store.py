@@ -89,6 +89,7 @@ def test_batches_of_a_file_equal_those_of_memory(tmp_path):
     assert found.dtype == torch.float32
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(samples, st.sampled_from([1, 3, 7]), st.sampled_from([0.0001, 0.0013]), st.booleans())
 def test_steps_of_a_file_equal_those_of_memory(tmp_path_factory, drawn, steps, dt_s, folded):

@@ -32,17 +32,21 @@ class Sum(OutputLoss):
     def __init__(self, steps: slice = slice(None)) -> None:
         self.steps = steps
 
-    def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """The sum over steps and outputs, in the mean over samples."""
-        return trajectory.output[self.steps].sum((0, 2)).mean()
+    def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
+        """The sum over steps and outputs, of each sample."""
+        return trajectory.output[self.steps].sum((0, 2))
 
 
 class HalfSquares(OutputLoss):
     """Half the squared distance to the target, summed over everything."""
 
+    def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
+        """That of each sample."""
+        return 0.5 * (trajectory.output - target.transpose(0, 1)).square().sum((0, 2))
+
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """The sum."""
-        return 0.5 * (trajectory.output - target.transpose(0, 1)).square().sum()
+        """The sum, not the mean."""
+        return self.each(trajectory, target).sum()
 
 
 def sigmoid(slope: float = 5.0, normalisation: str = "raw") -> Sigmoid:

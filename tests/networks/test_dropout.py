@@ -117,7 +117,10 @@ def test_gradient_reaches_no_dropped_synapse():
         (("dropout=shared_mask", "dropout.rate=1"), r"dropout\.rate=1: nothing would be left"),
         (("dropout=shared_mask", "dropout.rate=-0.1"), r"dropout\.rate=-0\.1: a number in \[0, 1\]"),
         (("dropout=shared_mask", "rule.window=3"), r"rule\.window=3: the inputs of layer 'readout' share"),
-        (("dropout=shared_mask", "rule=eprop", "loss=per_step"), "rule=eprop: goes step by step"),
+        (
+            ("dropout=shared_mask", "rule=eprop", "loss=per_step"),
+            "rule.feedback=symmetric: what reaches the readout is pooled, dropped or delayed",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused(words, message):

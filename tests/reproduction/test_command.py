@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from sgbench.cli.main import main
+from sgbench.datasets.fashion_mnist import FashionMnist
 from sgbench.paths import conf_dir
 from sgbench.reproduction.definition import names, read
 from sgbench.reproduction.report import as_page
@@ -115,8 +116,9 @@ def test_list(capsys):
         (["temporal_xor", "--seeds=1", "--root=/proc/nowhere"], "/proc/nowhere cannot be written"),
     ],
 )
-def test_bad_input_is_one_line(words, message, capsys, tmp_path):
-    """Expected: exit code 2, one line on standard error."""
+def test_bad_input_is_one_line(words, message, capsys, tmp_path, monkeypatch):
+    """Expected: exit code 2, one line on standard error; no folder of the system's has the files of a data set."""
+    monkeypatch.setattr(FashionMnist, "elsewhere", ())
     assert main(["reproduce", f"--root={tmp_path}", *words]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1

@@ -66,8 +66,8 @@ HEAD: dict[str, tuple[Change, str]] = {
     ),
     "other_division": (says(division="open"), "the method is closed, not open"),
     "external_with_method": (says(division="external"), "exactly where the division is not external"),
-    "fewer_seeds": (says(seeds=[0, 1]), "the seeds have to be those of toy_v1"),
-    "seeds_of_ones_own": (says(seeds=[0, 1, 7]), "the seeds have to be those of toy_v1"),
+    "fewer_seeds": (says(seeds=[0, 1]), "the seeds have to be all of toy_v1"),
+    "seeds_of_ones_own": (says(seeds=[0, 1, 7]), "the seeds have to be all of toy_v1"),
     "from_the_future": (says(created_utc="2999-01-01T00:00:00+00:00"), "was made in the future"),
     "no_time": (says(created_utc="yesterday"), "created_utc"),
     "target_as_number": (

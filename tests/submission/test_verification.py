@@ -81,6 +81,7 @@ def with_labels(files: Files, seed: int) -> Files:
     return rerecord(edit(files, f"records/{seed}.json", test=test), seed, predictions=data)
 
 
+@pytest.mark.slow
 def test_forged_labels_are_found(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The data set knows better than five seeds that agree; a tier says so too, of what was taken unseen."""
     forged = files
@@ -145,6 +146,7 @@ def test_recomposed_from_names_alone(files: Files, tmp_path: Path) -> None:
         recompose(strange, 0, runs_dir=tmp_path, references=references)
 
 
+@pytest.mark.slow
 def test_outcome_is_written_beside_the_claim(files: Files, tmp_path: Path, capsys) -> None:
     """Only where the submission is on the board, and only once."""
     root, board = write(tmp_path / "it", files), tmp_path / "boards"
