@@ -86,6 +86,7 @@ def test_readme_shows_the_committed_board(capsys: pytest.CaptureFixture[str]) ->
     assert found.group(1).strip() == capsys.readouterr().out.strip()
 
 
+@pytest.mark.slow
 def test_table_over_all_boards_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
     """The same lines, from the committed records."""
     text = (ROOT / "docs" / "findings.md").read_text()

@@ -169,6 +169,7 @@ def test_van_rossum_refuses_by_name(key, value):
         VanRossum(**{**SINGLE, key: value})
 
 
+@pytest.mark.slow
 def test_all_entries_for_outputs_are_tested_here():
     """A new entry whose target is no class needs its formula above."""
     entries = {name: sgbench.create(f"loss/{name}") for name in catalogue.entries("loss")}

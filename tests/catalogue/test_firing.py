@@ -81,6 +81,7 @@ def test_trains_and_is_named_in_the_record(name, plain_id):
     assert (record.method_id == plain_id) == (name == "step")
 
 
+@pytest.mark.slow
 def test_noise_is_a_function_of_seed_and_epoch():
     """Must match: two runs with noise of one seed. Must differ: another seed."""
     words = (*WORDS, "surrogate=sigmoid", "firing=bernoulli", "protocol.epochs=2")

@@ -48,6 +48,7 @@ def test_a_point_that_another_process_runs_is_waited_for(
     assert {path.parts[-2] for path in runs_dir.rglob("record.json")} == {"0", "1"}
 
 
+@pytest.mark.slow
 def test_nothing_is_waited_for_where_nobody_runs_it(capfd: pytest.CaptureFixture[str]) -> None:
     """A sweep alone says nothing of others."""
     assert main(["run", "-m", *WORDS, "seed=0,1"]) == 0

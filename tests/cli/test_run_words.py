@@ -157,6 +157,7 @@ def test_a_data_set_of_ones_own_is_said_to_run_under_another_ones_protocol(
     assert "another data set" not in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_sweep_over_shapes_of_unlike_widths_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """By hand: a fast sigmoid of slope 25 is 2 (sqrt 2 - 1) / 25 = 0.0331 wide, a Gaussian 2 sqrt(ln 2) = 1.665."""
     (line,) = notes_of("surrogate=fast_sigmoid,zero,gaussian")

@@ -151,6 +151,7 @@ def test_run_is_the_run_of_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen == [["sweep=quickstart", "seed=0,1", "--config-dir", "."]]
 
 
+@pytest.mark.slow
 def test_show_after_runs(runs_dir: Path, capsys: Capture) -> None:
     """Tiny runs: the records are found where runs write them, and the table has the means of what they hold."""
     words = [*WORDS[1:], "surrogate=atan"]
@@ -294,6 +295,7 @@ def drawn(name: str, words: list[str], root: Path) -> Any:
     return figure
 
 
+@pytest.mark.slow
 def test_heat_maps(tmp_path: Path) -> None:
     """A panel each, small values at the lower left, one scale, missing cells hatched, the best framed."""
     accuracies = [0.30 + 0.02 * number for number in range(22)]

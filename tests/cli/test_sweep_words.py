@@ -55,6 +55,7 @@ def test_a_line_of_a_sweep_is_called_by_what_is_swept() -> None:
     assert names_of(plan([*WORDS, "surrogate=atan,triangle", "seed=0,1"], multirun=True)) == {}
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_not_the_best(tmp_path: Path, capsys: Capture) -> None:
     """All of one row failed, at chance, and all that finished are worse: the best is one that finished."""
     fill("quickstart", SHAPES, tmp_path, [None, None, None, 0.05, 0.05, 0.05])
@@ -75,6 +76,7 @@ def test_an_interval_wider_than_all_accuracies_is_not_told(tmp_path: Path, capsy
     assert "283" not in text
 
 
+@pytest.mark.slow
 def test_many_unreadable_records_are_counted(tmp_path: Path, capsys: Capture) -> None:
     """Of 30 broken files nine are named; the last line counts the others and says where they are named."""
     words = ["surrogate=atan,triangle", "seed=range(20)"]

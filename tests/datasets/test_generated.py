@@ -437,6 +437,7 @@ def test_store_recall_answers_with_the_bit_of_the_last_store():
         assert part.target[sample] == stored
 
 
+@pytest.mark.slow
 def test_store_recall_lengths_are_whole_characters():
     """Expected: 2 to 12 characters, samples of different length."""
     characters = load("store_recall")["train"].values.duration_us / 200_000

@@ -93,6 +93,7 @@ def sgbench(*words: str, root: Path) -> int:
     return main(["board", *words, *source, "--root", str(root)])
 
 
+@pytest.mark.slow
 def test_board_of_results_from_outside_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By hand: seeds of 0.90 and 0.92 are 91 +- 12.706 x 0.01; a page with them, no picture, checked clean."""
     identity = hand_in(tmp_path, 0.90, 0.92)
@@ -180,6 +181,7 @@ def test_block_from_outside_in_the_measures_unit() -> None:
     assert line == ["a" * 12, "0.04 ± 0.1271", "2", "failed: rescored"]
 
 
+@pytest.mark.slow
 def test_board_that_a_withdrawal_empties(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The picture goes with the last row, one that lies there is a finding, and a line says why there is none."""
     found = record(of=compose_reference("digits_v1").method)

@@ -27,7 +27,9 @@ TOLD = [
 ]
 
 
-@pytest.mark.parametrize("dataset", ["evidence_accumulation", "store_recall"])
+@pytest.mark.parametrize(
+    "dataset", ["evidence_accumulation", pytest.param("store_recall", marks=pytest.mark.slow)]
+)
 def test_guessing_is_right_as_often_as_the_largest_class(dataset: str) -> None:
     """Expected: the share of the largest class among the test targets; must differ from one class in two."""
     spec = compose([f"dataset={dataset}"])

@@ -229,6 +229,7 @@ def test_it_is_not_written_as_nir():
         to_nir(resnet(), dt_s=0.001)
 
 
+@pytest.mark.slow
 def test_a_run_ends_in_a_record(tmp_path):
     """Expected: a finished record, checked against itself, with normalisation and dropout before the readout."""
     words = ("network=spiking_resnet", "network.channels=[4,6]", "normalisation=tdbn", "dropout=shared_mask")

@@ -34,6 +34,7 @@ def mine(tmp_path):
     return tmp_path / "conf"
 
 
+@pytest.mark.slow
 def test_run_and_read_again(mine, tmp_path, capsys):
     """Expected: two runs, exit code 3 for the figure that cannot agree; a second call runs nothing.
 

@@ -46,6 +46,7 @@ def test_a_run_at_chance_is_told(
     assert ("at_chance" in json.loads(path.read_text())) != learns
 
 
+@pytest.mark.slow
 def test_a_sweep_counts_runs_at_chance(capfd: pytest.CaptureFixture[str]) -> None:
     """One line for all of them."""
     assert main(["run", "-m", *WORDS, "optimizer.lr=1e9", "seed=0,1"]) == 0

@@ -35,6 +35,7 @@ def targets(page: Document) -> Iterator[str]:
         yield from page.values(tag, name)
 
 
+@pytest.mark.slow
 def test_a_site_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every page is well-formed, loads nothing from elsewhere and leads somewhere; a check finds each change.
 

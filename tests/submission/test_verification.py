@@ -233,6 +233,7 @@ def test_retrained(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert verify(write(tmp_path / "other", reseal(forged)), "retrained") == 1
 
 
+@pytest.mark.slow
 def test_rows_of_a_board_that_nobody_handed_in(capsys: pytest.CaptureFixture[str]) -> None:
     """Seven of eight methods of the published board; every one composes, with numbers that came later than it."""
     references = References()
