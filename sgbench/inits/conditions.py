@@ -42,9 +42,11 @@ class ConditionedInit(Init):
         """See `Init.fill`."""
         neuron = linear_numbers(self.entry, layer)
         if neuron.surrogate is not None and (layer.recurrent is None or neuron.second is not None):
+            remedy = "network.recurrence=all_to_all with neuron=leaky, or init=fluctuation"
             raise InputError(
                 f"init={self.entry}: layer '{layer.name}' needs recurrent weights and neurons whose only state is "
-                f"a potential; use network.recurrence=all_to_all with neuron=leaky, or init=fluctuation"
+                # A readout never recurs, so that one which fires has no other remedy.
+                f"a potential; use {'init=fluctuation' if layer.name == 'readout' else remedy}"
             )
         normal = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
         if not recurrent:

@@ -115,7 +115,7 @@ class EProp(LearningRule):
             if network.readout.synapses() is None:
                 raise InputError(
                     "rule.feedback=symmetric: what reaches the readout is pooled, dropped or delayed on its way; "
-                    "use rule.feedback=random"
+                    "use rule.feedback=random and rule.form=unrolled"
                 )
         if self.form == "online":
             check_online(network, objective)

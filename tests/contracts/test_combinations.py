@@ -36,6 +36,10 @@ from tests.entries import spec_with
 
 SEEDED_ROWS, SEEDED_REFUSALS, PARTS = 60, 20, 12
 CUTTING = ("eprop", "superspike")
+OF_FULL_GRADIENTS = ("bounded_gradient", "steady_gradient")
+"""Initialisations that are about what these rules cut: no remedy keeps both."""
+LOSSES = {"superspike": "van_rossum"}
+"""Of rules that learn from one kind of target alone."""
 """Rules that send nothing back over recurrent spikes, and ask the network to say so."""
 Problems = list[str]
 Drawn = TypeVar("Drawn")
@@ -157,7 +161,7 @@ def problems_of_recipes(recipes: list[Recipe]) -> Problems:
 
 def around(rule: str, groups: Sequence[str]) -> list[Recipe]:
     """Return a rule with every entry of other groups, one at a time."""
-    choices, values = recipe({**NEUTRAL, "rule": rule})
+    choices, values = recipe({**NEUTRAL, "rule": rule, "loss": LOSSES.get(rule, NEUTRAL["loss"])})
     values = {**values, "network.recurrence": "all_to_all"}  # some initialisations ask for it
     if rule in CUTTING:
         values["network.recurrence_gradient"] = "cut"
@@ -166,7 +170,18 @@ def around(rule: str, groups: Sequence[str]) -> list[Recipe]:
         for group in groups
         for name in catalogue.paths("neuron" if group == "readout" else group)
         if "/" not in name  # presets of other libraries are surrogates that are here already
+        if not (rule in CUTTING and name in OF_FULL_GRADIENTS)
     ]
+
+
+@pytest.mark.parametrize("init", OF_FULL_GRADIENTS)
+def test_a_rule_that_cuts_takes_no_initialisation_of_what_it_cuts(init: str) -> None:
+    """Expected: refused either way, by the initialisation where gradient is cut, by the rule where it is not."""
+    choices, values = recipe({**NEUTRAL, "rule": "eprop"})
+    for gradient, says in (("cut", f"init={init}"), ("full", "rule=eprop")):
+        wired = {**values, "network.recurrence": "all_to_all", "network.recurrence_gradient": gradient}
+        with pytest.raises(InputError, match=says):
+            build(spec_with({**choices, "init": init}, wired))
 
 
 @pytest.mark.parametrize("rule", factors()["rule"])
