@@ -325,6 +325,7 @@ def test_what_is_not_stacked_says_why(words: tuple[str, ...], reason: str, tmp_p
     assert team.train_batch(batches) == {}
 
 
+@pytest.mark.slow
 def test_dense_batches_are_passed_over_one_by_one(tmp_path: Path) -> None:
     """Must match: the step of an input with so many events that a product is faster."""
     one, other = (team_of("seed=0,1", "encoder=rate", root=tmp_path / name) for name in ("one", "other"))
