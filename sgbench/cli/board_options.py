@@ -50,14 +50,14 @@ def finish(parser: argparse.ArgumentParser, handler: Any, *, machine: bool = Tru
 
 
 def references_of(args: argparse.Namespace) -> References:
-    """What the catalogue says, with the user's own folders."""
+    """Return what the catalogue says, with the user's own folders."""
     from sgbench.leaderboard.deviation import References
 
     return References(args.config_dir, args.allow_target)
 
 
 def root_of(args: argparse.Namespace) -> Path:
-    """Where the records lie."""
+    """Return where the records lie."""
     if args.root is not None:
         return args.root
     return default_runs_dir() if args.layout == "runs" else LEADERBOARDS

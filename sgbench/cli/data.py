@@ -92,7 +92,7 @@ def _how_to_get(found: list[dict[str, Any]]) -> list[str]:
 
 
 def _facts(entry: catalogue.Entry, args: argparse.Namespace) -> dict[str, Any]:
-    """What the catalogue says of a data set, and whether its files are here."""
+    """Say what the catalogue says of a data set, and whether its files are here."""
     meta = entry.meta
     origin = meta.get("origin", "generated")
     get = make(entry, args).missing(root(args)) if origin == "files" else None

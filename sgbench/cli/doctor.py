@@ -79,7 +79,7 @@ def _devices() -> list[str]:
 
 
 def _engines() -> dict[str, str]:
-    """What `auto` takes for a linear neuron and for one with a step alone, and which engines run the former."""
+    """Say what `auto` takes for a linear neuron and for one with a step alone, and which engines run the former."""
     import sgbench
     from sgbench.engine.choose import ENGINES, Engine
     from sgbench.networks.base import DenseLayer

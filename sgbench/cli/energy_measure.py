@@ -69,7 +69,7 @@ def rows(verdicts: Sequence[Verdict]) -> list[list[str]]:
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:
-    """How many hold."""
+    """Say how many hold."""
     inside = sum(each.inside for each in verdicts)
     return f"{inside} of {len(verdicts)} predictions hold; ratio: predicted over measured"
 
@@ -137,7 +137,7 @@ def report(found: TrainingCost) -> list[str]:
 
 
 def _host(record: RunRecord) -> list[str]:
-    """What the host's meters counted, idle power included."""
+    """Say what the host's meters counted, idle power included."""
     if record.host_energy is None:
         return [
             "host energy: not available (no meter that could be read, or not this run alone from its start)"

@@ -53,7 +53,7 @@ def sweep_command(words: Sequence[str]) -> int:
 
 
 def _table(name: str, words: Sequence[str]) -> str:
-    """What came of a sweep that has just been run with these words."""
+    """Show what came of a sweep that has just been run with these words."""
     from sgbench.sweeps.points import read_grid
     from sgbench.sweeps.results import read_results
     from sgbench.sweeps.text import as_text

@@ -111,8 +111,7 @@ def advise(summary: Summary, shape: Shape, *, goal: Goal = "accuracy", budget: i
 
 def _rates(found: Fit, surrogate: str, width: float) -> tuple[float, float]:
     """Return the range of learning rates: those of the tasks' references times the factors that lose little."""
-    rates = [_number(task.reference.get("optimizer.lr")) for task in found.tasks.values()]
-    known = [rate for rate in rates if rate is not None]
+    known = _stated(found.tasks, "optimizer.lr")
     factors = found.close_factors(surrogate, width)
     if not known:
         return math.nan, math.nan
@@ -123,22 +122,24 @@ def _settings(tasks: Mapping[str, TaskSummary]) -> dict[str, tuple[float, float]
     """Return the range of each further number that the tasks' references have."""
     ranges = {}
     for key in SETTINGS:
-        numbers = [_number(task.reference.get(key)) for task in tasks.values()]
-        known = [number for number in numbers if number is not None]
+        known = _stated(tasks, key)
         if known:
             ranges[key] = (min(known), max(known))
     return ranges
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+def _stated(tasks: Mapping[str, TaskSummary], key: str) -> list[float]:
+    """Return the number that each task's reference has for a key, of those that have one."""
+    values = [task.reference.get(key) for task in tasks.values()]
+    return [
+        float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
 
 
 def _to_try(found: Fit, best: Place, budget: int) -> tuple[tuple[str, ...], ...]:
     """Return the settings of the best cell's surrogate by their loss, the best one first."""
     others = [place for place in found.in_order(best[0]) if place != best]
-    rates = [_number(task.reference.get("optimizer.lr")) for task in found.tasks.values()]
-    known = [rate for rate in rates if rate is not None]
+    known = _stated(found.tasks, "optimizer.lr")
     tried = []
     for surrogate, width, factor in itertools.islice([best, *others], budget):
         words = [f"surrogate={surrogate}", f"width_fwhm={width:g}"]

@@ -27,6 +27,10 @@ SLOPE_AT_REST = {
 }
 """The registered shapes along their axis: h(u = -1) at width 1 and peak 1."""
 SHAPES = tuple(SLOPE_AT_REST)
+MAP = "A2"
+"""The block of the regime map."""
+LIBRARY_DEFAULTS = ("snntorch/atan", "snntorch/fast_sigmoid", "snntorch/sigmoid")
+"""Surrogates as snnTorch ships them."""
 REFERENCE = "atan"
 LOOKS = (10, 20, 40)
 LEARNS_POINTS = 50.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -154,13 +153,12 @@ def extension_text(loaded: Loaded, name: str, task: Task) -> str:
         }
     )
     tree = study.model_dump(mode="json", exclude_unset=True)
-    tree["extends"] = loaded.name
     tree["tasks"] = {name: task.model_dump(mode="json", exclude_none=True, exclude_defaults=True)}
     head = (
         f"# Made by sgbench study extend {loaded.name} --task {name}. Commit it before its first run:\n"
         "# what is decided after results were seen proves nothing.\n"
     )
-    return head + yaml.safe_dump(_plain(tree), sort_keys=False, width=110)
+    return head + yaml.safe_dump(tree, sort_keys=False, width=110)
 
 
 def write_extension(loaded: Loaded, name: str, task: Task, folder: Path) -> Path:
@@ -181,10 +179,3 @@ def write_extension(loaded: Loaded, name: str, task: Task, folder: Path) -> Path
         raise InputError(f"{path}: exists; remove it, or name another --task")
     write_atomic(path, extension_text(loaded, name, task).encode())
     return path
-
-
-def _plain(tree: Any) -> Any:
-    """Turn tuples into lists, which YAML has."""
-    if isinstance(tree, dict):
-        return {key: _plain(value) for key, value in tree.items()}
-    return [_plain(value) for value in tree] if isinstance(tree, list | tuple) else tree

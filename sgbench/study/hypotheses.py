@@ -15,6 +15,7 @@ from sgbench.statistics.trend import trend
 from sgbench.study.cells import Cell
 from sgbench.study.comparisons import (
     LEARNS_POINTS,
+    MAP,
     MIN_SEEDS,
     REFERENCE,
     SHAPES,
@@ -32,7 +33,6 @@ from sgbench.study.hypotheses_schedules import h8
 from sgbench.study.scores import Scores, Table
 from sgbench.study.verdicts import Item, Result, corrected, one_side
 
-MAP = "A2"
 ONE_LAYER = ("T1", "T2d1", "T3")
 RECURRENT = ("T4", "T5")
 GAP_POINTS = 5.0

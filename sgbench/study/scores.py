@@ -229,9 +229,13 @@ class Scores:
             cell: what it sets.
             start: the block whose starting point fills in what the cell leaves open; None: the task's own.
         """
-        if start is not None and self.study.blocks[start].reference not in {None, *self.settled}:
+        if start is not None and not self.may_start(start):
             return {}  # nothing can have been run from a starting point that nothing has settled
         return self._index.get((task, purpose, self._place(task, cell, start)), {})
+
+    def may_start(self, block: str) -> bool:
+        """Whether what a block starts from is settled, so that runs of it can exist."""
+        return self.study.blocks[block].reference in {None, *self.settled}
 
     def table(
         self,

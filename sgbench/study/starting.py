@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from sgbench.recommendation.start import start_of_spec
 from sgbench.recommendation.summary import STARTS, Starts, read_starts
 from sgbench.records.files import to_json, write_atomic
-from sgbench.study.cells import points
+from sgbench.study.cells import Point, points
+from sgbench.study.comparisons import MAP
 from sgbench.study.definition import Loaded
 from sgbench.study.run import Place, composed
 from sgbench.study.settle import read_settled
-from sgbench.study.summary import MAP
 
 
 def measure(loaded: Loaded, place: Place) -> Iterator[tuple[str, tuple[float, ...] | None]]:
@@ -26,10 +26,10 @@ def measure(loaded: Loaded, place: Place) -> Iterator[tuple[str, tuple[float, ..
         StorageError: the store's folder cannot be written.
     """
     known = dict(read_starts(place.store.folder))
-    for task in loaded.study.blocks[MAP].tasks:
-        planned = points(loaded.study, MAP, read_settled(place.store.folder))
-        first = next(point for point in planned if point.task == task)
-        (spec,) = composed([first], place)
+    firsts: dict[str, Point] = {}
+    for point in points(loaded.study, MAP, read_settled(place.store.folder)):
+        firsts.setdefault(point.task, point)
+    for task, spec in zip(firsts, composed(list(firsts.values()), place), strict=True):
         sent = start_of_spec(spec).start_spikes
         if sent is not None:
             known[task] = sent

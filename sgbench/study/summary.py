@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from sgbench.recommendation.summary import CellSummary, Shape, Summary, TaskSummary
 from sgbench.study.cells import Cell, rounded, task_reference
-from sgbench.study.comparisons import SHAPES
+from sgbench.study.comparisons import LIBRARY_DEFAULTS, MAP, SHAPES
 from sgbench.study.definition import Loaded, Word
 from sgbench.study.scores import PERCENT, Score, Scores
 from sgbench.study.store import Entry, Manifest
 
-MAP, REPORT = "A2", "A3b"
-LIBRARY_DEFAULTS = ("snntorch/atan", "snntorch/fast_sigmoid", "snntorch/sigmoid")
+REPORT = "A3b"
 
 
 def summarise(
@@ -32,9 +31,10 @@ def summarise(
         manifest: of the store.
     """
     tasks = {}
-    for name in loaded.study.blocks[MAP].tasks if MAP in loaded.study.blocks else ():
+    has_map = MAP in loaded.study.blocks and scores.may_start(MAP)
+    for name in loaded.study.blocks[MAP].tasks if has_map else ():
         first = next((entry for entry in entries if entry.task == name), None)
-        if first is not None and _is_settled(scores):
+        if first is not None:
             tasks[name] = _task(name, scores, first, starts.get(name))
     shards = () if manifest is None else manifest.shards
     return Summary(
@@ -43,11 +43,6 @@ def summarise(
         shards=tuple(shard.sha256 for shard in shards),
         tasks=tasks,
     )
-
-
-def _is_settled(scores: Scores) -> bool:
-    """Whether the map has a setting to start from."""
-    return scores.study.blocks[MAP].reference in {None, *scores.settled}
 
 
 def _task(name: str, scores: Scores, entry: Entry, start: tuple[float, ...] | None) -> TaskSummary:

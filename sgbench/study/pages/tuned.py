@@ -10,18 +10,22 @@ from sgbench.plots.study_forest import ForestPanel, ForestRow, forest_figure
 from sgbench.statistics.blocks import contrast
 from sgbench.statistics.random_effects import RandomEffects, random_effects
 from sgbench.study.cells import Cell
-from sgbench.study.comparisons import REFERENCE, SHAPES, Compared, compared_table, looks, own_best
+from sgbench.study.comparisons import (
+    LIBRARY_DEFAULTS,
+    REFERENCE,
+    SHAPES,
+    Compared,
+    compared_table,
+    looks,
+    own_best,
+)
 from sgbench.study.findings import Findings
 from sgbench.study.pages.text import Page, Picture, cell_text, details, interval, table
 from sgbench.study.scores import DEFAULT_MARGIN, Table
 
 NAME = "tuned.md"
 TITLE = "How much is left after tuning?"
-LIBRARY: tuple[Cell, ...] = (
-    {"surrogate": "snntorch/atan", "width_fwhm": None},
-    {"surrogate": "snntorch/fast_sigmoid", "width_fwhm": None},
-    {"surrogate": "snntorch/sigmoid", "width_fwhm": None},
-)
+LIBRARY: tuple[Cell, ...] = tuple({"surrogate": name, "width_fwhm": None} for name in LIBRARY_DEFAULTS)
 CONTROLS: tuple[Cell, ...] = (
     {"surrogate": "zero", "width_fwhm": None},
     {"surrogate": "constant", "width_fwhm": None},
