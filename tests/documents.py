@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+WORKED_ENTRIES = ROOT / "docs" / "worked_entries.md"
 
 
 def sections(document: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The worked entries of CONTRIBUTING.md, done as it says in a fresh copy of the checkout."""
+"""The worked entries of docs/worked_entries.md, done as it says in a fresh copy of the checkout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.documents import CONTRIBUTING, ROOT, files_shown, sections
+from tests.documents import ROOT, WORKED_ENTRIES, files_shown, sections
 
 FOLDERS = ("sgbench", "conf", "hydra_plugins", "tests", "tools", "docs/catalogue")
 FILES = ("Makefile", "pyproject.toml", "README.md", "CONTRIBUTING.md")
@@ -29,7 +29,7 @@ class Example(NamedTuple):
 
     @property
     def heading(self) -> str:
-        """How its section in CONTRIBUTING.md begins."""
+        """How its section of the page begins."""
         kinds = {"rule": "A learning rule", "dataset": "A data set", "energy": "An energy target"}
         return kinds.get(self.group, f"A {self.group}")
 
@@ -83,7 +83,7 @@ class Checkout:
     def add(self, example: Example) -> None:
         """Write the files of a worked entry."""
         (text,) = (
-            text for title, text in sections(CONTRIBUTING).items() if title.startswith(example.heading)
+            text for title, text in sections(WORKED_ENTRIES).items() if title.startswith(example.heading)
         )
         files = files_shown(text)
         assert f"conf/{example.group}/{example.name}.yaml" in files

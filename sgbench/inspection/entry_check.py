@@ -52,7 +52,7 @@ def check_entry(path: Path, allow_targets: Sequence[str] = ()) -> list[str]:
         )
     entry = catalogue.entry(group, path.stem, [folder])
     missing = [key for key in ("line", "sources") if not entry.meta.get(key)]
-    problems = [f"meta.{key}: is missing; add it to {path}, see CONTRIBUTING.md" for key in missing]
+    problems = [f"meta.{key}: is missing; add it to {path}, see docs/worked_entries.md" for key in missing]
     spec = compose([f"{group}={path.stem}"], config_dirs=[folder], allow_targets=allow_targets)
     problems += _in_a_network(spec)
     if group == "surrogate":

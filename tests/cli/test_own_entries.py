@@ -13,7 +13,7 @@ from sgbench.inspection.entry_check import surrogate_problems
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.creation import create
 from sgbench.training.provenance import source_sha256
-from tests.documents import CONTRIBUTING, files_shown, sections
+from tests.documents import WORKED_ENTRIES, files_shown, sections
 
 GOOD = [
     "atan",
@@ -30,10 +30,10 @@ GOOD = [
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The biweight of CONTRIBUTING.md in a folder of one's own, and one with three mistakes."""
+    """The worked biweight in a folder of one's own, and one with three mistakes."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    code, entry = files_shown(sections(CONTRIBUTING)["A surrogate: the biweight"]).values()
+    code, entry = files_shown(sections(WORKED_ENTRIES)["A surrogate: the biweight"]).values()
     wrong = (
         code.replace("16 / 15", "0.9")
         .replace("2 * (1 - 0.5**0.5) ** 0.5", "1.2")
