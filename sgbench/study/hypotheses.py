@@ -29,6 +29,7 @@ from sgbench.study.comparisons import (
     own_best,
 )
 from sgbench.study.hypotheses_recurrent import h4, h5
+from sgbench.study.hypotheses_rules import h9
 from sgbench.study.hypotheses_schedules import h8
 from sgbench.study.scores import Scores, Table
 from sgbench.study.verdicts import Item, Result, corrected, one_side
@@ -211,12 +212,6 @@ def h7(scores: Scores, rules: Rules) -> Result:
     )
 
 
-def without_cells(name: str, claim: str) -> Result:
-    """Return a hypothesis that no block has cells for yet."""
-    why = "an amendment has to state its cells before its block runs"
-    return Result(name=name, claim=claim, cells="none yet", seeds="none", why=why)
-
-
 def all_hypotheses(scores: Scores, rules: Rules, *, generator: np.random.Generator) -> list[Result]:
     """Decide every registered hypothesis, corrected for their number.
 
@@ -235,10 +230,6 @@ def all_hypotheses(scores: Scores, rules: Rules, *, generator: np.random.Generat
             h6(scores, rules),
             h7(scores, rules),
             h8(scores, rules),
-            without_cells(
-                "H9",
-                "One-step back-propagation with a loss at every step comes within 3 points of full "
-                "back-propagation on T4 and T5, and not on T6.",
-            ),
+            h9(scores, rules),
         ]
     )

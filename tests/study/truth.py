@@ -32,6 +32,9 @@ DEFAULTS: Cell = {
     "regulariser": "none",
     "init.recurrent_gain": 1.0,
     "steepness": "fixed",
+    "loss": "last_step",
+    "rule": "bptt",
+    "rule.window": None,
 }
 """What a run has where no cell states anything."""
 REFERENCE: Cell = {
