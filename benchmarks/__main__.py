@@ -21,6 +21,7 @@ EPILOG = """examples:
   python -m benchmarks run
   python -m benchmarks data
   python -m benchmarks sweep --batch 128 --hidden 256
+  python -m benchmarks long_sweep
   python -m benchmarks equivalence
   python -m benchmarks counting
   python -m benchmarks rules --steps 400
@@ -46,6 +47,7 @@ COUNTS = {
     "rounds": "times each is run",
     "workers": "processes at a time",
     "seeds": "runs of each kind",
+    "processes": "processes of snnTorch that stand for all",
     "samples": "recordings that are made",
     "spikes": "spikes of a recording, about",
     "batches": "batches of a round",
@@ -173,11 +175,15 @@ def _add_sweeps(commands: Any) -> None:
     )
     _add_counts(sweep, (("batch", 32), ("hidden", 64), ("rounds", 1), ("workers", 2)))
     sweep.set_defaults(handler=_measure, module="sweep", settings="SweepSettings")
+    long = commands.add_parser("long_sweep", help="100 runs of 30 epochs as replicas, against snnTorch")
+    _add_counts(long, (("batch", 128), ("hidden", 64), ("epochs", 30), ("seeds", 10)))
+    _add_counts(long, (("workers", 2), ("processes", 4)))
+    long.set_defaults(handler=_measure, module="sweep_long", settings="LongSettings")
     alike = commands.add_parser("equivalence", help="float32: accuracies of replicas and of runs alone")
     _add_counts(alike, (("seeds", 20), ("epochs", 30)))
     alike.add_argument("--margin", type=float, default=0.01, metavar="D", help="of accuracy (default 0.01)")
     alike.set_defaults(handler=_measure, module="equivalence", settings="EquivalenceSettings")
-    for command in (sweep, alike):
+    for command in (sweep, long, alike):
         _add_json(command)
 
 

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -40,6 +41,25 @@ LIGHT, FULL, BASIC, REPLICAS = (
     "sgbench, replicas",
 )
 PR_SET_CHILD_SUBREAPER = 36
+
+
+class Sizes(Protocol):
+    """What says which batches a sweep sees."""
+
+    @property
+    def batch(self) -> int:
+        """Samples of a step."""
+        ...
+
+    @property
+    def hidden(self) -> int:
+        """Hidden neurons."""
+        ...
+
+    @property
+    def epochs(self) -> int:
+        """Of each run."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,9 +108,9 @@ def contenders(settings: SweepSettings, folder: Path) -> dict[str, Callable[[], 
     }
 
 
-def export(settings: SweepSettings, folder: Path) -> None:
+def export(settings: Sizes, folder: Path, seeds: Iterable[int] = range(SEEDS)) -> None:
     """Initial weights and the batches of all epochs, for those that do not know sgbench."""
-    for seed in range(SEEDS):
+    for seed in seeds:
         words = [*task_words(settings.batch, settings.hidden, settings.epochs), f"seed={seed}"]
         spec = compose(words, config_dirs=[CONF], allow_targets=[TARGET])
         parts = build(spec)
@@ -128,7 +148,7 @@ def _snntorch(settings: SweepSettings, folder: Path, extra: Sequence[str]) -> Ta
                 name, seed = waiting.pop(0)
                 words = [folder, name, seed, settings.batch, settings.epochs, *extra]
                 command = [sys.executable, str(SCRIPT), *map(str, words)]
-                child = subprocess.Popen(command, stdout=subprocess.PIPE, env=_one_thread())  # noqa: S603
+                child = subprocess.Popen(command, stdout=subprocess.PIPE, env=one_thread())  # noqa: S603
                 running[name, seed] = child
             point = next((each for each, child in running.items() if child.poll() is not None), None)
             if point is None:
@@ -143,23 +163,33 @@ def _snntorch(settings: SweepSettings, folder: Path, extra: Sequence[str]) -> Ta
 
 
 def _sgbench(settings: SweepSettings, extra: Sequence[str]) -> Taken:
+    taken, records = sgbench_sweep([*sweep_words(settings), *extra])
+    losses = {}
+    for record in records:
+        name = record.method.choices["surrogate"].removeprefix("snntorch/")
+        losses[name, record.seed] = [line.train_loss for line in record.curve]
+    return dataclasses.replace(taken, losses=losses)
+
+
+def sgbench_sweep(words: Sequence[str]) -> tuple[Taken, list[RunRecord]]:
+    """A multirun in a process of its own: what it took, and its records.
+
+    Raises:
+        GateError: it failed.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        words = [*sweep_words(settings), *extra, f"paths.runs_dir={folder}"]
         command = [sys.executable, "-m", "sgbench", "run", "-m", "--config-dir", str(CONF)]
-        command += ["--allow-target", TARGET, *words]
+        command += ["--allow-target", TARGET, *words, f"paths.runs_dir={folder}"]
         with Clock() as clock:
-            done = subprocess.run(command, capture_output=True, text=True, env=_one_thread(), check=False)  # noqa: S603
+            done = subprocess.run(command, capture_output=True, text=True, env=one_thread(), check=False)  # noqa: S603
         if done.returncode != 0:
             raise GateError(f"gate: sgbench ended with exit code {done.returncode}: {done.stderr[-300:]}")
-        losses = {}
-        for path in Path(folder).rglob(RECORD):
-            record = read_model(path, RunRecord)
-            name = record.method.choices["surrogate"].removeprefix("snntorch/")
-            losses[name, record.seed] = [line.train_loss for line in record.curve]
-    return Taken(clock.cpu_s, clock.wall_s, losses)
+        records = [read_model(path, RunRecord) for path in Path(folder).rglob(RECORD)]
+    return Taken(clock.cpu_s, clock.wall_s, {}), records
 
 
-def _one_thread() -> dict[str, str]:
+def one_thread() -> dict[str, str]:
+    """The environment of a process that computes on one core and finds this folder."""
     root = str(Path(__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}

@@ -1,6 +1,7 @@
 """One run of a sweep as a user of snnTorch writes it: a process that knows nothing of sgbench.
 
-`python benchmarks/sweep_snntorch.py FOLDER SURROGATE SEED BATCH EPOCHS [full]`; prints a line of JSON.
+`python benchmarks/sweep_snntorch.py FOLDER SURROGATE SEED BATCH EPOCHS [LR ALPHA] [full]`; prints a line of
+JSON. With LR and ALPHA, the surrogate is atan.
 """
 
 from __future__ import annotations
@@ -55,12 +56,14 @@ def frames(times: Tensor) -> Tensor:
     return (times[None] == torch.arange(STEPS)[:, None, None]).float()
 
 
-def main(folder: Path, name: str, seed: int, batch: int, epochs: int) -> None:
+def main(
+    folder: Path, spike_grad: Callable[[Tensor], Tensor], seed: int, batch: int, epochs: int, lr: float
+) -> None:
     """Train, then score validation and test."""
     torch.set_num_threads(1)
     data = np.load(folder / f"data_{seed}.npz")
-    net = Net(np.load(folder / f"weights_{seed}.npz"), SPIKE_GRADS[name]())
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    net = Net(np.load(folder / f"weights_{seed}.npz"), spike_grad)
+    optimizer = torch.optim.Adam(net.parameters(), lr=lr)
     criterion = nn.CrossEntropyLoss()
     losses, validation = [], []
     for epoch in range(epochs):
@@ -94,4 +97,7 @@ if __name__ == "__main__":
         import hydra  # noqa: F401
         import pytorch_lightning  # noqa: F401
         import wandb  # noqa: F401
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]))
+    folder, name, seed, batch, epochs, *rest = (word for word in sys.argv[1:] if word != "full")
+    lr, alpha = map(float, rest or ("1e-3", "2.0"))
+    slope = surrogate.atan(alpha=alpha) if rest else SPIKE_GRADS[name]()
+    main(Path(folder), slope, int(seed), int(batch), int(epochs), lr)

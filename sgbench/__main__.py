@@ -90,7 +90,9 @@ def command() -> int:
     """Run the command of this process; returns its exit code."""
     try:
         from sgbench.cli.main import main
+        from sgbench.training import late_modules
 
+        late_modules.install()
         code = main()
     except KeyboardInterrupt:
         sys.stderr.write(STOPPED)

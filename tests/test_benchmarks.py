@@ -25,6 +25,7 @@ from benchmarks import (
     replica_step,
     report,
     sweep,
+    sweep_long,
     sweep_runs,
     whole_run,
 )
@@ -362,6 +363,19 @@ def test_a_sweep_that_trains_something_else_is_not_told() -> None:
             sweep._gate({sweep_runs.LIGHT: base, sweep_runs.REPLICAS: wrong})
 
 
+def test_a_long_sweep_is_held_against_the_runs_that_stand_for_it() -> None:
+    """Of 100 points the first, the last and two between; 4 epochs of 25 steps are compared, and no later one."""
+    settings = sweep_long.LongSettings()
+    assert settings.sampled == [(0.001, 0.5, 0), (0.001, 4.0, 3), (0.002, 1.0, 6), (0.002, 8.0, 9)]
+    ours = {point: [3.0] * 30 for point in settings.points}
+    theirs = [[3.0] * 4 + [2.0] * 26 for _ in settings.sampled]
+    sweep_long._gate(settings, ours, theirs)
+    with pytest.raises(gate.GateError, match=r"alpha 4.0, seed 3"):
+        sweep_long._gate(settings, {**ours, settings.sampled[1]: [3.0, 3.0, 3.0, 3.1]}, theirs)
+    with pytest.raises(gate.GateError, match="99 of 100"):
+        sweep_long._gate(settings, {point: ours[point] for point in settings.points[1:]}, theirs)
+
+
 def test_a_replica_s_step_is_the_bare_engine_s(tmp_path: Path) -> None:
     """Both are timed on the same batches of the same two runs."""
     specs = plan([*TINY_RUN, "surrogate=atan,triangle", f"paths.runs_dir={tmp_path}"], multirun=True).specs
@@ -396,6 +410,7 @@ def test_a_replica_s_step_is_the_bare_engine_s(tmp_path: Path) -> None:
         ("run --json /proc/x.json", "/proc"),
         ("sweep --batch 48", "--batch=48: 100 steps have to be whole epochs"),
         ("sweep --workers 0", "--workers=0"),
+        ("long_sweep --seeds 1 --processes 11", "--processes 11: at most the 10 points"),
         ("equivalence --seeds 1", "--seeds=1"),
         ("equivalence --margin 0", "--margin=0"),
     ],

@@ -245,13 +245,14 @@ def test_digits_split_is_stratified():
 
 @pytest.mark.parametrize("place", ["pixel", "class"])
 def test_digits_from_another_library_are_refused(place, monkeypatch):
-    """Expected: load itself verifies; one number changed at the source stops it."""
+    """Expected: load itself verifies; one number changed at the source, here without its file, stops it."""
     images, target = sklearn.datasets.load_digits(return_X_y=True)
     if place == "pixel":
         images[0, 0] = 1 - images[0, 0]
     else:
         target[0], target[1] = target[1], target[0]
     monkeypatch.setattr(sklearn.datasets, "load_digits", lambda **_: (images, target))
+    monkeypatch.setattr("sgbench.datasets.digits.FILE", Path("nowhere.csv.gz"))
     with pytest.raises(InputError, match="scikit-learn load_digits"):
         make_data(Digits())
 

@@ -13,6 +13,7 @@ from sgbench.errors import SgbenchError, one_printable_line
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.crew import Crew, Told
 from sgbench.replicas.team import Stopped
+from sgbench.training import late_modules
 from sgbench.training.build import DTYPES
 
 STOPPED = 130
@@ -76,6 +77,7 @@ def work(
 
 
 def _run_alone(points: Sequence[tuple[int, RunSpec]], asked: _Asked) -> None:
+    late_modules.install()  # this process began anew
     from sgbench.training.runner import run_spec
 
     for place, spec in points:

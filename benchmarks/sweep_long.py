@@ -1,0 +1,163 @@
+"""`long_sweep`: a hundred runs of thirty epochs as replicas, against a process of plain snnTorch each.
+
+Two learning rates, five slopes and ten seeds. A few points, spread over all, are run as processes of snnTorch; all
+do the same work, so the hundred take their mean a hundred times. What is timed is everything, as in `sweep`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import report
+from benchmarks.gate import GateError
+from benchmarks.sweep_runs import (
+    SCRIPT,
+    Clock,
+    adopt_grandchildren,
+    export,
+    one_thread,
+    sgbench_sweep,
+)
+from benchmarks.whole_run_data import W1Like, task_words
+from sgbench.errors import InputError
+
+RATES, ALPHAS = (0.001, 0.002), (0.5, 1.0, 2.0, 4.0, 8.0)
+AIM = 25.0
+COMPARED = 100
+"""First training steps whose losses have to be the same; later ones follow single spikes that rounding turns."""
+LOSS_ALLOWED = 3e-3  # relative, of an epoch's mean
+
+
+@dataclasses.dataclass(frozen=True)
+class LongSettings:
+    """How it is measured."""
+
+    batch: int = 128
+    hidden: int = 64
+    epochs: int = 30
+    seeds: int = 10
+    workers: int = 2
+    processes: int = 4
+
+    @property
+    def points(self) -> list[tuple[float, float, int]]:
+        """Learning rate, alpha and seed of each run."""
+        return list(itertools.product(RATES, ALPHAS, range(self.seeds)))
+
+    @property
+    def sampled(self) -> list[tuple[float, float, int]]:
+        """The points that snnTorch runs too, evenly spread."""
+        places = np.linspace(0, len(self.points) - 1, self.processes).astype(int)
+        return [self.points[place] for place in places]
+
+
+def compare(settings: LongSettings) -> dict[str, Any]:
+    """Run all points as replicas and some as processes of snnTorch.
+
+    Raises:
+        GateError: they come to different losses.
+        InputError: there are fewer points than processes.
+    """
+    if settings.processes > len(settings.points):
+        raise InputError(f"--processes {settings.processes}: at most the {len(settings.points)} points")
+    adopt_grandchildren()
+    load_before = report.load_average()
+    task = task_words(settings.batch, settings.hidden, settings.epochs)
+    words = [
+        *(word for word in task if not word.startswith("optimizer.lr")),
+        "surrogate=snntorch/atan",
+        f"surrogate.alpha={','.join(map(str, ALPHAS))}",
+        f"optimizer.lr={','.join(map(str, RATES))}",
+        f"seed={','.join(map(str, range(settings.seeds)))}",
+        "hydra/launcher=replicas",
+        f"hydra.launcher.workers={settings.workers}",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        export(settings, Path(folder), sorted({seed for *_, seed in settings.sampled}))
+        theirs = [_alone(settings, point, Path(folder)) for point in settings.sampled]
+    taken, records = sgbench_sweep(words)
+    ours: dict[Any, Any] = {
+        (
+            record.method.parameters["optimizer"]["lr"],
+            record.method.parameters["surrogate"]["alpha"],
+            record.seed,
+        ): [line.train_loss for line in record.curve]
+        for record in records
+    }
+    _gate(settings, ours, [losses for _, losses in theirs])
+    alone_s = [cpu_s for cpu_s, _ in theirs]
+    expected_s = statistics.fmean(alone_s) * len(settings.points)
+    return {
+        "command": "long_sweep",
+        "sizes": {"steps": 100, "batch": settings.batch, "inputs": 700, "hidden": settings.hidden},
+        "settings": dataclasses.asdict(settings),
+        "environment": report.environment(),
+        "load_before": load_before,
+        "load_after": report.load_average(),
+        "runs": len(settings.points),
+        "snntorch_process_cpu_s": alone_s,
+        "snntorch_all_cpu_s": expected_s,
+        "replicas_cpu_s": taken.cpu_s,
+        "replicas_wall_s": taken.wall_s,
+        "times_replicas_cpu": expected_s / taken.cpu_s,
+    }
+
+
+def _alone(
+    settings: LongSettings, point: tuple[float, float, int], folder: Path
+) -> tuple[float, list[float]]:
+    """CPU time [s] and losses of one process."""
+    lr, alpha, seed = point
+    words = [SCRIPT, folder, "atan", seed, settings.batch, settings.epochs, lr, alpha]
+    with Clock() as clock:
+        done = subprocess.run(  # noqa: S603 - this very Python
+            [sys.executable, *map(str, words)], capture_output=True, text=True, env=one_thread(), check=False
+        )
+    if done.returncode != 0:
+        raise GateError(f"gate: {SCRIPT.name} ended with exit code {done.returncode}: {done.stderr[-300:]}")
+    return clock.cpu_s, json.loads(done.stdout)["losses"]
+
+
+def _gate(
+    settings: LongSettings, ours: dict[tuple[float, float, int], list[float]], theirs: list[list[float]]
+) -> None:
+    """Both have to train alike while rounding has turned no spike.
+
+    Raises:
+        GateError: an epoch's mean loss differs, or a run is missing.
+    """
+    if set(ours) != set(settings.points):
+        raise GateError(f"gate: {len(ours)} of {len(settings.points)} runs have left a record")
+    epochs = max(1, COMPARED * settings.batch // W1Like.sizes["train"])
+    for point, expected in zip(settings.sampled, theirs, strict=True):
+        found, wanted = np.array(ours[point][:epochs]), np.array(expected[:epochs])
+        apart = np.max(np.abs(found - wanted) / np.abs(wanted))
+        if not apart <= LOSS_ALLOWED:
+            raise GateError(
+                f"gate: lr {point[0]}, alpha {point[1]}, seed {point[2]}: losses {found} and {wanted}"
+            )
+
+
+def show(tree: dict[str, Any]) -> str:
+    """Three lines."""
+    alone = ", ".join(f"{cpu_s:.1f}" for cpu_s in tree["snntorch_process_cpu_s"])
+    return "\n".join(
+        [
+            f"{tree['runs']} runs of {tree['settings']['epochs']} epochs: {report.sizes_line(tree['sizes'])}",
+            f"load average before {tree['load_before'][0]:.2f}, after {tree['load_after'][0]:.2f}",
+            f"plain snnTorch, CPU s of {tree['settings']['processes']} processes: {alone}; "
+            f"all {tree['runs']}: {tree['snntorch_all_cpu_s']:.0f}",
+            f"replicas: {tree['replicas_cpu_s']:.1f} CPU s, {tree['replicas_wall_s']:.1f} s; "
+            f"{tree['times_replicas_cpu']:.1f} times cheaper, the aim is {AIM:g}",
+        ]
+    )
