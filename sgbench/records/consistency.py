@@ -33,6 +33,7 @@ def _failed(record: RecordContent) -> Iterator[str]:
         "test_selected",
         "at_chance",
         "counts",
+        "learning",
         "predictions_sha256",
         "weights_sha256",
     )
