@@ -1,8 +1,8 @@
 """Disturbances of a network's input: spikes moved, lost, added, turned round or put into longer steps.
 
-Each is made once for a whole split, by its severity and a generator, and then changes batch after batch. Numbers
-are drawn spike by spike in the order of samples, so that the size of a batch does not matter. Nothing happens behind
-a sample's end.
+Each is made once for a whole split, by its severity and a generator, and then changes batch after batch.
+Numbers are drawn spike by spike in the order of samples, so that the size of a batch does not matter. Nothing
+happens behind a sample's end.
 
 Legend: T steps, B samples, N channels.
 """
@@ -79,7 +79,8 @@ def inserted(severity: float, generator: torch.Generator, dt_s: float) -> Change
         chance = severity * own / (lengths * channels)
         added = given(drawn(chance[:, None].expand(-1, channels), steps, generator))
         added = some(added, added.step < lengths[added.sample])
-        together = Given(*(torch.cat(pair) for pair in zip(found[:3], added[:3], strict=True)), found.value)
+        step, sample, channel = (torch.cat(pair) for pair in zip(found[:3], added[:3], strict=True))
+        together = Given(step, sample, channel, found.value)
         if found.value is not None:
             ones = torch.ones(len(added.step), dtype=found.value.dtype)
             together = together._replace(value=torch.cat([found.value, ones]))

@@ -127,8 +127,8 @@ def held(quantity: Quantity, value: Tensor | float) -> Quantity:
     """Return a number of a neuron as it is from now on: not learnt, one for the layer or one a neuron."""
     options: dict[str, Any] = {"learn": "none", "features": None}
     if isinstance(value, Tensor) and value.ndim == 0:
-        value = value.item()
-    first = value if isinstance(value, float) else value[0].item()
+        value = float(value)
+    first = float(torch.as_tensor(value).flatten()[0])
     made = (
         Threshold(first, **options)
         if isinstance(quantity, Threshold)

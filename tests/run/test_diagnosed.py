@@ -185,6 +185,32 @@ def test_every_remedy_for_a_run_composes() -> None:
         compose(["experiment=digits", "network.recurrence=all_to_all", word])
 
 
+def test_a_record_of_an_older_version_is_diagnosed_and_one_of_a_newer_is_refused(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Must match: without the fields that came later a record gives the same diagnosis."""
+    folder = tmp_path / "run"
+    shutil.copytree(only(trained), folder)
+    tree = json.loads((folder / "record.json").read_text())
+    older = {name: value for name, value in tree.items() if name not in RunRecord.LATER}
+    assert older != tree
+    (folder / "record.json").write_text(json.dumps(older))
+    options = {"panels": ["flow"], "batches": 1}
+    assert sgbench.diagnose(str(folder), **options) == sgbench.diagnose(str(only(trained)), **options)  # type: ignore[arg-type]
+    (folder / "record.json").write_text(json.dumps({**tree, "schema_version": 2}))
+    assert main(["diagnose", str(folder)]) == 2
+    assert "schema_version" in capsys.readouterr().err
+
+
+def test_data_that_are_gone_are_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The data set and what to do are named, of a network whose files nobody has."""
+    words = ["experiment=fsdd", f"paths.data_dir={tmp_path}", "engine=reference"]
+    assert main(["diagnose", *words, "--panel", "activity"]) == 2
+    error = capsys.readouterr().err
+    assert str(tmp_path) in error
+    assert error.count("\n") == 1
+
+
 @pytest.mark.slow
 def test_replicas_are_diagnosed_like_the_run_alone(tmp_path: Path) -> None:
     """Expected: the diagnoses of the run alone, in double precision."""
