@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgbench.errors import InputError, printable
-from sgbench.records.diagnosis import PANELS, Diagnosis, LayerDiagnosis
-from sgbench.tables import aligned
+from sgbench.records.diagnosis import PANELS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,32 +21,24 @@ ABOUT = """Diagnose a run or a network that has not been trained, on batches of 
 
   sgbench diagnose RUN|WORDS         flow, activity and agreement by layer, and advice
   sgbench diagnose line RUN          loss and surrogate gradient between initial and selected weights
+  sgbench diagnose plane RUN|WORDS   loss over a plane of weights
   sgbench diagnose loop RUN|WORDS    integral of the surrogate gradient around closed loops of weights
   sgbench diagnose exact WORDS       a surrogate against the exact gradient, by enumeration of all spikes
+  sgbench diagnose robustness RUN    score with disturbed input, weights, thresholds and time steps
 
 RUN is a folder with a record, WORDS are those of a run, e.g. experiment=digits surrogate=triangle.
 """
-LAYER_COLUMNS: dict[str, str] = {
-    "grad_norm": "|dL/dI|",
-    "log_slope_per_step": "ln growth/step",
-    "nonzero_parameters": "weights reached",
-    "gradient_dead_fraction": "gradient-dead",
-    "signal_to_noise": "signal/noise",
-    "jacobian_norm": "|J|",
-    "jacobian_radius": "radius of J",
-    "in_window_fraction": "in window",
-    "mean_slope": "mean slope",
-    "rate_per_step": "rate/step",
-    "dead_fraction": "dead",
-    "saturated_fraction": "saturated",
-}
-AGREEMENT_COLUMNS = ("cosine", "norm_ratio", "sign_agreement", "relative_bias")
-COMMANDS = ("line", "loop", "exact")
 
 
 def diagnose_command(words: Sequence[str]) -> int:
     """Handle `sgbench diagnose WORDS`; returns the exit code."""
-    handlers: dict[str, Callable[[Sequence[str]], int]] = {"line": _line, "loop": _loop, "exact": _exact}
+    handlers: dict[str, Callable[[Sequence[str]], int]] = {
+        "line": _line,
+        "plane": _plane,
+        "loop": _loop,
+        "exact": _exact,
+        "robustness": _robustness,
+    }
     if words and words[0] in handlers:
         return handlers[words[0]](words[1:])
     return _panels(words)
@@ -80,63 +71,20 @@ def _panels(words: Sequence[str]) -> int:
     _check_plot(args)
     from sgbench.diagnosis.panels import checked_panels
     from sgbench.inspection.diagnosed import diagnosed
+    from sgbench.inspection.diagnosis_text import as_text
 
     panels = checked_panels(args.panel.split(","))
     run = _run(args)
     finished = run.record is not None and run.record.status == "finished"
     weights = (args.weights or ("initial,selected" if finished else "initial")).split(",")
     found = [diagnosed(run, name, panels, args.batches) for name in sorted(weights)]
-    if args.json:
-        _write_json({"run": run.name, "diagnoses": [each.model_dump(mode="json") for each in found]})
-    else:
-        _write("\n\n".join(as_text(each) for each in found) + "\n")
+    tree = {"run": run.name, "diagnoses": [each.model_dump(mode="json") for each in found]}
+    _tell(args, tree, "\n\n".join(as_text(each) for each in found))
     if args.plot is not None:
         from sgbench.plots.diagnosis import diagnosis_figure
 
         _draw(args, lambda: diagnosis_figure(found))
     return 0
-
-
-def as_text(found: Diagnosis) -> str:
-    """Write a diagnosis for people: a line for each layer, agreements, advice."""
-    loss = "not finite" if found.loss is None else f"{found.loss:.4g}"
-    lines = [f"{found.weights} weights, {found.samples} samples of {found.split or 'yours'}, loss {loss}", ""]
-    names = [
-        name for name in LAYER_COLUMNS if any(getattr(layer, name) is not None for layer in found.layers)
-    ]
-    if names:
-        head = ["layer", *(LAYER_COLUMNS[name] for name in names)]
-        lines += aligned([head, *(_row(layer, names) for layer in found.layers)], words=1)
-    if found.agreements:
-        lines += ["", *_agreement_lines(found)]
-    if found.falling_steps is not None:
-        lines.append(f"the loss falls with {found.falling_steps:.0%} of short steps against the gradient")
-    if found.outlook is not None:
-        lines += ["", f"outlook: {found.outlook}"]
-    return "\n".join([*lines, *(f"- {sentence}" for sentence in found.advice)])
-
-
-def _row(layer: LayerDiagnosis, names: Sequence[str]) -> list[str]:
-    return [layer.name, *(_number(getattr(layer, name)) for name in names)]
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
-
-
-def _agreement_lines(found: Diagnosis) -> list[str]:
-    rows = [
-        [line.reference, line.layer, *(_number(getattr(line, name)) for name in AGREEMENT_COLUMNS)]
-        for line in found.agreements or ()
-        if line.layer != "all"
-    ]
-    missing = [
-        f"{line.reference}: {line.reasons['cosine']}"
-        for line in found.agreements or ()
-        if line.layer == "all"
-    ]
-    head = ["reference", "layer", *(name.replace("_", " ") for name in AGREEMENT_COLUMNS)]
-    return [*aligned([head, *rows], words=2), *missing]
 
 
 def _line(words: Sequence[str]) -> int:
@@ -151,25 +99,52 @@ def _line(words: Sequence[str]) -> int:
     args = parser.parse_args(words)
     _check_plot(args)
     from sgbench.inspection.diagnosed import scanned_line
+    from sgbench.inspection.diagnosis_text import line_text
 
     run = _run(args)
     line = scanned_line(run, batches=args.batches, points=args.points, first=args.first, last=args.last)
-    if args.json:
-        _write_json({"run": run.name, "line": [point.model_dump() for point in line]})
-    else:
-        head = ["alpha", "loss", "surrogate slope", "macroscopic slope"]
-        rows = [
-            [
-                _number(each)
-                for each in (point.alpha, point.loss, point.surrogate_slope, point.macroscopic_slope)
-            ]
-            for point in line
-        ]
-        _write("\n".join(aligned([head, *rows], words=0)) + "\n")
+    _tell(args, {"run": run.name, "line": [point.model_dump() for point in line]}, line_text(line))
     if args.plot is not None:
-        from sgbench.plots.diagnosis import line_figure
+        from sgbench.plots.landscape import line_figure
 
         _draw(args, lambda: line_figure(line))
+    return 0
+
+
+def _plane(words: Sequence[str]) -> int:
+    """Print what the loss over a plane of weights comes to."""
+    parser = _parser("plane")
+    parser.add_argument("--radius", type=float, default=0.5, help="by the norm of the weights, default: 0.5")
+    parser.add_argument("--points", type=int, default=21, help="along each side, default: 21")
+    parser.add_argument("--weights", default="initial", help="in the middle, initial or selected")
+    parser.add_argument(
+        "--towards", metavar="selected", help="first direction; both are random where it is left out"
+    )
+    parser.add_argument("--batches", type=int, default=1, help="of the validation split, default: 1")
+    args = parser.parse_args(words)
+    _check_plot(args)
+    from sgbench.inspection.diagnosed import scanned_plane
+    from sgbench.inspection.diagnosis_text import plane_text
+
+    run = _run(args)
+    found = scanned_plane(
+        run,
+        weights=args.weights,
+        towards=args.towards,
+        batches=args.batches,
+        radius=args.radius,
+        points=args.points,
+    )
+    _tell(args, {"run": run.name, **found._asdict()}, plane_text(found))
+    if args.plot is not None:
+        from sgbench.plots.landscape import plane_figure
+
+        marks = [(0.0, 0.0, f"{args.weights} weights")]
+        labels = ("first random direction", "second random direction")
+        if args.towards:
+            marks.append((1.0, 0.0, "selected weights"))
+            labels = ("from initial to selected weights", "random direction")
+        _draw(args, lambda: plane_figure(*found, labels=labels, marks=marks))
     return 0
 
 
@@ -182,12 +157,12 @@ def _loop(words: Sequence[str]) -> int:
     parser.add_argument("--weights", default="initial", help="in the middle, initial or selected")
     parser.add_argument("--batches", type=int, default=1, help="of the validation split, default: 1")
     args = parser.parse_args(words)
-    if args.plot is not None:
-        raise InputError("diagnose loop: its numbers have no picture; leave --plot out")
+    _check_plot(args)
     from sgbench.inspection.diagnosed import looped
+    from sgbench.inspection.diagnosis_text import loops_text
 
     run = _run(args)
-    loops = looped(
+    courses = looped(
         run,
         weights=args.weights,
         batches=args.batches,
@@ -195,20 +170,12 @@ def _loop(words: Sequence[str]) -> int:
         points=args.points,
         planes=args.planes,
     )
-    if args.json:
-        _write_json({"run": run.name, "loops": [loop.model_dump() for loop in loops]})
-        return 0
-    rows = [
-        [
-            str(place),
-            f"{loop.integral:.4g}",
-            f"{loop.path:.4g}",
-            _number(loop.integral / loop.path if loop.path else None),
-        ]
-        for place, loop in enumerate(loops)
-    ]
-    _write("\n".join(aligned([["plane", "integral", "path", "share"], *rows], words=1)) + "\n")
-    _write("the integral of a gradient of any function is 0; path is the integral of its absolute value\n")
+    tree = {"run": run.name, "loops": [course.loop.model_dump() for course in courses]}
+    _tell(args, tree, loops_text(courses))
+    if args.plot is not None:
+        from sgbench.plots.landscape import loops_figure
+
+        _draw(args, lambda: loops_figure([course.shares for course in courses]))
     return 0
 
 
@@ -217,8 +184,7 @@ def _exact(words: Sequence[str]) -> int:
     parser = _parser("exact")
     parser.add_argument("--noise", type=float, default=5.0, help="slope of the escape noise, default: 5")
     args = parser.parse_args(words)
-    if args.plot is not None:
-        raise InputError("diagnose exact: its numbers have no picture; leave --plot out")
+    _check_plot(args)
     from sgbench.composition.compose import compose
     from sgbench.diagnosis.exact import exact
     from sgbench.training.build import construct
@@ -233,15 +199,70 @@ def _exact(words: Sequence[str]) -> int:
         lambda: construct("surrogate", spec.targets["surrogate"], spec.method.parameters["surrogate"]),
         noise_slope=args.noise,
     )
-    if args.json:
-        _write_json({"noise_slope": args.noise, **found._asdict()})
-        return 0
-    _write(
-        f"{' '.join(args.words)}, escape noise of slope {args.noise:g}, {found.networks} tiny networks\n"
+    title = f"{' '.join(args.words)}, escape noise of slope {args.noise:g}, {found.networks} tiny networks"
+    text = (
+        f"{title}\n"
         f"cosine {found.cosine:.3f} (median), {found.cosine_low:.3f} (10 % quantile); norm ratio "
-        f"{found.norm_ratio:.3g}; signs agree {found.sign_agreement:.0%}\n"
+        f"{found.norm_ratio:.3g}; signs agree {found.sign_agreement:.0%}"
     )
+    _tell(args, {"noise_slope": args.noise, **found._asdict()}, text)
+    if args.plot is not None:
+        from sgbench.plots.landscape import exact_figure
+
+        _draw(args, lambda: exact_figure(found.cosines, found.norm_ratios, title=title))
     return 0
+
+
+def _robustness(words: Sequence[str]) -> int:
+    """Print the validation score of a finished run at each severity of each disturbance."""
+    parser = _parser("robustness")
+    parser.add_argument("--what", metavar="NAMES", help="disturbances with commas, default: all")
+    parser.add_argument(
+        "--levels", metavar="NUMBERS", help="severities with commas, of the one disturbance of --what"
+    )
+    parser.add_argument("--draws", type=int, default=3, help="of what is random, default: 3")
+    parser.add_argument("--batches", type=int, help="of the validation split, default: all")
+    args = parser.parse_args(words)
+    _check_plot(args)
+    from sgbench.inspection.diagnosis_text import robustness_text, severity_word
+    from sgbench.inspection.robustness import NAMES, curves_of
+
+    what = NAMES if args.what is None else tuple(args.what.split(","))
+    levels = _levels(args.levels, what)
+    run = _run(args)
+    curves = curves_of(run, what, levels=levels, draws=args.draws, batches=args.batches)
+    tree = [curve._asdict() | {"points": [point._asdict() for point in curve.points]} for curve in curves]
+    _tell(args, {"run": run.name, "draws": args.draws, "curves": tree}, robustness_text(curves))
+    known = [curve for curve in curves if curve.points]
+    if args.plot is not None:
+        from sgbench.plots.robustness import DisturbedScores, robustness_figure
+
+        if not known:
+            raise InputError(f"--plot {args.plot}: nothing was measured that could be drawn")
+        drawn = [
+            DisturbedScores(
+                curve.name,
+                curve.says,
+                [severity_word(point.severity) for point in curve.points],
+                *zip(*(point[1:] for point in curve.points), strict=True),
+                area=curve.area,
+            )
+            for curve in known
+        ]
+        _draw(args, lambda: robustness_figure(drawn, measure=known[0].measure))
+    return 0
+
+
+def _levels(text: str | None, what: Sequence[str]) -> list[float] | None:
+    """Read severities, which are those of one disturbance."""
+    if text is None:
+        return None
+    if len(what) != 1:
+        raise InputError("--levels: severities are those of one disturbance; name it with --what")
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError:
+        raise InputError(f"--levels {text}: numbers with commas are needed, e.g. 0.1,0.2,0.5") from None
 
 
 def _run(args: argparse.Namespace) -> StoredRun:
@@ -265,9 +286,13 @@ def _draw(args: argparse.Namespace, make: Callable[[], Figure]) -> None:
         _write(f"picture: {args.plot}\n")
 
 
+def _tell(args: argparse.Namespace, tree: dict[str, Any], text: str) -> None:
+    """Print one JSON object, or text for people."""
+    if args.json:
+        sys.stdout.write(json.dumps(tree, indent=1, sort_keys=True) + "\n")
+    else:
+        _write(f"{text}\n")
+
+
 def _write(text: str) -> None:
     sys.stdout.write("\n".join(printable(line) for line in text.split("\n")))
-
-
-def _write_json(tree: Any) -> None:
-    sys.stdout.write(json.dumps(tree, indent=1, sort_keys=True) + "\n")

@@ -11,10 +11,10 @@ from sgbench.records.diagnosis import Diagnosis, LayerDiagnosis, Outlook
 
 POINTS = 1e-4
 """Share of points with a gradient below which a layer does not learn."""
-JACOBIAN_NORM, MEAN_SLOPE = 0.92, 0.3
-"""Norm of a step's Jacobian and mean slope of the surrogate above both of which a recurrent layer explodes."""
+PASSING_STEPS = 24.0
+"""Steps of full gradient through recurrent spikes above which a layer explodes once its weights grow."""
 EARLY_GROWTH = 0.1
-"""ln of the growth of the gradient in a step back through the first half of the steps, without a Jacobian."""
+"""ln of the growth of the gradient in a step back through the first half of the steps, of others' networks."""
 QUIET, SATURATED = 0.5, 0.5
 """Shares of silent or of saturated neurons that are worth a word."""
 AGAINST = 0.5
@@ -70,8 +70,8 @@ def explodes(layer: LayerDiagnosis) -> bool:
     """Tell whether the gradient of a layer grows without end on its way back in time."""
     if layer.recurrent is False:
         return False
-    if layer.jacobian_norm is not None:
-        return layer.jacobian_norm > JACOBIAN_NORM and (layer.mean_slope or 0.0) > MEAN_SLOPE
+    if layer.passing_steps is not None:
+        return layer.passing_steps > PASSING_STEPS
     norms = layer.grad_norm_by_step or ()
     early = log_slope(norms[: len(norms) // 2])
     return early is not None and early > EARLY_GROWTH
@@ -121,12 +121,17 @@ def _sentences(layers: Sequence[LayerDiagnosis], remedies: Remedies) -> Iterator
 
 
 def _growth(layer: LayerDiagnosis) -> str:
-    if layer.jacobian_norm is None:
+    if layer.passing_steps is None:
         factor = math.exp(min(layer.log_slope_per_step or 0.0, 200.0))
         return f"the gradient grows {factor:.3g} times a step back in time"
+    norm = (
+        ""
+        if layer.jacobian_norm is None
+        else f", and the Jacobian of a step has a norm of {layer.jacobian_norm:.3g}"
+    )
     return (
-        f"the Jacobian of a step has a norm of {layer.jacobian_norm:.3g}, and the surrogate a mean slope of "
-        f"{layer.mean_slope or 0.0:.2f} of its peak, so that recurrence may stretch the gradient step by step"
+        f"recurrent spikes pass the gradient on as {layer.passing_steps:.0f} steps of slope 1 would{norm}, so that "
+        f"growing weights may multiply it without end"
     )
 
 

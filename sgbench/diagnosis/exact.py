@@ -35,6 +35,8 @@ class Exact(NamedTuple):
     norm_ratio: float  # median
     sign_agreement: float  # mean
     networks: int
+    cosines: tuple[float, ...]  # of each network, from the worst to the best
+    norm_ratios: tuple[float, ...]  # likewise, from the shortest to the longest
 
 
 def exact(make_surrogate: Callable[[], Surrogate], *, noise_slope: float) -> Exact:
@@ -59,12 +61,15 @@ def exact(make_surrogate: Callable[[], Surrogate], *, noise_slope: float) -> Exa
         raise InputError(
             f"{type(make_surrogate()).__name__} gives no gradient in any network; use surrogate=sigmoid"
         )
+    ratios = sorted(each["norm_ratio"] for each in found)
     return Exact(
         cosine=statistics.median_low(cosines),
         cosine_low=float(torch.tensor(cosines, dtype=torch.float64).quantile(0.1)),
-        norm_ratio=statistics.median_low([each["norm_ratio"] for each in found]),
+        norm_ratio=statistics.median_low(ratios),
         sign_agreement=statistics.fmean(each["sign_agreement"] for each in found),
         networks=len(cosines),
+        cosines=tuple(cosines),
+        norm_ratios=tuple(ratios),
     )
 
 

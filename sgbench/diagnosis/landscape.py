@@ -1,4 +1,4 @@
-"""The loss and its surrogate gradient along lines and loops in the space of weights.
+"""The loss and its surrogate gradient along lines and loops, and over planes, in the space of weights.
 
 Legend: P weights of all layers.
 """
@@ -21,6 +21,7 @@ from sgbench.rules.base import Objective
 from sgbench.signals.trajectory import Batch
 
 FEWEST_POINTS, MOST_POINTS = 3, 1001
+MOST_ON_A_SIDE = 101
 
 
 class WeightLoss(NamedTuple):
@@ -128,9 +129,20 @@ def integral(line: Sequence[LinePoint]) -> float:
     )
 
 
+class Course(NamedTuple):
+    """What a closed loop collects on its way: g . dr at each of its evenly spaced points."""
+
+    shares: tuple[float, ...]
+
+    @property
+    def loop(self) -> Loop:
+        """The integral, and that of the absolute value."""
+        return Loop(integral=sum(self.shares), path=sum(map(abs, self.shares)))
+
+
 def closed_loop(
     gradient: Callable[[Tensor], Tensor], centre: Tensor, first: Tensor, second: Tensor, *, points: int
-) -> Loop:
+) -> Course:
     r"""Integrate a gradient around an ellipse, whose integral is 0 where it is one.
 
     .. math:: \oint g(r) \cdot dr, \qquad r(\phi) = c + a \cos\phi + b \sin\phi
@@ -147,23 +159,21 @@ def closed_loop(
     Source: Gygax & Zenke 2025, Neural Computation 37(5):886-925.
 
     >>> bowl = closed_loop(lambda place: 2 * place, torch.zeros(2), torch.eye(2)[0], torch.eye(2)[1], points=8)
-    >>> round(bowl.integral, 6), round(bowl.path, 6)
+    >>> round(bowl.loop.integral, 6), round(bowl.loop.path, 6)
     (0.0, 0.0)
     """
-    total, path = 0.0, 0.0
+    shares = []
     for number in range(points):
         angle = 2 * math.pi * number / points
         place = centre + math.cos(angle) * first + math.sin(angle) * second
         along = (math.cos(angle) * second - math.sin(angle) * first) * (2 * math.pi / points)
-        share = (gradient(place) @ along).item()
-        total += share
-        path += abs(share)
-    return Loop(integral=total, path=path)
+        shares.append((gradient(place) @ along).item())
+    return Course(tuple(shares))
 
 
 def closed_loops(
     loss: WeightLoss, generator: torch.Generator, *, radius: float, points: int, planes: int
-) -> list[Loop]:
+) -> list[Course]:
     """Integrate the surrogate gradient around circles in random planes of all weights.
 
     Args:
@@ -182,11 +192,65 @@ def closed_loops(
     length *= centre.norm().item() or 1.0
     found = []
     for _ in range(require_count("--planes", planes)):
-        drawn = torch.randn(len(centre), 2, generator=generator, dtype=torch.float64)
-        directions, _ = torch.linalg.qr(drawn)
-        found.append(
-            closed_loop(
-                loss.gradient, centre, length * directions[:, 0], length * directions[:, 1], points=points
-            )
-        )
+        first, second = length * two_directions(len(centre), generator)
+        found.append(closed_loop(loss.gradient, centre, first, second, points=points))
     return found
+
+
+def two_directions(size: int, generator: torch.Generator, first: Tensor | None = None) -> Tensor:
+    """Draw two orthogonal directions of length 1 [2, P].
+
+    Args:
+        size: P.
+        generator: of the directions.
+        first: in place of a drawn one, of any length.
+    """
+    drawn = torch.randn(size, 2, generator=generator, dtype=torch.float64)
+    if first is not None:
+        drawn[:, 0] = first
+    directions, upper = torch.linalg.qr(drawn)
+    return (directions * upper.diagonal().sign()).T  # along what was given, not against it
+
+
+class Plane(NamedTuple):
+    """The loss over a plane of weights w(a, b) = w_0 + a d_1 + b d_2."""
+
+    first: tuple[float, ...]  # a of each column
+    second: tuple[float, ...]  # b of each row
+    losses: tuple[tuple[float | None, ...], ...]  # by rows; None: not finite
+
+
+def plane(
+    loss: WeightLoss,
+    centre: Tensor,
+    first: Tensor,
+    second: Tensor,
+    *,
+    points: int,
+    ends: tuple[float, float] = (-1.0, 1.0),
+) -> Plane:
+    """Scan a loss over a plane of weights, on a square grid.
+
+    Args:
+        loss: of all weights.
+        centre: w_0 [P].
+        first: d_1 [P].
+        second: d_2 [P].
+        points: along each side.
+        ends: least and largest a and b.
+
+    Raises:
+        InputError: too few or too many points.
+
+    Source: Li et al. 2018, NeurIPS 31, section 3, for pictures of losses over planes; theirs scale by filters.
+
+    >>> zero = torch.zeros(2)
+    >>> bowl = WeightLoss(lambda w: float(w @ w), lambda w: 2 * w, lambda: zero, lambda of: zero)
+    >>> plane(bowl, zero, torch.eye(2)[0], torch.eye(2)[1], points=3).losses[0]
+    (2.0, 1.0, 2.0)
+    """
+    if require_count("--points", points, low=FEWEST_POINTS) > MOST_ON_A_SIDE:
+        raise InputError(f"--points {points}: at most {MOST_ON_A_SIDE} a side are scanned")
+    along = torch.linspace(*ends, points, dtype=torch.float64).tolist()
+    rows = tuple(tuple(_finite(loss.value(centre + a * first + b * second)) for a in along) for b in along)
+    return Plane(tuple(along), tuple(along), rows)

@@ -159,11 +159,16 @@ def _layer(traced: Sequence[Traced], place: int, panels: Sequence[str]) -> Layer
         reasons |= missing
     else:
         reasons |= dict.fromkeys(ACTIVITY, "panel activity was not asked for")
+    layer: Any = traced[0].network.layers[place]
+    recurrent = getattr(layer, "recurrent", None) is not None
+    if "passing_steps" in values and (not recurrent or layer.cut):
+        values["passing_steps"] = 0.0
     return LayerDiagnosis(
         name=seen[0].name,
         neurons=seen[0].neurons,
-        recurrent=getattr(traced[0].network.layers[place], "recurrent", None) is not None,
+        recurrent=recurrent,
         reasons=reasons,
+        passing_steps=values.get("passing_steps"),
         **{name: values.get(name) for name in (*FLOW, *OF_WEIGHTS, *NAMES, *ACTIVITY)},
     )
 

@@ -6,11 +6,20 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from sgbench.diagnosis.landscape import closed_loops, line_between, whole_loss
+from sgbench.diagnosis.landscape import (
+    Course,
+    Plane,
+    WeightLoss,
+    closed_loops,
+    line_between,
+    plane,
+    two_directions,
+    whole_loss,
+)
 from sgbench.diagnosis.panels import checked_panels, diagnose_network
-from sgbench.errors import InputError, require_count
+from sgbench.errors import InputError, require_count, require_number
 from sgbench.inspection.stored_run import StoredRun, begin, load_selected, stored_run
-from sgbench.records.diagnosis import PANELS, Diagnosis, LinePoint, Loop
+from sgbench.records.diagnosis import PANELS, Diagnosis, LinePoint
 from sgbench.signals.streams import generator
 from sgbench.signals.trajectory import Batch
 
@@ -113,7 +122,7 @@ def scanned_line(
 
 def looped(
     run: StoredRun, *, weights: str, batches: int, radius: float, points: int, planes: int
-) -> list[Loop]:
+) -> list[Course]:
     """Integrate the surrogate gradient of a run around closed loops in random planes.
 
     Args:
@@ -127,9 +136,57 @@ def looped(
     Raises:
         InputError: a value out of range, or weights or data that are gone.
     """
-    if weights == "selected":
-        load_selected(run)
-    begin(run, "train", 0)
-    loss = whole_loss(run.parts.network, validation_batches(run, batches), run.parts.objective)
+    loss = loss_around(run, weights, batches)
     drawn = generator(run.spec.seed, "diagnosis", "loop")
     return closed_loops(loss, drawn, radius=radius, points=points, planes=planes)
+
+
+def scanned_plane(
+    run: StoredRun, *, weights: str, towards: str | None, batches: int, radius: float, points: int
+) -> Plane:
+    """Scan the loss of a run over a plane of weights, whose directions have the length of the radius.
+
+    Args:
+        run: made again.
+        weights: in the middle, "initial" or "selected".
+        towards: "selected" for a first direction from the initial to the selected weights, which lie at a = 1
+            when the middle is the initial ones; None: both directions are drawn.
+        batches: of the validation split, over which the loss is the mean.
+        radius: of drawn directions, by the norm of the weights.
+        points: along each side.
+
+    Raises:
+        InputError: a value out of range, or weights or data that are gone.
+    """
+    if towards not in (None, "selected"):
+        raise InputError(f"--towards {towards}: selected is needed, or nothing for two random directions")
+    length = require_number("--radius", radius, low=0, open_low=True)
+    loss = loss_around(run, weights, batches)
+    centre = loss.place()
+    length *= centre.norm().item() or 1.0
+    way = None
+    if towards == "selected":
+        way = loss.place_of(load_selected(run)) - centre
+        if not bool(way.any()):
+            raise InputError("--towards selected: the middle are the selected weights; use --weights initial")
+        length = way.norm().item()
+    first, second = length * two_directions(
+        len(centre), generator(run.spec.seed, "diagnosis", "plane"), first=way
+    )
+    ends = (-1.0, 1.0) if way is None else (-0.5, 1.5)
+    return plane(loss, centre, first, second, points=points, ends=ends)
+
+
+def loss_around(run: StoredRun, weights: str, batches: int) -> WeightLoss:
+    """Make the loss of a run a function of its weights, from initial or selected ones on.
+
+    Raises:
+        InputError: an unknown word, or weights or data that are gone.
+    """
+    require_count("--batches", batches)
+    if weights == "selected":
+        load_selected(run)
+    elif weights != "initial":
+        raise InputError(f"--weights {weights}: one of {', '.join(WEIGHTS)} is needed")
+    begin(run, "train", 0)
+    return whole_loss(run.parts.network, validation_batches(run, batches), run.parts.objective)

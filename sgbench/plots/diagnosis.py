@@ -1,4 +1,4 @@
-"""Pictures of diagnoses: the gradient by layer and step, shares by layer, and the loss along a line of weights."""
+"""Pictures of diagnoses: the gradient by layer and step, shares by layer, agreement with references."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sgbench.plots.style import BLUE, COLOURS, GREEN, SOFT, VERMILION
-from sgbench.records.diagnosis import Diagnosis, LinePoint
+from sgbench.plots.style import COLOURS, SOFT
+from sgbench.records.diagnosis import Diagnosis
 
 SHARES = {
     "nonzero_parameters": "weights reached",
@@ -93,31 +93,3 @@ def _draw_cosines(panel: Axes, found: Diagnosis) -> None:
 
 def _say_nothing(panel: Axes, words: str) -> None:
     panel.text(0.5, 0.5, words, ha="center", va="center", transform=panel.transAxes, color=SOFT)
-
-
-def line_figure(line: Sequence[LinePoint]) -> Figure:
-    """Draw the loss between two sets of weights, and its slope by differences and by the surrogate gradient."""
-    figure = Figure(figsize=(7.5, 6.4), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True)
-    alphas = [point.alpha for point in line]
-    above.plot(alphas, _known([point.loss for point in line]), color=BLUE, marker="o", markersize=3)
-    above.set_ylabel("loss")
-    slopes = (
-        ("macroscopic", [point.macroscopic_slope for point in line], BLUE, "-"),
-        ("surrogate gradient", [point.surrogate_slope for point in line], VERMILION, "--"),
-    )
-    for name, values, colour, dashes in slopes:
-        below.plot(alphas, _known(values), color=colour, linestyle=dashes, linewidth=1.8, label=name)
-    below.axhline(0, color=SOFT, linewidth=0.8)
-    below.set(xlabel="alpha", ylabel="slope of the loss")
-    below.legend(frameon=False, fontsize=10)
-    for panel in (above, below):
-        for alpha in (0.0, 1.0):
-            if alphas[0] <= alpha <= alphas[-1]:
-                panel.axvline(alpha, color=GREEN, linewidth=0.8, linestyle=":")
-    above.set_title("0: initial weights, 1: selected weights", fontsize=11)
-    return figure
-
-
-def _known(values: Sequence[float | None]) -> list[float]:
-    return [math.nan if value is None else value for value in values]

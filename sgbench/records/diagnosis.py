@@ -38,6 +38,8 @@ class Reasoned(Strict):
 class LayerDiagnosis(Reasoned):
     """The flow of the gradient through one layer, and the layer's activity."""
 
+    OPTIONAL: ClassVar[frozenset[str]] = frozenset({"passing_steps"})
+
     name: Text = Field(max_length=100)
     neurons: Positive
     recurrent: bool | None
@@ -64,6 +66,9 @@ class LayerDiagnosis(Reasoned):
     """Share of potentials at which the surrogate's slope is above 1 % of its peak."""
     mean_slope: Fraction | None
     """Mean of the surrogate's slope at the potentials, by its peak."""
+    passing_steps: Amount | None = None
+    """Sum of the surrogate's slopes over the steps of a sample, through which recurrent spikes pass the gradient
+    on; 0 where none do. Null where the slopes are not measured, or by a version that did not."""
     rate_per_step: Amount | None
     """Spikes of a neuron in a step."""
     dead_fraction: Fraction | None

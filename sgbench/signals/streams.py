@@ -7,7 +7,9 @@ from typing import Literal
 
 import torch
 
-Stream = Literal["data_order", "encoding", "initialisation", "noise", "dropout", "augmentation", "diagnosis"]
+Stream = Literal[
+    "data_order", "encoding", "initialisation", "noise", "dropout", "augmentation", "diagnosis", "robustness"
+]
 
 
 def generator(seed: int, stream: Stream, *parts: int | str) -> torch.Generator:

@@ -13,6 +13,7 @@ from sgbench.diagnosis.panels import diagnose_network
 from sgbench.diagnosis.traces import trace
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError, NonFiniteError
+from sgbench.inspection.diagnosis_text import as_text
 from sgbench.records.diagnosis import Diagnosis
 from sgbench.signals.trajectory import Batch
 from tests.diagnosis.made import Sum, batch, fast_sigmoid, network, objective, rectangle, sigmoid, zero
@@ -169,3 +170,48 @@ def test_nothing_of_the_network_changes() -> None:
     assert all(weight.grad is None for weight in net.parameters())
     relaxed = [line for line in first.agreements or () if line.reference == "relaxed"]
     assert relaxed[0].reasons["cosine"] == "Bernoulli fires otherwise than by a step"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "given", "reasons"),
+    [
+        (
+            [5, 4, 2],
+            batch(6, 3, 5, 2, rate=0.0),
+            {"log_slope_per_step": "fewer than two steps have a gradient"},
+        ),
+        ([5, 4, 2], batch(6, 1, 5, 2), {"signal_to_noise": "one mini-batch has no scatter"}),
+        ([5, 4, 2], batch(1, 3, 5, 2), {"jacobian_norm": "there is one time step"}),
+        ([5, 2], batch(6, 3, 5, 2), {"in_window_fraction": "the neurons of this layer do not fire"}),
+    ],
+    ids=["silent", "one sample", "one step", "no surrogate"],
+)
+def test_every_panel_survives(sizes: list[int], given: Batch, reasons: dict[str, str]) -> None:
+    """Nothing raises; what cannot be told has its reason, and the text for people is written."""
+    panels = ("agreement", "flow", "activity")
+    found = diagnosed(network(sizes, rectangle, gain=2.0), [given], objective(), panels=panels)
+    for name, said in reasons.items():
+        assert found.layers[0].reasons[name].startswith(said)
+    assert f"outlook: {found.outlook}" in as_text(found)
+    assert Diagnosis.model_validate_json(found.model_dump_json()) == found
+
+
+def test_without_recurrence_the_radius_is_that_of_the_decay_and_no_spike_passes_the_gradient_back() -> None:
+    """Mathematics: J = beta I; steps that pass the gradient are 0 there, 0 where it is cut, and slope 1 else: T."""
+    from sgbench.surrogates.constant import Constant
+
+    given, passing = [batch(6, 3, 5, 2)], []
+    for options in ({}, {"recurrence": "all_to_all"}, {"recurrence": "all_to_all", "cut": True}):
+        net = network([5, 4, 2], lambda: Constant(normalisation="peak1", scale=1.0), gain=0.5, **options)  # type: ignore[arg-type]
+        passing.append(diagnosed(net, given, objective()).layers[0])
+    assert (passing[0].jacobian_norm, passing[0].jacobian_radius) == pytest.approx((0.9, 0.9))
+    assert [layer.passing_steps for layer in passing] == [0.0, 6.0, 0.0]
+    long = diagnosed(
+        network(
+            [5, 4, 2], lambda: Constant(normalisation="peak1", scale=1.0), recurrence="all_to_all", gain=0.5
+        ),
+        [batch(25, 3, 5, 2)],
+        objective(),
+    )
+    assert long.outlook == "explodes"
+    assert any("pass the gradient on as 25 steps of slope 1" in line for line in long.advice)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import sgbench
+from benchmarks.outlook_foreign import Dense, Images, Recurrent
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.networks.base import DenseLayer
 from sgbench.surrogates.base import Surrogate
@@ -19,69 +19,6 @@ from tests.diagnosis.made import batch, fast_sigmoid, network, objective, rectan
 from tests.diagnosis.test_flow_and_activity import diagnosed
 
 pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
-
-
-class Dense(nn.Module):
-    """Dense layers with leaky neurons, the way tutorials write them."""
-
-    def __init__(self, sizes: list[int], spike_grad: Any, beta: float = 0.9) -> None:
-        super().__init__()
-        pairs = list(itertools.pairwise(sizes))
-        self.dense = nn.ModuleList(nn.Linear(*pair, bias=False) for pair in pairs)
-        self.spiking = nn.ModuleList(snn.Leaky(beta=beta, spike_grad=spike_grad) for _ in pairs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Potentials of the last layer [T, B, C]."""
-        states = [layer.reset_mem() for layer in self.spiking]  # type: ignore[operator]
-        kept = []
-        for given in x:
-            sent = given
-            for place, (dense, spiking) in enumerate(zip(self.dense, self.spiking, strict=True)):
-                sent, states[place] = spiking(dense(sent), states[place])
-            kept.append(states[-1])
-        return torch.stack(kept)
-
-
-class Images(nn.Module):
-    """A convolution with pooling, hidden states and a dense layer."""
-
-    def __init__(self, spike_grad: Any) -> None:
-        super().__init__()
-        self.conv, self.pool = nn.Conv2d(1, 4, 3), nn.MaxPool2d(2)
-        self.lif1 = snn.Leaky(beta=0.9, spike_grad=spike_grad, init_hidden=True)
-        self.dense = nn.Linear(36, 5)
-        self.lif2 = snn.Leaky(beta=0.9, spike_grad=spike_grad, init_hidden=True, output=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Potentials of the last layer [T, B, C]."""
-        self.lif1.reset_mem()
-        self.lif2.reset_mem()
-        return torch.stack(
-            [self.lif2(self.dense(self.pool(self.lif1(self.conv(now))).flatten(1)))[1] for now in x]
-        )
-
-
-class Recurrent(nn.Module):
-    """Two layers of leaky neurons with recurrence in all directions."""
-
-    def __init__(self, spike_grad: Any, gain: float) -> None:
-        super().__init__()
-        options = {"beta": 0.9, "all_to_all": True, "linear_features": 20, "spike_grad": spike_grad}
-        self.into, self.first = nn.Linear(10, 20), snn.RLeaky(**options)
-        self.between, self.second = nn.Linear(20, 20), snn.RLeaky(**options)
-        with torch.no_grad():
-            for layer in (self.first, self.second):
-                layer.recurrent.weight.mul_(gain)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Potentials of the second layer [T, B, N]."""
-        (s1, m1), (s2, m2) = self.first.reset_mem(), self.second.reset_mem()
-        kept = []
-        for now in x:
-            s1, m1 = self.first(self.into(now), s1, m1)
-            s2, m2 = self.second(self.between(s1), s2, m2)
-            kept.append(m2)
-        return torch.stack(kept)
 
 
 def squares(net: nn.Module, x: Tensor) -> Tensor:

@@ -87,6 +87,61 @@ def test_a_line_ends_at_the_two_losses(trained: Path, capsys: pytest.CaptureFixt
         assert point["loss"] == pytest.approx(found.loss, rel=1e-6)
 
 
+def test_undisturbed_it_is_the_record_s_own_score(
+    trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Must match: the validation accuracy that the training wrote down; a picture and a table come with it."""
+    folder = only(trained)
+    record = read_model(folder / "record.json", RunRecord)
+    assert record.validation is not None
+    words = ["robustness", str(folder), "--draws", "1", "--what"]
+    assert main(["diagnose", *words, "weight_bits", "--levels", "32,2", "--json"]) == 0
+    told = capsys.readouterr()
+    (curve,) = json.loads(told.out)["curves"]
+    assert [point["severity"] for point in curve["points"]] == [None, 32.0, 2.0]
+    assert curve["points"][0]["mean"] == record.validation.accuracy
+    assert told.err == ""
+    picture = tmp_path / "robust.png"
+    assert main(["diagnose", *words, "delete", "--levels=1", "--plot", str(picture)]) == 0
+    assert capsys.readouterr().out.startswith("delete: probability that an input spike is lost; mean of the ")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_planes_and_loops_are_told_and_drawn(
+    trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Must match: the losses of the plane towards the selected weights at b = 0 are those of the line there."""
+    folder, picture = str(only(trained)), str(tmp_path / "plane.png")
+    assert (
+        main(
+            [
+                "diagnose",
+                "plane",
+                folder,
+                "--towards",
+                "selected",
+                "--points",
+                "5",
+                "--json",
+                "--plot",
+                picture,
+            ]
+        )
+        == 0
+    )
+    found = json.loads(capsys.readouterr().out)
+    assert found["first"] == [-0.5, 0.0, 0.5, 1.0, 1.5]
+    line_words = ["--points", "3", "--from", "0", "--to", "1", "--batches", "1", "--json"]
+    assert main(["diagnose", "line", folder, *line_words]) == 0
+    line = json.loads(capsys.readouterr().out)["line"]
+    on_the_line = found["losses"][1][1:4]  # of b = 0
+    assert on_the_line == pytest.approx([point["loss"] for point in line], rel=1e-5)
+    assert main(["diagnose", "loop", folder, "--points", "3", "--planes", "2", "--plot", picture]) == 0
+    assert "plane" in capsys.readouterr().out
+    assert main(["diagnose", "plane", folder, "--weights", "selected", "--towards", "selected"]) == 2
+    assert "the middle are the selected weights; use --weights initial" in capsys.readouterr().err
+
+
 def test_what_is_gone_or_wrong_is_said_in_a_line(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,6 +165,13 @@ def test_what_is_gone_or_wrong_is_said_in_a_line(
         ([str(folder), "--plot", "a.gif"], "--plot a.gif"),
         (["experiment=digits", "network=ann_mlp"], "has no spiking neurons"),
         (["exact", "neuron.beta=0.5"], "the networks are fixed"),
+        (
+            ["robustness", str(folder), "--levels", "1"],
+            "severities are those of one disturbance; name it with",
+        ),
+        (["robustness", str(folder), "--what", "noise"], "--what noise: "),
+        (["robustness", "experiment=digits"], "has not been run, so it has no selected weights"),
+        (["loop", str(folder), "--weights", "best"], "--weights best: one of initial, selected is needed"),
     ):
         assert main(["diagnose", *words]) == 2, words
         error = capsys.readouterr().err
@@ -128,6 +190,32 @@ def test_every_remedy_for_a_run_composes() -> None:
     assert len(found) == 9  # hand count
     for word in found:
         compose(["experiment=digits", "network.recurrence=all_to_all", word])
+
+
+def test_a_record_of_an_older_version_is_diagnosed_and_one_of_a_newer_is_refused(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Must match: without the fields that came later a record gives the same diagnosis."""
+    folder = tmp_path / "run"
+    shutil.copytree(only(trained), folder)
+    tree = json.loads((folder / "record.json").read_text())
+    older = {name: value for name, value in tree.items() if name not in RunRecord.LATER}
+    assert older != tree
+    (folder / "record.json").write_text(json.dumps(older))
+    options = {"panels": ["flow"], "batches": 1}
+    assert sgbench.diagnose(str(folder), **options) == sgbench.diagnose(str(only(trained)), **options)  # type: ignore[arg-type]
+    (folder / "record.json").write_text(json.dumps({**tree, "schema_version": 2}))
+    assert main(["diagnose", str(folder)]) == 2
+    assert "schema_version" in capsys.readouterr().err
+
+
+def test_data_that_are_gone_are_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The data set and what to do are named, of a network whose files nobody has."""
+    words = ["experiment=fsdd", f"paths.data_dir={tmp_path}", "engine=reference"]
+    assert main(["diagnose", *words, "--panel", "activity"]) == 2
+    error = capsys.readouterr().err
+    assert str(tmp_path) in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.slow

@@ -1,0 +1,164 @@
+"""Does a diagnosis before training tell which runs will die or explode, better than a rule of thumb?
+
+    python -m benchmarks.outlook --pilots RUNS.csv pilots.jsonl --study study/surrogates A1=a1.jsonl A2=a2.jsonl
+
+The lines of features are those of `benchmarks/outlook_features.py`. Half of the pilots' settings fix the two
+thresholds; the other half and the study's blocks judge them, beside the rule "quiet, deep and compact: dead;
+recurrent and width of at least 1: explodes". Balanced accuracy is the mean over outcomes of the share that is told
+right; the interval of the difference is a bootstrap in which settings are drawn whole.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.outlook_features import Finished, of_study, pilots
+
+OUTCOMES = ("fine", "dead", "explodes")
+DEPTH, QUIET_GAIN, COMPACT, WIDE = 3, 1.0, ("triangle",), 1.0
+"""Of the rule of thumb: a depth from which, a gain up to which, shapes without tails, and a width."""
+DRAWS = 2000
+
+
+class Case(NamedTuple):
+    """One run: what was told before, and what came of it."""
+
+    setting: str
+    outcome: str
+    rule: str
+    passing_steps: float  # of the recurrent layer that has most
+    points: float  # with a gradient, of the hidden layer that has fewest
+    overflows: bool
+
+
+class Limits(NamedTuple):
+    """Thresholds of the outlook."""
+
+    passing_steps: float
+    points: float
+
+
+def thumb(facts: dict[str, Any]) -> str:
+    """Say what the rule of thumb expects."""
+    if facts["recurrent"] and facts["width"] >= WIDE:
+        return "explodes"
+    deep_and_quiet = facts["depth"] >= DEPTH and facts["gain"] <= QUIET_GAIN
+    return "dead" if deep_and_quiet and facts["shape"] in COMPACT and facts["width"] <= WIDE else "fine"
+
+
+def case(run: Finished, layers: list[dict[str, Any]]) -> Case:
+    """Join a run and the diagnosis of its network."""
+    hidden = layers[:-1]
+    passing = max(layer["passing_steps"] or 0.0 for layer in hidden)
+    points = min(layer["nonzero_points"] or 0.0 for layer in hidden)
+    overflows = any(layer["overflows"] for layer in layers)
+    return Case(run.setting, run.outcome, thumb(run.facts), passing, points, overflows)
+
+
+def joined(runs: Iterable[Finished], path: Path) -> list[Case]:
+    """Join runs and the lines of features that there are."""
+    lines = map(json.loads, path.read_text().splitlines())
+    known = {(line["setting"], line["seed"]): line["layers"] for line in lines}
+    return [case(run, known[run.setting, run.seed]) for run in runs if (run.setting, run.seed) in known]
+
+
+def told(cases: list[Case], limits: Limits) -> np.ndarray:
+    """Apply the thresholds."""
+    found = []
+    for each in cases:
+        explodes = each.overflows or each.passing_steps > limits.passing_steps
+        found.append("explodes" if explodes else "dead" if each.points < limits.points else "fine")
+    return np.array(found)
+
+
+def balanced(truth: np.ndarray, said: np.ndarray) -> float:
+    """Return the mean over outcomes of the share that is told right."""
+    return float(
+        np.mean([(said[truth == each] == each).mean() for each in OUTCOMES if (truth == each).any()])
+    )
+
+
+def fitted(cases: list[Case]) -> Limits:
+    """Return the thresholds of the best balanced accuracy; of equal ones the median of each."""
+    truth = np.array([each.outcome for each in cases])
+    points = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 5e-2)
+    grid = [Limits(*pair) for pair in itertools.product(np.arange(10.0, 80.0, 2.0), points)]
+    scores = np.array([balanced(truth, told(cases, limits)) for limits in grid])
+    best = np.array(grid)[scores >= scores.max() - 1e-9]
+    return Limits(*map(float, np.quantile(best, 0.5, axis=0, method="lower")))
+
+
+def difference(
+    truth: np.ndarray, first: np.ndarray, second: np.ndarray, groups: np.ndarray
+) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of the difference in balanced accuracy, settings drawn whole."""
+    draws = np.random.default_rng(0)
+    names = np.unique(groups)
+    members = {name: np.flatnonzero(groups == name) for name in names}
+    found = []
+    for _ in range(DRAWS):
+        drawn = np.concatenate([members[name] for name in draws.choice(names, len(names))])
+        found.append(balanced(truth[drawn], first[drawn]) - balanced(truth[drawn], second[drawn]))
+    low, high = np.quantile(found, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def matrix(truth: np.ndarray, said: np.ndarray) -> dict[str, dict[str, int]]:
+    """Count what was told of each outcome."""
+    return {
+        each: {other: int(((truth == each) & (said == other)).sum()) for other in OUTCOMES}
+        for each in OUTCOMES
+        if (truth == each).any()
+    }
+
+
+def judged(cases: list[Case], limits: Limits) -> dict[str, Any]:
+    """Hold the outlook and the rule of thumb against what came."""
+    truth, said = np.array([each.outcome for each in cases]), told(cases, limits)
+    rule, groups = np.array([each.rule for each in cases]), np.array([each.setting for each in cases])
+    return {
+        "runs": len(cases),
+        "settings": len(set(groups)),
+        "outlook": {"balanced_accuracy": balanced(truth, said), "told": matrix(truth, said)},
+        "rule_of_thumb": {"balanced_accuracy": balanced(truth, rule), "told": matrix(truth, rule)},
+        "difference_95": difference(truth, said, rule, groups),
+    }
+
+
+def main() -> None:
+    """Fix the thresholds on one half of the pilots and judge them on everything else."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pilots", type=Path, nargs=2, required=True, metavar=("RUNS", "FEATURES"))
+    parser.add_argument("--study", nargs="+", default=[], metavar="FOLDER BLOCK=FEATURES")
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    cases = joined(pilots(args.pilots[0], None), args.pilots[1])
+    half = {name: place % 2 for place, name in enumerate(sorted({each.setting for each in cases}))}
+    limits = fitted([each for each in cases if half[each.setting] == 0])
+    found: dict[str, Any] = {"limits": limits._asdict()}
+    found["pilots, other half"] = judged([each for each in cases if half[each.setting]], limits)
+    of_blocks = []
+    for block, path in (pair.split("=", 1) for pair in args.study[1:]):
+        own = joined(of_study(Path(args.study[0]), block, None), Path(path))
+        found[f"study, block {block}"] = judged(own, limits)
+        of_blocks += own
+    if len(args.study) > 2:  # noqa: PLR2004 - the folder and two blocks
+        found["study, all of these"] = judged(of_blocks, limits)
+    text = json.dumps(found, indent=1) + "\n"
+    if args.out:
+        args.out.write_text(text)
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()

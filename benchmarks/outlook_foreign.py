@@ -1,0 +1,198 @@
+"""What a diagnosis says before training of three networks of snnTorch's layers, beside what becomes of them.
+
+    python -m benchmarks.outlook_foreign [--seeds 2] [--steps 60] [--out foreign.json]
+
+Each network learns to tell five drawn patterns of spikes apart, from weights of three sizes, with surrogates
+of three widths. It counts as dead where the share of right answers on the samples that it has learnt from stays within two
+points of guessing, as exploded where its loss or weights are not finite, or its gradient was at any step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import snntorch as snn
+import torch
+from torch import Tensor, nn
+
+import sgbench
+from benchmarks.outlook import balanced, difference, matrix
+from benchmarks.outlook_features import ABOVE_CHANCE
+
+CLASSES, STEPS_OF_TIME, SAMPLES = 5, 40, 50
+RATE = 0.05
+SURROGATES = ("triangle", "atan", "triangle")
+GAINS = (0.5, 1.0, 3.0)
+WIDTHS = (0.1, 1.0, 4.0)
+COMPACT_SHAPE, WIDE, DEPTH = "triangle", 1.0, 3
+
+
+class Dense(nn.Module):
+    """Dense layers with leaky neurons, the way tutorials write them."""
+
+    def __init__(self, sizes: list[int], spike_grad: Any, beta: float = 0.9) -> None:
+        super().__init__()
+        pairs = list(itertools.pairwise(sizes))
+        self.dense = nn.ModuleList(nn.Linear(*pair, bias=False) for pair in pairs)
+        self.spiking = nn.ModuleList(snn.Leaky(beta=beta, spike_grad=spike_grad) for _ in pairs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Potentials of the last layer [T, B, C]."""
+        states = [layer.reset_mem() for layer in self.spiking]  # type: ignore[operator]
+        kept = []
+        for given in x:
+            sent = given
+            for place, (dense, spiking) in enumerate(zip(self.dense, self.spiking, strict=True)):
+                sent, states[place] = spiking(dense(sent), states[place])
+            kept.append(states[-1])
+        return torch.stack(kept)
+
+
+class Images(nn.Module):
+    """A convolution with pooling, hidden states and a dense layer."""
+
+    def __init__(self, spike_grad: Any) -> None:
+        super().__init__()
+        self.conv, self.pool = nn.Conv2d(1, 4, 3), nn.MaxPool2d(2)
+        self.lif1 = snn.Leaky(beta=0.9, spike_grad=spike_grad, init_hidden=True)
+        self.dense = nn.Linear(36, 5)
+        self.lif2 = snn.Leaky(beta=0.9, spike_grad=spike_grad, init_hidden=True, output=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Potentials of the last layer [T, B, C]."""
+        self.lif1.reset_mem()
+        self.lif2.reset_mem()
+        return torch.stack(
+            [self.lif2(self.dense(self.pool(self.lif1(self.conv(now))).flatten(1)))[1] for now in x]
+        )
+
+
+class Recurrent(nn.Module):
+    """Two layers of leaky neurons with recurrence in all directions."""
+
+    def __init__(self, spike_grad: Any, gain: float, inputs: int = 10, neurons: int = 20) -> None:
+        super().__init__()
+        options = {"beta": 0.9, "all_to_all": True, "linear_features": neurons, "spike_grad": spike_grad}
+        self.into, self.first = nn.Linear(inputs, neurons), snn.RLeaky(**options)
+        self.between, self.second = nn.Linear(neurons, neurons), snn.RLeaky(**options)
+        with torch.no_grad():
+            for layer in (self.first, self.second):
+                layer.recurrent.weight.mul_(gain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Potentials of the second layer [T, B, N]."""
+        (s1, m1), (s2, m2) = self.first.reset_mem(), self.second.reset_mem()
+        kept = []
+        for now in x:
+            s1, m1 = self.first(self.into(now), s1, m1)
+            s2, m2 = self.second(self.between(s1), s2, m2)
+            kept.append(m2)
+        return torch.stack(kept)
+
+
+class Kind(NamedTuple):
+    """One network, and what the rule of thumb looks at."""
+
+    make: Callable[[Any, float], nn.Module]  # from a surrogate and the size of recurrent weights
+    inputs: tuple[int, ...]
+    depth: int
+    recurrent: bool
+
+
+KINDS = {
+    "dense, three layers": Kind(lambda grad, _: Dense([64, 48, 48, CLASSES], grad), (64,), 3, False),
+    "convolution": Kind(lambda grad, _gain: Images(grad), (1, 8, 8), 2, False),
+    "recurrent, two layers": Kind(Recurrent, (10,), 2, True),
+}
+
+
+def patterns(inputs: tuple[int, ...], seed: int) -> tuple[Tensor, Tensor]:
+    """Draw spikes [T, B, ...] of five classes, each with rates of its own, and the classes [B]."""
+    generator = torch.Generator().manual_seed(seed)
+    rates = 2 * RATE * torch.rand(CLASSES, *inputs, generator=generator)
+    target = torch.arange(SAMPLES) % CLASSES
+    x = (torch.rand(STEPS_OF_TIME, SAMPLES, *inputs, generator=generator) < rates[target]).float()
+    return x, target
+
+
+def answers(net: nn.Module, x: Tensor) -> Tensor:
+    """Return the mean potential of the output neurons [B, C]; of more neurons, of the first ones."""
+    return net(x).mean(0)[:, :CLASSES]  # type: ignore[no-any-return]
+
+
+def loss_of(net: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """Return the cross-entropy of mean potentials."""
+    return nn.functional.cross_entropy(answers(net, batch[0]), batch[1])
+
+
+def became(net: nn.Module, batch: tuple[Tensor, Tensor], steps: int) -> str:
+    """Train a network and say what came of it."""
+    optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = loss_of(net, batch)
+        loss.backward()
+        norm = nn.utils.get_total_norm([each.grad for each in net.parameters() if each.grad is not None])
+        if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
+            return "explodes"
+        optimizer.step()
+    with torch.no_grad():
+        right = (answers(net, batch[0]).argmax(1) == batch[1]).float().mean().item()
+    return "dead" if right <= 1 / CLASSES + ABOVE_CHANCE else "fine"
+
+
+def thumb(kind: Kind, shape: str, width: float, gain: float) -> str:
+    """Say what the rule of thumb expects."""
+    if kind.recurrent and width >= WIDE:
+        return "explodes"
+    deep_and_quiet = kind.depth >= DEPTH and gain <= 1
+    return "dead" if deep_and_quiet and shape == COMPACT_SHAPE and width <= WIDE else "fine"
+
+
+def main() -> None:
+    """Diagnose and train each network of each setting."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=2, help="of each setting, default: 2")
+    parser.add_argument("--steps", type=int, default=60, help="of training, default: 60")
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    rows = []
+    settings = itertools.product(KINDS, zip(SURROGATES, WIDTHS, strict=True), GAINS, range(args.seeds))
+    for name, (shape, width), gain, seed in settings:
+        kind, batch = KINDS[name], patterns(KINDS[name].inputs, seed)
+        torch.manual_seed(seed)
+        net = kind.make(sgbench.create(f"surrogate/{shape}", width_fwhm=width), gain)
+        with torch.no_grad():
+            for weight in net.parameters():
+                if weight.ndim > 1:
+                    weight.mul_(gain)
+        told = sgbench.diagnose_module(net, batch, loss_of).outlook
+        came = became(net, batch, args.steps)
+        rows.append((f"{name}/{shape}/{width}/{gain}", came, told, thumb(kind, shape, width, gain)))
+        sys.stderr.write(f"{rows[-1]}\n")
+    groups, truth, said, rule = (np.array(column) for column in zip(*rows, strict=True))
+    found: dict[str, Any] = {
+        "runs": len(rows),
+        "settings": len(set(groups)),
+        "outlook": {"balanced_accuracy": balanced(truth, said), "told": matrix(truth, said)},
+        "rule_of_thumb": {"balanced_accuracy": balanced(truth, rule), "told": matrix(truth, rule)},
+        "difference_95": difference(truth, said, rule, groups),
+    }
+    text = json.dumps(found, indent=1) + "\n"
+    if args.out:
+        args.out.write_text(text)
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""Disturbances of a network's input: spikes moved, lost, added, turned round or put into longer steps.
+
+Each is made once for a whole split, by its severity and a generator, and then changes batch after batch.
+Numbers are drawn spike by spike in the order of samples, so that the size of a batch does not matter. Nothing
+happens behind a sample's end.
+
+Legend: T steps, B samples, N channels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.encoders.base import drawn
+from sgbench.errors import InputError
+from sgbench.signals.spikes import Events, Signal, dense
+from sgbench.signals.trajectory import Batch, valid_steps
+
+Change = Callable[[Batch], Batch]
+
+
+class Given(NamedTuple):
+    """The entries of an input that are not 0, sample by sample and in each of them step by step."""
+
+    step: Tensor  # int64 [entries]
+    sample: Tensor  # int64 [entries]
+    channel: Tensor  # int64 [entries]
+    value: Tensor | None  # [entries], or None where all are 1
+
+
+def jittered(severity: float, generator: torch.Generator, dt_s: float) -> Change:
+    """Move each spike by a normal time, reflected at both ends of its sample.
+
+    Args:
+        severity: standard deviation [s]; what moves by less than half a step stays.
+        generator: two even numbers a spike are drawn (Box and Muller 1958).
+        dt_s: duration of a step [s].
+    """
+
+    def change(batch: Batch) -> Batch:
+        found = given(batch.x)
+        first, second = torch.rand(len(found.step), 2, generator=generator, dtype=torch.float64).unbind(1)
+        normal = (-2 * torch.log1p(-first)).sqrt() * torch.cos(2 * math.pi * second)
+        last = (batch.lengths.cpu() - 1)[found.sample]
+        moved = (found.step + severity / dt_s * normal).round().abs()
+        moved = (last - (last - moved).abs()).clamp(min=0).minimum(last).long()
+        return batch._replace(x=put_back(batch.x, found._replace(step=moved)))
+
+    return change
+
+
+def deleted(severity: float, generator: torch.Generator, dt_s: float) -> Change:
+    """Lose each spike with a probability, which is the severity; the same ones are lost at each higher one."""
+
+    def change(batch: Batch) -> Batch:
+        found = given(batch.x)
+        chance = torch.rand(len(found.step), generator=generator, dtype=torch.float64)
+        return batch._replace(x=put_back(batch.x, some(found, chance >= severity)))
+
+    return change
+
+
+def inserted(severity: float, generator: torch.Generator, dt_s: float) -> Change:
+    """Add spikes evenly over steps and channels, so many times the sample's own as the severity says.
+
+    Two spikes of a channel in one step are one.
+    """
+
+    def change(batch: Batch) -> Batch:
+        found = given(batch.x)
+        steps, samples, channels = batch.x.shape
+        lengths = batch.lengths.cpu()
+        own = torch.bincount(found.sample, minlength=samples)
+        chance = severity * own / (lengths * channels)
+        added = given(drawn(chance[:, None].expand(-1, channels), steps, generator))
+        added = some(added, added.step < lengths[added.sample])
+        step, sample, channel = (torch.cat(pair) for pair in zip(found[:3], added[:3], strict=True))
+        together = Given(step, sample, channel, found.value)
+        if found.value is not None:
+            ones = torch.ones(len(added.step), dtype=found.value.dtype)
+            together = together._replace(value=torch.cat([found.value, ones]))
+        return batch._replace(x=put_back(batch.x, together))
+
+    return change
+
+
+def silenced(severity: float, generator: torch.Generator, dt_s: float) -> Change:
+    """Silence a share of all channels, the same ones in all samples and at each higher severity."""
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+
+    def change(batch: Batch) -> Batch:
+        channels = batch.x.shape[2]
+        order = torch.randperm(channels, generator=torch.Generator().manual_seed(seed))
+        alive = torch.ones(channels, dtype=torch.bool)
+        alive[order[: round(severity * channels)]] = False
+        found = given(batch.x)
+        return batch._replace(x=put_back(batch.x, some(found, alive[found.channel])))
+
+    return change
+
+
+def turned_round(severity: float, generator: torch.Generator, dt_s: float) -> Change:
+    """Play each sample from its end to its beginning."""
+
+    def change(batch: Batch) -> Batch:
+        require_class(batch)
+        found = given(batch.x)
+        last = (batch.lengths.cpu() - 1)[found.sample]
+        inside = some(found._replace(step=last - found.step), found.step <= last)
+        return batch._replace(x=put_back(batch.x, inside))
+
+    return change
+
+
+def coarsened(severity: float, generator: torch.Generator, dt_s: float) -> Change:
+    """Add up the input of so many steps as the severity says, so that each longer step brings the same charge."""
+    factor = int(severity)
+
+    def change(batch: Batch) -> Batch:
+        require_class(batch)
+        x = dense(batch.x)
+        x = x * valid_steps(batch.lengths, len(x)).view(*x.shape[:2], *(1 for _ in x.shape[2:]))
+        missing = -len(x) % factor
+        x = torch.cat([x, torch.zeros_like(x[:1]).expand(missing, *x.shape[1:])]) if missing else x
+        x = x.unflatten(0, (-1, factor)).sum(1)
+        lengths = torch.div(batch.lengths + factor - 1, factor, rounding_mode="floor")
+        return batch._replace(x=Events.of(x) if isinstance(batch.x, Events) else x, lengths=lengths)
+
+    return change
+
+
+def require_class(batch: Batch) -> None:
+    """Refuse targets of single steps, which would not fit other steps."""
+    if batch.target.ndim != 1:
+        raise InputError("each step has a target of its own, which fits no other step")
+
+
+def given(x: Signal) -> Given:
+    """Return what is not 0 of an input [T, B, N], on the processor and in the order of samples."""
+    events = (x if isinstance(x, Events) else Events.of(x)).to("cpu")
+    rows, samples = events.rows(), events.shape[1]
+    step, sample = torch.div(rows, samples, rounding_mode="floor"), rows % samples
+    order = torch.argsort(sample, stable=True)
+    value = None if events.value is None else events.value[order]
+    return Given(step[order], sample[order], events.index.long()[order], value)
+
+
+def some(found: Given, keep: Tensor) -> Given:
+    """Return those that are kept."""
+    value = None if found.value is None else found.value[keep]
+    return Given(found.step[keep], found.sample[keep], found.channel[keep], value)
+
+
+def put_back(like: Signal, found: Given) -> Signal:
+    """Return entries as an input of the same kind; values in one place add up, of spikes two are one."""
+    _, samples, channels = like.shape
+    place = (found.step * samples + found.sample) * channels + found.channel
+    kept, inverse = torch.unique(place, return_inverse=True)
+    value = None
+    if found.value is not None:
+        value = torch.zeros(len(kept), dtype=found.value.dtype).index_add_(0, inverse, found.value)
+    row = torch.div(kept, channels, rounding_mode="floor")
+    shape = (like.shape[0], samples, channels)
+    made = Events.from_rows(row, kept % channels, value, shape, like.dtype).to(like.device)
+    return made if isinstance(like, Events) else made.dense()

@@ -1,0 +1,268 @@
+"""How a network's score falls when its input or the network itself is disturbed, severity by severity.
+
+The network is trained without any of it: this is robustness at test time, measured on validation data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+import torch
+
+from sgbench.diagnosis import disturbed_input as of_input
+from sgbench.diagnosis import disturbed_network as of_network
+from sgbench.errors import InputError, NonFiniteError, require_count, require_number, suggest
+from sgbench.networks.base import Network
+from sgbench.records.content import Scores
+from sgbench.signals.streams import generator
+from sgbench.signals.trajectory import Batch
+
+MakeChange = Callable[[float, torch.Generator, float], of_input.Change]
+Disturb = Callable[[Network, float, torch.Generator], Network]
+Score = Callable[[Network, Iterable[Batch]], Scores]
+MOST_LEVELS = 50
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """One kind of disturbance.
+
+    Args:
+        says: what a severity is, with its unit.
+        severities: that are usual, from mild to severe.
+        low: least severity.
+        high: largest one.
+        clean: severity of no disturbance, or None where there is none.
+        is_whole: whether a severity is a whole number.
+        is_drawn: whether numbers are drawn.
+        needs_spikes: whether the input has to be spikes.
+        on_input: what is done to batches, if anything.
+        on_network: what is done to the network, if anything.
+    """
+
+    says: str
+    severities: tuple[float, ...]
+    low: float
+    high: float
+    clean: float | None = 0.0
+    is_whole: bool = False
+    is_drawn: bool = True
+    needs_spikes: bool = False
+    on_input: MakeChange | None = None
+    on_network: Disturb | None = None
+
+
+DISTURBANCES: dict[str, Disturbance] = {
+    "jitter_s": Disturbance(
+        "standard deviation of each input spike's shift [s]",
+        (0.001, 0.002, 0.005, 0.01, 0.02),
+        0.0,
+        1e3,
+        needs_spikes=True,
+        on_input=of_input.jittered,
+    ),
+    "delete": Disturbance(
+        "probability that an input spike is lost",
+        (0.1, 0.2, 0.4, 0.6, 0.8),
+        0.0,
+        1.0,
+        needs_spikes=True,
+        on_input=of_input.deleted,
+    ),
+    "insert": Disturbance(
+        "added input spikes by the sample's own",
+        (0.1, 0.2, 0.5, 1.0, 2.0),
+        0.0,
+        1e3,
+        needs_spikes=True,
+        on_input=of_input.inserted,
+    ),
+    "dead_channels": Disturbance(
+        "share of silent input channels", (0.1, 0.2, 0.4, 0.6, 0.8), 0.0, 1.0, on_input=of_input.silenced
+    ),
+    "reverse": Disturbance(
+        "1: samples played backwards",
+        (1.0,),
+        1.0,
+        1.0,
+        is_whole=True,
+        is_drawn=False,
+        on_input=of_input.turned_round,
+    ),
+    "time_step": Disturbance(
+        "length of a step by that of the training",
+        (2.0, 3.0, 4.0, 6.0),
+        1.0,
+        100.0,
+        clean=1.0,
+        is_whole=True,
+        is_drawn=False,
+        on_input=of_input.coarsened,
+        on_network=of_network.with_longer_steps,
+    ),
+    "weight_bits": Disturbance(
+        "bits of a weight",
+        (8.0, 6.0, 5.0, 4.0, 3.0, 2.0),
+        2.0,
+        32.0,
+        clean=None,
+        is_whole=True,
+        is_drawn=False,
+        on_network=of_network.with_bits,
+    ),
+    "weight_noise": Disturbance(
+        "standard deviation of noise by the weights' root mean square",
+        (0.05, 0.1, 0.2, 0.5, 1.0),
+        0.0,
+        1e3,
+        on_network=of_network.with_noise,
+    ),
+    "threshold": Disturbance(
+        "standard deviation of the thresholds by their own value",
+        (0.05, 0.1, 0.2, 0.3, 0.5),
+        0.0,
+        10.0,
+        on_network=of_network.with_mismatch,
+    ),
+}
+
+
+class Point(NamedTuple):
+    """The score at one severity, over the draws of what is drawn."""
+
+    severity: float | None  # None: undisturbed, where no number says so
+    mean: float
+    lowest: float
+    highest: float
+
+
+class Curve(NamedTuple):
+    """The scores of one disturbance, undisturbed first, or the reason why there are none."""
+
+    name: str
+    says: str
+    measure: Literal["accuracy", "loss"]
+    points: tuple[Point, ...]
+    area: float | None  # mean of the curve by the undisturbed score
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Disturbed:
+    """Disturbs one network and scores it, as often as is asked.
+
+    Args:
+        network: stays as it is.
+        batches: makes the batches of the split anew.
+        score: scores a network on batches; the engine's own evaluation.
+        seed: of the stream of the disturbances.
+        dt_s: duration of a step [s].
+        input_is_spikes: whether the input is spikes.
+        draws: of what is drawn.
+    """
+
+    network: Network
+    batches: Callable[[], Iterable[Batch]]
+    score: Score
+    seed: int
+    dt_s: float
+    input_is_spikes: bool
+    draws: int
+
+    def curves(self, names: Sequence[str], levels: Sequence[float] | None = None) -> list[Curve]:
+        """Score the network undisturbed, then with each disturbance at each severity.
+
+        Args:
+            names: of `DISTURBANCES`.
+            levels: severities in place of the usual ones.
+
+        Raises:
+            InputError: an unknown name, or a severity out of range.
+            NonFiniteError: a disturbed network overflows.
+        """
+        require_count("--draws", self.draws)
+        severities = {name: checked_levels(name, levels) for name in names}
+        clean = value_of(self.score(self.network, self.batches()))
+        return [self.curve(name, severities[name], clean) for name in names]
+
+    def curve(
+        self, name: str, severities: Sequence[float], clean: tuple[Literal["accuracy", "loss"], float]
+    ) -> Curve:
+        """Score one disturbance; what it is not defined for is told as a reason."""
+        kind = DISTURBANCES[name]
+        measure, start = clean
+        points = [Point(kind.clean, start, start, start)]
+        try:
+            if kind.needs_spikes and not self.input_is_spikes:
+                raise InputError("the input is values, not spikes")
+            for severity in severities:
+                draws = range(self.draws if kind.is_drawn else 1)
+                found = [self.at(name, severity, draw) for draw in draws]
+                points.append(Point(severity, sum(found) / len(found), min(found), max(found)))
+        except NonFiniteError as error:
+            raise NonFiniteError(f"robustness, {name}: {error}") from error
+        except InputError as error:
+            return Curve(name, kind.says, measure, (), None, str(error))
+        return Curve(name, kind.says, measure, tuple(points), area(points), None)
+
+    def at(self, name: str, severity: float, draw: int) -> float:
+        """Score one draw at one severity; each severity begins from the same numbers of the draw."""
+        kind = DISTURBANCES[name]
+        network, batches = self.network, self.batches()
+        if kind.on_network is not None:
+            numbers = generator(self.seed, "robustness", name, draw, "network")
+            network = kind.on_network(network, severity, numbers)
+        if kind.on_input is not None:
+            numbers = generator(self.seed, "robustness", name, draw, "input")
+            batches = map(kind.on_input(severity, numbers, self.dt_s), batches)
+        return value_of(self.score(network, batches))[1]
+
+
+def value_of(scores: Scores) -> tuple[Literal["accuracy", "loss"], float]:
+    """Return the accuracy, or the loss where the target is no class."""
+    return ("loss", scores.loss) if scores.accuracy is None else ("accuracy", scores.accuracy)
+
+
+def area(points: Sequence[Point]) -> float | None:
+    """Return the mean score over the curve by the undisturbed one, each severity one step; None where that is 0.
+
+    >>> round(area([Point(0.0, 0.8, 0.8, 0.8), Point(0.1, 0.8, 0.8, 0.8), Point(0.2, 0.4, 0.4, 0.4)]), 3)
+    0.875
+    """
+    clean = points[0].mean
+    if clean == 0 or len(points) == 1:
+        return None
+    return sum((one.mean + other.mean) / 2 for one, other in pairwise(points)) / (len(points) - 1) / clean
+
+
+def checked_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of disturbances, each once.
+
+    Raises:
+        InputError: an unknown one.
+    """
+    for name in names:
+        if name not in DISTURBANCES:
+            raise InputError(f"--what {name}: {suggest(name, tuple(DISTURBANCES))}")
+    return tuple(dict.fromkeys(names))
+
+
+def checked_levels(name: str, levels: Sequence[float] | None) -> tuple[float, ...]:
+    """Return the severities of a disturbance, the usual ones where none are told.
+
+    Raises:
+        InputError: one out of range, or too many.
+    """
+    kind = DISTURBANCES[name]
+    if levels is None:
+        return kind.severities
+    if not 0 < len(levels) <= MOST_LEVELS:
+        raise InputError(f"--levels: 1 to {MOST_LEVELS} numbers are needed, not {len(levels)}")
+    for level in levels:
+        require_number(f"--levels of {name}", level, low=kind.low, high=kind.high)
+        if kind.is_whole and level != int(level):
+            raise InputError(f"--levels {level:g}: {name} takes whole numbers")
+    return tuple(levels)

@@ -1,0 +1,130 @@
+"""Diagnoses as text for people: tables in columns, then advice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sgbench.diagnosis.landscape import Course, Plane
+from sgbench.diagnosis.robustness import Curve
+from sgbench.records.diagnosis import Diagnosis, LayerDiagnosis, LinePoint
+from sgbench.tables import aligned
+
+LAYER_COLUMNS: dict[str, str] = {
+    "grad_norm": "|dL/dI|",
+    "log_slope_per_step": "ln growth/step",
+    "nonzero_parameters": "weights reached",
+    "gradient_dead_fraction": "gradient-dead",
+    "signal_to_noise": "signal/noise",
+    "jacobian_norm": "|J|",
+    "jacobian_radius": "radius of J",
+    "in_window_fraction": "in window",
+    "mean_slope": "mean slope",
+    "rate_per_step": "rate/step",
+    "dead_fraction": "dead",
+    "saturated_fraction": "saturated",
+}
+AGREEMENT_COLUMNS = ("cosine", "norm_ratio", "sign_agreement", "relative_bias")
+
+
+def as_text(found: Diagnosis) -> str:
+    """Write a diagnosis for people: a line for each layer, agreements, advice."""
+    loss = "not finite" if found.loss is None else f"{found.loss:.4g}"
+    lines = [f"{found.weights} weights, {found.samples} samples of {found.split or 'yours'}, loss {loss}", ""]
+    names = [
+        name for name in LAYER_COLUMNS if any(getattr(layer, name) is not None for layer in found.layers)
+    ]
+    if names:
+        head = ["layer", *(LAYER_COLUMNS[name] for name in names)]
+        lines += aligned([head, *(_row(layer, names) for layer in found.layers)], words=1)
+    if found.agreements:
+        lines += ["", *_agreement_lines(found)]
+    if found.falling_steps is not None:
+        lines.append(f"the loss falls with {found.falling_steps:.0%} of short steps against the gradient")
+    if found.outlook is not None:
+        lines += ["", f"outlook: {found.outlook}"]
+    return "\n".join([*lines, *(f"- {sentence}" for sentence in found.advice)])
+
+
+def _row(layer: LayerDiagnosis, names: Sequence[str]) -> list[str]:
+    return [layer.name, *(number(getattr(layer, name)) for name in names)]
+
+
+def number(value: float | None) -> str:
+    """Write three digits, or a dash where there is no number."""
+    return "-" if value is None else f"{value:.3g}"
+
+
+def _agreement_lines(found: Diagnosis) -> list[str]:
+    rows = [
+        [line.reference, line.layer, *(number(getattr(line, name)) for name in AGREEMENT_COLUMNS)]
+        for line in found.agreements or ()
+        if line.layer != "all"
+    ]
+    missing = [
+        f"{line.reference}: {line.reasons['cosine']}"
+        for line in found.agreements or ()
+        if line.layer == "all"
+    ]
+    head = ["reference", "layer", *(name.replace("_", " ") for name in AGREEMENT_COLUMNS)]
+    return [*aligned([head, *rows], words=2), *missing]
+
+
+def line_text(line: Sequence[LinePoint]) -> str:
+    """Write the points of a line, each with its loss and slopes."""
+    head = ["alpha", "loss", "surrogate slope", "macroscopic slope"]
+    rows = [
+        [number(each) for each in (point.alpha, point.loss, point.surrogate_slope, point.macroscopic_slope)]
+        for point in line
+    ]
+    return "\n".join(aligned([head, *rows], words=0))
+
+
+def loops_text(courses: Sequence[Course]) -> str:
+    """Write the integral around each loop beside that of its absolute value."""
+    rows = []
+    for place, course in enumerate(courses):
+        loop = course.loop
+        share = number(loop.integral / loop.path if loop.path else None)
+        rows.append([str(place), f"{loop.integral:.4g}", f"{loop.path:.4g}", share])
+    table = aligned([["plane", "integral", "path", "share"], *rows], words=1)
+    note = "the integral of a gradient of any function is 0; path is the integral of its absolute value"
+    return "\n".join([*table, note])
+
+
+def plane_text(found: Plane) -> str:
+    """Write what a plane of losses comes to: middle, least and largest, and where the least lies."""
+    known = [
+        (loss, a, b)
+        for b, row in zip(found.second, found.losses, strict=True)
+        for a, loss in zip(found.first, row, strict=True)
+        if loss is not None
+    ]
+    count = sum(map(len, found.losses))
+    if not known:
+        return f"{count} losses, none of them finite"
+    least, a, b = min(known)
+    return (
+        f"{count} losses, {count - len(known)} of them not finite\n"
+        f"least {least:.4g} at ({a:.3g}, {b:.3g}), largest {max(known)[0]:.4g}"
+    )
+
+
+def robustness_text(curves: Sequence[Curve]) -> str:
+    """Write the score at each severity, what a severity is, and the mean of each curve by its first point."""
+    lines = []
+    for curve in curves:
+        if curve.reason is not None:
+            lines += [f"{curve.name}: not measured, {curve.reason}", ""]
+            continue
+        told = "" if curve.area is None else f"; mean of the curve {curve.area:.3f} of the undisturbed one"
+        head = ["severity", curve.measure, "lowest", "highest"]
+        rows = [
+            [severity_word(point.severity), *(f"{each:.4g}" for each in point[1:])] for point in curve.points
+        ]
+        lines += [f"{curve.name}: {curve.says}{told}", *aligned([head, *rows], words=1), ""]
+    return "\n".join(lines).rstrip()
+
+
+def severity_word(severity: float | None) -> str:
+    """Write a severity; no number says that nothing is disturbed."""
+    return "none" if severity is None else f"{severity:g}"

@@ -1,0 +1,115 @@
+"""The robustness of a finished run: its selected weights on disturbed validation data, scored as in training."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+
+from sgbench.diagnosis.robustness import DISTURBANCES, Curve, Disturbed, Score, checked_names
+from sgbench.errors import require_count
+from sgbench.inspection.stored_run import StoredRun, load_selected, stored_run
+from sgbench.metrics.evaluation import Evaluation
+from sgbench.networks.base import Network
+from sgbench.records.content import Scores
+from sgbench.signals.trajectory import Batch
+from sgbench.training.epochs import Epochs
+from sgbench.training.train_loop import TrainLoop
+
+NAMES = tuple(DISTURBANCES)
+log = logging.getLogger("sgbench")
+
+
+def robustness(
+    *words: str,
+    what: Sequence[str] = NAMES,
+    levels: Sequence[float] | None = None,
+    draws: int = 3,
+    batches: int | None = None,
+    config_dirs: Sequence[Path] = (),
+    allow_targets: Sequence[str] = (),
+) -> list[Curve]:
+    """Measure how the validation score of a finished run falls with each disturbance, severity by severity.
+
+    Args:
+        words: the folder of a run, and words of how it is executed, e.g. "paths.data_dir=DIR".
+        what: names of disturbances.
+        levels: severities in place of the usual ones.
+        draws: of what is drawn at random.
+        batches: of the validation split; all by default.
+        config_dirs: folders with entries of your own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+
+    Raises:
+        InputError: an unknown name, a severity out of range, or weights or data that are gone.
+        NonFiniteError: a disturbed network overflows.
+    """
+    run = stored_run(words, config_dirs=config_dirs, allow_targets=allow_targets)
+    return curves_of(run, what, levels=levels, draws=draws, batches=batches)
+
+
+def curves_of(
+    run: StoredRun, what: Sequence[str], *, levels: Sequence[float] | None, draws: int, batches: int | None
+) -> list[Curve]:
+    """Measure the same of a run that was made again; see `robustness`."""
+    names = checked_names(what)
+    if batches is not None:
+        require_count("--batches", batches)
+    load_selected(run)
+    run.parts.data.setup()
+    torch.set_num_threads(run.spec.trainer.threads)
+
+    def validation() -> Iterable[Batch]:
+        every = itertools.islice(run.parts.data.evaluation("validation"), batches)
+        device = run.parts.device
+        return (Batch(each.x.to(device), *(part.to(device) for part in each[1:])) for each in every)
+
+    disturbed = Disturbed(
+        run.parts.network,
+        validation,
+        scorer(run),
+        seed=run.spec.seed,
+        dt_s=run.spec.method.protocol.dt_s,
+        input_is_spikes=run.parts.encoder.output == "binary",
+        draws=draws,
+    )
+    found = disturbed.curves(names, levels)
+    if batches is None:
+        _compare_with_record(run, found)
+    return found
+
+
+def scorer(run: StoredRun) -> Score:
+    """Return what scores a network like the run's: as after training, with the noise of the selected epoch."""
+    epochs = Epochs(run.parts.steepness, run.spec.method.protocol.epochs, run.spec.seed)
+    epoch = 0 if run.record is None else run.record.best_epoch or 0
+
+    def score(network: Network, batches: Iterable[Batch]) -> Scores:
+        epochs.begin(network, "validation", epoch)
+        loop = TrainLoop(network, run.parts.rule, run.parts.objective, clip_norm=None)
+        evaluation = Evaluation(network, dt_s=run.spec.method.protocol.dt_s)
+        for batch in batches:
+            evaluation.update(batch, *loop.evaluate(batch))
+        return evaluation.scores()
+
+    return score
+
+
+def _compare_with_record(run: StoredRun, found: Sequence[Curve]) -> None:
+    """Say so where the undisturbed score is not the record's, e.g. on another machine."""
+    told = None if run.record is None else run.record.validation
+    known = [curve for curve in found if curve.points]
+    if told is None or not known:
+        return
+    expected = told.loss if known[0].measure == "loss" else told.accuracy
+    if known[0].points[0].mean != expected:
+        log.warning(
+            "%s: undisturbed %s is %.6g, the record says %.6g; another machine or version rounds otherwise",
+            run.name,
+            known[0].measure,
+            known[0].points[0].mean,
+            expected or 0.0,
+        )

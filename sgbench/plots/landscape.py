@@ -1,0 +1,121 @@
+"""Pictures of the loss along lines, around loops and over planes of weights, and of exact gradients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from sgbench.plots.style import BLUE, COLOURS, GREEN, INK, SOFT, VERMILION
+from sgbench.records.diagnosis import LinePoint
+
+LEVELS = 12
+
+
+def line_figure(line: Sequence[LinePoint]) -> Figure:
+    """Draw the loss between two sets of weights, and its slope by differences and by the surrogate gradient."""
+    figure = Figure(figsize=(7.5, 6.4), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    alphas = [point.alpha for point in line]
+    above.plot(alphas, _known([point.loss for point in line]), color=BLUE, marker="o", markersize=3)
+    above.set_ylabel("loss")
+    slopes = (
+        ("macroscopic", [point.macroscopic_slope for point in line], BLUE, "-"),
+        ("surrogate gradient", [point.surrogate_slope for point in line], VERMILION, "--"),
+    )
+    for name, values, colour, dashes in slopes:
+        below.plot(alphas, _known(values), color=colour, linestyle=dashes, linewidth=1.8, label=name)
+    below.axhline(0, color=SOFT, linewidth=0.8)
+    below.set(xlabel="alpha", ylabel="slope of the loss")
+    below.legend(frameon=False, fontsize=10)
+    for panel in (above, below):
+        for alpha in (0.0, 1.0):
+            if alphas[0] <= alpha <= alphas[-1]:
+                panel.axvline(alpha, color=GREEN, linewidth=0.8, linestyle=":")
+    above.set_title("0: initial weights, 1: selected weights", fontsize=11)
+    return figure
+
+
+def _known(values: Sequence[float | None]) -> list[float]:
+    return [math.nan if value is None else value for value in values]
+
+
+def loops_figure(loops: Sequence[Sequence[float]]) -> Figure:
+    """Draw what a gradient collects on its way around closed loops; that of any function comes back to 0.
+
+    Args:
+        loops: for each loop the shares g . dr of its points.
+    """
+    figure = Figure(figsize=(8.0, 5.0), layout="constrained")
+    panel = figure.subplots()
+    for place, shares in enumerate(loops):
+        path = sum(map(abs, shares)) or 1.0
+        collected = np.concatenate([[0.0], np.cumsum(shares)]) / path
+        turns = np.linspace(0, 360, len(collected))
+        look: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "linewidth": 1.5}
+        panel.plot(turns, collected, **look)
+        panel.plot(
+            turns[-1:], collected[-1:], marker="o", label=f"plane {place}: {collected[-1]:+.2g}", **look
+        )
+    panel.axhline(0, color=SOFT, linewidth=0.8)
+    panel.set(xlabel="way around the loop [degrees]", ylabel="collected, by the path of the loop")
+    panel.set(xlim=(0, 360), xticks=range(0, 361, 90))
+    panel.set_title("a gradient of any function would come back to 0", fontsize=11)
+    figure.legend(frameon=False, fontsize=9, loc="outside right upper")
+    return figure
+
+
+def plane_figure(
+    first: Sequence[float],
+    second: Sequence[float],
+    losses: Sequence[Sequence[float | None]],
+    *,
+    labels: tuple[str, str],
+    marks: Sequence[tuple[float, float, str]],
+) -> Figure:
+    """Draw the loss over a plane of weights as a map with contours; what is not finite stays white.
+
+    Args:
+        first: of each column.
+        second: of each row.
+        losses: by rows.
+        labels: of the two directions.
+        marks: places with a word.
+    """
+    figure = Figure(figsize=(7.2, 5.8), layout="constrained")
+    panel = figure.subplots()
+    values = np.array([[math.nan if each is None else each for each in row] for row in losses], dtype=float)
+    drawn = panel.pcolormesh(first, second, values, cmap="viridis", shading="nearest")
+    if np.isfinite(values).all() and values.min() < values.max():
+        lines = panel.contour(first, second, values, levels=LEVELS, colors="white", linewidths=0.7)
+        panel.clabel(lines, fontsize=8, fmt="%.3g")
+    for x, y, word in marks:
+        panel.plot([x], [y], marker="o", color=VERMILION, markeredgecolor="white", markersize=9)
+        box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+        panel.annotate(word, (x, y), (8, 8), textcoords="offset points", color=INK, fontsize=10, bbox=box)
+    panel.set(xlabel=labels[0], ylabel=labels[1])
+    figure.colorbar(drawn, ax=panel, label="loss")
+    return figure
+
+
+def exact_figure(cosines: Sequence[float], norm_ratios: Sequence[float], *, title: str) -> Figure:
+    """Draw how a surrogate's gradient compares with the exact one, network by network."""
+    figure = Figure(figsize=(9.0, 4.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for panel, values, best in ((left, cosines, 1.0), (right, norm_ratios, 1.0)):
+        ordered = sorted(values)
+        panel.plot(range(1, len(ordered) + 1), ordered, color=BLUE, marker="o", linestyle="none")
+        middle = ordered[(len(ordered) - 1) // 2]
+        panel.axhline(middle, color=VERMILION, linewidth=1.2, label=f"median {middle:.3g}")
+        panel.axhline(best, color=GREEN, linewidth=1.0, linestyle=":", label="exact")
+        panel.set_xlabel("tiny network, in order")
+    left.set_ylabel("cosine with the exact gradient")
+    left.set_ylim(min(0.0, *cosines) - 0.05, 1.05)
+    right.set(ylabel="norm by that of the exact gradient", yscale="log")
+    for panel, place in ((left, "lower right"), (right, "best")):
+        panel.legend(frameon=False, fontsize=9, loc=place)
+    figure.suptitle(title, fontsize=11)
+    return figure
