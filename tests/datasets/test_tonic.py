@@ -1,4 +1,4 @@
-"""`dataset=tonic`, and data sets of tonic in `sgbench.benchmark`: of a small fake of its shape, and of tonic itself."""
+"""`dataset=tonic`, and data sets of tonic in `sgbench.benchmark`: of a small fake of its shape, and of itself."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_an_undivided_set_becomes_three_parts_of_every_class(tmp_path: Path) -> 
 
 @pytest.mark.usefixtures("fake")
 def test_the_words_of_the_command_build_and_load(capsys: pytest.CaptureFixture[str]) -> None:
-    """`dataset=tonic dataset.name=Divided`: its own test part, a fifth of training validates; a board leaves it out."""
+    """`dataset=tonic dataset.name=Divided`: its own test part, a fifth of training validates; no row of a board."""
     spec = compose(["experiment=tonic", "dataset.name=Divided", "surrogate=triangle"])
     data = build(spec).data
     data.setup()
