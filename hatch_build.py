@@ -1,14 +1,17 @@
-"""Put into the wheel what the checkout knows: its commit, and the summary of the study of surrogates."""
+"""Put into the wheel what the checkout knows: its commit and address, and the summary of the study."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 SUMMARY = "study/surrogates/summary.json"
 """What `sgbench recommend` is fitted to."""
@@ -42,6 +45,55 @@ class CommitHook(BuildHookInterface):
         folder = getattr(self, "folder", None)
         if folder is not None:
             folder.cleanup()
+
+
+class AddressHook(MetadataHookInterface):
+    """Gives the package index the README with whole addresses, and the project's own, as git's `origin` has them."""
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Set both; without an address, links stay relative and the project has none."""
+        root = Path(self.root)
+        text = (root / "README.md").read_text(encoding="utf-8")
+        here = (root / ".git").exists()
+        address = web_address(git(root, "remote", "get-url", "origin") or "") if here else None
+        if address is not None:
+            text = absolute(text, address, git(root, "rev-parse", "HEAD") or "HEAD")
+            metadata["urls"] = {
+                "Repository": address,
+                "Documentation": f"{address}/blob/HEAD/docs/index.md",
+                "Changelog": f"{address}/blob/HEAD/CHANGELOG.md",
+                "Issues": f"{address}/issues",
+            }
+        else:
+            metadata["urls"] = {}
+        metadata["readme"] = {"content-type": "text/markdown", "text": text}
+
+
+def web_address(remote: str) -> str | None:
+    """The page of a repository, without anybody's name or password; None of a folder.
+
+    >>> web_address("git@example.org:us/sgbench.git"), web_address("https://me:it@example.org/us/sgbench")
+    ('https://example.org/us/sgbench', 'https://example.org/us/sgbench')
+    """
+    by_ssh = re.fullmatch(r"[\w.-]+@([\w.-]+):([\w./-]+)", remote)
+    parts = urlsplit(f"ssh://{by_ssh[1]}/{by_ssh[2]}" if by_ssh else remote)
+    if parts.scheme not in ("http", "https", "ssh", "git") or not parts.hostname:
+        return None
+    return f"https://{parts.hostname}/{parts.path.strip('/').removesuffix('.git')}"
+
+
+def absolute(text: str, address: str, commit: str) -> str:
+    """Markdown whose links and pictures are found from anywhere.
+
+    >>> absolute("[a](docs/a.md#b) ![c](d.png) [e](https://f.org) [g](#h)", "https://x.org/y", "1")
+    '[a](https://x.org/y/blob/1/docs/a.md#b) ![c](https://x.org/y/raw/1/d.png) [e](https://f.org) [g](#h)'
+    """
+
+    def whole(found: re.Match[str]) -> str:
+        kind = "raw" if found[1] else "blob"
+        return f"{found[1]}[{found[2]}]({address}/{kind}/{commit}/{found[3]})"
+
+    return re.sub(r"(!?)\[([^\]]*)\]\((?![a-z]+:|#)([^)]+)\)", whole, text)
 
 
 def git(root: Path, *words: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sgbench.training.provenance import Code, built_from
+from sgbench.training.provenance import Code, built_from, source_sha256
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = """
@@ -75,6 +76,37 @@ def test_wheel_and_sdist_name_the_commit(tmp_path: Path) -> None:
     assert commit_in(built(project, "wheel")) == {"commit": head, "clean": False}
 
 
+@pytest.mark.slow
+def test_the_package_index_gets_whole_addresses_of_the_checkout(tmp_path: Path) -> None:
+    """Expected: links and pictures of README under the address of `origin`, no password; without one, as written."""
+    project = tmp_path / "project"
+    (project / "sgbench").mkdir(parents=True)
+    (project / "sgbench" / "__init__.py").write_text("")
+    (project / "README.md").write_text(
+        "[docs](docs/index.md) ![board](leaderboards/board.png) [x](https://x.org)"
+    )
+    text = PROJECT.replace('version = "0"', 'version = "0"\ndynamic = ["readme", "urls"]')
+    (project / "pyproject.toml").write_text(text + "[tool.hatch.metadata.hooks.custom]\n")
+    shutil.copy(ROOT / "hatch_build.py", project)
+    git(project, "init", "-q")
+    git(project, "add", ".")
+    git(project, "commit", "-qm", "first")
+    assert "[docs](docs/index.md)" in metadata_of(built(project, "wheel"))
+    git(project, "remote", "add", "origin", "https://me:secret@example.org/us/sgbench.git")
+    head, found = git(project, "rev-parse", "HEAD"), metadata_of(built(project, "wheel"))
+    assert f"[docs](https://example.org/us/sgbench/blob/{head}/docs/index.md)" in found
+    assert f"![board](https://example.org/us/sgbench/raw/{head}/leaderboards/board.png)" in found
+    assert "[x](https://x.org)" in found
+    assert "Project-URL: Repository, https://example.org/us/sgbench\n" in found
+    assert "secret" not in found
+
+
+def metadata_of(wheel: Path) -> str:
+    """What a package index reads."""
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.read(next(name for name in archive.namelist() if name.endswith("METADATA"))).decode()
+
+
 def test_the_file_is_read_back(tmp_path: Path) -> None:
     """What was written, and nothing where it is not such a file."""
     path = tmp_path / "commit.json"
@@ -100,3 +132,32 @@ def test_a_checkout_says_its_own_commit(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(provenance, "__file__", str(package / "training" / "provenance.py"))
     code = Code.here()
     assert (code.commit, code.clean) == (git(tmp_path, "rev-parse", "HEAD"), False)
+
+
+CLASS = """
+class Triweight:
+    def bell(self, u):
+        return 1 - u
+"""
+
+
+def test_comments_and_docstrings_do_not_change_the_hash_of_a_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Must match: comments, docstrings, layout. Must differ: a number, an added default; None without a source."""
+    monkeypatch.syspath_prepend(tmp_path)
+    described = CLASS.replace("class Triweight:", 'class Triweight:\n    """Mine."""\n')
+    texts = {
+        "plain": CLASS,
+        "remarked": described.replace("1 - u", "(1 - u)  # x"),
+        "other": CLASS.replace("1", "2"),
+        "more": CLASS.replace("u)", "u=0)"),
+    }
+    found = {}
+    for name, text in texts.items():
+        (tmp_path / f"triweight_{name}.py").write_text(text)
+        importlib.import_module(f"triweight_{name}")
+        found[name] = source_sha256(f"triweight_{name}.Triweight")
+    assert found["plain"] == found["remarked"]
+    assert len({*found.values(), None}) == 4
+    assert source_sha256("triweight_plain.Nothing") is None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +38,23 @@ def test_every_snippet_runs(snippet: str, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("SGBENCH_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("SGBENCH_RUNS", str(tmp_path / "runs"))
     exec(compile(snippet, "snippet", "exec"), {"__name__": "__main__"})  # noqa: S102 - our own documents
+
+
+@pytest.mark.slow
+def test_type_checkers_have_nothing_to_say_of_the_snippets(tmp_path: Path) -> None:
+    """basedpyright as users have it (standard), on all of them at once; must differ: a surrogate is no text."""
+    checker = shutil.which("basedpyright", path=Path(sys.executable).parent)
+    if checker is None:
+        pytest.skip("basedpyright is not installed: pip install 'sgbench[dev]'")
+    for number, snippet in enumerate(SNIPPETS):
+        (tmp_path / f"snippet_{number}.py").write_text(str(snippet.values[0]))
+    words = ["--level", "error", "--pythonpath", sys.executable]
+    (tmp_path / "pyproject.toml").write_text('[tool.basedpyright]\ntypeCheckingMode = "standard"\n')
+    told = subprocess.run([checker, *words, "."], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told.stdout.splitlines()[-1].startswith("0 errors"), told.stdout
+    (tmp_path / "wrong.py").write_text('import sgbench\n\nname: str = sgbench.create("surrogate/atan")\n')
+    told = subprocess.run([checker, *words, "."], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told.stdout.splitlines()[-1].startswith("1 error"), told.stdout
 
 
 def test_the_worked_surrogate_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

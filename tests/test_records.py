@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sgbench.errors import InputError
+from sgbench.errors import InputError, SgbenchError
 from sgbench.records import spec
 from sgbench.records.base import MAX_NUMBER, Strict, Value
 from sgbench.records.files import parse_model, read_bytes, to_json
@@ -26,6 +26,17 @@ from tests.leaderboard.lies import Tree, at, parsed
 PUBLISHED = sorted(
     (Path(__file__).resolve().parent.parent / "leaderboards").glob("digits_v1/records/*/*.json")
 )
+
+
+def test_a_finished_run_has_scores_and_a_failed_one_says_why() -> None:
+    """Must match: the record's own fields. Must differ: a run that failed."""
+    finished = next(each for each in gallery() if each.status == "finished")
+    assert finished.scored.test is finished.test
+    assert finished.scored.best_epoch == finished.best_epoch
+    failed = next(each for each in gallery() if each.status == "failed")
+    assert failed.failure is not None
+    with pytest.raises(SgbenchError, match=f"failed with {failed.failure.kind}: .*; it has no scores"):
+        failed.scored  # noqa: B018 - the access is the test
 
 
 def scaled(tree: Tree) -> None:

@@ -258,6 +258,11 @@ def _add_own(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--tonic", metavar="SET", help="a data set of tonic, e.g. SHD (tonic is GPL-3.0-only)"
     )
     adding.add_argument("--validation", type=Path, metavar="FILE.npz", help="default: a fifth of training")
+    adding.add_argument(
+        "--groups",
+        metavar="ARRAY",
+        help="who was recorded, e.g.; no group is divided (groups, if it is there)",
+    )
     adding.add_argument("--time-unit", choices=("s", "ms", "us"), default="s", help="of times of spikes (s)")
     adding.add_argument("--dt-s", type=float, metavar="S", help="duration of a step in seconds")
     adding.add_argument("--encoder", metavar="NAME", help="see: sgbench list encoder")
@@ -276,18 +281,21 @@ def add_own(args: argparse.Namespace) -> int:
     Raises:
         InputError: a file or a value is not usable; one line.
     """
+    from sgbench.datasets.tonic_sets import parts_of_tonic
     from sgbench.yours.benchmark import prepared_entry
     from sgbench.yours.entry import Terms, lines
     from sgbench.yours.files import read_part
-    from sgbench.yours.tonic_sets import parts_of_tonic
 
     if (args.tonic is None) == (args.train is None):
         raise InputError("data add: either TRAIN.npz (and TEST.npz), or --tonic SET is needed")
     groups = None
+    if args.tonic is not None and args.groups is not None:
+        raise InputError("data add: --groups names an array of TRAIN.npz, so it does not go with --tonic")
     if args.tonic is not None:
-        parts = [*parts_of_tonic(args.tonic, root(args) / "tonic")]
+        opened = parts_of_tonic(args.tonic, root(args) / "tonic")
+        parts = [opened.get(split) for split in ("train", "test", "validation")]
     else:
-        train, groups = read_part(args.train)
+        train, groups = read_part(args.train, args.groups)
         parts = [
             train,
             *(None if path is None else read_part(path)[0] for path in (args.test, args.validation)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -149,10 +149,19 @@ def _add(digest: Any, numbers: Tensor) -> None:
         digest.update(plain[start : start + AT_ONCE].data)
 
 
-def _parts(values: Values) -> tuple[Tensor, ...]:
-    if isinstance(values, SpikeTrains):
-        return values.indptr, *values.by_channel(), values.duration_us
-    return (values if values.dtype == torch.uint8 else values.to(torch.float32),)
+def _parts(values: Values) -> Iterator[Tensor]:
+    if not isinstance(values, SpikeTrains):
+        yield values if values.dtype == torch.uint8 else values.to(torch.float32)
+        return
+    yield values.indptr
+    pieces = list(values.places())
+    ordered = (values[place].by_channel() for place in pieces)
+    if len(pieces) == 1:
+        yield from next(ordered)
+    else:  # sorted twice, so that data larger than memory can be
+        yield from (channel for channel, _ in ordered)
+        yield from (values[place].by_channel()[1] for place in pieces)
+    yield values.duration_us
 
 
 def sizes(train: int, validation: int, test: int) -> dict[Split, int]:

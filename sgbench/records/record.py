@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydantic import ValidationInfo, model_validator
 
+from sgbench.errors import SgbenchError
 from sgbench.records.consistency import contradictions
-from sgbench.records.content import RecordContent
+from sgbench.records.content import RecordContent, Scores
+from sgbench.records.counts import OpCounts
 from sgbench.records.method import method_id
 from sgbench.records.spec import Method
 
@@ -49,8 +52,36 @@ class KnownMethods:
         return self._last[1]
 
 
+class Scored(NamedTuple):
+    """What every finished run has, and a failed one has not."""
+
+    validation: Scores
+    test: Scores
+    counts: OpCounts
+    parameters: int
+    best_epoch: int
+
+
 class RunRecord(RecordContent):
     """Everything that is known of one run of one method with one seed."""
+
+    @property
+    def scored(self) -> Scored:
+        """The scores of a finished run, none of which may be absent.
+
+        Raises:
+            SgbenchError: the run failed; the line says why.
+        """
+        if (
+            self.validation is None
+            or self.test is None
+            or self.counts is None
+            or self.parameters is None
+            or self.best_epoch is None
+        ):
+            why = "" if self.failure is None else f" with {self.failure.kind}: {self.failure.message}"
+            raise SgbenchError(f"run {self.method_id} of seed {self.seed} failed{why}; it has no scores")
+        return Scored(self.validation, self.test, self.counts, self.parameters, self.best_epoch)
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> RunRecord:

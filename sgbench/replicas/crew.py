@@ -13,6 +13,7 @@ import torch
 
 from sgbench.datasets.batches import SpikingData
 from sgbench.errors import SgbenchError, StorageError, one_printable_line
+from sgbench.records.content import EpochScores
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.replica import Replica
@@ -34,6 +35,7 @@ class Told(NamedTuple):
     place: int
     kind: Literal["noted", "began", "epoch", "ended", "refused"]
     epochs: int = 0
+    selected: EpochScores | None = None  # of a point under way, the epoch that validation selects so far
     record: RunRecord | None = None
     line: str = ""
     exit_code: int = 0  # of what is told in `line`
@@ -128,7 +130,7 @@ class Crew:
                 self.say(Told(place, "refused", line=one_printable_line(error), exit_code=error.exit_code))
                 continue
             self.data = members[-1].parts.data
-            self.say(Told(place, "began", epochs=len(members[-1].training.curve)))
+            self.say(_under_way(members[-1], "began"))
             if most is None:
                 most = fitting(need_bytes(members[0]), self.room_bytes)
         return members
@@ -189,7 +191,7 @@ class Crew:
                     failures[row] = error
                     continue
                 member.log_epoch()
-                self.say(Told(member.place, "epoch", epochs=len(member.training.curve)))
+                self.say(_under_way(member, "epoch"))
             rest = self._rid_of_failed(team, failures)
             going += [rest] if rest is not None else []
         return going
@@ -219,6 +221,13 @@ class Crew:
                     StorageError
                 ) as error:  # the one of an earlier epoch stays, and the run may still finish
                     log.warning("%s", one_printable_line(error))
+
+
+def _under_way(member: Replica, kind: Literal["began", "epoch"]) -> Told:
+    """How far a point is."""
+    training = member.training
+    selected = next((line for line in training.curve if line.epoch == training.best.epoch), None)
+    return Told(member.place, kind, epochs=len(training.curve), selected=selected)
 
 
 def _alike(members: Sequence[Replica]) -> list[list[Replica]]:

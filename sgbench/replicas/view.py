@@ -37,11 +37,12 @@ class Row:
     done: int = 0
     running: int = 0
     failed: int = 0
-    best: Best | None = None
 
 
 class View:
-    """What of a sweep is done, running and failed, the best so far, and the time left.
+    """What of a sweep is done, running and failed, at which epoch, the best so far, and the time left.
+
+    The best is that of validation, of points under way from their first epoch on.
 
     Args:
         specs: all points.
@@ -64,6 +65,7 @@ class View:
         for kind in self.kinds:
             self.rows[kind].points += 1
         self.open: set[int] = set()
+        self.bests: dict[int, Best] = {}  # by place
         self.problems: list[str] = []
         for place, record in finished.items():
             self._count(place, record)
@@ -87,10 +89,14 @@ class View:
             row.running += told.place not in self.open
             self.open.add(told.place)
             self.epochs[told.place] = told.epochs
+            if told.selected is not None:
+                scores = told.selected
+                self._score(told.place, scores.validation_accuracy, scores.validation_loss)
             return
         row.running -= told.place in self.open
         self.open.discard(told.place)
         self.epochs[told.place] = spec.method.protocol.epochs
+        self.bests.pop(told.place, None)
         if told.record is None:
             row.failed += 1
             self.problems.append(told.line)
@@ -103,15 +109,31 @@ class View:
         row = self.rows[self.kinds[place]]
         row.failed += record.status != "finished"
         row.done += record.status == "finished"
-        scores, whose = record.validation, _name(self.specs[place])
-        if scores is not None:
-            by_class = scores.accuracy is not None
-            found = (
-                Best(scores.accuracy or 0.0, f"{100 * (scores.accuracy or 0.0):.1f} %", whose)
-                if by_class
-                else Best(-scores.loss, f"loss {scores.loss:.4g}", whose)
-            )
-            row.best = max(row.best or found, found)
+        if record.validation is not None:
+            self._score(place, record.validation.accuracy, record.validation.loss)
+
+    def _score(self, place: int, accuracy: float | None, loss: float) -> None:
+        whose = _name(self.specs[place])
+        self.bests[place] = (
+            Best(-loss, f"loss {loss:.4g}", whose)
+            if accuracy is None
+            else Best(accuracy, f"{100 * accuracy:.1f} %", whose)
+        )
+
+    def _best(self, kind: str | None = None) -> Best | None:
+        """The best of one kind of points, or of all."""
+        return max(
+            (best for place, best in self.bests.items() if kind in (None, self.kinds[place])), default=None
+        )
+
+    def _epoch(self, kind: str) -> str:
+        """The epochs that the points under way have behind them, of how many."""
+        under_way = [place for place in self.open if self.kinds[place] == kind]
+        if not under_way:
+            return "-"
+        behind = sorted({self.epochs[place] for place in under_way})
+        told = str(behind[0]) if len(behind) == 1 else f"{behind[0]} to {behind[-1]}"
+        return f"{told} of {max(self.specs[place].method.protocol.epochs for place in under_way)}"
 
     def _number(self) -> str:
         return f"[{self._sum('done') + self._sum('failed')}/{len(self.specs)}]"
@@ -133,7 +155,7 @@ class View:
     def status(self) -> str:
         """The sweep in one line."""
         used_s = time.perf_counter() - self.began_s
-        highest = max((row.best for row in self.rows.values() if row.best is not None), default=None)
+        highest = self._best()
         best = "" if highest is None else f" | best {highest.text} {highest.whose}"
         counts = ", ".join(f"{self._sum(column)} {column}" for column in ("running", "failed"))
         return f"{self._sum('done')}/{len(self.specs)} done, {counts}{best} | {clock(used_s)}{self._left(used_s)}"
@@ -146,17 +168,18 @@ class View:
         """A row for each kind of point, those that run first where not all have room."""
         table = Table(box=None, pad_edge=False, header_style="")
         table.add_column("", overflow="ellipsis", no_wrap=True)
-        for head in ("done", "running", "failed", "best validation"):
+        for head in ("done", "running", "failed", "epoch", "best validation"):
             table.add_column(head, justify="right", no_wrap=True)
         rows = list(self.rows.items())
         if len(rows) > MOST_ROWS:
             rows = sorted(rows, key=lambda pair: -pair[1].running)[: MOST_ROWS - 1]
         for kind, row in rows:
-            best = "-" if row.best is None else row.best.text
+            best = self._best(kind)
             done = f"{row.done}/{row.points}"
-            table.add_row(Text(kind), done, str(row.running), str(row.failed), best)
+            counts = (done, str(row.running), str(row.failed), self._epoch(kind))
+            table.add_row(Text(kind), *counts, "-" if best is None else best.text)
         if len(rows) < len(self.rows):
-            table.add_row(Text(f"and {len(self.rows) - len(rows)} more"), "", "", "", "")
+            table.add_row(Text(f"and {len(self.rows) - len(rows)} more"), *[""] * 5)
         return table
 
     def say(self, line: str) -> None:

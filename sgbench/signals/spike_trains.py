@@ -110,6 +110,10 @@ class SpikeTrains:
         order = np.lexsort((self.time_us.numpy(), self.channel.numpy(), self.sample().numpy()))
         return self.channel[order], self.time_us[order]
 
+    def places(self) -> tuple[Tensor, ...]:
+        """All samples in turn, about a million spikes at a time."""
+        return torch.arange(len(self)).split(max(1, AT_ONCE * len(self) // max(1, len(self.channel))))
+
     def problem(self) -> str | None:
         """What is wrong with the numbers, if anything; looks at a part of the spikes at a time."""
         if len(self.channel) != int(self.indptr[-1]) or len(self.time_us) != len(self.channel):
@@ -117,7 +121,7 @@ class SpikeTrains:
         counts = self.indptr.diff()
         if int(self.indptr[0]) != 0 or bool((counts < 0).any()):
             return "has a sample whose spikes are nowhere"
-        for part in torch.arange(len(self)).split(max(1, AT_ONCE * len(self) // max(1, len(self.channel)))):
+        for part in self.places():
             problem = self[part]._problem()
             if problem is not None:
                 return problem

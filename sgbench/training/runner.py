@@ -44,6 +44,9 @@ def run(*overrides: str, config_dirs: Sequence[Path] = (), allow_targets: Sequen
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
+    Returns:
+        The record; `record.scored` has the scores of a finished run, which a failed one has not.
+
     Raises:
         InputError: a name or value is not usable.
         RunBusyError: another process is writing this run.

@@ -9,11 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sgbench.datasets.tonic_sets import UNSTATED, channels_of
 from sgbench.errors import InputError
+from sgbench.yours.scratch import Kept, stacked
 
 VALUES_AXES, TRACES_AXES = 2, 3
 PAIR = 2
-TIME_NAMES = ("t", "time", "times", "ts")
 EXAMPLE = "give (x, y) with x [samples, time, channels], [samples, features] or a list of samples"
 
 
@@ -38,13 +39,24 @@ class Part:
         values: an array [samples, features] or [samples, time, channels], a list of arrays [time, channels] of
             unlike lengths, or events.
         labels: of any kind that can be compared, one a sample.
+        places: of the samples in `values`; None means all of them in order.
     """
 
     values: NDArray[Any] | list[NDArray[Any]] | Events
     labels: NDArray[Any]
+    places: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """The place of each sample in `values`."""
+        return np.arange(len(self)) if self.places is None else self.places
+
+    def taken(self, chosen: NDArray[np.int64]) -> Part:
+        """Some of the samples, of which none is copied."""
+        return Part(self.values, self.labels[chosen], self.order[chosen])
 
 
 Unit = Literal["s", "ms", "us"]
@@ -53,6 +65,8 @@ IN_MICROSECONDS: dict[Unit, float] = {"s": 1e6, "ms": 1e3, "us": 1.0}
 
 def part_of(given: Any, name: str, *, time_unit: Unit = "s") -> Part:
     """Read one part of a user's data.
+
+    Samples of a data set are asked for once, one by one; above 64 MB they wait in a file.
 
     Args:
         given: (x, y), a torch `Dataset` or `DataLoader`, or a tonic data set; x is an array or tensor, or a list of
@@ -63,10 +77,11 @@ def part_of(given: Any, name: str, *, time_unit: Unit = "s") -> Part:
     Raises:
         InputError: it is none of these, or samples and labels differ in number; one line.
     """
-    size = getattr(given, "sensor_size", None)
-    x, y = _pair(given, name)
-    labels = np.asarray(y if not hasattr(y, "detach") else y.detach().cpu().numpy()).reshape(-1)
-    values = _values(x, name, time_unit, size)
+    how = _Reading(name, time_unit, _sensor_size(given))
+    if isinstance(given, tuple | list) and len(given) == PAIR:
+        values, labels = how.values(given[0]), plain(given[1]).reshape(-1)
+    else:
+        values, labels = how.pairs(given)
     count = len(values.times_us) if isinstance(values, Events) else len(values)
     if count != len(labels):
         raise InputError(f"{name}: {count} samples but {len(labels)} labels; one label a sample is needed")
@@ -77,68 +92,151 @@ def part_of(given: Any, name: str, *, time_unit: Unit = "s") -> Part:
     return Part(values, labels)
 
 
-def _pair(given: Any, name: str) -> tuple[Any, Any]:
-    """Samples and labels, of data that come one by one in their own order."""
-    if isinstance(given, tuple | list) and len(given) == PAIR:
-        return given[0], given[1]
+def _sensor_size(given: Any) -> tuple[int, int, int] | None:
+    """Width, height and polarities of the sensor of a tonic data set, or of the one that it is made around."""
+    while given is not None:
+        stated = getattr(given, "sensor_size", None)
+        known = UNSTATED.get(type(given).__name__)
+        if stated is not None:
+            return tuple(stated)
+        if known is not None and hasattr(given, "sensor_size"):
+            return known.sensor_size
+        given = getattr(given, "dataset", None)  # of a loader, a cache, a part
+    return None
+
+
+def in_order(given: Any, name: str) -> Iterator[tuple[Any, Any]]:
+    """Samples and labels of what hands them out one by one, in its own order.
+
+    Raises:
+        InputError: it does not, or not as pairs; one line.
+    """
     loaded = getattr(given, "dataset", None)
     if loaded is not None and hasattr(given, "batch_size"):
         given = loaded  # a loader may shuffle, which would make other data of each call
-    if hasattr(given, "__getitem__") and hasattr(given, "__len__") and not hasattr(given, "dtype"):
+    if hasattr(given, "__getitem__") and hasattr(given, "__len__") and not hasattr(given, "shape"):
         items: Iterable[Any] = (given[place] for place in range(len(given)))
-    elif hasattr(given, "__iter__") and not hasattr(given, "dtype"):
+    elif hasattr(given, "__iter__") and not hasattr(given, "shape"):
         items = given
     else:
         raise InputError(f"{name}: a {type(given).__name__} is no data set; {EXAMPLE}")
-    samples, labels = [], []
     for item in items:
         if not isinstance(item, tuple | list) or len(item) < PAIR:
             raise InputError(f"{name}: its items are no pairs of a sample and a label; {EXAMPLE}")
-        samples.append(item[0])
-        labels.append(item[1].item() if hasattr(item[1], "item") else item[1])
-    return samples, labels
+        yield item[0], item[1].item() if hasattr(item[1], "item") else item[1]
 
 
-def _values(x: Any, name: str, unit: Unit, size: Any) -> NDArray[Any] | list[NDArray[Any]] | Events:
-    if hasattr(x, "detach"):
-        x = x.detach().cpu().numpy()
-    if isinstance(x, Sequence) and len(x) and _is_events(x[0]):
-        return _events(x, name, unit, size)
-    if isinstance(x, Sequence) and len(x):
-        x = [np.asarray(each.detach().cpu() if hasattr(each, "detach") else each) for each in x]
-        shapes = {each.shape for each in x}
-        if len(shapes) > 1:
-            return _ragged(x, name)
-        x = np.stack(x)
-    found = np.asarray(x)
-    if found.dtype == object and found.ndim == 1 and not np.isscalar(found[0]):
-        return _values(list(found), name, unit, size)
-    if found.dtype == object:
-        found = _as_numbers(found, name)
-    if found.dtype.kind not in "buif":
-        raise InputError(f"{name}: samples are of type {found.dtype}, numbers are needed")
-    if found.ndim > TRACES_AXES:
-        found = found.reshape(len(found), found.shape[1], -1)  # frames over time: all of a frame are channels
-    if found.ndim not in (VALUES_AXES, TRACES_AXES):
-        raise InputError(f"{name}: x has shape {found.shape}; {EXAMPLE}")
-    return found
+@dataclass(frozen=True)
+class _Reading:
+    """How the samples of a part are read."""
+
+    name: str
+    unit: Unit
+    size: tuple[int, int, int] | None
+
+    def pairs(self, given: Any) -> tuple[NDArray[Any] | list[NDArray[Any]] | Events, NDArray[Any]]:
+        """Samples and labels of a data set."""
+        labels: list[Any] = []
+
+        def samples() -> Iterator[Any]:
+            for sample, label in in_order(given, self.name):
+                labels.append(label)
+                yield sample
+
+        values = self._each(samples())
+        return values, np.asarray(labels).reshape(-1)
+
+    def values(self, x: Any) -> NDArray[Any] | list[NDArray[Any]] | Events:
+        """Samples that are given together."""
+        if not hasattr(x, "shape") and isinstance(x, Sequence) and len(x):
+            return self._each(x)
+        found = plain(x)
+        if found.dtype == object and found.ndim == 1 and not np.isscalar(found[0]):
+            return self._each(list(found))
+        return self._array(found)
+
+    def _each(self, samples: Iterable[Any]) -> NDArray[Any] | list[NDArray[Any]] | Events:
+        """Samples that come one by one."""
+        times_us, others = Kept(), Kept()
+        are_events = False
+        for place, sample in enumerate(samples):
+            are_events = _is_events(sample) if place == 0 else are_events
+            if are_events:
+                time_us, channel = self._event_arrays(sample, place)
+                times_us.add(time_us)
+                others.add(channel)
+            else:
+                others.add(plain(sample))
+        found = others.arrays()
+        if are_events:
+            return Events(times_us.arrays(), found)
+        if not found:
+            raise InputError(f"{self.name}: has no samples")
+        return self._ragged(found) if len({each.shape for each in found}) > 1 else self._array(stacked(found))
+
+    def _array(self, found: NDArray[Any]) -> NDArray[Any]:
+        if found.dtype == object:
+            found = self._as_numbers(found)
+        if found.dtype.kind not in "buif":
+            raise InputError(f"{self.name}: samples are of type {found.dtype}, numbers are needed")
+        if found.ndim > TRACES_AXES:
+            found = found.reshape(len(found), found.shape[1], -1)  # frames: all of a frame are channels
+        if found.ndim not in (VALUES_AXES, TRACES_AXES):
+            raise InputError(f"{self.name}: x has shape {found.shape}; {EXAMPLE}")
+        return found
+
+    def _as_numbers(self, objects: NDArray[Any]) -> NDArray[np.float64]:
+        try:
+            return objects.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{self.name}: samples hold what is no number: {reason}") from error
+
+    def _ragged(self, samples: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        strange = next((each for each in samples if each.dtype.kind not in "buif"), None)
+        if strange is not None:
+            raise InputError(f"{self.name}: samples are of type {strange.dtype}, numbers are needed")
+        if not all(each.ndim and len(each) for each in samples):
+            raise InputError(f"{self.name}: a sample has no time step; leave it out")
+        flat = [each.reshape(len(each), -1) for each in samples]
+        channels = {each.shape[1] for each in flat}
+        if len(channels) > 1:
+            raise InputError(
+                f"{self.name}: samples have {sorted(channels)} channels; the same number is needed"
+            )
+        return flat
+
+    def _event_arrays(self, sample: Any, place: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Times [us] and channels of one sample of events."""
+        if not _is_events(sample):
+            raise InputError(
+                f"{self.name}: sample {place} holds no events, where the first does; give all alike"
+            )
+        names = getattr(getattr(sample, "dtype", None), "names", None)
+        if names and self.size is None and "y" in names:
+            raise InputError(
+                f"{self.name}: events of a camera need the data set's sensor_size, which this one does not have"
+            )
+        called = f"{self.name}: sample {place}"
+        time, channel = sample if not names else channels_of(sample, self.size or ENDLESS, called)
+        exact = np.asarray(time, dtype=np.float64) * (1.0 if names else IN_MICROSECONDS[self.unit])
+        whole = np.asarray(channel)
+        if not np.isfinite(exact).all() or (len(exact) and exact.min() < 0):
+            raise InputError(f"{called} has a time that is negative or not a number")
+        if len(whole) and (whole.min() < 0 or (whole != whole.astype(np.int64)).any()):
+            raise InputError(f"{called} has a channel that is no whole number of at least 0")
+        return np.floor(exact + 1e-6).astype(np.int64), whole.astype(np.int64)
 
 
-def _as_numbers(objects: NDArray[Any], name: str) -> NDArray[np.float64]:
-    try:
-        return objects.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: samples hold what is no number: {' '.join(str(error).split())}") from error
+ENDLESS = (2**31, 1, 1)
+"""A line of sensors of unknown length."""
 
 
-def _ragged(samples: list[NDArray[Any]], name: str) -> list[NDArray[Any]]:
-    flat = [each.reshape(len(each), -1) if each.ndim > 1 else each[:, None] for each in samples]
-    channels = {each.shape[1] for each in flat}
-    if len(channels) > 1:
-        raise InputError(f"{name}: samples have {sorted(channels)} channels; the same number is needed")
-    if not all(map(len, flat)):
-        raise InputError(f"{name}: a sample has no time step; leave it out")
-    return flat
+def plain(numbers: Any) -> NDArray[Any]:
+    """An array, of a tensor too, also of a sparse one as tonic's `ToSparseTensor` makes it."""
+    if hasattr(numbers, "detach"):
+        numbers = (numbers.to_dense() if numbers.is_sparse else numbers).detach().cpu().numpy()
+    return np.asarray(numbers)
 
 
 def _is_events(sample: Any) -> bool:
@@ -149,38 +247,3 @@ def _is_events(sample: Any) -> bool:
         return False
     times, channels = (np.asarray(each) for each in sample)
     return times.ndim == channels.ndim == 1 and len(times) == len(channels)
-
-
-def _events(samples: Sequence[Any], name: str, unit: Unit, size: Any) -> Events:
-    times_us, channels = [], []
-    for place, (time, channel) in enumerate(_each(samples, size)):
-        factor = 1.0 if getattr(samples[place], "dtype", None) is not None else IN_MICROSECONDS[unit]
-        exact = np.asarray(time, dtype=np.float64) * factor
-        whole = np.asarray(channel)
-        if not np.isfinite(exact).all() or (len(exact) and exact.min() < 0):
-            raise InputError(f"{name}: sample {place} has a time that is negative or not a number")
-        if len(whole) and (whole.min() < 0 or (whole != whole.astype(np.int64)).any()):
-            raise InputError(f"{name}: sample {place} has a channel that is no whole number of at least 0")
-        times_us.append(np.floor(exact + 1e-6).astype(np.int64))
-        channels.append(whole.astype(np.int64))
-    return Events(times_us, channels)
-
-
-def _each(samples: Sequence[Any], size: Any) -> Iterator[tuple[Any, Any]]:
-    """Times and channels of each sample; a pixel's channel is (polarity, row, column)."""
-    for sample in samples:
-        names = getattr(getattr(sample, "dtype", None), "names", None)
-        if not names:
-            yield sample
-            continue
-        time = next((sample[each] for each in TIME_NAMES if each in names), None)
-        if time is None or "x" not in names:
-            raise InputError(f"events have the fields {', '.join(names)}; t and x are needed")
-        width, height = (int(size[0]), int(size[1])) if size is not None else (int(sample["x"].max()) + 1, 1)
-        if size is None and "y" in names:
-            raise InputError(
-                "events of a camera need the data set's sensor_size, which this one does not have"
-            )
-        row = sample["y"].astype(np.int64) if "y" in names else 0
-        polarity = sample["p"].astype(np.int64) if "p" in names and (size is None or int(size[2]) > 1) else 0
-        yield time, (polarity * height + row) * width + sample["x"].astype(np.int64)

@@ -15,6 +15,7 @@ from sgbench.leaderboard.deviation import compose_reference, deviation
 from sgbench.leaderboard.store import tree as store
 from sgbench.leaderboard.store.tree import add, read_shelf
 from sgbench.records.files import to_json
+from sgbench.records.record import RunRecord
 from tests.leaderboard.factory import (
     ToyReferences,
     method,
@@ -41,6 +42,34 @@ def test_reads_both_layouts(tmp_path: Path) -> None:
     expected = tuple(sorted(records, key=lambda found: (found.method_id, found.seed)))
     assert shelf(tmp_path / "runs") == store.Shelf(expected, ())
     assert shelf(tmp_path / "boards", "leaderboards") == store.Shelf(expected, ())
+
+
+def of_source(source: str | None, seed: int) -> RunRecord:
+    """A record whose surrogate is somebody's own class, or the catalogue's."""
+    sources = None if source is None else {"surrogate": source * 64}
+    found = record(seed=seed)
+    return found.model_copy(
+        update={"provenance": found.provenance.model_copy(update={"own_sources": sources})}
+    )
+
+
+def test_two_peoples_classes_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    """Must match: seeds of one source, and records that state none. Must differ: another source, on a board too."""
+    mine, theirs = [of_source("a", 0), of_source("a", 1)], of_source("b", 2)
+    for found in (*mine, theirs):
+        write_run(tmp_path / "runs", found)
+    seen = shelf(tmp_path / "runs")
+    assert seen.records == tuple(mine)
+    (left_out,) = seen.findings
+    assert (
+        "seed 2: surrogate=atan is another class than that of seed 0 (source bbbbbbbb, not aaaaaaaa)"
+        in str(left_out)
+    )
+    done = add([tmp_path / "runs"], tmp_path / "boards", references=REFERENCES)
+    assert len(done.added) == 2
+    assert "two of one name are two methods" in str(done.refused[0])
+    write_run(tmp_path / "silent", of_source(None, 2))
+    assert add([tmp_path / "silent"], tmp_path / "boards", references=REFERENCES).refused == ()
 
 
 def edited(change: Callable[[dict[str, Any]], None]) -> bytes:

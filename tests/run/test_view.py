@@ -8,6 +8,7 @@ import re
 from rich.console import Console
 
 from sgbench.composition.plan import plan
+from sgbench.records.content import EpochScores
 from sgbench.records.record import RunRecord
 from sgbench.replicas.crew import Told
 from sgbench.replicas.view import MOST_ROWS, View, kinds
@@ -39,9 +40,9 @@ def test_rows_count_what_is_done_running_and_failed(finished: RunRecord) -> None
     view.hear(Told(3, "refused", line="the disk is full"))
     accuracy = f"{100 * finished.validation.accuracy:.1f} %"  # type: ignore[union-attr]
     assert lines_of(view) == [
-        "done running failed best validation",
-        f"atan 1/3 1 0 {accuracy}",
-        "triangle 0/3 0 1 -",
+        "done running failed epoch best validation",
+        f"atan 1/3 1 0 1 of 3 {accuracy}",
+        "triangle 0/3 0 1 - -",
     ]
     status = view.status()
     assert status.startswith(f"1/6 done, 1 running, 1 failed | best {accuracy} atan seed 0 | 0:00")
@@ -50,13 +51,30 @@ def test_rows_count_what_is_done_running_and_failed(finished: RunRecord) -> None
     assert sum(view.epochs.values()) / view.wanted == 7 / 18
 
 
+def test_epoch_and_best_are_there_from_the_first_epoch_on(finished: RunRecord) -> None:
+    """By hand: two of three points are under way, at epochs 1 and 2; the best goes with a point that fails."""
+    view, _ = view_of("surrogate=atan,triangle", "seed=0,1")
+    lines = [
+        EpochScores(epoch=epoch, train_loss=1.0, validation_loss=1.0, validation_accuracy=accuracy)
+        for epoch, accuracy in ((0, 0.25), (1, 0.75))
+    ]
+    view.hear(Told(0, "began"))
+    assert lines_of(view)[1] == "atan 0/2 1 0 0 of 3 -"
+    view.hear(Told(0, "epoch", epochs=1, selected=lines[0]))
+    view.hear(Told(1, "epoch", epochs=2, selected=lines[1]))
+    assert lines_of(view)[1:] == ["atan 0/2 2 0 1 to 2 of 3 75.0 %", "triangle 0/2 0 0 - -"]
+    assert "| best 75.0 % atan seed 1 |" in view.status()
+    view.hear(Told(1, "refused", line="the disk is full"))
+    assert lines_of(view)[1] == "atan 0/2 1 1 1 of 3 25.0 %"
+
+
 def test_a_loss_is_the_better_the_less_of_it(finished: RunRecord) -> None:
     """Expected: the lesser of two losses, whichever ended last; of a suite with both, the accuracy leads."""
     view, _ = view_of("surrogate=atan,triangle", "seed=0,1")
     for place, loss in ((0, 0.02), (1, 0.5)):
         scores = finished.validation.model_copy(update={"accuracy": None, "loss": loss})
         view.hear(Told(place, "ended", record=finished.model_copy(update={"validation": scores})))
-    assert lines_of(view)[1:] == ["atan 2/2 0 0 loss 0.02", "triangle 0/2 0 0 -"]
+    assert lines_of(view)[1:] == ["atan 2/2 0 0 - loss 0.02", "triangle 0/2 0 0 - -"]
     assert "| best loss 0.02 atan seed 0 |" in view.status()
     view.hear(Told(2, "ended", record=finished))
     assert f"| best {100 * finished.validation.accuracy:.1f} % triangle seed 0 |" in view.status()

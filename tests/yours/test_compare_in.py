@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import snntorch as snn
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import sgbench
 from sgbench.errors import InputError
@@ -64,11 +66,11 @@ class Lit(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.05)
 
 
-def compare(make: Any = Network, **options: Any) -> Any:
+def compare(make: Any = Network, train: Any = (X, Y), **options: Any) -> Any:
     """Two epochs of two surrogates."""
     return sgbench.compare_in(
         make,
-        (X, Y),
+        train,
         **(
             {"surrogates": ["atan", "zero"], "seeds": 2, "epochs": 2, "time_first": True, "progress": False}
             | options
@@ -92,6 +94,24 @@ def test_every_surrogate_starts_from_the_same_weights_and_ends_in_a_table() -> N
     assert all(row.place is not None for row in table.rows)
     assert "outside the catalogue" in repr(table)
     assert "outside the catalogue" in table._repr_html_()
+
+
+def test_the_same_data_in_other_forms_are_the_same_table() -> None:
+    """Must match: a shuffling loader, a data set, words as labels, float64. Must differ: groups kept whole."""
+    expected = compare()
+    words = np.array(["left", "right"])[Y.numpy()]
+    data = TensorDataset(X, Y)
+    for train in (DataLoader(data, batch_size=5, shuffle=True), data, (X.double().numpy(), words)):
+        assert repr(compare(train=train)) == repr(expected)
+    assert "validation is 8 of 38 training samples, a fifth of each class" in repr(expected)
+    assert "the groups" in repr(compare(groups=np.arange(48) // 6))
+
+
+def test_a_missing_class_is_said_and_goes_on() -> None:
+    """Twenty of one class and three of another, and a test part that has none of it."""
+    chosen = torch.cat([torch.arange(0, 40, 2), torch.tensor([1, 3, 5])])
+    table = compare(train=(X[chosen], Y[chosen]), test=(X[::2], Y[::2]))
+    assert "test has no sample of 1 of 2 classes: 1" in repr(table)
 
 
 def test_a_lightning_module_trains_by_its_own_step_and_optimiser() -> None:
@@ -124,8 +144,15 @@ def test_a_loss_that_leaves_the_finite_counts_as_guessing() -> None:
         ({"surrogates": {"mine": 3}}, "no function"),
         ({"time_first": False}, "outputs have shape"),
         ({"seeds": 0}, "seeds=0"),
-        ({"test": (X, Y[:3])}, "one whole number a sample"),
-        ({"test": (X * float("nan"), Y)}, "NaN or infinity"),
+        ({"test": (X, Y[:3])}, "one whole number or word a sample"),
+        ({"test": (X * float("nan"), Y)}, "sample 0 holds NaN or infinity"),
+        ({"train": (X, Y * 0)}, "two classes at least"),
+        ({"train": (X[:2], Y[:2])}, "no class with two of them"),
+        (
+            {"train": [(x[: 3 + k % 2], int(y)) for k, (x, y) in enumerate(zip(X, Y, strict=True))]},
+            "need.? them alike",
+        ),
+        ({"groups": [0] * 48}, "all training samples are of one group"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(options: dict[str, Any], said: str) -> None:

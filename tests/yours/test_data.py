@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from sgbench.datasets.base import fingerprint
 from sgbench.datasets.checks import check
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import compose_reference, method_deviations
+from sgbench.signals import spike_trains
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.training.build import build
+from sgbench.yours import samples, scratch
 from sgbench.yours.arrays import Events, part_of
 from sgbench.yours.benchmark import prepared_entry
 from sgbench.yours.entry import Added, Terms
@@ -120,6 +123,49 @@ def test_what_is_no_data_is_one_line(given: Any, said: str) -> None:
     with pytest.raises(InputError, match=said) as told:
         part_of(given, "train")
     assert "\n" not in str(told.value)
+
+
+class Endless(Dataset):  # type: ignore[type-arg]
+    """Samples made when they are asked for, 4 MB all together."""
+
+    def __init__(self, *, kind: str) -> None:
+        self.kind = kind
+
+    def __len__(self) -> int:
+        return 64
+
+    def __getitem__(self, place: int) -> tuple[Any, int]:
+        random = np.random.default_rng(place)
+        if self.kind == "events":
+            return (np.sort(random.random(4096)), random.integers(0, 9, 4096)), place % 2
+        steps = 256 + 32 * (place % 3) * (self.kind == "ragged")
+        if self.kind == "spikes":
+            return (random.random((steps, 32)) < 0.1).astype(np.float64), place % 2
+        return random.random((steps, 32)), place % 2
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["ragged", "events", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("traces", "spikes"))],
+)
+def test_data_larger_than_memory_are_streamed(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Expected: a fourth of what the samples take, counted by Python; must match what is prepared in memory."""
+
+    def make() -> tuple[str, int]:
+        tracemalloc.start()
+        name = prepared_entry("large", Endless(kind=kind)).name
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return name, peak
+
+    whole, _ = make()
+    monkeypatch.setattr(scratch, "IN_MEMORY_BYTES", 2**18)
+    monkeypatch.setattr(samples, "AT_ONCE", 2**14)
+    monkeypatch.setattr(spike_trains, "AT_ONCE", 2**14)
+    monkeypatch.setenv("SGBENCH_DATA", "streamed")
+    streamed, peak = make()
+    assert streamed == whole
+    assert peak < 2**22 / 2
 
 
 # --- splits, scale and classes
@@ -272,6 +318,35 @@ def test_the_command_writes_the_same_entry(capsys: pytest.CaptureFixture[str]) -
     assert added().name in capsys.readouterr().out
 
 
+def test_groups_of_a_file_are_not_divided_whatever_they_are_called(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Must match: `groups`, found by itself. Must differ: a column named like an option, unless it is named."""
+    owner = np.repeat(np.arange(3), [3, 4, 3])
+    np.savez("named.npz", x=X, y=Y, groups=owner)
+    np.savez("seed.npz", x=X, y=Y, seed=owner)
+    told = {}
+    for words in (["named.npz"], ["seed.npz", "--groups", "seed"], ["seed.npz"]):
+        assert main(["data", "add", "mine", *words]) == 0
+        told[" ".join(words)] = capsys.readouterr().out.splitlines()[0]
+    assert told["named.npz"] == told["seed.npz --groups seed"] != told["seed.npz"]
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_of_a_file_are_mapped_where_it_holds_them_as_they_are(order: str) -> None:
+    """Expected: the numbers that were written, by rows or columns; only those of `savez` are mapped."""
+    from sgbench.yours.files import read_part
+
+    wanted = np.asarray(X, order=order)  # type: ignore[call-overload]
+    np.savez("plain.npz", y=Y, x=wanted)
+    np.savez_compressed("packed.npz", y=Y, x=wanted)
+    for name in ("plain.npz", "packed.npz"):
+        (values, labels), _ = read_part(Path(name))
+        assert np.array_equal(values, X)
+        assert labels.tolist() == Y.tolist()
+        assert isinstance(values.base, np.memmap) == (name == "plain.npz")
+
+
 def test_spikes_in_a_file_are_those_of_python() -> None:
     """Three arrays, one number a spike, in any order."""
     np.savez("e.npz", sample=[1, 0, 1], time=[0.5, 0.1, 0.2], channel=[0, 1, 2], y=[0, 1])
@@ -289,6 +364,8 @@ def test_spikes_in_a_file_are_those_of_python() -> None:
         (["mine", "no.npz"], "no such file"),
         (["mine", "here.npz"], "it needs x and y"),
         (["mine", "text.npz"], "not a .npz file"),
+        (["mine", "good.npz", "--groups", "who"], "no 'who' for --groups"),
+        (["mine", "--tonic", "SHD", "--groups", "who"], "does not go with --tonic"),
         (["mine", "good.npz", "--encoder", "nothing"], "encoder 'nothing' does not exist"),
         (["mine", "good.npz", "--epochs", "0"], "epochs=0"),
         (["mine", "--tonic", "Nothing"], "tonic"),

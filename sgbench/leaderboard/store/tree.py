@@ -11,6 +11,7 @@ from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.store.answers import check_predictions
 from sgbench.leaderboard.store.reading import Finding, Layout, RecordReader, finding
+from sgbench.leaderboard.store.sources import require_same_source, require_source_of_board
 from sgbench.paths import RECORD
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.record import RunRecord
@@ -139,6 +140,12 @@ def read_paths(
         if group and (group[0].protocol, group[0].method_id) != (record.protocol, record.method_id):
             yield group
             group = []
+        try:
+            stated = next((each for each in group if each.provenance.own_sources), record)
+            require_same_source(record, stated)
+        except InputError as error:
+            findings.append(finding(path, error))
+            continue
         group.append(record)
     if group:
         yield group
@@ -173,6 +180,7 @@ def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> 
             try:
                 check_predictions(record, path.parent)
                 target = record_path(board_dir / record.protocol, record)
+                require_source_of_board(record, target)
                 (added if place_record(target, record) else present).append(str(target))
             except InputError as error:
                 refused.append(finding(path, error))

@@ -1,0 +1,246 @@
+"""Data sets of tonic, by their names there; the one file that imports it, and only when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgbench.datasets.base import Split, stratified_split
+from sgbench.datasets.event_files import EventFiles, below
+from sgbench.datasets.formats.event_store import Recording
+from sgbench.errors import InputError, require_count, suggest
+
+LICENCE = "tonic is GPL-3.0-only, unlike sgbench: who passes both on together follows the GPL for the whole"
+MISSING = f"tonic is not installed: pip install 'sgbench[tonic]' ({LICENCE})"
+FOLDER = "tonic"
+"""Below the data root; a data set's files lie in a folder of its name in it."""
+FIFTHS = (0.6, 0.2, 0.2)
+FILE_SPLITS: dict[str, Split] = {"train": "train", "valid": "validation", "test": "test"}
+
+
+class Facts(NamedTuple):
+    """What has to be known of a data set before its files are read."""
+
+    sensor_size: tuple[int, int, int]  # width, height, polarities
+    classes: int
+
+
+UNSTATED = {
+    "SHD": Facts((700, 1, 1), 20),
+    "SSC": Facts((700, 1, 1), 35),
+    "NCALTECH101": Facts((240, 180, 2), 101),
+    "SMNIST": Facts((99, 1, 1), 10),
+}
+"""Facts that tonic knows only once files are read, or not at all."""
+
+
+def parts_of_tonic(name: str, save_to: Path) -> dict[Split, Any]:
+    """Open a data set of tonic, which it fetches where it is not there.
+
+    Args:
+        name: of the class, e.g. "SHD" or "NMNIST".
+        save_to: folder of the files.
+
+    Returns:
+        The parts that tonic divides it into; all of it as "train" where it does not.
+
+    Raises:
+        InputError: tonic is not installed, has no such data set, or cannot fetch it; one line.
+    """
+    made = _class_of(name)
+    asked = inspect.signature(made).parameters
+    options: dict[Split, dict[str, Any]] = {"train": {}}
+    if "train" in asked:
+        options = {"train": {"train": True}, "test": {"train": False}}
+    elif "split" in asked:
+        options = {split: {"split": given} for given, split in FILE_SPLITS.items()}
+    try:
+        return {split: made(save_to=str(save_to), **own) for split, own in options.items()}
+    except Exception as error:  # of the network, of files, of its own
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"tonic's {name} cannot be opened below {save_to}: {reason}") from error
+
+
+def _class_of(name: str) -> Callable[..., Any]:
+    """A class of tonic's data sets.
+
+    Raises:
+        InputError: tonic is not installed, or has no such data set.
+    """
+    try:
+        known = vars(importlib.import_module("tonic.datasets"))
+    except ImportError as error:
+        raise InputError(MISSING) from error
+    classes: dict[str, Callable[..., Any]] = {
+        key: each for key, each in known.items() if inspect.isclass(each) and hasattr(each, "sensor_size")
+    }
+    if name not in classes:
+        raise InputError(f"tonic has no data set '{name}'; {suggest(name, classes)}")
+    return classes[name]
+
+
+def facts_of(name: str, classes: int | None = None) -> Facts:
+    """The facts of a data set by its name; tonic is imported where they are not known without it.
+
+    Raises:
+        InputError: tonic is not installed, has no such data set, or does not state how many classes it has.
+    """
+    if name in UNSTATED:
+        found = UNSTATED[name]
+        return found if classes is None else Facts(found.sensor_size, classes)
+    made: Any = _class_of(name)
+    named = getattr(made, "classes", None)
+    count = len(named) if classes is None and named is not None else classes
+    if count is None or made.sensor_size is None:
+        raise InputError(f"tonic's {name} states no classes; set dataset.classes to how many there are")
+    return Facts(made.sensor_size, count)
+
+
+class Tonic(EventFiles, entry="tonic"):
+    r"""Any data set of tonic with a class a sample, read by tonic itself, which fetches it at the first use.
+
+    The test part is tonic's where it has one; otherwise, as with validation, a fifth of each class, by a fixed
+    seed. Channel :math:`(p H + y) W + x`. Times of a camera count from a sample's first event, those of a cochlea
+    from its start.
+
+    Tonic is GPL-3.0-only, unlike sgbench. It is imported only when this data set is chosen.
+
+    Args:
+        name: of the class in `tonic.datasets`, e.g. "SHD", "NMNIST" or "DVSGesture".
+        classes: how many there are, where tonic does not state it; otherwise None.
+
+    Raises:
+        InputError: tonic is not installed or has no such data set; one line.
+
+    Source: Lenz et al. 2021, tonic (doi:10.5281/zenodo.5079802).
+
+    >>> Tonic(name="SHD", classes=None).n_inputs
+    700
+    """
+
+    every_class_in_each_split = False
+    source: str = "tonic.readthedocs.io"
+    name: ClassVar[str] = "tonic"
+    folder: ClassVar[str] = FOLDER
+
+    def __init__(self, *, name: str, classes: int | None) -> None:
+        super().__init__()
+        if classes is not None:
+            require_count("dataset.classes", classes, low=2)
+        self.chosen = str(name)
+        (width, height, polarities), self.n_classes = facts_of(self.chosen, classes)
+        self.n_inputs = width * height * polarities
+        self.image = (polarities, height, width) if height > 1 else None
+
+    def parameters(self) -> dict[str, object]:
+        """Which one, and how many classes."""
+        return {"name": self.chosen, "classes": self.n_classes}
+
+    def missing(self, data_dir: Path) -> str | None:
+        """The package, or the files that it fetches."""
+        return MISSING if importlib.util.find_spec("tonic") is None else super().missing(data_dir)
+
+    @property
+    def remedy(self) -> str:
+        """How to get the files."""
+        return f"run: sgbench data check tonic, which lets tonic fetch {self.chosen}"
+
+    def load(self, data_dir: Path) -> Any:
+        """All splits; tonic fetches what is not there.
+
+        Raises:
+            InputError: tonic is not installed, or cannot fetch or read the files.
+        """
+        if self.missing(data_dir) is not None:
+            parts_of_tonic(self.chosen, data_dir / FOLDER)
+        return super().load(data_dir)
+
+    def originals(self, root: Path) -> list[str]:
+        """All files in the folder that tonic keeps them in."""
+        return below(root, f"{self.chosen}/**/*", self.remedy)
+
+    def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
+        """Tonic's own parts; what it does not have is a fifth of each class of training."""
+        parts = parts_of_tonic(self.chosen, root)
+        labels = {split: self._labels(part) for split, part in parts.items()}
+        whole = labels["train"]
+        places = cast(
+            "dict[Split, NDArray[Any]]", {split: np.arange(len(own)) for split, own in labels.items()}
+        )
+        if "test" not in parts:
+            places["train"], places["validation"], places["test"] = stratified_split(whole, FIFTHS, seed=0)
+        elif "validation" not in parts:
+            held = stratified_split(whole, (1 - FIFTHS[1], FIFTHS[1], 0), seed=0)
+            places["train"], places["validation"] = held[0], np.sort(np.concatenate(held[1:]))
+        return {
+            split: self._read(parts.get(split, parts["train"]), labels.get(split, whole), own)
+            for split, own in places.items()
+        }
+
+    def _labels(self, part: Any) -> NDArray[np.int64]:
+        """The class of each sample: tonic's number, or the place of its word among all in order."""
+        given = (
+            getattr(part, "targets", None) or ()
+        )  # those that know them only from their files have an empty list
+        found = np.asarray(given if len(given) == len(part) else [part[k][1] for k in range(len(part))])
+        if found.ndim != 1:
+            raise InputError(
+                f"tonic's {self.chosen} has targets of shape {found.shape}, one class a sample is needed"
+            )
+        numbers = found if found.dtype.kind in "iu" else np.unique(found, return_inverse=True)[1]
+        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < self.n_classes:
+            raise InputError(
+                f"tonic's {self.chosen} has the classes {numbers.min()} to {numbers.max()}; set dataset.classes="
+                f"{int(numbers.max()) + 1}"
+            )
+        return numbers.astype(np.int64)
+
+    def _read(self, part: Any, labels: NDArray[np.int64], places: NDArray[Any]) -> Iterator[Recording]:
+        for place in places.tolist():
+            events = part[place][0]
+            called = f"tonic's {self.chosen}, sample {place}"
+            time_us, channel = channels_of(events, self._sensor(), called)
+            first_us = int(time_us.min()) if self.image is not None and len(time_us) else 0
+            yield Recording(channel, time_us - first_us, int(labels[place]), name=called)
+
+    def _sensor(self) -> tuple[int, int, int]:
+        polarities, height, width = self.image or (1, 1, self.n_inputs)
+        return width, height, polarities
+
+
+TIME_NAMES = ("t", "time", "times", "ts")
+
+
+def channels_of(
+    events: Any, size: tuple[int, int, int], called: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Times [us] and channels of tonic's structured events; a pixel's channel is (polarity, row, column).
+
+    Args:
+        events: an array with the fields t and x, and y and p where there are any.
+        size: width, height and polarities of the sensor.
+        called: where they come from, for messages.
+
+    Raises:
+        InputError: a field is missing; one line.
+
+    >>> pixel = np.array([(3, 2, 500, True)], [("x", "i2"), ("y", "i2"), ("t", "i8"), ("p", "?")])
+    >>> [each.tolist() for each in channels_of(pixel, (4, 3, 2), "an example")]
+    [[500], [23]]
+    """
+    names = getattr(getattr(events, "dtype", None), "names", None) or ()
+    time = next((events[each] for each in TIME_NAMES if each in names), None)
+    if time is None or "x" not in names:
+        raise InputError(f"{called}: events have the fields {', '.join(names) or 'none'}; t and x are needed")
+    width, height, polarities = (int(each) for each in size)
+    row = events["y"].astype(np.int64) if "y" in names else 0
+    polarity = events["p"].astype(np.int64) if "p" in names and polarities > 1 else 0
+    column = events["x"].astype(np.int64)
+    return np.asarray(time).astype(np.int64), (polarity * height + row) * width + column

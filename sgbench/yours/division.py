@@ -1,0 +1,124 @@
+"""Divides samples into training, validation and test, by class or by group, and says how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgbench.datasets.base import SPLITS, Split
+from sgbench.errors import InputError
+from sgbench.yours.arrays import Part
+
+VALIDATION_SHARE = 0.2
+SPLIT_SEED = 20260101
+SHOWN = 3
+"""Names that a line spells out."""
+
+Divided = dict[Split, tuple[Part, NDArray[np.int64]]]
+"""The samples of each part, and the numbers of their classes."""
+
+
+def divide(
+    train: Part, test: Part | None, validation: Part | None, *, groups: Any | None, notes: list[str]
+) -> tuple[Divided, list[str]]:
+    """Number the classes of all parts, and split off what is not given.
+
+    Args:
+        train: what is learnt from.
+        test: what is reported, or None.
+        validation: what selects, or None.
+        groups: of the training samples, such as who was recorded, or None; a group is not divided.
+        notes: gets a line for each thing that was decided.
+
+    Returns:
+        The three parts, and the names of the classes in their order.
+
+    Raises:
+        InputError: there are too few samples, classes or groups; one line.
+    """
+    given: dict[Split, Part | None] = {"train": train, "validation": validation, "test": test}
+    parts: dict[Split, Part] = {name: part for name, part in given.items() if part is not None}
+    labels, numbers = _numbered(parts)
+    owner = None if groups is None else np.asarray(groups).reshape(-1)
+    if owner is not None and len(owner) != len(train):
+        raise InputError(f"groups: {len(owner)} for {len(train)} training samples; one a sample is needed")
+    for name in ("test", "validation"):
+        if name in parts:
+            continue
+        kept, held = _split(numbers["train"], owner, name, notes)
+        parts |= {name: parts["train"].taken(held), "train": parts["train"].taken(kept)}
+        numbers |= {name: numbers["train"][held], "train": numbers["train"][kept]}
+        owner = None if owner is None else owner[kept]
+    notes += _lacking(labels, numbers)
+    return {name: (parts[name], numbers[name]) for name in SPLITS}, labels
+
+
+def _numbered(parts: dict[Split, Part]) -> tuple[list[str], dict[Split, NDArray[np.int64]]]:
+    """Number the labels of all parts in sorted order."""
+    kinds = {part.labels.dtype.kind in "buif" for part in parts.values()}
+    if len(kinds) > 1:
+        raise InputError("labels are numbers in one part and words in another; give all as the same")
+    together = np.unique(np.concatenate([part.labels for part in parts.values()]))
+    if len(together) < 2:  # noqa: PLR2004 - classes
+        raise InputError(f"all labels are {together[0]!s}; two classes at least are needed")
+    whole = together.dtype.kind != "f" or (together == np.floor(together)).all()
+    if not whole:
+        raise InputError(
+            f"label {together[together != np.floor(together)][0]} is no class; give whole numbers or words"
+        )
+    numbers: dict[Split, NDArray[np.int64]] = {
+        name: np.searchsorted(together, part.labels).astype(np.int64) for name, part in parts.items()
+    }
+    named = [str(int(each)) if together.dtype.kind in "buif" else str(each) for each in together]
+    return named, numbers
+
+
+def _lacking(labels: list[str], numbers: dict[Split, NDArray[np.int64]]) -> Iterator[str]:
+    """A line for each part without samples of some classes."""
+    for name, found in numbers.items():
+        lacks = sorted(set(range(len(labels))) - set(found.tolist()))
+        if lacks:
+            called = ", ".join(labels[each] for each in lacks[:SHOWN])
+            yield f"{name} has no sample of {len(lacks)} of {len(labels)} classes: {called}"
+
+
+def _split(
+    target: NDArray[np.int64], groups: NDArray[Any] | None, name: str, notes: list[str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Places of training and of another part: a fifth of each class, or whole groups."""
+    random = np.random.Generator(np.random.PCG64(SPLIT_SEED))
+    if groups is not None:
+        return _by_group(target, groups, name, random, notes)
+    held = []
+    for label in np.unique(target):
+        members = random.permutation(np.flatnonzero(target == label))
+        count = 0 if len(members) < 2 else max(1, round(VALIDATION_SHARE * len(members)))  # noqa: PLR2004 - one stays
+        held.append(members[:count])
+    chosen = np.sort(np.concatenate(held))
+    if not len(chosen):
+        raise InputError(
+            f"train: {len(target)} samples, no class with two of them, so none can be put aside for {name}; "
+            f"give {name}=(x, y)"
+        )
+    notes.append(f"{name} is {len(chosen)} of {len(target)} training samples, a fifth of each class")
+    return np.setdiff1d(np.arange(len(target)), chosen), chosen
+
+
+def _by_group(
+    target: NDArray[np.int64], groups: NDArray[Any], name: str, random: np.random.Generator, notes: list[str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    names = random.permutation(np.unique(groups))
+    if len(names) < 2:  # noqa: PLR2004 - one to learn from, one to validate on
+        raise InputError(
+            f"groups: all training samples are of one group; leave groups out, or give {name}=(x, y)"
+        )
+    chosen: list[Any] = []
+    while (len(chosen) < len(names) - 1) and np.isin(groups, chosen).sum() < VALIDATION_SHARE * len(target):
+        chosen.append(names[len(chosen)])
+    held = np.isin(groups, chosen)
+    told = ", ".join(str(each) for each in chosen[:SHOWN]) + (" ..." if len(chosen) > SHOWN else "")
+    notes.append(f"{name} is {int(held.sum())} of {len(target)} training samples, the groups {told}")
+    return np.flatnonzero(~held), np.flatnonzero(held)

@@ -1,0 +1,155 @@
+"""The training of a user's own network: equal weights, batches and epochs for each surrogate."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.datasets.base import Split
+from sgbench.errors import InputError, NonFiniteError
+from sgbench.yours.own_data import OwnData
+
+Loss = Callable[[Any, Tensor], Tensor]
+OVER_TIME = 3  # axes of an output that has steps
+
+
+class Outcome(NamedTuple):
+    """What one run came to: two accuracies, and whether its loss left the finite."""
+
+    validation: float
+    test: float
+    failed: bool
+
+
+def cross_entropy(output: Any, target: Tensor) -> Tensor:
+    """Cross-entropy on outputs summed over time, of spikes and potentials the spikes."""
+    return nn.functional.cross_entropy(_logits(output), target)
+
+
+def _logits(output: Any) -> Tensor:
+    """Scores of the classes [B, C]: of spikes and potentials the spikes, and of steps their sum."""
+    first = output[0] if isinstance(output, tuple | list) else output
+    return first.sum(0) if first.dim() == OVER_TIME else first
+
+
+@dataclass(frozen=True)
+class Course:
+    """What all runs have in common."""
+
+    make_module: Callable[[], nn.Module]
+    data: OwnData
+    epochs: int
+    batch_size: int
+    lr: float
+    loss: Loss
+    time_first: bool
+
+    def run(self, make_surrogate: Callable[[], Any], seed: int) -> Outcome:
+        """Validation and test accuracy of one run, and whether its loss left the finite."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = self.make_module()
+            _give(module, make_surrogate)
+            self._require_stateless(module)
+            try:
+                self._fit(module, seed)
+            except NonFiniteError:
+                guess = 1 / self.data.classes
+                return Outcome(guess, guess, failed=True)
+            return Outcome(self._accuracy(module, "validation"), self._accuracy(module, "test"), failed=False)
+
+    def _fit(self, module: nn.Module, seed: int) -> None:
+        """Train, and end with the weights of the epoch that validation selects."""
+        optimizer = self._optimizer(module)
+        own_step = _is_lightning(module)
+        order = torch.Generator().manual_seed(seed)
+        best, kept = float("inf"), module.state_dict()
+        for _ in range(self.epochs):
+            module.train()
+            for number, (x, y) in enumerate(self._batches("train", order)):
+                found = module.training_step((x, y), number) if own_step else self.loss(module(x), y)  # type: ignore[operator]
+                value = found["loss"] if isinstance(found, Mapping) else found
+                if not torch.isfinite(value):
+                    raise NonFiniteError("the loss is not finite")
+                optimizer.zero_grad()
+                value.backward()
+                optimizer.step()
+            now = self._validation_loss(module)
+            if now < best:
+                best, kept = now, copy.deepcopy(module.state_dict())
+        module.load_state_dict(kept)
+
+    def _optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
+        if not _is_lightning(module):
+            return torch.optim.Adam(module.parameters(), lr=self.lr)
+        found = module.configure_optimizers()  # type: ignore[operator]
+        if not isinstance(found, torch.optim.Optimizer):
+            raise InputError("compare_in: configure_optimizers() has to return one optimizer alone")
+        return found
+
+    def _batches(self, split: Split, order: torch.Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
+        count = self.data.count(split)
+        places = torch.arange(count) if order is None else torch.randperm(count, generator=order)
+        for chosen in places.split(self.batch_size):
+            x, y = self.data.batch(split, chosen)
+            yield (x.transpose(0, 1) if self.time_first else x), y
+
+    def _validation_loss(self, module: nn.Module) -> float:
+        module.eval()
+        with torch.no_grad():
+            found = [float(self.loss(module(x), y)) * len(y) for x, y in self._batches("validation", None)]
+        return sum(found) / self.data.count("validation")
+
+    def _accuracy(self, module: nn.Module, split: Split) -> float:
+        module.eval()
+        with torch.no_grad():
+            right = [int((_logits(module(x)).argmax(-1) == y).sum()) for x, y in self._batches(split, None)]
+        return sum(right) / self.data.count(split)
+
+    def _require_stateless(self, module: nn.Module) -> None:
+        """A batch in another order has to give the same outputs in that order, whatever came before.
+
+        Raises:
+            InputError: it does not.
+        """
+        axis = 1 if self.time_first else 0
+        (x, _), *_ = self._batches("train", None)
+        order = torch.arange(x.shape[axis]).flip(0)
+        was_training = module.training
+        module.eval()
+        with torch.no_grad():
+            one = _logits(module(x))
+            other = _logits(module(x.index_select(axis, order)))
+        module.train(was_training)
+        if one.shape[0] != len(order):
+            raise InputError(
+                f"compare_in: outputs have shape {tuple(one.shape)} for {len(order)} samples; "
+                f"[batch, classes], or [time, batch, classes], is needed"
+            )
+        if not torch.allclose(one[order], other, rtol=1e-3, atol=1e-4):
+            raise InputError(
+                "compare_in: a batch in another order gives other outputs, so the module keeps state from one "
+                "batch to the next; begin forward with snntorch.utils.reset(self), or reset_mem() of each neuron"
+            )
+
+
+def _give(module: nn.Module, make_surrogate: Callable[[], Any]) -> None:
+    neurons = [
+        each
+        for each in module.modules()
+        if type(each).__module__.startswith("snntorch.") and hasattr(each, "spike_grad")
+    ]
+    if not neurons:
+        raise InputError("compare_in: the module has no neurons of snnTorch, whose spike_grad would be set")
+    for neuron in neurons:
+        neuron.spike_grad = make_surrogate()
+
+
+def _is_lightning(module: nn.Module) -> bool:
+    """Whether it trains by steps and an optimiser of its own."""
+    return hasattr(module, "training_step") and hasattr(module, "configure_optimizers")

@@ -1,0 +1,102 @@
+"""Batches of a user's data as their own network takes them: unscaled, in any shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sgbench.datasets.base import Split
+from sgbench.errors import InputError
+from sgbench.yours.arrays import PAIR, Part, in_order, plain
+from sgbench.yours.division import Divided, divide
+from sgbench.yours.scratch import Kept, stacked
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """Inputs and classes of three parts.
+
+    Args:
+        parts: their samples, and the numbers of their classes.
+        labels: names of the classes, in their order.
+        notes: lines on what was decided.
+    """
+
+    parts: Divided
+    labels: list[str]
+    notes: list[str]
+
+    @property
+    def classes(self) -> int:
+        """How many there are."""
+        return len(self.labels)
+
+    def count(self, split: Split) -> int:
+        """Samples of a part."""
+        return len(self.parts[split][0])
+
+    def batch(self, split: Split, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs [B, ...] and classes [B] of some samples; floating-point numbers are float32."""
+        part, numbers = self.parts[split]
+        x = torch.from_numpy(np.asarray(part.values)[part.order[chosen.numpy()]])
+        return x.float() if x.is_floating_point() else x, torch.from_numpy(numbers[chosen.numpy()])
+
+
+def own_data(train: Any, test: Any | None, validation: Any | None, groups: Any | None) -> OwnData:
+    """Read and divide a user's data.
+
+    Args:
+        train: (x, y), or a torch `Dataset` or `DataLoader`, whose order is its data set's own.
+        test: the same, or None.
+        validation: the same, or None.
+        groups: of the samples of `train`, or None; no group is divided.
+
+    Raises:
+        InputError: data cannot be used; one line.
+    """
+    notes: list[str] = []
+    others = (
+        None if each is None else _part(each, name)
+        for name, each in (("test", test), ("validation", validation))
+    )
+    divided, labels = divide(_part(train, "train"), *others, groups=groups, notes=notes)
+    return OwnData(divided, labels, notes)
+
+
+def _part(given: Any, name: str) -> Part:
+    """Inputs of one shape with their classes."""
+    if isinstance(given, tuple | list) and len(given) == PAIR:
+        x, y = plain(given[0]), plain(given[1])
+    else:
+        x, y = _one_by_one(given, name)
+    if not x.ndim or len(x) != len(y) or not len(y) or y.ndim != 1 or y.dtype.kind == "f":
+        raise InputError(f"{name}: {x.shape} inputs and {y.shape} classes; one whole number or word a sample")
+    if x.dtype.kind not in "buif":
+        raise InputError(f"{name}: inputs are of type {x.dtype}, numbers are needed; give frames of events")
+    if x.dtype.kind == "f":
+        bad = next((place for place, sample in enumerate(x) if not np.isfinite(sample).all()), None)
+        if bad is not None:
+            raise InputError(f"{name}: sample {bad} holds NaN or infinity; leave it out or fill it in")
+    return Part(x, y)
+
+
+def _one_by_one(given: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """What a data set hands out; above 64 MB it waits in a file."""
+    kept, labels = Kept(), []
+    for sample, label in in_order(given, name):
+        kept.add(plain(sample))
+        labels.append(label)
+    arrays = kept.arrays()
+    if not arrays:
+        raise InputError(f"{name}: has no samples")
+    shapes = {each.shape for each in arrays}
+    if len(shapes) > 1:
+        raise InputError(
+            f"{name}: samples have shapes such as {sorted(shapes)[:2]}; your network needs them alike"
+        )
+    return stacked(arrays), np.asarray(labels)

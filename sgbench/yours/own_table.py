@@ -1,0 +1,85 @@
+"""What surrogates reached in a user's own network, as a table that is no board."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sgbench.notebook.html import data_frame, html_table
+from sgbench.statistics.intervals import Summary, summarise
+from sgbench.statistics.rank_places import Place
+from sgbench.tables import aligned
+
+OUTSIDE = (
+    "outside the catalogue: your own network and training, so no board ranks it; test accuracy in %, mean ± 95 % "
+    "t-interval over seeds; alike: a letter in common is not told apart (paired tests, Holm)"
+)
+
+
+@dataclass(frozen=True)
+class OwnRow:
+    """What one surrogate reached in a user's network.
+
+    Args:
+        surrogate: its name.
+        test: accuracies by seed; a run whose loss left the finite counts as guessing.
+        validation: the same of the selected epochs.
+        failed: seeds of such runs.
+        place: ranks that it may have, None of a single seed.
+    """
+
+    surrogate: str
+    test: dict[int, float]
+    validation: dict[int, float]
+    failed: tuple[int, ...]
+    place: Place | None
+
+    @property
+    def score(self) -> Summary:
+        """Mean test accuracy with its interval."""
+        return summarise(list(self.test.values()))
+
+
+class OwnTable:
+    """A row for each surrogate, the best first, marked as outside the catalogue.
+
+    Args:
+        rows: in any order.
+        notes: lines on what was decided about the data.
+    """
+
+    def __init__(self, rows: Sequence[OwnRow], notes: Sequence[str] = ()) -> None:
+        self.rows = tuple(sorted(rows, key=lambda row: -row.score.mean))
+        self.notes = tuple(notes)
+
+    def __repr__(self) -> str:
+        return "\n".join([*self.notes, "", *aligned(self._cells(), words=3), "", OUTSIDE])
+
+    def _repr_html_(self) -> str:
+        return html_table(self._cells(), [*self.notes, OUTSIDE])
+
+    def to_pandas(self) -> Any:
+        """A DataFrame with a row for each run; accuracies are fractions.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        runs = [
+            (row.surrogate, seed, row.validation[seed], test, seed in row.failed)
+            for row in self.rows
+            for seed, test in row.test.items()
+        ]
+        return data_frame(("surrogate", "seed", "validation", "test", "failed"), runs)
+
+    def _cells(self) -> list[list[str]]:
+        found = [["rank", "alike", "surrogate", "test accuracy, %", "seeds", "failed"]]
+        for row in self.rows:
+            rank, letters = (
+                ("-", "") if row.place is None else (f"{row.place.low} to {row.place.high}", row.place.groups)
+            )
+            half = row.score.half_width
+            interval = "" if half is None else f" ± {100 * half:.2f}"
+            score = f"{100 * row.score.mean:.2f}{interval}"
+            found.append([rank, letters, row.surrogate, score, str(len(row.test)), str(len(row.failed))])
+        return found

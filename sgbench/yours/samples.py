@@ -1,0 +1,213 @@
+"""From parts of a user's data to samples as a data set holds them: spikes packed, other numbers from 0 to 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sgbench.datasets.base import Samples, Split
+from sgbench.encoders.base import Form
+from sgbench.errors import InputError
+from sgbench.signals.spike_trains import SpikeTrains
+from sgbench.yours.arrays import TRACES_AXES, Events, Part
+from sgbench.yours.scratch import Kept, room
+
+STEP_US = 1000
+"""Duration of a step of arrays that come in steps; any would do, since time constants are counted in steps."""
+EVENT_STEPS = 100
+"""Steps into which events are put unless a step is given."""
+LATENCY_STEPS = 25
+"""Steps of features that do not go over time."""
+LARGEST_TIME_US = 2**31 - 1
+AT_ONCE = 2**22
+"""Numbers that are looked at together."""
+
+
+class Made(NamedTuple):
+    """Samples of all splits, and what they need."""
+
+    splits: dict[Split, Samples]
+    form: Form
+    n_inputs: int
+    steps: int
+    dt_s: float
+
+
+def samples_of_events(
+    parts: dict[Split, Part], targets: dict[Split, torch.Tensor], dt_s: float | None, notes: list[str]
+) -> Made:
+    """Spikes with times of their own, in the order of time."""
+    found: dict[Split, tuple[Events, NDArray[np.int64]]] = {
+        name: (part.values, part.order) for name, part in parts.items() if isinstance(part.values, Events)
+    }
+    last_us, last_channel, silent = 0, 0, 0
+    for events, order in found.values():
+        for place in order:
+            last_us = max(last_us, int(events.times_us[place].max(initial=0)))
+            last_channel = max(last_channel, int(events.channels[place].max(initial=0)))
+            silent += not len(events.times_us[place])
+    if last_us > LARGEST_TIME_US:
+        raise InputError(
+            f"a spike comes {last_us * 1e-6:g} s after the start; times are from a sample's start, at most 35 min"
+        )
+    step_us = -(-(last_us + 1) // EVENT_STEPS) if dt_s is None else max(1, round(dt_s * 1e6))
+    steps, n_inputs = last_us // step_us + 1, last_channel + 1
+    if silent:
+        notes.append(f"{silent} samples have no spike")
+    notes.append(f"spikes of {n_inputs} channels in {steps} steps of {step_us * 1e-3:g} ms")
+    splits: dict[Split, Samples] = {
+        name: Samples(
+            _packed(_trains_of_events(events, order, steps * step_us, n_inputs)), targets[name], None
+        )
+        for name, (events, order) in found.items()
+    }
+    return Made(splits, "spikes", n_inputs, steps, step_us * 1e-6)
+
+
+def _trains_of_events(
+    events: Events, order: NDArray[np.int64], duration_us: int, n_inputs: int
+) -> Iterator[SpikeTrains]:
+    """Some samples after others, about as many spikes at a time as are looked at together."""
+    counts = np.cumsum([len(events.times_us[place]) for place in order])
+    for chosen in np.split(order, np.flatnonzero(np.diff(counts // AT_ONCE)) + 1):
+        times_us, channels = (
+            np.concatenate([np.zeros(0, np.int64), *(each[place] for place in chosen)])
+            for each in (events.times_us, events.channels)
+        )
+        owner = np.repeat(np.arange(len(chosen)), [len(events.times_us[place]) for place in chosen])
+        yield SpikeTrains.of(owner, channels, times_us, np.full(len(chosen), duration_us), n_inputs)
+
+
+def _packed(pieces: Iterator[SpikeTrains]) -> SpikeTrains:
+    """The samples of all pieces one after another, in files where they are many."""
+    channel, time_us, counts, duration_us = Kept(), Kept(), [np.zeros(1, np.int64)], []
+    n_channels = 0
+    for piece in pieces:
+        channel.add(piece.channel.numpy())
+        time_us.add(piece.time_us.numpy())
+        counts.append(piece.indptr.diff().numpy())
+        duration_us.append(piece.duration_us)
+        n_channels = piece.n_channels
+    return SpikeTrains(
+        torch.from_numpy(np.cumsum(np.concatenate(counts))),
+        torch.from_numpy(channel.joined(np.int32)),
+        torch.from_numpy(time_us.joined(np.int32)),
+        torch.cat(duration_us),
+        n_channels,
+    )
+
+
+class _Rows:
+    """The samples of a part as an array [samples, features] or [samples, steps, channels], read in pieces.
+
+    Samples of unlike lengths have zeros behind them.
+    """
+
+    def __init__(self, part: Part) -> None:
+        if isinstance(part.values, Events):
+            raise TypeError("events have no array")
+        self.order, self.values = part.order, part.values
+        first = part.values[0]
+        self.lengths: NDArray[np.int64] | None = None
+        if isinstance(part.values, list):
+            self.lengths = np.array([len(part.values[place]) for place in self.order], np.int64)
+            self.row: tuple[int, ...] = (int(self.lengths.max()), first.shape[1])
+        else:
+            self.row = first.shape
+            if len(self.row) == TRACES_AXES - 1:
+                self.lengths = np.full(len(self.order), self.row[0], np.int64)
+        self.dtype = np.asarray(first).dtype
+
+    def pieces(self) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Where each piece begins, and its samples."""
+        many = max(1, AT_ONCE // max(1, int(np.prod(self.row))))
+        for start in range(0, len(self.order), many):
+            chosen = self.order[start : start + many]
+            if not isinstance(self.values, list):
+                yield start, self.values[chosen]
+                continue
+            piece = np.zeros((len(chosen), *self.row), self.dtype)
+            for row, place in zip(piece, chosen, strict=True):
+                row[: len(self.values[place])] = self.values[place]
+            yield start, piece
+
+
+def samples_of_arrays(
+    parts: dict[Split, Part], targets: dict[Split, torch.Tensor], dt_s: float | None, notes: list[str]
+) -> Made:
+    """Zeros and ones over time as spikes; other numbers scaled as training asks for."""
+    rows: dict[Split, _Rows] = {name: _Rows(part) for name, part in parts.items()}
+    shapes = {(len(each.row) + 1, each.row[-1]) for each in rows.values()}
+    if len(shapes) > 1:
+        told = ", ".join(str((len(each.order), *each.row)) for each in rows.values())
+        raise InputError(f"parts have unlike shapes: {told}; give all alike")
+    ((axes, n_inputs),) = shapes
+    for name, each in rows.items():
+        bad = _first_bad(each)
+        if bad is not None:
+            raise InputError(f"{name}: sample {bad} holds NaN or infinity; leave it out or fill it in")
+    over_time = axes == TRACES_AXES
+    longest = max(each.row[0] for each in rows.values()) if over_time else LATENCY_STEPS
+    step_us = STEP_US if dt_s is None else max(1, round(dt_s * 1e6))
+    if over_time and all(map(_is_binary, rows.values())):
+        notes.append(f"zeros and ones are spikes: {n_inputs} channels, {longest} steps")
+        spiking: dict[Split, Samples] = {
+            name: Samples(_packed(_trains(each, step_us)), targets[name], None) for name, each in rows.items()
+        }
+        return Made(spiking, "spikes", n_inputs, longest, step_us * 1e-6)
+    low, high = _range(rows["train"])
+    if low.min() < 0 or high.max() > 1:
+        notes.append(
+            "each channel is scaled so that its training values go from 0 to 1; what lies beyond is cut"
+        )
+    else:
+        low, high = np.zeros_like(low), np.ones_like(high)
+    splits: dict[Split, Samples] = {}
+    for name, each in rows.items():
+        lengths = None if each.lengths is None else torch.from_numpy(each.lengths)
+        splits[name] = Samples(torch.from_numpy(_scaled(each, low, high)), targets[name], lengths)
+    return Made(splits, "traces" if over_time else "values", n_inputs, longest, step_us * 1e-6)
+
+
+def _first_bad(rows: _Rows) -> int | None:
+    """Place of the first sample, as the user gave them, that holds what is not finite."""
+    if rows.dtype.kind != "f":
+        return None
+    for start, piece in rows.pieces():
+        good = np.isfinite(piece).reshape(len(piece), -1).all(1)
+        if not good.all():
+            return int(rows.order[start + int(np.argmin(good))])
+    return None
+
+
+def _is_binary(rows: _Rows) -> bool:
+    return all(bool(((piece == 0) | (piece == 1)).all()) for _, piece in rows.pieces())
+
+
+def _range(rows: _Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Smallest and largest training value of each channel."""
+    axes = tuple(range(len(rows.row)))
+    each = [(piece.min(axes), piece.max(axes)) for _, piece in rows.pieces()]
+    low, high = (np.array(side, dtype=np.float64) for side in zip(*each, strict=True))
+    return low.min(0), high.max(0)
+
+
+def _scaled(rows: _Rows, low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float32]:
+    made = room((len(rows.order), *rows.row), np.float32)
+    span = np.where(high > low, high - low, 1.0)
+    for start, piece in rows.pieces():
+        made[start : start + len(piece)] = np.clip((piece - low) / span, 0, 1)
+    return made
+
+
+def _trains(rows: _Rows, step_us: int) -> Iterator[SpikeTrains]:
+    """Ones as spikes in the middle of their steps."""
+    for start, piece in rows.pieces():
+        sample, step, channel = np.nonzero(piece)
+        lengths = None if rows.lengths is None else rows.lengths[start : start + len(piece)]
+        lasts_us = (np.full(len(piece), piece.shape[1]) if lengths is None else lengths) * step_us
+        yield SpikeTrains.of(sample, channel, step * step_us + step_us // 2, lasts_us, piece.shape[2])

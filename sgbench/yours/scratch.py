@@ -1,0 +1,112 @@
+"""Numbers that may be more than memory holds: few stay in memory, many go into files without a name."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from sgbench.paths import default_data_dir
+
+IN_MEMORY_BYTES = 2**26
+"""Above this, numbers go into a file, which the system removes when the last array of it is gone."""
+
+
+def nameless_file() -> BinaryIO:
+    """An empty file in the data root, where there is room for samples; it ends with its last use."""
+    folder = default_data_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryFile(dir=folder)  # type: ignore[return-value]
+
+
+def room(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """An array to fill, in memory or in a file.
+
+    >>> room((2, 3), np.float32).shape
+    (2, 3)
+    """
+    bytes_needed = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    if bytes_needed <= IN_MEMORY_BYTES:
+        return np.empty(shape, dtype)
+    with nameless_file() as file:
+        return np.memmap(file, dtype, mode="w+", shape=shape).view(np.ndarray)
+
+
+class Kept:
+    """Arrays that come one by one, of which at most 64 MB wait in memory.
+
+    >>> kept = Kept()
+    >>> kept.add(np.arange(2))
+    >>> kept.add(np.arange(3))
+    >>> [each.tolist() for each in kept.arrays()], kept.joined(np.int32).tolist()
+    ([[0, 1], [0, 1, 2]], [0, 1, 0, 1, 2])
+    """
+
+    def __init__(self) -> None:
+        self._held: list[NDArray[Any]] = []
+        self._held_bytes = 0
+        self._written: list[tuple[int, np.dtype[Any], tuple[int, ...]]] = []
+        self._file: BinaryIO | None = None
+
+    def add(self, array: NDArray[Any]) -> None:
+        """Append one."""
+        self._held.append(array)
+        self._held_bytes += array.nbytes
+        if self._held_bytes > IN_MEMORY_BYTES:
+            self._write()
+
+    def arrays(self) -> list[NDArray[Any]]:
+        """All of them, those of a file mapped."""
+        if self._file is None:
+            return self._held
+        self._write()
+        self._file.flush()
+        mapped = np.memmap(self._file, np.uint8, mode="c").view(np.ndarray)
+        return [
+            mapped[start : start + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize]
+            .view(dtype)
+            .reshape(shape)
+            for start, dtype, shape in self._written
+        ]
+
+    def joined(self, dtype: DTypeLike) -> NDArray[Any]:
+        """All numbers one after another."""
+        return concatenated(self.arrays(), dtype)
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()  # what was mapped stays
+
+    def _write(self) -> None:
+        self._file = nameless_file() if self._file is None else self._file
+        for array in self._held:
+            self._written.append((self._file.tell(), array.dtype, array.shape))
+            self._file.write(np.ascontiguousarray(array).tobytes())
+        self._held, self._held_bytes = [], 0
+
+
+def concatenated(arrays: Sequence[NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:
+    """Arrays of one row shape one after another."""
+    rows = sum(map(len, arrays))
+    tail = arrays[0].shape[1:] if arrays else ()
+    made = room((rows, *tail), dtype)
+    start = 0
+    for each in arrays:
+        made[start : start + len(each)] = each
+        start += len(each)
+    return made
+
+
+def stacked(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Arrays of one shape as the rows of one.
+
+    >>> stacked([np.zeros(2, int), np.ones(2)]).tolist()
+    [[0.0, 0.0], [1.0, 1.0]]
+    """
+    made = room((len(arrays), *arrays[0].shape), np.result_type(*{each.dtype for each in arrays}))
+    for place, each in enumerate(arrays):
+        made[place] = each
+    return made
