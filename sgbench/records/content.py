@@ -137,7 +137,7 @@ class RecordContent(Grown):
     """All fields of a record, each valid by itself; `RunRecord` holds them against each other."""
 
     LATER: ClassVar[frozenset[str]] = frozenset(
-        {"test_access", "host_energy", "test_selected", "at_chance", "diagnosis"}
+        {"test_access", "host_energy", "test_selected", "at_chance", "diagnosis", "test_hard"}
     )
 
     schema_version: Version
@@ -169,3 +169,5 @@ class RecordContent(Grown):
     """True: validation is scored no better than by guessing after training; None: better, or not known."""
     diagnosis: tuple[Diagnosis, ...] | None = Field(default=None, min_length=1, max_length=10_000)
     """How gradients flow at some weights of the run; None: nobody asked for it."""
+    test_hard: Scores | None = None
+    """Of a network that sends a smooth curve: what the same weights score with spikes, against `test`."""

@@ -203,6 +203,7 @@ class Attempt:
             best_epoch=training.best.epoch,
             validation=validation,
             test=test,
+            test_hard=None if test is None or training.hard is None else training.hard.scores(),
             curve=tuple(training.curve),
             counts=None if test is None else training.counter.result(),
             predictions_sha256=predictions_sha256,
