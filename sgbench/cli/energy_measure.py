@@ -21,13 +21,16 @@ from sgbench.energy.text import amount, joules_interval
 from sgbench.energy.training_cost import TrainingCost, training_cost
 from sgbench.energy.validate import Verdict, load_cases, validate
 from sgbench.errors import InputError, require_number
+from sgbench.inspection.stored_run import run_of
 from sgbench.records.files import read_bytes, write_atomic
+from sgbench.records.learning import Learning
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.tables import aligned
 from sgbench.training.attempt import WEIGHTS
 from sgbench.training.build import build
 from sgbench.training.course import Training
+from sgbench.training.learning import learning_of
 from sgbench.training.run_folder import finished_record, folder_of
 
 BEGIN, END = "<!-- energy:validate -->", "<!-- /energy -->"
@@ -99,7 +102,7 @@ def update(path: Path, lines: Sequence[str]) -> None:
 def answer_train(args: argparse.Namespace) -> int:
     """Print the products, seconds and bytes of a record's training."""
     record, _ = energy.read_record(args.record)
-    found = training_cost(record, _sizes(record, args))
+    found = training_cost(record, _learning(record, args), _sizes(record, args))
     if args.json:
         host = [each.model_dump() for each in record.host_energy or ()]
         tree = {"total": found.total, "per_second": found.per_second, "host_energy": host}
@@ -107,6 +110,14 @@ def answer_train(args: argparse.Namespace) -> int:
     else:
         energy.say([*report(found), *_host(record)])
     return 0
+
+
+def _learning(record: RunRecord, args: argparse.Namespace) -> Learning | None:
+    """What the rule takes; of a record that predates the field, from its network made anew."""
+    if record.learning is not None or record.counts is None:
+        return record.learning
+    parts = run_of(args.record, record, config_dirs=args.config_dir).parts
+    return learning_of(parts.network, parts.rule, record.method, record.counts)
 
 
 def _sizes(record: RunRecord, args: argparse.Namespace) -> dict[str, int]:
@@ -133,6 +144,7 @@ def report(found: TrainingCost) -> list[str]:
         "",
         f"{found.epochs} epochs of {found.samples} samples, {backward}",
         f"took {found.seconds:.3g} s{rate}; peak memory {memory}",
+        f"the rule holds {found.memory_bytes / 2**20:.3g} MiB to learn from a batch",
     ]
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from sgbench.errors import InputError
 from sgbench.records.counts import OpCounts, SynapseCounts
+from sgbench.records.learning import Learning
 from sgbench.records.record import RunRecord
 
 
@@ -24,9 +24,10 @@ class TrainingCost:
     weight_gradients: int
     input_gradients: int
     validation: int  # forward passes that select the epoch
-    adjoint_updates: int  # of neurons, backward; as many as forward
+    adjoint_updates: int  # of neurons, backward or by local Jacobians; as many as forward
     seconds: float
     peak_bytes: int | None
+    memory_bytes: int  # that the rule holds to learn from one batch, by its sizes
 
     @property
     def total(self) -> int:
@@ -39,28 +40,26 @@ class TrainingCost:
         return self.total / self.seconds if self.seconds else None
 
 
-def training_cost(record: RunRecord, sizes: Mapping[str, int]) -> TrainingCost:
+def training_cost(record: RunRecord, learning: Learning | None, sizes: Mapping[str, int]) -> TrainingCost:
     r"""Of a finished run, by what its rule multiplies in each step.
 
-    With :math:`D` synapses, :math:`S` samples of :math:`T` steps and :math:`E` epochs:
+    With :math:`D` synapses, :math:`S` samples of :math:`T` steps, :math:`E` epochs and the rule's own products of a
+    step :math:`W` for weights and :math:`R` for errors:
 
     .. math::
         \mathrm{forward} = E S T D, \qquad
-        \mathrm{weights} = E S T D_\mathrm{learnt}, \qquad
-        \mathrm{inputs} = E S T (D_\mathrm{crossed} + D_\mathrm{feedback})
+        \mathrm{weights} = E S T W, \qquad
+        \mathrm{inputs} = E S T R
 
-    Crossed are the connections behind which something learns and over which an error goes back: none from the
-    input, none among neurons whose recurrent spikes are cut, and none to other layers where each layer has
-    feedback of its own. Feedback are the weights from the outputs straight to hidden layers; a local readout counts
-    twice, on the way to its loss and back. Every step of the protocol counts, padding included, as a clocked
-    machine runs it.
+    Every step of the protocol counts, padding included, as a clocked machine runs it.
 
     Args:
         record: of the run.
+        learning: what its rule takes; None where that is not known.
         sizes: samples of the training and of the validation split.
 
     Raises:
-        InputError: eligibilities forward in time, a rule of the user's own, or connections that were not counted.
+        InputError: a rule that does not say what it takes, or connections that were not counted.
 
     Source: Griewank & Walther 2008, Evaluating Derivatives, chapter 4 (the reverse mode forms each product of the
     forward pass twice again).
@@ -68,55 +67,25 @@ def training_cost(record: RunRecord, sizes: Mapping[str, int]) -> TrainingCost:
     counts = record.counts
     if counts is None:
         raise InputError(f"a {record.status} run without operation counts: no cost of training")
-    learnt, crossed, feedback = _behind(record, counts)
+    synapses = [sum(_synapses(group, counts) for group in layer.synapses) for layer in counts.layers]
+    if learning is None:
+        rule = record.method.choices["rule"]
+        raise InputError(f"rule={rule}: what its training multiplies is not known; give it a `demand`")
     once = record.method.protocol.steps * len(record.curve)
     seen = once * sizes["train"]
-    synapses = sum(_synapses(group, counts) for layer in counts.layers for group in layer.synapses)
+    below = learning.weight_products > synapses[-1]  # something hidden learns
     return TrainingCost(
         epochs=len(record.curve),
         samples=sizes["train"],
-        forward=seen * synapses,
-        weight_gradients=seen * sum(_synapses(group, counts) for group in learnt),
-        input_gradients=seen * (sum(_synapses(group, counts) for group in crossed) + feedback),
-        validation=once * sizes["validation"] * synapses,
-        adjoint_updates=seen * sum(layer.neurons for layer in counts.layers) if len(learnt) > 1 else 0,
+        forward=seen * sum(synapses),
+        weight_gradients=round(seen * learning.weight_products),
+        input_gradients=round(seen * learning.error_products),
+        validation=once * sizes["validation"] * sum(synapses),
+        adjoint_updates=seen * sum(layer.neurons for layer in counts.layers) if below else 0,
         seconds=record.timing.fit_s,
         peak_bytes=record.peak_memory_bytes,
+        memory_bytes=learning.memory_bytes,
     )
-
-
-class _Behind(NamedTuple):
-    """What a rule multiplies on its way back."""
-
-    learnt: list[SynapseCounts]  # connections whose weights have a gradient
-    crossed: list[SynapseCounts]  # those over which an error goes back to their source
-    feedback: int = 0  # products of a step with weights that are there for errors alone
-
-
-def _behind(record: RunRecord, counts: OpCounts) -> _Behind:
-    rule, settings = record.method.choices["rule"], record.method.parameters["rule"]
-    groups = [group for layer in counts.layers for group in layer.synapses]
-    own = [group for layer in counts.layers for group in layer.synapses if group.source == layer.name]
-    cut = record.method.parameters["network"].get("recurrence_gradient") == "cut"
-    recurrent = [] if cut else own
-    hidden = sum(layer.neurons for layer in counts.layers[:-1])
-    straight = counts.layers[-1].neurons * hidden
-    if rule == "frozen":
-        return _Behind(list(counts.layers[-1].synapses) if settings["learn"] == "readout" else [], [])
-    if rule in ("bptt", "feedback_alignment", "ostl"):
-        among = {id(group) for group in own}
-        between = [group for group in groups if group.source != "input" and id(group) not in among]
-        return _Behind(groups, [*between, *recurrent])
-    if rule in ("direct_feedback", "superspike") or (rule == "eprop" and settings["form"] == "unrolled"):
-        return _Behind(groups, recurrent, straight)
-    if rule == "local":
-        return _Behind(groups, recurrent, 2 * straight)
-    if rule == "eprop":
-        raise InputError(
-            "rule=eprop: the operations of its training depend on the neuron's state where it goes forward in time "
-            "and are not counted; those of rule.form=unrolled are"
-        )
-    raise InputError(f"rule={rule}: what its training multiplies is not known")
 
 
 def _synapses(group: SynapseCounts, counts: OpCounts) -> int:

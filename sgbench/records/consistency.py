@@ -34,6 +34,7 @@ def _failed(record: RecordContent) -> Iterator[str]:
         "test_hard",
         "at_chance",
         "counts",
+        "learning",
         "predictions_sha256",
         "weights_sha256",
     )

@@ -26,6 +26,7 @@ from sgbench.records.base import (
 )
 from sgbench.records.counts import OpCounts
 from sgbench.records.diagnosis import Diagnosis
+from sgbench.records.learning import Learning
 from sgbench.records.spec import Method
 
 SCHEMA_VERSION = 1
@@ -137,7 +138,7 @@ class RecordContent(Grown):
     """All fields of a record, each valid by itself; `RunRecord` holds them against each other."""
 
     LATER: ClassVar[frozenset[str]] = frozenset(
-        {"test_access", "host_energy", "test_selected", "at_chance", "diagnosis", "test_hard"}
+        {"test_access", "host_energy", "test_selected", "at_chance", "diagnosis", "learning", "test_hard"}
     )
 
     schema_version: Version
@@ -169,5 +170,7 @@ class RecordContent(Grown):
     """True: validation is scored no better than by guessing after training; None: better, or not known."""
     diagnosis: tuple[Diagnosis, ...] | None = Field(default=None, min_length=1, max_length=10_000)
     """How gradients flow at some weights of the run; None: nobody asked for it."""
+    learning: Learning | None = None
+    """What the rule takes to learn; None: the record predates it, the run failed, or the rule does not say."""
     test_hard: Scores | None = None
     """Of a network that sends a smooth curve: what the same weights score with spikes, against `test`."""

@@ -262,6 +262,8 @@ class TrainerSettings(Strict):
     """What is diagnosed on validation data at the initial and the selected weights; none for no diagnosis."""
     diagnose_every: int | None = Field(default=None, gt=0)
     """After how many epochs the weights on the way are diagnosed too; null for none of them."""
+    watch_agreement: bool = False
+    """Whether the rule's gradient is compared with that of back-propagation after every epoch."""
 
 
 class PathSettings(Strict):

@@ -15,6 +15,7 @@ from sgbench.losses.base import Loss
 from sgbench.networks.base import Network
 from sgbench.neurons.base import Neuron
 from sgbench.regularisers.base import Regulariser
+from sgbench.rules.demand import Demand, Sizes
 from sgbench.signals.trajectory import Batch, Keep, Trajectory
 
 Reference = Literal[
@@ -107,6 +108,18 @@ class LearningRule(ABC):
             InputError: names the option and the remedy.
         """
         _ = network, objective  # a rule without conditions accepts all
+
+    def demand(self, network: Network, sizes: Sizes) -> Demand | None:
+        """What the rule takes to learn in this network, or None where it does not say.
+
+        Neurons' own arithmetic is left out: it grows with neurons, not with synapses.
+
+        Args:
+            network: of the run.
+            sizes: of it.
+        """
+        _ = network, sizes  # a rule of a user's own need not say
+        return None
 
     @abstractmethod
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:

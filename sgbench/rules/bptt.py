@@ -8,6 +8,7 @@ from typing import ClassVar
 from sgbench.errors import InputError, require_count
 from sgbench.networks.base import Network
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
+from sgbench.rules.demand import Demand, Sizes
 from sgbench.signals.trajectory import Batch
 
 
@@ -35,6 +36,16 @@ class Bptt(LearningRule):
         reason = network.needs_all_steps
         if self.window is not None and reason is not None:
             raise InputError(f"rule.window={self.window}: {reason}; use rule.window=null")
+
+    def demand(self, network: Network, sizes: Sizes) -> Demand:
+        """All steps are remembered; within one step no error goes over recurrence."""
+        within = 0 if self.window == 1 else sizes.crossed_within
+        return Demand(
+            numbers=sizes.steps * sizes.states,
+            weight_products=sizes.synapses,
+            error_products=sizes.between + within,
+            needs=("errors_of_others", "weights_of_others", *(() if self.window == 1 else ("future",))),  # type: ignore[arg-type]
+        )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """One yield a batch."""

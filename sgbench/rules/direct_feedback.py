@@ -12,6 +12,7 @@ from sgbench.errors import InputError, require_choice, require_number
 from sgbench.networks.base import Network
 from sgbench.rules.apart import Feedback, fixed_feedback, require_chain, run_apart
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
+from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.signals.trajectory import UNLABELLED, Batch, labels_inside, valid_steps
 
 ERRORS = ("signed", "sign", "target")
@@ -82,6 +83,16 @@ class DirectFeedback(LearningRule):
         reason = network.needs_all_steps
         if self.temporal == "none" and reason is not None:
             raise InputError(f"rule.temporal=none: {reason}; use rule.temporal=bptt")
+
+    def demand(self, network: Network, sizes: Sizes) -> Demand:
+        """All steps are remembered; targets are no errors of other neurons."""
+        error = ("own_error",) if self.error == "target" else ("errors_of_others",)
+        return Demand(
+            numbers=sizes.steps * sizes.states,
+            weight_products=sizes.synapses,
+            error_products=sizes.straight + sizes.crossed_within,
+            needs=needs(error, () if self.temporal == "none" else sizes.within_layers),  # type: ignore[arg-type]
+        )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """One yield a batch."""

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from sgbench.networks.layers import Layer
-from sgbench.networks.walk import Jacobians, Stretch
+from sgbench.networks.walk import Jacobians, Stretch, differentiated
 from sgbench.neurons.base import Neuron
 
 
@@ -183,6 +183,14 @@ def _read_again(local: Jacobians) -> list[int]:
     """The fields of a state that a next step reads."""
     count = len(local.by_state)
     return [field for field in range(count) if any(row[field] is not None for row in local.by_state)]
+
+
+def traces_of(layer: Layer) -> tuple[int, int]:
+    """How many traces a layer keeps of each signal that arrives, and how many of each synapse."""
+    neuron = layer.neuron
+    one = layer.weight.new_zeros(1, layer.neurons)
+    fields = len(_read_again(differentiated(neuron, one, neuron.initial_state(one))[2]))
+    return (fields, 1) if has_equal_traces(neuron) else (0, fields + 1)
 
 
 def has_equal_traces(neuron: Neuron) -> bool:

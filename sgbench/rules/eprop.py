@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -17,7 +18,8 @@ from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.apart import Feedback, fixed_feedback, require_chain, run_apart
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress, learnt_by
-from sgbench.rules.eligibility import Eligibility, Filtered, add_gradient
+from sgbench.rules.demand import Demand, Sizes, needs
+from sgbench.rules.eligibility import Eligibility, Filtered, add_gradient, traces_of
 from sgbench.signals.spikes import Events, Signal
 from sgbench.signals.trajectory import Batch, Trajectory
 
@@ -120,6 +122,35 @@ class EProp(LearningRule):
         if self.form == "online":
             check_online(network, objective)
 
+    def demand(self, network: Network, sizes: Sizes) -> Demand:
+        """Unrolled all steps are remembered, online the traces of synapses and one stretch of steps."""
+        error = ("own_trace", "errors_of_others")
+        weights = ("weights_of_others",) if self.feedback == "symmetric" else ()
+        learnt = sizes.straight if self.feedback == "adaptive" else 0
+        numbers, traced = float(sizes.steps * sizes.states), 0.0
+        if self.form == "online":
+            stretch = min(self._stretch, sizes.steps)
+            later = (math.ceil(sizes.steps / stretch) - 1) / sizes.steps  # stretches that begin with traces
+            numbers = stretch * sizes.states
+            for layer, size in zip(network.hidden_layers, sizes.hidden, strict=True):
+                shared, own = traces_of(layer)
+                arriving = size.synapses + size.neurons  # a bias counts as a synapse
+                numbers += own * arriving + shared * arriving / size.neurons + size.neurons
+                traced += size.neurons + own * arriving + shared * arriving / size.neurons
+                traced += later * (own + shared) * arriving
+            traced += sizes.readout.biases
+        return Demand(
+            numbers=numbers,
+            weight_products=sizes.synapses + learnt + traced,
+            error_products=sizes.straight,
+            needs=needs(error, weights),  # type: ignore[arg-type]
+        )
+
+    @property
+    def _stretch(self) -> int:
+        """Steps that are taken at once."""
+        return 1 if self.update == "per_step" else STRETCH
+
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """One yield a batch, or one a step."""
         if self.form == "unrolled":
@@ -151,7 +182,7 @@ class EProp(LearningRule):
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """Forward in stretches of time; not behind the longest sample, where an update would have no gradient."""
         forward = _Forward(network, batch)
-        steps, size = int(batch.lengths.max()), 1 if self.update == "per_step" else STRETCH
+        steps, size = int(batch.lengths.max()), self._stretch
         total = network.readout.weight.new_zeros(())
         for first in range(0, steps, size):
             feedback = self._weights(network)  # which moves where it is learnt, or is the readout's

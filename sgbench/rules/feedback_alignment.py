@@ -12,6 +12,7 @@ from sgbench.errors import InputError, require_number
 from sgbench.networks.base import Chain, Network
 from sgbench.networks.layers import DenseLayer, Layer
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
+from sgbench.rules.demand import Demand, Sizes
 from sgbench.signals.trajectory import Batch
 
 DEEP = ("network.hidden=[6,5]", "network.recurrence=all_to_all")
@@ -65,6 +66,15 @@ class FeedbackAlignment(LearningRule):
         if isinstance(layer, DenseLayer):
             mask = layer.mask if name == "weight" else layer.recurrent_mask
         return drawn if mask is None else drawn * mask
+
+    def demand(self, network: Network, sizes: Sizes) -> Demand:
+        """As back-propagation, but no synapse has to know another's weight."""
+        return Demand(
+            numbers=sizes.steps * sizes.states,
+            weight_products=sizes.synapses,
+            error_products=sizes.between + sizes.crossed_within,
+            needs=("errors_of_others", "future"),
+        )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """One yield a batch; the layers themselves send gradient back by their feedback weights."""

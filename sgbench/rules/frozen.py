@@ -10,6 +10,7 @@ import torch
 from sgbench.errors import require_choice
 from sgbench.networks.base import Network
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
+from sgbench.rules.demand import Demand, Sizes
 from sgbench.signals.trajectory import Batch, Trajectory
 
 LEARN = ("none", "readout")
@@ -39,6 +40,17 @@ class Frozen(LearningRule):
 
     def __init__(self, *, learn: str) -> None:
         self.learn = require_choice("rule.learn", learn, LEARN)
+
+    def demand(self, network: Network, sizes: Sizes) -> Demand:
+        """Nothing, or what the readout takes; nothing hidden learns."""
+        learns = self.learn == "readout"
+        readout = sizes.readout
+        return Demand(
+            numbers=learns * sizes.steps * readout.neurons * readout.states,
+            weight_products=learns * readout.synapses,
+            error_products=0,
+            needs=(),
+        )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """One yield a batch."""

@@ -14,6 +14,7 @@ from sgbench.errors import InputError, require_number
 from sgbench.networks.base import Chain, Network
 from sgbench.neurons.base import Neuron
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress, learnt_by
+from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.signals.trajectory import POTENTIAL, Batch, Trajectory
 
 
@@ -83,6 +84,17 @@ class Local(LearningRule):
             raise InputError(
                 f"rule=local: the readout's units serve every layer, so their {learnt} cannot learn; use {words}"
             )
+
+    def demand(self, network: Network, sizes: Sizes) -> Demand:
+        """All steps are remembered, local readouts' too, whose weights are crossed on the way there and back."""
+        readout = sizes.readout
+        local = len(sizes.hidden) * readout.neurons * readout.states
+        return Demand(
+            numbers=sizes.steps * (sizes.states + local),
+            weight_products=sizes.synapses,
+            error_products=2 * sizes.straight + sizes.crossed_within,
+            needs=needs(("own_error",), sizes.within_layers),
+        )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """One yield a batch; its loss is that of the network's own readout."""

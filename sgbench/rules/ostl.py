@@ -14,6 +14,7 @@ from sgbench.networks.base import Network, surrogates
 from sgbench.networks.layers import Layer
 from sgbench.rules.apart import require_chain, run_apart
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
+from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.signals.trajectory import Batch
 
 RECURRENT = ("loss=per_step", "network.recurrence=all_to_all")
@@ -59,6 +60,15 @@ class Ostl(LearningRule):
             raise InputError(
                 f"rule=ostl: goes from layer to layer within a step, but {reason}; use rule=bptt"
             )
+
+    def demand(self, network: Network, sizes: Sizes) -> Demand:
+        """All steps are remembered; errors go down the layers by their weights."""
+        return Demand(
+            numbers=sizes.steps * sizes.states,
+            weight_products=sizes.synapses,
+            error_products=sizes.between + sizes.crossed_within,
+            needs=needs(("errors_of_others", "weights_of_others"), sizes.within_layers),
+        )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """One yield a batch."""

@@ -12,6 +12,7 @@ from sgbench.errors import InputError, require_choice
 from sgbench.networks.base import Network
 from sgbench.rules.apart import Feedback, fixed_feedback, require_chain, run_apart
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
+from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.signals.trajectory import Batch
 
 FEEDBACKS = ("symmetric", "random", "uniform")
@@ -91,6 +92,16 @@ class SuperSpike(LearningRule):
                 "rule.feedback=symmetric: the readout has weights from one hidden layer alone, and needs it to "
                 "arrive as it was sent; use rule.feedback=random"
             )
+
+    def demand(self, network: Network, sizes: Sizes) -> Demand:
+        """All steps are remembered; errors come from the outputs alone."""
+        weights = ("weights_of_others",) if self.feedback == "symmetric" else ()
+        return Demand(
+            numbers=sizes.steps * sizes.states,
+            weight_products=sizes.synapses,
+            error_products=sizes.straight,
+            needs=needs(("own_trace", "errors_of_others"), weights),  # type: ignore[arg-type]
+        )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """One yield a batch."""

@@ -15,7 +15,9 @@ from sgbench.errors import InputError, NonFiniteError, disk_full, one_printable_
 from sgbench.paths import PREDICTIONS, RECORD
 from sgbench.records.chance import is_at_chance
 from sgbench.records.content import FINAL, SCHEMA_VERSION, Failure, HostEnergy, Scores, SelectedOnTest, Timing
+from sgbench.records.counts import OpCounts
 from sgbench.records.files import to_json, write_atomic
+from sgbench.records.learning import Learning
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
@@ -24,6 +26,7 @@ from sgbench.training.artefacts import save_predictions, save_weights
 from sgbench.training.build import Parts, construct
 from sgbench.training.course import Training
 from sgbench.training.diagnosing import Diagnosing
+from sgbench.training.learning import Agreeing, learning_of
 from sgbench.training.run_folder import TEST_ACCESS, forget_checkpoints, read_access
 
 if TYPE_CHECKING:
@@ -59,6 +62,7 @@ class Attempt:
         self.test_access: list[str] = []  # stage of each time, those of interrupted tries first
         self.training = Training(parts, spec.method, spec.seed, made_by=code.made_by())
         self.training.diagnosing = self.diagnosing = Diagnosing(spec, parts)
+        self.training.agreeing = self.agreeing = Agreeing(spec, parts)
         log.debug("engine %s: %s", *parts.engine)
 
     def watch_test(self) -> None:
@@ -180,6 +184,13 @@ class Attempt:
             message = f"{message[:1900]}; {WHY}"
         return self._record(Failure(kind=type(error).__name__, message=message), None, None, None, None)
 
+    def _learning(self, counts: OpCounts | None) -> Learning | None:
+        """What the rule takes, of a finished run."""
+        if counts is None:
+            return None
+        parts, method = self.parts, self.spec.method
+        return learning_of(parts.network, parts.rule, method, counts, tuple(self.agreeing.found) or None)
+
     def _record(
         self,
         failure: Failure | None,
@@ -190,6 +201,7 @@ class Attempt:
     ) -> RunRecord:
         training = self.training
         classes = self.parts.data.data_set.n_classes or None
+        counts = None if test is None else training.counter.result()
         return RunRecord(
             schema_version=SCHEMA_VERSION,
             protocol=self.spec.method.protocol.name,
@@ -205,13 +217,14 @@ class Attempt:
             test=test,
             test_hard=None if test is None or training.hard is None else training.hard.scores(),
             curve=tuple(training.curve),
-            counts=None if test is None else training.counter.result(),
+            counts=counts,
             predictions_sha256=predictions_sha256,
             weights_sha256=weights_sha256,
             test_access=tuple(self.test_access),
             host_energy=tuple(self.host_energy) or None,
             test_selected=self._test_selected(test),
             diagnosis=tuple(self.diagnosing.found) or None,
+            learning=self._learning(counts),
             at_chance=True if is_at_chance(validation, classes) else None,
             timing=Timing(
                 fit_s=training.fit_s,

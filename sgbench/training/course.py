@@ -21,6 +21,7 @@ from sgbench.signals.trajectory import Batch, scored_target
 from sgbench.training.build import DTYPES, Parts
 from sgbench.training.diagnosing import Diagnosing
 from sgbench.training.epochs import Epochs, Part
+from sgbench.training.learning import Agreeing
 from sgbench.training.train_loop import Best, TrainLoop
 from sgbench.training.watched import Watched
 
@@ -58,6 +59,7 @@ class Training:
         self.predictions: list[tuple[Tensor, Tensor, Tensor]] = []
         self.watched = Watched()
         self.diagnosing: Diagnosing | None = None
+        self.agreeing: Agreeing | None = None
 
     def _new_evaluation(self) -> Evaluation:
         device = next(self.network.parameters()).device
@@ -127,6 +129,8 @@ class Training:
         self.best.update(line.epoch, line.model_dump(), self.network)
         if self.diagnosing is not None:
             self.diagnosing.after(line.epoch)
+        if self.agreeing is not None:
+            self.agreeing.after(line.epoch)
         return line
 
     def watch(self, batches: Iterable[Batch]) -> None:
@@ -151,6 +155,8 @@ class Training:
         watched: dict[str, Any] = {"watched": self.watched.state_dict()} if self.watched.scores else {}
         if self.diagnosing is not None and self.diagnosing.found:
             watched["diagnoses"] = self.diagnosing.state_dict()
+        if self.agreeing is not None and self.agreeing.found:
+            watched["agreement"] = self.agreeing.state_dict()
         return watched | {
             "best": self.best.state_dict(),
             "curve": [line.model_dump() for line in self.curve],
@@ -169,5 +175,7 @@ class Training:
         self.watched.load_state_dict(state.get("watched", {}))
         if self.diagnosing is not None:
             self.diagnosing.load_state_dict(state.get("diagnoses", []))
+        if self.agreeing is not None:
+            self.agreeing.load_state_dict(state.get("agreement", []))
         self.fit_s = state["fit_s"]
         self.resumed = state["resumed"] + 1  # from the file, so loading twice counts once

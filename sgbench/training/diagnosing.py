@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import logging
 from typing import Any
 
@@ -12,12 +11,10 @@ from sgbench.errors import SgbenchError, one_printable_line
 from sgbench.records.diagnosis import Diagnosis
 from sgbench.records.spec import RunSpec
 from sgbench.signals.streams import generator
-from sgbench.signals.trajectory import Batch
 from sgbench.training.build import Parts
 from sgbench.training.epochs import Epochs
+from sgbench.training.probes import some_batches
 
-BATCHES = 4
-"""Of the validation split, of which each diagnosis is made."""
 log = logging.getLogger("sgbench")
 
 
@@ -60,7 +57,7 @@ class Diagnosing:
             found = diagnose_network(
                 network,
                 self.parts.rule,
-                self._batches(),
+                some_batches(self.parts),
                 self.parts.objective,
                 generator=generator(self.seed, "diagnosis", weights),
                 panels=self.panels,
@@ -71,11 +68,6 @@ class Diagnosing:
             log.warning("no diagnosis of the %s weights: %s", weights, one_printable_line(error))
             return
         self.found.append(found)
-
-    def _batches(self) -> list[Batch]:
-        device = self.parts.device
-        batches = itertools.islice(self.parts.data.evaluation("validation"), BATCHES)
-        return [Batch(batch.x.to(device), *(part.to(device) for part in batch[1:])) for batch in batches]
 
     def state_dict(self) -> list[dict[str, Any]]:
         """Return what a checkpoint needs."""

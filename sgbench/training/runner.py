@@ -139,7 +139,7 @@ class _Fitted(Attempt):
         self.test_s = time.perf_counter() - began_s
         settings = self.spec.trainer
         if kept is None and not (
-            settings.watch_test_score or settings.diagnose
+            settings.watch_test_score or settings.diagnose or settings.watch_agreement
         ):  # these are no part of fitting
             self.host_energy = [
                 HostEnergy(meter=meter.name, fit_j=fit, test_j=test)

@@ -49,6 +49,12 @@ def rule_class(name: str) -> type[LearningRule]:
     return found
 
 
+@every
+def test_it_says_what_it_takes(name):
+    """So that records tell its memory and locality, and `sgbench energy train` prices it."""
+    assert rule_class(name).demand is not LearningRule.demand
+
+
 def parts_of(name: str, claim: Claim, **changes: Any) -> tuple[Parts, Batch]:
     """Return a run in which a rule's claim holds, and a batch for it."""
     choices, values = {"rule": name}, dict(SIZES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from sgbench.errors import InputError
 from sgbench.records.files import to_json
 from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.training.build import build
+from sgbench.training.learning import learning_of
 from tests.leaderboard.factory import record
 
 SIZES = {"train": 10, "validation": 5}
@@ -36,7 +38,15 @@ def costed(*words):
     counter = OperationCounter(parts.network, "binary", bits=32)
     with torch.no_grad():
         counter.update(batch, parts.network.unroll(x, batch.lengths, keep=frozenset({SPIKES})))
-    return record().model_copy(update={"method": spec.method, "counts": counter.result()})
+    made = record().model_copy(update={"method": spec.method, "counts": counter.result()})
+    assert made.counts is not None
+    learning = learning_of(parts.network, parts.rule, spec.method, made.counts)
+    return made.model_copy(update={"learning": learning})
+
+
+def cost_of(made, sizes):
+    """Of a record that says what its rule takes."""
+    return training_cost(made, made.learning, sizes)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +74,7 @@ def costed(*words):
 )
 def test_by_hand(words, ratios):
     """64 pixels, 10 classes: shares of the synapses that a gradient reaches and crosses, counted on paper."""
-    found = training_cost(costed(*words), SIZES)
+    found = cost_of(costed(*words), SIZES)
     synapses = found.forward / (25 * 10 * 2)
     assert synapses == int(synapses)
     shares = (found.forward, found.weight_gradients, found.input_gradients)
@@ -80,6 +90,10 @@ def test_by_hand(words, ratios):
         ("protocol.hidden=[8,4]",),
         ("protocol.hidden=[8,4]", "rule=drtp"),
         ("rule=eprop", "rule.form=unrolled"),
+        # 25 steps at once, and then 25 stretches of one step; in the second line every synapse has both its traces.
+        ("rule=eprop", "loss=per_step"),
+        ("rule=eprop", "loss=per_step", *CUT, "neuron.reset=zero"),
+        ("rule=eprop", "loss=per_step", "rule.update=per_step"),
     ],
 )
 def test_torch_counts_as_many(words):
@@ -89,24 +103,71 @@ def test_torch_counts_as_many(words):
     parts.data.setup()
     batch = next(iter(parts.data.epoch(0)))
     assert isinstance(batch.x, torch.Tensor)
-    with FlopCounterMode(display=False) as counter:
+    # Of products that are added to what is there torch counts those out of place alone.
+    in_place = {torch.ops.aten.baddbmm_: lambda _, one, other, **__: 2 * math.prod(one) * other[-1]}
+    with FlopCounterMode(display=False, custom_mapping=in_place) as counter:
         for _ in parts.rule.gradients(parts.network, batch, parts.objective):
             pass
-    found = training_cost(costed(*words), {"train": len(batch.target), "validation": 0})
+    found = cost_of(costed(*words), {"train": len(batch.target), "validation": 0})
     assert found.epochs * counter.get_total_flops() == 2 * found.total
 
 
 def test_what_is_not_counted_is_said():
-    """Eligibility traces, and a record without counts."""
-    with pytest.raises(InputError, match="rule=eprop: the operations of its training"):
-        training_cost(costed("rule=eprop", "loss=per_step"), SIZES)
+    """A rule that does not say what it takes, and a record without counts."""
+    with pytest.raises(InputError, match="rule=bptt: what its training multiplies is not known"):
+        training_cost(costed(), None, SIZES)
     with pytest.raises(InputError, match="without operation counts"):
-        training_cost(record().model_copy(update={"counts": None}), SIZES)
+        training_cost(record().model_copy(update={"counts": None}), None, SIZES)
+
+
+# Two leaky neurons with one state and a spike in a hidden layer of 8, 64 inputs, ten outputs, batches of 4, floats
+# of 4 bytes, 25 steps at once.
+STATES = 8 * 2 + 10
+
+
+@pytest.mark.parametrize(
+    ("words", "numbers", "locality"),
+    [
+        ((), 25 * STATES, ("errors_of_others", "weights_of_others", "future")),
+        (("rule.window=1",), 25 * STATES, ("errors_of_others", "weights_of_others")),
+        (("rule=frozen",), 0, ()),
+        (("rule=feedback_alignment",), 25 * STATES, ("errors_of_others", "future")),
+        (("rule=dfa",), 25 * STATES, ("own_trace", "errors_of_others")),
+        (("rule=drtp",), 25 * STATES, ("own_trace", "own_error")),
+        (("rule=local",), 25 * (STATES + 10), ("own_trace", "own_error")),
+        (("rule=ottt",), 25 * STATES, ("own_trace", "errors_of_others", "weights_of_others")),
+        (
+            ("network.recurrence=all_to_all", "rule=dfa"),
+            25 * STATES,
+            ("errors_of_others", "weights_of_others", "future"),
+        ),
+        # Traces of the potential are the same in all neurons, those of filtered spikes are not; 65 signals arrive.
+        (
+            ("rule=eprop", "loss=per_step"),
+            25 * STATES + 65 * (1 + 8) + 8,
+            ("own_trace", "errors_of_others", "weights_of_others"),
+        ),
+        (
+            ("rule=eprop", "loss=per_step", "rule.update=per_step", "neuron.reset_gradient=attached"),
+            STATES + 65 * 8 * 3 + 8,  # the potential, the spike that resets it, and filtered spikes
+            ("own_trace", "errors_of_others", "weights_of_others"),
+        ),
+    ],
+)
+def test_what_a_rule_holds_and_hears(words, numbers, locality):
+    """Counted on paper."""
+    found = costed("protocol.hidden=[8]", "protocol.batch_size=4", "neuron.reset_gradient=detached", *words)
+    assert found.learning.memory_bytes == numbers * 4 * 4
+    assert found.learning.locality == locality
 
 
 def test_command(tmp_path, capsys):
     """Of a record on disk: its parts, what was measured, and the sizes of the split that the catalogue states."""
     made = record(of=compose([]).method)
+    synapses = (
+        sum(group.dense.total for layer in made.counts.layers for group in layer.synapses)
+        // made.counts.steps
+    )
     (tmp_path / "record.json").write_bytes(to_json(made.model_copy(update={"peak_memory_bytes": 3 << 20})))
     assert main(["energy", "train", str(tmp_path)]) == 0
     told = capsys.readouterr().out
@@ -115,6 +176,6 @@ def test_command(tmp_path, capsys):
     assert "3 MiB" in told
     assert main(["energy", "train", str(tmp_path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["forward"] == training_cost(made, {"train": 1078, "validation": 359}).forward
+    assert found["forward"] == 2 * 1078 * made.method.protocol.steps * synapses
     assert found["validation"] == found["forward"] // 1078 * 359
     assert main(["energy", "train", str(tmp_path / "elsewhere")]) == 2

@@ -20,7 +20,7 @@ from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
 from tests.run.tiny import WORDS, comparable
 
-PANELS = ("trainer.diagnose=[flow,activity]", "trainer.diagnose_every=2")
+PANELS = ("trainer.diagnose=[flow,activity]", "trainer.diagnose_every=2", "trainer.watch_agreement=true")
 
 
 def only(folder: Path) -> Path:
@@ -36,8 +36,15 @@ def test_a_diagnosed_run_is_the_same_run(trained: Path, tmp_path: Path) -> None:
     assert [each.weights for each in told.diagnosis] == ["initial", "epoch 1", "selected"]
     assert {each.split for each in told.diagnosis} == {"validation"}
     plain = read_model(only(trained) / "record.json", RunRecord)
+    assert told.learning is not None
+    watched = told.learning.agreement
+    assert watched is not None
+    assert [each.epoch for each in watched] == sorted(2 * [line.epoch for line in told.curve])
+    assert {each.layer for each in watched} == {"hidden0", "readout"}
+    assert [each.cosine for each in watched] == pytest.approx([1] * len(watched)), "with itself"
+    assert plain.learning == told.learning.model_copy(update={"agreement": None})
     own, without = comparable(told), comparable(plain)
-    for name in ("diagnosis", "host_energy"):
+    for name in ("diagnosis", "learning", "host_energy"):
         own.pop(name, None)
         without.pop(name, None)
     assert own == without

@@ -1,0 +1,133 @@
+"""What a rule takes to learn: numbers that it remembers, products that it forms, and from where it hears."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sgbench.errors import InputError
+from sgbench.records.counts import LayerCounts, OpCounts, SynapseCounts
+from sgbench.records.learning import NEEDS, Need
+
+
+class LayerSize(NamedTuple):
+    """How large a layer is."""
+
+    neurons: int
+    states: int  # numbers that a neuron hands to the next step, its spike included
+    from_input: int  # synapses
+    from_layers: int
+    within: int  # from its own neurons
+    biases: int
+
+    @property
+    def synapses(self) -> int:
+        """All of them."""
+        return self.from_input + self.from_layers + self.within
+
+
+class Sizes(NamedTuple):
+    """How large a network and its batches are, the readout last."""
+
+    layers: tuple[LayerSize, ...]
+    steps: int
+    cut: bool  # whether nothing goes back over recurrent spikes
+
+    @property
+    def hidden(self) -> tuple[LayerSize, ...]:
+        """All layers but the readout."""
+        return self.layers[:-1]
+
+    @property
+    def readout(self) -> LayerSize:
+        """The last layer."""
+        return self.layers[-1]
+
+    @property
+    def synapses(self) -> int:
+        """All of them."""
+        return sum(layer.synapses for layer in self.layers)
+
+    @property
+    def between(self) -> int:
+        """Synapses from one layer to another."""
+        return sum(layer.from_layers for layer in self.layers)
+
+    @property
+    def crossed_within(self) -> int:
+        """Recurrent synapses over which errors go back."""
+        return 0 if self.cut else sum(layer.within for layer in self.layers)
+
+    @property
+    def straight(self) -> int:
+        """Weights from each output to each hidden neuron."""
+        return self.readout.neurons * sum(layer.neurons for layer in self.hidden)
+
+    @property
+    def states(self) -> int:
+        """Numbers of one step of one sample."""
+        return sum(layer.neurons * layer.states for layer in self.layers)
+
+    @property
+    def within_layers(self) -> tuple[Need, ...]:
+        """What a layer's own way back over time needs: traces do where each neuron hears itself alone."""
+        return (
+            ("own_trace",) if not self.crossed_within else ("weights_of_others", "errors_of_others", "future")
+        )
+
+
+class Demand(NamedTuple):
+    """What a rule takes of one sample."""
+
+    numbers: float  # remembered over all steps of it
+    weight_products: float  # a step
+    error_products: float  # a step
+    needs: tuple[Need, ...]
+
+
+def needs(*found: Iterable[Need]) -> tuple[Need, ...]:
+    """Each need once, in the order of the vocabulary.
+
+    >>> needs(("future",), ("own_error", "future"))
+    ('own_error', 'future')
+    """
+    there = {each for some in found for each in some}
+    return tuple(each for each in NEEDS if each in there)
+
+
+def sizes_of(counts: OpCounts, *, steps: int, cut: bool) -> Sizes:
+    """Read the sizes of a network from its operation counts.
+
+    Args:
+        counts: of any split.
+        steps: of the protocol.
+        cut: whether the network sends nothing back over recurrent spikes.
+
+    Raises:
+        InputError: connections or states were not counted.
+    """
+    return Sizes(tuple(_layer(layer, counts.steps) for layer in counts.layers), steps, cut)
+
+
+def _layer(layer: LayerCounts, steps: int) -> LayerSize:
+    words = layer.state_reads.total
+    if words is None:
+        raise InputError(f"layer {layer.name}: {layer.state_reads.reason}")
+    each = [(group.source, _synapses(group, steps)) for group in layer.synapses]
+    from_input = sum(count for source, count in each if source == "input")
+    within = sum(count for source, count in each if source == layer.name)
+    return LayerSize(
+        neurons=layer.neurons,
+        states=words // (layer.neurons * steps) + bool(layer.neuron_comparisons.total),
+        from_input=from_input,
+        from_layers=sum(count for _, count in each) - from_input - within,
+        within=within,
+        biases=(layer.bias_additions.total or 0) // steps,
+    )
+
+
+def _synapses(group: SynapseCounts, steps: int) -> int:
+    """Synapses of a group, from the operations of a clocked machine."""
+    if group.dense.total is None:
+        raise InputError(f"connections from {group.source}: {group.dense.reason}")
+    return group.dense.total // steps

@@ -1,0 +1,18 @@
+"""Batches of validation data on which a run on its way is looked at."""
+
+from __future__ import annotations
+
+import itertools
+
+from sgbench.signals.trajectory import Batch
+from sgbench.training.build import Parts
+
+BATCHES = 4
+"""Of the validation split, which each look takes."""
+
+
+def some_batches(parts: Parts) -> list[Batch]:
+    """Return the first batches of the validation split, on the run's device."""
+    device = parts.device
+    batches = itertools.islice(parts.data.evaluation("validation"), BATCHES)
+    return [Batch(batch.x.to(device), *(part.to(device) for part in batch[1:])) for batch in batches]
