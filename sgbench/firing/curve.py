@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sgbench.errors import InputError
 from sgbench.firing.base import is_smooth
-from sgbench.surrogates.base import Surrogate
+from sgbench.surrogates.base import FiresOtherwise, Output, Surrogate
 
 ROUNDING = 1e-9
 """How far from 1 an area may lie and still be 1."""
@@ -55,12 +55,13 @@ def stepping(found: Sequence[Surrogate]) -> Iterator[None]:
     Args:
         found: of a network; those that fire otherwise stay as they are.
     """
-    smooth = [(each, each.firing, each.output) for each in found if is_smooth(each.firing)]
+    smooth: list[tuple[Surrogate, FiresOtherwise | None, Output]] = [
+        (each, each.firing, each.output) for each in found if is_smooth(each.firing)
+    ]
     for surrogate, _, _ in smooth:
         surrogate.firing, surrogate.output = None, "binary"
     try:
         yield
     finally:
         for surrogate, firing, output in smooth:
-            surrogate.firing = firing
-            surrogate.output = output
+            surrogate.firing, surrogate.output = firing, output

@@ -74,6 +74,10 @@ class Network(nn.Module, ABC):
         for layer in self.layers:
             layer.neuron.advance(progress)  # type: ignore[union-attr, operator]
 
+    def trained_steps(self, steps: int) -> int:
+        """Over how many steps training goes in a protocol of so many."""
+        return steps
+
     @property
     def deployed_numbers(self) -> int:
         """How many numbers are trained and go into use: all parameters but those that serve a rule alone."""

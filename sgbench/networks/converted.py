@@ -87,6 +87,10 @@ class Converted(Network):
         self.layers = nn.ModuleList(layers)
         self.engine = engine
 
+    def trained_steps(self, steps: int) -> int:
+        """One: a rate stands for all of them."""
+        return 1
+
     def normalise(self, normalisation: Normalisation) -> None:
         """Refuse all but none."""
         _refuse("normalisation", neutral=normalisation.neutral)

@@ -11,6 +11,7 @@ from torch import Tensor
 from sgbench.errors import require_count
 from sgbench.networks.base import Network
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
+from sgbench.rules.demand import Demand, Sizes
 from sgbench.rules.tangents import Unrolling, Weights, add_gradients, learnt, require_slopes
 from sgbench.signals.noise_source import NoiseSource
 from sgbench.signals.trajectory import Batch, Trajectory
@@ -52,6 +53,16 @@ class ForwardGradient(LearningRule):
     def check(self, network: Network, objective: Objective) -> None:
         """Refuse surrogates without a slope in forward mode."""
         require_slopes("forward_gradient", network)
+
+    def demand(self, network: Network, sizes: Sizes) -> Demand:
+        """One step and its tangents; each direction is a pass of values and one of tangents."""
+        carried = sizes.between + sizes.crossed_within
+        return Demand(
+            numbers=2 * sizes.states,
+            weight_products=self.draws * sizes.synapses,
+            error_products=self.draws * carried + (self.draws - 1) * sizes.synapses,
+            needs=("own_trace", "errors_of_others"),
+        )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """One yield a batch."""

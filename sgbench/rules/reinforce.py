@@ -17,6 +17,7 @@ from sgbench.networks.base import Network, surrogates
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.apart import require_chain
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
+from sgbench.rules.demand import Demand, Sizes
 from sgbench.signals.spikes import dense
 from sgbench.signals.trajectory import Batch, valid_steps
 from sgbench.surrogates.base import Surrogate
@@ -72,6 +73,15 @@ class Reinforce(LearningRule):
                 "rule=reinforce: learns from the loss of each sample, of which a penalty has no share; "
                 "use regulariser=none"
             )
+
+    def demand(self, network: Network, sizes: Sizes) -> Demand:
+        """Every draw of all steps is remembered, and run; each neuron's score is its own, times one loss."""
+        return Demand(
+            numbers=self.draws * sizes.steps * sizes.states,
+            weight_products=self.draws * sizes.synapses,
+            error_products=(self.draws - 1) * sizes.synapses,  # of the passes beside the first
+            needs=("own_trace", "errors_of_others"),
+        )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """One yield a batch."""

@@ -18,6 +18,7 @@ from sgbench.networks.base import Network
 from sgbench.networks.layers import DenseLayer
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
+from sgbench.rules.demand import Demand, Sizes
 from sgbench.rules.tangents import Unrolling, Weights, add_gradients, learnt, require_slopes
 from sgbench.signals.spikes import dense
 from sgbench.signals.trajectory import Batch, Trajectory
@@ -71,6 +72,16 @@ class Rtrl(LearningRule):
                 f"rule={self.name}: carries the influence of every weight on every neuron, of {neurons} hidden "
                 f"ones; up to {MOST_NEURONS} are taken; use rule=bptt"
             )
+
+    def demand(self, network: Network, sizes: Sizes) -> Demand:
+        """The influence of each weight on each state, carried over each connection that gradient crosses."""
+        weights = sizes.synapses + sum(layer.biases for layer in sizes.layers)
+        return Demand(
+            numbers=(weights + 1) * sizes.states,
+            weight_products=sizes.synapses,
+            error_products=weights * (sizes.between + sizes.crossed_within),
+            needs=("own_trace", "errors_of_others", "weights_of_others"),
+        )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """One yield a batch."""
