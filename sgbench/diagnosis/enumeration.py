@@ -21,6 +21,8 @@ from sgbench.diagnosis.flow import weights_gradient
 from sgbench.diagnosis.relaxed import GivenSpikes
 from sgbench.diagnosis.traces import on_the_reference
 from sgbench.errors import InputError, require_number
+from sgbench.firing.chance import Chance
+from sgbench.firing.escape import Escape
 from sgbench.networks.base import Network
 from sgbench.records.diagnosis import Agreement
 from sgbench.rules.base import Objective
@@ -52,7 +54,7 @@ def expected_gradients(
     Raises:
         InputError: too many patterns, or neurons that do not fire by a threshold.
     """
-    noise_slope = require_number("--noise", noise_slope, low=1e-6, high=1e6)
+    noise = Escape(noise="logistic", noise_slope=require_number("--noise", noise_slope, low=1e-6, high=1e6))
     firing = _firing(network)
     steps = batch.x.shape[0]
     bits = steps * sum(layer.neurons for layer in firing)
@@ -63,7 +65,7 @@ def expected_gradients(
         )
     patterns = torch.tensor(list(itertools.product((0.0, 1.0), repeat=bits)), dtype=torch.float64)
     patterns = patterns.view(len(patterns), steps, -1).transpose(0, 1)  # [T, Z, all neurons]
-    found = [_of_sample(network, sample, objective, patterns, noise_slope) for sample in _samples(batch)]
+    found = [_of_sample(network, sample, objective, patterns, noise) for sample in _samples(batch)]
     count = len(found)
     return Expected(
         *(
@@ -112,7 +114,7 @@ def _samples(batch: Batch) -> list[Batch]:
 
 
 def _of_sample(
-    network: Network, sample: Batch, objective: Objective, patterns: Tensor, noise_slope: float
+    network: Network, sample: Batch, objective: Objective, patterns: Tensor, noise: Chance
 ) -> tuple[Gradients, Gradients]:
     """Return the exact gradient of one sample, and the expected surrogate gradient."""
     count = patterns.shape[1]
@@ -121,9 +123,8 @@ def _of_sample(
     log_probability = torch.zeros(count, dtype=torch.float64)
     for place, spikes in zip(_places(copied), _split(copied, patterns), strict=True):
         u = trajectory.u[place].double()
-        log_probability = log_probability + torch.nn.functional.logsigmoid(
-            noise_slope * u * (2 * spikes - 1)
-        ).sum((0, 2))
+        surrogate: Any = copied.layers[place].neuron.surrogate  # type: ignore[union-attr]
+        log_probability = log_probability + noise.log_probability(spikes, u, surrogate).sum((0, 2))
     probability = log_probability.exp()
     losses = _losses(objective, trajectory, sample)
     (probability * losses).sum().backward()

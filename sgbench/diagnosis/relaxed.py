@@ -11,44 +11,11 @@ from torch import Tensor
 
 from sgbench.diagnosis.traces import on_the_reference
 from sgbench.errors import InputError
+from sgbench.firing.soft import Soft
 from sgbench.networks.base import Network, surrogates
 from sgbench.neurons.base import ResetPotential
 from sgbench.neurons.gated import HiddenReset
 from sgbench.surrogates.base import Output, Surrogate
-
-
-class SmoothSpikes:
-    r"""Sends the surrogate's primitive from 0 to 1 in place of spikes, with its true derivative.
-
-    .. math:: s = F(u) = \tfrac12 + \frac{\Psi(u) - \Psi(0)}{\int\psi}, \qquad
-        \frac{ds}{du} = \frac{\psi(u)}{\int\psi}
-
-    >>> from sgbench.surrogates.triangle import Triangle
-    >>> surrogate = Triangle(slope=0.5, width_fwhm=None, normalisation="peak1", scale=1.0)  # of area 2
-    >>> at_threshold = torch.zeros(1)
-    >>> SmoothSpikes().fire(at_threshold, surrogate).item(), SmoothSpikes().slope(at_threshold, surrogate).item()
-    (0.5, 0.5)
-    """
-
-    output: ClassVar[Output] = "real"
-    stochastic: ClassVar[bool] = False
-
-    @property
-    def has_primitive(self) -> bool:
-        """True: F."""
-        return True
-
-    def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """F(u)."""
-        return surrogate.escape_probability(u)
-
-    def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """The derivative of F."""
-        return surrogate.derivative(u) / surrogate.area  # type: ignore[operator]
-
-    def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """F(u)."""
-        return surrogate.escape_probability(u)
 
 
 class GivenSpikes:
@@ -102,7 +69,7 @@ def relaxed(network: Network) -> Network:
     copied = on_the_reference(network)
     for surrogate in surrogates(copied):
         area = surrogate.area
-        if surrogate.firing is not None and not isinstance(surrogate.firing, SmoothSpikes):
+        if surrogate.firing is not None and not isinstance(surrogate.firing, Soft):
             raise InputError(f"{type(surrogate.firing).__name__} fires otherwise than by a step")
         if area is None or not math.isfinite(area) or area <= 0:
             found = "no area" if area is None else f"an area of {area:g}"
@@ -110,7 +77,7 @@ def relaxed(network: Network) -> Network:
                 f"{type(surrogate).__name__} has {found}, so that no smooth curve from 0 to 1 has its slope"
             )
         surrogate.escape_probability(torch.zeros(1))
-        surrogate.firing, surrogate.output = SmoothSpikes(), "real"
+        surrogate.firing, surrogate.output = Soft(), "real"
     for layer in copied.layers:
         layer.cut = False  # type: ignore[assignment]
         for part in vars(layer.neuron).values():

@@ -10,6 +10,9 @@ from sgbench.records.counts import OpCounts, SynapseCounts
 from sgbench.records.learning import Learning
 from sgbench.records.record import RunRecord
 
+ON_RATES = ("converted",)
+"""Networks whose training is one pass a sample."""
+
 
 @dataclass(frozen=True)
 class TrainingCost:
@@ -51,7 +54,8 @@ def training_cost(record: RunRecord, learning: Learning | None, sizes: Mapping[s
         \mathrm{weights} = E S T W, \qquad
         \mathrm{inputs} = E S T R
 
-    Every step of the protocol counts, padding included, as a clocked machine runs it.
+    Every step of the protocol counts, padding included, as a clocked machine runs it; a converted network is
+    trained on rates, in one pass a sample.
 
     Args:
         record: of the run.
@@ -72,7 +76,8 @@ def training_cost(record: RunRecord, learning: Learning | None, sizes: Mapping[s
         rule = record.method.choices["rule"]
         raise InputError(f"rule={rule}: what its training multiplies is not known; give it a `demand`")
     once = record.method.protocol.steps * len(record.curve)
-    seen = once * sizes["train"]
+    on_rates = record.method.choices["network"] in ON_RATES
+    seen = (len(record.curve) if on_rates else once) * sizes["train"]
     below = learning.weight_products > synapses[-1]  # something hidden learns
     return TrainingCost(
         epochs=len(record.curve),

@@ -18,6 +18,9 @@ class Firing(ABC):
     output: ClassVar[Output] = "binary"
     stochastic: ClassVar[bool] = False
     escapes: ClassVar[bool] = False  # whether it needs an escape probability
+    smooth: ClassVar[bool] = (
+        False  # whether what it sends is a smooth curve of the potential, also in evaluation
+    )
 
     def begin(self, surrogate: Surrogate) -> None:
         """Let the surrogate of one layer fire this way.
@@ -33,7 +36,15 @@ class Firing(ABC):
             )
         if self.escapes:
             surrogate.escape_probability(torch.zeros(1))
+        self.check(surrogate)
         surrogate.fire_by(self)
+
+    def check(self, surrogate: Surrogate) -> None:  # noqa: B027 - most take every slope
+        """Refuse a surrogate that it is not defined for; asked again once initialisation has shaped it.
+
+        Raises:
+            InputError: names the option and the remedy.
+        """
 
     @abstractmethod
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
@@ -51,3 +62,8 @@ class Firing(ABC):
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
         """The curve by which a steepness learns; the surrogate's unless said otherwise."""
         return surrogate.primitive(u)
+
+
+def is_smooth(firing: object) -> bool:
+    """Whether a surrogate's firing sends a smooth curve in evaluation too."""
+    return isinstance(firing, Firing) and firing.smooth

@@ -6,11 +6,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from sgbench.firing.base import Firing
+from sgbench.firing.chance import Chance
 from sgbench.surrogates.base import Surrogate
 
 
-class Bernoulli(Firing):
+class Bernoulli(Chance):
     r"""A spike with the escape probability F(u), the surrogate's own primitive from 0 to 1.
 
     .. math:: P(s = 1) = F(u) = \tfrac12 + \frac{\Psi(u) - \Psi(0)}{\int\psi}, \qquad ds/du := \psi(u)
@@ -27,12 +27,11 @@ class Bernoulli(Firing):
     tensor([0.0000, 0.5000, 0.8750, 1.0000])
     """
 
-    stochastic: ClassVar[bool] = True
     escapes: ClassVar[bool] = True
 
-    def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """0 or 1."""
-        return (surrogate.uniform(u) < surrogate.escape_probability(u)).to(u.dtype)
+    def probability(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """F(u)."""
+        return surrogate.escape_probability(u)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
         """F(u), whatever was drawn."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sgbench.errors import require_number
 from sgbench.firing.base import Firing
+from sgbench.firing.curve import curve_slope, require_own_slope
 from sgbench.surrogates.base import Surrogate
 
 
@@ -21,7 +22,7 @@ class Masked(Firing):
     until it is reset.
 
     Args:
-        share: p, of neurons that send analog values [1].
+        share: p, of neurons that send analog values [1]; with 1 the surrogate needs an area of 1.
 
     Source: Wang et al. 2023, ICML (adaptive smoothing gradient learning, ASGL), there with the sigmoid and
     p = 0.5.
@@ -39,12 +40,21 @@ class Masked(Firing):
     def __init__(self, *, share: float) -> None:
         self.share = require_number("firing.share", share, low=0, high=1)
 
+    def check(self, surrogate: Surrogate) -> None:
+        """Where every neuron sends analog values the network has a true gradient, which the slope has to be."""
+        if self.share == 1:
+            require_own_slope("firing.share=1", surrogate, otherwise=", or firing.share=0.5")
+
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
         """0, 1, or a value between."""
         spikes = (u > 0).to(u.dtype)
         if not surrogate.training:
             return spikes
         return torch.where(surrogate.uniform(u) < self.share, surrogate.escape_probability(u), spikes)
+
+    def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """The surrogate's; where all are analog, that of what they send."""
+        return curve_slope(u, surrogate) if self.share == 1 else surrogate.derivative(u)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
         """F(u), whatever was drawn."""

@@ -16,6 +16,7 @@ from sgbench.errors import InputError, NonFiniteError, require_count
 from sgbench.networks.layers import DenseLayer, Layer
 from sgbench.neurons.base import Neuron
 from sgbench.normalisations.base import Normalisation
+from sgbench.signals.noise_source import NoiseSource
 from sgbench.signals.spikes import Signal
 from sgbench.signals.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory, all_valid, valid_steps
 from sgbench.surrogates.base import Surrogate
@@ -38,6 +39,7 @@ class Network(nn.Module, ABC):
     layers: nn.ModuleList  # of Layer, the readout last
     engine: Engine
     spiking: ClassVar[bool] = True  # whether its hidden layers are neurons; a baseline's are not
+    rule_noise: NoiseSource | None = None  # what its learning rule draws from, set anew with each epoch
 
     @abstractmethod
     def unroll(
@@ -71,6 +73,10 @@ class Network(nn.Module, ABC):
         """Set what changes from epoch to epoch to a share of training in [0, 1]."""
         for layer in self.layers:
             layer.neuron.advance(progress)  # type: ignore[union-attr, operator]
+
+    def trained_steps(self, steps: int) -> int:
+        """Over how many steps training goes in a protocol of so many."""
+        return steps
 
     @property
     def deployed_numbers(self) -> int:

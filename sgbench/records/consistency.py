@@ -31,6 +31,7 @@ def _failed(record: RecordContent) -> Iterator[str]:
         "validation",
         "test",
         "test_selected",
+        "test_hard",
         "at_chance",
         "counts",
         "learning",
@@ -49,9 +50,16 @@ def _finished(record: RecordContent) -> Iterator[str]:
         yield f"a finished run needs {', '.join(missing)}"
     if record.test_access == ():
         yield "a finished run has touched its test split"
-    for name, scores in (("validation", record.validation), ("test", record.test)):
+    scored = (("validation", record.validation), ("test", record.test), ("test_hard", record.test_hard))
+    for name, scores in scored:
         if scores is not None:
             yield from _scores(name, scores, record)
+    if (
+        record.test_hard is not None
+        and record.test is not None
+        and record.test_hard.samples != record.test.samples
+    ):
+        yield f"test_hard.samples is {record.test_hard.samples}, test.samples {record.test.samples}"
     if record.at_chance and not is_at_chance(record.validation, record.classes):
         yield "at_chance: validation is scored better than by guessing"
     yield from _test_selected(record)

@@ -138,7 +138,7 @@ class RecordContent(Grown):
     """All fields of a record, each valid by itself; `RunRecord` holds them against each other."""
 
     LATER: ClassVar[frozenset[str]] = frozenset(
-        {"test_access", "host_energy", "test_selected", "at_chance", "diagnosis", "learning"}
+        {"test_access", "host_energy", "test_selected", "at_chance", "diagnosis", "learning", "test_hard"}
     )
 
     schema_version: Version
@@ -172,3 +172,5 @@ class RecordContent(Grown):
     """How gradients flow at some weights of the run; None: nobody asked for it."""
     learning: Learning | None = None
     """What the rule takes to learn; None: the record predates it, the run failed, or the rule does not say."""
+    test_hard: Scores | None = None
+    """Of a network that sends a smooth curve: what the same weights score with spikes, against `test`."""

@@ -26,10 +26,14 @@ Reference = Literal[
     "direct_feedback",
     "finite_difference",
     "enumeration",
+    "score_function",
+    "projection",
+    "bptt_own",
 ]
 """A gradient that comes from no rule: of the whole loss; the same with recurrent spikes cut; of each layer's
 loss with what arrives taken as given; with feedback weights on the way back; with fixed weights straight from the
-output; by differences; over all spike patterns."""
+output; by differences; over all spike patterns; of one drawn pattern, by how likely it was; of the whole loss,
+projected on one drawn direction; of the whole loss with the recurrent spikes of other neurons cut."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,9 @@ class LearningRule(ABC):
 
     exact_reference: ClassVar[Claim]
     must_differ_from: ClassVar[Claim]
+    by_chance: ClassVar[bool] = (
+        False  # whether what it computes depends on numbers that are drawn while training
+    )
 
     def begin(self, network: Network, generator: torch.Generator) -> None:  # noqa: B027 - most need nothing
         """Add to the network what the rule needs, before anything else looks at it.

@@ -315,7 +315,8 @@ class Surrogate(nn.Module, ABC):
         # Dynamo traces no autograd function that has a forward mode.
         spike = Spike if torch.compiler.is_compiling() else SpikeWithForwardMode
         spikes = spike.apply(u, self)
-        if any(parameter.requires_grad for parameter in self.parameters()):
+        # In forward mode the parameters are replaced by tensors that carry a tangent.
+        if any(each.requires_grad or not isinstance(each, nn.Parameter) for each in self.parameters()):
             curve = self.sent_primitive(u.detach())
             spikes = spikes + (curve - curve.detach())  # adds exactly 0, and the way to the parameters
         return spikes  # type: ignore[no-any-return]

@@ -33,7 +33,10 @@ def headline(record: RunRecord, names: Mapping[str, str] = NAMELESS) -> str:
     if record.test is None or record.validation is None:
         return f"{name}: failed: {record.failure.message if record.failure else 'unknown'}"
     test, validation = (_score(scores) for scores in (record.test, record.validation))
-    return f"{name}: test {test}, validation {validation} ({record.timing.total_s:.1f} s)"
+    hard = (
+        "" if record.test_hard is None else f" ({_score(record.test_hard)} with spikes in place of the curve)"
+    )
+    return f"{name}: test {test}{hard}, validation {validation} ({record.timing.total_s:.1f} s)"
 
 
 def _score(scores: Scores) -> str:

@@ -215,6 +215,7 @@ class Attempt:
             best_epoch=training.best.epoch,
             validation=validation,
             test=test,
+            test_hard=None if test is None or training.hard is None else training.hard.scores(),
             curve=tuple(training.curve),
             counts=counts,
             predictions_sha256=predictions_sha256,

@@ -179,6 +179,9 @@ def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
             )
     if not network.spiking:
         return
+    for surrogate in surrogates(network):
+        if isinstance(surrogate.firing, Firing):
+            surrogate.firing.check(surrogate)
     sends = next((each.output for each in surrogates(network) if each.output != "binary"), None)
     if sends is not None and spec.method.parameters["neuron"].get("reset") == "zero":
         raise InputError(

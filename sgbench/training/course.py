@@ -11,7 +11,10 @@ from torch import Tensor
 from sgbench.energy.count import Kind, OperationCounter
 from sgbench.energy.plain import PlainCounter, counter_of
 from sgbench.errors import InputError, SgbenchError, StorageError
+from sgbench.firing.base import is_smooth
+from sgbench.firing.curve import stepping
 from sgbench.metrics.evaluation import Evaluation
+from sgbench.networks.base import surrogates
 from sgbench.records.content import EpochScores
 from sgbench.records.spec import Method
 from sgbench.signals.trajectory import Batch, scored_target
@@ -50,6 +53,7 @@ class Training:
         self.samples = 0  # trained on in this epoch
         self.losses: list[Tensor] = []  # of its batches, each times its samples
         self.evaluation = self._new_evaluation()
+        self.hard: Evaluation | None = None  # of the same weights with spikes, where a smooth curve is sent
         self.counts = False  # operations, beside scores
         self.counter = self._new_counter()
         self.predictions: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -95,6 +99,11 @@ class Training:
         if self.counts:
             self.counter = self._new_counter()
             self.predictions = []
+            self.hard = self._new_evaluation() if self._is_smooth else None
+
+    @property
+    def _is_smooth(self) -> bool:
+        return any(is_smooth(each.firing) for each in surrogates(self.network))
 
     def score(self, batch: Batch) -> None:
         """Score one batch; of the test split also its operations and predictions."""
@@ -103,6 +112,9 @@ class Training:
         if self.counts:
             self.counter.update(batch, trajectory)
             self.predictions.append((batch.position, scored_target(batch), logits))
+            if self.hard is not None:
+                with stepping(surrogates(self.network)):
+                    self.hard.update(batch, *self.loop.evaluate(batch))
 
     def end_epoch(self) -> EpochScores:
         """Select, and add a line to the curve, once the validation split has been scored."""

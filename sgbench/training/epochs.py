@@ -36,5 +36,7 @@ class Epochs:
             surrogate.stretch = self.steepness.factor(progress)
             if surrogate.stochastic:
                 surrogate.generator = generator(self.seed, "noise", layer, part, epoch)
+        if network.rule_noise is not None:
+            network.rule_noise.generator = generator(self.seed, "noise", "rule", part, epoch)
         for layer, mask in enumerate(masks(network)):
             mask.generator = generator(self.seed, "dropout", layer, part, epoch)

@@ -39,7 +39,7 @@ def learning_of(
     protocol = method.protocol
     cut = method.parameters["network"].get("recurrence_gradient") == "cut"
     try:
-        demand = rule.demand(network, sizes_of(counts, steps=protocol.steps, cut=cut))
+        demand = rule.demand(network, sizes_of(counts, steps=network.trained_steps(protocol.steps), cut=cut))
     except InputError:
         return None
     if demand is None:

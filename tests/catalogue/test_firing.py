@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import re
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ every_firing = pytest.mark.parametrize("name", NAMES)
 
 def surrogate_firing(name: str, surrogate: str = "sigmoid", **parameters: object) -> Surrogate:
     """A surrogate of the catalogue that fires by this entry."""
-    made = make(surrogate)
+    made = make(surrogate, **({"normalisation": "area1"} if name == "soft" else {}))
     sgbench.create(f"firing/{name}", **parameters).begin(made)
     return made
 
@@ -65,16 +66,19 @@ def test_only_the_step_runs_compiled(name):
     assert all(reason is None for reason in reasons) == (name == "step")
 
 
+NARROW = ("surrogate=sigmoid", "surrogate.normalisation=area1")
+
+
 @pytest.fixture(scope="module")
 def plain_id():
     """The method without a word about firing."""
-    return method_id(compose([*WORDS, "surrogate=sigmoid"]).method)
+    return method_id(compose([*WORDS, *NARROW]).method)
 
 
 @pytest.mark.parametrize("name", thinned(NAMES, 4))
 def test_trains_and_is_named_in_the_record(name, plain_id):
     """Expected: a finished record; it tells the entry unless that is the neutral one, and an id of its own."""
-    record = sgbench.run(*WORDS, "surrogate=sigmoid", f"firing={name}")
+    record = sgbench.run(*WORDS, *NARROW, f"firing={name}", "engine=reference")
     assert record.status == "finished", record.failure
     told = record.model_dump(mode="json")["method"]["choices"]
     assert told.get("firing") == (None if name == "step" else name)
@@ -103,6 +107,8 @@ def sent(name: str, surrogate: Surrogate, u: torch.Tensor) -> torch.Tensor:
         "ternary": lambda u: surrogate.primitive(u) - surrogate.primitive(-u - 2),
         "bernoulli": surrogate.escape_probability,
         "masked": surrogate.escape_probability,
+        "soft": surrogate.escape_probability,
+        "escape": surrogate.primitive,
     }
     return curve[name](u)
 
@@ -115,6 +121,10 @@ def test_a_learnt_steepness_follows_the_curve_of_what_is_sent(name, normalisatio
     u = torch.tensor([-2.3, -1.7, -0.6, 0.2, 0.45], dtype=torch.float64)
     upstream = torch.tensor([1.0, -2.0, 3.0, 0.5, -1.0], dtype=torch.float64)
     learns = make(surrogate, normalisation=normalisation)
+    if name == "soft" and not math.isclose(learns.area, 1):
+        with pytest.raises(InputError, match=r"use surrogate\.normalisation=area1$"):
+            sgbench.create("firing/soft").begin(learns)
+        return
     sgbench.create(f"firing/{name}").begin(learns)
     learns.learn_stretch()
     learns.log_stretch.data.fill_(0.3)
@@ -171,7 +181,7 @@ def test_forward_mode_has_the_slope_of_what_is_sent(name):
 def test_a_surrogate_with_spikes_of_its_own_is_not_told_to_fire_otherwise(name, surrogate):
     """Expected: one line with the remedy; the firing would have changed the slope and left the spikes."""
     with pytest.raises(InputError, match=r"sends spikes of its own; use firing=step"):
-        surrogate_firing(name, surrogate)
+        sgbench.create(f"firing/{name}").begin(make(surrogate))
 
 
 # --- ternary
@@ -263,3 +273,78 @@ def test_a_share_of_masked_neurons_is_analog_while_training():
     assert torch.equal(sent[analog], surrogate.escape_probability(u[analog]))
     assert abs(analog.double().mean().item() - 0.25) < 5 * math.sqrt(0.25 * 0.75 / 20_000)
     assert (surrogate.eval()(u) == 1).all()
+
+
+# --- the smooth curve itself
+
+
+@pytest.mark.parametrize("surrogate", thinned(["sigmoid", "triangle", "gaussian", "fast_sigmoid"], 2))
+def test_soft_sends_the_curve_whose_slope_it_has(surrogate):
+    """Expected: central differences of what is sent, in training and in evaluation; values from 0 to 1."""
+    made = surrogate_firing("soft", surrogate)
+    u = torch.tensor([-1.3, -0.31, 0.02, 0.4, 2.0], dtype=torch.float64)
+    slope = (made(u + 1e-6) - made(u - 1e-6)) / 2e-6
+    torch.testing.assert_close(made.firing.slope(u, made), slope, rtol=1e-7, atol=1e-8)
+    assert torch.equal(made(u), made.eval()(u))
+    assert made(torch.tensor([-1e9, 1e9], dtype=torch.float64)).tolist() == pytest.approx([0, 1])
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        ({"normalisation": "peak1"}, "surrogate.normalisation=area1"),
+        (
+            {"normalisation": "peak1", "scale": 2.0},
+            "surrogate.normalisation=area1 and surrogate.scale=1",
+        ),
+        ({"normalisation": "area1", "scale": 2.0}, "surrogate.scale=1"),
+    ],
+)
+def test_a_curve_with_the_slope_of_another_is_refused(words, remedy):
+    """Expected: one line with the remedy for `soft`, and for `masked` where all are analog; the rest is free."""
+    made = make("fast_sigmoid", **words)
+    with pytest.raises(InputError, match=re.escape(f"use {remedy}") + "$"):
+        sgbench.create("firing/soft").begin(made)
+    with pytest.raises(InputError, match=re.escape(f"use {remedy}, or firing.share=0.5")):
+        sgbench.create("firing/masked", share=1.0).begin(made)
+    sgbench.create("firing/masked", share=0.9).begin(made)
+
+
+# --- noise of its own
+
+
+@pytest.mark.parametrize(
+    ("noise", "chance"),
+    [
+        ("logistic", lambda z: 1 / (1 + math.exp(-z))),
+        ("gaussian", lambda z: 0.5 * math.erfc(-z / math.sqrt(2))),
+        ("exponential", lambda z: 1 - math.exp(-math.exp(z))),
+    ],
+)
+def test_escape_has_the_noise_it_is_told_whatever_the_surrogate(noise, chance):
+    """Expected: the formula by Python's math, as a probability and as a logarithm; frequencies within 5 errors."""
+    u = torch.tensor([-0.9, -0.2, 0.0, 0.15, 0.3], dtype=torch.float64)
+    expected = torch.tensor([chance(4.0 * each.item()) for each in u], dtype=torch.float64)
+    for surrogate in (make("triangle"), make("atan")):
+        firing = sgbench.create("firing/escape", noise=noise, noise_slope=4.0)
+        firing.begin(surrogate)
+        torch.testing.assert_close(firing.probability(u, surrogate), expected)
+        for spike, likely in ((1.0, expected), (0.0, 1 - expected)):
+            spikes = torch.full_like(u, spike)
+            torch.testing.assert_close(firing.log_probability(spikes, u, surrogate), likely.log())
+        assert torch.equal(firing.slope(u, surrogate), surrogate.derivative(u))
+        drawn = surrogate(u.expand(20_000, -1)).mean(0)
+        assert ((drawn - expected).abs() <= 5 * (expected * (1 - expected) / 20_000).sqrt()).all()
+
+
+@pytest.mark.parametrize("noise", ["logistic", "gaussian", "exponential"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_escape_stays_finite_far_from_threshold(noise, dtype):
+    """Expected: finite log-probabilities and gradients of the likely spike at 1,000 thresholds."""
+    surrogate = make("atan")
+    firing = sgbench.create("firing/escape", noise=noise, noise_slope=5.0)
+    u = torch.tensor([-1e3, -20.0, 20.0, 1e3], dtype=dtype, requires_grad=True)
+    likely = firing.log_probability((u > 0).to(dtype), u, surrogate)
+    (slope,) = torch.autograd.grad(likely.sum(), u)
+    assert likely.isfinite().all()
+    assert slope.isfinite().all()

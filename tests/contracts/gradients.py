@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sgbench.networks.base import Network
+from sgbench.networks.base import Network, surrogates
 from sgbench.neurons.base import Neuron
 from sgbench.rules.base import Objective
 from sgbench.signals.trajectory import Batch, Trajectory
@@ -129,11 +129,83 @@ def direct_gradient(network: Network, batch: Batch, objective: Objective) -> Gra
     return differentiated(network, total)
 
 
+def own_gradient(network: Network, batch: Batch, objective: Objective) -> Gradients:
+    """Return the gradient of the loss with each neuron's own recurrent spike attached and those of others cut."""
+
+    def incoming(layer: torch.nn.Module) -> Incoming:
+        plain = synapses(layer, cut=True)
+
+        def current(x: Tensor, spikes: Tensor | None) -> Tensor:
+            total = plain(x, spikes)
+            if layer.recurrent is None or spikes is None:
+                return total
+            return total + layer.recurrent.diagonal() * (spikes - spikes.detach())
+
+        return current
+
+    signal, spikes = batch.x, []
+    for layer in network.hidden_layers:
+        signal = run(layer.neuron, signal, incoming(layer))
+        spikes.append(signal)
+    output = run(network.readout.neuron, signal, incoming(network.readout))
+    return differentiated(network, loss_of(output, spikes, batch, objective))
+
+
+def projected_gradient(network: Network, batch: Batch, objective: Objective) -> Gradients:
+    """Return the gradient of the loss projected on one direction, drawn from the network's own noise."""
+    found = whole_gradient(network, batch, objective)
+    seeded(network)
+    direction = {name: network.rule_noise.normal_like(slope) for name, slope in found.items()}
+    slope = sum((found[name] * part).sum() for name, part in direction.items())
+    return {name: slope * part for name, part in direction.items()}
+
+
+def score_gradient(network: Network, batch: Batch, objective: Objective) -> Gradients:
+    """Return REINFORCE of one draw, of leaky neurons and logistic noise written out by hand.
+
+    The baseline of a sample is the mean loss of the others.
+    """
+    seeded(network)
+    inside = (torch.arange(len(batch.x))[:, None] < batch.lengths)[..., None]
+    signal, total = batch.x, batch.x.new_zeros(())
+    likely = []
+    for layer in network.hidden_layers:
+        neuron, draws, incoming = layer.neuron, layer.neuron.surrogate.generator, synapses(layer, cut=True)
+        reset, threshold, beta = neuron.next_potential.reset, neuron.threshold(), neuron.beta()
+        u = s = batch.x.new_zeros(batch.x.shape[1], layer.neurons)
+        sent, probability = [], []
+        for now in signal:
+            kept = (1 - s) * u if reset == "zero" else u
+            u = beta * kept + incoming(now, s) - (threshold * s if reset == "subtract" else 0)
+            fires = torch.sigmoid(neuron.surrogate.firing.noise_slope * (u - threshold))
+            s = (torch.rand(u.shape, generator=draws, dtype=u.dtype) < fires).to(u.dtype)
+            sent.append(s)
+            probability.append(torch.where(s > 0, fires, 1 - fires))
+        signal = torch.stack(sent)
+        likely.append((torch.stack(probability).log() * inside).sum((0, 2)))
+    output = run(network.readout.neuron, signal, synapses(network.readout, cut=True))
+    losses = objective.loss.each(Trajectory(output, batch.lengths, (), (), ()), batch.target)
+    others = (losses.sum() - losses).detach() / (len(losses) - 1)
+    total = ((losses.detach() - others) * sum(likely) + losses).mean()
+    return differentiated(network, total)
+
+
+def seeded(network: Network) -> None:
+    """Set everything that a network draws from to the start of a stream, as each epoch of a run does."""
+    for place, surrogate in enumerate(surrogates(network)):
+        surrogate.generator = torch.Generator().manual_seed(place)
+    if network.rule_noise is not None:
+        network.rule_noise.generator = torch.Generator().manual_seed(99)
+
+
 REFERENCES: dict[str, Callable[[Network, Batch, Objective], Gradients]] = {
     "bptt": whole_gradient,
     "bptt_cut": cut_gradient,
     "local_autograd": local_gradient,
     "feedback_alignment": aligned_gradient,
     "direct_feedback": direct_gradient,
+    "bptt_own": own_gradient,
+    "projection": projected_gradient,
+    "score_function": score_gradient,
 }
 """What a rule's claims may name; a claim whose reference is not here fails."""

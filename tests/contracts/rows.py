@@ -108,6 +108,8 @@ def recipe(row: Row, kind: Target | None = None) -> Recipe:
     choices = {"dataset": data_set, "encoder": encoder, "readout": readout, **row}
     # Without classes there is no accuracy to watch.
     values = {"protocol.monitor": "validation_loss"} if kind in ("trace", "spikes") else {}
+    if row["firing"] == "soft":  # whose curve needs the slope that belongs to it
+        values["surrogate.normalisation"] = "area1"
     return choices, SMALL | values | SMALL_NETWORKS.get(row["network"], {})
 
 

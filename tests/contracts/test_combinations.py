@@ -36,11 +36,13 @@ from tests.entries import spec_with
 
 SEEDED_ROWS, SEEDED_REFUSALS, PARTS = 60, 20, 12
 CUTTING = ("eprop", "superspike")
+"""Rules that send nothing back over recurrent spikes, and ask the network to say so."""
 OF_FULL_GRADIENTS = ("bounded_gradient", "steady_gradient")
 """Initialisations that are about what these rules cut: no remedy keeps both."""
 LOSSES = {"superspike": "van_rossum"}
 """Of rules that learn from one kind of target alone."""
-"""Rules that send nothing back over recurrent spikes, and ask the network to say so."""
+FIRINGS = {"reinforce": "escape"}
+"""Of rules that learn from spikes by chance."""
 Problems = list[str]
 Drawn = TypeVar("Drawn")
 
@@ -161,7 +163,8 @@ def problems_of_recipes(recipes: list[Recipe]) -> Problems:
 
 def around(rule: str, groups: Sequence[str]) -> list[Recipe]:
     """Return a rule with every entry of other groups, one at a time."""
-    choices, values = recipe({**NEUTRAL, "rule": rule, "loss": LOSSES.get(rule, NEUTRAL["loss"])})
+    fitting = {"loss": LOSSES.get(rule, NEUTRAL["loss"]), "firing": FIRINGS.get(rule, NEUTRAL["firing"])}
+    choices, values = recipe({**NEUTRAL, "rule": rule, **fitting})
     values = {**values, "network.recurrence": "all_to_all"}  # some initialisations ask for it
     if rule in CUTTING:
         values["network.recurrence_gradient"] = "cut"
@@ -222,7 +225,9 @@ def test_reviewed_pairs_are_of_the_catalogue() -> None:
     assert len(refused_rows()) == len(refusals())
     _, unreachable = covering_rows(factors(), refusals(), seed=0)
     silent = {("neuron", "leaky_readout"), ("neuron", "synaptic_readout")}
-    assert all(pair & silent for pair in unreachable)
+    # Reinforce needs spikes drawn by a firing, which neurons that decide how they fire refuse.
+    assert all(pair & (silent | {("rule", "reinforce")}) for pair in unreachable)
+    assert len([pair for pair in unreachable if ("rule", "reinforce") in pair and not pair & silent]) == 7
 
 
 def test_rows_are_what_the_command_composes() -> None:

@@ -36,6 +36,7 @@ def costed(*words):
     x = (torch.rand(25, 4, 64, generator=torch.Generator().manual_seed(0)) < 0.1).float()
     batch = Batch(x=x, target=torch.zeros(4), lengths=torch.full((4,), 25), position=torch.arange(4))
     counter = OperationCounter(parts.network, "binary", bits=32)
+    parts.network.eval()
     with torch.no_grad():
         counter.update(batch, parts.network.unroll(x, batch.lengths, keep=frozenset({SPIKES})))
     made = record().model_copy(update={"method": spec.method, "counts": counter.result()})
@@ -110,6 +111,37 @@ def test_torch_counts_as_many(words):
             pass
     found = cost_of(costed(*words), {"train": len(batch.target), "validation": 0})
     assert found.epochs * counter.get_total_flops() == 2 * found.total
+
+
+ALL_TO_ALL = ("protocol.hidden=[8]", "network.recurrence=all_to_all", "loss=per_step")
+
+
+def test_rules_that_draw_or_go_forward_by_hand():
+    """On paper, D = 512 + 64 + 80: draws are passes of their own; RTRL crosses 64 + 80 with every weight."""
+    drawn = costed(*ALL_TO_ALL, "firing=escape", "rule=reinforce", "rule.draws=3").learning
+    assert (drawn.weight_products, drawn.error_products) == (3 * 656, 2 * 656)
+    assert drawn.locality == ("own_trace", "errors_of_others")
+    ahead = costed(*ALL_TO_ALL, "rule=forward_gradient", "rule.draws=2").learning
+    assert (ahead.weight_products, ahead.error_products) == (2 * 656, 2 * 144 + 656)
+    whole = costed(*ALL_TO_ALL, "rule=rtrl").learning
+    assert (whole.weight_products, whole.error_products) == (656, 656 * 144)
+    # A potential and a spike of 8 neurons, a potential of 10, by 656 weights and once; 128 samples of 4 bytes.
+    assert whole.memory_bytes == 657 * (2 * 8 + 10) * compose([]).method.protocol.batch_size * 4
+
+
+def test_a_converted_network_is_trained_in_one_pass_a_sample():
+    """Torch counts as many products of a training on rates; validation goes over all 25 steps."""
+    words = ("protocol.hidden=[8]", "network=converted")
+    parts = parts_of("encoder=direct", "protocol.precision=float64", *words)
+    parts.data.setup()
+    batch = next(iter(parts.data.epoch(0)))
+    with FlopCounterMode(display=False) as counter:
+        for _ in parts.rule.gradients(parts.network, batch, parts.objective):
+            pass
+    found = cost_of(costed(*words), {"train": len(batch.target), "validation": len(batch.target)})
+    once = found.forward + found.weight_gradients + found.input_gradients
+    assert found.epochs * counter.get_total_flops() == 2 * once
+    assert found.validation == 25 * found.forward
 
 
 def test_what_is_not_counted_is_said():

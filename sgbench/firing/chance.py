@@ -1,0 +1,32 @@
+"""Spikes drawn with a probability: what all such firings share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.firing.base import Firing
+from sgbench.surrogates.base import Surrogate
+
+
+class Chance(Firing):
+    """A spike with a probability of the potential, 0 or 1, drawn from the surrogate's own stream."""
+
+    stochastic: ClassVar[bool] = True
+
+    @abstractmethod
+    def probability(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """Of a spike at each potential above threshold u."""
+
+    def log_probability(self, spikes: Tensor, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """Logarithm of the probability of given spikes, 0 or 1, elementwise and differentiable in u."""
+        fires = self.probability(u, surrogate)
+        chosen = torch.where(spikes > 0, fires, 1 - fires)
+        return chosen.clamp_min(torch.finfo(u.dtype).tiny).log()
+
+    def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
+        """0 or 1."""
+        return (surrogate.uniform(u) < self.probability(u, surrogate)).to(u.dtype)

@@ -1,0 +1,65 @@
+"""Forward-mode derivatives of a network: its pass as a function of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.errors import InputError
+from sgbench.networks.base import Network, surrogates
+from sgbench.signals.spikes import Signal
+from sgbench.signals.trajectory import NOTHING, Keep, Trajectory
+
+Weights = dict[str, Tensor]
+"""Parameters of a network by name, those that learn."""
+
+
+class Unrolling(nn.Module):
+    """A network whose call is its `unroll`, so that it can be called with other weights.
+
+    Args:
+        network: stays as it is.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, x: Signal, lengths: Tensor, state: tuple[Any, ...] | None = None, keep: Keep = NOTHING
+    ) -> Trajectory:
+        """See `Network.unroll`."""
+        return self.network.unroll(x, lengths, state, keep)
+
+    def with_weights(self, weights: Mapping[str, Tensor], *arguments: Any) -> Trajectory:
+        """Run with these weights in place of the network's own."""
+        named = {f"network.{name}": weight for name, weight in weights.items()}
+        return torch.func.functional_call(self, named, arguments)  # type: ignore[no-any-return]
+
+
+def learnt(network: Network) -> Weights:
+    """Return the parameters that learn, without history."""
+    return {name: each.detach() for name, each in network.named_parameters() if each.requires_grad}
+
+
+def add_gradients(network: Network, gradients: Mapping[str, Tensor]) -> None:
+    """Add to the `.grad` of the weights."""
+    for name, weight in network.named_parameters():
+        if name in gradients:
+            weight.grad = gradients[name] if weight.grad is None else weight.grad + gradients[name]
+
+
+def require_slopes(rule: str, network: Network) -> None:
+    """Refuse surrogates without a slope in forward mode.
+
+    Raises:
+        InputError: names the rule and the remedy.
+    """
+    for surrogate in surrogates(network):
+        if not surrogate.elementwise:
+            raise InputError(
+                f"rule={rule}: {type(surrogate).__name__} has no slope in forward mode; use rule=bptt"
+            )
