@@ -128,6 +128,7 @@ def parser() -> argparse.ArgumentParser:
         reproduce,
         study,
         submit,
+        tune,
         verify,
     )
 
@@ -147,6 +148,7 @@ def parser() -> argparse.ArgumentParser:
     study.register(commands)
     recommend.register(commands)
     board.register(commands)
+    tune.register(commands)
     submit.register(commands)
     verify.register(commands)
     energy.register(commands)

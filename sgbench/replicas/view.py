@@ -91,6 +91,10 @@ class View:
         row.running -= told.place in self.open
         self.open.discard(told.place)
         self.epochs[told.place] = spec.method.protocol.epochs
+        if told.kind == "pruned":
+            row.done += 1
+            self.say(f"{self._number()} {_name(spec)}: {told.line}")
+            return
         if told.record is None:
             row.failed += 1
             self.problems.append(told.line)

@@ -26,10 +26,11 @@ def left_to_others(specs: Sequence[RunSpec]) -> list[RunSpec]:
 
 def _is_others(spec: RunSpec) -> bool:
     folder = folder_of(spec)
-    return folder.is_dir() and (_is_held(folder) or not (folder / RECORD).exists())
+    return folder.is_dir() and (is_held(folder) or not (folder / RECORD).exists())
 
 
-def _is_held(folder: Path) -> bool:
+def is_held(folder: Path) -> bool:
+    """Whether some process writes a run's folder now."""
     try:
         with locked(folder):
             return False
@@ -50,7 +51,7 @@ def wait_for_others(
     Yields:
         What came of each: its record, or why there is none.
     """
-    held = [folder for spec in specs if _is_held(folder := folder_of(spec))]
+    held = [folder for spec in specs if is_held(folder := folder_of(spec))]
     if held:
         points = "1 point" if len(held) == 1 else f"{len(held)} points"
         say(
