@@ -27,23 +27,31 @@ EPILOG = """examples:
   sgbench tune protocol=digits_tuned_v2 surrogate=triangle --by tpe --prune  # needs: pip install 'sgbench[tune]'
   sgbench tune protocol=digits_tuned_v2 surrogate=atan --studies 5 --no-report
 
-The same words continue an interrupted search, and may run at once on several machines that share the folder of runs."""
+The same words continue an interrupted search, and may run at once on machines that share the folder of runs."""
 
 
-def register(commands: Any) -> None:
-    """Add `tune`."""
-    parser = commands.add_parser(
-        "tune",
-        help="search a method's settings within its protocol's budget, then run the seeds that report",
+def tune_command(words: Sequence[str]) -> int:
+    """Handle `sgbench tune WORDS`; returns the exit code."""
+    return tune(_parser().parse_intermixed_args(list(words)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sgbench tune",
+        description="Search a method's settings within its protocol's budget, then run the seeds that report.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("words", nargs="+", metavar="WORD", help="of a run, e.g. protocol=digits_tuned_v2")
-    parser.add_argument("--studies", type=int, default=3, metavar="N", help="independent searches (default: 3)")
+    parser.add_argument(
+        "--studies", type=int, default=3, metavar="N", help="independent searches (default: 3)"
+    )
     parser.add_argument("--trials", type=int, default=5, metavar="N", help="settings of each (default: 5)")
     parser.add_argument("--by", choices=STRATEGIES, default="sobol", help="who chooses (default: sobol)")
     parser.add_argument(
-        "--prune", action="store_true", help="stop runs whose validation falls behind the median of their study"
+        "--prune",
+        action="store_true",
+        help="stop runs whose validation falls behind the median of their study",
     )
     parser.add_argument("--no-report", action="store_true", help="leave the seeds that report for later")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
@@ -54,7 +62,7 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own to use"
     )
-    parser.set_defaults(handler=tune)
+    return parser
 
 
 def tune(args: argparse.Namespace) -> int:
@@ -77,8 +85,8 @@ def tune(args: argparse.Namespace) -> int:
     task = task_of(request)
     if task.protocol.tuning_seeds is None:
         _say(
-            f"note: {task.protocol.name} has settings chosen on the seeds that report; protocols with tuning_seeds, "
-            f"as digits_tuned_v2, do not"
+            f"note: {task.protocol.name} has settings chosen on the seeds that report; protocols with "
+            f"tuning_seeds, as digits_tuned_v2, do not"
         )
     search = Search(task, partial(_run, workers=args.workers), _say)
     found = found_of(search.run())

@@ -155,7 +155,7 @@ class TuningTrial(Grown):
     study: Natural | None = None
     """Which of several independent searches asked for the setting, from 0 on; None where none did."""
     epochs: Positive | None = None
-    """Epochs trained of a run that was stopped early for its validation curve; the others of its protocol are saved."""
+    """Epochs trained of a run that was stopped early for its validation curve; the others are saved."""
 
     @model_validator(mode="after")
     def _scored(self) -> TuningTrial:

@@ -1,4 +1,4 @@
-"""What a search of settings leaves beside the records of its runs: who asked for what, and what was stopped early."""
+"""What a search of settings leaves beside records: which study asked for what, which runs were stopped early."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Journal(Strict):
     schema_version: JournalVersion
     protocol: ProtocolName
     strategy: Strategy
-    base_id: MethodId  # of the method before its numbers are searched
+    base_id: MethodId  # of the method in the middle of its space
     asked: Annotated[tuple[Asked, ...], Field(max_length=20_000)]
 
     @model_validator(mode="after")

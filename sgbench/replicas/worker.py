@@ -71,9 +71,7 @@ def work(
         return
     signal.signal(signal.SIGTERM, asked.on_signal)
     try:
-        Crew(
-            points, asked.say, lambda: asked.stop, largest=largest, room_bytes=room_bytes, bars=bars
-        ).run()
+        Crew(points, asked.say, lambda: asked.stop, largest=largest, room_bytes=room_bytes, bars=bars).run()
     except Stopped:
         os._exit(STOPPED)
 

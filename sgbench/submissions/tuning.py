@@ -31,7 +31,11 @@ class Stopped(NamedTuple):
 
 
 def make_log(
-    chosen: Method, name: str, records: Sequence[RunRecord], stopped: Sequence[Stopped] = (), studies: Studies = NONE
+    chosen: Method,
+    name: str,
+    records: Sequence[RunRecord],
+    stopped: Sequence[Stopped] = (),
+    studies: Studies = NONE,
 ) -> TuningLog:
     """The log of all runs that took part in a choice; a run that was not tuned for has none in it.
 

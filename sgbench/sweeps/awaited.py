@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 from sgbench.errors import RunBusyError, SgbenchError
 from sgbench.paths import RECORD
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.training.run_folder import finished_record, folder_of, locked
+from sgbench.training.run_folder import finished_record, folder_of, is_held
 from sgbench.training.runner import run_spec
 
 POLL_S = 1.0  # between two looks at a folder
@@ -27,15 +26,6 @@ def left_to_others(specs: Sequence[RunSpec]) -> list[RunSpec]:
 def _is_others(spec: RunSpec) -> bool:
     folder = folder_of(spec)
     return folder.is_dir() and (is_held(folder) or not (folder / RECORD).exists())
-
-
-def is_held(folder: Path) -> bool:
-    """Whether some process writes a run's folder now."""
-    try:
-        with locked(folder):
-            return False
-    except RunBusyError:
-        return True
 
 
 def wait_for_others(

@@ -121,7 +121,7 @@ class Tpe:
         self.optuna = optuna
         self.space = space
         self.name = name
-        self.distributions = {
+        self.distributions: dict[str, Any] = {
             key: optuna.distributions.FloatDistribution(each.low, each.high, log=each.is_log)
             for key, each in space.items()
         }
@@ -152,7 +152,7 @@ class Tpe:
             distributions=self.distributions,
             state=states.PRUNED if is_pruned else state[each.state],
             value=None if is_pruned else each.score,
-            intermediate_values={0: each.score} if is_pruned else None,
+            intermediate_values={0: each.score or 0.0} if is_pruned else None,
         )
 
 

@@ -91,7 +91,9 @@ def score_of(ended: RunRecord | Pruned, monitor: str) -> float:
     if isinstance(ended, Pruned):
         accuracy, loss = ended.validation_accuracy, ended.validation_loss
     else:
-        accuracy, loss = (None, None) if ended.validation is None else (ended.validation.accuracy, ended.validation.loss)
+        accuracy, loss = (
+            (None, None) if ended.validation is None else (ended.validation.accuracy, ended.validation.loss)
+        )
     if monitor == "validation_accuracy" and accuracy is not None:
         return accuracy
     return float("-inf") if loss is None else -loss
@@ -102,8 +104,10 @@ def _epochs(ended: RunRecord | Pruned) -> int:
 
 
 def best_of(outcomes: Sequence[Outcome]) -> Outcome | None:
-    """Return the setting that validation selects, by the mean over seeds; of equal ones the first in order of ids."""
+    """Return the setting that validation selects, by the mean over seeds; of equal ones the first by id."""
     finished = [each for each in outcomes if each.state == "finished" and each.score is not None]
     return max(
-        sorted(finished, key=lambda each: each.asked.method_id), key=lambda each: each.score or 0.0, default=None
+        sorted(finished, key=lambda each: each.asked.method_id),
+        key=lambda each: each.score or 0.0,
+        default=None,
     )

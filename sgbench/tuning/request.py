@@ -46,7 +46,7 @@ class Task:
     Args:
         request: as it was asked.
         composer: of its points.
-        base: the run before its numbers are searched, with a seed that settings are chosen with.
+        base: the run in the middle of the space, with a seed that settings are chosen with.
         protocol: the catalogue's own.
         space: the numbers that are searched.
     """
@@ -59,7 +59,7 @@ class Task:
 
     @property
     def base_id(self) -> str:
-        """Return the id of the method before its numbers are searched."""
+        """Return the id of the method in the middle of the space, by which a search is known."""
         return method_id(self.base.method)
 
     @property
@@ -102,7 +102,9 @@ def task_of(request: Request) -> Task:
     reference = References(request.config_dirs, request.allow_targets).of(name)
     protocol = reference.protocol
     space = space_of(spec.method, protocol)
-    searched = [word for word in request.words if word.lstrip("+").partition("=")[0] in {*space, "width_fwhm"}]
+    searched = [
+        word for word in request.words if word.lstrip("+").partition("=")[0] in {*space, "width_fwhm"}
+    ]
     if searched:
         raise InputError(f"{searched[0]}: is what is searched under {name}; leave it out")
     asked, most = request.studies * request.trials, protocol.tuning_trials or 0
@@ -110,7 +112,8 @@ def task_of(request: Request) -> Task:
         raise InputError(
             f"--studies {request.studies} --trials {request.trials}: {asked} settings, {name} allows {most}"
         )
-    base = spec.model_copy(update={"seed": protocol.trial_seeds[0]})
+    middle = words_of({key: interval.at(0.5) for key, interval in space.items()})
+    base = composer.spec([*request.words, *middle, f"seed={protocol.trial_seeds[0]}"])
     deviation = next(method_deviations(base.method, protocol.seeds[0], reference), None)
     if deviation is not None:
         raise InputError(f"{name}: {deviation}; no board would rank what comes of it, so leave that out")

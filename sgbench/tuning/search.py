@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 from filelock import FileLock
 
@@ -17,9 +16,9 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.records.tuning import JOURNAL_VERSION, JOURNALS, Asked, Journal, readable
 from sgbench.replicas.crew import Bar
-from sgbench.sweeps.awaited import POLL_S, is_held
+from sgbench.sweeps.awaited import POLL_S
 from sgbench.training.build import build
-from sgbench.training.run_folder import folder_of, stored_record
+from sgbench.training.run_folder import folder_of, is_held, stored_record
 from sgbench.training.runner import run_spec
 from sgbench.tuning.asking import asker_of
 from sgbench.tuning.bars import bar_of
@@ -34,8 +33,8 @@ class Search:
     """One worker of a search; any number of them may share a folder of runs.
 
     What was asked for stands in a journal, what came of it in records. Whoever finds a setting that was asked for
-    and that nobody runs takes it up, so a killed worker loses nothing. A journal that is lost is asked for anew: the
-    same questions have the same answers, and what has a record is not run again.
+    and that nobody runs takes it up, so a killed worker loses nothing. A journal that is lost is asked for anew:
+    the same questions have the same answers, and what has a record is not run again.
 
     Args:
         task: what is searched.
@@ -72,7 +71,7 @@ class Search:
                 self._write(journal, new)
             if not left and not new:
                 break
-            self._round([*left, *new], outcomes)
+            self._round([*left, *(each for each in new if each.state == "open")], outcomes)
         for outcome in outcomes:
             if outcome.state == "open":
                 wait_for(outcome.specs)
@@ -158,14 +157,15 @@ class Search:
         for each in outcomes:
             self.begun.add(each.asked.method_id)
             bar = self._bar(each.asked.study, known) if self.task.request.prune else None
-            for spec in each.specs:
+            for spec in filter(_is_open, each.specs):
                 if bar is not None:
                     bars[len(specs)] = bar
                 specs.append(spec)
         best = best_of(known)
         so_far = "" if best is None else f"; best so far {abs(best.score or 0.0):.4g} {best.asked.method_id}"
-        self.say(f"round of {len(outcomes)} settings, {len(specs)} runs{so_far}")
-        self.runner(specs, bars)
+        if specs:
+            self.say(f"round of {len(outcomes)} settings, {len(specs)} runs{so_far}")
+            self.runner(specs, bars)
 
     def _bar(self, study: int, known: Sequence[Outcome]) -> Bar:
         earlier = [each for each in known if each.asked.study == study and each.state == "finished"]
@@ -177,7 +177,7 @@ class Search:
 
 def _is_run(outcome: Outcome) -> bool:
     """Whether some process runs one of its open runs now."""
-    folders = [folder_of(spec) for spec in outcome.specs if stored_record(spec) is None]
+    folders = [folder_of(spec) for spec in filter(_is_open, outcome.specs)]
     return any(folder.is_dir() and is_held(folder) for folder in folders)
 
 
@@ -191,8 +191,13 @@ def wait_for(specs: Sequence[RunSpec], pause: Callable[[float], None] = time.sle
     for spec in specs:
         while is_held(folder_of(spec)):
             pause(POLL_S)
-        if stored_record(spec) is None and stored_pruned(spec) is None:
+        if _is_open(spec):
             run_spec(spec)
+
+
+def _is_open(spec: RunSpec) -> bool:
+    """Whether a run has neither a record nor was stopped early."""
+    return stored_record(spec) is None and stored_pruned(spec) is None
 
 
 def tried_in(task: Task) -> set[str]:
@@ -201,6 +206,7 @@ def tried_in(task: Task) -> set[str]:
     Args:
         task: whose folder is looked at.
     """
+
     def fixed(found: Mapping[str, str]) -> dict[str, str]:
         return {key: value for key, value in found.items() if key not in task.space}
 

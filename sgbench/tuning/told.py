@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sgbench.statistics.tuning_curves import median_of_bests
 from sgbench.tuning.outcomes import Outcome, best_of
 from sgbench.tuning.request import Task
 
@@ -54,12 +55,12 @@ def found_of(outcomes: Sequence[Outcome]) -> Found:
         own = [each for each in outcomes if each.asked.study == number]
         studies.append(StudyBest(number, best_of(own), len(own)))
     scores = [each.best.score if each.best else None for each in studies]
-    median = statistics.median(float("-inf") if score is None else score for score in scores) if scores else None
+    median = median_of_bests([-math.inf if score is None else score for score in scores])
     specs = [spec for each in outcomes for spec in each.specs]
     return Found(
         studies=tuple(studies),
         chosen=best_of(outcomes),
-        score=None if median in (None, float("-inf")) else median,
+        score=None if math.isinf(median) else median,
         saved_epochs=sum(each.saved_epochs for each in outcomes),
         epochs=sum(spec.method.protocol.epochs for spec in specs),
     )
@@ -75,9 +76,9 @@ def lines_of(found: Found, task: Task) -> list[str]:
         setting = "-" if each.best is None else " ".join(words_of(each.best.asked.setting))
         rows.append([str(each.study), _told(each.best and each.best.score, task), str(each.tried), setting])
     seeds = ", ".join(map(str, task.protocol.trial_seeds))
+    monitor = task.base.method.protocol.monitor.replace("_", " ")
     lines = [
-        f"{task.protocol.name} {task.base.method.label}: {task.base.method.protocol.monitor.replace('_', ' ')}, mean "
-        f"over seeds {seeds}",
+        f"{task.protocol.name} {task.base.method.label}: {monitor}, mean over seeds {seeds}",
         "",
         *aligned(rows, words=1),
         "",
