@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sgbench.errors import InputError, suggest
@@ -50,6 +49,24 @@ def extra_points(node: Any) -> list[Words]:
             made = list(_POINTS[kind](f"{WHERE}.{kind}", content))
             found = [[*before, *words] for before in found for words in made]
     return found
+
+
+def count_points(node: Any) -> int:
+    """Return how many points `extra_points` makes, without drawing any.
+
+    Args:
+        node: of the key `hydra.sweeper.points`.
+
+    Raises:
+        InputError: as `extra_points`, but for ranges.
+
+    >>> count_points({"random": {"count": 20, "ranges": {}}, "list": ["rule=bptt", "rule=dfa"]})
+    40
+    """
+    drawn = {kind: (node or {}).get(kind) for kind in ("random", "sobol")}
+    rest = {kind: content for kind, content in (node or {}).items() if kind not in drawn}
+    counts = [content.get("count", 0) for content in drawn.values() if content]
+    return len(extra_points(rest)) * math.prod(counts)
 
 
 def joined(grid: Sequence[Words], extra: Sequence[Words]) -> list[Words]:
@@ -125,12 +142,15 @@ def _listed(where: str, content: Any) -> Iterator[Words]:
 
 
 def _random(where: str, content: Any) -> Iterator[Words]:
+    import numpy as np
+
     count, seed, ranges = _drawn(where, content)
     places = np.random.default_rng(seed).random((count, len(ranges)))
     yield from _at(ranges, places.tolist())
 
 
 def _sobol(where: str, content: Any) -> Iterator[Words]:
+    import numpy as np
     from scipy.stats import qmc
 
     count, seed, ranges = _drawn(where, content)
