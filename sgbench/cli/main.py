@@ -24,6 +24,7 @@ EPILOG = """examples:
   sgbench show surrogate/atan --plot atan.png
   sgbench compare surrogate/atan surrogate/triangle --plot both.png
   sgbench data list && sgbench data show randman --plot randman.png
+  sgbench tune protocol=digits_tuned_v2 surrogate=atan
   sgbench recommend experiment=digits
   sgbench diagnose experiment=digits surrogate=triangle width_fwhm=0.5
   sgbench reproduce spytorch1
@@ -69,6 +70,10 @@ def _dispatch(words: list[str]) -> int:
         from sgbench.cli.sweep import sweep_command
 
         return sweep_command(words[1:])
+    if words[:1] == ["tune"]:
+        from sgbench.cli.tune import tune_command
+
+        return tune_command(words[1:])
     if words[:1] == ["completion"]:
         return _completion(words[1:])
     if words[:1] == ["diagnose"]:
@@ -115,7 +120,7 @@ class _Suggesting(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The grammar of all subcommands but `run`, `sweep` and `diagnose`."""
+    """The grammar of all subcommands but `run`, `sweep`, `tune` and `diagnose`."""
     from sgbench.cli import (
         board,
         browse,
@@ -139,6 +144,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("run", help="run one point or a sweep (a Hydra application)", add_help=False)
     commands.add_parser("completion", help="completion for bash, zsh or fish", add_help=False)
     commands.add_parser("sweep", help="run a shipped sweep, or show what came of one", add_help=False)
+    commands.add_parser("tune", help="settings within a protocol's budget, then its seeds", add_help=False)
     commands.add_parser("diagnose", help="why a network does or does not learn", add_help=False)
     browse.register(commands)
     compare.register(commands)

@@ -54,6 +54,7 @@ def run_command(words: Sequence[str]) -> int:
         return 0
     from sgbench.composition.hydra_flags import asks_to_show
     from sgbench.sweeps.notes import notes
+    from sgbench.sweeps.remembered import of_words, remember
 
     rest, allowed = _take(list(words), "--allow-target")
     rest, folders = _take(rest, "--config-dir", "-cd")
@@ -71,6 +72,9 @@ def run_command(words: Sequence[str]) -> int:
         say(line)
     if planned.config is not None:
         return _run_single(planned, planned.config, parts)
+    first = planned.specs[0]
+    if first.group is not None and not planned.is_open:
+        remember(Path(first.paths.runs_dir), first.group, of_words(rest, config_dirs, allowed))
     # Hydra's parser wants flags before overrides.
     hydra_words = [*sorted(rest, key=lambda word: not word.startswith("-")), *back]
     return run_sweep(planned, hydra_words, Job(planned, config_dirs, allowed))

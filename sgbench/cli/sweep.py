@@ -17,14 +17,17 @@ if TYPE_CHECKING:
     from sgbench.sweeps.results import Results
 
 USAGE = """usage: sgbench sweep NAME [OVERRIDE ...]
-       sgbench sweep show NAME [OVERRIDE ...] [--root DIR] [--plot FILE.png] [--json]
+       sgbench sweep show NAME|group=NAME|WORD ... [OVERRIDE ...] [--root DIR] [--plot FILE.png] [--json]
+       sgbench sweep status NAME|group=NAME|WORD ... [OVERRIDE ...] [--root DIR]
 
-Run a sweep (the same as: sgbench run sweep=NAME), or show what came of it. Overrides narrow or change it:
+Run a sweep (the same as: sgbench run sweep=NAME), show what came of it, or how far it is, from any terminal or
+machine that sees its folder. Overrides narrow or change it; a multirun of your own goes by its words, or group:
 
   sgbench sweep suite_tiny                               # all quick tasks; ends with a table
   sgbench sweep suite_tiny protocol.epochs=2 seed=0      # the same cut short, to try it out
   sgbench sweep surrogate_x_lr surrogate=atan,triangle seed=0,1
   sgbench sweep show surrogate_x_lr surrogate=atan,triangle seed=0,1 --plot tuning.png
+  sgbench sweep status group=mine                        # run as: sgbench run -m group=mine ...
 
 A finished run is not repeated; an interrupted sweep continues with the same words. See also: sgbench run --help
 """
@@ -35,6 +38,8 @@ def sweep_command(words: Sequence[str]) -> int:
     """Handle `sgbench sweep WORDS`; returns the exit code."""
     if words[:1] == ["show"]:
         return _show(_show_parser().parse_intermixed_args(words[1:]))
+    if words[:1] == ["status"]:
+        return _status(_show_parser().parse_intermixed_args(words[1:]))
     if not words or words[0] in ("-h", "--help"):
         return _usage()
     name, *rest = words
@@ -93,6 +98,12 @@ def _show_parser() -> argparse.ArgumentParser:
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="those that it was run with")
     parser.add_argument("--root", type=Path, metavar="DIR", help="the runs folder (default: paths.runs_dir)")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="heat maps, curves or dots")
+    parser.add_argument(
+        "--of",
+        choices=("validation", "failed", "spikes"),
+        default="validation",
+        help="what is drawn: scores, the share of failed runs, or scores against spikes",
+    )
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.add_argument("--config-dir", type=Path, action="append", default=[], help="entries of your own")
     parser.add_argument(
@@ -103,28 +114,20 @@ def _show_parser() -> argparse.ArgumentParser:
 
 def _show(args: argparse.Namespace) -> int:
     from sgbench.plots.style import check_picture_path
-    from sgbench.sweeps.points import read_grid
-    from sgbench.sweeps.results import read_results
     from sgbench.sweeps.text import as_text, as_tree
 
     if args.plot is not None:
         check_picture_path(args.plot)
-    if args.root is not None and not args.root.is_dir():
-        raise InputError(f"--root {args.root}: no such folder; name the one that the sweep was run in")
-    grid = read_grid(args.name, args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target)
-    results = read_results(grid, root=args.root, config_dirs=args.config_dir)
-    again = _command(args)
+    results, again = _results(args)
     for line in few(results.unreadable, "--json names all"):
         sys.stderr.write(f"sgbench: left out: {one_printable_line(InputError(line))}\n")
     if not any(row.validation for row in results.rows):
         raise InputError(
-            f"sweep '{args.name}': none of its {results.count('missing')} runs has a record in {results.root}; "
+            f"sweep '{results.name}': none of its {results.count('missing')} runs has a record in {results.root}; "
             f"make them with: {again}"
         )
     if args.plot is not None:
-        if any(row.measure.is_loss for row in results.rows):
-            raise InputError("--plot: pictures are of accuracies; narrow the sweep to tasks with classes")
-        _draw(replace(results, protocol=_told_protocol(results.protocol, args.overrides)), args.plot)
+        _draw(replace(results, protocol=_told_protocol(results.protocol, args.overrides)), args.plot, args.of)
     if args.json:
         sys.stdout.write(json.dumps(as_tree(results), indent=1, sort_keys=True) + "\n")
         return 0
@@ -134,12 +137,67 @@ def _show(args: argparse.Namespace) -> int:
     return 0
 
 
-def _draw(results: Results, path: Path) -> None:
+def _results(args: argparse.Namespace) -> tuple[Results, str]:
+    """Read what came of a sweep, and tell the command that runs it."""
+    from sgbench.sweeps.points import grid_of, read_grid
+    from sgbench.sweeps.results import read_results
+
+    if args.root is not None and not args.root.is_dir():
+        raise InputError(f"--root {args.root}: no such folder; name the one that the sweep was run in")
+    key, _, group = args.name.partition("=")
+    if key == "group":
+        _recall(args, group)
+    if "=" in args.name:
+        words = [args.name, *args.overrides]
+        grid = grid_of(
+            group if key == "group" else "sweep",
+            words,
+            config_dirs=args.config_dir,
+            allow_targets=args.allow_target,
+        )
+    else:
+        grid = read_grid(
+            args.name, args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target
+        )
+    return read_results(grid, root=args.root, config_dirs=args.config_dir), _command(args)
+
+
+def _recall(args: argparse.Namespace, group: str) -> None:
+    """Put the words of a group before those given."""
+    from sgbench.paths import default_runs_dir
+    from sgbench.sweeps.remembered import recall
+
+    prefix = "paths.runs_dir="
+    told = [word.removeprefix(prefix) for word in args.overrides if word.startswith(prefix)]
+    found = recall(args.root or Path(*told[-1:] or [default_runs_dir()]), group)
+    given = {word.lstrip("+").partition("=")[0] for word in (args.name, *args.overrides)}
+    kept = [word for word in found.words if word.lstrip("+").partition("=")[0] not in given]
+    args.overrides = [*kept, *args.overrides]
+    args.config_dir = [*map(Path, found.config_dirs), *args.config_dir]
+    args.allow_target = [*found.allow_targets, *args.allow_target]
+
+
+def _status(args: argparse.Namespace) -> int:
+    """Say how far a sweep is: counts, and the best so far with its interval over seeds."""
+    from sgbench.sweeps.text import as_status
+
+    results, again = _results(args)
+    sys.stdout.write(as_status(results, again))
+    return 0
+
+
+def _draw(results: Results, path: Path, what: str) -> None:
     from sgbench.plots import style
     from sgbench.plots.sweep import sweep_figure
-    from sgbench.sweeps.picture import picture_of
+    from sgbench.plots.sweep_spikes import spikes_figure
+    from sgbench.sweeps.picture import failed_map, picture_of
 
-    style.save(lambda: sweep_figure(picture_of(results)), path)
+    if what == "failed":
+        style.save(lambda: sweep_figure(failed_map(results)), path)
+    elif what == "spikes":
+        style.save(lambda: spikes_figure(picture_of(results)), path)
+    else:
+        style.save(lambda: sweep_figure(picture_of(results)), path)
 
 
 def _told_protocol(name: str, overrides: Sequence[str]) -> str:
@@ -161,4 +219,5 @@ def _command(args: argparse.Namespace) -> str:
     flags = [f"--config-dir {folder}" for folder in args.config_dir]
     flags += [f"--allow-target {name}" for name in args.allow_target]
     where = [] if args.root is None else [f"paths.runs_dir={args.root}"]
-    return " ".join(["sgbench sweep", args.name, *args.overrides, *where, *flags])
+    start = "sgbench run -m" if "=" in args.name else "sgbench sweep"
+    return " ".join([start, args.name, *args.overrides, *where, *flags])

@@ -19,6 +19,7 @@ from sgbench.composition.catalogue import Shelf
 from sgbench.composition.compose import compose, raw_config, spec_from_own
 from sgbench.composition.hydra_internals import points_of, set_values
 from sgbench.composition.hydra_node import chooses_as_it_goes
+from sgbench.composition.points import extra_points, joined
 from sgbench.composition.words import count_values, one_line, parse_overrides
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir, with_own
@@ -184,9 +185,10 @@ def _points(overrides: Sequence[Override], config: DictConfig) -> list[list[str]
         empty = next(override.input_line for override in every if count_values(override) == 0)
         raise InputError(f"{empty}: has no values; write e.g. range(0,10,2), whose end is above its start")
     try:
-        return points_of(every)
+        grid = points_of(every)
     except HydraException as error:
         raise InputError(one_line(error)) from error
+    return joined(grid, extra_points(config.hydra.sweeper.get("points")))
 
 
 def _not_a_sweep(override: Override) -> str:

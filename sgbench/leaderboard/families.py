@@ -21,7 +21,14 @@ from sgbench.statistics.across_tasks import (
     interquartile_mean,
     rank_test,
 )
-from sgbench.statistics.tuning_curves import Trial, best_cells, expected_best, failed_share, slope_sensitivity
+from sgbench.statistics.tuning_curves import (
+    Trial,
+    best_band,
+    best_cells,
+    expected_best,
+    failed_share,
+    slope_sensitivity,
+)
 
 NO_SLOPE = ("scale",)
 RESAMPLING_SEED = 0
@@ -123,6 +130,8 @@ class Tuned:
     slope_sensitivity: float | None
     slopes: int
     expected_test: tuple[float, ...]  # of the best on validation of 1, 2, ... settings
+    expected_low: tuple[float, ...]  # the ends of their band, by a bootstrap over settings
+    expected_high: tuple[float, ...]
 
 
 def tuned(name: str, family: Sequence[Measured], measure: Measure) -> Tuned:
@@ -130,6 +139,7 @@ def tuned(name: str, family: Sequence[Measured], measure: Measure) -> Tuned:
     found = trials(family, measure)
     _, test = expected_best(found)
     over_slopes = slope_sensitivity(found)
+    low, high = best_band(found, np.random.default_rng(RESAMPLING_SEED))
     return Tuned(
         name=name,
         settings=len(found),
@@ -139,6 +149,8 @@ def tuned(name: str, family: Sequence[Measured], measure: Measure) -> Tuned:
         slope_sensitivity=None if over_slopes is None else measure.better(over_slopes),
         slopes=len({trial.slope for trial in found if trial.slope is not None}),
         expected_test=tuple(measure.better(float(each)) for each in test),
+        expected_low=tuple(measure.better(float(each)) for each in low),
+        expected_high=tuple(measure.better(float(each)) for each in high),
     )
 
 

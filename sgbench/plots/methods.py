@@ -20,6 +20,7 @@ LINE_STYLES = ("-", "--", ":", "-.")
 MIN_CURVE = 2  # settings
 MOST_MARKED = 10  # settings up to which each has a marker
 MAX_LINES = 24
+MOST_BANDS = 4  # more would cover each other
 LEGEND: dict[str, Any] = {"frameon": False, "loc": "outside right center", "fontsize": 12}
 
 
@@ -29,6 +30,8 @@ class TuningCurve:
 
     name: str
     scores: tuple[float, ...]  # accuracies in % or losses
+    low: tuple[float, ...]  # the ends of the band around each
+    high: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def tuning_figure(curves: Sequence[TuningCurve], *, what: str) -> Figure:
     """Draw expected test scores against the number of settings tried.
 
     Args:
-        curves: the best method first; the first two dozen are drawn.
+        curves: the best method first; the first two dozen are drawn, four of them with their band.
         what: the score's name and unit, e.g. "test accuracy, %".
 
     Raises:
@@ -74,6 +77,8 @@ def tuning_figure(curves: Sequence[TuningCurve], *, what: str) -> Figure:
         # A share of the picture's diagonal between markers; one point alone would get none.
         look["markevery"] = 0.2 if len(settings) > MOST_MARKED else 1
         axes.plot(settings, curve.scores, label=curve.name, **look)
+        if number < MOST_BANDS:
+            axes.fill_between(settings, curve.low, curve.high, color=look["color"], alpha=0.12, linewidth=0)
     axes.set_xlabel("settings tried, of those here", fontsize=FONT_SIZE, color=INK)
     margin = 0.05 * (most - 1)
     axes.set_xlim(1 - min(margin, 0.5), most + margin)  # no tick at 0 settings

@@ -9,11 +9,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from sgbench.errors import InputError
 from sgbench.plots.style import INK
 from sgbench.plots.sweep_curves import curves_size, draw_curves
 from sgbench.plots.sweep_dots import dots_size, draw_dots
 from sgbench.plots.sweep_heat import draw_heat, heat_size
-from sgbench.plots.sweep_numbers import SweepPicture
+from sgbench.plots.sweep_numbers import FAILED, LOSS, SweepPicture
 
 HEAD_INCHES, LINE_INCHES = 0.5, 0.24
 LETTERS_PER_INCH = 13  # of the caption
@@ -24,10 +25,14 @@ def sweep_figure(picture: SweepPicture) -> Figure:
     """Draw a sweep: heat maps of width and learning rate, curves over a width, or dots.
 
     Raises:
-        InputError: there are more curves or panels than can be told apart.
+        InputError: there are more curves or panels than can be told apart, or failures have no map.
     """
     width, rate = picture.width, picture.rate
     is_heat = width is not None and rate is not None
+    if picture.what == FAILED and not is_heat:
+        raise InputError(
+            "--of failed: a map is of a width or slope and a learning rate; the table counts failures"
+        )
     if width is not None and rate is not None:
         size = heat_size(picture, width, rate)
     elif width is not None:
@@ -59,17 +64,19 @@ def _notes(picture: SweepPicture, *, is_heat: bool) -> list[str]:
     what = "One seed, so no interval" if picture.seeds == 1 else f"Mean over {picture.seeds} seeds"
     if picture.seeds > 1 and not is_heat:
         what += " with its 95 % t-interval"
-    notes = [f"{what}.", WHY_VALIDATION]
+    notes = [f"{what}.", WHY_VALIDATION.replace("accuracy", "loss" if picture.what == LOSS else "accuracy")]
+    if picture.what == FAILED:
+        notes = ["Share of runs that failed, of those that have ended."]
     is_empty = any(row.mean is None for row in picture.rows)
-    if is_heat:
-        notes.append("Framed: the highest mean of a panel.")
+    if is_heat and picture.what != FAILED:
+        notes.append(f"Framed: the {'lowest' if picture.is_loss else 'highest'} mean of a panel.")
     if is_heat and is_empty:
         notes.append("Hatched: no run yet.")
     if any(row.is_short for row in picture.rows):
         notes.append("*\u00a0fewer seeds than asked for.")
     if not is_heat and is_empty:
         notes.append("Some settings have no run yet.")
-    if picture.failed:
+    if picture.failed and picture.what != FAILED:
         runs = "run counts" if picture.failed == 1 else "runs count"
         notes.append(f"{picture.failed} failed {runs} at chance.")
     return notes

@@ -14,7 +14,7 @@ from sgbench.errors import InputError
 from sgbench.plots.error_axis import ErrorAxis
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.style import COLOURS, GRID, INK, MARKERS, SOFT
-from sgbench.plots.sweep_numbers import ACCURACY, SweepPicture, SweepRow, SweptAxis, curves_of, other_axes
+from sgbench.plots.sweep_numbers import SweepPicture, SweepRow, SweptAxis, curves_of, other_axes
 
 MAX_CURVES = 18
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))
@@ -34,9 +34,10 @@ def draw_curves(figure: Figure, picture: SweepPicture, across: SweptAxis) -> Non
     Raises:
         InputError: there are more than eighteen curves.
     """
-    axes, axis = figure.subplots(), ErrorAxis()
+    axes, axis = figure.subplots(), picture.axis
     curves = _curves(picture, across)
     _frame(axes, axis, curves, across)
+    axes.set_ylabel(f"{picture.what}\n{axis.scale_note}", fontsize=14, color=INK)
     for position, (name, rows) in enumerate(curves.items()):
         _curve(axes, axis, name, _by_number(rows, across), _look(position))
     chances = {row.chance for row in picture.rows}
@@ -98,6 +99,5 @@ def _frame(axes: Axes, axis: ErrorAxis, curves: Mapping[str, Sequence[SweepRow]]
         axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(across.label, fontsize=14, color=INK)
-    axes.set_ylabel(f"{ACCURACY}\n{axis.scale_note}", fontsize=14, color=INK)
     axes.tick_params(labelsize=13, colors=INK)
     axes.grid(color=GRID, linewidth=0.8, zorder=0)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from sgbench.errors import InputError
 from sgbench.plots.error_axis import ErrorAxis
 from sgbench.plots.style import BAND, BLUE, GRID, INK, SOFT, VERMILION
-from sgbench.plots.sweep_numbers import ACCURACY, SweepPicture, SweepRow
+from sgbench.plots.sweep_numbers import SweepPicture, SweepRow
 
 MAX_ROWS = 80
 ROW_INCHES = 0.36
@@ -40,9 +40,11 @@ def draw_dots(figure: Figure, picture: SweepPicture) -> None:
     axes = figure.subplots()
     rows = list(picture.rows)
     if len(picture.axes) == 1:
-        rows.sort(key=lambda row: math.inf if row.mean is None else -row.mean.value)
-    axis = ErrorAxis()
+        sign = 1 if picture.is_loss else -1
+        rows.sort(key=lambda row: math.inf if row.mean is None else sign * row.mean.value)
+    axis = picture.axis
     _scale(axes, axis, rows)
+    axes.set_xlabel(f"{picture.what} {axis.scale_note}", fontsize=14, color=INK)
     for position, row in enumerate(rows):
         _draw_row(axes, axis, position, row)
     _name_rows(axes, _labels(rows, picture))
@@ -104,7 +106,6 @@ def _scale(axes: Axes, axis: ErrorAxis, rows: Sequence[SweepRow]) -> None:
     scores = [score for row in rows for score in (*row.seeds, *row.failed)]
     ends = axis.limits(scores, (end for row in rows for end in row.mean or ()))
     axis.frame(axes, "x", ends, gap=MIN_TICK_GAP)
-    axes.set_xlabel(f"{ACCURACY} {axis.scale_note}", fontsize=14, color=INK)
     axes.tick_params(axis="x", labelsize=13, colors=INK)
     axes.grid(axis="x", color=GRID, linewidth=0.8, zorder=1)
     axes.spines["left"].set_visible(False)

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 
 from sgbench.errors import InputError
 from sgbench.plots.style import BAND, INK, SOFT, VERMILION
-from sgbench.plots.sweep_numbers import ACCURACY, SweepPicture, SweepRow, SweptAxis, curves_of
+from sgbench.plots.sweep_numbers import FAILED, LOSS, SweepPicture, SweepRow, SweptAxis, curves_of
 
 MAX_PANELS = 16
 MAX_COLUMNS = 3
@@ -51,7 +51,9 @@ def draw_heat(figure: Figure, picture: SweepPicture, across: SweptAxis, rate: Sw
     scale = Normalize(min(means), max(means) if max(means) > min(means) else min(means) + 1)
     image = None
     for axes, (name, rows_of_panel) in zip(grid.flat, panels.items(), strict=False):
-        image = _panel(axes, rows_of_panel, across, rate, scale)
+        image = _panel(axes, rows_of_panel, across, rate, scale, is_loss=picture.what == LOSS)
+        if picture.what != FAILED:
+            _frame_best(axes, image, is_loss=picture.is_loss)
         axes.set_title(name, fontsize=14, color=INK, parse_math=False)
     for position, axes in enumerate(grid.flat):
         if position >= len(panels):
@@ -63,7 +65,7 @@ def draw_heat(figure: Figure, picture: SweepPicture, across: SweptAxis, rate: Sw
             axes.set_ylabel(rate.label, fontsize=14, color=INK)
     if image is not None:
         bar = figure.colorbar(image, ax=grid, pad=0.02, aspect=28)
-        bar.set_label(ACCURACY, fontsize=14, color=INK)
+        bar.set_label(picture.what, fontsize=14, color=INK)
 
 
 def _panels(picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> dict[str, list[SweepRow]]:
@@ -86,7 +88,13 @@ def _few(across: SweptAxis, rate: SweptAxis) -> bool:
 
 
 def _panel(
-    axes: Axes, rows: Sequence[SweepRow], across: SweptAxis, rate: SweptAxis, scale: Normalize
+    axes: Axes,
+    rows: Sequence[SweepRow],
+    across: SweptAxis,
+    rate: SweptAxis,
+    scale: Normalize,
+    *,
+    is_loss: bool,
 ) -> AxesImage:
     columns, lines = _order(across), _order(rate)
     cells = {
@@ -100,11 +108,7 @@ def _panel(
     for line, column in zip(*np.nonzero(np.isnan(values)), strict=True):
         axes.add_patch(Rectangle((column - 0.5, line - 0.5), 1, 1, **LACKING))
     if _few(across, rate):
-        _annotate(axes, cells, scale)
-    if not np.isnan(values).all():
-        line, column = np.unravel_index(np.nanargmax(values), values.shape)
-        frame: Any = {"fill": False, "edgecolor": VERMILION, "linewidth": 3, "zorder": 3}
-        axes.add_patch(Rectangle((float(column) - 0.46, float(line) - 0.46), 0.92, 0.92, **frame))
+        _annotate(axes, cells, scale, is_loss=is_loss)
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(lines)), lines)
     axes.tick_params(length=0, labelsize=13, colors=INK)
@@ -113,18 +117,29 @@ def _panel(
     return image
 
 
+def _frame_best(axes: Axes, image: AxesImage, *, is_loss: bool) -> None:
+    """Frame the best mean of a panel."""
+    values = np.ma.filled(np.ma.asarray(image.get_array()), math.nan)
+    if not np.isnan(values).all():
+        best = np.nanargmin(values) if is_loss else np.nanargmax(values)
+        line, column = np.unravel_index(best, values.shape)
+        frame: Any = {"fill": False, "edgecolor": VERMILION, "linewidth": 3, "zorder": 3}
+        axes.add_patch(Rectangle((float(column) - 0.46, float(line) - 0.46), 0.92, 0.92, **frame))
+
+
 def _order(axis: SweptAxis) -> list[str]:
     """Return the values from small to large."""
     return [value for _, value in sorted(zip(axis.numbers, axis.values, strict=True))]
 
 
-def _annotate(axes: Axes, cells: dict[tuple[int, int], SweepRow], scale: Normalize) -> None:
+def _annotate(axes: Axes, cells: dict[tuple[int, int], SweepRow], scale: Normalize, *, is_loss: bool) -> None:
     for (line, column), row in cells.items():
         if row.mean is None:
             continue
-        percent = row.mean.value
-        text = f"{percent:.1f}{'*' if row.is_short else ''}"
-        colour = "white" if _luminance(mpl.colormaps[LIGHTNESS](scale(percent))) < DARK else "black"
+        score = row.mean.value
+        number = f"{score:.2g}" if is_loss else f"{score:.1f}"
+        text = f"{number}{'*' if row.is_short else ''}"
+        colour = "white" if _luminance(mpl.colormaps[LIGHTNESS](scale(score))) < DARK else "black"
         axes.text(column, line, text, ha="center", va="center", fontsize=12.5, color=colour, zorder=4)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sgbench.plots.error_axis import ErrorAxis
 from sgbench.plots.estimate import Estimate
 
-ACCURACY = "validation accuracy, %"
+ACCURACY, LOSS, FAILED = "validation accuracy, %", "validation loss", "failed runs, %"
+LEAST_LOSS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class SweptAxis:
 
 @dataclass(frozen=True)
 class SweepRow:
-    """One combination: accuracies on the validation split in %."""
+    """One combination: accuracies on the validation split in %, or losses."""
 
     settings: dict[str, str]  # value by the key of an axis
     surrogate: str
@@ -40,6 +42,7 @@ class SweepRow:
     failed: tuple[float, ...]  # what failed runs count as
     is_short: bool  # whether some but not all seeds have a run
     chance: float
+    spikes: float | None = None  # per inference, where they were counted
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,17 @@ class SweepPicture:
     rate: SweptAxis | None  # that of learning rates, if one is swept
     rows: tuple[SweepRow, ...]
     seeds: int  # asked for
+    what: str = ACCURACY  # is drawn
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether less is better."""
+        return self.what != ACCURACY
+
+    @property
+    def axis(self) -> ErrorAxis:
+        """The axis of its scores."""
+        return ErrorAxis(is_loss=True, least=LEAST_LOSS) if self.is_loss else ErrorAxis()
 
     @property
     def failed(self) -> int:

@@ -139,17 +139,23 @@ class ExternalRecord(Grown):
         return self
 
 
-class TuningTrial(Strict):
+class TuningTrial(Grown):
     """One run that took part in choosing the settings, as selection saw it."""
+
+    LATER: ClassVar[frozenset[str]] = frozenset({"study", "epochs"})
 
     method_id: MethodId
     seed: Natural
-    status: Literal["finished", "failed"]
+    status: Literal["finished", "failed", "pruned"]
     settings: dict[Annotated[str, Field(max_length=160)], Annotated[str, Field(max_length=500)] | None] = (
         Field(max_length=200)
     )  # what differs from the method handed in, as its identity has it
     validation_accuracy: Fraction | None  # None of a failed run, and where there are no classes
     validation_loss: Number | None
+    study: Natural | None = None
+    """Which of several independent searches asked for the setting, from 0 on; None where none did."""
+    epochs: Positive | None = None
+    """Epochs trained of a run that was stopped early for its validation curve; the others are saved."""
 
     @model_validator(mode="after")
     def _scored(self) -> TuningTrial:
@@ -157,6 +163,8 @@ class TuningTrial(Strict):
             raise ValueError("validation_loss is stated exactly when status is finished")
         if self.status == "failed" and self.validation_accuracy is not None:
             raise ValueError("validation_accuracy is stated only when status is finished")
+        if (self.epochs is None) != (self.status != "pruned"):
+            raise ValueError("epochs is stated exactly when status is pruned")
         return self
 
 

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -33,7 +33,7 @@ class Told(NamedTuple):
     """What a worker says of a point."""
 
     place: int
-    kind: Literal["noted", "began", "epoch", "ended", "refused"]
+    kind: Literal["noted", "began", "epoch", "ended", "refused", "pruned"]
     epochs: int = 0
     selected: EpochScores | None = None  # of a point under way, the epoch that validation selects so far
     record: RunRecord | None = None
@@ -42,6 +42,8 @@ class Told(NamedTuple):
 
 
 Say = Callable[[Told], None]
+Bar = tuple[float, ...]
+"""By epoch, the validation score below which a run is stopped; signed so that the larger is the better."""
 
 
 class Crew:
@@ -53,6 +55,7 @@ class Crew:
         stop: asked before every batch.
         largest: replicas at a time, or None for as many as fit.
         room_bytes: memory of this process, or None where it is not known.
+        bars: by place, of runs that are stopped early where their validation stays below.
     """
 
     def __init__(
@@ -63,12 +66,14 @@ class Crew:
         *,
         largest: int | None = None,
         room_bytes: int | None = None,
+        bars: Mapping[int, Bar] | None = None,
     ) -> None:
         self.waiting = deque(points)
         self.say = say
         self.stop = stop
         self.largest = largest
         self.room_bytes = room_bytes
+        self.bars = bars or {}
         self.code = Code.here()
         self.data: SpikingData | None = None
         self.saved_s = time.perf_counter()
@@ -182,6 +187,7 @@ class Crew:
         going = []
         for team in teams:
             failures = team.check_optimizer()
+            stopped: set[int] = set()
             for row, member in enumerate(team.members):
                 if row in failures:
                     continue
@@ -192,15 +198,29 @@ class Crew:
                     continue
                 member.log_epoch()
                 self.say(_under_way(member, "epoch"))
-            rest = self._rid_of_failed(team, failures)
+                if member.is_below(self.bars.get(member.place, ())):
+                    stopped.add(row)
+            for row in stopped:
+                self._prune(team.members[row])
+            rest = self._rid_of_failed(team, failures, stopped)
             going += [rest] if rest is not None else []
         return going
 
-    def _rid_of_failed(self, team: Team, failures: dict[int, Exception]) -> Team | None:
+    def _prune(self, member: Replica) -> None:
+        """Stop a run early; it leaves how far it came in place of a record."""
+        self.over.add(member.place)
+        member.prune()
+        epochs, wanted = len(member.training.curve), member.spec.method.protocol.epochs
+        self.say(Told(member.place, "pruned", line=f"stopped after {epochs} of {wanted} epochs"))
+
+    def _rid_of_failed(
+        self, team: Team, failures: dict[int, Exception], stopped: Iterable[int] = ()
+    ) -> Team | None:
         for row, error in failures.items():
             member = team.members[row]
             self._end(member, lambda member=member, error=error: member.fail(error))
-        return team.without(set(failures)) if failures else team
+        gone = {*failures, *stopped}
+        return team.without(gone) if gone else team
 
     def _keep(self, teams: Sequence[Team]) -> None:
         """Hold on to the state after a whole epoch."""

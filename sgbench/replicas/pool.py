@@ -6,14 +6,14 @@ import multiprocessing
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import Told
+from sgbench.replicas.crew import Bar, Told
 from sgbench.replicas.grouping import Group
 from sgbench.replicas.worker import prepare, work
 from sgbench.training.memory import available_bytes
@@ -37,6 +37,7 @@ class Pool:
         largest: replicas at a time in one process, or None for as many as fit in memory.
         hear: told of every epoch and every end.
         tick: called at least twice a second.
+        bars: by place, of runs that may be stopped early.
     """
 
     def __init__(
@@ -46,8 +47,10 @@ class Pool:
         largest: int | None,
         hear: Callable[[Told], None],
         tick: Callable[[], None],
+        bars: Mapping[int, Bar] | None = None,
     ) -> None:
         self.specs = specs
+        self.bars = bars or {}
         self.workers = workers
         self.largest = largest
         free_bytes = available_bytes()
@@ -82,6 +85,7 @@ class Pool:
             "alone": group.alone is not None,
             "largest": self.largest,
             "room_bytes": self.room_bytes,
+            "bars": {place: self.bars[place] for place in group.places if place in self.bars},
         }
         if _forked(group):
             # A copy of our ends in a worker would keep it from seeing that we are gone.
@@ -101,7 +105,7 @@ class Pool:
             del self.running[pipe]
             one.process.join()
             return self._left_by(one)
-        if told.kind in ("ended", "refused"):
+        if told.kind in ("ended", "refused", "pruned"):
             one.open.discard(told.place)
         self.hear(told)
         return []

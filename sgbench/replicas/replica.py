@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import torch
@@ -14,9 +14,11 @@ import torch
 from sgbench.datasets.base import Split
 from sgbench.datasets.batches import SpikingData
 from sgbench.paths import RECORD
-from sgbench.records.files import write_atomic
+from sgbench.records.files import to_json, write_atomic
+from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
+from sgbench.records.tuning import PRUNED, Pruned
 from sgbench.signals.trajectory import Batch
 from sgbench.training.attempt import Attempt
 from sgbench.training.build import build
@@ -109,6 +111,25 @@ class Replica(Attempt):
         self.training.begin_scoring(split, selected=True)
         for batch in evaluation(self.parts.data, split):
             self.training.score(batch)
+
+    def is_below(self, bar: Sequence[float]) -> bool:
+        """Whether its best validation score so far lies below the bar of this epoch; of no bar it never does."""
+        epochs, best = len(self.training.curve), self.training.best
+        if epochs > len(bar):
+            return False
+        return (best.value if best.monitor == "validation_accuracy" else -best.value) < bar[epochs - 1]
+
+    def prune(self) -> None:
+        """Write how far it came, and what its best epoch scored on validation; the test split stays closed."""
+        best = self.training.curve[self.training.best.epoch or 0]
+        found = Pruned(
+            method_id=method_id(self.spec.method),
+            seed=self.spec.seed,
+            epochs=len(self.training.curve),
+            validation_accuracy=best.validation_accuracy,
+            validation_loss=best.validation_loss,
+        )
+        write_atomic(self.folder / PRUNED, to_json(found))
 
     def fail(self, error: Exception) -> RunRecord:
         """Store the record of a failure."""

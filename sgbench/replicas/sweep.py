@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import Told
+from sgbench.replicas.crew import Bar, Told
 from sgbench.replicas.grouping import groups
 from sgbench.replicas.pool import Pool
 from sgbench.replicas.view import View
@@ -28,6 +28,7 @@ def run_sweep(
     largest: int | None,
     headline: Callable[[RunRecord], str],
     refused: Callable[[int], None] = lambda _: None,
+    bars: Mapping[int, Bar] | None = None,
 ) -> list[str]:
     """Run points of a sweep; returns a line for each that could not be run at all.
 
@@ -38,6 +39,8 @@ def run_sweep(
         largest: replicas at a time in one process, or None for as many as fit in memory.
         headline: a record in one line.
         refused: is told the exit code of each problem that is not a point's own failure.
+        bars: by place, of runs that are stopped early where their validation stays below; those that run alone
+            are not.
     """
     finished = {place: record for place in places if (record := finished_record(specs[place])) is not None}
     left = [place for place in places if place not in finished]
@@ -59,7 +62,7 @@ def run_sweep(
         reasons = Counter(group.alone for group in made if group.alone is not None)
         for reason, points in reasons.items():
             view.say(f"{points} points run alone: {reason}")
-        Pool(specs, count, largest, hear, view.tick).run(made)
+        Pool(specs, count, largest, hear, view.tick, bars).run(made)
         for place in twins:
             view.hear(Told(place, "ended", line="its twin has no record", record=stored_record(specs[place])))
     finally:

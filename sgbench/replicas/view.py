@@ -97,6 +97,10 @@ class View:
         self.open.discard(told.place)
         self.epochs[told.place] = spec.method.protocol.epochs
         self.bests.pop(told.place, None)
+        if told.kind == "pruned":
+            row.done += 1
+            self.say(f"{self._number()} {_name(spec)}: {told.line}")
+            return
         if told.record is None:
             row.failed += 1
             self.problems.append(told.line)

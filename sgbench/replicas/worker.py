@@ -5,13 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 
 from sgbench.engine import fused
 from sgbench.errors import SgbenchError, one_printable_line
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import Crew, Told
+from sgbench.replicas.crew import Bar, Crew, Told
 from sgbench.replicas.team import Stopped
 from sgbench.training import late_modules
 from sgbench.training.build import DTYPES
@@ -57,6 +57,7 @@ def work(
     alone: bool,
     largest: int | None,
     room_bytes: int | None,
+    bars: Mapping[int, Bar],
     inherited: Sequence[Connection] = (),
 ) -> None:
     """Run a group and leave; the exit status is 130 if it was stopped."""
@@ -71,7 +72,7 @@ def work(
         return
     signal.signal(signal.SIGTERM, asked.on_signal)
     try:
-        Crew(points, asked.say, lambda: asked.stop, largest=largest, room_bytes=room_bytes).run()
+        Crew(points, asked.say, lambda: asked.stop, largest=largest, room_bytes=room_bytes, bars=bars).run()
     except Stopped:
         os._exit(STOPPED)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from sgbench.statistics.pairs import Floats
 
 BEST_CELLS = 10
 MIN_SLOPES = 2
+BAND = 0.8
+DRAWS = 2000
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,52 @@ def expected_best(trials: Sequence[Trial]) -> tuple[Floats, Floats]:
     scores = np.array([[trial.validation, trial.test] for trial in ordered])
     validation, test = (weights @ scores).T
     return validation, test
+
+
+def best_band(
+    trials: Sequence[Trial], generator: np.random.Generator, *, share: float = BAND, draws: int = DRAWS
+) -> tuple[Floats, Floats]:
+    """The band of the expected test score of the best of n settings, by a bootstrap over settings.
+
+    Settings are drawn with replacement, as many as there are, and `expected_best` is taken of each draw; the band
+    holds the middle share of these. It covers which settings a search happens to try, not the noise of training.
+
+    Source: Dodge et al. 2019, D19-1224, for the curve; Efron & Tibshirani 1993, chapter 13, for percentiles.
+
+    Args:
+        trials: the settings; of one there is no band but the point itself.
+        generator: draws.
+        share: of the draws that the band holds.
+        draws: how many.
+
+    Returns:
+        lower and upper end for n = 1, 2, ..., N.
+
+    >>> low, high = best_band([Trial(0.5, 0.4, None, 1, 0), Trial(0.7, 0.8, None, 1, 0)], np.random.default_rng(0))
+    >>> low.tolist(), high.tolist()
+    ([0.4, 0.4], [0.8, 0.8])
+    """
+    total = len(trials)
+    weights = np.array([_weights(n, total) for n in range(1, total + 1)])
+    ordered = sorted(trials, key=lambda trial: (trial.validation, trial.test))
+    # In the order of validation, a draw is its sorted places.
+    places = np.sort(generator.integers(total, size=(draws, total)), axis=1)
+    curves = np.array([trial.test for trial in ordered])[places] @ weights.T
+    low, high = np.quantile(curves, [(1 - share) / 2, (1 + share) / 2], axis=0)
+    return low, high
+
+
+def median_of_bests(bests: Sequence[float]) -> float:
+    """AlgoPerf's score: the median over studies of the best of each; of an even number the lower of the middle two.
+
+    The larger is the better; a study that found nothing counts as minus infinity, which no mean may meet.
+
+    Source: Dahl et al. 2023, arXiv:2306.07179, section 4.3.
+
+    >>> median_of_bests([0.9, 0.7, 0.8]), median_of_bests([0.9, -math.inf])
+    (0.8, -inf)
+    """
+    return statistics.median_low(bests)
 
 
 def _weights(n: int, total: int) -> list[float]:

@@ -23,6 +23,7 @@ from sgbench.records.submission import (
     Submission,
 )
 from sgbench.submissions.folder import FOLDERS, SUBMISSION, TUNING
+from sgbench.submissions.searched import searched
 from sgbench.submissions.tuning import best, make_log
 
 WEIGHTS = "weights.safetensors"
@@ -85,7 +86,8 @@ def make(
     ours = [record for record in records if record.method_id == chosen and record.seed in seeds]
     trials = reference.protocol.trial_seeds
     alike = [record for record in records if record.method.choices == of.choices and record.seed in trials]
-    log = make_log(of, chosen, alike)
+    studies, stopped = searched(next(iter(places.values())).parent.parent, of)
+    log = make_log(of, chosen, alike, stopped, studies)
     files = _files(ours, places) | {TUNING: to_json(log)}
     submission = Submission.model_validate(
         head_of(author, of.protocol.name, chosen, files)

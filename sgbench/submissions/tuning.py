@@ -7,27 +7,49 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 from sgbench.leaderboard.deviation import Reference
 from sgbench.records.method import identity
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, Protocol
 from sgbench.records.submission import SUBMISSION_VERSION, TuningLog, TuningTrial
+from sgbench.records.tuning import Pruned
 from sgbench.submissions.search import outside_space
 
 Change = dict[str, str | None]
+Studies = Mapping[str, int]
+NONE: Studies = MappingProxyType({})
 
 
-def make_log(chosen: Method, name: str, records: Sequence[RunRecord]) -> TuningLog:
+class Stopped(NamedTuple):
+    """A run that was stopped early, with what has to be set to turn the method handed in into its own."""
+
+    settings: Change
+    pruned: Pruned
+
+
+def make_log(
+    chosen: Method,
+    name: str,
+    records: Sequence[RunRecord],
+    stopped: Sequence[Stopped] = (),
+    studies: Studies = NONE,
+) -> TuningLog:
     """The log of all runs that took part in a choice; a run that was not tuned for has none in it.
 
     Args:
         chosen: the method that is handed in.
         name: its id.
         records: of it and of what else was tried.
+        stopped: runs that were stopped early, which count as tried.
+        studies: which study asked for a method, by its id.
     """
-    tried = {record.method_id for record in records}
-    trials = [_trial(chosen, record) for record in records] if len(tried) > 1 else []
+    tried = {record.method_id for record in records} | {each.pruned.method_id for each in stopped}
+    trials = [_trial(chosen, record, studies) for record in records]
+    trials += [_stopped_trial(each, studies) for each in stopped]
+    trials = trials if len(tried) > 1 else []
     trials.sort(key=lambda trial: (trial.method_id, trial.seed))
     return TuningLog(
         schema_version=SUBMISSION_VERSION,
@@ -37,7 +59,7 @@ def make_log(chosen: Method, name: str, records: Sequence[RunRecord]) -> TuningL
     )
 
 
-def _trial(chosen: Method, record: RunRecord) -> TuningTrial:
+def _trial(chosen: Method, record: RunRecord, studies: Studies) -> TuningTrial:
     scores = record.validation
     return TuningTrial(
         method_id=record.method_id,
@@ -46,6 +68,21 @@ def _trial(chosen: Method, record: RunRecord) -> TuningTrial:
         settings=changes(identity(chosen), identity(record.method)),
         validation_accuracy=None if scores is None else scores.accuracy,
         validation_loss=None if scores is None else scores.loss,
+        study=studies.get(record.method_id),
+    )
+
+
+def _stopped_trial(stopped: Stopped, studies: Studies) -> TuningTrial:
+    pruned = stopped.pruned
+    return TuningTrial(
+        method_id=pruned.method_id,
+        seed=pruned.seed,
+        status="pruned",
+        settings=stopped.settings,
+        validation_accuracy=pruned.validation_accuracy,
+        validation_loss=pruned.validation_loss,
+        study=studies.get(pruned.method_id),
+        epochs=pruned.epochs,
     )
 
 
@@ -69,7 +106,7 @@ def id_of(chosen: Mapping[str, str], settings: Change) -> str:
 def best(trials: Sequence[TuningTrial], protocol: Protocol) -> str | None:
     """The setting that validation selects: the best mean of the protocol's monitor over its seeds.
 
-    A setting of which a run failed has no mean and is not selected.
+    A setting of which a run failed, or was stopped early, has no mean and is not selected.
     """
     scores: dict[str, list[float | None]] = {}
     for trial in trials:
@@ -83,7 +120,9 @@ def best(trials: Sequence[TuningTrial], protocol: Protocol) -> str | None:
 
 
 def _score(trial: TuningTrial, monitor: str) -> float | None:
-    """The larger the better."""
+    """The larger the better; a run that was stopped early has none that could be selected."""
+    if trial.status == "pruned":
+        return None
     if monitor == "validation_accuracy":
         return trial.validation_accuracy
     return None if trial.validation_loss is None else -trial.validation_loss

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 from sgbench.errors import RunBusyError, SgbenchError
 from sgbench.paths import RECORD
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.training.run_folder import finished_record, folder_of, locked
+from sgbench.training.run_folder import finished_record, folder_of, is_held
 from sgbench.training.runner import run_spec
 
 POLL_S = 1.0  # between two looks at a folder
@@ -26,15 +25,7 @@ def left_to_others(specs: Sequence[RunSpec]) -> list[RunSpec]:
 
 def _is_others(spec: RunSpec) -> bool:
     folder = folder_of(spec)
-    return folder.is_dir() and (_is_held(folder) or not (folder / RECORD).exists())
-
-
-def _is_held(folder: Path) -> bool:
-    try:
-        with locked(folder):
-            return False
-    except RunBusyError:
-        return True
+    return folder.is_dir() and (is_held(folder) or not (folder / RECORD).exists())
 
 
 def wait_for_others(
@@ -50,7 +41,7 @@ def wait_for_others(
     Yields:
         What came of each: its record, or why there is none.
     """
-    held = [folder for spec in specs if _is_held(folder := folder_of(spec))]
+    held = [folder for spec in specs if is_held(folder := folder_of(spec))]
     if held:
         points = "1 point" if len(held) == 1 else f"{len(held)} points"
         say(

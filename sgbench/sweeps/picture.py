@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from sgbench.errors import InputError
 from sgbench.plots.estimate import Estimate
-from sgbench.plots.sweep_numbers import SweepPicture, SweepRow, SweptAxis
+from sgbench.plots.sweep_numbers import ACCURACY, FAILED, LOSS, SweepPicture, SweepRow, SweptAxis
 from sgbench.statistics.intervals import Summary
 from sgbench.sweeps.points import LEARNING_RATE, SLOPES, WIDTHS, Axis
 from sgbench.sweeps.results import Results, Row
@@ -28,8 +31,16 @@ def picture_of(results: Results) -> SweepPicture:
     """Return what the picture of a sweep shows.
 
     Args:
-        results: of tasks with classes, so that scores are accuracies.
+        results: of tasks with classes, so that scores are accuracies, or of tasks without any.
+
+    Raises:
+        InputError: some of its tasks have classes and others none, so that no axis is common.
     """
+    kinds = {row.measure.kind for row in results.rows}
+    if len(kinds) > 1:
+        raise InputError(
+            "--plot: accuracies and losses have no common axis; narrow the sweep to tasks of one kind"
+        )
     axes = tuple(_axis(axis) for axis in results.axes)
     return SweepPicture(
         title=f"{results.name} on {results.protocol}",
@@ -38,7 +49,23 @@ def picture_of(results: Results) -> SweepPicture:
         rate=_numeric(axes, (LEARNING_RATE,)),
         rows=tuple(_row(row) for row in results.rows),
         seeds=len(results.seeds),
+        what=LOSS if kinds == {"loss"} else ACCURACY,
     )
+
+
+def failed_map(results: Results) -> SweepPicture:
+    """Return the share of failed runs of a sweep in place of scores.
+
+    Args:
+        results: of a sweep.
+    """
+    rows = []
+    for row in results.rows:
+        ended = len(row.done) + len(row.failed)
+        share = 100 * len(row.failed) / ended if ended else 0.0
+        shown = Estimate(share, share, share) if ended else None
+        rows.append(replace(_row(row), mean=shown))
+    return replace(picture_of(results), rows=tuple(rows), what=FAILED)
 
 
 def _axis(axis: Axis) -> SweptAxis:
@@ -51,17 +78,19 @@ def _numeric(axes: tuple[SweptAxis, ...], keys: tuple[str, ...]) -> SweptAxis | 
 
 
 def _row(row: Row) -> SweepRow:
+    unit = 1.0 if row.measure.is_loss else 100.0
     return SweepRow(
         settings=row.settings,
         surrogate=row.surrogate,
-        mean=None if row.validation is None else _percent(row.validation),
-        seeds=tuple(100 * row.by_seed[seed] for seed in row.done),
-        failed=tuple(100 * row.by_seed[seed] for seed in row.failed),
+        mean=None if row.validation is None else _estimate(row.validation, unit),
+        seeds=tuple(unit * row.by_seed[seed] for seed in row.done),
+        failed=tuple(unit * row.by_seed[seed] for seed in row.failed),
         is_short=bool(row.missing and row.by_seed),
-        chance=100 * row.chance,
+        chance=unit * row.chance,
+        spikes=row.spikes,
     )
 
 
-def _percent(summary: Summary) -> Estimate:
+def _estimate(summary: Summary, unit: float) -> Estimate:
     half = summary.half_width or 0.0
-    return Estimate(100 * summary.mean, 100 * (summary.mean - half), 100 * (summary.mean + half))
+    return Estimate(unit * summary.mean, unit * (summary.mean - half), unit * (summary.mean + half))

@@ -115,12 +115,13 @@ def grid_of(
 
 def count_runs(entry: catalogue.Entry) -> int:
     """How many runs a sweep's file asks for."""
+    from sgbench.composition.points import count_points
     from sgbench.composition.words import count_values, parse_overrides
 
     node: Any = entry.parameters.get("hydra") or {}
-    params = (node.get("sweeper") or {}).get("params") or {}
-    overrides = parse_overrides([f"{key}={value}" for key, value in params.items()])
-    return math.prod(map(count_values, overrides))
+    sweeper = node.get("sweeper") or {}
+    overrides = parse_overrides([f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()])
+    return math.prod(map(count_values, overrides)) * count_points(sweeper.get("points"))
 
 
 def _combinations(

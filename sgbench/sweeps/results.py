@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sgbench.composition import catalogue
 from sgbench.composition.data_facts import facts_of
-from sgbench.errors import InputError
+from sgbench.errors import InputError, StorageError
 from sgbench.leaderboard.score import Measure, measure_of
 from sgbench.paths import RECORD, run_dir
 from sgbench.records.content import Scores
@@ -20,6 +21,7 @@ from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.sweeps.names import SURROGATE, is_choice
 from sgbench.sweeps.points import Axis, Grid, Point
+from sgbench.training.run_folder import is_held
 
 if TYPE_CHECKING:
     from sgbench.statistics.intervals import Summary
@@ -41,6 +43,8 @@ class Row:
     done: tuple[int, ...]
     failed: tuple[int, ...]
     missing: tuple[int, ...]
+    running: tuple[int, ...]  # those of the missing whose folder a process holds
+    spikes: float | None  # per inference, the mean over finished runs
     measure: Measure  # accuracy, or the loss where a task has no classes
 
     @property
@@ -67,7 +71,7 @@ class Results:
         return tuple(sorted(found))
 
     def count(self, what: str) -> int:
-        """How many runs are done, failed or missing."""
+        """How many runs are done, failed, missing or running."""
         return sum(len(getattr(row, what)) for row in self.rows)
 
 
@@ -124,8 +128,30 @@ def _row(point: Point, root: Path | None, config_dirs: tuple[Path, ...], unreada
         done=tuple(seed for seed, each in found.items() if each.status == "finished"),
         failed=tuple(seed for seed, each in found.items() if each.status == "failed"),
         missing=tuple(seed for seed in point.seeds if seed not in found),
+        running=tuple(seed for seed in point.seeds if seed not in found and _is_running(root, point, seed)),
+        spikes=_spikes(records),
         measure=measure,
     )
+
+
+def _is_running(root: Path | None, point: Point, seed: int) -> bool:
+    method = point.spec.method
+    runs_dir = root or Path(point.spec.paths.runs_dir)
+    folder = run_dir(runs_dir, method.protocol.name, method_id(method), seed)
+    with contextlib.suppress(StorageError):  # a folder that cannot be written is run by nobody here
+        return folder.is_dir() and is_held(folder)
+    return False
+
+
+def _spikes(records: Sequence[RunRecord]) -> float | None:
+    """Spikes of all layers per inference, the mean over runs; None where a layer's were not counted."""
+    found = []
+    for counts in (each.counts for each in records if each.counts is not None):
+        sent = [layer.spikes_sent.total for layer in counts.layers]
+        if None in sent:
+            return None
+        found.append(sum(number or 0 for number in sent) / counts.samples)
+    return math.fsum(found) / len(found) if found else None
 
 
 def _record(root: Path, point: Point, seed: int) -> RunRecord | None:

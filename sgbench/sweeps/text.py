@@ -82,6 +82,24 @@ def as_text(results: Results, again: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def as_status(results: Results, again: str) -> str:
+    """How far a sweep is, for people, from its records alone.
+
+    Args:
+        results: of a sweep.
+        again: the command that runs what is missing.
+    """
+    states = {what: results.count(what) for what in ("done", "failed", "running", "missing")}
+    total = sum(count for what, count in states.items() if what != "running")
+    states["missing"] -= states["running"]  # a run under way has no record
+    told = ", ".join(f"{count} {what}" for what, count in states.items() if count or what == "done")
+    lines = [f"{results.name}: {total} runs of {results.protocol} in {results.root}: {told}"]
+    lines += [f"best so far by validation: {_told(row)}" for row in best_rows(results)]
+    if states["missing"] and not states["running"]:
+        lines.append(f"to run what is missing: {again}")
+    return "\n".join(lines) + "\n"
+
+
 def _cells(row: Row, keys: Sequence[str]) -> list[str]:
     counts = [str(len(seeds)) if seeds else "-" for seeds in (row.done, row.failed, row.missing)]
     return [

@@ -70,6 +70,15 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def is_held(folder: Path) -> bool:
+    """Whether some process writes a run's folder now."""
+    try:
+        with locked(folder):
+            return False
+    except RunBusyError:
+        return True
+
+
 def set_aside_unreadable(path: Path) -> None:
     """Keep a record that cannot be read under another name, so that nothing is overwritten."""
     if path.exists():

@@ -97,7 +97,14 @@ def test_losses_mirror_accuracies() -> None:
         found[kind] = tuned("atan", settings, Measure(kind, 0.5))
     loss, accuracy = found["loss"], found["accuracy"]
     assert loss.best_test == pytest.approx(0.15)
-    for name in ("best_test", "ten_best", "slope_sensitivity", "expected_test"):
+    for name in (
+        "best_test",
+        "ten_best",
+        "slope_sensitivity",
+        "expected_test",
+        "expected_low",
+        "expected_high",
+    ):
         mirrored = 1 - np.array(getattr(accuracy, name))
         assert getattr(loss, name) == pytest.approx(mirrored), name
 

@@ -15,8 +15,18 @@ from sgbench.statistics.across_tasks import performance_profile
 def tuning_curves(families: Sequence[Tuned], measure: Measure) -> list[TuningCurve]:
     """Return the expected test scores of each family, in % or as losses."""
     unit = 1 if measure.is_loss else 100
+
+    def scaled(scores: Sequence[float]) -> tuple[float, ...]:
+        return tuple(unit * score for score in scores)
+
     return [
-        TuningCurve(family.name, tuple(unit * score for score in family.expected_test)) for family in families
+        TuningCurve(
+            family.name,
+            scaled(family.expected_test),
+            scaled(family.expected_low),
+            scaled(family.expected_high),
+        )
+        for family in families
     ]
 
 

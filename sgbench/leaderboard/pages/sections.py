@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sgbench.leaderboard.labels import code, figure, prose
 from sgbench.leaderboard.pages.baseline_section import about_baselines, baseline_cells
+from sgbench.leaderboard.pages.tuning_section import ABOUT, UNEQUAL, have_one_budget, search_table, searches
 from sgbench.leaderboard.rows import Board, Row
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.dossier import Dossier
@@ -46,6 +47,11 @@ def sections(board: Board) -> Iterator[str]:
         yield "## Baselines without spikes"
         yield grid(*baseline_cells(board), words=2)
         yield about_baselines()
+    found = searches(board)
+    if found:
+        yield "## Searches of settings"
+        yield grid(*search_table(board, found), words=2)
+        yield ABOUT if have_one_budget(found) else f"{ABOUT} {UNEQUAL}"
     shown = (*board.rows, *board.claimed, *board.baselines, *board.retired)
     checked = [row for row in shown if _verifications(row)]
     if checked:

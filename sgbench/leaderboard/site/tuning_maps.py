@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from pathlib import Path
 
-from sgbench.errors import InputError
 from sgbench.leaderboard.rows import Board, Row
 from sgbench.leaderboard.site.method_tables import mean
 from sgbench.leaderboard.site.sources import Sources
-from sgbench.leaderboard.store.objects import Objects
+from sgbench.leaderboard.store.tuning_logs import log_of
 from sgbench.plots.lines import Chart, chart
-from sgbench.records.files import parse_model
 from sgbench.records.spec import Method
-from sgbench.records.submission import Submission, TuningLog, TuningTrial
+from sgbench.records.submission import TuningTrial
 
-LOG_FILE = "tuning.json"
 Points = list[tuple[float, float]]
 
 
@@ -54,23 +49,13 @@ def _charts(tried: Mapping[str, Mapping[str, Points]], board: Board, whose: str)
 def _tried(row: Row, board: Board, sources: Sources) -> dict[str, Points]:
     """By the name of a number: each value that was tried, the others as handed in, and its mean score."""
     submission = None if row.standing is None else row.standing.dossier.submission
-    log = None if submission is None else _log(submission, sources.root / board.protocol.name)
+    log = None if submission is None else log_of(submission, sources.root / board.protocol.name)
     if log is None:
         return {}
     names = dict.fromkeys(name for trial in log.trials for name in trial.settings if len(trial.settings) == 1)
     method = sources.by_id[row.method_id].method
     found = {name: _points(name, log.trials, method, is_loss=board.measure.is_loss) for name in names}
     return {name: points for name, points in found.items() if len(points) > 1}
-
-
-def _log(submission: Submission, folder: Path) -> TuningLog | None:
-    note = next((each for each in submission.files if each.path == LOG_FILE), None)
-    if note is None:
-        return None
-    with suppress(InputError):  # `board check` says what is wrong with it
-        data = Objects(folder).get(note.sha256, "json")
-        return None if data is None else parse_model(data, TuningLog, LOG_FILE)
-    return None
 
 
 def _points(name: str, trials: Iterable[TuningTrial], method: Method, *, is_loss: bool) -> Points:

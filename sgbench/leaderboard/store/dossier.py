@@ -11,11 +11,13 @@ from typing import TypeVar
 from sgbench.errors import InputError
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.reading import Finding, finding
+from sgbench.leaderboard.store.tuning_logs import log_of
 from sgbench.records.files import read_model, to_json, write_atomic
-from sgbench.records.submission import Submission
+from sgbench.records.submission import Submission, TuningLog
 from sgbench.records.trust import TIERS, Notice, Verification
 
 SUBMISSIONS, VERIFICATIONS, NOTICES = "submissions", "verifications", "notices"
+MIN_TRIED = 2  # settings, of which one was chosen
 Stored = TypeVar("Stored", Submission, Verification, Notice)
 
 
@@ -26,6 +28,7 @@ class Dossier:
     submission: Submission | None = None
     verifications: tuple[Verification, ...] = ()  # in the order of the tiers
     notice: Notice | None = None
+    tuning: TuningLog | None = None  # of a submission whose settings were chosen among several
 
     @property
     def best(self) -> Verification | None:
@@ -80,10 +83,15 @@ def read_dossiers(folder: Path) -> Dossiers:
             submissions.get(name),
             tuple(sorted(checks.get(name, []), key=_order)),
             notices.get(name),
+            _tuning(submissions.get(name), folder),
         )
         for name in sorted({*submissions, *notices, *checks})
     }
     return Dossiers(found, tuple(findings))
+
+
+def _tuning(submission: Submission | None, folder: Path) -> TuningLog | None:
+    return None if submission is None or submission.tuning_trials < MIN_TRIED else log_of(submission, folder)
 
 
 def fitting(dossiers: Dossiers, folder: Path, measure: Measure) -> Dossiers:

@@ -1,0 +1,174 @@
+"""`sgbench tune`: settings within a protocol's own space and budget, then the seeds that report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sgbench.errors import InputError
+from sgbench.records.tuning import Strategy
+
+if TYPE_CHECKING:
+    from sgbench.records.record import RunRecord
+    from sgbench.records.spec import RunSpec
+    from sgbench.replicas.crew import Bar
+    from sgbench.tuning.outcomes import Outcome
+    from sgbench.tuning.request import Task
+    from sgbench.tuning.told import Found
+
+STRATEGIES: tuple[Strategy, ...] = ("sobol", "random", "tpe")
+EPILOG = """examples:
+  sgbench tune protocol=digits_tuned_v2 surrogate=atan                       # 3 studies of 5 settings, then seeds
+  sgbench tune protocol=digits_tuned_v2 surrogate=triangle --by tpe --prune  # needs: pip install 'sgbench[tune]'
+  sgbench tune protocol=digits_tuned_v2 surrogate=atan --studies 5 --no-report
+
+The same words continue an interrupted search, and may run at once on machines that share the folder of runs."""
+
+
+def tune_command(words: Sequence[str]) -> int:
+    """Handle `sgbench tune WORDS`; returns the exit code."""
+    return tune(_parser().parse_intermixed_args(list(words)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sgbench tune",
+        description="Search a method's settings within its protocol's budget, then run the seeds that report.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("words", nargs="+", metavar="WORD", help="of a run, e.g. protocol=digits_tuned_v2")
+    parser.add_argument(
+        "--studies", type=int, default=3, metavar="N", help="independent searches (default: 3)"
+    )
+    parser.add_argument("--trials", type=int, default=5, metavar="N", help="settings of each (default: 5)")
+    parser.add_argument("--by", choices=STRATEGIES, default="sobol", help="who chooses (default: sobol)")
+    parser.add_argument(
+        "--prune",
+        action="store_true",
+        help="stop runs whose validation falls behind the median of their study",
+    )
+    parser.add_argument("--no-report", action="store_true", help="leave the seeds that report for later")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--json", action="store_true", help="as JSON, at the end")
+    parser.add_argument(
+        "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="own entries"
+    )
+    parser.add_argument(
+        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own to use"
+    )
+    return parser
+
+
+def tune(args: argparse.Namespace) -> int:
+    """Search, then run the seeds that report; returns the exit code."""
+    from sgbench.tuning.request import Request, task_of
+    from sgbench.tuning.search import Search
+    from sgbench.tuning.told import found_of, lines_of
+
+    if args.workers is not None and args.workers < 1:
+        raise InputError(f"--workers {args.workers}: at least 1 is needed")
+    request = Request(
+        words=tuple(args.words),
+        studies=args.studies,
+        trials=args.trials,
+        strategy=args.by,
+        prune=args.prune,
+        config_dirs=tuple(args.config_dir),
+        allow_targets=tuple(args.allow_target),
+    )
+    task = task_of(request)
+    if task.protocol.tuning_seeds is None:
+        _say(
+            f"note: {task.protocol.name} has settings chosen on the seeds that report; protocols with "
+            f"tuning_seeds, as digits_tuned_v2, do not"
+        )
+    search = Search(task, partial(_run, workers=args.workers), _say)
+    found = found_of(search.run())
+    for line in lines_of(found, task):
+        _say(line)
+    if found.chosen is None:
+        raise InputError(
+            "validation selects no setting: each has a failed or stopped run; the records tell why, "
+            "and --studies asks for more settings"
+        )
+    reported = [] if args.no_report else _report(task, found.chosen, args.workers)
+    if args.json:
+        sys.stdout.write(json.dumps(_tree(task, found, reported), indent=1) + "\n")
+    return _next(task, found.chosen, reported)
+
+
+def _run(specs: Sequence[RunSpec], bars: Mapping[int, Bar], *, workers: int | None) -> None:
+    from sgbench.replicas.sweep import run_sweep
+    from sgbench.sweeps.outcome import headline
+
+    run_sweep(specs, range(len(specs)), workers=workers, largest=None, headline=headline, bars=bars)
+
+
+def _report(task: Task, chosen: Outcome, workers: int | None) -> list[RunRecord | None]:
+    """Run the chosen setting with the seeds that report."""
+    from sgbench.training.run_folder import stored_record
+    from sgbench.tuning.search import wait_for
+
+    specs = task.specs(dict(chosen.asked.setting), task.protocol.seeds)
+    _say(f"validation selects {chosen.asked.method_id}; {len(specs)} seeds report")
+    _run(specs, {}, workers=workers)
+    wait_for(specs)
+    return [stored_record(spec) for spec in specs]
+
+
+def _next(task: Task, chosen: Outcome, reported: Sequence[RunRecord | None]) -> int:
+    """Say what the seeds came to, and what follows."""
+    from sgbench.statistics.intervals import summarise
+    from sgbench.sweeps.text import percent
+
+    failed = sum(record is None or record.status != "finished" for record in reported)
+    accuracies = [each.test.accuracy for each in reported if each is not None and each.test is not None]
+    losses = [each.test.loss for each in reported if each is not None and each.test is not None]
+    if accuracies and None not in accuracies:
+        test = percent(summarise([each for each in accuracies if each is not None]))
+        _say(f"test accuracy {test} % over {len(accuracies)} seeds")
+    elif losses:
+        _say(f"test loss {summarise(losses).mean:.4g} over {len(losses)} seeds")
+    if failed:
+        _say(f"{failed} of {len(reported)} seeds have no finished record")
+    if reported:
+        _say(
+            f"next: sgbench submit make {task.folder} --method {chosen.asked.method_id} --name NAME --contact @YOU"
+        )
+    return 1 if failed else 0
+
+
+def _tree(task: Task, found: Found, reported: Sequence[RunRecord | None]) -> dict[str, Any]:
+    chosen = found.chosen
+    return {
+        "protocol": task.protocol.name,
+        "strategy": task.request.strategy,
+        "studies": [
+            {
+                "study": each.study,
+                "settings": each.tried,
+                "best": None if each.best is None else each.best.asked.method_id,
+                "score": None if each.best is None else each.best.score,
+            }
+            for each in found.studies
+        ],
+        "median_of_bests": found.score,
+        "saved_epochs": found.saved_epochs,
+        "epochs": found.epochs,
+        "method_id": None if chosen is None else chosen.asked.method_id,
+        "setting": None if chosen is None else chosen.asked.setting,
+        "test_accuracy": [
+            None if each is None or each.test is None else each.test.accuracy for each in reported
+        ],
+    }
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,212 @@
+"""Points of a sweep beside its grid: values in step, lists of words, and places of a space at random or spread."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from sgbench.errors import InputError, suggest
+
+KINDS = ("zip", "list", "random", "sobol")
+DRAWN = ("count", "seed", "ranges")
+RANGE = ("low", "high", "scale")
+SCALES = ("linear", "log")
+DIGITS = 3
+MOST = 1_000_000
+WHERE = "hydra.sweeper.points"
+Words = list[str]
+
+
+def extra_points(node: Any) -> list[Words]:
+    """Return the words of each point that a sweep names beside its grid; without any, one point of no words.
+
+    Of `zip`, the n-th values of all keys make the n-th point; of `list`, each entry holds the words of one; of
+    `random` and `sobol`, `count` places are drawn from `ranges`, each number with three significant digits. Where
+    several kinds are given, each point of the one meets each of the other.
+
+    Args:
+        node: of the key `hydra.sweeper.points`, a mapping of kinds, or None.
+
+    Raises:
+        InputError: something of it is not usable; one line.
+
+    >>> extra_points({"zip": {"surrogate": ["atan", "triangle"], "optimizer.lr": [0.01, 0.02]}})
+    [['surrogate=atan', 'optimizer.lr=0.01'], ['surrogate=triangle', 'optimizer.lr=0.02']]
+    >>> extra_points({"list": ["rule=bptt", "rule=eprop network.recurrence=all_to_all"]})
+    [['rule=bptt'], ['rule=eprop', 'network.recurrence=all_to_all']]
+    """
+    tree = OmegaConf.to_container(node) if isinstance(node, DictConfig | ListConfig) else node
+    if tree is None:
+        return [[]]
+    _require_keys(WHERE, tree, KINDS)
+    found: list[Words] = [[]]
+    for kind, content in tree.items():
+        if content is not None:
+            made = list(_POINTS[kind](f"{WHERE}.{kind}", content))
+            found = [[*before, *words] for before in found for words in made]
+    return found
+
+
+def count_points(node: Any) -> int:
+    """Return how many points `extra_points` makes, without drawing any.
+
+    Args:
+        node: of the key `hydra.sweeper.points`.
+
+    Raises:
+        InputError: as `extra_points`, but for ranges.
+
+    >>> count_points({"random": {"count": 20, "ranges": {}}, "list": ["rule=bptt", "rule=dfa"]})
+    40
+    """
+    drawn = {kind: (node or {}).get(kind) for kind in ("random", "sobol")}
+    rest = {kind: content for kind, content in (node or {}).items() if kind not in drawn}
+    counts = [content.get("count", 0) for content in drawn.values() if content]
+    return len(extra_points(rest)) * math.prod(counts)
+
+
+def joined(grid: Sequence[Words], extra: Sequence[Words]) -> list[Words]:
+    """Return every point of a grid with the words of every further point, those of one further point together.
+
+    Args:
+        grid: the words of its points.
+        extra: see `extra_points`.
+
+    Raises:
+        InputError: a key has values in both, or there are too many points.
+
+    >>> joined([["seed=0"], ["seed=1"]], [["rule=bptt"], ["rule=dfa"]])
+    [['rule=bptt', 'seed=0'], ['rule=bptt', 'seed=1'], ['rule=dfa', 'seed=0'], ['rule=dfa', 'seed=1']]
+    """
+    ours = {_key(word) for words in extra for word in words}
+    twice = next((word for words in grid[:1] for word in words if _key(word) in ours), None)
+    if twice is not None:
+        raise InputError(
+            f"{twice}: {WHERE} has values of {_key(twice)} too; leave it out, or set {WHERE}=null and name all"
+        )
+    if len(grid) * len(extra) > MOST:
+        raise InputError(
+            f"{len(grid) * len(extra)} points are too many for one sweep, which has at most {MOST}"
+        )
+    # Choices before the numbers of what is chosen, in the grid as Hydra has it.
+    return [[*more, *words] for more in extra for words in grid]
+
+
+def _key(word: str) -> str:
+    return word.lstrip("+~").partition("=")[0]
+
+
+def _zipped(where: str, content: Any) -> Iterator[Words]:
+    if not isinstance(content, dict) or not content:
+        raise InputError(f"{where}: lists of values by key are needed, e.g. {{surrogate: [atan, triangle]}}")
+    values = {key: _several(f"{where}.{key}", each) for key, each in content.items()}
+    lengths = {key: len(each) for key, each in values.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{key} has {length}" for key, length in lengths.items())
+        raise InputError(f"{where}: {told}; as many values of each key are needed")
+    for row in zip(*values.values(), strict=True):
+        yield [f"{key}={value}" for key, value in zip(values, row, strict=True)]
+
+
+def _several(where: str, given: Any) -> list[str]:
+    """The values of a key, from a list or from text as on the command line."""
+    values = given.split(",") if isinstance(given, str) else given
+    if not isinstance(values, list) or not values or any(isinstance(value, dict) for value in values):
+        raise InputError(f"{where}: a list of values is needed")
+    return [_text(value) for value in values]
+
+
+def _text(value: Any) -> str:
+    """A value as a word has it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list):
+        return f"[{','.join(map(_text, value))}]"
+    return str(value).strip()
+
+
+def _listed(where: str, content: Any) -> Iterator[Words]:
+    if not isinstance(content, list) or not content:
+        raise InputError(
+            f"{where}: a list of the words of each point is needed, e.g. ['rule=bptt', 'rule=dfa']"
+        )
+    for entry in content:
+        words = entry.split() if isinstance(entry, str) else entry
+        if not isinstance(words, list) or not all(isinstance(word, str) and "=" in word for word in words):
+            raise InputError(f"{where}: {entry}: words of the form key=value are needed")
+        yield words
+
+
+def _random(where: str, content: Any) -> Iterator[Words]:
+    import numpy as np
+
+    count, seed, ranges = _drawn(where, content)
+    places = np.random.default_rng(seed).random((count, len(ranges)))
+    yield from _at(ranges, places.tolist())
+
+
+def _sobol(where: str, content: Any) -> Iterator[Words]:
+    import numpy as np
+    from scipy.stats import qmc
+
+    count, seed, ranges = _drawn(where, content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a number of places that is no power of two
+        places = qmc.Sobol(len(ranges), scramble=True, rng=np.random.default_rng(seed)).random(count)
+    yield from _at(ranges, places.tolist())
+
+
+_POINTS = {"zip": _zipped, "list": _listed, "random": _random, "sobol": _sobol}
+
+
+def _drawn(where: str, content: Any) -> tuple[int, int, dict[str, tuple[float, float, str]]]:
+    """How many places, from which seed, and the ends and scale of each number."""
+    _require_keys(where, content, DRAWN)
+    count, seed = content.get("count"), content.get("seed", 0)
+    for name, number, least in (("count", count, 1), ("seed", seed, 0)):
+        if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= MOST:
+            raise InputError(f"{where}.{name}={number}: a whole number of at least {least} is needed")
+    ranges = content.get("ranges")
+    if not isinstance(ranges, dict) or not ranges:
+        raise InputError(
+            f"{where}.ranges: is needed, e.g. {{optimizer.lr: {{low: 0.001, high: 0.1, scale: log}}}}"
+        )
+    return count, seed, {key: _range(f"{where}.ranges.{key}", each) for key, each in ranges.items()}
+
+
+def _range(where: str, given: Any) -> tuple[float, float, str]:
+    _require_keys(where, given, RANGE)
+    low, high, scale = given.get("low"), given.get("high"), given.get("scale", "linear")
+    for end in (low, high):
+        if isinstance(end, bool) or not isinstance(end, int | float) or not math.isfinite(end):
+            raise InputError(f"{where}: numbers low and high are needed (given: {end})")
+    if scale not in SCALES:
+        raise InputError(f"{where}.scale={scale}: {suggest(str(scale), SCALES)}")
+    if not low < high or (scale == "log" and low <= 0):
+        raise InputError(f"{where}: low below high is needed, and low above 0 on a log scale")
+    return float(low), float(high), scale
+
+
+def _at(ranges: Mapping[str, tuple[float, float, str]], places: Sequence[Sequence[float]]) -> Iterator[Words]:
+    for place in places:
+        yield [
+            f"{key}={_number(*ends, share):.12g}"
+            for (key, ends), share in zip(ranges.items(), place, strict=True)
+        ]
+
+
+def _number(low: float, high: float, scale: str, share: float) -> float:
+    value = low * (high / low) ** share if scale == "log" else low + share * (high - low)
+    return min(max(float(f"{value:.{DIGITS}g}"), low), high)
+
+
+def _require_keys(where: str, given: Any, known: Sequence[str]) -> None:
+    if not isinstance(given, dict):
+        raise InputError(f"{where}: a mapping with keys among {', '.join(known)} is needed")
+    for key in given:
+        if key not in known:
+            raise InputError(f"{where}.{key}: is not known; {suggest(str(key), known)}")

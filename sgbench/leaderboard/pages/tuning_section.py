@@ -1,0 +1,126 @@
+"""What the searches of a board's methods came to: the best of each study, and the median of these."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sgbench.leaderboard.labels import code
+from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.score import Measure
+from sgbench.records.spec import Protocol
+from sgbench.records.submission import TuningLog, TuningTrial
+from sgbench.statistics.tuning_curves import median_of_bests
+
+ABOUT = (
+    "Each study is a search of its own with the number of settings shown; its best is what validation selects "
+    "in it, by the mean over the seeds that settings are chosen with. The median over studies of their best "
+    "(AlgoPerf's score, Dahl et al. 2023, here of validation scores) tells what such a search comes to."
+)
+UNEQUAL = "The budgets differ, so the medians are in no order."
+
+
+@dataclass(frozen=True)
+class Studies:
+    """The searches of one method.
+
+    Args:
+        bests: mean validation score of the best setting of each study, larger is better; minus infinity where every
+            setting failed or was stopped.
+        settings: tried by each study.
+        saved_epochs: by stopping runs early.
+    """
+
+    bests: tuple[float, ...]
+    settings: tuple[int, ...]
+    saved_epochs: int
+
+    @property
+    def median(self) -> float:
+        """Return the median over studies of their best."""
+        return median_of_bests(self.bests)
+
+
+def studies_of(log: TuningLog, protocol: Protocol, measure: Measure) -> Studies | None:
+    """Return the searches that a log tells of, or None where it tells of no study.
+
+    Args:
+        log: handed in with a method.
+        protocol: whose epochs a run has that is not stopped.
+        measure: of the board.
+    """
+    by_study: dict[int, dict[str, list[TuningTrial]]] = {}
+    for trial in log.trials:
+        if trial.study is not None:
+            by_study.setdefault(trial.study, {}).setdefault(trial.method_id, []).append(trial)
+    if not by_study:
+        return None
+    bests = [_best(settings, protocol, measure) for _, settings in sorted(by_study.items())]
+    saved = sum(protocol.epochs - trial.epochs for trial in log.trials if trial.epochs is not None)
+    return Studies(tuple(bests), tuple(len(each) for _, each in sorted(by_study.items())), saved)
+
+
+def _best(settings: Mapping[str, Sequence[TuningTrial]], protocol: Protocol, measure: Measure) -> float:
+    """The score of the setting that validation selects in a study."""
+    whole = [trials for trials in settings.values() if all(each.status == "finished" for each in trials)]
+    if not whole:
+        return -math.inf
+    by_accuracy = protocol.monitor == "validation_accuracy" and not measure.is_loss
+    chosen = max(whole, key=lambda trials: _mean(trials, is_loss=not by_accuracy))
+    return _mean(chosen, is_loss=measure.is_loss)
+
+
+def _mean(trials: Sequence[TuningTrial], *, is_loss: bool) -> float:
+    """The mean over seeds, signed so that the larger is the better."""
+    scores = [
+        -(each.validation_loss or 0.0) if is_loss else each.validation_accuracy or 0.0 for each in trials
+    ]
+    return math.fsum(scores) / len(scores)
+
+
+def searches(board: Board) -> dict[str, Studies]:
+    """Return by method the searches of those whose log tells of studies."""
+    found = {}
+    for row in (*board.rows, *board.claimed):
+        log = None if row.standing is None else row.standing.dossier.tuning
+        studies = None if log is None else studies_of(log, board.protocol, board.measure)
+        if studies is not None:
+            found[row.method_id] = studies
+    return found
+
+
+def search_table(board: Board, found: Mapping[str, Studies]) -> tuple[list[str], list[list[str]]]:
+    """Return head and rows of the table, in the order of medians where all had the same budget.
+
+    Args:
+        board: whose methods were searched.
+        found: their searches.
+    """
+    head = ["method", "id", "studies", "settings of each", "median of bests", "best of each", "epochs saved"]
+    rows = [row for row in (*board.rows, *board.claimed) if row.method_id in found]
+    if have_one_budget(found):
+        rows.sort(key=lambda row: -found[row.method_id].median)
+    return head, [_cells(row, found[row.method_id], board.measure) for row in rows]
+
+
+def have_one_budget(found: Mapping[str, Studies]) -> bool:
+    """Return whether all methods tried as many settings in as many studies."""
+    return len({each.settings for each in found.values()}) == 1
+
+
+def _cells(row: Row, studies: Studies, measure: Measure) -> list[str]:
+    counts = sorted(set(studies.settings))
+    return [
+        code(row.label),
+        row.method_id,
+        str(len(studies.settings)),
+        " or ".join(map(str, counts)),
+        _text(studies.median, measure),
+        ", ".join(_text(best, measure) for best in studies.bests),
+        str(studies.saved_epochs),
+    ]
+
+
+def _text(score: float, measure: Measure) -> str:
+    return "-" if math.isinf(score) else measure.text(measure.better(score))

@@ -1,0 +1,64 @@
+"""What a sweep buys with spikes: scores on validation against spikes per inference, a dot for each combination."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from sgbench.errors import InputError
+from sgbench.plots.style import COLOURS, GRID, INK, MARKERS
+from sgbench.plots.sweep_curves import MAX_CURVES
+from sgbench.plots.sweep_numbers import SweepPicture, SweepRow
+
+MIN_TICK_GAP = 0.055  # of the height
+
+
+def spikes_figure(picture: SweepPicture) -> Figure:
+    """Draw scores against spikes; the better and the sparser, the nearer to the upper left.
+
+    Args:
+        picture: of a sweep whose runs count spikes.
+
+    Raises:
+        InputError: no run has counted any, or there are more kinds of dots than can be told apart.
+    """
+    kinds = _kinds(picture)
+    figure = Figure(figsize=(10.5, 5.6), layout="constrained")
+    axes, axis = figure.subplots(), picture.axis
+    means = [row.mean for rows in kinds.values() for row in rows if row.mean is not None]
+    ends = axis.limits((mean.value for mean in means), (end for mean in means for end in mean))
+    axis.frame(axes, "y", ends, gap=MIN_TICK_GAP)
+    for position, (name, rows) in enumerate(kinds.items()):
+        estimates = axis.shown([row.mean for row in rows]).T
+        score, low, high = estimates
+        look: Any = {"color": COLOURS[position % len(COLOURS)], "marker": MARKERS[position % len(MARKERS)]}
+        spikes = [row.spikes for row in rows]
+        axes.vlines(spikes, low, high, color=look["color"], alpha=0.4, linewidth=1.5, zorder=2)
+        axes.scatter(spikes, score, s=60, label=name, zorder=3, **look)
+    if all(row.spikes for rows in kinds.values() for row in rows):
+        axes.set_xscale("log")
+    axes.set_xlabel("spikes per inference, all layers", fontsize=14, color=INK)
+    axes.set_ylabel(f"{picture.what}\n{axis.scale_note}", fontsize=14, color=INK)
+    axes.set_title(picture.title, fontsize=16, color=INK, loc="left", parse_math=False)
+    axes.tick_params(labelsize=13, colors=INK)
+    axes.grid(color=GRID, linewidth=0.8, zorder=0)
+    figure.legend(frameon=False, loc="outside right center", fontsize=13)
+    return figure
+
+
+def _kinds(picture: SweepPicture) -> dict[str, list[SweepRow]]:
+    """Rows with a score and spikes by the first axis that chooses among few values, or by their surrogate."""
+    first = next((axis.key for axis in picture.axes if not axis.numbers), None)
+    kinds: dict[str, list[SweepRow]] = {}
+    for row in picture.rows:
+        if row.mean is not None and row.spikes is not None:
+            kinds.setdefault(row.surrogate if first is None else row.settings[first], []).append(row)
+    if not kinds:
+        raise InputError("--of spikes: no run has counted spikes; runs of networks with spikes do")
+    if len(kinds) > MAX_CURVES:
+        raise InputError(
+            f"--of spikes: {len(kinds)} kinds of dots are too many for one picture; give fewer values of an axis, "
+            f"e.g. surrogate=atan,triangle"
+        )
+    return kinds

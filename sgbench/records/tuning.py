@@ -1,0 +1,81 @@
+"""What a search of settings leaves beside records: which study asked for what, which runs were stopped early."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from sgbench.errors import InputError
+from sgbench.records.base import Fraction, MethodId, Natural, Number, Positive, Strict, whole
+from sgbench.records.files import read_model
+from sgbench.records.spec import ParameterPath, ProtocolName
+
+PRUNED = "pruned.json"  # of a run that was stopped early, in its folder
+JOURNALS = ".tuning"  # in the folder of a protocol
+JOURNAL_VERSION = 1
+JournalVersion = Annotated[Literal[1], BeforeValidator(whole)]
+Strategy = Literal["random", "sobol", "tpe"]
+
+
+class Pruned(Strict):
+    """Where a run was stopped for its validation curve, and its best scores until then."""
+
+    method_id: MethodId
+    seed: Natural
+    epochs: Positive  # trained
+    validation_accuracy: Fraction | None  # None where there are no classes
+    validation_loss: Number
+
+
+class Asked(Strict):
+    """One setting that a search has asked for, before anything of it ran."""
+
+    study: Natural
+    number: Natural  # in its study
+    method_id: MethodId
+    setting: dict[ParameterPath, Number]
+
+
+class Journal(Strict):
+    """All settings that the studies of one method have asked for; their results stand in records alone."""
+
+    schema_version: JournalVersion
+    protocol: ProtocolName
+    strategy: Strategy
+    base_id: MethodId  # of the method in the middle of its space
+    asked: Annotated[tuple[Asked, ...], Field(max_length=20_000)]
+
+    @model_validator(mode="after")
+    def _once(self) -> Journal:
+        places = [(each.study, each.number) for each in self.asked]
+        if len(set(places)) < len(places):
+            raise ValueError("asked: a setting stands twice at one place of a study")
+        return self
+
+    def of_study(self, study: int) -> list[Asked]:
+        """Return what one study has asked for, in order."""
+        return sorted((each for each in self.asked if each.study == study), key=lambda each: each.number)
+
+
+def read_journals(folder: Path) -> list[Journal]:
+    """Read the journals of a protocol's folder of runs; one that cannot be read is left out.
+
+    Args:
+        folder: <runs>/<protocol>.
+    """
+    found = []
+    for path in sorted((folder / JOURNALS).glob("*.json")):
+        journal = readable(path)
+        if journal is not None:
+            found.append(journal)
+    return found
+
+
+def readable(path: Path) -> Journal | None:
+    """Return a journal, or None where it is missing or damaged: what it holds can be asked for anew."""
+    try:
+        return read_model(path, Journal)
+    except InputError:
+        return None

@@ -1,0 +1,75 @@
+"""The words of a sweep that was given a `group`, so that it is found again by that name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from sgbench.errors import InputError, StorageError, suggest
+from sgbench.records.base import Strict
+from sgbench.records.files import read_model, to_json, write_atomic
+
+FOLDER = ".sweeps"  # in the folder of runs; hidden, so that it is no protocol
+NAME = re.compile(r"[\w.-]{1,100}")
+Words = Annotated[tuple[str, ...], Field(max_length=10_000)]
+
+
+class Remembered(Strict):
+    """What a sweep was run with."""
+
+    words: Words
+    config_dirs: Words
+    allow_targets: Words
+
+
+def remember(runs_dir: Path, group: str, sweep: Remembered) -> None:
+    """Write down what a group was last run with; where that cannot be, the sweep itself says so.
+
+    Args:
+        runs_dir: where its runs are written.
+        group: its name; one that is no file's name is not written down.
+        sweep: its words.
+    """
+    if NAME.fullmatch(group) and not group.startswith("."):
+        try:
+            (runs_dir / FOLDER).mkdir(parents=True, exist_ok=True)
+            write_atomic(runs_dir / FOLDER / f"{group}.json", to_json(sweep))
+        except (OSError, StorageError):
+            return
+
+
+def recall(runs_dir: Path, group: str) -> Remembered:
+    """Return what a group was last run with.
+
+    Args:
+        runs_dir: where its runs are written.
+        group: its name.
+
+    Raises:
+        InputError: no sweep of that name was run there.
+    """
+    path = runs_dir / FOLDER / f"{group}.json"
+    if not NAME.fullmatch(group) or not path.is_file():
+        known = [each.stem for each in (runs_dir / FOLDER).glob("*.json")]
+        near = suggest(group, known) if known else "give a sweep a name with group=NAME when it is run"
+        raise InputError(f"group={group}: no sweep of that name was run in {runs_dir}; {near}")
+    return read_model(path, Remembered)
+
+
+def of_words(words: Sequence[str], config_dirs: Sequence[Path], allow_targets: Sequence[str]) -> Remembered:
+    """Return a sweep as it is written down, without the flag that makes it one.
+
+    Args:
+        words: of the command line.
+        config_dirs: folders with entries of the user's own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+    """
+    return Remembered(
+        words=tuple(word for word in words if not word.startswith("-")),
+        config_dirs=tuple(str(folder.resolve()) for folder in config_dirs),
+        allow_targets=tuple(allow_targets),
+    )

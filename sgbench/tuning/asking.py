@@ -1,0 +1,178 @@
+"""Which setting a study tries next: at random, evenly spread, or by what earlier ones came to."""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from sgbench.errors import InputError
+from sgbench.records.tuning import Strategy
+from sgbench.tuning.space import Interval, Setting, setting_at
+
+STRATEGIES: tuple[Strategy, ...] = ("sobol", "random", "tpe")
+STARTUP = 2
+"""Settings of a study that are drawn at random before results are looked at; AlgoPerf's studies have five."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What came of a setting that a study has asked for.
+
+    Args:
+        setting: its numbers.
+        state: "finished", "failed", "pruned", or "open" while it runs.
+        score: the mean of what validation selects by, the larger the better; None of failed and open ones.
+    """
+
+    setting: Setting
+    state: Literal["finished", "failed", "pruned", "open"]
+    score: float | None
+
+
+class Asker(Protocol):
+    """Chooses the settings of studies."""
+
+    ahead: bool
+    """Whether all of its settings are known before any of them has run."""
+
+    def ask(self, study: int, tried: Sequence[Tried]) -> Setting:
+        """Return the next setting of a study.
+
+        Args:
+            study: its number.
+            tried: what it has asked for so far, in order.
+        """
+        ...
+
+
+class Random:
+    """Draws settings evenly over the space.
+
+    The same study draws the same place of the space for every method, so that methods differ in what they make of
+    it and not in their luck.
+
+    Args:
+        space: the numbers of the method.
+        keys: all numbers that the protocol opens, those that this method lacks included.
+        name: of the protocol.
+    """
+
+    ahead = True
+
+    def __init__(self, space: Mapping[str, Interval], keys: Sequence[str], name: str) -> None:
+        self.space = space
+        self.keys = tuple(keys)
+        self.name = name
+
+    def ask(self, study: int, tried: Sequence[Tried]) -> Setting:
+        """Return the setting at the next random place."""
+        return setting_at(self.space, dict(zip(self.keys, self._shares(study, len(tried)), strict=True)))
+
+    def _shares(self, study: int, number: int) -> list[float]:
+        return _stream(self.name, study).random((number + 1, len(self.keys)))[-1].tolist()
+
+
+class Sobol(Random):
+    """Spreads settings evenly: a scrambled sequence of Sobol's for each study.
+
+    Source: Sobol 1967; Owen 1998, J. Complexity 14, for the scrambling.
+    """
+
+    def _shares(self, study: int, number: int) -> list[float]:
+        from scipy.stats import qmc
+
+        places = qmc.Sobol(len(self.keys), scramble=True, rng=_stream(self.name, study))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a number of places that is no power of two
+            return places.random(number + 1)[-1].tolist()
+
+
+class Tpe:
+    """Asks Optuna's tree-structured Parzen estimator, which is told all that its study has tried.
+
+    Optuna remembers nothing: each question comes with its history, so records and journal are all there is. What
+    still runs counts as bad, so that a second worker looks elsewhere.
+
+    Args:
+        space: the numbers of the method.
+        name: of the protocol.
+
+    Source: Bergstra et al. 2011, NeurIPS 24.
+
+    Raises:
+        InputError: Optuna is not installed.
+    """
+
+    ahead = False
+
+    def __init__(self, space: Mapping[str, Interval], name: str) -> None:
+        try:
+            import optuna
+        except ImportError as error:
+            raise InputError(
+                "--by tpe: needs Optuna: pip install 'sgbench[tune]'; --by sobol and --by random need nothing"
+            ) from error
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.optuna = optuna
+        self.space = space
+        self.name = name
+        self.distributions: dict[str, Any] = {
+            key: optuna.distributions.FloatDistribution(each.low, each.high, log=each.is_log)
+            for key, each in space.items()
+        }
+
+    def ask(self, study: int, tried: Sequence[Tried]) -> Setting:
+        """Return what the estimator suggests after all that was tried."""
+        optuna = self.optuna
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # multivariate and constant_liar are called experimental
+            sampler = optuna.samplers.TPESampler(
+                seed=int(_stream(self.name, study).integers(2**31)) + len(tried),
+                n_startup_trials=STARTUP,
+                multivariate=True,
+                constant_liar=True,
+            )
+            asked = optuna.create_study(direction="maximize", sampler=sampler)
+        for each in tried:
+            asked.add_trial(self._told(each))
+        found = asked.ask(self.distributions).params
+        return {key: interval.rounded(found[key]) for key, interval in self.space.items()}
+
+    def _told(self, each: Tried) -> Any:
+        states = self.optuna.trial.TrialState
+        state = {"finished": states.COMPLETE, "failed": states.FAIL, "open": states.RUNNING}
+        is_pruned = each.state == "pruned"
+        return self.optuna.trial.create_trial(
+            params=each.setting,
+            distributions=self.distributions,
+            state=states.PRUNED if is_pruned else state[each.state],
+            value=None if is_pruned else each.score,
+            intermediate_values={0: each.score or 0.0} if is_pruned else None,
+        )
+
+
+def asker_of(strategy: Strategy, space: Mapping[str, Interval], keys: Sequence[str], name: str) -> Asker:
+    """Return who chooses settings.
+
+    Args:
+        strategy: its name.
+        space: the numbers of the method.
+        keys: all numbers that the protocol opens.
+        name: of the protocol.
+
+    Raises:
+        InputError: what it needs is not installed.
+    """
+    if strategy == "tpe":
+        return Tpe(space, name)
+    return (Sobol if strategy == "sobol" else Random)(space, keys, name)
+
+
+def _stream(name: str, study: int) -> np.random.Generator:
+    """The random stream of a study of a protocol, whatever the method."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([zlib.crc32(name.encode()), study])))

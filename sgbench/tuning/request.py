@@ -1,0 +1,131 @@
+"""What a search was asked for, checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sgbench.composition.plan import PointComposer
+from sgbench.composition.words import parse_overrides
+from sgbench.errors import InputError
+from sgbench.leaderboard.deviation import References, method_deviations
+from sgbench.records.method import method_id
+from sgbench.records.spec import Protocol, RunSpec
+from sgbench.records.tuning import Strategy
+from sgbench.tuning.space import Interval, space_of, words_of
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to search.
+
+    Args:
+        words: of the method, as on the command line of `sgbench run`; no seed and none of the searched numbers.
+        studies: independent searches.
+        trials: settings of each.
+        strategy: who chooses them.
+        prune: whether runs that fall behind are stopped early.
+        config_dirs: folders with entries of the user's own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+    """
+
+    words: tuple[str, ...]
+    studies: int = 3
+    trials: int = 5
+    strategy: Strategy = "sobol"
+    prune: bool = False
+    config_dirs: tuple[Path, ...] = ()
+    allow_targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a request comes to.
+
+    Args:
+        request: as it was asked.
+        composer: of its points.
+        base: the run in the middle of the space, with a seed that settings are chosen with.
+        protocol: the catalogue's own.
+        space: the numbers that are searched.
+    """
+
+    request: Request
+    composer: PointComposer
+    base: RunSpec
+    protocol: Protocol
+    space: dict[str, Interval]
+
+    @property
+    def base_id(self) -> str:
+        """Return the id of the method in the middle of the space, by which a search is known."""
+        return method_id(self.base.method)
+
+    @property
+    def folder(self) -> Path:
+        """Return where the runs of the protocol lie."""
+        return Path(self.base.paths.runs_dir) / self.protocol.name
+
+    def specs(self, setting: dict[str, float], seeds: Sequence[int]) -> tuple[RunSpec, ...]:
+        """Compose the runs of a setting.
+
+        Args:
+            setting: the searched numbers.
+            seeds: one run each.
+
+        Raises:
+            InputError: the setting cannot be composed; the line names it.
+        """
+        words = [*self.request.words, *words_of(setting), "trainer.progress=false"]
+        try:
+            first = self.composer.spec([*words, f"seed={seeds[0]}"])
+        except InputError as error:
+            raise InputError(f"setting {' '.join(words_of(setting))}: {error}") from error
+        return tuple(first.model_copy(update={"seed": seed}) for seed in seeds)
+
+
+def task_of(request: Request) -> Task:
+    """Compose what a request searches, and check its budget.
+
+    Raises:
+        InputError: a word is not usable, the protocol opens no space, the budget is exceeded, or no board would
+            rank what comes of it.
+    """
+    _check_words(request.words)
+    for name, number in (("--studies", request.studies), ("--trials", request.trials)):
+        if number < 1:
+            raise InputError(f"{name} {number}: at least 1 is needed")
+    composer = PointComposer(request.config_dirs, request.allow_targets)
+    spec = composer.spec(request.words)
+    name = spec.method.protocol.name
+    reference = References(request.config_dirs, request.allow_targets).of(name)
+    protocol = reference.protocol
+    space = space_of(spec.method, protocol)
+    searched = [
+        word for word in request.words if word.lstrip("+").partition("=")[0] in {*space, "width_fwhm"}
+    ]
+    if searched:
+        raise InputError(f"{searched[0]}: is what is searched under {name}; leave it out")
+    asked, most = request.studies * request.trials, protocol.tuning_trials or 0
+    if asked > most:
+        raise InputError(
+            f"--studies {request.studies} --trials {request.trials}: {asked} settings, {name} allows {most}"
+        )
+    middle = words_of({key: interval.at(0.5) for key, interval in space.items()})
+    base = composer.spec([*request.words, *middle, f"seed={protocol.trial_seeds[0]}"])
+    deviation = next(method_deviations(base.method, protocol.seeds[0], reference), None)
+    if deviation is not None:
+        raise InputError(f"{name}: {deviation}; no board would rank what comes of it, so leave that out")
+    return Task(request, composer, base, protocol, space)
+
+
+def _check_words(words: Sequence[str]) -> None:
+    for override in parse_overrides(words):
+        line = override.input_line or ""
+        if override.is_sweep_override():
+            raise InputError(f"{line}: one method is tuned at a time; name one value")
+        if override.key_or_group == "seed":
+            raise InputError(f"{line}: the protocol says with which seeds settings are chosen; leave it out")
+        if override.key_or_group.startswith("hydra"):
+            raise InputError(f"{line}: the search runs its own rounds as replicas; leave it out")

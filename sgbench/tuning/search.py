@@ -1,0 +1,221 @@
+"""Rounds of asking, composing, running and looking at records, until every study has its settings."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from filelock import FileLock
+
+from sgbench.errors import InputError, StorageError
+from sgbench.paths import RECORD
+from sgbench.records.files import read_model, to_json, write_atomic
+from sgbench.records.method import identity, method_id
+from sgbench.records.record import RunRecord
+from sgbench.records.spec import RunSpec
+from sgbench.records.tuning import JOURNAL_VERSION, JOURNALS, Asked, Journal, readable
+from sgbench.replicas.crew import Bar
+from sgbench.sweeps.awaited import POLL_S
+from sgbench.training.build import build
+from sgbench.training.run_folder import folder_of, is_held, stored_record
+from sgbench.training.runner import run_spec
+from sgbench.tuning.asking import asker_of
+from sgbench.tuning.bars import bar_of
+from sgbench.tuning.outcomes import Outcome, best_of, outcome_of, stored_pruned
+from sgbench.tuning.request import Task
+
+Runner = Callable[[Sequence[RunSpec], Mapping[int, Bar]], None]
+"""Runs specs side by side and leaves their records; some are stopped where they stay below a bar."""
+
+
+class Search:
+    """One worker of a search; any number of them may share a folder of runs.
+
+    What was asked for stands in a journal, what came of it in records. Whoever finds a setting that was asked for
+    and that nobody runs takes it up, so a killed worker loses nothing. A journal that is lost is asked for anew:
+    the same questions have the same answers, and what has a record is not run again.
+
+    Args:
+        task: what is searched.
+        runner: trains what it is given.
+        say: told one line a round.
+    """
+
+    def __init__(self, task: Task, runner: Runner, say: Callable[[str], None]) -> None:
+        self.task = task
+        self.runner = runner
+        self.say = say
+        self.begun: set[str] = set()  # settings that this worker has run once; a second try is each run's own
+        request = task.request
+        keys = tuple(task.protocol.search_space or ())
+        self.asker = asker_of(request.strategy, task.space, keys, task.protocol.name)
+        self.path = task.folder / JOURNALS / f"{request.strategy}-{task.base_id}.json"
+        self.ahead = self.asker.ahead and not request.prune
+
+    def run(self) -> list[Outcome]:
+        """Ask and run until every study has its settings; returns what came of all of them.
+
+        Raises:
+            InputError: a setting cannot be composed or built, or more were tried than the protocol allows.
+            StorageError: the journal cannot be written.
+        """
+        while True:
+            with self._journal() as journal:
+                outcomes = self._outcomes(journal)
+                left = [each for each in outcomes if self._is_left(each)]
+                new = self._ask(outcomes)
+                self._check_budget([*outcomes, *new])
+                for each in new:
+                    build(each.specs[0])
+                self._write(journal, new)
+            if not left and not new:
+                break
+            self._round([*left, *(each for each in new if each.state == "open")], outcomes)
+        for outcome in outcomes:
+            if outcome.state == "open":
+                wait_for(outcome.specs)
+        return [outcome_of(each.asked, each.specs) for each in outcomes]
+
+    def _is_left(self, outcome: Outcome) -> bool:
+        """Whether a setting was asked for and nobody runs it."""
+        return outcome.state == "open" and outcome.asked.method_id not in self.begun and not _is_run(outcome)
+
+    @contextlib.contextmanager
+    def _journal(self) -> Iterator[Journal]:
+        """Yield the journal while no other worker may write it."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.path.with_suffix(".lock")):
+                yield readable(self.path) or self._empty()
+        except OSError as error:
+            if isinstance(error, StorageError):
+                raise
+            raise StorageError(
+                f"{self.path.parent} cannot be written: {error.strerror or error}; choose another folder with "
+                f"paths.runs_dir=DIR"
+            ) from error
+
+    def _empty(self) -> Journal:
+        return Journal(
+            schema_version=JOURNAL_VERSION,
+            protocol=self.task.protocol.name,
+            strategy=self.task.request.strategy,
+            base_id=self.task.base_id,
+            asked=(),
+        )
+
+    def _write(self, journal: Journal, new: Sequence[Outcome]) -> None:
+        if new:
+            asked = (*journal.asked, *(each.asked for each in new))
+            write_atomic(self.path, to_json(journal.model_copy(update={"asked": asked})))
+
+    def _outcomes(self, journal: Journal) -> list[Outcome]:
+        """Return the settings of this request's studies, study by study."""
+        request = self.task.request
+        return [
+            self._outcome(asked)
+            for study in range(request.studies)
+            for asked in journal.of_study(study)[: request.trials]
+        ]
+
+    def _outcome(self, asked: Asked) -> Outcome:
+        return outcome_of(asked, self.task.specs(dict(asked.setting), self.task.protocol.trial_seeds))
+
+    def _ask(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Ask for the next setting of each study, or for all where none depends on results."""
+        found = []
+        for study in range(self.task.request.studies):
+            known = [each for each in outcomes if each.asked.study == study]
+            for _ in range(self.task.request.trials - len(known) if self.ahead else 1):
+                if len(known) < self.task.request.trials:
+                    known.append(self._asked(study, known))
+                    found.append(known[-1])
+        return found
+
+    def _asked(self, study: int, known: Sequence[Outcome]) -> Outcome:
+        setting = self.asker.ask(study, [each.tried for each in known])
+        specs = self.task.specs(setting, self.task.protocol.trial_seeds)
+        asked = Asked(study=study, number=len(known), method_id=method_id(specs[0].method), setting=setting)
+        return outcome_of(asked, specs)
+
+    def _check_budget(self, outcomes: Sequence[Outcome]) -> None:
+        """Refuse to ask for more settings than a submission may have tried, those tried elsewhere included."""
+        protocol = self.task.protocol
+        ours = {each.asked.method_id for each in outcomes}
+        others = tried_in(self.task) - ours
+        if len(ours) + len(others) > (protocol.tuning_trials or 0):
+            raise InputError(
+                f"{self.task.folder}: {len(others)} other settings of this method were tried there, e.g. "
+                f"{min(others)}; with {len(ours)} of this search {protocol.name} allows {protocol.tuning_trials}; "
+                f"ask for fewer with --studies or --trials, or name another folder with paths.runs_dir=DIR"
+            )
+
+    def _round(self, outcomes: Sequence[Outcome], known: Sequence[Outcome]) -> None:
+        specs: list[RunSpec] = []
+        bars: dict[int, Bar] = {}
+        for each in outcomes:
+            self.begun.add(each.asked.method_id)
+            bar = self._bar(each.asked.study, known) if self.task.request.prune else None
+            for spec in filter(_is_open, each.specs):
+                if bar is not None:
+                    bars[len(specs)] = bar
+                specs.append(spec)
+        best = best_of(known)
+        so_far = "" if best is None else f"; best so far {abs(best.score or 0.0):.4g} {best.asked.method_id}"
+        if specs:
+            self.say(f"round of {len(outcomes)} settings, {len(specs)} runs{so_far}")
+            self.runner(specs, bars)
+
+    def _bar(self, study: int, known: Sequence[Outcome]) -> Bar:
+        earlier = [each for each in known if each.asked.study == study and each.state == "finished"]
+        found = [stored_record(spec) for each in earlier for spec in each.specs]
+        protocol = self.task.base.method.protocol
+        records = [record for record in found if isinstance(record, RunRecord)]
+        return bar_of(records, monitor=protocol.monitor, epochs=protocol.epochs)
+
+
+def _is_run(outcome: Outcome) -> bool:
+    """Whether some process runs one of its open runs now."""
+    folders = [folder_of(spec) for spec in filter(_is_open, outcome.specs)]
+    return any(folder.is_dir() and is_held(folder) for folder in folders)
+
+
+def wait_for(specs: Sequence[RunSpec], pause: Callable[[float], None] = time.sleep) -> None:
+    """Wait for runs of another worker, and run what it gave up.
+
+    Args:
+        specs: of the runs.
+        pause: waits for a number of seconds.
+    """
+    for spec in specs:
+        while is_held(folder_of(spec)):
+            pause(POLL_S)
+        if _is_open(spec):
+            run_spec(spec)
+
+
+def _is_open(spec: RunSpec) -> bool:
+    """Whether a run has neither a record nor was stopped early."""
+    return stored_record(spec) is None and stored_pruned(spec) is None
+
+
+def tried_in(task: Task) -> set[str]:
+    """Return the ids of all methods with records in a folder that differ from this one in searched numbers alone.
+
+    Args:
+        task: whose folder is looked at.
+    """
+
+    def fixed(found: Mapping[str, str]) -> dict[str, str]:
+        return {key: value for key, value in found.items() if key not in task.space}
+
+    wanted, found = fixed(identity(task.base.method)), set()
+    for folder in task.folder.glob("[0-9a-f]*"):
+        for seed in task.protocol.trial_seeds:
+            with contextlib.suppress(InputError):
+                record = read_model(folder / str(seed) / RECORD, RunRecord)
+                if fixed(identity(record.method)) == wanted:
+                    found.add(record.method_id)
+                break
+    return found

@@ -1,0 +1,97 @@
+"""What a search came to: the best of each study, AlgoPerf's score, and the setting that validation selects."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sgbench.statistics.tuning_curves import median_of_bests
+from sgbench.tuning.outcomes import Outcome, best_of
+from sgbench.tuning.request import Task
+
+
+@dataclass(frozen=True)
+class StudyBest:
+    """The best setting of one study, or None where every setting failed or was stopped."""
+
+    study: int
+    best: Outcome | None
+    tried: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search came to.
+
+    Args:
+        studies: the best of each.
+        chosen: the setting that validation selects among all.
+        score: the median over studies of their best score on validation, signed so that the larger is the better;
+            a study without any counts as the worst. None where the middle study has none.
+        saved_epochs: by pruning.
+        epochs: that all runs would have had without it.
+    """
+
+    studies: tuple[StudyBest, ...]
+    chosen: Outcome | None
+    score: float | None
+    saved_epochs: int
+    epochs: int
+
+
+def found_of(outcomes: Sequence[Outcome]) -> Found:
+    """Summarise the settings of a search.
+
+    Args:
+        outcomes: of all studies.
+
+    Source of the score: Dahl et al. 2023, arXiv:2306.07179, section 4.3: the median over studies of the best of
+    each; here of validation scores.
+    """
+    numbers = sorted({each.asked.study for each in outcomes})
+    studies = []
+    for number in numbers:
+        own = [each for each in outcomes if each.asked.study == number]
+        studies.append(StudyBest(number, best_of(own), len(own)))
+    scores = [each.best.score if each.best else None for each in studies]
+    median = median_of_bests([-math.inf if score is None else score for score in scores])
+    specs = [spec for each in outcomes for spec in each.specs]
+    return Found(
+        studies=tuple(studies),
+        chosen=best_of(outcomes),
+        score=None if math.isinf(median) else median,
+        saved_epochs=sum(each.saved_epochs for each in outcomes),
+        epochs=sum(spec.method.protocol.epochs for spec in specs),
+    )
+
+
+def lines_of(found: Found, task: Task) -> list[str]:
+    """Return what a search came to, for people."""
+    from sgbench.tables import aligned
+    from sgbench.tuning.space import words_of
+
+    rows = [["study", "best validation", "settings", "best setting"]]
+    for each in found.studies:
+        setting = "-" if each.best is None else " ".join(words_of(each.best.asked.setting))
+        rows.append([str(each.study), _told(each.best and each.best.score, task), str(each.tried), setting])
+    seeds = ", ".join(map(str, task.protocol.trial_seeds))
+    monitor = task.base.method.protocol.monitor.replace("_", " ")
+    lines = [
+        f"{task.protocol.name} {task.base.method.label}: {monitor}, mean over seeds {seeds}",
+        "",
+        *aligned(rows, words=1),
+        "",
+        f"median over studies of their best: {_told(found.score, task)}",
+    ]
+    if found.saved_epochs:
+        lines.append(f"pruning saved {found.saved_epochs} of {found.epochs} epochs")
+    return lines
+
+
+def _told(score: float | None, task: Task) -> str:
+    if score is None:
+        return "-"
+    if task.base.method.protocol.monitor == "validation_accuracy":
+        return f"{100 * score:.2f} %"
+    return f"loss {-score:.4g}"
