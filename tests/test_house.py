@@ -81,7 +81,13 @@ LONG = (
     "sweep quickstart",
     "reproduce",
 )
-NEED_QUICKSTART = ("board explain", "submit make", "board add", "board site")
+NEED_QUICKSTART = (
+    "board explain",
+    "submit make",
+    "board add",
+    "board build --from leaderboards",
+    "board site",
+)
 
 
 @pytest.mark.parametrize(
