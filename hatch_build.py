@@ -48,7 +48,7 @@ class CommitHook(BuildHookInterface):
 
 
 class AddressHook(MetadataHookInterface):
-    """Gives the package index the README with whole addresses, and the project's own, as git's `origin` has them."""
+    """Gives the package index the README with whole addresses, and the project's own, which `origin` states."""
 
     def update(self, metadata: dict[str, Any]) -> None:
         """Set both; without an address, links stay relative and the project has none."""

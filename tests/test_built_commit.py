@@ -78,7 +78,7 @@ def test_wheel_and_sdist_name_the_commit(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_package_index_gets_whole_addresses_of_the_checkout(tmp_path: Path) -> None:
-    """Expected: links and pictures of README under the address of `origin`, no password; without one, as written."""
+    """Expected: README's links and pictures under the address of `origin`, no password; without one, as written."""
     project = tmp_path / "project"
     (project / "sgbench").mkdir(parents=True)
     (project / "sgbench" / "__init__.py").write_text("")

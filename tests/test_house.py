@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -45,22 +46,87 @@ def test_wheel_ships_the_whole_catalogue(wheel: Path) -> None:
     }
 
 
-@pytest.mark.slow
-def test_installed_wheel_runs_from_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
-    """Installed with --no-deps into an environment of its own; its record names the commit it was built from."""
-    venv.create(tmp_path / "venv", with_pip=False)
-    python = tmp_path / "venv" / "bin" / "python"
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """The wheel in an environment of its own with --no-deps: its packages, and the variables to run it with."""
+    folder = tmp_path_factory.mktemp("installed")
+    venv.create(folder / "venv", with_pip=False)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    site = tmp_path / "venv" / "lib" / version / "site-packages"
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)],
-        check=True,
+    site = folder / "venv" / "lib" / version / "site-packages"
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        str(site),
+        str(wheel),
+    ]
+    subprocess.run(command, check=True)
+    # Behind the wheel on the path; an editable install's finder is a .pth file, which PYTHONPATH does not read.
+    paths = os.pathsep.join([str(site), sysconfig.get_path("purelib")])
+    words = os.pathsep.join([str(site / "bin"), str(folder / "venv" / "bin"), os.environ["PATH"]])
+    environment = {**os.environ, "PYTHONPATH": paths, "PATH": words}
+    for name in ("SGBENCH_RUNS", "SGBENCH_DATA", "SGBENCH_CONF"):
+        environment.pop(name, None)
+    return site, environment
+
+
+LONG = (
+    "sweep suite_tiny",
+    "sweep surrogate_x_lr",
+    "sweep show surrogate_x_lr",
+    "sweep quickstart",
+    "reproduce",
+)
+NEED_QUICKSTART = (
+    "board explain",
+    "submit make",
+    "board add",
+    "board build --from leaderboards",
+    "board site",
+)
+
+
+@pytest.mark.parametrize(
+    "whole", [pytest.param(False, marks=pytest.mark.slow), pytest.param(True, marks=pytest.mark.hours)]
+)
+def test_commands_of_the_readme_work_in_order_in_an_empty_folder(
+    whole: bool, installed: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    """Those below "Run your own", word for word, from the wheel; the slow run leaves out sweeps of minutes."""
+    _, environment = installed
+    found = re.search(
+        r"## Run your own\n\n```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE
     )
+    assert found is not None
+    lines = [line.partition(" #")[0].strip() for line in found[1].splitlines()]
+    left_out = () if whole else tuple(f"sgbench {words}" for words in (*LONG, *NEED_QUICKSTART))
+    kept = [line for line in lines if not line.startswith(left_out)]
+    assert len(kept) >= (len(lines) if whole else 6)
+    for line in kept:
+        done = subprocess.run(
+            ["/bin/sh", "-c", line],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+
+
+@pytest.mark.slow
+def test_installed_wheel_runs_from_an_empty_folder(
+    installed: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    """Its record names the commit it was built from, and its catalogue lies in it."""
+    site, environment = installed
+    python = site.parents[2] / "bin" / "python"
     empty = tmp_path / "empty"
     empty.mkdir()
-    # Behind the wheel on the path; an editable install's finder is a .pth file, which PYTHONPATH does not read.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), sysconfig.get_path("purelib")])}
-    environment.pop("SGBENCH_RUNS")
 
     def command(*words: str) -> str:
         done = subprocess.run(

@@ -73,6 +73,9 @@ def _register_more(actions: Any) -> None:
         metavar="P",
         help="answer when this sure; may be repeated",
     )
+    deciding.add_argument(
+        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own"
+    )
     _finish(deciding, "energy_measure", "answer_decide")
     training = actions.add_parser(
         "train", help="what a record's training took: products, seconds, peak memory"

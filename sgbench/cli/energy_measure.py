@@ -165,7 +165,7 @@ MOST_ROWS = 12
 
 def answer_decide(args: argparse.Namespace) -> int:
     """Print what an answer after each step, and at each confidence, is worth and costs."""
-    spec = compose(args.words, config_dirs=args.config_dir, allow_targets=())
+    spec = compose(args.words, config_dirs=args.config_dir, allow_targets=args.allow_target)
     (target,) = energy.pick([args.target], args.config_dir).values()
     found = decide(spec, tuple(args.confidence or (0.5, 0.9, 0.99)))
     dt_s = spec.method.protocol.dt_s

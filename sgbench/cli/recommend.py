@@ -42,6 +42,9 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="own entries"
     )
+    parser.add_argument(
+        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own"
+    )
     parser.set_defaults(handler=recommend)
 
 
@@ -59,7 +62,7 @@ def recommend(args: argparse.Namespace) -> int:
         from sgbench.recommendation.start import start_of_words
 
         words = args.words if args.data_dir is None else [*args.words, f"paths.data_dir={args.data_dir}"]
-        shape = start_of_words(words, args.config_dir)
+        shape = start_of_words(words, args.config_dir, args.allow_target)
     else:
         if args.layers < 1 or args.steps < 1:
             raise InputError(f"--layers {args.layers} --steps {args.steps}: 1 or more are needed")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +91,19 @@ def benchmark(  # noqa: PLR0913 - each has a default
     Raises:
         InputError: data or a name cannot be used; one line with the remedy.
     """
+    _require_names(surrogates, widths)
+    terms = Terms(hidden=tuple(hidden), epochs=epochs, batch_size=batch_size, seeds=seeds, encoder=encoder)
+    added = prepared_entry(
+        name, train, test, validation, groups=groups, dt_s=dt_s, time_unit=time_unit, terms=terms
+    )
+    words = _words(added, surrogates, widths, seeds)
+    table = sweep(*words, *overrides, workers=workers, title=name)
+    board = f"board: sgbench board show --from runs --protocol {added.protocol}"
+    return SweepTable(table.results, (*lines(added), board))
+
+
+def _require_names(surrogates: Sequence[str], widths: Sequence[float] | None) -> None:
+    """Refuse what is no name of the catalogue, and widths that are no numbers, before any data are read."""
     if isinstance(surrogates, str) or not all(isinstance(each, str) for each in surrogates) or not surrogates:
         raise InputError(
             "surrogates: names of the catalogue are needed, e.g. ['atan', 'triangle']; a class of your "
@@ -101,21 +113,15 @@ def benchmark(  # noqa: PLR0913 - each has a default
         catalogue.entry("surrogate", each)
     for width in widths or ():
         require_number("widths", width, low=0, open_low=True)
-    terms = replace(
-        Terms(), hidden=tuple(hidden), epochs=epochs, batch_size=batch_size, seeds=seeds, encoder=encoder
-    )
-    added = prepared_entry(
-        name, train, test, validation, groups=groups, dt_s=dt_s, time_unit=time_unit, terms=terms
-    )
-    words = [
+
+
+def _words(added: Added, surrogates: Sequence[str], widths: Sequence[float] | None, seeds: int) -> list[str]:
+    """The words of the sweep, each name and width once."""
+    chosen = [] if widths is None else [f"width_fwhm={','.join(map(str, dict.fromkeys(widths)))}"]
+    return [
         f"experiment={added.name}",
         f"surrogate={','.join(dict.fromkeys(surrogates))}",
-        *([] if widths is None else [f"width_fwhm={','.join(map(str, dict.fromkeys(widths)))}"]),
+        *chosen,
         f"seed={','.join(map(str, range(seeds)))}",
         "trainer.progress=false",
-        *overrides,
     ]
-    table = sweep(*words, workers=workers, title=name)
-    return SweepTable(
-        table.results, (*lines(added), f"board: sgbench board show --from runs --protocol {added.protocol}")
-    )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from sgbench.cli.main import main
+from sgbench.cli.main import main, parser
 from sgbench.inspection.entry_check import surrogate_problems
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.creation import create
@@ -123,3 +125,23 @@ def test_a_mistyped_command_suggests_the_right_one(
     assert main(words) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
+
+
+def leaves(parser: argparse.ArgumentParser, name: str = "") -> Iterator[tuple[str, set[str]]]:
+    """Every command without subcommands, and its options."""
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    for group in groups:
+        for word, below in group.choices.items():
+            yield from leaves(below, f"{name} {word}".strip())
+    if not groups:
+        yield name, {option for action in parser._actions for option in action.option_strings}
+
+
+def test_commands_that_import_classes_take_both_flags_of_own_entries() -> None:
+    """What one command asks for the next does not refuse: boards, submissions, their repetition, and the others."""
+    asked = {"board", "submit", "verify", "recommend", "compare", "export", "data"}
+    found = {name: options for name, options in leaves(parser()) if name.split()[0] in asked}
+    assert len(found) > 15
+    assert [name for name, own in found.items() if not {"--config-dir", "--allow-target"} <= own] == [
+        "data add"
+    ]

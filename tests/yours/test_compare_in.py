@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import sgbench
+from sgbench.composition import catalogue
 from sgbench.errors import InputError
+from sgbench.training.provenance import source_sha256
+from sgbench.yours.arrays import part_of
 
 GENERATOR = torch.Generator().manual_seed(0)
 Y = torch.arange(48) % 2
@@ -126,6 +131,41 @@ def test_state_left_over_between_batches_is_found() -> None:
     """Must match: the same network that resets. The first batch alone would not show it."""
     with pytest.raises(InputError, match=r"keeps state .* snntorch\.utils\.reset"):
         compare(lambda: Network(keeps_state=True))
+
+
+CELL = """
+import sgbench
+import torch
+from sgbench.surrogates.triangle import Triangle
+
+
+class Mine(Triangle):
+    pass
+
+
+class Data(torch.utils.data.Dataset):
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, place):
+        return torch.full((8, 3), place / 12), place % 2
+"""
+
+
+def test_classes_of_a_notebook_are_used_as_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network, data and a surrogate of `__main__`, whose source nobody can read."""
+    cell: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(CELL, "<cell>", "exec"), cell)  # noqa: S102 - what a notebook does
+    assert part_of(cell["Data"](), "train").labels.tolist() == [0, 1] * 6
+    monkeypatch.setattr(sys.modules["__main__"], "Mine", cell["Mine"], raising=False)
+    folder = tmp_path / "surrogate"
+    folder.mkdir()
+    text = catalogue.entry("surrogate", "triangle").path.read_text()
+    (folder / "mine.yaml").write_text(text.replace("sgbench.surrogates.triangle.Triangle", "__main__.Mine"))
+    made = sgbench.create("surrogate/mine", config_dirs=[tmp_path], allow_targets=["__main__.Mine"])
+    assert type(made) is cell["Mine"]
+    assert source_sha256("__main__.Mine") is None
+    assert [row.surrogate for row in compare(surrogates={"mine": made}, epochs=1).rows] == ["mine"]
 
 
 def test_a_loss_that_leaves_the_finite_counts_as_guessing() -> None:
