@@ -1,6 +1,7 @@
-"""Does a diagnosis before training tell which runs will die or explode, better than a rule of thumb?
+r"""Does a diagnosis before training tell which runs will die or explode, better than a rule of thumb?
 
-    python -m benchmarks.outlook --pilots RUNS.csv pilots.jsonl --study study/surrogates A1=a1.jsonl A2=a2.jsonl
+    python -m benchmarks.outlook --pilots RUNS.csv pilots.jsonl --study study/surrogates A1=a1.jsonl A2=a2.jsonl \
+        --also-fit A1 --out benchmarks/results/outlook.json
 
 The lines of features are those of `benchmarks/outlook_features.py`. Half of the pilots' settings fix the two
 thresholds; the other half and the study's blocks judge them, beside the rule "quiet, deep and compact: dead;
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.outlook_features import Finished, of_study, pilots
+from sgbench.diagnosis.advice import VANISHED
 
 OUTCOMES = ("fine", "dead", "explodes")
 DEPTH, QUIET_GAIN, COMPACT, WIDE = 3, 1.0, ("triangle",), 1.0
@@ -36,6 +38,7 @@ class Case(NamedTuple):
     rule: str
     passing_steps: float  # of the recurrent layer that has most
     points: float  # with a gradient, of the hidden layer that has fewest
+    share: float  # of the gradient of the last layer, in the hidden layer that has least
     overflows: bool
 
 
@@ -59,8 +62,10 @@ def case(run: Finished, layers: list[dict[str, Any]]) -> Case:
     hidden = layers[:-1]
     passing = max(layer["passing_steps"] or 0.0 for layer in hidden)
     points = min(layer["nonzero_points"] or 0.0 for layer in hidden)
+    last = layers[-1]["grad_norm"]
+    share = min(layer["grad_norm"] or 0.0 for layer in hidden) / last if last else 0.0
     overflows = any(layer["overflows"] for layer in layers)
-    return Case(run.setting, run.outcome, thumb(run.facts), passing, points, overflows)
+    return Case(run.setting, run.outcome, thumb(run.facts), passing, points, share, overflows)
 
 
 def joined(runs: Iterable[Finished], path: Path) -> list[Case]:
@@ -70,12 +75,13 @@ def joined(runs: Iterable[Finished], path: Path) -> list[Case]:
     return [case(run, known[run.setting, run.seed]) for run in runs if (run.setting, run.seed) in known]
 
 
-def told(cases: list[Case], limits: Limits) -> np.ndarray:
-    """Apply the thresholds."""
+def told(cases: list[Case], limits: Limits, *, vanished: float = VANISHED) -> np.ndarray:
+    """Apply the thresholds; `vanished` is no fitted one, but the rounding of single precision."""
     found = []
     for each in cases:
         explodes = each.overflows or each.passing_steps > limits.passing_steps
-        found.append("explodes" if explodes else "dead" if each.points < limits.points else "fine")
+        dead = each.points < limits.points or each.share < vanished
+        found.append("explodes" if explodes else "dead" if dead else "fine")
     return np.array(found)
 
 
@@ -123,6 +129,7 @@ def matrix(truth: np.ndarray, said: np.ndarray) -> dict[str, dict[str, int]]:
 def judged(cases: list[Case], limits: Limits) -> dict[str, Any]:
     """Hold the outlook and the rule of thumb against what came."""
     truth, said = np.array([each.outcome for each in cases]), told(cases, limits)
+    by_count = told(cases, limits, vanished=0.0)
     rule, groups = np.array([each.rule for each in cases]), np.array([each.setting for each in cases])
     return {
         "runs": len(cases),
@@ -130,7 +137,17 @@ def judged(cases: list[Case], limits: Limits) -> dict[str, Any]:
         "outlook": {"balanced_accuracy": balanced(truth, said), "told": matrix(truth, said)},
         "rule_of_thumb": {"balanced_accuracy": balanced(truth, rule), "told": matrix(truth, rule)},
         "difference_95": difference(truth, said, rule, groups),
+        "without_the_size_of_gradients": {
+            "balanced_accuracy": balanced(truth, by_count),
+            "difference_95": difference(truth, by_count, rule, groups),
+        },
     }
+
+
+def fitted_and_judged(fitting: list[Case], judging: dict[str, list[Case]]) -> dict[str, Any]:
+    """Fix the thresholds on some runs and judge them on others."""
+    limits = fitted(fitting)
+    return {"limits": limits._asdict()} | {name: judged(cases, limits) for name, cases in judging.items()}
 
 
 def main() -> None:
@@ -141,19 +158,18 @@ def main() -> None:
     parser.add_argument("--pilots", type=Path, nargs=2, required=True, metavar=("RUNS", "FEATURES"))
     parser.add_argument("--study", nargs="+", default=[], metavar="FOLDER BLOCK=FEATURES")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--also-fit", metavar="BLOCK", help="a block that then fixes the thresholds too")
     args = parser.parse_args()
     cases = joined(pilots(args.pilots[0], None), args.pilots[1])
     half = {name: place % 2 for place, name in enumerate(sorted({each.setting for each in cases}))}
-    limits = fitted([each for each in cases if half[each.setting] == 0])
-    found: dict[str, Any] = {"limits": limits._asdict()}
-    found["pilots, other half"] = judged([each for each in cases if half[each.setting]], limits)
-    of_blocks = []
+    first, other = ([each for each in cases if half[each.setting] == kind] for kind in (0, 1))
+    judging = {"pilots, other half": other}
     for block, path in (pair.split("=", 1) for pair in args.study[1:]):
-        own = joined(of_study(Path(args.study[0]), block, None), Path(path))
-        found[f"study, block {block}"] = judged(own, limits)
-        of_blocks += own
-    if len(args.study) > 2:  # noqa: PLR2004 - the folder and two blocks
-        found["study, all of these"] = judged(of_blocks, limits)
+        judging[f"study, block {block}"] = joined(of_study(Path(args.study[0]), block, None), Path(path))
+    found = {"half of the pilots": fitted_and_judged(first, judging)}
+    if args.also_fit:
+        fitting = judging.pop(f"study, block {args.also_fit}")
+        found[f"half of the pilots, and {args.also_fit}"] = fitted_and_judged([*first, *fitting], judging)
     text = json.dumps(found, indent=1) + "\n"
     if args.out:
         args.out.write_text(text)

@@ -1,10 +1,10 @@
 """What a diagnosis says before training of three networks of snnTorch's layers, beside what becomes of them.
 
-    python -m benchmarks.outlook_foreign [--seeds 2] [--steps 60] [--out foreign.json]
+    python -m benchmarks.outlook_foreign [--seeds 2] [--steps 40] [--out foreign.json]
 
-Each network learns to tell five drawn patterns of spikes apart, from weights of three sizes, with surrogates
-of three widths. It counts as dead where the share of right answers on the samples that it has learnt from stays within two
-points of guessing, as exploded where its loss or weights are not finite, or its gradient was at any step.
+Each network learns to tell five drawn patterns of spikes apart, from weights of three sizes, with surrogates of
+three widths. It counts as dead where the share of right answers on the samples that it has learnt from stays
+within two points of guessing, as exploded where its loss or its gradient was not finite at any step.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import sgbench
 from benchmarks.outlook import balanced, difference, matrix
 from benchmarks.outlook_features import ABOVE_CHANCE
 
-CLASSES, STEPS_OF_TIME, SAMPLES = 5, 40, 50
+CLASSES, STEPS_OF_TIME, SAMPLES = 5, 25, 50
 RATE = 0.05
 SURROGATES = ("triangle", "atan", "triangle")
 GAINS = (0.5, 1.0, 3.0)
@@ -83,8 +83,9 @@ class Recurrent(nn.Module):
         options = {"beta": 0.9, "all_to_all": True, "linear_features": neurons, "spike_grad": spike_grad}
         self.into, self.first = nn.Linear(inputs, neurons), snn.RLeaky(**options)
         self.between, self.second = nn.Linear(neurons, neurons), snn.RLeaky(**options)
+        layers: tuple[Any, ...] = (self.first, self.second)
         with torch.no_grad():
-            for layer in (self.first, self.second):
+            for layer in layers:
                 layer.recurrent.weight.mul_(gain)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -163,7 +164,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=2, help="of each setting, default: 2")
-    parser.add_argument("--steps", type=int, default=60, help="of training, default: 60")
+    parser.add_argument("--steps", type=int, default=40, help="of training, default: 40")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     rows = []

@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from sgbench.diagnosis.flow import log_slope
+from sgbench.diagnosis.flow import NOWHERE, log_slope
 from sgbench.records.diagnosis import Diagnosis, LayerDiagnosis, Outlook
 
 POINTS = 1e-4
 """Share of points with a gradient below which a layer does not learn."""
-PASSING_STEPS = 24.0
+VANISHED = 2.0**-23
+"""Share of the last layer's gradient below which a layer does not learn: the rounding of single precision."""
+PASSING_STEPS = 16.0
 """Steps of full gradient through recurrent spikes above which a layer explodes once its weights grow."""
 EARLY_GROWTH = 0.1
 """ln of the growth of the gradient in a step back through the first half of the steps, of others' networks."""
@@ -58,7 +60,7 @@ def outlook(layers: Sequence[LayerDiagnosis], *, all_hidden: bool = False) -> Ou
     hidden = layers if all_hidden or len(layers) == 1 else layers[:-1]
     if any(overflows(layer) for layer in layers) or any(explodes(layer) for layer in hidden):
         return "explodes"
-    return "dead" if any(is_cut_off(layer) for layer in hidden) else "fine"
+    return "dead" if any(is_cut_off(layer, layers[-1]) for layer in hidden) else "fine"
 
 
 def overflows(layer: LayerDiagnosis) -> bool:
@@ -77,11 +79,12 @@ def explodes(layer: LayerDiagnosis) -> bool:
     return early is not None and early > EARLY_GROWTH
 
 
-def is_cut_off(layer: LayerDiagnosis) -> bool:
-    """Tell whether next to no gradient reaches the neurons of a layer."""
-    return (
-        layer.nonzero_points is not None and layer.nonzero_points < POINTS
-    ) or "grad_norm" in layer.reasons
+def is_cut_off(layer: LayerDiagnosis, last: LayerDiagnosis) -> bool:
+    """Tell whether next to no gradient reaches the neurons of a layer, by count or beside that of the last one."""
+    nowhere = layer.reasons.get("grad_norm") == NOWHERE
+    if nowhere or (layer.nonzero_points is not None and layer.nonzero_points < POINTS):
+        return True
+    return layer.grad_norm is not None and layer.grad_norm < VANISHED * (last.grad_norm or 0.0)
 
 
 def advise(found: Diagnosis) -> Iterator[str]:
@@ -108,7 +111,11 @@ def _sentences(layers: Sequence[LayerDiagnosis], remedies: Remedies) -> Iterator
     kinds: list[tuple[Test, Callable[[LayerDiagnosis], str], str]] = [
         (overflows, lambda _: "the gradient is not finite", remedies.explodes),
         (lambda layer: not overflows(layer) and explodes(layer), _growth, remedies.explodes),
-        (lambda layer: not overflows(layer) and is_cut_off(layer), _reach, remedies.dead),
+        (
+            lambda layer: not overflows(layer) and is_cut_off(layer, layers[-1]),
+            lambda layer: _reach(layer, layers[-1]),
+            remedies.dead,
+        ),
         (lambda layer: (layer.dead_fraction or 0.0) > QUIET, _silence, remedies.silent),
         (lambda layer: (layer.saturated_fraction or 0.0) > SATURATED, _saturation, remedies.saturated),
     ]
@@ -135,13 +142,15 @@ def _growth(layer: LayerDiagnosis) -> str:
     )
 
 
-def _reach(layer: LayerDiagnosis) -> str:
+def _reach(layer: LayerDiagnosis, last: LayerDiagnosis) -> str:
     rate, window = layer.rate_per_step, layer.in_window_fraction
     parts = [] if rate is None else [f"{rate:.2g} spikes a neuron and step"]
     parts += (
         [] if window is None else [f"{1 - window:.0%} of its potentials lie outside the surrogate's window"]
     )
     parts.append(f"{layer.nonzero_parameters or 0.0:.1%} of its weights get a gradient")
+    if layer.grad_norm and last.grad_norm:
+        parts[-1] += f", which is {layer.grad_norm / last.grad_norm:.1g} of the last layer's"
     return ", ".join(parts)
 
 

@@ -26,6 +26,7 @@ FLOW = (
     "gradient_dead_fraction",
 )
 NOT_FINITE = "the gradient is not finite"
+NOWHERE = "the loss does not depend on this layer"
 FEWEST_FOR_SLOPE = 2
 
 
@@ -60,7 +61,7 @@ def flow(layer: Sequence[LayerTrace], lengths: Sequence[Tensor]) -> tuple[Values
     """
     gradients = [trace.gradient() for trace in layer]
     if all(gradient is None for gradient in gradients):
-        return {}, dict.fromkeys(FLOW, "the loss does not depend on this layer")
+        return {}, dict.fromkeys(FLOW, NOWHERE)
     known = [gradient for gradient in gradients if gradient is not None]
     steps = max(len(gradient) for gradient in known)
     squares = torch.zeros(steps, dtype=torch.float64)

@@ -19,6 +19,7 @@ LAYER_COLUMNS: dict[str, str] = {
     "jacobian_radius": "radius of J",
     "in_window_fraction": "in window",
     "mean_slope": "mean slope",
+    "passing_steps": "steps passing",
     "rate_per_step": "rate/step",
     "dead_fraction": "dead",
     "saturated_fraction": "saturated",

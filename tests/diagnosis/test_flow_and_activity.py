@@ -146,6 +146,10 @@ def test_bad_weights_and_panels_are_refused_by_name() -> None:
         diagnosed(net, [given], objective(), panels=("flo",))
     with pytest.raises(InputError, match="no samples"):
         diagnosed(net, [], objective())
+    loud = network([5, 4, 2], fast_sigmoid, gain=5.0)
+    assert (
+        diagnosed(loud, [given], objective(), panels=("activity",)).advice == ()
+    )  # no gradient was asked for
     with torch.no_grad():
         net.layers[0].weight[0, 0] = math.nan  # type: ignore[union-attr, operator, index]
     with pytest.raises(NonFiniteError, match="layer 'hidden0': 'weight' is not finite"):
@@ -215,3 +219,20 @@ def test_without_recurrence_the_radius_is_that_of_the_decay_and_no_spike_passes_
     )
     assert long.outlook == "explodes"
     assert any("pass the gradient on as 25 steps of slope 1" in line for line in long.advice)
+
+
+def test_a_gradient_below_rounding_is_none_however_many_points_have_it() -> None:
+    """Hand count: layers of one neuron, weights w and slope 1 pass w^3 back: 1e-9 of the readout's, or 1e-6."""
+    from sgbench.surrogates.constant import Constant
+
+    told = []
+    for weight in (1e-3, 1e-2):
+        net = network([1, 1, 1, 1, 1], lambda: Constant(normalisation="peak1", scale=1.0))
+        with torch.no_grad():
+            for layer in net.layers:
+                layer.weight.fill_(weight)  # type: ignore[union-attr, operator]
+        told.append(diagnosed(net, [batch(1, 2, 1, 1)], objective(Sum())))
+    dead, fine = told
+    assert dead.layers[0].nonzero_points == fine.layers[0].nonzero_points == 1.0
+    assert (dead.outlook, fine.outlook) == ("dead", "fine")
+    assert "which is 1e-09 of the last layer's" in dead.advice[0]

@@ -1,0 +1,67 @@
+"""What a diagnosis costs beside an epoch of training: ratios, measured in turns in one process.
+
+    python -m benchmarks.panel_cost [WORDS] [--repeats 5]
+
+WORDS are those of a run, default: experiment=digits. The load of the machine is told beside the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+
+def main() -> None:
+    """Time an epoch and each panel in turns."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("words", nargs="*", default=["experiment=digits"])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--batches", type=int, default=4, help="of a diagnosis, default: 4")
+    args = parser.parse_args()
+    from sgbench.inspection.diagnosed import diagnosed
+    from sgbench.inspection.stored_run import begin, stored_run
+    from sgbench.records.diagnosis import PANELS
+    from sgbench.training.train_loop import TrainLoop
+
+    run = stored_run(args.words)
+    parts = run.parts
+    parts.data.setup()
+    loop = TrainLoop(parts.network, parts.rule, parts.objective, clip_norm=None)
+
+    def epoch() -> None:
+        begin(run, "train", 0)
+        for batch in parts.data.epoch(0):
+            loop.train_batch(batch, parts.optimizer)
+
+    def panel(*names: str) -> Callable[[], object]:
+        return lambda: diagnosed(run, "initial", names, args.batches)
+
+    kinds: dict[str, Callable[[], object]] = {"epoch": epoch}
+    kinds |= {name: panel(name) for name in PANELS} | {"flow and activity": panel("flow", "activity")}
+    took: dict[str, list[float]] = {name: [] for name in kinds}
+    for turn in range(args.repeats + 1):  # the first one compiles and is left out
+        for name, call in kinds.items():
+            began = time.process_time()
+            call()
+            if turn:
+                took[name].append(time.process_time() - began)
+    base = statistics.median(took["epoch"])
+    load = os.getloadavg()[0]
+    sys.stdout.write(
+        f"{' '.join(args.words)}, {args.batches} batches, load {load:.1f}; CPU time by that of an epoch\n"
+    )
+    for name, times in took.items():
+        ratios = [each / base for each in times]
+        sys.stdout.write(
+            f"{name:<18} {statistics.median(ratios):6.2f} ({min(ratios):.2f} to {max(ratios):.2f})\n"
+        )
+
+
+if __name__ == "__main__":
+    main()
