@@ -23,7 +23,7 @@ from sgbench.signals.trajectory import Batch
 
 Gradients = dict[str, Tensor]
 """The gradient of the weights of each layer [P], by the layer's name."""
-Reference = Literal["bptt", "relaxed", "finite_difference", "enumeration"]
+Reference = Literal["bptt", "relaxed", "finite_difference", "enumeration", "score_function"]
 MEASURES = ("cosine", "norm_ratio", "sign_agreement", "relative_bias")
 STEP_SIZE = 0.05
 """Of finite differences, by the norm of a layer's weights."""

@@ -55,7 +55,7 @@ def expected_gradients(
         InputError: too many patterns, or neurons that do not fire by a threshold.
     """
     noise = Escape(noise="logistic", noise_slope=require_number("--noise", noise_slope, low=1e-6, high=1e6))
-    firing = _firing(network)
+    firing = firing_layers(network)
     steps = batch.x.shape[0]
     bits = steps * sum(layer.neurons for layer in firing)
     if bits > MOST_SPIKES:
@@ -93,7 +93,7 @@ def compare_whole(expected: Expected) -> dict[str, float]:
     return compare(surrogate, exact)[0]
 
 
-def _firing(network: Network) -> list[Any]:
+def firing_layers(network: Network) -> list[Any]:
     """List the layers that fire, all of them by a threshold."""
     layers: list[Any] = [layer for layer in network.layers if layer.neuron.output == "binary"]  # type: ignore[union-attr]
     for layer in layers:
@@ -140,7 +140,7 @@ def _of_sample(
 def _forced(network: Network, sample: Batch, patterns: Tensor, *, passes: bool) -> tuple[Network, Trajectory]:
     """Run a copy of the network over one sample, once with each pattern of spikes."""
     copied = on_the_reference(network)
-    for layer, spikes in zip(_firing(copied), _split(copied, patterns), strict=True):
+    for layer, spikes in zip(firing_layers(copied), _split(copied, patterns), strict=True):
         layer.neuron.surrogate.firing = GivenSpikes(spikes, passes=passes)
     count = patterns.shape[1]
     x = dense(sample.x).expand(-1, count, *dense(sample.x).shape[2:])
@@ -149,11 +149,11 @@ def _forced(network: Network, sample: Batch, patterns: Tensor, *, passes: bool) 
 
 
 def _split(network: Network, patterns: Tensor) -> Sequence[Tensor]:
-    return patterns.split([layer.neurons for layer in _firing(network)], dim=2)
+    return patterns.split([layer.neurons for layer in firing_layers(network)], dim=2)
 
 
 def _places(network: Network) -> list[int]:
-    firing = {layer.name for layer in _firing(network)}
+    firing = {layer.name for layer in firing_layers(network)}
     return [place for place, layer in enumerate(network.layers) if layer.name in firing]
 
 

@@ -14,6 +14,7 @@ from sgbench.diagnosis.advice import advise, outlook
 from sgbench.diagnosis.enumeration import enumerated
 from sgbench.diagnosis.flow import FLOW, flow, log_slope, weights, weights_gradient
 from sgbench.diagnosis.jacobian import NAMES, jacobians
+from sgbench.diagnosis.score_function import estimated
 from sgbench.diagnosis.traces import LayerTrace, Traced, trace
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.networks.base import Network
@@ -24,7 +25,7 @@ from sgbench.signals.trajectory import Batch
 ACTIVITY = ("rate_per_step", "dead_fraction", "saturated_fraction", "in_window_fraction", "mean_slope")
 OF_WEIGHTS = ("nonzero_parameters", "signal_to_noise")
 NOISE_SLOPE = 5.0
-"""Escape noise with which the spikes of a tiny network are enumerated [1/threshold]."""
+"""Escape noise with which spikes are enumerated or drawn for an expected gradient [1/threshold]."""
 SHORT_STEP = 0.01
 """By the norm of all weights, of a step against a mini-batch's gradient."""
 
@@ -207,6 +208,10 @@ def _agreements(
         *compared.or_missing(
             "enumeration",
             lambda: enumerated(network, batches[0], objective, noise_slope=NOISE_SLOPE),
+        ),
+        *compared.or_missing(
+            "score_function",
+            lambda: estimated(network, batches[0], objective, noise_slope=NOISE_SLOPE, generator=generator),
         ),
     ]
 

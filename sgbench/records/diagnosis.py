@@ -83,7 +83,7 @@ class Agreement(Reasoned):
     OPTIONAL: ClassVar[frozenset[str]] = frozenset({"step_size"})
 
     layer: Text = Field(max_length=100)
-    reference: Literal["bptt", "relaxed", "finite_difference", "enumeration"]
+    reference: Literal["bptt", "relaxed", "finite_difference", "enumeration", "score_function"]
     step_size: Amount | None = None
     """Of finite differences: the step by the norm of the layer's weights; null for other references."""
     cosine: Cosine | None

@@ -14,6 +14,7 @@ from sgbench.diagnosis.enumeration import expected_gradients
 from sgbench.diagnosis.exact import exact
 from sgbench.diagnosis.panels import diagnose_network
 from sgbench.diagnosis.relaxed import relaxed
+from sgbench.diagnosis.score_function import estimated_gradients
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.networks.base import Chain, DenseLayer
@@ -170,6 +171,19 @@ def test_windows_of_truncated_back_propagation(window: int, cosine: float) -> No
     assert round(found["cosine"], 2) == cosine
 
 
+def test_drawn_spikes_estimate_what_enumeration_gives() -> None:
+    """Expected: the exact gradients of enumeration, up to the scatter of 20,000 draws, .03; four are few."""
+    net, given = network([3, 2, 2], fast_sigmoid, gain=2.0), batch(4, 2, 3, 2, rate=0.7)
+    wanted = expected_gradients(net, given, objective(), noise_slope=2.0)
+    words = {"noise_slope": 2.0, "generator": torch.Generator().manual_seed(0)}
+    many = estimated_gradients(net, given, objective(), draws=20_000, **words)
+    few = estimated_gradients(net, given, objective(), draws=4, **words)
+    for name in wanted.exact:
+        assert compare(many.reference(name), wanted.exact[name])[0]["relative_bias"] < 0.1
+        assert compare(many.surrogate[name], wanted.surrogate[name])[0]["relative_bias"] < 0.1
+    assert (many.self_agreement("hidden0") or 0) > 0.9 > (few.self_agreement("hidden0") or 0)
+
+
 def test_the_panel_names_every_reference_and_why_one_is_missing() -> None:
     """Each reference has a line; one without an area, and one with too many patterns, says so."""
     net, given = network([5, 6, 2], fast_sigmoid, gain=2.0, recurrence="all_to_all"), [batch(8, 3, 5, 2)]
@@ -186,6 +200,7 @@ def test_the_panel_names_every_reference_and_why_one_is_missing() -> None:
     assert cosine is not None
     assert cosine < 0.999
     assert by_reference["enumeration", "all"].reasons["cosine"].startswith("48 neurons x steps")
+    assert by_reference["score_function", "hidden0"].cosine is not None
     assert ("finite_difference", "readout") in by_reference
     assert found.falling_steps is not None
     endless = network([5, 4, 2], lambda: Constant(normalisation="peak1", scale=1.0))

@@ -1,0 +1,142 @@
+"""The gradient of an expected loss estimated from drawn spikes, for networks with too many patterns to enumerate.
+
+Legend: B samples, K draws a sample, P weights.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from sgbench.diagnosis.agreement import Gradients, agreement, compare
+from sgbench.diagnosis.enumeration import firing_layers
+from sgbench.diagnosis.flow import weights_gradient
+from sgbench.diagnosis.traces import on_the_reference
+from sgbench.errors import require_number
+from sgbench.firing.escape import Escape
+from sgbench.networks.base import Network
+from sgbench.records.diagnosis import Agreement
+from sgbench.rules.base import Objective
+from sgbench.rules.reinforce import Reinforce, repeated
+from sgbench.signals.spikes import dense
+from sgbench.signals.trajectory import Batch
+
+DRAWS = 64
+"""Spike patterns drawn for each sample, in two halves that are compared with each other."""
+MOST_SAMPLES = 8
+LEAST_COSINE = 0.5
+"""Between the halves; an estimate that does not agree with itself is no reference."""
+
+
+class Estimated(NamedTuple):
+    """Two expected gradients of one network with the same noise, by layer [P]."""
+
+    halves: tuple[Gradients, Gradients]  # of the expected loss by its score function, from draws of their own
+    surrogate: Gradients  # the mean of the surrogate gradient
+
+    def reference(self, layer: str) -> torch.Tensor:
+        """Return the estimate of all draws for one layer [P]."""
+        return torch.stack([half[layer] for half in self.halves]).mean(0)
+
+    def self_agreement(self, layer: str) -> float | None:
+        """Return the cosine between both halves of one layer; None where one of them is zero."""
+        return compare(*(half[layer] for half in self.halves))[0].get("cosine")
+
+
+def estimated_gradients(
+    network: Network,
+    batch: Batch,
+    objective: Objective,
+    *,
+    noise_slope: float,
+    draws: int = DRAWS,
+    generator: torch.Generator,
+) -> Estimated:
+    r"""Estimate the gradient of the expected loss by REINFORCE, and the expected surrogate gradient beside it.
+
+    .. math:: \hat g = \frac{1}{BK} \sum_{b,k} (L_{bk} - c_{bk}) \nabla \log P(s_{bk}) + \nabla L_{bk}
+
+    where every neuron fires with the probability :math:`\sigma(k u)` of its potential u above threshold.
+
+    Args:
+        network: of neurons that fire one spike; stays as it is.
+        batch: of B samples.
+        objective: the loss of a pattern.
+        noise_slope: k of the escape noise [1/threshold].
+        draws: K, at least 4.
+        generator: seeds the spikes.
+
+    Raises:
+        InputError: neurons that do not fire by a threshold, no chain of layers, or a penalty.
+
+    Source: Williams 1992, Machine Learning 8.
+    """
+    noise = Escape(noise="logistic", noise_slope=require_number("--noise", noise_slope, low=1e-6, high=1e6))
+    noisy = on_the_reference(network)
+    for layer in firing_layers(noisy):
+        seed = int(torch.randint(2**31, (), generator=generator))
+        layer.neuron.surrogate.fire_by(noise)
+        layer.neuron.surrogate.generator = torch.Generator().manual_seed(seed)
+    rule = Reinforce(draws=draws // 2, baseline="draws")
+    rule.begin(noisy, generator)
+    rule.check(noisy, objective)
+    halves = (_pass(noisy, rule, batch, objective), _pass(noisy, rule, batch, objective))
+    return Estimated(halves, _surrogate_mean(noisy, repeated(batch, draws), objective))
+
+
+def _pass(network: Network, rule: Reinforce, batch: Batch, objective: Objective) -> Gradients:
+    """Return the gradient of one pass of the rule, by layer [P]."""
+    network.zero_grad()
+    for _ in rule.gradients(network, batch, objective):
+        pass
+    return _weights(network)
+
+
+def _surrogate_mean(network: Network, drawn: Batch, objective: Objective) -> Gradients:
+    """Return the surrogate gradient of the mean loss over all draws, by layer [P]."""
+    network.zero_grad()
+    loss = objective.loss.each(network.unroll(drawn.x, drawn.lengths), drawn.target).mean()
+    if loss.requires_grad:
+        loss.backward()
+    return _weights(network)
+
+
+def _weights(network: Network) -> Gradients:
+    return {layer.name: weights_gradient(layer) for layer in network.layers}  # type: ignore[misc]
+
+
+def estimated(
+    network: Network, batch: Batch, objective: Objective, *, noise_slope: float, generator: torch.Generator
+) -> list[Agreement]:
+    """Compare the expected surrogate gradient of each layer with the estimate from drawn spikes.
+
+    A layer whose two halves of the draws do not agree with each other has no figure, and the reason says so.
+
+    Raises:
+        InputError: see `estimated_gradients`.
+    """
+    few = first_samples(batch, MOST_SAMPLES)
+    found = estimated_gradients(network, few, objective, noise_slope=noise_slope, generator=generator)
+    made = []
+    for name, gradient in found.surrogate.items():
+        if not gradient.numel():
+            continue
+        line = agreement(name, "score_function", gradient, found.reference(name))
+        cosine = found.self_agreement(name)
+        if cosine is not None and cosine < LEAST_COSINE:
+            line = _too_noisy(line, cosine)
+        made.append(line)
+    return made
+
+
+def _too_noisy(line: Agreement, cosine: float) -> Agreement:
+    """Take the figures out of a line, with the reason."""
+    reason = f"the estimate is too noisy: its two halves of {DRAWS // 2} draws have a cosine of {cosine:.2f}"
+    names = ("cosine", "norm_ratio", "sign_agreement", "relative_bias")
+    return line.model_copy(update={**dict.fromkeys(names), "reasons": dict.fromkeys(names, reason)})
+
+
+def first_samples(batch: Batch, most: int) -> Batch:
+    """Return the first samples of a batch, at most so many."""
+    return Batch(dense(batch.x)[:, :most], batch.target[:most], batch.lengths[:most], batch.position[:most])
