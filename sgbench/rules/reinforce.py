@@ -173,8 +173,10 @@ def _require_chance(layer: Any) -> None:
     found, whole = surrogates(layer.neuron), layer.neuron.sees_all_steps
     if found and all(isinstance(each.firing, Chance) for each in found) and not whole:
         return
+    # Another firing can give way; a neuron or a surrogate that decides how it fires cannot.
     could = not whole and all(
-        not each.stochastic and each.output == "binary" and type(each).fire is Surrogate.fire
+        each.firing is not None
+        or (each.output == "binary" and not each.stochastic and type(each).fire is Surrogate.fire)
         for each in found
     )
     raise InputError(

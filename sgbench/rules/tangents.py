@@ -53,7 +53,7 @@ def add_gradients(network: Network, gradients: Mapping[str, Tensor]) -> None:
 
 
 def require_slopes(rule: str, network: Network) -> None:
-    """Refuse surrogates without a slope in forward mode.
+    """Refuse surrogates without a slope in forward mode, and neurons that draw where it cannot follow.
 
     Raises:
         InputError: names the rule and the remedy.
@@ -62,4 +62,9 @@ def require_slopes(rule: str, network: Network) -> None:
         if not surrogate.elementwise:
             raise InputError(
                 f"rule={rule}: {type(surrogate).__name__} has no slope in forward mode; use rule=bptt"
+            )
+        if surrogate.stochastic and surrogate.firing is None:
+            raise InputError(
+                f"rule={rule}: numbers are drawn outside of a firing, which forward mode cannot follow; "
+                f"use rule=bptt"
             )

@@ -95,17 +95,21 @@ def test_directions_are_the_networks_own_and_change_from_batch_to_batch() -> Non
         ({"neuron": "alif"}, {}),
         ({"readout": "synaptic_readout"}, {"neuron.learn_beta": "per_neuron"}),
         ({"steepness": "learned", "surrogate": "sigmoid"}, {}),
+        ({"firing": "escape"}, {}),
     ],
 )
 def test_rtrl_is_bptt_of_other_neurons(choices: dict[str, str], values: dict[str, object]) -> None:
-    """Must match: back-propagation to 1e-10 for neurons of more states, and of decays that learn.
+    """Must match: back-propagation to 1e-10 for neurons of more states, numbers that learn, and the same noise.
 
     Must differ: SnAp-1 of the same network.
     """
     parts, batch = small("rtrl", choices, **values)
+    seeded(parts.network)
     expected = flat(whole_gradient(parts.network, batch, parts.objective))
+    seeded(parts.network)
     assert (by_rule(parts, batch) - expected).abs().max() < 1e-10 * expected.abs().max()
     parts, batch = small("snap1", choices, **values)
+    seeded(parts.network)
     assert (by_rule(parts, batch) - expected).abs().max() > 1e-4 * expected.abs().max()
 
 
@@ -149,6 +153,7 @@ def test_snap1_is_eprop_where_no_neuron_reaches_itself() -> None:
         (("rule=snap1", "loss=per_step", "network=delayed"), r"delay what they transmit; use rule=bptt$"),
         (("rule=rtrl", "loss=per_step", "neuron=psn"), r"all time steps at once; use rule=bptt$"),
         (("rule=forward_gradient", "rule.draws=0"), r"rule\.draws"),
+        (("rule=forward_gradient", "neuron=noisy"), r"drawn outside of a firing.*use rule=bptt$"),
     ],
 )
 def test_what_they_are_not_defined_for_is_refused(words: tuple[str, ...], says: str) -> None:

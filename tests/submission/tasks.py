@@ -17,7 +17,7 @@ from sgbench.records.record import RunRecord
 from sgbench.training.runner import run_spec
 
 FREE = ["surrogate", "neuron", "readout", "rule", "regulariser", "init", "optimizer", "clip_norm"]
-FREE += ["network.recurrence", "network.recurrence_gradient", "network.bias"]
+FREE += ["network.recurrence", "network.recurrence_gradient", "network.bias", "network", "firing", "loss"]
 SEEDS = (0, 1)
 SPLIT = {"train": 4, "validation": 62, "test": 5}
 
@@ -79,6 +79,12 @@ def steps(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
     fixed = {"dataset": "beats", "encoder": "binned", "network": "mlp", "loss": "label_per_step"}
     _write(folder, "steps_v1", fixed, steps=1300, dt_s=0.004, meta={})
     return _task(folder, "steps_v1", "qtdb", "dataset=beats")
+
+
+def digits(folder: Path, *words: str) -> Task:
+    """Digits as constant currents in one epoch, by these words; network and firing are free."""
+    _write(folder, "digits_v9", {"dataset": "digits", "encoder": "direct"}, steps=8, dt_s=0.001, meta={})
+    return _task(folder, "digits_v9", "digits", "encoder=direct", *words)
 
 
 def _task(folder: Path, protocol: str, experiment: str, *words: str) -> Task:

@@ -17,7 +17,7 @@ import pytest
 from sgbench.cli.main import main
 from sgbench.records.record import RunRecord
 from tests.submission.factory import Files, edit, rerecord, write
-from tests.submission.tasks import SEEDS, Task, series, steps
+from tests.submission.tasks import SEEDS, Task, digits, series, steps
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,35 @@ def test_from_runs_to_a_verified_row(made: Made, tmp_path: Path, capsys: pytest.
     assert f"| {record.method_id} | retrained | yes | `me` |" in table
     assert main(["board", "check", "--root", str(board), *more[:2]]) == 0
     assert "2 of 2 seeds score to the claimed" in table
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("firing=soft", "surrogate.normalisation=area1"),
+        ("firing=escape", "rule=reinforce"),
+        ("rule=forward_gradient",),
+        ("rule=rtrl", "loss=per_step"),
+        ("network=converted",),
+    ],
+    ids=" ".join,
+)
+def test_other_networks_and_rules_pass_all_tiers(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Expected: accepted, and rescored, reinferred and retrained as claimed, draws and all."""
+    (tmp_path / "conf").mkdir()
+    task = digits(tmp_path / "conf", *words)
+    record = task.run("sigmoid", tmp_path / "runs")
+    more = ["--config-dir", str(task.config_dir)]
+    made = ["submit", "make", str(tmp_path / "runs"), "--name", "mine", "--contact", "@me"]
+    assert main([*made, "--paper", "arXiv:1901.09948", "--to", str(tmp_path / "subs"), *more]) == 0
+    folder = tmp_path / "subs" / task.protocol / record.method_id
+    more += ["--board", str(tmp_path / "boards")]
+    assert main(["submit", "accept", str(folder), *more]) == 0, capsys.readouterr().err
+    for tier in ("rescored", "reinferred", "retrained"):
+        assert main(["verify", str(folder), "--tier", tier, "--by", "me", *more]) == 0, tier
 
 
 @pytest.mark.slow
