@@ -35,6 +35,11 @@ def tensorboard_logger(spec: RunSpec, run_dir: Path) -> Logger:
     return TensorBoardLogger(save_dir=run_dir, name=None, version="tensorboard", default_hp_metric=False)
 
 
+def run_name(spec: RunSpec) -> str:
+    """What a run is called at Weights & Biases, where that name is its id: a repeated run replaces the first."""
+    return f"{spec.method.protocol.name}-{method_id(spec.method)}-{spec.seed}"
+
+
 def job_type(spec: RunSpec) -> str:
     """What a run is for: "tune" with a seed that settings are chosen with, "diagnose" where that was asked for."""
     if spec.seed in (spec.method.protocol.tuning_seeds or ()):
@@ -60,6 +65,7 @@ def wandb_logger(spec: RunSpec, run_dir: Path, *, project: str, mode: str) -> Lo
     return WandbLogger(
         project=project,
         name=f"{spec.method.label}-{method_id(spec.method)}-{spec.seed}",
+        id=run_name(spec),
         group=spec.group or spec.method.protocol.name,
         job_type=job_type(spec),
         tags=sorted(f"{group}={name}" for group, name in choices.items()),
