@@ -52,6 +52,17 @@ def test_values_in_step_meet_the_grid() -> None:
         plan([ZIP.replace("triangle", "triangel")], multirun=True)
 
 
+def test_points_of_a_list_may_name_different_keys() -> None:
+    """By hand: the rule tells both apart, and the form is named by one of them alone."""
+    words = ["hydra.sweeper.points={list:['rule=bptt','rule=eprop rule.form=unrolled']}", "seed=0,1"]
+    grid = grid_of("mine", [*words, "network.recurrence_gradient=cut"])
+    assert [point.settings for point in grid.points] == [
+        {"rule": "bptt", "rule.form": "-"},
+        {"rule": "eprop", "rule.form": "unrolled"},
+    ]
+    assert [point.seeds for point in grid.points] == [(0, 1), (0, 1)]
+
+
 def test_what_runs_is_what_was_planned() -> None:
     """Must match: the words that Hydra's side launches; batches hold them in order."""
     Plugins.instance()  # Hydra imports its plugins anew
