@@ -133,6 +133,7 @@ def parser() -> argparse.ArgumentParser:
         reproduce,
         study,
         submit,
+        sync,
         verify,
     )
 
@@ -155,6 +156,7 @@ def parser() -> argparse.ArgumentParser:
     board.register(commands)
     submit.register(commands)
     verify.register(commands)
+    sync.register(commands)
     energy.register(commands)
     export.register(commands)
     doctor.register(commands)

@@ -39,7 +39,7 @@ def extra_points(node: Any) -> list[Words]:
     >>> extra_points({"list": ["rule=bptt", "rule=eprop network.recurrence=all_to_all"]})
     [['rule=bptt'], ['rule=eprop', 'network.recurrence=all_to_all']]
     """
-    tree = OmegaConf.to_container(node) if isinstance(node, DictConfig | ListConfig) else node
+    tree: Any = OmegaConf.to_container(node) if isinstance(node, DictConfig | ListConfig) else node
     if tree is None:
         return [[]]
     _require_keys(WHERE, tree, KINDS)

@@ -33,7 +33,7 @@ def spikes_figure(picture: SweepPicture) -> Figure:
         estimates = axis.shown([row.mean for row in rows]).T
         score, low, high = estimates
         look: Any = {"color": COLOURS[position % len(COLOURS)], "marker": MARKERS[position % len(MARKERS)]}
-        spikes = [row.spikes for row in rows]
+        spikes = [row.spikes or 0.0 for row in rows]
         axes.vlines(spikes, low, high, color=look["color"], alpha=0.4, linewidth=1.5, zorder=2)
         axes.scatter(spikes, score, s=60, label=name, zorder=3, **look)
     if all(row.spikes for rows in kinds.values() for row in rows):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from sgbench.composition.plan import Plan
 from sgbench.composition.unused import INSTEAD
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References, method_deviations
 from sgbench.records.spec import SPIKING_CHOICES
-from sgbench.training.run_folder import finished_record
+from sgbench.training.run_folder import finished_record, keeps_locks
 
 ABOUT_SPIKES = (*SPIKING_CHOICES, *INSTEAD, "neuron@readout", "width_fwhm")
 UNLIKE = 5.0
@@ -28,6 +29,12 @@ def notes(planned: Plan, words: Sequence[str], widths: Mapping[str, float | None
         yield "the sweeper chooses the points as it goes; a run's cost is its validation loss (or its error)"
         return
     found = [record for spec in planned.specs if (record := finished_record(spec)) is not None]
+    for root in sorted({spec.paths.runs_dir for spec in planned.specs}):
+        if planned.is_sweep and not keeps_locks(Path(root)):
+            yield (
+                f"note: {root} keeps no locks (a shared file system?), so two sweeps there would do points twice; "
+                f"run one at a time, or name another folder with paths.runs_dir=DIR"
+            )
     if planned.is_sweep:
         yield f"{len(planned.specs)} runs, {len(found)} already finished"
     elif found:

@@ -18,6 +18,8 @@ WIDTHS = ("width_fwhm", "surrogate.width_fwhm")
 SLOPES = ("surrogate.slope", "surrogate.alpha")
 LEARNING_RATE = "optimizer.lr"
 SEED = "seed"
+UNNAMED = "-"
+"""The value of a key that other points of a list name and this one does not."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ def grid_of(
 
     combinations = _combinations(words, config_dirs)
     keys = list(dict.fromkeys(key for settings, _ in combinations for key in settings))
-    every = {key: tuple(dict.fromkeys(settings[key] for settings, _ in combinations)) for key in keys}
+    every = {
+        key: tuple(dict.fromkeys(settings.get(key, UNNAMED) for settings, _ in combinations)) for key in keys
+    }
     axes = tuple(Axis(key, values) for key, values in every.items() if len(values) > 1)
     swept = [axis.key for axis in axes]
     one_seed = [f"{SEED}={seeds[0]}" for _, seeds in combinations[:1] if seeds]
@@ -107,7 +111,7 @@ def grid_of(
         allow_targets=allow_targets,
     )
     points = tuple(
-        Point({key: settings[key] for key in swept}, _checked(seeds) or (spec.seed,), spec)
+        Point({key: settings.get(key, UNNAMED) for key in swept}, _checked(seeds) or (spec.seed,), spec)
         for (settings, seeds), spec in zip(combinations, planned.specs, strict=True)
     )
     return Grid(title, axes, points)

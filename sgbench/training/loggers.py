@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from sgbench.errors import InputError, require_choice
+from sgbench.records.files import write_atomic
+from sgbench.records.flat import Flat, flat
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 
+SUMMARY = "summary.csv"
+
 
 def csv_logger(spec: RunSpec, run_dir: Path) -> Logger:
-    """Curves in <run>/csv/metrics.csv."""
+    """Curves in <run>/csv/metrics.csv, and the record's flat tree in <run>/csv/summary.csv."""
     return CSVLogger(save_dir=run_dir, name=None, version="csv")
 
 
+def tensorboard_logger(spec: RunSpec, run_dir: Path) -> Logger:
+    """Curves and the record's flat tree in <run>/tensorboard, as event files.
+
+    Raises:
+        InputError: TensorBoard is not installed.
+    """
+    if find_spec("tensorboard") is None:
+        raise InputError("logger.tensorboard: needs TensorBoard: pip install 'sgbench[tensorboard]'")
+    return TensorBoardLogger(save_dir=run_dir, name=None, version="tensorboard", default_hp_metric=False)
+
+
+def run_name(spec: RunSpec) -> str:
+    """What a run is called at Weights & Biases, where that name is its id: a repeated run replaces the first."""
+    return f"{spec.method.protocol.name}-{method_id(spec.method)}-{spec.seed}"
+
+
+def job_type(spec: RunSpec) -> str:
+    """What a run is for: "tune" with a seed that settings are chosen with, "diagnose" where that was asked for."""
+    if spec.seed in (spec.method.protocol.tuning_seeds or ()):
+        return "tune"
+    return "diagnose" if spec.trainer.diagnose else "train"
+
+
 def wandb_logger(spec: RunSpec, run_dir: Path, *, project: str, mode: str) -> Logger:
-    """A Weights & Biases run: group = sweep, tags = choices, config = the resolved spec.
+    """A Weights & Biases run: group = sweep, job type = what it is for, tags = choices.
 
     Args:
         spec: of the run.
@@ -36,8 +65,9 @@ def wandb_logger(spec: RunSpec, run_dir: Path, *, project: str, mode: str) -> Lo
     return WandbLogger(
         project=project,
         name=f"{spec.method.label}-{method_id(spec.method)}-{spec.seed}",
+        id=run_name(spec),
         group=spec.group or spec.method.protocol.name,
-        job_type=spec.method.protocol.name,
+        job_type=job_type(spec),
         tags=sorted(f"{group}={name}" for group, name in choices.items()),
         config={
             "method": spec.method.model_dump(mode="json"),
@@ -67,22 +97,38 @@ def require_account() -> None:
 
 
 def publish(loggers: list[Logger], record: RunRecord) -> None:
-    """Copy the record's scores into each logger's summary and close it."""
+    """Copy a record's flat tree into each logger's summary and close it; see `sgbench.records.flat`."""
+    tree = flat(record)
     for logger in loggers:
         if isinstance(logger, WandbLogger):
-            logger.experiment.summary.update(summary(record))
+            logger.experiment.summary.update(tree)
             logger.experiment.finish(exit_code=0 if record.status == "finished" else 1)
-        else:
-            logger.finalize("success" if record.status == "finished" else "failed")
+            continue
+        if isinstance(logger, TensorBoardLogger):
+            _tell_tensorboard(logger, tree, record.best_epoch or 0)
+        elif isinstance(logger, CSVLogger):
+            write_atomic(Path(logger.log_dir) / SUMMARY, _as_csv(tree))
+        logger.finalize("success" if record.status == "finished" else "failed")
 
 
-def summary(record: RunRecord) -> dict[str, Any]:
-    """The flat scores of a record."""
-    flat: dict[str, Any] = {"status": record.status, "best_epoch": record.best_epoch}
-    for name, scores in (("validation", record.validation), ("test", record.test)):
-        if scores is not None:
-            flat |= {f"{name}/accuracy": scores.accuracy, f"{name}/loss": scores.loss}
-            flat |= {f"{name}/rate_hz/{layer.name}": layer.rate_hz for layer in scores.activity}
-    if record.failure is not None:
-        flat["failure"] = record.failure.message
-    return flat
+def _tell_tensorboard(logger: TensorBoardLogger, tree: Flat, epoch: int) -> None:
+    """Numbers as scalars of the selected epoch, words as text, scores beside settings for parallel coordinates."""
+    settings = {key: value for key, value in tree.items() if key.startswith(("choice/", "setting/"))}
+    scores = {
+        key: float(value)
+        for key, value in tree.items()
+        if key not in settings and not isinstance(value, bool | str)
+    }
+    for key, value in tree.items():
+        if key not in scores and key not in settings:
+            logger.experiment.add_text(key, str(value), epoch)
+    logger.log_hyperparams(settings, scores, step=epoch)
+
+
+def _as_csv(tree: Flat) -> bytes:
+    """A head and one row, so that the summaries of several runs can be put below each other."""
+    lines = io.StringIO()
+    writer = csv.DictWriter(lines, list(tree), lineterminator="\n")
+    writer.writeheader()
+    writer.writerow(tree)
+    return lines.getvalue().encode()

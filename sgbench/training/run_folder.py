@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,6 +69,30 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def keeps_locks(folder: Path) -> bool:
+    """Whether a lock in a folder keeps another handle out; some shared file systems say yes to both.
+
+    Args:
+        folder: of runs; made if needed.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    path = folder / f".lock-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(path, timeout=0), FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be written: {error.strerror or error}; choose another"
+        ) from error
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def is_held(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from sgbench.plots.sweep import sweep_figure
 from sgbench.plots.sweep_spikes import spikes_figure
 from sgbench.records.files import to_json
 from sgbench.records.method import method_id
+from sgbench.sweeps.notes import notes
 from sgbench.sweeps.picture import failed_map, picture_of
 from sgbench.sweeps.points import grid_of
 from sgbench.sweeps.remembered import of_words, remember
 from sgbench.sweeps.results import read_results
-from sgbench.training.run_folder import folder_of, locked
+from sgbench.training.run_folder import folder_of, keeps_locks, locked
 from tests.leaderboard import factory
 from tests.leaderboard.test_loss_boards import with_loss
 
@@ -48,6 +50,17 @@ def test_values_in_step_meet_the_grid() -> None:
     assert told == [("atan", 0.01, 0), ("atan", 0.01, 1), ("triangle", 0.02, 0), ("triangle", 0.02, 1)]
     with pytest.raises(InputError, match="did you mean 'triangle'"):
         plan([ZIP.replace("triangle", "triangel")], multirun=True)
+
+
+def test_points_of_a_list_may_name_different_keys() -> None:
+    """By hand: the rule tells both apart, and the form is named by one of them alone."""
+    words = ["hydra.sweeper.points={list:['rule=bptt','rule=eprop rule.form=unrolled']}", "seed=0,1"]
+    grid = grid_of("mine", [*words, "network.recurrence_gradient=cut"])
+    assert [point.settings for point in grid.points] == [
+        {"rule": "bptt", "rule.form": "-"},
+        {"rule": "eprop", "rule.form": "unrolled"},
+    ]
+    assert [point.seeds for point in grid.points] == [(0, 1), (0, 1)]
 
 
 def test_what_runs_is_what_was_planned() -> None:
@@ -194,3 +207,14 @@ def test_losses_are_drawn_with_the_least_first(tmp_path: Path) -> None:
     assert len({method_id(spec.method) for spec in specs}) == 2
     with pytest.raises(InputError, match="accuracies and losses have no common axis"):
         picture_of(read_results(grid_of("mine", ["experiment=mackey_glass,digits", "seed=0"]), root=tmp_path))
+
+
+def test_a_folder_that_keeps_no_locks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that lets two handles in, as some shared file systems do; must differ: this file system."""
+    planned = plan(["seed=0,1", f"paths.runs_dir={tmp_path}"], multirun=True)
+    assert keeps_locks(tmp_path)
+    assert not [line for line in notes(planned, [], {}) if "keeps no locks" in line]
+    monkeypatch.setattr("sgbench.training.run_folder.FileLock", lambda *_, **__: contextlib.nullcontext())
+    assert not keeps_locks(tmp_path)
+    assert [line for line in notes(planned, [], {}) if "keeps no locks" in line]
+    assert list(tmp_path.iterdir()) == []

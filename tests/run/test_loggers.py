@@ -15,18 +15,59 @@ from pytorch_lightning.loggers import WandbLogger
 import sgbench
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
-from sgbench.training.loggers import summary
+from sgbench.records.flat import flat
+from sgbench.records.record import RunRecord
+from sgbench.training.loggers import job_type, tensorboard_logger
 from sgbench.training.run_folder import folder_of
 from tests.run.tiny import WORDS
 
 
-def test_csv_holds_the_curve() -> None:
-    """Each epoch's validation loss in the file is the record's."""
-    record = sgbench.run(*WORDS, "logger=csv")
+def test_csv_and_tensorboard_hold_the_curve_and_the_flat_tree() -> None:
+    """Each epoch's validation loss, and the tree, read back with the csv module and with TensorBoard's reader."""
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    record = sgbench.run(*WORDS, "logger=[csv,tensorboard]")
+    tree = flat(record)
+    (row,) = csv.DictReader((folder_of(compose(WORDS)) / "csv" / "summary.csv").read_text().splitlines())
+    assert row == {key: str(value) for key, value in tree.items()}
+    events = accumulators.EventAccumulator(str(folder_of(compose(WORDS)) / "tensorboard")).Reload()
+    curve = [event.value for event in events.Scalars("validation_loss")]
+    assert curve == pytest.approx([line.validation_loss for line in record.curve], rel=1e-6)
+    for key in ("test/accuracy", "counts/spikes", "validation/rate_hz/hidden0", "parameters"):
+        assert [event.value for event in events.Scalars(key)] == pytest.approx([tree[key]], rel=1e-6), key
     path = folder_of(compose(WORDS)) / "csv" / "metrics.csv"
     rows = [row for row in csv.DictReader(path.read_text().splitlines()) if row["validation_loss"]]
     found = [float(row["validation_loss"]) for row in rows]
     assert found == pytest.approx([line.validation_loss for line in record.curve], rel=1e-6)
+
+
+def test_the_flat_tree_says_what_the_record_says(finished: RunRecord) -> None:
+    """Keys by hand; counts per inference are totals over samples; nothing nested, nothing without a value."""
+    tree = flat(finished)
+    assert finished.test is not None
+    assert finished.counts is not None
+    assert tree["test/accuracy"] == finished.test.accuracy
+    assert (tree["choice/surrogate"], tree["setting/optimizer/lr"]) == ("atan", 0.002)
+    assert tree["data_sha256"] == finished.provenance.data_sha256
+    spikes = [layer.spikes_sent.total or 0 for layer in finished.counts.layers]
+    assert tree["counts/spikes"] == pytest.approx(sum(spikes) / finished.counts.samples)
+    assert "failure" not in tree
+    assert not [key for key, value in tree.items() if isinstance(value, dict | list | tuple) or value is None]
+
+
+def test_without_tensorboard_one_line_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Expected: the extra."""
+    monkeypatch.setattr("sgbench.training.loggers.find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"pip install 'sgbench\[tensorboard\]'"):
+        tensorboard_logger(compose(WORDS), tmp_path)
+
+
+def test_job_types() -> None:
+    """By the seed and what was asked for; must differ: a seed of that number where no seeds choose."""
+    tuned = ["protocol=digits_tuned_v2"]
+    words = ([*tuned, "seed=100"], [*tuned, "seed=0"], ["seed=100"], ["trainer.diagnose=[flow]"])
+    assert [job_type(compose(each)) for each in words] == ["tune", "train", "train", "diagnose"]
 
 
 @pytest.mark.slow
@@ -37,7 +78,7 @@ def test_wandb_offline_holds_config_tags_group_and_scores(tmp_path: Path) -> Non
     assert record.status == "finished"
     (path,) = folder_of(compose(WORDS)).rglob("run-*.wandb")
     tree = _inspect("--summary", "--json", path)
-    for key, value in summary(record).items():
+    for key, value in flat(record).items():
         assert _flat(tree["summary"])[key] == pytest.approx(value), key
     assert "surrogate=atan" in tree["tags"]
     assert tree["config"]["method_id"] == record.method_id

@@ -1,0 +1,68 @@
+"""`sgbench sync`: what loggers have of runs, made anew from their records."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from sgbench.errors import InputError, SgbenchError, one_printable_line
+
+KINDS = ("csv", "tensorboard", "wandb")
+EPILOG = """examples:
+  sgbench sync runs/digits_v1 --to tensorboard             # then: tensorboard --logdir runs
+  sgbench sync runs --to wandb --project mine              # uploads what ran offline, or without a logger
+  sgbench sync runs --to wandb --mode offline --group mine # offline files, for wandb sync"""
+
+
+def register(commands: Any) -> None:
+    """Add `sync`."""
+    parser = commands.add_parser(
+        "sync",
+        help="make what loggers have of runs anew, from their records",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", type=Path, metavar="DIR", help="a runs folder, or one inside it")
+    parser.add_argument("--to", choices=KINDS, required=True, help="which logger")
+    parser.add_argument("--project", default="sgbench", help="at Weights & Biases (default: sgbench)")
+    parser.add_argument(
+        "--mode", choices=("online", "offline"), default="online", help="of wandb (default: online)"
+    )
+    parser.add_argument("--group", metavar="NAME", help="of wandb (default: the protocol)")
+    parser.set_defaults(handler=sync)
+
+
+def sync(args: argparse.Namespace) -> int:
+    """Make the copies; a run whose record cannot be read, or whose copy fails, is named and left out."""
+    from sgbench.paths import RECORD
+    from sgbench.records.files import read_model
+    from sgbench.records.record import RunRecord
+
+    if not args.source.is_dir():
+        raise InputError(f"{args.source}: no such folder; name a runs folder, or one inside it")
+    paths = sorted(path for path in args.source.rglob(RECORD) if not path.is_symlink())
+    if not paths:
+        raise InputError(f"{args.source}: holds no record; fill it with sgbench run")
+    from sgbench.training.loggers import require_account
+    from sgbench.training.synced import sync as copy
+
+    if args.to == "wandb" and args.mode == "online":
+        require_account()
+    failed = 0
+    for path in paths:
+        try:
+            copy(
+                read_model(path, RunRecord),
+                path.parent,
+                args.to,
+                group=args.group,
+                project=args.project,
+                mode=args.mode,
+            )
+        except (SgbenchError, OSError) as error:
+            failed += 1
+            sys.stderr.write(f"sgbench: left out: {one_printable_line(error)}\n")
+    sys.stdout.write(f"{len(paths) - failed} of {len(paths)} runs copied to {args.to}\n")
+    return 1 if failed else 0

@@ -1,0 +1,90 @@
+"""One flat tree of a record, which every logger gets: same keys and values wherever a run is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sgbench.records.content import Scores
+from sgbench.records.record import RunRecord
+
+Flat = dict[str, bool | int | float | str]
+
+
+def flat(record: RunRecord) -> Flat:
+    """Return scores, rates, counts and identity of a record under flat keys; what it does not have has no key.
+
+    - `status`, `failure`, `best_epoch`, `epochs` (trained), `parameters` (trained numbers)
+    - `method_id`, `protocol`, `seed`, `commit`, `data_sha256`
+    - `choice/GROUP` and `setting/GROUP/NAME`: the method, a number as a number
+    - `validation/...`, `test/...`: `accuracy` (fraction), `loss`; by layer `rate_hz/LAYER`, `dead_fraction/LAYER`,
+      `saturated_fraction/LAYER`
+    - `counts/spikes`, `counts/synaptic_operations`: per inference, and by layer behind a slash
+    - `timing/fit_s`, `timing/test_s`, `timing/total_s` [s], `memory/peak_bytes`
+
+    Args:
+        record: of a run.
+    """
+    pairs = (*_identity(record), *_method(record), *_scores(record), *_counts(record), *_costs(record))
+    return {key: value for key, value in pairs if isinstance(value, bool | int | float | str)}
+
+
+Pairs = Iterator[tuple[str, object]]
+
+
+def _identity(record: RunRecord) -> Pairs:
+    yield "status", record.status
+    yield "failure", None if record.failure is None else record.failure.message
+    yield "best_epoch", record.best_epoch
+    yield "epochs", len(record.curve)
+    yield "parameters", record.parameters
+    yield "method_id", record.method_id
+    yield "protocol", record.protocol
+    yield "seed", record.seed
+    yield "commit", record.provenance.commit
+    yield "data_sha256", record.provenance.data_sha256
+
+
+def _method(record: RunRecord) -> Pairs:
+    for group, name in record.method.choices.items():
+        yield f"choice/{group}", name
+    for group, parameters in record.method.parameters.items():
+        for name, value in parameters.items():
+            yield f"setting/{group}/{name}", str(list(value)) if isinstance(value, tuple) else value
+    yield "setting/clip_norm", record.method.clip_norm
+
+
+def _scores(record: RunRecord) -> Pairs:
+    splits: tuple[tuple[str, Scores | None], ...] = (("validation", record.validation), ("test", record.test))
+    for split, scores in splits:
+        if scores is not None:
+            yield f"{split}/accuracy", scores.accuracy
+            yield f"{split}/loss", scores.loss
+            for layer in scores.activity:
+                for name in ("rate_hz", "dead_fraction", "saturated_fraction"):
+                    yield f"{split}/{name}/{layer.name}", getattr(layer, name)
+
+
+def _counts(record: RunRecord) -> Pairs:
+    counts = record.counts
+    if counts is None:
+        return
+    totals = {
+        "spikes": {layer.name: [layer.spikes_sent.total] for layer in counts.layers},
+        "synaptic_operations": {
+            layer.name: [each.effective.total for each in layer.synapses] for layer in counts.layers
+        },
+    }
+    for what, layers in totals.items():
+        known = {name: each for name, each in layers.items() if None not in each}
+        amounts = {name: sum(number or 0 for number in each) / counts.samples for name, each in known.items()}
+        for name, amount in amounts.items():
+            yield f"counts/{what}/{name}", amount
+        if len(known) == len(layers):
+            yield f"counts/{what}", sum(amounts.values())
+
+
+def _costs(record: RunRecord) -> Pairs:
+    yield "timing/fit_s", record.timing.fit_s
+    yield "timing/test_s", record.timing.test_s
+    yield "timing/total_s", record.timing.total_s
+    yield "memory/peak_bytes", record.peak_memory_bytes

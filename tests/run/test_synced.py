@@ -1,0 +1,69 @@
+"""`sgbench sync`: copies made anew from records, twice with one result; read back with each logger's own reader."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sgbench.cli.main import main
+from sgbench.composition.compose import compose
+from sgbench.paths import RECORD
+from sgbench.records.flat import flat
+from sgbench.records.record import RunRecord
+from sgbench.training.run_folder import folder_of
+from tests.run.tiny import WORDS
+
+
+def test_lost_copies_come_back_as_the_record_says(finished: RunRecord, runs_dir: Path) -> None:
+    """CSV: the tree and the curve, the same bytes twice. TensorBoard: one event of each scalar, twice too."""
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    folder, tree = folder_of(compose(WORDS)), flat(finished)
+    before = (folder / RECORD).read_bytes()
+    made = []
+    for _ in range(2):
+        assert main(["sync", str(runs_dir), "--to", "csv"]) == 0
+        made.append([(folder / "csv" / name).read_bytes() for name in ("summary.csv", "metrics.csv")])
+    assert made[0] == made[1]
+    (row,) = csv.DictReader(made[0][0].decode().splitlines())
+    assert row == {key: str(value) for key, value in tree.items()}
+    losses = [float(line["validation_loss"]) for line in csv.DictReader(made[0][1].decode().splitlines())]
+    assert losses == [line.validation_loss for line in finished.curve]
+    for _ in range(2):
+        assert main(["sync", str(runs_dir), "--to", "tensorboard"]) == 0
+        events = accumulators.EventAccumulator(str(folder / "tensorboard")).Reload()
+        assert [event.value for event in events.Scalars("test/loss")] == pytest.approx([tree["test/loss"]])
+        assert len(events.Scalars("validation_loss")) == len(finished.curve)
+    assert (folder / RECORD).read_bytes() == before
+
+
+def test_what_cannot_be_copied_is_named(
+    finished: RunRecord, runs_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A damaged record is left out with exit code 1; a folder that is none, or is empty, is one line."""
+    (folder_of(compose(WORDS)) / RECORD).write_text("{")
+    assert main(["sync", str(runs_dir), "--to", "csv"]) == 1
+    told = capsys.readouterr()
+    assert "0 of 1 runs copied to csv" in told.out
+    assert "left out" in told.err
+    assert main(["sync", str(tmp_path / "none"), "--to", "csv"]) == 2
+    (tmp_path / "empty").mkdir()
+    assert main(["sync", str(tmp_path / "empty"), "--to", "csv"]) == 2
+    assert "holds no record" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_wandb_offline_is_written_once(finished: RunRecord, runs_dir: Path) -> None:
+    """Read back with wandb's own inspector: the tree, the curve, one run however often it is made."""
+    for _ in range(2):
+        assert main(["sync", str(runs_dir), "--to", "wandb", "--mode", "offline", "--group", "mine"]) == 0
+    (path,) = runs_dir.rglob("run-*.wandb")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    summary = json.loads(done.stdout)["summary"]
+    for key, value in flat(finished).items():
+        assert summary[key] == pytest.approx(value), key
