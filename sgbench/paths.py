@@ -60,6 +60,11 @@ def default_loops_dir() -> Path | None:
     return Path(os.environ.get("SGBENCH_LOOPS") or cache / "sgbench" / "loops")
 
 
+def default_kernels_dir() -> Path:
+    """Where compiled loops of the fused engine are kept unless $NUMBA_CACHE_DIR is set: below the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sgbench" / "kernels"
+
+
 def default_cache_gb() -> float:
     """Gigabytes that prepared data sets may take: $SGBENCH_CACHE_GB or 50; what was not used longest goes first.
 

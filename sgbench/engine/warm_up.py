@@ -12,7 +12,7 @@ from sgbench.engine.arrays import FLOATS, NOTHING
 from sgbench.engine.kernels import backward, blocks_backward, blocks_forward, codes, events, forward
 from sgbench.engine.note import CompileNote
 
-NOTE = "compiling the fused engine's loops for %s, once for this machine; ten seconds or so"
+NOTE = "compiling the fused engine's loops for %s, once for this machine; half a minute or so"
 
 
 @functools.cache

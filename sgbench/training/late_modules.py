@@ -57,7 +57,11 @@ def run_now(module: ModuleType) -> None:
         if spec is None or spec.loader is None:
             raise ImportError(f"{module.__name__} was postponed and has no loader", name=module.__name__)
         module.__class__ = ModuleType  # type: ignore[assignment]
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            module.__class__ = Late  # the next use tries again
+            raise
 
 
 class Postponing:

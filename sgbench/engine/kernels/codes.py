@@ -12,6 +12,10 @@ from __future__ import annotations
 
 import numba
 
+from sgbench.engine.kernels.kept import keep_by_text
+
+keep_by_text()  # before the first loop is named
+
 WORD = 64  # spikes per word of packed bits
 SUBTRACT, SUBTRACT_DECAYED, ZERO, NONE = range(4)
 UNWIRED, ONE_TO_ONE, ALL_TO_ALL = range(3)

@@ -1,0 +1,76 @@
+"""Where the compiled loops of this room are kept: by the text of all of them together.
+
+numba finds what it has compiled by the text of a function's own file. These loops are copied into each other across
+files, so that one whose file is as it was may have been compiled of others that are not any more. A folder named
+after all the text is never out of date, and every checkout and environment of this text shares it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import caching, config
+
+from sgbench.paths import default_kernels_dir
+
+ROOM = Path(__file__).resolve().parent
+LOCATORS: list[Any] = getattr(caching, "CacheImpl", getattr(caching, "_CacheImpl", None))._locator_classes  # type: ignore[union-attr]
+"""numba's own ways to find a folder, of which the first that finds one is taken."""
+
+
+@functools.cache
+def text_sha256(folder: Path) -> str:
+    """The hash of all loops in a folder and of the version of what compiles them."""
+    found = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(folder.glob("*.py")):
+        found.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return found.hexdigest()
+
+
+class ByText(caching._CacheLocator):
+    """Tells numba the folder of a loop of this room.
+
+    Args:
+        function: that is to be compiled.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._line = function.__code__.co_firstlineno
+        chosen: str = getattr(config, "CACHE_DIR", "")  # numba sets it from the environment
+        above = Path(chosen) if chosen else default_kernels_dir()
+        self._folder = above / f"kernels_{text_sha256(ROOM)[:20]}"
+
+    def get_cache_path(self) -> str:
+        """The folder, which need not be there."""
+        return str(self._folder)
+
+    def get_source_stamp(self) -> str:
+        """The whole hash."""
+        return text_sha256(ROOM)
+
+    def get_disambiguator(self) -> str:
+        """The function's line."""
+        return str(self._line)
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> ByText | None:
+        """For a loop of this room whose folder can be written; None leaves it to numba's own ways."""
+        if Path(py_file).resolve().parent != ROOM:
+            return None
+        found = cls(py_func)
+        try:
+            found.ensure_cache_path()
+        except OSError:
+            return None
+        return found
+
+
+def keep_by_text() -> None:
+    """Ask `ByText` before numba's own ways, in this process."""
+    if ByText not in LOCATORS:
+        LOCATORS.insert(0, ByText)
