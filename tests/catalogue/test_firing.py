@@ -75,7 +75,7 @@ def plain_id():
     return method_id(compose([*WORDS, *NARROW]).method)
 
 
-@pytest.mark.parametrize("name", thinned(NAMES, 4))
+@pytest.mark.parametrize("name", thinned(NAMES, len(NAMES)))
 def test_trains_and_is_named_in_the_record(name, plain_id):
     """Expected: a finished record; it tells the entry unless that is the neutral one, and an id of its own."""
     record = sgbench.run(*WORDS, *NARROW, f"firing={name}", "engine=reference")

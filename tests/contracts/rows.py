@@ -110,7 +110,10 @@ def recipe(row: Row, kind: Target | None = None) -> Recipe:
     values = {"protocol.monitor": "validation_loss"} if kind in ("trace", "spikes") else {}
     if row["firing"] == "soft":  # whose curve needs the slope that belongs to it
         values["surrogate.normalisation"] = "area1"
-    return choices, SMALL | values | SMALL_NETWORKS.get(row["network"], {})
+    sizes = SMALL_NETWORKS.get(row["network"], {})
+    if (row["rule"], row["network"]) == ("rtrl", "conv"):  # of at most 50 neurons
+        sizes = {"network.channels": [2]}
+    return choices, SMALL | values | sizes
 
 
 def spec_of(row: Row) -> RunSpec:
