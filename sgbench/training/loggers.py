@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.loggers.logger import rank_zero_experiment
 
 from sgbench.errors import InputError, require_choice
 from sgbench.records.method import method_id
@@ -16,6 +17,25 @@ from sgbench.records.spec import RunSpec
 def csv_logger(spec: RunSpec, run_dir: Path) -> Logger:
     """Curves in <run>/csv/metrics.csv."""
     return CSVLogger(save_dir=run_dir, name=None, version="csv")
+
+
+class OwnRunLogger(WandbLogger):
+    """Logs to a Weights & Biases run of its own, whichever others are open in the process.
+
+    Lightning's logger takes over a run that is open, so replicas would write into one another's.
+    """
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The run, begun when it is first asked for."""
+        if self._experiment is None:
+            import wandb
+
+            self._experiment = wandb.init(**self._wandb_init, reinit="create_new")
+            self._experiment.define_metric("trainer/global_step")
+            self._experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+        return self._experiment
 
 
 def wandb_logger(spec: RunSpec, run_dir: Path, *, project: str, mode: str) -> Logger:
@@ -33,7 +53,7 @@ def wandb_logger(spec: RunSpec, run_dir: Path, *, project: str, mode: str) -> Lo
     if mode == "online":
         require_account()
     choices = spec.method.choices
-    return WandbLogger(
+    return OwnRunLogger(
         project=project,
         name=f"{spec.method.label}-{method_id(spec.method)}-{spec.seed}",
         group=spec.group or spec.method.protocol.name,
