@@ -10,6 +10,7 @@ import pytest
 import sgbench
 from sgbench.leaderboard.site.render import DOCS_SECTIONS, SECTIONS, bar
 from tools.documentation.api import api_pages
+from tools.documentation.extension import escape_bars
 from tools.documentation.links import broken, main
 from tools.documentation.outside import DOCS, ROOT, Outside
 
@@ -61,6 +62,13 @@ def test_the_bar_is_one(tmp_path: Path) -> None:
         node.id for node in ast.walk(ast.parse((DOCS / "conf.py").read_text())) if isinstance(node, ast.Name)
     }
     assert "bar" in names
+
+
+def test_bars_of_absolute_values_stay() -> None:
+    """By hand: a bar outside of backticks is escaped; code and examples are as they were."""
+    lines = ["1 / (1 + |z|), as `|z|`", "    >>> a | b"]
+    escape_bars(lines)
+    assert lines == ["1 / (1 + \\|z\\|), as `|z|`", "    >>> a | b"]
 
 
 def test_broken_links_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ GENERATED = ("api", "checkout")
 """Folders below docs/ that each build writes anew."""
 BELOW = {"catalogue/surrogates": "surrogate/*", "catalogue/neurons": "neuron/*", "study/README": "*"}
 """Pages that are written by commands, and which pages stand below them."""
+BAR = re.compile(r"(`+[^`]*`+)|\|")
 IMAGE = re.compile(r"!\[([^\]]*)\]\((?!https?:)([^)\s]+)\)")
 
 
@@ -39,6 +40,13 @@ def write_pages(outside: Outside) -> None:
         page = PurePosixPath("checkout") / f"{name}.md"
         text = outside.rewritten((ROOT / place).read_text(encoding="utf-8"), page, ROOT)
         (DOCS / page).write_text(IMAGE.sub(r"![\1](../../\2)", text), encoding="utf-8")
+
+
+def escape_bars(lines: list[str]) -> None:
+    """Keep the bars of absolute values in a docstring, which reStructuredText would take for a substitution."""
+    for place, line in enumerate(lines):
+        if not line.lstrip().startswith((">>>", "...")):
+            lines[place] = BAR.sub(lambda found: found.group(1) or r"\|", line)
 
 
 def turn(outside: Outside, name: str, source: list[str]) -> None:

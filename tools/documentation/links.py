@@ -42,7 +42,10 @@ def broken(site: Path) -> Iterator[str]:
     Args:
         site: its folder; links between its pages are relative.
     """
-    for page in sorted(site.rglob("*.html")):
+    pages = sorted(
+        page for page in site.rglob("*.html") if "_static" not in page.parts
+    )  # a theme's templates
+    for page in pages:
         for target in dict.fromkeys(_read(page).targets):
             if SCHEME.match(target):
                 if OUT.fullmatch(target) is None:
