@@ -7,7 +7,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 PEERS ?= .venv-peers
 INSTALLED_PEERS := $(PEERS)/.installed
 
-.PHONY: help setup quickstart test test-slow test-peers test-site check entry presets golden catalogue board site clean
+.PHONY: help setup quickstart test test-slow test-peers test-site check entry presets golden catalogue board site docs clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -81,5 +81,14 @@ board: setup ## rebuild all committed boards from their records
 site: setup ## build the web site of all boards into site/
 	$(BIN)/sgbench board site
 
+docs: $(INSTALLED_DEV) ## the documentation and the boards as one site in public/, notebooks executed
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	rm -rf public
+	$(BIN)/sgbench board site --docs --into public
+	$(BIN)/sgbench board check --site public
+	$(BIN)/python -m sphinx -W --keep-going -b html -d build/doctrees docs public/docs
+	rm -rf public/docs/.buildinfo public/docs/_sources
+	$(BIN)/python -m tools.documentation.links public
+
 clean: ## remove .venv and caches, never runs
-	rm -rf $(VENV) $(PEERS) .pytest_cache .ruff_cache .import_linter_cache dist build
+	rm -rf $(VENV) $(PEERS) .pytest_cache .ruff_cache .import_linter_cache dist build public docs/api docs/checkout

@@ -56,6 +56,11 @@ def register(commands: Any) -> None:
         "--from", dest="root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
     )
     site.add_argument("--into", type=Path, default=SITE, metavar="DIR", help="default: site")
+    site.add_argument(
+        "--docs",
+        action="store_true",
+        help="link the documentation, which make docs lays into docs/ of the site",
+    )
     finish(site, _site)
     show = actions.add_parser("show", help="print boards without writing anything")
     add_source(show, default="runs")
@@ -101,9 +106,17 @@ def _build(args: argparse.Namespace) -> int:
 
 
 def _site(args: argparse.Namespace) -> int:
+    from sgbench.leaderboard.site.beside import Beside
     from sgbench.leaderboard.site.build import build_site
+    from sgbench.recommendation.front import shipped_advice
 
-    built = build_site(args.root, args.into, references=references_of(args), commit=commit_of(args.root))
+    built = build_site(
+        args.root,
+        args.into,
+        references=references_of(args),
+        commit=commit_of(args.root),
+        beside=Beside(shipped_advice(), args.docs),
+    )
     if args.json:
         say_json(asdict(built))
     else:
@@ -115,9 +128,17 @@ def _site(args: argparse.Namespace) -> int:
 
 def _check_site(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.labels import counted
+    from sgbench.leaderboard.site.beside import Beside
     from sgbench.leaderboard.site.build import check_site
+    from sgbench.recommendation.front import shipped_advice
 
-    findings = check_site(args.root, args.site, references=references_of(args), commit=commit_of(args.root))
+    findings = check_site(
+        args.root,
+        args.site,
+        references=references_of(args),
+        commit=commit_of(args.root),
+        beside=Beside(shipped_advice()),
+    )
     if args.json:
         say_json({"site": str(args.site), "findings": [asdict(item) for item in findings]})
     else:

@@ -56,13 +56,13 @@ class Recommendation:
         low, high = self.learning_rates
         said = [
             f"{self.kind}: take surrogate={self.surrogate} width_fwhm={self.width_fwhm:g}; "
-            f"search widths {_range(*self.widths)}, learning rates {_range(low, high)}.",
+            f"search widths {range_text(*self.widths)}, learning rates {range_text(low, high)}.",
             f"Expected loss against the best known: {loss_text(self.loss)} "
             f"({len(self.tasks)} tasks, {self.loss.seeds} seeds, {100 * self.loss.failed:.0f} % of runs failed).",
         ]
         if self.settings:
             ranges = ", ".join(
-                f"{SETTINGS.get(key, key)} {_range(*ends)}" for key, ends in self.settings.items()
+                f"{SETTINGS.get(key, key)} {range_text(*ends)}" for key, ends in self.settings.items()
             )
             said.append(f"References of these tasks had: {ranges}.")
         said += [f"Try {number}: {' '.join(words)}" for number, words in enumerate(self.to_try, start=1)]
@@ -154,7 +154,7 @@ def _unknown(found: Fit, shape: Shape) -> tuple[str, ...]:
     said: list[str] = list(NOT_TRIED)
     steps = [task.shape.steps for task in found.tasks.values()]
     if not min(steps) <= shape.steps <= max(steps):
-        said.insert(0, f"{shape.steps} steps (tasks of the kind have {_range(min(steps), max(steps))})")
+        said.insert(0, f"{shape.steps} steps (tasks of the kind have {range_text(min(steps), max(steps))})")
     layers = [task.shape.layers for task in found.tasks.values()]
     if shape.layers > max(layers):
         said.insert(0, f"{shape.layers} hidden layers (tasks of the kind have up to {max(layers)})")
@@ -188,5 +188,10 @@ def _held_out_text(found: Sequence[HeldOut]) -> str:
     )
 
 
-def _range(low: float, high: float) -> str:
+def range_text(low: float, high: float) -> str:
+    """Write a range, or the one number that it is.
+
+    >>> range_text(0.2, 2.0), range_text(1.0, 1.0)
+    ('0.2 to 2', '1')
+    """
     return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"

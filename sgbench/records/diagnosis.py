@@ -57,7 +57,7 @@ class LayerDiagnosis(Reasoned):
     gradient_dead_fraction: Fraction | None
     """Share of neurons whose dL/dI is 0 in every step of every sample."""
     signal_to_noise: Amount | None
-    """|mean|^2 over the summed variance of the gradient of the layer's weights between mini-batches [1]."""
+    """`|mean|^2` over the summed variance of the gradient of the layer's weights between mini-batches [1]."""
     jacobian_norm: Amount | None
     """Mean spectral norm of the Jacobian from the state of one step to the next."""
     jacobian_radius: Amount | None

@@ -6,7 +6,9 @@ import csv
 import io
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from sgbench.errors import InputError, require_choice
@@ -47,6 +49,25 @@ def job_type(spec: RunSpec) -> str:
     return "diagnose" if spec.trainer.diagnose else "train"
 
 
+class OwnRunLogger(WandbLogger):
+    """Logs to a Weights & Biases run of its own, whichever others are open in the process.
+
+    Lightning's logger takes over a run that is open, so replicas would write into one another's.
+    """
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The run, begun when it is first asked for."""
+        if self._experiment is None:
+            import wandb
+
+            self._experiment = wandb.init(**self._wandb_init, reinit="create_new")
+            self._experiment.define_metric("trainer/global_step")
+            self._experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+        return self._experiment
+
+
 def wandb_logger(spec: RunSpec, run_dir: Path, *, project: str, mode: str) -> Logger:
     """A Weights & Biases run: group = sweep, job type = what it is for, tags = choices.
 
@@ -62,7 +83,7 @@ def wandb_logger(spec: RunSpec, run_dir: Path, *, project: str, mode: str) -> Lo
     if mode == "online":
         require_account()
     choices = spec.method.choices
-    return WandbLogger(
+    return OwnRunLogger(
         project=project,
         name=f"{spec.method.label}-{method_id(spec.method)}-{spec.seed}",
         id=run_name(spec),

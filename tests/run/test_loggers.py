@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
-from pytorch_lightning.loggers import WandbLogger
 
 import sgbench
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.records.flat import flat
 from sgbench.records.record import RunRecord
-from sgbench.training.loggers import job_type, tensorboard_logger
+from sgbench.training.loggers import OwnRunLogger, job_type, tensorboard_logger, wandb_logger
 from sgbench.training.run_folder import folder_of
 from tests.run.tiny import WORDS
 
@@ -87,6 +86,21 @@ def test_wandb_offline_holds_config_tags_group_and_scores(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+def test_loggers_of_one_process_have_runs_of_their_own(tmp_path: Path) -> None:
+    """Hand count: two that are open at once and a third after them leave three runs."""
+    made = [
+        wandb_logger(compose([*WORDS, f"seed={seed}"]), tmp_path / str(seed), project="mine", mode="offline")
+        for seed in (0, 1, 2)
+    ]
+    first, second, third = made
+    assert first.experiment.id != second.experiment.id
+    for each in (first, second, third):
+        each.log_metrics({"loss": 1.0}, step=1)
+        each.experiment.finish()
+    assert len([*tmp_path.rglob("offline-run-*")]) == len(made)
+
+
+@pytest.mark.slow
 def test_wandb_disabled_changes_nothing() -> None:
     """The record is that of a run without a logger."""
     silent = sgbench.run(*WORDS, "seed=2")
@@ -98,10 +112,10 @@ def test_wandb_disabled_changes_nothing() -> None:
 def test_wandb_online_without_login_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """The remedy is in the line; nothing has been trained."""
 
-    def refuse(_: WandbLogger) -> None:
+    def refuse(_: OwnRunLogger) -> None:
         raise RuntimeError("No API key configured.\nUse `wandb login`.")
 
-    monkeypatch.setattr(WandbLogger, "experiment", property(refuse))
+    monkeypatch.setattr(OwnRunLogger, "experiment", property(refuse))
     monkeypatch.setattr(pl.Trainer, "fit", lambda *_, **__: pytest.fail("trained"))
     with pytest.raises(InputError, match=r"logger.wandb: No API key.*logger.wandb.mode=offline"):
         sgbench.run(*WORDS, "logger=wandb")

@@ -34,7 +34,7 @@ def texts(sources: Sources) -> dict[str, str]:
     return {
         each.path: each.make().decode()
         for each in site_files(sources)
-        if each.digest is None and not each.path.endswith(".svg")
+        if each.digest is None and not each.path.endswith((".svg", ".png"))
     }
 
 

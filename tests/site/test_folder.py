@@ -12,7 +12,7 @@ import pytest
 
 from sgbench.errors import InputError, StorageError
 from sgbench.leaderboard.site.files import SiteFile
-from sgbench.leaderboard.site.folder import MANIFEST, compare_site, found_in, write_site
+from sgbench.leaderboard.site.folder import MANIFEST, compare_site, found_in, links_docs, write_site
 from sgbench.leaderboard.site.pictures import digest_in, drawn, told
 from sgbench.plots.lines import Chart, chart
 
@@ -157,3 +157,12 @@ def test_curves_are_the_points_of_the_records() -> None:
     flat = chart({"a": [(0, 1.0), (1, 1.0)]}, title="t", x_label="x", y_label="y")
     assert flat is not None
     assert {point.partition(",")[2] for point in flat.lines[0].points.split()} == {"114.0"}
+
+
+def test_a_site_says_whether_documentation_lies_beside_it(tmp_path: Path) -> None:
+    """Expected: what it was written with; a folder that is no site has none."""
+    write_site(tmp_path / "with", files("a"), has_docs=True)
+    write_site(tmp_path / "without", files("a"))
+    assert links_docs(tmp_path / "with")
+    assert not links_docs(tmp_path / "without")
+    assert not links_docs(tmp_path)

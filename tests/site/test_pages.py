@@ -5,16 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.site.answer import answer_of, listed
+from sgbench.leaderboard.site.beside import Beside
 from sgbench.leaderboard.site.protocols import protocol_files
+from sgbench.leaderboard.site.render import DOCS_SECTIONS
 from sgbench.leaderboard.site.reproductions import read_reproductions
 from sgbench.leaderboard.site.table import Cell, Table, numbers
 from sgbench.leaderboard.site.table import texts as columns
 from sgbench.leaderboard.site.texts import text_pages
+from sgbench.recommendation.advice import advise
+from sgbench.recommendation.front import advice_by_kind
+from sgbench.recommendation.summary import Shape, read_summary, shipped_summary
 from sgbench.records.content import Failure
 from tests.leaderboard.factory import method, record
 from tests.site.boards import COMMIT, documents, html, sources_of, texts
@@ -179,3 +185,32 @@ def test_a_table_says_what_it_is_sorted_by(tmp_path: Path) -> None:
     assert found.values("th", "scope") == ["col", "col", "row", "row"]
     assert found.values("table", "class") == ["sorts"]
     assert listed([]) == ""
+
+
+def test_the_front_page_begins_with_what_the_study_says(tmp_path: Path) -> None:
+    """Expected: the answers of `recommend` for two kinds of network, and why there is none for the third.
+
+    Must differ: without advice the front page answers from the boards alone, and without documentation links none.
+    """
+    summary = read_summary(shipped_summary())
+    advice = tuple(advice_by_kind(summary))
+    sources = sources_of(tmp_path / "boards", two_methods())
+    told = replace(sources, beside=Beside(advice, has_docs=True))
+    told.__dict__.update(surrogates=sources.surrogates, neurons=sources.neurons)
+    page = documents(told)["index.html"]
+    plain = documents(sources)["index.html"]
+    for each in advice:
+        assert each.sentence.partition(" ")[2] in page.text
+        assert each.sentence not in plain.text
+        if each.surrogate:
+            words = shlex.split(each.command)
+            shape = Shape(layers=int(words[3]), recurrent="--recurrent" in words, steps=int(words[-1]))
+            found = advise(summary, shape)
+            assert (each.surrogate, each.width_fwhm) == (found.surrogate, found.width_fwhm)
+        else:
+            assert each.why_not in page.text
+    assert page.values("img", "src")[0] == "regime_map.png"
+    assert "regime_map.png" not in plain.values("img", "src")
+    docs = {path for path, _ in DOCS_SECTIONS}
+    assert docs <= set(page.values("a", "href"))
+    assert not docs & set(plain.values("a", "href"))

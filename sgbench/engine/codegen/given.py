@@ -27,7 +27,7 @@ class Given:
     parts: int
 
     def expanded(self, features: torch.Size) -> Tensor:
-        """[parts, *features]."""
+        """`[parts, *features]`."""
         return without_samples(self.tensor, self.shape).expand(self.shape).reshape(self.parts, *features)
 
 

@@ -82,7 +82,7 @@ def record(
 
     Args:
         layer: whose neurons step; a recurrence of single neurons is part of their step.
-        shape: of one current of one step [B, *features].
+        shape: of one current of one step `[B, *features]`.
         dtype: of the currents.
         parts: currents that a neuron takes.
         keep_u: whether the potential is wanted.

@@ -73,7 +73,7 @@ class Recorder:
     """Writes down what a step does.
 
     Args:
-        shape: of one part of one step [B, *features].
+        shape: of one part of one step `[B, *features]`.
         dtype: of its numbers.
     """
 

@@ -1,6 +1,6 @@
 """The answer to "which surrogate should I use?", with its evidence and its doubts, from what boards say today.
 
-A front page takes an `Answer` and asks nothing about where it came from, so another function may give it.
+The advice of a study, which whoever builds the site hands in, comes first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sgbench.leaderboard.pages.explain import answer as explain_pair
 from sgbench.leaderboard.pages.sections import power
 from sgbench.leaderboard.rows import Board, Row
 from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
-from sgbench.leaderboard.site.table import Cell, Table, numbers, texts
+from sgbench.leaderboard.site.table import NONE, Cell, Table, number, numbers, texts
 
 MOST_NAMED = 6
 
@@ -36,6 +36,8 @@ class Answer:
     """What a front page says: one line, why, what speaks against it, and board by board."""
 
     headline: str
+    advice: Table | None  # what the study says, a line a kind of network
+    asked: tuple[str, ...]  # the commands that say the same
     evidence: tuple[str, ...]
     doubts: tuple[str, ...]
     seconds: tuple[Line, ...]  # the first of each board against the second
@@ -57,10 +59,15 @@ def answer_of(sources: Sources, found: AcrossTasks | str) -> Answer:
         evidence: tuple[str, ...] = (f"Nothing is compared over tasks: {reason}.",)
     else:
         headline, evidence = _headline(found, sources), tuple(_evidence(found, sources))
+    if any(each.surrogate for each in sources.beside.advice):
+        evidence = (f"On the boards: {headline}", *evidence)
+        headline = _sentence([each.sentence for each in sources.beside.advice])
     return Answer(
         headline,
+        _advice_table(sources),
+        tuple(each.command for each in sources.beside.advice if each.surrogate),
         evidence,
-        tuple(_doubts(boards, sources)),
+        (*_not_tried(sources), *_doubts(boards, sources)),
         tuple(_line(board, board.rows[0], board.rows[1]) for board in boards if len(board.rows) > 1),
         tuple(_line(board, _best_other(board, sources), each) for board, each in _controls(boards, sources)),
         _powers(boards),
@@ -72,6 +79,50 @@ def _headline(found: AcrossTasks, sources: Sources) -> str:
     if len(alike) == 1:
         return f"{alike[0]}, on these tasks."
     return f"Any of {listed(alike)}: these tasks do not tell them apart."
+
+
+def _sentence(parts: Sequence[str]) -> str:
+    """Parts as one sentence.
+
+    >>> _sentence(["with one layer atan", "with two nothing"])
+    'With one layer atan, with two nothing.'
+    """
+    text = ", ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _advice_table(sources: Sources) -> Table | None:
+    rows = [
+        (
+            Cell(each.network),
+            Cell(each.surrogate, link=sources.page_of("surrogate", each.surrogate), is_code=True)
+            if each.surrogate
+            else Cell(f"not known yet: {each.why_not}"),
+            number(each.width_fwhm if each.surrogate else None, f"{each.width_fwhm:g}"),
+            *(
+                Cell(text or NONE)
+                for text in (each.widths, each.learning_rates, each.loss, each.out_of_sample)
+            ),
+            Cell(each.rests_on or NONE),
+        )
+        for each in sources.beside.advice
+    ]
+    columns = (
+        *texts("a network with", "take"),
+        *numbers("width, thresholds"),
+        *texts(
+            "widths that lose at most 2 points", "learning rates", "loss to expect against the best known"
+        ),
+        *texts("loss on a task that was left out", "rests on"),
+    )
+    return Table("What the study recommends", columns, tuple(rows)) if rows else None
+
+
+def _not_tried(sources: Sources) -> Iterator[str]:
+    """What no run of the study reaches, each said once."""
+    unknown = dict.fromkeys(what for each in sources.beside.advice for what in each.unknown)
+    if unknown:
+        yield f"The study did not try {listed([*unknown])}."
 
 
 def _alike(found: AcrossTasks, sources: Sources) -> list[Standing]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.site.folder import compare_site, require_ours, write_site
+from sgbench.leaderboard.site.beside import Beside
+from sgbench.leaderboard.site.folder import compare_site, links_docs, require_ours, write_site
 from sgbench.leaderboard.site.pages import site_files
-from sgbench.leaderboard.site.sources import read_sources
+from sgbench.leaderboard.site.sources import NOTHING_BESIDE, read_sources
 from sgbench.leaderboard.store.reading import Finding
 
 
@@ -25,7 +26,9 @@ class BuiltSite:
     left_out: tuple[Finding, ...]
 
 
-def build_site(root: Path, into: Path, *, references: References, commit: str) -> BuiltSite:
+def build_site(
+    root: Path, into: Path, *, references: References, commit: str, beside: Beside = NOTHING_BESIDE
+) -> BuiltSite:
     """Build a site.
 
     Args:
@@ -33,6 +36,7 @@ def build_site(root: Path, into: Path, *, references: References, commit: str) -
         into: the folder of the site, which may hold an older one and nothing else.
         references: what the catalogue says of protocols.
         commit: of the records, or words in its place.
+        beside: what is shown beside the records.
 
     Raises:
         InputError: a folder is missing, holds other files, or lies inside the other.
@@ -42,14 +46,16 @@ def build_site(root: Path, into: Path, *, references: References, commit: str) -
     inside = root.resolve()
     if inside == into.resolve() or inside in into.resolve().parents:
         raise InputError(f"--into {into}: lies inside {root}, where folders are protocols; choose another")
-    sources = read_sources(root, references=references, commit=commit)
-    written = write_site(into, site_files(sources))
+    sources = read_sources(root, references=references, commit=commit, beside=beside)
+    written = write_site(into, site_files(sources), has_docs=beside.has_docs)
     return BuiltSite(
         str(into), len(sources.boards), len(sources.places), written.files, written.bytes, sources.findings
     )
 
 
-def check_site(root: Path, site: Path, *, references: References, commit: str) -> tuple[Finding, ...]:
+def check_site(
+    root: Path, site: Path, *, references: References, commit: str, beside: Beside = NOTHING_BESIDE
+) -> tuple[Finding, ...]:
     """Build a site in memory and return how another differs from it.
 
     Args:
@@ -57,9 +63,11 @@ def check_site(root: Path, site: Path, *, references: References, commit: str) -
         site: the folder of the site.
         references: what the catalogue says of protocols.
         commit: of the records, or words in its place.
+        beside: what is shown beside the records; whether that is the documentation, the site's own list says.
 
     Raises:
         InputError: a folder is missing, or the second is no site.
     """
-    sources = read_sources(root, references=references, commit=commit)
+    as_built = replace(beside, has_docs=links_docs(site))
+    sources = read_sources(root, references=references, commit=commit, beside=as_built)
     return (*sources.findings, *compare_site(site, site_files(sources)))

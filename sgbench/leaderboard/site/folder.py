@@ -32,12 +32,13 @@ class Written:
     bytes: int
 
 
-def write_site(into: Path, made: Iterable[SiteFile]) -> Written:
+def write_site(into: Path, made: Iterable[SiteFile], *, has_docs: bool = False) -> Written:
     """Write a site beside its place, and put it there in one step; what was there of ours goes.
 
     Args:
         into: the folder, which may hold a site of ours and nothing else.
         made: its files.
+        has_docs: whether its pages link to documentation beside them, which its list then says.
 
     Raises:
         InputError: the folder holds something else.
@@ -48,7 +49,7 @@ def write_site(into: Path, made: Iterable[SiteFile]) -> Written:
         into.absolute().parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned_of(into.absolute())
         with new_folder(into.absolute()) as passing:
-            written = _fill(passing, made)
+            written = _fill(passing, made, has_docs=has_docs)
             passing.chmod(0o755)
             require_ours(into)  # it may have changed meanwhile
             _put(passing, into.absolute())
@@ -60,7 +61,7 @@ def write_site(into: Path, made: Iterable[SiteFile]) -> Written:
     return written
 
 
-def _fill(folder: Path, made: Iterable[SiteFile]) -> Written:
+def _fill(folder: Path, made: Iterable[SiteFile], *, has_docs: bool) -> Written:
     hashes: dict[str, str] = {}
     size = 0
     for each in made:
@@ -70,7 +71,7 @@ def _fill(folder: Path, made: Iterable[SiteFile]) -> Written:
         path.write_bytes(data)
         hashes[each.path] = hashlib.sha256(data).hexdigest()
         size += len(data)
-    text = json.dumps({"kind": KIND, "files": hashes}, indent=1, sort_keys=True) + "\n"
+    text = json.dumps({"kind": KIND, "docs": has_docs, "files": hashes}, indent=1, sort_keys=True) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
     return Written(len(hashes) + 1, size + len(text))
 
@@ -118,13 +119,22 @@ def require_ours(into: Path) -> None:
 
 def listed(folder: Path) -> dict[str, str] | None:
     """Return the hashes that a site's list states, by path; None where the folder is no site of ours."""
+    files = _list_of(folder).get("files")
+    return {str(path): str(text) for path, text in files.items()} if isinstance(files, dict) else None
+
+
+def links_docs(folder: Path) -> bool:
+    """Return whether the pages of a site link to documentation beside them."""
+    return _list_of(folder).get("docs") is True
+
+
+def _list_of(folder: Path) -> dict[str, object]:
+    """The list of a site, or an empty one."""
     try:
         tree = parse_tree(read_bytes(folder / MANIFEST, limit=LARGEST), MANIFEST)
     except InputError:
-        return None
-    if not isinstance(tree, dict) or tree.get("kind") != KIND or not isinstance(tree.get("files"), dict):
-        return None
-    return {str(path): str(text) for path, text in tree["files"].items()}
+        return {}
+    return tree if isinstance(tree, dict) and tree.get("kind") == KIND else {}
 
 
 def found_in(folder: Path) -> list[str]:

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from sgbench.leaderboard.families import AcrossTasks
 from sgbench.leaderboard.labels import counted
 from sgbench.leaderboard.site.across import picture, standings_table
 from sgbench.leaderboard.site.answer import answer_of
-from sgbench.leaderboard.site.files import Page
+from sgbench.leaderboard.site.files import Page, Picture, SiteFile
 from sgbench.leaderboard.site.protocols import first_cell
 from sgbench.leaderboard.site.sources import Sources, protocol_path
 from sgbench.leaderboard.site.table import Cell, Table, number, numbers, texts
 
+MAP_ALT = "The regime map of the study: accuracy against width for each task and shape."
+REGIME_MAP = "regime_map.png"
+MAP_CAPTION = (
+    "Test accuracy against the width of the surrogate, a panel a task and a line a shape; the darker, the more "
+    "compact. Where lines lie apart, or bend, the choice matters. A cross marks a cell with failed runs."
+)
 
-def front_page(sources: Sources, found: AcrossTasks | str) -> Page:
-    """Return the front page.
+
+def front_files(sources: Sources, found: AcrossTasks | str) -> Iterator[Page | SiteFile]:
+    """Yield the front page, and the study's regime map where a checkout has it.
 
     Args:
         sources: boards and catalogue.
         found: surrogates over all tasks, or why they cannot be compared.
     """
+    drawn = None if sources.docs is None else sources.docs / "study" / REGIME_MAP
+    has_map = drawn is not None and drawn.is_file() and bool(sources.beside.advice)
+    if drawn is not None and has_map:
+        yield SiteFile(REGIME_MAP, drawn.read_bytes)
     boards = sources.boards
     records = sum(len(place.row.scores) for place in sources.places.values())
     sizes = (len(boards), "board"), (len(sources.places), "method"), (records, "record")
@@ -31,13 +44,15 @@ def front_page(sources: Sources, found: AcrossTasks | str) -> Page:
         for board in boards
     )
     columns = (*texts("protocol"), *numbers("methods"), *texts("first of them"))
-    return Page(
+    yield Page(
         "index.html",
         "Which surrogate gradient should I use?",
         "Which surrogate gradient for which task, with the evidence and its doubts, from committed records.",
         "front.html",
         {
             "answer": answer_of(sources, found),
+            "map": Picture(REGIME_MAP, MAP_ALT, MAP_CAPTION) if has_map else None,
+            "study": "docs/study/README.html" if sources.beside.has_docs else None,
             "size": ", ".join(counted(*size) for size in sizes),
             "picture": picture() if isinstance(found, AcrossTasks) else None,
             "table": standings_table(found, sources) if isinstance(found, AcrossTasks) else None,

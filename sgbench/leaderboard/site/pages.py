@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sgbench.leaderboard.site.across import across_files, compared
 from sgbench.leaderboard.site.entries import entry_files
 from sgbench.leaderboard.site.files import Page, SiteFile
-from sgbench.leaderboard.site.front import front_page
+from sgbench.leaderboard.site.front import front_files
 from sgbench.leaderboard.site.methods import method_files
 from sgbench.leaderboard.site.protocols import boards_page, protocol_files
 from sgbench.leaderboard.site.render import rendered, static_files
@@ -18,13 +18,17 @@ from sgbench.leaderboard.site.texts import text_pages
 def site_files(sources: Sources) -> Iterator[SiteFile]:
     """Yield every file of a site but the one that lists them, one after the other."""
     for each in _everything(sources):
-        yield rendered(each, commit=sources.commit) if isinstance(each, Page) else each
+        yield (
+            rendered(each, commit=sources.commit, docs=sources.beside.has_docs)
+            if isinstance(each, Page)
+            else each
+        )
     yield from static_files()
 
 
 def _everything(sources: Sources) -> Iterator[Page | SiteFile]:
     over_tasks = compared(sources)
-    yield front_page(sources, over_tasks)
+    yield from front_files(sources, over_tasks)
     yield boards_page(sources)
     for board in sources.boards:
         yield from protocol_files(board, sources)

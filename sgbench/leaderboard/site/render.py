@@ -24,20 +24,36 @@ SECTIONS = (
     ("retired.html", "Withdrawn"),
 )
 """The navigation, from left to right."""
+DOCS_SECTIONS = (
+    ("docs/tutorial/index.html", "Tutorial"),
+    ("docs/study/README.html", "Study"),
+    ("docs/index.html", "Docs"),
+)
+"""What stands in it beside these where the documentation lies in the site's own docs/."""
 PACKAGE = "sgbench.leaderboard.site"
 STATIC = ("site.css", "site.js")
 LINK = re.compile(r"https://\S+")
 PAPERS = {"arXiv:": "https://arxiv.org/abs/", "doi:": "https://doi.org/"}
 
 
-def rendered(page: Page, *, commit: str) -> SiteFile:
+def bar(*, docs: bool) -> tuple[tuple[str, str], ...]:
+    """Return the navigation of a site, which the pages of the documentation show too.
+
+    Args:
+        docs: whether the documentation lies beside the boards.
+    """
+    return (*SECTIONS, *DOCS_SECTIONS) if docs else SECTIONS
+
+
+def rendered(page: Page, *, commit: str, docs: bool = False) -> SiteFile:
     """Return the file of a page.
 
     Args:
         page: its values.
         commit: of the records, which each page names.
+        docs: whether the documentation lies beside the boards.
     """
-    return SiteFile(page.path, lambda: _html(page, commit))
+    return SiteFile(page.path, lambda: _html(page, commit, docs=docs))
 
 
 def static_files() -> Iterator[SiteFile]:
@@ -51,14 +67,14 @@ def svg(template: str, **values: object) -> bytes:
     return _environment().get_template(template).render(values).encode()
 
 
-def _html(page: Page, commit: str) -> bytes:
+def _html(page: Page, commit: str, *, docs: bool) -> bytes:
     text = (
         _environment()
         .get_template(page.template)
         .render(
             page=page,
             top="../" * page.path.count("/"),
-            sections=SECTIONS,
+            sections=bar(docs=docs),
             commit=commit,
             **page.values,
         )

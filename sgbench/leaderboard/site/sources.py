@@ -14,9 +14,11 @@ from sgbench.composition.selection import canonical_name, is_preset
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.rows import Board, Measured, Row
+from sgbench.leaderboard.site.beside import Beside
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.paths import conf_dir
 
+NOTHING_BESIDE = Beside()
 CONTROL = "control"
 """Family of the surrogates that are there to be beaten."""
 
@@ -41,6 +43,7 @@ class Sources:
         boards: of all protocols.
         measured: methods by protocol, whether ranked or not.
         findings: what was left out.
+        beside: what is shown beside the records.
     """
 
     root: Path
@@ -49,6 +52,7 @@ class Sources:
     boards: tuple[Board, ...]
     measured: Mapping[str, Sequence[Measured]]
     findings: tuple[Finding, ...] = field(default=())
+    beside: Beside = field(default=NOTHING_BESIDE)
 
     @cached_property
     def places(self) -> dict[str, Place]:
@@ -113,19 +117,22 @@ class Sources:
         return folder if (folder / "index.md").is_file() else None
 
 
-def read_sources(root: Path, *, references: References, commit: str) -> Sources:
+def read_sources(
+    root: Path, *, references: References, commit: str, beside: Beside = NOTHING_BESIDE
+) -> Sources:
     """Read a leaderboards folder.
 
     Args:
         root: the folder.
         references: what the catalogue says of protocols.
         commit: of the records, or words in its place.
+        beside: what is shown beside the records.
 
     Raises:
         InputError: there is no such folder, or an energy target's file is not usable.
     """
     found = show(root, layout="leaderboards", references=references)
-    return Sources(root, references, commit, found.boards, found.measured, found.findings)
+    return Sources(root, references, commit, found.boards, found.measured, found.findings, beside)
 
 
 def method_path(protocol: str, method_id: str) -> str:

@@ -1,0 +1,67 @@
+"""What the front page of the boards says of each kind of network: the answers of `recommend`, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.site.beside import Advice
+from sgbench.recommendation.advice import Recommendation, advise, loss_text, range_text
+from sgbench.recommendation.summary import Shape, Summary, read_summary, shipped_summary
+
+SEVERAL = 4
+"""Hidden layers of the network that stands for those of several."""
+KINDS = (("one hidden layer", 1, False), ("several hidden layers", SEVERAL, False), ("recurrence", 1, True))
+
+
+def shipped_advice() -> tuple[Advice, ...]:
+    """Return what the shipped study recommends, a line a kind of network; nothing where it was not shipped.
+
+    Raises:
+        InputError: the summary is damaged.
+    """
+    path: Path = shipped_summary()
+    return tuple(advice_by_kind(read_summary(path))) if path.is_file() else ()
+
+
+def advice_by_kind(summary: Summary) -> Iterator[Advice]:
+    """Yield what a study recommends for each kind of network, or why it cannot yet.
+
+    Args:
+        summary: of the study.
+    """
+    for network, layers, recurrent in KINDS:
+        shape = Shape(layers=layers, recurrent=recurrent, steps=_steps(summary, layers, recurrent=recurrent))
+        command = (
+            f"sgbench recommend --layers {layers}{' --recurrent' if recurrent else ''} --steps {shape.steps}"
+        )
+        try:
+            yield _advice(network, advise(summary, shape), command)
+        except InputError as error:
+            yield Advice(network, command, why_not=str(error).partition(": ")[2])
+
+
+def _steps(summary: Summary, layers: int, *, recurrent: bool) -> int:
+    """The time steps of a task of the kind, so that their number is none that was not tried."""
+    known = [
+        task.shape.steps
+        for task in summary.tasks.values()
+        if task.shape.recurrent == recurrent and (task.shape.layers > 1) == (layers > 1)
+    ]
+    return known[0] if known else 100
+
+
+def _advice(network: str, found: Recommendation, command: str) -> Advice:
+    return Advice(
+        network,
+        command,
+        surrogate=found.surrogate,
+        width_fwhm=found.width_fwhm,
+        widths=range_text(*found.widths),
+        learning_rates=range_text(*found.learning_rates),
+        loss=loss_text(found.loss),
+        rests_on=f"{', '.join(found.tasks)}; {found.loss.seeds} seeds",
+        out_of_sample=", ".join(f"{each.task} {each.regret:.1f}" for each in found.held_out),
+        unknown=found.unknown,
+    )

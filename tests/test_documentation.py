@@ -1,0 +1,87 @@
+"""What `make docs` adds to the pages: the reference, links that leave docs/, the bar, and the check of links."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+import sgbench
+from sgbench.leaderboard.site.render import DOCS_SECTIONS, SECTIONS, bar
+from tools.documentation.api import api_pages
+from tools.documentation.extension import escape_bars
+from tools.documentation.links import broken, main
+from tools.documentation.outside import DOCS, ROOT, Outside
+
+
+def test_the_reference_has_every_name_and_module() -> None:
+    """Expected: each name of `sgbench.__all__`, and each module of a room that has a page, exactly once."""
+    pages = dict(api_pages())
+    for name in sgbench.__all__:
+        assert name.startswith("__") or f":: sgbench.{name}\n" in pages["python"]
+    named = [
+        line for text in pages.values() for line in text.splitlines() if line.startswith(".. automodule::")
+    ]
+    assert len(named) == len(set(named)) > 300
+    assert ".. automodule:: sgbench.surrogates.atan" in named
+    assert not [line for line in named if "sgbench.cli" in line]
+
+
+def test_links_that_leave_docs_lead_into_the_site() -> None:
+    """By hand, from a page one folder deep; what is code, an address or a link inside docs/ stays."""
+    outside = Outside()
+    page = PurePosixPath("adr/0001-explicit-neuron-state.md")
+    cases = {
+        "[a](../../leaderboards/digits_v1/table.md)": "[a](outside:../../protocols/digits_v1.html)",
+        "[a](../../leaderboards/)": "[a](outside:../../boards.html)",
+        "[a](../../sgbench/neurons/)": "[a](outside:../api/neurons.html)",
+        "[`Neuron`](../../sgbench/neurons/base.py)": "[`Neuron`](outside:../files/sgbench/neurons/base.py.txt)",
+        "[a](../../CONTRIBUTING.md#numbers)": "[a](../checkout/contributing.md#numbers)",
+        "[a](../../tests/)": "a",
+        "[a](../energy.md#top)": "[a](../energy.md#top)",
+        "[a](https://example.org)": "[a](https://example.org)",
+        "```sh\n[a](../../tests/)\n```": "```sh\n[a](../../tests/)\n```",
+    }
+    for given, expected in cases.items():
+        assert outside.rewritten(given, page) == expected
+    assert outside.copied == {"sgbench/neurons/base.py"}
+    readme = outside.rewritten("[a](docs/energy.md)", PurePosixPath("checkout/readme.md"), ROOT)
+    assert readme == "[a](../energy.md)"
+
+
+def test_the_bar_is_one(tmp_path: Path) -> None:
+    """Expected: the boards' own sections first, and pages of the documentation that exist as Markdown."""
+    assert bar(docs=False) == SECTIONS
+    assert bar(docs=True) == (*SECTIONS, *DOCS_SECTIONS)
+    for path, _ in DOCS_SECTIONS:
+        assert (DOCS / PurePosixPath(path).relative_to("docs").with_suffix(".md")).is_file()
+    template = (DOCS / "_templates" / "layout.html").read_text()
+    assert "boards_bar" in template
+    names = {
+        node.id for node in ast.walk(ast.parse((DOCS / "conf.py").read_text())) if isinstance(node, ast.Name)
+    }
+    assert "bar" in names
+
+
+def test_bars_of_absolute_values_stay() -> None:
+    """By hand: a bar outside of backticks is escaped; code and examples are as they were."""
+    lines = ["1 / (1 + |z|), as `|z|`", "    >>> a | b"]
+    escape_bars(lines)
+    assert lines == ["1 / (1 + \\|z\\|), as `|z|`", "    >>> a | b"]
+
+
+def test_broken_links_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Hand count: of six links three lead nowhere; a page with none is silent."""
+    (tmp_path / "b.html").write_text('<p id="here">b</p>')
+    (tmp_path / "a.html").write_text(
+        '<a href="b.html#here">1</a><a href="b.html#gone">2</a><a href="c.html">3</a><a href="https://example.org">4</a>'
+        '<a href="https://">5</a><a href="b.html">6</a>'
+    )
+    assert [line.partition(": ")[2] for line in broken(tmp_path)] == [
+        "b.html#gone: no such place on that page",
+        "c.html: no such file",
+        "https://: no address",
+    ]
+    assert main([str(tmp_path)]) == 1
+    assert "2 pages, 3 broken links" in capsys.readouterr().out

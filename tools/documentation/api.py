@@ -1,0 +1,78 @@
+"""The reference pages: one for what `import sgbench` offers, one a room, each from docstrings by autodoc."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import sgbench
+
+PACKAGE = Path(sgbench.__file__).parent
+FIRST = "python"
+"""The page of what `import sgbench` offers."""
+INNER = {"cli", "reproduction", "study", "engine/kernels", "leaderboard/site"}
+"""Rooms, with what is in them, that only commands use; they have no page."""
+
+
+def api_pages() -> Iterator[tuple[str, str]]:
+    """Yield the name and text of each page, the list of all first."""
+    rooms = sorted(path.parent for path in PACKAGE.rglob("__init__.py") if has_page(path.parent))
+    lines = [
+        f"| [`{_dotted(room).removeprefix('sgbench.')}`]({page_of(room)}.md) | {_sentence(room)} |"
+        for room in rooms
+    ]
+    names = "\n".join([FIRST, "modules", *map(page_of, rooms)])
+    yield (
+        "index",
+        "# Reference\n\nFrom the docstrings of the code. [`import sgbench`](python.md) is for most; a room is "
+        "a folder of the package, and [architecture](../architecture.md) says what each may import.\n\n"
+        "| room | what it does |\n| --- | --- |\n" + "\n".join(lines) + "\n\n"
+        f"```{{toctree}}\n:hidden:\n\n{names}\n```\n",
+    )
+    yield FIRST, _python_page()
+    loose = sorted(path for path in PACKAGE.glob("*.py") if path.stem not in ("__init__", "__main__"))
+    yield "modules", "# Loose modules\n\n" + "\n".join(_automodule(path) for path in loose)
+    for room in rooms:
+        files = sorted(path for path in room.glob("*.py") if path.stem != "__init__")
+        title = _dotted(room).removeprefix("sgbench.")
+        yield page_of(room), f"# `{title}`\n\n{_sentence(room)}\n\n" + "\n".join(map(_automodule, files))
+
+
+def has_page(room: Path) -> bool:
+    """Return whether a folder of the package has a page of its own."""
+    place = room.relative_to(PACKAGE).as_posix()
+    return room != PACKAGE and not any(place == inner or place.startswith(f"{inner}/") for inner in INNER)
+
+
+def page_of(room: Path) -> str:
+    """Return the name of a room's page."""
+    return _dotted(room).removeprefix("sgbench.").replace(".", "_")
+
+
+def _python_page() -> str:
+    parts = []
+    for name in sgbench.__all__:
+        if name.startswith("__"):
+            continue
+        kind = "autoclass" if inspect.isclass(getattr(sgbench, name)) else "autofunction"
+        options = "   :no-index:\n" + ("   :members:\n" if kind == "autoclass" else "")
+        parts.append(f"```{{eval-rst}}\n.. {kind}:: sgbench.{name}\n{options}```\n")
+    head = (
+        "# `import sgbench`\n\nWhat is named here is loaded by its first use, not by importing `sgbench`.\n\n"
+    )
+    return head + "\n".join(parts)
+
+
+def _automodule(path: Path) -> str:
+    return f"```{{eval-rst}}\n.. automodule:: {_dotted(path.with_suffix(''))}\n   :members:\n```\n"
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).parts)
+
+
+def _sentence(room: Path) -> str:
+    """What the room's `__init__.py` says, or that its files are entries of the catalogue."""
+    return ast.get_docstring(ast.parse((room / "__init__.py").read_text())) or "Entries of the catalogue."

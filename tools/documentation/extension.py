@@ -1,0 +1,65 @@
+"""Sphinx's extension of these docs: writes the generated pages, turns links, and copies files that links name."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tools.documentation.api import api_pages
+from tools.documentation.outside import COPIES, DOCS, FILES, ROOT, Outside
+
+GENERATED = ("api", "checkout")
+"""Folders below docs/ that each build writes anew."""
+BELOW = {"catalogue/surrogates": "surrogate/*", "catalogue/neurons": "neuron/*", "study/README": "*"}
+"""Pages that are written by commands, and which pages stand below them."""
+BAR = re.compile(r"(`+[^`]*`+)|\|")
+IMAGE = re.compile(r"!\[([^\]]*)\]\((?!https?:)([^)\s]+)\)")
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register with Sphinx."""
+    outside = Outside()
+    app.connect("builder-inited", lambda _: write_pages(outside))
+    app.connect("source-read", lambda _, name, source: turn(outside, name, source))
+    app.connect(
+        "build-finished", lambda app, error: copy(outside, Path(app.outdir)) if error is None else None
+    )
+    return {"parallel_read_safe": False, "parallel_write_safe": True}
+
+
+def write_pages(outside: Outside) -> None:
+    """Write the pages that come from docstrings and from texts of the checkout."""
+    for name in GENERATED:
+        shutil.rmtree(DOCS / name, ignore_errors=True)
+        (DOCS / name).mkdir()
+    for name, text in api_pages():
+        (DOCS / "api" / f"{name}.md").write_text(text, encoding="utf-8")
+    for place, name in COPIES.items():
+        page = PurePosixPath("checkout") / f"{name}.md"
+        text = outside.rewritten((ROOT / place).read_text(encoding="utf-8"), page, ROOT)
+        (DOCS / page).write_text(IMAGE.sub(r"![\1](../../\2)", text), encoding="utf-8")
+
+
+def escape_bars(lines: list[str]) -> None:
+    """Keep the bars of absolute values in a docstring, which reStructuredText would take for a substitution."""
+    for place, line in enumerate(lines):
+        if not line.lstrip().startswith((">>>", "...")):
+            lines[place] = BAR.sub(lambda found: found.group(1) or r"\|", line)
+
+
+def turn(outside: Outside, name: str, source: list[str]) -> None:
+    """Turn the links of one page."""
+    if not name.startswith(GENERATED):
+        source[0] = outside.rewritten(source[0], PurePosixPath(f"{name}.md"))
+    if name in BELOW:
+        source[0] += f"\n```{{toctree}}\n:hidden:\n:glob:\n\n{BELOW[name]}\n```\n"
+
+
+def copy(outside: Outside, into: Path) -> None:
+    """Copy the files that links name, as text that a browser shows."""
+    for place in sorted(outside.copied):
+        path = into / FILES / f"{place}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((ROOT / place).read_bytes())

@@ -1,0 +1,81 @@
+"""`python -m tools.documentation.links DIR`: whether every link inside a site leads to what is there."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
+OUT = re.compile(r"(https?://[^\s/$.?#][^\s]*|mailto:[^\s@]+@[^\s@]+|data:.*)", re.DOTALL)
+"""What an address elsewhere has to look like; whether somebody answers there is not asked."""
+LINKING = {"a": "href", "link": "href", "img": "src", "script": "src"}
+
+
+@dataclass
+class Links(HTMLParser):
+    """The links and the named places of one page."""
+
+    targets: list[str] = field(default_factory=list)
+    places: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what a tag links to, and its name."""
+        values = dict(attrs)
+        target = values.get(LINKING.get(tag, ""))
+        if target:
+            self.targets.append(target)
+        self.places |= {value for key in ("id", "name") if (value := values.get(key))}
+
+
+def broken(site: Path) -> Iterator[str]:
+    """Yield a line on each link of a site that leads nowhere, or to an address of no form.
+
+    Args:
+        site: its folder; links between its pages are relative.
+    """
+    pages = sorted(
+        page for page in site.rglob("*.html") if "_static" not in page.parts
+    )  # a theme's templates
+    for page in pages:
+        for target in dict.fromkeys(_read(page).targets):
+            if SCHEME.match(target):
+                if OUT.fullmatch(target) is None:
+                    yield f"{page.relative_to(site)}: {target}: no address"
+                continue
+            file, _, place = target.partition("#")
+            path = (page.parent / unquote(file.partition("?")[0])).resolve() if file else page
+            if not path.is_file():
+                yield f"{page.relative_to(site)}: {target}: no such file"
+            elif place and path.suffix == ".html" and unquote(place) not in _read(path).places:
+                yield f"{page.relative_to(site)}: {target}: no such place on that page"
+
+
+@lru_cache(maxsize=4096)
+def _read(page: Path) -> Links:
+    found = Links()
+    found.feed(page.read_text(encoding="utf-8"))
+    return found
+
+
+def main(argv: list[str]) -> int:
+    """Print the broken links of a site; returns the exit code."""
+    (folder,) = argv
+    found = [*broken(Path(folder))]
+    for line in found:
+        sys.stdout.write(f"{line}\n")
+    pages = len([*Path(folder).rglob("*.html")])
+    sys.stdout.write(f"{folder}: {pages} pages, {len(found)} broken links\n")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
