@@ -167,6 +167,7 @@ def test_a_group_that_was_never_run(tmp_path: Path, capsys: Capture) -> None:
     assert "did you mean 'mine'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_pictures_of_failures_of_spikes_and_of_losses(tmp_path: Path) -> None:
     """By hand: one of two runs failed is 50 %; dots stand at the spikes that the records count."""
     words = ["surrogate=atan", "width_fwhm=0.5,1", "optimizer.lr=0.01,0.02", "seed=0,1"]
@@ -190,6 +191,7 @@ def test_pictures_of_failures_of_spikes_and_of_losses(tmp_path: Path) -> None:
         sweep_figure(failed_map(read_results(dotless, root=tmp_path)))
 
 
+@pytest.mark.slow
 def test_losses_are_drawn_with_the_least_first(tmp_path: Path) -> None:
     """By hand: of losses 0.2 and 0.1 the second stands on top; the label says loss. Must differ: mixed tasks."""
     words = ["experiment=mackey_glass", "surrogate=atan,triangle", "seed=0"]

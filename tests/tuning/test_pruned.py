@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +12,30 @@ import pytest
 
 from sgbench.composition.plan import plan
 from sgbench.errors import InputError
-from sgbench.leaderboard.pages.tuning_section import Studies, have_one_budget, studies_of
+from sgbench.leaderboard.pages.table import to_markdown
+from sgbench.leaderboard.pages.tuning_section import (
+    UNEQUAL,
+    Studies,
+    have_one_budget,
+    search_table,
+    searches,
+    studies_of,
+)
+from sgbench.leaderboard.rows import Board, Standing
 from sgbench.leaderboard.score import Measure
+from sgbench.leaderboard.store.dossier import Dossier
 from sgbench.paths import RECORD
 from sgbench.records.files import read_model, to_json
 from sgbench.records.record import RunRecord
-from sgbench.records.submission import TuningLog
+from sgbench.records.submission import TuningLog, TuningTrial
 from sgbench.records.tuning import JOURNALS, PRUNED, Asked, Journal, Pruned
 from sgbench.replicas.crew import Crew, Told
 from sgbench.statistics.tuning_curves import Trial, best_band, expected_best, median_of_bests
 from sgbench.submissions.make import make
 from sgbench.submissions.tuning import best, complaints
 from sgbench.training.run_folder import folder_of
+from tests.leaderboard import factory
+from tests.leaderboard.test_table import board
 from tests.run.tiny import WORDS, comparable
 from tests.submission.factory import method_id
 from tests.submission.test_seeds import AUTHOR, Apart, apart, of, write_runs
@@ -121,3 +134,45 @@ def test_the_band_is_that_of_resampled_curves() -> None:
     assert np.allclose([low, high], np.quantile(curves, [0.1, 0.9], axis=0))
     curve = expected_best(trials)[1]
     assert ((low <= curve) & (curve <= high)).all()
+
+
+def test_a_board_says_what_searches_came_to() -> None:
+    """Two rows with the same budget stand in the order of medians; with another budget nothing is claimed of it.
+
+    Must differ: the same board without logs has no such part.
+    """
+    records = [
+        factory.record(seed=seed, of=factory.method(surrogate=name))
+        for name in ("atan", "triangle")
+        for seed in (0, 1, 2)
+    ]
+    plain = board(records)
+    assert "## Searches of settings" not in to_markdown(plain, layout="runs")
+
+    def with_logs(scores: list[list[float]]) -> Board:
+        rows = []
+        for row, bests in zip(plain.rows, scores, strict=True):
+            trials = tuple(
+                TuningTrial(
+                    method_id=f"{study:012x}",
+                    seed=0,
+                    status="finished",
+                    settings={},
+                    validation_accuracy=best,
+                    validation_loss=1 - best,
+                    study=study,
+                )
+                for study, best in enumerate(bests)
+            )
+            log = TuningLog(schema_version=1, protocol="toy_v1", method_id=row.method_id, trials=trials)
+            rows.append(replace(row, standing=Standing("closed", Dossier(tuning=log))))
+        return replace(plain, rows=tuple(rows))
+
+    equal = with_logs([[0.9, 0.2, 0.3], [0.5, 0.6, 0.7]])
+    head, lines = search_table(equal, searches(equal))
+    assert [line[head.index("median of bests")] for line in lines] == ["60.00", "30.00"]
+    assert lines[0][head.index("best of each")] == "50.00, 60.00, 70.00"
+    assert "## Searches of settings" in to_markdown(equal, layout="runs")
+    assert UNEQUAL not in to_markdown(equal, layout="runs")
+    unequal = with_logs([[0.9, 0.2, 0.3], [0.5, 0.6]])
+    assert UNEQUAL in to_markdown(unequal, layout="runs")

@@ -128,6 +128,7 @@ def test_a_search_runs_each_setting_once_with_the_seeds_that_choose(tmp_path: Pa
     assert again.rounds == []
 
 
+@pytest.mark.slow
 def test_more_studies_go_on_where_fewer_ended(tmp_path: Path) -> None:
     """Must match: the first study stays; only the second runs."""
     first = searched(task(tmp_path, studies=1, trials=2), Toy())
@@ -208,6 +209,7 @@ def test_tpe_looks_at_results(tmp_path: Path) -> None:
     assert toy.rounds == [3] * 4
 
 
+@pytest.mark.slow
 def test_failed_settings_are_tried_but_never_chosen(tmp_path: Path) -> None:
     """Must differ: the best by its two finished seeds is not taken, for one of its runs failed."""
 
@@ -273,6 +275,7 @@ def test_without_optuna_one_line_names_the_extra(monkeypatch: pytest.MonkeyPatch
     assert len(searched(task(tmp_path, studies=1, trials=1), Toy())) == 1
 
 
+@pytest.mark.slow
 def test_settings_tried_elsewhere_count(tmp_path: Path) -> None:
     """Twenty-four by another strategy and two more are beyond 25; must differ: one more."""
     searched(task(tmp_path, studies=4, trials=6), Toy())
