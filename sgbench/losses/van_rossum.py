@@ -113,6 +113,41 @@ class VanRossum(OutputLoss):
         error = smooth.square().mean(1).masked_fill(~inside_sample[:, 0], 0.0)
         return (error / lengths).mean(), after
 
+    @property
+    def decays(self) -> tuple[float, float]:
+        """Of the kernel's two exponentials, per step."""
+        return math.exp(-self.dt_s / self.tau_decay_s), self._left_of_rise()
+
+    @torch.enable_grad()
+    def stretch(
+        self, output: Tensor, batch: Batch, first: int, state: Smoothed
+    ) -> tuple[Tensor, Smoothed, tuple[Tensor, Tensor]]:
+        r"""Several steps' share, the state behind them, and the share's slopes by what each exponential left.
+
+        A spike's part in the loss is :math:`\sum_t a[t] f_d[t] + b[t] f_r[t]` with f the spikes filtered by each
+        exponential; a and b are the slopes, so that whoever filters forward in time needs no later step.
+
+        Args:
+            output: of consecutive steps [n, B, C].
+            batch: of which targets and lengths are looked at.
+            first: the first of the steps.
+            state: before them.
+
+        Returns:
+            The share, the state, and (a, b), each [n, B, C].
+        """
+        total, found = output.new_zeros(()), []
+        left = self._left_of_rise()
+        for place, now in enumerate(output.detach().unbind(0)):
+            before = Smoothed(*(each.detach().to(now).requires_grad_() for each in state))
+            share, after = self.per_step(now, batch, first + place, before)
+            slopes = torch.autograd.grad(share, before, allow_unused=True)
+            decaying, rising = (torch.zeros_like(now) if each is None else each for each in slopes)
+            found.append((decaying / self.decays[0], rising if left else torch.zeros_like(now)))
+            total, state = total + share.detach(), Smoothed(*(each.detach() for each in after))
+        by_decaying, by_rising = (torch.stack(each) for each in zip(*found, strict=True))
+        return total, state, (by_decaying, by_rising)
+
     def _left_of_rise(self) -> float:
         """Share of the rising exponential that a step leaves; none where there is no rise."""
         return math.exp(-self.dt_s / self.tau_rise_s) if self.tau_rise_s > 0 else 0.0

@@ -20,17 +20,23 @@ NEAREST_TO_BOUND = 1.2e-7  # of a decay to be learnt, a little more than sigmoid
 class Quantity(nn.Module):
     """A number of a neuron: one for the layer or a range over its neurons, fixed or learnable.
 
-    A pair of values, [first, last], is spread in equal steps from the layer's first neuron to its last.
+    A pair of values, [first, last], is spread in equal steps from the layer's first neuron to its last. Of more
+    than two values each is that of an equal share of the neurons, in their order: [0, 0, 1, 1] is 0 in one half and
+    1 in the other, and a list as long as the layer tells every neuron's own.
 
     Args:
         name: of the parameter, for messages.
-        value: initial value, or the pair.
+        value: initial value, the pair, or the list.
         learn: "none", "shared" (one for the layer) or "per_neuron".
         features: number of neurons; needed for "per_neuron" and for a pair.
         low, high, open_low: allowed range, as in `require_number`.
 
     Raises:
-        InputError: a value out of range, a pair that is to be shared, or no number of neurons where one is needed.
+        InputError: a value out of range, several that are to be shared or do not divide the neurons, or no number
+            of neurons where one is needed.
+
+    >>> Quantity("a", [0, 0, 1, 1], learn="none", features=8).given().tolist()
+    [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]
     """
 
     spread: Tensor | None
@@ -48,7 +54,7 @@ class Quantity(nn.Module):
     ) -> None:
         super().__init__()
         self.name, self.learn = name, require_choice(f"neuron.learn_{name}", learn, LEARN)
-        pair = isinstance(value, Sequence) and not isinstance(value, str) and len(value) == PAIR
+        pair = isinstance(value, Sequence) and not isinstance(value, str) and len(value) >= PAIR
         ends = [
             require_number(f"neuron.{name}", each, low=low, high=high, open_low=open_low)
             for each in (value if pair else (value,))  # type: ignore[union-attr]
@@ -61,7 +67,12 @@ class Quantity(nn.Module):
             asked = f"neuron.{name}={value!r}" if pair else f"neuron.learn_{name}=per_neuron"
             raise InputError(f"{asked}: the number of neurons (features) is needed")
         self.fixed = ends[0]
-        spread = torch.linspace(ends[0], ends[-1], features or 1, dtype=torch.float64) if pair else None
+        if len(ends) > PAIR and (features or 0) % len(ends):
+            raise InputError(
+                f"neuron.{name}: {len(ends)} values are no equal shares of {features} neurons; give as many as "
+                f"divide them"
+            )
+        spread = _spread(ends, features or 1) if pair else None
         self.register_buffer("spread", spread, persistent=False)
 
     def given(self) -> Tensor | float:
@@ -76,6 +87,13 @@ class Quantity(nn.Module):
             return self.spread.clone()
         shape = () if self.learn == "shared" else (features or 1,)
         return torch.full(shape, self.fixed, dtype=torch.float64)
+
+
+def _spread(values: list[float], features: int) -> Tensor:
+    """Of two values equal steps between them, of more an equal share of the neurons each."""
+    if len(values) == PAIR:
+        return torch.linspace(values[0], values[-1], features, dtype=torch.float64)
+    return torch.tensor(values, dtype=torch.float64).repeat_interleave(features // len(values))
 
 
 class Decay(Quantity):

@@ -23,6 +23,7 @@ NEUTRAL: dict[str, Value] = {
     "rule.burn_in_s": None,
     "rule.feedback": None,
     "rule.form": None,
+    "rule.update": None,
     "surrogate.width_fwhm": None,
 }
 """Frozen: a parameter equal to its neutral value is left out of the hash.

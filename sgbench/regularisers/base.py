@@ -7,13 +7,31 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from sgbench.signals.trajectory import NOTHING, Keep, Trajectory
+from sgbench.signals.trajectory import NOTHING, Batch, Keep, Trajectory
 
 
 class Regulariser(ABC):
-    """Adds a scalar to the loss."""
+    """Adds a scalar to the loss.
+
+    One that splits into shares of steps, each of which depends on filtered spikes alone, names its filter's decay.
+    """
 
     needs: ClassVar[Keep] = NOTHING  # what a trajectory has to keep for it
+
+    @property
+    def decay(self) -> float | None:
+        """Of the filter f[t] = decay f[t-1] + s[t] of which `per_step` is a function; None where there is none."""
+        return None
+
+    def per_step(self, filtered: Tensor, batch: Batch, step: int) -> Tensor:
+        """One layer's share of a step in `penalty`, so that the shares add up to it.
+
+        Args:
+            filtered: spikes of the layer [B, N].
+            batch: of which the lengths are looked at.
+            step: counted from 0.
+        """
+        raise NotImplementedError(f"regulariser {type(self).__name__} needs the whole sequence")
 
     @abstractmethod
     def penalty(self, trajectory: Trajectory) -> Tensor | None:

@@ -123,14 +123,25 @@ class Filtered:
     def __init__(self, kappa: float | Tensor) -> None:
         self.kappa = kappa
         self.last: Tensor | None = None
+        self.stretch = torch.empty(0)
 
-    def advance(self, spikes: Tensor, signal: Tensor) -> Tensor:
-        """The gradient [C, N] of a stretch, from spikes [n, B, N] and the slopes of outputs [n, B, C]."""
+    def series(self, spikes: Tensor) -> Tensor:
+        """Go on through a stretch of spikes [n, B, N]; what the filter makes of each step."""
         filtered = []
         for now in spikes.unbind(0):
             self.last = now if self.last is None else self.kappa * self.last + now
             filtered.append(self.last)
-        return signal.flatten(0, 1).T @ torch.stack(filtered).flatten(0, 1)
+        self.stretch = torch.stack(filtered)
+        return self.stretch
+
+    def paired(self, signal: Tensor) -> Tensor:
+        """The gradient [C, N] of the last stretch, from the slopes of outputs [n, B, C]."""
+        return signal.flatten(0, 1).T @ self.stretch.flatten(0, 1)
+
+    def advance(self, spikes: Tensor, signal: Tensor) -> Tensor:
+        """Both of a stretch."""
+        self.series(spikes)
+        return self.paired(signal)
 
 
 class _Adjoints(NamedTuple):

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from sgbench.engine.matmul import multiply
 from sgbench.errors import InputError, require_choice
-from sgbench.networks.base import DenseLayer, Network
-from sgbench.networks.walk import Stretch, walk
-from sgbench.neurons.base import Neuron
-from sgbench.neurons.leaky_readout import LeakyReadout
-from sgbench.regularisers.none import NoPenalty
+from sgbench.networks.base import Network
 from sgbench.rules.apart import Feedback, fixed_feedback, require_chain, run_apart
-from sgbench.rules.base import Claim, LearningRule, Objective, Progress, learnt_by
+from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes, needs
-from sgbench.rules.eligibility import Eligibility, Filtered, add_gradient, traces_of
-from sgbench.signals.spikes import Events, Signal
-from sgbench.signals.trajectory import Batch, Trajectory
+from sgbench.rules.eligibility import Eligibility, Filtered, add_gradient
+from sgbench.rules.forward import (
+    FORMS,
+    STRETCH,
+    Forward,
+    ReadoutTraces,
+    Span,
+    Traced,
+    check_forward,
+    decay_of,
+    step_slopes,
+    traced_forward,
+)
+from sgbench.signals.trajectory import Batch
 
-STRETCH = 50
-"""Steps after which the online form touches every synapse, where weights move once a sequence."""
 FEEDBACKS = ("symmetric", "random", "adaptive")
-FORMS = ("online", "unrolled")
 UPDATES = ("per_sequence", "per_step")
-READOUT = "neuron@readout=leaky_readout"
 RECURRENT = (
     "loss=per_step",
     "network.hidden=[6]",
@@ -120,28 +122,19 @@ class EProp(LearningRule):
                     "use rule.feedback=random and rule.form=unrolled"
                 )
         if self.form == "online":
-            check_online(network, objective)
+            check_forward("eprop", network, objective, penalised=True)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
         """Unrolled all steps are remembered, online the traces of synapses and one stretch of steps."""
         error = ("own_trace", "errors_of_others")
         weights = ("weights_of_others",) if self.feedback == "symmetric" else ()
         learnt = sizes.straight if self.feedback == "adaptive" else 0
-        numbers, traced = float(sizes.steps * sizes.states), 0.0
+        traced = Traced(0.0, 0.0)
         if self.form == "online":
-            stretch = min(self._stretch, sizes.steps)
-            later = (math.ceil(sizes.steps / stretch) - 1) / sizes.steps  # stretches that begin with traces
-            numbers = stretch * sizes.states
-            for layer, size in zip(network.hidden_layers, sizes.hidden, strict=True):
-                shared, own = traces_of(layer)
-                arriving = size.synapses + size.neurons  # a bias counts as a synapse
-                numbers += own * arriving + shared * arriving / size.neurons + size.neurons
-                traced += size.neurons + own * arriving + shared * arriving / size.neurons
-                traced += later * (own + shared) * arriving
-            traced += sizes.readout.biases
+            traced = traced_forward(network, sizes, stretch=self._stretch)
         return Demand(
-            numbers=numbers,
-            weight_products=sizes.synapses + learnt + traced,
+            numbers=traced.numbers or sizes.steps * sizes.states,
+            weight_products=sizes.synapses + learnt + traced.products,
             error_products=sizes.straight,
             needs=needs(error, weights),  # type: ignore[arg-type]
         )
@@ -180,13 +173,12 @@ class EProp(LearningRule):
         return [each.detach() for each in found]  # type: ignore[union-attr]
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Forward in stretches of time; not behind the longest sample, where an update would have no gradient."""
-        forward = _Forward(network, batch)
-        steps, size = int(batch.lengths.max()), self._stretch
+        """Forward in stretches of time."""
+        forward, traces = Forward(network, batch), _Traces(network)
         total = network.readout.weight.new_zeros(())
-        for first in range(0, steps, size):
+        for span in forward.spans(self._stretch):
             feedback = self._weights(network)  # which moves where it is learnt, or is the readout's
-            share = forward.advance(objective, feedback, first, min(first + size, steps))
+            share = traces.advance(span, feedback, objective, batch)
             total += share
             if self.update == "per_step":
                 yield Progress(share, forward.trajectory())
@@ -194,120 +186,45 @@ class EProp(LearningRule):
             yield Progress(total, forward.trajectory())
 
 
-class _Forward:
-    """A pass forward in time: the states of all layers and the eligibilities of the hidden ones.
+class _Traces:
+    """The eligibilities of all layers, behind the readout's filter.
 
     Args:
         network: a chain with a leaky readout.
-        batch: what it runs over.
     """
 
-    def __init__(self, network: Network, batch: Batch) -> None:
-        self.network, self.batch = network, batch
-        kappa = network.readout.neuron.beta()  # type: ignore[operator]
-        self.states: list[Any] = [None] * len(network.layers)
-        self.traces = [Eligibility(layer, kappa) for layer in network.hidden_layers]
-        self.filtered = [Filtered(kappa) for _ in network.hidden_layers]
-        self.ones = Filtered(kappa)
-        self.output = network.readout.weight.new_zeros(())
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        kappa = decay_of(network)
+        self.hidden = [Eligibility(layer, kappa) for layer in network.hidden_layers]
+        self.sent = [Filtered(kappa) for _ in network.hidden_layers]
+        self.readout = ReadoutTraces(network)
 
-    def advance(self, objective: Objective, feedback: list[Tensor], first: int, last: int) -> Tensor:
-        """Run steps [first, last), add to the gradients, and return their share of the loss."""
-        signal: Signal = part(self.batch.x, first, last)
-        stretches = []
-        for place, layer in enumerate([*self.network.hidden_layers, self.network.readout]):
-            hidden = place < len(self.traces)
-            stretches.append(walk(layer, signal, self.states[place], jacobians=hidden))
-            self.states[place] = stretches[-1].state
-            signal = stretches[-1].output
-        share, slopes = self._loss(objective, stretches[-1].output, first)
-        self.output = stretches[-1].output
-        with torch.no_grad():
-            for place, trace in enumerate(self.traces):
-                trace.advance(stretches[place], slopes @ feedback[place])
-            self._learn_behind(stretches, slopes)
+    @torch.no_grad()
+    def advance(self, span: Span, feedback: list[Tensor], objective: Objective, batch: Batch) -> Tensor:
+        """Add a stretch's share to the gradients, and return its share of the loss."""
+        share, slopes = step_slopes(objective.loss, span.readout.output, batch, span.first)
+        learnt = self.network.learnt_feedback or [None] * len(self.hidden)
+        for place, stretch in enumerate(span.hidden):
+            told = slopes @ feedback[place]
+            penalty = self._penalty(self.sent[place].series(stretch.output), objective, batch, span.first)
+            if penalty is not None:
+                share, told = share + penalty[0], told + penalty[1]
+            self.hidden[place].advance(stretch, told)
+            add_gradient(learnt[place], self.sent[place].paired(slopes))
+        self.readout.advance(span.hidden[-1].output, slopes)
         return share
 
-    def _loss(self, objective: Objective, output: Tensor, first: int) -> tuple[Tensor, Tensor]:
-        """The share of these steps, and its slopes by their outputs [n, B, C]."""
-        leaf = output.detach().requires_grad_()
+    @torch.enable_grad()
+    def _penalty(
+        self, filtered: Tensor, objective: Objective, batch: Batch, first: int
+    ) -> tuple[Tensor, Tensor] | None:
+        """The share of a stretch in the penalty, and its slopes by the filtered spikes of a layer [n, B, N]."""
+        regulariser = objective.regulariser
+        if regulariser.decay is None:
+            return None
+        leaf = filtered.detach().requires_grad_()
         total = leaf.new_zeros(())
         for place, now in enumerate(leaf.unbind(0)):
-            share, _ = objective.loss.per_step(now, self.batch, first + place, None)
-            total = total + share
-        (slopes,) = torch.autograd.grad(total, leaf)
-        return total.detach(), slopes
-
-    def _learn_behind(self, stretches: list[Stretch], slopes: Tensor) -> None:
-        """Gradients of the readout, and of feedback that learns as readout weights would."""
-        found = [
-            filtered.advance(stretch.output, slopes)
-            for filtered, stretch in zip(self.filtered, stretches, strict=False)
-        ]
-        readout, learnt = self.network.readout, self.network.learnt_feedback
-        add_gradient(readout.weight, found[-1])
-        if readout.bias is not None:
-            add_gradient(readout.bias, self.ones.advance(slopes.new_ones(*slopes.shape[:2], 1), slopes)[:, 0])
-        for weight, gradient in zip(learnt, found, strict=False):
-            add_gradient(weight, gradient)
-
-    def trajectory(self) -> Trajectory:
-        """Its final states, for the check that all is finite."""
-        return Trajectory(self.output[-1:], self.batch.lengths, (), (), tuple(self.states))
-
-
-def part(signal: Signal, first: int, last: int) -> Signal:
-    """Steps [first, last) of a signal."""
-    return signal.window(first, last) if isinstance(signal, Events) else signal[first:last]
-
-
-def check_online(network: Network, objective: Objective) -> None:
-    """Refuse what the form online is not defined for.
-
-    Raises:
-        InputError: layers that are not dense or go not step by step, neurons that learn or take several currents,
-            another readout than a leaky one, a loss without shares of steps, or a penalty.
-    """
-    if network.needs_all_steps is not None:
-        raise InputError(f"rule=eprop: goes step by step, but {network.needs_all_steps}; use rule=bptt")
-    for layer in network.hidden_layers:
-        neuron = layer.neuron
-        if not isinstance(layer, DenseLayer):
-            raise InputError(
-                f"rule=eprop: layer '{layer.name}' is not dense; use network=mlp, or rule.form=unrolled and "
-                f"rule.feedback=random"
-            )
-        if neuron.currents > 1 or type(neuron).driven is not Neuron.driven:
-            raise InputError(
-                f"rule=eprop: every synapse moves the one current of its neuron, but {type(neuron).__name__} takes "
-                f"several; use rule.form=unrolled"
-            )
-    _check_readout(network, objective)
-    for group, layer in [("neuron", each) for each in network.hidden_layers] + [("readout", network.readout)]:
-        learnt, words = learnt_by(group, layer.neuron)
-        if learnt:
-            raise InputError(
-                f"rule=eprop: trains weights only, but layer {layer.name} learns {learnt}; use {words} or "
-                f"rule.form=unrolled"
-            )
-
-
-def _check_readout(network: Network, objective: Objective) -> None:
-    """A leaky readout with one decay, a loss that splits into steps, no penalty."""
-    units = network.readout.neuron
-    if not objective.loss.online or objective.loss.remembers:
-        readout = "" if isinstance(units, LeakyReadout) else f" and {READOUT}"
-        classes = "class" in objective.loss.targets
-        remedy = f"loss=per_step{readout} or rule.form=unrolled" if classes else "rule.form=unrolled"
-        raise InputError(f"rule=eprop: needs a loss in every step; use {remedy}")
-    if not isinstance(objective.regulariser, NoPenalty):
-        raise InputError(
-            "rule=eprop: knows no penalty on activity; use regulariser=none or rule.form=unrolled"
-        )
-    if not isinstance(units, LeakyReadout):
-        raise InputError(f"rule=eprop: needs a leaky readout; use {READOUT} or rule.form=unrolled")
-    if units.input_gain.kind != "one" or units.beta.spread is not None:
-        raise InputError(
-            "rule=eprop: needs one decay and no gain in the readout; use readout.input_gain=one and a single "
-            "readout.beta"
-        )
+            total = total + regulariser.per_step(now, batch, first + place)
+        return total.detach(), torch.autograd.grad(total, leaf)[0]

@@ -10,11 +10,24 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.engine.layer import LayerRun
-from sgbench.errors import InputError, require_number
+from sgbench.errors import InputError, require_choice, require_number
 from sgbench.networks.base import Chain, Network
+from sgbench.networks.walk import walk
 from sgbench.neurons.base import Neuron
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress, learnt_by
 from sgbench.rules.demand import Demand, Sizes, needs
+from sgbench.rules.eligibility import Eligibility
+from sgbench.rules.forward import (
+    FORMS,
+    STRETCH,
+    Forward,
+    ReadoutTraces,
+    Traced,
+    check_forward,
+    decay_of,
+    step_slopes,
+    traced_forward,
+)
 from sgbench.signals.trajectory import POTENTIAL, Batch, Trajectory
 
 
@@ -31,14 +44,18 @@ class Local(LearningRule):
     no memory of the past. Local losses begin behind a burn-in, in which states settle: what was sent before
     counts as a trace, not as an answer. The network's own readout learns from all steps.
 
+    Two forms compute the same numbers. "unrolled" runs each layer's adjoint on the engine and remembers all steps.
+    "online" goes forward in time with traces of each synapse, behind the local readout's filter.
+
     Args:
         gain: standard deviation of a local readout's current for input of unit power.
         burn_in_s: duration of the burn-in [s]; None is none.
+        form: one of the two; None is "unrolled".
         dt_s: duration of a step [s].
 
     Raises:
-        InputError: layers that are no chain, readout units that learn or take several currents, a gain or a
-            burn-in that is not above 0, or a sample that ends within the burn-in.
+        InputError: layers that are no chain or that the form is not defined for, readout units that learn or take
+            several currents, a gain or a burn-in that is not above 0, or a sample that ends within the burn-in.
 
     Source: Kaiser, Mostafa & Neftci 2020, Frontiers in Neuroscience 14:424 (DECOLLE).
     """
@@ -46,8 +63,11 @@ class Local(LearningRule):
     exact_reference: ClassVar[Claim] = Claim("local_autograd", ("network.hidden=[6,5]",))
     must_differ_from: ClassVar[Claim] = Claim("bptt", ("network.hidden=[6,5]",), weights="hidden")
 
-    def __init__(self, *, gain: float, burn_in_s: float | None = None, dt_s: float = 0.001) -> None:
+    def __init__(
+        self, *, gain: float, burn_in_s: float | None = None, form: str | None = None, dt_s: float = 0.001
+    ) -> None:
         self.gain = require_number("rule.gain", gain, low=0, open_low=True)
+        self.form = require_choice("rule.form", form or "unrolled", FORMS)
         self.burn_in_s = burn_in_s
         self.burn_in_steps = 0
         if burn_in_s is not None:
@@ -84,20 +104,47 @@ class Local(LearningRule):
             raise InputError(
                 f"rule=local: the readout's units serve every layer, so their {learnt} cannot learn; use {words}"
             )
+        if self.form == "online":
+            check_forward("local", network, objective)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
         """All steps are remembered, local readouts' too, whose weights are crossed on the way there and back."""
         readout = sizes.readout
         local = len(sizes.hidden) * readout.neurons * readout.states
+        online = self.form == "online"
+        traced = traced_forward(network, sizes) if online else Traced(sizes.steps * sizes.states, 0.0)
         return Demand(
-            numbers=sizes.steps * (sizes.states + local),
-            weight_products=sizes.synapses,
+            numbers=traced.numbers + (min(STRETCH, sizes.steps) if online else sizes.steps) * local,
+            weight_products=sizes.synapses + traced.products,
             error_products=2 * sizes.straight + sizes.crossed_within,
             needs=needs(("own_error",), sizes.within_layers),
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """One yield a batch; its loss is that of the network's own readout."""
+        yield (self._online if self.form == "online" else self._unrolled)(network, batch, objective)
+
+    def _online(self, network: Network, batch: Batch, objective: Objective) -> Progress:
+        forward, readout = Forward(network, batch), ReadoutTraces(network)
+        total = network.readout.weight.new_zeros(())
+        readouts: list[LocalReadout] = list(network.local_readouts)  # type: ignore[arg-type]
+        traces = [Eligibility(layer, decay_of(network)) for layer in network.hidden_layers]
+        states: list[Any] = [None] * len(readouts)
+        for span in forward.spans():
+            share, slopes = step_slopes(objective.loss, span.readout.output, batch, span.first)
+            total += share
+            with torch.no_grad():
+                readout.advance(span.hidden[-1].output, slopes)
+            for place, (local, stretch) in enumerate(zip(readouts, span.hidden, strict=True)):
+                heard = walk(local, stretch.output, states[place], jacobians=False)  # type: ignore[arg-type]
+                states[place] = heard.state
+                behind = self._counting_on(batch)
+                _, told = step_slopes(objective.loss, heard.output, behind, span.first - self.burn_in_steps)
+                with torch.no_grad():
+                    traces[place].advance(stretch, told @ local.weight)
+        return Progress(total, forward.trajectory())
+
+    def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:
         network.begin_pass(batch.lengths, batch.x.shape[0])
         engine, potentials = network.engine, POTENTIAL in objective.keep
         signal, runs, losses = batch.x, [], []
@@ -112,21 +159,28 @@ class Local(LearningRule):
         trajectory = _trajectory(batch, [*runs, last], list(network.layers))
         own = objective.whole(trajectory, batch.target)
         torch.stack([own, *losses]).sum().backward()
-        yield Progress(own.detach(), trajectory)
+        return Progress(own.detach(), trajectory)
 
     def _behind_burn_in(self, heard: Trajectory, batch: Batch) -> tuple[Trajectory, Tensor]:
         """What a local loss looks at: the outputs, and targets of single steps, from the first that counts on."""
+        behind = self._counting_on(batch)
+        left = dataclasses.replace(heard, output=heard.output[self.burn_in_steps :], lengths=behind.lengths)
+        return left, behind.target
+
+    def _counting_on(self, batch: Batch) -> Batch:
+        """Lengths, and targets of single steps, behind the burn-in."""
         first, target = self.burn_in_steps, batch.target
         if first == 0:
-            return heard, target
+            return batch
         shortest = int(batch.lengths.min())
         if shortest <= first:
             raise InputError(
                 f"rule.burn_in_s={self.burn_in_s:g}: a sample of {shortest} steps ends within a burn-in of {first} "
                 f"steps; use rule.burn_in_s=null"
             )
-        left = dataclasses.replace(heard, output=heard.output[first:], lengths=heard.lengths - first)
-        return left, target if target.ndim == 1 else target[:, first:]
+        return batch._replace(
+            lengths=batch.lengths - first, target=target if target.ndim == 1 else target[:, first:]
+        )
 
 
 def _trajectory(batch: Batch, runs: Sequence[LayerRun], layers: Sequence[Any]) -> Trajectory:

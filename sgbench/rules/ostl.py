@@ -9,12 +9,23 @@ import torch
 from torch import Tensor
 
 from sgbench.engine.choose import Engine
-from sgbench.errors import InputError
+from sgbench.errors import InputError, require_choice
 from sgbench.networks.base import Network, surrogates
 from sgbench.networks.layers import Layer
 from sgbench.rules.apart import require_chain, run_apart
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes, needs
+from sgbench.rules.eligibility import Eligibility
+from sgbench.rules.forward import (
+    FORMS,
+    Forward,
+    ReadoutTraces,
+    Traced,
+    check_forward,
+    step_slopes,
+    told_within_steps,
+    traced_forward,
+)
 from sgbench.signals.trajectory import Batch
 
 RECURRENT = ("loss=per_step", "network.recurrence=all_to_all")
@@ -34,11 +45,16 @@ class Ostl(LearningRule):
     detached, ds/dW is the slope times a filtered input, and this is OTTT. With one hidden layer and a readout that
     forgets at once no path is missing and it is back-propagation; what later layers remember is what it drops.
 
-    Here each layer's own adjoint makes the sum, which equals that of influences carried forward in time, and
-    remembers all steps.
+    Two forms compute the same numbers. In "unrolled" each layer's own adjoint makes the sum, which equals that of
+    influences carried forward in time, and remembers all steps. "online" carries the influences, as traces of each
+    synapse; with a recurrence that is not cut they would take neurons times weights, and are refused.
+
+    Args:
+        form: one of the two; None is "unrolled".
 
     Raises:
-        InputError: layers that are no chain, that cannot go step by step, or whose neurons draw by chance.
+        InputError: layers that are no chain, that cannot go step by step or that the form is not defined for, or
+            whose neurons draw by chance.
 
     Source: Bohnstingl, Wozniak, Pantazi & Eleftheriou 2023, IEEE TNNLS 34(11), arXiv:2007.12723 (OSTL); Xiao et al.
     2022, NeurIPS, arXiv:2210.04195 (OTTT).
@@ -46,6 +62,9 @@ class Ostl(LearningRule):
 
     exact_reference: ClassVar[Claim] = Claim("bptt", FORGETFUL)
     must_differ_from: ClassVar[Claim] = Claim("bptt", DEEP, weights="hidden")
+
+    def __init__(self, *, form: str | None = None) -> None:
+        self.form = require_choice("rule.form", form or "unrolled", FORMS)
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
         """Nothing is drawn; the layers have to be a chain."""
@@ -60,18 +79,39 @@ class Ostl(LearningRule):
             raise InputError(
                 f"rule=ostl: goes from layer to layer within a step, but {reason}; use rule=bptt"
             )
+        if self.form == "online":
+            check_forward("ostl", network, objective)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """All steps are remembered; errors go down the layers by their weights."""
+        """Unrolled all steps are remembered, online traces; errors go down the layers by their weights."""
+        traced = Traced(sizes.steps * sizes.states, 0.0)
+        if self.form == "online":
+            traced = traced_forward(network, sizes)
         return Demand(
-            numbers=sizes.steps * sizes.states,
-            weight_products=sizes.synapses,
+            numbers=traced.numbers,
+            weight_products=sizes.synapses + traced.products,
             error_products=sizes.between + sizes.crossed_within,
             needs=needs(("errors_of_others", "weights_of_others"), sizes.within_layers),
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """One yield a batch."""
+        yield (self._online if self.form == "online" else self._unrolled)(network, batch, objective)
+
+    def _online(self, network: Network, batch: Batch, objective: Objective) -> Progress:
+        forward, readout = Forward(network, batch), ReadoutTraces(network)
+        traces = [Eligibility(layer, 0.0) for layer in network.hidden_layers]
+        total = network.readout.weight.new_zeros(())
+        for span in forward.spans():
+            share, slopes = step_slopes(objective.loss, span.readout.output, batch, span.first)
+            total += share
+            with torch.no_grad():
+                readout.advance(span.hidden[-1].output, slopes)
+                for place, told in enumerate(told_within_steps(network, span, slopes)):
+                    traces[place].advance(span.hidden[place], told)
+        return Progress(total, forward.trajectory())
+
+    def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:
         apart = run_apart(network, batch, objective.keep)
         slopes = apart.slopes(objective, batch.target)
         apart.learn_readout(slopes)
@@ -80,7 +120,7 @@ class Ostl(LearningRule):
             error = sent_within_steps(network.engine, layer, apart.seen.spikes[place], error)
             apart.learn_from(place, error, slopes)
             layer = network.hidden_layers[place]
-        yield Progress(slopes.loss, apart.seen)
+        return Progress(slopes.loss, apart.seen)
 
 
 def sent_within_steps(engine: Engine, layer: Layer, arriving: Tensor, error: Tensor) -> Tensor:

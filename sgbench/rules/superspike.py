@@ -9,10 +9,14 @@ import torch
 from torch import Tensor
 
 from sgbench.errors import InputError, require_choice
-from sgbench.networks.base import Network
+from sgbench.losses.van_rossum import VanRossum
+from sgbench.networks.base import DenseLayer, Network
+from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.apart import Feedback, fixed_feedback, require_chain, run_apart
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes, needs
+from sgbench.rules.eligibility import Eligibility
+from sgbench.rules.forward import FORMS, Forward, Traced, check_layers, traced_forward
 from sgbench.signals.trajectory import Batch
 
 FEEDBACKS = ("symmetric", "random", "uniform")
@@ -43,12 +47,16 @@ class SuperSpike(LearningRule):
     - "random": fixed and drawn, as large as the readout's weights are when they are drawn;
     - "uniform": the same for all, as large as those.
 
+    Two forms compute the same numbers. In "unrolled" each layer's own adjoint runs on the engine, and all steps are
+    remembered. "online" filters e_ij forward in time by the kernel's two exponentials, as the paper does.
+
     Args:
         feedback: one of the three.
+        form: one of the two; None is "unrolled".
 
     Raises:
-        InputError: layers that are no chain, a network that sends gradient over recurrent spikes, a loss that does
-            not compare spike trains, or symmetric feedback to several layers.
+        InputError: layers that are no chain or that the form is not defined for, a network that sends gradient over
+            recurrent spikes, a loss that does not compare spike trains, or symmetric feedback to several layers.
 
     Source: Zenke & Ganguli 2018, Neural Computation 30(6), equations 2.3 to 2.10 and section 2.2.
     """
@@ -56,8 +64,9 @@ class SuperSpike(LearningRule):
     exact_reference: ClassVar[Claim] = Claim("bptt", SPIKE_TRAINS, weights="readout")
     must_differ_from: ClassVar[Claim] = Claim("bptt", SPIKE_TRAINS, weights="hidden")
 
-    def __init__(self, *, feedback: str) -> None:
+    def __init__(self, *, feedback: str, form: str | None = None) -> None:
         self.feedback = require_choice("rule.feedback", feedback, FEEDBACKS)
+        self.form = require_choice("rule.form", form or "unrolled", FORMS)
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
         """Set the feedback weights that are fixed; they are a part of the weights file, and no parameters."""
@@ -85,6 +94,8 @@ class SuperSpike(LearningRule):
                 f"rule=superspike: an output has one current, but {type(network.readout.neuron).__name__} takes "
                 f"several; use neuron@readout=leaky"
             )
+        if self.form == "online":
+            self._check_online(network, objective)
         if self.feedback != "symmetric":
             return
         if len(network.hidden_layers) != 1 or network.readout.synapses() is None:
@@ -93,24 +104,62 @@ class SuperSpike(LearningRule):
                 "arrive as it was sent; use rule.feedback=random"
             )
 
+    @staticmethod
+    def _check_online(network: Network, objective: Objective) -> None:
+        check_layers("superspike", network, "rule.form=unrolled")
+        if not isinstance(network.readout, DenseLayer) or not isinstance(objective.loss, VanRossum):
+            raise InputError(
+                "rule=superspike: forward in time needs dense weights to the outputs and loss=van_rossum; use "
+                "rule.form=unrolled"
+            )
+        if not isinstance(objective.regulariser, NoPenalty):
+            raise InputError(
+                "rule=superspike: forward in time knows no penalty on activity; use regulariser=none or "
+                "rule.form=unrolled"
+            )
+
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """All steps are remembered; errors come from the outputs alone."""
+        """Unrolled all steps are remembered, online two traces a synapse; errors come from the outputs alone."""
+        traced = Traced(sizes.steps * sizes.states, 0.0)
+        if self.form == "online":
+            traced = traced_forward(network, sizes, filters=2, readout=True)
         weights = ("weights_of_others",) if self.feedback == "symmetric" else ()
         return Demand(
-            numbers=sizes.steps * sizes.states,
-            weight_products=sizes.synapses,
-            error_products=sizes.straight,
+            numbers=traced.numbers,
+            weight_products=sizes.synapses + traced.products,
+            error_products=sizes.straight * (2 if self.form == "online" else 1),
             needs=needs(("own_trace", "errors_of_others"), weights),  # type: ignore[arg-type]
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """One yield a batch."""
+        yield (self._online if self.form == "online" else self._unrolled)(network, batch, objective)
+
+    def _online(self, network: Network, batch: Batch, objective: Objective) -> Progress:
+        loss: VanRossum = objective.loss  # type: ignore[assignment]
+        layers = [*network.hidden_layers, network.readout]
+        filters = [[Eligibility(layer, decay) for layer in layers] for decay in loss.decays]
+        forward, state = Forward(network, batch), loss.begin(batch)
+        total = network.readout.weight.new_zeros(())
+        carried = [*self._weights(network), None]
+        for span in forward.spans(readout=True):
+            share, state, slopes = loss.stretch(span.readout.output, batch, span.first, state)
+            total += share
+            with torch.no_grad():
+                for told, traces in zip(slopes, filters, strict=True):
+                    for trace, weight, stretch in zip(
+                        traces, carried, [*span.hidden, span.readout], strict=True
+                    ):
+                        trace.advance(stretch, told if weight is None else told @ weight)
+        return Progress(total, forward.trajectory())
+
+    def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:
         apart = run_apart(network, batch, objective.keep)
         slopes = apart.slopes(objective, batch.target)
         apart.learn_readout(slopes)
         for place, weight in enumerate(self._weights(network)):
             apart.learn(place, slopes.output, weight, slopes)
-        yield Progress(slopes.loss, apart.seen)
+        return Progress(slopes.loss, apart.seen)
 
     def _weights(self, network: Network) -> list[Tensor]:
         """Feedback weights of each hidden layer [C, N], without gradient."""

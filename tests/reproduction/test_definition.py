@@ -18,8 +18,8 @@ RUN = [name for name in NAMES if read(name).calculation is None]
 QUICK = ("spytorch1", "temporal_xor")  # the others compose more
 ASKED = {
     "spytorch1", "spytorch2", "spytorch3", "yin_yang_ann", "randman_stork", "zenke_vogels_fig3",
-    "zenke_vogels_fig5", "closed_loop", "store_recall", "temporal_xor",
-    "converted_digits", "escape_noise",
+    "zenke_vogels_fig5", "closed_loop", "store_recall", "temporal_xor", "delayed_xor_traces",
+    "eprop_evidence", "eprop_pattern", "superspike_pattern", "converted_digits", "escape_noise",
 }  # fmt: skip
 PUBLISHED = {  # (figure, value): as the sources print them
     ("spytorch1", 0): 0.859,

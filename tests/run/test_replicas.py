@@ -153,6 +153,18 @@ def test_a_row_that_does_not_step_stays() -> None:
             marks=pytest.mark.slow,
         ),
         pytest.param(
+            ("rule=s_tllr", "loss=per_step", "protocol.hidden=[8,6]", "seed=0,1"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("rule=ostl,local", "rule.form=online", "loss=per_step", "protocol.hidden=[8,6]"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("rule=bptt", "rule.window=2", "rule.update=per_window,per_sequence", "loss=per_step"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             ("rule=eprop", "rule.form=unrolled", "rule.feedback=symmetric,random,adaptive", "seed=0,1"),
             marks=pytest.mark.slow,
         ),

@@ -1,0 +1,289 @@
+"""A pass forward in time, a stretch of steps at a time, whose memory does not grow with the number of steps.
+
+Each layer goes through a stretch by itself; a rule turns the slopes of the stretch's losses into what each layer's
+spikes are told, and traces carry what came before.
+
+Legend: n steps of a stretch, B batch, N neurons, C outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import InputError
+from sgbench.losses.base import Loss
+from sgbench.networks.base import DenseLayer, Network
+from sgbench.networks.walk import Stretch, walk
+from sgbench.neurons.base import Neuron
+from sgbench.neurons.leaky_readout import LeakyReadout
+from sgbench.regularisers.base import Regulariser
+from sgbench.regularisers.none import NoPenalty
+from sgbench.rules.base import Objective, learnt_by
+from sgbench.rules.demand import Sizes
+from sgbench.rules.eligibility import Filtered, add_gradient, traces_of
+from sgbench.signals.spikes import Events, Signal
+from sgbench.signals.trajectory import Batch, Trajectory
+
+STRETCH = 50
+"""Steps after which every synapse is touched, where weights move once a sequence."""
+FORMS = ("online", "unrolled")
+READOUT = "neuron@readout=leaky_readout"
+
+
+class Span(NamedTuple):
+    """What all layers went through in a stretch."""
+
+    first: int  # its first step
+    hidden: list[Stretch]  # with the Jacobians of their neurons
+    readout: Stretch
+
+
+class Forward:
+    """A pass forward in time: the states of all layers.
+
+    It does not go on behind the longest sample, where an update would have no gradient.
+
+    Args:
+        network: a chain.
+        batch: what it runs over.
+    """
+
+    def __init__(self, network: Network, batch: Batch) -> None:
+        self.network, self.batch = network, batch
+        self.states: list[Any] = [None] * len(network.layers)
+        self.output = network.readout.weight.new_zeros(())
+
+    def spans(self, size: int = STRETCH, *, readout: bool = False) -> Iterator[Span]:
+        """Run so many steps at a time.
+
+        Args:
+            size: steps of a stretch.
+            readout: whether the Jacobians of the readout's units are wanted too.
+        """
+        steps = int(self.batch.lengths.max())
+        layers = [*self.network.hidden_layers, self.network.readout]
+        for first in range(0, steps, size):
+            signal: Signal = part(self.batch.x, first, min(first + size, steps))
+            stretches = []
+            for place, layer in enumerate(layers):
+                wanted = readout or layer is not self.network.readout
+                stretches.append(walk(layer, signal, self.states[place], jacobians=wanted))
+                self.states[place] = stretches[-1].state
+                signal = stretches[-1].output
+            self.output = stretches[-1].output
+            yield Span(first, stretches[:-1], stretches[-1])
+
+    def trajectory(self) -> Trajectory:
+        """Its final states, for the check that all is finite."""
+        return Trajectory(self.output[-1:], self.batch.lengths, (), (), tuple(self.states))
+
+
+def part(signal: Signal, first: int, last: int) -> Signal:
+    """Steps [first, last) of a signal."""
+    return signal.window(first, last) if isinstance(signal, Events) else signal[first:last]
+
+
+@torch.enable_grad()
+def step_slopes(loss: Loss, output: Tensor, batch: Batch, first: int) -> tuple[Tensor, Tensor]:
+    """The share of a stretch in a loss that remembers nothing, and its slopes by the outputs [n, B, C].
+
+    Args:
+        loss: that splits into steps.
+        output: of the stretch [n, B, C].
+        batch: of which targets and lengths are looked at.
+        first: the stretch's first step; those before the first of the loss have no share.
+    """
+    leaf = output.detach().requires_grad_()
+    total = leaf.new_zeros(())
+    for place, now in enumerate(leaf.unbind(0)):
+        if first + place >= 0:
+            share, _ = loss.per_step(now, batch, first + place, None)
+            total = total + share
+    if not total.requires_grad:
+        return total.detach(), torch.zeros_like(leaf)
+    (slopes,) = torch.autograd.grad(total, leaf)
+    return total.detach(), slopes
+
+
+def told_within_steps(network: Network, span: Span, slopes: Tensor) -> list[Tensor]:
+    """What the slopes of the outputs [n, B, C] send to the spikes of each hidden layer [n, B, N] within their step.
+
+    Args:
+        network: whose readout is leaky and takes each current as it comes.
+        span: of it.
+        slopes: of the outputs.
+    """
+    told = [slopes @ network.readout.acting()[0]]
+    for layer, stretch in zip(network.hidden_layers[:0:-1], span.hidden[:0:-1], strict=True):
+        told.append((told[-1] * slope_of(stretch)) @ layer.acting()[0])
+    return told[::-1]
+
+
+def slope_of(stretch: Stretch) -> Tensor:
+    """The derivative of each spike by the current of its own step [n, B, N]."""
+    spike = stretch.before._fields.index("s")
+    found = stretch.local.by_current[spike]  # type: ignore[union-attr]
+    return torch.zeros_like(stretch.output) if found is None else found
+
+
+class ReadoutTraces:
+    """Gradients of a leaky readout's weights, from spikes filtered as its units do.
+
+    Args:
+        network: whose readout it is.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.readout = network.readout
+        kappa = decay_of(network)
+        self.filtered, self.ones = Filtered(kappa), Filtered(kappa)
+
+    def advance(self, arriving: Tensor, slopes: Tensor) -> None:
+        """Add a stretch's share.
+
+        Args:
+            arriving: spikes of the last hidden layer [n, B, N].
+            slopes: of the outputs [n, B, C].
+        """
+        add_gradient(self.readout.weight, self.filtered.advance(arriving, slopes))
+        if self.readout.bias is not None:
+            one = slopes.new_ones(*slopes.shape[:2], 1)
+            add_gradient(self.readout.bias, self.ones.advance(one, slopes)[:, 0])
+
+
+def decay_of(network: Network) -> Any:
+    """The decay of a leaky readout."""
+    return network.readout.neuron.beta()  # type: ignore[operator]
+
+
+class Traced(NamedTuple):
+    """What a pass forward holds of one sample, and what its traces multiply in a step."""
+
+    numbers: float
+    products: float  # beside one a synapse
+
+
+def traced_forward(
+    network: Network, sizes: Sizes, *, stretch: int = STRETCH, filters: int = 1, readout: bool = False
+) -> Traced:
+    """Count one stretch of steps, and the traces of hidden synapses.
+
+    Args:
+        network: of the run.
+        sizes: of it.
+        stretch: steps that are taken at once.
+        filters: behind the spikes, each of which has traces of its own.
+        readout: whether the readout's synapses have traces as hidden ones do.
+    """
+    traced = [*network.hidden_layers, *([network.readout] if readout else [])]
+    stretch = min(stretch, sizes.steps)
+    later = (math.ceil(sizes.steps / stretch) - 1) / sizes.steps  # stretches that begin with traces
+    held, products = float(stretch * sizes.states), float(sizes.readout.biases)
+    for layer, size in zip(traced, sizes.layers, strict=False):
+        shared, own = traces_of(layer)
+        arriving = size.synapses + size.neurons  # a bias counts as a synapse
+        traces = own * arriving + shared * arriving / size.neurons
+        held += filters * traces + size.neurons
+        products += filters * (traces + later * (own + shared) * arriving)
+        products += size.neurons + (filters - 1) * arriving
+    return Traced(held, products)
+
+
+def check_forward(
+    rule: str,
+    network: Network,
+    objective: Objective,
+    *,
+    instead: str = "rule.form=unrolled",
+    penalised: bool = False,
+) -> None:
+    """Refuse what no pass forward in time is defined for.
+
+    Args:
+        rule: its name.
+        network: of the run.
+        objective: of the run.
+        instead: words that take what is refused here.
+        penalised: whether the rule knows penalties on spikes filtered as the readout does.
+
+    Raises:
+        InputError: layers that are not dense, send gradient over recurrent spikes or go not step by step, neurons
+            that learn or take several currents, another readout than a leaky one, a loss without shares of steps,
+            or a penalty.
+    """
+    check_layers(rule, network, instead)
+    check_units(rule, network, instead)
+    if any(layer.recurrent is not None and not layer.cut for layer in network.hidden_layers):
+        raise InputError(
+            f"rule={rule}: forward in time nothing goes back over recurrent spikes; use "
+            f"network.recurrence_gradient=cut or {instead}"
+        )
+    if not objective.loss.online or objective.loss.remembers:
+        readout = "" if isinstance(network.readout.neuron, LeakyReadout) else f" and {READOUT}"
+        classes = "class" in objective.loss.targets
+        remedy = f"loss=per_step{readout} or {instead}" if classes else instead
+        raise InputError(f"rule={rule}: needs a loss in every step; use {remedy}")
+    _check_penalty(rule, network, objective.regulariser, instead, penalised)
+
+
+def _check_penalty(
+    rule: str, network: Network, regulariser: Regulariser, instead: str, penalised: bool
+) -> None:
+    """Refuse a penalty, unless the rule's own traces are filtered as it is."""
+    if isinstance(regulariser, NoPenalty):
+        return
+    decay = regulariser.decay
+    if decay is None or not penalised:
+        other = ", regulariser=filtered_rate" if penalised else ""
+        raise InputError(
+            f"rule={rule}: knows no penalty on activity of this kind; use regulariser=none{other} or {instead}"
+        )
+    kappa = decay_of(network)
+    if not math.isclose(decay, kappa, rel_tol=1e-9):
+        remedy = f"readout.beta={decay!r}"
+        raise InputError(
+            f"rule={rule}: traces are filtered by the readout's decay {kappa:g}, the penalty by {decay:g}; use "
+            f"{remedy} or {instead}"
+        )
+
+
+def check_layers(rule: str, network: Network, instead: str) -> None:
+    """Refuse hidden layers through which synapses have no traces, and numbers of neurons that learn."""
+    if network.needs_all_steps is not None:
+        raise InputError(f"rule={rule}: goes step by step, but {network.needs_all_steps}; use rule=bptt")
+    for layer in network.hidden_layers:
+        neuron = layer.neuron
+        if not isinstance(layer, DenseLayer):
+            raise InputError(
+                f"rule={rule}: layer '{layer.name}' is not dense; use network=mlp, or {instead}"
+                f"{' and rule.feedback=random' if rule == 'eprop' else ''}"
+            )
+        if neuron.currents > 1 or type(neuron).driven is not Neuron.driven:
+            raise InputError(
+                f"rule={rule}: every synapse moves the one current of its neuron, but {type(neuron).__name__} "
+                f"takes several; use {instead}"
+            )
+    for group, layer in [("neuron", each) for each in network.hidden_layers] + [("readout", network.readout)]:
+        learnt, words = learnt_by(group, layer.neuron)
+        if learnt:
+            raise InputError(
+                f"rule={rule}: trains weights only, but layer {layer.name} learns {learnt}; use {words} "
+                f"or {instead}"
+            )
+
+
+def check_units(rule: str, network: Network, instead: str) -> None:
+    """Refuse a readout that is no leaky one with a single decay."""
+    units = network.readout.neuron
+    if not isinstance(units, LeakyReadout):
+        raise InputError(f"rule={rule}: needs a leaky readout; use {READOUT} or {instead}")
+    if units.input_gain.kind != "one" or units.beta.spread is not None:
+        raise InputError(
+            f"rule={rule}: needs one decay and no gain in the readout; use readout.input_gain=one and a single "
+            f"readout.beta"
+        )

@@ -1,0 +1,146 @@
+"""Traces of both sides of a synapse, in both orders of their spikes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import InputError, require_number
+from sgbench.networks.base import Network
+from sgbench.networks.layers import Layer
+from sgbench.networks.walk import Stretch
+from sgbench.rules.apart import require_chain
+from sgbench.rules.base import Claim, LearningRule, Objective, Progress
+from sgbench.rules.demand import Demand, Sizes
+from sgbench.rules.eligibility import add_gradient
+from sgbench.rules.forward import (
+    STRETCH,
+    Forward,
+    ReadoutTraces,
+    check_forward,
+    slope_of,
+    step_slopes,
+    told_within_steps,
+)
+from sgbench.signals.trajectory import Batch
+
+FORGETFUL = ("loss=per_step", "network.hidden=[6]", "readout.beta=0.0")
+
+
+class STllr(LearningRule):
+    r"""Errors that go down the layers within a step, times traces of what came before and of what came after.
+
+    .. math::
+        e_{ij}[t] = \alpha_\mathrm{pre} \, \psi_i[t] \sum_{t' \le t} \lambda_\mathrm{pre}^{t-t'} s_j[t']
+            + \alpha_\mathrm{post} \, s_j[t] \sum_{t' < t} \lambda_\mathrm{post}^{t-1-t'} \psi_i[t'], \qquad
+        \frac{dL}{dW^l} := \sum_t g^l[t] \, e^l[t]
+
+    with g as in `rule=ostl`. The first term is a causal trace; the second pairs a presynaptic spike with the
+    neuron's earlier slopes, as spike-timing-dependent plasticity does, and is no part of any gradient. With
+    alpha_post = 0, alpha_pre = 1 and lambda_pre the membrane's decay it is OTTT. Two traces a neuron are all that
+    is remembered: neither grows with time or synapses.
+
+    Args:
+        alpha_pre: of the causal term.
+        alpha_post: of the other.
+        lambda_pre: decay of the presynaptic trace per step [1].
+        lambda_post: decay of the trace of slopes per step [1].
+
+    Raises:
+        InputError: a decay outside [0, 1], or a network, loss or penalty that a pass forward is not defined for.
+
+    Source: Apolinario & Roy 2025, Transactions on Machine Learning Research, arXiv:2306.15220, equations 6 to 8.
+    """
+
+    exact_reference: ClassVar[Claim] = Claim("bptt", FORGETFUL, weights="readout")
+    must_differ_from: ClassVar[Claim] = Claim("bptt", FORGETFUL, weights="hidden")
+
+    def __init__(self, *, alpha_pre: float, alpha_post: float, lambda_pre: float, lambda_post: float) -> None:
+        self.alpha_pre = require_number("rule.alpha_pre", alpha_pre)
+        self.alpha_post = require_number("rule.alpha_post", alpha_post)
+        self.lambda_pre = require_number("rule.lambda_pre", lambda_pre, low=0, high=1)
+        self.lambda_post = require_number("rule.lambda_post", lambda_post, low=0, high=1)
+
+    def begin(self, network: Network, generator: torch.Generator) -> None:
+        """Nothing is drawn; the layers have to be a chain."""
+        require_chain("s_tllr", network)
+
+    def check(self, network: Network, objective: Objective) -> None:
+        """Refuse what cannot go forward in time."""
+        if not network.spiking:
+            raise InputError("rule=s_tllr: follows spikes, and the network has none; use rule=bptt")
+        check_forward("s_tllr", network, objective, instead="rule=bptt")
+
+    def demand(self, network: Network, sizes: Sizes) -> Demand:
+        """One stretch of steps, and a trace of each signal and of each neuron."""
+        traces = sum(each.synapses / each.neurons + each.neurons for each in sizes.hidden)
+        return Demand(
+            numbers=min(STRETCH, sizes.steps) * sizes.states + traces,
+            weight_products=2 * sum(each.synapses for each in sizes.hidden) + sizes.readout.synapses,
+            error_products=sizes.between,
+            needs=("own_trace", "errors_of_others", "weights_of_others"),
+        )
+
+    @torch.no_grad()
+    def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
+        """One yield a batch."""
+        forward, readout = Forward(network, batch), ReadoutTraces(network)
+        pairs = [_Pairs(layer, self) for layer in network.hidden_layers]
+        total = network.readout.weight.new_zeros(())
+        for span in forward.spans():
+            share, slopes = step_slopes(objective.loss, span.readout.output, batch, span.first)
+            total += share
+            readout.advance(span.hidden[-1].output, slopes)
+            for place, told in enumerate(told_within_steps(network, span, slopes)):
+                pairs[place].advance(span.hidden[place], told)
+        yield Progress(total, forward.trajectory())
+
+
+class _Pairs:
+    """The two traces of one layer.
+
+    Args:
+        layer: dense.
+        rule: whose numbers count.
+    """
+
+    def __init__(self, layer: Layer, rule: STllr) -> None:
+        self.layer, self.rule = layer, rule
+        self.before: Any = 0.0  # of what arrived [B, K]
+        self.after: Any = 0.0  # of the neuron's slopes [B, N]
+
+    def advance(self, stretch: Stretch, told: Tensor) -> None:
+        """Add a stretch's share to the gradients.
+
+        Args:
+            stretch: with Jacobians.
+            told: the error of the layer's spikes [n, B, N].
+        """
+        rule, slopes = self.rule, slope_of(stretch)
+        arriving = self._presynaptic(stretch)
+        before, after = [], []
+        for now, slope in zip(arriving.unbind(0), slopes.unbind(0), strict=True):
+            self.before = rule.lambda_pre * self.before + now
+            before.append(self.before)
+            after.append(self.after + torch.zeros_like(slope))
+            self.after = rule.lambda_post * self.after + slope
+        causal = (told * slopes).flatten(0, 1).T @ torch.stack(before).flatten(0, 1)
+        other = (told * torch.stack(after)).flatten(0, 1).T @ arriving.flatten(0, 1)
+        found = rule.alpha_pre * causal + rule.alpha_post * other
+        inputs = stretch.arriving.shape[2]
+        add_gradient(self.layer.weight, found[:, :inputs])
+        add_gradient(self.layer.bias, found[:, inputs])
+        if self.layer.recurrence == "all_to_all":
+            add_gradient(self.layer.recurrent, found[:, inputs + 1 :])
+        elif self.layer.recurrence == "one_to_one":
+            add_gradient(self.layer.recurrent, found[:, inputs + 1 :].diagonal())
+
+    def _presynaptic(self, stretch: Stretch) -> Tensor:
+        """What arrives in each step [n, B, K]: inputs, 1 for the bias, and the last spikes."""
+        parts = [stretch.arriving, stretch.arriving.new_ones(*stretch.arriving.shape[:2], 1)]
+        if self.layer.recurrence != "none":
+            parts.append(stretch.before.s)
+        return torch.cat(parts, 2)
