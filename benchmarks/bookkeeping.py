@@ -9,9 +9,9 @@ import time
 from rich.console import Console
 
 from sgbench.composition.plan import plan
-from sgbench.replicas.crew import Told
+from sgbench.replicas.crew import WorkerMessage
 from sgbench.replicas.grouping import groups
-from sgbench.replicas.view import View
+from sgbench.replicas.view import SweepView
 from sgbench.training.run_folder import finished_record
 
 SURROGATES = "atan,triangle,fast_sigmoid,sigmoid,gaussian"
@@ -31,12 +31,12 @@ def per_point_ms(points: int) -> float:
         specs = plan(words, multirun=True).specs
         left = [place for place, spec in enumerate(specs) if finished_record(spec) is None]
         made = groups(specs, left, workers=2)
-        view = View(specs, {}, str, Console(file=io.StringIO(), force_terminal=True, width=80))
+        view = SweepView(specs, {}, str, Console(file=io.StringIO(), force_terminal=True, width=80))
         for group in made:
             for place in group.places:
                 for epoch in range(EPOCHS):
-                    view.hear(Told(place, "epoch", epochs=epoch))
+                    view.hear(WorkerMessage(place, "epoch", epochs=epoch))
                     view.tick()
-                view.hear(Told(place, "refused", line="counted, not run"))
+                view.hear(WorkerMessage(place, "refused", line="counted, not run"))
         view.close()
         return (time.process_time() - began_s) / points * 1e3

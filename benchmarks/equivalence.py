@@ -19,7 +19,7 @@ from sgbench.composition.plan import plan
 from sgbench.errors import InputError, require_count
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import Crew, Told
+from sgbench.replicas.crew import Crew, WorkerMessage
 from sgbench.training.runner import run_spec
 
 LEVEL = 0.05
@@ -65,7 +65,7 @@ def _specs(settings: EquivalenceSettings, folder: str) -> tuple[RunSpec, ...]:
 
 
 def _together(specs: tuple[RunSpec, ...]) -> list[RunRecord]:
-    told: list[Told] = []
+    told: list[WorkerMessage] = []
     Crew(list(enumerate(specs)), told.append, lambda: False).run()
     records = {each.place: each.record for each in told if each.record is not None}
     return [records[place] for place in range(len(specs))]

@@ -65,7 +65,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def _children() -> list[Any]:
-    """Processes that this one started and that save what they have when they are told to stop."""
+    """List the processes that this one started and that save what they have when they are told to stop."""
     module = sys.modules.get("multiprocessing")
     return [] if module is None else module.active_children()
 

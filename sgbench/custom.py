@@ -47,11 +47,11 @@ class CustomSurrogate(Surrogate):
         self.function, self.curve = derivative, primitive
 
     def shape(self, u: Tensor) -> Tensor:
-        """The function's value."""
+        """Compute the function's value."""
         return self.function(u)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """The curve's value, where there is one."""
+        """Compute the curve's value, where there is a curve."""
         return super().shape_integral(u) if self.curve is None else self.curve(u)
 
     @property
@@ -68,5 +68,5 @@ class CustomSurrogate(Surrogate):
 
     @property
     def has_primitive(self) -> bool:
-        """Whether a curve was given."""
+        """Say whether a curve was given."""
         return self.curve is not None

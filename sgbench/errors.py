@@ -42,7 +42,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def disk_full(error: BaseException) -> StorageError | None:
-    """What to say where an error, or what it came from, is a full disk; None where it is something else.
+    """Say what to do where an error, or what caused it, is a full disk; None where it is something else.
 
     >>> str(disk_full(OSError(errno.ENOSPC, "No space left on device", "/runs/a")))
     '/runs/a: No space left on device; free space or choose another folder'
@@ -57,7 +57,7 @@ def disk_full(error: BaseException) -> StorageError | None:
 
 
 def one_printable_line(error: BaseException) -> str:
-    r"""A message on one line, without the control characters that a name may send to a terminal.
+    r"""Write a message on one line, without the control characters that a name may send to a terminal.
 
     >>> one_printable_line(InputError("no folder \x1b[31mred\nhere"))
     'no folder ?[31mred here'
@@ -90,7 +90,7 @@ STEEPNESS = ("alpha", "beta", "k", "slope", "steepness")
 
 
 def suggest(wrong: str, known: Iterable[str]) -> str:
-    """The end of an error message: the nearest known name, or all of them.
+    """Write the end of an error message: the nearest known name, or all of them.
 
     >>> suggest("atann", ["atan", "sigmoid"])
     "did you mean 'atan'? Known: atan, sigmoid"
@@ -112,7 +112,7 @@ def require_number(
     high: float = math.inf,
     open_low: bool = False,
 ) -> float:
-    """The value as a float, or an `InputError` that names it and its allowed range.
+    """Return the value as a float, or raise an `InputError` that names it and its allowed range.
 
     >>> require_number("beta", 0.9, low=0, high=1)
     0.9
@@ -133,7 +133,7 @@ def require_number(
 
 
 def require_count(name: str, value: object, *, low: int = 1) -> int:
-    """The value as a whole number of at least `low`, or an `InputError`.
+    """Return the value as a whole number of at least `low`, or raise an `InputError`.
 
     >>> require_count("steps", 25)
     25
@@ -144,7 +144,7 @@ def require_count(name: str, value: object, *, low: int = 1) -> int:
 
 
 def require_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
-    """The value if it is one of `choices`, or an `InputError` that lists them.
+    """Return the value if it is one of `choices`, or raise an `InputError` that lists them.
 
     >>> require_choice("reset", "zero", ("subtract", "zero"))
     'zero'

@@ -13,7 +13,7 @@ PREDICTIONS = "predictions.csv"  # beside it
 
 
 def conf_dir() -> Path:
-    """The catalogue folder `conf/`: inside the wheel, or beside the package in a checkout."""
+    """Return the catalogue folder `conf/`: inside the wheel, or beside the package in a checkout."""
     package = Path(__file__).resolve().parent
     for candidate in (package / "conf", package.parent / "conf"):
         if (candidate / "config.yaml").is_file():
@@ -25,7 +25,7 @@ OWN_CONF = "sgbench_conf"
 
 
 def own_conf_dir() -> Path:
-    """Where entries of one's own are written and always looked for: $SGBENCH_CONF or ./sgbench_conf."""
+    """Return where one's own entries are written and always looked for: $SGBENCH_CONF or ./sgbench_conf."""
     return Path(os.environ.get("SGBENCH_CONF") or OWN_CONF)
 
 
@@ -36,24 +36,24 @@ def with_own(folders: Iterable[Path]) -> list[Path]:
 
 
 def default_runs_dir() -> Path:
-    """Where runs are written unless `paths.runs_dir` says otherwise: $SGBENCH_RUNS or ./runs."""
+    """Return where runs are written unless `paths.runs_dir` says otherwise: $SGBENCH_RUNS or ./runs."""
     return Path(os.environ.get("SGBENCH_RUNS") or "runs")
 
 
 def default_data_dir() -> Path:
-    """Where data sets are looked for unless `paths.data_dir` says otherwise: $SGBENCH_DATA or the cache."""
+    """Return where data sets are looked for unless `paths.data_dir` says so: $SGBENCH_DATA or the cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("SGBENCH_DATA") or cache / "sgbench")
 
 
 def default_cache_dir() -> Path:
-    """Where data sets are kept in the form that batches are made of: $SGBENCH_CACHE or below the user's cache."""
+    """Return where data sets are kept in the form of batches: $SGBENCH_CACHE or the user's cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("SGBENCH_CACHE") or cache / "sgbench" / "prepared")
 
 
 def default_loops_dir() -> Path | None:
-    """Where loops written for a neuron are kept: $SGBENCH_LOOPS or below the user's cache; None for `off`."""
+    """Return where loops written for a neuron are kept: $SGBENCH_LOOPS or the cache; None for `off`."""
     if os.environ.get("SGBENCH_LOOPS") == "off":
         return None
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -61,7 +61,7 @@ def default_loops_dir() -> Path | None:
 
 
 def default_kernels_dir() -> Path:
-    """Where compiled loops of the fused engine are kept unless $NUMBA_CACHE_DIR is set: below the user's cache."""
+    """Return where compiled loops of the fused engine are kept unless $NUMBA_CACHE_DIR is set."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sgbench" / "kernels"
 
 
@@ -82,5 +82,5 @@ def default_cache_gb() -> float:
 
 
 def run_dir(runs_dir: Path, protocol: str, method_id: str, seed: int) -> Path:
-    """The folder of one run: <runs_dir>/<protocol>/<method_id>/<seed>."""
+    """Return the folder of one run: <runs_dir>/<protocol>/<method_id>/<seed>."""
     return runs_dir / protocol / method_id / str(seed)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def aligned(rows: Sequence[Sequence[str]], *, words: int) -> list[str]:
-    """Padded columns: so many of words to the left, then numbers to the right.
+    """Pad columns: so many of words to the left, then numbers to the right.
 
     >>> aligned([["name", "peak"], ["atan", "1"]], words=1)
     ['name  peak', 'atan     1']
@@ -23,7 +23,7 @@ def aligned(rows: Sequence[Sequence[str]], *, words: int) -> list[str]:
 
 
 def few(lines: Sequence[str], all_named: str, *, most: int = 10) -> list[str]:
-    """The first lines, and how many more there are.
+    """Return the first lines, and say how many more there are.
 
     Args:
         lines: all of them.

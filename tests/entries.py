@@ -48,6 +48,6 @@ def _default() -> tuple[DictConfig, dict[str, Any]]:
 
 
 @functools.cache
-def _shelf() -> catalogue.Shelf:
+def _shelf() -> catalogue.CatalogueReader:
     """The shipped catalogue, each file read once."""
-    return catalogue.Shelf()
+    return catalogue.CatalogueReader()

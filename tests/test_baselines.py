@@ -20,7 +20,7 @@ from sgbench.exchange.nir_export import to_nir
 from sgbench.inits.kaiming import Kaiming
 from sgbench.leaderboard.deviation import compose_reference, method_deviations
 from sgbench.networks.base import Network
-from sgbench.networks.baseline import View
+from sgbench.networks.baseline import InputView
 from sgbench.networks.baseline_gru import Gru
 from sgbench.networks.baseline_linear import Linear
 from sgbench.networks.baseline_mlp import Perceptron
@@ -77,7 +77,7 @@ def test_what_is_seen_matters():
     early, late = torch.zeros(2, STEPS, 1, N_IN).double()
     early[0, 0, 0], late[3, 0, 0] = 1, 1
     lengths = torch.tensor([STEPS])
-    counts, everything = View("counts", STEPS), View("all", STEPS)
+    counts, everything = InputView("counts", STEPS), InputView("all", STEPS)
     assert torch.equal(counts(early, lengths), counts(late, lengths))
     assert not torch.equal(everything(early, lengths), everything(late, lengths))
 

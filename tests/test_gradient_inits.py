@@ -18,7 +18,7 @@ from sgbench.errors import InputError
 from sgbench.inits.base import Init
 from sgbench.inits.bounded_gradient import BoundedGradient
 from sgbench.inits.centred import Centred
-from sgbench.inits.conditions import Step
+from sgbench.inits.conditions import PotentialStep
 from sgbench.inits.steady_gradient import SteadyGradient
 from sgbench.networks.base import DenseLayer
 from sgbench.neurons.leaky import Leaky
@@ -104,7 +104,7 @@ def test_no_gradient_can_grow(reset, gradient):
 def test_the_librarys_peak_lets_gradients_grow():
     """Must differ: S- (1 - beta) / (S+ (S- - theta)), the mean over neurons, as lif_stability has it."""
     layer = drawn(BoundedGradient(**NUMBERS), reset="subtract", reset_gradient="attached")
-    step = Step.of("bounded_gradient", layer, layer.neuron.recurrence_spec())
+    step = PotentialStep.of("bounded_gradient", layer, layer.neuron.recurrence_spec())
     above, below = (layer.recurrent.detach() * sign for sign in (1, -1))
     above, below = above.relu().sum(0), -below.relu().sum(0)
     theirs = (below / (above * (below - 1.5)) * (1 - 0.8)).mean().item()
@@ -122,7 +122,7 @@ def test_gradients_keep_their_variance(reset, gradient, surrogate):
     Must differ: with a slope three times as wide, and as told.
     """
     layer = drawn(SteadyGradient(**NUMBERS), surrogate=surrogate, reset=reset, reset_gradient=gradient)
-    step = Step.of("steady_gradient", layer, layer.neuron.recurrence_spec())
+    step = PotentialStep.of("steady_gradient", layer, layer.neuron.recurrence_spec())
     random = torch.Generator().manual_seed(1)
 
     def growth() -> float:
@@ -144,7 +144,7 @@ def test_potentials_stay_between_their_bounds(reset, gradient):
     """Expected: over 500 steps of random input; the highest is what all positive weights together hold up."""
     layer = drawn(SteadyGradient(**NUMBERS), reset=reset, reset_gradient=gradient)
     neuron = layer.neuron
-    step = Step.of("steady_gradient", layer, neuron.recurrence_spec())
+    step = PotentialStep.of("steady_gradient", layer, neuron.recurrence_spec())
     random = torch.Generator().manual_seed(3)
     state = neuron.initial_state(torch.zeros(1, N, dtype=torch.float64))
     for _ in range(500):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -171,6 +172,22 @@ def test_files_stay_short() -> None:
     """No file of the package has more than 400 lines."""
     lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / "sgbench").rglob("*.py")}
     assert {str(path): length for path, length in lengths.items() if length > 400} == {}
+
+
+FRAGMENTS = {
+    "Of", "By", "That", "Those", "What", "Whether", "Where", "As", "How", "Which", "When", "Whose", "From", "With",
+}  # fmt: skip
+
+
+def test_docstrings_of_functions_are_sentences() -> None:
+    """Hand count: none begins as a fragment does; ruff (D401) sees verbs, not clauses."""
+    begun = []
+    for path in [*(ROOT / "sgbench").rglob("*.py"), *(ROOT / "hydra_plugins").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            text = ast.get_docstring(node) if isinstance(node, ast.FunctionDef) else None
+            if text and re.split(r"\W", text, maxsplit=1)[0] in FRAGMENTS:
+                begun.append(f"{path.relative_to(ROOT)}:{node.lineno} {text.splitlines()[0]}")
+    assert begun == []
 
 
 def test_few_modules_lie_loose() -> None:

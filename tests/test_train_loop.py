@@ -33,7 +33,7 @@ from sgbench.rules.bptt import Bptt
 from sgbench.rules.eprop import EProp
 from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 from sgbench.surrogates.triangle import Triangle
-from sgbench.training.train_loop import Best, TrainLoop
+from sgbench.training.train_loop import BestEpoch, TrainLoop
 
 INPUTS, HIDDEN, CLASSES = 5, (6, 4), 3
 STEPS, LENGTHS = 8, (8, 3, 1, 6, 8)
@@ -285,7 +285,7 @@ def test_evaluation_leaves_out_the_penalty_and_the_gradient():
 # --- the best epoch
 
 
-def run_through(best: Best, losses: list[float], accuracies: list[float]) -> Iterator[tuple[bool, bool]]:
+def run_through(best: BestEpoch, losses: list[float], accuracies: list[float]) -> Iterator[tuple[bool, bool]]:
     """Whether each epoch is the best so far, and whether to stop after it; epoch k has weights k."""
     network = make_network()
     for epoch, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True)):
@@ -306,7 +306,7 @@ ACCURACIES = [0.5, 0.5, 0.8, 0.7, 0.8, 0.8, 0.1]
 )
 def test_the_best_epoch_is_the_first_of_equals(monitor, better, value):
     """Expected by hand: the least loss is first in epoch 4, the largest accuracy in epoch 2; weights are kept."""
-    best = Best(monitor, None)
+    best = BestEpoch(monitor, None)
     found = [is_best for is_best, _ in run_through(best, LOSSES, ACCURACIES)]
     assert [epoch for epoch, is_best in enumerate(found) if is_best] == better
     assert (best.epoch, best.value) == (better[-1], value)
@@ -320,16 +320,16 @@ def test_patience_counts_epochs_without_improvement(patience, stops_after):
 
     Patience 1 ends after epoch 2, 2 after epoch 3; 3 would end after epoch 4, which is better.
     """
-    stops = [stop for _, stop in run_through(Best("validation_loss", patience), LOSSES, ACCURACIES)]
+    stops = [stop for _, stop in run_through(BestEpoch("validation_loss", patience), LOSSES, ACCURACIES)]
     assert (stops.index(True) if True in stops else None) == stops_after
 
 
 def test_the_selection_goes_on_from_a_checkpoint():
     """Expected: interrupted after any epoch, state and decisions are those of an undisturbed run."""
-    undisturbed = Best("validation_loss", 2)
+    undisturbed = BestEpoch("validation_loss", 2)
     expected = list(run_through(undisturbed, LOSSES, ACCURACIES))
     for cut in range(len(LOSSES)):
-        first, second = Best("validation_loss", 2), Best("validation_loss", 2)
+        first, second = BestEpoch("validation_loss", 2), BestEpoch("validation_loss", 2)
         found = list(run_through(first, LOSSES[:cut], ACCURACIES[:cut]))
         second.load_state_dict(first.state_dict())
         assert second.should_stop == first.should_stop
@@ -349,7 +349,7 @@ def test_the_selection_goes_on_from_a_checkpoint():
 
 def test_kept_weights_do_not_follow_the_network():
     """Expected: copies; training on in place leaves the best weights as they were."""
-    network, best = make_network(), Best("validation_loss", None)
+    network, best = make_network(), BestEpoch("validation_loss", None)
     best.update(0, {"validation_loss": 1.0}, network)
     kept = {name: weight.clone() for name, weight in best.weights.items()}
     with torch.no_grad():

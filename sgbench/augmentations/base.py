@@ -17,7 +17,7 @@ class Augmentation(ABC):
 
     @abstractmethod
     def vary(self, values: Values, generator: torch.Generator, image: Image | None) -> Values:
-        """Samples [B] of the same form, channels and at most the same durations; drawn sample by sample.
+        """Return samples [B] of the same form and channels, at most as long, each varied by draws of its own.
 
         Args:
             values: of the batch; they are not changed themselves.

@@ -115,17 +115,17 @@ class Events(Augmentation):
 
 
 def some(spikes: Spikes, keep: NDArray[np.bool_]) -> Spikes:
-    """Those that are kept."""
+    """Keep the spikes that a mask marks."""
     return spikes._replace(channel=spikes.channel[keep], time_us=spikes.time_us[keep])
 
 
 def within(spikes: Spikes) -> Spikes:
-    """Those from 0 to the end; the end itself is of no step."""
+    """Keep the spikes from 0 to the end; the end itself belongs to no step."""
     return some(spikes, (spikes.time_us >= 0) & (spikes.time_us < spikes.duration_us))
 
 
 def cropped(spikes: Spikes, random: np.random.Generator, window_us: int) -> Spikes:
-    """A window at a random place, or all where the sample is no longer."""
+    """Cut a window out at a random place; a sample that is no longer stays whole."""
     if spikes.duration_us <= window_us:
         return spikes
     first_us = math.floor(random.random() * (spikes.duration_us - window_us + 1))
@@ -133,14 +133,14 @@ def cropped(spikes: Spikes, random: np.random.Generator, window_us: int) -> Spik
 
 
 def stretched(spikes: Spikes, factor: float) -> Spikes:
-    """Times by a factor; shorter ends earlier, longer loses what lies behind the end."""
+    """Multiply times by a factor; a shorter sample ends earlier, a longer one loses what lies beyond the end."""
     time_us = np.floor(spikes.time_us * factor).astype(np.int64)
     duration_us = min(spikes.duration_us, max(1, math.ceil(spikes.duration_us * factor)))
     return within(Spikes(spikes.channel, time_us, duration_us))
 
 
 def jittered(spikes: Spikes, random: np.random.Generator, deviation_us: float) -> Spikes:
-    """Normal numbers, two of two even ones (Box and Muller 1958), reflected at 0 and at the end."""
+    """Move each spike by a normal number (Box and Muller 1958), reflected at 0 and at the end."""
     first, second = random.random((2, len(spikes.time_us)))
     normal = np.sqrt(-2 * np.log1p(-first)) * np.cos(2 * np.pi * second)
     last_us = max(spikes.duration_us - 1, 0)
@@ -184,7 +184,7 @@ def with_noise(spikes: Spikes, random: np.random.Generator, rate_hz: float, chan
 
 
 def packed(samples: list[Spikes], like: SpikeTrains) -> SpikeTrains:
-    """Samples one after another, each in the order of time."""
+    """Put samples one after another into one set of trains, each in the order of time."""
     indptr = np.zeros(len(samples) + 1, np.int64)
     np.cumsum([len(own.channel) for own in samples], out=indptr[1:])
     keys = [np.sort(own.time_us * like.n_channels + own.channel) for own in samples]

@@ -12,5 +12,5 @@ class NoAugmentation(Augmentation):
     """Every epoch sees the samples as they are."""
 
     def vary(self, values: Values, generator: torch.Generator, image: Image | None) -> Values:
-        """The samples."""
+        """Return the samples unchanged."""
         return values

@@ -206,7 +206,7 @@ def _print(board: Board) -> None:
 
 
 def _rich_table(board: Board, *, spacious: bool) -> Table:
-    """The columns that fit a terminal; the whole is in table.md and table.csv."""
+    """Show the columns that fit a terminal; the whole table is in table.md and table.csv."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

@@ -80,7 +80,7 @@ def _across(args: argparse.Namespace) -> int:
 
 
 def _across_table(found: AcrossTasks, by: str) -> Iterator[list[str]]:
-    """The head, and a line for each family."""
+    """Yield the head of the table, then a line for each family."""
     told = any(count > 1 for each in found.standings for count in each.settings)
     head = [by, "interquartile mean, %", "95 % interval", "mean rank", *found.tasks]
     yield [*head, *(["settings here"] if told else [])]
@@ -141,7 +141,7 @@ def _tuning(args: argparse.Namespace) -> int:
 
 
 def _tuning_table(found: Sequence[Tuned], by: str, measure: Measure) -> Iterator[list[str]]:
-    """The head, and a line for each family."""
+    """Yield the head of the table, then a line for each family."""
     head = [by, "settings here", "failed runs, %", "best on validation", "mean of ten best"]
     yield [*head, "over slopes (slopes)", *(f"best of {n}" for n in CURVE_POINTS)]
     for each in found:

@@ -24,7 +24,7 @@ ALL_NAMED = "sgbench board build --json names all"
 
 
 def add_source(parser: argparse.ArgumentParser, *, default: str, several: bool = False) -> None:
-    """Which records: of runs or of boards, where, and of which protocol."""
+    """Add the options that say which records are read: of runs or of boards, where, of which protocol."""
     parser.add_argument(
         "--from", dest="layout", choices=("runs", "leaderboards"), default=default, help=f"default: {default}"
     )
@@ -37,7 +37,7 @@ def add_source(parser: argparse.ArgumentParser, *, default: str, several: bool =
 
 
 def finish(parser: argparse.ArgumentParser, handler: Any, *, machine: bool = True) -> None:
-    """The options of every subcommand, and what it does."""
+    """Add the options that every subcommand has, and the function that carries it out."""
     parser.add_argument(
         "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="entries of your own"
     )
@@ -76,7 +76,7 @@ def commit_of(root: Path) -> str:
 
 
 def asked(names: Sequence[str] | None, known: Sequence[str]) -> list[str]:
-    """The protocols asked for, or all.
+    """Return the protocols asked for, or all of them.
 
     Raises:
         InputError: one that is not known; the message offers the nearest.

@@ -64,7 +64,7 @@ def compare(args: argparse.Namespace) -> int:
 
 
 def _checked_names(args: argparse.Namespace) -> list[str]:
-    """The names without their group, each of them an entry."""
+    """Return the names without their group, after a check that each is an entry."""
     from sgbench.composition import catalogue
 
     names = []
@@ -105,7 +105,7 @@ def _draw(made: Mapping[str, Surrogate], width: float, path: Path) -> None:
 
 
 def table(rows: list[dict[str, Any]], width: float) -> str:
-    """The rows for people."""
+    """Write the rows as a text table for people."""
     from sgbench.inspection.surrogate_facts import interval, number, some
 
     head = [*COLUMNS, f"area at width {number(width)}"]

@@ -57,7 +57,7 @@ def register(commands: Any) -> None:
 
 
 def root(args: argparse.Namespace) -> Path:
-    """The data root that a command uses."""
+    """Return the data root that a command uses."""
     return default_data_dir() if args.data_dir is None else args.data_dir
 
 
@@ -119,7 +119,7 @@ def _facts(entry: catalogue.Entry, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def make(entry: catalogue.Entry, args: argparse.Namespace) -> DataSet:
-    """The data set with its file's own values; a run is composed only where they refer to something else."""
+    """Build the data set from its file's own values; a run is composed only where they refer elsewhere."""
     from sgbench.training.build import construct
     from sgbench.training.creation import create
 
@@ -168,7 +168,7 @@ def print_checksum(args: argparse.Namespace) -> int:
 
 
 def load(name: str, args: argparse.Namespace) -> tuple[DataSet, dict[Split, Samples], str]:
-    """A data set, its samples and their SHA-256.
+    """Load a data set and return it with its samples and their SHA-256.
 
     Raises:
         InputError: it does not exist, is not here, or is not what is published.

@@ -34,7 +34,7 @@ def doctor(args: argparse.Namespace) -> int:
 
 
 def collect() -> dict[str, Any]:
-    """The report with stable keys."""
+    """Collect the report under stable keys."""
     from sgbench.training.provenance import processor, versions
 
     found = versions()
@@ -129,7 +129,7 @@ def _data(problems: list[str]) -> dict[str, str]:
 
 
 def as_text(report: dict[str, Any]) -> str:
-    """The report for people."""
+    """Write the report for people."""
     lines = []
     for key, value in report.items():
         if key == "problems":

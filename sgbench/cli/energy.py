@@ -115,7 +115,7 @@ def _answer(module: str, name: str, args: argparse.Namespace) -> int:
 
 
 def read_record(path: Path) -> tuple[RunRecord, OpCounts]:
-    """A finished run's record and its counts.
+    """Read a finished run's record and its operation counts.
 
     Raises:
         InputError: there is none, or it holds no counts.
@@ -132,7 +132,7 @@ def read_record(path: Path) -> tuple[RunRecord, OpCounts]:
 
 
 def pick(names: list[str], config_dirs: list[Path]) -> dict[str, EnergyTarget]:
-    """The targets of these names, or all.
+    """Return the targets of these names, or all of them.
 
     Raises:
         InputError: there is no such target.

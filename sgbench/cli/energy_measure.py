@@ -19,7 +19,7 @@ from sgbench.energy.meter import Metered, meters
 from sgbench.energy.price import price
 from sgbench.energy.text import amount, joules_interval
 from sgbench.energy.training_cost import TrainingCost, training_cost
-from sgbench.energy.validate import Verdict, load_cases, validate
+from sgbench.energy.validate import EnergyVerdict, load_cases, validate
 from sgbench.errors import InputError, require_number
 from sgbench.inspection.stored_run import run_of
 from sgbench.records.files import read_bytes, write_atomic
@@ -50,8 +50,8 @@ def answer_validate(args: argparse.Namespace) -> int:
     return 0
 
 
-def rows(verdicts: Sequence[Verdict]) -> list[list[str]]:
-    """The table, its head first."""
+def rows(verdicts: Sequence[EnergyVerdict]) -> list[list[str]]:
+    """Make the rows of the table, its head first."""
     head = ["case", "what", "target", "predicted", "measured", "ratio", "inside", "likely missing"]
     return [
         head,
@@ -71,14 +71,14 @@ def rows(verdicts: Sequence[Verdict]) -> list[list[str]]:
     ]
 
 
-def summary(verdicts: Sequence[Verdict]) -> str:
+def summary(verdicts: Sequence[EnergyVerdict]) -> str:
     """Say how many hold."""
     inside = sum(each.inside for each in verdicts)
     return f"{inside} of {len(verdicts)} predictions hold; ratio: predicted over measured"
 
 
-def markdown(verdicts: Sequence[Verdict]) -> list[str]:
-    """The table of the documentation."""
+def markdown(verdicts: Sequence[EnergyVerdict]) -> list[str]:
+    """Write the table that the documentation shows."""
     head, *body = rows(verdicts)
     lines = ["| " + " | ".join(head) + " |", "| --- | --- | --- | --- | --- | --: | --- | --- |"]
     return [*lines, *["| " + " | ".join(row) + " |" for row in body], "", summary(verdicts) + "."]
@@ -113,7 +113,7 @@ def answer_train(args: argparse.Namespace) -> int:
 
 
 def _learning(record: RunRecord, args: argparse.Namespace) -> Learning | None:
-    """What the rule takes; of a record that predates the field, from its network made anew."""
+    """Return what the rule takes; for a record that predates the field, from its network made anew."""
     if record.learning is not None or record.counts is None:
         return record.learning
     parts = run_of(args.record, record, config_dirs=args.config_dir).parts
@@ -121,7 +121,7 @@ def _learning(record: RunRecord, args: argparse.Namespace) -> Learning | None:
 
 
 def _sizes(record: RunRecord, args: argparse.Namespace) -> dict[str, int]:
-    """Samples of each split, as the catalogue states them."""
+    """Return how many samples each split has, as the catalogue states it."""
     name = record.method.choices["dataset"]
     sizes = catalogue.entry("dataset", name, args.config_dir).meta.get("sizes")
     if not isinstance(sizes, dict) or not {"train", "validation"} <= set(sizes):
@@ -130,7 +130,7 @@ def _sizes(record: RunRecord, args: argparse.Namespace) -> dict[str, int]:
 
 
 def report(found: TrainingCost) -> list[str]:
-    """A table, and what was measured."""
+    """Write a table and a line about what was measured."""
     rows = [["multiply-accumulates", "of the whole training", "share, %"]]
     for name in ("forward", "weight_gradients", "input_gradients", "validation", "total"):
         number = getattr(found, name)

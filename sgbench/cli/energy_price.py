@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sgbench.cli import energy
-from sgbench.energy.fit import Fit, fit
+from sgbench.energy.fit import ChipFit, fit
 from sgbench.energy.footprint import Mean, footprint
 from sgbench.energy.price import EnergyEstimate, evidence_of, price
 from sgbench.energy.text import NONE, estimate_tree, joules_interval, marked, price_pj, price_words, scope_of
@@ -127,12 +127,12 @@ def _plot(estimates: list[EnergyEstimate], path: Path, *, title: str) -> None:
 
 def _bar(estimate: EnergyEstimate) -> tuple[float, EnergyBar] | None:
     """Return the total of a target [nJ] and its bar; None where it has no total."""
-    from sgbench.plots.energy_terms import EnergyBar, Term
+    from sgbench.plots.energy_terms import DrawnTerm, EnergyBar
 
     total = estimate.dynamic_nj
     if total is None or total.value <= 0:
         return None
-    terms = [Term(term.operation, term.layer, term.energy_nj.value) for term in estimate.by_layer]
+    terms = [DrawnTerm(term.operation, term.layer, term.energy_nj.value) for term in estimate.by_layer]
     grade = f"  [{estimate.mark}]" if estimate.mark != "verified" else ""
     return total.value, EnergyBar(estimate.target, tuple(terms), joules_interval(total) + grade)
 
@@ -142,7 +142,7 @@ def _reasons(found: list[EnergyEstimate]) -> list[str]:
 
 
 def about(counts: OpCounts) -> list[str]:
-    """What the network takes up and how busy it is, before any price."""
+    """Say what the network takes up and how busy it is, before any price."""
     found = footprint(counts)
     lines = [
         f"a sample: {_mean(found.spikes_sent)} spikes, {_mean(found.synaptic_operations)} synaptic operations; "
@@ -162,7 +162,7 @@ def about(counts: OpCounts) -> list[str]:
 
 
 def training(record: RunRecord) -> str:
-    """What the record says of its making."""
+    """Say what the record holds about its training."""
     memory = record.peak_memory_bytes
     peak = "not measured" if memory is None else f"{memory / 2**20:,.0f} MiB"
     took = f"{record.timing.fit_s:.3g} s, {len(record.curve)} epochs"
@@ -186,7 +186,7 @@ def answer_explain(args: argparse.Namespace) -> int:
 
 
 def explanation(estimate: EnergyEstimate, target: EnergyTarget) -> list[str]:
-    """The sum, term by term, with what it leaves out and where the numbers come from."""
+    """Write the sum term by term, what it leaves out and where its numbers come from."""
     rows = [["layer", "operation", "an inference", "each", "energy"]]
     rows += [
         [
@@ -226,8 +226,8 @@ def answer_fit(args: argparse.Namespace) -> int:
     return 0 if found.fits else 1
 
 
-def report(found: Fit) -> list[str]:
-    """The answer in words, its reasons, and what nobody checked."""
+def report(found: ChipFit) -> list[str]:
+    """Write the answer in words, with its reasons and with what nobody checked."""
     rows = [["layer", "first core", "cores", "because of"]]
     rows += [[each.layer, str(each.first_core), str(each.cores), each.decides] for each in found.pieces]
     verdict = "fits, as far as was checked" if found.fits else "does not fit"

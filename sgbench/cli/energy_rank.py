@@ -11,7 +11,7 @@ from typing import Any
 
 from sgbench.cli import energy
 from sgbench.energy.baseline import bit_operations, matched_ann
-from sgbench.energy.crossover import Comparison, compare, synapse_rate
+from sgbench.energy.crossover import EnergyComparison, compare, synapse_rate
 from sgbench.energy.pool import pooled
 from sgbench.energy.price import price
 from sgbench.energy.stability import Duel
@@ -36,7 +36,7 @@ class Contestant:
 
     @property
     def accuracies(self) -> tuple[float, ...]:
-        """Of the test split, by seed."""
+        """Return the test accuracies by seed."""
         tests = (record.test for record in self.records if record.test is not None)
         return tuple(test.accuracy for test in tests if test.accuracy is not None)
 
@@ -88,7 +88,7 @@ def _ann_nj(found: Sequence[Contestant], target: EnergyTarget) -> float | None:
 
 
 def contestants(sources: Sequence[Path]) -> list[Contestant]:
-    """The methods of all records below some folders, seeds pooled, the cheapest in synaptic operations first.
+    """Group the records below some folders into methods, the cheapest in synaptic operations first.
 
     Raises:
         InputError: no finished record, or records of several protocols, which are not comparable.
@@ -129,7 +129,7 @@ def _contestant(label: str, group: Sequence[RunRecord]) -> Contestant:
 
 
 def _labels(first: dict[str, RunRecord]) -> dict[str, str]:
-    """What tells methods apart: the choices in which they differ, and the id where these are alike."""
+    """Name each method by the choices in which it differs, and by its id where these are alike."""
     choices = [record.method.choices for record in first.values()]
     differ = [group for group in choices[0] if len({each[group] for each in choices}) > 1]
     texts = {
@@ -142,7 +142,7 @@ def _labels(first: dict[str, RunRecord]) -> dict[str, str]:
     }
 
 
-def beside_lines(found: Sequence[Contestant], beside: dict[str, tuple[Comparison, ...]]) -> list[str]:
+def beside_lines(found: Sequence[Contestant], beside: dict[str, tuple[EnergyComparison, ...]]) -> list[str]:
     """Each method beside its networks without spikes."""
     rows = [["method", "accuracy, %", "rate, %", "crossover, %", "bits, %", "beats its ANN on", "its QNN on"]]
     bits = beside[found[0].label][0].qnn_bits
@@ -180,7 +180,7 @@ def bit_share(counts: OpCounts, activation_bits: int) -> float:
 
 
 def stability_lines(stability: Sequence[Duel]) -> list[str]:
-    """How often each pair's order holds."""
+    """Say for each pair of methods how often its order holds."""
     rows = [["cheaper", "than", "share of prices", "targets", "on all"]]
     methods = list(dict.fromkeys(name for duel in stability for name in (duel.a, duel.b)))
     many = len(methods) > MOST_METHODS
@@ -201,9 +201,9 @@ def stability_lines(stability: Sequence[Duel]) -> list[str]:
 
 
 def _tree(
-    found: Sequence[Contestant], beside: dict[str, tuple[Comparison, ...]], stability: Sequence[Duel]
+    found: Sequence[Contestant], beside: dict[str, tuple[EnergyComparison, ...]], stability: Sequence[Duel]
 ) -> Any:
-    def plain(one: Comparison) -> dict[str, Any]:
+    def plain(one: EnergyComparison) -> dict[str, Any]:
         tree = asdict(one)
         ends = tree["crossover"] or {}
         crossover = {key: value if math.isfinite(value) else None for key, value in ends.items()} or None

@@ -103,7 +103,7 @@ def _completion(words: list[str]) -> int:
 
 
 def commands_of(top: argparse.ArgumentParser) -> list[str]:
-    """The names of a parser's subcommands."""
+    """List the names of a parser's subcommands."""
     return [name for action in top._actions if isinstance(action.choices, dict) for name in action.choices]
 
 
@@ -120,7 +120,7 @@ class _Suggesting(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The grammar of all subcommands but `run`, `sweep`, `tune` and `diagnose`."""
+    """Build the parser of all subcommands but `run`, `sweep`, `tune` and `diagnose`."""
     from sgbench.cli import (
         board,
         browse,

@@ -14,7 +14,7 @@ from sgbench.tables import aligned
 
 if TYPE_CHECKING:
     from sgbench.reproduction.definition import Reproduction
-    from sgbench.reproduction.runs import Result
+    from sgbench.reproduction.runs import ReproductionResult
 
 ABOUT = """Run what others have published, and print ours beside theirs. Without NAME, list what there is.
 
@@ -91,14 +91,14 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
-def _result(one: Reproduction, args: argparse.Namespace) -> Result:
-    from sgbench.reproduction.runs import Place, calculated, carry_out, from_records, grid_of
+def _result(one: Reproduction, args: argparse.Namespace) -> ReproductionResult:
+    from sgbench.reproduction.runs import ReproductionFolders, calculated, carry_out, from_records, grid_of
     from sgbench.sweeps.outcome import headline
 
     seeds = one.seeds[: args.seeds]
     if one.calculation is not None:
         return calculated(one, seeds)
-    grid = grid_of(one, seeds, Place(args.root, args.data_dir, tuple(args.config_dir)))
+    grid = grid_of(one, seeds, ReproductionFolders(args.root, args.data_dir, tuple(args.config_dir)))
     if not args.stored:
         sys.stdout.write(f"{one.name}: {one.line}\n")
         sys.stdout.flush()
@@ -112,7 +112,7 @@ def _result(one: Reproduction, args: argparse.Namespace) -> Result:
     return from_records(one, grid, seeds)
 
 
-def _show(results: list[Result], args: argparse.Namespace) -> None:
+def _show(results: list[ReproductionResult], args: argparse.Namespace) -> None:
     from sgbench.reproduction import report
 
     if args.update is not None:

@@ -18,7 +18,7 @@ from sgbench.training.memory import uncollected
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from sgbench.composition.plan import Plan
+    from sgbench.composition.plan import RunPlan
     from sgbench.training.build import Parts
 
 HELP = """usage: sgbench run [-m] [--config-dir DIR] [--allow-target NAME] [OVERRIDE ...]
@@ -97,7 +97,7 @@ def _take(words: list[str], *flags: str) -> tuple[list[str], list[str]]:
     return kept, values
 
 
-def _plan(words: list[str], config_dirs: Sequence[Path], allowed: Sequence[str]) -> Plan:
+def _plan(words: list[str], config_dirs: Sequence[Path], allowed: Sequence[str]) -> RunPlan:
     from sgbench.composition.plan import plan
 
     overrides = [word for word in words if word not in ("-m", "--multirun")]
@@ -112,7 +112,7 @@ def _plan(words: list[str], config_dirs: Sequence[Path], allowed: Sequence[str])
     )
 
 
-def _run_single(planned: Plan, config: DictConfig, parts: Parts | None) -> int:
+def _run_single(planned: RunPlan, config: DictConfig, parts: Parts | None) -> int:
     """Run the one point of a plan with the parts that it was checked with, and say what came of it."""
     from sgbench.composition.hydra_internals import run_as_job
     from sgbench.sweeps.selected_on_test import optimism

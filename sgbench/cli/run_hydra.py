@@ -21,11 +21,11 @@ from sgbench.sweeps.outcome import chance_warning, cost, headline, label, proble
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sgbench.composition.plan import Plan
+    from sgbench.composition.plan import RunPlan
     from sgbench.records.spec import RunSpec
 
 
-def run_sweep(planned: Plan, words: Sequence[str], job: Job) -> int:
+def run_sweep(planned: RunPlan, words: Sequence[str], job: Job) -> int:
     """Have Hydra launch every point of a plan, and say what came of them by their records.
 
     Args:
@@ -42,7 +42,7 @@ def run_sweep(planned: Plan, words: Sequence[str], job: Job) -> int:
     return max(code, _report(planned, before, job.names))
 
 
-def _finish_what_others_left(planned: Plan, names: Mapping[str, str]) -> int:
+def _finish_what_others_left(planned: RunPlan, names: Mapping[str, str]) -> int:
     """Wait for points that another process runs, and run those that it gave up; returns the worst exit code."""
     from sgbench.sweeps.awaited import left_to_others, wait_for_others
 
@@ -68,7 +68,7 @@ class Job:
         allowed: exact names of classes outside the catalogue that may be imported.
     """
 
-    def __init__(self, planned: Plan, config_dirs: Sequence[Path], allowed: Sequence[str]) -> None:
+    def __init__(self, planned: RunPlan, config_dirs: Sequence[Path], allowed: Sequence[str]) -> None:
         self.planned = planned
         self.config_dirs = config_dirs
         self.allowed = allowed
@@ -165,7 +165,7 @@ class Job:
 
 
 def show_only(config: Any) -> None:
-    """The task of commands that only show something."""
+    """Do nothing: it is the task of commands that only show something."""
 
 
 def show(words: Sequence[str], back: Sequence[str], config_dirs: Sequence[Path]) -> int:
@@ -252,7 +252,7 @@ def _stamp(spec: RunSpec) -> int | None:
     return path.stat().st_mtime_ns if path.exists() else None
 
 
-def _report(planned: Plan, before: Sequence[int | None], names: Mapping[str, str]) -> int:
+def _report(planned: RunPlan, before: Sequence[int | None], names: Mapping[str, str]) -> int:
     """Say what came of the points of a sweep by their records; returns 1 if one has no finished record."""
     from sgbench.sweeps.selected_on_test import optimism
     from sgbench.training.run_folder import stored_record

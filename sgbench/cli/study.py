@@ -19,7 +19,7 @@ from sgbench.tables import aligned
 if TYPE_CHECKING:
     from sgbench.records.spec import RunSpec
     from sgbench.study.definition import Loaded
-    from sgbench.study.run import Place
+    from sgbench.study.run import StudyFolders
 
 STORES = Path("study")
 REPORTS = Path("docs") / "study"
@@ -307,11 +307,11 @@ def _loaded(args: argparse.Namespace) -> Loaded:
     return loaded
 
 
-def _place(args: argparse.Namespace, name: str) -> Place:
-    from sgbench.study.run import Place
+def _place(args: argparse.Namespace, name: str) -> StudyFolders:
+    from sgbench.study.run import StudyFolders
     from sgbench.study.store import Store
 
-    return Place(
+    return StudyFolders(
         store=Store(args.store or STORES / name, name),
         runs_dir=args.runs_dir or default_runs_dir(),
         data_dir=getattr(args, "data_dir", None),

@@ -89,7 +89,7 @@ def _make(args: argparse.Namespace) -> int:
 
 
 def _tell(made: Made, references: References) -> int:
-    """What was made and what a check would say of it; a folder that it would refuse is no success."""
+    """Print what was made and what a check says of it; a folder that the check would refuse is no success."""
     from sgbench.submissions.check import check
     from sgbench.submissions.verify.judge import DataJudge
 

@@ -201,7 +201,7 @@ def _draw(results: Results, path: Path, what: str) -> None:
 
 
 def _told_protocol(name: str, overrides: Sequence[str]) -> str:
-    """A protocol for a picture's title, with what the command line changes of it.
+    """Name a protocol for a picture's title, with what the command line changes of it.
 
     >>> _told_protocol("digits_v1", ["protocol.epochs=2", "surrogate=atan", "seed=0"])
     'digits_v1 with epochs=2'
@@ -215,7 +215,7 @@ def _told_protocol(name: str, overrides: Sequence[str]) -> str:
 
 
 def _command(args: argparse.Namespace) -> str:
-    """The command that makes the records looked for."""
+    """Return the command that makes the records that were looked for."""
     flags = [f"--config-dir {folder}" for folder in args.config_dir]
     flags += [f"--allow-target {name}" for name in args.allow_target]
     where = [] if args.root is None else [f"paths.runs_dir={args.root}"]

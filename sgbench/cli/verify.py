@@ -14,8 +14,8 @@ from sgbench.errors import InputError, printable
 
 if TYPE_CHECKING:
     from sgbench.leaderboard.deviation import References
-    from sgbench.submissions.verify.outcome import Outcome
-    from sgbench.submissions.verify.retrain import OwnRow
+    from sgbench.submissions.verify.outcome import TierOutcome
+    from sgbench.submissions.verify.retrain import UnsubmittedRow
 
 BOARDS = Path("leaderboards")
 RECORDS, TABLE = "records", "table.csv"
@@ -91,7 +91,7 @@ def _verify_rows(args: argparse.Namespace) -> int:
     return 0 if all(each["passed"] for each in found.values()) else 1
 
 
-def _trained_again(args: argparse.Namespace, row: OwnRow, references: References) -> dict[str, Any]:
+def _trained_again(args: argparse.Namespace, row: UnsubmittedRow, references: References) -> dict[str, Any]:
     """One row: train, write where that is asked for, and say what came of it."""
     from sgbench.submissions.verify.retrain import retrained
 
@@ -144,7 +144,7 @@ def _seeds(args: argparse.Namespace, finished: list[int]) -> list[int]:
     return finished[:count]
 
 
-def _write(args: argparse.Namespace, folder: Path, method_id: str, outcome: Outcome) -> str:
+def _write(args: argparse.Namespace, folder: Path, method_id: str, outcome: TierOutcome) -> str:
     from pydantic import ValidationError
 
     from sgbench.leaderboard.store.dossier import place
@@ -169,13 +169,13 @@ def _write(args: argparse.Namespace, folder: Path, method_id: str, outcome: Outc
     return str(place(folder, verification))
 
 
-def _numbers(outcome: Outcome) -> str:
+def _numbers(outcome: TierOutcome) -> str:
     if outcome.claimed_accuracy is None or outcome.verified_accuracy is None:
         return f"claimed loss {outcome.claimed_loss:.4g}, verified {outcome.verified_loss:.4g}"
     return f"claimed {100 * outcome.claimed_accuracy:.2f} %, verified {100 * outcome.verified_accuracy:.2f} %"
 
 
-def _say(outcome: Outcome, written: str | None) -> None:
+def _say(outcome: TierOutcome, written: str | None) -> None:
     verdict = "passed" if outcome.passed else "FAILED"
     lines = [
         f"{outcome.tier}: {verdict}; seeds {', '.join(map(str, outcome.seeds))}",

@@ -55,7 +55,7 @@ class Entry:
 
     @property
     def line(self) -> str:
-        """What the entry is, in one line."""
+        """Say in one line what the entry is."""
         return str(self.meta.get("line") or self.parameters.get("about") or "")
 
     @property
@@ -65,12 +65,12 @@ class Entry:
 
 
 def groups() -> list[str]:
-    """The names of all groups."""
+    """List the names of all groups."""
     return sorted(folder.name for folder in conf_dir().iterdir() if folder.is_dir())
 
 
 def paths(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Path]:
-    """The files of one group by the names of their entries, of the user's own folders and of the shipped one.
+    """Map the names of a group's entries to their files, in the user's own folders and in the shipped one.
 
     Raises:
         InputError: the group does not exist, or two entries have one name.
@@ -142,20 +142,20 @@ def read_entry(group: str, name: str, path: Path) -> Entry:
 
 
 def is_allowed(found: Entry, extra: Iterable[str] = ()) -> bool:
-    """Whether what an entry names may be imported: it is shipped, or its exact name is allowed.
+    """Say whether what an entry names may be imported: it is shipped, or its exact name is allowed.
 
     Allowed are the targets of shipped entries, those of installed plugins, and `extra`. A plugin allows its own
     through the entry-point group `sgbench.targets` (`name = "package.module:Class"`).
     """
-    return Shelf(allow_targets=extra).allows(found)
+    return CatalogueReader(allow_targets=extra).allows(found)
 
 
-class Shelf:
+class CatalogueReader:
     """What one command reads of the catalogue, each file once.
 
     An object lives as long as its command: a file that is edited meanwhile keeps its first reading.
 
-    >>> shelf = Shelf()
+    >>> shelf = CatalogueReader()
     >>> shelf.entry("surrogate", "atan") is shelf.entry("surrogate", "atan")
     True
     """

@@ -35,7 +35,7 @@ compdef _sgbench sgbench
 
 
 def script(shell: str) -> str:
-    """The text that a shell evaluates.
+    """Return the text that a shell evaluates.
 
     Raises:
         InputError: another shell.
@@ -84,7 +84,7 @@ def _all(last: str, before: Sequence[str], commands: Callable[[], Iterable[str]]
 
 
 def _words(last: str, given: Sequence[str]) -> Iterable[str]:
-    """Overrides: a group with its entries, also behind a comma, or with the parameters of the one chosen."""
+    """Complete overrides: a group with its entries, also behind a comma, or a chosen entry's parameters."""
     key, is_value, value = last.partition("=")
     group, dot, _ = key.partition(".")
     if is_value:
@@ -101,7 +101,7 @@ def _words(last: str, given: Sequence[str]) -> Iterable[str]:
 
 
 def _chosen(group: str, given: Sequence[str]) -> str:
-    """The entry of a group that the words choose, or that of the reference run."""
+    """Return the entry of a group that the words choose, or that of the reference run."""
     named = [word.partition("=")[2] for word in given if word.startswith(f"{group}=")]
     return named[-1].partition(",")[0] if named else DEFAULTS.get(group, "")
 

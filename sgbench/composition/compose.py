@@ -49,7 +49,7 @@ ELSEWHERE = {
 
 
 def decay_per_step(tau_s: float, dt_s: float) -> float:
-    r"""The factor by which a leaky quantity shrinks in one time step, :math:`e^{-dt/\tau}`.
+    r"""Return the factor by which a leaky quantity shrinks in one time step, :math:`e^{-dt/\tau}`.
 
     In YAML: `beta: ${decay:0.010,${protocol.dt_s}}`, so that a change of time step changes the decay.
 
@@ -101,7 +101,7 @@ def compose(
     'atan'
     """
     folders = list(config_dirs)
-    return spec_from_own(raw_config(overrides, folders), catalogue.Shelf(folders, allow_targets))
+    return spec_from_own(raw_config(overrides, folders), catalogue.CatalogueReader(folders, allow_targets))
 
 
 def raw_config(overrides: Sequence[str], config_dirs: Iterable[Path] = ()) -> DictConfig:
@@ -129,7 +129,7 @@ def _merge(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
 
 
 def _check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
-    """An entry that does not exist gets the catalogue's message, which names the nearest."""
+    """Refuse an entry that does not exist with the catalogue's message, which names the nearest one."""
     known = [*catalogue.groups(), *(child.name for folder in folders for child in folder.iterdir())]
     for override in parse_overrides(overrides):
         group = str(override.key_or_group).partition("@")[0]
@@ -183,12 +183,12 @@ def spec_from_config(
     allow_targets: Iterable[str] = (),
 ) -> RunSpec:
     """Check a merged tree and turn it into a `RunSpec`."""
-    shelf = catalogue.Shelf(config_dirs, allow_targets)
+    shelf = catalogue.CatalogueReader(config_dirs, allow_targets)
     return spec_from_own(copy.deepcopy(config), shelf, choices=choices)
 
 
 def spec_from_own(
-    config: DictConfig, shelf: catalogue.Shelf, *, choices: dict[str, Any] | None = None
+    config: DictConfig, shelf: catalogue.CatalogueReader, *, choices: dict[str, Any] | None = None
 ) -> RunSpec:
     """Like `spec_from_config`, for many trees: entries are read once, and a tree is used up."""
     chosen = _choices(config) if choices is None else choices
@@ -236,7 +236,7 @@ def _choices(config: DictConfig) -> dict[str, Any]:
 
 
 def _resolve(config: DictConfig) -> dict[str, Any]:
-    """The values of a tree, which loses its `hydra` node: no value may hang on it."""
+    """Resolve the values of a tree and drop its `hydra` node, on which no value may depend."""
     try:
         config.pop("hydra", None)
         tree = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -255,17 +255,17 @@ def _picked(choices: dict[str, Any], group: str) -> str:
     return name
 
 
-def _canonical(group: str, name: str, shelf: catalogue.Shelf) -> str:
-    """The entry's own name, whatever alias was chosen; the alias' numbers are in the tree already."""
+def _canonical(group: str, name: str, shelf: catalogue.CatalogueReader) -> str:
+    """Return the entry's own name behind an alias, whose numbers are in the tree already."""
     if name == NOTHING and group in SPIKING_CHOICES:
         return name
     return shelf.entry(entry_group(group), name).canonical
 
 
 def _checked_node(
-    where: str, node: Any, found: catalogue.Entry, shelf: catalogue.Shelf
+    where: str, node: Any, found: catalogue.Entry, shelf: catalogue.CatalogueReader
 ) -> tuple[dict[str, Any], str]:
-    """The parameters of one choice, if its keys are those of the entry's file and its target is allowed."""
+    """Return the parameters of a choice if its keys are its entry's and its target is allowed."""
     if not isinstance(node, dict):
         raise InputError(f"{where}: a mapping of parameters is needed (given: {node!r})")
     target = node.get("_target_")

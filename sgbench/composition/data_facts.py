@@ -29,7 +29,7 @@ class Facts:
 
 
 def facts_of(entry: Entry) -> Facts:
-    """The facts in `meta` of a data set's entry.
+    """Read the facts in `meta` of a data set's entry.
 
     Raises:
         InputError: a fact is missing or not usable; the message names the key to add.
@@ -54,7 +54,7 @@ def facts_of(entry: Entry) -> Facts:
 
 
 def stated(name: str) -> dict[str, Any]:
-    """The facts in `meta` of a shipped data set, under the names of the attributes of its class.
+    """Return the facts in `meta` of a shipped data set, under the names of its class's attributes.
 
     Sizes that are known only once the files are read are 0.
 
@@ -74,7 +74,7 @@ def stated(name: str) -> dict[str, Any]:
 
 
 def published_sha256(target: str, parameters: Mapping[str, Any]) -> str | None:
-    """The checksum of the shipped data set of this class and exactly these numbers, or None.
+    """Look up the checksum of the shipped data set of this class and exactly these numbers, or None.
 
     Args:
         target: module and name of the class.

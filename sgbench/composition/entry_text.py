@@ -16,7 +16,7 @@ REFERENCE = "digits_v1"
 
 
 def as_dict(entry: catalogue.Entry) -> dict[str, Any]:
-    """An entry with stable keys."""
+    """Describe an entry under stable keys."""
     return {
         "group": entry.group,
         "name": entry.name,
@@ -27,7 +27,7 @@ def as_dict(entry: catalogue.Entry) -> dict[str, Any]:
 
 
 def row_of(name: str, entry: catalogue.Entry) -> tuple[str, ...]:
-    """An entry in a line of its group's list."""
+    """Describe an entry in one line of its group's list."""
     if not selection.is_preset(entry):
         return name, entry.line
     marks = [f"[{mark}]" for key, mark in (("bug", "known bug"), ("legacy", "legacy")) if entry.meta.get(key)]
@@ -56,7 +56,7 @@ def entry_text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
 
 
 def resolved(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> dict[str, Any]:
-    """The defaults of an entry as numbers, under the protocol of the catalogue's reference run.
+    """Resolve the defaults of an entry to numbers, under the protocol of the catalogue's reference run.
 
     A default that refers to another choice stays as it is written.
     """
@@ -100,7 +100,7 @@ def _words(text: Any) -> str:
 
 
 def _presets_of(entry: catalogue.Entry, config_dirs: Sequence[Path]) -> list[str]:
-    """How libraries call a canonical entry."""
+    """List the names that libraries have for a canonical entry."""
     if selection.is_preset(entry):
         return []
     known = catalogue.entries(entry.group, config_dirs).values()

@@ -22,7 +22,7 @@ CONSTANTS = {"pi": math.pi}
 
 
 def formula_word(text: str, names: Iterable[str]) -> str:
-    """The reference that computes a formula of neighbouring keys in a YAML file.
+    """Return the reference that computes a formula of neighbouring keys in a YAML file.
 
     >>> formula_word("alpha / 2", ["alpha", "beta"]), formula_word("alpha", ["alpha"])
     ("${formula:'alpha / 2',alpha,${.alpha}}", '${.alpha}')
@@ -35,7 +35,7 @@ def formula_word(text: str, names: Iterable[str]) -> str:
 
 
 def formula(text: str, *pairs: object) -> float:
-    """The value of a formula of numbers, whole where it is so by whole numbers alone.
+    """Evaluate a formula of numbers; the result is a whole number where whole numbers alone give one.
 
     Args:
         text: sums, products, quotients and powers of names and numbers, `sqrt` and `pi`.

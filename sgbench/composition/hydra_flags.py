@@ -23,7 +23,7 @@ SHOWING = (CFG, INFO, HELP, COMPLETION)
 
 
 def asks_to_show(words: Sequence[str]) -> bool:
-    """Whether one of the words is such a flag."""
+    """Say whether one of the words is a flag that only shows something."""
     return any(_long(word) in SHOWING for word in words)
 
 
@@ -53,13 +53,13 @@ def checked_words(words: Sequence[str], config_dirs: Sequence[Path]) -> tuple[st
 
 
 def _long(word: str) -> str:
-    """A flag by its long name, without its value."""
+    """Return a flag's long name, without its value."""
     name = word.partition("=")[0]
     return LONG.get(name, name)
 
 
 def _split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """The flags by their long names with their values, and the overrides."""
+    """Split words into flags, by their long names with their values, and overrides."""
     flags: dict[str, str] = {}
     overrides: list[str] = []
     rest = list(words)

@@ -67,12 +67,12 @@ def check_hydra_node(node: DictConfig) -> None:
 
 
 def chooses_as_it_goes(node: DictConfig) -> bool:
-    """Whether the sweeper makes its points from the results of earlier ones, or in a way that only it knows."""
+    """Say whether the sweeper makes points from earlier results, or in a way that only it knows."""
     return str(node.sweeper.get("_target_")) not in PLANNED
 
 
 def missing_plugin(group: str, name: str) -> str | None:
-    """What to install for a launcher or sweeper that is not there; None where it is there, or unknown.
+    """Say what to install for a missing launcher or sweeper; None where it is there or unknown.
 
     >>> missing_plugin("hydra/sweeper", "ax")
     'sweeper ax is not installed: pip install hydra-ax-sweeper'
@@ -112,12 +112,12 @@ def _several(value: Any) -> list[Any]:
 
 
 def _plugin_targets(kind: str) -> set[str]:
-    """The classes that installed plugins have registered for a launcher or sweeper."""
+    """Return the classes that installed plugins have registered for a launcher or sweeper."""
     return set(_registered(kind, parts=False))
 
 
 def _part_targets(kind: str) -> set[str]:
-    """The classes registered in groups within, such as the samplers of Optuna's sweeper."""
+    """Return the classes registered in nested groups, such as the samplers of Optuna's sweeper."""
     return set(_registered(kind, parts=True))
 
 
@@ -129,7 +129,7 @@ def _registered(kind: str, *, parts: bool) -> Iterator[str]:
 
 
 def _nodes(entry: Any) -> Iterator[str]:
-    """The target of a stored node, or of all nodes of a group."""
+    """Yield the target of a stored node, or of all nodes of a group."""
     if isinstance(entry, dict):
         for inner in entry.values():
             yield from _nodes(inner)

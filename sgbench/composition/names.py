@@ -15,7 +15,7 @@ from typing import Literal
 
 
 def text() -> str:
-    """What the file holds."""
+    """Write the file's content."""
     blocks = [HEAD]
     for group, kind in TYPES.items():
         names = "".join(f'    "{group}/{name}",\n' for name in sorted(catalogue.entries(group)))

@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sgbench.composition.catalogue import Shelf
+from sgbench.composition.catalogue import CatalogueReader
 from sgbench.composition.compose import compose, raw_config, spec_from_own
 from sgbench.composition.hydra_internals import points_of, set_values
 from sgbench.composition.hydra_node import chooses_as_it_goes
@@ -30,7 +30,7 @@ REPLICAS = "hydra_plugins.sgbench_replicas.launcher.ReplicasLauncher"
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """What a command will run.
 
     Args:
@@ -70,7 +70,7 @@ def plan(
     multirun: bool = False,
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
-) -> Plan:
+) -> RunPlan:
     """Compose every point that Hydra's basic sweeper would launch, or one example where another sweeper will.
 
     Args:
@@ -93,13 +93,13 @@ def plan(
     if not multirun:
         if swept:
             raise InputError(_not_a_sweep(swept[0]))
-        spec = spec_from_own(_copied(config), Shelf(folders, allow_targets))
-        return Plan((spec,), is_sweep=False, config_dirs=folders, config=config)
+        spec = spec_from_own(_copied(config), CatalogueReader(folders, allow_targets))
+        return RunPlan((spec,), is_sweep=False, config_dirs=folders, config=config)
     composer = PointComposer(folders, allow_targets)
     if chooses_as_it_goes(config.hydra):
         return _open_plan(_with_parameters(overrides, config), config, composer)
     points = _points(overrides, config)
-    return Plan(
+    return RunPlan(
         specs=tuple(composer.spec(point) for point in points),
         is_sweep=True,
         config_dirs=folders,
@@ -118,7 +118,7 @@ def _own_words(point: Sequence[str]) -> tuple[str, ...]:
 
 
 def sweep_points(words: Sequence[str], config_dirs: Sequence[Path] = ()) -> list[list[str]]:
-    """The words of every point that a sweep over `words` has, those of its file included, in order.
+    """List the words of every point of a sweep over `words`, those of its file included, in order.
 
     Raises:
         InputError: a word that is not usable.
@@ -128,25 +128,25 @@ def sweep_points(words: Sequence[str], config_dirs: Sequence[Path] = ()) -> list
 
 
 def _unswept(overrides: Sequence[Override], config_dirs: Sequence[Path]) -> DictConfig:
-    """The merged tree of all words that have one value."""
+    """Merge all words that have one value into a tree."""
     plain = [override.input_line or "" for override in overrides if not override.is_sweep_override()]
     return raw_config(plain, config_dirs)
 
 
 def _with_parameters(overrides: Sequence[Override], config: DictConfig) -> list[Override]:
-    """The words of a sweep's file, then those given."""
+    """Put the words of a sweep's file before those given."""
     parameters: Any = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({})) or {}
     return [*parse_overrides([f"{key}={value}" for key, value in parameters.items()]), *overrides]
 
 
-def _open_plan(overrides: Sequence[Override], config: DictConfig, composer: PointComposer) -> Plan:
-    """The plan of a sweep whose points another sweeper chooses, of which one example is checked."""
+def _open_plan(overrides: Sequence[Override], config: DictConfig, composer: PointComposer) -> RunPlan:
+    """Plan a sweep whose points another sweeper chooses; one example of them is checked."""
     if str(config.hydra.launcher.get("_target_")) == REPLICAS:
         raise InputError(
             f"hydra/launcher=replicas: runs points that are known beforehand, but {config.hydra.sweeper._target_} "
             f"chooses them as it goes; use hydra/launcher=basic or joblib"
         )
-    return Plan(
+    return RunPlan(
         (composer.spec(_example(overrides)),),
         is_sweep=True,
         config_dirs=composer.config_dirs,
@@ -156,7 +156,7 @@ def _open_plan(overrides: Sequence[Override], config: DictConfig, composer: Poin
 
 
 def _example(overrides: Sequence[Override]) -> list[str]:
-    """The point that has the first value of each word."""
+    """Make the point that has the first value of each word."""
     words = {}
     for override in overrides:
         word, value = override.input_line or "", override.value()
@@ -192,7 +192,7 @@ def _points(overrides: Sequence[Override], config: DictConfig) -> list[list[str]
 
 
 def _not_a_sweep(override: Override) -> str:
-    """What to write instead of a list of values that is no sweep."""
+    """Say what to write instead of a list of values that is no sweep."""
     if override.key_or_group == "logger":
         names = (override.input_line or "").partition("=")[2]
         return f"{override.input_line}: several loggers at once are logger=[{names}]"
@@ -210,13 +210,13 @@ class PointComposer:
     def __init__(self, config_dirs: Sequence[Path], allow_targets: Sequence[str]) -> None:
         self.config_dirs = tuple(config_dirs)
         self._allow_targets = allow_targets
-        self._shelf = Shelf(config_dirs, allow_targets)
+        self._shelf = CatalogueReader(config_dirs, allow_targets)
         self._groups = _group_names(config_dirs)
         self._parsed: dict[str, Override] = {}
         self._merged: dict[tuple[str, ...], bytes] = {}
 
     def spec(self, point: Sequence[str]) -> RunSpec:
-        """The same as `compose(point)`, errors included."""
+        """Compose one point like `compose(point)`, errors included."""
         try:
             choices, values = self._split(point)
             config = self._merge(choices)
@@ -226,7 +226,7 @@ class PointComposer:
             return compose(point, config_dirs=self.config_dirs, allow_targets=self._allow_targets)
 
     def _split(self, point: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
-        """The words that decide what is merged, and those that set values afterwards."""
+        """Split a point into the words that decide what is merged and those that set values afterwards."""
         for word in point:
             if word not in self._parsed:
                 (self._parsed[word],) = parse_overrides([word])
@@ -238,7 +238,7 @@ class PointComposer:
         return choices, [each for each, chosen in zip(overrides, is_choice, strict=True) if not chosen]
 
     def _merge(self, choices: tuple[str, ...]) -> DictConfig:
-        """A tree of the caller's own; unpickling one is five times as fast as `copy.deepcopy`."""
+        """Return a tree of the caller's own; unpickling one is five times as fast as `copy.deepcopy`."""
         if choices not in self._merged:
             self._merged[choices] = pickle.dumps(raw_config(choices, self.config_dirs))
         return pickle.loads(self._merged[choices])  # noqa: S301 - written by the line above
@@ -251,7 +251,7 @@ def _group_names(config_dirs: Sequence[Path]) -> set[str]:
 
 
 def _is_choice(override: Override, groups: set[str]) -> bool:
-    """Whether a word may decide which files are merged, or is about Hydra itself."""
+    """Say whether a word may decide which files are merged, or is about Hydra itself."""
     key = override.key_or_group
     if key.split(".")[0] == "hydra":
         return True

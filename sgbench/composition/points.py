@@ -113,7 +113,7 @@ def _zipped(where: str, content: Any) -> Iterator[Words]:
 
 
 def _several(where: str, given: Any) -> list[str]:
-    """The values of a key, from a list or from text as on the command line."""
+    """Return the values of a key, from a list or from text as on the command line."""
     values = given.split(",") if isinstance(given, str) else given
     if not isinstance(values, list) or not values or any(isinstance(value, dict) for value in values):
         raise InputError(f"{where}: a list of values is needed")
@@ -121,7 +121,7 @@ def _several(where: str, given: Any) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    """A value as a word has it."""
+    """Write a value as a word has it."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list):
@@ -164,7 +164,7 @@ _POINTS = {"zip": _zipped, "list": _listed, "random": _random, "sobol": _sobol}
 
 
 def _drawn(where: str, content: Any) -> tuple[int, int, dict[str, tuple[float, float, str]]]:
-    """How many places, from which seed, and the ends and scale of each number."""
+    """Return how many places there are, from which seed, and the ends and scale of each number."""
     _require_keys(where, content, DRAWN)
     count, seed = content.get("count"), content.get("seed", 0)
     for name, number, least in (("count", count, 1), ("seed", seed, 0)):

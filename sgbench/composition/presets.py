@@ -57,7 +57,7 @@ class Preset(NamedTuple):
 
 
 def read_libraries() -> dict[str, Any]:
-    """The table: by library, what its presets share, its presets, and what of it is left out and why."""
+    """Read for each library what its presets share, its presets, and what is left out and why."""
     loaded: dict[str, Any] = yaml.load(TABLE.read_text(encoding="utf-8"), Loader=catalogue.SafeLoader)  # noqa: S506
     return loaded
 
@@ -73,7 +73,7 @@ def read_presets() -> list[Preset]:
 
 
 def tree(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
-    """The content of a preset's file.
+    """Build the content of a preset's file.
 
     Raises:
         InputError: the row does not give exactly the canonical entry's own parameters.
@@ -104,7 +104,7 @@ def tree(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
 
 
 def meta(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
-    """What a preset's file says beside its numbers."""
+    """Build what a preset's file says beside its numbers."""
     conversion = preset.conversion
     if preset.forward != "u > 0":
         conversion += f"; spikes there: {preset.forward}"
@@ -132,7 +132,7 @@ def meta(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
 
 
 def texts() -> dict[Path, str]:
-    """What each preset's file holds.
+    """Write the content of every preset's file.
 
     Raises:
         InputError: a row names an entry that is not there.
@@ -151,7 +151,7 @@ def texts() -> dict[Path, str]:
 
 
 def presets_there() -> list[Path]:
-    """The files of all presets, also of those that the table does not name."""
+    """List the files of all presets, also of those that the table does not name."""
     return sorted((conf_dir() / GROUP).glob("*/*.yaml"))
 
 

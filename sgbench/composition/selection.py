@@ -44,7 +44,7 @@ def add_filters(listing: argparse.ArgumentParser) -> None:
 
 
 def chosen_words(args: argparse.Namespace) -> list[str]:
-    """The filters in use, as typed."""
+    """Return the filters in use, as typed."""
     words = [f"--{option.replace('_', '-')}" for option in FLAGS if getattr(args, option)]
     return words + [f"--{key} {getattr(args, key)}" for key in ("family", "library") if getattr(args, key)]
 
@@ -60,29 +60,29 @@ def select(group: str, known: Mapping[str, Entry], args: argparse.Namespace) -> 
 
 
 def preset_counts(group: str, known: Mapping[str, Entry], args: argparse.Namespace) -> dict[str, int]:
-    """How many presets of each library pass the filters."""
+    """Count the presets of each library that pass the filters."""
     passed = _matching(group, known, args)
     return dict(Counter(library_of(entry) for entry in passed.values() if is_preset(entry)))
 
 
 def is_preset(entry: Entry) -> bool:
-    """Whether an entry is a canonical one with the numbers of a library."""
+    """Say whether an entry is a canonical one with the numbers of a library."""
     return "library" in entry.meta
 
 
 def library_of(entry: Entry) -> str:
-    """A preset's library by its folder, `snntorch` of `snntorch/atan`; outside a folder as its file says."""
+    """Return a preset's library: its folder, `snntorch` of `snntorch/atan`, or else what its file says."""
     folder, _, _ = entry.name.rpartition("/")
     return folder or str(entry.meta["library"])
 
 
 def canonical_name(entry: Entry) -> str:
-    """The entry whose formula a preset has; its own name for one that is no preset."""
+    """Return the entry whose formula a preset has; the name itself where it is no preset."""
     return str(entry.meta.get("canonical") or entry.name).removeprefix(f"{entry.group}/")
 
 
 def declared(entry: Entry, known: Mapping[str, Entry], key: str, default: Any = None) -> Any:
-    """What an entry's file says, or for a preset that of its canonical entry."""
+    """Return what an entry's file says, or for a preset what its canonical entry says."""
     canonical = known.get(canonical_name(entry))
     inherited = default if canonical is None else canonical.meta.get(key, default)
     return entry.meta.get(key, inherited)
@@ -118,7 +118,7 @@ def _property(entry: Entry, known: Mapping[str, Entry], option: str) -> Any:
 
 
 def _known_value(group: str, known: Mapping[str, Entry], key: str, typed: str) -> str:
-    """The family or library that is meant: a library goes by its folder or by its own spelling."""
+    """Return the family or library that is meant: a library goes by its folder or by its own spelling."""
     having = [entry for entry in known.values() if key in entry.meta]
     if not having:
         every = {other: catalogue.entries(other).values() for other in catalogue.groups()}

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from sgbench.composition.catalogue import Shelf
+from sgbench.composition.catalogue import CatalogueReader
 from sgbench.errors import InputError
 from sgbench.records.spec import GROUPS, NOTHING, SPIKING_CHOICES, entry_group
 
@@ -16,13 +16,13 @@ INSTEAD = {"steepness": "fixed", "firing": "step", "regulariser": "none"}
 LENDERS = ("experiment", "sweep")
 
 
-def is_without_spikes(picked: dict[str, str], shelf: Shelf) -> bool:
-    """Whether the network chosen has no spiking neurons: its file says `spikes: false`."""
+def is_without_spikes(picked: dict[str, str], shelf: CatalogueReader) -> bool:
+    """Say whether the network chosen has no spiking neurons: its file says `spikes: false`."""
     return shelf.entry("network", picked["network"]).meta.get("spikes") is False
 
 
-def take_out_choices(picked: dict[str, str], config: DictConfig, shelf: Shelf) -> dict[str, str]:
-    """The choices that have an effect; what would only describe spikes in a network without is none or neutral.
+def take_out_choices(picked: dict[str, str], config: DictConfig, shelf: CatalogueReader) -> dict[str, str]:
+    """Return the choices that have an effect; in a network without spikes those that describe them have none.
 
     Args:
         picked: entry by group.
@@ -39,7 +39,7 @@ def take_out_choices(picked: dict[str, str], config: DictConfig, shelf: Shelf) -
 
 
 def take_out_settings(
-    config: DictConfig, choices: dict[str, Any], picked: dict[str, str], shelf: Shelf
+    config: DictConfig, choices: dict[str, Any], picked: dict[str, str], shelf: CatalogueReader
 ) -> None:
     """Remove what the file of an experiment or a sweep sets of an entry of its own where another one is chosen.
 
@@ -58,7 +58,7 @@ def take_out_settings(
                 _take_out(config, group, settings, shelf.entry(entry_group(group), picked[group]))
 
 
-def _lent(name: object, lender: str, shelf: Shelf) -> dict[str, Any]:
+def _lent(name: object, lender: str, shelf: CatalogueReader) -> dict[str, Any]:
     try:
         return shelf.entry(lender, name).parameters if isinstance(name, str) else {}
     except InputError:  # of a folder that Hydra alone knows
@@ -78,7 +78,7 @@ def _take_out(config: DictConfig, group: str, settings: dict[str, Any], entry: A
 
 
 def _in_place_of(default: object, value: object) -> object:
-    """A value where a default stands that gives way to another parameter, and gives way to it too."""
+    """Put a value where a default stands that gives way to another parameter, and let it give way too."""
     if isinstance(default, str) and default.startswith("${unless:"):
         return f"{default.rpartition(',')[0]},{json.dumps(value)}}}"
     return value

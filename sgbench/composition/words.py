@@ -72,7 +72,7 @@ def _depths(word: str) -> Iterator[int]:
 
 
 def _called(word: str) -> Iterator[str]:
-    """The functions that references call: what stands between a bracket and its first colon, if any.
+    """Yield the functions that references call: what stands between a bracket and its first colon, if any.
 
     >>> list(_called("a=${oc.env:HOME},${.beta},${decay:${tau},1}")), list(_called("a=${${b}.env:X}"))
     (['oc.env', 'decay'], ['${b}.env'])
@@ -111,7 +111,7 @@ def _numbers(sweep: RangeSweep) -> tuple[float, float, float]:
 
 
 def count_values(override: Override) -> int:
-    """How many values a word has, without listing them.
+    """Count the values of a word without listing them.
 
     >>> [count_values(override) for override in parse_overrides(["seed=range(1e9)", "seed=1,2", "seed=1"])]
     [1000000000, 2, 1]
@@ -124,7 +124,7 @@ def count_values(override: Override) -> int:
 
 
 def one_line(error: BaseException) -> str:
-    """The message of a Hydra or OmegaConf exception as one line."""
+    """Return the message of a Hydra or OmegaConf exception as one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     noise = (
         "full_key:",

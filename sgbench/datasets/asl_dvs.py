@@ -10,7 +10,7 @@ import numpy as np
 
 from sgbench.datasets.base import Split
 from sgbench.datasets.by_rule import shares
-from sgbench.datasets.event_files import Download, EventFiles, below
+from sgbench.datasets.event_files import EventFiles, FileToFetch, below
 from sgbench.datasets.formats.event_bin import Pixels
 from sgbench.datasets.formats.event_store import Recording
 from sgbench.errors import InputError
@@ -37,8 +37,8 @@ class AslDvs(EventFiles, entry="asl_dvs"):
     source: str = "github.com/PIX2NVS/NVS2Graph"
     name: ClassVar[str] = "asl_dvs"
     folder: ClassVar[str] = "ASLDVS"
-    downloads: ClassVar[tuple[Download, ...]] = (
-        Download(
+    downloads: ClassVar[tuple[FileToFetch, ...]] = (
+        FileToFetch(
             "https://www.dropbox.com/sh/ibq0jsicatn7l6r/AACNrNELV56rs1YInMWUs9CAa?dl=1",
             "ASLDVS.zip",
             "33f8b87bf45edc0bfed0de41822279b9",
@@ -61,7 +61,7 @@ class AslDvs(EventFiles, entry="asl_dvs"):
         return found
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """By the hash of their names, letter by letter."""
+        """Assign recordings to splits by the hash of their names, letter by letter."""
         classes: dict[str, list[str]] = {letter: [] for letter in LETTERS}
         for name in self.originals(root):
             classes[name[0]].append(name)

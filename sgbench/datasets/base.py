@@ -76,12 +76,12 @@ class DataSet(ABC):
                     setattr(cls, name, value)
 
     def published_sha256(self) -> str | None:
-        """The checksum of the entry with this class and exactly these parameters; None where there is none."""
+        """Look up the checksum of the entry with this class and exactly these parameters, if there is one."""
         kind = type(self)
         return published_sha256(f"{kind.__module__}.{kind.__qualname__}", self.given)
 
     def outputs(self) -> int:
-        """Outputs that a network needs: one for each class, or for each trace or train of the target."""
+        """Return how many outputs a network needs: one for each class, trace or train of the target."""
         return self.n_classes
 
     @abstractmethod
@@ -93,11 +93,11 @@ class DataSet(ABC):
         """
 
     def missing(self, data_dir: Path) -> str | None:
-        """What is not there and how to get it, in one line; None where nothing is missing."""
+        """Say in one line what is missing and how to get it; return None where nothing is."""
         return None
 
     def drawn(self, seed: int) -> DataSet | None:
-        """Samples of its own for a run of this seed; None where the same samples are dealt anew to the splits."""
+        """Return samples of its own for a run of this seed; None where the same are dealt anew to the splits."""
         return None
 
     def verify(self, splits: dict[Split, Samples]) -> str:
@@ -114,7 +114,7 @@ class DataSet(ABC):
 
 
 def _keeping_parameters(begin: Callable[..., None]) -> Callable[..., None]:
-    """A constructor that keeps the parameters of the class that is made, by which published numbers are known."""
+    """Wrap a constructor so that it keeps its parameters, by which published numbers are known."""
 
     @functools.wraps(begin)
     def __init__(self: DataSet, *positional: Any, **parameters: Any) -> None:  # noqa: N807 - it replaces one
@@ -165,14 +165,14 @@ def _parts(values: Values) -> Iterator[Tensor]:
 
 
 def sizes(train: int, validation: int, test: int) -> dict[Split, int]:
-    """Samples of each split."""
+    """Name the numbers of samples of the three splits."""
     return {"train": train, "validation": validation, "test": test}
 
 
 def stratified_split(
     target: np.ndarray, fractions: tuple[float, float, float], seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Indices of train, validation and test with each class in the given proportions.
+    """Return indices of train, validation and test with each class in the given proportions.
 
     Args:
         target: class of each sample [samples].

@@ -138,7 +138,7 @@ class SpikingData:
         return self.splits.open(f"epoch {epoch}")
 
     def epoch(self, epoch: int) -> Batches:
-        """The training batches of one epoch."""
+        """Return the training batches of one epoch."""
         samples = self.splits["train"]
         order = torch.randperm(len(samples.target), generator=generator(self.seed, "data_order", epoch))
         batches = self._batches(samples, order, generator(self.seed, "encoding", "train", epoch))
@@ -148,7 +148,7 @@ class SpikingData:
         return batches
 
     def evaluation(self, split: Split) -> Batches:
-        """The batches of a split in its own order.
+        """Return the batches of a split in its own order.
 
         Raises:
             InputError: the test split, outside `last_step` and `watched`.
@@ -177,14 +177,14 @@ def _no_fit(data_set: DataSet, encoder: Encoder) -> str:
 
 
 def _numbers(values: Values, dtype: torch.dtype) -> Values:
-    """The samples in the precision of the run; bytes become fractions of 255."""
+    """Convert the samples to the precision of the run; bytes become fractions of 255."""
     if isinstance(values, Tensor) and values.dtype == torch.uint8:
         return values.to(dtype).div_(255)
     return values.to(dtype)
 
 
 def _lengths(samples: Samples, values: Values, encoder: Encoder, position: Tensor) -> Tensor:
-    """Valid steps [B]: the data set's own, or what the code of the samples fills."""
+    """Return valid steps [B]: the data set's own, or what the code of the samples fills."""
     return encoder.lengths(values) if samples.lengths is None else samples.lengths[position]
 
 

@@ -47,7 +47,7 @@ class BrailleLetters(DataSet):
     )
 
     def missing(self, data_dir: Path) -> str | None:
-        """The file, if it is not there."""
+        """Name the file if it is missing."""
         try:
             self._path(data_dir)
         except InputError as error:

@@ -18,7 +18,7 @@ def scattered(names: Iterable[str]) -> list[str]:
 
 
 def shares(classes: Mapping[str, Iterable[str]], tenths: tuple[int, int]) -> dict[Split, list[str]]:
-    """Validation and test get so many tenths of each class, at least one sample; the rest is for training.
+    """Give validation and test so many tenths of each class, at least one sample; the rest is for training.
 
     >>> parts = shares({"a": ["1", "2", "3", "4"], "b": ["5", "6", "7"]}, (1, 1))
     >>> [len(parts[split]) for split in ("train", "validation", "test")]

@@ -42,7 +42,7 @@ def _problem(samples: Samples, facts: DataSet, split: Split) -> str | None:
 
 
 def _target_problem(target: Tensor, facts: DataSet) -> str | None:
-    """What is wrong with what samples ask for."""
+    """Say what is wrong with the targets of samples, or return None."""
     if facts.target == "class":
         return _class_problem(target, facts)
     if facts.target == "class_per_step":
@@ -51,7 +51,7 @@ def _target_problem(target: Tensor, facts: DataSet) -> str | None:
 
 
 def _label_problem(target: Tensor, facts: DataSet) -> str | None:
-    """What is wrong with classes of steps."""
+    """Say what is wrong with classes of steps, or return None."""
     if target.ndim != 2 or target.is_floating_point():  # noqa: PLR2004 - samples, steps
         return f"has labels of shape {tuple(target.shape)}, not whole numbers [samples, steps]"
     labelled = target[target != UNLABELLED]
@@ -59,7 +59,7 @@ def _label_problem(target: Tensor, facts: DataSet) -> str | None:
 
 
 def _class_problem(target: Tensor, facts: DataSet) -> str | None:
-    """What is wrong with classes."""
+    """Say what is wrong with classes, or return None."""
     if target.min() < 0 or target.max() >= facts.n_classes:
         return f"has a target outside 0..{facts.n_classes - 1}"
     if not facts.every_class_in_each_split:
@@ -69,7 +69,7 @@ def _class_problem(target: Tensor, facts: DataSet) -> str | None:
 
 
 def _output_problem(target: Tensor, facts: DataSet) -> str | None:
-    """What is wrong with traces or spikes."""
+    """Say what is wrong with traces or spikes, or return None."""
     if target.ndim != 3 or target.shape[2] != facts.outputs():  # noqa: PLR2004 - samples, steps, outputs
         return f"has targets of shape {tuple(target.shape)}, not [samples, steps, {facts.outputs()}]"
     if not torch.isfinite(target).all():
@@ -80,7 +80,7 @@ def _output_problem(target: Tensor, facts: DataSet) -> str | None:
 
 
 def _value_problem(values: Values, facts: DataSet, targets: int, size: int) -> str | None:
-    """What is wrong with the samples themselves."""
+    """Say what is wrong with the samples themselves, or return None."""
     if form_of(values) != facts.form:
         return f"holds {form_of(values)}, not the declared {facts.form}"
     spikes = isinstance(values, SpikeTrains)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from sgbench.datasets.base import SPLITS, Split
-from sgbench.datasets.event_files import Download, EventFiles, below
+from sgbench.datasets.event_files import EventFiles, FileToFetch, below
 from sgbench.datasets.formats import aedat4
 from sgbench.datasets.formats.event_store import Recording
 from sgbench.errors import InputError
@@ -34,8 +34,8 @@ class Cifar10Dvs(EventFiles, entry="cifar10_dvs"):
     source: str = "Li et al. 2017; converted for tonic (figshare file 38023437)"
     name: ClassVar[str] = "cifar10_dvs"
     folder: ClassVar[str] = "CIFAR10DVS"
-    downloads: ClassVar[tuple[Download, ...]] = (
-        Download(
+    downloads: ClassVar[tuple[FileToFetch, ...]] = (
+        FileToFetch(
             "https://figshare.com/ndownloader/files/38023437",
             "CIFAR10DVS.zip",
             "ce3a4a0682dc0943703bd8f749a7701c",
@@ -55,7 +55,7 @@ class Cifar10Dvs(EventFiles, entry="cifar10_dvs"):
         return found
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """As the file of the package says."""
+        """Assign recordings to splits as the file of the package says."""
         of_number = json.loads(SPLIT_FILE.read_text())
         parts: dict[Split, list[str]] = {"train": [], "validation": [], "test": []}
         for name in self.originals(root):

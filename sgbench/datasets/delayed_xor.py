@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sgbench.datasets.base import Samples, Split
-from sgbench.datasets.generated import NATIVE_STEP_US, Blocks, Generated, fire, permutation
+from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, Generated, fire, permutation
 from sgbench.encoders.base import Form
 from sgbench.errors import require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
@@ -78,7 +78,7 @@ class DelayedXor(Generated, entry="delayed_xor"):
         trains = SpikeTrains.of(*fire(random, parts), np.full(count, end * NATIVE_STEP_US), self.n_inputs)
         return Samples(trains, torch.from_numpy(bits[:, 0] ^ bits[:, 1]), None)
 
-    def _blocks(self, sample: np.ndarray, step: int, steps: int) -> Blocks:
+    def _blocks(self, sample: np.ndarray, step: int, steps: int) -> ActiveBlocks:
         """All channels of some samples from a step on."""
         same = np.ones_like(sample)
-        return Blocks(sample, 0 * same, self.n_inputs * same, step * same, steps * same)
+        return ActiveBlocks(sample, 0 * same, self.n_inputs * same, step * same, steps * same)

@@ -15,7 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
-from sgbench.datasets.event_files import Download, EventFiles
+from sgbench.datasets.event_files import EventFiles, FileToFetch
 from sgbench.datasets.formats.archives import unpack
 from sgbench.errors import InputError, StorageError
 from sgbench.records.files import write_atomic
@@ -59,7 +59,7 @@ def fetch(data_set: EventFiles, data_dir: Path) -> list[str]:
     return lines
 
 
-def _fetch_one(data_set: EventFiles, download: Download, root: Path) -> str:
+def _fetch_one(data_set: EventFiles, download: FileToFetch, root: Path) -> str:
     path = root / download.name
     done = known(root).get(download.name)
     if done is not None and done["md5"] == download.md5:
@@ -86,7 +86,7 @@ def _fetch_one(data_set: EventFiles, download: Download, root: Path) -> str:
 
 
 def known(root: Path) -> dict[str, Any]:
-    """What was fetched and unpacked, with its size and checksums."""
+    """Return what was fetched and unpacked, with its size and checksums."""
     try:
         found = json.loads((root / CHECKSUMS).read_text())
     except (OSError, ValueError):
@@ -109,7 +109,7 @@ def _unpack_all(path: Path, root: Path, most_bytes: int) -> list[str]:
     return [file.relative_to(root).as_posix() for file in files]
 
 
-def _continue(data_set: EventFiles, download: Download, path: Path) -> None:
+def _continue(data_set: EventFiles, download: FileToFetch, path: Path) -> None:
     """Fetch into NAME.part from where it ends; whole, it gets its name."""
     part = path.with_name(path.name + ".part")
     have = part.stat().st_size if part.is_file() else 0

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from sgbench.datasets.base import Split
-from sgbench.datasets.event_files import Download, EventFiles, below
+from sgbench.datasets.event_files import EventFiles, FileToFetch, below
 from sgbench.datasets.formats.event_bin import Pixels
 from sgbench.datasets.formats.event_store import Recording
 from sgbench.errors import InputError
@@ -42,14 +42,14 @@ class DvsGesture(EventFiles, entry="dvs_gesture"):
     )
     name: ClassVar[str] = "dvs_gesture"
     folder: ClassVar[str] = "DVSGesture"
-    downloads: ClassVar[tuple[Download, ...]] = (
-        Download(
+    downloads: ClassVar[tuple[FileToFetch, ...]] = (
+        FileToFetch(
             "https://figshare.com/ndownloader/files/38022171",
             f"{TRAIN}.tar.gz",
             "3a8f0d4120a166bac7591f77409cb105",
             20_000_000_000,
         ),
-        Download(
+        FileToFetch(
             "https://figshare.com/ndownloader/files/38020584",
             f"{TEST}.tar.gz",
             "56070e45dadaa85fff82e0fbfbc06de5",
@@ -71,7 +71,7 @@ class DvsGesture(EventFiles, entry="dvs_gesture"):
         self.validation_users = sorted(set(given))
 
     def parameters(self) -> dict[str, object]:
-        """The users held out."""
+        """Return the users held out."""
         return {"validation_users": self.validation_users}
 
     def originals(self, root: Path) -> list[str]:
@@ -83,7 +83,7 @@ class DvsGesture(EventFiles, entry="dvs_gesture"):
         return train + test
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """By user."""
+        """Assign recordings to splits by user."""
         parts: dict[Split, list[tuple[str, int]]] = {"train": [], "validation": [], "test": []}
         for name in self.originals(root):
             found = NAME.fullmatch(name)

@@ -15,7 +15,7 @@ from sgbench.encoders.base import Form
 from sgbench.errors import InputError
 
 
-class Download(NamedTuple):
+class FileToFetch(NamedTuple):
     """One file to fetch."""
 
     url: str
@@ -37,7 +37,7 @@ class EventFiles(DataSet):
     name: ClassVar[str]  # of its entry
     folder: ClassVar[str]  # below the data root
     reader: ClassVar[int] = 1  # grows with each change of what is made of the same files
-    downloads: ClassVar[tuple[Download, ...]] = ()
+    downloads: ClassVar[tuple[FileToFetch, ...]] = ()
     by_hand: ClassVar[str] = ""  # what to do where a program is not let in
     recorded: ClassVar[Mapping[tuple[Split, ...], int]] = {}  # samples of several splits together
 
@@ -46,7 +46,7 @@ class EventFiles(DataSet):
 
     @abstractmethod
     def originals(self, root: Path) -> list[str]:
-        """The names of all original files below the data set's folder, in order.
+        """List the names of all original files below the data set's folder, in order.
 
         Raises:
             InputError: there are none, or some are missing.
@@ -54,14 +54,14 @@ class EventFiles(DataSet):
 
     @abstractmethod
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """The samples of each split, read one at a time."""
+        """Read the samples of each split, one at a time."""
 
     def parameters(self) -> dict[str, object]:
-        """What else decides about the samples, as JSON."""
+        """Return, as JSON, what else decides about the samples."""
         return {}
 
     def missing(self, data_dir: Path) -> str | None:
-        """What is not there."""
+        """Say what is missing, or return None."""
         try:
             self.originals(data_dir / self.folder)
         except InputError as error:
@@ -70,7 +70,7 @@ class EventFiles(DataSet):
 
     @property
     def remedy(self) -> str:
-        """How to get the files."""
+        """Say how to get the files."""
         command = f"run: sgbench data download {self.name}"
         return "; ".join(text for text in (command if self.downloads else "", self.by_hand) if text)
 
@@ -104,7 +104,7 @@ class EventFiles(DataSet):
         }
 
     def _splits(self, root: Path, shape: dict[str, object]) -> dict[Split, Samples]:
-        """Mapped; what is damaged or was removed meanwhile is prepared once more."""
+        """Map the samples of each split from disk; damaged or removed ones are prepared once more."""
         folder = event_cache.prepared(self.name, shape, lambda folder: self._write(root, folder))
         try:
             return {split: read(folder / split) for split in SPLITS}
@@ -120,7 +120,7 @@ class EventFiles(DataSet):
                     writer.add(recording)
 
     def verify(self, splits: dict[Split, Samples]) -> str:
-        """The originals' SHA-256 with that of reader and parameters; spikes are checked while they are written."""
+        """Return the SHA-256 of originals, reader and parameters; spikes are checked while written."""
         found = self.found_sha256
         if found is None:
             return super().verify(splits)
@@ -145,7 +145,7 @@ def below(root: Path, pattern: str, remedy: str, *, least: int = 1) -> list[str]
 
 
 def present(root: Path, names: Iterable[str], remedy: str) -> list[str]:
-    """These names, if all are files.
+    """Return these names if all of them are files.
 
     Raises:
         InputError: names the first that is not.

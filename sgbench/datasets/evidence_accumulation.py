@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sgbench.datasets.base import Samples, Split
-from sgbench.datasets.generated import NATIVE_STEP_US, Blocks, Generated, fire, whole
+from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, Generated, fire, whole
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
@@ -80,15 +80,17 @@ class EvidenceAccumulation(Generated, entry="evidence_accumulation"):
         end = asked + self.recall_ms
         width, sample = self.n_inputs // GROUPS, np.arange(count)
         same = np.ones_like(sample)
-        cue = Blocks(
+        cue = ActiveBlocks(
             np.repeat(sample, self.cues),
             side.ravel() * width,
             np.full(side.size, width),
             np.tile(np.arange(self.cues) * self.cue_every_ms, count),
             np.full(side.size, self.cue_ms),
         )
-        recall = Blocks(sample, RECALL * width * same, width * same, asked * same, self.recall_ms * same)
-        noise = Blocks(sample, NOISE * width * same, width * same, 0 * same, end * same)
+        recall = ActiveBlocks(
+            sample, RECALL * width * same, width * same, asked * same, self.recall_ms * same
+        )
+        noise = ActiveBlocks(sample, NOISE * width * same, width * same, 0 * same, end * same)
         parts = [(cue, self.rate_hz), (recall, self.rate_hz), (noise, self.rate_hz / 4)]
         trains = SpikeTrains.of(*fire(random, parts), end * NATIVE_STEP_US * same, self.n_inputs)
         majority = (side.sum(1) > self.cues // 2).astype(np.int64)

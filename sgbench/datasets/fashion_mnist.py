@@ -27,7 +27,7 @@ class FashionMnist(IdxImages, entry="fashion_mnist"):
 
     @property
     def remedy(self) -> str:
-        """How to get the files."""
+        """Say how to get the files."""
         return (
             "install Debian's package dataset-fashion-mnist, or put the four files of "
             "github.com/zalandoresearch/fashion-mnist into the folder fashion_mnist of the data root"

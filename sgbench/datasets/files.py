@@ -11,7 +11,7 @@ from sgbench.errors import InputError
 
 
 def find(name: str, folders: Sequence[Path], remedy: str) -> Path:
-    """The first of the folders' files of this name, packed (.gz) or not.
+    """Find the first of the folders' files of this name, packed (.gz) or not.
 
     Args:
         name: of the file as published, with .gz.
@@ -36,7 +36,7 @@ def candidates(name: str, folders: Sequence[Path]) -> Iterator[Path]:
 
 
 def contents(path: Path) -> bytes:
-    """The bytes of a file, unpacked.
+    """Return the bytes of a file, unpacked.
 
     Raises:
         InputError: it cannot be read, or is cut off or damaged.

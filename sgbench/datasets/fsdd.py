@@ -44,12 +44,12 @@ class FsddRecordings(Spoken):
         return [f"recordings/{name}" for name in names]
 
     def all_utterances(self, root: Path) -> list[Utterance]:
-        """Of all recordings, ordered by speaker, digit and number."""
+        """List all recordings, ordered by speaker, digit and number."""
         found = [_utterance(name, root) for name in self.originals(root)]
         return sorted(found, key=lambda each: (each.speaker, each.label, each.number))
 
     def divided(self, root: Path, split_of: Callable[[Utterance], Split]) -> dict[Split, list[Utterance]]:
-        """The recordings of each split."""
+        """Return the recordings of each split."""
         parts: dict[Split, list[Utterance]] = {"train": [], "validation": [], "test": []}
         for each in self.all_utterances(root):
             parts[split_of(each)].append(each)
@@ -79,7 +79,7 @@ class Fsdd(FsddRecordings, entry="fsdd"):
     name: ClassVar[str] = "fsdd"
 
     def utterances(self, root: Path) -> Mapping[Split, list[Utterance]]:
-        """By the number of the recording."""
+        """Assign recordings to splits by their numbers."""
         return self.divided(root, _by_number)
 
 
@@ -107,7 +107,7 @@ class FsddSpeaker(FsddRecordings, entry="fsdd_speaker"):
         self.sha256: str | None = self.published_sha256()
 
     def drawn(self, seed: int) -> FsddSpeaker:
-        """The recordings with two other voices held out, as a run of this seed draws them."""
+        """Hold two other voices out, as a run of this seed draws them."""
         random = np.random.Generator(np.random.PCG64(seed))
         test, validation = np.argsort(random.random(len(SPEAKERS)))[:2]
         other = FsddSpeaker(test_speaker=SPEAKERS[test], validation_speaker=SPEAKERS[validation])
@@ -115,12 +115,12 @@ class FsddSpeaker(FsddRecordings, entry="fsdd_speaker"):
         return other
 
     def parameters(self) -> dict[str, object]:
-        """The speakers held out, and the front end."""
+        """Return the speakers held out and the front end."""
         held_out = {"test_speaker": self.test_speaker, "validation_speaker": self.validation_speaker}
         return {**super().parameters(), **held_out}
 
     def utterances(self, root: Path) -> Mapping[Split, list[Utterance]]:
-        """By speaker."""
+        """Assign recordings to splits by speaker."""
         split_of: dict[str, Split] = {self.test_speaker: "test", self.validation_speaker: "validation"}
         return self.divided(root, lambda each: split_of.get(each.speaker, "train"))
 

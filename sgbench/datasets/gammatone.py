@@ -87,7 +87,7 @@ class FrontEnd:
         return len(sound) // round(self.step_s * self.rate_hz)
 
     def duration_us(self, sound: Floats) -> int:
-        """Of a sound's whole steps [us], at least one."""
+        """Return the duration of a sound's whole steps [us], at least one step."""
         return max(1, self.steps(sound)) * self.step_us
 
     def centres_hz(self) -> Floats:
@@ -96,7 +96,7 @@ class FrontEnd:
         return (10 ** (np.linspace(low, high, self.channels) / ERB_SLOPE) - 1) / ERB_KNEE
 
     def drive(self, sounds: Sequence[Floats]) -> Floats:
-        """What drives each neuron in each step [steps, sounds, channels], 0 behind a sound's end."""
+        """Return what drives each neuron in each step [steps, sounds, channels], 0 behind a sound's end."""
         from scipy.signal import gammatone, lfilter
 
         steps = [self.steps(sound) for sound in sounds]
@@ -114,7 +114,7 @@ class FrontEnd:
         return found
 
     def spikes(self, sounds: Sequence[Floats]) -> list[tuple[Ints, Ints]]:
-        """Times [us] and channels of the spikes of each sound, in the order of time."""
+        """Return times [us] and channels of the spikes of each sound, in the order of time."""
         step, sound, channel = np.nonzero(self._fired(self.gain * self.drive(sounds)))
         last = np.array([self.steps(each) for each in sounds])
         kept = step < last[sound]

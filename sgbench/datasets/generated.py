@@ -41,12 +41,12 @@ class Generated(DataSet):
         self.sha256: str | None = self.published_sha256()
 
     def random(self, *stream: int) -> np.random.Generator:
-        """The generator of one purpose of this data set; only its `random` is to be used."""
+        """Return the generator of one purpose of this data set; only its `random` is to be used."""
         sequence = np.random.SeedSequence([self.seed, *stream], spawn_key=self.run_seed)
         return np.random.Generator(np.random.PCG64(sequence))
 
     def drawn(self, seed: int) -> Generated:
-        """The same task with numbers of its own for a run of this seed."""
+        """Return the same task with numbers of its own for a run of this seed."""
         other = copy.copy(self)
         other.run_seed, other.sha256 = (seed,), None
         return other
@@ -57,7 +57,7 @@ class Generated(DataSet):
 
 
 def three_sizes(samples: object) -> dict[Split, int]:
-    """The sizes of train, validation and test from a list.
+    """Read the sizes of train, validation and test from a list.
 
     Raises:
         InputError: not three whole numbers.
@@ -73,11 +73,11 @@ def whole(random: np.random.Generator, high: int, count: int) -> Numbers:
 
 
 def permutation(random: np.random.Generator, count: int) -> Numbers:
-    """The numbers 0..count - 1 in random order."""
+    """Return the numbers 0..count - 1 in random order."""
     return np.argsort(random.random(count), kind="stable")
 
 
-class Blocks(NamedTuple):
+class ActiveBlocks(NamedTuple):
     """Groups of neighbouring channels, each firing at random for some steps of one sample; one entry a block."""
 
     sample: Numbers
@@ -88,7 +88,7 @@ class Blocks(NamedTuple):
 
 
 def fire(
-    random: np.random.Generator, parts: Sequence[tuple[Blocks, float]]
+    random: np.random.Generator, parts: Sequence[tuple[ActiveBlocks, float]]
 ) -> tuple[Numbers, Numbers, Numbers]:
     """Sample, channel and time [us] of independent spikes, at most one a step and channel.
 
@@ -100,7 +100,9 @@ def fire(
     return np.concatenate(sample), np.concatenate(channel), np.concatenate(time_us)
 
 
-def _fire(random: np.random.Generator, blocks: Blocks, rate_hz: float) -> tuple[Numbers, Numbers, Numbers]:
+def _fire(
+    random: np.random.Generator, blocks: ActiveBlocks, rate_hz: float
+) -> tuple[Numbers, Numbers, Numbers]:
     trials = np.concatenate([[0], np.cumsum(blocks.channels * blocks.steps)])
     hits = successes(random, int(trials[-1]), rate_hz * NATIVE_STEP_US * 1e-6)
     block = np.searchsorted(trials, hits, side="right") - 1
@@ -110,7 +112,7 @@ def _fire(random: np.random.Generator, blocks: Blocks, rate_hz: float) -> tuple[
 
 
 def successes(random: np.random.Generator, trials: int, probability: float) -> Numbers:
-    """Which of many independent trials succeed, found from one gap to the next.
+    """Draw which of many independent trials succeed, going from one gap to the next.
 
     >>> successes(np.random.default_rng(0), 5, 1.0).tolist()
     [0, 1, 2, 3, 4]

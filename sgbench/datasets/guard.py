@@ -51,7 +51,7 @@ class GuardedSplits(Mapping[Split, Samples]):
 
     @contextlib.contextmanager
     def open(self, stage: str | None = None) -> Iterator[None]:
-        """The last step, or a stage at which a run was asked to look without using what it sees.
+        """Unlock the last step, or a stage at which a run was asked to look without using what it sees.
 
         Args:
             stage: its name for those who are told, or None where they know how far the run is.
@@ -63,5 +63,5 @@ class GuardedSplits(Mapping[Split, Samples]):
             self._is_open, self._stage = False, None
 
     def anew(self) -> GuardedSplits:
-        """The same samples under a lock of their own, for another run."""
+        """Return the same samples under a lock of their own, for another run."""
         return GuardedSplits(self._splits)

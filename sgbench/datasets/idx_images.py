@@ -41,14 +41,14 @@ class IdxImages(DataSet):
     @property
     @abstractmethod
     def remedy(self) -> str:
-        """How to get the files."""
+        """Say how to get the files."""
 
     def folders(self, data_dir: Path) -> list[Path]:
-        """Where files are looked for."""
+        """List the folders in which files are looked for."""
         return [data_dir / self.folder, *(Path(folder) for folder in self.elsewhere)]
 
     def missing(self, data_dir: Path) -> str | None:
-        """The first file that is not there."""
+        """Name the first file that is missing, or return None."""
         try:
             _ = [find(name, self.folders(data_dir), self.remedy) for name in FILES]
         except InputError as error:
@@ -67,7 +67,7 @@ class IdxImages(DataSet):
         }
 
     def verify(self, splits: dict[Split, Samples]) -> str:
-        """The files were compared when they were read; the SHA-256 of their names and digests and of the split."""
+        """Return the SHA-256 of the files' names and digests, compared as they were read, and of the split."""
         return checksum(self.file_sha256)
 
     def _pair(self, names: tuple[str, str], data_dir: Path) -> tuple[Bytes, Bytes]:
@@ -113,7 +113,7 @@ def checksum(files: Mapping[str, str]) -> str:
 
 
 def parse_idx(data: bytes, path: Path) -> Bytes:
-    """An array of bytes from the idx format: two zeros, a type, the number of axes, their sizes, the numbers.
+    """Parse an array from the idx format: two zeros, a type, the number of axes, their sizes, the numbers.
 
     Raises:
         InputError: not this format, of another type, or of another length than it declares; one line.
@@ -131,7 +131,7 @@ def parse_idx(data: bytes, path: Path) -> Bytes:
 
 
 def to_idx(array: Bytes) -> bytes:
-    """The idx format of an array of bytes."""
+    """Write an array of bytes in the idx format."""
     return (
         bytes([0, 0, UNSIGNED_BYTES, array.ndim])
         + struct.pack(f">{array.ndim}I", *array.shape)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sgbench.datasets.base import Samples, Split
-from sgbench.datasets.generated import NATIVE_STEP_US, Blocks, Generated, fire, permutation, whole
+from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, Generated, fire, permutation, whole
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
@@ -69,7 +69,7 @@ class Intervals(Generated, entry="intervals"):
 
     @property
     def duration_ms(self) -> int:
-        """How long every sample lasts."""
+        """Return how long every sample lasts."""
         return self.onset_ms - 1 + 2 * self.volley_ms + max(self.gaps_ms) + self.answer_ms
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
@@ -92,8 +92,8 @@ class Intervals(Generated, entry="intervals"):
         trains = SpikeTrains.of(*fire(random, parts), lasts, self.n_inputs)
         return Samples(trains, torch.from_numpy(target), None)
 
-    def _blocks(self, step: np.ndarray, steps: np.ndarray) -> Blocks:
+    def _blocks(self, step: np.ndarray, steps: np.ndarray) -> ActiveBlocks:
         """All channels of every sample for some steps from a step on; blocks of no step are left out."""
         sample = np.flatnonzero(steps > 0)
         same = np.ones_like(sample)
-        return Blocks(sample, 0 * same, self.n_inputs * same, step[sample], steps[sample])
+        return ActiveBlocks(sample, 0 * same, self.n_inputs * same, step[sample], steps[sample])

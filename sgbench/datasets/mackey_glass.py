@@ -52,7 +52,7 @@ class MackeyGlass(Generated, entry="mackey_glass"):
         super().__init__(samples=samples, seed=seed)
 
     def outputs(self) -> int:
-        """The one predicted value."""
+        """Return 1: one value is predicted."""
         return 1
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
@@ -76,7 +76,7 @@ class MackeyGlass(Generated, entry="mackey_glass"):
 
 
 def series(tau: int, units: int, per_unit: int = PER_UNIT) -> list[float]:
-    """The value at each whole unit of time, by Runge-Kutta of fourth order; halfway by Hermite's cubic.
+    """Return the value at each whole unit of time, by Runge-Kutta of order four and Hermite's cubic between.
 
     Sums and products alone, so that the same bits come out on every machine, which a chaotic series needs.
     """

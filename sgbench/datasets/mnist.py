@@ -26,7 +26,7 @@ class Mnist(IdxImages, entry="mnist"):
 
     @property
     def remedy(self) -> str:
-        """How to get the files."""
+        """Say how to get the files."""
         return (
             "put the four files of storage.googleapis.com/cvdf-datasets/mnist/ into the folder mnist "
             "of the data root"

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from sgbench.datasets.base import Split
 from sgbench.datasets.by_rule import shares
-from sgbench.datasets.event_files import Download, EventFiles, below
+from sgbench.datasets.event_files import EventFiles, FileToFetch, below
 from sgbench.datasets.formats import event_bin
 from sgbench.datasets.formats.event_store import Recording
 from sgbench.errors import InputError
@@ -32,8 +32,8 @@ class NCaltech101(EventFiles, entry="n_caltech101"):
     source: str = "www.garrickorchard.com/datasets/n-caltech101"
     name: ClassVar[str] = "n_caltech101"
     folder: ClassVar[str] = "NCALTECH101"
-    downloads: ClassVar[tuple[Download, ...]] = (
-        Download(
+    downloads: ClassVar[tuple[FileToFetch, ...]] = (
+        FileToFetch(
             "https://data.mendeley.com/public-files/datasets/cy6cvx3ryv/files/"
             "36b5c52a-b49d-4853-addb-a836a8883e49/file_downloaded",
             "N-Caltech101-archive.zip",
@@ -48,7 +48,7 @@ class NCaltech101(EventFiles, entry="n_caltech101"):
         return [f"{INSIDE}/{name}" for name in below(root / INSIDE, "*/*.bin", self.remedy)]
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """By the hash of their names, class by class."""
+        """Assign recordings to splits by the hash of their names, class by class."""
         classes: dict[str, list[str]] = {}
         for name in self.originals(root):
             classes.setdefault(name.split("/")[1], []).append(name)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from sgbench.datasets.base import Split
 from sgbench.datasets.by_rule import scattered
-from sgbench.datasets.event_files import Download, EventFiles, below
+from sgbench.datasets.event_files import EventFiles, FileToFetch, below
 from sgbench.datasets.formats import event_bin
 from sgbench.datasets.formats.event_store import Recording
 
@@ -30,14 +30,14 @@ class Nmnist(EventFiles, entry="nmnist"):
     source: str = "www.garrickorchard.com/datasets/n-mnist"
     name: ClassVar[str] = "nmnist"
     folder: ClassVar[str] = "NMNIST"
-    downloads: ClassVar[tuple[Download, ...]] = (
-        Download(
+    downloads: ClassVar[tuple[FileToFetch, ...]] = (
+        FileToFetch(
             f"{MENDELEY}/39c25547-014b-4137-a934-9d29fa53c7a0/file_downloaded",
             "train.zip",
             "20959b8e626244a1b502305a9e6e2031",
             4_000_000_000,
         ),
-        Download(
+        FileToFetch(
             f"{MENDELEY}/05a4d654-7e03-4c15-bdfa-9bb2bcbea494/file_downloaded",
             "test.zip",
             "69ca8762b2fe404d9b9bad1103e97832",
@@ -55,7 +55,7 @@ class Nmnist(EventFiles, entry="nmnist"):
         return [*(f"Train/{name}" for name in train), *(f"Test/{name}" for name in test)]
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """The test folder as it is, the training folder in two."""
+        """Keep the test folder as it is and divide the training folder in two."""
         names = self.originals(root)
         validation: set[str] = set()
         for digit in range(self.n_classes):
@@ -70,7 +70,7 @@ class Nmnist(EventFiles, entry="nmnist"):
         }
 
     def read(self, root: Path, names: Iterable[str]) -> Iterator[Recording]:
-        """Recordings whose class is the name of their folder."""
+        """Yield recordings whose class is the name of their folder."""
         for name in names:
             pixels = event_bin.read(root / name)
             channel = pixels.channel((2, 34, 34), str(root / name))

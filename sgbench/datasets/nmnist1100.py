@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sgbench.datasets.event_files import Download
+from sgbench.datasets.event_files import FileToFetch
 from sgbench.datasets.nmnist import Nmnist
 
 
@@ -22,7 +22,7 @@ class Nmnist1100(Nmnist, entry="nmnist1100"):
 
     name: ClassVar[str] = "nmnist1100"
     folder: ClassVar[str] = "NMNIST-1100"
-    downloads: ClassVar[tuple[Download, ...]] = ()
+    downloads: ClassVar[tuple[FileToFetch, ...]] = ()
     by_hand: ClassVar[str] = (
         "put recordings 00001 to 01000 of N-MNIST's folder Train and 00001 to 00100 of its folder Test into the "
         "folder NMNIST-1100 of the data root, in their folders of digits"

@@ -51,11 +51,11 @@ class Own(DataSet):
         self.sizes = three_sizes(samples)
 
     def folder(self, data_dir: Path) -> Path:
-        """Where its files lie."""
+        """Return the folder in which its files lie."""
         return data_dir / FOLDER / str(self.sha256)[:16]
 
     def missing(self, data_dir: Path) -> str | None:
-        """The folder that is not there, if it is not."""
+        """Name the folder if it is missing."""
         folder = self.folder(data_dir)
         if (folder / "train_target.npy").is_file():
             return None
@@ -79,7 +79,7 @@ class Own(DataSet):
 
 
 def _mapped(path: Path) -> Tensor:
-    """The numbers of a file as a tensor; a page of it is read when it is looked at. Nothing is unpickled."""
+    """Map a file's numbers as a tensor; a page is read when it is looked at, and nothing is unpickled."""
     try:
         large = path.stat().st_size > SMALL_BYTES  # an array without numbers cannot be mapped
         return torch.from_numpy(np.load(path, mmap_mode="c" if large else None, allow_pickle=False))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from sgbench.datasets.base import Samples, Split
-from sgbench.datasets.generated import NATIVE_STEP_US, Blocks, Generated, fire
+from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, Generated, fire
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
@@ -61,10 +61,10 @@ class PatternGeneration(Generated, entry="pattern_generation"):
         return self.curves
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """The same sample three times."""
+        """Load the same sample for all three splits."""
         random = self.random(0)
         one = np.ones(1, dtype=np.int64)
-        blocks = Blocks(0 * one, 0 * one, self.n_inputs * one, 0 * one, self.duration_ms * one)
+        blocks = ActiveBlocks(0 * one, 0 * one, self.n_inputs * one, 0 * one, self.duration_ms * one)
         spikes = fire(random, [(blocks, self.rate_hz)])
         trains = SpikeTrains.of(*spikes, self.duration_ms * NATIVE_STEP_US * one, self.n_inputs)
         known = Samples(trains, torch.from_numpy(self._curves(random)), None)

@@ -65,7 +65,7 @@ class Qtdb(DataSet, entry="qtdb"):
         self.sha256: str | None = self.published_sha256() or self.published.get(unlabelled)
 
     def missing(self, data_dir: Path) -> str | None:
-        """The first file that is not there."""
+        """Name the first file that is missing, or return None."""
         try:
             _ = [find(name, [data_dir / self.folder], self.remedy) for name in FILES]
         except InputError as error:

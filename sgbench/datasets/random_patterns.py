@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sgbench.datasets.base import Samples, Split
-from sgbench.datasets.generated import NATIVE_STEP_US, Blocks, Generated, fire, whole
+from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, Generated, fire, whole
 from sgbench.encoders.base import Form
 from sgbench.errors import require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
@@ -45,11 +45,11 @@ class RandomPatterns(Generated, entry="random_patterns"):
         super().__init__(samples=[count] * 3, seed=seed)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """The same samples three times."""
+        """Load the same samples for all three splits."""
         count, steps = self.sizes["train"], round(self.duration_s * 1e6 / NATIVE_STEP_US)
         random = self.random(0)
         same = np.ones(count, dtype=np.int64)
-        blocks = Blocks(np.arange(count), 0 * same, self.n_inputs * same, 0 * same, steps * same)
+        blocks = ActiveBlocks(np.arange(count), 0 * same, self.n_inputs * same, 0 * same, steps * same)
         spikes = fire(random, [(blocks, self.rate_hz)])
         trains = SpikeTrains.of(*spikes, steps * NATIVE_STEP_US * same, self.n_inputs)
         known = Samples(trains, torch.from_numpy(whole(random, 2, count)), None)

@@ -40,7 +40,7 @@ class Redrawn(DataSet):
         self.sha256: str | None = None  # one for each seed, which a protocol states
 
     def missing(self, data_dir: Path) -> str | None:
-        """What is not there of the original."""
+        """Say what is missing of the original, or return None."""
         return self.original.missing(data_dir)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
@@ -106,7 +106,7 @@ def dealt(target: Tensor, seed: int) -> Tensor:
 
 
 def _together(values: list[Values]) -> Values:
-    """The samples of all splits in one."""
+    """Join the samples of all splits."""
     trains = [value for value in values if isinstance(value, SpikeTrains)]
     if trains:
         return concatenated(trains)

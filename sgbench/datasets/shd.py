@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from sgbench.datasets.base import Split
-from sgbench.datasets.event_files import Download, EventFiles, present
+from sgbench.datasets.event_files import EventFiles, FileToFetch, present
 from sgbench.datasets.formats.event_store import Recording
 from sgbench.datasets.formats.spike_hdf5 import LABELS, SPEAKER, numbers, recordings
 from sgbench.errors import InputError
@@ -39,14 +39,14 @@ class Shd(EventFiles, entry="shd"):
     source: str = "zenkelab.org/resources/spiking-heidelberg-datasets-shd"
     name: ClassVar[str] = "shd"
     folder: ClassVar[str] = "SHD"
-    downloads: ClassVar[tuple[Download, ...]] = (
-        Download(
+    downloads: ClassVar[tuple[FileToFetch, ...]] = (
+        FileToFetch(
             "https://zenkelab.org/datasets/shd_train.h5.zip",
             "shd_train.h5.zip",
             "f3252aeb598ac776c1b526422d90eecb",
             2_000_000_000,
         ),
-        Download(
+        FileToFetch(
             "https://zenkelab.org/datasets/shd_test.h5.zip",
             "shd_test.h5.zip",
             "1503a5064faa34311c398fb0a1ed0a6f",
@@ -65,7 +65,7 @@ class Shd(EventFiles, entry="shd"):
         self.validation_speakers = sorted(set(given))
 
     def parameters(self) -> dict[str, object]:
-        """The speakers held out."""
+        """Return the speakers held out."""
         return {"validation_speakers": self.validation_speakers}
 
     def originals(self, root: Path) -> list[str]:
@@ -73,7 +73,7 @@ class Shd(EventFiles, entry="shd"):
         return present(root, (TRAIN, TEST), self.remedy)
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Validation by speaker; the test file as it is."""
+        """Assign training recordings to validation by speaker; the test file stays as it is."""
         speaker = numbers(root / TRAIN, SPEAKER)
         absent = set(self.validation_speakers) - set(speaker.tolist())
         if absent:

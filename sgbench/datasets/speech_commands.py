@@ -63,12 +63,12 @@ class SpeechCommands(Spoken, entry="speech_commands"):
     least: ClassVar[int] = 105_829
 
     def originals(self, root: Path) -> list[str]:
-        """The lists and every word."""
+        """List the lists and every word."""
         lists = present(root, LISTS.values(), self.remedy)
         return [*lists, *below(root, "[a-z]*/*.wav", self.remedy, least=self.least)]
 
     def utterances(self, root: Path) -> Mapping[Split, list[Utterance]]:
-        """By the lists; what is in neither trains."""
+        """Assign words to splits by the lists; what is in neither list trains."""
         parts: dict[Split, list[Utterance]] = {"train": [], "validation": [], "test": []}
         names = [name for name in self.originals(root) if name.endswith(".wav")]
         known = set(names)
@@ -96,7 +96,7 @@ class SpeechCommands(Spoken, entry="speech_commands"):
 
 
 def _listed(path: Path, known: set[str]) -> set[str]:
-    """The names in a list, all of them files."""
+    """Return the names in a list, after a check that all are files."""
     try:
         if path.stat().st_size > MOST_LIST_BYTES:
             raise InputError(f"{path}: larger than any list of its kind; fetch it again")

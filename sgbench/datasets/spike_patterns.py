@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sgbench.datasets.base import Samples, Split
-from sgbench.datasets.generated import NATIVE_STEP_US, Blocks, Generated, fire
+from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, Generated, fire
 from sgbench.encoders.base import Form
 from sgbench.errors import require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
@@ -59,10 +59,12 @@ class SpikePatterns(Generated, entry="spike_patterns"):
         return self.trains
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """The same pairs three times."""
+        """Load the same pairs for all three splits."""
         random, count = self.random(0), self.sizes["train"]
         same = np.ones(count, dtype=np.int64)
-        blocks = Blocks(np.arange(count), 0 * same, self.n_inputs * same, 0 * same, self.duration_ms * same)
+        blocks = ActiveBlocks(
+            np.arange(count), 0 * same, self.n_inputs * same, 0 * same, self.duration_ms * same
+        )
         spikes = fire(random, [(blocks, self.rate_hz)])
         trains = SpikeTrains.of(*spikes, self.duration_ms * NATIVE_STEP_US * same, self.n_inputs)
         asked = fire(random, [(blocks._replace(channels=self.trains * same), self.output_rate_hz)])

@@ -34,10 +34,10 @@ class Spoken(EventFiles):
 
     @abstractmethod
     def utterances(self, root: Path) -> Mapping[Split, list[Utterance]]:
-        """The samples of each split, in order."""
+        """Return the samples of each split, in order."""
 
     def parameters(self) -> dict[str, object]:
-        """The numbers of the front end."""
+        """Return the numbers of the front end."""
         return {"front_end": asdict(self.front_end)}
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from sgbench.datasets.base import Split
-from sgbench.datasets.event_files import Download, EventFiles, present
+from sgbench.datasets.event_files import EventFiles, FileToFetch, present
 from sgbench.datasets.formats.event_store import Recording
 from sgbench.datasets.formats.spike_hdf5 import LABELS, numbers, recordings
 
@@ -32,8 +32,8 @@ class Ssc(EventFiles, entry="ssc"):
     source: str = "zenkelab.org/resources/spiking-heidelberg-datasets-shd"
     name: ClassVar[str] = "ssc"
     folder: ClassVar[str] = "SSC"
-    downloads: ClassVar[tuple[Download, ...]] = tuple(
-        Download(f"https://zenkelab.org/datasets/{name}.zip", f"{name}.zip", MD5[split], 10_000_000_000)
+    downloads: ClassVar[tuple[FileToFetch, ...]] = tuple(
+        FileToFetch(f"https://zenkelab.org/datasets/{name}.zip", f"{name}.zip", MD5[split], 10_000_000_000)
         for split, name in FILES.items()
     )
     by_hand: ClassVar[str] = (
@@ -45,7 +45,7 @@ class Ssc(EventFiles, entry="ssc"):
         return present(root, FILES.values(), self.remedy)
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """A file each."""
+        """Read one file for each split."""
         found: dict[Split, Iterable[Recording]] = {}
         for split, name in FILES.items():
             rows = np.arange(len(numbers(root / name, LABELS)))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sgbench.datasets.base import Samples, Split
-from sgbench.datasets.generated import NATIVE_STEP_US, Blocks, Generated, Numbers, fire
+from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, Generated, Numbers, fire
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
@@ -93,11 +93,13 @@ class StoreRecall(Generated, entry="store_recall"):
             found += len(commands[-1])
         return np.concatenate(commands)[:count], np.concatenate(values)[:count]
 
-    def _blocks(self, active: list[np.ndarray]) -> Blocks:
+    def _blocks(self, active: list[np.ndarray]) -> ActiveBlocks:
         """Each character in which a group fires."""
         found = [np.nonzero(each) for each in active]
         sample, place = (np.concatenate(each) for each in zip(*found, strict=True))
         width = self.n_inputs // GROUPS
         channel = np.repeat(np.arange(GROUPS) * width, [len(each[0]) for each in found])
         same = np.ones_like(sample)
-        return Blocks(sample, channel, width * same, place * self.character_ms, self.character_ms * same)
+        return ActiveBlocks(
+            sample, channel, width * same, place * self.character_ms, self.character_ms * same
+        )

@@ -69,7 +69,7 @@ def parts_of_tonic(name: str, save_to: Path) -> dict[Split, Any]:
 
 
 def _class_of(name: str) -> Callable[..., Any]:
-    """A class of tonic's data sets.
+    """Return a class of tonic's data sets.
 
     Raises:
         InputError: tonic is not installed, or has no such data set.
@@ -87,7 +87,7 @@ def _class_of(name: str) -> Callable[..., Any]:
 
 
 def facts_of(name: str, classes: int | None = None) -> Facts:
-    """The facts of a data set by its name; tonic is imported where they are not known without it.
+    """Return the facts of a data set by its name; tonic is imported where they are not known without it.
 
     Raises:
         InputError: tonic is not installed, has no such data set, or does not state how many classes it has.
@@ -140,16 +140,16 @@ class Tonic(EventFiles, entry="tonic"):
         self.image = (polarities, height, width) if height > 1 else None
 
     def parameters(self) -> dict[str, object]:
-        """Which one, and how many classes."""
+        """Return which data set it is, and how many classes it has."""
         return {"name": self.chosen, "classes": self.n_classes}
 
     def missing(self, data_dir: Path) -> str | None:
-        """The package, or the files that it fetches."""
+        """Name the package, or the files that it fetches, where they are missing."""
         return MISSING if importlib.util.find_spec("tonic") is None else super().missing(data_dir)
 
     @property
     def remedy(self) -> str:
-        """How to get the files."""
+        """Say how to get the files."""
         return f"run: sgbench data check tonic, which lets tonic fetch {self.chosen}"
 
     def load(self, data_dir: Path) -> Any:
@@ -185,7 +185,7 @@ class Tonic(EventFiles, entry="tonic"):
         }
 
     def _labels(self, part: Any) -> NDArray[np.int64]:
-        """The class of each sample: tonic's number, or the place of its word among all in order."""
+        """Return the class of each sample: tonic's number, or the place of its word among all in order."""
         given = (
             getattr(part, "targets", None) or ()
         )  # those that know them only from their files have an empty list
@@ -221,7 +221,7 @@ TIME_NAMES = ("t", "time", "times", "ts")
 def channels_of(
     events: Any, size: tuple[int, int, int], called: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Times [us] and channels of tonic's structured events; a pixel's channel is (polarity, row, column).
+    """Return times [us] and channels of tonic's structured events; a pixel's channel is (polarity, row, column).
 
     Args:
         events: an array with the fields t and x, and y and p where there are any.

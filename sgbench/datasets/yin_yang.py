@@ -51,7 +51,7 @@ class YinYang(DataSet, entry="yin_yang"):
         self.sha256: str | None = self.published_sha256()
 
     def drawn(self, seed: int) -> YinYang:
-        """The same task with points of its own for a run of this seed."""
+        """Return the same task with points of its own for a run of this seed."""
         other = copy.copy(self)
         states = (np.random.SeedSequence([own, seed]).generate_state(1) for own in self.seeds)
         other.seeds, other.sha256 = tuple(int(state[0]) for state in states), None
@@ -80,7 +80,7 @@ def _draw(random: np.random.RandomState) -> tuple[float, float, int]:
 
 
 def label_of(x: float, y: float) -> int:
-    """The class of a point inside the symbol."""
+    """Return the class of a point inside the symbol."""
     right, left = math.dist((x, y), (1.5 * RADIUS, RADIUS)), math.dist((x, y), (0.5 * RADIUS, RADIUS))
     if right < DOT or left < DOT:
         return EYE

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sgbench.diagnosis.traces import Traced
+from sgbench.diagnosis.traces import TracedBatch
 from sgbench.neurons.base import Neuron
 
 MOST_NUMBERS = 1024
@@ -25,7 +25,7 @@ Found = tuple[float, float]
 NAMES = ("jacobian_norm", "jacobian_radius")
 
 
-def jacobians(traced: Traced, place: int) -> Found | str:
+def jacobians(traced: TracedBatch, place: int) -> Found | str:
     """Return the mean spectral norm and radius of a layer's Jacobians, or the reason why there are none.
 
     Args:

@@ -15,7 +15,7 @@ from sgbench.diagnosis.enumeration import enumerated
 from sgbench.diagnosis.flow import FLOW, flow, log_slope, weights, weights_gradient
 from sgbench.diagnosis.jacobian import NAMES, jacobians
 from sgbench.diagnosis.score_function import estimated
-from sgbench.diagnosis.traces import LayerTrace, Traced, trace
+from sgbench.diagnosis.traces import LayerTrace, TracedBatch, trace
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.networks.base import Network
 from sgbench.records.diagnosis import PANELS, Agreement, Diagnosis, LayerDiagnosis
@@ -137,7 +137,7 @@ def _reasons(whole: dict[str, Any], panels: Sequence[str]) -> dict[str, str]:
     return {name: reason for name, reason in why.items() if whole[name] is None}
 
 
-def _layer(traced: Sequence[Traced], place: int, panels: Sequence[str]) -> LayerDiagnosis:
+def _layer(traced: Sequence[TracedBatch], place: int, panels: Sequence[str]) -> LayerDiagnosis:
     seen: list[LayerTrace] = [each.layers[place] for each in traced]
     lengths = [each.lengths for each in traced]
     values: dict[str, Any] = {}
@@ -177,7 +177,7 @@ def _layer(traced: Sequence[Traced], place: int, panels: Sequence[str]) -> Layer
 def _agreements(
     network: Network,
     rule: LearningRule | None,
-    traced: Sequence[Traced],
+    traced: Sequence[TracedBatch],
     batches: Sequence[Batch],
     objective: Objective,
     generator: torch.Generator,
@@ -217,7 +217,7 @@ def _agreements(
 
 
 def falling_steps(
-    network: Network, traced: Sequence[Traced], batches: Sequence[Batch], objective: Objective
+    network: Network, traced: Sequence[TracedBatch], batches: Sequence[Batch], objective: Objective
 ) -> float | None:
     """Return the share of mini-batches whose loss falls with a short step against their own gradient."""
     falls = []

@@ -39,11 +39,11 @@ class GivenSpikes:
         return False
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """The next step's spikes."""
+        """Return the spikes given for the next step."""
         return next(self.steps).to(u.dtype)
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """The surrogate's, or zero."""
+        """Return the surrogate's slope, or zero."""
         return surrogate.derivative(u) if self.passes else torch.zeros_like(u)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:

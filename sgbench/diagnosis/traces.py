@@ -62,7 +62,7 @@ class LayerTrace:
         return float(self.slope_at(grid).abs().max()) if self.slope_at is not None else 0.0
 
 
-class Traced(NamedTuple):
+class TracedBatch(NamedTuple):
     """One network, run forward and backward over one batch."""
 
     network: Network  # with gradients in `.grad`
@@ -88,7 +88,7 @@ def on_the_reference(network: Network) -> Network:
     return copied
 
 
-def trace(network: Network, batch: Batch, objective: Objective) -> Traced:
+def trace(network: Network, batch: Batch, objective: Objective) -> TracedBatch:
     """Run a copy of a network over a batch and back-propagate the whole objective through time.
 
     Args:
@@ -106,7 +106,7 @@ def trace(network: Network, batch: Batch, objective: Objective) -> Traced:
     loss = objective.whole(trajectory, batch.target)
     if loss.requires_grad:
         loss.backward()
-    return Traced(copied, layers, trajectory, loss.detach(), batch.lengths)
+    return TracedBatch(copied, layers, trajectory, loss.detach(), batch.lengths)
 
 
 def _watch(layer: Any) -> LayerTrace:

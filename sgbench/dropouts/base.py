@@ -15,4 +15,4 @@ class Dropout(ABC):
 
     @abstractmethod
     def make(self) -> Mask | None:
-        """The mask of one layer, or None where nothing is lost."""
+        """Make the mask of one layer, or None where nothing is lost."""

@@ -19,12 +19,12 @@ class Mask(nn.Module, ABC):
         self.generator: torch.Generator | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """What is left of all steps [T, B, N]."""
+        """Return what the mask leaves of all steps [T, B, N]."""
         return self.dropped(x) if self.training else x
 
     @abstractmethod
     def dropped(self, x: Tensor) -> Tensor:
-        """What training leaves of all steps [T, B, N]."""
+        """Return what training leaves of all steps [T, B, N]."""
 
     def uniform(self, *shape: int) -> Tensor:
         """Numbers in [0, 1) from the mask's own generator."""

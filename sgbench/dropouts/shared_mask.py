@@ -39,7 +39,7 @@ class SharedMask(Dropout):
             raise InputError("dropout.rate=1: nothing would be left; a rate below 1 is needed")
 
     def make(self) -> SharedOverTime:
-        """The mask of one layer."""
+        """Make the mask of one layer."""
         return SharedOverTime(self.rate)
 
 

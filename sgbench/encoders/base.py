@@ -54,18 +54,18 @@ class Encoder(ABC):
         return n_inputs
 
     def image_of(self, image: Image | None) -> Image | None:
-        """Which image the channels are, where the inputs are `image`; None where they are none."""
+        """Return which image the channels are, where the inputs are `image`; None where they are none."""
         if image is None or self.channels(math.prod(image)) != math.prod(image):
             return None
         return image
 
     def truncated(self, values: Any) -> int:
-        """How many spikes of these samples lie beyond the last step and are left out."""
+        """Count the spikes of these samples that lie beyond the last step and are left out."""
         crops = isinstance(values, SpikeTrains) and getattr(self, "crop", False)
         return beyond(values, self.steps, self.dt_s) if crops else 0
 
     def lengths(self, values: Any) -> Tensor:
-        """Steps that each sample fills, int64 [B]: all of them, or as many as its trace has."""
+        """Return the steps that each sample fills, int64 [B]: all of them, or as many as its trace has."""
         filled = values.shape[1] if values.ndim == 3 else self.steps  # noqa: PLR2004 - a trace has three axes
         return torch.full((len(values),), filled, dtype=torch.int64)
 
@@ -104,7 +104,7 @@ ROUNDING = 1e-6
 
 
 def slack(values: Tensor) -> float:
-    """How far a value in [0, 1] may miss the number that it stands for, with room for two products.
+    """Return how far a value in [0, 1] may miss the number that it stands for, with room for two products.
 
     A number like 1/3 is rounded, so that a floor or ceiling of its multiple would fall into the step beside.
 
@@ -116,7 +116,7 @@ def slack(values: Tensor) -> float:
 
 
 def form_of(values: Values) -> Form:
-    """Which form samples have.
+    """Return which form samples have.
 
     >>> form_of(torch.zeros(5, 2)), form_of(torch.zeros(5, 7, 2))
     ('values', 'traces')
@@ -203,13 +203,13 @@ def one_a_step(trains: SpikeTrains, dt_s: float, lengths: Tensor) -> tuple[Tenso
 
 
 def filled_steps(trains: SpikeTrains, dt_s: float, steps: int, *, crop: bool) -> Tensor:
-    """Steps within each sample's duration, at most `steps` where what is beyond is dropped, int64 [B]."""
+    """Return steps within each sample's duration, int64 [B], at most `steps` where `crop` drops the rest."""
     filled = trains.steps(dt_s)
     return filled.clamp(max=steps) if crop else filled
 
 
 def require_crop(crop: object) -> bool:
-    """The value, if it is true or false."""
+    """Return the value if it is true or false."""
     if not isinstance(crop, bool):
         raise InputError(f"encoder.crop={crop!r}: true or false is needed")
     return crop
@@ -223,7 +223,7 @@ def stable_order(key: Tensor) -> Tensor:
 
 
 def _short(steps: int) -> torch.dtype:
-    """The smallest type that holds 0..steps - 1."""
+    """Return the smallest type that holds 0..steps - 1."""
     fitting = (kind for kind in (torch.uint8, torch.int16) if steps - 1 <= torch.iinfo(kind).max)
     return next(fitting, torch.int64)
 

@@ -45,5 +45,5 @@ class Binned(Encoder):
         return binned(values, self.steps, self.dt_s)
 
     def lengths(self, values: SpikeTrains) -> Tensor:
-        """Steps within each sample's duration, int64 [B]."""
+        """Return steps within each sample's duration, int64 [B]."""
         return filled_steps(values, self.dt_s, self.steps, crop=self.crop)

@@ -60,7 +60,7 @@ class CountOnly(Encoder):
         return torch.bincount(sample * size[1] + channel, minlength=size[0] * size[1]).view(size)
 
     def lengths(self, values: Tensor | SpikeTrains) -> Tensor:
-        """Steps within each sample's duration, or of its trace, int64 [B]."""
+        """Return steps within each sample's duration, or of its trace, int64 [B]."""
         if isinstance(values, Tensor):
             return super().lengths(values)
         return filled_steps(values, self.dt_s, self.steps, crop=self.crop)

@@ -84,16 +84,16 @@ class EventBins(Encoder):
         return binned(values, self.steps, self.dt_s, fold=fold, inputs=inputs, counts=self.form == "count")
 
     def lengths(self, values: SpikeTrains) -> Tensor:
-        """Steps within each sample's duration, int64 [B]."""
+        """Return steps within each sample's duration, int64 [B]."""
         return filled_steps(values, self.dt_s, self.steps, crop=self.crop)
 
     def channels(self, n_inputs: int) -> int:
-        """Inputs M of so many channels."""
+        """Return the number of inputs M that so many channels give."""
         left = self.image_of(self.camera)
         return -(-n_inputs // self.pool) if left is None else math.prod(left)
 
     def image_of(self, image: Image | None) -> Image | None:
-        """The image that is left of one."""
+        """Return the image that is left of one."""
         if image is None:
             return None
         polarities, height, width = image

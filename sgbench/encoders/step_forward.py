@@ -35,7 +35,7 @@ class StepForward(ChangeEncoder):
     output: ClassVar[Literal["binary", "real"]] = "binary"
 
     def changes(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Steps of the baseline."""
+        """Count steps of the baseline."""
         level = torch.zeros_like(values[:, 0])
         stepped = []
         for now in values.unbind(1):

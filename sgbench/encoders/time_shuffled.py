@@ -65,11 +65,11 @@ class TimeShuffled(Encoder):
     def _moved(
         self, step: Tensor, channel: Tensor, size: tuple[int, int], generator: torch.Generator
     ) -> Tensor:
-        """New steps of one sample's spikes, below its length."""
+        """Draw new steps, below the sample's length, for the spikes of one sample."""
         if self.order == "together":
             return torch.randperm(size[0], generator=generator)[step]
         return torch.rand(size, generator=generator).argsort(0)[step, channel]
 
     def lengths(self, values: SpikeTrains) -> Tensor:
-        """Steps within each sample's duration, int64 [B]."""
+        """Return steps within each sample's duration, int64 [B]."""
         return filled_steps(values, self.dt_s, self.steps, crop=self.crop)

@@ -21,7 +21,7 @@ def levels_bits(steps: int) -> int:
 
 
 def matched_ann(counts: OpCounts, *, weight_bits: int | None = None) -> OpCounts:
-    """Counts of the same layers with units that do not spike: every connection multiplies in every pass.
+    """Count the same layers with units that do not spike: every connection multiplies in every pass.
 
     A network without recurrence runs once a sample, on the sum of its input over time; one with recurrence runs
     once a step. Hidden units compare with 0, nothing has a state, nothing is skipped: sparse activations would

@@ -54,18 +54,18 @@ class Fan:
 
     @staticmethod
     def into(layer: ConvLayer) -> Fan:
-        """Of the convolution into a layer."""
+        """Return the fan of the convolution into a layer."""
         return Fan(layer.weight, layer.image_in, stride=layer.stride, currents=layer.neuron.currents)
 
     @staticmethod
     def among(layer: ConvLayer) -> Fan | None:
-        """Of the convolution among a layer's neurons, where there is one."""
+        """Return the fan of the convolution among a layer's neurons, where there is one."""
         if layer.recurrent is None or layer.recurrence != "convolution":
             return None
         return Fan(layer.recurrent, layer.image_out, stride=1, currents=layer.neuron.currents)
 
     def spread(self, signal: Signal) -> tuple[Rows, Reached]:
-        """What the events of each row of a signal [T, B, N] reach.
+        """Return what the events of each row of a signal [T, B, N] reach.
 
         Returns:
             Synapses [T, B], and the places, the same in all channels of neurons.
@@ -95,13 +95,13 @@ class Reached(NamedTuple):
     out: int  # places
 
     def places(self) -> Tensor:
-        """The same as truth values [T, B, places]."""
+        """Return the places reached as truth values [T, B, places]."""
         bits = np.unpackbits(self.words.view(np.uint8), axis=1, count=self.out, bitorder="little")
         return torch.from_numpy(bits.view(np.bool_)).view(*self.counts.shape, -1)
 
 
 def _reached_along(side: int, padding: int, stride: int) -> NDArray[np.bool_]:
-    """Which places along an axis of the layer an event at each of `side` places reaches.
+    """Return which places along an axis of the layer an event at each of `side` places reaches.
 
     >>> _reached_along(3, 1, 2).astype(int).tolist()
     [[1, 0], [1, 1], [0, 1]]

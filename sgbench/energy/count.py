@@ -13,7 +13,7 @@ from torch import Tensor
 from sgbench.energy.convolution import Arriving, Fans, count_convolution
 from sgbench.energy.event_rows import Came, count_events, one_step_later, within
 from sgbench.energy.per_sample import PerSample, spread
-from sgbench.energy.stored import Stored, stored
+from sgbench.energy.stored import StoredWeights, stored
 from sgbench.errors import InputError
 from sgbench.networks.base import DenseLayer, Network, Source
 from sgbench.networks.convolution import ConvLayer
@@ -81,7 +81,7 @@ class OperationCounter:
         each.add_squares(self.squares)
 
     def result(self) -> OpCounts:
-        """The totals so far."""
+        """Return the totals so far."""
         return OpCounts(
             samples=self.samples,
             steps=self.steps,
@@ -129,7 +129,7 @@ class OperationCounter:
     def _groups(
         self, layer: Counted, total: Counter[str], source: str, kind: Kind
     ) -> Iterator[SynapseCounts]:
-        """The connections into a layer, and those among its neurons."""
+        """Yield the connections into a layer and those among its neurons."""
         wiring, each_step = self._feed_forward(layer)
         kind = "real" if layer.taps > 1 else kind  # a delay spread over steps weights each of them
         yield self._synapses(source, wiring, kind, total["arriving"], each_step, stored(layer, "weight"))
@@ -140,7 +140,7 @@ class OperationCounter:
             yield self._synapses(layer.name, wiring, kind, total["returning"], each_step, weights)
 
     def _feed_forward(self, layer: Counted) -> tuple[Wiring, int]:
-        """How a layer is wired to its source, and synapses times the steps over which each spreads an event."""
+        """Return how a layer is wired to its source, and synapses times the steps that an event spreads over."""
         if isinstance(layer, ConvLayer):
             return "convolution", self.fans[layer].into.total
         if isinstance(layer, PopulationLayer):
@@ -148,7 +148,7 @@ class OperationCounter:
         return "all_to_all", layer.weight.shape[1] * layer.fan_out
 
     def _recurrent(self, layer: DenseLayer | ConvLayer) -> tuple[Wiring, int]:
-        """How a layer is wired to itself, and synapses."""
+        """Return how a layer is wired to itself, and its recurrent synapses."""
         if isinstance(layer, ConvLayer):
             among = self.fans[layer].among
             own = layer.neurons * layer.neuron.currents
@@ -157,7 +157,7 @@ class OperationCounter:
         return wiring, layer.neurons * recurrent_fan_out(layer)
 
     def _synapses(
-        self, source: str, wiring: Wiring, kind: Kind, effective: int, each_step: int, weights: Stored
+        self, source: str, wiring: Wiring, kind: Kind, effective: int, each_step: int, weights: StoredWeights
     ) -> SynapseCounts:
         return SynapseCounts(
             source=source,
@@ -180,19 +180,19 @@ class _Signals:
         self.known: dict[int, tuple[Signal, Came]] = {}
 
     def of(self, signal: Signal) -> Came:
-        """The events of one signal."""
+        """Look up the events of one signal, counted once."""
         if id(signal) not in self.known:
             self.known[id(signal)] = signal, count_events(signal, self.lengths)
         return self.known[id(signal)][1]
 
 
 def seen_through(pool: Pool | None, source: Source) -> Source:
-    """A source behind what pools it: a mean of spikes is no spike."""
+    """Return a source behind what pools it: a mean of spikes is no spike."""
     return source._replace(kind="real") if pool and pool.kind == "average" else source
 
 
 def _kind(neuron: Neuron) -> Kind:
-    """A spike of either sign adds or subtracts a weight; one that counts or is graded multiplies it."""
+    """Return what a spike does: a signed one adds or subtracts a weight, a counted or graded one multiplies it."""
     return "binary" if neuron.sends in ("binary", "signed") else "real"
 
 
@@ -243,7 +243,7 @@ def _count_dense(
 
 
 def _synapses_per_pair(layer: Counted) -> int | None:
-    """From one source to one neuron, where more than one in a dense layer."""
+    """Count the synapses from one source to one neuron, where a dense layer has more than one."""
     several = isinstance(layer, DenseLayer) and layer.fan_out > layer.neurons
     return layer.fan_out // layer.neurons if several else None  # type: ignore[union-attr]
 

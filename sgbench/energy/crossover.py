@@ -17,7 +17,7 @@ NARROW_BITS = 8  # operands up to here are those of a quantised network
 
 
 @dataclass(frozen=True)
-class Comparison:
+class EnergyComparison:
     """A spiking network beside its matched ones on one target, dynamic energy an inference [nJ].
 
     Rates are events a synapse and step. `crossover` is None where the networks cannot be priced alike, and 0 where
@@ -38,7 +38,7 @@ class Comparison:
 
     @property
     def wins(self) -> bool | None:
-        """Whether the spiking network costs less; None where the intervals of the crossover leave it open."""
+        """Say whether the spiking network costs less; None where the crossover's intervals leave it open."""
         if self.crossover is None:
             return None
         if self.rate < self.crossover.low:
@@ -62,7 +62,7 @@ def synapse_rate(counts: OpCounts) -> float:
     )
 
 
-def compare(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> Comparison:
+def compare(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyComparison:
     r"""Set a spiking network beside its matched ones, and find the rate at which they cost the same.
 
     All events of the network are scaled together by a factor f, so the energy is a straight line in f:
@@ -81,7 +81,7 @@ def compare(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> Compariso
     reasons = tuple(dict.fromkeys((*whole.reasons, *other.reasons)))
     crossing = _crossing(still.dynamic_nj, whole.dynamic_nj, other.dynamic_nj, rate)
     quantised = target.operand_bits is not None and qnn_bits <= target.operand_bits <= NARROW_BITS
-    return Comparison(
+    return EnergyComparison(
         target.name, whole.dynamic_nj, other.dynamic_nj, used, qnn_bits, quantised, rate, crossing, reasons
     )
 
@@ -99,7 +99,7 @@ def _crossing(
 
 
 def silenced(counts: OpCounts) -> OpCounts:
-    """The same network when nothing fires: neurons are updated, nothing arrives and nothing is sent."""
+    """Count the same network when nothing fires: neurons are updated, nothing arrives and nothing is sent."""
     return counts.model_copy(
         update={
             "input_events": Count(total=0),

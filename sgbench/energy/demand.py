@@ -129,7 +129,7 @@ def state_bytes(layer: LayerCounts) -> float | None:
 
 
 def narrowed(counts: OpCounts, bits: int | None) -> OpCounts:
-    """The same operations with weights and states of at most so many bits."""
+    """Return the same operations with weights and states of at most so many bits."""
     widths = [width for layer in counts.layers for width in (layer.state_bits, *_widths(layer))]
     if bits is None or max(widths) <= bits:
         return counts

@@ -50,7 +50,7 @@ def count_events(signal: Signal, lengths: Tensor) -> Came:
 
 
 def _indptr(signal: Signal) -> NDArray[np.int64]:
-    """Where the events of each row begin and end; what lies dense on an accelerator is added up there."""
+    """Return where the events of each row begin and end; a signal on an accelerator is counted there."""
     if isinstance(signal, Events):
         return signal.indptr.cpu().numpy()
     counts = torch.sum(signal.detach().bool(), 2, dtype=torch.int64).cpu().numpy()
@@ -64,7 +64,7 @@ def within(lengths: Tensor, steps: int) -> NDArray[np.bool_] | None:
 
 
 def one_step_later(rows: Rows, valid: NDArray[np.bool_] | None) -> Rows:
-    """What arrives through synapses from step to step: the last step's events find no further step."""
+    """Return what arrives through synapses from step to step: the last step's events find no further step."""
     late = np.zeros_like(rows)
     late[1:] = rows[:-1]
     return late if valid is None else late * valid

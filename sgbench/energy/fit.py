@@ -16,7 +16,7 @@ ARITHMETIC = ("accumulate", "multiply_accumulate", "neuron_", "spike_sent", "bia
 
 
 @dataclass(frozen=True)
-class Fit:
+class ChipFit:
     """The answer for one network on one target."""
 
     target: str
@@ -31,11 +31,11 @@ class Fit:
 
     @property
     def fits(self) -> bool:
-        """Whether nothing keeps it off, as far as was checked."""
+        """Say whether, as far as was checked, nothing keeps the network off the chip."""
         return not self.unsupported
 
 
-def fit(counts: OpCounts, *, target: EnergyTarget, neurons: dict[str, str]) -> Fit:
+def fit(counts: OpCounts, *, target: EnergyTarget, neurons: dict[str, str]) -> ChipFit:
     """Cut a network into cores and name what is not supported.
 
     Args:
@@ -50,7 +50,7 @@ def fit(counts: OpCounts, *, target: EnergyTarget, neurons: dict[str, str]) -> F
     if chip is None:
         raise InputError(f"energy target '{target.name}' states no limits of a chip; nothing to fit to")
     pieces = place(counts, chip)
-    return Fit(
+    return ChipFit(
         target=target.name,
         pieces=pieces,
         cores=last_core(pieces) + 1,

@@ -84,7 +84,7 @@ def _zeros(counts: OpCounts) -> Iterator[int | None]:
 
 
 def _state_words(counts: OpCounts) -> Iterator[float]:
-    """Of each layer: what every neuron reads in one update."""
+    """Yield for each layer how many words every neuron reads in one update."""
     for layer in counts.layers:
         updates = layer.neuron_updates.total
         if layer.state_reads.total is not None and updates:

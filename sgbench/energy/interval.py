@@ -28,25 +28,25 @@ class Interval:
         return Interval(self.value / divisor, self.low / divisor, self.high / divisor)
 
     def of(self, other: Interval) -> Interval:
-        """The product of two that are not negative: low ends together, high ends together."""
+        """Multiply two intervals that are not negative: low ends together, high ends together."""
         return Interval(self.value * other.value, self.low * other.low, self.high * other.high)
 
     def plus(self, other: Interval) -> Interval:
-        """The sum, low ends together, high ends together."""
+        """Add two intervals, low ends together and high ends together."""
         return Interval(self.value + other.value, self.low + other.low, self.high + other.high)
 
     def holds(self, value: float) -> bool:
-        """Whether a number lies within the ends."""
+        """Say whether a number lies within the ends."""
         return self.low <= value <= self.high
 
 
 def exactly(value: float) -> Interval:
-    """A number without doubt."""
+    """Return a number without doubt as an interval."""
     return Interval(value, value, value)
 
 
 def total(parts: Iterable[Interval]) -> Interval:
-    """The sum of all, as if every doubt erred to one side: the widest that the parts allow."""
+    """Add all as if every doubt erred to one side, which is the widest that the parts allow."""
     given = list(parts)
     return Interval(
         math.fsum(part.value for part in given),

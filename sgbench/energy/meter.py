@@ -38,7 +38,7 @@ class Reading:
 
 
 def meters(rapl: Path = RAPL) -> tuple[list[Meter], list[str]]:
-    """The meters that can be read here, and why others cannot.
+    """Return the meters that can be read here, and why others cannot.
 
     RAPL covers a processor's package, NVML a whole graphics card. A package's parts are left out: they are in it.
     """

@@ -125,13 +125,13 @@ def batch_norm(layer: nn.Module, output: Tensor, tally: Tally, *, folded: bool) 
 
 
 def layer_norm(layer: nn.LayerNorm | nn.GroupNorm, output: Tensor, tally: Tally) -> None:
-    """A value is summed, squared and summed, shifted and scaled, and once more where there are weights."""
+    """Count sum, squares, shift and scale of every value, and one more of each where there are weights."""
     weighted = layer.weight is not None
     tally.counts["normalisation_operations"] += output.numel() * (4 if weighted else 3)
 
 
 def pool(layer: nn.Module, received: Received, output: Tensor, tally: Tally) -> None:
-    """A window of k values: k - 1 additions and one multiplication, or k - 1 comparisons; padding is no value."""
+    """Count a window of k values: k - 1 additions and a multiplication, or k - 1 comparisons."""
     elements = window_elements(layer, received.x, output)
     outputs = output.numel()
     maximum = "Max" in type(layer).__name__
@@ -170,7 +170,7 @@ def _along(value: Any, axis: int, dims: int) -> int:
 
 
 def activation(layer: nn.Module, output: Tensor, tally: Tally) -> None:
-    """A comparison a value, a multiplication where it leaks, or one evaluation of a function."""
+    """Count a comparison a value, a multiplication where it leaks, or one evaluation of a function."""
     if isinstance(layer, COMPARING):
         bounds = 2 if isinstance(layer, nn.Hardtanh) else 1  # ReLU6 is one
         tally.counts["neuron_comparisons"] += bounds * output.numel()
@@ -185,5 +185,5 @@ def _active(x: Tensor) -> int:
 
 
 def keeps_kind(layer: nn.Module) -> bool:
-    """Whether spikes stay spikes: what is passed on, or the largest of a window."""
+    """Say whether spikes stay spikes: where they are passed on, or the largest of a window is."""
     return isinstance(layer, PASSING) or "MaxPool" in type(layer).__name__

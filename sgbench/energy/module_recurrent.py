@@ -48,7 +48,7 @@ def gates_of(module: nn.Module) -> Gates:
 
 
 def sequence(module: nn.RNNBase, received: Received, state: object, name: str, tally: GetTally) -> None:
-    """A recurrent module over all steps of its input [T, B, N]; each layer and direction is a layer of its own.
+    """Count a recurrent module over all steps of its input [T, B, N], each layer and direction by itself.
 
     Raises:
         InputError: a projection, or a first state that is given: neither is counted.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sgbench.energy.stored import Stored
+from sgbench.energy.stored import StoredWeights
 from sgbench.energy.tally import Tally
 from sgbench.neurons.base import Operations
 
@@ -19,7 +19,7 @@ ONE_TO_ONE = "RecurrentOneToOne"
 
 
 def full_name(module: nn.Module) -> str:
-    """Where a module's class is defined.
+    """Return where a module's class is defined, as its full name.
 
     >>> full_name(nn.ReLU())
     'torch.nn.modules.activation.ReLU'
@@ -43,7 +43,7 @@ def neurons(module: nn.Module, current: Tensor, spikes: Tensor, tally: Tally) ->
 
 def one_to_one(module: nn.Module, x: Tensor, source: str, tally: Tally) -> None:
     """Each spike reaches the neuron that sent it."""
-    weights = Stored(
+    weights = StoredWeights(
         sum(weight.numel() for weight in module.parameters()),
         sum(int((weight == 0).sum()) for weight in module.parameters()),
     )

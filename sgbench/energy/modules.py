@@ -112,7 +112,7 @@ class ModuleCounter:
                 handle.remove()
 
     def result(self) -> OpCounts:
-        """The totals so far.
+        """Return the totals so far.
 
         Raises:
             InputError: nothing was counted.
@@ -127,11 +127,11 @@ class ModuleCounter:
         )
 
     def tally(self, name: str, module: str, neurons: int) -> Tally:
-        """The totals of one module."""
+        """Return the totals of one module."""
         return self.tallies.setdefault(name, Tally(name, module, max(1, neurons)))
 
     def received(self, module: nn.Module, x: Tensor) -> Received:
-        """A module's input with its origin; one that nobody made, such as a first state of zeros, is real.
+        """Return a module's input with its origin; one that nobody made, such as a first state, is real.
 
         A module inside a spiking one carries that one's last spikes.
         """
@@ -168,7 +168,7 @@ def _within_spiking(network: nn.Module) -> Iterator[tuple[nn.Module, str]]:
 
 
 def known(module: nn.Module) -> bool:
-    """Whether the counter knows what a module does."""
+    """Say whether the counter knows what a module does."""
     counted = (
         nn.Linear,
         *layers.CONVOLUTIONS,
@@ -240,7 +240,7 @@ def _layer(
 
 
 def _hidden(inputs: tuple[Any, ...]) -> Tensor | None:
-    """The hidden state that a cell was called with."""
+    """Return the hidden state that a cell was called with."""
     state = inputs[1] if len(inputs) > 1 else None
     return state[0] if isinstance(state, tuple) else state
 

@@ -40,7 +40,7 @@ class PerSample:
 
 
 def spread(squares: Counter[str]) -> Spread:
-    """The sums of squares as a record keeps them."""
+    """Convert the sums of squares to the form in which a record keeps them."""
     return Spread(
         synaptic_operations_squared=_count(squares["synaptic_operations"]),
         spikes_sent_squared=_count(squares["spikes_sent"]),

@@ -30,7 +30,7 @@ class Traffic:
 
 
 def synapse_count(group: SynapseCounts, steps: int) -> int | None:
-    """Connections of a group, where its dense operations were counted: each is served once a step."""
+    """Count the connections of a group whose dense operations were counted: each is served once a step."""
     return None if group.dense.total is None else group.dense.total // steps
 
 
@@ -60,7 +60,7 @@ def place(counts: OpCounts, chip: Chip) -> tuple[Piece, ...]:
 
 
 def _cores_for(layers: tuple[LayerCounts, ...], steps: int, chip: Chip) -> tuple[int, str]:
-    """How many cores some layers take together, and the limit that makes it so many."""
+    """Return how many cores some layers take together, and the limit that makes it so many."""
     needs = [(1, "one at least")]
     if chip.neurons_per_core is not None:
         neurons = sum(layer.neurons for layer in layers)
@@ -82,12 +82,12 @@ def synapse_bits(layer: LayerCounts, steps: int, chip: Chip) -> int | None:
 
 
 def last_core(pieces: tuple[Piece, ...]) -> int:
-    """The last core in use."""
+    """Return the number of the last core in use."""
     return max(piece.first_core + piece.cores for piece in pieces) - 1
 
 
 def chips_needed(pieces: tuple[Piece, ...], chip: Chip) -> int:
-    """How many chips hold the pieces; one where the number of cores is not known."""
+    """Return how many chips hold the pieces; one where the number of cores is not known."""
     return 1 if chip.cores is None else math.ceil((last_core(pieces) + 1) / chip.cores)
 
 

@@ -12,7 +12,7 @@ from sgbench.signals.trajectory import Batch, Trajectory
 
 
 def counter_of(network: Network, input_kind: Kind, *, bits: int) -> OperationCounter | PlainCounter:
-    """What counts the operations of a network.
+    """Choose what counts the operations of a network.
 
     Args:
         network: of either kind.
@@ -61,7 +61,7 @@ class PlainCounter:
             self.counter(seen, samples=count, steps=steps)
 
     def result(self) -> OpCounts:
-        """The totals so far."""
+        """Return the totals so far."""
         found = self.counter.result()
         first, *rest = (self._layer(layer) for layer in found.layers)
         if self.network.sums_up:
@@ -86,5 +86,5 @@ class PlainCounter:
 
 
 def _plain(name: str) -> str:
-    """A recurrent module of torch's calls its only layer l0."""
+    """Rename layer l0 of a recurrent module to the name that torch's own calls have."""
     return name.removesuffix(".l0")

@@ -72,7 +72,7 @@ class EnergyEstimate:
 
 
 def price(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyEstimate:
-    r"""The energy of one inference on a target.
+    r"""Compute the energy of one inference on a target.
 
     .. math:: E_\mathrm{dynamic} = \sum_l \sum_o \frac{n_{lo}}{\mathrm{samples}} e_o, \qquad
               E_\mathrm{static} = \mathrm{chips} \; P \, \frac{\mathrm{steps}}{\mathrm{samples}} \, dt
@@ -131,7 +131,7 @@ def _unpriced(found: Iterable[Demand], target: EnergyTarget) -> tuple[str, ...]:
 
 
 def _occurring(missing: Iterable[str], found: tuple[Demand, ...]) -> list[str]:
-    """What a target leaves out, without operations that this network never does."""
+    """List what a target leaves out, without operations that this network never does."""
     absent = {*NEEDED} - {each.operation for each in found if each.count is None or each.count.value}
     return [item for item in missing if item.split(":")[0].strip() not in absent]
 
@@ -163,7 +163,7 @@ def _terms(
 
 
 def _inferences(counts: OpCounts, target: EnergyTarget) -> int:
-    """What totals are divided by: a target that runs once an inference repeats nothing over steps."""
+    """Return what totals are divided by: a target that runs once an inference repeats nothing over steps."""
     return counts.steps if target.passes == "once" else counts.samples
 
 
@@ -197,7 +197,7 @@ def _summed(terms: Iterable[Term]) -> tuple[Term, ...]:
 
 
 def _static(target: EnergyTarget, latency_s: float, chips: int) -> Interval | None:
-    """Static power times duration [nJ]; a price that stands alone already contains it, or may."""
+    """Return static power times duration [nJ], or None where a price already contains it, or may."""
     if target.static is None or any(item.scope in ALONE for item in target.prices):
         return None
     power = target.static

@@ -34,7 +34,7 @@ class Duel:
 
     @property
     def certain(self) -> bool:
-        """Whether every corner of every target says the same."""
+        """Say whether every corner of every target gives the same order."""
         return len(set(self.share.values())) == 1 and self.mean in (0.0, 1.0)
 
 

@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from sgbench.energy.stored import Stored
+from sgbench.energy.stored import StoredWeights
 from sgbench.records.counts import Count, LayerCounts, SynapseCounts, Wiring
 
 
 @dataclass
-class Group:
+class ConnectionGroup:
     """One group of connections into a module."""
 
     source: str
@@ -31,7 +31,7 @@ class Tally:
     name: str
     module: str
     neurons: int
-    groups: dict[tuple[str, str, str], Group] = field(default_factory=dict)
+    groups: dict[tuple[str, str, str], ConnectionGroup] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
 
     def connect(
@@ -42,12 +42,13 @@ class Tally:
         *,
         effective: int,
         dense: int,
-        weights: Stored,
+        weights: StoredWeights,
         fan_in: int,
     ) -> None:
         """Add operations through connections; each that is used reads its weight."""
         group = self.groups.setdefault(
-            (source, wiring, kind), Group(source, wiring, kind, weights.numbers, weights.zeros, fan_in)
+            (source, wiring, kind),
+            ConnectionGroup(source, wiring, kind, weights.numbers, weights.zeros, fan_in),
         )
         group.effective += effective
         group.dense += dense
@@ -59,7 +60,7 @@ class Tally:
         self.counts["weight_reads"] += additions
 
     def result(self, bits: int) -> LayerCounts:
-        """As a record keeps it; what this module never does is 0."""
+        """Return the counts as a record keeps them; what this module never does is 0."""
         totals: dict[str, Any] = {
             name: Count(total=self.counts[name])
             for name, info in LayerCounts.model_fields.items()
@@ -77,7 +78,7 @@ class Tally:
         )
 
 
-def _group(group: Group, bits: int) -> SynapseCounts:
+def _group(group: ConnectionGroup, bits: int) -> SynapseCounts:
     return SynapseCounts(
         source=group.source,
         wiring=group.wiring,

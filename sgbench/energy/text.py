@@ -15,7 +15,7 @@ NONE = "-"
 
 
 def joules(energy_nj: float) -> str:
-    """An energy with three digits.
+    """Write an energy with three digits.
 
     >>> joules(12345.6), joules(0.0451), joules(0.0)
     ('12.3 uJ', '45.1 pJ', '0 pJ')
@@ -27,7 +27,7 @@ def joules(energy_nj: float) -> str:
 
 
 def joules_interval(energy: Interval | None) -> str:
-    """A value with its ends where they differ.
+    """Write a value with its ends where they differ.
 
     >>> joules_interval(Interval(2000, 1000, 3000)), joules_interval(Interval(5, 5, 5)), joules_interval(None)
     ('2 uJ (1 uJ to 3 uJ)', '5 nJ', '-')
@@ -40,7 +40,7 @@ def joules_interval(energy: Interval | None) -> str:
 
 
 def amount(energy: Interval, per: str) -> str:
-    """An energy of one inference, or of one second as a power.
+    """Write an energy of one inference, or of one second as a power.
 
     >>> amount(Interval(68e6, 68e6, 68e6), "second")
     '68 mW'
@@ -54,7 +54,7 @@ def amount(energy: Interval, per: str) -> str:
 
 
 def percent(share: Interval) -> str:
-    """A share with its ends where they differ.
+    """Write a share with its ends where they differ.
 
     >>> percent(Interval(0.051, 0.04, 0.06))
     '5.1 % (4 to 6)'
@@ -64,18 +64,18 @@ def percent(share: Interval) -> str:
 
 
 def marked(target: EnergyTarget) -> str:
-    """The weakest evidence of a target's numbers."""
+    """Return the weakest evidence of a target's numbers."""
     order = ("verified", "derived", "secondary", "memory")
     return max((each.mark for each in evidence_of(target)), key=order.index, default=NONE)
 
 
 def scope_of(target: EnergyTarget) -> str:
-    """The scope of its prices."""
+    """Name the scope of a target's prices."""
     return next((each.scope for each in evidence_of(target)), NONE)
 
 
 def price_pj(target: EnergyTarget, *operations: str) -> str:
-    """A target's price of the first of some operations that has one [pJ]."""
+    """Return a target's price of the first of some operations that has one [pJ]."""
     for price in target.prices:
         if price.operation in operations:
             ends = "" if price.low_pj == price.high_pj else f" ({price.low_pj:g} to {price.high_pj:g})"
@@ -95,7 +95,7 @@ def term_tree(term: Term) -> dict[str, Any]:
 
 
 def estimate_tree(estimate: EnergyEstimate) -> dict[str, Any]:
-    """An estimate as JSON."""
+    """Convert an estimate to JSON."""
     return {
         "target": estimate.target,
         "latency_s": estimate.latency_s,
@@ -110,7 +110,7 @@ def estimate_tree(estimate: EnergyEstimate) -> dict[str, Any]:
 
 
 def price_words(term: Term) -> str:
-    """What one count costs, in words."""
+    """Say in words what one count costs."""
     price = term.price
     if isinstance(price, MemoryPrice):
         ends = f"{price.sizes[0].access_pj:g} to {price.sizes[-1].access_pj:g}"

@@ -44,7 +44,7 @@ class TrainingCost:
 
 
 def training_cost(record: RunRecord, learning: Learning | None, sizes: Mapping[str, int]) -> TrainingCost:
-    r"""Of a finished run, by what its rule multiplies in each step.
+    r"""Compute the cost of a finished run's training from what its rule multiplies in each step.
 
     With :math:`D` synapses, :math:`S` samples of :math:`T` steps, :math:`E` epochs and the rule's own products of a
     step :math:`W` for weights and :math:`R` for errors:

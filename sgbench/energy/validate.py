@@ -23,7 +23,7 @@ NJ_PER_MJ = 1e6
 
 
 @dataclass(frozen=True)
-class Verdict:
+class EnergyVerdict:
     """One measured number beside its prediction [nJ]."""
 
     case: str
@@ -41,7 +41,7 @@ class Verdict:
 
     @property
     def inside(self) -> bool:
-        """Whether both intervals share a number."""
+        """Say whether both intervals share a number."""
         return (
             self.predicted_nj.low <= self.measured_nj.high and self.measured_nj.low <= self.predicted_nj.high
         )
@@ -62,7 +62,7 @@ def load_cases(config_dirs: Iterable[Path] = ()) -> dict[str, EnergyCase]:
     return found
 
 
-def validate(cases: Mapping[str, EnergyCase], targets: Mapping[str, EnergyTarget]) -> list[Verdict]:
+def validate(cases: Mapping[str, EnergyCase], targets: Mapping[str, EnergyTarget]) -> list[EnergyVerdict]:
     """Predict every point of every case.
 
     Raises:
@@ -79,11 +79,11 @@ def validate(cases: Mapping[str, EnergyCase], targets: Mapping[str, EnergyTarget
     return verdicts
 
 
-def _verdict(name: str, case: EnergyCase, point: CasePoint, target: str, energy: Interval) -> Verdict:
+def _verdict(name: str, case: EnergyCase, point: CasePoint, target: str, energy: Interval) -> EnergyVerdict:
     measured = Interval(point.measured_nj.value, point.measured_nj.low, point.measured_nj.high)
-    found = Verdict(name, point.label, target, case.per, energy, measured, None)
+    found = EnergyVerdict(name, point.label, target, case.per, energy, measured, None)
     why = None if found.inside else point.why or case.why
-    return Verdict(name, point.label, target, case.per, energy, measured, why)
+    return EnergyVerdict(name, point.label, target, case.per, energy, measured, why)
 
 
 def _predicted(name: str, case: EnergyCase, target: EnergyTarget) -> list[Interval]:
@@ -132,7 +132,7 @@ def _with_offset(alone: Interval, offsets: Sequence[float], index: int) -> Inter
 
 
 def _priced(name: str, case: EnergyCase, point: CasePoint, target: EnergyTarget) -> Interval:
-    """What the prices say, from the fewest events at the low ends to the most at the high ends."""
+    """Return what the prices give, from the fewest events at the low ends to the most at the high ends."""
     found: list[Interval] = []
     for end in ENDS:
         counts = counts_of(point, end)
@@ -148,7 +148,7 @@ def _priced(name: str, case: EnergyCase, point: CasePoint, target: EnergyTarget)
 
 
 def counts_of(point: CasePoint, end: str) -> OpCounts:
-    """The published network as operation counts of one inference, at one end of its activity."""
+    """Convert the published network to operation counts of one inference, at one end of its activity."""
     layers = tuple(_layer(layer, point.steps, end) for layer in point.layers if layer.neurons)
     nothing = CaseLayer(name="nothing", neurons=1, inputs=0, events=_NONE, spikes=_NONE)
     return OpCounts(

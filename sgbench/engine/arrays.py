@@ -69,7 +69,7 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
 
 
 def rows_of(tensor: Tensor, width: int) -> np.ndarray:
-    """The same memory as rows of `width`; what is not there becomes an array without size."""
+    """View the same memory as rows of `width`; what is not there becomes an array without size."""
     array = tensor.numpy()
     return array.reshape(-1, width) if array.size else NOTHING[array.dtype.type]
 

@@ -29,7 +29,7 @@ def binned(
     inputs: int | None = None,
     counts: bool = False,
 ) -> Events:
-    r"""The spikes of each step, :math:`\lfloor t / dt \rfloor < T`, as events [T, B, M].
+    r"""Bin the spikes into steps, :math:`\lfloor t / dt \rfloor < T`, as events [T, B, M].
 
     Args:
         trains: of the batch [B].
@@ -72,7 +72,7 @@ def binned(
 
 @functools.cache
 def _loops() -> Any:
-    """The compiled loops, or None where numba cannot be imported or finds no folder for what it compiles."""
+    """Return the compiled loops, or None where numba cannot be imported or finds no folder to cache in."""
     try:
         from sgbench.engine.kernels import bins  # compiling takes seconds once, loading a tenth of one
     except (ImportError, RuntimeError):
@@ -83,7 +83,7 @@ def _loops() -> Any:
 def _sorted(
     trains: SpikeTrains, steps: int, dt_s: float, fold: NDArray[np.int32], width: int, *, counts: bool
 ) -> Events:
-    """The same by sorting, without compiled loops."""
+    """Bin the spikes by sorting, without compiled loops."""
     step, channel = trains.step_of(dt_s).numpy(), trains.channel.numpy()
     batch, inside = len(trains), step < steps
     folded = fold[channel[inside]] if fold.size else channel[inside]
@@ -118,7 +118,7 @@ def _stream(
 
 
 def outside(channels: int) -> StorageError:
-    """What is raised for spikes that loops would write outside of their arrays."""
+    """Return the error for spikes that loops would write outside of their arrays."""
     return StorageError(
         f"a prepared data set was written to while it was read: a spike outside channels 0..{channels - 1}; "
         f"run again, and it is prepared anew"
@@ -126,7 +126,7 @@ def outside(channels: int) -> StorageError:
 
 
 def beyond(trains: SpikeTrains, steps: int, dt_s: float) -> int:
-    """How many spikes come after the last step; a sample's spikes are in the order of time.
+    """Count the spikes after the last step; a sample's spikes are in the order of time.
 
     >>> beyond(SpikeTrains.of([0, 0, 1], [0, 0, 0], [999, 1000, 2500], [3000, 3000], 1), 1, 0.001)
     2
@@ -138,7 +138,7 @@ def beyond(trains: SpikeTrains, steps: int, dt_s: float) -> int:
 
 @functools.lru_cache(maxsize=8)
 def edges_us(steps: int, dt_s: float) -> NDArray[np.int64]:
-    """The first whole microsecond of each step 0..T, as `SpikeTrains.step_of` counts steps.
+    """Return the first whole microsecond of each step 0..T, as `SpikeTrains.step_of` counts steps.
 
     >>> edges_us(3, 1 / 3000).tolist()
     [0, 334, 667, 1000]

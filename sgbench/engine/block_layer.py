@@ -14,7 +14,7 @@ from sgbench.engine.kernels import codes
 from sgbench.engine.kernels.blocks_backward import TOGETHER
 from sgbench.engine.numba_events import Rows
 from sgbench.engine.numba_steps import RESETS, SHAPES, WIRINGS
-from sgbench.engine.plan import Carry, Course, Plan
+from sgbench.engine.plan import Carry, Course, LayerPlan
 
 LANES = 16  # numbers of which a row has a multiple: what is too much is 0 and stays so
 
@@ -28,7 +28,7 @@ class BlockLayer:
         bias: [M].
     """
 
-    def __init__(self, plan: Plan, weight: Tensor, bias: Tensor) -> None:
+    def __init__(self, plan: LayerPlan, weight: Tensor, bias: Tensor) -> None:
         self.plan = plan
         self.number = FLOATS[weight.dtype]
         neurons = plan.shape[2]
@@ -58,7 +58,7 @@ class BlockLayer:
             self.columns, self.begin = (self._wide(each) for each in self.weights)
 
     def _wide(self, array: np.ndarray) -> np.ndarray:
-        """The same with zeros up to whole vectors; itself where it is so already."""
+        """Pad an array with zeros up to whole vectors; return it unchanged where it is so already."""
         missing = self.width - array.shape[-1]
         if not missing:
             return np.ascontiguousarray(array)
@@ -67,12 +67,12 @@ class BlockLayer:
         return room
 
     def rest(self) -> Carry:
-        """The state before the first step."""
+        """Return the state before the first step."""
         u, s = (torch.zeros(self.plan.shape[1], self.width, dtype=self.plan.nothing.dtype) for _ in range(2))
         return Carry(u, torch.zeros_like(u) if self.plan.second else self.plan.nothing, s)
 
     def seen(self, carry: Carry) -> Carry:
-        """A state without what only fills vectors."""
+        """Return a state without what only fills vectors."""
         neurons = self.plan.shape[2]
         return Carry(*(each[:, :neurons] if each.numel() else each for each in carry))
 
@@ -83,7 +83,7 @@ class BlockLayer:
     def bound_forward(
         self, kernel: Callable[..., int], rows: Rows, arriving: np.ndarray, course: Course, carry: Carry
     ) -> Callable[[int, int], int]:
-        """The loop forward, to be called for ranges of samples."""
+        """Return the loop forward, to be called for ranges of samples."""
         _, batch, neurons = self.plan.shape
         wires = NOTHING[self.number]
         if self.matrix is not None:
@@ -138,7 +138,7 @@ class BlockLayer:
         return array.reshape(-1, gradient.shape[-1]), 0 if same else self.plan.shape[1]
 
     def psi(self, course: Course, low: int, high: int) -> np.ndarray:
-        """The surrogate derivative of a block where the loops do not know its shape."""
+        """Compute the surrogate derivative of a block where the loops do not know its shape."""
         surrogate = self.plan.spec.surrogate
         if surrogate is None or self.curve[0] != codes.GIVEN:
             return NOTHING[self.number]

@@ -19,14 +19,14 @@ from torch import Tensor
 from sgbench.engine import density
 from sgbench.engine.arrays import NOTHING, bits_of, in_threads, rows_of
 from sgbench.engine.block_layer import BlockLayer
-from sgbench.engine.event_product import EventProduct, Given
+from sgbench.engine.event_product import EventProduct, GivenEvents
 from sgbench.engine.kernels.blocks_backward import backward_block
 from sgbench.engine.kernels.blocks_forward import forward_block
 from sgbench.engine.layer import WaysBack, ways_back
 from sgbench.engine.matmul import multiply
 from sgbench.engine.numba_events import Rows
-from sgbench.engine.plan import Carry, Course, Plan
-from sgbench.engine.recursion import OUTCOMES, Chunks, Link, Outcome, Stage
+from sgbench.engine.plan import Carry, Course, LayerPlan
+from sgbench.engine.recursion import OUTCOMES, Chunks, LayerOutcome, Link, Stage
 from sgbench.signals.spikes import Events
 
 BLOCK = 32  # samples: states of 256 neurons then stay in the nearest cache
@@ -36,9 +36,9 @@ PART = 64  # samples of a part at least: gradients of a part cost time
 
 
 def covers(stages: Sequence[Stage]) -> bool:
-    """Whether a chain can go by blocks: few events from outside, only weights learn, gradient goes back by them."""
+    """Say whether a chain can go by blocks: few events come in, only weights learn, gradient goes back by them."""
     product = stages[0].product
-    if not isinstance(product, EventProduct) or not isinstance(product.origin, Given):
+    if not isinstance(product, EventProduct) or not isinstance(product.origin, GivenEvents):
         return False
     plans = [stage.plan for stage in stages]
     if any(plan.learnt or plan.surrogate_parameters for plan in plans):
@@ -49,11 +49,11 @@ def covers(stages: Sequence[Stage]) -> bool:
 
 
 def any_given(ways: WaysBack) -> bool:
-    """Whether a layer's gradient takes other weights on its way back than the layer's own."""
+    """Say whether a layer's gradient takes other weights on its way back than the layer's own."""
     return any(weight is not None for weight in ways)
 
 
-class Blocks:
+class BlockPasses:
     """Both passes of one run of a chain; one that hidden layers make dense goes back by chunks of time.
 
     Args:
@@ -89,7 +89,7 @@ class Blocks:
         return found
 
     def _is_dense(self) -> bool:
-        """Whether so much fired in a hidden layer that a dense product is faster."""
+        """Say whether so much fired in a hidden layer that a dense product is faster."""
         limits = [density.WEIGHT_DENSE * math.prod(layer.plan.shape) for layer in self.layers]
         return any(count > limit for count, limit in zip(self.arrived, limits[:-1], strict=True))
 
@@ -102,7 +102,7 @@ class RepeatedChain:
     """
 
     def __init__(self, stages: Sequence[Stage]) -> None:
-        self.blocks = Blocks(stages)
+        self.blocks = BlockPasses(stages)
         self.stages = stages
         self.states: list[Carry] = []  # after the last step
 
@@ -123,7 +123,9 @@ class RepeatedChain:
     def backward(self, gradient: Tensor) -> list[Tensor | None]:
         """Weight, bias and V of each layer in a row, from the gradient of the output."""
         nothing = [None] * (OUTCOMES - 1)
-        outcomes = [Outcome(None, *nothing)] * (len(self.stages) - 1) + [Outcome(gradient, *nothing)]  # type: ignore[arg-type]
+        silent = LayerOutcome(None, *nothing)  # type: ignore[arg-type]
+        last = LayerOutcome(gradient, *nothing)  # type: ignore[arg-type]
+        outcomes = [silent] * (len(self.stages) - 1) + [last]
         return self.blocks.backward(
             [
                 Link(stage.plan, stage.product, stage.course, outcome)
@@ -132,7 +134,7 @@ class RepeatedChain:
         )
 
 
-def _reaches_output_alone(given: Outcome) -> bool:
+def _reaches_output_alone(given: LayerOutcome) -> bool:
     return given.x is None and given.u is None and given.w is None and given.s is None
 
 
@@ -167,20 +169,20 @@ def unroll_blocks(
     return [sum(counts) for counts in zip(*arrived, strict=True)]
 
 
-class Gradients(NamedTuple):
+class GradientSums(NamedTuple):
     """Sums of a layer's gradients, by columns and as wide as the loops' rows."""
 
     columns: np.ndarray  # [K, width]
     bias: np.ndarray  # [width]
     wires: np.ndarray  # [M, width], [1, width] or nothing
 
-    def add(self, other: Gradients) -> None:
+    def add(self, other: GradientSums) -> None:
         """Add another's."""
         for mine, theirs in zip(self, other, strict=True):
             np.add(mine, theirs, out=mine)
 
-    def of_weights(self, plan: Plan, *, learns_bias: bool) -> list[Tensor | None]:
-        """Of weight, bias and V, in the shapes that these have."""
+    def of_weights(self, plan: LayerPlan, *, learns_bias: bool) -> list[Tensor | None]:
+        """Return the gradients of weight, bias and V, in the shapes that these have."""
         neurons = plan.shape[2]
         columns, bias, wires = (torch.from_numpy(each)[..., :neurons] for each in self)
         matrix = plan.layer.recurrent
@@ -193,7 +195,7 @@ def pull_back_blocks(
     rows: Rows,
     courses: Sequence[Course],
     given: Sequence[Tensor | None],
-) -> list[Gradients]:
+) -> list[GradientSums]:
     """Gradients of all layers' weights.
 
     Args:
@@ -208,7 +210,7 @@ def pull_back_blocks(
     parts = [blocks[low:high] for low, high in itertools.pairwise(borders)]
     work = sum(course.x.numel() for course in courses)
     passes = _BackwardPass(layers, rows, courses, given)
-    found: list[list[Gradients]] = [[] for _ in parts]
+    found: list[list[GradientSums]] = [[] for _ in parts]
 
     def backward(first: int, last: int) -> None:
         for part in range(first, last):
@@ -235,14 +237,14 @@ class _BackwardPass:
         self.ahead = [layer.rows_of_weights() for layer in layers[1:]]
         self.wires = [layer.rows_of_wires() for layer in layers]
 
-    def of_blocks(self, blocks: Sequence[tuple[int, int]]) -> list[Gradients]:
+    def of_blocks(self, blocks: Sequence[tuple[int, int]]) -> list[GradientSums]:
         """Gradients of some blocks' samples."""
-        sums = [Gradients(*layer.zero_gradients()) for layer in self.layers]
+        sums = [GradientSums(*layer.zero_gradients()) for layer in self.layers]
         for low, high in blocks:
             self._pull_back(low, high, sums)
         return sums
 
-    def _pull_back(self, low: int, high: int, sums: Sequence[Gradients]) -> None:
+    def _pull_back(self, low: int, high: int, sums: Sequence[GradientSums]) -> None:
         number = self.layers[0].number
         behind = ahead = NOTHING[number]
         for position in range(len(self.layers) - 1, -1, -1):
@@ -268,7 +270,7 @@ class _BackwardPass:
 
 
 def _sent_back(out: np.ndarray, ahead: np.ndarray, layer: BlockLayer) -> tuple[np.ndarray, np.ndarray]:
-    """A layer's adjoint and the weights that it goes back through, or their product and nothing."""
+    """Return a layer's adjoint and the weights that it goes back through, or their product and nothing."""
     if layer.plan.shape[2] < WIDE:
         return out, ahead
     narrow = torch.from_numpy(out)[:, : len(ahead)]

@@ -11,7 +11,7 @@ import torch
 
 from sgbench.engine import matmul, reference
 from sgbench.engine.density import FORWARD_DENSE, WEIGHT_DENSE
-from sgbench.engine.layer import Layer, LayerRun, Wanted, traced
+from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, traced
 from sgbench.engine.spec import requires_grad
 from sgbench.errors import InputError, suggest
 from sgbench.signals.spikes import Signal
@@ -57,7 +57,7 @@ class Engine:
 
     def unroll(
         self,
-        layers: Sequence[Layer],
+        layers: Sequence[EngineLayer],
         signal: Signal,
         states: Sequence[Any] | None = None,
         *,
@@ -95,14 +95,14 @@ class Engine:
                 signal = runs[-1].output
         return runs
 
-    def _name(self, layer: Layer, state: Any) -> str:
+    def _name(self, layer: EngineLayer, state: Any) -> str:
         if traced():  # torch.compile and torch.func see through the reference loop alone
             return "reference"
         picked, _ = self.pick(layer)
         fresh = state is None or not any(requires_grad(each) for each in state)
         return picked if fresh else "reference"
 
-    def pick(self, layer: Layer) -> tuple[str, str]:
+    def pick(self, layer: EngineLayer) -> tuple[str, str]:
         """Name of the engine for a layer, and why not a faster one."""
         if self.requested != "auto":
             refusal = _module(self.requested).refusal(layer, self.device)
@@ -119,8 +119,8 @@ class Engine:
             refusals.append(f"not {name}: {refusal}")
         raise AssertionError("the reference covers every layer")
 
-    def describe(self, layers: Sequence[Layer]) -> Choice:
-        """What these layers run on and why; for records, reports and debug lines.
+    def describe(self, layers: Sequence[EngineLayer]) -> Choice:
+        """Say what these layers run on and why; for records, reports and debug lines.
 
         Raises:
             InputError: the engine asked for does not cover a layer.
@@ -145,7 +145,7 @@ def _short(reason: str) -> str:
 
 
 def _module(name: str) -> ModuleType:
-    """An engine's module; the compiled ones and snnTorch are imported where they are used."""
+    """Import an engine's module; the compiled ones and snnTorch are imported where they are used."""
     if name == "reference":  # which torch.compile looks into, as it cannot into an import
         return reference
     return importlib.import_module(f"sgbench.engine.{name}")

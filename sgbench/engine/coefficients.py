@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sgbench.engine.plan import Course, Kept, Plan
+from sgbench.engine.plan import Course, Kept, LayerPlan
 from sgbench.engine.spec import COEFFICIENTS
 
 
@@ -17,7 +17,7 @@ class CoefficientGradients:
         course: what the layer went through.
     """
 
-    def __init__(self, plan: Plan, course: Course) -> None:
+    def __init__(self, plan: LayerPlan, course: Course) -> None:
         self.plan = plan
         self.course = course
         self.values = dict(zip(COEFFICIENTS, plan.coefficients, strict=True))
@@ -92,7 +92,7 @@ class CoefficientGradients:
         )
 
     def results(self) -> list[Tensor]:
-        """In the order in which the function got its inputs, in the shapes of the coefficients."""
+        """Return the gradients in the order in which the function got its inputs, in the coefficients' shapes."""
         shaped = []
         for name, total in self.sums.items():
             coefficient = getattr(self.plan.spec, name)

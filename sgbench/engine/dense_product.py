@@ -37,12 +37,12 @@ class DenseProduct:
         self.d_bias: Tensor | None = None
 
     def drive(self, room: Tensor) -> Drive:
-        """The current in `room`: one product for all steps."""
+        """Compute the current in `room` by one product for all steps."""
         multiply_into(room.view(-1, room.shape[-1]), self.x, self.columns, self.bias)
         return Drive(room)
 
     def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
-        """In a buffer of its own."""
+        """Return a slot in a buffer of its own."""
         steps = len(self.x) // self.batch if self.whole else last - first
         if self.room is None or len(self.room) < steps:
             self.room = self.x.new_empty(steps, self.batch, len(self.weight))
@@ -69,7 +69,7 @@ class DenseProduct:
         raise TypeError("dense input comes from outside of the chain")
 
     def gradients(self) -> tuple[Tensor | None, ...]:
-        """Of input, weight and bias; given away, so that a second backward starts anew."""
+        """Return the gradients of input, weight and bias; they are given away, so a second backward starts anew."""
         if self.whole and self.room is not None:
             self.d_columns = multiply(self.x.T, self.room.flatten(0, 1))
         d_x = None if self.d_x is None else self.d_x.view(-1, self.batch, self.x.shape[1])

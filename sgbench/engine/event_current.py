@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sgbench.engine.event_product import EventProduct, Given
+from sgbench.engine.event_product import EventProduct, GivenEvents
 from sgbench.engine.warm_up import compiled
 from sgbench.signals.spikes import Events
 
@@ -28,8 +28,8 @@ def event_current(events: Events, weight: Tensor, bias: Tensor | None) -> Tensor
 class _EventCurrent(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, events: Events, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """The current."""
-        ctx.product = EventProduct(weight, bias, Given(events), joined=False)
+        """Compute the current."""
+        ctx.product = EventProduct(weight, bias, GivenEvents(events), joined=False)
         room = weight.new_empty(*events.shape[:2], weight.shape[0])
         current = ctx.product.drive(room).current
         ctx.save_for_backward(weight)  # torch then notices weights that moved meanwhile

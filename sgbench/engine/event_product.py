@@ -11,7 +11,7 @@ from torch import Tensor
 from sgbench.engine import density
 from sgbench.engine.matmul import add_product, multiply, multiply_into
 from sgbench.engine.numba_events import ProductSum, Rows, sum_rows, unpacked
-from sgbench.engine.plan import Course, Drive, Plan
+from sgbench.engine.plan import Course, Drive, LayerPlan
 from sgbench.signals.spikes import Events
 
 
@@ -22,11 +22,11 @@ class Origin(Protocol):
     batch: int
 
     def rows(self) -> Rows:
-        """Of all steps, t * batch + b."""
+        """Return the rows of all steps, t * batch + b."""
         ...
 
 
-class Given:
+class GivenEvents:
     """Spikes from outside.
 
     Args:
@@ -39,7 +39,7 @@ class Given:
         self.all = Rows(events.indptr.numpy(), events.index.numpy(), value)
 
     def rows(self) -> Rows:
-        """Of all steps."""
+        """Return the rows of all steps."""
         return self.all
 
 
@@ -51,13 +51,13 @@ class Fired:
         course: of that layer.
     """
 
-    def __init__(self, plan: Plan, course: Course) -> None:
+    def __init__(self, plan: LayerPlan, course: Course) -> None:
         self.steps, self.batch, _ = plan.shape
         self.words = course.words
         self.all: Rows | None = None
 
     def rows(self) -> Rows:
-        """Of all steps; unpacked once for both passes."""
+        """Return the rows of all steps, unpacked once for both passes."""
         if self.all is None:
             self.all = unpacked(self.words)
         return self.all
@@ -110,7 +110,7 @@ class EventProduct:
         return Drive(room)
 
     def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
-        """In `offered`, or in a buffer of its own."""
+        """Return a slot in `offered`, or in a buffer of its own."""
         if offered is not None:
             return offered
         if self.buffer is None or len(self.buffer) < last - first:
@@ -134,7 +134,7 @@ class EventProduct:
         return multiply(out.view(-1, out.shape[-1]), self.back).view(last - first, self.origin.batch, -1)
 
     def gradients(self) -> tuple[Tensor | None, ...]:
-        """Of weight and bias; given away, so that a second backward starts anew."""
+        """Return the gradients of weight and bias; they are given away, so a second backward starts anew."""
         found = (None if self.d_columns is None else self.d_columns.T, self.d_bias)
         self.buffer = self.d_columns = self.d_bias = None
         return found
@@ -143,7 +143,7 @@ class EventProduct:
         return self.origin.rows().count > limit * self.entries
 
     def _filled_in(self, rows: Rows) -> Tensor:
-        """The spikes as a dense matrix [n * B, K]."""
+        """Write the spikes as a dense matrix [n * B, K]."""
         events = slice(rows.indptr[0], rows.indptr[-1])
         count, inputs = len(rows.indptr) - 1, self.columns.shape[0]
         place = np.repeat(np.arange(count), np.diff(rows.indptr)) * inputs + rows.index[events]

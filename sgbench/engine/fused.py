@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sgbench.engine import scan
 from sgbench.engine.dense_product import DenseProduct
-from sgbench.engine.layer import Layer, LayerRun, Wanted, ways_back
+from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, ways_back
 from sgbench.engine.layout import Layout
 from sgbench.engine.plan import Keep
 from sgbench.engine.recursion import Chunks, Passes, Stage, run
@@ -22,7 +22,7 @@ from sgbench.errors import one_printable_line
 from sgbench.signals.spikes import Events, Signal, dense
 
 
-def refusal(layer: Layer, device: torch.device) -> str | None:
+def refusal(layer: EngineLayer, device: torch.device) -> str | None:
     """Why this layer cannot run here, or None where it can."""
     if device.type != "cpu":
         return "its loops are compiled for the CPU"
@@ -50,12 +50,14 @@ def missing() -> str | None:
 class _Link(NamedTuple):
     """A layer of a chain."""
 
-    layer: Layer
+    layer: EngineLayer
     spec: LinearSpec
     state: Any  # before the first step; None is rest
 
 
-def unroll(layers: Sequence[Layer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
+def unroll(
+    layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted
+) -> list[LayerRun]:
     """Run a chain of layers over time, chunk by chunk through all of them; see `Engine.unroll`."""
     runs: list[LayerRun] = []
     for chain in _chains(layers, states):
@@ -65,7 +67,7 @@ def unroll(layers: Sequence[Layer], signal: Signal, states: Sequence[Any], wante
     return runs
 
 
-def _chains(layers: Sequence[Layer], states: Sequence[Any]) -> list[list[_Link]]:
+def _chains(layers: Sequence[EngineLayer], states: Sequence[Any]) -> list[list[_Link]]:
     """Layers that spikes join: each but the first has a matrix of synapses and follows one that fires."""
     chains: list[list[_Link]] = []
     for layer, state in zip(layers, states, strict=True):
@@ -77,8 +79,8 @@ def _chains(layers: Sequence[Layer], states: Sequence[Any]) -> list[list[_Link]]
     return chains
 
 
-def stages_of(layers: Sequence[Layer], signal: Events) -> list[Stage] | None:
-    """The stages of layers that run as a single chain from rest, by blocks of samples; None where they do not."""
+def stages_of(layers: Sequence[EngineLayer], signal: Events) -> list[Stage] | None:
+    """Return the stages of layers that run as one chain from rest, by blocks of samples, or None."""
     from sgbench.engine.blocks import covers
 
     chains = _chains(layers, [None] * len(layers))
@@ -98,7 +100,7 @@ def _unroll(chain: Sequence[_Link], signal: Signal, wanted: Wanted) -> list[Laye
 
 
 def _stages(chain: Sequence[_Link], signal: Signal, wanted: Wanted) -> tuple[list[Stage], list[Any]]:
-    """A stage and a state to start from for each layer of a chain."""
+    """Make a stage and a state to start from for each layer of a chain."""
     stages: list[Stage] = []
     begins = []
     for position, link in enumerate(chain):
@@ -111,16 +113,16 @@ def _stages(chain: Sequence[_Link], signal: Signal, wanted: Wanted) -> tuple[lis
 
 
 def _passes(chain: Sequence[_Link], stages: Sequence[Stage]) -> Passes:
-    """By blocks of samples where that is possible, which it is where every layer begins at rest."""
-    from sgbench.engine.blocks import Blocks, covers
+    """Choose passes by blocks of samples where every layer begins at rest and nothing else forbids it."""
+    from sgbench.engine.blocks import BlockPasses, covers
 
     fresh = all(link.state is None for link in chain)
-    return Blocks(stages) if fresh and covers(stages) else Chunks()
+    return BlockPasses(stages) if fresh and covers(stages) else Chunks()
 
 
 def _stage(link: _Link, source: Signal | Stage, keep: Keep, window: int | None) -> tuple[Stage, Any]:
-    """A layer behind events, dense input or another stage, and the state that it starts from."""
-    from sgbench.engine.event_product import EventProduct, Fired, Given
+    """Make a layer behind events, dense input or another stage, and the state that it starts from."""
+    from sgbench.engine.event_product import EventProduct, Fired, GivenEvents
     from sgbench.engine.numba_steps import NumbaSteps
     from sgbench.engine.warm_up import compiled
 
@@ -144,6 +146,6 @@ def _stage(link: _Link, source: Signal | Stage, keep: Keep, window: int | None) 
     if isinstance(source, Tensor):
         product = DenseProduct(weight, bias, source, back=back)
         return Stage(plan, product, plan.course(), (source, weight, bias)), begin
-    origin = Given(source) if isinstance(source, Events) else Fired(source.plan, source.course)
+    origin = GivenEvents(source) if isinstance(source, Events) else Fired(source.plan, source.course)
     events = EventProduct(weight, bias, origin, joined=plan.fires, back=back)
     return Stage(plan, events, plan.course(), (weight, bias)), begin

@@ -14,9 +14,9 @@ from sgbench.engine import fused
 from sgbench.engine.codegen.kept import unchanged
 from sgbench.engine.codegen.program import Program, record
 from sgbench.engine.codegen.recall import recalled
-from sgbench.engine.codegen.source import Source
+from sgbench.engine.codegen.source import LoopSource
 from sgbench.engine.codegen.values import Untraceable
-from sgbench.engine.layer import Layer, LayerRun, Wanted, one_by_one, start, ways_back
+from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, one_by_one, start, ways_back
 from sgbench.engine.layout import Layout
 from sgbench.errors import InputError
 from sgbench.paths import default_loops_dir
@@ -29,7 +29,7 @@ _tried: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 """Why the step of neurons cannot be written as loops, or nothing where it can; what was tried once."""
 
 
-def refusal(layer: Layer, device: torch.device) -> str | None:
+def refusal(layer: EngineLayer, device: torch.device) -> str | None:
     """Why this layer cannot run here, or None where it can."""
     if device.type != "cpu":
         return "its loops are compiled for the CPU"
@@ -49,7 +49,7 @@ def refusal(layer: Layer, device: torch.device) -> str | None:
     return _tried[layer.neuron] or None
 
 
-def _try_out(layer: Layer) -> str:
+def _try_out(layer: EngineLayer) -> str:
     """Why a step cannot be written down, by writing one down; nothing where it can."""
     numbers = [*layer.neuron.parameters(), *layer.neuron.buffers()]  # type: ignore[attr-defined]
     dtype = next((each.dtype for each in numbers if each.is_floating_point()), torch.float32)
@@ -67,12 +67,14 @@ def _try_out(layer: Layer) -> str:
     return ""
 
 
-def unroll(layers: Sequence[Layer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
+def unroll(
+    layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted
+) -> list[LayerRun]:
     """Run a chain of layers over time, one after another; see `Engine.unroll`."""
     return one_by_one(_unroll, layers, signal, states, wanted)
 
 
-def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
+def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
     from sgbench.engine.generated_run import Run, run
 
     current = _current(layer, signal)
@@ -86,9 +88,9 @@ def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRu
     learns = torch.is_grad_enabled() and (current.requires_grad or neuron_learns or recurrent)
     shape = current.shape[1:] if parts == 1 else (current.shape[1], current.shape[2] // parts)
 
-    def write() -> tuple[Program, Source]:
+    def write() -> tuple[Program, LoopSource]:
         made = record(layer, shape, current.dtype, parts=parts, keep_u=wanted.u, learns=learns)
-        return made, Source(made, current.dtype, math.prod(shape[1:]))
+        return made, LoopSource(made, current.dtype, math.prod(shape[1:]))
 
     try:
         key = (shape, current.dtype, wanted.u, learns, layer.recurrence, layer.cut, id(layer.recurrent))
@@ -113,8 +115,8 @@ def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRu
     )
 
 
-def _current(layer: Layer, signal: Signal) -> Tensor:
-    """Current [T, B, ...] of all steps, by a sum over events where there are some."""
+def _current(layer: EngineLayer, signal: Signal) -> Tensor:
+    """Compute the current [T, B, ...] of all steps, by a sum over events where there are some."""
     from sgbench.engine.event_current import event_current
 
     synapses = layer.synapses()
@@ -123,8 +125,8 @@ def _current(layer: Layer, signal: Signal) -> Tensor:
     return event_current(signal, *synapses)
 
 
-def _features(layer: Layer, numbers: Sequence[Tensor]) -> tuple[int, ...]:
-    """Of one current of a layer; what is not known there does not matter to an elementwise step."""
+def _features(layer: EngineLayer, numbers: Sequence[Tensor]) -> tuple[int, ...]:
+    """Count the neurons of one current of a layer; an unknown number does not matter to an elementwise step."""
     weight = layer.synapses()
     if weight is not None:
         return (weight[0].shape[0] // layer.neuron.currents,)

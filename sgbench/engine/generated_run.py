@@ -16,8 +16,8 @@ from torch.autograd.function import once_differentiable
 from sgbench.engine.arrays import in_parts
 from sgbench.engine.codegen.build import loops
 from sgbench.engine.codegen.given import Noise
-from sgbench.engine.codegen.source import Source, backward_arrays, forward_arrays
-from sgbench.engine.layer import Layer, LayerRun
+from sgbench.engine.codegen.source import LoopSource, backward_arrays, forward_arrays
+from sgbench.engine.layer import EngineLayer, LayerRun
 from sgbench.engine.layout import Layout
 
 BLOCK = 32
@@ -37,7 +37,14 @@ class Run:
     """
 
     def __init__(
-        self, layer: Layer, source: Source, layout: Layout, begin: Any, shape: torch.Size, *, keep_u: bool
+        self,
+        layer: EngineLayer,
+        source: LoopSource,
+        layout: Layout,
+        begin: Any,
+        shape: torch.Size,
+        *,
+        keep_u: bool,
     ) -> None:
         self.layer, self.source, self.layout, self.begin, self.keep_u = layer, source, layout, begin, keep_u
         self.program = source.program
@@ -50,7 +57,7 @@ class Run:
             self.fed_begin = layer.neuron.fed_back(begin).detach()
 
     def rows(self, dtype: torch.dtype) -> list[Tensor]:
-        """What neurons have a value of each [parts, M], with its history; one for each given tensor."""
+        """Return the values of each neuron [parts, M] with their history, one for each given tensor."""
         found = []
         for each in self.program.given:
             expanded = each.expanded(self.features).to(dtype)
@@ -59,7 +66,7 @@ class Run:
 
 
 def run(of: Run, current: Tensor, matrix: Tensor | None) -> LayerRun:
-    """A layer over all steps."""
+    """Run a layer over all steps."""
     flat = of.layout.flat(current).contiguous()
     rows = of.rows(flat.dtype)
     output, centred, *last = _Unrolled.apply(of, flat, matrix, of.layer.recurrent, *rows)  # type: ignore[misc]
@@ -139,7 +146,7 @@ class _Forward:
             call(step, step + 1)
 
     def fed_before(self, step: int) -> Tensor:
-        """What neurons feed back into a step [B, M]."""
+        """Return what neurons feed back into a step [B, M]."""
         return self.of.fed_begin if step == 0 else self.arrays["out_fed"][step - 1]  # type: ignore[return-value]
 
     def last(self) -> list[Tensor]:
@@ -171,7 +178,7 @@ class _Forward:
         arrays: dict[str, Tensor],
         sums: np.ndarray | None = None,
     ) -> Callable[[int, int], None]:
-        """A loop with its arrays, to be called for steps [first, last)."""
+        """Bind a loop to its arrays, to be called for steps [first, last)."""
         of = self.of
         if loop is None:
             raise TypeError("nothing was kept for the way back")
@@ -211,7 +218,7 @@ class _Backward:
         self.sums = np.zeros((blocks, there.rows.numel()), there.rows.numpy().dtype)
 
     def gradients(self) -> list[Tensor | None]:
-        """Of the current, the matrix, the weights behind it, and the rows."""
+        """Return the gradients of the current, the matrix, the weights behind it, and the rows."""
         there, of = self.there, self.of
         there.draw(of.program.used[1], reverse=True)
         self.arrays |= {name: each for name, each in there.arrays.items() if name.startswith("noise_")}
@@ -250,7 +257,7 @@ def _draw(stream: Tensor, like: Tensor) -> Tensor:
 
 
 def _made(noise: Noise, drawn: Tensor) -> Tensor:
-    """What torch makes of what was drawn."""
+    """Let torch make its values of what was drawn."""
     for function, arguments, named in noise.made:
         drawn = function(drawn, *arguments, **named)
     return drawn

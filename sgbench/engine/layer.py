@@ -20,15 +20,15 @@ class Neurons(Protocol):
     currents: int  # that one neuron takes
 
     def fed_back(self, state: Any) -> Tensor:
-        """What recurrent weights see of the last step [B, ...]."""
+        """Return what recurrent weights see of the last step [B, ...]."""
         ...
 
     def driven(self, current: Tensor, recurrent: Tensor) -> Tensor:
-        """What a step takes, from the feed-forward and the recurrent current."""
+        """Return what a step takes, from the feed-forward and the recurrent current."""
         ...
 
     def initial_state(self, like: Tensor) -> Any:
-        """The state before the first step, for one step's current [B, ...]."""
+        """Return the state before the first step, for one step's current [B, ...]."""
         ...
 
     def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -40,11 +40,11 @@ class Neurons(Protocol):
         ...
 
     def recurrence_spec(self) -> LinearSpec | None:
-        """The neuron as numbers, or None where only its `step` says what it does."""
+        """Return the neuron as numbers, or None where only its `step` says what it does."""
         ...
 
 
-class Layer(Protocol):
+class EngineLayer(Protocol):
     """What an engine needs of a layer: its product, its recurrence and its neurons.
 
     It may have fixed weights for the way back beside them; see `ways_back`.
@@ -92,8 +92,8 @@ class WaysBack(NamedTuple):
     recurrent: Tensor | None  # in place of V, of its shape
 
 
-def ways_back(layer: Layer) -> WaysBack:
-    """The feedback weights of a layer, as far as it has any."""
+def ways_back(layer: EngineLayer) -> WaysBack:
+    """Return the feedback weights of a layer, as far as it has any."""
     return WaysBack(getattr(layer, "feedback_weight", None), getattr(layer, "recurrent_feedback", None))
 
 
@@ -108,15 +108,15 @@ class LayerRun(NamedTuple):
 class UnrollOne(Protocol):
     """Runs one layer over time, its output always wanted."""
 
-    def __call__(self, layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
+    def __call__(self, layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
         """Run it."""
         ...
 
 
 def one_by_one(
-    unroll: UnrollOne, layers: Sequence[Layer], signal: Signal, states: Sequence[Any], wanted: Wanted
+    unroll: UnrollOne, layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted
 ) -> list[LayerRun]:
-    """A chain of layers, each over all steps before the next begins."""
+    """Run a chain of layers, each over all steps before the next begins."""
     runs = []
     for layer, state in zip(layers, states, strict=True):
         run = unroll(layer, signal, state, wanted)
@@ -126,11 +126,11 @@ def one_by_one(
     return runs
 
 
-def start(layer: Layer, current: Tensor, state: Any) -> Any:
-    """The state to go on from; None is rest."""
+def start(layer: EngineLayer, current: Tensor, state: Any) -> Any:
+    """Return the state to go on from; None is rest."""
     return layer.neuron.initial_state(current) if state is None else state
 
 
 def traced() -> bool:
-    """Whether `torch.func` or `torch.compile` looks on: the engines' own functions cannot be traced."""
+    """Say whether `torch.func` or `torch.compile` traces: the engines' own functions cannot be traced."""
     return torch.compiler.is_compiling() or peek_interpreter_stack() is not None

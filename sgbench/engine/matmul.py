@@ -16,14 +16,14 @@ PIECE_ENTRIES = 256 * 1024  # of a result that is copied: it then lies in the ca
 
 
 def multiply(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
-    """a b + bias, [n, k] times [k, m], without gradient."""
+    """Compute a b + bias, [n, k] times [k, m], without gradient."""
     if _by_onednn(a.dtype):
         return _onednn(a, b, bias)
     return torch.mm(a, b) if bias is None else torch.addmm(bias, a, b)
 
 
 def multiply_into(out: Tensor, a: Tensor, b: Tensor, bias: Tensor | None = None) -> None:
-    """The same into memory that is there."""
+    """Compute the same product into memory that is there."""
     if _by_onednn(a.dtype):
         rows = max(1, PIECE_ENTRIES // max(1, out.shape[1]))
         for room, piece in zip(out.split(rows), a.split(rows), strict=True):
@@ -43,13 +43,13 @@ def add_product(out: Tensor, a: Tensor, b: Tensor) -> None:
 
 
 def library(dtype: torch.dtype) -> str:
-    """What multiplies matrices of this type here."""
+    """Name what multiplies matrices of this type here."""
     return "oneDNN" if _by_onednn(dtype) else "torch.mm"
 
 
 @functools.cache
 def prefers_onednn() -> bool:
-    """Whether this processor is one of those on which MKL leaves half of it idle."""
+    """Say whether this processor is one of those on which MKL leaves half of it idle."""
     from llvmlite import binding
 
     return (

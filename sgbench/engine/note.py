@@ -22,10 +22,10 @@ class CompileNote(event.Listener):
         self._is_said = False
 
     def on_start(self, event: Any) -> None:
-        """Called when numba begins to compile a loop."""
+        """Note that numba begins to compile a loop."""
         if not self._is_said:
             self._is_said = True
             log.warning("%s", self._text)
 
     def on_end(self, event: Any) -> None:
-        """Called when it is done."""
+        """Note that numba is done."""

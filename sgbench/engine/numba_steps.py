@@ -11,7 +11,7 @@ from sgbench.engine.arrays import FLOATS, NOTHING, bits_of, in_parts, rows_of
 from sgbench.engine.kernels import backward, codes, forward
 from sgbench.engine.matmul import multiply
 from sgbench.engine.numba_events import ProductSum, no_events, unpacked
-from sgbench.engine.plan import Adjoint, Carry, Course, Drive, Gradients, Kept, Plan
+from sgbench.engine.plan import Adjoint, Carry, Course, Drive, IncomingGradients, Kept, LayerPlan
 
 RESETS = {
     "subtract": codes.SUBTRACT,
@@ -32,7 +32,7 @@ class NumbaSteps:
     def __init__(self) -> None:
         self.fixed: _Fixed | None = None  # from the first pass on
 
-    def advance(self, plan: Plan, course: Course, carry: Carry, drive: Drive) -> None:
+    def advance(self, plan: LayerPlan, course: Course, carry: Carry, drive: Drive) -> None:
         """All steps forward, in place of `course` and `carry`."""
         bound = _Bound(self._of(plan), course, carry)
         nothing = NOTHING[bound.number]
@@ -60,7 +60,7 @@ class NumbaSteps:
             bits_of(course.words),
         )
 
-    def backward(self, plan: Plan, course: Course, carry: Carry) -> Adjoint:
+    def backward(self, plan: LayerPlan, course: Course, carry: Carry) -> Adjoint:
         """Bind the arrays of a backward pass."""
         return _Backward(self._of(plan), plan, course, carry)
 
@@ -68,7 +68,7 @@ class NumbaSteps:
         """Add to `total` [M, M] what `out`, the adjoint of these steps, makes of the spikes one step earlier."""
         ProductSum(len(total)).add(unpacked(course.words[first - 1 : first - 1 + len(out)]), out, total.T)
 
-    def _of(self, plan: Plan) -> _Fixed:
+    def _of(self, plan: LayerPlan) -> _Fixed:
         if self.fixed is None:
             self.fixed = _Fixed.of(plan)
         return self.fixed
@@ -84,8 +84,8 @@ class _Fixed(NamedTuple):
     wires: np.ndarray
 
     @staticmethod
-    def of(plan: Plan) -> _Fixed:
-        """A readout's samples can be one long row: its neurons do not look at each other."""
+    def of(plan: LayerPlan) -> _Fixed:
+        """View a readout's samples as one long row: its neurons do not look at each other."""
         _, batch, neurons = plan.shape
         number = FLOATS[plan.coefficients[0].dtype]
         wires = NOTHING[number]
@@ -107,14 +107,14 @@ class _Bound:
         self.states = [rows_of(each, self.width) for each in carry]
 
     def rows(self, first: int, steps: int) -> slice:
-        """Of so many steps from `first` on."""
+        """Return the rows of so many steps from `first` on."""
         return slice(first * self.per_step, (first + steps) * self.per_step)
 
 
 class _Backward(_Bound):
     """Backward passes of chunks."""
 
-    def __init__(self, fixed: _Fixed, plan: Plan, course: Course, carry: Carry) -> None:
+    def __init__(self, fixed: _Fixed, plan: LayerPlan, course: Course, carry: Carry) -> None:
         super().__init__(fixed, course, carry)
         layer, spec = plan.layer, plan.spec
         if plan.forgets:
@@ -136,8 +136,8 @@ class _Backward(_Bound):
         self.steepness = self.number(0.0 if kernel is None else kernel.steepness)
         self.height = self.number(0.0 if kernel is None else kernel.height)
 
-    def __call__(self, given: Gradients, first: int, out: Tensor, kept: Kept) -> None:
-        """The steps of `out` [n, B, M], the last first."""
+    def __call__(self, given: IncomingGradients, first: int, out: Tensor, kept: Kept) -> None:
+        """Make the steps of `out` [n, B, M], the last first."""
         here = self.rows(first, len(out))
         over_time = [
             rows_of(each, self.width) for each in (given.spikes, given.x, self._psi(first, len(out)), out)

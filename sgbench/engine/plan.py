@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from sgbench.engine.layer import Layer, ways_back
+from sgbench.engine.layer import EngineLayer, ways_back
 from sgbench.engine.layout import Layout
 from sgbench.engine.spec import COEFFICIENTS, LinearSpec
 
@@ -42,7 +42,7 @@ class Course(NamedTuple):
     words: Tensor  # packed spikes, int64 [T, B, blocks of 64]
 
 
-class Gradients(NamedTuple):
+class IncomingGradients(NamedTuple):
     """What reaches a layer from outside: of spikes and x [n, B, M], of the final u and w [B, M]."""
 
     spikes: Tensor
@@ -77,7 +77,7 @@ class Drive(NamedTuple):
     begin: Tensor | None = None  # bias [M]
 
 
-Adjoint = Callable[[Gradients, int, Tensor, Kept], None]
+Adjoint = Callable[[IncomingGradients, int, Tensor, Kept], None]
 """Backward over the steps from a first one on, into the adjoint of their current, carry and kept."""
 
 
@@ -86,12 +86,12 @@ class Steps(Protocol):
 
     uses_words: bool  # packed spikes, where a recurrent layer needs them for its own gradient
 
-    def advance(self, plan: Plan, course: Course, carry: Carry, drive: Drive) -> None:
+    def advance(self, plan: LayerPlan, course: Course, carry: Carry, drive: Drive) -> None:
         """All steps forward, in place of `course` and `carry`."""
         ...
 
-    def backward(self, plan: Plan, course: Course, carry: Carry) -> Adjoint:
-        """What makes the steps of one backward pass, chunk by chunk, the last first."""
+    def backward(self, plan: LayerPlan, course: Course, carry: Carry) -> Adjoint:
+        """Return what makes the steps of one backward pass, chunk by chunk, the last first."""
         ...
 
     def add_matrix_gradient(self, course: Course, first: int, out: Tensor, total: Tensor) -> None:
@@ -103,11 +103,11 @@ class Product(Protocol):
     """Where a layer's current comes from, and where its adjoint goes."""
 
     def drive(self, room: Tensor) -> Drive:
-        """What drives the layer; a current may be written into `room` [T, B, M]."""
+        """Compute what drives the layer; a current may be written into `room` [T, B, M]."""
         ...
 
     def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
-        """Where the adjoint of these steps is to be written: in `offered` or elsewhere."""
+        """Return where the adjoint of these steps is to be written: in `offered` or elsewhere."""
         ...
 
     def filled(self, first: int, last: int, out: Tensor) -> None:
@@ -115,19 +115,19 @@ class Product(Protocol):
         ...
 
     def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
-        """What the adjoint `out` of these steps sends to the spikes of the layer before [n, B, K]."""
+        """Compute what the adjoint `out` of these steps sends to the spikes of the layer before [n, B, K]."""
         ...
 
     def gradients(self) -> tuple[Tensor | None, ...]:
-        """Of what the product was made from, in the order in which the function got it."""
+        """Return gradients of what the product was made from, in the order in which the function got it."""
         ...
 
 
 @dataclass(frozen=True)
-class Plan:
+class LayerPlan:
     """A layer, who makes its steps, and what has to be remembered."""
 
-    layer: Layer
+    layer: EngineLayer
     spec: LinearSpec
     coefficients: tuple[Tensor, ...]  # [M] each, in the order of COEFFICIENTS
     shape: tuple[int, int, int]  # T, B, M
@@ -141,33 +141,33 @@ class Plan:
 
     @property
     def fires(self) -> bool:
-        """Whether the layer sends spikes, not potentials."""
+        """Say whether the layer sends spikes, not potentials."""
         return self.spec.surrogate is not None
 
     @property
     def second(self) -> bool:
-        """Whether there is a second variable."""
+        """Say whether there is a second variable."""
         return self.spec.second is not None
 
     @property
     def gained(self) -> bool:
-        """Whether the current has a gain of its own on its way into u alone; with w it always may."""
+        """Say whether the current has a gain of its own on its way into u alone; with w it always may."""
         gain = self.spec.input
         return not self.second and (isinstance(gain, Tensor) or gain != 1.0)
 
     @property
     def forgets(self) -> bool:
-        """Whether no step's adjoint reaches the step before."""
+        """Say whether no step's adjoint reaches the step before."""
         return self.window == 1
 
     @property
     def sends_back(self) -> bool:
-        """Whether gradient goes back through the recurrent spikes."""
+        """Say whether gradient goes back through the recurrent spikes."""
         return self.layer.recurrent is not None and not self.layer.cut and not self.forgets
 
     @property
     def recurrent_back(self) -> Tensor:
-        """What carries gradient back to the recurrent spikes: V, or what a rule has put in its place."""
+        """Return what carries gradient back to the recurrent spikes: V, or what a rule has put in its place."""
         given = ways_back(self.layer).recurrent
         matrix = self.layer.recurrent if given is None else given
         if matrix is None:
@@ -187,15 +187,15 @@ class Plan:
 
     @functools.cached_property
     def nothing(self) -> Tensor:
-        """What is not there; nobody writes into it."""
+        """Return an array without size for what is not there; nobody writes into it."""
         return self.coefficients[0].new_empty(0)
 
     def zeros(self) -> Tensor:
-        """Of one step [B, M]."""
+        """Return zeros of one step [B, M]."""
         return self.coefficients[0].new_zeros(self.shape[1:])
 
     def start(self) -> Carry:
-        """The state before the first step, to be moved in place."""
+        """Return the state before the first step, to be moved in place."""
         u, w, s = (None if each is None else each.clone() for each in self.state)
         return Carry(
             self.zeros() if u is None else u,
@@ -228,7 +228,7 @@ class Plan:
 
 
 def part(tensor: Tensor, first: int, last: int) -> Tensor:
-    """Steps [first, last) of what is there."""
+    """Return steps [first, last) of what is there."""
     return tensor[first:last] if tensor.numel() else tensor
 
 
@@ -247,7 +247,7 @@ def flat_coefficients(spec: LinearSpec, layout: Layout, like: Tensor) -> tuple[T
     return tuple(flat)
 
 
-def chunks(plans: Sequence[Plan]) -> list[tuple[int, int]]:
+def chunks(plans: Sequence[LayerPlan]) -> list[tuple[int, int]]:
     """Consecutive ranges of steps in which a chain of layers is run backward; none crosses a window's border."""
     steps, batch, _ = plans[0].shape
     widest = max(plan.shape[2] for plan in plans)

@@ -20,23 +20,23 @@ class DenseCurrent:
         self.adjoint: Tensor | None = None
 
     def drive(self, room: Tensor) -> Drive:
-        """The current itself."""
+        """Return the current itself."""
         return Drive(self.current)
 
     def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
-        """A view of the gradient to be."""
+        """Return a view of the gradient to be."""
         if self.adjoint is None:
             self.adjoint = torch.empty_like(self.current)
         return self.adjoint[first:last]
 
     def filled(self, first: int, last: int, out: Tensor) -> None:
-        """It stays where it was written."""
+        """Leave it where it was written."""
 
     def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
         """Only the first layer of a chain has such a current."""
         raise TypeError("a current that autograd made is not part of a chain")
 
     def gradients(self) -> tuple[Tensor | None, ...]:
-        """Of the current; given away, so that a second backward starts anew."""
+        """Return the gradient of the current; it is given away, so that a second backward starts anew."""
         adjoint, self.adjoint = self.adjoint, None
         return (adjoint,)

@@ -25,10 +25,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from sgbench.engine.coefficients import CoefficientGradients
-from sgbench.engine.plan import Carry, Course, Gradients, Plan, Product, chunks, part
+from sgbench.engine.plan import Carry, Course, IncomingGradients, LayerPlan, Product, chunks, part
 
 
-class Outcome(NamedTuple):
+class LayerOutcome(NamedTuple):
     """What one layer's run came to, flat; tensors carry gradient where there is any."""
 
     output: Tensor | None  # spikes or potentials [T, B, M], where wanted
@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
     s: Tensor | None
 
 
-OUTCOMES = len(Outcome._fields)
+OUTCOMES = len(LayerOutcome._fields)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Stage:
         inputs: of the product, as far as gradient may reach them.
     """
 
-    plan: Plan
+    plan: LayerPlan
     product: Product
     course: Course
     inputs: tuple[Tensor | None, ...]
@@ -76,20 +76,20 @@ class Passes(Protocol):
         ...
 
 
-def run(stages: Sequence[Stage], passes: Passes) -> list[Outcome]:
+def run(stages: Sequence[Stage], passes: Passes) -> list[LayerOutcome]:
     """Run a chain of layers over all steps."""
     inputs = [each for stage in stages for each in stage.differentiable]
     flat = Unrolled.apply(passes, tuple(stages), *inputs)
-    return [Outcome(*flat[first : first + OUTCOMES]) for first in range(0, len(flat), OUTCOMES)]  # type: ignore[index, arg-type]
+    return [LayerOutcome(*flat[first : first + OUTCOMES]) for first in range(0, len(flat), OUTCOMES)]  # type: ignore[index, arg-type]
 
 
 class Link(NamedTuple):
     """A layer on the way back: what it went through, and what reaches its outcomes from outside."""
 
-    plan: Plan
+    plan: LayerPlan
     product: Product
     course: Course
-    given: Outcome
+    given: LayerOutcome
 
 
 class Unrolled(torch.autograd.Function):
@@ -128,7 +128,7 @@ class Unrolled(torch.autograd.Function):
         links = []
         for position, (plan, product) in enumerate(ctx.links):
             course = Course(*saved[position * fields : (position + 1) * fields])
-            given = Outcome(*grads[position * OUTCOMES : (position + 1) * OUTCOMES])  # type: ignore[arg-type]
+            given = LayerOutcome(*grads[position * OUTCOMES : (position + 1) * OUTCOMES])  # type: ignore[arg-type]
             links.append(Link(plan, product, course, given))
         return None, None, *ctx.passes.backward(links)
 
@@ -162,7 +162,7 @@ class Chunks:
 class _Adjoint:
     """One layer's part of one backward pass."""
 
-    def __init__(self, plan: Plan, product: Product, course: Course, given: Outcome) -> None:
+    def __init__(self, plan: LayerPlan, product: Product, course: Course, given: LayerOutcome) -> None:
         self.plan, self.product, self.course = plan, product, course
         self.given = self._sorted(given)
         self.sums = CoefficientGradients(plan, course)
@@ -174,18 +174,18 @@ class _Adjoint:
         self.carry = plan.end()
         self.adjoint = plan.steps.backward(plan, course, self.carry)
 
-    def _sorted(self, given: Outcome) -> Gradients:
-        """By what the gradients are of; that of the last spikes joins those of all."""
+    def _sorted(self, given: LayerOutcome) -> IncomingGradients:
+        """Sort gradients by what they are of; that of the last spikes joins those of all."""
         spikes, x = (given.output, given.x) if self.plan.fires else (None, given.output)
         if given.s is not None:
             spikes = self.plan.nothing.new_zeros(self.plan.shape) if spikes is None else spikes.clone()
             spikes[-1] += given.s
         nothing = self.plan.nothing
         found = (spikes, x, given.u, given.w)  # with a history of their own under `create_graph`
-        return Gradients(*(nothing if each is None else each.detach() for each in found))
+        return IncomingGradients(*(nothing if each is None else each.detach() for each in found))
 
     def gradients(self) -> list[Tensor | None]:
-        """Of the stage's differentiable inputs."""
+        """Return the gradients of the stage's differentiable inputs."""
         return [*self.product.gradients(), self.d_matrix, *self.sums.results()]
 
     def reach(self, last: int) -> None:
@@ -196,7 +196,7 @@ class _Adjoint:
                     each.zero_()
 
     def chunk(self, first: int, last: int, sent_back: Tensor | None) -> Tensor:
-        """Steps [first, last), given what the layer behind sends back; returns the adjoint of the current."""
+        """Compute steps [first, last), given what the layer behind sends back; return the current's adjoint."""
         kept = self.sums.room(last - first)
         given = self._reaching(first, last, sent_back)
         out = self.product.slot(first, last, sent_back)
@@ -206,13 +206,13 @@ class _Adjoint:
         self._add_recurrent(first, last, out)
         return out
 
-    def _reaching(self, first: int, last: int, sent_back: Tensor | None) -> Gradients:
-        """What reaches these steps from outside and from the layer behind."""
+    def _reaching(self, first: int, last: int, sent_back: Tensor | None) -> IncomingGradients:
+        """Return what reaches these steps from outside and from the layer behind."""
         final = last == self.plan.shape[0]
         spikes = part(self.given.spikes, first, last)
         if sent_back is not None:
             spikes = spikes + sent_back if spikes.numel() else sent_back
-        return Gradients(
+        return IncomingGradients(
             spikes.contiguous(),
             part(self.given.x, first, last).contiguous(),
             self.given.u.contiguous() if final else self.plan.nothing,

@@ -8,21 +8,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sgbench.engine.layer import Layer, LayerRun, Wanted, one_by_one, start
+from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, one_by_one, start
 from sgbench.errors import InputError
 from sgbench.signals.spikes import Signal, dense
 
 
-def refusal(layer: Layer, device: torch.device) -> None:
-    """It runs everything."""
+def refusal(layer: EngineLayer, device: torch.device) -> None:
+    """Return None: it runs everything."""
 
 
-def unroll(layers: Sequence[Layer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
+def unroll(
+    layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted
+) -> list[LayerRun]:
     """Run a chain of layers over time; see `Engine.unroll`."""
     return one_by_one(_unroll, layers, signal, states, wanted)
 
 
-def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
+def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
     current = layer.current(dense(signal))
     if layer.neuron.sees_all_steps:
         return _unroll_at_once(layer, current, state, wanted)
@@ -43,7 +45,7 @@ def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRu
     return LayerRun(torch.stack(outputs), torch.stack(potentials) if wanted.u else None, state)
 
 
-def _unroll_at_once(layer: Layer, current: Tensor, state: Any, wanted: Wanted) -> LayerRun:
+def _unroll_at_once(layer: EngineLayer, current: Tensor, state: Any, wanted: Wanted) -> LayerRun:
     if state is not None:
         raise InputError(
             f"layer '{layer.name}': its neurons see a whole sequence and cannot go on from a state"

@@ -11,18 +11,18 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from sgbench.engine import density
-from sgbench.engine.layer import Layer, LayerRun, Wanted, one_by_one
+from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, one_by_one
 from sgbench.engine.layout import Layout
-from sgbench.engine.plan import Keep, Plan, Steps, flat_coefficients
+from sgbench.engine.plan import Keep, LayerPlan, Steps, flat_coefficients
 from sgbench.engine.products import DenseCurrent
-from sgbench.engine.recursion import Chunks, Outcome, Stage, run
+from sgbench.engine.recursion import Chunks, LayerOutcome, Stage, run
 from sgbench.engine.spec import COEFFICIENTS, LinearSpec, requires_grad
 from sgbench.engine.torch_steps import TorchSteps
 from sgbench.signals.spikes import Events, Signal, dense
 from sgbench.surrogates.base import Surrogate
 
 
-def refusal(layer: Layer, device: torch.device) -> str | None:
+def refusal(layer: EngineLayer, device: torch.device) -> str | None:
     """Why this layer cannot run here, or None where it can."""
     spec = layer.neuron.recurrence_spec()
     if spec is None:
@@ -44,12 +44,14 @@ def refusal(layer: Layer, device: torch.device) -> str | None:
     return None
 
 
-def unroll(layers: Sequence[Layer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
+def unroll(
+    layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted
+) -> list[LayerRun]:
     """Run a chain of layers over time; see `Engine.unroll`."""
     return one_by_one(_unroll, layers, signal, states, wanted)
 
 
-def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
+def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
     current = product(layer, signal)
     keep = Keep(words=False, spikes=True, x=wanted.u)
     stage, begin = current_stage(
@@ -58,8 +60,8 @@ def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRu
     return finish(stage.plan, run([stage], Chunks())[0], begin, keep_u=wanted.u)
 
 
-def product(layer: Layer, signal: Signal) -> Tensor:
-    """Current [T, B, ...] of all steps at once: a sum of weights over events where these are few."""
+def product(layer: EngineLayer, signal: Signal) -> Tensor:
+    """Compute the current [T, B, ...] of all steps; it is a sum of weights over events where these are few."""
     synapses = layer.synapses()
     if synapses is None or not isinstance(signal, Events) or signal.density > density.SCAN_DENSE:
         return layer.current(dense(signal))
@@ -73,7 +75,7 @@ def product(layer: Layer, signal: Signal) -> Tensor:
 
 
 def current_stage(
-    layer: Layer,
+    layer: EngineLayer,
     spec: LinearSpec,
     current: Tensor,
     state: Any,
@@ -82,7 +84,7 @@ def current_stage(
     *,
     window: int | None = None,
 ) -> tuple[Stage, Any]:
-    """A layer whose current [T, B, ...] is known for all steps, and the state that it starts from."""
+    """Make a layer whose current [T, B, ...] is known for all steps, and the state that it starts from."""
     layout = Layout.of(current, leading=2)
     flat = layout.flat(current).contiguous()
     begin = layer.neuron.initial_state(current[0]) if state is None else state
@@ -92,7 +94,7 @@ def current_stage(
 
 
 def make_plan(
-    layer: Layer,
+    layer: EngineLayer,
     spec: LinearSpec,
     layout: Layout,
     begin: Any,
@@ -100,10 +102,10 @@ def make_plan(
     steps: Steps,
     count: int,
     keep: Keep,
-) -> Plan:
-    """A layer's run over `count` steps from the state `begin`; `like` is one step [B, M]."""
+) -> LayerPlan:
+    """Plan a layer's run over `count` steps from the state `begin`; `like` is one step [B, M]."""
     state = tuple(None if each is None else layout.flat(each).contiguous() for each in spec.state(begin))
-    return Plan(
+    return LayerPlan(
         layer=layer,
         spec=spec,
         coefficients=flat_coefficients(spec, layout, like),
@@ -117,7 +119,7 @@ def make_plan(
     )
 
 
-def finish(plan: Plan, outcome: Outcome, begin: Any, *, keep_u: bool) -> LayerRun:
+def finish(plan: LayerPlan, outcome: LayerOutcome, begin: Any, *, keep_u: bool) -> LayerRun:
     """Features in their own shape again."""
     full = plan.layout.full
     w, s = (None if each is None else full(each) for each in (outcome.w, outcome.s))
@@ -129,8 +131,8 @@ def finish(plan: Plan, outcome: Outcome, begin: Any, *, keep_u: bool) -> LayerRu
     )
 
 
-def spec_of(layer: Layer) -> LinearSpec:
-    """The numbers of a layer that has them."""
+def spec_of(layer: EngineLayer) -> LinearSpec:
+    """Return the numbers of a layer that has them."""
     spec = layer.neuron.recurrence_spec()
     if spec is None:
         raise TypeError(f"layer '{layer.name}' has no linear recurrence")

@@ -10,7 +10,7 @@ import snntorch as snn
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine.layer import Layer, LayerRun, Wanted, one_by_one, start
+from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, one_by_one, start
 from sgbench.engine.spec import LinearSpec
 from sgbench.signals.spikes import Signal, dense
 
@@ -25,7 +25,7 @@ RESETS = {
 EQUAL = 1e-9  # relative, of a gain that snnTorch makes from decays
 
 
-def refusal(layer: Layer, device: torch.device) -> str | None:
+def refusal(layer: EngineLayer, device: torch.device) -> str | None:
     """Why snnTorch 1.0 has no such layer, or None where it has."""
     spec = layer.neuron.recurrence_spec()
     if spec is None:
@@ -41,7 +41,7 @@ def refusal(layer: Layer, device: torch.device) -> str | None:
 
 
 def _family(spec: LinearSpec) -> type[nn.Module] | None:
-    """The class whose coefficients these are."""
+    """Return the class whose coefficients these are."""
     given = {name: getattr(spec, name) for name in (*NOT_OURS, "input", "coupling", "second_input")}
     if any(isinstance(value, Tensor) for value in given.values()) or any(given[name] for name in NOT_OURS):
         return None
@@ -70,13 +70,15 @@ def _scale(spec: LinearSpec) -> float:
     return beta / (beta - alpha)
 
 
-def unroll(layers: Sequence[Layer], signal: Signal, states: Sequence[Any], wanted: Wanted) -> list[LayerRun]:
+def unroll(
+    layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted
+) -> list[LayerRun]:
     """Run a chain of layers over time; see `Engine.unroll`."""
     return one_by_one(_unroll, layers, signal, states, wanted)
 
 
-def _unroll(layer: Layer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
-    """The recurrent current is ours, added as snnTorch adds its own."""
+def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
+    """Run the layer; the recurrent current is ours, added as snnTorch adds its own."""
     current = layer.current(dense(signal))
     begin = start(layer, current[0], state)
     spec = layer.neuron.recurrence_spec()

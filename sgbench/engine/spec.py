@@ -71,7 +71,7 @@ class LinearSpec(NamedTuple):
         )
 
     def next_state(self, state: Any, u: Tensor, w: Tensor | None, s: Tensor | None) -> Any:
-        """The neuron's state with new values."""
+        """Return the neuron's state with new values."""
         values = {"u": u} | ({} if self.second is None else {self.second: w})
         return state._replace(**values, **({} if self.surrogate is None else {"s": s}))
 
@@ -80,5 +80,5 @@ COEFFICIENTS = LinearSpec._fields[3:-1]
 
 
 def requires_grad(value: object) -> bool:
-    """Whether gradient has to reach this coefficient or state."""
+    """Say whether gradient has to reach this coefficient or state."""
     return isinstance(value, Tensor) and value.requires_grad and torch.is_grad_enabled()

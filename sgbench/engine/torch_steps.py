@@ -7,7 +7,7 @@ import functools
 import torch
 from torch import Tensor
 
-from sgbench.engine.plan import Adjoint, Carry, Course, Drive, Gradients, Kept, Plan
+from sgbench.engine.plan import Adjoint, Carry, Course, Drive, IncomingGradients, Kept, LayerPlan
 
 
 class TorchSteps:
@@ -15,7 +15,7 @@ class TorchSteps:
 
     uses_words = False
 
-    def advance(self, plan: Plan, course: Course, carry: Carry, drive: Drive) -> None:
+    def advance(self, plan: LayerPlan, course: Course, carry: Carry, drive: Drive) -> None:
         """All steps forward, in place of `course` and `carry`."""
         if drive.current is None:
             raise TypeError("plain torch follows no events: the current has to be given")
@@ -38,7 +38,7 @@ class TorchSteps:
                 if course.spikes.numel():
                     course.spikes[t] = carry.last
 
-    def backward(self, plan: Plan, course: Course, carry: Carry) -> Adjoint:
+    def backward(self, plan: LayerPlan, course: Course, carry: Carry) -> Adjoint:
         """Bind a backward pass."""
         return functools.partial(_adjoint, plan, course, carry)
 
@@ -49,7 +49,13 @@ class TorchSteps:
 
 
 def _adjoint(
-    plan: Plan, course: Course, carry: Carry, given: Gradients, first: int, out: Tensor, kept: Kept
+    plan: LayerPlan,
+    course: Course,
+    carry: Carry,
+    given: IncomingGradients,
+    first: int,
+    out: Tensor,
+    kept: Kept,
 ) -> None:
     x = course.x[first : first + len(out)]
     psi = plan.spec.surrogate.derivative(x) if plan.spec.surrogate is not None else None
@@ -72,14 +78,14 @@ def _adjoint(
                 room[t] = value
 
 
-def _second(plan: Plan, now: Tensor, carry: Carry) -> Tensor:
+def _second(plan: LayerPlan, now: Tensor, carry: Carry) -> Tensor:
     """Move w; what drives u."""
     _, _, gain, coupling, decay, potential, second_input, spike, _ = plan.coefficients
     carry.w.copy_(decay * carry.w + potential * carry.u + second_input * now + spike * carry.last)
     return gain * now + coupling * carry.w
 
 
-def _potential(plan: Plan, drive: Tensor, carry: Carry) -> None:
+def _potential(plan: LayerPlan, drive: Tensor, carry: Carry) -> None:
     """Move u by one of the four resets."""
     beta, theta = plan.coefficients[:2]
     u, s, reset = carry.u, carry.last, plan.spec.reset
@@ -93,7 +99,7 @@ def _potential(plan: Plan, drive: Tensor, carry: Carry) -> None:
         u.mul_(beta).add_(drive)
 
 
-def _total_of_spikes(plan: Plan, given: Tensor, course: Course, t: int, carry: Carry) -> Tensor:
+def _total_of_spikes(plan: LayerPlan, given: Tensor, course: Course, t: int, carry: Carry) -> Tensor:
     """ds[t]; `carry` holds the adjoints of the step after."""
     beta, theta, *_, spike, slope = plan.coefficients
     if plan.forgets:
@@ -114,7 +120,7 @@ def _total_of_spikes(plan: Plan, given: Tensor, course: Course, t: int, carry: C
     return total - beta * (course.x[t] + threshold) * carry.u
 
 
-def _adjoint_states(plan: Plan, into_x: Tensor, carry: Carry, final: Gradients | None) -> None:
+def _adjoint_states(plan: LayerPlan, into_x: Tensor, carry: Carry, final: IncomingGradients | None) -> None:
     """Move the adjoints of u, w and the current one step back; `final` holds gradients of the last state."""
     beta, _, gain, coupling, second_decay, potential, second_input, _, slope = plan.adjoint_coefficients
     carry.u.mul_(beta).add_(into_x)

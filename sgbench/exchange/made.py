@@ -64,7 +64,7 @@ def readout(neurons: int, *, beta: Tensor) -> LeakyReadout:
 
 
 def _range(name: str, value: Tensor, neurons: int) -> float | list[float]:
-    """What a quantity checks: the number, or the smallest and the largest of a layer's."""
+    """Return what a quantity's check looks at: the number, or the smallest and the largest of a layer's."""
     flat = value.detach().double().flatten()
     if len(flat) not in (1, neurons) or not bool(flat.isfinite().all()):
         raise InputError(f"{name}: a finite number, or one for each of {neurons} neurons, is needed")
@@ -80,7 +80,7 @@ def _spread(*pairs: tuple[Quantity, Tensor]) -> None:
 
 
 def chain(layers: Sequence[nn.Module], dtype: torch.dtype) -> Chain:
-    """A network of these layers, on whatever engine is the fastest."""
+    """Build a network of these layers on the fastest engine that runs them."""
     made = Chain()
     made.layers = nn.ModuleList(layers)
     made.engine = Engine("auto")

@@ -21,7 +21,7 @@ Layer = DenseLayer | ConvLayer
 
 
 def nir_module() -> types.ModuleType:
-    """The package `nir`.
+    """Import the package `nir`, or say how to install it.
 
     Raises:
         InputError: it is not installed.
@@ -33,7 +33,7 @@ def nir_module() -> types.ModuleType:
 
 
 def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistance: bool = False) -> Any:
-    r"""The graph of a network, with what it leaves open in its metadata.
+    r"""Convert a network to a graph, with what it leaves open in its metadata.
 
     A layer is its weights (Linear, Affine or Conv2d), its neurons (LIF, CubaLIF, IF, LI, CubaLI or I, by their
     numbers) and the weights among them, through which a spike arrives one step later. A NIR neuron is reset to a
@@ -94,7 +94,7 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
 
 
 def _sayable(layer: object) -> Layer:
-    """The layer, if it goes step by step and pools nothing."""
+    """Return the layer if it goes step by step and pools nothing."""
     if not isinstance(layer, Layer) or layer.needs_all_steps is not None:
         reason = getattr(layer, "needs_all_steps", None) or f"layer '{getattr(layer, 'name', layer)}'"
         raise InputError(f"NIR has no such layer: {reason}")
@@ -157,7 +157,7 @@ def _conv2d(image: tuple[int, int, int], weight: np.ndarray, stride: int, bias: 
 
 
 def _neurons(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> Any:
-    """The node of a layer's neurons."""
+    """Make the node of a layer's neurons."""
     nir = nir_module()
     spec = _expressible(layer)
 
@@ -194,7 +194,7 @@ def _no_integrator(layer: Layer, *decays: Numbers) -> None:
 
 
 def _expressible(layer: Layer) -> LinearSpec:
-    """The numbers of a layer's neurons, if NIR has such."""
+    """Return the numbers of a layer's neurons, if NIR has such neurons."""
     kind = type(layer.neuron).__name__
     spec = layer.neuron.recurrence_spec()
     if spec is None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sgbench.errors import InputError, require_number
 from sgbench.exchange import made
 from sgbench.exchange.made import MakeSurrogate
-from sgbench.exchange.nir_order import Step, in_order
+from sgbench.exchange.nir_order import GraphLayer, in_order
 from sgbench.exchange.time_constants import decay_per_step
 from sgbench.networks.base import Chain, DenseLayer
 from sgbench.networks.convolution import ConvLayer
@@ -24,7 +24,7 @@ MATRIX = 2  # dimensions of dense weights
 def from_nir(
     graph: Any, *, make_surrogate: MakeSurrogate, dt_s: float | None = None, step: str | None = None
 ) -> Chain:
-    """A network that does what a graph says; its numbers are fixed, its weights can be trained.
+    """Build a network that does what a graph says; its numbers are fixed, its weights can be trained.
 
     Gains other than 1 go into the weights. A neuron that fires is reset to 0 before the next step, and recurrent
     spikes arrive one step later.
@@ -65,8 +65,8 @@ class _Clock(NamedTuple):
         return torch.from_numpy(decay_per_step(_flat(tau), self.dt_s, self.step))
 
 
-def _layer(name: str, step: Step, make_surrogate: MakeSurrogate, clock: _Clock) -> nn.Module:
-    """A layer with the node's weights, times the gain of its neurons."""
+def _layer(name: str, step: GraphLayer, make_surrogate: MakeSurrogate, clock: _Clock) -> nn.Module:
+    """Build a layer with the node's weights, times the gain of its neurons."""
     neuron, gain = _neurons(step.node, make_surrogate, clock)
     product, recurrent = step.product, step.recurrent
     bias = _joined(product, recurrent)
@@ -130,7 +130,7 @@ def _neurons(node: Any, make_surrogate: MakeSurrogate, clock: _Clock) -> tuple[N
 def _convolution(
     name: str, product: Any, neurons: int, neuron: Neuron, wiring: str, *, bias: bool
 ) -> ConvLayer:
-    """An empty convolutional layer of the node's shape."""
+    """Build a convolutional layer of the node's shape, without weights."""
     weight, stride = product.weight, int(np.ravel(product.stride)[0])
     _check_convolution(product, stride=stride)
     if product.input_shape is None:
@@ -174,7 +174,7 @@ def _check_convolution(product: Any, *, stride: int) -> None:
 
 
 def _joined(product: Any, recurrent: Any | None) -> np.ndarray | None:
-    """The sum of the biases of both weights, which join the current in every step; None without any."""
+    """Add the biases of both weights, which join the current in every step; None without any."""
     biases = [getattr(each, "bias", None) for each in (product, recurrent)]
     given = [np.asarray(bias) for bias in biases if bias is not None and np.any(bias != 0)]
     return sum(given[1:], given[0]) if given else None

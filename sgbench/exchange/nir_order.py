@@ -12,7 +12,7 @@ NEURONS = ("LIF", "IF", "LI", "I", "CubaLIF")
 RECURRENT = (*PRODUCTS, "Scale")
 
 
-class Step(NamedTuple):
+class GraphLayer(NamedTuple):
     """One layer of a graph."""
 
     product: Any  # node of the weights
@@ -21,8 +21,8 @@ class Step(NamedTuple):
     recurrent: Any | None  # node of the weights among them
 
 
-def in_order(graph: Any) -> list[Step]:
-    """The layers from input to output; a graph inside the graph stands for its nodes.
+def in_order(graph: Any) -> list[GraphLayer]:
+    """List the layers from input to output; a graph inside the graph stands for its nodes.
 
     Raises:
         InputError: a branch, a node of a kind that there is no layer for, or weights without neurons behind them.
@@ -40,7 +40,7 @@ def in_order(graph: Any) -> list[Step]:
         if kind in PRODUCTS and product is None:
             product = nodes[here]
         elif kind in NEURONS and product is not None:
-            steps.append(Step(product, here, nodes[here], _recurrent(here, nodes, edges)))
+            steps.append(GraphLayer(product, here, nodes[here], _recurrent(here, nodes, edges)))
             product = None
         elif kind != "Flatten":
             where = "where weights are expected" if kind in NEURONS else "which no layer here stands for"
@@ -81,7 +81,7 @@ def _inlined(graph: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
 
 
 def _behind(here: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> list[str]:
-    """Where a signal goes on to, weights among neurons left out."""
+    """Return where a signal goes on to, weights among neurons left out."""
     found = [b for a, b in edges if a == here]
     missing = [name for name in found if name not in nodes]
     if missing:
@@ -100,7 +100,7 @@ def _only(names: list[str], here: str) -> str:
 
 
 def _recurrent(neurons: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> Any | None:
-    """The weights among neurons, where there are some."""
+    """Return the weights among neurons, where there are some."""
     found = [b for a, b in edges if a == neurons and _loops(b, neurons, edges)]
     if len(found) > 1:
         raise InputError(f"node '{neurons}': has {len(found)} recurrent connections; one is known here")

@@ -36,7 +36,7 @@ def from_snntorch(
     stride: int = 1,
     reset_delay: bool = True,
 ) -> Chain:
-    """A network that does what a snnTorch network of Linear or Conv2d and spiking neurons in turn does.
+    """Build a network that does what a snnTorch network of Linear or Conv2d and spiking neurons in turn does.
 
     Leaky, Synaptic, RLeaky and RSynaptic are told by their tensors, which have to lie in the order in which signals
     pass them. Decays and thresholds stay fixed, decays clipped to [0, 1] as snnTorch clips them; weights can be
@@ -69,7 +69,7 @@ def from_snntorch(
 
 
 def _modules(state_dict: Mapping[str, Tensor]) -> list[_Module]:
-    """The tensors of each module, in their order; a recurrence belongs to its neurons."""
+    """Group the tensors by module, in their order; a recurrence belongs to its neurons."""
     found: dict[str, dict[str, Tensor]] = {}
     for key, value in state_dict.items():
         if not isinstance(value, Tensor):
@@ -119,7 +119,7 @@ def _layer(
 
 
 def _weight(module: _Module) -> Tensor:
-    """The weights of a Linear or Conv2d."""
+    """Return the weights of a Linear or Conv2d."""
     weight = module.tensors.get("weight")
     if weight is None or set(module.tensors) - {"weight", "bias"} or weight.dim() not in (MATRIX, FILTERS):
         told = ", ".join(module.tensors)
@@ -165,7 +165,7 @@ def _neurons(
 
 
 def _reset(module: _Module, wiring: str, *, reset_delay: bool) -> str:
-    """The reset of neurons that there are such of here."""
+    """Return the reset of these neurons, or refuse those that have no counterpart here."""
     tensors = module.tensors
     unknown = [key for key in tensors if key not in OF_NEURONS and not key.startswith("recurrent.")]
     if unknown or not {"beta", "threshold", "reset_mechanism_val"} <= tensors.keys():
@@ -191,7 +191,7 @@ def _reset(module: _Module, wiring: str, *, reset_delay: bool) -> str:
 def _convolution(
     name: str, weights: _Module, image: Image | None, stride: int, make: object, options: dict[str, object]
 ) -> ConvLayer:
-    """An empty convolutional layer."""
+    """Build a convolutional layer without weights."""
     rows, channels, height, width = weights.tensors["weight"].shape
     if image is None:
         raise InputError(f"module '{weights.name}': a convolution needs image=[channels, height, width]")

@@ -34,7 +34,7 @@ def time_constant(decay: Numbers, dt_s: float, step: str) -> Numbers:
 
 
 def decay_per_step(tau_s: Numbers, dt_s: float, step: str) -> Numbers:
-    """The decay per step of a time constant [s].
+    """Return the decay per step of a time constant [s].
 
     Raises:
         InputError: a time constant that is not above 0, or shorter than an Euler step.

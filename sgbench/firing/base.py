@@ -51,19 +51,19 @@ class Firing(ABC):
         """Spikes, shape and dtype of `u`."""
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Derivative of the spikes; the surrogate's unless said otherwise."""
+        """Compute the derivative of the spikes; the surrogate's unless said otherwise."""
         return surrogate.derivative(u)
 
     @property
     def has_primitive(self) -> bool:
-        """Whether `primitive` is a curve of `slope`: where one of the two is redefined, so must be the other."""
+        """Say whether `primitive` is a curve of `slope`: a class that redefines one has to redefine both."""
         return type(self).slope is Firing.slope or type(self).primitive is not Firing.primitive
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """The curve by which a steepness learns; the surrogate's unless said otherwise."""
+        """Compute the curve by which a steepness learns; the surrogate's unless said otherwise."""
         return surrogate.primitive(u)
 
 
 def is_smooth(firing: object) -> bool:
-    """Whether a surrogate's firing sends a smooth curve in evaluation too."""
+    """Say whether a surrogate's firing sends a smooth curve in evaluation too."""
     return isinstance(firing, Firing) and firing.smooth

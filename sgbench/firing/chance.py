@@ -19,7 +19,7 @@ class Chance(Firing):
 
     @abstractmethod
     def probability(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Of a spike at each potential above threshold u."""
+        """Compute the probability of a spike at each potential above threshold u."""
 
     def log_probability(self, spikes: Tensor, u: Tensor, surrogate: Surrogate) -> Tensor:
         """Logarithm of the probability of given spikes, 0 or 1, elementwise and differentiable in u."""

@@ -17,7 +17,7 @@ ROUNDING = 1e-9
 
 
 def curve_slope(u: Tensor, surrogate: Surrogate) -> Tensor:
-    """Derivative of the curve from 0 to 1 that a surrogate of finite area stands for."""
+    """Compute the derivative of the curve from 0 to 1 that a surrogate of finite area stands for."""
     area: float = surrogate.area  # type: ignore[assignment]
     slope = surrogate.derivative(u)
     return slope if area == 1.0 else slope / area

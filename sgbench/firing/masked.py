@@ -41,7 +41,7 @@ class Masked(Firing):
         self.share = require_number("firing.share", share, low=0, high=1)
 
     def check(self, surrogate: Surrogate) -> None:
-        """Where every neuron sends analog values the network has a true gradient, which the slope has to be."""
+        """Require the curve's own slope where every neuron sends analog values, since the gradient is then true."""
         if self.share == 1:
             require_own_slope("firing.share=1", surrogate, otherwise=", or firing.share=0.5")
 
@@ -53,7 +53,7 @@ class Masked(Firing):
         return torch.where(surrogate.uniform(u) < self.share, surrogate.escape_probability(u), spikes)
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """The surrogate's; where all are analog, that of what they send."""
+        """Return the surrogate's slope; where all are analog, that of what they send."""
         return curve_slope(u, surrogate) if self.share == 1 else surrogate.derivative(u)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:

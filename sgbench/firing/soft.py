@@ -46,7 +46,7 @@ class Soft(Firing):
         return surrogate.escape_probability(u)
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """The derivative of F."""
+        """Compute the derivative of F."""
         return curve_slope(u, surrogate)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:

@@ -21,5 +21,5 @@ class Step(Firing):
         """Nothing to change."""
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """The surrogate's."""
+        """Return the surrogate's spikes."""
         return surrogate.fire(u)

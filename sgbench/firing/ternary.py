@@ -40,7 +40,7 @@ class Ternary(Firing):
         return (u > 0).to(u.dtype) - (u < -2 * self.threshold).to(u.dtype)
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """That of both flanks."""
+        """Compute the slope of both flanks."""
         return surrogate.derivative(u) + surrogate.derivative(-u - 2 * self.threshold)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:

@@ -18,7 +18,7 @@ class DrivenNeurons(Protocol):
     currents: int
 
     def recurrence_spec(self) -> LinearSpec | None:
-        """The neurons as numbers, or None where only their step says what they do."""
+        """Return the neurons as numbers, or None where only their step says what they do."""
         ...
 
 
@@ -97,7 +97,7 @@ class ScaledInit(Init):
 
 
 def linear_numbers(entry: str, layer: DrivenLayer) -> LinearSpec:
-    """The numbers of a layer of neurons that are linear below threshold and take one current.
+    """Return the numbers of a layer's neurons, which are linear below threshold and take one current.
 
     Raises:
         InputError: other neurons, for which `entry` is not defined.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sgbench.engine.spec import LinearSpec
 from sgbench.inits.base import DrivenLayer
-from sgbench.inits.conditions import ConditionedInit, Step
+from sgbench.inits.conditions import ConditionedInit, PotentialStep
 
 
 class BoundedGradient(ConditionedInit):
@@ -31,7 +31,7 @@ class BoundedGradient(ConditionedInit):
 
     >>> import torch
     >>> two = [torch.full((2,), each, dtype=torch.float64) for each in (0.5, 0.0, -4.0, 4.0)]
-    >>> step = Step(two[0], torch.tensor([[1.0, -1.0], [1.0, 2.0]], dtype=torch.float64), *two[1:])
+    >>> step = PotentialStep(two[0], torch.tensor([[1.0, -1.0], [1.0, 2.0]], dtype=torch.float64), *two[1:])
     >>> round(step.height_of_bound(), 6)  # columns reach 2 and 3: 0.5 + 3 h = 1
     0.166667
     """
@@ -42,5 +42,5 @@ class BoundedGradient(ConditionedInit):
     def finish(self, layer: DrivenLayer, neuron: LinearSpec) -> None:
         """Set the peak of the surrogate."""
         if neuron.surrogate is not None:
-            height = Step.of(self.entry, layer, neuron).height_of_bound()
+            height = PotentialStep.of(self.entry, layer, neuron).height_of_bound()
             neuron.surrogate.reshape(height=height / (neuron.surrogate.peak or 1.0))

@@ -44,4 +44,4 @@ class Centred(ConditionedInit):
         super().__init__("centred", gain=gain, input_power=input_power)
 
     def finish(self, layer: DrivenLayer, neuron: LinearSpec) -> None:
-        """The surrogate stays as it is."""
+        """Leave the surrogate as it is."""

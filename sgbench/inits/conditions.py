@@ -72,12 +72,12 @@ def _mean(neuron: LinearSpec, fan_in: int) -> Tensor:
 
 
 def mean_factor(reset: str, beta: Tensor) -> Tensor:
-    """What recurrent weights add up to, in thresholds, where the mean potential stays at threshold."""
+    """Return what recurrent weights add up to, in thresholds, where the mean potential stays at threshold."""
     paid = {"subtract": torch.ones_like(beta), "subtract_decayed": beta, "zero": beta, "none": 0 * beta}
     return 2 * (1 - beta) + paid[reset]
 
 
-class Step(NamedTuple):
+class PotentialStep(NamedTuple):
     r"""How the potentials of one step move with those of the step before, :math:`\beta + (V - \rho) \psi`."""
 
     decay: Tensor  # beta [N]
@@ -87,8 +87,8 @@ class Step(NamedTuple):
     highest: Tensor
 
     @staticmethod
-    def of(entry: str, layer: DrivenLayer, neuron: LinearSpec) -> Step:
-        """Of a layer with recurrence among all neurons, whose gradient is not cut.
+    def of(entry: str, layer: DrivenLayer, neuron: LinearSpec) -> PotentialStep:
+        """Describe a layer with recurrence among all neurons, whose gradient is not cut.
 
         Raises:
             InputError: another recurrence, a reset to zero whose gradient is attached, or no leak.
@@ -116,7 +116,7 @@ class Step(NamedTuple):
         inputs = gain[:, None] * layer.weight.detach()
         paid = {"subtract": theta, "subtract_decayed": beta * theta}.get(neuron.reset, room)
         above, below = ((sign * weights).relu().sum(1) + (sign * inputs).relu().sum(1) for sign in (1, -1))
-        return Step(
+        return PotentialStep(
             beta,
             weights,
             room if neuron.detached else paid,
@@ -125,7 +125,7 @@ class Step(NamedTuple):
         )
 
     def largest(self, height: float) -> Tensor:
-        r"""By how much a gradient can grow in one step back, where slopes lie between 0 and a height.
+        r"""Return by how much a gradient can grow in one step back, where slopes lie between 0 and a height.
 
         .. math:: \max_j \Big( |\beta_j + h (V_{jj} - \rho_j)| + h \sum_{i \ne j} |V_{ij}| \Big)
         """
@@ -133,12 +133,12 @@ class Step(NamedTuple):
         return ((self.decay + height * own).abs() + height * others).max()
 
     def _reach(self) -> tuple[Tensor, Tensor]:
-        """What a neuron's slope leads to: the neuron itself, and all others, of either sign."""
+        """Return what a neuron's slope leads to: to the neuron itself, and to all others, of either sign."""
         own = self.weights.diagonal()
         return own - self.reset, self.weights.abs().sum(0) - own.abs()
 
     def height_of_bound(self) -> float:
-        """The height at which the growth is 1 for the neuron that reaches it first."""
+        """Return the height at which the growth is 1 for the neuron that reaches it first."""
         own, others = self._reach()
         growing = (1 - self.decay) / (own + others).clamp(min=0)
         turned = self.decay + growing * own < 0  # the reset takes more than the leak keeps
@@ -168,7 +168,7 @@ class Step(NamedTuple):
         return tuple(torch.trapezoid(slope**power * density, place, dim=0) for power in (1, 2))  # type: ignore[return-value]
 
     def width_of_balance(self, surrogate: Surrogate) -> float | None:
-        """The width, in those told, at which the growth is 1; None where gradients fade at every width."""
+        """Return the width, as the surrogate states it, at which the growth is 1; None if gradients always fade."""
         low, high = 1 / WIDEST, WIDEST
         if self.growth(surrogate, high) < 1:
             return None

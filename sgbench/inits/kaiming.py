@@ -23,5 +23,5 @@ class Kaiming(ScaledInit):
     """
 
     def draw(self, shape: torch.Size, fan_in: int, generator: torch.Generator) -> Tensor:
-        """Standard normal over sqrt(fan_in)."""
+        """Draw standard normal numbers over sqrt(fan_in)."""
         return torch.randn(shape, generator=generator, dtype=torch.float64) * fan_in**-0.5

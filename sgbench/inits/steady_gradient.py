@@ -5,7 +5,7 @@ from __future__ import annotations
 from sgbench.engine.spec import LinearSpec
 from sgbench.errors import InputError
 from sgbench.inits.base import DrivenLayer
-from sgbench.inits.conditions import ConditionedInit, Step
+from sgbench.inits.conditions import ConditionedInit, PotentialStep
 
 
 class SteadyGradient(ConditionedInit):
@@ -33,7 +33,7 @@ class SteadyGradient(ConditionedInit):
     >>> from sgbench.surrogates.triangle import Triangle
     >>> hat = Triangle(slope=None, width_fwhm=1.0, normalisation="peak1", scale=1.0)
     >>> one = [torch.tensor([each], dtype=torch.float64) for each in (0.0, 0.0, -10.0, 10.0)]
-    >>> step = Step(one[0], torch.tensor([[2.0]], dtype=torch.float64), *one[1:])
+    >>> step = PotentialStep(one[0], torch.tensor([[2.0]], dtype=torch.float64), *one[1:])
     >>> round(step.width_of_balance(hat), 2)  # 4 E[psi^2] = 4 (2 w / 3) / 20 = 1
     7.5
     """
@@ -45,7 +45,7 @@ class SteadyGradient(ConditionedInit):
         """Set the width of the surrogate."""
         if neuron.surrogate is None:
             return
-        width = Step.of(self.entry, layer, neuron).width_of_balance(neuron.surrogate)
+        width = PotentialStep.of(self.entry, layer, neuron).width_of_balance(neuron.surrogate)
         if width is None:
             raise InputError(
                 f"init=steady_gradient: gradients in layer '{layer.name}' fade whatever the surrogate's width; a "

@@ -80,7 +80,7 @@ def _gradients(parts: Parts) -> dict[str, Tensor]:
 
 
 def surrogate_problems(made: Surrogate) -> list[str]:
-    """What of a surrogate's slope, and of what it declares, does not fit together.
+    """List what does not fit together in a surrogate's slope and in what it declares.
 
     Args:
         made: in double precision.
@@ -168,12 +168,12 @@ def _width(grid: NDArray[np.float64], slope: NDArray[np.float64]) -> float:
 
 
 def _form_factor(made: Surrogate) -> float:
-    """What turns an area of the slope into that of the form."""
+    """Return what turns an area of the slope into that of the form."""
     return made.steepness / made.height if isinstance(made, BellSurrogate) else 1.0
 
 
 def _primitive(made: Surrogate) -> Iterator[str]:
-    """The slope of the primitive, away from kinks."""
+    """Compare the slope of the primitive with the surrogate's, away from kinks."""
     if not made.has_primitive:
         return
     u = torch.linspace(-2, 2, 401, dtype=torch.float64) * (made.fwhm or 1.0)

@@ -41,14 +41,14 @@ class Rates(NamedTuple):
 
 
 def steps_of(neuron: Neuron, wanted: int) -> int:
-    """How many steps to show: as wanted, or as the neuron's weights over time need."""
+    """Return how many steps to show: as wanted, or as the neuron's weights over time need."""
     fixed = getattr(neuron, "steps", None)
     return fixed if isinstance(neuron, SequenceNeuron) and isinstance(fixed, int) else wanted
 
 
 @torch.no_grad()
 def respond(neuron: Neuron, current: Tensor) -> tuple[Tensor, list[Any]]:
-    """What is sent [T, B], and the states of all steps; a sequence neuron tells u minus threshold alone."""
+    """Return what is sent [T, B] and all states; of a sequence neuron, u minus threshold alone."""
     given = current[..., None].repeat_interleave(neuron.currents, dim=-1)
     surrogate = getattr(neuron, "surrogate", None)
     if surrogate is not None:
@@ -65,7 +65,7 @@ def respond(neuron: Neuron, current: Tensor) -> tuple[Tensor, list[Any]]:
 
 
 def response(neuron: Neuron, current: Tensor) -> Response:
-    """Of one neuron to a current [T]."""
+    """Compute the response of one neuron to a current [T]."""
     sent, states = respond(neuron, current[:, None])
     centred = torch.stack([neuron.centred(state).reshape(-1)[0] for state in states])
     named: dict[str, Tensor] = {}
@@ -81,7 +81,7 @@ def response(neuron: Neuron, current: Tensor) -> Response:
 
 
 def step_current(neuron: Neuron) -> Tensor:
-    """On for a while, at a height under which the neuron fires some times [T]."""
+    """Make a current [T] that is on for a while, as high as lets the neuron fire some times."""
     on = _window(steps_of(neuron, STEPS))
     return on * smallest(neuron, on)
 
@@ -99,7 +99,7 @@ def _window(steps: int) -> Tensor:
 
 
 def smallest(neuron: Neuron, shape: Tensor) -> float:
-    """The least factor on a current [T] at which the neuron fires some times, or once; 1 where it does not."""
+    """Find the least factor on a current [T] at which the neuron fires some times, or once; 1 if it never does."""
     if neuron.output == "real":
         return 1.0
     heights = torch.logspace(-3, 4, 176)
@@ -112,7 +112,7 @@ def smallest(neuron: Neuron, shape: Tensor) -> float:
 
 
 def rates(neuron: Neuron) -> Rates:
-    """What is sent per step, in the mean, by the constant current."""
+    """Compute what is sent per step, in the mean, by constant currents."""
     steps = steps_of(neuron, LONG)
     current = torch.linspace(0, HIGHEST * smallest(neuron, torch.ones(steps)), POINTS)
     sent, _ = respond(neuron, current.expand(steps, -1))

@@ -21,7 +21,7 @@ LEAST_MARK = 1e-4  # distance from threshold below which a corner is at threshol
 DEFAULT_SLOPE = 25.0  # of the reference where there is no width to match
 
 
-class Samples(NamedTuple):
+class SampledCurve(NamedTuple):
     """A curve that may be random: its mean and, where it is, the central 80 % of the draws."""
 
     mean: Tensor
@@ -29,34 +29,34 @@ class Samples(NamedTuple):
     high: Tensor | None = None
 
 
-class Reference(NamedTuple):
+class ReferenceCurve(NamedTuple):
     """A fast sigmoid to compare with, and how it was matched."""
 
     surrogate: Surrogate
     label: str
 
 
-def slope_of(surrogate: Surrogate, u: Tensor, draws: int = FEW_DRAWS) -> Samples:
-    """The slope at each u; its mean over draws where it is random."""
+def slope_of(surrogate: Surrogate, u: Tensor, draws: int = FEW_DRAWS) -> SampledCurve:
+    """Compute the slope at each u; its mean over draws where it is random."""
     return _sampled(surrogate.derivative, u, draws if surrogate.stochastic else 1)
 
 
-def forward_of(surrogate: Surrogate, u: Tensor) -> Samples:
-    """The spike at each u; its mean over draws where it is random."""
+def forward_of(surrogate: Surrogate, u: Tensor) -> SampledCurve:
+    """Compute the spike at each u; its mean over draws where it is random."""
     return _sampled(surrogate.fire, u, DRAWS if surrogate.stochastic else 1)
 
 
-def _sampled(function: Callable[[Tensor], Tensor], u: Tensor, count: int) -> Samples:
+def _sampled(function: Callable[[Tensor], Tensor], u: Tensor, count: int) -> SampledCurve:
     with torch.no_grad():
         draws = torch.stack([function(u) for _ in range(count)])
     if bool((draws == draws[0]).all()):
-        return Samples(draws[0])
+        return SampledCurve(draws[0])
     low, high = torch.quantile(draws, torch.tensor([0.1, 0.9], dtype=u.dtype), dim=0)
-    return Samples(draws.mean(0), low, high)
+    return SampledCurve(draws.mean(0), low, high)
 
 
 def primitive_of(surrogate: Surrogate, u: Tensor) -> Tensor | None:
-    """The primitive, moved so that it passes through the middle of the step at threshold; None without one."""
+    """Compute the primitive, moved so that it passes the middle of the step at threshold, or None."""
     if not surrogate.has_primitive:
         return None
     forward = forward_of(surrogate, torch.tensor([-1e-9, 1e-9], dtype=u.dtype))
@@ -66,14 +66,14 @@ def primitive_of(surrogate: Surrogate, u: Tensor) -> Tensor | None:
 
 
 def top(surrogate: Surrogate) -> float:
-    """The peak, declared or, where none is, the largest sample."""
+    """Return the peak as declared or, where none is, the largest sample."""
     if surrogate.peak is not None:
         return surrogate.peak
     return float(slope_of(surrogate, _all_scales()).mean.abs().max())
 
 
 def extent(surrogate: Surrogate, level: float) -> tuple[float, float] | None:
-    """From where to where the slope reaches `level` times the peak [threshold units]; None if it never does.
+    """Find between where the slope reaches `level` times the peak [threshold units]; None if it never does.
 
     The ends are the outermost such points; beyond a million they count as infinite.
     """
@@ -99,13 +99,13 @@ def extent(surrogate: Surrogate, level: float) -> tuple[float, float] | None:
 
 
 def extent_width(surrogate: Surrogate, level: float) -> float | None:
-    """The full width at `level` times the peak [threshold units]."""
+    """Return the full width at `level` times the peak [threshold units]."""
     ends = extent(surrogate, level)
     return None if ends is None else ends[1] - ends[0]
 
 
 def corners(surrogate: Surrogate) -> list[float]:
-    """Those of the declared kinks where the slope measurably jumps or bends, from left to right.
+    """List the declared kinks where the slope measurably jumps or bends, from left to right.
 
     A bell declares its threshold and the ends of its support, round there or not.
     """
@@ -133,7 +133,7 @@ def _all_scales(kinks: tuple[float, ...] = ()) -> Tensor:
 
 
 def _edge(surrogate: Surrogate, bar: float, *, inside: float, outside: float) -> float:
-    """Where the slope crosses the bar between two neighbouring points, by bisection."""
+    """Find where the slope crosses the bar between two neighbouring points, by bisection."""
     for _ in range(60):
         middle = (inside + outside) / 2
         point = torch.tensor([middle], dtype=torch.float64)
@@ -145,7 +145,7 @@ def _edge(surrogate: Surrogate, bar: float, *, inside: float, outside: float) ->
 
 
 def window(surrogate: Surrogate) -> tuple[float, float]:
-    """An interval of u that shows the shape and the threshold; of several spikes, that of the first four."""
+    """Choose an interval of u that shows the shape and the threshold, or the first four thresholds."""
     low, high = _window_of_shape(surrogate)
     return (min(low, -1.5), max(high, 3.5)) if surrogate.output == "integer" else (low, high)
 
@@ -163,7 +163,7 @@ def _window_of_shape(surrogate: Surrogate) -> tuple[float, float]:
 
 
 def _has_lobes(surrogate: Surrogate) -> bool:
-    """Whether the slope is negative somewhere near."""
+    """Say whether the slope is negative somewhere near."""
     return not surrogate.stochastic and bool((slope_of(surrogate, _all_scales()).mean < 0).any())
 
 
@@ -184,20 +184,20 @@ def grid(low: float, high: float, kinks: tuple[float, ...], points: int) -> Tens
     return torch.cat([even, torch.tensor(beside, dtype=torch.float64)]).unique()
 
 
-def reference(surrogate: Surrogate) -> Reference | None:
-    """A fast sigmoid of the same peak and, where there is one, the same width."""
+def reference(surrogate: Surrogate) -> ReferenceCurve | None:
+    """Make a fast sigmoid of the same peak and, where there is one, the same width."""
     peak, width = top(surrogate), surrogate.fwhm
     if not SMALLEST <= peak <= LARGEST:
         return None
     if width is None or not SMALLEST <= width <= LARGEST:
         made = FastSigmoid(slope=DEFAULT_SLOPE, width_fwhm=None, normalisation="peak1", scale=peak)
-        return Reference(made, f"peak-matched fast_sigmoid (its default width, {made.fwhm:.2g})")
+        return ReferenceCurve(made, f"peak-matched fast_sigmoid (its default width, {made.fwhm:.2g})")
     made = FastSigmoid(slope=None, width_fwhm=width, normalisation="peak1", scale=peak)
-    return Reference(made, "peak- and width-matched fast_sigmoid")
+    return ReferenceCurve(made, "peak- and width-matched fast_sigmoid")
 
 
 def same_curve(surrogate: Surrogate, other: Surrogate) -> bool:
-    """Whether two slopes agree everywhere to rounding."""
+    """Say whether two slopes agree everywhere to rounding."""
     if surrogate.stochastic:
         return False
     u = _all_scales()

@@ -13,7 +13,7 @@ MANY = 5
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number for people.
+    """Write a number for people.
 
     >>> number(0.63662), number(float("inf")), number(None)
     ('0.637', 'infinite', '-')
@@ -26,7 +26,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def interval(ends: tuple[float, float]) -> str:
-    """Where a slope is not 0, for people.
+    """Say for people where a slope is not 0.
 
     >>> interval((-1.0, 1.0)), interval((-math.inf, math.inf)), interval((0.0, math.inf))
     ('[-1, 1]', 'unbounded', 'from 0 on')
@@ -69,7 +69,7 @@ def facts(surrogate: Surrogate) -> dict[str, Any]:
 
 
 def plain(tree: Any) -> Any:
-    """A tree with infinities as the words "inf" and "-inf", which strict JSON lacks."""
+    """Replace infinities in a tree by the words "inf" and "-inf", which strict JSON lacks."""
     if isinstance(tree, dict):
         return {key: plain(value) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
@@ -80,7 +80,7 @@ def plain(tree: Any) -> Any:
 
 
 def headline(surrogate: Surrogate) -> str:
-    """The facts in one line."""
+    """Write the facts in one line."""
     width = "no width" if surrogate.fwhm is None else f"width {number(surrogate.fwhm)}"
     area = "area undefined" if surrogate.area is None else f"area {number(surrogate.area)}"
     peak = "peak undefined" if surrogate.peak is None else f"peak {number(surrogate.peak)}"

@@ -57,7 +57,7 @@ def surrogate_picture(name: str, surrogate: Surrogate, points: int = POINTS) -> 
     )
 
 
-def _curve(u: torch.Tensor, samples: curves.Samples) -> Curve:
+def _curve(u: torch.Tensor, samples: curves.SampledCurve) -> Curve:
     low = None if samples.low is None else samples.low.numpy()
     high = None if samples.high is None else samples.high.numpy()
     return Curve(u.numpy(), samples.mean.numpy(), low, high)
@@ -72,6 +72,6 @@ def _half_width(surrogate: Surrogate) -> HalfWidth | None:
     return HalfWidth(*ends, height=curves.top(surrogate) / 2)
 
 
-def _reference(reference: curves.Reference, u: torch.Tensor, slope: torch.Tensor) -> ReferenceCurves:
+def _reference(reference: curves.ReferenceCurve, u: torch.Tensor, slope: torch.Tensor) -> ReferenceCurves:
     primitive = curves.primitive_of(reference.surrogate, u)
     return ReferenceCurves(reference.label, slope.numpy(), None if primitive is None else primitive.numpy())

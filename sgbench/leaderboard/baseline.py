@@ -13,12 +13,12 @@ WITHOUT = {**NEUTRAL_CHOICES, **dict.fromkeys(SPIKING_CHOICES, NOTHING), "regula
 
 
 def is_baseline(entry: Entry | None) -> bool:
-    """Whether the catalogue says of a network that it does not spike."""
+    """Say whether the catalogue has a network as one that does not spike."""
     return entry is not None and entry.meta.get("spikes") is False
 
 
 def baseline_deviations(method: Method, protocol: Protocol, entry: Entry | None) -> Iterator[str]:
-    """Where a network without spikes is no baseline of a protocol.
+    """Say where a network without spikes is no baseline of a protocol.
 
     Args:
         method: whose choices of neurons are none.

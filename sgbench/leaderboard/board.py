@@ -12,13 +12,13 @@ from pathlib import Path
 
 from sgbench.energy.price import load_targets
 from sgbench.errors import InputError, SgbenchError, StorageError
-from sgbench.leaderboard.deviation import Reference, References
+from sgbench.leaderboard.deviation import ProtocolReference, References
 from sgbench.leaderboard.division import division_of
 from sgbench.leaderboard.measuring import measure_all, processors
 from sgbench.leaderboard.pages.picture_digest import stale
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
-from sgbench.leaderboard.rows import Board, Measured, Standing, board_of
+from sgbench.leaderboard.rows import Board, BoardStanding, Measured, board_of
 from sgbench.leaderboard.store.dossier import Dossiers, fitting, read_dossiers
 from sgbench.leaderboard.store.kept import hidden_files, lost_files
 from sgbench.leaderboard.store.objects import Objects
@@ -101,7 +101,7 @@ def show(
 
 
 def _with_outsiders(root: Path, layout: Layout, only: str | None) -> Iterable[str]:
-    """The protocols that hold results of code outside the catalogue, be there others or not."""
+    """Yield the protocols that hold results of code outside the catalogue, be there others or not."""
     if layout == "leaderboards":
         for name in protocols(root, only=only, layout=layout):
             if (root / name / EXTERNAL).is_dir() and not (root / name).is_symlink():
@@ -116,7 +116,7 @@ def _price_lists(references: References) -> tuple[EnergyTarget, ...]:
 def _board(
     root: Path,
     measured: list[Measured],
-    reference: Reference,
+    reference: ProtocolReference,
     price_lists: tuple[EnergyTarget, ...],
     *,
     layout: Layout,
@@ -137,7 +137,7 @@ def _board(
     dossiers = fitting(read_dossiers(folder), folder, reference.measure)
     findings += dossiers.findings
     standings = {
-        each.method_id: Standing(division_of(each.method, reference), dossiers.of(each.method_id))
+        each.method_id: BoardStanding(division_of(each.method, reference), dossiers.of(each.method_id))
         for each in measured
     }
     outsiders = read_outsiders(folder, dossiers, measure=reference.measure, findings=findings)
@@ -282,7 +282,7 @@ def _stale_files(board: Board, root: Path) -> Iterable[Finding]:
 
 
 def rebuild(root: Path) -> str:
-    """What to type to build the boards of a leaderboards folder anew.
+    """Say what to type to build the boards of a leaderboards folder anew.
 
     >>> rebuild(Path("leaderboards")), rebuild(Path("my boards"))[-18:]
     ('rebuild with: sgbench board build --from leaderboards', "--root 'my boards'")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sgbench.energy.crossover import Comparison, compare
+from sgbench.energy.crossover import EnergyComparison, compare
 from sgbench.energy.pool import pooled
 from sgbench.energy.price import EnergyEstimate, Interval, price
 from sgbench.energy.stability import Duel, duels, parts
@@ -52,7 +52,7 @@ class Costs:
 
     @property
     def counts(self) -> OpCounts | None:
-        """Of all seeds together; None where there are none, or networks of several shapes."""
+        """Return the counts of all seeds together; None without any, or where networks differ in shape."""
         return None if self.pooled is None else OpCounts.model_validate_json(self.pooled)
 
 
@@ -92,7 +92,7 @@ def _together(counts: Sequence[OpCounts]) -> OpCounts | None:
         return None
 
 
-def beside(counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float) -> tuple[Comparison, ...]:
+def beside(counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float) -> tuple[EnergyComparison, ...]:
     """One method, its seeds pooled, beside its networks without spikes on each target.
 
     Raises:
@@ -104,7 +104,7 @@ def beside(counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float) ->
 def stability(
     methods: Mapping[str, OpCounts], *, targets: Sequence[EnergyTarget], dt_s: float
 ) -> tuple[Duel, ...]:
-    """How often each method costs less than each other, over targets and the ends of their prices.
+    """Count how often each method costs less than each other, over targets and the ends of their prices.
 
     Args:
         methods: counts by name, seeds pooled.
@@ -152,7 +152,7 @@ def _energy(estimates: Sequence[EnergyEstimate], target: EnergyTarget) -> Energy
 
 
 def _mean(found: Sequence[Interval | None]) -> Interval | None:
-    """The mean of each end, if every seed has one."""
+    """Average each end, if every seed has one."""
     given = [interval for interval in found if interval is not None]
     if len(given) < len(found):
         return None

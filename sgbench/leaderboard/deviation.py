@@ -36,7 +36,7 @@ NUMERIC = re.compile(
 
 
 @dataclass(frozen=True)
-class Reference:
+class ProtocolReference:
     """The catalogue's own word on a protocol: its values, a method that follows it everywhere, and all entries."""
 
     protocol: Protocol
@@ -50,7 +50,7 @@ class Reference:
 
     @property
     def measure(self) -> Measure:
-        """What its board compares.
+        """Return what its board compares.
 
         Raises:
             InputError: nobody says what guessing would lose.
@@ -64,26 +64,26 @@ class Reference:
 
     @property
     def classes(self) -> int | None:
-        """How many classes the protocol's data set has, or None without classes."""
+        """Return how many classes the protocol's data set has, or None without classes."""
         return self.facts.classes
 
     @property
     def test_samples(self) -> int:
-        """How many samples its test set has."""
+        """Return how many samples its test set has."""
         return self.facts.sizes["test"]
 
     def data_sha256(self, seed: int) -> str | None:
-        """The hash of the data that a run of this seed sees; None where the catalogue does not state it."""
+        """Return the hash of the data that a run of this seed sees; None where nothing states it."""
         return self.draws.get(seed) if self.protocol.draw == "per_seed" else self.facts.sha256
 
     @property
     def labels_steps(self) -> bool:
-        """Whether each step has a class of its own, so that accuracies are of steps."""
+        """Say whether each step has a class of its own, so that accuracies are of steps."""
         return self.facts.target == "class_per_step"
 
     @cached_property
     def facts(self) -> Facts:
-        """Of the data set.
+        """Return the facts of the data set.
 
         Raises:
             InputError: the catalogue lacks one.
@@ -102,10 +102,10 @@ class References:
     def __init__(self, config_dirs: Iterable[Path] = (), allow_targets: Iterable[str] = ()) -> None:
         self.config_dirs = tuple(config_dirs)
         self.allow_targets = tuple(allow_targets)
-        self._known: dict[str, Reference] = {}
+        self._known: dict[str, ProtocolReference] = {}
 
-    def of(self, name: str) -> Reference:
-        """The reference of one protocol.
+    def of(self, name: str) -> ProtocolReference:
+        """Return the reference of one protocol.
 
         Raises:
             InputError: the catalogue has no such protocol, or it cannot be composed.
@@ -119,7 +119,7 @@ class References:
 
 def compose_reference(
     name: str, *, config_dirs: Iterable[Path] = (), allow_targets: Iterable[str] = ()
-) -> Reference:
+) -> ProtocolReference:
     """Compose what a protocol fixes with the experiment of its name, or with the catalogue's defaults.
 
     So `digits_v1` is referred to what `sgbench run experiment=digits` runs, `yin_yang_v2` to
@@ -147,7 +147,7 @@ def compose_reference(
     method = compose([*words, f"protocol={name}"], config_dirs=folders, allow_targets=allow_targets).method
     groups = {entry_group(group) for group in GROUPS}
     entries = {group: catalogue.entries(group, folders) for group in groups}
-    return Reference(
+    return ProtocolReference(
         method.protocol,
         method,
         entries,
@@ -158,7 +158,7 @@ def compose_reference(
 
 
 def _draws(entry: Entry) -> Mapping[int, str]:
-    """The hash of the data of each seed, from a protocol's meta.
+    """Read the hash of the data of each seed from a protocol's meta.
 
     Raises:
         InputError: something else than seeds and hashes stands there.
@@ -174,7 +174,7 @@ def _draws(entry: Entry) -> Mapping[int, str]:
 
 
 def _guess(entry: Entry, key: str, *, high: float = math.inf) -> float | None:
-    """What a protocol's file says that an answer without learning scores, or None where it says nothing."""
+    """Read what a protocol's file says that an answer without learning scores, or return None."""
     given = entry.meta.get(key)
     if given is None:
         return None
@@ -182,7 +182,11 @@ def _guess(entry: Entry, key: str, *, high: float = math.inf) -> float | None:
 
 
 def deviation(
-    record: RunRecord, reference: Reference, *, known: KnownMethods | None = None, trials: bool = False
+    record: RunRecord,
+    reference: ProtocolReference,
+    *,
+    known: KnownMethods | None = None,
+    trials: bool = False,
 ) -> str | None:
     """Why a record is no row of its protocol's board, on one line, or None if it is one.
 
@@ -211,19 +215,19 @@ def deviation(
     )
 
 
-def _of_method(method: Method, reference: Reference, known: KnownMethods | None) -> tuple[str, ...]:
+def _of_method(method: Method, reference: ProtocolReference, known: KnownMethods | None) -> tuple[str, ...]:
     if known is None:
         return tuple(_method_deviations(method, reference))
     return known.once(method, lambda: tuple(_method_deviations(method, reference)))
 
 
-def method_deviations(method: Method, seed: int, reference: Reference) -> Iterator[str]:
-    """Where a method leaves the protocol that it names, one text each; known before it runs."""
+def method_deviations(method: Method, seed: int, reference: ProtocolReference) -> Iterator[str]:
+    """Say where a method leaves the protocol that it names, one text each; all is known before it runs."""
     yield from _method_deviations(method, reference)
     yield from _seed_deviation(seed, reference)
 
 
-def _seed_deviation(seed: int, reference: Reference) -> Iterator[str]:
+def _seed_deviation(seed: int, reference: ProtocolReference) -> Iterator[str]:
     seeds = reference.protocol.seeds
     if seed in (reference.protocol.tuning_seeds or ()):
         yield f"seed {seed} is one that settings are chosen with, and reports nothing"
@@ -232,7 +236,7 @@ def _seed_deviation(seed: int, reference: Reference) -> Iterator[str]:
         yield f"seed {seed} is not among the protocol's seeds {', '.join(map(str, seeds))}"
 
 
-def _method_deviations(method: Method, reference: Reference) -> Iterator[str]:
+def _method_deviations(method: Method, reference: ProtocolReference) -> Iterator[str]:
     protocol = reference.protocol
     for key in PROTOCOL_IDENTITY:
         ours, theirs = getattr(protocol, key), getattr(method.protocol, key)
@@ -247,7 +251,7 @@ def _method_deviations(method: Method, reference: Reference) -> Iterator[str]:
             yield from _group_deviations(group, method, reference)
 
 
-def _group_deviations(group: str, method: Method, reference: Reference) -> Iterator[str]:
+def _group_deviations(group: str, method: Method, reference: ProtocolReference) -> Iterator[str]:
     pick, ours = method.choices[group], reference.method.choices[group]
     free = (*reference.protocol.free, *(["network"] if method.is_baseline else []))
     if group not in free and pick != ours:
@@ -278,7 +282,7 @@ def _foreign(name: str, given: Mapping[str, Value], entry: Entry) -> Iterator[st
 
 
 def _fits(value: Value, default: object) -> bool:
-    """Whether a value is of the kind of the entry's own: a switch, a number or numbers, text, a list."""
+    """Say whether a value is of the kind of the entry's own: a switch, a number or numbers, text, a list."""
     if value is None or default is None:
         return True
     if isinstance(default, bool):
@@ -293,8 +297,8 @@ def _fits(value: Value, default: object) -> bool:
     return all(isinstance(item, int | float) and not isinstance(item, bool) for item in items)
 
 
-def _fact_deviations(record: RunRecord, reference: Reference) -> Iterator[str]:
-    """What a record says of its data set against what the catalogue says."""
+def _fact_deviations(record: RunRecord, reference: ProtocolReference) -> Iterator[str]:
+    """Compare what a record says of its data set with what the catalogue says."""
     entry = reference.entries["dataset"].get(record.method.choices["dataset"])
     if entry is None:
         return  # said with the choices
@@ -322,7 +326,7 @@ def _fact_deviations(record: RunRecord, reference: Reference) -> Iterator[str]:
 
 
 def _parameter(parameters: Mapping[str, Value], name: str) -> Value:
-    """A parameter, or the frozen value that an older record without it stands for."""
+    """Return a parameter, or the frozen value that an older record without it stands for."""
     return parameters.get(name.partition(".")[2], NEUTRAL.get(name, "absent"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sgbench.leaderboard.deviation import Reference
+from sgbench.leaderboard.deviation import ProtocolReference
 from sgbench.records.base import Value
 from sgbench.records.method import NEUTRAL, same
 from sgbench.records.spec import GROUPS, Method
@@ -13,8 +13,8 @@ FREE_NUMBERS = ("neuron",)
 FREE_PARAMETERS = ("optimizer.lr",)
 
 
-def division_of(method: Method, reference: Reference) -> Division:
-    """`closed` where only the surrogate, its slope, the neuron's numbers and the learning rate differ, or `open`.
+def division_of(method: Method, reference: ProtocolReference) -> Division:
+    """Return `closed` where only surrogate, slope, neuron numbers and learning rate differ, else `open`.
 
     The reference is the protocol with the catalogue's own choices and numbers. A number is a number: another reset
     or a learnable decay is another neuron, and open.

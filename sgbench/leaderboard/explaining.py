@@ -8,7 +8,7 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.pages.explain import Explanation, Hits, explain, find_row, untold
-from sgbench.leaderboard.rows import Row
+from sgbench.leaderboard.rows import MethodRow
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, parse_predictions
 from sgbench.leaderboard.store.reading import Layout
@@ -49,8 +49,8 @@ def explain_two(
     return explain(board, *rows, hits=hits, unsaid=unsaid)
 
 
-def _hits(root: Path, layout: Layout, protocol: str, row: Row) -> Hits:
-    """The stored predictions of a method's finished seeds, scored."""
+def _hits(root: Path, layout: Layout, protocol: str, row: MethodRow) -> Hits:
+    """Score the stored predictions of a method's finished seeds."""
     objects = Objects(root / protocol)
     found = {}
     for seed in sorted(set(row.scores) - set(row.failed_seeds)):

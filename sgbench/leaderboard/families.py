@@ -85,7 +85,7 @@ def families(measured: Iterable[Measured], by: Sequence[str]) -> dict[str, list[
 
 
 def slope_of(method: Method) -> float | None:
-    """The one number that sets a surrogate's steepness, or None where there is none or more than one.
+    """Return the one number that sets a surrogate's steepness, or None without one or with more than one.
 
     Where a full width at half maximum is given it is the inverse of that, so that larger is steeper throughout.
     """
@@ -100,7 +100,7 @@ def slope_of(method: Method) -> float | None:
 
 
 def trials(family: Iterable[Measured], measure: Measure) -> list[Trial]:
-    """The settings of a family as trials of its tuning; a loss with its sign changed, so that more is better."""
+    """Convert a family's settings to trials of its tuning; a loss changes sign, so that more is better."""
     return [
         Trial(
             validation=_mean(each.selection.values()),
@@ -135,7 +135,7 @@ class Tuned:
 
 
 def tuned(name: str, family: Sequence[Measured], measure: Measure) -> Tuned:
-    """The statistics of one family's tuning; see `sgbench.statistics.tuning_curves`."""
+    """Compute the statistics of one family's tuning; see `sgbench.statistics.tuning_curves`."""
     found = trials(family, measure)
     _, test = expected_best(found)
     over_slopes = slope_sensitivity(found)
@@ -155,7 +155,7 @@ def tuned(name: str, family: Sequence[Measured], measure: Measure) -> Tuned:
 
 
 @dataclass(frozen=True)
-class Standing:
+class FamilyStanding:
     """A family over all tasks."""
 
     name: str
@@ -172,7 +172,7 @@ class AcrossTasks:
     """Families that ran on every task, the best first."""
 
     tasks: tuple[str, ...]
-    standings: tuple[Standing, ...]
+    standings: tuple[FamilyStanding, ...]
     left_out: tuple[str, ...]
     ranks: RankTest | None  # None with one task or one family
 
@@ -213,7 +213,7 @@ def across_tasks(
     for place, name in enumerate(kept):
         generator = np.random.Generator(np.random.PCG64(RESAMPLING_SEED))
         low, high = interquartile_interval(scores[name], generator=generator)
-        standing = Standing(
+        standing = FamilyStanding(
             name=name,
             interquartile_mean=interquartile_mean(scores[name]),
             low=low,

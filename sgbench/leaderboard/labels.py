@@ -16,7 +16,7 @@ _ACTIVE = re.compile(r"[`|<>&]")
 
 
 def parameter_text(value: Value) -> str:
-    r"""A parameter's value; text that is not a plain word is quoted, with all that Markdown acts on escaped.
+    r"""Write a parameter's value; text that is no plain word is quoted, and Markdown's signs are escaped.
 
     >>> parameter_text(1.0), parameter_text((0.9, 0.999)), parameter_text("subtract")
     ('1', '[0.9,0.999]', 'subtract')
@@ -33,7 +33,7 @@ def parameter_text(value: Value) -> str:
 
 
 def inert(text: str) -> str:
-    r"""A stranger's text as one line of ASCII that cannot end a code span, a table cell or a tag.
+    r"""Write a stranger's text as one line of ASCII that cannot end a code span, a table cell or a tag.
 
     >>> inert("a`b\nc|d")
     'a\\u0060b c\\u007cd'
@@ -45,7 +45,7 @@ def inert(text: str) -> str:
 
 
 def call(name: str, parameters: Mapping[str, Value]) -> str:
-    """A choice with its parameters; those that are null or false are left out.
+    """Write a choice with its parameters; those that are null or false are left out.
 
     >>> call("atan", {"alpha": None, "width_fwhm": 1.0})
     'atan(width_fwhm=1)'
@@ -60,7 +60,7 @@ def call(name: str, parameters: Mapping[str, Value]) -> str:
 
 
 def surrogate_call(name: str, parameters: Mapping[str, Value]) -> str:
-    """A surrogate with its parameters; height is shown where it is not the usual peak of 1.
+    """Write a surrogate with its parameters; height is shown where it is not the usual peak of 1.
 
     >>> surrogate_call("atan", {"alpha": 2.0, "normalisation": "peak1", "scale": 1.0})
     'atan(alpha=2)'
@@ -82,7 +82,7 @@ def figure(value: float) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things that takes an s where it is not one.
+    """Write a number of things, with an s where it is not one.
 
     >>> counted(1, "method"), counted(0, "record"), counted(1200, "record")
     ('1 method', '0 records', '1,200 records')
@@ -91,7 +91,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def code(text: str) -> str:
-    """A code span around words that may come from a stranger.
+    """Put a code span around words that may come from a stranger.
 
     >>> code("atan(alpha=2)")
     '`atan(alpha=2)`'
@@ -100,7 +100,7 @@ def code(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    """The catalogue's own text as one line that cannot end a table cell or begin a tag.
+    """Write the catalogue's own text as one line that cannot end a table cell or begin a tag.
 
     >>> prose("less than 5 pJ | 0.8 V")
     'less than 5 pJ &#124; 0.8 V'

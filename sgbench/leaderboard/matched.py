@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sgbench.energy.crossover import Comparison, synapse_rate
+from sgbench.energy.crossover import EnergyComparison, synapse_rate
 from sgbench.energy.interval import Interval
 from sgbench.energy.stability import Duel
 from sgbench.errors import InputError
 from sgbench.leaderboard.costs import beside, stability
 from sgbench.leaderboard.labels import figure
-from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.records.counts import OpCounts
 from sgbench.records.energy import INSTEAD, EnergyTarget
 
@@ -28,17 +28,17 @@ class Matched:
     """One method beside the same network without spikes, on every price list that prices both."""
 
     rate: float  # events a synapse and step
-    comparisons: dict[str, Comparison]  # by target
+    comparisons: dict[str, EnergyComparison]  # by target
     activation_bits: int  # of the quantised network
 
     def cheaper(self, *, quantised: bool) -> tuple[int, int]:
-        """On how many targets the spiking network costs less under every price, and how many there are."""
+        """Return on how many targets, of how many, the spiking network costs less under every price."""
         kind = [each for each in self.comparisons.values() if each.quantised is quantised]
         return sum(each.wins is True for each in kind), len(kind)
 
 
 def matched(counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float) -> Matched | None:
-    """A method beside its networks without spikes; None where its synapses were not counted.
+    """Compare a method with its networks without spikes; None where its synapses were not counted.
 
     Args:
         counts: of all its seeds together.
@@ -55,13 +55,13 @@ def matched(counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float) -
 
 
 def _multiplies(target: EnergyTarget) -> bool:
-    """Whether a price list knows the products of a network without spikes; most chips have none."""
+    """Say whether a price list knows the products of a network without spikes; most chips have none."""
     known = {*target.priced, *target.included_elsewhere}
     return not known.isdisjoint(("multiply_accumulate", *INSTEAD.get("multiply_accumulate", ())))
 
 
-def matched_rows(board: Board) -> list[tuple[Row, Matched]]:
-    """The first methods of a board that have networks without spikes to stand beside."""
+def matched_rows(board: Board) -> list[tuple[MethodRow, Matched]]:
+    """List the first methods of a board that have networks without spikes to stand beside."""
     pairs = []
     for row in board.rows[:MOST_BESIDE]:
         counts = row.costs.counts
@@ -73,17 +73,17 @@ def matched_rows(board: Board) -> list[tuple[Row, Matched]]:
     return pairs
 
 
-def shown_targets(board: Board, rows: Iterable[tuple[Row, Matched]]) -> list[Comparison]:
+def shown_targets(board: Board, rows: Iterable[tuple[MethodRow, Matched]]) -> list[EnergyComparison]:
     """One comparison for each target with columns of its own: the board's, and those of quantised networks."""
     on_board = {target.name for target in board.targets}
-    found: dict[str, Comparison] = {}
+    found: dict[str, EnergyComparison] = {}
     for _, each in rows:
         found |= {name: one for name, one in each.comparisons.items() if one.quantised or name in on_board}
     return [found[name] for name in sorted(found, key=lambda name: (found[name].quantised, name))]
 
 
 def rate_word(rate: Interval) -> str | None:
-    """Which network needs less energy whatever its events, or None where a share of them decides.
+    """Say which network needs less energy whatever its events, or None where a share of them decides.
 
     No network uses more than all connections in all steps, so from there on the spiking one needs less always.
 
@@ -105,7 +105,7 @@ def end_text(end: float) -> str:
 
 
 def rate_text(rate: Interval | None) -> str:
-    """A crossover in percent, with its ends where they differ; see `rate_word` for those that are none.
+    """Write a crossover in percent, with its ends where they differ; see `rate_word` for those that are none.
 
     >>> rate_text(Interval(0.0981, 0.0981, 0.0981)), rate_text(Interval(0.16, 0.0, 4.55)), rate_text(None)
     ('9.81', '16 (0 to always)', '-')
@@ -118,8 +118,8 @@ def rate_text(rate: Interval | None) -> str:
     return rate_word(rate) or (value if low == high else f"{value} ({low} to {high})")
 
 
-def order(board: Board, rows: Sequence[Row]) -> dict[tuple[str, str], Duel]:
-    """How often one method costs less than another, by the ids of each pair, in both orders.
+def order(board: Board, rows: Sequence[MethodRow]) -> dict[tuple[str, str], Duel]:
+    """Return how often one method costs less than another, by the ids of each pair, in both orders.
 
     Over the corners of the price intervals of every price list; a pair that none of them prices is left out.
     """
@@ -135,18 +135,18 @@ def _turned(duel: Duel) -> tuple[tuple[str, str], Duel]:
 
 
 def mean_share(found: Mapping[tuple[str, str], Duel], name: str) -> float | None:
-    """How often a method costs less than another one of the same board, over all others; None without any."""
+    """Return how often a method costs less than another of its board, averaged over all; None without any."""
     means = [duel.mean for (a, _), duel in found.items() if a == name]
     return math.fsum(means) / len(means) if means else None
 
 
-def ordered_rows(board: Board) -> list[Row]:
-    """The first methods of a board that have counts: those of which every pair is compared."""
+def ordered_rows(board: Board) -> list[MethodRow]:
+    """List the first methods of a board that have counts: those of which every pair is compared."""
     return [row for row in board.rows if row.costs.pooled is not None][:MOST_DUELS]
 
 
 def share_text(duel: Duel | None) -> str:
-    """A share in percent: 0 and 100 stand for never and always, = for the same energy on every list.
+    """Write a share in percent: 0 and 100 stand for never and always, = for the same energy on every list.
 
     >>> share_text(Duel("a", "b", {"chip": 0.999}, ())), share_text(Duel("a", "b", {"chip": 1.0}, ()))
     ('99', '100')

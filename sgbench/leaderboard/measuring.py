@@ -42,7 +42,7 @@ def measure_all(
     protocol: str | None = None,
     meanwhile: Callable[[], object] | None = None,
 ) -> dict[str, list[Measured]]:
-    """The methods of a tree by protocol; see `sgbench.leaderboard.store.tree.read_methods`.
+    """Measure the methods of a tree by protocol; see `sgbench.leaderboard.store.tree.read_methods`.
 
     Args:
         root: a runs folder or a leaderboards folder.
@@ -70,7 +70,7 @@ def measure_all(
 
 
 def ranked(measured: Iterable[Measured], folder: Path) -> list[Measured]:
-    """Those that a board ranks: neither withdrawn, nor handed in and not run again.
+    """Keep those that a board ranks: neither withdrawn, nor handed in and not run again.
 
     Args:
         measured: methods of one protocol.
@@ -108,7 +108,7 @@ def _parts(
 
 
 def _shares(paths: Sequence[Path], layout: Layout, count: int) -> list[list[Path]]:
-    """The paths in so many parts, none of which divides a method."""
+    """Divide the paths into so many parts, none of which divides a method."""
     size = -(-len(paths) // count)
     shares: list[list[Path]] = [[]]
     last = None

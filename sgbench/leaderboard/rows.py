@@ -19,7 +19,7 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, Protocol
 from sgbench.records.submission import Division
 from sgbench.statistics.intervals import Summary, summarise
-from sgbench.statistics.rank_places import Place, places
+from sgbench.statistics.rank_places import RankPlace, places
 
 TOLD = ("sees",)
 """Numbers of a baseline that are always part of its name."""
@@ -42,7 +42,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Standing:
+class BoardStanding:
     """What a leaderboards folder says of a method beside its records."""
 
     division: Division
@@ -50,27 +50,27 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Row:
+class MethodRow:
     """One method."""
 
     method_id: str
-    place: Place | None
+    place: RankPlace | None
     surrogate: str
     varying: dict[str, str]  # what else tells the rows apart, by group
     score: Summary
     scores: dict[int, float]  # test accuracy or loss by seed; a failed one as by guessing
     failed_seeds: tuple[int, ...]
     costs: Costs
-    standing: Standing | None  # None where records lie in a runs folder
+    standing: BoardStanding | None  # None where records lie in a runs folder
 
     @property
     def label(self) -> str:
-        """What the method is called among those of its board."""
+        """Name the method among those of its board."""
         return ", ".join([self.surrogate, *self.varying.values()])
 
     @property
     def is_claimed(self) -> bool:
-        """Whether it came by submission and was not run again, so that nothing of it is known but its claim."""
+        """Say whether it came by submission and was not run again, so that only its claim is known."""
         finished = self.scores.keys() - set(self.failed_seeds)
         return self.standing is not None and self.standing.dossier.is_claimed(finished)
 
@@ -84,11 +84,15 @@ class Board:
     price_lists: tuple[EnergyTarget, ...]  # all that are known: those of the columns and more
     common: dict[str, str]  # what all rows share, by group
     varying: tuple[str, ...]  # groups in which rows differ, without the surrogate
-    rows: tuple[Row, ...]
-    claimed: tuple[Row, ...]  # handed in, but not run again: below the line, best mean first, without a rank
-    retired: tuple[Row, ...]  # withdrawn or superseded: kept and shown, not ranked
+    rows: tuple[MethodRow, ...]
+    claimed: tuple[
+        MethodRow, ...
+    ]  # handed in, but not run again: below the line, best mean first, without a rank
+    retired: tuple[MethodRow, ...]  # withdrawn or superseded: kept and shown, not ranked
     outsiders: tuple[Outsider, ...]  # results of code outside the catalogue
-    baselines: tuple[Row, ...]  # networks without spikes: shown beside the methods, not ranked among them
+    baselines: tuple[
+        MethodRow, ...
+    ]  # networks without spikes: shown beside the methods, not ranked among them
     classes: int | None  # None where the score is a loss
     measure: Measure  # what is compared
     test_samples: tuple[int, ...]  # sizes of the test set that the records state: one, if all is well
@@ -169,13 +173,13 @@ def measure(
 
 
 def _tested(record: RunRecord, score: Measure) -> float:
-    """A failed run counts as guessing."""
+    """Return the test score, where a failed run counts as guessing."""
     found = None if record.test is None else record.test.loss if score.is_loss else record.test.accuracy
     return score.guess if found is None else found
 
 
 def _selection(record: RunRecord, score: Measure) -> float:
-    """A failed run counts as guessing here too."""
+    """Return the validation score, where a failed run counts as guessing too."""
     by_loss = record.method.protocol.monitor == "validation_loss"
     if score.is_loss:
         return -(score.guess if record.validation is None else record.validation.loss)
@@ -191,7 +195,7 @@ def board_of(
     targets: Sequence[EnergyTarget],
     classes: int | None,
     score: Measure,
-    standings: Mapping[str, Standing] = MappingProxyType({}),
+    standings: Mapping[str, BoardStanding] = MappingProxyType({}),
     outsiders: tuple[Outsider, ...] = (),
     price_lists: Sequence[EnergyTarget] = (),
 ) -> Board:
@@ -232,12 +236,14 @@ def board_of(
     )
 
 
-def _plain_rows(measured: Sequence[Measured], standings: Mapping[str, Standing], score: Measure) -> list[Row]:
+def _plain_rows(
+    measured: Sequence[Measured], standings: Mapping[str, BoardStanding], score: Measure
+) -> list[MethodRow]:
     varying = varying_parameters([each.method for each in measured])
     return list(_in_order([_row(each, varying, standings.get(each.method_id)) for each in measured], score))
 
 
-def _row(each: Measured, varying: Varying, standing: Standing | None) -> Row:
+def _row(each: Measured, varying: Varying, standing: BoardStanding | None) -> MethodRow:
     told = labels(each.method, varying)
     if each.method.is_baseline:
         own, differing = (
@@ -248,7 +254,7 @@ def _row(each: Measured, varying: Varying, standing: Standing | None) -> Row:
         name = call(each.method.label, {key: own[key] for key in own if key in (*TOLD, *differing)})
     else:
         name = surrogate_call(each.method.label, each.method.parameters["surrogate"])
-    return Row(
+    return MethodRow(
         method_id=each.method_id,
         place=None,
         surrogate=name,
@@ -261,18 +267,18 @@ def _row(each: Measured, varying: Varying, standing: Standing | None) -> Row:
     )
 
 
-def _is_retired(row: Row) -> bool:
+def _is_retired(row: MethodRow) -> bool:
     return row.standing is not None and row.standing.dossier.notice is not None
 
 
-def _ranked(rows: Iterable[Row], score: Measure) -> tuple[Row, ...]:
+def _ranked(rows: Iterable[MethodRow], score: Measure) -> tuple[MethodRow, ...]:
     kept = list(rows)
     found = places({row.method_id: score.signed(row.scores) for row in kept})
     return _in_order([replace(row, place=found[row.method_id]) for row in kept], score)
 
 
-def _in_order(rows: Sequence[Row], score: Measure) -> tuple[Row, ...]:
-    """The best mean first; those without a rank last."""
+def _in_order(rows: Sequence[MethodRow], score: Measure) -> tuple[MethodRow, ...]:
+    """Order rows by their mean, the best first; those without a rank come last."""
     return tuple(
         sorted(rows, key=lambda row: (row.place is None, -score.better(row.score.mean), row.method_id))
     )

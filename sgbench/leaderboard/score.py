@@ -25,17 +25,17 @@ class Measure:
 
     @property
     def is_loss(self) -> bool:
-        """Whether less is better."""
+        """Say whether less is better."""
         return self.kind == "loss"
 
     @property
     def title(self) -> str:
-        """Of a column."""
+        """Return the title of a column."""
         return "test loss" if self.is_loss else "test accuracy, %"
 
     @property
     def unit(self) -> str:
-        """Of a difference."""
+        """Return the unit of a difference."""
         return "in loss" if self.is_loss else "points"
 
     def text(self, value: float) -> str:
@@ -48,7 +48,7 @@ class Measure:
         return f"{self.text(found.mean)}{half}"
 
     def signed(self, scores: Mapping[int, float]) -> dict[int, float]:
-        """The same so that more is better."""
+        """Return the same scores with the sign by which more is better."""
         return {seed: -value for seed, value in scores.items()} if self.is_loss else dict(scores)
 
     def better(self, value: float) -> float:

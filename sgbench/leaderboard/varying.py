@@ -14,7 +14,7 @@ Varying = dict[str, dict[str, set[str]]]
 
 
 def varying_parameters(methods: Sequence[Method]) -> Varying:
-    """By group and choice, the parameters in which methods of that choice differ; groups that all share are out."""
+    """Find by group and choice the parameters in which its methods differ, without shared groups."""
     found: Varying = {}
     for group in GROUPS:
         picks = sorted({method.choices[group] for method in methods})
@@ -41,7 +41,7 @@ def _varies(methods: Sequence[Method], group: str, key: str) -> bool:
 
 
 def labels(method: Method, varying: Varying) -> dict[str, str]:
-    """What tells a method apart, by group: its choice, and what differs among methods of that choice."""
+    """Return what tells a method apart, by group: its choice, and what differs among methods of it."""
     found = {}
     for group, by_pick in varying.items():
         if group == "clip_norm":
@@ -53,7 +53,7 @@ def labels(method: Method, varying: Varying) -> dict[str, str]:
 
 
 def common(methods: Sequence[Method], varying: Varying) -> dict[str, str]:
-    """What methods share, by group; where choices differ, what those of one choice share."""
+    """Return what methods share, by group; where choices differ, what those of one choice share."""
     found: dict[str, list[str]] = {}
     for group in GROUPS:
         plain = all(method.choices[group] == NEUTRAL_CHOICES.get(group) for method in methods)
@@ -76,7 +76,7 @@ def common(methods: Sequence[Method], varying: Varying) -> dict[str, str]:
 
 
 def _is_neutral(name: str, value: Value) -> bool:
-    """Whether an older record without this parameter means the same."""
+    """Say whether an older record without this parameter means the same."""
     return name in NEUTRAL and same(NEUTRAL[name], value)
 
 

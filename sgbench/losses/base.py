@@ -25,7 +25,7 @@ class Loss(ABC):
 
     @abstractmethod
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """What is predicted: class scores [B, C], of which the largest counts, or outputs [B, T, C]."""
+        """Return what is predicted: class scores [B, C], of which the largest counts, or outputs [B, T, C]."""
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
         """Mean loss over the batch, a scalar."""
@@ -36,12 +36,12 @@ class Loss(ABC):
         return cross_entropy(self.logits(trajectory), target, reduction="none")
 
     def begin(self, batch: Batch) -> Any:
-        """The state before the first step, of a loss that remembers; None of the others."""
+        """Return the state before the first step, of a loss that remembers; None of the others."""
         _ = batch  # most remember nothing
         return None
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
-        """This step's share of `whole`, so that the shares add up to it, and the state behind the step.
+        """Return this step's share of `whole`, so that the shares add up to it, and the state behind the step.
 
         Args:
             output: of the readout in this step [B, C].
@@ -56,7 +56,7 @@ class OutputLoss(Loss):
     """Compares the output of every step with the one that is wanted."""
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """The outputs themselves [B, T, C], zero behind each sample's end."""
+        """Return the outputs themselves [B, T, C], zero behind each sample's end."""
         return inside(trajectory.output, trajectory.lengths).transpose(0, 1)
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
@@ -69,5 +69,5 @@ class OutputLoss(Loss):
 
 
 def inside(output: Tensor, lengths: Tensor) -> Tensor:
-    """Outputs [T, B, C] with zeros behind each sample's end."""
+    """Set outputs [T, B, C] to zero behind each sample's end."""
     return output.masked_fill(~valid_steps(lengths, len(output))[..., None], 0.0)

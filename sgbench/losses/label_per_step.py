@@ -40,7 +40,7 @@ class LabelPerStep(OutputLoss):
         return _shares(each, labels, labels).sum(1)
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
-        """This step's share."""
+        """Return this step's share."""
         labels = labels_inside(batch.target, batch.lengths)
         now = labels[:, step : step + 1]
         each = cross_entropy(output, now[:, 0], reduction="none", ignore_index=UNLABELLED)

@@ -36,7 +36,7 @@ class MeanSquaredError(OutputLoss):
         return error / lengths
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
-        """This step's share."""
+        """Return this step's share."""
         target, lengths = batch.target, batch.lengths
         if step >= target.shape[1]:
             return output.sum() * 0.0, state

@@ -40,7 +40,7 @@ class PerStep(Loss):
         return self.each(trajectory, target).mean()
 
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """The mean over a sample's own steps."""
+        """Average over a sample's own steps."""
         steps, batch, classes = trajectory.output.shape
         each = cross_entropy(
             trajectory.output.reshape(steps * batch, classes), target.repeat(steps), reduction="none"
@@ -49,7 +49,7 @@ class PerStep(Loss):
         return _shares(each, inside, trajectory.lengths).sum(0)
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
-        """This step's share."""
+        """Return this step's share."""
         each = cross_entropy(output, batch.target, reduction="none")
         return _shares(each, batch.lengths > step, batch.lengths).mean(), state
 

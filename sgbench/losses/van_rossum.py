@@ -62,12 +62,12 @@ class VanRossum(OutputLoss):
             )
 
     def kernel(self, steps: int, dtype: torch.dtype = torch.float64) -> Tensor:
-        """The kernel [steps], of peak 1 over all steps that it has, be they fewer here."""
+        """Return the kernel [steps], of peak 1 over all steps that it has, be they fewer here."""
         curve = self._curve(torch.arange(steps, dtype=torch.float64))
         return (curve / self._curve(self._peak_steps()).max()).to(dtype)
 
     def _curve(self, step: Tensor) -> Tensor:
-        """The kernel before it is scaled."""
+        """Compute the kernel before it is scaled."""
         time = step * self.dt_s
         curve = torch.exp(-time / self.tau_decay_s)
         if self.tau_rise_s > 0:
@@ -75,7 +75,7 @@ class VanRossum(OutputLoss):
         return curve
 
     def _peak_steps(self) -> Tensor:
-        """The whole steps around the place where the kernel's slope is 0, one of which is its largest."""
+        """Return the whole steps around the place where the kernel's slope is 0, one of which is its largest."""
         if self.tau_rise_s == 0:
             return torch.zeros(1, dtype=torch.float64)
         decay, rise = self.tau_decay_s, self.tau_rise_s
@@ -99,7 +99,7 @@ class VanRossum(OutputLoss):
         return Smoothed(nothing, nothing)
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
-        """This step's share: the squares of what the two exponentials leave of all spikes so far."""
+        """Return this step's share: the squares of what the two exponentials leave of all spikes so far."""
         lengths = batch.lengths
         inside_sample = (lengths > step)[:, None]
         wanted = batch.target[:, step] if step < batch.target.shape[1] else torch.zeros_like(output)
@@ -115,7 +115,7 @@ class VanRossum(OutputLoss):
 
     @property
     def decays(self) -> tuple[float, float]:
-        """Of the kernel's two exponentials, per step."""
+        """Return the decays of the kernel's two exponentials, per step."""
         return math.exp(-self.dt_s / self.tau_decay_s), self._left_of_rise()
 
     @torch.enable_grad()

@@ -56,7 +56,7 @@ class WindowPerStep(Loss):
         return self.each(trajectory, target).mean()
 
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """The mean over a sample's steps within the window."""
+        """Average over a sample's steps within the window."""
         steps, batch, classes = trajectory.output.shape
         rows = trajectory.output.reshape(steps * batch, classes)
         every = cross_entropy(rows, target.repeat(steps), reduction="none").view(steps, batch)
@@ -64,17 +64,17 @@ class WindowPerStep(Loss):
         return every.masked_fill(~due, 0.0).sum(0) / self._own(trajectory.lengths, every)
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
-        """This step's share, 0 before the window."""
+        """Return this step's share, 0 before the window."""
         lengths = batch.lengths
         due = (lengths > step) & (lengths - self.steps <= step)
         every = cross_entropy(output, batch.target, reduction="none").masked_fill(~due, 0.0)
         return (every / self._own(lengths, every)).mean(), state
 
     def _due(self, steps: int, lengths: Tensor) -> Tensor:
-        """The steps within each sample's window [T, B]."""
+        """Mark the steps within each sample's window [T, B]."""
         step = torch.arange(steps, device=lengths.device)[:, None]
         return (step < lengths) & (step >= lengths - self.steps)
 
     def _own(self, lengths: Tensor, like: Tensor) -> Tensor:
-        """The steps of each sample's window [B]."""
+        """Count the steps of each sample's window [B]."""
         return lengths.clamp(max=self.steps).to(like.dtype)

@@ -48,7 +48,7 @@ class Activity(nn.Module):
         return self.spikes / self.steps.clamp(min=1)
 
     def scores(self) -> LayerActivity:
-        """The statistics of the layer."""
+        """Compute the statistics of the layer."""
         rates = self.compute()
         mean = rates.mean().item()
         return LayerActivity(

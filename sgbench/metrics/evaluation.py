@@ -49,7 +49,7 @@ class Evaluation(nn.Module):
         self.samples += len(batch.target)
 
     def scores(self) -> Scores:
-        """The scores; a metric that cannot be computed is an error with its name, never 0."""
+        """Compute the scores; a metric that cannot be computed is an error with its name, never 0."""
         try:
             if not self.samples:
                 raise ValueError("no sample was seen")

@@ -62,7 +62,7 @@ class Network(nn.Module, ABC):
         """
 
     def runs_on(self) -> Choice:
-        """What runs its layers, and why.
+        """Return what runs its layers, and why.
 
         Raises:
             InputError: the engine asked for does not cover a layer.
@@ -80,14 +80,14 @@ class Network(nn.Module, ABC):
 
     @property
     def deployed_numbers(self) -> int:
-        """How many numbers are trained and go into use: all parameters but those that serve a rule alone."""
+        """Count the numbers that are trained and go into use: all parameters but those that serve a rule alone."""
         return sum(each.numel() for each in self.parameters()) - sum(
             each.numel() for each in self.learnt_feedback
         )
 
     @property
     def learnt_feedback(self) -> list[nn.Parameter]:
-        """What a rule learns for its own errors beside the network: an optimiser moves it, nobody deploys it."""
+        """Return what a rule learns for its own errors beside the network: it is optimised and not deployed."""
         return list(self._modules.get("adaptive_feedback") or ())  # type: ignore[arg-type]
 
     @property
@@ -140,11 +140,11 @@ class Network(nn.Module, ABC):
         return list(self.layers)[1:]  # type: ignore[arg-type]
 
     def sources(self, given: Literal["binary", "real"]) -> list[Source]:
-        """What each layer receives from: the input, which declares to hold `given`, and the layer before."""
+        """Return what each layer receives from: the input, which declares to hold `given`, and the layer before."""
         return [Source("input", given), *(source_of(layer) for layer in self.hidden_layers)]
 
     def received(self, x: Signal, sent: Sequence[Tensor | None]) -> list[Signal | None]:
-        """What each layer receives, from the input and what each layer has sent; None of one that sends nothing."""
+        """Return what each layer receives, from the input and what each layer has sent, or None."""
         return [x, *sent[:-1]]
 
     @property
@@ -195,7 +195,7 @@ class Chain(Network):
 
 
 def source_of(layer: Layer) -> Source:
-    """What a layer sends on: a spike of either sign adds a weight; one that counts or is graded multiplies it."""
+    """Return what a layer sends on: a signed spike adds a weight; one that counts or is graded multiplies it."""
     sends = layer.neuron.sends
     return Source(layer.name, "binary" if sends in ("binary", "signed") else "real")
 
@@ -243,5 +243,5 @@ def check_finite(network: Network, trajectory: Trajectory) -> None:
 
 
 def _finite(values: Tensor) -> bool:
-    """Whether all are finite; their sum, which costs a tenth, mostly tells."""
+    """Say whether all are finite; their sum, which costs a tenth, mostly tells."""
     return math.isfinite(values.sum().item()) or bool(values.isfinite().all())

@@ -42,7 +42,7 @@ class Units(nn.Module):
         """Nothing changes from epoch to epoch."""
 
     def centred(self, state: Values) -> Tensor:
-        """The values themselves."""
+        """Return the values themselves."""
         return state.u
 
     def recurrence_spec(self) -> None:
@@ -121,7 +121,7 @@ class Baseline(Network):
 
     @abstractmethod
     def seen(self, x: Signal, lengths: Tensor) -> Tensor:
-        """What the first layer takes [S, B, F]: of every step (S = T), or once of the whole sample (S = 1)."""
+        """Return what the first layer takes [S, B, F]: every step (S = T), or the whole sample at once (S = 1)."""
 
     @property
     def plain_layers(self) -> list[PlainLayer]:
@@ -129,7 +129,7 @@ class Baseline(Network):
         return list(self.layers)  # type: ignore[arg-type]
 
     def chain(self) -> nn.Sequential:
-        """The layers as one module over what they see."""
+        """Return the layers as one module over what they see."""
         return nn.Sequential(*self.layers)
 
     def runs_on(self) -> Choice:
@@ -155,7 +155,7 @@ class Baseline(Network):
         return Trajectory(output=output, lengths=lengths, spikes=(), u=(), state=tuple(left))
 
 
-class View:
+class InputView:
     r"""What a network without memory sees of a sample.
 
     .. math::
@@ -174,7 +174,7 @@ class View:
         InputError: another word.
 
     >>> x = torch.tensor([[[1.0]], [[2.0]], [[4.0]]])
-    >>> [View(sees, 3)(x, torch.tensor([2])).flatten().tolist() for sees in ("counts", "all", "last_2")]
+    >>> [InputView(sees, 3)(x, torch.tensor([2])).flatten().tolist() for sees in ("counts", "all", "last_2")]
     [[3.0], [1.0, 2.0, 0.0], [1.0, 0.0, 2.0, 1.0, 0.0, 2.0]]
     """
 
@@ -188,11 +188,11 @@ class View:
         self.window = int(sees.removeprefix("last_")) if sees.startswith("last_") else None
 
     def features(self, n_inputs: int) -> int:
-        """How many numbers it gives."""
+        """Return how many numbers it gives."""
         return n_inputs * (self.window or (self.steps if self.sees == "all" else 1))
 
     def __call__(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """From [T, B, N] to [S, B, F]."""
+        """Convert [T, B, N] to [S, B, F]."""
         x = x * valid_steps(lengths, len(x))[..., None]
         if self.sees == "counts":
             return x.sum(0, keepdim=True)
@@ -301,5 +301,5 @@ def undrawn(kind: type[nn.Module], *sizes: int) -> nn.Module:
 
 
 def linear(n_inputs: int, n_outputs: int) -> PlainLayer:
-    """The readout."""
+    """Make the readout."""
     return PlainLayer("readout", n_outputs, undrawn(nn.Linear, n_inputs, n_outputs), nn.Identity())

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sgbench.engine.choose import Engine
 from sgbench.inits.base import Init
-from sgbench.networks.baseline import Baseline, View, linear
+from sgbench.networks.baseline import Baseline, InputView, linear
 from sgbench.signals.spikes import Signal, dense
 
 
@@ -26,7 +26,7 @@ class Linear(Baseline):
         init: how weights are drawn.
         generator: of the initialisation's stream.
         engine: "auto".
-        sees: "counts", "all" or "last_K"; see `View`.
+        sees: "counts", "all" or "last_K"; see `InputView`.
         steps: of the protocol.
 
     Raises:
@@ -46,10 +46,10 @@ class Linear(Baseline):
         sees: str,
         steps: int,
     ) -> None:
-        self.view = View(sees, steps)
+        self.view = InputView(sees, steps)
         super().__init__([linear(self.view.features(n_inputs), n_outputs)], init, generator, engine)
         self.sums_up = self.view.sees == "counts"
 
     def seen(self, x: Signal, lengths: Tensor) -> Tensor:
-        """See `View`."""
+        """See `InputView`."""
         return self.view(dense(x), lengths)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sgbench.engine.choose import Engine
 from sgbench.inits.base import Init
-from sgbench.networks.baseline import Baseline, PlainLayer, Size, View, dense_parameters, linear, undrawn
+from sgbench.networks.baseline import Baseline, InputView, PlainLayer, Size, dense_parameters, linear, undrawn
 from sgbench.signals.spikes import Signal, dense
 
 
@@ -24,7 +24,7 @@ class Perceptron(Baseline):
         init: how weights are drawn.
         generator: of the initialisation's stream.
         engine: "auto".
-        sees: "counts", "all" or "last_K"; see `View`.
+        sees: "counts", "all" or "last_K"; see `InputView`.
         steps: of the protocol.
         parameters: how many to have, or None for those of the spiking network that the others describe.
         match_hidden: neurons per hidden layer of that network.
@@ -52,7 +52,7 @@ class Perceptron(Baseline):
         match_recurrence: str | None,
         match_bias: bool | None,
     ) -> None:
-        self.view = View(sees, steps)
+        self.view = InputView(sees, steps)
         first = self.view.features(n_inputs)
         size = Size(parameters, match_hidden, match_recurrence, match_bias)
         widths = size.widths(
@@ -66,5 +66,5 @@ class Perceptron(Baseline):
         self.sums_up = self.view.sees == "counts"
 
     def seen(self, x: Signal, lengths: Tensor) -> Tensor:
-        """See `View`."""
+        """See `InputView`."""
         return self.view(dense(x), lengths)

@@ -140,7 +140,7 @@ class Converted(Network):
         return Trajectory(answer.expand(x.shape[0], -1, -1), lengths, (), (), tuple(states))
 
     def _rest(self, x: Signal) -> tuple[Any, ...]:
-        """The states before the first step: half a threshold in every neuron, which rounds its count."""
+        """Return the states before the first step: half a threshold in every neuron, which rounds its count."""
         states: list[Any] = []
         weight = self.readout.weight
         for layer in self.hidden_layers:

@@ -95,7 +95,7 @@ class ConvLayer(Layer):
             init.fill(self.recurrent, self.recurrent[0].numel(), generator, recurrent=True, layer=self)
 
     def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """A convolution of what arrives, of any number of leading dimensions, with the bias."""
+        """Convolve what arrives, of any number of leading dimensions, and add the bias."""
         return flat_convolution(x, self.image_in, weight, bias, self.stride)
 
     def rewired(self, s: Tensor, wires: Tensor) -> Tensor:

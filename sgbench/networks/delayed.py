@@ -70,7 +70,7 @@ class DelayedLayer(DenseLayer):
         return super().fan_out * self.taps
 
     def delays(self) -> Tensor:
-        """Of each synapse, in (0, D) [currents N, inputs, steps]."""
+        """Return the delays of each synapse, in (0, D) [currents N, inputs, steps]."""
         return self.longest * self.delay_logit.sigmoid()
 
     def kernels(self) -> Tensor:
@@ -89,7 +89,7 @@ class DelayedLayer(DenseLayer):
         """None: the product spans steps."""
 
     def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Current of all steps [T, B, currents N] from the input of all steps [T, B, inputs].
+        """Compute the current of all steps [T, B, currents N] from the input of all steps [T, B, inputs].
 
         Raises:
             InputError: a single step is given.
@@ -182,7 +182,7 @@ class Delayed(Chain):
 
 
 def _pair(sigma_steps: object) -> tuple[float, float]:
-    """The first and the last standard deviation."""
+    """Return the first and the last standard deviation."""
     if isinstance(sigma_steps, str) or not isinstance(sigma_steps, Sequence) or len(sigma_steps) != 2:  # noqa: PLR2004
         raise InputError(f"network.sigma_steps={sigma_steps!r}: two numbers such as [2.0, 0.5] are needed")
     first, last = (require_number("network.sigma_steps", each, low=NARROWEST) for each in sigma_steps)

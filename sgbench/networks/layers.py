@@ -87,7 +87,7 @@ class Layer(nn.Module):
 
     @property
     def normalises(self) -> bool:
-        """Whether currents pass through a normalisation that is not a part of the weights."""
+        """Say whether currents pass through a normalisation that is not a part of the weights."""
         return self.normaliser is not None and (self.training or not self.normaliser.folds)
 
     @property
@@ -277,14 +277,14 @@ class _SentBack(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, x: Tensor, carry: Callable[[Tensor], Tensor]) -> Tensor:
-        """The value as it is."""
+        """Return the value as it is."""
         ctx.carry, ctx.shape = carry, x.shape
         return value.view_as(value)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor, None]:
-        """A linear function sends back the same from wherever it stands, so it stands at 0."""
+        """Send back: a linear function does the same from wherever it stands, so it stands at 0."""
         with torch.enable_grad():
             origin = slope.new_zeros(ctx.shape, requires_grad=True)
             (back,) = torch.autograd.grad(ctx.carry(origin), origin, slope)
@@ -304,7 +304,7 @@ def why_all_steps(name: str, neuron: Neuron, recurrence: str) -> str | None:
 
 
 def _parts(mask: Tensor, parts: int, generator: torch.Generator) -> Tensor:
-    """For each neuron, a random part of its inputs to each current; parts differ by at most one in size."""
+    """Draw for each neuron a random part of its inputs to each current; parts differ by at most one in size."""
     rows = mask.shape[0] // parts
     inputs = mask[0].numel()
     order = torch.rand(rows, inputs, generator=generator, dtype=torch.float64).argsort(1)

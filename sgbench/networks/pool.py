@@ -49,7 +49,7 @@ class Pool(nn.Module):
 
     @property
     def operations(self) -> int:
-        """Of one image: k - 1 comparisons a window of k values, or k - 1 additions and a multiplication."""
+        """Count for one image k - 1 comparisons a window of k values, or k - 1 additions and a multiplication."""
         channels, rows, columns = self.image_out
         values = self.window[0] * self.window[1]
         return channels * rows * columns * (values - 1 if self.kind == "max" else values)
@@ -61,7 +61,7 @@ class Pool(nn.Module):
         return pooled.reshape(*x.shape[:-1], -1)
 
     def reached(self, places: Tensor) -> Tensor:
-        """Whether something has come to a window, from whether it has to each place [..., H W]."""
+        """Say whether something has come to a window, from whether it has to each place [..., H W]."""
         planes = places.reshape(-1, 1, *self.image_in[1:]).to(torch.float32)
         return (max_pool2d(planes, self.window) > 0).reshape(*places.shape[:-1], -1)
 

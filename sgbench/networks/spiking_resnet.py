@@ -22,7 +22,7 @@ from sgbench.signals.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Traject
 CONNECTS = ("add", "and", "iand")
 
 
-class Block(NamedTuple):
+class ResidualBlock(NamedTuple):
     """Places of a block's layers in the network; without a shortcut the block's own input takes its place."""
 
     name: str
@@ -88,7 +88,7 @@ class SpikingResnet(Network):
         sizes = _stages(channels, blocks)
         self.engine = engine
         self.layers = nn.ModuleList()
-        self.blocks: list[Block] = []
+        self.blocks: list[ResidualBlock] = []
         self._options = {"recurrence": "none", "recurrence_gradient": "full", "bias": bias}
         shape = self._add("stem", image_of(image, n_inputs, data_image), sizes[0][0], make_neuron).image_out
         for stage, (count, repeats) in enumerate(sizes):
@@ -119,7 +119,7 @@ class SpikingResnet(Network):
         if second.image_out != shape:
             self._add(f"{name}_shortcut", shape, channels, make, side=1, stride=stride)
             shortcut = place + 2
-        self.blocks.append(Block(name, place, place + 1, shortcut))
+        self.blocks.append(ResidualBlock(name, place, place + 1, shortcut))
         return second.image_out
 
     def _check_spikes(self) -> None:
@@ -180,7 +180,7 @@ class SpikingResnet(Network):
         return [self.readout]
 
     def sources(self, given: Literal["binary", "real"]) -> list[Source]:
-        """Of each layer, the input, a layer or a block."""
+        """Return for each layer the input, a layer or a block that it receives from."""
         layers: list[Any] = list(self.layers)
         found = [Source("input", given)]
         source = source_of(layers[0])
@@ -192,7 +192,7 @@ class SpikingResnet(Network):
         return [*found, source]
 
     def received(self, x: Signal, sent: Sequence[Tensor | None]) -> list[Signal | None]:
-        """What each layer receives: the blocks' outputs are made anew from their spikes."""
+        """Return what each layer receives: the blocks' outputs are made anew from their spikes."""
         spikes = [None if each is None else dense(each) for each in sent]
         found: list[Signal | None] = [x]
         signal = spikes[0]

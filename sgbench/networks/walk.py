@@ -100,7 +100,7 @@ def differentiated(neuron: Neuron, current: Tensor, state: Any) -> tuple[Tensor,
 
 
 def _stacked(steps: Sequence[Jacobians]) -> Jacobians:
-    """Of single steps [B, N], those of a stretch [n, B, N]."""
+    """Stack single steps [B, N] to those of a stretch [n, B, N]."""
 
     def stack(each: Sequence[Tensor | None]) -> Tensor | None:
         there = [one for one in each if one is not None]

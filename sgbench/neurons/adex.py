@@ -117,5 +117,5 @@ class AdEx(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """As `Eif`; two products and three sums of the adaptation, its jump and difference."""
+        """Count as `Eif`, with two products and three sums of the adaptation, its jump and difference."""
         return Operations(7, self.next_potential.additions + 7, 2, state_words=2, functions=1)

@@ -116,5 +116,5 @@ class AdLif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """As `Leaky`; two products and sums of the adaptation, the gain and the difference of the input."""
+        """Count as `Leaky`, with two products and sums of the adaptation, the input's gain and difference."""
         return Operations(5, self.next_potential.additions + 3, 1, state_words=2)

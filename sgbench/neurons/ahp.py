@@ -107,5 +107,5 @@ class Ahp(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """As `Leaky`; two products and two sums of the own current."""
+        """Count as `Leaky`, with two products and two sums of the own current."""
         return Operations(3, self.next_potential.additions + 2, 1, state_words=2)

@@ -117,7 +117,7 @@ class Alif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """As `Leaky`; the decay and step of the adaptation, its product and sum in the threshold."""
+        """Count as `Leaky`, with decay and step of the adaptation, its product and sum in the threshold."""
         return Operations(
             3 + self.input_gain.multiplications, self.next_potential.additions + 2, 1, state_words=2
         )

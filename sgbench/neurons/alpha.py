@@ -129,5 +129,5 @@ class Alpha(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """As `Synaptic`, with two products and a difference more for the delayed current."""
+        """Count as `Synaptic`, with two products and a difference more for the delayed current."""
         return Operations(4, self.next_potential.additions + 2, 1, state_words=2)

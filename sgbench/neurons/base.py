@@ -52,7 +52,7 @@ class Neuron(nn.Module, ABC):
 
     @abstractmethod
     def initial_state(self, like: Tensor) -> Any:
-        """The state before the first step, with the shape, dtype and device of one step's current `like`."""
+        """Return the state before the first step, of shape, dtype and device of a step's current `like`."""
 
     @abstractmethod
     def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -63,20 +63,20 @@ class Neuron(nn.Module, ABC):
 
     @property
     def sends(self) -> Output:
-        """What goes on to other neurons: the kind of spike that the surrogate sends, or potentials."""
+        """Return what goes on to other neurons: the kind of spike that the surrogate sends, or potentials."""
         surrogate = getattr(self, "surrogate", None)
         return surrogate.output if self.output == "binary" and surrogate is not None else self.output
 
     def recurrence_spec(self) -> LinearSpec | None:
-        """The same neuron as numbers, for engines that do not call `step`; None where only `step` tells it."""
+        """Return the neuron as numbers for engines that do not call `step`; None if only `step` tells it."""
         return None
 
     def fed_back(self, state: Any) -> Tensor:
-        """What recurrent weights see of the step before [B, N]; of another kind where `feeds_back` says so."""
+        """Return what recurrent weights see of the step before [B, N], of a kind as `feeds_back` says."""
         return state.s
 
     def driven(self, current: Tensor, recurrent: Tensor) -> Tensor:
-        """What a step takes, from the feed-forward and the recurrent current [B, currents N]: their sum."""
+        """Return what a step takes, from feed-forward and recurrent current [B, currents N]: their sum."""
         return current + recurrent
 
     @abstractmethod
@@ -117,7 +117,7 @@ class InputGain:
             )
 
     def __call__(self, beta: Tensor | float) -> Tensor | float:
-        """The gain at a decay."""
+        """Return the gain at a decay."""
         if self.kind == "one":
             return 1.0
         if self.kind == "one_minus_beta":
@@ -157,21 +157,21 @@ class ResetPotential:
     def __call__(
         self, u: Tensor, s: Tensor, current: Tensor, beta: Tensor | float, threshold: Tensor | float
     ) -> Tensor:
-        """The potential of a leaky neuron after one step, before it is compared with the threshold."""
+        """Compute the potential of a leaky neuron after one step, before its comparison with the threshold."""
         return self.around(lambda kept: beta * kept + current, u, s, threshold)
 
     def around(
         self, advance: Callable[[Tensor], Tensor], u: Tensor, s: Tensor, threshold: Tensor | float
     ) -> Tensor:
-        """The same of any neuron whose step is `advance`."""
+        """Compute the same of any neuron whose step is `advance`."""
         return self.behind(advance(self.before(u, s, threshold)), s, threshold)
 
     def behind(self, u: Tensor, s: Tensor, threshold: Tensor | float) -> Tensor:
-        """The potential after a step from what `before` gave: what `subtract` takes is paid here."""
+        """Compute the potential after a step from what `before` gave: what `subtract` takes is paid here."""
         return u - threshold * self.seen(s) if self.reset == "subtract" else u
 
     def before(self, u: Tensor, s: Tensor, threshold: Tensor | float) -> Tensor:
-        """What the potential is reset to before the next step; of `subtract`, the potential as it was."""
+        """Return what the potential is reset to before the next step; `subtract` leaves it as it was."""
         s = self.seen(s)
         if self.reset == "subtract_decayed":
             return u - threshold * s
@@ -180,7 +180,7 @@ class ResetPotential:
         return u
 
     def seen(self, s: Tensor) -> Tensor:
-        """The spikes, with their gradient where it is attached."""
+        """Return the spikes, with their gradient where it is attached."""
         return s.detach() if self.detached else s
 
     @property

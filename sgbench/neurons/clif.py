@@ -81,5 +81,5 @@ class Clif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """As `Leaky`; two products and two sums of m and the reset; two sigmoids."""
+        """Count as `Leaky`, with two products and two sums of m and the reset, and two sigmoids."""
         return Operations(3, self.next_potential.additions + 2, 1, state_words=2, functions=2)

@@ -110,7 +110,7 @@ class Dexat(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """As `Leaky`; per trace three products and two sums."""
+        """Count as `Leaky`, with three products and two sums per trace."""
         return Operations(
             7 + self.input_gain.multiplications, self.next_potential.additions + 5, 1, state_words=3
         )

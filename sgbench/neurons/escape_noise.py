@@ -84,7 +84,7 @@ class EscapeNoise(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def probability(self, u: Tensor) -> Tensor:
-        """Of a spike in one step, at u = potential minus threshold."""
+        """Compute the probability of a spike in one step, at u = potential minus threshold."""
         return -torch.expm1(-self.expected * torch.exp(u / self.softness))
 
     def step(self, current: Tensor, state: EscapeNoiseState) -> tuple[Tensor, EscapeNoiseState]:
@@ -99,7 +99,7 @@ class EscapeNoise(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """As `Leaky`; two exponentials with their arguments and a difference; the draw is not counted."""
+        """Count as `Leaky`, with two exponentials, their arguments and a difference; draws are not counted."""
         return Operations(
             3 + self.input_gain.multiplications,
             self.next_potential.additions + 1,

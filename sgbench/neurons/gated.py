@@ -27,7 +27,7 @@ class HiddenReset:
         self.rule = ResetPotential(reset, reset_gradient)
 
     def __call__(self, h: Tensor, s: Tensor, threshold: Tensor | float) -> Tensor:
-        """The value after the reset that the last spikes ask for."""
+        """Compute the value after the reset that the last spikes ask for."""
         s = self.rule.seen(s)
         if self.rule.reset == "subtract":
             return h - threshold * s

@@ -38,7 +38,7 @@ class _Gated(Neuron):
         return GruState(u=zeros, s=zeros)
 
     def driven(self, current: Tensor, recurrent: Tensor) -> Tensor:
-        """Sums of both gates, and the new value's two currents side by side [B, 4 N]."""
+        """Put the sums of both gates and the new value's two currents side by side [B, 4 N]."""
         gates = 2 * current.shape[-1] // GATES
         both = current[..., :gates] + recurrent[..., :gates]
         return torch.cat([both, current[..., gates:], recurrent[..., gates:]], -1)
@@ -111,7 +111,7 @@ class Sgru(_Gated):
         return s, GruState(u=u, s=s)
 
     def fed_back(self, state: GruState) -> Tensor:
-        """The hidden value itself."""
+        """Return the hidden value itself."""
         return state.u
 
     def centred(self, state: GruState) -> Tensor:
@@ -162,7 +162,7 @@ class SpikingGru(_Gated):
         return s, GruState(u=u, s=s)
 
     def centred(self, state: GruState) -> Tensor:
-        """What makes the new value spike."""
+        """Return what makes the new value spike."""
         return state.u
 
     @property

@@ -128,5 +128,5 @@ class Izhikevich(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """As `Qif`; two products and three sums of the recovery, its jump and difference."""
+        """Count as `Qif`, with two products and three sums of the recovery, its jump and difference."""
         return Operations(6, self.next_potential.additions + 6, 3, state_words=2)

@@ -87,7 +87,7 @@ class Klif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """As `Leaky`, with the product by k and the comparison of the rectifier."""
+        """Count as `Leaky`, with the product by k and the comparison of the rectifier."""
         return Operations(
             2 + self.input_gain.multiplications, self.next_potential.additions, 2, state_words=1
         )

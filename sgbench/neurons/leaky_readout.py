@@ -59,7 +59,7 @@ class LeakyReadout(Neuron):
         return u, ReadoutState(u=u)
 
     def centred(self, state: ReadoutState) -> Tensor:
-        """The potential: there is no threshold."""
+        """Return the potential itself: there is no threshold."""
         return state.u
 
     def recurrence_spec(self) -> LinearSpec:

@@ -91,7 +91,7 @@ class Liaf(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """As `Leaky`; the difference that is sent, and the comparison of a rectifier or another function."""
+        """Count as `Leaky`, with the difference that is sent and the comparison of a rectifier or the like."""
         rectifies = self.activation == "relu"
         return Operations(
             1 + self.input_gain.multiplications,

@@ -98,7 +98,7 @@ class Slstm(Neuron):
         return s, LstmState(c=c, u=u, s=s)
 
     def fed_back(self, state: LstmState) -> Tensor:
-        """The hidden value itself."""
+        """Return the hidden value itself."""
         return state.u
 
     def centred(self, state: LstmState) -> Tensor:
@@ -159,7 +159,7 @@ class SpikingLstm(Neuron):
         return s, LstmState(c=c, u=current.chunk(GATES, -1)[-1], s=s)
 
     def centred(self, state: LstmState) -> Tensor:
-        """What opens the output gate."""
+        """Return what opens the output gate."""
         return state.u
 
     @property

@@ -106,7 +106,7 @@ class MultiSpike(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """As `Leaky`, with the product of threshold and count, and a comparison for every threshold."""
+        """Count as `Leaky`, with the product of threshold and count, and a comparison for every threshold."""
         return Operations(
             2 + self.input_gain.multiplications, self.next_potential.additions, self.most, state_words=1
         )

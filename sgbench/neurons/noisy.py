@@ -91,7 +91,7 @@ class Noisy(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """As `Leaky`; the product and sum of the noise, whose draw is not counted."""
+        """Count as `Leaky`, with the product and sum of the noise, whose draw is not counted."""
         return Operations(
             2 + self.input_gain.multiplications, self.next_potential.additions + 1, 1, state_words=1
         )

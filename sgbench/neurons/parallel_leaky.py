@@ -91,13 +91,13 @@ class ParallelLeaky(SequenceNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Those of one leaky step without reset, and of one more per iteration; u of each is kept."""
+        """Count one leaky step without reset, and one more per iteration; u of each is kept."""
         rounds = 1 + self.iterations
         return Operations(rounds + self.iterations, rounds + self.iterations, rounds, state_words=rounds)
 
 
 def integrated(sequence: Tensor, decay: Tensor | float) -> Tensor:
-    r"""A leaky integral, :math:`\sum_{k \le t} \beta^{t-k} x_k` [T, ...], in about log2 T sums over all steps.
+    r"""Compute a leaky integral, :math:`\sum_{k \le t} \beta^{t-k} x_k` [T, ...], in about log2 T sums.
 
     >>> integrated(torch.tensor([1.0, 1.0, 0.0]), 0.5).tolist()
     [1.0, 1.5, 0.75]

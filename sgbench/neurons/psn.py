@@ -61,7 +61,7 @@ class Psn(SequenceNeuron):
         self.weight = nn.Parameter(_start((steps, steps), beta, start, generator))
 
     def matrix(self) -> Tensor:
-        """The weights over time in use [T, T]."""
+        """Return the weights over time in use [T, T]."""
         return self.weight
 
     def potential(self, current: Tensor) -> Tensor:
@@ -136,7 +136,7 @@ class MaskedPsn(Psn):
         self.share = first + (last - first) * progress
 
     def matrix(self) -> Tensor:
-        """The weights over time where the mask lets them through [T, T]."""
+        """Return the weights over time where the mask lets them through [T, T]."""
         return (self.share * self.band + (1 - self.share)) * self.weight
 
     @property

@@ -76,11 +76,11 @@ class Quantity(nn.Module):
         self.register_buffer("spread", spread, persistent=False)
 
     def given(self) -> Tensor | float:
-        """The value told, as a number or per neuron."""
+        """Return the value told, as a number or per neuron."""
         return self.fixed if self.spread is None else self.spread
 
     def start(self, features: int | None) -> Tensor | None:
-        """What is learnt, in float64, at its initial value; None where nothing is."""
+        """Return what is learnt, in float64, at its initial value; None where nothing is."""
         if self.learn == "none":
             return None
         if self.spread is not None:
@@ -90,7 +90,7 @@ class Quantity(nn.Module):
 
 
 def _spread(values: list[float], features: int) -> Tensor:
-    """Of two values equal steps between them, of more an equal share of the neurons each."""
+    """Spread two values in equal steps between them, and more of them over equal shares of the neurons."""
     if len(values) == PAIR:
         return torch.linspace(values[0], values[-1], features, dtype=torch.float64)
     return torch.tensor(values, dtype=torch.float64).repeat_interleave(features // len(values))
@@ -132,7 +132,7 @@ class Decay(Quantity):
         self.logit = nn.Parameter(torch.logit(start))
 
     def forward(self) -> Tensor | float:
-        """The decay per step: a number, or a tensor that carries gradient."""
+        """Return the decay per step: a number, or a tensor that carries gradient."""
         if self.logit is None:
             return self.given()
         return bounded_sigmoid(self.logit)
@@ -172,7 +172,7 @@ class Rate(Quantity):
 
 
 def bounded_sigmoid(logit: Tensor) -> Tensor:
-    """The sigmoid, which beyond the bound keeps its value and slope there."""
+    """Compute the sigmoid, which beyond the bound keeps its value and slope there."""
     bounded = logit.clamp(-LOGIT_BOUND, LOGIT_BOUND).detach()
     return torch.sigmoid(bounded + (logit - logit.detach()))
 
@@ -196,7 +196,7 @@ class Number(Quantity):
         self.value = None if start is None else nn.Parameter(start)
 
     def forward(self) -> Tensor | float:
-        """The number, or a tensor that carries gradient."""
+        """Return the number, or a tensor that carries gradient."""
         return self.given() if self.value is None else self.value
 
 
@@ -224,7 +224,7 @@ class Positive(Quantity):
         self.logarithm = None if start is None else nn.Parameter(start.log())
 
     def forward(self) -> Tensor | float:
-        """The number, or a tensor that carries gradient."""
+        """Return the number, or a tensor that carries gradient."""
         return self.given() if self.logarithm is None else self.logarithm.exp()
 
 

@@ -97,7 +97,7 @@ class Refractory(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """As `Leaky`, and a countdown with its comparison."""
+        """Count as `Leaky`, with a countdown and its comparison."""
         return Operations(
             1 + self.input_gain.multiplications, self.next_potential.additions + 1, 2, state_words=2
         )

@@ -103,7 +103,7 @@ class ResonateAndFire(SpikingNeuron):
         return s, ResonateAndFireState(w=w, u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec | None:
-        """With w[t-1] told by w[t]; None where a reset reaches w through u, or a step turns by nearly a quarter."""
+        """Return w[t-1] told by w[t]; None if a reset reaches w through u, or a step turns by nearly a quarter."""
         cos, sin = self.rotation()
         if self.next_potential.reset not in ("none", "subtract") or bool((cos < SMALLEST_COSINE).any()):
             return None

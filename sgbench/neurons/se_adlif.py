@@ -132,7 +132,7 @@ class SeAdLif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """As `AdLif`."""
+        """Count as `AdLif`."""
         return Operations(
             4 + self.input_gain.multiplications, self.next_potential.additions + 3, 1, state_words=2
         )

@@ -79,7 +79,7 @@ def require_steps(steps: int, current: Tensor) -> None:
 
 
 def mixed(weights: Tensor, sequence: Tensor) -> Tensor:
-    r"""Steps mixed by a matrix, :math:`\sum_k W_{tk} x_k`: W [T, T], x [T, ...].
+    r"""Mix steps by a matrix, :math:`\sum_k W_{tk} x_k`: W [T, T], x [T, ...].
 
     >>> mixed(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.tensor([[1.0], [2.0]])).tolist()
     [[2.0], [1.0]]
@@ -88,7 +88,7 @@ def mixed(weights: Tensor, sequence: Tensor) -> Tensor:
 
 
 def decays(beta: float, steps: int) -> Tensor:
-    r"""The matrix that makes a leaky integrator of a sequence, :math:`\beta^{t-k}` for k <= t, float64 [T, T].
+    r"""Make the matrix of a leaky integral over a sequence, :math:`\beta^{t-k}` for k <= t, float64 [T, T].
 
     >>> decays(0.5, 3).tolist()
     [[1.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.25, 0.5, 1.0]]

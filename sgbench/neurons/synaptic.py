@@ -107,7 +107,7 @@ class Synaptic(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """As `Leaky`, and the product and sum of the synaptic current."""
+        """Count as `Leaky`, with the product and sum of the synaptic current."""
         return Operations(
             2 + self.input_gain.multiplications, self.next_potential.additions + 1, 1, state_words=2
         )

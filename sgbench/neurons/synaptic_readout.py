@@ -73,7 +73,7 @@ class SynapticReadout(Neuron):
         return u, SynapticReadoutState(i=i, u=u)
 
     def centred(self, state: SynapticReadoutState) -> Tensor:
-        """The potential: there is no threshold."""
+        """Return the potential itself: there is no threshold."""
         return state.u
 
     def recurrence_spec(self) -> LinearSpec:

@@ -87,7 +87,7 @@ class Ternary(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """As `Leaky`, with a comparison more."""
+        """Count as `Leaky`, with a comparison more."""
         return Operations(
             1 + self.input_gain.multiplications, self.next_potential.additions, 2, state_words=1
         )

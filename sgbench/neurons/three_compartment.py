@@ -80,7 +80,7 @@ class ThreeCompartment(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def driven(self, current: Tensor, recurrent: Tensor) -> Tensor:
-        """The two dendrites' currents side by side [B, 2 N]."""
+        """Put the two dendrites' currents side by side [B, 2 N]."""
         return torch.cat([current, recurrent], -1)
 
     def step(self, current: Tensor, state: ThreeCompartmentState) -> tuple[Tensor, ThreeCompartmentState]:

@@ -44,7 +44,7 @@ class Bntt(Normalisation):
         self.momentum, self.epsilon = momentum, epsilon
 
     def of(self, layer: CurrentLayer) -> BnttLayer:
-        """The normaliser of one layer."""
+        """Make the normaliser of one layer."""
         return BnttLayer(layer, self.steps, momentum=self.momentum, epsilon=self.epsilon)
 
 
@@ -54,7 +54,7 @@ class BnttLayer(Normaliser):
     folds: ClassVar[bool] = False
 
     def over_time(self, current: Tensor, valid: Tensor | None) -> Tensor:
-        """A batch of each step's samples."""
+        """Normalise a batch of each step's samples."""
         if len(current) > len(self.gain):
             raise InputError(
                 f"normalisation.steps={len(self.gain)}: layer '{self.layer_name}' has statistics of so many time "

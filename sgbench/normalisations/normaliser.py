@@ -77,7 +77,7 @@ class Normaliser(nn.Module, ABC):
 
     @abstractmethod
     def over_time(self, current: Tensor, valid: Tensor | None) -> Tensor:
-        """The same of currents [T, B, channels, places]."""
+        """Normalise currents [T, B, channels, places] in the same way."""
 
     def folded(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Weight and bias that make the normalised current at once, where that is possible."""

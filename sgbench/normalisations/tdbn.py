@@ -45,7 +45,7 @@ class Tdbn(Normalisation):
         self.momentum, self.epsilon = momentum, epsilon
 
     def of(self, layer: CurrentLayer) -> TdbnLayer:
-        """The normaliser of one layer."""
+        """Make the normaliser of one layer."""
         threshold = getattr(layer.neuron, "threshold", None)
         if threshold is None:
             raise InputError(
@@ -86,7 +86,7 @@ class TdbnLayer(Normaliser):
         return rows.view_as(current)
 
     def folded(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The weights scaled, and a bias."""
+        """Return the weights scaled, and a bias."""
         slope = self.scale * self.gain * (self.running_var + self.epsilon).rsqrt()
         start = self.running_mean if bias is None else self.running_mean - bias
         return weight * slope.view(-1, *[1] * (weight.dim() - 1)), self.shift - slope * start

@@ -7,7 +7,7 @@ from html import escape
 
 
 def html_table(rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> str:
-    """A table whose first row is its head, followed by lines of notes.
+    """Write a table whose first row is its head, followed by lines of notes.
 
     >>> html_table([["a"], ["<1>"]])
     '<table><thead><tr><th>a</th></tr></thead><tbody><tr><td>&lt;1&gt;</td></tr></tbody></table>'
@@ -21,7 +21,7 @@ def html_table(rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> str:
 
 
 def data_frame(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> object:
-    """A pandas DataFrame.
+    """Make a pandas DataFrame.
 
     Raises:
         InputError: pandas is not installed.

@@ -58,7 +58,7 @@ class Records(Sequence[RunRecord]):
         return html_table([COLUMNS, *map(_cells, self.records)], self.left_out)
 
     def to_pandas(self) -> Any:
-        """A DataFrame with a row for each record and the columns of `sgbench board export`.
+        """Make a DataFrame with a row for each record and the columns of `sgbench board export`.
 
         Raises:
             InputError: pandas is not installed.
@@ -123,7 +123,7 @@ class BoardTable:
         return html_table([brief_head(self.board), *self._rows()], self.left_out)
 
     def to_pandas(self) -> Any:
-        """A DataFrame with a row for each method.
+        """Make a DataFrame with a row for each method.
 
         Raises:
             InputError: pandas is not installed.

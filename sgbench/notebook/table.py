@@ -11,7 +11,7 @@ from sgbench.errors import InputError
 from sgbench.notebook.html import data_frame, html_table
 from sgbench.paths import default_runs_dir, run_dir
 from sgbench.records.record import RunRecord
-from sgbench.sweeps.results import Results, Row, best_rows
+from sgbench.sweeps.results import Results, SettingRow, best_rows
 from sgbench.sweeps.text import SHOW_NOTES, as_text, cells
 
 
@@ -28,11 +28,11 @@ class SweepTable:
     notes: tuple[str, ...] = field(default=())
 
     @property
-    def best(self) -> tuple[Row, ...]:
+    def best(self) -> tuple[SettingRow, ...]:
         """The rows that validation selects."""
         return tuple(best_rows(self.results))
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[SettingRow]:
         return iter(self.results.rows)
 
     def __len__(self) -> int:
@@ -49,7 +49,7 @@ class SweepTable:
         return html_table(rows, [*self.notes, *SHOW_NOTES])
 
     def to_pandas(self) -> Any:
-        """A DataFrame with a row for each combination; scores are fractions, or losses where there are no classes.
+        """Make a DataFrame with a row a combination; scores are fractions, or losses where there are no classes.
 
         Raises:
             InputError: pandas is not installed.

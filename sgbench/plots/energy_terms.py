@@ -48,7 +48,7 @@ SMALL = 1e-3  # of a bar: nothing to see
 FEW_IN_LEGEND = 6
 
 
-class Term(NamedTuple):
+class DrawnTerm(NamedTuple):
     """Energy of one operation in one layer."""
 
     operation: str  # one of those in `FAMILIES`
@@ -61,7 +61,7 @@ class EnergyBar:
     """One target's bar."""
 
     target: str
-    terms: tuple[Term, ...]
+    terms: tuple[DrawnTerm, ...]
     note: str  # to the right of the bar: the total, and how well it is known
 
     @property

@@ -50,7 +50,7 @@ class ErrorAxis:
 
     @property
     def scale_note(self) -> str:
-        """What a label says of the scale."""
+        """Return what a label says of the scale."""
         return "(scale: log)" if self.is_loss else "(scale: log of the error)"
 
     def shown(self, scores: Any) -> Any:

@@ -126,13 +126,13 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def _spread(values: Sequence[float]) -> list[float]:
-    """A few of the values that points stand at, the first and the last among them."""
+    """Choose a few of the values that points stand at, the first and the last among them."""
     step = -(-len(values) // MOST_TICKS)
     return [*values[:-1:step], values[-1]]
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:
-    """Where an axis begins and ends; a single value gets some room."""
+    """Return where an axis begins and ends; a single value gets some room."""
     low, high = min(values), max(values)
     room = max(abs(high), 1.0) * 0.05
     return (low, high) if high - low > 1e-9 * max(abs(low), abs(high), 1e-300) else (low - room, high + room)

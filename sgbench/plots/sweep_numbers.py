@@ -59,7 +59,7 @@ class SweepPicture:
 
     @property
     def is_loss(self) -> bool:
-        """Whether less is better."""
+        """Say whether less is better."""
         return self.what != ACCURACY
 
     @property
@@ -69,7 +69,7 @@ class SweepPicture:
 
     @property
     def failed(self) -> int:
-        """How many runs failed."""
+        """Count the runs that failed."""
         return sum(len(row.failed) for row in self.rows)
 
 

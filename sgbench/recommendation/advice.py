@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgbench.errors import InputError
-from sgbench.recommendation.fit import CLOSE_POINTS, GOALS, Fit, Goal, Loss, Place, fit
+from sgbench.recommendation.fit import CLOSE_POINTS, GOALS, CellRegret, Goal, Place, StudyFit, fit
 from sgbench.recommendation.held_out import HeldOut, held_out
-from sgbench.recommendation.summary import Shape, Summary, TaskSummary
+from sgbench.recommendation.summary import Shape, StudySummary, TaskSummary
 
 NOT_TRIED = ("convolutions", "batches above 256 samples", "anything on an accelerator")
 SETTINGS = {"init.gain": "initial gain", "init.recurrent_gain": "recurrent gain", "clip_norm": "clipping"}
@@ -44,7 +44,7 @@ class Recommendation:
     widths: tuple[float, float]
     learning_rates: tuple[float, float]
     settings: Mapping[str, tuple[float, float]]
-    loss: Loss
+    loss: CellRegret
     to_try: tuple[tuple[str, ...], ...]
     tasks: tuple[str, ...]
     held_out: tuple[HeldOut, ...]
@@ -73,7 +73,9 @@ class Recommendation:
         return "\n".join(self.lines)
 
 
-def advise(summary: Summary, shape: Shape, *, goal: Goal = "accuracy", budget: int = 1) -> Recommendation:
+def advise(
+    summary: StudySummary, shape: Shape, *, goal: Goal = "accuracy", budget: int = 1
+) -> Recommendation:
     """Recommend what to take for a network.
 
     Args:
@@ -109,7 +111,7 @@ def advise(summary: Summary, shape: Shape, *, goal: Goal = "accuracy", budget: i
     )
 
 
-def _rates(found: Fit, surrogate: str, width: float) -> tuple[float, float]:
+def _rates(found: StudyFit, surrogate: str, width: float) -> tuple[float, float]:
     """Return the range of learning rates: those of the tasks' references times the factors that lose little."""
     known = _stated(found.tasks, "optimizer.lr")
     factors = found.close_factors(surrogate, width)
@@ -136,7 +138,7 @@ def _stated(tasks: Mapping[str, TaskSummary], key: str) -> list[float]:
     ]
 
 
-def _to_try(found: Fit, best: Place, budget: int) -> tuple[tuple[str, ...], ...]:
+def _to_try(found: StudyFit, best: Place, budget: int) -> tuple[tuple[str, ...], ...]:
     """Return the settings of the best cell's surrogate by their loss, the best one first."""
     others = [place for place in found.in_order(best[0]) if place != best]
     known = _stated(found.tasks, "optimizer.lr")
@@ -149,7 +151,7 @@ def _to_try(found: Fit, best: Place, budget: int) -> tuple[tuple[str, ...], ...]
     return tuple(tried)
 
 
-def _unknown(found: Fit, shape: Shape) -> tuple[str, ...]:
+def _unknown(found: StudyFit, shape: Shape) -> tuple[str, ...]:
     """Say what lies outside of what was run."""
     said: list[str] = list(NOT_TRIED)
     steps = [task.shape.steps for task in found.tasks.values()]
@@ -163,10 +165,10 @@ def _unknown(found: Fit, shape: Shape) -> tuple[str, ...]:
     return tuple(said)
 
 
-def loss_text(loss: Loss) -> str:
+def loss_text(loss: CellRegret) -> str:
     """Write an expected loss with its intervals.
 
-    >>> loss_text(Loss(1.24, 0.5, 2.0, None, None, {}, 5, 0.0))
+    >>> loss_text(CellRegret(1.24, 0.5, 2.0, None, None, {}, 5, 0.0))
     '1.2 points (0.5 to 2.0)'
     """
     said = f"{loss.mean:.1f} points"

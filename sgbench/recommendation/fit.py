@@ -26,7 +26,7 @@ Place = tuple[str, float, float]
 
 
 @dataclass(frozen=True)
-class Loss:
+class CellRegret:
     """How far a cell lies below the best known one, in points.
 
     Args:
@@ -51,7 +51,7 @@ class Loss:
 
 
 @dataclass(frozen=True)
-class Fit:
+class StudyFit:
     """What a study says of networks of one kind.
 
     Args:
@@ -63,7 +63,7 @@ class Fit:
 
     kind: str
     tasks: Mapping[str, TaskSummary]
-    losses: Mapping[Place, Loss]
+    losses: Mapping[Place, CellRegret]
     log_spikes: Mapping[Place, float]
 
     def best(self, goal: Goal) -> Place:
@@ -123,7 +123,7 @@ class Fit:
         )
 
 
-def fit(tasks: Mapping[str, TaskSummary], shape: Shape) -> Fit:
+def fit(tasks: Mapping[str, TaskSummary], shape: Shape) -> StudyFit:
     """Fit what is known to the kind of a network.
 
     Recurrent networks have the recurrent tasks, networks of one hidden layer those of one. A deeper one has the
@@ -143,7 +143,7 @@ def fit(tasks: Mapping[str, TaskSummary], shape: Shape) -> Fit:
         raise InputError(f"{kind}: no block of the regime map is stored for such networks yet")
     places = _shared(stored)
     losses = {place: _loss(stored, place) for place in places}
-    return Fit(kind, stored, losses, _relative_spikes(stored, places))
+    return StudyFit(kind, stored, losses, _relative_spikes(stored, places))
 
 
 def _alike(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, dict[str, TaskSummary]]:
@@ -198,7 +198,7 @@ def loss_by_seed(task: TaskSummary, cell: CellSummary) -> list[float]:
     return [float(np.mean(best.score)) - score for score in cell.score]  # no seed is shared
 
 
-def _loss(tasks: Mapping[str, TaskSummary], place: Place) -> Loss:
+def _loss(tasks: Mapping[str, TaskSummary], place: Place) -> CellRegret:
     """Combine the loss of a cell over tasks."""
     losses: dict[str, list[float]] = {}
     failed: list[bool] = []
@@ -210,11 +210,11 @@ def _loss(tasks: Mapping[str, TaskSummary], place: Place) -> Loss:
     seeds = min(map(len, losses.values()))
     mean, share = float(np.mean(list(by_task.values()))), float(np.mean(failed))
     if seeds < MIN_SEEDS:
-        return Loss(mean, None, None, None, None, by_task, seeds, share)
+        return CellRegret(mean, None, None, None, None, by_task, seeds, share)
     if len(losses) == 1:
         found = summarise(next(iter(losses.values())))
         half = found.half_width or 0.0
-        return Loss(mean, mean - half, mean + half, None, None, by_task, seeds, share)
+        return CellRegret(mean, mean - half, mean + half, None, None, by_task, seeds, share)
     return _over_tasks(losses, by_task, mean, seeds, share)
 
 
@@ -224,7 +224,7 @@ def _over_tasks(
     mean: float,
     seeds: int,
     failed: float,
-) -> Loss:
+) -> CellRegret:
     """Combine the losses of tasks by random effects; where a task's seeds all agree, by their plain mean."""
     errors = {name: float(np.std(values, ddof=1)) / math.sqrt(len(values)) for name, values in losses.items()}
     usable = [name for name, error in errors.items() if error > 0]
@@ -232,9 +232,9 @@ def _over_tasks(
         spread = summarise(list(by_task.values()))
         half = spread.half_width
         ends = (None, None) if half is None else (mean - half, mean + half)
-        return Loss(mean, *ends, None, None, by_task, seeds, failed)
+        return CellRegret(mean, *ends, None, None, by_task, seeds, failed)
     found = random_effects([by_task[name] for name in usable], [errors[name] for name in usable])
-    return Loss(
+    return CellRegret(
         found.mean, found.low, found.high, found.predicted_low, found.predicted_high, by_task, seeds, failed
     )
 

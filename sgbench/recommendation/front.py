@@ -8,7 +8,7 @@ from pathlib import Path
 from sgbench.errors import InputError
 from sgbench.leaderboard.site.beside import Advice
 from sgbench.recommendation.advice import Recommendation, advise, loss_text, range_text
-from sgbench.recommendation.summary import Shape, Summary, read_summary, shipped_summary
+from sgbench.recommendation.summary import Shape, StudySummary, read_summary, shipped_summary
 
 SEVERAL = 4
 """Hidden layers of the network that stands for those of several."""
@@ -25,7 +25,7 @@ def shipped_advice() -> tuple[Advice, ...]:
     return tuple(advice_by_kind(read_summary(path))) if path.is_file() else ()
 
 
-def advice_by_kind(summary: Summary) -> Iterator[Advice]:
+def advice_by_kind(summary: StudySummary) -> Iterator[Advice]:
     """Yield what a study recommends for each kind of network, or why it cannot yet.
 
     Args:
@@ -42,8 +42,8 @@ def advice_by_kind(summary: Summary) -> Iterator[Advice]:
             yield Advice(network, command, why_not=str(error).partition(": ")[2])
 
 
-def _steps(summary: Summary, layers: int, *, recurrent: bool) -> int:
-    """The time steps of a task of the kind, so that their number is none that was not tried."""
+def _steps(summary: StudySummary, layers: int, *, recurrent: bool) -> int:
+    """Return the time steps of a task of the kind, so that the number is one that was tried."""
     known = [
         task.shape.steps
         for task in summary.tasks.values()

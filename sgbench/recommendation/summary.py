@@ -64,7 +64,7 @@ class TaskSummary(Strict):
     """Surrogates as their library ships them, on reporting seeds."""
 
 
-class Summary(Strict):
+class StudySummary(Strict):
     """What `recommend` is fitted to."""
 
     study: Text
@@ -97,7 +97,7 @@ def shipped_summary() -> Path:
     return inside if inside.is_file() else package.parent / "study" / "surrogates" / SUMMARY
 
 
-def read_summary(path: Path) -> Summary:
+def read_summary(path: Path) -> StudySummary:
     """Read a summary.
 
     Raises:
@@ -105,4 +105,4 @@ def read_summary(path: Path) -> Summary:
     """
     if not path.is_file():
         raise InputError(f"{path}: no summary of a study; write one with sgbench study report")
-    return read_model(path, Summary)
+    return read_model(path, StudySummary)

@@ -62,14 +62,14 @@ def _printable(value: str) -> str:
 
 
 def whole(value: object) -> object:
-    """A whole number; for versions, since a literal 1 alone takes true and 1.0, which equal it."""
+    """Require a whole number; for versions, since a literal 1 alone takes true and 1.0, which equal it."""
     if type(value) is not int:
         raise ValueError("a whole number is needed")
     return value
 
 
 def truth(value: object) -> object:
-    """The word true; a literal true alone takes 1 and 1.0, which equal it."""
+    """Require the word true; a literal true alone takes 1 and 1.0, which equal it."""
     if value is not True:
         raise ValueError("true is needed, or nothing")
     return value

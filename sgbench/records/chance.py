@@ -13,7 +13,7 @@ STANDARD_ERRORS = 2.0
 
 
 def reach_of_guessing(classes: int, samples: int) -> float:
-    r"""The accuracy that guessing one of equally likely classes hardly exceeds.
+    r"""Return the accuracy that guessing one of equally likely classes hardly exceeds.
 
     .. math::
         p + 2 \sqrt{p (1 - p) / n}, \qquad p = 1 / \text{classes}
@@ -30,7 +30,7 @@ def reach_of_guessing(classes: int, samples: int) -> float:
 
 
 def is_at_chance(scores: Scores | None, classes: int | None) -> bool:
-    """Whether scores are no better than guessing; never where there are no classes.
+    """Say whether scores are no better than guessing; never where there are no classes.
 
     Args:
         scores: of the selected weights, None of a failed run.

@@ -84,7 +84,7 @@ def _curve(record: RecordContent) -> Iterator[str]:
 
 
 def _test_selected(record: RecordContent) -> Iterator[str]:
-    """The best of all epochs, of equal ones the first; the epoch that validation selected is one of them."""
+    """Check the best of all epochs, of equal ones the first; the selected epoch is one of them."""
     found, honest = record.test_selected, record.test
     if found is None or honest is None:
         return
@@ -139,7 +139,7 @@ def _scores(name: str, scores: Scores, record: RecordContent) -> Iterator[str]:
 
 
 def _hits(name: str, accuracy: float | None, scores: Scores) -> Iterator[str]:
-    """An accuracy on a split is a whole number of hits on what it was scored on."""
+    """Check that an accuracy on a split is a whole number of hits on what it was scored on."""
     if accuracy is not None:
         of, what = (scores.samples, "samples") if scores.labels is None else (scores.labels, "labels")
         hits = accuracy * of
@@ -148,7 +148,7 @@ def _hits(name: str, accuracy: float | None, scores: Scores) -> Iterator[str]:
 
 
 def _labels(name: str, scores: Scores, record: RecordContent) -> Iterator[str]:
-    """A step has at most one label, and only labelled steps have an accuracy of their own."""
+    """Check that a step has at most one label, and that only labelled steps have an accuracy of their own."""
     if scores.accuracy is None:
         yield f"{name}.labels is stated without an accuracy"
     most = scores.samples * record.method.protocol.steps
@@ -179,7 +179,7 @@ def _layer(layer: LayerCounts, counts: OpCounts) -> Iterator[str]:
 
 
 def _chain(counts: OpCounts, record: RecordContent) -> Iterator[str]:
-    """A network of dense layers says how many neurons each has, and so what each event triggers."""
+    """Check that dense layers have as many neurons as each event triggers."""
     last = counts.layers[-1]
     if record.classes is not None and (last.name, last.neurons) != ("readout", record.classes):
         yield (

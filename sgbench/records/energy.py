@@ -98,7 +98,7 @@ class Price(Evidence):
 
     @property
     def counts_each(self) -> float:
-        """How many counts one price pays for."""
+        """Return how many counts one price pays for."""
         counted = COUNTED_IN.get(self.operation, "operation")
         return counts_in(self.per or counted, counted)
 
@@ -136,7 +136,7 @@ class MemoryPrice(Evidence):
 
     @property
     def bits_each(self) -> float:
-        """How many bits one access moves."""
+        """Return how many bits one access moves."""
         return counts_in(self.per, "bit")
 
 

@@ -114,7 +114,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def to_json(model: BaseModel) -> bytes:
-    """The stored form of a record: sorted, indented, one newline at the end."""
+    """Write the stored form of a record: sorted, indented, one newline at the end."""
     text = json.dumps(model.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False)
     return text.encode() + b"\n"
 
@@ -129,7 +129,7 @@ def read_model(path: Path, model: type[Model]) -> Model:
 
 
 def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
-    """The bytes of a regular file of at most `limit` bytes that is not a link.
+    """Read the bytes of a regular file of at most `limit` bytes that is not a link.
 
     Raises:
         InputError: it is something else, or cannot be read.
@@ -189,7 +189,7 @@ def parse_tree(data: bytes, name: str) -> object:
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first complaint of pydantic on one line: where, what, and how many more there are."""
+    """Write the first complaint of pydantic on one line: where, what, and how many more there are."""
     problems = error.errors(include_url=False)
     problem = problems[0]
     where = textwrap.shorten(".".join(str(part) for part in problem["loc"]), 160, placeholder="...")

@@ -53,7 +53,7 @@ EXECUTION = ("optimizer.capturable", "optimizer.differentiable", "optimizer.fore
 
 
 def identity(method: Method) -> dict[str, str]:
-    """The flat, sorted, text form of a method that is hashed; numbers as %.12g, neutral values left out."""
+    """Return the flat, sorted text form of a method that is hashed; numbers as %.12g, no neutral values."""
     flat: dict[str, Value] = dict(method.choices)
     for group, parameters in method.parameters.items():
         flat.update({f"{group}.{key}": value for key, value in parameters.items()})
@@ -74,7 +74,7 @@ WORDS = {None: "null", True: "true", False: "false"}
 
 
 def same(value: Value, other: Value) -> bool:
-    """Whether two values have the same canonical text.
+    """Say whether two values have the same canonical text.
 
     >>> same(1, 1.0), same(1, True), same((1, None), (1.0, None))
     (True, False, True)

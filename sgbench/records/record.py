@@ -37,7 +37,7 @@ class KnownMethods:
         return self._entry(method).id
 
     def once(self, method: Method, find: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
-        """What `find` says of the method; called for the first of all that are the same."""
+        """Return what `find` says of the method, asked for the first of all that are the same."""
         entry = self._entry(method)
         if entry.finding is None:
             entry.finding = find()

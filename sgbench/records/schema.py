@@ -30,7 +30,7 @@ ABOUT = (
 
 
 def schema(name: str) -> str:
-    """The JSON Schema of one kind of file, as text.
+    """Write the JSON Schema of one kind of file.
 
     >>> '"title": "RunRecord"' in schema("record")
     True
@@ -41,7 +41,7 @@ def schema(name: str) -> str:
 
 
 def file_name(name: str) -> str:
-    """The file of one schema, with its version."""
+    """Name the file of one schema, with its version."""
     return f"{name}.v{VERSION}.schema.json"
 
 

@@ -64,7 +64,7 @@ Sizes = Annotated[tuple[Annotated[int, Field(gt=0, le=1_000_000)], ...], Field(m
 
 
 def entry_group(choice: str) -> str:
-    """The catalogue folder from which a choice takes its entries.
+    """Return the catalogue folder from which a choice takes its entries.
 
     >>> entry_group("readout")
     'neuron'
@@ -73,7 +73,7 @@ def entry_group(choice: str) -> str:
 
 
 def choice_words(choices: Mapping[str, str]) -> list[str]:
-    """The words that make these choices on a command line.
+    """Write the words that make these choices on a command line.
 
     >>> choice_words({"network": "mlp", "readout": "leaky"}), choice_words({"network": "gru", "readout": "none"})
     (['network=mlp', 'neuron@readout=leaky'], ['network=gru'])
@@ -98,7 +98,7 @@ class SearchRange(Strict):
         return self
 
     def holds(self, value: float, *, threshold: float) -> bool:
-        """Whether a number lies within, up to rounding.
+        """Say whether a number lies within, up to rounding.
 
         >>> width = SearchRange(low=0.1, high=2, scale="log", unit="threshold")
         >>> width.holds(3.0, threshold=2.0), width.holds(3.0, threshold=1.0)
@@ -110,7 +110,7 @@ class SearchRange(Strict):
 
     @property
     def text(self) -> str:
-        """In words.
+        """Describe the range in words.
 
         >>> SearchRange(low=0.1, high=2, scale="log", unit="threshold").text
         '0.1 to 2 thresholds (log)'
@@ -232,12 +232,12 @@ class Method(Strict):
 
     @property
     def label(self) -> str:
-        """What tells it apart in a line: its surrogate, or its network where there are no spikes."""
+        """Return what tells it apart in a line: its surrogate, or its network where there are no spikes."""
         return self.choices["network" if self.is_baseline else "surrogate"]
 
     @property
     def is_baseline(self) -> bool:
-        """Whether its network has no spiking neurons."""
+        """Say whether its network has no spiking neurons."""
         return self.choices["surrogate"] == NOTHING
 
     @field_serializer("choices")

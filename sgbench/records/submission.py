@@ -105,7 +105,7 @@ class Submission(Strict):
 
 
 def external_id(protocol: str, name: str, code: str) -> str:
-    """The id of a method whose code lies outside: a hash of protocol, name and address."""
+    """Compute the id of a method whose code lies outside: a hash of protocol, name and address."""
     text = json.dumps([protocol, name, code], ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

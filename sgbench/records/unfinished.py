@@ -64,7 +64,7 @@ def _hold(handle: int | None, passing: Path) -> bool:
 
 
 def abandoned(folder: Path) -> list[Path]:
-    """The files and folders below `folder` that a killed process left; no link is followed.
+    """List the files and folders below `folder` that a killed process left; no link is followed.
 
     Where the system has no locks it finds none.
     """
@@ -95,7 +95,7 @@ def _is_passing(name: str) -> bool:
 
 
 def _is_free(path: Path, *, remove: bool = False) -> bool:
-    """Whether no process holds it; if so and asked to, it is removed before another can."""
+    """Say whether no process holds it; if so and asked to, remove it before another process can hold it."""
     handle = _open(path)
     if handle is None:
         return False
@@ -117,7 +117,7 @@ def _remove(path: Path) -> None:
 
 
 def _open(path: Path) -> int | None:
-    """A handle to lock by; None of a link, of what is not there or not ours, and where there are no locks."""
+    """Open a handle to lock by; None for a link, for what is missing or not ours, or without locks."""
     if sys.platform == "win32":
         return None
     try:

@@ -20,7 +20,7 @@ SIZES: dict[Per, tuple[str, int]] = {
 
 
 def counts_in(per: Per, counted: Per) -> float:
-    """How many of what is counted one unit of a price holds.
+    """Return how many of what is counted one unit of a price holds.
 
     Args:
         per: what the price is stated per.

@@ -20,7 +20,7 @@ class Regulariser(ABC):
 
     @property
     def decay(self) -> float | None:
-        """Of the filter f[t] = decay f[t-1] + s[t] of which `per_step` is a function; None where there is none."""
+        """Return the decay of the filter f[t] = decay f[t-1] + s[t] that `per_step` is a function of, or None."""
         return None
 
     def per_step(self, filtered: Tensor, batch: Batch, step: int) -> Tensor:
@@ -35,4 +35,4 @@ class Regulariser(ABC):
 
     @abstractmethod
     def penalty(self, trajectory: Trajectory) -> Tensor | None:
-        """A scalar with gradient, or None for no penalty at all."""
+        """Compute a scalar with gradient, or None for no penalty at all."""

@@ -53,7 +53,7 @@ class FilteredRate(Regulariser):
 
     @property
     def decay(self) -> float:
-        """Of the filter, per step."""
+        """Return the decay of the filter, per step."""
         return math.exp(-self.dt_s / self.tau_s)
 
     def penalty(self, trajectory: Trajectory) -> Tensor:
@@ -70,7 +70,7 @@ class FilteredRate(Regulariser):
         return total
 
     def per_step(self, filtered: Tensor, batch: Batch, step: int) -> Tensor:
-        """This step's share of one layer, which is 0 behind a sample's end."""
+        """Return this step's share of one layer, which is 0 behind a sample's end."""
         share = (batch.lengths > step).to(filtered) / batch.lengths
         return (share * self._distance(filtered)).mean()
 

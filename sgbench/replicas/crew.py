@@ -29,7 +29,7 @@ log = logging.getLogger("sgbench")
 CHECKPOINT_S = 5.0  # between two checkpoints of a group, and so the most that a kill can cost
 
 
-class Told(NamedTuple):
+class WorkerMessage(NamedTuple):
     """What a worker says of a point."""
 
     place: int
@@ -41,7 +41,7 @@ class Told(NamedTuple):
     exit_code: int = 0  # of what is told in `line`
 
 
-Say = Callable[[Told], None]
+Say = Callable[[WorkerMessage], None]
 Bar = tuple[float, ...]
 """By epoch, the validation score below which a run is stopped; signed so that the larger is the better."""
 
@@ -94,7 +94,7 @@ class Crew:
                 self._train(self._members(stack))
 
     def _train(self, members: Sequence[Replica]) -> None:
-        """From where they are to the record of each."""
+        """Train from where they are to the record of each."""
         teams = [Team(alike) for alike in _alike(members)]
         for team in teams:
             self._note(team)
@@ -116,10 +116,10 @@ class Crew:
         if reason is not None and reason not in self.noted:
             self.noted.add(reason)
             line = f"{len(team.members)} runs side by side pass over their batches one by one: {reason}"
-            self.say(Told(team.members[0].place, "noted", line=line))
+            self.say(WorkerMessage(team.members[0].place, "noted", line=line))
 
     def _members(self, stack: contextlib.ExitStack) -> list[Replica]:
-        """The next that can start, as many as fit, their folders locked."""
+        """Yield the next that can start, as many as fit, their folders locked."""
         members: list[Replica] = []
         most = self.largest
         while self.waiting and (most is None or len(members) < most):
@@ -128,11 +128,13 @@ class Crew:
                 stack.enter_context(locked(folder_of(spec)))
                 record = finished_record(spec)  # another process may have finished it in the meantime
                 if record is not None:
-                    self.say(Told(place, "ended", record=record))
+                    self.say(WorkerMessage(place, "ended", record=record))
                     continue
                 members.append(Replica(place, spec, self.data, self.code))
             except SgbenchError as error:
-                self.say(Told(place, "refused", line=one_printable_line(error), exit_code=error.exit_code))
+                self.say(
+                    WorkerMessage(place, "refused", line=one_printable_line(error), exit_code=error.exit_code)
+                )
                 continue
             self.data = members[-1].parts.data
             self.say(_under_way(members[-1], "began"))
@@ -141,7 +143,7 @@ class Crew:
         return members
 
     def _rid_of_ended(self, team: Team, shared: Shared) -> Team | None:
-        """The team without those that have trained enough, which get their records."""
+        """Return the team without those that have trained enough, which get their records."""
         gone = set()
         for row, member in enumerate(team.members):
             if member.training.ended:
@@ -158,10 +160,12 @@ class Crew:
                 raise
             except Exception as problem:
                 record = member.fail(problem)
-            self.say(Told(member.place, "ended", record=record))
+            self.say(WorkerMessage(member.place, "ended", record=record))
         except SgbenchError as problem:
             self.say(
-                Told(member.place, "refused", line=one_printable_line(problem), exit_code=problem.exit_code)
+                WorkerMessage(
+                    member.place, "refused", line=one_printable_line(problem), exit_code=problem.exit_code
+                )
             )
 
     def _epoch(self, teams: list[Team], shared: Shared) -> list[Team]:
@@ -211,7 +215,7 @@ class Crew:
         self.over.add(member.place)
         member.prune()
         epochs, wanted = len(member.training.curve), member.spec.method.protocol.epochs
-        self.say(Told(member.place, "pruned", line=f"stopped after {epochs} of {wanted} epochs"))
+        self.say(WorkerMessage(member.place, "pruned", line=f"stopped after {epochs} of {wanted} epochs"))
 
     def _rid_of_failed(
         self, team: Team, failures: dict[int, Exception], stopped: Iterable[int] = ()
@@ -243,15 +247,15 @@ class Crew:
                     log.warning("%s", one_printable_line(error))
 
 
-def _under_way(member: Replica, kind: Literal["began", "epoch"]) -> Told:
-    """How far a point is."""
+def _under_way(member: Replica, kind: Literal["began", "epoch"]) -> WorkerMessage:
+    """Say how far a point is."""
     training = member.training
     selected = next((line for line in training.curve if line.epoch == training.best.epoch), None)
-    return Told(member.place, kind, epochs=len(training.curve), selected=selected)
+    return WorkerMessage(member.place, kind, epochs=len(training.curve), selected=selected)
 
 
 def _alike(members: Sequence[Replica]) -> list[list[Replica]]:
-    """By shapes of all parameters and kind of optimiser."""
+    """Group by shapes of all parameters and kind of optimiser."""
     found: dict[tuple[object, ...], list[Replica]] = {}
     for member in members:
         shapes = tuple(tuple(parameter.shape) for parameter in member.parts.network.parameters())

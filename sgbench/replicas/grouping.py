@@ -12,7 +12,7 @@ from sgbench.replicas.moves import KINDS, LACKING
 
 
 @dataclass(frozen=True)
-class Group:
+class PointGroup:
     """Points for one worker.
 
     Args:
@@ -38,7 +38,7 @@ def why_alone(spec: RunSpec) -> str | None:
 
 
 def batches_key(spec: RunSpec) -> tuple[object, ...]:
-    """What has to be equal for two points to see batches of the same making."""
+    """Return what has to be equal for two points to see batches of the same making."""
     method = spec.method
     parts = [
         (group, method.choices[group], _frozen(method.parameters[group]))
@@ -50,7 +50,7 @@ def batches_key(spec: RunSpec) -> tuple[object, ...]:
     return (*parts, sizes, own, spec.paths.data_dir)
 
 
-def groups(specs: Sequence[RunSpec], places: Sequence[int], workers: int) -> list[Group]:
+def groups(specs: Sequence[RunSpec], places: Sequence[int], workers: int) -> list[PointGroup]:
     """Split points into groups, the largest first.
 
     Points of one seed stay together, for they share every batch; there are enough groups for every worker.
@@ -63,7 +63,9 @@ def groups(specs: Sequence[RunSpec], places: Sequence[int], workers: int) -> lis
     >>> groups([], [], workers=2)
     []
     """
-    alone = [Group((place,), reason) for place in places if (reason := why_alone(specs[place])) is not None]
+    alone = [
+        PointGroup((place,), reason) for place in places if (reason := why_alone(specs[place])) is not None
+    ]
     apart = {place for group in alone for place in group.places}
     alike: dict[tuple[object, ...], list[int]] = {}
     for place in places:
@@ -74,7 +76,9 @@ def groups(specs: Sequence[RunSpec], places: Sequence[int], workers: int) -> lis
         members.sort(key=lambda place: (specs[place].seed, place))
         count = min(workers, len(members))
         borders = [round(len(members) * part / count) for part in range(count + 1)]
-        found += [Group(tuple(members[low:high])) for low, high in itertools.pairwise(borders) if high > low]
+        found += [
+            PointGroup(tuple(members[low:high])) for low, high in itertools.pairwise(borders) if high > low
+        ]
     return sorted(found + alone, key=lambda group: -len(group.places))
 
 

@@ -48,7 +48,7 @@ class Moves(ABC):
 
     @abstractmethod
     def _move(self, values: Tensor, gradients: Tensor, absent: Tensor | None) -> None:
-        """The rule itself."""
+        """Apply the rule itself."""
 
     def column(self, like: Tensor, numbers: Sequence[float]) -> Tensor | float:
         """One number a row [R, 1]; a plain number where all are equal, which is faster."""
@@ -56,7 +56,7 @@ class Moves(ABC):
         return first if all(each == first for each in numbers) else like.new_tensor(numbers)[:, None]
 
     def named(self, like: Tensor, name: str) -> Tensor | float:
-        """A number of the optimiser's defaults, a row each."""
+        """Return a number of the optimiser's defaults, a row each."""
         return self.column(like, [float(each[name]) for each in self.numbers])
 
     def decayed(
@@ -163,7 +163,7 @@ LACKING = ("amsgrad", "maximize", "capturable", "differentiable")
 
 
 def moves_of(optimizers: Sequence[torch.optim.Optimizer]) -> Moves:
-    """The rule of these optimisers, all of one class, in one."""
+    """Make one rule of these optimisers, which are all of one class."""
     kind = KINDS[f"torch.optim.{type(optimizers[0]).__name__}"]
     return kind([{"decoupled_weight_decay": False, **each.defaults} for each in optimizers])
 

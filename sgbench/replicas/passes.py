@@ -88,7 +88,7 @@ class StackedPasses:
         ]
 
     def take(self, batches: Sequence[Batch]) -> bool:
-        """Whether these batches can be passed over together; makes room for batches of their size.
+        """Say whether these batches can be passed over together, and make room for batches of their size.
 
         What a neuron or a surrogate is may change from epoch to epoch, so all is made anew with each.
         """

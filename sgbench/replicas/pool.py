@@ -13,8 +13,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import Bar, Told
-from sgbench.replicas.grouping import Group
+from sgbench.replicas.crew import Bar, WorkerMessage
+from sgbench.replicas.grouping import PointGroup
 from sgbench.replicas.worker import prepare, work
 from sgbench.training.memory import available_bytes
 
@@ -24,11 +24,11 @@ TICK_S = 0.5  # at most, between two looks at the clock
 @dataclass
 class _Running:
     process: BaseProcess
-    group: Group
+    group: PointGroup
     open: set[int] = field(default_factory=set)  # places that have not ended
 
 
-class Pool:
+class WorkerPool:
     """Runs groups and passes on what they tell.
 
     Args:
@@ -45,7 +45,7 @@ class Pool:
         specs: Sequence[RunSpec],
         workers: int,
         largest: int | None,
-        hear: Callable[[Told], None],
+        hear: Callable[[WorkerMessage], None],
         tick: Callable[[], None],
         bars: Mapping[int, Bar] | None = None,
     ) -> None:
@@ -59,7 +59,7 @@ class Pool:
         self.tick = tick
         self.running: dict[Any, _Running] = {}  # by the pipe that it speaks through
 
-    def run(self, groups: Sequence[Group]) -> None:
+    def run(self, groups: Sequence[PointGroup]) -> None:
         """Run all groups; on an interrupt, all save what they have and stop."""
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         if any(map(_forked, groups)):
@@ -78,7 +78,7 @@ class Pool:
             for one in self.running.values():
                 one.process.join()
 
-    def _start(self, group: Group) -> None:
+    def _start(self, group: PointGroup) -> None:
         points = [(place, self.specs[place]) for place in group.places]
         ours, theirs = multiprocessing.Pipe(duplex=False)
         settings: dict[str, Any] = {
@@ -96,7 +96,7 @@ class Pool:
         theirs.close()
         self.running[ours] = _Running(process, group, set(group.places))
 
-    def _listen(self, pipe: Any) -> list[Group]:
+    def _listen(self, pipe: Any) -> list[PointGroup]:
         """Pass on one message; where a process has ended before its points, what is to be tried again."""
         one = self.running[pipe]
         try:
@@ -110,19 +110,19 @@ class Pool:
         self.hear(told)
         return []
 
-    def _left_by(self, one: _Running) -> list[Group]:
-        """Whose fault it was shows when each point runs in a process of its own."""
+    def _left_by(self, one: _Running) -> list[PointGroup]:
+        """Run each point in a process of its own, which shows whose fault it was."""
         if len(one.group.places) > 1:
-            return [Group((place,), one.group.alone) for place in sorted(one.open)]
+            return [PointGroup((place,), one.group.alone) for place in sorted(one.open)]
         for place in one.open:
             code = one.process.exitcode or 0
             how = f"by signal {-code}; often for want of memory" if code < 0 else f"with exit code {code}"
-            self.hear(Told(place, "refused", line=f"its process was ended {how}"))
+            self.hear(WorkerMessage(place, "refused", line=f"its process was ended {how}"))
         return []
 
 
-def _forked(group: Group) -> bool:
-    """Whether the process of these points is forked off the sweep's, or begins anew.
+def _forked(group: PointGroup) -> bool:
+    """Say whether the process of these points is forked off the sweep's, or begins anew.
 
     The sweep has loaded all that replicas need, to check the points; each worker would spend two seconds on that
     again. Those that run alone may need an accelerator or threads of their own, and neither outlives a fork; nor

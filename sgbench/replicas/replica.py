@@ -113,7 +113,7 @@ class Replica(Attempt):
             self.training.score(batch)
 
     def is_below(self, bar: Sequence[float]) -> bool:
-        """Whether its best validation score so far lies below the bar of this epoch; of no bar it never does."""
+        """Say whether its best validation score so far lies below this epoch's bar; without one it never does."""
         epochs, best = len(self.training.curve), self.training.best
         if epochs > len(bar):
             return False

@@ -35,7 +35,7 @@ class Shared:
             yield dict(zip(keys, batches, strict=True))
 
     def evaluation(self, data: SpikingData, split: Split) -> Iterator[Batch]:
-        """The batches of a split, which are the same for all of a seed and in every epoch.
+        """Return the batches of a split, which are the same for all of a seed and in every epoch.
 
         Args:
             data: of the run that asks; the test split is its own to open.

@@ -96,7 +96,7 @@ class Stack:
             each[still] = kept
 
     def finite(self) -> list[bool]:
-        """Whether all weights of each row are finite, by a sum that costs little and may cry wolf."""
+        """Say whether all weights of each row are finite, by a cheap sum that may give false alarms."""
         return torch.isfinite(self.values.sum(1)).tolist()
 
     def snapshot(self) -> dict[str, Tensor]:

@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import Bar, Told
+from sgbench.replicas.crew import Bar, WorkerMessage
 from sgbench.replicas.grouping import groups
-from sgbench.replicas.pool import Pool
-from sgbench.replicas.view import View
+from sgbench.replicas.pool import WorkerPool
+from sgbench.replicas.view import SweepView
 from sgbench.training.run_folder import finished_record, folder_of, stored_record
 
 
 def cores() -> int:
-    """Those that this process may use."""
+    """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -51,9 +51,9 @@ def run_sweep(
     left = sorted(first.values())
     count = max(1, min(workers or cores(), len(left)))
     made = groups(specs, left, count)
-    view = View(specs, finished, headline)
+    view = SweepView(specs, finished, headline)
 
-    def hear(told: Told) -> None:
+    def hear(told: WorkerMessage) -> None:
         view.hear(told)
         if told.exit_code:
             refused(told.exit_code)
@@ -62,9 +62,13 @@ def run_sweep(
         reasons = Counter(group.alone for group in made if group.alone is not None)
         for reason, points in reasons.items():
             view.say(f"{points} points run alone: {reason}")
-        Pool(specs, count, largest, hear, view.tick, bars).run(made)
+        WorkerPool(specs, count, largest, hear, view.tick, bars).run(made)
         for place in twins:
-            view.hear(Told(place, "ended", line="its twin has no record", record=stored_record(specs[place])))
+            view.hear(
+                WorkerMessage(
+                    place, "ended", line="its twin has no record", record=stored_record(specs[place])
+                )
+            )
     finally:
         view.close()
     return view.problems

@@ -154,7 +154,7 @@ class Team:
         return failures
 
     def without(self, gone: set[int]) -> Team | None:
-        """Those that go on, or None."""
+        """Return the team of those that go on, or None."""
         rest = [member for row, member in enumerate(self.members) if row not in gone]
         if not rest:
             return None

@@ -14,14 +14,14 @@ from rich.text import Text
 
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import Told
+from sgbench.replicas.crew import WorkerMessage
 
 EVERY_S = 30.0  # between two lines where nothing can be redrawn
 REDRAWN_S = 0.25  # at most so often
 MOST_ROWS = 12  # what a terminal of 24 lines has room for
 
 
-class Best(NamedTuple):
+class BestSoFar(NamedTuple):
     """The best score on validation so far."""
 
     rank: float  # accuracy, or where there are no classes the loss below zero: the larger the better
@@ -30,7 +30,7 @@ class Best(NamedTuple):
 
 
 @dataclass
-class Row:
+class PointRow:
     """Points of one kind."""
 
     points: int = 0
@@ -39,7 +39,7 @@ class Row:
     failed: int = 0
 
 
-class View:
+class SweepView:
     """What of a sweep is done, running and failed, at which epoch, the best so far, and the time left.
 
     The best is that of validation, of points under way from their first epoch on.
@@ -61,11 +61,11 @@ class View:
         self.specs = specs
         self.headline = headline
         self.kinds = kinds(specs)
-        self.rows = {kind: Row() for kind in self.kinds}
+        self.rows = {kind: PointRow() for kind in self.kinds}
         for kind in self.kinds:
             self.rows[kind].points += 1
         self.open: set[int] = set()
-        self.bests: dict[int, Best] = {}  # by place
+        self.bests: dict[int, BestSoFar] = {}  # by place
         self.problems: list[str] = []
         for place, record in finished.items():
             self._count(place, record)
@@ -79,8 +79,8 @@ class View:
         if self.console.is_terminal:
             self.live.start()
 
-    def hear(self, told: Told) -> None:
-        """A word of a worker."""
+    def hear(self, told: WorkerMessage) -> None:
+        """Take in a word of a worker."""
         if told.kind == "noted":
             self.say(told.line)
             return
@@ -119,19 +119,19 @@ class View:
     def _score(self, place: int, accuracy: float | None, loss: float) -> None:
         whose = _name(self.specs[place])
         self.bests[place] = (
-            Best(-loss, f"loss {loss:.4g}", whose)
+            BestSoFar(-loss, f"loss {loss:.4g}", whose)
             if accuracy is None
-            else Best(accuracy, f"{100 * accuracy:.1f} %", whose)
+            else BestSoFar(accuracy, f"{100 * accuracy:.1f} %", whose)
         )
 
-    def _best(self, kind: str | None = None) -> Best | None:
-        """The best of one kind of points, or of all."""
+    def _best(self, kind: str | None = None) -> BestSoFar | None:
+        """Return the best of one kind of points, or of all."""
         return max(
             (best for place, best in self.bests.items() if kind in (None, self.kinds[place])), default=None
         )
 
     def _epoch(self, kind: str) -> str:
-        """The epochs that the points under way have behind them, of how many."""
+        """Say how many epochs the points under way have behind them, of how many."""
         under_way = [place for place in self.open if self.kinds[place] == kind]
         if not under_way:
             return "-"
@@ -157,7 +157,7 @@ class View:
             self.say(self.status())
 
     def status(self) -> str:
-        """The sweep in one line."""
+        """Describe the sweep in one line."""
         used_s = time.perf_counter() - self.began_s
         highest = self._best()
         best = "" if highest is None else f" | best {highest.text} {highest.whose}"
@@ -169,7 +169,7 @@ class View:
         return f", {clock(used_s * (1 - share) / share)} left" if share > 0 else ""
 
     def table(self) -> Table:
-        """A row for each kind of point, those that run first where not all have room."""
+        """Make a row for each kind of point, those that run first where not all have room."""
         table = Table(box=None, pad_edge=False, header_style="")
         table.add_column("", overflow="ellipsis", no_wrap=True)
         for head in ("done", "running", "failed", "epoch", "best validation"):
@@ -187,19 +187,19 @@ class View:
         return table
 
     def say(self, line: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         self.console.print(Text(line), soft_wrap=True)
         self.said_s = time.perf_counter()
 
     def close(self) -> None:
-        """The redrawn table goes; what came of everything stays."""
+        """Take away the redrawn table; what came of everything stays."""
         self.live.stop()
         if len(self.rows) > 1:
             self.console.print(self.table())
 
 
 def kinds(specs: Sequence[RunSpec]) -> list[str]:
-    """For each point the row that it belongs to: its data set or surrogate, or what differs with fewest values.
+    """Return for each point the row that it belongs to: its data set or surrogate, or what differs least.
 
     >>> kinds([])
     []

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from sgbench.engine import fused
 from sgbench.errors import SgbenchError, one_printable_line
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import Bar, Crew, Told
+from sgbench.replicas.crew import Bar, Crew, WorkerMessage
 from sgbench.replicas.team import Stopped
 from sgbench.training import late_modules
 from sgbench.training.build import DTYPES
@@ -30,7 +30,7 @@ class _Asked:
         """SIGTERM, which the sweep sends."""
         self.stop = True
 
-    def say(self, told: Told) -> None:
+    def say(self, told: WorkerMessage) -> None:
         """Tell the sweep."""
         try:
             self.pipe.send(told)
@@ -82,11 +82,13 @@ def _run_alone(points: Sequence[tuple[int, RunSpec]], asked: _Asked) -> None:
     from sgbench.training.runner import run_spec
 
     for place, spec in points:
-        asked.say(Told(place, "began"))
+        asked.say(WorkerMessage(place, "began"))
         try:
             quiet = spec.model_copy(update={"trainer": spec.trainer.model_copy(update={"progress": False})})
-            asked.say(Told(place, "ended", record=run_spec(quiet)))
+            asked.say(WorkerMessage(place, "ended", record=run_spec(quiet)))
         except SgbenchError as error:
-            asked.say(Told(place, "refused", line=one_printable_line(error), exit_code=error.exit_code))
+            asked.say(
+                WorkerMessage(place, "refused", line=one_printable_line(error), exit_code=error.exit_code)
+            )
         except KeyboardInterrupt:
             os._exit(STOPPED)

@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 
 
 def gradient(weights: Array, x: float, *, forward_slope: float, slope: float) -> Array:
-    r"""What back-propagation gives for the output of a 1-1-2-1 network with respect to its five weights.
+    r"""Return back-propagation's gradient of a 1-1-2-1 network's output with respect to its five weights.
 
     .. math::
         g = \sigma(w x), \quad h_k = \sigma(v_k g), \quad y = \sigma(u_1 h_1 + u_2 h_2), \qquad

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from sgbench.reproduction.runs import Result
+from sgbench.reproduction.runs import ReproductionResult
 from sgbench.reproduction.verdict import Judged
 
 HEAD = ("reproduction", "figure", "published", "ours", "seeds", "verdict", "minutes")
@@ -15,7 +15,7 @@ SHOWN_METHODS = 4
 WIDTH = 116
 
 
-def rows(results: Sequence[Result]) -> list[list[str]]:
+def rows(results: Sequence[ReproductionResult]) -> list[list[str]]:
     """One row a figure; what belongs to a reproduction stands in its first row."""
     found = []
     for result in results:
@@ -36,7 +36,7 @@ def rows(results: Sequence[Result]) -> list[list[str]]:
 
 
 def ours(judged: Judged) -> str:
-    """What was measured, with the standard deviation over seeds; four digits behind the point, or powers of ten.
+    """Write what was measured, with the standard deviation over seeds, by four digits or powers of ten.
 
     >>> from sgbench.reproduction.definition import Figure
     >>> figure = Figure(line="a", of=("b",), at_least=0.5, evidence="by hand")
@@ -51,12 +51,12 @@ def ours(judged: Judged) -> str:
     return f"{judged.ours:{shape}}{spread}"
 
 
-def _minutes(result: Result) -> str:
+def _minutes(result: ReproductionResult) -> str:
     return "-" if result.minutes is None else f"{result.minutes:.1f}"
 
 
-def as_tree(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """The results with stable keys."""
+def as_tree(results: Sequence[ReproductionResult]) -> list[dict[str, Any]]:
+    """Describe the results under stable keys."""
     return [
         {
             "name": result.reproduction.name,
@@ -88,8 +88,8 @@ def as_tree(results: Sequence[Result]) -> list[dict[str, Any]]:
     ]
 
 
-def as_page(results: Sequence[Result]) -> str:
-    """The page docs/reproductions.md."""
+def as_page(results: Sequence[ReproductionResult]) -> str:
+    """Write the page docs/reproductions.md."""
     verdicts = [judged.verdict for result in results for judged in result.judged]
     lines = [
         "# Published figures, and ours",
@@ -112,7 +112,7 @@ def as_page(results: Sequence[Result]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _section(result: Result) -> list[str]:
+def _section(result: ReproductionResult) -> list[str]:
     one = result.reproduction
     lines = [f"## {one.name}", "", one.line, "", *(f"- Source: {source}." for source in one.sources)]
     evidence: dict[str, list[str]] = {}
@@ -136,7 +136,7 @@ def _section(result: Result) -> list[str]:
 
 
 def _wrapped(line: str) -> list[str]:
-    """A line of prose in lines of the page's width; an item's later ones are indented."""
+    """Wrap a line of prose to the page's width; an item's later lines are indented."""
     return textwrap.wrap(
         line,
         WIDTH,

@@ -14,11 +14,11 @@ from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.reproduction.definition import FOLDER, Figure, Measure, Reproduction
-from sgbench.reproduction.verdict import Cell, Judged, judge
+from sgbench.reproduction.verdict import ConditionCell, Judged, judge
 
 
 @dataclass(frozen=True)
-class Place:
+class ReproductionFolders:
     """Where runs and data are, and what of the user's own may be used."""
 
     root: Path | None = None  # of runs
@@ -26,13 +26,13 @@ class Place:
     config_dirs: tuple[Path, ...] = ()
 
     def words(self) -> list[str]:
-        """As overrides; quoted, for a path may hold what Hydra's grammar minds."""
+        """Return the place as overrides, quoted, for a path may hold what Hydra's grammar minds."""
         given = {"paths.runs_dir": self.root, "paths.data_dir": self.data_dir}
         return [f"{key}={_quoted(str(path))}" for key, path in given.items() if path is not None]
 
 
 def _quoted(text: str) -> str:
-    r"""A text as Hydra reads it back.
+    r"""Write a text so that Hydra reads it back.
 
     >>> print(_quoted("it's"))
     'it\'s'
@@ -41,7 +41,7 @@ def _quoted(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Grid:
+class ReproductionGrid:
     """All runs of a reproduction: of each condition its cells, of each cell its seeds."""
 
     cells: Mapping[str, Sequence[Mapping[int, RunSpec]]]
@@ -53,7 +53,7 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Result:
+class ReproductionResult:
     """What came of a reproduction."""
 
     reproduction: Reproduction
@@ -64,7 +64,7 @@ class Result:
     commits: tuple[str, ...] = ()
 
 
-def grid_of(reproduction: Reproduction, seeds: Sequence[int], place: Place) -> Grid:
+def grid_of(reproduction: Reproduction, seeds: Sequence[int], place: ReproductionFolders) -> ReproductionGrid:
     """Compose every run of a reproduction.
 
     Raises:
@@ -83,10 +83,12 @@ def grid_of(reproduction: Reproduction, seeds: Sequence[int], place: Place) -> G
         # The last word varies fastest, so the seeds of one cell are neighbours.
         starts = range(0, len(specs), len(seeds))
         found[name] = [{spec.seed: spec for spec in specs[at : at + len(seeds)]} for at in starts]
-    return Grid(found)
+    return ReproductionGrid(found)
 
 
-def carry_out(grid: Grid, *, workers: int | None, headline: Callable[[RunRecord], str]) -> list[str]:
+def carry_out(
+    grid: ReproductionGrid, *, workers: int | None, headline: Callable[[RunRecord], str]
+) -> list[str]:
     """Make the runs that are not there yet, side by side where they can; a line for each that failed to start.
 
     Args:
@@ -113,7 +115,9 @@ def carry_out(grid: Grid, *, workers: int | None, headline: Callable[[RunRecord]
     return run_sweep(specs, left, workers=workers, largest=None, headline=headline)
 
 
-def from_records(reproduction: Reproduction, grid: Grid, seeds: Sequence[int]) -> Result:
+def from_records(
+    reproduction: Reproduction, grid: ReproductionGrid, seeds: Sequence[int]
+) -> ReproductionResult:
     """Judge the figures by the records that are there."""
     from sgbench.training.run_folder import stored_record
 
@@ -123,7 +127,7 @@ def from_records(reproduction: Reproduction, grid: Grid, seeds: Sequence[int]) -
         if (record := stored_record(spec)) is not None
     }
 
-    def cells(name: str, figure: Figure) -> list[Cell]:
+    def cells(name: str, figure: Figure) -> list[ConditionCell]:
         made = []
         for cell in grid.cells[name]:
             own = {seed: records.get((method_id(spec.method), seed)) for seed, spec in cell.items()}
@@ -131,11 +135,11 @@ def from_records(reproduction: Reproduction, grid: Grid, seeds: Sequence[int]) -
                 seed: None if each is None else measured(each, figure.measure) for seed, each in own.items()
             }
             ranks = [each.validation.accuracy or 0.0 for each in own.values() if each and each.validation]
-            made.append(Cell(values, statistics.fmean(ranks) if ranks else 0.0))
+            made.append(ConditionCell(values, statistics.fmean(ranks) if ranks else 0.0))
         return made
 
     judged = [judge(each, {name: cells(name, each) for name in each.of}) for each in reproduction.figures]
-    return Result(
+    return ReproductionResult(
         reproduction=reproduction,
         judged=tuple(judged),
         seeds=len(seeds),
@@ -152,7 +156,7 @@ def _ids(cells: Iterable[Mapping[int, RunSpec]]) -> tuple[str, ...]:
 
 
 def measured(record: RunRecord, measure: Measure) -> float | None:
-    """The measure of one run; a method that turned to NaN is right by chance, other failures say nothing."""
+    """Return the measure of one run; one that turned to NaN is right by chance, other failures say nothing."""
     if record.status == "failed":
         of_method = record.failure is not None and record.failure.kind == "NonFiniteError"
         chance = 1 / record.classes if of_method and record.classes else None
@@ -171,7 +175,7 @@ def measured(record: RunRecord, measure: Measure) -> float | None:
     return 1 - max(found) if found else None
 
 
-def calculated(reproduction: Reproduction, seeds: Sequence[int]) -> Result:
+def calculated(reproduction: Reproduction, seeds: Sequence[int]) -> ReproductionResult:
     """Judge the figures of a reproduction that needs no runs."""
     from sgbench.reproduction.closed_loop import integrals
 
@@ -182,6 +186,8 @@ def calculated(reproduction: Reproduction, seeds: Sequence[int]) -> Result:
         raise InputError(f"reproduction '{reproduction.name}': calculation: {error}") from error
     judged = []
     for figure in reproduction.figures:
-        cells = {name: [Cell({seed: found[seed].get(name) for seed in seeds}, 0.0)] for name in figure.of}
+        cells = {
+            name: [ConditionCell({seed: found[seed].get(name) for seed in seeds}, 0.0)] for name in figure.of
+        }
         judged.append(judge(figure, cells))
-    return Result(reproduction, tuple(judged), len(seeds), None)
+    return ReproductionResult(reproduction, tuple(judged), len(seeds), None)

@@ -13,7 +13,7 @@ Verdict = Literal["agrees", "does not agree", "not measured"]
 ROUNDING = 1e-12
 
 
-class Cell(NamedTuple):
+class ConditionCell(NamedTuple):
     """One setting of a condition."""
 
     values: Mapping[int, float | None]  # the measure by seed; None where there is none
@@ -31,7 +31,7 @@ class Judged(NamedTuple):
     note: str | None  # why it was not measured
 
 
-def judge(figure: Figure, cells: Mapping[str, Sequence[Cell]]) -> Judged:
+def judge(figure: Figure, cells: Mapping[str, Sequence[ConditionCell]]) -> Judged:
     """Compare one figure.
 
     A condition is worth the mean over its seeds, and over its best cells if the figure names how many; `gap` is the
@@ -42,7 +42,7 @@ def judge(figure: Figure, cells: Mapping[str, Sequence[Cell]]) -> Judged:
         cells: measured, by condition.
 
     >>> figure = Figure(line="a", of=("b",), published=0.9, tolerance=0.1, evidence="by hand")
-    >>> found = judge(figure, {"b": [Cell({0: 0.8, 1: 0.84}, rank=0.8)]})
+    >>> found = judge(figure, {"b": [ConditionCell({0: 0.8, 1: 0.84}, rank=0.8)]})
     >>> round(found.ours, 4), round(found.deviation, 4), found.verdict
     (0.82, 0.0283, 'agrees')
     """
@@ -62,8 +62,8 @@ def judge(figure: Figure, cells: Mapping[str, Sequence[Cell]]) -> Judged:
     return Judged(figure, ours, deviation, len(seeds), _verdict(figure, ours), None)
 
 
-def _worth(cells: Sequence[Cell], best: int | None) -> dict[int, float]:
-    """The measure by seed, averaged over the cells that count."""
+def _worth(cells: Sequence[ConditionCell], best: int | None) -> dict[int, float]:
+    """Return the measure by seed, averaged over the cells that count."""
     counting = sorted(cells, key=lambda cell: -cell.rank)[:best]
     return {
         seed: statistics.fmean(cell.values[seed] for cell in counting)  # type: ignore[misc] - none is None here

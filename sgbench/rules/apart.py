@@ -46,8 +46,8 @@ class Apart:
     units: LayerRun
     seen: Trajectory
 
-    def slopes(self, objective: Objective, target: Tensor) -> Slopes:
-        """How the objective depends on what is seen of each layer, taken by itself."""
+    def slopes(self, objective: Objective, target: Tensor) -> ObjectiveSlopes:
+        """Compute how the objective depends on what is seen of each layer, taken by itself."""
         loss = objective.whole(self.seen, target)
         sent = [*self.seen.spikes[: len(self.hidden)]]
         potentials = list(self.seen.u)
@@ -55,14 +55,14 @@ class Apart:
         found = list(torch.autograd.grad(loss, leaves, allow_unused=True))
         of_output = found.pop(0)
         of_output = torch.zeros_like(self.seen.output) if of_output is None else of_output
-        return Slopes(loss.detach(), of_output, found[: len(sent)], found[len(sent) :])
+        return ObjectiveSlopes(loss.detach(), of_output, found[: len(sent)], found[len(sent) :])
 
     def of_current(self, error: Tensor) -> Tensor:
-        """An error of the outputs [T, B, C] as one of the readout's currents [T, B, R], by the units' adjoint."""
+        """Convert an error of the outputs [T, B, C] to one of the readout's currents [T, B, R]."""
         (found,) = torch.autograd.grad(self._output, self.given, error, retain_graph=True)
         return found
 
-    def learn_readout(self, slopes: Slopes) -> None:
+    def learn_readout(self, slopes: ObjectiveSlopes) -> None:
         """Add the exact gradient of the readout's weights and of its units' numbers."""
         ends, starts = [self._output], [slopes.output]
         if self.units.u is not None and slopes.u[-1] is not None:
@@ -78,7 +78,7 @@ class Apart:
         learnt = [(each, slope) for each, slope in zip(synapses, found, strict=True) if each is not None]
         torch.autograd.backward([each for each, _ in learnt], [slope for _, slope in learnt])
 
-    def learn(self, place: int, delta: Tensor, feedback: Tensor, slopes: Slopes) -> None:
+    def learn(self, place: int, delta: Tensor, feedback: Tensor, slopes: ObjectiveSlopes) -> None:
         """Add the gradient of a hidden layer's weights and numbers, the error straight from the output.
 
         Args:
@@ -89,7 +89,7 @@ class Apart:
         """
         self.learn_from(place, multiply(delta.flatten(0, 1), feedback).view(*delta.shape[:2], -1), slopes)
 
-    def learn_from(self, place: int, error: Tensor, slopes: Slopes) -> None:
+    def learn_from(self, place: int, error: Tensor, slopes: ObjectiveSlopes) -> None:
         """Add the gradient of a hidden layer's weights and numbers, given the error of its spikes [T, B, N].
 
         What a penalty asks of the layer's own spikes and potentials is added to the error.
@@ -107,7 +107,7 @@ class Apart:
 
 
 @dataclass(frozen=True)
-class Slopes:
+class ObjectiveSlopes:
     """The derivatives of an objective by what is seen of each layer; None where it does not look."""
 
     loss: Tensor  # without gradient
@@ -134,13 +134,13 @@ def run_apart(network: Network, batch: Batch, keep: Keep, *, window: int | None 
         signal = hidden[-1].output.detach()  # type: ignore[union-attr]
     arriving = dense(signal)
     given = _current(network.readout, arriving).requires_grad_()
-    (units,) = engine.unroll([Units(network.readout)], given, keep_u=potentials, window=window)
+    (units,) = engine.unroll([ReadoutUnits(network.readout)], given, keep_u=potentials, window=window)
     return Apart(hidden, network.readout, arriving, given, units, _seen(network, batch, [*hidden, units]))
 
 
 @torch.no_grad()
 def _current(layer: Layer, arriving: Tensor) -> Tensor:
-    """The current of all steps, without history."""
+    """Compute the current of all steps, without history."""
     synapses = layer.synapses()
     if synapses is None:
         return layer.current(arriving)
@@ -203,7 +203,7 @@ class Feedback(nn.Module):
         return iter(self.buffers())
 
 
-class Units:
+class ReadoutUnits:
     """The readout's units without its weights: what arrives is their current.
 
     Args:
@@ -222,7 +222,7 @@ class Units:
         """None: there is no matrix."""
 
     def current(self, x: Tensor) -> Tensor:
-        """What arrives."""
+        """Return what arrives."""
         return x
 
     def feedback(self, s: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ class Objective:
 
     @property
     def keep(self) -> Keep:
-        """What a trajectory has to keep for it."""
+        """Return what a trajectory has to keep for it."""
         return self.regulariser.needs
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ class LearningRule(ABC):
         _ = network, objective  # a rule without conditions accepts all
 
     def demand(self, network: Network, sizes: Sizes) -> Demand | None:
-        """What the rule takes to learn in this network, or None where it does not say.
+        """Return what the rule takes to learn in this network, or None where it does not say.
 
         Neurons' own arithmetic is left out: it grows with neurons, not with synapses.
 

@@ -46,7 +46,7 @@ class Bptt(LearningRule):
             raise InputError("rule.update=per_window: of how many steps is a window? use rule.window=10")
 
     def check(self, network: Network, objective: Objective) -> None:
-        """A window needs a network that can go on from a state."""
+        """Refuse a window in a network that cannot go on from a state."""
         reason = network.needs_all_steps
         if self.window is not None and reason is not None:
             raise InputError(f"rule.window={self.window}: {reason}; use rule.window=null")

@@ -70,7 +70,7 @@ class Sizes(NamedTuple):
 
     @property
     def within_layers(self) -> tuple[Need, ...]:
-        """What a layer's own way back over time needs: traces do where each neuron hears itself alone."""
+        """Return what a layer's own way back over time needs: traces do where each neuron hears itself alone."""
         return (
             ("own_trace",) if not self.crossed_within else ("weights_of_others", "errors_of_others", "future")
         )

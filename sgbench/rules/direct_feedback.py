@@ -72,7 +72,7 @@ class DirectFeedback(LearningRule):
         network.direct_feedback = Feedback(fixed_feedback(network, self.gain, generator))
 
     def check(self, network: Network, objective: Objective) -> None:
-        """The network's choice on recurrent gradients has to be the rule's."""
+        """Refuse a network whose choice on recurrent gradients is not the rule's."""
         recurrent = [layer for layer in network.hidden_layers if layer.recurrent is not None]
         wanted = self.temporal != "bptt"
         if any(layer.cut != wanted for layer in recurrent):
@@ -105,7 +105,7 @@ class DirectFeedback(LearningRule):
         yield Progress(slopes.loss, apart.seen)
 
     def _error(self, slope: Tensor, batch: Batch) -> Tensor:
-        """Of the outputs [T, B, C]."""
+        """Return the error of the outputs [T, B, C]."""
         if self.error == "signed":
             return slope
         inside = valid_steps(batch.lengths, len(slope)).to(slope)
@@ -114,7 +114,7 @@ class DirectFeedback(LearningRule):
 
 
 def wanted_output(batch: Batch, like: Tensor) -> Tensor:
-    """What is wanted of each output [T, B, C]: one-hot classes, or the target itself.
+    """Return what is wanted of each output [T, B, C]: one-hot classes, or the target itself.
 
     >>> batch = Batch(torch.zeros(2, 1, 1), torch.tensor([1]), torch.tensor([2]), torch.tensor([0]))
     >>> wanted_output(batch, torch.zeros(2, 1, 3)).tolist()

@@ -68,7 +68,7 @@ class Eligibility:
             self._advance_paired(adjoints, stretch.before.s)
 
     def _presynaptic(self, stretch: Stretch) -> Tensor:
-        """What arrives in each step [n, B, K]: inputs, 1 for the bias, and the last spikes."""
+        """Return what arrives in each step [n, B, K]: inputs, 1 for the bias, and the last spikes."""
         one = stretch.arriving.new_ones(*stretch.arriving.shape[:2], 1)
         parts = [stretch.arriving, one]
         if self.layer.recurrence == "all_to_all":
@@ -76,7 +76,7 @@ class Eligibility:
         return torch.cat(parts, 2)
 
     def _moved(self, traces: list[Tensor], adjoints: _Adjoints, pre: Tensor) -> list[Tensor]:
-        """The traces at the end of the stretch, in place where none depends on one that has moved before it."""
+        """Return the traces at the end of the stretch, in place where none depends on one moved before it."""
         by_sample, last = pre.transpose(0, 1), len(adjoints.start) - 1
         # Filtered spikes depend on all the rest and nothing on them, so the last trace moves first.
         old = traces if _is_triangular(adjoints) else [trace.clone() for trace in traces]
@@ -96,7 +96,7 @@ class Eligibility:
         return found
 
     def _advance_paired(self, adjoints: _Adjoints, spikes: Tensor) -> None:
-        """The same of synapses from each neuron onto itself."""
+        """Advance the traces of synapses from each neuron onto itself."""
         sums = (adjoints.current * spikes).sum(1)
         gradient = sums[0]
         moved = list(sums[1:])
@@ -135,7 +135,7 @@ class Filtered:
         return self.stretch
 
     def paired(self, signal: Tensor) -> Tensor:
-        """The gradient [C, N] of the last stretch, from the slopes of outputs [n, B, C]."""
+        """Compute the gradient [C, N] of the last stretch, from the slopes of outputs [n, B, C]."""
         return signal.flatten(0, 1).T @ self.stretch.flatten(0, 1)
 
     def advance(self, spikes: Tensor, signal: Tensor) -> Tensor:
@@ -181,7 +181,7 @@ def _adjoints(
 
 
 def _is_triangular(adjoints: _Adjoints) -> bool:
-    """Whether each of x at the end depends on those before it at the start, and on none behind it."""
+    """Say whether each of x at the end depends on those before it at the start, and on none behind it."""
     count = len(adjoints.start)
     return not any(
         adjoints.start[source][1 + place].any()
@@ -191,13 +191,13 @@ def _is_triangular(adjoints: _Adjoints) -> bool:
 
 
 def _read_again(local: Jacobians) -> list[int]:
-    """The fields of a state that a next step reads."""
+    """Return the fields of a state that a next step reads."""
     count = len(local.by_state)
     return [field for field in range(count) if any(row[field] is not None for row in local.by_state)]
 
 
 def traces_of(layer: Layer) -> tuple[int, int]:
-    """How many traces a layer keeps of each signal that arrives, and how many of each synapse."""
+    """Count the traces that a layer keeps of each signal that arrives, and those of each synapse."""
     neuron = layer.neuron
     one = layer.weight.new_zeros(1, layer.neurons)
     fields = len(_read_again(differentiated(neuron, one, neuron.initial_state(one))[2]))
@@ -205,7 +205,7 @@ def traces_of(layer: Layer) -> tuple[int, int]:
 
 
 def has_equal_traces(neuron: Neuron) -> bool:
-    """Whether a synapse's trace in a state depends on what arrives alone, not on the neuron or its spikes.
+    """Say whether a synapse's trace depends on what arrives alone, not on the neuron or its spikes.
 
     >>> from sgbench.neurons.leaky_readout import LeakyReadout
     >>> has_equal_traces(LeakyReadout(4, beta=0.9, learn_beta="none"))

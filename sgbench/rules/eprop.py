@@ -219,7 +219,7 @@ class _Traces:
     def _penalty(
         self, filtered: Tensor, objective: Objective, batch: Batch, first: int
     ) -> tuple[Tensor, Tensor] | None:
-        """The share of a stretch in the penalty, and its slopes by the filtered spikes of a layer [n, B, N]."""
+        """Compute the share of a stretch in the penalty, and its slopes by filtered spikes [n, B, N]."""
         regulariser = objective.regulariser
         if regulariser.decay is None:
             return None

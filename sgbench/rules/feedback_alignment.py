@@ -58,7 +58,7 @@ class FeedbackAlignment(LearningRule):
                 layer.recurrent_feedback = self._drawn(layer, "recurrent", generator)
 
     def _drawn(self, layer: Layer, name: str, generator: torch.Generator) -> Tensor:
-        """Of the shape and the scale of these weights, and 0 where they are masked."""
+        """Draw weights of the shape and the scale of these, 0 where they are masked."""
         weight = getattr(layer, name).detach()
         normal = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
         drawn = self.gain * weight.square().mean().sqrt() * normal
@@ -68,7 +68,7 @@ class FeedbackAlignment(LearningRule):
         return drawn if mask is None else drawn * mask
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """As back-propagation, but no synapse has to know another's weight."""
+        """Count as back-propagation does, but no synapse has to know another's weight."""
         return Demand(
             numbers=sizes.steps * sizes.states,
             weight_products=sizes.synapses,

@@ -84,13 +84,13 @@ class Forward:
 
 
 def part(signal: Signal, first: int, last: int) -> Signal:
-    """Steps [first, last) of a signal."""
+    """Return steps [first, last) of a signal."""
     return signal.window(first, last) if isinstance(signal, Events) else signal[first:last]
 
 
 @torch.enable_grad()
 def step_slopes(loss: Loss, output: Tensor, batch: Batch, first: int) -> tuple[Tensor, Tensor]:
-    """The share of a stretch in a loss that remembers nothing, and its slopes by the outputs [n, B, C].
+    """Compute a stretch's share in a loss that remembers nothing, and its slopes by the outputs [n, B, C].
 
     Args:
         loss: that splits into steps.
@@ -111,7 +111,7 @@ def step_slopes(loss: Loss, output: Tensor, batch: Batch, first: int) -> tuple[T
 
 
 def told_within_steps(network: Network, span: Span, slopes: Tensor) -> list[Tensor]:
-    """What the slopes of the outputs [n, B, C] send to the spikes of each hidden layer [n, B, N] within their step.
+    """Send the slopes of outputs [n, B, C] to the spikes of each hidden layer [n, B, N] within their step.
 
     Args:
         network: whose readout is leaky and takes each current as it comes.
@@ -125,7 +125,7 @@ def told_within_steps(network: Network, span: Span, slopes: Tensor) -> list[Tens
 
 
 def slope_of(stretch: Stretch) -> Tensor:
-    """The derivative of each spike by the current of its own step [n, B, N]."""
+    """Compute the derivative of each spike by the current of its own step [n, B, N]."""
     spike = stretch.before._fields.index("s")
     found = stretch.local.by_current[spike]  # type: ignore[union-attr]
     return torch.zeros_like(stretch.output) if found is None else found
@@ -157,7 +157,7 @@ class ReadoutTraces:
 
 
 def decay_of(network: Network) -> Any:
-    """The decay of a leaky readout."""
+    """Return the decay of a leaky readout."""
     return network.readout.neuron.beta()  # type: ignore[operator]
 
 

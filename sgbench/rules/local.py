@@ -162,7 +162,7 @@ class Local(LearningRule):
         return Progress(own.detach(), trajectory)
 
     def _behind_burn_in(self, heard: Trajectory, batch: Batch) -> tuple[Trajectory, Tensor]:
-        """What a local loss looks at: the outputs, and targets of single steps, from the first that counts on."""
+        """Return what a local loss looks at, from the first step that counts on."""
         behind = self._counting_on(batch)
         left = dataclasses.replace(heard, output=heard.output[self.burn_in_steps :], lengths=behind.lengths)
         return left, behind.target
@@ -184,7 +184,7 @@ class Local(LearningRule):
 
 
 def _trajectory(batch: Batch, runs: Sequence[LayerRun], layers: Sequence[Any]) -> Trajectory:
-    """What losses and penalties look at: the last output, and spikes and potentials of these layers."""
+    """Return what losses and penalties look at: the last output, and spikes and potentials of these layers."""
     fires = [layer.neuron.output == "binary" for layer in layers]
     return Trajectory(
         output=runs[-1].output,  # type: ignore[arg-type]
@@ -221,7 +221,7 @@ class LocalReadout(nn.Module):
         return self._owner[0]
 
     def synapses(self) -> tuple[Tensor, None]:
-        """The weights, and no bias."""
+        """Return the weights, and no bias."""
         return self.weight, None
 
     def current(self, x: Tensor) -> Tensor:

@@ -124,7 +124,7 @@ class Ostl(LearningRule):
 
 
 def sent_within_steps(engine: Engine, layer: Layer, arriving: Tensor, error: Tensor) -> Tensor:
-    """What an error of a layer's output [T, B, N] sends to what arrived in the same step [T, B, K].
+    """Compute what an error of a layer's output [T, B, N] sends to what arrived in the same step [T, B, K].
 
     Args:
         engine: that runs the layer.

@@ -96,7 +96,7 @@ class Reinforce(LearningRule):
         yield Progress(losses.detach().mean(), trajectory)
 
     def expected(self, losses: Tensor) -> Tensor:
-        """The baseline of each draw [K B], from losses of which those of one draw lie side by side.
+        """Return the baseline of each draw [K B], from losses of which those of one draw lie side by side.
 
         >>> Reinforce(draws=2, baseline="draws").expected(torch.tensor([1.0, 2.0, 5.0, 6.0]))
         tensor([5., 6., 1., 2.])
@@ -123,7 +123,7 @@ class Scores:
         self.calls.setdefault(place, []).append(log_probability.flatten(1).sum(1))
 
     def total(self) -> Tensor:
-        """Of all layers and of each sample's own steps [B]."""
+        """Add up all layers and each sample's own steps [B]."""
         steps, samples = self.inside.shape
         each = [torch.stack(calls).view(steps, -1, samples).sum(1) for calls in self.calls.values()]
         return sum(found.masked_fill(~self.inside, 0.0).sum(0) for found in each)  # type: ignore[return-value]

@@ -74,7 +74,7 @@ class Rtrl(LearningRule):
             )
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """The influence of each weight on each state, carried over each connection that gradient crosses."""
+        """Count the influence of each weight on each state, carried over connections that gradient crosses."""
         weights = sizes.synapses + sum(layer.biases for layer in sizes.layers)
         return Demand(
             numbers=(weights + 1) * sizes.states,

@@ -139,7 +139,7 @@ class _Pairs:
             add_gradient(self.layer.recurrent, found[:, inputs + 1 :].diagonal())
 
     def _presynaptic(self, stretch: Stretch) -> Tensor:
-        """What arrives in each step [n, B, K]: inputs, 1 for the bias, and the last spikes."""
+        """Return what arrives in each step [n, B, K]: inputs, 1 for the bias, and the last spikes."""
         parts = [stretch.arriving, stretch.arriving.new_ones(*stretch.arriving.shape[:2], 1)]
         if self.layer.recurrence != "none":
             parts.append(stretch.before.s)

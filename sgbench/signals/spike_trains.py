@@ -49,7 +49,7 @@ class SpikeTrains:
     def of(
         sample: object, channel: object, time_us: object, duration_us: object, n_channels: int
     ) -> SpikeTrains:
-        """From spikes in any order; array-likes of whole numbers >= 0, one a spike (durations: one a sample)."""
+        """Make trains of spikes in any order: whole numbers >= 0, one a spike (durations: one a sample)."""
         owner, source, time = (np.asarray(each, dtype=np.int64) for each in (sample, channel, time_us))
         lasts = np.asarray(duration_us, dtype=np.int64)
         indptr = np.zeros(len(lasts) + 1, dtype=np.int64)
@@ -72,11 +72,11 @@ class SpikeTrains:
         return torch.repeat_interleave(torch.arange(len(self)), self.indptr.diff())
 
     def to(self, dtype: torch.dtype) -> SpikeTrains:
-        """The same spikes for input of another type."""
+        """Return the same spikes for input of another type."""
         return replace(self, dtype=dtype)
 
     def __getitem__(self, position: Tensor) -> SpikeTrains:
-        """The samples at these positions [B], in their order."""
+        """Return the samples at these positions [B], in their order."""
         counts = self.indptr.diff()[position]
         indptr = torch.zeros(len(position) + 1, dtype=torch.int64)
         torch.cumsum(counts, 0, out=indptr[1:])
@@ -98,11 +98,11 @@ class SpikeTrains:
         return None
 
     def step_of(self, dt_s: float) -> Tensor:
-        """The time step floor(t / dt) of each spike, int64 [spikes]."""
+        """Return the time step floor(t / dt) of each spike, int64 [spikes]."""
         return (self.time_us.double() / in_microseconds(dt_s)).floor().long()
 
     def steps(self, dt_s: float) -> Tensor:
-        """Steps that each sample fills, at least one, int64 [samples]."""
+        """Return the steps that each sample fills, at least one, int64 [samples]."""
         return (self.duration_us.double() / in_microseconds(dt_s)).ceil().long().clamp(min=1)
 
     def by_channel(self) -> tuple[Tensor, Tensor]:
@@ -115,7 +115,7 @@ class SpikeTrains:
         return torch.arange(len(self)).split(max(1, AT_ONCE * len(self) // max(1, len(self.channel))))
 
     def problem(self) -> str | None:
-        """What is wrong with the numbers, if anything; looks at a part of the spikes at a time."""
+        """Say what is wrong with the numbers, if anything, by looking at a part of the spikes at a time."""
         if len(self.channel) != int(self.indptr[-1]) or len(self.time_us) != len(self.channel):
             return "has another number of spikes than it declares"
         counts = self.indptr.diff()
@@ -144,7 +144,7 @@ class SpikeTrains:
 
 
 def concatenated(parts: Sequence[SpikeTrains]) -> SpikeTrains:
-    """The samples of several sets of trains one after another.
+    """Put the samples of several sets of trains one after another.
 
     >>> one = SpikeTrains.of([0], [1], [400], [1000], 2)
     >>> both = concatenated([one, one])
@@ -164,13 +164,13 @@ def concatenated(parts: Sequence[SpikeTrains]) -> SpikeTrains:
 
 
 def _joined(numbers: Tensor, pieces: list[slice]) -> Tensor:
-    """Copying whole pieces takes a tenth of the time of gathering single numbers."""
+    """Copy whole pieces, which takes a tenth of the time of gathering single numbers."""
     array = numbers.numpy()
     return torch.from_numpy(np.concatenate([array[piece] for piece in pieces] or [array[:0]]))
 
 
 def in_microseconds(dt_s: float) -> float:
-    """A time step in microseconds; a whole number where it is meant to be one.
+    """Return a time step in microseconds; a whole number where it is meant to be one.
 
     >>> in_microseconds(0.0003), in_microseconds(1 / 3)
     (300.0, 333333.3333333333)

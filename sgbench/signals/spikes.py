@@ -38,7 +38,7 @@ class Events:
 
     @staticmethod
     def of(dense: Tensor) -> Events:
-        """The non-zero entries of dense input [T, B, N] that carries no gradient."""
+        """Take the non-zero entries of dense input [T, B, N] that carries no gradient."""
         steps, batch, inputs = dense.shape
         flat = dense.reshape(-1)
         place = _places(flat)
@@ -52,7 +52,7 @@ class Events:
     def from_rows(
         row: Tensor, index: Tensor, value: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype
     ) -> Events:
-        """From rows t * B + b in ascending order and positions along N, one of each event."""
+        """Make events of rows t * B + b in ascending order and positions along N, one of each event."""
         counts = torch.bincount(row, minlength=shape[0] * shape[1])
         indptr = torch.zeros(len(counts) + 1, dtype=torch.int64, device=row.device)
         torch.cumsum(counts, 0, out=indptr[1:])
@@ -61,7 +61,7 @@ class Events:
 
     @property
     def device(self) -> torch.device:
-        """Where the events are."""
+        """Return the device of the events."""
         return self.index.device
 
     @property
@@ -76,14 +76,14 @@ class Events:
         )
 
     def dense(self) -> Tensor:
-        """The dense form [T, B, N]."""
+        """Return the dense form [T, B, N]."""
         steps, batch, inputs = self.shape
         out = torch.zeros(steps * batch * inputs, dtype=self.dtype, device=self.device)
         out[self.rows() * inputs + self.index] = 1 if self.value is None else self.value
         return out.view(self.shape)
 
     def window(self, first: int, last: int) -> Events:
-        """Steps [first, last)."""
+        """Return steps [first, last)."""
         steps, batch, inputs = self.shape
         last = min(last, steps)
         indptr = self.indptr[first * batch : last * batch + 1]
@@ -97,7 +97,7 @@ class Events:
         )
 
     def to(self, device: torch.device | str, **_: object) -> Events:
-        """The same events on another device."""
+        """Copy the events to another device."""
         return replace(
             self,
             indptr=self.indptr.to(device),
@@ -118,7 +118,7 @@ def _places(flat: Tensor) -> Tensor:
 
 
 def dense(signal: Signal) -> Tensor:
-    """The dense form of either."""
+    """Return the dense form of either."""
     return signal.dense() if isinstance(signal, Events) else signal
 
 

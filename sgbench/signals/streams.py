@@ -13,7 +13,7 @@ Stream = Literal[
 
 
 def generator(seed: int, stream: Stream, *parts: int | str) -> torch.Generator:
-    """A fresh generator for one purpose; streams and parts (an epoch, a split) do not overlap.
+    """Make a fresh generator for one purpose; streams and parts (an epoch, a split) do not overlap.
 
     A new stream never shifts another one, and a continued run draws what an undisturbed one would have drawn.
 

@@ -65,13 +65,13 @@ def labels_inside(target: Tensor, lengths: Tensor) -> Tensor:
 
 
 def scored_target(batch: Batch) -> Tensor:
-    """What a batch is scored against: classes of steps without those behind a sample's end, others as they are."""
+    """Return what a batch is scored against; classes of steps lose those behind a sample's end."""
     by_step = batch.target.ndim == 2  # noqa: PLR2004 - samples and steps
     return labels_inside(batch.target, batch.lengths) if by_step else batch.target
 
 
 def all_valid(lengths: Tensor, steps: int) -> bool:
-    """Whether no sample ends before the last step, so that a mask would change nothing; it costs a tenth of a step.
+    """Say whether no sample ends before the last step, so that a mask would change nothing; it costs little.
 
     >>> all_valid(torch.tensor([2, 2]), 2), all_valid(torch.tensor([1, 2]), 2)
     (True, False)
@@ -92,5 +92,5 @@ def join(parts: list[Trajectory]) -> Trajectory:
 
 
 def detached(state: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The same states of all layers without their history."""
+    """Return the same states of all layers without their history."""
     return tuple(type(each)(*(field.detach() for field in each)) for each in state)

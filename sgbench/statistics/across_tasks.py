@@ -17,7 +17,7 @@ Tasks = Sequence[Floats]
 
 
 def interquartile_mean(tasks: Tasks) -> float:
-    """The mean of the middle half of all runs of all tasks.
+    """Compute the mean of the middle half of all runs of all tasks.
 
     Source: Agarwal et al. 2021, arXiv:2108.13264.
 
@@ -28,7 +28,7 @@ def interquartile_mean(tasks: Tasks) -> float:
 
 
 def _middle(pooled: Floats) -> Floats:
-    """The mean of the middle half of each row [rows, runs]."""
+    """Compute the mean of the middle half of each row [rows, runs]."""
     ordered = np.sort(pooled, axis=1)
     cut = int(QUARTER * ordered.shape[1])
     return ordered[:, cut : ordered.shape[1] - cut].mean(axis=1)
@@ -37,7 +37,7 @@ def _middle(pooled: Floats) -> Floats:
 def interquartile_interval(
     tasks: Tasks, *, generator: np.random.Generator, confidence: float = 0.95, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
-    """The percentile interval of the interquartile mean when seeds are drawn anew within each task.
+    """Compute the percentile interval of the interquartile mean when seeds are drawn anew within each task.
 
     Source: Agarwal et al. 2021, arXiv:2108.13264, section 4 (stratified bootstrap).
 
@@ -59,7 +59,7 @@ def interquartile_interval(
 
 
 def performance_profile(tasks: Tasks, thresholds: Floats) -> Floats:
-    r"""The share of runs above each threshold, averaged over tasks.
+    r"""Compute the share of runs above each threshold, averaged over tasks.
 
     .. math:: F(\tau) = \frac1M \sum_m \frac1{N_m} \sum_n [x_{m,n} > \tau]
 
@@ -118,7 +118,7 @@ def rank_test(scores: Floats, *, level: float = 0.05) -> RankTest:
 
 
 def _ties(ranks: Floats) -> float:
-    """The usual correction of Friedman's statistic: 1 where no task has ties."""
+    """Compute the usual correction of Friedman's statistic: 1 where no task has ties."""
     n, k = ranks.shape
     lost = 0.0
     for row in ranks:

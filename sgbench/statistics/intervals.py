@@ -55,7 +55,7 @@ def summarise(values: Sequence[float], *, confidence: float = 0.95) -> Summary:
 
 @functools.cache
 def t_quantile(confidence: float, degrees: float) -> float:
-    """How many standard errors a two-sided interval of Student's t reaches to each side.
+    """Return how many standard errors a two-sided interval of Student's t reaches to each side.
 
     >>> round(t_quantile(0.95, 4), 3)
     2.776
@@ -66,7 +66,7 @@ def t_quantile(confidence: float, degrees: float) -> float:
 
 
 def standard_deviation(values: Sequence[float]) -> float:
-    """With n - 1 in the denominator; at least two values.
+    """Compute the standard deviation of at least two values, with n - 1 in the denominator.
 
     >>> standard_deviation([1.0, 3.0])
     1.4142135623730951

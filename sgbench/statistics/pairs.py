@@ -142,7 +142,7 @@ def pair_rows(methods: Sequence[Scores]) -> Iterator[tuple[Floats, Floats]]:
 
 
 def _tested(row: Floats, first: Scores, later: Sequence[Scores]) -> tuple[Floats, Floats]:
-    """A row with the pairs of too few shared seeds, which are rare, compared in another way."""
+    """Compare a row's pairs; those of too few shared seeds, which are rare, are compared in another way."""
     difference, p = row
     for place in np.flatnonzero(np.isnan(p)):
         other = compare(first, later[int(place)])
@@ -230,7 +230,7 @@ class Improvement:
 
 
 def probability_of_improvement(a: Scores, b: Scores, *, confidence: float = 0.95) -> Improvement:
-    r"""How often A is better than B, over shared seeds, or over all pairs of runs where fewer than two are shared.
+    r"""Estimate how often A is better than B, over shared seeds, or over all pairs of runs if too few are shared.
 
     Over n shared seeds it is a share of n trials, and the ends are those of Clopper and Pearson (a tie counts as
     lost for the low end and as won for the high one). Over all pairs it is the Mann-Whitney statistic
@@ -260,7 +260,7 @@ def _sign(difference: float) -> int:
 
 
 def clopper_pearson(successes: float, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
-    """The exact interval of a share; a fractional number of successes is taken to the next whole one outwards.
+    """Compute the exact interval of a share; a fractional number of successes is rounded outwards.
 
     >>> low, high = clopper_pearson(5, 5)
     >>> round(low, 4), high

@@ -11,7 +11,7 @@ TOLERANCE = 1e-9
 
 
 def power_of_paired_test(effect: float, n: int, *, level: float = 0.05) -> float:
-    r"""The chance that a two-sided paired t-test of n seeds finds a difference.
+    r"""Compute the chance that a two-sided paired t-test of n seeds finds a difference.
 
     .. math:: P(|T| > t_{n-1, 1-\alpha/2}), \quad T \sim t_{n-1}(\delta \sqrt n)
 
@@ -35,7 +35,7 @@ def power_of_paired_test(effect: float, n: int, *, level: float = 0.05) -> float
 
 
 def detectable_difference(spread: float, n: int, *, level: float = 0.05, power: float = 0.8) -> float:
-    """The smallest true difference that n seeds find with this power, in the unit of `spread`.
+    """Find the smallest true difference that n seeds find with this power, in the unit of `spread`.
 
     Args:
         spread: standard deviation of one seed's difference between two methods.
@@ -57,7 +57,7 @@ def detectable_difference(spread: float, n: int, *, level: float = 0.05, power: 
 
 
 def seeds_needed(difference: float, spread: float, *, level: float = 0.05, power: float = 0.8) -> int | None:
-    """The number of seeds with which a true difference is found with this power; None beyond ten thousand.
+    """Find how many seeds show a true difference with this power; None beyond ten thousand.
 
     >>> seeds_needed(0.5, 1.0)
     34
@@ -80,7 +80,7 @@ def seeds_needed(difference: float, spread: float, *, level: float = 0.05, power
 
 
 def pairs_needed(probability: float, *, level: float = 0.05, power: float = 0.95) -> int:
-    r"""How many pairs of runs show that A beats B with this probability, by Noether's formula.
+    r"""Compute how many pairs of runs show that A beats B with this probability, by Noether's formula.
 
     .. math:: N = \left(\frac{\Phi^{-1}(1-\alpha) + \Phi^{-1}(1-\beta)}{\sqrt 6 \, (\gamma - 1/2)}\right)^2
 

@@ -17,7 +17,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True)
-class Place:
+class RankPlace:
     """The ranks that a method may have, and the letters of the groups of equals that it is in."""
 
     low: int
@@ -30,8 +30,8 @@ class Place:
     unlike_apart: int = field(default=0, compare=False)  # those that differ by the pair's own test
 
 
-def places(methods: Mapping[str, Scores]) -> dict[str, Place | None]:
-    r"""Where each method stands among all, by pairwise tests.
+def places(methods: Mapping[str, Scores]) -> dict[str, RankPlace | None]:
+    r"""Return where each method stands among all, by pairwise tests.
 
     A rank interval is one plus the number of methods that are better, to the number of methods less those that are
     worse; better and worse are differences that Holm's correction over all pairs leaves below 5 %. So all intervals
@@ -56,12 +56,12 @@ def places(methods: Mapping[str, Scores]) -> dict[str, Place | None]:
     better, worse = below.sum(axis=0), below.sum(axis=1)
     bars = _bars(below)
     letters, ends = _spell(bars, len(ranked)), _ends(bars, len(ranked))
-    found: dict[str, Place | None] = dict.fromkeys(methods)
+    found: dict[str, RankPlace | None] = dict.fromkeys(methods)
     for index, name in enumerate(ranked):
         low, high = 1 + int(better[index]), len(ranked) - int(worse[index])
         p_first = float(p_firsts[index - 1]) if index else None
         unlike_apart = int(np.count_nonzero(below[index, ends[index] :]))
-        found[name] = Place(
+        found[name] = RankPlace(
             low, high, letters[index], p_first, unlike=len(ranked) - ends[index], unlike_apart=unlike_apart
         )
     return found

@@ -52,7 +52,7 @@ def bootstrap_samples(
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
 ) -> tuple[float, float]:
-    """The percentile interval of A's mean accuracy minus B's when test samples are drawn anew.
+    """Compute the percentile interval of A's mean accuracy minus B's when test samples are drawn anew.
 
     All runs are scored on the same redrawn samples, so that the pairing stays. Training noise is averaged over the
     runs and not redrawn: this is the other half of the uncertainty that `compare` gives.

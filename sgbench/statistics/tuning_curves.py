@@ -29,7 +29,7 @@ class Trial:
 
 
 def expected_best(trials: Sequence[Trial]) -> tuple[Floats, Floats]:
-    r"""The expected validation score of the best of n trials drawn without replacement, and its test score.
+    r"""Compute the expected validation score of the best of n trials without replacement, and its test score.
 
     .. math:: E[v_{(\max)} \mid n] = \sum_{i=n}^{N} v_{(i)} \binom{i-1}{n-1} \Big/ \binom{N}{n}
 
@@ -58,7 +58,7 @@ def expected_best(trials: Sequence[Trial]) -> tuple[Floats, Floats]:
 def best_band(
     trials: Sequence[Trial], generator: np.random.Generator, *, share: float = BAND, draws: int = DRAWS
 ) -> tuple[Floats, Floats]:
-    """The band of the expected test score of the best of n settings, by a bootstrap over settings.
+    """Compute the band of the expected test score of the best of n settings, by a bootstrap over settings.
 
     Settings are drawn with replacement, as many as there are, and `expected_best` is taken of each draw; the band
     holds the middle share of these. It covers which settings a search happens to try, not the noise of training.
@@ -107,7 +107,7 @@ def _weights(n: int, total: int) -> list[float]:
 
 
 def slope_sensitivity(trials: Sequence[Trial]) -> float | None:
-    r"""The mean score over slopes, each weighted by its share of the logarithmic axis; None for one slope.
+    r"""Average scores over slopes, each weighted by its share of the logarithmic axis; None for one slope.
 
     .. math:: \frac{1}{\log k_\max - \log k_\min} \int_{\log k_\min}^{\log k_\max} s(k) \, d\log k
 
@@ -136,7 +136,7 @@ def slope_sensitivity(trials: Sequence[Trial]) -> float | None:
 
 
 def best_cells(trials: Sequence[Trial], *, count: int = BEST_CELLS) -> float:
-    """The mean test score of the settings that validation ranks first: of ten, or of all where there are fewer.
+    """Average the test scores of the settings that validation ranks first: of ten, or of all if there are fewer.
 
     Source: Zenke & Vogels 2021, Neural Computation 33(4), who average the ten best cells of a grid.
 
@@ -148,7 +148,7 @@ def best_cells(trials: Sequence[Trial], *, count: int = BEST_CELLS) -> float:
 
 
 def failed_share(trials: Sequence[Trial]) -> float:
-    """The share of runs that failed.
+    """Compute the share of runs that failed.
 
     >>> failed_share([Trial(0.9, 0.8, None, 3, 0), Trial(0.1, 0.1, None, 1, 1)])
     0.25

@@ -22,7 +22,7 @@ class Steepness(ABC):
 
     @abstractmethod
     def factor(self, progress: float) -> float:
-        """The stretch at a share of training in [0, 1]."""
+        """Return the stretch at a share of training in [0, 1]."""
 
 
 class Schedule(Steepness):
@@ -40,7 +40,7 @@ class Schedule(Steepness):
 
 
 def share(progress: float) -> float:
-    """A share in [0, 1], or an error."""
+    """Return a share in [0, 1], or raise an error."""
     if not 0 <= progress <= 1:
         raise InputError(f"progress {progress}: a share of training in [0, 1] is needed")
     return progress

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgbench.errors import InputError
-from sgbench.study.definition import Block, Draw, Grid, RandomSettings, Study, Word
+from sgbench.study.definition import CellGrid, Draw, RandomSettings, Study, StudyBlock, Word
 
 DIGITS = 3
 """Significant digits of a number that is drawn, so that words stay short."""
@@ -22,7 +22,7 @@ Settled = Mapping[str, Mapping[str, Sequence[Cell]]]
 
 
 @dataclass(frozen=True)
-class Point:
+class StudyPoint:
     """One run of a study.
 
     Args:
@@ -40,7 +40,7 @@ class Point:
     words: tuple[str, ...]
 
 
-def points(study: Study, name: str, settled: Settled) -> list[Point]:
+def points(study: Study, name: str, settled: Settled) -> list[StudyPoint]:
     """List all runs of a block, task by task and seed by seed, so that neighbours share their batches.
 
     Args:
@@ -52,7 +52,7 @@ def points(study: Study, name: str, settled: Settled) -> list[Point]:
         InputError: something that the block starts from is not settled.
     """
     block = study.blocks[name]
-    made: list[Point] = []
+    made: list[StudyPoint] = []
     for task in block.tasks:
         reference = task_reference(study, name, task, settled)
         cells = [
@@ -61,7 +61,7 @@ def points(study: Study, name: str, settled: Settled) -> list[Point]:
         for seed in sorted({seed for _, seeds in cells for seed in seeds}):
             for cell in (cell for cell, seeds in cells if seed in seeds):
                 words = [*study.tasks[task].words, *_words({**reference, **cell}), f"seed={seed}"]
-                made.append(Point(name, task, cell, seed, tuple(words)))
+                made.append(StudyPoint(name, task, cell, seed, tuple(words)))
     return made
 
 
@@ -80,8 +80,8 @@ def task_reference(study: Study, name: str, task: str, settled: Settled) -> Cell
     return {**study.tasks[task].reference, **_reference(study.blocks[name], task, settled)}
 
 
-def _reference(block: Block, task: str, settled: Settled) -> Cell:
-    """The setting that an earlier block has settled for a task, if it had that task."""
+def _reference(block: StudyBlock, task: str, settled: Settled) -> Cell:
+    """Return the setting that an earlier block has settled for a task, if it had that task."""
     if block.reference is None:
         return {}
     if block.reference not in settled:
@@ -97,7 +97,7 @@ def _settled_cells(name: str, task: str, settled: Settled) -> Sequence[Cell]:
 
 
 def _cells_with_seeds(
-    block: Block, grid: Grid, task: str, reference: Cell, settled: Settled
+    block: StudyBlock, grid: CellGrid, task: str, reference: Cell, settled: Settled
 ) -> Iterator[tuple[Cell, tuple[int, ...]]]:
     """Every cell of a grid on one task, with the seeds that it is run with."""
     if grid.tasks is not None and task not in grid.tasks:
@@ -141,7 +141,7 @@ def random_settings(settings: RandomSettings, task: str) -> list[Cell]:
 
 
 def _drawn(draw: Draw, share: float) -> Word:
-    """The value at a share of a range, or of a list of values."""
+    """Return the value at a share of a range, or of a list of values."""
     if draw.values is not None:
         return draw.values[int(share * len(draw.values))]
     low, high = draw.low or 0.0, draw.high or 0.0
@@ -151,7 +151,7 @@ def _drawn(draw: Draw, share: float) -> Word:
 
 
 def rounded(value: float) -> float:
-    """A number with three significant digits, as it is written into words.
+    """Round a number to three significant digits, as it is written into words.
 
     >>> rounded(0.0123456), rounded(12345.0)
     (0.0123, 12300.0)

@@ -14,8 +14,8 @@ from sgbench.statistics.share_equivalence import share_verdict
 from sgbench.statistics.solved import compare_shares
 from sgbench.study.cells import Cell
 from sgbench.study.definition import Task
-from sgbench.study.scores import Scores, Table, margin_of
-from sgbench.study.verdicts import Item, Result
+from sgbench.study.scores import RunTable, StudyScores, margin_of
+from sgbench.study.verdicts import HypothesisResult, Item
 
 SLOPE_AT_REST = {
     "triangle": 0.0,
@@ -140,7 +140,14 @@ def compared_shares(
 
 
 def compared_table(
-    name: str, task: Task, methods: Sequence[str], table: Table, reference: str, rules: Rules, *, level: float
+    name: str,
+    task: Task,
+    methods: Sequence[str],
+    table: RunTable,
+    reference: str,
+    rules: Rules,
+    *,
+    level: float,
 ) -> list[Compared]:
     """Compare by the outcome of the task: accuracy, or whether a run solved it."""
     if task.outcome == "solved":
@@ -148,14 +155,14 @@ def compared_table(
     return compared_scores(name, task, methods, table.accuracy, reference, rules, level=level)
 
 
-def own_best(scores: Scores, task: str, *, block: str = "A3a") -> dict[str, Cell]:
+def own_best(scores: StudyScores, task: str, *, block: str = "A3a") -> dict[str, Cell]:
     """Return, by shape, the cell that tuning has settled on; without the shapes that have none."""
     cells = scores.settled.get(block, {}).get(task, ())
     by_shape = {str(cell.get("surrogate")): dict(cell) for cell in cells}
     return {shape: by_shape[shape] for shape in SHAPES if shape in by_shape}
 
 
-def looks(scores: Scores, task: str, cells: Sequence[Cell]) -> list[Table]:
+def looks(scores: StudyScores, task: str, cells: Sequence[Cell]) -> list[RunTable]:
     """Return the looks at the reporting seeds that are complete: the first 10, 20 and 40."""
     seeds = scores.study.seeds["report"].values
     tables = []
@@ -177,7 +184,7 @@ def compared_rows(comparisons: Sequence[Compared]) -> tuple[tuple[Item, ...], ..
     return tuple(rows)
 
 
-def equality(result: Result, comparisons: Sequence[Compared]) -> Result:
+def equality(result: HypothesisResult, comparisons: Sequence[Compared]) -> HypothesisResult:
     """Decide "equal on every task for every shape": by the largest p-value, and against it by Holm's smallest."""
     words = [one.verdict.word for one in comparisons]
     beyond = holm(np.array([one.verdict.p_beyond for one in comparisons]))

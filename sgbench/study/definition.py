@@ -69,7 +69,7 @@ class RandomSettings(Strict):
     """More ranges of some tasks, which come in place of those of the same keys."""
 
 
-class Grid(Strict):
+class CellGrid(Strict):
     """Cells of a block: starting points, combined with every value and every factor."""
 
     cells: tuple[dict[Key, Word], ...] = ()
@@ -90,7 +90,7 @@ class Grid(Strict):
     """Seeds in place of the block's."""
 
     @model_validator(mode="after")
-    def _some_cells(self) -> Grid:
+    def _some_cells(self) -> CellGrid:
         if not (self.cells or self.best_of or self.values or self.factors):
             raise ValueError("cells, best_of, values or factors are needed")
         if self.cells and self.best_of:
@@ -133,7 +133,7 @@ class Task(Strict):
         return self
 
 
-class Block(Strict):
+class StudyBlock(Strict):
     """A part of a study that is run, stored and reported as a whole."""
 
     about: Text
@@ -141,7 +141,7 @@ class Block(Strict):
     purpose: Literal["tuning", "map", "report"]
     seeds: Seeds
     settings: RandomSettings | None = None
-    grids: tuple[Grid, ...] = Field(min_length=1)
+    grids: tuple[CellGrid, ...] = Field(min_length=1)
     reference: Name | None = None
     """The earlier block whose settled cell every run of a task starts from."""
     settles: Settle | None = None
@@ -165,7 +165,7 @@ class Study(Strict):
     """The study whose blocks these are, on other tasks; its hypotheses are not decided here."""
     seeds: dict[Literal["tuning", "map", "report"], Seeds]
     tasks: dict[Name, Task]
-    blocks: dict[Name, Block]
+    blocks: dict[Name, StudyBlock]
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
@@ -190,7 +190,7 @@ class Study(Strict):
         return self
 
 
-def _all_seeds(block: Block) -> list[Seeds]:
+def _all_seeds(block: StudyBlock) -> list[Seeds]:
     return [block.seeds, *(grid.seeds for grid in block.grids if grid.seeds is not None)]
 
 
@@ -244,7 +244,7 @@ def parse_study(tree: dict[str, Any], where: str) -> Study:
 
 
 def pick_blocks(study: Study, names: Iterable[str]) -> list[str]:
-    """The blocks of these names in the study's order, or all.
+    """Return the blocks of these names in the study's order, or all.
 
     Raises:
         InputError: there is no such block; the message offers the nearest.

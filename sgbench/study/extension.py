@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sgbench.composition.plan import PointComposer
 from sgbench.errors import InputError, suggest
 from sgbench.records.files import first_problem, write_atomic
-from sgbench.study.definition import Block, Grid, Loaded, RandomSettings, Study, Task
+from sgbench.study.definition import CellGrid, Loaded, RandomSettings, Study, StudyBlock, Task
 
 
 def extended(study: Study, tasks: Mapping[str, Task]) -> Study:
@@ -33,7 +33,7 @@ def extended(study: Study, tasks: Mapping[str, Task]) -> Study:
             near = suggest(task.like or "", study.tasks)
             raise InputError(f"task {name}: like names none of the study's tasks; {near}")
         likes[name] = task.like
-    blocks: dict[str, Block] = {}
+    blocks: dict[str, StudyBlock] = {}
     for name, block in study.blocks.items():
         kept = _block(block, likes)
         if kept is not None:
@@ -43,7 +43,7 @@ def extended(study: Study, tasks: Mapping[str, Task]) -> Study:
     return study.model_copy(update={"tasks": dict(tasks), "blocks": blocks})
 
 
-def _block(block: Block, likes: Mapping[str, str]) -> Block | None:
+def _block(block: StudyBlock, likes: Mapping[str, str]) -> StudyBlock | None:
     """Return a block on other tasks, or None where none of its own tasks is like them."""
     members = [name for name, like in likes.items() if like in block.tasks]
     if not members:
@@ -54,7 +54,7 @@ def _block(block: Block, likes: Mapping[str, str]) -> Block | None:
     return block.model_copy(update=update)
 
 
-def _grid(grid: Grid, members: Sequence[str], likes: Mapping[str, str]) -> Grid | None:
+def _grid(grid: CellGrid, members: Sequence[str], likes: Mapping[str, str]) -> CellGrid | None:
     """Return a grid on other tasks; one that was made for some tasks alone stays with those that are like them."""
     if grid.tasks is None:
         return grid

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sgbench.recommendation.summary import Summary
+from sgbench.recommendation.summary import StudySummary
 from sgbench.records.record import RunRecord
 from sgbench.study.comparisons import Rules
 from sgbench.study.definition import Loaded
 from sgbench.study.registration import Registration
-from sgbench.study.scores import Scores
-from sgbench.study.store import Entry, Manifest
-from sgbench.study.verdicts import Result
+from sgbench.study.scores import StudyScores
+from sgbench.study.store import Manifest, StoreEntry
+from sgbench.study.verdicts import HypothesisResult
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class RunFacts:
     processor: str
 
     @staticmethod
-    def of(entry: Entry) -> RunFacts:
+    def of(entry: StoreEntry) -> RunFacts:
         """Take the facts of a stored run."""
         record: RunRecord = entry.record
         made = record.provenance
@@ -64,17 +64,17 @@ class Findings:
     """
 
     loaded: Loaded
-    scores: Scores
-    results: Sequence[Result]
+    scores: StudyScores
+    results: Sequence[HypothesisResult]
     rules: Rules
     facts: Sequence[RunFacts]
     manifest: Manifest | None
     registration: Registration | None
     deviations: Sequence[str]
-    summary: Summary | None = None
+    summary: StudySummary | None = None
 
     def stored(self, *blocks: str) -> bool:
-        """Whether every one of these blocks has runs."""
+        """Say whether every one of these blocks has runs."""
         return all(self.scores.block(block) for block in blocks)
 
     def not_stored(self, *blocks: str) -> str:
@@ -90,5 +90,5 @@ class Findings:
         ]
 
     def title(self, task: str) -> str:
-        """What a task is called."""
+        """Return what a task is called."""
         return self.loaded.study.tasks[task].title

@@ -31,22 +31,22 @@ from sgbench.study.comparisons import (
 from sgbench.study.hypotheses_recurrent import h4, h5
 from sgbench.study.hypotheses_rules import h9
 from sgbench.study.hypotheses_schedules import h8
-from sgbench.study.scores import Scores, Table
-from sgbench.study.verdicts import Item, Result, corrected, one_side
+from sgbench.study.scores import RunTable, StudyScores
+from sgbench.study.verdicts import HypothesisResult, Item, corrected, one_side
 
 ONE_LAYER = ("T1", "T2d1", "T3")
 RECURRENT = ("T4", "T5")
 GAP_POINTS = 5.0
 
 
-def map_table(scores: Scores, task: str, cells: Sequence[Cell], *, all_seeds: bool = False) -> Table:
+def map_table(scores: StudyScores, task: str, cells: Sequence[Cell], *, all_seeds: bool = False) -> RunTable:
     """Return cells of the regime map, with its own seeds or with all seeds that serve for maps."""
     study = scores.study
     seeds = study.seeds["map"].values if all_seeds else study.blocks[MAP].seeds.values
     return scores.table(task, "map", cells, seeds, start=MAP)
 
 
-def said(tables: dict[str, Table]) -> str:
+def said(tables: dict[str, RunTable]) -> str:
     """Say how many seeds there are; where runs are missing, of which task."""
     if all(table.complete for table in tables.values()):
         return f"{min(table.planned for table in tables.values())}"
@@ -54,12 +54,12 @@ def said(tables: dict[str, Table]) -> str:
     return f"{sum(lacking.values()):,} runs missing ({', '.join(lacking)})"
 
 
-def h1(scores: Scores, rules: Rules) -> Result:
-    """With one hidden layer and no recurrence the shape does not matter: equality averaged over three widths."""
+def h1(scores: StudyScores, rules: Rules) -> HypothesisResult:
+    """Decide H1, with one hidden layer the shape does not matter: equality averaged over three widths."""
     widths = (0.5, 1.0, 2.0)
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": width} for shape in SHAPES for width in widths]
     tables = {task: map_table(scores, task, cells) for task in ONE_LAYER}
-    result = Result(
+    result = HypothesisResult(
         name="H1",
         claim="With one hidden layer and no recurrence, at widths of 0.5 to 2, the shape does not matter.",
         cells="A2: T1, T2d1, T3; widths 0.5, 1, 2; six shapes",
@@ -76,12 +76,12 @@ def h1(scores: Scores, rules: Rules) -> Result:
     return equality(result, comparisons)
 
 
-def h2(scores: Scores, rules: Rules) -> Result:
+def h2(scores: StudyScores, rules: Rules) -> HypothesisResult:
     """Four layers that start quiet: triangle does not learn, three shapes with tails do."""
     widths, shapes = (0.1, 0.5, 1.0), ("triangle", "atan", "fast_sigmoid", "log_abs")
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": width} for shape in shapes for width in widths]
     table = map_table(scores, "T2d4", cells, all_seeds=True)
-    result = Result(
+    result = HypothesisResult(
         name="H2",
         claim="Four layers that start quiet: triangle at widths up to 1 does not learn; atan, fast_sigmoid and "
         "log_abs do.",
@@ -111,14 +111,14 @@ def h2(scores: Scores, rules: Rules) -> Result:
     )
 
 
-def h3(scores: Scores, rules: Rules) -> Result:
-    """A driven start removes what H2 says: triangle minus atan within five points."""
+def h3(scores: StudyScores, rules: Rules) -> HypothesisResult:
+    """Decide H3, a driven start removes what H2 says: triangle minus atan within five points."""
     widths = (0.5, 1.0)
     cells: list[Cell] = [
         {"surrogate": shape, "width_fwhm": width} for width in widths for shape in ("triangle", REFERENCE)
     ]
     table = map_table(scores, "T2d4g", cells, all_seeds=True)
-    result = Result(
+    result = HypothesisResult(
         name="H3",
         claim="A driven start removes what H2 says: triangle is within 5 points of atan.",
         cells="A2: T2d4g; widths 0.5, 1; triangle, atan",
@@ -147,10 +147,10 @@ def h3(scores: Scores, rules: Rules) -> Result:
     )
 
 
-def h6(scores: Scores, rules: Rules) -> Result:
+def h6(scores: StudyScores, rules: Rules) -> HypothesisResult:
     """Each shape at its own best cell: equal within the margins on all tasks, at the level of a look."""
     block = scores.study.blocks["A3b"]
-    result = Result(
+    result = HypothesisResult(
         name="H6",
         claim="Each shape at its own best cell: equal within the margins on all tasks.",
         cells="A3b: own best of six shapes; " + ", ".join(block.tasks),
@@ -175,11 +175,11 @@ def h6(scores: Scores, rules: Rules) -> Result:
     return equality(replace(result, seeds=seeds), comparisons)
 
 
-def h7(scores: Scores, rules: Rules) -> Result:
+def h7(scores: StudyScores, rules: Rules) -> HypothesisResult:
     """Heavier tails send fewer spikes without recurrence and more with it: slopes of log spikes at width 1."""
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": 1.0} for shape in SHAPES]
     tables = {task: map_table(scores, task, cells) for task in (*ONE_LAYER, *RECURRENT)}
-    result = Result(
+    result = HypothesisResult(
         name="H7",
         claim="Heavier tails send fewer spikes without recurrence and more with it, at width 1.",
         cells="A2: width 1; T1, T2d1, T3 against T4, T5; six shapes",
@@ -212,7 +212,9 @@ def h7(scores: Scores, rules: Rules) -> Result:
     )
 
 
-def all_hypotheses(scores: Scores, rules: Rules, *, generator: np.random.Generator) -> list[Result]:
+def all_hypotheses(
+    scores: StudyScores, rules: Rules, *, generator: np.random.Generator
+) -> list[HypothesisResult]:
     """Decide every registered hypothesis, corrected for their number.
 
     Args:

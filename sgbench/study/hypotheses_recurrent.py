@@ -14,8 +14,8 @@ from sgbench.statistics.pairs import Floats, holm
 from sgbench.statistics.solved import compare_shares, wilson
 from sgbench.study.cells import Cell
 from sgbench.study.comparisons import Rules
-from sgbench.study.scores import Scores, Table
-from sgbench.study.verdicts import Item, Result, one_side
+from sgbench.study.scores import RunTable, StudyScores
+from sgbench.study.verdicts import HypothesisResult, Item, one_side
 
 RESAMPLES = 10_000
 NARROW = 0.5
@@ -77,22 +77,22 @@ def _cells(shape: str, widths: Sequence[float], **more: str | float) -> list[Cel
     return [{"surrogate": shape, "width_fwhm": width, **extra} for width in widths]
 
 
-def _table(scores: Scores, task: str, cells: Sequence[Cell]) -> Table:
+def _table(scores: StudyScores, task: str, cells: Sequence[Cell]) -> RunTable:
     return scores.table(task, "map", cells, scores.study.seeds["map"].values, start="A2")
 
 
-def _said(tables: Sequence[Table]) -> str:
+def _said(tables: Sequence[RunTable]) -> str:
     lacking = sum(table.missing for table in tables)
     return f"{tables[0].planned}" if not lacking else f"{lacking:,} runs missing"
 
 
-def h4(scores: Scores, *, generator: np.random.Generator) -> Result:
-    """In recurrent networks the best width is narrow, and at least half of the runs at width 4 are lost."""
+def h4(scores: StudyScores, *, generator: np.random.Generator) -> HypothesisResult:
+    """Decide H4, in recurrent networks the best width is narrow and half of the runs at width 4 are lost."""
     shapes = ("triangle", "atan", "log_abs")
     tables = {
         (task, shape): _table(scores, task, _cells(shape, MAP_WIDTHS)) for task in TASKS for shape in shapes
     }
-    result = Result(
+    result = HypothesisResult(
         name="H4",
         claim="In recurrent networks the best width is 0.2 or less, and a width of 4 fails or stays near guessing "
         "in at least half of the runs.",
@@ -146,7 +146,7 @@ class _Remedy:
     runs: int
 
 
-def _remedy(full: Table, cut: Table, clip: Table) -> _Remedy:
+def _remedy(full: RunTable, cut: RunTable, clip: RunTable) -> _Remedy:
     """Weigh up one task and shape: widths are chosen on validation, compared on the test split."""
     means = cut.accuracy.mean(axis=1)
     beyond = []
@@ -171,7 +171,7 @@ def _remedy(full: Table, cut: Table, clip: Table) -> _Remedy:
     )
 
 
-def h5(scores: Scores, rules: Rules) -> Result:
+def h5(scores: StudyScores, rules: Rules) -> HypothesisResult:
     """Cutting the recurrent gradient makes the width unimportant and costs accuracy; clipping does neither.
 
     The uncut and unclipped runs are those of the regime map, which have the same settings and seeds.
@@ -183,7 +183,7 @@ def h5(scores: Scores, rules: Rules) -> Result:
         for task, shape in places
     ]
     clip = [_table(scores, task, _cells(shape, REMEDY_WIDTHS, clip_norm=1.0)) for task, shape in places]
-    result = Result(
+    result = HypothesisResult(
         name="H5",
         claim="Cutting the recurrent gradient makes the width unimportant and costs accuracy at the best width; "
         "clipping by norm does neither.",

@@ -10,8 +10,8 @@ from sgbench.statistics.pairs import holm
 from sgbench.statistics.solved import compare_shares
 from sgbench.study.cells import Cell
 from sgbench.study.comparisons import COMPARED, Compared, Rules, compared_rows, compared_scores, looks
-from sgbench.study.scores import Scores, Table
-from sgbench.study.verdicts import Result
+from sgbench.study.scores import RunTable, StudyScores
+from sgbench.study.verdicts import HypothesisResult
 
 TUNING, BLOCK = "D", "DR"
 FULL, ONE_STEP = "full", "one step"
@@ -24,9 +24,9 @@ FAR = "T6"
 MARGIN_POINTS = 3.0
 
 
-def h9(scores: Scores, rules: Rules) -> Result:
+def h9(scores: StudyScores, rules: Rules) -> HypothesisResult:
     """Decide H9, one-step back-propagation comes close on T4 and T5 and not on the delayed task."""
-    result = Result(
+    result = HypothesisResult(
         name="H9",
         claim="One-step back-propagation with a loss at every step comes within 3 points of full "
         "back-propagation on T4 and T5, and not on T6.",
@@ -43,7 +43,7 @@ def h9(scores: Scores, rules: Rules) -> Result:
     return _decided(replace(result, seeds=seeds), scores, tables, rules)
 
 
-def _last_look(scores: Scores, task: str) -> Table | None:
+def _last_look(scores: StudyScores, task: str) -> RunTable | None:
     """Return both methods' runs at the latest complete look, the full one first; None without a look."""
     settled = scores.settled.get(TUNING, {}).get(task, ())
     cells: list[Cell] = []
@@ -57,7 +57,9 @@ def _last_look(scores: Scores, task: str) -> Table | None:
     return tables[-1] if tables else None
 
 
-def _decided(result: Result, scores: Scores, tables: dict[str, Table], rules: Rules) -> Result:
+def _decided(
+    result: HypothesisResult, scores: StudyScores, tables: dict[str, RunTable], rules: Rules
+) -> HypothesisResult:
     """Weigh the comparisons: equality on two tasks and a lower share of solved runs on the third."""
     close: list[Compared] = []
     for task in CLOSE:

@@ -14,8 +14,8 @@ from sgbench.study.comparisons import (
     looks,
     own_best,
 )
-from sgbench.study.scores import Scores
-from sgbench.study.verdicts import Result
+from sgbench.study.scores import StudyScores
+from sgbench.study.verdicts import HypothesisResult
 
 BLOCK = "F"
 FIXED = "fixed"
@@ -31,9 +31,9 @@ SCHEDULES: dict[str, Cell] = {
 }
 
 
-def h8(scores: Scores, rules: Rules) -> Result:
-    """A width that is learnt or scheduled, begun at the best fixed one, equals it on all tasks."""
-    result = Result(
+def h8(scores: StudyScores, rules: Rules) -> HypothesisResult:
+    """Decide H8, a width that is learnt or scheduled from the best fixed one equals it on all tasks."""
+    result = HypothesisResult(
         name="H8",
         claim="A width that is learnt or scheduled equals the best fixed width.",
         cells="no block has them",

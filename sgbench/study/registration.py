@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sgbench.errors import InputError
-from sgbench.study.cells import Point, Settled, points
+from sgbench.study.cells import Settled, StudyPoint, points
 from sgbench.study.definition import Loaded
 from sgbench.study.scores import canonical
 from sgbench.study.settle import settle
-from sgbench.study.store import Entry, Manifest
+from sgbench.study.store import Manifest, StoreEntry
 from sgbench.training import git
 
 TIMEOUT_S = 60
@@ -92,7 +92,7 @@ class Checkout:
         return tuple(versions.values())
 
     def descends(self, commit: str, ancestor: str) -> bool:
-        """Whether one commit comes after another, or is it; false where git does not know it."""
+        """Say whether one commit comes after another, or is it; false where git does not know it."""
         try:
             _git(self.folder, "merge-base", "--is-ancestor", ancestor, commit)
         except InputError:
@@ -128,7 +128,7 @@ def find_registration(loaded: Loaded, checkout: Checkout) -> Registration:
 
 
 def require_registered(
-    registration: Registration, checkout: Checkout, manifest: Manifest, entries: Iterable[Entry]
+    registration: Registration, checkout: Checkout, manifest: Manifest, entries: Iterable[StoreEntry]
 ) -> None:
     """Refuse a store whose records could have been made before the study was registered.
 
@@ -163,7 +163,7 @@ def deviations(
     loaded: Loaded,
     settled: Settled,
     manifest: Manifest,
-    entries: Sequence[Entry],
+    entries: Sequence[StoreEntry],
     registration: Registration | None,
 ) -> list[str]:
     """List what was done otherwise than registered, one sentence each.
@@ -196,9 +196,9 @@ def deviations(
     return listed
 
 
-def _unlike(loaded: Loaded, settled: Settled, entries: Iterable[Entry]) -> list[str]:
+def _unlike(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) -> list[str]:
     """Settle each block anew from its records; returns those that come out otherwise."""
-    by_block: dict[str, list[Entry]] = {}
+    by_block: dict[str, list[StoreEntry]] = {}
     for entry in entries:
         by_block.setdefault(entry.block, []).append(entry)
     names = []
@@ -211,7 +211,7 @@ def _unlike(loaded: Loaded, settled: Settled, entries: Iterable[Entry]) -> list[
     return names
 
 
-def _unplanned(loaded: Loaded, settled: Settled, entries: Iterable[Entry]) -> dict[str, int]:
+def _unplanned(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) -> dict[str, int]:
     """Count, by block and task, the records that no cell or seed of the plan asks for."""
     planned: dict[str, set[tuple[str, int, str]]] = {}
     counts: dict[str, int] = {}
@@ -228,7 +228,7 @@ def _unplanned(loaded: Loaded, settled: Settled, entries: Iterable[Entry]) -> di
     return counts
 
 
-def _points(loaded: Loaded, block: str, settled: Settled) -> list[Point]:
+def _points(loaded: Loaded, block: str, settled: Settled) -> list[StudyPoint]:
     try:
         return points(loaded.study, block, settled) if block in loaded.study.blocks else []
     except InputError:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sgbench.errors import InputError
-from sgbench.recommendation.summary import SUMMARY, Summary, read_starts
+from sgbench.recommendation.summary import SUMMARY, StudySummary, read_starts
 from sgbench.records.files import read_bytes, to_json, write_atomic
 from sgbench.study.comparisons import Rules
 from sgbench.study.definition import Loaded
@@ -27,7 +27,7 @@ from sgbench.study.pages import (
     tuned,
     tuning,
 )
-from sgbench.study.pages.text import Page
+from sgbench.study.pages.text import StudyPage
 from sgbench.study.registration import (
     Checkout,
     Registration,
@@ -57,9 +57,9 @@ MAX_PICTURE_BYTES = 20 * 1024**2
 class Report:
     """The pages of a report, the front page first, and a line that each of them carries on top."""
 
-    pages: tuple[Page, ...]
+    pages: tuple[StudyPage, ...]
     banner: str = ""
-    summary: Summary | None = None
+    summary: StudySummary | None = None
 
     def write_summary(self, folder: Path) -> bool:
         """Write what recommendations are fitted to beside the stored records; returns whether it was stale.
@@ -73,7 +73,7 @@ class Report:
         return stale
 
     def summary_is_stale(self, folder: Path) -> bool:
-        """Whether a store's folder has another summary than its records give, or none."""
+        """Say whether a store's folder has another summary than its records give, or none."""
         return self.summary is not None and _bytes(folder / SUMMARY) != to_json(self.summary)
 
     def write(self, folder: Path) -> list[str]:
@@ -111,7 +111,7 @@ class Report:
 
 
 def _bytes(path: Path) -> bytes:
-    """What a file holds; nothing where there is none."""
+    """Read what a file holds; nothing where there is none."""
     return read_bytes(path, limit=MAX_PICTURE_BYTES) if path.is_file() else b""
 
 

@@ -15,10 +15,10 @@ from sgbench.leaderboard.deviation import METHOD_FAILURES
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.study.cells import Cell, Point, points
-from sgbench.study.definition import Block, Loaded, Settle
+from sgbench.study.cells import Cell, StudyPoint, points
+from sgbench.study.definition import Loaded, Settle, StudyBlock
 from sgbench.study.settle import SETTLED, read_settled, settle, write_settled
-from sgbench.study.store import Entry, Store
+from sgbench.study.store import Store, StoreEntry
 from sgbench.training.attempt import OWN_CODE
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import folder_of, stored_record
@@ -29,7 +29,7 @@ Runner = Callable[[Sequence[RunSpec]], None]
 
 
 @dataclass(frozen=True)
-class Place:
+class StudyFolders:
     """Where a study runs.
 
     Args:
@@ -48,14 +48,14 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Group:
+class RunGroup:
     """Runs of one task and seed, which share their batches and are run together."""
 
-    points: tuple[Point, ...]
+    points: tuple[StudyPoint, ...]
     specs: tuple[RunSpec, ...]
 
 
-def composed(points: Sequence[Point], place: Place) -> list[RunSpec]:
+def composed(points: Sequence[StudyPoint], place: StudyFolders) -> list[RunSpec]:
     """Compose and check the runs of a block.
 
     Raises:
@@ -75,18 +75,18 @@ def composed(points: Sequence[Point], place: Place) -> list[RunSpec]:
     return specs
 
 
-def groups(points: Sequence[Point], specs: Sequence[RunSpec]) -> Iterator[Group]:
+def groups(points: Sequence[StudyPoint], specs: Sequence[RunSpec]) -> Iterator[RunGroup]:
     """Put neighbouring runs of one task and seed together; the same run twice counts once."""
     pairs = zip(points, specs, strict=True)
     for _, members in itertools.groupby(pairs, key=lambda pair: (pair[0].task, pair[0].seed)):
         once = {(method_id(spec.method), spec.seed): (point, spec) for point, spec in members}
-        yield Group(tuple(point for point, _ in once.values()), tuple(spec for _, spec in once.values()))
+        yield RunGroup(tuple(point for point, _ in once.values()), tuple(spec for _, spec in once.values()))
 
 
 def run_block(
     loaded: Loaded,
     name: str,
-    place: Place,
+    place: StudyFolders,
     *,
     code: Code,
     runner: Runner,
@@ -128,7 +128,7 @@ def run_block(
     say(f"block {name}: {len(planned)} runs, {total} to make")
     complete = _make(loaded, block, name, left, to_make, runner=runner, deadline_s=deadline_s, say=say)
     entries = [
-        Entry(name, point.task, point.cell, record, epoch)
+        StoreEntry(name, point.task, point.cell, record, epoch)
         for group in left
         for point, spec in zip(group.points, group.specs, strict=True)
         if (record := counted(spec, code)) is not None
@@ -153,9 +153,9 @@ def run_block(
 
 def _make(
     loaded: Loaded,
-    block: Block,
+    block: StudyBlock,
     name: str,
-    left: Sequence[Group],
+    left: Sequence[RunGroup],
     to_make: Sequence[Sequence[RunSpec]],
     *,
     runner: Runner,
@@ -184,7 +184,7 @@ def _make(
 
 
 def best_cells(
-    rule: Settle, planned: Sequence[Point], specs: Sequence[RunSpec], place: Place
+    rule: Settle, planned: Sequence[StudyPoint], specs: Sequence[RunSpec], place: StudyFolders
 ) -> dict[str, list[Cell]]:
     """Settle a block on its planned runs and no others, those that an earlier block has stored included.
 
@@ -192,7 +192,7 @@ def best_cells(
         InputError: a run is not stored.
     """
     stored = {entry.key: entry for entry in place.store.entries()}
-    runs: dict[tuple[str, str, int], Entry] = {}
+    runs: dict[tuple[str, str, int], StoreEntry] = {}
     for point, spec in zip(planned, specs, strict=True):
         entry = stored.get(key_of(spec))
         if entry is None:
@@ -200,13 +200,13 @@ def best_cells(
                 f"{place.store.folder}: block {point.block} lacks task {point.task}, seed {point.seed}, "
                 f"{point.cell}; run it first, or take the store from the repository"
             )
-        runs[point.task, repr(sorted(point.cell.items())), point.seed] = Entry(
+        runs[point.task, repr(sorted(point.cell.items())), point.seed] = StoreEntry(
             point.block, point.task, point.cell, entry.record, entry.epoch
         )
     return settle(runs.values(), rule)
 
 
-def require_settled(loaded: Loaded, name: str, place: Place) -> None:
+def require_settled(loaded: Loaded, name: str, place: StudyFolders) -> None:
     """Refuse to build on cells that are not those that the stored records of a block select.
 
     Raises:
@@ -226,7 +226,7 @@ def require_settled(loaded: Loaded, name: str, place: Place) -> None:
 
 
 def counted(spec: RunSpec, code: Code) -> RunRecord | None:
-    """The record in a run's folder that this code has made of this very run, and that is a result.
+    """Return a run's record if this code has made it of this very run and it is a result.
 
     Raises:
         InputError: there is a finished one of other code, or of another run.
@@ -251,14 +251,14 @@ def counted(spec: RunSpec, code: Code) -> RunRecord | None:
 
 
 def _why_missing(spec: RunSpec) -> str:
-    """The folder of a run without a result, and what its record says."""
+    """Say in which folder a run without a result lies, and what its record says."""
     record = stored_record(spec)
     failure = None if record is None else record.failure
     return f"{folder_of(spec)}, {'no record' if failure is None else f'{failure.kind}: {failure.message}'}"
 
 
 def counts(record: RunRecord) -> bool:
-    """Whether a record is a result: finished, or failed for a reason that is the method's own."""
+    """Say whether a record is a result: finished, or failed for a reason that is the method's own."""
     return record.status == "finished" or (
         record.failure is not None and record.failure.kind in METHOD_FAILURES
     )
@@ -299,5 +299,5 @@ def require_commit(store: Store, code: Code, *, new_epoch: bool) -> int:
 
 
 def key_of(spec: RunSpec) -> tuple[str, str, int]:
-    """What makes it one run, as `Entry.key`."""
+    """Return what makes it one run, as `StoreEntry.key`."""
     return spec.method.protocol.name, method_id(spec.method), spec.seed

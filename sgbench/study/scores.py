@@ -17,7 +17,7 @@ from sgbench.statistics.pairs import Floats
 from sgbench.study.cells import Cell, Settled, task_reference
 from sgbench.study.definition import Study, Task, Word
 from sgbench.study.settle import selection
-from sgbench.study.store import Entry
+from sgbench.study.store import StoreEntry
 
 PERCENT = 100.0
 DEFAULT_MARGIN = {"accuracy": 2.0, "solved": 0.2}
@@ -57,7 +57,7 @@ class Score:
     guess: float
 
 
-def score_of(entry: Entry, study: Study) -> Score:
+def score_of(entry: StoreEntry, study: Study) -> Score:
     """Turn a stored run into its score.
 
     Raises:
@@ -146,7 +146,7 @@ def canonical(value: object) -> str:
 
 
 @dataclass(frozen=True)
-class Table:
+class RunTable:
     """Runs of several cells with the same seeds: as many of the planned seeds as have a run of every cell.
 
     Args:
@@ -165,7 +165,7 @@ class Table:
 
     @property
     def complete(self) -> bool:
-        """Whether no run is missing."""
+        """Say whether no run is missing."""
         return not self.missing
 
     @property
@@ -180,12 +180,12 @@ class Table:
 
     @property
     def failed(self) -> np.ndarray:
-        """Whether each run failed [cells, seeds]."""
+        """Return whether each run failed [cells, seeds]."""
         return self._numbers("failed").astype(bool)
 
     @property
     def solved(self) -> np.ndarray:
-        """Whether each run solved its task [cells, seeds]."""
+        """Return whether each run solved its task [cells, seeds]."""
         return self._numbers("solved").astype(bool)
 
     @property
@@ -199,7 +199,7 @@ class Table:
         return table.reshape(len(self.cells), len(self.seeds))
 
 
-class Scores:
+class StudyScores:
     """All runs of a study, found by their settings whichever block they were stored with.
 
     A run that two blocks share is stored once. A cell is therefore looked up by what it sets: its own keys, then
@@ -234,7 +234,7 @@ class Scores:
         return self._index.get((task, purpose, self._place(task, cell, start)), {})
 
     def may_start(self, block: str) -> bool:
-        """Whether what a block starts from is settled, so that runs of it can exist."""
+        """Say whether what a block starts from is settled, so that runs of it can exist."""
         return self.study.blocks[block].reference in {None, *self.settled}
 
     def table(
@@ -245,7 +245,7 @@ class Scores:
         seeds: Sequence[int],
         *,
         start: str | None = None,
-    ) -> Table:
+    ) -> RunTable:
         """Return the runs of several cells, of the seeds that all of them have.
 
         Args:
@@ -259,7 +259,7 @@ class Scores:
         complete = tuple(seed for seed in seeds if all(seed in row for row in rows))
         missing = sum(seed not in row for row in rows for seed in seeds)
         runs = tuple(tuple(row[seed] for seed in complete) for row in rows)
-        return Table(tuple(cells), complete, runs, len(seeds), missing)
+        return RunTable(tuple(cells), complete, runs, len(seeds), missing)
 
     @cached_property
     def _keys(self) -> dict[str, tuple[str, ...]]:
@@ -280,7 +280,7 @@ class Scores:
 
     @cached_property
     def _unstated(self) -> dict[tuple[str, str, str], Word]:
-        """By task, key and what is chosen for the key's group: the value where no cell states one."""
+        """Return by task, key and choice of the key's group the value where no cell states one."""
         values: dict[tuple[str, str, str], Counter[str]] = {}
         known: dict[str, Word] = {}
         for run in self.runs:
@@ -309,13 +309,13 @@ def _group(key: str) -> str:
     return key.partition(".")[0] if "." in key else ""
 
 
-def read_scores(study: Study, settled: Settled, entries: Iterable[Entry]) -> Scores:
+def read_scores(study: Study, settled: Settled, entries: Iterable[StoreEntry]) -> StudyScores:
     """Turn what a store holds into scores.
 
     Raises:
         InputError: a record's method is not what its cell says.
     """
-    return Scores(study, settled, (score_of(entry, study) for entry in entries))
+    return StudyScores(study, settled, (score_of(entry, study) for entry in entries))
 
 
 def margin_of(task: Task) -> float:

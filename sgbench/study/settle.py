@@ -16,13 +16,13 @@ from sgbench.records.files import first_problem, parse_tree, read_bytes, write_a
 from sgbench.records.record import RunRecord
 from sgbench.study.cells import Cell
 from sgbench.study.definition import Settle
-from sgbench.study.store import Entry
+from sgbench.study.store import StoreEntry
 
 SETTLED = "settled.json"
 CELLS = TypeAdapter(dict[str, dict[str, Annotated[list[Cell], Field(min_length=1)]]])
 
 
-def settle(entries: Iterable[Entry], rule: Settle) -> dict[str, list[Cell]]:
+def settle(entries: Iterable[StoreEntry], rule: Settle) -> dict[str, list[Cell]]:
     """Find the best cell of each task: by mean validation accuracy over seeds, a failed run as by guessing.
 
     Args:
@@ -51,7 +51,7 @@ def settle(entries: Iterable[Entry], rule: Settle) -> dict[str, list[Cell]]:
 
 
 def selection(record: RunRecord) -> tuple[float, float]:
-    """What a run is selected by: validation accuracy, then minus its loss; a failed run counts as guessing.
+    """Return what selects a run: validation accuracy, then minus its loss; a failed run counts as guessing.
 
     Raises:
         InputError: the task has no classes, so that there is no accuracy.

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from sgbench.recommendation.start import start_of_spec
 from sgbench.recommendation.summary import STARTS, Starts, read_starts
 from sgbench.records.files import to_json, write_atomic
-from sgbench.study.cells import Point, points
+from sgbench.study.cells import StudyPoint, points
 from sgbench.study.comparisons import MAP
 from sgbench.study.definition import Loaded
-from sgbench.study.run import Place, composed
+from sgbench.study.run import StudyFolders, composed
 from sgbench.study.settle import read_settled
 
 
-def measure(loaded: Loaded, place: Place) -> Iterator[tuple[str, tuple[float, ...] | None]]:
+def measure(loaded: Loaded, place: StudyFolders) -> Iterator[tuple[str, tuple[float, ...] | None]]:
     """Measure the network of each task of the regime map on one training batch, and store it; yields each.
 
     Args:
@@ -26,7 +26,7 @@ def measure(loaded: Loaded, place: Place) -> Iterator[tuple[str, tuple[float, ..
         StorageError: the store's folder cannot be written.
     """
     known = dict(read_starts(place.store.folder))
-    firsts: dict[str, Point] = {}
+    firsts: dict[str, StudyPoint] = {}
     for point in points(loaded.study, MAP, read_settled(place.store.folder)):
         firsts.setdefault(point.task, point)
     for task, spec in zip(firsts, composed(list(firsts.values()), place), strict=True):

@@ -9,8 +9,8 @@ from typing import Any
 
 from sgbench.errors import InputError
 from sgbench.study.cells import points
-from sgbench.study.definition import Block, Grid, Study
-from sgbench.study.scores import Score, Scores, read_scores
+from sgbench.study.definition import CellGrid, Study, StudyBlock
+from sgbench.study.scores import Score, StudyScores, read_scores
 from sgbench.study.settle import read_settled
 from sgbench.study.store import Store
 
@@ -22,7 +22,7 @@ class BlockState:
     """One block of a study."""
 
     name: str
-    block: Block
+    block: StudyBlock
     runs: int
     stored: int
     failed: int
@@ -64,7 +64,7 @@ def block_states(study: Study, names: Sequence[str], store: Store) -> list[Block
     return states
 
 
-def _stored(scores: Scores, name: str) -> list[Score]:
+def _stored(scores: StudyScores, name: str) -> list[Score]:
     """List the runs of a block that are stored, with whichever block."""
     purpose = scores.study.blocks[name].purpose
     try:
@@ -76,7 +76,7 @@ def _stored(scores: Scores, name: str) -> list[Score]:
 
 
 def block_cost(study: Study, name: str) -> tuple[int, float]:
-    """Runs and core-hours of a block, by the seconds that its tasks state; known before anything is settled."""
+    """Plan runs and core-hours of a block by the seconds that its tasks state, before anything is settled."""
     block = study.blocks[name]
     runs, seconds = 0, 0.0
     for task in block.tasks:
@@ -86,8 +86,8 @@ def block_cost(study: Study, name: str) -> tuple[int, float]:
     return runs, seconds / HOUR_S
 
 
-def _runs(block: Block, grid: Grid, task: str) -> int:
-    """Runs of a grid on one task; where it starts from settled cells, as many as the block settles by shapes."""
+def _runs(block: StudyBlock, grid: CellGrid, task: str) -> int:
+    """Count the runs of a grid on one task; where it starts from settled cells, as many as shapes settle."""
     if grid.tasks is not None and task not in grid.tasks:
         return 0
     starts = len(grid.cells) or grid.expected_starts

@@ -59,7 +59,7 @@ class Manifest(Strict):
 
 
 @dataclass(frozen=True)
-class Entry:
+class StoreEntry:
     """One run in a store: its block, task and cell beside its record."""
 
     block: str
@@ -70,7 +70,7 @@ class Entry:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """What makes it one run: protocol, method and seed."""
+        """Return what makes it one run: protocol, method and seed."""
         return self.record.protocol, self.record.method_id, self.record.seed
 
 
@@ -87,7 +87,7 @@ class Store:
         self.study = study
 
     def manifest(self) -> Manifest | None:
-        """What is stored, or None where nothing is.
+        """Read what is stored, or None where nothing is.
 
         Raises:
             InputError: the manifest cannot be read, or is another study's.
@@ -102,7 +102,7 @@ class Store:
             )
         return manifest
 
-    def entries(self, blocks: Iterable[str] = ()) -> Iterator[Entry]:
+    def entries(self, blocks: Iterable[str] = ()) -> Iterator[StoreEntry]:
         """Every stored run, block by block in the order in which they were stored.
 
         Args:
@@ -126,7 +126,7 @@ class Store:
                 seen.add(entry.key)
                 yield entry
 
-    def record(self, method_id: str, seed: int) -> Entry:
+    def record(self, method_id: str, seed: int) -> StoreEntry:
         """One stored run by its method and seed.
 
         Raises:
@@ -138,7 +138,7 @@ class Store:
         raise InputError(f"{self.folder}: no record of method {method_id} with seed {seed}")
 
     def append(
-        self, block: str, entries: Sequence[Entry], *, study_sha256: str, epoch: int = 0
+        self, block: str, entries: Sequence[StoreEntry], *, study_sha256: str, epoch: int = 0
     ) -> Shard | None:
         """Add the runs of a block that are not stored yet as one more shard; returns it, or None where all are.
 
@@ -163,7 +163,9 @@ class Store:
         finally:
             lock.release()
 
-    def _append(self, block: str, entries: Sequence[Entry], study_sha256: str, epoch: int) -> Shard | None:
+    def _append(
+        self, block: str, entries: Sequence[StoreEntry], study_sha256: str, epoch: int
+    ) -> Shard | None:
         manifest = self.manifest()
         shards = () if manifest is None else manifest.shards
         stored = {entry.key for entry in self.entries()}
@@ -187,7 +189,7 @@ class Store:
         write_atomic(self.folder / MANIFEST, to_json(written))
         return shard
 
-    def _read(self, shard: Shard) -> Iterator[Entry]:
+    def _read(self, shard: Shard) -> Iterator[StoreEntry]:
         path = self.folder / shard.name
         data = read_bytes(path, limit=MAX_SHARD_BYTES)
         if hashlib.sha256(data).hexdigest() != shard.sha256:
@@ -201,7 +203,7 @@ class Store:
             yield _entry(line, f"{path}:{number}", shard)
 
 
-def _plain(block: str, entries: Sequence[Entry]) -> bytes:
+def _plain(block: str, entries: Sequence[StoreEntry]) -> bytes:
     """One JSON line a run, sorted so that neighbours are alike."""
     ordered = sorted(entries, key=lambda entry: (entry.task, entry.record.method_id, entry.record.seed))
     lines = [
@@ -222,7 +224,7 @@ def _plain(block: str, entries: Sequence[Entry]) -> bytes:
 
 
 def _unpacked(path: Path, data: bytes) -> bytes:
-    """What a shard holds, if that is no more than a shard may hold."""
+    """Unpack what a shard holds, if that is no more than a shard may hold."""
     try:
         unpacker = lzma.LZMADecompressor(memlimit=256 * 1024**2)
         plain = unpacker.decompress(data, max_length=MAX_PLAIN_BYTES)
@@ -235,7 +237,7 @@ def _unpacked(path: Path, data: bytes) -> bytes:
     return plain
 
 
-def _entry(line: bytes, where: str, shard: Shard) -> Entry:
+def _entry(line: bytes, where: str, shard: Shard) -> StoreEntry:
     tree = parse_tree(line, where)
     if not isinstance(tree, dict) or set(tree) != {"block", "task", "cell", "record"}:
         raise InputError(f"{where}: block, task, cell and record are needed")
@@ -245,4 +247,4 @@ def _entry(line: bytes, where: str, shard: Shard) -> Entry:
     commit = record.provenance.commit or "none"
     if commit not in shard.commits:
         raise InputError(f"{where}: was made by commit {commit[:12]}, which {MANIFEST} does not name")
-    return Entry(shard.block, str(tree["task"]), tree["cell"], record, shard.epoch)
+    return StoreEntry(shard.block, str(tree["task"]), tree["cell"], record, shard.epoch)

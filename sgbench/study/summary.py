@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sgbench.recommendation.summary import CellSummary, Shape, Summary, TaskSummary
+from sgbench.recommendation.summary import CellSummary, Shape, StudySummary, TaskSummary
 from sgbench.study.cells import Cell, rounded, task_reference
 from sgbench.study.comparisons import LIBRARY_DEFAULTS, MAP, SHAPES
 from sgbench.study.definition import Loaded, Word
-from sgbench.study.scores import PERCENT, Score, Scores
-from sgbench.study.store import Entry, Manifest
+from sgbench.study.scores import PERCENT, Score, StudyScores
+from sgbench.study.store import Manifest, StoreEntry
 
 REPORT = "A3b"
 
 
 def summarise(
     loaded: Loaded,
-    scores: Scores,
-    entries: Sequence[Entry],
+    scores: StudyScores,
+    entries: Sequence[StoreEntry],
     starts: Mapping[str, tuple[float, ...]],
     manifest: Manifest | None,
-) -> Summary:
+) -> StudySummary:
     """Summarise the records of a study: the cells of its regime map, task by task.
 
     Args:
@@ -37,7 +37,7 @@ def summarise(
         if first is not None:
             tasks[name] = _task(name, scores, first, starts.get(name))
     shards = () if manifest is None else manifest.shards
-    return Summary(
+    return StudySummary(
         study=loaded.name,
         study_sha256=loaded.sha256,
         shards=tuple(shard.sha256 for shard in shards),
@@ -45,7 +45,7 @@ def summarise(
     )
 
 
-def _task(name: str, scores: Scores, entry: Entry, start: tuple[float, ...] | None) -> TaskSummary:
+def _task(name: str, scores: StudyScores, entry: StoreEntry, start: tuple[float, ...] | None) -> TaskSummary:
     method = entry.record.method
     reference = task_reference(scores.study, MAP, name, scores.settled)
     shape = Shape(
@@ -73,7 +73,7 @@ def _task(name: str, scores: Scores, entry: Entry, start: tuple[float, ...] | No
     )
 
 
-def _grid(scores: Scores, task: str, rate: Word) -> Mapping[tuple[str, float, float], Cell]:
+def _grid(scores: StudyScores, task: str, rate: Word) -> Mapping[tuple[str, float, float], Cell]:
     """List the cells of the map by shape, width and factor of the learning rate."""
     widths: set[float] = set()
     factors = {1.0}

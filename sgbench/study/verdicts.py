@@ -17,7 +17,7 @@ Item = str | float | int | None
 
 
 @dataclass(frozen=True)
-class Result:
+class HypothesisResult:
     """One hypothesis and what the runs say of it.
 
     Args:
@@ -71,7 +71,7 @@ class Result:
         return "confirmed" if self.p_confirmed <= self.p_refuted else "refuted"
 
 
-def corrected(results: Sequence[Result]) -> list[Result]:
+def corrected(results: Sequence[HypothesisResult]) -> list[HypothesisResult]:
     """Correct the p-values of all hypotheses together by Holm's method; one without a p-value is not counted.
 
     Of each hypothesis the smaller of its two p-values takes part. Only one of the two claims can be false, so the

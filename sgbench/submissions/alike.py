@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.deviation import Reference
+from sgbench.leaderboard.deviation import ProtocolReference
 from sgbench.leaderboard.store.answers import Answers, parse_answers, targets_apart
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.outputs import Outputs
@@ -33,7 +33,7 @@ Result = RunRecord | ExternalRecord
 
 
 def alike(one: Answers, other: Answers) -> bool:
-    """Whether two runs answer so alike that one is a copy of the other, or the same method under two names."""
+    """Say whether two runs answer so alike that one is a copy of the other, or one method under two names."""
     if one.target.shape != other.target.shape:
         return False
     if isinstance(one, Outputs) and isinstance(other, Outputs):
@@ -112,10 +112,10 @@ def likenesses(
     submission: Submission,
     records: Mapping[int, Result],
     predictions: Mapping[int, Answers],
-    reference: Reference,
+    reference: ProtocolReference,
     folder: Path,
 ) -> Iterator[Problem]:
-    """What a submission has in common with a board.
+    """Yield what a submission has in common with a board.
 
     Args:
         submission: what is handed in.
@@ -173,7 +173,7 @@ def _other_labels(answers: Answers, theirs: Answers, path: str) -> bool:
     return same and targets_apart(answers, theirs, path) > 0
 
 
-def _stored(sha256: str | None, objects: Objects, reference: Reference) -> Answers | None:
+def _stored(sha256: str | None, objects: Objects, reference: ProtocolReference) -> Answers | None:
     data = None if sha256 is None else objects.get(sha256, "csv")
     return None if data is None else parse_answers(data, hashlib.sha256(data).hexdigest(), reference)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from sgbench.errors import InputError, one_printable_line, printable
-from sgbench.leaderboard.deviation import Reference, References, deviation
+from sgbench.leaderboard.deviation import ProtocolReference, References, deviation
 from sgbench.leaderboard.store.answers import (
     Answers,
     Judge,
@@ -51,7 +51,7 @@ class Checked:
     problems: tuple[Problem, ...]
 
     def refused(self, *, strict: bool) -> bool:
-        """Whether it cannot be taken; strict counts warnings too."""
+        """Say whether it cannot be taken; strict counts warnings too."""
         return any(strict or problem.level == "error" for problem in self.problems)
 
 
@@ -109,7 +109,9 @@ def _problem(code: str, path: str, error: InputError) -> Problem:
     return Problem(code, path, one_printable_line(error).removeprefix(f"{path}: ")[:MAX_MESSAGE])
 
 
-def _reference(submission: Submission, references: References, problems: list[Problem]) -> Reference | None:
+def _reference(
+    submission: Submission, references: References, problems: list[Problem]
+) -> ProtocolReference | None:
     try:
         return references.of(submission.protocol)
     except InputError as error:
@@ -132,7 +134,7 @@ class _Run:
         self,
         contents: Contents,
         submission: Submission,
-        reference: Reference,
+        reference: ProtocolReference,
         judge: Judge,
         problems: list[Problem],
     ) -> None:
@@ -177,7 +179,7 @@ class _Run:
             self._say("method", SUBMISSION, message[:MAX_MESSAGE])
 
     def _artefact(self, kind: str, seed: int, read: Callable[[str, int], None]) -> None:
-        """A finished run has its predictions and weights; a failed one, and code outside, has not."""
+        """Check that a finished run has predictions and weights; a failed one, and code outside, has none."""
         path = f"{kind}/{seed}.{FOLDERS[kind][0]}"
         outside = self.submission.division == "external" and kind == "weights"
         wanted = self.records[seed].status == "finished" and not outside
@@ -256,7 +258,7 @@ class _Run:
             self._say("network", f"records/{seed}.json", misfit)
 
     def _labels(self) -> Iterator[Problem]:
-        """What was wanted is what the data set wants, or at least the same in all seeds."""
+        """Check that what was wanted is what the data set wants, or at least the same in all seeds."""
         per_seed = self.reference.protocol.draw == "per_seed"
         first = None if per_seed else next(iter(self.answers.values()), None)
         for seed, found in self.answers.items():
@@ -303,7 +305,7 @@ class _Run:
         self.problems += self._own_trials(log)
 
     def _own_trials(self, log: TuningLog) -> Iterator[Problem]:
-        """What the log says of the submitted seeds is what their records say."""
+        """Check that what the log says of the submitted seeds is what their records say."""
         for trial in log.trials:
             record = self.records.get(trial.seed)
             if trial.method_id != log.method_id or not isinstance(record, RunRecord):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.deviation import Reference, References
+from sgbench.leaderboard.deviation import ProtocolReference, References
 from sgbench.leaderboard.store.answers import Answers, Judge, parse_answers
 from sgbench.leaderboard.store.outputs import Outputs
 from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, Predictions
@@ -74,8 +74,8 @@ class _Result(NamedTuple):
     data: bytes
 
 
-def _results(source: Path, reference: Reference, failed: Sequence[int]) -> dict[int, _Result | None]:
-    """Of every seed; None of those that gave none."""
+def _results(source: Path, reference: ProtocolReference, failed: Sequence[int]) -> dict[int, _Result | None]:
+    """Return the result of every seed; None for those that gave none."""
     seeds = reference.protocol.seeds
     for seed in failed:
         if seed not in seeds:
@@ -95,7 +95,7 @@ def _results(source: Path, reference: Reference, failed: Sequence[int]) -> dict[
 
 
 def _external_record(
-    name: str, seed: int, result: _Result | None, reference: Reference, judge: Judge
+    name: str, seed: int, result: _Result | None, reference: ProtocolReference, judge: Judge
 ) -> ExternalRecord:
     answers = None if result is None else result.answers
     by_class = answers if isinstance(answers, Predictions) else None

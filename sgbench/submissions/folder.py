@@ -44,13 +44,13 @@ class Contents:
     files: dict[str, Path]
 
     def seeds(self, folder: str) -> list[int]:
-        """The seeds that have a file in one of the folders."""
+        """List the seeds that have a file in one of the folders."""
         prefix = f"{folder}/"
         return sorted(int(Path(path).stem) for path in self.files if path.startswith(prefix))
 
 
 def list_contents(root: Path) -> tuple[Contents, list[Problem]]:
-    """What lies in a folder; nothing is opened, no link is followed.
+    """List what lies in a folder; nothing is opened, no link is followed.
 
     Args:
         root: the submission.

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from sgbench.leaderboard.deviation import Reference
+from sgbench.leaderboard.deviation import ProtocolReference
 from sgbench.leaderboard.division import division_of
 from sgbench.records.files import read_bytes
 from sgbench.records.submission import Submission
@@ -36,7 +36,7 @@ def listed(contents: Contents, submission: Submission) -> Iterator[Problem]:
             )
 
 
-def head(submission: Submission, reference: Reference) -> Iterator[Problem]:
+def head(submission: Submission, reference: ProtocolReference) -> Iterator[Problem]:
     """Protocol, seeds, division, date, and where the method can be read about."""
     protocol = reference.protocol
     if protocol.superseded_by is not None:
@@ -66,8 +66,8 @@ def head(submission: Submission, reference: Reference) -> Iterator[Problem]:
         yield Problem("commit", SUBMISSION, message, "warning")
 
 
-def _data(submission: Submission, reference: Reference) -> Iterator[Problem]:
-    """The data that it names, against the published ones; code outside may not know their hash."""
+def _data(submission: Submission, reference: ProtocolReference) -> Iterator[Problem]:
+    """Check the data that it names against the published ones; code outside may not know their hash."""
     # Where every seed draws data of its own, each record names theirs.
     published = None if reference.protocol.draw == "per_seed" else reference.facts.sha256
     given = submission.data_sha256

@@ -183,7 +183,7 @@ def _environment(record: RunRecord) -> Environment:
 
 
 def head_of(author: Author, protocol: str, name: str, files: Mapping[str, bytes]) -> dict[str, object]:
-    """What submission.json says of author, method and files."""
+    """Build what submission.json says of author, method and files."""
     notes = [
         FileNote(path=path, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
         for path, data in sorted(files.items())

@@ -17,7 +17,7 @@ OWN_RULES = frozenset({"contact", "paper", "code"})
 
 
 def unplain(tree: object, place: str = "") -> Iterator[str]:
-    """The places of all texts and names that hold more than plain text.
+    """Yield the places of all texts and names that hold more than plain text.
 
     Args:
         tree: dictionaries, lists and leaves.
@@ -41,7 +41,7 @@ def unplain(tree: object, place: str = "") -> Iterator[str]:
 
 
 def is_plain(text: str) -> bool:
-    """Whether a text is Latin letters, digits and a little punctuation, without an address.
+    """Say whether a text is Latin letters, digits and a little punctuation, without an address.
 
     >>> [is_plain(text) for text in ("Intel(R) Core(TM) @ 3 GHz", "in [0, 1].", "see [me](x)", "hi @you", "a|b")]
     [True, True, False, False, False]
@@ -50,7 +50,7 @@ def is_plain(text: str) -> bool:
 
 
 def complaint(place: str) -> str:
-    """What to say of one of these places."""
+    """Say what is wrong at one of these places."""
     return (
         f"{printable(place)}: plain text is needed: Latin letters, digits, spaces and {ALLOWED}, no address "
         "and no markup"

@@ -34,7 +34,7 @@ def implausible(record: RunRecord) -> Iterator[str]:
 
 
 def _selection(record: RunRecord) -> Iterator[str]:
-    """Validation selects an epoch of the curve, and that epoch's scores are the record's."""
+    """Check that validation selects an epoch of the curve, whose scores are the record's."""
     protocol, epoch = record.method.protocol, record.best_epoch
     if protocol.patience is None and len(record.curve) != protocol.epochs:
         yield f"its curve has {len(record.curve)} epochs of {protocol.epochs}; hand in the whole run"
@@ -52,7 +52,7 @@ def _selection(record: RunRecord) -> Iterator[str]:
 
 
 def _touched(record: RunRecord) -> Iterator[str]:
-    """The test is taken once, in the last step; a resume may find it half taken."""
+    """Check that the test is taken once, in the last step; a resume may find it half taken."""
     if record.test_selected is not None:
         yield (
             "its test split was scored after every epoch (test_selected): a run that shows what selecting on it "
@@ -70,7 +70,7 @@ def _touched(record: RunRecord) -> Iterator[str]:
 
 
 def _counts(record: RunRecord) -> Iterator[str]:
-    """A clocked machine executes every synapse in every step, so dense counts are whole multiples."""
+    """Check that dense counts are whole multiples: a clocked machine executes every synapse in every step."""
     counts = record.counts
     if counts is None:
         return

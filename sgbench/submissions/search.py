@@ -13,7 +13,7 @@ THRESHOLD = "neuron.threshold"
 def outside_space(
     ours: Mapping[str, str], trials: Sequence[TuningTrial], protocol: Protocol
 ) -> Iterator[str]:
-    """The first number that was searched though the protocol keeps it, and the first beyond its range.
+    """Yield the first number searched though the protocol keeps it, and the first beyond its range.
 
     Args:
         ours: identity of the method handed in; its own numbers have to lie within too.

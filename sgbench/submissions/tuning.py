@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from sgbench.leaderboard.deviation import Reference
+from sgbench.leaderboard.deviation import ProtocolReference
 from sgbench.records.method import identity
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, Protocol
@@ -37,7 +37,7 @@ def make_log(
     stopped: Sequence[Stopped] = (),
     studies: Studies = NONE,
 ) -> TuningLog:
-    """The log of all runs that took part in a choice; a run that was not tuned for has none in it.
+    """Make the log of all runs that took part in a choice; a run that was not tuned for has none in it.
 
     Args:
         chosen: the method that is handed in.
@@ -87,7 +87,7 @@ def _stopped_trial(stopped: Stopped, studies: Studies) -> TuningTrial:
 
 
 def changes(one: Mapping[str, str], other: Mapping[str, str]) -> Change:
-    """What has to be set, or with None left out, to turn one identity into another.
+    """Return what has to be set, or with None left out, to turn one identity into another.
 
     >>> changes({"a": "1", "b": "2"}, {"a": "3", "c": "4"})
     {'a': '3', 'b': None, 'c': '4'}
@@ -96,7 +96,7 @@ def changes(one: Mapping[str, str], other: Mapping[str, str]) -> Change:
 
 
 def id_of(chosen: Mapping[str, str], settings: Change) -> str:
-    """The id of the method that a trial's settings describe; see `sgbench.records.method.method_id`."""
+    """Return the id of the method of a trial's settings; see `sgbench.records.method.method_id`."""
     flat = {**chosen, **settings}
     told = {key: flat[key] for key in sorted(flat) if flat[key] is not None}
     text = json.dumps(told, ensure_ascii=True, separators=(",", ":"))
@@ -104,7 +104,7 @@ def id_of(chosen: Mapping[str, str], settings: Change) -> str:
 
 
 def best(trials: Sequence[TuningTrial], protocol: Protocol) -> str | None:
-    """The setting that validation selects: the best mean of the protocol's monitor over its seeds.
+    """Return the setting that validation selects: the best mean of the protocol's monitor over its seeds.
 
     A setting of which a run failed, or was stopped early, has no mean and is not selected.
     """
@@ -120,7 +120,7 @@ def best(trials: Sequence[TuningTrial], protocol: Protocol) -> str | None:
 
 
 def _score(trial: TuningTrial, monitor: str) -> float | None:
-    """The larger the better; a run that was stopped early has none that could be selected."""
+    """Return the score of a trial, the larger the better; one stopped early has none that could be selected."""
     if trial.status == "pruned":
         return None
     if monitor == "validation_accuracy":
@@ -128,8 +128,8 @@ def _score(trial: TuningTrial, monitor: str) -> float | None:
     return None if trial.validation_loss is None else -trial.validation_loss
 
 
-def complaints(log: TuningLog, method: Method, reference: Reference) -> Iterator[tuple[str, str]]:
-    """What is wrong with a log: a code, and a line with the mend."""
+def complaints(log: TuningLog, method: Method, reference: ProtocolReference) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a log: a code, and a line with the mend."""
     ours, protocol = identity(method), reference.protocol
     if not log.trials:
         yield from (("search", line) for line in outside_space(ours, (), protocol))

@@ -26,7 +26,7 @@ _LAYER = re.compile(r"layers\.(\d{1,4})\.weight")
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredTensor:
     """One tensor: its kind and shape, and where its bytes lie behind the header."""
 
     kind: str
@@ -35,8 +35,8 @@ class Stored:
     end: int
 
 
-def parse_weights(data: bytes, name: str) -> dict[str, Stored]:
-    """The tensors that a file holds, without a byte between or beside them.
+def parse_weights(data: bytes, name: str) -> dict[str, StoredTensor]:
+    """Read the tensors that a file holds, without a byte between or beside them.
 
     Args:
         data: the file.
@@ -46,7 +46,7 @@ def parse_weights(data: bytes, name: str) -> dict[str, Stored]:
         InputError: the first thing that is not as the format has it.
     """
     header, body = _split(data, name)
-    found: dict[str, Stored] = {}
+    found: dict[str, StoredTensor] = {}
     for key, value in header.items():
         if key == "__metadata__":
             raise InputError(f"{name}: holds metadata, which no weights need; save the tensors alone")
@@ -64,7 +64,7 @@ def parse_weights(data: bytes, name: str) -> dict[str, Stored]:
     return found
 
 
-def _require_numbers(found: dict[str, Stored], body: bytes, name: str) -> None:
+def _require_numbers(found: dict[str, StoredTensor], body: bytes, name: str) -> None:
     """Refuse numbers that are not finite, masks of other values, and weights that are all zero."""
     zeros = []
     for key, tensor in found.items():
@@ -92,7 +92,7 @@ def _split(data: bytes, name: str) -> tuple[dict[str, object], bytes]:
     return header, data[LENGTH_BYTES + length :]
 
 
-def _tensor(key: str, value: object, name: str) -> Stored:
+def _tensor(key: str, value: object, name: str) -> StoredTensor:
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
         raise InputError(f"{name}: {_short(key)} needs dtype, shape and data_offsets alone")
     kind, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
@@ -105,7 +105,7 @@ def _tensor(key: str, value: object, name: str) -> Stored:
     begin, end = offsets
     if end - begin != math.prod(shape) * KINDS[kind].itemsize:
         raise InputError(f"{name}: {_short(key)} has another number of bytes than its shape")
-    return Stored(kind, tuple(shape), begin, end)
+    return StoredTensor(kind, tuple(shape), begin, end)
 
 
 def _naturals(value: object) -> bool:
@@ -116,7 +116,7 @@ def _short(value: object) -> str:
     return json.dumps(value)[:60]
 
 
-def require_fit(found: dict[str, Stored], record: RunRecord, name: str) -> None:
+def require_fit(found: dict[str, StoredTensor], record: RunRecord, name: str) -> None:
     """Refuse weights that are not those of the record's network, as far as the record tells its shapes.
 
     Raises:

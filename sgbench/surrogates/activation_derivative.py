@@ -89,17 +89,17 @@ class ActivationDerivative(Surrogate):
 
     @property
     def shape_area(self) -> float:
-        """How far f climbs."""
+        """Return how far f climbs."""
         return ACTIVATIONS[self.activation].area
 
     @property
     def shape_fwhm(self) -> float | None:
-        """That of f', or None where it does not fall again."""
+        """Return the width of f', or None where it does not fall again."""
         return ACTIVATIONS[self.activation].fwhm
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Where f is not constant."""
+        """Return where f is not constant."""
         return ACTIVATIONS[self.activation].support
 
     @property

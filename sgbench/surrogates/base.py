@@ -35,7 +35,7 @@ class FiresOtherwise(Protocol):
 
     @property
     def has_primitive(self) -> bool:
-        """Whether a curve of what is sent is known, by which a steepness learns."""
+        """Say whether a curve of what is sent is known, by which a steepness learns."""
         ...
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
@@ -47,7 +47,7 @@ class FiresOtherwise(Protocol):
         ...
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """The curve that stands in for them."""
+        """Compute the curve that stands in for what is sent."""
         ...
 
 
@@ -99,10 +99,10 @@ class Surrogate(nn.Module, ABC):
 
     @abstractmethod
     def shape(self, u: Tensor) -> Tensor:
-        """The slope before normalisation, elementwise."""
+        """Compute the slope before normalisation, elementwise."""
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """The curve whose slope `shape` is, where one exists."""
+        """Compute the curve whose slope `shape` is, where one exists."""
         raise NotImplementedError(f"{type(self).__name__} is not the slope of any curve")
 
     @property
@@ -127,7 +127,7 @@ class Surrogate(nn.Module, ABC):
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Where `shape` jumps or has a corner, the ends of its support included."""
+        """Return where `shape` jumps or has a corner, the ends of its support included."""
         return tuple(end for end in self.shape_support if math.isfinite(end))
 
     def extra_repr(self) -> str:
@@ -164,12 +164,12 @@ class Surrogate(nn.Module, ABC):
 
     @property
     def kinks(self) -> tuple[float, ...]:
-        """Where the slope jumps or has a corner [threshold units]."""
+        """Return where the slope jumps or has a corner [threshold units]."""
         return tuple(kink / self._factor() for kink in self.shape_kinks)
 
     @property
     def has_primitive(self) -> bool:
-        """Whether the slope is that of a curve known in closed form."""
+        """Say whether the slope is that of a curve known in closed form."""
         return type(self).shape_integral is not Surrogate.shape_integral
 
     def reshape(self, *, width: float = 1.0, height: float = 1.0) -> None:
@@ -214,22 +214,22 @@ class Surrogate(nn.Module, ABC):
         return self.stretch if self.log_stretch is None else math.exp(self.log_stretch.item())
 
     def _factor_for(self, u: Tensor) -> float | Tensor:
-        """The stretch in the precision of u, with the way to its parameter where it learns."""
+        """Return the stretch in the precision of u, with the way to its parameter where it learns."""
         return self.stretch if self.log_stretch is None else self.log_stretch.exp().to(u.dtype)
 
     def _growth(self) -> float:
-        """By how much the height grows with the stretch."""
+        """Return by how much the height grows with the stretch."""
         return self._factor() if self._keeps_area() else 1.0
 
     def _keeps_area(self) -> bool:
         return self.normalisation == "area1" or (self.normalisation == "raw" and self.raw_keeps_area)
 
     def slope(self, u: Tensor) -> Tensor:
-        """`derivative` before any stretch."""
+        """Compute `derivative` before any stretch."""
         return self.shape(u) if self.gain == 1.0 else self.gain * self.shape(u)
 
     def derivative(self, u: Tensor) -> Tensor:
-        """What the backward pass multiplies by; shape and dtype of `u`."""
+        """Compute what the backward pass multiplies by; shape and dtype of `u`."""
         if self.log_stretch is None and self.stretch == 1.0:
             return self.slope(u)
         factor = self._factor_for(u)
@@ -237,7 +237,7 @@ class Surrogate(nn.Module, ABC):
         return factor * slope if self._keeps_area() else slope
 
     def primitive(self, u: Tensor) -> Tensor:
-        """The curve whose slope `derivative` is."""
+        """Compute the curve whose slope `derivative` is."""
         if self.log_stretch is None and self.stretch == 1.0:
             return self.gain * self.shape_integral(u)
         factor = self._factor_for(u)
@@ -245,11 +245,11 @@ class Surrogate(nn.Module, ABC):
         return curve if self._keeps_area() else curve / factor
 
     def sent_slope(self, u: Tensor) -> Tensor:
-        """Derivative of what is sent: `derivative`, unless the firing has another."""
+        """Compute the derivative of what is sent: `derivative`, unless the firing has another."""
         return self.derivative(u) if self.firing is None else self.firing.slope(u, self)
 
     def sent_primitive(self, u: Tensor) -> Tensor:
-        """The curve that stands in for what is sent: `primitive`, unless the firing has another."""
+        """Compute the curve that stands in for what is sent: `primitive`, unless the firing has another."""
         return self.primitive(u) if self.firing is None else self.firing.primitive(u, self)
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
@@ -270,7 +270,7 @@ class Surrogate(nn.Module, ABC):
         return tangent * self.sent_slope(u)
 
     def escape_probability(self, u: Tensor) -> Tensor:
-        """The primitive as a distribution, from 0 far below threshold to 1 far above.
+        """Compute the primitive as a distribution, from 0 far below threshold to 1 far above.
 
         Raises:
             InputError: it is none.
@@ -322,5 +322,5 @@ class Surrogate(nn.Module, ABC):
         return spikes  # type: ignore[no-any-return]
 
     def kernel(self) -> Kernel | None:
-        """The derivative as compiled loops know it, or None where only `derivative` does."""
+        """Return the derivative as compiled loops know it, or None where only `derivative` does."""
         return None

@@ -65,7 +65,7 @@ class BatchNormalised(Surrogate):
 
     @property
     def shape_fwhm(self) -> float:
-        """That of the fast sigmoid."""
+        """Return the width of the fast sigmoid."""
         return 2 * (2**0.5 - 1) / self.steepness
 
     @property

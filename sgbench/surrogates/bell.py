@@ -58,7 +58,7 @@ class BellSurrogate(Surrogate):
         self.height = self.scale if normalisation == "peak1" else self.gain * self.shape_peak
 
     def told_numbers(self) -> dict[str, float]:
-        """The native parameter that it has, or that its width comes to."""
+        """Return the native parameter that it has, or that its width comes to."""
         return {self.native: self.steepness / self.native_to_steepness}
 
     def reshape(self, *, width: float = 1.0, height: float = 1.0) -> None:
@@ -69,11 +69,11 @@ class BellSurrogate(Surrogate):
 
     @abstractmethod
     def bell(self, z: Tensor) -> Tensor:
-        """The form: 1 at z = 0, falling to both sides, elementwise."""
+        """Compute the form: 1 at z = 0, falling to both sides, elementwise."""
 
     @abstractmethod
     def bell_integral(self, z: Tensor) -> Tensor:
-        """A curve whose slope is `bell`."""
+        """Compute a curve whose slope is `bell`."""
 
     @property
     def shape_peak(self) -> float:
@@ -112,18 +112,18 @@ class BellSurrogate(Surrogate):
 
     @property
     def shape_fwhm(self) -> float:
-        """That of the form, over k."""
+        """Return the support of the form, over k."""
         return self.bell_fwhm / self.steepness
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """That of the form, over k."""
+        """Return the support of the form, over k."""
         edge = self.bell_support / self.steepness
         return -edge, edge
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """At threshold, where some forms have a corner, and at the ends of the support."""
+        """Return the threshold, where some forms have a corner, and the ends of the support."""
         edge = self.bell_support / self.steepness
         return (-edge, 0.0, edge) if math.isfinite(edge) else (0.0,)
 

@@ -30,7 +30,7 @@ class Constant(Surrogate):
         return nan_where_nan(u, torch.ones_like(u))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """The identity."""
+        """Return the input itself."""
         return u
 
     @property

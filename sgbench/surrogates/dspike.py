@@ -40,7 +40,7 @@ class Dspike(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """The peak times sech^2(bu), written so that nothing overflows."""
+        """Compute the peak times sech^2(bu), written so that nothing overflows."""
         decay = torch.exp(-2 * self.sharpness * u.abs())
         return torch.where(u.abs() > EDGE, 0, self.shape_peak * 4 * decay / (1 + decay).square())
 
@@ -61,7 +61,7 @@ class Dspike(Surrogate):
 
     @property
     def shape_fwhm(self) -> float:
-        """That of sech^2, or the support where that is narrower."""
+        """Return the width of sech^2, or the support where that is narrower."""
         return 2 * min(math.acosh(math.sqrt(2)) / self.sharpness, EDGE)
 
     @property

@@ -45,7 +45,7 @@ class ExpEscape(Surrogate):
         return torch.where(u > self.certain, 0, risen)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """The escape probability."""
+        """Compute the escape probability."""
         return torch.exp((u - self.certain).clamp(max=0) / self.width)
 
     @property

@@ -54,5 +54,5 @@ class FakeNumerical(BellSurrogate):
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Where the cap begins, on both sides."""
+        """Return where the cap begins, on both sides."""
         return -1 / self.steepness, 1 / self.steepness

@@ -37,11 +37,11 @@ class FastSigmoidBeyond(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """The fast sigmoid's slope beyond the border, else 0."""
+        """Compute the fast sigmoid's slope beyond the border, else 0."""
         return (1 + self.steepness * u.abs()).pow(-2) * (u > self.border)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """What lies between the border and u."""
+        """Compute the area between the border and u."""
         start = 1 + self.steepness * self.border
         end = 1 + self.steepness * torch.clamp(u, min=self.border)
         return (1 / start - 1 / end) / self.steepness

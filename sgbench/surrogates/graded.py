@@ -37,7 +37,7 @@ class Graded(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def fire(self, u: Tensor) -> Tensor:
-        """The potential where it is above threshold, else 0."""
+        """Return the potential where it is above threshold, else 0."""
         return torch.where(u > 0, u + self.threshold, torch.zeros_like(u))
 
     def shape(self, u: Tensor) -> Tensor:

@@ -37,11 +37,11 @@ class LeakyRelu(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """The slope k above threshold, the leak elsewhere."""
+        """Compute the slope k above threshold, the leak elsewhere."""
         return nan_where_nan(u, torch.where(u > 0, torch.full_like(u, self.slope_above), self.leak))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """The leaky rectifier."""
+        """Compute the leaky rectifier."""
         return self.slope_above * torch.relu(u) - self.leak * torch.relu(-u)
 
     @property

@@ -36,10 +36,10 @@ class LobedSurrogate(Surrogate):
 
     @abstractmethod
     def form(self, z: float) -> float:
-        """The shape at u = z sigma, times sigma sqrt(2 pi)."""
+        """Compute the shape at u = z sigma, times sigma sqrt(2 pi)."""
 
     def _half_width(self) -> float:
-        """Where the form has fallen to half, in sigmas, by bisection; from its top to zero it only falls."""
+        """Find by bisection where the form has fallen to half, in sigmas; from its top it only falls."""
         low, high = 0.0, 4.0
         while low < (middle := (low + high) / 2) < high:
             low, high = (middle, high) if self.form(middle) > self.form(0.0) / 2 else (low, middle)
@@ -57,5 +57,5 @@ class LobedSurrogate(Surrogate):
 
     @property
     def shape_fwhm(self) -> float:
-        """Of the middle lobe; without a closed form."""
+        """Return the width of the middle lobe, which has no closed form."""
         return 2 * self.half_width * self.sigma

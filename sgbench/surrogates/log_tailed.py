@@ -36,7 +36,7 @@ class LogTailed(Surrogate):
         return torch.where(u <= 0, self.leak, 1 / u.clamp(min=1))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """The leaky rectifier up to 1, the logarithm beyond."""
+        """Compute the leaky rectifier up to 1, the logarithm beyond."""
         return -self.leak * torch.relu(-u) + u.clamp(0, 1) + torch.log(u.clamp(min=1))
 
     @property
@@ -51,7 +51,7 @@ class LogTailed(Surrogate):
 
     @property
     def shape_fwhm(self) -> float | None:
-        """From threshold to u = 2, if the leak is below a half."""
+        """Return the distance from threshold to u = 2, if the leak is below a half."""
         return 2.0 if 2 * self.leak < 1 else None
 
     @property

@@ -35,7 +35,7 @@ class Memclamp(Surrogate):
         return 1 / (1 + self.steepness * torch.relu(-u)).square()
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """The fast sigmoid below threshold, the identity above."""
+        """Compute the fast sigmoid below threshold, the identity above."""
         below = torch.relu(-u)
         return torch.relu(u) - below / (1 + self.steepness * below)
 

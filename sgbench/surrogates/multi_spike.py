@@ -48,7 +48,7 @@ class MultiSpike(Surrogate):
         return torch.round(u + 0.5).clamp(0, self.levels)
 
     def shape(self, u: Tensor) -> Tensor:
-        """A fast sigmoid around the nearest whole threshold that is not negative."""
+        """Compute a fast sigmoid around the nearest whole threshold that is not negative."""
         nearest = torch.relu(torch.round(u.detach()))
         return (1 + self.steepness * (u - nearest).abs()).pow(-2)
 
@@ -64,7 +64,7 @@ class MultiSpike(Surrogate):
 
     @property
     def shape_fwhm(self) -> float | None:
-        """Of the lobe at the first threshold, if the next one lets it fall to half."""
+        """Return the width of the lobe at the first threshold, if the next one lets it fall to half."""
         width = 2 * (2**0.5 - 1) / self.steepness
         return width if width <= 1 else None
 

@@ -71,5 +71,5 @@ class Multilevel(Surrogate):
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """From no potential to that of n spikes."""
+        """Return the range from no potential to that of n spikes."""
         return -self.shift, self.levels * self.unit - self.shift

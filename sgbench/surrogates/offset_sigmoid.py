@@ -33,7 +33,7 @@ class OffsetSigmoid(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """The constant and sech^2(ku), written so that nothing overflows."""
+        """Compute the constant plus sech^2(ku), written so that nothing overflows."""
         decay = torch.exp(-2 * self.steepness * u.abs())
         return self.offset + 4 * decay / (1 + decay).square()
 
@@ -53,7 +53,7 @@ class OffsetSigmoid(Surrogate):
 
     @property
     def shape_fwhm(self) -> float | None:
-        """That of a sigmoid for no offset, wider with it; none from c = 1 on, which is half of the peak."""
+        """Return the width, which grows with the offset c; None from c = 1 on, which is half of the peak."""
         if self.offset >= 1:
             return None
         return 2 * math.acosh(math.sqrt(2 / (1 - self.offset))) / self.steepness

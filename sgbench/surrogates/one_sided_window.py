@@ -56,5 +56,5 @@ class OneSidedWindow(Surrogate):
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """From -w on."""
+        """Return the range from -w on."""
         return -self.window, math.inf

@@ -47,7 +47,7 @@ class PeriodicExponential(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def _periods(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """The nearest multiple of the threshold, 0 below threshold, and the distance to it."""
+        """Return the nearest multiple of the threshold, 0 below threshold, and the distance to it."""
         above = torch.relu(u)
         periods = torch.round(above / self.threshold)
         return periods, above - self.threshold * periods
@@ -77,7 +77,7 @@ class PeriodicExponential(Surrogate):
 
     @property
     def shape_fwhm(self) -> float | None:
-        """Of the lobe at threshold, w ln 2 below and w ln 2 / rho above, unless the lobes overlap there."""
+        """Return w ln 2 below threshold plus w ln 2 / rho above it, unless the lobes overlap there."""
         below = self.width * math.log(2)
         above = below / self.narrowing
         return below + above if 2 * above <= self.threshold else None

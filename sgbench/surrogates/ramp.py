@@ -58,7 +58,7 @@ class Ramp(Surrogate):
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """From -1/k on."""
+        """Return the range from -1/k on."""
         return -1 / self.steepness, math.inf
 
     @property

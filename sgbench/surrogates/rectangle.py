@@ -42,5 +42,5 @@ class Rectangle(BellSurrogate):
         return nan_where_nan(z, (z.abs() < 1).to(z.dtype))
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """The input cut to the support."""
+        """Cut the input to the support."""
         return z.clamp(-1, 1)

@@ -58,7 +58,7 @@ class S2nn(Surrogate):
 
     @property
     def shape_fwhm(self) -> float:
-        """From each side's own half, or from threshold where that side lies below half altogether."""
+        """Return the width from each side's own half, or from threshold where that side lies below half."""
         half = self.shape_peak / 2
         left = 2 / self.alpha * math.acosh(math.sqrt(max(self.alpha / 4 / half, 1)))
         return left + max(self.beta / half - 1, 0)

@@ -56,7 +56,7 @@ class SparseFastSigmoid(Surrogate):
 
     @property
     def shape_fwhm(self) -> float:
-        """That of the fast sigmoid, or the window where that is narrower."""
+        """Return the width of the fast sigmoid, or the window where that is narrower."""
         return 2 * min((math.sqrt(2) - 1) / self.steepness, self.window)
 
     @property

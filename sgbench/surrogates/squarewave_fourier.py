@@ -45,7 +45,7 @@ class SquarewaveFourier(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def _half_width(self) -> float:
-        """Where the sum of cosines has fallen to half, in radians, by bisection up to its first zero."""
+        """Find by bisection where the sum of cosines has fallen to half, in radians, up to its first zero."""
         low, high = 0.0, math.pi / (2 * self.terms)
         while low < (middle := (low + high) / 2) < high:
             value = sum(math.cos(order * middle) for order in self._orders())
@@ -88,5 +88,5 @@ class SquarewaveFourier(Surrogate):
 
     @property
     def shape_fwhm(self) -> float:
-        """Of the lobe at threshold."""
+        """Return the width of the lobe at threshold."""
         return self.half_width / math.pi * self.period

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def nan_where_nan(u: Tensor, slope: Tensor) -> Tensor:
-    """The slope, but NaN where u is: a comparison would answer false there and hide a run that has gone wrong.
+    """Return the slope, but NaN where u is: a comparison would answer false there and hide a run gone wrong.
 
     >>> u = torch.tensor([0.5, torch.nan])
     >>> nan_where_nan(u, (u > 0).to(u.dtype))

@@ -27,7 +27,7 @@ class Zero(Surrogate):
         return nan_where_nan(u, torch.zeros_like(u))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """The zero curve: away from the step, the step's slope is that of a constant."""
+        """Return zero: away from the step, the step's slope is that of a constant."""
         return nan_where_nan(u, torch.zeros_like(u))
 
     @property

@@ -9,11 +9,11 @@ from sgbench.records.files import require_writable
 from sgbench.records.method import method_id
 
 if TYPE_CHECKING:
-    from sgbench.composition.plan import Plan
+    from sgbench.composition.plan import RunPlan
     from sgbench.training.build import Parts
 
 
-def built(planned: Plan) -> tuple[Parts | None, dict[str, float | None]]:
+def built(planned: RunPlan) -> tuple[Parts | None, dict[str, float | None]]:
     """Build every method once, without data, so that a value out of range stops before anything is written.
 
     Returns:

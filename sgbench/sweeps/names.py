@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sgbench.composition.plan import Plan
+from sgbench.composition.plan import RunPlan
 from sgbench.records.method import method_id
 from sgbench.records.spec import GROUPS
 
@@ -12,7 +12,7 @@ SEED, SURROGATE = "seed", "surrogate"
 
 
 def is_choice(key: str) -> bool:
-    """Whether a key chooses an entry, as `rule` does, and sets no number of one, as `rule.gain` does.
+    """Say whether a key chooses an entry, as `rule` does, and sets no number of one, as `rule.gain` does.
 
     >>> [is_choice(key) for key in ("rule", "neuron@readout", "rule.gain", "width_fwhm", "experiment")]
     [True, True, False, False, True]
@@ -29,8 +29,8 @@ def choices_first(keys: Sequence[str]) -> list[str]:
     return sorted(keys, key=lambda key: not is_choice(key))
 
 
-def names_of(planned: Plan) -> dict[str, str]:
-    """By method, the name of each point: what is swept besides seeds, or its surrogate where nothing else is.
+def names_of(planned: RunPlan) -> dict[str, str]:
+    """Name each point by method: what is swept besides seeds, or its surrogate where nothing else is.
 
     Args:
         planned: the points.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from sgbench.composition.plan import Plan
+from sgbench.composition.plan import RunPlan
 from sgbench.composition.unused import INSTEAD
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References, method_deviations
@@ -17,7 +17,7 @@ UNLIKE = 5.0
 """From what ratio of widths on a sweep over shapes is said to be one over widths too."""
 
 
-def notes(planned: Plan, words: Sequence[str], widths: Mapping[str, float | None]) -> Iterator[str]:
+def notes(planned: RunPlan, words: Sequence[str], widths: Mapping[str, float | None]) -> Iterator[str]:
     """One line for each thing worth knowing.
 
     Args:
@@ -59,7 +59,7 @@ def _unlike_widths(widths: Mapping[str, float | None]) -> Iterator[str]:
         )
 
 
-def _without_effect(planned: Plan, words: Sequence[str]) -> Iterator[str]:
+def _without_effect(planned: RunPlan, words: Sequence[str]) -> Iterator[str]:
     """Words about spikes where the network has none: the method is recorded, and named, without them."""
     plain = next((spec for spec in planned.specs if spec.method.is_baseline), None)
     idle = [word for word in words if word.partition("=")[0].partition(".")[0] in ABOUT_SPIKES]
@@ -67,8 +67,8 @@ def _without_effect(planned: Plan, words: Sequence[str]) -> Iterator[str]:
         yield f"note: {', '.join(idle)}: no effect with network={plain.method.label}, which has no spiking neurons"
 
 
-def _deviations(planned: Plan) -> Iterator[str]:
-    """The first reason for which a point would not be ranked."""
+def _deviations(planned: RunPlan) -> Iterator[str]:
+    """Yield the first reason for which a point would not be ranked."""
     name = planned.specs[0].method.protocol.name
     try:
         reference = References(planned.config_dirs).of(name)

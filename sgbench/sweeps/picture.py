@@ -9,7 +9,7 @@ from sgbench.plots.estimate import Estimate
 from sgbench.plots.sweep_numbers import ACCURACY, FAILED, LOSS, SweepPicture, SweepRow, SweptAxis
 from sgbench.statistics.intervals import Summary
 from sgbench.sweeps.points import LEARNING_RATE, SLOPES, WIDTHS, Axis
-from sgbench.sweeps.results import Results, Row
+from sgbench.sweeps.results import Results, SettingRow
 
 LABELS = {
     **dict.fromkeys(WIDTHS, "full width at half maximum, threshold units"),
@@ -77,7 +77,7 @@ def _numeric(axes: tuple[SweptAxis, ...], keys: tuple[str, ...]) -> SweptAxis | 
     return next((axis for axis in axes if axis.key in keys and axis.numbers), None)
 
 
-def _row(row: Row) -> SweepRow:
+def _row(row: SettingRow) -> SweepRow:
     unit = 1.0 if row.measure.is_loss else 100.0
     return SweepRow(
         settings=row.settings,

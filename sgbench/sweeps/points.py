@@ -40,7 +40,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Point:
+class SweepPoint:
     """One combination of the axes: what will be run with each of its seeds."""
 
     settings: dict[str, str]  # value by axis, without the seed
@@ -49,12 +49,12 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Grid:
+class SweepGrid:
     """A sweep with the user's overrides."""
 
     name: str
     axes: tuple[Axis, ...]  # with two or more values, without the seed
-    points: tuple[Point, ...]
+    points: tuple[SweepPoint, ...]
 
 
 def read_grid(
@@ -63,7 +63,7 @@ def read_grid(
     *,
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
-) -> Grid:
+) -> SweepGrid:
     """Compose a sweep without running it.
 
     A method does not depend on the seed, so a combination is composed once for all of its seeds.
@@ -85,7 +85,7 @@ def grid_of(
     *,
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
-) -> Grid:
+) -> SweepGrid:
     """Compose the combinations of any words without running them, see `read_grid`.
 
     Args:
@@ -111,14 +111,14 @@ def grid_of(
         allow_targets=allow_targets,
     )
     points = tuple(
-        Point({key: settings.get(key, UNNAMED) for key in swept}, _checked(seeds) or (spec.seed,), spec)
+        SweepPoint({key: settings.get(key, UNNAMED) for key in swept}, _checked(seeds) or (spec.seed,), spec)
         for (settings, seeds), spec in zip(combinations, planned.specs, strict=True)
     )
-    return Grid(title, axes, points)
+    return SweepGrid(title, axes, points)
 
 
 def count_runs(entry: catalogue.Entry) -> int:
-    """How many runs a sweep's file asks for."""
+    """Count the runs that a sweep's file asks for."""
     from sgbench.composition.points import count_points
     from sgbench.composition.words import count_values, parse_overrides
 

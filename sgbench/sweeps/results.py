@@ -20,7 +20,7 @@ from sgbench.records.files import read_model
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.sweeps.names import SURROGATE, is_choice
-from sgbench.sweeps.points import Axis, Grid, Point
+from sgbench.sweeps.points import Axis, SweepGrid, SweepPoint
 from sgbench.training.run_folder import is_held
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ TASK = "experiment"
 
 
 @dataclass(frozen=True)
-class Row:
+class SettingRow:
     """One combination of a sweep's axes."""
 
     settings: dict[str, str]
@@ -49,7 +49,7 @@ class Row:
 
     @property
     def chance(self) -> float:
-        """As what a failed seed counts."""
+        """Return what a failed seed counts as."""
         return self.measure.guess
 
 
@@ -61,7 +61,7 @@ class Results:
     protocol: str
     root: Path
     axes: tuple[Axis, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[SettingRow, ...]
     unreadable: tuple[str, ...]  # a line each; such a run counts as missing
 
     @property
@@ -71,11 +71,11 @@ class Results:
         return tuple(sorted(found))
 
     def count(self, what: str) -> int:
-        """How many runs are done, failed, missing or running."""
+        """Count the runs that are done, failed, missing or running."""
         return sum(len(getattr(row, what)) for row in self.rows)
 
 
-def read_results(grid: Grid, *, root: Path | None = None, config_dirs: Sequence[Path] = ()) -> Results:
+def read_results(grid: SweepGrid, *, root: Path | None = None, config_dirs: Sequence[Path] = ()) -> Results:
     """Look up the record of every run of a sweep.
 
     Args:
@@ -101,7 +101,9 @@ def read_results(grid: Grid, *, root: Path | None = None, config_dirs: Sequence[
     )
 
 
-def _row(point: Point, root: Path | None, config_dirs: tuple[Path, ...], unreadable: list[str]) -> Row:
+def _row(
+    point: SweepPoint, root: Path | None, config_dirs: tuple[Path, ...], unreadable: list[str]
+) -> SettingRow:
     from sgbench.statistics.intervals import summarise
 
     spec = point.spec
@@ -118,7 +120,7 @@ def _row(point: Point, root: Path | None, config_dirs: tuple[Path, ...], unreada
     records = list(found.values())
     selected = [_score(each.validation, measure) for each in records]
     tested = [_score(each.test, measure) for each in records]
-    return Row(
+    return SettingRow(
         settings=point.settings,
         surrogate=spec.method.label,
         method_id=method_id(spec.method),
@@ -134,7 +136,7 @@ def _row(point: Point, root: Path | None, config_dirs: tuple[Path, ...], unreada
     )
 
 
-def _is_running(root: Path | None, point: Point, seed: int) -> bool:
+def _is_running(root: Path | None, point: SweepPoint, seed: int) -> bool:
     method = point.spec.method
     runs_dir = root or Path(point.spec.paths.runs_dir)
     folder = run_dir(runs_dir, method.protocol.name, method_id(method), seed)
@@ -154,7 +156,7 @@ def _spikes(records: Sequence[RunRecord]) -> float | None:
     return math.fsum(found) / len(found) if found else None
 
 
-def _record(root: Path, point: Point, seed: int) -> RunRecord | None:
+def _record(root: Path, point: SweepPoint, seed: int) -> RunRecord | None:
     method = point.spec.method
     path = run_dir(root, method.protocol.name, method_id(method), seed) / RECORD
     if not path.exists():
@@ -176,18 +178,18 @@ def _measure(protocol: str, dataset: str, config_dirs: tuple[Path, ...]) -> Meas
 
 
 def _score(scores: Scores | None, measure: Measure) -> float:
-    """A failed run counts as guessing; where nobody says what that loses, there is no mean."""
+    """Return a score, where a failed run counts as guessing; there is no mean if nobody says what that loses."""
     found = None if scores is None else scores.loss if measure.is_loss else scores.accuracy
     return measure.guess if found is None else found
 
 
-def best_rows(results: Results) -> list[Row]:
-    """The row that validation selects, of each task, or of each choice where numbers are swept too.
+def best_rows(results: Results) -> list[SettingRow]:
+    """Return the row that validation selects, of each task, or of each choice where numbers are swept too.
 
     A row counts if a run of it finished; among equals the first one is taken.
     """
     keys = _grouping([axis.key for axis in results.axes])
-    groups: dict[tuple[str, ...], list[Row]] = {}
+    groups: dict[tuple[str, ...], list[SettingRow]] = {}
     for row in results.rows:
         if row.done:
             groups.setdefault(tuple(row.settings.get(key, "") for key in keys), []).append(row)
@@ -195,7 +197,7 @@ def best_rows(results: Results) -> list[Row]:
 
 
 def _grouping(axes: Sequence[str]) -> list[str]:
-    """The keys that tell apart what is compared; along the other axes the best is taken."""
+    """Return the keys that tell apart what is compared; along the other axes the best is taken."""
     choices = [key for key in axes if is_choice(key)]
     if TASK in choices:
         return [TASK]
@@ -205,5 +207,5 @@ def _grouping(axes: Sequence[str]) -> list[str]:
     return ([SURROGATE] if SURROGATE in choices else choices[:1]) if len(choices) > 1 else []
 
 
-def _validation_mean(row: Row) -> float:
+def _validation_mean(row: SettingRow) -> float:
     return row.measure.better(row.validation.mean) if row.validation else -math.inf

@@ -8,7 +8,7 @@ from typing import Any
 
 from sgbench.statistics.intervals import Summary
 from sgbench.sweeps.names import choices_first
-from sgbench.sweeps.results import Results, Row, best_rows
+from sgbench.sweeps.results import Results, SettingRow, best_rows
 from sgbench.tables import aligned
 
 SHOW_NOTES = (
@@ -21,7 +21,7 @@ USELESS = 0.5
 
 
 def as_tree(results: Results) -> dict[str, Any]:
-    """The results with stable keys; accuracies are fractions."""
+    """Describe the results under stable keys; accuracies are fractions."""
     return {
         "sweep": results.name,
         "protocol": results.protocol,
@@ -52,14 +52,14 @@ def _summary_tree(summary: Summary | None) -> dict[str, float | None] | None:
 
 
 def cells(results: Results) -> tuple[list[list[str]], int]:
-    """The table with its head, and how many of its columns hold words."""
+    """Return the table with its head, and how many of its columns hold words."""
     keys = choices_first([axis.key for axis in results.axes])
     head = [*keys, "validation", "test", "done", "failed", "missing"]
     return [head, *(_cells(row, keys) for row in results.rows)], len(keys)
 
 
 def as_text(results: Results, again: str) -> str:
-    """The results for people.
+    """Write the results for people.
 
     Args:
         results: of a sweep.
@@ -83,7 +83,7 @@ def as_text(results: Results, again: str) -> str:
 
 
 def as_status(results: Results, again: str) -> str:
-    """How far a sweep is, for people, from its records alone.
+    """Say for people how far a sweep is, from its records alone.
 
     Args:
         results: of a sweep.
@@ -100,7 +100,7 @@ def as_status(results: Results, again: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cells(row: Row, keys: Sequence[str]) -> list[str]:
+def _cells(row: SettingRow, keys: Sequence[str]) -> list[str]:
     counts = [str(len(seeds)) if seeds else "-" for seeds in (row.done, row.failed, row.missing)]
     return [
         *(row.settings[key] for key in keys),
@@ -110,13 +110,13 @@ def _cells(row: Row, keys: Sequence[str]) -> list[str]:
     ]
 
 
-def _told_summary(summary: Summary | None, row: Row) -> str:
-    """In percent, or as a loss where the task has no classes."""
+def _told_summary(summary: Summary | None, row: SettingRow) -> str:
+    """Write a summary in percent, or as a loss where the task has no classes."""
     return "loss " + row.measure.summary(summary) if summary and row.measure.is_loss else percent(summary)
 
 
 def percent(summary: Summary | None) -> str:
-    """A mean with its interval; one seed has none, and one that reaches beyond 0 and 100 % says nothing.
+    """Write a mean with its interval; one seed has none, nor has one beyond 0 and 100 %.
 
     >>> from sgbench.statistics.intervals import Summary
     >>> percent(Summary(0.9, 0.01, 5)), percent(Summary(0.9, None, 1)), percent(None)
@@ -133,7 +133,7 @@ def percent(summary: Summary | None) -> str:
     return f"{100 * summary.mean:.2f}{interval}"
 
 
-def _told(row: Row) -> str:
+def _told(row: SettingRow) -> str:
     settings = ", ".join(f"{key}={row.settings[key]}" for key in choices_first(list(row.settings)))
     unit = "" if row.measure.is_loss else " %"
     validation, test = (f"{_told_summary(found, row)}{unit}" for found in (row.validation, row.test))

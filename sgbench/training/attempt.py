@@ -83,7 +83,7 @@ class Attempt:
         return time.perf_counter() - self.began_s
 
     def kept(self, name: str, *parts: str) -> dict[str, Any] | None:
-        """The checkpoint of this name to go on from, if there is a whole one made by this same code.
+        """Return the checkpoint of this name to go on from, if there is a whole one made by this same code.
 
         Args:
             name: of the file.
@@ -150,13 +150,13 @@ class Attempt:
         return save_weights(self.folder / WEIGHTS, self.parts.network)
 
     def finished(self, validation: Scores, weights_sha256: str) -> RunRecord:
-        """The record of a run whose test split has just been scored."""
+        """Make the record of a run whose test split has just been scored."""
         predictions_sha256 = save_predictions(self.folder / PREDICTIONS, self.training.predictions)
         test = self.training.evaluation.scores()
         return self._record(None, validation, test, predictions_sha256, weights_sha256)
 
     def _test_selected(self, test: Scores | None) -> SelectedOnTest | None:
-        """What selecting on the test would have told, if every epoch of a finished run was watched."""
+        """Return what selecting on the test would have told, if every epoch of a finished run was watched."""
         if test is None:
             return None
         training = self.training
@@ -170,7 +170,7 @@ class Attempt:
         return found
 
     def failed(self, error: Exception) -> RunRecord:
-        """The record of a run that an error has ended; the traceback goes into a file beside it.
+        """Make the record of a run that an error has ended; the traceback goes into a file beside it.
 
         Raises:
             StorageError: the error is a full disk, which says nothing of the run.
@@ -185,7 +185,7 @@ class Attempt:
         return self._record(Failure(kind=type(error).__name__, message=message), None, None, None, None)
 
     def _learning(self, counts: OpCounts | None) -> Learning | None:
-        """What the rule takes, of a finished run."""
+        """Return what the rule of a finished run takes."""
         if counts is None:
             return None
         parts, method = self.parts, self.spec.method

@@ -203,7 +203,7 @@ def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
 def build_network(
     spec: RunSpec, data_set: DataSet, encoder: Encoder, engine: Engine, steepness: Steepness
 ) -> Network:
-    """The network in float64 with its initial weights, a function of the seed alone."""
+    """Build the network in float64 with its initial weights, a function of the seed alone."""
     firing: Firing = _part(spec, "firing")
     weights = generator(spec.seed, "initialisation")
 
@@ -236,7 +236,7 @@ def build_network(
 
 
 def _optimizer(spec: RunSpec, network: Network, device: torch.device) -> torch.optim.Optimizer:
-    """The optimiser; of Adam torch's own form in one loop where the device is a CPU and no form is asked for."""
+    """Make the optimiser; Adam takes torch's form in one loop on a CPU if no form is asked for."""
     target, values = spec.targets["optimizer"], dict(spec.method.parameters["optimizer"])
     free = values.get("fused", False) is None and not any(values.get(form) for form in OTHER_FORMS)
     if free and target == "torch.optim.Adam" and device.type == "cpu":
@@ -266,7 +266,7 @@ def _part(spec: RunSpec, group: str, **provided: Any) -> Any:
 
 
 def pick_device(wanted: str) -> torch.device:
-    """The device of this name; `auto` is an accelerator where there is one.
+    """Return the device of this name; `auto` is an accelerator where there is one.
 
     Raises:
         InputError: cuda is asked for and absent.

@@ -22,7 +22,7 @@ from sgbench.training.build import DTYPES, Parts
 from sgbench.training.diagnosing import Diagnosing
 from sgbench.training.epochs import Epochs, Part
 from sgbench.training.learning import Agreeing
-from sgbench.training.train_loop import Best, TrainLoop
+from sgbench.training.train_loop import BestEpoch, TrainLoop
 from sgbench.training.watched import Watched
 
 
@@ -40,7 +40,7 @@ class Training:
         protocol = method.protocol
         self.network = parts.network
         self.loop = TrainLoop(parts.network, parts.rule, parts.objective, clip_norm=method.clip_norm)
-        self.best = Best(protocol.monitor, protocol.patience)
+        self.best = BestEpoch(protocol.monitor, protocol.patience)
         self.epochs = Epochs(parts.steepness, protocol.epochs, seed)
         self.dt_s = protocol.dt_s
         self.input_kind: Kind = parts.encoder.output
@@ -70,7 +70,7 @@ class Training:
 
     @property
     def ended(self) -> bool:
-        """Whether the last epoch of the protocol, or of the patience, is over."""
+        """Say whether the last epoch of the protocol, or of the patience, is over."""
         return len(self.curve) >= self.epochs.count or self.best.should_stop
 
     def begin_epoch(self, epoch: int) -> None:
@@ -151,7 +151,7 @@ class Training:
         self.watched.add(self.epoch, scores)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint needs besides learnt weights and the optimiser's state."""
+        """Return what a checkpoint needs besides learnt weights and the optimiser's state."""
         watched: dict[str, Any] = {"watched": self.watched.state_dict()} if self.watched.scores else {}
         if self.diagnosing is not None and self.diagnosing.found:
             watched["diagnoses"] = self.diagnosing.state_dict()

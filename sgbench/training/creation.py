@@ -86,7 +86,7 @@ def create(
 
 
 def _word(value: Any) -> str:
-    """A value as Hydra's override grammar writes it."""
+    """Write a value as Hydra's override grammar does."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -75,7 +75,7 @@ class Postponing:
         self.own = spec
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """An empty module."""
+        """Make an empty module."""
         return Late(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
@@ -97,7 +97,7 @@ class Present:
         self.own = module.__spec__
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """The module itself."""
+        """Return the module itself."""
         return self.module
 
     def exec_module(self, module: ModuleType) -> None:
@@ -155,7 +155,7 @@ def _is_running(name: str) -> bool:
 
 class _Compiled(type):
     def __instancecheck__(cls, instance: object) -> bool:
-        """Whether it is a network that the compiler has made, of which there is none before it is loaded."""
+        """Say whether it is a network that the compiler has made; there is none before it is loaded."""
         dynamo = sys.modules.get("torch._dynamo")
         return _is_running("torch._dynamo") and isinstance(instance, dynamo.OptimizedModule)  # type: ignore[union-attr]
 

@@ -38,7 +38,7 @@ class Learner(pl.LightningModule):
         self._started_s = time.perf_counter()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimiser it was given."""
+        """Return the optimiser it was given."""
         return self.optimizer
 
     def on_train_epoch_start(self) -> None:
@@ -110,7 +110,7 @@ class LightningData(pl.LightningDataModule):
         return self.data.epoch(0 if self.trainer is None else self.trainer.current_epoch)
 
     def val_dataloader(self) -> Batches:
-        """The validation split."""
+        """Return the validation split."""
         return self.data.evaluation("validation")
 
     def test_dataloader(self) -> Batches:

@@ -38,12 +38,12 @@ def tensorboard_logger(spec: RunSpec, run_dir: Path) -> Logger:
 
 
 def run_name(spec: RunSpec) -> str:
-    """What a run is called at Weights & Biases, where that name is its id: a repeated run replaces the first."""
+    """Name a run at Weights & Biases, where the name is its id: a repeated run replaces the first."""
     return f"{spec.method.protocol.name}-{method_id(spec.method)}-{spec.seed}"
 
 
 def job_type(spec: RunSpec) -> str:
-    """What a run is for: "tune" with a seed that settings are chosen with, "diagnose" where that was asked for."""
+    """Return "tune" for a seed that settings are chosen with, "diagnose" where that was asked for, else "train"."""
     if spec.seed in (spec.method.protocol.tuning_seeds or ()):
         return "tune"
     return "diagnose" if spec.trainer.diagnose else "train"
@@ -69,7 +69,7 @@ class OwnRunLogger(WandbLogger):
 
 
 def wandb_logger(spec: RunSpec, run_dir: Path, *, project: str, mode: str) -> Logger:
-    """A Weights & Biases run: group = sweep, job type = what it is for, tags = choices.
+    """Start a Weights & Biases run: group = sweep, job type = what it is for, tags = choices.
 
     Args:
         spec: of the run.
@@ -147,7 +147,7 @@ def _tell_tensorboard(logger: TensorBoardLogger, tree: Flat, epoch: int) -> None
 
 
 def _as_csv(tree: Flat) -> bytes:
-    """A head and one row, so that the summaries of several runs can be put below each other."""
+    """Write a head and one row, so that the summaries of several runs can be put below each other."""
     lines = io.StringIO()
     writer = csv.DictWriter(lines, list(tree), lineterminator="\n")
     writer.writeheader()

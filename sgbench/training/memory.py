@@ -61,7 +61,7 @@ def peak_bytes() -> int | None:
 
 
 def available_bytes() -> int | None:
-    """What a new process can take without pushing others out, or None where the system does not tell."""
+    """Return the memory that a new process can take without pushing others out, or None if unknown."""
     try:
         lines = (PROC.parent / "meminfo").read_text().splitlines()
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
@@ -71,7 +71,7 @@ def available_bytes() -> int | None:
 
 
 def _cgroup_bytes() -> list[int]:
-    """What is left below the limit of a container, if there is one."""
+    """Return what is left below the limit of a container, if there is one."""
     try:
         limit, used = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
         return [int(limit) - int(used)] if limit.isdigit() else []

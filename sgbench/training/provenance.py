@@ -66,7 +66,7 @@ class Code:
         return Code(commit, clean, versions(), processor())
 
     def made_by(self) -> dict[str, str]:
-        """What has to be the same for a checkpoint to be continued: commit and versions, as text."""
+        """Return what has to be the same for a checkpoint to be continued: commit and versions, as text."""
         return {"commit": f"{self.commit} {self.clean}", **self.versions}
 
 
@@ -81,7 +81,7 @@ def collect(
     truncated: dict[SplitName, int] | None = None,
     foreign: Mapping[str, str],
 ) -> Provenance:
-    """The provenance of a run that ends now; `foreign` names the classes from elsewhere by their choices.
+    """Describe where a run that ends now came from; `foreign` names classes from elsewhere by their choices.
 
     `truncated` counts spikes beyond the last step, of the splits that have any.
     """
@@ -105,7 +105,7 @@ def collect(
 
 
 def source_sha256(target: str) -> str | None:
-    """The hash of the syntax tree of a class's source, which comments, docstrings and layout do not change.
+    """Hash the syntax tree of a class's source, which comments, docstrings and layout do not change.
 
     Args:
         target: module and name of a class that has been imported.
@@ -127,7 +127,7 @@ def source_sha256(target: str) -> str | None:
 
 
 def _tree(node: object) -> object:
-    """What a syntax tree says, without docstrings and what is empty, so that all versions of Python agree.
+    """Reduce a syntax tree to what it says, so that all versions of Python agree.
 
     >>> _tree(ast.parse("x = 1  # one")) == _tree(ast.parse("x=1"))
     True
@@ -187,7 +187,7 @@ def _git(folder: Path, *words: str) -> str | None:
 
 
 def processor() -> str:
-    """The processor's model name."""
+    """Name the processor's model."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

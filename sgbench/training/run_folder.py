@@ -25,13 +25,13 @@ log = logging.getLogger("sgbench")
 
 
 def folder_of(spec: RunSpec) -> Path:
-    """Where this run's files are."""
+    """Return where this run's files are."""
     runs_dir = Path(spec.paths.runs_dir)
     return run_dir(runs_dir, spec.method.protocol.name, method_id(spec.method), spec.seed)
 
 
 def stored_record(spec: RunSpec) -> RunRecord | None:
-    """The record of this run, if there is a readable one."""
+    """Return the record of this run, if there is a readable one."""
     path = folder_of(spec) / RECORD
     if not path.exists():
         return None
@@ -41,7 +41,7 @@ def stored_record(spec: RunSpec) -> RunRecord | None:
 
 
 def finished_record(spec: RunSpec) -> RunRecord | None:
-    """The record for which this run is not made again."""
+    """Return the record for which this run is not made again."""
     record = stored_record(spec)
     return record if record is not None and record.status == "finished" and not spec.force else None
 
@@ -72,7 +72,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def keeps_locks(folder: Path) -> bool:
-    """Whether a lock in a folder keeps another handle out; some shared file systems say yes to both.
+    """Say whether a lock in a folder keeps another handle out; some shared file systems say yes to both.
 
     Args:
         folder: of runs; made if needed.
@@ -96,7 +96,7 @@ def keeps_locks(folder: Path) -> bool:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether some process writes a run's folder now."""
+    """Say whether some process writes a run's folder now."""
     try:
         with locked(folder):
             return False
@@ -116,7 +116,7 @@ def set_aside_unreadable(path: Path) -> None:
 
 
 def read_access(path: Path) -> list[str]:
-    """When earlier tries of a run have touched the test split; `unknown` where the file is damaged."""
+    """Return when earlier tries touched the test split; `unknown` where the file is damaged."""
     if not path.is_file():
         return []
     try:

@@ -46,7 +46,7 @@ def sync(record: RunRecord, folder: Path, kind: Kind, *, group: str | None, proj
 
 
 def _spec_of(record: RunRecord, folder: Path, group: str | None) -> RunSpec:
-    """What loggers look at of a request, from the record that came of it."""
+    """Return what loggers look at of a request, from the record that came of it."""
     panels = record.diagnosis[0].panels if record.diagnosis else ()
     return RunSpec(
         method=record.method,

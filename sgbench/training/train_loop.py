@@ -17,7 +17,7 @@ from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 Monitor = Literal["validation_loss", "validation_accuracy"]
 
 
-class Steps(Protocol):
+class SteppingOptimizer(Protocol):
     """What is needed of an optimiser."""
 
     def step(self) -> Any:
@@ -45,7 +45,7 @@ class TrainLoop:
         self.objective = objective
         self.clip_norm = math.inf if clip_norm is None else clip_norm
 
-    def train_batch(self, batch: Batch, optimizer: Steps) -> Tensor:
+    def train_batch(self, batch: Batch, optimizer: SteppingOptimizer) -> Tensor:
         """Run the rule over one batch; a step at each of its yields. Returns the batch's loss.
 
         Raises:
@@ -63,7 +63,7 @@ class TrainLoop:
         return total
 
     def check(self, progress: Progress) -> Tensor:
-        """The norm of the gradient, if a step may be made.
+        """Return the norm of the gradient, if a step may be made.
 
         Raises:
             NonFiniteError: a potential, the loss or a gradient is NaN or infinite.
@@ -118,7 +118,7 @@ def check_optimizer_state(state: Mapping[str, Any]) -> None:
             raise NonFiniteError(f"optimizer: {name} is not finite; a smaller learning rate may help")
 
 
-class Best:
+class BestEpoch:
     """The weights of the best epoch, and whether to go on.
 
     Args:
@@ -147,13 +147,13 @@ class Best:
 
     @property
     def should_stop(self) -> bool:
-        """Whether patience has run out."""
+        """Say whether patience has run out."""
         if self.patience is None or self.epoch is None:
             return False
         return self.last_epoch - self.epoch >= self.patience
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint needs."""
+        """Return what a checkpoint needs."""
         return {
             "epoch": self.epoch,
             "value": self.value,

@@ -18,7 +18,7 @@ class Watched:
         self.scores[epoch] = None if scores is None else _line(epoch, scores)
 
     def selected(self, epoch: int | None, test: Scores, *, epochs: int) -> SelectedOnTest | None:
-        """The best of all epochs by loss and, where there are classes, by accuracy; of equal ones the first.
+        """Return the best of all epochs by loss and, where there are classes, by accuracy; the first of equal ones.
 
         The epoch that validation selected takes part with the score of the last step, so the best is at least that.
 
@@ -45,7 +45,7 @@ class Watched:
         )
 
     def state_dict(self) -> dict[int, dict[str, Any] | None]:
-        """What a checkpoint needs."""
+        """Return what a checkpoint needs."""
         return {epoch: None if line is None else line.model_dump() for epoch, line in self.scores.items()}
 
     def load_state_dict(self, state: dict[int, dict[str, Any] | None]) -> None:

@@ -174,5 +174,5 @@ def asker_of(strategy: Strategy, space: Mapping[str, Interval], keys: Sequence[s
 
 
 def _stream(name: str, study: int) -> np.random.Generator:
-    """The random stream of a study of a protocol, whatever the method."""
+    """Return the random stream of a study of a protocol, whatever the method."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([zlib.crc32(name.encode()), study])))

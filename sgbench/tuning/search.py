@@ -78,7 +78,7 @@ class Search:
         return [outcome_of(each.asked, each.specs) for each in outcomes]
 
     def _is_left(self, outcome: Outcome) -> bool:
-        """Whether a setting was asked for and nobody runs it."""
+        """Say whether a setting was asked for and nobody runs it."""
         return outcome.state == "open" and outcome.asked.method_id not in self.begun and not _is_run(outcome)
 
     @contextlib.contextmanager
@@ -176,7 +176,7 @@ class Search:
 
 
 def _is_run(outcome: Outcome) -> bool:
-    """Whether some process runs one of its open runs now."""
+    """Say whether some process runs one of its open runs now."""
     folders = [folder_of(spec) for spec in filter(_is_open, outcome.specs)]
     return any(folder.is_dir() and is_held(folder) for folder in folders)
 
@@ -196,7 +196,7 @@ def wait_for(specs: Sequence[RunSpec], pause: Callable[[float], None] = time.sle
 
 
 def _is_open(spec: RunSpec) -> bool:
-    """Whether a run has neither a record nor was stopped early."""
+    """Say whether a run has no record and was not stopped early."""
     return stored_record(spec) is None and stored_pruned(spec) is None
 
 

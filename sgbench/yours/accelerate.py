@@ -116,12 +116,12 @@ class Accelerated(nn.Module):
 
     @property
     def runs_on(self) -> str:
-        """Which engine runs it, and why."""
+        """Say which engine runs it, and why."""
         return ": ".join(self._engine.describe(self._layers))
 
 
 def _is_sparse(x: Tensor) -> bool:
-    """Whether few inputs are not 0, judged by every sixteenth sample."""
+    """Say whether few inputs are not 0, judged by every sixteenth sample."""
     some = x[:, ::16]
     return not x.requires_grad and int(some.count_nonzero()) <= SPARSE * some.numel()
 
@@ -139,7 +139,7 @@ def _as_integrators(layer: SharedLayer) -> Leaky | None:
 
 
 def network_device(network: nn.Module) -> torch.device:
-    """Where its first parameter is."""
+    """Return the device of its first parameter."""
     return next((each.device for each in network.parameters()), torch.device("cpu"))
 
 
@@ -183,7 +183,7 @@ def accelerate(network: nn.Module, example: Tensor | None = None) -> Accelerated
 
 
 def _chain(network: nn.Module) -> tuple[list[nn.Linear], list[nn.Module]]:
-    """The modules with weights or states, if they are Linear and neurons in turn."""
+    """Return the modules with weights or states, if they are Linear and neurons in turn."""
     leaves = [
         (name, module) for name, module in network.named_modules() if name and not _is_inside(network, name)
     ]
@@ -207,7 +207,7 @@ def _chain(network: nn.Module) -> tuple[list[nn.Linear], list[nn.Module]]:
 
 
 def _is_inside(network: nn.Module, name: str) -> bool:
-    """Whether a module only holds others, or is a part of a neuron."""
+    """Say whether a module only holds others, or is a part of a neuron."""
     module = network.get_submodule(name)
     parents = [network.get_submodule(name.rpartition(".")[0])] if "." in name else []
     holds = any(True for _ in module.children()) and not _is_neuron(module)
@@ -260,7 +260,7 @@ KNOWN: dict[str, Callable[[dict[str, Any]], Surrogate]] = {
 
 
 def _surrogate(neuron: Any) -> Surrogate:
-    """The neuron's slope: our own object, one known by name, or whatever its backward pass gives."""
+    """Return the neuron's slope: our own object, one known by name, or whatever its backward pass gives."""
     given = neuron.spike_grad
     if isinstance(given, Surrogate):
         return given

@@ -19,7 +19,7 @@ EXAMPLE = "give (x, y) with x [samples, time, channels], [samples, features] or 
 
 
 @dataclass(frozen=True)
-class Events:
+class EventArrays:
     """Spikes of samples, each with its times [us] and channels.
 
     Args:
@@ -42,7 +42,7 @@ class Part:
         places: of the samples in `values`; None means all of them in order.
     """
 
-    values: NDArray[Any] | list[NDArray[Any]] | Events
+    values: NDArray[Any] | list[NDArray[Any]] | EventArrays
     labels: NDArray[Any]
     places: NDArray[np.int64] | None = None
 
@@ -55,7 +55,7 @@ class Part:
         return np.arange(len(self)) if self.places is None else self.places
 
     def taken(self, chosen: NDArray[np.int64]) -> Part:
-        """Some of the samples, of which none is copied."""
+        """Return some of the samples without a copy."""
         return Part(self.values, self.labels[chosen], self.order[chosen])
 
 
@@ -82,7 +82,7 @@ def part_of(given: Any, name: str, *, time_unit: Unit = "s") -> Part:
         values, labels = how.values(given[0]), plain(given[1]).reshape(-1)
     else:
         values, labels = how.pairs(given)
-    count = len(values.times_us) if isinstance(values, Events) else len(values)
+    count = len(values.times_us) if isinstance(values, EventArrays) else len(values)
     if count != len(labels):
         raise InputError(f"{name}: {count} samples but {len(labels)} labels; one label a sample is needed")
     if not count:
@@ -106,7 +106,7 @@ def _sensor_size(given: Any) -> tuple[int, int, int] | None:
 
 
 def in_order(given: Any, name: str) -> Iterator[tuple[Any, Any]]:
-    """Samples and labels of what hands them out one by one, in its own order.
+    """Yield samples and labels of what hands them out one by one, in its own order.
 
     Raises:
         InputError: it does not, or not as pairs; one line.
@@ -134,8 +134,8 @@ class _Reading:
     unit: Unit
     size: tuple[int, int, int] | None
 
-    def pairs(self, given: Any) -> tuple[NDArray[Any] | list[NDArray[Any]] | Events, NDArray[Any]]:
-        """Samples and labels of a data set."""
+    def pairs(self, given: Any) -> tuple[NDArray[Any] | list[NDArray[Any]] | EventArrays, NDArray[Any]]:
+        """Return samples and labels of a data set."""
         labels: list[Any] = []
 
         def samples() -> Iterator[Any]:
@@ -146,8 +146,8 @@ class _Reading:
         values = self._each(samples())
         return values, np.asarray(labels).reshape(-1)
 
-    def values(self, x: Any) -> NDArray[Any] | list[NDArray[Any]] | Events:
-        """Samples that are given together."""
+    def values(self, x: Any) -> NDArray[Any] | list[NDArray[Any]] | EventArrays:
+        """Return samples that are given together."""
         if not hasattr(x, "shape") and isinstance(x, Sequence) and len(x):
             return self._each(x)
         found = plain(x)
@@ -155,8 +155,8 @@ class _Reading:
             return self._each(list(found))
         return self._array(found)
 
-    def _each(self, samples: Iterable[Any]) -> NDArray[Any] | list[NDArray[Any]] | Events:
-        """Samples that come one by one."""
+    def _each(self, samples: Iterable[Any]) -> NDArray[Any] | list[NDArray[Any]] | EventArrays:
+        """Return samples that come one by one."""
         times_us, others = Kept(), Kept()
         are_events = False
         for place, sample in enumerate(samples):
@@ -169,7 +169,7 @@ class _Reading:
                 others.add(plain(sample))
         found = others.arrays()
         if are_events:
-            return Events(times_us.arrays(), found)
+            return EventArrays(times_us.arrays(), found)
         if not found:
             raise InputError(f"{self.name}: has no samples")
         return self._ragged(found) if len({each.shape for each in found}) > 1 else self._array(stacked(found))
@@ -207,7 +207,7 @@ class _Reading:
         return flat
 
     def _event_arrays(self, sample: Any, place: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Times [us] and channels of one sample of events."""
+        """Return times [us] and channels of one sample of events."""
         if not _is_events(sample):
             raise InputError(
                 f"{self.name}: sample {place} holds no events, where the first does; give all alike"
@@ -233,14 +233,14 @@ ENDLESS = (2**31, 1, 1)
 
 
 def plain(numbers: Any) -> NDArray[Any]:
-    """An array, of a tensor too, also of a sparse one as tonic's `ToSparseTensor` makes it."""
+    """Return an array, of a tensor too, also of a sparse one as tonic's `ToSparseTensor` makes it."""
     if hasattr(numbers, "detach"):
         numbers = (numbers.to_dense() if numbers.is_sparse else numbers).detach().cpu().numpy()
     return np.asarray(numbers)
 
 
 def _is_events(sample: Any) -> bool:
-    """Whether a sample is tonic's structured array, or a pair of times and channels of one length."""
+    """Say whether a sample is tonic's structured array, or a pair of times and channels of one length."""
     if getattr(getattr(sample, "dtype", None), "names", None):
         return True
     if not isinstance(sample, tuple) or len(sample) != PAIR:

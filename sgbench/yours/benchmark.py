@@ -11,7 +11,7 @@ from sgbench.errors import InputError, require_number
 from sgbench.notebook.sweep import sweep
 from sgbench.notebook.table import SweepTable
 from sgbench.yours.arrays import Unit, part_of
-from sgbench.yours.entry import Added, Terms, add, lines
+from sgbench.yours.entry import Terms, WrittenEntry, add, lines
 from sgbench.yours.prepare import prepare
 
 USUAL = ("atan", "fast_sigmoid", "triangle", "constant")
@@ -28,7 +28,7 @@ def prepared_entry(  # noqa: PLR0913 - what of data can be told
     time_unit: Unit = "s",
     terms: Terms | None = None,
     data_dir: Path | None = None,
-) -> Added:
+) -> WrittenEntry:
     """Read parts in whatever form they come, and write the entry; see `sgbench.benchmark`."""
     if dt_s is not None:
         require_number("dt_s", dt_s, low=0, high=1, open_low=True)
@@ -115,8 +115,10 @@ def _require_names(surrogates: Sequence[str], widths: Sequence[float] | None) ->
         require_number("widths", width, low=0, open_low=True)
 
 
-def _words(added: Added, surrogates: Sequence[str], widths: Sequence[float] | None, seeds: int) -> list[str]:
-    """The words of the sweep, each name and width once."""
+def _words(
+    added: WrittenEntry, surrogates: Sequence[str], widths: Sequence[float] | None, seeds: int
+) -> list[str]:
+    """Return the words of the sweep, each name and width once."""
     chosen = [] if widths is None else [f"width_fwhm={','.join(map(str, dict.fromkeys(widths)))}"]
     return [
         f"experiment={added.name}",

@@ -24,7 +24,7 @@ Divided = dict[Split, tuple[Part, NDArray[np.int64]]]
 def divide(
     train: Part, test: Part | None, validation: Part | None, *, groups: Any | None, notes: list[str]
 ) -> tuple[Divided, list[str]]:
-    """Number the classes of all parts, and split off what is not given.
+    """Count off the classes of all parts, and split off what is not given.
 
     Args:
         train: what is learnt from.
@@ -57,7 +57,7 @@ def divide(
 
 
 def _numbered(parts: dict[Split, Part]) -> tuple[list[str], dict[Split, NDArray[np.int64]]]:
-    """Number the labels of all parts in sorted order."""
+    """Count off the labels of all parts in sorted order."""
     kinds = {part.labels.dtype.kind in "buif" for part in parts.values()}
     if len(kinds) > 1:
         raise InputError("labels are numbers in one part and words in another; give all as the same")
@@ -77,7 +77,7 @@ def _numbered(parts: dict[Split, Part]) -> tuple[list[str], dict[Split, NDArray[
 
 
 def _lacking(labels: list[str], numbers: dict[Split, NDArray[np.int64]]) -> Iterator[str]:
-    """A line for each part without samples of some classes."""
+    """Yield a line for each part without samples of some classes."""
     for name, found in numbers.items():
         lacks = sorted(set(range(len(labels))) - set(found.tolist()))
         if lacks:

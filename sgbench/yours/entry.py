@@ -68,7 +68,7 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Added:
+class WrittenEntry:
     """An entry that has been written, or was there already.
 
     Args:
@@ -90,7 +90,7 @@ class Added:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """What to type next."""
+        """Say what to type next."""
         words = "surrogate=atan,triangle width_fwhm=0.1,0.5 seed=0,1,2,3,4"
         return (
             f"sgbench run -m hydra/launcher=replicas experiment={self.name} {words}",
@@ -98,7 +98,7 @@ class Added:
         )
 
 
-def add(name: str, prepared: Prepared, terms: Terms, *, data_dir: Path | None = None) -> Added:
+def add(name: str, prepared: Prepared, terms: Terms, *, data_dir: Path | None = None) -> WrittenEntry:
     """Store samples and write the three files that make them an ordinary task.
 
     The name gets a hash of samples and terms, so that other data or terms never share a board; the same ones find
@@ -116,7 +116,7 @@ def add(name: str, prepared: Prepared, terms: Terms, *, data_dir: Path | None = 
     text = json.dumps([sha256, task, asdict(terms)], sort_keys=True)
     full = f"{name}_{hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]}"
     conf = own_conf_dir().resolve()
-    added = Added(full, conf, data, prepared.notes)
+    added = WrittenEntry(full, conf, data, prepared.notes)
     sizes = {split: len(prepared.splits[split].target) for split in SPLITS}
     files = {
         "dataset": _dataset(full, prepared, sha256, sizes),
@@ -136,7 +136,7 @@ UPDATES, FEWEST_EPOCHS, MOST_EPOCHS = 1000, 30, 300
 
 
 def _settled(terms: Terms, samples: int) -> Terms:
-    """The terms with a number of epochs.
+    """Return the terms with a number of epochs.
 
     >>> _settled(Terms(), 72).epochs, _settled(Terms(), 640).epochs, _settled(Terms(epochs=2), 72).epochs
     (300, 50, 2)
@@ -152,7 +152,7 @@ def _settled(terms: Terms, samples: int) -> Terms:
 
 
 def _stored(prepared: Prepared, data_dir: Path | None) -> tuple[Path, str]:
-    """The folder of the samples, written once, and their checksum."""
+    """Store the samples once; return their folder and their checksum."""
     sha256 = fingerprint(prepared.splits)
     root = default_data_dir() if data_dir is None else data_dir
     sizes = [len(prepared.splits[split].target) for split in SPLITS]
@@ -175,7 +175,7 @@ def _stored(prepared: Prepared, data_dir: Path | None) -> tuple[Path, str]:
 
 
 def _task(prepared: Prepared, terms: Terms) -> dict[str, Any]:
-    """What fixes the input: its code, steps and their duration."""
+    """Return what fixes the input: its code, steps and their duration."""
     encoder = terms.encoder or ENCODERS[prepared.form]
     catalogue.entry("encoder", encoder)
     steps = prepared.steps if terms.steps is None else require_count("steps", terms.steps)
@@ -250,6 +250,6 @@ def _experiment(name: str, prepared: Prepared, task: dict[str, Any]) -> dict[str
     return tree
 
 
-def lines(added: Added) -> Sequence[str]:
-    """What to tell the user: what was decided, and where things are."""
+def lines(added: WrittenEntry) -> Sequence[str]:
+    """Say what was decided, and where things are."""
     return [*added.notes, f"entries: {added.conf}", f"samples: {added.data}"]

@@ -50,7 +50,7 @@ class Course:
     time_first: bool
 
     def run(self, make_surrogate: Callable[[], Any], seed: int) -> Outcome:
-        """Validation and test accuracy of one run, and whether its loss left the finite."""
+        """Return validation and test accuracy of one run, and whether its loss left the finite."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = self.make_module()
@@ -112,7 +112,7 @@ class Course:
         return sum(right) / self.data.count(split)
 
     def _require_stateless(self, module: nn.Module) -> None:
-        """A batch in another order has to give the same outputs in that order, whatever came before.
+        """Require that a batch in another order gives the same outputs in that order, whatever came before.
 
         Raises:
             InputError: it does not.
@@ -151,5 +151,5 @@ def _give(module: nn.Module, make_surrogate: Callable[[], Any]) -> None:
 
 
 def _is_lightning(module: nn.Module) -> bool:
-    """Whether it trains by steps and an optimiser of its own."""
+    """Say whether it trains by steps and an optimiser of its own."""
     return hasattr(module, "training_step") and hasattr(module, "configure_optimizers")

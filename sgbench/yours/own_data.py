@@ -33,15 +33,15 @@ class OwnData:
 
     @property
     def classes(self) -> int:
-        """How many there are."""
+        """Return how many classes there are."""
         return len(self.labels)
 
     def count(self, split: Split) -> int:
-        """Samples of a part."""
+        """Count the samples of a part."""
         return len(self.parts[split][0])
 
     def batch(self, split: Split, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs [B, ...] and classes [B] of some samples; floating-point numbers are float32."""
+        """Return inputs [B, ...] and classes [B] of some samples; floating-point numbers are float32."""
         part, numbers = self.parts[split]
         x = torch.from_numpy(np.asarray(part.values)[part.order[chosen.numpy()]])
         return x.float() if x.is_floating_point() else x, torch.from_numpy(numbers[chosen.numpy()])
@@ -69,7 +69,7 @@ def own_data(train: Any, test: Any | None, validation: Any | None, groups: Any |
 
 
 def _part(given: Any, name: str) -> Part:
-    """Inputs of one shape with their classes."""
+    """Return inputs of one shape with their classes."""
     if isinstance(given, tuple | list) and len(given) == PAIR:
         x, y = plain(given[0]), plain(given[1])
     else:
@@ -86,7 +86,7 @@ def _part(given: Any, name: str) -> Part:
 
 
 def _one_by_one(given: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """What a data set hands out; above 64 MB it waits in a file."""
+    """Return what a data set hands out; above 64 MB it waits in a file."""
     kept, labels = Kept(), []
     for sample, label in in_order(given, name):
         kept.add(plain(sample))

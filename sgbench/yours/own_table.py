@@ -8,7 +8,7 @@ from typing import Any
 
 from sgbench.notebook.html import data_frame, html_table
 from sgbench.statistics.intervals import Summary, summarise
-from sgbench.statistics.rank_places import Place
+from sgbench.statistics.rank_places import RankPlace
 from sgbench.tables import aligned
 
 OUTSIDE = (
@@ -33,7 +33,7 @@ class OwnRow:
     test: dict[int, float]
     validation: dict[int, float]
     failed: tuple[int, ...]
-    place: Place | None
+    place: RankPlace | None
 
     @property
     def score(self) -> Summary:
@@ -60,7 +60,7 @@ class OwnTable:
         return html_table(self._cells(), [*self.notes, OUTSIDE])
 
     def to_pandas(self) -> Any:
-        """A DataFrame with a row for each run; accuracies are fractions.
+        """Make a DataFrame with a row for each run; accuracies are fractions.
 
         Raises:
             InputError: pandas is not installed.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sgbench.datasets.base import Samples, Split
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError
-from sgbench.yours.arrays import Events, Part
+from sgbench.yours.arrays import EventArrays, Part
 from sgbench.yours.division import divide
 from sgbench.yours.samples import samples_of_arrays, samples_of_events
 
@@ -63,7 +63,7 @@ def prepare(
     divided, labels = divide(train, test, validation, groups=groups, notes=notes)
     parts: dict[Split, Part] = {name: part for name, (part, _) in divided.items()}
     targets: dict[Split, torch.Tensor] = {name: torch.from_numpy(own) for name, (_, own) in divided.items()}
-    are_events = {isinstance(part.values, Events) for part in parts.values()}
+    are_events = {isinstance(part.values, EventArrays) for part in parts.values()}
     if len(are_events) > 1:
         raise InputError("one part holds events and another arrays; give all as the same")
     made = (samples_of_events if are_events == {True} else samples_of_arrays)(parts, targets, dt_s, notes)

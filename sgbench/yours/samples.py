@@ -13,7 +13,7 @@ from sgbench.datasets.base import Samples, Split
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError
 from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.yours.arrays import TRACES_AXES, Events, Part
+from sgbench.yours.arrays import TRACES_AXES, EventArrays, Part
 from sgbench.yours.scratch import Kept, room
 
 STEP_US = 1000
@@ -41,8 +41,10 @@ def samples_of_events(
     parts: dict[Split, Part], targets: dict[Split, torch.Tensor], dt_s: float | None, notes: list[str]
 ) -> Made:
     """Spikes with times of their own, in the order of time."""
-    found: dict[Split, tuple[Events, NDArray[np.int64]]] = {
-        name: (part.values, part.order) for name, part in parts.items() if isinstance(part.values, Events)
+    found: dict[Split, tuple[EventArrays, NDArray[np.int64]]] = {
+        name: (part.values, part.order)
+        for name, part in parts.items()
+        if isinstance(part.values, EventArrays)
     }
     last_us, last_channel, silent = 0, 0, 0
     for events, order in found.values():
@@ -69,9 +71,9 @@ def samples_of_events(
 
 
 def _trains_of_events(
-    events: Events, order: NDArray[np.int64], duration_us: int, n_inputs: int
+    events: EventArrays, order: NDArray[np.int64], duration_us: int, n_inputs: int
 ) -> Iterator[SpikeTrains]:
-    """Some samples after others, about as many spikes at a time as are looked at together."""
+    """Yield some samples after others, about as many spikes at a time as are looked at together."""
     counts = np.cumsum([len(events.times_us[place]) for place in order])
     for chosen in np.split(order, np.flatnonzero(np.diff(counts // AT_ONCE)) + 1):
         times_us, channels = (
@@ -83,7 +85,7 @@ def _trains_of_events(
 
 
 def _packed(pieces: Iterator[SpikeTrains]) -> SpikeTrains:
-    """The samples of all pieces one after another, in files where they are many."""
+    """Put the samples of all pieces one after another, in files where they are many."""
     channel, time_us, counts, duration_us = Kept(), Kept(), [np.zeros(1, np.int64)], []
     n_channels = 0
     for piece in pieces:
@@ -108,7 +110,7 @@ class _Rows:
     """
 
     def __init__(self, part: Part) -> None:
-        if isinstance(part.values, Events):
+        if isinstance(part.values, EventArrays):
             raise TypeError("events have no array")
         self.order, self.values = part.order, part.values
         first = part.values[0]
@@ -123,7 +125,7 @@ class _Rows:
         self.dtype = np.asarray(first).dtype
 
     def pieces(self) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Where each piece begins, and its samples."""
+        """Yield where each piece begins, and its samples."""
         many = max(1, AT_ONCE // max(1, int(np.prod(self.row))))
         for start in range(0, len(self.order), many):
             chosen = self.order[start : start + many]

@@ -16,14 +16,14 @@ IN_MEMORY_BYTES = 2**26
 
 
 def nameless_file() -> BinaryIO:
-    """An empty file in the data root, where there is room for samples; it ends with its last use."""
+    """Open an empty file in the data root, where there is room for samples; it ends with its last use."""
     folder = default_data_dir()
     folder.mkdir(parents=True, exist_ok=True)
     return tempfile.TemporaryFile(dir=folder)  # type: ignore[return-value]
 
 
 def room(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """An array to fill, in memory or in a file.
+    """Return an array to fill, in memory or in a file.
 
     >>> room((2, 3), np.float32).shape
     (2, 3)

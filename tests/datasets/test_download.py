@@ -23,7 +23,7 @@ from sgbench.cli.main import main
 from sgbench.datasets import download
 from sgbench.datasets.base import sizes
 from sgbench.datasets.download import CHECKSUMS, fetch
-from sgbench.datasets.event_files import Download, EventFiles, present
+from sgbench.datasets.event_files import EventFiles, FileToFetch, present
 from sgbench.datasets.formats import archives
 from sgbench.datasets.formats.archives import unpack
 from sgbench.datasets.shd import Shd
@@ -117,7 +117,7 @@ PACKED = zipped(x__a=b"", **{"x__a.bin": b"1" * 3000, "x__b.bin": b"2" * 10})
 def toy(url: str, monkeypatch: pytest.MonkeyPatch) -> Toy:
     Server.files["/toy.zip"] = PACKED
     md5 = md5_of(PACKED)
-    monkeypatch.setattr(Toy, "downloads", (Download(f"{url}/toy.zip", "toy.zip", md5, GB),))
+    monkeypatch.setattr(Toy, "downloads", (FileToFetch(f"{url}/toy.zip", "toy.zip", md5, GB),))
     return Toy()
 
 
@@ -224,7 +224,7 @@ def test_archives_in_archives(url, tmp_path, monkeypatch):
     outer = zipped(**{"first.zip": zipped(**{"x__a.bin": b"1"}), "second.zip": zipped(**{"x__b.bin": b"2"})})
     Server.files["/toy.zip"] = outer
     md5 = md5_of(outer)
-    monkeypatch.setattr(Toy, "downloads", (Download(f"{url}/toy.zip", "toy.zip", md5, GB),))
+    monkeypatch.setattr(Toy, "downloads", (FileToFetch(f"{url}/toy.zip", "toy.zip", md5, GB),))
     (line,) = fetch(Toy(), tmp_path)
     assert line.endswith("2 files unpacked")
     assert not list((tmp_path / "toy").glob("*.zip"))
@@ -351,7 +351,7 @@ def test_from_the_command_to_samples(url, tmp_path, monkeypatch, capsys):
         formats.heidelberg(tmp_path / name, speakers=speakers, classes=20, seed=0)
         packed = zipped(**{name: (tmp_path / name).read_bytes()})
         Server.files[f"/{name}.zip"] = packed
-        fetched.append(Download(f"{url}/{name}.zip", f"{name}.zip", md5_of(packed), GB))
+        fetched.append(FileToFetch(f"{url}/{name}.zip", f"{name}.zip", md5_of(packed), GB))
     monkeypatch.setattr(Shd, "downloads", tuple(fetched))
     monkeypatch.setattr(Shd, "sizes", sizes(0, 0, 20))
     monkeypatch.setattr(Shd, "recorded", {("train", "validation"): 40})

@@ -17,7 +17,7 @@ import sgbench
 from sgbench.datasets.base import SPLITS, DataSet, Samples, Split, fingerprint
 from sgbench.datasets.delayed_xor import DelayedXor
 from sgbench.datasets.evidence_accumulation import EvidenceAccumulation
-from sgbench.datasets.generated import Blocks, fire, successes
+from sgbench.datasets.generated import ActiveBlocks, fire, successes
 from sgbench.datasets.intervals import Intervals
 from sgbench.datasets.randman import Randman
 from sgbench.datasets.random_patterns import RandomPatterns
@@ -191,7 +191,7 @@ def test_impossible_and_certain_trials():
 
 def test_blocks_fire_where_they_are_and_nowhere_else():
     """Expected by hand at certainty: 2 x 3 spikes in one block, 1 x 2 in the other, in the middle of each step."""
-    blocks = Blocks(*(np.array(each) for each in ((4, 0), (1, 5), (2, 1), (10, 0), (3, 2))))
+    blocks = ActiveBlocks(*(np.array(each) for each in ((4, 0), (1, 5), (2, 1), (10, 0), (3, 2))))
     found = sorted(
         zip(*(each.tolist() for each in fire(np.random.default_rng(0), [(blocks, 1000.0)])), strict=True)
     )

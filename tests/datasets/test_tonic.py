@@ -20,7 +20,7 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import compose_reference, method_deviations
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.training.build import build
-from sgbench.yours.arrays import Events, part_of
+from sgbench.yours.arrays import EventArrays, part_of
 from sgbench.yours.benchmark import prepared_entry
 from sgbench.yours.prepare import prepare
 from tests.datasets import original_formats as formats
@@ -204,7 +204,7 @@ def test_transforms_of_tonic_become_spikes_currents_or_frames(
         return real.datasets.NMNIST(str(tmp_path), train=train, transform=tf.Compose([*transforms]))
 
     events = part_of(opened(tf.Denoise(filter_time=100_000), tf.MergePolarities()), "train")
-    assert isinstance(events.values, Events)
+    assert isinstance(events.values, EventArrays)
     frames = opened(tf.ToFrame(sensor_size=size, n_time_bins=10))
     expected = np.stack([frames[place][0] for place in range(20)]).reshape(20, 10, -1)
     dense = [
@@ -221,7 +221,7 @@ def test_transforms_of_tonic_become_spikes_currents_or_frames(
         assert np.array_equal(part_of(given, "train").values, expected)  # type: ignore[arg-type]
     for cached in (real.MemoryCachedDataset(opened()), Subset(opened(), range(20))):
         part = part_of(cached, "train")
-        assert isinstance(part.values, Events)
+        assert isinstance(part.values, EventArrays)
         assert part.values.channels[0].tolist() == part_of(opened(), "train").values.channels[0].tolist()  # type: ignore[union-attr]
     windows = part_of(opened(tf.ToFrame(sensor_size=size, time_window=10_000.0)), "train")
     assert prepare(windows, windows).form == "traces"

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sgbench.composition import catalogue
 from sgbench.engine.choose import Engine
-from sgbench.engine.layer import Layer, LayerRun
+from sgbench.engine.layer import EngineLayer, LayerRun
 from sgbench.networks.base import DenseLayer
 from sgbench.neurons.base import RESET_GRADIENTS, RESETS, Neuron
 from sgbench.neurons.quantity import LEARN
@@ -228,7 +228,7 @@ class Result(NamedTuple):
 
 def result(
     engine: str,
-    layers: Sequence[Layer],
+    layers: Sequence[EngineLayer],
     signal: Signal,
     *,
     loss: Callable[[Sequence[LayerRun]], Tensor] = functional,

@@ -79,7 +79,7 @@ def network(
 @pytest.fixture(autouse=True)
 def _follow_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """However much fires, blocks go back."""
-    monkeypatch.setattr(blocks.Blocks, "_is_dense", lambda self: False)
+    monkeypatch.setattr(blocks.BlockPasses, "_is_dense", lambda self: False)
 
 
 @pytest.mark.parametrize("wiring", WIRINGS, ids="/".join)

@@ -18,7 +18,7 @@ import torch
 from sgbench.engine.choose import Engine
 from sgbench.engine.codegen import build
 from sgbench.engine.codegen.program import record
-from sgbench.engine.codegen.source import Source
+from sgbench.engine.codegen.source import LoopSource
 from tests.engine.cases import Given, Wired, assert_same, neuron, result, spikes
 
 SOURCE = '''import numpy as np
@@ -127,7 +127,7 @@ def test_more_numbers_than_32_bits_can_count(folder, monkeypatch):
     alone = Engine("generated").unroll([layer], current, keep_u=False)[0].output
 
     program = record(layer, (1, 257), torch.float32, parts=1, keep_u=False, learns=False)
-    source = Source(program, torch.float32, 257)
+    source = LoopSource(program, torch.float32, 257)
     try:
         arrays = [np.empty((batch, 257), np.float32) for _ in range(2 + len(program.following))]
     except MemoryError:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sgbench.composition.catalogue import Entry, entry
 from sgbench.composition.data_facts import facts_of
-from sgbench.leaderboard.deviation import Reference, References
+from sgbench.leaderboard.deviation import ProtocolReference, References
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.rows import make_board
 from sgbench.records.content import EpochScores, Failure, LayerActivity, Provenance, Scores, Timing
@@ -86,7 +86,7 @@ def toy_entry(group: str, name: str, *, meta: dict[str, Any] | None = None, **pa
     return Entry(group, name, Path(f"conf/{group}/{name}.yaml"), None, parameters, meta or {})
 
 
-def reference() -> Reference:
+def reference() -> ProtocolReference:
     """The toy protocol, a method that follows it, and a catalogue that holds what tests choose."""
     shape = {"width_fwhm": "${width_fwhm}", "normalisation": "peak1", "scale": 1.0}
     names = {group: NEUTRAL_CHOICES.get(group, "plain") for group in GROUPS}
@@ -102,13 +102,13 @@ def reference() -> Reference:
     found["optimizer"] = [toy_entry("optimizer", "adam", lr=0.002)]
     found["rule"] += [toy_entry("rule", "eprop", update="per_sequence")]
     entries = {group: {item.name: item for item in items} for group, items in found.items()}
-    return Reference(protocol(), method(), entries)
+    return ProtocolReference(protocol(), method(), entries)
 
 
 class ToyReferences(References):
     """References that know the toy protocol without a file in `conf/`."""
 
-    def of(self, name: str) -> Reference:
+    def of(self, name: str) -> ProtocolReference:
         """The toy reference, or what the catalogue says."""
         return reference() if name == "toy_v1" else super().of(name)
 

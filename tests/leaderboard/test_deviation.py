@@ -13,7 +13,7 @@ from sgbench.composition.data_facts import facts_of
 from sgbench.datasets.base import fingerprint
 from sgbench.datasets.redrawn import draw
 from sgbench.errors import InputError
-from sgbench.leaderboard.deviation import Reference, compose_reference, deviation
+from sgbench.leaderboard.deviation import ProtocolReference, compose_reference, deviation
 from sgbench.records.files import to_json
 from tests.entries import made
 from tests.leaderboard.factory import record, reference, toy_entry
@@ -76,7 +76,7 @@ def test_data_set_without_facts_says_which_key_to_add(key: str, value: object) -
     toy = reference()
     meta = toy.entries["dataset"]["digits"].meta | {key: value}
     entries = {**toy.entries, "dataset": {"digits": toy_entry("dataset", "digits", meta=meta)}}
-    reason = deviation(record(), Reference(toy.protocol, toy.method, entries))
+    reason = deviation(record(), ProtocolReference(toy.protocol, toy.method, entries))
     assert reason is not None
     assert f"dataset 'digits': meta.{key} is missing or not usable; add to conf/dataset/digits.yaml" in reason
 

@@ -18,7 +18,7 @@ from scipy import stats as scipy_stats
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
-from sgbench.leaderboard.deviation import Reference, compose_reference
+from sgbench.leaderboard.deviation import ProtocolReference, compose_reference
 from sgbench.leaderboard.families import across_tasks
 from sgbench.leaderboard.pages.explain import explain
 from sgbench.leaderboard.pages.picture import picture_of, png
@@ -143,7 +143,7 @@ def test_a_loss_that_nobody_can_guess_is_refused():
     toy = reference()
     meta = toy.entries["dataset"]["digits"].meta | {"target": "trace", "classes": 0}
     entry = toy.entries["dataset"]["digits"].__class__("dataset", "digits", None, None, {}, meta)  # type: ignore[arg-type]
-    lost = Reference(toy.protocol, toy.method, {**toy.entries, "dataset": {"digits": entry}})
+    lost = ProtocolReference(toy.protocol, toy.method, {**toy.entries, "dataset": {"digits": entry}})
     with pytest.raises(InputError, match=r"toy_v1.*meta: \{guess_loss"):
         _ = lost.measure
-    assert Reference(toy.protocol, toy.method, lost.entries, 0.5).measure == Measure("loss", 0.5)
+    assert ProtocolReference(toy.protocol, toy.method, lost.entries, 0.5).measure == Measure("loss", 0.5)

@@ -12,7 +12,7 @@ from sgbench.leaderboard.pages.explain import explain
 from sgbench.leaderboard.pages.sections import statements
 from sgbench.leaderboard.rows import make_board
 from sgbench.statistics.pairs import all_pairs, holm
-from sgbench.statistics.rank_places import Place, _bars, _ends, _spell, places
+from sgbench.statistics.rank_places import RankPlace, _bars, _ends, _spell, places
 from tests.leaderboard.factory import method, protocol, record
 
 NOISE = (0.001, -0.001, 0.0005, -0.0005, 0.0)
@@ -37,7 +37,7 @@ def test_two_alike_above_one_below() -> None:
 
 def test_one_seed_gives_no_place() -> None:
     """A method without a spread has no rank and pushes nobody down."""
-    assert places({"lucky": {0: 0.99}, "solid": around(0.9)}) == {"lucky": None, "solid": Place(1, 1, "")}
+    assert places({"lucky": {0: 0.99}, "solid": around(0.9)}) == {"lucky": None, "solid": RankPlace(1, 1, "")}
 
 
 def test_bars_over_neighbours() -> None:

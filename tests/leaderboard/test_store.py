@@ -251,9 +251,13 @@ def test_add_copies_and_repeats_harmlessly(tmp_path: Path) -> None:
     write_run(tmp_path / "runs", found)
     board = tmp_path / "boards"
     target = board / "toy_v1" / "records" / found.method_id / "0.json"
-    assert add([tmp_path / "runs"], board, references=REFERENCES) == store.Added((str(target),), (), ())
+    assert add([tmp_path / "runs"], board, references=REFERENCES) == store.RecordsAdded(
+        (str(target),), (), ()
+    )
     assert target.read_bytes() == to_json(found)
-    assert add([tmp_path / "runs"], board, references=REFERENCES) == store.Added((), (str(target),), ())
+    assert add([tmp_path / "runs"], board, references=REFERENCES) == store.RecordsAdded(
+        (), (str(target),), ()
+    )
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2, 3])

@@ -8,7 +8,7 @@ import pytest
 
 from sgbench.errors import InputError
 from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_figure
-from sgbench.plots.energy_terms import FAMILIES, FAMILY_COLOURS, EnergyBar, Term, terms_figure
+from sgbench.plots.energy_terms import FAMILIES, FAMILY_COLOURS, DrawnTerm, EnergyBar, terms_figure
 from sgbench.plots.estimate import Estimate
 from sgbench.records.energy import Operation
 
@@ -22,7 +22,11 @@ def test_every_operation_is_in_one_family() -> None:
 
 def test_shares_of_a_bar() -> None:
     """By hand: 1, 2 and 1 of 4 nJ are 25, 50 and 25 %, beside each other up to 100 %."""
-    terms = (Term("accumulate", "a", 1.0), Term("accumulate", "b", 2.0), Term("event_state_read", "a", 1.0))
+    terms = (
+        DrawnTerm("accumulate", "a", 1.0),
+        DrawnTerm("accumulate", "b", 2.0),
+        DrawnTerm("event_state_read", "a", 1.0),
+    )
     figure = terms_figure([EnergyBar("chip", terms, "4 nJ")], title="a network")
     bars = [patch for patch in figure.axes[0].patches if patch.get_width() > 0]
     assert [(bar.get_x(), bar.get_width()) for bar in bars] == [(0, 25), (25, 50), (75, 25)]

@@ -10,7 +10,7 @@ from sgbench.datasets.fashion_mnist import FashionMnist
 from sgbench.paths import conf_dir
 from sgbench.reproduction.definition import names, read
 from sgbench.reproduction.report import as_page
-from sgbench.reproduction.runs import Result, calculated
+from sgbench.reproduction.runs import ReproductionResult, calculated
 from sgbench.reproduction.verdict import Judged
 
 QUICK = {  # two short runs of a condition each, of which one figure must agree and one must not
@@ -64,7 +64,7 @@ def test_a_page_of_two():
     """Expected: counts, a row with the minutes in it, and what differs, of results made up by hand."""
     one = read("spytorch2")
     figure = one.figures[0]
-    made = Result(
+    made = ReproductionResult(
         one,
         (Judged(figure, 0.5, 0.01, 3, "does not agree", None),),
         3,

@@ -11,7 +11,7 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References, method_deviations
 from sgbench.paths import conf_dir
 from sgbench.reproduction.definition import Figure, names, read
-from sgbench.reproduction.runs import Grid, Place, grid_of
+from sgbench.reproduction.runs import ReproductionFolders, ReproductionGrid, grid_of
 
 NAMES = names()
 RUN = [name for name in NAMES if read(name).calculation is None]
@@ -33,9 +33,9 @@ PUBLISHED = {  # (figure, value): as the sources print them
 
 
 @functools.cache
-def grid(name: str, seed: int) -> Grid:
+def grid(name: str, seed: int) -> ReproductionGrid:
     """The runs of one seed."""
-    return grid_of(read(name), [seed], Place())
+    return grid_of(read(name), [seed], ReproductionFolders())
 
 
 def test_all_that_is_asked_for_is_there():
@@ -66,7 +66,7 @@ def test_a_grid_has_all_its_cells():
     """Expected by hand: 2 slopes x 3 learning rates, each with both seeds; 12 different runs."""
     words = ("surrogate=triangle", "surrogate.slope=1,100", "optimizer.lr=0.01,0.02,0.05")
     one = read("zenke_vogels_fig3").model_copy(update={"conditions": {"esser": words}})
-    found = grid_of(one, [0, 7], Place())
+    found = grid_of(one, [0, 7], ReproductionFolders())
     assert [list(cell) for cell in found.cells["esser"]] == [[0, 7]] * 6
     chosen = [
         {
@@ -82,7 +82,7 @@ def test_a_grid_has_all_its_cells():
 
 def test_each_seed_of_spytorch_has_patterns_of_its_own():
     """Expected: the data set's seed is the run's; must differ: one method for each seed."""
-    found = grid_of(read("spytorch1"), [0, 3], Place())
+    found = grid_of(read("spytorch1"), [0, 3], ReproductionFolders())
     assert sorted(spec.method.parameters["dataset"]["seed"] for spec in found.specs()) == [0, 0, 3, 3]
     assert [[list(cell) for cell in cells] for cells in found.cells.values()] == [[[0, 3]], [[0, 3]]]
 
@@ -146,4 +146,4 @@ def test_one_of_ones_own_is_found(tmp_path):
     folder = own(tmp_path, lambda tree: None)
     one = read("mine", [folder])
     assert one.figures == read("temporal_xor").figures
-    assert len(grid_of(one, [0, 1], Place(config_dirs=(folder,))).specs()) == 2
+    assert len(grid_of(one, [0, 1], ReproductionFolders(config_dirs=(folder,))).specs()) == 2

@@ -7,7 +7,7 @@ import pytest
 from sgbench.records.content import EpochScores
 from sgbench.reproduction.definition import Figure
 from sgbench.reproduction.runs import measured
-from sgbench.reproduction.verdict import Cell, judge
+from sgbench.reproduction.verdict import ConditionCell, judge
 from tests.leaderboard import factory
 
 
@@ -15,8 +15,8 @@ def figure(**changes) -> Figure:
     return Figure.model_validate({"line": "a", "of": ["b"], "evidence": "by hand"} | changes)
 
 
-def cell(*values: float | None, rank: float = 0.0) -> Cell:
-    return Cell(dict(enumerate(values)), rank)
+def cell(*values: float | None, rank: float = 0.0) -> ConditionCell:
+    return ConditionCell(dict(enumerate(values)), rank)
 
 
 @pytest.mark.parametrize(

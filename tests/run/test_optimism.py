@@ -15,7 +15,7 @@ from sgbench.errors import NonFiniteError, StorageError
 from sgbench.records.content import EpochOnTest, EpochScores, Scores, SelectedOnTest
 from sgbench.records.files import parse_model, read_model, to_json
 from sgbench.records.record import RunRecord
-from sgbench.replicas.crew import Crew, Told
+from sgbench.replicas.crew import Crew, WorkerMessage
 from sgbench.submissions.plausible import implausible
 from sgbench.sweeps.selected_on_test import optimism
 from sgbench.training.build import build
@@ -23,7 +23,7 @@ from sgbench.training.course import Training
 from sgbench.training.learner import LastEpoch
 from sgbench.training.run_folder import folder_of
 from sgbench.training.runner import run_spec
-from sgbench.training.train_loop import Best
+from sgbench.training.train_loop import BestEpoch
 from sgbench.training.watched import Watched
 from tests.leaderboard.factory import record
 from tests.run.tiny import comparable
@@ -90,8 +90,10 @@ def test_it_is_the_best_of_the_scores_that_shorter_runs_have(tmp_path, monkeypat
     ends = [run(tmp_path / str(epochs), length(epochs)) for epochs in (1, 2, 3)]
     assert [each.best_epoch for each in ends] == [0, 1, 2]  # so each one's test is of its last epoch
     scores = [each.test.accuracy for each in ends]
-    update = Best.update
-    monkeypatch.setattr(Best, "update", lambda self, epoch, *rest: epoch == 0 and update(self, epoch, *rest))
+    update = BestEpoch.update
+    monkeypatch.setattr(
+        BestEpoch, "update", lambda self, epoch, *rest: epoch == 0 and update(self, epoch, *rest)
+    )
     words = [*TINY, length(3), f"paths.runs_dir={tmp_path}"]
     assert main(["run", *words, WATCH]) == 0
     told = read_model(folder_of(compose(words)) / "record.json", RunRecord)
@@ -142,7 +144,7 @@ def test_replicas_tell_the_same(tmp_path):
     """Expected: the run alone, beside a replica that is not watched."""
     words = [*TINY, "protocol.precision=float64", f"paths.runs_dir={tmp_path}"]
     specs = [compose([*words, WATCH]), compose([*words, "seed=1"])]
-    told: list[Told] = []
+    told: list[WorkerMessage] = []
     Crew(list(enumerate(specs)), told.append, lambda: False).run()
     made = {each.place: each.record for each in told if each.kind == "ended"}
     alone = run(tmp_path / "alone", "protocol.precision=float64", WATCH)

@@ -26,7 +26,7 @@ from sgbench.composition.plan import plan
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import Crew, Told
+from sgbench.replicas.crew import Crew, WorkerMessage
 from sgbench.replicas.grouping import groups, why_alone
 from sgbench.replicas.moves import moves_of
 from sgbench.replicas.replica import Replica
@@ -48,7 +48,7 @@ def sweep(*words: str, root: Path) -> tuple[RunSpec, ...]:
 
 def together(specs: tuple[RunSpec, ...], **limits: int) -> dict[int, RunRecord]:
     """Records by place, made side by side."""
-    told: list[Told] = []
+    told: list[WorkerMessage] = []
     Crew(list(enumerate(specs)), told.append, lambda: False, **limits).run()
     assert not [each.line for each in told if each.kind == "refused"]
     return {each.place: each.record for each in told if each.kind == "ended" and each.record is not None}
@@ -326,7 +326,7 @@ def test_what_is_not_stacked_says_why(words: tuple[str, ...], reason: str, tmp_p
     team = team_of(*words, root=tmp_path)
     assert team.passes is None
     assert (team.one_by_one or "").startswith(reason)
-    told: list[Told] = []
+    told: list[WorkerMessage] = []
     crew = Crew([], told.append, lambda: False)
     crew._note(team)
     crew._note(team)
@@ -394,7 +394,7 @@ def test_patience_is_each_replica_s_own(tmp_path: Path) -> None:
 def test_as_many_at_a_time_as_fit(limits: dict[str, int], expected: int, tmp_path: Path) -> None:
     """Each has its record, and no more than so many are begun before the first of them ends."""
     specs = sweep("seed=0,1,2", "protocol.epochs=1", root=tmp_path / "runs")
-    told: list[Told] = []
+    told: list[WorkerMessage] = []
     Crew(list(enumerate(specs)), told.append, lambda: False, **limits).run()
     kinds = [each.kind for each in told if each.kind != "epoch"]
     assert list(itertools.takewhile(lambda kind: kind == "began", kinds)) == ["began"] * expected

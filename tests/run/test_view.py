@@ -10,20 +10,20 @@ from rich.console import Console
 from sgbench.composition.plan import plan
 from sgbench.records.content import EpochScores
 from sgbench.records.record import RunRecord
-from sgbench.replicas.crew import Told
-from sgbench.replicas.view import MOST_ROWS, View, kinds
+from sgbench.replicas.crew import WorkerMessage
+from sgbench.replicas.view import MOST_ROWS, SweepView, kinds
 from tests.run.tiny import WORDS
 
 
-def view_of(*words: str, terminal: bool = False, finished=None) -> tuple[View, io.StringIO]:
+def view_of(*words: str, terminal: bool = False, finished=None) -> tuple[SweepView, io.StringIO]:
     """A view at 80 columns, and what it writes."""
     out = io.StringIO()
     console = Console(file=out, width=80, height=24, force_terminal=terminal, color_system=None)
     specs = plan([*WORDS, *words], multirun=True).specs
-    return View(specs, finished or {}, lambda record: f"seed {record.seed}", console), out
+    return SweepView(specs, finished or {}, lambda record: f"seed {record.seed}", console), out
 
 
-def lines_of(view: View) -> list[str]:
+def lines_of(view: SweepView) -> list[str]:
     """The table as text."""
     console = Console(file=io.StringIO(), width=80)
     console.print(view.table())
@@ -33,11 +33,11 @@ def lines_of(view: View) -> list[str]:
 def test_rows_count_what_is_done_running_and_failed(finished: RunRecord) -> None:
     """Six points: one done, one running, one failed, three to come."""
     view, _ = view_of("surrogate=atan,triangle", "seed=0,1,2")
-    view.hear(Told(0, "began"))
-    view.hear(Told(1, "began"))
-    view.hear(Told(1, "epoch", epochs=1))
-    view.hear(Told(0, "ended", record=finished))
-    view.hear(Told(3, "refused", line="the disk is full"))
+    view.hear(WorkerMessage(0, "began"))
+    view.hear(WorkerMessage(1, "began"))
+    view.hear(WorkerMessage(1, "epoch", epochs=1))
+    view.hear(WorkerMessage(0, "ended", record=finished))
+    view.hear(WorkerMessage(3, "refused", line="the disk is full"))
     accuracy = f"{100 * finished.validation.accuracy:.1f} %"  # type: ignore[union-attr]
     assert lines_of(view) == [
         "done running failed epoch best validation",
@@ -58,13 +58,13 @@ def test_epoch_and_best_are_there_from_the_first_epoch_on(finished: RunRecord) -
         EpochScores(epoch=epoch, train_loss=1.0, validation_loss=1.0, validation_accuracy=accuracy)
         for epoch, accuracy in ((0, 0.25), (1, 0.75))
     ]
-    view.hear(Told(0, "began"))
+    view.hear(WorkerMessage(0, "began"))
     assert lines_of(view)[1] == "atan 0/2 1 0 0 of 3 -"
-    view.hear(Told(0, "epoch", epochs=1, selected=lines[0]))
-    view.hear(Told(1, "epoch", epochs=2, selected=lines[1]))
+    view.hear(WorkerMessage(0, "epoch", epochs=1, selected=lines[0]))
+    view.hear(WorkerMessage(1, "epoch", epochs=2, selected=lines[1]))
     assert lines_of(view)[1:] == ["atan 0/2 2 0 1 to 2 of 3 75.0 %", "triangle 0/2 0 0 - -"]
     assert "| best 75.0 % atan seed 1 |" in view.status()
-    view.hear(Told(1, "refused", line="the disk is full"))
+    view.hear(WorkerMessage(1, "refused", line="the disk is full"))
     assert lines_of(view)[1] == "atan 0/2 1 1 1 of 3 25.0 %"
 
 
@@ -73,10 +73,10 @@ def test_a_loss_is_the_better_the_less_of_it(finished: RunRecord) -> None:
     view, _ = view_of("surrogate=atan,triangle", "seed=0,1")
     for place, loss in ((0, 0.02), (1, 0.5)):
         scores = finished.validation.model_copy(update={"accuracy": None, "loss": loss})
-        view.hear(Told(place, "ended", record=finished.model_copy(update={"validation": scores})))
+        view.hear(WorkerMessage(place, "ended", record=finished.model_copy(update={"validation": scores})))
     assert lines_of(view)[1:] == ["atan 2/2 0 0 - loss 0.02", "triangle 0/2 0 0 - -"]
     assert "| best loss 0.02 atan seed 0 |" in view.status()
-    view.hear(Told(2, "ended", record=finished))
+    view.hear(WorkerMessage(2, "ended", record=finished))
     assert f"| best {100 * finished.validation.accuracy:.1f} % triangle seed 0 |" in view.status()
 
 
@@ -90,7 +90,7 @@ def test_the_table_fits_80_columns_and_24_lines() -> None:
     """A terminal: twenty kinds of point with long names leave room for those that run."""
     words = ",".join(f"0.{place:02d}000000000000001" for place in range(1, 21))
     view, out = view_of(f"optimizer.lr={words}", terminal=True)
-    view.hear(Told(19, "began"))
+    view.hear(WorkerMessage(19, "began"))
     view.tick()
     lines = lines_of(view)
     assert len(lines) == 1 + MOST_ROWS
@@ -105,7 +105,7 @@ def test_a_log_has_lines_and_one_table(finished: RunRecord) -> None:
     """No terminal: nothing is redrawn, no control characters; the table comes once, at the end."""
     view, out = view_of("surrogate=atan,triangle")
     view.tick()
-    view.hear(Told(0, "ended", record=finished))
+    view.hear(WorkerMessage(0, "ended", record=finished))
     view.tick()
     view.close()
     text = out.getvalue()

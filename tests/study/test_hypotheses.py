@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, boschloo_exact, linregress, ttest_1samp, ttest_rel
 
-from sgbench.study.cells import Cell, Point
+from sgbench.study.cells import Cell, StudyPoint
 from sgbench.study.comparisons import SLOPE_AT_REST, Rules
 from sgbench.study.hypotheses import all_hypotheses, h1, h2, h3, h6, h7
 from sgbench.study.hypotheses_recurrent import best_width, h4, h5
 from sgbench.study.hypotheses_rules import h9
 from sgbench.study.hypotheses_schedules import h8
-from sgbench.study.scores import Scores
-from sgbench.study.verdicts import Result, corrected, one_side
+from sgbench.study.scores import StudyScores
+from sgbench.study.verdicts import HypothesisResult, corrected, one_side
 from tests.study.truth import SETTLED, Outcome, more_seeds, noise, scores, study, with_best
 
 ONE_LAYER, RECURRENT = ("T1", "T2d1", "T3"), ("T4", "T5")
-Bonus = Callable[[Point, Cell], float]
+Bonus = Callable[[StudyPoint, Cell], float]
 
 
 def generator(seed: int = 0) -> np.random.Generator:
@@ -33,7 +33,7 @@ def width(settings: Cell) -> float:
     return float(str(settings["width_fwhm"]))
 
 
-def one_layer(bonus: Bonus, spread: float = 0.4) -> Scores:
+def one_layer(bonus: Bonus, spread: float = 0.4) -> StudyScores:
     """Runs of the map on tasks of one layer: 90 points, noise, and what is put in."""
     return scores(
         lambda run, settings: Outcome(90 + noise(run, spread) + bonus(run, settings)), ["A2"], tasks=ONE_LAYER
@@ -90,7 +90,9 @@ def test_h1_noise_or_missing_runs_leave_it_open() -> None:
     lost = next(
         run for run in whole.runs if run.task == "T3" and run.cell == {"surrogate": "atan", "width_fwhm": 1}
     )
-    result = h1(Scores(whole.study, whole.settled, [run for run in whole.runs if run is not lost]), Rules())
+    result = h1(
+        StudyScores(whole.study, whole.settled, [run for run in whole.runs if run is not lost]), Rules()
+    )
     assert (result.p, result.alone, result.seeds) == (None, "open", "1 runs missing (T3)")
 
 
@@ -102,7 +104,7 @@ def test_the_error_term_is_one_argument() -> None:
     assert [row[2] for row in paired.rows] == pytest.approx([row[2] for row in pooled.rows])
 
 
-def deep(learns: Callable[[Point, Cell], bool], task: str = "T2d4") -> Scores:
+def deep(learns: Callable[[StudyPoint, Cell], bool], task: str = "T2d4") -> StudyScores:
     """Four layers: 92 points for a run that learns, 10 for another."""
     return scores(
         lambda run, settings: Outcome((92 if learns(run, settings) else 10) + noise(run, 0.5)),
@@ -142,10 +144,10 @@ def test_h3_a_gap_of_five_points(gap: float, word: str) -> None:
     assert h3(table, Rules()).alone == word
 
 
-def recurrent(best: float, fails: Callable[[Point], bool]) -> Scores:
+def recurrent(best: float, fails: Callable[[StudyPoint], bool]) -> StudyScores:
     """Recurrent tasks: accuracy falls with the distance from the best width, and width 4 fails in some runs."""
 
-    def truth(run: Point, settings: Cell) -> Outcome:
+    def truth(run: StudyPoint, settings: Cell) -> Outcome:
         if width(settings) == 4 and fails(run):
             return Outcome(failed=True)
         points = 80 - 12 * abs(np.log10(width(settings) / best)) + noise(run, 0.5)
@@ -179,10 +181,10 @@ def test_the_best_width_against_all_resamples() -> None:
 
 def remedies(
     *, cut_slope: float = 1.0, cut_level: float = 60.0, cut_fails: int = 0, clip_saves: bool = False
-) -> Scores:
+) -> StudyScores:
     """Recurrent tasks whose width 4 fails unless the gradient is cut, or clipping saves it."""
 
-    def truth(run: Point, settings: Cell) -> Outcome:
+    def truth(run: StudyPoint, settings: Cell) -> Outcome:
         wide = np.log10(width(settings) / 0.05)
         if settings["network.recurrence_gradient"] == "cut":
             if (
@@ -208,7 +210,7 @@ def test_h5_confirmed_and_each_way_to_refute_it() -> None:
     result = h5(remedies(), Rules())
     assert result.alone == "confirmed"
     full = [
-        80 + noise(Point("A2", "T4", {"surrogate": "atan", "width_fwhm": 0.05}, seed, ()), 0.5)
+        80 + noise(StudyPoint("A2", "T4", {"surrogate": "atan", "width_fwhm": 0.05}, seed, ()), 0.5)
         for seed in range(300, 310)
     ]
     cell = {"surrogate": "atan", "width_fwhm": 0.05, "network.recurrence_gradient": "cut"}
@@ -222,7 +224,7 @@ def test_h5_confirmed_and_each_way_to_refute_it() -> None:
     assert h5(remedies(cut_level=80.0), Rules()).alone == "open"
 
 
-def tuned(seeds: int, bonus: Bonus = lambda run, settings: 0.0, spread: float = 0.4) -> Scores:
+def tuned(seeds: int, bonus: Bonus = lambda run, settings: 0.0, spread: float = 0.4) -> StudyScores:
     """The reporting block with so many seeds: 95 points, noise, and what is put in."""
     return scores(
         lambda run, settings: Outcome(95 + noise(run, spread) + bonus(run, settings)),
@@ -250,7 +252,7 @@ def test_h6_refuted_by_one_shape_on_one_task() -> None:
     assert h6(tuned(10, unsolved), Rules()).alone == "refuted"
 
 
-def scheduled(seeds: int, bonus: Bonus = lambda run, settings: 0.0) -> Scores:
+def scheduled(seeds: int, bonus: Bonus = lambda run, settings: 0.0) -> StudyScores:
     """The reporting block and that of schedules: 95 points, noise, and what is put in."""
     plan = more_seeds(seeds)
     block = plan.blocks["F"]
@@ -278,7 +280,7 @@ def test_h8_compares_what_learns_and_is_scheduled_with_the_best_fixed_width() ->
     assert "no complete look at T2d4, T4, T5, T6" in h8(without, Rules()).seeds
 
 
-def by_rule(seeds: int, bonus: Bonus) -> Scores:
+def by_rule(seeds: int, bonus: Bonus) -> StudyScores:
     """The reporting block of rules: 95 points, noise, and what is put in."""
     plan = study().study
     block = plan.blocks["DR"]
@@ -326,7 +328,7 @@ def test_h6_corrects_shares_for_five_shapes() -> None:
     """Oracle: scipy's Boschloo p-values, doubled, of 3, 6 and 10 of 10 solved runs against 10, and Holm by hand."""
     solved = {"triangle": 3, "gaussian": 6}
 
-    def unsolved(run: Point, settings: Cell) -> float:
+    def unsolved(run: StudyPoint, settings: Cell) -> float:
         return -40.0 * (run.task == "T6" and run.seed - 200 >= solved.get(str(settings["surrogate"]), 10))
 
     rows = {row[1]: row for row in h6(tuned(10, unsolved), Rules()).rows if row[0] == "T6"}
@@ -341,12 +343,12 @@ def test_h6_corrects_shares_for_five_shapes() -> None:
 
 def test_h6_has_the_level_of_a_look() -> None:
     """A p-value counts as if it were .05 / .0221 times as large: by hand."""
-    result = Result("H6", "", "", "", p_confirmed=0.03, p_refuted=1.0, level_factor=0.05 / 0.0221)
+    result = HypothesisResult("H6", "", "", "", p_confirmed=0.03, p_refuted=1.0, level_factor=0.05 / 0.0221)
     assert result.p == pytest.approx(0.03 * 0.05 / 0.0221)
     assert result.alone == "open"
 
 
-def spiking(sign: float, fails: bool = False, turned: str | None = None) -> Scores:
+def spiking(sign: float, fails: bool = False, turned: str | None = None) -> StudyScores:
     """Spikes that fall with the slope at rest without recurrence and rise with it, or the other way round.
 
     Args:
@@ -355,7 +357,7 @@ def spiking(sign: float, fails: bool = False, turned: str | None = None) -> Scor
         turned: one task whose slope is turned round and whose runs are noisier.
     """
 
-    def truth(run: Point, settings: Cell) -> Outcome:
+    def truth(run: StudyPoint, settings: Cell) -> Outcome:
         if fails and run.task == "T4" and run.seed == 300:
             return Outcome(failed=True)
         slope = sign * (1.0 if run.task in RECURRENT else -1.0) * (-1.0 if run.task == turned else 1.0)
@@ -400,12 +402,14 @@ def test_h7_says_that_failed_runs_have_no_spikes() -> None:
 def test_the_correction_over_hypotheses_by_hand() -> None:
     """Holm of .01, .02 and .04 is .03, .04 and .04; what has no p-value is not counted; verdicts follow."""
     made = [
-        Result(name, "", "", "", p_confirmed=p, p_refuted=1.0) if p is not None else Result(name, "", "", "")
+        HypothesisResult(name, "", "", "", p_confirmed=p, p_refuted=1.0)
+        if p is not None
+        else HypothesisResult(name, "", "", "")
         for name, p in (("a", 0.04), ("b", None), ("c", 0.01), ("d", 0.02))
     ]
     assert [result.p_corrected for result in corrected(made)] == pytest.approx([0.04, None, 0.03, 0.04])
-    alone = Result("e", "", "", "", p_confirmed=0.03, p_refuted=1.0)
-    both = corrected([alone, Result("f", "", "", "", p_confirmed=1.0, p_refuted=0.04)])
+    alone = HypothesisResult("e", "", "", "", p_confirmed=0.03, p_refuted=1.0)
+    both = corrected([alone, HypothesisResult("f", "", "", "", p_confirmed=1.0, p_refuted=0.04)])
     assert [result.verdict for result in both] == ["open", "open"]
     assert [result.alone for result in both] == ["confirmed", "refuted"]
 

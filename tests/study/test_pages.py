@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 from sgbench.statistics.equivalence import equivalence_power
-from sgbench.study.cells import Cell, Point
+from sgbench.study.cells import Cell, StudyPoint
 from sgbench.study.comparisons import SLOPE_AT_REST, Rules
 from sgbench.study.findings import Findings
 from sgbench.study.pages import depth, forgiving, references, regime_map, safety, spikes, tuned, tuning
-from sgbench.study.scores import Score, Scores
+from sgbench.study.scores import Score, StudyScores
 from tests.study.truth import SETTLED, Outcome, noise, scores, study, with_best
 
 
-def findings(table: Scores) -> Findings:
+def findings(table: StudyScores) -> Findings:
     """What pages are written from, without verdicts or records."""
     return Findings(study(), table, [], Rules(), [], None, None, [])
 
@@ -30,7 +30,7 @@ def width(settings: Cell) -> float:
     return float(str(settings["width_fwhm"] or 1))
 
 
-def truth(run: Point, settings: Cell) -> Outcome:
+def truth(run: StudyPoint, settings: Cell) -> Outcome:
     """Accuracy falls with the distance from width 0.5, triangle lies 3 points lower, width 4 fails on T4."""
     if run.task == "T4" and width(settings) == 4 and settings.get("network.recurrence_gradient") != "cut":
         return Outcome(failed=True)
@@ -129,7 +129,7 @@ def test_the_tuned_comparison_by_hand() -> None:
 def test_depth_counts_runs_that_learn() -> None:
     """Six layers at gain 1 learn with the heaviest tail alone: 0 of 15 against 15 of 15 runs; at gain 2 all do."""
 
-    def learns(run: Point, settings: Cell) -> Outcome:
+    def learns(run: StudyPoint, settings: Cell) -> Outcome:
         alive = settings["init.gain"] != 1 or settings["surrogate.tail"] == 1.05
         return Outcome(90.0 if alive else 10.0, 90.0)
 
@@ -156,7 +156,7 @@ def test_references_show_what_was_settled() -> None:
         np.mean([run.validation for run in runs if run.cell["surrogate"] == shape])
         for shape in ("atan", "triangle")
     ]
-    text = references.page(findings(Scores(table.study, settled, table.runs))).text()  # type: ignore[arg-type]
+    text = references.page(findings(StudyScores(table.study, settled, table.runs))).text()  # type: ignore[arg-type]
     row = next(line for line in text.splitlines() if line.startswith("| T3: "))
     assert len(runs) == 4
     assert f"| {means[0]:.1f} | {means[1]:.1f} |" in row
@@ -179,7 +179,7 @@ def test_power_of_the_margins_by_hand() -> None:
     ]
     spread, settings = references.pair_spread([*good, *bad])
     assert (spread, settings) == (pytest.approx(math.sqrt(2)), 1)
-    table = Scores(study().study, {}, [*good, *bad])
+    table = StudyScores(study().study, {}, [*good, *bad])
     text = references.page(findings(table)).text()
     power = equivalence_power(2.0, math.sqrt(2 / 10), 9, level=Rules().look_level)
     assert f"| T3 | 2 | 1.41 | 1 | {100 * power:.0f} |" in text

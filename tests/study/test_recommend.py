@@ -20,9 +20,9 @@ from sgbench.recommendation.advice import advise
 from sgbench.recommendation.fit import fit
 from sgbench.recommendation.held_out import held_out
 from sgbench.recommendation.start import start_of_module, start_of_words
-from sgbench.recommendation.summary import CellSummary, Shape, Summary, TaskSummary
+from sgbench.recommendation.summary import CellSummary, Shape, StudySummary, TaskSummary
 from sgbench.records.files import to_json
-from sgbench.study.cells import Cell, Point
+from sgbench.study.cells import Cell, StudyPoint
 from sgbench.study.comparisons import SHAPES
 from sgbench.study.summary import summarise
 from tests.study.truth import SETTLED, Outcome, entries, noise, planned, scores, study
@@ -34,7 +34,7 @@ ONE = Shape(layers=1, recurrent=False, steps=50)
 RECURRENT = Shape(layers=1, recurrent=True, steps=90)
 
 
-def truth(run: Point, settings: Cell) -> Outcome:
+def truth(run: StudyPoint, settings: Cell) -> Outcome:
     """Ten points are lost for each decade away from a task's best width; heavier tails send fewer spikes."""
     width = float(str(settings["width_fwhm"] or 1))
     lost = 10 * abs(math.log10(width / BEST_WIDTH.get(run.task, 0.5))) + PENALTY[str(settings["surrogate"])]
@@ -44,7 +44,7 @@ def truth(run: Point, settings: Cell) -> Outcome:
 
 
 @functools.cache
-def summary() -> Summary:
+def summary() -> StudySummary:
     """The map of all tasks, with this truth."""
     runs = planned(study().study, ["A2"], SETTLED)
     first = {run.task: run for run in reversed(runs)}
@@ -77,7 +77,7 @@ def test_one_layer_and_recurrent_networks_get_other_widths() -> None:
     """By hand: 0.5 is best on two of three tasks of one layer and 1 costs them 3 points each; recurrent 0.1."""
     one, recurrent = (
         advise(summary(), ONE),
-        advise(Summary(**{**dict(summary()), "tasks": tasks("T4", "T5")}), RECURRENT),
+        advise(StudySummary(**{**dict(summary()), "tasks": tasks("T4", "T5")}), RECURRENT),
     )
     assert (one.surrogate, one.width_fwhm) == ("atan", 0.5)
     assert one.tasks == ("T1", "T2d1", "T3")
@@ -135,7 +135,7 @@ def test_what_counts_changes_the_answer() -> None:
 
 def test_learning_rates_and_settings_to_try() -> None:
     """References have a rate of 0.01; a factor of 4 costs 2.4 points, so that none but 1 is close."""
-    found = advise(Summary(**{**dict(summary()), "tasks": tasks("T4", "T5")}), RECURRENT, budget=4)
+    found = advise(StudySummary(**{**dict(summary()), "tasks": tasks("T4", "T5")}), RECURRENT, budget=4)
     assert found.learning_rates == (0.01, 0.01)
     assert found.to_try[0] == ("surrogate=atan", "width_fwhm=0.1", "optimizer.lr=0.01")
     assert len(set(found.to_try)) == 4
@@ -152,7 +152,7 @@ def test_regret_on_a_task_that_was_left_out_by_hand() -> None:
 
 def test_nothing_is_made_up_where_nothing_is_stored() -> None:
     """No task of the kind, or none with a cell: one line."""
-    empty = Summary(**{**dict(summary()), "tasks": {}})
+    empty = StudySummary(**{**dict(summary()), "tasks": {}})
     with pytest.raises(InputError, match="no block of the regime map is stored for such networks yet"):
         advise(empty, ONE)
     with pytest.raises(InputError, match="--budget 0: 1 or more"):
@@ -170,7 +170,7 @@ def test_few_seeds_have_no_interval() -> None:
         name: task.model_copy(update={"cells": tuple(map(cut, task.cells))})
         for name, task in tasks("T4", "T5").items()
     }
-    loss = advise(Summary(**{**dict(summary()), "tasks": few}), RECURRENT).loss
+    loss = advise(StudySummary(**{**dict(summary()), "tasks": few}), RECURRENT).loss
     assert (loss.low, loss.high, loss.predicted_low, loss.seeds) == (None, None, None, 4)
 
 

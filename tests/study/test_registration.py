@@ -19,7 +19,7 @@ from sgbench.study.registration import (
     require_registered,
 )
 from sgbench.study.settle import settle
-from sgbench.study.store import Entry, Manifest, Shard
+from sgbench.study.store import Manifest, Shard, StoreEntry
 from tests.study.toy import TREE
 from tests.study.truth import SETTLED, Outcome, entries, planned, study
 
@@ -84,7 +84,7 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path / "repository")
 
 
-def one_record(commit: str | None, *, clean: bool = True) -> list[Entry]:
+def one_record(commit: str | None, *, clean: bool = True) -> list[StoreEntry]:
     """A record that claims a commit."""
     run = planned(study().study, ["A2"], SETTLED, ["T1"])[0]
     return entries([run], lambda point, settings: Outcome(), commit=commit, clean=clean)
@@ -163,7 +163,9 @@ def test_deviations_are_listed() -> None:
     runs = planned(study().study, ["A2"], SETTLED, ["T1"])[:3]
     stored = entries(runs, lambda point, settings: Outcome())
     assert deviations(study(), SETTLED, manifest(study()), stored, None) == []
-    stray = [Entry(one.block, one.task, {**one.cell, "optimizer.lr": 0.5}, one.record) for one in stored[:2]]
+    stray = [
+        StoreEntry(one.block, one.task, {**one.cell, "optimizer.lr": 0.5}, one.record) for one in stored[:2]
+    ]
     shard = Shard(
         name="A2-000.jsonl.xz", block="A2", sha256="0" * 64, records=1, bytes=1, commits=("b" * 40,), epoch=1
     )

@@ -13,7 +13,7 @@ from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.recommendation.summary import SUMMARY
 from sgbench.study import report
-from sgbench.study.cells import Cell, Point
+from sgbench.study.cells import Cell, StudyPoint
 from sgbench.study.comparisons import Rules
 from sgbench.study.definition import Loaded
 from sgbench.study.extension import extended
@@ -35,7 +35,7 @@ SHAPES = ("triangle", "atan", "fast_sigmoid", "log_abs")
 WIDTHS = (0.1, 0.5, 1)
 
 
-def truth(run: Point, settings: Cell) -> Outcome:
+def truth(run: StudyPoint, settings: Cell) -> Outcome:
     """Four quiet layers: triangle does not learn, others reach 92 points; one run of triangle fails."""
     if settings["surrogate"] == "triangle":
         return Outcome(10.0, 10.0, spikes=2.0, failed=(run.seed, run.cell["width_fwhm"]) == (304, 1))
@@ -161,7 +161,7 @@ def test_the_same_bytes_from_the_same_store(
 def test_a_changed_record_moves_its_numbers_and_makes_its_pages_stale(written: Path, tmp_path: Path) -> None:
     """Triangle learns in four of ten seeds: the share moves, H2 is open, and the pages that show it are stale."""
 
-    def learns(run: Point, settings: Cell) -> Outcome:
+    def learns(run: StudyPoint, settings: Cell) -> Outcome:
         if settings["surrogate"] == "triangle" and run.seed >= 306:
             return Outcome(91.0, 91.0, spikes=300.0)
         return truth(run, settings)

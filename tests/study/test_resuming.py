@@ -18,7 +18,7 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.study.cells import points
 from sgbench.study.definition import Loaded
-from sgbench.study.run import Place, Runner, composed, run_block
+from sgbench.study.run import Runner, StudyFolders, composed, run_block
 from sgbench.study.settle import SETTLED, read_settled
 from sgbench.study.store import Store
 from sgbench.training.provenance import Code
@@ -28,15 +28,15 @@ from tests.study.toy import TREE, FakeRunner, loaded, record_of
 CODE, OTHER = Code("a" * 40, True, {}, "cpu"), Code("b" * 40, True, {}, "cpu")
 
 
-def place(folder: Path, runs: str = "runs") -> Place:
+def place(folder: Path, runs: str = "runs") -> StudyFolders:
     """Where the toy runs."""
-    return Place(Store(folder / "store", "toy"), folder / runs, config_dirs=(folder,))
+    return StudyFolders(Store(folder / "store", "toy"), folder / runs, config_dirs=(folder,))
 
 
 def run(
     study: Loaded,
     block: str,
-    where: Place,
+    where: StudyFolders,
     runner: Runner,
     *,
     code: Code = CODE,
@@ -130,7 +130,9 @@ def test_a_run_that_failed_as_a_result_is_not_made_again(tmp_path: Path) -> None
     """After a kill, runs that ended in numbers that are not finite count; those without memory are made again."""
     study = loaded(tmp_path)
     for kind, made in (("NonFiniteError", 12), ("MemoryError", 16)):
-        where = Place(Store(tmp_path / kind, "toy"), tmp_path / f"runs_{kind}", config_dirs=(tmp_path,))
+        where = StudyFolders(
+            Store(tmp_path / kind, "toy"), tmp_path / f"runs_{kind}", config_dirs=(tmp_path,)
+        )
         with pytest.raises(KeyboardInterrupt):
             run(study, "first", where, Killed(1, kind))
         runner = FakeRunner()
@@ -182,7 +184,7 @@ def test_a_run_that_two_blocks_share_counts_for_both(tmp_path: Path) -> None:
 
 def test_folders_may_have_any_name(tmp_path: Path) -> None:
     """What Hydra's grammar would read as something else."""
-    where = Place(
+    where = StudyFolders(
         Store(tmp_path / "store", "toy"),
         tmp_path / "a=(b), {c}",
         data_dir=tmp_path / "d'e",

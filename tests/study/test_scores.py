@@ -7,9 +7,9 @@ import math
 import pytest
 
 from sgbench.errors import InputError
-from sgbench.study.cells import Cell, Point
-from sgbench.study.scores import Scores, canonical, margin_of, read_scores, score_of
-from sgbench.study.store import Entry
+from sgbench.study.cells import Cell, StudyPoint
+from sgbench.study.scores import StudyScores, canonical, margin_of, read_scores, score_of
+from sgbench.study.store import StoreEntry
 from tests.study.truth import (
     SETTLED,
     Outcome,
@@ -25,15 +25,15 @@ from tests.study.truth import (
 PLAN = study().study
 
 
-def point(task: str = "T1", seed: int = 300, **cell: object) -> Point:
+def point(task: str = "T1", seed: int = 300, **cell: object) -> StudyPoint:
     """A run of the regime map."""
-    return Point("A2", task, {"surrogate": "atan", "width_fwhm": 1.0, **cell}, seed, ())  # type: ignore[dict-item]
+    return StudyPoint("A2", task, {"surrogate": "atan", "width_fwhm": 1.0, **cell}, seed, ())  # type: ignore[dict-item]
 
 
-def entry(run: Point, outcome: Outcome, **cell: object) -> Entry:
+def entry(run: StudyPoint, outcome: Outcome, **cell: object) -> StoreEntry:
     """A stored run, of which the cell may claim something else."""
     record = record_of(run, lambda point, settings: outcome)
-    return Entry(run.block, run.task, {**run.cell, **cell}, record)
+    return StoreEntry(run.block, run.task, {**run.cell, **cell}, record)
 
 
 def test_the_score_of_a_record_by_hand() -> None:
@@ -81,7 +81,7 @@ def test_records_and_made_scores_agree() -> None:
         }
 
 
-def by_cell(run: Point, settings: Cell) -> Outcome:
+def by_cell(run: StudyPoint, settings: Cell) -> Outcome:
     """An accuracy that tells runs apart: by clip, cut and learning rate."""
     points = (
         50.0
@@ -126,7 +126,7 @@ def test_only_complete_seeds_make_a_table() -> None:
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": 1.0} for shape in ("atan", "triangle")]
     gone = [run for run in all_runs.runs if run.seed == 302 and run.cell == cells[1]]
     assert len(gone) == 1
-    left = Scores(PLAN, SETTLED, [run for run in all_runs.runs if run not in gone])
+    left = StudyScores(PLAN, SETTLED, [run for run in all_runs.runs if run not in gone])
     table = left.table("T1", "map", cells, range(300, 305), start="A2")
     assert (table.seeds, table.missing, table.complete) == ((300, 301, 303, 304), 1, False)
     assert table.accuracy.shape == (2, 4)
@@ -134,7 +134,10 @@ def test_only_complete_seeds_make_a_table() -> None:
 
 def test_nothing_is_found_before_anything_is_settled() -> None:
     """A block that starts from what another settles has no runs before; that is no error."""
-    assert Scores(PLAN, {}, []).cell("T1", "map", {"surrogate": "atan", "width_fwhm": 1.0}, start="A2") == {}
+    assert (
+        StudyScores(PLAN, {}, []).cell("T1", "map", {"surrogate": "atan", "width_fwhm": 1.0}, start="A2")
+        == {}
+    )
 
 
 def test_margins() -> None:

@@ -13,17 +13,19 @@ from filelock import FileLock
 from sgbench.errors import InputError, RunBusyError
 from sgbench.study import store as stores
 from sgbench.study.cells import points
-from sgbench.study.run import Place, composed
-from sgbench.study.store import LOCK, MANIFEST, Entry, Store
+from sgbench.study.run import StudyFolders, composed
+from sgbench.study.store import LOCK, MANIFEST, Store, StoreEntry
 from tests.study.toy import loaded, record_of
 
 
-def entries(folder: Path) -> list[Entry]:
+def entries(folder: Path) -> list[StoreEntry]:
     """Two runs of the toy."""
     planned = points(loaded(folder).study, "first", {})[:2]
-    specs = composed(planned, Place(Store(folder / "store", "toy"), folder / "runs", config_dirs=(folder,)))
+    specs = composed(
+        planned, StudyFolders(Store(folder / "store", "toy"), folder / "runs", config_dirs=(folder,))
+    )
     return [
-        Entry("first", point.task, point.cell, record_of(spec, 0.5))
+        StoreEntry("first", point.task, point.cell, record_of(spec, 0.5))
         for point, spec in zip(planned, specs, strict=True)
     ]
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from sgbench.errors import InputError
-from sgbench.study.cells import Point, points
+from sgbench.study.cells import StudyPoint, points
 from sgbench.study.definition import Loaded, parse_study
-from sgbench.study.run import Place, Runner, composed, require_commit, run_block
+from sgbench.study.run import Runner, StudyFolders, composed, require_commit, run_block
 from sgbench.study.settle import read_settled
 from sgbench.study.status import block_cost, block_states
 from sgbench.study.store import MANIFEST, Store
@@ -23,13 +23,18 @@ from tests.study.toy import TREE, FakeRunner, loaded
 CODE = Code("a" * 40, True, {}, "cpu")
 
 
-def place(folder: Path, runs: str = "runs") -> Place:
+def place(folder: Path, runs: str = "runs") -> StudyFolders:
     """Where the toy runs."""
-    return Place(Store(folder / "store", "toy"), folder / runs, config_dirs=(folder,))
+    return StudyFolders(Store(folder / "store", "toy"), folder / runs, config_dirs=(folder,))
 
 
 def run(
-    study: Loaded, block: str, where: Place, runner: Runner, hours: float | None = None, code: Code = CODE
+    study: Loaded,
+    block: str,
+    where: StudyFolders,
+    runner: Runner,
+    hours: float | None = None,
+    code: Code = CODE,
 ) -> bool:
     """One block, told to nobody."""
     deadline_s = None if hours is None else time.monotonic() + hours * 3600
@@ -205,7 +210,7 @@ def test_the_shipped_study_composes(tmp_path: Path) -> None:
         "map": 300,
         "report": 200,
     }
-    first: dict[str, Point] = {}
+    first: dict[str, StudyPoint] = {}
     for point in points(study, "A1", {}):
         first.setdefault(point.task, point)
     specs = composed(list(first.values()), place(tmp_path))

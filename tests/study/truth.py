@@ -16,11 +16,11 @@ from typing import Any
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
-from sgbench.study.cells import Cell, Point, Settled, points, task_reference
+from sgbench.study.cells import Cell, Settled, StudyPoint, points, task_reference
 from sgbench.study.comparisons import SHAPES
 from sgbench.study.definition import Loaded, Study, load_study
-from sgbench.study.scores import PERCENT, Score, Scores, canonical, varied_keys
-from sgbench.study.store import Entry
+from sgbench.study.scores import PERCENT, Score, StudyScores, canonical, varied_keys
+from sgbench.study.store import StoreEntry
 
 RECORDS = Path(__file__).resolve().parents[2] / "leaderboards" / "randman_v1" / "records"
 RECORD = RECORDS / "06fb562fb273" / "0.json"
@@ -57,7 +57,7 @@ class Outcome:
     failed: bool = False
 
 
-Truth = Callable[[Point, Cell], Outcome]
+Truth = Callable[[StudyPoint, Cell], Outcome]
 """From a run and its full settings to what it comes to."""
 
 
@@ -83,7 +83,7 @@ def with_best(settled: Settled = SETTLED, block: str = "A3a", **cell: Any) -> Se
     return {**settled, block: dict.fromkeys(study().study.blocks["A3b"].tasks, best)}
 
 
-def noise(point: Point, spread: float, what: object = "") -> float:
+def noise(point: StudyPoint, spread: float, what: object = "") -> float:
     """A number that depends on the run alone, normal with this spread."""
     text = json.dumps([point.task, sorted(point.cell.items(), key=str), point.seed, what], default=str)
     drawn = int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
@@ -97,7 +97,7 @@ def scores(
     tasks: Iterable[str] = (),
     settled: Settled = SETTLED,
     plan: Study | None = None,
-) -> Scores:
+) -> StudyScores:
     """The scores of whole blocks, made without records.
 
     Args:
@@ -109,13 +109,15 @@ def scores(
     """
     plan = plan or study().study
     runs = [_score(plan, point, settled, truth) for point in planned(plan, blocks, settled, tasks)]
-    return Scores(plan, settled, runs)
+    return StudyScores(plan, settled, runs)
 
 
-def planned(plan: Study, blocks: Iterable[str], settled: Settled, tasks: Iterable[str] = ()) -> list[Point]:
+def planned(
+    plan: Study, blocks: Iterable[str], settled: Settled, tasks: Iterable[str] = ()
+) -> list[StudyPoint]:
     """All runs of these blocks, each once: what two blocks share is the first one's."""
     wanted = set(tasks)
-    runs: dict[tuple[str, int, str], Point] = {}
+    runs: dict[tuple[str, int, str], StudyPoint] = {}
     for block in blocks:
         for point in points(plan, block, settled):
             if not wanted or point.task in wanted:
@@ -124,7 +126,7 @@ def planned(plan: Study, blocks: Iterable[str], settled: Settled, tasks: Iterabl
     return list(runs.values())
 
 
-def full(plan: Study, point: Point, settled: Settled) -> Cell:
+def full(plan: Study, point: StudyPoint, settled: Settled) -> Cell:
     """Every setting of a run, with what it has where none is stated."""
     stated = {**task_reference(plan, point.block, point.task, settled), **point.cell}
     return {key: stated.get(key, DEFAULTS.get(key)) for key in _keys(point.task)}
@@ -135,7 +137,7 @@ def _keys(task: str) -> tuple[str, ...]:
     return varied_keys(study().study, task)
 
 
-def _score(plan: Study, point: Point, settled: Settled, truth: Truth) -> Score:
+def _score(plan: Study, point: StudyPoint, settled: Settled, truth: Truth) -> Score:
     settings = full(plan, point, settled)
     outcome = truth(point, settings)
     threshold = plan.tasks[point.task].solved_from
@@ -156,7 +158,9 @@ def _score(plan: Study, point: Point, settled: Settled, truth: Truth) -> Score:
     )
 
 
-def entries(runs: Iterable[Point], truth: Truth, settled: Settled = SETTLED, **made: Any) -> list[Entry]:
+def entries(
+    runs: Iterable[StudyPoint], truth: Truth, settled: Settled = SETTLED, **made: Any
+) -> list[StoreEntry]:
     """Stored runs, as records.
 
     Args:
@@ -166,7 +170,8 @@ def entries(runs: Iterable[Point], truth: Truth, settled: Settled = SETTLED, **m
         made: see `record_of`.
     """
     return [
-        Entry(point.block, point.task, point.cell, record_of(point, truth, settled, **made)) for point in runs
+        StoreEntry(point.block, point.task, point.cell, record_of(point, truth, settled, **made))
+        for point in runs
     ]
 
 
@@ -176,7 +181,7 @@ def _template() -> str:
 
 
 def record_of(
-    point: Point,
+    point: StudyPoint,
     truth: Truth,
     settled: Settled = SETTLED,
     *,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sgbench.leaderboard.deviation import Reference
+from sgbench.leaderboard.deviation import ProtocolReference
 from sgbench.leaderboard.store.answers import Answers
 from sgbench.leaderboard.store.outputs import Outputs
 from sgbench.records.content import EpochScores
@@ -29,11 +29,11 @@ Files = dict[str, bytes]
 class NoData:
     """A judge on whose machine no data set is, and who is asked for no loss."""
 
-    def loss_of(self, outputs: Outputs, reference: Reference) -> float:
+    def loss_of(self, outputs: Outputs, reference: ProtocolReference) -> float:
         """The toy protocol has classes."""
         raise AssertionError(reference.protocol.name)
 
-    def wanted(self, reference: Reference, seed: int) -> Answers | None:
+    def wanted(self, reference: ProtocolReference, seed: int) -> Answers | None:
         """Nothing to compare with."""
         return None
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.deviation import Reference, compose_reference
-from sgbench.leaderboard.store.answers import Claim, parse_answers, require_claim, targets_apart
+from sgbench.leaderboard.deviation import ProtocolReference, compose_reference
+from sgbench.leaderboard.store.answers import ScoreClaim, parse_answers, require_claim, targets_apart
 from sgbench.leaderboard.store.outputs import Outputs, parse_outputs
 from sgbench.leaderboard.store.predictions import Predictions, parse_predictions
 from sgbench.submissions.alike import alike
@@ -72,7 +72,7 @@ def test_two_outputs_by_hand() -> None:
 
 # --- scores and likeness
 
-SERIES: Reference = compose_reference("mackey_glass_v1")
+SERIES: ProtocolReference = compose_reference("mackey_glass_v1")
 RANDOM = np.random.default_rng(0)
 TRUTH = RANDOM.random((40, 100, 1))
 
@@ -98,17 +98,17 @@ def test_a_claim_may_be_off_by_rounding_alone() -> None:
     """Must match: single precision; must differ: a hundredth of a percent, another number of samples, no loss."""
     found = near(0.1, seed=1)
     loss = loss_of(found, SERIES)
-    require_claim(found, Claim(None, float(np.float32(loss)), 40, None), "it", loss=loss)
+    require_claim(found, ScoreClaim(None, float(np.float32(loss)), 40, None), "it", loss=loss)
     for claim, words in (
-        (Claim(None, loss * 1.0001, 40, None), "gives a loss of"),
-        (Claim(None, loss, 41, None), "has 40 samples, but the record claims 41"),
-        (Claim(0.9, None, 40, None), "claims no loss"),
+        (ScoreClaim(None, loss * 1.0001, 40, None), "gives a loss of"),
+        (ScoreClaim(None, loss, 41, None), "has 40 samples, but the record claims 41"),
+        (ScoreClaim(0.9, None, 40, None), "claims no loss"),
     ):
         with pytest.raises(InputError, match=words):
             require_claim(found, claim, "it", loss=loss)
     classes = parse_predictions(b"index,target,prediction\n0,1,1\n", "it")
     with pytest.raises(InputError, match="claims no accuracy"):
-        require_claim(classes, Claim(None, 0.5, 1, None), "it")
+        require_claim(classes, ScoreClaim(None, 0.5, 1, None), "it")
 
 
 def test_copies_of_outputs_and_honest_runs() -> None:
@@ -214,7 +214,7 @@ LINES = b"index,step,target,prediction\n"
         (b"," * 1_000_000 + b"\n1\n", SERIES, "the first line names other columns"),
     ],
 )
-def test_tables_that_are_not_the_test_split(data: bytes, reference: Reference, words: str) -> None:
+def test_tables_that_are_not_the_test_split(data: bytes, reference: ProtocolReference, words: str) -> None:
     """Expected: refused by its extent, before any loss is computed."""
     with pytest.raises(InputError, match=words):
         parse_answers(data, "it", reference)
@@ -239,11 +239,11 @@ def test_labels_are_claimed_where_steps_have_them() -> None:
     """Must differ: three answers of 360 with a claim of three labels, and steps without one."""
     few = parse_predictions(b"index,target,prediction\n0,1,1\n1,1,1\n2,1,1\n", "it")
     with pytest.raises(InputError, match="states 3 labels, but no step has a class of its own"):
-        require_claim(few, Claim(1.0, None, 360, 3), "it")
+        require_claim(few, ScoreClaim(1.0, None, 360, 3), "it")
     stepped = parse_predictions(LINES + b"0,1,2,2\n", "it")
     with pytest.raises(InputError, match="states no labels, but each step has a class"):
-        require_claim(stepped, Claim(1.0, None, 1, None), "it")
-    require_claim(stepped, Claim(1.0, None, 141, 1), "it")
+        require_claim(stepped, ScoreClaim(1.0, None, 1, None), "it")
+    require_claim(stepped, ScoreClaim(1.0, None, 141, 1), "it")
 
 
 def test_one_spike_elsewhere_is_the_same_answer() -> None:

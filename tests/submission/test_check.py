@@ -11,7 +11,7 @@ import pytest
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
-from sgbench.leaderboard.deviation import Reference
+from sgbench.leaderboard.deviation import ProtocolReference
 from sgbench.leaderboard.division import division_of
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.records.method import method_id
@@ -152,7 +152,7 @@ def test_store_that_was_tampered_with(tmp_path: Path) -> None:
     assert sum("another hash than its name" in reason for reason in reasons) == 3
 
 
-def allowing(count: int | None) -> Reference:
+def allowing(count: int | None) -> ProtocolReference:
     return replace(reference(), protocol=protocol().model_copy(update={"tuning_trials": count}))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.deviation import Reference, References, deviation
+from sgbench.leaderboard.deviation import ProtocolReference, References, deviation
 from sgbench.paths import PREDICTIONS, RECORD
 from sgbench.records.files import read_model, to_json
 from sgbench.records.spec import Method, Protocol
@@ -32,7 +32,7 @@ def apart() -> Protocol:
 class Apart(References):
     """References that know it."""
 
-    def of(self, name: str) -> Reference:
+    def of(self, name: str) -> ProtocolReference:
         """The toy reference with these seeds."""
         return replace(reference(), protocol=apart())
 

@@ -21,7 +21,7 @@ from sgbench.leaderboard.pages.tuning_section import (
     searches,
     studies_of,
 )
-from sgbench.leaderboard.rows import Board, Standing
+from sgbench.leaderboard.rows import Board, BoardStanding
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.dossier import Dossier
 from sgbench.paths import RECORD
@@ -29,7 +29,7 @@ from sgbench.records.files import read_model, to_json
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import TuningLog, TuningTrial
 from sgbench.records.tuning import JOURNALS, PRUNED, Asked, Journal, Pruned
-from sgbench.replicas.crew import Crew, Told
+from sgbench.replicas.crew import Crew, WorkerMessage
 from sgbench.statistics.tuning_curves import Trial, best_band, expected_best, median_of_bests
 from sgbench.submissions.make import make
 from sgbench.submissions.tuning import best, complaints
@@ -48,7 +48,7 @@ def test_a_stopped_run_leaves_its_epochs_and_its_neighbour_is_none_the_wiser(tmp
     """
     words = [*WORDS, "seed=0,1", f"paths.runs_dir={tmp_path / 'two'}"]
     specs = plan(words, multirun=True).specs
-    told: list[Told] = []
+    told: list[WorkerMessage] = []
     bars = {0: (-math.inf, math.inf, -math.inf), 1: (-math.inf,) * 3}
     Crew(list(enumerate(specs)), told.append, lambda: False, bars=bars).run()
     assert [each.line for each in told if each.kind == "pruned"] == ["stopped after 2 of 3 epochs"]
@@ -165,7 +165,7 @@ def test_a_board_says_what_searches_came_to() -> None:
                 for study, best in enumerate(bests)
             )
             log = TuningLog(schema_version=1, protocol="toy_v1", method_id=row.method_id, trials=trials)
-            rows.append(replace(row, standing=Standing("closed", Dossier(tuning=log))))
+            rows.append(replace(row, standing=BoardStanding("closed", Dossier(tuning=log))))
         return replace(plain, rows=tuple(rows))
 
     equal = with_logs([[0.9, 0.2, 0.3], [0.5, 0.6, 0.7]])

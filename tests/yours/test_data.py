@@ -22,9 +22,9 @@ from sgbench.signals import spike_trains
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.training.build import build
 from sgbench.yours import samples, scratch
-from sgbench.yours.arrays import Events, part_of
+from sgbench.yours.arrays import EventArrays, part_of
 from sgbench.yours.benchmark import prepared_entry
-from sgbench.yours.entry import Added, Terms
+from sgbench.yours.entry import Terms, WrittenEntry
 from sgbench.yours.prepare import Prepared, prepare
 
 X = np.arange(240.0).reshape(10, 8, 3)
@@ -90,7 +90,7 @@ def test_a_loader_that_shuffles_gives_its_data_set_in_order() -> None:
 def test_pixels_of_a_camera_are_numbered_by_polarity_row_and_column() -> None:
     """Hand count: (p H + y) W + x with W = 4, H = 3; times stay in microseconds."""
     part = part_of(Camera(), "train")
-    assert isinstance(part.values, Events)
+    assert isinstance(part.values, EventArrays)
     assert part.values.channels[1].tolist() == [(1 * 3 + 2) * 4 + 3, 1]
     assert part.values.times_us[1].tolist() == [500, 101]
 
@@ -99,7 +99,7 @@ def test_events_in_three_units_are_the_same() -> None:
     """Expected: 1500 us, however it is written."""
     for unit, time in (("s", 0.0015), ("ms", 1.5), ("us", 1500)):
         part = part_of(([([time], [2])] * 2, [0, 1]), "train", time_unit=unit)  # type: ignore[arg-type]
-        assert isinstance(part.values, Events)
+        assert isinstance(part.values, EventArrays)
         assert part.values.times_us[0].tolist() == [1500]
 
 
@@ -249,7 +249,7 @@ def test_three_samples_and_a_missing_class_are_said_and_go_on() -> None:
 # --- the entry
 
 
-def added(**terms: Any) -> Added:
+def added(**terms: Any) -> WrittenEntry:
     """An entry of the ten samples."""
     return prepared_entry("mine", (X, Y), (X, Y), terms=Terms(**terms))
 

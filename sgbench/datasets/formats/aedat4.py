@@ -32,7 +32,7 @@ NOT_COMPRESSED, LZ4, LZ4_HIGH, ZSTD, ZSTD_HIGH = range(5)
 
 
 def read(path: Path) -> Pixels:
-    """The events of a file, times from 0 at the first.
+    """Read the events of a file, with times from 0 at the first.
 
     Raises:
         InputError: not such a file, cut off, or compressed by something that is not installed.
@@ -52,7 +52,7 @@ def read(path: Path) -> Pixels:
 
 
 def _packets(data: bytes) -> Iterator[bytes]:
-    """The unpacked event packets."""
+    """Yield the unpacked event packets."""
     if not data.startswith(MAGIC):
         raise ValueError("another first line")
     place = len(MAGIC)
@@ -85,7 +85,7 @@ def _head(head: bytes) -> tuple[int, int]:
 
 
 def _events(packet: bytes) -> np.ndarray:
-    """The vector of a size-prefixed table whose only field it is."""
+    """Return the vector of a size-prefixed table whose only field it is."""
     (size,) = struct.unpack_from("<I", packet, 0)
     body = packet[4 : 4 + size]
     fields = _fields(body, _number("<I", body, 0))
@@ -97,7 +97,7 @@ def _events(packet: bytes) -> np.ndarray:
 
 
 def _fields(body: bytes, table: int) -> list[int]:
-    """Where the fields of a FlatBuffers table lie; 0 for those that are not there."""
+    """Return where the fields of a FlatBuffers table lie; 0 stands for those that are missing."""
     described = table - _number("<i", body, table)
     if described < 0:
         raise ValueError("an offset leads out of the file")

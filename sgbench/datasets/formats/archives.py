@@ -76,7 +76,7 @@ def _unpack_into(archive: Path, folder: Path, most_bytes: int) -> list[str]:
 
 
 def _copy(archive: Path, source: IO[bytes], place: Path, declared: int) -> int:
-    """The bytes of a member, as many as are declared."""
+    """Copy the bytes of a member, as many as are declared."""
     place.parent.mkdir(parents=True, exist_ok=True)
     written = 0
     with place.open("xb") as target:
@@ -89,7 +89,7 @@ def _copy(archive: Path, source: IO[bytes], place: Path, declared: int) -> int:
 
 
 def _inside(archive: Path, name: str) -> str:
-    """The name, if it leads nowhere but down."""
+    """Return the name if it leads nowhere but down."""
     path = PurePosixPath(name)
     if (
         path.is_absolute()

@@ -61,7 +61,7 @@ def parse(data: bytes, name: str) -> Pixels:
 
 
 def read(path: Path) -> Pixels:
-    """The events of a file.
+    """Read the events of a file.
 
     Raises:
         InputError: it cannot be read, is far too large or cut off.

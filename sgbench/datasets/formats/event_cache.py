@@ -23,7 +23,7 @@ STAMPS = ".checksums"
 
 
 def prepared(name: str, shape: Mapping[str, object], write: Callable[[Path], None]) -> Path:
-    """The folder with what `write` writes into an empty one, made at the first call for this name and shape.
+    """Return the folder that `write` has filled, made at the first call for this name and shape.
 
     Processes that ask at once wait for the first. Killed while it writes, it leaves a folder that nobody reads and
     the next writer removes.
@@ -64,7 +64,7 @@ def forget(folder: Path) -> None:
 
 
 def _used(folder: Path) -> bool:
-    """Whether it is there; if so, it counts as used now."""
+    """Say whether the folder is there; if so, it counts as used now."""
     try:
         os.utime(folder)
     except FileNotFoundError:
@@ -146,7 +146,7 @@ def _facts(path: Path) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file, however large.
+    """Compute the SHA-256 of a file of any size.
 
     Raises:
         InputError: it cannot be read.

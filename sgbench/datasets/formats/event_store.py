@@ -164,7 +164,7 @@ class SpikeFile:
             raise OSError(f"a prepared data set was cut off at {4 * first} bytes")
 
     def pieces(self, first: list[int], counts: list[int]) -> Tensor:
-        """The pieces that begin at these places, one after another."""
+        """Return the pieces that begin at these places, one after another."""
         found, end = np.empty(sum(counts), np.int32), 0
         for start, count in zip(first, counts, strict=True):
             begin, end = end, end + count
@@ -183,7 +183,7 @@ class StoredTrains(SpikeTrains):
     files: tuple[SpikeFile, ...] = ()
 
     def __getitem__(self, position: Tensor) -> SpikeTrains:
-        """The samples at these positions [B]; what is asked of them is read then."""
+        """Return the samples at these positions [B]; they are read from disk at the first use."""
         return PickedTrains(self, position, self.dtype)
 
 
@@ -232,13 +232,13 @@ class PickedTrains(SpikeTrains):
         return self._source.files[1].pieces(self._first, self._counts)
 
     def to(self, dtype: torch.dtype) -> SpikeTrains:
-        """The same spikes for input of another type."""
+        """Return the same spikes for input of another type."""
         found = PickedTrains.__new__(PickedTrains)
         found.__dict__.update(self.__dict__, dtype=dtype)
         return found
 
     def __getitem__(self, position: Tensor) -> SpikeTrains:
-        """The samples at these positions of these."""
+        """Return the samples at these positions among those picked."""
         return PickedTrains(self._source, self._position[position], self.dtype)
 
     def one_by_one(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:

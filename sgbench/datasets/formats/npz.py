@@ -21,7 +21,7 @@ PLAIN = "biufU"
 
 
 def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
-    """The arrays of these names.
+    """Read the arrays of these names.
 
     Args:
         path: of the file.

@@ -60,7 +60,7 @@ class _Unpickler(pickle.Unpickler):
     """Imports nothing."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """What stands for a name."""
+        """Return what stands for a name, which is never imported."""
         wanted = f"{module_name.replace('numpy.core', 'numpy._core')} {global_name}"
         if wanted not in CALLS:
             raise ValueError(f"it asks for {module_name}.{global_name}")
@@ -106,7 +106,7 @@ class _Kind(_Stand):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """As NumPy's own."""
+        """Return the type as NumPy's own."""
         return np.dtype(self.order + self.text)
 
 
@@ -137,12 +137,12 @@ def _ndarray(*_: Any) -> Any:
 
 
 def _frombuffer(data: Any, kind: Any, shape: Any, order: Any) -> _Array:
-    """An array of the bytes beside it."""
+    """Make an array of the bytes beside it."""
     return _Array(_array(shape, kind, data, columns_first=order == "F"))
 
 
 def _scalar(kind: Any, data: Any) -> Any:
-    """A number."""
+    """Make a number."""
     return _array((), kind, data, columns_first=False)[()]
 
 
@@ -181,7 +181,7 @@ def _array(shape: Any, kind: Any, data: Any, *, columns_first: bool) -> np.ndarr
 
 
 def _plain(value: Any) -> Any:
-    """The same with arrays in place of what announced them."""
+    """Return the same tree with arrays in place of what announced them."""
     if isinstance(value, _Array):
         if value.numbers is None:
             raise ValueError("an array without numbers")

@@ -22,7 +22,7 @@ TIMES, UNITS, LABELS, SPEAKER = "spikes/times", "spikes/units", "labels", "extra
 
 
 def numbers(path: Path, name: str) -> NDArray[np.int64]:
-    """A list of whole numbers of a file.
+    """Read a list of whole numbers from a file.
 
     Raises:
         InputError: the file is damaged, or holds something else under this name.
@@ -35,7 +35,7 @@ def numbers(path: Path, name: str) -> NDArray[np.int64]:
 
 
 def recordings(path: Path, rows: Sequence[int] | NDArray[np.int64], classes: int) -> Iterator[Recording]:
-    """The samples in these rows, in order; times are rounded to microseconds.
+    """Yield the samples in these rows, in order; times are rounded to microseconds.
 
     Raises:
         InputError: the file is damaged or not of this layout, or a label, time or unit is impossible.

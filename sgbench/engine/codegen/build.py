@@ -22,7 +22,7 @@ import torch
 from filelock import FileLock, Timeout
 from numba.core import event
 
-from sgbench.engine.codegen.source import Source, backward_arrays, forward_arrays
+from sgbench.engine.codegen.source import LoopSource, backward_arrays, forward_arrays
 from sgbench.engine.note import CompileNote
 from sgbench.paths import default_loops_dir
 
@@ -41,8 +41,8 @@ class Loops(NamedTuple):
     backward: Loop | None
 
 
-def loops(source: Source) -> Loops:
-    """The loops of a source, compiled."""
+def loops(source: LoopSource) -> Loops:
+    """Compile the loops of a source."""
     program = source.program
     arrays = (len(forward_arrays(program)), len(backward_arrays(program)) if program.learns else 0)
     return _loops(source.text, arrays, source.dtype)
@@ -64,14 +64,14 @@ def _loops(text: str, arrays: tuple[int, int], dtype: torch.dtype) -> Loops:
 
 
 def _digest(text: str) -> str:
-    """By what decides on the machine code: the source, this room, and the versions of what compiles it."""
+    """Hash what decides on the machine code: the source, this room, and the versions of what compiles it."""
     parts = [text, version("sgbench"), torch.__version__, numba.__version__, np.__version__, _room()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
 
 @functools.cache
 def _room() -> str:
-    """The functions that loops call; numba does not look whether they have changed."""
+    """Read the functions that loops call, since numba does not see whether they have changed."""
     return (Path(__file__).parent / "functions.py").read_text(encoding="utf-8")
 
 
@@ -89,7 +89,7 @@ def _alone(path: Path):  # noqa: ANN202 - of contextlib
 
 
 def _stored(text: str, path: Path) -> ModuleType:
-    """The module of a file, which is written as a whole or not at all."""
+    """Load the module of a file, which is written as a whole or not at all."""
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         handle, draft = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -20,7 +20,7 @@ LARGEST, SMALLEST = F(88.72283), F(-87.33654)  # beyond these e^x is infinite, o
 
 @intrinsic
 def _as_float(context: Any, bits: Any) -> Any:
-    """The float32 of these 32 bits."""
+    """Return the float32 of these 32 bits."""
 
     def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.FloatType())

@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenTensor:
     """A tensor without samples that a step uses: a parameter, or what is made from parameters.
 
     Args:
@@ -49,7 +49,7 @@ class Noise:
 
 
 def without_samples(tensor: Tensor, shape: Sequence[int]) -> Tensor:
-    """The same tensor with no more axes than a shape, where those in front have one entry each."""
+    """Drop axes in front of a shape that have one entry each."""
     while tensor.dim() > len(shape) and tensor.shape[0] == 1:
         tensor = tensor[0]
     return tensor

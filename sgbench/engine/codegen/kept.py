@@ -34,7 +34,7 @@ def unchanged(module: nn.Module) -> Iterator[None]:
 
 
 def _containers(module: nn.Module) -> dict[str, Any]:
-    """What can change without being set: lists, dictionaries, sets."""
+    """Return what can change without being set: lists, dictionaries, sets."""
     return {
         name: copy.copy(value) for name, value in vars(module).items() if isinstance(value, list | dict | set)
     }

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sgbench.engine.codegen.given import Given, Noise
+from sgbench.engine.codegen.given import GivenTensor, Noise
 from sgbench.engine.codegen.recorder import Recorder, Traced
 from sgbench.engine.codegen.values import Untraceable, Value, as_number, needed, number
-from sgbench.engine.layer import Layer
+from sgbench.engine.layer import EngineLayer
 from sgbench.errors import one_printable_line
 
 Parts = tuple[Value, ...]
@@ -46,14 +46,14 @@ class Program:
     gradients: dict[str, Parts]
     before: tuple[Parts, ...]
     sums: tuple[tuple[int, Value], ...]
-    given: tuple[Given, ...]
-    learnt: tuple[Given, ...]
+    given: tuple[GivenTensor, ...]
+    learnt: tuple[GivenTensor, ...]
     noises: tuple[Noise, ...]
     used: tuple[tuple[int, ...], tuple[int, ...]]
 
     @property
     def learns(self) -> bool:
-        """Whether there is a way back."""
+        """Say whether there is a way back."""
         return bool(self.gradients)
 
     @property
@@ -76,7 +76,7 @@ class Program:
 
 
 def record(
-    layer: Layer, shape: Sequence[int], dtype: torch.dtype, *, parts: int, keep_u: bool, learns: bool
+    layer: EngineLayer, shape: Sequence[int], dtype: torch.dtype, *, parts: int, keep_u: bool, learns: bool
 ) -> Program:
     """Write down one step of a layer, and with `learns` its vector-Jacobian product.
 
@@ -128,7 +128,9 @@ def _noises_of(roots: Sequence[Value]) -> tuple[int, ...]:
 class _Step:
     """One step on tensors without numbers."""
 
-    def __init__(self, layer: Layer, recorder: Recorder, *, parts: int, keep_u: bool, learns: bool) -> None:
+    def __init__(
+        self, layer: EngineLayer, recorder: Recorder, *, parts: int, keep_u: bool, learns: bool
+    ) -> None:
         self.recorder = recorder
         neuron, shape = layer.neuron, recorder.shape
         wide = (*shape[:-1], shape[-1] * parts)
@@ -171,7 +173,7 @@ class _Step:
 
     def pulled_back(
         self,
-    ) -> tuple[dict[str, Parts], tuple[Parts, ...], tuple[tuple[int, Value], ...], tuple[Given, ...]]:
+    ) -> tuple[dict[str, Parts], tuple[Parts, ...], tuple[tuple[int, Value], ...], tuple[GivenTensor, ...]]:
         """Gradients of inputs, of state, of rows by place, and the tensors that these rows belong to."""
         recorder = self.recorder
         recorder.is_backward = True

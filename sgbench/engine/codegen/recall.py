@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.engine.codegen.program import Program
-from sgbench.engine.codegen.source import Source
+from sgbench.engine.codegen.source import LoopSource
 
 MOST = 16
 """Programs of one layer's neurons: with and without gradient, a last batch that is shorter, and old ones."""
-_kept: weakref.WeakKeyDictionary[Any, dict[Any, tuple[Program, Source]]] = weakref.WeakKeyDictionary()
+_kept: weakref.WeakKeyDictionary[Any, dict[Any, tuple[Program, LoopSource]]] = weakref.WeakKeyDictionary()
 
 
 class _UnknownError(Exception):
@@ -23,9 +23,9 @@ class _UnknownError(Exception):
 
 
 def recalled(
-    neuron: nn.Module, key: tuple[Any, ...], write: Callable[[], tuple[Program, Source]]
-) -> tuple[Program, Source]:
-    """What `write` came to before, or comes to now.
+    neuron: nn.Module, key: tuple[Any, ...], write: Callable[[], tuple[Program, LoopSource]]
+) -> tuple[Program, LoopSource]:
+    """Return what `write` came to before, or comes to now.
 
     A step whose parameters learn is written down anew each time, for what it makes of them has moved. Numbers are
     compared wherever the neurons and their parts hold them; a number that a step takes from a module instead, and
@@ -72,5 +72,5 @@ def _state(value: Any) -> Any:
 
 
 def _inner(value: Any) -> Any:
-    """A part that is a module has its own turn."""
+    """Leave a part that is a module to its own turn."""
     return id(value) if isinstance(value, nn.Module) else _state(value)

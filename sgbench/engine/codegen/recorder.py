@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sgbench.engine.codegen.given import Given, Noise, without_samples
+from sgbench.engine.codegen.given import GivenTensor, Noise, without_samples
 from sgbench.engine.codegen.rules import RULES
 from sgbench.engine.codegen.values import Untraceable, Value, as_number, number
 
@@ -81,7 +81,7 @@ class Recorder:
         self.shape = torch.Size(shape)
         self.dtype = dtype
         self.per_part = math.prod(shape)
-        self.given: dict[tuple[int, torch.Size], Given] = {}
+        self.given: dict[tuple[int, torch.Size], GivenTensor] = {}
         self.stand_ins: dict[int, Traced] = {}
         self.rows = 0
         self.noises: list[Noise] = []
@@ -89,7 +89,7 @@ class Recorder:
         self.is_backward = False
 
     def input(self, name: str, shape: Sequence[int], *, learns: bool = False) -> Traced:
-        """An array [B, parts * ...] that is given in each step."""
+        """Declare an array [B, parts * ...] that is given in each step."""
         parts = self._parts(shape)
         return self._made(
             shape, tuple(Value("input", detail=f"{name}.{k}") for k in range(parts)), learns=learns
@@ -123,7 +123,7 @@ class Recorder:
         raise Untraceable(f"its step calls {func.name()}, for which there is no rule")
 
     def stand_in(self, argument: Any) -> Any:
-        """What takes the place of a tensor that gradient has to reach; anything else is left as it is."""
+        """Replace a tensor that gradient has to reach; anything else is left as it is."""
         if not isinstance(argument, Tensor) or isinstance(argument, Traced) or not argument.requires_grad:
             return argument
         if id(argument) not in self.stand_ins:
@@ -220,7 +220,7 @@ class Recorder:
     _record_split_with_sizes = _record_split
 
     def _record_slice(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
-        """Of parts along the last axis."""
+        """Record a slice of parts along the last axis."""
         given: tuple[Any, ...] = (*args, *(0, None, None, 1)[len(args) - 1 :])
         whole, axis, first, last, step = given
         size = whole.shape[axis]
@@ -266,7 +266,7 @@ class Recorder:
         return self._made(like.shape, (Value("noise", detail=len(self.noises) - 1),))
 
     def _of_noise(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
-        """What is made of noise alone is made by torch where it is drawn, so that its bits are torch's."""
+        """Let torch make what is made of noise alone, where it is drawn, so that its bits are torch's."""
         source = self.noises[int(args[0].values[0].detail)]  # type: ignore[arg-type]
         made = (*source.made, (func, tuple(args[1:]), kwargs))
         self.noises.append(Noise(source.stream, source.draw, made, source.is_backward))
@@ -296,7 +296,7 @@ class Recorder:
     # --- operands and results
 
     def _operands(self, tensor: Tensor, shape: torch.Size, parts: int) -> Sequence[Value]:
-        """The values of each part."""
+        """Return the values of each part."""
         if isinstance(tensor, Traced) and tensor.stands_for is not None:
             tensor = tensor.stands_for
         if isinstance(tensor, Traced):
@@ -312,14 +312,14 @@ class Recorder:
         return rows * parts if given.parts == 1 else rows
 
     def _is_uniform(self, tensor: Tensor) -> bool:
-        """Whether a tensor with samples holds one number over and over, as zeros do that a step makes."""
+        """Say whether a tensor with samples holds one number over and over, like the zeros that a step makes."""
         return (
             tensor.shape[:1] == self.shape[:1]
             and tensor.dim() > 1
             and bool((tensor == tensor.flatten()[0]).all())
         )
 
-    def _row(self, tensor: Tensor, shape: torch.Size, parts: int) -> Given:
+    def _row(self, tensor: Tensor, shape: torch.Size, parts: int) -> GivenTensor:
         tail = self.shape[1:] if tensor.numel() == 1 else shape[1:]
         key = (id(tensor), tail)
         if key not in self.given:
@@ -330,7 +330,7 @@ class Recorder:
                     "its step takes a tensor that has samples and is no input (drawn or kept by itself)"
                 ) from None
             count = 1 if tensor.numel() == 1 else parts
-            self.given[key] = Given(tensor, tail, self.rows, count)
+            self.given[key] = GivenTensor(tensor, tail, self.rows, count)
             self.rows += count
         return self.given[key]
 
@@ -363,7 +363,7 @@ class Recorder:
 
 
 def _broadcast(tensors: Sequence[Tensor]) -> torch.Size:
-    """The shape of an operation on all of these; torch has refused those that do not fit."""
+    """Return the shape of an operation on all of these; torch has refused those that do not fit."""
     shapes = [each.shape for each in tensors]
     if len(shapes) == 1 or all(each == shapes[0] for each in shapes):
         return shapes[0]

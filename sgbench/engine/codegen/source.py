@@ -55,7 +55,7 @@ def {name}({arguments}, rows, sums, numbers, first, last, keep, batch, block, si
 INDENT = " " * 20
 
 
-class Source:
+class LoopSource:
     """The two loops of a program.
 
     Args:
@@ -106,7 +106,7 @@ class Source:
 
 
 def pitch(width: int) -> int:
-    """From one row to the next: a power of 4 that stands in the source.
+    """Return the distance from one row to the next: a power of 4 that stands in the source.
 
     A compiler sees from it that rows do not overlap; at run time it is not willing to find out so much.
 
@@ -140,7 +140,7 @@ def _given(program: Program, noises: Iterable[int]) -> list[str]:
 
 
 def _stores(stored: Iterable[tuple[str, str, Sequence[Value]]]) -> list[tuple[str, Value]]:
-    """Where each part of these values goes."""
+    """Say where each part of these values goes."""
     return [
         (f"{name}[{row}, {_column(part, values)}] =", value)
         for name, row, values in stored

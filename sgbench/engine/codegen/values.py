@@ -31,17 +31,17 @@ class Value:
 
     @property
     def is_truth(self) -> bool:
-        """Whether it is true or false."""
+        """Say whether it is true or false."""
         return self.operation in TRUTHS
 
 
 def number(value: float) -> Value:
-    """A number that is the same for all neurons of the layer."""
+    """Return a number that is the same for all neurons of the layer."""
     return Value("number", detail=float(value))
 
 
 def as_number(value: Value | float) -> Value:
-    """True as 1 and false as 0; numbers stay."""
+    """Write true as 1 and false as 0; numbers stay."""
     if not isinstance(value, Value):
         return number(value)
     return Value("where", (value, number(1), number(0))) if value.is_truth else value

@@ -18,7 +18,7 @@ from sgbench.engine.kernels.codes import (
 
 @row_backward
 def slope_row(x, r, shape, steepness, height, out):
-    """The surrogate derivative of row r, for the shapes that have a number here."""
+    """Compute the surrogate derivative of row r, for the shapes that have a number here."""
     size = x.shape[1]
     one = x.dtype.type(1)
     if shape == ATAN:

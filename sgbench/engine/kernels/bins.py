@@ -39,7 +39,7 @@ def find_steps(time_us, indptr, edge_us, first):
 
 @row
 def count_ones(word):
-    """How many bits of a word are set: sums of pairs, of fours, of eights, then of all by one product."""
+    """Count the bits of a word that are set: sums of pairs, of fours, of eights, then of all by one product."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
     word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
     word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
@@ -48,7 +48,7 @@ def count_ones(word):
 
 @row
 def fill_row(channel, start, stop, fold, words, index, place):
-    """The inputs of the spikes in [start, stop), ascending, from index[place] on; returns the place behind them.
+    """Write the inputs of the spikes in [start, stop), ascending, from index[place] on; return the next place.
 
     For `words` and the room that `index` needs see `fill_binary`.
     """
@@ -89,7 +89,7 @@ def fill_binary(channel, first, fold, words, indptr, index):
 
 @loop
 def fill_counts(channel, first, fold, words, counts, indptr, index, value):
-    """As `fill_binary`, with how many spikes an input has; `counts` [N] and `words` are all 0."""
+    """Work as `fill_binary`, and count the spikes of an input; `counts` [N] and `words` are all 0."""
     place = 0
     batch = first.shape[1]
     indptr[0] = 0
@@ -114,7 +114,7 @@ def fill_counts(channel, first, fold, words, counts, indptr, index, value):
 
 @loop
 def fill_sample(channel, time_us, edge_us, fold, words, index, place, counts, b, channels):
-    """As `fill_binary` for sample b alone, from index[place] on; returns the place behind it.
+    """Work as `fill_binary` for sample b alone, from index[place] on; return the place behind it.
 
     Its spikes are read once, in order, and may lie in memory that is written over afterwards. counts[t, b] is how
     many inputs spike. Returns -1 where a channel lies outside of 0..channels - 1, before anything is written.

@@ -97,19 +97,19 @@ def scatter(out, o, index, value, first, last, total):
 
 @loop_backward
 def call_products(total, adjoints, first, weights):
-    """As `add_products`, called in place of copied."""
+    """Work as `add_products`, called in place of copied."""
     add_products(total, adjoints, first, weights)
 
 
 @loop_backward
 def call_scatter(out, o, index, value, first, last, total):
-    """As `scatter`, called in place of copied."""
+    """Work as `scatter`, called in place of copied."""
     scatter(out, o, index, value, first, last, total)
 
 
 @row_backward
 def move_plain(total, g, x, r, shape, steepness, height, decay, lu, o, d_bias):
-    """The adjoint lu[o] one step back where a slope, if any, and the decay alone act on it; adds to d_bias."""
+    """Move the adjoint lu[o] a step back where a slope, if any, and the decay alone act on it; add to d_bias."""
     size = x.shape[1]
     one = lu.dtype.type(1)
     zero = one - one
@@ -139,7 +139,7 @@ def move_plain(total, g, x, r, shape, steepness, height, decay, lu, o, d_bias):
 
 @loop_backward
 def add_reset(total, g, x, r, seconds, lu, o, coefficients, reset, second):
-    """What the reset of the next step adds to ds where its gradient is attached."""
+    """Add to ds what the reset of the next step sends back where its gradient is attached."""
     decay, base, _, _, _, _, _, _, slope = coefficients
     size = x.shape[1]
     if reset == SUBTRACT:
@@ -158,7 +158,7 @@ def add_reset(total, g, x, r, seconds, lu, o, coefficients, reset, second):
 
 @loop_backward
 def move_states(total, g, p, x, r, lu, lw, now, o, coefficients, reset, second, gained, fires, d_bias):
-    """The adjoints lu[o], lw[o] and now[o], that of the current, one step back, and its part of d_bias."""
+    """Move the adjoints lu[o], lw[o] and now[o], that of the current, a step back, with their part of d_bias."""
     decay, _, gain, coupling, second_decay, second_potential, second_input, _, slope = coefficients
     size = lu.shape[1]
     one = lu.dtype.type(1)
@@ -210,7 +210,7 @@ def gather_adjoints(total, group, given, first_given, behind, first_behind, ahea
 
 @loop_backward
 def call_gather(total, group, given, first_given, behind, first_behind, ahead):
-    """As `gather_adjoints`, called in place of copied."""
+    """Work as `gather_adjoints`, called in place of copied."""
     gather_adjoints(total, group, given, first_given, behind, first_behind, ahead)
 
 
@@ -219,7 +219,7 @@ def backward_leaky(
     given, per_step, behind, ahead, x, decay, wiring, wires, shape, steepness, height, out, indptr, index, value,
     arriving, words, d_columns, d_bias, d_wires, batch, low, high,
 ):  # fmt: skip
-    """As `backward_block`, for neurons of one variable and one decay whose reset has no gradient, or is not there.
+    """Work as `backward_block`, for neurons of one variable and one decay without a gradient of the reset.
 
     A function of its own, for the numbers of a short loop stay in registers.
     """

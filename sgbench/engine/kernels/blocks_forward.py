@@ -15,7 +15,7 @@ from sgbench.engine.kernels.events import add_rows, unpack_row
 
 @loop
 def add_sum(out, o, rows, index, value, first, last):
-    """As `events.add_rows`, called in place of copied."""
+    """Work as `events.add_rows`, called in place of copied."""
     add_rows(out, o, rows, index, value, first, last)
 
 
@@ -40,7 +40,7 @@ def forward_leaky(
     low,
     high,
 ):
-    """As `forward_block`, where all neurons share a decay and a positive threshold that a reset subtracts.
+    """Work as `forward_block`, where neurons share a decay and a positive threshold that a reset subtracts.
 
     The last spikes are then those of u > theta and need no room; without spikes theta is not looked at.
     """
@@ -121,7 +121,7 @@ def forward_block(
     indptr, index, value, arriving, columns, begin, u, w, s, coefficients, alike, reset, second, gained, fires,
     wiring, wires, x, seconds, spikes, words, batch, low, high,
 ):  # fmt: skip
-    """Steps of samples [low, high): states u, w, s [B, M] move; x and what has a size is written.
+    """Make the steps of samples [low, high): states u, w, s [B, M] move; x and what has a size is written.
 
     The current is `begin` plus the sum of those rows of `columns` that the packed spikes `arriving` name, or where
     there are none the events. Rows of what lies over time are t * batch + b. Where x has fewer neurons than the

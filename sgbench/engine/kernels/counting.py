@@ -34,7 +34,7 @@ def count_rows(signal, lengths, rows, of_samples):
 
 @loop
 def count_packed(indptr, lengths, rows, of_samples):
-    """The same of packed events."""
+    """Count packed events in the same way."""
     total = filled = 0
     for t in range(rows.shape[0]):
         for b in range(rows.shape[1]):
@@ -47,7 +47,7 @@ def count_packed(indptr, lengths, rows, of_samples):
 
 @row
 def land(place, fan, masks, first, last, words, r):
-    """An event at `place` sets the bits of the places that it reaches; returns its synapses."""
+    """Let an event at `place` set the bits of the places that it reaches; return its synapses."""
     for w in range(first[place], last[place]):
         words[r, w] |= masks[place, w]
     return fan[place]
@@ -79,7 +79,7 @@ def spread_events(indptr, index, fan, masks, first, last, operations, words, cou
 
 @loop
 def spread_dense(signal, fan, masks, first, last, operations, words, counts):
-    """The same of images signal[R, channels, places]; what is silent is passed over by vectors."""
+    """Count images signal[R, channels, places] in the same way; what is silent is passed over by vectors."""
     places = fan.size
     for r in range(signal.shape[0]):
         total = 0
@@ -99,7 +99,7 @@ def spread_dense(signal, fan, masks, first, last, operations, words, counts):
 
 @loop
 def spread_small(signal, fan, masks, operations, words, counts):
-    """The same where all reached places are bits of one word: no branch at all."""
+    """Count in the same way where all reached places are bits of one word, without a branch."""
     places = fan.size
     for r in range(signal.shape[0]):
         total, word = 0, np.uint64(0)

@@ -45,7 +45,7 @@ def advance(
     current, indptr, index, value, columns, begin, u, w, s, coefficients, reset, second, gained, fires, wiring,
     wires, x, seconds, nows, spikes, words, low, high,
 ):  # fmt: skip
-    """Steps of samples [low, high): states u, w, s [B, M] move; x and what has a size is written.
+    """Make the steps of samples [low, high): states u, w, s [B, M] move; x and what has a size is written.
 
     Rows of what lies over time, [T * B, M], are t * B + b. The current is given, and may be the memory of x; or it
     is `begin` plus the sum of those rows of `columns` that the events of a row name. `wires` is V transposed

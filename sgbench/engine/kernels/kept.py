@@ -25,7 +25,7 @@ LOCATORS: list[Any] = getattr(caching, "CacheImpl", getattr(caching, "_CacheImpl
 
 @functools.cache
 def text_sha256(folder: Path) -> str:
-    """The hash of all loops in a folder and of the version of what compiles them."""
+    """Hash all loops in a folder and the version of what compiles them."""
     found = hashlib.sha256(numba.__version__.encode())
     for path in sorted(folder.glob("*.py")):
         found.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -46,20 +46,20 @@ class ByText(caching._CacheLocator):
         self._folder = above / f"kernels_{text_sha256(ROOM)[:20]}"
 
     def get_cache_path(self) -> str:
-        """The folder, which need not be there."""
+        """Return the folder, which need not be there."""
         return str(self._folder)
 
     def get_source_stamp(self) -> str:
-        """The whole hash."""
+        """Return the whole hash."""
         return text_sha256(ROOM)
 
     def get_disambiguator(self) -> str:
-        """The function's line."""
+        """Return the function's line."""
         return str(self._line)
 
     @classmethod
     def from_function(cls, py_func: Callable[..., Any], py_file: str) -> ByText | None:
-        """For a loop of this room whose folder can be written; None leaves it to numba's own ways."""
+        """Locate a loop of this room whose folder can be written; None leaves it to numba's own ways."""
         if Path(py_file).resolve().parent != ROOM:
             return None
         found = cls(py_func)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sgbench.leaderboard.labels import code, figure
-from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.statistics.pairs import compare
 
 NONE = "-"
@@ -23,7 +23,7 @@ def baseline_cells(board: Board) -> tuple[list[str], list[list[str]]]:
     return header, [_cells(row, board) for row in board.baselines]
 
 
-def _cells(row: Row, board: Board) -> list[str]:
+def _cells(row: MethodRow, board: Board) -> list[str]:
     failed = f" ({len(row.failed_seeds)} failed)" if row.failed_seeds else ""
     cells = [
         code(row.label),
@@ -38,7 +38,7 @@ def _cells(row: Row, board: Board) -> list[str]:
     return [*cells, _number(row.costs.training_s)]
 
 
-def _above(row: Row, board: Board) -> str:
+def _above(row: MethodRow, board: Board) -> str:
     if not board.rows:
         return NONE
     measure = board.measure
@@ -56,7 +56,7 @@ def _number(value: float | None) -> str:
 
 
 def about_baselines() -> str:
-    """What these rows are."""
+    """Say what these rows are."""
     return (
         "Networks without spikes on the same data in the same code, for as many epochs, with about as many "
         "parameters as the protocol's spiking network where they have hidden layers. They are not ranked. One that "

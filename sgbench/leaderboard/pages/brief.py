@@ -9,11 +9,11 @@ from sgbench.leaderboard.pages.empty import without_rows
 from sgbench.leaderboard.pages.sections import NONE
 from sgbench.leaderboard.pages.table import rank_text
 from sgbench.leaderboard.pages.terminal_outside import outsider_cells
-from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.rows import Board, MethodRow
 
 
 def brief_markdown(board: Board) -> str:
-    """The columns of `show` as Markdown; `table.md` has the notes."""
+    """Write the columns of `show` as Markdown; `table.md` has the notes."""
     names = brief_head(board)
     shown = (*board.rows, *board.claimed, *board.baselines)
     blocks = [] if board.rows else [f"{board.protocol.name}: {without_rows(board)}\n"]
@@ -29,7 +29,7 @@ def brief_markdown(board: Board) -> str:
 
 
 def brief_head(board: Board) -> list[str]:
-    """The columns of `brief_cells`."""
+    """Return the head of the columns of `brief_cells`."""
     names = ["rank", "alike", "method", board.measure.title, "seeds", "spikes", "synaptic operations"]
     return [*names, *(f"{target.name}, nJ{' *' if target.missing else ''}" for target in board.targets)]
 
@@ -38,8 +38,8 @@ def _pipes(rows: Iterable[Iterable[str]]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def brief_cells(row: Row, board: Board) -> list[str]:
-    """A row's rank, name, score and costs."""
+def brief_cells(row: MethodRow, board: Board) -> list[str]:
+    """Return a row's rank, name, score and costs."""
     failed = f" ({len(row.failed_seeds)} failed)" if row.failed_seeds else ""
     energies = [row.costs.energies[target.name].dynamic_nj for target in board.targets]
     numbers = [row.costs.spikes.value, row.costs.synaptic_operations.value]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
-from sgbench.energy.crossover import Comparison
+from sgbench.energy.crossover import EnergyComparison
 from sgbench.energy.stability import Duel
 from sgbench.leaderboard.labels import code, figure
 from sgbench.leaderboard.matched import (
@@ -21,13 +21,13 @@ from sgbench.leaderboard.matched import (
     shown_targets,
 )
 from sgbench.leaderboard.pages.sections import NONE, grid
-from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.rows import Board, MethodRow
 
 EVERYTHING = "`sgbench energy rank` has the others"
 
 
 def energy_sections(board: Board) -> Iterator[str]:
-    """The parts that this board has, headings included."""
+    """Yield the parts that this board has, headings included."""
     rows = matched_rows(board)
     if rows:
         yield "## Beside networks without spikes"
@@ -36,7 +36,7 @@ def energy_sections(board: Board) -> Iterator[str]:
     yield from _stability(board)
 
 
-def _beside(board: Board, rows: Sequence[tuple[Row, Matched]]) -> str:
+def _beside(board: Board, rows: Sequence[tuple[MethodRow, Matched]]) -> str:
     shown = shown_targets(board, rows)
     header = ["method", "id", "events, %"]
     for each in shown:
@@ -56,7 +56,7 @@ def _beside(board: Board, rows: Sequence[tuple[Row, Matched]]) -> str:
     return grid(header, lines, words=2)
 
 
-def _against(one: Comparison | None) -> tuple[str, str]:
+def _against(one: EnergyComparison | None) -> tuple[str, str]:
     if one is None or one.spiking_nj is None or one.ann_nj is None:
         return NONE, NONE
     return f"{figure(one.spiking_nj.value)} / {figure(one.ann_nj.value)}", rate_text(one.crossover)
@@ -67,7 +67,7 @@ def _of(found: tuple[int, int]) -> str:
     return f"{won} of {all_of_them}" if all_of_them else NONE
 
 
-def _about_beside(rows: Sequence[tuple[Row, Matched]], *, cut: bool) -> str:
+def _about_beside(rows: Sequence[tuple[MethodRow, Matched]], *, cut: bool) -> str:
     bits = " or ".join(map(str, sorted({found.activation_bits for _, found in rows})))
     more = f" The first {MOST_BESIDE} methods; {EVERYTHING}." if cut else ""
     return (

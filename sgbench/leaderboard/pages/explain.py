@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgbench.errors import InputError, suggest
-from sgbench.leaderboard.deviation import Reference
+from sgbench.leaderboard.deviation import ProtocolReference
 from sgbench.leaderboard.labels import figure
 from sgbench.leaderboard.pages.explain_energy import energy_sentences
 from sgbench.leaderboard.pages.sections import SURE, p_text
-from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.score import Measure
 from sgbench.statistics.pairs import Comparison, all_pairs, compare, holm, probability_of_improvement
 from sgbench.statistics.power import detectable_difference, pairs_needed, seeds_needed
@@ -41,8 +41,8 @@ class Explanation:
     sentences: tuple[str, ...]
 
 
-def find_row(board: Board, word: str) -> Row:
-    """The one method that a word names: its id, the beginning of it, its label, or its surrogate.
+def find_row(board: Board, word: str) -> MethodRow:
+    """Find the one method that a word names: its id, the beginning of it, its label, or its surrogate.
 
     Raises:
         InputError: none or several; the line lists them.
@@ -63,7 +63,7 @@ def find_row(board: Board, word: str) -> Row:
     raise InputError(f"{board.protocol.name} has no method '{word}'; {suggest(word, known)}")
 
 
-def untold(reference: Reference) -> str | None:
+def untold(reference: ProtocolReference) -> str | None:
     """Why a protocol's methods are not compared sample by sample, or None where they are."""
     if reference.classes is None:
         return "a loss has no samples that are right or wrong"
@@ -71,7 +71,7 @@ def untold(reference: Reference) -> str | None:
 
 
 def explain(
-    board: Board, a: Row, b: Row, *, hits: Mapping[str, Hits], unsaid: str | None = None
+    board: Board, a: MethodRow, b: MethodRow, *, hits: Mapping[str, Hits], unsaid: str | None = None
 ) -> Explanation:
     """Compare two methods.
 
@@ -115,7 +115,7 @@ def explain(
     )
 
 
-def answer(board: Board, a: Row, b: Row) -> str:
+def answer(board: Board, a: MethodRow, b: MethodRow) -> str:
     """One sentence that says which of two methods is better, by how much, and how sure that is.
 
     Args:
@@ -128,8 +128,8 @@ def answer(board: Board, a: Row, b: Row) -> str:
     return _answer(_verdict(found, adjusted), found, adjusted, pairs, board.measure)
 
 
-def _adjusted(board: Board, a: Row, b: Row) -> tuple[float | None, int]:
-    """The p-value of the pair after Holm's correction over all pairs of ranked methods, and how many they are."""
+def _adjusted(board: Board, a: MethodRow, b: MethodRow) -> tuple[float | None, int]:
+    """Return the pair's p-value after Holm's correction over all ranked pairs, and their number."""
     ranked = [row for row in board.rows if row.place is not None]
     names = [row.method_id for row in ranked]
     if a.method_id not in names or b.method_id not in names:
@@ -155,11 +155,11 @@ def _points(value: float) -> str:
 
 
 def _by(value: float, measure: Measure) -> str:
-    """A difference with its unit."""
+    """Write a difference with its unit."""
     return f"{measure.text(value)}{'' if measure.is_loss else ' points'}"
 
 
-def _state(name: str, row: Row, board: Board) -> str:
+def _state(name: str, row: MethodRow, board: Board) -> str:
     summary, text = row.score, board.measure.text
     failed = f", {len(row.failed_seeds)} of them failed and counted as guessing" if row.failed_seeds else ""
     ends = (
@@ -204,7 +204,7 @@ def _equals(p: float) -> str:
     return text if text.startswith("<") else f"= {text}"
 
 
-def _chance(a: Row, b: Row, measure: Measure) -> Iterator[str]:
+def _chance(a: MethodRow, b: MethodRow, measure: Measure) -> Iterator[str]:
     found = probability_of_improvement(measure.signed(a.scores), measure.signed(b.scores))
     yield (
         f"A run of A beats a run of B with probability {found.probability:.2f} "
@@ -212,7 +212,7 @@ def _chance(a: Row, b: Row, measure: Measure) -> Iterator[str]:
     )
 
 
-def _on_samples(a: Row, b: Row, hits: Mapping[str, Hits], board: Board) -> Iterator[str]:
+def _on_samples(a: MethodRow, b: MethodRow, hits: Mapping[str, Hits], board: Board) -> Iterator[str]:
     """McNemar's test of each pair of seeds, and what another test set might say."""
     missing = [name for name, row in (("A", a), ("B", b)) if row.method_id not in hits]
     if missing:
@@ -242,7 +242,7 @@ def _on_samples(a: Row, b: Row, hits: Mapping[str, Hits], board: Board) -> Itera
     )
 
 
-def _cost(a: Row, b: Row, board: Board) -> Iterator[str]:
+def _cost(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
     parts = [
         _ratio("spikes", a.costs.spikes.value, b.costs.spikes.value, ""),
         _ratio(
@@ -267,7 +267,7 @@ def _ratio(what: str, a: float | None, b: float | None, unit: str) -> str:
 
 
 def _settle(found: Comparison, measure: Measure) -> Iterator[str]:
-    """The experiment that would say more."""
+    """Describe the experiment that would say more."""
     noether = f"That A wins three of four runs takes {pairs_needed(SURE)} pairs of runs (Noether's formula)."
     if found.spread is None:
         yield f"To settle it, run at least the seeds of the protocol for both. {noether}"
@@ -287,7 +287,7 @@ def _settle(found: Comparison, measure: Measure) -> Iterator[str]:
     )
 
 
-def _caveats(a: Row, b: Row, board: Board) -> Iterator[str]:
+def _caveats(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
     sizes = " or ".join(f"{size:,}" for size in board.test_samples)
     of_size = f" of {sizes} samples" if sizes else ""
     yield f"The intervals over seeds cover training noise on one fixed test set{of_size}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sgbench.energy.crossover import Comparison
+from sgbench.energy.crossover import EnergyComparison
 from sgbench.leaderboard.labels import figure
 from sgbench.leaderboard.matched import (
     ALWAYS,
@@ -16,11 +16,11 @@ from sgbench.leaderboard.matched import (
     share_text,
     shown_targets,
 )
-from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.rows import Board, MethodRow
 
 
-def energy_sentences(a: Row, b: Row, board: Board) -> Iterator[str]:
-    """What the price lists that a board knows say of both."""
+def energy_sentences(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
+    """Yield what the price lists that a board knows say of both."""
     yield from _stable(a, b, board)
     for name, row in (("A", a), ("B", b)):
         counts = row.costs.counts
@@ -31,7 +31,7 @@ def energy_sentences(a: Row, b: Row, board: Board) -> Iterator[str]:
             yield _beside(name, row, found, board)
 
 
-def _stable(a: Row, b: Row, board: Board) -> Iterator[str]:
+def _stable(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
     duel = order(board, [a, b]).get((a.method_id, b.method_id))
     if duel is None:
         return
@@ -50,8 +50,8 @@ def _stable(a: Row, b: Row, board: Board) -> Iterator[str]:
         )
 
 
-def _places(shown: Sequence[Comparison], *, quantised: bool) -> Iterator[str]:
-    """At which shares of events both networks need the same, on each price list."""
+def _places(shown: Sequence[EnergyComparison], *, quantised: bool) -> Iterator[str]:
+    """Say at which shares of events both networks need the same, on each price list."""
     words = {"always": "at no share (always more)", "never": "at no share (always less)"}
     for one in shown:
         if one.quantised is quantised and one.crossover is not None:
@@ -60,7 +60,7 @@ def _places(shown: Sequence[Comparison], *, quantised: bool) -> Iterator[str]:
             yield f"{where} on {one.target}"
 
 
-def _beside(name: str, row: Row, found: Matched, board: Board) -> str:
+def _beside(name: str, row: MethodRow, found: Matched, board: Board) -> str:
     shown = shown_targets(board, [(row, found)])
     wide, narrow = (", ".join(_places(shown, quantised=kind)) for kind in (False, True))
     places = [wide] if wide else []

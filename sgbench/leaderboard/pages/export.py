@@ -15,7 +15,7 @@ from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.division import division_of
 from sgbench.leaderboard.labels import inert
 from sgbench.leaderboard.pages.sections import checked_text
-from sgbench.leaderboard.rows import Standing
+from sgbench.leaderboard.rows import BoardStanding
 from sgbench.leaderboard.store.dossier import Dossiers, fitting, read_dossiers
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.records.base import MAX_WHOLE, Value
@@ -67,8 +67,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/()@+ -]*")
 _VALUE = re.compile(r"(?i:true|false|null|nan|inf|infinity|na|n/a)|None")  # as readers of CSV have it
 
 
-def run_cells(record: RunRecord, standing: Standing | None = None) -> dict[str, Cell]:
-    """What a row says of one run: identity, scores, costs in operations, and circumstances.
+def run_cells(record: RunRecord, standing: BoardStanding | None = None) -> dict[str, Cell]:
+    """Return what a row says of one run: identity, scores, costs in operations, and circumstances.
 
     Args:
         record: of one seed.
@@ -101,7 +101,7 @@ def run_cells(record: RunRecord, standing: Standing | None = None) -> dict[str, 
 
 
 def method_cells(method: Method) -> dict[str, Cell]:
-    """What a row says of its method: every choice and number, with the twelve digits that its identity has."""
+    """Return what a row says of its method: every choice and number, with the digits of its identity."""
     return {
         "clip_norm": _cell(method.clip_norm),
         **{group: text_cell(choice) for group, choice in method.choices.items()},
@@ -113,7 +113,7 @@ def method_cells(method: Method) -> dict[str, Cell]:
     }
 
 
-def _standing_cells(standing: Standing) -> dict[str, Cell]:
+def _standing_cells(standing: BoardStanding) -> dict[str, Cell]:
     notice = standing.dossier.notice
     return {
         "division": standing.division,
@@ -147,7 +147,7 @@ def _sum(found: Iterable[Count]) -> int | None:
 
 
 def text_cell(text: str) -> str:
-    r"""A stranger's text: a name as it stands, all else as JSON text, quotes included.
+    r"""Write a stranger's text: a name as it stands, all else as JSON text, quotes included.
 
     So nothing is taken for a number, a switch or a missing value, and no spreadsheet runs it.
 
@@ -179,19 +179,19 @@ class Standings:
         self._root, self._references, self._findings = root, references, findings
         self._dossiers: dict[str, Dossiers] = {}
 
-    def of(self, record: RunRecord) -> Standing:
-        """The division of a record's method, and its dossier."""
+    def of(self, record: RunRecord) -> BoardStanding:
+        """Return the division of a record's method, and its dossier."""
         name = record.protocol
         reference = self._references.of(name)
         if name not in self._dossiers:
             folder = self._root / name
             self._dossiers[name] = fitting(read_dossiers(folder), folder, reference.measure)
             self._findings += self._dossiers[name].findings
-        return Standing(division_of(record.method, reference), self._dossiers[name].of(record.method_id))
+        return BoardStanding(division_of(record.method, reference), self._dossiers[name].of(record.method_id))
 
 
 def to_table(
-    groups: Iterable[Sequence[RunRecord]], *, standing_of: Callable[[RunRecord], Standing] | None = None
+    groups: Iterable[Sequence[RunRecord]], *, standing_of: Callable[[RunRecord], BoardStanding] | None = None
 ) -> Table:
     """Columns by name, of the same length and one type each; the order of records and columns is that of names.
 
@@ -235,7 +235,7 @@ def _are_int64(cells: Iterable[Cell]) -> bool:
 
 
 def encode(table: Table, kind: Format) -> bytes:
-    """The table as a file of this format.
+    """Write the table as a file of this format.
 
     Raises:
         InputError: parquet without pyarrow installed.

@@ -7,7 +7,7 @@ import importlib
 from sgbench.energy.interval import Interval
 from sgbench.leaderboard.pages.picture_digest import KEYWORD, digest
 from sgbench.leaderboard.pages.table import rank_text
-from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.plots import style
 from sgbench.plots.board import MAX_ROWS, BoardPicture, BoardRow, EnergyColumn, board_figure
 from sgbench.plots.estimate import Estimate
@@ -51,7 +51,7 @@ def picture_of(board: Board) -> BoardPicture:
     )
 
 
-def _row(row: Row, board: Board, unit: float) -> BoardRow:
+def _row(row: MethodRow, board: Board, unit: float) -> BoardRow:
     energies = (row.costs.energies[target.name].dynamic_nj for target in board.targets)
     return BoardRow(
         name=row.surrogate,
@@ -65,7 +65,7 @@ def _row(row: Row, board: Board, unit: float) -> BoardRow:
     )
 
 
-def _rank(row: Row) -> str:
+def _rank(row: MethodRow) -> str:
     """Return a rank as in the table, in little space."""
     groups = "" if row.place is None else row.place.groups[:MAX_GROUPS]
     return f"{rank_text(row).replace(' to ', '-')} {groups}".strip()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sgbench.leaderboard.labels import code, figure, prose
 from sgbench.leaderboard.pages.baseline_section import about_baselines, baseline_cells
 from sgbench.leaderboard.pages.tuning_section import ABOUT, UNEQUAL, have_one_budget, search_table, searches
-from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.dossier import Dossier
 from sgbench.records.energy import EnergyTarget, Evidence
@@ -29,13 +29,13 @@ MARKS = {
 
 
 def grid(header: Sequence[str], rows: Iterable[Sequence[str]], *, words: int) -> str:
-    """A Markdown table; the first `words` columns hold text, the others numbers."""
+    """Write a Markdown table; the first `words` columns hold text, the others numbers."""
     aligned = [":--"] * words + ["--:"] * (len(header) - words)
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, aligned, *rows))
 
 
 def sections(board: Board) -> Iterator[str]:
-    """The parts that this board has, headings included."""
+    """Yield the parts that this board has, headings included."""
     if board.rows:
         yield "## Every seed"
         yield _every_seed(board)
@@ -75,14 +75,14 @@ def _every_seed(board: Board) -> str:
     return grid(["method", "id", *(f"seed {seed}{unit}" for seed in seeds)], rows, words=2)
 
 
-def _seed(row: Row, seed: int, measure: Measure) -> str:
+def _seed(row: MethodRow, seed: int, measure: Measure) -> str:
     if seed not in row.scores:
         return NONE
     failed = " (failed)" if seed in row.failed_seeds else ""
     return f"{measure.text(row.scores[seed])}{failed}"
 
 
-def _against_first(first: Row, others: Sequence[Row], measure: Measure) -> str:
+def _against_first(first: MethodRow, others: Sequence[MethodRow], measure: Measure) -> str:
     header = [
         "method",
         "id",
@@ -94,11 +94,11 @@ def _against_first(first: Row, others: Sequence[Row], measure: Measure) -> str:
     return grid(header, [_behind(first, row, measure) for row in others], words=2)
 
 
-def _compared(a: Row, b: Row, measure: Measure) -> Comparison:
+def _compared(a: MethodRow, b: MethodRow, measure: Measure) -> Comparison:
     return compare(measure.signed(a.scores), measure.signed(b.scores))
 
 
-def _behind(first: Row, row: Row, measure: Measure) -> list[str]:
+def _behind(first: MethodRow, row: MethodRow, measure: Measure) -> list[str]:
     found = _compared(first, row, measure)
     better = probability_of_improvement(measure.signed(first.scores), measure.signed(row.scores))
     ends = (
@@ -119,7 +119,7 @@ def _behind(first: Row, row: Row, measure: Measure) -> list[str]:
 
 
 def p_text(p: float) -> str:
-    """A p-value with two digits that count.
+    """Write a p-value with two digits that count.
 
     >>> p_text(0.0312), p_text(0.00001), p_text(1.0)
     ('0.031', '< 0.001', '1')
@@ -127,29 +127,29 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.2g}"  # noqa: PLR2004 - as it is read
 
 
-def trust_text(row: Row) -> str:
-    """The highest tier that a method passed, or that nobody has checked it."""
+def trust_text(row: MethodRow) -> str:
+    """Name the highest tier that a method passed, or say that nobody has checked it."""
     return NONE if row.standing is None else checked_text(row.standing.dossier)
 
 
 def checked_text(dossier: Dossier) -> str:
-    """The tier that was failed, else the highest that was passed, else that nobody has checked."""
+    """Name the tier that was failed, else the highest that was passed, else say that nobody has checked."""
     if dossier.failed is not None:
         return f"failed: {dossier.failed.tier}"
     return "self-reported" if dossier.best is None else dossier.best.tier
 
 
-def tried_text(row: Row) -> str:
-    """How many settings a submission says were tried; nobody says so of bare records."""
+def tried_text(row: MethodRow) -> str:
+    """Say how many settings a submission says were tried; nobody says so of bare records."""
     submission = None if row.standing is None else row.standing.dossier.submission
     return NONE if submission is None else str(max(1, submission.tuning_trials))
 
 
-def _verifications(row: Row) -> tuple[Verification, ...]:
+def _verifications(row: MethodRow) -> tuple[Verification, ...]:
     return () if row.standing is None else row.standing.dossier.verifications
 
 
-def _checks(rows: Sequence[Row], measure: Measure) -> str:
+def _checks(rows: Sequence[MethodRow], measure: Measure) -> str:
     unit = "" if measure.is_loss else ", %"
     header = ["method", "id", "tier", "passed", "by", "seeds", "what was found"]
     header += [f"claimed{unit}", f"verified{unit}"]
@@ -195,12 +195,12 @@ def _outsiders(board: Board) -> str:
 
 
 def _outside_text(dossier: Dossier) -> str:
-    """Who has checked a result from outside, or why it no longer counts."""
+    """Say who has checked a result from outside, or why it no longer counts."""
     notice = dossier.notice
     return checked_text(dossier) if notice is None else f"{notice.kind}: {prose(notice.reason)}"
 
 
-def _retired(rows: Sequence[Row], measure: Measure) -> str:
+def _retired(rows: Sequence[MethodRow], measure: Measure) -> str:
     lines = []
     for row in rows:
         notice = None if row.standing is None else row.standing.dossier.notice
@@ -212,7 +212,7 @@ def _retired(rows: Sequence[Row], measure: Measure) -> str:
 
 
 def _unlike_letters(board: Board) -> str:
-    """How many pairs have no letter in common and yet no difference by their own test."""
+    """Say how many pairs have no letter in common and yet no difference by their own test."""
     placed = [row.place for row in board.rows if row.place is not None]
     unlike, apart = sum(place.unlike for place in placed), sum(place.unlike_apart for place in placed)
     if apart == unlike:
@@ -224,7 +224,7 @@ def _unlike_letters(board: Board) -> str:
 
 
 def statements(board: Board) -> list[str]:
-    """What the numbers cover and what they do not, one sentence or two each."""
+    """State what the numbers cover and what they do not, one sentence or two each."""
     sizes = " or ".join(f"{size:,}" for size in board.test_samples)
     of_size = f" of {sizes} samples" if sizes else ""
     latency = "" if board.latency_s is None else f" ({figure(1000 * board.latency_s)} ms)"
@@ -323,7 +323,7 @@ def _power_sentence(board: Board) -> Iterator[str]:
 
 
 def evidence(target: EnergyTarget) -> Iterator[str]:
-    """Where a target's prices come from, and which of them are weak."""
+    """Yield where a target's prices come from, and which of them are weak."""
     yield f"{target.name} ({prose(target.title)}): {prose(target.about)}"
     items: list[tuple[str, Evidence]] = [(price.operation, price) for price in target.prices]
     items += [("static power", target.static)] if target.static else []

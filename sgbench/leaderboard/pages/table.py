@@ -18,7 +18,7 @@ from sgbench.leaderboard.pages.sections import (
     tried_text,
     trust_text,
 )
-from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.store.reading import Layout
 from sgbench.records.energy import EnergyTarget
 from sgbench.statistics.pairs import MIN_SEEDS
@@ -31,7 +31,7 @@ class Notes:
         self.texts: list[str] = []
 
     def mark(self, texts: Iterable[str]) -> str:
-        """The marks to put behind a cell, e.g. ' [1] [3]'."""
+        """Return the marks to put behind a cell, e.g. ' [1] [3]'."""
         numbers = []
         for text in texts:
             if text not in self.texts:
@@ -41,7 +41,7 @@ class Notes:
 
 
 def to_markdown(board: Board, *, layout: Layout) -> str:
-    """The board as a Markdown page.
+    """Write the board as a Markdown page.
 
     Args:
         board: the rows.
@@ -68,8 +68,8 @@ def to_markdown(board: Board, *, layout: Layout) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _table(rows: Sequence[Row], board: Board, layout: Layout) -> Iterator[str]:
-    """The rows, and the notes below them."""
+def _table(rows: Sequence[MethodRow], board: Board, layout: Layout) -> Iterator[str]:
+    """Yield the rows and the notes below them."""
     notes = Notes()
     header = _header(board, notes)
     words = 3 + len(board.varying)  # columns of text; the others hold numbers
@@ -78,7 +78,7 @@ def _table(rows: Sequence[Row], board: Board, layout: Layout) -> Iterator[str]:
 
 
 def _claimed(board: Board, layout: Layout) -> Iterator[str]:
-    """What was handed in and not run again: the same columns, below the line."""
+    """Yield what was handed in and not run again: the same columns, below the line."""
     if board.claimed:
         yield "## Below the line: claimed, and not run again"
         yield (
@@ -116,7 +116,7 @@ def _stand(board: Board) -> bool:
     return any(row.standing is not None for row in (*board.rows, *board.claimed))
 
 
-def _cells(row: Row, board: Board, notes: Notes, layout: Layout) -> list[str]:
+def _cells(row: MethodRow, board: Board, notes: Notes, layout: Layout) -> list[str]:
     cells = [rank_text(row), "" if row.place is None else row.place.groups, code(row.surrogate)]
     cells += [code(row.varying.get(group, NONE)) for group in board.varying]
     cells += [_score(row, board, notes), _seeds(row, board, notes)]
@@ -138,12 +138,12 @@ def _cells(row: Row, board: Board, notes: Notes, layout: Layout) -> list[str]:
 
 
 def has_static(target: EnergyTarget) -> bool:
-    """Whether a target has a static column; a price for everything leaves nothing to add."""
+    """Say whether a target has a static column; a price for everything leaves nothing to add."""
     return target.static is not None and all(price.scope != "all_in" for price in target.prices)
 
 
-def rank_text(row: Row) -> str:
-    """The ranks that a method may have, or a dash where one seed gives none."""
+def rank_text(row: MethodRow) -> str:
+    """Write the ranks that a method may have, or a dash where one seed gives none."""
     if row.place is None:
         return NONE
     low, high = row.place.low, row.place.high
@@ -151,12 +151,12 @@ def rank_text(row: Row) -> str:
 
 
 def interval_text(interval: Interval) -> str:
-    """A value with its ends in brackets, where they differ from it."""
+    """Write a value with its ends in brackets, where they differ from it."""
     value, low, high = (figure(number) for number in (interval.value, interval.low, interval.high))
     return value if low == high else f"{value} ({low} to {high})"
 
 
-def _score(row: Row, board: Board, notes: Notes) -> str:
+def _score(row: MethodRow, board: Board, notes: Notes) -> str:
     alone = (
         ["one seed gives neither an interval nor a rank"]
         if row.place is None and len(row.scores) < MIN_SEEDS
@@ -165,7 +165,7 @@ def _score(row: Row, board: Board, notes: Notes) -> str:
     return board.measure.summary(row.score) + notes.mark(alone)
 
 
-def _seeds(row: Row, board: Board, notes: Notes) -> str:
+def _seeds(row: MethodRow, board: Board, notes: Notes) -> str:
     n, planned = len(row.scores), len(board.protocol.seeds)
     failed = f" ({len(row.failed_seeds)} failed)" if row.failed_seeds else ""
     short = [f"seeds run so far: {n} of the protocol's {planned}"] if n < planned else []

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sgbench.energy.crossover import Comparison
+    from sgbench.energy.crossover import EnergyComparison
     from sgbench.energy.stability import Duel
     from sgbench.leaderboard.matched import Matched
-    from sgbench.leaderboard.rows import Board, Row
+    from sgbench.leaderboard.rows import Board, MethodRow
 
 NONE = "-"
 
@@ -46,7 +46,7 @@ def add_energy(console: Console, board: Board, *, spacious: bool) -> None:
 
 
 def _cells(
-    row: Row, found: Matched, shown: list[Comparison], duels: Mapping[tuple[str, str], Duel]
+    row: MethodRow, found: Matched, shown: list[EnergyComparison], duels: Mapping[tuple[str, str], Duel]
 ) -> Iterator[str]:
     from sgbench.leaderboard.labels import figure
     from sgbench.leaderboard.matched import mean_share
@@ -62,7 +62,7 @@ def _cells(
     yield NONE if mean is None else f"{100 * mean:.0f}"
 
 
-def _crossover(one: Comparison | None) -> str:
+def _crossover(one: EnergyComparison | None) -> str:
     from sgbench.leaderboard.matched import end_text, rate_word
 
     if one is None or one.crossover is None:

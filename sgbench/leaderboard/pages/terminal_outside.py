@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def outsider_cells(board: Board) -> Iterator[list[str]]:
-    """The head, and a line for each result from outside, the best first."""
+    """Yield the head, then a line for each result from outside, the best first."""
     from sgbench.leaderboard.pages.sections import checked_text
 
     yield ["from outside", board.measure.title, "seeds", "checked"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sgbench.leaderboard.labels import code
-from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.score import Measure
 from sgbench.records.spec import Protocol
 from sgbench.records.submission import TuningLog, TuningTrial
@@ -62,7 +62,7 @@ def studies_of(log: TuningLog, protocol: Protocol, measure: Measure) -> Studies 
 
 
 def _best(settings: Mapping[str, Sequence[TuningTrial]], protocol: Protocol, measure: Measure) -> float:
-    """The score of the setting that validation selects in a study."""
+    """Return the score of the setting that validation selects in a study."""
     whole = [trials for trials in settings.values() if all(each.status == "finished" for each in trials)]
     if not whole:
         return -math.inf
@@ -72,7 +72,7 @@ def _best(settings: Mapping[str, Sequence[TuningTrial]], protocol: Protocol, mea
 
 
 def _mean(trials: Sequence[TuningTrial], *, is_loss: bool) -> float:
-    """The mean over seeds, signed so that the larger is the better."""
+    """Average over seeds, signed so that the larger is the better."""
     scores = [
         -(each.validation_loss or 0.0) if is_loss else each.validation_accuracy or 0.0 for each in trials
     ]
@@ -109,7 +109,7 @@ def have_one_budget(found: Mapping[str, Studies]) -> bool:
     return len({each.settings for each in found.values()}) == 1
 
 
-def _cells(row: Row, studies: Studies, measure: Measure) -> list[str]:
+def _cells(row: MethodRow, studies: Studies, measure: Measure) -> list[str]:
     counts = sorted(set(studies.settings))
     return [
         code(row.label),

@@ -7,11 +7,11 @@ import io
 
 from sgbench.leaderboard.labels import inert
 from sgbench.leaderboard.pages.sections import trust_text
-from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.rows import Board, MethodRow
 
 
 def to_csv(board: Board) -> str:
-    """The board as comma-separated values: accuracies as fractions, one column per seed, energies with both ends.
+    """Write the board as CSV: accuracies as fractions, one column per seed, energies with both ends.
 
     Twelve significant digits: beyond those the quantile of the t-distribution varies between library versions,
     and a table has to be the same on every machine.
@@ -27,7 +27,7 @@ def to_csv(board: Board) -> str:
     return out.getvalue()
 
 
-def _csv_row(row: Row, board: Board, seeds: list[int]) -> dict[str, str]:
+def _csv_row(row: MethodRow, board: Board, seeds: list[int]) -> dict[str, str]:
     score, name = row.score, f"test_{board.measure.kind}"
     cells = {
         "rank_low": "" if row.place is None else str(row.place.low),
@@ -60,7 +60,7 @@ def _csv_row(row: Row, board: Board, seeds: list[int]) -> dict[str, str]:
     return cells
 
 
-def _standing_cells(row: Row, kind: str) -> dict[str, str]:
+def _standing_cells(row: MethodRow, kind: str) -> dict[str, str]:
     if row.standing is None:
         return {}
     dossier = row.standing.dossier

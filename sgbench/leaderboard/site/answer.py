@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sgbench.leaderboard.families import AcrossTasks, Standing
+from sgbench.leaderboard.families import AcrossTasks, FamilyStanding
 from sgbench.leaderboard.pages.explain import answer as explain_pair
 from sgbench.leaderboard.pages.sections import power
-from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
 from sgbench.leaderboard.site.table import NONE, Cell, Table, number, numbers, texts
 
@@ -119,13 +119,13 @@ def _advice_table(sources: Sources) -> Table | None:
 
 
 def _not_tried(sources: Sources) -> Iterator[str]:
-    """What no run of the study reaches, each said once."""
+    """Yield what no run of the study reaches, each said once."""
     unknown = dict.fromkeys(what for each in sources.beside.advice for what in each.unknown)
     if unknown:
         yield f"The study did not try {listed([*unknown])}."
 
 
-def _alike(found: AcrossTasks, sources: Sources) -> list[Standing]:
+def _alike(found: AcrossTasks, sources: Sources) -> list[FamilyStanding]:
     """Surrogates that are no controls and whose mean ranks are not told apart from the best of them."""
     own = [each for each in found.standings if not sources.is_control(each.name)] or [*found.standings]
     if found.ranks is None:
@@ -184,7 +184,7 @@ def _doubts(boards: Sequence[Board], sources: Sources) -> Iterator[str]:
 
 
 def _near(board: Board, sources: Sources) -> bool:
-    """Whether a control may have the first place, by its interval of ranks."""
+    """Say whether a control may have the first place, by its interval of ranks."""
     return any(
         row.place is not None and row.place.low == 1 for row in board.rows if _is_control(row, sources)
     )
@@ -220,11 +220,11 @@ def _range(seeds: Sequence[int]) -> str:
     return str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
 
 
-def _is_control(row: Row, sources: Sources) -> bool:
+def _is_control(row: MethodRow, sources: Sources) -> bool:
     return sources.is_control(sources.by_id[row.method_id].method.choices["surrogate"])
 
 
-def _controls(boards: Sequence[Board], sources: Sources) -> Iterator[tuple[Board, Row]]:
+def _controls(boards: Sequence[Board], sources: Sources) -> Iterator[tuple[Board, MethodRow]]:
     """Each board that has a control and something else, with the best control."""
     for board in boards:
         rows = [row for row in board.rows if _is_control(row, sources)]
@@ -232,11 +232,11 @@ def _controls(boards: Sequence[Board], sources: Sources) -> Iterator[tuple[Board
             yield board, rows[0]
 
 
-def _best_other(board: Board, sources: Sources) -> Row:
+def _best_other(board: Board, sources: Sources) -> MethodRow:
     return next(row for row in board.rows if not _is_control(row, sources))
 
 
-def _line(board: Board, a: Row, b: Row) -> Line:
+def _line(board: Board, a: MethodRow, b: MethodRow) -> Line:
     name = board.protocol.name
     return Line(
         name,

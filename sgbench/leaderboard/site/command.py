@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sgbench.composition import catalogue
-from sgbench.leaderboard.deviation import VERSION, Reference
+from sgbench.leaderboard.deviation import VERSION, ProtocolReference
 from sgbench.records.base import Value
 from sgbench.records.method import same
 from sgbench.records.spec import GROUPS, SPIKING_CHOICES, Method, choice_words, entry_group
@@ -17,7 +17,7 @@ PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 RESERVED = ("null", "true", "false", "none", "nan", "inf")
 
 
-def method_words(method: Method, reference: Reference, experiments: Iterable[str]) -> list[str]:
+def method_words(method: Method, reference: ProtocolReference, experiments: Iterable[str]) -> list[str]:
     """Return the words that compose a method.
 
     A number is left out where the entry's file has it as it stands. Where the file has a reference instead, or the
@@ -42,7 +42,7 @@ def method_words(method: Method, reference: Reference, experiments: Iterable[str
     return words
 
 
-def _numbers(group: str, method: Method, reference: Reference) -> Iterator[str]:
+def _numbers(group: str, method: Method, reference: ProtocolReference) -> Iterator[str]:
     pick, ours = method.choices[group], reference.method
     entry = reference.entries[entry_group(group)].get(pick)
     if entry is None or (method.is_baseline and group in SPIKING_CHOICES):

@@ -50,7 +50,7 @@ def entry_files(group: str, sources: Sources) -> Iterator[Page | SiteFile]:
 
 
 def _boards_of(group: str, sources: Sources) -> dict[str, list[tuple[Cell, ...]]]:
-    """By the canonical entry: one row for each method that has it."""
+    """Return by canonical entry one row for each method that has it."""
     found: dict[str, list[tuple[Cell, ...]]] = {}
     known = sources.group(group)
     for method_id, place in sources.places.items():
@@ -98,7 +98,7 @@ def _list_page(
 
 
 def _picture(entry: Entry, docs: Path | None) -> tuple[Picture, SiteFile] | None:
-    """The picture that the checkout's catalogue has of an entry."""
+    """Return the picture that the checkout's catalogue has of an entry."""
     path = None if docs is None else docs / "catalogue" / entry.group / f"{entry.name}.svg"
     if path is None or not path.is_file():
         return None

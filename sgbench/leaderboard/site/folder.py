@@ -129,7 +129,7 @@ def links_docs(folder: Path) -> bool:
 
 
 def _list_of(folder: Path) -> dict[str, object]:
-    """The list of a site, or an empty one."""
+    """Read the list of a site, or return an empty one."""
     try:
         tree = parse_tree(read_bytes(folder / MANIFEST, limit=LARGEST), MANIFEST)
     except InputError:

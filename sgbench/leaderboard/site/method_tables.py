@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from sgbench.energy.price import price
 from sgbench.energy.text import joules_interval, price_words
 from sgbench.leaderboard.labels import figure, inert
-from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.table import NONE, Cell, Column, Table, number, numbers, texts
 from sgbench.plots.lines import Chart, chart
 from sgbench.records.content import EpochScores, LayerActivity
@@ -131,7 +131,7 @@ def mean(values: Sequence[float]) -> float | None:
 def _mean_count(
     counts: Sequence[tuple[LayerCounts, int]], pick: Callable[[LayerCounts], Sequence[Count]]
 ) -> float | None:
-    """The mean over seeds of some counts an inference; None where one was not counted."""
+    """Average some counts an inference over seeds; None where one was not counted."""
     found = []
     for layer, samples in counts:
         totals = [count.total for count in pick(layer)]
@@ -141,7 +141,7 @@ def _mean_count(
     return mean(found)
 
 
-def energy_tables(row: Row, board: Board) -> list[Table]:
+def energy_tables(row: MethodRow, board: Board) -> list[Table]:
     """Return the energy of an inference term by term, one table a target; what is left out stands below."""
     counts = row.costs.counts
     if counts is None:
@@ -168,7 +168,7 @@ def energy_tables(row: Row, board: Board) -> list[Table]:
     return found
 
 
-def verification_table(row: Row, board: Board) -> Table | None:
+def verification_table(row: MethodRow, board: Board) -> Table | None:
     """Return claimed beside verified, one line a check; None where nobody has checked."""
     checks = () if row.standing is None else row.standing.dossier.verifications
     if not checks:

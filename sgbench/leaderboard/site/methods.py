@@ -21,7 +21,7 @@ from sgbench.leaderboard.site.method_tables import (
     seed_table,
     verification_table,
 )
-from sgbench.leaderboard.site.sources import Place, Sources, method_path, protocol_path
+from sgbench.leaderboard.site.sources import BoardPlace, Sources, method_path, protocol_path
 from sgbench.leaderboard.site.table import NONE, Cell, Table, texts
 from sgbench.leaderboard.site.tuning_maps import method_maps
 from sgbench.leaderboard.store.dossier import Dossier
@@ -52,7 +52,7 @@ def method_files(sources: Sources) -> Iterator[Page | SiteFile]:
 
 
 def _files_of(
-    group: Sequence[RunRecord], place: Place, sources: Sources, known: Sequence[str]
+    group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known: Sequence[str]
 ) -> Iterator[Page | SiteFile]:
     stem = method_path(group[0].protocol, group[0].method_id).removesuffix(".html")
     standing = place.row.standing
@@ -62,7 +62,7 @@ def _files_of(
     yield _page(group, place, sources, known)
 
 
-def _page(group: Sequence[RunRecord], place: Place, sources: Sources, known: Sequence[str]) -> Page:
+def _page(group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known: Sequence[str]) -> Page:
     row, board = place.row, place.board
     path = method_path(board.protocol.name, row.method_id)
     records = sorted(group, key=lambda record: record.seed)
@@ -97,7 +97,7 @@ def _page(group: Sequence[RunRecord], place: Place, sources: Sources, known: Seq
     )
 
 
-def _facts(place: Place) -> list[tuple[str, str]]:
+def _facts(place: BoardPlace) -> list[tuple[str, str]]:
     row, measure = place.row, place.board.measure
     found = [("method id", row.method_id), (measure.title, measure.summary(row.score))]
     if row.place is not None:
@@ -109,7 +109,7 @@ def _facts(place: Place) -> list[tuple[str, str]]:
     return found
 
 
-def _superseded_by(place: Place, sources: Sources) -> str | None:
+def _superseded_by(place: BoardPlace, sources: Sources) -> str | None:
     notice = None if place.row.standing is None else place.row.standing.dossier.notice
     if notice is None or notice.superseded_by not in sources.places:
         return None
@@ -117,7 +117,7 @@ def _superseded_by(place: Place, sources: Sources) -> str | None:
 
 
 def _command(records: Sequence[RunRecord], sources: Sources, known: Sequence[str]) -> str:
-    """The line that runs it again, or an empty text where the catalogue no longer has its protocol."""
+    """Return the line that runs it again, or an empty text where the catalogue no longer has its protocol."""
     try:
         reference = sources.references.of(records[0].protocol)
     except InputError:

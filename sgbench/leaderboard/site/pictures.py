@@ -62,5 +62,5 @@ def digest_in(data: bytes) -> str | None:
 
 
 def _shorter(outline: re.Match[bytes]) -> bytes:
-    """An outline to a tenth of a point."""
+    """Round an outline to a tenth of a point."""
     return b" " + b" ".join(LONG.sub(rb"\1", outline.group()).split())

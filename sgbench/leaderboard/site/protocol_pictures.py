@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from sgbench.leaderboard.families import Tuned, families, tuned
 from sgbench.leaderboard.pages.family_pictures import tuning_curves
 from sgbench.leaderboard.pages.picture import picture_of
-from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.files import Picture, SiteFile
 from sgbench.leaderboard.site.pictures import drawn
 from sgbench.leaderboard.site.sources import Sources
@@ -48,7 +48,7 @@ def _scores(board: Board, values: str) -> Drawn:
 
 
 def _ranks(board: Board) -> Iterator[Drawn]:
-    """The places that methods may have, and which are not told apart."""
+    """Draw the places that methods may have, and which are not told apart."""
     placed = [
         Ranked(row.label, row.place.low, row.place.high, row.place.groups)
         for row in board.rows
@@ -84,7 +84,7 @@ def _front(board: Board) -> Iterator[Drawn]:
     yield Picture(path, alt, caption), file
 
 
-def _panels(board: Board, rows: Sequence[Row]) -> Iterator[FrontPanel]:
+def _panels(board: Board, rows: Sequence[MethodRow]) -> Iterator[FrontPanel]:
     spikes = [row.costs.spikes.value for row in rows]
     known = [Estimate(value, value, value) for value in spikes if value is not None]
     if len(known) == len(rows) and len(set(known)) > 1:
@@ -97,7 +97,7 @@ def _panels(board: Board, rows: Sequence[Row]) -> Iterator[FrontPanel]:
 
 
 def _tuning(board: Board, sources: Sources) -> Iterator[Drawn]:
-    """How surrogates answer to the settings that were run, where one has two; of very many, none is drawn."""
+    """Draw how surrogates answer to the settings that were run; of very many, none is drawn."""
     measured = families(sources.ranked[board.protocol.name], ("surrogate",))
     found: list[Tuned] = [
         tuned(name, family, board.measure)

@@ -8,7 +8,7 @@ from sgbench.leaderboard.costs import Amount, Energy
 from sgbench.leaderboard.labels import figure
 from sgbench.leaderboard.pages.sections import tried_text, trust_text
 from sgbench.leaderboard.pages.table import has_static, interval_text, rank_text
-from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.sources import method_path
 from sgbench.leaderboard.site.table import NONE, Cell, Column, Notes, Table, number, numbers, texts
 from sgbench.statistics.pairs import MIN_SEEDS
@@ -16,7 +16,7 @@ from sgbench.statistics.pairs import MIN_SEEDS
 CLAIMED = "claimed by who ran it: no tier repeats it"
 
 
-def row_table(board: Board, rows: Sequence[Row], *, caption: str) -> Table:
+def row_table(board: Board, rows: Sequence[MethodRow], *, caption: str) -> Table:
     """Return rows of a board, in their order.
 
     Args:
@@ -30,7 +30,7 @@ def row_table(board: Board, rows: Sequence[Row], *, caption: str) -> Table:
     return Table(caption, columns, cells, head=2, notes=tuple(notes.texts), is_filtered=len(rows) > 1)
 
 
-def _columns(board: Board, rows: Sequence[Row], notes: Notes) -> tuple[Column, ...]:
+def _columns(board: Board, rows: Sequence[MethodRow], notes: Notes) -> tuple[Column, ...]:
     found = [Column("rank", is_number=True), *texts("alike", "method", *board.varying)]
     found += numbers(board.measure.title, "± 95 % interval", "seeds", "spikes", "synaptic operations")
     for target in board.targets:
@@ -49,11 +49,11 @@ def _columns(board: Board, rows: Sequence[Row], notes: Notes) -> tuple[Column, .
     return tuple(found)
 
 
-def _stand(rows: Sequence[Row]) -> bool:
+def _stand(rows: Sequence[MethodRow]) -> bool:
     return any(row.standing is not None for row in rows)
 
 
-def _cells(row: Row, board: Board, notes: Notes) -> tuple[Cell, ...]:
+def _cells(row: MethodRow, board: Board, notes: Notes) -> tuple[Cell, ...]:
     place, measure, costs = row.place, board.measure, row.costs
     alone = [] if len(row.scores) >= MIN_SEEDS else ["one seed gives neither an interval nor a rank"]
     half = row.score.half_width
@@ -83,7 +83,7 @@ def _cells(row: Row, board: Board, notes: Notes) -> tuple[Cell, ...]:
     return tuple(cells)
 
 
-def _seeds(row: Row, board: Board, notes: Notes) -> Cell:
+def _seeds(row: MethodRow, board: Board, notes: Notes) -> Cell:
     n, planned = len(row.scores), len(board.protocol.seeds)
     failed = f" ({len(row.failed_seeds)} failed)" if row.failed_seeds else ""
     short = [f"seeds run so far: {n} of the protocol's {planned}"] if n < planned else []

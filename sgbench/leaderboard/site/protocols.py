@@ -13,7 +13,7 @@ from sgbench.leaderboard.labels import counted
 from sgbench.leaderboard.pages.empty import without_rows
 from sgbench.leaderboard.pages.sections import checked_text, evidence, statements
 from sgbench.leaderboard.pages.values import to_csv
-from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.files import Download, Page, Picture, SiteFile
 from sgbench.leaderboard.site.protocol_pictures import protocol_pictures
 from sgbench.leaderboard.site.protocol_table import row_table
@@ -145,7 +145,7 @@ def _settings(board: Board) -> Table:
 
 
 def _parts(board: Board) -> list[tuple[str, str, Table]]:
-    """The rows that are shown and not ranked: heading, what they are, and the table."""
+    """List the rows that are shown and not ranked: heading, what they are, and the table."""
     found = []
     if board.claimed:
         about = "Handed in, and nobody has run their weights again with success: all of it is a claim."
@@ -162,7 +162,7 @@ def _parts(board: Board) -> list[tuple[str, str, Table]]:
     return found
 
 
-def _unranked(board: Board, rows: Sequence[Row]) -> Table:
+def _unranked(board: Board, rows: Sequence[MethodRow]) -> Table:
     return row_table(board, rows, caption=f"Methods of {board.protocol.name} without a rank")
 
 

@@ -17,7 +17,7 @@ ITEM = re.compile(r"^- (.+(?:\n  .+)*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Told:
+class ReproductionText:
     """What is said of one reproduction beside its figures."""
 
     name: str
@@ -32,7 +32,7 @@ class Reproductions:
 
     summary: str
     table: Table
-    told: tuple[Told, ...]
+    told: tuple[ReproductionText, ...]
 
 
 def read_reproductions(path: Path) -> Reproductions | None:
@@ -88,10 +88,10 @@ def _cell(title: str, text: str) -> Cell:
     return Cell(text or "-", order)
 
 
-def _sections(text: str, failing: set[str]) -> list[Told]:
+def _sections(text: str, failing: set[str]) -> list[ReproductionText]:
     parts = SECTION.split(text)[1:]
     return [
-        Told(
+        ReproductionText(
             name.strip(),
             next((line for line in body.strip().splitlines() if line), ""),
             tuple(" ".join(item.split()) for item in ITEM.findall(body)),

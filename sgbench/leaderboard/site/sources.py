@@ -13,7 +13,7 @@ from sgbench.composition.catalogue import Entry
 from sgbench.composition.selection import canonical_name, is_preset
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.rows import Board, Measured, Row
+from sgbench.leaderboard.rows import Board, Measured, MethodRow
 from sgbench.leaderboard.site.beside import Beside
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.paths import conf_dir
@@ -24,11 +24,11 @@ CONTROL = "control"
 
 
 @dataclass(frozen=True)
-class Place:
+class BoardPlace:
     """Where a method stands: on which board, in which row, and as what."""
 
     board: Board
-    row: Row
+    row: MethodRow
     part: str  # "ranked", "claimed", "baseline" or "retired"
 
 
@@ -55,8 +55,8 @@ class Sources:
     beside: Beside = field(default=NOTHING_BESIDE)
 
     @cached_property
-    def places(self) -> dict[str, Place]:
-        """Where each method stands, by its id."""
+    def places(self) -> dict[str, BoardPlace]:
+        """Return where each method stands, by its id."""
         found = {}
         for board in self.boards:
             parts = {
@@ -66,7 +66,7 @@ class Sources:
                 "retired": board.retired,
             }
             for part, rows in parts.items():
-                found |= {row.method_id: Place(board, row, part) for row in rows}
+                found |= {row.method_id: BoardPlace(board, row, part) for row in rows}
         return found
 
     @cached_property

@@ -21,17 +21,17 @@ class Cell:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is text and nothing else."""
+        """Say whether it is text and nothing else."""
         return self.link is None and not self.notes and not self.is_code
 
     @property
     def is_short(self) -> bool:
-        """Whether it stays on one line."""
+        """Say whether it stays on one line."""
         return len(self.text) <= ONE_LINE
 
     @property
     def is_long(self) -> bool:
-        """Whether a narrow window may not squeeze it to a word a line."""
+        """Say whether a narrow window may not squeeze it to a word a line."""
         return len(self.text) > MANY_LINES
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sgbench.energy.price import load_targets
 from sgbench.energy.text import amount, marked, scope_of
-from sgbench.energy.validate import Verdict, load_cases, validate
+from sgbench.energy.validate import EnergyVerdict, load_cases, validate
 from sgbench.leaderboard.pages.sections import evidence
 from sgbench.leaderboard.site.files import Page
 from sgbench.leaderboard.site.reproductions import read_reproductions
@@ -68,7 +68,7 @@ def _energy(sources: Sources) -> Page:
     )
 
 
-def _verdict(each: Verdict) -> tuple[Cell, ...]:
+def _verdict(each: EnergyVerdict) -> tuple[Cell, ...]:
     return (
         Cell("yes" if each.inside else "no"),
         Cell(each.case, is_code=True),

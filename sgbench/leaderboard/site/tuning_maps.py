@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sgbench.leaderboard.rows import Board, Row
+from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.method_tables import mean
 from sgbench.leaderboard.site.sources import Sources
 from sgbench.leaderboard.store.tuning_logs import log_of
@@ -15,7 +15,7 @@ from sgbench.records.submission import TuningTrial
 Points = list[tuple[float, float]]
 
 
-def method_maps(row: Row, board: Board, sources: Sources) -> list[Chart]:
+def method_maps(row: MethodRow, board: Board, sources: Sources) -> list[Chart]:
     """Return how one method answered to each number that was tried for it.
 
     Args:
@@ -46,8 +46,8 @@ def _charts(tried: Mapping[str, Mapping[str, Points]], board: Board, whose: str)
     return [each for each in found if each is not None]
 
 
-def _tried(row: Row, board: Board, sources: Sources) -> dict[str, Points]:
-    """By the name of a number: each value that was tried, the others as handed in, and its mean score."""
+def _tried(row: MethodRow, board: Board, sources: Sources) -> dict[str, Points]:
+    """Return by the name of a number each value that was tried, the others as handed in, and its mean score."""
     submission = None if row.standing is None else row.standing.dossier.submission
     log = None if submission is None else log_of(submission, sources.root / board.protocol.name)
     if log is None:
@@ -59,7 +59,7 @@ def _tried(row: Row, board: Board, sources: Sources) -> dict[str, Points]:
 
 
 def _points(name: str, trials: Iterable[TuningTrial], method: Method, *, is_loss: bool) -> Points:
-    """The values of one number with the mean over the seeds that finished, from small to large."""
+    """Return the values of one number with the mean over finished seeds, from small to large."""
     own = _own(name, method)
     scores: dict[float, list[float]] = {}
     for trial in trials:
@@ -79,7 +79,7 @@ def _own(name: str, method: Method) -> float | None:
 
 
 def _number(text: str | None) -> float | None:
-    """A setting as a number, or None of words.
+    """Read a setting as a number, or return None for words.
 
     >>> _number("0.5"), _number("subtract"), _number(None)
     (0.5, None, None)

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.deviation import Reference
+from sgbench.leaderboard.deviation import ProtocolReference
 from sgbench.leaderboard.store.outputs import Outputs, parse_outputs
 from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, Ints, Predictions, parse_predictions
 from sgbench.paths import PREDICTIONS
@@ -34,12 +34,12 @@ SAME_TARGET = 1e-6
 class Judge(Protocol):
     """What only data sets, losses and networks themselves can say; handed in, since these need torch."""
 
-    def loss_of(self, outputs: Outputs, reference: Reference) -> float:
-        """The loss that a protocol fixes."""
+    def loss_of(self, outputs: Outputs, reference: ProtocolReference) -> float:
+        """Compute the loss that a protocol fixes."""
         ...
 
-    def wanted(self, reference: Reference, seed: int) -> Answers | None:
-        """What the test split of a seed wants (answers in it mean nothing); None where its files are not here."""
+    def wanted(self, reference: ProtocolReference, seed: int) -> Answers | None:
+        """Return what the test split of a seed wants (its answers mean nothing); None without its files."""
         ...
 
     def impossible(self, method: Method) -> str | None:
@@ -47,7 +47,7 @@ class Judge(Protocol):
         ...
 
     def misfit(self, record: RunRecord, weights: bytes, name: str) -> str | None:
-        """What the network of a finished record contradicts in it, or None.
+        """Say what in a finished record its network contradicts, or return None.
 
         Raises:
             InputError: the weights are not those of this network.
@@ -56,7 +56,7 @@ class Judge(Protocol):
 
 
 @dataclass(frozen=True)
-class Claim:
+class ScoreClaim:
     """What a record says of its run on the test set."""
 
     accuracy: float | None
@@ -72,19 +72,19 @@ class Claim:
         return found
 
 
-def claim_of(record: RunRecord | ExternalRecord) -> Claim | None:
-    """What a record claims, or None of a failed one."""
+def claim_of(record: RunRecord | ExternalRecord) -> ScoreClaim | None:
+    """Return what a record claims, or None for a failed one."""
     if isinstance(record, ExternalRecord):
         failed = record.status == "failed"
-        return None if failed else Claim(record.accuracy, record.loss, record.samples, record.labels)
+        return None if failed else ScoreClaim(record.accuracy, record.loss, record.samples, record.labels)
     test = record.test
     if test is None:
         return None
     loss = test.loss if test.accuracy is None else None
-    return Claim(test.accuracy, loss, test.samples, test.labels)
+    return ScoreClaim(test.accuracy, loss, test.samples, test.labels)
 
 
-def parse_answers(data: bytes, name: str, reference: Reference) -> Answers:
+def parse_answers(data: bytes, name: str, reference: ProtocolReference) -> Answers:
     """Read the table that a protocol asks for.
 
     Raises:
@@ -107,8 +107,8 @@ def parse_answers(data: bytes, name: str, reference: Reference) -> Answers:
     return found
 
 
-def _require_lines(data: bytes, name: str, reference: Reference) -> None:
-    """Counted before they are read, so that a long table costs no time."""
+def _require_lines(data: bytes, name: str, reference: ProtocolReference) -> None:
+    """Count the lines before they are read, so that a long table costs no time."""
     by_step = reference.classes is None or reference.labels_steps
     most = reference.test_samples * (reference.protocol.steps if by_step else 1)
     found = data.count(b"\n") - 1
@@ -116,8 +116,8 @@ def _require_lines(data: bytes, name: str, reference: Reference) -> None:
         raise InputError(f"{name}: has {found} lines of answers; state each once, at most {most}")
 
 
-def _outputs(data: bytes, name: str, reference: Reference) -> Outputs:
-    """Of all samples and steps, since losses need memory for the square of these."""
+def _outputs(data: bytes, name: str, reference: ProtocolReference) -> Outputs:
+    """Read the outputs of all samples and steps, since losses need memory for the square of these."""
     found, wanted = parse_outputs(data, name), (reference.test_samples, reference.protocol.steps)
     if found.output.shape[:2] != wanted:
         samples, steps = wanted
@@ -127,14 +127,14 @@ def _outputs(data: bytes, name: str, reference: Reference) -> Outputs:
     return found
 
 
-def _require_places(place: Ints | None, name: str, reference: Reference) -> None:
+def _require_places(place: Ints | None, name: str, reference: ProtocolReference) -> None:
     samples, steps = reference.test_samples, reference.protocol.steps
     if place is not None and (place >= (samples, steps)).any():
         raise InputError(f"{name}: names a step beyond the test split, {samples} samples of {steps} steps")
 
 
 def targets_apart(given: Answers, truth: Answers, name: str) -> int:
-    """How many labels or wanted values are not those of the test split.
+    """Count the labels or wanted values that are not those of the test split.
 
     Raises:
         InputError: they are not of the same samples and steps.
@@ -155,14 +155,14 @@ def _extent(found: Answers) -> str:
 
 
 def same_places(one: Answers, other: Answers) -> bool:
-    """Whether two runs answer for the same steps, where each has a class of its own."""
+    """Say whether two runs answer for the same steps, where each has a class of its own."""
     first, second = (each.place if isinstance(each, Predictions) else None for each in (one, other))
     if first is None or second is None:
         return first is second
     return np.array_equal(first, second)
 
 
-def require_claim(found: Answers, claim: Claim, name: str, *, loss: float | None = None) -> None:
+def require_claim(found: Answers, claim: ScoreClaim, name: str, *, loss: float | None = None) -> None:
     """Refuse answers that do not give what is claimed of them.
 
     Args:
@@ -190,7 +190,7 @@ def _stated(value: float | None, what: str, name: str) -> float:
     return value
 
 
-def _require_accuracy(found: Predictions, claim: Claim, name: str) -> None:
+def _require_accuracy(found: Predictions, claim: ScoreClaim, name: str) -> None:
     if (claim.labels is None) != (found.place is None):
         where = "no step has a class of its own" if claim.labels else "each step has a class of its own"
         raise InputError(

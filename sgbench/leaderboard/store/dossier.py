@@ -37,7 +37,7 @@ class Dossier:
         return passed[-1] if passed else None
 
     def is_claimed(self, finished: Iterable[int]) -> bool:
-        """Whether it was handed in, and nobody has run its weights of all these seeds again with success.
+        """Say whether it was handed in and nobody has run its weights of all these seeds again with success.
 
         Args:
             finished: the seeds that have a result.
@@ -66,7 +66,7 @@ class Dossiers:
     findings: tuple[Finding, ...]
 
     def of(self, method_id: str) -> Dossier:
-        """The dossier of a method."""
+        """Return the dossier of a method."""
         return self.by_method.get(method_id, Dossier())
 
 
@@ -119,7 +119,7 @@ def _order(check: Verification) -> tuple[int, str]:
 
 
 def place_of(folder: Path, stored: Submission | Verification | Notice) -> Path:
-    """Where a file of a dossier belongs.
+    """Return where a file of a dossier belongs.
 
     Args:
         folder: of the protocol, in a leaderboards folder.

@@ -61,7 +61,7 @@ def hidden_files(folder: Path) -> Iterator[Finding]:
 
 
 def place_of_file(folder: Path, submission: Submission, note: FileNote) -> Path:
-    """Where the store keeps one file of an accepted submission."""
+    """Return where the store keeps one file of an accepted submission."""
     kind, _, name = note.path.partition("/")
     if kind == "records":
         where = EXTERNAL if submission.division == "external" else RECORDS

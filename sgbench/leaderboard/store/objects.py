@@ -21,7 +21,7 @@ KINDS: tuple[Kind, ...] = ("csv", "safetensors", "json")
 MAX_OBJECT_BYTES = 64 * 1024 * 1024
 
 
-class Reference(Strict):
+class ObjectAddress(Strict):
     """Where an object lies that is too large for the repository; the hash says whether what comes is the same."""
 
     sha256: Sha256
@@ -60,13 +60,13 @@ class Objects:
         """
         sha256 = hashlib.sha256(data).hexdigest()
         try:
-            reference = Reference(sha256=sha256, bytes=len(data), url=url)
+            reference = ObjectAddress(sha256=sha256, bytes=len(data), url=url)
         except ValidationError as error:
             raise InputError(f"{url}: {first_problem(error)}") from error
         write_atomic(self._path(sha256, kind).with_suffix(f".{kind}.ref"), to_json(reference))
 
     def get(self, sha256: str, kind: Kind) -> bytes | None:
-        """The bytes of this hash, or None where they are not here.
+        """Return the bytes of this hash, or None where they are not here.
 
         Raises:
             InputError: what is here has another hash.
@@ -98,7 +98,7 @@ class Objects:
                 yield finding(path, error)
 
     def _check_reference(self, path: Path, name: str) -> None:
-        if read_model(path, Reference).sha256 != name:
+        if read_model(path, ObjectAddress).sha256 != name:
             raise InputError(f"{path}: refers to another hash than its name")
 
     def _path(self, sha256: str, kind: Kind) -> Path:

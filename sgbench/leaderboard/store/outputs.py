@@ -61,7 +61,7 @@ def _outputs(header: str, name: str) -> int:
 
 
 def _steps(place: Floats, name: str) -> int:
-    """How many steps each sample has, which are the same in all."""
+    """Return how many steps each sample has, the same number in all."""
     steps = int((place[:, 0] == place[0, 0]).sum())
     line = np.arange(len(place))
     wrong = np.flatnonzero((place[:, 0] != line // steps) | (place[:, 1] != line % steps))

@@ -31,7 +31,7 @@ class Outsider:
 def read_outsiders(
     folder: Path, dossiers: Dossiers, *, measure: Measure, findings: list[Finding]
 ) -> tuple[Outsider, ...]:
-    """The external results in the folder of one protocol, the best first.
+    """Read the external results in the folder of one protocol, the best first.
 
     Args:
         folder: of the protocol, in a leaderboards folder.
@@ -76,7 +76,7 @@ def _outsider(group: list[ExternalRecord], dossiers: Dossiers, measure: Measure)
 
 
 def place_of_external(folder: Path, record: ExternalRecord) -> Path:
-    """Where an external result belongs in the folder of its protocol."""
+    """Return where an external result belongs in the folder of its protocol."""
     return folder / EXTERNAL / record.method_id / f"{record.seed}.json"
 
 

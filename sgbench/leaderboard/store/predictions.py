@@ -38,7 +38,7 @@ class Predictions:
 
     @property
     def hits(self) -> NDArray[np.bool_]:
-        """Whether each sample is right [samples]."""
+        """Return whether each sample is right [samples]."""
         return self.target == self.prediction
 
     @property
@@ -71,7 +71,7 @@ def parse_predictions(data: bytes, name: str) -> Predictions:
 
 
 def lines_of(data: bytes, name: str) -> tuple[str, list[str]]:
-    """The first line and the others.
+    """Return the first line and the others.
 
     Raises:
         InputError: these are no lines of plain text, or there is one alone.
@@ -91,7 +91,7 @@ def lines_of(data: bytes, name: str) -> tuple[str, list[str]]:
 
 
 def table_of(body: list[str], line_of: re.Pattern[str], columns: int, name: str) -> Floats:
-    """The numbers [lines, columns].
+    """Read the numbers [lines, columns].
 
     Raises:
         InputError: the first line that is not so many plain numbers.
@@ -124,7 +124,7 @@ def _classes(header: str, name: str) -> int:
 
 
 def other_columns(name: str, header: str, wanted: str) -> InputError:
-    """What to say of a first line."""
+    """Make the error about a first line that names other columns."""
     shown = textwrap.shorten(header.replace(",", ", "), SHOWN_CHARS, placeholder=" ...").replace(", ", ",")
     wanted = textwrap.shorten(wanted.replace(",", ", "), SHOWN_CHARS, placeholder=" ...").replace(", ", ",")
     return InputError(

@@ -25,7 +25,7 @@ class Finding:
 
 
 def finding(path: Path, error: InputError) -> Finding:
-    """What an error says of a file."""
+    """Make a finding of what an error says of a file."""
     reason = " ".join(str(error).split())
     return Finding(str(path), reason.removeprefix(f"{path}: "))
 
@@ -44,7 +44,7 @@ class RecordReader:
         self._known = KnownMethods()
 
     def comparable(self, path: Path, place: Iterable[str], layout: Layout) -> RunRecord:
-        """The record in a file.
+        """Read the record in a file if it can be compared.
 
         Args:
             path: of the file.

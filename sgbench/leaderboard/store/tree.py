@@ -29,12 +29,12 @@ class Shelf:
     findings: tuple[Finding, ...]
 
     def of(self, protocol: str) -> tuple[RunRecord, ...]:
-        """The records of one protocol."""
+        """Return the records of one protocol."""
         return tuple(record for record in self.records if record.protocol == protocol)
 
 
 @dataclass(frozen=True)
-class Added:
+class RecordsAdded:
     """What became of the records of `add`."""
 
     added: tuple[str, ...]
@@ -43,7 +43,7 @@ class Added:
 
 
 def protocols(root: Path, *, only: str | None = None, layout: Layout = "runs") -> list[str]:
-    """The protocols that have a folder below `root`.
+    """List the protocols that have a folder below `root`.
 
     Args:
         root: a runs folder or a leaderboards folder.
@@ -93,7 +93,7 @@ def read_methods(
     findings: list[Finding],
     only: str | None = None,
 ) -> Iterator[list[RunRecord]]:
-    """The records of one method after the other, so that ten thousand are never in memory together.
+    """Read the records of one method after the other, so that ten thousand are never in memory together.
 
     Nothing in the tree is trusted. A file that cannot be read, does not lie where its content says, or deviates
     from the protocol joins the findings; the others still count.
@@ -113,7 +113,7 @@ def read_methods(
 
 
 def candidates(root: Path, *, layout: Layout, findings: list[Finding], only: str | None = None) -> list[Path]:
-    """The files of a tree that have to be records, those of one method side by side.
+    """List the files of a tree that have to be records, those of one method side by side.
 
     Raises:
         InputError: `root` is no folder, or has none for the protocol asked for.
@@ -127,7 +127,7 @@ def candidates(root: Path, *, layout: Layout, findings: list[Finding], only: str
 def read_paths(
     paths: Iterable[Path], root: Path, *, layout: Layout, references: References, findings: list[Finding]
 ) -> Iterator[list[RunRecord]]:
-    """The records in these files, one method after the other; see `read_methods`."""
+    """Read the records in these files, one method after the other; see `read_methods`."""
     reader = RecordReader(references)
     group: list[RunRecord] = []
     depth = len(root.parts)
@@ -151,7 +151,7 @@ def read_paths(
         yield group
 
 
-def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> Added:
+def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> RecordsAdded:
     """Copy the records below `sources` into <board_dir>/<protocol>/records/<method_id>/<seed>.json.
 
     A board only grows: a record that is there already is left alone, and another one for the same protocol,
@@ -184,11 +184,11 @@ def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> 
                 (added if place_record(target, record) else present).append(str(target))
             except InputError as error:
                 refused.append(finding(path, error))
-    return Added(tuple(added), tuple(present), tuple(refused))
+    return RecordsAdded(tuple(added), tuple(present), tuple(refused))
 
 
 def record_path(folder: Path, record: RunRecord) -> Path:
-    """Where a record belongs in the folder of its protocol."""
+    """Return where a record belongs in the folder of its protocol."""
     return folder / RECORDS / record.method_id / f"{record.seed}.json"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sgbench.study.findings import Findings, RunFacts
-from sgbench.study.pages.text import Page, number, table
+from sgbench.study.pages.text import StudyPage, number, table
 from sgbench.study.registration import SHORT, Version
 from sgbench.study.status import HOUR_S, block_cost
 
@@ -13,7 +13,7 @@ NAME = "budget.md"
 TITLE = "What it took, and what was done otherwise"
 
 
-def page(findings: Findings) -> Page:
+def page(findings: Findings) -> StudyPage:
     """Write the page with table T6."""
     parts = [_message(findings), "## Deviations from the registration"]
     listed = "\n".join(f"- {sentence}" for sentence in findings.deviations)
@@ -21,7 +21,7 @@ def page(findings: Findings) -> Page:
     parts += ["## Registration", *_registration(findings)]
     parts += ["## T6: runs and hours", _blocks(findings), "## Seconds a run, by task", _tasks(findings.facts)]
     parts += ["## Made by", _made_by(findings.facts)]
-    return Page(NAME, TITLE, tuple(parts))
+    return StudyPage(NAME, TITLE, tuple(parts))
 
 
 def _message(findings: Findings) -> str:

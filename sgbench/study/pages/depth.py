@@ -9,7 +9,7 @@ from sgbench.plots.study_shares import DepthLine, DepthPanel, depth_figure
 from sgbench.statistics.failures import share_of_failures
 from sgbench.study.comparisons import LEARNS_POINTS, MIN_SEEDS
 from sgbench.study.findings import Findings
-from sgbench.study.pages.text import NONE, Page, Picture, details, few, table
+from sgbench.study.pages.text import NONE, StudyPage, StudyPicture, details, few, table
 from sgbench.study.scores import Score
 
 NAME = "depth.md"
@@ -19,15 +19,15 @@ NARROW = 1.0
 PERCENT = 100
 
 
-def page(findings: Findings) -> Page:
+def page(findings: Findings) -> StudyPage:
     """Write the page with figure F7."""
     if not findings.stored("B1"):
-        return Page(NAME, TITLE, (findings.not_stored("B1"),))
+        return StudyPage(NAME, TITLE, (findings.not_stored("B1"),))
     runs = findings.scores.block("B1")
     narrow = [run for run in runs if _number(run, "width_fwhm") <= NARROW]
     gains = sorted({_number(run, "init.gain") for run in narrow})
     panels = [DepthPanel(f"gain {gain:g}", _lines(narrow, gain)) for gain in gains]
-    picture = Picture(
+    picture = StudyPicture(
         "depth.png",
         "Share of runs that learn against the number of hidden layers, a panel an initial gain, a line a tail.",
         panels,
@@ -41,7 +41,7 @@ def page(findings: Findings) -> Page:
         "smaller, the heavier.",
         details("All widths", _table(runs)),
     )
-    return Page(NAME, TITLE, parts, (picture,))
+    return StudyPage(NAME, TITLE, parts, (picture,))
 
 
 def layers(run: Score) -> int:
@@ -54,7 +54,7 @@ def _number(run: Score, key: str) -> float:
 
 
 def learnt(run: Score) -> bool:
-    """Whether a run scores above half."""
+    """Say whether a run scores above half."""
     return run.accuracy > LEARNS_POINTS
 
 

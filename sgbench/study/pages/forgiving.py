@@ -11,7 +11,7 @@ from sgbench.study.cells import Cell, rounded, task_reference
 from sgbench.study.comparisons import SHAPES, SLOPE_AT_REST
 from sgbench.study.findings import Findings
 from sgbench.study.pages import regime_map, tuning
-from sgbench.study.pages.text import Page, Picture, interval, table
+from sgbench.study.pages.text import StudyPage, StudyPicture, interval, table
 
 NAME = "forgiving.md"
 TITLE = "Which shape when you cannot tune?"
@@ -19,10 +19,10 @@ TOLERANCE_POINTS = 2.0
 PERCENT = 100
 
 
-def page(findings: Findings) -> Page:
+def page(findings: Findings) -> StudyPage:
     """Write the page with figure F4: shares F of widths and G of widths and learning rates."""
     if not findings.stored("A2"):
-        return Page(NAME, TITLE, (findings.not_stored("A2"),))
+        return StudyPage(NAME, TITLE, (findings.not_stored("A2"),))
     lines = {task: _line(findings, task) for task in findings.loaded.study.blocks["A2"].tasks}
     known = {task: shares for task, shares in lines.items() if shares}
     varied = findings.tasks_like(*tuning.LEARNING_RATE_TASKS)
@@ -30,9 +30,9 @@ def page(findings: Findings) -> Page:
     lacking = [task for task, shares in lines.items() if not shares]
     parts = [f"Tasks of which not all cells are stored: {', '.join(lacking)}."] if lacking else []
     if not known:
-        return Page(NAME, TITLE, tuple(parts))
+        return StudyPage(NAME, TITLE, tuple(parts))
     panels = [_panel(f"{task}: {findings.title(task)}", shares) for task, shares in known.items()]
-    picture = Picture(
+    picture = StudyPicture(
         "forgiving.png",
         "Share of the width axis on which each shape comes within 2 points of the best, by task.",
         panels,
@@ -48,7 +48,7 @@ def page(findings: Findings) -> Page:
     ]
     if planes:
         parts += ["The same as a share of cells of width and learning rate:", _table("G", planes)]
-    return Page(NAME, TITLE, tuple(parts), (picture,))
+    return StudyPage(NAME, TITLE, tuple(parts), (picture,))
 
 
 def _line(findings: Findings, task: str) -> dict[str, Forgiving]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sgbench.study.findings import Findings
-from sgbench.study.pages.text import Page, details, p_text, table
+from sgbench.study.pages.text import StudyPage, details, p_text, table
 from sgbench.study.registration import SHORT
-from sgbench.study.verdicts import Result
+from sgbench.study.verdicts import HypothesisResult
 
 NAME = "README.md"
 TITLE = "Which surrogate gradient, when?"
@@ -19,7 +19,7 @@ MISSING = {
 """Figures and tables that no page has, and why."""
 
 
-def page(findings: Findings, pages: Sequence[Page]) -> Page:
+def page(findings: Findings, pages: Sequence[StudyPage]) -> StudyPage:
     """Write the front page.
 
     Args:
@@ -30,7 +30,7 @@ def page(findings: Findings, pages: Sequence[Page]) -> Page:
     words = [result.verdict for result in results]
     study = findings.loaded.study
     if study.extends:
-        return Page(NAME, TITLE, _extension(findings, pages))
+        return StudyPage(NAME, TITLE, _extension(findings, pages))
     parts = [
         f"{study.about}",
         f"Of {len(results)} hypotheses that were written down before the first run, {words.count('confirmed')} are "
@@ -56,10 +56,12 @@ def page(findings: Findings, pages: Sequence[Page]) -> Page:
         _registered(findings),
     ]
     evidence = [_rows(result) for result in results if result.rows]
-    return Page(NAME, TITLE, (*parts, *(["## Numbers behind the verdicts", *evidence] if evidence else [])))
+    return StudyPage(
+        NAME, TITLE, (*parts, *(["## Numbers behind the verdicts", *evidence] if evidence else []))
+    )
 
 
-def _extension(findings: Findings, pages: Sequence[Page]) -> tuple[str, ...]:
+def _extension(findings: Findings, pages: Sequence[StudyPage]) -> tuple[str, ...]:
     """Return the parts of the front page of a study that extends another one and decides no hypothesis."""
     study = findings.loaded.study
     return (
@@ -70,12 +72,12 @@ def _extension(findings: Findings, pages: Sequence[Page]) -> tuple[str, ...]:
     )
 
 
-def _links(pages: Sequence[Page]) -> str:
+def _links(pages: Sequence[StudyPage]) -> str:
     """List the pages with links."""
     return "\n".join(f"- [{page.title}]({page.name})" for page in pages)
 
 
-def verdict_table(results: Sequence[Result]) -> str:
+def verdict_table(results: Sequence[HypothesisResult]) -> str:
     """Write one line a hypothesis."""
     rows = [
         [
@@ -92,7 +94,7 @@ def _blocks(findings: Findings) -> str:
     return ", ".join(names) or "none"
 
 
-def why_open(result: Result) -> str:
+def why_open(result: HypothesisResult) -> str:
     """Say in one sentence why a hypothesis is open."""
     if result.p is None:
         return f"{result.why}." if result.why else f"{result.seeds}."
@@ -114,5 +116,5 @@ def _registered(findings: Findings) -> str:
     )
 
 
-def _rows(result: Result) -> str:
+def _rows(result: HypothesisResult) -> str:
     return details(f"{result.name}: {result.cells}", table(result.header, result.rows))

@@ -9,7 +9,7 @@ from statistics import fmean
 from sgbench.statistics.equivalence import equivalence_power
 from sgbench.study.comparisons import LOOKS
 from sgbench.study.findings import Findings
-from sgbench.study.pages.text import NONE, Page, cell_text, details, table
+from sgbench.study.pages.text import NONE, StudyPage, cell_text, details, table
 from sgbench.study.scores import Score, canonical, margin_of
 
 NEAR_BEST_POINTS = 10.0
@@ -26,10 +26,10 @@ ANCHORS = {
 """Published test accuracies in %, or solved runs; other networks and more data, so goals rather than equals."""
 
 
-def page(findings: Findings) -> Page:
+def page(findings: Findings) -> StudyPage:
     """Write the page with table T1: the settled setting of each task."""
     if not findings.stored("A1"):
-        return Page(NAME, TITLE, (findings.not_stored("A1"),))
+        return StudyPage(NAME, TITLE, (findings.not_stored("A1"),))
     runs = findings.scores.block("A1")
     settled = findings.scores.settled.get("A1", {})
     rows, sentences = [], []
@@ -71,7 +71,7 @@ def page(findings: Findings) -> Page:
         *_margins(findings, runs),
         details("All random settings", _all(runs)),
     ]
-    return Page(NAME, TITLE, tuple(parts))
+    return StudyPage(NAME, TITLE, tuple(parts))
 
 
 def _margins(findings: Findings, runs: Sequence[Score]) -> list[str]:

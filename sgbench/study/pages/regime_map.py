@@ -11,7 +11,7 @@ from sgbench.statistics.solved import wilson
 from sgbench.study.cells import Cell
 from sgbench.study.comparisons import LEARNS_POINTS, MIN_SEEDS, SHAPES, SLOPE_AT_REST
 from sgbench.study.findings import Findings
-from sgbench.study.pages.text import Page, Picture, details, few, interval, number, table
+from sgbench.study.pages.text import StudyPage, StudyPicture, details, few, interval, number, table
 from sgbench.study.scores import Score
 
 NAME = "regime_map.md"
@@ -21,10 +21,10 @@ COMPACT, HEAVY = "triangle", ("atan", "fast_sigmoid", "log_abs")
 PERCENT = 100
 
 
-def page(findings: Findings) -> Page:
+def page(findings: Findings) -> StudyPage:
     """Write the page with figure F1 and the table behind it."""
     if not findings.stored("A2"):
-        return Page(NAME, TITLE, (findings.not_stored("A2"),))
+        return StudyPage(NAME, TITLE, (findings.not_stored("A2"),))
     panels, sentences, rows = [], [], []
     for task in findings.loaded.study.blocks["A2"].tasks:
         cells = _cells(findings, task)
@@ -33,7 +33,7 @@ def page(findings: Findings) -> Page:
         panels.append(_panel(findings, task, cells))
         sentences.append(_sentence(findings, task, cells))
         rows += [_row(task, shape, width, runs) for (shape, width), runs in cells.items()]
-    picture = Picture(
+    picture = StudyPicture(
         "regime_map.png",
         "Test accuracy against width, a panel a task and a line a shape: lines apart mean a choice that matters.",
         panels,
@@ -51,7 +51,7 @@ def page(findings: Findings) -> Page:
             table(["task", "shape", "width", "test accuracy or runs solved, %", "seeds", "failed"], rows),
         ),
     )
-    return Page(NAME, TITLE, parts, (picture,))
+    return StudyPage(NAME, TITLE, parts, (picture,))
 
 
 def _cells(findings: Findings, task: str) -> dict[tuple[str, float], list[Score]]:

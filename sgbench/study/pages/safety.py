@@ -8,7 +8,7 @@ from sgbench.statistics.solved import wilson
 from sgbench.study.comparisons import MIN_SEEDS, SHAPES
 from sgbench.study.findings import Findings
 from sgbench.study.hypotheses_recurrent import REMEDY_WIDTHS
-from sgbench.study.pages.text import NONE, Page, details, few, table
+from sgbench.study.pages.text import NONE, StudyPage, details, few, table
 from sgbench.study.scores import Score
 
 NAME = "safety.md"
@@ -23,11 +23,11 @@ REMEDIES = {
 """What a remedy changes, and how it is called."""
 
 
-def page(findings: Findings) -> Page:
+def page(findings: Findings) -> StudyPage:
     """Write the page with table T4."""
     everything = findings.scores.runs
     if not everything:
-        return Page(NAME, TITLE, ("Not known yet: nothing is stored.",))
+        return StudyPage(NAME, TITLE, ("Not known yet: nothing is stored.",))
     failed = sum(run.failed for run in everything)
     parts = [
         f"{few(failed, len(everything))} runs failed, because a loss or a gradient was not finite. Each counts as "
@@ -55,7 +55,7 @@ def page(findings: Findings) -> Page:
         parts.append(_shares(_remedied(findings), _remedy, "task and remedy"))
     else:
         parts.append(findings.not_stored("B2"))
-    return Page(NAME, TITLE, tuple(parts))
+    return StudyPage(NAME, TITLE, tuple(parts))
 
 
 def _shares(runs: Iterable[Score], group: Callable[[Score], str], head: str) -> str:

@@ -13,8 +13,8 @@ from sgbench.study.cells import Cell
 from sgbench.study.comparisons import REFERENCE, SHAPES, SLOPE_AT_REST
 from sgbench.study.findings import Findings
 from sgbench.study.pages.regime_map import WIDTHS
-from sgbench.study.pages.text import Page, Picture, number, table
-from sgbench.study.scores import Table
+from sgbench.study.pages.text import StudyPage, StudyPicture, number, table
+from sgbench.study.scores import RunTable
 
 NAME = "spikes.md"
 TITLE = "What does accuracy cost in spikes?"
@@ -24,11 +24,11 @@ BOUND_SHAPES = ("triangle", "atan", "log_abs")
 BELOW_BEST_POINTS = 2.0
 
 
-def page(findings: Findings) -> Page:
+def page(findings: Findings) -> StudyPage:
     """Write the page with figure F5 and table T3, from block C or else from the regime map."""
     source = "C" if findings.stored("C") else "A2"
     if not findings.stored(source):
-        return Page(NAME, TITLE, (findings.not_stored("C"),))
+        return StudyPage(NAME, TITLE, (findings.not_stored("C"),))
     tasks = findings.loaded.study.blocks[source].tasks
     shapes = BOUND_SHAPES if source == "C" else SHAPES
     by_task = {task: {shape: _runs(findings, source, task, shape) for shape in shapes} for task in tasks}
@@ -51,9 +51,9 @@ def page(findings: Findings) -> Page:
     )
     parts = [f"Tasks of which not all cells are stored: {', '.join(lacking)}."] if lacking else []
     if not panels:
-        return Page(NAME, TITLE, tuple(parts))
+        return StudyPage(NAME, TITLE, tuple(parts))
     pictures = tuple(
-        Picture(
+        StudyPicture(
             f"spikes_{index + 1}.png",
             "Test accuracy against spikes an inference, a mark a setting and a line the front of each shape.",
             group,
@@ -71,10 +71,10 @@ def page(findings: Findings) -> Page:
         f"those of {REFERENCE}, with a jackknife interval of 95 % over seeds.",
         table(["task", "accuracy, %", "shape", "ratio", "low", "high"], rows),
     ]
-    return Page(NAME, TITLE, tuple(parts), pictures)
+    return StudyPage(NAME, TITLE, tuple(parts), pictures)
 
 
-def _runs(findings: Findings, source: str, task: str, shape: str) -> Table:
+def _runs(findings: Findings, source: str, task: str, shape: str) -> RunTable:
     """Return all settings of one shape on a task."""
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": width} for width in WIDTHS]
     if source == "C":
@@ -92,12 +92,12 @@ def _runs(findings: Findings, source: str, task: str, shape: str) -> Table:
     return findings.scores.table(task, "map", cells, seeds, start=source)
 
 
-def _usable(runs: Table) -> NDArray[np.bool_]:
-    """Settings of which every run sent spikes."""
+def _usable(runs: RunTable) -> NDArray[np.bool_]:
+    """Mark the settings of which every run sent spikes."""
     return np.array([bool(np.isfinite(row).all()) for row in runs.log_spikes], dtype=bool)
 
 
-def _panel(title: str, target: float, tables: dict[str, Table]) -> SpikePanel:
+def _panel(title: str, target: float, tables: dict[str, RunTable]) -> SpikePanel:
     series = []
     for shape, runs in tables.items():
         keep = _usable(runs)
@@ -108,7 +108,7 @@ def _panel(title: str, target: float, tables: dict[str, Table]) -> SpikePanel:
     return SpikePanel(title, target, tuple(series))
 
 
-def _ratio(tables: dict[str, Table], shape: str, target: float) -> SpikeRatio | None:
+def _ratio(tables: dict[str, RunTable], shape: str, target: float) -> SpikeRatio | None:
     """Compare the spikes of a shape with the reference's; None where one of them has no usable setting."""
     parts = []
     for name in (shape, REFERENCE):

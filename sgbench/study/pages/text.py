@@ -27,7 +27,7 @@ SHORT_KEYS = {
 
 
 @dataclass(frozen=True)
-class Picture:
+class StudyPicture:
     """One picture of a page.
 
     Args:
@@ -54,16 +54,16 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Page:
+class StudyPage:
     """One page: its file, what the front page calls it, its parts of Markdown, and its pictures."""
 
     name: str
     title: str
     parts: tuple[str, ...]
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[StudyPicture, ...] = ()
 
     def text(self, banner: str = "") -> str:
-        """The file's text."""
+        """Write the file's text."""
         parts = [f"# {self.title}", banner, *self.parts]
         return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -20,8 +20,8 @@ from sgbench.study.comparisons import (
     own_best,
 )
 from sgbench.study.findings import Findings
-from sgbench.study.pages.text import Page, Picture, cell_text, details, interval, table
-from sgbench.study.scores import DEFAULT_MARGIN, Table
+from sgbench.study.pages.text import StudyPage, StudyPicture, cell_text, details, interval, table
+from sgbench.study.scores import DEFAULT_MARGIN, RunTable
 
 NAME = "tuned.md"
 TITLE = "How much is left after tuning?"
@@ -33,10 +33,10 @@ CONTROLS: tuple[Cell, ...] = (
 HEADER = ("task", "method", "difference", "margin", "p differs", "p equal", "seeds", "verdict")
 
 
-def page(findings: Findings) -> Page:
+def page(findings: Findings) -> StudyPage:
     """Write the page with figure F3 and table T2."""
     if not findings.stored("A3b"):
-        return Page(NAME, TITLE, (findings.not_stored("A3b"),))
+        return StudyPage(NAME, TITLE, (findings.not_stored("A3b"),))
     tasks = findings.loaded.study.blocks["A3b"].tasks
     best = {task: looks(findings.scores, task, _own(findings, task)) for task in tasks}
     best = {
@@ -47,10 +47,10 @@ def page(findings: Findings) -> Page:
     parts: list[str] = []
     if lacking:
         parts.append(f"Tasks without a complete look at the shapes' own best cells: {', '.join(lacking)}.")
-    pictures: list[Picture] = []
+    pictures: list[StudyPicture] = []
     if last:
         panels, pooled = forest(findings, last)
-        picture = Picture(
+        picture = StudyPicture(
             "tuned.png",
             "Test accuracy of five shapes minus that of atan, each at its own best, by task and over tasks.",
             panels,
@@ -67,7 +67,7 @@ def page(findings: Findings) -> Page:
             _pooled_table(pooled),
         ]
     parts += _verdict_tables(findings, best)
-    return Page(NAME, TITLE, tuple(parts), tuple(pictures))
+    return StudyPage(NAME, TITLE, tuple(parts), tuple(pictures))
 
 
 def _own(findings: Findings, task: str) -> list[Cell]:
@@ -75,7 +75,7 @@ def _own(findings: Findings, task: str) -> list[Cell]:
 
 
 def forest(
-    findings: Findings, tables: dict[str, Table]
+    findings: Findings, tables: dict[str, RunTable]
 ) -> tuple[list[ForestPanel], dict[str, RandomEffects]]:
     """Return a panel for each shape, and its mean over the tasks that have an accuracy."""
     panels, pooled = [], {}
@@ -117,7 +117,7 @@ def _estimate(one: Compared) -> Estimate:
     return Estimate(found.difference, low, found.difference if found.high is None else found.high)
 
 
-def _over_tasks(shape: str, tables: dict[str, Table]) -> RandomEffects | None:
+def _over_tasks(shape: str, tables: dict[str, RunTable]) -> RandomEffects | None:
     """Combine the differences to atan over tasks; None where fewer than two have a spread."""
     effects = []
     for found in tables.values():
@@ -152,7 +152,7 @@ def _pooled_table(pooled: dict[str, RandomEffects]) -> str:
     return table(header, rows) if rows else ""
 
 
-def _message(findings: Findings, tables: dict[str, Table]) -> str:
+def _message(findings: Findings, tables: dict[str, RunTable]) -> str:
     """Say how many shapes are equal to atan when each is tuned."""
     words = [one.verdict.word for one in _compared(findings, tables)]
     seeds = sorted({found.planned for found in tables.values()})
@@ -164,7 +164,7 @@ def _message(findings: Findings, tables: dict[str, Table]) -> str:
     )
 
 
-def _compared(findings: Findings, tables: dict[str, Table]) -> list[Compared]:
+def _compared(findings: Findings, tables: dict[str, RunTable]) -> list[Compared]:
     study, rules = findings.loaded.study, findings.rules
     return [
         one
@@ -175,7 +175,7 @@ def _compared(findings: Findings, tables: dict[str, Table]) -> list[Compared]:
     ]
 
 
-def _verdict_tables(findings: Findings, best: dict[str, list[Table]]) -> list[str]:
+def _verdict_tables(findings: Findings, best: dict[str, list[RunTable]]) -> list[str]:
     """T2: every comparison at every look."""
     parts = ["## T2: verdicts", _rule(findings)]
     looked = [

@@ -10,7 +10,7 @@ from sgbench.statistics.tuning_curves import Trial, expected_best
 from sgbench.study.cells import Cell, rounded, task_reference
 from sgbench.study.comparisons import SHAPES, SLOPE_AT_REST
 from sgbench.study.findings import Findings
-from sgbench.study.pages.text import Page, Picture, few, table
+from sgbench.study.pages.text import StudyPage, StudyPicture, few, table
 from sgbench.study.scores import Score
 
 NAME = "tuning.md"
@@ -26,10 +26,10 @@ BEST_OF = (
 )
 
 
-def page(findings: Findings) -> Page:
+def page(findings: Findings) -> StudyPage:
     """Write the page with figure F2, a heat map a shape and task, and F6, the expected best of n settings."""
     if not findings.stored("A2"):
-        return Page(NAME, TITLE, (findings.not_stored("A2"),))
+        return StudyPage(NAME, TITLE, (findings.not_stored("A2"),))
     parts = [
         "A cell is the mean validation accuracy over seeds at one width and one learning rate; a frame marks every "
         "cell within 2 points of the best cell of all shapes. A failed run counts as guessing."
@@ -40,7 +40,7 @@ def page(findings: Findings) -> Page:
         if maps is None:
             parts.append(f"## {task}\n\nNot all of its cells are stored yet.")
             continue
-        picture = Picture(
+        picture = StudyPicture(
             f"tuning_{task}.png",
             f"Validation accuracy of six shapes over width and learning rate on {findings.title(task)}.",
             maps,
@@ -54,7 +54,7 @@ def page(findings: Findings) -> Page:
         if (panel := _expected(findings, task)) is not None
     ]
     if lines:
-        picture = Picture(
+        picture = StudyPicture(
             "tuning_best_of.png",
             "Expected test accuracy of the best of n settings of width and learning rate, a line a shape.",
             lines,
@@ -62,7 +62,7 @@ def page(findings: Findings) -> Page:
         )
         pictures.append(picture)
         parts += ["## What tuning buys", *map(_bought, lines), picture.markdown, BEST_OF]
-    return Page(NAME, TITLE, tuple(parts), tuple(pictures))
+    return StudyPage(NAME, TITLE, tuple(parts), tuple(pictures))
 
 
 def _expected(findings: Findings, task: str) -> TuningPanel | None:

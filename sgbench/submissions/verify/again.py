@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sgbench.datasets.batches import SpikingData
 from sgbench.errors import InputError
-from sgbench.leaderboard.deviation import Reference
+from sgbench.leaderboard.deviation import ProtocolReference
 from sgbench.leaderboard.store.answers import Answers, parse_answers, same_places
 from sgbench.leaderboard.store.outputs import Outputs
 from sgbench.leaderboard.store.predictions import Predictions
@@ -24,13 +24,13 @@ SAME_STEPS = 0.01
 """Of a sample's steps, in how many output spikes may differ: on other processors one may come a step later."""
 
 
-def answered(parts: Iterable[tuple[Tensor, Tensor, Tensor]], reference: Reference) -> Answers:
-    """What a network says, as it would be stored; see `sgbench.training.artefacts.predictions_table`."""
+def answered(parts: Iterable[tuple[Tensor, Tensor, Tensor]], reference: ProtocolReference) -> Answers:
+    """Return what a network says, as stored; see `sgbench.training.artefacts.predictions_table`."""
     return parse_answers(predictions_table(list(parts)), "what was inferred again", reference)
 
 
-def wanted(data: SpikingData, reference: Reference) -> Answers:
-    """What the test split of a data set wants; the answers in it are zero and mean nothing."""
+def wanted(data: SpikingData, reference: ProtocolReference) -> Answers:
+    """Return what the test split of a data set wants; the answers in it are zero and mean nothing."""
     with data.last_step():
         if reference.labels_steps:  # the encoder says where each sample ends
             pairs = [(batch.position, scored_target(batch)) for batch in data.evaluation("test")]
@@ -43,15 +43,15 @@ def wanted(data: SpikingData, reference: Reference) -> Answers:
     )
 
 
-def rescored(given: Answers, truth: Answers, reference: Reference) -> float:
-    """The accuracy, or loss, of answers against what the data set wants."""
+def rescored(given: Answers, truth: Answers, reference: ProtocolReference) -> float:
+    """Compute the accuracy, or loss, of answers against what the data set wants."""
     if isinstance(given, Outputs):
         return loss_of(Outputs(np.asarray(truth.target, dtype=float), given.output), reference)
     return float((given.prediction == truth.target).mean())
 
 
-def loss_of(outputs: Outputs, reference: Reference) -> float:
-    """The loss that a protocol fixes, of outputs that were stored.
+def loss_of(outputs: Outputs, reference: ProtocolReference) -> float:
+    """Compute the loss that a protocol fixes, of outputs that were stored.
 
     >>> from sgbench.leaderboard.deviation import compose_reference
     >>> outputs = Outputs(np.zeros((2, 3, 1)), np.full((2, 3, 1), 0.5))
@@ -70,7 +70,7 @@ def loss_of(outputs: Outputs, reference: Reference) -> float:
 
 
 def agreement(again: Answers, claimed: Answers, name: str) -> float:
-    """The share of answers that are the same, of outputs that of samples.
+    """Compute the share of answers that are the same, of outputs that of samples.
 
     Raises:
         InputError: they are not of the same samples and steps.

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.deviation import Reference, References
+from sgbench.leaderboard.deviation import ProtocolReference, References
 from sgbench.leaderboard.store.answers import Answers
 from sgbench.leaderboard.store.outputs import Outputs
 from sgbench.records.record import RunRecord
@@ -31,12 +31,12 @@ class DataJudge:
         self._wanted: dict[tuple[str, int], Answers | None] = {}
         self._specs: dict[str, RunSpec] = {}  # by the method's text
 
-    def loss_of(self, outputs: Outputs, reference: Reference) -> float:
-        """The loss that a protocol fixes."""
+    def loss_of(self, outputs: Outputs, reference: ProtocolReference) -> float:
+        """Compute the loss that a protocol fixes."""
         return loss_of(outputs, reference)
 
-    def wanted(self, reference: Reference, seed: int) -> Answers | None:
-        """What the test split of a seed wants; None where its files are not here."""
+    def wanted(self, reference: ProtocolReference, seed: int) -> Answers | None:
+        """Return what the test split of a seed wants; None where its files are not here."""
         protocol = reference.protocol
         # Only where every seed draws data of its own does the seed matter.
         key = (protocol.name, seed if protocol.draw == "per_seed" else protocol.seeds[0])
@@ -53,7 +53,7 @@ class DataJudge:
         return None
 
     def misfit(self, record: RunRecord, weights: bytes, name: str) -> str | None:
-        """What the network of a finished record contradicts in it, or None.
+        """Say what in a finished record its network contradicts, or return None.
 
         Raises:
             InputError: the weights are not those of this network.
@@ -70,7 +70,7 @@ class DataJudge:
             self._specs[key] = recompose(method, first, runs_dir=Path(), references=self._references)
         return build(self._specs[key].model_copy(update={"seed": seed}))
 
-    def _load(self, reference: Reference, seed: int) -> Answers | None:
+    def _load(self, reference: ProtocolReference, seed: int) -> Answers | None:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 spec = recompose(reference.method, seed, runs_dir=Path(folder), references=self._references)

@@ -72,7 +72,7 @@ def misfits(record: RunRecord, parts: Parts) -> Iterator[Difference]:
 
 
 def _following(claimed: OpCounts, counter: OperationCounter) -> OpCounts:
-    """The counts of the counter's network if the claimed events came."""
+    """Return the counts of the counter's network if the claimed events came."""
     counter.samples, counter.steps = claimed.samples, claimed.steps
     for total, layer in zip(counter.totals, claimed.layers, strict=False):
         total.update(_events(layer))
@@ -81,7 +81,7 @@ def _following(claimed: OpCounts, counter: OperationCounter) -> OpCounts:
 
 
 def _events(layer: LayerCounts) -> dict[str, int]:
-    """What only a run can tell of a layer, under the names of the counter; operations from itself come second."""
+    """Return what only a run can tell of a layer, as the counter names it; its own operations come second."""
     through = [group.effective.total or 0 for group in layer.synapses]
     return {
         "spikes": layer.spikes_sent.total or 0,
@@ -131,7 +131,7 @@ def told(found: Iterable[Difference]) -> str | None:
 
 
 def _told(value: Amount) -> str:
-    """As plain text, whatever a stranger wrote."""
+    """Write a value as plain text, whatever a stranger wrote."""
     if value is None:
         return "none"
     return " ".join(re.sub(r"[^A-Za-z0-9_.+-]", " ", str(value)).split())[:SHOWN_CHARS].strip()

@@ -12,7 +12,7 @@ from sgbench.records.trust import Tier
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TierOutcome:
     """What a tier found; accuracies, or losses in their place, are means over the seeds that were looked at."""
 
     tier: Tier
@@ -37,8 +37,8 @@ def outcome(
     *,
     agreement: float | None = None,
     tolerance: float | None = None,
-) -> Outcome:
-    """An outcome whose numbers are the means of these scores.
+) -> TierOutcome:
+    """Make an outcome whose numbers are the means of these scores.
 
     Args:
         tier: that was gone through.
@@ -52,7 +52,7 @@ def outcome(
     """
     claimed, verified = map(mean, scores)
     by_loss = measure.is_loss
-    return Outcome(
+    return TierOutcome(
         tier=tier,
         passed=passed,
         seeds=tuple(seeds),
@@ -67,10 +67,10 @@ def outcome(
 
 
 def mean(values: Sequence[float]) -> float:
-    """The mean, summed without rounding."""
+    """Compute the mean, summed without rounding."""
     return math.fsum(values) / len(values)
 
 
 def score_of(scores: Scores) -> float:
-    """The accuracy, or the loss of a task without classes."""
+    """Return the accuracy, or the loss of a task without classes."""
     return scores.loss if scores.accuracy is None else scores.accuracy

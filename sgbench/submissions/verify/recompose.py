@@ -12,7 +12,7 @@ from sgbench.records.spec import Method, RunSpec, choice_words
 
 
 def recompose(method: Method, seed: int, *, runs_dir: Path, references: References) -> RunSpec:
-    """The run that a method's names and numbers describe.
+    """Compose the run that a method's names and numbers describe.
 
     The catalogue is composed with the names alone, which gives the classes; then the numbers, which are known to be
     numbers of these entries, take the place of the defaults. The device is the processor, so that two verifiers see

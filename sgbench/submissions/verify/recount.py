@@ -51,7 +51,7 @@ def recounted(record: RunRecord, found: OpCounts, test: Scores, validation: Scor
 
 
 def _within(each: Difference, found: OpCounts) -> bool:
-    """Whether a count that follows events is off by no more than other processors may put it."""
+    """Say whether a count that follows events is off by no more than other processors may put it."""
     claimed, again = each.claimed, each.found
     if not isinstance(claimed, int) or not isinstance(again, int):
         return each.place.startswith("counts.spread") and claimed is None  # the record predates it
@@ -64,7 +64,7 @@ def _within(each: Difference, found: OpCounts) -> bool:
 
 
 def _reached(place: str, found: OpCounts) -> int:
-    """How many operations one event is, so that a layer that hardly fires may be one event in 100 samples off."""
+    """Return how many operations one event is; a layer that hardly fires may be off by one in 100 samples."""
     *before, name = place.split(".")
     if name in ("input_events", "spikes_sent", "spikes_sent_squared"):
         return 1

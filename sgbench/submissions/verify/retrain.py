@@ -15,7 +15,7 @@ from sgbench.leaderboard.store.dossier import read_dossiers
 from sgbench.leaderboard.store.tree import read_shelf
 from sgbench.records.spec import Method
 from sgbench.statistics.intervals import standard_deviation
-from sgbench.submissions.verify.outcome import Outcome, mean, outcome, score_of
+from sgbench.submissions.verify.outcome import TierOutcome, mean, outcome, score_of
 from sgbench.submissions.verify.recompose import recompose
 from sgbench.submissions.verify.recount import LEAST_LOSS
 from sgbench.training.runner import run_spec
@@ -31,7 +31,7 @@ def retrained(
     seeds: Sequence[int],
     *,
     references: References,
-) -> Outcome:
+) -> TierOutcome:
     """Train some seeds of a method again, in folders that are thrown away, and hold their mean against the claim.
 
     Args:
@@ -68,7 +68,7 @@ def retrained(
 
 
 @dataclass(frozen=True)
-class OwnRow:
+class UnsubmittedRow:
     """A method on a board that nobody handed in: its records and nothing else."""
 
     method_id: str
@@ -76,8 +76,8 @@ class OwnRow:
     claims: dict[int, float]  # scores by seed, of those that finished
 
 
-def own_rows(folder: Path, *, references: References) -> Iterator[OwnRow]:
-    """The rows of one protocol that came without a submission, and that nobody has trained again yet.
+def own_rows(folder: Path, *, references: References) -> Iterator[UnsubmittedRow]:
+    """Yield a protocol's rows that came without a submission and that nobody has trained again yet.
 
     Args:
         folder: of the protocol, in a leaderboards folder.
@@ -88,9 +88,9 @@ def own_rows(folder: Path, *, references: References) -> Iterator[OwnRow]:
     """
     shelf = read_shelf(folder.parent, layout="leaderboards", references=references, only=folder.name)
     dossiers = read_dossiers(folder)
-    rows: dict[str, OwnRow] = {}
+    rows: dict[str, UnsubmittedRow] = {}
     for record in shelf.records:
-        row = rows.setdefault(record.method_id, OwnRow(record.method_id, record.method, {}))
+        row = rows.setdefault(record.method_id, UnsubmittedRow(record.method_id, record.method, {}))
         claim = claim_of(record)
         if claim is not None:
             row.claims[record.seed] = claim.score
@@ -102,7 +102,7 @@ def own_rows(folder: Path, *, references: References) -> Iterator[OwnRow]:
 
 
 def tolerance_of(scores: Sequence[float], repeated: int, *, least: float) -> float:
-    r"""How far a re-trained mean may lie from a claimed one.
+    r"""Return how far a re-trained mean may lie from a claimed one.
 
     .. math:: \max\left(3 \, s \sqrt{1/n + 1/k}, \; 2 s, \; d\right)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.deviation import Reference, References
+from sgbench.leaderboard.deviation import ProtocolReference, References
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.answers import (
     ROUNDING,
@@ -27,7 +27,7 @@ from sgbench.records.trust import Tier
 from sgbench.submissions.folder import FOLDERS
 from sgbench.submissions.verify.again import agreement, answered, rescored, wanted
 from sgbench.submissions.verify.network import load_weights
-from sgbench.submissions.verify.outcome import Outcome, mean, outcome, score_of
+from sgbench.submissions.verify.outcome import TierOutcome, mean, outcome, score_of
 from sgbench.submissions.verify.recompose import recompose
 from sgbench.submissions.verify.recount import COUNTS, LEAST_LOSS, recounted
 from sgbench.submissions.verify.retrain import retrained
@@ -61,7 +61,7 @@ class Verifier:
         self.records = records
         self.references = references
 
-    def verify(self, tier: Tier, seeds: Sequence[int]) -> Outcome:
+    def verify(self, tier: Tier, seeds: Sequence[int]) -> TierOutcome:
         """Go through one tier.
 
         Raises:
@@ -78,7 +78,7 @@ class Verifier:
         return self._reinferred(seeds) if tier == "reinferred" else self._retrained(seeds)
 
     @property
-    def _reference(self) -> Reference:
+    def _reference(self) -> ProtocolReference:
         return self.references.of(self.submission.protocol)
 
     @property
@@ -98,7 +98,7 @@ class Verifier:
         claims = [claim_of(self.records[seed]) for seed in seeds]
         return [claim.score for claim in claims if claim is not None]
 
-    def _rescored(self, seeds: Sequence[int]) -> Outcome:
+    def _rescored(self, seeds: Sequence[int]) -> TierOutcome:
         """Answers against what the data set itself wants."""
         method = self.submission.method or self._reference.method
         found, foreign = [], 0
@@ -121,7 +121,7 @@ class Verifier:
             "rescored", self._measure, not differs and not foreign, seeds, (expected, found), statement
         )
 
-    def _reinferred(self, seeds: Sequence[int]) -> Outcome:
+    def _reinferred(self, seeds: Sequence[int]) -> TierOutcome:
         """Weights in the catalogue's own network, run over the test set again."""
         agreements, found, spikes, foreign, lies = [], [], [], 0, []
         for seed in seeds:
@@ -160,7 +160,7 @@ class Verifier:
         )
 
     def _inferred(self, seed: int) -> tuple[Training, Scores]:
-        """A run over the test set, and before it the scores of the validation set."""
+        """Run one seed over the test set, and before it over the validation set."""
         method = self.submission.method
         assert method is not None  # noqa: S101 - refused before
         parts = self._parts(method, seed)
@@ -176,7 +176,7 @@ class Verifier:
         parts.data.setup()
         return parts
 
-    def _retrained(self, seeds: Sequence[int]) -> Outcome:
+    def _retrained(self, seeds: Sequence[int]) -> TierOutcome:
         """Training from the names and numbers."""
         method = self.submission.method
         assert method is not None  # noqa: S101 - refused before
@@ -185,7 +185,7 @@ class Verifier:
 
 
 def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> tuple[Training, Scores]:
-    """A pass over the validation and the test set with the weights of this epoch, without any training."""
+    """Pass over the validation and the test set with the weights of this epoch, without any training."""
     training = Training(parts, method, seed, made_by={})
     training.best.epoch = epoch
     training.begin_scoring("validation", selected=True)
