@@ -88,7 +88,7 @@ def test_both_forms_agree(name, size, monkeypatch):
     choices, values = FORMS[name]
     parts, batch = parts_of(choices, values)
     unrolled, loss, _ = gradients(parts, parts.rule, batch)
-    parts.rule.form = "online"
+    parts.rule.form = "online"  # type: ignore[attr-defined]
     parts.rule.check(parts.network, parts.objective)
     online, share, _ = gradients(parts, parts.rule, batch)
     assert_same(online, unrolled)
