@@ -204,14 +204,18 @@ class _Traces:
     def advance(self, span: Span, feedback: list[Tensor], objective: Objective, batch: Batch) -> Tensor:
         """Add a stretch's share to the gradients, and return its share of the loss."""
         share, slopes = step_slopes(objective.loss, span.readout.output, batch, span.first)
-        learnt = self.network.learnt_feedback or [None] * len(self.hidden)
+        learnt = self.network.learnt_feedback
+        filters = bool(learnt) or objective.regulariser.decay is not None
         for place, stretch in enumerate(span.hidden):
             told = slopes @ feedback[place]
-            penalty = self._penalty(self.sent[place].series(stretch.output), objective, batch, span.first)
-            if penalty is not None:
-                share, told = share + penalty[0], told + penalty[1]
+            if filters:
+                filtered = self.sent[place].series(stretch.output)
+                penalty = self._penalty(filtered, objective, batch, span.first)
+                if penalty is not None:
+                    share, told = share + penalty[0], told + penalty[1]
             self.hidden[place].advance(stretch, told)
-            add_gradient(learnt[place], self.sent[place].paired(slopes))
+            if learnt:
+                add_gradient(learnt[place], self.sent[place].paired(slopes))
         self.readout.advance(span.hidden[-1].output, slopes)
         return share
 

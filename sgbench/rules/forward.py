@@ -217,7 +217,6 @@ def check_forward(
             or a penalty.
     """
     check_layers(rule, network, instead)
-    check_units(rule, network, instead)
     if any(layer.recurrent is not None and not layer.cut for layer in network.hidden_layers):
         raise InputError(
             f"rule={rule}: forward in time nothing goes back over recurrent spikes; use "
@@ -228,6 +227,7 @@ def check_forward(
         classes = "class" in objective.loss.targets
         remedy = f"loss=per_step{readout} or {instead}" if classes else instead
         raise InputError(f"rule={rule}: needs a loss in every step; use {remedy}")
+    check_units(rule, network, instead)
     _check_penalty(rule, network, objective.regulariser, instead, penalised)
 
 

@@ -35,7 +35,7 @@ from tests.contracts.rows import (
 from tests.entries import spec_with
 
 SEEDED_ROWS, SEEDED_REFUSALS, PARTS = 60, 20, 12
-CUTTING = ("eprop", "superspike")
+CUTTING = ("eprop", "s_tllr", "superspike")
 """Rules that send nothing back over recurrent spikes, and ask the network to say so."""
 OF_FULL_GRADIENTS = ("bounded_gradient", "steady_gradient")
 """Initialisations that are about what these rules cut: no remedy keeps both."""

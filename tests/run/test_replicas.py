@@ -157,7 +157,11 @@ def test_a_row_that_does_not_step_stays() -> None:
             marks=pytest.mark.slow,
         ),
         pytest.param(
-            ("rule=ostl,local", "rule.form=online", "loss=per_step", "protocol.hidden=[8,6]"),
+            ("rule=ostl", "rule.form=online,unrolled", "loss=per_step", "protocol.hidden=[8,6]"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("rule=local", "rule.form=online,unrolled", "loss=per_step", "protocol.hidden=[8,6]"),
             marks=pytest.mark.slow,
         ),
         pytest.param(
