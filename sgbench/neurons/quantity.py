@@ -69,8 +69,8 @@ class Quantity(nn.Module):
         self.fixed = ends[0]
         if len(ends) > PAIR and (features or 0) % len(ends):
             raise InputError(
-                f"neuron.{name}: {len(ends)} values are no equal shares of {features} neurons; give as many as "
-                f"divide them"
+                f"neuron.{name}={value!r}: {len(ends)} values are no equal shares of {features} neurons; give as "
+                f"many as divide them"
             )
         spread = _spread(ends, features or 1) if pair else None
         self.register_buffer("spread", spread, persistent=False)

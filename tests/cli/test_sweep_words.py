@@ -100,7 +100,7 @@ def test_a_picture_says_what_its_protocol_was_changed_in(
     words = ["surrogate=atan,triangle", "seed=0", "protocol.epochs=2"]
     fill("quickstart", words, tmp_path, [0.5, 0.6])
     drawn: list[str] = []
-    monkeypatch.setattr("sgbench.cli.sweep._draw", lambda results, _: drawn.append(results.protocol))
+    monkeypatch.setattr("sgbench.cli.sweep._draw", lambda results, *_: drawn.append(results.protocol))
     lines = table(capsys, tmp_path, "quickstart", *words, "--plot", str(tmp_path / "x.png"))
     assert drawn == ["digits_v1 with epochs=2"]
     assert lines[0].startswith("quickstart: 2 runs of digits_v1 in ")

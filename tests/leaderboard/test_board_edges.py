@@ -340,8 +340,8 @@ def test_crossovers_that_no_share_decides() -> None:
 
 
 def family(name: str, *expected: float) -> Tuned:
-    """A family with these expected scores of the best of 1, 2, ... settings."""
-    return Tuned(name, len(expected), 0.0, expected[-1], expected[-1], None, 0, expected)
+    """A family with these expected scores of the best of 1, 2, ... settings, without a band."""
+    return Tuned(name, len(expected), 0.0, expected[-1], expected[-1], None, 0, expected, expected, expected)
 
 
 ACCURACY = Measure("accuracy", 0.1)

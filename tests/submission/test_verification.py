@@ -17,7 +17,7 @@ from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References, compose_reference
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.records.files import read_model
-from sgbench.records.method import method_id
+from sgbench.records.method import identity, method_id
 from sgbench.records.submission import Submission
 from sgbench.records.trust import Verification
 from sgbench.submissions.check import check
@@ -139,7 +139,7 @@ def test_recomposed_from_names_alone(files: Files, tmp_path: Path) -> None:
     method = read_model(SAMPLE, Submission).method
     assert method is not None
     spec = recompose(method, 0, runs_dir=tmp_path, references=references)
-    assert spec.method == method
+    assert identity(spec.method) == identity(method)
     assert spec.targets["surrogate"] == "sgbench.surrogates.gaussian.Gaussian"
     strange = method.model_copy(update={"choices": method.choices | {"surrogate": "mine"}})
     with pytest.raises(InputError, match="is not in the catalogue"):
