@@ -94,7 +94,7 @@ def run_block(
     say: Callable[[str], None],
     epoch: int = 0,
 ) -> bool:
-    """Run what of a block is not stored yet, and store it; returns whether the block is complete.
+    """Run what of a block is not stored yet, and store its whole groups; returns whether the block is complete.
 
     Args:
         loaded: the study.
@@ -127,9 +127,15 @@ def run_block(
     total = sum(map(len, to_make))
     say(f"block {name}: {len(planned)} runs, {total} to make")
     complete = _make(loaded, block, name, left, to_make, runner=runner, deadline_s=deadline_s, say=say)
+    # Runs that fail end early: of a group that was stopped, they alone would have records, and bias every figure.
+    ended = [
+        group
+        for group in left
+        if all(key_of(spec) in stored or stored_record(spec) is not None for spec in group.specs)
+    ]
     entries = [
         StoreEntry(name, point.task, point.cell, record, epoch)
-        for group in left
+        for group in ended
         for point, spec in zip(group.points, group.specs, strict=True)
         if (record := counted(spec, code)) is not None
     ]

@@ -150,6 +150,28 @@ def test_a_run_without_a_result_is_named(tmp_path: Path) -> None:
     assert "digits_v1" in line
 
 
+def test_a_group_that_was_stopped_is_not_stored_in_part(tmp_path: Path) -> None:
+    """By hand: the second of two groups was stopped with one run that failed early; that run waits for the others."""
+    study, where = loaded(tmp_path), place(tmp_path)
+
+    def stopped(specs: Sequence[RunSpec]) -> None:
+        if where.runs_dir.exists():
+            path = folder_of(specs[0]) / "record.json"
+            write_atomic(path, to_json(failed(specs[0], "NonFiniteError")))
+            raise KeyboardInterrupt
+        FakeRunner()(specs)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_block(study, "first", where, code=CODE, runner=stopped, deadline_s=None, say=lambda line: None)
+    assert not run_block(
+        study, "first", where, code=CODE, runner=stopped, deadline_s=0.0, say=lambda line: None
+    )
+    assert {entry.record.status for entry in where.store.entries()} == {"finished"}
+    assert len(list(where.store.entries())) == 4
+    assert run(study, "first", where, FakeRunner())
+    assert sum(entry.record.status == "failed" for entry in where.store.entries()) == 1
+
+
 def test_cells_that_were_settled_by_hand_are_refused(tmp_path: Path) -> None:
     """The records select one learning rate, a hand has written another; the records' own are taken."""
     study, where = loaded(tmp_path), place(tmp_path)
