@@ -151,7 +151,7 @@ def test_a_run_without_a_result_is_named(tmp_path: Path) -> None:
 
 
 def test_a_group_that_was_stopped_is_not_stored_in_part(tmp_path: Path) -> None:
-    """By hand: the second of two groups was stopped with one run that failed early; that run waits for the others."""
+    """By hand: the second of two groups was stopped with one run that failed early, which waits for the others."""
     study, where = loaded(tmp_path), place(tmp_path)
 
     def stopped(specs: Sequence[RunSpec]) -> None:
