@@ -233,6 +233,7 @@ def test_a_protocol_takes_it_as_a_baseline():
     assert any("is no baseline" in line for line in method_deviations(forged, 0, reference))
 
 
+@pytest.mark.slow
 def test_settings_of_an_experiment_belong_to_its_own_choices():
     """Expected: what an experiment says of its code or network does not reach another; what a baseline takes of it
     does; must differ: a word of the command line that the entry does not know is refused."""

@@ -168,6 +168,7 @@ def _own(folder: Path, name: str, text: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_entries_of_ones_own(tmp_path: Path) -> None:
     """Expected: the same as alone, allowed or not."""
     body = "_target_: mine.Half\nnormalisation: raw\nscale: 1.0\nmeta:\n  line: Half.\n"

@@ -107,16 +107,17 @@ def _engines() -> dict[str, str]:
 
 def _data(problems: list[str]) -> dict[str, str]:
     """State of each data set; one whose files nobody has fetched is no problem."""
+    from sgbench.cli.data import make
     from sgbench.composition.catalogue import entries
-    from sgbench.training.creation import create
 
     states = {}
+    shipped_only = argparse.Namespace(config_dir=(), allow_target=())
     for name, entry in entries("dataset").items():
         if entry.meta.get("origin") == "generated":
             states[name] = "generated when needed"
             continue
         try:
-            data_set = create(f"dataset/{name}", config_dirs=(), allow_targets=())
+            data_set = make(entry, shipped_only)
             if data_set.missing(default_data_dir()):
                 states[name] = "absent; how to get it: sgbench data list"
                 continue

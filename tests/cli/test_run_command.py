@@ -139,6 +139,7 @@ def test_a_sweep_runs_every_point_and_skips_finished_ones(
     assert "4 runs, 4 already finished" in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_failed_point_does_not_end_a_sweep(
     capfd: pytest.CaptureFixture[str], runs_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,6 +177,7 @@ def test_show_after_runs(runs_dir: Path, capsys: Capture) -> None:
     assert "4 runs of digits_v1" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_intervals_are_those_of_scipy(tmp_path: Path, capsys: Capture) -> None:
     """Mean and half-width of the 95 % t-interval of the seeds' validation and test accuracies."""
     given = [0.91, 0.94, 0.95, 0.52, 0.63, 0.55, 0.2, 0.3, 0.25]
@@ -192,6 +193,7 @@ def test_intervals_are_those_of_scipy(tmp_path: Path, capsys: Capture) -> None:
             assert row[split]["n"] == 3
 
 
+@pytest.mark.slow
 def test_failed_seeds_count_at_chance_and_missing_ones_not(tmp_path: Path, capsys: Capture) -> None:
     """A failed seed of ten classes is 10 %; a missing one is told with the command that makes it."""
     fill("quickstart", SHAPES, tmp_path, [0.9, None, 0.8, 0.7])

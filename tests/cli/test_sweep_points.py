@@ -134,6 +134,7 @@ def runs(root: Path, accuracies: list[float | None]) -> list[Any]:
     return list(specs)
 
 
+@pytest.mark.slow
 def test_status_of_a_multirun_by_its_words_and_by_its_group(tmp_path: Path, capsys: Capture) -> None:
     """One done, one failed, one under way (its folder is held), one missing; both ways tell the same."""
     specs = runs(tmp_path, [0.9, None])

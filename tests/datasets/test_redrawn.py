@@ -37,6 +37,7 @@ def test_splits_are_drawn_anew_and_hold_the_same_samples() -> None:
     assert fingerprint(drawn) != fingerprint(draw(digits, 8).load(Path()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["randman_small", "yin_yang", "delayed_xor"])
 def test_generated_data_are_new_samples(name: str) -> None:
     """The same seed gives the same bytes, another one others, and neither the published."""

@@ -126,6 +126,7 @@ def test_board_of_results_from_outside_alone(tmp_path: Path, capsys: pytest.Capt
     assert sgbench("check", root=tmp_path) == 1
 
 
+@pytest.mark.slow
 def test_results_from_outside_stand_below_the_others(tmp_path: Path, capsys) -> None:
     """Must differ: with a record there is a rank, and the block from outside follows; in Markdown too."""
     hand_in(tmp_path, 0.90, 0.92)
@@ -270,6 +271,7 @@ def test_check_says_what_is_lost_and_how_to_mend_it(published: Path, capsys) -> 
     assert capsys.readouterr().out.count("is not in the store") == 5
 
 
+@pytest.mark.slow
 def test_advice_names_the_folder_it_is_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     """`--root` where another folder than the default was given, and none where it was not."""
     write_board_record(tmp_path / "leaderboards", record(of=compose_reference("digits_v1").method))

@@ -74,6 +74,7 @@ def board(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["runs", "leaderboards"])
 def test_one_content(layout: str, board: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Must match: what the standard library reads of CSV and JSON, and pyarrow of Parquet."""

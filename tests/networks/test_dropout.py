@@ -137,6 +137,7 @@ def test_images_are_dropped_behind_their_pooling():
     assert network.layers[1].dropout(torch.ones(1, 3, 3 * 2 * 3)).shape == (1, 3, 18)
 
 
+@pytest.mark.slow
 def test_a_continued_run_draws_the_masks_of_an_undisturbed_one(monkeypatch: pytest.MonkeyPatch):
     """Interrupted after the first of two epochs: curves, scores, weights and statistics are equal to the byte."""
     words = (*WORDS, "protocol.epochs=2", "dropout=shared_mask", "normalisation=tdbn")

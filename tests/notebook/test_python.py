@@ -41,6 +41,7 @@ def test_entries_print_as_the_command_prints_them(capsys: pytest.CaptureFixture[
     assert "surrogate" in sgbench.list()
 
 
+@pytest.mark.slow
 def test_a_board_and_its_sentences_are_those_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     """Expected: `board show --markdown` and `board explain` on the committed records."""
     source = ["--from", "leaderboards", "--root", str(BOARDS), "--protocol", "digits_v1"]

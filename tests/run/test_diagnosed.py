@@ -107,6 +107,7 @@ def test_undisturbed_it_is_the_record_s_own_score(
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_planes_and_loops_are_told_and_drawn(
     trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -179,6 +180,7 @@ def test_what_is_gone_or_wrong_is_said_in_a_line(
         assert error.count("\n") == 1, words
 
 
+@pytest.mark.slow
 def test_every_remedy_for_a_run_composes() -> None:
     """The words in brackets are taken as they stand, on a recurrent network."""
     found = [

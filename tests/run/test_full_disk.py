@@ -35,6 +35,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     return told[0]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_has_no_room(monkeypatch, capsys):
     """Expected: the file is named, and the checkpoint of the epoch before is whole: the run goes on from it."""
     save = pl.Trainer.save_checkpoint

@@ -376,6 +376,7 @@ def test_a_replica_that_breaks_is_cut_out(tmp_path: Path, monkeypatch: pytest.Mo
         assert_alike(found[place], alone(specs[place]))
 
 
+@pytest.mark.slow
 def test_patience_is_each_replica_s_own(tmp_path: Path) -> None:
     """Expected: curves of different lengths, each as long as alone."""
     words = ("optimizer.lr=0.5,0.002", "protocol.epochs=20", "protocol.patience=2")

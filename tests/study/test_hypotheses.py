@@ -205,6 +205,7 @@ def remedies(
     return scores(truth, ["A2", "B2"], tasks=RECURRENT)
 
 
+@pytest.mark.slow
 def test_h5_confirmed_and_each_way_to_refute_it() -> None:
     """Confirmed where the cut flattens and costs; refuted where it does not, fails, or where clipping helps."""
     result = h5(remedies(), Rules())

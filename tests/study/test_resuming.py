@@ -88,6 +88,7 @@ class Killed(FakeRunner):
             write_atomic(folder_of(spec) / "record.json", to_json(failed(spec, self.kind)))
 
 
+@pytest.mark.slow
 def test_results_of_another_commit_are_no_results_of_this_one(tmp_path: Path) -> None:
     """A study killed under commit a leaves 4 finished runs; under b they are refused by the folder's name."""
     study = loaded(tmp_path)
@@ -126,6 +127,7 @@ def test_a_record_that_lies_in_the_wrong_folder_is_refused(tmp_path: Path) -> No
         run(study, "first", where, FakeRunner())
 
 
+@pytest.mark.slow
 def test_a_run_that_failed_as_a_result_is_not_made_again(tmp_path: Path) -> None:
     """After a kill, runs that ended in numbers that are not finite count; those without memory are made again."""
     study = loaded(tmp_path)

@@ -101,6 +101,7 @@ def test_every_surrogate_starts_from_the_same_weights_and_ends_in_a_table() -> N
     assert "outside the catalogue" in table._repr_html_()
 
 
+@pytest.mark.slow
 def test_the_same_data_in_other_forms_are_the_same_table() -> None:
     """Must match: a shuffling loader, a data set, words as labels, float64. Must differ: groups kept whole."""
     expected = compare()
