@@ -22,6 +22,7 @@ def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
     outside = Outside()
     app.connect("builder-inited", lambda _: write_pages(outside))
+    app.connect("autodoc-process-docstring", lambda *words: escape_bars(words[-1]))
     app.connect("source-read", lambda _, name, source: turn(outside, name, source))
     app.connect(
         "build-finished", lambda app, error: copy(outside, Path(app.outdir)) if error is None else None
@@ -43,9 +44,23 @@ def write_pages(outside: Outside) -> None:
 
 
 def escape_bars(lines: list[str]) -> None:
-    """Keep the bars of absolute values in a docstring, which reStructuredText would take for a substitution."""
+    r"""Keep the bars of absolute values in a docstring, which reStructuredText would take for a substitution.
+
+    Formulas and examples stay as they are.
+
+    >>> lines = ["max(0, 1 - |u|), `|u|`", "", ".. math:: |u|", "", ">>> a | b"]
+    >>> escape_bars(lines)
+    >>> print(lines[0], lines[2], lines[4], sep=" / ")
+    max(0, 1 - \|u\|), `|u|` / .. math:: |u| / >>> a | b
+    """
+    formula: int | None = None  # how far the directive that a line may belong to is indented
     for place, line in enumerate(lines):
-        if not line.lstrip().startswith((">>>", "...")):
+        depth = len(line) - len(line.lstrip())
+        if line.lstrip().startswith(".. math::"):
+            formula = depth
+        elif line.strip() and formula is not None and depth <= formula:
+            formula = None
+        if formula is None and not line.lstrip().startswith((">>>", "...")):
             lines[place] = BAR.sub(lambda found: found.group(1) or r"\|", line)
 
 
