@@ -62,9 +62,9 @@ def _agreement_lines(found: Diagnosis) -> list[str]:
         if line.layer != "all"
     ]
     missing = [
-        f"{line.reference}: {line.reasons['cosine']}"
+        f"{line.reference}{'' if line.layer == 'all' else f', {line.layer}'}: {line.reasons['cosine']}"
         for line in found.agreements or ()
-        if line.layer == "all"
+        if line.cosine is None
     ]
     head = ["reference", "layer", *(name.replace("_", " ") for name in AGREEMENT_COLUMNS)]
     return [*aligned([head, *rows], words=2), *missing]

@@ -105,7 +105,10 @@ def _draw_rates(panel: Axes, rates: Sequence[LayerRates]) -> None:
         look: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "marker": "o", "label": layer.name}
         panel.plot(range(len(layer.rate)), layer.rate, **look)
         panel.set_xticks(range(len(layer.where)), layer.where)
-    panel.set(ylabel="spikes a neuron and step", ylim=(0, None))
+    highest = max((rate for layer in rates for rate in layer.rate), default=0.0)
+    panel.set(
+        ylabel="spikes a neuron and step", ylim=(0, 1.25 * highest or None)
+    )  # room for marks and legend
     panel.margins(x=0.15)
     if rates:
         panel.legend(frameon=False, fontsize=9)
