@@ -19,7 +19,7 @@ SEEDS = 2**62
 
 
 class Spikes(NamedTuple):
-    """Of one sample."""
+    """Holds the spikes of one sample."""
 
     channel: Numbers
     time_us: Numbers

@@ -151,7 +151,7 @@ def is_allowed(found: Entry, extra: Iterable[str] = ()) -> bool:
 
 
 class CatalogueReader:
-    """What one command reads of the catalogue, each file once.
+    """Reads for one command what it needs of the catalogue, each file once.
 
     An object lives as long as its command: a file that is edited meanwhile keeps its first reading.
 

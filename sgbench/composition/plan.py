@@ -31,7 +31,7 @@ REPLICAS = "hydra_plugins.sgbench_replicas.launcher.ReplicasLauncher"
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What a command will run.
+    """Lists what a command will run.
 
     Args:
         specs: one for each point, checked.

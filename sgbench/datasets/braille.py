@@ -31,7 +31,7 @@ Pressures = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 class BrailleLetters(DataSet):
-    """What the two forms share: one file, and a split by repetition.
+    """Holds what the two forms share: one file, and a split by repetition.
 
     The fingertip slid over each of 27 letters (space, A to Z) 50 times. Repetitions 0 to 31 train, 32 to 39
     validate and 40 to 49 test, so that every split has every letter equally often.

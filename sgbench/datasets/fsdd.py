@@ -22,7 +22,7 @@ FIRST_VALIDATION, FIRST_TRAIN = 5, 10  # of 50 recordings of a digit by a speake
 
 
 class FsddRecordings(Spoken):
-    """What the two splits share: 3000 recordings, six speakers saying each digit 50 times, at 8 kHz.
+    """Holds what the two splits share: 3000 recordings, six speakers saying each digit 50 times, at 8 kHz.
 
     Source: Jackson et al., github.com/Jakobovski/free-spoken-digit-dataset.
     """

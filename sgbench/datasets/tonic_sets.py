@@ -26,7 +26,7 @@ FILE_SPLITS: dict[str, Split] = {"train": "train", "valid": "validation", "test"
 
 
 class Facts(NamedTuple):
-    """What has to be known of a data set before its files are read."""
+    """Holds what has to be known of a data set before its files are read."""
 
     sensor_size: tuple[int, int, int]  # width, height, polarities
     classes: int

@@ -24,7 +24,7 @@ AGAINST = 0.5
 
 
 class Remedies(NamedTuple):
-    """What to do, in the words of whoever asks."""
+    """Says what to do, in the words of whoever asks."""
 
     dead: str
     explodes: str

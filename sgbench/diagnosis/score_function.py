@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from sgbench.diagnosis.agreement import Gradients, agreement, compare
+from sgbench.diagnosis.agreement import MEASURES, Gradients, agreement, compare
 from sgbench.diagnosis.enumeration import firing_layers
 from sgbench.diagnosis.flow import weights_gradient
 from sgbench.diagnosis.traces import on_the_reference
@@ -133,8 +133,7 @@ def estimated(
 def _too_noisy(line: Agreement, cosine: float) -> Agreement:
     """Take the figures out of a line, with the reason."""
     reason = f"the estimate is too noisy: its two halves of {DRAWS // 2} draws have a cosine of {cosine:.2f}"
-    names = ("cosine", "norm_ratio", "sign_agreement", "relative_bias")
-    return line.model_copy(update={**dict.fromkeys(names), "reasons": dict.fromkeys(names, reason)})
+    return line.model_copy(update={**dict.fromkeys(MEASURES), "reasons": dict.fromkeys(MEASURES, reason)})
 
 
 def first_samples(batch: Batch, most: int) -> Batch:

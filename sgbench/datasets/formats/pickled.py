@@ -77,7 +77,7 @@ class _Stand:
 
 
 class _Name(_Stand):
-    """What a pickle calls by name; made anew for each, so that none can be changed."""
+    """Stands for what a pickle calls by name; made anew for each, so that none can be changed."""
 
     __slots__ = ("_call",)
 
