@@ -114,17 +114,21 @@ def rule_gradients(
     return total
 
 
+def layer_gradients(network: Network) -> Gradients:
+    """Return the gradients that the layers' weights hold, by layer [P]."""
+    return {layer.name: weights_gradient(layer) for layer in network.layers}  # type: ignore[misc]
+
+
 def bptt_gradients(network: Network, batches: Sequence[Batch], objective: Objective) -> Gradients:
     """Return the mean gradient by back-propagation through all steps of a network."""
     copied = on_the_reference(network)
-    layers: list[Any] = list(copied.layers)
     copied.zero_grad()
     for batch in batches:
         trajectory = copied.unroll(batch.x, batch.lengths, keep=objective.keep)
         loss = objective.whole(trajectory, batch.target) / len(batches)
         if loss.requires_grad:
             loss.backward()
-    return {layer.name: weights_gradient(layer) for layer in layers}
+    return layer_gradients(copied)
 
 
 def relaxed_gradients(network: Network, batches: Sequence[Batch], objective: Objective) -> Gradients:

@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sgbench.diagnosis.agreement import Gradients, compare, lines
-from sgbench.diagnosis.flow import weights_gradient
+from sgbench.diagnosis.agreement import Gradients, compare, layer_gradients, lines
 from sgbench.diagnosis.relaxed import GivenSpikes
 from sgbench.diagnosis.traces import on_the_reference
 from sgbench.errors import InputError, require_number
@@ -128,13 +127,13 @@ def _of_sample(
     probability = log_probability.exp()
     losses = _losses(objective, trajectory, sample)
     (probability * losses).sum().backward()
-    exact = _gradients(copied)
+    exact = layer_gradients(copied)
     # The same patterns once more, with the surrogate in place of the derivative of each spike.
     copied, trajectory = _forced(network, sample, patterns, passes=True)
     weighted = (probability.detach() * _losses(objective, trajectory, sample)).sum()
     if weighted.requires_grad:
         weighted.backward()
-    return exact, _gradients(copied)
+    return exact, layer_gradients(copied)
 
 
 def _forced(network: Network, sample: Batch, patterns: Tensor, *, passes: bool) -> tuple[Network, Trajectory]:
@@ -165,7 +164,3 @@ def _losses(objective: Objective, trajectory: Trajectory, sample: Batch) -> Tens
         return objective.whole(alone, sample.target)
 
     return torch.func.vmap(one, in_dims=1)(trajectory.output, *trajectory.spikes).double()
-
-
-def _gradients(network: Network) -> Gradients:
-    return {layer.name: weights_gradient(layer) for layer in network.layers}  # type: ignore[misc]

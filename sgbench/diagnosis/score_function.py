@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import torch
 
-from sgbench.diagnosis.agreement import MEASURES, Gradients, agreement, compare
+from sgbench.diagnosis.agreement import MEASURES, Gradients, agreement, compare, layer_gradients
 from sgbench.diagnosis.enumeration import firing_layers
-from sgbench.diagnosis.flow import weights_gradient
 from sgbench.diagnosis.traces import on_the_reference
 from sgbench.errors import require_number
 from sgbench.firing.escape import Escape
@@ -90,7 +89,7 @@ def _pass(network: Network, rule: Reinforce, batch: Batch, objective: Objective)
     network.zero_grad()
     for _ in rule.gradients(network, batch, objective):
         pass
-    return _weights(network)
+    return layer_gradients(network)
 
 
 def _surrogate_mean(network: Network, drawn: Batch, objective: Objective) -> Gradients:
@@ -99,11 +98,7 @@ def _surrogate_mean(network: Network, drawn: Batch, objective: Objective) -> Gra
     loss = objective.loss.each(network.unroll(drawn.x, drawn.lengths), drawn.target).mean()
     if loss.requires_grad:
         loss.backward()
-    return _weights(network)
-
-
-def _weights(network: Network) -> Gradients:
-    return {layer.name: weights_gradient(layer) for layer in network.layers}  # type: ignore[misc]
+    return layer_gradients(network)
 
 
 def estimated(
