@@ -112,7 +112,7 @@ class SpikingData:
         self.truncated: dict[Split, int] = {}  # spikes beyond the last step, of splits that have any
 
     def setup(self) -> None:
-        """Load and verify the data once."""
+        """Load and verify all splits at the first call, and do nothing at later ones."""
         if self.splits:
             return
         splits = self.data_set.load(self.data_dir)

@@ -157,7 +157,7 @@ def _conv2d(image: tuple[int, int, int], weight: np.ndarray, stride: int, bias: 
 
 
 def _neurons(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> Any:
-    """Make the node of a layer's neurons."""
+    """Make the NIR node of a layer's neurons, or refuse neurons that NIR has none for."""
     nir = nir_module()
     spec = _expressible(layer)
 

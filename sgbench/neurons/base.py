@@ -237,7 +237,7 @@ class SpikingNeuron(Neuron):
         self.surrogate.stochastic = self.surrogate.stochastic or stochastic
 
     def refuse_zero(self) -> None:
-        """Refuse a reset that cannot count spikes.
+        """Refuse the reset to zero, which cannot count several spikes of a step.
 
         Raises:
             InputError: the reset is `zero`.

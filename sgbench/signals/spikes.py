@@ -70,7 +70,7 @@ class Events:
         return len(self.index) / max(1, self.shape[0] * self.shape[1] * self.shape[2])
 
     def rows(self) -> Tensor:
-        """Return the row of each event, int64 [events]."""
+        """Return the row t * B + b of each event, int64 [events]."""
         return torch.repeat_interleave(
             torch.arange(len(self.indptr) - 1, device=self.device), self.indptr.diff()
         )
@@ -83,7 +83,7 @@ class Events:
         return out.view(self.shape)
 
     def window(self, first: int, last: int) -> Events:
-        """Cut out the steps [first, last)."""
+        """Cut out the steps from `first` up to `last`, which is left out."""
         steps, batch, inputs = self.shape
         last = min(last, steps)
         indptr = self.indptr[first * batch : last * batch + 1]

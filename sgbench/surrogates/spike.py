@@ -36,7 +36,7 @@ class Spike(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Slopes], output: Tensor) -> None:
-        """Keep u for the way back."""
+        """Keep u, at which the backward pass and forward mode ask for the slope."""
         u, ctx.surrogate = inputs
         ctx.save_for_backward(u)
         ctx.save_for_forward(u)
