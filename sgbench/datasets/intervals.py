@@ -93,7 +93,7 @@ class Intervals(Generated, entry="intervals"):
         return Samples(trains, torch.from_numpy(target), None)
 
     def _blocks(self, step: np.ndarray, steps: np.ndarray) -> ActiveBlocks:
-        """Describe all channels of every sample as active for some steps from a step on, unless it is for none."""
+        """Describe all channels as active from a step on for some steps, leaving out samples with none of these."""
         sample = np.flatnonzero(steps > 0)
         same = np.ones_like(sample)
         return ActiveBlocks(sample, 0 * same, self.n_inputs * same, step[sample], steps[sample])

@@ -102,7 +102,7 @@ def _among(recurrent: Any, layer: DenseLayer | ConvLayer, gain: Tensor, of_rows:
 
 
 def _neurons(node: Any, make_surrogate: MakeSurrogate, clock: _Clock) -> tuple[Neuron, Tensor]:
-    """Make a node's neurons, and the gain [N] of their current, which belongs into the weights."""
+    """Make a node's neurons, and the gain [N] of their current, which goes into the weights."""
     kind = type(node).__name__
     for name in ("v_leak", "v_reset"):
         if np.any(getattr(node, name, 0.0) != 0):

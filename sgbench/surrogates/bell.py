@@ -90,7 +90,7 @@ class BellSurrogate(Surrogate):
         return bell if self.height == 1.0 else self.height * bell
 
     def kernel(self) -> Kernel | None:
-        """Name the form for compiled loops, or return None for a subclass, which may have changed the form."""
+        """Describe the bell to compiled loops, or return None for a subclass, which may have changed the form."""
         shape = type(self).__dict__.get("kernel_shape")
         if shape is None or self.log_stretch is not None or self.firing is not None:
             return None

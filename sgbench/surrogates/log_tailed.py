@@ -51,7 +51,7 @@ class LogTailed(Surrogate):
 
     @property
     def shape_fwhm(self) -> float | None:
-        """Return the full width at half maximum, from threshold to u = 2, or None if the leak is above 1/2."""
+        """Return the full width at half maximum, from threshold to u = 2, or None from a leak of 1/2 on."""
         return 2.0 if 2 * self.leak < 1 else None
 
     @property
