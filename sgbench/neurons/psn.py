@@ -141,7 +141,7 @@ class MaskedPsn(Psn):
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: a product and a sum per step seen, one comparison; seen currents are kept."""
+        """Count one step's arithmetic: a product and a sum per step seen, a comparison; seen currents are kept."""
         seen = min(self.order, self.steps) if self.share == 1 else self.steps
         return Operations(seen, seen - 1, 1, state_words=seen)
 
@@ -201,7 +201,7 @@ class SlidingPsn(SequenceNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: a product and a sum per step seen, one comparison; seen currents are kept."""
+        """Count one step's arithmetic: a product and a sum per step seen, a comparison; seen currents are kept."""
         return Operations(self.order, self.order - 1, 1, state_words=self.order)
 
 
