@@ -217,6 +217,7 @@ class Attempt:
             test=test,
             test_hard=None if test is None or training.hard is None else training.hard.scores(),
             curve=tuple(training.curve),
+            validation_rates=training.rate_curves(),
             counts=counts,
             predictions_sha256=predictions_sha256,
             weights_sha256=weights_sha256,
