@@ -138,7 +138,10 @@ class Training:
 
     def rate_curves(self) -> tuple[RateCurve, ...] | None:
         """Return the rates of each layer that fires, or None where none does or no epoch was finished."""
-        return tuple(RateCurve(name=name, rate_per_step=tuple(each)) for name, each in self.rates.items()) or None
+        return (
+            tuple(RateCurve(name=name, rate_per_step=tuple(each)) for name, each in self.rates.items())
+            or None
+        )
 
     def watch(self, batches: Iterable[Batch]) -> None:
         """Score the test split after an epoch whose selection is over; nothing of the run hears of it.
