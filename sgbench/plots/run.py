@@ -116,11 +116,14 @@ def _draw_rates(panel: Axes, picture: RunPicture) -> None:
             _mark_test(panel, picture.curves, layer, look["color"])
             highest = max(highest, *layer.by_epoch)
     panel.set(ylabel="spikes a neuron and step", ylim=(0, 1.25 * highest or None))  # room for the legend
+    if any(layer.by_epoch is not None and "test" in layer.where for layer in picture.rates):
+        panel.plot(
+            [], [], linestyle="", marker="D", fillstyle="none", color=SOFT, label="test, selected weights"
+        )
     if picture.rates:
         panel.legend(frameon=False, fontsize=9)
     if picture.no_epochs:
-        place_y = 0.04 if picture.rates else 0.5
-        panel.text(0.5, place_y, picture.no_epochs, ha="center", transform=panel.transAxes, color=SOFT)
+        panel.set_xlabel(picture.no_epochs, color=SOFT, fontsize=10)
     else:
         panel.set_xlabel("epoch")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
