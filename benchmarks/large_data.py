@@ -3,8 +3,8 @@
     python -m benchmarks.large_data [--form traces|spikes] [--gigabytes 10] [--folder DIR]
 
 An array [samples, 1000 steps, channels] is made as a file with holes, prepared by `sgbench.benchmark`, and learnt
-from for one epoch with eight neurons. Told is the most that is held, without pages of files, which the system takes back
-when it needs them; for traces DIR needs room for twice the array.
+from for one epoch with eight neurons. Told is the most that is held, without pages of files, which the system takes
+back when it needs them; for traces DIR needs room for twice the array.
 """
 
 from __future__ import annotations
