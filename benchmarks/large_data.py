@@ -96,7 +96,7 @@ def main() -> None:
         with subprocess.Popen(words, cwd=folder, env={**os.environ, **places}) as child:  # noqa: S603 - our own
             while child.poll() is None:
                 most = max(most, held_bytes(child.pid))
-                time.sleep(0.2)
+                time.sleep(1.0)
         took_s = time.perf_counter() - began_s
         size = f"{args.form}, {shape[0]} samples, {shape[0] * row_bytes / 1e9:.3g} GB"
         sys.stdout.write(
