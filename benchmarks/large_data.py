@@ -54,16 +54,14 @@ def make(folder: Path, form: str, shape: tuple[int, int, int]) -> None:
 
 
 def held_bytes(pid: int) -> int:
-    """Add up what a process and its children hold apart from pages of files; shared pages count by their share."""
+    """Add up what a process and its children hold apart from pages of files; what they share counts for each."""
     total = 0
     for number in (pid, *_children(pid)):
         try:
-            text = Path(f"/proc/{number}/smaps_rollup").read_text(encoding="utf-8")
+            text = Path(f"/proc/{number}/status").read_text(encoding="utf-8")
         except OSError:
             continue
-        total += sum(
-            int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss_Anon:")
-        )
+        total += sum(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("RssAnon:"))
     return total
 
 
