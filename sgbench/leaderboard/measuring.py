@@ -132,15 +132,16 @@ def _part(
     findings: list[Finding] = []
     measured = []
     for group in read_paths(paths, root, layout=layout, references=references, findings=findings):
-        reference = references.of(group[0].protocol)
+        reference = references.of(group.records[0].protocol)
         _ = reference.measure  # says so where nobody knows what guessing loses
         found = measure(
-            group,
+            group.records,
+            row_id=group.row_id,
             classes=reference.classes,
             guess_loss=reference.guess_loss,
             guess_accuracy=reference.guess_accuracy,
             targets=targets,
             dt_s=reference.protocol.dt_s,
         )
-        measured.append((group[0].protocol, found))
+        measured.append((reference.protocol.name, found))
     return _Part(measured, findings)

@@ -14,7 +14,16 @@ import torch
 from sgbench.errors import InputError, NonFiniteError, disk_full, one_printable_line
 from sgbench.paths import PREDICTIONS, RECORD
 from sgbench.records.chance import is_at_chance
-from sgbench.records.content import FINAL, SCHEMA_VERSION, Failure, HostEnergy, Scores, SelectedOnTest, Timing
+from sgbench.records.content import (
+    FINAL,
+    SCHEMA_VERSION,
+    Failure,
+    HostEnergy,
+    Provenance,
+    Scores,
+    SelectedOnTest,
+    Timing,
+)
 from sgbench.records.counts import OpCounts
 from sgbench.records.files import to_json, write_atomic
 from sgbench.records.learning import Learning
@@ -34,7 +43,6 @@ if TYPE_CHECKING:
 
 WHY = "to see why: sgbench diagnose RUN"
 """Where a failure of the numbers points to; RUN is the folder of the run."""
-OWN_CODE = ("sgbench.", "torch.")
 WEIGHTS = "weights.safetensors"
 log = logging.getLogger("sgbench")
 
@@ -60,7 +68,7 @@ class Attempt:
         self.host_energy: list[HostEnergy] = []  # empty where no meter counted this run alone
         self.loggers: list[Logger] = []
         self.test_access: list[str] = []  # stage of each time, those of interrupted tries first
-        self.training = Training(parts, spec.method, spec.seed, made_by=code.made_by())
+        self.training = Training(parts, spec.method, spec.seed, made_by=code.made_by(spec.targets))
         self.training.diagnosing = self.diagnosing = Diagnosing(spec, parts)
         self.training.agreeing = self.agreeing = Agreeing(spec, parts)
         log.debug("engine %s: %s", *parts.engine)
@@ -217,6 +225,7 @@ class Attempt:
             test=test,
             test_hard=None if test is None or training.hard is None else training.hard.scores(),
             curve=tuple(training.curve),
+            validation_rates=training.rate_curves(),
             counts=counts,
             predictions_sha256=predictions_sha256,
             weights_sha256=weights_sha256,
@@ -233,18 +242,17 @@ class Attempt:
                 resumed=training.resumed,
             ),
             peak_memory_bytes=memory.peak_bytes() if self.memory_is_measured else None,
-            provenance=provenance.collect(
-                self.code,
-                device=str(self.parts.device),
-                threads=self.spec.trainer.threads,
-                engine=self.parts.engine.name,
-                engine_reason=self.parts.engine.reason,
-                data_sha256=self.parts.data.sha256,
-                truncated=self.parts.data.truncated or None,
-                foreign={
-                    choice: target
-                    for choice, target in self.spec.targets.items()
-                    if not target.startswith(OWN_CODE)
-                },
-            ),
+            provenance=self._provenance(),
+        )
+
+    def _provenance(self) -> Provenance:
+        return provenance.collect(
+            self.code,
+            device=str(self.parts.device),
+            threads=self.spec.trainer.threads,
+            engine=self.parts.engine.name,
+            engine_reason=self.parts.engine.reason,
+            data_sha256=self.parts.data.sha256,
+            truncated=self.parts.data.truncated or None,
+            targets=self.spec.targets,
         )

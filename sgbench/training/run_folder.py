@@ -17,6 +17,7 @@ from sgbench.records.files import parse_tree, read_bytes, read_model
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
+from sgbench.training.provenance import own_sources
 
 CHECKPOINT, REPLICA_CHECKPOINT = "last.ckpt", "replica.ckpt"
 CHECKPOINTS = (CHECKPOINT, REPLICA_CHECKPOINT)  # of a run alone and of one among others; each reads its own
@@ -41,9 +42,31 @@ def stored_record(spec: RunSpec) -> RunRecord | None:
 
 
 def finished_record(spec: RunSpec) -> RunRecord | None:
-    """Return the record for which this run is not made again."""
-    record = stored_record(spec)
-    return record if record is not None and record.status == "finished" and not spec.force else None
+    """Return the record for which this run is not made again.
+
+    Raises:
+        InputError: a class of one's own has changed since.
+    """
+    record = None if spec.force else stored_record(spec)
+    if record is None or record.status != "finished":
+        return None
+    _require_own_sources(record, spec)
+    return record
+
+
+def _require_own_sources(record: RunRecord, spec: RunSpec) -> None:
+    """Refuse a record that was made by another class than a choice names now; comments change nothing."""
+    stated = record.provenance.own_sources
+    if not stated:
+        return
+    for choice, now in own_sources(spec.targets).items():
+        before = stated.get(choice, now)
+        if now != before:
+            chosen = f"{choice}={spec.method.choices.get(choice, '')}"
+            raise InputError(
+                f"{folder_of(spec)}: {chosen} has changed since this run was made (source {now[:8]}, was "
+                f"{before[:8]}); make it anew with force=true, or give the entry another name"
+            )
 
 
 @contextlib.contextmanager

@@ -18,8 +18,8 @@ Kind = Literal["csv", "tensorboard", "wandb"]
 def sync(record: RunRecord, folder: Path, kind: Kind, *, group: str | None, project: str, mode: str) -> None:
     """Replace what a logger has of a run by what its record says; done twice, the result is the same.
 
-    Epochs have the curve's scores; rates of single epochs are in no record. A run at Weights & Biases is known by
-    its method and seed, so an online one is written over and not doubled.
+    Epochs have the curve's scores and, where the record has them, rates. A run at Weights & Biases is known by its
+    method and seed, so an online one is written over and not doubled.
 
     Args:
         record: of the run.
@@ -41,6 +41,8 @@ def sync(record: RunRecord, folder: Path, kind: Kind, *, group: str | None, proj
         logger = (csv_logger if kind == "csv" else tensorboard_logger)(spec, folder)
     for line in record.curve:
         told = {key: value for key, value in line.model_dump().items() if value is not None}
+        for layer in record.validation_rates or ():
+            told[f"rate_hz/{layer.name}"] = layer.rate_per_step[line.epoch] / record.method.protocol.dt_s
         logger.log_metrics(told, step=line.epoch)
     publish([logger], record)
 

@@ -33,6 +33,9 @@ def test_lost_copies_come_back_as_the_record_says(finished: RunRecord, runs_dir:
     assert row == {key: str(value) for key, value in tree.items()}
     losses = [float(line["validation_loss"]) for line in csv.DictReader(made[0][1].decode().splitlines())]
     assert losses == [line.validation_loss for line in finished.curve]
+    assert finished.validation_rates is not None
+    told = [float(line["rate_hz/hidden0"]) for line in csv.DictReader(made[0][1].decode().splitlines())]
+    assert told == pytest.approx([1000 * each for each in finished.validation_rates[0].rate_per_step])
     for _ in range(2):
         assert main(["sync", str(runs_dir), "--to", "tensorboard"]) == 0
         events = accumulators.EventAccumulator(str(folder / "tensorboard")).Reload()

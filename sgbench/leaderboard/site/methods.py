@@ -47,15 +47,15 @@ def method_files(sources: Sources) -> Iterator[Page | SiteFile]:
     groups = read_methods(sources.root, layout="leaderboards", references=sources.references, findings=again)
     known = experiments(sources.references.config_dirs)
     for group in groups:
-        place = sources.places.get(group[0].method_id)
+        place = sources.places.get(group.row_id)
         if place is not None:
-            yield from _files_of(group, place, sources, known)
+            yield from _files_of(group.records, place, sources, known)
 
 
 def _files_of(
     group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known: Sequence[str]
 ) -> Iterator[Page | SiteFile]:
-    stem = method_path(group[0].protocol, group[0].method_id).removesuffix(".html")
+    stem = method_path(group[0].protocol, place.row.method_id).removesuffix(".html")
     standing = place.row.standing
     table = to_table([group], standing_of=None if standing is None else lambda _: standing)
     yield SiteFile(f"{stem}.csv", partial(encode, table, "csv"))
@@ -91,7 +91,9 @@ def _page(group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known
             "energies": energy_tables(row, board),
             "verifications": verification_table(row, board),
             "provenance": provenance_table(records),
-            "files": [record_path(folder / each.protocol, each).as_posix() for each in records],
+            "files": [
+                record_path(folder / each.protocol, row.method_id, each.seed).as_posix() for each in records
+            ],
         },
         "boards.html",
         (Download("CSV", f"{stem}.csv"), Download("JSON", f"{stem}.json")),
