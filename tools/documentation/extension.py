@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from tools.catalogue_pages.pages import write as write_catalogue
 from tools.documentation.api import api_pages
 from tools.documentation.outside import COPIES, DOCS, FILES, ROOT, Outside
 
@@ -35,6 +36,7 @@ def write_pages(outside: Outside) -> None:
     for name in GENERATED:
         shutil.rmtree(DOCS / name, ignore_errors=True)
         (DOCS / name).mkdir()
+    write_catalogue(DOCS / "catalogue")
     for name, text in api_pages():
         (DOCS / "api" / f"{name}.md").write_text(text, encoding="utf-8")
     for place, name in COPIES.items():
@@ -64,10 +66,18 @@ def escape_bars(lines: list[str]) -> None:
             lines[place] = BAR.sub(lambda found: found.group(1) or r"\|", line)
 
 
+CATALOGUE = re.compile(r"catalogue/(surrogate|neuron)/(\w+)")
+"""Pages of entries, whose results stand on a page of the boards."""
+
+
 def turn(outside: Outside, name: str, source: list[str]) -> None:
     """Turn the links of one page."""
     if not name.startswith(GENERATED):
         source[0] = outside.rewritten(source[0], PurePosixPath(f"{name}.md"))
+    entry = CATALOGUE.fullmatch(name)
+    if entry is not None:
+        where = f"outside:../../../{entry.group(1)}s/{entry.group(2)}.html"
+        source[0] += f"\n## Results\n\n[{entry.group(2)} on every board]({where})\n"
     if name in BELOW:
         source[0] += f"\n```{{toctree}}\n:hidden:\n:glob:\n\n{BELOW[name]}\n```\n"
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from sgbench.leaderboard.site.across import across_files, compared
+from sgbench.leaderboard.site.downloads import downloads_of, table_files
 from sgbench.leaderboard.site.entries import entry_files
 from sgbench.leaderboard.site.files import Page, SiteFile
 from sgbench.leaderboard.site.front import front_files
@@ -18,12 +20,18 @@ from sgbench.leaderboard.site.texts import text_pages
 def site_files(sources: Sources) -> Iterator[SiteFile]:
     """Yield every file of a site but the one that lists them, one after the other."""
     for each in _everything(sources):
-        yield (
-            rendered(each, commit=sources.commit, docs=sources.beside.has_docs)
-            if isinstance(each, Page)
-            else each
-        )
+        if isinstance(each, Page):
+            yield from table_files(each.path, each.tables)
+            page = replace(each, downloads=(*each.downloads, *downloads_of(each.path, each.tables)))
+            yield rendered(page, commit=sources.commit, docs=sources.beside.has_docs)
+        else:
+            yield each
     yield from static_files()
+
+
+def site_pages(sources: Sources) -> Iterator[Page]:
+    """Yield the pages alone, before they are put into their templates."""
+    return (each for each in _everything(sources) if isinstance(each, Page))
 
 
 def _everything(sources: Sources) -> Iterator[Page | SiteFile]:

@@ -27,13 +27,15 @@ def boards_page(sources: Sources) -> Page:
     """Return the list of all boards."""
     columns = (*texts("protocol", "task"), *numbers("methods", "records"), *texts("first", "score compared"))
     rows = [_line(board) for board in sources.boards]
+    table = Table("One line a protocol", columns, tuple(rows), is_filtered=len(rows) > 1)
     return Page(
         "boards.html",
         "Boards",
         "Every protocol with its methods, and what is first on it.",
         "boards.html",
-        {"table": Table("One line a protocol", columns, tuple(rows), is_filtered=len(rows) > 1)},
+        {"table": table},
         "boards.html",
+        tables={"": table} if rows else {},
     )
 
 
