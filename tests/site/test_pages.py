@@ -202,7 +202,8 @@ def test_every_page_with_a_table_offers_it_for_computing(tmp_path: Path) -> None
         if not path.endswith(".html") or not any(tag == "table" for tag, _ in page.tags):
             continue
         folder = PurePosixPath(path).parent
-        links = {posixpath.normpath(folder / link) for link in page.values("a", "href") if link.endswith((".csv", ".json"))}
+        leads = [posixpath.normpath(folder / link) for link in page.values("a", "href")]
+        links = [link for link in leads if link.endswith((".csv", ".json"))]
         assert links, path
         assert {link.rpartition(".")[2] for link in links} == {"csv", "json"}, path
         for link in links:
