@@ -11,6 +11,8 @@ from sgbench.leaderboard.pages.export import text_cell
 from sgbench.leaderboard.site.files import Download, SiteFile
 from sgbench.leaderboard.site.table import NONE, Cell, Table
 
+DIGITS = 9
+"""Of a number in a file: as many as every version of the libraries agrees in."""
 RUN = ("=", "+", "-", "@", "\t", "\r")
 """What a text may not begin with, or a spreadsheet takes it for a formula."""
 
@@ -83,7 +85,7 @@ def value(cell: Cell) -> str | float | None:
     if cell.text == NONE:
         return None
     if cell.order is not None and _is_number(cell.text):
-        found = float(f"{cell.order:.9g}")
+        found = float(f"{cell.order:.{DIGITS}g}")
         return int(found) if found.is_integer() else found
     return cell.text
 

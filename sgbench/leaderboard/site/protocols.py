@@ -14,6 +14,7 @@ from sgbench.leaderboard.pages.empty import without_rows
 from sgbench.leaderboard.pages.sections import checked_text, evidence, statements
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.rows import Board, MethodRow
+from sgbench.leaderboard.site.downloads import DIGITS
 from sgbench.leaderboard.site.files import Download, Page, Picture, SiteFile
 from sgbench.leaderboard.site.protocol_pictures import protocol_pictures
 from sgbench.leaderboard.site.protocol_table import row_table
@@ -65,7 +66,7 @@ def first_cell(board: Board) -> Cell:
 def protocol_files(board: Board, sources: Sources) -> Iterator[Page | SiteFile]:
     """Yield the page of a protocol, its tables for computing, its pictures and its badge."""
     name = board.protocol.name
-    values = to_csv(board)
+    values = to_csv(board, digits=DIGITS)
     drawn = list(protocol_pictures(board, sources, values))
     yield from (file for _, file in drawn)
     stem = f"protocols/{name}"
