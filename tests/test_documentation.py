@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path, PurePosixPath
 
 import pytest
+import yaml
 
 import sgbench
 from sgbench.leaderboard.site.render import DOCS_SECTIONS, SECTIONS, bar
@@ -13,6 +15,12 @@ from tools.documentation.api import api_pages
 from tools.documentation.extension import escape_bars
 from tools.documentation.links import broken, main
 from tools.documentation.outside import DOCS, ROOT, Outside
+
+PUBLISHING = (
+    "actions/configure-pages@983d7736d9b0ae728b81ab479565c72886d7745b",
+    "actions/upload-pages-artifact@56afc609e74202658d3ffba0e8f6dda462b719fa",
+    "actions/deploy-pages@d6db90164ac5ed86f2b6aed7e0febac5b3c0c03e",
+)
 
 
 def test_the_reference_has_every_name_and_module() -> None:
@@ -82,6 +90,20 @@ def test_formulas_are_mathml() -> None:
     assert "one_b:" in rows
     with pytest.raises(Exception, match=r"page: formula .* \\unheardof is not known; write it otherwise"):
         mathematics.as_mathml(r"\unheardof", of="page")
+
+
+def test_the_workflow_publishes_what_make_docs_builds() -> None:
+    """Expected: one build of boards and documentation, published by actions at the commits that were agreed on."""
+    tree = yaml.safe_load((ROOT / ".github" / "workflows" / "site.yml").read_text())
+    steps = [step for job in tree["jobs"].values() for step in job["steps"]]
+    assert "make docs" in [step.get("run") for step in steps]
+    used = [step["uses"] for step in steps if "uses" in step]
+    assert set(PUBLISHING) <= set(used)
+    assert all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", each) for each in used)
+    (kept,) = (step for step in steps if step.get("uses") == PUBLISHING[1])
+    assert kept["with"]["path"] == "public"
+    assert "if" not in kept  # of a pull request too
+    assert tree["jobs"]["publish"]["if"] == "github.event_name == 'push'"
 
 
 def test_broken_links_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

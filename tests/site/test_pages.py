@@ -70,7 +70,9 @@ def test_a_board_and_its_methods(tmp_path: Path) -> None:
     assert [first.place.low, second.place.low] == [1, 2]
     assert f"../methods/toy_v1/{first.method_id}.html" in page.values("a", "href")
     assert found["protocols/toy_v1.csv"] == to_csv(board, digits=9)
-    assert json.loads(found["protocols/toy_v1.json"]) == [*csv.DictReader(io.StringIO(to_csv(board, digits=9)))]
+    assert json.loads(found["protocols/toy_v1.json"]) == [
+        *csv.DictReader(io.StringIO(to_csv(board, digits=9)))
+    ]
     own = Document(found[f"methods/toy_v1/{first.method_id}.html"])
     assert f"boards/toy_v1/records/{first.method_id}/0.json" in own.text
     assert str(tmp_path) not in own.text

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from latex2mathml.converter import convert
-from latex2mathml.exceptions import ConverterException
 from sphinx.errors import ExtensionError
 
 NAME = "mathml"
@@ -55,8 +54,8 @@ def as_mathml(formula: str, *, is_block: bool = False, of: str = "") -> str:
         text = rf"\begin{{split}} {text} \end{{split}}"
     try:
         found = convert(text, display="block" if is_block else "inline")
-    except ConverterException as error:
-        raise ExtensionError(f"{of}: formula {text!r}: {error}") from error
+    except Exception as error:  # of many kinds, which share no class
+        raise ExtensionError(f"{of}: formula {text!r}: {type(error).__name__} {error}") from error
     if "\\" in found:
         name = found.partition("\\")[2].partition("<")[0]
         raise ExtensionError(f"{of}: formula {text!r}: \\{name} is not known; write it otherwise")
