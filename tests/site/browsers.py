@@ -31,6 +31,11 @@ def violations(browser: Any, scheme: str, pages: Iterable[Path]) -> list[tuple[s
     return told
 
 
+def heard(text: str) -> list[str]:
+    """What a page says on the console; the theme of the documentation notes there what it does."""
+    return [] if text.startswith("[PST]: ") else [text]
+
+
 def lost(request: Any) -> list[str]:
     """A file that could not be read; one that was no longer wanted when the page was left is none."""
     return [] if request.failure == "net::ERR_ABORTED" else [f"{request.url}: {request.failure}"]

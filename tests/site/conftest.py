@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.site.browsers import lost
+from tests.site.browsers import heard, lost
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def page(browser: Any) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     opened = context.new_page()
     said: list[str] = []
-    opened.on("console", lambda message: said.append(message.text))
+    opened.on("console", lambda message: said.extend(heard(message.text)))
     opened.on("pageerror", lambda error: said.append(str(error)))
     opened.on("requestfailed", lambda request: said.extend(lost(request)))
     opened.on(

@@ -177,17 +177,17 @@ def test_failing_reproductions_come_first(tmp_path: Path) -> None:
 
 
 def test_a_table_says_what_it_is_sorted_by(tmp_path: Path) -> None:
-    """By hand: a number carries its value, a dash none, and the row's head has its scope."""
+    """By hand: a number carries what its text does not say, a dash nothing; the row's head has its scope."""
     sources = sources_of(tmp_path / "boards")
     page = next(each for each in text_pages(sources) if each.path == "retired.html")
     table = Table(
         "t",
         (*columns("name"), *numbers("size")),
-        ((Cell("a"), Cell("1,000", 1000.0)), (Cell("b"), Cell("-"))),
+        ((Cell("a"), Cell("1,000", 1000.0)), (Cell("b"), Cell("-")), (Cell("c"), Cell("1 to 7", 1.0))),
     )
     found = Document(html(replace(page, values={"table": table})))
-    assert found.values("td", "data-o") == ["1000"]
-    assert found.values("th", "scope") == ["col", "col", "row", "row"]
+    assert found.values("td", "data-o") == ["1"]
+    assert found.values("th", "scope") == ["col", "col", "row", "row", "row"]
     assert found.values("table", "class") == ["sorts"]
     assert listed([]) == ""
 

@@ -28,7 +28,7 @@ def inline(writer: Any, node: Any) -> None:
 def block(writer: Any, node: Any) -> None:
     """Write a formula in lines of its own; a wide one scrolls, by keys too."""
     text = as_mathml(node.astext(), is_block=True, of=writer.docnames[0])
-    writer.body.append(f'<div class="math" role="region" aria-label="formula" tabindex="0">{text}</div>\n')
+    writer.body.append(f'<div class="math" role="group" aria-label="formula" tabindex="0">{text}</div>\n')
     _skip()
 
 
