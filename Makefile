@@ -61,9 +61,8 @@ check: $(INSTALLED_DEV) ## lint, floors, types, committed boards
 	$(BIN)/sgbench board check
 
 # WITH names an interpreter that has everything; without it, .venv is made.
-entry: $(if $(WITH),,$(INSTALLED_DEV)) ## do all that follows from a new entry: golden ids, catalogue page
+entry: $(if $(WITH),,$(INSTALLED_DEV)) ## do all that follows from a new entry: golden ids, words to complete
 	$(or $(WITH),$(BIN)/python) -m tests.golden.write --new
-	$(or $(WITH),$(BIN)/python) -m tools.catalogue_pages.pages --pictures new
 	$(or $(WITH),$(BIN)/python) -m sgbench.composition.names
 
 presets: setup ## rewrite conf/surrogate/<library>/ from its table
@@ -72,16 +71,16 @@ presets: setup ## rewrite conf/surrogate/<library>/ from its table
 golden: $(INSTALLED_DEV) ## rewrite the golden files; review the difference
 	$(BIN)/python -m tests.golden.write
 
-catalogue: $(INSTALLED_DEV) ## rewrite docs/catalogue from the entries
+catalogue: setup ## pages and pictures of surrogates and neurons, into docs/catalogue
 	$(BIN)/python -m tools.catalogue_pages.pages
 
 board: setup ## rebuild all committed boards from their records
 	$(BIN)/sgbench board build --from leaderboards
 
-site: setup ## build the web site of all boards into site/
+site: catalogue ## build the web site of all boards into site/
 	$(BIN)/sgbench board site
 
-docs: $(INSTALLED_DEV) ## the documentation and the boards as one site in public/, notebooks executed
+docs: $(INSTALLED_DEV) catalogue ## the documentation and the boards as one site in public/, notebooks executed
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	rm -rf public
 	$(BIN)/sgbench board site --docs --into public
@@ -91,4 +90,5 @@ docs: $(INSTALLED_DEV) ## the documentation and the boards as one site in public
 	$(BIN)/python -m tools.documentation.links public
 
 clean: ## remove .venv and caches, never runs
-	rm -rf $(VENV) $(PEERS) .pytest_cache .ruff_cache .import_linter_cache dist build public docs/api docs/checkout
+	rm -rf $(VENV) $(PEERS) .pytest_cache .ruff_cache .import_linter_cache dist build site public \
+	  docs/api docs/catalogue docs/checkout

@@ -101,14 +101,20 @@ def _parts(
     context = multiprocessing.get_context("fork")
     # They are short-lived and make few cycles; looking for these takes a tenth of their time.
     with ProcessPoolExecutor(workers, mp_context=context, initializer=gc.disable) as pool:
-        parts = pool.map(work, _shares(paths, layout, workers * SHARES))
+        parts = pool.map(work, shares(paths, layout, workers * SHARES))
         if meanwhile is not None:  # the others have been started: nothing of it is copied into them
             meanwhile()
         yield from parts
 
 
-def _shares(paths: Sequence[Path], layout: Layout, count: int) -> list[list[Path]]:
-    """Divide the paths into so many parts, none of which divides a method."""
+def shares(paths: Sequence[Path], layout: Layout, count: int) -> list[list[Path]]:
+    """Divide the paths of records into so many parts, none of which divides a method.
+
+    Args:
+        paths: of records, those of a method side by side.
+        layout: of the folder that they are in.
+        count: of the parts, at most.
+    """
     size = -(-len(paths) // count)
     shares: list[list[Path]] = [[]]
     last = None

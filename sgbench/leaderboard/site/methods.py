@@ -26,7 +26,7 @@ from sgbench.leaderboard.site.table import Cell, Table, texts
 from sgbench.leaderboard.site.tuning_maps import method_maps
 from sgbench.leaderboard.store.dossier import Dossier
 from sgbench.leaderboard.store.reading import Finding
-from sgbench.leaderboard.store.tree import read_methods, record_path
+from sgbench.leaderboard.store.tree import candidates, read_paths, record_path
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import GROUPS, NOTHING, Method
 from sgbench.tables import NONE
@@ -41,10 +41,23 @@ PARTS = {
 }
 
 
-def method_files(sources: Sources) -> Iterator[Page | SiteFile]:
-    """Yield the page and the tables of every method that a board shows, reading its records again."""
+def record_paths(sources: Sources) -> list[Path]:
+    """List the files of all records, those of a method side by side."""
     again: list[Finding] = []  # the same as those of the boards, which are named there
-    groups = read_methods(sources.root, layout="leaderboards", references=sources.references, findings=again)
+    return candidates(sources.root, layout="leaderboards", findings=again)
+
+
+def method_files(sources: Sources, paths: Sequence[Path]) -> Iterator[Page | SiteFile]:
+    """Yield the page and the tables of every method that a board shows, reading its records again.
+
+    Args:
+        sources: boards and catalogue.
+        paths: of its records, those of a method side by side.
+    """
+    again: list[Finding] = []
+    groups = read_paths(
+        paths, sources.root, layout="leaderboards", references=sources.references, findings=again
+    )
     known = experiments(sources.references.config_dirs)
     for group in groups:
         place = sources.places.get(group.row_id)
