@@ -18,8 +18,8 @@ from sgbench.training.run_folder import folder_of
 from tests.run.tiny import WORDS, comparable
 
 POINTS = (*WORDS, "protocol.precision=float64", "surrogate=atan,triangle", "seed=0,1")
-LONGER = ("protocol.epochs=400", "protocol.patience=null")
-LONGEST_S = 300
+LONGER = ("protocol.epochs=150", "protocol.patience=null")
+LONGEST_S = 600
 SLURM = ("hydra.launcher.on=slurm", "hydra.launcher.partition=main")
 
 

@@ -20,7 +20,7 @@ from tests.cluster.conftest import wait_until
 from tests.cluster.sweeping import LONGER, SLURM
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("slurm")]
-ENOUGH = 20  # epochs of all points, after which a sweep is disturbed
+ENOUGH = 8  # epochs of all points, after which a sweep is disturbed
 
 
 @pytest.fixture(scope="module")
