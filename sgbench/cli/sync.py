@@ -9,7 +9,7 @@ from typing import Any
 
 from sgbench.errors import InputError, SgbenchError, one_printable_line
 
-KINDS = ("csv", "tensorboard", "wandb")
+KINDS = ("csv", "tensorboard", "wandb", "mlflow")
 EPILOG = """examples:
   sgbench sync runs/digits_v1 --to tensorboard             # then: tensorboard --logdir runs
   sgbench sync runs --to wandb --project mine              # uploads what ran offline, or without a logger
@@ -31,6 +31,9 @@ def register(commands: Any) -> None:
         "--mode", choices=("online", "offline"), default="online", help="of wandb (default: online)"
     )
     parser.add_argument("--group", metavar="NAME", help="of wandb (default: the protocol)")
+    parser.add_argument(
+        "--artifacts", action="store_true", help="wandb gets record, weights and predictions too"
+    )
     parser.set_defaults(handler=sync)
 
 
@@ -60,6 +63,7 @@ def sync(args: argparse.Namespace) -> int:
                 group=args.group,
                 project=args.project,
                 mode=args.mode,
+                artifacts=args.artifacts,
             )
         except (SgbenchError, OSError) as error:
             failed += 1

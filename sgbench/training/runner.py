@@ -24,7 +24,15 @@ from sgbench.records.spec import RunSpec
 from sgbench.training import memory
 from sgbench.training.attempt import Attempt
 from sgbench.training.build import Parts, build
-from sgbench.training.learner import EpochBar, EpochLaps, LastEpoch, Learner, LightningData, WatchTest
+from sgbench.training.learner import (
+    EpochBar,
+    EpochLaps,
+    LastEpoch,
+    Learner,
+    LightningData,
+    ShowHistograms,
+    WatchTest,
+)
 from sgbench.training.profile import Profile
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import (
@@ -111,6 +119,8 @@ class _Fitted(Attempt):
             with warnings.catch_warnings():
                 # Lightning 2.6 on torch 2.13: about its own code, nothing a user could change.
                 warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+                # Of a machine with SLURM: a run is one process, which srun has nothing to add to.
+                warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
                 record = self._trained()
         except (InputError, StorageError):
             raise
@@ -170,7 +180,7 @@ class _Fitted(Attempt):
         keeping = LastEpoch(self.folder / CHECKPOINT)
         if self.profile is not None:
             keeping.on_train_epoch_end = self.profile.timed("checkpoint", keeping.on_train_epoch_end)
-        each_epoch = [*watch, keeping, EpochLaps(laps)]
+        each_epoch = [*watch, keeping, EpochLaps(laps), ShowHistograms(self.show_histograms)]
         return pl.Trainer(
             accelerator="gpu" if self.parts.device.type == "cuda" else "cpu",
             devices=1,

@@ -11,11 +11,21 @@ from pytorch_lightning.loggers import Logger
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import PathSettings, RunSpec, TrainerSettings
 from sgbench.training.loggers import csv_logger, publish, run_name, tensorboard_logger, wandb_logger
+from sgbench.training.mlflow_runs import mlflow_logger
 
-Kind = Literal["csv", "tensorboard", "wandb"]
+Kind = Literal["csv", "tensorboard", "wandb", "mlflow"]
 
 
-def sync(record: RunRecord, folder: Path, kind: Kind, *, group: str | None, project: str, mode: str) -> None:
+def sync(
+    record: RunRecord,
+    folder: Path,
+    kind: Kind,
+    *,
+    group: str | None,
+    project: str,
+    mode: str,
+    artifacts: bool = False,
+) -> None:
     """Replace what a logger has of a run by what its record says; done twice, the result is the same.
 
     Epochs have the curve's scores; rates of single epochs are in no record. A run at Weights & Biases is known by
@@ -28,15 +38,18 @@ def sync(record: RunRecord, folder: Path, kind: Kind, *, group: str | None, proj
         group: under which wandb gathers runs; None takes the protocol's name.
         project: name at Weights & Biases.
         mode: of wandb, "online" or "offline".
+        artifacts: whether wandb gets record, weights and predictions.
 
     Raises:
         InputError: the logger is not installed, or no account is known.
     """
-    spec = _spec_of(record, folder, group)
+    spec = _spec_of(record, folder.absolute().parents[2], group)
     _forget(spec, folder, kind)
     logger: Logger
     if kind == "wandb":
-        logger = wandb_logger(spec, folder, project=project, mode=mode)
+        logger = wandb_logger(spec, folder, project=project, mode=mode, artifacts=artifacts)
+    elif kind == "mlflow":
+        logger = mlflow_logger(spec, folder, uri=None)
     else:
         logger = (csv_logger if kind == "csv" else tensorboard_logger)(spec, folder)
     for line in record.curve:
@@ -45,7 +58,7 @@ def sync(record: RunRecord, folder: Path, kind: Kind, *, group: str | None, proj
     publish([logger], record)
 
 
-def _spec_of(record: RunRecord, folder: Path, group: str | None) -> RunSpec:
+def _spec_of(record: RunRecord, root: Path, group: str | None) -> RunSpec:
     """Return what loggers look at of a request, from the record that came of it."""
     panels = record.diagnosis[0].panels if record.diagnosis else ()
     return RunSpec(
@@ -55,7 +68,7 @@ def _spec_of(record: RunRecord, folder: Path, group: str | None) -> RunSpec:
         trainer=TrainerSettings(
             device="cpu", threads=1, progress=False, log_every_steps=1, diagnose=tuple(panels)
         ),
-        paths=PathSettings(runs_dir=str(folder), data_dir=str(folder)),
+        paths=PathSettings(runs_dir=str(root), data_dir=str(root)),
         loggers={},
         group=group,
         force=False,
