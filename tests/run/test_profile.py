@@ -70,7 +70,7 @@ def test_torchs_own_way_back_is_as_before_afterwards() -> None:
 
 
 def test_a_profiled_run_is_the_run(finished: RunRecord, tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Weights, id and scores of a run without; parts add up to the fit; the trace has all parts in Chrome's form."""
+    """Weights, id and scores of a run without; parts add up to the fit; the trace is in Chrome's form."""
     words = [*WORDS, f"paths.runs_dir={tmp_path / 'profiled'}", "trainer.profile=true", "logger=csv"]
     assert main(["run", *words]) == 0
     said = capsys.readouterr().out
