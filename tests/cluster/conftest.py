@@ -16,6 +16,7 @@ import pytest
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "sinfo")
 LONGEST_S = 60
+LEAVE_S = 10
 CONF = """\
 ClusterName=sgbench
 SlurmctldHost={host}(127.0.0.1)
@@ -100,11 +101,10 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         started.append(_started(folder, "slurmd", "-D", "-f", str(conf), "-N", host))
         wait_until(_is_idle, f"the node is not idle; see {folder}/*.log")
         yield folder
-        subprocess.run(["scancel", "--user=root"], check=False)
+        subprocess.run(["scancel", "--user=root", "--signal=KILL"], check=False)
     finally:
         for process in reversed(started):
-            process.send_signal(signal.SIGTERM)
-            process.wait(LONGEST_S)
+            _end(process)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -124,6 +124,16 @@ def _munge_options(folder: Path) -> list[str]:
 def _started(folder: Path, *command: str) -> subprocess.Popen[bytes]:
     with (folder / f"{command[0]}.log").open("wb") as log:
         return subprocess.Popen(command, stdout=log, stderr=log)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to leave; slurmd may wait for jobs that are gone."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(LEAVE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _is_idle() -> bool:
