@@ -114,6 +114,7 @@ class ClusterPool:
         self.bars = bars or {}
         self.made_by = Code.here().made_by()
         self.running: dict[str, _Started] = {}  # by handle
+        self.readers: list[ProgressReader] = []  # of all jobs so far
         self.count = 0  # of jobs so far
         self.lost = False  # whether one ended before its points, so that its log is of use
 
@@ -128,6 +129,7 @@ class ClusterPool:
                 self._start(self._look())
                 self.tick()
             whole = True
+            self._tell_cost(groups[0].places[0])
         finally:
             if self.running:
                 (self.folder / STOP).touch()
@@ -135,6 +137,13 @@ class ClusterPool:
             self.cluster.close()
             if whole and not self.lost:
                 shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _tell_cost(self, place: int) -> None:
+        """Say how much processor time the jobs told of, start included."""
+        cpu_s = sum(reader.cpu_s for reader in self.readers)
+        self.hear(
+            WorkerMessage(place, "noted", line=f"{self.count} jobs took {cpu_s:.1f} s of processor time")
+        )
 
     def cancel_rest(self) -> None:
         """Have all jobs that are left save and end."""
@@ -152,6 +161,7 @@ class ClusterPool:
             handles = self.cluster.start(jobs, needs)
             for handle, job, group in zip(handles, jobs, members, strict=True):
                 reader = ProgressReader(job.progress, group.places[0])
+                self.readers.append(reader)
                 self.running[handle] = _Started(job, group, reader, set(group.places))
 
     def _job(self, group: PointGroup, needs: JobNeeds) -> GroupJob:

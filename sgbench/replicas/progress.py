@@ -55,7 +55,7 @@ class ProgressWriter:
     def flush(self) -> None:
         """Write what is new."""
         if self.is_new:
-            tree = {"notes": self.notes, "points": self.points}
+            tree = {"notes": self.notes, "points": self.points, "cpu_s": time.process_time()}
             write_atomic(self.path, json.dumps(tree).encode())
             self.is_new, self.written_s = False, time.monotonic()
 
@@ -73,6 +73,7 @@ class ProgressReader:
         self.place = place
         self.points: dict[int, dict[str, Any]] = {}
         self.notes = 0
+        self.cpu_s = 0.0  # that the job has told of; begun again it counts anew
 
     def news(self) -> list[WorkerMessage]:
         """Return what has been said since the last look; a file that is not there, or damaged, says nothing."""
@@ -85,7 +86,9 @@ class ProgressReader:
                     selected = told["selected"]
                     scores = None if selected is None else EpochScores.model_validate(selected)
                     messages.append(WorkerMessage(place, **{**told, "selected": scores}))
+            cpu_s = float(tree["cpu_s"])
         except (InputError, ValueError, TypeError, KeyError):
             return []
+        self.cpu_s = max(self.cpu_s, cpu_s)
         self.points, self.notes = points, len(tree["notes"])
         return messages

@@ -1,6 +1,6 @@
 """Sweeps on Ray: a cluster of this machine for one sweep, one that runs already, a worker that is killed.
 
-Expected throughout: the records of the same sweep on this machine, in all but times and how often a run was taken up.
+Expected throughout: the records of the same sweep on this machine, in all but times and how often one was taken up.
 """
 
 from __future__ import annotations
@@ -21,7 +21,12 @@ from tests.cluster.sweeping import LONGER
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("ray_here")]
 RAY = ("hydra.launcher.on=ray",)
-CLUSTER = "import ray, time; ray.init(num_cpus=2, include_dashboard=False); print('up', flush=True); time.sleep(3600)"
+CLUSTER = """
+import ray, time
+ray.init(num_cpus=2, include_dashboard=False)
+print('up', flush=True)
+time.sleep(3600)
+"""
 
 
 @pytest.fixture(scope="module")

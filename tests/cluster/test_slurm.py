@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -127,3 +128,24 @@ def test_a_time_limit_is_no_end(tmp_path: Path) -> None:
     sweeping.done(tmp_path / "here", *longer)
     assert sweeping.records(tmp_path / "there") == sweeping.records(tmp_path / "here")
     assert max(sweeping.resumed(tmp_path / "there", *longer)) >= 1
+
+
+@pytest.mark.slow
+def test_twenty_kills_end_as_no_kill(tmp_path: Path, calm: dict) -> None:
+    """At seeded moments all jobs are killed, or told to leave, or their sweep is; then the same words once more."""
+    random = Random(7)  # noqa: S311 - moments, not secrets
+    process = sweeping.started(tmp_path, *SLURM, *LONGER)
+    for _ in range(20):
+        if process.poll() is not None:
+            process = sweeping.started(tmp_path, *SLURM, *LONGER)
+        time.sleep(random.uniform(2, 8))
+        kind = random.choice(("KILL", "USR2", "sweep"))
+        if kind == "sweep":
+            process.kill()
+            process.communicate()
+        elif jobs():
+            subprocess.run(["scancel", f"--signal={kind}", *jobs()], check=False)
+    if process.poll() is None:
+        process.communicate(timeout=sweeping.LONGEST_S)
+    sweeping.done(tmp_path, *SLURM, *LONGER)
+    assert sweeping.records(tmp_path) == calm
