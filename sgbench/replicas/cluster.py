@@ -44,7 +44,10 @@ class JobNeeds:
 class Cluster(Protocol):
     """Starts jobs, and says which have ended."""
 
-    job_type: type[GroupJob]
+    @property
+    def job_type(self) -> type[GroupJob]:
+        """Class of its jobs."""
+        ...
 
     def start(self, jobs: Sequence[GroupJob], needs: JobNeeds) -> Sequence[str]:
         """Hand in jobs of equal needs; returns a handle of each."""

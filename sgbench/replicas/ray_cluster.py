@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -45,7 +46,7 @@ class RayCluster:
                 ray.init(
                     address=address or "local",
                     log_to_driver=False,
-                    logging_level="error",
+                    logging_level=logging.ERROR,
                     **(here if address is None else {}),
                 )
             except Exception as error:

@@ -157,7 +157,9 @@ class Attempt:
 
         self.training.epochs.begin(self.parts.network, "validation", self.training.epoch)
         batch = next(iter(self.parts.data.evaluation("validation")))
-        batch = Batch(*(part.to(self.parts.device) for part in batch))
+        device = self.parts.device
+        target, lengths = batch.target.to(device), batch.lengths.to(device)
+        batch = Batch(batch.x.to(device), target, lengths, batch.position)
         log_histograms(self.showing, self.parts.network, norms, batch, step)
 
     def publish(self, record: RunRecord) -> None:

@@ -22,10 +22,11 @@ from tests.cluster.sweeping import LONGER
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("ray_here")]
 RAY = ("hydra.launcher.on=ray",)
 CLUSTER = """
-import ray, time
+import ray, sys
 ray.init(num_cpus=2, include_dashboard=False)
 print('up', flush=True)
-time.sleep(3600)
+sys.stdin.read()  # until it is closed
+ray.shutdown()
 """
 
 
@@ -40,14 +41,12 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> dict:
 @pytest.fixture
 def running() -> Iterator[str]:
     """The address of a cluster that another process started, and ends; never by `ray stop`."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", CLUSTER], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, "-c", CLUSTER], stdin=pipe, stdout=pipe, stderr=pipe)
     assert process.stdout is not None
     assert process.stdout.readline().strip().endswith(b"up")
     yield "auto"
-    process.send_signal(signal.SIGTERM)
-    process.wait(60)
+    process.communicate(timeout=sweeping.LONGEST_S)
 
 
 def test_a_sweep_on_ray_is_the_sweep_on_this_machine(tmp_path: Path, calm: dict) -> None:
