@@ -1,8 +1,60 @@
-"""Text in columns."""
+"""Numbers for people and text in columns, alike in the terminal, on boards and on pages."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+
+NONE = "-"
+"""What stands where there is no value."""
+
+WHOLE_FROM = 1000  # from here on three significant digits would hide whole units
+POWERS_FROM = 1e15
+SMALLEST_P = 0.001
+
+
+def number_text(value: float | None, digits: int = 3) -> str:
+    """Write a number with so many significant digits, in whole units from a thousand on.
+
+    >>> [number_text(value) for value in (0.012345, 12.345, 12345.6, 7, float("inf"), None)]
+    ['0.0123', '12.3', '12,346', '7', 'infinite', '-']
+    """
+    if value is None or math.isnan(value):
+        return NONE
+    if math.isinf(value):
+        return "infinite" if value > 0 else "-infinite"
+    if isinstance(value, int) or WHOLE_FROM <= abs(value) < POWERS_FROM:
+        return f"{value:,.0f}"
+    return f"{value + 0.0:.{digits}g}"
+
+
+def decimal_text(value: float | None, places: int) -> str:
+    """Write a number with so many digits behind the point.
+
+    >>> decimal_text(-2.0, 1), decimal_text(12345.678, 2), decimal_text(None, 1)
+    ('-2.0', '12,345.68', '-')
+    """
+    return NONE if value is None or math.isnan(value) else f"{value:,.{places}f}"
+
+
+def p_text(p: float | None) -> str:
+    """Write a p-value with two digits that count.
+
+    >>> p_text(0.0312), p_text(0.00001), p_text(1.0), p_text(None)
+    ('0.031', '< 0.001', '1', '-')
+    """
+    if p is None:
+        return NONE
+    return f"< {SMALLEST_P:g}" if p < SMALLEST_P else f"{p:.2g}"
+
+
+def counted(amount: int, noun: str) -> str:
+    """Write a number of things, with an s where it is not one.
+
+    >>> counted(1, "method"), counted(0, "record"), counted(1200, "record")
+    ('1 method', '0 records', '1,200 records')
+    """
+    return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
 
 
 def aligned(rows: Sequence[Sequence[str]], *, words: int) -> list[str]:
@@ -20,6 +72,19 @@ def aligned(rows: Sequence[Sequence[str]], *, words: int) -> list[str]:
         ]
         lines.append("  ".join(cells).rstrip())
     return lines
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int]) -> str:
+    """Write a Markdown table with the columns at the given places to the right, the others to the left.
+
+    >>> print(markdown(["name", "peak"], [["atan", "1"]], numbers=[1]))
+    | name | peak |
+    | :-- | --: |
+    | atan | 1 |
+    """
+    right = set(numbers)
+    rule = ["--:" if place in right else ":--" for place in range(len(header))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
 
 
 def few(lines: Sequence[str], all_named: str, *, most: int = 10) -> list[str]:

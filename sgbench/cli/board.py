@@ -87,7 +87,7 @@ def _add(args: argparse.Namespace) -> int:
 
 def _build(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.board import build
-    from sgbench.leaderboard.labels import counted
+    from sgbench.tables import counted
 
     built, findings = build(
         root_of(args), layout=args.layout, references=references_of(args), protocol=args.protocol
@@ -127,10 +127,10 @@ def _site(args: argparse.Namespace) -> int:
 
 
 def _check_site(args: argparse.Namespace) -> int:
-    from sgbench.leaderboard.labels import counted
     from sgbench.leaderboard.site.beside import Beside
     from sgbench.leaderboard.site.build import check_site
     from sgbench.recommendation.front import shipped_advice
+    from sgbench.tables import counted
 
     findings = check_site(
         args.root,
@@ -151,7 +151,7 @@ def _check(args: argparse.Namespace) -> int:
     if args.site is not None:
         return _check_site(args)
     from sgbench.leaderboard.board import check
-    from sgbench.leaderboard.labels import counted
+    from sgbench.tables import counted
 
     checked, findings = check(args.root, references=references_of(args))
     if args.json:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sgbench.cli.board_options import add_source, asked, finish, references_of, root_of, say, say_json, warn
 from sgbench.errors import InputError
+from sgbench.tables import aligned, markdown
 
 if TYPE_CHECKING:
     from sgbench.leaderboard.families import AcrossTasks, Tuned
@@ -58,8 +59,8 @@ def _across(args: argparse.Namespace) -> int:
         return warn(findings)
     header, *rows = _across_table(found, args.by)
     if args.markdown:
-        for line in ([*header], [":--", *["--:"] * (len(header) - 1)], *rows):
-            say(f"| {' | '.join(line)} |")
+        for line in markdown(header, rows, numbers=range(1, len(header))).splitlines():
+            say(line)
         return warn(findings)
     _table(header, rows)
     say(
@@ -182,8 +183,6 @@ def _plot_tuning(families: Sequence[Tuned], measure: Measure, path: Path) -> Non
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from sgbench.tables import aligned
-
     for line in aligned([list(header), *map(list, rows)], words=1):
         say(line)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgbench.errors import InputError, require_number
-from sgbench.tables import aligned
+from sgbench.tables import aligned, number_text
 
 if TYPE_CHECKING:
     from sgbench.surrogates.base import Surrogate
@@ -106,17 +106,17 @@ def _draw(made: Mapping[str, Surrogate], width: float, path: Path) -> None:
 
 def table(rows: list[dict[str, Any]], width: float) -> str:
     """Write the rows as a text table for people."""
-    from sgbench.inspection.surrogate_facts import interval, number, some
+    from sgbench.inspection.surrogate_facts import interval, some
 
-    head = [*COLUMNS, f"area at width {number(width)}"]
+    head = [*COLUMNS, f"area at width {number_text(width)}"]
     cells = [
         [
             row["name"],
-            *(number(_float(row[key])) for key in ("peak", "area", "width", "width_10")),
+            *(number_text(_float(row[key])) for key in ("peak", "area", "width", "width_10")),
             interval((float(row["support"][0]), float(row["support"][1]))),
             some(row["kinks"]),
             "yes" if row["primitive"] else "no",
-            "-" if row["matched"] is None else number(_float(row["matched"]["area"])),
+            "-" if row["matched"] is None else number_text(_float(row["matched"]["area"])),
         ]
         for row in rows
     ]

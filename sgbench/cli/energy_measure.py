@@ -27,7 +27,7 @@ from sgbench.records.files import read_bytes, write_atomic
 from sgbench.records.learning import Learning
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.tables import aligned
+from sgbench.tables import aligned, markdown
 from sgbench.training.build import build
 from sgbench.training.course import Training
 from sgbench.training.learning import learning_of
@@ -42,9 +42,9 @@ def answer_validate(args: argparse.Namespace) -> int:
     if args.json:
         energy.say_json([{**asdict(each), "ratio": each.ratio, "inside": each.inside} for each in verdicts])
     elif args.update is not None:
-        update(args.update, markdown(verdicts))
+        update(args.update, validation_markdown(verdicts))
     elif args.markdown:
-        energy.say(markdown(verdicts))
+        energy.say(validation_markdown(verdicts))
     else:
         energy.say([*aligned(rows(verdicts), words=8), "", summary(verdicts)])
     return 0
@@ -77,11 +77,10 @@ def summary(verdicts: Sequence[EnergyVerdict]) -> str:
     return f"{inside} of {len(verdicts)} predictions hold; ratio: predicted over measured"
 
 
-def markdown(verdicts: Sequence[EnergyVerdict]) -> list[str]:
+def validation_markdown(verdicts: Sequence[EnergyVerdict]) -> list[str]:
     """Write the table that the documentation shows."""
     head, *body = rows(verdicts)
-    lines = ["| " + " | ".join(head) + " |", "| --- | --- | --- | --- | --- | --: | --- | --- |"]
-    return [*lines, *["| " + " | ".join(row) + " |" for row in body], "", summary(verdicts) + "."]
+    return [*markdown(head, body, numbers=[5]).splitlines(), "", summary(verdicts) + "."]
 
 
 def update(path: Path, lines: Sequence[str]) -> None:

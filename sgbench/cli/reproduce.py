@@ -84,10 +84,8 @@ def _list(args: argparse.Namespace) -> int:
         return 0
     rows = [["reproduction", "minutes", "what"]]
     rows += [[each.name, "-" if each.minutes is None else f"{each.minutes:g}", each.line] for each in known]
-    wide = [max(len(row[place]) for row in rows) for place in range(2)]
-    for name, minutes, line in rows:
-        sys.stdout.write(f"{name:<{wide[0]}}  {minutes:>{wide[1]}}  {line}\n")
-    sys.stdout.write("\nrun one with: sgbench reproduce NAME\n")
+    sys.stdout.write("\n".join(aligned(rows, words=3)))
+    sys.stdout.write("\n\nrun one with: sgbench reproduce NAME\n")
     return 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sgbench.errors import InputError, one_printable_line, shortened
-from sgbench.tables import few
+from sgbench.tables import aligned, few
 
 if TYPE_CHECKING:
     from sgbench.sweeps.results import Results
@@ -84,9 +84,12 @@ def _usage() -> int:
     from sgbench.sweeps.points import count_runs
 
     known = catalogue.entries("sweep")
-    wide = max(map(len, known), default=0)
-    lines = [f"  {name:<{wide}}  {count_runs(entry):>4}  {entry.line}\n" for name, entry in known.items()]
-    sys.stdout.write(f"{USAGE}\n  {'sweep':<{wide}}  runs\n{''.join(lines)}")
+    rows = [
+        ["sweep", "runs", ""],
+        *([name, str(count_runs(entry)), entry.line] for name, entry in known.items()),
+    ]
+    lines = "".join(f"  {line}\n" for line in aligned(rows, words=3))
+    sys.stdout.write(f"{USAGE}\n{lines}")
     return 0
 
 

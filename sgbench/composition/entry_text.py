@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sgbench.composition import catalogue, selection
+from sgbench.tables import aligned
 
 PRESET_KEYS = ("library", "version", "calls", "canonical", "conversion", "bug", "legacy")
 REFERENCE = "digits_v1"
@@ -125,10 +125,7 @@ def _short(value: Any) -> str:
 
 
 def columns(rows: Sequence[tuple[str, ...]]) -> str:
-    """Rows with all columns but the last padded."""
-    widths = [max(map(len, column)) for column in itertools.zip_longest(*rows, fillvalue="")]
-    padded = (
-        [f"{cell:<{width}}" for cell, width in zip(row[:-1], widths, strict=False)] + [row[-1]]
-        for row in rows
-    )
-    return "".join("  ".join(cells).rstrip() + "\n" for cells in padded)
+    """Write rows, of which some may be shorter, in columns of equal width."""
+    longest = max(map(len, rows), default=0)
+    filled = [[*row, *[""] * (longest - len(row))] for row in rows]
+    return "".join(f"{line}\n" for line in aligned(filled, words=longest))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sgbench.diagnosis.landscape import Course, Plane
 from sgbench.diagnosis.robustness import Curve
 from sgbench.records.diagnosis import Diagnosis, LayerDiagnosis, LinePoint
-from sgbench.tables import aligned
+from sgbench.tables import aligned, number_text
 
 LAYER_COLUMNS: dict[str, str] = {
     "grad_norm": "|dL/dI|",
@@ -47,17 +47,12 @@ def as_text(found: Diagnosis) -> str:
 
 
 def _row(layer: LayerDiagnosis, names: Sequence[str]) -> list[str]:
-    return [layer.name, *(number(getattr(layer, name)) for name in names)]
-
-
-def number(value: float | None) -> str:
-    """Write three digits, or a dash where there is no number."""
-    return "-" if value is None else f"{value:.3g}"
+    return [layer.name, *(number_text(getattr(layer, name)) for name in names)]
 
 
 def _agreement_lines(found: Diagnosis) -> list[str]:
     rows = [
-        [line.reference, line.layer, *(number(getattr(line, name)) for name in AGREEMENT_COLUMNS)]
+        [line.reference, line.layer, *(number_text(getattr(line, name)) for name in AGREEMENT_COLUMNS)]
         for line in found.agreements or ()
         if line.layer != "all"
     ]
@@ -74,7 +69,10 @@ def line_text(line: Sequence[LinePoint]) -> str:
     """Write the points of a line, each with its loss and slopes."""
     head = ["alpha", "loss", "surrogate slope", "macroscopic slope"]
     rows = [
-        [number(each) for each in (point.alpha, point.loss, point.surrogate_slope, point.macroscopic_slope)]
+        [
+            number_text(each)
+            for each in (point.alpha, point.loss, point.surrogate_slope, point.macroscopic_slope)
+        ]
         for point in line
     ]
     return "\n".join(aligned([head, *rows], words=0))
@@ -85,7 +83,7 @@ def loops_text(courses: Sequence[Course]) -> str:
     rows = []
     for place, course in enumerate(courses):
         loop = course.loop
-        share = number(loop.integral / loop.path if loop.path else None)
+        share = number_text(loop.integral / loop.path if loop.path else None)
         rows.append([str(place), f"{loop.integral:.4g}", f"{loop.path:.4g}", share])
     table = aligned([["plane", "integral", "path", "share"], *rows], words=1)
     note = "the integral of a gradient of any function is 0; path is the integral of its absolute value"

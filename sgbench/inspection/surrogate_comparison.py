@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from sgbench.inspection import surrogate_curves as curves
-from sgbench.inspection.surrogate_facts import facts, number, plain
+from sgbench.inspection.surrogate_facts import facts, plain
 from sgbench.plots.comparison import ComparisonPicture, shared_window
 from sgbench.plots.surrogate import Curve
 from sgbench.surrogates.base import Surrogate
+from sgbench.tables import number_text
 
 POINTS = 1201
 REACH = 2.5  # of the shapes at one width, in widths
@@ -58,7 +59,7 @@ def comparison_picture(made: Mapping[str, Surrogate], width: float) -> Compariso
         slopes={name: _slope(surrogate, ends) for name, surrogate in made.items()},
         peaks=tuple(peak for peak in map(curves.top, made.values()) if 0 < peak < math.inf),
         shapes={name: shape for name, shape in shapes.items() if shape is not None},
-        width=number(width),
+        width=number_text(width),
         ends=ends,
         reach=REACH * width,
     )

@@ -7,22 +7,10 @@ from typing import Any
 
 from sgbench.inspection.surrogate_curves import corners, extent_width
 from sgbench.surrogates.base import Surrogate
+from sgbench.tables import number_text
 
 TENTH = 0.1
 MANY = 5
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """Write a number for people.
-
-    >>> number(0.63662), number(float("inf")), number(None)
-    ('0.637', 'infinite', '-')
-    """
-    if value is None:
-        return "-"
-    if math.isinf(value):
-        return "infinite" if value > 0 else "-infinite"
-    return f"{value + 0.0:.{digits}g}"
 
 
 def interval(ends: tuple[float, float]) -> str:
@@ -37,8 +25,8 @@ def interval(ends: tuple[float, float]) -> str:
     if math.isinf(low) and math.isinf(high):
         return "unbounded"
     if math.isinf(high):
-        return f"from {number(low)} on"
-    return f"up to {number(high)}" if math.isinf(low) else f"[{number(low)}, {number(high)}]"
+        return f"from {number_text(low)} on"
+    return f"up to {number_text(high)}" if math.isinf(low) else f"[{number_text(low)}, {number_text(high)}]"
 
 
 def some(values: list[float], digits: int = 3) -> str:
@@ -49,7 +37,7 @@ def some(values: list[float], digits: int = 3) -> str:
     """
     shown = values if len(values) <= MANY else values[:3]
     more = f" and {len(values) - 3} more" if len(values) > MANY else ""
-    return ", ".join(number(value, digits) for value in shown) + more if values else "none"
+    return ", ".join(number_text(value, digits) for value in shown) + more if values else "none"
 
 
 def facts(surrogate: Surrogate) -> dict[str, Any]:
@@ -81,7 +69,7 @@ def plain(tree: Any) -> Any:
 
 def headline(surrogate: Surrogate) -> str:
     """Write the facts in one line."""
-    width = "no width" if surrogate.fwhm is None else f"width {number(surrogate.fwhm)}"
-    area = "area undefined" if surrogate.area is None else f"area {number(surrogate.area)}"
-    peak = "peak undefined" if surrogate.peak is None else f"peak {number(surrogate.peak)}"
+    width = "no width" if surrogate.fwhm is None else f"width {number_text(surrogate.fwhm)}"
+    area = "area undefined" if surrogate.area is None else f"area {number_text(surrogate.area)}"
+    peak = "peak undefined" if surrogate.peak is None else f"peak {number_text(surrogate.peak)}"
     return f"{peak}, {area}, {width}, support {interval(surrogate.support)}"

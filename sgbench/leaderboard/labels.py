@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from sgbench.records.base import Value
 
 MAX_LABEL_CHARS = 120
-LARGE = 1000  # from here on three significant digits would hide whole units
-HUGE = 1e15
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./-]+")
 _ACTIVE = re.compile(r"[`|<>&]")
 
@@ -68,26 +66,6 @@ def surrogate_call(name: str, parameters: Mapping[str, Value]) -> str:
     usual = {"normalisation": "peak1", "scale": 1}
     shown = {key: value for key, value in parameters.items() if key not in usual or value != usual[key]}
     return call(name, shown)
-
-
-def figure(value: float) -> str:
-    """Three significant digits, whole units from a thousand on.
-
-    >>> figure(0.012345), figure(12.345), figure(12345.6)
-    ('0.0123', '12.3', '12,346')
-    """
-    if LARGE <= abs(value) < HUGE:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
-
-
-def counted(number: int, noun: str) -> str:
-    """Write a number of things, with an s where it is not one.
-
-    >>> counted(1, "method"), counted(0, "record"), counted(1200, "record")
-    ('1 method', '0 records', '1,200 records')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def code(text: str) -> str:

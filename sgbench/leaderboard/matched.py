@@ -11,10 +11,10 @@ from sgbench.energy.interval import Interval
 from sgbench.energy.stability import Duel
 from sgbench.errors import InputError
 from sgbench.leaderboard.costs import beside, stability
-from sgbench.leaderboard.labels import figure
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.records.counts import OpCounts
 from sgbench.records.energy import INSTEAD, EnergyTarget
+from sgbench.tables import number_text
 
 MOST_BESIDE = 40
 """Methods of a page that stand beside their networks without spikes."""
@@ -101,7 +101,7 @@ def end_text(end: float) -> str:
     >>> end_text(0.0981), end_text(0.0), end_text(4.55)
     ('9.81', '0', 'always')
     """
-    return "always" if end >= ALWAYS else figure(100 * end)
+    return "always" if end >= ALWAYS else number_text(100 * end)
 
 
 def rate_text(rate: Interval | None) -> str:

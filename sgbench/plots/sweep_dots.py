@@ -13,6 +13,7 @@ from sgbench.errors import InputError
 from sgbench.plots.error_axis import ErrorAxis
 from sgbench.plots.style import BAND, BLUE, GRID, INK, SOFT, VERMILION
 from sgbench.plots.sweep_numbers import SweepPicture, SweepRow
+from sgbench.tables import aligned
 
 MAX_ROWS = 80
 ROW_INCHES = 0.36
@@ -90,8 +91,8 @@ def _labels(rows: Sequence[SweepRow], picture: SweepPicture) -> list[str]:
     for row in rows:
         cells.append([row.settings[axis.key] for axis in picture.axes] or [row.surrogate])
         cells[-1][-1] += "*" if row.is_short else ""
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return ["  ".join(f"{cell:<{wide}}" for cell, wide in zip(line, widths, strict=True)) for line in cells]
+    lines = aligned(cells, words=len(cells[0]))
+    return [line.ljust(max(map(len, lines))) for line in lines]
 
 
 def _name_rows(axes: Axes, texts: Sequence[str]) -> None:

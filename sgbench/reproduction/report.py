@@ -8,6 +8,7 @@ from typing import Any
 
 from sgbench.reproduction.runs import ReproductionResult
 from sgbench.reproduction.verdict import Judged
+from sgbench.tables import markdown
 
 HEAD = ("reproduction", "figure", "published", "ours", "seeds", "verdict", "minutes")
 COMMAND = "sgbench reproduce all --stored --update docs/reproductions.md"
@@ -103,9 +104,7 @@ def as_page(results: Sequence[ReproductionResult]) -> str:
         "Ours is the mean over seeds ± one standard deviation; minutes are those of all runs, on a core that",
         "others used as well.",
         "",
-        f"| {' | '.join(HEAD)} |",
-        "| :-- | :-- | --: | --: | --: | :-- | --: |",
-        *(f"| {' | '.join(each)} |" for each in rows(results)),
+        markdown(HEAD, rows(results), numbers=[2, 3, 4, 6]),
     ]
     for result in results:
         lines += ["", *_section(result)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sgbench.cli.energy_measure import BEGIN, END, markdown
+from sgbench.cli.energy_measure import BEGIN, END, validation_markdown
 from sgbench.cli.main import main
 from sgbench.energy.price import load_targets
 from sgbench.energy.validate import left_out_line, load_cases, validate
@@ -121,7 +121,7 @@ def test_the_table_of_the_documentation_is_the_one_of_today():
     """Expected: what `sgbench energy validate --update docs/energy.md` writes."""
     text = DOCUMENT.read_text()
     table = text.partition(BEGIN)[2].partition(END)[0].strip()
-    assert table == "\n".join(markdown(VERDICTS)).strip()
+    assert table == "\n".join(validation_markdown(VERDICTS)).strip()
 
 
 def test_update_needs_markers(tmp_path, capsys):

@@ -90,7 +90,7 @@ def test_the_front_page_says_what_was_put_in(made: Report) -> None:
     assert "1 are confirmed, 0 refuted and 8 open" in text
     assert "triangle 0 of 30, atan 30 of 30" in text
     row = next(line for line in text.splitlines() if line.startswith("| H2 |"))
-    assert "| **confirmed** | 10 | .0016 | .0016 |" in row
+    assert "| **confirmed** | 10 | 0.0016 | 0.0016 |" in row
     assert "- **H3**: 40 runs missing (T2d4g)." in text
     assert all(f"({one.name})" in text for one in made.pages[1:])
 

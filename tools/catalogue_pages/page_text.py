@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.selection import canonical_name, library_of
-from sgbench.inspection.surrogate_facts import facts, interval, number, some
+from sgbench.inspection.surrogate_facts import facts, interval, some
 from sgbench.surrogates.base import Surrogate
+from sgbench.tables import number_text
 from tools.catalogue_pages.docstrings import Described
 
 MARK = "<!-- Written by `make catalogue` from conf/surrogate and the classes; edit those instead. -->"
@@ -86,10 +87,10 @@ def _property_table(subject: Subject) -> str:
     surrogate = subject.surrogate
     found = facts(surrogate)
     rows = [
-        ("peak", number(found["peak"], 4)),
-        ("area", number(found["area"], 4)),
-        ("width (full, at half maximum)", number(found["width"], 4)),
-        ("width at a tenth of the peak", number(found["width_10"], 4)),
+        ("peak", number_text(found["peak"], 4)),
+        ("area", number_text(found["area"], 4)),
+        ("width (full, at half maximum)", number_text(found["width"], 4)),
+        ("width at a tenth of the peak", number_text(found["width_10"], 4)),
         ("support", interval(surrogate.support)),
         ("corners and jumps at u =", some(found["kinks"], 4)),
         (

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from sgbench.leaderboard.labels import code, figure
+from sgbench.leaderboard.labels import code
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.statistics.pairs import compare
-
-NONE = "-"
+from sgbench.tables import NONE, number_text
 
 
 def baseline_cells(board: Board) -> tuple[list[str], list[list[str]]]:
@@ -31,11 +30,11 @@ def _cells(row: MethodRow, board: Board) -> list[str]:
         board.measure.summary(row.score),
         f"{len(row.scores)}{failed}",
     ]
-    cells += [_above(row, board), _number(row.costs.synaptic_operations.value)]
+    cells += [_above(row, board), number_text(row.costs.synaptic_operations.value)]
     energies = (row.costs.energies[target.name].dynamic_nj for target in board.targets)
-    cells += [NONE if energy is None else figure(energy.value) for energy in energies]
+    cells += [NONE if energy is None else number_text(energy.value) for energy in energies]
     cells.append(NONE if row.costs.parameters is None else f"{row.costs.parameters:,}")
-    return [*cells, _number(row.costs.training_s)]
+    return [*cells, number_text(row.costs.training_s)]
 
 
 def _above(row: MethodRow, board: Board) -> str:
@@ -49,10 +48,6 @@ def _above(row: MethodRow, board: Board) -> str:
         else f" ({measure.text(found.low)} to {measure.text(found.high)})"
     )
     return f"{measure.text(found.difference)}{ends}"
-
-
-def _number(value: float | None) -> str:
-    return NONE if value is None else figure(value)
 
 
 def about_baselines() -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from sgbench.leaderboard.labels import figure, prose
+from sgbench.leaderboard.labels import prose
 from sgbench.leaderboard.pages.empty import without_rows
-from sgbench.leaderboard.pages.sections import NONE
 from sgbench.leaderboard.pages.table import rank_text
 from sgbench.leaderboard.pages.terminal_outside import outsider_cells
 from sgbench.leaderboard.rows import Board, MethodRow
+from sgbench.tables import NONE, markdown, number_text
 
 
 def brief_markdown(board: Board) -> str:
@@ -19,12 +17,11 @@ def brief_markdown(board: Board) -> str:
     blocks = [] if board.rows else [f"{board.protocol.name}: {without_rows(board)}\n"]
     if shown:
         cells = [[prose(cell) for cell in brief_cells(row, board)] for row in shown]
-        blocks.append(_pipes([names, [*[":--"] * 3, *["--:"] * (len(names) - 3)], *cells]))
+        blocks.append(markdown(names, cells, numbers=range(3, len(names))) + "\n")
     if board.outsiders:
         head, *lines = outsider_cells(board)
-        blocks.append(
-            _pipes([head, [":--", "--:", "--:", ":--"], *([prose(cell) for cell in line] for line in lines)])
-        )
+        rows = [[prose(cell) for cell in line] for line in lines]
+        blocks.append(markdown(head, rows, numbers=[1, 2]) + "\n")
     return "\n".join(blocks)
 
 
@@ -32,10 +29,6 @@ def brief_head(board: Board) -> list[str]:
     """Return the head of the columns of `brief_cells`."""
     names = ["rank", "alike", "method", board.measure.title, "seeds", "spikes", "synaptic operations"]
     return [*names, *(f"{target.name}, nJ{' *' if target.missing else ''}" for target in board.targets)]
-
-
-def _pipes(rows: Iterable[Iterable[str]]) -> str:
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def brief_cells(row: MethodRow, board: Board) -> list[str]:
@@ -50,5 +43,5 @@ def brief_cells(row: MethodRow, board: Board) -> list[str]:
         row.label.replace("(", " ("),  # a narrow column breaks there
         board.measure.summary(row.score),
         f"{len(row.scores)}{failed}",
-        *(NONE if number is None else figure(number) for number in numbers),
+        *(NONE if number is None else number_text(number) for number in numbers),
     ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sgbench.leaderboard.labels import counted
 from sgbench.leaderboard.rows import Board
+from sgbench.tables import counted
 
 
 def without_rows(board: Board) -> str:

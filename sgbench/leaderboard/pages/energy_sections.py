@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sgbench.energy.crossover import EnergyComparison
 from sgbench.energy.stability import Duel
-from sgbench.leaderboard.labels import code, figure
+from sgbench.leaderboard.labels import code
 from sgbench.leaderboard.matched import (
     MOST_BESIDE,
     MOST_DUELS,
@@ -20,8 +20,9 @@ from sgbench.leaderboard.matched import (
     share_text,
     shown_targets,
 )
-from sgbench.leaderboard.pages.sections import NONE, grid
+from sgbench.leaderboard.pages.sections import grid
 from sgbench.leaderboard.rows import Board, MethodRow
+from sgbench.tables import NONE, number_text
 
 EVERYTHING = "`sgbench energy rank` has the others"
 
@@ -47,7 +48,7 @@ def _beside(board: Board, rows: Sequence[tuple[MethodRow, Matched]]) -> str:
         [
             code(row.label),
             row.method_id,
-            figure(100 * found.rate),
+            number_text(100 * found.rate),
             *itertools.chain.from_iterable(_against(found.comparisons.get(each.target)) for each in shown),
             *(_of(found.cheaper(quantised=quantised)) for quantised in (False, True)),
         ]
@@ -59,7 +60,7 @@ def _beside(board: Board, rows: Sequence[tuple[MethodRow, Matched]]) -> str:
 def _against(one: EnergyComparison | None) -> tuple[str, str]:
     if one is None or one.spiking_nj is None or one.ann_nj is None:
         return NONE, NONE
-    return f"{figure(one.spiking_nj.value)} / {figure(one.ann_nj.value)}", rate_text(one.crossover)
+    return f"{number_text(one.spiking_nj.value)} / {number_text(one.ann_nj.value)}", rate_text(one.crossover)
 
 
 def _of(found: tuple[int, int]) -> str:

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import ProtocolReference
-from sgbench.leaderboard.labels import figure
 from sgbench.leaderboard.pages.explain_energy import energy_sentences
-from sgbench.leaderboard.pages.sections import SURE, p_text
+from sgbench.leaderboard.pages.sections import SURE
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.score import Measure
 from sgbench.statistics.pairs import Comparison, all_pairs, compare, holm, probability_of_improvement
 from sgbench.statistics.power import detectable_difference, pairs_needed, seeds_needed
 from sgbench.statistics.rank_places import LEVEL
 from sgbench.statistics.same_samples import bootstrap_samples, mcnemar
+from sgbench.tables import number_text, p_text
 
 Hits = Mapping[int, NDArray[np.bool_]]
 """By seed, whether each test sample is right [samples]."""
@@ -263,7 +263,7 @@ def _ratio(what: str, a: float | None, b: float | None, unit: str) -> str:
     if a is None or b is None:
         return f"{what} unknown"
     times = f", {a / b:.2f} times as many" if b and not unit else f", {a / b:.2f} times" if b else ""
-    return f"{figure(a)}{unit} {what} against {figure(b)}{unit}{times}"
+    return f"{number_text(a)}{unit} {what} against {number_text(b)}{unit}{times}"
 
 
 def _settle(found: Comparison, measure: Measure) -> Iterator[str]:

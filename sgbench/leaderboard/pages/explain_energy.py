@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sgbench.energy.crossover import EnergyComparison
-from sgbench.leaderboard.labels import figure
 from sgbench.leaderboard.matched import (
     ALWAYS,
     Matched,
@@ -17,6 +16,7 @@ from sgbench.leaderboard.matched import (
     shown_targets,
 )
 from sgbench.leaderboard.rows import Board, MethodRow
+from sgbench.tables import number_text
 
 
 def energy_sentences(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
@@ -71,6 +71,6 @@ def _beside(name: str, row: MethodRow, found: Matched, board: Board) -> str:
     where = [f"{won} of {all_of_them} price lists"] if all_of_them else []
     where += [f"{won_narrow} of {all_narrow} with quantised activations"] if all_narrow else []
     return (
-        f"Spikes use {figure(100 * found.rate)} % of the connections times steps of {name}.{same} {name} needs "
-        f"less energy than it on {', and on '.join(where)}."
+        f"Spikes use {number_text(100 * found.rate)} % of the connections times steps of {name}.{same} "
+        f"{name} needs less energy than it on {', and on '.join(where)}."
     )

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sgbench.leaderboard.labels import code, figure, prose
+from sgbench.leaderboard.labels import code, prose
 from sgbench.leaderboard.pages.baseline_section import about_baselines, baseline_cells
 from sgbench.leaderboard.pages.tuning_section import ABOUT, UNEQUAL, have_one_budget, search_table, searches
 from sgbench.leaderboard.rows import Board, MethodRow
@@ -16,8 +16,8 @@ from sgbench.records.energy import EnergyTarget, Evidence
 from sgbench.records.trust import Verification
 from sgbench.statistics.pairs import Comparison, compare, probability_of_improvement
 from sgbench.statistics.power import detectable_difference, pairs_needed, seeds_needed
+from sgbench.tables import NONE, markdown, number_text, p_text
 
-NONE = "-"
 SURE = 0.75  # the P(A > B) from which Bouthillier et al. call a difference meaningful
 MIN_PAIR = 2
 MARKS = {
@@ -30,8 +30,7 @@ MARKS = {
 
 def grid(header: Sequence[str], rows: Iterable[Sequence[str]], *, words: int) -> str:
     """Write a Markdown table; the first `words` columns hold text, the others numbers."""
-    aligned = [":--"] * words + ["--:"] * (len(header) - words)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, aligned, *rows))
+    return markdown(header, rows, numbers=range(words, len(header)))
 
 
 def sections(board: Board) -> Iterator[str]:
@@ -113,18 +112,9 @@ def _behind(first: MethodRow, row: MethodRow, measure: Measure) -> list[str]:
         row.method_id,
         f"{measure.text(found.difference)}{ends}",
         f"{better.probability:.2f} ({better.low:.2f} to {better.high:.2f})",
-        NONE if p is None else p_text(p),
+        p_text(p),
         NONE if needed is None else f"{needed:,}",
     ]
-
-
-def p_text(p: float) -> str:
-    """Write a p-value with two digits that count.
-
-    >>> p_text(0.0312), p_text(0.00001), p_text(1.0)
-    ('0.031', '< 0.001', '1')
-    """
-    return "< 0.001" if p < 0.001 else f"{p:.2g}"  # noqa: PLR2004 - as it is read
 
 
 def trust_text(row: MethodRow) -> str:
@@ -227,7 +217,7 @@ def statements(board: Board) -> list[str]:
     """State what the numbers cover and what they do not, one sentence or two each."""
     sizes = " or ".join(f"{size:,}" for size in board.test_samples)
     of_size = f" of {sizes} samples" if sizes else ""
-    latency = "" if board.latency_s is None else f" ({figure(1000 * board.latency_s)} ms)"
+    latency = "" if board.latency_s is None else f" ({number_text(1000 * board.latency_s)} ms)"
     found = [
         f"{'Loss' if board.measure.is_loss else 'Accuracy'} is the mean over seeds with its 95 % Student t-interval"
         f"{'; less is better' if board.measure.is_loss else ''}. The interval covers training noise on "

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from sgbench.energy.price import Interval
 from sgbench.leaderboard.costs import Amount, Energy
-from sgbench.leaderboard.labels import code, figure, prose
+from sgbench.leaderboard.labels import code, prose
 from sgbench.leaderboard.pages.empty import without_rows
 from sgbench.leaderboard.pages.energy_sections import energy_sections
 from sgbench.leaderboard.pages.sections import (
@@ -22,6 +22,7 @@ from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.store.reading import Layout
 from sgbench.records.energy import EnergyTarget
 from sgbench.statistics.pairs import MIN_SEEDS
+from sgbench.tables import number_text
 
 
 class Notes:
@@ -131,7 +132,7 @@ def _cells(row: MethodRow, board: Board, notes: Notes, layout: Layout) -> list[s
             )
     folder = row.method_id if layout == "runs" else f"records/{row.method_id}"
     cells.append(NONE if row.costs.parameters is None else f"{row.costs.parameters:,}")
-    cells.append(NONE if row.costs.training_s is None else figure(row.costs.training_s))
+    cells.append(NONE if row.costs.training_s is None else number_text(row.costs.training_s))
     if row.standing is not None:
         cells += [tried_text(row), row.standing.division, trust_text(row)]
     return [*cells, f"[{row.method_id}]({folder}/)"]
@@ -152,7 +153,7 @@ def rank_text(row: MethodRow) -> str:
 
 def interval_text(interval: Interval) -> str:
     """Write a value with its ends in brackets, where they differ from it."""
-    value, low, high = (figure(number) for number in (interval.value, interval.low, interval.high))
+    value, low, high = (number_text(number) for number in (interval.value, interval.low, interval.high))
     return value if low == high else f"{value} ({low} to {high})"
 
 
@@ -173,7 +174,7 @@ def _seeds(row: MethodRow, board: Board, notes: Notes) -> str:
 
 
 def _amount(amount: Amount, notes: Notes) -> str:
-    return NONE + notes.mark(map(code, amount.reasons)) if amount.value is None else figure(amount.value)
+    return NONE + notes.mark(map(code, amount.reasons)) if amount.value is None else number_text(amount.value)
 
 
 def _dynamic(energy: Energy, notes: Notes) -> str:

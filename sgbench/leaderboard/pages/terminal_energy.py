@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from sgbench.tables import NONE
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -12,8 +14,6 @@ if TYPE_CHECKING:
     from sgbench.energy.stability import Duel
     from sgbench.leaderboard.matched import Matched
     from sgbench.leaderboard.rows import Board, MethodRow
-
-NONE = "-"
 
 
 def add_energy(console: Console, board: Board, *, spacious: bool) -> None:
@@ -48,11 +48,11 @@ def add_energy(console: Console, board: Board, *, spacious: bool) -> None:
 def _cells(
     row: MethodRow, found: Matched, shown: list[EnergyComparison], duels: Mapping[tuple[str, str], Duel]
 ) -> Iterator[str]:
-    from sgbench.leaderboard.labels import figure
     from sgbench.leaderboard.matched import mean_share
+    from sgbench.tables import number_text
 
     yield row.label.replace("(", " (")  # a narrow column breaks there
-    yield figure(100 * found.rate)
+    yield number_text(100 * found.rate)
     for each in shown:
         yield _crossover(found.comparisons.get(each.target))
     for quantised in (False, True):

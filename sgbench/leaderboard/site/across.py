@@ -10,8 +10,9 @@ from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles
 from sgbench.leaderboard.site.files import Page, Picture, SiteFile
 from sgbench.leaderboard.site.pictures import drawn
 from sgbench.leaderboard.site.sources import Sources
-from sgbench.leaderboard.site.table import NONE, Cell, Column, Table, number, numbers, texts
+from sgbench.leaderboard.site.table import Cell, Column, Table, number, numbers, texts
 from sgbench.plots.methods import across_figure
+from sgbench.tables import NONE
 
 PICTURE = "across.svg"
 CAPTION = (

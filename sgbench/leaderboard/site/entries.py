@@ -8,11 +8,11 @@ from pathlib import Path
 
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.selection import canonical_name, is_preset
-from sgbench.leaderboard.labels import counted
 from sgbench.leaderboard.pages.table import rank_text
 from sgbench.leaderboard.site.files import Page, Picture, SiteFile
 from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
-from sgbench.leaderboard.site.table import NONE, Cell, Table, number, numbers, texts
+from sgbench.leaderboard.site.table import Cell, Table, number, numbers, texts
+from sgbench.tables import NONE, counted
 
 REFERENCES: dict[str, Callable[[re.Match[str]], str]] = {
     r"\$\{width_fwhm\}": lambda _: "null",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sgbench.leaderboard.families import AcrossTasks
-from sgbench.leaderboard.labels import counted
 from sgbench.leaderboard.site.across import picture, standings_table
 from sgbench.leaderboard.site.answer import answer_of
 from sgbench.leaderboard.site.files import Page, Picture, SiteFile
 from sgbench.leaderboard.site.protocols import first_cell
 from sgbench.leaderboard.site.sources import Sources, protocol_path
 from sgbench.leaderboard.site.table import Cell, Table, number, numbers, texts
+from sgbench.tables import counted
 
 MAP_ALT = "The regime map of the study: accuracy against width for each task and shape."
 REGIME_MAP = "regime_map.png"

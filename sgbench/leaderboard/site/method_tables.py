@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sgbench.energy.price import price
 from sgbench.energy.text import joules_interval, price_words
-from sgbench.leaderboard.labels import figure, inert
+from sgbench.leaderboard.labels import inert
 from sgbench.leaderboard.rows import Board, MethodRow
-from sgbench.leaderboard.site.table import NONE, Cell, Column, Table, number, numbers, texts
+from sgbench.leaderboard.site.table import Cell, Column, Table, number, numbers, texts
 from sgbench.plots.lines import Chart, chart
 from sgbench.records.content import EpochScores, LayerActivity
 from sgbench.records.counts import Count, LayerCounts
 from sgbench.records.record import RunRecord
+from sgbench.tables import NONE, number_text
 
 SHOWN_COMMIT = 12
 
@@ -38,7 +39,7 @@ def _seed(record: RunRecord, is_loss: bool) -> tuple[Cell, ...]:
         *([] if is_loss else [number(each, f"{100 * (each or 0):.2f}") for each in accuracies]),
         *(number(each, f"{each or 0:.4g}") for each in losses),
         number(record.best_epoch, str(record.best_epoch)),
-        number(record.timing.fit_s, figure(record.timing.fit_s)),
+        number(record.timing.fit_s, number_text(record.timing.fit_s)),
         Cell(NONE if failure is None else f"{inert(failure.kind)}: {inert(failure.message)}"),
     )
 
@@ -114,8 +115,8 @@ def _layer(
     return (
         Cell(inert(name), is_code=True),
         number(neurons, f"{neurons or 0:,}"),
-        *(number(rate, figure((rate or 0.0) * unit)) for rate, unit in rates),
-        *(number(each, figure(each or 0.0)) for each in operations),
+        *(number(rate, number_text((rate or 0.0) * unit)) for rate, unit in rates),
+        *(number(each, number_text(each or 0.0)) for each in operations),
     )
 
 
@@ -154,7 +155,7 @@ def energy_tables(row: MethodRow, board: Board) -> list[Table]:
             (
                 Cell(NONE if term.layer is None else inert(term.layer), is_code=True),
                 Cell(term.operation.replace("_", " ")),
-                number(term.count_per_inference, figure(term.count_per_inference)),
+                number(term.count_per_inference, number_text(term.count_per_inference)),
                 Cell(joules_interval(term.energy_nj), term.energy_nj.value),
                 Cell(price_words(term)),
             )

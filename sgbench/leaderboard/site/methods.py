@@ -22,13 +22,14 @@ from sgbench.leaderboard.site.method_tables import (
     verification_table,
 )
 from sgbench.leaderboard.site.sources import BoardPlace, Sources, method_path, protocol_path
-from sgbench.leaderboard.site.table import NONE, Cell, Table, texts
+from sgbench.leaderboard.site.table import Cell, Table, texts
 from sgbench.leaderboard.site.tuning_maps import method_maps
 from sgbench.leaderboard.store.dossier import Dossier
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.tree import read_methods, record_path
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import GROUPS, NOTHING, Method
+from sgbench.tables import NONE
 
 PAGED = {"surrogate": "surrogate", "neuron": "neuron", "readout": "neuron"}
 """Choices whose entries have pages, with the group that these belong to."""

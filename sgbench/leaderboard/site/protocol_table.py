@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sgbench.leaderboard.costs import Amount, Energy
-from sgbench.leaderboard.labels import figure
 from sgbench.leaderboard.pages.sections import tried_text, trust_text
 from sgbench.leaderboard.pages.table import has_static, interval_text, rank_text
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.sources import method_path
-from sgbench.leaderboard.site.table import NONE, Cell, Column, Notes, Table, number, numbers, texts
+from sgbench.leaderboard.site.table import Cell, Column, Notes, Table, number, numbers, texts
 from sgbench.statistics.pairs import MIN_SEEDS
+from sgbench.tables import NONE, number_text
 
 CLAIMED = "claimed by who ran it: no tier repeats it"
 
@@ -75,7 +75,7 @@ def _cells(row: MethodRow, board: Board, notes: Notes) -> tuple[Cell, ...]:
             static = None if energy.static_nj is None else energy.static_nj.times(1e-3)
             cells.append(Cell(NONE) if static is None else Cell(interval_text(static), static.value))
     cells.append(number(costs.parameters, f"{costs.parameters or 0:,}"))
-    cells.append(number(costs.training_s, figure(costs.training_s or 0.0)))
+    cells.append(number(costs.training_s, number_text(costs.training_s or 0.0)))
     if row.standing is not None:
         tried = tried_text(row)
         cells.append(Cell(tried, None if tried == NONE else float(tried)))
@@ -93,7 +93,7 @@ def _seeds(row: MethodRow, board: Board, notes: Notes) -> Cell:
 def _amount(amount: Amount, notes: Notes) -> Cell:
     if amount.value is None:
         return Cell(NONE, notes=notes.mark(amount.reasons))
-    return Cell(figure(amount.value), amount.value)
+    return Cell(number_text(amount.value), amount.value)
 
 
 def _energy(energy: Energy, notes: Notes) -> Cell:

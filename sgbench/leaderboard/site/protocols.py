@@ -9,7 +9,6 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from sgbench.composition import catalogue
-from sgbench.leaderboard.labels import counted
 from sgbench.leaderboard.pages.empty import without_rows
 from sgbench.leaderboard.pages.sections import checked_text, evidence, statements
 from sgbench.leaderboard.pages.values import to_csv
@@ -19,8 +18,9 @@ from sgbench.leaderboard.site.protocol_pictures import protocol_pictures
 from sgbench.leaderboard.site.protocol_table import row_table
 from sgbench.leaderboard.site.render import address, svg
 from sgbench.leaderboard.site.sources import Sources, method_path, plain, protocol_path
-from sgbench.leaderboard.site.table import NONE, Cell, Table, number, numbers, texts
+from sgbench.leaderboard.site.table import Cell, Table, number, numbers, texts
 from sgbench.leaderboard.site.tuning_maps import board_maps
+from sgbench.tables import NONE, counted
 
 
 def boards_page(sources: Sources) -> Page:

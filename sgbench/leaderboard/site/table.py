@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-NONE = "-"
+from sgbench.tables import NONE
+
 ONE_LINE, MANY_LINES = 20, 45  # characters that are not broken, and those that need some width
 
 

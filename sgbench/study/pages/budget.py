@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sgbench.study.findings import Findings, RunFacts
-from sgbench.study.pages.text import StudyPage, number, table
+from sgbench.study.pages.text import StudyPage, table
 from sgbench.study.registration import SHORT, Version
 from sgbench.study.status import HOUR_S, block_cost
+from sgbench.tables import decimal_text
 
 NAME = "budget.md"
 TITLE = "What it took, and what was done otherwise"
@@ -74,7 +75,7 @@ def _blocks(findings: Findings) -> str:
             f"{failed:,}",
             f"{hours:.2f}",
             f"{measured_h:.2f}",
-            number(size_kb, 0),
+            decimal_text(size_kb, 0),
         ]
         rows.append([name, *row])
     header = ["block", "planned", "stored", "failed", "expected, core-h", "measured, core-h", "stored, kB"]

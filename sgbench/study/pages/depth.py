@@ -9,8 +9,9 @@ from sgbench.plots.study_shares import DepthLine, DepthPanel, depth_figure
 from sgbench.statistics.failures import share_of_failures
 from sgbench.study.comparisons import LEARNS_POINTS, MIN_SEEDS
 from sgbench.study.findings import Findings
-from sgbench.study.pages.text import NONE, StudyPage, StudyPicture, details, few, table
+from sgbench.study.pages.text import StudyPage, StudyPicture, details, few, table
 from sgbench.study.scores import Score
+from sgbench.tables import NONE
 
 NAME = "depth.md"
 TITLE = "When does a deep network learn nothing?"

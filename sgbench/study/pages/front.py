@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sgbench.study.findings import Findings
-from sgbench.study.pages.text import StudyPage, details, p_text, table
+from sgbench.study.pages.text import StudyPage, details, table
 from sgbench.study.registration import SHORT
 from sgbench.study.verdicts import HypothesisResult
+from sgbench.tables import p_text
 
 NAME = "README.md"
 TITLE = "Which surrogate gradient, when?"

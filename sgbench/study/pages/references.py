@@ -9,8 +9,9 @@ from statistics import fmean
 from sgbench.statistics.equivalence import equivalence_power
 from sgbench.study.comparisons import LOOKS
 from sgbench.study.findings import Findings
-from sgbench.study.pages.text import NONE, StudyPage, cell_text, details, table
+from sgbench.study.pages.text import StudyPage, cell_text, details, table
 from sgbench.study.scores import Score, canonical, margin_of
+from sgbench.tables import NONE
 
 NEAR_BEST_POINTS = 10.0
 NAME = "references.md"

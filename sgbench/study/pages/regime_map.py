@@ -11,8 +11,9 @@ from sgbench.statistics.solved import wilson
 from sgbench.study.cells import Cell
 from sgbench.study.comparisons import LEARNS_POINTS, MIN_SEEDS, SHAPES, SLOPE_AT_REST
 from sgbench.study.findings import Findings
-from sgbench.study.pages.text import StudyPage, StudyPicture, details, few, interval, number, table
+from sgbench.study.pages.text import StudyPage, StudyPicture, details, few, interval, table
 from sgbench.study.scores import Score
+from sgbench.tables import number_text
 
 NAME = "regime_map.md"
 TITLE = "When does the choice matter?"
@@ -144,4 +145,4 @@ def _row(task: str, shape: str, width: float, runs: list[Score]) -> list[str | f
     mean = _score(runs)
     ends = (mean.low, mean.high) if len(runs) >= MIN_SEEDS else (None, None)
     failed = sum(run.failed for run in runs)
-    return [task, shape, number(width), interval(mean.value, *ends), len(runs), failed]
+    return [task, shape, number_text(width), interval(mean.value, *ends), len(runs), failed]

@@ -8,8 +8,9 @@ from sgbench.statistics.solved import wilson
 from sgbench.study.comparisons import MIN_SEEDS, SHAPES
 from sgbench.study.findings import Findings
 from sgbench.study.hypotheses_recurrent import REMEDY_WIDTHS
-from sgbench.study.pages.text import NONE, StudyPage, details, few, table
+from sgbench.study.pages.text import StudyPage, details, few, table
 from sgbench.study.scores import Score
+from sgbench.tables import NONE
 
 NAME = "safety.md"
 TITLE = "Which settings fail?"

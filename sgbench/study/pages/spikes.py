@@ -13,8 +13,9 @@ from sgbench.study.cells import Cell
 from sgbench.study.comparisons import REFERENCE, SHAPES, SLOPE_AT_REST
 from sgbench.study.findings import Findings
 from sgbench.study.pages.regime_map import WIDTHS
-from sgbench.study.pages.text import StudyPage, StudyPicture, number, table
+from sgbench.study.pages.text import StudyPage, StudyPicture, table
 from sgbench.study.scores import RunTable
+from sgbench.tables import decimal_text
 
 NAME = "spikes.md"
 TITLE = "What does accuracy cost in spikes?"
@@ -121,8 +122,8 @@ def _ratio(tables: dict[str, RunTable], shape: str, target: float) -> SpikeRatio
 
 def _row(task: str, target: float, shape: str, ratio: SpikeRatio | None) -> list[str | float | None]:
     if ratio is None or not math.isfinite(ratio.ratio) or ratio.ratio == 0:
-        return [task, number(target, 1), shape, _not_reached(ratio), None, None]
-    return [task, number(target, 1), shape, number(ratio.ratio, 2), ratio.low, ratio.high]
+        return [task, decimal_text(target, 1), shape, _not_reached(ratio), None, None]
+    return [task, decimal_text(target, 1), shape, decimal_text(ratio.ratio, 2), ratio.low, ratio.high]
 
 
 def _not_reached(ratio: SpikeRatio | None) -> str:

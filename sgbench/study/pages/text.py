@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from sgbench.study.cells import Cell
 from sgbench.study.verdicts import Item
+from sgbench.tables import NONE, decimal_text, markdown, number_text, p_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SMALLEST_P = 0.0001
-NONE = "-"
 SHORT_KEYS = {
     "optimizer.lr": "learning rate",
     "init.gain": "gain",
@@ -68,34 +67,13 @@ class StudyPage:
         return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def number(value: Item, digits: int | None = None) -> str:
-    """Write a number for people: three significant digits, or so many decimals.
+def item_text(value: Item) -> str:
+    """Write what a column of numbers or words holds.
 
-    >>> number(93.2345), number(0.01234), number(12345.6), number(-2.0, 1), number(None)
-    ('93.2', '0.0123', '12,346', '-2.0', '-')
+    >>> item_text(93.2345), item_text("solved"), item_text(None)
+    ('93.2', 'solved', '-')
     """
-    if value is None or isinstance(value, str):
-        return NONE if value is None else value
-    if isinstance(value, int):
-        return f"{value:,}"
-    if math.isnan(value):
-        return NONE
-    if digits is not None:
-        return f"{value:,.{digits}f}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"  # noqa: PLR2004 - from here on with commas
-
-
-def p_text(value: Item) -> str:
-    """Write a p-value.
-
-    >>> p_text(0.0321), p_text(0.00001), p_text(1.0), p_text(None)
-    ('.032', '<.0001', '1', '-')
-    """
-    if not isinstance(value, float):
-        return number(value)
-    if value < SMALLEST_P:
-        return "<.0001"
-    return f"{value:.2g}".removeprefix("0") if value < 1 else "1"
+    return value if isinstance(value, str) else number_text(value)
 
 
 def interval(value: float, low: float | None, high: float | None, digits: int = 1) -> str:
@@ -105,8 +83,8 @@ def interval(value: float, low: float | None, high: float | None, digits: int = 
     ('1.2 (0.5 to 2.0)', '1.2')
     """
     if low is None or high is None or math.isnan(low) or math.isnan(high):
-        return number(value, digits)
-    return f"{number(value, digits)} ({number(low, digits)} to {number(high, digits)})"
+        return decimal_text(value, digits)
+    return f"{decimal_text(value, digits)} ({decimal_text(low, digits)} to {decimal_text(high, digits)})"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Item]]) -> str:
@@ -114,24 +92,23 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Item]]) -> str:
 
     >>> print(table(["shape", "p"], [["atan", 0.04]]))
     | shape | p |
-    | --- | --: |
-    | atan | .04 |
+    | :-- | --: |
+    | atan | 0.04 |
     """
-    numeric = [
-        all(not isinstance(row[place], str) or row[place] == NONE for row in rows)
+    numbers = [
+        place
         for place in range(len(header))
+        if all(not isinstance(row[place], str) or row[place] == NONE for row in rows)
     ]
-    lines = [list(header), ["--:" if right else "---" for right in numeric]]
-    for row in rows:
-        lines.append(
-            [
-                p_text(item)
-                if head.startswith("p") and len(head.split()[0].rstrip(",")) == 1
-                else number(item)
-                for head, item in zip(header, row, strict=True)
-            ]
-        )
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    is_p = [head.replace(",", " ").split()[:1] == ["p"] for head in header]
+    cells = [
+        [
+            p_text(item) if of_p and isinstance(item, float) else item_text(item)
+            for of_p, item in zip(is_p, row, strict=True)
+        ]
+        for row in rows
+    ]
+    return markdown(header, cells, numbers=numbers)
 
 
 def details(summary: str, body: str) -> str:
