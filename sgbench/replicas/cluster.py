@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from sgbench.training.run_folder import stored_record
 
 JOBS = ".jobs"
 """Folder in that of the runs where sweeps on clusters keep their jobs."""
+SAVING = "sgbench-saving"
+"""Name of the thread in which jobs are ended."""
 TICK_S = 0.5  # between two looks at the files
 GRACE_S = 3.0  # that a file may take from one machine to another
 MOST_BYTES = 8 << 30  # that a job asks for where nobody said how much
@@ -149,8 +152,10 @@ class ClusterPool:
         )
 
     def cancel_rest(self) -> None:
-        """Have all jobs that are left save and end."""
-        self.cluster.cancel(list(self.running))
+        """Have all jobs that are left save and end, in a thread that an interrupted command waits for."""
+        ending = threading.Thread(target=self.cluster.cancel, args=(list(self.running),), name=SAVING)
+        ending.start()
+        ending.join()
 
     # --- handing in
 
