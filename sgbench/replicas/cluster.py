@@ -19,7 +19,7 @@ from sgbench.replicas.progress import OVER, ProgressReader
 from sgbench.replicas.room import need_bytes, wanted
 from sgbench.training.build import build
 from sgbench.training.provenance import Code
-from sgbench.training.run_folder import stored_record
+from sgbench.training.run_folder import finished_record, stored_record
 
 JOBS = ".jobs"
 """Folder in that of the runs where sweeps on clusters keep their jobs."""
@@ -244,7 +244,13 @@ class ClusterPool:
         its own, which shows whose fault it was.
         """
         self.lost = True
+        for place in sorted(started.open):
+            record = finished_record(self.specs[place])
+            if record is not None:  # the job could not tell, e.g. on a full disk
+                self._pass_on(started, WorkerMessage(place, "ended", record=record))
         rest, alone = tuple(sorted(started.open)), started.group.alone
+        if not rest:
+            return []
         if started.got_on:
             return [PointGroup(rest, alone)]
         if len(started.group.places) > 1:

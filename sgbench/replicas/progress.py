@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from pathlib import Path
 from typing import Any
 
-from sgbench.errors import InputError
+from sgbench.errors import InputError, StorageError, one_printable_line
 from sgbench.records.content import EpochScores
 from sgbench.records.files import parse_tree, read_bytes, write_atomic
 from sgbench.replicas.crew import WorkerMessage
 
+log = logging.getLogger("sgbench")
 WRITE_S = 1.0  # at least, between two writes
 OVER = ("ended", "refused", "pruned")
 """What is said of a point last."""
@@ -56,8 +58,13 @@ class ProgressWriter:
         """Write what is new."""
         if self.is_new:
             tree = {"notes": self.notes, "points": self.points, "cpu_s": time.process_time()}
-            write_atomic(self.path, json.dumps(tree).encode())
-            self.is_new, self.written_s = False, time.monotonic()
+            self.written_s = time.monotonic()
+            try:
+                write_atomic(self.path, json.dumps(tree).encode())
+            except StorageError as error:  # a full disk: the runs may still finish, and their records tell
+                log.warning("%s", one_printable_line(error))
+            else:
+                self.is_new = False
 
 
 class ProgressReader:

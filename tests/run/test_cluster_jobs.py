@@ -13,7 +13,7 @@ import pytest
 
 from sgbench.cli.main import main
 from sgbench.composition.plan import plan
-from sgbench.errors import InputError
+from sgbench.errors import InputError, StorageError
 from sgbench.records.content import EpochScores
 from sgbench.replicas import cluster as room
 from sgbench.replicas.cluster import MOST_BYTES, ClusterPool, JobNeeds
@@ -156,6 +156,30 @@ def test_memory_is_what_the_replicas_need(tmp_path: Path, monkeypatch: pytest.Mo
     assert pool.needs(PointGroup((0,))).memory_bytes > 11 * 4 * weights / 0.7
     limited, _ = pool_of(Acted(), tmp_path, monkeypatch, most_bytes=1 << 20)
     assert limited.needs(PointGroup((0, 1, 2))).memory_bytes < 1 << 30
+
+
+def test_a_finished_record_needs_no_word_of_its_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that could not tell, as on a full disk: its record does. Must differ: the point without one is refused."""
+    cluster = Acted(dies, dies)
+    pool, heard = pool_of(cluster, tmp_path, monkeypatch)
+    monkeypatch.setattr(room, "finished_record", lambda spec: "record" if spec.seed == 0 else None)
+    pool.run([PointGroup((0,)), PointGroup((1,))])
+    assert [told.kind for told in heard if told.kind != "noted"] == ["ended", "refused"]
+
+
+def test_a_full_disk_ends_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be written is written at the next try."""
+
+    def full(*_: object) -> None:
+        raise StorageError("no space left")
+
+    writer, reader = ProgressWriter(tmp_path / "1.json"), ProgressReader(tmp_path / "1.json", 0)
+    monkeypatch.setattr("sgbench.replicas.progress.write_atomic", full)
+    writer.say(WorkerMessage(0, "ended"))
+    assert reader.news() == []
+    monkeypatch.undo()
+    writer.flush()
+    assert reader.news() == [WorkerMessage(0, "ended")]
 
 
 # --- files in place of a pipe
