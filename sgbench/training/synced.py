@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from pytorch_lightning.loggers import Logger
 
+from sgbench.records.flat import flat
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import PathSettings, RunSpec, TrainerSettings
 from sgbench.training.loggers import csv_logger, publish, run_name, tensorboard_logger, wandb_logger
@@ -58,6 +60,44 @@ def sync(
     publish([logger], record)
 
 
+def send_table(records: Sequence[RunRecord], folder: Path, *, group: str, project: str, mode: str) -> None:
+    """Send all runs as one table, a row each, in a run of its own at Weights & Biases; done twice, it is replaced.
+
+    Args:
+        records: of the sweep.
+        folder: where offline files go.
+        group: name of the sweep.
+        project: name at Weights & Biases.
+        mode: "online" or "offline".
+    """
+    import wandb
+
+    name = f"table-{group}"
+    _forget_offline(folder, name)
+    rows = [flat(record) for record in records]
+    columns = sorted({key for row in rows for key in row})
+    run = wandb.init(
+        project=project,
+        id=name,
+        name=f"{group}: all runs",
+        group=group,
+        job_type="sweep",
+        dir=folder,
+        mode=mode,  # type: ignore[arg-type] - checked by the command
+        reinit="create_new",
+        settings=wandb.Settings(console="off", x_disable_stats=True),
+    )
+    # Kinds may differ within a column, e.g. a setting that is null in some runs.
+    run.log(
+        {
+            "runs": wandb.Table(
+                columns, [[row.get(key) for key in columns] for row in rows], allow_mixed_types=True
+            )
+        }
+    )
+    run.finish()
+
+
 def _spec_of(record: RunRecord, root: Path, group: str | None) -> RunSpec:
     """Return what loggers look at of a request, from the record that came of it."""
     panels = record.diagnosis[0].panels if record.diagnosis else ()
@@ -81,5 +121,9 @@ def _forget(spec: RunSpec, folder: Path, kind: Kind) -> None:
     if kind != "wandb":
         shutil.rmtree(folder / kind, ignore_errors=True)
         return
-    for path in (folder / "wandb").glob(f"offline-run-*-{run_name(spec)}"):
+    _forget_offline(folder, run_name(spec))
+
+
+def _forget_offline(folder: Path, name: str) -> None:
+    for path in (folder / "wandb").glob(f"offline-run-*-{name}"):
         shutil.rmtree(path)

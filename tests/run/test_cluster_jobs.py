@@ -159,7 +159,7 @@ def test_memory_is_what_the_replicas_need(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_finished_record_needs_no_word_of_its_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job that could not tell, as on a full disk: its record does. Must differ: the point without one is refused."""
+    """A job that could not tell, as on a full disk: its record does. Must differ: the point without one."""
     cluster = Acted(dies, dies)
     pool, heard = pool_of(cluster, tmp_path, monkeypatch)
     monkeypatch.setattr(room, "finished_record", lambda spec: "record" if spec.seed == 0 else None)
