@@ -66,8 +66,8 @@ GONE = 2**22 + 1  # above the largest process id of Linux
     ("claim", "free"),
     [
         ({"host": "here", "pid": GONE}, True),
-        ({"host": "here", "pid": os.getppid()}, False),
-        ({"host": "here", "pid": os.getppid(), "age_s": 2 * STALE_S}, True),
+        ({"host": "here", "pid": 1}, False),
+        ({"host": "here", "pid": 1, "age_s": 2 * STALE_S}, True),
         ({"host": "there", "pid": GONE}, False),
         ({"host": "there", "pid": GONE, "age_s": 2 * STALE_S}, True),
         ({"host": "there", "pid": GONE, "job": "17"}, True),
