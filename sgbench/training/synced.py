@@ -88,13 +88,8 @@ def send_table(records: Sequence[RunRecord], folder: Path, *, group: str, projec
         settings=wandb.Settings(console="off", x_disable_stats=True),
     )
     # Kinds may differ within a column, e.g. a setting that is null in some runs.
-    run.log(
-        {
-            "runs": wandb.Table(
-                columns, [[row.get(key) for key in columns] for row in rows], allow_mixed_types=True
-            )
-        }
-    )
+    cells = [[row.get(key) for key in columns] for row in rows]
+    run.log({"runs": wandb.Table([*columns], cells, allow_mixed_types=True)})
     run.finish()
 
 
