@@ -7,7 +7,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 PEERS ?= .venv-peers
 INSTALLED_PEERS := $(PEERS)/.installed
 
-.PHONY: help setup quickstart test test-slow test-peers test-site check entry presets golden catalogue board site docs clean
+.PHONY: help setup quickstart test test-slow test-peers test-site test-cluster check entry presets golden catalogue board site docs clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,10 @@ test-slow: $(INSTALLED_DEV) ## whole cross-products, kills, wheels and pixels (u
 test-site: $(INSTALLED_DEV) ## the site in a headless Chromium, which has to be installed (Debian: chromium)
 	$(BIN)/python -m pip install --quiet --editable '.[browser]'
 	$(BIN)/python -m pytest -n 0 -m site tests/site
+
+test-cluster: $(INSTALLED_DEV) ## sweeps on a real SLURM of one node (Debian: slurm-wlm munge, as root) and on Ray
+	$(BIN)/python -m pip install --quiet --editable '.[slurm,ray]'
+	$(BIN)/python -m pytest -n 0 -m cluster tests/cluster
 
 test-peers: $(INSTALLED_PEERS) ## presets and statistics against the libraries that have them, in an environment of its own
 	$(PEERS)/bin/python -m pytest tests/peers -m "peers or not slow"

@@ -13,7 +13,7 @@ from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.division import division_of
 from sgbench.leaderboard.store.sources import require_same_source
 from sgbench.leaderboard.store.tree import read_runs
-from sgbench.paths import PREDICTIONS
+from sgbench.paths import PREDICTIONS, WEIGHTS
 from sgbench.records.files import read_bytes, to_json, write_folder
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Protocol
@@ -26,8 +26,6 @@ from sgbench.records.submission import (
 from sgbench.submissions.folder import FOLDERS, SUBMISSION, TUNING
 from sgbench.submissions.searched import searched
 from sgbench.submissions.tuning import best, make_log
-
-WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True)

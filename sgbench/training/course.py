@@ -81,6 +81,8 @@ class Training:
             self.diagnosing.before()
         self.epochs.begin(self.network, "train", epoch)
         self.samples, self.losses = 0, []
+        if self.loop.norms is not None:
+            self.loop.norms.begin()
 
     def trained(self, batch: Batch, loss: Tensor) -> None:
         """Take note of a batch's mean loss."""

@@ -60,6 +60,18 @@ def test_what_cannot_be_copied_is_named(
 
 
 @pytest.mark.slow
+def test_a_table_has_a_row_for_each_run(finished: RunRecord, runs_dir: Path) -> None:
+    """Read back from the file that wandb keeps of a table, sent twice: one, whose row is the tree."""
+    for _ in range(2):
+        words = ["sync", str(runs_dir), "--to", "wandb", "--mode", "offline", "--table", "mine"]
+        assert main(words) == 0
+    (path,) = runs_dir.rglob("*.table.json")
+    table = json.loads(path.read_text())
+    (row,) = table["data"]
+    assert dict(zip(table["columns"], row, strict=True)) == pytest.approx(flat(finished))
+
+
+@pytest.mark.slow
 def test_wandb_offline_is_written_once(finished: RunRecord, runs_dir: Path) -> None:
     """Read back with wandb's own inspector: the tree, the curve, one run however often it is made."""
     for _ in range(2):
