@@ -72,8 +72,9 @@ def run_events(
     Raises:
         NonFiniteError: neurons fire without end.
     """
-    times, source, u = _Events.apply(arrivals.times, arrivals.jumps, recurrent, ends, membrane)  # type:
-    ignore[no-untyped-call] return Spikes(times, source), u
+    given = (arrivals.times, arrivals.jumps, recurrent, ends, membrane)
+    times, source, u = _Events.apply(*given)  # type: ignore[no-untyped-call]
+    return Spikes(times, source), u
 
 
 class _Events(torch.autograd.Function):

@@ -41,6 +41,8 @@ SMALL_NETWORKS = {
     "spiking_resnet": {"network.channels": [2, 3]},
     "delayed": {"network.max_delay_steps": 2},
     "encoded": {"network.population": 1},
+    "event_driven": {"network.threshold": 0.2},
+    "first_spike": {"network.threshold": 0.2},
 }
 Recipe = tuple[dict[str, str], dict[str, Any]]
 """All choices of a run, and values by dotted names."""
