@@ -37,10 +37,12 @@ class Eventprop(LearningRule):
     step t (what later layers, recurrence and a loss on spikes make of it),
 
     .. math::
-        p_n[t] &= e_n[t] + \beta p_n[t+1] \quad \text{where it does not fire} \\ p_n[t] &= \frac{1}{\dot u^-} \Big[
-        \dot u^+ \beta p_n[t+1] - (S_n[t+1] - S_n[t]) - \frac{\partial L}{\partial t_n} \Big] \quad \text{where it
-        fires} \\ q_n[t] &= g \, p_n[t] + \alpha q_n[t+1], \qquad \dot u^- = -\ln\beta \Big(\frac{g \, i[t]}{1 -
-        \beta} - \theta\Big), \; \dot u^+ = \dot u^- - \theta \ln\beta
+        p_n[t] &= e_n[t] + \beta p_n[t+1] \quad \text{where it does not fire} \\
+        p_n[t] &= \frac{1}{\dot u^-} \Big[ \dot u^+ \beta p_n[t+1] - (S_n[t+1] - S_n[t]) -
+        \frac{\partial L}{\partial t_n} \Big] \quad \text{where it fires} \\
+        q_n[t] &= g \, p_n[t] + \alpha q_n[t+1], \qquad
+        \dot u^- = -\ln\beta \Big(\frac{g \, i[t]}{1 - \beta} - \theta\Big), \;
+        \dot u^+ = \dot u^- - \theta \ln\beta
 
     with e of a readout the derivative of the loss by its potential. Weights get q times what arrived. Spikes are
     those of the grid, so the gradient is that of the continuous network but for an error that falls with the step
@@ -51,7 +53,7 @@ class Eventprop(LearningRule):
     `synaptic` under a loss on first spikes.
 
     Source: Wunderlich & Pehle 2021, Scientific Reports 11:12829 (equations 5 to 10); in time steps as in Nowotny,
-    Turner & Knight 2025, Neuromorphic Computing and Engineering 5 (genn_eventprop).
+    Turner & Knight, arXiv:2212.01232 (genn_eventprop).
     """
 
     exact_reference: ClassVar[Claim] = Claim("event_adjoint", WORDS)
@@ -70,8 +72,8 @@ class Eventprop(LearningRule):
             _check_neurons(layer)
         if not isinstance(objective.regulariser, NoPenalty):
             raise InputError("rule=eventprop: knows no penalty on activity; use regulariser=none")
-        if any(layer.normaliser is not None or layer.dropout is not None for layer in network.layers):  # type:
-        ignore[union-attr]
+        shaped = (each for layer in network.layers for each in (layer.normaliser, layer.dropout))  # type: ignore[union-attr]
+        if any(each is not None for each in shaped):
             raise InputError(
                 "rule=eventprop: currents are those of weights alone; use normalisation=none and dropout=none"
             )
@@ -133,11 +135,13 @@ class _Pass(NamedTuple):
             by_time: of the loss by the step of the first spike [B, N].
             inside: steps within samples [T, B, 1].
         """
-        spec = self.layer.neuron.recurrence_spec() alpha, beta, gain = (_number(each) for each in
-        (spec.second_decay, spec.decay, spec.coupling))  # type: ignore[union-attr] theta, leak =
-        _number(spec.threshold) if self.fires else 0.0, -math.log(beta)  # type: ignore[union-attr] first =
-        _first(self.output) if by_time is not None else None p = q = torch.zeros_like(self.output[0]) later, found =
-        torch.zeros_like(p), torch.empty_like(self.output) for step in range(len(self.output) - 1, -1, -1):
+        spec: Any = self.layer.neuron.recurrence_spec()
+        alpha, beta, gain = (float(each) for each in (spec.second_decay, spec.decay, spec.coupling))
+        theta, leak = float(spec.threshold) if self.fires else 0.0, -math.log(beta)
+        first = _first(self.output) if by_time is not None else None
+        p = q = torch.zeros_like(self.output[0])
+        later, found = torch.zeros_like(p), torch.empty_like(self.output)
+        for step in range(len(self.output) - 1, -1, -1):
             worth = by_spike[step] if self.layer.recurrent is None else by_spike[step] + self._returned(q)
             carried = beta * p
             if self.fires:
@@ -178,11 +182,11 @@ def _forward(layer: DenseLayer, signal: Tensor) -> _Pass:
     before = made.before.s if fires else made.output
     rate = made.output
     if fires:
-        spec = layer.neuron.recurrence_spec()
-        beta, theta = _number(spec.decay), _number(spec.threshold)  # type: ignore[union-attr]
-        gain = _number(spec.coupling)  # type: ignore[union-attr]
+        spec: Any = layer.neuron.recurrence_spec()
+        beta, theta = float(spec.decay), float(spec.threshold)
         i = torch.cat([made.before.i[1:], made.state.i[None]])
-        rate = (-math.log(beta) * (gain * i / (1 - beta) - theta)).clamp(min=SLOWEST * theta)
+        rate = -math.log(beta) * (float(spec.coupling) * i / (1 - beta) - theta)
+        rate = rate.clamp(min=SLOWEST * theta)
     return _Pass(layer, signal, made.output, before, rate, made.state, fires)
 
 
@@ -211,10 +215,6 @@ def _first(output: Tensor) -> Tensor:
 
 def _add(weight: torch.nn.Parameter, slope: Tensor) -> None:
     weight.grad = slope if weight.grad is None else weight.grad + slope
-
-
-def _number(value: Any) -> float:
-    return float(value)
 
 
 def _check_neurons(layer: DenseLayer) -> None:

@@ -1,4 +1,4 @@
-"""EventProp in time steps: its error falls with the step, and what it refuses; contract tests check its recursion."""
+"""EventProp in time steps: its error falls with the step, and what it refuses; its recursion has contract tests."""
 
 from __future__ import annotations
 
