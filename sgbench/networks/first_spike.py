@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -68,6 +69,8 @@ class FirstSpike(SpikeTimes):
     Source: Mostafa 2017, IEEE Transactions on Neural Networks and Learning Systems 29(7) (no_leak); Göltz et al.
     2021, Nature Machine Intelligence 3 (double).
     """
+
+    firings: ClassVar[str] = "first"
 
     def __init__(  # noqa: PLR0913 - five are given by the builder
         self,

@@ -94,6 +94,7 @@ class SpikeTimes(Network):
 
     spiking: ClassVar[bool] = False  # none that a neuron's step tells, so neuron and surrogate are not chosen
     needs_all_steps: ClassVar[str] = "its spikes lie between steps"  # type: ignore[assignment]
+    firings: ClassVar[str] = "all"  # or "first": of each neuron in a sample
 
     def __init__(  # noqa: PLR0913 - five are given by the builder
         self,
@@ -135,6 +136,10 @@ class SpikeTimes(Network):
     @abstractmethod
     def answered(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> Answer:
         """Return what the readout hands on."""
+
+    def trained_steps(self, steps: int) -> int:
+        """One: what a spike does is computed once."""
+        return 1
 
     def runs_on(self) -> Choice:
         """Event by event."""

@@ -263,9 +263,9 @@ def _check_readout(readout: DenseLayer, loss: Loss) -> None:
             )
         return
     if not loss.on_times:
+        times = ", or loss=first_spike and neuron@readout=synaptic" if "class" in loss.targets else ""
         raise InputError(
-            "rule=eventprop: spikes that are counted have no slope; use rule=bptt, or loss=first_spike and "
-            "neuron@readout=synaptic"
+            f"rule=eventprop: spikes of the readout have a slope by their times alone; use rule=bptt{times}"
         )
     if type(neuron) is not Synaptic:
         raise InputError(

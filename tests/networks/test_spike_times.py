@@ -13,12 +13,13 @@ from sgbench.composition.compose import compose
 from sgbench.energy.count import OperationCounter
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError, NonFiniteError
+from sgbench.exchange.nir_export import to_nir
 from sgbench.inits.shifted import Shifted
 from sgbench.losses.first_spike import FirstSpike as FirstSpikeLoss
-from sgbench.networks.event_driven import EventDriven
+from sgbench.networks.event_driven import EventDriven, potentials
 from sgbench.networks.event_simulation import run_events
 from sgbench.networks.first_spike import FirstSpike, first_spikes
-from sgbench.networks.spike_times import NEVER, Arrivals, Membrane, SpikeTimes
+from sgbench.networks.spike_times import NEVER, Arrivals, Membrane, SpikeTimes, input_events
 from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.training.build import build
 from tests.run.tiny import WORDS
@@ -356,3 +357,32 @@ def test_firing_without_end_stops_the_run() -> None:
             Membrane(20.0, 5.0, 0.5),
             torch.full((2, 2), 50.0).double(),
         )
+
+
+@pytest.mark.parametrize("way", ["potential", "no_leak", "double"])
+def test_nir_has_its_time_constants(way: str) -> None:
+    """By hand: the seconds that were asked for, two nodes without a leak, and metadata for what no node says."""
+    pytest.importorskip("nir")
+    made = network(way)
+    graph = to_nir(made, dt_s=0.001, step="exponential")
+    neurons = graph.nodes["hidden0.neurons"]
+    if way == "no_leak":
+        assert type(neurons).__name__ == "IF"
+        assert graph.nodes["hidden0.synapses"].tau == pytest.approx(0.005)
+        # A jump w of the current fills the potential with w, as an integral over all steps.
+        assert neurons.r * 0.001 * graph.nodes["hidden0.synapses"].r == pytest.approx(1.0)
+    else:
+        mem = 0.02 if way == "potential" else 0.01
+        assert (neurons.tau_syn, neurons.tau_mem) == (pytest.approx(0.005), pytest.approx(mem))
+    assert graph.metadata["spikes"] == ("all" if way == "potential" else "first")
+    with pytest.raises(InputError, match="use step=exponential"):
+        to_nir(made, dt_s=0.001)
+
+
+def test_a_clocked_machine_steps_the_same_potential() -> None:
+    """Must match: events at steps alone, a readout step by step and from event to event, to 1e-12."""
+    made, given = network("potential", hidden=(4,)), batch()
+    (run,) = Engine("reference").unroll([made.readout], given.x.repeat(1, 1, 2)[..., :4])
+    arrivals = input_events(given.x.repeat(1, 1, 2)[..., :4], torch.full((4,), STEPS))
+    exact = potentials(Arrivals(arrivals[0], arrivals[1] @ made.readout.weight.T), STEPS, made.membrane)
+    torch.testing.assert_close(run.output, exact, rtol=1e-12, atol=1e-12)
