@@ -61,6 +61,10 @@ class Eventprop(LearningRule):
 
     def check(self, network: Network, objective: Objective) -> None:
         """Refuse what has no spike times of this kind."""
+        if not network.spiking:
+            raise InputError(
+                "rule=eventprop: follows spikes step by step, and the network has none; use rule=bptt"
+            )
         if type(network).unroll is not Chain.unroll or not all(
             type(each) is DenseLayer for each in network.layers
         ):
