@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -35,6 +36,13 @@ def made(choice: str, name: str) -> Any:
 
     spec = spec_with({choice: name})
     return construct(choice, spec.targets[choice], spec.method.parameters[choice])
+
+
+@functools.cache
+def class_of(group: str, name: str) -> Any:
+    """The class behind an entry."""
+    module, _, attribute = str(_shelf().entry(group, name).target).rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
 
 
 @functools.cache

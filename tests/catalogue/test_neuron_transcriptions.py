@@ -109,6 +109,22 @@ def refractory(p: Numbers, inputs: Tensor) -> Outcome:
     return out
 
 
+def refractory_alif(p: Numbers, inputs: Tensor) -> Outcome:
+    """Silent where one of the last n spikes was sent; adaptation as a sum over all earlier spikes."""
+    v = owed = torch.zeros_like(inputs[0])
+    sent: list[Tensor] = []
+    out = []
+    for now in inputs:
+        u = p.beta * v + p.gain(p.beta) * now - owed
+        a = sum((p.rho**age * s for age, s in enumerate(reversed(sent))), torch.zeros_like(u))
+        x = u - p.threshold - p.kappa * a
+        fired = sum(sent[len(sent) - min(len(sent), round(p.period_s / p.dt_s)) :], torch.zeros_like(u))
+        sent.append(torch.where(fired.detach() > 0, torch.zeros_like(u), H(x)))
+        v, owed = p.reset(u, sent[-1], p.threshold)
+        out.append((sent[-1], x))
+    return out
+
+
 def klif(p: Numbers, inputs: Tensor) -> Outcome:
     v = owed = torch.zeros_like(inputs[0])
     out = []
@@ -332,6 +348,7 @@ TRANSCRIPTIONS: dict[str, Callable[[Numbers, Tensor], Outcome]] = {
     "srm": srm, "eif": lambda p, i: euler(p, i, quadratic=False), "qif": lambda p, i: euler(p, i, quadratic=True),
     "adex": lambda p, i: euler(p, i, quadratic=False, recovery="rate_adapt"),
     "izhikevich": lambda p, i: euler(p, i, quadratic=True, recovery="rate_recovery"), "conductance": conductance,
+    "refractory_alif": refractory_alif,
     "resonate_and_fire": resonate_and_fire, "brf": brf, "hrf": hrf, "ternary": ternary, "multi_spike": multi_spike,
     "integer": multi_spike, "sigma_delta": sigma_delta, "synaptic_readout": synaptic_readout,
 }  # fmt: skip

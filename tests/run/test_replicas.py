@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load_file
 
 from sgbench.cli.main import main
+from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.composition.plan import plan
 from sgbench.records.files import read_model
@@ -36,6 +37,7 @@ from sgbench.signals.spikes import Events
 from sgbench.signals.trajectory import Batch
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import folder_of
+from tests.entries import class_of
 from tests.run.tiny import WORDS, comparable
 
 EXACT = (*WORDS, "protocol.precision=float64")
@@ -130,10 +132,19 @@ def test_a_row_that_does_not_step_stays() -> None:
 
 # --- records
 
+RULES = tuple(catalogue.entries("rule"))
+"""All of the catalogue, aliases too; one that is added is compared without a word here."""
+
+
+def words_of(rule: str) -> tuple[str, ...]:
+    """The words of a run in which what a rule claims of its gradient holds, and two seeds."""
+    return (f"rule={rule}", *class_of("rule", rule).exact_reference.words, *OWN.get(rule, ()), "seed=0,1")
+
 
 @pytest.mark.parametrize(
     "words",
     [
+        *(pytest.param(words_of(rule), marks=pytest.mark.slow) for rule in RULES),
         pytest.param(("surrogate=atan,zero", "seed=0,1", "optimizer.lr=0.01,0.002"), marks=pytest.mark.slow),
         ("surrogate=atan,zero", "seed=0,1"),
         pytest.param(
@@ -146,14 +157,6 @@ def test_a_row_that_does_not_step_stays() -> None:
         ),
         pytest.param(
             ("rule=eprop", "loss=per_step", "rule.update=per_step,per_sequence", "seed=0,1"),
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            ("rule=feedback_alignment,dfa,drtp,local,ottt,sltt", "protocol.hidden=[8,6]"),
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            ("rule=s_tllr", "loss=per_step", "protocol.hidden=[8,6]", "seed=0,1"),
             marks=pytest.mark.slow,
         ),
         pytest.param(

@@ -92,6 +92,10 @@ def test_from_runs_to_a_verified_row(made: Made, tmp_path: Path, capsys: pytest.
         ("rule=forward_gradient",),
         ("rule=rtrl", "loss=per_step"),
         ("network=converted",),
+        ("rule=feedback_alignment", "network.recurrence=all_to_all"),
+        ("rule=dfa",),
+        ("rule=eprop", "rule.form=unrolled", "rule.feedback=random"),
+        ("rule=eprop", "rule.form=unrolled", "rule.feedback=adaptive"),
     ],
     ids=" ".join,
 )
