@@ -28,6 +28,7 @@ from sgbench.training.memory import peak_bytes, reset_peak
 
 DENSITY = 0.02  # share of input entries that fire
 CUT = "network.recurrence_gradient=cut"
+SPIKE_TRAINS = ("dataset=spike_patterns", "loss=van_rossum", "neuron@readout=leaky")
 RULES: dict[str, tuple[str, ...]] = {
     "bptt": ("rule=bptt",),
     "bptt, recurrence cut": ("rule=bptt", CUT),
@@ -41,9 +42,21 @@ RULES: dict[str, tuple[str, ...]] = {
     "eprop, unrolled": ("rule=eprop", "rule.form=unrolled", CUT),
     "eprop, random, unrolled": ("rule=eprop", "rule.form=unrolled", "rule.feedback=random", CUT),
     "eprop, online": ("rule=eprop", CUT),
+    "ostl": ("rule=ostl",),
+    "ottt": ("rule=ottt", CUT),
+    "ottt, online": ("rule=ottt", "rule.form=online", CUT),
+    "s_tllr": ("rule=s_tllr", CUT),
+    "superspike": ("rule=superspike", *SPIKE_TRAINS, CUT),
+    "superspike, online": ("rule=superspike", "rule.form=online", *SPIKE_TRAINS, CUT),
     "local": ("rule=local",),
+    "local, online": ("rule=local", "rule.form=online", CUT),
+    "frozen": ("rule=frozen",),
+    "reinforce": ("rule=reinforce", "firing=escape"),
+    "forward_gradient": ("rule=forward_gradient",),
 }
+"""Of the catalogue all but `rtrl` and `snap1`, oracles for up to 50 neurons."""
 BASELINE = "bptt"
+RECURRENCES = ("none", "all_to_all")
 Step = Callable[[], None]
 
 
@@ -58,10 +71,11 @@ class RulesSettings:
     rounds: int = 9
     threads: int = 1
     seed: int = 0
+    recurrence: str | None = None  # None: both kinds of layer
 
 
 def compare(settings: RulesSettings) -> dict[str, Any]:
-    """Time and memory of all rules, on a layer without recurrence and on one that is joined all to all.
+    """Time and memory of all rules, on a layer without recurrence, one that is joined all to all, or both.
 
     Raises:
         SgbenchError: a child failed.
@@ -69,7 +83,7 @@ def compare(settings: RulesSettings) -> dict[str, Any]:
     found = {}
     with limited(settings.threads) as cores:
         load_before = report.load_average()
-        for recurrence in ("none", "all_to_all"):
+        for recurrence in RECURRENCES if settings.recurrence is None else (settings.recurrence,):
             steps = {name: step_of(settings, name, recurrence) for name in RULES}
             times = interleave(steps, settings.rounds)
             base = times[BASELINE].cpu_ms
@@ -97,19 +111,23 @@ def step_of(settings: RulesSettings, name: str, recurrence: str) -> Step:
                 "dataset=randman",
                 "encoder=binned",
                 "loss=per_step",
-                f"dataset.channels={settings.inputs}",
                 f"protocol.steps={settings.steps}",
                 f"protocol.batch_size={settings.batch}",
                 f"protocol.hidden=[{settings.hidden}]",
                 f"network.recurrence={recurrence}",
                 *RULES[name],
+                f"dataset.channels={settings.inputs}",
             ]
         )
     )
     random = torch.Generator().manual_seed(settings.seed)
     shape = (settings.steps, settings.batch, settings.inputs)
     x = Events.of((torch.rand(shape, generator=random) < DENSITY).float())
-    target = torch.randint(parts.network.readout.neurons, (settings.batch,), generator=random)
+    outputs = parts.network.readout.neurons
+    target = torch.randint(outputs, (settings.batch,), generator=random)
+    if "spikes" in parts.objective.loss.targets:
+        trains = (settings.batch, settings.steps, outputs)
+        target = (torch.rand(trains, generator=random) < DENSITY).float()
     lengths = torch.full((settings.batch,), settings.steps)
     batch = Batch(x, target, lengths, torch.arange(settings.batch))
 
