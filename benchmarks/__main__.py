@@ -159,7 +159,9 @@ def _add_own_code(commands: Any) -> None:
     _add_counts(rules, (("batch", 16), ("hidden", 128), ("inputs", 100), ("steps", 100), ("rounds", 9)))
     rules.add_argument("--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)")
     rules.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and input (default 0)")
-    rules.add_argument("--recurrence", choices=("none", "all_to_all"), help="one kind of layer (default both)")
+    rules.add_argument(
+        "--recurrence", choices=("none", "all_to_all"), help="one kind of layer (default both)"
+    )
     rules.set_defaults(handler=_measure, module="rules", settings="RulesSettings")
     _add_json(rules)
     generated = commands.add_parser("generated", help="neurons with a step alone: written loops, reference")

@@ -143,7 +143,7 @@ def identities() -> dict[str, float]:
 
 
 def accuracies(board: Path) -> dict[Key, str]:
-    """Return by rule the mean test accuracy of a committed board with its 95 % interval; empty where there is none."""
+    """Return by rule the mean test accuracy on a committed board with its 95 % interval, if there is one."""
     found: dict[Key, list[float]] = {}
     for path in sorted(board.glob("records/*/*.json")):
         record = read_model(path, RunRecord)
@@ -158,10 +158,12 @@ def _with_interval(values: Sequence[float]) -> str:
 
 
 def key_of(method: Method) -> Key:
-    """Return what tells a rule apart: its numbers but for the form, which changes none, and where recurrence is cut."""
+    """Return what tells a rule apart: its numbers without the form, and whether recurrence is cut."""
     rule = method.parameters["rule"]
     numbers = tuple(
-        sorted((key, value) for key, value in rule.items() if value is not None and key not in ("form", "dt_s"))
+        sorted(
+            (key, value) for key, value in rule.items() if value is not None and key not in ("form", "dt_s")
+        )
     )
     return method.choices["rule"], numbers, method.parameters["network"]["recurrence_gradient"] == "cut"
 
@@ -176,7 +178,10 @@ def _method(words: Sequence[str]) -> Method:
 def shown_on_tasks(root: Path) -> str:
     """Write the published figures of rules beside ours, from the page of reproductions."""
     entries = read_page((root / "docs" / "reproductions.md").read_text(encoding="utf-8"))
-    lines = ["| `reproduce` | figure | published | ours | seeds | verdict |", "| :-- | :-- | --: | --: | --: | :-- |"]
+    lines = [
+        "| `reproduce` | figure | published | ours | seeds | verdict |",
+        "| :-- | :-- | --: | --: | --: | :-- |",
+    ]
     for name in SHOWN:
         for place, row in enumerate(entries[name].rows if name in entries else ()):
             first = "" if place else f"`{name}`"

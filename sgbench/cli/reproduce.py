@@ -38,7 +38,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     one.add_argument("--json", action="store_true", help="as JSON")
     one.add_argument("--seeds", type=int, metavar="N", help="the first N seeds alone")
     one.add_argument("--stored", action="store_true", help="run nothing; read what has been run")
-    one.add_argument("--update", type=Path, metavar="FILE.md", help="write the page of all figures; what was not run stays")
+    one.add_argument("--update", type=Path, metavar="FILE.md", help="write the page; what was not run stays")
     one.add_argument("--root", type=Path, metavar="DIR", help="the runs folder (default: paths.runs_dir)")
     one.add_argument("--data-dir", type=Path, metavar="DIR", help="the data root (default: paths.data_dir)")
     one.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")

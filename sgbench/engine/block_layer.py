@@ -107,7 +107,7 @@ class BlockLayer:
         )
 
     def rows_of_weights(self) -> np.ndarray:
-        """What gradient goes back by, in rows, as many as loops take together, each as wide as the layer before."""
+        """Return what gradient goes back by, as many rows as loops take together, as wide as the layer before."""
         (neurons, inputs), rows = self.back.shape, -(-self.plan.shape[2] // TOGETHER) * TOGETHER
         room = np.zeros((rows, -(-inputs // LANES) * LANES), self.number)
         room[:neurons, :inputs] = self.back.numpy()

@@ -12,7 +12,6 @@ from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
 from sgbench.neurons.quantity import Decay, Number, Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
-
 UNITS = ("resting", "raised")
 
 
@@ -34,13 +33,13 @@ class RefractoryAlif(SpikingNeuron):
         s[t] = \begin{cases} 0 & k[t-1] > 0 \\ H(u[t] - \theta - \kappa a[t]) & \text{else} \end{cases} \\
         k[t] &= \begin{cases} n & s[t] = 1 \\ \max(k[t-1] - 1, 0) & \text{else} \end{cases}
 
-    with n the period in steps, rounded. While it stays silent the surrogate's slope is 0, as in the paper. For n = 0
-    it is an `Alif`, for kappa = 0 a leaky neuron that is silent without being deaf, which is what tells it from a
-    `Refractory`. A list for kappa, such as [0, 0, 1, 1], lets half of a layer adapt.
+    with n the period in steps, rounded. While it stays silent the surrogate's slope is 0, as in the paper. For
+    n = 0 it is an `Alif`, for kappa = 0 a leaky neuron that is silent without being deaf, which is what tells it
+    from a `Refractory`. A list for kappa, such as [0, 0, 1, 1], lets half of a layer adapt.
 
-    The threshold in force is A[t] = theta + kappa a[t]. With `unit=raised` the reset subtracts it in place of theta,
-    and the surrogate takes (u - A) / A in place of u - A, so that its slope widens with the threshold; both are so in
-    the authors' code of 2018.
+    The threshold in force is A[t] = theta + kappa a[t]. With `unit=raised` the reset subtracts it in place of
+    theta, and the surrogate takes (u - A) / A in place of u - A, so that its slope widens with the threshold; both
+    are so in the authors' code of 2018.
 
     Args:
         surrogate: spike forward, slope backward.
@@ -60,8 +59,9 @@ class RefractoryAlif(SpikingNeuron):
         learn_kappa: "none", "shared" or "per_neuron".
         learn_threshold: "none", "shared" or "per_neuron".
 
-    Source: Bellec et al. 2020, Nature Communications 11:3625, equations 6 to 10 and Methods (no spike, and a slope of
-    0, during the refractory period); `unit=raised`: Bellec et al. 2018, NeurIPS, as IGITUGraz/LSNN-official has it.
+    Source: Bellec et al. 2020, Nature Communications 11:3625, equations 6 to 10 and Methods (no spike, and a slope
+    of 0, during the refractory period); `unit=raised`: Bellec et al. 2018, NeurIPS, as IGITUGraz/LSNN-official has
+    it.
 
     >>> import torch
     >>> from sgbench.surrogates.constant import Constant
@@ -122,7 +122,7 @@ class RefractoryAlif(SpikingNeuron):
         return s, RefractoryAlifState(u=u, a=a, left=left, s=s)
 
     def centred(self, state: RefractoryAlifState) -> Tensor:
-        """What the surrogate sees [B, N], whether or not the neuron is silent."""
+        """Return what the surrogate sees [B, N], whether or not the neuron is silent."""
         return self._measured(state.u, self.threshold() + self.kappa() * state.a)
 
     def _measured(self, u: Tensor, in_force: Tensor) -> Tensor:

@@ -41,8 +41,8 @@ def cells_of(row: str) -> list[str]:
 def as_page(results: Sequence[ReproductionResult], before: str = "") -> str:
     """Write the page docs/reproductions.md.
 
-    What the page says of other reproductions stays, and so does what it says of one that was not run here, while its
-    figures and methods are still those.
+    What the page says of other reproductions stays, and so does what it says of one that was not run here, while
+    its figures and methods are still those.
 
     Args:
         results: of what was run or read here.
@@ -95,9 +95,7 @@ def read_page(text: str) -> dict[str, PageEntry]:
 
 
 def _entry(result: ReproductionResult) -> PageEntry:
-    return PageEntry(
-        tuple(f"| {' | '.join(each)} |" for each in rows([result])), "\n".join(_section(result))
-    )
+    return PageEntry(tuple(f"| {' | '.join(each)} |" for each in rows([result])), "\n".join(_section(result)))
 
 
 def _is_unmeasured(entry: PageEntry) -> bool:
@@ -117,7 +115,7 @@ def _asked(found: Iterable[str]) -> list[list[str]]:
 
 
 def _conditions(section: str) -> str:
-    """What a section says of its conditions, on one line."""
+    """Return what a section says of its conditions, on one line."""
     return " ".join(section.partition("\n- Condition ")[2].partition("\n- Runs of ")[0].split())
 
 

@@ -190,7 +190,7 @@ def _both_readouts(
 ) -> tuple[LayerRun, Tensor, LayerRun]:
     """Run the last hidden layer with its local readout and the network's: its run, what is heard, and what answers.
 
-    Where they can be joined, both readouts are one layer of twice the units, so that the spikes are gone through once.
+    Where they can be joined, both readouts are one layer of twice the units, so that spikes are gone through once.
     """
     layer, local = last
     engine, keep = network.engine, objective.keep
@@ -258,7 +258,7 @@ class LocalReadout(nn.Module):
 
 
 class JoinedReadouts:
-    """The network's readout and a local one as a layer of twice the units, from which only the local one sends back.
+    """The network's readout and a local one as one layer; the local one alone sends back.
 
     Args:
         readout: the network's, which `covers` has seen.

@@ -19,6 +19,8 @@ WHOLE = ("bptt", "feedback_alignment", "frozen", "reinforce")
 STEPWISE = ("forward_gradient", "rtrl", "snap1")
 """Rules that go forward through the whole network, so that its pass is theirs."""
 every = pytest.mark.parametrize("name", NAMES)
+
+
 @every
 def test_it_says_what_it_takes(name):
     """So that records tell its memory and locality, and `sgbench energy train` prices it."""
