@@ -160,6 +160,9 @@ def _add_own_code(commands: Any) -> None:
     rules.add_argument("--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)")
     rules.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and input (default 0)")
     rules.add_argument(
+        "--lengths", type=int, nargs="+", default=(), metavar="N", help="steps at which memory is measured"
+    )
+    rules.add_argument(
         "--recurrence", choices=("none", "all_to_all"), help="one kind of layer (default both)"
     )
     rules.set_defaults(handler=_measure, module="rules", settings="RulesSettings")

@@ -48,7 +48,7 @@ def rewrite(page: Path = PAGE, results: Path = RESULTS, root: Path = ROOT) -> No
 
     Args:
         page: docs/rules.md.
-        results: folder of what `python -m benchmarks rules --recurrence all_to_all --json` wrote.
+        results: folder of what `python -m benchmarks rules` wrote.
         root: of the checkout, with its boards and its page of reproductions.
 
     Raises:
@@ -110,25 +110,24 @@ def _crossing(place: int, gaps: Sequence[int]) -> int:
 
 
 def measurements(results: Path) -> dict[str, Measured]:
-    """Read what was measured at each number of steps, on the network joined all to all.
+    """Read what was measured on the network joined all to all.
 
     Raises:
-        InputError: a file is missing.
+        InputError: the file is missing.
     """
-    trees = []
-    for steps in STEPS:
-        path = results / f"rules_{steps}.json"
-        if not path.is_file():
-            raise InputError(
-                f"{path}: is missing; run: python -m benchmarks rules --recurrence all_to_all --steps {steps} "
-                f"--json {path}"
-            )
-        trees.append(json.loads(path.read_text(encoding="utf-8"))["recurrence"]["all_to_all"])
+    path = results / "rules.json"
+    if not path.is_file():
+        lengths = " ".join(map(str, STEPS))
+        raise InputError(
+            f"{path}: is missing; run: python -m benchmarks rules --recurrence all_to_all --lengths {lengths} "
+            f"--json {path}"
+        )
+    found = json.loads(path.read_text(encoding="utf-8"))["recurrence"]["all_to_all"]
     return {
         name: Measured(
-            tuple(tree[name]["added_bytes"] for tree in trees), Spread(**trees[0][name]["times_baseline"])
+            tuple(each["added_bytes"][str(steps)] for steps in STEPS), Spread(**each["times_baseline"])
         )
-        for name in RULES
+        for name, each in found.items()
     }
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
 from sgbench.composition import catalogue
+from sgbench.errors import InputError
 from sgbench.networks.base import Chain
 from sgbench.rules.base import Claim, LearningRule
 from sgbench.signals.trajectory import Batch
-from tests.contracts.claims import compared, gradients, parts_of, rule_class
+from tests.contracts.claims import claimed, compared, gradients, parts_of, rule_class
 from tests.contracts.gradients import REFERENCES, seeded
-from tests.entries import made
+from tests.contracts.rows import Recipe, mended, recipe, remedies, trained
+from tests.entries import made, spec_with
 
 NAMES = tuple(name for name, entry in catalogue.entries("rule").items() if entry.canonical == name)
 WHOLE = ("bptt", "feedback_alignment", "frozen", "reinforce")
@@ -147,3 +151,61 @@ def test_order_and_padding_of_samples_do_not_matter(name: str) -> None:
             assert (slope is None) == (other[weight] is None)
             if slope is not None:
                 torch.testing.assert_close(other[weight], slope, rtol=1e-10, atol=1e-12)
+
+
+@every
+def test_samples_without_a_spike(name: str) -> None:
+    """Must match: the reference, of a batch with one silent sample and of one without any spike, to 1e-11.
+
+    Hidden layers fire nothing in the second, and so do in the first from that sample's start.
+    """
+    claim = rule_class(name).exact_reference
+    parts, batch = parts_of(name, claim, **{"network.bias": False})
+    for x in (torch.cat([torch.zeros_like(batch.x[:, :1]), batch.x[:, 1:]], 1), torch.zeros_like(batch.x)):
+        given = batch._replace(x=x)
+        found = gradients(parts, given)
+        seeded(parts.network)
+        expected = REFERENCES[claim.reference](parts.network, given, parts.objective)
+        for weight in claimed(claim, parts):
+            slope = torch.zeros_like(expected[weight]) if found[weight] is None else found[weight]
+            torch.testing.assert_close(slope, expected[weight], rtol=1e-11, atol=1e-14)
+
+
+SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+    "normalised over time": ({"normalisation": "tdbn"}, {}),
+    "normalised in each step": ({"normalisation": "bntt"}, {}),
+    "a mask shared over time": ({"dropout": "shared_mask"}, {}),
+    "a learnt decay": ({}, {"neuron.learn_beta": "shared"}),
+    "a learnt decay of the readout": ({}, {"readout.learn_beta": "shared"}),
+    "a learnt slope": ({"steepness": "learned"}, {}),
+    "a slope by chance": ({"surrogate": "stochastic_backward"}, {}),
+    "several currents": ({"neuron": "sgru"}, {}),
+    "all steps at once": ({"neuron": "psn"}, {}),
+}
+"""What a layer may be beside weights and neurons with a step."""
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@every
+def test_what_shapes_a_layer_is_trained_or_refused(name: str, shape: str) -> None:
+    """Expected: a step with finite numbers, or one line with a remedy; following it, a step with finite numbers."""
+    made = shaped(name, shape)
+    for _ in range(3):
+        try:
+            trained(spec_with(*made))
+        except InputError as error:
+            ways = remedies(str(error))
+            assert ways, error
+            made = mended(made, ways[0])
+        else:
+            return
+    pytest.fail(f"{name}, {shape}: each remedy led to another refusal")
+
+
+def shaped(name: str, shape: str) -> Recipe:
+    """A run of a rule with the entries that its claim needs, and with a layer of this shape."""
+    needed = dict(word.split("=") for word in rule_class(name).exact_reference.words if "." not in word)
+    row = {"rule": name, "network": "mlp", "neuron": "leaky", "firing": "step", "loss": "per_step"}
+    choices, values = recipe(row | {key: needed[key] for key in ("loss", "firing") if key in needed})
+    more, numbers = SHAPES[shape]
+    return choices | more, values | numbers
