@@ -407,8 +407,8 @@ def test_every_model_is_transcribed_or_has_a_step_computed_by_hand(name):
 
 @pytest.mark.parametrize("gradient", RESET_GRADIENTS)
 def test_a_raised_threshold_is_paid_and_measured_in(gradient):
-    """Expected: LSNN of 2018 as a loop over v' = beta v + g I - z A and (v - A) / A, A = theta + kappa b, in which a
-    spike within the last three steps forbids another; spikes equal, x and all gradients within 1e-10.
+    """Expected: LSNN of 2018 as a loop over v' = beta v + g I - z A and (v - A) / A, A = theta + kappa b, in which
+    a spike within the last three steps forbids another; spikes equal, x and all gradients within 1e-10.
 
     Must differ: with `unit=resting`.
     """
