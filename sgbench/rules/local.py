@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from sgbench.engine.layer import LayerRun
 from sgbench.errors import InputError, require_choice, require_number
-from sgbench.networks.base import Chain, Network, surrogates
+from sgbench.networks.base import Network, surrogates
 from sgbench.networks.layers import Layer, sent_back
 from sgbench.networks.walk import walk
 from sgbench.neurons.base import Neuron
+from sgbench.rules.apart import require_chain
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress, learnt_by
 from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.rules.eligibility import Eligibility
@@ -77,10 +78,7 @@ class Local(LearningRule):
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
         """Draw the readouts; they are a part of the weights file, and no parameters."""
-        if not isinstance(network, Chain):
-            raise InputError(
-                f"rule=local: needs layers one behind the other, {type(network).__name__} has others; use rule=bptt"
-            )
+        require_chain("local", network)
         neuron = network.readout.neuron
         classes = network.readout.neurons
         network.local_readouts = nn.ModuleList(
