@@ -151,8 +151,9 @@ class Local(LearningRule):
         signal, runs, losses = batch.x, [], []
         for layer, local in before:
             run, heard = engine.unroll([layer, local], signal, keep_u=potentials)
-            losses.append(self._loss_behind_burn_in(heard.output, batch, objective))
-            signal = run.output.detach()
+            sent: Tensor = run.output  # type: ignore[assignment]
+            losses.append(self._loss_behind_burn_in(heard.output, batch, objective))  # type: ignore[arg-type]
+            signal = sent.detach()
             runs.append(run)
         run, heard, own = _both_readouts(network, last, signal, objective)
         losses.append(self._loss_behind_burn_in(heard, batch, objective))

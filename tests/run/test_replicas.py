@@ -560,9 +560,9 @@ def test_a_sweep_survives_twenty_kills(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("rule=bptt,feedback_alignment,dfa,local,ottt,forward_gradient", "protocol.epochs=400"),
-        ("rule=eprop", "rule.form=unrolled", "rule.feedback=random,adaptive", "protocol.epochs=900"),
-        ("rule=eprop", "loss=per_step", "rule.update=per_step,per_sequence", "protocol.epochs=150"),
+        ("rule=bptt,feedback_alignment,dfa,local,ottt,forward_gradient", "protocol.epochs=150"),
+        ("rule=eprop", "rule.form=unrolled", "rule.feedback=random,adaptive", "protocol.epochs=400"),
+        ("rule=eprop", "loss=per_step", "rule.update=per_step,per_sequence", "protocol.epochs=100"),
     ],
     ids=" ".join,
 )
