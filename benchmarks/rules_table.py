@@ -30,8 +30,8 @@ PAGE = ROOT / "docs" / "rules.md"
 START, END = "<!-- rules: python -m benchmarks rules_table -->", "<!-- /rules -->"
 ORACLES = {"rtrl": ("rule=rtrl",), "snap1": ("rule=snap1",)}
 """Rules without a measurement: they take no network of this size."""
-LATE = 100_000
-"""Steps from which on a crossing is none that anybody meets."""
+ONLINE = ("eprop, online", "ottt, online", "local, online", "superspike, online", "s_tllr")
+"""Rules whose memory does not grow with time, so that they need less than back-propagation from some length on."""
 
 Key = tuple[str, tuple[tuple[str, Any], ...], bool]
 
@@ -83,30 +83,25 @@ def _measured_cells(name: str, measured: Mapping[str, Measured]) -> list[str]:
         return ["-"] * (len(STEPS) + 2)
     own, base = measured[name], measured[BASELINE]
     memory = [f"{each / MIB:.1f}" for each in own.bytes_by_steps]
-    return [*memory, _from(own.bytes_by_steps, base.bytes_by_steps), f"{own.times_baseline.median:.2f}"]
+    crossing = _from(own.bytes_by_steps, base.bytes_by_steps) if name in ONLINE else "-"
+    return [*memory, crossing, f"{own.times_baseline.median:.2f}"]
 
 
 def _from(own: Sequence[int], base: Sequence[int]) -> str:
     """Say from how many steps on one needs less than the other, by straight lines between what was measured.
 
-    >>> _from([10, 10, 10], [2, 8, 32]), _from([20, 80, 320], [2, 8, 32]), _from([9, 9, 9], [9, 30, 120])
-    ('from T = 500', 'never', 'from T = 100')
+    >>> _from([10, 10, 10], [2, 8, 32]), _from([20, 80, 320], [2, 8, 32]), _from([1, 1, 1], [9, 30, 120])
+    ('from T = 500', 'not up to T = 1600', 'from T = 100')
     """
     gaps = [theirs - ours for ours, theirs in zip(own, base, strict=True)]
-    if gaps[0] >= 0:
+    place = next((place for place, gap in enumerate(gaps) if gap >= 0), None)
+    if place is None:
+        return f"not up to T = {STEPS[-1]}"
+    if place == 0:
         return f"from T = {STEPS[0]}"
-    for place, gap in enumerate(gaps[1:], 1):
-        if gap >= 0:
-            return f"from T = {_crossing(place, gaps)}"
-    late = _crossing(len(STEPS) - 1, gaps) if gaps[-1] > gaps[-2] else LATE
-    return f"from T = {late}" if late < LATE else "never"
-
-
-def _crossing(place: int, gaps: Sequence[int]) -> int:
-    """Return the steps at which a line through two gaps is 0, with two digits."""
     low, high = gaps[place - 1], gaps[place]
     steps = STEPS[place - 1] - low * (STEPS[place] - STEPS[place - 1]) / (high - low)
-    return int(float(f"{steps:.1e}"))
+    return f"from T = {float(f'{steps:.1e}'):g}"
 
 
 def measurements(results: Path) -> dict[str, Measured]:
