@@ -25,7 +25,7 @@ class PageEntry(NamedTuple):
 
     @property
     def verdicts(self) -> list[str]:
-        """Of each figure, without its note."""
+        """Return the verdict on each figure, without its note."""
         return [cells_of(row)[VERDICT].partition(":")[0] for row in self.rows]
 
 
