@@ -126,7 +126,7 @@ class RefractoryAlif(SpikingNeuron):
         return self._measured(state.u, self.threshold() + self.kappa() * state.a)
 
     def _measured(self, u: Tensor, in_force: Tensor) -> Tensor:
-        """Return by how much a potential is above the threshold in force, in its units where these are asked for."""
+        """Return how far above the threshold in force a potential is, in its units where these are asked for."""
         return (u - in_force) / in_force if self.is_raised else u - in_force
 
     @property
