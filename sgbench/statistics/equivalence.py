@@ -88,8 +88,8 @@ def verdict(
     Raises:
         InputError: where the margin is not above 0.
 
-    >>> found = contrast([[81.0, 80.0, 82.0, 80.5, 81.5], [80.5, 80.0, 81.0, 80.0, 82.0]], [1, -1])
-    >>> verdict(found, 2.0).word, verdict(found, 0.2).word, verdict(found, 0.2).seeds_needed
+    >>> difference = contrast([[81.0, 80.0, 82.0, 80.5, 81.5], [80.5, 80.0, 81.0, 80.0, 82.0]], [1, -1])
+    >>> verdict(difference, 2.0).word, verdict(difference, 0.2).word, verdict(difference, 0.2).seeds_needed
     ('equal', 'open', 31)
     """
     p_equal = equivalence_p(result.estimate, result.error, result.degrees, margin, seeds=result.seeds)
@@ -165,12 +165,12 @@ def verdicts_against(
     ['better', 'equal']
     """
     table = score_table(scores)
-    found = []
+    verdicts = []
     for row in against_reference(table, reference=reference, error=error, confidence=1 - level):
         weights = [0.0] * len(table)
         weights[row.method], weights[reference] = 1.0, -1.0
-        found.append(verdict(contrast(table, weights, error=error), margin, level=level, p_differs=row.p))
-    return tuple(found)
+        verdicts.append(verdict(contrast(table, weights, error=error), margin, level=level, p_differs=row.p))
+    return tuple(verdicts)
 
 
 def intersection_union(p_values: Sequence[float]) -> float:

@@ -73,7 +73,7 @@ def _welch(a: Scores, b: Scores, confidence: float) -> Comparison:
     difference = math.fsum(a.values()) / seeds[0] - math.fsum(b.values()) / seeds[1]
     if min(seeds) < MIN_SEEDS:
         return Comparison(difference, None, None, None, None, (), seeds)
-    variances = [standard_deviation(list(each.values())) ** 2 for each in (a, b)]
+    variances = [standard_deviation(list(by_seed.values())) ** 2 for by_seed in (a, b)]
     squares = [variance / n for variance, n in zip(variances, seeds, strict=True)]
     error = math.sqrt(sum(squares))
     below = sum(square**2 / (n - 1) for square, n in zip(squares, seeds, strict=True))

@@ -52,7 +52,7 @@ def points(study: Study, name: str, settled: Settled) -> list[StudyPoint]:
         InputError: something that the block starts from is not settled.
     """
     block = study.blocks[name]
-    made: list[StudyPoint] = []
+    points: list[StudyPoint] = []
     for task in block.tasks:
         reference = task_reference(study, name, task, settled)
         cells = [
@@ -61,8 +61,8 @@ def points(study: Study, name: str, settled: Settled) -> list[StudyPoint]:
         for seed in sorted({seed for _, seeds in cells for seed in seeds}):
             for cell in (cell for cell, seeds in cells if seed in seeds):
                 words = [*study.tasks[task].words, *_words({**reference, **cell}), f"seed={seed}"]
-                made.append(StudyPoint(name, task, cell, seed, tuple(words)))
-    return made
+                points.append(StudyPoint(name, task, cell, seed, tuple(words)))
+    return points
 
 
 def task_reference(study: Study, name: str, task: str, settled: Settled) -> Cell:

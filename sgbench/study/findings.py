@@ -33,17 +33,17 @@ class RunFacts:
     def of(entry: StoreEntry) -> RunFacts:
         """Take the facts of a stored run."""
         record: RunRecord = entry.record
-        made = record.provenance
+        provenance = record.provenance
         return RunFacts(
             entry.block,
             entry.task,
             record.timing.total_s,
             None if record.failure is None else record.failure.kind,
-            made.commit or "none",
+            provenance.commit or "none",
             entry.epoch,
-            made.versions,
-            made.python,
-            made.processor,
+            provenance.versions,
+            provenance.python,
+            provenance.processor,
         )
 
 

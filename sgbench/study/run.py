@@ -169,7 +169,7 @@ def _make(
     say: Callable[[str], None],
 ) -> bool:
     """Train what groups lack, one after another; returns False where the time does not suffice for the next."""
-    total, made, stated_s, began_s = sum(map(len, to_make)), 0, 0.0, time.monotonic()
+    total, finished, stated_s, began_s = sum(map(len, to_make)), 0, 0.0, time.monotonic()
     for group, specs in zip(left, to_make, strict=True):
         if not specs:
             continue
@@ -179,11 +179,11 @@ def _make(
         if deadline_s is not None and time.monotonic() + group_s * slowness > deadline_s:
             return False
         runner(specs)
-        made += len(specs)
+        finished += len(specs)
         stated_s += group_s
         took_s = time.monotonic() - began_s
         say(
-            f"block {name}: {made} of {total} runs, {took_s / HOUR_S:.2f} h; "
+            f"block {name}: {finished} of {total} runs, {took_s / HOUR_S:.2f} h; "
             f"{group.points[0].task} seed {group.points[0].seed}"
         )
     return True
@@ -223,8 +223,8 @@ def require_settled(loaded: Loaded, name: str, place: StudyFolders) -> None:
     if rule is None or name not in settled:
         return  # what starts from it says that nothing is settled
     planned = points(loaded.study, name, settled)
-    found = best_cells(rule, planned, composed(planned, place), place)
-    if json.loads(json.dumps(found)) != settled[name]:
+    cells = best_cells(rule, planned, composed(planned, place), place)
+    if json.loads(json.dumps(cells)) != settled[name]:
         raise InputError(
             f"{place.store.folder / SETTLED}: the cells of block {name} are not those that its records select; "
             f"remove {name} from it and run sgbench study run {loaded.name} --block {name}"
@@ -241,11 +241,11 @@ def counted(spec: RunSpec, code: Code) -> RunRecord | None:
     if record is None or not counts(record):
         return None
     own_classes = any(not target.startswith(OWN_CODE) for target in spec.targets.values())
-    made_by = record.provenance
+    provenance = record.provenance
     if (record.protocol, record.method_id, record.seed) == key_of(spec):
-        if made_by.commit == code.commit and (made_by.clean or own_classes):
+        if provenance.commit == code.commit and (provenance.clean or own_classes):
             return record
-        whose = f"commit {(made_by.commit or 'none')[:12]}{'' if made_by.clean else ' with changes'}"
+        whose = f"commit {(provenance.commit or 'none')[:12]}{'' if provenance.clean else ' with changes'}"
     else:
         whose = f"method {record.method_id} seed {record.seed}"
     if record.status == "failed":

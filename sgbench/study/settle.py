@@ -34,10 +34,10 @@ def settle(entries: Iterable[StoreEntry], rule: Settle) -> dict[str, list[Cell]]
     scores: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
     cells: dict[tuple[str, str, str], Cell] = {}
     for entry in entries:
-        kept = {key: value for key, value in entry.cell.items() if key not in rule.over}
-        group = {key: kept.get(key) for key in rule.by}
-        place = (entry.task, _text(group), _text(kept))
-        cells[place] = dict(kept)  # type: ignore[arg-type]
+        cell = {key: value for key, value in entry.cell.items() if key not in rule.over}
+        group = {key: cell.get(key) for key in rule.by}
+        place = (entry.task, _text(group), _text(cell))
+        cells[place] = dict(cell)  # type: ignore[arg-type]
         scores.setdefault(place, []).append(selection(entry.record))
     best: dict[tuple[str, str], tuple[str, str, str]] = {}
     for place in sorted(scores):
