@@ -18,11 +18,11 @@ WIDTH = 116
 
 def rows(results: Sequence[ReproductionResult]) -> list[list[str]]:
     """One row a figure; what belongs to a reproduction stands in its first row."""
-    found = []
+    table_rows = []
     for result in results:
         for place, judged in enumerate(result.judged):
             first = place == 0
-            found.append(
+            table_rows.append(
                 [
                     result.reproduction.name if first else "",
                     judged.figure.line,
@@ -33,7 +33,7 @@ def rows(results: Sequence[ReproductionResult]) -> list[list[str]]:
                     _minutes(result) if first else "",
                 ]
             )
-    return found
+    return table_rows
 
 
 def ours(judged: Judged) -> str:
@@ -117,8 +117,8 @@ def _section(result: ReproductionResult) -> list[str]:
     evidence: dict[str, list[str]] = {}
     for judged in result.judged:
         evidence.setdefault(judged.figure.evidence, []).append(judged.figure.line)
-    lines += [f"- Evidence: {text} ({'; '.join(told)})." for text, told in evidence.items()]
-    lines += [f"- Not as published: {each}." for each in one.differs]
+    lines += [f"- Evidence: {text} ({'; '.join(figure_lines)})." for text, figure_lines in evidence.items()]
+    lines += [f"- Not as published: {difference}." for difference in one.differs]
     lines += [
         f"- {word}: {text}."
         for word, text in (("Reduced", one.reduced), ("Likely reason", one.reason))
@@ -127,7 +127,7 @@ def _section(result: ReproductionResult) -> list[str]:
     for name, ids in result.methods.items():
         more = "" if len(ids) <= SHOWN_METHODS else f" and {len(ids) - SHOWN_METHODS} more"
         words = " ".join(one.conditions[name])
-        shown = ", ".join(f"`{each}`" for each in ids[:SHOWN_METHODS])
+        shown = ", ".join(f"`{method}`" for method in ids[:SHOWN_METHODS])
         lines.append(f"- Condition {name}{f' (`{words}`)' if words else ''}: methods {shown}{more}.")
     if result.commits:
         lines.append(f"- Runs of commit {', '.join(result.commits)}.")
