@@ -66,7 +66,7 @@ class DecisionTimes:
         self.network, self.loss = network, loss
         self.confidences = confidences
         rules = [f"step {step}" for step in range(1, steps + 1)] + [
-            f"confidence {each:g}" for each in confidences
+            f"confidence {confidence:g}" for confidence in confidences
         ]
         self.counters = {rule: OperationCounter(network, input_kind, bits=bits) for rule in rules}
         self.hits = dict.fromkeys(rules, 0)
@@ -101,10 +101,10 @@ class DecisionTimes:
         Raises:
             InputError: no sample was seen.
         """
-        found = []
+        decisions = []
         for rule, counter in self.counters.items():
             if not counter.samples:
                 raise InputError("no sample was seen: nothing was decided")
             mean = counter.steps / counter.samples
-            found.append(Decision(rule, self.hits[rule] / counter.samples, mean, counter.result()))
-        return found
+            decisions.append(Decision(rule, self.hits[rule] / counter.samples, mean, counter.result()))
+        return decisions

@@ -91,17 +91,17 @@ def _state_words(counts: OpCounts) -> Iterator[float]:
             yield layer.neurons * layer.state_reads.total / updates
 
 
-def _sum(found: Iterator[int | None]) -> int | None:
-    given = list(found)
-    return None if None in given else sum(each or 0 for each in given)
+def _sum(numbers: Iterator[int | None]) -> int | None:
+    given = list(numbers)
+    return None if None in given else sum(number or 0 for number in given)
 
 
-def _mean(found: list[Count], squares: Count | None, samples: int) -> Mean:
+def _mean(counts: list[Count], squares: Count | None, samples: int) -> Mean:
     r"""Mean over samples, and z s / sqrt(n) with the sample's own s."""
-    for each in found:
-        if each.total is None:
-            raise InputError(f"not counted: {each.reason}")
-    mean = sum(each.total or 0 for each in found) / samples
+    for count in counts:
+        if count.total is None:
+            raise InputError(f"not counted: {count.reason}")
+    mean = sum(count.total or 0 for count in counts) / samples
     if squares is None or squares.total is None or samples == 1:
         return Mean(mean, None)
     variance = max(0.0, squares.total / samples - mean**2) * samples / (samples - 1)

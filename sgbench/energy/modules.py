@@ -97,9 +97,9 @@ class ModuleCounter:
         self.samples += samples
         self.steps += steps
         handles = []
-        for each in inputs:
-            self.origin[each] = ("input", self.input_kind)
-            self.input_events += int(torch.count_nonzero(each))
+        for tensor in inputs:
+            self.origin[tensor] = ("input", self.input_kind)
+            self.input_events += int(torch.count_nonzero(tensor))
         for module in self.names:
             handles.append(module.register_forward_pre_hook(self._begin))
             handles.append(module.register_forward_hook(self._end))
@@ -137,8 +137,8 @@ class ModuleCounter:
         """
         if module in self.within:
             return Received(x, self.within[module], "binary")
-        found = self.origin.get(x)
-        source, kind = ("constant", "real") if found is None else found
+        origin = self.origin.get(x)
+        source, kind = ("constant", "real") if origin is None else origin
         return Received(x, source, kind)
 
     def _begin(self, module: nn.Module, _inputs: tuple[Any, ...]) -> None:
@@ -205,11 +205,11 @@ def _count(counter: ModuleCounter, module: nn.Module, inputs: tuple[Any, ...], o
         rows = received.x.shape[0] if first.dim() > 1 else 1
         tally = counter.tally(name, type(module).__name__, first.numel() // max(1, rows))
         _layer(counter, module, inputs, received, first, tally)
-    kept = received.kind if layers.keeps_kind(module) else "real"
+    kind = received.kind if layers.keeps_kind(module) else "real"
     outputs = output if isinstance(output, tuple) else (output,)
-    for each in outputs:
-        if isinstance(each, Tensor):
-            counter.origin[each] = (name, "binary" if spikes and each is first else kept)
+    for value in outputs:
+        if isinstance(value, Tensor):
+            counter.origin[value] = (name, "binary" if spikes and value is first else kind)
 
 
 def _layer(
@@ -261,11 +261,11 @@ class _Watch(TorchFunctionMode):
         return output
 
     def _between(self, name: str, args: tuple[Any, ...], output: Any) -> None:
-        flat = [each for arg in args for each in (arg if isinstance(arg, list | tuple) else (arg,))]
+        flat = [argument for arg in args for argument in (arg if isinstance(arg, list | tuple) else (arg,))]
         origins = [
-            self.counter.origin[each]
-            for each in flat
-            if isinstance(each, Tensor) and each in self.counter.origin
+            self.counter.origin[argument]
+            for argument in flat
+            if isinstance(argument, Tensor) and argument in self.counter.origin
         ]
         if name in ADDING and len(origins) > 1:
             tally = self.counter.tally("residual additions", "add", 1)
@@ -282,8 +282,8 @@ class _Watch(TorchFunctionMode):
     def _pass_on(self, origins: list[tuple[str, str]], output: Any) -> None:
         if not origins:
             return
-        kind = "real" if any(each == "real" for _, each in origins) else "binary"
+        kind = "real" if any(origin_kind == "real" for _, origin_kind in origins) else "binary"
         source = "+".join(dict.fromkeys(source for source, _ in origins))[:100]
-        for each in output if isinstance(output, list | tuple) else (output,):
-            if isinstance(each, Tensor):
-                self.counter.origin[each] = (source, kind)
+        for value in output if isinstance(output, list | tuple) else (output,):
+            if isinstance(value, Tensor):
+                self.counter.origin[value] = (source, kind)

@@ -18,13 +18,13 @@ def pooled(counts: Sequence[OpCounts]) -> OpCounts:
     if not counts:
         raise InputError("no operation counts to pool")
     first = counts[0]
-    if any(_shape(each) != _shape(first) for each in counts):
+    if any(_shape(part) != _shape(first) for part in counts):
         raise InputError("networks of different shapes cannot be pooled")
-    layers = tuple(_layer([each.layers[index] for each in counts]) for index in range(len(first.layers)))
+    layers = tuple(_layer([part.layers[index] for part in counts]) for index in range(len(first.layers)))
     return OpCounts(
-        samples=sum(each.samples for each in counts),
-        steps=sum(each.steps for each in counts),
-        input_events=_sum([each.input_events for each in counts]),
+        samples=sum(part.samples for part in counts),
+        steps=sum(part.steps for part in counts),
+        input_events=_sum([part.input_events for part in counts]),
         layers=layers,
     )
 
@@ -41,7 +41,7 @@ def _shape(counts: OpCounts) -> list[Any]:
 
 
 def _layer(layers: Sequence[LayerCounts]) -> LayerCounts:
-    groups = tuple(_group(each) for each in zip(*(layer.synapses for layer in layers), strict=True))
+    groups = tuple(_group(groups) for groups in zip(*(layer.synapses for layer in layers), strict=True))
     return layers[0].model_copy(update={"synapses": groups, **_totals(layers)})
 
 
@@ -55,6 +55,6 @@ def _totals(parts: Sequence[LayerCounts] | Sequence[SynapseCounts]) -> dict[str,
     return {name: _sum([getattr(part, name) for part in parts]) for name in names}
 
 
-def _sum(found: Sequence[Count]) -> Count:
-    unknown = next((each for each in found if each.total is None), None)
-    return unknown if unknown is not None else Count(total=sum(each.total or 0 for each in found))
+def _sum(counts: Sequence[Count]) -> Count:
+    unknown = next((count for count in counts if count.total is None), None)
+    return unknown if unknown is not None else Count(total=sum(count.total or 0 for count in counts))
