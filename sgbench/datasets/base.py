@@ -102,15 +102,19 @@ class DataSet(ABC):
 
     def verify(self, splits: dict[Split, Samples]) -> str:
         """Compare the loaded bytes and the split with the published ones; returns their SHA-256."""
-        found = fingerprint(splits)
-        if self.sha256 is not None and found != self.sha256:
-            made = self.origin == "generated"
-            why = "other numbers are" if made else "the files or the library that bundles them differ from"
+        checksum = fingerprint(splits)
+        if self.sha256 is not None and checksum != self.sha256:
+            is_generated = self.origin == "generated"
+            why = (
+                "other numbers are"
+                if is_generated
+                else "the files or the library that bundles them differ from"
+            )
             raise InputError(
-                f"data set {type(self).__name__}: checksum {found[:12]} is not the expected {self.sha256[:12]}; "
+                f"data set {type(self).__name__}: checksum {checksum[:12]} is not the expected {self.sha256[:12]}; "
                 f"{why} {self.source}"
             )
-        return found
+        return checksum
 
 
 def _keeping_parameters(begin: Callable[..., None]) -> Callable[..., None]:

@@ -83,10 +83,10 @@ class IdxImages(DataSet):
     def _read(self, path: Path, name: str) -> Bytes:
         data = contents(path)
         array = parse_idx(data, path)
-        found, expected = hashlib.sha256(data).hexdigest(), self.file_sha256[name]
-        if found != expected:
+        checksum, expected = hashlib.sha256(data).hexdigest(), self.file_sha256[name]
+        if checksum != expected:
             raise InputError(
-                f"{path}: checksum {found[:12]} is not the expected {expected[:12]}; the file is not the one of "
+                f"{path}: checksum {checksum[:12]} is not the expected {expected[:12]}; the file is not the one of "
                 f"{self.source}; fetch it again"
             )
         return array

@@ -53,8 +53,8 @@ def read_mat(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]
                 f"{path}: {size} bytes, at most {MAX_BYTES} are read; it is not the published file"
             )
         _require_numbers({name: (shape, kind) for name, shape, kind in whosmat(path)}, names, path)
-        found = loadmat(path, variable_names=list(names), appendmat=False)
-        return {name: np.asarray(found[name]) for name in names}
+        variables = loadmat(path, variable_names=list(names), appendmat=False)
+        return {name: np.asarray(variables[name]) for name in names}
     except InputError:
         raise
     except OSError as error:

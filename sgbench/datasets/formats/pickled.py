@@ -150,8 +150,8 @@ def _encode(text: Any, codec: Any) -> bytes:
     """Bytes that an old protocol writes as text."""
     if codec not in ("latin1", "latin-1"):
         raise ValueError(f"text in {codec!r}")
-    found: bytes = text.encode("latin-1")
-    return found
+    data: bytes = text.encode("latin-1")
+    return data
 
 
 def _no_bytes() -> bytes:
@@ -187,9 +187,9 @@ def _plain(value: Any) -> Any:
             raise ValueError("an array without numbers")
         return value.numbers
     if isinstance(value, dict):
-        return {_plain(key): _plain(each) for key, each in value.items()}
+        return {_plain(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_plain(each) for each in value)
+        return type(value)(_plain(item) for item in value)
     if not isinstance(value, PLAIN):
         raise TypeError(f"a {type(value).__name__} among the numbers")
     return value
