@@ -99,7 +99,7 @@ class Engine:
         if traced():  # torch.compile and torch.func see through the reference loop alone
             return "reference"
         picked, _ = self.pick(layer)
-        fresh = state is None or not any(requires_grad(each) for each in state)
+        fresh = state is None or not any(requires_grad(field) for field in state)
         return picked if fresh else "reference"
 
     def pick(self, layer: EngineLayer) -> tuple[str, str]:

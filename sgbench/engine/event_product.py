@@ -135,9 +135,9 @@ class EventProduct:
 
     def gradients(self) -> tuple[Tensor | None, ...]:
         """Return the gradients of weight and bias; they are given away, so a second backward starts anew."""
-        found = (None if self.d_columns is None else self.d_columns.T, self.d_bias)
+        gradients = (None if self.d_columns is None else self.d_columns.T, self.d_bias)
         self.buffer = self.d_columns = self.d_bias = None
-        return found
+        return gradients
 
     def _dense(self, limit: float) -> bool:
         return self.origin.rows().count > limit * self.entries

@@ -181,8 +181,8 @@ class LayerPlan:
             return self.coefficients
         none = torch.zeros_like(self.coefficients[0])
         return tuple(
-            none if name in TO_THE_STEP_BEFORE else each
-            for name, each in zip(COEFFICIENTS, self.coefficients, strict=True)
+            none if name in TO_THE_STEP_BEFORE else coefficient
+            for name, coefficient in zip(COEFFICIENTS, self.coefficients, strict=True)
         )
 
     @functools.cached_property
@@ -196,7 +196,7 @@ class LayerPlan:
 
     def start(self) -> Carry:
         """Return the state before the first step, to be moved in place."""
-        u, w, s = (None if each is None else each.clone() for each in self.state)
+        u, w, s = (None if field is None else field.clone() for field in self.state)
         return Carry(
             self.zeros() if u is None else u,
             self.nothing if w is None else w,

@@ -93,7 +93,7 @@ def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> L
     outputs, potentials = [], []
     for t, now in enumerate(current.unbind(0)):
         if wanted.window is not None and t and t % wanted.window == 0:
-            s, own = None if s is None else s.detach(), tuple(each.detach() for each in own)
+            s, own = None if s is None else s.detach(), tuple(field.detach() for field in own)
         driven = now if layer.recurrent is None or s is None else now + layer.feedback(s)
         after = neuron(driven, *own)
         s, own = after[0], after[1:]

@@ -76,11 +76,11 @@ class LoopSource:
 
     def _forward(self) -> str:
         program = self.program
-        stored = [(f"state_{place}", "after", each) for place, each in enumerate(program.following)]
+        stored = [(f"state_{place}", "after", parts) for place, parts in enumerate(program.following)]
         stored += [
             (f"out_{name}", "at", values)
             for name, values in program.outputs.items()
-            if program.kept_as(name) is None
+            if program.field_of(name) is None
         ]
         return self._loop("forward", forward_arrays(program), "first, last", _stores(stored))
 
@@ -121,7 +121,7 @@ def pitch(width: int) -> int:
 
 def forward_arrays(program: Program) -> list[str]:
     """Names of the arrays that the loop forward takes, in their order."""
-    outside = [f"out_{name}" for name in program.outputs if program.kept_as(name) is None]
+    outside = [f"out_{name}" for name in program.outputs if program.field_of(name) is None]
     return [*_given(program, program.used[0]), *outside]
 
 
@@ -129,8 +129,8 @@ def backward_arrays(program: Program) -> list[str]:
     """Names of the arrays that the loop back takes, in their order."""
     arriving = [f"d_{name}" for name in program.outputs]
     carried = [f"grad_{place}" for place in range(len(program.before))]
-    made = [f"grad_{name}" for name in program.gradients]
-    return [*_given(program, program.used[1]), *arriving, *carried, *made]
+    outgoing = [f"grad_{name}" for name in program.gradients]
+    return [*_given(program, program.used[1]), *arriving, *carried, *outgoing]
 
 
 def _given(program: Program, noises: Iterable[int]) -> list[str]:
@@ -188,7 +188,7 @@ class _Lines:
             return f"rows[{int(value.detail or 0) * self.pitch} + m]"
         if operation == "noise":
             return f"noise_{value.detail}[at, m]"
-        return self._computed(operation, [self.names[each] for each in value.arguments])
+        return self._computed(operation, [self.names[argument] for argument in value.arguments])
 
     def _computed(self, operation: str, names: Sequence[str]) -> str:
         if operation in BINARY:

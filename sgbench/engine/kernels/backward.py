@@ -71,13 +71,13 @@ def total_of_spikes(
 @loop_backward
 def adjoint(
     gs, gx, gu, gw, psi, x, seconds, lu, lw, dnow, coefficients, reset, attached, second, gained, fires,
-    wiring, wires, shape, steepness, height, dcurrent, kept_u, kept_w, kept_x, kept_s, low, high,
+    wiring, wires, shape, steepness, height, dcurrent, adjoint_u, adjoint_w, adjoint_x, adjoint_s, low, high,
 ):  # fmt: skip
     """Adjoints of samples [low, high), from the chunk's last step to its first.
 
     lu, lw and dnow [B, M] hold the adjoints of u, w and the current of the step after the chunk, and then those
     of its first step; gu and gw, gradients of the state after its last step. Rows are those of `advance`; `gs`
-    and `dcurrent` may be the same memory. Arrays without a size are not there. What is `kept` is for gradients of
+    and `dcurrent` may be the same memory. Arrays without a size are not there. The arrays `adjoint_u` to `adjoint_s` are for gradients of
     coefficients.
     """
     decay, _, gain, coupling, second_decay, second_potential, second_input, _, slope = coefficients
@@ -88,8 +88,8 @@ def adjoint(
     p = np.empty(size, lu.dtype)
     into_x = np.empty(size, lu.dtype)
     plain = fires and gs.size and not (
-        second or gained or wiring or attached or reset == ZERO or gx.size or gu.size or gw.size or kept_u.size
-        or kept_s.size
+        second or gained or wiring or attached or reset == ZERO or gx.size or gu.size or gw.size or adjoint_u.size
+        or adjoint_s.size
     )  # fmt: skip
     last = dcurrent.shape[0] - batch
     for begin in range(last, -1, -batch):
@@ -133,9 +133,9 @@ def adjoint(
                 if reset == ZERO:
                     for m in range(size):  # a product, for what is undefined has to stay so
                         lu[b, m] *= zero if x[r, m] > 0 else one
-                if kept_s.size:
+                if adjoint_s.size:
                     for m in range(size):
-                        kept_s[r, m] = total[m]
+                        adjoint_s[r, m] = total[m]
             if gx.size:
                 for m in range(size):
                     into_x[m] += gx[r, m]
@@ -163,10 +163,10 @@ def adjoint(
             if wiring == ONE_TO_ONE:
                 for m in range(size):
                     dnow[b, m] = dcurrent[r, m]
-            if kept_u.size:
+            if adjoint_u.size:
                 for m in range(size):
-                    kept_u[r, m] = lu[b, m]
-                    kept_x[r, m] = into_x[m]
-            if kept_w.size:
+                    adjoint_u[r, m] = lu[b, m]
+                    adjoint_x[r, m] = into_x[m]
+            if adjoint_w.size:
                 for m in range(size):
-                    kept_w[r, m] = lw[b, m]
+                    adjoint_w[r, m] = lw[b, m]
