@@ -66,7 +66,8 @@ class ConditionedInit(Init):
 def _mean(neuron: LinearSpec, fan_in: int) -> Tensor:
     """Mean recurrent weight, one or [N]."""
     beta, threshold, gain = (
-        torch.as_tensor(each, dtype=torch.float64) for each in (neuron.decay, neuron.threshold, neuron.input)
+        torch.as_tensor(coefficient, dtype=torch.float64)
+        for coefficient in (neuron.decay, neuron.threshold, neuron.input)
     )
     return mean_factor(neuron.reset, beta) * threshold / (fan_in * gain)
 
@@ -105,8 +106,8 @@ class PotentialStep(NamedTuple):
             )
         room = torch.zeros(layer.neurons, dtype=torch.float64)
         beta, theta, gain = (
-            torch.as_tensor(each, dtype=torch.float64).detach() + room
-            for each in (neuron.decay, neuron.threshold, neuron.input)
+            torch.as_tensor(coefficient, dtype=torch.float64).detach() + room
+            for coefficient in (neuron.decay, neuron.threshold, neuron.input)
         )
         if bool((beta >= 1).any()):
             raise InputError(

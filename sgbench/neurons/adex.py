@@ -108,9 +108,9 @@ class AdEx(SpikingNeuron):
         """Reset and jump, one Euler step of both, fire."""
         threshold, rate = self.threshold(), self.rate()
         jumped = state.w + self.b() * state.s
-        kept = self.next_potential.before(state.u, state.s, threshold)
-        w = jumped + self.rate_adapt() * (self.a() * kept - jumped)
-        moved = kept + rate * (-kept + self.takeoff(kept, threshold) - jumped + self.resistance * current)
+        start = self.next_potential.before(state.u, state.s, threshold)
+        w = jumped + self.rate_adapt() * (self.a() * start - jumped)
+        moved = start + rate * (-start + self.takeoff(start, threshold) - jumped + self.resistance * current)
         u = self.next_potential.behind(moved, state.s, threshold)
         s = self.surrogate(u - threshold)
         return s, AdExState(u=u, w=w, s=s)

@@ -158,7 +158,7 @@ class ResetPotential:
         self, u: Tensor, s: Tensor, current: Tensor, beta: Tensor | float, threshold: Tensor | float
     ) -> Tensor:
         """Compute the potential of a leaky neuron after one step, before its comparison with the threshold."""
-        return self.around(lambda kept: beta * kept + current, u, s, threshold)
+        return self.around(lambda start: beta * start + current, u, s, threshold)
 
     def around(
         self, advance: Callable[[Tensor], Tensor], u: Tensor, s: Tensor, threshold: Tensor | float

@@ -84,7 +84,9 @@ class Eif(SpikingNeuron):
         """One Euler step from the potential after its reset, fire."""
         threshold, rate = self.threshold(), self.rate()
         u = self.next_potential.around(
-            lambda kept: kept + rate * (-kept + self.takeoff(kept, threshold) + self.resistance * current),
+            lambda start: (
+                start + rate * (-start + self.takeoff(start, threshold) + self.resistance * current)
+            ),
             state.u,
             state.s,
             threshold,

@@ -93,7 +93,7 @@ class Qif(SpikingNeuron):
         """One Euler step from the potential after its reset, fire."""
         threshold, rate = self.threshold(), self.rate()
         u = self.next_potential.around(
-            lambda kept: kept + rate * (self.flow(kept, threshold) + self.resistance * current),
+            lambda start: start + rate * (self.flow(start, threshold) + self.resistance * current),
             state.u,
             state.s,
             threshold,

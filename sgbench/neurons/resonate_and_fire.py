@@ -95,9 +95,9 @@ class ResonateAndFire(SpikingNeuron):
         """Pay the last reset, rotate and decay, add the current to the real part, fire."""
         threshold, beta = self.threshold(), self.beta()
         cos, sin = self.rotation()
-        kept = self.next_potential.before(state.u, state.s, threshold)
-        w = beta * (cos * state.w - sin * kept) + current
-        turned = beta * (sin * state.w + cos * kept)
+        start = self.next_potential.before(state.u, state.s, threshold)
+        w = beta * (cos * state.w - sin * start) + current
+        turned = beta * (sin * state.w + cos * start)
         u = self.next_potential.behind(turned, state.s, threshold)
         s = self.surrogate(u - threshold)
         return s, ResonateAndFireState(w=w, u=u, s=s)

@@ -85,12 +85,12 @@ def join(parts: list[Trajectory]) -> Trajectory:
     return Trajectory(
         output=torch.cat([part.output for part in parts]),
         lengths=last.lengths,
-        spikes=tuple(torch.cat(each) for each in zip(*(part.spikes for part in parts), strict=True)),
-        u=tuple(torch.cat(each) for each in zip(*(part.u for part in parts), strict=True)),
+        spikes=tuple(torch.cat(pieces) for pieces in zip(*(part.spikes for part in parts), strict=True)),
+        u=tuple(torch.cat(pieces) for pieces in zip(*(part.u for part in parts), strict=True)),
         state=last.state,
     )
 
 
 def detached(state: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the same states of all layers without their history."""
-    return tuple(type(each)(*(field.detach() for field in each)) for each in state)
+    return tuple(type(layer_state)(*(field.detach() for field in layer_state)) for layer_state in state)
