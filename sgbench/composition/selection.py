@@ -122,7 +122,7 @@ def _known_value(group: str, known: Mapping[str, Entry], key: str, typed: str) -
     having = [entry for entry in known.values() if key in entry.meta]
     if not having:
         every = {other: catalogue.entries(other).values() for other in catalogue.groups()}
-        others = [other for other, found in every.items() if any(key in entry.meta for entry in found)]
+        others = [other for other, entries in every.items() if any(key in entry.meta for entry in entries)]
         where = f"groups that have one: {', '.join(others)}" if others else "no group has one"
         raise InputError(f"list {group} --{key} {typed}: no entry of this group has a {key}; {where}")
     if key == "family":

@@ -37,7 +37,7 @@ class Grown(Strict):
     LATER: ClassVar[frozenset[str]]  # names of these fields; a name is never taken out
 
     @model_serializer(mode="wrap")
-    def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_later_nulls(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         tree = handler(self)
         return {name: value for name, value in tree.items() if value is not None or name not in self.LATER}
 

@@ -85,15 +85,15 @@ def _curve(record: RecordContent) -> Iterator[str]:
 
 def _test_selected(record: RecordContent) -> Iterator[str]:
     """Check the best of all epochs, of equal ones the first; the selected epoch is one of them."""
-    found, honest = record.test_selected, record.test
-    if found is None or honest is None:
+    selected, honest = record.test_selected, record.test
+    if selected is None or honest is None:
         return
     unseen = {f"epoch {line.epoch}" for line in record.curve} - {*(record.test_access or ())}
     if unseen:
         yield f"test_selected: test_access does not name {min(unseen)}"
-    if (found.by_accuracy is None) != (record.classes is None):
+    if (selected.by_accuracy is None) != (record.classes is None):
         yield "test_selected.by_accuracy is stated exactly when there are classes"
-    lines = [("by_loss", found.by_loss), ("by_accuracy", found.by_accuracy)]
+    lines = [("by_loss", selected.by_loss), ("by_accuracy", selected.by_accuracy)]
     epochs = [(line.epoch, line) for _, line in lines if line is not None]
     epochs.append((record.best_epoch or 0, honest))
     for name, line in lines:
