@@ -83,14 +83,14 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
         last = neurons
     nodes["output"] = nir.Output(output_type={"output": np.array(shape)})
     edges.append((last, "output"))
-    told = {
+    metadata = {
         "dt_s": dt_s,
         "step": step,
         "reset": "same step, to 0",
         "recurrent_delay_steps": 1,
         "writer": "sgbench",
     }
-    return nir.NIRGraph(nodes=nodes, edges=edges, metadata=told)
+    return nir.NIRGraph(nodes=nodes, edges=edges, metadata=metadata)
 
 
 def _sayable(layer: object) -> Layer:
@@ -119,11 +119,11 @@ def _fold_gain(name: str, neurons: Any, products: list[Any]) -> None:
             raise InputError(
                 f"layer '{name}': gains that differ within an image cannot go into its shared weights"
             )
-        for each in {"weight", "bias"} & vars(product).keys():
-            values = getattr(product, each)
+        for field in {"weight", "bias"} & vars(product).keys():
+            values = getattr(product, field)
             setattr(
                 product,
-                each,
+                field,
                 (values * rows[:, 0].reshape(-1, *[1] * (values.ndim - 1))).astype(values.dtype),
             )
 
@@ -162,8 +162,8 @@ def _neurons(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> An
     spec = _expressible(layer)
 
     def numbers(value: Coefficient) -> Numbers:
-        told = value.detach().cpu().double().numpy() if isinstance(value, Tensor) else np.float64(value)
-        return np.broadcast_to(told.reshape(shape) if np.size(told) > 1 else told, shape).copy()
+        numbers = value.detach().cpu().double().numpy() if isinstance(value, Tensor) else np.float64(value)
+        return np.broadcast_to(numbers.reshape(shape) if np.size(numbers) > 1 else numbers, shape).copy()
 
     beta, zeros = numbers(spec.decay), np.zeros(shape)
     fires = {} if spec.surrogate is None else {"v_threshold": numbers(spec.threshold), "v_reset": zeros}
