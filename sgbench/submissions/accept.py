@@ -36,12 +36,12 @@ def accept(
         InputError: it has an error; or another record is there, which is never overwritten.
         StorageError: the board cannot be written.
     """
-    found = check(root, references=references, judge=judge, board=board)
-    errors = [problem for problem in found.problems if problem.level == "error"]
-    if found.submission is None or errors:
+    checked = check(root, references=references, judge=judge, board=board)
+    errors = [problem for problem in checked.problems if problem.level == "error"]
+    if checked.submission is None or errors:
         first = errors[0]
         raise InputError(f"{root}: {first.path}: {first.message}; see: sgbench submit check {root}")
-    folder = board / found.submission.protocol
+    folder = board / checked.submission.protocol
     remove_abandoned(folder)
     contents, _ = list_contents(root)
     objects = Objects(folder)
@@ -57,10 +57,10 @@ def accept(
                 objects.refer(data, "safetensors", f"{weights_at.rstrip('/')}/{path}")
         elif path == TUNING:
             objects.put(read_bytes(file), "json")
-    for record in found.records:
+    for record in checked.records:
         if isinstance(record, RunRecord):
             place_record(record_path(folder, record), record)
         else:
             place_external(folder, record)
-    place(folder, found.submission)
-    return found
+    place(folder, checked.submission)
+    return checked
