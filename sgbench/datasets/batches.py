@@ -22,7 +22,7 @@ from sgbench.signals.trajectory import Batch
 
 
 class Batches:
-    """One pass over a split.
+    """Yields the batches of one pass over a split.
 
     Args:
         samples: the split.
@@ -67,7 +67,7 @@ class Batches:
 
 
 class SpikingData:
-    """Any data set under any encoder.
+    """Encodes any data set with any encoder.
 
     Args:
         data_set: what to load.

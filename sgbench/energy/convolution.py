@@ -131,7 +131,7 @@ class Fans(NamedTuple):
 
 
 class Arriving(NamedTuple):
-    """What one batch brings to a layer, and what the layer sends."""
+    """Holds what one batch brings to a layer, and what the layer sends."""
 
     signal: Signal  # [T, B, N]
     sent: Tensor | None  # spikes of the layer itself

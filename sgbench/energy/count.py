@@ -172,7 +172,7 @@ class OperationCounter:
 
 
 class _Signals:
-    """What signals bring up to each sample's length, counted once for each."""
+    """Holds what signals bring up to each sample's length, counted once for each."""
 
     def __init__(self, lengths: Tensor) -> None:
         self.lengths = lengths

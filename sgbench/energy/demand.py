@@ -46,7 +46,7 @@ TRANSPORT: tuple[Operation, ...] = ("spike_message", "hop_east_west", "hop_north
 
 @dataclass(frozen=True)
 class Demand:
-    """How often one operation occurs in one layer over the test set, or why that is unknown."""
+    """Says how often one operation occurs in one layer over the test set, or why that is unknown."""
 
     operation: Operation
     layer: str

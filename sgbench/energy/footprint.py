@@ -25,7 +25,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Of one network: memory, sparsity and the cost of a sample."""
+    """Holds memory, sparsity and the cost of a sample of one network."""
 
     weights: int | None  # stored, biases included; None where a layer's are not known
     zero_weights: int | None

@@ -24,7 +24,7 @@ class Meter:
 
 @dataclass(frozen=True)
 class Reading:
-    """What one meter says of something that ran; `idle_w` is its power while nothing did."""
+    """Holds what one meter says of something that ran; `idle_w` is its power while nothing did."""
 
     meter: str
     energy_j: float
@@ -113,7 +113,7 @@ class Metered:
 
 
 class Laps:
-    """What meters count between one reading and the next.
+    """Holds what meters count between one reading and the next.
 
     A counter that starts anew is behind once: it must be read more often than that, so `lap` once an epoch.
 

@@ -14,7 +14,7 @@ from sgbench.errors import InputError
 
 
 class Received(NamedTuple):
-    """What a module is called with: the tensor, where it comes from and what it declares to hold."""
+    """Holds what a module is called with: the tensor, where it comes from and what it declares to hold."""
 
     x: Tensor
     source: str

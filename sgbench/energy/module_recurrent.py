@@ -21,7 +21,7 @@ GetTally = Callable[[str, str, int], Tally]
 
 @dataclass(frozen=True)
 class Gates:
-    """What one unit of a recurrent layer does in a step, besides its products."""
+    """Holds what one unit of a recurrent layer does in a step, besides its products."""
 
     gates: int
     multiplications: int

@@ -22,7 +22,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What one layer's spikes become on the way, summed over the test set."""
+    """Holds what one layer's spikes become on the way, summed over the test set."""
 
     messages: Interval
     east_west: Interval

@@ -20,7 +20,7 @@ ROUNDING = 1e-12  # relative, below which two sums are the same
 
 @dataclass(frozen=True)
 class Duel:
-    """How often method a costs less than method b: on each target, over the corners of its prices' intervals."""
+    """Says how often method a costs less than b: on each target, over the corners of its prices' intervals."""
 
     a: str
     b: str

@@ -54,7 +54,7 @@ def any_given(ways: WaysBack) -> bool:
 
 
 class BlockPasses:
-    """Both passes of one run of a chain; one that hidden layers make dense goes back by chunks of time.
+    """Makes both passes of one run of a chain; one that hidden layers make dense goes back by chunks of time.
 
     Args:
         stages: of the chain, which `covers` has seen.
@@ -224,7 +224,7 @@ def pull_back_blocks(
 
 
 class _BackwardPass:
-    """What all blocks of one backward pass have in common."""
+    """Holds what all blocks of one backward pass have in common."""
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ LIMITS = (
 
 
 class Choice(NamedTuple):
-    """What runs a network, and the reason for it."""
+    """Names what runs a network, and the reason for it."""
 
     name: str  # of the engine, or of several joined by +
     reason: str

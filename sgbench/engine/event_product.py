@@ -16,7 +16,7 @@ from sgbench.signals.spikes import Events
 
 
 class Origin(Protocol):
-    """Where spikes come from."""
+    """Defines where spikes come from."""
 
     steps: int
     batch: int

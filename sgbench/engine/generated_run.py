@@ -25,7 +25,7 @@ BLOCK = 32
 
 
 class Run:
-    """What a pass takes besides its differentiable inputs.
+    """Holds what a pass takes besides its differentiable inputs.
 
     Args:
         layer: that runs.
@@ -76,7 +76,7 @@ def run(of: Run, current: Tensor, matrix: Tensor | None) -> LayerRun:
 
 
 class _Unrolled(torch.autograd.Function):
-    """From current, recurrent matrix and rows to output, potential and last state."""
+    """Maps current, recurrent matrix and rows to output, potential and last state."""
 
     @staticmethod
     def forward(
@@ -102,7 +102,7 @@ class _Unrolled(torch.autograd.Function):
 
 
 class _Forward:
-    """All steps, and the arrays that stay for the way back."""
+    """Makes all steps, and keeps the arrays for the way back."""
 
     def __init__(self, of: Run, current: Tensor, matrix: Tensor | None, rows: Iterable[Tensor]) -> None:
         self.of = of
@@ -199,7 +199,7 @@ class _Forward:
 
 
 class _Backward:
-    """All steps back."""
+    """Makes all steps back, with the gradients on the way."""
 
     def __init__(self, of: Run, there: _Forward, grads: tuple[Tensor | None, ...]) -> None:
         self.of, self.there = of, there

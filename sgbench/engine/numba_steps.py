@@ -25,7 +25,7 @@ FOLD_BELOW = 64  # neurons: so short a row does not fill the vectors of a loop
 
 
 class NumbaSteps:
-    """Compiled steps of one layer."""
+    """Makes the steps of one layer by compiled loops."""
 
     uses_words = True
 
@@ -75,7 +75,7 @@ class NumbaSteps:
 
 
 class _Fixed(NamedTuple):
-    """What the loops take of a layer in every pass; nothing that is as long as time."""
+    """Holds what the loops take of a layer in every pass; nothing that is as long as time."""
 
     number: type
     per_step: int  # rows of a step
@@ -116,7 +116,7 @@ class _Bound:
 
 
 class _Backward(_Bound):
-    """Backward passes of chunks."""
+    """Makes the backward passes of chunks."""
 
     def __init__(self, fixed: _Fixed, plan: LayerPlan, course: Course, carry: Carry) -> None:
         super().__init__(fixed, course, carry)

@@ -29,7 +29,7 @@ from sgbench.engine.plan import Carry, Course, IncomingGradients, LayerPlan, Pro
 
 
 class LayerOutcome(NamedTuple):
-    """What one layer's run came to, flat; tensors carry gradient where there is any."""
+    """Holds what one layer's run came to, flat; tensors carry gradient where there is any."""
 
     output: Tensor | None  # spikes or potentials [T, B, M], where wanted
     x: Tensor | None  # u - threshold [T, B, M], where kept and not the output
@@ -65,7 +65,7 @@ class Stage:
 
 
 class Passes(Protocol):
-    """How a chain goes forward and backward."""
+    """Defines how a chain goes forward and backward."""
 
     def forward(self, stages: Sequence[Stage]) -> list[Carry]:
         """All layers over all steps, into their courses; returns the states after the last one."""
@@ -93,7 +93,7 @@ class Link(NamedTuple):
 
 
 class Unrolled(torch.autograd.Function):
-    """From the differentiable inputs of all stages to their outcomes."""
+    """Maps the differentiable inputs of all stages to their outcomes."""
 
     @staticmethod
     def forward(ctx: Any, passes: Passes, stages: tuple[Stage, ...], *inputs: Tensor) -> Any:
@@ -134,7 +134,7 @@ class Unrolled(torch.autograd.Function):
 
 
 class Chunks:
-    """Forward layer by layer over all steps; backward in chunks of time, each through all layers."""
+    """Goes forward layer by layer over all steps, and backward in chunks of time, each through all layers."""
 
     def forward(self, stages: Sequence[Stage]) -> list[Carry]:
         """See `Passes`."""

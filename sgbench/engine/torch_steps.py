@@ -11,7 +11,7 @@ from sgbench.engine.plan import Adjoint, Carry, Course, Drive, IncomingGradients
 
 
 class TorchSteps:
-    """Elementwise operations on one step [B, M] at a time."""
+    """Makes the steps by elementwise operations on one step [B, M] at a time."""
 
     uses_words = False
 

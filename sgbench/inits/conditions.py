@@ -79,7 +79,7 @@ def mean_factor(reset: str, beta: Tensor) -> Tensor:
 
 
 class PotentialStep(NamedTuple):
-    r"""How the potentials of one step move with those of the step before, :math:`\beta + (V - \rho) \psi`."""
+    r"""Says how the potentials of one step move with those of the step before, :math:`\beta + (V - \rho) \psi`."""
 
     decay: Tensor  # beta [N]
     weights: Tensor  # V, gain included [N, N]; the first axis receives

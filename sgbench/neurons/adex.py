@@ -14,7 +14,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class AdExState(NamedTuple):
-    """What an `AdEx` layer carries from step to step."""
+    """Holds what an `AdEx` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     w: Tensor  # adaptation current [B, N]

@@ -14,7 +14,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class EifState(NamedTuple):
-    """What an `Eif` layer carries from step to step."""
+    """Holds what an `Eif` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     s: Tensor  # spikes [B, N]

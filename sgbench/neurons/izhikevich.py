@@ -14,7 +14,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class IzhikevichState(NamedTuple):
-    """What an `Izhikevich` layer carries from step to step."""
+    """Holds what an `Izhikevich` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     w: Tensor  # recovery current [B, N]

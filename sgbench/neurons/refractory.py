@@ -14,7 +14,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class RefractoryState(NamedTuple):
-    """What a `Refractory` layer carries from step to step."""
+    """Holds what a `Refractory` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     left: Tensor  # steps for which it stays refractory [B, N]

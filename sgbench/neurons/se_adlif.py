@@ -14,7 +14,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class SeAdLifState(NamedTuple):
-    """What a `SeAdLif` layer carries from step to step."""
+    """Holds what a `SeAdLif` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     w: Tensor  # adaptation current of the step before [B, N]

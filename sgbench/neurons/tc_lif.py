@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class TcLifState(NamedTuple):
-    """What a `TcLif` layer carries from step to step."""
+    """Holds what a `TcLif` layer carries from step to step."""
 
     u: Tensor  # potential of the soma [B, N], before its reset
     d: Tensor  # potential of the dendrite [B, N], before its reset

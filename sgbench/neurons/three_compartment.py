@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class ThreeCompartmentState(NamedTuple):
-    """What a `ThreeCompartment` layer carries from step to step."""
+    """Holds what a `ThreeCompartment` layer carries from step to step."""
 
     u: Tensor  # potential of the soma [B, N], before its reset
     basal: Tensor  # [B, N], before its reset

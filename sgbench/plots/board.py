@@ -63,7 +63,7 @@ class EnergyColumn:
 
 @dataclass(frozen=True)
 class BoardPicture:
-    """What a board's picture shows."""
+    """Holds what a board's picture shows."""
 
     title: str
     rows: tuple[BoardRow, ...]  # from the top; at least one, at most `MAX_ROWS` are drawn

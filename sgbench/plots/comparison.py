@@ -21,7 +21,7 @@ STEEP = 20.0  # ratio of peaks from which the left panel is logarithmic
 
 @dataclass(frozen=True)
 class ComparisonPicture:
-    """What the picture of several surrogates shows: slopes by the name of the entry."""
+    """Holds what the picture of several surrogates shows: slopes by the name of the entry."""
 
     slopes: dict[str, Curve]
     peaks: tuple[float, ...]  # those above 0

@@ -20,7 +20,7 @@ SETTINGS = {"init.gain": "initial gain", "init.recurrent_gain": "recurrent gain"
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What to take, and how sure that is.
+    """Says what to take, and how sure that is.
 
     Args:
         goal: what counts.

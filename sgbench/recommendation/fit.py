@@ -27,7 +27,7 @@ Place = tuple[str, float, float]
 
 @dataclass(frozen=True)
 class CellRegret:
-    """How far a cell lies below the best known one, in points.
+    """Says how far a cell lies below the best known one, in points.
 
     Args:
         mean: over tasks.
@@ -52,7 +52,7 @@ class CellRegret:
 
 @dataclass(frozen=True)
 class StudyFit:
-    """What a study says of networks of one kind.
+    """Holds what a study says of networks of one kind.
 
     Args:
         kind: of network, in words.

@@ -14,7 +14,7 @@ from sgbench.recommendation.summary import TaskSummary
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What following the recommendation would have cost on a task that was left out.
+    """Holds what following the recommendation would have cost on a task that was left out.
 
     Args:
         task: its name.

@@ -42,7 +42,7 @@ class CellSummary(Strict):
 
 
 class Shape(Strict):
-    """What of a network decides which tasks it is like."""
+    """Holds what of a network decides which tasks it is like."""
 
     layers: Positive
     """Hidden layers."""
@@ -65,7 +65,7 @@ class TaskSummary(Strict):
 
 
 class StudySummary(Strict):
-    """What `recommend` is fitted to."""
+    """Holds what `recommend` is fitted to."""
 
     study: Text
     study_sha256: Text

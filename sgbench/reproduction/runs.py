@@ -19,7 +19,7 @@ from sgbench.reproduction.verdict import ConditionCell, Judged, judge
 
 @dataclass(frozen=True)
 class ReproductionFolders:
-    """Where runs and data are, and what of the user's own may be used."""
+    """Says where runs and data are, and what of the user's own may be used."""
 
     root: Path | None = None  # of runs
     data_dir: Path | None = None
@@ -54,7 +54,7 @@ class ReproductionGrid:
 
 @dataclass(frozen=True)
 class ReproductionResult:
-    """What came of a reproduction."""
+    """Holds what came of a reproduction."""
 
     reproduction: Reproduction
     judged: tuple[Judged, ...]

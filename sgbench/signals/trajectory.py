@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Trajectory:
-    """What an unrolled network hands on."""
+    """Holds what an unrolled network hands on."""
 
     output: Tensor  # [T, B, C] of the readout layer
     lengths: Tensor  # [B]

@@ -184,7 +184,7 @@ def _weights(weights: ArrayLike, methods: int) -> Floats:
 
 @dataclass(frozen=True)
 class Pooling:
-    """Whether the residuals of all methods vary alike, so that one pooled error serves all comparisons."""
+    """Says whether the residuals of all methods vary alike, so that one pooled error serves all comparisons."""
 
     epsilon: float  # Box's: 1 where they do, 1 / (methods - 1) at worst
     p: float  # of the sphericity test

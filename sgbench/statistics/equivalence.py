@@ -25,7 +25,7 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the seeds show of A minus B: a difference, equality within the margin, or neither."""
+    """Says what the seeds show of A minus B: a difference, equality within the margin, or neither."""
 
     word: Word
     difference: float

@@ -53,7 +53,7 @@ MIN_SEEDS = 5
 
 @dataclass(frozen=True)
 class Rules:
-    """How comparisons are decided.
+    """Says how comparisons are decided.
 
     Args:
         error: of a comparison: that of the pair, with Holm's correction, or pooled over methods, with Dunnett's.

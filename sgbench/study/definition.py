@@ -40,7 +40,7 @@ class Seeds(Strict):
 
 
 class Draw(Strict):
-    """From where one number of a random setting is drawn: a range, or one of several values."""
+    """Says from where one number of a random setting is drawn: a range, or one of several values."""
 
     low: Number | None = None
     high: Number | None = None
@@ -99,7 +99,7 @@ class CellGrid(Strict):
 
 
 class Settle(Strict):
-    """What a block settles for later ones: the best cell on validation, task by task."""
+    """Says what a block settles for later ones: the best cell on validation, task by task."""
 
     over: tuple[Key, ...] = ()
     """Scores are averaged over the values of these keys and over seeds; the keys are no part of what is settled."""

@@ -17,7 +17,7 @@ from sgbench.study.verdicts import HypothesisResult
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What one run took, and by what it was made."""
+    """Holds what one run took, and by what it was made."""
 
     block: str
     task: str
@@ -49,7 +49,7 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a report is about.
+    """Holds what a report is about.
 
     Args:
         loaded: the study.

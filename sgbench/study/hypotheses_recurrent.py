@@ -132,7 +132,7 @@ def h4(scores: StudyScores, *, generator: np.random.Generator) -> HypothesisResu
 
 @dataclass(frozen=True)
 class _Remedy:
-    """What cutting and clipping do on one task with one shape."""
+    """Holds what cutting and clipping do on one task with one shape."""
 
     spread: float
     p_spread: float  # that it is above ten points

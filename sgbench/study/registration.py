@@ -32,7 +32,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Registration:
-    """What the repository says of a study.
+    """Holds what the repository says of a study.
 
     Args:
         registered: versions of the registration, the first one first.

@@ -30,7 +30,7 @@ Runner = Callable[[Sequence[RunSpec]], None]
 
 @dataclass(frozen=True)
 class StudyFolders:
-    """Where a study runs.
+    """Says where a study runs.
 
     Args:
         store: its shards.

@@ -26,7 +26,7 @@ DEFAULT_MARGIN = {"accuracy": 2.0, "solved": 0.2}
 
 @dataclass(frozen=True)
 class Score:
-    """What one run counts for in a comparison.
+    """Holds what one run counts for in a comparison.
 
     Args:
         block: it was stored with.

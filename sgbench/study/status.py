@@ -19,7 +19,7 @@ HOUR_S = 3600.0
 
 @dataclass(frozen=True)
 class BlockState:
-    """One block of a study."""
+    """Says how far one block of a study is."""
 
     name: str
     block: StudyBlock

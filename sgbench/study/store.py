@@ -50,7 +50,7 @@ class Shard(Strict):
 
 
 class Manifest(Strict):
-    """What a study's store holds."""
+    """Holds what a study's store holds."""
 
     study: Name
     study_sha256: Sha256

@@ -118,7 +118,7 @@ def _reference(
 
 
 class _Run:
-    """The reading of all files of one submission.
+    """Reads all files of one submission.
 
     Args:
         contents: the files.

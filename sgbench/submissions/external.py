@@ -68,7 +68,7 @@ def make_external(
 
 
 class _Result(NamedTuple):
-    """What one seed predicted, and the file that says so."""
+    """Holds what one seed predicted, and the file that says so."""
 
     answers: Answers
     data: bytes

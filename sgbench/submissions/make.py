@@ -42,7 +42,7 @@ class Author:
 
 @dataclass(frozen=True)
 class Made:
-    """What was written."""
+    """Lists what was written."""
 
     folder: str
     protocol: str

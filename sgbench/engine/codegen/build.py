@@ -35,7 +35,7 @@ NOTE = "compiling the loops of a neuron for %s, once for this machine; some seco
 
 
 class Loops(NamedTuple):
-    """All steps forward, and back where there is gradient."""
+    """Makes all steps forward, and back where there is gradient."""
 
     forward: Loop
     backward: Loop | None

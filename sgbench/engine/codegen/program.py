@@ -27,7 +27,7 @@ LONGEST = 120
 
 @dataclass(frozen=True)
 class Program:
-    """What a step computes.
+    """Holds what a step computes.
 
     Args:
         outputs: values of "output", and of "centred" and "fed" where they are wanted.
@@ -126,7 +126,7 @@ def _noises_of(roots: Sequence[Value]) -> tuple[int, ...]:
 
 
 class _Step:
-    """One step on tensors without numbers."""
+    """Runs one step on tensors without numbers."""
 
     def __init__(
         self, layer: EngineLayer, recorder: Recorder, *, parts: int, keep_u: bool, learns: bool

@@ -153,7 +153,7 @@ def _column(part: int, of: Sequence[Value]) -> str:
 
 
 class _Lines:
-    """Values as lines of one loop."""
+    """Writes values as lines of one loop."""
 
     def __init__(self, constants: list[float], dtype: torch.dtype, pitch: int) -> None:
         self.constants, self.pitch = constants, pitch
