@@ -192,6 +192,7 @@ def _range(where: str, given: Any) -> tuple[float, float, str]:
 
 
 def _at(ranges: Mapping[str, tuple[float, float, str]], places: Sequence[Sequence[float]]) -> Iterator[Words]:
+    """Yield the settings at places of the unit cube."""
     for place in places:
         yield [
             f"{key}={_number(*ends, share):.12g}"
@@ -200,6 +201,7 @@ def _at(ranges: Mapping[str, tuple[float, float, str]], places: Sequence[Sequenc
 
 
 def _number(low: float, high: float, scale: str, share: float) -> float:
+    """Return the number at a share of a range."""
     value = low * (high / low) ** share if scale == "log" else low + share * (high - low)
     return min(max(float(f"{value:.{DIGITS}g}"), low), high)
 

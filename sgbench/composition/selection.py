@@ -89,6 +89,7 @@ def declared(entry: Entry, known: Mapping[str, Entry], key: str, default: Any = 
 
 
 def _matching(group: str, known: Mapping[str, Entry], args: argparse.Namespace) -> dict[str, Entry]:
+    """Return the entries that have all properties asked for."""
     wanted: dict[str, Any] = {}
     for option, flag in FLAGS.items():
         if getattr(args, option):
@@ -109,6 +110,7 @@ def _matching(group: str, known: Mapping[str, Entry], args: argparse.Namespace) 
 
 
 def _property(entry: Entry, known: Mapping[str, Entry], option: str) -> Any:
+    """Return one property of an entry."""
     if option == "library":
         return library_of(entry) if is_preset(entry) else None
     flag = FLAGS.get(option)

@@ -42,6 +42,7 @@ def parse_overrides(words: Sequence[str]) -> list[Override]:
 
 
 def _quoted(word: str) -> str:
+    """Shorten a word for a message, in quotes."""
     return f"'{shortened(word, SHOWN)}'"
 
 
@@ -65,6 +66,7 @@ def _require_readable(word: str) -> None:
 
 
 def _depths(word: str) -> Iterator[int]:
+    """Yield the depth of brackets behind each character."""
     depth = 0
     for character in word:
         depth += (character in "([{") - (character in ")]}")
@@ -103,6 +105,7 @@ def _require_values(word: str, override: Override) -> None:
 
 
 def _is_finite(sweep: RangeSweep) -> bool:
+    """Say whether a range has finite ends and a step."""
     numbers = _numbers(sweep)
     return numbers[-1] != 0 and all(map(math.isfinite, numbers))
 

@@ -69,6 +69,7 @@ class AslDvs(EventFiles, entry="asl_dvs"):
         return {split: self._read(root, names) for split, names in shares(classes, (1, 1)).items()}
 
     def _read(self, root: Path, names: Iterable[str]) -> Iterator[Recording]:
+        """Yield the recordings of these files."""
         for name in names:
             pixels = read_mat(root / name)
             channel = pixels.channel((2, HEIGHT, WIDTH), str(root / name))

@@ -148,12 +148,14 @@ AT_ONCE = 2**24
 
 
 def _add(digest: Any, numbers: Tensor) -> None:
+    """Add a tensor's bytes to a digest, a piece at a time."""
     plain = numbers.contiguous().reshape(-1).numpy().view(np.uint8)
     for start in range(0, len(plain), AT_ONCE):
         digest.update(plain[start : start + AT_ONCE].data)
 
 
 def _parts(values: Values) -> Iterator[Tensor]:
+    """Yield the tensors of a split in the form that its checksum covers."""
     if not isinstance(values, SpikeTrains):
         yield values if values.dtype == torch.uint8 else values.to(torch.float32)
         return

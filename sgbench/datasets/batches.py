@@ -169,6 +169,7 @@ class SpikingData:
 
 
 def _no_fit(data_set: DataSet, encoder: Encoder) -> str:
+    """Write that an encoder cannot take what a data set holds, and which one can."""
     remedy = {"values": "latency", "traces": "direct", "spikes": "binned"}[data_set.form]
     return (
         f"encoder {type(encoder).__name__}: takes {' or '.join(encoder.takes)}, but data set "

@@ -89,6 +89,7 @@ class BrailleLetters(DataSet):
         return path, (x, y, repetition)
 
     def _path(self, data_dir: Path) -> Path:
+        """Return where the file lies: the original archive or the unpacked file."""
         folder = data_dir / self.folder
         packed = folder / ORIGINAL
         return packed if packed.is_file() else find(FILE, [folder], self.remedy)

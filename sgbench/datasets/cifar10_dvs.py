@@ -69,6 +69,7 @@ class Cifar10Dvs(EventFiles, entry="cifar10_dvs"):
         return {split: self._read(root, names) for split, names in parts.items()}
 
     def _read(self, root: Path, names: Iterable[str]) -> Iterator[Recording]:
+        """Yield the recordings of these files."""
         for name in names:
             pixels = aedat4.read(root / name)
             channel = pixels.channel((2, 128, 128), str(root / name))

@@ -60,6 +60,7 @@ def fetch(data_set: EventFiles, data_dir: Path) -> list[str]:
 
 
 def _fetch_one(data_set: EventFiles, download: FileToFetch, root: Path) -> str:
+    """Fetch one file unless it is there, and hold it against its checksum."""
     path = root / download.name
     done = known(root).get(download.name)
     if done is not None and done["md5"] == download.md5:
@@ -134,6 +135,7 @@ def _continue(data_set: EventFiles, download: FileToFetch, path: Path) -> None:
 
 
 def _request(url: str, have: int) -> urllib.request.Request:
+    """Ask for a file from the byte on that is missing."""
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise InputError(f"{url}: http or https is needed")
     headers = {"User-Agent": AGENT, **({"Range": f"bytes={have}-"} if have else {})}

@@ -95,6 +95,7 @@ class DvsGesture(EventFiles, entry="dvs_gesture"):
         return {split: self._read(root, names) for split, names in parts.items()}
 
     def _read(self, root: Path, names: Iterable[tuple[str, int]]) -> Iterator[Recording]:
+        """Yield the recordings of these files."""
         for name, label in names:
             pixels = read_table(root / name)
             channel = pixels.channel((2, 128, 128), str(root / name))

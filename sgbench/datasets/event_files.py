@@ -95,6 +95,7 @@ class EventFiles(DataSet):
         return splits
 
     def _shape(self, root: Path) -> dict[str, object]:
+        """Return what a prepared copy depends on."""
         return {
             "data set": self.name,
             "reader": self.reader,
@@ -114,6 +115,7 @@ class EventFiles(DataSet):
         return {split: read(folder / split) for split in SPLITS}
 
     def _write(self, root: Path, folder: Path) -> None:
+        """Write a prepared copy of every split."""
         for split, recordings in self.recordings(root).items():
             with Writer(folder / split, self.n_inputs) as writer:
                 for recording in recordings:

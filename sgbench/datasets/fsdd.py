@@ -128,12 +128,14 @@ class FsddSpeaker(FsddRecordings, entry="fsdd_speaker"):
 
 
 def _by_number(utterance: Utterance) -> Split:
+    """Return the split of a recording by the number in its name."""
     if utterance.number < FIRST_VALIDATION:
         return "test"
     return "validation" if utterance.number < FIRST_TRAIN else "train"
 
 
 def _utterance(name: str, root: Path) -> Utterance:
+    """Read digit, speaker and number from a file's name."""
     match = NAME.fullmatch(name)
     if match is None or match[2] not in SPEAKERS:
         raise InputError(

@@ -123,6 +123,7 @@ class FrontEnd:
         return [(step[mask] * self.step_us, channel[mask]) for mask in own]
 
     def _fired(self, drive: Floats) -> NDArray[np.bool_]:
+        """Let leaky neurons with a refractory time fire on what drives them."""
         decay, rest = math.exp(-self.step_s / self.tau_s), round(self.refractory_s / self.step_s)
         v, since = np.zeros(drive.shape[1:]), np.full(drive.shape[1:], rest)
         fired = np.zeros(drive.shape, dtype=np.bool_)
@@ -136,6 +137,7 @@ class FrontEnd:
 
 
 def _levelled(sound: Floats, level: float) -> Floats:
+    """Scale a sound to a root mean square."""
     centred = sound - sound.mean()
     return level * centred / (math.sqrt(float(np.mean(centred**2))) + 1e-9)
 
@@ -155,5 +157,6 @@ def in_batches(
 
 
 def _with_spikes(front_end: FrontEnd, batch: list[Floats]) -> Iterator[tuple[Floats, Ints, Ints]]:
+    """Yield each sound of a batch with its spikes."""
     for sound, (time_us, channel) in zip(batch, front_end.spikes(batch), strict=True):
         yield sound, time_us, channel

@@ -103,6 +103,7 @@ def fire(
 def _fire(
     random: np.random.Generator, blocks: ActiveBlocks, rate_hz: float
 ) -> tuple[Numbers, Numbers, Numbers]:
+    """Draw the spikes of blocks at one rate."""
     trials = np.concatenate([[0], np.cumsum(blocks.channels * blocks.steps)])
     hits = successes(random, int(trials[-1]), rate_hz * NATIVE_STEP_US * 1e-6)
     block = np.searchsorted(trials, hits, side="right") - 1

@@ -71,6 +71,7 @@ class IdxImages(DataSet):
         return checksum(self.file_sha256)
 
     def _pair(self, names: tuple[str, str], data_dir: Path) -> tuple[Bytes, Bytes]:
+        """Read images and their labels, which have to fit."""
         paths = [find(name, self.folders(data_dir), self.remedy) for name in names]
         images, labels = (self._read(path, name) for path, name in zip(paths, names, strict=True))
         if len(images) != len(labels) or math.prod(images.shape[1:]) != self.n_inputs:

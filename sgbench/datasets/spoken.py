@@ -45,6 +45,7 @@ class Spoken(EventFiles):
         return {split: self._heard(root, own) for split, own in self.utterances(root).items()}
 
     def _heard(self, root: Path, own: Sequence[Utterance]) -> Iterator[Recording]:
+        """Yield recordings as the front end hears them."""
         sounds = (read_wav(root / utterance.name, self.front_end.rate_hz) for utterance in own)
         for utterance, heard in zip(own, in_batches(self.front_end, sounds, AT_ONCE), strict=True):
             sound, time_us, channel = heard

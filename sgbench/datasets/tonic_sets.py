@@ -213,6 +213,7 @@ class Tonic(EventFiles, entry="tonic"):
             yield Recording(channel, time_us - first_us, int(labels[place]), name=called)
 
     def _sensor(self) -> tuple[int, int, int]:
+        """Return width, height and polarities, in tonic's order."""
         polarities, height, width = self.image or (1, 1, self.n_inputs)
         return width, height, polarities
 

@@ -94,6 +94,7 @@ class OperationCounter:
         )
 
     def _layer(self, layer: Counted, total: Counter[str], source: str, kind: Kind) -> LayerCounts:
+        """Return the counts of one layer from its totals."""
         neurons = layer.neurons
         synapses = tuple(self._groups(layer, total, source, kind))
         updates = self.steps * neurons
@@ -159,6 +160,7 @@ class OperationCounter:
     def _synapses(
         self, source: str, wiring: Wiring, kind: Kind, effective: int, per_step: int, weights: StoredWeights
     ) -> SynapseCounts:
+        """Return the counts of one group of connections."""
         return SynapseCounts(
             source=source,
             wiring=wiring,

@@ -91,6 +91,7 @@ def compare(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyCom
 def _crossing(
     still: Interval | None, whole: Interval | None, other: Interval | None, rate: float
 ) -> Interval | None:
+    """Return the firing rate at which both energies are equal, as far as prices fix it."""
     if still is None or whole is None or other is None or not whole.value > still.value:
         return None
     rates = []
@@ -111,6 +112,7 @@ def silenced(counts: OpCounts) -> OpCounts:
 
 
 def _silent_layer(layer: LayerCounts) -> LayerCounts:
+    """Return a layer's counts as if nothing arrived."""
     zero = Count(total=0)
     additions = layer.bias_additions  # read in every step, whatever arrives
     return layer.model_copy(
@@ -124,4 +126,5 @@ def _silent_layer(layer: LayerCounts) -> LayerCounts:
 
 
 def _silent_group(group: SynapseCounts) -> SynapseCounts:
+    """Return a group's counts as if nothing arrived."""
     return group.model_copy(update={"effective": Count(total=0)})

@@ -92,6 +92,7 @@ class DecisionTimes:
             self._answer(f"confidence {confidence:g}", batch, trajectory, end, score)
 
     def _answer(self, rule: str, batch: Batch, trajectory: Trajectory, end: Tensor, score: Tensor) -> None:
+        """Score and count a batch that a rule ends at these steps."""
         self.hits[rule] += int((score.argmax(1) == batch.target).sum())
         self.counters[rule].update(batch._replace(lengths=end), trajectory)
 

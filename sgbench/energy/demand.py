@@ -102,6 +102,7 @@ def _asked(layer: LayerCounts) -> Iterator[tuple[Operation, str, Count, float]]:
 
 
 def _idle(layer: LayerCounts) -> Count:
+    """Return the updates of neurons that nothing reached, or why that is unknown."""
     for updates in (layer.neuron_updates, layer.neuron_updates_with_input):
         if updates.total is None:
             return updates
@@ -116,6 +117,7 @@ def weight_bytes(layer: LayerCounts, steps: int) -> float | None:
 
 
 def _group_bits(group: SynapseCounts, steps: int) -> int | None:
+    """Return the bits of a group's stored weights; None where their number is unknown."""
     weights = stored_weights(group, steps)
     return None if weights is None else weights * group.weight_bits
 
@@ -149,4 +151,5 @@ def narrowed(counts: OpCounts, bits: int | None) -> OpCounts:
 
 
 def _widths(layer: LayerCounts) -> Iterator[int]:
+    """Yield the bits of a weight of each group."""
     return (group.weight_bits for group in layer.synapses)

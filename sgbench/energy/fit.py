@@ -66,6 +66,7 @@ def fit(counts: OpCounts, *, target: EnergyTarget, neurons: dict[str, str]) -> C
 def _unsupported(
     counts: OpCounts, target: EnergyTarget, chip: Chip, neurons: dict[str, str]
 ) -> Iterator[str]:
+    """Yield what the hardware has no means for."""
     for role, name in neurons.items():
         if chip.neurons is not None and name.split("/")[0] not in chip.neurons:
             have = ", ".join(chip.neurons) or "none of the catalogue's"
@@ -86,6 +87,7 @@ def _unsupported(
 
 
 def _changes(counts: OpCounts, chip: Chip) -> Iterator[str]:
+    """Yield what would have to change for the network to fit."""
     widest = max(group.weight_bits for layer in counts.layers for group in layer.synapses)
     if chip.weight_bits is not None and widest > chip.weight_bits:
         yield f"weights of {widest} bits have to be quantised to {chip.weight_bits}"

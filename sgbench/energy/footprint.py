@@ -69,6 +69,7 @@ def footprint(counts: OpCounts) -> Footprint:
 
 
 def _weights(counts: OpCounts) -> Iterator[int | None]:
+    """Yield how many weights each group stores, and how many biases; None where that is unknown."""
     for layer in counts.layers:
         yield from (stored_weights(group, counts.steps) for group in layer.synapses)
     yield _biases(counts)
@@ -80,6 +81,7 @@ def _biases(counts: OpCounts) -> int:
 
 
 def _zeros(counts: OpCounts) -> Iterator[int | None]:
+    """Yield how many weights of each group are 0; None where that is unknown."""
     return (group.zero_weights for layer in counts.layers for group in layer.synapses)
 
 
@@ -92,6 +94,7 @@ def _state_words(counts: OpCounts) -> Iterator[float]:
 
 
 def _sum(numbers: Iterator[int | None]) -> int | None:
+    """Add numbers up; None where one is unknown."""
     given = list(numbers)
     return None if None in given else sum(number or 0 for number in given)
 

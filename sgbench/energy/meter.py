@@ -66,6 +66,7 @@ def meters(rapl: Path = RAPL) -> tuple[list[Meter], list[str]]:
 
 
 def _rapl_j(package: Path) -> float:
+    """Read the counter of a processor's package [J]."""
     return float((package / "energy_uj").read_text()) / UJ_PER_J
 
 
@@ -136,6 +137,7 @@ class Laps:
 
 
 def _during(meters: list[Meter], work: Callable[[], None]) -> list[float]:
+    """Return what each meter counts while something runs [J]."""
     laps = Laps(meters)
     work()
     return laps.lap()

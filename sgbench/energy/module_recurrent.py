@@ -91,6 +91,7 @@ def _one_layer(module: nn.RNNBase, layer: int, suffix: str) -> nn.RNNBase:
 
 
 def _weights(module: nn.RNNBase, layer: int, suffix: str) -> Iterator[tuple[str, Tensor]]:
+    """Yield a layer's weights under the names of a network of one layer."""
     end = f"_l{layer}{suffix}"
     for name, weight in module.state_dict().items():
         if name.endswith(end):
@@ -107,6 +108,7 @@ def cell(module: nn.RNNCellBase, received: Received, state: Tensor | None, tally
 def _count(
     module: nn.RNNBase | nn.RNNCellBase, gates: Gates, received: Received, before: Tensor, tally: Tally
 ) -> None:
+    """Count one pass of a recurrent layer."""
     units = module.hidden_size
     fan_out = gates.gates * units
     rows = before.numel() // units

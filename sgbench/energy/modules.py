@@ -142,6 +142,7 @@ class ModuleCounter:
         return Received(x, source, kind)
 
     def _begin(self, module: nn.Module, _inputs: tuple[Any, ...]) -> None:
+        """Take note that a known module has begun; refuse an unknown one without parts."""
         if known(module):
             self.inside += 1
         elif next(module.children(), None) is None:
@@ -150,6 +151,7 @@ class ModuleCounter:
             )
 
     def _end(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        """Count what a known module has done."""
         if not known(module):
             return
         # What counting itself calls must not be counted.
@@ -220,6 +222,7 @@ def _layer(
     output: Tensor,
     tally: Tally,
 ) -> None:
+    """Count one pass of a module by the rule of its class."""
     handlers: dict[tuple[type, ...], Callable[[Any], None]] = {
         (nn.Linear,): lambda layer: layers.linear(layer, received, output, tally),
         layers.CONVOLUTIONS: lambda layer: layers.convolution(layer, received, output, tally),
@@ -261,6 +264,7 @@ class _Watch(TorchFunctionMode):
         return output
 
     def _between(self, name: str, args: tuple[Any, ...], output: Any) -> None:
+        """Count an operation between modules, or refuse it where it is not free."""
         flat = [argument for arg in args for argument in (arg if isinstance(arg, list | tuple) else (arg,))]
         origins = [
             self.counter.origin[argument]
@@ -280,6 +284,7 @@ class _Watch(TorchFunctionMode):
             )
 
     def _pass_on(self, origins: list[tuple[str, str]], output: Any) -> None:
+        """Mark an output with the origins of what it was computed from."""
         if not origins:
             return
         kind = "real" if any(origin_kind == "real" for _, origin_kind in origins) else "binary"

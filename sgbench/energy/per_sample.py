@@ -48,4 +48,5 @@ def spread(squares: Counter[str]) -> Spread:
 
 
 def _count(total: int) -> Count:
+    """Return a total, or the reason why it is too large to be stored."""
     return Count(total=total) if total <= MAX_WHOLE else Count(reason="beyond 2^63, the largest stored")

@@ -115,6 +115,7 @@ def traffic(counts: OpCounts, chip: Chip, pieces: tuple[Piece, ...]) -> dict[str
 def _traffic(
     source: Piece, heard: list[tuple[Piece, str]], spikes: int, chip: Chip, pieces: tuple[Piece, ...]
 ) -> Traffic:
+    """Return the messages and hops that the spikes of one layer cause."""
     routes = [
         (core, other)
         for piece, wiring in heard

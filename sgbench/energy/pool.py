@@ -30,6 +30,7 @@ def pooled(counts: Sequence[OpCounts]) -> OpCounts:
 
 
 def _shape(counts: OpCounts) -> list[Any]:
+    """Return what two networks must share to be pooled."""
     return [
         (
             layer.name,
@@ -41,11 +42,13 @@ def _shape(counts: OpCounts) -> list[Any]:
 
 
 def _layer(layers: Sequence[LayerCounts]) -> LayerCounts:
+    """Add up one layer of several networks."""
     groups = tuple(_group(groups) for groups in zip(*(layer.synapses for layer in layers), strict=True))
     return layers[0].model_copy(update={"synapses": groups, **_totals(layers)})
 
 
 def _group(groups: Sequence[SynapseCounts]) -> SynapseCounts:
+    """Add up one group of connections of several networks."""
     return groups[0].model_copy(update=_totals(groups))
 
 
@@ -56,5 +59,6 @@ def _totals(parts: Sequence[LayerCounts] | Sequence[SynapseCounts]) -> dict[str,
 
 
 def _sum(counts: Sequence[Count]) -> Count:
+    """Add counts up; one that is unknown makes the sum unknown."""
     unknown = next((count for count in counts if count.total is None), None)
     return unknown if unknown is not None else Count(total=sum(count.total or 0 for count in counts))

@@ -207,6 +207,7 @@ def _static(target: EnergyTarget, latency_s: float, chips: int) -> Interval | No
 
 
 def _assumptions(counts: OpCounts, target: EnergyTarget, chips: int) -> Iterable[str]:
+    """Yield what the price takes for granted that the network does not have."""
     widest = max((group.weight_bits for layer in counts.layers for group in layer.synapses), default=0)
     if target.operand_bits is not None and widest > target.operand_bits:
         yield f"weights and states of {widest} bits are priced as if they had {target.operand_bits}"
@@ -243,6 +244,7 @@ def load_targets(config_dirs: Iterable[Path] = (), *, everything: bool = False) 
 
 
 def _target(entry: catalogue.Entry) -> EnergyTarget:
+    """Read the prices of one entry."""
     try:
         target = EnergyTarget.model_validate(entry.parameters)
     except ValidationError as error:

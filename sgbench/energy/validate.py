@@ -80,6 +80,7 @@ def validate(cases: Mapping[str, EnergyCase], targets: Mapping[str, EnergyTarget
 
 
 def _verdict(name: str, case: EnergyCase, point: CasePoint, target: str, energy: Interval) -> EnergyVerdict:
+    """Hold a predicted energy against the measured one."""
     measured = Interval(point.measured_nj.value, point.measured_nj.low, point.measured_nj.high)
     verdict = EnergyVerdict(name, point.label, target, case.per, energy, measured, None)
     why = None if verdict.inside else point.why or case.why
@@ -87,6 +88,7 @@ def _verdict(name: str, case: EnergyCase, point: CasePoint, target: str, energy:
 
 
 def _predicted(name: str, case: EnergyCase, target: EnergyTarget) -> list[Interval]:
+    """Return the energies that a case's prices predict, one for each point."""
     if case.compare == "left_out_line":
         if len(target.fitted_to) != len(case.points):
             raise InputError(f"energy case '{name}': {target.name} was fitted to other points")
@@ -165,6 +167,7 @@ _NONE = Range(value=0, low=0, high=0)
 
 
 def _layer(layer: CaseLayer, steps: int, end: str) -> LayerCounts:
+    """Return the counts of one layer of a published network."""
     effective = Count(total=round(getattr(layer.events, end) * layer.neurons * layer.copies))
     neurons = layer.neurons * layer.copies
     synapses = SynapseCounts(

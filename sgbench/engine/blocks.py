@@ -135,6 +135,7 @@ class RepeatedChain:
 
 
 def _reaches_output_alone(given: LayerOutcome) -> bool:
+    """Say whether gradient reaches nothing of a layer but its output."""
     return given.x is None and given.u is None and given.w is None and given.s is None
 
 
@@ -245,6 +246,7 @@ class _BackwardPass:
         return sums
 
     def _pull_back(self, low: int, high: int, sums: Sequence[GradientSums]) -> None:
+        """Go back through all layers for the samples [low, high), and add to their sums."""
         number = self.layers[0].number
         behind = ahead = NOTHING[number]
         for position in range(len(self.layers) - 1, -1, -1):

@@ -96,6 +96,7 @@ class Engine:
         return runs
 
     def _name(self, layer: EngineLayer, state: Any) -> str:
+        """Return the engine for a layer that starts from this state."""
         if traced():  # torch.compile and torch.func see through the reference loop alone
             return "reference"
         picked, _ = self.pick(layer)

@@ -75,6 +75,7 @@ def unroll(
 
 
 def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
+    """Run a layer by loops that are written for its neurons' step."""
     from sgbench.engine.generated_run import Run, run
 
     current = _current(layer, signal)

@@ -69,6 +69,7 @@ class NumbaSteps:
         ProductSum(len(total)).add(unpacked(course.words[first - 1 : first - 1 + len(out)]), out, total.T)
 
     def _of(self, plan: LayerPlan) -> _Fixed:
+        """Return what all passes of a layer share, made at the first."""
         if self.fixed is None:
             self.fixed = _Fixed.of(plan)
         return self.fixed
@@ -176,6 +177,7 @@ class _Backward(_Bound):
         return self.surrogate.derivative(self.x[first : first + steps])
 
     def _call(self, over_time: list[np.ndarray], ends: list[np.ndarray]) -> None:
+        """Call the loop for a range of steps."""
         gs, gx, psi, out, x, w, *adjoints = over_time
         in_parts(
             backward.adjoint,

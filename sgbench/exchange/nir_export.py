@@ -129,6 +129,7 @@ def _fold_gain(name: str, neurons: Any, products: list[Any]) -> None:
 
 
 def _product(layer: Layer) -> Any:
+    """Convert a layer's weights and biases."""
     nir = nir_module()
     acting, added = layer.acting()  # with a normalisation that goes into them
     weight = _array(acting)
@@ -139,6 +140,7 @@ def _product(layer: Layer) -> Any:
 
 
 def _recurrence(layer: Layer) -> Any:
+    """Convert the weights among a layer's neurons."""
     nir = nir_module()
     weight = _array(layer.recurrent)  # type: ignore[arg-type]
     if layer.recurrence == "one_to_one":
@@ -186,6 +188,7 @@ def _neurons(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> An
 
 
 def _no_integrator(layer: Layer, *decays: Numbers) -> None:
+    """Refuse decays of 1, for which NIR has no neuron."""
     if any((decay >= 1).any() for decay in decays):
         raise InputError(
             f"layer '{layer.name}': some of its decays are 1, so their time constants are infinite; "
@@ -220,6 +223,7 @@ def _is_zero(value: Coefficient) -> bool:
 
 
 def _check_firing(name: str, surrogate: Surrogate) -> None:
+    """Refuse spikes that are not those of a step at threshold."""
     if surrogate.output != "binary" or surrogate.stochastic or surrogate.firing is not None:
         raise InputError(f"layer '{name}': its spikes are not those of a step at threshold, which NIR's are")
 

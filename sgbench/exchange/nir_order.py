@@ -92,10 +92,12 @@ def _behind(here: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> l
 
 
 def _loops(weights: str, neurons: str, edges: list[tuple[str, str]]) -> bool:
+    """Say whether weights lead from neurons back to them and nowhere else."""
     return [b for a, b in edges if a == weights] == [neurons]
 
 
 def _only(names: list[str], here: str) -> str:
+    """Return the only name, or raise where a node goes on to none or several."""
     if len(names) != 1:
         raise InputError(f"node '{here}': goes on to {len(names)} nodes; layers one after another are needed")
     return names[0]

@@ -233,6 +233,7 @@ def _fitting(module: _Module, back: Tensor, layer: DenseLayer | ConvLayer) -> Te
 
 
 def _image(image: Sequence[int]) -> Image:
+    """Require channels, height and width."""
     if isinstance(image, str) or len(image) != IMAGE:
         raise InputError(f"image={image!r}: [channels, height, width] is needed")
     channels, height, width = (require_count("image", side) for side in image)

@@ -64,4 +64,5 @@ def rank_figure(methods: Sequence[Ranked], *, of: int) -> Figure:
 
 
 def _cut(text: str) -> str:
+    """Cut a text to the longest label."""
     return text if len(text) <= MAX_LABEL else text[: MAX_LABEL - 1] + "…"

@@ -180,6 +180,7 @@ def loss_text(loss: CellRegret) -> str:
 
 
 def _held_out_text(checks: Sequence[HeldOut]) -> str:
+    """Write how well the recommendation did on tasks that were left out."""
     if not checks:
         return "No out-of-sample figure: the study has one task of this kind."
     regrets = ", ".join(f"{one.task} {one.regret:.1f}" for one in checks)

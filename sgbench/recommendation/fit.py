@@ -262,5 +262,6 @@ def _relative_spikes(tasks: Mapping[str, TaskSummary], places: Sequence[Place]) 
 
 
 def _mean_spikes(cell: CellSummary) -> float | None:
+    """Average a cell's logarithms of spikes; None where a run lacks it."""
     values = [value for value in cell.log_spikes if value is not None]
     return float(np.mean(values)) if len(values) == len(cell.log_spikes) else None

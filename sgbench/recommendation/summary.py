@@ -35,6 +35,7 @@ class CellSummary(Strict):
 
     @model_validator(mode="after")
     def _one_a_seed(self) -> CellSummary:
+        """Require an entry for each seed in every list."""
         lengths = {len(self.score), len(self.validation), len(self.log_spikes), len(self.failed)}
         if lengths != {len(self.seeds)}:
             raise ValueError("score, validation, log_spikes and failed have an entry for each seed")

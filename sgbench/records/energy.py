@@ -191,6 +191,7 @@ class EnergyTarget(Strict):
 
     @model_validator(mode="after")
     def _priced_once(self) -> EnergyTarget:
+        """Refuse an operation with two prices."""
         names = [*self.priced, *self.included_elsewhere]
         doubled = {name for name in names if names.count(name) > 1}
         doubled |= {name for name, others in INSTEAD.items() if name in self.priced and {*others} & {*names}}

@@ -157,6 +157,7 @@ def from_records(
 
 
 def _ids(cells: Iterable[Mapping[int, RunSpec]]) -> tuple[str, ...]:
+    """List the ids of the methods in these cells, each once."""
     return tuple(dict.fromkeys(method_id(spec.method) for seeds in cells for spec in seeds.values()))
 
 

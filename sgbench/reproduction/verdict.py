@@ -74,6 +74,7 @@ def _worth(cells: Sequence[ConditionCell], best: int | None) -> dict[int, float]
 
 
 def _combined(figure: Figure, worth: Sequence[float]) -> float:
+    """Combine the conditions of a figure to one number: a mean, a gap or a spread."""
     if figure.statistic == "mean":
         return worth[0]
     if figure.statistic == "gap":
@@ -82,6 +83,7 @@ def _combined(figure: Figure, worth: Sequence[float]) -> float:
 
 
 def _verdict(figure: Figure, ours: float) -> Verdict:
+    """Say whether our number lies within the published bounds."""
     low, high = -math.inf, math.inf
     if figure.published is not None and figure.tolerance is not None:
         low, high = figure.published - figure.tolerance, figure.published + figure.tolerance

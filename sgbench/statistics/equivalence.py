@@ -126,6 +126,7 @@ def _beyond(result: Contrast, margin: float) -> float:
 
 
 def _seeds_for_any_verdict(result: Contrast, margin: float, level: float) -> int | None:
+    """Return the fewest seeds that would show a difference or equality, if any number would."""
     spread = result.error * math.sqrt(result.seeds)
     degrees_per_seed = result.degrees / (result.seeds - 1)
     # A pooled error's extra degrees of freedom matter little here, so the paired power stands for both.

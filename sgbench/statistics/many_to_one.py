@@ -88,6 +88,7 @@ def against_reference(
 
 
 def _ends(result: Contrast, reach: float) -> tuple[float | None, float | None]:
+    """Return the ends of an interval, or None for both where there is no spread."""
     if result.error <= ROUNDING:
         return None, None
     return result.estimate - reach * result.error, result.estimate + reach * result.error

@@ -106,6 +106,7 @@ def random_effects(
 
 
 def _tasks(effects: ArrayLike, errors: ArrayLike) -> tuple[Floats, Floats]:
+    """Require one effect and one error above 0 for each of enough tasks."""
     effect, error = number_array(effects, name="effects"), number_array(errors, name="errors")
     if effect.ndim != 1 or effect.shape != error.shape or len(effect) < MIN_TASKS:
         raise InputError(

@@ -68,6 +68,7 @@ def places(methods: Mapping[str, Scores]) -> dict[str, RankPlace | None]:
 
 
 def _mean(scores: Scores) -> float:
+    """Average scores in an order that does not depend on the seeds."""
     return float(np.mean(sorted(scores.values())))
 
 

@@ -160,6 +160,7 @@ def _runs(name: str, accuracy: ArrayLike, spikes: ArrayLike) -> Floats:
 
 
 def _needed(runs: Floats, target: float) -> Needed:
+    """Return the spikes needed at the mean of these seeds."""
     accuracy, log_spikes = runs.mean(axis=2)
     return spikes_needed(accuracy, log_spikes, target)
 
@@ -169,4 +170,5 @@ def _log_ratio(needed: Needed, other: Needed) -> float:
 
 
 def _exp(value: float) -> float:
+    """Exponentiate; infinity stays infinity."""
     return math.exp(value) if value < math.inf or math.isnan(value) else value

@@ -90,6 +90,7 @@ def _reference(block: StudyBlock, task: str, settled: Settled) -> Cell:
 
 
 def _settled_cells(name: str, task: str, settled: Settled) -> Sequence[Cell]:
+    """Return the cells that a block has settled on for a task, or raise where it has not run."""
     cells = settled.get(name, {}).get(task)
     if not cells:
         raise InputError(f"block {name} has not settled on a cell for task {task}; run it first")
@@ -165,6 +166,7 @@ def _words(values: Mapping[str, Word]) -> list[str]:
 
 
 def _text(value: Word) -> str:
+    """Write a value as a word of the command takes it."""
     if isinstance(value, str):
         return value
     return f"{value:.12g}" if isinstance(value, float) else json.dumps(value)

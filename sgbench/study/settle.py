@@ -64,6 +64,7 @@ def selection(record: RunRecord) -> tuple[float, float]:
 
 
 def _mean(scores: list[tuple[float, float]]) -> tuple[float, float]:
+    """Average accuracies and losses."""
     return fmean(accuracy for accuracy, _ in scores), fmean(loss for _, loss in scores)
 
 
@@ -99,4 +100,5 @@ def write_settled(folder: Path, block: str, settled: Mapping[str, list[Cell]]) -
 
 
 def _text(cell: Mapping[str, object]) -> str:
+    """Write a cell so that equal cells have equal texts."""
     return json.dumps(dict(cell), sort_keys=True)

@@ -107,12 +107,14 @@ def _fields(body: bytes, table: int) -> list[int]:
 
 
 def _number(kind: str, data: bytes, place: int) -> int:
+    """Read one number at a place that lies in the file."""
     if place < 0:
         raise ValueError("an offset leads out of the file")
     return struct.unpack_from(kind, data, place)[0]
 
 
 def _unpacked(packed: bytes, compression: int) -> bytes:
+    """Unpack a packet, up to a size that no recording exceeds."""
     if compression == NOT_COMPRESSED:
         return packed
     if compression not in (LZ4, LZ4_HIGH, ZSTD, ZSTD_HIGH):

@@ -138,6 +138,7 @@ def checksum_of_files(root: Path, names: Sequence[str]) -> str:
 
 
 def _facts(path: Path) -> str:
+    """Return what tells whether a file has changed."""
     try:
         status = path.stat()
     except OSError as error:

@@ -294,6 +294,7 @@ def _checksum_once(path: Path, changed: tuple[int, ...]) -> str:
 
 
 def _numbers(path: Path) -> Tensor:
+    """Read a list of whole numbers."""
     numbers = np.load(path, allow_pickle=False)
     if numbers.dtype != np.int64 or numbers.ndim != 1:
         raise DamagedError(f"{path}: not a list of whole numbers")

@@ -67,6 +67,7 @@ def read_mat(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]
 
 
 def _damaged(path: Path, error: Exception) -> str:
+    """Write that a file cannot be read and what to do."""
     reason = " ".join(str(error).split()) or type(error).__name__
     return f"{path}: no MATLAB file of version 5, cut off or damaged ({reason}); fetch it again"
 

@@ -171,6 +171,7 @@ CALLS: dict[str, Callable[..., Any]] = {
 
 
 def _array(shape: Any, kind: Any, data: Any, *, columns_first: bool) -> np.ndarray[Any, Any]:
+    """Make an array of bytes that have its shape and kind."""
     if not isinstance(kind, _Kind) or not isinstance(data, bytes | bytearray) or not isinstance(shape, tuple):
         raise TypeError("an array of something else than numbers")
     if not all(isinstance(side, int) and side >= 0 for side in shape):

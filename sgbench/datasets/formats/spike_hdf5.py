@@ -62,6 +62,7 @@ def recordings(path: Path, rows: Sequence[int] | NDArray[np.int64], classes: int
 def _recording(
     path: Path, row: int, when: NDArray[Any], unit: NDArray[Any], label: int, classes: int
 ) -> Recording:
+    """Make a recording of the times and units of one sample."""
     name = f"{path}: sample {row}"
     if not 0 <= label < classes:
         raise InputError(f"{name} has label {label}, outside 0..{classes - 1}")
@@ -72,6 +73,7 @@ def _recording(
 
 
 def _opened(path: Path) -> Any:
+    """Open a file, or say what is missing to read it."""
     try:
         import h5py
     except ImportError as error:
@@ -99,6 +101,7 @@ def _data(file: Any, path: Path, name: str) -> Any:
 
 
 def _lists(file: Any, path: Path, name: str, kinds: str) -> Any:
+    """Return a data set of lists of numbers, or raise where it is another."""
     import h5py
 
     data = _data(file, path, name)

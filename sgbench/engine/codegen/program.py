@@ -122,6 +122,7 @@ def record(
 
 
 def _noises_of(roots: Sequence[Value]) -> tuple[int, ...]:
+    """List the draws that values are made from."""
     return tuple(sorted(int(value.detail or 0) for value in needed(roots) if value.operation == "noise"))
 
 
@@ -207,11 +208,13 @@ class _Step:
 
 
 def _summed(grad: Any) -> Parts:
+    """Return the parts of a parameter's gradient, which has to be a sum over samples."""
     if not grad.is_sum and grad.values[0].operation != "number":
         raise Untraceable("its step makes a gradient of a parameter that is no sum over samples")
     return tuple(as_number(value) for value in grad.values)
 
 
 def _spread(grad: Any, parts: int) -> Parts:
+    """Return a gradient in so many parts."""
     values = tuple(as_number(value) for value in grad.values)
     return values * parts if len(values) == 1 else values

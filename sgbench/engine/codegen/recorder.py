@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sgbench.engine.codegen.calls import broadcast_shape, flat, operation_name, shape_only
 from sgbench.engine.codegen.given import GivenTensor, Noise, without_samples
 from sgbench.engine.codegen.rules import RULES
 from sgbench.engine.codegen.values import Untraceable, Value, as_number, number
@@ -59,7 +59,7 @@ class Traced(Tensor):
         cls, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         """Write the operation down."""
-        recorder = next(argument.recorder for argument in _flat(args) if isinstance(argument, Traced))
+        recorder = next(argument.recorder for argument in flat(args) if isinstance(argument, Traced))
         return recorder.record(func, args, kwargs or {})
 
     def numpy(self, *_: Any, **__: Any) -> Any:
@@ -101,7 +101,7 @@ class Recorder:
         Raises:
             Untraceable: there is no rule for it.
         """
-        name, plain = _name(func)
+        name, plain = operation_name(func)
         if self.noises and self._is_noise(args):
             return self._of_noise(func, args, kwargs)
         rule = RULES.get(plain)
@@ -136,8 +136,9 @@ class Recorder:
     # --- one kind of operation each
 
     def _elementwise(self, name: str, rule: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
+        """Record an operation that each element undergoes alone."""
         tensors = [argument for argument in args if isinstance(argument, Tensor)]
-        shape = _broadcast(tensors)
+        shape = broadcast_shape(tensors)
         has_samples = not all(isinstance(tensor, Traced) and tensor.is_row for tensor in tensors)
         if any(isinstance(tensor, Traced) and tensor.is_sum for tensor in tensors):
             if name not in LINEAR or not all(
@@ -159,6 +160,7 @@ class Recorder:
         return traced
 
     def _shown(self, func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
+        """Record a view or a copy, whose values are those of its source."""
         shown = args[0]
         if shown.is_row:
             raise Untraceable(f"its step calls {func.name()} on a parameter together with a potential")
@@ -167,7 +169,7 @@ class Recorder:
         if not known and not (shown.is_sum and dtype.is_floating_point):
             raise Untraceable(f"its step computes in {dtype}, its currents are {self.dtype}")
         shape = func(
-            _shape_only(shown), *args[1:], **{**kwargs, "device": "meta"} if "device" in kwargs else kwargs
+            shape_only(shown), *args[1:], **{**kwargs, "device": "meta"} if "device" in kwargs else kwargs
         ).shape
         values = shown.values
         if not shown.is_sum:
@@ -187,7 +189,7 @@ class Recorder:
         summed = args[0]
         if summed.is_row:
             raise Untraceable(f"its step calls {func.name()} on a parameter together with a potential")
-        shape = func(_shape_only(summed), *args[1:], **kwargs).shape
+        shape = func(shape_only(summed), *args[1:], **kwargs).shape
         if summed.is_sum:
             return self._traced(shape, summed.values, is_sum=True)
         axes = args[1] if len(args) > 1 and args[1] else range(summed.dim())
@@ -275,11 +277,12 @@ class Recorder:
         source = self.noises[int(args[0].values[0].detail)]  # type: ignore[arg-type]
         calls = (*source.calls, (func, tuple(args[1:]), kwargs))
         self.noises.append(Noise(source.stream, source.draw, calls, source.is_backward))
-        shape = func(_shape_only(args[0]), *args[1:], **kwargs).shape
+        shape = func(shape_only(args[0]), *args[1:], **kwargs).shape
         return self._traced(shape, (Value("noise", detail=len(self.noises) - 1),))
 
     @staticmethod
     def _is_noise(args: Sequence[Any]) -> bool:
+        """Say whether an operation has drawn numbers alone to work on."""
         if (
             not args
             or not isinstance(args[0], Traced)
@@ -289,12 +292,14 @@ class Recorder:
         return len(args[0].values) == 1 and args[0].values[0].operation == "noise"
 
     def _in_place(self, target: Any, result: Traced) -> Traced:
+        """Put a result into the tensor that is changed, unless others see it."""
         if not isinstance(target, Traced) or target.is_shared or target.shape != result.shape:
             raise Untraceable("its step changes a tensor in place that others see")
         target.values = result.values
         return target
 
     def _cut(self, whole: Traced, first: int, last: int) -> Traced:
+        """Record a piece along the last axis, which has to hold whole parts."""
         width = self.shape[-1]
         if first % width or last % width:
             raise Untraceable("its step takes some neurons out of a layer")
@@ -344,6 +349,7 @@ class Recorder:
         return self.given[key]
 
     def _parts(self, shape: Sequence[int], *, has_samples: bool = True) -> int:
+        """Return how many parts a tensor of this shape has."""
         if shape == self.shape:
             return 1
         if not has_samples:
@@ -364,37 +370,9 @@ class Recorder:
         is_sum: bool = False,
         is_shared: bool = False,
     ) -> Traced:
+        """Make a tensor that stands for values."""
         dtype = torch.bool if values[0].is_truth else self.dtype
         traced: Traced = Tensor._make_wrapper_subclass(Traced, shape, dtype=dtype, requires_grad=learns)  # type: ignore[attr-defined]
         traced.values, traced.recorder, traced.is_sum, traced.is_shared = values, self, is_sum, is_shared
         traced.stands_for, traced.is_row = None, False
         return traced
-
-
-def _broadcast(tensors: Sequence[Tensor]) -> torch.Size:
-    """Return the shape of an operation on all of these; torch has refused those that do not fit."""
-    shapes = [tensor.shape for tensor in tensors]
-    if len(shapes) == 1 or all(shape == shapes[0] for shape in shapes):
-        return shapes[0]
-    longest = max(map(len, shapes))
-    padded = [(1,) * (longest - len(shape)) + tuple(shape) for shape in shapes]
-    return torch.Size(max(sizes) if min(sizes) else 0 for sizes in zip(*padded, strict=True))
-
-
-@functools.cache
-def _name(func: Any) -> tuple[str, str]:
-    """Name of an operation, and the same of one that does not change its argument."""
-    name = func.overloadpacket._qualified_op_name.removeprefix("aten::")
-    return name, name if name.startswith("_") else name.removesuffix("_")
-
-
-def _flat(args: Sequence[Any]) -> list[Any]:
-    return [
-        inner
-        for argument in args
-        for inner in (argument if isinstance(argument, list | tuple) else (argument,))
-    ]
-
-
-def _shape_only(tensor: Traced) -> Tensor:
-    return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")

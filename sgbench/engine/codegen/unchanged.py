@@ -65,6 +65,7 @@ def _put_back(module: nn.Module, attributes: dict[str, Any], inner: dict[str, An
 
 
 def _differ(one: Any, other: Any) -> bool:
+    """Say whether two containers hold other objects."""
     if len(one) != len(other):
         return True
     if isinstance(one, dict):
@@ -75,4 +76,5 @@ def _differ(one: Any, other: Any) -> bool:
 
 
 def _names(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """List the names under which two dictionaries hold other objects."""
     return [name for name in {**one, **other} if one.get(name) is not other.get(name)]

@@ -35,6 +35,7 @@ def _message(findings: Findings) -> str:
 
 
 def _registration(findings: Findings) -> list[str]:
+    """Write what the repository says of the registration, with the versions of its files."""
     if findings.registration is None:
         return ["Not verified: the report was written outside of a checkout."]
     document = findings.loaded.study.registration
@@ -86,6 +87,7 @@ def _blocks(findings: Findings) -> str:
 
 
 def _tasks(facts: Iterable[RunFacts]) -> str:
+    """Tabulate runs and seconds by task."""
     groups: dict[str, list[float]] = {}
     for fact in facts:
         groups.setdefault(fact.task, []).append(fact.total_s)

@@ -71,6 +71,7 @@ def page(findings: Findings) -> StudyPage:
 
 
 def _own(findings: Findings, task: str) -> list[Cell]:
+    """List the best cell of each shape on a task."""
     return list(own_best(findings.scores, task).values())
 
 
@@ -112,6 +113,7 @@ def forest(
 
 
 def _estimate(one: Compared) -> Estimate:
+    """Draw a comparison: its difference, and the ends of its interval or the difference again."""
     verdict = one.verdict
     low = verdict.difference if verdict.low is None else verdict.low
     return Estimate(verdict.difference, low, verdict.difference if verdict.high is None else verdict.high)
@@ -131,12 +133,14 @@ def _over_tasks(shape: str, tables: dict[str, RunTable]) -> RandomEffects | None
 
 
 def _predicted(effect: RandomEffects | None) -> Estimate | None:
+    """Draw where a new task is expected; None where too few tasks say it."""
     if effect is None or effect.predicted_low is None or effect.predicted_high is None:
         return None
     return Estimate(effect.mean, effect.predicted_low, effect.predicted_high)
 
 
 def _pooled_table(pooled: dict[str, RandomEffects]) -> str:
+    """Tabulate each shape's effect over tasks."""
     rows = [
         [
             shape,
@@ -165,6 +169,7 @@ def _message(findings: Findings, tables: dict[str, RunTable]) -> str:
 
 
 def _compared(findings: Findings, tables: dict[str, RunTable]) -> list[Compared]:
+    """Compare each shape with the reference on each task."""
     study, rules = findings.loaded.study, findings.rules
     return [
         one
@@ -219,6 +224,7 @@ def _group(findings: Findings, cells: dict[str, list[Cell]], reference: str) -> 
 
 
 def _rule(findings: Findings) -> str:
+    """Say by which tests and at which level the words of the tables are decided."""
     error = {
         "paired": "the pair's own, with Holm's correction",
         "pooled": "pooled, with Dunnett's correction",
@@ -248,6 +254,7 @@ def _table(comparisons: Sequence[Compared]) -> str:
 
 
 def _cells(findings: Findings, tasks: Iterable[str]) -> str:
+    """Tabulate the best cell of each shape by task."""
     rows = [
         [task, shape, cell_text(cell, without=["surrogate"])]
         for task in tasks
