@@ -143,6 +143,7 @@ def count_convolution(
 ) -> None:
     """Add what one batch makes a layer do: an event reaches the neurons around it, fewer at a border."""
     signal, sent, valid = arriving
+    # What the layer before sends: operations, and places that it reaches.
     came, landed = fans.into.spread(signal)
     per_sample.add(total, "arriving", (came if valid is None else came * valid).sum(0))
     returns = sent is not None and layer.recurrence != "none"
@@ -154,6 +155,7 @@ def count_convolution(
     if layer.pool_out is not None:
         reached = layer.pool_out.reached(reached)
     alike = fans.into.channels  # neurons at one place that are reached together
+    # What the layer sends itself arrives one step later.
     if sent is not None and returns:
         potentials = layer.neuron.feeds_back == "potential"  # which are hardly ever 0
         active = torch.ones_like(sent) if potentials else sent
@@ -167,6 +169,7 @@ def count_convolution(
             again = returned.places()
         per_sample.add(total, "returning", one_step_later(back, valid).sum(0))
         reached[1:] |= again[:-1]
+    # Steps behind a sample's end reach nothing.
     if valid is not None:
         reached &= torch.from_numpy(valid)[..., None]
     total["reached"] += int(torch.count_nonzero(reached)) * alike

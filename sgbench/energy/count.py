@@ -99,6 +99,7 @@ class OperationCounter:
         synapses = tuple(self._groups(layer, total, source, kind))
         updates = self.steps * neurons
         operations = layer.neuron.operations
+        # Biases are read in every step, weights where an event arrives.
         biases = self.steps * layer.biases
         reads = biases + sum(group.effective.total or 0 for group in synapses)
         return LayerCounts(

@@ -113,6 +113,7 @@ def _count(
     fan_out = gates.gates * units
     rows = before.numel() // units
     end = "_l0" if isinstance(module, nn.RNNBase) else ""
+    # Products with the input and with the layer's own state.
     groups = (
         (received.source, received.kind, received.x, f"weight_ih{end}"),
         (tally.name, "real", before, f"weight_hh{end}"),
@@ -128,6 +129,7 @@ def _count(
             weights=stored(module, weight),
             fan_in=inputs * gates.gates,
         )
+    # What each unit does with them.
     updates = rows * units
     if module.bias:
         tally.biased(2 * gates.gates * updates)

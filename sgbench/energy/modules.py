@@ -193,11 +193,13 @@ def _count(counter: ModuleCounter, module: nn.Module, inputs: tuple[Any, ...], o
     name = counter.names[module]
     received = counter.received(module, inputs[0])
     first = output[0] if isinstance(output, tuple) else output
+    # A module that does nothing hands on where its input comes from.
     if isinstance(module, layers.PASSING):
         if module.training and isinstance(module, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
             raise InputError(f"'{name}': {type(module).__name__} in training mode; call eval() first")
         counter.origin[first] = (received.source, received.kind)
         return
+    # Another one is counted.
     spikes = spiking.full_name(module) in spiking.KNOWN
     if isinstance(module, recurrent.SEQUENCES):
         state = inputs[1] if len(inputs) > 1 else None
@@ -207,6 +209,7 @@ def _count(counter: ModuleCounter, module: nn.Module, inputs: tuple[Any, ...], o
         rows = received.x.shape[0] if first.dim() > 1 else 1
         tally = counter.tally(name, type(module).__name__, first.numel() // max(1, rows))
         _layer(counter, module, inputs, received, first, tally)
+    # What comes out has its origin here.
     kind = received.kind if layers.keeps_kind(module) else "real"
     outputs = output if isinstance(output, tuple) else (output,)
     for value in outputs:

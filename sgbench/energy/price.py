@@ -89,9 +89,11 @@ def price(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyEstim
     latency_s = counts.steps / counts.samples * dt_s / target.acceleration
     if target.unpriced is not None:
         return EnergyEstimate(target.name, latency_s, None, None, (), target.missing, (target.unpriced,))
+    # Where layers lie on the chip, and what moves between its cores.
     pieces = () if target.chip is None else place(counts, target.chip)
     moving = target.chip is not None and not {*TRANSPORT}.isdisjoint(target.priced)
     moves = traffic(counts, target.chip, pieces) if moving and target.chip is not None else {}
+    # Operations times prices; one without a price leaves the whole without a number.
     narrow = narrowed(counts, target.operand_bits)
     asked = tuple(demands(narrow, moves, wanted=frozenset((*target.priced, *NEEDED))))
     terms, problems = _terms(asked, narrow, target)
@@ -152,6 +154,7 @@ def _terms(
             if item is not None or (demand.operation in NEEDED and demand.operation not in left_out):
                 problems.setdefault(f"{demand.operation}: no count in {demand.place} ({demand.reason})")
         elif item is not None:
+            # A count and a price make a term.
             per_inference = demand.count.over(_inferences(counts, target))
             try:
                 cost = _one_count_nj(item, demand.operation, layers[demand.layer], counts)

@@ -92,6 +92,7 @@ def verdict(
     >>> verdict(difference, 2.0).word, verdict(difference, 0.2).word, verdict(difference, 0.2).seeds_needed
     ('equal', 'open', 31)
     """
+    # The word: equality goes before a difference that is smaller than the margin.
     p_equal = equivalence_p(result.estimate, result.error, result.degrees, margin, seeds=result.seeds)
     differs = result.p if p_differs is None else p_differs
     word: Word = "open"
@@ -100,6 +101,7 @@ def verdict(
     elif differs <= level:
         word = "better" if result.estimate > 0 else "worse"
     needed = _seeds_for_any_verdict(result, margin, level) if word == "open" else None
+    # The interval that lies within the margin exactly where equality is shown.
     half = t_quantile(1 - 2 * level, result.degrees) * result.error
     spread = result.error > ROUNDING
     return Verdict(

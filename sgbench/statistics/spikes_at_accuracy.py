@@ -127,6 +127,7 @@ def spike_ratio(
     estimate = _log_ratio(needed, other)
     if seeds < MIN_INTERVAL_SEEDS or not math.isfinite(estimate):
         return SpikeRatio(_exp(estimate), None, None, needed, other)
+    # The jackknife: leave each seed out of both methods.
     left_out = np.array(
         [
             _log_ratio(

@@ -195,6 +195,13 @@ def h5(scores: StudyScores, rules: Rules) -> HypothesisResult:
     if not all(table.complete for table in (*full, *cut, *clip)):
         return result
     remedies = [_remedy(*tables) for tables in zip(full, cut, clip, strict=True)]
+    return _decided(result, places, remedies, rules)
+
+
+def _decided(
+    result: HypothesisResult, places: Sequence[tuple[str, str]], remedies: Sequence[_Remedy], rules: Rules
+) -> HypothesisResult:
+    """Add to H5 what the remedies say: that all parts of the claim hold, or that one of them is false."""
     holds = all(
         one.spread < SPREAD_POINTS and not one.failed_cut and one.p_clip > rules.level for one in remedies
     )

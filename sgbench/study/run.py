@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from sgbench.training.run_folder import folder_of, stored_record
 HOUR_S = 3600.0
 Runner = Callable[[Sequence[RunSpec]], None]
 """Runs specs and leaves their records in the runs folder."""
+RunKey = tuple[str, str, int]
+"""Protocol, method and seed, as `StoreEntry.key`."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,31 @@ def run_block(
     total = sum(map(len, to_make))
     say(f"block {name}: {len(planned)} runs, {total} to make")
     complete = _make(loaded, block, name, left, to_make, runner=runner, deadline_s=deadline_s, say=say)
+    stored |= _store_ended(loaded, name, left, stored, place, code=code, epoch=epoch, say=say)
+    missing = [spec for group in left for spec in group.specs if key_of(spec) not in stored]
+    if complete and missing:
+        say(
+            f"block {name}: {len(missing)} runs have no record that counts, first {_why_missing(missing[0])}; "
+            f"the same command tries them again"
+        )
+    if not missing and block.settles is not None and name not in read_settled(place.store.folder):
+        path = write_settled(place.store.folder, name, best_cells(block.settles, planned, specs, place))
+        say(f"block {name}: settled in {path}; commit it before a block that needs it runs")
+    return not missing
+
+
+def _store_ended(
+    loaded: Loaded,
+    name: str,
+    left: Sequence[RunGroup],
+    stored: Collection[RunKey],
+    place: StudyFolders,
+    *,
+    code: Code,
+    epoch: int,
+    say: Callable[[str], None],
+) -> set[RunKey]:
+    """Store the groups of which every run has ended; returns the keys of their records."""
     # Runs that fail end early: of a group that was stopped, they alone would have records, and bias every figure.
     ended = [
         group
@@ -144,17 +171,7 @@ def run_block(
         say(
             f"block {name}: {shard.records} records in {place.store.folder / shard.name}, {shard.bytes:,} bytes"
         )
-    stored |= {entry.key for entry in entries}
-    missing = [spec for group in left for spec in group.specs if key_of(spec) not in stored]
-    if complete and missing:
-        say(
-            f"block {name}: {len(missing)} runs have no record that counts, first {_why_missing(missing[0])}; "
-            f"the same command tries them again"
-        )
-    if not missing and block.settles is not None and name not in read_settled(place.store.folder):
-        path = write_settled(place.store.folder, name, best_cells(block.settles, planned, specs, place))
-        say(f"block {name}: settled in {path}; commit it before a block that needs it runs")
-    return not missing
+    return {entry.key for entry in entries}
 
 
 def _make(
@@ -304,6 +321,6 @@ def require_commit(store: Store, code: Code, *, new_epoch: bool) -> int:
     return last + 1
 
 
-def key_of(spec: RunSpec) -> tuple[str, str, int]:
-    """Return what makes it one run, as `StoreEntry.key`."""
+def key_of(spec: RunSpec) -> RunKey:
+    """Return what makes it one run."""
     return spec.method.protocol.name, method_id(spec.method), spec.seed
