@@ -75,20 +75,20 @@ def paths(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Path]:
     Raises:
         InputError: the group does not exist, or two entries have one name.
     """
-    found: dict[str, Path] = {}
+    by_name: dict[str, Path] = {}
     folders = list(dict.fromkeys(Path(folder).resolve() for folder in [*with_own(config_dirs), conf_dir()]))
     if not any((folder / group).is_dir() for folder in folders):
         raise InputError(f"group '{group}' does not exist; {suggest(group, groups())}")
     for folder in folders:
         for path in (folder / group).rglob("*.yaml"):
             name = path.relative_to(folder / group).with_suffix("").as_posix()
-            if name in found:
+            if name in by_name:
                 # Hydra would take one of the two in silence.
                 raise InputError(
-                    f"{found[name]}: there is another {group} '{name}' in {folder}; rename yours"
+                    f"{by_name[name]}: there is another {group} '{name}' in {folder}; rename yours"
                 )
-            found[name] = path
-    return dict(sorted(found.items()))
+            by_name[name] = path
+    return dict(sorted(by_name.items()))
 
 
 def entries(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Entry]:
@@ -111,7 +111,7 @@ def entry(group: str, name: str, config_dirs: Iterable[Path] = ()) -> Entry:
     if name in known:
         return read_entry(group, name, known[name])
     every = entries(group, folders)
-    called = [other for other, found in every.items() if name in (found.meta.get("aliases") or [])]
+    called = [other for other, entry in every.items() if name in (entry.meta.get("aliases") or [])]
     folder = name.rpartition("/")[0]
     beside = [other for other in known if other.rpartition("/")[0] == folder]  # not a hundred presets
     hint = f"sgbench calls it '{called[0]}'" if called else suggest(name, beside or known)
@@ -141,13 +141,13 @@ def read_entry(group: str, name: str, path: Path) -> Entry:
     )
 
 
-def is_allowed(found: Entry, extra: Iterable[str] = ()) -> bool:
+def is_allowed(entry: Entry, extra: Iterable[str] = ()) -> bool:
     """Say whether what an entry names may be imported: it is shipped, or its exact name is allowed.
 
     Allowed are the targets of shipped entries, those of installed plugins, and `extra`. A plugin allows its own
     through the entry-point group `sgbench.targets` (`name = "package.module:Class"`).
     """
-    return CatalogueReader(allow_targets=extra).allows(found)
+    return CatalogueReader(allow_targets=extra).allows(entry)
 
 
 class CatalogueReader:
@@ -171,9 +171,9 @@ class CatalogueReader:
             self._read[group, name] = entry(group, name, self._folders)
         return self._read[group, name]
 
-    def allows(self, found: Entry) -> bool:
+    def allows(self, entry: Entry) -> bool:
         """See `is_allowed`."""
-        return found.path.is_relative_to(conf_dir()) or found.target in self._allowed
+        return entry.path.is_relative_to(conf_dir()) or entry.target in self._allowed
 
     @cached_property
     def _allowed(self) -> frozenset[str | None]:

@@ -143,7 +143,7 @@ def _check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
             continue
         if isinstance(name, str):
             catalogue.entry(group, name, folders)
-        if isinstance(name, list) and not all(isinstance(each, str) for each in name):
+        if isinstance(name, list) and not all(isinstance(part, str) for part in name):
             raise InputError(f"{override.input_line}: names of entries are needed; see: sgbench list {group}")
 
 
@@ -151,10 +151,10 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
     """Name the nearest known key where a key is unknown."""
     if any("hydra.sweeper.params" in word for word in overrides):
         return "hydra.sweeper.params: belongs into the file of a sweep; on the command line write -m key=1,2"
-    found = re.match(r"Could not (?:override|append|delete)[^']*'([^']+)'", str(error))
-    if found is None:
+    match = re.match(r"Could not (?:override|append|delete)[^']*'([^']+)'", str(error))
+    if match is None:
         return one_line(error)
-    key = found.group(1)
+    key = match.group(1)
     others = [word for word in overrides if key not in word]
     if len(others) == len(overrides):
         return one_line(error)
@@ -202,11 +202,11 @@ def spec_from_own(
         if name == NOTHING and group in SPIKING_CHOICES:
             nodes[group] = {}
             continue
-        found = shelf.entry(entry_group(group), name)
-        nodes[group], targets[group] = _checked_node(group, tree.pop(group, None), found, shelf)
+        entry = shelf.entry(entry_group(group), name)
+        nodes[group], targets[group] = _checked_node(group, tree.pop(group, None), entry, shelf)
     for name, node in _without_meta(tree.pop("logger", None)).items():
-        found = shelf.entry("logger", name)
-        loggers[name], targets[f"logger.{name}"] = _checked_node(f"logger.{name}", node, found, shelf)
+        entry = shelf.entry("logger", name)
+        loggers[name], targets[f"logger.{name}"] = _checked_node(f"logger.{name}", node, entry, shelf)
     method_tree = {
         "choices": picked,
         "parameters": nodes,
@@ -231,8 +231,8 @@ def spec_from_own(
 def _choices(config: DictConfig) -> dict[str, Any]:
     """Hydra's choices, where the tree has its `hydra` node."""
     node = config.get("hydra")
-    found: Any = {} if node is None else OmegaConf.to_container(node.runtime.choices)
-    return found
+    choices: Any = {} if node is None else OmegaConf.to_container(node.runtime.choices)
+    return choices
 
 
 def _resolve(config: DictConfig) -> dict[str, Any]:
@@ -263,34 +263,34 @@ def _canonical(group: str, name: str, shelf: catalogue.CatalogueReader) -> str:
 
 
 def _checked_node(
-    where: str, node: Any, found: catalogue.Entry, shelf: catalogue.CatalogueReader
+    where: str, node: Any, entry: catalogue.Entry, shelf: catalogue.CatalogueReader
 ) -> tuple[dict[str, Any], str]:
     """Return the parameters of a choice if its keys are its entry's and its target is allowed."""
     if not isinstance(node, dict):
         raise InputError(f"{where}: a mapping of parameters is needed (given: {node!r})")
     target = node.get("_target_")
-    if found.target is None:
-        raise InputError(f"{found.path}: _target_, the class behind the entry, is missing")
-    if target != found.target:
+    if entry.target is None:
+        raise InputError(f"{entry.path}: _target_, the class behind the entry, is missing")
+    if target != entry.target:
         raise InputError(
-            f"{where}._target_={target}: the target of entry '{found.name}' is {found.target} and cannot be "
+            f"{where}._target_={target}: the target of entry '{entry.name}' is {entry.target} and cannot be "
             f"replaced; write an entry of your own and name its folder with --config-dir"
         )
-    if not shelf.allows(found):
+    if not shelf.allows(entry):
         raise InputError(
-            f"{where}: target {found.target} of {found.path} is not allowed; "
-            f"if you trust it, add --allow-target {found.target}"
+            f"{where}: target {entry.target} of {entry.path} is not allowed; "
+            f"if you trust it, add --allow-target {entry.target}"
         )
-    parameters = {key: value for key, value in _without_meta(node).items() if key not in found.own}
+    parameters = {key: value for key, value in _without_meta(node).items() if key not in entry.own}
     for key in parameters:
-        if key not in found.parameters:
-            raise InputError(f"key '{where}.{key}' is not known; {suggest(str(key), found.parameters)}")
-    for key in found.parameters:
+        if key not in entry.parameters:
+            raise InputError(f"key '{where}.{key}' is not known; {suggest(str(key), entry.parameters)}")
+    for key in entry.parameters:
         if key not in parameters:
             raise InputError(f"key '{where}.{key}' is missing")
     if where == "optimizer":
-        _require_numbers(parameters, found.parameters)
-    return parameters, found.target
+        _require_numbers(parameters, entry.parameters)
+    return parameters, entry.target
 
 
 def _require_numbers(parameters: dict[str, Any], defaults: dict[str, Any]) -> None:
@@ -303,8 +303,8 @@ def _require_numbers(parameters: dict[str, Any], defaults: dict[str, Any]) -> No
         if isinstance(default, list) and isinstance(value, list) and len(value) != len(default):
             raise InputError(f"optimizer.{key}={value}: {len(default)} numbers are needed, e.g. {default}")
         if isinstance(sample, int | float) and not isinstance(sample, bool):
-            for each in value if isinstance(default, list) and isinstance(value, list) else [value]:
-                require_number(f"optimizer.{key}", each, low=-LARGEST_OF_OPTIMIZER, high=LARGEST_OF_OPTIMIZER)
+            for item in value if isinstance(default, list) and isinstance(value, list) else [value]:
+                require_number(f"optimizer.{key}", item, low=-LARGEST_OF_OPTIMIZER, high=LARGEST_OF_OPTIMIZER)
 
 
 def _without_meta(node: Any) -> dict[str, Any]:

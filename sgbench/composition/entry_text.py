@@ -72,14 +72,14 @@ def resolved(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> dict[s
     tree = OmegaConf.create(
         {"width_fwhm": None, "protocol": protocol, "entry": {**entry.own, **entry.parameters}}
     )
-    found = {}
+    values = {}
     for key in entry.parameters:
         try:
             value: Any = OmegaConf.select(tree, f"entry.{key}")
         except OmegaConfBaseException:
             continue
-        found[key] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-    return found
+        values[key] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    return values
 
 
 def _preset_rows(entry: catalogue.Entry) -> list[tuple[str, str]]:
@@ -104,10 +104,10 @@ def _presets_of(entry: catalogue.Entry, config_dirs: Sequence[Path]) -> list[str
     if selection.is_preset(entry):
         return []
     known = catalogue.entries(entry.group, config_dirs).values()
-    found = [other for other in known if selection.is_preset(other)]
+    presets = [other for other in known if selection.is_preset(other)]
     return [
         f"{other.meta['library']} {_words(other.meta.get('calls'))} is {other.group}={other.name}"
-        for other in found
+        for other in presets
         if selection.canonical_name(other) == entry.name
     ]
 

@@ -53,8 +53,8 @@ def formula(text: str, *pairs: object) -> float:
     try:
         return _value(ast.parse(text, mode="eval").body, {**CONSTANTS, **given})
     except (ArithmeticError, ValueError) as error:
-        told = ", ".join(f"{name}={value}" for name, value in given.items())
-        raise InputError(f"{told}: {text} has no value ({error}); choose another") from error
+        inputs = ", ".join(f"{name}={value}" for name, value in given.items())
+        raise InputError(f"{inputs}: {text} has no value ({error}); choose another") from error
 
 
 def _value(node: ast.expr, given: dict[str, Any]) -> Any:

@@ -104,7 +104,7 @@ def _require_point(
     asked: str, package: str | None, overrides: Sequence[str], config_dirs: Sequence[Path]
 ) -> None:
     """Refuse words that are not those of a single point, or a package that it does not have."""
-    swept = next((each for each in parse_overrides(overrides) if each.is_sweep_override()), None)
+    swept = next((override for override in parse_overrides(overrides) if override.is_sweep_override()), None)
     if swept is not None:
         raise InputError(f"{swept.input_line}: {asked} is of a single point; give one value")
     config = raw_config(overrides, config_dirs)

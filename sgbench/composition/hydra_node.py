@@ -100,7 +100,7 @@ def _check_plugged(kind: str, plugged: Any) -> None:
             )
     if plugged.get(CALLED) is not None:
         raise InputError(f"hydra.{kind}.{CALLED}: functions are not called by name; list the values as words")
-    if any("maximize" in str(each).lower() for each in _several(plugged.get("direction"))):
+    if any("maximize" in str(direction).lower() for direction in _several(plugged.get("direction"))):
         raise InputError(
             f"hydra.{kind}.direction: a run returns its validation loss, or its error where validation_accuracy "
             f"is monitored, of which less is better; use hydra.{kind}.direction=minimize"
@@ -154,8 +154,8 @@ def _targets(tree: Any) -> Iterator[str]:
 def _named_callables(tree: Any) -> list[str]:
     """Classes in a logging configuration other than the usual ones, or what may stand for a class."""
     if isinstance(tree, dict):
-        found = [str(value) for key, value in tree.items() if key in ("()", "class") and value not in LOGGERS]
-        return found + [name for value in tree.values() for name in _named_callables(value)]
+        names = [str(value) for key, value in tree.items() if key in ("()", "class") and value not in LOGGERS]
+        return names + [name for value in tree.values() for name in _named_callables(value)]
     if isinstance(tree, str):
         return [tree] if tree.startswith("${") and tree.endswith("}") else []  # may become a whole mapping
     return [name for value in tree for name in _named_callables(value)] if isinstance(tree, list) else []

@@ -151,7 +151,9 @@ def _open_plan(overrides: Sequence[Override], config: DictConfig, composer: Poin
         is_sweep=True,
         config_dirs=composer.config_dirs,
         is_open=True,
-        settled=frozenset(each.key_or_group for each in overrides if not each.is_sweep_override()),
+        settled=frozenset(
+            override.key_or_group for override in overrides if not override.is_sweep_override()
+        ),
     )
 
 
@@ -170,7 +172,9 @@ def _example(overrides: Sequence[Override]) -> list[str]:
 
 def _points(overrides: Sequence[Override], config: DictConfig) -> list[list[str]]:
     every = _with_parameters(overrides, config)
-    searched = next((each.input_line for each in every if isinstance(each.value(), IntervalSweep)), None)
+    searched = next(
+        (override.input_line for override in every if isinstance(override.value(), IntervalSweep)), None
+    )
     if searched is not None:
         raise InputError(
             f"{searched}: an interval needs a sweeper that searches it, e.g. hydra/sweeper=optuna"
@@ -235,7 +239,9 @@ class PointComposer:
         elsewhere = any(override.key_or_group == "hydra.searchpath" for override in overrides)
         is_choice = [elsewhere or _is_choice(override, self._groups) for override in overrides]
         choices = tuple(word for word, chosen in zip(point, is_choice, strict=True) if chosen)
-        return choices, [each for each, chosen in zip(overrides, is_choice, strict=True) if not chosen]
+        return choices, [
+            override for override, chosen in zip(overrides, is_choice, strict=True) if not chosen
+        ]
 
     def _merge(self, choices: tuple[str, ...]) -> DictConfig:
         """Return a tree of the caller's own; unpickling one is five times as fast as `copy.deepcopy`."""

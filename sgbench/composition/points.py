@@ -43,12 +43,12 @@ def extra_points(node: Any) -> list[Words]:
     if tree is None:
         return [[]]
     _require_keys(WHERE, tree, KINDS)
-    found: list[Words] = [[]]
+    points: list[Words] = [[]]
     for kind, content in tree.items():
         if content is not None:
-            made = list(_POINTS[kind](f"{WHERE}.{kind}", content))
-            found = [[*before, *words] for before in found for words in made]
-    return found
+            choices = list(_POINTS[kind](f"{WHERE}.{kind}", content))
+            points = [[*before, *words] for before in points for words in choices]
+    return points
 
 
 def count_points(node: Any) -> int:
@@ -103,11 +103,11 @@ def _key(word: str) -> str:
 def _zipped(where: str, content: Any) -> Iterator[Words]:
     if not isinstance(content, dict) or not content:
         raise InputError(f"{where}: lists of values by key are needed, e.g. {{surrogate: [atan, triangle]}}")
-    values = {key: _several(f"{where}.{key}", each) for key, each in content.items()}
-    lengths = {key: len(each) for key, each in values.items()}
+    values = {key: _several(f"{where}.{key}", value) for key, value in content.items()}
+    lengths = {key: len(items) for key, items in values.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{key} has {length}" for key, length in lengths.items())
-        raise InputError(f"{where}: {told}; as many values of each key are needed")
+        counts = ", ".join(f"{key} has {length}" for key, length in lengths.items())
+        raise InputError(f"{where}: {counts}; as many values of each key are needed")
     for row in zip(*values.values(), strict=True):
         yield [f"{key}={value}" for key, value in zip(values, row, strict=True)]
 
@@ -175,7 +175,7 @@ def _drawn(where: str, content: Any) -> tuple[int, int, dict[str, tuple[float, f
         raise InputError(
             f"{where}.ranges: is needed, e.g. {{optimizer.lr: {{low: 0.001, high: 0.1, scale: log}}}}"
         )
-    return count, seed, {key: _range(f"{where}.ranges.{key}", each) for key, each in ranges.items()}
+    return count, seed, {key: _range(f"{where}.ranges.{key}", ends) for key, ends in ranges.items()}
 
 
 def _range(where: str, given: Any) -> tuple[float, float, str]:
@@ -192,6 +192,7 @@ def _range(where: str, given: Any) -> tuple[float, float, str]:
 
 
 def _at(ranges: Mapping[str, tuple[float, float, str]], places: Sequence[Sequence[float]]) -> Iterator[Words]:
+    """Yield the settings at places of the unit cube."""
     for place in places:
         yield [
             f"{key}={_number(*ends, share):.12g}"
@@ -200,6 +201,7 @@ def _at(ranges: Mapping[str, tuple[float, float, str]], places: Sequence[Sequenc
 
 
 def _number(low: float, high: float, scale: str, share: float) -> float:
+    """Return the number at a share of a range."""
     value = low * (high / low) ** share if scale == "log" else low + share * (high - low)
     return min(max(float(f"{value:.{DIGITS}g}"), low), high)
 

@@ -139,15 +139,15 @@ def texts() -> dict[Path, str]:
     """
     folder = conf_dir() / GROUP
     canonical = {path.stem: catalogue.read_entry(GROUP, path.stem, path) for path in folder.glob("*.yaml")}
-    found = {}
+    by_path = {}
     for preset in read_presets():
         if preset.canonical not in canonical:
             raise InputError(f"preset {preset.entry}: {suggest(preset.canonical, canonical)}")
         content = tree(preset, canonical[preset.canonical])
-        found[preset.path] = HEADER + yaml.safe_dump(
+        by_path[preset.path] = HEADER + yaml.safe_dump(
             content, sort_keys=False, allow_unicode=True, width=10_000
         )
-    return found
+    return by_path
 
 
 def presets_there() -> list[Path]:

@@ -89,6 +89,7 @@ def declared(entry: Entry, known: Mapping[str, Entry], key: str, default: Any = 
 
 
 def _matching(group: str, known: Mapping[str, Entry], args: argparse.Namespace) -> dict[str, Entry]:
+    """Return the entries that have all properties asked for."""
     wanted: dict[str, Any] = {}
     for option, flag in FLAGS.items():
         if getattr(args, option):
@@ -109,6 +110,7 @@ def _matching(group: str, known: Mapping[str, Entry], args: argparse.Namespace) 
 
 
 def _property(entry: Entry, known: Mapping[str, Entry], option: str) -> Any:
+    """Return one property of an entry."""
     if option == "library":
         return library_of(entry) if is_preset(entry) else None
     flag = FLAGS.get(option)
@@ -122,7 +124,7 @@ def _known_value(group: str, known: Mapping[str, Entry], key: str, typed: str) -
     having = [entry for entry in known.values() if key in entry.meta]
     if not having:
         every = {other: catalogue.entries(other).values() for other in catalogue.groups()}
-        others = [other for other, found in every.items() if any(key in entry.meta for entry in found)]
+        others = [other for other, entries in every.items() if any(key in entry.meta for entry in entries)]
         where = f"groups that have one: {', '.join(others)}" if others else "no group has one"
         raise InputError(f"list {group} --{key} {typed}: no entry of this group has a {key}; {where}")
     if key == "family":

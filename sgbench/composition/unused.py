@@ -59,6 +59,7 @@ def take_out_settings(
 
 
 def _lent(name: object, lender: str, shelf: CatalogueReader) -> dict[str, Any]:
+    """Return the settings that another entry lends, or none where nobody knows it."""
     try:
         return shelf.entry(lender, name).parameters if isinstance(name, str) else {}
     except InputError:  # of a folder that Hydra alone knows
@@ -66,6 +67,7 @@ def _lent(name: object, lender: str, shelf: CatalogueReader) -> dict[str, Any]:
 
 
 def _take_out(config: DictConfig, group: str, settings: dict[str, Any], entry: Any) -> None:
+    """Take settings out of a group whose entry does not use them."""
     node: Any = OmegaConf.to_container(config[group], resolve=False)
     takes = entry.meta.get("takes") or {}
     for key, value in settings.items():

@@ -33,7 +33,7 @@ def parse_overrides(words: Sequence[str]) -> list[Override]:
             (override,) = OverridesParser.create().parse_overrides([word])
         except (HydraException, ValueError) as error:
             raise InputError(
-                f"{_told(word)}: not of the form key=value: {one_line(error)}; "
+                f"{_quoted(word)}: not of the form key=value: {one_line(error)}; "
                 f"write key=value without spaces and quote special characters"
             ) from error
         _require_values(word, override)
@@ -41,30 +41,32 @@ def parse_overrides(words: Sequence[str]) -> list[Override]:
     return parsed
 
 
-def _told(word: str) -> str:
+def _quoted(word: str) -> str:
+    """Shorten a word for a message, in quotes."""
     return f"'{shortened(word, SHOWN)}'"
 
 
 def _require_readable(word: str) -> None:
     """Refuse what parsers fail on with an error about themselves: keys, depths and numbers beyond all use."""
-    key, told = word.partition("=")[0], _told(word)
+    key, quoted = word.partition("=")[0], _quoted(word)
     if len(key) > LONGEST_KEY:
-        raise InputError(f"{told}: a key has at most {LONGEST_KEY} characters; see: sgbench run --help")
+        raise InputError(f"{quoted}: a key has at most {LONGEST_KEY} characters; see: sgbench run --help")
     if "\0" in word:
-        raise InputError(f"{told}: holds a zero byte, which no name and no file has; leave it out")
+        raise InputError(f"{quoted}: holds a zero byte, which no name and no file has; leave it out")
     if max(_depths(word), default=0) > DEEPEST:
-        raise InputError(f"{told}: brackets are nested more than {DEEPEST} deep; leave some out")
+        raise InputError(f"{quoted}: brackets are nested more than {DEEPEST} deep; leave some out")
     if re.search(rf"\d{{{LONGEST_NUMBER},}}", word):
-        raise InputError(f"{told}: a number of {LONGEST_NUMBER} digits or more; write it as 1e9")
+        raise InputError(f"{quoted}: a number of {LONGEST_NUMBER} digits or more; write it as 1e9")
     for name in _called(word.replace("\\", "")):  # what the parsers take out
         if name not in RESOLVERS:
             raise InputError(
-                f"{told}: ${{{name}:...}} is not for words, since no record would say what it was; "
+                f"{quoted}: ${{{name}:...}} is not for words, since no record would say what it was; "
                 f"write the value itself"
             )
 
 
 def _depths(word: str) -> Iterator[int]:
+    """Yield the depth of brackets behind each character."""
     depth = 0
     for character in word:
         depth += (character in "([{") - (character in ")]}")
@@ -90,17 +92,20 @@ def _called(word: str) -> Iterator[str]:
 
 def _require_values(word: str, override: Override) -> None:
     """Refuse a sweep whose values Hydra could not list."""
-    value, told = override.value(), _told(word)
+    value, quoted = override.value(), _quoted(word)
     if isinstance(value, Glob):
         group = override.key_or_group.partition("@")[0]
         raise InputError(
-            f"{told}: glob(...) is not read; write the names: {group}=a,b (sgbench list {group})"
+            f"{quoted}: glob(...) is not read; write the names: {group}=a,b (sgbench list {group})"
         )
     if isinstance(value, RangeSweep) and not _is_finite(value):
-        raise InputError(f"{told}: finite ends and a step other than 0 are needed; write e.g. range(0,10,2)")
+        raise InputError(
+            f"{quoted}: finite ends and a step other than 0 are needed; write e.g. range(0,10,2)"
+        )
 
 
 def _is_finite(sweep: RangeSweep) -> bool:
+    """Say whether a range has finite ends and a step."""
     numbers = _numbers(sweep)
     return numbers[-1] != 0 and all(map(math.isfinite, numbers))
 

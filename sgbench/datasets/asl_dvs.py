@@ -49,16 +49,17 @@ class AslDvs(EventFiles, entry="asl_dvs"):
         "or fetch the archive of github.com/PIX2NVS/NVS2Graph with a browser and unpack it, and what is in it, in "
         "the folder ASLDVS of the data root, one folder a letter"
     )
-    each: ClassVar[int] = EACH
+    per_letter: ClassVar[int] = EACH
 
     def originals(self, root: Path) -> list[str]:
         """List every recording's file, letter by letter."""
-        found: list[str] = []
+        files: list[str] = []
         for letter in LETTERS:
-            found += [
-                f"{letter}/{name}" for name in below(root / letter, "*.mat", self.remedy, least=self.each)
+            files += [
+                f"{letter}/{name}"
+                for name in below(root / letter, "*.mat", self.remedy, least=self.per_letter)
             ]
-        return found
+        return files
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
         """Assign recordings to splits by the hash of their names, letter by letter."""
@@ -68,6 +69,7 @@ class AslDvs(EventFiles, entry="asl_dvs"):
         return {split: self._read(root, names) for split, names in shares(classes, (1, 1)).items()}
 
     def _read(self, root: Path, names: Iterable[str]) -> Iterator[Recording]:
+        """Yield the recordings of these files."""
         for name in names:
             pixels = read_mat(root / name)
             channel = pixels.channel((2, HEIGHT, WIDTH), str(root / name))
@@ -85,15 +87,15 @@ def read_mat(path: Path) -> Pixels:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise InputError(f"{path}: larger than any recording of its kind")
-        told = {name: (shape, kind) for name, shape, kind in whosmat(path)}
+        headers = {name: (shape, kind) for name, shape, kind in whosmat(path)}
         for name in COLUMNS:
-            shape, kind = told.get(name, ((0, 0), "nothing"))
+            shape, kind = headers.get(name, ((0, 0), "nothing"))
             if not kind.startswith(("int", "uint", "double", "single", "logical")) or 1 not in shape:
                 raise InputError(f"{path}: {name} is {kind} of shape {shape}, not a column of numbers")
             if max(shape) > MOST_EVENTS:
                 raise InputError(f"{path}: {name} declares {max(shape)} events, more than any recording has")
-        found = loadmat(path, variable_names=COLUMNS)
-        columns = [np.asarray(found[name]).reshape(-1) for name in COLUMNS]
+        variables = loadmat(path, variable_names=COLUMNS)
+        columns = [np.asarray(variables[name]).reshape(-1) for name in COLUMNS]
     except InputError:
         raise
     except Exception as error:  # the reader has no error of its own for a damaged file

@@ -102,15 +102,19 @@ class DataSet(ABC):
 
     def verify(self, splits: dict[Split, Samples]) -> str:
         """Compare the loaded bytes and the split with the published ones, and return their SHA-256."""
-        found = fingerprint(splits)
-        if self.sha256 is not None and found != self.sha256:
-            made = self.origin == "generated"
-            why = "other numbers are" if made else "the files or the library that bundles them differ from"
+        checksum = fingerprint(splits)
+        if self.sha256 is not None and checksum != self.sha256:
+            is_generated = self.origin == "generated"
+            why = (
+                "other numbers are"
+                if is_generated
+                else "the files or the library that bundles them differ from"
+            )
             raise InputError(
-                f"data set {type(self).__name__}: checksum {found[:12]} is not the expected {self.sha256[:12]}; "
+                f"data set {type(self).__name__}: checksum {checksum[:12]} is not the expected {self.sha256[:12]}; "
                 f"{why} {self.source}"
             )
-        return found
+        return checksum
 
 
 def _keeping_parameters(begin: Callable[..., None]) -> Callable[..., None]:
@@ -144,12 +148,14 @@ AT_ONCE = 2**24
 
 
 def _add(digest: Any, numbers: Tensor) -> None:
+    """Add a tensor's bytes to a digest, a piece at a time."""
     plain = numbers.contiguous().reshape(-1).numpy().view(np.uint8)
     for start in range(0, len(plain), AT_ONCE):
         digest.update(plain[start : start + AT_ONCE].data)
 
 
 def _parts(values: Values) -> Iterator[Tensor]:
+    """Yield the tensors of a split in the form that its checksum covers."""
     if not isinstance(values, SpikeTrains):
         yield values if values.dtype == torch.uint8 else values.to(torch.float32)
         return

@@ -22,7 +22,7 @@ from sgbench.signals.trajectory import Batch
 
 
 class Batches:
-    """One pass over a split.
+    """Yields the batches of one pass over a split.
 
     Args:
         samples: the split.
@@ -67,7 +67,7 @@ class Batches:
 
 
 class SpikingData:
-    """Any data set under any encoder.
+    """Encodes any data set with any encoder.
 
     Args:
         data_set: what to load.
@@ -169,6 +169,7 @@ class SpikingData:
 
 
 def _no_fit(data_set: DataSet, encoder: Encoder) -> str:
+    """Write that an encoder cannot take what a data set holds, and which one can."""
     remedy = {"values": "latency", "traces": "direct", "spikes": "binned"}[data_set.form]
     return (
         f"encoder {type(encoder).__name__}: takes {' or '.join(encoder.takes)}, but data set "

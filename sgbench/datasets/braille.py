@@ -58,8 +58,8 @@ class BrailleLetters(DataSet):
         """Read pressures [samples, 76, 12] and letters of each split, ordered by letter and repetition."""
         path, (x, y, repetition) = self._arrays(data_dir)
         order = np.lexsort((repetition, y))
-        each = np.divmod(np.arange(COUNT), REPETITIONS)
-        if (y[order] != each[0]).any() or (repetition[order] != each[1]).any():
+        expected = np.divmod(np.arange(COUNT), REPETITIONS)
+        if (y[order] != expected[0]).any() or (repetition[order] != expected[1]).any():
             raise InputError(
                 f"{path}: not {REPETITIONS} repetitions of each of {CLASSES} letters; {self.remedy}"
             )
@@ -68,7 +68,9 @@ class BrailleLetters(DataSet):
             "validation": (FIRST_VALIDATION, FIRST_TEST),
             "test": (FIRST_TEST, REPETITIONS),
         }
-        chosen = {name: order[(each[1] >= low) & (each[1] < high)] for name, (low, high) in ends.items()}
+        chosen = {
+            name: order[(expected[1] >= low) & (expected[1] < high)] for name, (low, high) in ends.items()
+        }
         return {name: (x[place], y[place].astype(np.int64)) for name, place in chosen.items()}  # type: ignore[misc]
 
     def _arrays(self, data_dir: Path) -> tuple[Path, tuple[Pressures, Any, Any]]:
@@ -87,6 +89,7 @@ class BrailleLetters(DataSet):
         return path, (x, y, repetition)
 
     def _path(self, data_dir: Path) -> Path:
+        """Return where the file lies: the original archive or the unpacked file."""
         folder = data_dir / self.folder
         packed = folder / ORIGINAL
         return packed if packed.is_file() else find(FILE, [folder], self.remedy)
@@ -99,7 +102,7 @@ class BrailleLetters(DataSet):
         noise = random.integers(-3, 4, (CLASSES, REPETITIONS, STEPS, TAXELS))
         x = np.clip(letters + noise + 60, 0, 255).reshape(-1, STEPS, TAXELS)
         y, repetition = np.divmod(np.arange(len(x)), REPETITIONS)
-        x, y, repetition = (each.astype(np.uint8) for each in (x, y, repetition))
+        x, y, repetition = (column.astype(np.uint8) for column in (x, y, repetition))
         np.savez_compressed(folder / FILE, x=x, y=y, repetition=repetition)
 
 
@@ -168,12 +171,12 @@ def send_on_delta(x: Pressures, threshold: int) -> np.ndarray[Any, np.dtype[np.b
     [[0, 0], [0, 0], [1, 0], [0, 1]]
     """
     level = x.astype(np.int64)
-    reference, told = level[:, 0], np.zeros((*x.shape[:2], 2 * x.shape[2]), dtype=np.bool_)
+    reference, events = level[:, 0], np.zeros((*x.shape[:2], 2 * x.shape[2]), dtype=np.bool_)
     for step in range(1, x.shape[1]):
         change = level[:, step] - reference
-        told[:, step] = np.concatenate([change >= threshold, change <= -threshold], 1)
+        events[:, step] = np.concatenate([change >= threshold, change <= -threshold], 1)
         reference = np.where(np.abs(change) >= threshold, level[:, step], reference)
-    return told
+    return events
 
 
 def trials_in(path: Path) -> Pressures:
@@ -204,12 +207,17 @@ def trials_in(path: Path) -> Pressures:
 def _pressure(trial: dict[str, Any], where: str) -> Pressures:
     if "taxel_data" not in trial:
         raise InputError(f"{where} has no taxel_data; it is another file than the published one")
-    found = np.asarray(trial["taxel_data"])
-    if found.ndim != 2 or len(found) < STEPS or found.shape[1] != TAXELS or found.dtype.kind not in "iuf":  # noqa: PLR2004
+    pressures = np.asarray(trial["taxel_data"])
+    if (
+        pressures.ndim != 2  # noqa: PLR2004
+        or len(pressures) < STEPS
+        or pressures.shape[1] != TAXELS
+        or pressures.dtype.kind not in "iuf"
+    ):
         raise InputError(
-            f"{where} has taxel_data of shape {found.shape}, not [at least {STEPS}, {TAXELS}] numbers"
+            f"{where} has taxel_data of shape {pressures.shape}, not [at least {STEPS}, {TAXELS}] numbers"
         )
-    whole = np.round(found[:STEPS])
-    if not ((whole >= 0) & (whole <= FULL) & (whole == found[:STEPS])).all():
+    whole = np.round(pressures[:STEPS])
+    if not ((whole >= 0) & (whole <= FULL) & (whole == pressures[:STEPS])).all():
         raise InputError(f"{where} has a value outside 0..{FULL}, or none that is whole")
     return (FULL - whole).astype(np.uint8)

@@ -29,6 +29,7 @@ def check(data_set: DataSet, splits: dict[Split, Samples]) -> str:
 
 
 def _problem(samples: Samples, facts: DataSet, split: Split) -> str | None:
+    """Say what is wrong with a split, or None."""
     values, target, lengths = samples
     if len(target) == 0:
         return "is empty"

@@ -49,26 +49,27 @@ class Cifar10Dvs(EventFiles, entry="cifar10_dvs"):
 
     def originals(self, root: Path) -> list[str]:
         """List every recording's file, class by class."""
-        found: list[str] = []
+        files: list[str] = []
         for name in CLASSES:
-            found += [f"{name}/{file}" for file in below(root / name, "*.aedat4", self.remedy, least=EACH)]
-        return found
+            files += [f"{name}/{file}" for file in below(root / name, "*.aedat4", self.remedy, least=EACH)]
+        return files
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
         """Assign recordings to splits as the file of the package says."""
         of_number = json.loads(SPLIT_FILE.read_text())
         parts: dict[Split, list[str]] = {"train": [], "validation": [], "test": []}
         for name in self.originals(root):
-            found = NUMBER.search(name)
-            if found is None:
+            match = NUMBER.search(name)
+            if match is None:
                 raise InputError(f"{root / name}: its name has no number")
             listed = of_number[name.split("/")[0]]
-            held_out: list[Split] = [each for each in SPLITS if int(found[1]) in listed.get(each, [])]
+            held_out: list[Split] = [split for split in SPLITS if int(match[1]) in listed.get(split, [])]
             split: Split = held_out[0] if held_out else "train"
             parts[split].append(name)
         return {split: self._read(root, names) for split, names in parts.items()}
 
     def _read(self, root: Path, names: Iterable[str]) -> Iterator[Recording]:
+        """Yield the recordings of these files."""
         for name in names:
             pixels = aedat4.read(root / name)
             channel = pixels.channel((2, 128, 128), str(root / name))

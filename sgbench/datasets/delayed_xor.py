@@ -60,9 +60,9 @@ class DelayedXor(Generated, entry="delayed_xor"):
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
         """Draw the samples of all splits, each from numbers of its own."""
-        return {name: self._made(size, random) for name, size, random in self.each_split()}
+        return {name: self._generate(size, random) for name, size, random in self.each_split()}
 
-    def _made(self, count: int, random: np.random.Generator) -> Samples:
+    def _generate(self, count: int, random: np.random.Generator) -> Samples:
         pattern = permutation(random, count) % 4
         bits = np.stack([pattern // 2, pattern % 2], 1)
         second = self.window_ms + self.delay_ms

@@ -60,6 +60,7 @@ def fetch(data_set: EventFiles, data_dir: Path) -> list[str]:
 
 
 def _fetch_one(data_set: EventFiles, download: FileToFetch, root: Path) -> str:
+    """Fetch one file unless it is there, and hold it against its checksum."""
     path = root / download.name
     done = known(root).get(download.name)
     if done is not None and done["md5"] == download.md5:
@@ -88,10 +89,10 @@ def _fetch_one(data_set: EventFiles, download: FileToFetch, root: Path) -> str:
 def known(root: Path) -> dict[str, Any]:
     """Read which files were fetched and unpacked, with their sizes and checksums."""
     try:
-        found = json.loads((root / CHECKSUMS).read_text())
+        checksums = json.loads((root / CHECKSUMS).read_text())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return checksums if isinstance(checksums, dict) else {}
 
 
 def _unpack_all(path: Path, root: Path, most_bytes: int) -> list[str]:
@@ -104,8 +105,8 @@ def _unpack_all(path: Path, root: Path, most_bytes: int) -> list[str]:
             break
         for name in unpack(inside[number], root, most_bytes=most_bytes):
             (inside if name.endswith(ARCHIVES) else files).append(root / name)
-    for each in inside[1:]:
-        each.unlink(missing_ok=True)
+    for archive in inside[1:]:
+        archive.unlink(missing_ok=True)
     return [file.relative_to(root).as_posix() for file in files]
 
 
@@ -134,6 +135,7 @@ def _continue(data_set: EventFiles, download: FileToFetch, path: Path) -> None:
 
 
 def _request(url: str, have: int) -> urllib.request.Request:
+    """Ask for a file from the byte on that is missing."""
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise InputError(f"{url}: http or https is needed")
     headers = {"User-Agent": AGENT, **({"Range": f"bytes={have}-"} if have else {})}
@@ -156,10 +158,10 @@ def _transfer(request: urllib.request.Request, part: Path, name: str) -> None:
             while chunk := answer.read(CHUNK):
                 file.write(chunk)
                 bar.update(len(chunk))
-    found = part.stat().st_size
-    if total is not None and found < total:
+    size = part.stat().st_size
+    if total is not None and size < total:
         raise InputError(
-            f"{request.full_url}: cut off at {found} of {total} bytes; the same command continues"
+            f"{request.full_url}: cut off at {size} of {total} bytes; the same command continues"
         )
 
 

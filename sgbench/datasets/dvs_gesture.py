@@ -64,7 +64,7 @@ class DvsGesture(EventFiles, entry="dvs_gesture"):
     def __init__(self, *, validation_users: list[int]) -> None:
         super().__init__()
         given = list(validation_users) if isinstance(validation_users, list | tuple) else []
-        if not given or not all(type(each) is int and each >= 1 for each in given):
+        if not given or not all(type(user) is int and user >= 1 for user in given):
             raise InputError(
                 f"dataset.validation_users={validation_users!r}: a list of numbers such as [20, 21] is needed"
             )
@@ -86,15 +86,16 @@ class DvsGesture(EventFiles, entry="dvs_gesture"):
         """Assign recordings to splits by user."""
         parts: dict[Split, list[tuple[str, int]]] = {"train": [], "validation": [], "test": []}
         for name in self.originals(root):
-            found = NAME.fullmatch(name)
-            if found is None or int(found[2]) >= self.n_classes:
+            match = NAME.fullmatch(name)
+            if match is None or int(match[2]) >= self.n_classes:
                 raise InputError(f"{root / name}: not named userNN_LIGHT/0..{self.n_classes - 1}.npy")
-            held_out = int(found[1]) in self.validation_users
+            held_out = int(match[1]) in self.validation_users
             split: Split = "test" if name.startswith(TEST) else "validation" if held_out else "train"
-            parts[split].append((name, int(found[2])))
+            parts[split].append((name, int(match[2])))
         return {split: self._read(root, names) for split, names in parts.items()}
 
     def _read(self, root: Path, names: Iterable[tuple[str, int]]) -> Iterator[Recording]:
+        """Yield the recordings of these files."""
         for name, label in names:
             pixels = read_table(root / name)
             channel = pixels.channel((2, 128, 128), str(root / name))

@@ -86,15 +86,16 @@ class EventFiles(DataSet):
             raise InputError(f"data set {type(self).__name__}: {error}; remove this folder") from error
         counted: dict[Split, int] = {split: len(samples.target) for split, samples in splits.items()}
         for together, count in self.recorded.items():
-            found = sum(counted[split] for split in together)
-            if found != count:
+            total = sum(counted[split] for split in together)
+            if total != count:
                 raise InputError(
-                    f"{root}: holds {found} recordings for {' and '.join(together)}, not {count}; {self.remedy}"
+                    f"{root}: holds {total} recordings for {' and '.join(together)}, not {count}; {self.remedy}"
                 )
         self.sizes: Mapping[Split, int] = {split: self.sizes[split] or counted[split] for split in SPLITS}
         return splits
 
     def _shape(self, root: Path) -> dict[str, object]:
+        """Return what a prepared copy depends on."""
         return {
             "data set": self.name,
             "reader": self.reader,
@@ -114,6 +115,7 @@ class EventFiles(DataSet):
         return {split: read(folder / split) for split in SPLITS}
 
     def _write(self, root: Path, folder: Path) -> None:
+        """Write a prepared copy of every split."""
         for split, recordings in self.recordings(root).items():
             with Writer(folder / split, self.n_inputs) as writer:
                 for recording in recordings:
@@ -121,15 +123,15 @@ class EventFiles(DataSet):
 
     def verify(self, splits: dict[Split, Samples]) -> str:
         """Return the SHA-256 of originals, reader and parameters; spikes are checked while written."""
-        found = self.found_sha256
-        if found is None:
+        checksum = self.found_sha256
+        if checksum is None:
             return super().verify(splits)
-        if self.sha256 is not None and found != self.sha256:
+        if self.sha256 is not None and checksum != self.sha256:
             raise InputError(
-                f"data set {type(self).__name__}: checksum {found[:12]} is not the expected {self.sha256[:12]}; "
+                f"data set {type(self).__name__}: checksum {checksum[:12]} is not the expected {self.sha256[:12]}; "
                 f"the files are not those of {self.source}; {self.remedy}"
             )
-        return found
+        return checksum
 
 
 def below(root: Path, pattern: str, remedy: str, *, least: int = 1) -> list[str]:
@@ -150,8 +152,8 @@ def present(root: Path, names: Iterable[str], remedy: str) -> list[str]:
     Raises:
         InputError: names the first that is not.
     """
-    found = list(names)
-    for name in found:
+    files = list(names)
+    for name in files:
         if not (root / name).is_file():
             raise InputError(f"{name} is not in {root}; {remedy}")
-    return found
+    return files

@@ -71,9 +71,9 @@ class EvidenceAccumulation(Generated, entry="evidence_accumulation"):
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
         """Draw the samples of all splits, each from numbers of its own."""
-        return {name: self._made(size, random) for name, size, random in self.each_split()}
+        return {name: self._generate(size, random) for name, size, random in self.each_split()}
 
-    def _made(self, count: int, random: np.random.Generator) -> Samples:
+    def _generate(self, count: int, random: np.random.Generator) -> Samples:
         preferred = whole(random, 2, count)
         side = preferred[:, None] ^ (random.random((count, self.cues)) < self.minority)  # [samples, cues]
         asked = self.cues * self.cue_every_ms + self.delay_ms

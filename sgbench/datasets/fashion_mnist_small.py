@@ -28,14 +28,14 @@ class FashionMnistSmall(FashionMnist, entry="fashion_mnist_small"):
         splits: dict[Split, Samples] = {}
         first = 0
         for name in SPLITS:
-            each = self.sizes[name] // self.n_classes
-            chosen = np.stack([places[first : first + each] for places in ordered], axis=1).reshape(-1)
+            per_class = self.sizes[name] // self.n_classes
+            chosen = np.stack([places[first : first + per_class] for places in ordered], axis=1).reshape(-1)
             splits[name] = Samples(
                 torch.from_numpy(images[chosen].reshape(len(chosen), -1).copy()),
                 torch.from_numpy(labels[chosen].astype(np.int64)),
                 None,
             )
-            first += each
+            first += per_class
         return splits
 
     def verify(self, splits: dict[Split, Samples]) -> str:

@@ -45,14 +45,16 @@ class FsddRecordings(Spoken):
 
     def all_utterances(self, root: Path) -> list[Utterance]:
         """List all recordings with what their names tell, ordered by speaker, digit and number."""
-        found = [_utterance(name, root) for name in self.originals(root)]
-        return sorted(found, key=lambda each: (each.speaker, each.label, each.number))
+        utterances = [_utterance(name, root) for name in self.originals(root)]
+        return sorted(
+            utterances, key=lambda utterance: (utterance.speaker, utterance.label, utterance.number)
+        )
 
     def divided(self, root: Path, split_of: Callable[[Utterance], Split]) -> dict[Split, list[Utterance]]:
         """Divide all recordings among the splits by a rule."""
         parts: dict[Split, list[Utterance]] = {"train": [], "validation": [], "test": []}
-        for each in self.all_utterances(root):
-            parts[split_of(each)].append(each)
+        for utterance in self.all_utterances(root):
+            parts[split_of(utterance)].append(utterance)
         return parts
 
     @staticmethod
@@ -122,19 +124,21 @@ class FsddSpeaker(FsddRecordings, entry="fsdd_speaker"):
     def utterances(self, root: Path) -> Mapping[Split, list[Utterance]]:
         """Assign recordings to splits by speaker."""
         split_of: dict[str, Split] = {self.test_speaker: "test", self.validation_speaker: "validation"}
-        return self.divided(root, lambda each: split_of.get(each.speaker, "train"))
+        return self.divided(root, lambda utterance: split_of.get(utterance.speaker, "train"))
 
 
-def _by_number(each: Utterance) -> Split:
-    if each.number < FIRST_VALIDATION:
+def _by_number(utterance: Utterance) -> Split:
+    """Return the split of a recording by the number in its name."""
+    if utterance.number < FIRST_VALIDATION:
         return "test"
-    return "validation" if each.number < FIRST_TRAIN else "train"
+    return "validation" if utterance.number < FIRST_TRAIN else "train"
 
 
 def _utterance(name: str, root: Path) -> Utterance:
-    found = NAME.fullmatch(name)
-    if found is None or found[2] not in SPEAKERS:
+    """Read digit, speaker and number from a file's name."""
+    match = NAME.fullmatch(name)
+    if match is None or match[2] not in SPEAKERS:
         raise InputError(
             f"{root / name}: not DIGIT_SPEAKER_NUMBER.wav of {', '.join(SPEAKERS)}; remove it from the folder"
         )
-    return Utterance(name, int(found[1]), found[2], int(found[3]))
+    return Utterance(name, int(match[1]), match[2], int(match[3]))

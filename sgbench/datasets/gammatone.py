@@ -104,25 +104,26 @@ class FrontEnd:
         padded = np.zeros((len(sounds), max(steps) * width))
         for row, sound, count in zip(padded, sounds, steps, strict=True):
             row[: count * width] = _levelled(sound, self.level)[: count * width]
-        found = np.empty((max(steps), len(sounds), self.channels))
+        drive = np.empty((max(steps), len(sounds), self.channels))
         for channel, centre in enumerate(self.centres_hz()):
             heard = (
                 np.maximum(lfilter(*gammatone(centre, "iir", fs=self.rate_hz), padded), 0) ** self.exponent
             )
-            found[:, :, channel] = heard.reshape(len(sounds), -1, width).mean(2).T
-        found[np.arange(max(steps))[:, None] >= np.array(steps)] = 0
-        return found
+            drive[:, :, channel] = heard.reshape(len(sounds), -1, width).mean(2).T
+        drive[np.arange(max(steps))[:, None] >= np.array(steps)] = 0
+        return drive
 
     def spikes(self, sounds: Sequence[Floats]) -> list[tuple[Ints, Ints]]:
         """Compute times [us] and channels of the spikes of each sound, in the order of time."""
         step, sound, channel = np.nonzero(self._fired(self.gain * self.drive(sounds)))
-        last = np.array([self.steps(each) for each in sounds])
-        kept = step < last[sound]
-        step, sound, channel = step[kept], sound[kept], channel[kept]
-        own = [sound == each for each in range(len(sounds))]
-        return [(step[each] * self.step_us, channel[each]) for each in own]
+        last = np.array([self.steps(waveform) for waveform in sounds])
+        inside = step < last[sound]
+        step, sound, channel = step[inside], sound[inside], channel[inside]
+        own = [sound == index for index in range(len(sounds))]
+        return [(step[mask] * self.step_us, channel[mask]) for mask in own]
 
     def _fired(self, drive: Floats) -> NDArray[np.bool_]:
+        """Let leaky neurons with a refractory time fire on what drives them."""
         decay, rest = math.exp(-self.step_s / self.tau_s), round(self.refractory_s / self.step_s)
         v, since = np.zeros(drive.shape[1:]), np.full(drive.shape[1:], rest)
         fired = np.zeros(drive.shape, dtype=np.bool_)
@@ -136,6 +137,7 @@ class FrontEnd:
 
 
 def _levelled(sound: Floats, level: float) -> Floats:
+    """Scale a sound to a root mean square."""
     centred = sound - sound.mean()
     return level * centred / (math.sqrt(float(np.mean(centred**2))) + 1e-9)
 
@@ -148,12 +150,13 @@ def in_batches(
     for sound in sounds:
         batch.append(sound)
         if len(batch) == size:
-            yield from _each(front_end, batch)
+            yield from _with_spikes(front_end, batch)
             batch = []
     if batch:
-        yield from _each(front_end, batch)
+        yield from _with_spikes(front_end, batch)
 
 
-def _each(front_end: FrontEnd, batch: list[Floats]) -> Iterator[tuple[Floats, Ints, Ints]]:
+def _with_spikes(front_end: FrontEnd, batch: list[Floats]) -> Iterator[tuple[Floats, Ints, Ints]]:
+    """Yield each sound of a batch with its spikes."""
     for sound, (time_us, channel) in zip(batch, front_end.spikes(batch), strict=True):
         yield sound, time_us, channel

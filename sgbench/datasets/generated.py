@@ -103,6 +103,7 @@ def fire(
 def _fire(
     random: np.random.Generator, blocks: ActiveBlocks, rate_hz: float
 ) -> tuple[Numbers, Numbers, Numbers]:
+    """Draw the spikes of blocks at one rate."""
     trials = np.concatenate([[0], np.cumsum(blocks.channels * blocks.steps)])
     hits = successes(random, int(trials[-1]), rate_hz * NATIVE_STEP_US * 1e-6)
     block = np.searchsorted(trials, hits, side="right") - 1
@@ -121,13 +122,13 @@ def successes(random: np.random.Generator, trials: int, probability: float) -> N
         return np.arange(trials)
     if probability <= 0:
         return np.zeros(0, dtype=np.int64)
-    found: list[Numbers] = []
+    places: list[Numbers] = []
     last = -1
     while last < trials:
         count = int((trials - last) * probability * 1.1) + 16
         # P(gap > k) = (1 - p)^k: the inverse of the geometric distribution.
         gaps = np.floor(np.log1p(-random.random(count)) / np.log1p(-probability)) + 1
         place = last + np.cumsum(np.minimum(gaps, trials + 1.0)).astype(np.int64)
-        found.append(place[place < trials])
+        places.append(place[place < trials])
         last = int(place[-1])
-    return np.concatenate(found)
+    return np.concatenate(places)

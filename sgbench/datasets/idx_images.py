@@ -71,6 +71,7 @@ class IdxImages(DataSet):
         return checksum(self.file_sha256)
 
     def _pair(self, names: tuple[str, str], data_dir: Path) -> tuple[Bytes, Bytes]:
+        """Read images and their labels, which have to fit."""
         paths = [find(name, self.folders(data_dir), self.remedy) for name in names]
         images, labels = (self._read(path, name) for path, name in zip(paths, names, strict=True))
         if len(images) != len(labels) or math.prod(images.shape[1:]) != self.n_inputs:
@@ -83,10 +84,10 @@ class IdxImages(DataSet):
     def _read(self, path: Path, name: str) -> Bytes:
         data = contents(path)
         array = parse_idx(data, path)
-        found, expected = hashlib.sha256(data).hexdigest(), self.file_sha256[name]
-        if found != expected:
+        checksum, expected = hashlib.sha256(data).hexdigest(), self.file_sha256[name]
+        if checksum != expected:
             raise InputError(
-                f"{path}: checksum {found[:12]} is not the expected {expected[:12]}; the file is not the one of "
+                f"{path}: checksum {checksum[:12]} is not the expected {expected[:12]}; the file is not the one of "
                 f"{self.source}; fetch it again"
             )
         return array

@@ -74,9 +74,9 @@ class Intervals(Generated, entry="intervals"):
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
         """Draw the samples of all splits, each from numbers of its own."""
-        return {name: self._made(size, random) for name, size, random in self.each_split()}
+        return {name: self._generate(size, random) for name, size, random in self.each_split()}
 
-    def _made(self, count: int, random: np.random.Generator) -> Samples:
+    def _generate(self, count: int, random: np.random.Generator) -> Samples:
         target = permutation(random, count) % len(self.gaps_ms)
         first = whole(random, self.onset_ms, count)
         second = first + self.volley_ms + np.array(self.gaps_ms)[target]

@@ -97,6 +97,7 @@ def series(tau: int, units: int, per_unit: int = PER_UNIT) -> list[float]:
 
 
 def _slope(now: float, delayed: float) -> float:
+    """Return the right-hand side of the equation."""
     square = delayed * delayed
     fourth = square * square
     return GROWTH * delayed / (1 + fourth * fourth * square) - DECAY * now

@@ -108,6 +108,7 @@ def store(splits: dict[Split, Samples], folder: Path) -> None:
 
 
 def _named(values: Values) -> tuple[tuple[str, Tensor], ...]:
+    """Return the tensors of a split under the names of their files."""
     if isinstance(values, SpikeTrains):
         return tuple((name, getattr(values, name)) for name in TRAINS)
     return (("values", values),)

@@ -52,7 +52,9 @@ class PatternGeneration(Generated, entry="pattern_generation"):
         self.rate_hz = require_number("dataset.rate_hz", rate_hz, low=0, high=1000, open_low=True)
         if not isinstance(periods_ms, list | tuple) or not periods_ms:
             raise InputError(f"dataset.periods_ms={periods_ms!r}: a list such as [1000, 500] is needed")
-        periods = (require_number("dataset.periods_ms", each, low=0, open_low=True) for each in periods_ms)
+        periods = (
+            require_number("dataset.periods_ms", period, low=0, open_low=True) for period in periods_ms
+        )
         self.periods_ms = tuple(periods)
         super().__init__(samples=[1, 1, 1], seed=seed)
 

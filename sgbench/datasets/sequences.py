@@ -73,10 +73,12 @@ class ImageSequence(DataSet):
         return self._named(self.images.verify(images))
 
     def _shaped(self, part: Samples) -> Samples:
+        """Cut images into steps, in this data set's order of pixels."""
         values = _flat(part.values)[:, self.order]
         return part._replace(values=values.view(len(values), -1, self.n_inputs))
 
     def _named(self, sha256: str) -> str:
+        """Return the checksum of a split of sequences from that of its images."""
         text = f"{sha256} {self.n_inputs} {' '.join(map(str, self.order.tolist()))}"
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -58,7 +58,7 @@ class Shd(EventFiles, entry="shd"):
     def __init__(self, *, validation_speakers: list[int]) -> None:
         super().__init__()
         given = list(validation_speakers) if isinstance(validation_speakers, list | tuple) else []
-        if not given or not all(type(each) is int and each >= 0 for each in given):
+        if not given or not all(type(listed) is int and listed >= 0 for listed in given):
             raise InputError(
                 f"dataset.validation_speakers={validation_speakers!r}: a list of numbers such as [9] is needed"
             )
@@ -77,7 +77,7 @@ class Shd(EventFiles, entry="shd"):
         speaker = numbers(root / TRAIN, SPEAKER)
         absent = set(self.validation_speakers) - set(speaker.tolist())
         if absent:
-            known = ", ".join(str(each) for each in np.unique(speaker).tolist())
+            known = ", ".join(str(name) for name in np.unique(speaker).tolist())
             raise InputError(f"{root / TRAIN}: nobody is speaker {min(absent)}; speakers are {known}")
         held_out = np.isin(speaker, self.validation_speakers)
         test = np.arange(len(numbers(root / TEST, LABELS)))

@@ -114,7 +114,8 @@ def _listed(path: Path, known: set[str]) -> set[str]:
 
 
 def _utterance(name: str, root: Path) -> Utterance:
-    found = NAME.fullmatch(name)
-    if found is None or found[1] not in WORDS:
+    """Read word, speaker and number from a file's name."""
+    match = NAME.fullmatch(name)
+    if match is None or match[1] not in WORDS:
         raise InputError(f"{root / name}: not WORD/SPEAKER_nohash_NUMBER.wav of the 35 words; remove it")
-    return Utterance(name, WORDS.index(found[1]), found[2], int(found[3]))
+    return Utterance(name, WORDS.index(match[1]), match[2], int(match[3]))

@@ -69,7 +69,7 @@ class SpikePatterns(Generated, entry="spike_patterns"):
         trains = SpikeTrains.of(*spikes, self.duration_ms * NATIVE_STEP_US * same, self.n_inputs)
         asked = fire(random, [(blocks._replace(channels=self.trains * same), self.output_rate_hz)])
         target = torch.zeros(count, self.duration_ms, self.trains, dtype=torch.float64)
-        sample, channel, time_us = (torch.from_numpy(each) for each in asked)
+        sample, channel, time_us = (torch.from_numpy(array) for array in asked)
         target[sample, time_us // NATIVE_STEP_US, channel] = 1
         known = Samples(trains, target, None)
         return {"train": known, "validation": known, "test": known}

@@ -45,8 +45,9 @@ class Spoken(EventFiles):
         return {split: self._heard(root, own) for split, own in self.utterances(root).items()}
 
     def _heard(self, root: Path, own: Sequence[Utterance]) -> Iterator[Recording]:
-        sounds = (read_wav(root / each.name, self.front_end.rate_hz) for each in own)
-        for each, heard in zip(own, in_batches(self.front_end, sounds, AT_ONCE), strict=True):
+        """Yield recordings as the front end hears them."""
+        sounds = (read_wav(root / utterance.name, self.front_end.rate_hz) for utterance in own)
+        for utterance, heard in zip(own, in_batches(self.front_end, sounds, AT_ONCE), strict=True):
             sound, time_us, channel = heard
             lasts_us = self.front_end.duration_us(sound)
-            yield Recording(channel, time_us, each.label, lasts_us, name=str(root / each.name))
+            yield Recording(channel, time_us, utterance.label, lasts_us, name=str(root / utterance.name))

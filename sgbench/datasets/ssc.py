@@ -46,8 +46,8 @@ class Ssc(EventFiles, entry="ssc"):
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
         """Read one file for each split."""
-        found: dict[Split, Iterable[Recording]] = {}
+        parts: dict[Split, Iterable[Recording]] = {}
         for split, name in FILES.items():
             rows = np.arange(len(numbers(root / name, LABELS)))
-            found[split] = recordings(root / name, rows, self.n_classes)
-        return found
+            parts[split] = recordings(root / name, rows, self.n_classes)
+        return parts

@@ -62,16 +62,16 @@ class StoreRecall(Generated, entry="store_recall"):
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
         """Draw the samples of all splits, each from numbers of its own."""
-        return {name: self._made(size, random) for name, size, random in self.each_split()}
+        return {name: self._generate(size, random) for name, size, random in self.each_split()}
 
-    def _made(self, count: int, random: np.random.Generator) -> Samples:
+    def _generate(self, count: int, random: np.random.Generator) -> Samples:
         command, value = self._sequences(random, count)
         last = self.characters - 1 - np.argmax(command[:, ::-1] == RECALL, 1)
         stored = np.where(command == STORE, np.arange(self.characters), -1).max(1)
         inside = np.arange(self.characters) <= last[:, None]
         active = [(command != RECALL) & (value == 0), (command != RECALL) & (value == 1)]
         active += [command == STORE, command == RECALL]
-        blocks = self._blocks([each & inside for each in active])
+        blocks = self._blocks([mask & inside for mask in active])
         duration_us = (last + 1) * self.character_ms * NATIVE_STEP_US
         trains = SpikeTrains.of(*fire(random, [(blocks, self.rate_hz)]), duration_us, self.n_inputs)
         return Samples(trains, torch.from_numpy(value[np.arange(count), stored]), None)
@@ -79,8 +79,8 @@ class StoreRecall(Generated, entry="store_recall"):
     def _sequences(self, random: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:
         """Draw commands and values [count, characters] of sequences whose last store a recall has followed."""
         commands, values = [], []
-        found = 0
-        while found < count:
+        n_sequences = 0
+        while n_sequences < count:
             chance, bit = random.random((2, count, self.characters))
             command, stores = np.zeros(bit.shape, dtype=np.int64), np.ones(count, dtype=bool)
             for place in range(self.characters):
@@ -90,15 +90,15 @@ class StoreRecall(Generated, entry="store_recall"):
             whole_ones = stores & (command == RECALL).any(1)
             commands.append(command[whole_ones])
             values.append((bit[whole_ones] * 2).astype(np.int64))
-            found += len(commands[-1])
+            n_sequences += len(commands[-1])
         return np.concatenate(commands)[:count], np.concatenate(values)[:count]
 
     def _blocks(self, active: list[np.ndarray]) -> ActiveBlocks:
         """Describe each group of channels as active for the characters in which it fires."""
-        found = [np.nonzero(each) for each in active]
-        sample, place = (np.concatenate(each) for each in zip(*found, strict=True))
+        indices = [np.nonzero(mask) for mask in active]
+        sample, place = (np.concatenate(axis) for axis in zip(*indices, strict=True))
         width = self.n_inputs // GROUPS
-        channel = np.repeat(np.arange(GROUPS) * width, [len(each[0]) for each in found])
+        channel = np.repeat(np.arange(GROUPS) * width, [len(axes[0]) for axes in indices])
         same = np.ones_like(sample)
         return ActiveBlocks(
             sample, channel, width * same, place * self.character_ms, self.character_ms * same

@@ -59,9 +59,9 @@ class TemporalXor(Generated, entry="temporal_xor"):
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
         """Draw the samples of all splits, each from numbers of its own."""
-        return {name: self._made(size, random) for name, size, random in self.each_split()}
+        return {name: self._generate(size, random) for name, size, random in self.each_split()}
 
-    def _made(self, count: int, random: np.random.Generator) -> Samples:
+    def _generate(self, count: int, random: np.random.Generator) -> Samples:
         pattern = permutation(random, count) % 4
         late = np.stack([pattern // 2, pattern % 2], 1)  # [samples, channels]
         time_s = np.where(late, self.late_s, self.early_s)

@@ -54,15 +54,15 @@ def parts_of_tonic(name: str, save_to: Path) -> dict[Split, Any]:
     Raises:
         InputError: tonic is not installed, has no such data set, or cannot fetch it; one line.
     """
-    made = _class_of(name)
-    asked = inspect.signature(made).parameters
+    tonic_class = _class_of(name)
+    asked = inspect.signature(tonic_class).parameters
     options: dict[Split, dict[str, Any]] = {"train": {}}
     if "train" in asked:
         options = {"train": {"train": True}, "test": {"train": False}}
     elif "split" in asked:
         options = {split: {"split": given} for given, split in FILE_SPLITS.items()}
     try:
-        return {split: made(save_to=str(save_to), **own) for split, own in options.items()}
+        return {split: tonic_class(save_to=str(save_to), **own) for split, own in options.items()}
     except Exception as error:  # of the network, of files, of its own
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"tonic's {name} cannot be opened below {save_to}: {reason}") from error
@@ -79,7 +79,9 @@ def _class_of(name: str) -> Callable[..., Any]:
     except ImportError as error:
         raise InputError(MISSING) from error
     classes: dict[str, Callable[..., Any]] = {
-        key: each for key, each in known.items() if inspect.isclass(each) and hasattr(each, "sensor_size")
+        key: member
+        for key, member in known.items()
+        if inspect.isclass(member) and hasattr(member, "sensor_size")
     }
     if name not in classes:
         raise InputError(f"tonic has no data set '{name}'; {suggest(name, classes)}")
@@ -93,14 +95,14 @@ def facts_of(name: str, classes: int | None = None) -> Facts:
         InputError: tonic is not installed, has no such data set, or does not state how many classes it has.
     """
     if name in UNSTATED:
-        found = UNSTATED[name]
-        return found if classes is None else Facts(found.sensor_size, classes)
-    made: Any = _class_of(name)
-    named = getattr(made, "classes", None)
+        facts = UNSTATED[name]
+        return facts if classes is None else Facts(facts.sensor_size, classes)
+    tonic_class: Any = _class_of(name)
+    named = getattr(tonic_class, "classes", None)
     count = len(named) if classes is None and named is not None else classes
-    if count is None or made.sensor_size is None:
+    if count is None or tonic_class.sensor_size is None:
         raise InputError(f"tonic's {name} states no classes; set dataset.classes to how many there are")
-    return Facts(made.sensor_size, count)
+    return Facts(tonic_class.sensor_size, count)
 
 
 class Tonic(EventFiles, entry="tonic"):
@@ -189,12 +191,12 @@ class Tonic(EventFiles, entry="tonic"):
         given = (
             getattr(part, "targets", None) or ()
         )  # those that know them only from their files have an empty list
-        found = np.asarray(given if len(given) == len(part) else [part[k][1] for k in range(len(part))])
-        if found.ndim != 1:
+        labels = np.asarray(given if len(given) == len(part) else [part[k][1] for k in range(len(part))])
+        if labels.ndim != 1:
             raise InputError(
-                f"tonic's {self.chosen} has targets of shape {found.shape}, one class a sample is needed"
+                f"tonic's {self.chosen} has targets of shape {labels.shape}, one class a sample is needed"
             )
-        numbers = found if found.dtype.kind in "iu" else np.unique(found, return_inverse=True)[1]
+        numbers = labels if labels.dtype.kind in "iu" else np.unique(labels, return_inverse=True)[1]
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < self.n_classes:
             raise InputError(
                 f"tonic's {self.chosen} has the classes {numbers.min()} to {numbers.max()}; set dataset.classes="
@@ -211,6 +213,7 @@ class Tonic(EventFiles, entry="tonic"):
             yield Recording(channel, time_us - first_us, int(labels[place]), name=called)
 
     def _sensor(self) -> tuple[int, int, int]:
+        """Return width, height and polarities, in tonic's order."""
         polarities, height, width = self.image or (1, 1, self.n_inputs)
         return width, height, polarities
 
@@ -232,14 +235,14 @@ def channels_of(
         InputError: a field is missing; one line.
 
     >>> pixel = np.array([(3, 2, 500, True)], [("x", "i2"), ("y", "i2"), ("t", "i8"), ("p", "?")])
-    >>> [each.tolist() for each in channels_of(pixel, (4, 3, 2), "an example")]
+    >>> [column.tolist() for column in channels_of(pixel, (4, 3, 2), "an example")]
     [[500], [23]]
     """
     names = getattr(getattr(events, "dtype", None), "names", None) or ()
-    time = next((events[each] for each in TIME_NAMES if each in names), None)
+    time = next((events[name] for name in TIME_NAMES if name in names), None)
     if time is None or "x" not in names:
         raise InputError(f"{called}: events have the fields {', '.join(names) or 'none'}; t and x are needed")
-    width, height, polarities = (int(each) for each in size)
+    width, height, polarities = (int(length) for length in size)
     row = events["y"].astype(np.int64) if "y" in names else 0
     polarity = events["p"].astype(np.int64) if "p" in names and polarities > 1 else 0
     column = events["x"].astype(np.int64)

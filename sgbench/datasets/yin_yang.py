@@ -74,7 +74,7 @@ def _draw(random: np.random.RandomState) -> tuple[float, float, int]:
     """Draw one point of a class, which is drawn beforehand."""
     wanted = random.randint(3)
     while True:
-        x, y = (2 * RADIUS * each for each in random.random_sample(2).tolist())
+        x, y = (2 * RADIUS * number for number in random.random_sample(2).tolist())
         if math.dist((x, y), (RADIUS, RADIUS)) <= RADIUS and label_of(x, y) == wanted:
             return x, y, wanted
 

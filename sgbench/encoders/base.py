@@ -91,8 +91,8 @@ class ChangeEncoder(Encoder):
 
     def encode(self, values: Tensor, generator: torch.Generator) -> Events:
         """Send rises and falls as spikes, or as how many thresholds were crossed [T, B, 2 N]."""
-        told = torch.cat(self.changes(values), 2).to(values.dtype)
-        return Events.of(over_time(told, self.steps).transpose(0, 1))
+        changes = torch.cat(self.changes(values), 2).to(values.dtype)
+        return Events.of(over_time(changes, self.steps).transpose(0, 1))
 
     def channels(self, n_inputs: int) -> int:
         """Count two channels for each trace."""

@@ -31,7 +31,7 @@ class TimeShuffledDirect(Encoder):
 
     >>> encoder = TimeShuffledDirect(steps=4, dt_s=0.001, gain=2.0)
     >>> x = encoder.encode(torch.tensor([[[0.1], [0.2], [0.3]]]), torch.Generator().manual_seed(0))
-    >>> sorted(round(each, 6) for each in x.flatten().tolist())
+    >>> sorted(round(value, 6) for value in x.flatten().tolist())
     [0.0, 0.2, 0.4, 0.6]
     """
 

@@ -48,6 +48,7 @@ def matched_ann(counts: OpCounts, *, weight_bits: int | None = None) -> OpCounts
 
 
 def _layer(layer: LayerCounts, counts: OpCounts, passes: int, bits: int | None, *, last: bool) -> LayerCounts:
+    """Count one layer of the matched network, which makes so many passes."""
     groups = tuple(_group(group, layer, counts, passes, bits) for group in layer.synapses)
     units = layer.neurons * passes
     biases = units if layer.bias_additions.total else 0
@@ -78,6 +79,7 @@ def _layer(layer: LayerCounts, counts: OpCounts, passes: int, bits: int | None, 
 def _group(
     group: SynapseCounts, layer: LayerCounts, counts: OpCounts, passes: int, bits: int | None
 ) -> SynapseCounts:
+    """Count one group of connections of the matched network, all of them used in every pass."""
     synapses = synapse_count(group, counts.steps)
     if synapses is None:
         raise InputError(f"{group.source} to {layer.name}: {group.dense.reason}; no network to match")

@@ -45,8 +45,8 @@ class Fan:
         tall, wide = (_reached_along(side, padding, stride) for side in image[1:])
         reached = (tall[:, None, :, None] & wide[None, :, None, :]).reshape(math.prod(image[1:]), -1)
         self.out = reached.shape[1]
-        self.each = rows * reached.sum(1)  # synapses that an event at each place reaches
-        self.total = image[0] * int(self.each.sum())  # synapses
+        self.synapses = rows * reached.sum(1)  # synapses that an event at each place reaches
+        self.total = image[0] * int(self.synapses.sum())  # synapses
         self.masks = _as_bits(reached)
         used = self.masks != 0
         # Words of a mask outside of these are 0.
@@ -76,13 +76,13 @@ class Fan:
         into = (operations, words, counts)
         if isinstance(signal, Events):
             events = (signal.indptr.cpu().numpy(), signal.index.cpu().numpy())
-            counting.spread_events(*events, self.each, self.masks, self.first, self.last, *into)
+            counting.spread_events(*events, self.synapses, self.masks, self.first, self.last, *into)
         else:
             images = signal.detach().cpu().contiguous().view(steps * batch, self.image[0], -1).numpy()
             if words.shape[1] == 1:
-                counting.spread_small(images, self.each, self.masks, *into)
+                counting.spread_small(images, self.synapses, self.masks, *into)
             else:
-                counting.spread_dense(images, self.each, self.masks, self.first, self.last, *into)
+                counting.spread_dense(images, self.synapses, self.masks, self.first, self.last, *into)
         reached = Reached(counts.reshape(steps, batch), words, self.out)
         return operations.reshape(steps, batch), reached
 
@@ -131,7 +131,7 @@ class Fans(NamedTuple):
 
 
 class Arriving(NamedTuple):
-    """What one batch brings to a layer, and what the layer sends."""
+    """Holds what one batch brings to a layer, and what the layer sends."""
 
     signal: Signal  # [T, B, N]
     sent: Tensor | None  # spikes of the layer itself
@@ -139,12 +139,13 @@ class Arriving(NamedTuple):
 
 
 def count_convolution(
-    layer: ConvLayer, fans: Fans, arriving: Arriving, total: Counter[str], each: PerSample
+    layer: ConvLayer, fans: Fans, arriving: Arriving, total: Counter[str], per_sample: PerSample
 ) -> None:
     """Add what one batch makes a layer do: an event reaches the neurons around it, fewer at a border."""
     signal, sent, valid = arriving
+    # What the layer before sends: operations, and places that it reaches.
     came, landed = fans.into.spread(signal)
-    each.add(total, "arriving", (came if valid is None else came * valid).sum(0))
+    per_sample.add(total, "arriving", (came if valid is None else came * valid).sum(0))
     returns = sent is not None and layer.recurrence != "none"
     if layer.pool_out is None and not returns:
         alone = landed.counts if valid is None else landed.counts * valid
@@ -154,6 +155,7 @@ def count_convolution(
     if layer.pool_out is not None:
         reached = layer.pool_out.reached(reached)
     alike = fans.into.channels  # neurons at one place that are reached together
+    # What the layer sends itself arrives one step later.
     if sent is not None and returns:
         potentials = layer.neuron.feeds_back == "potential"  # which are hardly ever 0
         active = torch.ones_like(sent) if potentials else sent
@@ -165,8 +167,9 @@ def count_convolution(
         else:
             back, returned = fans.among.spread(active)
             again = returned.places()
-        each.add(total, "returning", one_step_later(back, valid).sum(0))
+        per_sample.add(total, "returning", one_step_later(back, valid).sum(0))
         reached[1:] |= again[:-1]
+    # Steps behind a sample's end reach nothing.
     if valid is not None:
         reached &= torch.from_numpy(valid)[..., None]
     total["reached"] += int(torch.count_nonzero(reached)) * alike

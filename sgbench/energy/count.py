@@ -64,7 +64,7 @@ class OperationCounter:
         self.steps += int(batch.lengths.sum())
         spikes = iter(trajectory.spikes)
         sent = [next(spikes) if layer.neuron.output == "binary" else None for layer in self.layers]
-        each = PerSample(len(batch.lengths))
+        per_sample = PerSample(len(batch.lengths))
         came = _Signals(batch.lengths)
         received = self.received(batch.x, sent)
         for layer, total, signal, source, own in zip(
@@ -76,9 +76,9 @@ class OperationCounter:
             fired = None if own is None else came.of(own)
             if isinstance(layer, ConvLayer):
                 arriving = Arriving(arrived, own, valid)
-                count_convolution(layer, self.fans[layer], arriving, total, each)
-            _count(layer, came.of(arrived), fired, valid, total, each)
-        each.add_squares(self.squares)
+                count_convolution(layer, self.fans[layer], arriving, total, per_sample)
+            _count(layer, came.of(arrived), fired, valid, total, per_sample)
+        per_sample.add_squares(self.squares)
 
     def result(self) -> OpCounts:
         """Return the totals so far."""
@@ -94,10 +94,12 @@ class OperationCounter:
         )
 
     def _layer(self, layer: Counted, total: Counter[str], source: str, kind: Kind) -> LayerCounts:
+        """Return the counts of one layer from its totals."""
         neurons = layer.neurons
         synapses = tuple(self._groups(layer, total, source, kind))
         updates = self.steps * neurons
         operations = layer.neuron.operations
+        # Biases are read in every step, weights where an event arrives.
         biases = self.steps * layer.biases
         reads = biases + sum(group.effective.total or 0 for group in synapses)
         return LayerCounts(
@@ -130,14 +132,14 @@ class OperationCounter:
         self, layer: Counted, total: Counter[str], source: str, kind: Kind
     ) -> Iterator[SynapseCounts]:
         """Yield the connections into a layer and those among its neurons."""
-        wiring, each_step = self._feed_forward(layer)
+        wiring, per_step = self._feed_forward(layer)
         kind = "real" if layer.taps > 1 else kind  # a delay spread over steps weights each of them
-        yield self._synapses(source, wiring, kind, total["arriving"], each_step, stored(layer, "weight"))
+        yield self._synapses(source, wiring, kind, total["arriving"], per_step, stored(layer, "weight"))
         if layer.recurrence != "none" and not isinstance(layer, PopulationLayer):
-            wiring, each_step = self._recurrent(layer)
+            wiring, per_step = self._recurrent(layer)
             kind = _kind(layer.neuron) if layer.neuron.feeds_back == "spikes" else "real"
             weights = stored(layer, "recurrent")
-            yield self._synapses(layer.name, wiring, kind, total["returning"], each_step, weights)
+            yield self._synapses(layer.name, wiring, kind, total["returning"], per_step, weights)
 
     def _feed_forward(self, layer: Counted) -> tuple[Wiring, int]:
         """Return how a layer is wired to its source, and synapses times the steps that an event spreads over."""
@@ -157,22 +159,23 @@ class OperationCounter:
         return wiring, layer.neurons * recurrent_fan_out(layer)
 
     def _synapses(
-        self, source: str, wiring: Wiring, kind: Kind, effective: int, each_step: int, weights: StoredWeights
+        self, source: str, wiring: Wiring, kind: Kind, effective: int, per_step: int, weights: StoredWeights
     ) -> SynapseCounts:
+        """Return the counts of one group of connections."""
         return SynapseCounts(
             source=source,
             wiring=wiring,
             operation="accumulate" if kind == "binary" else "multiply_accumulate",
             weight_bits=self.bits,
             effective=Count(total=effective),
-            dense=Count(total=self.steps * each_step),
+            dense=Count(total=self.steps * per_step),
             weights=weights.numbers,
             zero_weights=weights.zeros,
         )
 
 
 class _Signals:
-    """What signals bring up to each sample's length, counted once for each."""
+    """Holds what signals bring up to each sample's length, counted once for each."""
 
     def __init__(self, lengths: Tensor) -> None:
         self.lengths = lengths
@@ -202,17 +205,17 @@ def _count(
     fired: Came | None,
     valid: NDArray[np.bool_] | None,
     total: Counter[str],
-    each: PerSample,
+    per_sample: PerSample,
 ) -> None:
     """Add what one batch makes a layer do, from the events that reach it and the spikes it sends."""
     total["events"] += events.total
     if fired is not None:
         total["spikes"] += fired.total
-        each.spikes_sent += fired.of_samples
+        per_sample.spikes_sent += fired.of_samples
     if isinstance(layer, DenseLayer):
-        _count_dense(layer, events, fired, valid, total, each)
+        _count_dense(layer, events, fired, valid, total, per_sample)
     elif isinstance(layer, PopulationLayer):
-        each.add(total, "arriving", events.of_samples * (layer.population * layer.neuron.currents))
+        per_sample.add(total, "arriving", events.of_samples * (layer.population * layer.neuron.currents))
         total["reached"] += events.total * layer.population
 
 
@@ -222,11 +225,11 @@ def _count_dense(
     fired: Came | None,
     valid: NDArray[np.bool_] | None,
     total: Counter[str],
-    each: PerSample,
+    per_sample: PerSample,
 ) -> None:
     """Every event reaches every neuron."""
     neurons = layer.neurons
-    each.add(total, "arriving", events.of_samples * layer.fan_out)
+    per_sample.add(total, "arriving", events.of_samples * layer.fan_out)
     if fired is None or layer.recurrence == "none":
         total["reached"] += events.steps * neurons
     else:
@@ -234,7 +237,7 @@ def _count_dense(
         alone = 0  # neurons reached by nothing but their own last spike
         values = layer.neuron.feeds_back == "potential"  # which are hardly ever 0
         late = one_step_later(np.full_like(fired.rows, neurons) if values else fired.rows, valid)
-        each.add(total, "returning", late.sum(0) * recurrent_fan_out(layer))
+        per_sample.add(total, "returning", late.sum(0) * recurrent_fan_out(layer))
         if layer.recurrence == "all_to_all":
             reached |= late > 0
         else:

@@ -54,9 +54,9 @@ def synapse_rate(counts: OpCounts) -> float:
     """
     groups = [group for layer in counts.layers for group in layer.synapses]
     for group in groups:
-        for found in (group.effective, group.dense):
-            if found.total is None:
-                raise InputError(f"synapses from {group.source}: {found.reason}")
+        for count in (group.effective, group.dense):
+            if count.total is None:
+                raise InputError(f"synapses from {group.source}: {count.reason}")
     return sum(group.effective.total or 0 for group in groups) / sum(
         group.dense.total or 0 for group in groups
     )
@@ -76,7 +76,9 @@ def compare(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyCom
     bits = max(group.weight_bits for layer in counts.layers for group in layer.synapses)
     used = min(bits, target.operand_bits or bits)
     ann = matched_ann(counts, weight_bits=used)
-    still, whole, other = (price(each, target=target, dt_s=dt_s) for each in (silenced(counts), counts, ann))
+    still, whole, other = (
+        price(operations, target=target, dt_s=dt_s) for operations in (silenced(counts), counts, ann)
+    )
     qnn_bits = levels_bits(math.ceil(counts.steps / counts.samples))
     reasons = tuple(dict.fromkeys((*whole.reasons, *other.reasons)))
     crossing = _crossing(still.dynamic_nj, whole.dynamic_nj, other.dynamic_nj, rate)
@@ -89,11 +91,12 @@ def compare(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyCom
 def _crossing(
     still: Interval | None, whole: Interval | None, other: Interval | None, rate: float
 ) -> Interval | None:
+    """Return the firing rate at which both energies are equal, as far as prices fix it."""
     if still is None or whole is None or other is None or not whole.value > still.value:
         return None
     rates = []
     for end in ENDS:
-        zero, one, against = (getattr(each, end) for each in (still, whole, other))
+        zero, one, against = (getattr(energy, end) for energy in (still, whole, other))
         rates.append(max(0.0, rate * (against - zero) / (one - zero)) if one > zero else math.inf)
     return Interval(rates[0], min(rates), max(rates))
 
@@ -109,17 +112,19 @@ def silenced(counts: OpCounts) -> OpCounts:
 
 
 def _silent_layer(layer: LayerCounts) -> LayerCounts:
+    """Return a layer's counts as if nothing arrived."""
     zero = Count(total=0)
-    kept = layer.bias_additions  # read in every step, whatever arrives
+    additions = layer.bias_additions  # read in every step, whatever arrives
     return layer.model_copy(
         update={
             "synapses": tuple(_silent_group(group) for group in layer.synapses),
             "neuron_updates_with_input": zero,
             "spikes_sent": zero,
-            "weight_reads": kept,
+            "weight_reads": additions,
         }
     )
 
 
 def _silent_group(group: SynapseCounts) -> SynapseCounts:
+    """Return a group's counts as if nothing arrived."""
     return group.model_copy(update={"effective": Count(total=0)})

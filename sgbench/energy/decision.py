@@ -66,7 +66,7 @@ class DecisionTimes:
         self.network, self.loss = network, loss
         self.confidences = confidences
         rules = [f"step {step}" for step in range(1, steps + 1)] + [
-            f"confidence {each:g}" for each in confidences
+            f"confidence {confidence:g}" for confidence in confidences
         ]
         self.counters = {rule: OperationCounter(network, input_kind, bits=bits) for rule in rules}
         self.hits = dict.fromkeys(rules, 0)
@@ -92,6 +92,7 @@ class DecisionTimes:
             self._answer(f"confidence {confidence:g}", batch, trajectory, end, score)
 
     def _answer(self, rule: str, batch: Batch, trajectory: Trajectory, end: Tensor, score: Tensor) -> None:
+        """Score and count a batch that a rule ends at these steps."""
         self.hits[rule] += int((score.argmax(1) == batch.target).sum())
         self.counters[rule].update(batch._replace(lengths=end), trajectory)
 
@@ -101,10 +102,10 @@ class DecisionTimes:
         Raises:
             InputError: no sample was seen.
         """
-        found = []
+        decisions = []
         for rule, counter in self.counters.items():
             if not counter.samples:
                 raise InputError("no sample was seen: nothing was decided")
             mean = counter.steps / counter.samples
-            found.append(Decision(rule, self.hits[rule] / counter.samples, mean, counter.result()))
-        return found
+            decisions.append(Decision(rule, self.hits[rule] / counter.samples, mean, counter.result()))
+        return decisions

@@ -46,7 +46,7 @@ TRANSPORT: tuple[Operation, ...] = ("spike_message", "hop_east_west", "hop_north
 
 @dataclass(frozen=True)
 class Demand:
-    """How often one operation occurs in one layer over the test set, or why that is unknown."""
+    """Says how often one operation occurs in one layer over the test set, or why that is unknown."""
 
     operation: Operation
     layer: str
@@ -66,10 +66,10 @@ def demands(
         wanted: operations that somebody asks for; None: all.
     """
     for layer in counts.layers:
-        for operation, place, found, each in _asked(layer):
-            if found.total != 0 and (wanted is None or operation in wanted):
-                total = None if found.total is None else exactly(found.total * each)
-                yield Demand(operation, layer.name, place, total, found.reason)
+        for operation, place, needed, factor in _asked(layer):
+            if needed.total != 0 and (wanted is None or operation in wanted):
+                total = None if needed.total is None else exactly(needed.total * factor)
+                yield Demand(operation, layer.name, place, total, needed.reason)
         if layer.name in traffic:
             moved = traffic[layer.name]
             for operation, count in zip(
@@ -89,9 +89,9 @@ def _asked(layer: LayerCounts) -> Iterator[tuple[Operation, str, Count, float]]:
         yield "event_state_write", place, group.effective, layer.state_bits
         yield "event_address", place, group.effective, 1
     for operation, field in LAYER_FIELDS.items():
-        found = getattr(layer, field)
-        if found is not None:
-            yield operation, layer.name, found, 1
+        count = getattr(layer, field)
+        if count is not None:
+            yield operation, layer.name, count, 1
     yield "neuron_update_idle", layer.name, _idle(layer), 1
     wide = max(
         (group.weight_bits for group in layer.synapses), default=0
@@ -102,9 +102,10 @@ def _asked(layer: LayerCounts) -> Iterator[tuple[Operation, str, Count, float]]:
 
 
 def _idle(layer: LayerCounts) -> Count:
-    for found in (layer.neuron_updates, layer.neuron_updates_with_input):
-        if found.total is None:
-            return found
+    """Return the updates of neurons that nothing reached, or why that is unknown."""
+    for updates in (layer.neuron_updates, layer.neuron_updates_with_input):
+        if updates.total is None:
+            return updates
     idle = (layer.neuron_updates.total or 0) - (layer.neuron_updates_with_input.total or 0)
     return Count.model_construct(total=idle, reason=None)
 
@@ -116,6 +117,7 @@ def weight_bytes(layer: LayerCounts, steps: int) -> float | None:
 
 
 def _group_bits(group: SynapseCounts, steps: int) -> int | None:
+    """Return the bits of a group's stored weights; None where their number is unknown."""
     weights = stored_weights(group, steps)
     return None if weights is None else weights * group.weight_bits
 
@@ -149,4 +151,5 @@ def narrowed(counts: OpCounts, bits: int | None) -> OpCounts:
 
 
 def _widths(layer: LayerCounts) -> Iterator[int]:
+    """Yield the bits of a weight of each group."""
     return (group.weight_bits for group in layer.synapses)

@@ -66,6 +66,7 @@ def fit(counts: OpCounts, *, target: EnergyTarget, neurons: dict[str, str]) -> C
 def _unsupported(
     counts: OpCounts, target: EnergyTarget, chip: Chip, neurons: dict[str, str]
 ) -> Iterator[str]:
+    """Yield what the hardware has no means for."""
     for role, name in neurons.items():
         if chip.neurons is not None and name.split("/")[0] not in chip.neurons:
             have = ", ".join(chip.neurons) or "none of the catalogue's"
@@ -79,13 +80,14 @@ def _unsupported(
         if chip.fan_in is not None and fan_in > chip.fan_in:
             yield f"{layer.name}: {fan_in} inputs to a neuron, {chip.fan_in} at most"
     priced = {*target.priced, *target.included_elsewhere, *(item.split(":")[0] for item in target.missing)}
-    for each in demands(counts, {}):
-        other = each.operation in NEEDED and not each.operation.startswith(ARITHMETIC)
-        if other and each.count is not None and each.count.value and each.operation not in priced:
-            yield f"{each.layer}: {each.operation} is no operation of the hardware"
+    for demand in demands(counts, {}):
+        other = demand.operation in NEEDED and not demand.operation.startswith(ARITHMETIC)
+        if other and demand.count is not None and demand.count.value and demand.operation not in priced:
+            yield f"{demand.layer}: {demand.operation} is no operation of the hardware"
 
 
 def _changes(counts: OpCounts, chip: Chip) -> Iterator[str]:
+    """Yield what would have to change for the network to fit."""
     widest = max(group.weight_bits for layer in counts.layers for group in layer.synapses)
     if chip.weight_bits is not None and widest > chip.weight_bits:
         yield f"weights of {widest} bits have to be quantised to {chip.weight_bits}"

@@ -25,7 +25,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Of one network: memory, sparsity and the cost of a sample."""
+    """Holds memory, sparsity and the cost of a sample of one network."""
 
     weights: int | None  # stored, biases included; None where a layer's are not known
     zero_weights: int | None
@@ -69,6 +69,7 @@ def footprint(counts: OpCounts) -> Footprint:
 
 
 def _weights(counts: OpCounts) -> Iterator[int | None]:
+    """Yield how many weights each group stores, and how many biases; None where that is unknown."""
     for layer in counts.layers:
         yield from (stored_weights(group, counts.steps) for group in layer.synapses)
     yield _biases(counts)
@@ -80,6 +81,7 @@ def _biases(counts: OpCounts) -> int:
 
 
 def _zeros(counts: OpCounts) -> Iterator[int | None]:
+    """Yield how many weights of each group are 0; None where that is unknown."""
     return (group.zero_weights for layer in counts.layers for group in layer.synapses)
 
 
@@ -91,17 +93,18 @@ def _state_words(counts: OpCounts) -> Iterator[float]:
             yield layer.neurons * layer.state_reads.total / updates
 
 
-def _sum(found: Iterator[int | None]) -> int | None:
-    given = list(found)
-    return None if None in given else sum(each or 0 for each in given)
+def _sum(numbers: Iterator[int | None]) -> int | None:
+    """Add numbers up; None where one is unknown."""
+    given = list(numbers)
+    return None if None in given else sum(number or 0 for number in given)
 
 
-def _mean(found: list[Count], squares: Count | None, samples: int) -> Mean:
+def _mean(counts: list[Count], squares: Count | None, samples: int) -> Mean:
     r"""Mean over samples, and z s / sqrt(n) with the sample's own s."""
-    for each in found:
-        if each.total is None:
-            raise InputError(f"not counted: {each.reason}")
-    mean = sum(each.total or 0 for each in found) / samples
+    for count in counts:
+        if count.total is None:
+            raise InputError(f"not counted: {count.reason}")
+    mean = sum(count.total or 0 for count in counts) / samples
     if squares is None or squares.total is None or samples == 1:
         return Mean(mean, None)
     variance = max(0.0, squares.total / samples - mean**2) * samples / (samples - 1)

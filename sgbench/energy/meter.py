@@ -24,7 +24,7 @@ class Meter:
 
 @dataclass(frozen=True)
 class Reading:
-    """What one meter says of something that ran; `idle_w` is its power while nothing did."""
+    """Holds what one meter says of something that ran; `idle_w` is its power while nothing did."""
 
     meter: str
     energy_j: float
@@ -42,7 +42,7 @@ def meters(rapl: Path = RAPL) -> tuple[list[Meter], list[str]]:
 
     RAPL covers a processor's package, NVML a whole graphics card. A package's parts are left out: they are in it.
     """
-    found: list[Meter] = []
+    available: list[Meter] = []
     missing: list[str] = []
     packages = sorted(rapl.glob("intel-rapl:?")) if rapl.is_dir() else []
     if not packages:
@@ -57,15 +57,16 @@ def meters(rapl: Path = RAPL) -> tuple[list[Meter], list[str]]:
                 f"RAPL: not available: {package.name}: {error.strerror}; its files need read access"
             )
         else:
-            found.append(Meter(f"RAPL {name}", lambda package=package: _rapl_j(package), wraps_at_j))
+            available.append(Meter(f"RAPL {name}", lambda package=package: _rapl_j(package), wraps_at_j))
     cards, reason = _nvml()
-    found += cards
+    available += cards
     if reason:
         missing.append(reason)
-    return found, missing
+    return available, missing
 
 
 def _rapl_j(package: Path) -> float:
+    """Read the counter of a processor's package [J]."""
     return float((package / "energy_uj").read_text()) / UJ_PER_J
 
 
@@ -93,13 +94,13 @@ class Metered:
     """Reads meters before and after something runs.
 
     Args:
-        found: the meters.
+        meters: the meters.
         idle_s: how long the idle level is measured first [s].
     """
 
-    def __init__(self, found: list[Meter], *, idle_s: float) -> None:
-        self.meters = found
-        self.idle_w = [joules / idle_s for joules in _during(found, lambda: time.sleep(idle_s))]
+    def __init__(self, meters: list[Meter], *, idle_s: float) -> None:
+        self.meters = meters
+        self.idle_w = [joules / idle_s for joules in _during(meters, lambda: time.sleep(idle_s))]
 
     def run(self, work: Callable[[], None]) -> list[Reading]:
         """Run something and say what each meter counted meanwhile."""
@@ -113,30 +114,31 @@ class Metered:
 
 
 class Laps:
-    """What meters count between one reading and the next.
+    """Holds what meters count between one reading and the next.
 
     A counter that starts anew is behind once: it must be read more often than that, so `lap` once an epoch.
 
     Args:
-        found: the meters.
+        meters: the meters.
     """
 
-    def __init__(self, found: list[Meter]) -> None:
-        self.meters = found
-        self._last = [meter.read_j() for meter in found]
-        self.total_j = [0.0 for _ in found]  # since the start
+    def __init__(self, meters: list[Meter]) -> None:
+        self.meters = meters
+        self._last = [meter.read_j() for meter in meters]
+        self.total_j = [0.0 for _ in meters]  # since the start
 
     def lap(self) -> list[float]:
         """Joules of each meter since the last reading."""
         now = [meter.read_j() for meter in self.meters]
         passed = [_passed(meter, a, b) for meter, a, b in zip(self.meters, self._last, now, strict=True)]
         self._last = now
-        self.total_j = [total + each for total, each in zip(self.total_j, passed, strict=True)]
+        self.total_j = [total + joules for total, joules in zip(self.total_j, passed, strict=True)]
         return passed
 
 
-def _during(found: list[Meter], work: Callable[[], None]) -> list[float]:
-    laps = Laps(found)
+def _during(meters: list[Meter], work: Callable[[], None]) -> list[float]:
+    """Return what each meter counts while something runs [J]."""
+    laps = Laps(meters)
     work()
     return laps.lap()
 

@@ -14,7 +14,7 @@ from sgbench.errors import InputError
 
 
 class Received(NamedTuple):
-    """What a module is called with: the tensor, where it comes from and what it declares to hold."""
+    """Holds what a module is called with: the tensor, where it comes from and what it declares to hold."""
 
     x: Tensor
     source: str
@@ -152,6 +152,7 @@ def window_elements(layer: nn.Module, x: Tensor, output: Tensor) -> int:
 
 
 def _adaptive_side(size: int, count: int) -> int:
+    """Return the inputs that all bins of an adaptive pool read along one side."""
     return sum(-(-(index + 1) * size // count) - index * size // count for index in range(count))
 
 
@@ -166,6 +167,7 @@ def _side(layer: Any, axis: int, dims: int, size: int, count: int) -> int:
 
 
 def _along(value: Any, axis: int, dims: int) -> int:
+    """Return a layer's setting along one axis."""
     return value if isinstance(value, int) else value[axis if len(value) == dims else 0]
 
 
@@ -181,6 +183,7 @@ def activation(layer: nn.Module, output: Tensor, tally: Tally) -> None:
 
 
 def _active(x: Tensor) -> int:
+    """Count the entries other than 0."""
     return int(torch.count_nonzero(x))
 
 

@@ -21,7 +21,7 @@ GetTally = Callable[[str, str, int], Tally]
 
 @dataclass(frozen=True)
 class Gates:
-    """What one unit of a recurrent layer does in a step, besides its products."""
+    """Holds what one unit of a recurrent layer does in a step, besides its products."""
 
     gates: int
     multiplications: int
@@ -91,6 +91,7 @@ def _one_layer(module: nn.RNNBase, layer: int, suffix: str) -> nn.RNNBase:
 
 
 def _weights(module: nn.RNNBase, layer: int, suffix: str) -> Iterator[tuple[str, Tensor]]:
+    """Yield a layer's weights under the names of a network of one layer."""
     end = f"_l{layer}{suffix}"
     for name, weight in module.state_dict().items():
         if name.endswith(end):
@@ -107,10 +108,12 @@ def cell(module: nn.RNNCellBase, received: Received, state: Tensor | None, tally
 def _count(
     module: nn.RNNBase | nn.RNNCellBase, gates: Gates, received: Received, before: Tensor, tally: Tally
 ) -> None:
+    """Count one pass of a recurrent layer."""
     units = module.hidden_size
     fan_out = gates.gates * units
     rows = before.numel() // units
     end = "_l0" if isinstance(module, nn.RNNBase) else ""
+    # Products with the input and with the layer's own state.
     groups = (
         (received.source, received.kind, received.x, f"weight_ih{end}"),
         (tally.name, "real", before, f"weight_hh{end}"),
@@ -126,6 +129,7 @@ def _count(
             weights=stored(module, weight),
             fan_in=inputs * gates.gates,
         )
+    # What each unit does with them.
     updates = rows * units
     if module.bias:
         tally.biased(2 * gates.gates * updates)

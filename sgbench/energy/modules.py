@@ -97,9 +97,9 @@ class ModuleCounter:
         self.samples += samples
         self.steps += steps
         handles = []
-        for each in inputs:
-            self.origin[each] = ("input", self.input_kind)
-            self.input_events += int(torch.count_nonzero(each))
+        for tensor in inputs:
+            self.origin[tensor] = ("input", self.input_kind)
+            self.input_events += int(torch.count_nonzero(tensor))
         for module in self.names:
             handles.append(module.register_forward_pre_hook(self._begin))
             handles.append(module.register_forward_hook(self._end))
@@ -137,11 +137,12 @@ class ModuleCounter:
         """
         if module in self.within:
             return Received(x, self.within[module], "binary")
-        found = self.origin.get(x)
-        source, kind = ("constant", "real") if found is None else found
+        origin = self.origin.get(x)
+        source, kind = ("constant", "real") if origin is None else origin
         return Received(x, source, kind)
 
     def _begin(self, module: nn.Module, _inputs: tuple[Any, ...]) -> None:
+        """Take note that a known module has begun; refuse an unknown one without parts."""
         if known(module):
             self.inside += 1
         elif next(module.children(), None) is None:
@@ -150,6 +151,7 @@ class ModuleCounter:
             )
 
     def _end(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        """Count what a known module has done."""
         if not known(module):
             return
         # What counting itself calls must not be counted.
@@ -191,11 +193,13 @@ def _count(counter: ModuleCounter, module: nn.Module, inputs: tuple[Any, ...], o
     name = counter.names[module]
     received = counter.received(module, inputs[0])
     first = output[0] if isinstance(output, tuple) else output
+    # A module that does nothing hands on where its input comes from.
     if isinstance(module, layers.PASSING):
         if module.training and isinstance(module, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
             raise InputError(f"'{name}': {type(module).__name__} in training mode; call eval() first")
         counter.origin[first] = (received.source, received.kind)
         return
+    # Another one is counted.
     spikes = spiking.full_name(module) in spiking.KNOWN
     if isinstance(module, recurrent.SEQUENCES):
         state = inputs[1] if len(inputs) > 1 else None
@@ -205,11 +209,12 @@ def _count(counter: ModuleCounter, module: nn.Module, inputs: tuple[Any, ...], o
         rows = received.x.shape[0] if first.dim() > 1 else 1
         tally = counter.tally(name, type(module).__name__, first.numel() // max(1, rows))
         _layer(counter, module, inputs, received, first, tally)
-    kept = received.kind if layers.keeps_kind(module) else "real"
+    # What comes out has its origin here.
+    kind = received.kind if layers.keeps_kind(module) else "real"
     outputs = output if isinstance(output, tuple) else (output,)
-    for each in outputs:
-        if isinstance(each, Tensor):
-            counter.origin[each] = (name, "binary" if spikes and each is first else kept)
+    for value in outputs:
+        if isinstance(value, Tensor):
+            counter.origin[value] = (name, "binary" if spikes and value is first else kind)
 
 
 def _layer(
@@ -220,6 +225,7 @@ def _layer(
     output: Tensor,
     tally: Tally,
 ) -> None:
+    """Count one pass of a module by the rule of its class."""
     handlers: dict[tuple[type, ...], Callable[[Any], None]] = {
         (nn.Linear,): lambda layer: layers.linear(layer, received, output, tally),
         layers.CONVOLUTIONS: lambda layer: layers.convolution(layer, received, output, tally),
@@ -261,11 +267,12 @@ class _Watch(TorchFunctionMode):
         return output
 
     def _between(self, name: str, args: tuple[Any, ...], output: Any) -> None:
-        flat = [each for arg in args for each in (arg if isinstance(arg, list | tuple) else (arg,))]
+        """Count an operation between modules, or refuse it where it is not free."""
+        flat = [argument for arg in args for argument in (arg if isinstance(arg, list | tuple) else (arg,))]
         origins = [
-            self.counter.origin[each]
-            for each in flat
-            if isinstance(each, Tensor) and each in self.counter.origin
+            self.counter.origin[argument]
+            for argument in flat
+            if isinstance(argument, Tensor) and argument in self.counter.origin
         ]
         if name in ADDING and len(origins) > 1:
             tally = self.counter.tally("residual additions", "add", 1)
@@ -280,10 +287,11 @@ class _Watch(TorchFunctionMode):
             )
 
     def _pass_on(self, origins: list[tuple[str, str]], output: Any) -> None:
+        """Mark an output with the origins of what it was computed from."""
         if not origins:
             return
-        kind = "real" if any(each == "real" for _, each in origins) else "binary"
+        kind = "real" if any(origin_kind == "real" for _, origin_kind in origins) else "binary"
         source = "+".join(dict.fromkeys(source for source, _ in origins))[:100]
-        for each in output if isinstance(output, list | tuple) else (output,):
-            if isinstance(each, Tensor):
-                self.counter.origin[each] = (source, kind)
+        for value in output if isinstance(output, list | tuple) else (output,):
+            if isinstance(value, Tensor):
+                self.counter.origin[value] = (source, kind)

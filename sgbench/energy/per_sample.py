@@ -14,9 +14,9 @@ from sgbench.records.counts import Count, Spread
 class PerSample:
     """Synaptic operations and spikes of each sample of one batch [B], over all layers.
 
-    >>> each, squares = PerSample(2), Counter()
-    >>> each.synaptic_operations += np.array([3, 4])
-    >>> each.add_squares(squares)
+    >>> per_sample, squares = PerSample(2), Counter()
+    >>> per_sample.synaptic_operations += np.array([3, 4])
+    >>> per_sample.add_squares(squares)
     >>> spread(squares).synaptic_operations_squared.total
     25
     """
@@ -48,4 +48,5 @@ def spread(squares: Counter[str]) -> Spread:
 
 
 def _count(total: int) -> Count:
+    """Return a total, or the reason why it is too large to be stored."""
     return Count(total=total) if total <= MAX_WHOLE else Count(reason="beyond 2^63, the largest stored")

@@ -22,7 +22,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What one layer's spikes become on the way, summed over the test set."""
+    """Holds what one layer's spikes become on the way, summed over the test set."""
 
     messages: Interval
     east_west: Interval
@@ -67,7 +67,7 @@ def _cores_for(layers: tuple[LayerCounts, ...], steps: int, chip: Chip) -> tuple
         needs.append((math.ceil(neurons / chip.neurons_per_core), "neurons_per_core"))
     bits = [synapse_bits(layer, steps, chip) for layer in layers]
     if chip.synapse_bits_per_core is not None and None not in bits:
-        stored = sum(found or 0 for found in bits)
+        stored = sum(layer_bits or 0 for layer_bits in bits)
         needs.append((math.ceil(stored / chip.synapse_bits_per_core), "synapse_bits_per_core"))
     return max(needs, key=lambda need: need[0])
 
@@ -78,7 +78,7 @@ def synapse_bits(layer: LayerCounts, steps: int, chip: Chip) -> int | None:
     wide = max((group.weight_bits for group in layer.synapses), default=1)
     if None in synapses:
         return None
-    return sum(found or 0 for found in synapses) * min(wide, chip.weight_bits or wide)
+    return sum(layer_synapses or 0 for layer_synapses in synapses) * min(wide, chip.weight_bits or wide)
 
 
 def last_core(pieces: tuple[Piece, ...]) -> int:
@@ -99,7 +99,7 @@ def traffic(counts: OpCounts, chip: Chip, pieces: tuple[Piece, ...]) -> dict[str
     tile, the high end every message cross the whole mesh. Input from outside the chip is not in it.
     """
     where = {piece.layer: piece for piece in pieces}
-    found: dict[str, Traffic] = {}
+    by_layer: dict[str, Traffic] = {}
     for layer in counts.layers:
         heard = [
             (where[other.name], group.wiring)
@@ -108,23 +108,25 @@ def traffic(counts: OpCounts, chip: Chip, pieces: tuple[Piece, ...]) -> dict[str
             if group.source == layer.name
         ]
         spikes = layer.spikes_sent.total or 0
-        found[layer.name] = _traffic(where[layer.name], heard, spikes, chip, pieces)
-    return found
+        by_layer[layer.name] = _traffic(where[layer.name], heard, spikes, chip, pieces)
+    return by_layer
 
 
 def _traffic(
     source: Piece, heard: list[tuple[Piece, str]], spikes: int, chip: Chip, pieces: tuple[Piece, ...]
 ) -> Traffic:
+    """Return the messages and hops that the spikes of one layer cause."""
     routes = [
         (core, other)
         for piece, wiring in heard
         for core in _cores(source)
         for other in ((core,) if wiring == "one_to_one" else _cores(piece))
     ]
-    each = spikes / source.cores
-    messages = each * len(routes)
+    spikes_a_core = spikes / source.cores
+    messages = spikes_a_core * len(routes)
     east_west, north_south = (
-        each * sum(abs(_tile(a, chip)[axis] - _tile(b, chip)[axis]) for a, b in routes) for axis in (0, 1)
+        spikes_a_core * sum(abs(_tile(a, chip)[axis] - _tile(b, chip)[axis]) for a, b in routes)
+        for axis in (0, 1)
     )
     width, height = _mesh(chip, last_core(pieces))
     return Traffic(

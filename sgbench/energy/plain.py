@@ -62,11 +62,11 @@ class PlainCounter:
 
     def result(self) -> OpCounts:
         """Return the totals so far."""
-        found = self.counter.result()
-        first, *rest = (self._layer(layer) for layer in found.layers)
+        counts = self.counter.result()
+        first, *rest = (self._layer(layer) for layer in counts.layers)
         if self.network.sums_up:
             first = first.model_copy(update={"neuron_additions": Count(total=self.events)})
-        return found.model_copy(update={"input_events": Count(total=self.events), "layers": (first, *rest)})
+        return counts.model_copy(update={"input_events": Count(total=self.events), "layers": (first, *rest)})
 
     def _layer(self, layer: LayerCounts) -> LayerCounts:
         """Under the layer's own name; every unit is updated in every step."""

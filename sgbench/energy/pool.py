@@ -18,18 +18,19 @@ def pooled(counts: Sequence[OpCounts]) -> OpCounts:
     if not counts:
         raise InputError("no operation counts to pool")
     first = counts[0]
-    if any(_shape(each) != _shape(first) for each in counts):
+    if any(_shape(part) != _shape(first) for part in counts):
         raise InputError("networks of different shapes cannot be pooled")
-    layers = tuple(_layer([each.layers[index] for each in counts]) for index in range(len(first.layers)))
+    layers = tuple(_layer([part.layers[index] for part in counts]) for index in range(len(first.layers)))
     return OpCounts(
-        samples=sum(each.samples for each in counts),
-        steps=sum(each.steps for each in counts),
-        input_events=_sum([each.input_events for each in counts]),
+        samples=sum(part.samples for part in counts),
+        steps=sum(part.steps for part in counts),
+        input_events=_sum([part.input_events for part in counts]),
         layers=layers,
     )
 
 
 def _shape(counts: OpCounts) -> list[Any]:
+    """Return what two networks must share to be pooled."""
     return [
         (
             layer.name,
@@ -41,11 +42,13 @@ def _shape(counts: OpCounts) -> list[Any]:
 
 
 def _layer(layers: Sequence[LayerCounts]) -> LayerCounts:
-    groups = tuple(_group(each) for each in zip(*(layer.synapses for layer in layers), strict=True))
+    """Add up one layer of several networks."""
+    groups = tuple(_group(groups) for groups in zip(*(layer.synapses for layer in layers), strict=True))
     return layers[0].model_copy(update={"synapses": groups, **_totals(layers)})
 
 
 def _group(groups: Sequence[SynapseCounts]) -> SynapseCounts:
+    """Add up one group of connections of several networks."""
     return groups[0].model_copy(update=_totals(groups))
 
 
@@ -55,6 +58,7 @@ def _totals(parts: Sequence[LayerCounts] | Sequence[SynapseCounts]) -> dict[str,
     return {name: _sum([getattr(part, name) for part in parts]) for name in names}
 
 
-def _sum(found: Sequence[Count]) -> Count:
-    unknown = next((each for each in found if each.total is None), None)
-    return unknown if unknown is not None else Count(total=sum(each.total or 0 for each in found))
+def _sum(counts: Sequence[Count]) -> Count:
+    """Add counts up; one that is unknown makes the sum unknown."""
+    unknown = next((count for count in counts if count.total is None), None)
+    return unknown if unknown is not None else Count(total=sum(count.total or 0 for count in counts))

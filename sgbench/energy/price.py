@@ -89,13 +89,15 @@ def price(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyEstim
     latency_s = counts.steps / counts.samples * dt_s / target.acceleration
     if target.unpriced is not None:
         return EnergyEstimate(target.name, latency_s, None, None, (), target.missing, (target.unpriced,))
+    # Where layers lie on the chip, and what moves between its cores.
     pieces = () if target.chip is None else place(counts, target.chip)
     moving = target.chip is not None and not {*TRANSPORT}.isdisjoint(target.priced)
     moves = traffic(counts, target.chip, pieces) if moving and target.chip is not None else {}
+    # Operations times prices; one without a price leaves the whole without a number.
     narrow = narrowed(counts, target.operand_bits)
-    found = tuple(demands(narrow, moves, wanted=frozenset((*target.priced, *NEEDED))))
-    terms, problems = _terms(found, narrow, target)
-    unpriced = _unpriced(found, target)
+    asked = tuple(demands(narrow, moves, wanted=frozenset((*target.priced, *NEEDED))))
+    terms, problems = _terms(asked, narrow, target)
+    unpriced = _unpriced(asked, target)
     reasons = (*(f"{name}: occurs, but {target.name} has no price for it" for name in unpriced), *problems)
     chips = 1 if target.chip is None else chips_needed(pieces, target.chip)
     return EnergyEstimate(
@@ -104,7 +106,7 @@ def price(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyEstim
         dynamic_nj=None if reasons or not target.priced else total(term.energy_nj for term in terms),
         static_nj=_static(target, latency_s, chips),
         terms=_summed(terms),
-        missing=(*_occurring(target.missing, found), *unpriced),
+        missing=(*_occurring(target.missing, asked), *unpriced),
         reasons=reasons,
         by_layer=tuple(terms),
         assumptions=tuple(_assumptions(counts, target, chips)),
@@ -119,25 +121,25 @@ def _left_out(target: EnergyTarget) -> set[str]:
     return {*target.included_elsewhere, *named, *stood_for}
 
 
-def _unpriced(found: Iterable[Demand], target: EnergyTarget) -> tuple[str, ...]:
+def _unpriced(asked: Iterable[Demand], target: EnergyTarget) -> tuple[str, ...]:
     """Needed operations that occur and that the target does not account for."""
     accounted = {*target.priced, *_left_out(target)}
     names = [
-        each.operation
-        for each in found
-        if each.count is not None and each.count.value and each.operation in NEEDED
+        demand.operation
+        for demand in asked
+        if demand.count is not None and demand.count.value and demand.operation in NEEDED
     ]
     return tuple(name for name in dict.fromkeys(names) if name not in accounted)
 
 
-def _occurring(missing: Iterable[str], found: tuple[Demand, ...]) -> list[str]:
+def _occurring(missing: Iterable[str], asked: tuple[Demand, ...]) -> list[str]:
     """List what a target leaves out, without operations that this network never does."""
-    absent = {*NEEDED} - {each.operation for each in found if each.count is None or each.count.value}
+    absent = {*NEEDED} - {demand.operation for demand in asked if demand.count is None or demand.count.value}
     return [item for item in missing if item.split(":")[0].strip() not in absent]
 
 
 def _terms(
-    found: tuple[Demand, ...], counts: OpCounts, target: EnergyTarget
+    asked: tuple[Demand, ...], counts: OpCounts, target: EnergyTarget
 ) -> tuple[list[Term], tuple[str, ...]]:
     """Priced terms of every layer, and complaints about counts that are missing."""
     layers = {layer.name: layer for layer in counts.layers}
@@ -146,19 +148,22 @@ def _terms(
     left_out = _left_out(target)
     terms: list[Term] = []
     problems: dict[str, None] = {}
-    for each in found:
-        item = prices.get(each.operation)
-        if each.count is None:
-            if item is not None or (each.operation in NEEDED and each.operation not in left_out):
-                problems.setdefault(f"{each.operation}: no count in {each.place} ({each.reason})")
+    for demand in asked:
+        item = prices.get(demand.operation)
+        if demand.count is None:
+            if item is not None or (demand.operation in NEEDED and demand.operation not in left_out):
+                problems.setdefault(f"{demand.operation}: no count in {demand.place} ({demand.reason})")
         elif item is not None:
-            per_inference = each.count.over(_inferences(counts, target))
+            # A count and a price make a term.
+            per_inference = demand.count.over(_inferences(counts, target))
             try:
-                cost = _each_nj(item, each.operation, layers[each.layer], counts)
+                cost = _one_count_nj(item, demand.operation, layers[demand.layer], counts)
             except InputError as error:
-                problems.setdefault(f"{each.operation}: {each.layer}: {error}")
+                problems.setdefault(f"{demand.operation}: {demand.layer}: {error}")
                 continue
-            terms.append(Term(each.operation, each.layer, per_inference.value, item, per_inference.of(cost)))
+            terms.append(
+                Term(demand.operation, demand.layer, per_inference.value, item, per_inference.of(cost))
+            )
     return terms, tuple(problems)
 
 
@@ -167,7 +172,7 @@ def _inferences(counts: OpCounts, target: EnergyTarget) -> int:
     return counts.steps if target.passes == "once" else counts.samples
 
 
-def _each_nj(
+def _one_count_nj(
     item: Price | MemoryPrice, operation: Operation, layer: LayerCounts, counts: OpCounts
 ) -> Interval:
     """Energy of one count [nJ]."""
@@ -205,6 +210,7 @@ def _static(target: EnergyTarget, latency_s: float, chips: int) -> Interval | No
 
 
 def _assumptions(counts: OpCounts, target: EnergyTarget, chips: int) -> Iterable[str]:
+    """Yield what the price takes for granted that the network does not have."""
     widest = max((group.weight_bits for layer in counts.layers for group in layer.synapses), default=0)
     if target.operand_bits is not None and widest > target.operand_bits:
         yield f"weights and states of {widest} bits are priced as if they had {target.operand_bits}"
@@ -236,15 +242,16 @@ def load_targets(config_dirs: Iterable[Path] = (), *, everything: bool = False) 
     >>> sorted(load_targets())
     ['horowitz_45nm', 'loihi1', 'truenorth']
     """
-    found = {name: _target(entry) for name, entry in catalogue.entries("energy", config_dirs).items()}
-    return {name: target for name, target in found.items() if everything or target.on_boards}
+    targets = {name: _target(entry) for name, entry in catalogue.entries("energy", config_dirs).items()}
+    return {name: target for name, target in targets.items() if everything or target.on_boards}
 
 
-def _target(found: catalogue.Entry) -> EnergyTarget:
+def _target(entry: catalogue.Entry) -> EnergyTarget:
+    """Read the prices of one entry."""
     try:
-        target = EnergyTarget.model_validate(found.parameters)
+        target = EnergyTarget.model_validate(entry.parameters)
     except ValidationError as error:
-        raise InputError(f"{found.path}: {first_problem(error)}") from error
-    if target.name != found.name:
-        raise InputError(f"{found.path}: name is {target.name}; a file's name and the name inside must agree")
+        raise InputError(f"{entry.path}: {first_problem(error)}") from error
+    if target.name != entry.name:
+        raise InputError(f"{entry.path}: name is {target.name}; a file's name and the name inside must agree")
     return target

@@ -20,7 +20,7 @@ ROUNDING = 1e-12  # relative, below which two sums are the same
 
 @dataclass(frozen=True)
 class Duel:
-    """How often method a costs less than method b: on each target, over the corners of its prices' intervals."""
+    """Says how often method a costs less than b: on each target, over the corners of its prices' intervals."""
 
     a: str
     b: str
@@ -40,15 +40,15 @@ class Duel:
 
 def parts(estimates: Sequence[EnergyEstimate]) -> Parts | None:
     """Mean energy over seeds by operation; None where a seed has no total."""
-    if not estimates or any(each.dynamic_nj is None for each in estimates):
+    if not estimates or any(estimate.dynamic_nj is None for estimate in estimates):
         return None
-    found: dict[str, list[Interval]] = {}
-    for each in estimates:
-        for term in each.terms:
-            found.setdefault(term.operation, []).append(term.energy_nj)
-        if each.static_nj is not None:
-            found.setdefault("static", []).append(each.static_nj)
-    return {name: total(group).over(len(estimates)) for name, group in found.items()}
+    by_operation: dict[str, list[Interval]] = {}
+    for estimate in estimates:
+        for term in estimate.terms:
+            by_operation.setdefault(term.operation, []).append(term.energy_nj)
+        if estimate.static_nj is not None:
+            by_operation.setdefault("static", []).append(estimate.static_nj)
+    return {name: total(group).over(len(estimates)) for name, group in by_operation.items()}
 
 
 def duels(methods: Mapping[str, Mapping[str, Parts | None]]) -> tuple[Duel, ...]:
@@ -66,21 +66,21 @@ def duels(methods: Mapping[str, Mapping[str, Parts | None]]) -> tuple[Duel, ...]
     >>> duels({"a": {"chip": cheap}, "b": {"chip": other}})[0].share
     {'chip': 0.5}
     """
-    found = []
+    results = []
     for (a, of_a), (b, of_b) in itertools.combinations(methods.items(), 2):
         share: dict[str, float] = {}
         tied = []
         for target, parts_a in of_a.items():
             parts_b = of_b.get(target)
             if parts_a is not None and parts_b is not None:
-                found_share = cheaper_share(parts_a, parts_b)
-                if found_share is None:
+                cheaper = cheaper_share(parts_a, parts_b)
+                if cheaper is None:
                     tied.append(target)
                 else:
-                    share[target] = found_share
+                    share[target] = cheaper
         if share or tied:
-            found.append(Duel(a, b, share, tuple(tied)))
-    return tuple(found)
+            results.append(Duel(a, b, share, tuple(tied)))
+    return tuple(results)
 
 
 def cheaper_share(a: Parts, b: Parts) -> float | None:

@@ -19,6 +19,6 @@ def stored(layer: nn.Module, name: str) -> StoredWeights:
     """Describe a layer's "weight" or "recurrent" as stored; connections that a mask cuts are not stored."""
     weight = getattr(layer, name)
     mask = getattr(layer, "mask" if name == "weight" else f"{name}_mask", None)
-    kept = weight.numel() if mask is None else int(torch.count_nonzero(mask))
+    connections = weight.numel() if mask is None else int(torch.count_nonzero(mask))
     used = weight if mask is None else weight * mask
-    return StoredWeights(kept, kept - int(torch.count_nonzero(used)))
+    return StoredWeights(connections, connections - int(torch.count_nonzero(used)))

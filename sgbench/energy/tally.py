@@ -79,6 +79,7 @@ class Tally:
 
 
 def _group(group: ConnectionGroup, bits: int) -> SynapseCounts:
+    """Return the counts of one group of connections."""
     return SynapseCounts(
         source=group.source,
         wiring=group.wiring,

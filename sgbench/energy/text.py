@@ -59,19 +59,19 @@ def percent(share: Interval) -> str:
     >>> percent(Interval(0.051, 0.04, 0.06))
     '5.1 % (4 to 6)'
     """
-    value, low, high = (f"{100 * each:.3g}" for each in (share.value, share.low, share.high))
+    value, low, high = (f"{100 * bound:.3g}" for bound in (share.value, share.low, share.high))
     return f"{value} %" if low == high else f"{value} % ({low} to {high})"
 
 
 def marked(target: EnergyTarget) -> str:
     """Return the weakest evidence of a target's numbers."""
     order = ("verified", "derived", "secondary", "memory")
-    return max((each.mark for each in evidence_of(target)), key=order.index, default=NONE)
+    return max((evidence.mark for evidence in evidence_of(target)), key=order.index, default=NONE)
 
 
 def scope_of(target: EnergyTarget) -> str:
     """Name the scope of a target's prices."""
-    return next((each.scope for each in evidence_of(target)), NONE)
+    return next((evidence.scope for evidence in evidence_of(target)), NONE)
 
 
 def price_pj(target: EnergyTarget, *operations: str) -> str:

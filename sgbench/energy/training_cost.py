@@ -80,6 +80,7 @@ def training_cost(record: RunRecord, learning: Learning | None, sizes: Mapping[s
         raise InputError(f"rule={rule}: what its training multiplies is not known; give it a `demand`")
     if record.method.choices["network"] in BY_EVENTS:
         return _by_events(record, counts, learning, sizes)
+    # Steps of one sample over all epochs; what trains on rates makes one an epoch.
     once = record.method.protocol.steps * len(record.curve)
     on_rates = record.method.choices["network"] in ON_RATES
     seen = (len(record.curve) if on_rates else once) * sizes["train"]

@@ -53,13 +53,13 @@ def load_cases(config_dirs: Iterable[Path] = ()) -> dict[str, EnergyCase]:
     Raises:
         InputError: a file is no case; one line.
     """
-    found = {}
+    cases = {}
     for name, entry in catalogue.entries("energy_case", config_dirs).items():
         try:
-            found[name] = EnergyCase.model_validate(entry.parameters)
+            cases[name] = EnergyCase.model_validate(entry.parameters)
         except ValidationError as error:
             raise InputError(f"{entry.path}: {first_problem(error)}") from error
-    return found
+    return cases
 
 
 def validate(cases: Mapping[str, EnergyCase], targets: Mapping[str, EnergyTarget]) -> list[EnergyVerdict]:
@@ -80,13 +80,15 @@ def validate(cases: Mapping[str, EnergyCase], targets: Mapping[str, EnergyTarget
 
 
 def _verdict(name: str, case: EnergyCase, point: CasePoint, target: str, energy: Interval) -> EnergyVerdict:
+    """Hold a predicted energy against the measured one."""
     measured = Interval(point.measured_nj.value, point.measured_nj.low, point.measured_nj.high)
-    found = EnergyVerdict(name, point.label, target, case.per, energy, measured, None)
-    why = None if found.inside else point.why or case.why
+    verdict = EnergyVerdict(name, point.label, target, case.per, energy, measured, None)
+    why = None if verdict.inside else point.why or case.why
     return EnergyVerdict(name, point.label, target, case.per, energy, measured, why)
 
 
 def _predicted(name: str, case: EnergyCase, target: EnergyTarget) -> list[Interval]:
+    """Return the energies that a case's prices predict, one for each point."""
     if case.compare == "left_out_line":
         if len(target.fitted_to) != len(case.points):
             raise InputError(f"energy case '{name}': {target.name} was fitted to other points")
@@ -94,8 +96,10 @@ def _predicted(name: str, case: EnergyCase, target: EnergyTarget) -> list[Interv
     alone = [_priced(name, case, point, target) for point in case.points]
     if case.compare == "prices":
         return alone
-    offsets = [point.measured_nj.value - each.value for point, each in zip(case.points, alone, strict=True)]
-    return [_with_offset(each, offsets, index) for index, each in enumerate(alone)]
+    offsets = [
+        point.measured_nj.value - estimate.value for point, estimate in zip(case.points, alone, strict=True)
+    ]
+    return [_with_offset(estimate, offsets, index) for index, estimate in enumerate(alone)]
 
 
 def left_out_line(points: Sequence[FitPoint], index: int) -> Interval:
@@ -133,7 +137,7 @@ def _with_offset(alone: Interval, offsets: Sequence[float], index: int) -> Inter
 
 def _priced(name: str, case: EnergyCase, point: CasePoint, target: EnergyTarget) -> Interval:
     """Return what the prices give, from the fewest events at the low ends to the most at the high ends."""
-    found: list[Interval] = []
+    energies: list[Interval] = []
     for end in ENDS:
         counts = counts_of(point, end)
         estimate = price(counts, target=target, dt_s=point.duration_s / point.steps)
@@ -143,8 +147,8 @@ def _priced(name: str, case: EnergyCase, point: CasePoint, target: EnergyTarget)
             raise InputError(
                 f"energy case '{name}': no total on {target.name}: {'; '.join(estimate.reasons)}"
             )
-        found.append(energy)
-    return Interval(found[0].value, found[1].low, found[2].high)
+        energies.append(energy)
+    return Interval(energies[0].value, energies[1].low, energies[2].high)
 
 
 def counts_of(point: CasePoint, end: str) -> OpCounts:
@@ -163,6 +167,7 @@ _NONE = Range(value=0, low=0, high=0)
 
 
 def _layer(layer: CaseLayer, steps: int, end: str) -> LayerCounts:
+    """Return the counts of one layer of a published network."""
     effective = Count(total=round(getattr(layer.events, end) * layer.neurons * layer.copies))
     neurons = layer.neurons * layer.copies
     synapses = SynapseCounts(

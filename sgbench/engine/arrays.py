@@ -48,8 +48,8 @@ def in_threads(call: Callable[[int, int], None], ranges: Sequence[tuple[int, int
     threads = min(torch.get_num_threads(), len(ranges))
 
     def several(first: int, last: int) -> None:
-        for each in ranges[first:last]:
-            call(*each)
+        for bounds in ranges[first:last]:
+            call(*bounds)
 
     if threads <= 1 or entries < MIN_WORK:
         several(0, len(ranges))

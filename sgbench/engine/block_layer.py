@@ -35,12 +35,12 @@ class BlockLayer:
         self.number = FLOATS[weight.dtype]
         neurons = plan.shape[2]
         self.width = -(-neurons // LANES) * LANES
-        wide = {id(each): self._wide(each.numpy()) for each in plan.coefficients}
-        self.coefficients = tuple(wide[id(each)] for each in plan.coefficients)
+        wide = {id(coefficient): self._wide(coefficient.numpy()) for coefficient in plan.coefficients}
+        self.coefficients = tuple(wide[id(coefficient)] for coefficient in plan.coefficients)
         decay, threshold = plan.spec.decay, plan.spec.threshold
         self.alike = not isinstance(decay, Tensor) and not isinstance(threshold, Tensor)
         self.weights = (weight.T.numpy(), bias.numpy())
-        self.columns, self.begin = (self._wide(each) for each in self.weights)
+        self.columns, self.begin = (self._wide(weight) for weight in self.weights)
         self.matrix = None if plan.layer.recurrent is None else plan.layer.recurrent.detach()
         spec = plan.spec
         self.forward_options = (
@@ -52,12 +52,12 @@ class BlockLayer:
         kernel = None if spec.surrogate is None else spec.surrogate.kernel()
         known = (0.0, 0.0) if kernel is None else (kernel.steepness, kernel.height)
         shape = codes.GIVEN if kernel is None else SHAPES[kernel.shape]
-        self.curve = (shape, *(self.number(each) for each in known))
+        self.curve = (shape, *(self.number(value) for value in known))
 
     def refresh(self) -> None:
         """Take the weights as they are now; where rows are whole vectors they are the weights themselves."""
         if self.width > self.plan.shape[2]:
-            self.columns, self.begin = (self._wide(each) for each in self.weights)
+            self.columns, self.begin = (self._wide(weight) for weight in self.weights)
 
     def _wide(self, array: np.ndarray) -> np.ndarray:
         """Pad an array with zeros up to whole vectors; return it unchanged where it is so already."""
@@ -76,7 +76,7 @@ class BlockLayer:
     def seen(self, carry: Carry) -> Carry:
         """Return a state without what only fills vectors."""
         neurons = self.plan.shape[2]
-        return Carry(*(each[:, :neurons] if each.numel() else each for each in carry))
+        return Carry(*(field[:, :neurons] if field.numel() else field for field in carry))
 
     def events(self, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """indptr, index and value of events."""
@@ -96,12 +96,12 @@ class BlockLayer:
             arriving,
             self.columns,
             self.begin,
-            *(rows_of(each, self.width) for each in carry),
+            *(rows_of(field, self.width) for field in carry),
             self.coefficients,
             self.alike,
             *self.forward_options,
             wires,
-            *(rows_of(each, neurons) for each in (course.x, course.w, course.spikes)),
+            *(rows_of(field, neurons) for field in (course.x, course.w, course.spikes)),
             bits_of(course.words),
             batch,
         )

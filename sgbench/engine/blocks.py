@@ -49,7 +49,7 @@ def covers(stages: Sequence[Stage]) -> bool:
 
 
 class BlockPasses:
-    """Both passes of one run of a chain; one that hidden layers make dense goes back by chunks of time.
+    """Makes both passes of one run of a chain; one that hidden layers make dense goes back by chunks of time.
 
     Args:
         stages: of the chain, which `covers` has seen.
@@ -78,10 +78,10 @@ class BlockPasses:
             return Chunks().backward(links)
         courses, given = [link.course for link in links], [link.given.output for link in links]
         gradients = pull_back_blocks(self.layers, self.rows, courses, given)
-        found: list[Tensor | None] = []
+        weight_gradients: list[Tensor | None] = []
         for layer, own, learns_bias in zip(self.layers, gradients, self.learns_bias, strict=True):
-            found += own.of_weights(layer.plan, learns_bias=learns_bias)
-        return found
+            weight_gradients += own.of_weights(layer.plan, learns_bias=learns_bias)
+        return weight_gradients
 
     def _is_dense(self) -> bool:
         """Say whether so much fired in a hidden layer that a dense product is faster."""
@@ -130,6 +130,7 @@ class RepeatedChain:
 
 
 def _reaches_output_alone(given: LayerOutcome) -> bool:
+    """Say whether gradient reaches nothing of a layer but its output."""
     return given.x is None and given.u is None and given.w is None and given.s is None
 
 
@@ -179,7 +180,7 @@ class GradientSums(NamedTuple):
     def of_weights(self, plan: LayerPlan, *, learns_bias: bool) -> list[Tensor | None]:
         """Return the gradients of weight, bias and V, in the shapes that these have."""
         neurons = plan.shape[2]
-        columns, bias, wires = (torch.from_numpy(each)[..., :neurons] for each in self)
+        columns, bias, wires = (torch.from_numpy(field)[..., :neurons] for field in self)
         matrix = plan.layer.recurrent
         d_matrix = None if matrix is None else wires[0] if matrix.dim() == 1 else wires.T
         return [columns.T, bias if learns_bias else None, d_matrix]
@@ -205,21 +206,21 @@ def pull_back_blocks(
     parts = [blocks[low:high] for low, high in itertools.pairwise(borders)]
     work = sum(course.x.numel() for course in courses)
     passes = _BackwardPass(layers, rows, courses, given)
-    found: list[list[GradientSums]] = [[] for _ in parts]
+    sums: list[list[GradientSums]] = [[] for _ in parts]
 
     def backward(first: int, last: int) -> None:
         for part in range(first, last):
-            found[part] = passes.of_blocks(parts[part])
+            sums[part] = passes.of_blocks(parts[part])
 
     in_threads(backward, [(part, part + 1) for part in range(count)], work)
-    for others in found[1:]:
-        for mine, theirs in zip(found[0], others, strict=True):
+    for others in sums[1:]:
+        for mine, theirs in zip(sums[0], others, strict=True):
             mine.add(theirs)
-    return found[0]
+    return sums[0]
 
 
 class _BackwardPass:
-    """What all blocks of one backward pass have in common."""
+    """Holds what all blocks of one backward pass have in common."""
 
     def __init__(
         self,
@@ -240,6 +241,7 @@ class _BackwardPass:
         return sums
 
     def _pull_back(self, low: int, high: int, sums: Sequence[GradientSums]) -> None:
+        """Go back through all layers for the samples [low, high), and add to their sums."""
         number = self.layers[0].number
         behind = ahead = NOTHING[number]
         for position in range(len(self.layers) - 1, -1, -1):

@@ -27,7 +27,7 @@ LIMITS = (
 
 
 class Choice(NamedTuple):
-    """What runs a network, and the reason for it."""
+    """Names what runs a network, and the reason for it."""
 
     name: str  # of the engine, or of several joined by +
     reason: str
@@ -96,10 +96,11 @@ class Engine:
         return runs
 
     def _name(self, layer: EngineLayer, state: Any) -> str:
+        """Return the engine for a layer that starts from this state."""
         if traced():  # torch.compile and torch.func see through the reference loop alone
             return "reference"
         picked, _ = self.pick(layer)
-        fresh = state is None or not any(requires_grad(each) for each in state)
+        fresh = state is None or not any(requires_grad(field) for field in state)
         return picked if fresh else "reference"
 
     def pick(self, layer: EngineLayer) -> tuple[str, str]:

@@ -23,7 +23,7 @@ class CoefficientGradients:
         self.values = dict(zip(COEFFICIENTS, plan.coefficients, strict=True))
         self.sums = {name: torch.zeros_like(self.values[name]) for name in plan.learnt}
         self.parameters = plan.surrogate_parameters
-        self.of_surrogate = [torch.zeros_like(each) for each in self.parameters]
+        self.of_surrogate = [torch.zeros_like(parameter) for parameter in self.parameters]
 
     def room(self, steps: int) -> Kept:
         """Buffers for the adjoints of a chunk, as far as they are needed."""
@@ -32,23 +32,23 @@ class CoefficientGradients:
             return Kept(*[self.plan.nothing] * len(Kept._fields))
         nothing, shape = self.plan.nothing, (steps, *self.plan.shape[1:])
         wanted = (learns, learns and self.plan.second, learns, bool(self.parameters))
-        return Kept(*(nothing.new_empty(shape) if each else nothing for each in wanted))
+        return Kept(*(nothing.new_empty(shape) if is_wanted else nothing for is_wanted in wanted))
 
-    def add(self, first: int, last: int, kept: Kept) -> None:
+    def add(self, first: int, last: int, adjoints: Kept) -> None:
         """Add a chunk's share."""
         if self.parameters and self.plan.spec.surrogate is not None:
             with torch.enable_grad():
                 curve = self.plan.spec.surrogate.primitive(self.course.x[first:last])
-            shares = torch.autograd.grad(curve, self.parameters, kept.spikes, allow_unused=True)
+            shares = torch.autograd.grad(curve, self.parameters, adjoints.spikes, allow_unused=True)
             for total, share in zip(self.of_surrogate, shares, strict=True):
                 if share is not None:
                     total.add_(share)
         if self.sums:
-            products = self._products(first, last, kept)
+            products = self._products(first, last, adjoints)
             for name, total in self.sums.items():
                 total.add_(products[name]().sum((0, 1)))
 
-    def _products(self, first: int, last: int, kept: Kept) -> dict:  # type: ignore[type-arg]
+    def _products(self, first: int, last: int, adjoints: Kept) -> dict:  # type: ignore[type-arg]
         """Per coefficient, what its gradient sums up over steps and samples [n, B, M]."""
         u, w, s = self._before(first, last)
         theta, beta, reset = self.values["threshold"], self.values["decay"], self.plan.spec.reset
@@ -61,19 +61,19 @@ class CoefficientGradients:
 
         def thresholded() -> Tensor:
             paid = {"subtract": s, "subtract_decayed": beta * s}.get(reset)
-            crossed = kept.x if self.plan.fires else torch.zeros_like(kept.x)
-            return -crossed if paid is None else -crossed - paid * kept.u
+            crossed = adjoints.x if self.plan.fires else torch.zeros_like(adjoints.x)
+            return -crossed if paid is None else -crossed - paid * adjoints.u
 
         return {
-            "decay": lambda: kept.u * decayed(),
+            "decay": lambda: adjoints.u * decayed(),
             "threshold": thresholded,
-            "input": lambda: kept.u * now,
-            "coupling": lambda: kept.u * w_now,
-            "second_decay": lambda: kept.w * w,
-            "second_potential": lambda: kept.w * u,
-            "second_input": lambda: kept.w * now,
-            "second_spike": lambda: kept.w * s,
-            "threshold_slope": lambda: -kept.x * w_now,
+            "input": lambda: adjoints.u * now,
+            "coupling": lambda: adjoints.u * w_now,
+            "second_decay": lambda: adjoints.w * w,
+            "second_potential": lambda: adjoints.w * u,
+            "second_input": lambda: adjoints.w * now,
+            "second_spike": lambda: adjoints.w * s,
+            "threshold_slope": lambda: -adjoints.x * w_now,
         }
 
     def _before(self, first: int, last: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -86,7 +86,7 @@ class CoefficientGradients:
         if first > 0:
             return u, w, s
         rest = torch.zeros(1, *plan.shape[1:], dtype=x.dtype, device=x.device)
-        initial = (rest if each is None else each[None] for each in plan.state)
+        initial = (rest if field is None else field[None] for field in plan.state)
         return tuple(  # type: ignore[return-value]
             torch.cat([start, rest_of]) for start, rest_of in zip(initial, (u, w, s), strict=True)
         )

@@ -73,6 +73,6 @@ class DenseProduct:
         if self.whole and self.room is not None:
             self.d_columns = multiply(self.x.T, self.room.flatten(0, 1))
         d_x = None if self.d_x is None else self.d_x.view(-1, self.batch, self.x.shape[1])
-        found = (d_x, None if self.d_columns is None else self.d_columns.T, self.d_bias)
+        gradients = (d_x, None if self.d_columns is None else self.d_columns.T, self.d_bias)
         self.room = self.d_x = self.d_columns = self.d_bias = None
-        return found
+        return gradients

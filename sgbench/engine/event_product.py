@@ -16,7 +16,7 @@ from sgbench.signals.spikes import Events
 
 
 class Origin(Protocol):
-    """Where spikes come from."""
+    """Defines where spikes come from."""
 
     steps: int
     batch: int
@@ -135,11 +135,12 @@ class EventProduct:
 
     def gradients(self) -> tuple[Tensor | None, ...]:
         """Return the gradients of weight and bias; they are given away, so a second backward starts anew."""
-        found = (None if self.d_columns is None else self.d_columns.T, self.d_bias)
+        gradients = (None if self.d_columns is None else self.d_columns.T, self.d_bias)
         self.buffer = self.d_columns = self.d_bias = None
-        return found
+        return gradients
 
     def _dense(self, limit: float) -> bool:
+        """Say whether there are more events than a share of all entries."""
         return self.origin.rows().count > limit * self.entries
 
     def _filled_in(self, rows: Rows) -> Tensor:

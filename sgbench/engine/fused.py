@@ -91,6 +91,7 @@ def stages_of(layers: Sequence[EngineLayer], signal: Events) -> list[Stage] | No
 
 
 def _unroll(chain: Sequence[_Link], signal: Signal, wanted: Wanted) -> list[LayerRun]:
+    """Run a chain of layers, forward by one pass for all."""
     stages, begins = _stages(chain, signal, wanted)
     outcomes = run(stages, _passes(chain, stages))
     return [

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from sgbench.engine import fused
-from sgbench.engine.codegen.kept import unchanged
 from sgbench.engine.codegen.program import Program, record
 from sgbench.engine.codegen.recall import recalled
 from sgbench.engine.codegen.source import LoopSource
+from sgbench.engine.codegen.unchanged import unchanged
 from sgbench.engine.codegen.values import Untraceable
 from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, one_by_one, start, ways_back
 from sgbench.engine.layout import Layout
@@ -52,7 +52,7 @@ def refusal(layer: EngineLayer, device: torch.device) -> str | None:
 def _try_out(layer: EngineLayer) -> str:
     """Why a step cannot be written down, by writing one down; nothing where it can."""
     numbers = [*layer.neuron.parameters(), *layer.neuron.buffers()]  # type: ignore[attr-defined]
-    dtype = next((each.dtype for each in numbers if each.is_floating_point()), torch.float32)
+    dtype = next((tensor.dtype for tensor in numbers if tensor.is_floating_point()), torch.float32)
     synapses = layer.synapses()
     if synapses is not None:
         dtype = synapses[0].dtype
@@ -75,6 +75,7 @@ def unroll(
 
 
 def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
+    """Run a layer by loops that are written for its neurons' step."""
     from sgbench.engine.generated_run import Run, run
 
     current = _current(layer, signal)
@@ -83,14 +84,14 @@ def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> L
     layout = Layout.of(current, leading=2)
     parts = layer.neuron.currents
     begin = start(layer, current[0], state)
-    neuron_learns = any(each.requires_grad for each in layer.neuron.parameters())  # type: ignore[attr-defined]
+    neuron_learns = any(parameter.requires_grad for parameter in layer.neuron.parameters())  # type: ignore[attr-defined]
     recurrent = layer.recurrent is not None and layer.recurrent.requires_grad
     learns = torch.is_grad_enabled() and (current.requires_grad or neuron_learns or recurrent)
     shape = current.shape[1:] if parts == 1 else (current.shape[1], current.shape[2] // parts)
 
     def write() -> tuple[Program, LoopSource]:
-        made = record(layer, shape, current.dtype, parts=parts, keep_u=wanted.u, learns=learns)
-        return made, LoopSource(made, current.dtype, math.prod(shape[1:]))
+        program = record(layer, shape, current.dtype, parts=parts, keep_u=wanted.u, learns=learns)
+        return program, LoopSource(program, current.dtype, math.prod(shape[1:]))
 
     try:
         key = (shape, current.dtype, wanted.u, learns, layer.recurrence, layer.cut, id(layer.recurrent))
@@ -132,7 +133,7 @@ def _features(layer: EngineLayer, numbers: Sequence[Tensor]) -> tuple[int, ...]:
         return (weight[0].shape[0] // layer.neuron.currents,)
     if layer.recurrent is not None:
         return (layer.recurrent.shape[0] // layer.neuron.currents,)
-    known = [each.shape for each in numbers if each.dim() > 1]
+    known = [tensor.shape for tensor in numbers if tensor.dim() > 1]
     if known:  # a value for each channel [C, 1, 1]
         return tuple(max(size, NEURONS) if size == 1 else size for size in known[0])
-    return (max((each.numel() for each in numbers), default=NEURONS) // layer.neuron.currents or NEURONS,)
+    return (max((tensor.numel() for tensor in numbers), default=NEURONS) // layer.neuron.currents or NEURONS,)

@@ -25,7 +25,7 @@ BLOCK = 32
 
 
 class Run:
-    """What a pass takes besides its differentiable inputs.
+    """Holds what a pass takes besides its differentiable inputs.
 
     Args:
         layer: that runs.
@@ -58,11 +58,11 @@ class Run:
 
     def rows(self, dtype: torch.dtype) -> list[Tensor]:
         """Return the values of each neuron [parts, M] with their history, one for each given tensor."""
-        found = []
-        for each in self.program.given:
-            expanded = each.expanded(self.features).to(dtype)
-            found.append(self.layout.flat(expanded) if each.parts == 1 else expanded)
-        return found
+        rows = []
+        for given in self.program.given:
+            expanded = given.expanded(self.features).to(dtype)
+            rows.append(self.layout.flat(expanded) if given.parts == 1 else expanded)
+        return rows
 
 
 def run(of: Run, current: Tensor, matrix: Tensor | None) -> LayerRun:
@@ -71,12 +71,12 @@ def run(of: Run, current: Tensor, matrix: Tensor | None) -> LayerRun:
     rows = of.rows(flat.dtype)
     output, centred, *last = _Unrolled.apply(of, flat, matrix, of.layer.recurrent, *rows)  # type: ignore[misc]
     full = of.layout.full
-    state = type(of.begin)(*(full(each) for each in last))
+    state = type(of.begin)(*(full(field) for field in last))
     return LayerRun(full(output), full(centred) if of.keep_u else None, state)
 
 
 class _Unrolled(torch.autograd.Function):
-    """From current, recurrent matrix and rows to output, potential and last state."""
+    """Maps current, recurrent matrix and rows to output, potential and last state."""
 
     @staticmethod
     def forward(
@@ -102,7 +102,7 @@ class _Unrolled(torch.autograd.Function):
 
 
 class _Forward:
-    """All steps, and the arrays that stay for the way back."""
+    """Makes all steps, and keeps the arrays for the way back."""
 
     def __init__(self, of: Run, current: Tensor, matrix: Tensor | None, rows: Iterable[Tensor]) -> None:
         self.of = of
@@ -110,23 +110,23 @@ class _Forward:
         self.loops = loops(of.source)
         self.like = current.new_empty(0)
         self.matrix = None if matrix is None else matrix.detach()
-        self.rows = self.like.new_zeros(sum(each.parts for each in program.given), of.source.pitch)
+        self.rows = self.like.new_zeros(sum(given.parts for given in program.given), of.source.pitch)
         for given, row in zip(program.given, rows, strict=True):
             self.rows[given.first : given.first + given.parts, : of.width] = row.detach()
         self.numbers = np.array([*of.source.constants, 0.0], self.rows.numpy().dtype)
         self.arrays: dict[str, Tensor] = {"current": current.detach()}
         if self.matrix is not None:
             self.arrays["recurrent"] = self._over_time(current.shape[-1])
-        kept = of.steps + 1 if program.learns else 1
+        stored_steps = of.steps + 1 if program.learns else 1
         for place, field in enumerate(of.begin):
             flat = of.layout.flat(field.detach())
-            state = self.like.new_empty(kept, *flat.shape)
+            state = self.like.new_empty(stored_steps, *flat.shape)
             state[0] = flat
             self.arrays[f"state_{place}"] = state
         for name in program.outputs:
-            place = program.kept_as(name)
-            kept_state = None if place is None else self.arrays[f"state_{place}"][1:].detach()
-            self.arrays[f"out_{name}"] = self._over_time(of.width) if kept_state is None else kept_state
+            place = program.field_of(name)
+            states = None if place is None else self.arrays[f"state_{place}"][1:].detach()
+            self.arrays[f"out_{name}"] = self._over_time(of.width) if states is None else states
         self.output = self.arrays["out_output"]
         self.centred = self.arrays.get("out_centred", self.like)
 
@@ -164,12 +164,14 @@ class _Forward:
         like = self.like.new_empty(self.of.batch, *self.of.features)
         for place, _ in wanted:
             self.arrays[f"noise_{place}"] = self._over_time(self.of.width)
-        draws = {each.draw: each.stream for each in program.noises if each.is_backward == reverse}
+        draws = {noise.draw: noise.stream for noise in program.noises if noise.is_backward == reverse}
         order = range(self.of.steps)
         for step in reversed(order) if reverse else order:
             drawn = {draw: _draw(stream, like) for draw, stream in draws.items()}
             for place, noise in wanted:
-                self.arrays[f"noise_{place}"][step] = self.of.layout.flat(_made(noise, drawn[noise.draw]))
+                self.arrays[f"noise_{place}"][step] = self.of.layout.flat(
+                    _apply_calls(noise, drawn[noise.draw])
+                )
 
     def bound(
         self,
@@ -197,7 +199,7 @@ class _Forward:
 
 
 class _Backward:
-    """All steps back."""
+    """Makes all steps back, with the gradients on the way."""
 
     def __init__(self, of: Run, there: _Forward, grads: tuple[Tensor | None, ...]) -> None:
         self.of, self.there = of, there
@@ -206,9 +208,11 @@ class _Backward:
         arriving = {"output": output, "centred": centred, "fed": None}
         self.arrays = dict(there.arrays)
         for name in program.outputs:
-            found = arriving[name]
+            gradient = arriving[name]
             shape = (of.steps, of.batch, of.width)
-            self.arrays[f"d_{name}"] = there.like.new_zeros(shape) if found is None else found.contiguous()
+            self.arrays[f"d_{name}"] = (
+                there.like.new_zeros(shape) if gradient is None else gradient.contiguous()
+            )
         for place, (grad, field) in enumerate(zip(state, of.begin, strict=True)):
             zeros = torch.zeros_like(of.layout.flat(field)).detach().contiguous()
             self.arrays[f"grad_{place}"] = zeros if grad is None else zeros.copy_(grad)
@@ -221,17 +225,17 @@ class _Backward:
         """Return the gradients of the current, the matrix, the weights behind it, and the rows."""
         there, of = self.there, self.of
         there.draw(of.program.used[1], reverse=True)
-        self.arrays |= {name: each for name, each in there.arrays.items() if name.startswith("noise_")}
+        self.arrays |= {name: array for name, array in there.arrays.items() if name.startswith("noise_")}
         call = there.bound(there.loops.backward, backward_arrays(of.program), self.arrays, self.sums)
         if there.matrix is None:
             call(0, of.steps)
         else:
             self._step_by_step(call, there.matrix)
         total = torch.from_numpy(self.sums.sum(0)).view(there.rows.shape)[:, : of.width]
-        learnt = {each.first for each in of.program.learnt}
+        learnt = {given.first for given in of.program.learnt}
         rows = [
-            total[each.first : each.first + each.parts] if each.first in learnt else None
-            for each in of.program.given
+            total[given.first : given.first + given.parts] if given.first in learnt else None
+            for given in of.program.given
         ]
         return [self.arrays["grad_current"], self._of_matrix(), None, *rows]
 
@@ -256,8 +260,8 @@ def _draw(stream: Tensor, like: Tensor) -> Tensor:
     return drawn
 
 
-def _made(noise: Noise, drawn: Tensor) -> Tensor:
+def _apply_calls(noise: Noise, drawn: Tensor) -> Tensor:
     """Let torch make its values of what was drawn."""
-    for function, arguments, named in noise.made:
+    for function, arguments, named in noise.calls:
         drawn = function(drawn, *arguments, **named)
     return drawn

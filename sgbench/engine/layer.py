@@ -14,7 +14,7 @@ from sgbench.signals.spikes import Signal
 
 
 class Neurons(Protocol):
-    """What an engine needs of a layer's neurons; one that sees all steps has `unroll` in place of `step`."""
+    """Defines what an engine needs of neurons; those that see all steps have `unroll` in place of `step`."""
 
     sees_all_steps: ClassVar[bool]
     currents: int  # that one neuron takes
@@ -45,7 +45,7 @@ class Neurons(Protocol):
 
 
 class EngineLayer(Protocol):
-    """What an engine needs of a layer: its product, its recurrence and its neurons.
+    """Defines what an engine needs of a layer: its product, its recurrence and its neurons.
 
     It may have fixed weights for the way back beside them; see `ways_back`.
     """
@@ -78,7 +78,7 @@ class EngineLayer(Protocol):
 
 
 class Wanted(NamedTuple):
-    """What a caller wants of each layer besides its last state; the last layer's output is always there."""
+    """Holds what a caller wants of each layer besides its last state; the last layer's output is always there."""
 
     u: bool  # membrane potential minus threshold over all steps
     spikes: bool  # output of layers before the last

@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Layout:
-    """How features are flattened; neurons do not mix, so no copy is made to order them.
+    """Defines how features are flattened; neurons do not mix, so no copy is made to order them.
 
     Args:
         features: their shape.

@@ -62,9 +62,11 @@ def prefers_onednn() -> bool:
 
 
 def _by_onednn(dtype: torch.dtype) -> bool:
+    """Say whether oneDNN makes a product of this precision."""
     return dtype == torch.float32 and prefers_onednn()
 
 
 def _onednn(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
+    """Multiply by oneDNN."""
     # The op behind torch's compiled linear layers; it takes weights [m, k] in any order of memory.
     return torch.ops.mkldnn._linear_pointwise(a, b.T, bias, "none", [], "")  # type: ignore[no-any-return]

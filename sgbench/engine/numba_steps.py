@@ -25,7 +25,7 @@ FOLD_BELOW = 64  # neurons: so short a row does not fill the vectors of a loop
 
 
 class NumbaSteps:
-    """Compiled steps of one layer."""
+    """Makes the steps of one layer by compiled loops."""
 
     uses_words = True
 
@@ -69,13 +69,14 @@ class NumbaSteps:
         ProductSum(len(total)).add(unpacked(course.words[first - 1 : first - 1 + len(out)]), out, total.T)
 
     def _of(self, plan: LayerPlan) -> _Fixed:
+        """Return what all passes of a layer share, made at the first."""
         if self.fixed is None:
             self.fixed = _Fixed.of(plan)
         return self.fixed
 
 
 class _Fixed(NamedTuple):
-    """What the loops take of a layer in every pass; nothing that is as long as time."""
+    """Holds what the loops take of a layer in every pass; nothing that is as long as time."""
 
     number: type
     per_step: int  # rows of a step
@@ -93,9 +94,13 @@ class _Fixed(NamedTuple):
             matrix = plan.layer.recurrent.detach()
             wires = (matrix[None] if matrix.dim() == 1 else matrix.T).contiguous().numpy()
         if plan.fires or neurons >= FOLD_BELOW:
-            return _Fixed(number, batch, neurons, tuple(each.numpy() for each in plan.coefficients), wires)
-        rows = {each: np.tile(each.numpy(), batch) for each in set(plan.coefficients)}
-        return _Fixed(number, 1, batch * neurons, tuple(rows[each] for each in plan.coefficients), wires)
+            return _Fixed(
+                number, batch, neurons, tuple(coefficient.numpy() for coefficient in plan.coefficients), wires
+            )
+        rows = {coefficient: np.tile(coefficient.numpy(), batch) for coefficient in set(plan.coefficients)}
+        return _Fixed(
+            number, 1, batch * neurons, tuple(rows[coefficient] for coefficient in plan.coefficients), wires
+        )
 
 
 class _Bound:
@@ -103,8 +108,8 @@ class _Bound:
 
     def __init__(self, fixed: _Fixed, course: Course, carry: Carry) -> None:
         self.number, self.per_step, self.width, self.coefficients, self.wires = fixed
-        self.course = [rows_of(each, self.width) for each in course[:4]]
-        self.states = [rows_of(each, self.width) for each in carry]
+        self.course = [rows_of(field, self.width) for field in course[:4]]
+        self.states = [rows_of(field, self.width) for field in carry]
 
     def rows(self, first: int, steps: int) -> slice:
         """Return the rows of so many steps from `first` on."""
@@ -112,14 +117,16 @@ class _Bound:
 
 
 class _Backward(_Bound):
-    """Backward passes of chunks."""
+    """Makes the backward passes of chunks."""
 
     def __init__(self, fixed: _Fixed, plan: LayerPlan, course: Course, carry: Carry) -> None:
         super().__init__(fixed, course, carry)
         layer, spec = plan.layer, plan.spec
         if plan.forgets:
             repeats = self.width // plan.shape[2]  # of a readout's neurons in one long row
-            self.coefficients = tuple(np.tile(each.numpy(), repeats) for each in plan.adjoint_coefficients)
+            self.coefficients = tuple(
+                np.tile(coefficient.numpy(), repeats) for coefficient in plan.adjoint_coefficients
+            )
         self.surrogate = spec.surrogate
         self.x, self.nothing = course.x, plan.nothing
         self.behind = carry.last  # adjoint of the current one step later
@@ -136,18 +143,18 @@ class _Backward(_Bound):
         self.steepness = self.number(0.0 if kernel is None else kernel.steepness)
         self.height = self.number(0.0 if kernel is None else kernel.height)
 
-    def __call__(self, given: IncomingGradients, first: int, out: Tensor, kept: Kept) -> None:
+    def __call__(self, given: IncomingGradients, first: int, out: Tensor, adjoints: Kept) -> None:
         """Make the steps of `out` [n, B, M], the last first."""
         here = self.rows(first, len(out))
         over_time = [
-            rows_of(each, self.width) for each in (given.spikes, given.x, self._psi(first, len(out)), out)
+            rows_of(field, self.width) for field in (given.spikes, given.x, self._psi(first, len(out)), out)
         ]
         over_time += [
             self.course[0][here],
             self.course[1][here],
-            *(rows_of(each, self.width) for each in kept),
+            *(rows_of(field, self.width) for field in adjoints),
         ]
-        ends = [rows_of(each, self.width) for each in (given.u, given.w)]
+        ends = [rows_of(field, self.width) for field in (given.u, given.w)]
         if self.matrix is None:
             self._call(over_time, ends)
             return
@@ -158,7 +165,7 @@ class _Backward(_Bound):
             if given.spikes.numel():
                 fed_back += given.spikes[t]
             step = self.rows(t, 1)
-            self._call([fed_back.numpy(), *(each[step] for each in over_time[1:])], ends)
+            self._call([fed_back.numpy(), *(rows[step] for rows in over_time[1:])], ends)
             ends = [NOTHING[self.number]] * 2
             behind = out[t]
         self.behind.copy_(behind)
@@ -170,11 +177,12 @@ class _Backward(_Bound):
         return self.surrogate.derivative(self.x[first : first + steps])
 
     def _call(self, over_time: list[np.ndarray], ends: list[np.ndarray]) -> None:
-        gs, gx, psi, out, x, w, *kept = over_time
+        """Call the loop for a range of steps."""
+        gs, gx, psi, out, x, w, *adjoints = over_time
         in_parts(
             backward.adjoint,
             self.per_step,
             out.size,
             gs, gx, *ends, psi, x, w, *self.states, self.coefficients, *self.options,
-            self.shape, self.steepness, self.height, out, *kept,
+            self.shape, self.steepness, self.height, out, *adjoints,
         )  # fmt: skip

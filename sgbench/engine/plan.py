@@ -25,7 +25,7 @@ TO_THE_STEP_BEFORE = ("decay", "second_decay", "second_potential", "second_spike
 
 
 class Carry(NamedTuple):
-    """What goes from step to step [B, M]: the state forward, adjoints backward."""
+    """Holds what goes from step to step [B, M]: the state forward, adjoints backward."""
 
     u: Tensor
     w: Tensor
@@ -33,7 +33,7 @@ class Carry(NamedTuple):
 
 
 class Course(NamedTuple):
-    """What a layer went through [T, B, M]."""
+    """Holds what a layer went through [T, B, M]."""
 
     x: Tensor  # u - threshold
     w: Tensor
@@ -43,7 +43,7 @@ class Course(NamedTuple):
 
 
 class IncomingGradients(NamedTuple):
-    """What reaches a layer from outside: of spikes and x [n, B, M], of the final u and w [B, M]."""
+    """Holds what reaches a layer from outside: of spikes and x [n, B, M], of the final u and w [B, M]."""
 
     spikes: Tensor
     x: Tensor
@@ -61,7 +61,7 @@ class Kept(NamedTuple):
 
 
 class Keep(NamedTuple):
-    """What has to be remembered of a layer."""
+    """Holds what has to be remembered of a layer."""
 
     words: bool  # packed spikes, for the layer behind
     spikes: bool  # dense spikes, for the caller
@@ -69,7 +69,7 @@ class Keep(NamedTuple):
 
 
 class Drive(NamedTuple):
-    """What drives a layer: its current of all steps [T, B, M], or the events that it is to be summed up from."""
+    """Holds what drives a layer: its current of all steps [T, B, M], or the events that it is the sum of."""
 
     current: Tensor | None
     rows: Any = None  # events
@@ -100,7 +100,7 @@ class Steps(Protocol):
 
 
 class Product(Protocol):
-    """Where a layer's current comes from, and where its adjoint goes."""
+    """Defines where a layer's current comes from, and where its adjoint goes."""
 
     def drive(self, room: Tensor) -> Drive:
         """Compute what drives the layer; a current may be written into `room` [T, B, M]."""
@@ -181,8 +181,8 @@ class LayerPlan:
             return self.coefficients
         none = torch.zeros_like(self.coefficients[0])
         return tuple(
-            none if name in TO_THE_STEP_BEFORE else each
-            for name, each in zip(COEFFICIENTS, self.coefficients, strict=True)
+            none if name in TO_THE_STEP_BEFORE else coefficient
+            for name, coefficient in zip(COEFFICIENTS, self.coefficients, strict=True)
         )
 
     @functools.cached_property
@@ -196,7 +196,7 @@ class LayerPlan:
 
     def start(self) -> Carry:
         """Return the state before the first step, to be moved in place."""
-        u, w, s = (None if each is None else each.clone() for each in self.state)
+        u, w, s = (None if field is None else field.clone() for field in self.state)
         return Carry(
             self.zeros() if u is None else u,
             self.nothing if w is None else w,

@@ -29,7 +29,7 @@ from sgbench.engine.plan import Carry, Course, IncomingGradients, LayerPlan, Pro
 
 
 class LayerOutcome(NamedTuple):
-    """What one layer's run came to, flat; tensors carry gradient where there is any."""
+    """Holds what one layer's run came to, flat; tensors carry gradient where there is any."""
 
     output: Tensor | None  # spikes or potentials [T, B, M], where wanted
     x: Tensor | None  # u - threshold [T, B, M], where kept and not the output
@@ -65,7 +65,7 @@ class Stage:
 
 
 class Passes(Protocol):
-    """How a chain goes forward and backward."""
+    """Defines how a chain goes forward and backward."""
 
     def forward(self, stages: Sequence[Stage]) -> list[Carry]:
         """All layers over all steps, into their courses; returns the states after the last one."""
@@ -78,7 +78,7 @@ class Passes(Protocol):
 
 def run(stages: Sequence[Stage], passes: Passes) -> list[LayerOutcome]:
     """Run a chain of layers over all steps."""
-    inputs = [each for stage in stages for each in stage.differentiable]
+    inputs = [tensor for stage in stages for tensor in stage.differentiable]
     flat = Unrolled.apply(passes, tuple(stages), *inputs)
     return [LayerOutcome(*flat[first : first + OUTCOMES]) for first in range(0, len(flat), OUTCOMES)]  # type: ignore[index, arg-type]
 
@@ -93,7 +93,7 @@ class Link(NamedTuple):
 
 
 class Unrolled(torch.autograd.Function):
-    """From the differentiable inputs of all stages to their outcomes."""
+    """Maps the differentiable inputs of all stages to their outcomes."""
 
     @staticmethod
     def forward(ctx: Any, passes: Passes, stages: tuple[Stage, ...], *inputs: Tensor) -> Any:
@@ -102,7 +102,7 @@ class Unrolled(torch.autograd.Function):
         carries = passes.forward(stages)
         ctx.passes = passes
         ctx.links = [(stage.plan, stage.product) for stage in stages]
-        course = [each for stage in stages for each in stage.course]
+        course = [tensor for stage in stages for tensor in stage.course]
         ctx.save_for_backward(*course, *inputs)  # inputs too: torch then notices weights that moved meanwhile
         outcomes = []
         for stage, carry in zip(stages, carries, strict=True):
@@ -124,7 +124,7 @@ class Unrolled(torch.autograd.Function):
         """Gradients of all inputs in a row."""
         fields = len(Course._fields)
         # An output comes back with this very pass behind it, into which no gradient asked for below may walk.
-        saved = [each.detach() for each in ctx.saved_tensors[: fields * len(ctx.links)]]
+        saved = [tensor.detach() for tensor in ctx.saved_tensors[: fields * len(ctx.links)]]
         links = []
         for position, (plan, product) in enumerate(ctx.links):
             course = Course(*saved[position * fields : (position + 1) * fields])
@@ -134,7 +134,7 @@ class Unrolled(torch.autograd.Function):
 
 
 class Chunks:
-    """Forward layer by layer over all steps; backward in chunks of time, each through all layers."""
+    """Goes forward layer by layer over all steps, and backward in chunks of time, each through all layers."""
 
     def forward(self, stages: Sequence[Stage]) -> list[Carry]:
         """See `Passes`."""
@@ -156,7 +156,7 @@ class Chunks:
                 out = adjoints[position].chunk(first, last, sent_back)
                 if position > 0:
                     sent_back = adjoints[position].product.sent_back(first, last, out)
-        return [each for adjoint in adjoints for each in adjoint.gradients()]
+        return [gradient for adjoint in adjoints for gradient in adjoint.gradients()]
 
 
 class _Adjoint:
@@ -181,8 +181,10 @@ class _Adjoint:
             spikes = self.plan.nothing.new_zeros(self.plan.shape) if spikes is None else spikes.clone()
             spikes[-1] += given.s
         nothing = self.plan.nothing
-        found = (spikes, x, given.u, given.w)  # with a history of their own under `create_graph`
-        return IncomingGradients(*(nothing if each is None else each.detach() for each in found))
+        gradients = (spikes, x, given.u, given.w)  # with a history of their own under `create_graph`
+        return IncomingGradients(
+            *(nothing if gradient is None else gradient.detach() for gradient in gradients)
+        )
 
     def gradients(self) -> list[Tensor | None]:
         """Return the gradients of the stage's differentiable inputs."""
@@ -191,18 +193,18 @@ class _Adjoint:
     def reach(self, last: int) -> None:
         """Come to the steps before `last`: across a window's border nothing is carried."""
         if self.plan.window is not None and last % self.plan.window == 0:
-            for each in self.carry:
-                if each.numel():
-                    each.zero_()
+            for field in self.carry:
+                if field.numel():
+                    field.zero_()
 
     def chunk(self, first: int, last: int, sent_back: Tensor | None) -> Tensor:
         """Compute steps [first, last), given what the layer behind sends back; return the current's adjoint."""
-        kept = self.sums.room(last - first)
+        adjoints = self.sums.room(last - first)
         given = self._reaching(first, last, sent_back)
         out = self.product.slot(first, last, sent_back)
-        self.adjoint(given, first, out, kept)
+        self.adjoint(given, first, out, adjoints)
         self.product.filled(first, last, out)
-        self.sums.add(first, last, kept)
+        self.sums.add(first, last, adjoints)
         self._add_recurrent(first, last, out)
         return out
 

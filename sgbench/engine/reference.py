@@ -25,6 +25,7 @@ def unroll(
 
 
 def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
+    """Run a layer step by step under autograd."""
     current = layer.current(dense(signal))
     if layer.neuron.sees_all_steps:
         return _unroll_at_once(layer, current, state, wanted)
@@ -46,6 +47,7 @@ def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> L
 
 
 def _unroll_at_once(layer: EngineLayer, current: Tensor, state: Any, wanted: Wanted) -> LayerRun:
+    """Run neurons that see a whole sequence."""
     if state is not None:
         raise InputError(
             f"layer '{layer.name}': its neurons see a whole sequence and cannot go on from a state"

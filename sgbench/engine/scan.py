@@ -52,6 +52,7 @@ def unroll(
 
 
 def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
+    """Run a layer by torch's steps with the hand-derived way back."""
     current = product(layer, signal)
     keep = Keep(words=False, spikes=True, x=wanted.u)
     stage, begin = current_stage(
@@ -104,7 +105,7 @@ def make_plan(
     keep: Keep,
 ) -> LayerPlan:
     """Plan a layer's run over `count` steps from the state `begin`; `like` is one step [B, M]."""
-    state = tuple(None if each is None else layout.flat(each).contiguous() for each in spec.state(begin))
+    state = tuple(None if field is None else layout.flat(field).contiguous() for field in spec.state(begin))
     return LayerPlan(
         layer=layer,
         spec=spec,
@@ -115,14 +116,14 @@ def make_plan(
         steps=steps,
         keep=keep,
         learnt=tuple(name for name in COEFFICIENTS if requires_grad(getattr(spec, name))),
-        surrogate_parameters=[each for each in own_parameters(spec) if requires_grad(each)],
+        surrogate_parameters=[parameter for parameter in own_parameters(spec) if requires_grad(parameter)],
     )
 
 
 def finish(plan: LayerPlan, outcome: LayerOutcome, begin: Any, *, keep_u: bool) -> LayerRun:
     """Features in their own shape again."""
     full = plan.layout.full
-    w, s = (None if each is None else full(each) for each in (outcome.w, outcome.s))
+    w, s = (None if field is None else full(field) for field in (outcome.w, outcome.s))
     x = outcome.output if outcome.x is None else outcome.x
     return LayerRun(
         output=None if outcome.output is None else full(outcome.output),

@@ -57,6 +57,7 @@ def _family(spec: LinearSpec) -> type[nn.Module] | None:
 
 
 def _is_alpha(spec: LinearSpec) -> bool:
+    """Say whether coefficients are those of snnTorch's Alpha."""
     alpha, beta = spec.second_decay, spec.decay
     if isinstance(alpha, Tensor) or isinstance(beta, Tensor) or not 0 < beta < alpha < 1:
         return False
@@ -93,7 +94,7 @@ def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> L
     outputs, potentials = [], []
     for t, now in enumerate(current.unbind(0)):
         if wanted.window is not None and t and t % wanted.window == 0:
-            s, own = None if s is None else s.detach(), tuple(each.detach() for each in own)
+            s, own = None if s is None else s.detach(), tuple(field.detach() for field in own)
         driven = now if layer.recurrent is None or s is None else now + layer.feedback(s)
         after = neuron(driven, *own)
         s, own = after[0], after[1:]

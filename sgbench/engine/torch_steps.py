@@ -11,7 +11,7 @@ from sgbench.engine.plan import Adjoint, Carry, Course, Drive, IncomingGradients
 
 
 class TorchSteps:
-    """Elementwise operations on one step [B, M] at a time."""
+    """Makes the steps by elementwise operations on one step [B, M] at a time."""
 
     uses_words = False
 
@@ -55,8 +55,9 @@ def _adjoint(
     given: IncomingGradients,
     first: int,
     out: Tensor,
-    kept: Kept,
+    adjoints: Kept,
 ) -> None:
+    """Go back through a chunk by torch, the last step first."""
     x = course.x[first : first + len(out)]
     psi = plan.spec.surrogate.derivative(x) if plan.spec.surrogate is not None else None
     for t in range(len(out) - 1, -1, -1):
@@ -65,15 +66,15 @@ def _adjoint(
             outside = given.spikes[t] if given.spikes.numel() else into_x
             total = _total_of_spikes(plan, outside, course, first + t, carry)
             into_x = psi[t] * total
-            if kept.spikes.numel():
-                kept.spikes[t] = total
+            if adjoints.spikes.numel():
+                adjoints.spikes[t] = total
             if plan.spec.reset == "zero":
                 carry.u.mul_(x[t] <= 0)
         if given.x.numel():
             into_x = into_x + given.x[t]
         _adjoint_states(plan, into_x, carry, given if t == len(out) - 1 else None)
         out[t] = carry.last
-        for room, value in zip(kept[:3], (carry.u, carry.w, into_x), strict=True):
+        for room, value in zip(adjoints[:3], (carry.u, carry.w, into_x), strict=True):
             if room.numel():
                 room[t] = value
 

@@ -93,7 +93,7 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
         last = neurons
     nodes["output"] = nir.Output(output_type={"output": np.array(shape)})
     edges.append((last, "output"))
-    told = {
+    metadata = {
         "dt_s": dt_s,
         "step": step,
         "reset": "same step, to 0",
@@ -101,8 +101,8 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
         "writer": "sgbench",
     }
     if isinstance(network, SpikeTimes):
-        told |= {"spikes": network.firings, "recurrent_delay_steps": 0}
-    return nir.NIRGraph(nodes=nodes, edges=edges, metadata=told)
+        metadata |= {"spikes": network.firings, "recurrent_delay_steps": 0}
+    return nir.NIRGraph(nodes=nodes, edges=edges, metadata=metadata)
 
 
 def _sayable(layer: object) -> Layer:
@@ -131,16 +131,17 @@ def _fold_gain(name: str, neurons: Any, products: list[Any]) -> None:
             raise InputError(
                 f"layer '{name}': gains that differ within an image cannot go into its shared weights"
             )
-        for each in {"weight", "bias"} & vars(product).keys():
-            values = getattr(product, each)
+        for field in {"weight", "bias"} & vars(product).keys():
+            values = getattr(product, field)
             setattr(
                 product,
-                each,
+                field,
                 (values * rows[:, 0].reshape(-1, *[1] * (values.ndim - 1))).astype(values.dtype),
             )
 
 
 def _product(layer: Layer) -> Any:
+    """Convert a layer's weights and biases."""
     nir = nir_module()
     acting, added = layer.acting()  # with a normalisation that goes into them
     weight = _array(acting)
@@ -151,6 +152,7 @@ def _product(layer: Layer) -> Any:
 
 
 def _recurrence(layer: Layer) -> Any:
+    """Convert the weights among a layer's neurons."""
     nir = nir_module()
     weight = _array(layer.recurrent)  # type: ignore[arg-type]
     if layer.recurrence == "one_to_one":
@@ -174,8 +176,8 @@ def _neurons(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> An
     spec = _expressible(layer)
 
     def numbers(value: Coefficient) -> Numbers:
-        told = value.detach().cpu().double().numpy() if isinstance(value, Tensor) else np.float64(value)
-        return np.broadcast_to(told.reshape(shape) if np.size(told) > 1 else told, shape).copy()
+        numbers = value.detach().cpu().double().numpy() if isinstance(value, Tensor) else np.float64(value)
+        return np.broadcast_to(numbers.reshape(shape) if np.size(numbers) > 1 else numbers, shape).copy()
 
     beta, zeros = numbers(spec.decay), np.zeros(shape)
     fires = {} if spec.surrogate is None else {"v_threshold": numbers(spec.threshold), "v_reset": zeros}
@@ -214,6 +216,7 @@ def _synapses(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> A
 
 
 def _no_integrator(layer: Layer, *decays: Numbers) -> None:
+    """Refuse decays of 1, for which NIR has no neuron."""
     if any((decay >= 1).any() for decay in decays):
         raise InputError(
             f"layer '{layer.name}': some of its decays are 1, so their time constants are infinite; "
@@ -248,6 +251,7 @@ def _is_zero(value: Coefficient) -> bool:
 
 
 def _check_firing(name: str, surrogate: Surrogate) -> None:
+    """Refuse spikes that are not those of a step at threshold."""
     if surrogate.output != "binary" or surrogate.stochastic or surrogate.firing is not None:
         raise InputError(f"layer '{name}': its spikes are not those of a step at threshold, which NIR's are")
 

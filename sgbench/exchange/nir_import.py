@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.errors import InputError, require_number
-from sgbench.exchange import made
-from sgbench.exchange.made import MakeSurrogate
+from sgbench.exchange import constructors
+from sgbench.exchange.constructors import MakeSurrogate
 from sgbench.exchange.nir_order import GraphLayer, in_order
 from sgbench.exchange.time_constants import decay_per_step
 from sgbench.networks.base import Chain, DenseLayer
@@ -38,22 +38,22 @@ def from_nir(
     Raises:
         InputError: what cannot be represented here, with the node's name and the reason.
     """
-    told = graph.metadata if isinstance(graph.metadata, dict) else {}
+    metadata = graph.metadata if isinstance(graph.metadata, dict) else {}
     if dt_s is None:
-        if "dt_s" not in told:
+        if "dt_s" not in metadata:
             raise InputError("the graph does not say how long a time step is; give dt_s")
-        dt_s = float(told["dt_s"])
+        dt_s = float(metadata["dt_s"])
     require_number("dt_s", dt_s, low=0, open_low=True)
-    clock = _Clock(dt_s, str(told.get("step", "euler")) if step is None else step)
+    clock = _Clock(dt_s, str(metadata.get("step", "euler")) if step is None else step)
     steps = in_order(graph)
     layers: list[nn.Module] = []
-    for position, each in enumerate(steps):
+    for position, stage in enumerate(steps):
         name = "readout" if position == len(steps) - 1 else f"hidden{position}"
         try:
-            layers.append(_layer(name, each, make_surrogate, clock))
+            layers.append(_layer(name, stage, make_surrogate, clock))
         except InputError as error:
-            raise InputError(f"node '{each.neurons}': {error}") from error
-    return made.chain(layers, layers[0].weight.dtype)  # type: ignore[arg-type]
+            raise InputError(f"node '{stage.neurons}': {error}") from error
+    return constructors.chain(layers, layers[0].weight.dtype)  # type: ignore[arg-type]
 
 
 class _Clock(NamedTuple):
@@ -120,11 +120,11 @@ def _neurons(node: Any, make_surrogate: MakeSurrogate, clock: _Clock) -> tuple[N
     gain = torch.where((gain - 1).abs() < NEAR, torch.ones_like(gain), gain)
     neurons = len(gain)
     if kind in ("LI", "I"):
-        return made.readout(neurons, beta=beta), gain
+        return constructors.readout(neurons, beta=beta), gain
     numbers = {"beta": beta, "threshold": torch.from_numpy(_flat(node.v_threshold))}
     if alpha is not None:
-        return made.synaptic(make_surrogate(), neurons, alpha=alpha, **numbers, reset="zero"), gain
-    return made.leaky(make_surrogate(), neurons, **numbers, reset="zero"), gain
+        return constructors.synaptic(make_surrogate(), neurons, alpha=alpha, **numbers, reset="zero"), gain
+    return constructors.leaky(make_surrogate(), neurons, **numbers, reset="zero"), gain
 
 
 def _convolution(
@@ -175,7 +175,7 @@ def _check_convolution(product: Any, *, stride: int) -> None:
 
 def _joined(product: Any, recurrent: Any | None) -> np.ndarray | None:
     """Add the biases of both weights, which join the current in every step; None without any."""
-    biases = [getattr(each, "bias", None) for each in (product, recurrent)]
+    biases = [getattr(weights, "bias", None) for weights in (product, recurrent)]
     given = [np.asarray(bias) for bias in biases if bias is not None and np.any(bias != 0)]
     return sum(given[1:], given[0]) if given else None
 

@@ -68,32 +68,36 @@ def _inlined(graph: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
             continue
         inner, between = _inlined(node)
         doors = {"Input": name, "Output": name}
-        called = {each: doors.get(_kind(one), f"{name}/{each}") for each, one in inner.items()}
+        called = {
+            inner_name: doors.get(_kind(one), f"{name}/{inner_name}") for inner_name, one in inner.items()
+        }
         into = [called[b] for a, b in between if _kind(inner[a]) == "Input"]
         out = [called[a] for a, b in between if _kind(inner[b]) == "Output"]
-        nodes |= {called[each]: one for each, one in inner.items() if _kind(one) not in doors}
-        kept = [edge for edge in edges if name not in edge]
-        kept += [(a, b) for a, through in edges if through == name for b in into]
-        kept += [(a, b) for through, b in edges if through == name for a in out]
+        nodes |= {called[inner_name]: one for inner_name, one in inner.items() if _kind(one) not in doors}
+        rerouted = [edge for edge in edges if name not in edge]
+        rerouted += [(a, b) for a, through in edges if through == name for b in into]
+        rerouted += [(a, b) for through, b in edges if through == name for a in out]
         own = [(called[a], called[b]) for a, b in between]
-        edges = kept + [edge for edge in own if name not in edge]
+        edges = rerouted + [edge for edge in own if name not in edge]
     return nodes, edges
 
 
 def _behind(here: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> list[str]:
     """List the nodes that a signal goes on to, weights among neurons left out."""
-    found = [b for a, b in edges if a == here]
-    missing = [name for name in found if name not in nodes]
+    successors = [b for a, b in edges if a == here]
+    missing = [name for name in successors if name not in nodes]
     if missing:
         raise InputError(f"edge to '{missing[0]}': no such node")
-    return [name for name in found if not _loops(name, here, edges)]
+    return [name for name in successors if not _loops(name, here, edges)]
 
 
 def _loops(weights: str, neurons: str, edges: list[tuple[str, str]]) -> bool:
+    """Say whether weights lead from neurons back to them and nowhere else."""
     return [b for a, b in edges if a == weights] == [neurons]
 
 
 def _only(names: list[str], here: str) -> str:
+    """Return the only name, or raise where a node goes on to none or several."""
     if len(names) != 1:
         raise InputError(f"node '{here}': goes on to {len(names)} nodes; layers one after another are needed")
     return names[0]
@@ -101,11 +105,11 @@ def _only(names: list[str], here: str) -> str:
 
 def _recurrent(neurons: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> Any | None:
     """Return the node of the weights among neurons, or None where there are none."""
-    found = [b for a, b in edges if a == neurons and _loops(b, neurons, edges)]
-    if len(found) > 1:
-        raise InputError(f"node '{neurons}': has {len(found)} recurrent connections; one is known here")
-    if found and _kind(nodes[found[0]]) not in RECURRENT:
+    recurrent = [b for a, b in edges if a == neurons and _loops(b, neurons, edges)]
+    if len(recurrent) > 1:
+        raise InputError(f"node '{neurons}': has {len(recurrent)} recurrent connections; one is known here")
+    if recurrent and _kind(nodes[recurrent[0]]) not in RECURRENT:
         raise InputError(
-            f"node '{found[0]}': a {_kind(nodes[found[0]])} among neurons, which no layer here stands for"
+            f"node '{recurrent[0]}': a {_kind(nodes[recurrent[0]])} among neurons, which no layer here stands for"
         )
-    return nodes[found[0]] if found else None
+    return nodes[recurrent[0]] if recurrent else None

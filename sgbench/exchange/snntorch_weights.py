@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.errors import InputError, require_count
-from sgbench.exchange import made
-from sgbench.exchange.made import MakeSurrogate
+from sgbench.exchange import constructors
+from sgbench.exchange.constructors import MakeSurrogate
 from sgbench.networks.base import Chain, DenseLayer
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.pool import Image
@@ -65,20 +65,20 @@ def from_snntorch(
         layer = _layer(name, weights, neurons, make_surrogate, shape, stride, reset_delay=reset_delay)
         shape = layer.image_out if isinstance(layer, ConvLayer) else None
         layers.append(layer)
-    return made.chain(layers, layers[0].weight.dtype)  # type: ignore[arg-type]
+    return constructors.chain(layers, layers[0].weight.dtype)  # type: ignore[arg-type]
 
 
 def _modules(state_dict: Mapping[str, Tensor]) -> list[_Module]:
     """Group the tensors by module, in their order; a recurrence belongs to its neurons."""
-    found: dict[str, dict[str, Tensor]] = {}
+    by_prefix: dict[str, dict[str, Tensor]] = {}
     for key, value in state_dict.items():
         if not isinstance(value, Tensor):
             raise InputError(f"'{key}': a tensor is needed")
         prefix, _, last = key.rpartition(".")
         if prefix.endswith(".recurrent") or prefix == "recurrent":
             prefix, last = prefix[: -len("recurrent")].rstrip("."), f"recurrent.{last}"
-        found.setdefault(prefix, {})[last] = value.detach()
-    return [_Module(name, tensors) for name, tensors in found.items()]
+        by_prefix.setdefault(prefix, {})[last] = value.detach()
+    return [_Module(name, tensors) for name, tensors in by_prefix.items()]
 
 
 def _layer(
@@ -95,7 +95,7 @@ def _layer(
     weight = _weight(weights)
     back, bias_back = _recurrence(neurons)
     wiring = "none" if back is None else "one_to_one" if back.dim() < MATRIX else "all_to_all"
-    biases = [each for each in (weights.tensors.get("bias"), bias_back) if each is not None]
+    biases = [bias for bias in (weights.tensors.get("bias"), bias_back) if bias is not None]
 
     def make(count: int, shape: tuple[int, ...]) -> Neuron:
         return _neurons(neurons, make_surrogate, count, shape, wiring, reset_delay=reset_delay)
@@ -122,8 +122,8 @@ def _weight(module: _Module) -> Tensor:
     """Return the weights of a Linear or Conv2d, or refuse another module."""
     weight = module.tensors.get("weight")
     if weight is None or set(module.tensors) - {"weight", "bias"} or weight.dim() not in (MATRIX, FILTERS):
-        told = ", ".join(module.tensors)
-        raise InputError(f"module '{module.name}' ({told}): a Linear or Conv2d is expected in this place")
+        names = ", ".join(module.tensors)
+        raise InputError(f"module '{module.name}' ({names}): a Linear or Conv2d is expected in this place")
     return weight
 
 
@@ -160,8 +160,8 @@ def _neurons(
 
     given = {"beta": number("beta"), "threshold": number("threshold"), "reset": reset}
     if "alpha" in tensors:
-        return made.synaptic(make_surrogate(), count, alpha=number("alpha"), **given)  # type: ignore[arg-type]
-    return made.leaky(make_surrogate(), count, **given)  # type: ignore[arg-type]
+        return constructors.synaptic(make_surrogate(), count, alpha=number("alpha"), **given)  # type: ignore[arg-type]
+    return constructors.leaky(make_surrogate(), count, **given)  # type: ignore[arg-type]
 
 
 def _reset(module: _Module, wiring: str, *, reset_delay: bool) -> str:
@@ -233,6 +233,7 @@ def _fitting(module: _Module, back: Tensor, layer: DenseLayer | ConvLayer) -> Te
 
 
 def _image(image: Sequence[int]) -> Image:
+    """Require channels, height and width."""
     if isinstance(image, str) or len(image) != IMAGE:
         raise InputError(f"image={image!r}: [channels, height, width] is needed")
     channels, height, width = (require_count("image", side) for side in image)

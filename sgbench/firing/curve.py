@@ -49,14 +49,16 @@ def require_own_slope(words: str, surrogate: Surrogate, *, otherwise: str = "") 
 
 
 @contextmanager
-def stepping(found: Sequence[Surrogate]) -> Iterator[None]:
+def stepping(surrogates: Sequence[Surrogate]) -> Iterator[None]:
     """Let surrogates that send a smooth curve send spikes for as long as the context lasts.
 
     Args:
-        found: of a network; those that fire otherwise stay as they are.
+        surrogates: of a network; those that fire otherwise stay as they are.
     """
     smooth: list[tuple[Surrogate, FiresOtherwise | None, Output]] = [
-        (each, each.firing, each.output) for each in found if is_smooth(each.firing)
+        (surrogate, surrogate.firing, surrogate.output)
+        for surrogate in surrogates
+        if is_smooth(surrogate.firing)
     ]
     for surrogate, _, _ in smooth:
         surrogate.firing, surrogate.output = None, "binary"

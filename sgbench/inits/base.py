@@ -13,7 +13,7 @@ from sgbench.errors import InputError, require_number
 
 
 class DrivenNeurons(Protocol):
-    """What an initialisation may ask of the neurons that the weights drive."""
+    """Defines what an initialisation may ask of the neurons that the weights drive."""
 
     currents: int
 
@@ -23,7 +23,7 @@ class DrivenNeurons(Protocol):
 
 
 class DrivenLayer(Protocol):
-    """What an initialisation may ask of the layer whose weights it draws."""
+    """Defines what an initialisation may ask of the layer whose weights it draws."""
 
     name: str
     neurons: int

@@ -30,7 +30,7 @@ class BoundedGradient(ConditionedInit):
     at that, gradients can grow (tested).
 
     >>> import torch
-    >>> two = [torch.full((2,), each, dtype=torch.float64) for each in (0.5, 0.0, -4.0, 4.0)]
+    >>> two = [torch.full((2,), value, dtype=torch.float64) for value in (0.5, 0.0, -4.0, 4.0)]
     >>> step = PotentialStep(two[0], torch.tensor([[1.0, -1.0], [1.0, 2.0]], dtype=torch.float64), *two[1:])
     >>> round(step.height_of_bound(), 6)  # columns reach 2 and 3: 0.5 + 3 h = 1
     0.166667

@@ -66,7 +66,8 @@ class ConditionedInit(Init):
 def _mean(neuron: LinearSpec, fan_in: int) -> Tensor:
     """Compute the recurrent weights' mean, under which the mean potential stays at threshold, one or [N]."""
     beta, threshold, gain = (
-        torch.as_tensor(each, dtype=torch.float64) for each in (neuron.decay, neuron.threshold, neuron.input)
+        torch.as_tensor(coefficient, dtype=torch.float64)
+        for coefficient in (neuron.decay, neuron.threshold, neuron.input)
     )
     return mean_factor(neuron.reset, beta) * threshold / (fan_in * gain)
 
@@ -78,7 +79,7 @@ def mean_factor(reset: str, beta: Tensor) -> Tensor:
 
 
 class PotentialStep(NamedTuple):
-    r"""How the potentials of one step move with those of the step before, :math:`\beta + (V - \rho) \psi`."""
+    r"""Says how the potentials of one step move with those of the step before, :math:`\beta + (V - \rho) \psi`."""
 
     decay: Tensor  # beta [N]
     weights: Tensor  # V, gain included [N, N]; the first axis receives
@@ -105,8 +106,8 @@ class PotentialStep(NamedTuple):
             )
         room = torch.zeros(layer.neurons, dtype=torch.float64)
         beta, theta, gain = (
-            torch.as_tensor(each, dtype=torch.float64).detach() + room
-            for each in (neuron.decay, neuron.threshold, neuron.input)
+            torch.as_tensor(coefficient, dtype=torch.float64).detach() + room
+            for coefficient in (neuron.decay, neuron.threshold, neuron.input)
         )
         if bool((beta >= 1).any()):
             raise InputError(

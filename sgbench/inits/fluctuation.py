@@ -39,7 +39,7 @@ class Fluctuation(Init):
     and sigma_W; the division among recurrent layers as in their library stork.
 
     >>> kernel = responses(LinearSpec(surrogate=None, reset="none", detached=True, decay=0.5))
-    >>> [round(each.item(), 6) for each in kernel]  # sum of 0.5^k, sum of 0.25^k
+    >>> [round(total.item(), 6) for total in kernel]  # sum of 0.5^k, sum of 0.25^k
     [2.0, 1.333333]
     """
 
@@ -59,9 +59,9 @@ class Fluctuation(Init):
         """Overwrite weights in place by normal ones that give the potential its mean and standard deviation."""
         total, power = responses(linear_numbers("fluctuation", layer))
         spikes = self.rate_hz * self.dt_s
-        kinds = [each for each in (layer.weight, layer.recurrent) if each is not None]
+        kinds = [weight for weight in (layer.weight, layer.recurrent) if weight is not None]
         share = 1.0 if len(kinds) == 1 else 1 - self.share if recurrent else self.share
-        mean = self.mu_u / (sum(each[0].numel() for each in kinds) * spikes * total)
+        mean = self.mu_u / (sum(kind[0].numel() for kind in kinds) * spikes * total)
         variance = share * self.sigma_u**2 / (fan_in * spikes * power) - mean.square()
         if bool((variance < 0).any()):
             raise InputError(
@@ -82,8 +82,8 @@ def responses(neuron: LinearSpec) -> tuple[Tensor, Tensor]:
     """
     decay, put, couple, keep, leak, feed = torch.broadcast_tensors(
         *(
-            torch.as_tensor(each, dtype=torch.float64).detach()
-            for each in (
+            torch.as_tensor(coefficient, dtype=torch.float64).detach()
+            for coefficient in (
                 neuron.decay,
                 neuron.input,
                 neuron.coupling,

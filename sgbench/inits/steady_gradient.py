@@ -32,7 +32,7 @@ class SteadyGradient(ConditionedInit):
     >>> import torch
     >>> from sgbench.surrogates.triangle import Triangle
     >>> hat = Triangle(slope=None, width_fwhm=1.0, normalisation="peak1", scale=1.0)
-    >>> one = [torch.tensor([each], dtype=torch.float64) for each in (0.0, 0.0, -10.0, 10.0)]
+    >>> one = [torch.tensor([value], dtype=torch.float64) for value in (0.0, 0.0, -10.0, 10.0)]
     >>> step = PotentialStep(one[0], torch.tensor([[2.0]], dtype=torch.float64), *one[1:])
     >>> round(step.width_of_balance(hat), 2)  # 4 E[psi^2] = 4 (2 w / 3) / 20 = 1
     7.5

@@ -42,18 +42,18 @@ class PerStep(Loss):
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
         """Average the cross-entropy over each sample's own steps [B]."""
         steps, batch, classes = trajectory.output.shape
-        each = cross_entropy(
+        losses = cross_entropy(
             trajectory.output.reshape(steps * batch, classes), target.repeat(steps), reduction="none"
         ).view(steps, batch)
         inside = valid_steps(trajectory.lengths, steps)
-        return _shares(each, inside, trajectory.lengths).sum(0)
+        return _shares(losses, inside, trajectory.lengths).sum(0)
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
         """Return one step's share of the loss: cross-entropies over the samples' lengths, 0 behind their ends."""
-        each = cross_entropy(output, batch.target, reduction="none")
-        return _shares(each, batch.lengths > step, batch.lengths).mean(), state
+        losses = cross_entropy(output, batch.target, reduction="none")
+        return _shares(losses, batch.lengths > step, batch.lengths).mean(), state
 
 
-def _shares(each: Tensor, inside: Tensor, lengths: Tensor) -> Tensor:
+def _shares(losses: Tensor, inside: Tensor, lengths: Tensor) -> Tensor:
     """Multiply each loss by 1 / T_b inside its sample; set it to 0 behind, whatever stands there."""
-    return each.masked_fill(~inside, 0.0) / lengths.to(each.dtype)
+    return losses.masked_fill(~inside, 0.0) / lengths.to(losses.dtype)

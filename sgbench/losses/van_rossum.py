@@ -136,16 +136,16 @@ class VanRossum(OutputLoss):
         Returns:
             The share, the state, and (a, b), each [n, B, C].
         """
-        total, found = output.new_zeros(()), []
+        total, slopes_by_step = output.new_zeros(()), []
         left = self._left_of_rise()
         for place, now in enumerate(output.detach().unbind(0)):
-            before = Smoothed(*(each.detach().to(now).requires_grad_() for each in state))
+            before = Smoothed(*(field.detach().to(now).requires_grad_() for field in state))
             share, after = self.per_step(now, batch, first + place, before)
             slopes = torch.autograd.grad(share, before, allow_unused=True)
-            decaying, rising = (torch.zeros_like(now) if each is None else each for each in slopes)
-            found.append((decaying / self.decays[0], rising if left else torch.zeros_like(now)))
-            total, state = total + share.detach(), Smoothed(*(each.detach() for each in after))
-        by_decaying, by_rising = (torch.stack(each) for each in zip(*found, strict=True))
+            decaying, rising = (torch.zeros_like(now) if slope is None else slope for slope in slopes)
+            slopes_by_step.append((decaying / self.decays[0], rising if left else torch.zeros_like(now)))
+            total, state = total + share.detach(), Smoothed(*(field.detach() for field in after))
+        by_decaying, by_rising = (torch.stack(steps) for steps in zip(*slopes_by_step, strict=True))
         return total, state, (by_decaying, by_rising)
 
     def _left_of_rise(self) -> float:

@@ -14,7 +14,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class AdExState(NamedTuple):
-    """What an `AdEx` layer carries from step to step."""
+    """Holds what an `AdEx` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     w: Tensor  # adaptation current [B, N]
@@ -108,9 +108,9 @@ class AdEx(SpikingNeuron):
         """Advance one step: reset u and let w jump after a spike, move both by forward Euler, fire."""
         threshold, rate = self.threshold(), self.rate()
         jumped = state.w + self.b() * state.s
-        kept = self.next_potential.before(state.u, state.s, threshold)
-        w = jumped + self.rate_adapt() * (self.a() * kept - jumped)
-        moved = kept + rate * (-kept + self.takeoff(kept, threshold) - jumped + self.resistance * current)
+        start = self.next_potential.before(state.u, state.s, threshold)
+        w = jumped + self.rate_adapt() * (self.a() * start - jumped)
+        moved = start + rate * (-start + self.takeoff(start, threshold) - jumped + self.resistance * current)
         u = self.next_potential.behind(moved, state.s, threshold)
         s = self.surrogate(u - threshold)
         return s, AdExState(u=u, w=w, s=s)

@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class AdLifState(NamedTuple):
-    """What an `AdLif` layer carries from step to step."""
+    """Holds what an `AdLif` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     w: Tensor  # adaptation current [B, N]

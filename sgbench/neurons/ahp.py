@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class AhpState(NamedTuple):
-    """What an `Ahp` layer carries from step to step."""
+    """Holds what an `Ahp` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     w: Tensor  # after-hyperpolarisation current [B, N]

@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class AlifState(NamedTuple):
-    """What an `Alif` layer carries from step to step."""
+    """Holds what an `Alif` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     a: Tensor  # adaptation [B, N], a trace of its own spikes

@@ -17,7 +17,7 @@ NEAR = 1e-3  # log decays so near are told by the geometric mean, right to 1e-7
 
 
 class AlphaState(NamedTuple):
-    """What an `Alpha` layer carries from step to step."""
+    """Holds what an `Alpha` layer carries from step to step."""
 
     i: Tensor  # synaptic current [B, N]
     u: Tensor  # membrane potential [B, N], before its reset

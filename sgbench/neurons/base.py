@@ -90,7 +90,7 @@ class Neuron(nn.Module, ABC):
 
 
 class InputGain:
-    r"""By what a current is multiplied on its way into a leaky potential.
+    r"""Multiplies a current on its way into a leaky potential.
 
     .. math:: \text{one: } 1, \qquad \text{one\_minus\_beta: } 1 - \beta, \qquad \text{dt\_over\_tau: } -\ln\beta
 
@@ -131,7 +131,7 @@ class InputGain:
 
 
 class ResetPotential:
-    r"""What a spike does to the potential u in the next step; f is one step of the neuron's own dynamics.
+    r"""Says what a spike does to the potential u in the next step; f is one step of the neuron's own dynamics.
 
     .. math::
         \text{subtract: } & f(u) - \theta s \\
@@ -158,7 +158,7 @@ class ResetPotential:
         self, u: Tensor, s: Tensor, current: Tensor, beta: Tensor | float, threshold: Tensor | float
     ) -> Tensor:
         """Compute the potential of a leaky neuron after one step, before its comparison with the threshold."""
-        return self.around(lambda kept: beta * kept + current, u, s, threshold)
+        return self.around(lambda start: beta * start + current, u, s, threshold)
 
     def around(
         self, advance: Callable[[Tensor], Tensor], u: Tensor, s: Tensor, threshold: Tensor | float

@@ -16,7 +16,7 @@ LARGEST_TURN = 0.999  # per step, beyond which forward Euler grows whatever the 
 
 
 class BrfState(NamedTuple):
-    """What a `Brf` layer carries from step to step."""
+    """Holds what a `Brf` layer carries from step to step."""
 
     u: Tensor  # real part of the oscillation [B, N]
     v: Tensor  # imaginary part [B, N]

@@ -14,7 +14,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class ConductanceState(NamedTuple):
-    """What a `Conductance` layer carries from step to step."""
+    """Holds what a `Conductance` layer carries from step to step."""
 
     excitatory: Tensor  # excitatory conductance, in units of the leak [B, N]
     inhibitory: Tensor  # inhibitory conductance [B, N]
@@ -102,7 +102,7 @@ class Conductance(SpikingNeuron):
         target = (excitatory * self.reversal_excitatory + inhibitory * self.reversal_inhibitory) / total
         left = torch.exp(-rate * total)
         u = self.next_potential.around(
-            lambda kept: target + (kept - target) * left, state.u, state.s, threshold
+            lambda start: target + (start - target) * left, state.u, state.s, threshold
         )
         s = self.surrogate(u - threshold)
         return s, ConductanceState(excitatory=excitatory, inhibitory=inhibitory, u=u, s=s)

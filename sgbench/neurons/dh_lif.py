@@ -17,7 +17,7 @@ INPUT_GAINS = ("one", "one_minus_decay")
 
 
 class DhLifState(NamedTuple):
-    """What a `DhLif` layer carries from step to step."""
+    """Holds what a `DhLif` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     d: Tensor  # currents of the branches [B, K N], those of one branch side by side
@@ -126,17 +126,17 @@ class DhLif(SpikingNeuron):
 
 def _decays(values: list[float], learn: str, features: int | None) -> Decay:
     """Make the learnable decays: one per branch, or per branch and neuron, those of one branch side by side."""
-    each = features if learn == "per_neuron" else 1
+    size = features if learn == "per_neuron" else 1
     if require_choice("neuron.learn_branches", learn, LEARN) == "per_neuron" and features is None:
         raise InputError("neuron.learn_branches=per_neuron: the number of neurons (features) is needed")
-    count = len(values) * (each or 1)
+    count = len(values) * (size or 1)
     kind = "none" if learn == "none" else "per_neuron"
-    made = Decay("branches", [values[0], values[-1]], learn=kind, features=count)
-    spread = torch.tensor(values, dtype=torch.float64).repeat_interleave(each or 1)
-    made.spread = spread
-    if made.logit is not None:
-        made.logit.data = torch.logit(spread)
-    return made
+    decay = Decay("branches", [values[0], values[-1]], learn=kind, features=count)
+    spread = torch.tensor(values, dtype=torch.float64).repeat_interleave(size or 1)
+    decay.spread = spread
+    if decay.logit is not None:
+        decay.logit.data = torch.logit(spread)
+    return decay
 
 
 def branch_decays(fastest: float, slowest: float, branches: int) -> list[float]:

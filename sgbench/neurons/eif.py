@@ -14,7 +14,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class EifState(NamedTuple):
-    """What an `Eif` layer carries from step to step."""
+    """Holds what an `Eif` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     s: Tensor  # spikes [B, N]
@@ -84,7 +84,9 @@ class Eif(SpikingNeuron):
         """Advance one step: reset the potential, move it by forward Euler, fire."""
         threshold, rate = self.threshold(), self.rate()
         u = self.next_potential.around(
-            lambda kept: kept + rate * (-kept + self.takeoff(kept, threshold) + self.resistance * current),
+            lambda start: (
+                start + rate * (-start + self.takeoff(start, threshold) + self.resistance * current)
+            ),
             state.u,
             state.s,
             threshold,

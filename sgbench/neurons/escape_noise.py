@@ -14,7 +14,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class EscapeNoiseState(NamedTuple):
-    """What an `EscapeNoise` layer carries from step to step."""
+    """Holds what an `EscapeNoise` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     s: Tensor  # spikes [B, N]

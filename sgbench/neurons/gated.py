@@ -12,7 +12,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class HiddenReset:
-    r"""What a spike takes from a hidden value h: subtract h - theta s, zero (1 - s) h, none h.
+    r"""Says what a spike takes from a hidden value h: subtract h - theta s, zero (1 - s) h, none h.
 
     Args:
         reset: one of the three.

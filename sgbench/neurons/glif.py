@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class GlifState(NamedTuple):
-    """What a `Glif` layer carries from step to step."""
+    """Holds what a `Glif` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     s: Tensor  # spikes [B, N]
@@ -95,8 +95,13 @@ class Glif(SpikingNeuron):
         threshold, seen = self.threshold(), self.next_potential.seen(state.s)
         leak_gate, reset_gate = self.gate_leak(), self.gate_reset()
         driven = (1 - self.gate_input() * (1 - self.input_scale())) * current
-        kept = (1 - leak_gate * (1 - self.beta())) * state.u * (1 - reset_gate * seen)
-        u = kept - (1 - leak_gate) * self.linear_leak() - (1 - reset_gate) * self.subtracted() * seen + driven
+        remainder = (1 - leak_gate * (1 - self.beta())) * state.u * (1 - reset_gate * seen)
+        u = (
+            remainder
+            - (1 - leak_gate) * self.linear_leak()
+            - (1 - reset_gate) * self.subtracted() * seen
+            + driven
+        )
         s = self.surrogate(u - threshold)
         return s, GlifState(u=u, s=s)
 

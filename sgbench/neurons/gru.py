@@ -16,7 +16,7 @@ GATES = 3  # reset, update, new
 
 
 class GruState(NamedTuple):
-    """What both kinds of layer carry from step to step."""
+    """Holds what both kinds of layer carry from step to step."""
 
     u: Tensor  # hidden value of `Sgru`; what makes the new value of `SpikingGru` spike [B, N]
     s: Tensor  # spikes [B, N]

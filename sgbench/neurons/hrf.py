@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class HrfState(NamedTuple):
-    """What a `Hrf` layer carries from step to step."""
+    """Holds what a `Hrf` layer carries from step to step."""
 
     u: Tensor  # velocity [B, N]
     v: Tensor  # position [B, N]

@@ -14,7 +14,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class IzhikevichState(NamedTuple):
-    """What an `Izhikevich` layer carries from step to step."""
+    """Holds what an `Izhikevich` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     w: Tensor  # recovery current [B, N]
@@ -119,9 +119,9 @@ class Izhikevich(SpikingNeuron):
         """Advance one step: reset u and let w jump after a spike, move both by forward Euler, fire."""
         threshold, rate = self.threshold(), self.rate()
         jumped = state.w + self.b() * state.s
-        kept = self.next_potential.before(state.u, state.s, threshold)
-        w = jumped + self.rate_recovery() * (self.a() * kept - jumped)
-        moved = kept + rate * (self.flow(kept, threshold) - jumped + current)
+        start = self.next_potential.before(state.u, state.s, threshold)
+        w = jumped + self.rate_recovery() * (self.a() * start - jumped)
+        moved = start + rate * (self.flow(start, threshold) - jumped + current)
         u = self.next_potential.behind(moved, state.s, threshold)
         s = self.surrogate(u - threshold)
         return s, IzhikevichState(u=u, w=w, s=s)

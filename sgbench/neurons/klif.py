@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class KlifState(NamedTuple):
-    """What a `Klif` layer carries from step to step."""
+    """Holds what a `Klif` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     s: Tensor  # spikes [B, N]
@@ -80,7 +80,7 @@ class Klif(SpikingNeuron):
         threshold, beta, k = self.threshold(), self.beta(), self.k()
         driven = self.input_gain(beta) * current
         u = self.next_potential.around(
-            lambda kept: torch.relu(k * (beta * kept + driven)), state.u, state.s, threshold
+            lambda start: torch.relu(k * (beta * start + driven)), state.u, state.s, threshold
         )
         s = self.surrogate(u - threshold)
         return s, KlifState(u=u, s=s)

@@ -14,7 +14,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class LapicqueState(NamedTuple):
-    """What a `Lapicque` layer carries from step to step."""
+    """Holds what a `Lapicque` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     s: Tensor  # spikes [B, N]

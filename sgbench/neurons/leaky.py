@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class LeakyState(NamedTuple):
-    """What a `Leaky` layer carries from step to step."""
+    """Holds what a `Leaky` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     s: Tensor  # spikes [B, N]

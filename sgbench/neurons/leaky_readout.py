@@ -13,7 +13,7 @@ from sgbench.neurons.quantity import Decay, Value
 
 
 class ReadoutState(NamedTuple):
-    """What a `LeakyReadout` layer carries from step to step."""
+    """Holds what a `LeakyReadout` layer carries from step to step."""
 
     u: Tensor  # potential [B, N]
 

@@ -17,7 +17,7 @@ GATES = 4  # input, forget, cell, output
 
 
 class LstmState(NamedTuple):
-    """What both kinds of layer carry from step to step."""
+    """Holds what both kinds of layer carry from step to step."""
 
     c: Tensor  # cell [B, N]
     u: Tensor  # hidden value of `Slstm`; what opens the output gate of `SpikingLstm` [B, N]

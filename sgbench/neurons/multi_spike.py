@@ -16,7 +16,7 @@ LARGEST_OFFSET = 0.999
 
 
 class MultiSpikeState(NamedTuple):
-    """What a `MultiSpike` layer carries from step to step."""
+    """Holds what a `MultiSpike` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     s: Tensor  # number of spikes [B, N]

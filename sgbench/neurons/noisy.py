@@ -16,7 +16,7 @@ SMALLEST = 1e-7  # uniform number, whose normal one is -5.2
 
 
 class NoisyState(NamedTuple):
-    """What a `Noisy` layer carries from step to step."""
+    """Holds what a `Noisy` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     s: Tensor  # spikes [B, N]

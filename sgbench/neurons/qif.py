@@ -14,7 +14,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class QifState(NamedTuple):
-    """What a `Qif` layer carries from step to step."""
+    """Holds what a `Qif` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     s: Tensor  # spikes [B, N]
@@ -93,7 +93,7 @@ class Qif(SpikingNeuron):
         """Advance one step: reset the potential, move it by forward Euler, fire."""
         threshold, rate = self.threshold(), self.rate()
         u = self.next_potential.around(
-            lambda kept: kept + rate * (self.flow(kept, threshold) + self.resistance * current),
+            lambda start: start + rate * (self.flow(start, threshold) + self.resistance * current),
             state.u,
             state.s,
             threshold,

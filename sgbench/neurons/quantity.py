@@ -56,8 +56,8 @@ class Quantity(nn.Module):
         self.name, self.learn = name, require_choice(f"neuron.learn_{name}", learn, LEARN)
         pair = isinstance(value, Sequence) and not isinstance(value, str) and len(value) >= PAIR
         ends = [
-            require_number(f"neuron.{name}", each, low=low, high=high, open_low=open_low)
-            for each in (value if pair else (value,))  # type: ignore[union-attr]
+            require_number(f"neuron.{name}", end, low=low, high=high, open_low=open_low)
+            for end in (value if pair else (value,))  # type: ignore[union-attr]
         ]
         if pair and learn == "shared":
             raise InputError(

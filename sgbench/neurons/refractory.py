@@ -14,7 +14,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class RefractoryState(NamedTuple):
-    """What a `Refractory` layer carries from step to step."""
+    """Holds what a `Refractory` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     left: Tensor  # steps for which it stays refractory [B, N]
@@ -89,7 +89,7 @@ class Refractory(SpikingNeuron):
         threshold, beta = self.threshold(), self.beta()
         driven, deaf = self.input_gain(beta) * current, state.left > 0
         u = self.next_potential.around(
-            lambda kept: torch.where(deaf, kept, beta * kept + driven), state.u, state.s, threshold
+            lambda start: torch.where(deaf, start, beta * start + driven), state.u, state.s, threshold
         )
         s = self.surrogate(u - threshold) * ~deaf
         left = torch.where(s.detach() > 0, float(self.steps), (state.left - 1).relu())

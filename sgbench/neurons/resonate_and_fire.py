@@ -17,7 +17,7 @@ SMALLEST_COSINE = 0.17  # beyond it, telling w[t-1] by w[t] would lose digits
 
 
 class ResonateAndFireState(NamedTuple):
-    """What a `ResonateAndFire` layer carries from step to step."""
+    """Holds what a `ResonateAndFire` layer carries from step to step."""
 
     w: Tensor  # current-like variable [B, N], the real part
     u: Tensor  # voltage-like variable [B, N], the imaginary part, before its reset
@@ -95,9 +95,9 @@ class ResonateAndFire(SpikingNeuron):
         """Advance one step: pay the last reset, rotate and decay, add the current to the real part, fire."""
         threshold, beta = self.threshold(), self.beta()
         cos, sin = self.rotation()
-        kept = self.next_potential.before(state.u, state.s, threshold)
-        w = beta * (cos * state.w - sin * kept) + current
-        turned = beta * (sin * state.w + cos * kept)
+        start = self.next_potential.before(state.u, state.s, threshold)
+        w = beta * (cos * state.w - sin * start) + current
+        turned = beta * (sin * state.w + cos * start)
         u = self.next_potential.behind(turned, state.s, threshold)
         s = self.surrogate(u - threshold)
         return s, ResonateAndFireState(w=w, u=u, s=s)

@@ -14,7 +14,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class SeAdLifState(NamedTuple):
-    """What a `SeAdLif` layer carries from step to step."""
+    """Holds what a `SeAdLif` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     w: Tensor  # adaptation current of the step before [B, N]
@@ -101,10 +101,10 @@ class SeAdLif(SpikingNeuron):
         """Advance one step: pay the last reset, adapt to what it left, decay, integrate, fire."""
         threshold, beta, rho = self.threshold(), self.beta(), self.rho()
         gain = (1 - rho) * self.q
-        kept = self.next_potential.before(state.u, state.s, threshold)
-        w = rho * state.w + gain * self.a() * kept + gain * self.b() * state.s
+        start = self.next_potential.before(state.u, state.s, threshold)
+        w = rho * state.w + gain * self.a() * start + gain * self.b() * state.s
         driven = self.input_gain(beta) * current - (1 - beta) * w
-        u = self.next_potential.behind(beta * kept + driven, state.s, threshold)
+        u = self.next_potential.behind(beta * start + driven, state.s, threshold)
         s = self.surrogate(u - threshold)
         return s, SeAdLifState(u=u, w=w, s=s)
 

@@ -14,7 +14,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class SequenceState(NamedTuple):
-    """What a `SequenceNeuron` leaves behind; nothing goes on from it."""
+    """Holds what a `SequenceNeuron` leaves behind; nothing goes on from it."""
 
     u: Tensor  # membrane potential minus threshold of the last step [B, N]
     s: Tensor  # its spikes [B, N]

@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Output, Surrogate
 
 
 class SigmaDeltaState(NamedTuple):
-    """What a `SigmaDelta` layer carries from step to step."""
+    """Holds what a `SigmaDelta` layer carries from step to step."""
 
     a: Tensor  # sum of all input [B, N]
     r: Tensor  # sum of all that was sent [B, N]

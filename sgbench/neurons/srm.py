@@ -12,7 +12,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class SrmState(NamedTuple):
-    """What a `Srm` layer carries from step to step."""
+    """Holds what a `Srm` layer carries from step to step."""
 
     i: Tensor  # synaptic current [B, N]
     u: Tensor  # potential without the own spikes [B, N]

@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class SynapticState(NamedTuple):
-    """What a `Synaptic` layer carries from step to step."""
+    """Holds what a `Synaptic` layer carries from step to step."""
 
     i: Tensor  # synaptic current [B, N]
     u: Tensor  # membrane potential [B, N], before its reset

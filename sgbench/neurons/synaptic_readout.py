@@ -13,7 +13,7 @@ from sgbench.neurons.quantity import Decay, Value
 
 
 class SynapticReadoutState(NamedTuple):
-    """What a `SynapticReadout` layer carries from step to step."""
+    """Holds what a `SynapticReadout` layer carries from step to step."""
 
     i: Tensor  # synaptic current [B, N]
     u: Tensor  # potential [B, N]

@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class TcLifState(NamedTuple):
-    """What a `TcLif` layer carries from step to step."""
+    """Holds what a `TcLif` layer carries from step to step."""
 
     u: Tensor  # potential of the soma [B, N], before its reset
     d: Tensor  # potential of the dendrite [B, N], before its reset
@@ -91,7 +91,7 @@ class TcLif(SpikingNeuron):
         last = self.next_potential.seen(state.s)
         d = state.d - pull * state.u + current + (pull * threshold - self.gamma()) * last
         u = self.next_potential.around(
-            lambda kept: kept + self.dendrite_to_soma() * d, state.u, state.s, threshold
+            lambda start: start + self.dendrite_to_soma() * d, state.u, state.s, threshold
         )
         s = self.surrogate(u - threshold)
         return s, TcLifState(u=u, d=d, s=s)

@@ -12,7 +12,7 @@ from sgbench.surrogates.base import Output, Surrogate
 
 
 class TernaryState(NamedTuple):
-    """What a `Ternary` layer carries from step to step."""
+    """Holds what a `Ternary` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     s: Tensor  # spikes [B, N]

@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class ThreeCompartmentState(NamedTuple):
-    """What a `ThreeCompartment` layer carries from step to step."""
+    """Holds what a `ThreeCompartment` layer carries from step to step."""
 
     u: Tensor  # potential of the soma [B, N], before its reset
     basal: Tensor  # [B, N], before its reset
@@ -86,10 +86,10 @@ class ThreeCompartment(SpikingNeuron):
     def step(self, current: Tensor, state: ThreeCompartmentState) -> tuple[Tensor, ThreeCompartmentState]:
         """Advance one step: pay the last spike's reset, charge the dendrites, then the soma, fire."""
         bottom, *top = current.split(state.u.shape[-1], -1)
-        kept = 1 - self.next_potential.seen(state.s)
-        basal = self.basal() * (kept * state.basal + bottom)
-        apical = self.apical() * (kept * state.apical + (top[0] if top else 0.0))
-        u = kept * state.u
+        not_reset = 1 - self.next_potential.seen(state.s)
+        basal = self.basal() * (not_reset * state.basal + bottom)
+        apical = self.apical() * (not_reset * state.apical + (top[0] if top else 0.0))
+        u = not_reset * state.u
         u = u + self.soma() * (basal + apical - u)
         s = self.surrogate(u - self.threshold())
         return s, ThreeCompartmentState(u=u, basal=basal, apical=apical, s=s)

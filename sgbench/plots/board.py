@@ -63,7 +63,7 @@ class EnergyColumn:
 
 @dataclass(frozen=True)
 class BoardPicture:
-    """What a board's picture shows."""
+    """Holds what a board's picture shows."""
 
     title: str
     rows: tuple[BoardRow, ...]  # from the top; at least one, at most `MAX_ROWS` are drawn
@@ -122,6 +122,7 @@ def _frame(axes: Axes, rows: int) -> None:
 
 
 def _label_rows(axes: Axes, rows: Sequence[BoardRow]) -> None:
+    """Write names, choices and ranks beside the rows."""
     labels = [[row.name, row.choices] for row in rows]
     axes.set_yticks(range(len(rows)), ["\n".join(_cut(line) for line in lines if line) for lines in labels])
     axes.tick_params(axis="y", pad=RANK_POINTS + 6)
@@ -142,6 +143,7 @@ def _label_rows(axes: Axes, rows: Sequence[BoardRow]) -> None:
 
 
 def _cut(text: str) -> str:
+    """Cut a text to the longest label."""
     return text if len(text) <= MAX_LABEL else text[: MAX_LABEL - 1] + "…"
 
 

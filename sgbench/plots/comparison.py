@@ -21,7 +21,7 @@ STEEP = 20.0  # ratio of peaks from which the left panel is logarithmic
 
 @dataclass(frozen=True)
 class ComparisonPicture:
-    """What the picture of several surrogates shows: slopes by the name of the entry."""
+    """Holds what the picture of several surrogates shows: slopes by the name of the entry."""
 
     slopes: dict[str, Curve]
     peaks: tuple[float, ...]  # those above 0
@@ -69,6 +69,7 @@ def _look(position: int) -> dict[str, Any]:
 
 
 def _as_they_are(axes: Axes, picture: ComparisonPicture, looks: Mapping[str, dict[str, Any]]) -> None:
+    """Draw slopes as the catalogue has them."""
     for name, slope in picture.slopes.items():
         axes.plot(slope.u, slope.mean, label=name, **looks[name])
     axes.set(title="as in the catalogue", ylabel="slope [1 / threshold unit]", xlim=picture.ends)
@@ -80,6 +81,7 @@ def _as_they_are(axes: Axes, picture: ComparisonPicture, looks: Mapping[str, dic
 
 
 def _at_one_width(axes: Axes, picture: ComparisonPicture, looks: Mapping[str, dict[str, Any]]) -> None:
+    """Draw slopes at one width and peak."""
     for name, shape in picture.shapes.items():
         axes.plot(shape.u, shape.mean, **looks[name])
     title = f"shapes at width {picture.width} and peak 1"
@@ -92,5 +94,6 @@ def _at_one_width(axes: Axes, picture: ComparisonPicture, looks: Mapping[str, di
 
 
 def _few(names: list[str]) -> str:
+    """List names, or count them where the list would be long."""
     listed = ", ".join(names)
     return listed if len(listed) <= IN_A_TITLE else f"{len(names)} of them"

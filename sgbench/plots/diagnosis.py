@@ -21,22 +21,22 @@ SHARES = {
 }
 
 
-def diagnosis_figure(found: Sequence[Diagnosis]) -> Figure:
+def diagnosis_figure(diagnoses: Sequence[Diagnosis]) -> Figure:
     """Draw a row for each set of weights: norms over steps, shares by layer, cosines with references."""
-    figure = Figure(figsize=(14.5, 4.4 * len(found)), layout="constrained")
-    rows = figure.subplots(len(found), 3, squeeze=False)
-    for panels, each in zip(rows, found, strict=True):
-        _draw_norms(panels[0], each)
-        _draw_shares(panels[1], each)
-        _draw_cosines(panels[2], each)
-        outlook = "" if each.outlook is None else f", outlook: {each.outlook}"
-        panels[0].set_title(f"{each.weights} weights{outlook}", loc="left")
+    figure = Figure(figsize=(14.5, 4.4 * len(diagnoses)), layout="constrained")
+    rows = figure.subplots(len(diagnoses), 3, squeeze=False)
+    for panels, diagnosis in zip(rows, diagnoses, strict=True):
+        _draw_norms(panels[0], diagnosis)
+        _draw_shares(panels[1], diagnosis)
+        _draw_cosines(panels[2], diagnosis)
+        outlook = "" if diagnosis.outlook is None else f", outlook: {diagnosis.outlook}"
+        panels[0].set_title(f"{diagnosis.weights} weights{outlook}", loc="left")
     return figure
 
 
-def _draw_norms(panel: Axes, found: Diagnosis) -> None:
+def _draw_norms(panel: Axes, diagnosis: Diagnosis) -> None:
     drawn = False
-    for place, layer in enumerate(found.layers):
+    for place, layer in enumerate(diagnosis.layers):
         norms = np.asarray(layer.grad_norm_by_step or (), dtype=float)
         if norms.size and (norms > 0).any():
             drawn = True
@@ -51,17 +51,17 @@ def _draw_norms(panel: Axes, found: Diagnosis) -> None:
         _say_nothing(panel, "no gradient in any layer")
 
 
-def _draw_shares(panel: Axes, found: Diagnosis) -> None:
-    places = np.arange(len(found.layers))
-    names = [name for name in SHARES if any(getattr(layer, name) is not None for layer in found.layers)]
+def _draw_shares(panel: Axes, diagnosis: Diagnosis) -> None:
+    places = np.arange(len(diagnosis.layers))
+    names = [name for name in SHARES if any(getattr(layer, name) is not None for layer in diagnosis.layers)]
     height = 0.8 / max(1, len(names))
     for number, name in enumerate(names):
-        values = [getattr(layer, name) for layer in found.layers]
+        values = [getattr(layer, name) for layer in diagnosis.layers]
         known = [math.nan if value is None else value for value in values]
         offset = (number - (len(names) - 1) / 2) * height
         panel.barh(places + offset, known, height * 0.9, color=COLOURS[number], label=SHARES[name])
     panel.set(
-        xlim=(0, 1.0), xlabel="share", yticks=places, yticklabels=[layer.name for layer in found.layers]
+        xlim=(0, 1.0), xlabel="share", yticks=places, yticklabels=[layer.name for layer in diagnosis.layers]
     )
     panel.invert_yaxis()
     if names:
@@ -70,9 +70,9 @@ def _draw_shares(panel: Axes, found: Diagnosis) -> None:
         _say_nothing(panel, "no shares were asked for")
 
 
-def _draw_cosines(panel: Axes, found: Diagnosis) -> None:
-    lines = [line for line in found.agreements or () if line.cosine is not None]
-    layers = [layer.name for layer in found.layers]
+def _draw_cosines(panel: Axes, diagnosis: Diagnosis) -> None:
+    lines = [line for line in diagnosis.agreements or () if line.cosine is not None]
+    layers = [layer.name for layer in diagnosis.layers]
     references = list(dict.fromkeys(line.reference for line in lines))
     for number, reference in enumerate(references):
         own = [line for line in lines if line.reference == reference]

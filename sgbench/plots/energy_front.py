@@ -35,7 +35,7 @@ class FrontMethod:
 
 @dataclass(frozen=True)
 class FrontPanel:
-    """What one target says."""
+    """Holds what one energy target says of the methods."""
 
     name: str
     energies: tuple[Estimate, ...]  # of each method, an inference [nJ]

@@ -58,7 +58,7 @@ class DrawnTerm(NamedTuple):
 
 @dataclass(frozen=True)
 class EnergyBar:
-    """One target's bar."""
+    """Holds one target's bar: the energies of operations, stacked."""
 
     target: str
     terms: tuple[DrawnTerm, ...]

@@ -141,11 +141,11 @@ class ErrorAxis:
     ) -> dict[float, str]:
         """Keep each tick that is far enough from the one kept before it."""
         first, last = float(self.place(low)), float(self.place(high))
-        kept: dict[float, str] = {}
+        labels: dict[float, str] = {}
         previous = -math.inf
         for tick, place in zip(candidates, self.place(np.asarray(candidates, float)).tolist(), strict=True):
             label = f"{tick:.3g}" if self.is_loss else f"{tick:g}"
             least = max(gap, character * len(label)) * (last - first)
             if first <= place <= last and place - previous > least:
-                kept[tick], previous = label, place
-        return kept
+                labels[tick], previous = label, place
+        return labels

@@ -87,7 +87,9 @@ def plane_figure(
     """
     figure = Figure(figsize=(7.2, 5.8), layout="constrained")
     panel = figure.subplots()
-    values = np.array([[math.nan if each is None else each for each in row] for row in losses], dtype=float)
+    values = np.array(
+        [[math.nan if value is None else value for value in row] for row in losses], dtype=float
+    )
     drawn = panel.pcolormesh(first, second, values, cmap="viridis", shading="nearest")
     if np.isfinite(values).all() and values.min() < values.max():
         lines = panel.contour(first, second, values, levels=LEVELS, colors="white", linewidths=0.7)

@@ -67,16 +67,16 @@ def chart(
         y_label: of the vertical axis.
         is_log: whether the horizontal axis is logarithmic; then every number on it has to be above 0.
 
-    >>> found = chart({"seed 0": [(0, 0.0), (1, 1.0)]}, title="t", x_label="epoch", y_label="loss")
-    >>> found.lines[0].points
+    >>> drawn = chart({"seed 0": [(0, 0.0), (1, 1.0)]}, title="t", x_label="epoch", y_label="loss")
+    >>> drawn.lines[0].points
     '64.0,216.0 628.0,12.0'
     """
     finite = {
         name: thinned([point for point in points if all(map(math.isfinite, point))])
         for name, points in lines.items()
     }
-    kept = {name: points for name, points in finite.items() if points}
-    shown = dict([*kept.items()][:MOST_LINES])
+    drawable = {name: points for name, points in finite.items() if points}
+    shown = dict([*drawable.items()][:MOST_LINES])
     if not shown:
         return None
     place = math.log10 if is_log else float
@@ -95,7 +95,7 @@ def chart(
         x_ticks=tuple(Tick(round(_x(place(value), x_ends), 1), f"{value:g}") for value in marked),
         y_ticks=tuple(Tick(round(_y(value, y_ends), 1), f"{value:g}") for value in ticks(*y_ends)),
         lines=drawn,
-        left_out=len(kept) - len(shown),
+        left_out=len(drawable) - len(shown),
     )
 
 

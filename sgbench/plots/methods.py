@@ -108,6 +108,7 @@ def across_figure(profiles: Sequence[Profile], ranks: MeanRanks | None) -> Figur
 
 
 def _look(number: int) -> dict[str, Any]:
+    """Return colour and line of the method with this number."""
     return {
         "color": COLOURS[number % len(COLOURS)],
         "linestyle": LINE_STYLES[number // len(COLOURS) % len(LINE_STYLES)],

@@ -33,7 +33,7 @@ class ResponseCurves:
 
 @dataclass(frozen=True)
 class RateCurve:
-    """What goes out per step, in the mean, by the constant current that comes in: an array of [B] each."""
+    """Holds what goes out per step, in the mean, by the constant current that comes in: an array of [B] each."""
 
     current: Floats
     sent: Floats
@@ -41,7 +41,7 @@ class RateCurve:
 
 @dataclass(frozen=True)
 class NeuronPicture:
-    """What the picture of a neuron shows."""
+    """Holds what the picture of a neuron shows."""
 
     name: str
     formula: str

@@ -34,7 +34,7 @@ def rank_figure(methods: Sequence[Ranked], *, of: int) -> Figure:
         of: how many methods the board ranks.
     """
     rows = methods[:MAX_ROWS]
-    letters = sorted({letter for each in rows for letter in each.groups})[:MAX_GROUPS]
+    letters = sorted({letter for row in rows for letter in row.groups})[:MAX_GROUPS]
     figure = Figure(figsize=(10, 1.3 + 0.32 * len(rows)), layout="constrained")
     ranks, groups = figure.subplots(1, 2, sharey=True, width_ratios=(4, max(0.5, 0.3 * len(letters))))
     for axes in (ranks, groups):
@@ -42,12 +42,10 @@ def rank_figure(methods: Sequence[Ranked], *, of: int) -> Figure:
         axes.tick_params(labelsize=FONT_SIZE, colors=INK, length=0)
         for index in range(0, len(rows), 2):
             axes.axhspan(index - 0.5, index + 0.5, color=BAND, linewidth=0, zorder=0)
-    ranks.hlines(
-        range(len(rows)), [each.low for each in rows], [each.high for each in rows], BLUE, linewidth=3
-    )
+    ranks.hlines(range(len(rows)), [row.low for row in rows], [row.high for row in rows], BLUE, linewidth=3)
     for side, marker in (("low", "|"), ("high", "|")):
-        ranks.plot([getattr(each, side) for each in rows], range(len(rows)), marker, ms=10, mew=2, color=BLUE)
-    ranks.set_yticks(range(len(rows)), [_cut(each.name) for each in rows])
+        ranks.plot([getattr(row, side) for row in rows], range(len(rows)), marker, ms=10, mew=2, color=BLUE)
+    ranks.set_yticks(range(len(rows)), [_cut(row.name) for row in rows])
     for label in ranks.get_yticklabels():
         label.set_parse_math(False)  # a record's text is no formula
     ranks.set_xlim(0.5, of + 0.5)
@@ -55,7 +53,7 @@ def rank_figure(methods: Sequence[Ranked], *, of: int) -> Figure:
     ranks.grid(axis="x", color=GRID, linewidth=0.8)
     ranks.set_xlabel(f"places that a method may have, of {of}", fontsize=FONT_SIZE, color=INK)
     for place, letter in enumerate(letters):
-        inside = [index for index, each in enumerate(rows) if letter in each.groups]
+        inside = [index for index, row in enumerate(rows) if letter in row.groups]
         groups.plot([place] * 2, [inside[0] - 0.3, inside[-1] + 0.3], color=SOFT, linewidth=3)
         groups.plot([place] * len(inside), inside, "o", ms=6, color=INK)
     groups.set_xticks(range(len(letters)), letters)
@@ -66,4 +64,5 @@ def rank_figure(methods: Sequence[Ranked], *, of: int) -> Figure:
 
 
 def _cut(text: str) -> str:
+    """Cut a text to the longest label."""
     return text if len(text) <= MAX_LABEL else text[: MAX_LABEL - 1] + "…"

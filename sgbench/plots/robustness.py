@@ -16,7 +16,7 @@ MOST_COLUMNS = 3
 
 @dataclass(frozen=True)
 class DisturbedScores:
-    """One curve.
+    """Holds one curve of scores over the strength of a disturbance.
 
     Args:
         name: of the disturbance.

@@ -18,7 +18,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Curves:
-    """What each epoch came to, an array entry an epoch."""
+    """Holds what each epoch came to, an array entry an epoch."""
 
     epoch: Array
     train_loss: Array
@@ -39,7 +39,7 @@ class LayerRates:
 
 @dataclass(frozen=True)
 class ShownSample:
-    """What one sample of the validation split makes of the network, by layer."""
+    """Holds what one sample of the validation split makes of the network, by layer."""
 
     title: str
     spikes: dict[str, Array]  # of layers that fire [T, N]
@@ -48,7 +48,7 @@ class ShownSample:
 
 @dataclass(frozen=True)
 class RunPicture:
-    """What the picture of a run shows."""
+    """Holds what the picture of a run shows."""
 
     title: str
     curves: Curves

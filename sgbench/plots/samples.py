@@ -55,7 +55,7 @@ class Traces:
 
 @dataclass(frozen=True)
 class WantedSpikes:
-    """What outputs should send, one array entry a spike."""
+    """Holds what outputs should send, one array entry a spike."""
 
     step: Array
     output: Array
@@ -64,7 +64,7 @@ class WantedSpikes:
 
 @dataclass(frozen=True)
 class WantedTraces:
-    """What outputs should be over steps [T, outputs]."""
+    """Holds what outputs should be over steps [T, outputs]."""
 
     values: Array
 

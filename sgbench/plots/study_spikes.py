@@ -63,11 +63,11 @@ def front(marks: Sequence[SpikeMark]) -> list[SpikeMark]:
     >>> front([SpikeMark(10, 80), SpikeMark(20, 70), SpikeMark(30, 90)])
     [SpikeMark(spikes=10, accuracy=80), SpikeMark(spikes=30, accuracy=90)]
     """
-    kept: list[SpikeMark] = []
+    pareto: list[SpikeMark] = []
     for mark in sorted(marks, key=lambda mark: (mark.spikes, -mark.accuracy)):
-        if not kept or mark.accuracy > kept[-1].accuracy:
-            kept.append(mark)
-    return kept
+        if not pareto or mark.accuracy > pareto[-1].accuracy:
+            pareto.append(mark)
+    return pareto
 
 
 def _panel(axes: Axes, panel: SpikePanel) -> None:

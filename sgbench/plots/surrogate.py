@@ -32,7 +32,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class HalfWidth:
-    """From where to where a slope is above half its peak."""
+    """Says from where to where a slope is above half its peak."""
 
     left: float
     right: float
@@ -50,7 +50,7 @@ class ReferenceCurves:
 
 @dataclass(frozen=True)
 class SurrogatePicture:
-    """What the picture of a surrogate shows; all but `forward` over the same u."""
+    """Holds what the picture of a surrogate shows; all but `forward` over the same u."""
 
     name: str
     headline: str  # its facts in one line

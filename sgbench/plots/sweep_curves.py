@@ -49,6 +49,7 @@ def draw_curves(figure: Figure, picture: SweepPicture, across: SweptAxis) -> Non
 
 
 def _curves(picture: SweepPicture, across: SweptAxis) -> dict[str, list[SweepRow]]:
+    """Sort rows into curves, or raise where they are too many to be told apart."""
     curves = curves_of(picture, (across,))
     if len(curves) > MAX_CURVES:
         raise InputError(

@@ -69,6 +69,7 @@ def draw_heat(figure: Figure, picture: SweepPicture, across: SweptAxis, rate: Sw
 
 
 def _panels(picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> dict[str, list[SweepRow]]:
+    """Sort rows into panels, or raise where they are too many."""
     panels = curves_of(picture, (across, rate))
     if len(panels) > MAX_PANELS:
         raise InputError(
@@ -79,11 +80,13 @@ def _panels(picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> dict[s
 
 
 def _layout(panels: int) -> tuple[int, int]:
+    """Return columns and rows of so many panels."""
     columns = 2 if panels == SQUARE else min(panels, MAX_COLUMNS)
     return columns, math.ceil(panels / columns)
 
 
 def _few(across: SweptAxis, rate: SweptAxis) -> bool:
+    """Say whether cells are large enough for numbers."""
     return max(len(across.values), len(rate.values)) <= FEW
 
 
@@ -133,6 +136,7 @@ def _order(axis: SweptAxis) -> list[str]:
 
 
 def _annotate(axes: Axes, cells: dict[tuple[int, int], SweepRow], scale: Normalize, *, is_loss: bool) -> None:
+    """Write each cell's score into it."""
     for (line, column), row in cells.items():
         if row.mean is None:
             continue

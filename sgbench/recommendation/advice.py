@@ -20,7 +20,7 @@ SETTINGS = {"init.gain": "initial gain", "init.recurrent_gain": "recurrent gain"
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What to take, and how sure that is.
+    """Says what to take, and how sure that is.
 
     Args:
         goal: what counts.
@@ -92,29 +92,29 @@ def advise(
         raise InputError(f"--for {goal}: {', '.join(GOALS)} are known")
     if budget < 1:
         raise InputError(f"--budget {budget}: 1 or more is needed")
-    found = fit(summary.tasks, shape)
-    surrogate, width, _ = place = found.best(goal)
-    widths = found.close_widths(surrogate)
+    study_fit = fit(summary.tasks, shape)
+    surrogate, width, _ = place = study_fit.best(goal)
+    widths = study_fit.close_widths(surrogate)
     return Recommendation(
         goal=goal,
-        kind=found.kind,
+        kind=study_fit.kind,
         surrogate=surrogate,
         width_fwhm=width,
         widths=(widths[0], widths[-1]),
-        learning_rates=_rates(found, surrogate, width),
-        settings=_settings(found.tasks),
-        loss=found.losses[place],
-        to_try=_to_try(found, place, budget),
-        tasks=tuple(found.tasks),
-        held_out=held_out(found.tasks, goal),
-        unknown=_unknown(found, shape),
+        learning_rates=_rates(study_fit, surrogate, width),
+        settings=_settings(study_fit.tasks),
+        loss=study_fit.losses[place],
+        to_try=_to_try(study_fit, place, budget),
+        tasks=tuple(study_fit.tasks),
+        held_out=held_out(study_fit.tasks, goal),
+        unknown=_unknown(study_fit, shape),
     )
 
 
-def _rates(found: StudyFit, surrogate: str, width: float) -> tuple[float, float]:
+def _rates(study_fit: StudyFit, surrogate: str, width: float) -> tuple[float, float]:
     """Return the range of learning rates: those of the tasks' references times the factors that lose little."""
-    known = _stated(found.tasks, "optimizer.lr")
-    factors = found.close_factors(surrogate, width)
+    known = _stated(study_fit.tasks, "optimizer.lr")
+    factors = study_fit.close_factors(surrogate, width)
     if not known:
         return math.nan, math.nan
     return min(known) * factors[0], max(known) * factors[-1]
@@ -138,10 +138,10 @@ def _stated(tasks: Mapping[str, TaskSummary], key: str) -> list[float]:
     ]
 
 
-def _to_try(found: StudyFit, best: Place, budget: int) -> tuple[tuple[str, ...], ...]:
+def _to_try(study_fit: StudyFit, best: Place, budget: int) -> tuple[tuple[str, ...], ...]:
     """Return the settings of the best cell's surrogate by their loss, the best one first."""
-    others = [place for place in found.in_order(best[0]) if place != best]
-    known = _stated(found.tasks, "optimizer.lr")
+    others = [place for place in study_fit.in_order(best[0]) if place != best]
+    known = _stated(study_fit.tasks, "optimizer.lr")
     tried = []
     for surrogate, width, factor in itertools.islice([best, *others], budget):
         words = [f"surrogate={surrogate}", f"width_fwhm={width:g}"]
@@ -151,16 +151,16 @@ def _to_try(found: StudyFit, best: Place, budget: int) -> tuple[tuple[str, ...],
     return tuple(tried)
 
 
-def _unknown(found: StudyFit, shape: Shape) -> tuple[str, ...]:
+def _unknown(study_fit: StudyFit, shape: Shape) -> tuple[str, ...]:
     """Say what lies outside of what was run."""
     said: list[str] = list(NOT_TRIED)
-    steps = [task.shape.steps for task in found.tasks.values()]
+    steps = [task.shape.steps for task in study_fit.tasks.values()]
     if not min(steps) <= shape.steps <= max(steps):
         said.insert(0, f"{shape.steps} steps (tasks of the kind have {range_text(min(steps), max(steps))})")
-    layers = [task.shape.layers for task in found.tasks.values()]
+    layers = [task.shape.layers for task in study_fit.tasks.values()]
     if shape.layers > max(layers):
         said.insert(0, f"{shape.layers} hidden layers (tasks of the kind have up to {max(layers)})")
-    if found.losses and next(iter(found.losses.values())).predicted_low is None:
+    if study_fit.losses and next(iter(study_fit.losses.values())).predicted_low is None:
         said.append("where the loss on a new task lies: fewer than three tasks of the kind")
     return tuple(said)
 
@@ -179,14 +179,15 @@ def loss_text(loss: CellRegret) -> str:
     return said
 
 
-def _held_out_text(found: Sequence[HeldOut]) -> str:
-    if not found:
+def _held_out_text(checks: Sequence[HeldOut]) -> str:
+    """Write how well the recommendation did on tasks that were left out."""
+    if not checks:
         return "No out-of-sample figure: the study has one task of this kind."
-    regrets = ", ".join(f"{one.task} {one.regret:.1f}" for one in found)
-    close = sum(one.regret <= CLOSE_POINTS for one in found)
+    regrets = ", ".join(f"{one.task} {one.regret:.1f}" for one in checks)
+    close = sum(one.regret <= CLOSE_POINTS for one in checks)
     return (
         f"Out of sample (the same procedure without the task): loss against its best cell {regrets} points; "
-        f"{close} of {len(found)} within {CLOSE_POINTS:g}."
+        f"{close} of {len(checks)} within {CLOSE_POINTS:g}."
     )
 
 

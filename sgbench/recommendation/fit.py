@@ -27,7 +27,7 @@ Place = tuple[str, float, float]
 
 @dataclass(frozen=True)
 class CellRegret:
-    """How far a cell lies below the best known one, in points.
+    """Says how far a cell lies below the best known one, in points.
 
     Args:
         mean: over tasks.
@@ -52,7 +52,7 @@ class CellRegret:
 
 @dataclass(frozen=True)
 class StudyFit:
-    """What a study says of networks of one kind.
+    """Holds what a study says of networks of one kind.
 
     Args:
         kind: of network, in words.
@@ -97,13 +97,13 @@ class StudyFit:
         }
         widths = sorted(losses)
         least = min(losses, key=lambda width: losses[width])
-        kept = [least]
+        close = [least]
         for side in (reversed(widths[: widths.index(least)]), iter(widths[widths.index(least) + 1 :])):
             for width in side:
                 if losses[width] > losses[least] + CLOSE_POINTS:
                     break
-                kept.append(width)
-        return sorted(kept)
+                close.append(width)
+        return sorted(close)
 
     def close_factors(self, surrogate: str, width: float) -> list[float]:
         """Return the factors of the learning rate that lose no more than 2 points to the best, at one width."""
@@ -161,9 +161,12 @@ def _alike(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, dict[st
     wanted = _start(shape)
     distances = {name: abs(_start(task.shape) - wanted) for name, task in measured.items()}
     nearest = min(distances.values())
-    found = {name: task for name, task in measured.items() if distances[name] == nearest}
-    sent = math.exp(np.mean([_start(task.shape) for task in found.values()]))
-    return f"networks of several hidden layers that start with about {sent:.2g} spikes a neuron", found
+    nearest_tasks = {name: task for name, task in measured.items() if distances[name] == nearest}
+    sent = math.exp(np.mean([_start(task.shape) for task in nearest_tasks.values()]))
+    return (
+        f"networks of several hidden layers that start with about {sent:.2g} spikes a neuron",
+        nearest_tasks,
+    )
 
 
 def _start(shape: Shape) -> float:
@@ -173,8 +176,8 @@ def _start(shape: Shape) -> float:
 
 def _shared(tasks: Mapping[str, TaskSummary]) -> list[Place]:
     """Return the cells that every task has."""
-    found = [{place_of(cell) for cell in task.cells} for task in tasks.values()]
-    return sorted(set.intersection(*found))
+    places = [{place_of(cell) for cell in task.cells} for task in tasks.values()]
+    return sorted(set.intersection(*places))
 
 
 def place_of(cell: CellSummary) -> Place:
@@ -212,8 +215,8 @@ def _loss(tasks: Mapping[str, TaskSummary], place: Place) -> CellRegret:
     if seeds < MIN_SEEDS:
         return CellRegret(mean, None, None, None, None, by_task, seeds, share)
     if len(losses) == 1:
-        found = summarise(next(iter(losses.values())))
-        half = found.half_width or 0.0
+        summary = summarise(next(iter(losses.values())))
+        half = summary.half_width or 0.0
         return CellRegret(mean, mean - half, mean + half, None, None, by_task, seeds, share)
     return _over_tasks(losses, by_task, mean, seeds, share)
 
@@ -233,9 +236,16 @@ def _over_tasks(
         half = spread.half_width
         ends = (None, None) if half is None else (mean - half, mean + half)
         return CellRegret(mean, *ends, None, None, by_task, seeds, failed)
-    found = random_effects([by_task[name] for name in usable], [errors[name] for name in usable])
+    effect = random_effects([by_task[name] for name in usable], [errors[name] for name in usable])
     return CellRegret(
-        found.mean, found.low, found.high, found.predicted_low, found.predicted_high, by_task, seeds, failed
+        effect.mean,
+        effect.low,
+        effect.high,
+        effect.predicted_low,
+        effect.predicted_high,
+        by_task,
+        seeds,
+        failed,
     )
 
 
@@ -252,5 +262,6 @@ def _relative_spikes(tasks: Mapping[str, TaskSummary], places: Sequence[Place]) 
 
 
 def _mean_spikes(cell: CellSummary) -> float | None:
+    """Average a cell's logarithms of spikes; None where a run lacks it."""
     values = [value for value in cell.log_spikes if value is not None]
     return float(np.mean(values)) if len(values) == len(cell.log_spikes) else None

@@ -52,16 +52,16 @@ def _steps(summary: StudySummary, layers: int, *, recurrent: bool) -> int:
     return known[0] if known else 100
 
 
-def _advice(network: str, found: Recommendation, command: str) -> Advice:
+def _advice(network: str, recommendation: Recommendation, command: str) -> Advice:
     return Advice(
         network,
         command,
-        surrogate=found.surrogate,
-        width_fwhm=found.width_fwhm,
-        widths=range_text(*found.widths),
-        learning_rates=range_text(*found.learning_rates),
-        loss=loss_text(found.loss),
-        rests_on=f"{', '.join(found.tasks)}; {found.loss.seeds} seeds",
-        out_of_sample=", ".join(f"{each.task} {each.regret:.1f}" for each in found.held_out),
-        unknown=found.unknown,
+        surrogate=recommendation.surrogate,
+        width_fwhm=recommendation.width_fwhm,
+        widths=range_text(*recommendation.widths),
+        learning_rates=range_text(*recommendation.learning_rates),
+        loss=loss_text(recommendation.loss),
+        rests_on=f"{', '.join(recommendation.tasks)}; {recommendation.loss.seeds} seeds",
+        out_of_sample=", ".join(f"{check.task} {check.regret:.1f}" for check in recommendation.held_out),
+        unknown=recommendation.unknown,
     )

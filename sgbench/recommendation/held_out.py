@@ -14,7 +14,7 @@ from sgbench.recommendation.summary import TaskSummary
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What following the recommendation would have cost on a task that was left out.
+    """Holds what following the recommendation would have cost on a task that was left out.
 
     Args:
         task: its name.
@@ -38,9 +38,9 @@ def held_out(tasks: Mapping[str, TaskSummary], goal: Goal = "accuracy") -> tuple
     """
     if len(tasks) < 2:  # noqa: PLR2004 - nothing is left to fit to
         return ()
-    found = []
+    checks = []
     for name, task in tasks.items():
-        others = {other: kept for other, kept in tasks.items() if other != name}
+        others = {other: summary for other, summary in tasks.items() if other != name}
         try:
             place = fit(others, task.shape).best(goal)
         except InputError:  # none of the others has a cell
@@ -49,5 +49,5 @@ def held_out(tasks: Mapping[str, TaskSummary], goal: Goal = "accuracy") -> tuple
         if place in cells:
             regret = float(np.mean(loss_by_seed(task, cells[place])))
             defaults = {cell.surrogate: float(np.mean(loss_by_seed(task, cell))) for cell in task.defaults}
-            found.append(HeldOut(name, place, regret, defaults))
-    return tuple(found)
+            checks.append(HeldOut(name, place, regret, defaults))
+    return tuple(checks)

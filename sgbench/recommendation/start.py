@@ -72,7 +72,7 @@ def _sent(parts: Parts, batch: Batch, layers: int) -> tuple[float, ...] | None:
 
 @dataclass
 class _Heard:
-    """What a hook has seen of one layer."""
+    """Holds what a hook has seen of one layer."""
 
     calls: int = 0
     spikes: float = 0.0

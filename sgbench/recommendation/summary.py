@@ -35,6 +35,7 @@ class CellSummary(Strict):
 
     @model_validator(mode="after")
     def _one_a_seed(self) -> CellSummary:
+        """Require an entry for each seed in every list."""
         lengths = {len(self.score), len(self.validation), len(self.log_spikes), len(self.failed)}
         if lengths != {len(self.seeds)}:
             raise ValueError("score, validation, log_spikes and failed have an entry for each seed")
@@ -42,7 +43,7 @@ class CellSummary(Strict):
 
 
 class Shape(Strict):
-    """What of a network decides which tasks it is like."""
+    """Holds what of a network decides which tasks it is like."""
 
     layers: Positive
     """Hidden layers."""
@@ -65,7 +66,7 @@ class TaskSummary(Strict):
 
 
 class StudySummary(Strict):
-    """What `recommend` is fitted to."""
+    """Holds what `recommend` is fitted to."""
 
     study: Text
     study_sha256: Text

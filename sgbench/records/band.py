@@ -23,6 +23,8 @@ def check_band(method: Method, parameters: int) -> None:
     Raises:
         InputError: with the band and the remedy.
     """
-    found = outside_band(method, parameters, method.protocol)
-    if found is not None:
-        raise InputError(f"{found}; change network.hidden, or try it unranked with protocol.parameters=null")
+    problem = outside_band(method, parameters, method.protocol)
+    if problem is not None:
+        raise InputError(
+            f"{problem}; change network.hidden, or try it unranked with protocol.parameters=null"
+        )

@@ -37,7 +37,8 @@ class Grown(Strict):
     LATER: ClassVar[frozenset[str]]  # names of these fields; a name is never taken out
 
     @model_serializer(mode="wrap")
-    def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_later_nulls(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what came later and is None, so that old bytes stay."""
         tree = handler(self)
         return {name: value for name, value in tree.items() if value is not None or name not in self.LATER}
 
@@ -76,6 +77,7 @@ def truth(value: object) -> object:
 
 
 def _utc(value: str) -> str:
+    """Require a time in UTC."""
     try:
         offset = datetime.fromisoformat(value).utcoffset()
     except ValueError:

@@ -27,6 +27,7 @@ def contradictions(record: RecordContent) -> Iterator[str]:
 
 
 def _failed(record: RecordContent) -> Iterator[str]:
+    """Yield what a failed run must not have."""
     results = (
         "validation",
         "test",
@@ -44,6 +45,7 @@ def _failed(record: RecordContent) -> Iterator[str]:
 
 
 def _finished(record: RecordContent) -> Iterator[str]:
+    """Yield what a finished run lacks."""
     needed = ("validation", "test", "counts", "parameters", "predictions_sha256", "best_epoch")
     missing = [name for name in needed if getattr(record, name) is None]
     if missing:
@@ -72,6 +74,7 @@ def _finished(record: RecordContent) -> Iterator[str]:
 
 
 def _curve(record: RecordContent) -> Iterator[str]:
+    """Yield what is wrong with the training curve."""
     if any((line.validation_accuracy is None) != (record.classes is None) for line in record.curve):
         yield "curve: an accuracy is stated exactly when there are classes"
     epochs = [line.epoch for line in record.curve]
@@ -88,15 +91,15 @@ def _curve(record: RecordContent) -> Iterator[str]:
 
 def _test_selected(record: RecordContent) -> Iterator[str]:
     """Check the best of all epochs, of equal ones the first; the selected epoch is one of them."""
-    found, honest = record.test_selected, record.test
-    if found is None or honest is None:
+    selected, honest = record.test_selected, record.test
+    if selected is None or honest is None:
         return
     unseen = {f"epoch {line.epoch}" for line in record.curve} - {*(record.test_access or ())}
     if unseen:
         yield f"test_selected: test_access does not name {min(unseen)}"
-    if (found.by_accuracy is None) != (record.classes is None):
+    if (selected.by_accuracy is None) != (record.classes is None):
         yield "test_selected.by_accuracy is stated exactly when there are classes"
-    lines = [("by_loss", found.by_loss), ("by_accuracy", found.by_accuracy)]
+    lines = [("by_loss", selected.by_loss), ("by_accuracy", selected.by_accuracy)]
     epochs = [(line.epoch, line) for _, line in lines if line is not None]
     epochs.append((record.best_epoch or 0, honest))
     for name, line in lines:
@@ -109,6 +112,7 @@ def _test_selected(record: RecordContent) -> Iterator[str]:
 
 
 def _badness(by: str, scores: EpochOnTest | Scores) -> float:
+    """Return what selection makes small."""
     return scores.loss if by == "by_loss" else -(scores.accuracy or 0.0)
 
 
@@ -127,6 +131,7 @@ def _epoch_on_test(name: str, line: EpochOnTest, record: RecordContent) -> Itera
 
 
 def _scores(name: str, scores: Scores, record: RecordContent) -> Iterator[str]:
+    """Yield what contradicts itself in the scores of one split."""
     if (scores.accuracy is None) != (record.classes is None):
         yield f"{name}.accuracy is stated exactly when there are classes"
     yield from _hits(name, scores.accuracy, scores)
@@ -160,6 +165,7 @@ def _labels(name: str, scores: Scores, record: RecordContent) -> Iterator[str]:
 
 
 def _sizes(counts: OpCounts, test: Scores, record: RecordContent) -> Iterator[str]:
+    """Yield counts of samples and steps that do not fit."""
     if counts.samples != test.samples:
         yield f"counts.samples is {counts.samples}, test.samples {test.samples}"
     longest = counts.samples * record.method.protocol.steps
@@ -168,6 +174,7 @@ def _sizes(counts: OpCounts, test: Scores, record: RecordContent) -> Iterator[st
 
 
 def _layer(layer: LayerCounts, counts: OpCounts) -> Iterator[str]:
+    """Yield counts of a layer that do not fit its size."""
     updates = layer.neurons * counts.steps
     if layer.neuron_updates.total not in (None, updates):
         yield f"{layer.name}: neuron_updates is {layer.neuron_updates.total}, neurons x steps is {updates}"
@@ -221,6 +228,7 @@ def _events(group: SynapseCounts, layer: LayerCounts, sent: int | None) -> Itera
 
 
 def _activity(counts: OpCounts, test: Scores) -> Iterator[str]:
+    """Yield rates that do not fit the counted spikes."""
     rates = {line.name: line.rate_per_step for line in test.activity}
     unknown = sorted(rates.keys() - {layer.name for layer in counts.layers})
     if unknown:
@@ -233,4 +241,5 @@ def _activity(counts: OpCounts, test: Scores) -> Iterator[str]:
 
 
 def _close(value: float, expected: float) -> bool:
+    """Say whether a value equals another up to rounding."""
     return abs(value - expected) <= RATE * abs(expected)

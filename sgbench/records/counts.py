@@ -27,12 +27,14 @@ class Count(Strict):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Count:
+        """Require either a total or a reason."""
         if (self.total is None) == (self.reason is None):
             raise ValueError("a count needs either a total or the reason why there is none")
         return self
 
 
 def _later(what: str) -> Count:
+    """Return a count that older records do not have."""
     return Count(reason=f"not counted because this record predates {what}")
 
 

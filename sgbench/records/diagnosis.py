@@ -26,7 +26,8 @@ class Reasoned(Strict):
     """By field: why it is null."""
 
     @model_validator(mode="after")
-    def _told(self) -> Reasoned:
+    def _reasons_match_nulls(self) -> Reasoned:
+        """Require a reason for each value that is missing, and for no other."""
         fields = set(type(self).model_fields) - {"reasons"} - self.OPTIONAL
         missing = {name for name in fields if getattr(self, name) is None}
         if missing != set(self.reasons):

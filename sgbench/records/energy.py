@@ -190,7 +190,8 @@ class EnergyTarget(Strict):
         return (*(price.operation for price in self.prices), *memory)
 
     @model_validator(mode="after")
-    def _each_once(self) -> EnergyTarget:
+    def _priced_once(self) -> EnergyTarget:
+        """Refuse an operation with two prices."""
         names = [*self.priced, *self.included_elsewhere]
         doubled = {name for name in names if names.count(name) > 1}
         doubled |= {name for name, others in INSTEAD.items() if name in self.priced and {*others} & {*names}}

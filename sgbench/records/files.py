@@ -144,13 +144,13 @@ def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     # What was opened is looked at, so that nobody can put something else in its place before it is read.
     try:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or (not NO_LINK and path.is_symlink()):
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode) or (not NO_LINK and path.is_symlink()):
             raise InputError(f"{path}: a regular file is needed")
-        if found.st_size > limit:
+        if status.st_size > limit:
             raise InputError(f"{path}: larger than {limit // 1024**2} MiB, which none of its kind is")
         with os.fdopen(handle, "rb", closefd=False) as file:
-            return file.read(found.st_size)
+            return file.read(status.st_size)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     finally:
@@ -202,12 +202,12 @@ def first_problem(error: ValidationError) -> str:
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
         times = Counter(key for key, _ in pairs)
         twice = next(key for key, count in times.items() if count > 1)
         raise ValueError(f"key {twice!r} stands twice")
-    return found
+    return mapping
 
 
 def _refuse_constant(text: str) -> NoReturn:

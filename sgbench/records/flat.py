@@ -71,12 +71,14 @@ def _counts(record: RunRecord) -> Pairs:
     totals = {
         "spikes": {layer.name: [layer.spikes_sent.total] for layer in counts.layers},
         "synaptic_operations": {
-            layer.name: [each.effective.total for each in layer.synapses] for layer in counts.layers
+            layer.name: [group.effective.total for group in layer.synapses] for layer in counts.layers
         },
     }
     for what, layers in totals.items():
-        known = {name: each for name, each in layers.items() if None not in each}
-        amounts = {name: sum(number or 0 for number in each) / counts.samples for name, each in known.items()}
+        known = {name: numbers for name, numbers in layers.items() if None not in numbers}
+        amounts = {
+            name: sum(number or 0 for number in numbers) / counts.samples for name, numbers in known.items()
+        }
         for name, amount in amounts.items():
             yield f"counts/{what}/{name}", amount
         if len(known) == len(layers):

@@ -78,8 +78,10 @@ def choice_words(choices: Mapping[str, str]) -> list[str]:
     >>> choice_words({"network": "mlp", "readout": "leaky"}), choice_words({"network": "gru", "readout": "none"})
     (['network=mlp', 'neuron@readout=leaky'], ['network=gru'])
     """
-    made = {group: name for group, name in choices.items() if group not in SPIKING_CHOICES or name != NOTHING}
-    return [f"{'neuron@readout' if group == 'readout' else group}={name}" for group, name in made.items()]
+    selected = {
+        group: name for group, name in choices.items() if group not in SPIKING_CHOICES or name != NOTHING
+    }
+    return [f"{'neuron@readout' if group == 'readout' else group}={name}" for group, name in selected.items()]
 
 
 class SearchRange(Strict):
@@ -224,7 +226,7 @@ class Method(Strict):
 
     @field_validator("parameters")
     @classmethod
-    def _one_each(cls, value: dict[str, dict[str, Value]]) -> dict[str, dict[str, Value]]:
+    def _complete_parameters(cls, value: dict[str, dict[str, Value]]) -> dict[str, dict[str, Value]]:
         value = {**{group: {} for group in NEUTRAL_CHOICES}, **value}
         if set(value) != set(GROUPS):
             raise ValueError(f"parameters of exactly these choices are needed: {', '.join(GROUPS)}")
@@ -241,12 +243,12 @@ class Method(Strict):
         return self.choices["surrogate"] == NOTHING
 
     @field_serializer("choices")
-    def _told_choices(self, value: dict[str, str]) -> dict[str, str]:
+    def _written_choices(self, value: dict[str, str]) -> dict[str, str]:
         return {group: name for group, name in value.items() if NEUTRAL_CHOICES.get(group) != name}
 
     @field_serializer("parameters")
-    def _told_parameters(self, value: dict[str, dict[str, Value]]) -> dict[str, dict[str, Value]]:
-        return {group: each for group, each in value.items() if each or group not in NEUTRAL_CHOICES}
+    def _written_parameters(self, value: dict[str, dict[str, Value]]) -> dict[str, dict[str, Value]]:
+        return {group: values for group, values in value.items() if values or group not in NEUTRAL_CHOICES}
 
 
 class TrainerSettings(Strict):

@@ -52,16 +52,16 @@ class Verification(Grown):
     @property
     def claimed(self) -> float:
         """Accuracy, or loss."""
-        found = self.claimed_loss if self.claimed_accuracy is None else self.claimed_accuracy
-        assert found is not None  # noqa: S101 - one is stated
-        return found
+        score = self.claimed_loss if self.claimed_accuracy is None else self.claimed_accuracy
+        assert score is not None  # noqa: S101 - one is stated
+        return score
 
     @property
     def verified(self) -> float:
         """Accuracy, or loss."""
-        found = self.verified_loss if self.verified_accuracy is None else self.verified_accuracy
-        assert found is not None  # noqa: S101 - one is stated
-        return found
+        score = self.verified_loss if self.verified_accuracy is None else self.verified_accuracy
+        assert score is not None  # noqa: S101 - one is stated
+        return score
 
 
 class Notice(Strict):

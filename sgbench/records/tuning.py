@@ -49,14 +49,14 @@ class Journal(Strict):
 
     @model_validator(mode="after")
     def _once(self) -> Journal:
-        places = [(each.study, each.number) for each in self.asked]
+        places = [(trial.study, trial.number) for trial in self.asked]
         if len(set(places)) < len(places):
             raise ValueError("asked: a setting stands twice at one place of a study")
         return self
 
     def of_study(self, study: int) -> list[Asked]:
         """Return what one study has asked for, in order."""
-        return sorted((each for each in self.asked if each.study == study), key=lambda each: each.number)
+        return sorted((trial for trial in self.asked if trial.study == study), key=lambda trial: trial.number)
 
 
 def read_journals(folder: Path) -> list[Journal]:
@@ -65,12 +65,12 @@ def read_journals(folder: Path) -> list[Journal]:
     Args:
         folder: <runs>/<protocol>.
     """
-    found = []
+    journals = []
     for path in sorted((folder / JOURNALS).glob("*.json")):
         journal = readable(path)
         if journal is not None:
-            found.append(journal)
-    return found
+            journals.append(journal)
+    return journals
 
 
 def readable(path: Path) -> Journal | None:

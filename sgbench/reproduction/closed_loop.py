@@ -88,12 +88,12 @@ def integrals(
     >>> list(integrals(**settings))
     ['surrogate 1', 'gradient 1']
     """
-    found = {}
+    magnitudes = {}
     for kind in ("surrogate", "gradient"):
         for slope in slopes:
             forward = forward_slope if kind == "surrogate" else slope
             integral = loop_integral(
                 x=x, radius=radius, points=points, forward_slope=forward, slope=slope, seed=seed
             )
-            found[f"{kind} {slope:g}"] = abs(integral)
-    return found
+            magnitudes[f"{kind} {slope:g}"] = abs(integral)
+    return magnitudes

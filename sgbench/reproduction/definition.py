@@ -39,6 +39,7 @@ class Figure(Strict):
 
     @model_validator(mode="after")
     def _one_criterion(self) -> Figure:
+        """Require exactly one way to judge a figure, and a statistic that fits its conditions."""
         pair = [self.published is not None, self.tolerance is not None]
         if pair[0] != pair[1]:
             raise ValueError(f"'{self.line}': published and tolerance belong together")
@@ -80,6 +81,7 @@ class Reproduction(Strict):
 
     @model_validator(mode="after")
     def _conditions_known(self) -> Reproduction:
+        """Require seeds without repetition, a known calculation, and figures of known conditions."""
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: one is there twice")
         if self.calculation is not None:

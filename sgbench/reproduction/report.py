@@ -13,11 +13,11 @@ HEAD = ("reproduction", "figure", "published", "ours", "seeds", "verdict", "minu
 
 def rows(results: Sequence[ReproductionResult]) -> list[list[str]]:
     """One row a figure; what belongs to a reproduction stands in its first row."""
-    found = []
+    table_rows = []
     for result in results:
         for place, judged in enumerate(result.judged):
             first = place == 0
-            found.append(
+            table_rows.append(
                 [
                     result.reproduction.name if first else "",
                     judged.figure.line,
@@ -28,7 +28,7 @@ def rows(results: Sequence[ReproductionResult]) -> list[list[str]]:
                     _minutes(result) if first else "",
                 ]
             )
-    return found
+    return table_rows
 
 
 def ours(judged: Judged) -> str:

@@ -19,7 +19,7 @@ from sgbench.reproduction.verdict import ConditionCell, Judged, judge
 
 @dataclass(frozen=True)
 class ReproductionFolders:
-    """Where runs and data are, and what of the user's own may be used."""
+    """Says where runs and data are, and what of the user's own may be used."""
 
     root: Path | None = None  # of runs
     data_dir: Path | None = None
@@ -48,13 +48,13 @@ class ReproductionGrid:
 
     def specs(self) -> list[RunSpec]:
         """Each run once."""
-        found = [spec for cells in self.cells.values() for cell in cells for spec in cell.values()]
-        return list({(method_id(spec.method), spec.seed): spec for spec in found}.values())
+        specs = [spec for cells in self.cells.values() for cell in cells for spec in cell.values()]
+        return list({(method_id(spec.method), spec.seed): spec for spec in specs}.values())
 
 
 @dataclass(frozen=True)
 class ReproductionResult:
-    """What came of a reproduction."""
+    """Holds what came of a reproduction."""
 
     reproduction: Reproduction
     judged: tuple[Judged, ...]
@@ -70,7 +70,7 @@ def grid_of(reproduction: Reproduction, seeds: Sequence[int], place: Reproductio
     Raises:
         InputError: a condition is not usable.
     """
-    found = {}
+    by_condition = {}
     for name, words in reproduction.conditions.items():
         asked = [
             f"experiment={FOLDER}{reproduction.name}",
@@ -82,8 +82,8 @@ def grid_of(reproduction: Reproduction, seeds: Sequence[int], place: Reproductio
         specs = plan(asked, multirun=True, config_dirs=place.config_dirs).specs
         # The last word varies fastest, so the seeds of one cell are neighbours.
         starts = range(0, len(specs), len(seeds))
-        found[name] = [{spec.seed: spec for spec in specs[at : at + len(seeds)]} for at in starts]
-    return ReproductionGrid(found)
+        by_condition[name] = [{spec.seed: spec for spec in specs[at : at + len(seeds)]} for at in starts]
+    return ReproductionGrid(by_condition)
 
 
 def carry_out(
@@ -128,30 +128,36 @@ def from_records(
     }
 
     def cells(name: str, figure: Figure) -> list[ConditionCell]:
-        made = []
+        condition_cells = []
         for cell in grid.cells[name]:
             own = {seed: records.get((method_id(spec.method), seed)) for seed, spec in cell.items()}
             values = {
-                seed: None if each is None else measured(each, figure.measure) for seed, each in own.items()
+                seed: None if record is None else measured(record, figure.measure)
+                for seed, record in own.items()
             }
-            ranks = [each.validation.accuracy or 0.0 for each in own.values() if each and each.validation]
-            made.append(ConditionCell(values, statistics.fmean(ranks) if ranks else 0.0))
-        return made
+            ranks = [
+                record.validation.accuracy or 0.0 for record in own.values() if record and record.validation
+            ]
+            condition_cells.append(ConditionCell(values, statistics.fmean(ranks) if ranks else 0.0))
+        return condition_cells
 
-    judged = [judge(each, {name: cells(name, each) for name in each.of}) for each in reproduction.figures]
+    judged = [
+        judge(figure, {name: cells(name, figure) for name in figure.of}) for figure in reproduction.figures
+    ]
     return ReproductionResult(
         reproduction=reproduction,
         judged=tuple(judged),
         seeds=len(seeds),
-        minutes=sum(each.timing.total_s for each in records.values()) / 60,
-        methods={name: _ids(found) for name, found in grid.cells.items()},
+        minutes=sum(record.timing.total_s for record in records.values()) / 60,
+        methods={name: _ids(group) for name, group in grid.cells.items()},
         commits=tuple(
-            sorted({each.provenance.commit[:12] for each in records.values() if each.provenance.commit})
+            sorted({record.provenance.commit[:12] for record in records.values() if record.provenance.commit})
         ),
     )
 
 
 def _ids(cells: Iterable[Mapping[int, RunSpec]]) -> tuple[str, ...]:
+    """List the ids of the methods in these cells, each once."""
     return tuple(dict.fromkeys(method_id(spec.method) for seeds in cells for spec in seeds.values()))
 
 
@@ -171,8 +177,10 @@ def measured(record: RunRecord, measure: Measure) -> float | None:
         return record.curve[-1].validation_loss
     if measure == "last_accuracy":
         return record.curve[-1].validation_accuracy
-    found = [each.validation_accuracy for each in record.curve if each.validation_accuracy is not None]
-    return 1 - max(found) if found else None
+    accuracies = [
+        epoch.validation_accuracy for epoch in record.curve if epoch.validation_accuracy is not None
+    ]
+    return 1 - max(accuracies) if accuracies else None
 
 
 def calculated(reproduction: Reproduction, seeds: Sequence[int]) -> ReproductionResult:
@@ -181,13 +189,14 @@ def calculated(reproduction: Reproduction, seeds: Sequence[int]) -> Reproduction
 
     settings = {key: value for key, value in (reproduction.calculation or {}).items() if key != "name"}
     try:
-        found = {seed: integrals(**settings, seed=seed) for seed in seeds}
+        by_seed = {seed: integrals(**settings, seed=seed) for seed in seeds}
     except (TypeError, ValueError) as error:
         raise InputError(f"reproduction '{reproduction.name}': calculation: {error}") from error
     judged = []
     for figure in reproduction.figures:
         cells = {
-            name: [ConditionCell({seed: found[seed].get(name) for seed in seeds}, 0.0)] for name in figure.of
+            name: [ConditionCell({seed: by_seed[seed].get(name) for seed in seeds}, 0.0)]
+            for name in figure.of
         }
         judged.append(judge(figure, cells))
     return ReproductionResult(reproduction, tuple(judged), len(seeds), None)

@@ -42,8 +42,8 @@ def judge(figure: Figure, cells: Mapping[str, Sequence[ConditionCell]]) -> Judge
         cells: measured, by condition.
 
     >>> figure = Figure(line="a", of=("b",), published=0.9, tolerance=0.1, evidence="by hand")
-    >>> found = judge(figure, {"b": [ConditionCell({0: 0.8, 1: 0.84}, rank=0.8)]})
-    >>> round(found.ours, 4), round(found.deviation, 4), found.verdict
+    >>> judged = judge(figure, {"b": [ConditionCell({0: 0.8, 1: 0.84}, rank=0.8)]})
+    >>> round(judged.ours, 4), round(judged.deviation, 4), judged.verdict
     (0.82, 0.0283, 'agrees')
     """
     missing = sum(
@@ -54,11 +54,13 @@ def judge(figure: Figure, cells: Mapping[str, Sequence[ConditionCell]]) -> Judge
             figure, None, None, 0, "not measured", f"{missing} run{'s' * (missing > 1)} without a result"
         )
     by_seed = [_worth(cells[name], figure.best_cells) for name in figure.of]
-    ours = _combined(figure, [statistics.fmean(each.values()) for each in by_seed])
-    seeds = [seed for seed in by_seed[0] if all(seed in each for each in by_seed)]
+    ours = _combined(figure, [statistics.fmean(scores.values()) for scores in by_seed])
+    seeds = [seed for seed in by_seed[0] if all(seed in scores for scores in by_seed)]
     deviation = None
     if len(seeds) > 1:
-        deviation = statistics.stdev(_combined(figure, [each[seed] for each in by_seed]) for seed in seeds)
+        deviation = statistics.stdev(
+            _combined(figure, [scores[seed] for scores in by_seed]) for seed in seeds
+        )
     return Judged(figure, ours, deviation, len(seeds), _verdict(figure, ours), None)
 
 
@@ -72,6 +74,7 @@ def _worth(cells: Sequence[ConditionCell], best: int | None) -> dict[int, float]
 
 
 def _combined(figure: Figure, worth: Sequence[float]) -> float:
+    """Combine the conditions of a figure to one number: a mean, a gap or a spread."""
     if figure.statistic == "mean":
         return worth[0]
     if figure.statistic == "gap":
@@ -80,6 +83,7 @@ def _combined(figure: Figure, worth: Sequence[float]) -> float:
 
 
 def _verdict(figure: Figure, ours: float) -> Verdict:
+    """Say whether our number lies within the published bounds."""
     low, high = -math.inf, math.inf
     if figure.published is not None and figure.tolerance is not None:
         low, high = figure.published - figure.tolerance, figure.published + figure.tolerance

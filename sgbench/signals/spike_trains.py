@@ -50,7 +50,7 @@ class SpikeTrains:
         sample: object, channel: object, time_us: object, duration_us: object, n_channels: int
     ) -> SpikeTrains:
         """Make trains of spikes in any order: whole numbers >= 0, one a spike (durations: one a sample)."""
-        owner, source, time = (np.asarray(each, dtype=np.int64) for each in (sample, channel, time_us))
+        owner, source, time = (np.asarray(column, dtype=np.int64) for column in (sample, channel, time_us))
         lasts = np.asarray(duration_us, dtype=np.int64)
         indptr = np.zeros(len(lasts) + 1, dtype=np.int64)
         np.cumsum(np.bincount(owner, minlength=len(lasts)), out=indptr[1:])

@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Trajectory:
-    """What an unrolled network hands on."""
+    """Holds what an unrolled network hands on."""
 
     output: Tensor  # [T, B, C] of the readout layer
     lengths: Tensor  # [B]
@@ -88,12 +88,12 @@ def join(parts: list[Trajectory]) -> Trajectory:
     return Trajectory(
         output=torch.cat([part.output for part in parts]),
         lengths=last.lengths,
-        spikes=tuple(torch.cat(each) for each in zip(*(part.spikes for part in parts), strict=True)),
-        u=tuple(torch.cat(each) for each in zip(*(part.u for part in parts), strict=True)),
+        spikes=tuple(torch.cat(pieces) for pieces in zip(*(part.spikes for part in parts), strict=True)),
+        u=tuple(torch.cat(pieces) for pieces in zip(*(part.u for part in parts), strict=True)),
         state=last.state,
     )
 
 
 def detached(state: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the same states of all layers without the history that gradients would flow through."""
-    return tuple(type(each)(*(field.detach() for field in each)) for each in state)
+    return tuple(type(layer_state)(*(field.detach() for field in layer_state)) for layer_state in state)

@@ -52,7 +52,7 @@ def interquartile_interval(
     >>> round(low, 12), round(high, 12)
     (0.6, 0.6)
     """
-    drawn = [each[generator.integers(len(each), size=(resamples, len(each)))] for each in tasks]
+    drawn = [scores[generator.integers(len(scores), size=(resamples, len(scores)))] for scores in tasks]
     tail = (1 - confidence) / 2
     low, high = np.quantile(_middle(np.concatenate(drawn, axis=1)), [tail, 1 - tail])
     return float(low), float(high)
@@ -68,7 +68,7 @@ def performance_profile(tasks: Tasks, thresholds: Floats) -> Floats:
     >>> performance_profile([np.array([0.2, 0.8]), np.array([0.6, 0.9])], np.array([0.0, 0.5, 0.85]))
     array([1.  , 0.75, 0.25])
     """
-    return np.mean([(each[:, None] > thresholds).mean(axis=0) for each in tasks], axis=0)
+    return np.mean([(scores[:, None] > thresholds).mean(axis=0) for scores in tasks], axis=0)
 
 
 @dataclass(frozen=True)

@@ -174,6 +174,7 @@ def contrast_from(
 
 
 def _weights(weights: ArrayLike, methods: int) -> Floats:
+    """Require one weight for each method, of sum 0 and not all 0."""
     values = number_array(weights, name="weights")
     if values.shape != (methods,):
         raise InputError(f"weights: one for each of {methods} methods is needed, not shape {values.shape}")
@@ -184,7 +185,7 @@ def _weights(weights: ArrayLike, methods: int) -> Floats:
 
 @dataclass(frozen=True)
 class Pooling:
-    """Whether the residuals of all methods vary alike, so that one pooled error serves all comparisons."""
+    """Says whether the residuals of all methods vary alike, so that one pooled error serves all comparisons."""
 
     epsilon: float  # Box's: 1 where they do, 1 / (methods - 1) at worst
     p: float  # of the sphericity test

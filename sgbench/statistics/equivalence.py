@@ -25,7 +25,7 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the seeds show of A minus B: a difference, equality within the margin, or neither."""
+    """Says what the seeds show of A minus B: a difference, equality within the margin, or neither."""
 
     word: Word
     difference: float
@@ -88,10 +88,11 @@ def verdict(
     Raises:
         InputError: where the margin is not above 0.
 
-    >>> found = contrast([[81.0, 80.0, 82.0, 80.5, 81.5], [80.5, 80.0, 81.0, 80.0, 82.0]], [1, -1])
-    >>> verdict(found, 2.0).word, verdict(found, 0.2).word, verdict(found, 0.2).seeds_needed
+    >>> difference = contrast([[81.0, 80.0, 82.0, 80.5, 81.5], [80.5, 80.0, 81.0, 80.0, 82.0]], [1, -1])
+    >>> verdict(difference, 2.0).word, verdict(difference, 0.2).word, verdict(difference, 0.2).seeds_needed
     ('equal', 'open', 31)
     """
+    # The word: equality goes before a difference that is smaller than the margin.
     p_equal = equivalence_p(result.estimate, result.error, result.degrees, margin, seeds=result.seeds)
     differs = result.p if p_differs is None else p_differs
     word: Word = "open"
@@ -100,6 +101,7 @@ def verdict(
     elif differs <= level:
         word = "better" if result.estimate > 0 else "worse"
     needed = _seeds_for_any_verdict(result, margin, level) if word == "open" else None
+    # The interval that lies within the margin exactly where equality is shown.
     half = t_quantile(1 - 2 * level, result.degrees) * result.error
     spread = result.error > ROUNDING
     return Verdict(
@@ -126,6 +128,7 @@ def _beyond(result: Contrast, margin: float) -> float:
 
 
 def _seeds_for_any_verdict(result: Contrast, margin: float, level: float) -> int | None:
+    """Return the fewest seeds that would show a difference or equality, if any number would."""
     spread = result.error * math.sqrt(result.seeds)
     degrees_per_seed = result.degrees / (result.seeds - 1)
     # A pooled error's extra degrees of freedom matter little here, so the paired power stands for both.
@@ -165,12 +168,12 @@ def verdicts_against(
     ['better', 'equal']
     """
     table = score_table(scores)
-    found = []
+    verdicts = []
     for row in against_reference(table, reference=reference, error=error, confidence=1 - level):
         weights = [0.0] * len(table)
         weights[row.method], weights[reference] = 1.0, -1.0
-        found.append(verdict(contrast(table, weights, error=error), margin, level=level, p_differs=row.p))
-    return tuple(found)
+        verdicts.append(verdict(contrast(table, weights, error=error), margin, level=level, p_differs=row.p))
+    return tuple(verdicts)
 
 
 def intersection_union(p_values: Sequence[float]) -> float:

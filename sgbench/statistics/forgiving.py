@@ -125,6 +125,7 @@ def worst_near(
 
 
 def _scores(scores: ArrayLike, axes: int) -> Floats:
+    """Require a table of scores with so many axes."""
     table = number_array(scores, name="scores")
     if table.ndim != axes or 0 in table.shape:
         raise InputError(
@@ -134,6 +135,7 @@ def _scores(scores: ArrayLike, axes: int) -> Floats:
 
 
 def _log_widths(widths: ArrayLike, count: int) -> Floats:
+    """Require rising widths, and return their logarithms."""
     values = number_array(widths, name="widths")
     if values.shape != (count,) or count < MIN_WIDTHS or values.min() <= 0 or (np.diff(values) <= 0).any():
         raise InputError(

@@ -68,11 +68,13 @@ def against_reference(
     if not 0 <= reference < len(table):
         raise InputError(f"reference={reference}: a row from 0 to {len(table) - 1} is needed")
     others = [method for method in range(len(table)) if method != reference]
+    # Each method minus the reference.
     contrasts = []
     for method in others:
         weights = np.zeros(len(table))
         weights[[method, reference]] = 1, -1
         contrasts.append(contrast(table, weights, error=error, confidence=confidence))
+    # Correct p-values and intervals for their number: Dunnett's where one error serves all, else Holm's.
     degrees = contrasts[0].degrees
     if error == "pooled" and contrasts[0].error > 0:
         t = np.array([result.estimate / result.error for result in contrasts])
@@ -88,6 +90,7 @@ def against_reference(
 
 
 def _ends(result: Contrast, reach: float) -> tuple[float | None, float | None]:
+    """Return the ends of an interval, or None for both where there is no spread."""
     if result.error <= ROUNDING:
         return None, None
     return result.estimate - reach * result.error, result.estimate + reach * result.error

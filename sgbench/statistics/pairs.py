@@ -58,6 +58,7 @@ def compare(a: Scores, b: Scores, *, confidence: float = 0.95) -> Comparison:
 
 
 def _paired(differences: Sequence[float], shared: tuple[int, ...], confidence: float) -> Comparison:
+    """Compare by the paired t-test of differences on shared seeds."""
     n = len(differences)
     mean = math.fsum(differences) / n
     spread = standard_deviation(differences)
@@ -69,11 +70,12 @@ def _paired(differences: Sequence[float], shared: tuple[int, ...], confidence: f
 
 
 def _welch(a: Scores, b: Scores, confidence: float) -> Comparison:
+    """Compare by Welch's t-test, for methods that share too few seeds."""
     seeds = (len(a), len(b))
     difference = math.fsum(a.values()) / seeds[0] - math.fsum(b.values()) / seeds[1]
     if min(seeds) < MIN_SEEDS:
         return Comparison(difference, None, None, None, None, (), seeds)
-    variances = [standard_deviation(list(each.values())) ** 2 for each in (a, b)]
+    variances = [standard_deviation(list(by_seed.values())) ** 2 for by_seed in (a, b)]
     squares = [variance / n for variance, n in zip(variances, seeds, strict=True)]
     error = math.sqrt(sum(squares))
     below = sum(square**2 / (n - 1) for square, n in zip(squares, seeds, strict=True))
@@ -85,6 +87,7 @@ def _welch(a: Scores, b: Scores, confidence: float) -> Comparison:
 
 
 def _p_value(difference: float, error: float, degrees: float, n: int) -> float:
+    """Return the p-value of one difference by the code that tests whole tables."""
     table = p_values(np.array([difference]), np.array([error]), np.array([degrees]), np.array([n]))
     return float(table[0])
 
@@ -256,6 +259,7 @@ def probability_of_improvement(a: Scores, b: Scores, *, confidence: float = 0.95
 
 
 def _sign(difference: float) -> int:
+    """Return the sign of a difference; 0 where it is no more than rounding."""
     return 0 if abs(difference) <= ROUNDING else (1 if difference > 0 else -1)
 
 

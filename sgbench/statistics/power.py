@@ -51,8 +51,8 @@ def detectable_difference(spread: float, n: int, *, level: float = 0.05, power: 
         high *= 2
     while high - low > TOLERANCE * high:
         middle = (low + high) / 2
-        found = power_of_paired_test(middle, n, level=level) >= power
-        low, high = (low, middle) if found else (middle, high)
+        enough = power_of_paired_test(middle, n, level=level) >= power
+        low, high = (low, middle) if enough else (middle, high)
     return high * spread
 
 
@@ -74,8 +74,8 @@ def seeds_needed(difference: float, spread: float, *, level: float = 0.05, power
             return None
     while high - low > 1:
         middle = (low + high) // 2
-        found = power_of_paired_test(effect, middle, level=level) >= power
-        low, high = (low, middle) if found else (middle, high)
+        enough = power_of_paired_test(effect, middle, level=level) >= power
+        low, high = (low, middle) if enough else (middle, high)
     return high
 
 

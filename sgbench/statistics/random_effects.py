@@ -80,13 +80,16 @@ def random_effects(
     effect, variance = _tasks(effects, errors)
     require_choice("estimator", estimator, ESTIMATORS)
     tasks = len(effect)
+    # How much the tasks' own effects vary, tau squared.
     spread = (
         paule_mandel(effect, variance) if estimator == "paule_mandel" else dersimonian_laird(effect, variance)
     )
+    # The mean effect, its interval and its test.
     mean, error = hartung_knapp(effect, variance, spread)
     half = t_quantile(confidence, tasks - 1) * error
     p = 2 * float(stdtr(tasks - 1, -abs(mean) / error)) if error > ROUNDING else float(abs(mean) <= ROUNDING)
     q = _cochran(effect, 1 / variance)
+    # Where the effect on one new task is expected.
     predicted = None
     if tasks >= MIN_PREDICTED_TASKS:
         predicted = t_quantile(confidence, tasks - 2) * math.sqrt(spread + error**2)
@@ -106,6 +109,7 @@ def random_effects(
 
 
 def _tasks(effects: ArrayLike, errors: ArrayLike) -> tuple[Floats, Floats]:
+    """Require one effect and one error above 0 for each of enough tasks."""
     effect, error = number_array(effects, name="effects"), number_array(errors, name="errors")
     if effect.ndim != 1 or effect.shape != error.shape or len(effect) < MIN_TASKS:
         raise InputError(

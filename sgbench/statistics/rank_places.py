@@ -45,42 +45,43 @@ def places(methods: Mapping[str, Scores]) -> dict[str, RankPlace | None]:
         methods: accuracy by seed, by the method's name.
 
     >>> seeds = range(5)
-    >>> found = places({"a": {s: 0.9 + s / 1e3 for s in seeds}, "b": {s: 0.5 - s / 1e3 for s in seeds}})
-    >>> (found["a"].low, found["a"].high), (found["b"].low, found["b"].high)
+    >>> by_method = places({"a": {s: 0.9 + s / 1e3 for s in seeds}, "b": {s: 0.5 - s / 1e3 for s in seeds}})
+    >>> (by_method["a"].low, by_method["a"].high), (by_method["b"].low, by_method["b"].high)
     ((1, 1), (2, 2))
     """
     ranked = [name for name, scores in methods.items() if len(scores) >= MIN_SEEDS]
     ranked.sort(key=lambda name: (-_mean(methods[name]), name))
     scores = [methods[name] for name in ranked]
-    below, p_firsts = _told_apart(scores)
+    below, p_firsts = _significant_pairs(scores)
     better, worse = below.sum(axis=0), below.sum(axis=1)
     bars = _bars(below)
     letters, ends = _spell(bars, len(ranked)), _ends(bars, len(ranked))
-    found: dict[str, RankPlace | None] = dict.fromkeys(methods)
+    by_method: dict[str, RankPlace | None] = dict.fromkeys(methods)
     for index, name in enumerate(ranked):
         low, high = 1 + int(better[index]), len(ranked) - int(worse[index])
         p_first = float(p_firsts[index - 1]) if index else None
         unlike_apart = int(np.count_nonzero(below[index, ends[index] :]))
-        found[name] = RankPlace(
+        by_method[name] = RankPlace(
             low, high, letters[index], p_first, unlike=len(ranked) - ends[index], unlike_apart=unlike_apart
         )
-    return found
+    return by_method
 
 
 def _mean(scores: Scores) -> float:
+    """Average scores in an order that does not depend on the seeds."""
     return float(np.mean(sorted(scores.values())))
 
 
-def _told_apart(scores: Sequence[Scores]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def _significant_pairs(scores: Sequence[Scores]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """[n, n], whether i, which has the higher mean, is better than j; and corrected p-values against the first.
 
     Of very many methods all pairs are tested twice, since twenty thousand have more of them than are kept beside
     their order.
     """
     n = len(scores)
-    kept = list(pair_rows(scores)) if n <= KEPT_METHODS else None
+    rows = list(pair_rows(scores)) if n <= KEPT_METHODS else None
     p, tests, firsts = np.empty(n * (n - 1) // 2), 0, np.empty(0)
-    for index, (_, row) in enumerate(kept or pair_rows(scores)):
+    for index, (_, row) in enumerate(rows or pair_rows(scores)):
         firsts = firsts if index else row
         known = row[~np.isnan(row)]
         p[tests : tests + len(known)] = known
@@ -90,7 +91,7 @@ def _told_apart(scores: Sequence[Scores]) -> tuple[NDArray[np.bool_], NDArray[np
     adjusted, cut = holm_of_sorted(p, firsts, level=LEVEL)
     del p
     below = np.zeros((n, n), dtype=bool)
-    for index, (difference, row) in enumerate(kept or pair_rows(scores)):
+    for index, (difference, row) in enumerate(rows or pair_rows(scores)):
         below[index, index + 1 :] = (row < cut) & (difference > 0)  # NaN is not below
     return below, adjusted
 

@@ -139,7 +139,7 @@ def compare_seeds(solved_a: ArrayLike, solved_b: ArrayLike, *, confidence: float
         raise InputError(
             f"solved: true or false for the same seeds of both is needed, not {a.shape} and {b.shape}"
         )
-    shares = [wilson(int(each.sum()), len(each), confidence=confidence) for each in (a, b)]
+    shares = [wilson(int(runs.sum()), len(runs), confidence=confidence) for runs in (a, b)]
     return _apart(shares[0], shares[1], mcnemar(a, b).p)
 
 
@@ -208,9 +208,9 @@ def power_of_shares(share_a: float, share_b: float, runs: int, *, level: float =
     require_number("share_a", share_a, low=0, high=1)
     require_number("share_b", share_b, low=0, high=1)
     one_sided = boschloo_table(runs, runs)
-    found = np.minimum(one_sided, one_sided[::-1, ::-1]) <= level / 2
+    significant = np.minimum(one_sided, one_sided[::-1, ::-1]) <= level / 2
     counts = np.arange(runs + 1)
-    return float(binom.pmf(counts, runs, share_a) @ found @ binom.pmf(counts, runs, share_b))
+    return float(binom.pmf(counts, runs, share_a) @ significant @ binom.pmf(counts, runs, share_b))
 
 
 def runs_to_tell_shares(

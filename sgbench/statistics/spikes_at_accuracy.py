@@ -127,6 +127,7 @@ def spike_ratio(
     estimate = _log_ratio(needed, other)
     if seeds < MIN_INTERVAL_SEEDS or not math.isfinite(estimate):
         return SpikeRatio(_exp(estimate), None, None, needed, other)
+    # The jackknife: leave each seed out of both methods.
     left_out = np.array(
         [
             _log_ratio(
@@ -160,6 +161,7 @@ def _runs(name: str, accuracy: ArrayLike, spikes: ArrayLike) -> Floats:
 
 
 def _needed(runs: Floats, target: float) -> Needed:
+    """Return the spikes needed at the mean of these seeds."""
     accuracy, log_spikes = runs.mean(axis=2)
     return spikes_needed(accuracy, log_spikes, target)
 
@@ -169,4 +171,5 @@ def _log_ratio(needed: Needed, other: Needed) -> float:
 
 
 def _exp(value: float) -> float:
+    """Exponentiate; infinity stays infinity."""
     return math.exp(value) if value < math.inf or math.isnan(value) else value

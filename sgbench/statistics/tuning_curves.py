@@ -102,6 +102,7 @@ def median_of_bests(bests: Sequence[float]) -> float:
 
 
 def _weights(n: int, total: int) -> list[float]:
+    """Return the chance of each rank to be the best of n settings drawn without replacement."""
     every = math.comb(total, n)
     return [math.comb(index, n - 1) / every for index in range(total)]
 

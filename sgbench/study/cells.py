@@ -52,7 +52,7 @@ def points(study: Study, name: str, settled: Settled) -> list[StudyPoint]:
         InputError: something that the block starts from is not settled.
     """
     block = study.blocks[name]
-    made: list[StudyPoint] = []
+    points: list[StudyPoint] = []
     for task in block.tasks:
         reference = task_reference(study, name, task, settled)
         cells = [
@@ -61,8 +61,8 @@ def points(study: Study, name: str, settled: Settled) -> list[StudyPoint]:
         for seed in sorted({seed for _, seeds in cells for seed in seeds}):
             for cell in (cell for cell, seeds in cells if seed in seeds):
                 words = [*study.tasks[task].words, *_words({**reference, **cell}), f"seed={seed}"]
-                made.append(StudyPoint(name, task, cell, seed, tuple(words)))
-    return made
+                points.append(StudyPoint(name, task, cell, seed, tuple(words)))
+    return points
 
 
 def task_reference(study: Study, name: str, task: str, settled: Settled) -> Cell:
@@ -90,6 +90,7 @@ def _reference(block: StudyBlock, task: str, settled: Settled) -> Cell:
 
 
 def _settled_cells(name: str, task: str, settled: Settled) -> Sequence[Cell]:
+    """Return the cells that a block has settled on for a task, or raise where it has not run."""
     cells = settled.get(name, {}).get(task)
     if not cells:
         raise InputError(f"block {name} has not settled on a cell for task {task}; run it first")
@@ -165,6 +166,7 @@ def _words(values: Mapping[str, Word]) -> list[str]:
 
 
 def _text(value: Word) -> str:
+    """Write a value as a word of the command takes it."""
     if isinstance(value, str):
         return value
     return f"{value:.12g}" if isinstance(value, float) else json.dumps(value)

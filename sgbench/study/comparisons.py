@@ -53,7 +53,7 @@ MIN_SEEDS = 5
 
 @dataclass(frozen=True)
 class Rules:
-    """How comparisons are decided.
+    """Says how comparisons are decided.
 
     Args:
         error: of a comparison: that of the pair, with Holm's correction, or pooled over methods, with Dunnett's.
@@ -102,7 +102,8 @@ def compared_scores(
     )
     others = [method for method in methods if method != reference]
     return [
-        Compared(name, method, found, scores.shape[1]) for method, found in zip(others, verdicts, strict=True)
+        Compared(name, method, verdict, scores.shape[1])
+        for method, verdict in zip(others, verdicts, strict=True)
     ]
 
 
@@ -178,9 +179,11 @@ def compared_rows(comparisons: Sequence[Compared]) -> tuple[tuple[Item, ...], ..
     """Put comparisons into the lines of a table."""
     rows: list[tuple[Item, ...]] = []
     for one in comparisons:
-        found = one.verdict
-        ends = (found.difference, found.low, found.high, found.margin)
-        rows.append((one.task, one.method, *ends, found.p_differs, found.p_equal, found.p_beyond, found.word))
+        verdict = one.verdict
+        ends = (verdict.difference, verdict.low, verdict.high, verdict.margin)
+        rows.append(
+            (one.task, one.method, *ends, verdict.p_differs, verdict.p_equal, verdict.p_beyond, verdict.word)
+        )
     return tuple(rows)
 
 

@@ -40,7 +40,7 @@ class Seeds(Strict):
 
 
 class Draw(Strict):
-    """From where one number of a random setting is drawn: a range, or one of several values."""
+    """Says from where one number of a random setting is drawn: a range, or one of several values."""
 
     low: Number | None = None
     high: Number | None = None
@@ -49,6 +49,7 @@ class Draw(Strict):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Draw:
+        """Refuse a draw that is neither a range nor a list of values, and a range without room."""
         is_range = self.low is not None and self.high is not None
         if is_range == (self.values is not None):
             raise ValueError("either low and high, or values, are needed")
@@ -91,6 +92,7 @@ class CellGrid(Strict):
 
     @model_validator(mode="after")
     def _some_cells(self) -> CellGrid:
+        """Refuse a grid without cells, and one that states its starting points twice."""
         if not (self.cells or self.best_of or self.values or self.factors):
             raise ValueError("cells, best_of, values or factors are needed")
         if self.cells and self.best_of:
@@ -99,7 +101,7 @@ class CellGrid(Strict):
 
 
 class Settle(Strict):
-    """What a block settles for later ones: the best cell on validation, task by task."""
+    """Says what a block settles for later ones: the best cell on validation, task by task."""
 
     over: tuple[Key, ...] = ()
     """Scores are averaged over the values of these keys and over seeds; the keys are no part of what is settled."""
@@ -128,6 +130,7 @@ class Task(Strict):
 
     @model_validator(mode="after")
     def _threshold(self) -> Task:
+        """Require the score that counts as solved where the outcome is solved, and nowhere else."""
         if (self.outcome == "solved") != (self.solved_from is not None):
             raise ValueError("solved_from is needed where the outcome is solved, and there alone")
         return self
@@ -169,6 +172,7 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
+        """Refuse seeds with two purposes, and names of tasks, seeds or blocks that are not there."""
         for one, other in itertools.combinations(self.seeds, 2):
             if set(self.seeds[one].values) & set(self.seeds[other].values):
                 raise ValueError(f"seeds: {one} and {other} share seeds; a seed serves one purpose")
@@ -191,6 +195,7 @@ class Study(Strict):
 
 
 def _all_seeds(block: StudyBlock) -> list[Seeds]:
+    """List the seeds of a block and of its grids that have their own."""
     return [block.seeds, *(grid.seeds for grid in block.grids if grid.seeds is not None)]
 
 

@@ -35,11 +35,11 @@ def extended(study: Study, tasks: Mapping[str, Task]) -> Study:
         likes[name] = task.like
     blocks: dict[str, StudyBlock] = {}
     for name, block in study.blocks.items():
-        kept = _block(block, likes)
-        if kept is not None:
+        part = _block(block, likes)
+        if part is not None:
             # Without the block that settles a reference, runs start from what the task states.
-            reference = kept.reference if kept.reference in blocks else None
-            blocks[name] = kept.model_copy(update={"reference": reference})
+            reference = part.reference if part.reference in blocks else None
+            blocks[name] = part.model_copy(update={"reference": reference})
     return study.model_copy(update={"tasks": dict(tasks), "blocks": blocks})
 
 
@@ -48,7 +48,7 @@ def _block(block: StudyBlock, likes: Mapping[str, str]) -> StudyBlock | None:
     members = [name for name, like in likes.items() if like in block.tasks]
     if not members:
         return None
-    grids = [kept for grid in block.grids if (kept := _grid(grid, members, likes)) is not None]
+    grids = [part for grid in block.grids if (part := _grid(grid, members, likes)) is not None]
     settings = None if block.settings is None else _settings(block.settings, members, likes)
     update = {"tasks": tuple(members), "grids": tuple(grids), "settings": settings}
     return block.model_copy(update=update)
@@ -58,8 +58,8 @@ def _grid(grid: CellGrid, members: Sequence[str], likes: Mapping[str, str]) -> C
     """Return a grid on other tasks; one that was made for some tasks alone stays with those that are like them."""
     if grid.tasks is None:
         return grid
-    kept = tuple(name for name in members if likes[name] in grid.tasks)
-    return grid.model_copy(update={"tasks": kept}) if kept else None
+    tasks = tuple(name for name in members if likes[name] in grid.tasks)
+    return grid.model_copy(update={"tasks": tasks}) if tasks else None
 
 
 def _settings(settings: RandomSettings, members: Sequence[str], likes: Mapping[str, str]) -> RandomSettings:

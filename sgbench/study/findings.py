@@ -17,7 +17,7 @@ from sgbench.study.verdicts import HypothesisResult
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What one run took, and by what it was made."""
+    """Holds what one run took, and by what it was made."""
 
     block: str
     task: str
@@ -33,23 +33,23 @@ class RunFacts:
     def of(entry: StoreEntry) -> RunFacts:
         """Take the facts of a stored run."""
         record: RunRecord = entry.record
-        made = record.provenance
+        provenance = record.provenance
         return RunFacts(
             entry.block,
             entry.task,
             record.timing.total_s,
             None if record.failure is None else record.failure.kind,
-            made.commit or "none",
+            provenance.commit or "none",
             entry.epoch,
-            made.versions,
-            made.python,
-            made.processor,
+            provenance.versions,
+            provenance.python,
+            provenance.processor,
         )
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What a report is about.
+    """Holds what a report is about.
 
     Args:
         loaded: the study.

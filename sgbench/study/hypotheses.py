@@ -130,17 +130,17 @@ def h3(scores: StudyScores, rules: Rules) -> HypothesisResult:
     verdicts = []
     for index, width in enumerate(widths):
         pair = table.accuracy[2 * index : 2 * index + 2]
-        found = verdict(contrast(pair, [1.0, -1.0]), GAP_POINTS, level=rules.level)
-        verdicts.append(found)
-        rows.append((width, found.difference, found.low, found.high, found.p_equal, found.p_beyond))
+        gap = verdict(contrast(pair, [1.0, -1.0]), GAP_POINTS, level=rules.level)
+        verdicts.append(gap)
+        rows.append((width, gap.difference, gap.low, gap.high, gap.p_equal, gap.p_beyond))
     gaps = ", ".join(
-        f"{found.difference:+.1f} points at width {width:g}"
-        for found, width in zip(verdicts, widths, strict=True)
+        f"{gap.difference:+.1f} points at width {width:g}"
+        for gap, width in zip(verdicts, widths, strict=True)
     )
     return replace(
         result,
-        p_confirmed=intersection_union([found.p_equal for found in verdicts]),
-        p_refuted=float(holm(np.array([found.p_beyond for found in verdicts])).min()),
+        p_confirmed=intersection_union([gap.p_equal for gap in verdicts]),
+        p_refuted=float(holm(np.array([gap.p_beyond for gap in verdicts])).min()),
         why=f"triangle minus atan: {gaps}",
         header=("width", "triangle minus atan", "low", "high", "p equal", "p beyond"),
         rows=tuple(rows),
@@ -194,10 +194,10 @@ def h7(scores: StudyScores, rules: Rules) -> HypothesisResult:
         if counted < MIN_SEEDS:
             why = f"on {task} a run failed or sent no spike in {seeds - counted} of {seeds} seeds"
             return replace(result, why=why)
-        found = trend(spikes, list(SLOPE_AT_REST.values()))
-        slopes.append(found.slope)
-        p_values.append(found.p)
-        rows.append((task, found.slope, found.low, found.high, found.p))
+        line = trend(spikes, list(SLOPE_AT_REST.values()))
+        slopes.append(line.slope)
+        p_values.append(line.p)
+        rows.append((task, line.slope, line.low, line.high, line.p))
     adjusted = holm(np.array(p_values)).tolist()
     wanted = [-1] * len(ONE_LAYER) + [1] * len(RECURRENT)
     right = [slope * sign > 0 for slope, sign in zip(slopes, wanted, strict=True)]

@@ -73,6 +73,7 @@ def best_width(
 
 
 def _cells(shape: str, widths: Sequence[float], **more: str | float) -> list[Cell]:
+    """List a shape's cells, one for each width, with further settings."""
     extra: Cell = {key.replace("__", "."): value for key, value in more.items()}
     return [{"surrogate": shape, "width_fwhm": width, **extra} for width in widths]
 
@@ -82,6 +83,7 @@ def _table(scores: StudyScores, task: str, cells: Sequence[Cell]) -> RunTable:
 
 
 def _said(tables: Sequence[RunTable]) -> str:
+    """Say how many seeds were planned, or how many runs are missing."""
     lacking = sum(table.missing for table in tables)
     return f"{tables[0].planned}" if not lacking else f"{lacking:,} runs missing"
 
@@ -132,7 +134,7 @@ def h4(scores: StudyScores, *, generator: np.random.Generator) -> HypothesisResu
 
 @dataclass(frozen=True)
 class _Remedy:
-    """What cutting and clipping do on one task with one shape."""
+    """Holds what cutting and clipping do on one task with one shape."""
 
     spread: float
     p_spread: float  # that it is above ten points
@@ -193,6 +195,13 @@ def h5(scores: StudyScores, rules: Rules) -> HypothesisResult:
     if not all(table.complete for table in (*full, *cut, *clip)):
         return result
     remedies = [_remedy(*tables) for tables in zip(full, cut, clip, strict=True)]
+    return _decided(result, places, remedies, rules)
+
+
+def _decided(
+    result: HypothesisResult, places: Sequence[tuple[str, str]], remedies: Sequence[_Remedy], rules: Rules
+) -> HypothesisResult:
+    """Add to H5 what the remedies say: that all parts of the claim hold, or that one of them is false."""
     holds = all(
         one.spread < SPREAD_POINTS and not one.failed_cut and one.p_clip > rules.level for one in remedies
     )

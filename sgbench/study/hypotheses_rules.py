@@ -34,10 +34,10 @@ def h9(scores: StudyScores, rules: Rules) -> HypothesisResult:
         seeds="none",
         level_factor=rules.level / rules.look_level,
     )
-    found = {task: _last_look(scores, task) for task in (*CLOSE, FAR)}
-    tables = {task: table for task, table in found.items() if table is not None}
+    looks = {task: _last_look(scores, task) for task in (*CLOSE, FAR)}
+    tables = {task: table for task, table in looks.items() if table is not None}
     seeds = ", ".join(f"{task} {table.planned}" for task, table in tables.items()) or "none"
-    lacking = [task for task in found if task not in tables]
+    lacking = [task for task in looks if task not in tables]
     if lacking:
         return replace(result, seeds=f"{seeds}; no complete look at {', '.join(lacking)}")
     return _decided(replace(result, seeds=seeds), scores, tables, rules)

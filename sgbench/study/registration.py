@@ -32,7 +32,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Registration:
-    """What the repository says of a study.
+    """Holds what the repository says of a study.
 
     Args:
         registered: versions of the registration, the first one first.
@@ -229,6 +229,7 @@ def _unplanned(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) 
 
 
 def _points(loaded: Loaded, block: str, settled: Settled) -> list[StudyPoint]:
+    """List a block's points, or none where what it starts from is not settled."""
     try:
         return points(loaded.study, block, settled) if block in loaded.study.blocks else []
     except InputError:
@@ -236,4 +237,5 @@ def _points(loaded: Loaded, block: str, settled: Settled) -> list[StudyPoint]:
 
 
 def _text(cell: Mapping[str, object]) -> str:
+    """Write a cell so that equal cells have equal texts."""
     return ";".join(f"{key}={canonical(value)}" for key, value in sorted(cell.items()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +25,13 @@ from sgbench.training.run_folder import folder_of, stored_record
 HOUR_S = 3600.0
 Runner = Callable[[Sequence[RunSpec]], None]
 """Runs specs and leaves their records in the runs folder."""
+RunKey = tuple[str, str, int]
+"""Protocol, method and seed, as `StoreEntry.key`."""
 
 
 @dataclass(frozen=True)
 class StudyFolders:
-    """Where a study runs.
+    """Says where a study runs.
 
     Args:
         store: its shards.
@@ -126,6 +128,31 @@ def run_block(
     total = sum(map(len, to_make))
     say(f"block {name}: {len(planned)} runs, {total} to make")
     complete = _make(loaded, block, name, left, to_make, runner=runner, deadline_s=deadline_s, say=say)
+    stored |= _store_ended(loaded, name, left, stored, place, code=code, epoch=epoch, say=say)
+    missing = [spec for group in left for spec in group.specs if key_of(spec) not in stored]
+    if complete and missing:
+        say(
+            f"block {name}: {len(missing)} runs have no record that counts, first {_why_missing(missing[0])}; "
+            f"the same command tries them again"
+        )
+    if not missing and block.settles is not None and name not in read_settled(place.store.folder):
+        path = write_settled(place.store.folder, name, best_cells(block.settles, planned, specs, place))
+        say(f"block {name}: settled in {path}; commit it before a block that needs it runs")
+    return not missing
+
+
+def _store_ended(
+    loaded: Loaded,
+    name: str,
+    left: Sequence[RunGroup],
+    stored: Collection[RunKey],
+    place: StudyFolders,
+    *,
+    code: Code,
+    epoch: int,
+    say: Callable[[str], None],
+) -> set[RunKey]:
+    """Store the groups of which every run has ended; returns the keys of their records."""
     # Runs that fail end early: of a group that was stopped, they alone would have records, and bias every figure.
     ended = [
         group
@@ -143,17 +170,7 @@ def run_block(
         say(
             f"block {name}: {shard.records} records in {place.store.folder / shard.name}, {shard.bytes:,} bytes"
         )
-    stored |= {entry.key for entry in entries}
-    missing = [spec for group in left for spec in group.specs if key_of(spec) not in stored]
-    if complete and missing:
-        say(
-            f"block {name}: {len(missing)} runs have no record that counts, first {_why_missing(missing[0])}; "
-            f"the same command tries them again"
-        )
-    if not missing and block.settles is not None and name not in read_settled(place.store.folder):
-        path = write_settled(place.store.folder, name, best_cells(block.settles, planned, specs, place))
-        say(f"block {name}: settled in {path}; commit it before a block that needs it runs")
-    return not missing
+    return {entry.key for entry in entries}
 
 
 def _make(
@@ -168,7 +185,7 @@ def _make(
     say: Callable[[str], None],
 ) -> bool:
     """Train what groups lack, one after another; returns False where the time does not suffice for the next."""
-    total, made, stated_s, began_s = sum(map(len, to_make)), 0, 0.0, time.monotonic()
+    total, finished, stated_s, began_s = sum(map(len, to_make)), 0, 0.0, time.monotonic()
     for group, specs in zip(left, to_make, strict=True):
         if not specs:
             continue
@@ -178,11 +195,11 @@ def _make(
         if deadline_s is not None and time.monotonic() + group_s * slowness > deadline_s:
             return False
         runner(specs)
-        made += len(specs)
+        finished += len(specs)
         stated_s += group_s
         took_s = time.monotonic() - began_s
         say(
-            f"block {name}: {made} of {total} runs, {took_s / HOUR_S:.2f} h; "
+            f"block {name}: {finished} of {total} runs, {took_s / HOUR_S:.2f} h; "
             f"{group.points[0].task} seed {group.points[0].seed}"
         )
     return True
@@ -222,8 +239,8 @@ def require_settled(loaded: Loaded, name: str, place: StudyFolders) -> None:
     if rule is None or name not in settled:
         return  # what starts from it says that nothing is settled
     planned = points(loaded.study, name, settled)
-    found = best_cells(rule, planned, composed(planned, place), place)
-    if json.loads(json.dumps(found)) != settled[name]:
+    cells = best_cells(rule, planned, composed(planned, place), place)
+    if json.loads(json.dumps(cells)) != settled[name]:
         raise InputError(
             f"{place.store.folder / SETTLED}: the cells of block {name} are not those that its records select; "
             f"remove {name} from it and run sgbench study run {loaded.name} --block {name}"
@@ -240,11 +257,11 @@ def counted(spec: RunSpec, code: Code) -> RunRecord | None:
     if record is None or not counts(record):
         return None
     own_classes = foreign_classes(spec.targets)
-    made_by = record.provenance
+    provenance = record.provenance
     if (record.protocol, record.method_id, record.seed) == key_of(spec):
-        if made_by.commit == code.commit and (made_by.clean or own_classes):
+        if provenance.commit == code.commit and (provenance.clean or own_classes):
             return record
-        whose = f"commit {(made_by.commit or 'none')[:12]}{'' if made_by.clean else ' with changes'}"
+        whose = f"commit {(provenance.commit or 'none')[:12]}{'' if provenance.clean else ' with changes'}"
     else:
         whose = f"method {record.method_id} seed {record.seed}"
     if record.status == "failed":
@@ -303,6 +320,6 @@ def require_commit(store: Store, code: Code, *, new_epoch: bool) -> int:
     return last + 1
 
 
-def key_of(spec: RunSpec) -> tuple[str, str, int]:
-    """Return what makes it one run, as `StoreEntry.key`."""
+def key_of(spec: RunSpec) -> RunKey:
+    """Return what makes it one run."""
     return spec.method.protocol.name, method_id(spec.method), spec.seed

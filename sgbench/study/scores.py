@@ -26,7 +26,7 @@ DEFAULT_MARGIN = {"accuracy": 2.0, "solved": 0.2}
 
 @dataclass(frozen=True)
 class Score:
-    """What one run counts for in a comparison.
+    """Holds what one run counts for in a comparison.
 
     Args:
         block: it was stored with.
@@ -263,6 +263,7 @@ class StudyScores:
 
     @cached_property
     def _keys(self) -> dict[str, tuple[str, ...]]:
+        """List the settings that vary, by task."""
         return {task: varied_keys(self.study, task) for task in self.study.tasks}
 
     @cached_property
@@ -272,6 +273,7 @@ class StudyScores:
 
     @cached_property
     def _index(self) -> dict[tuple[str, str, tuple[str, ...]], dict[int, Score]]:
+        """Index runs by task, purpose and varied settings, then by seed."""
         index: dict[tuple[str, str, tuple[str, ...]], dict[int, Score]] = {}
         for run in self.runs:
             place = tuple(canonical(run.settings[key]) for key in self._keys[run.task])
@@ -293,6 +295,7 @@ class StudyScores:
         return {place: known[counted.most_common(1)[0][0]] for place, counted in values.items()}
 
     def _place(self, task: str, cell: Cell, start: str | None) -> tuple[str, ...]:
+        """Return the place of a cell in the index: its varied settings, those not stated filled in."""
         reference = self.study.tasks[task].reference
         if start is not None:
             reference = task_reference(self.study, start, task, self.settled)

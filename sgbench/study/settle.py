@@ -34,10 +34,10 @@ def settle(entries: Iterable[StoreEntry], rule: Settle) -> dict[str, list[Cell]]
     scores: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
     cells: dict[tuple[str, str, str], Cell] = {}
     for entry in entries:
-        kept = {key: value for key, value in entry.cell.items() if key not in rule.over}
-        group = {key: kept.get(key) for key in rule.by}
-        place = (entry.task, _text(group), _text(kept))
-        cells[place] = dict(kept)  # type: ignore[arg-type]
+        cell = {key: value for key, value in entry.cell.items() if key not in rule.over}
+        group = {key: cell.get(key) for key in rule.by}
+        place = (entry.task, _text(group), _text(cell))
+        cells[place] = dict(cell)  # type: ignore[arg-type]
         scores.setdefault(place, []).append(selection(entry.record))
     best: dict[tuple[str, str], tuple[str, str, str]] = {}
     for place in sorted(scores):
@@ -64,6 +64,7 @@ def selection(record: RunRecord) -> tuple[float, float]:
 
 
 def _mean(scores: list[tuple[float, float]]) -> tuple[float, float]:
+    """Average accuracies and losses."""
     return fmean(accuracy for accuracy, _ in scores), fmean(loss for _, loss in scores)
 
 
@@ -99,4 +100,5 @@ def write_settled(folder: Path, block: str, settled: Mapping[str, list[Cell]]) -
 
 
 def _text(cell: Mapping[str, object]) -> str:
+    """Write a cell so that equal cells have equal texts."""
     return json.dumps(dict(cell), sort_keys=True)

@@ -19,7 +19,7 @@ HOUR_S = 3600.0
 
 @dataclass(frozen=True)
 class BlockState:
-    """One block of a study."""
+    """Says how far one block of a study is."""
 
     name: str
     block: StudyBlock
@@ -71,8 +71,8 @@ def _stored(scores: StudyScores, name: str) -> list[Score]:
         planned = points(scores.study, name, scores.settled)
     except InputError:  # what it starts from is not settled, so that none of it was run
         return []
-    found = [scores.cell(point.task, purpose, point.cell, start=name).get(point.seed) for point in planned]
-    return [run for run in found if run is not None]
+    runs = [scores.cell(point.task, purpose, point.cell, start=name).get(point.seed) for point in planned]
+    return [run for run in runs if run is not None]
 
 
 def block_cost(study: Study, name: str) -> tuple[int, float]:

@@ -50,7 +50,7 @@ class Shard(Strict):
 
 
 class Manifest(Strict):
-    """What a study's store holds."""
+    """Holds what a study's store holds."""
 
     study: Name
     study_sha256: Sha256
@@ -166,6 +166,7 @@ class Store:
     def _append(
         self, block: str, entries: Sequence[StoreEntry], study_sha256: str, epoch: int
     ) -> Shard | None:
+        """Write the entries that are not stored yet to a new shard; None where all are."""
         manifest = self.manifest()
         shards = () if manifest is None else manifest.shards
         stored = {entry.key for entry in self.entries()}
@@ -238,6 +239,7 @@ def _unpacked(path: Path, data: bytes) -> bytes:
 
 
 def _entry(line: bytes, where: str, shard: Shard) -> StoreEntry:
+    """Read a line of a shard, or raise where it is not a run of the shard's block."""
     tree = parse_tree(line, where)
     if not isinstance(tree, dict) or set(tree) != {"block", "task", "cell", "record"}:
         raise InputError(f"{where}: block, task, cell and record are needed")

@@ -46,6 +46,7 @@ def summarise(
 
 
 def _task(name: str, scores: StudyScores, entry: StoreEntry, start: tuple[float, ...] | None) -> TaskSummary:
+    """Summarise a task: its network, its start and the cells of its map."""
     method = entry.record.method
     reference = task_reference(scores.study, MAP, name, scores.settled)
     shape = Shape(
@@ -93,6 +94,7 @@ def _grid(scores: StudyScores, task: str, rate: Word) -> Mapping[tuple[str, floa
 
 
 def _cell(surrogate: str, width: float | None, factor: float, runs: Mapping[int, Score]) -> CellSummary:
+    """Summarise the runs of one cell, seed by seed."""
     ordered = [runs[seed] for seed in sorted(runs)]
     return CellSummary(
         surrogate=surrogate,

@@ -66,6 +66,7 @@ class HypothesisResult:
         return self._word(self.p_corrected)
 
     def _word(self, p: float | None) -> VerdictWord:
+        """Return the word for a corrected p-value of the hypothesis."""
         if p is None or p > self.level or self.p_confirmed is None or self.p_refuted is None:
             return "open"
         return "confirmed" if self.p_confirmed <= self.p_refuted else "refuted"

@@ -37,13 +37,13 @@ def accept(
         InputError: it has an error; or another record is there, which is never overwritten.
         StorageError: the board cannot be written.
     """
-    found = check(root, references=references, judge=judge, board=board)
-    errors = [problem for problem in found.problems if problem.level == "error"]
-    if found.submission is None or errors:
+    checked = check(root, references=references, judge=judge, board=board)
+    errors = [problem for problem in checked.problems if problem.level == "error"]
+    if checked.submission is None or errors:
         first = errors[0]
         raise InputError(f"{root}: {first.path}: {first.message}; see: sgbench submit check {root}")
-    folder = board / found.submission.protocol
-    _require_first_source(root, folder, found)
+    folder = board / checked.submission.protocol
+    _require_first_source(root, folder, checked)
     remove_abandoned(folder)
     contents, _ = list_contents(root)
     objects = Objects(folder)
@@ -59,18 +59,18 @@ def accept(
                 objects.refer(data, "safetensors", f"{weights_at.rstrip('/')}/{path}")
         elif path == TUNING:
             objects.put(read_bytes(file), "json")
-    for record in found.records:
+    for record in checked.records:
         if isinstance(record, RunRecord):
             place_record(record_path(folder, record.method_id, record.seed), record)
         else:
             place_external(folder, record)
-    place(folder, found.submission)
-    return found
+    place(folder, checked.submission)
+    return checked
 
 
-def _require_first_source(root: Path, folder: Path, found: Checked) -> None:
+def _require_first_source(root: Path, folder: Path, checked: Checked) -> None:
     """Refuse a method that the board has from classes of another source: what is verified is said of a method."""
-    for record in found.records:
+    for record in checked.records:
         if isinstance(record, RunRecord) and row_on_board(folder / RECORDS, record) != record.method_id:
             raise InputError(
                 f"{root}: the board has method {record.method_id} with classes of another source; give one entry a "

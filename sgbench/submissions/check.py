@@ -77,13 +77,11 @@ def check(root: Path, *, references: References, judge: Judge, board: Path | Non
     if reference is None:
         return Checked(submission, (), tuple(problems))
     problems += head(submission, reference)
-    found = _Run(contents, submission, reference, judge, problems)
-    found.read()
+    run = _Run(contents, submission, reference, judge, problems)
+    run.read()
     if board is not None:
-        problems += likenesses(
-            submission, found.records, found.answers, reference, board / submission.protocol
-        )
-    return Checked(submission, tuple(found.records.values()), tuple(problems))
+        problems += likenesses(submission, run.records, run.answers, reference, board / submission.protocol)
+    return Checked(submission, tuple(run.records.values()), tuple(problems))
 
 
 def _submission(contents: Contents, problems: list[Problem]) -> Submission | None:
@@ -120,7 +118,7 @@ def _reference(
 
 
 class _Run:
-    """The reading of all files of one submission.
+    """Reads all files of one submission.
 
     Args:
         contents: the files.
@@ -236,15 +234,15 @@ class _Run:
         data = self._bytes(path)
         if hashlib.sha256(data).hexdigest() != record.predictions_sha256:
             raise InputError(f"{path}: is not the file that its record names; hand in the run's own")
-        found = parse_answers(data, path, self.reference)
+        answers = parse_answers(data, path, self.reference)
         claim = claim_of(record)
         assert claim is not None  # noqa: S101 - it is finished
         expected = self.reference.test_samples
         if claim.samples != expected:
             raise InputError(f"{path}: the test set has {expected} samples, not {claim.samples}")
-        loss = self.judge.loss_of(found, self.reference) if isinstance(found, Outputs) else None
-        require_claim(found, claim, path, loss=loss)
-        self.answers[seed] = found
+        loss = self.judge.loss_of(answers, self.reference) if isinstance(answers, Outputs) else None
+        require_claim(answers, claim, path, loss=loss)
+        self.answers[seed] = answers
 
     def _weights(self, path: str, seed: int) -> None:
         record = self.records[seed]
@@ -261,12 +259,12 @@ class _Run:
         """Check that what was wanted is what the data set wants, or at least the same in all seeds."""
         per_seed = self.reference.protocol.draw == "per_seed"
         first = None if per_seed else next(iter(self.answers.values()), None)
-        for seed, found in self.answers.items():
+        for seed, answers in self.answers.items():
             truth = self.judge.wanted(self.reference, seed)
             whose = "the first seed's" if truth is None else "the data set's"
             path = f"predictions/{seed}.csv"
             try:
-                apart = targets_apart(found, truth or first or found, path)
+                apart = targets_apart(answers, truth or first or answers, path)
             except InputError as error:
                 yield _problem("labels", path, error)
                 continue

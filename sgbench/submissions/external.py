@@ -46,11 +46,11 @@ def make_external(
     if author.code is None:
         raise InputError("--code: the address of the code that was run is needed with --external")
     name = external_id(protocol, author.name, author.code)
-    found = _results(source, reference, failed)
-    files = {f"predictions/{seed}.csv": result.data for seed, result in found.items() if result is not None}
+    results = _results(source, reference, failed)
+    files = {f"predictions/{seed}.csv": result.data for seed, result in results.items() if result is not None}
     if not files:
         raise InputError(f"{source}: no seed finished, so there is nothing to hand in")
-    for seed, result in found.items():
+    for seed, result in results.items():
         record = _external_record(name, seed, result, reference, judge)
         files[f"records/{seed}.json"] = to_json(record)
     submission = Submission.model_validate(
@@ -68,7 +68,7 @@ def make_external(
 
 
 class _Result(NamedTuple):
-    """What one seed predicted, and the file that says so."""
+    """Holds what one seed predicted, and the file that says so."""
 
     answers: Answers
     data: bytes
@@ -81,17 +81,17 @@ def _results(source: Path, reference: ProtocolReference, failed: Sequence[int]) 
         if seed not in seeds:
             known = ", ".join(map(str, seeds))
             raise InputError(f"--failed {seed}: no seed of {reference.protocol.name}, which has {known}")
-    found: dict[int, _Result | None] = dict.fromkeys(failed)
+    results: dict[int, _Result | None] = dict.fromkeys(failed)
     for seed in seeds:
-        if seed in found:
+        if seed in results:
             continue
         path = source / f"{seed}.csv"
         if not path.is_file():
             raise InputError(f"{path}: no predictions of seed {seed}; make them, or say --failed {seed}")
         # As Python's csv writes them by default; what is handed in has one newline.
         data = read_bytes(path, limit=MAX_PREDICTION_BYTES).replace(b"\r\n", b"\n")
-        found[seed] = _Result(parse_answers(data, str(path), reference), data)
-    return found
+        results[seed] = _Result(parse_answers(data, str(path), reference), data)
+    return results
 
 
 def _external_record(

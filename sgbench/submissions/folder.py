@@ -115,8 +115,8 @@ def _placed(name: str) -> tuple[str, str] | None:
     folder, _, file = name.partition("/")
     if folder in FOLDERS and file:
         ending = FOLDERS[folder][0]
-        stem, _, found = file.partition(".")
-        if found == ending and _SEED.fullmatch(stem):
+        stem, _, suffix = file.partition(".")
+        if suffix == ending and _SEED.fullmatch(stem):
             return None
         return "name", f"files of {folder} are called SEED.{ending}, for example 0.{ending}"
     return "name", f"belongs to no submission; there are {SUBMISSION}, {TUNING} and {', '.join(FOLDERS)}"

@@ -49,9 +49,9 @@ def head(submission: Submission, reference: ProtocolReference) -> Iterator[Probl
         wanted = ", ".join(map(str, every))
         yield Problem("seeds", SUBMISSION, f"the seeds have to be {counts}all of {protocol.name}: {wanted}")
     if submission.method is not None:
-        found = division_of(submission.method, reference)
-        if found != submission.division:
-            yield Problem("division", SUBMISSION, f"the method is {found}, not {submission.division}")
+        division = division_of(submission.method, reference)
+        if division != submission.division:
+            yield Problem("division", SUBMISSION, f"the method is {division}, not {submission.division}")
     yield from _data(submission, reference)
     if datetime.fromisoformat(submission.created_utc) > datetime.now(UTC) + MAX_AHEAD:
         yield Problem("date", SUBMISSION, "was made in the future; correct the clock and make it anew")

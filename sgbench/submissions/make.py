@@ -41,7 +41,7 @@ class Author:
 
 @dataclass(frozen=True)
 class Made:
-    """What was written."""
+    """Lists what was written."""
 
     folder: str
     protocol: str
@@ -105,19 +105,19 @@ def make(
 def _runs(
     source: Path, references: References, protocol: str | None
 ) -> tuple[list[RunRecord], Mapping[tuple[str, int], Path]]:
-    found = read_runs(source, references=references, trials=True)
-    names = sorted({record.protocol for record, _ in found.records})
+    runs = read_runs(source, references=references, trials=True)
+    names = sorted({record.protocol for record, _ in runs.records})
     if protocol is None and len(names) > 1:
         raise InputError(f"{source}: runs of {', '.join(names)}; choose one with --protocol")
-    kept = [(record, path) for record, path in found.records if protocol in (None, record.protocol)]
-    if not kept:
-        left = [each for each in found.findings if protocol is None or f"/{protocol}/" in each.path]
+    chosen = [(record, path) for record, path in runs.records if protocol in (None, record.protocol)]
+    if not chosen:
+        left = [finding for finding in runs.findings if protocol is None or f"/{protocol}/" in finding.path]
         if protocol is not None and names and not left:
             raise InputError(f"--protocol {protocol}: no run of it in {source}; {suggest(protocol, names)}")
         more = f"; first: {left[0].path}: {left[0].reason}" if left else ""
         raise InputError(f"{source}: no comparable run{more}")
-    return [record for record, _ in kept], {
-        (record.method_id, record.seed): path.parent for record, path in kept
+    return [record for record, _ in chosen], {
+        (record.method_id, record.seed): path.parent for record, path in chosen
     }
 
 
@@ -184,8 +184,8 @@ def _files(records: Sequence[RunRecord], places: Mapping[tuple[str, int], Path])
 
 
 def _environment(record: RunRecord) -> Environment:
-    made_by = record.provenance
-    return Environment(**{name: getattr(made_by, name) for name in Environment.model_fields})
+    provenance = record.provenance
+    return Environment(**{name: getattr(provenance, name) for name in Environment.model_fields})
 
 
 def head_of(author: Author, protocol: str, name: str, files: Mapping[str, bytes]) -> dict[str, object]:

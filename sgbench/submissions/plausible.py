@@ -46,8 +46,8 @@ def _selection(record: RunRecord) -> Iterator[str]:
         yield f"best_epoch {epoch} is not the one that {protocol.monitor} selects, {scores.index(max(scores))}"
     line = record.curve[epoch]
     close = math.isclose(line.validation_loss, record.validation.loss, rel_tol=SAME, abs_tol=SAME)
-    told, found = line.validation_accuracy or 0.0, record.validation.accuracy or 0.0
-    if not close or abs(told - found) > 1 / record.validation.samples:
+    logged, scored = line.validation_accuracy or 0.0, record.validation.accuracy or 0.0
+    if not close or abs(logged - scored) > 1 / record.validation.samples:
         yield f"its validation scores are not those of epoch {epoch} of its curve; hand in the run's own record"
 
 

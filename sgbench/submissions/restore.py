@@ -44,9 +44,9 @@ def _stored(folder: Path, submission: Submission, note: FileNote) -> bytes:
         if hashlib.sha256(data).hexdigest() != note.sha256:
             raise InputError(f"{folder}: {note.path} is not stored as it was handed in")
         return data
-    found = Objects(folder).get(note.sha256, KINDS[kind])
-    if found is None:
+    content = Objects(folder).get(note.sha256, KINDS[kind])
+    if content is None:
         raise InputError(
             f"{folder}: {note.path} ({note.sha256[:12]}) is not in the store; see its reference there"
         )
-    return found
+    return content

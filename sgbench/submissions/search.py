@@ -30,8 +30,8 @@ def outside_space(
             f"searched; hand in runs that share it"
         )
     settings: list[dict[str, str | None]] = [dict(ours), *({**ours, **trial.settings} for trial in trials)]
-    found = (line for each in settings for line in _beyond(each, space, protocol.name))
-    first = next(found, None)
+    complaints = (line for setting in settings for line in _beyond(setting, space, protocol.name))
+    first = next(complaints, None)
     if first is not None:
         yield first
 

@@ -32,7 +32,7 @@ def searched(folder: Path, chosen: Method) -> tuple[dict[str, int], list[Stopped
         settings = changes(ours, {**ours, **{key: canonical(value) for key, value in asked.setting.items()}})
         if asked.method_id not in studies and id_of(ours, settings) == asked.method_id:
             studies[asked.method_id] = asked.study
-            stopped += [Stopped(settings, each) for each in _pruned(folder, asked, chosen)]
+            stopped += [Stopped(settings, pruned) for pruned in _pruned(folder, asked, chosen)]
     return studies, stopped
 
 
@@ -41,6 +41,6 @@ def _pruned(folder: Path, asked: Asked, chosen: Method) -> Iterator[Pruned]:
     for seed in chosen.protocol.trial_seeds:
         place = folder / asked.method_id / str(seed)
         with contextlib.suppress(InputError):
-            found = read_model(place / PRUNED, Pruned)
-            if not (place / RECORD).exists() and (found.method_id, found.seed) == (asked.method_id, seed):
-                yield found
+            pruned = read_model(place / PRUNED, Pruned)
+            if not (place / RECORD).exists() and (pruned.method_id, pruned.seed) == (asked.method_id, seed):
+                yield pruned

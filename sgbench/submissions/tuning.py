@@ -46,9 +46,9 @@ def make_log(
         stopped: runs that were stopped early, which count as tried.
         studies: which study asked for a method, by its id.
     """
-    tried = {record.method_id for record in records} | {each.pruned.method_id for each in stopped}
+    tried = {record.method_id for record in records} | {trial.pruned.method_id for trial in stopped}
     trials = [_trial(chosen, record, studies) for record in records]
-    trials += [_stopped_trial(each, studies) for each in stopped]
+    trials += [_stopped_trial(trial, studies) for trial in stopped]
     trials = trials if len(tried) > 1 else []
     trials.sort(key=lambda trial: (trial.method_id, trial.seed))
     return TuningLog(
@@ -98,8 +98,8 @@ def changes(one: Mapping[str, str], other: Mapping[str, str]) -> Change:
 def id_of(chosen: Mapping[str, str], settings: Change) -> str:
     """Return the id of the method of a trial's settings; see `sgbench.records.method.method_id`."""
     flat = {**chosen, **settings}
-    told = {key: flat[key] for key in sorted(flat) if flat[key] is not None}
-    text = json.dumps(told, ensure_ascii=True, separators=(",", ":"))
+    stated = {key: flat[key] for key in sorted(flat) if flat[key] is not None}
+    text = json.dumps(stated, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -112,9 +112,9 @@ def best(trials: Sequence[TuningTrial], protocol: Protocol) -> str | None:
     for trial in trials:
         scores.setdefault(trial.method_id, []).append(_score(trial, protocol.monitor))
     means = {
-        name: math.fsum(score for score in found if score is not None) / len(found)
-        for name, found in sorted(scores.items())
-        if None not in found
+        name: math.fsum(score for score in trial_scores if score is not None) / len(trial_scores)
+        for name, trial_scores in sorted(scores.items())
+        if None not in trial_scores
     }
     return max(means, key=lambda name: means[name], default=None)
 
@@ -146,10 +146,12 @@ def complaints(log: TuningLog, method: Method, reference: ProtocolReference) -> 
                 f"settings of trial {trial.method_id} are not those of that id; write the log anew",
             )
             return
-    told = "no accuracy, but there are" if reference.classes is not None else "an accuracy, but there are no"
+    contradiction = (
+        "no accuracy, but there are" if reference.classes is not None else "an accuracy, but there are no"
+    )
     for trial in log.trials:
         if trial.status == "finished" and (trial.validation_accuracy is None) != (reference.classes is None):
-            yield "tuning", f"trial {trial.method_id} states {told} classes; write the log anew"
+            yield "tuning", f"trial {trial.method_id} states {contradiction} classes; write the log anew"
             return
     tried = {trial.method_id for trial in log.trials}
     if protocol.tuning_trials is not None and len(tried) > protocol.tuning_trials:

@@ -46,28 +46,28 @@ def parse_weights(data: bytes, name: str) -> dict[str, StoredTensor]:
         InputError: the first thing that is not as the format has it.
     """
     header, body = _split(data, name)
-    found: dict[str, StoredTensor] = {}
+    tensors: dict[str, StoredTensor] = {}
     for key, value in header.items():
         if key == "__metadata__":
             raise InputError(f"{name}: holds metadata, which no weights need; save the tensors alone")
-        found[key] = _tensor(key, value, name)
-    if len(found) > MAX_TENSORS:
+        tensors[key] = _tensor(key, value, name)
+    if len(tensors) > MAX_TENSORS:
         raise InputError(f"{name}: more than {MAX_TENSORS:,} tensors")
     place = 0
-    for key, tensor in sorted(found.items(), key=lambda item: (item[1].begin, item[1].end)):
+    for key, tensor in sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].end)):
         if tensor.begin != place:
             raise InputError(f"{name}: the bytes of {_short(key)} overlap others or leave a gap")
         place = tensor.end
     if place != len(body):
         raise InputError(f"{name}: {len(body) - place} bytes belong to no tensor")
-    _require_numbers(found, body, name)
-    return found
+    _require_numbers(tensors, body, name)
+    return tensors
 
 
-def _require_numbers(found: dict[str, StoredTensor], body: bytes, name: str) -> None:
+def _require_numbers(tensors: dict[str, StoredTensor], body: bytes, name: str) -> None:
     """Refuse numbers that are not finite, masks of other values, and weights that are all zero."""
     zeros = []
-    for key, tensor in found.items():
+    for key, tensor in tensors.items():
         numbers = (tensor.end - tensor.begin) // KINDS[tensor.kind].itemsize
         values = np.frombuffer(body, KINDS[tensor.kind], numbers, tensor.begin)
         if not np.isfinite(values).all():
@@ -109,31 +109,31 @@ def _tensor(key: str, value: object, name: str) -> StoredTensor:
 
 
 def _naturals(value: object) -> bool:
-    return isinstance(value, list) and all(type(each) is int and 0 <= each < 2**48 for each in value)
+    return isinstance(value, list) and all(type(size) is int and 0 <= size < 2**48 for size in value)
 
 
 def _short(value: object) -> str:
     return json.dumps(value)[:60]
 
 
-def require_fit(found: dict[str, StoredTensor], record: RunRecord, name: str) -> None:
+def require_fit(tensors: dict[str, StoredTensor], record: RunRecord, name: str) -> None:
     """Refuse weights that are not those of the record's network, as far as the record tells its shapes.
 
     Raises:
         InputError: the first tensor of another kind or shape, or another number of numbers.
     """
     precision = record.method.protocol.precision
-    for key, tensor in found.items():
+    for key, tensor in tensors.items():
         if tensor.kind not in (PRECISIONS[precision], MASK):
             raise InputError(f"{name}: {_short(key)} is {tensor.kind}, the protocol computes in {precision}")
-    numbers = sum(math.prod(tensor.shape) for tensor in found.values() if tensor.kind != MASK)
+    numbers = sum(math.prod(tensor.shape) for tensor in tensors.values() if tensor.kind != MASK)
     if record.parameters is not None and numbers < record.parameters:
         raise InputError(
             f"{name}: holds {numbers:,} numbers, the record has {record.parameters:,} parameters"
         )
     if record.counts is None:
         return
-    for key, tensor in found.items():
+    for key, tensor in tensors.items():
         match = _LAYER.fullmatch(key)
         if match is None:
             continue

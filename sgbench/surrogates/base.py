@@ -90,9 +90,9 @@ class Surrogate(nn.Module, ABC):
         unit = {"peak1": self.shape_peak, "area1": self.shape_area, "raw": 1.0}[normalisation]
         if not unit or not math.isfinite(unit):
             quantity = "peak" if normalisation == "peak1" else "area"
-            found = "undefined" if unit is None else f"{unit:g}"
+            value = "undefined" if unit is None else f"{unit:g}"
             raise InputError(
-                f"surrogate.normalisation={normalisation}: the {quantity} of {type(self).__name__} is {found}, "
+                f"surrogate.normalisation={normalisation}: the {quantity} of {type(self).__name__} is {value}, "
                 f"which cannot be scaled to 1; use raw"
             )
         self.gain = self.scale / unit
@@ -316,7 +316,10 @@ class Surrogate(nn.Module, ABC):
         spike = Spike if torch.compiler.is_compiling() else SpikeWithForwardMode
         spikes = spike.apply(u, self)
         # In forward mode the parameters are replaced by tensors that carry a tangent.
-        if any(each.requires_grad or not isinstance(each, nn.Parameter) for each in self.parameters()):
+        if any(
+            parameter.requires_grad or not isinstance(parameter, nn.Parameter)
+            for parameter in self.parameters()
+        ):
             curve = self.sent_primitive(u.detach())
             spikes = spikes + (curve - curve.detach())  # adds exactly 0, and the way to the parameters
         return spikes  # type: ignore[no-any-return]

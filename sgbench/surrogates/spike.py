@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Slopes(Protocol):
-    """What a surrogate says of its spikes and of their slopes."""
+    """Holds what a surrogate says of its spikes and of their slopes."""
 
     def fire(self, u: Tensor) -> Tensor:
         """Decide from the potential above threshold u what each neuron sends."""
@@ -25,7 +25,7 @@ class Slopes(Protocol):
 
 
 class Spike(torch.autograd.Function):
-    """What the surrogate fires forward, its `pull_back` backward."""
+    """Fires as the surrogate does forward, and takes its `pull_back` backward."""
 
     generate_vmap_rule = True
 
@@ -49,7 +49,7 @@ class Spike(torch.autograd.Function):
 
 
 class SpikeWithForwardMode(Spike):
-    """The same, with the surrogate's `push_forward` in forward mode too."""
+    """Does the same, with the surrogate's `push_forward` in forward mode too."""
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sgbench.custom import CustomSurrogate
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
-from sgbench.exchange.made import readout
+from sgbench.exchange.constructors import readout
 from sgbench.exchange.snntorch_weights import from_snntorch
 from sgbench.networks.layers import DenseLayer
 from sgbench.neurons.leaky import Leaky

@@ -490,7 +490,7 @@ def test_cifar10_dvs_reads_its_folders(tmp_path, monkeypatch):
 
 class SmallAsl(AslDvs):
     sizes = sizes(24, 24, 24)
-    each = 3
+    per_letter = 3
 
 
 def test_asl_dvs_as_tonic_reads_it(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from sgbench.engine import warm_up
-from sgbench.engine.kernels import backward, events, forward, kept
+from sgbench.engine.kernels import backward, disk_cache, events, forward
 from sgbench.engine.note import CompileNote
 
 
@@ -45,24 +45,27 @@ def test_what_is_compiled_is_said_once(
 
 def test_loops_are_kept_by_the_text_of_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One changed letter in any file is another folder; the same text somewhere else is the same one."""
-    digest = kept.text_sha256(kept.ROOM)
+    digest = disk_cache.text_sha256(disk_cache.ROOM)
     folders = {Path(loop._cache.cache_path) for loop in (forward.advance, backward.adjoint, events.gather)}
     assert {folder.name for folder in folders} == {f"kernels_{digest[:20]}"}
     for name in ("same", "other"):
-        shutil.copytree(kept.ROOM, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(disk_cache.ROOM, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     with (tmp_path / "other" / "events.py").open("a") as file:
         file.write("#\n")
-    assert kept.text_sha256(tmp_path / "same") == digest != kept.text_sha256(tmp_path / "other")
-    where = kept.ROOM / "forward.py"
-    monkeypatch.setattr(kept.config, "CACHE_DIR", str(tmp_path / "cache"))
-    found = kept.ByText.from_function(forward.advance.py_func, str(where))
-    assert found is not None
-    assert found.get_source_stamp() == digest
-    assert Path(found.get_cache_path()).parent == tmp_path / "cache"
-    assert kept.ByText.from_function(forward.advance.py_func, str(tmp_path / "other" / "forward.py")) is None
+    assert disk_cache.text_sha256(tmp_path / "same") == digest != disk_cache.text_sha256(tmp_path / "other")
+    where = disk_cache.ROOM / "forward.py"
+    monkeypatch.setattr(disk_cache.config, "CACHE_DIR", str(tmp_path / "cache"))
+    locator = disk_cache.ByText.from_function(forward.advance.py_func, str(where))
+    assert locator is not None
+    assert locator.get_source_stamp() == digest
+    assert Path(locator.get_cache_path()).parent == tmp_path / "cache"
+    assert (
+        disk_cache.ByText.from_function(forward.advance.py_func, str(tmp_path / "other" / "forward.py"))
+        is None
+    )
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(kept.config, "CACHE_DIR", str(tmp_path / "file"))
-    assert kept.ByText.from_function(forward.advance.py_func, str(where)) is None
+    monkeypatch.setattr(disk_cache.config, "CACHE_DIR", str(tmp_path / "file"))
+    assert disk_cache.ByText.from_function(forward.advance.py_func, str(where)) is None
 
 
 def test_numba_says_nothing_of_what_its_cache_on_disk_has(

@@ -107,12 +107,14 @@ def _fields(body: bytes, table: int) -> list[int]:
 
 
 def _number(kind: str, data: bytes, place: int) -> int:
+    """Read one number at a place that lies in the file."""
     if place < 0:
         raise ValueError("an offset leads out of the file")
     return struct.unpack_from(kind, data, place)[0]
 
 
 def _unpacked(packed: bytes, compression: int) -> bytes:
+    """Unpack a packet, up to a size that no recording exceeds."""
     if compression == NOT_COMPRESSED:
         return packed
     if compression not in (LZ4, LZ4_HIGH, ZSTD, ZSTD_HIGH):
@@ -121,16 +123,16 @@ def _unpacked(packed: bytes, compression: int) -> bytes:
         if compression in (LZ4, LZ4_HIGH):
             import lz4.frame
 
-            found = lz4.frame.LZ4FrameDecompressor().decompress(packed, max_length=MOST_BYTES + 1)
+            data = lz4.frame.LZ4FrameDecompressor().decompress(packed, max_length=MOST_BYTES + 1)
         else:
             import zstandard
 
             with zstandard.ZstdDecompressor().stream_reader(packed) as reader:
-                found = reader.read(MOST_BYTES + 1)
+                data = reader.read(MOST_BYTES + 1)
     except ImportError as error:
         raise InputError(f"AEDAT 4 needs {error.name}; run: pip install 'sgbench[events]'") from error
     except Exception as error:  # each library has errors of its own
         raise ValueError(f"a packet cannot be unpacked: {error}") from error
-    if len(found) > MOST_BYTES:
+    if len(data) > MOST_BYTES:
         raise ValueError("a packet is far too large")
-    return found
+    return data

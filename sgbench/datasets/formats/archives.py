@@ -54,6 +54,7 @@ def unpack(archive: Path, folder: Path, *, most_bytes: int) -> list[str]:
 
 
 def _unpack_into(archive: Path, folder: Path, most_bytes: int) -> list[str]:
+    """Unpack an archive's files into a folder; return their names."""
     names: list[str] = []
     left = most_bytes
     try:

@@ -97,9 +97,9 @@ def _make_room(root: Path, wanted: int, name: str) -> None:
             f"{name} takes {wanted / GB:.2f} GB, but prepared data sets may take {limit / GB:.2f} GB; "
             f"set SGBENCH_CACHE_GB to more"
         )
-    kept = sorted(entries(root), key=lambda folder: folder.stat().st_mtime, reverse=True)
+    folders = sorted(entries(root), key=lambda folder: folder.stat().st_mtime, reverse=True)
     room = limit - wanted
-    for folder in kept:
+    for folder in folders:
         room -= size(folder)
         if room < 0:
             forget(folder)
@@ -138,11 +138,12 @@ def checksum_of_files(root: Path, names: Sequence[str]) -> str:
 
 
 def _facts(path: Path) -> str:
+    """Return what tells whether a file has changed."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    return f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
 
 
 def sha256_of(path: Path) -> str:

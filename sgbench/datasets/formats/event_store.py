@@ -165,11 +165,11 @@ class SpikeFile:
 
     def pieces(self, first: list[int], counts: list[int]) -> Tensor:
         """Read the pieces of the file that begin at these places, one after another."""
-        found, end = np.empty(sum(counts), np.int32), 0
+        numbers, end = np.empty(sum(counts), np.int32), 0
         for start, count in zip(first, counts, strict=True):
             begin, end = end, end + count
-            self.read_into(found[begin:end], start)
-        return torch.from_numpy(found)
+            self.read_into(numbers[begin:end], start)
+        return torch.from_numpy(numbers)
 
     def __del__(self) -> None:
         if self.handle >= 0:
@@ -233,9 +233,9 @@ class PickedTrains(SpikeTrains):
 
     def to(self, dtype: torch.dtype) -> SpikeTrains:
         """Return the same spikes with another type for the input that will be made of them."""
-        found = PickedTrains.__new__(PickedTrains)
-        found.__dict__.update(self.__dict__, dtype=dtype)
-        return found
+        trains = PickedTrains.__new__(PickedTrains)
+        trains.__dict__.update(self.__dict__, dtype=dtype)
+        return trains
 
     def __getitem__(self, position: Tensor) -> SpikeTrains:
         """Return the samples at these positions among those picked."""
@@ -294,6 +294,7 @@ def _checksum_once(path: Path, changed: tuple[int, ...]) -> str:
 
 
 def _numbers(path: Path) -> Tensor:
+    """Read a list of whole numbers."""
     numbers = np.load(path, allow_pickle=False)
     if numbers.dtype != np.int64 or numbers.ndim != 1:
         raise DamagedError(f"{path}: not a list of whole numbers")

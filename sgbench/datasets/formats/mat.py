@@ -53,8 +53,8 @@ def read_mat(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]
                 f"{path}: {size} bytes, at most {MAX_BYTES} are read; it is not the published file"
             )
         _require_numbers({name: (shape, kind) for name, shape, kind in whosmat(path)}, names, path)
-        found = loadmat(path, variable_names=list(names), appendmat=False)
-        return {name: np.asarray(found[name]) for name in names}
+        variables = loadmat(path, variable_names=list(names), appendmat=False)
+        return {name: np.asarray(variables[name]) for name in names}
     except InputError:
         raise
     except OSError as error:
@@ -67,6 +67,7 @@ def read_mat(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]
 
 
 def _damaged(path: Path, error: Exception) -> str:
+    """Write that a file cannot be read and what to do."""
     reason = " ".join(str(error).split()) or type(error).__name__
     return f"{path}: no MATLAB file of version 5, cut off or damaged ({reason}); fetch it again"
 

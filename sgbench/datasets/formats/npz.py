@@ -44,6 +44,7 @@ def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]
 def _member(
     archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: str, path: Path
 ) -> np.ndarray[Any, Any]:
+    """Read one array of an archive, of a size and kind that is to be expected."""
     info = members.get(f"{name}.npy")
     if info is None:
         raise InputError(f"{path}: has no array '{name}'; it is another file than the published one")

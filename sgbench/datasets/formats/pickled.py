@@ -150,8 +150,8 @@ def _encode(text: Any, codec: Any) -> bytes:
     """Encode the bytes that an old protocol writes as text."""
     if codec not in ("latin1", "latin-1"):
         raise ValueError(f"text in {codec!r}")
-    found: bytes = text.encode("latin-1")
-    return found
+    data: bytes = text.encode("latin-1")
+    return data
 
 
 def _no_bytes() -> bytes:
@@ -171,6 +171,7 @@ CALLS: dict[str, Callable[..., Any]] = {
 
 
 def _array(shape: Any, kind: Any, data: Any, *, columns_first: bool) -> np.ndarray[Any, Any]:
+    """Make an array of bytes that have its shape and kind."""
     if not isinstance(kind, _Kind) or not isinstance(data, bytes | bytearray) or not isinstance(shape, tuple):
         raise TypeError("an array of something else than numbers")
     if not all(isinstance(side, int) and side >= 0 for side in shape):
@@ -187,9 +188,9 @@ def _plain(value: Any) -> Any:
             raise ValueError("an array without numbers")
         return value.numbers
     if isinstance(value, dict):
-        return {_plain(key): _plain(each) for key, each in value.items()}
+        return {_plain(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_plain(each) for each in value)
+        return type(value)(_plain(item) for item in value)
     if not isinstance(value, PLAIN):
         raise TypeError(f"a {type(value).__name__} among the numbers")
     return value

@@ -44,10 +44,10 @@ def read_wav(path: Path, rate_hz: int) -> NDArray[np.float64]:
 
 
 def _require_form(file: Any, path: Path, rate_hz: int) -> None:
-    found = (file.getnchannels(), file.getsampwidth(), file.getframerate())
-    if found != (1, BYTES, rate_hz):
+    form = (file.getnchannels(), file.getsampwidth(), file.getframerate())
+    if form != (1, BYTES, rate_hz):
         raise InputError(
-            f"{path}: {found[0]} channels of {8 * found[1]} bits at {found[2]} Hz, not 1 of 16 at {rate_hz}; "
+            f"{path}: {form[0]} channels of {8 * form[1]} bits at {form[2]} Hz, not 1 of 16 at {rate_hz}; "
             f"it is another file than the published one"
         )
     if file.getnframes() > MOST_S * rate_hz:

@@ -28,10 +28,10 @@ def numbers(path: Path, name: str) -> NDArray[np.int64]:
         InputError: the file is damaged, or holds something else under this name.
     """
     with _opened(path) as file:
-        found = _data(file, path, name)
-        if found.dtype.kind not in "iu":
-            raise InputError(f"{path}: {name} holds {found.dtype}, not whole numbers")
-        return np.asarray(found[()], np.int64)
+        data = _data(file, path, name)
+        if data.dtype.kind not in "iu":
+            raise InputError(f"{path}: {name} holds {data.dtype}, not whole numbers")
+        return np.asarray(data[()], np.int64)
 
 
 def recordings(path: Path, rows: Sequence[int] | NDArray[np.int64], classes: int) -> Iterator[Recording]:
@@ -50,8 +50,8 @@ def recordings(path: Path, rows: Sequence[int] | NDArray[np.int64], classes: int
         wanted = np.asarray(rows, np.int64)
         for part in np.split(wanted, range(AT_ONCE, len(wanted), AT_ONCE)):
             try:
-                found = zip(part.tolist(), times[part], units[part], strict=True)
-                for row, when, unit in found:
+                trains = zip(part.tolist(), times[part], units[part], strict=True)
+                for row, when, unit in trains:
                     yield _recording(path, row, when, unit, int(labels[row]), classes)
             except (OSError, RuntimeError, ValueError) as error:
                 if isinstance(error, InputError):
@@ -62,6 +62,7 @@ def recordings(path: Path, rows: Sequence[int] | NDArray[np.int64], classes: int
 def _recording(
     path: Path, row: int, when: NDArray[Any], unit: NDArray[Any], label: int, classes: int
 ) -> Recording:
+    """Make a recording of the times and units of one sample."""
     name = f"{path}: sample {row}"
     if not 0 <= label < classes:
         raise InputError(f"{name} has label {label}, outside 0..{classes - 1}")
@@ -72,6 +73,7 @@ def _recording(
 
 
 def _opened(path: Path) -> Any:
+    """Open a file, or say what is missing to read it."""
     try:
         import h5py
     except ImportError as error:
@@ -99,15 +101,16 @@ def _data(file: Any, path: Path, name: str) -> Any:
 
 
 def _lists(file: Any, path: Path, name: str, kinds: str) -> Any:
+    """Return a data set of lists of numbers, or raise where it is another."""
     import h5py
 
-    found = _data(file, path, name)
-    inner: Any = h5py.check_vlen_dtype(found.dtype)
+    data = _data(file, path, name)
+    inner: Any = h5py.check_vlen_dtype(data.dtype)
     if not isinstance(inner, np.dtype) or inner.kind not in kinds:
         raise InputError(
-            f"{path}: {name} holds {getattr(inner, '__name__', inner) or found.dtype}, not lists of numbers"
+            f"{path}: {name} holds {getattr(inner, '__name__', inner) or data.dtype}, not lists of numbers"
         )
-    return found
+    return data
 
 
 def _first_line(error: Exception) -> str:

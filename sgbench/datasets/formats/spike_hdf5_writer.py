@@ -47,7 +47,7 @@ def write(
             names = sorted(set(speakers))
             file["labels"] = part.target.numpy().astype(np.uint16)
             file["extra/keys"] = np.array([word.encode() for word in words])
-            file["extra/speaker"] = np.array([names.index(each) for each in speakers], np.uint16)
+            file["extra/speaker"] = np.array([names.index(speaker) for speaker in speakers], np.uint16)
             file["extra/speaker_names"] = np.array([name.encode() for name in names])
             file["extra/meta_info/recording"] = np.array(numbers, np.uint32)
         half.replace(path)

@@ -35,7 +35,7 @@ NOTE = "compiling the loops of a neuron for %s, once for this machine; some seco
 
 
 class Loops(NamedTuple):
-    """All steps forward, and back where there is gradient."""
+    """Makes all steps forward, and back where there is gradient."""
 
     forward: Loop
     backward: Loop | None
@@ -50,6 +50,7 @@ def loops(source: LoopSource) -> Loops:
 
 @functools.cache
 def _loops(text: str, arrays: tuple[int, int], dtype: torch.dtype) -> Loops:
+    """Compile a source, or take its loops from the cache on disk."""
     name = f"sgbench_loops_{_digest(text)}"
     folder = default_loops_dir()
     number = getattr(np, str(dtype).removeprefix("torch."))
@@ -105,12 +106,14 @@ def _stored(text: str, path: Path) -> ModuleType:
 
 
 def _in_memory(text: str, name: str) -> ModuleType:
+    """Make a module of a text, where no folder can hold it."""
     module = ModuleType(name)
     exec(compile(text, f"<{name}>", "exec"), module.__dict__)  # noqa: S102 - the source is ours
     return module
 
 
 def _compiled(module: ModuleType, arrays: tuple[int, int], number: type, *, cache: bool) -> Loops:
+    """Compile a module's loops, once each, for its precision."""
     forward = numba.njit(cache=cache, **OPTIONS)(module.forward)
     _call(forward, arrays[0], number)
     if not arrays[1]:

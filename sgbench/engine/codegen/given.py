@@ -38,13 +38,13 @@ class Noise:
     Args:
         stream: the state of the surrogate's generator.
         draw: place among the draws of a step.
-        made: operations on what was drawn, with their other arguments.
+        calls: operations on what was drawn, with their other arguments.
         is_backward: whether it is drawn on the way back.
     """
 
     stream: Tensor
     draw: int
-    made: tuple[tuple[Callable[..., Tensor], tuple[Any, ...], dict[str, Any]], ...]
+    calls: tuple[tuple[Callable[..., Tensor], tuple[Any, ...], dict[str, Any]], ...]
     is_backward: bool
 
 

@@ -27,7 +27,7 @@ LONGEST = 120
 
 @dataclass(frozen=True)
 class Program:
-    """What a step computes.
+    """Holds what a step computes.
 
     Args:
         outputs: values of "output", and of "centred" and "fed" where they are wanted.
@@ -59,20 +59,20 @@ class Program:
     @property
     def forward_roots(self) -> list[Value]:
         """All values of a step forward."""
-        return [value for each in (*self.outputs.values(), *self.following) for value in each]
+        return [value for parts in (*self.outputs.values(), *self.following) for value in parts]
 
     @property
     def backward_roots(self) -> list[Value]:
         """All values of a step on the way back, the sums last."""
-        back = [value for each in (*self.gradients.values(), *self.before) for value in each]
+        back = [value for parts in (*self.gradients.values(), *self.before) for value in parts]
         return [*back, *(value for _, value in self.sums)]
 
-    def kept_as(self, name: str) -> int | None:
+    def field_of(self, name: str) -> int | None:
         """Place of the field that is the same value as an output and kept over time, if there is one."""
         if not self.learns:
             return None
         values = self.outputs[name]
-        return next((place for place, each in enumerate(self.following) if each == values), None)
+        return next((place for place, parts in enumerate(self.following) if parts == values), None)
 
 
 def record(
@@ -105,8 +105,8 @@ def record(
     finally:
         recorder.stand_ins.clear()  # they know the recorder: a circle would wait for the collector
     program = Program(
-        outputs={name: each.values for name, each in step.outputs.items()},
-        following=tuple(each.values for each in step.following),
+        outputs={name: traced.values for name, traced in step.outputs.items()},
+        following=tuple(traced.values for traced in step.following),
         gradients=gradients,
         before=before,
         sums=sums,
@@ -122,11 +122,12 @@ def record(
 
 
 def _noises_of(roots: Sequence[Value]) -> tuple[int, ...]:
-    return tuple(sorted(int(each.detail or 0) for each in needed(roots) if each.operation == "noise"))
+    """List the draws that values are made from."""
+    return tuple(sorted(int(value.detail or 0) for value in needed(roots) if value.operation == "noise"))
 
 
 class _Step:
-    """One step on tensors without numbers."""
+    """Runs one step on tensors without numbers."""
 
     def __init__(
         self, layer: EngineLayer, recorder: Recorder, *, parts: int, keep_u: bool, learns: bool
@@ -135,10 +136,10 @@ class _Step:
         neuron, shape = layer.neuron, recorder.shape
         wide = (*shape[:-1], shape[-1] * parts)
         rest = neuron.initial_state(recorder.input("like", wide))
-        if not all(isinstance(each, Tensor) for each in rest):
+        if not all(isinstance(field, Tensor) for field in rest):
             raise Untraceable("its state holds more than tensors")
         self.state = [
-            recorder.input(f"state_{place}", each.shape, learns=learns) for place, each in enumerate(rest)
+            recorder.input(f"state_{place}", field.shape, learns=learns) for place, field in enumerate(rest)
         ]
         state = type(rest)(*self.state)
         self.inputs = {"current": recorder.input("current", wide, learns=learns)}
@@ -158,17 +159,17 @@ class _Step:
         self._require_samples(type(rest)._fields)
 
     def _require_samples(self, fields: Sequence[str]) -> None:
-        made = [*self.outputs.items(), *zip(fields, self.following, strict=True)]
-        for name, each in made:
-            if not isinstance(each, Traced) or each.is_sum or each.is_row:
+        results = [*self.outputs.items(), *zip(fields, self.following, strict=True)]
+        for name, result in results:
+            if not isinstance(result, Traced) or result.is_sum or result.is_row:
                 raise Untraceable(f"its step makes a {name} that has no samples")
-            if each.dtype != self.recorder.dtype:
-                raise Untraceable(f"its step makes a {name} in {each.dtype}")
+            if result.dtype != self.recorder.dtype:
+                raise Untraceable(f"its step makes a {name} in {result.dtype}")
         for name, before, after in zip(fields, self.state, self.following, strict=True):
             if after.shape != before.shape:
                 raise Untraceable(f"its state's {name} changes its shape")
-        for name, each in self.outputs.items():
-            if len(each.values) > 1:
+        for name, result in self.outputs.items():
+            if len(result.values) > 1:
                 raise Untraceable(f"its {name} is more than one number of a neuron")
 
     def pulled_back(
@@ -178,23 +179,27 @@ class _Step:
         recorder = self.recorder
         recorder.is_backward = True
         learnt = {
-            id(each.tensor): each for each in reversed(recorder.given.values()) if each.tensor.requires_grad
+            id(given.tensor): given
+            for given in reversed(recorder.given.values())
+            if given.tensor.requires_grad
         }
         sources = [*self.inputs.values(), *self.state, *(recorder.stand_ins[key] for key in learnt)]
-        made = [*self.outputs.items(), *((f"state_{k}", each) for k, each in enumerate(self.following))]
-        reached = [(name, each) for name, each in made if each.requires_grad]
-        arriving = [recorder.input(f"d_{name}", each.shape) for name, each in reached]
-        found: Sequence[Any] = [None] * len(sources)
+        results = [*self.outputs.items(), *((f"state_{k}", field) for k, field in enumerate(self.following))]
+        reached = [(name, result) for name, result in results if result.requires_grad]
+        arriving = [recorder.input(f"d_{name}", result.shape) for name, result in reached]
+        gradients: Sequence[Any] = [None] * len(sources)
         if reached:
-            found = torch.autograd.grad([each for _, each in reached], sources, arriving, allow_unused=True)
+            gradients = torch.autograd.grad(
+                [result for _, result in reached], sources, arriving, allow_unused=True
+            )
         known = len(self.inputs) + len(self.state)
         spread = [
             (number(0),) * len(source.values) if grad is None else _spread(grad, len(source.values))
-            for source, grad in zip(sources[:known], found, strict=False)
+            for source, grad in zip(sources[:known], gradients, strict=False)
         ]
         sums = tuple(
             (given.first + part, value)
-            for given, grad in zip(learnt.values(), found[known:], strict=True)
+            for given, grad in zip(learnt.values(), gradients[known:], strict=True)
             if grad is not None
             for part, value in enumerate(_summed(grad))
         )
@@ -203,11 +208,13 @@ class _Step:
 
 
 def _summed(grad: Any) -> Parts:
+    """Return the parts of a parameter's gradient, which has to be a sum over samples."""
     if not grad.is_sum and grad.values[0].operation != "number":
         raise Untraceable("its step makes a gradient of a parameter that is no sum over samples")
-    return tuple(as_number(each) for each in grad.values)
+    return tuple(as_number(value) for value in grad.values)
 
 
 def _spread(grad: Any, parts: int) -> Parts:
-    values = tuple(as_number(each) for each in grad.values)
+    """Return a gradient in so many parts."""
+    values = tuple(as_number(value) for value in grad.values)
     return values * parts if len(values) == 1 else values

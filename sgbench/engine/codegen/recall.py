@@ -15,7 +15,7 @@ from sgbench.engine.codegen.source import LoopSource
 
 MOST = 16
 """Programs of one layer's neurons: with and without gradient, a last batch that is shorter, and old ones."""
-_kept: weakref.WeakKeyDictionary[Any, dict[Any, tuple[Program, LoopSource]]] = weakref.WeakKeyDictionary()
+_programs: weakref.WeakKeyDictionary[Any, dict[Any, tuple[Program, LoopSource]]] = weakref.WeakKeyDictionary()
 
 
 class _UnknownError(Exception):
@@ -37,19 +37,19 @@ def recalled(
         write: writes the step down.
     """
     try:
-        whole = (key, tuple(_state(each) for each in neuron.modules()))
+        whole = (key, tuple(_state(module) for module in neuron.modules()))
         hash(whole)
     except (_UnknownError, TypeError):
         return write()
-    programs = _kept.setdefault(neuron, {})
+    programs = _programs.setdefault(neuron, {})
     if whole in programs:
         return programs[whole]
-    found = write()
-    if not found[0].learnt and not found[0].noises:
+    written = write()
+    if not written[0].learnt and not written[0].noises:
         if len(programs) >= MOST:
             programs.clear()
-        programs[whole] = found
-    return found
+        programs[whole] = written
+    return written
 
 
 def _state(value: Any) -> Any:
@@ -59,11 +59,11 @@ def _state(value: Any) -> Any:
     if isinstance(value, Tensor):
         return id(value), value._version, value.requires_grad
     if isinstance(value, Mapping):
-        return tuple((key, _inner(each)) for key, each in value.items())
+        return tuple((key, _inner(item)) for key, item in value.items())
     if isinstance(value, list | tuple):
-        return tuple(_inner(each) for each in value)
+        return tuple(_inner(item) for item in value)
     if isinstance(value, set | frozenset):
-        return frozenset(_inner(each) for each in value)
+        return frozenset(_inner(item) for item in value)
     if isinstance(value, FunctionType | BuiltinFunctionType | MethodType):
         return id(value)
     if hasattr(value, "__dict__"):

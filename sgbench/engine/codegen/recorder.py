@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sgbench.engine.codegen.calls import broadcast_shape, flat, operation_name, shape_only
 from sgbench.engine.codegen.given import GivenTensor, Noise, without_samples
 from sgbench.engine.codegen.rules import RULES
 from sgbench.engine.codegen.values import Untraceable, Value, as_number, number
@@ -47,11 +47,11 @@ class Traced(Tensor):
         """Let the history of a parameter end where the step takes it up: what is before runs once in a pass."""
         with torch._C.DisableTorchFunctionSubclass():
             if any(
-                isinstance(each, Tensor) and each.requires_grad and not isinstance(each, Traced)
-                for each in args
+                isinstance(argument, Tensor) and argument.requires_grad and not isinstance(argument, Traced)
+                for argument in args
             ):
-                recorder = next(each.recorder for each in args if isinstance(each, Traced))
-                args = tuple(recorder.stand_in(each) for each in args)
+                recorder = next(argument.recorder for argument in args if isinstance(argument, Traced))
+                args = tuple(recorder.stand_in(argument) for argument in args)
             return func(*args, **(kwargs or {}))
 
     @classmethod
@@ -59,7 +59,7 @@ class Traced(Tensor):
         cls, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         """Write the operation down."""
-        recorder = next(each.recorder for each in _flat(args) if isinstance(each, Traced))
+        recorder = next(argument.recorder for argument in flat(args) if isinstance(argument, Traced))
         return recorder.record(func, args, kwargs or {})
 
     def numpy(self, *_: Any, **__: Any) -> Any:
@@ -91,7 +91,7 @@ class Recorder:
     def input(self, name: str, shape: Sequence[int], *, learns: bool = False) -> Traced:
         """Declare an array [B, parts * ...] that is given in each step."""
         parts = self._parts(shape)
-        return self._made(
+        return self._traced(
             shape, tuple(Value("input", detail=f"{name}.{k}") for k in range(parts)), learns=learns
         )
 
@@ -101,13 +101,13 @@ class Recorder:
         Raises:
             Untraceable: there is no rule for it.
         """
-        name, plain = _name(func)
+        name, plain = operation_name(func)
         if self.noises and self._is_noise(args):
             return self._of_noise(func, args, kwargs)
         rule = RULES.get(plain)
         if rule is not None:
-            found = self._elementwise(plain, rule, args, kwargs)
-            return self._in_place(args[0], found) if plain != name else found
+            result = self._elementwise(plain, rule, args, kwargs)
+            return self._in_place(args[0], result) if plain != name else result
         if name in VIEWS or name in COPIES:
             return self._shown(func, name, args, kwargs)
         if name == "sgbench::draw":
@@ -119,7 +119,7 @@ class Recorder:
             return special(func, args, kwargs)
         if name in NEW:
             value = NEW[name] if NEW[name] is not None else args[2]
-            return self._made(args[1], (number(value),) * self._parts(args[1]))
+            return self._traced(args[1], (number(value),) * self._parts(args[1]))
         raise Untraceable(f"its step calls {func.name()}, for which there is no rule")
 
     def stand_in(self, argument: Any) -> Any:
@@ -128,34 +128,39 @@ class Recorder:
             return argument
         if id(argument) not in self.stand_ins:
             nothing = (Value("row"),)
-            made = self._made(argument.shape, nothing, learns=True)
-            made.stands_for, made.is_row = argument, True
-            self.stand_ins[id(argument)] = made
+            traced = self._traced(argument.shape, nothing, learns=True)
+            traced.stands_for, traced.is_row = argument, True
+            self.stand_ins[id(argument)] = traced
         return self.stand_ins[id(argument)]
 
     # --- one kind of operation each
 
     def _elementwise(self, name: str, rule: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
-        tensors = [each for each in args if isinstance(each, Tensor)]
-        shape = _broadcast(tensors)
-        has_samples = not all(isinstance(each, Traced) and each.is_row for each in tensors)
-        if any(isinstance(each, Traced) and each.is_sum for each in tensors):
-            if name not in LINEAR or not all(isinstance(each, Traced) and each.is_sum for each in tensors):
+        """Record an operation that each element undergoes alone."""
+        tensors = [argument for argument in args if isinstance(argument, Tensor)]
+        shape = broadcast_shape(tensors)
+        has_samples = not all(isinstance(tensor, Traced) and tensor.is_row for tensor in tensors)
+        if any(isinstance(tensor, Traced) and tensor.is_sum for tensor in tensors):
+            if name not in LINEAR or not all(
+                isinstance(tensor, Traced) and tensor.is_sum for tensor in tensors
+            ):
                 raise Untraceable(f"its step mixes samples (aten::{name})")
-            parts, is_sum = max(len(each.values) for each in tensors), True  # type: ignore[attr-defined]
+            parts, is_sum = max(len(tensor.values) for tensor in tensors), True  # type: ignore[attr-defined]
         else:
             parts, is_sum = self._parts(shape, has_samples=has_samples), False
         seen = shape if has_samples else torch.Size((self.shape[0], *shape)) if parts > 1 else self.shape
         columns = [
-            self._operands(each, seen, parts) if isinstance(each, Tensor) else [each] * parts for each in args
+            self._operands(argument, seen, parts) if isinstance(argument, Tensor) else [argument] * parts
+            for argument in args
         ]
         named = {key: value for key, value in kwargs.items() if key in NAMED} if kwargs else kwargs
-        found = tuple(rule(*operands, **named) for operands in zip(*columns, strict=True))
-        made = self._made(shape, found, is_sum=is_sum)
-        made.is_row = not has_samples
-        return made
+        values = tuple(rule(*operands, **named) for operands in zip(*columns, strict=True))
+        traced = self._traced(shape, values, is_sum=is_sum)
+        traced.is_row = not has_samples
+        return traced
 
     def _shown(self, func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
+        """Record a view or a copy, whose values are those of its source."""
         shown = args[0]
         if shown.is_row:
             raise Untraceable(f"its step calls {func.name()} on a parameter together with a potential")
@@ -164,7 +169,7 @@ class Recorder:
         if not known and not (shown.is_sum and dtype.is_floating_point):
             raise Untraceable(f"its step computes in {dtype}, its currents are {self.dtype}")
         shape = func(
-            _shape_only(shown), *args[1:], **{**kwargs, "device": "meta"} if "device" in kwargs else kwargs
+            shape_only(shown), *args[1:], **{**kwargs, "device": "meta"} if "device" in kwargs else kwargs
         ).shape
         values = shown.values
         if not shown.is_sum:
@@ -172,21 +177,21 @@ class Recorder:
             if len(values) != parts:  # expanded from one part to several
                 values = values * (parts // len(values))
         if dtype == torch.bool:
-            values = tuple(each if each.is_truth else Value("ne", (each, number(0))) for each in values)
+            values = tuple(value if value.is_truth else Value("ne", (value, number(0))) for value in values)
         elif dtype is not None:
-            values = tuple(as_number(each) for each in values)
+            values = tuple(as_number(value) for value in values)
         if name in VIEWS:
             shown.is_shared = True
-        return self._made(shape, values, is_sum=shown.is_sum, is_shared=name in VIEWS)
+        return self._traced(shape, values, is_sum=shown.is_sum, is_shared=name in VIEWS)
 
     def _record_sum(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
         """Over samples on the way back: the sum of a gradient; or over parts."""
         summed = args[0]
         if summed.is_row:
             raise Untraceable(f"its step calls {func.name()} on a parameter together with a potential")
-        shape = func(_shape_only(summed), *args[1:], **kwargs).shape
+        shape = func(shape_only(summed), *args[1:], **kwargs).shape
         if summed.is_sum:
-            return self._made(shape, summed.values, is_sum=True)
+            return self._traced(shape, summed.values, is_sum=True)
         axes = args[1] if len(args) > 1 and args[1] else range(summed.dim())
         axes = {axis % summed.dim() for axis in axes}
         within = {axis for axis in axes if axis > 0}
@@ -199,10 +204,10 @@ class Recorder:
         values = summed.values
         if over_parts:
             total = as_number(values[0])
-            for each in values[1:]:
-                total = Value("add", (total, as_number(each)))
+            for value in values[1:]:
+                total = Value("add", (total, as_number(value)))
             values = (total,)
-        return self._made(shape, tuple(as_number(each) for each in values), is_sum=0 in axes)
+        return self._traced(shape, tuple(as_number(value) for value in values), is_sum=0 in axes)
 
     def _record_split(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Traced]:
         """Into parts along the last axis."""
@@ -211,11 +216,11 @@ class Recorder:
         sizes = [sizes] * (width // sizes) if isinstance(sizes, int) else list(sizes)
         if axis % whole.dim() != whole.dim() - 1 or sum(sizes) != width:
             raise Untraceable(f"its step calls {func.name()} on another axis than the last")
-        found, first = [], 0
+        pieces, first = [], 0
         for size in sizes:
-            found.append(self._cut(whole, first, first + size))
+            pieces.append(self._cut(whole, first, first + size))
             first += size
-        return found
+        return pieces
 
     _record_split_with_sizes = _record_split
 
@@ -227,7 +232,7 @@ class Recorder:
         first, last = slice(first, last).indices(size)[:2]
         if (first, last, step) == (0, size, 1):
             whole.is_shared = True
-            return self._made(whole.shape, whole.values, is_sum=whole.is_sum, is_shared=True)
+            return self._traced(whole.shape, whole.values, is_sum=whole.is_sum, is_shared=True)
         if axis % whole.dim() != whole.dim() - 1 or step != 1:
             raise Untraceable(f"its step calls {func.name()} on another axis than the last")
         return self._cut(whole, first, last)
@@ -239,7 +244,7 @@ class Recorder:
         last = min(last, shape[-1])
         behind = (shape[-1] - last) // width
         values = (number(0),) * (first // width) + grad.values + (number(0),) * behind
-        return self._made(shape, values)
+        return self._traced(shape, values)
 
     def _record_cat(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
         """Parts side by side."""
@@ -247,51 +252,60 @@ class Recorder:
         shape = list(pieces[0].shape)
         if axis % len(shape) != len(shape) - 1:
             raise Untraceable(f"its step calls {func.name()} on another axis than the last")
-        shape[-1] = sum(each.shape[-1] for each in pieces)
-        values = [self._operands(each, each.shape, self._parts(each.shape)) for each in pieces]
-        return self._made(shape, tuple(as_number(value) for each in values for value in each))
+        shape[-1] = sum(piece.shape[-1] for piece in pieces)
+        values = [self._operands(piece, piece.shape, self._parts(piece.shape)) for piece in pieces]
+        return self._traced(
+            shape, tuple(as_number(value) for piece_values in values for value in piece_values)
+        )
 
     def _record_repeat(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
         """Parts again, side by side."""
         whole, times = args
         if any(count != 1 for count in times[:-1]) or len(times) != whole.dim():
             raise Untraceable(f"its step calls {func.name()} on another axis than the last")
-        return self._made((*whole.shape[:-1], whole.shape[-1] * times[-1]), whole.values * times[-1])
+        return self._traced((*whole.shape[:-1], whole.shape[-1] * times[-1]), whole.values * times[-1])
 
     def _draw(self, stream: Tensor, like: Traced) -> Traced:
         if like.shape != self.shape:
             raise Untraceable("its step draws numbers that are not one for each neuron")
         self.noises.append(Noise(stream, self.draws, (), self.is_backward))
         self.draws += 1
-        return self._made(like.shape, (Value("noise", detail=len(self.noises) - 1),))
+        return self._traced(like.shape, (Value("noise", detail=len(self.noises) - 1),))
 
     def _of_noise(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
         """Let torch make what is made of noise alone, where it is drawn, so that its bits are torch's."""
         source = self.noises[int(args[0].values[0].detail)]  # type: ignore[arg-type]
-        made = (*source.made, (func, tuple(args[1:]), kwargs))
-        self.noises.append(Noise(source.stream, source.draw, made, source.is_backward))
-        shape = func(_shape_only(args[0]), *args[1:], **kwargs).shape
-        return self._made(shape, (Value("noise", detail=len(self.noises) - 1),))
+        calls = (*source.calls, (func, tuple(args[1:]), kwargs))
+        self.noises.append(Noise(source.stream, source.draw, calls, source.is_backward))
+        shape = func(shape_only(args[0]), *args[1:], **kwargs).shape
+        return self._traced(shape, (Value("noise", detail=len(self.noises) - 1),))
 
     @staticmethod
     def _is_noise(args: Sequence[Any]) -> bool:
-        if not args or not isinstance(args[0], Traced) or any(isinstance(each, Tensor) for each in args[1:]):
+        """Say whether an operation has drawn numbers alone to work on."""
+        if (
+            not args
+            or not isinstance(args[0], Traced)
+            or any(isinstance(argument, Tensor) for argument in args[1:])
+        ):
             return False
         return len(args[0].values) == 1 and args[0].values[0].operation == "noise"
 
-    def _in_place(self, target: Any, found: Traced) -> Traced:
-        if not isinstance(target, Traced) or target.is_shared or target.shape != found.shape:
+    def _in_place(self, target: Any, result: Traced) -> Traced:
+        """Put a result into the tensor that is changed, unless others see it."""
+        if not isinstance(target, Traced) or target.is_shared or target.shape != result.shape:
             raise Untraceable("its step changes a tensor in place that others see")
-        target.values = found.values
+        target.values = result.values
         return target
 
     def _cut(self, whole: Traced, first: int, last: int) -> Traced:
+        """Record a piece along the last axis, which has to hold whole parts."""
         width = self.shape[-1]
         if first % width or last % width:
             raise Untraceable("its step takes some neurons out of a layer")
         whole.is_shared = True
         shape = (*whole.shape[:-1], last - first)
-        return self._made(shape, whole.values[first // width : last // width], is_shared=True)
+        return self._traced(shape, whole.values[first // width : last // width], is_shared=True)
 
     # --- operands and results
 
@@ -308,7 +322,7 @@ class Recorder:
         given = self._row(tensor, shape, parts)
         rows = [Value("row", detail=given.first + part) for part in range(given.parts)]
         if tensor.dtype == torch.bool:
-            rows = [Value("ne", (each, number(0))) for each in rows]
+            rows = [Value("ne", (row, number(0))) for row in rows]
         return rows * parts if given.parts == 1 else rows
 
     def _is_uniform(self, tensor: Tensor) -> bool:
@@ -335,6 +349,7 @@ class Recorder:
         return self.given[key]
 
     def _parts(self, shape: Sequence[int], *, has_samples: bool = True) -> int:
+        """Return how many parts a tensor of this shape has."""
         if shape == self.shape:
             return 1
         if not has_samples:
@@ -346,7 +361,7 @@ class Recorder:
             )
         return parts
 
-    def _made(
+    def _traced(
         self,
         shape: Sequence[int],
         values: tuple[Value, ...],
@@ -355,33 +370,9 @@ class Recorder:
         is_sum: bool = False,
         is_shared: bool = False,
     ) -> Traced:
+        """Make a tensor that stands for values."""
         dtype = torch.bool if values[0].is_truth else self.dtype
-        made: Traced = Tensor._make_wrapper_subclass(Traced, shape, dtype=dtype, requires_grad=learns)  # type: ignore[attr-defined]
-        made.values, made.recorder, made.is_sum, made.is_shared = values, self, is_sum, is_shared
-        made.stands_for, made.is_row = None, False
-        return made
-
-
-def _broadcast(tensors: Sequence[Tensor]) -> torch.Size:
-    """Return the shape of an operation on all of these; torch has refused those that do not fit."""
-    shapes = [each.shape for each in tensors]
-    if len(shapes) == 1 or all(each == shapes[0] for each in shapes):
-        return shapes[0]
-    longest = max(map(len, shapes))
-    padded = [(1,) * (longest - len(each)) + tuple(each) for each in shapes]
-    return torch.Size(max(sizes) if min(sizes) else 0 for sizes in zip(*padded, strict=True))
-
-
-@functools.cache
-def _name(func: Any) -> tuple[str, str]:
-    """Name of an operation, and the same of one that does not change its argument."""
-    name = func.overloadpacket._qualified_op_name.removeprefix("aten::")
-    return name, name if name.startswith("_") else name.removesuffix("_")
-
-
-def _flat(args: Sequence[Any]) -> list[Any]:
-    return [inner for each in args for inner in (each if isinstance(each, list | tuple) else (each,))]
-
-
-def _shape_only(tensor: Traced) -> Tensor:
-    return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
+        traced: Traced = Tensor._make_wrapper_subclass(Traced, shape, dtype=dtype, requires_grad=learns)  # type: ignore[attr-defined]
+        traced.values, traced.recorder, traced.is_sum, traced.is_shared = values, self, is_sum, is_shared
+        traced.stands_for, traced.is_row = None, False
+        return traced

@@ -12,7 +12,7 @@ Rule = Callable[..., Value]
 
 def _of_numbers(operation: str) -> Rule:
     def rule(*arguments: Operand) -> Value:
-        return Value(operation, tuple(as_number(each) for each in arguments))
+        return Value(operation, tuple(as_number(argument) for argument in arguments))
 
     return rule
 
@@ -53,7 +53,7 @@ def _truth(value: Operand) -> Value:
 
 def _logical(operation: str) -> Rule:
     def rule(*arguments: Operand) -> Value:
-        return Value(operation, tuple(_truth(each) for each in arguments))
+        return Value(operation, tuple(_truth(argument) for argument in arguments))
 
     return rule
 
@@ -67,11 +67,11 @@ def _masked_fill(x: Operand, mask: Operand, value: Operand) -> Value:
 
 
 def _clamp(x: Operand, low: Operand | None = None, high: Operand | None = None, **named: Operand) -> Value:
-    found = as_number(x)
+    clamped = as_number(x)
     low, high = named.get("min", low), named.get("max", high)
     if low is not None:
-        found = Value("maximum", (found, as_number(low)))
-    return found if high is None else Value("minimum", (found, as_number(high)))
+        clamped = Value("maximum", (clamped, as_number(low)))
+    return clamped if high is None else Value("minimum", (clamped, as_number(high)))
 
 
 def _clamp_max(x: Operand, high: Operand) -> Value:

@@ -75,16 +75,18 @@ class LoopSource:
             self.text += self._backward()
 
     def _forward(self) -> str:
+        """Write the loop forward."""
         program = self.program
-        stored = [(f"state_{place}", "after", each) for place, each in enumerate(program.following)]
+        stored = [(f"state_{place}", "after", parts) for place, parts in enumerate(program.following)]
         stored += [
             (f"out_{name}", "at", values)
             for name, values in program.outputs.items()
-            if program.kept_as(name) is None
+            if program.field_of(name) is None
         ]
         return self._loop("forward", forward_arrays(program), "first, last", _stores(stored))
 
     def _backward(self) -> str:
+        """Write the loop on the way back."""
         program = self.program
         stored = [(f"grad_{name}", "at", values) for name, values in program.gradients.items()]
         stored += [(f"grad_{place}", "sample", values) for place, values in enumerate(program.before)]
@@ -93,6 +95,7 @@ class LoopSource:
         return self._loop("backward", backward_arrays(program), "last - 1, first - 1, -1", stores)
 
     def _loop(self, name: str, arrays: Sequence[str], steps: str, stores: Sequence[tuple[str, Value]]) -> str:
+        """Write a loop that stores these values."""
         written = _Lines(self.constants, self.dtype, self.pitch)
         lines = written.lines(needed(value for _, value in stores))
         lines += [f"{place} {written.names[value]}" for place, value in stores]
@@ -121,7 +124,7 @@ def pitch(width: int) -> int:
 
 def forward_arrays(program: Program) -> list[str]:
     """Names of the arrays that the loop forward takes, in their order."""
-    outside = [f"out_{name}" for name in program.outputs if program.kept_as(name) is None]
+    outside = [f"out_{name}" for name in program.outputs if program.field_of(name) is None]
     return [*_given(program, program.used[0]), *outside]
 
 
@@ -129,11 +132,12 @@ def backward_arrays(program: Program) -> list[str]:
     """Names of the arrays that the loop back takes, in their order."""
     arriving = [f"d_{name}" for name in program.outputs]
     carried = [f"grad_{place}" for place in range(len(program.before))]
-    made = [f"grad_{name}" for name in program.gradients]
-    return [*_given(program, program.used[1]), *arriving, *carried, *made]
+    outgoing = [f"grad_{name}" for name in program.gradients]
+    return [*_given(program, program.used[1]), *arriving, *carried, *outgoing]
 
 
 def _given(program: Program, noises: Iterable[int]) -> list[str]:
+    """Name the arrays that a loop is given first."""
     recurrent = ["recurrent"] if "fed" in program.outputs else []
     states = [f"state_{place}" for place in range(len(program.following))]
     return ["current", *recurrent, *(f"noise_{place}" for place in noises), *states]
@@ -149,11 +153,12 @@ def _stores(stored: Iterable[tuple[str, str, Sequence[Value]]]) -> list[tuple[st
 
 
 def _column(part: int, of: Sequence[Value]) -> str:
+    """Write the index of a part of a value."""
     return "m" if len(of) == 1 else f"{part} * size + m"
 
 
 class _Lines:
-    """Values as lines of one loop."""
+    """Writes values as lines of one loop."""
 
     def __init__(self, constants: list[float], dtype: torch.dtype, pitch: int) -> None:
         self.constants, self.pitch = constants, pitch
@@ -173,6 +178,7 @@ class _Lines:
         return lines
 
     def _number(self, value: float) -> str:
+        """Write a constant, by its place where the text would not hold all its bits."""
         if value in LITERAL and str(value) != "-0.0":
             return f"F({value})"
         place = len(self.constants)
@@ -181,6 +187,7 @@ class _Lines:
         return f"c{place}"
 
     def _expression(self, value: Value) -> str:
+        """Write a value as an expression of those before it."""
         operation = value.operation
         if operation == "input":
             return self._input(str(value.detail))
@@ -188,9 +195,10 @@ class _Lines:
             return f"rows[{int(value.detail or 0) * self.pitch} + m]"
         if operation == "noise":
             return f"noise_{value.detail}[at, m]"
-        return self._computed(operation, [self.names[each] for each in value.arguments])
+        return self._computed(operation, [self.names[argument] for argument in value.arguments])
 
     def _computed(self, operation: str, names: Sequence[str]) -> str:
+        """Write an operation on named values."""
         if operation in BINARY:
             return f"{names[0]} {BINARY[operation]} {names[1]}"
         if operation == "where":
@@ -208,6 +216,7 @@ class _Lines:
 
     @staticmethod
     def _input(detail: str) -> str:
+        """Write an input by its array and its index."""
         name, _, part = detail.rpartition(".")
         column = "m" if part == "0" else f"{part} * size + m"
         if name.startswith("d_state_"):

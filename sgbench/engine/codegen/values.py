@@ -52,7 +52,7 @@ def needed(roots: Iterable[Value]) -> list[Value]:
 
     >>> x = Value("input", detail="x")
     >>> square = Value("mul", (x, x))
-    >>> [each.operation for each in needed([Value("add", (square, x))])]
+    >>> [value.operation for value in needed([Value("add", (square, x))])]
     ['input', 'mul', 'add']
     """
     order: dict[Value, None] = {}
@@ -61,7 +61,7 @@ def needed(roots: Iterable[Value]) -> list[Value]:
         value = waiting.pop()
         if value in order:
             continue
-        missing = [each for each in value.arguments if each not in order]
+        missing = [argument for argument in value.arguments if argument not in order]
         if missing:
             waiting.append(value)
             waiting.extend(reversed(missing))

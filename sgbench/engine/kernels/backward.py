@@ -69,30 +69,11 @@ def total_of_spikes(
 
 
 @loop_backward
-def adjoint(
-    gs, gx, gu, gw, psi, x, seconds, lu, lw, dnow, coefficients, reset, attached, second, gained, fires,
-    wiring, wires, shape, steepness, height, dcurrent, kept_u, kept_w, kept_x, kept_s, low, high,
-):  # fmt: skip
-    """Adjoints of samples [low, high), from the chunk's last step to its first.
-
-    lu, lw and dnow [B, M] hold the adjoints of u, w and the current of the step after the chunk, and then those
-    of its first step; gu and gw, gradients of the state after its last step. Rows are those of `advance`; `gs`
-    and `dcurrent` may be the same memory. Arrays without a size are not there. What is `kept` is for gradients of
-    coefficients.
-    """
-    decay, _, gain, coupling, second_decay, second_potential, second_input, _, slope = coefficients
+def adjoint_of_decay(gs, psi, x, lu, decay, shape, steepness, height, dcurrent, low, high):
+    """Work as `adjoint`, for neurons of one variable where nothing but the slope and the decay acts on it."""
     batch, size = lu.shape
-    one = lu.dtype.type(1)  # a plain 1 would turn float32 into float64
-    zero = one - one
-    total = np.empty(size, lu.dtype)
     p = np.empty(size, lu.dtype)
-    into_x = np.empty(size, lu.dtype)
-    plain = fires and gs.size and not (
-        second or gained or wiring or attached or reset == ZERO or gx.size or gu.size or gw.size or kept_u.size
-        or kept_s.size
-    )  # fmt: skip
-    last = dcurrent.shape[0] - batch
-    for begin in range(last, -1, -batch):
+    for begin in range(dcurrent.shape[0] - batch, -1, -batch):
         for b in range(low, high):
             r = begin + b
             if shape:
@@ -100,45 +81,63 @@ def adjoint(
             elif psi.size:
                 for m in range(size):
                     p[m] = psi[r, m]
-            if plain:
+            for m in range(size):
+                lu[b, m] = p[m] * gs[r, m] + decay[m] * lu[b, m]
+            for m in range(size):
+                dcurrent[r, m] = lu[b, m]
+
+
+@loop_backward
+def adjoint(
+    gs, gx, gu, gw, psi, x, seconds, lu, lw, dnow, coefficients, reset, attached, second, gained, fires,
+    wiring, wires, shape, steepness, height, dcurrent, adjoint_u, adjoint_w, adjoint_x, adjoint_s, low, high,
+):  # fmt: skip
+    """Compute the adjoints of samples [low, high), from the chunk's last step to its first.
+
+    lu, lw and dnow [B, M] hold the adjoints of u, w and the current of the step after the chunk, and then those
+    of its first step; gu and gw, gradients of the state after its last step. Rows are those of `advance`; `gs`
+    and `dcurrent` may be the same memory. Arrays without a size are not there. Gradients of coefficients need
+    adjoint_u to adjoint_s. The steps stand in one loop, for a call in each row would cost as much as a step.
+    """
+    decay, _, gain, coupling, second_decay, second_potential, second_input, _, slope = coefficients
+    if fires and gs.size and not (
+        second or gained or wiring or attached or reset == ZERO or gx.size or gu.size or gw.size or adjoint_u.size
+        or adjoint_s.size
+    ):  # fmt: skip
+        adjoint_of_decay(gs, psi, x, lu, decay, shape, steepness, height, dcurrent, low, high)
+        return
+    batch, size = lu.shape
+    one = lu.dtype.type(1)  # a plain 1 would turn float32 into float64
+    zero = one - one
+    total, p, into_x = np.empty(size, lu.dtype), np.empty(size, lu.dtype), np.empty(size, lu.dtype)
+    last = dcurrent.shape[0] - batch
+    for begin in range(last, -1, -batch):
+        for b in range(low, high):
+            r = begin + b
+            # 1. What reaches x of this step: through its spikes, and from outside.
+            if shape:
+                slope_row(x, r, shape, steepness, height, p)
+            elif psi.size:
                 for m in range(size):
-                    total[m] = gs[r, m]
-                for m in range(size):
-                    lu[b, m] = p[m] * total[m] + decay[m] * lu[b, m]
-                for m in range(size):
-                    dcurrent[r, m] = lu[b, m]
-                continue
+                    p[m] = psi[r, m]
             for m in range(size):
                 into_x[m] = 0
             if fires:
                 total_of_spikes(
-                    gs,
-                    x,
-                    seconds,
-                    r,
-                    lu,
-                    lw,
-                    dnow,
-                    b,
-                    coefficients,
-                    reset,
-                    attached,
-                    second,
-                    wiring,
-                    wires,
-                    total,
-                )
+                    gs, x, seconds, r, lu, lw, dnow, b, coefficients, reset, attached, second, wiring, wires, total
+                )  # fmt: skip
                 for m in range(size):
                     into_x[m] = p[m] * total[m]
                 if reset == ZERO:
                     for m in range(size):  # a product, for what is undefined has to stay so
                         lu[b, m] *= zero if x[r, m] > 0 else one
-                if kept_s.size:
+                if adjoint_s.size:
                     for m in range(size):
-                        kept_s[r, m] = total[m]
+                        adjoint_s[r, m] = total[m]
             if gx.size:
                 for m in range(size):
                     into_x[m] += gx[r, m]
+            # 2. The adjoint of u, and of the current where it drives u alone.
             for m in range(size):
                 lu[b, m] = into_x[m] + decay[m] * lu[b, m]
             if second:
@@ -149,6 +148,7 @@ def adjoint(
                     lu[b, m] += gu[b, m]
             for m in range(size):
                 dcurrent[r, m] = lu[b, m]
+            # 3. The adjoint of w, and of a current that drives both or has a gain.
             if second:
                 for m in range(size):
                     lw[b, m] = second_decay[m] * lw[b, m] + coupling[m] * lu[b, m] - slope[m] * into_x[m]
@@ -160,13 +160,14 @@ def adjoint(
             elif gained:
                 for m in range(size):
                     dcurrent[r, m] = gain[m] * lu[b, m]
+            # 4. What the step before and the gradients of coefficients need.
             if wiring == ONE_TO_ONE:
                 for m in range(size):
                     dnow[b, m] = dcurrent[r, m]
-            if kept_u.size:
+            if adjoint_u.size:
                 for m in range(size):
-                    kept_u[r, m] = lu[b, m]
-                    kept_x[r, m] = into_x[m]
-            if kept_w.size:
+                    adjoint_u[r, m] = lu[b, m]
+                    adjoint_x[r, m] = into_x[m]
+            if adjoint_w.size:
                 for m in range(size):
-                    kept_w[r, m] = lw[b, m]
+                    adjoint_w[r, m] = lw[b, m]

@@ -290,12 +290,14 @@ def backward_block(
         for start in range(0, count, TOGETHER):
             group = min(TOGETHER, count - start)
             place = t * count + start
+            # 1. What reaches the outputs of these samples: from outside, from the layer behind, through V.
             call_gather(total, group, given, t * per_step + low + start, behind, place, ahead)
             if wiring == ALL_TO_ALL and wires.size and t + 1 < steps:
                 call_products(total, now, start, wires)
             for g in range(group):
                 o = start + g
                 r = t * batch + low + o
+                # 2. The slope, and what the next step of the neuron itself sends back to its spikes.
                 if fires:
                     if shape:
                         slope_row(x, r, shape, steepness, height, p)
@@ -313,6 +315,7 @@ def backward_block(
                 move_states(
                     total, g, p, x, r, lu, lw, now, o, coefficients, reset, second, gained, fires, d_bias
                 )
+                # 3. The adjoint of the current: to the layer before, and into the gradients of weights.
                 if out.size:
                     for m in range(size):
                         out[place + g, m] = now[o, m]

@@ -21,25 +21,9 @@ def add_sum(out, o, rows, index, value, first, last):
 
 @loop
 def forward_leaky(
-    indptr,
-    index,
-    value,
-    arriving,
-    columns,
-    begin,
-    u,
-    s,
-    decay,
-    theta,
-    fires,
-    wiring,
-    wires,
-    x,
-    words,
-    batch,
-    low,
+    indptr, index, value, arriving, columns, begin, u, s, decay, theta, fires, wiring, wires, x, words, batch, low,
     high,
-):
+):  # fmt: skip
     """Work as `forward_block`, where neurons share a decay and a positive threshold that a reset subtracts.
 
     The last spikes are then those of u > theta and need no room; without spikes theta is not looked at.
@@ -148,6 +132,7 @@ def forward_block(
     for begin_of_step in range(0, x.shape[0], batch):
         for b in range(low, high):
             r = begin_of_step + b
+            # 1. The current: summed over events or packed spikes, and what the last spikes send back.
             for m in range(size):
                 scratch[0, m] = begin[m]
             if arriving.size:
@@ -163,6 +148,7 @@ def forward_block(
             elif wiring == ONE_TO_ONE:
                 for m in range(size):
                     scratch[0, m] += s[b, m] * wires[0, m]
+            # 2. The second variable, and what drives u: row d of scratch.
             if second:
                 for m in range(size):
                     w[b, m] = (
@@ -178,6 +164,7 @@ def forward_block(
             elif gained:
                 for m in range(size):
                     scratch[0, m] = gain[m] * scratch[0, m]
+            # 3. The potential, and the spikes.
             if seen < size:
                 move_row(u, s, b, scratch, d, threshold, decay, base, reset, fires, shown, 0)
                 for m in range(seen):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numba
 
-from sgbench.engine.kernels.kept import keep_by_text
+from sgbench.engine.kernels.disk_cache import keep_by_text
 
 keep_by_text()  # before the first loop is named
 

@@ -64,6 +64,7 @@ def advance(
     for begin_of_step in range(0, x.shape[0], batch):
         for b in range(low, high):
             r = begin_of_step + b
+            # 1. The current: given or summed over events, and what the last spikes send back.
             if columns.size:
                 for m in range(size):
                     scratch[0, m] = begin[m]
@@ -81,6 +82,7 @@ def advance(
             if nows.size:
                 for m in range(size):
                     nows[r, m] = scratch[0, m]
+            # 2. The second variable, and what drives u: row d of scratch.
             if second:
                 for m in range(size):
                     w[b, m] = (
@@ -96,6 +98,7 @@ def advance(
             elif gained:
                 for m in range(size):
                     scratch[0, m] = gain[m] * scratch[0, m]
+            # 3. The potential, and the spikes.
             next_potential(u, s, b, scratch, d, threshold, 0, decay, base, reset, x, r)
             if fires:
                 for m in range(size):

@@ -21,7 +21,7 @@ def page(findings: Findings) -> StudyPage:
     parts.append(listed or "None.")
     parts += ["## Registration", *_registration(findings)]
     parts += ["## T6: runs and hours", _blocks(findings), "## Seconds a run, by task", _tasks(findings.facts)]
-    parts += ["## Made by", _made_by(findings.facts)]
+    parts += ["## Made by", _code_table(findings.facts)]
     return StudyPage(NAME, TITLE, tuple(parts))
 
 
@@ -35,6 +35,7 @@ def _message(findings: Findings) -> str:
 
 
 def _registration(findings: Findings) -> list[str]:
+    """Write what the repository says of the registration, with the versions of its files."""
     if findings.registration is None:
         return ["Not verified: the report was written outside of a checkout."]
     document = findings.loaded.study.registration
@@ -86,6 +87,7 @@ def _blocks(findings: Findings) -> str:
 
 
 def _tasks(facts: Iterable[RunFacts]) -> str:
+    """Tabulate runs and seconds by task."""
     groups: dict[str, list[float]] = {}
     for fact in facts:
         groups.setdefault(fact.task, []).append(fact.total_s)
@@ -96,7 +98,7 @@ def _tasks(facts: Iterable[RunFacts]) -> str:
     return table(["task", "runs", "mean, s", "longest, s"], rows) if rows else "None."
 
 
-def _made_by(facts: Iterable[RunFacts]) -> str:
+def _code_table(facts: Iterable[RunFacts]) -> str:
     """Count runs by what made them."""
     groups: dict[tuple[str, ...], int] = {}
     for fact in facts:
@@ -105,5 +107,5 @@ def _made_by(facts: Iterable[RunFacts]) -> str:
         groups[place] = groups.get(place, 0) + 1
     rows = [[*place[:4], count] for place, count in sorted(groups.items())]
     versions = "\n".join(f"- {text}" for text in sorted({place[4] for place in groups}))
-    made = table(["epoch", "commit", "Python", "processor", "runs"], rows) if rows else "None."
-    return f"{made}\n\n{versions}" if versions else made
+    commits = table(["epoch", "commit", "Python", "processor", "runs"], rows) if rows else "None."
+    return f"{commits}\n\n{versions}" if versions else commits

@@ -74,6 +74,7 @@ def _share(runs: Iterable[Score]) -> Estimate:
 
 
 def _lines(runs: list[Score], gain: float) -> tuple[DepthLine, ...]:
+    """Make a line over depth for each tail, of the runs with this gain."""
     here = [run for run in runs if _number(run, "init.gain") == gain]
     depths = tuple(sorted({layers(run) for run in here}))
     tails = sorted({_number(run, "surrogate.tail") for run in here}, reverse=True)

@@ -96,6 +96,7 @@ def _panel(title: str, shares: dict[str, Forgiving]) -> SharePanel:
 
 
 def _end(end: float | None, one: Forgiving) -> float:
+    """Return an end of an interval, or the share itself where it has none."""
     return one.share if end is None else end
 
 
@@ -114,5 +115,6 @@ def _table(name: str, known: dict[str, dict[str, Forgiving]]) -> str:
 
 
 def _said(one: Forgiving) -> str:
+    """Write a share with its interval in percent."""
     ends = [None if end is None else PERCENT * end for end in (one.low, one.high)]
     return interval(PERCENT * one.share, ends[0], ends[1], 0)

@@ -108,6 +108,7 @@ def why_open(result: HypothesisResult) -> str:
 
 
 def _registered(findings: Findings) -> str:
+    """Write where the study was registered and how many deviations there are."""
     if findings.registration is None:
         return ""
     return (
@@ -118,4 +119,5 @@ def _registered(findings: Findings) -> str:
 
 
 def _rows(result: HypothesisResult) -> str:
+    """Fold a hypothesis's table under its name."""
     return details(f"{result.name}: {result.cells}", table(result.header, result.rows))

@@ -130,6 +130,7 @@ def pair_spread(runs: Sequence[Score]) -> tuple[float | None, int]:
 
 
 def _has(run: Score, cell: Mapping[str, object]) -> bool:
+    """Say whether a run has all settings of a cell."""
     return all(canonical(run.settings.get(key)) == canonical(value) for key, value in cell.items())
 
 
@@ -138,6 +139,7 @@ def _mean(values: list[float]) -> str:
 
 
 def _all(runs: tuple[Score, ...]) -> str:
+    """Tabulate mean validation scores of every setting by task."""
     groups: dict[tuple[str, str], dict[str, list[Score]]] = {}
     for run in runs:
         setting = cell_text(run.cell, without=["surrogate"])

@@ -82,8 +82,8 @@ def _remedied(findings: Findings) -> list[Score]:
         for shape in ("atan", "triangle"):
             for width in REMEDY_WIDTHS:
                 plain = {"surrogate": shape, "width_fwhm": width}
-                found = findings.scores.cell(task, "map", plain, start="A2").values()
-                runs += [run for run in found if run.block != "B2"]
+                cell_runs = findings.scores.cell(task, "map", plain, start="A2").values()
+                runs += [run for run in cell_runs if run.block != "B2"]
     return runs
 
 

@@ -71,6 +71,7 @@ def page(findings: Findings) -> StudyPage:
 
 
 def _own(findings: Findings, task: str) -> list[Cell]:
+    """List the best cell of each shape on a task."""
     return list(own_best(findings.scores, task).values())
 
 
@@ -85,10 +86,10 @@ def forest(
         task: {
             one.method: one
             for one in compared_table(
-                task, study.tasks[task], SHAPES, found, REFERENCE, rules, level=rules.look_level
+                task, study.tasks[task], SHAPES, look, REFERENCE, rules, level=rules.look_level
             )
         }
-        for task, found in accurate.items()
+        for task, look in accurate.items()
     }
     for shape in SHAPES:
         if shape == REFERENCE:
@@ -112,16 +113,17 @@ def forest(
 
 
 def _estimate(one: Compared) -> Estimate:
-    found = one.verdict
-    low = found.difference if found.low is None else found.low
-    return Estimate(found.difference, low, found.difference if found.high is None else found.high)
+    """Draw a comparison: its difference, and the ends of its interval or the difference again."""
+    verdict = one.verdict
+    low = verdict.difference if verdict.low is None else verdict.low
+    return Estimate(verdict.difference, low, verdict.difference if verdict.high is None else verdict.high)
 
 
 def _over_tasks(shape: str, tables: dict[str, RunTable]) -> RandomEffects | None:
     """Combine the differences to atan over tasks; None where fewer than two have a spread."""
     effects = []
-    for found in tables.values():
-        pair = found.accuracy[[SHAPES.index(shape), SHAPES.index(REFERENCE)]]
+    for look in tables.values():
+        pair = look.accuracy[[SHAPES.index(shape), SHAPES.index(REFERENCE)]]
         difference = contrast(pair, [1.0, -1.0])
         if difference.error > 0:
             effects.append((difference.estimate, difference.error))
@@ -131,12 +133,14 @@ def _over_tasks(shape: str, tables: dict[str, RunTable]) -> RandomEffects | None
 
 
 def _predicted(effect: RandomEffects | None) -> Estimate | None:
+    """Draw where a new task is expected; None where too few tasks say it."""
     if effect is None or effect.predicted_low is None or effect.predicted_high is None:
         return None
     return Estimate(effect.mean, effect.predicted_low, effect.predicted_high)
 
 
 def _pooled_table(pooled: dict[str, RandomEffects]) -> str:
+    """Tabulate each shape's effect over tasks."""
     rows = [
         [
             shape,
@@ -155,7 +159,7 @@ def _pooled_table(pooled: dict[str, RandomEffects]) -> str:
 def _message(findings: Findings, tables: dict[str, RunTable]) -> str:
     """Say how many shapes are equal to atan when each is tuned."""
     words = [one.verdict.word for one in _compared(findings, tables)]
-    seeds = sorted({found.planned for found in tables.values()})
+    seeds = sorted({look.planned for look in tables.values()})
     said = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return (
         f"With each shape at its own best width and learning rate, {words.count('equal')} of {len(words)} "
@@ -165,12 +169,13 @@ def _message(findings: Findings, tables: dict[str, RunTable]) -> str:
 
 
 def _compared(findings: Findings, tables: dict[str, RunTable]) -> list[Compared]:
+    """Compare each shape with the reference on each task."""
     study, rules = findings.loaded.study, findings.rules
     return [
         one
-        for task, found in tables.items()
+        for task, look in tables.items()
         for one in compared_table(
-            task, study.tasks[task], SHAPES, found, REFERENCE, rules, level=rules.look_level
+            task, study.tasks[task], SHAPES, look, REFERENCE, rules, level=rules.look_level
         )
     ]
 
@@ -179,10 +184,10 @@ def _verdict_tables(findings: Findings, best: dict[str, list[RunTable]]) -> list
     """T2: every comparison at every look."""
     parts = ["## T2: verdicts", _rule(findings)]
     looked = [
-        (found.planned, one)
+        (look.planned, one)
         for task, tables in best.items()
-        for found in tables
-        for one in _compared(findings, {task: found})
+        for look in tables
+        for one in _compared(findings, {task: look})
     ]
     if looked:
         parts += ["### Own best, against atan at its own best", _table([one for _, one in looked])]
@@ -193,15 +198,15 @@ def _verdict_tables(findings: Findings, best: dict[str, list[RunTable]]) -> list
         ("As snnTorch ships them, against its default atan", LIBRARY, "snntorch/atan"),
     ]
     for title, cells, reference in groups:
-        found = _group(
+        comparisons = _group(
             findings, {task: list(cells) for task in findings.loaded.study.blocks["A3b"].tasks}, reference
         )
-        if found:
-            parts += [f"### {title}", _table(found)]
+        if comparisons:
+            parts += [f"### {title}", _table(comparisons)]
     against_best = {task: [own_best(findings.scores, task)[REFERENCE], *LIBRARY, *CONTROLS] for task in best}
-    found = _group(findings, against_best, REFERENCE)
-    if found:
-        parts += ["### Library defaults and controls, against atan at its own best", _table(found)]
+    comparisons = _group(findings, against_best, REFERENCE)
+    if comparisons:
+        parts += ["### Library defaults and controls, against atan at its own best", _table(comparisons)]
     return parts
 
 
@@ -211,14 +216,15 @@ def _group(findings: Findings, cells: dict[str, list[Cell]], reference: str) -> 
     compared = []
     for task, several in cells.items():
         names = [str(cell["surrogate"]) for cell in several]
-        for found in looks(findings.scores, task, several):
+        for look in looks(findings.scores, task, several):
             compared += compared_table(
-                task, study.tasks[task], names, found, reference, rules, level=rules.look_level
+                task, study.tasks[task], names, look, reference, rules, level=rules.look_level
             )
     return compared
 
 
 def _rule(findings: Findings) -> str:
+    """Say by which tests and at which level the words of the tables are decided."""
     error = {
         "paired": "the pair's own, with Holm's correction",
         "pooled": "pooled, with Dunnett's correction",
@@ -233,21 +239,22 @@ def _rule(findings: Findings) -> str:
 def _table(comparisons: Sequence[Compared]) -> str:
     rows = []
     for one in comparisons:
-        found = one.verdict
-        digits = 2 if found.margin < 1 else 1
-        word = found.word
-        if word == "open" and found.seeds_needed is not None:
-            word = f"open (needs {found.seeds_needed} seeds)"  # type: ignore[assignment]
+        verdict = one.verdict
+        digits = 2 if verdict.margin < 1 else 1
+        word = verdict.word
+        if word == "open" and verdict.seeds_needed is not None:
+            word = f"open (needs {verdict.seeds_needed} seeds)"  # type: ignore[assignment]
         rows.append(
             [
-                *(one.task, one.method, interval(found.difference, found.low, found.high, digits)),
-                *(f"{found.margin:g}", found.p_differs, found.p_equal, one.seeds, word),
+                *(one.task, one.method, interval(verdict.difference, verdict.low, verdict.high, digits)),
+                *(f"{verdict.margin:g}", verdict.p_differs, verdict.p_equal, one.seeds, word),
             ]
         )
     return table(HEADER, rows)
 
 
 def _cells(findings: Findings, tasks: Iterable[str]) -> str:
+    """Tabulate the best cell of each shape by task."""
     rows = [
         [task, shape, cell_text(cell, without=["surrogate"])]
         for task in tasks

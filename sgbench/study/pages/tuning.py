@@ -98,6 +98,7 @@ def _rates(findings: Findings, task: str) -> list[float]:
 
 
 def _runs(findings: Findings, task: str, shape: str, width: float, rate: float) -> list[Score]:
+    """List the runs of one setting of the map."""
     cell: Cell = {"surrogate": shape, "width_fwhm": width, "optimizer.lr": rate}
     return list(findings.scores.cell(task, "map", cell, start="A2").values())
 
@@ -120,6 +121,7 @@ def _maps(findings: Findings, task: str) -> HeatMaps | None:
 
 
 def _close(maps: HeatMaps, panel: HeatPanel) -> int:
+    """Count the settings of a panel that are within the tolerance of the best of all panels."""
     best = max(score for one in maps.panels for line in one.scores for score in line if score is not None)
     return sum(
         score is not None and score >= best - maps.tolerance for line in panel.scores for score in line
@@ -135,6 +137,7 @@ def _message(maps: HeatMaps) -> str:
 
 
 def _best(maps: HeatMaps) -> str:
+    """Tabulate the best setting of each panel."""
     rows = []
     for panel in maps.panels:
         scores = np.array(panel.scores, dtype=float)

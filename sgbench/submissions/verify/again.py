@@ -64,7 +64,9 @@ def loss_of(outputs: Outputs, reference: ProtocolReference) -> float:
         raise InputError(f"loss '{choice}' names no class; mend its file")
     loss = get_class(target)(**reference.method.parameters["loss"])
     samples, steps, _ = outputs.output.shape
-    output, given = (torch.as_tensor(each, dtype=torch.float64) for each in (outputs.output, outputs.target))
+    output, given = (
+        torch.as_tensor(column, dtype=torch.float64) for column in (outputs.output, outputs.target)
+    )
     trajectory = Trajectory(output.transpose(0, 1), torch.full((samples,), steps), (), (), ())
     return loss.whole(trajectory, given).item()
 

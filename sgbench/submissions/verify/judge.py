@@ -12,7 +12,7 @@ from sgbench.leaderboard.store.outputs import Outputs
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, RunSpec
 from sgbench.submissions.verify.again import loss_of, wanted
-from sgbench.submissions.verify.network import load_weights, misfits, told
+from sgbench.submissions.verify.network import load_weights, misfits, summary
 from sgbench.submissions.verify.recompose import recompose
 from sgbench.training.build import Parts, build
 
@@ -60,7 +60,7 @@ class DataJudge:
         """
         parts = self._parts(record.method, record.seed)
         load_weights(parts.network, weights, name)
-        return told(misfits(record, parts))
+        return summary(misfits(record, parts))
 
     def _parts(self, method: Method, seed: int) -> Parts:
         """Composed once for all seeds, built anew for each."""

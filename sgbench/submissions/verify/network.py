@@ -28,10 +28,10 @@ class Difference(NamedTuple):
 
     place: str  # in the record, e.g. counts.layers.0.state_reads
     claimed: Amount
-    found: Amount
+    recounted: Amount
 
     def __str__(self) -> str:
-        return f"{self.place} is {_told(self.claimed)}, its network has {_told(self.found)}"
+        return f"{self.place} is {_amount_text(self.claimed)}, its network has {_amount_text(self.recounted)}"
 
 
 def load_weights(network: Network, data: bytes, name: str) -> None:
@@ -90,10 +90,10 @@ def _events(layer: LayerCounts) -> dict[str, int]:
     }
 
 
-def differences(claimed: OpCounts, found: OpCounts) -> Iterator[Difference]:
+def differences(claimed: OpCounts, recounted: OpCounts) -> Iterator[Difference]:
     """All numbers, names and reasons in which two counts differ, in the order of the record."""
     ours, theirs = (
-        dict(_amounts(found.model_dump(), "counts")),
+        dict(_amounts(recounted.model_dump(), "counts")),
         dict(_amounts(claimed.model_dump(), "counts")),
     )
     for place in dict.fromkeys([*theirs, *ours]):
@@ -117,20 +117,20 @@ def _amounts(tree: object, place: str) -> Iterator[tuple[str, Amount]]:
         yield place, tree
 
 
-def told(found: Iterable[Difference]) -> str | None:
+def summary(contradicted: Iterable[Difference]) -> str | None:
     """One line about the first differences, or None where there is none.
 
-    >>> told([Difference("parameters", 1, 68)])
+    >>> summary([Difference("parameters", 1, 68)])
     'parameters is 1, its network has 68'
     """
-    lines = [str(each) for each in found]
+    lines = [str(difference) for difference in contradicted]
     if not lines:
         return None
     more = f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
     return f"{'; '.join(lines[:SHOWN])}{more}"
 
 
-def _told(value: Amount) -> str:
+def _amount_text(value: Amount) -> str:
     """Write a value as plain text, whatever a stranger wrote."""
     if value is None:
         return "none"

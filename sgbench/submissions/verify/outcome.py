@@ -13,7 +13,7 @@ from sgbench.records.trust import Tier
 
 @dataclass(frozen=True)
 class TierOutcome:
-    """What a tier found; accuracies, or losses in their place, are means over the seeds that were looked at."""
+    """Holds what a tier found; accuracies, or losses in their place, are means over the seeds looked at."""
 
     tier: Tier
     passed: bool

@@ -31,46 +31,46 @@ SQUARES = ("synaptic_operations_squared", "spikes_sent_squared")
 """Counts that follow events, and sums of their squares over samples; shapes and stored weights fix all others."""
 
 
-def recounted(record: RunRecord, found: OpCounts, test: Scores, validation: Scores) -> Iterator[str]:
+def recounted(record: RunRecord, counts: OpCounts, test: Scores, validation: Scores) -> Iterator[str]:
     """Everything in which a record differs from what its weights gave again.
 
     Args:
         record: what is claimed.
-        found: operations counted again on the test split.
+        counts: operations counted again on the test split.
         test: scores of it.
         validation: scores of the validation split.
     """
     if record.counts is not None:
-        for each in differences(record.counts, found):
-            if not _within(each, found):
-                yield str(each)
+        for difference in differences(record.counts, counts):
+            if not _within(difference, counts):
+                yield str(difference)
     for name, claimed, again in (("test", record.test, test), ("validation", record.validation, validation)):
         if claimed is not None:
             yield from _scores(name, claimed, again)
-            yield from _activity(name, claimed, again, found)
+            yield from _activity(name, claimed, again, counts)
 
 
-def _within(each: Difference, found: OpCounts) -> bool:
+def _within(difference: Difference, counts: OpCounts) -> bool:
     """Say whether a count that follows events is off by no more than other processors may put it."""
-    claimed, again = each.claimed, each.found
+    claimed, again = difference.claimed, difference.recounted
     if not isinstance(claimed, int) or not isinstance(again, int):
-        return each.place.startswith("counts.spread") and claimed is None  # the record predates it
-    name = each.place.rpartition(".")[2]
+        return difference.place.startswith("counts.spread") and claimed is None  # the record predates it
+    name = difference.place.rpartition(".")[2]
     if name not in FOLLOWING and name not in SQUARES:
         return False
     relative = COUNTS if name in FOLLOWING else (1 + COUNTS) ** 2 - 1
-    slack = COUNTS * found.samples * _reached(each.place, found)
+    slack = COUNTS * counts.samples * _reached(difference.place, counts)
     return abs(claimed - again) <= max(relative * max(claimed, again), slack)
 
 
-def _reached(place: str, found: OpCounts) -> int:
+def _reached(place: str, counts: OpCounts) -> int:
     """Return how many operations one event is; a layer that hardly fires may be off by one in 100 samples."""
     *before, name = place.split(".")
     if name in ("input_events", "spikes_sent", "spikes_sent_squared"):
         return 1
     if name == "synaptic_operations_squared":
-        return sum(layer.neurons * (layer.synapses_per_pair or 1) for layer in found.layers) ** 2
-    layer = found.layers[int(before[2])]  # counts.layers.<index>
+        return sum(layer.neurons * (layer.synapses_per_pair or 1) for layer in counts.layers) ** 2
+    layer = counts.layers[int(before[2])]  # counts.layers.<index>
     return layer.neurons * (layer.synapses_per_pair or 1)
 
 
@@ -87,19 +87,19 @@ def _scores(name: str, claimed: Scores, again: Scores) -> Iterator[str]:
             yield f"{name}.accuracy is {claimed.accuracy:.4f}, its network has {again.accuracy:.4f}"
 
 
-def _activity(name: str, claimed: Scores, again: Scores, found: OpCounts) -> Iterator[str]:
+def _activity(name: str, claimed: Scores, again: Scores, counts: OpCounts) -> Iterator[str]:
     """Rates up to one event in 100 samples; of silent and saturated neurons up to one, or one in 100."""
     theirs, ours = ({line.name: line for line in scores.activity} for scores in (claimed, again))
     if theirs.keys() != ours.keys():
         yield f"{name}.activity is of {len(theirs)} layers, its network has {len(ours)}, or other names"
         return
-    neurons = {layer.name: layer.neurons for layer in found.layers}
+    neurons = {layer.name: layer.neurons for layer in counts.layers}
     for layer in ours:
         one = 1 / neurons[layer]
         for field in ("rate_per_step", "dead_fraction", "saturated_fraction"):
             said, has = getattr(theirs[layer], field), getattr(ours[layer], field)
             if field == "rate_per_step":
-                allowed = COUNTS * max(said, has, one * found.samples / found.steps)
+                allowed = COUNTS * max(said, has, one * counts.samples / counts.steps)
             else:
                 allowed = max(one, COUNTS)
             if abs(said - has) > allowed + ROUNDING:

@@ -45,26 +45,26 @@ def retrained(
         InputError: a training fails, or the method cannot be composed.
     """
     reference = references.of(method.protocol.name)
-    measure, found = reference.measure, []
+    measure, scores = reference.measure, []
     for seed in seeds:
         with tempfile.TemporaryDirectory(prefix="sgbench-verify-") as folder:
             record = run_spec(recompose(method, seed, runs_dir=Path(folder), references=references))
         if record.test is None:
             reason = "" if record.failure is None else f": {record.failure.message}"
             raise InputError(f"{where}: re-training seed {seed} failed{reason}")
-        found.append(score_of(record.test))
+        scores.append(score_of(record.test))
     every = list(claims.values())
     least = LEAST_LOSS * mean(every) if measure.is_loss else 1 / reference.test_samples
-    tolerance = tolerance_of(every, len(found), least=least)
-    difference = mean(found) - mean(every)
+    tolerance = tolerance_of(every, len(scores), least=least)
+    difference = mean(scores) - mean(every)
     unit = "" if measure.is_loss else " points"
     statement = (
-        f"{len(found)} re-trained against {len(every)} claimed seeds differ by "
+        f"{len(scores)} re-trained against {len(every)} claimed seeds differ by "
         f"{measure.text(difference)}{unit}; {measure.text(tolerance)} are allowed; the re-trained ones claimed "
         f"{measure.text(mean([claims[seed] for seed in seeds]))}"
     )
     passed = abs(difference) <= tolerance
-    return outcome("retrained", measure, passed, seeds, (every, found), statement, tolerance=tolerance)
+    return outcome("retrained", measure, passed, seeds, (every, scores), statement, tolerance=tolerance)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def own_rows(folder: Path, *, references: References) -> Iterator[UnsubmittedRow
         claims = {record.seed: claim.score for record in group.records if (claim := claim_of(record))}
         row = UnsubmittedRow(group.row_id, group.records[0].method, claims)
         dossier = dossiers.of(row.method_id)
-        done = any(each.tier == "retrained" for each in dossier.verifications)
+        done = any(verification.tier == "retrained" for verification in dossier.verifications)
         if dossier.submission is None and dossier.notice is None and row.claims and not done:
             yield row
 

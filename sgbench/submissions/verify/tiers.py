@@ -101,29 +101,29 @@ class Verifier:
     def _rescored(self, seeds: Sequence[int]) -> TierOutcome:
         """Answers against what the data set itself wants."""
         method = self.submission.method or self._reference.method
-        found, foreign = [], 0
+        scores, foreign = [], 0
         for seed in seeds:
             truth = wanted(self._parts(method, seed).data, self._reference)
             given = self._answers(seed)
             foreign += targets_apart(given, truth, f"{self.root}/predictions/{seed}.csv")
-            found.append(rescored(given, truth, self._reference))
+            scores.append(rescored(given, truth, self._reference))
         expected = self._claimed(seeds)
         near = SAME_LOSS if self._measure.is_loss else 0.0
         differs = sum(
             not math.isclose(one, other, rel_tol=near, abs_tol=ROUNDING)
-            for one, other in zip(found, expected, strict=True)
+            for one, other in zip(scores, expected, strict=True)
         )
         statement = (
             f"{len(seeds) - differs} of {len(seeds)} seeds score to the claimed {self._measure.kind}; "
             f"{foreign} {self._wanted} are not the data set's"
         )
         return outcome(
-            "rescored", self._measure, not differs and not foreign, seeds, (expected, found), statement
+            "rescored", self._measure, not differs and not foreign, seeds, (expected, scores), statement
         )
 
     def _reinferred(self, seeds: Sequence[int]) -> TierOutcome:
         """Weights in the catalogue's own network, run over the test set again."""
-        agreements, found, spikes, foreign, lies = [], [], [], 0, []
+        agreements, test_scores, spikes, foreign, lies = [], [], [], 0, []
         for seed in seeds:
             training, validation = self._inferred(seed)
             again = answered(training.predictions, self._reference)
@@ -135,7 +135,7 @@ class Verifier:
             given, name = self._answers(seed), f"{self.root}/predictions/{seed}.csv"
             agreements.append(agreement(again, given, name))
             foreign += targets_apart(given, again, name)
-            found.append(score_of(training.evaluation.scores()))
+            test_scores.append(score_of(training.evaluation.scores()))
         expected = self._claimed(seeds)
         least = min(agreements)
         off = max((abs(ratio - 1) for ratio in spikes), default=0.0)
@@ -146,7 +146,7 @@ class Verifier:
         # Outputs that agree may still lie nearer to what is wanted than the network's own.
         near = not self._measure.is_loss or all(
             math.isclose(one, other, rel_tol=LEAST_LOSS, abs_tol=ROUNDING)
-            for one, other in zip(found, expected, strict=True)
+            for one, other in zip(test_scores, expected, strict=True)
         )
         statement += f"; {lies[0]}" if lies else "; all counts, activities and losses are the network's"
         if foreign:
@@ -156,7 +156,7 @@ class Verifier:
         agreed = mean(agreements)
         passed = least >= AGREEMENT and off <= COUNTS and near and not foreign and not lies
         return outcome(
-            "reinferred", self._measure, passed, seeds, (expected, found), statement, agreement=agreed
+            "reinferred", self._measure, passed, seeds, (expected, test_scores), statement, agreement=agreed
         )
 
     def _inferred(self, seed: int) -> tuple[Training, Scores]:
@@ -199,11 +199,11 @@ def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> tuple[Traini
     return training, validation
 
 
-def _spike_ratio(found: OpCounts, record: RunRecord) -> float:
+def _spike_ratio(recounted: OpCounts, record: RunRecord) -> float:
     """Spikes counted again over spikes claimed; 1 where there is nothing to compare."""
     if record.counts is None:
         return 1.0
     again, claim = (
-        sum(layer.spikes_sent.total or 0 for layer in counts.layers) for counts in (found, record.counts)
+        sum(layer.spikes_sent.total or 0 for layer in counts.layers) for counts in (recounted, record.counts)
     )
     return again / claim if claim else 1.0 + again

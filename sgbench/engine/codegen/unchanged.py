@@ -19,12 +19,18 @@ def unchanged(module: nn.Module) -> Iterator[None]:
     Raises:
         Untraceable: an attribute or a buffer of the module or of a part of it was changed.
     """
-    before = [(each, dict(vars(each)), _containers(each)) for each in module.modules()]
-    tensors = [(name, each, each._version, each.detach().clone()) for name, each in module.named_buffers()]
+    before = [(submodule, dict(vars(submodule)), _containers(submodule)) for submodule in module.modules()]
+    tensors = [
+        (name, buffer, buffer._version, buffer.detach().clone()) for name, buffer in module.named_buffers()
+    ]
     try:
         yield
     finally:
-        changed = [name for each, kept, inner in before for name in _put_back(each, kept, inner)]
+        changed = [
+            name
+            for submodule, attributes, inner in before
+            for name in _put_back(submodule, attributes, inner)
+        ]
         for name, tensor, version, value in tensors:
             if tensor._version != version:
                 changed.append(name)
@@ -40,25 +46,26 @@ def _containers(module: nn.Module) -> dict[str, Any]:
     }
 
 
-def _put_back(module: nn.Module, kept: dict[str, Any], inner: dict[str, Any]) -> list[str]:
+def _put_back(module: nn.Module, attributes: dict[str, Any], inner: dict[str, Any]) -> list[str]:
     """Names of what was changed, which is then as before."""
     now = vars(module)
-    changed = [name for name in now if name not in kept or now[name] is not kept[name]]
+    changed = [name for name in now if name not in attributes or now[name] is not attributes[name]]
     for name, value in inner.items():
-        if _differ(kept[name], value):
+        if _differ(attributes[name], value):
             changed += (
-                _names(kept[name], value) if name in ("_parameters", "_buffers", "_modules") else [name]
+                _names(attributes[name], value) if name in ("_parameters", "_buffers", "_modules") else [name]
             )
-            kept[name].clear()
-            kept[name].extend(value) if isinstance(value, list) else kept[name].update(value)
+            attributes[name].clear()
+            attributes[name].extend(value) if isinstance(value, list) else attributes[name].update(value)
     for name in changed:
-        if name not in kept:
+        if name not in attributes:
             now.pop(name, None)
-    now.update(kept)
+    now.update(attributes)
     return changed
 
 
 def _differ(one: Any, other: Any) -> bool:
+    """Say whether two containers hold other objects."""
     if len(one) != len(other):
         return True
     if isinstance(one, dict):
@@ -69,4 +76,5 @@ def _differ(one: Any, other: Any) -> bool:
 
 
 def _names(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """List the names under which two dictionaries hold other objects."""
     return [name for name in {**one, **other} if one.get(name) is not other.get(name)]

@@ -21,7 +21,7 @@ MakeSurrogate = Callable[[], Surrogate]
 
 def leaky(surrogate: Surrogate, neurons: int, *, beta: Tensor, threshold: Tensor, reset: str) -> Leaky:
     """Make leaky neurons with these fixed numbers, one for all or one of each [N]."""
-    made = Leaky(
+    neuron = Leaky(
         surrogate,
         neurons,
         beta=_range("beta", beta, neurons),
@@ -32,15 +32,15 @@ def leaky(surrogate: Surrogate, neurons: int, *, beta: Tensor, threshold: Tensor
         learn_beta="none",
         learn_threshold="none",
     )
-    _spread((made.beta, beta), (made.threshold, threshold))
-    return made
+    _spread((neuron.beta, beta), (neuron.threshold, threshold))
+    return neuron
 
 
 def synaptic(
     surrogate: Surrogate, neurons: int, *, alpha: Tensor, beta: Tensor, threshold: Tensor, reset: str
 ) -> Synaptic:
     """Make neurons with a synaptic current, with these fixed numbers, one for all or one of each [N]."""
-    made = Synaptic(
+    neuron = Synaptic(
         surrogate,
         neurons,
         alpha=_range("alpha", alpha, neurons),
@@ -52,15 +52,15 @@ def synaptic(
         learn_beta="none",
         learn_threshold="none",
     )
-    _spread((made.alpha, alpha), (made.beta, beta), (made.threshold, threshold))
-    return made
+    _spread((neuron.alpha, alpha), (neuron.beta, beta), (neuron.threshold, threshold))
+    return neuron
 
 
 def readout(neurons: int, *, beta: Tensor) -> LeakyReadout:
     """Make integrators that do not fire, with this fixed decay, one for all or one of each [N]."""
-    made = LeakyReadout(neurons, beta=_range("beta", beta, neurons), input_gain="one", learn_beta="none")
-    _spread((made.beta, beta))
-    return made
+    neuron = LeakyReadout(neurons, beta=_range("beta", beta, neurons), input_gain="one", learn_beta="none")
+    _spread((neuron.beta, beta))
+    return neuron
 
 
 def _range(name: str, value: Tensor, neurons: int) -> float | list[float]:
@@ -81,7 +81,7 @@ def _spread(*pairs: tuple[Quantity, Tensor]) -> None:
 
 def chain(layers: Sequence[nn.Module], dtype: torch.dtype) -> Chain:
     """Build a network of these layers on the fastest engine that runs them."""
-    made = Chain()
-    made.layers = nn.ModuleList(layers)
-    made.engine = Engine("auto")
-    return made.to(dtype)
+    network = Chain()
+    network.layers = nn.ModuleList(layers)
+    network.engine = Engine("auto")
+    return network.to(dtype)

@@ -26,10 +26,10 @@ LOCATORS: list[Any] = getattr(caching, "CacheImpl", getattr(caching, "_CacheImpl
 @functools.cache
 def text_sha256(folder: Path) -> str:
     """Hash all loops in a folder and the version of what compiles them."""
-    found = hashlib.sha256(numba.__version__.encode())
+    digest = hashlib.sha256(numba.__version__.encode())
     for path in sorted(folder.glob("*.py")):
-        found.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return found.hexdigest()
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 class ByText(caching._CacheLocator):
@@ -62,12 +62,12 @@ class ByText(caching._CacheLocator):
         """Locate a loop of this room whose folder can be written; None leaves it to numba's own ways."""
         if Path(py_file).resolve().parent != ROOM:
             return None
-        found = cls(py_func)
+        locator = cls(py_func)
         try:
-            found.ensure_cache_path()
+            locator.ensure_cache_path()
         except OSError:
             return None
-        return found
+        return locator
 
 
 def keep_by_text() -> None:

@@ -1,0 +1,41 @@
+"""What a call of torch tells before there are numbers: its name, its arguments and its shape."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def broadcast_shape(tensors: Sequence[Tensor]) -> torch.Size:
+    """Return the shape of an operation on all of these; torch has refused those that do not fit."""
+    shapes = [tensor.shape for tensor in tensors]
+    if len(shapes) == 1 or all(shape == shapes[0] for shape in shapes):
+        return shapes[0]
+    longest = max(map(len, shapes))
+    padded = [(1,) * (longest - len(shape)) + tuple(shape) for shape in shapes]
+    return torch.Size(max(sizes) if min(sizes) else 0 for sizes in zip(*padded, strict=True))
+
+
+@functools.cache
+def operation_name(func: Any) -> tuple[str, str]:
+    """Return the name of an operation, and that of the operation that leaves its argument as it is."""
+    name = func.overloadpacket._qualified_op_name.removeprefix("aten::")
+    return name, name if name.startswith("_") else name.removesuffix("_")
+
+
+def flat(args: Sequence[Any]) -> list[Any]:
+    """Flatten arguments by one level of lists."""
+    return [
+        inner
+        for argument in args
+        for inner in (argument if isinstance(argument, list | tuple) else (argument,))
+    ]
+
+
+def shape_only(tensor: Tensor) -> Tensor:
+    """Return a tensor of the same shape without numbers."""
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
