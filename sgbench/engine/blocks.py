@@ -36,7 +36,7 @@ PART = 64  # samples of a part at least: gradients of a part cost time
 
 
 def covers(stages: Sequence[Stage]) -> bool:
-    """Say whether a chain can go by blocks: few events come in, only weights learn, gradient goes back by them."""
+    """Say whether a chain can run by blocks: sparse input, and gradients of and through its own weights alone."""
     product = stages[0].product
     if not isinstance(product, EventProduct) or not isinstance(product.origin, GivenEvents):
         return False
@@ -89,7 +89,7 @@ class BlockPasses:
         return found
 
     def _is_dense(self) -> bool:
-        """Say whether so much fired in a hidden layer that a dense product is faster."""
+        """Say whether hidden layers fired so often that a dense product is faster."""
         limits = [density.WEIGHT_DENSE * math.prod(layer.plan.shape) for layer in self.layers]
         return any(count > limit for count, limit in zip(self.arrived, limits[:-1], strict=True))
 
@@ -107,7 +107,7 @@ class RepeatedChain:
         self.states: list[Carry] = []  # after the last step
 
     def forward(self, events: Events) -> Tensor:
-        """Output of the last layer [T, B, M], which the next call overwrites.
+        """Run the chain forward and return the last layer's output [T, B, M], which the next call overwrites.
 
         Args:
             events: input of the shape of the first.
@@ -121,7 +121,7 @@ class RepeatedChain:
         return course.spikes if self.stages[-1].plan.fires else course.x
 
     def backward(self, gradient: Tensor) -> list[Tensor | None]:
-        """Weight, bias and V of each layer in a row, from the gradient of the output."""
+        """Compute the gradients of each layer's weight, bias and V in a row, from the gradient of the output."""
         nothing = [None] * (OUTCOMES - 1)
         silent = LayerOutcome(None, *nothing)  # type: ignore[arg-type]
         last = LayerOutcome(gradient, *nothing)  # type: ignore[arg-type]
@@ -139,7 +139,7 @@ def _reaches_output_alone(given: LayerOutcome) -> bool:
 
 
 def blocks_of(layers: Sequence[BlockLayer]) -> list[tuple[int, int]]:
-    """Ranges of samples, a function of the sizes alone."""
+    """Split a batch into ranges of samples; the ranges depend on the sizes alone."""
     batch = layers[0].plan.shape[1]
     return [(low, min(low + BLOCK, batch)) for low in range(0, batch, BLOCK)]
 
@@ -147,7 +147,7 @@ def blocks_of(layers: Sequence[BlockLayer]) -> list[tuple[int, int]]:
 def unroll_blocks(
     layers: Sequence[BlockLayer], rows: Rows, courses: Sequence[Course], carries: Sequence[Carry]
 ) -> list[int]:
-    """All layers forward, in place of courses and carries; returns how many packed spikes each received.
+    """Run all layers forward, written into courses and carries; return how many packed spikes each received.
 
     Args:
         layers: of the chain.
@@ -177,7 +177,7 @@ class GradientSums(NamedTuple):
     wires: np.ndarray  # [M, width], [1, width] or nothing
 
     def add(self, other: GradientSums) -> None:
-        """Add another's."""
+        """Add another instance's sums to these."""
         for mine, theirs in zip(self, other, strict=True):
             np.add(mine, theirs, out=mine)
 
@@ -196,7 +196,7 @@ def pull_back_blocks(
     courses: Sequence[Course],
     given: Sequence[Tensor | None],
 ) -> list[GradientSums]:
-    """Gradients of all layers' weights.
+    """Compute the gradients of all layers' weights.
 
     Args:
         layers: of the chain.
@@ -238,7 +238,7 @@ class _BackwardPass:
         self.wires = [layer.rows_of_wires() for layer in layers]
 
     def of_blocks(self, blocks: Sequence[tuple[int, int]]) -> list[GradientSums]:
-        """Gradients of some blocks' samples."""
+        """Compute the gradient sums of all layers over some blocks' samples."""
         sums = [GradientSums(*layer.zero_gradients()) for layer in self.layers]
         for low, high in blocks:
             self._pull_back(low, high, sums)
@@ -270,7 +270,7 @@ class _BackwardPass:
 
 
 def _sent_back(out: np.ndarray, ahead: np.ndarray, layer: BlockLayer) -> tuple[np.ndarray, np.ndarray]:
-    """Return a layer's adjoint and the weights that it goes back through, or their product and nothing."""
+    """Return a layer's adjoint and the weights to multiply it by; for a wide layer, the product and no weights."""
     if layer.plan.shape[2] < WIDE:
         return out, ahead
     narrow = torch.from_numpy(out)[:, : len(ahead)]

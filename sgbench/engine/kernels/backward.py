@@ -18,7 +18,7 @@ from sgbench.engine.kernels.codes import (
 
 @row_backward
 def slope_row(x, r, shape, steepness, height, out):
-    """Compute the surrogate derivative of row r, for the shapes that have a number here."""
+    """Compute the surrogate derivative of row r, for the surrogates that have a compiled form."""
     size = x.shape[1]
     one = x.dtype.type(1)
     if shape == ATAN:
@@ -38,7 +38,7 @@ def slope_row(x, r, shape, steepness, height, out):
 def total_of_spikes(
     gs, x, seconds, r, lu, lw, dnow, b, coefficients, reset, attached, second, wiring, wires, total
 ):
-    """ds of one row: from outside, and from the next step through V, w and the reset."""
+    """Sum ds of one row: from outside, and from the next step through V, w and the reset."""
     decay, base, _, _, _, _, _, second_spike, slope = coefficients
     size = lu.shape[1]
     for m in range(size):
@@ -73,7 +73,7 @@ def adjoint(
     gs, gx, gu, gw, psi, x, seconds, lu, lw, dnow, coefficients, reset, attached, second, gained, fires,
     wiring, wires, shape, steepness, height, dcurrent, kept_u, kept_w, kept_x, kept_s, low, high,
 ):  # fmt: skip
-    """Adjoints of samples [low, high), from the chunk's last step to its first.
+    """Compute the adjoints of samples [low, high), from the chunk's last step to its first.
 
     lu, lw and dnow [B, M] hold the adjoints of u, w and the current of the step after the chunk, and then those
     of its first step; gu and gw, gradients of the state after its last step. Rows are those of `advance`; `gs`
