@@ -38,7 +38,7 @@ class Footprint:
 
 
 def footprint(counts: OpCounts) -> Footprint:
-    """Gather it from operation counts.
+    """Summarise memory, sparsity and the cost of a sample from operation counts.
 
     Raises:
         InputError: synaptic operations or spikes were not counted.
@@ -75,7 +75,7 @@ def _weights(counts: OpCounts) -> Iterator[int | None]:
 
 
 def _biases(counts: OpCounts) -> int:
-    """One number for each that is added in a step."""
+    """Count the biases, one for each addition of a bias in a step."""
     return sum((layer.bias_additions.total or 0) // counts.steps for layer in counts.layers)
 
 

@@ -127,11 +127,11 @@ class ModuleCounter:
         )
 
     def tally(self, name: str, module: str, neurons: int) -> Tally:
-        """Return the totals of one module."""
+        """Return the tally of one module, created on first use."""
         return self.tallies.setdefault(name, Tally(name, module, max(1, neurons)))
 
     def received(self, module: nn.Module, x: Tensor) -> Received:
-        """Return a module's input with its origin; one that nobody made, such as a first state, is real.
+        """Return a module's input with its origin; one that no module made, e.g. a first state, is real-valued.
 
         A module inside a spiking one carries that one's last spikes.
         """
@@ -159,7 +159,7 @@ class ModuleCounter:
 
 
 def _within_spiking(network: nn.Module) -> Iterator[tuple[nn.Module, str]]:
-    """Modules that belong to a spiking one, with its name."""
+    """Yield the modules inside spiking ones, each with the spiking module's name."""
     for name, module in network.named_modules():
         if spiking.full_name(module) in spiking.KNOWN:
             for inner in module.modules():
@@ -187,7 +187,7 @@ def known(module: nn.Module) -> bool:
 
 
 def _count(counter: ModuleCounter, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-    """Hand one call to what counts its kind, and note what it sends on."""
+    """Count one call by the function for its kind of module, and note what the module sends on."""
     name = counter.names[module]
     received = counter.received(module, inputs[0])
     first = output[0] if isinstance(output, tuple) else output

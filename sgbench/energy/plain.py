@@ -69,7 +69,7 @@ class PlainCounter:
         return found.model_copy(update={"input_events": Count(total=self.events), "layers": (first, *rest)})
 
     def _layer(self, layer: LayerCounts) -> LayerCounts:
-        """Under the layer's own name; every unit is updated in every step."""
+        """Move a layer's counts under the layer's own name; every unit is updated in every step."""
         name = _plain(layer.name)
         neurons = self.neurons[name]
         updates = Count(total=neurons * self.steps)

@@ -84,7 +84,7 @@ def price_pj(target: EnergyTarget, *operations: str) -> str:
 
 
 def term_tree(term: Term) -> dict[str, Any]:
-    """One summand with its price and evidence, as JSON."""
+    """Convert one summand with its price and evidence to JSON."""
     return {
         "operation": term.operation,
         "layer": term.layer,
@@ -110,7 +110,7 @@ def estimate_tree(estimate: EnergyEstimate) -> dict[str, Any]:
 
 
 def price_words(term: Term) -> str:
-    """Say in words what one count costs."""
+    """Describe in words what one count costs."""
     price = term.price
     if isinstance(price, MemoryPrice):
         ends = f"{price.sizes[0].access_pj:g} to {price.sizes[-1].access_pj:g}"

@@ -34,12 +34,12 @@ class TrainingCost:
 
     @property
     def total(self) -> int:
-        """All products."""
+        """Sum the products of all passes."""
         return self.forward + self.weight_gradients + self.input_gradients + self.validation
 
     @property
     def per_second(self) -> float | None:
-        """Products a second while it was trained, validation included."""
+        """Return the products a second during training, validation included."""
         return self.total / self.seconds if self.seconds else None
 
 
@@ -94,7 +94,7 @@ def training_cost(record: RunRecord, learning: Learning | None, sizes: Mapping[s
 
 
 def _synapses(group: SynapseCounts, counts: OpCounts) -> int:
-    """Synapses of a group, from the operations of a clocked machine."""
+    """Compute a group's number of synapses from the operations of a clocked machine."""
     if group.dense.total is None:
         raise InputError(f"connections from {group.source}: {group.dense.reason}")
     return group.dense.total // counts.steps
