@@ -125,7 +125,7 @@ class EProp(LearningRule):
             check_forward("eprop", network, objective, penalised=True)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Unrolled all steps are remembered, online the traces of synapses and one stretch of steps."""
+        """Count all steps as remembered where unrolled; online, the synapses' traces and one stretch of steps."""
         error = ("own_trace", "errors_of_others")
         weights = ("weights_of_others",) if self.feedback == "symmetric" else ()
         learnt = sizes.straight if self.feedback == "adaptive" else 0
@@ -141,11 +141,11 @@ class EProp(LearningRule):
 
     @property
     def _stretch(self) -> int:
-        """Steps that are taken at once."""
+        """Return the number of steps that are taken at once."""
         return 1 if self.update == "per_step" else STRETCH
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """One yield a batch, or one a step."""
+        """Compute gradients and yield once a batch, or once a step."""
         if self.form == "unrolled":
             yield self._unrolled(network, batch, objective)
         else:
@@ -166,14 +166,14 @@ class EProp(LearningRule):
         return Progress(slopes.loss, apart.seen)
 
     def _weights(self, network: Network) -> list[Tensor]:
-        """Feedback weights of each hidden layer [C, N], without gradient."""
+        """Return the feedback weights of each hidden layer [C, N], without gradient."""
         if self.feedback == "symmetric":
             return [network.readout.acting()[0].detach()]
         found = network.direct_feedback if self.feedback == "random" else network.learnt_feedback
         return [each.detach() for each in found]  # type: ignore[union-attr]
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Forward in stretches of time."""
+        """Run forward in stretches of time, and yield after each update."""
         forward, traces = Forward(network, batch), _Traces(network)
         total = network.readout.weight.new_zeros(())
         for span in forward.spans(self._stretch):

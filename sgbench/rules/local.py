@@ -92,7 +92,7 @@ class Local(LearningRule):
         return self.gain * neurons**-0.5 * normal
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Readout units that serve all layers take one current, and cannot learn from one of them."""
+        """Refuse readout units of several currents, and units that learn, since they serve all layers."""
         neuron = network.readout.neuron
         if neuron.currents > 1:
             raise InputError(
@@ -108,7 +108,7 @@ class Local(LearningRule):
             check_forward("local", network, objective)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """All steps are remembered, local readouts' too, whose weights are crossed on the way there and back."""
+        """Count all steps as remembered, local readouts' too, whose weights are crossed there and back."""
         readout = sizes.readout
         local = len(sizes.hidden) * readout.neurons * readout.states
         online = self.form == "online"
@@ -121,7 +121,7 @@ class Local(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """One yield a batch; its loss is that of the network's own readout."""
+        """Compute gradients from local losses and yield once a batch, with the loss of the network's readout."""
         yield (self._online if self.form == "online" else self._unrolled)(network, batch, objective)
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Progress:
@@ -162,13 +162,13 @@ class Local(LearningRule):
         return Progress(own.detach(), trajectory)
 
     def _behind_burn_in(self, heard: Trajectory, batch: Batch) -> tuple[Trajectory, Tensor]:
-        """Return what a local loss looks at, from the first step that counts on."""
+        """Select the steps that a local loss counts, from the end of the burn-in on."""
         behind = self._counting_on(batch)
         left = dataclasses.replace(heard, output=heard.output[self.burn_in_steps :], lengths=behind.lengths)
         return left, behind.target
 
     def _counting_on(self, batch: Batch) -> Batch:
-        """Lengths, and targets of single steps, behind the burn-in."""
+        """Shift lengths, and targets of single steps, to behind the burn-in."""
         first, target = self.burn_in_steps, batch.target
         if first == 0:
             return batch
@@ -184,7 +184,7 @@ class Local(LearningRule):
 
 
 def _trajectory(batch: Batch, runs: Sequence[LayerRun], layers: Sequence[Any]) -> Trajectory:
-    """Return what losses and penalties look at: the last output, and spikes and potentials of these layers."""
+    """Build the trajectory that losses and penalties read: last output, these layers' spikes and potentials."""
     fires = [layer.neuron.output == "binary" for layer in layers]
     return Trajectory(
         output=runs[-1].output,  # type: ignore[arg-type]
@@ -217,7 +217,7 @@ class LocalReadout(nn.Module):
 
     @property
     def neuron(self) -> Neuron:
-        """The readout's units."""
+        """Return the readout's units."""
         return self._owner[0]
 
     def synapses(self) -> tuple[Tensor, None]:
@@ -225,9 +225,9 @@ class LocalReadout(nn.Module):
         return self.weight, None
 
     def current(self, x: Tensor) -> Tensor:
-        """Weights times spikes, of any number of leading dimensions."""
+        """Compute the weights times spikes, of any number of leading dimensions."""
         return nn.functional.linear(x, self.weight)
 
     def feedback(self, s: Tensor) -> Tensor:
-        """Nothing comes back."""
+        """Return zeros, since a local readout has no recurrence."""
         return torch.zeros_like(s)
