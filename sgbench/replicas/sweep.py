@@ -30,7 +30,7 @@ def run_sweep(
     refused: Callable[[int], None] = lambda _: None,
     bars: Mapping[int, Bar] | None = None,
 ) -> list[str]:
-    """Run points of a sweep; returns a line for each that could not be run at all.
+    """Run the points of a sweep; return a line for each that could not be run at all.
 
     Args:
         specs: all points, checked.
