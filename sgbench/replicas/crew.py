@@ -143,7 +143,7 @@ class Crew:
         return members
 
     def _rid_of_ended(self, team: Team, shared: Shared) -> Team | None:
-        """Finish the members that have trained enough, store their records, and return the team without them."""
+        """Complete the members that have trained enough, store their records, and return the team without them."""
         gone = set()
         for row, member in enumerate(team.members):
             if member.training.ended:

@@ -67,7 +67,7 @@ class Stack:
 
     @contextlib.contextmanager
     def lent(self, row: int) -> Iterator[None]:
-        """Lend a network its collected gradients for the duration of a block."""
+        """Give a network its collected gradients for the duration of a block."""
         for parameter, slot in zip(self.parameters[row], self.slots[row], strict=True):
             parameter.grad = slot
         try:

@@ -146,7 +146,7 @@ class SweepView:
         return sum(getattr(row, column) for row in self.rows.values())
 
     def tick(self) -> None:
-        """Redraw the table, or write a line of status now and then where there is no terminal."""
+        """Draw the table anew, or write a line of status now and then where there is no terminal."""
         now_s = time.perf_counter()
         if self.console.is_terminal:
             if now_s - self.drawn_s < REDRAWN_S:
