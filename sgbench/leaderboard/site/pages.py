@@ -16,7 +16,7 @@ from sgbench.leaderboard.site.texts import text_pages
 
 
 def site_files(sources: Sources) -> Iterator[SiteFile]:
-    """Yield every file of a site but the one that lists them, one after the other."""
+    """Yield every file of a site one after another, all but the list of files."""
     for each in _everything(sources):
         yield (
             rendered(each, commit=sources.commit, docs=sources.beside.has_docs)
