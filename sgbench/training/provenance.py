@@ -66,7 +66,7 @@ class Code:
         return Code(commit, clean, versions(), processor())
 
     def made_by(self) -> dict[str, str]:
-        """Return what has to be the same for a checkpoint to be continued: commit and versions, as text."""
+        """Return commit and versions as text, which must be equal for a checkpoint to be continued."""
         return {"commit": f"{self.commit} {self.clean}", **self.versions}
 
 
@@ -81,7 +81,7 @@ def collect(
     truncated: dict[SplitName, int] | None = None,
     foreign: Mapping[str, str],
 ) -> Provenance:
-    """Describe where a run that ends now came from; `foreign` names classes from elsewhere by their choices.
+    """Describe the provenance of a run that ends now; `foreign` names classes from elsewhere by their choices.
 
     `truncated` counts spikes beyond the last step, of the splits that have any.
     """
@@ -127,7 +127,7 @@ def source_sha256(target: str) -> str | None:
 
 
 def _tree(node: object) -> object:
-    """Reduce a syntax tree to what it says, so that all versions of Python agree.
+    """Reduce a syntax tree to its meaning, in a form that all versions of Python share.
 
     >>> _tree(ast.parse("x = 1  # one")) == _tree(ast.parse("x=1"))
     True
@@ -147,7 +147,7 @@ def _tree(node: object) -> object:
 
 
 def versions() -> dict[str, str]:
-    """Version of the engines' arithmetic and of each package that can change a number, or "missing"."""
+    """Collect the version of the engines' arithmetic and of each package that can change a number, or "missing"."""
     found = {"engine": ENGINE}
     for package in PACKAGES:
         try:
@@ -158,7 +158,7 @@ def versions() -> dict[str, str]:
 
 
 def built_from(path: Path) -> tuple[str, bool] | None:
-    """Read from a wheel the commit that it was built from, and whether that was unchanged; None outside of one."""
+    """Read from a wheel the commit it was built from, and whether that was unchanged; None outside of a wheel."""
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
         return str(tree["commit"]), bool(tree["clean"])
@@ -167,7 +167,7 @@ def built_from(path: Path) -> tuple[str, bool] | None:
 
 
 def git_state(folder: Path) -> tuple[str | None, bool | None]:
-    """Commit of the checkout that holds `folder` and whether it is unchanged; None, None outside of one.
+    """Ask git for the commit of the checkout around `folder`, and whether it is unchanged; None, None outside.
 
     Only a checkout of sgbench itself counts: a wheel inside somebody's project is not that project's commit.
     """
@@ -199,5 +199,5 @@ def processor() -> str:
 
 
 def _printable(text: str) -> str:
-    """One short line without control characters, as records demand."""
+    """Shorten text to one line without control characters, as records demand."""
     return "".join(character for character in " ".join(text.split()) if character.isprintable())[:200]

@@ -25,13 +25,13 @@ log = logging.getLogger("sgbench")
 
 
 def folder_of(spec: RunSpec) -> Path:
-    """Return where this run's files are."""
+    """Return the folder of a run's files."""
     runs_dir = Path(spec.paths.runs_dir)
     return run_dir(runs_dir, spec.method.protocol.name, method_id(spec.method), spec.seed)
 
 
 def stored_record(spec: RunSpec) -> RunRecord | None:
-    """Return the record of this run, if there is a readable one."""
+    """Read the record of a run, if there is a readable one."""
     path = folder_of(spec) / RECORD
     if not path.exists():
         return None
@@ -41,14 +41,14 @@ def stored_record(spec: RunSpec) -> RunRecord | None:
 
 
 def finished_record(spec: RunSpec) -> RunRecord | None:
-    """Return the record for which this run is not made again."""
+    """Read the record because of which a run is not repeated; None where it has to run."""
     record = stored_record(spec)
     return record if record is not None and record.status == "finished" and not spec.force else None
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Be the only one to write there.
+    """Lock a run's folder, so that only one process writes there.
 
     Raises:
         RunBusyError: another process does.
@@ -72,7 +72,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def keeps_locks(folder: Path) -> bool:
-    """Say whether a lock in a folder keeps another handle out; some shared file systems say yes to both.
+    """Test whether a lock in a folder excludes a second handle; some shared file systems grant both.
 
     Args:
         folder: of runs; made if needed.
@@ -96,7 +96,7 @@ def keeps_locks(folder: Path) -> bool:
 
 
 def is_held(folder: Path) -> bool:
-    """Say whether some process writes a run's folder now."""
+    """Say whether another process is writing a run's folder now."""
     try:
         with locked(folder):
             return False
@@ -105,7 +105,7 @@ def is_held(folder: Path) -> bool:
 
 
 def set_aside_unreadable(path: Path) -> None:
-    """Keep a record that cannot be read under another name, so that nothing is overwritten."""
+    """Rename a record that cannot be read, so that nothing is overwritten."""
     if path.exists():
         try:
             read_model(path, RunRecord)
@@ -116,7 +116,7 @@ def set_aside_unreadable(path: Path) -> None:
 
 
 def read_access(path: Path) -> list[str]:
-    """Return when earlier tries touched the test split; `unknown` where the file is damaged."""
+    """Read when earlier attempts used the test split; `unknown` where the file is damaged."""
     if not path.is_file():
         return []
     try:
@@ -128,6 +128,6 @@ def read_access(path: Path) -> list[str]:
 
 
 def forget_checkpoints(folder: Path) -> None:
-    """Remove what an unfinished run would go on from."""
+    """Remove the checkpoints from which an unfinished run would continue."""
     for name in (*CHECKPOINTS, TEST_ACCESS):
         (folder / name).unlink(missing_ok=True)

@@ -96,7 +96,7 @@ class _Fitted(Attempt):
         self.data = LightningData(self.parts.data)
 
     def record(self) -> RunRecord:
-        """Train and test; the record of what came of it."""
+        """Train and test by Lightning, and return the record, of a failure too."""
         try:
             torch.set_num_threads(self.spec.trainer.threads)
             memory.keep_freed_memory()
