@@ -36,7 +36,7 @@ class StoredRun(NamedTuple):
 
 
 def folder_with_record(word: str) -> Path | None:
-    """Return the folder that a word names if a record lies there; the record itself names its folder.
+    """Find the folder that a word names if a record lies there; a record's own path stands for its folder.
 
     >>> folder_with_record("surrogate=atan") is None
     True
@@ -50,7 +50,7 @@ def folder_with_record(word: str) -> Path | None:
 def stored_run(
     words: Sequence[str], *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
 ) -> StoredRun:
-    """Make a run again.
+    """Build a run again, from its record or from words.
 
     Args:
         words: a folder with a record, and words such as "paths.data_dir=DIR"; or the words of a run.
@@ -96,7 +96,7 @@ def run_of(
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
 ) -> StoredRun:
-    """Make a run again on the processor from its record.
+    """Build a run again on the processor from its record.
 
     Args:
         folder: of the run.
@@ -118,7 +118,7 @@ def run_of(
 
 
 def load_selected(run: StoredRun) -> Network:
-    """Put the selected weights of a finished run into its network.
+    """Load the selected weights of a finished run into its network.
 
     Raises:
         InputError: the run is not finished, or its weights are gone, changed or of another network.
