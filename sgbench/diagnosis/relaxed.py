@@ -35,7 +35,7 @@ class GivenSpikes:
 
     @property
     def has_primitive(self) -> bool:
-        """False: given spikes follow no curve."""
+        """Return false, since given spikes follow no curve."""
         return False
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
@@ -47,7 +47,7 @@ class GivenSpikes:
         return surrogate.derivative(u) if self.passes else torch.zeros_like(u)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """There is none.
+        """Raise an error, since given spikes follow no curve.
 
         Raises:
             InputError: always.
