@@ -56,15 +56,15 @@ class CustomSurrogate(Surrogate):
 
     @property
     def shape_peak(self) -> None:
-        """Not known of a function."""
+        """Return None, since the peak of a function is not known."""
 
     @property
     def shape_area(self) -> None:
-        """Not known of a function."""
+        """Return None, since the area of a function is not known."""
 
     @property
     def shape_fwhm(self) -> None:
-        """Not known of a function."""
+        """Return None, since the width of a function is not known."""
 
     @property
     def has_primitive(self) -> bool:

@@ -17,7 +17,7 @@ WIDTH = 116
 
 
 def rows(results: Sequence[ReproductionResult]) -> list[list[str]]:
-    """One row a figure; what belongs to a reproduction stands in its first row."""
+    """Build one row a figure; what belongs to a reproduction stands in its first row."""
     found = []
     for result in results:
         for place, judged in enumerate(result.judged):
@@ -90,7 +90,7 @@ def as_tree(results: Sequence[ReproductionResult]) -> list[dict[str, Any]]:
 
 
 def as_page(results: Sequence[ReproductionResult]) -> str:
-    """Write the page docs/reproductions.md."""
+    """Write the page docs/reproductions.md from results."""
     verdicts = [judged.verdict for result in results for judged in result.judged]
     lines = [
         "# Published figures, and ours",

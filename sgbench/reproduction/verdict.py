@@ -63,7 +63,7 @@ def judge(figure: Figure, cells: Mapping[str, Sequence[ConditionCell]]) -> Judge
 
 
 def _worth(cells: Sequence[ConditionCell], best: int | None) -> dict[int, float]:
-    """Return the measure by seed, averaged over the cells that count."""
+    """Average the measure over the cells that count, by seed."""
     counting = sorted(cells, key=lambda cell: -cell.rank)[:best]
     return {
         seed: statistics.fmean(cell.values[seed] for cell in counting)  # type: ignore[misc] - none is None here
