@@ -97,7 +97,7 @@ def _sum(found: Iterator[int | None]) -> int | None:
 
 
 def _mean(found: list[Count], squares: Count | None, samples: int) -> Mean:
-    r"""Mean over samples, and z s / sqrt(n) with the sample's own s."""
+    r"""Compute the mean over samples, and z s / sqrt(n) with the sample's own s."""
     for each in found:
         if each.total is None:
             raise InputError(f"not counted: {each.reason}")

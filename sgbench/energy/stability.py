@@ -84,7 +84,7 @@ def duels(methods: Mapping[str, Mapping[str, Parts | None]]) -> tuple[Duel, ...]
 
 
 def cheaper_share(a: Parts, b: Parts) -> float | None:
-    """Share of corners in which a costs less than b, a tie counting half; None where all are ties."""
+    """Compute the share of corners in which a costs less than b, a tie counting half; None where all are ties."""
     zero = Interval(0, 0, 0)
     names = sorted({*a, *b})
     spans = [(a.get(name, zero), b.get(name, zero)) for name in names]

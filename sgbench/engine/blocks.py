@@ -71,14 +71,14 @@ class BlockPasses:
         self.arrived: list[int] = []  # events at each layer behind the first
 
     def forward(self, stages: Sequence[Stage]) -> list[Carry]:
-        """See `recursion.Passes`."""
+        """Run all layers forward, block by block; see `recursion.Passes`."""
         carries = [layer.rest() for layer in self.layers]
         courses = [stage.course for stage in stages]
         self.arrived = unroll_blocks(self.layers, self.rows, courses, carries)[1:]
         return [layer.seen(carry) for layer, carry in zip(self.layers, carries, strict=True)]
 
     def backward(self, links: Sequence[Link]) -> list[Tensor | None]:
-        """See `recursion.Passes`."""
+        """Compute gradients by blocks, or by chunks of time for dense layers; see `recursion.Passes`."""
         if not all(_reaches_output_alone(link.given) for link in links) or self._is_dense():
             return Chunks().backward(links)
         courses, given = [link.course for link in links], [link.given.output for link in links]

@@ -28,7 +28,7 @@ class Summary:
 
 
 def summarise(values: Sequence[float], *, confidence: float = 0.95) -> Summary:
-    r"""Mean and Student t-interval of values that vary by training noise.
+    r"""Compute mean and Student t-interval of values that vary by training noise.
 
     .. math:: \bar x \pm t_{n-1,\,(1+c)/2} \, \frac{s}{\sqrt n}
 

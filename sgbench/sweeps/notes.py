@@ -45,7 +45,7 @@ def notes(planned: RunPlan, words: Sequence[str], widths: Mapping[str, float | N
 
 
 def _unlike_widths(widths: Mapping[str, float | None]) -> Iterator[str]:
-    """Warn of shapes of very different widths, whose comparison tells of widths."""
+    """Warn about shapes of very different widths, whose comparison tells of widths."""
     bells = {name: width for name, width in widths.items() if width}
     if not bells:
         return
@@ -60,7 +60,7 @@ def _unlike_widths(widths: Mapping[str, float | None]) -> Iterator[str]:
 
 
 def _without_effect(planned: RunPlan, words: Sequence[str]) -> Iterator[str]:
-    """Warn of words about spikes where the network has none: the method is recorded, and named, without them."""
+    """Warn about words on spikes where the network has none: the method is recorded, and named, without them."""
     plain = next((spec for spec in planned.specs if spec.method.is_baseline), None)
     idle = [word for word in words if word.partition("=")[0].partition(".")[0] in ABOUT_SPIKES]
     if plain is not None and idle:
