@@ -13,7 +13,7 @@ VERBS = tuple(
     Evaluate Expand Explain Extend Extract Fetch Fill Filter Find Fire Fit Flatten Forget Format
     Generate Give Group Hand Hash Hold Import Index Insert Integrate Invert Join Judge Keep Launch Lay
     Learn Leave Let Limit List Load Locate Lock Log Look Lower Make Map Mark Measure Merge Mix Move
-    Multiply Name Narrow Normalise Note Open Order Overwrite Pack Pad Parse Pass Perturb Pick Plan Play
+    Multiply Name Narrow Normalise Note Open Order Overwrite Pack Pad Pair Parse Pass Perturb Pick Plan Play
     Pool Predict Prepare Price Print Propagate Put Quantise Raise Rank Read Rebuild Receive Recommend
     Record Reduce Refuse Register Remove Rename Render Repeat Replace Replay Report Require Reset
     Reshape Resolve Restore Return Rotate Round Run Sample Say Scale Scan Scatter Score Search Select

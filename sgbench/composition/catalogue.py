@@ -65,7 +65,7 @@ class Entry:
 
 
 def groups() -> list[str]:
-    """List the names of all groups."""
+    """List the names of all groups of the catalogue."""
     return sorted(folder.name for folder in conf_dir().iterdir() if folder.is_dir())
 
 

@@ -16,7 +16,7 @@ REFERENCE = "digits_v1"
 
 
 def as_dict(entry: catalogue.Entry) -> dict[str, Any]:
-    """Describe an entry under stable keys."""
+    """Describe a catalogue entry as a dictionary with stable keys."""
     return {
         "group": entry.group,
         "name": entry.name,

@@ -213,7 +213,7 @@ def probe(
 
 @torch.no_grad()
 def put(parameters: Sequence[Tensor], values: Tensor) -> None:
-    """Copy one long vector into weights."""
+    """Copy slices of one long vector into the weights."""
     first = 0
     for each in parameters:
         part = values[first : first + each.numel()].to(each)

@@ -43,7 +43,7 @@ class GivenSpikes:
         return next(self.steps).to(u.dtype)
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Return the surrogate's slope, or zero."""
+        """Return the surrogate's slope for given spikes, or zeros."""
         return surrogate.derivative(u) if self.passes else torch.zeros_like(u)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:

@@ -58,7 +58,7 @@ class OperationCounter:
         self.received = network.received
 
     def update(self, batch: Batch, trajectory: Trajectory) -> None:
-        """Add one batch; the trajectory must have kept its spikes."""
+        """Count the operations of one batch, whose trajectory must hold its spikes."""
         valid = within(batch.lengths, batch.x.shape[0])
         self.samples += len(batch.lengths)
         self.steps += int(batch.lengths.sum())
@@ -81,7 +81,7 @@ class OperationCounter:
         each.add_squares(self.squares)
 
     def result(self) -> OpCounts:
-        """Return the totals so far."""
+        """Return the operations counted so far, by layer."""
         return OpCounts(
             samples=self.samples,
             steps=self.steps,

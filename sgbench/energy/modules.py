@@ -87,7 +87,7 @@ class ModuleCounter:
         self.inside = 0  # known modules under way: what they compute is counted as theirs
 
     def __call__(self, *inputs: Tensor, samples: int, steps: int) -> Any:
-        """Run the network once and count.
+        """Run the network once and count what its modules do.
 
         Args:
             inputs: of its forward.
@@ -112,7 +112,7 @@ class ModuleCounter:
                 handle.remove()
 
     def result(self) -> OpCounts:
-        """Return the totals so far.
+        """Return the operations counted so far, by module.
 
         Raises:
             InputError: nothing was counted.

@@ -61,7 +61,7 @@ class PlainCounter:
             self.counter(seen, samples=count, steps=steps)
 
     def result(self) -> OpCounts:
-        """Return the totals so far."""
+        """Return the operations counted so far, under the layers' own names."""
         found = self.counter.result()
         first, *rest = (self._layer(layer) for layer in found.layers)
         if self.network.sums_up:

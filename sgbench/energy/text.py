@@ -15,7 +15,7 @@ NONE = "-"
 
 
 def joules(energy_nj: float) -> str:
-    """Write an energy with three digits.
+    """Write an energy with three digits in a fitting unit.
 
     >>> joules(12345.6), joules(0.0451), joules(0.0)
     ('12.3 uJ', '45.1 pJ', '0 pJ')
@@ -95,7 +95,7 @@ def term_tree(term: Term) -> dict[str, Any]:
 
 
 def estimate_tree(estimate: EnergyEstimate) -> dict[str, Any]:
-    """Convert an estimate to JSON."""
+    """Convert an estimate of energy to JSON."""
     return {
         "target": estimate.target,
         "latency_s": estimate.latency_s,

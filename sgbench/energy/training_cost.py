@@ -34,7 +34,7 @@ class TrainingCost:
 
     @property
     def total(self) -> int:
-        """Sum the products of all passes."""
+        """Sum the products of forward, backward and validation passes."""
         return self.forward + self.weight_gradients + self.input_gradients + self.validation
 
     @property

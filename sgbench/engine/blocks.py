@@ -177,7 +177,7 @@ class GradientSums(NamedTuple):
     wires: np.ndarray  # [M, width], [1, width] or nothing
 
     def add(self, other: GradientSums) -> None:
-        """Add another instance's sums to these."""
+        """Add another part's gradient sums to these."""
         for mine, theirs in zip(self, other, strict=True):
             np.add(mine, theirs, out=mine)
 

@@ -39,7 +39,7 @@ class GivenEvents:
         self.all = Rows(events.indptr.numpy(), events.index.numpy(), value)
 
     def rows(self) -> Rows:
-        """Return the rows of all steps."""
+        """Return the rows of events of all steps."""
         return self.all
 
 

@@ -66,7 +66,7 @@ class Run:
 
 
 def run(of: Run, current: Tensor, matrix: Tensor | None) -> LayerRun:
-    """Run a layer over all steps."""
+    """Run a layer over all steps by its generated loops."""
     flat = of.layout.flat(current).contiguous()
     rows = of.rows(flat.dtype)
     output, centred, *last = _Unrolled.apply(of, flat, matrix, of.layer.recurrent, *rows)  # type: ignore[misc]
@@ -96,7 +96,7 @@ class _Unrolled(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        """Compute the gradients of all inputs."""
+        """Compute the gradients of current, recurrent matrix and parameter rows."""
         _ = ctx.saved_tensors  # torch refuses here what was changed meanwhile
         return None, *_Backward(ctx.of, ctx.there, grads).gradients()
 

@@ -32,7 +32,7 @@ class Neurons(Protocol):
         ...
 
     def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Advance one time step."""
+        """Advance the neurons by one time step."""
         ...
 
     def centred(self, state: Any) -> Tensor:

@@ -20,7 +20,7 @@ class DenseCurrent:
         self.adjoint: Tensor | None = None
 
     def drive(self, room: Tensor) -> Drive:
-        """Return the current itself."""
+        """Return the given current as the drive of the layer."""
         return Drive(self.current)
 
     def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:

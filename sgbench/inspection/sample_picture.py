@@ -21,7 +21,7 @@ US_PER_MS = 1000
 
 
 def draw(name: str, made: DataSet, part: Samples, split: Split, path: Path, *, count: int) -> None:
-    """Write the picture of some samples.
+    """Draw some samples of a data set to a file.
 
     Args:
         name: of the entry.

@@ -80,7 +80,7 @@ def stored_run(
 
 
 def record_of(folder: Path) -> RunRecord:
-    """Read the record in a folder.
+    """Read the record of a run in a folder.
 
     Raises:
         InputError: there is none, or none that can be read.

@@ -25,12 +25,12 @@ class Measure:
 
     @property
     def is_loss(self) -> bool:
-        """Say whether less is better."""
+        """Say whether the measure is a loss, of which less is better."""
         return self.kind == "loss"
 
     @property
     def title(self) -> str:
-        """Return the title of a column."""
+        """Return the title of the measure's column."""
         return "test loss" if self.is_loss else "test accuracy, %"
 
     @property

@@ -51,7 +51,7 @@ class Network(nn.Module, ABC):
         *,
         window: int | None = None,
     ) -> Trajectory:
-        """Run over all time steps.
+        """Run all layers over all time steps.
 
         Args:
             x: input [T, B, N], dense or packed.

@@ -42,7 +42,7 @@ class Units(nn.Module):
         """Do nothing, since no setting changes from epoch to epoch."""
 
     def centred(self, state: Values) -> Tensor:
-        """Return the values themselves."""
+        """Return the values themselves, since these units have no threshold."""
         return state.u
 
     def recurrence_spec(self) -> None:
@@ -237,7 +237,7 @@ class Size:
             self.shape, self.bias = [1], False
 
     def wanted(self, n_inputs: int, n_outputs: int) -> int:
-        r"""Count the parameters to match.
+        r"""Count the parameters that the spiking network has, which the baseline has to match.
 
         .. math:: \sum_l n_{l-1} n_l + \sum_{l \text{ hidden}} (0, n_l \text{ or } n_l^2) + [\text{bias}] \sum_l n_l
 

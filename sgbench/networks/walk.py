@@ -40,7 +40,7 @@ class Stretch(NamedTuple):
 
 @torch.no_grad()
 def walk(layer: Layer, signal: Signal, state: Any, *, jacobians: bool) -> Stretch:
-    """Take a layer through a stretch of time.
+    """Run a layer step by step over a stretch of time and record its states.
 
     Args:
         layer: that can go step by step.

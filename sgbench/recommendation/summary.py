@@ -98,7 +98,7 @@ def shipped_summary() -> Path:
 
 
 def read_summary(path: Path) -> StudySummary:
-    """Read a summary.
+    """Read the summary of a study from a file.
 
     Raises:
         InputError: there is none, or it is damaged.

@@ -120,7 +120,7 @@ def to_json(model: BaseModel) -> bytes:
 
 
 def read_model(path: Path, model: type[Model]) -> Model:
-    """Read and validate one stored file.
+    """Read one stored file and validate it as a model.
 
     Raises:
         InputError: the file is missing, a link, too large, not JSON, or not of this schema; one line.

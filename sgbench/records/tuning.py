@@ -55,7 +55,7 @@ class Journal(Strict):
         return self
 
     def of_study(self, study: int) -> list[Asked]:
-        """List what one study has asked for, in order."""
+        """List the settings that one study has asked for, in order."""
         return sorted((each for each in self.asked if each.study == study), key=lambda each: each.number)
 
 

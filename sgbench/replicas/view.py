@@ -187,7 +187,7 @@ class SweepView:
         return table
 
     def say(self, line: str) -> None:
-        """Print a line that stays."""
+        """Print a line above the redrawn table, where it stays."""
         self.console.print(Text(line), soft_wrap=True)
         self.said_s = time.perf_counter()
 

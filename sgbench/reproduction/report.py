@@ -57,7 +57,7 @@ def _minutes(result: ReproductionResult) -> str:
 
 
 def as_tree(results: Sequence[ReproductionResult]) -> list[dict[str, Any]]:
-    """Describe the results under stable keys."""
+    """Describe reproductions and their figures under stable keys."""
     return [
         {
             "name": result.reproduction.name,

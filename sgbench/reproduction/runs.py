@@ -47,7 +47,7 @@ class ReproductionGrid:
     cells: Mapping[str, Sequence[Mapping[int, RunSpec]]]
 
     def specs(self) -> list[RunSpec]:
-        """List each run once."""
+        """List each run of a reproduction once."""
         found = [spec for cells in self.cells.values() for cell in cells for spec in cell.values()]
         return list({(method_id(spec.method), spec.seed): spec for spec in found}.values())
 

@@ -32,7 +32,7 @@ class Judged(NamedTuple):
 
 
 def judge(figure: Figure, cells: Mapping[str, Sequence[ConditionCell]]) -> Judged:
-    """Compare one figure.
+    """Compare one published figure with what was measured.
 
     A condition is worth the mean over its seeds, and over its best cells if the figure names how many; `gap` is the
     smallest of all conditions but the last above the last, `spread` the largest above the smallest.

@@ -87,7 +87,7 @@ class Store:
         self.study = study
 
     def manifest(self) -> Manifest | None:
-        """Read what is stored, or None where nothing is.
+        """Read the manifest of the store, or None where nothing is stored.
 
         Raises:
             InputError: the manifest cannot be read, or is another study's.

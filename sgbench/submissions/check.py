@@ -56,7 +56,7 @@ class Checked:
 
 
 def check(root: Path, *, references: References, judge: Judge, board: Path | None = None) -> Checked:
-    """Check a submission's folder.
+    """Check a submission's folder and list what is wrong with it.
 
     Args:
         root: the folder.

@@ -64,7 +64,7 @@ def read_grid(
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
 ) -> SweepGrid:
-    """Compose a sweep without running it.
+    """Compose the combinations of a sweep without running any.
 
     A method does not depend on the seed, so a combination is composed once for all of its seeds.
 

@@ -59,7 +59,7 @@ def cells(results: Results) -> tuple[list[list[str]], int]:
 
 
 def as_text(results: Results, again: str) -> str:
-    """Write the results for people.
+    """Write the table of a sweep's results for people.
 
     Args:
         results: of a sweep.

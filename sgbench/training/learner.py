@@ -55,7 +55,7 @@ class Learner(pl.LightningModule):
         self.course.begin_scoring("validation", selected=not self._fitting)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score one batch."""
+        """Score one batch of the validation split."""
         self.course.score(batch)
 
     def on_validation_epoch_end(self) -> None:
@@ -78,7 +78,7 @@ class Learner(pl.LightningModule):
         self.course.begin_scoring("test", selected=True)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score and count one batch."""
+        """Score one batch of the test split and count its operations."""
         self.course.score(batch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ class OwnData:
 
     @property
     def classes(self) -> int:
-        """Count the classes."""
+        """Count the classes of the data."""
         return len(self.labels)
 
     def count(self, split: Split) -> int:

@@ -42,7 +42,7 @@ class Loops(NamedTuple):
 
 
 def loops(source: LoopSource) -> Loops:
-    """Compile the loops of a source."""
+    """Compile the loops of a neuron's source, or load them from the cache."""
     program = source.program
     arrays = (len(forward_arrays(program)), len(backward_arrays(program)) if program.learns else 0)
     return _loops(source.text, arrays, source.dtype)

@@ -73,7 +73,7 @@ def untold(reference: ProtocolReference) -> str | None:
 def explain(
     board: Board, a: MethodRow, b: MethodRow, *, hits: Mapping[str, Hits], unsaid: str | None = None
 ) -> Explanation:
-    """Compare two methods.
+    """Compare two methods of a board in sentences.
 
     Args:
         board: on which both are.
@@ -155,7 +155,7 @@ def _points(value: float) -> str:
 
 
 def _by(value: float, measure: Measure) -> str:
-    """Write a difference with its unit."""
+    """Write a difference of scores with its unit."""
     return f"{measure.text(value)}{'' if measure.is_loss else ' points'}"
 
 

@@ -32,7 +32,7 @@ def compared(sources: Sources) -> AcrossTasks | str:
 
 
 def across_files(found: AcrossTasks | str, sources: Sources) -> Iterator[Page | SiteFile]:
-    """Yield the page and its picture."""
+    """Yield the page of surrogates over all tasks and its picture."""
     comparable = isinstance(found, AcrossTasks)
     if isinstance(found, AcrossTasks):
         shown, ranks = profiles(found), mean_ranks(found)

@@ -23,7 +23,7 @@ Drawn = tuple[Picture, SiteFile]
 
 
 def protocol_pictures(board: Board, sources: Sources, values: str) -> Iterator[Drawn]:
-    """Yield pictures with their files.
+    """Yield the pictures of a protocol's page with their files.
 
     Args:
         board: the rows.

@@ -120,7 +120,7 @@ class Sources:
 def read_sources(
     root: Path, *, references: References, commit: str, beside: Beside = NOTHING_BESIDE
 ) -> Sources:
-    """Read a leaderboards folder.
+    """Read from a leaderboards folder all that a site is built from.
 
     Args:
         root: the folder.

@@ -22,7 +22,7 @@ class Cell:
 
     @property
     def is_plain(self) -> bool:
-        """Say whether the cell is text without a link, note or sort key."""
+        """Say whether the cell is text without a link, notes or code formatting."""
         return self.link is None and not self.notes and not self.is_code
 
     @property

@@ -73,7 +73,7 @@ class ScoreClaim:
 
 
 def claim_of(record: RunRecord | ExternalRecord) -> ScoreClaim | None:
-    """Return what a record claims, or None for a failed one."""
+    """Return the scores that a record claims, or None for a failed one."""
     if isinstance(record, ExternalRecord):
         failed = record.status == "failed"
         return None if failed else ScoreClaim(record.accuracy, record.loss, record.samples, record.labels)

@@ -91,7 +91,7 @@ def lines_of(data: bytes, name: str) -> tuple[str, list[str]]:
 
 
 def table_of(body: list[str], line_of: re.Pattern[str], columns: int, name: str) -> Floats:
-    """Read the numbers [lines, columns].
+    """Read the numbers in a table's lines as an array [lines, columns].
 
     Raises:
         InputError: the first line that is not so many plain numbers.

@@ -131,7 +131,7 @@ def cell_text(cell: Mapping[str, object] | Cell, *, without: Sequence[str] = ())
 
 
 def few(runs: int, of: int) -> str:
-    """Write a count of runs.
+    """Write a count of runs, such as "3 of 40".
 
     >>> few(3, 10)
     '3 of 10'
