@@ -7,7 +7,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 PEERS ?= .venv-peers
 INSTALLED_PEERS := $(PEERS)/.installed
 
-.PHONY: help setup quickstart test test-slow test-peers test-site check entry presets golden catalogue board site docs clean
+.PHONY: help setup quickstart test test-slow test-peers test-site test-cluster check entry presets golden catalogue board site docs clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,10 @@ test-site: $(INSTALLED_DEV) ## the site in a headless Chromium, which has to be 
 	$(BIN)/python -m pip install --quiet --editable '.[browser]'
 	$(BIN)/python -m pytest -n 0 -m site tests/site
 
+test-cluster: $(INSTALLED_DEV) ## sweeps on a real SLURM of one node (Debian: slurm-wlm munge, as root) and on Ray
+	$(BIN)/python -m pip install --quiet --editable '.[slurm,ray]'
+	$(BIN)/python -m pytest -n 0 -m cluster tests/cluster
+
 test-peers: $(INSTALLED_PEERS) ## presets and statistics against the libraries that have them, in an environment of its own
 	$(PEERS)/bin/python -m pytest tests/peers -m "peers or not slow"
 
@@ -61,9 +65,8 @@ check: $(INSTALLED_DEV) ## lint, floors, types, committed boards
 	$(BIN)/sgbench board check
 
 # WITH names an interpreter that has everything; without it, .venv is made.
-entry: $(if $(WITH),,$(INSTALLED_DEV)) ## do all that follows from a new entry: golden ids, catalogue page
+entry: $(if $(WITH),,$(INSTALLED_DEV)) ## do all that follows from a new entry: golden ids, words to complete
 	$(or $(WITH),$(BIN)/python) -m tests.golden.write --new
-	$(or $(WITH),$(BIN)/python) -m tools.catalogue_pages.pages --pictures new
 	$(or $(WITH),$(BIN)/python) -m sgbench.composition.names
 
 presets: setup ## rewrite conf/surrogate/<library>/ from its table
@@ -72,16 +75,16 @@ presets: setup ## rewrite conf/surrogate/<library>/ from its table
 golden: $(INSTALLED_DEV) ## rewrite the golden files; review the difference
 	$(BIN)/python -m tests.golden.write
 
-catalogue: $(INSTALLED_DEV) ## rewrite docs/catalogue from the entries
+catalogue: setup ## pages and pictures of surrogates and neurons, into docs/catalogue
 	$(BIN)/python -m tools.catalogue_pages.pages
 
 board: setup ## rebuild all committed boards from their records
 	$(BIN)/sgbench board build --from leaderboards
 
-site: setup ## build the web site of all boards into site/
+site: catalogue ## build the web site of all boards into site/
 	$(BIN)/sgbench board site
 
-docs: $(INSTALLED_DEV) ## the documentation and the boards as one site in public/, notebooks executed
+docs: $(INSTALLED_DEV) catalogue ## the documentation and the boards as one site in public/, notebooks executed
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	rm -rf public
 	$(BIN)/sgbench board site --docs --into public
@@ -91,4 +94,5 @@ docs: $(INSTALLED_DEV) ## the documentation and the boards as one site in public
 	$(BIN)/python -m tools.documentation.links public
 
 clean: ## remove .venv and caches, never runs
-	rm -rf $(VENV) $(PEERS) .pytest_cache .ruff_cache .import_linter_cache dist build public docs/api docs/checkout
+	rm -rf $(VENV) $(PEERS) .pytest_cache .ruff_cache .import_linter_cache dist build site public \
+	  docs/api docs/catalogue docs/checkout

@@ -22,6 +22,7 @@ EPILOG = """examples:
   python -m benchmarks data
   python -m benchmarks sweep --batch 128 --hidden 256
   python -m benchmarks long_sweep
+  python -m benchmarks places --on local,slurm
   python -m benchmarks equivalence
   python -m benchmarks counting
   python -m benchmarks rules --steps 400
@@ -183,7 +184,13 @@ def _add_sweeps(commands: Any) -> None:
     _add_counts(alike, (("seeds", 20), ("epochs", 30)))
     alike.add_argument("--margin", type=float, default=0.01, metavar="D", help="of accuracy (default 0.01)")
     alike.set_defaults(handler=_measure, module="equivalence", settings="EquivalenceSettings")
-    for command in (sweep, long, alike):
+    places = commands.add_parser(
+        "places", help="tiny points on this machine, on SLURM, on Ray: what each costs"
+    )
+    places.add_argument("--on", default="local", metavar="NAMES", help="local, slurm, ray (default local)")
+    _add_counts(places, (("seeds", 50), ("workers", 2)))
+    places.set_defaults(handler=_measure, module="places", settings="PlacesSettings")
+    for command in (sweep, long, alike, places):
         _add_json(command)
 
 

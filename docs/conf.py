@@ -17,8 +17,8 @@ extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
     "tools.documentation.extension",
+    "tools.documentation.mathematics",
 ]
 exclude_patterns = ["_build", "Thumbs.db"]
 templates_path = ["_templates"]
@@ -42,6 +42,7 @@ nb_execution_timeout = 900
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = "sgbench"
 html_static_path = ["_static"]

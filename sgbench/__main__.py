@@ -65,9 +65,10 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def _children() -> list[Any]:
-    """List the processes that this one started and that save what they have when they are told to stop."""
-    module = sys.modules.get("multiprocessing")
-    return [] if module is None else module.active_children()
+    """List what saves when it is told to stop: processes that this one started, and jobs of a cluster."""
+    module, cluster = sys.modules.get("multiprocessing"), sys.modules.get("sgbench.replicas.cluster")
+    jobs = [] if cluster is None else [each for each in threading.enumerate() if each.name == cluster.SAVING]
+    return [*([] if module is None else module.active_children()), *jobs]
 
 
 def _leave() -> NoReturn:

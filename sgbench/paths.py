@@ -10,6 +10,7 @@ from sgbench.errors import InputError
 
 RECORD = "record.json"  # of a run, in its folder
 PREDICTIONS = "predictions.csv"  # beside it
+WEIGHTS = "weights.safetensors"  # beside it
 
 
 def conf_dir() -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from html import escape
 
 NONE = "-"
 """What stands where there is no value."""
@@ -101,3 +102,17 @@ def few(lines: Sequence[str], all_named: str, *, most: int = 10) -> list[str]:
     if len(lines) <= most:
         return list(lines)
     return [*lines[: most - 1], f"{len(lines) - most + 1} more; {all_named}"]
+
+
+def html_table(rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> str:
+    """Write a table whose first row is its head, followed by lines of notes.
+
+    >>> html_table([["a"], ["<1>"]])
+    '<table><thead><tr><th>a</th></tr></thead><tbody><tr><td>&lt;1&gt;</td></tr></tbody></table>'
+    """
+    head, *body = rows
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    lines = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in body)
+    below = "".join(f"<p>{escape(note)}</p>" for note in notes)
+    inside = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f"<table><thead><tr>{top}</tr></thead><tbody>{inside}</tbody></table>{below}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path, PurePosixPath
 
 import pytest
+import yaml
 
 import sgbench
 from sgbench.leaderboard.site.render import DOCS_SECTIONS, SECTIONS, bar
@@ -13,6 +15,12 @@ from tools.documentation.api import api_pages
 from tools.documentation.extension import escape_bars
 from tools.documentation.links import broken, main
 from tools.documentation.outside import DOCS, ROOT, Outside
+
+PUBLISHING = (
+    "actions/configure-pages@983d7736d9b0ae728b81ab479565c72886d7745b",
+    "actions/upload-pages-artifact@56afc609e74202658d3ffba0e8f6dda462b719fa",
+    "actions/deploy-pages@d6db90164ac5ed86f2b6aed7e0febac5b3c0c03e",
+)
 
 
 def test_the_reference_has_every_name_and_module() -> None:
@@ -39,6 +47,8 @@ def test_links_that_leave_docs_lead_into_the_site() -> None:
         "[`Neuron`](../../sgbench/neurons/base.py)": "[`Neuron`](outside:../files/sgbench/neurons/base.py.txt)",
         "[a](../../CONTRIBUTING.md#numbers)": "[a](../checkout/contributing.md#numbers)",
         "[a](../../tests/)": "a",
+        "[a](../../conf/surrogate/)": "[a](outside:../../surrogates.html)",
+        "[a](../../sgbench/composition/presets.yaml)": "[a](outside:../catalogue/libraries.html)",
         "[a](../energy.md#top)": "[a](../energy.md#top)",
         "[a](https://example.org)": "[a](https://example.org)",
         "```sh\n[a](../../tests/)\n```": "```sh\n[a](../../tests/)\n```",
@@ -71,17 +81,44 @@ def test_bars_of_absolute_values_stay() -> None:
     assert lines == ["1 / (1 + \\|z\\|), as `|z|`", "    >>> a | b"]
 
 
+def test_formulas_are_mathml() -> None:
+    """Of the browser's own language, by hand: a square, two aligned rows; must differ: a command nobody knows."""
+    mathematics = pytest.importorskip("tools.documentation.mathematics", reason="pip install 'sgbench[docs]'")
+    assert "<msup><mi>a</mi><mn>2</mn></msup>" in mathematics.as_mathml("a^2")
+    rows = mathematics.as_mathml(r"\text{one\_b: } a &= b \\ c &= d", is_block=True)
+    assert (rows.count("<mtr>"), rows.count("<mtd")) == (2, 4)
+    assert "one_b:" in rows
+    with pytest.raises(Exception, match=r"page: formula .* \\unheardof is not known; write it otherwise"):
+        mathematics.as_mathml(r"\unheardof", of="page")
+
+
+def test_the_workflow_publishes_what_make_docs_builds() -> None:
+    """Expected: one build of boards and documentation, published by actions at the commits that were agreed on."""
+    tree = yaml.safe_load((ROOT / ".github" / "workflows" / "site.yml").read_text())
+    steps = [step for job in tree["jobs"].values() for step in job["steps"]]
+    assert "make docs" in [step.get("run") for step in steps]
+    used = [step["uses"] for step in steps if "uses" in step]
+    assert set(PUBLISHING) <= set(used)
+    assert all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", each) for each in used)
+    (kept,) = (step for step in steps if step.get("uses") == PUBLISHING[1])
+    assert kept["with"]["path"] == "public"
+    assert "if" not in kept  # of a pull request too
+    assert tree["jobs"]["publish"]["if"] == "github.event_name == 'push'"
+
+
 def test_broken_links_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Hand count: of six links three lead nowhere; a page with none is silent."""
+    """Hand count: of eight links three lead nowhere and one loads from elsewhere; a page with none is silent."""
     (tmp_path / "b.html").write_text('<p id="here">b</p>')
     (tmp_path / "a.html").write_text(
         '<a href="b.html#here">1</a><a href="b.html#gone">2</a><a href="c.html">3</a><a href="https://example.org">4</a>'
-        '<a href="https://">5</a><a href="b.html">6</a>'
+        '<a href="https://">5</a><a href="b.html">6</a><script src="https://example.org/a.js"></script>'
+        '<img src="data:image/png;base64,AA">'
     )
     assert [line.partition(": ")[2] for line in broken(tmp_path)] == [
         "b.html#gone: no such place on that page",
         "c.html: no such file",
         "https://: no address",
+        "https://example.org/a.js: is loaded from elsewhere",
     ]
     assert main([str(tmp_path)]) == 1
-    assert "2 pages, 3 broken links" in capsys.readouterr().out
+    assert "2 pages, 4 broken links" in capsys.readouterr().out

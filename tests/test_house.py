@@ -76,39 +76,19 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     return site, environment
 
 
-LONG = (
-    "sweep suite_tiny",
-    "sweep surrogate_x_lr",
-    "sweep show surrogate_x_lr",
-    "sweep quickstart",
-    "reproduce",
-)
-NEED_QUICKSTART = (
-    "board explain",
-    "submit make",
-    "board add",
-    "board build --from leaderboards",
-    "board site",
-)
-
-
-@pytest.mark.parametrize(
-    "whole", [pytest.param(False, marks=pytest.mark.slow), pytest.param(True, marks=pytest.mark.hours)]
-)
+@pytest.mark.slow
 def test_commands_of_the_readme_work_in_order_in_an_empty_folder(
-    whole: bool, installed: tuple[Path, dict[str, str]], tmp_path: Path
+    installed: tuple[Path, dict[str, str]], tmp_path: Path
 ) -> None:
-    """Those below "Run your own", word for word, from the wheel; the slow run leaves out sweeps of minutes."""
+    """Those below "Run your own", word for word, from the wheel: about two minutes of two processors."""
     _, environment = installed
     found = re.search(
         r"## Run your own\n\n```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE
     )
     assert found is not None
     lines = [line.partition(" #")[0].strip() for line in found[1].splitlines()]
-    left_out = () if whole else tuple(f"sgbench {words}" for words in (*LONG, *NEED_QUICKSTART))
-    kept = [line for line in lines if not line.startswith(left_out)]
-    assert len(kept) >= (len(lines) if whole else 6)
-    for line in kept:
+    assert len(lines) > 10
+    for line in lines:
         done = subprocess.run(
             ["/bin/sh", "-c", line],
             cwd=tmp_path,

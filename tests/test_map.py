@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.rooms import PACKAGE, ROOT, catalogue_folders, contract_floors, folders_and_modules
+from tools.documentation.outside import PAGES_OF
 
 MAP = ROOT / "docs" / "architecture.md"
 INDEX = ROOT / "docs" / "index.md"
@@ -162,14 +163,14 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_every_page_is_in_the_index() -> None:
-    """Expected: each page of docs, each decision, each schema and each list of the catalogue has its line."""
+    """Expected: each page of docs, each decision and each schema has its line, and each list of entries."""
     docs = INDEX.parent
     pages = {
         *docs.glob("*.md"),
         docs / "tutorial" / "index.md",
         *docs.glob("adr/*.md"),
         *docs.glob("schema/*.json"),
-        *docs.glob("catalogue/*.md"),
+        *(ROOT / place for place in PAGES_OF),
     }
     lines = [line for line in INDEX.read_text().splitlines() if line.startswith("| [")]
     linked = [(docs / LINK.findall(line)[0][1]).resolve() for line in lines]

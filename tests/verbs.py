@@ -14,11 +14,11 @@ VERBS = tuple(
     Generate Give Group Hand Hash Hold Import Index Insert Integrate Invert Join Judge Keep Launch Lay
     Learn Leave Let Limit List Load Locate Lock Log Look Lower Make Map Mark Measure Merge Mix Move
     Multiply Name Narrow Normalise Note Open Order Overwrite Pack Pad Pair Parse Pass Perturb Pick Plan Play
-    Pool Predict Prepare Price Print Propagate Put Quantise Raise Rank Read Rebuild Receive Recommend
+    Pool Predict Prepare Price Print Propagate Put Quantise Queue Raise Rank Read Rebuild Receive Recommend
     Record Reduce Refuse Register Remove Rename Render Repeat Replace Replay Report Require Reset
     Reshape Resolve Restore Return Rotate Round Run Sample Say Scale Scan Scatter Score Search Select
     Send Set Settle Shape Shift Shorten Show Shuffle Silence Simulate Smooth Sort Split Spread Stack
-    Stamp Start Stop Store Stretch Strip Subtract Sum Summarise Tabulate Take Tell Test Train Treat Turn
+    Stamp Start Stop Store Stretch Strip Submit Subtract Sum Summarise Tabulate Take Tell Test Train Treat Turn
     Unlock Unpack Update Use Validate Verify Wait Warn Weigh Wrap Write Yield
     """.split()  # noqa: SIM905 - a verb a line would be two hundred lines
 )

@@ -17,7 +17,7 @@ class Augmentation(ABC):
 
     @abstractmethod
     def vary(self, values: Values, generator: torch.Generator, image: Image | None) -> Values:
-        """Return samples [B] of the same form and channels, at most as long, each varied by draws of its own.
+        """Change samples [B] at random, each by draws of its own; form and channels stay, and none gets longer.
 
         Args:
             values: of the batch; they are not changed themselves.

@@ -78,7 +78,7 @@ class Events(Augmentation):
         self.noise_hz = require_number("augmentation.noise_hz", noise_hz, low=0)
 
     def vary(self, values: Values, generator: torch.Generator, image: Image | None) -> SpikeTrains:
-        """Spikes of the same channels and number of samples."""
+        """Move, thin, stretch, mirror and crop each sample's spikes; channels and number of samples stay."""
         if not isinstance(values, SpikeTrains):
             raise InputError("augmentation=events: takes spikes; use augmentation=none")
         if self.mirror and image is None:
@@ -120,7 +120,7 @@ def some(spikes: Spikes, keep: NDArray[np.bool_]) -> Spikes:
 
 
 def within(spikes: Spikes) -> Spikes:
-    """Keep the spikes from 0 to the end; the end itself belongs to no step."""
+    """Keep the spikes from 0 to the sample's end; the end itself belongs to no step."""
     return some(spikes, (spikes.time_us >= 0) & (spikes.time_us < spikes.duration_us))
 
 
@@ -152,7 +152,7 @@ def jittered(spikes: Spikes, random: np.random.Generator, deviation_us: float) -
 def moved(
     spikes: Spikes, random: np.random.Generator, most: int, channels: int, image: Image | None
 ) -> Spikes:
-    """Channels by one number, or pixels by one in x and one in y; what leaves is lost."""
+    """Shift all channels by one number, or all pixels by one in x and one in y; what leaves is lost."""
     down, right = (np.floor(random.random(2) * (2 * most + 1)) - most).astype(np.int64)
     if image is None:
         channel = spikes.channel + right
@@ -165,7 +165,7 @@ def moved(
 
 
 def with_noise(spikes: Spikes, random: np.random.Generator, rate_hz: float, channels: int) -> Spikes:
-    """Spikes of a Poisson process over all channels: exponential gaps, then a channel each."""
+    """Add spikes of a Poisson process over all channels: exponential gaps, then a channel each."""
     mean_us = 1e6 / (rate_hz * channels)
     times: list[NDArray[np.float64]] = []
     last_us = 0.0

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from sgbench.leaderboard.rows import Board
+    from sgbench.leaderboard.site.beside import Beside
     from sgbench.leaderboard.store.reading import Finding
 
 SITE = Path("site")
@@ -106,16 +107,14 @@ def _build(args: argparse.Namespace) -> int:
 
 
 def _site(args: argparse.Namespace) -> int:
-    from sgbench.leaderboard.site.beside import Beside
     from sgbench.leaderboard.site.build import build_site
-    from sgbench.recommendation.front import shipped_advice
 
     built = build_site(
         args.root,
         args.into,
         references=references_of(args),
         commit=commit_of(args.root),
-        beside=Beside(shipped_advice(), args.docs),
+        beside=_beside(has_docs=args.docs),
     )
     if args.json:
         say_json(asdict(built))
@@ -126,10 +125,18 @@ def _site(args: argparse.Namespace) -> int:
     return 1 if built.left_out else 0
 
 
-def _check_site(args: argparse.Namespace) -> int:
-    from sgbench.leaderboard.site.beside import Beside
-    from sgbench.leaderboard.site.build import check_site
+def _beside(*, has_docs: bool = False) -> Beside:
+    """Return what lies beside the records here: the study's advice, and drawn pictures of entries."""
+    from sgbench.leaderboard.site.beside import Beside, pictures_in
+    from sgbench.paths import conf_dir
     from sgbench.recommendation.front import shipped_advice
+
+    drawn = conf_dir().parent / "docs" / "catalogue"
+    return Beside(shipped_advice(), has_docs, pictures_in(drawn))
+
+
+def _check_site(args: argparse.Namespace) -> int:
+    from sgbench.leaderboard.site.build import check_site
     from sgbench.tables import counted
 
     findings = check_site(
@@ -137,7 +144,7 @@ def _check_site(args: argparse.Namespace) -> int:
         args.site,
         references=references_of(args),
         commit=commit_of(args.root),
-        beside=Beside(shipped_advice()),
+        beside=_beside(),
     )
     if args.json:
         say_json({"site": str(args.site), "findings": [asdict(item) for item in findings]})

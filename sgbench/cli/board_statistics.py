@@ -86,7 +86,7 @@ def _export(args: argparse.Namespace) -> int:
     groups = read_methods(root, layout=args.layout, references=references, findings=findings)
     standings = Standings(root, references=references, findings=findings)
     table = to_table(
-        (group for group in groups if group[0].protocol in chosen),
+        (group.records for group in groups if group.records[0].protocol in chosen),
         standing_of=standings.of if args.layout == "leaderboards" else None,
     )
     if args.out is not None:

@@ -14,6 +14,7 @@ from sgbench.errors import InputError
 from sgbench.paths import conf_dir, default_data_dir, default_runs_dir
 
 EXTRAS = {"h5py": "events", "tonic": "tonic"}
+PLUGIN = "hydra_plugins.hydra_submitit_launcher"
 
 
 def register(commands: Any) -> None:
@@ -43,6 +44,7 @@ def collect() -> dict[str, Any]:
         "python": sys.version.split()[0],
         "versions": found,
         "extras": {name: _extra(name, extra) for name, extra in EXTRAS.items()},
+        "places of sweeps": _places(),
         "processor": processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "conf_dir": str(conf_dir()),
@@ -60,6 +62,25 @@ def _extra(module: str, extra: str) -> str:
 
     present = importlib.util.find_spec(module) is not None
     return "installed" if present else f"not installed: pip install 'sgbench[{extra}]'"
+
+
+def _places() -> dict[str, str]:
+    """Say where a sweep's groups can run, and which of the two ways to SLURM to take."""
+    import importlib.util
+
+    has_slurm = shutil.which("sbatch") is not None
+    slurm = _extra("submitit", "slurm")
+    report = {
+        "local": "hydra/launcher=replicas",
+        "slurm": f"{'found' if has_slurm else 'sbatch is not on the PATH'}; submitit: {slurm}",
+        "ray": _extra("ray", "ray"),
+    }
+    if has_slurm and importlib.util.find_spec("hydra_plugins") and importlib.util.find_spec(PLUGIN):
+        report["which"] = (
+            "hydra/launcher=replicas hydra.launcher.on=slurm, many points a job; hydra/launcher=submitit_slurm "
+            "starts a process a point, for points that run alone in any case"
+        )
+    return report
 
 
 def _folder(path: Path, variable: str, problems: list[str]) -> dict[str, Any]:

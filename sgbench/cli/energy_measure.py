@@ -22,12 +22,12 @@ from sgbench.energy.training_cost import TrainingCost, training_cost
 from sgbench.energy.validate import EnergyVerdict, load_cases, validate
 from sgbench.errors import InputError, require_number
 from sgbench.inspection.stored_run import run_of
+from sgbench.paths import WEIGHTS
 from sgbench.records.files import read_bytes, write_atomic
 from sgbench.records.learning import Learning
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.tables import aligned, markdown
-from sgbench.training.attempt import WEIGHTS
 from sgbench.training.build import build
 from sgbench.training.course import Training
 from sgbench.training.learning import learning_of

@@ -32,6 +32,7 @@ Run one point of the space, or with -m (or sweep=NAME) every combination of the 
   width_fwhm=1.0      one full width at half maximum for every surrogate that has one
   force=true          repeat a finished run
   trainer.watch_test_score=true  tell too what selecting on the test set would have shown; bars submission
+  trainer.profile=true  tell where the time of the fit goes, with a trace
   trainer.diagnose=[flow,activity]  tell too how gradients flow; sgbench diagnose does so of any run
   logger=[csv,wandb]  copy curves and scores to loggers
   paths.runs_dir=DIR  where runs are written (or SGBENCH_RUNS); paths.data_dir (or SGBENCH_DATA)
@@ -127,5 +128,10 @@ def _run_single(planned: RunPlan, config: DictConfig, parts: Parts | None) -> in
         return 1
     for line in (headline(record), f"record: {folder_of(spec) / RECORD}", *optimism([record])):
         say(line)
+    if spec.trainer.profile:
+        from sgbench.training.profile import profile_lines
+
+        for line in profile_lines(folder_of(spec)):
+            say(line)
     warn_of_chance([label(spec)] if is_at_chance(record.validation, record.classes) else [], 1)
     return 0

@@ -123,17 +123,25 @@ class Job:
         )
 
     def launch_replicas(
-        self, points: Sequence[Sequence[str]], first: int, *, workers: int | None, largest: int | None
+        self,
+        points: Sequence[Sequence[str]],
+        first: int,
+        *,
+        workers: int | None,
+        largest: int | None,
+        where: Mapping[str, Any],
     ) -> None:
         """Run points of the plan side by side, for the launcher of that name.
 
         Args:
             points: the words of each.
             first: place of the first of them in the plan.
-            workers: processes, or None for one a core.
+            workers: processes, or jobs of a cluster; None is one a core, or one for sixteen points.
             largest: replicas at a time in one process, or None for as many as fit in memory.
+            where: settings of `sgbench.replicas.where`.
         """
         from sgbench.replicas.sweep import run_sweep
+        from sgbench.replicas.where import where_of
 
         planned = self.planned
         try:
@@ -153,6 +161,7 @@ class Job:
                 largest=largest,
                 headline=partial(headline, names=self.names),
                 refused=self._refused,
+                where=where_of(where),
             )
         except SgbenchError as error:
             say_error(error)

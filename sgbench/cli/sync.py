@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sgbench.errors import InputError, SgbenchError, one_printable_line
 
-KINDS = ("csv", "tensorboard", "wandb")
+KINDS = ("csv", "tensorboard", "wandb", "mlflow")
 EPILOG = """examples:
   sgbench sync runs/digits_v1 --to tensorboard             # then: tensorboard --logdir runs
   sgbench sync runs --to wandb --project mine              # uploads what ran offline, or without a logger
@@ -31,6 +32,14 @@ def register(commands: Any) -> None:
         "--mode", choices=("online", "offline"), default="online", help="of wandb (default: online)"
     )
     parser.add_argument("--group", metavar="NAME", help="of wandb (default: the protocol)")
+    parser.add_argument(
+        "--artifacts", action="store_true", help="wandb gets record, weights and predictions too"
+    )
+    parser.add_argument(
+        "--table",
+        metavar="NAME",
+        help="wandb gets all runs as one table, in a run of this name, and nothing else",
+    )
     parser.set_defaults(handler=sync)
 
 
@@ -50,6 +59,8 @@ def sync(args: argparse.Namespace) -> int:
 
     if args.to == "wandb" and args.mode == "online":
         require_account()
+    if args.table is not None:
+        return _send_table(args, paths)
     failed = 0
     for path in paths:
         try:
@@ -60,9 +71,31 @@ def sync(args: argparse.Namespace) -> int:
                 group=args.group,
                 project=args.project,
                 mode=args.mode,
+                artifacts=args.artifacts,
             )
         except (SgbenchError, OSError) as error:
             failed += 1
             sys.stderr.write(f"sgbench: left out: {one_printable_line(error)}\n")
     sys.stdout.write(f"{len(paths) - failed} of {len(paths)} runs copied to {args.to}\n")
     return 1 if failed else 0
+
+
+def _send_table(args: argparse.Namespace, paths: Sequence[Path]) -> int:
+    """Send the finished runs as a table.
+
+    Raises:
+        InputError: another logger is asked for, or no run has finished.
+    """
+    from sgbench.records.files import read_model
+    from sgbench.records.record import RunRecord
+    from sgbench.training.synced import send_table
+
+    if args.to != "wandb":
+        raise InputError(f"--table {args.table}: is for --to wandb")
+    records = [read_model(path, RunRecord) for path in paths]
+    finished = [record for record in records if record.status == "finished"]
+    if not finished:
+        raise InputError(f"{args.source}: no run has finished; wait for one")
+    send_table(finished, args.source, group=args.table, project=args.project, mode=args.mode)
+    sys.stdout.write(f"{len(finished)} runs sent as table {args.table}\n")
+    return 0

@@ -52,7 +52,7 @@ class AslDvs(EventFiles, entry="asl_dvs"):
     each: ClassVar[int] = EACH
 
     def originals(self, root: Path) -> list[str]:
-        """Every recording."""
+        """List every recording's file, letter by letter."""
         found: list[str] = []
         for letter in LETTERS:
             found += [
@@ -75,7 +75,7 @@ class AslDvs(EventFiles, entry="asl_dvs"):
 
 
 def read_mat(path: Path) -> Pixels:
-    """Events from a MATLAB file of four columns, rows counted from the bottom; times from 0 at the first.
+    """Read events from a MATLAB file of four columns, rows counted from the bottom; times from 0 at the first.
 
     Raises:
         InputError: not such a file, cut off, or with columns of other kinds, sizes or length.

@@ -66,7 +66,7 @@ class DataSet(ABC):
     given: Mapping[str, Any] = MappingProxyType({})  # the parameters it was made with
 
     def __init_subclass__(cls, *, entry: str | None = None, **others: Any) -> None:
-        """Take the facts of an entry, e.g. `class Iris(DataSet, entry="iris")`."""
+        """Take the facts that an entry's file states, e.g. `class Iris(DataSet, entry="iris")`."""
         super().__init_subclass__(**others)
         if "__init__" in vars(cls):
             cls.__init__ = _keeping_parameters(cls.__init__)  # type: ignore[method-assign]
@@ -86,7 +86,7 @@ class DataSet(ABC):
 
     @abstractmethod
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits; `SpikingData` checks them against the facts.
+        """Load the samples of all splits; `SpikingData` checks them against the facts.
 
         Raises:
             InputError: files are missing or not the published ones; one line with the remedy.
@@ -101,7 +101,7 @@ class DataSet(ABC):
         return None
 
     def verify(self, splits: dict[Split, Samples]) -> str:
-        """Compare the loaded bytes and the split with the published ones; returns their SHA-256."""
+        """Compare the loaded bytes and the split with the published ones, and return their SHA-256."""
         found = fingerprint(splits)
         if self.sha256 is not None and found != self.sha256:
             made = self.origin == "generated"
@@ -126,7 +126,7 @@ def _keeping_parameters(begin: Callable[..., None]) -> Callable[..., None]:
 
 
 def fingerprint(splits: dict[Split, Samples]) -> str:
-    """SHA-256 over values (floats as float32), targets and lengths of all splits, in order."""
+    """Hash values (floats as float32), targets and lengths of all splits, in order, by SHA-256."""
     digest = hashlib.sha256()
     for name in SPLITS:
         samples = splits[name]
@@ -165,7 +165,7 @@ def _parts(values: Values) -> Iterator[Tensor]:
 
 
 def sizes(train: int, validation: int, test: int) -> dict[Split, int]:
-    """Name the numbers of samples of the three splits."""
+    """Pair the numbers of samples with the names of the three splits."""
     return {"train": train, "validation": validation, "test": test}
 
 

@@ -112,7 +112,7 @@ class SpikingData:
         self.truncated: dict[Split, int] = {}  # spikes beyond the last step, of splits that have any
 
     def setup(self) -> None:
-        """Load and verify the data once."""
+        """Load and verify all splits at the first call, and do nothing at later ones."""
         if self.splits:
             return
         splits = self.data_set.load(self.data_dir)
@@ -125,20 +125,20 @@ class SpikingData:
         self.splits = GuardedSplits(splits)
 
     def share(self, other: SpikingData) -> None:
-        """Take the splits that another run of the same data set has loaded and verified."""
+        """Take over the splits that another run of the same data set has loaded and verified."""
         self.truncated = other.truncated
         self.splits, self.sha256 = other.splits.anew(), other.sha256
 
     def last_step(self) -> AbstractContextManager[None]:
-        """Inside, the test split is handed out; validation has selected by then."""
+        """Unlock the test split while the context lasts, since validation has selected by then."""
         return self.splits.open()
 
     def watched(self, epoch: int) -> AbstractContextManager[None]:
-        """Inside, the test split is handed out for the score of an epoch that selects nothing."""
+        """Unlock the test split while the context lasts, for the score of an epoch that selects nothing."""
         return self.splits.open(f"epoch {epoch}")
 
     def epoch(self, epoch: int) -> Batches:
-        """Return the training batches of one epoch."""
+        """Return the training batches of one epoch, whose order and noise are a function of its number."""
         samples = self.splits["train"]
         order = torch.randperm(len(samples.target), generator=generator(self.seed, "data_order", epoch))
         batches = self._batches(samples, order, generator(self.seed, "encoding", "train", epoch))
@@ -184,12 +184,12 @@ def _numbers(values: Values, dtype: torch.dtype) -> Values:
 
 
 def _lengths(samples: Samples, values: Values, encoder: Encoder, position: Tensor) -> Tensor:
-    """Return valid steps [B]: the data set's own, or what the code of the samples fills."""
+    """Count the valid steps [B]: the data set's own, or what the code of the samples fills."""
     return encoder.lengths(values) if samples.lengths is None else samples.lengths[position]
 
 
 def _check_lengths(data_set: DataSet, split: Split, samples: Samples, encoder: Encoder) -> None:
-    """Refuse samples that are longer than the protocol."""
+    """Refuse samples that are longer than the protocol's steps, and targets of another length."""
     lengths = encoder.lengths(samples.values) if samples.lengths is None else samples.lengths
     longest = int(lengths.max())
     if longest > encoder.steps:

@@ -47,7 +47,7 @@ class BrailleLetters(DataSet):
     )
 
     def missing(self, data_dir: Path) -> str | None:
-        """Name the file if it is missing."""
+        """Say what is missing, the file and how to get it; return None where it is there."""
         try:
             self._path(data_dir)
         except InputError as error:
@@ -55,7 +55,7 @@ class BrailleLetters(DataSet):
         return None
 
     def read(self, data_dir: Path) -> dict[Split, tuple[Pressures, np.ndarray[Any, Any]]]:
-        """Pressures [samples, 76, 12] and letters of each split, ordered by letter and repetition."""
+        """Read pressures [samples, 76, 12] and letters of each split, ordered by letter and repetition."""
         path, (x, y, repetition) = self._arrays(data_dir)
         order = np.lexsort((repetition, y))
         each = np.divmod(np.arange(COUNT), REPETITIONS)
@@ -72,7 +72,7 @@ class BrailleLetters(DataSet):
         return {name: (x[place], y[place].astype(np.int64)) for name, place in chosen.items()}  # type: ignore[misc]
 
     def _arrays(self, data_dir: Path) -> tuple[Path, tuple[Pressures, Any, Any]]:
-        """Pressures, letters and repetitions of all samples, and where they come from."""
+        """Read pressures, letters and repetitions of all samples, and say which file they come from."""
         path = self._path(data_dir)
         if path.name == ORIGINAL:
             letter, repetition = np.divmod(np.arange(COUNT), REPETITIONS)
@@ -116,7 +116,7 @@ class Braille(BrailleLetters, entry="braille"):
     n_inputs: int = TAXELS
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits, pressures as bytes."""
+        """Load the pressures of all splits as bytes, [samples, 76, 12]."""
         return {
             name: Samples(torch.from_numpy(x), torch.from_numpy(y), None)
             for name, (x, y) in self.read(data_dir).items()
@@ -151,7 +151,7 @@ class BrailleDelta(BrailleLetters, entry="braille_delta"):
         self.sha256: str | None = self.published_sha256() or self.published.get(threshold)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits."""
+        """Load all splits as events, where pressures have changed by the threshold."""
         return {name: self._samples(*part) for name, part in self.read(data_dir).items()}
 
     def _samples(self, x: Pressures, y: np.ndarray[Any, Any]) -> Samples:
@@ -162,7 +162,7 @@ class BrailleDelta(BrailleLetters, entry="braille_delta"):
 
 
 def send_on_delta(x: Pressures, threshold: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Rises and falls [samples, steps, 2 N] of whole numbers [samples, steps, N].
+    """Mark rises and falls [samples, steps, 2 N] of whole numbers [samples, steps, N] since they last told.
 
     >>> send_on_delta(np.array([[[10], [12], [14], [9]]], dtype=np.uint8), 3)[0].astype(int).tolist()
     [[0, 0], [0, 0], [1, 0], [0, 1]]
@@ -177,7 +177,7 @@ def send_on_delta(x: Pressures, threshold: int) -> np.ndarray[Any, np.dtype[np.b
 
 
 def trials_in(path: Path) -> Pressures:
-    """Pressures [1350, 76, 12] of the tutorial's trials, which are read as data and not unpickled.
+    """Read the pressures [1350, 76, 12] of the tutorial's trials as data, so that nothing is unpickled.
 
     Raises:
         InputError: the file is cut off or damaged, or holds something else.

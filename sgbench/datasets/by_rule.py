@@ -9,7 +9,7 @@ from sgbench.datasets.base import SPLITS, Split
 
 
 def scattered(names: Iterable[str]) -> list[str]:
-    """Names in an order without meaning that depends on nothing else: by their SHA-256.
+    """Order names without meaning, by their SHA-256, so that the order depends on nothing else.
 
     >>> scattered(["a", "b", "c"]) == scattered(["c", "a", "b"])
     True

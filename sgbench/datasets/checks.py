@@ -13,7 +13,7 @@ from sgbench.signals.trajectory import UNLABELLED
 
 
 def check(data_set: DataSet, splits: dict[Split, Samples]) -> str:
-    """Compare loaded splits with the facts and the published bytes; returns their SHA-256.
+    """Compare loaded splits with the facts and the published bytes, and return their SHA-256.
 
     Raises:
         InputError: names the data set, the split and the first thing that is wrong.

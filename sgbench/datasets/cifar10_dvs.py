@@ -48,7 +48,7 @@ class Cifar10Dvs(EventFiles, entry="cifar10_dvs"):
     )
 
     def originals(self, root: Path) -> list[str]:
-        """Every recording."""
+        """List every recording's file, class by class."""
         found: list[str] = []
         for name in CLASSES:
             found += [f"{name}/{file}" for file in below(root / name, "*.aedat4", self.remedy, least=EACH)]

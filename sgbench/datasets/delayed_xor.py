@@ -59,7 +59,7 @@ class DelayedXor(Generated, entry="delayed_xor"):
         super().__init__(samples=samples, seed=seed)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits."""
+        """Draw the samples of all splits, each from numbers of its own."""
         return {name: self._made(size, random) for name, size, random in self.each_split()}
 
     def _made(self, count: int, random: np.random.Generator) -> Samples:
@@ -79,6 +79,6 @@ class DelayedXor(Generated, entry="delayed_xor"):
         return Samples(trains, torch.from_numpy(bits[:, 0] ^ bits[:, 1]), None)
 
     def _blocks(self, sample: np.ndarray, step: int, steps: int) -> ActiveBlocks:
-        """All channels of some samples from a step on."""
+        """Describe all channels of some samples as active for some steps from a step on."""
         same = np.ones_like(sample)
         return ActiveBlocks(sample, 0 * same, self.n_inputs * same, step * same, steps * same)

@@ -29,7 +29,7 @@ class Digits(DataSet, entry="digits"):
     split_seed: ClassVar[int] = 20190128
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits, pixel values divided by their maximum 16."""
+        """Load the images of all splits, pixel values divided by their maximum 16."""
         table = _table()
         images, target = table[:, :-1], table[:, -1]
         parts = stratified_split(np.asarray(target), (0.6, 0.2, 0.2), self.split_seed)
@@ -41,7 +41,7 @@ class Digits(DataSet, entry="digits"):
 
 
 def _table() -> np.ndarray:
-    """Scikit-learn's rows of 64 pixels and a class, from its file where that is known."""
+    """Read scikit-learn's rows of 64 pixels and a class, from its file where that is known."""
     package = importlib.util.find_spec("sklearn")
     path = Path(package.origin or "").parent / FILE if package else FILE
     if path.is_file():

@@ -30,7 +30,7 @@ MOST_INSIDE = 100  # archives within archives
 
 
 def fetch(data_set: EventFiles, data_dir: Path) -> list[str]:
-    """Fetch and unpack what is missing; returns a line for each file.
+    """Fetch and unpack what is missing of a data set, and return a line for each file.
 
     Raises:
         InputError: the server has no such file, sends something else, or stops half-way, after which the same
@@ -86,7 +86,7 @@ def _fetch_one(data_set: EventFiles, download: FileToFetch, root: Path) -> str:
 
 
 def known(root: Path) -> dict[str, Any]:
-    """Return what was fetched and unpacked, with its size and checksums."""
+    """Read which files were fetched and unpacked, with their sizes and checksums."""
     try:
         found = json.loads((root / CHECKSUMS).read_text())
     except (OSError, ValueError):
@@ -110,7 +110,7 @@ def _unpack_all(path: Path, root: Path, most_bytes: int) -> list[str]:
 
 
 def _continue(data_set: EventFiles, download: FileToFetch, path: Path) -> None:
-    """Fetch into NAME.part from where it ends; whole, it gets its name."""
+    """Fetch a file into NAME.part, from where that ends; once whole, it gets its name."""
     part = path.with_name(path.name + ".part")
     have = part.stat().st_size if part.is_file() else 0
     try:
@@ -164,7 +164,7 @@ def _transfer(request: urllib.request.Request, part: Path, name: str) -> None:
 
 
 def _digests(path: Path) -> tuple[str, str]:
-    """MD5, which publishers state, and SHA-256."""
+    """Hash a file by MD5, which publishers state, and by SHA-256."""
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):

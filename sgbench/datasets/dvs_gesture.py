@@ -71,11 +71,11 @@ class DvsGesture(EventFiles, entry="dvs_gesture"):
         self.validation_users = sorted(set(given))
 
     def parameters(self) -> dict[str, object]:
-        """Return the users held out."""
+        """Return the users held out for validation, as a part of what decides about the samples."""
         return {"validation_users": self.validation_users}
 
     def originals(self, root: Path) -> list[str]:
-        """Every gesture."""
+        """List every gesture's file, of training first."""
         train, test = (
             [f"{part}/{name}" for name in below(root / part, "user*/*.npy", self.remedy)]
             for part in (TRAIN, TEST)
@@ -102,7 +102,7 @@ class DvsGesture(EventFiles, entry="dvs_gesture"):
 
 
 def read_table(path: Path) -> Pixels:
-    """Events from an array of rows x, y, polarity, time in milliseconds.
+    """Read events from an array of rows x, y, polarity, time in milliseconds.
 
     Raises:
         InputError: not an array of whole numbers with four columns, cut off, or one that would be unpickled.

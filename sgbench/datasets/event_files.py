@@ -54,14 +54,14 @@ class EventFiles(DataSet):
 
     @abstractmethod
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Read the samples of each split, one at a time."""
+        """Read the samples of each split from the original files, one at a time."""
 
     def parameters(self) -> dict[str, object]:
-        """Return, as JSON, what else decides about the samples."""
+        """Return, as JSON, what decides about the samples besides files and reader."""
         return {}
 
     def missing(self, data_dir: Path) -> str | None:
-        """Say what is missing, or return None."""
+        """Say which original files are missing and how to get them; return None where all are there."""
         try:
             self.originals(data_dir / self.folder)
         except InputError as error:
@@ -70,12 +70,12 @@ class EventFiles(DataSet):
 
     @property
     def remedy(self) -> str:
-        """Say how to get the files."""
+        """Say how to get the original files."""
         command = f"run: sgbench data download {self.name}"
         return "; ".join(text for text in (command if self.downloads else "", self.by_hand) if text)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits, prepared at the first call."""
+        """Load all splits, which are prepared at the first call and mapped from disk."""
         root = data_dir / self.folder
         shape = self._shape(root)
         identity = sorted({**shape, "store": 1}.items())  # the form they are kept in changes no sample
@@ -133,7 +133,7 @@ class EventFiles(DataSet):
 
 
 def below(root: Path, pattern: str, remedy: str, *, least: int = 1) -> list[str]:
-    """Names of the files below a folder that fit, in order.
+    """List the names of the files below a folder that fit a pattern, in order.
 
     Raises:
         InputError: there are fewer than `least`.
@@ -145,7 +145,7 @@ def below(root: Path, pattern: str, remedy: str, *, least: int = 1) -> list[str]
 
 
 def present(root: Path, names: Iterable[str], remedy: str) -> list[str]:
-    """Return these names if all of them are files.
+    """Return the names of files if all of them are there.
 
     Raises:
         InputError: names the first that is not.

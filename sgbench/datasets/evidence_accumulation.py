@@ -70,7 +70,7 @@ class EvidenceAccumulation(Generated, entry="evidence_accumulation"):
         super().__init__(samples=samples, seed=seed)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits."""
+        """Draw the samples of all splits, each from numbers of its own."""
         return {name: self._made(size, random) for name, size, random in self.each_split()}
 
     def _made(self, count: int, random: np.random.Generator) -> Samples:

@@ -22,7 +22,7 @@ class FashionMnistSmall(FashionMnist, entry="fashion_mnist_small"):
     """
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits, pixels as bytes."""
+        """Load the first images of each class for all splits, pixels as bytes."""
         images, labels = self._pair(TRAIN, data_dir)
         ordered = [np.flatnonzero(labels == label) for label in range(self.n_classes)]
         splits: dict[Split, Samples] = {}
@@ -39,5 +39,5 @@ class FashionMnistSmall(FashionMnist, entry="fashion_mnist_small"):
         return splits
 
     def verify(self, splits: dict[Split, Samples]) -> str:
-        """Compare the samples themselves, of which the files have more than are taken."""
+        """Compare the samples themselves with the published ones, since the files hold more than is taken."""
         return DataSet.verify(self, splits)

@@ -29,14 +29,14 @@ def find(name: str, folders: Sequence[Path], remedy: str) -> Path:
 
 
 def candidates(name: str, folders: Sequence[Path]) -> Iterator[Path]:
-    """All paths at which a file may lie."""
+    """List all paths at which a file may lie, packed or not."""
     for folder in folders:
         yield folder / name
         yield folder / name.removesuffix(".gz")
 
 
 def contents(path: Path) -> bytes:
-    """Return the bytes of a file, unpacked.
+    """Read the bytes of a file, unpacked.
 
     Raises:
         InputError: it cannot be read, or is cut off or damaged.

@@ -39,17 +39,17 @@ class FsddRecordings(Spoken):
     least: ClassVar[int] = 3000
 
     def originals(self, root: Path) -> list[str]:
-        """Every recording."""
+        """List every recording's file, in order."""
         names = below(root / "recordings", "*.wav", self.remedy, least=self.least)
         return [f"recordings/{name}" for name in names]
 
     def all_utterances(self, root: Path) -> list[Utterance]:
-        """List all recordings, ordered by speaker, digit and number."""
+        """List all recordings with what their names tell, ordered by speaker, digit and number."""
         found = [_utterance(name, root) for name in self.originals(root)]
         return sorted(found, key=lambda each: (each.speaker, each.label, each.number))
 
     def divided(self, root: Path, split_of: Callable[[Utterance], Split]) -> dict[Split, list[Utterance]]:
-        """Return the recordings of each split."""
+        """Divide all recordings among the splits by a rule."""
         parts: dict[Split, list[Utterance]] = {"train": [], "validation": [], "test": []}
         for each in self.all_utterances(root):
             parts[split_of(each)].append(each)
@@ -115,7 +115,7 @@ class FsddSpeaker(FsddRecordings, entry="fsdd_speaker"):
         return other
 
     def parameters(self) -> dict[str, object]:
-        """Return the speakers held out and the front end."""
+        """Return the speakers held out and the numbers of the front end."""
         held_out = {"test_speaker": self.test_speaker, "validation_speaker": self.validation_speaker}
         return {**super().parameters(), **held_out}
 

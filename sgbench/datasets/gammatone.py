@@ -79,11 +79,11 @@ class FrontEnd:
 
     @property
     def step_us(self) -> int:
-        """A step [us]."""
+        """Return the duration of a step [us]."""
         return round(self.step_s / MICRO)
 
     def steps(self, sound: Floats) -> int:
-        """Whole steps that a sound fills."""
+        """Count the whole steps that a sound fills."""
         return len(sound) // round(self.step_s * self.rate_hz)
 
     def duration_us(self, sound: Floats) -> int:
@@ -91,12 +91,12 @@ class FrontEnd:
         return max(1, self.steps(sound)) * self.step_us
 
     def centres_hz(self) -> Floats:
-        """Centre frequencies of the channels."""
+        """Compute the channels' centre frequencies, evenly spaced in equivalent rectangular bandwidths [Hz]."""
         low, high = (ERB_SLOPE * math.log10(1 + ERB_KNEE * f) for f in (self.low_hz, self.high_hz))
         return (10 ** (np.linspace(low, high, self.channels) / ERB_SLOPE) - 1) / ERB_KNEE
 
     def drive(self, sounds: Sequence[Floats]) -> Floats:
-        """Return what drives each neuron in each step [steps, sounds, channels], 0 behind a sound's end."""
+        """Compute what drives each neuron in each step [steps, sounds, channels], 0 behind a sound's end."""
         from scipy.signal import gammatone, lfilter
 
         steps = [self.steps(sound) for sound in sounds]
@@ -114,7 +114,7 @@ class FrontEnd:
         return found
 
     def spikes(self, sounds: Sequence[Floats]) -> list[tuple[Ints, Ints]]:
-        """Return times [us] and channels of the spikes of each sound, in the order of time."""
+        """Compute times [us] and channels of the spikes of each sound, in the order of time."""
         step, sound, channel = np.nonzero(self._fired(self.gain * self.drive(sounds)))
         last = np.array([self.steps(each) for each in sounds])
         kept = step < last[sound]
@@ -143,7 +143,7 @@ def _levelled(sound: Floats, level: float) -> Floats:
 def in_batches(
     front_end: FrontEnd, sounds: Iterable[Floats], size: int
 ) -> Iterator[tuple[Floats, Ints, Ints]]:
-    """Each sound with times [us] and channels of its spikes; so many at once share the work, none depends on it."""
+    """Yield each sound with times [us] and channels of its spikes; sounds of a batch share work, not results."""
     batch: list[Floats] = []
     for sound in sounds:
         batch.append(sound)

@@ -41,7 +41,7 @@ class Generated(DataSet):
         self.sha256: str | None = self.published_sha256()
 
     def random(self, *stream: int) -> np.random.Generator:
-        """Return the generator of one purpose of this data set; only its `random` is to be used."""
+        """Make the generator for one purpose of this data set; only its `random` is to be used."""
         sequence = np.random.SeedSequence([self.seed, *stream], spawn_key=self.run_seed)
         return np.random.Generator(np.random.PCG64(sequence))
 
@@ -52,7 +52,7 @@ class Generated(DataSet):
         return other
 
     def each_split(self) -> list[tuple[Split, int, np.random.Generator]]:
-        """Name, size and generator of each split; a split does not depend on the size of another."""
+        """List name, size and generator of each split; a split does not depend on the size of another."""
         return [(name, self.sizes[name], self.random(number)) for number, name in enumerate(SPLITS)]
 
 
@@ -68,12 +68,12 @@ def three_sizes(samples: object) -> dict[Split, int]:
 
 
 def whole(random: np.random.Generator, high: int, count: int) -> Numbers:
-    """Whole numbers 0..high - 1, evenly distributed [count]."""
+    """Draw whole numbers 0..high - 1, evenly distributed [count]."""
     return (random.random(count) * high).astype(np.int64)
 
 
 def permutation(random: np.random.Generator, count: int) -> Numbers:
-    """Return the numbers 0..count - 1 in random order."""
+    """Draw the numbers 0..count - 1 in random order."""
     return np.argsort(random.random(count), kind="stable")
 
 
@@ -90,7 +90,7 @@ class ActiveBlocks(NamedTuple):
 def fire(
     random: np.random.Generator, parts: Sequence[tuple[ActiveBlocks, float]]
 ) -> tuple[Numbers, Numbers, Numbers]:
-    """Sample, channel and time [us] of independent spikes, at most one a step and channel.
+    """Draw independent spikes as sample, channel and time [us], at most one a step and channel.
 
     Args:
         random: uniform numbers.

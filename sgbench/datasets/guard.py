@@ -15,7 +15,7 @@ CLOSED = (
 
 
 def forget(stage: str | None) -> None:
-    """Nobody wants to know."""
+    """Do nothing on a touch of the test split, as nobody asked to be told."""
 
 
 class GuardedSplits(Mapping[Split, Samples]):
@@ -32,7 +32,7 @@ class GuardedSplits(Mapping[Split, Samples]):
         self.told: Callable[[str | None], None] = forget  # each time before the test split is handed out
 
     def __getitem__(self, name: Split) -> Samples:
-        """One split.
+        """Return the samples of one split, and tell whoever listens when it is the test.
 
         Raises:
             InputError: the test split, before the last step.
@@ -51,7 +51,7 @@ class GuardedSplits(Mapping[Split, Samples]):
 
     @contextlib.contextmanager
     def open(self, stage: str | None = None) -> Iterator[None]:
-        """Unlock the last step, or a stage at which a run was asked to look without using what it sees.
+        """Unlock the test split for the last step, or for a stage that looks without using what it sees.
 
         Args:
             stage: its name for those who are told, or None where they know how far the run is.

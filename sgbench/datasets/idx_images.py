@@ -41,14 +41,14 @@ class IdxImages(DataSet):
     @property
     @abstractmethod
     def remedy(self) -> str:
-        """Say how to get the files."""
+        """Say how to get the four files."""
 
     def folders(self, data_dir: Path) -> list[Path]:
         """List the folders in which files are looked for."""
         return [data_dir / self.folder, *(Path(folder) for folder in self.elsewhere)]
 
     def missing(self, data_dir: Path) -> str | None:
-        """Name the first file that is missing, or return None."""
+        """Say which file is missing first and how to get it; return None where all are there."""
         try:
             _ = [find(name, self.folders(data_dir), self.remedy) for name in FILES]
         except InputError as error:
@@ -56,7 +56,7 @@ class IdxImages(DataSet):
         return None
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits, pixels as bytes."""
+        """Load the images of all splits, pixels as bytes."""
         images, labels = self._pair(TRAIN, data_dir)
         order = np.random.Generator(np.random.PCG64(SPLIT_SEED)).permutation(len(labels))
         train, validation = (np.sort(part) for part in np.split(order, [self.sizes["train"]]))
@@ -67,7 +67,7 @@ class IdxImages(DataSet):
         }
 
     def verify(self, splits: dict[Split, Samples]) -> str:
-        """Return the SHA-256 of the files' names and digests, compared as they were read, and of the split."""
+        """Hash the files' names and digests, compared as they were read, and the split by SHA-256."""
         return checksum(self.file_sha256)
 
     def _pair(self, names: tuple[str, str], data_dir: Path) -> tuple[Bytes, Bytes]:
@@ -107,7 +107,7 @@ def _samples(images: Bytes, labels: Bytes) -> Samples:
 
 
 def checksum(files: Mapping[str, str]) -> str:
-    """SHA-256 over names and digests of files, and the seed of the split."""
+    """Hash names and digests of files, and the seed of the split, by SHA-256."""
     text = "\n".join([*(f"{name} {digest}" for name, digest in sorted(files.items())), str(SPLIT_SEED)])
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -69,11 +69,11 @@ class Intervals(Generated, entry="intervals"):
 
     @property
     def duration_ms(self) -> int:
-        """Return how long every sample lasts."""
+        """Compute the duration that every sample has [ms]."""
         return self.onset_ms - 1 + 2 * self.volley_ms + max(self.gaps_ms) + self.answer_ms
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits."""
+        """Draw the samples of all splits, each from numbers of its own."""
         return {name: self._made(size, random) for name, size, random in self.each_split()}
 
     def _made(self, count: int, random: np.random.Generator) -> Samples:
@@ -93,7 +93,7 @@ class Intervals(Generated, entry="intervals"):
         return Samples(trains, torch.from_numpy(target), None)
 
     def _blocks(self, step: np.ndarray, steps: np.ndarray) -> ActiveBlocks:
-        """All channels of every sample for some steps from a step on; blocks of no step are left out."""
+        """Describe all channels as active from a step on for some steps, leaving out samples with none of these."""
         sample = np.flatnonzero(steps > 0)
         same = np.ones_like(sample)
         return ActiveBlocks(sample, 0 * same, self.n_inputs * same, step[sample], steps[sample])

@@ -52,11 +52,11 @@ class MackeyGlass(Generated, entry="mackey_glass"):
         super().__init__(samples=samples, seed=seed)
 
     def outputs(self) -> int:
-        """Return 1: one value is predicted."""
+        """Return 1, as one value is predicted."""
         return 1
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits."""
+        """Integrate the series and cut it into the windows of all splits, one after the other."""
         spans: dict[Split, int] = {name: self.sizes[name] * self.window + self.horizon for name in SPLITS}
         first = SETTLING + self.seed
         values = np.array(series(self.tau, first + sum(spans.values()))[first:])
@@ -76,7 +76,7 @@ class MackeyGlass(Generated, entry="mackey_glass"):
 
 
 def series(tau: int, units: int, per_unit: int = PER_UNIT) -> list[float]:
-    """Return the value at each whole unit of time, by Runge-Kutta of order four and Hermite's cubic between.
+    """Integrate the equation to each whole unit of time, by Runge-Kutta of order four and Hermite's cubic between.
 
     Sums and products alone, so that the same bits come out on every machine, which a chaotic series needs.
     """

@@ -48,7 +48,7 @@ class Nmnist(EventFiles, entry="nmnist"):
     least: ClassVar[int] = 10_000
 
     def originals(self, root: Path) -> list[str]:
-        """Every recording."""
+        """List every recording's file, of training first."""
         pattern = "[0-9]/*.bin"
         train = below(root / "Train", pattern, self.remedy, least=self.least)
         test = below(root / "Test", pattern, self.remedy, least=self.least)

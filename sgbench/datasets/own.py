@@ -51,18 +51,18 @@ class Own(DataSet):
         self.sizes = three_sizes(samples)
 
     def folder(self, data_dir: Path) -> Path:
-        """Return the folder in which its files lie."""
+        """Return the folder in which the samples' files lie, named by their checksum."""
         return data_dir / FOLDER / str(self.sha256)[:16]
 
     def missing(self, data_dir: Path) -> str | None:
-        """Name the folder if it is missing."""
+        """Say that the folder is missing and how to add it again; return None where it is there."""
         folder = self.folder(data_dir)
         if (folder / "train_target.npy").is_file():
             return None
         return f"{folder} is missing; add the data again: sgbench data add NAME TRAIN.npz TEST.npz"
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits, mapped from their files."""
+        """Load the samples of all splits, mapped from their files."""
         reason = self.missing(data_dir)
         if reason is not None:
             raise InputError(f"data set of your own: {reason}")

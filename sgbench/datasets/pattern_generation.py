@@ -57,7 +57,7 @@ class PatternGeneration(Generated, entry="pattern_generation"):
         super().__init__(samples=[1, 1, 1], seed=seed)
 
     def outputs(self) -> int:
-        """One for each curve."""
+        """Count one output for each curve."""
         return self.curves
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
@@ -71,7 +71,7 @@ class PatternGeneration(Generated, entry="pattern_generation"):
         return {"train": known, "validation": known, "test": known}
 
     def _curves(self, random: np.random.Generator) -> np.ndarray:
-        """[1, steps, outputs]."""
+        """Draw the curves, sums of sines of random amplitude and phase [1, steps, outputs]."""
         amplitude, phase = random.random((2, self.curves, len(self.periods_ms)))
         time_ms = np.arange(self.duration_ms)[:, None, None]
         waves = np.sin(2 * math.pi * (time_ms / np.array(self.periods_ms) + phase))

@@ -65,7 +65,7 @@ class Qtdb(DataSet, entry="qtdb"):
         self.sha256: str | None = self.published_sha256() or self.published.get(unlabelled)
 
     def missing(self, data_dir: Path) -> str | None:
-        """Name the first file that is missing, or return None."""
+        """Say which file is missing first and how to get it; return None where all are there."""
         try:
             _ = [find(name, [data_dir / self.folder], self.remedy) for name in FILES]
         except InputError as error:
@@ -73,7 +73,7 @@ class Qtdb(DataSet, entry="qtdb"):
         return None
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits."""
+        """Load events and labels of all splits from the two files."""
         (events, labels), test = (self._read(name, data_dir) for name in FILES)
         border = len(events) - LAST_FOR_VALIDATION
         return {
@@ -83,7 +83,7 @@ class Qtdb(DataSet, entry="qtdb"):
         }
 
     def _read(self, name: str, data_dir: Path) -> tuple[Array, Array]:
-        """Events [samples, 1300, 4] and labels [samples, 1300] of a file."""
+        """Read events [samples, 1300, 4] and labels [samples, 1300] from a file."""
         path = find(name, [data_dir / self.folder], self.remedy)
         arrays = read_mat(path, ("x", "y"))
         x, y = arrays["x"], arrays["y"]

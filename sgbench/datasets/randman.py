@@ -81,7 +81,7 @@ class Randman(Generated, entry="randman"):
         }
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits, the classes in order."""
+        """Draw the samples of all splits, class after class."""
         count = sum(self.per_class.values())
         parts: dict[Split, list[Points]] = {name: [] for name in SPLITS}
         for label in range(self.n_classes):
@@ -93,7 +93,7 @@ class Randman(Generated, entry="randman"):
         return {name: self._samples(np.concatenate(parts[name]), self.per_class[name]) for name in SPLITS}
 
     def _samples(self, points: Points, per_class: int) -> Samples:
-        """One spike a channel, floored to microseconds."""
+        """Make samples of points: one spike a channel, at a time floored to microseconds."""
         count = len(points)
         trains = SpikeTrains.of(
             np.repeat(np.arange(count), self.n_inputs),
@@ -105,7 +105,7 @@ class Randman(Generated, entry="randman"):
         return Samples(trains, torch.arange(self.n_classes).repeat_interleave(per_class), None)
 
     def _stretched(self, random: np.random.Generator, count: int) -> Points:
-        """Points of one manifold [count, channels], each coordinate in [0, 1)."""
+        """Draw points of one manifold [count, channels], each coordinate stretched to [0, 1)."""
         weights, frequencies = self._terms()
         a, b, c = np.moveaxis(random.random((self.n_inputs, self.dimension, 3, len(weights))), 2, 0)
         x = random.random((count, self.dimension))
@@ -117,7 +117,7 @@ class Randman(Generated, entry="randman"):
         return (points - low) / (high - low + TINY)
 
     def _terms(self) -> tuple[Points, Points]:
-        """Weights and frequencies of the spectrum."""
+        """Return weights and frequencies of the terms of the spectrum."""
         if self.spectrum == "printed":
             k = np.arange(1.0, MAX_TERMS + 1)
             return k**-self.alpha, k
@@ -128,7 +128,7 @@ class Randman(Generated, entry="randman"):
 
 
 def _series(x: Points, amplitude: Points, frequency: Points, phase: Points) -> Points:
-    """sum_k amplitude_k sin 2 pi (frequency_k x + phase_k); torch's sine takes a third of the time of NumPy's."""
+    """Add up sum_k amplitude_k sin 2 pi (frequency_k x + phase_k); torch's sine takes a third of NumPy's time."""
     turn, start = torch.from_numpy(2 * math.pi * frequency), torch.from_numpy(2 * math.pi * phase)
     parts = torch.from_numpy(x).split(IN_CACHE)
     sums = [torch.addcmul(start, part[:, None], turn).sin_() @ torch.from_numpy(amplitude) for part in parts]

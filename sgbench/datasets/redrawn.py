@@ -44,7 +44,7 @@ class Redrawn(DataSet):
         return self.original.missing(data_dir)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits, of verified originals."""
+        """Load the original's splits, verify them and deal their samples anew."""
         splits = self.original.load(data_dir)
         self.original.verify(splits)
         self.sizes = self.original.sizes  # those of some files are known only now
@@ -106,7 +106,7 @@ def dealt(target: Tensor, seed: int) -> Tensor:
 
 
 def _together(values: list[Values]) -> Values:
-    """Join the samples of all splits."""
+    """Join the samples of all splits into one set, in the order of the splits."""
     trains = [value for value in values if isinstance(value, SpikeTrains)]
     if trains:
         return concatenated(trains)

@@ -55,15 +55,15 @@ class SMnist(EventFiles, entry="s_mnist"):
         self.step_us = require_count("dataset.step_us", step_us)
 
     def parameters(self) -> dict[str, object]:
-        """All three."""
+        """Return channels, repetitions and the step between them, which decide about the spikes."""
         return {"channels": self.n_inputs, "repeat": self.repeat, "step_us": self.step_us}
 
     def originals(self, root: Path) -> list[str]:
-        """MNIST's four files, packed or not."""
+        """List MNIST's four files, packed or not."""
         return [find(name, [root], self.remedy).name for name in FILES]
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """MNIST's own splits."""
+        """Make spikes of the images of MNIST's own splits."""
         splits = self.images().load(root.parent)
         return {split: self._read(samples) for split, samples in splits.items()}
 
@@ -80,7 +80,7 @@ class SMnist(EventFiles, entry="s_mnist"):
 
 
 def crossings(image: NDArray[np.uint8], channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Channel and pixel of each spike of an image [784], see `SMnist`."""
+    """Return channel and pixel of each spike of an image [784]; see `SMnist`."""
     thresholds = np.linspace(0.0, WHITE - 1, channels // 2).astype(np.uint8)
     above = image[:, None] >= thresholds
     rises, falls = np.nonzero(~above[:-1] & above[1:]), np.nonzero(above[:-1] & ~above[1:])

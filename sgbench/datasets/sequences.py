@@ -57,7 +57,7 @@ class ImageSequence(DataSet):
         self.sha256: str | None = None if images.sha256 is None else self._named(images.sha256)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits [samples, steps, channels]."""
+        """Load the images of all splits as traces [samples, steps, channels]."""
         return {name: self._shaped(part) for name, part in self.images.load(data_dir).items()}
 
     def missing(self, data_dir: Path) -> str | None:
@@ -65,7 +65,7 @@ class ImageSequence(DataSet):
         return self.images.missing(data_dir)
 
     def verify(self, splits: dict[Split, Samples]) -> str:
-        """Compare the images that the sequences are made of; the SHA-256 names their order too."""
+        """Compare the images behind the sequences with the published ones; the SHA-256 names their order too."""
         back = torch.argsort(self.order)
         images: dict[Split, Samples] = {
             name: part._replace(values=_flat(part.values)[:, back]) for name, part in splits.items()

@@ -65,11 +65,11 @@ class Shd(EventFiles, entry="shd"):
         self.validation_speakers = sorted(set(given))
 
     def parameters(self) -> dict[str, object]:
-        """Return the speakers held out."""
+        """Return the speakers held out for validation, as a part of what decides about the samples."""
         return {"validation_speakers": self.validation_speakers}
 
     def originals(self, root: Path) -> list[str]:
-        """Both files."""
+        """List both files, the training's first."""
         return present(root, (TRAIN, TEST), self.remedy)
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:

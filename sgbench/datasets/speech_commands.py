@@ -63,7 +63,7 @@ class SpeechCommands(Spoken, entry="speech_commands"):
     least: ClassVar[int] = 105_829
 
     def originals(self, root: Path) -> list[str]:
-        """List the lists and every word."""
+        """List the files of both lists, then that of every word."""
         lists = present(root, LISTS.values(), self.remedy)
         return [*lists, *below(root, "[a-z]*/*.wav", self.remedy, least=self.least)]
 
@@ -84,7 +84,7 @@ class SpeechCommands(Spoken, entry="speech_commands"):
 
     @staticmethod
     def fake(folder: Path, *, speakers: int, seed: int) -> None:
-        """Every word once by each speaker, as short noise; the first validates, the second tests, for tests."""
+        """Write each word once by each speaker, as short noise, for tests; speaker 0 validates, speaker 1 tests."""
         random = np.random.Generator(np.random.PCG64(seed))
         said = [f"{word}/{speaker:08x}_nohash_0.wav" for word in WORDS for speaker in range(speakers)]
         for name in [*said, "_background_noise_/hum.wav"]:
@@ -96,7 +96,7 @@ class SpeechCommands(Spoken, entry="speech_commands"):
 
 
 def _listed(path: Path, known: set[str]) -> set[str]:
-    """Return the names in a list, after a check that all are files."""
+    """Read the names in a list, and require that all of them are files."""
     try:
         if path.stat().st_size > MOST_LIST_BYTES:
             raise InputError(f"{path}: larger than any list of its kind; fetch it again")

@@ -55,7 +55,7 @@ class SpikePatterns(Generated, entry="spike_patterns"):
         super().__init__(samples=[count] * 3, seed=seed)
 
     def outputs(self) -> int:
-        """One for each train."""
+        """Count one output for each train."""
         return self.trains
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:

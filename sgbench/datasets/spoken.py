@@ -34,14 +34,14 @@ class Spoken(EventFiles):
 
     @abstractmethod
     def utterances(self, root: Path) -> Mapping[Split, list[Utterance]]:
-        """Return the samples of each split, in order."""
+        """List the samples of each split, in order."""
 
     def parameters(self) -> dict[str, object]:
-        """Return the numbers of the front end."""
+        """Return the numbers of the front end, which decide about the spikes."""
         return {"front_end": asdict(self.front_end)}
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Spikes of each split, a few sounds at a time."""
+        """Make spikes of the sounds of each split, a few sounds at a time."""
         return {split: self._heard(root, own) for split, own in self.utterances(root).items()}
 
     def _heard(self, root: Path, own: Sequence[Utterance]) -> Iterator[Recording]:

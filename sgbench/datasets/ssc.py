@@ -41,7 +41,7 @@ class Ssc(EventFiles, entry="ssc"):
     )
 
     def originals(self, root: Path) -> list[str]:
-        """Three files."""
+        """List the three files, one for each split."""
         return present(root, FILES.values(), self.remedy)
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:

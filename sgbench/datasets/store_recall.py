@@ -61,7 +61,7 @@ class StoreRecall(Generated, entry="store_recall"):
         super().__init__(samples=samples, seed=seed)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits."""
+        """Draw the samples of all splits, each from numbers of its own."""
         return {name: self._made(size, random) for name, size, random in self.each_split()}
 
     def _made(self, count: int, random: np.random.Generator) -> Samples:
@@ -77,7 +77,7 @@ class StoreRecall(Generated, entry="store_recall"):
         return Samples(trains, torch.from_numpy(value[np.arange(count), stored]), None)
 
     def _sequences(self, random: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:
-        """Commands and values [count, characters] of sequences whose last store has been followed by a recall."""
+        """Draw commands and values [count, characters] of sequences whose last store a recall has followed."""
         commands, values = [], []
         found = 0
         while found < count:
@@ -94,7 +94,7 @@ class StoreRecall(Generated, entry="store_recall"):
         return np.concatenate(commands)[:count], np.concatenate(values)[:count]
 
     def _blocks(self, active: list[np.ndarray]) -> ActiveBlocks:
-        """Each character in which a group fires."""
+        """Describe each group of channels as active for the characters in which it fires."""
         found = [np.nonzero(each) for each in active]
         sample, place = (np.concatenate(each) for each in zip(*found, strict=True))
         width = self.n_inputs // GROUPS

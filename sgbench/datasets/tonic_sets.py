@@ -69,7 +69,7 @@ def parts_of_tonic(name: str, save_to: Path) -> dict[Split, Any]:
 
 
 def _class_of(name: str) -> Callable[..., Any]:
-    """Return a class of tonic's data sets.
+    """Look up a class of tonic's data sets by its name.
 
     Raises:
         InputError: tonic is not installed, or has no such data set.
@@ -87,7 +87,7 @@ def _class_of(name: str) -> Callable[..., Any]:
 
 
 def facts_of(name: str, classes: int | None = None) -> Facts:
-    """Return the facts of a data set by its name; tonic is imported where they are not known without it.
+    """Look up the facts of a data set by its name; tonic is imported where they are not known without it.
 
     Raises:
         InputError: tonic is not installed, has no such data set, or does not state how many classes it has.
@@ -140,7 +140,7 @@ class Tonic(EventFiles, entry="tonic"):
         self.image = (polarities, height, width) if height > 1 else None
 
     def parameters(self) -> dict[str, object]:
-        """Return which data set it is, and how many classes it has."""
+        """Return the data set's name and its number of classes."""
         return {"name": self.chosen, "classes": self.n_classes}
 
     def missing(self, data_dir: Path) -> str | None:
@@ -149,11 +149,11 @@ class Tonic(EventFiles, entry="tonic"):
 
     @property
     def remedy(self) -> str:
-        """Say how to get the files."""
+        """Say how to let tonic fetch the files."""
         return f"run: sgbench data check tonic, which lets tonic fetch {self.chosen}"
 
     def load(self, data_dir: Path) -> Any:
-        """All splits; tonic fetches what is not there.
+        """Load all splits; tonic fetches what is not there.
 
         Raises:
             InputError: tonic is not installed, or cannot fetch or read the files.
@@ -163,11 +163,11 @@ class Tonic(EventFiles, entry="tonic"):
         return super().load(data_dir)
 
     def originals(self, root: Path) -> list[str]:
-        """All files in the folder that tonic keeps them in."""
+        """List all files in the folder that tonic keeps them in."""
         return below(root, f"{self.chosen}/**/*", self.remedy)
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Tonic's own parts; what it does not have is a fifth of each class of training."""
+        """Read tonic's own parts; a part that it does not have is a fifth of each class of training."""
         parts = parts_of_tonic(self.chosen, root)
         labels = {split: self._labels(part) for split, part in parts.items()}
         whole = labels["train"]
@@ -221,7 +221,7 @@ TIME_NAMES = ("t", "time", "times", "ts")
 def channels_of(
     events: Any, size: tuple[int, int, int], called: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return times [us] and channels of tonic's structured events; a pixel's channel is (polarity, row, column).
+    """Convert tonic's structured events to times [us] and channels; a pixel's is (polarity, row, column).
 
     Args:
         events: an array with the fields t and x, and y and p where there are any.

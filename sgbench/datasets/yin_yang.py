@@ -58,7 +58,7 @@ class YinYang(DataSet, entry="yin_yang"):
         return other
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """All splits."""
+        """Draw the points of all splits, each from a seed of its own."""
         splits: dict[Split, Samples] = {}
         for name, seed in zip(SPLITS, self.seeds, strict=True):
             # The published samples come from this generator, whose stream is frozen.
@@ -71,7 +71,7 @@ class YinYang(DataSet, entry="yin_yang"):
 
 
 def _draw(random: np.random.RandomState) -> tuple[float, float, int]:
-    """One point of a class drawn beforehand."""
+    """Draw one point of a class, which is drawn beforehand."""
     wanted = random.randint(3)
     while True:
         x, y = (2 * RADIUS * each for each in random.random_sample(2).tolist())
@@ -80,7 +80,7 @@ def _draw(random: np.random.RandomState) -> tuple[float, float, int]:
 
 
 def label_of(x: float, y: float) -> int:
-    """Return the class of a point inside the symbol."""
+    """Tell the class of a point inside the symbol: one of its halves, or a dot."""
     right, left = math.dist((x, y), (1.5 * RADIUS, RADIUS)), math.dist((x, y), (0.5 * RADIUS, RADIUS))
     if right < DOT or left < DOT:
         return EYE

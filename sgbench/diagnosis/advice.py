@@ -172,5 +172,5 @@ def _of_agreement(found: Diagnosis) -> Iterator[str]:
     if found.falling_steps is not None and found.falling_steps < AGAINST:
         yield (
             f"the loss falls with {found.falling_steps:.0%} of short steps against the gradient: the surrogate "
-            f"does not point downhill here, so try another width (width_fwhm=1)"
+            f"does not point downhill here, so try another width (width_fwhm=0.5 or width_fwhm=2)"
         )

@@ -129,7 +129,7 @@ def _reasons(whole: dict[str, Any], panels: Sequence[str]) -> dict[str, str]:
         "agreements": "panel agreement was not asked for",
         "falling_steps": "panel agreement was not asked for"
         if "agreement" not in panels
-        else "there is no finite gradient to step against",
+        else "no short step against the gradient changes the loss",
         "loop": "not asked for; see: sgbench diagnose loop",
         "line": "not asked for; see: sgbench diagnose line",
         "outlook": "it takes the panels flow and activity",
@@ -219,7 +219,10 @@ def _agreements(
 def falling_steps(
     network: Network, traced: Sequence[TracedBatch], batches: Sequence[Batch], objective: Objective
 ) -> float | None:
-    """Compute the share of mini-batches whose loss falls with a short step against their own gradient."""
+    """Compute the share of mini-batches whose loss falls with a short step against their own gradient.
+
+    A batch whose loss stays what it is, as where no neuron fires for it, tells nothing and is left out.
+    """
     falls = []
     for each, batch in zip(traced, batches, strict=True):
         loss_at = compared.LossAt(network, [batch], objective)
@@ -230,5 +233,7 @@ def falling_steps(
         start = torch.cat([weight.detach().double().flatten().cpu() for weight in parameters])
         before = loss_at()
         compared.put(parameters, start - SHORT_STEP * start.norm() * gradient / gradient.norm())
-        falls.append(loss_at() < before)
+        after = loss_at()
+        if after != before:
+            falls.append(after < before)
     return sum(falls) / len(falls) if falls else None

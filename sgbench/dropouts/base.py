@@ -15,4 +15,4 @@ class Dropout(ABC):
 
     @abstractmethod
     def make(self) -> Mask | None:
-        """Make the mask of one layer, or None where nothing is lost."""
+        """Make the mask in front of one layer, or None where nothing is lost."""

@@ -19,20 +19,20 @@ class Mask(nn.Module, ABC):
         self.generator: torch.Generator | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what the mask leaves of all steps [T, B, N]."""
+        """Return what the mask leaves of the events of all steps [T, B, N]: in evaluation, everything."""
         return self.dropped(x) if self.training else x
 
     @abstractmethod
     def dropped(self, x: Tensor) -> Tensor:
-        """Return what training leaves of all steps [T, B, N]."""
+        """Drop a part of the events of all steps [T, B, N], as training does."""
 
     def uniform(self, *shape: int) -> Tensor:
-        """Numbers in [0, 1) from the mask's own generator."""
+        """Draw uniform numbers in [0, 1) from the mask's own generator, float64 of the given shape."""
         if self.generator is None:
             self.generator = torch.Generator().manual_seed(0)
         return torch.rand(shape, generator=self.generator, dtype=torch.float64)
 
 
 def masks(network: nn.Module) -> list[Mask]:
-    """All masks of a network, the first layer's first."""
+    """List all masks of a network, the first layer's first."""
     return [each for each in network.modules() if isinstance(each, Mask)]

@@ -39,7 +39,7 @@ class SharedMask(Dropout):
             raise InputError("dropout.rate=1: nothing would be left; a rate below 1 is needed")
 
     def make(self) -> SharedOverTime:
-        """Make the mask of one layer."""
+        """Make a mask that all time steps of one layer's input share."""
         return SharedOverTime(self.rate)
 
 
@@ -57,6 +57,6 @@ class SharedOverTime(Mask):
         self.rate = rate
 
     def dropped(self, x: Tensor) -> Tensor:
-        """One mask for each sample and neuron."""
+        """Drop a neuron in all steps of a sample or in none, by one mask for each sample and neuron [B, N]."""
         kept = self.uniform(*x.shape[1:]) >= self.rate
         return x * (kept.to(x) / (1 - self.rate))

@@ -40,7 +40,7 @@ class Encoder(ABC):
 
     @abstractmethod
     def encode(self, values: Any, generator: torch.Generator) -> Signal:
-        """Input [T, B, M] of the dtype of the values, spikes packed; random codes draw sample by sample.
+        """Turn samples into input [T, B, M] of the dtype of the values, spikes packed.
 
         Drawing sample by sample from `generator` makes the code of a split the same whatever the batch size.
 
@@ -50,11 +50,11 @@ class Encoder(ABC):
         """
 
     def channels(self, n_inputs: int) -> int:
-        """Channels M of the code of samples with so many inputs."""
+        """Count the channels M of the code of samples with so many inputs."""
         return n_inputs
 
     def image_of(self, image: Image | None) -> Image | None:
-        """Return which image the channels are, where the inputs are `image`; None where they are none."""
+        """Return the image that the channels make where the inputs make `image`; None where they make none."""
         if image is None or self.channels(math.prod(image)) != math.prod(image):
             return None
         return image
@@ -65,7 +65,7 @@ class Encoder(ABC):
         return beyond(values, self.steps, self.dt_s) if crops else 0
 
     def lengths(self, values: Any) -> Tensor:
-        """Return the steps that each sample fills, int64 [B]: all of them, or as many as its trace has."""
+        """Count the steps that each sample fills, int64 [B]: all of them, or as many as its trace has."""
         filled = values.shape[1] if values.ndim == 3 else self.steps  # noqa: PLR2004 - a trace has three axes
         return torch.full((len(values),), filled, dtype=torch.int64)
 
@@ -87,15 +87,15 @@ class ChangeEncoder(Encoder):
 
     @abstractmethod
     def changes(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Rises and falls [B, steps, N] of traces [B, steps, N], 0 where there is none."""
+        """Measure rises and falls [B, steps, N] of traces [B, steps, N], 0 where there is none."""
 
     def encode(self, values: Tensor, generator: torch.Generator) -> Events:
-        """Spikes, or how many thresholds were crossed [T, B, 2 N]."""
+        """Send rises and falls as spikes, or as how many thresholds were crossed [T, B, 2 N]."""
         told = torch.cat(self.changes(values), 2).to(values.dtype)
         return Events.of(over_time(told, self.steps).transpose(0, 1))
 
     def channels(self, n_inputs: int) -> int:
-        """Two for each trace."""
+        """Count two channels for each trace."""
         return 2 * n_inputs
 
 
@@ -116,7 +116,7 @@ def slack(values: Tensor) -> float:
 
 
 def form_of(values: Values) -> Form:
-    """Return which form samples have.
+    """Name the form that samples have: values, traces or spikes.
 
     >>> form_of(torch.zeros(5, 2)), form_of(torch.zeros(5, 7, 2))
     ('values', 'traces')
@@ -127,14 +127,14 @@ def form_of(values: Values) -> Form:
 
 
 def over_time(values: Tensor, steps: int) -> Tensor:
-    """Values [B, N] in every step, or traces [B, S, N] followed by zeros: [B, T, N]."""
+    """Repeat values [B, N] in every step, or pad traces [B, S, N] by zeros: [B, T, N]."""
     if values.ndim == 2:  # noqa: PLR2004 - samples and inputs
         return values.unsqueeze(1).expand(-1, steps, -1)
     return torch.nn.functional.pad(values, (0, 0, 0, steps - values.shape[1]))
 
 
 def drawn(probability: Tensor, steps: int, generator: torch.Generator) -> Events:
-    """Independent spikes [T, B, N] of these probabilities, in every step [B, N] or of each [B, S, N].
+    """Draw independent spikes [T, B, N] of these probabilities, in every step [B, N] or of each [B, S, N].
 
     The numbers are drawn sample by sample, so that the code does not depend on the batch.
     """
@@ -147,7 +147,7 @@ def drawn(probability: Tensor, steps: int, generator: torch.Generator) -> Events
 
 
 def packed(step: Tensor, fires: Tensor, steps: int, dtype: torch.dtype) -> Events:
-    """One spike a channel at most: events [T, B, M] from the step of each channel.
+    """Pack at most one spike a channel as events [T, B, M], from the step of each channel.
 
     Args:
         step: floats or whole numbers [B, M]; what is not in 0..steps - 1 is silent.
@@ -173,7 +173,7 @@ def in_order(
     dtype: torch.dtype,
     value: Tensor | None = None,
 ) -> Events:
-    """Events from spikes in the order of samples and, within one, of channels.
+    """Pack spikes as events, given in the order of samples and, within one, of channels.
 
     Args:
         step: of each spike, within 0..T - 1.
@@ -189,7 +189,7 @@ def in_order(
 
 
 def one_a_step(trains: SpikeTrains, dt_s: float, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Step, sample and channel of the spikes before each sample's length; several of a channel in a step are one.
+    """List step, sample and channel of the spikes before each sample's length, several in a step as one.
 
     In the order of samples and, within one, of channels and steps.
     """
@@ -203,33 +203,33 @@ def one_a_step(trains: SpikeTrains, dt_s: float, lengths: Tensor) -> tuple[Tenso
 
 
 def filled_steps(trains: SpikeTrains, dt_s: float, steps: int, *, crop: bool) -> Tensor:
-    """Return steps within each sample's duration, int64 [B], at most `steps` where `crop` drops the rest."""
+    """Count the steps within each sample's duration, int64 [B], at most `steps` where `crop` drops the rest."""
     filled = trains.steps(dt_s)
     return filled.clamp(max=steps) if crop else filled
 
 
 def require_crop(crop: object) -> bool:
-    """Return the value if it is true or false."""
+    """Require true or false for `crop` and return it."""
     if not isinstance(crop, bool):
         raise InputError(f"encoder.crop={crop!r}: true or false is needed")
     return crop
 
 
 def stable_order(key: Tensor) -> Tensor:
-    """Positions that sort whole numbers; equals keep their order. NumPy's radix sort of short keys is fastest."""
+    """Sort whole numbers, giving positions; equals keep their order, and short types are fastest in NumPy."""
     if key.device.type == "cpu":
         return torch.from_numpy(np.argsort(key.numpy(), kind="stable"))
     return torch.argsort(key, stable=True)
 
 
 def _short(steps: int) -> torch.dtype:
-    """Return the smallest type that holds 0..steps - 1."""
+    """Return the smallest integer type that holds 0..steps - 1."""
     fitting = (kind for kind in (torch.uint8, torch.int16) if steps - 1 <= torch.iinfo(kind).max)
     return next(fitting, torch.int64)
 
 
 def _true_places(mask: Tensor) -> Tensor:
-    """Positions of True in the flat mask, ascending."""
+    """Find the positions of True in the flattened mask, ascending."""
     if mask.device.type == "cpu":
         return torch.from_numpy(np.flatnonzero(mask.numpy()))
     return mask.reshape(-1).nonzero().squeeze(1)

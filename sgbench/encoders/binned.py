@@ -41,9 +41,9 @@ class Binned(Encoder):
         self.crop = require_crop(crop)
 
     def encode(self, values: SpikeTrains, generator: torch.Generator) -> Events:
-        """Spikes [T, B, N]."""
+        """Put spikes with times into steps, several of a channel in one step as one [T, B, N]."""
         return binned(values, self.steps, self.dt_s)
 
     def lengths(self, values: SpikeTrains) -> Tensor:
-        """Return steps within each sample's duration, int64 [B]."""
+        """Count the steps within each sample's duration, int64 [B]."""
         return filled_steps(values, self.dt_s, self.steps, crop=self.crop)

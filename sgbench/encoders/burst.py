@@ -43,7 +43,7 @@ class Burst(Encoder):
         self.longest_s = require_number("encoder.longest_s", longest_s, low=self.shortest_s)
 
     def encode(self, values: Tensor, generator: torch.Generator) -> Events:
-        """Spikes [T, B, N]."""
+        """Send each value as a burst from step 0 on, longer and denser for a larger value [T, B, N]."""
         # In double precision, so that nothing but the rounding of the values themselves is left to forgive.
         exact = values.double()
         count = torch.ceil(self.most * exact * (1 - slack(values))).long()

@@ -47,20 +47,20 @@ class CountOnly(Encoder):
         self.gain = require_number("encoder.gain", gain)
 
     def encode(self, values: Tensor | SpikeTrains, generator: torch.Generator) -> Tensor:
-        """Currents [T, B, N]; nothing is drawn."""
+        """Send each channel's mean over its sample's steps as a current in all of them [T, B, N], not drawn."""
         lengths = self.lengths(values)
         total = values.sum(1) if isinstance(values, Tensor) else self._counts(values, lengths)
         filled = torch.arange(self.steps)[:, None] < lengths
         return self.gain * (total / lengths[:, None]).to(values.dtype) * filled[..., None].to(values.dtype)
 
     def _counts(self, trains: SpikeTrains, lengths: Tensor) -> Tensor:
-        """Spikes of each sample and channel [B, N]."""
+        """Count the spikes of each sample and channel, several in one step as one [B, N]."""
         _, sample, channel = one_a_step(trains, self.dt_s, lengths)
         size = len(trains), trains.n_channels
         return torch.bincount(sample * size[1] + channel, minlength=size[0] * size[1]).view(size)
 
     def lengths(self, values: Tensor | SpikeTrains) -> Tensor:
-        """Return steps within each sample's duration, or of its trace, int64 [B]."""
+        """Count the steps within each sample's duration, or of its trace, int64 [B]."""
         if isinstance(values, Tensor):
             return super().lengths(values)
         return filled_steps(values, self.dt_s, self.steps, crop=self.crop)

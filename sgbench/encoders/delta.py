@@ -35,6 +35,6 @@ class Delta(ChangeEncoder):
     output: ClassVar[Literal["binary", "real"]] = "binary"
 
     def changes(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the changes from one step to the next."""
+        """Mark where traces rise or fall by the threshold from one step to the next, bool [B, steps, N]."""
         change = values.diff(dim=1, prepend=values[:, :1])
         return change >= self.threshold, change <= -self.threshold

@@ -34,5 +34,5 @@ class Direct(Encoder):
         self.gain = require_number("encoder.gain", gain)
 
     def encode(self, values: Tensor, generator: torch.Generator) -> Tensor:
-        """Currents [T, B, N]."""
+        """Send values in every step, or traces as they are, as currents [T, B, N]."""
         return over_time(self.gain * values, self.steps).transpose(0, 1).contiguous()

@@ -79,28 +79,28 @@ class EventBins(Encoder):
             self.output = "real"  # pyright: ignore[reportAttributeAccessIssue] - the others' is of their class
 
     def encode(self, values: SpikeTrains, generator: torch.Generator) -> Events:
-        """Spikes or counts [T, B, M]."""
+        """Put recorded spikes into steps and inputs, as spikes or as counts [T, B, M]."""
         fold, inputs = self._fold(values.n_channels)
         return binned(values, self.steps, self.dt_s, fold=fold, inputs=inputs, counts=self.form == "count")
 
     def lengths(self, values: SpikeTrains) -> Tensor:
-        """Return steps within each sample's duration, int64 [B]."""
+        """Count the steps within each sample's duration, int64 [B]."""
         return filled_steps(values, self.dt_s, self.steps, crop=self.crop)
 
     def channels(self, n_inputs: int) -> int:
-        """Return the number of inputs M that so many channels give."""
+        """Count the inputs M that so many channels are pooled into."""
         left = self.image_of(self.camera)
         return -(-n_inputs // self.pool) if left is None else math.prod(left)
 
     def image_of(self, image: Image | None) -> Image | None:
-        """Return the image that is left of one."""
+        """Return the image that pooling and merged polarities leave of one; None where there is none."""
         if image is None:
             return None
         polarities, height, width = image
         return 1 if self.polarity == "merged" else polarities, -(-height // self.pool), -(-width // self.pool)
 
     def _fold(self, n_channels: int) -> tuple[NDArray[np.int32], int]:
-        """Input of each channel, nothing where they are the same, and the number of inputs."""
+        """Map each channel to its input, by an empty array where they are the same, and count the inputs."""
         inputs = self.channels(n_channels)
         if self.pool == 1 and self.polarity == "separate":
             return AS_THEY_ARE, inputs

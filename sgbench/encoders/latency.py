@@ -41,7 +41,7 @@ class Latency(Encoder):
         self.threshold = require_number("encoder.threshold", threshold, low=0, high=1, open_low=True)
 
     def encode(self, values: Tensor, generator: torch.Generator) -> Events:
-        """Spikes [T, B, N]."""
+        """Send one spike a channel, at the time when a leaky membrane would reach threshold [T, B, N]."""
         fires = values > self.threshold
         safe = torch.where(fires, values, torch.ones_like(values))
         time_s = self.tau_eff_s * torch.log(safe / (safe - self.threshold))

@@ -37,7 +37,7 @@ class LevelCrossing(ChangeEncoder):
     output: ClassVar[Literal["binary", "real"]] = "real"
 
     def changes(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Count crossings of the levels."""
+        """Count the levels that traces cross upwards and downwards in each step [B, steps, N]."""
         level = torch.zeros_like(values[:, 0])
         crossed = []
         for now in values.unbind(1):

@@ -41,7 +41,7 @@ class LinearLatency(Encoder):
         self.threshold = require_number("encoder.threshold", threshold, low=0, high=1)
 
     def encode(self, values: Tensor, generator: torch.Generator) -> Events:
-        """Spikes [T, B, N]."""
+        """Send one spike a channel, earlier in proportion to the value [T, B, N]."""
         last = self.last_s / self.dt_s
         # In double precision, so that nothing but the rounding of the values themselves is left to forgive.
         step = torch.floor((1 - values.double()) * last + (ROUNDING + last * slack(values)))

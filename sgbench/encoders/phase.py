@@ -41,7 +41,7 @@ class Phase(Encoder):
             require_count("encoder.phases", f"{phases}, above 24")
 
     def encode(self, values: Tensor, generator: torch.Generator) -> Events:
-        """Weighted spikes [T, B, N]."""
+        """Send the binary digits of values period by period, a spike as large as its digit's weight [T, B, N]."""
         whole = torch.floor(values * 2**self.phases).clamp_(max=2**self.phases - 1).long()
         phase = torch.arange(self.steps, device=values.device) % self.phases
         digit = (whole >> (self.phases - 1 - phase)[:, None, None]) & 1

@@ -39,5 +39,5 @@ class Poisson(Encoder):
         self.max_rate_hz = require_number("encoder.max_rate_hz", max_rate_hz, low=0, open_low=True)
 
     def encode(self, values: Tensor, generator: torch.Generator) -> Events:
-        """Spikes [T, B, N]."""
+        """Draw a spike where a Poisson process has at least one event in the step [T, B, N]."""
         return drawn(-torch.expm1(-values * (self.max_rate_hz * self.dt_s)), self.steps, generator)

@@ -49,7 +49,7 @@ class Population(Encoder):
         self.cutoff = require_number("encoder.cutoff", cutoff, low=0, high=1)
 
     def responses(self, values: Tensor) -> Tensor:
-        """Responses g in [0, 1] of every neuron [B, N, K]."""
+        """Compute the responses g in [0, 1] of every neuron to its value [B, N, K]."""
         centres = (torch.arange(self.neurons, dtype=values.dtype, device=values.device) - 0.5) / (
             self.neurons - 2
         )
@@ -57,11 +57,11 @@ class Population(Encoder):
         return torch.exp(-((values[..., None] - centres) / width).square() / 2)
 
     def encode(self, values: Tensor, generator: torch.Generator) -> Events:
-        """Spikes [T, B, N K]."""
+        """Send one spike a neuron, the earlier the nearer the value is to its centre [T, B, N K]."""
         response = self.responses(values).flatten(1)
         step = torch.floor((1 - response) * (self.last_s / self.dt_s))
         return packed(step, response >= self.cutoff, self.steps, values.dtype)
 
     def channels(self, n_inputs: int) -> int:
-        """K for each value."""
+        """Count K channels for each value."""
         return n_inputs * self.neurons

@@ -43,5 +43,5 @@ class Rate(Encoder):
             )
 
     def encode(self, values: Tensor, generator: torch.Generator) -> Events:
-        """Spikes [T, B, N]."""
+        """Draw independent spikes in each step with a probability proportional to the value [T, B, N]."""
         return drawn(values * (self.max_rate_hz * self.dt_s), self.steps, generator)

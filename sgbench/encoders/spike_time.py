@@ -53,7 +53,7 @@ class SpikeTime(Encoder):
                 )
 
     def encode(self, values: Tensor, generator: torch.Generator) -> Events:
-        """Spikes [T, B, N], or N + 1 with a bias."""
+        """Send one spike a channel at a time that grows with the value [T, B, N], or N + 1 with a bias."""
         time_s = self.first_s + values * (self.last_s - self.first_s)
         if self.bias_s is not None:
             time_s = torch.nn.functional.pad(time_s, (0, 1), value=self.bias_s)
@@ -62,5 +62,5 @@ class SpikeTime(Encoder):
         return packed(step, torch.ones_like(step, dtype=torch.bool), self.steps, values.dtype)
 
     def channels(self, n_inputs: int) -> int:
-        """One more where there is a bias."""
+        """Count a channel for each input, and one more where there is a bias."""
         return n_inputs + (self.bias_s is not None)

@@ -35,7 +35,7 @@ class StepForward(ChangeEncoder):
     output: ClassVar[Literal["binary", "real"]] = "binary"
 
     def changes(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Count steps of the baseline."""
+        """Mark where the baseline steps up or down towards the trace, bool [B, steps, N]."""
         level = torch.zeros_like(values[:, 0])
         stepped = []
         for now in values.unbind(1):

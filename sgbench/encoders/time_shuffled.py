@@ -50,7 +50,7 @@ class TimeShuffled(Encoder):
         self.order = require_choice("encoder.channels", channels, ORDERS)
 
     def encode(self, values: SpikeTrains, generator: torch.Generator) -> Events:
-        """Spikes [T, B, N]."""
+        """Send spikes with the steps of each sample in a random order [T, B, N]."""
         lengths = self.lengths(values)
         step, sample, channel = one_a_step(values, self.dt_s, lengths)
         moved = step.clone()
@@ -71,5 +71,5 @@ class TimeShuffled(Encoder):
         return torch.rand(size, generator=generator).argsort(0)[step, channel]
 
     def lengths(self, values: SpikeTrains) -> Tensor:
-        """Return steps within each sample's duration, int64 [B]."""
+        """Count the steps within each sample's duration, int64 [B]."""
         return filled_steps(values, self.dt_s, self.steps, crop=self.crop)

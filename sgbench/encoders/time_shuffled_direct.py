@@ -43,7 +43,7 @@ class TimeShuffledDirect(Encoder):
         self.gain = require_number("encoder.gain", gain)
 
     def encode(self, values: Tensor, generator: torch.Generator) -> Tensor:
-        """Currents [T, B, N]."""
+        """Send traces as currents with the steps of each sample in a random order [T, B, N]."""
         filled = values.shape[1]
         order = torch.stack([torch.randperm(filled, generator=generator) for _ in range(len(values))])
         moved = torch.take_along_dim(values, order[..., None], 1)

@@ -20,7 +20,7 @@ MakeSurrogate = Callable[[], Surrogate]
 
 
 def leaky(surrogate: Surrogate, neurons: int, *, beta: Tensor, threshold: Tensor, reset: str) -> Leaky:
-    """Leaky neurons with these fixed numbers, one for all or one of each [N]."""
+    """Make leaky neurons with these fixed numbers, one for all or one of each [N]."""
     made = Leaky(
         surrogate,
         neurons,
@@ -39,7 +39,7 @@ def leaky(surrogate: Surrogate, neurons: int, *, beta: Tensor, threshold: Tensor
 def synaptic(
     surrogate: Surrogate, neurons: int, *, alpha: Tensor, beta: Tensor, threshold: Tensor, reset: str
 ) -> Synaptic:
-    """Neurons with a synaptic current, with these fixed numbers, one for all or one of each [N]."""
+    """Make neurons with a synaptic current, with these fixed numbers, one for all or one of each [N]."""
     made = Synaptic(
         surrogate,
         neurons,
@@ -57,14 +57,14 @@ def synaptic(
 
 
 def readout(neurons: int, *, beta: Tensor) -> LeakyReadout:
-    """Integrators that do not fire, with this fixed decay, one for all or one of each [N]."""
+    """Make integrators that do not fire, with this fixed decay, one for all or one of each [N]."""
     made = LeakyReadout(neurons, beta=_range("beta", beta, neurons), input_gain="one", learn_beta="none")
     _spread((made.beta, beta))
     return made
 
 
 def _range(name: str, value: Tensor, neurons: int) -> float | list[float]:
-    """Return what a quantity's check looks at: the number, or the smallest and the largest of a layer's."""
+    """Reduce numbers to what a quantity's check looks at: one for all, or the smallest and the largest."""
     flat = value.detach().double().flatten()
     if len(flat) not in (1, neurons) or not bool(flat.isfinite().all()):
         raise InputError(f"{name}: a finite number, or one for each of {neurons} neurons, is needed")

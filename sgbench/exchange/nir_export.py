@@ -94,7 +94,7 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
 
 
 def _sayable(layer: object) -> Layer:
-    """Return the layer if it goes step by step and pools nothing."""
+    """Require a layer that NIR can say, one that goes step by step and pools nothing, and return it."""
     if not isinstance(layer, Layer) or layer.needs_all_steps is not None:
         reason = getattr(layer, "needs_all_steps", None) or f"layer '{getattr(layer, 'name', layer)}'"
         raise InputError(f"NIR has no such layer: {reason}")
@@ -157,7 +157,7 @@ def _conv2d(image: tuple[int, int, int], weight: np.ndarray, stride: int, bias: 
 
 
 def _neurons(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> Any:
-    """Make the node of a layer's neurons."""
+    """Make the NIR node of a layer's neurons, or refuse neurons that NIR has none for."""
     nir = nir_module()
     spec = _expressible(layer)
 
@@ -194,7 +194,7 @@ def _no_integrator(layer: Layer, *decays: Numbers) -> None:
 
 
 def _expressible(layer: Layer) -> LinearSpec:
-    """Return the numbers of a layer's neurons, if NIR has such neurons."""
+    """Return the coefficients of a layer's neurons, if NIR has such neurons."""
     kind = type(layer.neuron).__name__
     spec = layer.neuron.recurrence_spec()
     if spec is None:

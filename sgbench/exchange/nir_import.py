@@ -61,7 +61,7 @@ class _Clock(NamedTuple):
     step: str
 
     def decay(self, tau: Any) -> Tensor:
-        """Per step, float64 [N]."""
+        """Convert a time constant to a decay per step, float64 [N]."""
         return torch.from_numpy(decay_per_step(_flat(tau), self.dt_s, self.step))
 
 
@@ -90,7 +90,7 @@ def _layer(name: str, step: GraphLayer, make_surrogate: MakeSurrogate, clock: _C
 
 
 def _among(recurrent: Any, layer: DenseLayer | ConvLayer, gain: Tensor, of_rows: Tensor) -> nn.Parameter:
-    """Weights among neurons, checked against what is there."""
+    """Take the weights among neurons from a node, checked against the layer that they are for."""
     if hasattr(recurrent, "scale"):
         scale = np.broadcast_to(np.reshape(recurrent.scale, -1), (layer.neurons,))
         return _times(scale, gain)
@@ -102,7 +102,7 @@ def _among(recurrent: Any, layer: DenseLayer | ConvLayer, gain: Tensor, of_rows:
 
 
 def _neurons(node: Any, make_surrogate: MakeSurrogate, clock: _Clock) -> tuple[Neuron, Tensor]:
-    """Neurons and the gain [N] of their current."""
+    """Make a node's neurons, and the gain [N] of their current, which goes into the weights."""
     kind = type(node).__name__
     for name in ("v_leak", "v_reset"):
         if np.any(getattr(node, name, 0.0) != 0):
@@ -153,7 +153,7 @@ def _convolution(
 
 
 def _check_convolution(product: Any, *, stride: int) -> None:
-    """Refuse what no layer here does: see `ConvLayer`."""
+    """Refuse a convolution of a kind that `ConvLayer` does not do."""
     sides = np.shape(product.weight)[2:]
     same = "same" if isinstance(product.padding, str) else tuple(np.ravel(product.padding).tolist())
     half = sides[-1] // 2
@@ -181,7 +181,7 @@ def _joined(product: Any, recurrent: Any | None) -> np.ndarray | None:
 
 
 def _times(weight: Any, gain: Tensor) -> nn.Parameter:
-    """Weights times a gain of each row; a gain of 1 changes no bit."""
+    """Multiply weights by a gain of each row; a gain of 1 changes no bit."""
     value = torch.from_numpy(np.array(weight))
     if not value.is_floating_point():
         value = value.double()

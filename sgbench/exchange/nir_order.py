@@ -59,7 +59,7 @@ def _kind(node: Any) -> str:
 
 
 def _inlined(graph: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """All nodes and edges, those of graphs inside the graph among them."""
+    """Collect all nodes and edges, those of graphs inside the graph among them."""
     nodes: dict[str, Any] = {}
     edges = [(str(a), str(b)) for a, b in dict.fromkeys(map(tuple, graph.edges))]
     for name, node in graph.nodes.items():
@@ -81,7 +81,7 @@ def _inlined(graph: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
 
 
 def _behind(here: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> list[str]:
-    """Return where a signal goes on to, weights among neurons left out."""
+    """List the nodes that a signal goes on to, weights among neurons left out."""
     found = [b for a, b in edges if a == here]
     missing = [name for name in found if name not in nodes]
     if missing:
@@ -100,7 +100,7 @@ def _only(names: list[str], here: str) -> str:
 
 
 def _recurrent(neurons: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> Any | None:
-    """Return the weights among neurons, where there are some."""
+    """Return the node of the weights among neurons, or None where there are none."""
     found = [b for a, b in edges if a == neurons and _loops(b, neurons, edges)]
     if len(found) > 1:
         raise InputError(f"node '{neurons}': has {len(found)} recurrent connections; one is known here")

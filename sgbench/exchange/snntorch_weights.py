@@ -91,7 +91,7 @@ def _layer(
     *,
     reset_delay: bool,
 ) -> DenseLayer | ConvLayer:
-    """One pair of modules."""
+    """Build a layer of one pair of modules, weights and neurons."""
     weight = _weight(weights)
     back, bias_back = _recurrence(neurons)
     wiring = "none" if back is None else "one_to_one" if back.dim() < MATRIX else "all_to_all"
@@ -119,7 +119,7 @@ def _layer(
 
 
 def _weight(module: _Module) -> Tensor:
-    """Return the weights of a Linear or Conv2d."""
+    """Return the weights of a Linear or Conv2d, or refuse another module."""
     weight = module.tensors.get("weight")
     if weight is None or set(module.tensors) - {"weight", "bias"} or weight.dim() not in (MATRIX, FILTERS):
         told = ", ".join(module.tensors)
@@ -128,7 +128,7 @@ def _weight(module: _Module) -> Tensor:
 
 
 def _recurrence(module: _Module) -> tuple[Tensor | None, Tensor | None]:
-    """Weights among neurons and their bias, which snnTorch adds in every step."""
+    """Return the weights among neurons and their bias, which snnTorch adds in every step; None without."""
     tensors = module.tensors
     one_to_one = tensors.get("recurrent.V", tensors.get("V"))
     return (tensors.get("recurrent.weight") if one_to_one is None else one_to_one), tensors.get(
@@ -145,7 +145,7 @@ def _neurons(
     *,
     reset_delay: bool,
 ) -> Neuron:
-    """Leaky or Synaptic neurons with the module's numbers."""
+    """Make leaky or synaptic neurons with the module's numbers."""
     tensors, reset = module.tensors, _reset(module, wiring, reset_delay=reset_delay)
 
     def number(key: str) -> Tensor:
@@ -215,7 +215,7 @@ def _convolution(
 
 
 def _fitting(module: _Module, back: Tensor, layer: DenseLayer | ConvLayer) -> Tensor:
-    """Weights among neurons in the layer's own shape."""
+    """Reshape the weights among neurons to the layer's own shape."""
     if layer.recurrence == "one_to_one":
         if back.numel() not in (1, layer.neurons):
             raise InputError(f"module '{module.name}': {back.numel()} weights among {layer.neurons} neurons")

@@ -21,7 +21,7 @@ STEPS = ("euler", "exponential")
 
 
 def time_constant(decay: Numbers, dt_s: float, step: str) -> Numbers:
-    """tau [s] of a decay per step in [0, 1).
+    """Convert a decay per step in [0, 1) to the time constant tau [s].
 
     >>> time_constant(np.array([0.9]), 0.001, "euler").round(6).tolist()
     [0.01]
@@ -34,7 +34,7 @@ def time_constant(decay: Numbers, dt_s: float, step: str) -> Numbers:
 
 
 def decay_per_step(tau_s: Numbers, dt_s: float, step: str) -> Numbers:
-    """Return the decay per step of a time constant [s].
+    """Convert a time constant [s] to the decay per step in [0, 1).
 
     Raises:
         InputError: a time constant that is not above 0, or shorter than an Euler step.

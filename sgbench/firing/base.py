@@ -23,7 +23,7 @@ class Firing(ABC):
     )
 
     def begin(self, surrogate: Surrogate) -> None:
-        """Let the surrogate of one layer fire this way.
+        """Prepare the surrogate of one layer to fire this way, or refuse it.
 
         Raises:
             InputError: it cannot: the surrogate sends spikes of its own, or an escape probability is needed and
@@ -48,10 +48,10 @@ class Firing(ABC):
 
     @abstractmethod
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Spikes, shape and dtype of `u`."""
+        """Decide from the potential above threshold u what each neuron sends; shape and dtype of `u`."""
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the derivative of the spikes; the surrogate's unless said otherwise."""
+        """Compute the derivative by u of what is sent; the surrogate's unless said otherwise."""
         return surrogate.derivative(u)
 
     @property
@@ -60,7 +60,7 @@ class Firing(ABC):
         return type(self).slope is Firing.slope or type(self).primitive is not Firing.primitive
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the curve by which a steepness learns; the surrogate's unless said otherwise."""
+        """Compute the curve of `slope`, by which a steepness learns; the surrogate's unless said otherwise."""
         return surrogate.primitive(u)
 
 

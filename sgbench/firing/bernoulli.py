@@ -30,9 +30,9 @@ class Bernoulli(Chance):
     escapes: ClassVar[bool] = True
 
     def probability(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """F(u)."""
+        """Compute the probability of a spike, F(u), the surrogate's own primitive from 0 to 1."""
         return surrogate.escape_probability(u)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """F(u), whatever was drawn."""
+        """Compute F(u), by whose slope a steepness learns, whatever was drawn."""
         return surrogate.escape_probability(u)

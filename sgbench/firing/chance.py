@@ -22,11 +22,11 @@ class Chance(Firing):
         """Compute the probability of a spike at each potential above threshold u."""
 
     def log_probability(self, spikes: Tensor, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Logarithm of the probability of given spikes, 0 or 1, elementwise and differentiable in u."""
+        """Compute the logarithm of the probability of given spikes, 0 or 1, elementwise and differentiable in u."""
         fires = self.probability(u, surrogate)
         chosen = torch.where(spikes > 0, fires, 1 - fires)
         return chosen.clamp_min(torch.finfo(u.dtype).tiny).log()
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """0 or 1."""
+        """Draw 0 or 1 for each neuron, with the probability of a spike at its potential."""
         return (surrogate.uniform(u) < self.probability(u, surrogate)).to(u.dtype)

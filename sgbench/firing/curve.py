@@ -50,7 +50,7 @@ def require_own_slope(words: str, surrogate: Surrogate, *, otherwise: str = "") 
 
 @contextmanager
 def stepping(found: Sequence[Surrogate]) -> Iterator[None]:
-    """Let surrogates that send a smooth curve send spikes for a while.
+    """Let surrogates that send a smooth curve send spikes for as long as the context lasts.
 
     Args:
         found: of a network; those that fire otherwise stay as they are.

@@ -47,7 +47,7 @@ class Escape(Chance):
         self.noise_slope = require_number("firing.noise_slope", noise_slope, low=1e-6, high=1e6)
 
     def probability(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the noise's distribution at k u."""
+        """Compute the probability of a spike, the noise's distribution at k u."""
         scaled = self.noise_slope * u
         if self.noise == "logistic":
             return torch.sigmoid(scaled)
@@ -56,7 +56,7 @@ class Escape(Chance):
         return -torch.expm1(-_hazard(scaled))
 
     def log_probability(self, spikes: Tensor, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the logarithm of the same probability, finite far from threshold too."""
+        """Compute the logarithm of the probability of given spikes, finite far from threshold too."""
         scaled = self.noise_slope * u
         if self.noise == "logistic":
             return torch.nn.functional.logsigmoid(scaled * (2 * spikes - 1))
@@ -68,5 +68,5 @@ class Escape(Chance):
 
 
 def _hazard(scaled: Tensor) -> Tensor:
-    """Compute the expected spikes of a step."""
+    """Compute the spikes that exponential noise expects of a step, exp(k u), kept finite."""
     return scaled.clamp_max(LARGEST_EXPONENT).exp()

@@ -46,16 +46,16 @@ class Masked(Firing):
             require_own_slope("firing.share=1", surrogate, otherwise=", or firing.share=0.5")
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """0, 1, or a value between."""
+        """Send 0 or 1, or, in training and for a random share of neurons, the curve's value between."""
         spikes = (u > 0).to(u.dtype)
         if not surrogate.training:
             return spikes
         return torch.where(surrogate.uniform(u) < self.share, surrogate.escape_probability(u), spikes)
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Return the surrogate's slope; where all are analog, that of what they send."""
+        """Compute the surrogate's slope, or that of the curve that is sent where all neurons are analog."""
         return curve_slope(u, surrogate) if self.share == 1 else surrogate.derivative(u)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """F(u), whatever was drawn."""
+        """Compute F(u), by whose slope a steepness learns, whatever was drawn."""
         return surrogate.escape_probability(u)

@@ -38,17 +38,17 @@ class Soft(Firing):
     smooth: ClassVar[bool] = True
 
     def check(self, surrogate: Surrogate) -> None:
-        """Refuse a surrogate whose slope is not that of the curve."""
+        """Refuse a surrogate whose slope is not that of the curve from 0 to 1 that is sent."""
         require_own_slope("firing=soft", surrogate)
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """F(u)."""
+        """Send F(u), the surrogate's primitive from 0 to 1."""
         return surrogate.escape_probability(u)
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the derivative of F."""
+        """Compute the derivative of F, the curve that is sent."""
         return curve_slope(u, surrogate)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """F(u)."""
+        """Compute F(u), which is sent itself, so that a steepness learns by its true gradient."""
         return surrogate.escape_probability(u)

@@ -18,8 +18,8 @@ class Step(Firing):
     """
 
     def begin(self, surrogate: Surrogate) -> None:
-        """Nothing to change."""
+        """Leave the surrogate as it is, since it fires by a step already."""
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Return the surrogate's spikes."""
+        """Send the surrogate's own spikes."""
         return surrogate.fire(u)

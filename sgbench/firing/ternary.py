@@ -36,13 +36,13 @@ class Ternary(Firing):
         self.threshold = require_number("firing.threshold", threshold, low=1e-6, high=1e6)
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """-1, 0 or 1."""
+        """Send 1 above the threshold, -1 below its negative and 0 between."""
         return (u > 0).to(u.dtype) - (u < -2 * self.threshold).to(u.dtype)
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the slope of both flanks."""
+        """Compute the slope of both flanks, psi(u) + psi(-u - 2 theta)."""
         return surrogate.derivative(u) + surrogate.derivative(-u - 2 * self.threshold)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Both flanks, Psi(u) - Psi(-u - 2 theta)."""
+        """Compute the curve of both flanks, Psi(u) - Psi(-u - 2 theta)."""
         return surrogate.primitive(u) - surrogate.primitive(-u - 2 * self.threshold)

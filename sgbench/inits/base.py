@@ -18,7 +18,7 @@ class DrivenNeurons(Protocol):
     currents: int
 
     def recurrence_spec(self) -> LinearSpec | None:
-        """Return the neurons as numbers, or None where only their step says what they do."""
+        """Describe the neurons by coefficients, or return None where only their step says what they do."""
         ...
 
 
@@ -30,17 +30,17 @@ class DrivenLayer(Protocol):
 
     @property
     def neuron(self) -> DrivenNeurons:
-        """The neurons."""
+        """Return the neurons that the weights drive."""
         ...
 
     @property
     def weight(self) -> Tensor:
-        """Weights into the layer; the first axis counts what receives."""
+        """Return the weights into the layer; the first axis counts what receives."""
         ...
 
     @property
     def recurrent(self) -> Tensor | None:
-        """Weights among its neurons."""
+        """Return the weights among the layer's neurons, or None without recurrence."""
         ...
 
 
@@ -51,7 +51,7 @@ class Init(ABC):
     def fill(
         self, weight: Tensor, fan_in: int, generator: torch.Generator, *, recurrent: bool, layer: DrivenLayer
     ) -> None:
-        """Overwrite `weight` in place.
+        """Overwrite the weights of one layer in place by numbers drawn from a generator.
 
         Args:
             weight: [n_out, n_in], [channels, channels in, height, width], or [n] of one-to-one connections.
@@ -79,7 +79,7 @@ class ScaledInit(Init):
 
     @abstractmethod
     def draw(self, shape: torch.Size, fan_in: int, generator: torch.Generator) -> Tensor:
-        """Weights at gain 1, float64."""
+        """Draw weights as they are at a gain of 1, float64."""
 
     def fill(
         self,
@@ -90,14 +90,14 @@ class ScaledInit(Init):
         recurrent: bool,
         layer: DrivenLayer | None = None,
     ) -> None:
-        """See `Init.fill`; any layer will do."""
+        """Overwrite weights in place by drawn ones times the gain of their kind; see `Init.fill`."""
         factor = self.recurrent_gain if recurrent else self.gain
         with torch.no_grad():
             weight.copy_(factor * self.draw(weight.shape, fan_in, generator))
 
 
 def linear_numbers(entry: str, layer: DrivenLayer) -> LinearSpec:
-    """Return the numbers of a layer's neurons, which are linear below threshold and take one current.
+    """Return the coefficients of a layer's neurons, which are linear below threshold and take one current.
 
     Raises:
         InputError: other neurons, for which `entry` is not defined.
@@ -112,6 +112,6 @@ def linear_numbers(entry: str, layer: DrivenLayer) -> LinearSpec:
 
 
 def by_row(values: Tensor, weight: Tensor) -> Tensor:
-    """Numbers of the neurons, one or [N], as one for each row of their weight; rows that share take the mean."""
+    """Reshape neurons' values, one or [N], to one for each row of a weight, the mean of those that share it."""
     spread = values if values.dim() == 0 else values.reshape(len(weight), -1).mean(1)
     return spread.reshape(spread.shape + (1,) * (weight.dim() - 1) if spread.dim() else ())

@@ -40,7 +40,7 @@ class BoundedGradient(ConditionedInit):
         super().__init__("bounded_gradient", gain=gain, input_power=input_power)
 
     def finish(self, layer: DrivenLayer, neuron: LinearSpec) -> None:
-        """Set the peak of the surrogate."""
+        """Set the surrogate's peak so high that no gradient grows from step to step."""
         if neuron.surrogate is not None:
             height = PotentialStep.of(self.entry, layer, neuron).height_of_bound()
             neuron.surrogate.reshape(height=height / (neuron.surrogate.peak or 1.0))

@@ -44,4 +44,4 @@ class Centred(ConditionedInit):
         super().__init__("centred", gain=gain, input_power=input_power)
 
     def finish(self, layer: DrivenLayer, neuron: LinearSpec) -> None:
-        """Leave the surrogate as it is."""
+        """Leave the surrogate as it is, as the conditions are on weights alone."""

@@ -39,7 +39,7 @@ class ConditionedInit(Init):
     def fill(
         self, weight: Tensor, fan_in: int, generator: torch.Generator, *, recurrent: bool, layer: DrivenLayer
     ) -> None:
-        """See `Init.fill`."""
+        """Overwrite weights in place: feed-forward ones normal, recurrent ones under conditions I and II."""
         neuron = linear_numbers(self.entry, layer)
         if neuron.surrogate is not None and (layer.recurrent is None or neuron.second is not None):
             remedy = "network.recurrence=all_to_all with neuron=leaky, or init=fluctuation"
@@ -64,7 +64,7 @@ class ConditionedInit(Init):
 
 
 def _mean(neuron: LinearSpec, fan_in: int) -> Tensor:
-    """Mean recurrent weight, one or [N]."""
+    """Compute the recurrent weights' mean, under which the mean potential stays at threshold, one or [N]."""
     beta, threshold, gain = (
         torch.as_tensor(each, dtype=torch.float64) for each in (neuron.decay, neuron.threshold, neuron.input)
     )
@@ -72,7 +72,7 @@ def _mean(neuron: LinearSpec, fan_in: int) -> Tensor:
 
 
 def mean_factor(reset: str, beta: Tensor) -> Tensor:
-    """Return what recurrent weights add up to, in thresholds, where the mean potential stays at threshold."""
+    """Return the sum of recurrent weights, in thresholds, under which the mean potential stays at threshold."""
     paid = {"subtract": torch.ones_like(beta), "subtract_decayed": beta, "zero": beta, "none": 0 * beta}
     return 2 * (1 - beta) + paid[reset]
 
@@ -88,7 +88,7 @@ class PotentialStep(NamedTuple):
 
     @staticmethod
     def of(entry: str, layer: DrivenLayer, neuron: LinearSpec) -> PotentialStep:
-        """Describe a layer with recurrence among all neurons, whose gradient is not cut.
+        """Describe the step of a layer with recurrence among all neurons, whose gradient is not cut.
 
         Raises:
             InputError: another recurrence, a reset to zero whose gradient is attached, or no leak.
@@ -125,7 +125,7 @@ class PotentialStep(NamedTuple):
         )
 
     def largest(self, height: float) -> Tensor:
-        r"""Return by how much a gradient can grow in one step back, where slopes lie between 0 and a height.
+        r"""Compute by how much a gradient can grow in one step back, where slopes lie between 0 and a height.
 
         .. math:: \max_j \Big( |\beta_j + h (V_{jj} - \rho_j)| + h \sum_{i \ne j} |V_{ij}| \Big)
         """
@@ -133,19 +133,19 @@ class PotentialStep(NamedTuple):
         return ((self.decay + height * own).abs() + height * others).max()
 
     def _reach(self) -> tuple[Tensor, Tensor]:
-        """Return what a neuron's slope leads to: to the neuron itself, and to all others, of either sign."""
+        """Return what a neuron's slope passes back to itself and, in sizes of weights, to all others [N]."""
         own = self.weights.diagonal()
         return own - self.reset, self.weights.abs().sum(0) - own.abs()
 
     def height_of_bound(self) -> float:
-        """Return the height at which the growth is 1 for the neuron that reaches it first."""
+        """Find the height of the slope at which the neuron that reaches it first has a growth of 1."""
         own, others = self._reach()
         growing = (1 - self.decay) / (own + others).clamp(min=0)
         turned = self.decay + growing * own < 0  # the reset takes more than the leak keeps
         return torch.where(turned, (1 + self.decay) / (others - own), growing).min().item()
 
     def growth(self, surrogate: Surrogate, width: float) -> Tensor:
-        r"""Mean square of a gradient one step back, over that of independent ones of mean 0 in this step.
+        r"""Compute a gradient's mean square one step back, over that of independent ones of mean 0 in this step.
 
         .. math:: \frac1n \sum_j \mathrm E \Big[ (\beta_j + (V_{jj} - \rho_j) \psi_j)^2
             + \psi_j^2 \sum_{i \ne j} V_{ij}^2 \Big]
@@ -158,7 +158,7 @@ class PotentialStep(NamedTuple):
         return (self.decay.square() + 2 * self.decay * own * first + (own.square() + others) * second).mean()
 
     def _moments(self, surrogate: Surrogate, width: float) -> tuple[Tensor, Tensor]:
-        """E[psi] and E[psi^2] of each neuron; places lie close where the slope is steep."""
+        """Integrate E[psi] and E[psi^2] of each neuron [N], at places that lie close where the slope is steep."""
         scale = width * (surrogate.fwhm or 1.0)
         low, high = (torch.asinh(end / scale) for end in (self.lowest, self.highest))
         share = torch.linspace(0, 1, POINTS, dtype=torch.float64)[:, None]
@@ -168,7 +168,7 @@ class PotentialStep(NamedTuple):
         return tuple(torch.trapezoid(slope**power * density, place, dim=0) for power in (1, 2))  # type: ignore[return-value]
 
     def width_of_balance(self, surrogate: Surrogate) -> float | None:
-        """Return the width, as the surrogate states it, at which the growth is 1; None if gradients always fade."""
+        """Find by bisection the surrogate's width at which gradients keep their size; None if they always fade."""
         low, high = 1 / WIDEST, WIDEST
         if self.growth(surrogate, high) < 1:
             return None

@@ -56,7 +56,7 @@ class Fluctuation(Init):
     def fill(
         self, weight: Tensor, fan_in: int, generator: torch.Generator, *, recurrent: bool, layer: DrivenLayer
     ) -> None:
-        """See `Init.fill`."""
+        """Overwrite weights in place by normal ones that give the potential its mean and standard deviation."""
         total, power = responses(linear_numbers("fluctuation", layer))
         spikes = self.rate_hz * self.dt_s
         kinds = [each for each in (layer.weight, layer.recurrent) if each is not None]
@@ -73,7 +73,7 @@ class Fluctuation(Init):
 
 
 def responses(neuron: LinearSpec) -> tuple[Tensor, Tensor]:
-    r"""Sum, and sum of squares, of the potential's response to a unit of current; numbers or [N], float64.
+    r"""Add up the potential's response to a unit of current, and its squares; numbers or [N], float64.
 
     With (w, u) as state, one step is x' = A x + b I; the response is the last entry of :math:`A^k b`.
 

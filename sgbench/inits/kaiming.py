@@ -23,5 +23,5 @@ class Kaiming(ScaledInit):
     """
 
     def draw(self, shape: torch.Size, fan_in: int, generator: torch.Generator) -> Tensor:
-        """Draw standard normal numbers over sqrt(fan_in)."""
+        """Draw normal weights of standard deviation 1/sqrt(fan_in), float64."""
         return torch.randn(shape, generator=generator, dtype=torch.float64) * fan_in**-0.5

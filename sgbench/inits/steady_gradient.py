@@ -42,7 +42,7 @@ class SteadyGradient(ConditionedInit):
         super().__init__("steady_gradient", gain=gain, input_power=input_power)
 
     def finish(self, layer: DrivenLayer, neuron: LinearSpec) -> None:
-        """Set the width of the surrogate."""
+        """Set the surrogate's width so that gradients keep their variance from step to step."""
         if neuron.surrogate is None:
             return
         width = PotentialStep.of(self.entry, layer, neuron).width_of_balance(neuron.surrogate)

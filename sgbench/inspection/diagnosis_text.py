@@ -41,6 +41,8 @@ def as_text(found: Diagnosis) -> str:
         lines += ["", *_agreement_lines(found)]
     if found.falling_steps is not None:
         lines.append(f"the loss falls with {found.falling_steps:.0%} of short steps against the gradient")
+    elif "agreement" in found.panels:
+        lines.append(f"short steps: {found.reasons['falling_steps']}")
     if found.outlook is not None:
         lines += ["", f"outlook: {found.outlook}"]
     return "\n".join([*lines, *(f"- {sentence}" for sentence in found.advice)])

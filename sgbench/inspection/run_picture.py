@@ -54,7 +54,7 @@ def draw_run(
         except InputError as error:
             raise InputError(f"{error}; --samples 0 draws the learning curves alone") from error
     title = f"{record.protocol}, {record.method.label}, seed {record.seed}"
-    picture = RunPicture(title, _curves(record), _rates(record), shown)
+    picture = RunPicture(title, _curves(record), _rates(record), _no_epochs(record), shown)
     style.save(lambda: run_figure(picture), path)
 
 
@@ -71,7 +71,7 @@ def _curves(record: RunRecord) -> Curves:
 
 
 def _rates(record: RunRecord) -> tuple[LayerRates, ...]:
-    """List the rates on validation and test, preceded by those of diagnoses during training."""
+    """List rates by epoch, then those of diagnoses during training, then those on validation and test."""
     known: dict[str, list[tuple[str, float]]] = {}
     for found in record.diagnosis or ():
         for layer in found.layers:
@@ -80,10 +80,25 @@ def _rates(record: RunRecord) -> tuple[LayerRates, ...]:
     for split, scores in (("validation", record.validation), ("test", record.test)):
         for line in () if scores is None else scores.activity:
             known.setdefault(line.name, []).append((split, line.rate_per_step))
+    by_epoch = {layer.name: np.array(layer.rate_per_step) for layer in record.validation_rates or ()}
     return tuple(
-        LayerRates(name, tuple(where for where, _ in rates), tuple(rate for _, rate in rates))
-        for name, rates in known.items()
+        LayerRates(
+            name,
+            by_epoch.get(name),
+            where=tuple(where for where, _ in known.get(name, ())),
+            rate=tuple(rate for _, rate in known.get(name, ())),
+        )
+        for name in [*by_epoch, *(name for name in known if not by_epoch)]
     )
+
+
+def _no_epochs(record: RunRecord) -> str:
+    """Say why there are no rates by epoch; nothing where there are."""
+    if record.validation_rates is not None:
+        return ""
+    if record.validation is not None and not record.validation.activity:
+        return "no layer fires"
+    return "no rates by epoch: the record is from before they were kept"
 
 
 def _replayed(run: StoredRun, count: int) -> tuple[ShownSample, ...]:

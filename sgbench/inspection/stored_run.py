@@ -12,12 +12,11 @@ import torch
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError, one_printable_line
 from sgbench.networks.base import Network
-from sgbench.paths import RECORD
+from sgbench.paths import RECORD, WEIGHTS
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec, choice_words
 from sgbench.submissions.verify.recompose import completed
-from sgbench.training.attempt import WEIGHTS
 from sgbench.training.build import Parts, build
 from sgbench.training.epochs import Epochs, Part
 from sgbench.training.run_folder import folder_of, stored_record

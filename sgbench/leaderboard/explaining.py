@@ -12,6 +12,7 @@ from sgbench.leaderboard.rows import MethodRow
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, parse_predictions
 from sgbench.leaderboard.store.reading import Layout
+from sgbench.leaderboard.store.sources import method_of_row
 from sgbench.leaderboard.store.tree import RECORDS, protocols
 from sgbench.paths import PREDICTIONS, RECORD
 from sgbench.records.files import read_bytes, read_model
@@ -59,7 +60,7 @@ def _hits(root: Path, layout: Layout, protocol: str, row: MethodRow) -> Hits:
             sha256 = read_model(path, RunRecord).predictions_sha256
             data = None if sha256 is None else objects.get(sha256, "csv")
         else:
-            path = root / protocol / row.method_id / str(seed) / RECORD
+            path = root / protocol / method_of_row(row.method_id) / str(seed) / RECORD
             beside = path.with_name(PREDICTIONS)
             data = read_bytes(beside, limit=MAX_PREDICTION_BYTES) if beside.is_file() else None
         if data is not None:

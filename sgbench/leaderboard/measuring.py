@@ -101,14 +101,20 @@ def _parts(
     context = multiprocessing.get_context("fork")
     # They are short-lived and make few cycles; looking for these takes a tenth of their time.
     with ProcessPoolExecutor(workers, mp_context=context, initializer=gc.disable) as pool:
-        parts = pool.map(work, _shares(paths, layout, workers * SHARES))
+        parts = pool.map(work, shares(paths, layout, workers * SHARES))
         if meanwhile is not None:  # the others have been started: nothing of it is copied into them
             meanwhile()
         yield from parts
 
 
-def _shares(paths: Sequence[Path], layout: Layout, count: int) -> list[list[Path]]:
-    """Divide the paths into so many parts, none of which divides a method."""
+def shares(paths: Sequence[Path], layout: Layout, count: int) -> list[list[Path]]:
+    """Divide the paths of records into so many parts, none of which divides a method.
+
+    Args:
+        paths: of records, those of a method side by side.
+        layout: of the folder that they are in.
+        count: of the parts, at most.
+    """
     size = -(-len(paths) // count)
     shares: list[list[Path]] = [[]]
     last = None
@@ -132,15 +138,16 @@ def _part(
     findings: list[Finding] = []
     measured = []
     for group in read_paths(paths, root, layout=layout, references=references, findings=findings):
-        reference = references.of(group[0].protocol)
+        reference = references.of(group.records[0].protocol)
         _ = reference.measure  # says so where nobody knows what guessing loses
         found = measure(
-            group,
+            group.records,
+            row_id=group.row_id,
             classes=reference.classes,
             guess_loss=reference.guess_loss,
             guess_accuracy=reference.guess_accuracy,
             targets=targets,
             dt_s=reference.protocol.dt_s,
         )
-        measured.append((group[0].protocol, found))
+        measured.append((reference.protocol.name, found))
     return _Part(measured, findings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TypedDict
@@ -13,6 +13,7 @@ from sgbench.leaderboard.labels import call, surrogate_call
 from sgbench.leaderboard.score import Measure, measure_of
 from sgbench.leaderboard.store.dossier import Dossier
 from sgbench.leaderboard.store.outside import Outsider
+from sgbench.leaderboard.store.sources import method_of_row, source_of
 from sgbench.leaderboard.varying import Varying, common, labels, varying_parameters
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.record import RunRecord
@@ -21,6 +22,8 @@ from sgbench.records.submission import Division
 from sgbench.statistics.intervals import Summary, summarise
 from sgbench.statistics.rank_places import RankPlace, places
 
+SOURCE = "source"
+"""Column of boards on which one method comes from classes of several sources."""
 TOLD = ("sees",)
 """Numbers of a baseline that are always part of its name."""
 
@@ -29,8 +32,9 @@ TOLD = ("sees",)
 class Measured:
     """What a board keeps of one method's records; the records themselves are let go."""
 
-    method_id: str
+    method_id: str  # and a source behind it where another one of the method came before
     method: Method
+    source: str | None  # of classes of one's own, where it is stated
     scores: dict[int, float]  # test accuracy or loss by seed; a failed one as by guessing
     selection: dict[
         int, float
@@ -144,6 +148,7 @@ def measure(
     dt_s: float,
     guess_loss: float | None = None,
     guess_accuracy: float | None = None,
+    row_id: str | None = None,
 ) -> Measured:
     """Average and price the records of one method.
 
@@ -154,6 +159,7 @@ def measure(
         dt_s: length of one time step [s].
         guess_loss: of a task without classes.
         guess_accuracy: of a task whose classes are not equally frequent.
+        row_id: of the row, where it is not the method's id.
     """
     ordered = sorted(group, key=lambda record: record.seed)
     counts = [record.counts for record in ordered if record.counts]
@@ -161,8 +167,9 @@ def measure(
     score = measure_of(classes, guess_loss, guess_accuracy)
     tested = [_tested(record, score) for record in ordered]
     return Measured(
-        method_id=ordered[0].method_id,
+        method_id=row_id or ordered[0].method_id,
         method=ordered[0].method,
+        source=next((found for record in ordered if (found := source_of(record))), None),
         scores=dict(zip(seeds, tested, strict=True)),
         selection={record.seed: _selection(record, score) for record in ordered},
         failed_seeds=tuple(record.seed for record in ordered if record.status == "failed"),
@@ -216,14 +223,15 @@ def board_of(
     methods = [each.method for each in ordered]
     varying = varying_parameters(methods)
     latencies = frozenset().union(*(each.steps_per_sample for each in ordered))
-    rows = [_row(each, varying, standings.get(each.method_id)) for each in ordered]
+    twice = {method_of_row(each.method_id) for each in ordered if "-" in each.method_id}
+    rows = [_row(each, varying, standings.get(each.method_id), twice) for each in ordered]
     plain = _plain_rows([each for each in everything if each.method.is_baseline], standings, score)
     return Board(
         protocol=protocol,
         targets=tuple(targets),
         price_lists=tuple(price_lists) or tuple(targets),
         common=common(methods, varying),
-        varying=tuple(group for group in varying if group != "surrogate"),
+        varying=(*(group for group in varying if group != "surrogate"), *([SOURCE] if twice else [])),
         rows=_ranked((row for row in rows if not row.is_claimed and not _is_retired(row)), score),
         claimed=_in_order([row for row in (*rows, *plain) if row.is_claimed and not _is_retired(row)], score),
         retired=tuple(row for row in (*rows, *plain) if _is_retired(row)),
@@ -243,8 +251,16 @@ def _plain_rows(
     return list(_in_order([_row(each, varying, standings.get(each.method_id)) for each in measured], score))
 
 
-def _row(each: Measured, varying: Varying, standing: BoardStanding | None) -> MethodRow:
+def _row(
+    each: Measured,
+    varying: Varying,
+    standing: BoardStanding | None,
+    twice: Collection[str] = (),
+) -> MethodRow:
+    """Make a row; `twice` are methods of several sources, each of which its row names."""
     told = labels(each.method, varying)
+    if method_of_row(each.method_id) in twice:
+        told[SOURCE] = f"source {each.source or 'not stated'}"
     if each.method.is_baseline:
         own, differing = (
             each.method.parameters["network"],

@@ -28,15 +28,15 @@ class Loss(ABC):
         """Return what is predicted: class scores [B, C], of which the largest counts, or outputs [B, T, C]."""
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Mean loss over the batch, a scalar."""
+        """Average the loss over the batch into one number, a scalar."""
         return cross_entropy(self.logits(trajectory), target)
 
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Loss of each sample [B], whose mean is `whole`."""
+        """Compute the loss of each sample [B], whose mean is `whole`."""
         return cross_entropy(self.logits(trajectory), target, reduction="none")
 
     def begin(self, batch: Batch) -> Any:
-        """Return the state before the first step, of a loss that remembers; None of the others."""
+        """Return the state before the first step, of a loss that remembers earlier outputs; None of the others."""
         _ = batch  # most remember nothing
         return None
 
@@ -60,12 +60,12 @@ class OutputLoss(Loss):
         return inside(trajectory.output, trajectory.lengths).transpose(0, 1)
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Mean loss over the batch, a scalar."""
+        """Average the loss over the batch into one number, a scalar."""
         return self.each(trajectory, target).mean()
 
     @abstractmethod
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Loss of each sample [B]."""
+        """Compute the loss of each sample [B] from its outputs of all steps."""
 
 
 def inside(output: Tensor, lengths: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ class LabelPerStep(OutputLoss):
     online: ClassVar[bool] = True
 
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """All steps' shares at once."""
+        """Average the cross-entropy over each sample's labelled steps, all steps at once [B]."""
         labels = labels_inside(target, trajectory.lengths)
         each = cross_entropy(
             trajectory.output.permute(1, 2, 0), labels, reduction="none", ignore_index=UNLABELLED
@@ -40,7 +40,7 @@ class LabelPerStep(OutputLoss):
         return _shares(each, labels, labels).sum(1)
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
-        """Return this step's share."""
+        """Return one step's share of the loss: its labelled samples' cross-entropy over their labelled steps."""
         labels = labels_inside(batch.target, batch.lengths)
         now = labels[:, step : step + 1]
         each = cross_entropy(output, now[:, 0], reduction="none", ignore_index=UNLABELLED)
@@ -48,6 +48,6 @@ class LabelPerStep(OutputLoss):
 
 
 def _shares(each: Tensor, now: Tensor, labels: Tensor) -> Tensor:
-    """Each loss times 1 / |S_b| where there is a label, 0 elsewhere, whatever stands there."""
+    """Multiply each loss by 1 / |S_b| where there is a label; set it to 0 elsewhere, whatever stands there."""
     steps = (labels != UNLABELLED).sum(1, keepdim=True).clamp(min=1)
     return each.masked_fill(now == UNLABELLED, 0.0) / steps.to(each.dtype)

@@ -20,6 +20,6 @@ class LastStep(Loss):
     """
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Output of the sample's last step [B, C]."""
+        """Pick the output of each sample's last step as its class scores [B, C]."""
         samples = torch.arange(len(trajectory.lengths), device=trajectory.output.device)
         return trajectory.output[trajectory.lengths - 1, samples]

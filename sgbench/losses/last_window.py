@@ -32,7 +32,7 @@ class LastWindow(Loss):
         self.steps = max(1, round(require_number("loss.window_s", window_s, low=0, open_low=True) / dt_s))
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Mean output within the window [B, C]."""
+        """Average the output over the window at each sample's end, giving one score a class [B, C]."""
         lengths = trajectory.lengths
         step = torch.arange(len(trajectory.output), device=lengths.device)[:, None]
         outside = (step >= lengths) | (step < lengths - self.steps)

@@ -24,7 +24,7 @@ class MaxOverTime(Loss):
     """
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Largest output of each class within the sample's steps [B, C]."""
+        """Take each class's largest output within the sample's steps as its score [B, C]."""
         output, lengths = trajectory.output, trajectory.lengths
         if not all_valid(lengths, output.shape[0]):
             output = output.masked_fill(~valid_steps(lengths, output.shape[0])[..., None], -float("inf"))

@@ -24,5 +24,5 @@ class MaxSinceRest(Loss):
     """
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Largest output of each class since rest within the sample's steps [B, C]."""
+        """Take each class's largest output within the sample's steps, or rest's 0, as its score [B, C]."""
         return inside(trajectory.output, trajectory.lengths).amax(0).clamp(min=0.0)

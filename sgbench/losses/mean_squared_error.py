@@ -29,14 +29,14 @@ class MeanSquaredError(OutputLoss):
     targets: ClassVar[tuple[Target, ...]] = ("trace",)
 
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """All steps' shares at once."""
+        """Average the squared error over outputs and each sample's own steps, all steps at once [B]."""
         lengths = trajectory.lengths
         wanted = inside(target.transpose(0, 1), lengths)
         error = (inside(trajectory.output, lengths) - wanted).square().mean(2).sum(0)
         return error / lengths
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
-        """Return this step's share."""
+        """Return one step's share of the loss: squared errors over the samples' lengths, 0 behind their ends."""
         target, lengths = batch.target, batch.lengths
         if step >= target.shape[1]:
             return output.sum() * 0.0, state

@@ -30,17 +30,17 @@ class PerStep(Loss):
     online: ClassVar[bool] = True
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Mean output within the sample's steps [B, C]."""
+        """Average the output over the sample's own steps, giving one score a class [B, C]."""
         valid = valid_steps(trajectory.lengths, trajectory.output.shape[0])
         total = trajectory.output.masked_fill(~valid[..., None], 0.0).sum(0)
         return total / trajectory.lengths[:, None].to(total.dtype)
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """All steps' shares at once."""
+        """Average the cross-entropies of all steps over each sample's own steps, then over the batch, a scalar."""
         return self.each(trajectory, target).mean()
 
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Average over a sample's own steps."""
+        """Average the cross-entropy over each sample's own steps [B]."""
         steps, batch, classes = trajectory.output.shape
         each = cross_entropy(
             trajectory.output.reshape(steps * batch, classes), target.repeat(steps), reduction="none"
@@ -49,11 +49,11 @@ class PerStep(Loss):
         return _shares(each, inside, trajectory.lengths).sum(0)
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
-        """Return this step's share."""
+        """Return one step's share of the loss: cross-entropies over the samples' lengths, 0 behind their ends."""
         each = cross_entropy(output, batch.target, reduction="none")
         return _shares(each, batch.lengths > step, batch.lengths).mean(), state
 
 
 def _shares(each: Tensor, inside: Tensor, lengths: Tensor) -> Tensor:
-    """Each loss times 1 / T_b inside its sample; behind it 0, whatever stands there."""
+    """Multiply each loss by 1 / T_b inside its sample; set it to 0 behind, whatever stands there."""
     return each.masked_fill(~inside, 0.0) / lengths.to(each.dtype)

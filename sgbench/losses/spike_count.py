@@ -24,6 +24,6 @@ class SpikeCount(Loss):
     readout: ClassVar[Literal["binary", "real", "any"]] = "binary"
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Spikes of each class within the sample's steps [B, C]."""
+        """Count each class's output spikes within the sample's steps, as its score [B, C]."""
         valid = valid_steps(trajectory.lengths, trajectory.output.shape[0])
         return trajectory.output.masked_fill(~valid[..., None], 0.0).sum(0)

@@ -20,6 +20,6 @@ class SumOverTime(Loss):
     """
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Sum of the outputs within the sample's steps [B, C]."""
+        """Add up each class's outputs within the sample's steps, as its score [B, C]."""
         valid = valid_steps(trajectory.lengths, trajectory.output.shape[0])
         return trajectory.output.masked_fill(~valid[..., None], 0.0).sum(0)

@@ -62,12 +62,12 @@ class VanRossum(OutputLoss):
             )
 
     def kernel(self, steps: int, dtype: torch.dtype = torch.float64) -> Tensor:
-        """Return the kernel [steps], of peak 1 over all steps that it has, be they fewer here."""
+        """Evaluate the smoothing kernel in its first steps [steps], scaled to a peak of 1 over all of them."""
         curve = self._curve(torch.arange(steps, dtype=torch.float64))
         return (curve / self._curve(self._peak_steps()).max()).to(dtype)
 
     def _curve(self, step: Tensor) -> Tensor:
-        """Compute the kernel before it is scaled."""
+        """Evaluate the kernel's difference of exponentials, before it is scaled, in the given steps."""
         time = step * self.dt_s
         curve = torch.exp(-time / self.tau_decay_s)
         if self.tau_rise_s > 0:
@@ -75,7 +75,7 @@ class VanRossum(OutputLoss):
         return curve
 
     def _peak_steps(self) -> Tensor:
-        """Return the whole steps around the place where the kernel's slope is 0, one of which is its largest."""
+        """Return the whole steps on both sides of the kernel's top, one of which is its largest."""
         if self.tau_rise_s == 0:
             return torch.zeros(1, dtype=torch.float64)
         decay, rise = self.tau_decay_s, self.tau_rise_s
@@ -84,7 +84,7 @@ class VanRossum(OutputLoss):
         return torch.tensor([before, before + 1], dtype=torch.float64)
 
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """One matrix product smooths all trains."""
+        """Smooth all spike trains by one matrix product and average each sample's squared differences [B]."""
         output, lengths = trajectory.output, trajectory.lengths
         steps = len(output)
         difference = inside(output, lengths) - inside(target.transpose(0, 1), lengths)
@@ -94,12 +94,12 @@ class VanRossum(OutputLoss):
         return inside(smooth.square(), lengths).mean(2).sum(0) / lengths
 
     def begin(self, batch: Batch) -> Smoothed:
-        """Nothing has fired yet."""
+        """Start from no spike at all: zeros for both exponentials' memories [B, C]."""
         nothing = torch.zeros_like(batch.target[:, 0])
         return Smoothed(nothing, nothing)
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
-        """Return this step's share: the squares of what the two exponentials leave of all spikes so far."""
+        """Return one step's share: the squares of what the two exponentials leave of all spikes so far."""
         lengths = batch.lengths
         inside_sample = (lengths > step)[:, None]
         wanted = batch.target[:, step] if step < batch.target.shape[1] else torch.zeros_like(output)
@@ -115,14 +115,14 @@ class VanRossum(OutputLoss):
 
     @property
     def decays(self) -> tuple[float, float]:
-        """Return the decays of the kernel's two exponentials, per step."""
+        """Return the factors by which the kernel's two exponentials decay in a step."""
         return math.exp(-self.dt_s / self.tau_decay_s), self._left_of_rise()
 
     @torch.enable_grad()
     def stretch(
         self, output: Tensor, batch: Batch, first: int, state: Smoothed
     ) -> tuple[Tensor, Smoothed, tuple[Tensor, Tensor]]:
-        r"""Several steps' share, the state behind them, and the share's slopes by what each exponential left.
+        r"""Return several steps' share, the state behind them, and its slopes by what each exponential left.
 
         A spike's part in the loss is :math:`\sum_t a[t] f_d[t] + b[t] f_r[t]` with f the spikes filtered by each
         exponential; a and b are the slopes, so that whoever filters forward in time needs no later step.
@@ -149,5 +149,5 @@ class VanRossum(OutputLoss):
         return total, state, (by_decaying, by_rising)
 
     def _left_of_rise(self) -> float:
-        """Share of the rising exponential that a step leaves; none where there is no rise."""
+        """Return the share of the rising exponential that a step leaves; none where there is no rise."""
         return math.exp(-self.dt_s / self.tau_rise_s) if self.tau_rise_s > 0 else 0.0

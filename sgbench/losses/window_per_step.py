@@ -46,17 +46,17 @@ class WindowPerStep(Loss):
         self.steps = max(1, round(require_number("loss.window_s", window_s, low=0, open_low=True) / dt_s))
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Mean output within the window [B, C]."""
+        """Average the output over the window at each sample's end, giving one score a class [B, C]."""
         due = self._due(len(trajectory.output), trajectory.lengths)
         total = trajectory.output.masked_fill(~due[..., None], 0.0).sum(0)
         return total / self._own(trajectory.lengths, total)[:, None]
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """All steps' shares at once."""
+        """Average the cross-entropies over each sample's window, then over the batch, a scalar."""
         return self.each(trajectory, target).mean()
 
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Average over a sample's steps within the window."""
+        """Average the cross-entropy over each sample's steps within the window [B]."""
         steps, batch, classes = trajectory.output.shape
         rows = trajectory.output.reshape(steps * batch, classes)
         every = cross_entropy(rows, target.repeat(steps), reduction="none").view(steps, batch)
@@ -64,7 +64,7 @@ class WindowPerStep(Loss):
         return every.masked_fill(~due, 0.0).sum(0) / self._own(trajectory.lengths, every)
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
-        """Return this step's share, 0 before the window."""
+        """Return one step's share of the loss, 0 for samples whose window it lies outside of."""
         lengths = batch.lengths
         due = (lengths > step) & (lengths - self.steps <= step)
         every = cross_entropy(output, batch.target, reduction="none").masked_fill(~due, 0.0)

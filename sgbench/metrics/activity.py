@@ -36,7 +36,7 @@ class Activity(nn.Module):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64), persistent=False)
 
     def update(self, spikes: Tensor, lengths: Tensor) -> None:
-        """Add spikes [T, B, N] of samples of the given lengths [B]; one of either sign or size is one."""
+        """Add spikes [T, B, N] of samples of the given lengths [B]; a spike of any sign or size counts once."""
         sent = spikes != 0
         if not all_valid(lengths, spikes.shape[0]):
             sent &= valid_steps(lengths, spikes.shape[0])[..., None]
@@ -44,11 +44,11 @@ class Activity(nn.Module):
         self.steps += lengths.sum()
 
     def compute(self) -> Tensor:
-        """Spikes per neuron and step, of each neuron [N]."""
+        """Return the mean number of spikes in a step, of each neuron [N]."""
         return self.spikes / self.steps.clamp(min=1)
 
     def scores(self) -> LayerActivity:
-        """Compute the statistics of the layer."""
+        """Compute the layer's firing rates and its shares of silent and saturated neurons."""
         rates = self.compute()
         mean = rates.mean().item()
         return LayerActivity(

@@ -34,7 +34,7 @@ class Evaluation(nn.Module):
         self.samples = 0
 
     def update(self, batch: Batch, trajectory: Trajectory, logits: Tensor, loss: Tensor) -> None:
-        """Add one batch; `loss` is its mean."""
+        """Add one batch to the sums of the split; `loss` is the batch's mean."""
         if batch.target.is_floating_point():
             self.hits = None
         elif batch.target.ndim == 1:
@@ -49,7 +49,7 @@ class Evaluation(nn.Module):
         self.samples += len(batch.target)
 
     def scores(self) -> Scores:
-        """Compute the scores; a metric that cannot be computed is an error with its name, never 0."""
+        """Compute the split's scores; a metric that cannot be computed is an error with its name, never 0."""
         try:
             if not self.samples:
                 raise ValueError("no sample was seen")

@@ -28,8 +28,8 @@ class Converted(Network):
 
     Training sees what comes in as a rate, the mean over a sample's own steps. A unit sends one of L + 1 levels,
 
-    .. math:: a = \mathrm{clip}\Big(\frac1L \Big\lfloor \frac{z L}{\theta} + \tfrac12 \Big\rfloor, 0, 1\Big), \qquad
-        z = W a_\mathrm{before} + b,
+    .. math:: a = \mathrm{clip}\Big(\frac1L \left\lfloor \frac{z L}{\theta} + \tfrac12 \right\rfloor, 0, 1\Big),
+        \qquad z = W a_\mathrm{before} + b,
 
     with the floor's slope taken as 1. To score validation and test, the same weights run over the steps: neurons
     without a leak start at :math:`\theta / 2`, fire above theta and pay theta for it. Under a constant current z a

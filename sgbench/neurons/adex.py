@@ -105,7 +105,7 @@ class AdEx(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: AdExState) -> tuple[Tensor, AdExState]:
-        """Reset and jump, one Euler step of both, fire."""
+        """Advance one step: reset u and let w jump after a spike, move both by forward Euler, fire."""
         threshold, rate = self.threshold(), self.rate()
         jumped = state.w + self.b() * state.s
         kept = self.next_potential.before(state.u, state.s, threshold)
@@ -117,5 +117,5 @@ class AdEx(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count as `Eif`, with two products and three sums of the adaptation, its jump and difference."""
+        """Count one step's arithmetic: that of `Eif`, two products and three sums of the adaptation."""
         return Operations(7, self.next_potential.additions + 7, 2, state_words=2, functions=1)

@@ -89,7 +89,7 @@ class AdLif(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: AdLifState) -> tuple[Tensor, AdLifState]:
-        """Adapt to the last potential and spike, decay, integrate, pay the spike's reset, fire."""
+        """Advance one step: adapt to the last potential and spike, decay, integrate, pay the last reset, fire."""
         threshold, beta = self.threshold(), self.beta()
         w = self.rho() * state.w + self.a() * state.u + self.b() * state.s
         driven = (1 - beta) * current - (1 - beta) * w
@@ -98,7 +98,7 @@ class AdLif(SpikingNeuron):
         return s, AdLifState(u=u, w=w, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Equation for equation."""
+        """Write both equations as coefficients for engines that do not call `step`."""
         beta = self.beta()
         return LinearSpec(
             surrogate=self.surrogate,
@@ -116,5 +116,5 @@ class AdLif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count as `Leaky`, with two products and sums of the adaptation, the input's gain and difference."""
+        """Count one step's arithmetic: that of `Leaky`, two products and sums of w, the input's gain and sum."""
         return Operations(5, self.next_potential.additions + 3, 1, state_words=2)

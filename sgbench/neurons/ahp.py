@@ -83,7 +83,7 @@ class Ahp(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: AhpState) -> tuple[Tensor, AhpState]:
-        """Let the own current decay and take the last spike, then as a leaky neuron."""
+        """Advance one step: let the own current decay and take the last spike, then go on as a leaky neuron."""
         threshold, gamma = self.threshold(), self.gamma()
         w = gamma * state.w + (gamma * self.b()) * state.s
         u = self.next_potential(state.u, state.s, current + w, self.beta(), threshold)
@@ -91,7 +91,7 @@ class Ahp(SpikingNeuron):
         return s, AhpState(u=u, w=w, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Equation for equation."""
+        """Write both equations as coefficients for engines that do not call `step`."""
         gamma = self.gamma()
         return LinearSpec(
             surrogate=self.surrogate,
@@ -107,5 +107,5 @@ class Ahp(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count as `Leaky`, with two products and two sums of the own current."""
+        """Count one step's arithmetic: that of `Leaky`, two products and two sums of the own current."""
         return Operations(3, self.next_potential.additions + 2, 1, state_words=2)

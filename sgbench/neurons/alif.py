@@ -88,7 +88,7 @@ class Alif(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: AlifState) -> tuple[Tensor, AlifState]:
-        """Adapt to the last spike, decay, integrate, pay its reset, fire."""
+        """Advance one step: adapt to the last spike, decay, integrate, pay its reset, fire."""
         threshold, beta = self.threshold(), self.beta()
         a = self.rho() * state.a + state.s
         u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, threshold)
@@ -96,11 +96,11 @@ class Alif(SpikingNeuron):
         return s, AlifState(u=u, a=a, s=s)
 
     def centred(self, state: AlifState) -> Tensor:
-        """Membrane potential minus the threshold in force."""
+        """Subtract the threshold in force, raised by the last spikes, from the membrane potential [B, N]."""
         return state.u - (self.threshold() + self.kappa() * state.a)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Equation for equation."""
+        """Write potential, adaptation and raised threshold as coefficients for engines that do not call `step`."""
         beta = self.beta()
         return LinearSpec(
             surrogate=self.surrogate,
@@ -117,7 +117,7 @@ class Alif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count as `Leaky`, with decay and step of the adaptation, its product and sum in the threshold."""
+        """Count one step's arithmetic: that of `Leaky`, decay and jump of a, its part in the threshold."""
         return Operations(
             3 + self.input_gain.multiplications, self.next_potential.additions + 2, 1, state_words=2
         )

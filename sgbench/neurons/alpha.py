@@ -92,7 +92,7 @@ class Alpha(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def coupling(self) -> Tensor | float:
-        """g / alpha, by which the current's decayed part moves the potential."""
+        """Compute g / alpha, the factor by which the current's decayed part moves the potential."""
         given = (self.alpha(), self.beta())
         alpha, beta = (x if isinstance(x, Tensor) else torch.tensor(x, dtype=torch.float64) for x in given)
         apart = alpha.log() - beta.log()
@@ -102,7 +102,7 @@ class Alpha(SpikingNeuron):
         return coupling if any(isinstance(x, Tensor) for x in given) else coupling.item()
 
     def step(self, current: Tensor, state: AlphaState) -> tuple[Tensor, AlphaState]:
-        """Decay and add to the current; its decayed part charges the potential; pay the last reset, fire."""
+        """Advance one step: decay the current, add to it, charge the potential by the decayed part, reset, fire."""
         i = self.alpha() * state.i + current
         threshold, coupling = self.threshold(), self.coupling()
         # alpha i[t-1] is i - I, written in the order in which the engines add.
@@ -112,7 +112,7 @@ class Alpha(SpikingNeuron):
         return s, AlphaState(i=i, u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Equation for equation."""
+        """Write both equations as coefficients for engines that do not call `step`."""
         coupling = self.coupling()
         return LinearSpec(
             surrogate=self.surrogate,
@@ -129,5 +129,5 @@ class Alpha(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count as `Synaptic`, with two products and a difference more for the delayed current."""
+        """Count one step's arithmetic: that of `Synaptic`, two products and a difference for the delay."""
         return Operations(4, self.next_potential.additions + 2, 1, state_words=2)

@@ -59,34 +59,34 @@ class Neuron(nn.Module, ABC):
         """Advance one time step: current [B, N] and state to output [B, N] and state."""
 
     def advance(self, progress: float) -> None:
-        """Set what changes from epoch to epoch to a share of training in [0, 1]; most have nothing that does."""
+        """Set what changes from epoch to epoch by the share of training done, in [0, 1]; most have nothing."""
 
     @property
     def sends(self) -> Output:
-        """Return what goes on to other neurons: the kind of spike that the surrogate sends, or potentials."""
+        """Name what goes on to other neurons: the kind of spike that the surrogate sends, or potentials."""
         surrogate = getattr(self, "surrogate", None)
         return surrogate.output if self.output == "binary" and surrogate is not None else self.output
 
     def recurrence_spec(self) -> LinearSpec | None:
-        """Return the neuron as numbers for engines that do not call `step`; None if only `step` tells it."""
+        """Write the neuron as coefficients for engines that do not call `step`; None if only `step` tells it."""
         return None
 
     def fed_back(self, state: Any) -> Tensor:
-        """Return what recurrent weights see of the step before [B, N], of a kind as `feeds_back` says."""
+        """Return what recurrent weights get of a state [B, N]: its spikes, or what `feeds_back` says."""
         return state.s
 
     def driven(self, current: Tensor, recurrent: Tensor) -> Tensor:
-        """Return what a step takes, from feed-forward and recurrent current [B, currents N]: their sum."""
+        """Combine feed-forward and recurrent current [B, currents N] into what `step` takes: here their sum."""
         return current + recurrent
 
     @abstractmethod
     def centred(self, state: Any) -> Tensor:
-        """Membrane potential minus threshold [B, N]; of a readout, the potential itself."""
+        """Subtract the threshold from a state's membrane potential [B, N]; a readout has the potential itself."""
 
     @property
     @abstractmethod
     def operations(self) -> Operations:
-        """Arithmetic of one neuron in one step."""
+        """Count the arithmetic of one neuron in one step."""
 
 
 class InputGain:
@@ -117,7 +117,7 @@ class InputGain:
             )
 
     def __call__(self, beta: Tensor | float) -> Tensor | float:
-        """Return the gain at a decay."""
+        """Return the factor of the current at a decay per step: 1, 1 - beta or -ln beta."""
         if self.kind == "one":
             return 1.0
         if self.kind == "one_minus_beta":
@@ -126,7 +126,7 @@ class InputGain:
 
     @property
     def multiplications(self) -> int:
-        """One, where there is something to multiply by."""
+        """Count the products that the gain costs in a step: one, but none where it is 1."""
         return int(self.kind != "one")
 
 
@@ -163,15 +163,15 @@ class ResetPotential:
     def around(
         self, advance: Callable[[Tensor], Tensor], u: Tensor, s: Tensor, threshold: Tensor | float
     ) -> Tensor:
-        """Compute the same of any neuron whose step is `advance`."""
+        """Compute the potential after one step of any neuron, whose dynamics without reset are `advance`."""
         return self.behind(advance(self.before(u, s, threshold)), s, threshold)
 
     def behind(self, u: Tensor, s: Tensor, threshold: Tensor | float) -> Tensor:
-        """Compute the potential after a step from what `before` gave: what `subtract` takes is paid here."""
+        """Complete the reset that `before` began, after the step's move: here `subtract` takes its share."""
         return u - threshold * self.seen(s) if self.reset == "subtract" else u
 
     def before(self, u: Tensor, s: Tensor, threshold: Tensor | float) -> Tensor:
-        """Return what the potential is reset to before the next step; `subtract` leaves it as it was."""
+        """Begin the reset of the last potential, before the next step moves it; `subtract` leaves it as it is."""
         s = self.seen(s)
         if self.reset == "subtract_decayed":
             return u - threshold * s
@@ -180,12 +180,12 @@ class ResetPotential:
         return u
 
     def seen(self, s: Tensor) -> Tensor:
-        """Return the spikes, with their gradient where it is attached."""
+        """Return the spikes as a reset sees them: cut off from the gradient unless it is attached."""
         return s.detach() if self.detached else s
 
     @property
     def additions(self) -> int:
-        """Additions of one update: the current, and the threshold where it is subtracted."""
+        """Count the sums of one update: the current's, and the threshold's where it is subtracted."""
         return 2 if self.reset.startswith("subtract") else 1
 
 
@@ -215,12 +215,12 @@ class SpikingNeuron(Neuron):
         )
 
     def initial_state(self, like: Tensor) -> Any:
-        """Rest: all zeros."""
+        """Start from rest, with every tensor of the state 0 and shaped as the current `like`."""
         zeros = torch.zeros_like(like)
         return self.State(*(zeros for _ in self.State._fields))
 
     def centred(self, state: Any) -> Tensor:
-        """Membrane potential minus threshold."""
+        """Subtract the threshold from a state's membrane potential [B, N]."""
         return state.u - self.threshold()  # type: ignore[no-any-return]
 
     def fires_by_itself(self, *, stochastic: bool = False) -> None:
@@ -237,7 +237,7 @@ class SpikingNeuron(Neuron):
         self.surrogate.stochastic = self.surrogate.stochastic or stochastic
 
     def refuse_zero(self) -> None:
-        """Refuse a reset that cannot count spikes.
+        """Refuse the reset to zero, which cannot count several spikes of a step.
 
         Raises:
             InputError: the reset is `zero`.

@@ -101,14 +101,14 @@ class Brf(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def turn(self) -> Tensor:
-        """omega dt, kept below 1 where it learns."""
+        """Compute the angle per step, omega dt, kept below 1 where it learns [rad]."""
         omega = self.omega_rad_s()
         angle = self.dt_s * (omega if isinstance(omega, Tensor) else torch.tensor(omega, dtype=torch.float64))
         bounded = angle.clamp(max=LARGEST_TURN).detach()
         return bounded + (angle - angle.detach())
 
     def step(self, current: Tensor, state: BrfState) -> tuple[Tensor, BrfState]:
-        """Damp by what the last spikes left, turn by forward Euler, fire above a raised threshold."""
+        """Advance one step: damp by what the last spikes left, turn by forward Euler, fire above the threshold."""
         q = self.gamma() * state.q + self.next_potential.seen(state.s)
         turn, damping = self.turn(), self.damping_per_s() + self.refractory_damping_per_s * q
         damped = ((1 - turn.square()).sqrt() - 1) - self.dt_s * damping
@@ -118,10 +118,10 @@ class Brf(SpikingNeuron):
         return s, BrfState(u=u, v=v, q=q, s=s)
 
     def centred(self, state: BrfState) -> Tensor:
-        """Real part minus the threshold in force."""
+        """Subtract the threshold in force, raised by the last spikes, from the real part [B, N]."""
         return state.u - self.threshold() - state.q
 
     @property
     def operations(self) -> Operations:
-        """Damping of both parts and its own product, rotation, decay of the trace; their sums; one comparison."""
+        """Count one step's arithmetic: the damping and its product, rotation, the trace's decay, a comparison."""
         return Operations(7, 9, 1, state_words=3)

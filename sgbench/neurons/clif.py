@@ -72,7 +72,7 @@ class Clif(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: ClifState) -> tuple[Tensor, ClifState]:
-        """Pay the last reset, decay, integrate, fire, move the complementary potential."""
+        """Advance one step: pay the last reset, decay, integrate, fire, move the complementary potential m."""
         threshold, beta = self.threshold(), self.beta()
         u = self.next_potential(state.u, state.s, current, beta, threshold + torch.sigmoid(state.m))
         s = self.surrogate(u - threshold)
@@ -81,5 +81,5 @@ class Clif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count as `Leaky`, with two products and two sums of m and the reset, and two sigmoids."""
+        """Count one step's arithmetic: that of `Leaky`, two products and sums of m and the reset, two sigmoids."""
         return Operations(3, self.next_potential.additions + 2, 1, state_words=2, functions=2)

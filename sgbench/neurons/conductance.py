@@ -94,7 +94,7 @@ class Conductance(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: ConductanceState) -> tuple[Tensor, ConductanceState]:
-        """Open channels, approach the potential at which all currents cancel, fire."""
+        """Advance one step: open channels, approach the potential at which all currents cancel, fire."""
         threshold, rate = self.threshold(), self.rate()
         excitatory = self.alpha_excitatory() * state.excitatory + current.relu()
         inhibitory = self.alpha_inhibitory() * state.inhibitory + (-current).relu()
@@ -109,5 +109,5 @@ class Conductance(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Decays, the target, the approach to it; their sums; an exponential and a division as functions."""
+        """Count one step's arithmetic: decays, the target and the way to it, sums, an exponential, a division."""
         return Operations(6, 8, 1, state_words=3, functions=2)

@@ -94,7 +94,7 @@ class Dexat(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: DexatState) -> tuple[Tensor, DexatState]:
-        """Move both traces, then as a leaky neuron under the threshold in force."""
+        """Advance one step: move both traces, then go on as a leaky neuron under the threshold in force."""
         beta, rho_fast, rho_slow = self.beta(), self.rho_fast(), self.rho_slow()
         fast = rho_fast * state.fast + (1 - rho_fast) * state.s
         slow = rho_slow * state.slow + (1 - rho_slow) * state.s
@@ -104,13 +104,13 @@ class Dexat(SpikingNeuron):
         return s, after._replace(s=s)
 
     def centred(self, state: DexatState) -> Tensor:
-        """Membrane potential minus the threshold in force."""
+        """Subtract the threshold in force, raised by both traces, from the membrane potential [B, N]."""
         raised = self.kappa_fast() * state.fast + self.kappa_slow() * state.slow
         return state.u - (self.threshold() + raised)
 
     @property
     def operations(self) -> Operations:
-        """Count as `Leaky`, with three products and two sums per trace."""
+        """Count one step's arithmetic: that of `Leaky`, and three products and two sums per trace."""
         return Operations(
             7 + self.input_gain.multiplications, self.next_potential.additions + 5, 1, state_words=3
         )

@@ -96,12 +96,12 @@ class DhLif(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def initial_state(self, like: Tensor) -> DhLifState:
-        """Rest: all zeros; `like` has the currents of all branches."""
+        """Start from rest, all zeros, given a current `like` of all branches [B, K N]."""
         zeros = torch.zeros_like(like.chunk(self.currents, -1)[0])
         return DhLifState(u=zeros, d=torch.zeros_like(like), s=zeros)
 
     def step(self, current: Tensor, state: DhLifState) -> tuple[Tensor, DhLifState]:
-        """Charge the branches, then the soma, pay the last spike's reset, fire."""
+        """Advance one step: charge the branches, then the soma, pay the last spike's reset, fire."""
         beta = torch.as_tensor(self.branches())
         if len(beta) == self.currents:
             beta = beta.repeat_interleave(state.u.shape[-1])
@@ -117,7 +117,7 @@ class DhLif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """A product and two sums per branch, a product of the membrane, the gains, the reset; one comparison."""
+        """Count one step's arithmetic: a product and two sums per branch, those of the soma, one comparison."""
         branches = self.currents
         additions = 2 * branches + self.next_potential.additions
         multiplications = (1 + self.has_gain) * (branches + 1)
@@ -125,7 +125,7 @@ class DhLif(SpikingNeuron):
 
 
 def _decays(values: list[float], learn: str, features: int | None) -> Decay:
-    """One decay per branch, or per branch and neuron, those of one branch side by side."""
+    """Make the learnable decays: one per branch, or per branch and neuron, those of one branch side by side."""
     each = features if learn == "per_neuron" else 1
     if require_choice("neuron.learn_branches", learn, LEARN) == "per_neuron" and features is None:
         raise InputError("neuron.learn_branches=per_neuron: the number of neurons (features) is needed")
@@ -140,7 +140,7 @@ def _decays(values: list[float], learn: str, features: int | None) -> Decay:
 
 
 def branch_decays(fastest: float, slowest: float, branches: int) -> list[float]:
-    """Decays per step whose time constants are spaced geometrically.
+    """Spread decays per step over branches, so that their time constants are spaced geometrically.
 
     Raises:
         InputError: a decay that is not within (0, 1), or the two in the wrong order.

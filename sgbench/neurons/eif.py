@@ -81,7 +81,7 @@ class Eif(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: EifState) -> tuple[Tensor, EifState]:
-        """One Euler step from the potential after its reset, fire."""
+        """Advance one step: reset the potential, move it by forward Euler, fire."""
         threshold, rate = self.threshold(), self.rate()
         u = self.next_potential.around(
             lambda kept: kept + rate * (-kept + self.takeoff(kept, threshold) + self.resistance * current),
@@ -94,5 +94,5 @@ class Eif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Argument, scale, resistance, rate of the flow; their sums; cut and threshold compared; an exponential."""
+        """Count one step's arithmetic: four products of the flow, their sums, an exponential, two comparisons."""
         return Operations(4, self.next_potential.additions + 3, 2, state_words=1, functions=1)

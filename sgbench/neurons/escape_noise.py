@@ -88,7 +88,7 @@ class EscapeNoise(SpikingNeuron):
         return -torch.expm1(-self.expected * torch.exp(u / self.softness))
 
     def step(self, current: Tensor, state: EscapeNoiseState) -> tuple[Tensor, EscapeNoiseState]:
-        """Decay, integrate, pay the last spike's reset, fire by chance."""
+        """Advance one step: decay, integrate, pay the last spike's reset, fire by chance."""
         threshold, beta = self.threshold(), self.beta()
         u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, threshold)
         slope = self.surrogate(u - threshold)
@@ -99,7 +99,7 @@ class EscapeNoise(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count as `Leaky`, with two exponentials, their arguments and a difference; draws are not counted."""
+        """Count one step's arithmetic: that of `Leaky` and of two exponentials; draws are not counted."""
         return Operations(
             3 + self.input_gain.multiplications,
             self.next_potential.additions + 1,

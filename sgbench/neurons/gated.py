@@ -27,7 +27,7 @@ class HiddenReset:
         self.rule = ResetPotential(reset, reset_gradient)
 
     def __call__(self, h: Tensor, s: Tensor, threshold: Tensor | float) -> Tensor:
-        """Compute the value after the reset that the last spikes ask for."""
+        """Take from a hidden value what the last spikes ask for."""
         s = self.rule.seen(s)
         if self.rule.reset == "subtract":
             return h - threshold * s
@@ -35,12 +35,12 @@ class HiddenReset:
 
     @property
     def additions(self) -> int:
-        """One where the threshold is subtracted."""
+        """Count the sums of one reset: one where the threshold is subtracted, else none."""
         return int(self.rule.reset == "subtract")
 
 
 def below_one(entry: str, threshold: Threshold) -> None:
-    """Refuse a threshold that a value within (-1, 1) never crosses."""
+    """Refuse a threshold that a hidden value within (-1, 1) never crosses."""
     largest = torch.as_tensor(threshold()).max().item()
     if largest >= 1:
         raise InputError(
@@ -50,7 +50,7 @@ def below_one(entry: str, threshold: Threshold) -> None:
 
 
 def require_gates(entry: str, surrogate: Surrogate) -> None:
-    """Refuse spikes that are neither 0 nor 1."""
+    """Refuse a surrogate whose spikes are neither 0 nor 1, as gates cannot be half open."""
     if surrogate.output != "binary":
         raise InputError(
             f"neuron={entry}: its gates are open or shut, and the surrogate sends {surrogate.output} spikes; "

@@ -91,7 +91,7 @@ class Glif(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: GlifState) -> tuple[Tensor, GlifState]:
-        """Mix leaks, inputs and resets, fire."""
+        """Advance one step: mix leaks, inputs and resets by their gates, fire."""
         threshold, seen = self.threshold(), self.next_potential.seen(state.s)
         leak_gate, reset_gate = self.gate_leak(), self.gate_reset()
         driven = (1 - self.gate_input() * (1 - self.input_scale())) * current
@@ -102,5 +102,5 @@ class Glif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Decay, gate of the reset, input gain and subtraction, with mixed numbers made once; four sums."""
+        """Count one step's arithmetic: decay, reset's gate, input gain, subtraction, four sums, one comparison."""
         return Operations(4, 4, 1, state_words=1)

@@ -33,18 +33,18 @@ class _Gated(Neuron):
         self.surrogate = surrogate
 
     def initial_state(self, like: Tensor) -> GruState:
-        """Nothing remembered; `like` has all three currents."""
+        """Start with nothing remembered, given a current `like` of all three kinds [B, 3 N]."""
         zeros = torch.zeros_like(like.chunk(GATES, -1)[0])
         return GruState(u=zeros, s=zeros)
 
     def driven(self, current: Tensor, recurrent: Tensor) -> Tensor:
-        """Put the sums of both gates and the new value's two currents side by side [B, 4 N]."""
+        """Put the sums of both gates' currents and the new value's two currents side by side [B, 4 N]."""
         gates = 2 * current.shape[-1] // GATES
         both = current[..., :gates] + recurrent[..., :gates]
         return torch.cat([both, current[..., gates:], recurrent[..., gates:]], -1)
 
     def parts(self, current: Tensor, state: GruState) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Currents of reset gate, update gate and new value, and the recurrent one of the latter; 0 without one."""
+        """Split the currents into reset gate, update gate, new value, and its recurrent one, or 0 [B, N]."""
         r, z, n, *recurrent = current.split(state.u.shape[-1], -1)
         return r, z, n, recurrent[0] if recurrent else torch.zeros_like(n)
 
@@ -101,7 +101,7 @@ class Sgru(_Gated):
         self.after = HiddenReset(reset, reset_gradient)
 
     def step(self, current: Tensor, state: GruState) -> tuple[Tensor, GruState]:
-        """Mix the new value with the old one, fire."""
+        """Advance one step: open the gates, mix the new value with the old one, fire."""
         r, z, n, recurrent = self.parts(current, state)
         z = z.sigmoid()
         h = (1 - z) * (n + r.sigmoid() * recurrent).tanh() + z * state.u
@@ -111,16 +111,16 @@ class Sgru(_Gated):
         return s, GruState(u=u, s=s)
 
     def fed_back(self, state: GruState) -> Tensor:
-        """Return the hidden value itself."""
+        """Return the hidden value [B, N], which recurrent weights see in place of spikes."""
         return state.u
 
     def centred(self, state: GruState) -> Tensor:
-        """Hidden value minus threshold."""
+        """Subtract the threshold from the hidden value [B, N]."""
         return state.u - self.threshold()
 
     @property
     def operations(self) -> Operations:
-        """Three products, the sums of new and hidden value and of the reset, one comparison; three functions."""
+        """Count one step's arithmetic: three products, sums of values and reset, a comparison, three functions."""
         return Operations(3, 3 + self.after.additions, 1, state_words=1, functions=3)
 
 
@@ -154,7 +154,7 @@ class SpikingGru(_Gated):
         require_gates("spiking_gru", surrogate)
 
     def step(self, current: Tensor, state: GruState) -> tuple[Tensor, GruState]:
-        """Mix the new spike with the old one."""
+        """Advance one step: fire the gates and the new value, mix it with the spike of the step before."""
         r, z, n, recurrent = self.parts(current, state)
         z = self.surrogate(z)
         u = n + self.surrogate(r) * recurrent
@@ -162,10 +162,10 @@ class SpikingGru(_Gated):
         return s, GruState(u=u, s=s)
 
     def centred(self, state: GruState) -> Tensor:
-        """Return what makes the new value spike."""
+        """Return the potential of the new value [B, N], which spikes above 0."""
         return state.u
 
     @property
     def operations(self) -> Operations:
-        """Three products, the sums of new value and mixture, three comparisons."""
+        """Count one step's arithmetic: three products, the sums of new value and mixture, three comparisons."""
         return Operations(3, 3, 3, state_words=1)

@@ -85,7 +85,7 @@ class Hrf(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: HrfState) -> tuple[Tensor, HrfState]:
-        """Move, accelerate towards rest, fire above a raised threshold."""
+        """Advance one step: move, accelerate towards rest, fire above a raised threshold."""
         q = self.gamma() * state.q + self.next_potential.seen(state.s)
         omega, dt = self.omega_rad_s(), self.dt_s
         v = state.v + dt * state.u
@@ -94,10 +94,10 @@ class Hrf(SpikingNeuron):
         return s, HrfState(u=u, v=v, q=q, s=s)
 
     def centred(self, state: HrfState) -> Tensor:
-        """Velocity minus the threshold in force."""
+        """Subtract the threshold in force, raised by the last spikes, from the velocity [B, N]."""
         return state.u - self.threshold() - state.q
 
     @property
     def operations(self) -> Operations:
-        """Products of motion, damping, force and trace; their sums; one comparison."""
+        """Count one step's arithmetic: products of motion, damping, force and trace, their sums, one comparison."""
         return Operations(4, 6, 1, state_words=3)

@@ -111,12 +111,12 @@ class Izhikevich(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def flow(self, u: Tensor, threshold: Tensor | float) -> Tensor:
-        """Towards rest below the critical potential, away from it above."""
+        """Compute the current that drives u to rest below the critical potential, and away from it above."""
         limit = torch.as_tensor(threshold, dtype=u.dtype, device=u.device)
         return self.curvature * u * (torch.clamp(u, -limit, limit) - self.critical)
 
     def step(self, current: Tensor, state: IzhikevichState) -> tuple[Tensor, IzhikevichState]:
-        """Reset and jump, one Euler step of both, fire."""
+        """Advance one step: reset u and let w jump after a spike, move both by forward Euler, fire."""
         threshold, rate = self.threshold(), self.rate()
         jumped = state.w + self.b() * state.s
         kept = self.next_potential.before(state.u, state.s, threshold)
@@ -128,5 +128,5 @@ class Izhikevich(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count as `Qif`, with two products and three sums of the recovery, its jump and difference."""
+        """Count one step's arithmetic: that of `Qif`, two products and three sums of the recovery."""
         return Operations(6, self.next_potential.additions + 6, 3, state_words=2)

@@ -76,7 +76,7 @@ class Klif(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: KlifState) -> tuple[Tensor, KlifState]:
-        """Decay, integrate, scale, rectify, fire."""
+        """Advance one step: decay, integrate, scale by k, rectify, fire."""
         threshold, beta, k = self.threshold(), self.beta(), self.k()
         driven = self.input_gain(beta) * current
         u = self.next_potential.around(
@@ -87,7 +87,7 @@ class Klif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count as `Leaky`, with the product by k and the comparison of the rectifier."""
+        """Count one step's arithmetic: that of `Leaky`, the product by k and the comparison of the rectifier."""
         return Operations(
             2 + self.input_gain.multiplications, self.next_potential.additions, 2, state_words=1
         )

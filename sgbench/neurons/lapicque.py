@@ -81,14 +81,14 @@ class Lapicque(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: LapicqueState) -> tuple[Tensor, LapicqueState]:
-        """Leak, charge, pay the last spike's reset, fire."""
+        """Advance one step: leak, charge, pay the last spike's reset, fire."""
         threshold = self.threshold()
         u = self.next_potential(state.u, state.s, self.gain * current, self.decay, threshold)
         s = self.surrogate(u - threshold)
         return s, LapicqueState(u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Equation for equation."""
+        """Write the equation as coefficients for engines that do not call `step`."""
         return LinearSpec(
             surrogate=self.surrogate,
             reset=self.next_potential.reset,
@@ -100,5 +100,5 @@ class Lapicque(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """The products of leak and gain, the additions of current and reset, one comparison."""
+        """Count one step's arithmetic: products of leak and gain, sums of current and reset, one comparison."""
         return Operations(2, self.next_potential.additions, 1, state_words=1)

@@ -73,7 +73,7 @@ class Leaky(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: LeakyState) -> tuple[Tensor, LeakyState]:
-        """Decay, integrate, pay the last spike's reset, fire."""
+        """Advance one step: decay the potential, add the current, pay the last spike's reset, fire."""
         threshold, beta = self.threshold(), self.beta()
         driven = self.input_gain(beta) * current
         u = self.next_potential(state.u, state.s, driven, beta, threshold)
@@ -81,7 +81,7 @@ class Leaky(SpikingNeuron):
         return s, LeakyState(u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Equation for equation."""
+        """Write the equation as coefficients for engines that do not call `step`."""
         beta = self.beta()
         return LinearSpec(
             surrogate=self.surrogate,
@@ -94,7 +94,7 @@ class Leaky(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """The products of decay and gain, the additions of current and reset, one comparison; u is kept."""
+        """Count one step's arithmetic: products of decay and gain, sums of current and reset, one comparison."""
         return Operations(
             1 + self.input_gain.multiplications, self.next_potential.additions, 1, state_words=1
         )

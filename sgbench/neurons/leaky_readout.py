@@ -49,11 +49,11 @@ class LeakyReadout(Neuron):
         self.input_gain = InputGain(input_gain, self.beta.given())
 
     def initial_state(self, like: Tensor) -> ReadoutState:
-        """Potential 0."""
+        """Start from a potential of 0, shaped as the current `like`."""
         return ReadoutState(u=torch.zeros_like(like))
 
     def step(self, current: Tensor, state: ReadoutState) -> tuple[Tensor, ReadoutState]:
-        """Decay and integrate; the output is the potential."""
+        """Advance one step: decay the potential and add the current; the output is the potential."""
         beta = self.beta()
         u = beta * state.u + self.input_gain(beta) * current
         return u, ReadoutState(u=u)
@@ -63,7 +63,7 @@ class LeakyReadout(Neuron):
         return state.u
 
     def recurrence_spec(self) -> LinearSpec:
-        """Equation for equation."""
+        """Write the equation as coefficients for engines that do not call `step`."""
         beta = self.beta()
         return LinearSpec(
             surrogate=None, reset="none", detached=True, decay=beta, input=self.input_gain(beta)
@@ -71,5 +71,5 @@ class LeakyReadout(Neuron):
 
     @property
     def operations(self) -> Operations:
-        """The products of decay and gain, and one sum."""
+        """Count one step's arithmetic: the products of decay and gain, and one sum."""
         return Operations(1 + self.input_gain.multiplications, 1, 0, state_words=1)

@@ -79,11 +79,11 @@ class Liaf(SpikingNeuron):
 
     @property
     def sends(self) -> Output:
-        """Analog values."""
+        """Name what goes on to other neurons: analog values."""
         return "real"
 
     def step(self, current: Tensor, state: LiafState) -> tuple[Tensor, LiafState]:
-        """Pay the reset of a spike that is not sent, decay, integrate, send."""
+        """Advance one step: pay the reset of a spike that is not sent, decay, integrate, send an analog value."""
         threshold, beta = self.threshold(), self.beta()
         u = self.next_potential(state.u, state.fired, self.input_gain(beta) * current, beta, threshold)
         s = ACTIVATIONS[self.activation](u - threshold)
@@ -91,7 +91,7 @@ class Liaf(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count as `Leaky`, with the difference that is sent and the comparison of a rectifier or the like."""
+        """Count one step's arithmetic: that of `Leaky`, the difference that is sent and its activation."""
         rectifies = self.activation == "relu"
         return Operations(
             1 + self.input_gain.multiplications,

@@ -84,12 +84,12 @@ class Slstm(Neuron):
         self.after = HiddenReset(reset, reset_gradient)
 
     def initial_state(self, like: Tensor) -> LstmState:
-        """Nothing remembered; `like` has all four currents."""
+        """Start with nothing remembered, given a current `like` of all four kinds [B, 4 N]."""
         zeros = torch.zeros_like(like.chunk(GATES, -1)[0])
         return LstmState(c=zeros, u=zeros, s=zeros)
 
     def step(self, current: Tensor, state: LstmState) -> tuple[Tensor, LstmState]:
-        """Forget, write, read, fire."""
+        """Advance one step: let the cell forget and take up, read the hidden value from it, fire."""
         i, f, g, o = current.chunk(GATES, -1)
         c = (f + self.forget_bias).sigmoid() * state.c + i.sigmoid() * g.tanh()
         threshold = self.threshold()
@@ -98,16 +98,16 @@ class Slstm(Neuron):
         return s, LstmState(c=c, u=u, s=s)
 
     def fed_back(self, state: LstmState) -> Tensor:
-        """Return the hidden value itself."""
+        """Return the hidden value [B, N], which recurrent weights see in place of spikes."""
         return state.u
 
     def centred(self, state: LstmState) -> Tensor:
-        """Hidden value minus threshold."""
+        """Subtract the threshold from the hidden value [B, N]."""
         return state.u - self.threshold()
 
     @property
     def operations(self) -> Operations:
-        """Three products, the sums of cell, bias and reset, one comparison; five sigmoids and tanhs."""
+        """Count one step's arithmetic: three products, sums of cell, bias and reset, a comparison, functions."""
         return Operations(3, 2 + self.after.additions, 1, state_words=2, functions=5)
 
 
@@ -146,12 +146,12 @@ class SpikingLstm(Neuron):
         require_gates("spiking_lstm", surrogate)
 
     def initial_state(self, like: Tensor) -> LstmState:
-        """Nothing remembered; `like` has all four currents."""
+        """Start with nothing remembered, given a current `like` of all four kinds [B, 4 N]."""
         zeros = torch.zeros_like(like.chunk(GATES, -1)[0])
         return LstmState(c=zeros, u=zeros, s=zeros)
 
     def step(self, current: Tensor, state: LstmState) -> tuple[Tensor, LstmState]:
-        """Forget, write, read."""
+        """Advance one step: fire the gates, let the cell forget and take up, send it if the output gate spikes."""
         i, f, g, o = (self.surrogate(gate) for gate in current.chunk(GATES, -1))
         c = f * state.c + i * g
         c = c - (c - 1).relu().detach()
@@ -159,10 +159,10 @@ class SpikingLstm(Neuron):
         return s, LstmState(c=c, u=current.chunk(GATES, -1)[-1], s=s)
 
     def centred(self, state: LstmState) -> Tensor:
-        """Return what opens the output gate."""
+        """Return the current of the output gate [B, N], which opens above 0."""
         return state.u
 
     @property
     def operations(self) -> Operations:
-        """Three products, the sum and bound of the cell, a comparison per gate and for the bound."""
+        """Count one step's arithmetic: three products, the cell's sum, a comparison per gate and for the bound."""
         return Operations(3, 1, 5, state_words=2)

@@ -88,11 +88,11 @@ class MultiSpike(SpikingNeuron):
 
     @property
     def sends(self) -> Output:
-        """0, 1, 2 and so on."""
+        """Name what goes on to other neurons: whole numbers of spikes, 0, 1, 2 and so on."""
         return "integer"
 
     def step(self, current: Tensor, state: MultiSpikeState) -> tuple[Tensor, MultiSpikeState]:
-        """Decay, integrate, pay for the last spikes, fire as often as thresholds are exceeded."""
+        """Advance one step: decay, integrate, pay for the last spikes, fire as often as thresholds are exceeded."""
         threshold, beta = self.threshold(), self.beta()
         u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, threshold)
         s = torch.zeros_like(u)
@@ -101,12 +101,12 @@ class MultiSpike(SpikingNeuron):
         return s, MultiSpikeState(u=u, s=s)
 
     def centred(self, state: MultiSpikeState) -> Tensor:
-        """Membrane potential minus the first threshold."""
+        """Subtract the first of the thresholds from the membrane potential [B, N]."""
         return state.u - (1 - self.offset) * self.threshold()
 
     @property
     def operations(self) -> Operations:
-        """Count as `Leaky`, with the product of threshold and count, and a comparison for every threshold."""
+        """Count one step's arithmetic: that of `Leaky`, a product for the count, a comparison per threshold."""
         return Operations(
             2 + self.input_gain.multiplications, self.next_potential.additions, self.most, state_words=1
         )

@@ -81,7 +81,7 @@ class Noisy(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: NoisyState) -> tuple[Tensor, NoisyState]:
-        """Decay, integrate with noise, pay the last spike's reset, fire."""
+        """Advance one step: decay, integrate with noise, pay the last spike's reset, fire."""
         threshold, beta = self.threshold(), self.beta()
         noise = torch.special.ndtri(self.surrogate.uniform(current).clamp(SMALLEST, 1 - SMALLEST))
         driven = self.input_gain(beta) * current + self.noise_std * (1 - beta * beta) ** 0.5 * noise
@@ -91,7 +91,7 @@ class Noisy(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count as `Leaky`, with the product and sum of the noise, whose draw is not counted."""
+        """Count one step's arithmetic: that of `Leaky`, product and sum of the noise; its draw is not counted."""
         return Operations(
             2 + self.input_gain.multiplications, self.next_potential.additions + 1, 1, state_words=1
         )

@@ -77,7 +77,7 @@ class ParallelLeaky(SequenceNeuron):
         self.detached = require_choice("neuron.reset_gradient", reset_gradient, RESET_GRADIENTS) == "detached"
 
     def potential(self, current: Tensor) -> Tensor:
-        """Integrate without reset, then subtract what the spikes found so far would have."""
+        """Integrate all steps without reset, then subtract, round by round, what the spikes so far would have."""
         beta, threshold = self.beta(), self.threshold()
         free = integrated(current, beta)
         x = free - threshold
@@ -91,7 +91,7 @@ class ParallelLeaky(SequenceNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count one leaky step without reset, and one more per iteration; u of each is kept."""
+        """Count one step's arithmetic: that of a leaky neuron without reset, and once more for each iteration."""
         rounds = 1 + self.iterations
         return Operations(rounds + self.iterations, rounds + self.iterations, rounds, state_words=rounds)
 

@@ -61,17 +61,17 @@ class Psn(SequenceNeuron):
         self.weight = nn.Parameter(_start((steps, steps), beta, start, generator))
 
     def matrix(self) -> Tensor:
-        """Return the weights over time in use [T, T]."""
+        """Return the weights over time that are in use [T, T]."""
         return self.weight
 
     def potential(self, current: Tensor) -> Tensor:
-        """One product over time."""
+        """Multiply the currents of all steps by the matrix over time and subtract each step's threshold."""
         require_steps(self.steps, current)
         return mixed(self.matrix(), current) - self.threshold[:, None, None]
 
     @property
     def operations(self) -> Operations:
-        """One product and sum per step seen, and one comparison; all currents are kept."""
+        """Count one step's arithmetic: a product and a sum per step seen, one comparison; all currents are kept."""
         return Operations(self.steps, self.steps - 1, 1, state_words=self.steps)
 
 
@@ -131,17 +131,17 @@ class MaskedPsn(Psn):
         self.advance(0.0)
 
     def advance(self, progress: float) -> None:
-        """Move lambda."""
+        """Move lambda, the mask's share, from its first to its last value by the share of training done."""
         first, last = self.shares
         self.share = first + (last - first) * progress
 
     def matrix(self) -> Tensor:
-        """Return the weights over time where the mask lets them through [T, T]."""
+        """Return the weights over time, each as far as the mask lets it through [T, T]."""
         return (self.share * self.band + (1 - self.share)) * self.weight
 
     @property
     def operations(self) -> Operations:
-        """One product and sum per step seen, and one comparison; so many currents are kept."""
+        """Count one step's arithmetic: a product and a sum per step seen, a comparison; seen currents are kept."""
         seen = min(self.order, self.steps) if self.share == 1 else self.steps
         return Operations(seen, seen - 1, 1, state_words=seen)
 
@@ -192,7 +192,7 @@ class SlidingPsn(SequenceNeuron):
         self.weight = nn.Parameter(_start((order,), beta, start, generator))
 
     def potential(self, current: Tensor) -> Tensor:
-        """One product over time, by a matrix that has W_j on its j-th diagonal."""
+        """Multiply all steps' currents by a matrix with W_j on its j-th diagonal and subtract the threshold."""
         time = torch.arange(len(current), device=current.device)
         lag = time[:, None] - time
         seen = (lag >= 0) & (lag < self.order)
@@ -201,12 +201,12 @@ class SlidingPsn(SequenceNeuron):
 
     @property
     def operations(self) -> Operations:
-        """One product and sum per step seen, and one comparison; so many currents are kept."""
+        """Count one step's arithmetic: a product and a sum per step seen, a comparison; seen currents are kept."""
         return Operations(self.order, self.order - 1, 1, state_words=self.order)
 
 
 def _start(shape: tuple[int, ...], beta: float, start: str, generator: torch.Generator | None) -> Tensor:
-    """Weights over time before training, float64: [T, T], or [k] of a sliding filter."""
+    """Make the weights over time before training, float64: [T, T], or [k] of a sliding filter."""
     decay = require_number("neuron.beta", beta, low=0, high=1)
     if require_choice("neuron.start", start, STARTS) == "leaky":
         matrix = decays(decay, shape[-1])

@@ -66,7 +66,7 @@ class Psu(SequenceNeuron):
                 self.register_buffer(name, matrix, persistent=False)
 
     def potential(self, current: Tensor) -> Tensor:
-        """Two products over time."""
+        """Multiply currents and estimated spikes of all steps by a matrix each, and subtract the threshold."""
         require_steps(self.steps, current)
         d = mixed(self.integration.tril(), current)
         p = d.sigmoid() if self.estimate == "sigmoid" else d
@@ -74,6 +74,6 @@ class Psu(SequenceNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Two products over half of the steps each, on average; all currents and estimates are kept."""
+        """Count one step's arithmetic: two products over half of the steps each, on average; inputs are kept."""
         functions = int(self.estimate == "sigmoid")
         return Operations(self.steps + 1, self.steps, 1, state_words=2 * self.steps, functions=functions)

@@ -85,12 +85,12 @@ class Qif(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def flow(self, u: Tensor, threshold: Tensor | float) -> Tensor:
-        """Towards rest below the critical potential, away from it above."""
+        """Compute the current that drives u to rest below the critical potential, and away from it above."""
         limit = torch.as_tensor(threshold, dtype=u.dtype, device=u.device)
         return self.curvature * u * (torch.clamp(u, -limit, limit) - self.critical)
 
     def step(self, current: Tensor, state: QifState) -> tuple[Tensor, QifState]:
-        """One Euler step from the potential after its reset, fire."""
+        """Advance one step: reset the potential, move it by forward Euler, fire."""
         threshold, rate = self.threshold(), self.rate()
         u = self.next_potential.around(
             lambda kept: kept + rate * (self.flow(kept, threshold) + self.resistance * current),
@@ -103,5 +103,5 @@ class Qif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Product of the flow, its scale, resistance, rate; their sums; both limits and the threshold compared."""
+        """Count one step's arithmetic: four products of the flow, their sums, limits and threshold compared."""
         return Operations(4, self.next_potential.additions + 2, 3, state_words=1)

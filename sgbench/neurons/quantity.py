@@ -76,7 +76,7 @@ class Quantity(nn.Module):
         self.register_buffer("spread", spread, persistent=False)
 
     def given(self) -> Tensor | float:
-        """Return the value told, as a number or per neuron."""
+        """Return the initial value, as one number or per neuron [N]."""
         return self.fixed if self.spread is None else self.spread
 
     def start(self, features: int | None) -> Tensor | None:
@@ -167,7 +167,7 @@ class Rate(Quantity):
         self.logit = None if start is None else nn.Parameter(torch.logit(self.dt_s / start))
 
     def forward(self) -> Tensor | float:
-        """dt/tau: a number, or a tensor that carries gradient."""
+        """Return the rate dt/tau of a step: a number, or a tensor that carries gradient."""
         return self.dt_s / self.given() if self.logit is None else bounded_sigmoid(self.logit)
 
 

@@ -85,7 +85,7 @@ class Refractory(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: RefractoryState) -> tuple[Tensor, RefractoryState]:
-        """Hold a refractory potential, else decay and integrate; pay the last spike's reset, fire, count down."""
+        """Advance one step: hold a refractory potential, else decay and integrate; reset, fire, count down."""
         threshold, beta = self.threshold(), self.beta()
         driven, deaf = self.input_gain(beta) * current, state.left > 0
         u = self.next_potential.around(
@@ -97,7 +97,7 @@ class Refractory(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count as `Leaky`, with a countdown and its comparison."""
+        """Count one step's arithmetic: that of `Leaky`, a countdown and its comparison."""
         return Operations(
             1 + self.input_gain.multiplications, self.next_potential.additions + 1, 2, state_words=2
         )

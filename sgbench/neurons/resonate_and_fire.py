@@ -86,13 +86,13 @@ class ResonateAndFire(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def rotation(self) -> tuple[Tensor, Tensor]:
-        """Cosine and sine of the angle per step."""
+        """Return cosine and sine of the angle by which the oscillation turns in a step."""
         omega = self.omega_rad_s()
         angle = self.dt_s * (omega if isinstance(omega, Tensor) else torch.tensor(omega, dtype=torch.float64))
         return angle.cos(), angle.sin()
 
     def step(self, current: Tensor, state: ResonateAndFireState) -> tuple[Tensor, ResonateAndFireState]:
-        """Pay the last reset, rotate and decay, add the current to the real part, fire."""
+        """Advance one step: pay the last reset, rotate and decay, add the current to the real part, fire."""
         threshold, beta = self.threshold(), self.beta()
         cos, sin = self.rotation()
         kept = self.next_potential.before(state.u, state.s, threshold)
@@ -103,7 +103,7 @@ class ResonateAndFire(SpikingNeuron):
         return s, ResonateAndFireState(w=w, u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec | None:
-        """Return w[t-1] told by w[t]; None if a reset reaches w through u, or a step turns by nearly a quarter."""
+        """Write both equations with w[t-1] told by w[t]; None if a reset reaches w or the turn is too large."""
         cos, sin = self.rotation()
         if self.next_potential.reset not in ("none", "subtract") or bool((cos < SMALLEST_COSINE).any()):
             return None
@@ -124,5 +124,5 @@ class ResonateAndFire(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """A rotation of four products and two sums, two decays, current, reset, a comparison."""
+        """Count one step's arithmetic: rotation, two decays, sums of current and reset, one comparison."""
         return Operations(6, self.next_potential.additions + 2, 1, state_words=2)

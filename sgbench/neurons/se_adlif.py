@@ -98,7 +98,7 @@ class SeAdLif(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: SeAdLifState) -> tuple[Tensor, SeAdLifState]:
-        """Pay the last reset, adapt to what it left, decay, integrate, fire."""
+        """Advance one step: pay the last reset, adapt to what it left, decay, integrate, fire."""
         threshold, beta, rho = self.threshold(), self.beta(), self.rho()
         gain = (1 - rho) * self.q
         kept = self.next_potential.before(state.u, state.s, threshold)
@@ -109,7 +109,7 @@ class SeAdLif(SpikingNeuron):
         return s, SeAdLifState(u=u, w=w, s=s)
 
     def recurrence_spec(self) -> LinearSpec | None:
-        """Equation for equation; None where what w sees of the potential is not linear in u and s alike."""
+        """Write both equations as coefficients for engines; None if w's part of the reset is not linear."""
         reset, detached = self.next_potential.reset, self.next_potential.detached
         if reset == "zero" or (reset == "subtract_decayed" and detached):
             return None
@@ -132,7 +132,7 @@ class SeAdLif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count as `AdLif`."""
+        """Count one step's arithmetic, which is that of `AdLif`, the input's gain aside."""
         return Operations(
             4 + self.input_gain.multiplications, self.next_potential.additions + 3, 1, state_words=2
         )

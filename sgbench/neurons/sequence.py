@@ -38,26 +38,26 @@ class SequenceNeuron(Neuron):
 
     @abstractmethod
     def potential(self, current: Tensor) -> Tensor:
-        """Membrane potential minus threshold from the current, both of all steps [T, B, N]."""
+        """Compute membrane potential minus threshold from the current, both of all steps [T, B, N]."""
 
     def unroll(self, current: Tensor) -> tuple[Tensor, Tensor, SequenceState]:
-        """Spikes and membrane potential minus threshold of all steps [T, B, N], and those of the last."""
+        """Return spikes and potential minus threshold of all steps [T, B, N], and the state behind the last."""
         x = self.potential(current)
         s = self.fire(x)
         return s, x, SequenceState(u=x[-1], s=s[-1])
 
     def fire(self, x: Tensor) -> Tensor:
-        """Spikes of all steps; a surrogate with statistics of a batch takes them step by step."""
+        """Fire in all steps at once, or step by step where the surrogate takes statistics of a batch."""
         if self.surrogate.elementwise:
             return self.surrogate(x)
         return torch.stack([self.surrogate(now) for now in x.unbind(0)])
 
     def initial_state(self, like: Tensor) -> SequenceState:
-        """Nothing comes before a sequence."""
+        """Return zeros of the shape of `like`, as nothing comes before a sequence."""
         return SequenceState(u=torch.zeros_like(like), s=torch.zeros_like(like))
 
     def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """There is none.
+        """Refuse to advance by a single step, which such neurons do not have.
 
         Raises:
             InputError: always.
@@ -65,7 +65,7 @@ class SequenceNeuron(Neuron):
         raise InputError(f"{type(self).__name__}: takes all time steps at once and has no single step")
 
     def centred(self, state: SequenceState) -> Tensor:
-        """Membrane potential minus threshold."""
+        """Return membrane potential minus threshold [B, N], which the state holds as it is."""
         return state.u
 
 
@@ -79,7 +79,7 @@ def require_steps(steps: int, current: Tensor) -> None:
 
 
 def mixed(weights: Tensor, sequence: Tensor) -> Tensor:
-    r"""Mix steps by a matrix, :math:`\sum_k W_{tk} x_k`: W [T, T], x [T, ...].
+    r"""Mix the steps of a sequence by a matrix, :math:`\sum_k W_{tk} x_k`: W [T, T], x [T, ...].
 
     >>> mixed(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.tensor([[1.0], [2.0]])).tolist()
     [[2.0], [1.0]]

@@ -73,11 +73,11 @@ class SigmaDelta(SpikingNeuron):
 
     @property
     def sends(self) -> Output:
-        """Real changes."""
+        """Name what goes on to other neurons: changes, which are real numbers."""
         return "real"
 
     def step(self, current: Tensor, state: SigmaDeltaState) -> tuple[Tensor, SigmaDeltaState]:
-        """Add up, rectify, send the difference if it is large."""
+        """Advance one step: add up the current, rectify, send the change if it is large."""
         threshold = self.threshold()
         a = state.a + current
         u = torch.relu(a + self.bias()) - state.r
@@ -85,10 +85,10 @@ class SigmaDelta(SpikingNeuron):
         return s, SigmaDeltaState(a=a, r=state.r + s, u=u, s=s)
 
     def centred(self, state: SigmaDeltaState) -> Tensor:
-        """Size of the difference minus threshold."""
+        """Subtract the threshold from the size of the change [B, N]."""
         return state.u.abs() - self.threshold()
 
     @property
     def operations(self) -> Operations:
-        """Sums of input, bias, difference and trace; rectifier and both thresholds compared; a product."""
+        """Count one step's arithmetic: sums of input, bias, difference and trace, three comparisons, a product."""
         return Operations(1, 4, 3, state_words=2)

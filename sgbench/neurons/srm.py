@@ -87,7 +87,7 @@ class Srm(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: SrmState) -> tuple[Tensor, SrmState]:
-        """Filter the input twice and the last spikes once, fire."""
+        """Advance one step: filter the input twice and the last spikes once, fire."""
         i = self.alpha() * state.i + current
         u = self.beta() * state.u + i
         r = self.rho() * state.r + self.kappa() * self.next_potential.seen(state.s)
@@ -96,10 +96,10 @@ class Srm(SpikingNeuron):
         return s, after._replace(s=s)
 
     def centred(self, state: SrmState) -> Tensor:
-        """Response to the input minus that to the own spikes, minus threshold."""
+        """Subtract the response to the own spikes and the threshold from the response to the input [B, N]."""
         return state.u - state.r - self.threshold()
 
     @property
     def operations(self) -> Operations:
-        """Three decays and a product with the spike; four sums, one comparison."""
+        """Count one step's arithmetic: three decays and a product with the spike, four sums, one comparison."""
         return Operations(4, 4, 1, state_words=3)

@@ -82,7 +82,7 @@ class Synaptic(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: SynapticState) -> tuple[Tensor, SynapticState]:
-        """Decay and add to the current, then to the potential, pay the last spike's reset, fire."""
+        """Advance one step: decay the current and add to it, then to the potential, pay the last reset, fire."""
         i = self.alpha() * state.i + current
         threshold, beta = self.threshold(), self.beta()
         u = self.next_potential(state.u, state.s, self.input_gain(beta) * i, beta, threshold)
@@ -90,7 +90,7 @@ class Synaptic(SpikingNeuron):
         return s, SynapticState(i=i, u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
-        """Equation for equation."""
+        """Write both equations as coefficients for engines that do not call `step`."""
         beta = self.beta()
         return LinearSpec(
             surrogate=self.surrogate,
@@ -107,7 +107,7 @@ class Synaptic(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count as `Leaky`, with the product and sum of the synaptic current."""
+        """Count one step's arithmetic: that of `Leaky`, and product and sum of the synaptic current."""
         return Operations(
             2 + self.input_gain.multiplications, self.next_potential.additions + 1, 1, state_words=2
         )

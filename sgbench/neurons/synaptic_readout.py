@@ -62,11 +62,11 @@ class SynapticReadout(Neuron):
         self.input_gain = InputGain(input_gain, self.beta.given())
 
     def initial_state(self, like: Tensor) -> SynapticReadoutState:
-        """No current, potential 0."""
+        """Start from no current and a potential of 0, shaped as the current `like`."""
         return SynapticReadoutState(i=torch.zeros_like(like), u=torch.zeros_like(like))
 
     def step(self, current: Tensor, state: SynapticReadoutState) -> tuple[Tensor, SynapticReadoutState]:
-        """Decay and add to the current, then to the potential, which is the output."""
+        """Advance one step: decay the current and add to it, then to the potential, which is the output."""
         beta = self.beta()
         i = self.alpha() * state.i + current
         u = beta * state.u + self.input_gain(beta) * i
@@ -77,7 +77,7 @@ class SynapticReadout(Neuron):
         return state.u
 
     def recurrence_spec(self) -> LinearSpec:
-        """Equation for equation."""
+        """Write both equations as coefficients for engines that do not call `step`."""
         beta = self.beta()
         return LinearSpec(
             surrogate=None,
@@ -93,5 +93,5 @@ class SynapticReadout(Neuron):
 
     @property
     def operations(self) -> Operations:
-        """The products of two decays and the gain, and two sums."""
+        """Count one step's arithmetic: the products of two decays and the gain, and two sums."""
         return Operations(2 + self.input_gain.multiplications, 2, 0, state_words=2)

@@ -34,6 +34,6 @@ class Takeoff:
         self.rheobase = require_number("neuron.rheobase", rheobase)
 
     def __call__(self, u: Tensor, threshold: Tensor | float) -> Tensor:
-        """Compute the current at potentials u [B, N]."""
+        """Compute the exponential current at potentials u [B, N]."""
         below = torch.minimum(u, torch.as_tensor(threshold, dtype=u.dtype, device=u.device))
         return self.sharpness * torch.exp((below - self.rheobase) / self.sharpness)

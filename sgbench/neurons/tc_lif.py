@@ -86,7 +86,7 @@ class TcLif(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: TcLifState) -> tuple[Tensor, TcLifState]:
-        """Pay both resets, charge the dendrite, then the soma, fire."""
+        """Advance one step: pay both resets, charge the dendrite, then the soma, fire."""
         threshold, pull = self.threshold(), self.soma_to_dendrite()
         last = self.next_potential.seen(state.s)
         d = state.d - pull * state.u + current + (pull * threshold - self.gamma()) * last
@@ -97,7 +97,7 @@ class TcLif(SpikingNeuron):
         return s, TcLifState(u=u, d=d, s=s)
 
     def recurrence_spec(self) -> LinearSpec | None:
-        """Equation for equation where the reset is attached: engines do not detach the dendrite's."""
+        """Write both equations as coefficients; None with a detached reset, as engines attach the dendrite's."""
         if self.next_potential.detached:
             return None
         threshold, pull = self.threshold(), self.soma_to_dendrite()
@@ -118,5 +118,5 @@ class TcLif(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Two products of the compartments' pulls; the sums of current, pulls and resets; one comparison."""
+        """Count one step's arithmetic: two products of the pulls, the sums of pulls and resets, one comparison."""
         return Operations(2, 5, 1, state_words=2)

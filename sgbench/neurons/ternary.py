@@ -75,11 +75,11 @@ class Ternary(SpikingNeuron):
 
     @property
     def sends(self) -> Output:
-        """-1, 0 or 1."""
+        """Name what goes on to other neurons: spikes of both signs, -1, 0 or 1."""
         return "signed"
 
     def step(self, current: Tensor, state: TernaryState) -> tuple[Tensor, TernaryState]:
-        """Decay, integrate, pay the last spike's reset, fire up or down."""
+        """Advance one step: decay, integrate, pay the last spike's reset, fire up or down."""
         threshold, beta = self.threshold(), self.beta()
         u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, threshold)
         s = self.surrogate(u - threshold) - self.surrogate(-u - threshold)
@@ -87,7 +87,7 @@ class Ternary(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count as `Leaky`, with a comparison more."""
+        """Count one step's arithmetic: that of `Leaky`, and one comparison more."""
         return Operations(
             1 + self.input_gain.multiplications, self.next_potential.additions, 2, state_words=1
         )

@@ -80,11 +80,11 @@ class ThreeCompartment(SpikingNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def driven(self, current: Tensor, recurrent: Tensor) -> Tensor:
-        """Put the two dendrites' currents side by side [B, 2 N]."""
+        """Put the currents of both dendrites side by side, the basal one's first [B, 2 N]."""
         return torch.cat([current, recurrent], -1)
 
     def step(self, current: Tensor, state: ThreeCompartmentState) -> tuple[Tensor, ThreeCompartmentState]:
-        """Pay the last spike's reset, charge the dendrites, then the soma, fire."""
+        """Advance one step: pay the last spike's reset, charge the dendrites, then the soma, fire."""
         bottom, *top = current.split(state.u.shape[-1], -1)
         kept = 1 - self.next_potential.seen(state.s)
         basal = self.basal() * (kept * state.basal + bottom)
@@ -96,5 +96,5 @@ class ThreeCompartment(SpikingNeuron):
 
     @property
     def operations(self) -> Operations:
-        """A product of each compartment; the sums of both currents, of the dendrites and of the soma's way."""
+        """Count one step's arithmetic: a product per compartment, sums of currents and soma, one comparison."""
         return Operations(3, 5, 1, state_words=3)

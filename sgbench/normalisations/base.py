@@ -15,7 +15,7 @@ class Normalisation(ABC):
 
     @abstractmethod
     def of(self, layer: CurrentLayer) -> Normaliser | None:
-        """Make the normaliser of one layer, or None where nothing is done.
+        """Make the normaliser of one layer's currents, or None where nothing is done.
 
         Raises:
             InputError: it is not defined for this layer.

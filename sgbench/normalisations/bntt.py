@@ -44,7 +44,7 @@ class Bntt(Normalisation):
         self.momentum, self.epsilon = momentum, epsilon
 
     def of(self, layer: CurrentLayer) -> BnttLayer:
-        """Make the normaliser of one layer."""
+        """Make the normaliser of one layer, with statistics of its own in each time step."""
         return BnttLayer(layer, self.steps, momentum=self.momentum, epsilon=self.epsilon)
 
 
@@ -54,7 +54,7 @@ class BnttLayer(Normaliser):
     folds: ClassVar[bool] = False
 
     def over_time(self, current: Tensor, valid: Tensor | None) -> Tensor:
-        """Normalise a batch of each step's samples."""
+        """Normalise each step's samples by the statistics of that step, [T, B, channels, places]."""
         if len(current) > len(self.gain):
             raise InputError(
                 f"normalisation.steps={len(self.gain)}: layer '{self.layer_name}' has statistics of so many time "

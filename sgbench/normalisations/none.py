@@ -17,4 +17,4 @@ class NoNormalisation(Normalisation):
     neutral: ClassVar[bool] = True
 
     def of(self, layer: CurrentLayer) -> None:
-        """Nothing is done."""
+        """Return None, as currents stay what the weights make of the input."""

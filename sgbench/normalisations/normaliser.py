@@ -18,17 +18,17 @@ class CurrentLayer(Protocol):
 
     @property
     def neuron(self) -> Any:
-        """The neurons, with their threshold where they have one."""
+        """Return the layer's neurons, with their threshold where they have one."""
         ...
 
     @property
     def weight(self) -> Tensor:
-        """Weights into the layer; the first axis counts what is normalised alike."""
+        """Return the weights into the layer; the first axis counts what is normalised alike."""
         ...
 
     @property
     def sums(self) -> int:
-        """Currents of one step."""
+        """Count the currents that the layer's weights sum up in one step."""
         ...
 
 
@@ -64,7 +64,7 @@ class Normaliser(nn.Module, ABC):
         self.register_buffer("running_var", torch.ones(shape, dtype=torch.float64))
 
     def forward(self, current: Tensor, valid: Tensor | None) -> Tensor:
-        """Currents of all steps [T, B, channels x places], of which `valid` [T, B] are within the samples.
+        """Normalise currents of all steps [T, B, channels x places]; `valid` [T, B] marks those within samples.
 
         Raises:
             InputError: a single step is given.
@@ -77,10 +77,10 @@ class Normaliser(nn.Module, ABC):
 
     @abstractmethod
     def over_time(self, current: Tensor, valid: Tensor | None) -> Tensor:
-        """Normalise currents [T, B, channels, places] in the same way."""
+        """Normalise the currents of all steps [T, B, channels, places], channels and places apart."""
 
     def folded(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Weight and bias that make the normalised current at once, where that is possible."""
+        """Return weight and bias with the normalisation in them where that is possible; here both as they are."""
         return weight, bias
 
     def batch(
@@ -96,7 +96,7 @@ class Normaliser(nn.Module, ABC):
 
 
 def within(values: Tensor, valid: Tensor | None, normalise: Any) -> Tensor:
-    """Apply to the valid rows of values [M, ...], and 0 elsewhere."""
+    """Normalise the valid rows of values [M, ...] by a function, and set the others to 0."""
     if valid is None:
         return normalise(values)
     out = torch.zeros_like(values)

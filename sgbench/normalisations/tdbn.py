@@ -45,7 +45,7 @@ class Tdbn(Normalisation):
         self.momentum, self.epsilon = momentum, epsilon
 
     def of(self, layer: CurrentLayer) -> TdbnLayer:
-        """Make the normaliser of one layer."""
+        """Make the normaliser of one layer, scaled to its neurons' threshold."""
         threshold = getattr(layer.neuron, "threshold", None)
         if threshold is None:
             raise InputError(
@@ -75,7 +75,7 @@ class TdbnLayer(Normaliser):
         self.shift = nn.Parameter(torch.zeros(self.channels, dtype=torch.float64))
 
     def over_time(self, current: Tensor, valid: Tensor | None) -> Tensor:
-        """One batch of all steps and samples."""
+        """Normalise all steps and samples as one batch, [T, B, channels, places]."""
         rows = within(
             current.flatten(0, 1),
             None if valid is None else valid.flatten(),
@@ -86,7 +86,7 @@ class TdbnLayer(Normaliser):
         return rows.view_as(current)
 
     def folded(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the weights scaled, and a bias."""
+        """Return weights scaled by the normalisation, and the bias that it comes to."""
         slope = self.scale * self.gain * (self.running_var + self.epsilon).rsqrt()
         start = self.running_mean if bias is None else self.running_mean - bias
         return weight * slope.view(-1, *[1] * (weight.dim() - 1)), self.shift - slope * start

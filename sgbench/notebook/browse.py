@@ -9,7 +9,7 @@ from typing import Any, overload
 from sgbench.composition import catalogue
 from sgbench.composition.entry_text import as_dict, columns, entry_text, row_of
 from sgbench.errors import InputError
-from sgbench.notebook.html import html_table
+from sgbench.tables import html_table
 
 
 class Names(Sequence[str]):

@@ -16,10 +16,11 @@ from sgbench.leaderboard.pages.export import to_table
 from sgbench.leaderboard.rows import Board
 from sgbench.leaderboard.store.reading import Finding, Layout
 from sgbench.leaderboard.store.tree import candidates, protocols
-from sgbench.notebook.html import data_frame, html_table
+from sgbench.notebook.frame import data_frame
 from sgbench.paths import default_runs_dir
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
+from sgbench.tables import few, html_table
 
 LEADERBOARDS = Path("leaderboards")
 COLUMNS = ("protocol", "method", "method_id", "seed", "status", "validation", "test")
@@ -117,7 +118,8 @@ class BoardTable:
         self.left_out = tuple(left_out)
 
     def __repr__(self) -> str:
-        return brief_markdown(self.board).rstrip("\n")
+        left_out = [f"left out: {line}" for line in few(self.left_out, "the attribute left_out has all")]
+        return "\n".join([brief_markdown(self.board).rstrip("\n"), *([""] if left_out else []), *left_out])
 
     def _repr_html_(self) -> str:
         return html_table([brief_head(self.board), *self._rows()], self.left_out)
@@ -155,6 +157,7 @@ def board(
     root: Path | str | None = None,
     layout: Layout = "runs",
     config_dirs: Sequence[Path] = (),
+    allow_targets: Sequence[str] = (),
 ) -> BoardTable:
     """Make the board of one protocol from records, in memory.
 
@@ -163,6 +166,7 @@ def board(
         root: a runs or leaderboards folder; None takes the usual one.
         layout: which of the two.
         config_dirs: folders with entries of your own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
 
     Raises:
         InputError: there is no such folder or protocol, or none of its records is comparable.
@@ -174,7 +178,7 @@ def board(
         raise InputError(
             f"board: protocol '{chosen}' has no records in {folder}; {suggest(str(chosen), names)}"
         )
-    references = References([Path(each) for each in config_dirs])
+    references = References([Path(each) for each in config_dirs], allow_targets)
     found = show(folder, layout=layout, references=references, protocol=chosen)
     left_out = [f"{each.path}: {each.reason}" for each in found.findings]
     if not found.boards:
@@ -202,6 +206,7 @@ def explain(
     root: Path | str | None = None,
     layout: Layout = "runs",
     config_dirs: Sequence[Path] = (),
+    allow_targets: Sequence[str] = (),
 ) -> Sentences:
     """Say in sentences which of two methods of a board is better, how sure that is, and at what cost.
 
@@ -212,11 +217,12 @@ def explain(
         root: a runs or leaderboards folder; None takes the usual one.
         layout: which of the two.
         config_dirs: folders with entries of your own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
 
     Raises:
         InputError: no such method, or a protocol has to be named.
     """
-    references = References([Path(each) for each in config_dirs])
+    references = References([Path(each) for each in config_dirs], allow_targets)
     found = explain_two(
         a, b, root=_root(root, layout), layout=layout, references=references, protocol=protocol
     )

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from sgbench.errors import InputError
-from sgbench.notebook.html import data_frame, html_table
+from sgbench.notebook.frame import data_frame
 from sgbench.paths import default_runs_dir, run_dir
 from sgbench.records.record import RunRecord
 from sgbench.sweeps.results import Results, SettingRow, best_rows
 from sgbench.sweeps.text import SHOW_NOTES, as_text, cells
+from sgbench.tables import html_table
 
 
 @dataclass(frozen=True, repr=False)

@@ -50,7 +50,7 @@ class Smorms3(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override] - a closure is never given here
-        """Move every weight that has a gradient."""
+        """Move every weight that has a gradient by one update."""
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,10 +29,11 @@ class Curves:
 
 @dataclass(frozen=True)
 class LayerRates:
-    """Spikes of a layer's neurons in a step, on the test split and wherever else they are known."""
+    """Spikes of a layer's neurons in a step, at the weights of which they are known."""
 
     name: str
-    where: tuple[str, ...]
+    by_epoch: Array | None  # on validation, an entry an epoch; None where the record does not say
+    where: tuple[str, ...]  # what else is known, in words
     rate: tuple[float, ...]
 
 
@@ -53,6 +53,7 @@ class RunPicture:
     title: str
     curves: Curves
     rates: tuple[LayerRates, ...]
+    no_epochs: str  # why there are no rates by epoch; empty where there are
     samples: tuple[ShownSample, ...]
 
 
@@ -64,7 +65,7 @@ def run_figure(picture: RunPicture) -> Figure:
     top = parts[0].subplots(1, 3)
     _draw_losses(top[0], picture.curves)
     _draw_accuracy(top[1], picture.curves)
-    _draw_rates(top[2], picture.rates)
+    _draw_rates(top[2], picture)
     parts[0].suptitle(picture.title, fontsize=13)
     for part, sample in zip(parts[1:], picture.samples, strict=True):
         panels = part.subplots(1, 2)
@@ -100,20 +101,40 @@ def _mark_best(panel: Axes, curves: Curves) -> None:
         panel.axvline(curves.best_epoch, color=GREEN, linewidth=0.9, linestyle=":")
 
 
-def _draw_rates(panel: Axes, rates: Sequence[LayerRates]) -> None:
-    for place, layer in enumerate(rates):
-        look: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "marker": "o", "label": layer.name}
-        panel.plot(range(len(layer.rate)), layer.rate, **look)
-        panel.set_xticks(range(len(layer.where)), layer.where)
-    highest = max((rate for layer in rates for rate in layer.rate), default=0.0)
-    panel.set(
-        ylabel="spikes a neuron and step", ylim=(0, 1.25 * highest or None)
-    )  # room for marks and legend
-    panel.margins(x=0.15)
-    if rates:
+def _draw_rates(panel: Axes, picture: RunPicture) -> None:
+    """Draw rates by epoch, or at the few weights of which they are known, with the reason."""
+    highest = 0.0
+    for place, layer in enumerate(picture.rates):
+        look: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "label": layer.name}
+        if layer.by_epoch is None:
+            panel.plot(range(len(layer.rate)), layer.rate, marker="o", **look)
+            panel.set_xticks(range(len(layer.rate)), layer.where)
+            panel.margins(x=0.15)
+            highest = max(highest, *layer.rate)
+        else:
+            panel.plot(picture.curves.epoch, layer.by_epoch, marker="o", markersize=3, **look)
+            _mark_test(panel, picture.curves, layer, look["color"])
+            highest = max(highest, *layer.by_epoch)
+    panel.set(ylabel="spikes a neuron and step", ylim=(0, 1.25 * highest or None))  # room for the legend
+    if any(layer.by_epoch is not None and "test" in layer.where for layer in picture.rates):
+        panel.plot(
+            [], [], linestyle="", marker="D", fillstyle="none", color=SOFT, label="test, selected weights"
+        )
+    if picture.rates:
         panel.legend(frameon=False, fontsize=9)
+    if picture.no_epochs:
+        panel.set_xlabel(picture.no_epochs, color=SOFT, fontsize=10)
     else:
-        panel.text(0.5, 0.5, "no rates are known", ha="center", transform=panel.transAxes, color=SOFT)
+        panel.set_xlabel("epoch")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _mark_best(panel, picture.curves)
+
+
+def _mark_test(panel: Axes, curves: Curves, layer: LayerRates, color: str) -> None:
+    """Mark what the selected weights do on the test split."""
+    if curves.best_epoch is not None and "test" in layer.where:
+        rate = layer.rate[layer.where.index("test")]
+        panel.plot(curves.best_epoch, rate, marker="D", fillstyle="none", color=color)
 
 
 def _draw_spikes(panel: Axes, sample: ShownSample) -> None:

@@ -81,6 +81,9 @@ def _curve(record: RecordContent) -> Iterator[str]:
         yield f"curve has {len(epochs)} epochs, the protocol {record.method.protocol.epochs}"
     if record.best_epoch is not None and record.best_epoch not in epochs:
         yield f"best_epoch {record.best_epoch} is not an epoch of the curve"
+    for layer in record.validation_rates or ():
+        if len(layer.rate_per_step) != len(epochs):
+            yield f"validation_rates: {layer.name} has {len(layer.rate_per_step)} rates of {len(epochs)} epochs"
 
 
 def _test_selected(record: RecordContent) -> Iterator[str]:

@@ -66,6 +66,13 @@ class EpochScores(Strict):
     validation_accuracy: Fraction | None
 
 
+class RateCurve(Strict):
+    """How often one layer fires on the validation split, a number for each epoch of the curve."""
+
+    name: str = Field(max_length=100)
+    rate_per_step: tuple[Amount, ...]  # spikes per neuron and time step
+
+
 class EpochOnTest(Strict):
     """What the weights of one epoch score on the test split."""
 
@@ -138,7 +145,16 @@ class RecordContent(Grown):
     """All fields of a record, each valid by itself; `RunRecord` holds them against each other."""
 
     LATER: ClassVar[frozenset[str]] = frozenset(
-        {"test_access", "host_energy", "test_selected", "at_chance", "diagnosis", "learning", "test_hard"}
+        {
+            "test_access",
+            "host_energy",
+            "test_selected",
+            "at_chance",
+            "diagnosis",
+            "learning",
+            "test_hard",
+            "validation_rates",
+        }
     )
 
     schema_version: Version
@@ -174,3 +190,5 @@ class RecordContent(Grown):
     """What the rule takes to learn; None: the record predates it, the run failed, or the rule does not say."""
     test_hard: Scores | None = None
     """Of a network that sends a smooth curve: what the same weights score with spikes, against `test`."""
+    validation_rates: tuple[RateCurve, ...] | None = Field(default=None, min_length=1, max_length=1000)
+    """By layer that fires: its rate after each epoch; None: the record predates it, or no layer fires."""

@@ -14,6 +14,7 @@ from sgbench.records.content import RecordContent, Scores
 from sgbench.records.counts import OpCounts
 from sgbench.records.method import method_id
 from sgbench.records.spec import Method
+from sgbench.tables import html_table
 
 
 @dataclass
@@ -83,6 +84,22 @@ class RunRecord(RecordContent):
             raise SgbenchError(f"run {self.method_id} of seed {self.seed} failed{why}; it has no scores")
         return Scored(self.validation, self.test, self.counts, self.parameters, self.best_epoch)
 
+    def _repr_html_(self) -> str:
+        """Write what came of the run as a table of two columns, for notebooks."""
+        splits = [
+            (name, scores) for name in ("validation", "test") if (scores := getattr(self, name)) is not None
+        ]
+        told = {
+            "protocol": self.protocol,
+            "method": f"{self.method.label} {self.method_id}",
+            "seed": str(self.seed),
+            "status": self.status if self.failure is None else f"failed: {self.failure.message}",
+            "epochs": f"{len(self.curve)}, of which {self.best_epoch} is selected",
+            **{name: _scores_text(scores) for name, scores in splits},
+            "training": f"{self.timing.fit_s:.3g} s",
+        }
+        return html_table([("run", ""), *told.items()])
+
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> RunRecord:
         named = info.context.id_of if isinstance(info.context, KnownMethods) else method_id
@@ -94,3 +111,9 @@ class RunRecord(RecordContent):
         if problem is not None:
             raise ValueError(problem)
         return self
+
+
+def _scores_text(scores: Scores) -> str:
+    accuracy = "" if scores.accuracy is None else f"{scores.accuracy:.2%}, "
+    rates = "".join(f"; {layer.name} {layer.rate_hz:.3g} Hz" for layer in scores.activity)
+    return f"{accuracy}loss {scores.loss:.4g}{rates}"

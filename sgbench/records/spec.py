@@ -264,6 +264,8 @@ class TrainerSettings(Strict):
     """After how many epochs the weights on the way are diagnosed too; null for none of them."""
     watch_agreement: bool = False
     """Whether the rule's gradient is compared with that of back-propagation after every epoch."""
+    profile: bool = False
+    """Whether the parts of the fit are timed, into files beside the record."""
 
 
 class PathSettings(Strict):

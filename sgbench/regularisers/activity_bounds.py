@@ -49,7 +49,7 @@ class ActivityBounds(Regulariser):
         self.upper_spikes = require_number("regulariser.upper_spikes", upper_spikes, low=0)
 
     def penalty(self, trajectory: Trajectory) -> Tensor:
-        """Sum of both penalties over all spiking layers."""
+        """Add up both penalties, on too few and on too many spikes, over all spiking layers."""
         valid = valid_steps(trajectory.lengths, trajectory.output.shape[0])
         total = trajectory.output.new_zeros(())
         for spikes in trajectory.spikes:

@@ -24,7 +24,7 @@ class Regulariser(ABC):
         return None
 
     def per_step(self, filtered: Tensor, batch: Batch, step: int) -> Tensor:
-        """One layer's share of a step in `penalty`, so that the shares add up to it.
+        """Compute one layer's share of a step in `penalty`, so that the shares add up to it.
 
         Args:
             filtered: spikes of the layer [B, N].
@@ -35,4 +35,4 @@ class Regulariser(ABC):
 
     @abstractmethod
     def penalty(self, trajectory: Trajectory) -> Tensor | None:
-        """Compute a scalar with gradient, or None for no penalty at all."""
+        """Compute what is added to the loss, a scalar with gradient, or None for no penalty at all."""

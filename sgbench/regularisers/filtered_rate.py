@@ -53,11 +53,11 @@ class FilteredRate(Regulariser):
 
     @property
     def decay(self) -> float:
-        """Return the decay of the filter, per step."""
+        """Return the factor by which the filter of spikes decays in a step, exp(-dt/tau)."""
         return math.exp(-self.dt_s / self.tau_s)
 
     def penalty(self, trajectory: Trajectory) -> Tensor:
-        """All steps' shares at once, for which one matrix product filters all spikes."""
+        """Add up the shares of all steps and layers, for which one matrix product filters all spikes."""
         steps, lengths = len(trajectory.output), trajectory.lengths
         step = torch.arange(steps, dtype=torch.float64)
         ago = (step[:, None] - step).clamp(min=0)
@@ -70,10 +70,10 @@ class FilteredRate(Regulariser):
         return total
 
     def per_step(self, filtered: Tensor, batch: Batch, step: int) -> Tensor:
-        """Return this step's share of one layer, which is 0 behind a sample's end."""
+        """Compute one layer's share of this step, which is 0 behind a sample's end."""
         share = (batch.lengths > step).to(filtered) / batch.lengths
         return (share * self._distance(filtered)).mean()
 
     def _distance(self, filtered: Tensor) -> Tensor:
-        """Mean over neurons, times the strength."""
+        """Average the squared distance of filtered rates from the target over neurons, times the strength."""
         return self.strength * ((1 - self.decay) * filtered - self.rate_hz * self.dt_s).square().mean(-1)

@@ -38,7 +38,7 @@ class TotalActivity(Regulariser):
         self.square_strength = require_number("regulariser.square_strength", square_strength, low=0)
 
     def penalty(self, trajectory: Trajectory) -> Tensor:
-        """Sum of both penalties over all spiking layers."""
+        """Add up both penalties, on all spikes and on their squares per neuron, over all spiking layers."""
         valid = valid_steps(trajectory.lengths, trajectory.output.shape[0])
         total = trajectory.output.new_zeros(())
         for spikes in trajectory.spikes:

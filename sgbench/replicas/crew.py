@@ -139,7 +139,7 @@ class Crew:
             self.data = members[-1].parts.data
             self.say(_under_way(members[-1], "began"))
             if most is None:
-                most = fitting(need_bytes(members[0]), self.room_bytes)
+                most = fitting(need_bytes(members[0].spec, members[0].parts.network), self.room_bytes)
         return members
 
     def _rid_of_ended(self, team: Team, shared: Shared) -> Team | None:

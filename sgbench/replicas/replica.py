@@ -86,8 +86,10 @@ class Replica(Attempt):
         line = self.training.curve[-1].model_dump()
         activity = self.training.evaluation.scores().activity
         line |= {f"rate_hz/{layer.name}": layer.rate_hz for layer in activity}
+        line |= self.gradient_norms()
         for logger in self.loggers:
             logger.log_metrics(line, step=line["epoch"])
+        self.show_histograms(self.training.epoch)
 
     def finish(self, evaluation: Evaluation) -> RunRecord:
         """Score validation and test with the selected weights, and store the record.

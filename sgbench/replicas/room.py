@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sgbench.replicas.replica import Replica
+import math
+
+from sgbench.networks.base import Network
+from sgbench.records.spec import RunSpec
 
 SHARE = 0.7  # of what is available to a worker; the rest is for what is not counted here
 COPIES = 11
@@ -11,17 +14,17 @@ to a checkpoint, the best."""
 FIXED_BYTES = 400 << 20  # libraries, data set and batches of one process
 
 
-def need_bytes(member: Replica) -> int:
+def need_bytes(spec: RunSpec, network: Network) -> int:
     r"""Estimate the memory that one replica holds between its turns: weights, and the trajectory of its batch.
 
     .. math:: 11 P + T B \sum_l M_l
 
     numbers, with P weights and M neurons of each layer.
     """
-    protocol = member.spec.method.protocol
-    weights = list(member.parts.network.parameters())
+    protocol = spec.method.protocol
+    weights = list(network.parameters())
     held = sum(weight.numel() for weight in weights)
-    neurons = sum(int(layer.weight.shape[0]) for layer in member.parts.network.layers)  # type: ignore[union-attr, index]
+    neurons = sum(int(layer.weight.shape[0]) for layer in network.layers)  # type: ignore[union-attr, index]
     numbers = COPIES * held + protocol.steps * protocol.batch_size * neurons
     return numbers * weights[0].element_size()
 
@@ -35,3 +38,12 @@ def fitting(need: int, room_bytes: int | None) -> int | None:
     if room_bytes is None:
         return None
     return max(1, int(SHARE * max(0, room_bytes - FIXED_BYTES) / need))
+
+
+def wanted(need: int, count: int) -> int:
+    """Compute the memory of a process in which so many replicas fit.
+
+    >>> fitting(1 << 20, wanted(1 << 20, 70))
+    70
+    """
+    return FIXED_BYTES + math.ceil(need * count / SHARE)

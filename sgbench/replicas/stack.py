@@ -76,6 +76,14 @@ class Stack:
             for parameter in self.parameters[row]:
                 parameter.grad = None
 
+    def gradients_of(self, row: int) -> list[Tensor | None]:
+        """Return one network's gradients in the order of its parameters; None for those without any."""
+        absent = None if self.absent is None else self._views(self.absent[row])
+        return [
+            None if absent is not None and bool(absent[place].any()) else slot
+            for place, slot in enumerate(self.slots[row])
+        ]
+
     def norms(self) -> list[float]:
         """Compute the L2 norm of each row's gradient."""
         return self.gradients.norm(dim=1).tolist()

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
 
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
+from sgbench.replicas.cluster import ClusterPool
 from sgbench.replicas.crew import Bar, WorkerMessage
-from sgbench.replicas.grouping import groups
+from sgbench.replicas.grouping import PointGroup, groups
 from sgbench.replicas.pool import WorkerPool
 from sgbench.replicas.view import SweepView
+from sgbench.replicas.where import HERE, Where
 from sgbench.training.run_folder import finished_record, folder_of, stored_record
 
 
@@ -29,18 +33,23 @@ def run_sweep(
     headline: Callable[[RunRecord], str],
     refused: Callable[[int], None] = lambda _: None,
     bars: Mapping[int, Bar] | None = None,
+    where: Where = HERE,
 ) -> list[str]:
     """Run the points of a sweep; return a line for each that could not be run at all.
 
     Args:
         specs: all points, checked.
         places: of those to run.
-        workers: processes, or None for one a core.
+        workers: processes, or jobs of a cluster; None is one a core, or one for sixteen points.
         largest: replicas at a time in one process, or None for as many as fit in memory.
         headline: a record in one line.
         refused: is told the exit code of each problem that is not a point's own failure.
         bars: by place, of runs that are stopped early where their validation stays below; those that run alone
             are not.
+        where: this machine or a cluster.
+
+    Raises:
+        InputError: the cluster is not there, or refuses the jobs.
     """
     finished = {place: record for place in places if (record := finished_record(specs[place])) is not None}
     left = [place for place in places if place not in finished]
@@ -49,8 +58,9 @@ def run_sweep(
     first = {folder_of(specs[place]): place for place in reversed(left)}
     twins = [place for place in left if first[folder_of(specs[place])] != place]  # the same run once more
     left = sorted(first.values())
-    count = max(1, min(workers or cores(), len(left)))
+    count = max(1, min(workers or where.groups_of(len(left)) or cores(), len(left)))
     made = groups(specs, left, count)
+    start = _starter(specs, where, workers=workers, count=count, largest=largest, bars=bars)
     view = SweepView(specs, finished, headline)
 
     def hear(told: WorkerMessage) -> None:
@@ -62,7 +72,7 @@ def run_sweep(
         reasons = Counter(group.alone for group in made if group.alone is not None)
         for reason, points in reasons.items():
             view.say(f"{points} points run alone: {reason}")
-        WorkerPool(specs, count, largest, hear, view.tick, bars).run(made)
+        start(hear, view.tick).run(made)
         for place in twins:
             view.hear(
                 WorkerMessage(
@@ -72,3 +82,40 @@ def run_sweep(
     finally:
         view.close()
     return view.problems
+
+
+class Pool(Protocol):
+    """Runs groups of points somewhere."""
+
+    def run(self, groups: Sequence[PointGroup]) -> None:
+        """Run all; on an interrupt, all save what they have and stop."""
+        ...
+
+
+Hear = Callable[[WorkerMessage], None]
+Tick = Callable[[], None]
+
+
+def _starter(
+    specs: Sequence[RunSpec],
+    where: Where,
+    *,
+    workers: int | None,
+    count: int,
+    largest: int | None,
+    bars: Mapping[int, Bar] | None,
+) -> Callable[[Hear, Tick], Pool]:
+    """Return what makes the pool of a place, which is there, once somebody listens."""
+    cluster = where.cluster(workers)
+    if cluster is None:
+        return lambda hear, tick: WorkerPool(specs, count, largest, hear, tick, bars)
+    return lambda hear, tick: ClusterPool(
+        specs,
+        cluster,
+        Path(specs[0].paths.runs_dir),
+        largest=largest,
+        most_bytes=where.most_bytes,
+        hear=hear,
+        tick=tick,
+        bars=bars,
+    )

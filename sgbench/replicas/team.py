@@ -139,6 +139,10 @@ class Team:
 
     def _step(self, rows: Sequence[int]) -> None:
         """Clip gradients where that is configured, and update these rows."""
+        for row in rows:
+            norms = self.members[row].training.loop.norms
+            if norms is not None:
+                norms.add(self.stack.gradients_of(row))
         if self.clips:
             self.stack.clip(self.norms, self.limits)
         self.stack.step(rows)

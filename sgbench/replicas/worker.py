@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from sgbench.engine import fused
 from sgbench.errors import SgbenchError, one_printable_line
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import Bar, Crew, WorkerMessage
+from sgbench.replicas.crew import Bar, Crew, Say, WorkerMessage
 from sgbench.replicas.team import Stopped
 from sgbench.training import late_modules
 from sgbench.training.build import DTYPES
@@ -66,29 +66,29 @@ def work(
     gc.freeze()  # what all workers were forked with is looked through no more
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the sweep passes it on
     asked = _Asked(pipe)
-    if alone:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        _run_alone(points, asked)
-        return
-    signal.signal(signal.SIGTERM, asked.on_signal)
+    signal.signal(signal.SIGTERM, signal.default_int_handler if alone else asked.on_signal)
     try:
+        if alone:
+            late_modules.install()  # this process began anew
+            run_alone(points, asked.say)
+            return
         Crew(points, asked.say, lambda: asked.stop, largest=largest, room_bytes=room_bytes, bars=bars).run()
-    except Stopped:
+    except (Stopped, KeyboardInterrupt):
         os._exit(STOPPED)
 
 
-def _run_alone(points: Sequence[tuple[int, RunSpec]], asked: _Asked) -> None:
-    late_modules.install()  # this process began anew
+def run_alone(points: Sequence[tuple[int, RunSpec]], say: Say) -> None:
+    """Run points that share nothing, one after the other.
+
+    Raises:
+        KeyboardInterrupt: somebody asked to stop; the checkpoint of the last whole epoch is in place.
+    """
     from sgbench.training.runner import run_spec
 
     for place, spec in points:
-        asked.say(WorkerMessage(place, "began"))
+        say(WorkerMessage(place, "began"))
         try:
             quiet = spec.model_copy(update={"trainer": spec.trainer.model_copy(update={"progress": False})})
-            asked.say(WorkerMessage(place, "ended", record=run_spec(quiet)))
+            say(WorkerMessage(place, "ended", record=run_spec(quiet)))
         except SgbenchError as error:
-            asked.say(
-                WorkerMessage(place, "refused", line=one_printable_line(error), exit_code=error.exit_code)
-            )
-        except KeyboardInterrupt:
-            os._exit(STOPPED)
+            say(WorkerMessage(place, "refused", line=one_printable_line(error), exit_code=error.exit_code))

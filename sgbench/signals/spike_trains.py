@@ -68,11 +68,11 @@ class SpikeTrains:
         return len(self.duration_us)
 
     def sample(self) -> Tensor:
-        """Sample of each spike, int64 [spikes]."""
+        """Return the sample that each spike belongs to, int64 [spikes]."""
         return torch.repeat_interleave(torch.arange(len(self)), self.indptr.diff())
 
     def to(self, dtype: torch.dtype) -> SpikeTrains:
-        """Return the same spikes for input of another type."""
+        """Return the same spikes with another type for the input that will be made of them."""
         return replace(self, dtype=dtype)
 
     def __getitem__(self, position: Tensor) -> SpikeTrains:
@@ -91,31 +91,31 @@ class SpikeTrains:
         )
 
     def one_by_one(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]] | None:
-        """Channels and times of each sample in turn, where they are still to be read; each is gone with the next.
+        """Hand out each sample's channels and times in turn, if they are yet to be read; the next overwrites them.
 
         None where they lie in memory.
         """
         return None
 
     def step_of(self, dt_s: float) -> Tensor:
-        """Return the time step floor(t / dt) of each spike, int64 [spikes]."""
+        """Compute the time step floor(t / dt) of each spike, int64 [spikes]."""
         return (self.time_us.double() / in_microseconds(dt_s)).floor().long()
 
     def steps(self, dt_s: float) -> Tensor:
-        """Return the steps that each sample fills, at least one, int64 [samples]."""
+        """Count the steps that each sample fills, at least one, int64 [samples]."""
         return (self.duration_us.double() / in_microseconds(dt_s)).ceil().long().clamp(min=1)
 
     def by_channel(self) -> tuple[Tensor, Tensor]:
-        """Channels and times in the order of samples, channels and times, of which checksums are taken."""
+        """Return channels and times in the order of samples, channels and times, of which checksums are taken."""
         order = np.lexsort((self.time_us.numpy(), self.channel.numpy(), self.sample().numpy()))
         return self.channel[order], self.time_us[order]
 
     def places(self) -> tuple[Tensor, ...]:
-        """All samples in turn, about a million spikes at a time."""
+        """Split the positions of all samples into parts of about a million spikes."""
         return torch.arange(len(self)).split(max(1, AT_ONCE * len(self) // max(1, len(self.channel))))
 
     def problem(self) -> str | None:
-        """Say what is wrong with the numbers, if anything, by looking at a part of the spikes at a time."""
+        """Say what is wrong with the packed numbers, if anything, by looking at a part of the spikes at a time."""
         if len(self.channel) != int(self.indptr[-1]) or len(self.time_us) != len(self.channel):
             return "has another number of spikes than it declares"
         counts = self.indptr.diff()
@@ -164,13 +164,13 @@ def concatenated(parts: Sequence[SpikeTrains]) -> SpikeTrains:
 
 
 def _joined(numbers: Tensor, pieces: list[slice]) -> Tensor:
-    """Copy whole pieces, which takes a tenth of the time of gathering single numbers."""
+    """Join whole pieces of numbers, which takes a tenth of the time of gathering single ones."""
     array = numbers.numpy()
     return torch.from_numpy(np.concatenate([array[piece] for piece in pieces] or [array[:0]]))
 
 
 def in_microseconds(dt_s: float) -> float:
-    """Return a time step in microseconds; a whole number where it is meant to be one.
+    """Convert a time step from seconds to microseconds, to a whole number where it is meant to be one.
 
     >>> in_microseconds(0.0003), in_microseconds(1 / 3)
     (300.0, 333333.3333333333)

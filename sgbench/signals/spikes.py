@@ -66,24 +66,24 @@ class Events:
 
     @property
     def density(self) -> float:
-        """Events per entry of the dense form."""
+        """Return the events' number per entry of the dense form."""
         return len(self.index) / max(1, self.shape[0] * self.shape[1] * self.shape[2])
 
     def rows(self) -> Tensor:
-        """Row of each event, int64 [events]."""
+        """Return the row t * B + b of each event, int64 [events]."""
         return torch.repeat_interleave(
             torch.arange(len(self.indptr) - 1, device=self.device), self.indptr.diff()
         )
 
     def dense(self) -> Tensor:
-        """Return the dense form [T, B, N]."""
+        """Return the events as dense input [T, B, N]."""
         steps, batch, inputs = self.shape
         out = torch.zeros(steps * batch * inputs, dtype=self.dtype, device=self.device)
         out[self.rows() * inputs + self.index] = 1 if self.value is None else self.value
         return out.view(self.shape)
 
     def window(self, first: int, last: int) -> Events:
-        """Return steps [first, last)."""
+        """Cut out the steps from `first` up to `last`, which is left out."""
         steps, batch, inputs = self.shape
         last = min(last, steps)
         indptr = self.indptr[first * batch : last * batch + 1]
@@ -111,19 +111,19 @@ Signal = Tensor | Events
 
 
 def _places(flat: Tensor) -> Tensor:
-    """Positions of what is not 0, ascending; NumPy finds the true ones of a mask in a third of torch's time."""
+    """Find the positions that are not 0, ascending; NumPy searches a mask in a third of torch's time."""
     if flat.device.type == "cpu":
         return torch.from_numpy(np.flatnonzero((flat != 0).numpy()))
     return flat.nonzero().squeeze(1)
 
 
 def dense(signal: Signal) -> Tensor:
-    """Return the dense form of either."""
+    """Return input of either kind, packed or dense, in its dense form [T, B, N]."""
     return signal.dense() if isinstance(signal, Events) else signal
 
 
 def windows(signal: Signal, steps: int) -> list[Signal]:
-    """Consecutive parts of at most `steps` steps."""
+    """Split input into consecutive parts of at most `steps` steps."""
     if isinstance(signal, Events):
         return [signal.window(first, first + steps) for first in range(0, signal.shape[0], steps)]
     return list(signal.split(steps))

@@ -45,7 +45,7 @@ class Trajectory:
 
 
 def valid_steps(lengths: Tensor, steps: int) -> Tensor:
-    """Mask [T, B] of the steps that lie within each sample.
+    """Mark the steps [T, B] that lie within each sample.
 
     >>> import torch
     >>> valid_steps(torch.tensor([1, 2]), 2).int().tolist()
@@ -55,7 +55,7 @@ def valid_steps(lengths: Tensor, steps: int) -> Tensor:
 
 
 def labels_inside(target: Tensor, lengths: Tensor) -> Tensor:
-    """Classes of steps [B, T] without those behind each sample's end.
+    """Remove from the classes of steps [B, T] those behind each sample's end.
 
     >>> import torch
     >>> labels_inside(torch.tensor([[2, 0, 1]]), torch.tensor([2])).tolist()
@@ -80,7 +80,7 @@ def all_valid(lengths: Tensor, steps: int) -> bool:
 
 
 def join(parts: list[Trajectory]) -> Trajectory:
-    """One trajectory from consecutive windows of time; the state is that of the last."""
+    """Join the trajectories of consecutive windows of time into one; the state is that of the last."""
     last = parts[-1]
     return Trajectory(
         output=torch.cat([part.output for part in parts]),
@@ -92,5 +92,5 @@ def join(parts: list[Trajectory]) -> Trajectory:
 
 
 def detached(state: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the same states of all layers without their history."""
+    """Return the same states of all layers without the history that gradients would flow through."""
     return tuple(type(each)(*(field.detach() for field in each)) for each in state)

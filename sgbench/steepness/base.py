@@ -14,7 +14,7 @@ class Steepness(ABC):
     """Moves the stretch of the surrogates of a network; `Surrogate` says what a stretch keeps."""
 
     def begin(self, surrogate: Surrogate) -> None:  # noqa: B027 - most have nothing to prepare
-        """Prepare the surrogate of one layer, before the optimiser is made.
+        """Prepare the surrogate of one layer to change its steepness, before the optimiser is made.
 
         Raises:
             InputError: it cannot be moved this way.
@@ -22,7 +22,7 @@ class Steepness(ABC):
 
     @abstractmethod
     def factor(self, progress: float) -> float:
-        """Return the stretch at a share of training in [0, 1]."""
+        """Return the stretch, the factor on a surrogate's steepness, at a share of training in [0, 1]."""
 
 
 class Schedule(Steepness):
@@ -40,7 +40,7 @@ class Schedule(Steepness):
 
 
 def share(progress: float) -> float:
-    """Return a share in [0, 1], or raise an error."""
+    """Require a share of training in [0, 1] and return it."""
     if not 0 <= progress <= 1:
         raise InputError(f"progress {progress}: a share of training in [0, 1] is needed")
     return progress

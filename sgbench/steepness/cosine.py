@@ -15,5 +15,5 @@ class Cosine(Schedule):
     """
 
     def factor(self, progress: float) -> float:
-        """1 + (final - 1) (1 - cos(pi p)) / 2."""
+        """Move the stretch along half a cosine: 1 + (final - 1) (1 - cos(pi p)) / 2 at the share p of training."""
         return 1 + (self.final - 1) * (1 - math.cos(math.pi * share(progress))) / 2

@@ -15,5 +15,5 @@ class Exponential(Schedule):
     """
 
     def factor(self, progress: float) -> float:
-        """final^p."""
+        """Compute the stretch that grows by equal factors: final^p at the share p of training."""
         return float(self.final ** share(progress))

@@ -13,5 +13,5 @@ class Fixed(Steepness):
     """
 
     def factor(self, progress: float) -> float:
-        """1."""
+        """Return a stretch of 1 at any share of training."""
         return 1.0

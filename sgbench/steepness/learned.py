@@ -25,7 +25,7 @@ class Learned(Steepness):
     """
 
     def begin(self, surrogate: Surrogate) -> None:
-        """Give the surrogate its parameter.
+        """Give the surrogate a stretch that is a parameter and starts from 1.
 
         Raises:
             InputError: what it sends has no primitive.
@@ -33,5 +33,5 @@ class Learned(Steepness):
         surrogate.learn_stretch()
 
     def factor(self, progress: float) -> float:
-        """1: the parameter multiplies nothing else."""
+        """Return 1, as nothing but the parameter changes the steepness."""
         return 1.0

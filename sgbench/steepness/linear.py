@@ -13,5 +13,5 @@ class Linear(Schedule):
     """
 
     def factor(self, progress: float) -> float:
-        """1 + (final - 1) p."""
+        """Move the stretch along a straight line: 1 + (final - 1) p at the share p of training."""
         return 1 + (self.final - 1) * share(progress)

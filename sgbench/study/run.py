@@ -19,8 +19,7 @@ from sgbench.study.cells import Cell, StudyPoint, points
 from sgbench.study.definition import Loaded, Settle, StudyBlock
 from sgbench.study.settle import SETTLED, read_settled, settle, write_settled
 from sgbench.study.store import Store, StoreEntry
-from sgbench.training.attempt import OWN_CODE
-from sgbench.training.provenance import Code
+from sgbench.training.provenance import Code, foreign_classes
 from sgbench.training.run_folder import folder_of, stored_record
 
 HOUR_S = 3600.0
@@ -240,7 +239,7 @@ def counted(spec: RunSpec, code: Code) -> RunRecord | None:
     record = stored_record(spec)
     if record is None or not counts(record):
         return None
-    own_classes = any(not target.startswith(OWN_CODE) for target in spec.targets.values())
+    own_classes = foreign_classes(spec.targets)
     made_by = record.provenance
     if (record.protocol, record.method_id, record.seed) == key_of(spec):
         if made_by.commit == code.commit and (made_by.clean or own_classes):

@@ -10,7 +10,8 @@ from sgbench.leaderboard.store.answers import Judge
 from sgbench.leaderboard.store.dossier import place
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.outside import place_external
-from sgbench.leaderboard.store.tree import place_record, record_path
+from sgbench.leaderboard.store.sources import row_on_board
+from sgbench.leaderboard.store.tree import RECORDS, place_record, record_path
 from sgbench.records.files import read_bytes
 from sgbench.records.record import RunRecord
 from sgbench.records.unfinished import remove_abandoned
@@ -42,6 +43,7 @@ def accept(
         first = errors[0]
         raise InputError(f"{root}: {first.path}: {first.message}; see: sgbench submit check {root}")
     folder = board / found.submission.protocol
+    _require_first_source(root, folder, found)
     remove_abandoned(folder)
     contents, _ = list_contents(root)
     objects = Objects(folder)
@@ -59,8 +61,18 @@ def accept(
             objects.put(read_bytes(file), "json")
     for record in found.records:
         if isinstance(record, RunRecord):
-            place_record(record_path(folder, record), record)
+            place_record(record_path(folder, record.method_id, record.seed), record)
         else:
             place_external(folder, record)
     place(folder, found.submission)
     return found
+
+
+def _require_first_source(root: Path, folder: Path, found: Checked) -> None:
+    """Refuse a method that the board has from classes of another source: what is verified is said of a method."""
+    for record in found.records:
+        if isinstance(record, RunRecord) and row_on_board(folder / RECORDS, record) != record.method_id:
+            raise InputError(
+                f"{root}: the board has method {record.method_id} with classes of another source; give one entry a "
+                f"name of its own"
+            )

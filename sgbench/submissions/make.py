@@ -11,8 +11,9 @@ from pathlib import Path
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.division import division_of
+from sgbench.leaderboard.store.sources import require_same_source
 from sgbench.leaderboard.store.tree import read_runs
-from sgbench.paths import PREDICTIONS
+from sgbench.paths import PREDICTIONS, WEIGHTS
 from sgbench.records.files import read_bytes, to_json, write_folder
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Protocol
@@ -25,8 +26,6 @@ from sgbench.records.submission import (
 from sgbench.submissions.folder import FOLDERS, SUBMISSION, TUNING
 from sgbench.submissions.searched import searched
 from sgbench.submissions.tuning import best, make_log
-
-WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def make(
     of = next(record.method for record in records if record.method_id == chosen)
     reference = references.of(of.protocol.name)
     seeds = _complete(records, chosen, reference.protocol)
-    ours = [record for record in records if record.method_id == chosen and record.seed in seeds]
+    ours = _of_one_source([each for each in records if each.method_id == chosen and each.seed in seeds])
     trials = reference.protocol.trial_seeds
     alike = [record for record in records if record.method.choices == of.choices and record.seed in trials]
     studies, stopped = searched(next(iter(places.values())).parent.parent, of)
@@ -162,6 +161,13 @@ def _complete(records: Sequence[RunRecord], chosen: str, protocol: Protocol) -> 
             return seeds
     numbers = ",".join(map(str, sorted({*protocol.complete_seeds[0]} - there)))
     raise InputError(f"method {chosen} lacks seeds {numbers} of the protocol; run it with -m seed={numbers}")
+
+
+def _of_one_source(records: list[RunRecord]) -> list[RunRecord]:
+    """Return the records, if one's own classes behind them have one source."""
+    for record in records:
+        require_same_source(record, records[0])
+    return records
 
 
 def _files(records: Sequence[RunRecord], places: Mapping[tuple[str, int], Path]) -> dict[str, bytes]:

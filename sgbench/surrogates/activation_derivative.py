@@ -75,34 +75,34 @@ class ActivationDerivative(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """f'(u)."""
+        """Evaluate the activation's slope f'(u) elementwise."""
         return ACTIVATIONS[self.activation].slope(u)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """f(u)."""
+        """Evaluate the activation f(u) itself, whose slope goes backward."""
         return ACTIVATIONS[self.activation].value(u)
 
     @property
     def shape_peak(self) -> float:
-        """Largest value of f'."""
+        """Return the largest value that the activation's slope f' takes."""
         return ACTIVATIONS[self.activation].peak
 
     @property
     def shape_area(self) -> float:
-        """Return how far f climbs."""
+        """Return the area under the slope f', by which the activation f climbs in all; it may be infinite."""
         return ACTIVATIONS[self.activation].area
 
     @property
     def shape_fwhm(self) -> float | None:
-        """Return the width of f', or None where it does not fall again."""
+        """Return the full width at half maximum of the slope f', or None where f' does not fall again."""
         return ACTIVATIONS[self.activation].fwhm
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return where f is not constant."""
+        """Return the ends of the interval in which f is not constant, and so f' not 0."""
         return ACTIVATIONS[self.activation].support
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Corners and jumps of f'."""
+        """Locate the corners and jumps of the slope f'."""
         return ACTIVATIONS[self.activation].kinks

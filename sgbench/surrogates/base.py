@@ -35,19 +35,19 @@ class FiresOtherwise(Protocol):
 
     @property
     def has_primitive(self) -> bool:
-        """Say whether a curve of what is sent is known, by which a steepness learns."""
+        """Say whether there is a known curve in place of what is sent, from which a steepness can learn."""
         ...
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Spikes."""
+        """Decide from the potential above threshold u what each neuron sends; shape and dtype of u."""
         ...
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Their derivative."""
+        """Compute the derivative by u of what is sent, which the backward pass multiplies by."""
         ...
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the curve that stands in for what is sent."""
+        """Compute the curve whose slope stands in for the derivative of what is sent."""
         ...
 
 
@@ -108,63 +108,63 @@ class Surrogate(nn.Module, ABC):
     @property
     @abstractmethod
     def shape_peak(self) -> float | None:
-        """Largest value of `shape`."""
+        """Return the largest absolute value of the slope before normalisation, or None where undefined."""
 
     @property
     @abstractmethod
     def shape_area(self) -> float | None:
-        """Integral of `shape` over all u, infinity, or None where undefined."""
+        """Return the integral over all u of the slope before normalisation, infinity, or None where undefined."""
 
     @property
     @abstractmethod
     def shape_fwhm(self) -> float | None:
-        """Full width at half maximum of `shape`, or None where there is none."""
+        """Return the full width at half maximum of the slope before stretching, or None where there is none."""
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """The interval outside which `shape` is exactly 0."""
+        """Return the ends of the interval outside which the slope before stretching is exactly 0."""
         return -math.inf, math.inf
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Return where `shape` jumps or has a corner, the ends of its support included."""
+        """Locate where the slope before stretching jumps or has a corner, the ends of its support included."""
         return tuple(end for end in self.shape_support if math.isfinite(end))
 
     def extra_repr(self) -> str:
-        """Its numbers, for people."""
+        """Write the surrogate's parameters, width and peak as text, for `print` of a module."""
         numbers = {**self.told_numbers(), "width": self.fwhm, "peak": self.peak}
         return ", ".join(f"{key}={value:.3g}" for key, value in numbers.items() if value is not None)
 
     def told_numbers(self) -> dict[str, float]:
-        """Parameters that its text names."""
+        """Return the parameters, by their names, that the surrogate's printed text shows besides width and peak."""
         return {}
 
     @property
     def peak(self) -> float | None:
-        """Largest absolute value of `derivative`."""
+        """Return the largest absolute value of `derivative`, or None where undefined."""
         return None if self.shape_peak is None else self.gain * self.shape_peak * self._growth()
 
     @property
     def area(self) -> float | None:
-        """Integral of `derivative`, infinity, or None where undefined."""
+        """Return the integral of `derivative` over all u, infinity, or None where undefined."""
         return (
             None if self.shape_area is None else self.gain * self.shape_area * self._growth() / self._factor()
         )
 
     @property
     def fwhm(self) -> float | None:
-        """Full width at half maximum [threshold units], or None where there is none."""
+        """Return the slope's full width at half maximum [threshold units], or None where there is none."""
         return None if self.shape_fwhm is None else self.shape_fwhm / self._factor()
 
     @property
     def support(self) -> tuple[float, float]:
-        """The interval outside which the slope is exactly 0 [threshold units]; its ends may be infinite."""
+        """Return the interval outside which the slope is exactly 0 [threshold units]; its ends may be infinite."""
         low, high = self.shape_support
         return low / self._factor(), high / self._factor()
 
     @property
     def kinks(self) -> tuple[float, ...]:
-        """Return where the slope jumps or has a corner [threshold units]."""
+        """Locate where the slope jumps or has a corner, the ends of its support included [threshold units]."""
         return tuple(kink / self._factor() for kink in self.shape_kinks)
 
     @property
@@ -173,7 +173,7 @@ class Surrogate(nn.Module, ABC):
         return type(self).shape_integral is not Surrogate.shape_integral
 
     def reshape(self, *, width: float = 1.0, height: float = 1.0) -> None:
-        """Make the slope so many times as wide and as high, before training.
+        """Make the slope `width` times as wide and `height` times as high, before training.
 
         Raises:
             InputError: it has no width and height of its own.
@@ -214,22 +214,22 @@ class Surrogate(nn.Module, ABC):
         return self.stretch if self.log_stretch is None else math.exp(self.log_stretch.item())
 
     def _factor_for(self, u: Tensor) -> float | Tensor:
-        """Return the stretch in the precision of u, with the way to its parameter where it learns."""
+        """Return the stretch in the precision of u, attached to its parameter where it learns."""
         return self.stretch if self.log_stretch is None else self.log_stretch.exp().to(u.dtype)
 
     def _growth(self) -> float:
-        """Return by how much the height grows with the stretch."""
+        """Return the factor by which the stretch changes the slope's height."""
         return self._factor() if self._keeps_area() else 1.0
 
     def _keeps_area(self) -> bool:
         return self.normalisation == "area1" or (self.normalisation == "raw" and self.raw_keeps_area)
 
     def slope(self, u: Tensor) -> Tensor:
-        """Compute `derivative` before any stretch."""
+        """Compute the normalised and scaled slope before any stretch, elementwise."""
         return self.shape(u) if self.gain == 1.0 else self.gain * self.shape(u)
 
     def derivative(self, u: Tensor) -> Tensor:
-        """Compute what the backward pass multiplies by; shape and dtype of `u`."""
+        """Compute the slope that the backward pass multiplies by, stretch included; shape and dtype of `u`."""
         if self.log_stretch is None and self.stretch == 1.0:
             return self.slope(u)
         factor = self._factor_for(u)
@@ -253,11 +253,11 @@ class Surrogate(nn.Module, ABC):
         return self.primitive(u) if self.firing is None else self.firing.primitive(u, self)
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
-        """Gradient of u from that of the spikes; anything but a product with `sent_slope` is not elementwise."""
+        """Turn the gradient by the spikes into that by u; only a product with `sent_slope` is elementwise."""
         return grad * self.sent_slope(u)
 
     def push_forward(self, u: Tensor, tangent: Tensor) -> Tensor:
-        """Tangent of the spikes from that of u.
+        """Turn the tangent of u into that of the spikes, by a product with the slope of what is sent.
 
         Raises:
             InputError: the gradient is no product with a slope, so there is none to multiply by.
@@ -281,12 +281,12 @@ class Surrogate(nn.Module, ABC):
         )
 
     def uniform(self, u: Tensor) -> Tensor:
-        """Numbers in [0, 1) of the shape of u, from the surrogate's own stream."""
+        """Draw uniform numbers in [0, 1) of the shape of u, from the surrogate's own stream."""
         return draw(self.noise_state, u)
 
     @property
     def generator(self) -> torch.Generator:
-        """A generator in the state that the surrogate's own stream has reached; one that is set is copied."""
+        """Return a generator in the state that the surrogate's own stream has reached; setting one copies it."""
         reached = torch.Generator()
         reached.set_state(self.noise_state)
         return reached
@@ -296,7 +296,7 @@ class Surrogate(nn.Module, ABC):
         self.noise_state = generator.get_state()
 
     def fire_by(self, firing: FiresOtherwise) -> None:
-        """Replace the step.
+        """Let another firing decide what is sent in place of the step, and what its slope is.
 
         Raises:
             InputError: the stretch learns, and no curve stands in for what would be sent.
@@ -307,11 +307,11 @@ class Surrogate(nn.Module, ABC):
         self.stochastic = self.stochastic or firing.stochastic
 
     def fire(self, u: Tensor) -> Tensor:
-        """Spikes: 1 where u > 0, else 0; a neuron exactly at threshold stays silent, as in snnTorch."""
+        """Send 1 where u > 0, else 0; a neuron exactly at threshold stays silent, as in snnTorch."""
         return (u > 0).to(u.dtype) if self.firing is None else self.firing.fire(u, self)
 
     def forward(self, u: Tensor) -> Tensor:
-        """Spikes with the surrogate's gradient."""
+        """Return the spikes at u, with the surrogate's gradient attached."""
         # Dynamo traces no autograd function that has a forward mode.
         spike = Spike if torch.compiler.is_compiling() else SpikeWithForwardMode
         spikes = spike.apply(u, self)

@@ -41,34 +41,34 @@ class BatchNormalised(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """1 / (1 + k|u|)^2."""
+        """Evaluate the fast sigmoid's slope 1 / (1 + k|u|)^2, elementwise."""
         return (1 + self.steepness * u.abs()).pow(-2)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """u / (1 + k|u|)."""
+        """Integrate the slope from 0 to u: u / (1 + k|u|)."""
         return u / (1 + self.steepness * u.abs())
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
-        """Divided by the norm of the batch's mean."""
+        """Multiply the gradient by the slope, then divide it by xi plus the norm of its mean over the batch."""
         through = super().pull_back(u, grad)
         return through / (self.epsilon + through.mean(0).norm())
 
     @property
     def shape_peak(self) -> float:
-        """1, at threshold."""
+        """Return the slope at threshold before normalisation, which is the largest: 1."""
         return 1.0
 
     @property
     def shape_area(self) -> float:
-        """2/k."""
+        """Return the area under the slope before normalisation: 2/k."""
         return 2 / self.steepness
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the width of the fast sigmoid."""
+        """Return the slope's full width at half maximum: 2 (sqrt 2 - 1) / k, that of the fast sigmoid."""
         return 2 * (2**0.5 - 1) / self.steepness
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """The corner at threshold."""
+        """Locate the slope's only corner, at threshold."""
         return (0.0,)

@@ -58,11 +58,11 @@ class BellSurrogate(Surrogate):
         self.height = self.scale if normalisation == "peak1" else self.gain * self.shape_peak
 
     def told_numbers(self) -> dict[str, float]:
-        """Return the native parameter that it has, or that its width comes to."""
+        """Return the form's own parameter by its name, as given or as the width asks for."""
         return {self.native: self.steepness / self.native_to_steepness}
 
     def reshape(self, *, width: float = 1.0, height: float = 1.0) -> None:
-        """Make the slope so many times as wide and as high, whatever the normalisation."""
+        """Make the slope `width` times as wide and `height` times as high, whatever the normalisation."""
         self.steepness /= width
         self.height *= height
         self.gain = self.height / self.shape_peak
@@ -77,20 +77,20 @@ class BellSurrogate(Surrogate):
 
     @property
     def shape_peak(self) -> float:
-        """h(k), the height before normalisation: 1, unless the native formula says otherwise."""
+        """Return h(k), the height before normalisation: 1, unless the native formula says otherwise."""
         return 1.0
 
     def shape(self, u: Tensor) -> Tensor:
-        """h(k) bell(ku)."""
+        """Evaluate the slope before normalisation, h(k) bell(ku), elementwise."""
         return self.shape_peak * self.bell(self.steepness * u)
 
     def slope(self, u: Tensor) -> Tensor:
-        """height bell(ku): the same as in `Surrogate`, with one product less."""
+        """Evaluate the normalised and scaled slope, height bell(ku), with one product less than in `Surrogate`."""
         bell = self.bell(self.steepness * u)
         return bell if self.height == 1.0 else self.height * bell
 
     def kernel(self) -> Kernel | None:
-        """Known only for the very class that names it: a subclass may have changed the form."""
+        """Describe the bell to compiled loops, or return None for a subclass, which may have changed the form."""
         shape = type(self).__dict__.get("kernel_shape")
         if shape is None or self.log_stretch is not None or self.firing is not None:
             return None
@@ -98,26 +98,26 @@ class BellSurrogate(Surrogate):
 
     @property
     def peak(self) -> float:
-        """The height, at threshold."""
+        """Return the slope's largest value, its height at threshold."""
         return self.height * self._growth()
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """h(k)/k bell_integral(ku)."""
+        """Integrate the slope before normalisation: h(k)/k bell_integral(ku)."""
         return self.shape_peak / self.steepness * self.bell_integral(self.steepness * u)
 
     @property
     def shape_area(self) -> float:
-        """h(k)/k times the area of the form."""
+        """Return the area under the slope before normalisation: h(k)/k times the area of the form."""
         return self.shape_peak * self.bell_area / self.steepness
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the support of the form, over k."""
+        """Return the slope's full width at half maximum: that of the form, over k."""
         return self.bell_fwhm / self.steepness
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the support of the form, over k."""
+        """Return the interval outside which the slope is 0: the form's support, over k."""
         edge = self.bell_support / self.steepness
         return -edge, edge
 
@@ -129,11 +129,11 @@ class BellSurrogate(Surrogate):
 
     @property
     def share_below(self) -> float:
-        """Share of the area that lies below threshold: a half where the form is symmetric."""
+        """Return the share of the area that lies below threshold: a half where the form is symmetric."""
         return 0.5
 
     def escape_probability(self, u: Tensor) -> Tensor:
-        """share_below + (primitive(u) - primitive(0)) / area."""
+        """Compute the probability of a spike at u: share_below + (primitive(u) - primitive(0)) / area."""
         if not math.isfinite(self.shape_area):
             return super().escape_probability(u)
         # As `area` says, but with the way to a stretch that learns.
@@ -143,5 +143,5 @@ class BellSurrogate(Surrogate):
 
     @property
     def native_value(self) -> float:
-        """The native parameter, given or derived from the width."""
+        """Return the form's own parameter, given or derived from the width."""
         return self.steepness / self.native_to_steepness

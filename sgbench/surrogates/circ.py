@@ -39,10 +39,10 @@ class Circ(BellSurrogate):
         super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
-        """(1 + z^2)^(-3/2)."""
+        """Evaluate the form (1 + z^2)^(-3/2), elementwise, at z = k u."""
         root = (1 + z.square()).rsqrt()
         return root * root * root
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """z / sqrt(1 + z^2)."""
+        """Integrate the form from 0 to z: z / sqrt(1 + z^2)."""
         return z * (1 + z.square()).rsqrt()

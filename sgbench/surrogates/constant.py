@@ -26,24 +26,24 @@ class Constant(Surrogate):
     """
 
     def shape(self, u: Tensor) -> Tensor:
-        """1."""
+        """Evaluate the slope, 1 everywhere and NaN where u is."""
         return nan_where_nan(u, torch.ones_like(u))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Return the input itself."""
+        """Integrate the slope from 0 to u, which gives u itself."""
         return u
 
     @property
     def shape_peak(self) -> float:
-        """1, everywhere."""
+        """Return the largest slope before normalisation: 1, its value everywhere."""
         return 1.0
 
     @property
     def shape_area(self) -> float:
-        """Infinite."""
+        """Return the area under the slope, which is infinite."""
         return math.inf
 
     @property
     def shape_fwhm(self) -> None:
-        """There is none: the slope never falls to a half."""
+        """Return None, as a slope that never falls to a half has no width at half maximum."""
         return

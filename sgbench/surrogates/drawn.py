@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def draw(state: Tensor, like: Tensor) -> Tensor:
-    """Uniform numbers in [0, 1) of the shape, precision and device of `like`; the state moves on.
+    """Draw uniform numbers in [0, 1) of the shape, precision and device of `like`; the state moves on.
 
     Args:
         state: of a CPU generator, as `torch.Generator.get_state` gives it.

@@ -45,26 +45,26 @@ class Dspike(Surrogate):
         return torch.where(u.abs() > EDGE, 0, self.shape_peak * 4 * decay / (1 + decay).square())
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """tanh(by) / (2 tanh(b/2)) + 1/2 with y = u cut to the support."""
+        """Integrate the slope from -infinity to u: tanh(by) / (2 tanh(b/2)) + 1/2 with y = u cut to the support."""
         inside = u.clamp(-EDGE, EDGE)
         return torch.tanh(self.sharpness * inside) / (2 * math.tanh(self.sharpness / 2)) + 1 / 2
 
     @property
     def shape_peak(self) -> float:
-        """b / (2 tanh(b/2)), at threshold."""
+        """Return the slope at threshold before normalisation, which is the largest: b / (2 tanh(b/2))."""
         return self.sharpness / (2 * math.tanh(self.sharpness / 2))
 
     @property
     def shape_area(self) -> float:
-        """1."""
+        """Return the area under the slope before normalisation: 1, whatever the sharpness."""
         return 1.0
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the width of sech^2, or the support where that is narrower."""
+        """Return the slope's full width at half maximum: that of sech^2, or the support where that is narrower."""
         return 2 * min(math.acosh(math.sqrt(2)) / self.sharpness, EDGE)
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Half a threshold unit to both sides."""
+        """Return the interval outside which the slope is 0: half a threshold unit to both sides."""
         return -EDGE, EDGE

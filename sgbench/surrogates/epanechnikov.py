@@ -38,10 +38,10 @@ class Epanechnikov(BellSurrogate):
         super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
-        """max(0, 1 - z^2)."""
+        """Evaluate the form max(0, 1 - z^2), elementwise, at z = k u."""
         return torch.relu(1 - z.square())
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """y - y^3 / 3 with y = z cut to [-1, 1]."""
+        """Integrate the form from 0 to z: y - y^3 / 3 with y = z cut to [-1, 1]."""
         inside = z.clamp(-1, 1)
         return inside - inside * inside.square() / 3

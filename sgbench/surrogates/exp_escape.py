@@ -40,30 +40,30 @@ class ExpEscape(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """exp((u - u*)/delta)/delta up to u*, which is the same."""
+        """Evaluate exp((u - u*)/delta)/delta up to u*, which equals (p0/delta) exp(u/delta), and 0 above."""
         risen = torch.exp((u - self.certain).clamp(max=0) / self.width) / self.width
         return torch.where(u > self.certain, 0, risen)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Compute the escape probability."""
+        """Integrate the slope from -infinity to u, which gives the escape probability."""
         return torch.exp((u - self.certain).clamp(max=0) / self.width)
 
     @property
     def shape_peak(self) -> float:
-        """1/delta, where a spike becomes certain."""
+        """Return the largest slope before normalisation: 1/delta, where a spike becomes certain."""
         return 1 / self.width
 
     @property
     def shape_area(self) -> float:
-        """1, a probability."""
+        """Return the area under the slope before normalisation: 1, as it adds up to a certain spike."""
         return 1.0
 
     @property
     def shape_fwhm(self) -> float:
-        """Delta ln 2, all of it below the peak."""
+        """Return the slope's full width at half maximum: delta ln 2, all of it below the peak."""
         return self.width * math.log(2)
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Up to where a spike becomes certain."""
+        """Return the interval outside which the slope is 0: all potentials up to where a spike becomes certain."""
         return -math.inf, self.certain

@@ -37,9 +37,9 @@ class Exponential(BellSurrogate):
         super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
-        """exp(-|z|)."""
+        """Evaluate the form exp(-|z|), elementwise, at z = k u."""
         return torch.exp(-z.abs())
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """sign(z) (1 - exp(-|z|))."""
+        """Integrate the form from 0 to z: sign(z) (1 - exp(-|z|))."""
         return -torch.sign(z) * torch.expm1(-z.abs())

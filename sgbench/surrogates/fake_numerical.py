@@ -40,19 +40,19 @@ class FakeNumerical(BellSurrogate):
         super().__init__(native_value=cap, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
-        """1 / max(|z|, 1)."""
+        """Evaluate the form 1 / max(|z|, 1), elementwise, at z = alpha u."""
         return 1 / z.abs().clamp(min=1)
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """z cut to [-1, 1], and beyond it the logarithm of |z|."""
+        """Integrate the form from 0 to z: z cut to [-1, 1], and beyond it the logarithm of |z| with z's sign."""
         return z.clamp(-1, 1) + torch.sign(z) * torch.log(z.abs().clamp(min=1))
 
     @property
     def shape_peak(self) -> float:
-        """alpha, from threshold to 1/alpha."""
+        """Return the largest slope before normalisation: alpha, from threshold to 1/alpha."""
         return self.steepness
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Return where the cap begins, on both sides."""
+        """Locate the corners where the cap begins, on both sides."""
         return -1 / self.steepness, 1 / self.steepness

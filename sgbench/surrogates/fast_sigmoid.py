@@ -38,9 +38,9 @@ class FastSigmoid(BellSurrogate):
         super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
-        """1 / (1 + |z|)^2."""
+        """Evaluate the form 1 / (1 + |z|)^2, elementwise, at z = k u."""
         return (1 + z.abs()).pow(-2)
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """z / (1 + |z|)."""
+        """Integrate the form from 0 to z: z / (1 + |z|)."""
         return z / (1 + z.abs())

@@ -37,31 +37,31 @@ class FastSigmoidBeyond(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Compute the fast sigmoid's slope beyond the border, else 0."""
+        """Evaluate the fast sigmoid's slope beyond the border, and 0 up to it."""
         return (1 + self.steepness * u.abs()).pow(-2) * (u > self.border)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Compute the area between the border and u."""
+        """Integrate the slope from the border to u; it is 0 below the border."""
         start = 1 + self.steepness * self.border
         end = 1 + self.steepness * torch.clamp(u, min=self.border)
         return (1 / start - 1 / end) / self.steepness
 
     @property
     def shape_peak(self) -> float:
-        """1 / (1 + kB)^2, approached at the border."""
+        """Return the slope's supremum before normalisation: 1 / (1 + kB)^2, approached at the border."""
         return (1 + self.steepness * self.border) ** -2
 
     @property
     def shape_area(self) -> float:
-        """1 / (k (1 + kB))."""
+        """Return the area under the slope before normalisation: 1 / (k (1 + kB))."""
         return 1 / (self.steepness * (1 + self.steepness * self.border))
 
     @property
     def shape_fwhm(self) -> float:
-        """(sqrt 2 - 1) (1 + kB) / k, from the border on."""
+        """Return the slope's full width at half maximum: (sqrt 2 - 1) (1 + kB) / k, from the border on."""
         return (math.sqrt(2) - 1) * (1 + self.steepness * self.border) / self.steepness
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Beyond the border."""
+        """Return the interval outside which the slope is 0: all potentials beyond the border."""
         return self.border, math.inf

@@ -40,14 +40,14 @@ class Gaussian(BellSurrogate):
         super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
-        """exp(-z^2)."""
+        """Evaluate the form exp(-z^2), elementwise, at z = k u."""
         return torch.exp(-z.square())
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """sqrt(pi)/2 erf(z)."""
+        """Integrate the form from 0 to z: sqrt(pi)/2 erf(z)."""
         return math.sqrt(math.pi) / 2 * torch.erf(z)
 
     @property
     def shape_peak(self) -> float:
-        """k / sqrt(pi), at threshold."""
+        """Return the slope at threshold before normalisation, which is the largest: k / sqrt(pi)."""
         return self.steepness / math.sqrt(math.pi)

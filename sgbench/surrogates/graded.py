@@ -37,33 +37,33 @@ class Graded(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def fire(self, u: Tensor) -> Tensor:
-        """Return the potential where it is above threshold, else 0."""
+        """Send the membrane potential where it is above threshold, else 0."""
         return torch.where(u > 0, u + self.threshold, torch.zeros_like(u))
 
     def shape(self, u: Tensor) -> Tensor:
-        """exp(min(u, 0) / tau)."""
+        """Evaluate the slope exp(min(u, 0) / tau), elementwise."""
         return torch.exp(-torch.relu(-u) / self.width)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """tau exp(u / tau) below threshold, tau + u above."""
+        """Integrate the slope from -infinity to u: tau exp(u / tau) below threshold, tau + u above."""
         return self.width * torch.exp(-torch.relu(-u) / self.width) + torch.relu(u)
 
     @property
     def shape_peak(self) -> float:
-        """1, from threshold on."""
+        """Return the largest slope before normalisation: 1, from threshold on."""
         return 1.0
 
     @property
     def shape_area(self) -> float:
-        """Infinite."""
+        """Return the area under the slope, which is infinite."""
         return math.inf
 
     @property
     def shape_fwhm(self) -> None:
-        """There is none: the slope never falls above threshold."""
+        """Return None, as a slope that never falls above threshold has no width at half maximum."""
         return
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """The corner at threshold."""
+        """Locate the slope's only corner, at threshold."""
         return (0.0,)

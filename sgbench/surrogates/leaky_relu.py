@@ -37,34 +37,34 @@ class LeakyRelu(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Compute the slope k above threshold, the leak elsewhere."""
+        """Evaluate the slope: k above threshold, the leak elsewhere."""
         return nan_where_nan(u, torch.where(u > 0, torch.full_like(u, self.slope_above), self.leak))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Compute the leaky rectifier."""
+        """Integrate the slope from 0 to u, which gives the leaky rectifier."""
         return self.slope_above * torch.relu(u) - self.leak * torch.relu(-u)
 
     @property
     def shape_peak(self) -> float:
-        """The larger of the two slopes."""
+        """Return the larger of the two slopes before normalisation."""
         return max(self.slope_above, self.leak)
 
     @property
     def shape_area(self) -> float:
-        """Infinite."""
+        """Return the area under the slope, which is infinite."""
         return math.inf
 
     @property
     def shape_fwhm(self) -> None:
-        """There is none: the slope never falls on one side."""
+        """Return None, as a slope that never falls on one side has no width at half maximum."""
         return
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Above threshold, if nothing leaks."""
+        """Return the interval outside which the slope is 0: above threshold if nothing leaks, else everything."""
         return (-math.inf if self.leak else 0.0), math.inf
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """The jump at threshold."""
+        """Locate the slope's only jump, at threshold."""
         return (0.0,)

@@ -36,10 +36,10 @@ class LobedSurrogate(Surrogate):
 
     @abstractmethod
     def form(self, z: float) -> float:
-        """Compute the shape at u = z sigma, times sigma sqrt(2 pi)."""
+        """Compute the slope at u = z sigma, times sigma sqrt(2 pi)."""
 
     def _half_width(self) -> float:
-        """Find by bisection where the form has fallen to half, in sigmas; from its top it only falls."""
+        """Find by bisection where the middle lobe has fallen to half, in sigmas; from its top it only falls."""
         low, high = 0.0, 4.0
         while low < (middle := (low + high) / 2) < high:
             low, high = (middle, high) if self.form(middle) > self.form(0.0) / 2 else (low, middle)
@@ -47,15 +47,15 @@ class LobedSurrogate(Surrogate):
 
     @property
     def shape_peak(self) -> float:
-        """The value at threshold."""
+        """Return the slope at threshold before normalisation, which is the largest."""
         return self.form(0.0) / (self.sigma * math.sqrt(2 * math.pi))
 
     @property
     def shape_area(self) -> float:
-        """1 - h."""
+        """Return the area under the slope before normalisation: 1 - h."""
         return 1 - self.height
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the width of the middle lobe, which has no closed form."""
+        """Return the middle lobe's full width at half maximum, which has no closed form."""
         return 2 * self.half_width * self.sigma

@@ -40,9 +40,9 @@ class LogAbs(BellSurrogate):
         super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
-        """1 / (1 + |z|)."""
+        """Evaluate the form 1 / (1 + |z|), elementwise, at z = k u."""
         return 1 / (1 + z.abs())
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """sign(z) log(1 + |z|)."""
+        """Integrate the form from 0 to z: sign(z) log(1 + |z|)."""
         return torch.sign(z) * torch.log1p(z.abs())

@@ -32,34 +32,34 @@ class LogTailed(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """1 / max(u, 1) above threshold, the leak elsewhere."""
+        """Evaluate the slope: 1 / max(u, 1) above threshold, the leak elsewhere."""
         return torch.where(u <= 0, self.leak, 1 / u.clamp(min=1))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Compute the leaky rectifier up to 1, the logarithm beyond."""
+        """Integrate the slope from 0 to u: the leaky rectifier up to 1, the logarithm beyond."""
         return -self.leak * torch.relu(-u) + u.clamp(0, 1) + torch.log(u.clamp(min=1))
 
     @property
     def shape_peak(self) -> float:
-        """1, from threshold to 1, or the leak."""
+        """Return the largest slope before normalisation: 1, from threshold to 1, or the leak if that is larger."""
         return max(1.0, self.leak)
 
     @property
     def shape_area(self) -> float:
-        """Infinite."""
+        """Return the area under the slope, which is infinite."""
         return math.inf
 
     @property
     def shape_fwhm(self) -> float | None:
-        """Return the distance from threshold to u = 2, if the leak is below a half."""
+        """Return the full width at half maximum, from threshold to u = 2, or None from a leak of 1/2 on."""
         return 2.0 if 2 * self.leak < 1 else None
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Above threshold, if nothing leaks."""
+        """Return the interval outside which the slope is 0: above threshold if nothing leaks, else everything."""
         return (-math.inf if self.leak else 0.0), math.inf
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """The jump at threshold and the corner where the tail begins."""
+        """Locate the jump at threshold and the corner at u = 1, where the tail begins."""
         return 0.0, 1.0

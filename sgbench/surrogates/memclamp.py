@@ -31,30 +31,30 @@ class Memclamp(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """1 / (1 + k max(-u, 0))^2."""
+        """Evaluate the slope 1 / (1 + k max(-u, 0))^2, elementwise."""
         return 1 / (1 + self.steepness * torch.relu(-u)).square()
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Compute the fast sigmoid below threshold, the identity above."""
+        """Integrate the slope from 0 to u: the fast sigmoid below threshold, the identity above."""
         below = torch.relu(-u)
         return torch.relu(u) - below / (1 + self.steepness * below)
 
     @property
     def shape_peak(self) -> float:
-        """1, from threshold on."""
+        """Return the largest slope before normalisation: 1, from threshold on."""
         return 1.0
 
     @property
     def shape_area(self) -> float:
-        """Infinite."""
+        """Return the area under the slope, which is infinite."""
         return math.inf
 
     @property
     def shape_fwhm(self) -> None:
-        """There is none: the slope never falls above threshold."""
+        """Return None, as a slope that never falls above threshold has no width at half maximum."""
         return
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """The corner at threshold."""
+        """Locate the slope's only corner, at threshold."""
         return (0.0,)

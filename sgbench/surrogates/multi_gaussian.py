@@ -32,12 +32,12 @@ class MultiGaussian(LobedSurrogate):
     """
 
     def form(self, z: float) -> float:
-        """Compute the shape at u = z sigma, times sigma sqrt(2 pi)."""
+        """Compute the slope at u = z sigma, times sigma sqrt(2 pi)."""
         sides = sum(math.exp(-(((z - place) / self.spread) ** 2) / 2) for place in (1, -1))
         return (1 + self.height) * math.exp(-z * z / 2) - self.height / self.spread * sides
 
     def shape(self, u: Tensor) -> Tensor:
-        """Compute the sum of three normal densities."""
+        """Evaluate the slope: a normal density less one on each side, elementwise."""
         z = u / self.sigma
         unit = 1 / (self.sigma * math.sqrt(2 * math.pi))
         left, right = (torch.exp(-((z + place) / self.spread).square() / 2) for place in (1, -1))
@@ -45,7 +45,7 @@ class MultiGaussian(LobedSurrogate):
         return unit * (1 + self.height) * middle - unit * self.height / self.spread * (left + right)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Compute the sum of three error functions."""
+        """Integrate the slope from 0 to u: an error function less one on each side."""
         z = u / (self.sigma * math.sqrt(2))
         side = 1 / math.sqrt(2)
         left, right = (torch.erf((z + place) / self.spread) for place in (side, -side))

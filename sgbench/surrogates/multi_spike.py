@@ -44,31 +44,31 @@ class MultiSpike(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def fire(self, u: Tensor) -> Tensor:
-        """0, 1, ..., n."""
+        """Send the number of whole thresholds that are crossed: 0, 1, ..., n."""
         return torch.round(u + 0.5).clamp(0, self.levels)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Compute a fast sigmoid around the nearest whole threshold that is not negative."""
+        """Evaluate a fast sigmoid's slope around the nearest whole threshold that is not negative."""
         nearest = torch.relu(torch.round(u.detach()))
         return (1 + self.steepness * (u - nearest).abs()).pow(-2)
 
     @property
     def shape_peak(self) -> float:
-        """1, at every whole threshold."""
+        """Return the largest slope before normalisation: 1, at every whole threshold."""
         return 1.0
 
     @property
     def shape_area(self) -> float:
-        """Infinite: it repeats."""
+        """Return the area under the slope, which is infinite, as the slope repeats."""
         return math.inf
 
     @property
     def shape_fwhm(self) -> float | None:
-        """Return the width of the lobe at the first threshold, if the next one lets it fall to half."""
+        """Return the full width at half maximum of the lobe at threshold, or None if the next overlaps it."""
         width = 2 * (2**0.5 - 1) / self.steepness
         return width if width <= 1 else None
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """The tops and the troughs between them, of the first hundred spikes."""
+        """Locate the tops of the slope and the troughs between them, for the first hundred spikes."""
         return tuple(count / 2 for count in range(2 * KINKY_LEVELS))

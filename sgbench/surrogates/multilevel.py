@@ -42,34 +42,34 @@ class Multilevel(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def fire(self, u: Tensor) -> Tensor:
-        """0, 1, ..., n."""
+        """Send the potential in thresholds, rounded and cut to n: 0, 1, ..., n."""
         return torch.round(((u + self.shift) / self.unit).clamp(0, self.levels))
 
     def shape(self, u: Tensor) -> Tensor:
-        """1 for -b < u < n theta - b."""
+        """Evaluate the slope: 1 for -b < u < n theta - b, else 0."""
         low, high = self.shape_support
         return nan_where_nan(u, ((u > low) & (u < high)).to(u.dtype))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """u cut to the same interval."""
+        """Cut u to the interval in which the slope is 1, which integrates the slope up to a constant."""
         return u.clamp(*self.shape_support)
 
     @property
     def shape_peak(self) -> float:
-        """1."""
+        """Return the largest slope before normalisation: 1, wherever it is not 0."""
         return 1.0
 
     @property
     def shape_area(self) -> float:
-        """n theta."""
+        """Return the area under the slope before normalisation: n theta."""
         return self.levels * self.unit
 
     @property
     def shape_fwhm(self) -> float:
-        """n theta."""
+        """Return the width of the interval in which the slope is 1: n theta."""
         return self.levels * self.unit
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the range from no potential to that of n spikes."""
+        """Return the interval outside which the slope is 0: from no potential to that of n spikes."""
         return -self.shift, self.levels * self.unit - self.shift

@@ -33,27 +33,27 @@ class OffsetSigmoid(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Compute the constant plus sech^2(ku), written so that nothing overflows."""
+        """Evaluate the slope c + sech^2(ku), written so that nothing overflows."""
         decay = torch.exp(-2 * self.steepness * u.abs())
         return self.offset + 4 * decay / (1 + decay).square()
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """c u + tanh(ku)/k."""
+        """Integrate the slope from 0 to u: c u + tanh(ku)/k."""
         return self.offset * u + torch.tanh(self.steepness * u) / self.steepness
 
     @property
     def shape_peak(self) -> float:
-        """1 + c, at threshold."""
+        """Return the slope at threshold before normalisation, which is the largest: 1 + c."""
         return 1 + self.offset
 
     @property
     def shape_area(self) -> float:
-        """Infinite, unless there is no offset."""
+        """Return the area under the slope before normalisation: 2/k without offset, else infinity."""
         return math.inf if self.offset else 2 / self.steepness
 
     @property
     def shape_fwhm(self) -> float | None:
-        """Return the width, which grows with the offset c; None from c = 1 on, which is half of the peak."""
+        """Return the slope's full width at half maximum, which grows with the offset c; None from c = 1 on."""
         if self.offset >= 1:
             return None
         return 2 * math.acosh(math.sqrt(2 / (1 - self.offset))) / self.steepness

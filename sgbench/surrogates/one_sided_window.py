@@ -32,29 +32,29 @@ class OneSidedWindow(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """1 from -w on."""
+        """Evaluate the slope: 1 from -w on, 0 below."""
         return nan_where_nan(u, (u >= -self.window).to(u.dtype))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """max(0, u + w)."""
+        """Integrate the slope from -infinity to u: max(0, u + w)."""
         return (u + self.window).clamp(min=0)
 
     @property
     def shape_peak(self) -> float:
-        """1, from -w on."""
+        """Return the largest slope before normalisation: 1, from -w on."""
         return 1.0
 
     @property
     def shape_area(self) -> float:
-        """Infinite."""
+        """Return the area under the slope, which is infinite."""
         return math.inf
 
     @property
     def shape_fwhm(self) -> None:
-        """There is none: the slope never falls above threshold."""
+        """Return None, as a slope that never falls above threshold has no width at half maximum."""
         return
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the range from -w on."""
+        """Return the interval outside which the slope is 0: all potentials from -w on."""
         return -self.window, math.inf

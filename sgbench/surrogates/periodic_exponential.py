@@ -53,12 +53,12 @@ class PeriodicExponential(Surrogate):
         return periods, above - self.threshold * periods
 
     def shape(self, u: Tensor) -> Tensor:
-        """exp(-|u|/w) below threshold; exp(-rho |r|/w) above, with the distance r to the nearest multiple."""
+        """Evaluate exp(-|u|/w) below threshold, exp(-rho |r|/w) above, r being the way to the nearest multiple."""
         _, rest = self._periods(u)
         return torch.exp(-(torch.relu(-u) + self.narrowing * rest.abs()) / self.width)
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """w exp(u/w) below threshold; above, a share per period and the rest."""
+        """Integrate the slope from -infinity to u: w exp(u/w) below threshold, then a share per period."""
         periods, rest = self._periods(u)
         above = self.width / self.narrowing
         per_period = -2 * above * math.expm1(-self.threshold / (2 * above))
@@ -67,22 +67,22 @@ class PeriodicExponential(Surrogate):
 
     @property
     def shape_peak(self) -> float:
-        """1, at threshold and every multiple above."""
+        """Return the largest slope before normalisation: 1, at threshold and every multiple above."""
         return 1.0
 
     @property
     def shape_area(self) -> float:
-        """Infinite."""
+        """Return the area under the slope, which is infinite, as the slope repeats."""
         return math.inf
 
     @property
     def shape_fwhm(self) -> float | None:
-        """Return w ln 2 below threshold plus w ln 2 / rho above it, unless the lobes overlap there."""
+        """Add the half widths below threshold, w ln 2, and above it, w ln 2 / rho; None if lobes overlap."""
         below = self.width * math.log(2)
         above = below / self.narrowing
         return below + above if 2 * above <= self.threshold else None
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """The tops and the troughs between them, of the first hundred periods."""
+        """Locate the tops of the slope and the troughs between them, for the first hundred periods."""
         return tuple(self.threshold / 2 * count for count in range(2 * KINKY_PERIODS))

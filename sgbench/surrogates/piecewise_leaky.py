@@ -39,37 +39,37 @@ class PiecewiseLeaky(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """1/(2w) inside the window, c outside."""
+        """Evaluate the slope: 1/(2w) inside the window, c outside."""
         inside = torch.full_like(u, self.inside)
         return nan_where_nan(u, torch.where(u.abs() < self.half_width, inside, self.leak))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """y/(2w) + c (u - y) with y = u cut to the window."""
+        """Integrate the slope from 0 to u: y/(2w) + c (u - y) with y = u cut to the window."""
         inside = u.clamp(-self.half_width, self.half_width)
         return self.inside * inside + self.leak * (u - inside)
 
     @property
     def shape_peak(self) -> float:
-        """The larger of the two slopes."""
+        """Return the larger of the two slopes before normalisation."""
         return max(self.inside, self.leak)
 
     @property
     def shape_area(self) -> float:
-        """Infinite, unless nothing leaks."""
+        """Return the area under the slope before normalisation: 1 if nothing leaks, else infinity."""
         return math.inf if self.leak else 1.0
 
     @property
     def shape_fwhm(self) -> float | None:
-        """The window, if the leak is below half of it."""
+        """Return the width of the window, or None if the leak is at least half of the slope inside."""
         return 2 * self.half_width if self.leak < self.inside / 2 else None
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """The window, if nothing leaks."""
+        """Return the interval outside which the slope is 0: the window if nothing leaks, else everything."""
         edge = math.inf if self.leak else self.half_width
         return -edge, edge
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """The jumps at the ends of the window."""
+        """Locate the jumps at the ends of the window."""
         return -self.half_width, self.half_width

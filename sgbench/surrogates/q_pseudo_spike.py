@@ -54,9 +54,9 @@ class QPseudoSpike(BellSurrogate):
         return torch.log1p(2 / (self.tail - 1) * z.abs())
 
     def bell(self, z: Tensor) -> Tensor:
-        """(1 + 2|z|/(q-1))^-q, by the logarithm, so that rounding is not raised to the power q."""
+        """Evaluate (1 + 2|z|/(q-1))^-q at z = k u, by its logarithm, so that q does not magnify rounding."""
         return torch.exp(-self.tail * self._log_base(z))
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """sign(z)/2 (1 - (1 + 2|z|/(q-1))^(1-q))."""
+        """Integrate the form from 0 to z: sign(z)/2 (1 - (1 + 2|z|/(q-1))^(1-q))."""
         return -torch.sign(z) / 2 * torch.expm1((1 - self.tail) * self._log_base(z))

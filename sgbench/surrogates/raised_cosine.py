@@ -38,10 +38,10 @@ class RaisedCosine(BellSurrogate):
         super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
-        """sin^2(pi (1 - |z|) / 2), which is the raised cosine without its cancellation near the edge."""
+        """Evaluate sin^2(pi (1 - |z|) / 2), which is the raised cosine without its cancellation near the edge."""
         return torch.sin(math.pi / 2 * torch.relu(1 - z.abs())).square()
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """y / 2 + sin(pi y) / (2 pi) with y = z cut to [-1, 1]."""
+        """Integrate the form from 0 to z: y / 2 + sin(pi y) / (2 pi) with y = z cut to [-1, 1]."""
         inside = z.clamp(-1, 1)
         return inside / 2 + torch.sin(math.pi * inside) / (2 * math.pi)

@@ -33,35 +33,35 @@ class Ramp(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """(1 + clip(ku, -1, 1)) / 2."""
+        """Evaluate the slope (1 + clip(ku, -1, 1)) / 2, elementwise."""
         return (1 + (self.steepness * u).clamp(-1, 1)) / 2
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """((1 + y)^2 / 4 + max(0, ku - 1)) / k with y = ku cut to [-1, 1]."""
+        """Integrate the slope from -infinity: ((1 + y)^2 / 4 + max(0, ku - 1)) / k with y = ku cut to [-1, 1]."""
         z = self.steepness * u
         return ((1 + z.clamp(-1, 1)).square() / 4 + torch.relu(z - 1)) / self.steepness
 
     @property
     def shape_peak(self) -> float:
-        """1, from 1/k on."""
+        """Return the largest slope before normalisation: 1, from 1/k on."""
         return 1.0
 
     @property
     def shape_area(self) -> float:
-        """Infinite."""
+        """Return the area under the slope, which is infinite."""
         return math.inf
 
     @property
     def shape_fwhm(self) -> None:
-        """There is none: the slope never falls above threshold."""
+        """Return None, as a slope that never falls above threshold has no width at half maximum."""
         return
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Return the range from -1/k on."""
+        """Return the interval outside which the slope is 0: all potentials from -1/k on."""
         return -1 / self.steepness, math.inf
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """The corners at both ends of the ramp."""
+        """Locate the corners at both ends of the ramp."""
         return -1 / self.steepness, 1 / self.steepness

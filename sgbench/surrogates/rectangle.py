@@ -38,9 +38,9 @@ class Rectangle(BellSurrogate):
         super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
-        """1 inside the support."""
+        """Evaluate the form, 1 for |z| < 1 and 0 elsewhere, at z = k u."""
         return nan_where_nan(z, (z.abs() < 1).to(z.dtype))
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """Cut the input to the support."""
+        """Integrate the form from 0 to z, which cuts z to [-1, 1]."""
         return z.clamp(-1, 1)

@@ -38,32 +38,32 @@ class S2nn(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """Both sides are computed at |u|, so that neither overflows where it is not used."""
+        """Evaluate the slopes of both sides at |u|, so that neither overflows where the other is taken."""
         decay = torch.exp(-self.alpha * u.abs())
         return torch.where(u < 0, self.alpha * decay / (1 + decay).square(), self.beta / (1 + u.abs()))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """sigmoid(alpha u), continued by beta log(1 + u)."""
+        """Integrate the slope from -infinity to u: sigmoid(alpha u), and above threshold beta log(1 + u) more."""
         return torch.sigmoid(-self.alpha * torch.relu(-u)) + self.beta * torch.log1p(torch.relu(u))
 
     @property
     def shape_peak(self) -> float:
-        """The larger one of the slopes on the two sides of threshold."""
+        """Return the larger of alpha/4 and beta, the slopes on the two sides of threshold."""
         return max(self.alpha / 4, self.beta)
 
     @property
     def shape_area(self) -> float:
-        """Infinite."""
+        """Return the area under the slope, which is infinite."""
         return math.inf
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the width from each side's own half, or from threshold where that side lies below half."""
+        """Add the widths at half maximum of both sides, 0 for a side that lies below half of the peak."""
         half = self.shape_peak / 2
         left = 2 / self.alpha * math.acosh(math.sqrt(max(self.alpha / 4 / half, 1)))
         return left + max(self.beta / half - 1, 0)
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """Threshold, where the two sides meet."""
+        """Locate the slope's only corner or jump, at threshold, where the two sides meet."""
         return (0.0,)

@@ -35,30 +35,30 @@ class ShiftedExponential(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """exp(-k|u - u0|)."""
+        """Evaluate the slope exp(-k|u - u0|), elementwise."""
         return torch.exp(-self.steepness * (u - self.shift).abs())
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """sign(u - u0)/k (1 - exp(-k|u - u0|))."""
+        """Integrate the slope from u0 to u: sign(u - u0)/k (1 - exp(-k|u - u0|))."""
         distance = u - self.shift
         return -torch.sign(distance) / self.steepness * torch.expm1(-self.steepness * distance.abs())
 
     @property
     def shape_peak(self) -> float:
-        """1, at the shift."""
+        """Return the largest slope before normalisation: 1, at u0."""
         return 1.0
 
     @property
     def shape_area(self) -> float:
-        """2/k."""
+        """Return the area under the slope before normalisation: 2/k."""
         return 2 / self.steepness
 
     @property
     def shape_fwhm(self) -> float:
-        """2 ln 2 / k."""
+        """Return the slope's full width at half maximum: 2 ln 2 / k."""
         return 2 * math.log(2) / self.steepness
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """The corner at the peak."""
+        """Locate the slope's only corner, at its peak u0."""
         return (self.shift,)

@@ -41,15 +41,15 @@ class Sigmoid(BellSurrogate):
         super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
-        """4 s (1 - s) with s = sigmoid(|z|), written so that nothing overflows."""
+        """Evaluate the form 4 s (1 - s) with s = sigmoid(|z|) and z = k u, written so that nothing overflows."""
         decay = torch.exp(-z.abs())
         return 4 * decay / (1 + decay).square()
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """4 sigmoid(z)."""
+        """Integrate the form from -infinity to z: 4 sigmoid(z)."""
         return 4 * torch.sigmoid(z)
 
     @property
     def shape_peak(self) -> float:
-        """k/4, at threshold."""
+        """Return the slope at threshold before normalisation, which is the largest: k/4."""
         return self.steepness / 4

@@ -26,29 +26,29 @@ class SignFlip(Surrogate):
     """
 
     def shape(self, u: Tensor) -> Tensor:
-        """1 below threshold, else -1."""
+        """Evaluate the slope: 1 below threshold, -1 at and above it."""
         return nan_where_nan(u, torch.where(u < 0, torch.ones_like(u), -1.0))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """-|u|."""
+        """Integrate the slope from 0 to u: -|u|."""
         return -u.abs()
 
     @property
     def shape_peak(self) -> float:
-        """1, everywhere."""
+        """Return the slope's largest absolute value before normalisation: 1, everywhere."""
         return 1.0
 
     @property
     def shape_area(self) -> None:
-        """Undefined: infinite on both sides, of two signs."""
+        """Return None, as an area infinite on both sides and of two signs is undefined."""
         return
 
     @property
     def shape_fwhm(self) -> None:
-        """There is none: the slope never falls to a half."""
+        """Return None, as a slope whose size never falls to a half has no width at half maximum."""
         return
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """The jump at threshold."""
+        """Locate the slope's only jump, at threshold."""
         return (0.0,)

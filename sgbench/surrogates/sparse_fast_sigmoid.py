@@ -36,35 +36,35 @@ class SparseFastSigmoid(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """1 / (1 + k|u|)^2 inside the window."""
+        """Evaluate the slope 1 / (1 + k|u|)^2 inside the window, 0 outside."""
         return torch.where(u.abs() >= self.window, 0, 1 / (1 + self.steepness * u.abs()).square())
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """y / (1 + k|y|) with y = u cut to the window."""
+        """Integrate the slope from 0 to u: y / (1 + k|y|) with y = u cut to the window."""
         inside = u.clamp(-self.window, self.window)
         return inside / (1 + self.steepness * inside.abs())
 
     @property
     def shape_peak(self) -> float:
-        """1, at threshold."""
+        """Return the slope at threshold before normalisation, which is the largest: 1."""
         return 1.0
 
     @property
     def shape_area(self) -> float:
-        """2B / (1 + kB)."""
+        """Return the area under the slope before normalisation: 2B / (1 + kB)."""
         return 2 * self.window / (1 + self.steepness * self.window)
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the width of the fast sigmoid, or the window where that is narrower."""
+        """Return the full width at half maximum: the fast sigmoid's, or the window where that is narrower."""
         return 2 * min((math.sqrt(2) - 1) / self.steepness, self.window)
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """The window."""
+        """Return the interval outside which the slope is 0: the window from -B to B."""
         return -self.window, self.window
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """The corner at threshold and the jumps at the ends of the window."""
+        """Locate the corner at threshold and the jumps at the ends of the window."""
         return -self.window, 0.0, self.window

@@ -12,15 +12,15 @@ class Slopes(Protocol):
     """What a surrogate says of its spikes and of their slopes."""
 
     def fire(self, u: Tensor) -> Tensor:
-        """Return the spikes."""
+        """Decide from the potential above threshold u what each neuron sends."""
         ...
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
-        """Return the gradient of u from that of the spikes."""
+        """Turn the gradient by what is sent into the gradient by u."""
         ...
 
     def push_forward(self, u: Tensor, tangent: Tensor) -> Tensor:
-        """Return the tangent of the spikes from that of u."""
+        """Turn the tangent of u into the tangent of what is sent."""
         ...
 
 
@@ -31,19 +31,19 @@ class Spike(torch.autograd.Function):
 
     @staticmethod
     def forward(u: Tensor, surrogate: Slopes) -> Tensor:
-        """Spikes."""
+        """Send the surrogate's spikes at u."""
         return surrogate.fire(u)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Slopes], output: Tensor) -> None:
-        """Keep u for the way back."""
+        """Keep u, at which the backward pass and forward mode ask for the slope."""
         u, ctx.surrogate = inputs
         ctx.save_for_backward(u)
         ctx.save_for_forward(u)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        """Gradient of u from that of the spikes."""
+        """Turn the gradient by the spikes into the gradient by u, as the surrogate says."""
         (u,) = ctx.saved_tensors
         return ctx.surrogate.pull_back(u, grad), None
 
@@ -53,6 +53,6 @@ class SpikeWithForwardMode(Spike):
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
-        """Tangent of the spikes from that of u."""
+        """Turn the tangent of u into the tangent of the spikes, as the surrogate says."""
         (u,) = ctx.saved_tensors
         return ctx.surrogate.push_forward(u, tangent)

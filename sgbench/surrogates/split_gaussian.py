@@ -54,15 +54,15 @@ class SplitGaussian(BellSurrogate):
         return 1 + self.skew * z.sign()
 
     def bell(self, z: Tensor) -> Tensor:
-        """exp(-(z / (1 - a))^2) below 0, exp(-(z / (1 + a))^2) above."""
+        """Evaluate exp(-(z / (1 - a))^2) for z = k u below 0, exp(-(z / (1 + a))^2) above."""
         return torch.exp(-(z / self._side(z)).square())
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """sqrt(pi)/2 (1 - a) erf(z / (1 - a)) below 0, with 1 + a above."""
+        """Integrate the form from 0 to z: sqrt(pi)/2 (1 - a) erf(z / (1 - a)) below 0, with 1 + a above."""
         side = self._side(z)
         return math.sqrt(math.pi) / 2 * side * torch.erf(z / side)
 
     @property
     def share_below(self) -> float:
-        """(1 - a) / 2."""
+        """Return the share of the area that lies below threshold: (1 - a) / 2."""
         return (1 - self.skew) / 2

@@ -45,7 +45,7 @@ class SquarewaveFourier(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def _half_width(self) -> float:
-        """Find by bisection where the sum of cosines has fallen to half, in radians, up to its first zero."""
+        """Find by bisection at what angle the sum of cosines has fallen to half, up to its first zero [radians]."""
         low, high = 0.0, math.pi / (2 * self.terms)
         while low < (middle := (low + high) / 2) < high:
             value = sum(math.cos(order * middle) for order in self._orders())
@@ -56,12 +56,12 @@ class SquarewaveFourier(Surrogate):
         return range(1, 2 * self.terms, 2)
 
     def _angle(self, u: Tensor) -> Tensor:
-        """2 pi u/T, less whole turns, in which rounding would grow."""
+        """Convert u to the angle 2 pi u/T, less whole turns, in which rounding would grow."""
         turns = u / self.period
         return 2 * math.pi * (turns - torch.round(turns))
 
     def shape(self, u: Tensor) -> Tensor:
-        """4/T times the sum of cosines."""
+        """Evaluate the slope: 4/T times the sum of cosines."""
         angle = self._angle(u)
         total = torch.cos(angle)
         for order in self._orders()[1:]:
@@ -69,7 +69,7 @@ class SquarewaveFourier(Surrogate):
         return 4 / self.period * total
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """2/pi times the sum of sines over their orders: the series of the square wave."""
+        """Integrate the slope from 0 to u: 2/pi times the sum of sines over their orders, a square wave."""
         angle = self._angle(u)
         total = torch.sin(angle)
         for order in self._orders()[1:]:
@@ -78,15 +78,15 @@ class SquarewaveFourier(Surrogate):
 
     @property
     def shape_peak(self) -> float:
-        """4n/T, at threshold; once more, negative, half a period away."""
+        """Return the largest slope before normalisation: 4n/T, at threshold; its negative is half a period away."""
         return 4 * self.terms / self.period
 
     @property
     def shape_area(self) -> None:
-        """There is none: the integral does not settle."""
+        """Return None, as the integral of a periodic slope does not settle."""
         return
 
     @property
     def shape_fwhm(self) -> float:
-        """Return the width of the lobe at threshold."""
+        """Return the full width at half maximum of the lobe at threshold."""
         return self.half_width / math.pi * self.period

@@ -38,26 +38,26 @@ class StochasticBackward(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def shape(self, u: Tensor) -> Tensor:
-        """1 above threshold, noise below."""
+        """Evaluate the slope: 1 above threshold, noise drawn anew below."""
         noise = (self.uniform(u) - 0.5 + self.mean) * self.variance
         return nan_where_nan(u, torch.where(u > 0, torch.ones_like(u), noise))
 
     @property
     def shape_peak(self) -> float:
-        """The larger of 1 and what noise can reach."""
+        """Return the largest slope before normalisation: 1, or what the noise can reach if that is larger."""
         return max(1.0, (abs(self.mean) + 0.5) * self.variance)
 
     @property
     def shape_area(self) -> None:
-        """There is none: each pass has another."""
+        """Return None, as the noise gives each pass another area."""
         return
 
     @property
     def shape_fwhm(self) -> None:
-        """There is none."""
+        """Return None, as noise has no width at half maximum."""
         return
 
     @property
     def shape_kinks(self) -> tuple[float, ...]:
-        """The jump at threshold."""
+        """Locate the slope's only jump, at threshold."""
         return (0.0,)

@@ -40,10 +40,10 @@ class Triangle(BellSurrogate):
         super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
-        """max(0, 1 - |z|)."""
+        """Evaluate the form max(0, 1 - |z|), elementwise, at z = k u."""
         return torch.relu(1 - z.abs())
 
     def bell_integral(self, z: Tensor) -> Tensor:
-        """y - y |y| / 2 with y = z cut to [-1, 1]."""
+        """Integrate the form from 0 to z: y - y |y| / 2 with y = z cut to [-1, 1]."""
         inside = z.clamp(-1, 1)
         return inside - inside * inside.abs() / 2

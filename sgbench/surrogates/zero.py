@@ -23,29 +23,29 @@ class Zero(Surrogate):
     """
 
     def shape(self, u: Tensor) -> Tensor:
-        """0."""
+        """Evaluate the slope, 0 everywhere and NaN where u is."""
         return nan_where_nan(u, torch.zeros_like(u))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Return zero: away from the step, the step's slope is that of a constant."""
+        """Integrate the slope, which gives 0 everywhere, the step aside."""
         return nan_where_nan(u, torch.zeros_like(u))
 
     @property
     def shape_peak(self) -> float:
-        """0."""
+        """Return the largest slope, which is 0."""
         return 0.0
 
     @property
     def shape_area(self) -> float:
-        """0."""
+        """Return the area under the slope, which is 0."""
         return 0.0
 
     @property
     def shape_fwhm(self) -> None:
-        """There is none."""
+        """Return None, as a slope of 0 has no width at half maximum."""
         return
 
     @property
     def shape_support(self) -> tuple[float, float]:
-        """Nothing: the slope is 0 everywhere."""
+        """Return an empty interval at threshold, as the slope is 0 everywhere."""
         return 0.0, 0.0

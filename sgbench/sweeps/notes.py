@@ -10,6 +10,7 @@ from sgbench.composition.unused import INSTEAD
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References, method_deviations
 from sgbench.records.spec import SPIKING_CHOICES
+from sgbench.training.claims import STALE_S
 from sgbench.training.run_folder import finished_record, keeps_locks
 
 ABOUT_SPIKES = (*SPIKING_CHOICES, *INSTEAD, "neuron@readout", "width_fwhm")
@@ -32,8 +33,8 @@ def notes(planned: RunPlan, words: Sequence[str], widths: Mapping[str, float | N
     for root in sorted({spec.paths.runs_dir for spec in planned.specs}):
         if planned.is_sweep and not keeps_locks(Path(root)):
             yield (
-                f"note: {root} keeps no locks (a shared file system?), so two sweeps there would do points twice; "
-                f"run one at a time, or name another folder with paths.runs_dir=DIR"
+                f"note: {root} keeps no locks (a shared file system?); exclusive files keep two sweeps there from "
+                f"doing a point twice, and a point of a machine that died is free again after {STALE_S:.0f} s"
             )
     if planned.is_sweep:
         yield f"{len(planned.specs)} runs, {len(found)} already finished"

@@ -12,20 +12,31 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sgbench.errors import InputError, NonFiniteError, disk_full, one_printable_line
-from sgbench.paths import PREDICTIONS, RECORD
+from sgbench.paths import PREDICTIONS, RECORD, WEIGHTS
 from sgbench.records.chance import is_at_chance
-from sgbench.records.content import FINAL, SCHEMA_VERSION, Failure, HostEnergy, Scores, SelectedOnTest, Timing
+from sgbench.records.content import (
+    FINAL,
+    SCHEMA_VERSION,
+    Failure,
+    HostEnergy,
+    Provenance,
+    Scores,
+    SelectedOnTest,
+    Timing,
+)
 from sgbench.records.counts import OpCounts
 from sgbench.records.files import to_json, write_atomic
 from sgbench.records.learning import Learning
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
+from sgbench.signals.trajectory import Batch
 from sgbench.training import memory, provenance
 from sgbench.training.artefacts import save_predictions, save_weights
 from sgbench.training.build import Parts, construct
 from sgbench.training.course import Training
 from sgbench.training.diagnosing import Diagnosing
+from sgbench.training.gradient_norms import GradientNorms
 from sgbench.training.learning import Agreeing, learning_of
 from sgbench.training.run_folder import TEST_ACCESS, forget_checkpoints, read_access
 
@@ -34,8 +45,6 @@ if TYPE_CHECKING:
 
 WHY = "to see why: sgbench diagnose RUN"
 """Where a failure of the numbers points to; RUN is the folder of the run."""
-OWN_CODE = ("sgbench.", "torch.")
-WEIGHTS = "weights.safetensors"
 log = logging.getLogger("sgbench")
 
 
@@ -59,8 +68,9 @@ class Attempt:
         self.memory_is_measured = False
         self.host_energy: list[HostEnergy] = []  # empty where no meter counted this run alone
         self.loggers: list[Logger] = []
+        self.showing: list[Logger] = []  # those that were asked for histograms
         self.test_access: list[str] = []  # stage of each time, those of interrupted tries first
-        self.training = Training(parts, spec.method, spec.seed, made_by=code.made_by())
+        self.training = Training(parts, spec.method, spec.seed, made_by=code.made_by(spec.targets))
         self.training.diagnosing = self.diagnosing = Diagnosing(spec, parts)
         self.training.agreeing = self.agreeing = Agreeing(spec, parts)
         log.debug("engine %s: %s", *parts.engine)
@@ -131,6 +141,34 @@ class Attempt:
                     f"logger.{name}: {reason}; without an account use logger.{name}.mode=offline"
                 ) from error
             self.loggers.append(logger)
+        if self.loggers:
+            from sgbench.training.histograms import wanting
+
+            self.showing = wanting(self.loggers)
+            self.training.loop.norms = GradientNorms(self.parts.network, keep_last=bool(self.showing))
+
+    def gradient_norms(self) -> dict[str, float]:
+        """Return the mean norm of each layer's gradient in the epoch under way, where there are loggers."""
+        norms = self.training.loop.norms
+        return {} if norms is None else norms.by_layer()
+
+    def show_histograms(self, step: int) -> None:
+        """Hand distributions to loggers that were asked for them, from the first batch of validation.
+
+        Args:
+            step: of the loggers' axis.
+        """
+        norms = self.training.loop.norms
+        if norms is None or not self.showing:
+            return
+        from sgbench.training.histograms import log_histograms
+
+        self.training.epochs.begin(self.parts.network, "validation", self.training.epoch)
+        batch = next(iter(self.parts.data.evaluation("validation")))
+        device = self.parts.device
+        target, lengths = batch.target.to(device), batch.lengths.to(device)
+        batch = Batch(batch.x.to(device), target, lengths, batch.position)
+        log_histograms(self.showing, self.parts.network, norms, batch, step)
 
     def publish(self, record: RunRecord) -> None:
         """Copy the record to the loggers; as the record itself is stored, a logger's failure is only reported."""
@@ -217,6 +255,7 @@ class Attempt:
             test=test,
             test_hard=None if test is None or training.hard is None else training.hard.scores(),
             curve=tuple(training.curve),
+            validation_rates=training.rate_curves(),
             counts=counts,
             predictions_sha256=predictions_sha256,
             weights_sha256=weights_sha256,
@@ -233,18 +272,17 @@ class Attempt:
                 resumed=training.resumed,
             ),
             peak_memory_bytes=memory.peak_bytes() if self.memory_is_measured else None,
-            provenance=provenance.collect(
-                self.code,
-                device=str(self.parts.device),
-                threads=self.spec.trainer.threads,
-                engine=self.parts.engine.name,
-                engine_reason=self.parts.engine.reason,
-                data_sha256=self.parts.data.sha256,
-                truncated=self.parts.data.truncated or None,
-                foreign={
-                    choice: target
-                    for choice, target in self.spec.targets.items()
-                    if not target.startswith(OWN_CODE)
-                },
-            ),
+            provenance=self._provenance(),
+        )
+
+    def _provenance(self) -> Provenance:
+        return provenance.collect(
+            self.code,
+            device=str(self.parts.device),
+            threads=self.spec.trainer.threads,
+            engine=self.parts.engine.name,
+            engine_reason=self.parts.engine.reason,
+            data_sha256=self.parts.data.sha256,
+            truncated=self.parts.data.truncated or None,
+            targets=self.spec.targets,
         )

@@ -15,7 +15,7 @@ from sgbench.firing.base import is_smooth
 from sgbench.firing.curve import stepping
 from sgbench.metrics.evaluation import Evaluation
 from sgbench.networks.base import surrogates
-from sgbench.records.content import EpochScores
+from sgbench.records.content import EpochScores, RateCurve
 from sgbench.records.spec import Method
 from sgbench.signals.trajectory import Batch, scored_target
 from sgbench.training.build import DTYPES, Parts
@@ -47,6 +47,7 @@ class Training:
         self.bits = DTYPES[protocol.precision].itemsize * 8  # of weights and states
         self.made_by = made_by
         self.curve: list[EpochScores] = []
+        self.rates: dict[str, list[float]] = {}  # by layer that fires, on validation after each epoch
         self.epoch = 0  # that is under way, or the last
         self.fit_s = 0.0
         self.resumed = 0
@@ -80,6 +81,8 @@ class Training:
             self.diagnosing.before()
         self.epochs.begin(self.network, "train", epoch)
         self.samples, self.losses = 0, []
+        if self.loop.norms is not None:
+            self.loop.norms.begin()
 
     def trained(self, batch: Batch, loss: Tensor) -> None:
         """Record a batch's mean loss for the epoch's line of the curve."""
@@ -126,12 +129,21 @@ class Training:
             validation_accuracy=scores.accuracy,
         )
         self.curve.append(line)
+        for layer in scores.activity:
+            self.rates.setdefault(layer.name, []).append(layer.rate_per_step)
         self.best.update(line.epoch, line.model_dump(), self.network)
         if self.diagnosing is not None:
             self.diagnosing.after(line.epoch)
         if self.agreeing is not None:
             self.agreeing.after(line.epoch)
         return line
+
+    def rate_curves(self) -> tuple[RateCurve, ...] | None:
+        """Return the rates of each layer that fires, or None where none does or no epoch was finished."""
+        return (
+            tuple(RateCurve(name=name, rate_per_step=tuple(each)) for name, each in self.rates.items())
+            or None
+        )
 
     def watch(self, batches: Iterable[Batch]) -> None:
         """Score the test split after an epoch whose selection is over; nothing in the run reads these scores.
@@ -160,6 +172,7 @@ class Training:
         return watched | {
             "best": self.best.state_dict(),
             "curve": [line.model_dump() for line in self.curve],
+            "rates": {name: [*each] for name, each in self.rates.items()},
             "fit_s": self.fit_s,
             "resumed": self.resumed,
             "made_by": self.made_by,
@@ -170,6 +183,7 @@ class Training:
         """Restore selection and curve from a checkpoint."""
         self.best.load_state_dict(state["best"])
         self.curve = [EpochScores.model_validate(line) for line in state["curve"]]
+        self.rates = {name: [*each] for name, each in state["rates"].items()}
         for name, value in self.network.named_buffers():
             value.copy_(state["buffers"][name])
         self.watched.load_state_dict(state.get("watched", {}))

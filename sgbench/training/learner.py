@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,8 @@ class Learner(pl.LightningModule):
         self.log_dict(
             {f"rate_hz/{layer.name}": layer.rate_hz for layer in scores.activity}, batch_size=scores.samples
         )
+        if self.course.loop.norms is not None:
+            self.log_dict(self.course.loop.norms.by_layer(), batch_size=scores.samples)
         self.course.fit_s += time.perf_counter() - self._started_s
 
     def on_test_epoch_start(self) -> None:
@@ -116,6 +119,21 @@ class LightningData(pl.LightningDataModule):
     def test_dataloader(self) -> Batches:
         """Return the test split."""
         return self.data.evaluation("test")
+
+
+class ShowHistograms(pl.Callback):
+    """Shows distributions after every epoch, where a logger was asked to.
+
+    Args:
+        show: is handed the step of the loggers' axis.
+    """
+
+    def __init__(self, show: Callable[[int], None]) -> None:
+        self.show = show
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show them."""
+        self.show(trainer.global_step)
 
 
 class LastEpoch(pl.Callback):

@@ -12,13 +12,17 @@ from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from sgbench.errors import InputError, require_choice
+from sgbench.paths import PREDICTIONS, RECORD, WEIGHTS
 from sgbench.records.files import write_atomic
 from sgbench.records.flat import Flat, flat
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
+from sgbench.training.mlflow_runs import MlflowRun
 
 SUMMARY = "summary.csv"
+FILES = (RECORD, WEIGHTS, PREDICTIONS)
+"""Of a run, that go along as an artifact where that was asked for."""
 
 
 def csv_logger(spec: RunSpec, run_dir: Path) -> Logger:
@@ -26,15 +30,39 @@ def csv_logger(spec: RunSpec, run_dir: Path) -> Logger:
     return CSVLogger(save_dir=run_dir, name=None, version="csv")
 
 
-def tensorboard_logger(spec: RunSpec, run_dir: Path) -> Logger:
+class EventLogger(TensorBoardLogger):
+    """Writes TensorBoard's event files, and says whether they are to hold histograms.
+
+    Args:
+        histograms: whether.
+        settings: of Lightning's logger.
+    """
+
+    def __init__(self, *, histograms: bool, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.histograms = histograms
+
+
+def tensorboard_logger(spec: RunSpec, run_dir: Path, *, histograms: bool = False) -> Logger:
     """Log curves and the record's flat tree in <run>/tensorboard, as event files.
+
+    Args:
+        spec: of the run.
+        run_dir: its folder.
+        histograms: whether potentials and gradients are shown after every epoch.
 
     Raises:
         InputError: TensorBoard is not installed.
     """
     if find_spec("tensorboard") is None:
         raise InputError("logger.tensorboard: needs TensorBoard: pip install 'sgbench[tensorboard]'")
-    return TensorBoardLogger(save_dir=run_dir, name=None, version="tensorboard", default_hp_metric=False)
+    return EventLogger(
+        histograms=histograms,
+        save_dir=run_dir,
+        name=None,
+        version="tensorboard",
+        default_hp_metric=False,
+    )
 
 
 def run_name(spec: RunSpec) -> str:
@@ -53,7 +81,17 @@ class OwnRunLogger(WandbLogger):
     """Logs to a Weights & Biases run of its own, whichever others are open in the process.
 
     Lightning's logger takes over a run that is open, so replicas would write into one another's.
+
+    Args:
+        histograms: whether potentials and gradients are shown after every epoch.
+        artifacts: whether the run's files go along.
+        settings: of Lightning's logger.
     """
+
+    def __init__(self, *, histograms: bool, artifacts: bool, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.histograms = histograms
+        self.artifacts = artifacts
 
     @property
     @rank_zero_experiment
@@ -68,7 +106,15 @@ class OwnRunLogger(WandbLogger):
         return self._experiment
 
 
-def wandb_logger(spec: RunSpec, run_dir: Path, *, project: str, mode: str) -> Logger:
+def wandb_logger(
+    spec: RunSpec,
+    run_dir: Path,
+    *,
+    project: str,
+    mode: str,
+    histograms: bool = False,
+    artifacts: bool = False,
+) -> Logger:
     """Start a Weights & Biases run: group = sweep, job type = what it is for, tags = choices.
 
     Args:
@@ -76,6 +122,8 @@ def wandb_logger(spec: RunSpec, run_dir: Path, *, project: str, mode: str) -> Lo
         run_dir: where offline files go.
         project: name at Weights & Biases.
         mode: "online", "offline" or "disabled".
+        histograms: whether potentials and gradients are shown after every epoch.
+        artifacts: whether record, weights and predictions go along as an artifact.
     """
     require_choice("logger.wandb.mode", mode, ("online", "offline", "disabled"))
     import wandb
@@ -84,6 +132,8 @@ def wandb_logger(spec: RunSpec, run_dir: Path, *, project: str, mode: str) -> Lo
         require_account()
     choices = spec.method.choices
     return OwnRunLogger(
+        histograms=histograms,
+        artifacts=artifacts,
         project=project,
         name=f"{spec.method.label}-{method_id(spec.method)}-{spec.seed}",
         id=run_name(spec),
@@ -123,13 +173,29 @@ def publish(loggers: list[Logger], record: RunRecord) -> None:
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             logger.experiment.summary.update(tree)
+            if isinstance(logger, OwnRunLogger) and logger.artifacts:
+                _send_files(logger, record)
             logger.experiment.finish(exit_code=0 if record.status == "finished" else 1)
             continue
         if isinstance(logger, TensorBoardLogger):
             _tell_tensorboard(logger, tree, record.best_epoch or 0)
+        elif isinstance(logger, MlflowRun):
+            logger.tell(tree)
         elif isinstance(logger, CSVLogger):
             write_atomic(Path(logger.log_dir) / SUMMARY, _as_csv(tree))
         logger.finalize("success" if record.status == "finished" else "failed")
+
+
+def _send_files(logger: OwnRunLogger, record: RunRecord) -> None:
+    """Send the run's own files along: record, weights and predictions, as far as they are there."""
+    import wandb
+
+    name = f"{record.protocol}-{record.method_id}-{record.seed}"
+    artifact = wandb.Artifact(name=name, type="run", metadata={"status": record.status})
+    for path in (Path(logger.save_dir or ".") / name for name in FILES):
+        if path.is_file():
+            artifact.add_file(str(path), name=path.name)
+    logger.experiment.log_artifact(artifact)
 
 
 def _tell_tensorboard(logger: TensorBoardLogger, tree: Flat, epoch: int) -> None:

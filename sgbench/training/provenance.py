@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib
 import inspect
 import json
 import platform
-import sys
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,6 +34,8 @@ PACKAGES = (
     "wandb",
 )
 GIT_S = 10.0
+OWN_CODE = ("sgbench.", "torch.")
+"""Beginnings of classes that a commit and a version tell."""
 BUILT_FROM = "commit.json"
 """In a wheel: the commit of the checkout that it was built from."""
 
@@ -65,9 +67,9 @@ class Code:
             commit, clean = built_from(package / BUILT_FROM) or (None, None)
         return Code(commit, clean, versions(), processor())
 
-    def made_by(self) -> dict[str, str]:
-        """Return commit and versions as text, which must be equal for a checkpoint to be continued."""
-        return {"commit": f"{self.commit} {self.clean}", **self.versions}
+    def made_by(self, targets: Mapping[str, str]) -> dict[str, str]:
+        """Return commit, versions and hashes of one's own classes, which a checkpoint to continue must share."""
+        return {"commit": f"{self.commit} {self.clean}", **self.versions, **own_sources(targets)}
 
 
 def collect(
@@ -79,13 +81,13 @@ def collect(
     engine_reason: str,
     data_sha256: str | None,
     truncated: dict[SplitName, int] | None = None,
-    foreign: Mapping[str, str],
+    targets: Mapping[str, str],
 ) -> Provenance:
-    """Describe the provenance of a run that ends now; `foreign` names classes from elsewhere by their choices.
+    """Describe the provenance of a run that ends now; `targets` names its classes by their choices.
 
     `truncated` counts spikes beyond the last step, of the splits that have any.
     """
-    sources = {choice: source_sha256(target) for choice, target in foreign.items()}
+    foreign = foreign_classes(targets)
     return Provenance(
         commit=code.commit,
         clean=code.clean and not foreign,  # a commit of sgbench does not say what somebody's own code was
@@ -100,15 +102,30 @@ def collect(
         data_sha256=data_sha256,
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         truncated_spikes=truncated,
-        own_sources={choice: found for choice, found in sources.items() if found is not None} or None,
+        own_sources=own_sources(targets) or None,
     )
+
+
+def foreign_classes(targets: Mapping[str, str]) -> dict[str, str]:
+    """Return the classes from elsewhere by their choices, of all that a run names.
+
+    >>> foreign_classes({"surrogate": "mine.Mine", "neuron": "sgbench.neurons.leaky.Leaky"})
+    {'surrogate': 'mine.Mine'}
+    """
+    return {choice: target for choice, target in targets.items() if not target.startswith(OWN_CODE)}
+
+
+def own_sources(targets: Mapping[str, str]) -> dict[str, str]:
+    """Hash the sources of classes from elsewhere, by their choices; one that cannot be read has none."""
+    found = {choice: source_sha256(target) for choice, target in foreign_classes(targets).items()}
+    return {choice: sha256 for choice, sha256 in found.items() if sha256 is not None}
 
 
 def source_sha256(target: str) -> str | None:
     """Hash the syntax tree of a class's source, which comments, docstrings and layout do not change.
 
     Args:
-        target: module and name of a class that has been imported.
+        target: module and name of a class that may be imported.
 
     Returns:
         SHA-256 in hexadecimal digits; None where the source cannot be read.
@@ -119,9 +136,9 @@ def source_sha256(target: str) -> str | None:
     """
     module, _, name = target.rpartition(".")
     try:
-        text = inspect.getsource(getattr(sys.modules[module], name))
+        text = inspect.getsource(getattr(importlib.import_module(module), name))
         tree = _tree(ast.parse(textwrap.dedent(text)))
-    except (KeyError, AttributeError, OSError, TypeError, SyntaxError):
+    except (ImportError, AttributeError, OSError, TypeError, ValueError, SyntaxError):
         return None
     return hashlib.sha256(repr(tree).encode()).hexdigest()
 

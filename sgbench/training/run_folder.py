@@ -17,10 +17,13 @@ from sgbench.records.files import parse_tree, read_bytes, read_model
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
+from sgbench.training.claims import claimed
+from sgbench.training.provenance import own_sources
 
 CHECKPOINT, REPLICA_CHECKPOINT = "last.ckpt", "replica.ckpt"
 CHECKPOINTS = (CHECKPOINT, REPLICA_CHECKPOINT)  # of a run alone and of one among others; each reads its own
 TEST_ACCESS = "test_access.json"
+LOCK = ".lock"
 log = logging.getLogger("sgbench")
 
 
@@ -41,34 +44,66 @@ def stored_record(spec: RunSpec) -> RunRecord | None:
 
 
 def finished_record(spec: RunSpec) -> RunRecord | None:
-    """Read the record because of which a run is not repeated; None where it has to run."""
-    record = stored_record(spec)
-    return record if record is not None and record.status == "finished" and not spec.force else None
+    """Read the record because of which a run is not repeated; None where it has to run.
+
+    Raises:
+        InputError: a class of one's own has changed since.
+    """
+    record = None if spec.force else stored_record(spec)
+    if record is None or record.status != "finished":
+        return None
+    _require_own_sources(record, spec)
+    return record
+
+
+def _require_own_sources(record: RunRecord, spec: RunSpec) -> None:
+    """Refuse a record that was made by another class than a choice names now; comments change nothing."""
+    stated = record.provenance.own_sources
+    if not stated:
+        return
+    for choice, now in own_sources(spec.targets).items():
+        before = stated.get(choice, now)
+        if now != before:
+            chosen = f"{choice}={spec.method.choices.get(choice, '')}"
+            raise InputError(
+                f"{folder_of(spec)}: {chosen} has changed since this run was made (source {now[:8]}, was "
+                f"{before[:8]}); make it anew with force=true, or give the entry another name"
+            )
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Lock a run's folder, so that only one process writes there.
+    """Lock a run's folder against other writers, by an exclusive file where the file system keeps no locks.
 
     Raises:
         RunBusyError: another process does.
         StorageError: the folder cannot be written.
     """
-    lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise RunBusyError(f"{folder}: another process is writing this run; wait for it or stop it") from None
-    except OSError as error:
-        raise StorageError(
-            f"{folder} cannot be written: {error.strerror or error}; choose another folder with "
-            f"paths.runs_dir=DIR or SGBENCH_RUNS"
-        ) from error
-    try:
+    with contextlib.ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(FileLock(folder / LOCK, timeout=0))
+            if not _keeps_out(folder / LOCK):
+                held.enter_context(claimed(folder))
+        except Timeout:
+            raise RunBusyError(
+                f"{folder}: another process is writing this run; wait for it or stop it"
+            ) from None
+        except OSError as error:
+            raise StorageError(
+                f"{folder} cannot be written: {error.strerror or error}; choose another folder with "
+                f"paths.runs_dir=DIR or SGBENCH_RUNS"
+            ) from error
         yield
-    finally:
-        lock.release()
+
+
+def _keeps_out(path: Path) -> bool:
+    """Say whether a lock that this process holds keeps another handle out."""
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def keeps_locks(folder: Path) -> bool:
@@ -80,13 +115,11 @@ def keeps_locks(folder: Path) -> bool:
     Raises:
         StorageError: it cannot be written.
     """
-    path = folder / f".lock-{os.getpid()}"
+    path = folder / f"{LOCK}-{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(path, timeout=0), FileLock(path, timeout=0):
-            return False
-    except Timeout:
-        return True
+        with FileLock(path, timeout=0):
+            return _keeps_out(path)
     except OSError as error:
         raise StorageError(
             f"{folder} cannot be written: {error.strerror or error}; choose another"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 import warnings
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from sgbench.composition.compose import compose
 from sgbench.composition.plan import sweep_points
@@ -22,7 +24,16 @@ from sgbench.records.spec import RunSpec
 from sgbench.training import memory
 from sgbench.training.attempt import Attempt
 from sgbench.training.build import Parts, build
-from sgbench.training.learner import EpochBar, EpochLaps, LastEpoch, Learner, LightningData, WatchTest
+from sgbench.training.learner import (
+    EpochBar,
+    EpochLaps,
+    LastEpoch,
+    Learner,
+    LightningData,
+    ShowHistograms,
+    WatchTest,
+)
+from sgbench.training.profile import Profile
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import (
     CHECKPOINT,
@@ -94,6 +105,7 @@ class _Fitted(Attempt):
         super().__init__(spec, parts, folder, Code.here())
         self.learner = Learner(self.training, self.parts.optimizer)
         self.data = LightningData(self.parts.data)
+        self.profile = Profile(self.parts.device) if spec.trainer.profile else None
 
     def record(self) -> RunRecord:
         """Train and test by Lightning, and return the record, of a failure too."""
@@ -107,6 +119,8 @@ class _Fitted(Attempt):
             with warnings.catch_warnings():
                 # Lightning 2.6 on torch 2.13: about its own code, nothing a user could change.
                 warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+                # Of a machine with SLURM: a run is one process, which srun has nothing to add to.
+                warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
                 record = self._trained()
         except (InputError, StorageError):
             raise
@@ -118,19 +132,25 @@ class _Fitted(Attempt):
 
     def _trained(self) -> RunRecord:
         laps = Laps(meters()[0])
+        profile = self.profile
+        if profile is not None:
+            profile.attach(self.parts, self.training, self.loggers)
         trainer = self._trainer(laps)
         kept = self.kept(CHECKPOINT)
         if kept is not None:
             # Known before fit, because a run whose patience has run out must not train one epoch more.
             self.learner.on_load_checkpoint(kept)
         if not self.training.best.should_stop:
-            trainer.fit(
-                self.learner,
-                datamodule=self.data,
-                ckpt_path=None if kept is None else self.folder / CHECKPOINT,
-                weights_only=None if kept is None else True,
-            )
+            with contextlib.nullcontext() if profile is None else profile.fitting():
+                trainer.fit(
+                    self.learner,
+                    datamodule=self.data,
+                    ckpt_path=None if kept is None else self.folder / CHECKPOINT,
+                    weights_only=None if kept is None else True,
+                )
             laps.lap()
+            if profile is not None:
+                profile.write(self.folder)
         fit_j = laps.total_j
         weights_sha256 = self.take_best()
         trainer.validate(self.learner, datamodule=self.data, verbose=False)
@@ -142,7 +162,7 @@ class _Fitted(Attempt):
         self.test_s = time.perf_counter() - began_s
         settings = self.spec.trainer
         if kept is None and not (
-            settings.watch_test_score or settings.diagnose or settings.watch_agreement
+            settings.watch_test_score or settings.diagnose or settings.watch_agreement or settings.profile
         ):  # these are no part of fitting
             self.host_energy = [
                 HostEnergy(meter=meter.name, fit_j=fit, test_j=test)
@@ -157,7 +177,10 @@ class _Fitted(Attempt):
         batches = len(self.parts.data.epoch(0))
         # The watch comes before the checkpoint, which keeps its score.
         watch = [WatchTest()] if settings.watch_test_score else []
-        each_epoch = [*watch, LastEpoch(self.folder / CHECKPOINT), EpochLaps(laps)]
+        keeping = LastEpoch(self.folder / CHECKPOINT)
+        if self.profile is not None:
+            keeping.on_train_epoch_end = self.profile.timed("checkpoint", keeping.on_train_epoch_end)
+        each_epoch = [*watch, keeping, EpochLaps(laps), ShowHistograms(self.show_histograms)]
         return pl.Trainer(
             accelerator="gpu" if self.parts.device.type == "cuda" else "cpu",
             devices=1,
@@ -172,4 +195,5 @@ class _Fitted(Attempt):
             reload_dataloaders_every_n_epochs=1,
             default_root_dir=self.folder,
             inference_mode=False,
+            plugins=[LightningEnvironment()],  # one process, also inside a job of SLURM
         )

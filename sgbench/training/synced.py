@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from pytorch_lightning.loggers import Logger
 
+from sgbench.records.flat import flat
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import PathSettings, RunSpec, TrainerSettings
 from sgbench.training.loggers import csv_logger, publish, run_name, tensorboard_logger, wandb_logger
+from sgbench.training.mlflow_runs import mlflow_logger
 
-Kind = Literal["csv", "tensorboard", "wandb"]
+Kind = Literal["csv", "tensorboard", "wandb", "mlflow"]
 
 
-def sync(record: RunRecord, folder: Path, kind: Kind, *, group: str | None, project: str, mode: str) -> None:
+def sync(
+    record: RunRecord,
+    folder: Path,
+    kind: Kind,
+    *,
+    group: str | None,
+    project: str,
+    mode: str,
+    artifacts: bool = False,
+) -> None:
     """Replace a logger's copy of a run by what the record says; done twice, the result is the same.
 
-    Epochs have the curve's scores; rates of single epochs are in no record. A run at Weights & Biases is known by
-    its method and seed, so an online one is written over and not doubled.
+    Epochs have the curve's scores and, where the record has them, rates. A run at Weights & Biases is known by its
+    method and seed, so an online one is written over and not doubled.
 
     Args:
         record: of the run.
@@ -28,24 +40,62 @@ def sync(record: RunRecord, folder: Path, kind: Kind, *, group: str | None, proj
         group: under which wandb gathers runs; None takes the protocol's name.
         project: name at Weights & Biases.
         mode: of wandb, "online" or "offline".
+        artifacts: whether wandb gets record, weights and predictions.
 
     Raises:
         InputError: the logger is not installed, or no account is known.
     """
-    spec = _spec_of(record, folder, group)
+    spec = _spec_of(record, folder.absolute().parents[2], group)
     _forget(spec, folder, kind)
     logger: Logger
     if kind == "wandb":
-        logger = wandb_logger(spec, folder, project=project, mode=mode)
+        logger = wandb_logger(spec, folder, project=project, mode=mode, artifacts=artifacts)
+    elif kind == "mlflow":
+        logger = mlflow_logger(spec, folder, uri=None)
     else:
         logger = (csv_logger if kind == "csv" else tensorboard_logger)(spec, folder)
     for line in record.curve:
         told = {key: value for key, value in line.model_dump().items() if value is not None}
+        for layer in record.validation_rates or ():
+            told[f"rate_hz/{layer.name}"] = layer.rate_per_step[line.epoch] / record.method.protocol.dt_s
         logger.log_metrics(told, step=line.epoch)
     publish([logger], record)
 
 
-def _spec_of(record: RunRecord, folder: Path, group: str | None) -> RunSpec:
+def send_table(records: Sequence[RunRecord], folder: Path, *, group: str, project: str, mode: str) -> None:
+    """Send all runs as one table, a row each, in a run of its own at Weights & Biases; done twice, it is replaced.
+
+    Args:
+        records: of the sweep.
+        folder: where offline files go.
+        group: name of the sweep.
+        project: name at Weights & Biases.
+        mode: "online" or "offline".
+    """
+    import wandb
+
+    name = f"table-{group}"
+    _forget_offline(folder, name)
+    rows = [flat(record) for record in records]
+    columns = sorted({key for row in rows for key in row})
+    run = wandb.init(
+        project=project,
+        id=name,
+        name=f"{group}: all runs",
+        group=group,
+        job_type="sweep",
+        dir=folder,
+        mode=mode,  # type: ignore[arg-type] - checked by the command
+        reinit="create_new",
+        settings=wandb.Settings(console="off", x_disable_stats=True),
+    )
+    # Kinds may differ within a column, e.g. a setting that is null in some runs.
+    cells = [[row.get(key) for key in columns] for row in rows]
+    run.log({"runs": wandb.Table([*columns], cells, allow_mixed_types=True)})
+    run.finish()
+
+
+def _spec_of(record: RunRecord, root: Path, group: str | None) -> RunSpec:
     """Rebuild from a record the specification that loggers read."""
     panels = record.diagnosis[0].panels if record.diagnosis else ()
     return RunSpec(
@@ -55,7 +105,7 @@ def _spec_of(record: RunRecord, folder: Path, group: str | None) -> RunSpec:
         trainer=TrainerSettings(
             device="cpu", threads=1, progress=False, log_every_steps=1, diagnose=tuple(panels)
         ),
-        paths=PathSettings(runs_dir=str(folder), data_dir=str(folder)),
+        paths=PathSettings(runs_dir=str(root), data_dir=str(root)),
         loggers={},
         group=group,
         force=False,
@@ -68,5 +118,9 @@ def _forget(spec: RunSpec, folder: Path, kind: Kind) -> None:
     if kind != "wandb":
         shutil.rmtree(folder / kind, ignore_errors=True)
         return
-    for path in (folder / "wandb").glob(f"offline-run-*-{run_name(spec)}"):
+    _forget_offline(folder, run_name(spec))
+
+
+def _forget_offline(folder: Path, name: str) -> None:
+    for path in (folder / "wandb").glob(f"offline-run-*-{name}"):
         shutil.rmtree(path)

@@ -13,6 +13,7 @@ from sgbench.errors import NonFiniteError
 from sgbench.networks.base import Network, check_finite
 from sgbench.rules.base import LearningRule, Objective, Progress
 from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
+from sgbench.training.gradient_norms import GradientNorms
 
 Monitor = Literal["validation_loss", "validation_accuracy"]
 
@@ -44,6 +45,7 @@ class TrainLoop:
         self.rule = rule
         self.objective = objective
         self.clip_norm = math.inf if clip_norm is None else clip_norm
+        self.norms: GradientNorms | None = None  # of layers, where a logger shows them
 
     def train_batch(self, batch: Batch, optimizer: SteppingOptimizer) -> Tensor:
         """Train on one batch, with an optimiser step at each of the rule's yields; return the batch's loss.
@@ -55,6 +57,8 @@ class TrainLoop:
         optimizer.zero_grad()
         for progress in self.rule.gradients(self.network, batch, self.objective):
             norm = self.check(progress)
+            if self.norms is not None:
+                self.norms.add([weight.grad for weight in self.network.parameters()])
             if self.clip_norm < math.inf:
                 torch.nn.utils.clip_grads_with_norm_(self.network.parameters(), self.clip_norm, norm)
             optimizer.step()

@@ -122,15 +122,14 @@ class Tpe:
         self.space = space
         self.name = name
         self.distributions: dict[str, Any] = {
-            key: optuna.distributions.FloatDistribution(each.low, each.high, log=each.is_log)
-            for key, each in space.items()
+            key: distribution_of(optuna, each) for key, each in space.items()
         }
 
     def ask(self, study: int, tried: Sequence[Tried]) -> Setting:
         """Return what the estimator suggests after all that was tried."""
         optuna = self.optuna
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # multivariate and constant_liar are called experimental
+            warnings.simplefilter("ignore")  # what is called experimental
             sampler = optuna.samplers.TPESampler(
                 seed=int(_stream(self.name, study).integers(2**31)) + len(tried),
                 n_startup_trials=STARTUP,
@@ -138,8 +137,8 @@ class Tpe:
                 constant_liar=True,
             )
             asked = optuna.create_study(direction="maximize", sampler=sampler)
-        for each in tried:
-            asked.add_trial(self._told(each))
+            for each in tried:
+                asked.add_trial(self._told(each))
         found = asked.ask(self.distributions).params
         return {key: interval.rounded(found[key]) for key, interval in self.space.items()}
 
@@ -154,6 +153,15 @@ class Tpe:
             value=None if is_pruned else each.score,
             intermediate_values={0: each.score or 0.0} if is_pruned else None,
         )
+
+
+def distribution_of(optuna: Any, interval: Interval) -> Any:
+    """Return an interval as Optuna has it; one before 3, which hydra-optuna-sweeper asks for, has other names."""
+    found = optuna.distributions
+    if hasattr(found, "FloatDistribution"):
+        return found.FloatDistribution(interval.low, interval.high, log=interval.is_log)
+    kind = found.LogUniformDistribution if interval.is_log else found.UniformDistribution
+    return kind(interval.low, interval.high)
 
 
 def asker_of(strategy: Strategy, space: Mapping[str, Interval], keys: Sequence[str], name: str) -> Asker:

@@ -59,19 +59,17 @@ def benchmark(  # noqa: PLR0913 - each has a default
     overrides: Sequence[str] = (),
     workers: int | None = None,
 ) -> SweepTable:
-    """Compare surrogates on your own data: split, train side by side, and return the table.
+    """Compare surrogates on your own data: split, train side by side, and return the table, which prints itself.
 
-    Samples are numpy or torch arrays [samples, time, channels] or [samples, features], lists of samples [time,
-    channels] of unlike lengths or of (times, channels) of spikes, a torch `Dataset` or `DataLoader`, or a data
-    set of tonic. Runs are ordinary: they lie in the runs folder under a protocol whose name has a hash of data
-    and settings, so that the same call goes on where it was, and every command works on them.
+    Samples are arrays [samples, time, channels] or [samples, features], lists of samples [time, channels] or of
+    (times, channels) of spikes, a torch `Dataset` or `DataLoader`, or a data set of tonic. The same call goes on
+    where it was, and every command works on its runs. `sgbench.plot(table, "mine.png")` draws the table.
 
     Args:
         train: (x, y), or one of the others; what is learnt from.
         test: what is reported; None takes a fifth of `train`.
         surrogates: names of entries of the catalogue.
-        widths: full widths at half maximum [threshold units], each with every surrogate that has one; None takes
-            each surrogate's own.
+        widths: full widths at half maximum [threshold units]; None takes each surrogate's own.
         seeds: how many runs of each combination.
         name: of the task, in lower-case letters, digits and _.
         validation: what selects the epoch and the best row; None takes a fifth of what is left of `train`.
@@ -85,19 +83,19 @@ def benchmark(  # noqa: PLR0913 - each has a default
         overrides: further words as on the command line, e.g. "neuron=synaptic", "logger=wandb".
         workers: processes at a time; None takes one a core.
 
-    Returns:
-        A table that prints itself, with `to_pandas()`; `sgbench.plot(table, "mine.png")` draws it.
-
     Raises:
         InputError: data or a name cannot be used; one line with the remedy.
     """
     _require_names(surrogates, widths)
     terms = Terms(hidden=tuple(hidden), epochs=epochs, batch_size=batch_size, seeds=seeds, encoder=encoder)
-    added = prepared_entry(
-        name, train, test, validation, groups=groups, dt_s=dt_s, time_unit=time_unit, terms=terms
-    )
-    words = _words(added, surrogates, widths, seeds)
-    table = sweep(*words, *overrides, workers=workers, title=name)
+    options: dict[str, Any] = {"groups": groups, "dt_s": dt_s, "time_unit": time_unit, "terms": terms}
+    added = prepared_entry(name, train, test, validation, **options)
+    words = [*_words(added, surrogates, widths, seeds), *overrides]
+    return _with_notes(sweep(*words, workers=workers, title=name), added)
+
+
+def _with_notes(table: SweepTable, added: WrittenEntry) -> SweepTable:
+    """Say above the table what was decided about the data, and how to see the board."""
     board = f"board: sgbench board show --from runs --protocol {added.protocol}"
     return SweepTable(table.results, (*lines(added), board))
 

@@ -62,16 +62,27 @@ def compare_in(  # noqa: PLR0913 - each has a default
         InputError: the module has no neurons of snnTorch, keeps state between batches, or data do not fit.
     """
     given = _surrogates(surrogates)
-    for name, value in (("seeds", seeds), ("epochs", epochs), ("batch_size", batch_size)):
-        require_count(name, value)
-    require_number("lr", lr, low=0, open_low=True)
+    _require_numbers({"seeds": seeds, "epochs": epochs, "batch_size": batch_size}, lr)
     data = own_data(train, test, validation, groups)
     course = Course(make_module, data, epochs, batch_size, lr, loss or cross_entropy, time_first)
+    return OwnTable(_rows(_outcomes(course, given, seeds, progress)), data.notes)
+
+
+def _require_numbers(counts: Mapping[str, int], lr: float) -> None:
+    for name, value in counts.items():
+        require_count(name, value)
+    require_number("lr", lr, low=0, open_low=True)
+
+
+def _outcomes(
+    course: Course, given: Mapping[str, Callable[[], Any]], seeds: int, progress: bool
+) -> dict[str, dict[int, Outcome]]:
+    """Run each surrogate with each seed; returns what came of them by surrogate and seed."""
     found: dict[str, dict[int, Outcome]] = {name: {} for name in given}
     runs = [(name, seed) for name in given for seed in range(seeds)]
     for name, seed in tqdm(runs, disable=not progress, unit="run", leave=False):
         found[name][seed] = course.run(given[name], seed)
-    return OwnTable(_rows(found), data.notes)
+    return found
 
 
 def _rows(found: Mapping[str, Mapping[int, Outcome]]) -> list[OwnRow]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sgbench.notebook.html import data_frame, html_table
+from sgbench.notebook.frame import data_frame
 from sgbench.statistics.intervals import Summary, summarise
 from sgbench.statistics.rank_places import RankPlace
-from sgbench.tables import aligned
+from sgbench.tables import aligned, html_table
 
 OUTSIDE = (
     "outside the catalogue: your own network and training, so no board ranks it; test accuracy in %, mean ± 95 % "

@@ -221,7 +221,7 @@ def test_a_spike_of_either_sign_costs_an_addition():
 # --- chance
 
 
-@pytest.mark.parametrize("surrogate", BELLS)
+@pytest.mark.parametrize("surrogate", thinned(BELLS, 4))
 def test_spikes_come_with_the_escape_probability(surrogate):
     """Expected: frequencies within 5 standard errors of F, and F from 0 to 1 with the slope psi / area."""
     made = make(surrogate)

@@ -13,6 +13,7 @@ from sgbench.composition.plan import plan
 from sgbench.composition.presets import read_presets, texts
 from sgbench.errors import InputError
 from sgbench.surrogates.base import Surrogate
+from tests.thinned import thinned_rows
 
 OWN = [preset for preset in read_presets() if preset.own]
 U = torch.tensor([-1.3, -0.4, -0.01, 0.0, 0.02, 0.3, 0.9], dtype=torch.float64)
@@ -47,7 +48,7 @@ CALLS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "given", "slope"), CALLS, ids=[call[0] for call in CALLS])
+@pytest.mark.parametrize(("name", "given", "slope"), thinned_rows(CALLS, 4))
 def test_a_call_by_the_librarys_names_is_its_formula(
     name: str, given: dict[str, float], slope: object
 ) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sgbench.neurons.base import RESET_GRADIENTS, RESETS
 from tests.catalogue.neuron_cases import ELEMENTWISE, drive, make, recipe, run
+from tests.thinned import thinned_rows
 
 RTOL = 1e-10
 
@@ -349,7 +350,7 @@ def cases() -> list[tuple[str, str | None, str | None]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "reset", "gradient"), cases())
+@pytest.mark.parametrize(("name", "reset", "gradient"), thinned_rows(cases(), 3))
 def test_equals_its_equations(name, reset, gradient):
     """Expected: the transcription; 25 steps, spikes equal, x and every gradient within 1e-10 of its largest."""
     values = recipe(name)[1]

@@ -25,6 +25,7 @@ from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.quantity import LEARN, LOGIT_BOUND, Decay, Number, Threshold
 from sgbench.neurons.synaptic import Synaptic
 from sgbench.surrogates.atan import Atan
+from tests.thinned import thinned
 
 pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
 
@@ -228,7 +229,7 @@ def test_equals_snntorch(kind, reset, learn):
 
 @pytest.mark.parametrize("learn", ["none", "shared"])
 @pytest.mark.parametrize("recurrence", ["one_to_one", "all_to_all"])
-@pytest.mark.parametrize("reset", ["subtract", "none"])
+@pytest.mark.parametrize("reset", thinned(["subtract", "none"], 2))
 @pytest.mark.parametrize("kind", KINDS)
 def test_recurrent_equals_snntorch(kind, reset, recurrence, learn):
     """Expected: snnTorch 1.0 RLeaky and RSynaptic with bias 0, 200 steps, the recurrent weights' gradient too."""
@@ -330,7 +331,7 @@ CONNECTIONS = [
 
 @pytest.mark.parametrize(("recurrence", "recurrence_gradient"), CONNECTIONS)
 @pytest.mark.parametrize("reset_gradient", RESET_GRADIENTS)
-@pytest.mark.parametrize("reset", RESETS)
+@pytest.mark.parametrize("reset", thinned(RESETS, 2))
 @pytest.mark.parametrize("kind", KINDS)
 def test_equals_hand_recursion_and_adjoint(kind, reset, reset_gradient, recurrence, recurrence_gradient):
     """Expected: the recursion and adjoint of `by_hand`, 100 steps, every option, all numbers learnt per neuron."""
@@ -501,7 +502,7 @@ OPTIMISERS = {
 
 @pytest.mark.parametrize("direction", [1, -1])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("optimiser", OPTIMISERS)
+@pytest.mark.parametrize("optimiser", thinned(OPTIMISERS, 4))
 def test_learnt_decay_stays_inside_and_alive(optimiser, dtype, direction):
     """Expected from the parametrisation: 0 < beta < 1 and a gradient that is not 0, however large the steps."""
     decay = Decay("beta", 0.9, learn="per_neuron", features=2).to(dtype)

@@ -409,12 +409,27 @@ def test_a_command_without_its_verb(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_code_of_ones_own_is_not_a_clean_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No commit of sgbench says what a class from elsewhere was."""
+    """No commit of sgbench says what a class from elsewhere was; one that changed does not get the old result.
+
+    Must match: a class with another comment, whose run is not repeated.
+    """
     import sgbench
 
     conf = _own_surrogate(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_surrogates", raising=False)
     monkeypatch.setattr("sgbench.training.provenance.git_state", lambda _: ("0" * 40, True))
     own = sgbench.run(*WORDS, "surrogate=half", config_dirs=[conf], allow_targets=["my_surrogates.Half"])
     assert own.provenance.clean is False
     assert sgbench.run(*WORDS).provenance.clean is True
+    path = tmp_path / "my_surrogates.py"
+    for old, new in (("class", "# mine\nclass"), ("0.5", "0.25")):
+        path.write_text(path.read_text().replace(old, new))
+        sys.modules.pop("my_surrogates")
+        words = [*WORDS, "surrogate=half"]
+        options: Any = {"config_dirs": [conf], "allow_targets": ["my_surrogates.Half"]}
+        if old == "class":
+            assert sgbench.run(*words, **options) == own
+            continue
+        with pytest.raises(InputError, match=r"surrogate=half has changed .* force=true"):
+            sgbench.run(*words, **options)

@@ -146,3 +146,9 @@ def test_short_steps_against_a_true_gradient_fall_and_along_it_rise() -> None:
         for weight in each.network.parameters():
             weight.grad = None if weight.grad is None else -weight.grad
     assert falling_steps(soft, traced, batches, goal) == 0.75
+    silent = network([5, 6, 2], functools.partial(sigmoid, 3.0), gain=0.01)
+    traced = [trace(silent, each, goal) for each in batches]
+    assert any(weight.grad is not None and weight.grad.any() for weight in traced[0].network.parameters())
+    assert (
+        falling_steps(silent, traced, batches, goal) is None
+    )  # its loss is that of no spikes, before and after

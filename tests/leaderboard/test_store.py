@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from sgbench.errors import InputError, StorageError
+from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import compose_reference, deviation
+from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.store import tree as store
+from sgbench.leaderboard.store.sources import require_same_source
 from sgbench.leaderboard.store.tree import add, read_shelf
 from sgbench.records.files import to_json
 from sgbench.records.record import RunRecord
@@ -53,23 +56,51 @@ def of_source(source: str | None, seed: int) -> RunRecord:
     )
 
 
-def test_two_peoples_classes_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    """Must match: seeds of one source, and records that state none. Must differ: another source, on a board too."""
-    mine, theirs = [of_source("a", 0), of_source("a", 1)], of_source("b", 2)
-    for found in (*mine, theirs):
-        write_run(tmp_path / "runs", found)
-    seen = shelf(tmp_path / "runs")
-    assert seen.records == tuple(mine)
-    (left_out,) = seen.findings
-    assert (
-        "seed 2: surrogate=atan is another class than that of seed 0 (source bbbbbbbb, not aaaaaaaa)"
-        in str(left_out)
-    )
-    done = add([tmp_path / "runs"], tmp_path / "boards", references=REFERENCES)
-    assert len(done.added) == 2
-    assert "two of one name are two methods" in str(done.refused[0])
-    write_run(tmp_path / "silent", of_source(None, 2))
-    assert add([tmp_path / "silent"], tmp_path / "boards", references=REFERENCES).refused == ()
+def test_two_peoples_classes_of_one_name_have_a_row_each(tmp_path: Path) -> None:
+    """Hand count: two seeds of one source, two of another, one of which both have; all of them stay.
+
+    Must match: records that state no source go with the first row, and what is added twice is there already.
+    """
+    mine, theirs = [of_source("a", seed) for seed in (0, 1)], [of_source("b", seed) for seed in (0, 2)]
+    for name, records in (("mine", mine), ("theirs", theirs), ("silent", [of_source(None, 2)])):
+        for found in records:
+            write_run(tmp_path / name, found)
+    boards = tmp_path / "boards"
+    sources = [tmp_path / name for name in ("mine", "theirs", "silent")]
+    done = add(sources, boards, references=REFERENCES)
+    assert (len(done.added), done.refused) == (5, ())
+    assert len(add(sources, boards, references=REFERENCES).already_there) == 5
+    name = mine[0].method_id
+    folders = sorted(path.name for path in (boards / "toy_v1" / "records").iterdir())
+    assert folders == [name, f"{name}-bbbbbbbb"]
+    (board,) = show(boards, layout="leaderboards", references=REFERENCES).boards
+    rows = {row.method_id: (sorted(row.scores), row.varying["source"]) for row in board.rows}
+    assert rows == {
+        name: ([0, 1, 2], "source aaaaaaaa"),
+        f"{name}-bbbbbbbb": ([0, 2], "source bbbbbbbb"),
+    }
+    assert "source" in to_markdown(board, layout="leaderboards")
+    where = boards / "toy_v1" / "records"
+    (where / f"{name}-bbbbbbbb").rename(where / f"{name}-cccccccc")
+    assert ["misplaced" in each.reason for each in shelf(boards, "leaderboards").findings] == [True, True]
+
+
+def test_a_class_that_changed_between_seeds_has_two_rows_and_no_submission(tmp_path: Path) -> None:
+    """Of a runs folder: seed 2 is of another source. Must differ: one source, and none stated, have one row."""
+    for found in (of_source("a", 0), of_source(None, 1), of_source("b", 2)):
+        write_run(tmp_path, found)
+    (board,) = show(tmp_path, layout="runs", references=REFERENCES).boards
+    assert sorted((sorted(row.scores), row.varying["source"]) for row in board.rows) == [
+        ([0, 1], "source aaaaaaaa"),
+        ([2], "source bbbbbbbb"),
+    ]
+    assert to_markdown(board, layout="runs").count(f"({record().method_id}/)") == 2
+    with pytest.raises(InputError, match="another source than those of seed 0"):
+        require_same_source(of_source("b", 2), of_source("a", 0))
+    (tmp_path / "toy_v1" / record().method_id / "2" / "record.json").unlink()
+    (board,) = show(tmp_path, layout="runs", references=REFERENCES).boards
+    assert board.rows[0].varying == {}
+    assert board.rows[0].method_id == record().method_id
 
 
 def edited(change: Callable[[dict[str, Any]], None]) -> bytes:

@@ -31,6 +31,11 @@ def test_csv_and_tensorboard_hold_the_curve_and_the_flat_tree() -> None:
     events = accumulators.EventAccumulator(str(folder_of(compose(WORDS)) / "tensorboard")).Reload()
     curve = [event.value for event in events.Scalars("validation_loss")]
     assert curve == pytest.approx([line.validation_loss for line in record.curve], rel=1e-6)
+    rates = [event.value for event in events.Scalars("rate_hz/hidden0")]
+    assert record.validation_rates is not None
+    assert rates == pytest.approx(
+        [1000 * each for each in record.validation_rates[0].rate_per_step], rel=1e-6
+    )
     for key in ("test/accuracy", "counts/spikes", "validation/rate_hz/hidden0", "parameters"):
         assert [event.value for event in events.Scalars(key)] == pytest.approx([tree[key]], rel=1e-6), key
     path = folder_of(compose(WORDS)) / "csv" / "metrics.csv"

@@ -10,9 +10,11 @@ import pytest
 
 import sgbench
 from sgbench.cli.main import main
+from sgbench.errors import InputError
 from sgbench.inspection import run_picture
 from sgbench.inspection.stored_run import load_selected, stored_run
 from sgbench.plots.run import RunPicture
+from sgbench.records.files import to_json
 from sgbench.records.record import RunRecord
 
 
@@ -40,6 +42,12 @@ def test_the_numbers_are_those_of_the_record_and_of_the_network(
     assert picture.rates[0].where == ("validation", "test")
     assert finished.test is not None
     assert picture.rates[0].rate[1] == finished.test.activity[0].rate_per_step
+    assert finished.validation is not None
+    assert picture.rates[0].by_epoch is not None
+    assert len(picture.rates[0].by_epoch) == len(finished.curve)
+    selected = picture.rates[0].by_epoch[finished.best_epoch]
+    assert selected == finished.validation.activity[0].rate_per_step  # counted once more, after training
+    assert picture.no_epochs == ""
     run = stored_run([str(path.parent)])
     layer = load_selected(run).hidden_layers[0]
     run.parts.data.setup()
@@ -51,6 +59,24 @@ def test_the_numbers_are_those_of_the_record_and_of_the_network(
             sent, state = layer.neuron.step(now[None], state)
             assert np.array_equal(sample.spikes["hidden0"][step], sent[0].detach().numpy())
     assert len(picture.samples) == 2
+
+
+def test_an_older_record_says_why_it_has_no_rates_by_epoch(
+    finished: RunRecord, runs_dir: Path, tmp_path: Path, drawn: list[RunPicture]
+) -> None:
+    """Must differ: one without the field; must match: its bytes do not name it. A rate an epoch is held to."""
+    (path,) = runs_dir.rglob("record.json")
+    older = finished.model_copy(update={"validation_rates": None})
+    path.write_bytes(to_json(older))
+    assert b"validation_rates" not in path.read_bytes()
+    run_picture.draw_run(path.parent, tmp_path / "run.png", samples=0)
+    assert "before they were kept" in drawn[0].no_epochs
+    assert drawn[0].rates[0].by_epoch is None
+    assert finished.validation_rates is not None
+    cut = finished.validation_rates[0].model_copy(update={"rate_per_step": (0.1,)})
+    path.write_bytes(to_json(finished.model_copy(update={"validation_rates": (cut,)})))
+    with pytest.raises(InputError, match="hidden0 has 1 rates of 3 epochs"):
+        run_picture.draw_run(path.parent, tmp_path / "run.png", samples=0)
 
 
 def test_the_command_draws_a_run_and_refuses_by_name_what_is_gone(

@@ -33,6 +33,9 @@ def test_lost_copies_come_back_as_the_record_says(finished: RunRecord, runs_dir:
     assert row == {key: str(value) for key, value in tree.items()}
     losses = [float(line["validation_loss"]) for line in csv.DictReader(made[0][1].decode().splitlines())]
     assert losses == [line.validation_loss for line in finished.curve]
+    assert finished.validation_rates is not None
+    told = [float(line["rate_hz/hidden0"]) for line in csv.DictReader(made[0][1].decode().splitlines())]
+    assert told == pytest.approx([1000 * each for each in finished.validation_rates[0].rate_per_step])
     for _ in range(2):
         assert main(["sync", str(runs_dir), "--to", "tensorboard"]) == 0
         events = accumulators.EventAccumulator(str(folder / "tensorboard")).Reload()
@@ -54,6 +57,18 @@ def test_what_cannot_be_copied_is_named(
     (tmp_path / "empty").mkdir()
     assert main(["sync", str(tmp_path / "empty"), "--to", "csv"]) == 2
     assert "holds no record" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_table_has_a_row_for_each_run(finished: RunRecord, runs_dir: Path) -> None:
+    """Read back from the file that wandb keeps of a table, sent twice: one, whose row is the tree."""
+    for _ in range(2):
+        words = ["sync", str(runs_dir), "--to", "wandb", "--mode", "offline", "--table", "mine"]
+        assert main(words) == 0
+    (path,) = runs_dir.rglob("*.table.json")
+    table = json.loads(path.read_text())
+    (row,) = table["data"]
+    assert dict(zip(table["columns"], row, strict=True)) == pytest.approx(flat(finished))
 
 
 @pytest.mark.slow

@@ -6,23 +6,22 @@ that of the committed boards, opened from disk, and that of a board of 1000 rows
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sgbench.leaderboard.deviation import References, compose_reference
+from sgbench.leaderboard.site.beside import Beside, pictures_in
 from sgbench.leaderboard.site.build import build_site
+from sgbench.recommendation.front import shipped_advice
 from tests.leaderboard.factory import record, write_board_record
 from tests.rooms import ROOT
+from tests.site.browsers import OVERFLOW, SCHEMES, WIDTHS, violations
 
 pytestmark = [pytest.mark.site, pytest.mark.filterwarnings("default")]
-WIDTHS, SCHEMES = (360, 768, 1440), ("light", "dark")
 LOOKED_AT = ("index.html", "protocols/digits_v1.html", "surrogates/atan.html", "energy.html", "submit.html")
 ROWS, SHOWN = 1000, 200
-OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 WIDEST = (
     "Math.max(...[...document.querySelectorAll('table')].map(each => each.getBoundingClientRect().right))"
 )
@@ -35,23 +34,11 @@ SHIFTS = """() => new Promise(done => {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium."""
-    driver = pytest.importorskip("playwright.sync_api", reason="no driver; pip install 'sgbench[browser]'")
-    where = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if where is None:
-        pytest.skip("no Chromium on the path; on Debian: apt-get install chromium")
-    with driver.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=where, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site of the committed boards."""
     into = tmp_path_factory.mktemp("whole") / "site"
-    build_site(ROOT / "leaderboards", into, references=References(), commit="c" * 40)
+    beside = Beside(shipped_advice(), pictures=pictures_in(ROOT / "docs" / "catalogue"))
+    build_site(ROOT / "leaderboards", into, references=References(), commit="c" * 40, beside=beside)
     return into
 
 
@@ -68,28 +55,6 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
             write_board_record(root / "boards", record(seed=seed, accuracy=accuracy, of=method))
     build_site(root / "boards", root / "site", references=References(), commit="c" * 40)
     return root / "site"
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    """A page that fails its test on any message of the console."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    opened = context.new_page()
-    said: list[str] = []
-    opened.on("console", lambda message: said.append(message.text))
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    opened.on("requestfailed", lambda request: said.extend(lost(request)))
-    opened.on(
-        "request", lambda request: None if request.url.startswith("file:") else said.append(request.url)
-    )
-    yield opened
-    context.close()
-    assert said == []
-
-
-def lost(request: Any) -> list[str]:
-    """A file that could not be read; one that was no longer wanted when the page was left is none."""
-    return [] if request.failure == "net::ERR_ABORTED" else [f"{request.url}: {request.failure}"]
 
 
 def column(page: Any, place: int) -> list[str]:
@@ -195,22 +160,8 @@ def test_pages_fit_every_width(site: Path, browser: Any, width: int, scheme: str
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_axe_finds_nothing(site: Path, browser: Any, scheme: str) -> None:
     """axe-core, an independent checker of accessibility, has no finding in either colour scheme."""
-    axe = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="pip install 'sgbench[browser]'"
-    )
-    # axe is put into the page by its driver, which the page's own policy forbids everybody else.
-    context = browser.new_context(color_scheme=scheme, bypass_csp=True)
-    opened = context.new_page()
     method = next((site / "methods" / "digits_v1").glob("*.html")).relative_to(site).as_posix()
-    for name in (*LOOKED_AT, method):
-        opened.goto((site / name).as_uri())
-        found = axe.Axe().run(opened)
-        told = [
-            (each["id"], [node["html"][:120] for node in each["nodes"][:3]])
-            for each in found.response["violations"]
-        ]
-        assert told == [], name
-    context.close()
+    assert violations(browser, scheme, [site / name for name in (*LOOKED_AT, method)]) == []
 
 
 def test_prints_on_a4_without_cut_columns(site: Path, browser: Any) -> None:

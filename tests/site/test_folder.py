@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sgbench.errors import InputError, StorageError
+from sgbench.leaderboard.site.beside import pictures_in, pictures_of
 from sgbench.leaderboard.site.files import SiteFile
 from sgbench.leaderboard.site.folder import MANIFEST, compare_site, found_in, links_docs, write_site
 from sgbench.leaderboard.site.pictures import digest_in, drawn, told
@@ -139,6 +140,19 @@ def test_a_picture_is_held_to_its_numbers(tmp_path: Path) -> None:
     (site / "p.svg").write_bytes(data + b"<!-- mine -->")
     assert differences(site, [picture(0.5)]) == {"p.svg": "edited"}
     assert told([0.1 + 0.2]) == told([0.3]) != told([0.3001])
+
+
+def test_pictures_of_entries_are_those_that_a_site_has(tmp_path: Path) -> None:
+    """Expected: of two entries the one whose picture is listed; drawn beside it, the newer file stands for it."""
+    catalogue = tmp_path / "catalogue"
+    (catalogue / "surrogate").mkdir(parents=True)
+    (catalogue / "surrogate" / "atan.svg").write_text("new")
+    drawn = pictures_in(catalogue)
+    assert drawn == {"surrogates/atan.svg": catalogue / "surrogate" / "atan.svg"}
+    site = tmp_path / "site"
+    files = ["surrogates/atan.svg", "neurons/leaky.svg", "across.svg", "surrogates/atan.html"]
+    assert pictures_of(files, site, drawn) == {**drawn, "neurons/leaky.svg": site / "neurons" / "leaky.svg"}
+    assert pictures_of(["across.svg"], site, drawn) == {}
 
 
 def test_curves_are_the_points_of_the_records() -> None:

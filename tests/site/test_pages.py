@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import posixpath
 import shlex
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.site.answer import answer_of, listed
 from sgbench.leaderboard.site.beside import Beside
+from sgbench.leaderboard.site.downloads import as_csv, as_json
+from sgbench.leaderboard.site.pages import site_pages
 from sgbench.leaderboard.site.protocols import protocol_files
 from sgbench.leaderboard.site.render import DOCS_SECTIONS
 from sgbench.leaderboard.site.reproductions import read_reproductions
@@ -66,8 +69,10 @@ def test_a_board_and_its_methods(tmp_path: Path) -> None:
     first, second = board.rows
     assert [first.place.low, second.place.low] == [1, 2]
     assert f"../methods/toy_v1/{first.method_id}.html" in page.values("a", "href")
-    assert found["protocols/toy_v1.csv"] == to_csv(board)
-    assert json.loads(found["protocols/toy_v1.json"]) == [*csv.DictReader(io.StringIO(to_csv(board)))]
+    assert found["protocols/toy_v1.csv"] == to_csv(board, digits=9)
+    assert json.loads(found["protocols/toy_v1.json"]) == [
+        *csv.DictReader(io.StringIO(to_csv(board, digits=9)))
+    ]
     own = Document(found[f"methods/toy_v1/{first.method_id}.html"])
     assert f"boards/toy_v1/records/{first.method_id}/0.json" in own.text
     assert str(tmp_path) not in own.text
@@ -172,19 +177,54 @@ def test_failing_reproductions_come_first(tmp_path: Path) -> None:
 
 
 def test_a_table_says_what_it_is_sorted_by(tmp_path: Path) -> None:
-    """By hand: a number carries its value, a dash none, and the row's head has its scope."""
+    """By hand: a number carries what its text does not say, a dash nothing; the row's head has its scope."""
     sources = sources_of(tmp_path / "boards")
     page = next(each for each in text_pages(sources) if each.path == "retired.html")
     table = Table(
         "t",
         (*columns("name"), *numbers("size")),
-        ((Cell("a"), Cell("1,000", 1000.0)), (Cell("b"), Cell("-"))),
+        ((Cell("a"), Cell("1,000", 1000.0)), (Cell("b"), Cell("-")), (Cell("c"), Cell("1 to 7", 1.0))),
     )
     found = Document(html(replace(page, values={"table": table})))
-    assert found.values("td", "data-o") == ["1000"]
-    assert found.values("th", "scope") == ["col", "col", "row", "row"]
+    assert found.values("td", "data-o") == ["1"]
+    assert found.values("th", "scope") == ["col", "col", "row", "row", "row"]
     assert found.values("table", "class") == ["sorts"]
     assert listed([]) == ""
+
+
+def test_every_page_with_a_table_offers_it_for_computing(tmp_path: Path) -> None:
+    """Expected: CSV and JSON beside each page with a table, with as many rows as it, and each linked from it.
+
+    By hand: an unrounded number, a text that a spreadsheet would run as JSON text, and null for a dash.
+    """
+    sources = sources_of(tmp_path / "boards", two_methods())
+    found = texts(sources)
+    for path, text in found.items():
+        page = Document(text)
+        if not path.endswith(".html") or not any(tag == "table" for tag, _ in page.tags):
+            continue
+        folder = PurePosixPath(path).parent
+        leads = [posixpath.normpath(folder / link) for link in page.values("a", "href")]
+        links = [link for link in leads if link.endswith((".csv", ".json"))]
+        assert links, path
+        assert {link.rpartition(".")[2] for link in links} == {"csv", "json"}, path
+        for link in links:
+            is_json = link.endswith(".json")
+            assert json.loads(found[link]) if is_json else [*csv.DictReader(io.StringIO(found[link]))], link
+    results = {row["surrogate"]: row["results on boards"] for row in json.loads(found["surrogates.json"])}
+    assert results == {"atan": 1, "triangle": 0, "sigmoid": 0, "zero": 1}
+    cells = (Cell("=1+1"), Cell("1.50", 1.4996), Cell("-"))
+    table = Table("t", (*columns("a"), *numbers("b", "c")), (cells,))
+    assert as_csv(table).decode() == 'a,b,c\n"""=1+1""",1.4996,\n'
+    assert json.loads(as_json(table)) == [{"a": "=1+1", "b": 1.4996, "c": None}]
+
+
+def test_titles_of_a_table_are_unique(tmp_path: Path) -> None:
+    """Else a column of its JSON would be lost."""
+    for each in site_pages(sources_of(tmp_path / "boards", two_methods())):
+        for name, table in each.tables.items():
+            titles = [column.title for column in table.columns]
+            assert len(set(titles)) == len(titles), (each.path, name)
 
 
 def test_the_front_page_begins_with_what_the_study_says(tmp_path: Path) -> None:

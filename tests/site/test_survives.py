@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sgbench.leaderboard.baseline import WITHOUT
 from sgbench.leaderboard.store.dossier import place
 from sgbench.records.counts import Count
 from sgbench.records.record import RunRecord
+from sgbench.records.spec import Method
 from sgbench.records.trust import Notice
 from tests.leaderboard import factory
 from tests.leaderboard.factory import method, network_counts, record
 from tests.leaderboard.test_board_edges import hand_in
 from tests.leaderboard.test_loss_boards import with_loss
-from tests.site.boards import documents, sources_of
+from tests.rooms import ROOT
+from tests.site.boards import documents, sources_of, texts
+from tests.site.documents import Document
 
+PUBLISHED = ROOT / "leaderboards" / "digits_v1"
 LONG = "x" * 300
 CASES: dict[str, tuple[list[RunRecord], str, str]] = {
     "no record at all": ([], "index.html", "The boards cannot say yet."),
@@ -102,6 +109,72 @@ def test_results_from_outside_alone(tmp_path: Path) -> None:
     assert "no method counts: 1 from outside the catalogue" in page.text
     assert "https://example.org/mine" in page.values("a", "href")
     assert [path for path in page.values("img", "src") if not path.endswith("badge.svg")] == []
+
+
+def test_names_that_would_act_on_a_page(tmp_path: Path) -> None:
+    """Expected: a submission whose name is markup, or turns text around, is left out and named; no page has it."""
+    root = tmp_path / "boards"
+    identity = hand_in(root, 0.90, 0.92)
+    path = root / "digits_v1" / "submissions" / f"{identity}.json"
+    stored = json.loads(path.read_text())
+    for name in ("<img src=x onerror=alert(1)>", "abc\u202edef"):
+        path.write_text(json.dumps({**stored, "name": name}))
+        sources = sources_of(root)
+        assert str(path) in [each.path for each in sources.findings]
+        assert not [path for path, text in texts(sources).items() if "onerror" in text or "\u202e" in text]
+
+
+def test_a_protocol_of_baselines_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: 0.80, 0.81 and 0.82 are 81 % in the part without ranks, and nothing is promised above it."""
+    plain = factory.reference()
+    entries = {group: dict(known) for group, known in plain.entries.items()}
+    facts = {"hidden": "${protocol.hidden}", "recurrence": "none", "bias": False}
+    entries["network"]["linear"] = factory.toy_entry("network", "linear", meta={"spikes": False}, **facts)
+    monkeypatch.setattr(factory, "reference", lambda: replace(plain, entries=entries))
+    spiking = method()
+    choices = spiking.choices | {**WITHOUT, "network": "linear"}
+    numbers = spiking.parameters | {key: {} for key in WITHOUT}
+    without = Method.model_validate(spiking.model_dump() | {"choices": choices, "parameters": numbers})
+    sources = sources_of(
+        tmp_path / "boards", [record(seed=seed, accuracy=0.8 + seed / 100, of=without) for seed in (0, 1, 2)]
+    )
+    assert sources.findings == ()
+    pages = documents(sources)
+    page = pages["protocols/toy_v1.html"]
+    assert "no method counts: 1 baseline without spikes" in page.text
+    assert "81.00" in page.text
+    assert [path for path in page.values("img", "src") if not path.endswith("badge.svg")] == []
+    assert "The boards cannot say yet." in pages["index.html"].text
+
+
+def test_a_submission_without_predictions(tmp_path: Path) -> None:
+    """Expected: its page says who handed it in and what was claimed, although no file of answers is stored."""
+    root = tmp_path / "boards"
+    shutil.copytree(PUBLISHED, root / "digits_v1", ignore=shutil.ignore_patterns("objects", "verifications"))
+    pages = documents(sources_of(root))
+    (handed_in,) = (root / "digits_v1" / "submissions").glob("*.json")
+    page = pages[f"methods/digits_v1/{handed_in.stem}.html"]
+    assert json.loads(handed_in.read_text())["name"] in page.text
+    assert "handed in and not run again" in page.text
+
+
+@pytest.mark.slow
+def test_1000_methods(tmp_path: Path) -> None:
+    """Hand count: 1000 rows on one page of less than 1 MB, and a page for each method."""
+    made = [
+        record(
+            seed=0,
+            accuracy=0.5 + number / 2500,
+            of=method(parameters={"surrogate": {"width_fwhm": 1 + number / 1000}}),
+        )
+        for number in range(1000)
+    ]
+    found = texts(sources_of(tmp_path / "boards", made))
+    page = Document(found["protocols/toy_v1.html"])
+    assert page.problems == []
+    assert sum(tag == "tr" for tag, _ in page.tags) > 1000
+    assert len(found["protocols/toy_v1.html"].encode()) < 1_000_000
+    assert sum(path.startswith("methods/") and path.endswith(".html") for path in found) == 1000
 
 
 def test_boards_of_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

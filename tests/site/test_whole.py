@@ -104,7 +104,7 @@ def methods_of(*protocols: str) -> Iterator[Method]:
         groups = read_methods(
             PUBLISHED, layout="leaderboards", references=References(), findings=[], only=name
         )
-        yield from (group[0].method for group in groups)
+        yield from (group.records[0].method for group in groups)
 
 
 def require_remade(method: Method, references: References) -> None:

@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,7 +18,7 @@ from sgbench.records.spec import RunSpec
 from sgbench.records.tuning import JOURNALS, read_journals
 from sgbench.replicas.crew import Bar
 from sgbench.training.run_folder import folder_of, locked
-from sgbench.tuning.asking import Random, Sobol, Tpe, Tried
+from sgbench.tuning.asking import Random, Sobol, Tpe, Tried, distribution_of
 from sgbench.tuning.bars import bar_of
 from sgbench.tuning.outcomes import Outcome
 from sgbench.tuning.request import Request, Task, task_of
@@ -265,6 +266,17 @@ def test_refused_before_anything_runs(
     assert main(["tune", *words, f"paths.runs_dir={tmp_path / 'runs'}"]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_an_older_optuna_has_its_own_names_for_intervals() -> None:
+    """Version 2, which hydra-optuna-sweeper asks for: two classes in place of one with a switch."""
+    kinds = {
+        name: lambda *bounds, name=name: (name, bounds)
+        for name in ("UniformDistribution", "LogUniformDistribution")
+    }
+    old = SimpleNamespace(distributions=SimpleNamespace(**kinds))
+    assert distribution_of(old, Interval(0.1, 1.0, True)) == ("LogUniformDistribution", (0.1, 1.0))
+    assert distribution_of(old, Interval(0.0, 1.0, False)) == ("UniformDistribution", (0.0, 1.0))
 
 
 def test_without_optuna_one_line_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

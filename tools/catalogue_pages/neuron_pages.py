@@ -21,7 +21,7 @@ from sgbench.training.build import construct
 from tools.catalogue_pages.docstrings import Described, described
 from tools.catalogue_pages.page_text import OUTPUTS, closing, opening, table
 
-MARK = "<!-- Written by `make catalogue` from conf/neuron and the classes; edit those instead. -->"
+MARK = "<!-- Written by each build of the site from conf/neuron and the classes; edit those instead. -->"
 MILLI = 1000
 
 

@@ -12,7 +12,7 @@ from sgbench.surrogates.base import Surrogate
 from sgbench.tables import number_text
 from tools.catalogue_pages.docstrings import Described
 
-MARK = "<!-- Written by `make catalogue` from conf/surrogate and the classes; edit those instead. -->"
+MARK = "<!-- Written by each build of the site from conf/surrogate and the classes; edit those instead. -->"
 OUTPUTS = {"binary": "0 or 1", "signed": "-1, 0 or 1", "integer": "whole numbers", "real": "real numbers"}
 
 

@@ -1,18 +1,15 @@
-"""`python -m tools.catalogue_pages.pages`: write docs/catalogue from the entries (`make catalogue`)."""
+"""`python -m tools.catalogue_pages.pages`: write docs/catalogue from the entries, as a build of the site does."""
 
 from __future__ import annotations
 
 import argparse
-import functools
 import importlib
-import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -25,9 +22,10 @@ from sgbench.errors import InputError, SgbenchError, one_printable_line
 from sgbench.inspection.neuron_picture import neuron_picture
 from sgbench.inspection.portrait import formula_of
 from sgbench.inspection.surrogate_picture import surrogate_picture
+from sgbench.leaderboard.site.files import SiteFile
+from sgbench.leaderboard.site.pictures import digest_in, drawn
 from sgbench.networks.base import DenseLayer
 from sgbench.paths import conf_dir
-from sgbench.plots import style
 from sgbench.plots.neuron import neuron_figure
 from sgbench.plots.surrogate import surrogate_figure
 from sgbench.records.spec import RunSpec
@@ -37,8 +35,6 @@ from tools.catalogue_pages.docstrings import described
 from tools.catalogue_pages.page_text import Subject
 
 GROUP, NEURON = "surrogate", "neuron"
-Pictures = Literal["all", "new", "none"]
-PICTURES: tuple[Pictures, ...] = ("all", "new", "none")
 POINTS = 401  # of a curve; 1201 would double the size of a picture
 
 
@@ -46,13 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write all pages and pictures; returns the exit code."""
     words = argparse.ArgumentParser(prog="python -m tools.catalogue_pages.pages", description=__doc__)
     words.add_argument("--into", type=Path, help="docs/catalogue of this checkout, unless given")
-    words.add_argument(
-        "--pictures", choices=PICTURES, default="all", help="which are drawn; the old ones take minutes"
-    )
     args = words.parse_args(argv)
     try:
         folder = args.into or default_folder()
-        written = write(folder, pictures=args.pictures)
+        written = write(folder)
     except SgbenchError as error:
         sys.stderr.write(f"pages: error: {one_printable_line(error)}\n")
         return error.exit_code
@@ -74,34 +67,73 @@ def default_folder() -> Path:
     return docs / "catalogue"
 
 
-def write(folder: Path, *, pictures: Pictures) -> list[Path]:
-    """Write every page and all, new or no pictures; remove what belongs to entries that are gone."""
-    known = catalogue.entries(GROUP)
-    default = compose([])
-    subjects = [subject(entry, known, default) for entry in known.values() if not is_preset(entry)]
-    neurons = neuron_pages.subjects(catalogue.entries(NEURON))
-    pages = {Path(GROUP) / f"{one.entry.name}.md": page_text.surrogate_page(one) for one in subjects}
-    pages |= {Path(NEURON) / f"{one.entry.name}.md": neuron_pages.neuron_page(one) for one in neurons}
-    pages[Path("surrogates.md")] = page_text.index_page(subjects)
-    pages[Path("libraries.md")] = page_text.library_page(known, filter(is_preset, known.values()))
-    pages[Path("neurons.md")] = neuron_pages.neurons_page(neurons)
+def write(folder: Path) -> list[Path]:
+    """Write every page and every picture."""
+    found = every_subject()
+    return put(folder, [*texts(*found), *pictures(*found)])
+
+
+def put(folder: Path, made: Sequence[SiteFile]) -> list[Path]:
+    """Write what is not there or says something else, and remove pages and pictures of entries that are gone.
+
+    Args:
+        folder: of the catalogue.
+        made: all that should be in it.
+    """
     for group in (GROUP, NEURON):
         (folder / group).mkdir(parents=True, exist_ok=True)
-    for path, text in pages.items():
-        (folder / path).write_text(text, encoding="utf-8")
-    drawn = {
-        folder / one.entry.group / f"{one.entry.name}.svg": functools.partial(_figure, one)
-        for one in [*subjects, *neurons]
-    }
-    for path, figure in drawn.items():
-        if pictures == "all" or (pictures == "new" and not path.exists()):
-            _draw(figure, path)
-    current = {*(folder / path for path in pages), *drawn}
+    for each in made:
+        _update(folder / each.path, each)
+    current = {folder / each.path for each in made}
     old = [path for group in (GROUP, NEURON) for path in (folder / group).iterdir() if path not in current]
     for path in old:
         if path.suffix in (".md", ".svg"):
             path.unlink()
-    return sorted(path for path in current if path.exists())
+    return sorted(current)
+
+
+def _update(path: Path, made: SiteFile) -> None:
+    """Write one file, unless it says the same; a picture says what its digest says."""
+    there = path.read_bytes() if path.is_file() else None
+    if made.digest is None:
+        if there != (text := made.make()):
+            path.write_bytes(text)
+    elif there is None or digest_in(there) != made.digest:
+        path.write_bytes(made.make())
+
+
+def every_subject() -> tuple[list[Subject], list[neuron_pages.Subject]]:
+    """The surrogates and the neurons of the catalogue, each with what a run would get of it.
+
+    Raises:
+        InputError: names the entry that cannot be made.
+    """
+    known = catalogue.entries(GROUP)
+    default = compose([])
+    subjects = [subject(entry, known, default) for entry in known.values() if not is_preset(entry)]
+    return subjects, neuron_pages.subjects(catalogue.entries(NEURON))
+
+
+def texts(subjects: Sequence[Subject], neurons: Sequence[neuron_pages.Subject]) -> Iterator[SiteFile]:
+    """The pages: one an entry, the lists, and the presets by library."""
+    known = catalogue.entries(GROUP)
+    pages = {f"{GROUP}/{one.entry.name}.md": page_text.surrogate_page(one) for one in subjects}
+    pages |= {f"{NEURON}/{one.entry.name}.md": neuron_pages.neuron_page(one) for one in neurons}
+    pages["surrogates.md"] = page_text.index_page(subjects)
+    pages["libraries.md"] = page_text.library_page(known, filter(is_preset, known.values()))
+    pages["neurons.md"] = neuron_pages.neurons_page(neurons)
+    for path, text in pages.items():
+        yield SiteFile(path, text.encode)
+
+
+def pictures(subjects: Iterable[Subject], neurons: Iterable[neuron_pages.Subject]) -> Iterator[SiteFile]:
+    """The picture of each entry, with the digest of its numbers inside."""
+    for one in subjects:
+        curves = surrogate_picture(one.entry.name, one.surrogate, POINTS)
+        yield drawn(f"{GROUP}/{one.entry.name}.svg", curves, lambda shown=curves: surrogate_figure(shown))
+    for one in neurons:
+        found = neuron_picture(one.entry.name, one.neuron, formula_of(one.entry))
+        yield drawn(f"{NEURON}/{one.entry.name}.svg", found, lambda shown=found: neuron_figure(shown))
 
 
 def subject(entry: Entry, known: Mapping[str, Entry], default: RunSpec) -> Subject:
@@ -146,25 +178,6 @@ def _engines(why: str | None, *, compiled: bool) -> str:
         return f"reference and snntorch; not fused or scan, because {why}"
     slope = "the slope inside the compiled loops" if compiled else "the slope in torch"
     return f"fused ({slope}), scan, reference, snntorch"
-
-
-def _figure(one: Subject | neuron_pages.Subject) -> Figure:
-    if isinstance(one, Subject):
-        return surrogate_figure(surrogate_picture(one.entry.name, one.surrogate, POINTS))
-    return neuron_figure(neuron_picture(one.entry.name, one.neuron, formula_of(one.entry)))
-
-
-def _draw(figure: Callable[[], Figure], path: Path) -> None:
-    style.save(
-        figure, path, style_changes={"svg.fonttype": "none"}
-    )  # letters as letters: a third of the bytes
-    drawn = re.sub(r' d="[^"]*"', _shorter, path.read_text(encoding="utf-8"))
-    path.write_text(drawn, encoding="utf-8")
-
-
-def _shorter(outline: re.Match[str]) -> str:
-    """An outline of an SVG to a tenth of a point."""
-    return " " + " ".join(re.sub(r"(\d\.\d)\d+", r"\1", outline.group()).split())
 
 
 if __name__ == "__main__":

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from tools.catalogue_pages.pages import write as write_catalogue
 from tools.documentation.api import api_pages
 from tools.documentation.outside import COPIES, DOCS, FILES, ROOT, Outside
 
 GENERATED = ("api", "checkout")
-"""Folders below docs/ that each build writes anew."""
+"""Folders below docs/ that each build brings up to date."""
 BELOW = {"catalogue/surrogates": "surrogate/*", "catalogue/neurons": "neuron/*", "study/README": "*"}
 """Pages that are written by commands, and which pages stand below them."""
 BAR = re.compile(r"(`+[^`]*`+)|\|")
@@ -23,6 +23,7 @@ def setup(app: Any) -> dict[str, bool]:
     outside = Outside()
     app.connect("builder-inited", lambda _: write_pages(outside))
     app.connect("autodoc-process-docstring", lambda *words: escape_bars(words[-1]))
+    app.connect("autodoc-skip-member", lambda _, kind, name, *words: is_of_pydantic(name), priority=400)
     app.connect("source-read", lambda _, name, source: turn(outside, name, source))
     app.connect(
         "build-finished", lambda app, error: copy(outside, Path(app.outdir)) if error is None else None
@@ -32,15 +33,25 @@ def setup(app: Any) -> dict[str, bool]:
 
 def write_pages(outside: Outside) -> None:
     """Write the pages that come from docstrings and from texts of the checkout."""
-    for name in GENERATED:
-        shutil.rmtree(DOCS / name, ignore_errors=True)
-        (DOCS / name).mkdir()
-    for name, text in api_pages():
-        (DOCS / "api" / f"{name}.md").write_text(text, encoding="utf-8")
+    write_catalogue(DOCS / "catalogue")
+    pages = {DOCS / "api" / f"{name}.md": text for name, text in api_pages()}
     for place, name in COPIES.items():
         page = PurePosixPath("checkout") / f"{name}.md"
         text = outside.rewritten((ROOT / place).read_text(encoding="utf-8"), page, ROOT)
-        (DOCS / page).write_text(IMAGE.sub(r"![\1](../../\2)", text), encoding="utf-8")
+        pages[DOCS / page] = IMAGE.sub(r"![\1](../../\2)", text)
+    for name in GENERATED:
+        (DOCS / name).mkdir(exist_ok=True)
+        for path in (DOCS / name).glob("*.md"):
+            if path not in pages:
+                path.unlink()
+    for path, text in pages.items():
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:  # else its page stays as it is
+            path.write_text(text, encoding="utf-8")
+
+
+def is_of_pydantic(name: str) -> bool | None:
+    """Whether a member is pydantic's own, which is not to be looked at before the first use of its class."""
+    return True if name.startswith("__pydantic_") else None
 
 
 def escape_bars(lines: list[str]) -> None:
@@ -64,10 +75,18 @@ def escape_bars(lines: list[str]) -> None:
             lines[place] = BAR.sub(lambda found: found.group(1) or r"\|", line)
 
 
+CATALOGUE = re.compile(r"catalogue/(surrogate|neuron)/(\w+)")
+"""Pages of entries, whose results stand on a page of the boards."""
+
+
 def turn(outside: Outside, name: str, source: list[str]) -> None:
     """Turn the links of one page."""
     if not name.startswith(GENERATED):
         source[0] = outside.rewritten(source[0], PurePosixPath(f"{name}.md"))
+    entry = CATALOGUE.fullmatch(name)
+    if entry is not None:
+        where = f"outside:../../../{entry.group(1)}s/{entry.group(2)}.html"
+        source[0] += f"\n## Results\n\n[{entry.group(2)} on every board]({where})\n"
     if name in BELOW:
         source[0] += f"\n```{{toctree}}\n:hidden:\n:glob:\n\n{BELOW[name]}\n```\n"
 

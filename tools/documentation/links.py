@@ -1,4 +1,4 @@
-"""`python -m tools.documentation.links DIR`: whether every link inside a site leads to what is there."""
+"""`python -m tools.documentation.links DIR`: whether links of a site lead somewhere, and it loads its own alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from urllib.parse import unquote
 SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 OUT = re.compile(r"(https?://[^\s/$.?#][^\s]*|mailto:[^\s@]+@[^\s@]+|data:.*)", re.DOTALL)
 """What an address elsewhere has to look like; whether somebody answers there is not asked."""
-LINKING = {"a": "href", "link": "href", "img": "src", "script": "src"}
+LINKING = {"a": "href", "link": "href", "img": "src", "script": "src", "iframe": "src", "source": "src"}
+LOADED = ("stylesheet", "icon", "preload", "preconnect")
+"""What a browser does with a link of the head by itself, by its `rel`."""
 
 
 @dataclass
@@ -23,6 +25,7 @@ class Links(HTMLParser):
 
     targets: list[str] = field(default_factory=list)
     places: set[str] = field(default_factory=set)
+    loaded: set[str] = field(default_factory=set)  # those that a browser asks for by itself
 
     def __post_init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -33,11 +36,13 @@ class Links(HTMLParser):
         target = values.get(LINKING.get(tag, ""))
         if target:
             self.targets.append(target)
+            if tag not in ("a", "link") or (values.get("rel") or "") in LOADED:
+                self.loaded.add(target)
         self.places |= {value for key in ("id", "name") if (value := values.get(key))}
 
 
 def broken(site: Path) -> Iterator[str]:
-    """Yield a line on each link of a site that leads nowhere, or to an address of no form.
+    """Yield a line on each link of a site that leads nowhere, to an address of no form, or loads from elsewhere.
 
     Args:
         site: its folder; links between its pages are relative.
@@ -48,7 +53,9 @@ def broken(site: Path) -> Iterator[str]:
     for page in pages:
         for target in dict.fromkeys(_read(page).targets):
             if SCHEME.match(target):
-                if OUT.fullmatch(target) is None:
+                if target in _read(page).loaded and not target.startswith("data:"):
+                    yield f"{page.relative_to(site)}: {target}: is loaded from elsewhere"
+                elif OUT.fullmatch(target) is None:
                     yield f"{page.relative_to(site)}: {target}: no address"
                 continue
             file, _, place = target.partition("#")

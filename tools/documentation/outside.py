@@ -13,6 +13,12 @@ ROOT = PACKAGE.parent
 DOCS = ROOT / "docs"
 COPIES = {"README.md": "readme", "CONTRIBUTING.md": "contributing", "CHANGELOG.md": "changelog"}
 """Texts of the checkout that become pages, below docs/checkout."""
+PAGES_OF = {
+    "conf/surrogate": "../surrogates.html",
+    "conf/neuron": "../neurons.html",
+    "sgbench/composition/presets.yaml": "catalogue/libraries.html",
+}
+"""What is not documentation and has a page that each build makes of it, from the top of the documentation."""
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^(```|~~~|:::).*?^\1\s*$", re.DOTALL | re.MULTILINE)
 FILES = "files"
@@ -65,6 +71,8 @@ class Outside:
     def _place(self, path: Path, place: str) -> str | None:
         """Where something of the checkout is, from the top of the documentation; None where it is nowhere."""
         parts = PurePosixPath(place).parts
+        if place in PAGES_OF:
+            return PAGES_OF[place]
         if parts[0] == "leaderboards":
             return f"../protocols/{parts[1]}.html" if len(parts) > 1 else "../boards.html"
         if path.is_relative_to(PACKAGE) and path.is_dir() and has_page(path):

@@ -52,7 +52,7 @@ def read(path: Path) -> Pixels:
 
 
 def _packets(data: bytes) -> Iterator[bytes]:
-    """Yield the unpacked event packets."""
+    """Yield the event packets of a file, unpacked, one after the other."""
     if not data.startswith(MAGIC):
         raise ValueError("another first line")
     place = len(MAGIC)
@@ -77,7 +77,7 @@ def _packets(data: bytes) -> Iterator[bytes]:
 
 
 def _head(head: bytes) -> tuple[int, int]:
-    """Compression, and where the table of packets begins (-1 without one)."""
+    """Read a file's compression, and where the table of packets begins (-1 without one)."""
     fields = _fields(head, _number("<I", head, 0))
     compression = _number("<b", head, fields[0]) if fields and fields[0] else NOT_COMPRESSED
     table_at = _number("<q", head, fields[1]) if len(fields) > 1 and fields[1] else -1
@@ -85,7 +85,7 @@ def _head(head: bytes) -> tuple[int, int]:
 
 
 def _events(packet: bytes) -> np.ndarray:
-    """Return the vector of a size-prefixed table whose only field it is."""
+    """Read the vector of events from a size-prefixed table whose only field it is."""
     (size,) = struct.unpack_from("<I", packet, 0)
     body = packet[4 : 4 + size]
     fields = _fields(body, _number("<I", body, 0))
@@ -97,7 +97,7 @@ def _events(packet: bytes) -> np.ndarray:
 
 
 def _fields(body: bytes, table: int) -> list[int]:
-    """Return where the fields of a FlatBuffers table lie; 0 stands for those that are missing."""
+    """Locate the fields of a FlatBuffers table; 0 stands for those that are missing."""
     described = table - _number("<i", body, table)
     if described < 0:
         raise ValueError("an offset leads out of the file")

@@ -28,7 +28,7 @@ class Member(NamedTuple):
 
 
 def unpack(archive: Path, folder: Path, *, most_bytes: int) -> list[str]:
-    """Put the files of a zip or tar into a folder; returns their names.
+    """Put the files of a zip or tar into a folder, and return their names.
 
     They are unpacked beside and moved into place when all are whole, so a damaged archive changes nothing.
 
@@ -89,7 +89,7 @@ def _copy(archive: Path, source: IO[bytes], place: Path, declared: int) -> int:
 
 
 def _inside(archive: Path, name: str) -> str:
-    """Return the name if it leads nowhere but down."""
+    """Require that a member's name leads nowhere but down, and return it."""
     path = PurePosixPath(name)
     if (
         path.is_absolute()
@@ -104,7 +104,7 @@ def _inside(archive: Path, name: str) -> str:
 
 
 def _members(archive: Path) -> Iterator[Member]:
-    """All files, in order; folders are made as needed, and anything else is refused."""
+    """Yield all files of an archive, in order; folders are made as needed, and anything else is refused."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as packed:
             for info in packed.infolist():

@@ -25,7 +25,7 @@ class Pixels(NamedTuple):
     time_us: NDArray[np.int64]
 
     def channel(self, image: tuple[int, int, int], name: str) -> NDArray[np.int64]:
-        """(p H + y) W + x.
+        """Compute the channel of each event, (p H + y) W + x.
 
         Raises:
             InputError: an event outside the image.
@@ -43,7 +43,7 @@ class Pixels(NamedTuple):
 
 
 def parse(data: bytes, name: str) -> Pixels:
-    """Events from bytes: x, y, then polarity and a 23-bit time in microseconds, big-endian.
+    """Read events from bytes: x, y, then polarity and a 23-bit time in microseconds, big-endian.
 
     Raises:
         InputError: not a whole number of events.

@@ -59,7 +59,7 @@ def prepared(name: str, shape: Mapping[str, object], write: Callable[[Path], Non
 
 
 def forget(folder: Path) -> None:
-    """Remove one that turned out to be damaged."""
+    """Remove a prepared data set that turned out to be damaged."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -75,7 +75,7 @@ def _used(folder: Path) -> bool:
 
 
 def _fill(folder: Path, write: Callable[[Path], None]) -> None:
-    """Write beside and rename, under the lock."""
+    """Write a prepared data set beside its place and rename it when it is whole, under the lock."""
     for left in folder.parent.glob(f".{folder.name}.*"):
         forget(left)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -90,7 +90,7 @@ def _fill(folder: Path, write: Callable[[Path], None]) -> None:
 
 
 def _make_room(root: Path, wanted: int, name: str) -> None:
-    """Remove what was not used longest until the new one fits."""
+    """Remove the prepared data sets that were not used longest, until the new one fits."""
     limit = int(default_cache_gb() * GB)
     if wanted > limit:
         raise InputError(
@@ -106,17 +106,17 @@ def _make_room(root: Path, wanted: int, name: str) -> None:
 
 
 def entries(root: Path) -> list[Path]:
-    """All whole ones."""
+    """List the folders of all whole prepared data sets."""
     return [path for path in root.glob("*-*") if path.is_dir() and not path.name.startswith(".")]
 
 
 def size(folder: Path) -> int:
-    """Bytes of all files below."""
+    """Add up the bytes of all files below a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def checksum_of_files(root: Path, names: Sequence[str]) -> str:
-    """SHA-256 over the names and the bytes of files, in order.
+    """Hash the names and the bytes of files, in order, by SHA-256.
 
     It is read from a note where no file has changed its size, time or place since it was taken.
 

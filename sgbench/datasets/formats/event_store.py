@@ -66,7 +66,7 @@ class Writer:
         self.files: list[BinaryIO] = [(folder / f"{name}.i32").open("wb") for name in SPIKES]
 
     def add(self, recording: Recording) -> None:
-        """Append a sample.
+        """Append a sample, its spikes in the order of time, to the files of the split.
 
         Raises:
             InputError: it has a spike outside the channels, before 0 or beyond half an hour, or of no time.
@@ -97,7 +97,7 @@ class Writer:
                     file.close()
 
     def _finish(self) -> None:
-        """Write what is known at the end, the header last."""
+        """Write what is known only at the end of a split, the header last."""
         for name in PER_SAMPLE:
             np.save(self.folder / f"{name}.npy", np.array(getattr(self, name), np.int64), allow_pickle=False)
         for file in self.files:
@@ -115,7 +115,7 @@ class Writer:
 
 
 def in_order(recording: Recording, n_channels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Channels and times in the order of times and, at one time, of channels; see `Writer.add`.
+    """Sort channels and times by time and, at one time, by channel; see `Writer.add`.
 
     >>> [part.tolist() for part in in_order(Recording([3, 1, 2], [20, 7, 7], 0), 4)]
     [[1, 2, 3], [7, 7, 20]]
@@ -159,12 +159,12 @@ class SpikeFile:
             self.numbers = torch.frombuffer(mapped, dtype=torch.int32)
 
     def read_into(self, place: NDArray[np.int32], first: int) -> None:
-        """Fill an array with the numbers from a place on."""
+        """Fill an array with the file's numbers from a place on."""
         if os.preadv(self.handle, [place.data], 4 * first) != place.nbytes:
             raise OSError(f"a prepared data set was cut off at {4 * first} bytes")
 
     def pieces(self, first: list[int], counts: list[int]) -> Tensor:
-        """Return the pieces that begin at these places, one after another."""
+        """Read the pieces of the file that begin at these places, one after another."""
         found, end = np.empty(sum(counts), np.int32), 0
         for start, count in zip(first, counts, strict=True):
             begin, end = end, end + count
@@ -218,7 +218,7 @@ class PickedTrains(SpikeTrains):
 
     @functools.cached_property
     def channel(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride] - read where the other is held
-        """int32 [spikes]."""
+        """Read the channel of each spike, int32 [spikes]."""
         channel = self._source.files[0].pieces(self._first, self._counts)
         if (
             len(channel) and channel.numpy().view(np.uint32).max() >= self.n_channels
@@ -228,11 +228,11 @@ class PickedTrains(SpikeTrains):
 
     @functools.cached_property
     def time_us(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """int32 [spikes]."""
+        """Read the time of each spike since its sample's start, int32 [spikes] [us]."""
         return self._source.files[1].pieces(self._first, self._counts)
 
     def to(self, dtype: torch.dtype) -> SpikeTrains:
-        """Return the same spikes for input of another type."""
+        """Return the same spikes with another type for the input that will be made of them."""
         found = PickedTrains.__new__(PickedTrains)
         found.__dict__.update(self.__dict__, dtype=dtype)
         return found
@@ -242,7 +242,7 @@ class PickedTrains(SpikeTrains):
         return PickedTrains(self._source, self._position[position], self.dtype)
 
     def one_by_one(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
-        """Channels and times of each sample in turn, read into the same memory."""
+        """Yield channels and times of each sample in turn, read into the same memory."""
         room = np.empty((2, max(self._counts, default=0)), np.int32)
         channels, times = self._source.files
         for first, count in zip(self._first, self._counts, strict=True):
@@ -253,7 +253,7 @@ class PickedTrains(SpikeTrains):
 
 
 def read(folder: Path) -> Samples:
-    """One split.
+    """Map the samples of one split from the files of a folder.
 
     Raises:
         DamagedError: files are missing, cut off, or not what the header says.
@@ -277,7 +277,7 @@ def read(folder: Path) -> Samples:
 
 
 def _checksum(folder: Path, header: Mapping[str, object]) -> str:
-    """SHA-256 over what a header says and the bytes of all files beside it."""
+    """Hash what a header says and the bytes of all files beside it by SHA-256."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in FILES:
         facts = (folder / name).stat()
@@ -288,7 +288,7 @@ def _checksum(folder: Path, header: Mapping[str, object]) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _checksum_once(path: Path, changed: tuple[int, ...]) -> str:
-    """SHA-256 of a file, read once a process as long as nothing tells that it was written to."""
+    """Hash a file by SHA-256, once a process as long as nothing tells that it was written to."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

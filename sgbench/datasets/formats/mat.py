@@ -33,7 +33,7 @@ NUMERIC = (
 
 
 def read_mat(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
-    """Read the arrays of these names.
+    """Read the arrays of these names from a MATLAB file of version 5.
 
     Args:
         path: of the file.

@@ -21,7 +21,7 @@ PLAIN = "biufU"
 
 
 def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
-    """Read the arrays of these names.
+    """Read the arrays of these names from an .npz file.
 
     Args:
         path: of the file.
@@ -61,7 +61,7 @@ def _member(
 
 
 def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, order and type of what follows, if it is plain numbers or text."""
+    """Read shape, order and type of the array that follows, if it is plain numbers or text."""
     try:
         version = npy.read_magic(file)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0

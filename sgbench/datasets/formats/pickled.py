@@ -24,7 +24,7 @@ PLAIN = (type(None), bool, int, float, str, bytes, bytearray, np.number, np.bool
 
 
 def numbers_in(data: bytes, name: str) -> Any:
-    """Numbers, text, lists, tuples, mappings and arrays of numbers that a pickle holds.
+    """Read the numbers, text, lists, tuples, mappings and arrays of numbers that a pickle holds.
 
     Args:
         data: of the file, unpacked.
@@ -60,7 +60,7 @@ class _Unpickler(pickle.Unpickler):
     """Imports nothing."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """Return what stands for a name, which is never imported."""
+        """Return what stands for a name in the pickle, which is never imported."""
         wanted = f"{module_name.replace('numpy.core', 'numpy._core')} {global_name}"
         if wanted not in CALLS:
             raise ValueError(f"it asks for {module_name}.{global_name}")
@@ -99,14 +99,14 @@ class _Kind(_Stand):
         self.text, self.order = text, "|"
 
     def __setstate__(self, state: Any) -> None:
-        """Take the byte order."""
+        """Take the byte order of an array's numbers from the pickle."""
         if state[1] not in ("<", ">", "|", "="):
             raise ValueError(f"numbers in the order {state[1]!r}")
         self.order = state[1]
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Return the type as NumPy's own."""
+        """Return the type of the numbers as NumPy's own."""
         return np.dtype(self.order + self.text)
 
 
@@ -119,13 +119,13 @@ class _Array(_Stand):
         self.numbers = numbers
 
     def __setstate__(self, state: Any) -> None:
-        """Take the numbers."""
+        """Take the numbers of an announced array from the pickle."""
         _, shape, kind, columns_first, data = state
         self.numbers = _array(shape, kind, data, columns_first=bool(columns_first))
 
 
 def _reconstruct(kind: Any, *_: Any) -> _Array:
-    """Announce an array."""
+    """Announce an array, whose numbers come later in the pickle."""
     if not isinstance(kind, _Name) or kind._call is not _ndarray:
         raise TypeError("an array of another class")
     return _Array()
@@ -137,17 +137,17 @@ def _ndarray(*_: Any) -> Any:
 
 
 def _frombuffer(data: Any, kind: Any, shape: Any, order: Any) -> _Array:
-    """Make an array of the bytes beside it."""
+    """Make an array of the bytes that the pickle holds beside it."""
     return _Array(_array(shape, kind, data, columns_first=order == "F"))
 
 
 def _scalar(kind: Any, data: Any) -> Any:
-    """Make a number."""
+    """Make a single number of its type and bytes."""
     return _array((), kind, data, columns_first=False)[()]
 
 
 def _encode(text: Any, codec: Any) -> bytes:
-    """Bytes that an old protocol writes as text."""
+    """Encode the bytes that an old protocol writes as text."""
     if codec not in ("latin1", "latin-1"):
         raise ValueError(f"text in {codec!r}")
     found: bytes = text.encode("latin-1")
@@ -155,7 +155,7 @@ def _encode(text: Any, codec: Any) -> bytes:
 
 
 def _no_bytes() -> bytes:
-    """Bytes of nothing, in old protocols."""
+    """Return empty bytes, which old protocols ask for by a call."""
     return b""
 
 
@@ -181,7 +181,7 @@ def _array(shape: Any, kind: Any, data: Any, *, columns_first: bool) -> np.ndarr
 
 
 def _plain(value: Any) -> Any:
-    """Return the same tree with arrays in place of what announced them."""
+    """Return the same tree with arrays of numbers in place of what announced them."""
     if isinstance(value, _Array):
         if value.numbers is None:
             raise ValueError("an array without numbers")

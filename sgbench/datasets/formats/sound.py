@@ -17,7 +17,7 @@ MOST_S = 60.0
 
 
 def read_wav(path: Path, rate_hz: int) -> NDArray[np.float64]:
-    """One channel of 16-bit sound in [-1, 1).
+    """Read one channel of 16-bit sound in [-1, 1) from a .wav file.
 
     Args:
         path: of the file.
@@ -57,7 +57,7 @@ def _require_form(file: Any, path: Path, rate_hz: int) -> None:
 
 
 def write_wav(path: Path, sound: NDArray[np.float64], rate_hz: int) -> None:
-    """Write sound in [-1, 1) in the same form, for tests."""
+    """Write sound in [-1, 1) as a .wav file of one channel of 16 bits, for tests."""
     with wave.open(str(path), "wb") as file:
         file.setparams((1, BYTES, rate_hz, len(sound), "NONE", ""))
         file.writeframes((sound * FULL_SCALE).astype("<i2").tobytes())

@@ -22,7 +22,7 @@ TIMES, UNITS, LABELS, SPEAKER = "spikes/times", "spikes/units", "labels", "extra
 
 
 def numbers(path: Path, name: str) -> NDArray[np.int64]:
-    """Read a list of whole numbers from a file.
+    """Read a list of whole numbers from an HDF5 file.
 
     Raises:
         InputError: the file is damaged, or holds something else under this name.
@@ -83,7 +83,7 @@ def _opened(path: Path) -> Any:
 
 
 def _data(file: Any, path: Path, name: str) -> Any:
-    """One data set of the file itself."""
+    """Open a list that lies in the HDF5 file itself, following no link to elsewhere."""
     import h5py
 
     place = file

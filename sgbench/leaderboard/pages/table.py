@@ -20,6 +20,7 @@ from sgbench.leaderboard.pages.sections import (
 )
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.store.reading import Layout
+from sgbench.leaderboard.store.sources import method_of_row
 from sgbench.records.energy import EnergyTarget
 from sgbench.statistics.pairs import MIN_SEEDS
 from sgbench.tables import number_text
@@ -130,7 +131,7 @@ def _cells(row: MethodRow, board: Board, notes: Notes, layout: Layout) -> list[s
             cells.append(
                 NONE + notes.mark(map(code, energy.reasons)) if static is None else interval_text(static)
             )
-    folder = row.method_id if layout == "runs" else f"records/{row.method_id}"
+    folder = method_of_row(row.method_id) if layout == "runs" else f"records/{row.method_id}"
     cells.append(NONE if row.costs.parameters is None else f"{row.costs.parameters:,}")
     cells.append(NONE if row.costs.training_s is None else number_text(row.costs.training_s))
     if row.standing is not None:

@@ -9,16 +9,23 @@ from sgbench.leaderboard.labels import inert
 from sgbench.leaderboard.pages.sections import trust_text
 from sgbench.leaderboard.rows import Board, MethodRow
 
+DIGITS = 12
+"""Of a number in a board's own table."""
 
-def to_csv(board: Board) -> str:
+
+def to_csv(board: Board, *, digits: int = DIGITS) -> str:
     """Write the board as CSV: accuracies as fractions, one column per seed, energies with both ends.
 
-    Twelve significant digits: beyond those the quantile of the t-distribution varies between library versions,
-    and a table has to be the same on every machine.
+    Beyond twelve significant digits the quantile of the t-distribution varies between library versions, and a table
+    has to be the same on every machine.
+
+    Args:
+        board: its rows.
+        digits: significant ones of each number.
     """
     shown = (*board.rows, *board.claimed, *board.baselines)
     seeds = sorted({seed for row in shown for seed in row.scores})
-    records = [_csv_row(row, board, seeds) for row in shown]
+    records = [_csv_row(row, board, seeds, digits) for row in shown]
     out = io.StringIO()
     columns = list(records[0]) if records else []
     writer = csv.DictWriter(out, columns, lineterminator="\n")
@@ -27,7 +34,7 @@ def to_csv(board: Board) -> str:
     return out.getvalue()
 
 
-def _csv_row(row: MethodRow, board: Board, seeds: list[int]) -> dict[str, str]:
+def _csv_row(row: MethodRow, board: Board, seeds: list[int], digits: int) -> dict[str, str]:
     score, name = row.score, f"test_{board.measure.kind}"
     cells = {
         "rank_low": "" if row.place is None else str(row.place.low),
@@ -38,39 +45,39 @@ def _csv_row(row: MethodRow, board: Board, seeds: list[int]) -> dict[str, str]:
         **({"baseline": "yes" if row in board.baselines else "no"} if board.baselines else {}),
         **({"claimed": "yes" if row in board.claimed else "no"} if board.claimed else {}),
         **{group: row.varying.get(group, "") for group in board.varying},
-        f"{name}_mean": _number(score.mean),
-        f"{name}_low": _number(score.low),
-        f"{name}_high": _number(score.high),
+        f"{name}_mean": _number(score.mean, digits),
+        f"{name}_low": _number(score.low, digits),
+        f"{name}_high": _number(score.high, digits),
         "seeds": str(len(row.scores)),
         "failed_seeds": " ".join(map(str, row.failed_seeds)),
-        **{f"{name}_seed_{seed}": _number(row.scores.get(seed)) for seed in seeds},
-        "spikes_per_inference": _number(row.costs.spikes.value),
-        "synaptic_operations_per_inference": _number(row.costs.synaptic_operations.value),
+        **{f"{name}_seed_{seed}": _number(row.scores.get(seed), digits) for seed in seeds},
+        "spikes_per_inference": _number(row.costs.spikes.value, digits),
+        "synaptic_operations_per_inference": _number(row.costs.synaptic_operations.value, digits),
     }
-    cells |= _standing_cells(row, board.measure.kind)
+    cells |= _standing_cells(row, board.measure.kind, digits)
     for target in board.targets:
         energy = row.costs.energies[target.name]
         for kind, interval in (("dynamic", energy.dynamic_nj), ("static", energy.static_nj)):
             for end in ("value", "low", "high"):
-                cells[f"{target.name}_{kind}_{end}_nj"] = _number(interval and getattr(interval, end))
+                cells[f"{target.name}_{kind}_{end}_nj"] = _number(interval and getattr(interval, end), digits)
         cells[f"{target.name}_left_out"] = "; ".join(map(inert, energy.missing))
         cells[f"{target.name}_no_total_because"] = "; ".join(map(inert, energy.reasons))
     cells["parameters"] = "" if row.costs.parameters is None else str(row.costs.parameters)
-    cells["training_time_s"] = _number(row.costs.training_s)
+    cells["training_time_s"] = _number(row.costs.training_s, digits)
     return cells
 
 
-def _standing_cells(row: MethodRow, kind: str) -> dict[str, str]:
+def _standing_cells(row: MethodRow, kind: str, digits: int) -> dict[str, str]:
     if row.standing is None:
         return {}
     dossier = row.standing.dossier
     return {
         "division": row.standing.division,
         "checked": trust_text(row),
-        f"verified_{kind}": "" if dossier.best is None else _number(dossier.best.verified),
+        f"verified_{kind}": "" if dossier.best is None else _number(dossier.best.verified, digits),
         "tuning_trials": "" if dossier.submission is None else str(dossier.submission.tuning_trials),
     }
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.12g}"
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}g}"

@@ -34,6 +34,7 @@ def compared(sources: Sources) -> AcrossTasks | str:
 def across_files(found: AcrossTasks | str, sources: Sources) -> Iterator[Page | SiteFile]:
     """Yield the page of surrogates over all tasks and its picture."""
     comparable = isinstance(found, AcrossTasks)
+    table = standings_table(found, sources) if isinstance(found, AcrossTasks) else None
     if isinstance(found, AcrossTasks):
         shown, ranks = profiles(found), mean_ranks(found)
         yield drawn(PICTURE, (shown, ranks), lambda: across_figure(shown, ranks))
@@ -44,12 +45,13 @@ def across_files(found: AcrossTasks | str, sources: Sources) -> Iterator[Page | 
         "across.html",
         {
             "why_not": "" if comparable else found,
-            "table": standings_table(found, sources) if isinstance(found, AcrossTasks) else None,
+            "table": table,
             "picture": picture() if comparable else None,
             "left_out": found.left_out if isinstance(found, AcrossTasks) else (),
             "ranks": rank_sentence(found) if isinstance(found, AcrossTasks) else "",
         },
         "across.html",
+        tables={} if table is None else {"": table},
     )
 
 

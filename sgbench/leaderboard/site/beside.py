@@ -1,8 +1,13 @@
-"""What a site shows beside its records, from whoever builds it: the advice of a study, and the documentation."""
+"""What a site shows beside its records, from whoever builds it: a study's advice, the documentation, pictures."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PICTURED = ("surrogate", "neuron")
+"""Groups whose entries have pages with a picture."""
 
 
 @dataclass(frozen=True)
@@ -39,3 +44,30 @@ class Beside:
 
     advice: tuple[Advice, ...] = ()  # a line a kind of network
     has_docs: bool = False  # whether the documentation is, or will be, in docs/ of the site
+    pictures: Mapping[str, Path] = field(default_factory=dict)  # of entries, by their places on the site
+
+
+def pictures_in(catalogue: Path) -> dict[str, Path]:
+    """Return the drawn pictures of entries, by their places on the site.
+
+    Args:
+        catalogue: where the build of the catalogue's pages put them, or a folder that is not there.
+    """
+    found = {}
+    for group in PICTURED:
+        for path in sorted((catalogue / group).glob("*.svg")):
+            found[f"{group}s/{path.name}"] = path
+    return found
+
+
+def pictures_of(listed: Iterable[str], site: Path, drawn: Mapping[str, Path]) -> dict[str, Path]:
+    """Return the pictures that a site has, so that it can be built again as it was.
+
+    Args:
+        listed: paths of the files of the site.
+        site: its folder, whose own picture stands for one that is not drawn.
+        drawn: pictures that are, by their places.
+    """
+    places = tuple(f"{group}s/" for group in PICTURED)
+    wanted = [path for path in listed if path.endswith(".svg") and path.startswith(places)]
+    return {path: drawn.get(path, site / path) for path in wanted}

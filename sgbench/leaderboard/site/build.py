@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.site.beside import Beside
-from sgbench.leaderboard.site.folder import compare_site, links_docs, require_ours, write_site
+from sgbench.leaderboard.site.beside import Beside, pictures_of
+from sgbench.leaderboard.site.folder import compare_site, links_docs, listed, require_ours, write_site
 from sgbench.leaderboard.site.pages import site_files
 from sgbench.leaderboard.site.sources import NOTHING_BESIDE, read_sources
 from sgbench.leaderboard.store.reading import Finding
@@ -63,11 +63,13 @@ def check_site(
         site: the folder of the site.
         references: what the catalogue says of protocols.
         commit: of the records, or words in its place.
-        beside: what is shown beside the records; whether that is the documentation, the site's own list says.
+        beside: what is shown beside the records; whether the documentation and pictures of entries are there, the
+            site's own list says.
 
     Raises:
         InputError: a folder is missing, or the second is no site.
     """
-    as_built = replace(beside, has_docs=links_docs(site))
+    pictures = pictures_of(listed(site) or {}, site, beside.pictures)
+    as_built = replace(beside, has_docs=links_docs(site), pictures=pictures)
     sources = read_sources(root, references=references, commit=commit, beside=as_built)
     return (*sources.findings, *compare_site(site, site_files(sources)))

@@ -10,6 +10,7 @@ from sgbench.composition.catalogue import Entry
 from sgbench.composition.selection import canonical_name, is_preset
 from sgbench.leaderboard.pages.table import rank_text
 from sgbench.leaderboard.site.files import Page, Picture, SiteFile
+from sgbench.leaderboard.site.pictures import digest_in
 from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
 from sgbench.leaderboard.site.table import Cell, Table, number, numbers, texts
 from sgbench.tables import NONE, counted
@@ -28,6 +29,10 @@ PLACES = {
 }
 
 
+UNDRAWN = "no digest"
+"""Stands for that of a picture which carries none."""
+
+
 def entry_files(group: str, sources: Sources) -> Iterator[Page | SiteFile]:
     """Yield the pages of one group, the list of all first.
 
@@ -41,12 +46,13 @@ def entry_files(group: str, sources: Sources) -> Iterator[Page | SiteFile]:
     for each in filter(is_preset, known.values()):
         presets.setdefault(canonical_name(each), []).append(each)
     done = _boards_of(group, sources)
-    yield _list_page(group, canonical, done)
+    yield _list_page(group, canonical, done, presets)
     for entry in canonical.values():
-        picture = _picture(entry, sources.docs)
+        picture = _picture(entry, sources.beside.pictures)
         if picture is not None:
             yield picture[1]
-        yield _entry_page(entry, presets.get(entry.name, []), done.get(entry.name, []), picture)
+        names = presets.get(entry.name, []), done.get(entry.name, [])
+        yield _entry_page(entry, *names, picture, has_docs=sources.beside.has_docs)
 
 
 def _boards_of(group: str, sources: Sources) -> dict[str, list[tuple[Cell, ...]]]:
@@ -73,7 +79,10 @@ def _boards_of(group: str, sources: Sources) -> dict[str, list[tuple[Cell, ...]]
 
 
 def _list_page(
-    group: str, canonical: Mapping[str, Entry], done: Mapping[str, list[tuple[Cell, ...]]]
+    group: str,
+    canonical: Mapping[str, Entry],
+    done: Mapping[str, list[tuple[Cell, ...]]],
+    presets: Mapping[str, list[Entry]],
 ) -> Page:
     rows = tuple(
         (
@@ -82,31 +91,35 @@ def _list_page(
             Cell(str(entry.meta.get("formula") or NONE), is_code=True),
             Cell(str(entry.meta.get("family") or NONE).replace("_", " ")),
             Cell(f"{len(done.get(name, [])):,}", float(len(done.get(name, [])))),
+            *([Cell(", ".join(each.name for each in presets.get(name, [])) or NONE)] if presets else []),
         )
         for name, entry in canonical.items()
     )
     columns = (*texts(group, "what it is", "formula", "family"), *numbers("results on boards"))
+    columns += texts("in other libraries") if presets else ()
     told = counted(len(canonical), group)
+    table = Table(told, columns, rows, is_filtered=True)
     return Page(
         f"{group}s.html",
         f"{group.capitalize()}s",
         f"The {told} of the catalogue, with formulas.",
         "entries.html",
-        {"group": group, "place": PLACES[group], "table": Table(told, columns, rows, is_filtered=True)},
+        {"group": group, "place": PLACES[group], "table": table},
         f"{group}s.html",
+        tables={"": table},
     )
 
 
-def _picture(entry: Entry, docs: Path | None) -> tuple[Picture, SiteFile] | None:
-    """Find the picture that the checkout's catalogue has of an entry."""
-    path = None if docs is None else docs / "catalogue" / entry.group / f"{entry.name}.svg"
-    if path is None or not path.is_file():
+def _picture(entry: Entry, drawn: Mapping[str, Path]) -> tuple[Picture, SiteFile] | None:
+    """Return the picture of an entry with its file, where it was drawn."""
+    where = f"{entry.group}s/{entry.name}.svg"
+    path = drawn.get(where)
+    if path is None:
         return None
     what = "slope and primitive" if entry.group == "surrogate" else "responses to currents"
-    where = f"{entry.group}s/{entry.name}.svg"
-    return Picture(where, f"{what} of {entry.name}", f"The {what} at the defaults."), SiteFile(
-        where, path.read_bytes
-    )
+    digest = (digest_in(path.read_bytes()) if path.is_file() else None) or UNDRAWN
+    file = SiteFile(where, path.read_bytes, digest)
+    return Picture(where, f"{what} of {entry.name}", f"The {what} at the defaults."), file
 
 
 def _entry_page(
@@ -114,12 +127,19 @@ def _entry_page(
     presets: list[Entry],
     done: list[tuple[Cell, ...]],
     picture: tuple[Picture, SiteFile] | None,
+    *,
+    has_docs: bool,
 ) -> Page:
     columns = (
         *texts("protocol", "method"),
         *numbers("rank", "of"),
         *texts("alike", "score", "result", "not ranked"),
     )
+    tables = {
+        "results": Table(f"Results of {entry.name}", columns, tuple(done), head=1) if done else None,
+        "numbers": _numbers(entry),
+        "presets": _presets(presets) if presets else None,
+    }
     return Page(
         f"{entry.group}s/{entry.name}.html",
         entry.name,
@@ -133,11 +153,11 @@ def _entry_page(
             "formula": str(entry.meta.get("formula") or ""),
             "sources": [str(each) for each in entry.meta.get("sources") or []],
             "picture": None if picture is None else picture[0],
-            "numbers": _numbers(entry),
-            "presets": _presets(presets) if presets else None,
-            "results": Table(f"Results of {entry.name}", columns, tuple(done), head=1) if done else None,
+            "docs": f"docs/catalogue/{entry.group}/{entry.name}.html" if has_docs else None,
+            **tables,
         },
         f"{entry.group}s.html",
+        tables={name: table for name, table in tables.items() if table is not None},
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from sgbench.leaderboard.site.table import Table
+
 
 @dataclass(frozen=True)
 class SiteFile:
@@ -43,3 +45,4 @@ class Page:
     values: Mapping[str, object]
     section: str = ""  # path of the entry of the navigation that it belongs to
     downloads: tuple[Download, ...] = field(default=())
+    tables: Mapping[str, Table] = field(default_factory=dict)  # that lie beside it as files, by name

@@ -44,19 +44,27 @@ def front_files(sources: Sources, found: AcrossTasks | str) -> Iterator[Page | S
         for board in boards
     )
     columns = (*texts("protocol"), *numbers("methods"), *texts("first of them"))
+    answer = answer_of(sources, found)
+    tables = {
+        "advice": answer.advice,
+        "over tasks": standings_table(found, sources) if isinstance(found, AcrossTasks) else None,
+        "seeds": answer.powers,
+        "boards": Table("Every board", columns, lines),
+    }
     yield Page(
         "index.html",
         "Which surrogate gradient should I use?",
         "Which surrogate gradient for which task, with the evidence and its doubts, from committed records.",
         "front.html",
         {
-            "answer": answer_of(sources, found),
+            "answer": answer,
             "map": Picture(REGIME_MAP, MAP_ALT, MAP_CAPTION) if has_map else None,
             "study": "docs/study/README.html" if sources.beside.has_docs else None,
             "size": ", ".join(counted(*size) for size in sizes),
             "picture": picture() if isinstance(found, AcrossTasks) else None,
-            "table": standings_table(found, sources) if isinstance(found, AcrossTasks) else None,
-            "boards": Table("Every board", columns, lines),
+            "table": tables["over tasks"],
+            "boards": tables["boards"],
         },
         "index.html",
+        tables={name: table for name, table in tables.items() if table is not None},
     )

@@ -26,7 +26,7 @@ from sgbench.leaderboard.site.table import Cell, Table, texts
 from sgbench.leaderboard.site.tuning_maps import method_maps
 from sgbench.leaderboard.store.dossier import Dossier
 from sgbench.leaderboard.store.reading import Finding
-from sgbench.leaderboard.store.tree import read_methods, record_path
+from sgbench.leaderboard.store.tree import candidates, read_paths, record_path
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import GROUPS, NOTHING, Method
 from sgbench.tables import NONE
@@ -41,21 +41,34 @@ PARTS = {
 }
 
 
-def method_files(sources: Sources) -> Iterator[Page | SiteFile]:
-    """Yield the page and the tables of every method that a board shows, reading its records again."""
+def record_paths(sources: Sources) -> list[Path]:
+    """List the files of all records, those of a method side by side."""
     again: list[Finding] = []  # the same as those of the boards, which are named there
-    groups = read_methods(sources.root, layout="leaderboards", references=sources.references, findings=again)
+    return candidates(sources.root, layout="leaderboards", findings=again)
+
+
+def method_files(sources: Sources, paths: Sequence[Path]) -> Iterator[Page | SiteFile]:
+    """Yield the page and the tables of every method that a board shows, reading its records again.
+
+    Args:
+        sources: boards and catalogue.
+        paths: of its records, those of a method side by side.
+    """
+    again: list[Finding] = []
+    groups = read_paths(
+        paths, sources.root, layout="leaderboards", references=sources.references, findings=again
+    )
     known = experiments(sources.references.config_dirs)
     for group in groups:
-        place = sources.places.get(group[0].method_id)
+        place = sources.places.get(group.row_id)
         if place is not None:
-            yield from _files_of(group, place, sources, known)
+            yield from _files_of(group.records, place, sources, known)
 
 
 def _files_of(
     group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known: Sequence[str]
 ) -> Iterator[Page | SiteFile]:
-    stem = method_path(group[0].protocol, group[0].method_id).removesuffix(".html")
+    stem = method_path(group[0].protocol, place.row.method_id).removesuffix(".html")
     standing = place.row.standing
     table = to_table([group], standing_of=None if standing is None else lambda _: standing)
     yield SiteFile(f"{stem}.csv", partial(encode, table, "csv"))
@@ -91,7 +104,9 @@ def _page(group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known
             "energies": energy_tables(row, board),
             "verifications": verification_table(row, board),
             "provenance": provenance_table(records),
-            "files": [record_path(folder / each.protocol, each).as_posix() for each in records],
+            "files": [
+                record_path(folder / each.protocol, row.method_id, each.seed).as_posix() for each in records
+            ],
         },
         "boards.html",
         (Download("CSV", f"{stem}.csv"), Download("JSON", f"{stem}.json")),

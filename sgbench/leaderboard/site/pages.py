@@ -2,37 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+from pathlib import Path
 
+from sgbench.leaderboard.measuring import MANY, SHARES, processors, shares
 from sgbench.leaderboard.site.across import across_files, compared
+from sgbench.leaderboard.site.downloads import downloads_of, table_files
 from sgbench.leaderboard.site.entries import entry_files
 from sgbench.leaderboard.site.files import Page, SiteFile
 from sgbench.leaderboard.site.front import front_files
-from sgbench.leaderboard.site.methods import method_files
+from sgbench.leaderboard.site.methods import method_files, record_paths
 from sgbench.leaderboard.site.protocols import boards_page, protocol_files
 from sgbench.leaderboard.site.render import rendered, static_files
+from sgbench.leaderboard.site.shares import made_by
 from sgbench.leaderboard.site.sources import Sources
 from sgbench.leaderboard.site.texts import text_pages
 
 
 def site_files(sources: Sources) -> Iterator[SiteFile]:
-    """Yield every file of a site one after another, all but the list of files."""
-    for each in _everything(sources):
-        yield (
-            rendered(each, commit=sources.commit, docs=sources.beside.has_docs)
-            if isinstance(each, Page)
-            else each
-        )
+    """Yield every file of a site but the one that lists them, one after the other."""
+    yield from _finished(_boards_and_texts(sources), sources)
+    paths = record_paths(sources)
+    workers = processors() if len(paths) >= MANY else 1
+    yield from made_by(
+        workers, shares(paths, "leaderboards", workers * SHARES), partial(_of_methods, sources)
+    )
     yield from static_files()
 
 
-def _everything(sources: Sources) -> Iterator[Page | SiteFile]:
+def site_pages(sources: Sources) -> Iterator[Page]:
+    """Yield the pages alone, before they are put into their templates."""
+    found = chain(_boards_and_texts(sources), method_files(sources, record_paths(sources)))
+    return (each for each in found if isinstance(each, Page))
+
+
+def _of_methods(sources: Sources, paths: Sequence[Path]) -> Iterator[SiteFile]:
+    return _finished(method_files(sources, paths), sources)
+
+
+def _finished(made: Iterable[Page | SiteFile], sources: Sources) -> Iterator[SiteFile]:
+    """Put pages into their templates, each after the files of its tables."""
+    for each in made:
+        if isinstance(each, Page):
+            yield from table_files(each.path, each.tables)
+            page = replace(each, downloads=(*each.downloads, *downloads_of(each.path, each.tables)))
+            yield rendered(page, commit=sources.commit, docs=sources.beside.has_docs)
+        else:
+            yield each
+
+
+def _boards_and_texts(sources: Sources) -> Iterator[Page | SiteFile]:
     over_tasks = compared(sources)
     yield from front_files(sources, over_tasks)
     yield boards_page(sources)
     for board in sources.boards:
         yield from protocol_files(board, sources)
-    yield from method_files(sources)
     for group in ("surrogate", "neuron"):
         yield from entry_files(group, sources)
     yield from across_files(over_tasks, sources)

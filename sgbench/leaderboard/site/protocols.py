@@ -13,6 +13,7 @@ from sgbench.leaderboard.pages.empty import without_rows
 from sgbench.leaderboard.pages.sections import checked_text, evidence, statements
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.rows import Board, MethodRow
+from sgbench.leaderboard.site.downloads import DIGITS
 from sgbench.leaderboard.site.files import Download, Page, Picture, SiteFile
 from sgbench.leaderboard.site.protocol_pictures import protocol_pictures
 from sgbench.leaderboard.site.protocol_table import row_table
@@ -27,13 +28,15 @@ def boards_page(sources: Sources) -> Page:
     """Build the page that lists all boards."""
     columns = (*texts("protocol", "task"), *numbers("methods", "records"), *texts("first", "score compared"))
     rows = [_line(board) for board in sources.boards]
+    table = Table("One line a protocol", columns, tuple(rows), is_filtered=len(rows) > 1)
     return Page(
         "boards.html",
         "Boards",
         "Every protocol with its methods, and what is first on it.",
         "boards.html",
-        {"table": Table("One line a protocol", columns, tuple(rows), is_filtered=len(rows) > 1)},
+        {"table": table},
         "boards.html",
+        tables={"": table} if rows else {},
     )
 
 
@@ -63,7 +66,7 @@ def first_cell(board: Board) -> Cell:
 def protocol_files(board: Board, sources: Sources) -> Iterator[Page | SiteFile]:
     """Yield the page of a protocol, its tables for computing, its pictures and its badge."""
     name = board.protocol.name
-    values = to_csv(board)
+    values = to_csv(board, digits=DIGITS)
     drawn = list(protocol_pictures(board, sources, values))
     yield from (file for _, file in drawn)
     stem = f"protocols/{name}"

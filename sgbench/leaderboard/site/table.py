@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sgbench.tables import NONE
 
+KEY_DIGITS = 6  # of what a column is sorted by
+PLAIN_NUMBER = re.compile(r"-?[\d,]+(?:\.\d+)?")
+"""What the script reads as a number."""
 ONE_LINE, MANY_LINES = 20, 45  # characters that are not broken, and those that need some width
 
 
@@ -19,6 +23,18 @@ class Cell:
     link: str | None = None  # a page, from the top of the site
     notes: tuple[int, ...] = ()  # numbers of the notes below the table
     is_code: bool = False
+
+    @property
+    def key(self) -> str | None:
+        """Return what the cell is sorted by, or None where its text says that as it stands.
+
+        >>> Cell("2,454", 2454.0).key, Cell("2,454", 2454.2).key, Cell("1 to 7", 1.0).key, Cell("-").key
+        (None, '2454.2', '1', None)
+        """
+        if self.order is None:
+            return None
+        found = f"{self.order:.{KEY_DIGITS}g}"
+        return None if PLAIN_NUMBER.fullmatch(self.text) and self.text.replace(",", "") == found else found
 
     @property
     def is_plain(self) -> bool:

@@ -14,6 +14,44 @@ from sgbench.leaderboard.site.sources import Sources, method_path, plain, protoc
 from sgbench.leaderboard.site.table import Cell, Table, numbers, texts
 from sgbench.tables import NONE
 
+STATISTICS = Table(
+    "Statistics of a board",
+    texts("what", "how", "source"),
+    tuple(
+        (Cell(what), Cell(how), Cell(source))
+        for what, how, source in (
+            (
+                "interval of a mean",
+                "Student's t over seeds; it covers training noise on one fixed test set",
+                "Student 1908",
+            ),
+            (
+                "difference of two methods",
+                "t-test paired by seed, Welch's where fewer than two seeds are shared",
+                "Student 1908, Welch 1947",
+            ),
+            ("many pairs", "Holm's correction over all pairs of a board, at 5 %", "Holm 1979"),
+            (
+                "rank",
+                "an interval: from one plus the methods that are better to all less those that are worse",
+                "Mogstad et al. 2024",
+            ),
+            (
+                "letters (alike)",
+                "a letter in common is not told apart; unlike letters prove no difference",
+                "Demšar 2006",
+            ),
+            (
+                "several tasks",
+                "interquartile mean with a bootstrap within tasks, Friedman's test and Nemenyi's distance",
+                "Agarwal et al. 2021, Demšar 2006",
+            ),
+            ("tuning", "expected best of so many settings, chosen on validation", "Dodge et al. 2019"),
+        )
+    ),
+)
+"""How a board computes what it says, with the source of each method."""
+
 
 def text_pages(sources: Sources) -> Iterator[Page]:
     """Yield the pages of text, such as energy validation and methodology, in the order of the navigation."""
@@ -53,6 +91,7 @@ def _energy(sources: Sources) -> Page:
         for name, target in sorted(targets.items())
     )
     head = texts("target", "what it is", "scope of prices", "weakest evidence", "on boards", "left out")
+    prices = Table("Price lists", head, rows, is_filtered=True)
     return Page(
         "energy.html",
         "Energy",
@@ -60,12 +99,13 @@ def _energy(sources: Sources) -> Page:
         "energy.html",
         {
             "table": table,
-            "targets": Table("Price lists", head, rows, is_filtered=True),
+            "targets": prices,
             "prices": [
                 plain(each) for target in targets.values() if target.on_boards for each in evidence(target)
             ],
         },
         "energy.html",
+        tables={"": table, "price lists": prices},
     )
 
 
@@ -91,6 +131,7 @@ def _reproductions(sources: Sources) -> Page:
         "reproductions.html",
         {"found": found},
         "reproductions.html",
+        tables={} if found is None else {"": found.table},
     )
 
 
@@ -100,8 +141,12 @@ def _methodology(sources: Sources) -> Page:
         "Methodology",
         "How a number gets onto a board, and what the intervals, ranks and energies mean.",
         "methodology.html",
-        {"boards": [(each.protocol.name, protocol_path(each.protocol.name)) for each in sources.boards]},
+        {
+            "statistics": STATISTICS,
+            "boards": [(each.protocol.name, protocol_path(each.protocol.name)) for each in sources.boards],
+        },
         "methodology.html",
+        tables={"statistics": STATISTICS},
     )
 
 
@@ -150,11 +195,13 @@ def _retired(sources: Sources) -> Page:
                     Cell(notice.created_utc),
                 )
                 rows.append(row)
+    table = Table("Withdrawn and superseded methods", columns, tuple(rows), head=1) if rows else None
     return Page(
         "retired.html",
         "Withdrawn and superseded",
         "Methods that stay in the store and no longer count, with the reason of each.",
         "retired.html",
-        {"table": Table("Withdrawn and superseded methods", columns, tuple(rows), head=1) if rows else None},
+        {"table": table},
         "retired.html",
+        tables={} if table is None else {"": table},
     )

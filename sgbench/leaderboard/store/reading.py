@@ -9,6 +9,7 @@ from typing import Literal
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References, deviation
+from sgbench.leaderboard.store.sources import source_of
 from sgbench.paths import RECORD
 from sgbench.records.files import parse_model, read_bytes
 from sgbench.records.record import KnownMethods, RunRecord
@@ -60,7 +61,8 @@ class RecordReader:
             if layout == "runs"
             else (record.protocol, "records", record.method_id, f"{record.seed}.json")
         )
-        if tuple(place) != expected:
+        second = (*expected[:2], f"{record.method_id}-{source_of(record)}", expected[-1])
+        if tuple(place) != expected and (layout == "runs" or tuple(place) != second):
             raise InputError(f"{path}: misplaced: what it says of itself belongs to {'/'.join(expected)}")
         reference = self._references.of(record.protocol)
         reason = deviation(record, reference, known=self._known, trials=self._trials)

@@ -1,7 +1,8 @@
-"""Two people's classes of one name are told apart: records of one method have to come of one source."""
+"""Two people's classes of one name are told apart: each source of a method's own classes has a row of its own."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from sgbench.errors import InputError
@@ -11,37 +12,62 @@ from sgbench.records.record import RunRecord
 SHOWN_DIGITS = 8
 
 
+def source_of(record: RunRecord) -> str | None:
+    """Return the first digits of the hash of a record's own classes; None where it states none.
+
+    None is of the catalogue's classes alone, of a source that could not be read, or from before it was stated.
+    """
+    stated = record.provenance.own_sources
+    if not stated:
+        return None
+    hashes = [found for _, found in sorted(stated.items())]
+    whole = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+    return whole[:SHOWN_DIGITS]
+
+
+def method_of_row(row_id: str) -> str:
+    """Return the id of a row's method, which is the row's unless another source of the method came before.
+
+    >>> method_of_row("0123456789ab-5eed5eed"), method_of_row("0123456789ab")
+    ('0123456789ab', '0123456789ab')
+    """
+    return row_id.partition("-")[0]
+
+
+def row_beside(record: RunRecord, first: str | None) -> str:
+    """Return the id of a record's row on a board.
+
+    Args:
+        record: of a method of which there may be others.
+        first: source of the method's first row, or None where none states any; it goes with every other.
+    """
+    source = source_of(record)
+    same = source is None or first is None or source == first
+    return record.method_id if same else f"{record.method_id}-{source}"
+
+
+def row_on_board(records: Path, record: RunRecord) -> str:
+    """Return the id of the row that a record belongs to, by those of its method that are there already.
+
+    Args:
+        records: the folder of a protocol's records in a leaderboards folder.
+        record: that is to be added.
+    """
+    if source_of(record) is None:
+        return record.method_id
+    there = (read_model(path, RunRecord) for path in sorted((records / record.method_id).glob("*.json")))
+    return row_beside(record, next((found for each in there if (found := source_of(each))), None))
+
+
 def require_same_source(record: RunRecord, other: RunRecord) -> None:
     """Hold the sources of classes of one's own against those of another record of the same method.
 
-    A record that states none, being of the catalogue or from before they were stated, goes with every other.
-
     Raises:
-        InputError: a class has another source; one line with its place and the remedy.
+        InputError: they differ; one line with the remedy.
     """
-    known = other.provenance.own_sources or {}
-    for choice, found in (record.provenance.own_sources or {}).items():
-        expected = known.get(choice, found)
-        if found != expected:
-            chosen = record.method.choices.get(choice, "")
-            raise InputError(
-                f"method {record.method_id} seed {record.seed}: {choice}={chosen} is "
-                f"another class than that of seed {other.seed} (source {found[:SHOWN_DIGITS]}, not "
-                f"{expected[:SHOWN_DIGITS]}); two of one name are two methods: give one entry a name of its own"
-            )
-
-
-def require_source_of_board(record: RunRecord, target: Path) -> None:
-    """Hold a record that is to be added against those of its method that are there.
-
-    Args:
-        record: that is to be added.
-        target: the file that it will be.
-
-    Raises:
-        InputError: they are of another source; one line.
-    """
-    if record.provenance.own_sources is None or not target.parent.is_dir():
-        return
-    for path in sorted(target.parent.glob("*.json")):
-        require_same_source(record, read_model(path, RunRecord))
+    if row_beside(record, source_of(other)) != record.method_id:
+        raise InputError(
+            f"method {record.method_id} seed {record.seed}: its own classes have another source than those of seed "
+            f"{other.seed} ({source_of(record)}, not {source_of(other)}); run all seeds with one of them, or give "
+            f"one entry a name of its own"
+        )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.store.answers import check_predictions
 from sgbench.leaderboard.store.reading import Finding, Layout, RecordReader, finding
-from sgbench.leaderboard.store.sources import require_same_source, require_source_of_board
+from sgbench.leaderboard.store.sources import require_same_source, row_beside, row_on_board, source_of
 from sgbench.paths import RECORD
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.record import RunRecord
@@ -31,6 +33,13 @@ class Shelf:
     def of(self, protocol: str) -> tuple[RunRecord, ...]:
         """Return the records of one protocol on this shelf."""
         return tuple(record for record in self.records if record.protocol == protocol)
+
+
+class RowRecords(NamedTuple):
+    """The records behind one row of a board: of one method and, of classes of one's own, one source."""
+
+    row_id: str  # the method's id, and a source behind it where another one came before
+    records: list[RunRecord]
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ def read_shelf(root: Path, *, layout: Layout, references: References, only: str 
     findings: list[Finding] = []
     groups = read_methods(root, layout=layout, references=references, findings=findings, only=only)
     records = sorted(
-        (record for group in groups for record in group),
+        (record for group in groups for record in group.records),
         key=lambda record: (record.protocol, record.method_id, record.seed),
     )
     return Shelf(tuple(records), tuple(sorted(findings, key=lambda each: each.path)))
@@ -92,8 +101,8 @@ def read_methods(
     references: References,
     findings: list[Finding],
     only: str | None = None,
-) -> Iterator[list[RunRecord]]:
-    """Read the records of one method after the other, so that ten thousand are never in memory together.
+) -> Iterator[RowRecords]:
+    """Read the records of one row after the other, so that ten thousand are never in memory together.
 
     Nothing in the tree is trusted. A file that cannot be read, does not lie where its content says, or deviates
     from the protocol joins the findings; the others still count.
@@ -126,36 +135,32 @@ def candidates(root: Path, *, layout: Layout, findings: list[Finding], only: str
 
 def read_paths(
     paths: Iterable[Path], root: Path, *, layout: Layout, references: References, findings: list[Finding]
-) -> Iterator[list[RunRecord]]:
-    """Read the records in these files, one method after the other; see `read_methods`."""
+) -> Iterator[RowRecords]:
+    """Read the records in these files, one row after the other; see `read_methods`."""
     reader = RecordReader(references)
-    group: list[RunRecord] = []
     depth = len(root.parts)
-    for path in paths:
-        try:
-            record = reader.comparable(path, path.parts[depth:], layout)
-        except InputError as error:
-            findings.append(finding(path, error))
-            continue
-        if group and (group[0].protocol, group[0].method_id) != (record.protocol, record.method_id):
-            yield group
-            group = []
-        try:
-            stated = next((each for each in group if each.provenance.own_sources), record)
-            require_same_source(record, stated)
-        except InputError as error:
-            findings.append(finding(path, error))
-            continue
-        group.append(record)
-    if group:
-        yield group
+    for folder, files in groupby(paths, key=lambda path: path.parts[: -2 if layout == "runs" else -1]):
+        rows: dict[str, list[RunRecord]] = {}
+        for path in files:
+            try:
+                record = reader.comparable(path, path.parts[depth:], layout)
+                first = next((each for of in rows.values() for each in of if source_of(each)), record)
+                if layout == "leaderboards":  # whose folders have one source each
+                    require_same_source(record, first)
+                row = folder[-1] if layout == "leaderboards" else row_beside(record, source_of(first))
+            except InputError as error:
+                findings.append(finding(path, error))
+                continue
+            rows.setdefault(row, []).append(record)
+        yield from (RowRecords(*each) for each in rows.items())
 
 
 def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> RecordsAdded:
     """Copy the records below `sources` into <board_dir>/<protocol>/records/<method_id>/<seed>.json.
 
     A board only grows: a record that is there already is left alone, and another one for the same protocol,
-    method and seed is refused.
+    method and seed is refused. Of classes of one's own, those of another source than the first ones of a method
+    become a row of their own, <method_id>-<source>.
 
     Args:
         sources: runs folders, or any folder inside one.
@@ -179,17 +184,17 @@ def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> 
         for record, path in found.records:
             try:
                 check_predictions(record, path.parent)
-                target = record_path(board_dir / record.protocol, record)
-                require_source_of_board(record, target)
+                folder = board_dir / record.protocol
+                target = record_path(folder, row_on_board(folder / RECORDS, record), record.seed)
                 (added if place_record(target, record) else present).append(str(target))
             except InputError as error:
                 refused.append(finding(path, error))
     return RecordsAdded(tuple(added), tuple(present), tuple(refused))
 
 
-def record_path(folder: Path, record: RunRecord) -> Path:
-    """Return where a record belongs in the folder of its protocol."""
-    return folder / RECORDS / record.method_id / f"{record.seed}.json"
+def record_path(folder: Path, row_id: str, seed: int) -> Path:
+    """Return where a record of a row belongs in the folder of its protocol."""
+    return folder / RECORDS / row_id / f"{seed}.json"
 
 
 @dataclass(frozen=True)

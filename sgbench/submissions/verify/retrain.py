@@ -12,7 +12,7 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.store.answers import claim_of
 from sgbench.leaderboard.store.dossier import read_dossiers
-from sgbench.leaderboard.store.tree import read_shelf
+from sgbench.leaderboard.store.tree import read_methods
 from sgbench.records.spec import Method
 from sgbench.statistics.intervals import standard_deviation
 from sgbench.submissions.verify.outcome import TierOutcome, mean, outcome, score_of
@@ -86,15 +86,15 @@ def own_rows(folder: Path, *, references: References) -> Iterator[UnsubmittedRow
     Raises:
         InputError: there is no such folder.
     """
-    shelf = read_shelf(folder.parent, layout="leaderboards", references=references, only=folder.name)
     dossiers = read_dossiers(folder)
-    rows: dict[str, UnsubmittedRow] = {}
-    for record in shelf.records:
-        row = rows.setdefault(record.method_id, UnsubmittedRow(record.method_id, record.method, {}))
-        claim = claim_of(record)
-        if claim is not None:
-            row.claims[record.seed] = claim.score
-    for row in rows.values():
+    groups = read_methods(
+        folder.parent, layout="leaderboards", references=references, findings=[], only=folder.name
+    )
+    for group in groups:
+        if group.row_id != group.records[0].method_id:
+            continue  # a further source of one's own classes: what is verified is said of a method
+        claims = {record.seed: claim.score for record in group.records if (claim := claim_of(record))}
+        row = UnsubmittedRow(group.row_id, group.records[0].method, claims)
         dossier = dossiers.of(row.method_id)
         done = any(each.tier == "retrained" for each in dossier.verifications)
         if dossier.submission is None and dossier.notice is None and row.claims and not done:

@@ -5,9 +5,14 @@ const FIRST = 200; // rows of a long table that are shown until all are asked fo
 
 const isNone = (key) => key === "" || key === "-";
 
-/** What a cell is sorted by: its number where it has one, else its text. */
+const NUMBER = /^-?[\d,]+(\.\d+)?$/;
+
+/** What a cell is sorted by: its number where it has one or is one, else its text without marks of notes. */
 function keyOf(cell) {
-  return cell.dataset.o === undefined ? cell.textContent.trim() : Number(cell.dataset.o);
+  if (cell.dataset.o !== undefined) return Number(cell.dataset.o);
+  const parts = Array.from(cell.childNodes).filter((part) => part.nodeName !== "SUP");
+  const text = parts.map((part) => part.textContent).join("").trim();
+  return NUMBER.test(text) ? Number(text.replaceAll(",", "")) : text;
 }
 
 function compare(a, b) {

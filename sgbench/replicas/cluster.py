@@ -1,0 +1,261 @@
+"""Groups of a sweep as jobs of a cluster: handed in, listened to by files, taken up again where they were lost."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from sgbench.records.spec import RunSpec
+from sgbench.replicas.crew import Bar, WorkerMessage
+from sgbench.replicas.grouping import PointGroup
+from sgbench.replicas.jobs import STOP, GroupJob
+from sgbench.replicas.progress import OVER, ProgressReader
+from sgbench.replicas.room import need_bytes, wanted
+from sgbench.training.build import build
+from sgbench.training.provenance import Code
+from sgbench.training.run_folder import finished_record, stored_record
+
+JOBS = ".jobs"
+"""Folder in that of the runs where sweeps on clusters keep their jobs."""
+SAVING = "sgbench-saving"
+"""Name of the thread in which jobs are ended."""
+TICK_S = 0.5  # between two looks at the files
+GRACE_S = 3.0  # that a file may take from one machine to another
+MOST_BYTES = 8 << 30  # that a job asks for where nobody said how much
+ALONE_BYTES = 1 << 30  # of a run that shares nothing, beyond its network
+
+
+@dataclass(frozen=True)
+class JobNeeds:
+    """What a job asks a cluster for.
+
+    Args:
+        memory_bytes: at most.
+        threads: of it.
+    """
+
+    memory_bytes: int
+    threads: int
+
+
+class Cluster(Protocol):
+    """Starts jobs, and says which have ended."""
+
+    @property
+    def job_type(self) -> type[GroupJob]:
+        """Return the class of the cluster's jobs."""
+        ...
+
+    def start(self, jobs: Sequence[GroupJob], needs: JobNeeds) -> Sequence[str]:
+        """Submit jobs of equal needs; return a handle of each."""
+        ...
+
+    def ended(self, handles: Sequence[str]) -> Mapping[str, str]:
+        """Find which jobs have ended, in whatever way, and how: text that follows `its job`."""
+        ...
+
+    def waits(self) -> Sequence[str]:
+        """Describe what is worth knowing of jobs that have not begun, each line once."""
+        ...
+
+    def cancel(self, handles: Sequence[str]) -> None:
+        """Stop jobs that were asked to save, and wait until they have ended."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection to the cluster."""
+        ...
+
+
+@dataclass
+class _Started:
+    job: GroupJob
+    group: PointGroup
+    reader: ProgressReader
+    open: set[int]  # places that have not ended
+    got_on: bool = False  # since it was handed in
+    ended_s: float | None = None  # when it was first seen to have
+    later: set[int] = field(default_factory=set)  # places that ended and whose record is on its way
+
+
+class ClusterPool:
+    """Runs groups as jobs and passes on what they tell.
+
+    Args:
+        specs: all points of the sweep.
+        cluster: where.
+        root: folder of the runs.
+        largest: replicas at a time in one job, or None for as many as fit.
+        most_bytes: memory of a job at most, or None for what its replicas need, up to 8 GiB.
+        hear: told of epochs and every end.
+        tick: called about twice a second.
+        bars: by place, of runs that may be stopped early.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[RunSpec],
+        cluster: Cluster,
+        root: Path,
+        *,
+        largest: int | None,
+        most_bytes: int | None,
+        hear: Callable[[WorkerMessage], None],
+        tick: Callable[[], None],
+        bars: Mapping[int, Bar] | None = None,
+    ) -> None:
+        self.specs = specs
+        self.cluster = cluster
+        self.folder = root.absolute() / JOBS / secrets.token_hex(4)
+        self.largest = largest
+        self.most_bytes = most_bytes
+        self.hear = hear
+        self.tick = tick
+        self.bars = bars or {}
+        self.made_by = Code.here().made_by()
+        self.running: dict[str, _Started] = {}  # by handle
+        self.readers: list[ProgressReader] = []  # of all jobs so far
+        self.count = 0  # of jobs so far
+        self.lost = False  # whether one ended before its points, so that its log is of use
+
+    def run(self, groups: Sequence[PointGroup]) -> None:
+        """Run all groups; on an interrupt, let all jobs save their state and stop."""
+        self.folder.mkdir(parents=True)
+        whole = False
+        try:
+            self._start(groups)
+            while self.running:
+                time.sleep(TICK_S)
+                self._start(self._look())
+                self.tick()
+            whole = True
+            self._tell_cost(groups[0].places[0])
+        finally:
+            if self.running:
+                (self.folder / STOP).touch()
+                self.cancel_rest()
+            self.cluster.close()
+            if whole and not self.lost:
+                shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _tell_cost(self, place: int) -> None:
+        """Write how much processor time the jobs reported, start included."""
+        cpu_s = sum(reader.cpu_s for reader in self.readers)
+        self.hear(
+            WorkerMessage(place, "noted", line=f"{self.count} jobs took {cpu_s:.1f} s of processor time")
+        )
+
+    def cancel_rest(self) -> None:
+        """Stop all jobs that are left once they have saved, in a thread that an interrupted command waits for."""
+        ending = threading.Thread(target=self.cluster.cancel, args=(list(self.running),), name=SAVING)
+        ending.start()
+        ending.join()
+
+    # --- handing in
+
+    def _start(self, groups: Sequence[PointGroup]) -> None:
+        """Submit groups of points as jobs, those of equal needs together."""
+        alike: dict[JobNeeds, list[PointGroup]] = {}
+        for group in groups:
+            alike.setdefault(self.needs(group), []).append(group)
+        for needs, members in alike.items():
+            jobs = [self._job(group, needs) for group in members]
+            handles = self.cluster.start(jobs, needs)
+            for handle, job, group in zip(handles, jobs, members, strict=True):
+                reader = ProgressReader(job.progress, group.places[0])
+                self.readers.append(reader)
+                self.running[handle] = _Started(job, group, reader, set(group.places))
+
+    def _job(self, group: PointGroup, needs: JobNeeds) -> GroupJob:
+        self.count += 1
+        return self.cluster.job_type(
+            points=[(place, self.specs[place]) for place in group.places],
+            folder=self.folder,
+            name=str(self.count),
+            alone=group.alone is not None,
+            largest=self.largest,
+            room_bytes=needs.memory_bytes,
+            bars={place: self.bars[place] for place in group.places if place in self.bars},
+            made_by=self.made_by,
+        )
+
+    def needs(self, group: PointGroup) -> JobNeeds:
+        """Compute the memory in which all replicas of a group fit, or as many as are let; whole hundreds of MiB."""
+        spec = self.specs[group.places[0]]
+        count = len(group.places) if self.largest is None else min(len(group.places), self.largest)
+        need = need_bytes(spec, build(spec).network)
+        memory_bytes = wanted(need, count) + (ALONE_BYTES if group.alone is not None else 0)
+        step = 100 << 20
+        memory_bytes = min(-(-memory_bytes // step) * step, self.most_bytes or MOST_BYTES)
+        return JobNeeds(max(memory_bytes, wanted(need, 1)), spec.trainer.threads)
+
+    # --- listening
+
+    def _look(self) -> list[PointGroup]:
+        """Pass on new messages of jobs; return the groups of lost jobs, to be submitted again."""
+        for started in self.running.values():
+            self._listen(started)
+        self.running = {handle: one for handle, one in self.running.items() if one.open}
+        for line in self.cluster.waits():
+            place = next(iter(self.running.values())).group.places[0] if self.running else 0
+            self.hear(WorkerMessage(place, "noted", line=line))
+        again = []
+        for handle, how in self.cluster.ended(list(self.running)).items():
+            started = self.running[handle]
+            if started.ended_s is None:
+                started.ended_s = time.monotonic()
+            elif time.monotonic() - started.ended_s >= GRACE_S:
+                del self.running[handle]
+                again += self._left_by(started, how)
+        return again
+
+    def _listen(self, started: _Started) -> None:
+        """Pass on one message of a job."""
+        for told in started.reader.news():
+            if told.kind == "ended":
+                started.later.add(told.place)
+            elif told.kind == "noted" or told.place in started.open:
+                started.got_on |= told.kind == "epoch" and told.epochs > 0
+                self._pass_on(started, told)
+        for place in sorted(started.later):
+            record = stored_record(self.specs[place])
+            if record is not None:
+                started.later.discard(place)
+                self._pass_on(started, WorkerMessage(place, "ended", record=record))
+
+    def _pass_on(self, started: _Started, told: WorkerMessage) -> None:
+        if told.kind in OVER:
+            if told.place not in started.open:
+                return
+            started.open.discard(told.place)
+            started.got_on = True
+        self.hear(told)
+
+    def _left_by(self, started: _Started, how: str) -> list[PointGroup]:
+        """Decide what follows from a job that ended before its points.
+
+        Where it got on, the rest goes on from its checkpoints, together. Where it did not, each point has a job of
+        its own, which shows whose fault it was.
+        """
+        self.lost = True
+        for place in sorted(started.open):
+            record = finished_record(self.specs[place])
+            if record is not None:  # the job could not tell, e.g. on a full disk
+                self._pass_on(started, WorkerMessage(place, "ended", record=record))
+        rest, alone = tuple(sorted(started.open)), started.group.alone
+        if not rest:
+            return []
+        if started.got_on:
+            return [PointGroup(rest, alone)]
+        if len(started.group.places) > 1:
+            return [PointGroup((place,), alone) for place in rest]
+        for place in rest:
+            line = f"its job {how}; its log is in {self.folder}"
+            self.hear(WorkerMessage(place, "refused", line=line))
+        return []

@@ -1,0 +1,129 @@
+"""A group of points as one job of a cluster: replicas on some node, and their progress in a file."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sgbench.errors import InputError
+from sgbench.records.spec import RunSpec
+from sgbench.replicas.crew import Bar, Crew, WorkerMessage
+from sgbench.replicas.progress import ProgressWriter
+from sgbench.replicas.team import Stopped
+from sgbench.replicas.worker import run_alone
+from sgbench.training import late_modules
+from sgbench.training.provenance import Code
+
+STOP = "stop"
+"""File of a sweep's jobs that asks all of them to save and end."""
+LOOK_S = 1.0  # between two looks for it
+
+
+@dataclass
+class GroupJob:
+    """Runs a group wherever a cluster puts it; it is pickled, and called once.
+
+    Args:
+        points: place in the sweep and spec of each.
+        folder: of the sweep's jobs, which both sides see.
+        name: of the job among them.
+        alone: whether the points share nothing.
+        largest: replicas at a time, or None for as many as fit.
+        room_bytes: memory that was asked for.
+        bars: by place, of runs that are stopped early.
+        made_by: versions of the sweep's own process.
+    """
+
+    points: Sequence[tuple[int, RunSpec]]
+    folder: Path
+    name: str
+    alone: bool
+    largest: int | None
+    room_bytes: int
+    bars: Mapping[int, Bar]
+    made_by: Mapping[str, str]
+    cwd: str = field(default_factory=os.getcwd)
+    search_path: list[str] = field(default_factory=lambda: list(sys.path))
+    asked: bool = field(default=False, init=False)  # to stop
+    looked_s: float = field(default=0.0, init=False)
+
+    @property
+    def progress(self) -> Path:
+        """Return where it tells how far it is."""
+        return self.folder / f"{self.name}.json"
+
+    def __call__(self) -> None:
+        """Run the group; where somebody asks to stop, it is saved."""
+        self._be_at_home()
+        writer = ProgressWriter(self.progress)
+        whole = False
+        try:
+            if not self._is_asked(writer):
+                self._run(writer)
+                whole = True
+        except (Stopped, KeyboardInterrupt):
+            pass
+        finally:
+            writer.flush()
+        if not whole:
+            self.stopped()
+
+    def stopped(self) -> None:
+        """Do what follows when all is saved; an array's job may have itself begun again."""
+
+    def _run(self, writer: ProgressWriter) -> None:
+        foreign = _differences(self.made_by, Code.here().made_by())
+        if foreign:
+            line = (
+                f"{socket.gethostname()} has other versions than the sweep ({foreign}); nothing was run there"
+            )
+            for place, _ in self.points:
+                writer.say(WorkerMessage(place, "refused", line=line, exit_code=InputError.exit_code))
+            return
+        if self.alone:
+            run_alone(self.points, writer.say)
+            return
+        crew = Crew(
+            self.points,
+            writer.say,
+            lambda: self._is_asked(writer),
+            largest=self.largest,
+            room_bytes=self.room_bytes,
+            bars=self.bars,
+        )
+        crew.run()
+
+    def _be_at_home(self) -> None:
+        """Find files and modules of the user's own as the sweep does."""
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        late_modules.install()
+        if Path(self.cwd).is_dir():
+            os.chdir(self.cwd)
+        sys.path += [path for path in self.search_path if path not in sys.path]
+
+    def _is_asked(self, writer: ProgressWriter) -> bool:
+        writer.tick()
+        now_s = time.monotonic()
+        if now_s - self.looked_s >= LOOK_S:
+            self.looked_s = now_s
+            self.asked |= (self.folder / STOP).exists()
+        return self.asked
+
+
+def _differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> str:
+    """Name what is not the same, with what it is here and what it should be.
+
+    >>> _differences({"torch": "2.6"}, {"torch": "2.7"})
+    'torch 2.7 in place of 2.6'
+    """
+    names = sorted({*wanted, *found})
+    return ", ".join(
+        f"{name} {found.get(name)} in place of {wanted.get(name)}"
+        for name in names
+        if wanted.get(name) != found.get(name)
+    )

@@ -1,0 +1,101 @@
+"""How far a job of a cluster is: a small file that the job writes over and the sweep reads, in place of a pipe."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from sgbench.errors import InputError, StorageError, one_printable_line
+from sgbench.records.content import EpochScores
+from sgbench.records.files import parse_tree, read_bytes, write_atomic
+from sgbench.replicas.crew import WorkerMessage
+
+log = logging.getLogger("sgbench")
+WRITE_S = 1.0  # at least, between two writes
+OVER = ("ended", "refused", "pruned")
+"""What is said of a point last."""
+
+
+class ProgressWriter:
+    """Keeps the last word on each point in a file; records stay where they are.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.points: dict[int, dict[str, Any]] = {}
+        self.notes: list[str] = []
+        self.is_new = False
+        self.written_s = -WRITE_S
+
+    def say(self, told: WorkerMessage) -> None:
+        """Take in a word on a point."""
+        self.is_new = True
+        if told.kind == "noted":
+            self.notes.append(told.line)
+        else:
+            selected = None if told.selected is None else told.selected.model_dump()
+            self.points[told.place] = {
+                "kind": told.kind,
+                "epochs": told.epochs,
+                "selected": selected,
+                "line": told.line,
+                "exit_code": told.exit_code,
+            }
+        self.tick()
+
+    def tick(self) -> None:
+        """Write what is new, where that was not done just now."""
+        if self.is_new and time.monotonic() - self.written_s >= WRITE_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is new."""
+        if self.is_new:
+            tree = {"notes": self.notes, "points": self.points, "cpu_s": time.process_time()}
+            self.written_s = time.monotonic()
+            try:
+                write_atomic(self.path, json.dumps(tree).encode())
+            except StorageError as error:  # a full disk: the runs may still finish, and their records tell
+                log.warning("%s", one_printable_line(error))
+            else:
+                self.is_new = False
+
+
+class ProgressReader:
+    """Tells what is new in a job's file.
+
+    Args:
+        path: of the file.
+        place: of a point of the job, under which notes are passed on.
+    """
+
+    def __init__(self, path: Path, place: int) -> None:
+        self.path = path
+        self.place = place
+        self.points: dict[int, dict[str, Any]] = {}
+        self.notes = 0
+        self.cpu_s = 0.0  # that the job has told of; begun again it counts anew
+
+    def news(self) -> list[WorkerMessage]:
+        """Return what has been said since the last look; a file that is not there, or damaged, says nothing."""
+        try:
+            tree: Any = parse_tree(read_bytes(self.path), str(self.path))
+            points = {int(place): told for place, told in tree["points"].items()}
+            messages = [WorkerMessage(self.place, "noted", line=line) for line in tree["notes"][self.notes :]]
+            for place, told in points.items():
+                if told != self.points.get(place):
+                    selected = told["selected"]
+                    scores = None if selected is None else EpochScores.model_validate(selected)
+                    messages.append(WorkerMessage(place, **{**told, "selected": scores}))
+            cpu_s = float(tree["cpu_s"])
+        except (InputError, ValueError, TypeError, KeyError):
+            return []
+        self.cpu_s = max(self.cpu_s, cpu_s)
+        self.points, self.notes = points, len(tree["notes"])
+        return messages

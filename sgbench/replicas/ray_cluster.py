@@ -1,0 +1,103 @@
+"""Ray: groups of replicas as tasks, on this machine or on a cluster that runs already."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from sgbench.errors import InputError, one_printable_line
+from sgbench.replicas.cluster import JobNeeds
+from sgbench.replicas.jobs import GroupJob
+
+WAIT_S = 30.0  # for tasks to see the file that asks them to save
+STORE_BYTES = 100 << 20  # of Ray's own store of objects, through which nothing of ours goes
+
+
+class RayCluster:
+    """Tasks on Ray.
+
+    Args:
+        workers: tasks at a time on a cluster of this machine alone, or None for one a core.
+        address: of a cluster that runs, e.g. "auto"; None starts one here and ends it.
+
+    Raises:
+        InputError: Ray is not there, or there is no such cluster.
+    """
+
+    job_type = GroupJob
+
+    def __init__(self, *, workers: int | None, address: str | None) -> None:
+        if find_spec("ray") is None:
+            raise InputError("hydra.launcher.on=ray: needs Ray: pip install 'sgbench[ray]'")
+        os.environ.setdefault(
+            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
+        )  # else it warns; devices stay visible
+        import ray
+
+        self.ray: Any = ray
+        self.is_ours = not ray.is_initialized()
+        here = {"num_cpus": workers, "object_store_memory": STORE_BYTES, "include_dashboard": False}
+        if self.is_ours:
+            try:
+                ray.init(
+                    address=address or "local",
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    **(here if address is None else {}),
+                )
+            except Exception as error:
+                where = "" if address is None else f" address={address}"
+                raise InputError(f"hydra.launcher.on=ray{where}: {one_printable_line(error)}") from error
+        self.tasks: dict[str, Any] = {}
+
+    def start(self, jobs: Sequence[GroupJob], needs: JobNeeds) -> Sequence[str]:
+        """Start tasks, whose memory is at most that of the largest machine."""
+        largest = max((node["Resources"].get("memory", 0) for node in self.ray.nodes()), default=0)
+        task = self.ray.remote(
+            num_cpus=needs.threads, memory=min(needs.memory_bytes, int(largest)), max_retries=0
+        )(_call)
+        found = [task.remote(job) for job in jobs]
+        handles = [each.hex() for each in found]
+        self.tasks |= dict(zip(handles, found, strict=True))
+        return handles
+
+    def ended(self, handles: Sequence[str]) -> Mapping[str, str]:
+        """Ask Ray which tasks have ended, without waiting."""
+        open_ = {self.tasks[handle]: handle for handle in handles}
+        if not open_:
+            return {}
+        ready, _ = self.ray.wait(list(open_), num_returns=len(open_), timeout=0)
+        return {open_[each]: self._how(each) for each in ready}
+
+    def _how(self, task: Any) -> str:
+        try:
+            self.ray.get(task)
+        except Exception as error:
+            return f"was ended: {one_printable_line(error)}"
+        return "ended before its points had"
+
+    def waits(self) -> Sequence[str]:
+        """Return no lines, since Ray does not say why a task waits."""
+        return ()
+
+    def cancel(self, handles: Sequence[str]) -> None:
+        """Wait until running tasks have saved, and stop the others before they begin."""
+        tasks = [self.tasks[handle] for handle in handles]
+        _, late = self.ray.wait(tasks, num_returns=len(tasks), timeout=WAIT_S)
+        for each in late:
+            with contextlib.suppress(Exception):
+                self.ray.cancel(each, force=True)
+
+    def close(self) -> None:
+        """Leave the cluster; one that was started by this command ends with that."""
+        if self.is_ours:
+            self.ray.shutdown()
+
+
+def _call(job: GroupJob) -> None:
+    """Run a group of points in a process of Ray's."""
+    job()

@@ -1,0 +1,231 @@
+"""Where the time of a run goes: data, forward, backward, rule, optimiser, logging, and what is round the step.
+
+Parts are timed by wrapping methods of the run's own objects, so nothing is timed, or slower, where nobody asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sgbench.datasets.batches import Batches
+from sgbench.records.files import parse_tree, read_bytes, write_atomic
+from sgbench.rules.base import LearningRule, Progress
+from sgbench.training import memory
+from sgbench.training.build import Parts
+from sgbench.training.course import Training
+
+PROFILE, TRACE = "profile.json", "trace.json"
+STEP = ("data", "forward", "backward", "rule", "optimiser")
+"""Parts of a training step that a bare loop has too."""
+ROUND = ("checks", "logging", "checkpoint", "other")
+"""What is round the step; `other` is Lightning and our own code."""
+WHOLE = ("validation",)
+"""Parts that are not divided."""
+MOST_EVENTS = 20_000  # of the trace, 2 MB
+
+
+class Profile:
+    """Times parts of a fit, each without what is inside it.
+
+    Args:
+        device: of the network; an accelerator is waited for at every border.
+        clock: seconds.
+    """
+
+    def __init__(self, device: torch.device, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.device = device
+        self.clock = clock
+        self.times_s: dict[str, float] = {}
+        self.calls: dict[str, int] = {}
+        self.fit_s = 0.0
+        self.steps = 0
+        self.events: list[tuple[str, float, float]] = []  # part, begin and length [s]
+        self._open: list[list[Any]] = []  # part, time inside it that is another's
+
+    # --- timing
+
+    @contextlib.contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Count time to a part, and not to the one round it."""
+        if self._open and self._open[0][0] in WHOLE:
+            yield
+            return
+        self._open.append([name, 0.0])
+        began_s = self._now()
+        try:
+            yield
+        finally:
+            took_s = self._now() - began_s
+            _, inside_s = self._open.pop()
+            self.times_s[name] = self.times_s.get(name, 0.0) + took_s - inside_s
+            self.calls[name] = self.calls.get(name, 0) + 1
+            if self._open:
+                self._open[-1][1] += took_s
+            if len(self.events) < MOST_EVENTS:
+                self.events.append((name, began_s, took_s))
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return self.clock()
+
+    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function with its time counted."""
+
+        @functools.wraps(function)
+        def called(*given: Any, **named: Any) -> Any:
+            with self.part(name):
+                return function(*given, **named)
+
+        return called
+
+    # --- what is timed
+
+    def attach(self, parts: Parts, training: Training, loggers: Sequence[Any]) -> None:
+        """Wrap the methods of a run's objects that each part goes through."""
+        loop = training.loop
+        pairs: list[tuple[str, Any, str]] = [
+            ("forward", parts.network, "unroll"),
+            ("optimiser", parts.optimizer, "step"),
+            ("optimiser", parts.optimizer, "zero_grad"),
+            ("checks", loop, "check"),
+            ("validation", training, "score"),
+            *(("logging", logger, "log_metrics") for logger in loggers),
+        ]
+        for name, owner, method in pairs:
+            setattr(owner, method, self.timed(name, getattr(owner, method)))
+        self._attach_rule(parts.rule)
+        for name in ("epoch", "evaluation"):
+            self._attach_batches(parts.data, name)
+
+    def _attach_rule(self, rule: LearningRule) -> None:
+        original = rule.gradients
+
+        def gradients(*given: Any) -> Iterator[Progress]:
+            course = original(*given)
+            while True:
+                with self.part("rule"):
+                    progress = next(course, None)
+                if progress is None:
+                    return
+                self.steps += 1
+                yield progress
+
+        rule.gradients = gradients  # type: ignore[method-assign]
+
+    def _attach_batches(self, data: Any, method: str) -> None:
+        original = getattr(data, method)
+        setattr(data, method, lambda *given: TimedBatches(original(*given), self))
+
+    @contextlib.contextmanager
+    def fitting(self) -> Iterator[None]:
+        """Measure the time of a whole fit, in which torch's own way back counts as backward."""
+        before = {name: getattr(torch.autograd, name) for name in ("backward", "grad")}
+        for name, function in before.items():
+            setattr(torch.autograd, name, self.timed("backward", function))
+        began_s = self._now()
+        try:
+            yield
+        finally:
+            self.fit_s += self._now() - began_s
+            for name, function in before.items():
+                setattr(torch.autograd, name, function)
+
+    # --- what is told
+
+    def tree(self) -> dict[str, Any]:
+        """Return times of all parts [s], what is round a step, and memory."""
+        times_s = {name: self.times_s.get(name, 0.0) for name in (*STEP, *WHOLE, *ROUND[:-1])}
+        times_s["other"] = max(0.0, self.fit_s - sum(times_s.values()))
+        round_s = sum(times_s[name] for name in ROUND)
+        is_cuda = self.device.type == "cuda"
+        return {
+            "fit_s": self.fit_s,
+            "steps": self.steps,
+            "times_s": times_s,
+            "calls": self.calls,
+            "round_a_step_s": round_s / self.steps if self.steps else None,
+            "round_share": round_s / self.fit_s if self.fit_s else None,
+            "peak_memory_bytes": memory.peak_bytes(),
+            "peak_device_bytes": torch.cuda.max_memory_allocated(self.device) if is_cuda else None,
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write `profile.json`, and `trace.json` in Chrome's format, for ui.perfetto.dev or chrome://tracing.
+
+        Raises:
+            StorageError: there is no room.
+        """
+        write_atomic(folder / PROFILE, json.dumps(self.tree(), indent=1).encode() + b"\n")
+        begin_s = min((began_s for _, began_s, _ in self.events), default=0.0)
+        events = [
+            {
+                "name": name,
+                "ph": "X",
+                "ts": round(1e6 * (began_s - begin_s), 1),
+                "dur": round(1e6 * took_s, 1),
+                "pid": 0,
+                "tid": 0,
+            }
+            for name, began_s, took_s in self.events
+        ]
+        write_atomic(folder / TRACE, json.dumps({"traceEvents": events}).encode())
+
+
+class TimedBatches:
+    """Batches whose making is counted to the data.
+
+    Args:
+        batches: of one pass over a split.
+        profile: that counts.
+    """
+
+    def __init__(self, batches: Batches, profile: Profile) -> None:
+        self.batches = batches
+        self.profile = profile
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        course = iter(self.batches)
+        while True:
+            with self.profile.part("data"):
+                batch = next(course, None)
+            if batch is None:
+                return
+            yield batch
+
+
+def profile_lines(folder: Path) -> list[str]:
+    """Tell what a run's profile says, largest part first; nothing where there is none.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    path = folder / PROFILE
+    if not path.exists():
+        return []
+    tree: Any = parse_tree(read_bytes(path), str(path))
+    fit_s, times_s = tree["fit_s"], tree["times_s"]
+    lines = [f"fit of {tree['steps']} steps, {fit_s:.2f} s:"]
+    for name, time_s in sorted(times_s.items(), key=lambda pair: -pair[1]):
+        where = " (Lightning and the rest)" if name == "other" else ""
+        lines.append(f"  {name:<10} {time_s:8.3f} s {100 * time_s / max(fit_s, 1e-9):5.1f} %{where}")
+    if tree["round_a_step_s"] is not None:
+        lines.append(
+            f"round a step ({', '.join(ROUND)}): {1e3 * tree['round_a_step_s']:.2f} ms, "
+            f"{100 * tree['round_share']:.0f} % of the fit"
+        )
+    for name, what in (("peak_memory_bytes", "process"), ("peak_device_bytes", "accelerator")):
+        if tree[name] is not None:
+            lines.append(f"most memory of the {what}: {tree[name] / (1 << 20):.0f} MiB")
+    return [*lines, f"trace: {folder / TRACE} (open it in ui.perfetto.dev)"]

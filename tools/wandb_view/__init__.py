@@ -1,0 +1,1 @@
+"""Makes the saved report of a sweep at Weights & Biases, once."""
