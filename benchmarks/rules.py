@@ -27,6 +27,7 @@ from sgbench.training.build import build
 from sgbench.training.memory import peak_bytes, reset_peak
 
 DENSITY = 0.02  # share of input entries that fire
+CURRENTS = ("neuron=synaptic", "neuron@readout=synaptic_readout")
 CUT = "network.recurrence_gradient=cut"
 RULES: dict[str, tuple[str, ...]] = {
     "bptt": ("rule=bptt",),
@@ -42,7 +43,15 @@ RULES: dict[str, tuple[str, ...]] = {
     "eprop, random, unrolled": ("rule=eprop", "rule.form=unrolled", "rule.feedback=random", CUT),
     "eprop, online": ("rule=eprop", CUT),
     "local": ("rule=local",),
+    "reinforce": ("rule=reinforce", "firing=escape"),
+    "forward_gradient": ("rule=forward_gradient",),
+    "bptt, synaptic": ("rule=bptt", *CURRENTS),
+    "eventprop": ("rule=eventprop", *CURRENTS),
+    "event_driven": ("network=event_driven", "init=shifted"),
+    "first_spike": ("network=first_spike", "init=shifted"),
 }
+FEED_FORWARD = ("first_spike",)
+"""Networks without recurrence."""
 BASELINE = "bptt"
 Step = Callable[[], None]
 
@@ -70,7 +79,8 @@ def compare(settings: RulesSettings) -> dict[str, Any]:
     with limited(settings.threads) as cores:
         load_before = report.load_average()
         for recurrence in ("none", "all_to_all"):
-            steps = {name: step_of(settings, name, recurrence) for name in RULES}
+            names = [name for name in RULES if recurrence == "none" or name not in FEED_FORWARD]
+            steps = {name: step_of(settings, name, recurrence) for name in names}
             times = interleave(steps, settings.rounds)
             base = times[BASELINE].cpu_ms
             found[recurrence] = {
@@ -101,7 +111,7 @@ def step_of(settings: RulesSettings, name: str, recurrence: str) -> Step:
                 f"protocol.steps={settings.steps}",
                 f"protocol.batch_size={settings.batch}",
                 f"protocol.hidden=[{settings.hidden}]",
-                f"network.recurrence={recurrence}",
+                *([] if name in FEED_FORWARD else [f"network.recurrence={recurrence}"]),
                 *RULES[name],
             ]
         )

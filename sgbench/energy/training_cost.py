@@ -12,6 +12,8 @@ from sgbench.records.record import RunRecord
 
 ON_RATES = ("converted",)
 """Networks whose training is one pass a sample."""
+BY_EVENTS = ("event_driven", "first_spike")
+"""Networks that multiply at spikes alone."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ def training_cost(record: RunRecord, learning: Learning | None, sizes: Mapping[s
         \mathrm{inputs} = E S T R
 
     Every step of the protocol counts, padding included, as a clocked machine runs it; a converted network is
-    trained on rates, in one pass a sample.
+    trained on rates, in one pass a sample. Networks with times between steps multiply where a spike arrives, as
+    often as in the test split: once forward, once for the weight, and once for the time of a hidden layer's spike.
 
     Args:
         record: of the run.
@@ -75,6 +78,8 @@ def training_cost(record: RunRecord, learning: Learning | None, sizes: Mapping[s
     if learning is None:
         rule = record.method.choices["rule"]
         raise InputError(f"rule={rule}: what its training multiplies is not known; give it a `demand`")
+    if record.method.choices["network"] in BY_EVENTS:
+        return _by_events(record, counts, learning, sizes)
     once = record.method.protocol.steps * len(record.curve)
     on_rates = record.method.choices["network"] in ON_RATES
     seen = (len(record.curve) if on_rates else once) * sizes["train"]
@@ -91,6 +96,37 @@ def training_cost(record: RunRecord, learning: Learning | None, sizes: Mapping[s
         peak_bytes=record.peak_memory_bytes,
         memory_bytes=learning.memory_bytes,
     )
+
+
+def _by_events(
+    record: RunRecord, counts: OpCounts, learning: Learning, sizes: Mapping[str, int]
+) -> TrainingCost:
+    """Compute the cost where only arriving spikes are multiplied."""
+    groups = [group for layer in counts.layers for group in layer.synapses]
+    arriving = [(group.source == "input", _arriving(group) / counts.samples) for group in groups]
+    once, epochs = sum(count for _, count in arriving), len(record.curve)
+    timed = sum(count for from_input, count in arriving if not from_input)
+    seen = epochs * sizes["train"]
+    fired = sum(layer.spikes_sent.total or 0 for layer in counts.layers) / counts.samples
+    return TrainingCost(
+        epochs=epochs,
+        samples=sizes["train"],
+        forward=round(seen * once),
+        weight_gradients=round(seen * once),
+        input_gradients=round(seen * timed),
+        validation=round(epochs * sizes["validation"] * once),
+        adjoint_updates=round(seen * fired),
+        seconds=record.timing.fit_s,
+        peak_bytes=record.peak_memory_bytes,
+        memory_bytes=learning.memory_bytes,
+    )
+
+
+def _arriving(group: SynapseCounts) -> int:
+    """Return how many events went through a group's synapses."""
+    if group.effective.total is None:
+        raise InputError(f"connections from {group.source}: {group.effective.reason}")
+    return group.effective.total
 
 
 def _synapses(group: SynapseCounts, counts: OpCounts) -> int:

@@ -15,6 +15,7 @@ from sgbench.errors import InputError, require_choice, require_number
 from sgbench.exchange.time_constants import STEPS, Numbers, time_constant
 from sgbench.networks.base import Chain, DenseLayer, Network
 from sgbench.networks.convolution import ConvLayer
+from sgbench.networks.spike_times import SpikeTimes
 from sgbench.surrogates.base import Surrogate
 
 Layer = DenseLayer | ConvLayer
@@ -38,7 +39,9 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
     A layer is its weights (Linear, Affine or Conv2d), its neurons (LIF, CubaLIF, IF, LI, CubaLI or I, by their
     numbers) and the weights among them, through which a spike arrives one step later. A NIR neuron is reset to a
     potential when it fires, which is `reset=zero` here; a reset that subtracts, adaptation, gates, several
-    compartments, delays of single synapses and spikes that are not of 0 and 1 cannot be said, and are refused.
+    compartments, delays of single synapses and spikes that are not of 0 and 1 cannot be said, and are refused. Of
+    networks with spikes between steps the graph has the time constants, and the metadata says whether neurons fire
+    once at most (`spikes`), which no node can; integrators behind a synapse are two nodes.
 
     Args:
         network: a chain of dense and convolutional layers, in evaluation mode where it normalises or drops.
@@ -52,11 +55,12 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
 
     Source: Pedersen et al. 2024, Nature Communications 15:8122; nir 1.0.8.
     """
-    if not isinstance(network, Chain):
+    if not isinstance(network, Chain | SpikeTimes):
         raise InputError(f"NIR: {type(network).__name__} is no chain of layers, which alone is written")
     nir = nir_module()
     require_number("dt_s", dt_s, low=0, open_low=True)
-    require_choice("step", step, STEPS)
+    if require_choice("step", step, STEPS) == "euler" and isinstance(network, SpikeTimes):
+        raise InputError("step=euler: spikes between steps are those of exact decays; use step=exponential")
     first = network.layers[0]
     shape = first.image_in if isinstance(first, ConvLayer) else (first.weight.shape[1],)  # type: ignore[union-attr]
     nodes: dict[str, Any] = {"input": nir.Input(input_type={"input": np.array(shape)})}
@@ -70,9 +74,15 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
             last = flatten
         shape = layer.image_out if isinstance(layer, ConvLayer) else (layer.neurons,)
         weights, neurons, recurrent = (f"{layer.name}.{part}" for part in ("weights", "neurons", "recurrent"))
-        nodes[neurons] = _neurons(layer, shape, dt_s, step)
         nodes[weights] = _product(layer)
-        edges += [(last, weights), (weights, neurons)]
+        edges.append((last, weights))
+        entry = weights
+        if _integrates_behind_a_synapse(layer):
+            entry = f"{layer.name}.synapses"
+            nodes[entry] = _synapses(layer, shape, dt_s, step)
+            edges.append((weights, entry))
+        nodes[neurons] = _neurons(layer, shape, dt_s, step)
+        edges.append((entry, neurons))
         if layer.recurrent is not None:
             nodes[recurrent] = _recurrence(layer)
             edges += [(neurons, recurrent), (recurrent, neurons)]
@@ -90,6 +100,8 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
         "recurrent_delay_steps": 1,
         "writer": "sgbench",
     }
+    if isinstance(network, SpikeTimes):
+        told |= {"spikes": network.firings, "recurrent_delay_steps": 0}
     return nir.NIRGraph(nodes=nodes, edges=edges, metadata=told)
 
 
@@ -167,6 +179,8 @@ def _neurons(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> An
 
     beta, zeros = numbers(spec.decay), np.zeros(shape)
     fires = {} if spec.surrogate is None else {"v_threshold": numbers(spec.threshold), "v_reset": zeros}
+    if _integrates_behind_a_synapse(layer):
+        return (nir.IF if fires else nir.I)(r=numbers(spec.coupling) / dt_s, **fires)
     if spec.second is not None:
         alpha = numbers(spec.second_decay)
         _no_integrator(layer, alpha, beta)
@@ -183,6 +197,20 @@ def _neurons(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> An
     _no_integrator(layer, beta)
     tau = time_constant(beta, dt_s, step)
     return (nir.LIF if fires else nir.LI)(tau=tau, r=numbers(spec.input) / (1 - beta), v_leak=zeros, **fires)
+
+
+def _integrates_behind_a_synapse(layer: Layer) -> bool:
+    """Say whether its neurons sum up a synaptic current without a leak, for which NIR has two nodes."""
+    spec = layer.neuron.recurrence_spec()
+    return spec is not None and spec.second is not None and bool((torch.as_tensor(spec.decay) == 1).all())
+
+
+def _synapses(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> Any:
+    """Make the node of the current alone."""
+    spec: Any = layer.neuron.recurrence_spec()
+    alpha = np.full(shape, float(spec.second_decay))
+    tau = time_constant(alpha, dt_s, step)
+    return nir_module().LI(tau=tau, r=float(spec.second_input) / (1 - alpha), v_leak=np.zeros(shape))
 
 
 def _no_integrator(layer: Layer, *decays: Numbers) -> None:

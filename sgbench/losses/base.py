@@ -20,6 +20,7 @@ class Loss(ABC):
 
     targets: ClassVar[tuple[Target, ...]] = ("class",)
     readout: ClassVar[Literal["binary", "real", "any"]] = "any"
+    on_times: ClassVar[bool] = False  # whether it looks at when an output first spikes
     online: ClassVar[bool] = False  # whether `per_step` exists
     remembers: ClassVar[bool] = False  # whether a step's share depends on earlier outputs
 

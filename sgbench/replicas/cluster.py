@@ -118,7 +118,7 @@ class ClusterPool:
         self.hear = hear
         self.tick = tick
         self.bars = bars or {}
-        self.made_by = Code.here().made_by()
+        self.made_by = Code.here().made_by({})
         self.running: dict[str, _Started] = {}  # by handle
         self.readers: list[ProgressReader] = []  # of all jobs so far
         self.count = 0  # of jobs so far

@@ -77,7 +77,7 @@ class GroupJob:
         """Do what follows when all is saved; an array's job may have itself begun again."""
 
     def _run(self, writer: ProgressWriter) -> None:
-        foreign = _differences(self.made_by, Code.here().made_by())
+        foreign = _differences(self.made_by, Code.here().made_by({}))
         if foreign:
             line = (
                 f"{socket.gethostname()} has other versions than the sweep ({foreign}); nothing was run there"

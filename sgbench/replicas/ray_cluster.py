@@ -36,7 +36,7 @@ class RayCluster:
         os.environ.setdefault(
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
         )  # else it warns; devices stay visible
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
 
         self.ray: Any = ray
         self.is_ours = not ray.is_initialized()

@@ -55,7 +55,7 @@ class SlurmGroupJob(GroupJob):
 
     def checkpoint(self) -> Any:
         """Return the same group for submitit to run again, since folders of runs hold what was saved."""
-        from submitit.helpers import DelayedSubmission
+        from submitit.helpers import DelayedSubmission  # pyright: ignore[reportMissingImports]
 
         return DelayedSubmission(replace(self))
 
@@ -115,7 +115,7 @@ class Slurm:
         Raises:
             InputError: SLURM refuses it, or does not know a setting.
         """
-        import submitit
+        import submitit  # pyright: ignore[reportMissingImports]
 
         executor = submitit.SlurmExecutor(folder=jobs[0].folder, max_num_timeout=MOST_REQUEUES)
         memory = {"mem": f"{needs.memory_bytes >> 20}M", "cpus_per_task": needs.threads}

@@ -29,11 +29,13 @@ Reference = Literal[
     "score_function",
     "projection",
     "bptt_own",
+    "event_adjoint",
 ]
 """A gradient that comes from no rule: of the whole loss; the same with recurrent spikes cut; of each layer's
 loss with what arrives taken as given; with feedback weights on the way back; with fixed weights straight from the
 output; by differences; over all spike patterns; of one drawn pattern, by how likely it was; of the whole loss,
-projected on one drawn direction; of the whole loss with the recurrent spikes of other neurons cut."""
+projected on one drawn direction; of the whole loss with the recurrent spikes of other neurons cut; of
+spike times, by the adjoint of the network between steps."""
 
 
 @dataclass(frozen=True)

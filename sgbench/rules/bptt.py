@@ -8,6 +8,7 @@ from typing import ClassVar
 from sgbench.errors import InputError, require_choice, require_count
 from sgbench.losses.base import Loss
 from sgbench.networks.base import Network
+from sgbench.networks.spike_times import SpikeTimes
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes
@@ -54,11 +55,12 @@ class Bptt(LearningRule):
             _check_per_window(network, objective)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Count all steps as remembered; within one step no error goes over recurrence."""
+        """Count all steps, or arrivals at spikes, as remembered; within a step no error goes over recurrence."""
         kept = min(self.window or sizes.steps, sizes.steps) if self.update == "per_window" else sizes.steps
         within = 0 if self.window == 1 else sizes.crossed_within
+        arrived = sizes.synapses if isinstance(network, SpikeTimes) else 0  # where each source fires once
         return Demand(
-            numbers=kept * sizes.states,
+            numbers=kept * sizes.states + arrived,
             weight_products=sizes.synapses,
             error_products=sizes.between + within,
             needs=("errors_of_others", "weights_of_others", *(() if self.window == 1 else ("future",))),  # type: ignore[arg-type]

@@ -103,7 +103,9 @@ class EProp(LearningRule):
     def check(self, network: Network, objective: Objective) -> None:
         """Refuse what the form is not defined for, and a network that disagrees on its recurrence."""
         if not network.spiking:
-            raise InputError("rule=eprop: follows spikes, and the network has none; use rule=bptt")
+            raise InputError(
+                "rule=eprop: follows spikes step by step, and the network has none; use rule=bptt"
+            )
         require_chain("eprop", network)
         layers = network.hidden_layers
         if any(layer.recurrent is not None and not layer.cut for layer in layers):

@@ -62,7 +62,9 @@ class Rtrl(LearningRule):
 
     def _check_network(self, network: Network) -> None:
         if not network.spiking:
-            raise InputError(f"rule={self.name}: follows spikes, and the network has none; use rule=bptt")
+            raise InputError(
+                f"rule={self.name}: follows spikes step by step, and the network has none; use rule=bptt"
+            )
         reason = network.needs_all_steps
         if reason is not None:
             raise InputError(f"rule={self.name}: goes step by step, but {reason}; use rule=bptt")

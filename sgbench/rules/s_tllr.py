@@ -71,7 +71,9 @@ class STllr(LearningRule):
     def check(self, network: Network, objective: Objective) -> None:
         """Refuse networks and objectives that cannot be run forward in time."""
         if not network.spiking:
-            raise InputError("rule=s_tllr: follows spikes, and the network has none; use rule=bptt")
+            raise InputError(
+                "rule=s_tllr: follows spikes step by step, and the network has none; use rule=bptt"
+            )
         check_forward("s_tllr", network, objective, instead="rule=bptt")
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:

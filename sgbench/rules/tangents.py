@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sgbench.errors import InputError
 from sgbench.networks.base import Network, surrogates
+from sgbench.networks.spike_times import SpikeTimes
 from sgbench.signals.spikes import Signal
 from sgbench.signals.trajectory import NOTHING, Keep, Trajectory
 
@@ -58,6 +59,8 @@ def require_slopes(rule: str, network: Network) -> None:
     Raises:
         InputError: names the rule and the remedy.
     """
+    if isinstance(network, SpikeTimes):
+        raise InputError(f"rule={rule}: times of spikes have no slope in forward mode; use rule=bptt")
     for surrogate in surrogates(network):
         if not surrogate.elementwise:
             raise InputError(

@@ -42,6 +42,9 @@ class Trajectory:
     spikes: tuple[Tensor, ...]  # per spiking layer [T, B, N], where kept; otherwise empty
     u: tuple[Tensor, ...]  # per layer, membrane potential minus threshold [T, B, N], where kept
     state: tuple[Any, ...]  # per layer, the state after the last step
+    times: Tensor | None = None
+    """Of each output's first spike [B, C], in steps from the start, infinite where it sends none; None where spikes
+    have no times but their steps."""
 
 
 def valid_steps(lengths: Tensor, steps: int) -> Tensor:

@@ -178,6 +178,11 @@ def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
                 f"{group}.steps={steps}: the protocol has {spec.method.protocol.steps}; set protocol.steps"
             )
     if not network.spiking:
+        if objective.loss.on_times and network.readout.neuron.output != "binary":
+            raise InputError(
+                f"loss={choices['loss']}: network={choices['network']} has outputs that send no spikes; "
+                f"use loss=max_over_time or network=first_spike"
+            )
         return
     for surrogate in surrogates(network):
         if isinstance(surrogate.firing, Firing):

@@ -5,6 +5,7 @@ Legend: T steps, B batch, N neurons.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -190,6 +191,64 @@ def score_gradient(network: Network, batch: Batch, objective: Objective) -> Grad
     return differentiated(network, total)
 
 
+def event_gradient(network: Network, batch: Batch, objective: Objective) -> Gradients:
+    """Return EventProp's gradient of current-based neurons in steps: all layers of a step, from the last step back.
+
+    By hand: a spike's delay is worth the difference of what its amplitude is worth in the next step and in its own.
+    """
+    chain, steps = list(network.layers), len(batch.x)
+    inputs, spikes, currents = [batch.x], [], []
+    for layer in chain:
+        spikes.append(run(layer.neuron, inputs[-1], synapses(layer, cut=True)).detach())
+        i, kept = torch.zeros_like(spikes[-1][0]), []
+        for step, arriving in enumerate(inputs[-1]):
+            before = spikes[-1][step - 1] if step else torch.zeros_like(i)
+            i = layer.neuron.alpha() * i + synapses(layer, cut=True)(arriving, before).detach()
+            kept.append(i)
+        currents.append(kept)
+        inputs.append(spikes[-1])
+    output = spikes[-1].clone().requires_grad_()
+    (error,) = torch.autograd.grad(loss_of(output, spikes[:-1], batch, objective), output)
+    p, q = ([[torch.zeros_like(each[0])] * (steps + 1) for each in spikes] for _ in range(2))
+    worth = [[torch.zeros_like(each[0])] * (steps + 1) for each in spikes]
+    for step in range(steps - 1, -1, -1):
+        inside = (batch.lengths > step)[:, None]
+        for place in range(len(chain) - 1, -1, -1):
+            layer, neuron = chain[place], chain[place].neuron
+            beta, gain = neuron.beta(), neuron.input_gain(neuron.beta())
+            total = beta * p[place][step + 1]
+            if place == len(chain) - 1:
+                total = total + error[step]
+            else:
+                worth[place][step] = q[place + 1][step] @ chain[place + 1].weight
+                if layer.recurrent is not None:
+                    worth[place][step] = worth[place][step] + q[place][step + 1] @ layer.recurrent
+                theta, leak = neuron.threshold(), -math.log(beta)
+                rising = leak * (gain * currents[place][step] / (1 - beta) - theta)
+                delayed = worth[place][step + 1] - worth[place][step]
+                behind = ((rising + leak * theta) * total - delayed) / rising
+                total = torch.where(spikes[place][step] > 0, behind, total)
+            p[place][step] = total * inside
+            q[place][step] = (gain * p[place][step] + neuron.alpha() * q[place][step + 1]) * inside
+            worth[place][step] = worth[place][step] * inside
+    return _by_parameter(network, [torch.stack(each[:-1]) for each in q], inputs, spikes)
+
+
+def _by_parameter(
+    network: Network, slopes: list[Tensor], inputs: list[Tensor], spikes: list[Tensor]
+) -> Gradients:
+    """Return the gradient of each parameter from that of each current [T, B, N]."""
+    found: Gradients = {}
+    for place, (layer, slope) in enumerate(zip(network.layers, slopes, strict=True)):
+        found[f"layers.{place}.weight"] = torch.einsum("tbn,tbk->nk", slope, inputs[place].detach())
+        if layer.bias is not None:
+            found[f"layers.{place}.bias"] = slope.sum((0, 1))
+        if layer.recurrent is not None:
+            before = torch.cat([torch.zeros_like(spikes[place][:1]), spikes[place][:-1]])
+            found[f"layers.{place}.recurrent"] = torch.einsum("tbn,tbk->nk", slope, before)
+    return found
+
+
 def seeded(network: Network) -> None:
     """Set everything that a network draws from to the start of a stream, as each epoch of a run does."""
     for place, surrogate in enumerate(surrogates(network)):
@@ -207,5 +266,6 @@ REFERENCES: dict[str, Callable[[Network, Batch, Objective], Gradients]] = {
     "bptt_own": own_gradient,
     "projection": projected_gradient,
     "score_function": score_gradient,
+    "event_adjoint": event_gradient,
 }
 """What a rule's claims may name; a claim whose reference is not here fails."""

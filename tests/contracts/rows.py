@@ -41,6 +41,8 @@ SMALL_NETWORKS = {
     "spiking_resnet": {"network.channels": [2, 3]},
     "delayed": {"network.max_delay_steps": 2},
     "encoded": {"network.population": 1},
+    "event_driven": {"network.threshold": 0.2},
+    "first_spike": {"network.threshold": 0.2},
 }
 Recipe = tuple[dict[str, str], dict[str, Any]]
 """All choices of a run, and values by dotted names."""
@@ -105,6 +107,8 @@ def recipe(row: Row, kind: Target | None = None) -> Recipe:
     kind = loss.targets[0] if kind is None else kind
     data_set, encoder = data_of(kind)
     readout = "leaky" if loss.readout == "binary" else "leaky_readout"
+    if row["rule"] == "eventprop":  # of spikes that a current moves in time
+        readout = readout.replace("leaky", "synaptic")
     choices = {"dataset": data_set, "encoder": encoder, "readout": readout, **row}
     # Without classes there is no accuracy to watch.
     values = {"protocol.monitor": "validation_loss"} if kind in ("trace", "spikes") else {}

@@ -43,6 +43,8 @@ LOSSES = {"superspike": "van_rossum"}
 """Of rules that learn from one kind of target alone."""
 FIRINGS = {"reinforce": "escape"}
 """Of rules that learn from spikes by chance."""
+NEURONS = {"eventprop": "synaptic"}
+"""Of rules that learn from times of spikes."""
 Problems = list[str]
 Drawn = TypeVar("Drawn")
 
@@ -163,7 +165,10 @@ def problems_of_recipes(recipes: list[Recipe]) -> Problems:
 
 def around(rule: str, groups: Sequence[str]) -> list[Recipe]:
     """Return a rule with every entry of other groups, one at a time."""
-    fitting = {"loss": LOSSES.get(rule, NEUTRAL["loss"]), "firing": FIRINGS.get(rule, NEUTRAL["firing"])}
+    fitting = {
+        group: special.get(rule, NEUTRAL[group])
+        for group, special in (("loss", LOSSES), ("firing", FIRINGS), ("neuron", NEURONS))
+    }
     choices, values = recipe({**NEUTRAL, "rule": rule, **fitting})
     values = {**values, "network.recurrence": "all_to_all"}  # some initialisations ask for it
     if rule in CUTTING:

@@ -17,6 +17,7 @@ from sgbench.composition import catalogue
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.networks.baseline import Baseline
+from sgbench.networks.spike_times import SpikeTimes
 from sgbench.records.spec import RunSpec
 from sgbench.signals.spikes import Events, windows
 from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch, Trajectory, detached
@@ -204,9 +205,9 @@ def test_layers_receive_what_it_says(name: str, wiring: str) -> None:
 
 @every
 def test_another_engine_is_refused_or_runs(name: str, wiring: str) -> None:
-    """Expected: `reference` runs every spiking network; the others say what runs them in one line."""
+    """Expected: `reference` runs every network of neurons that step; others say in one line what runs them."""
     spec = spec_of(name, wiring).model_copy(update={"engine": "reference"})
-    if isinstance(build(spec_of(name, wiring)).network, Baseline):
+    if isinstance(build(spec_of(name, wiring)).network, Baseline | SpikeTimes):
         with pytest.raises(InputError, match="use engine=auto"):
             build(spec)
         return

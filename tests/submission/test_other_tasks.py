@@ -92,6 +92,9 @@ def test_from_runs_to_a_verified_row(made: Made, tmp_path: Path, capsys: pytest.
         ("rule=forward_gradient",),
         ("rule=rtrl", "loss=per_step"),
         ("network=converted",),
+        ("network=first_spike", "loss=first_spike", "init=shifted"),
+        ("network=event_driven", "init=shifted"),
+        ("rule=eventprop", "neuron=synaptic", "neuron@readout=synaptic_readout"),
     ],
     ids=" ".join,
 )

@@ -1,0 +1,279 @@
+r"""EventProp on a grid of time steps: the adjoint of spike times in place of a surrogate's slope.
+
+Legend: T steps, B batch, N neurons, C outputs, K inputs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import InputError
+from sgbench.losses.base import Loss
+from sgbench.networks.base import Chain, Network
+from sgbench.networks.layers import DenseLayer
+from sgbench.networks.walk import walk
+from sgbench.neurons.synaptic import Synaptic
+from sgbench.neurons.synaptic_readout import SynapticReadout
+from sgbench.regularisers.none import NoPenalty
+from sgbench.rules.base import Claim, LearningRule, Objective, Progress, learnt_by
+from sgbench.rules.demand import Demand, Sizes
+from sgbench.signals.spikes import dense
+from sgbench.signals.trajectory import Batch, Trajectory, valid_steps
+
+WORDS = ("neuron=synaptic", "neuron@readout=synaptic_readout", "network.recurrence=all_to_all")
+SLOWEST = 1e-6
+"""The least by which a potential rises in a step where it fires, in thresholds."""
+
+
+class Eventprop(LearningRule):
+    r"""EventProp in time steps, of current-based neurons: gradients of when neurons fire, not of whether.
+
+    With p and q the derivatives of the loss by u and i behind a step, :math:`S_n[t]` that by a spike of neuron n in
+    step t (what later layers, recurrence and a loss on spikes make of it),
+
+    .. math::
+        p_n[t] &= e_n[t] + \beta p_n[t+1] \quad \text{where it does not fire} \\
+        p_n[t] &= \frac{1}{\dot u^-} \Big[ \dot u^+ \beta p_n[t+1] - (S_n[t+1] - S_n[t]) -
+        \frac{\partial L}{\partial t_n} \Big] \quad \text{where it fires} \\
+        q_n[t] &= g \, p_n[t] + \alpha q_n[t+1], \qquad
+        \dot u^- = -\ln\beta \Big(\frac{g \, i[t]}{1 - \beta} - \theta\Big), \;
+        \dot u^+ = \dot u^- - \theta \ln\beta
+
+    with e of a readout the derivative of the loss by its potential. Weights get q times what arrived. Spikes are
+    those of the grid, so the gradient is that of the continuous network but for an error that falls with the step
+    (shown in the tests); on one grid it is no slope of the loss, which is a staircase there. A silent neuron learns
+    nothing.
+
+    It is defined for dense chains of `synaptic` neurons that reset, with a readout that is `synaptic_readout`, or
+    `synaptic` under a loss on first spikes.
+
+    Source: Wunderlich & Pehle 2021, Scientific Reports 11:12829 (equations 5 to 10); in time steps as in Nowotny,
+    Turner & Knight, arXiv:2212.01232 (genn_eventprop).
+    """
+
+    exact_reference: ClassVar[Claim] = Claim("event_adjoint", WORDS)
+    must_differ_from: ClassVar[Claim] = Claim("bptt", WORDS, weights="hidden")
+
+    def check(self, network: Network, objective: Objective) -> None:
+        """Refuse what has no spike times of this kind."""
+        if not network.spiking:
+            raise InputError(
+                "rule=eventprop: follows spikes step by step, and the network has none; use rule=bptt"
+            )
+        if type(network).unroll is not Chain.unroll or not all(
+            type(each) is DenseLayer for each in network.layers
+        ):
+            raise InputError(
+                f"rule=eventprop: knows dense layers in a chain, {type(network).__name__} has others; "
+                f"use network=mlp or rule=bptt"
+            )
+        for layer in network.hidden_layers:
+            _check_neurons(layer)
+        if not isinstance(objective.regulariser, NoPenalty):
+            raise InputError("rule=eventprop: knows no penalty on activity; use regulariser=none")
+        shaped = (each for layer in network.layers for each in (layer.normaliser, layer.dropout))  # type: ignore[union-attr]
+        if any(each is not None for each in shaped):
+            raise InputError(
+                "rule=eventprop: currents are those of weights alone; use normalisation=none and dropout=none"
+            )
+        _check_readout(network.readout, objective.loss)
+
+    def demand(self, network: Network, sizes: Sizes) -> Demand:
+        """Count all steps as remembered; errors go back over what back-propagation crosses."""
+        return Demand(
+            numbers=sizes.steps * sizes.states,
+            weight_products=sizes.synapses,
+            error_products=sizes.between + sizes.crossed_within,
+            needs=("errors_of_others", "weights_of_others", "future"),
+        )
+
+    @torch.no_grad()
+    def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
+        """Compute the gradients of a batch and yield once."""
+        chain: list[DenseLayer] = [*network.hidden_layers, network.readout]
+        inside = valid_steps(batch.lengths, batch.x.shape[0])[..., None]
+        signal, passes = dense(batch.x), []
+        for layer in chain:
+            passes.append(_forward(layer, signal))
+            signal = passes[-1].output
+        trajectory = Trajectory(
+            passes[-1].output,
+            batch.lengths,
+            tuple(each.output for each in passes if each.fires),
+            (),
+            tuple(each.state for each in passes),
+        )
+        loss, by_output, by_time = _slopes(trajectory, batch, objective.loss, fires=passes[-1].fires)
+        arriving = torch.zeros_like(passes[-1].output)
+        for each in reversed(passes):
+            # A loss on times says what a spike's delay is worth, one on potentials what these are worth.
+            arriving = each.backward(arriving, by_output if each is passes[-1] else None, by_time, inside)
+            by_time = None
+        yield Progress(loss, trajectory)
+
+
+class _Pass(NamedTuple):
+    """What a layer went through, without history."""
+
+    layer: DenseLayer
+    arrived: Tensor  # [T, B, K]
+    output: Tensor  # [T, B, N]
+    before: Tensor  # spikes of the step before [T, B, N], of a layer that fires
+    rate: Tensor  # by which the potential rises at threshold [T, B, N], of a layer that fires
+    state: Any
+    fires: bool
+
+    def backward(
+        self, by_spike: Tensor, by_potential: Tensor | None, by_time: Tensor | None, inside: Tensor
+    ) -> Tensor:
+        """Add to the gradients of its weights; return what its inputs' amplitudes are worth [T, B, K].
+
+        Args:
+            by_spike: of the loss by the amplitude of a spike in each step [T, B, N].
+            by_potential: of the loss by the potential of a readout [T, B, N].
+            by_time: of the loss by the step of the first spike [B, N].
+            inside: steps within samples [T, B, 1].
+        """
+        spec: Any = self.layer.neuron.recurrence_spec()
+        alpha, beta, gain = (float(each) for each in (spec.second_decay, spec.decay, spec.coupling))
+        theta, leak = float(spec.threshold) if self.fires else 0.0, -math.log(beta)
+        first = _first(self.output) if by_time is not None else None
+        p = q = torch.zeros_like(self.output[0])
+        later, found = torch.zeros_like(p), torch.empty_like(self.output)
+        for step in range(len(self.output) - 1, -1, -1):
+            worth = by_spike[step] if self.layer.recurrent is None else by_spike[step] + self._returned(q)
+            carried = beta * p
+            if self.fires:
+                fired, rate = self.output[step] > 0, self.rate[step]
+                delayed = later - worth
+                if first is not None:
+                    delayed = delayed + by_time * first[step]  # type: ignore[operator]
+                jump = ((rate + leak * theta) * carried - delayed) / rate
+                carried = torch.where(fired, jump, carried)
+            p = carried if by_potential is None else carried + by_potential[step]
+            p, later = p * inside[step], worth * inside[step]
+            q = (gain * p + alpha * q) * inside[step]
+            found[step] = q
+        return self._collected(found)
+
+    def _returned(self, q: Tensor) -> Tensor:
+        """Return what a spike's amplitude is worth to the layer itself one step later."""
+        recurrent = self.layer.recurrent
+        return q * recurrent if self.layer.recurrence == "one_to_one" else q @ recurrent  # type: ignore[operator]
+
+    def _collected(self, q: Tensor) -> Tensor:
+        """Add to `.grad`, and send on."""
+        layer, flat = self.layer, q.flatten(0, 1)
+        _add(layer.weight, flat.T @ self.arrived.flatten(0, 1))
+        if layer.bias is not None:
+            _add(layer.bias, flat.sum(0))
+        if layer.recurrent is not None:
+            before = self.before.flatten(0, 1)
+            wide = layer.recurrence == "all_to_all"
+            _add(layer.recurrent, flat.T @ before if wide else (flat * before).sum(0))
+        return q @ layer.weight
+
+
+def _forward(layer: DenseLayer, signal: Tensor) -> _Pass:
+    """Run a layer step by step."""
+    made = walk(layer, signal, None, jacobians=False)
+    fires = layer.neuron.output == "binary"
+    before = made.before.s if fires else made.output
+    rate = made.output
+    if fires:
+        spec: Any = layer.neuron.recurrence_spec()
+        beta, theta = float(spec.decay), float(spec.threshold)
+        i = torch.cat([made.before.i[1:], made.state.i[None]])
+        rate = -math.log(beta) * (float(spec.coupling) * i / (1 - beta) - theta)
+        rate = rate.clamp(min=SLOWEST * theta)
+    return _Pass(layer, signal, made.output, before, rate, made.state, fires)
+
+
+def _slopes(
+    trajectory: Trajectory, batch: Batch, loss: Loss, *, fires: bool
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Return the loss, and its derivatives by outputs [T, B, C] or by the steps of first spikes [B, C]."""
+    with torch.enable_grad():
+        if not fires:
+            output = trajectory.output.detach().requires_grad_()
+            value = loss.whole(Trajectory(output, batch.lengths, trajectory.spikes, (), ()), batch.target)
+            return value.detach(), torch.autograd.grad(value, output)[0], None
+        inside = valid_steps(batch.lengths, len(trajectory.output))[..., None]
+        sent = trajectory.output * inside
+        step = sent.argmax(0).to(sent.dtype).masked_fill(~sent.any(0), math.inf)
+        times = step.requires_grad_()
+        seen = Trajectory(trajectory.output, batch.lengths, trajectory.spikes, (), (), times)
+        value = loss.whole(seen, batch.target)
+        return value.detach(), None, torch.autograd.grad(value, times)[0]
+
+
+def _first(output: Tensor) -> Tensor:
+    """Mark the first spike of each neuron [T, B, N]."""
+    return output * (output.cumsum(0) == 1)
+
+
+def _add(weight: torch.nn.Parameter, slope: Tensor) -> None:
+    weight.grad = slope if weight.grad is None else weight.grad + slope
+
+
+def _check_neurons(layer: DenseLayer) -> None:
+    """Refuse all but plain current-based neurons that reset."""
+    neuron = layer.neuron
+    if type(neuron) is not Synaptic:
+        raise InputError(
+            f"rule=eventprop: spikes of {type(neuron).__name__} neurons have no times that a current moves; "
+            f"use neuron=synaptic"
+        )
+    _check_firing(layer, "neuron")
+
+
+def _check_firing(layer: DenseLayer, group: str) -> None:
+    neuron: Any = layer.neuron
+    names, words = learnt_by(group, neuron)
+    if names:
+        raise InputError(
+            f"rule=eventprop: trains weights only, but layer {layer.name} learns {names}; use {words}"
+        )
+    if neuron.next_potential.reset == "none":
+        raise InputError(f"{group}.reset=none: rule=eventprop follows resets; use {group}.reset=zero")
+    if (
+        neuron.surrogate.firing is not None
+        or neuron.surrogate.output != "binary"
+        or neuron.surrogate.stochastic
+    ):
+        raise InputError("rule=eventprop: follows spikes that fire at threshold; use firing=step")
+    spec = neuron.recurrence_spec()
+    for name, value in (("alpha", spec.second_decay), ("beta", spec.decay), ("threshold", spec.threshold)):
+        if torch.as_tensor(value).numel() != 1:
+            raise InputError(f"{group}.{name}: rule=eventprop takes one for all neurons; use a single number")
+    if not 0 < float(spec.decay) < 1:
+        raise InputError(
+            f"{group}.beta={float(spec.decay):g}: rule=eventprop needs a leak; use {group}.beta=0.9"
+        )
+
+
+def _check_readout(readout: DenseLayer, loss: Loss) -> None:
+    neuron = readout.neuron
+    if neuron.output == "real":
+        if type(neuron) is not SynapticReadout:
+            raise InputError(
+                f"rule=eventprop: the potential of a {type(neuron).__name__} jumps with each spike; "
+                f"use neuron@readout=synaptic_readout"
+            )
+        return
+    if not loss.on_times:
+        times = ", or loss=first_spike and neuron@readout=synaptic" if "class" in loss.targets else ""
+        raise InputError(
+            f"rule=eventprop: spikes of the readout have a slope by their times alone; use rule=bptt{times}"
+        )
+    if type(neuron) is not Synaptic:
+        raise InputError(
+            f"rule=eventprop: spikes of {type(neuron).__name__} neurons have no times that a current moves; "
+            f"use neuron@readout=synaptic"
+        )
+    _check_firing(readout, "readout")
