@@ -30,6 +30,7 @@ EPILOG = """examples:
   python -m benchmarks site
   python -m benchmarks interrupts
   python -m benchmarks table
+  python -m benchmarks rules_table
 
 exit codes: 0 fine, 1 a contender computes something else (nothing is timed), 2 bad input, 130 stopped"""
 WORKLOADS = """workloads:
@@ -140,6 +141,8 @@ def parser() -> argparse.ArgumentParser:
         "--from", dest="folder", type=Path, metavar="FOLDER", help="default: benchmarks/results"
     )
     table.set_defaults(handler=_table)
+    rules_table = commands.add_parser("rules_table", help="the tables of docs/rules.md, from stored results")
+    rules_table.set_defaults(handler=_rules_table)
     for command in (engine, peers, memory, run, data, counting):
         _add_common(command)
     engine.set_defaults(handler=_compare, with_peers=False)
@@ -157,6 +160,12 @@ def _add_own_code(commands: Any) -> None:
     _add_counts(rules, (("batch", 16), ("hidden", 128), ("inputs", 100), ("steps", 100), ("rounds", 9)))
     rules.add_argument("--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)")
     rules.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and input (default 0)")
+    rules.add_argument(
+        "--lengths", type=int, nargs="+", default=(), metavar="N", help="steps at which memory is measured"
+    )
+    rules.add_argument(
+        "--recurrence", choices=("none", "all_to_all"), help="one kind of layer (default both)"
+    )
     rules.set_defaults(handler=_measure, module="rules", settings="RulesSettings")
     _add_json(rules)
     generated = commands.add_parser("generated", help="neurons with a step alone: written loops, reference")
@@ -287,6 +296,13 @@ def _table(args: argparse.Namespace) -> int:
     from benchmarks import headline
 
     print(headline.table(args.folder or headline.RESULTS))
+    return 0
+
+
+def _rules_table(_: argparse.Namespace) -> int:
+    from benchmarks import rules_table
+
+    rules_table.rewrite()
     return 0
 
 

@@ -1,16 +1,13 @@
 """`rules`: the time of a batch under each learning rule against back-propagation, and the memory that a batch adds.
 
 All rules run on the same network and the same random spikes, in turn in one process. Memory is measured in a
-process of its own for each rule, behind a batch of ten steps that warms it up.
+process of its own for each rule, forked from that one, behind a batch of ten steps that warms it up.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import gc
-import json
-import subprocess
-import sys
+import multiprocessing
 from collections.abc import Callable
 from typing import Any
 
@@ -18,9 +15,8 @@ import torch
 
 from benchmarks import report
 from benchmarks.measure import Spread, interleave, limited, ratios
-from benchmarks.memory import MIB, ROOT
+from benchmarks.memory import MIB, give_back
 from sgbench.composition.compose import compose
-from sgbench.errors import SgbenchError
 from sgbench.signals.spikes import Events
 from sgbench.signals.trajectory import Batch
 from sgbench.training.build import build
@@ -29,6 +25,7 @@ from sgbench.training.memory import peak_bytes, reset_peak
 DENSITY = 0.02  # share of input entries that fire
 CURRENTS = ("neuron=synaptic", "neuron@readout=synaptic_readout")
 CUT = "network.recurrence_gradient=cut"
+SPIKE_TRAINS = ("dataset=spike_patterns", "loss=van_rossum", "neuron@readout=leaky")
 RULES: dict[str, tuple[str, ...]] = {
     "bptt": ("rule=bptt",),
     "bptt, recurrence cut": ("rule=bptt", CUT),
@@ -42,7 +39,15 @@ RULES: dict[str, tuple[str, ...]] = {
     "eprop, unrolled": ("rule=eprop", "rule.form=unrolled", CUT),
     "eprop, random, unrolled": ("rule=eprop", "rule.form=unrolled", "rule.feedback=random", CUT),
     "eprop, online": ("rule=eprop", CUT),
+    "ostl": ("rule=ostl",),
+    "ottt": ("rule=ottt", CUT),
+    "ottt, online": ("rule=ottt", "rule.form=online", CUT),
+    "s_tllr": ("rule=s_tllr", CUT),
+    "superspike": ("rule=superspike", *SPIKE_TRAINS, CUT),
+    "superspike, online": ("rule=superspike", "rule.form=online", *SPIKE_TRAINS, CUT),
     "local": ("rule=local",),
+    "local, online": ("rule=local", "rule.form=online", CUT),
+    "frozen": ("rule=frozen",),
     "reinforce": ("rule=reinforce", "firing=escape"),
     "forward_gradient": ("rule=forward_gradient",),
     "bptt, synaptic": ("rule=bptt", *CURRENTS),
@@ -50,9 +55,11 @@ RULES: dict[str, tuple[str, ...]] = {
     "event_driven": ("network=event_driven", "init=shifted"),
     "first_spike": ("network=first_spike", "init=shifted"),
 }
+"""Of the catalogue all but `rtrl` and `snap1`, oracles for up to 50 neurons, and networks of spike times."""
 FEED_FORWARD = ("first_spike",)
 """Networks without recurrence."""
 BASELINE = "bptt"
+RECURRENCES = ("none", "all_to_all")
 Step = Callable[[], None]
 
 
@@ -67,18 +74,16 @@ class RulesSettings:
     rounds: int = 9
     threads: int = 1
     seed: int = 0
+    recurrence: str | None = None  # None: both kinds of layer
+    lengths: tuple[int, ...] = ()  # steps at which memory is measured; none: `steps`
 
 
 def compare(settings: RulesSettings) -> dict[str, Any]:
-    """Time and memory of all rules, on a layer without recurrence and on one that is joined all to all.
-
-    Raises:
-        SgbenchError: a child failed.
-    """
+    """Time and memory of all rules, on a layer without recurrence, one that is joined all to all, or both."""
     found = {}
     with limited(settings.threads) as cores:
         load_before = report.load_average()
-        for recurrence in ("none", "all_to_all"):
+        for recurrence in RECURRENCES if settings.recurrence is None else (settings.recurrence,):
             names = [name for name in RULES if recurrence == "none" or name not in FEED_FORWARD]
             steps = {name: step_of(settings, name, recurrence) for name in names}
             times = interleave(steps, settings.rounds)
@@ -87,7 +92,7 @@ def compare(settings: RulesSettings) -> dict[str, Any]:
                 name: {
                     "cpu_ms": each.cpu_ms,
                     "times_baseline": dataclasses.asdict(ratios(each.cpu_ms, base)),
-                    "added_bytes": _in_child(settings, name, recurrence),
+                    "added_bytes": _in_child(settings, name, recurrence),  # by number of steps
                 }
                 for name, each in times.items()
             }
@@ -107,19 +112,23 @@ def step_of(settings: RulesSettings, name: str, recurrence: str) -> Step:
                 "dataset=randman",
                 "encoder=binned",
                 "loss=per_step",
-                f"dataset.channels={settings.inputs}",
                 f"protocol.steps={settings.steps}",
                 f"protocol.batch_size={settings.batch}",
                 f"protocol.hidden=[{settings.hidden}]",
                 *([] if name in FEED_FORWARD else [f"network.recurrence={recurrence}"]),
                 *RULES[name],
+                f"dataset.channels={settings.inputs}",
             ]
         )
     )
     random = torch.Generator().manual_seed(settings.seed)
     shape = (settings.steps, settings.batch, settings.inputs)
     x = Events.of((torch.rand(shape, generator=random) < DENSITY).float())
-    target = torch.randint(parts.network.readout.neurons, (settings.batch,), generator=random)
+    outputs = parts.network.readout.neurons
+    target = torch.randint(outputs, (settings.batch,), generator=random)
+    if "spikes" in parts.objective.loss.targets:
+        trains = (settings.batch, settings.steps, outputs)
+        target = (torch.rand(trains, generator=random) < DENSITY).float()
     lengths = torch.full((settings.batch,), settings.steps)
     batch = Batch(x, target, lengths, torch.arange(settings.batch))
 
@@ -131,26 +140,25 @@ def step_of(settings: RulesSettings, name: str, recurrence: str) -> Step:
     return step
 
 
-def _in_child(settings: RulesSettings, name: str, recurrence: str) -> int:
-    request = json.dumps({"name": name, "recurrence": recurrence, **dataclasses.asdict(settings)})
-    command = [sys.executable, "-m", "benchmarks.rules", request]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
-    if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise SgbenchError(f"memory of {name}: {reason}")
-    return int(done.stdout.splitlines()[-1])
+def _in_child(settings: RulesSettings, name: str, recurrence: str) -> dict[str, int]:
+    """Fork: what is imported and compiled here need not be so again, and nothing of a child stays."""
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.apply(added_bytes, (name, recurrence, settings))
 
 
-def added_bytes(name: str, recurrence: str, settings: RulesSettings) -> int:
-    """What a batch adds to the peak of this process."""
+def added_bytes(name: str, recurrence: str, settings: RulesSettings) -> dict[str, int]:
+    """What a batch of each length adds to the peak of this process."""
+    found = {}
     with limited(settings.threads):
         step_of(dataclasses.replace(settings, steps=10), name, recurrence)()
-        step = step_of(settings, name, recurrence)
-        gc.collect()
-        reset_peak()
-        before = peak_bytes()
-        step()
-        return peak_bytes() - before  # type: ignore[operator]
+        for steps in settings.lengths or (settings.steps,):
+            step = step_of(dataclasses.replace(settings, steps=steps), name, recurrence)
+            give_back()
+            reset_peak()
+            before = peak_bytes()
+            step()
+            found[str(steps)] = peak_bytes() - before  # type: ignore[operator]
+    return found
 
 
 def show(tree: dict[str, Any]) -> str:
@@ -166,20 +174,11 @@ def show(tree: dict[str, Any]) -> str:
                     f"{Spread.of(each['cpu_ms']).median:.1f}",
                     f"{times.median:.2f}",
                     f"{times.low:.2f}-{times.high:.2f}",
-                    f"{each['added_bytes'] / MIB:.1f}",
+                    *(f"{added / MIB:.1f}" for added in each["added_bytes"].values()),
                 ]
             )
-        head = [f"recurrence {recurrence}", "CPU, ms", f"times {BASELINE}", "of rounds", "MiB added"]
+        lengths = rules[BASELINE]["added_bytes"]
+        head = [f"recurrence {recurrence}", "CPU, ms", f"times {BASELINE}", "of rounds"]
+        head += [f"MiB added, {steps} steps" for steps in lengths]
         tables.append(report.table(head, rows))
     return "\n\n".join(tables)
-
-
-def main() -> None:
-    """Measure one rule's memory; its request is the only argument."""
-    request = json.loads(sys.argv[1])
-    name, recurrence = request.pop("name"), request.pop("recurrence")
-    print(added_bytes(name, recurrence, RulesSettings(**request)))
-
-
-if __name__ == "__main__":
-    main()

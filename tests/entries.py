@@ -6,6 +6,7 @@ Hydra's own part, the merging, has tests of its own; `spec_from_own` is the prod
 from __future__ import annotations
 
 import functools
+import importlib
 import pickle
 from typing import Any
 
@@ -43,6 +44,13 @@ def _tree(group: str, name: str) -> dict[str, Any]:
     text = _shelf().entry(group, name).path.read_text(encoding="utf-8")
     tree: dict[str, Any] = yaml.load(text, Loader=catalogue.SafeLoader)  # noqa: S506 - it is safe
     return tree
+
+
+@functools.cache
+def class_of(group: str, name: str) -> Any:
+    """The class behind an entry."""
+    module, _, attribute = str(_shelf().entry(group, name).target).rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
 
 
 @functools.cache

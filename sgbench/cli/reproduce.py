@@ -38,7 +38,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     one.add_argument("--json", action="store_true", help="as JSON")
     one.add_argument("--seeds", type=int, metavar="N", help="the first N seeds alone")
     one.add_argument("--stored", action="store_true", help="run nothing; read what has been run")
-    one.add_argument("--update", type=Path, metavar="FILE.md", help="write the page of all figures")
+    one.add_argument("--update", type=Path, metavar="FILE.md", help="write the page; what was not run stays")
     one.add_argument("--root", type=Path, metavar="DIR", help="the runs folder (default: paths.runs_dir)")
     one.add_argument("--data-dir", type=Path, metavar="DIR", help="the data root (default: paths.data_dir)")
     one.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
@@ -53,9 +53,10 @@ def _reproduce(args: argparse.Namespace) -> int:
     if args.list or args.name is None:
         return _list(args)
     chosen = _chosen(args)
-    if args.update is not None and args.name != ALL:
+    if args.update is not None and args.name != ALL and not args.update.is_file():
         raise InputError(
-            f"--update {args.update}: the page holds every reproduction; use: sgbench reproduce all"
+            f"--update {args.update}: there is no such page, and one holds every reproduction; "
+            f"use: sgbench reproduce all"
         )
     # Where JSON is asked for, progress goes where it does not mix.
     with contextlib.redirect_stdout(sys.stderr) if args.json else contextlib.nullcontext():
@@ -115,8 +116,10 @@ def _show(results: list[ReproductionResult], args: argparse.Namespace) -> None:
 
     if args.update is not None:
         from sgbench.records.files import write_atomic
+        from sgbench.reproduction.page import as_page
 
-        write_atomic(args.update, report.as_page(results).encode())
+        before = args.update.read_text(encoding="utf-8") if args.update.is_file() else ""
+        write_atomic(args.update, as_page(results, before).encode())
     if args.json:
         sys.stdout.write(json.dumps(report.as_tree(results), indent=1, sort_keys=True) + "\n")
         return

@@ -195,6 +195,7 @@ NeuronName = Literal[
     "neuron/psu",
     "neuron/qif",
     "neuron/refractory",
+    "neuron/refractory_alif",
     "neuron/resonate_and_fire",
     "neuron/se_adlif",
     "neuron/sgru",

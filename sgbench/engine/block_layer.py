@@ -26,10 +26,12 @@ class BlockLayer:
         plan: of the layer.
         weight: [M, K].
         bias: [M].
+        back: [M, K] by which gradient goes back to what arrives; W itself mostly.
     """
 
-    def __init__(self, plan: LayerPlan, weight: Tensor, bias: Tensor) -> None:
+    def __init__(self, plan: LayerPlan, weight: Tensor, bias: Tensor, back: Tensor) -> None:
         self.plan = plan
+        self.back = back
         self.number = FLOATS[weight.dtype]
         neurons = plan.shape[2]
         self.width = -(-neurons // LANES) * LANES
@@ -105,10 +107,10 @@ class BlockLayer:
         )
 
     def rows_of_weights(self) -> np.ndarray:
-        """Copy W into padded rows as wide as the layer before, as many as the loops take together."""
-        inputs, rows = len(self.columns), -(-self.plan.shape[2] // TOGETHER) * TOGETHER
+        """Copy the weights of the way back into padded rows as wide as the layer before."""
+        (neurons, inputs), rows = self.back.shape, -(-self.plan.shape[2] // TOGETHER) * TOGETHER
         room = np.zeros((rows, -(-inputs // LANES) * LANES), self.number)
-        room[:, :inputs] = self.columns.T[:rows]
+        room[:neurons, :inputs] = self.back.numpy()
         return room
 
     def rows_of_wires(self) -> np.ndarray:

@@ -22,7 +22,7 @@ from sgbench.engine.block_layer import BlockLayer
 from sgbench.engine.event_product import EventProduct, GivenEvents
 from sgbench.engine.kernels.blocks_backward import backward_block
 from sgbench.engine.kernels.blocks_forward import forward_block
-from sgbench.engine.layer import WaysBack, ways_back
+from sgbench.engine.layer import ways_back
 from sgbench.engine.matmul import multiply
 from sgbench.engine.numba_events import Rows
 from sgbench.engine.plan import Carry, Course, LayerPlan
@@ -36,21 +36,16 @@ PART = 64  # samples of a part at least: gradients of a part cost time
 
 
 def covers(stages: Sequence[Stage]) -> bool:
-    """Say whether a chain can run by blocks: sparse input, and gradients of and through its own weights alone."""
+    """Say whether a chain can run by blocks: sparse input, only weights learn, V carries its own gradient."""
     product = stages[0].product
     if not isinstance(product, EventProduct) or not isinstance(product.origin, GivenEvents):
         return False
     plans = [stage.plan for stage in stages]
     if any(plan.learnt or plan.surrogate_parameters for plan in plans):
         return False
-    if any(plan.window is not None or any_given(ways_back(plan.layer)) for plan in plans):
+    if any(plan.window is not None or ways_back(plan.layer).recurrent is not None for plan in plans):
         return False
     return plans[0].fires and product.origin.rows().count <= density.WEIGHT_DENSE * product.entries
-
-
-def any_given(ways: WaysBack) -> bool:
-    """Say whether a layer's gradient takes other weights on its way back than the layer's own."""
-    return any(weight is not None for weight in ways)
 
 
 class BlockPasses:
@@ -63,7 +58,7 @@ class BlockPasses:
     def __init__(self, stages: Sequence[Stage]) -> None:
         products: list[EventProduct] = [stage.product for stage in stages]  # type: ignore[misc]
         self.layers = [
-            BlockLayer(stage.plan, product.weight, product.bias)
+            BlockLayer(stage.plan, product.weight, product.bias, product.back)
             for stage, product in zip(stages, products, strict=True)
         ]
         self.rows = products[0].origin.rows()

@@ -1,19 +1,14 @@
-"""Ours beside theirs: as a table, as JSON, as a page."""
+"""Ours beside theirs: as a table and as JSON."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from sgbench.reproduction.runs import ReproductionResult
 from sgbench.reproduction.verdict import Judged
-from sgbench.tables import markdown
 
 HEAD = ("reproduction", "figure", "published", "ours", "seeds", "verdict", "minutes")
-COMMAND = "sgbench reproduce all --stored --update docs/reproductions.md"
-SHOWN_METHODS = 4
-WIDTH = 116
 
 
 def rows(results: Sequence[ReproductionResult]) -> list[list[str]]:
@@ -87,59 +82,3 @@ def as_tree(results: Sequence[ReproductionResult]) -> list[dict[str, Any]]:
         }
         for result in results
     ]
-
-
-def as_page(results: Sequence[ReproductionResult]) -> str:
-    """Write the page docs/reproductions.md from results."""
-    verdicts = [judged.verdict for result in results for judged in result.judged]
-    lines = [
-        "# Published figures, and ours",
-        "",
-        f"Written from the records of runs by `{COMMAND}`; do not edit.",
-        "`sgbench reproduce NAME` makes the runs again, `sgbench reproduce` lists them. Each is one file of",
-        "`conf/experiment/reproduce/` with figure, tolerance and source; no tolerance was widened after a run.",
-        "",
-        f"Of {len(verdicts)} figures {verdicts.count('agrees')} agree, {verdicts.count('does not agree')} do not, "
-        f"{verdicts.count('not measured')} are not measured.",
-        "Ours is the mean over seeds ± one standard deviation; minutes are those of all runs, on a core that",
-        "others used as well.",
-        "",
-        markdown(HEAD, rows(results), numbers=[2, 3, 4, 6]),
-    ]
-    for result in results:
-        lines += ["", *_section(result)]
-    return "\n".join(lines) + "\n"
-
-
-def _section(result: ReproductionResult) -> list[str]:
-    one = result.reproduction
-    lines = [f"## {one.name}", "", one.line, "", *(f"- Source: {source}." for source in one.sources)]
-    evidence: dict[str, list[str]] = {}
-    for judged in result.judged:
-        evidence.setdefault(judged.figure.evidence, []).append(judged.figure.line)
-    lines += [f"- Evidence: {text} ({'; '.join(told)})." for text, told in evidence.items()]
-    lines += [f"- Not as published: {each}." for each in one.differs]
-    lines += [
-        f"- {word}: {text}."
-        for word, text in (("Reduced", one.reduced), ("Likely reason", one.reason))
-        if text
-    ]
-    for name, ids in result.methods.items():
-        more = "" if len(ids) <= SHOWN_METHODS else f" and {len(ids) - SHOWN_METHODS} more"
-        words = " ".join(one.conditions[name])
-        shown = ", ".join(f"`{each}`" for each in ids[:SHOWN_METHODS])
-        lines.append(f"- Condition {name}{f' (`{words}`)' if words else ''}: methods {shown}{more}.")
-    if result.commits:
-        lines.append(f"- Runs of commit {', '.join(result.commits)}.")
-    return [part for line in lines for part in _wrapped(line)]
-
-
-def _wrapped(line: str) -> list[str]:
-    """Wrap a line of prose to the page's width; an item's later lines are indented."""
-    return textwrap.wrap(
-        line,
-        WIDTH,
-        subsequent_indent="  " * line.startswith("- "),
-        break_long_words=False,
-        break_on_hyphens=False,
-    ) or [""]

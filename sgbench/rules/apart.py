@@ -173,6 +173,33 @@ def require_chain(rule: str, network: Network) -> None:
         )
 
 
+def require_cut(rule: str, network: Network) -> None:
+    """Refuse a network that sends gradient over recurrent spikes where the rule does not.
+
+    Raises:
+        InputError: names the rule and the remedy.
+    """
+    if any(layer.recurrent is not None and not layer.cut for layer in network.hidden_layers):
+        raise InputError(
+            f"rule={rule}: sends nothing back over recurrent spikes; use network.recurrence_gradient=cut"
+        )
+
+
+def straight_weights(network: Network, feedback: str) -> list[Tensor]:
+    """Return what carries an error of the outputs straight to each hidden layer [R, N], without gradient.
+
+    Args:
+        network: which has what the rule drew.
+        feedback: "symmetric" for the readout's own, which one hidden layer has; "adaptive" for what is learnt; else
+            what is fixed.
+    """
+    if feedback == "symmetric":
+        return [network.readout.acting()[0].detach()]
+    if feedback == "adaptive":
+        return [each.detach() for each in network.learnt_feedback]
+    return list(network.direct_feedback)  # type: ignore[arg-type]
+
+
 def fixed_feedback(network: Network, gain: float, generator: torch.Generator) -> list[Tensor]:
     """Draw random weights from the readout's currents straight to each hidden layer [R, N].
 

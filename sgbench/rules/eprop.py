@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from sgbench.engine.matmul import multiply
 from sgbench.errors import InputError, require_choice
 from sgbench.networks.base import Network
-from sgbench.rules.apart import Feedback, fixed_feedback, require_chain, run_apart
+from sgbench.rules.apart import (
+    Feedback,
+    fixed_feedback,
+    require_chain,
+    require_cut,
+    run_apart,
+    straight_weights,
+)
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.rules.eligibility import Eligibility, Filtered, add_gradient
@@ -108,10 +115,7 @@ class EProp(LearningRule):
             )
         require_chain("eprop", network)
         layers = network.hidden_layers
-        if any(layer.recurrent is not None and not layer.cut for layer in layers):
-            raise InputError(
-                "rule=eprop: sends nothing back over recurrent spikes; use network.recurrence_gradient=cut"
-            )
+        require_cut("eprop", network)
         if self.feedback == "symmetric":
             if len(layers) != 1:
                 raise InputError(
@@ -158,7 +162,7 @@ class EProp(LearningRule):
         slopes = apart.slopes(objective, batch.target)
         delta = apart.of_current(slopes.output)
         apart.learn_readout(slopes)
-        for place, weight in enumerate(self._weights(network)):
+        for place, weight in enumerate(straight_weights(network, self.feedback)):
             apart.learn(place, delta, weight, slopes)
             if self.feedback == "adaptive":
                 add_gradient(
@@ -167,19 +171,14 @@ class EProp(LearningRule):
                 )
         return Progress(slopes.loss, apart.seen)
 
-    def _weights(self, network: Network) -> list[Tensor]:
-        """Return the feedback weights of each hidden layer [C, N], without gradient."""
-        if self.feedback == "symmetric":
-            return [network.readout.acting()[0].detach()]
-        found = network.direct_feedback if self.feedback == "random" else network.learnt_feedback
-        return [each.detach() for each in found]  # type: ignore[union-attr]
-
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """Run forward in stretches of time, and yield after each update."""
         forward, traces = Forward(network, batch), _Traces(network)
         total = network.readout.weight.new_zeros(())
         for span in forward.spans(self._stretch):
-            feedback = self._weights(network)  # which moves where it is learnt, or is the readout's
+            feedback = straight_weights(
+                network, self.feedback
+            )  # which moves where it is learnt, or is the readout's
             share = traces.advance(span, feedback, objective, batch)
             total += share
             if self.update == "per_step":

@@ -8,9 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sgbench.errors import InputError, require_number
-from sgbench.networks.base import Chain, Network
+from sgbench.errors import require_number
+from sgbench.networks.base import Network
 from sgbench.networks.layers import DenseLayer, Layer
+from sgbench.rules.apart import require_chain
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes
 from sgbench.signals.trajectory import Batch
@@ -46,11 +47,7 @@ class FeedbackAlignment(LearningRule):
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
         """Draw feedback weights for all layers that receive from another layer or from themselves."""
-        if not isinstance(network, Chain):
-            raise InputError(
-                f"rule=feedback_alignment: needs layers one behind the other, {type(network).__name__} has others; "
-                f"use rule=bptt"
-            )
+        require_chain("feedback_alignment", network)
         for position, layer in enumerate([*network.hidden_layers, network.readout]):
             if position > 0:
                 layer.feedback_weight = self._drawn(layer, "weight", generator)

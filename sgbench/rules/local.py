@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -11,9 +10,11 @@ from torch import Tensor, nn
 
 from sgbench.engine.layer import LayerRun
 from sgbench.errors import InputError, require_choice, require_number
-from sgbench.networks.base import Chain, Network
+from sgbench.networks.base import Network, surrogates
+from sgbench.networks.layers import Layer, sent_back
 from sgbench.networks.walk import walk
 from sgbench.neurons.base import Neuron
+from sgbench.rules.apart import require_chain
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress, learnt_by
 from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.rules.eligibility import Eligibility
@@ -28,7 +29,8 @@ from sgbench.rules.forward import (
     step_slopes,
     traced_forward,
 )
-from sgbench.signals.trajectory import POTENTIAL, Batch, Trajectory
+from sgbench.signals.spikes import Signal
+from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch, Trajectory
 
 
 class Local(LearningRule):
@@ -76,10 +78,7 @@ class Local(LearningRule):
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
         """Draw the readouts; they are a part of the weights file, and no parameters."""
-        if not isinstance(network, Chain):
-            raise InputError(
-                f"rule=local: needs layers one behind the other, {type(network).__name__} has others; use rule=bptt"
-            )
+        require_chain("local", network)
         neuron = network.readout.neuron
         classes = network.readout.neurons
         network.local_readouts = nn.ModuleList(
@@ -145,27 +144,29 @@ class Local(LearningRule):
         return Progress(total, forward.trajectory())
 
     def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:
+        """Run each layer in one chain with its readout, the last layer's with the network's own beside it."""
         network.begin_pass(batch.lengths, batch.x.shape[0])
         engine, potentials = network.engine, POTENTIAL in objective.keep
+        *before, last = zip(network.hidden_layers, network.local_readouts, strict=True)  # type: ignore[arg-type]
         signal, runs, losses = batch.x, [], []
-        for layer, local in zip(network.hidden_layers, network.local_readouts, strict=True):  # type: ignore[arg-type]
-            (run,) = engine.unroll([layer], signal, keep_u=potentials)
+        for layer, local in before:
+            run, heard = engine.unroll([layer, local], signal, keep_u=potentials)
             sent: Tensor = run.output  # type: ignore[assignment]
-            (heard,) = engine.unroll([local], sent)
-            losses.append(objective.loss.whole(*self._behind_burn_in(_trajectory(batch, [heard], []), batch)))
+            losses.append(self._loss_behind_burn_in(heard.output, batch, objective))  # type: ignore[arg-type]
             signal = sent.detach()
             runs.append(run)
-        (last,) = engine.unroll([network.readout], signal, keep_u=potentials)
-        trajectory = _trajectory(batch, [*runs, last], list(network.layers))
-        own = objective.whole(trajectory, batch.target)
-        torch.stack([own, *losses]).sum().backward()
-        return Progress(own.detach(), trajectory)
+        run, heard, own = _both_readouts(network, last, signal, objective)
+        losses.append(self._loss_behind_burn_in(heard, batch, objective))
+        trajectory = _trajectory(batch, [*runs, run, own], list(network.layers))
+        loss = objective.whole(trajectory, batch.target)
+        torch.stack([loss, *losses]).sum().backward()
+        return Progress(loss.detach(), trajectory)
 
-    def _behind_burn_in(self, heard: Trajectory, batch: Batch) -> tuple[Trajectory, Tensor]:
-        """Select the steps that a local loss counts, from the end of the burn-in on."""
+    def _loss_behind_burn_in(self, output: Tensor, batch: Batch, objective: Objective) -> Tensor:
+        """Compute a local loss of a readout's output [T, B, C], from the end of the burn-in on."""
         behind = self._counting_on(batch)
-        left = dataclasses.replace(heard, output=heard.output[self.burn_in_steps :], lengths=behind.lengths)
-        return left, behind.target
+        heard = Trajectory(output[self.burn_in_steps :], behind.lengths, (), (), ())
+        return objective.loss.whole(heard, behind.target)
 
     def _counting_on(self, batch: Batch) -> Batch:
         """Shift lengths, and targets of single steps, to behind the burn-in."""
@@ -183,13 +184,35 @@ class Local(LearningRule):
         )
 
 
+def _both_readouts(
+    network: Network, last: tuple[Layer, LocalReadout], signal: Signal, objective: Objective
+) -> tuple[LayerRun, Tensor, LayerRun]:
+    """Run the last hidden layer with its local readout and the network's: its run, what is heard, and what answers.
+
+    Where they can be joined, both readouts are one layer of twice the units, so that spikes are gone through once.
+    """
+    layer, local = last
+    engine, keep = network.engine, objective.keep
+    potentials = POTENTIAL in keep
+    if not JoinedReadouts.covers(network.readout):
+        run, heard = engine.unroll([layer, local], signal, keep_u=potentials)
+        (own,) = engine.unroll([network.readout], run.output.detach(), keep_u=potentials)  # type: ignore[union-attr]
+        return run, heard.output, own  # type: ignore[return-value]
+    joined = JoinedReadouts(network.readout, local)
+    run, both = engine.unroll([layer, joined], signal, keep_u=potentials, keep_spikes=SPIKES in keep)
+    own, heard = joined.parted(both)
+    return run, heard.output, own  # type: ignore[return-value]
+
+
 def _trajectory(batch: Batch, runs: Sequence[LayerRun], layers: Sequence[Any]) -> Trajectory:
     """Build the trajectory that losses and penalties read: last output, these layers' spikes and potentials."""
     fires = [layer.neuron.output == "binary" for layer in layers]
     return Trajectory(
         output=runs[-1].output,  # type: ignore[arg-type]
         lengths=batch.lengths,
-        spikes=tuple(run.output for run, one in zip(runs, fires, strict=False) if one),  # type: ignore[misc]
+        spikes=tuple(
+            run.output for run, one in zip(runs, fires, strict=True) if one and run.output is not None
+        ),
         u=tuple(run.u for run in runs if run.u is not None),
         state=tuple(run.state for run in runs),
     )
@@ -231,3 +254,55 @@ class LocalReadout(nn.Module):
     def feedback(self, s: Tensor) -> Tensor:
         """Return zeros, since a local readout has no recurrence."""
         return torch.zeros_like(s)
+
+
+class JoinedReadouts:
+    """The network's readout and a local one as one layer; the local one alone sends back.
+
+    Args:
+        readout: the network's, which `covers` has seen.
+        local: the last hidden layer's.
+    """
+
+    recurrence = "none"
+    recurrent = None
+    cut = False
+
+    def __init__(self, readout: Layer, local: LocalReadout) -> None:
+        self.name = readout.name
+        self.neuron = readout.neuron
+        self.units = readout.neurons
+        own, bias = readout.synapses()  # type: ignore[misc]
+        self.weight = torch.cat([own, local.weight])
+        self.bias = None if bias is None else torch.cat([bias, torch.zeros_like(bias)])
+        self.feedback_weight = torch.cat([torch.zeros_like(local.weight), local.weight])
+
+    @staticmethod
+    def covers(readout: Layer) -> bool:
+        """Say whether units of any number are those of the readout: no number or draw is that of a single unit."""
+        neuron = readout.neuron
+        fixed = not [*neuron.buffers()] and not any(each.stochastic for each in surrogates(neuron))
+        return fixed and readout.synapses() is not None and not neuron.sees_all_steps
+
+    def synapses(self) -> tuple[Tensor, Tensor | None]:
+        """Return both weights, one below the other, and biases."""
+        return self.weight, self.bias
+
+    def current(self, x: Tensor) -> Tensor:
+        """Compute the weights times spikes, of any number of leading dimensions."""
+        value = nn.functional.linear(x.detach(), self.weight, self.bias)
+        if not x.requires_grad:
+            return value
+        return sent_back(value, x, lambda x: nn.functional.linear(x, self.feedback_weight))
+
+    def feedback(self, s: Tensor) -> Tensor:
+        """Return zeros, since a local readout has no recurrence."""
+        return torch.zeros_like(s)
+
+    def parted(self, both: LayerRun) -> tuple[LayerRun, LayerRun]:
+        """Return what the network's own units came to, and what the local ones did."""
+        found = []
+        for units in (slice(0, self.units), slice(self.units, None)):
+            output, u = (None if each is None else each[..., units] for each in (both.output, both.u))
+            found.append(LayerRun(output, u, type(both.state)(*(field[..., units] for field in both.state))))
+        return found[0], found[1]

@@ -6,13 +6,19 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from sgbench.errors import InputError, require_choice
 from sgbench.losses.van_rossum import VanRossum
 from sgbench.networks.base import DenseLayer, Network
 from sgbench.regularisers.none import NoPenalty
-from sgbench.rules.apart import Feedback, fixed_feedback, require_chain, run_apart
+from sgbench.rules.apart import (
+    Feedback,
+    fixed_feedback,
+    require_chain,
+    require_cut,
+    run_apart,
+    straight_weights,
+)
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.rules.eligibility import Eligibility
@@ -85,10 +91,7 @@ class SuperSpike(LearningRule):
             raise InputError(
                 "rule=superspike: learns spike trains, and the loss compares something else; use rule=bptt"
             )
-        if any(layer.recurrent is not None and not layer.cut for layer in network.hidden_layers):
-            raise InputError(
-                "rule=superspike: sends nothing back over recurrent spikes; use network.recurrence_gradient=cut"
-            )
+        require_cut("superspike", network)
         if network.readout.neuron.currents > 1:
             raise InputError(
                 f"rule=superspike: an output has one current, but {type(network.readout.neuron).__name__} takes "
@@ -141,7 +144,7 @@ class SuperSpike(LearningRule):
         filters = [[Eligibility(layer, decay) for layer in layers] for decay in loss.decays]
         forward, state = Forward(network, batch), loss.begin(batch)
         total = network.readout.weight.new_zeros(())
-        carried = [*self._weights(network), None]
+        carried = [*straight_weights(network, self.feedback), None]
         for span in forward.spans(readout=True):
             share, state, slopes = loss.stretch(span.readout.output, batch, span.first, state)
             total += share
@@ -157,12 +160,6 @@ class SuperSpike(LearningRule):
         apart = run_apart(network, batch, objective.keep)
         slopes = apart.slopes(objective, batch.target)
         apart.learn_readout(slopes)
-        for place, weight in enumerate(self._weights(network)):
+        for place, weight in enumerate(straight_weights(network, self.feedback)):
             apart.learn(place, slopes.output, weight, slopes)
         return Progress(slopes.loss, apart.seen)
-
-    def _weights(self, network: Network) -> list[Tensor]:
-        """Return the feedback weights of each hidden layer [C, N], without gradient."""
-        if self.feedback == "symmetric":
-            return [network.readout.acting()[0].detach()]
-        return list(network.direct_feedback)  # type: ignore[arg-type]

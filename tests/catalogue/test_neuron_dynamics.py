@@ -297,6 +297,7 @@ def test_alpha_of_equal_decays_is_the_alpha_function():
 
 LIMITS = [
     ("refractory", {"period_s": 0.0}, "leaky", {}, "bits"),
+    ("refractory_alif", {"period_s": 0.0}, "alif", {}, "bits"),
     ("multi_spike", {"most": 1}, "leaky", {}, "bits"),
     ("ahp", {"b": 0.0}, "leaky", {}, "bits"),
     ("noisy", {"noise_std": 0.0}, "leaky", {}, "bits"),

@@ -110,6 +110,22 @@ def refractory(p: Numbers, inputs: Tensor) -> Outcome:
     return out
 
 
+def refractory_alif(p: Numbers, inputs: Tensor) -> Outcome:
+    """Silent where one of the last n spikes was sent; adaptation as a sum over all earlier spikes."""
+    v = owed = torch.zeros_like(inputs[0])
+    sent: list[Tensor] = []
+    out = []
+    for now in inputs:
+        u = p.beta * v + p.gain(p.beta) * now - owed
+        a = sum((p.rho**age * s for age, s in enumerate(reversed(sent))), torch.zeros_like(u))
+        x = u - p.threshold - p.kappa * a
+        fired = sum(sent[len(sent) - min(len(sent), round(p.period_s / p.dt_s)) :], torch.zeros_like(u))
+        sent.append(torch.where(fired.detach() > 0, torch.zeros_like(u), H(x)))
+        v, owed = p.reset(u, sent[-1], p.threshold)
+        out.append((sent[-1], x))
+    return out
+
+
 def klif(p: Numbers, inputs: Tensor) -> Outcome:
     v = owed = torch.zeros_like(inputs[0])
     out = []
@@ -333,6 +349,7 @@ TRANSCRIPTIONS: dict[str, Callable[[Numbers, Tensor], Outcome]] = {
     "srm": srm, "eif": lambda p, i: euler(p, i, quadratic=False), "qif": lambda p, i: euler(p, i, quadratic=True),
     "adex": lambda p, i: euler(p, i, quadratic=False, recovery="rate_adapt"),
     "izhikevich": lambda p, i: euler(p, i, quadratic=True, recovery="rate_recovery"), "conductance": conductance,
+    "refractory_alif": refractory_alif,
     "resonate_and_fire": resonate_and_fire, "brf": brf, "hrf": hrf, "ternary": ternary, "multi_spike": multi_spike,
     "integer": multi_spike, "sigma_delta": sigma_delta, "synaptic_readout": synaptic_readout,
 }  # fmt: skip
@@ -387,3 +404,43 @@ def test_every_model_is_transcribed_or_has_a_step_computed_by_hand(name):
     """Expected: an entry of TRANSCRIPTIONS, or an example in the docstring of the class, which is run."""
     example = ">>> " in (type(make(name)).__doc__ or "")
     assert name in TRANSCRIPTIONS or example, f"neuron {name}: compute a step by hand in its docstring"
+
+
+@pytest.mark.parametrize("gradient", RESET_GRADIENTS)
+def test_a_raised_threshold_is_paid_and_measured_in(gradient):
+    """Expected: LSNN of 2018 as a loop over v' = beta v + g I - z A and (v - A) / A, A = theta + kappa b, in which
+    a spike within the last three steps forbids another; spikes equal, x and all gradients within 1e-10.
+
+    Must differ: with `unit=resting`.
+    """
+    learnt = {f"learn_{name}": "per_neuron" for name in ("beta", "rho", "kappa", "threshold")}
+    changes = {"reset_gradient": gradient, "period_s": 0.003, **learnt}
+    neuron = make("refractory_alif", unit="raised", **changes)
+    current = (3 * drive("refractory_alif", neuron)).requires_grad_()
+    found = run(neuron, current)
+    theta, kappa, rho, beta = neuron.threshold(), neuron.kappa(), neuron.rho(), neuron.beta()
+    v = z = b = torch.zeros_like(current[0])
+    sent, x = [], []
+    for now in current:
+        b = rho * b + z
+        raised = theta + kappa * b
+        v = beta * v + now - raised * (z if gradient == "attached" else z.detach())
+        x.append((v - raised) / raised)
+        silent = sum(sent[-3:], torch.zeros_like(v)) > 0
+        z = torch.where(silent, torch.zeros_like(v), H(x[-1]))
+        sent.append(z)
+    spikes, above = torch.stack(sent), torch.stack(x)
+    assert spikes.sum() > 20
+    assert torch.equal(found.output, spikes)
+    torch.testing.assert_close(found.u, above, rtol=RTOL, atol=RTOL)
+    weights = torch.arange(above.numel(), dtype=above.dtype).sin().view_as(above)
+    leaves = [current, *neuron.parameters()]
+    ours, theirs = (
+        torch.autograd.grad((weights * one + weights.flip(0) * other).sum(), leaves, retain_graph=True)
+        for one, other in ((found.output, found.u), (spikes, above))
+    )
+    for one, other in zip(ours, theirs, strict=True):
+        assert other.any()
+        assert (one - other).abs().max() <= RTOL * other.abs().max()
+    resting = run(make("refractory_alif", unit="resting", **changes), current)
+    assert not torch.equal(resting.output, spikes)

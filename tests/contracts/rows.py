@@ -7,7 +7,6 @@ set's encoder, and the readout that it needs. Sizes are as small as they can be.
 from __future__ import annotations
 
 import functools
-import importlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ from sgbench.signals.trajectory import Batch, Target
 from sgbench.training.build import Parts, build
 from sgbench.training.train_loop import TrainLoop
 from tests.contracts.pairs import Factors, Pair, Row
-from tests.entries import spec_with
+from tests.entries import class_of, spec_with
 
 GROUPS = ("rule", "network", "neuron", "firing", "loss")
 STEPS, SAMPLES = 5, 4
@@ -79,11 +78,9 @@ def refusals() -> dict[Pair, str]:
     return reviewed
 
 
-@functools.cache
 def loss_class(name: str) -> type[Loss]:
     """Return the class behind a loss."""
-    module, _, attribute = str(catalogue.entry("loss", name).target).rpartition(".")
-    found: type[Loss] = getattr(importlib.import_module(module), attribute)
+    found: type[Loss] = class_of("loss", name)
     return found
 
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
-import yaml
-from torch import Tensor
 
 from sgbench.composition import catalogue
+from sgbench.errors import InputError
 from sgbench.networks.base import Chain
 from sgbench.rules.base import Claim, LearningRule
 from sgbench.signals.trajectory import Batch
-from sgbench.training.build import Parts, build
-from tests.contracts.gradients import REFERENCES, Gradients, seeded
-from tests.contracts.rows import batch_of
+from tests.contracts.claims import claimed, compared, gradients, parts_of, rule_class
+from tests.contracts.gradients import REFERENCES, seeded
+from tests.contracts.rows import Recipe, mended, recipe, remedies, trained
 from tests.entries import made, spec_with
 
 NAMES = tuple(name for name, entry in catalogue.entries("rule").items() if entry.canonical == name)
@@ -27,96 +23,12 @@ WHOLE = ("bptt", "feedback_alignment", "frozen", "reinforce")
 STEPWISE = ("forward_gradient", "rtrl", "snap1")
 """Rules that go forward through the whole network, so that its pass is theirs."""
 every = pytest.mark.parametrize("name", NAMES)
-SIZES: dict[str, Any] = {
-    "protocol.steps": 5,
-    "protocol.batch_size": 4,
-    "protocol.hidden": [6, 5],
-    "protocol.precision": "float64",
-    "init.gain": 2.0,
-    "network.bias": True,
-}
-NEURONS: tuple[dict[str, Any], ...] = (
-    {"neuron.reset": "subtract", "neuron.reset_gradient": "attached"},
-    {"neuron.reset": "zero", "neuron.reset_gradient": "detached"},
-)
-
-
-@functools.cache
-def rule_class(name: str) -> type[LearningRule]:
-    """Return the class behind a rule."""
-    module, _, attribute = str(catalogue.entry("rule", name).target).rpartition(".")
-    found: type[LearningRule] = getattr(importlib.import_module(module), attribute)
-    return found
 
 
 @every
 def test_it_says_what_it_takes(name):
     """So that records tell its memory and locality, and `sgbench energy train` prices it."""
     assert rule_class(name).demand is not LearningRule.demand
-
-
-def parts_of(name: str, claim: Claim, **changes: Any) -> tuple[Parts, Batch]:
-    """Return a run in which a rule's claim holds, and a batch for it."""
-    choices, values = {"rule": name}, dict(SIZES)
-    for word in claim.words:
-        key, _, value = word.partition("=")
-        key = key.removeprefix("neuron@")
-        (values if "." in key else choices)[key] = yaml.safe_load(value)
-    spec = spec_with(choices, values | changes)
-    parts = build(spec)
-    return parts, batch_of(parts, spec)
-
-
-def gradients(parts: Parts, batch: Batch, rule: LearningRule | None = None) -> dict[str, Tensor | None]:
-    """Return what a rule adds to `.grad` by parameter, over all its yields; None where it leaves none.
-
-    What is drawn is drawn from the start of its streams, as in each epoch of a run.
-    """
-    parts.network.zero_grad()
-    seeded(parts.network)
-    for _ in (rule or parts.rule).gradients(parts.network, batch, parts.objective):
-        pass
-    return {name: weight.grad for name, weight in parts.network.named_parameters()}
-
-
-def claimed(claim: Claim, parts: Parts) -> Iterator[str]:
-    """Yield the parameters that a claim is about."""
-    last = f"layers.{len(parts.network.layers) - 1}."
-    for name, _ in parts.network.named_parameters():
-        if claim.weights == "all" or (claim.weights == "readout") == name.startswith(last):
-            yield name
-
-
-class Compared(NamedTuple):
-    """A parameter's gradient by a rule, and by a reference."""
-
-    name: str
-    found: Tensor | None
-    expected: Tensor
-
-    @property
-    def error(self) -> float:
-        """The largest difference over the largest gradient; no gradient counts as 0."""
-        found = torch.zeros_like(self.expected) if self.found is None else self.found
-        return ((found - self.expected).abs().max() / self.expected.abs().max()).item()
-
-
-def compared(name: str, claim: Claim) -> list[Compared]:
-    """Return the gradients that a claim is about, of two ways in which spikes reset.
-
-    The reference has to have a gradient in every such parameter, or nothing would be compared.
-    """
-    assert claim.reference in REFERENCES, f"{name}: no test runs {claim.reference}"
-    rows = []
-    for changes in NEURONS:
-        parts, batch = parts_of(name, claim, **changes)
-        found = gradients(parts, batch)
-        seeded(parts.network)
-        expected: Gradients = REFERENCES[claim.reference](parts.network, batch, parts.objective)
-        rows += [Compared(weight, found[weight], expected[weight]) for weight in claimed(claim, parts)]
-    assert rows
-    assert all(row.expected.any() for row in rows), f"{name}: {claim} compares with nothing"
-    return rows
 
 
 @every
@@ -242,3 +154,59 @@ def test_order_and_padding_of_samples_do_not_matter(name: str) -> None:
             assert (slope is None) == (other[weight] is None)
             if slope is not None:
                 torch.testing.assert_close(other[weight], slope, rtol=1e-10, atol=1e-12)
+
+
+@every
+def test_samples_without_a_spike(name: str) -> None:
+    """Must match: the reference, of a batch with one silent sample and of one without any spike, to 1e-11.
+
+    Hidden layers fire nothing in the second, and so do in the first from that sample's start.
+    """
+    claim = rule_class(name).exact_reference
+    parts, batch = parts_of(name, claim, **{"network.bias": False})
+    for x in (torch.cat([torch.zeros_like(batch.x[:, :1]), batch.x[:, 1:]], 1), torch.zeros_like(batch.x)):
+        given = batch._replace(x=x)
+        found = gradients(parts, given)
+        seeded(parts.network)
+        expected = REFERENCES[claim.reference](parts.network, given, parts.objective)
+        for weight in claimed(claim, parts):
+            slope = torch.zeros_like(expected[weight]) if found[weight] is None else found[weight]
+            torch.testing.assert_close(slope, expected[weight], rtol=1e-11, atol=1e-14)
+
+
+SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+    "normalised over time": ({"normalisation": "tdbn"}, {}),
+    "normalised in each step": ({"normalisation": "bntt"}, {}),
+    "a mask shared over time": ({"dropout": "shared_mask"}, {}),
+    "a learnt decay": ({}, {"neuron.learn_beta": "shared"}),
+    "a learnt decay of the readout": ({}, {"readout.learn_beta": "shared"}),
+    "a learnt slope": ({"steepness": "learned"}, {}),
+    "a slope by chance": ({"surrogate": "stochastic_backward"}, {}),
+    "several currents": ({"neuron": "sgru"}, {}),
+    "all steps at once": ({"neuron": "psn"}, {}),
+}
+"""What a layer may be beside weights and neurons with a step."""
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@every
+def test_what_shapes_a_layer_is_trained_or_refused(name: str, shape: str) -> None:
+    """Expected: a step with finite numbers, or one line with a remedy; following it, a step with finite numbers."""
+    made = shaped(name, shape)
+    for _ in range(3):
+        try:
+            trained(spec_with(*made))
+        except InputError as error:
+            made = mended(made, remedies(str(error))[0])
+        else:
+            return
+    pytest.fail(f"{name}, {shape}: each remedy led to another refusal")
+
+
+def shaped(name: str, shape: str) -> Recipe:
+    """A run of a rule with the entries that its claim needs, and with a layer of this shape."""
+    needed = dict(word.split("=") for word in rule_class(name).exact_reference.words if "." not in word)
+    row = {"rule": name, "network": "mlp", "neuron": "leaky", "firing": "step", "loss": "per_step"}
+    choices, values = recipe(row | {key: needed[key] for key in ("loss", "firing") if key in needed})
+    more, numbers = SHAPES[shape]
+    return choices | more, values | numbers

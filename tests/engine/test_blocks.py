@@ -167,6 +167,22 @@ def test_threads_do_not_change_a_bit_of_blocks(monkeypatch, passed):
     assert_same(expected, reference)
 
 
+@pytest.mark.parametrize("sizes", [(11, 16), (64, 70)], ids=str)
+def test_gradient_goes_back_by_feedback_weights(sizes, passed):
+    """Between layers, in wide and in narrow ones; must differ: by the weights themselves."""
+    layers = network("leaky", ("none", "full"), sizes)
+    own = result("fused", layers, packed(X), loss=readout_alone, keep_u=False)
+    random = torch.Generator().manual_seed(4)
+    for layer in layers[1:]:
+        drawn = torch.randn(layer.weight.shape, generator=random, dtype=torch.float64)
+        layer.feedback_weight = 0.2 * drawn
+    passed.clear()
+    found = result("fused", layers, packed(X), loss=readout_alone, keep_u=False)
+    assert passed
+    assert_same(found, result("reference", layers, X, loss=readout_alone, keep_u=False))
+    assert not torch.allclose(found.gradients["0.weight"], own.gradients["0.weight"])
+
+
 def test_what_does_not_go_by_blocks(passed):
     """Must match, on the way through chunks of time: a loss of potentials, many events, a state to go on from."""
     layers = network("leaky", WIRINGS[3])

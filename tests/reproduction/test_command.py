@@ -9,7 +9,7 @@ from sgbench.cli.main import main
 from sgbench.datasets.fashion_mnist import FashionMnist
 from sgbench.paths import conf_dir
 from sgbench.reproduction.definition import names, read
-from sgbench.reproduction.report import as_page
+from sgbench.reproduction.page import as_page, read_page
 from sgbench.reproduction.runs import ReproductionResult, calculated
 from sgbench.reproduction.verdict import Judged
 
@@ -80,6 +80,29 @@ def test_a_page_of_two():
     assert all(len(line) <= 116 for line in text.splitlines() if not line.startswith("|"))
     assert "- Condition fashion: methods `abc`." in text
     assert "- Runs of commit c0ffee." in text
+
+
+def test_a_page_keeps_what_was_not_run_here():
+    """Must match: rows and section of what was measured before, while figures and methods are those.
+
+    Must differ: the other reproduction, and what another method would measure now.
+    """
+    one = read("spytorch2")
+    figure = one.figures[0]
+
+    def result(*judged, methods="abc"):
+        return ReproductionResult(one, judged, 3, 7.25, {"fashion": (methods,)}, ("c0ffee",))
+
+    nothing = Judged(figure, None, None, 0, "not measured", "3 runs without a result")
+    before = as_page([result(Judged(figure, 0.5, 0.01, 3, "does not agree", None))])
+    after = as_page([result(nothing), calculated(read("closed_loop"), [0])], before)
+    assert read_page(after)["spytorch2"] == read_page(before)["spytorch2"]
+    assert list(read_page(after)) == ["closed_loop", "spytorch2"]
+    assert "Of 7 figures 6 agree, 1 do not, 0 are not measured." in after
+    anew = as_page([result(Judged(figure, 0.86, 0.01, 3, "agrees", None))], after)
+    assert "Of 7 figures 7 agree, 0 do not" in anew
+    other = as_page([result(nothing, methods="abd")], after)
+    assert "Of 7 figures 6 agree, 0 do not, 1 are not measured." in other
 
 
 @pytest.mark.slow

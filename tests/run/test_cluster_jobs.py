@@ -216,7 +216,7 @@ def job(tmp_path: Path, **settings: Any) -> GroupJob:
         "largest": None,
         "room_bytes": 1 << 30,
         "bars": {},
-        "made_by": Code.here().made_by(),
+        "made_by": Code.here().made_by({}),
     }
     return GroupJob(**made | settings)
 
@@ -224,7 +224,7 @@ def job(tmp_path: Path, **settings: Any) -> GroupJob:
 def test_other_versions_run_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Expected: which package, both versions, exit code of bad input; no crew is made."""
     monkeypatch.setattr("sgbench.replicas.jobs.Crew", lambda *_, **__: pytest.fail("was run"))
-    other = job(tmp_path, made_by={**Code.here().made_by(), "torch": "1.0"})
+    other = job(tmp_path, made_by={**Code.here().made_by({}), "torch": "1.0"})
     other()
     (told,) = ProgressReader(other.progress, 0).news()
     assert (told.kind, told.exit_code) == ("refused", 2)

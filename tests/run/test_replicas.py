@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load_file
 
 from sgbench.cli.main import main
+from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.composition.plan import plan
 from sgbench.records.files import read_model
@@ -36,6 +37,7 @@ from sgbench.signals.spikes import Events
 from sgbench.signals.trajectory import Batch
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import folder_of
+from tests.entries import class_of
 from tests.run.tiny import WORDS, comparable
 
 EXACT = (*WORDS, "protocol.precision=float64")
@@ -130,10 +132,22 @@ def test_a_row_that_does_not_step_stays() -> None:
 
 # --- records
 
+RULES = tuple(name for name, entry in catalogue.entries("rule").items() if entry.canonical == name)
+"""All of the catalogue; one that is added is compared without a word here."""
+
+
+def words_of(rule: str) -> tuple[str, ...]:
+    """The words of a run in which what a rule claims of its gradient holds, with its data's steps; two seeds."""
+    claimed = class_of("rule", rule).exact_reference.words
+    named = [word.removeprefix("dataset=") for word in claimed if word.startswith("dataset=")]
+    steps = [catalogue.entry("protocol", f"{name}_v1").parameters["steps"] for name in named]
+    return (f"rule={rule}", *claimed, *(f"protocol.steps={count}" for count in steps), "seed=0,1")
+
 
 @pytest.mark.parametrize(
     "words",
     [
+        *(pytest.param(words_of(rule), marks=pytest.mark.slow) for rule in RULES),
         pytest.param(("surrogate=atan,zero", "seed=0,1", "optimizer.lr=0.01,0.002"), marks=pytest.mark.slow),
         ("surrogate=atan,zero", "seed=0,1"),
         pytest.param(
@@ -150,10 +164,6 @@ def test_a_row_that_does_not_step_stays() -> None:
         ),
         pytest.param(
             ("rule=feedback_alignment,dfa,drtp,local,ottt,sltt", "protocol.hidden=[8,6]"),
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            ("rule=s_tllr", "loss=per_step", "protocol.hidden=[8,6]", "seed=0,1"),
             marks=pytest.mark.slow,
         ),
         pytest.param(
@@ -547,3 +557,41 @@ def test_a_sweep_survives_fifty_kills(tmp_path: Path) -> None:
     assert_continued(command, [spec for spec in specs if spec.method.protocol.epochs == 500][:2])
     taken_up = [read_model(folder_of(spec) / "record.json", RunRecord).timing.resumed for spec in specs]
     assert max(taken_up) > 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("rule=bptt,feedback_alignment,dfa,local,ottt,forward_gradient", "protocol.epochs=150"),
+        ("rule=eprop", "rule.form=unrolled", "rule.feedback=random,adaptive", "protocol.epochs=400"),
+        ("rule=eprop", "loss=per_step", "rule.update=per_step,per_sequence", "protocol.epochs=100"),
+    ],
+    ids=" ".join,
+)
+def test_a_killed_sweep_over_rules_continues(words: tuple[str, ...], tmp_path: Path) -> None:
+    """Expected: records of runs alone, feedback that learns and what rules draw included.
+
+    It is killed a moment behind its first checkpoint, and once more while it goes on.
+    """
+    root = tmp_path / "runs"
+    command, specs = command_of(*words, root=root), sweep(*words, root=root)
+    for _ in range(2):
+        process = started(command)
+        deadline_s = time.monotonic() + 300
+        before = _stamps(root)
+        while _stamps(root) <= before and process.poll() is None and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        assert process.poll() is None, "the sweep was meant to be killed"
+        process.kill()
+        process.communicate(timeout=300)
+        time.sleep(1)
+    assert_continued(command, specs)
+    resumed = [read_model(folder_of(spec) / "record.json", RunRecord).timing.resumed for spec in specs]
+    assert max(resumed) == 2
+
+
+def _stamps(root: Path) -> float:
+    """When the last checkpoint was written; 0 where there is none."""
+    return max((path.stat().st_mtime for path in root.rglob("replica.ckpt")), default=0.0)

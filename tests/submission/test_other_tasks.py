@@ -95,6 +95,10 @@ def test_from_runs_to_a_verified_row(made: Made, tmp_path: Path, capsys: pytest.
         ("network=first_spike", "loss=first_spike", "init=shifted"),
         ("network=event_driven", "init=shifted"),
         ("rule=eventprop", "neuron=synaptic", "neuron@readout=synaptic_readout"),
+        ("rule=feedback_alignment", "network.recurrence=all_to_all"),
+        ("rule=dfa",),
+        ("rule=eprop", "rule.form=unrolled", "rule.feedback=random"),
+        ("rule=eprop", "rule.form=unrolled", "rule.feedback=adaptive"),
     ],
     ids=" ".join,
 )

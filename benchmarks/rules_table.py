@@ -1,0 +1,183 @@
+"""`rules_table`: the tables of docs/rules.md, from stored measurements, committed boards and reproductions.
+
+The identities are run anew: each rule's gradient beside autograd over plain loops, as the contract tests have them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.measure import Spread
+from benchmarks.memory import MIB, ROOT
+from benchmarks.rules import BASELINE, RULES
+from sgbench.composition import catalogue
+from sgbench.errors import InputError
+from sgbench.records.files import read_model, write_atomic
+from sgbench.records.record import RunRecord
+from sgbench.records.spec import Method
+from sgbench.reproduction.page import cells_of, read_page
+from sgbench.statistics.intervals import summarise
+
+STEPS = (100, 400, 1600)
+RESULTS = Path(__file__).resolve().parent / "results"
+BOARDS = {"delayed XOR, %": "delayed_xor_rules_v1", "Randman, %": "randman_rules_v1"}
+SHOWN = ("eprop_evidence", "store_recall", "delayed_xor_traces", "superspike_pattern", "eprop_pattern")
+PAGE = ROOT / "docs" / "rules.md"
+START, END = "<!-- rules: python -m benchmarks rules_table -->", "<!-- /rules -->"
+ORACLES = {"rtrl": ("rule=rtrl",), "snap1": ("rule=snap1",)}
+"""Rules without a measurement: they take no network of this size."""
+ONLINE = ("eprop, online", "ottt, online", "local, online", "superspike, online", "s_tllr")
+"""Rules whose memory does not grow with time, so that they need less than back-propagation from some length on."""
+
+Key = tuple[str, tuple[tuple[str, Any], ...], bool]
+
+
+class Measured(NamedTuple):
+    """One rule on the network joined all to all."""
+
+    bytes_by_steps: tuple[int, ...]
+    times_baseline: Spread
+
+
+def rewrite(page: Path = PAGE, results: Path = RESULTS, root: Path = ROOT) -> None:
+    """Put the tables between the marks of the page.
+
+    Args:
+        page: docs/rules.md.
+        results: folder of what `python -m benchmarks rules` wrote.
+        root: of the checkout, with its boards and its page of reproductions.
+
+    Raises:
+        InputError: the page has no marks, or a result is missing.
+    """
+    text = page.read_text(encoding="utf-8")
+    if text.count(START) != 1 or text.count(END) != 1:
+        raise InputError(f"{page}: {START} and {END} are needed once each")
+    before, _, rest = text.partition(START)
+    _, _, after = rest.partition(END)
+    made = [START, "", table(results, root), "", shown_on_tasks(root), "", END]
+    write_atomic(page, (before + "\n".join(made) + after).encode())
+
+
+def table(results: Path, root: Path) -> str:
+    """Write rule x identity, memory, time and accuracy."""
+    measured, errors = measurements(results), identities()
+    scores = {title: accuracies(root / "leaderboards" / name) for title, name in BOARDS.items()}
+    head = ["rule", "identity: largest error", *(f"MiB, T = {steps}" for steps in STEPS)]
+    head += ["less memory than `bptt`", "time, `bptt` = 1", *BOARDS]
+    lines = [f"| {' | '.join(head)} |", f"| :-- | {' | '.join(['--:'] * (len(head) - 1))} |"]
+    for name, words in {**RULES, **ORACLES}.items():
+        key = key_of(_method(words))
+        cells = [f"`{name}`", f"{errors[key[0]]:.0e}", *_measured_cells(name, measured)]
+        cells += [scores[title].get(key, "-") for title in BOARDS]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _measured_cells(name: str, measured: Mapping[str, Measured]) -> list[str]:
+    if name not in measured:
+        return ["-"] * (len(STEPS) + 2)
+    own, base = measured[name], measured[BASELINE]
+    memory = [f"{each / MIB:.1f}" for each in own.bytes_by_steps]
+    crossing = _from(own.bytes_by_steps, base.bytes_by_steps) if name in ONLINE else "-"
+    return [*memory, crossing, f"{own.times_baseline.median:.2f}"]
+
+
+def _from(own: Sequence[int], base: Sequence[int]) -> str:
+    """Say from how many steps on one needs less than the other, by straight lines between what was measured.
+
+    >>> _from([10, 10, 10], [2, 8, 32]), _from([20, 80, 320], [2, 8, 32]), _from([1, 1, 1], [9, 30, 120])
+    ('from T = 500', 'not up to T = 1600', 'from T = 100')
+    """
+    gaps = [theirs - ours for ours, theirs in zip(own, base, strict=True)]
+    place = next((place for place, gap in enumerate(gaps) if gap >= 0), None)
+    if place is None:
+        return f"not up to T = {STEPS[-1]}"
+    if place == 0:
+        return f"from T = {STEPS[0]}"
+    low, high = gaps[place - 1], gaps[place]
+    steps = STEPS[place - 1] - low * (STEPS[place] - STEPS[place - 1]) / (high - low)
+    return f"from T = {float(f'{steps:.1e}'):g}"
+
+
+def measurements(results: Path) -> dict[str, Measured]:
+    """Read what was measured on the network joined all to all.
+
+    Raises:
+        InputError: the file is missing.
+    """
+    path = results / "rules.json"
+    if not path.is_file():
+        lengths = " ".join(map(str, STEPS))
+        raise InputError(
+            f"{path}: is missing; run: python -m benchmarks rules --recurrence all_to_all --lengths {lengths} "
+            f"--json {path}"
+        )
+    found = json.loads(path.read_text(encoding="utf-8"))["recurrence"]["all_to_all"]
+    return {
+        name: Measured(
+            tuple(each["added_bytes"][str(steps)] for steps in STEPS), Spread(**each["times_baseline"])
+        )
+        for name, each in found.items()
+    }
+
+
+def identities() -> dict[str, float]:
+    """Return by rule the largest relative error against what it says that it equals, in float64."""
+    from tests.contracts.claims import compared, rule_class
+
+    names = [name for name, entry in catalogue.entries("rule").items() if entry.canonical == name]
+    return {
+        name: max(row.error for row in compared(name, rule_class(name).exact_reference)) for name in names
+    }
+
+
+def accuracies(board: Path) -> dict[Key, str]:
+    """Return by rule the mean test accuracy on a committed board with its 95 % interval, if there is one."""
+    found: dict[Key, list[float]] = {}
+    for path in sorted(board.glob("records/*/*.json")):
+        record = read_model(path, RunRecord)
+        if record.test is not None and record.test.accuracy is not None:
+            found.setdefault(key_of(record.method), []).append(100 * record.test.accuracy)
+    return {key: _with_interval(each) for key, each in found.items()}
+
+
+def _with_interval(values: Sequence[float]) -> str:
+    made = summarise(values)
+    return f"{made.mean:.1f}" if made.half_width is None else f"{made.mean:.1f} ± {made.half_width:.1f}"
+
+
+def key_of(method: Method) -> Key:
+    """Return what tells a rule apart: its numbers without the form, and whether recurrence is cut."""
+    rule = method.parameters["rule"]
+    numbers = tuple(
+        sorted(
+            (key, value) for key, value in rule.items() if value is not None and key not in ("form", "dt_s")
+        )
+    )
+    return method.choices["rule"], numbers, method.parameters["network"]["recurrence_gradient"] == "cut"
+
+
+def _method(words: Sequence[str]) -> Method:
+    from sgbench.composition.compose import compose
+
+    rule = [word for word in words if re.match(r"rule|network\.recurrence_gradient", word)]
+    return compose(["experiment=randman_rules", *rule]).method
+
+
+def shown_on_tasks(root: Path) -> str:
+    """Write the published figures of rules beside ours, from the page of reproductions."""
+    entries = read_page((root / "docs" / "reproductions.md").read_text(encoding="utf-8"))
+    lines = [
+        "| `reproduce` | figure | published | ours | seeds | verdict |",
+        "| :-- | :-- | --: | --: | --: | :-- |",
+    ]
+    for name in SHOWN:
+        for place, row in enumerate(entries[name].rows if name in entries else ()):
+            first = "" if place else f"`{name}`"
+            lines.append(f"| {' | '.join([first, *cells_of(row)[1:-1]])} |")
+    return "\n".join(lines)

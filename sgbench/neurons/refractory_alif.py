@@ -1,0 +1,137 @@
+"""The neuron with an adaptive threshold that stays silent for some time behind each spike."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.errors import require_choice, require_number
+from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
+from sgbench.neurons.quantity import Decay, Number, Threshold, Value
+from sgbench.surrogates.base import Surrogate
+
+UNITS = ("resting", "raised")
+
+
+class RefractoryAlifState(NamedTuple):
+    """What a `RefractoryAlif` layer carries from step to step."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    a: Tensor  # adaptation [B, N], a trace of its own spikes
+    left: Tensor  # steps for which it stays silent [B, N]
+    s: Tensor  # spikes [B, N]
+
+
+class RefractoryAlif(SpikingNeuron):
+    r"""Adaptive leaky neuron that goes on integrating and fires in none of the n steps behind a spike.
+
+    .. math::
+        a[t] &= \rho a[t-1] + s[t-1] \\
+        u[t] &= \beta u[t-1] + g I[t] - \theta s[t-1], \qquad
+        s[t] = \begin{cases} 0 & k[t-1] > 0 \\ H(u[t] - \theta - \kappa a[t]) & \text{else} \end{cases} \\
+        k[t] &= \begin{cases} n & s[t] = 1 \\ \max(k[t-1] - 1, 0) & \text{else} \end{cases}
+
+    with n the period in steps, rounded. While it stays silent the surrogate's slope is 0, as in the paper. For
+    n = 0 it is an `Alif`, for kappa = 0 a leaky neuron that is silent without being deaf, which is what tells it
+    from a `Refractory`. A list for kappa, such as [0, 0, 1, 1], lets half of a layer adapt.
+
+    The threshold in force is A[t] = theta + kappa a[t]. With `unit=raised` the reset subtracts it in place of
+    theta, and the surrogate takes (u - A) / A in place of u - A, so that its slope widens with the threshold; both
+    are so in the authors' code of 2018.
+
+    Args:
+        surrogate: spike forward, slope backward.
+        features: number of neurons, needed for a value per neuron.
+        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
+        rho: decay of the adaptation per step, exp(-dt/tau_adapt) [1].
+        kappa: rise of the threshold per spike [units of u].
+        period_s: for how long it stays silent, 0 or more [s].
+        unit: "resting" or "raised": the threshold that is subtracted and in which the surrogate measures.
+        dt_s: time step [s].
+        threshold: resting threshold theta [units of u].
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
+        reset_gradient: "detached" or "attached".
+        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
+        learn_beta: "none", "shared" or "per_neuron".
+        learn_rho: "none", "shared" or "per_neuron".
+        learn_kappa: "none", "shared" or "per_neuron".
+        learn_threshold: "none", "shared" or "per_neuron".
+
+    Source: Bellec et al. 2020, Nature Communications 11:3625, equations 6 to 10 and Methods (no spike, and a slope
+    of 0, during the refractory period); `unit=raised`: Bellec et al. 2018, NeurIPS, as IGITUGraz/LSNN-official has
+    it.
+
+    >>> import torch
+    >>> from sgbench.surrogates.constant import Constant
+    >>> spike = Constant(normalisation="peak1", scale=1.0)
+    >>> neuron = RefractoryAlif(spike, beta=0.5, rho=0.9, kappa=1.0, period_s=0.002, dt_s=0.001, unit="resting",
+    ...     threshold=1.0, reset="subtract", reset_gradient="detached", input_gain="one", learn_beta="none",
+    ...     learn_rho="none", learn_kappa="none", learn_threshold="none")
+    >>> state = neuron.initial_state(torch.zeros(1, 1))
+    >>> sent = []
+    >>> for _ in range(5):
+    ...     spikes, state = neuron.step(torch.full((1, 1), 2.0), state)
+    ...     sent.append(int(spikes))
+    >>> sent, round(state.u.item(), 4)  # silent, yet integrating: 2, 2, 3, 3.5, 2.75
+    ([1, 0, 0, 1, 0], 2.75)
+    """
+
+    State: ClassVar[type[Any]] = RefractoryAlifState
+
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
+        self,
+        surrogate: Surrogate,
+        features: int | None = None,
+        *,
+        beta: Value,
+        rho: Value,
+        kappa: Value,
+        period_s: float,
+        dt_s: float,
+        unit: str,
+        threshold: Value,
+        reset: str,
+        reset_gradient: str,
+        input_gain: str,
+        learn_beta: str,
+        learn_rho: str,
+        learn_kappa: str,
+        learn_threshold: str,
+    ) -> None:
+        super().__init__(surrogate, reset, reset_gradient)
+        self.beta = Decay("beta", beta, learn=learn_beta, features=features)
+        self.input_gain = InputGain(input_gain, self.beta.given())
+        self.rho = Decay("rho", rho, learn=learn_rho, features=features)
+        self.kappa = Number("kappa", kappa, learn=learn_kappa, features=features)
+        dt = require_number("neuron.dt_s", dt_s, low=0, open_low=True)
+        self.steps = round(require_number("neuron.period_s", period_s, low=0) / dt)
+        self.is_raised = require_choice("neuron.unit", unit, UNITS) == "raised"
+        self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
+
+    def step(self, current: Tensor, state: RefractoryAlifState) -> tuple[Tensor, RefractoryAlifState]:
+        """Adapt to the last spike, decay, integrate, pay its reset, fire unless silent, count down."""
+        beta = self.beta()
+        a = self.rho() * state.a + state.s
+        in_force = self.threshold() + self.kappa() * a
+        taken = in_force if self.is_raised else self.threshold()
+        u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, taken)
+        s = self.surrogate(self._measured(u, in_force)) * ~(state.left > 0)
+        left = torch.where(s.detach() > 0, float(self.steps), (state.left - 1).relu())
+        return s, RefractoryAlifState(u=u, a=a, left=left, s=s)
+
+    def centred(self, state: RefractoryAlifState) -> Tensor:
+        """Return what the surrogate sees [B, N], whether or not the neuron is silent."""
+        return self._measured(state.u, self.threshold() + self.kappa() * state.a)
+
+    def _measured(self, u: Tensor, in_force: Tensor) -> Tensor:
+        """Return how far above the threshold in force a potential is, in its units where these are asked for."""
+        return (u - in_force) / in_force if self.is_raised else u - in_force
+
+    @property
+    def operations(self) -> Operations:
+        """Count as `Alif`, with a countdown and its comparison; a spike does not depend on the unit."""
+        return Operations(
+            3 + self.input_gain.multiplications, self.next_potential.additions + 3, 2, state_words=3
+        )
