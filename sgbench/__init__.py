@@ -82,7 +82,7 @@ HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for."""
+    """Import an attribute of the package when it is first asked for."""
     if name not in HOMES:
         raise AttributeError(f"module 'sgbench' has no attribute '{name}'")
     module, _, last = HOMES[name].rpartition(".")

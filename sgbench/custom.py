@@ -47,7 +47,7 @@ class CustomSurrogate(Surrogate):
         self.function, self.curve = derivative, primitive
 
     def shape(self, u: Tensor) -> Tensor:
-        """Compute the function's value."""
+        """Compute the surrogate's slope by the user's function."""
         return self.function(u)
 
     def shape_integral(self, u: Tensor) -> Tensor:
@@ -56,17 +56,17 @@ class CustomSurrogate(Surrogate):
 
     @property
     def shape_peak(self) -> None:
-        """Not known of a function."""
+        """Return None, since the peak of a function is not known."""
 
     @property
     def shape_area(self) -> None:
-        """Not known of a function."""
+        """Return None, since the area of a function is not known."""
 
     @property
     def shape_fwhm(self) -> None:
-        """Not known of a function."""
+        """Return None, since the width of a function is not known."""
 
     @property
     def has_primitive(self) -> bool:
-        """Say whether a curve was given."""
+        """Say whether the user gave a curve whose slope the function is."""
         return self.curve is not None

@@ -69,7 +69,7 @@ def one_printable_line(error: BaseException) -> str:
 
 
 def shortened(text: str, longest: int) -> str:
-    """Text without its middle, so that its beginning and its end, where a remedy stands, can be read.
+    """Shorten text in its middle, so that its beginning and its end, where a remedy stands, can be read.
 
     >>> shortened("0123456789", 9), shortened("0123456789", 10)
     ('012 ... 9', '0123456789')
@@ -81,7 +81,7 @@ def shortened(text: str, longest: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Text with a question mark for each character that a terminal would obey instead of showing."""
+    """Replace by a question mark each character that a terminal would obey instead of showing."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 

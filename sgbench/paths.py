@@ -31,7 +31,7 @@ def own_conf_dir() -> Path:
 
 
 def with_own(folders: Iterable[Path]) -> list[Path]:
-    """Folders of entries that were named, and the one that is always looked at where it exists."""
+    """List the folders of entries that were named, and the one that is always looked at where it exists."""
     own = own_conf_dir()
     return [*(Path(folder) for folder in folders), *([own] if own.is_dir() else [])]
 
@@ -67,7 +67,7 @@ def default_kernels_dir() -> Path:
 
 
 def default_cache_gb() -> float:
-    """Gigabytes that prepared data sets may take: $SGBENCH_CACHE_GB or 50; what was not used longest goes first.
+    """Return the gigabytes for prepared data: $SGBENCH_CACHE_GB or 50; the least recently used go first.
 
     Raises:
         InputError: the variable is no number above 0.

@@ -64,7 +64,7 @@ class PlannedSweeper(BasicSweeper):
         return [points[first : first + size] for first in range(0, len(points), size)]
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """Nothing is left to check."""
+        """Do nothing, since every point was checked when it was planned."""
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="planned", node=PlannedConf, provider="sgbench")

@@ -36,7 +36,7 @@ NARROWEST = 80  # columns of a terminal
 
 
 def register(commands: Any) -> None:
-    """Add `board` and its subcommands."""
+    """Add the command `board` and its subcommands to the parser."""
     from sgbench.cli import board_families, board_statistics
 
     board = commands.add_parser("board", help="collect records, build, check and show leaderboards")

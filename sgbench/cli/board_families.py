@@ -21,7 +21,7 @@ CURVE_POINTS = (1, 5, 10)
 
 
 def register(actions: Any) -> None:
-    """Add the subcommands to those of `board`."""
+    """Add `across` and `tuning` to the subcommands of `board`."""
     across = actions.add_parser("across", help="methods over several tasks: interquartile mean, ranks")
     add_source(across, default="runs", several=True)
     _by(across)
@@ -81,7 +81,7 @@ def _across(args: argparse.Namespace) -> int:
 
 
 def _across_table(found: AcrossTasks, by: str) -> Iterator[list[str]]:
-    """Yield the head of the table, then a line for each family."""
+    """Yield the lines of the table of families over tasks, its head first."""
     told = any(count > 1 for each in found.standings for count in each.settings)
     head = [by, "interquartile mean, %", "95 % interval", "mean rank", *found.tasks]
     yield [*head, *(["settings here"] if told else [])]
@@ -142,7 +142,7 @@ def _tuning(args: argparse.Namespace) -> int:
 
 
 def _tuning_table(found: Sequence[Tuned], by: str, measure: Measure) -> Iterator[list[str]]:
-    """Yield the head of the table, then a line for each family."""
+    """Yield the lines of the table of families over settings, its head first."""
     head = [by, "settings here", "failed runs, %", "best on validation", "mean of ten best"]
     yield [*head, "over slopes (slopes)", *(f"best of {n}" for n in CURVE_POINTS)]
     for each in found:
@@ -159,7 +159,7 @@ def _tuning_table(found: Sequence[Tuned], by: str, measure: Measure) -> Iterator
 
 
 def _check_plot(args: argparse.Namespace) -> None:
-    """Refuse a picture that could not be written before records are read for it."""
+    """Refuse a picture that could not be written, before records are read for it."""
     if args.plot is not None:
         from sgbench.plots.style import check_picture_path
 

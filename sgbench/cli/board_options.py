@@ -37,7 +37,7 @@ def add_source(parser: argparse.ArgumentParser, *, default: str, several: bool =
 
 
 def finish(parser: argparse.ArgumentParser, handler: Any, *, machine: bool = True) -> None:
-    """Add the options that every subcommand has, and the function that carries it out."""
+    """Add the options that every subcommand of `board` has, and the function that carries it out."""
     parser.add_argument(
         "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="entries of your own"
     )
@@ -50,21 +50,21 @@ def finish(parser: argparse.ArgumentParser, handler: Any, *, machine: bool = Tru
 
 
 def references_of(args: argparse.Namespace) -> References:
-    """Return what the catalogue says, with the user's own folders."""
+    """Build the references of the catalogue, with the user's own folders."""
     from sgbench.leaderboard.deviation import References
 
     return References(args.config_dir, args.allow_target)
 
 
 def root_of(args: argparse.Namespace) -> Path:
-    """Return where the records lie."""
+    """Return the folder in which the records lie."""
     if args.root is not None:
         return args.root
     return default_runs_dir() if args.layout == "runs" else LEADERBOARDS
 
 
 def commit_of(root: Path) -> str:
-    """Return the last commit that changed the records of a folder, or why there is none to name."""
+    """Return the last commit that changed the records of a folder, or explain why there is none to name."""
     from sgbench.training.git import FAILURES, ask
 
     try:
@@ -76,7 +76,7 @@ def commit_of(root: Path) -> str:
 
 
 def asked(names: Sequence[str] | None, known: Sequence[str]) -> list[str]:
-    """Return the protocols asked for, or all of them.
+    """Return the protocols asked for, or all known ones.
 
     Raises:
         InputError: one that is not known; the message offers the nearest.
@@ -89,17 +89,17 @@ def asked(names: Sequence[str] | None, known: Sequence[str]) -> list[str]:
 
 
 def warn(findings: Sequence[Finding]) -> int:
-    """Name what was left out on standard error; the exit code."""
+    """Print on standard error what was left out, and return the exit code."""
     for line in few([f"{finding.path}: {finding.reason}" for finding in findings], ALL_NAMED):
         sys.stderr.write(printable(f"left out: {line}") + "\n")
     return 1 if findings else 0
 
 
 def say(text: str) -> None:
-    """One line."""
+    """Print one line on standard output."""
     sys.stdout.write(f"{printable(text)}\n")
 
 
 def say_json(tree: object) -> None:
-    """One object."""
+    """Print one JSON object on standard output."""
     sys.stdout.write(json.dumps(tree, indent=1, sort_keys=True) + "\n")

@@ -30,7 +30,7 @@ WIDTH = 100
 
 
 def register(actions: Any) -> None:
-    """Add the subcommands to those of `board`."""
+    """Add `explain`, `export` and `withdraw` to the subcommands of `board`."""
     explain = actions.add_parser(
         "explain", help="two methods in plain sentences: which is better, and how sure"
     )

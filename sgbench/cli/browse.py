@@ -18,7 +18,7 @@ PLOTTED = ("surrogate", "neuron")
 
 
 def register(commands: Any) -> None:
-    """Add both subcommands."""
+    """Add the commands `list` and `show` to the parser."""
     listing = commands.add_parser("list", help="groups, or the entries of a group")
     listing.add_argument("group", nargs="?", help="e.g. surrogate; none lists the groups")
     selection.add_filters(listing)
@@ -46,7 +46,7 @@ def register(commands: Any) -> None:
 
 
 def check_own(args: argparse.Namespace) -> int:
-    """Print a line for each contract that an entry breaks; 1 if there is one."""
+    """Print a line for each contract that an entry of the user's own breaks; return 1 if there is one."""
     from sgbench.inspection.entry_check import check_entry
 
     problems = check_entry(args.path, args.allow_target)
@@ -122,12 +122,12 @@ def show_entry(args: argparse.Namespace) -> int:
 
 
 def _is_entry(group: str, name: str, config_dirs: Sequence[Path]) -> bool:
-    """Tell whether the catalogue has such an entry, which goes before a folder of the same name."""
+    """Say whether the catalogue has such an entry, which goes before a folder of the same name."""
     return group in catalogue.groups() and name in catalogue.entries(group, config_dirs)
 
 
 def _show_run(args: argparse.Namespace) -> int:
-    """Print what came of a run and draw it if asked to."""
+    """Print scores and origin of a run, and draw it if asked to."""
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord
     from sgbench.sweeps.outcome import headline

@@ -21,7 +21,7 @@ COLUMNS = ("name", "peak", "area", "width", "10 % width", "support", "kinks", "p
 
 
 def register(commands: Any) -> None:
-    """Add the subcommand."""
+    """Add the command `compare` to the parser."""
     comparing = commands.add_parser("compare", help="surrogates side by side: numbers and one picture")
     comparing.add_argument("names", nargs="+", metavar="GROUP/NAME", help="2 to 12, e.g. surrogate/atan")
     comparing.add_argument(
@@ -37,7 +37,7 @@ def register(commands: Any) -> None:
 
 
 def compare(args: argparse.Namespace) -> int:
-    """Print the table and draw the picture if asked to."""
+    """Print the table of surrogates side by side, and draw their picture if asked to."""
     names = _checked_names(args)
     width = _checked_width(args.width)
     if args.plot is not None:
@@ -64,7 +64,7 @@ def compare(args: argparse.Namespace) -> int:
 
 
 def _checked_names(args: argparse.Namespace) -> list[str]:
-    """Return the names without their group, after a check that each is an entry."""
+    """Strip the group from names, and check that each is an entry."""
     from sgbench.composition import catalogue
 
     names = []

@@ -20,7 +20,7 @@ SPLITS = ("train", "validation", "test")
 
 
 def register(commands: Any) -> None:
-    """Add the subcommands."""
+    """Add the command `data` and its subcommands to the parser."""
     top = commands.add_parser("data", help="data sets: what there is, is it whole, how it looks")
     words = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     listing = words.add_parser(
@@ -62,7 +62,7 @@ def root(args: argparse.Namespace) -> Path:
 
 
 def list_data(args: argparse.Namespace) -> int:
-    """Print one line for each data set."""
+    """Print one line for each data set of the catalogue."""
     found = [_facts(entry, args) for entry in catalogue.entries("dataset", args.config_dir).values()]
     if args.json:
         sys.stdout.write(json.dumps({"data_dir": str(root(args)), "datasets": found}, indent=1) + "\n")
@@ -83,7 +83,7 @@ def list_data(args: argparse.Namespace) -> int:
 
 
 def _how_to_get(found: list[dict[str, Any]]) -> list[str]:
-    """One line for all data sets that need the same files."""
+    """Write for each way to get files one line with all data sets that need it."""
     names: dict[str, list[str]] = {}
     for facts in found:
         if facts["get"]:
@@ -92,7 +92,7 @@ def _how_to_get(found: list[dict[str, Any]]) -> list[str]:
 
 
 def _facts(entry: catalogue.Entry, args: argparse.Namespace) -> dict[str, Any]:
-    """Say what the catalogue says of a data set, and whether its files are here."""
+    """Collect what the catalogue states of a data set, and whether its files are on this machine."""
     meta = entry.meta
     origin = meta.get("origin", "generated")
     get = make(entry, args).missing(root(args)) if origin == "files" else None
@@ -130,7 +130,7 @@ def make(entry: catalogue.Entry, args: argparse.Namespace) -> DataSet:
 
 
 def download_data(args: argparse.Namespace) -> int:
-    """Fetch what is missing; the first that fails ends the command with one line and exit code 2."""
+    """Fetch the files of data sets that are missing; stop at the first failure with one line and exit code 2."""
     from sgbench.datasets.download import fetch
     from sgbench.datasets.event_files import EventFiles
 
@@ -148,7 +148,7 @@ def download_data(args: argparse.Namespace) -> int:
 
 
 def check_data(args: argparse.Namespace) -> int:
-    """Load and verify; the first that is not whole ends the command with one line and exit code 2."""
+    """Load and verify data sets; stop at the first that is not whole with one line and exit code 2."""
     for name in args.names:
         made, splits, sha256 = load(name, args)
         sizes = ", ".join(f"{split} {len(splits[split].target)}" for split in SPLITS)
@@ -158,7 +158,7 @@ def check_data(args: argparse.Namespace) -> int:
 
 
 def print_checksum(args: argparse.Namespace) -> int:
-    """Print the SHA-256 of the samples as they are, whatever the entry states."""
+    """Print the SHA-256 of a data set's samples as they are, whatever the entry states."""
     from sgbench.datasets.checks import check
 
     made = make(catalogue.entry("dataset", args.name, args.config_dir), args)
@@ -181,7 +181,7 @@ def load(name: str, args: argparse.Namespace) -> tuple[DataSet, dict[Split, Samp
 
 
 def show_data(args: argparse.Namespace) -> int:
-    """Print the facts, and draw samples if asked to."""
+    """Print the facts of a data set, and draw samples if asked to."""
     if args.plot is not None:
         from sgbench.plots.style import check_picture_path
 
@@ -205,7 +205,7 @@ def show_data(args: argparse.Namespace) -> int:
 
 
 def _add_prepare(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the subcommand."""
+    """Add the subcommand `data prepare`."""
     preparing = words.add_parser(
         "prepare", help="write recorded words as spikes, in the HDF5 layout of the Heidelberg data sets"
     )
@@ -218,7 +218,7 @@ def _add_prepare(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def prepare(args: argparse.Namespace) -> int:
-    """Write a file for each split.
+    """Write prepared batches of a data set, a file for each split.
 
     Raises:
         InputError: not a data set of recorded words, h5py is not installed, or a recording is damaged or missing.
@@ -248,7 +248,7 @@ def prepare(args: argparse.Namespace) -> int:
 
 
 def _add_own(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand for data of one's own."""
+    """Add the subcommand `data add`, for a user's own data."""
     adding = words.add_parser("add", help="make an entry, an experiment and a protocol of data of your own")
     adding.add_argument("name", metavar="NAME", help="yours to choose, e.g. my_gestures")
     files = "arrays x and y; or sample, time and channel of each spike, and y; groups if there are any"
@@ -276,7 +276,7 @@ def _add_own(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def add_own(args: argparse.Namespace) -> int:
-    """Write the entry and print the next command.
+    """Write the entry of a user's own data and print the next command.
 
     Raises:
         InputError: a file or a value is not usable; one line.

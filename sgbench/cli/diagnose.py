@@ -31,7 +31,7 @@ RUN is a folder with a record, WORDS are those of a run, e.g. experiment=digits 
 
 
 def diagnose_command(words: Sequence[str]) -> int:
-    """Handle `sgbench diagnose WORDS`; returns the exit code."""
+    """Run `sgbench diagnose` with these words; return the exit code."""
     handlers: dict[str, Callable[[Sequence[str]], int]] = {
         "line": _line,
         "plane": _plane,
@@ -62,7 +62,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
 
 def _panels(words: Sequence[str]) -> int:
-    """Print panels by layer and the advice."""
+    """Print the diagnoses of a run by layer, with advice."""
     parser = _parser("")
     parser.add_argument("--panel", default=",".join(PANELS), metavar="NAMES", help=f"of {','.join(PANELS)}")
     parser.add_argument("--weights", metavar="NAMES", help="initial, selected or both with a comma")
@@ -112,7 +112,7 @@ def _line(words: Sequence[str]) -> int:
 
 
 def _plane(words: Sequence[str]) -> int:
-    """Print what the loss over a plane of weights comes to."""
+    """Print a summary of the loss over a plane of weights, and draw it if asked to."""
     parser = _parser("plane")
     parser.add_argument("--radius", type=float, default=0.5, help="by the norm of the weights, default: 0.5")
     parser.add_argument("--points", type=int, default=21, help="along each side, default: 21")

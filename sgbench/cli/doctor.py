@@ -18,14 +18,14 @@ PLUGIN = "hydra_plugins.hydra_submitit_launcher"
 
 
 def register(commands: Any) -> None:
-    """Add the subcommand."""
+    """Add the command `doctor` to the parser."""
     command = commands.add_parser("doctor", help="versions, devices, data, engines; what is missing")
     command.add_argument("--json", action="store_true", help="as JSON")
     command.set_defaults(handler=doctor)
 
 
 def doctor(args: argparse.Namespace) -> int:
-    """Print the report; 1 if something needed is missing."""
+    """Print the report on the installation; return 1 if something needed is missing."""
     report = collect()
     if args.json:
         sys.stdout.write(json.dumps(report, indent=1, sort_keys=True) + "\n")
@@ -35,7 +35,7 @@ def doctor(args: argparse.Namespace) -> int:
 
 
 def collect() -> dict[str, Any]:
-    """Collect the report under stable keys."""
+    """Collect the report on the installation under stable keys."""
     from sgbench.training.provenance import processor, versions
 
     found = versions()
@@ -100,7 +100,7 @@ def _devices() -> list[str]:
 
 
 def _engines() -> dict[str, str]:
-    """Say what `auto` takes for a linear neuron and for one with a step alone, and which engines run the former."""
+    """Name the engines that `auto` takes for a linear and a step-only neuron, and all that run a linear one."""
     import sgbench
     from sgbench.engine.choose import ENGINES, Engine
     from sgbench.networks.base import DenseLayer
@@ -127,7 +127,7 @@ def _engines() -> dict[str, str]:
 
 
 def _data(problems: list[str]) -> dict[str, str]:
-    """State of each data set; one whose files nobody has fetched is no problem."""
+    """Collect the state of each data set; one whose files nobody has fetched is no problem."""
     from sgbench.cli.data import make
     from sgbench.composition.catalogue import entries
 
@@ -151,7 +151,7 @@ def _data(problems: list[str]) -> dict[str, str]:
 
 
 def as_text(report: dict[str, Any]) -> str:
-    """Write the report for people."""
+    """Write the report on the installation for people."""
     lines = []
     for key, value in report.items():
         if key == "problems":

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def register(commands: Any) -> None:
-    """Add `energy` and its actions."""
+    """Add the command `energy` and its actions to the parser."""
     energy = commands.add_parser(
         "energy", help="what a network costs on a chip, term by term, with its doubts"
     )
@@ -45,7 +45,7 @@ def register(commands: Any) -> None:
 
 
 def _register_more(actions: Any) -> None:
-    """Actions on several records, on published measurements, and on the host."""
+    """Add the actions on several records, on published measurements, and on the host."""
     ranking = actions.add_parser(
         "rank", help="methods beside networks without spikes; how stable their order is"
     )
@@ -101,7 +101,7 @@ def _add_targets(parser: argparse.ArgumentParser) -> None:
 
 
 def _finish(parser: argparse.ArgumentParser, module: str, name: str) -> None:
-    """Add the options of all actions, and name the file and the function that answer when they are asked."""
+    """Add the options of all actions, and name the module and the function that answer them."""
     parser.add_argument(
         "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="entries of your own"
     )
@@ -110,7 +110,7 @@ def _finish(parser: argparse.ArgumentParser, module: str, name: str) -> None:
 
 
 def _answer(module: str, name: str, args: argparse.Namespace) -> int:
-    """Import the file of an action and let its function answer."""
+    """Import the module of an action and call the function that answers it."""
     return getattr(importlib.import_module(f"sgbench.cli.{module}"), name)(args)
 
 
@@ -132,7 +132,7 @@ def read_record(path: Path) -> tuple[RunRecord, OpCounts]:
 
 
 def pick(names: list[str], config_dirs: list[Path]) -> dict[str, EnergyTarget]:
-    """Return the targets of these names, or all of them.
+    """Select the targets of these names, or all of them.
 
     Raises:
         InputError: there is no such target.
@@ -147,10 +147,10 @@ def pick(names: list[str], config_dirs: list[Path]) -> dict[str, EnergyTarget]:
 
 
 def say(lines: list[str]) -> None:
-    """Print lines."""
+    """Print lines on standard output."""
     sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
 
 
 def say_json(tree: object) -> None:
-    """Print one JSON object."""
+    """Print one JSON object on standard output."""
     sys.stdout.write(json.dumps(tree, indent=1, sort_keys=True, allow_nan=False) + "\n")

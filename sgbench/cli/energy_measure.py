@@ -37,7 +37,7 @@ BEGIN, END = "<!-- energy:validate -->", "<!-- /energy -->"
 
 
 def answer_validate(args: argparse.Namespace) -> int:
-    """Print the table; a case that fails is a finding about prices, not about this command."""
+    """Print predictions beside measurements; a case that fails is a finding about prices, not an error."""
     verdicts = validate(load_cases(args.config_dir), energy.pick([], args.config_dir))
     if args.json:
         energy.say_json([{**asdict(each), "ratio": each.ratio, "inside": each.inside} for each in verdicts])
@@ -51,7 +51,7 @@ def answer_validate(args: argparse.Namespace) -> int:
 
 
 def rows(verdicts: Sequence[EnergyVerdict]) -> list[list[str]]:
-    """Make the rows of the table, its head first."""
+    """Build the rows of the table of predictions beside measurements, its head first."""
     head = ["case", "what", "target", "predicted", "measured", "ratio", "inside", "likely missing"]
     return [
         head,
@@ -72,19 +72,19 @@ def rows(verdicts: Sequence[EnergyVerdict]) -> list[list[str]]:
 
 
 def summary(verdicts: Sequence[EnergyVerdict]) -> str:
-    """Say how many hold."""
+    """Describe how many published measurements the predictions agree with."""
     inside = sum(each.inside for each in verdicts)
     return f"{inside} of {len(verdicts)} predictions hold; ratio: predicted over measured"
 
 
 def validation_markdown(verdicts: Sequence[EnergyVerdict]) -> list[str]:
-    """Write the table that the documentation shows."""
+    """Write the table of predictions beside measurements in Markdown, as the documentation shows it."""
     head, *body = rows(verdicts)
     return [*markdown(head, body, numbers=[5]).splitlines(), "", summary(verdicts) + "."]
 
 
 def update(path: Path, lines: Sequence[str]) -> None:
-    """Put the table between its markers in a document.
+    """Write the table between its markers in a document.
 
     Raises:
         InputError: the document cannot be read, or has no markers.
@@ -99,7 +99,7 @@ def update(path: Path, lines: Sequence[str]) -> None:
 
 
 def answer_train(args: argparse.Namespace) -> int:
-    """Print the products, seconds and bytes of a record's training."""
+    """Print the products, seconds and bytes that a record's training took."""
     record, _ = energy.read_record(args.record)
     found = training_cost(record, _learning(record, args), _sizes(record, args))
     if args.json:
@@ -112,7 +112,7 @@ def answer_train(args: argparse.Namespace) -> int:
 
 
 def _learning(record: RunRecord, args: argparse.Namespace) -> Learning | None:
-    """Return what the rule takes; for a record that predates the field, from its network made anew."""
+    """Return what the rule takes to learn; for a record older than that field, by rebuilding its network."""
     if record.learning is not None or record.counts is None:
         return record.learning
     parts = run_of(args.record, record, config_dirs=args.config_dir).parts
@@ -120,7 +120,7 @@ def _learning(record: RunRecord, args: argparse.Namespace) -> Learning | None:
 
 
 def _sizes(record: RunRecord, args: argparse.Namespace) -> dict[str, int]:
-    """Return how many samples each split has, as the catalogue states it."""
+    """Count the samples of each split, as the catalogue states them."""
     name = record.method.choices["dataset"]
     sizes = catalogue.entry("dataset", name, args.config_dir).meta.get("sizes")
     if not isinstance(sizes, dict) or not {"train", "validation"} <= set(sizes):
@@ -129,7 +129,7 @@ def _sizes(record: RunRecord, args: argparse.Namespace) -> dict[str, int]:
 
 
 def report(found: TrainingCost) -> list[str]:
-    """Write a table and a line about what was measured."""
+    """Write the table of a training's cost, and a line about what was measured."""
     rows = [["multiply-accumulates", "of the whole training", "share, %"]]
     for name in ("forward", "weight_gradients", "input_gradients", "validation", "total"):
         number = getattr(found, name)
@@ -148,7 +148,7 @@ def report(found: TrainingCost) -> list[str]:
 
 
 def _host(record: RunRecord) -> list[str]:
-    """Say what the host's meters counted, idle power included."""
+    """Describe what the host's meters counted, idle power included."""
     if record.host_energy is None:
         return [
             "host energy: not available (no meter that could be read, or not this run alone from its start)"
@@ -163,7 +163,7 @@ MOST_ROWS = 12
 
 
 def answer_decide(args: argparse.Namespace) -> int:
-    """Print what an answer after each step, and at each confidence, is worth and costs."""
+    """Print accuracy and cost of an answer after each step, and at each confidence."""
     spec = compose(args.words, config_dirs=args.config_dir, allow_targets=args.allow_target)
     (target,) = energy.pick([args.target], args.config_dir).values()
     found = decide(spec, tuple(args.confidence or (0.5, 0.9, 0.99)))
@@ -183,7 +183,7 @@ def answer_decide(args: argparse.Namespace) -> int:
 
 
 def decide(spec: RunSpec, confidences: tuple[float, ...]) -> list[Decision]:
-    """Evaluate a finished run's weights on its test split.
+    """Evaluate answers before the end by a finished run's weights on its test split.
 
     Raises:
         InputError: the run is not finished here, or its weights are gone.
@@ -224,7 +224,7 @@ def _tree(each: Decision, cost: Interval | None) -> dict[str, object]:
 
 
 def answer_meter(args: argparse.Namespace) -> int:
-    """Run a command and print what it cost; without one, which meters there are."""
+    """Run a command and print the energy that it took; without a command, list the meters of this machine."""
     found, missing = meters()
     words = args.words[1:] if args.words[:1] == ["--"] else args.words
     if not words:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def answer_list(args: argparse.Namespace) -> int:
-    """Print the targets."""
+    """Print the energy targets of the catalogue, or one in detail."""
     targets = energy.pick([args.name] if args.name else [], args.config_dir)
     if args.json:
         energy.say_json([target.model_dump(mode="json") for target in targets.values()])
@@ -51,7 +51,7 @@ def answer_list(args: argparse.Namespace) -> int:
 
 
 def details(target: EnergyTarget) -> list[str]:
-    """Everything that one file says."""
+    """Describe everything that one target's file states."""
     lines = [f"{target.name}: {target.title}", "", *textwrap.wrap(target.about, 100), ""]
     rows = [["term", "cost", "scope", "basis", "node, nm", "V", "evidence"]]
     rows += [[each.operation, _ends(each), *_evidence(each)] for each in target.prices]
@@ -88,7 +88,7 @@ def _plain(value: object) -> str:
 
 
 def answer_price(args: argparse.Namespace) -> int:
-    """Print, and draw, what one record costs on each target."""
+    """Print the energy of one record on each target, and draw it if asked to."""
     record, counts = energy.read_record(args.record)
     targets = energy.pick(args.target, args.config_dir)
     dt_s = record.method.protocol.dt_s
@@ -117,7 +117,7 @@ def answer_price(args: argparse.Namespace) -> int:
 
 
 def _plot(estimates: list[EnergyEstimate], path: Path, *, title: str) -> None:
-    """Draw what share each term of each layer has on every target, the cheapest target first."""
+    """Draw the share of each term and layer in the energy on every target, the cheapest target first."""
     from sgbench.plots import style
     from sgbench.plots.energy_terms import terms_figure
 
@@ -126,7 +126,7 @@ def _plot(estimates: list[EnergyEstimate], path: Path, *, title: str) -> None:
 
 
 def _bar(estimate: EnergyEstimate) -> tuple[float, EnergyBar] | None:
-    """Return the total of a target [nJ] and its bar; None where it has no total."""
+    """Return a target's total [nJ] and its bar; None where it has no total."""
     from sgbench.plots.energy_terms import DrawnTerm, EnergyBar
 
     total = estimate.dynamic_nj
@@ -142,7 +142,7 @@ def _reasons(found: list[EnergyEstimate]) -> list[str]:
 
 
 def about(counts: OpCounts) -> list[str]:
-    """Say what the network takes up and how busy it is, before any price."""
+    """Describe the size and the activity of the network, before any price."""
     found = footprint(counts)
     lines = [
         f"a sample: {_mean(found.spikes_sent)} spikes, {_mean(found.synaptic_operations)} synaptic operations; "
@@ -162,7 +162,7 @@ def about(counts: OpCounts) -> list[str]:
 
 
 def training(record: RunRecord) -> str:
-    """Say what the record holds about its training."""
+    """Describe what a record holds about the cost of its training."""
     memory = record.peak_memory_bytes
     peak = "not measured" if memory is None else f"{memory / 2**20:,.0f} MiB"
     took = f"{record.timing.fit_s:.3g} s, {len(record.curve)} epochs"
@@ -174,7 +174,7 @@ def _mean(mean: Mean) -> str:
 
 
 def answer_explain(args: argparse.Namespace) -> int:
-    """Print the sum of one record on one target."""
+    """Print term by term the energy of one record on one target."""
     record, counts = energy.read_record(args.record)
     (target,) = energy.pick([args.target], args.config_dir).values()
     estimate = price(counts, target=target, dt_s=record.method.protocol.dt_s)
@@ -186,7 +186,7 @@ def answer_explain(args: argparse.Namespace) -> int:
 
 
 def explanation(estimate: EnergyEstimate, target: EnergyTarget) -> list[str]:
-    """Write the sum term by term, what it leaves out and where its numbers come from."""
+    """Write the energy term by term, what it leaves out and where its numbers come from."""
     rows = [["layer", "operation", "an inference", "each", "energy"]]
     rows += [
         [
@@ -214,7 +214,7 @@ def explanation(estimate: EnergyEstimate, target: EnergyTarget) -> list[str]:
 
 
 def answer_fit(args: argparse.Namespace) -> int:
-    """Print how a record's network fits a chip; 1 where it does not."""
+    """Print how a record's network fits a chip; return 1 where it does not."""
     record, counts = energy.read_record(args.record)
     (target,) = energy.pick([args.target], args.config_dir).values()
     choices = record.method.choices
@@ -227,7 +227,7 @@ def answer_fit(args: argparse.Namespace) -> int:
 
 
 def report(found: ChipFit) -> list[str]:
-    """Write the answer in words, with its reasons and with what nobody checked."""
+    """Describe how a network fits a chip, with the reasons and with what nobody checked."""
     rows = [["layer", "first core", "cores", "because of"]]
     rows += [[each.layer, str(each.first_core), str(each.cores), each.decides] for each in found.pieces]
     verdict = "fits, as far as was checked" if found.fits else "does not fit"

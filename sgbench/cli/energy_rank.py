@@ -36,13 +36,13 @@ class Contestant:
 
     @property
     def accuracies(self) -> tuple[float, ...]:
-        """Return the test accuracies by seed."""
+        """Return the test accuracies of the finished seeds."""
         tests = (record.test for record in self.records if record.test is not None)
         return tuple(test.accuracy for test in tests if test.accuracy is not None)
 
     @property
     def dt_s(self) -> float:
-        """Length of one time step [s]."""
+        """Return the length of one time step [s]."""
         return self.records[0].method.protocol.dt_s
 
 
@@ -88,7 +88,7 @@ def _ann_nj(found: Sequence[Contestant], target: EnergyTarget) -> float | None:
 
 
 def contestants(sources: Sequence[Path]) -> list[Contestant]:
-    """Group the records below some folders into methods, the cheapest in synaptic operations first.
+    """Group the records below some folders by method, the cheapest in synaptic operations first.
 
     Raises:
         InputError: no finished record, or records of several protocols, which are not comparable.
@@ -143,7 +143,7 @@ def _labels(first: dict[str, RunRecord]) -> dict[str, str]:
 
 
 def beside_lines(found: Sequence[Contestant], beside: dict[str, tuple[EnergyComparison, ...]]) -> list[str]:
-    """Each method beside its networks without spikes."""
+    """Write a table with each method beside its networks without spikes."""
     rows = [["method", "accuracy, %", "rate, %", "crossover, %", "bits, %", "beats its ANN on", "its QNN on"]]
     bits = beside[found[0].label][0].qnn_bits
     for each in found:
@@ -173,14 +173,14 @@ def beside_lines(found: Sequence[Contestant], beside: dict[str, tuple[EnergyComp
 
 
 def bit_share(counts: OpCounts, activation_bits: int) -> float:
-    """Bit operations of an inference over those of the quantised network without spikes."""
+    """Divide an inference's bit operations by those of the quantised network without spikes."""
     ann = matched_ann(counts)
     spiking = bit_operations(counts, activation_bits=activation_bits)
     return spiking / bit_operations(ann, activation_bits=activation_bits)
 
 
 def stability_lines(stability: Sequence[Duel]) -> list[str]:
-    """Say for each pair of methods how often its order holds."""
+    """Describe for each pair of methods how often its order by energy holds."""
     rows = [["cheaper", "than", "share of prices", "targets", "on all"]]
     methods = list(dict.fromkeys(name for duel in stability for name in (duel.a, duel.b)))
     many = len(methods) > MOST_METHODS

@@ -13,7 +13,7 @@ from sgbench.errors import printable
 
 
 def register(commands: Any) -> None:
-    """Add the subcommand."""
+    """Add the command `export` to the parser."""
     export = commands.add_parser("export", help="write the network of a run as a NIR file")
     export.add_argument("run", type=Path, metavar="RUN_DIR", help="folder of a finished run, with its record")
     export.add_argument("--nir", type=Path, required=True, metavar="FILE.nir", help="file to write")
@@ -40,7 +40,7 @@ def register(commands: Any) -> None:
 
 
 def export_command(args: argparse.Namespace) -> int:
-    """Build the network again, load its weights, write its graph."""
+    """Build the network of a run, load its weights, and write its graph to a file."""
     from sgbench.exchange.nir_export import nir_module, to_nir
     from sgbench.inspection.stored_run import load_selected, record_of, run_of
     from sgbench.records.files import write_atomic

@@ -35,7 +35,7 @@ exit codes: 0 fine, 1 findings or failed runs, 2 bad input, 130 stopped"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Run the command `sgbench` and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if any(word.startswith("--allow-target") for word in words) and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # where one's own package lies, as with `python -m`
@@ -87,7 +87,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _completion(words: list[str]) -> int:
-    """Print a shell's script, or what it may offer behind a line."""
+    """Print a shell's completion script, or the words that may follow a line."""
     from sgbench.composition.completion import SHELLS, candidates, script
 
     if words[:1] == ["--line"]:
@@ -111,7 +111,7 @@ class _Suggesting(argparse.ArgumentParser):
     """A parser that answers a wrong command with the nearest one, in one line; so do those of its subcommands."""
 
     def error(self, message: str) -> NoReturn:
-        """Leave with exit code 2 and a line on the error stream."""
+        """Print a line on standard error and leave with exit code 2."""
         found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
         if found is None or not ("COMMAND" in message or "ACTION" in message):
             super().error(message)

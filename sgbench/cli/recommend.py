@@ -20,7 +20,7 @@ EPILOG = """examples:
 
 
 def register(commands: Any) -> None:
-    """Add `recommend`."""
+    """Add the command `recommend` to the parser."""
     parser = commands.add_parser(
         "recommend",
         help="which surrogate and width to take for a network, from the study",
@@ -49,7 +49,7 @@ def register(commands: Any) -> None:
 
 
 def recommend(args: argparse.Namespace) -> int:
-    """Print the recommendation."""
+    """Print the recommended surrogate, width and settings."""
     from sgbench.recommendation.advice import advise
     from sgbench.recommendation.summary import Shape, read_summary, shipped_summary
 

@@ -26,7 +26,7 @@ UNMEASURED, DISAGREES = 1, 3
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand."""
+    """Add the command `reproduce` to the parser."""
     one = commands.add_parser(
         "reproduce",
         help="published figures, measured here",

@@ -49,7 +49,7 @@ exit codes: 0 all finished, 1 a run failed, 2 bad input, 130 stopped
 
 
 def run_command(words: Sequence[str]) -> int:
-    """Handle `sgbench run WORDS`; returns the exit code."""
+    """Run `sgbench run` with these words; return the exit code."""
     if "-h" in words or "--help" in words:
         sys.stdout.write(HELP)
         return 0
@@ -82,7 +82,7 @@ def run_command(words: Sequence[str]) -> int:
 
 
 def _take(words: list[str], *flags: str) -> tuple[list[str], list[str]]:
-    """Split off a flag with a value, given as two words or with `=`; a repeated flag collects."""
+    """Split off a flag with a value, given as two words or with `=`; a repeated flag's values are collected."""
     kept: list[str] = []
     values: list[str] = []
     rest = iter(words)
@@ -114,7 +114,7 @@ def _plan(words: list[str], config_dirs: Sequence[Path], allowed: Sequence[str])
 
 
 def _run_single(planned: RunPlan, config: DictConfig, parts: Parts | None) -> int:
-    """Run the one point of a plan with the parts that it was checked with, and say what came of it."""
+    """Run the one point of a plan with the parts that it was checked with, and print the result."""
     from sgbench.composition.hydra_internals import run_as_job
     from sgbench.sweeps.selected_on_test import optimism
     from sgbench.training.run_folder import folder_of

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def run_sweep(planned: RunPlan, words: Sequence[str], job: Job) -> int:
-    """Have Hydra launch every point of a plan, and say what came of them by their records.
+    """Launch every point of a plan by Hydra, and report from the records how they ended.
 
     Args:
         planned: the points.
@@ -43,7 +43,7 @@ def run_sweep(planned: RunPlan, words: Sequence[str], job: Job) -> int:
 
 
 def _finish_what_others_left(planned: RunPlan, names: Mapping[str, str]) -> int:
-    """Wait for points that another process runs, and run those that it gave up; returns the worst exit code."""
+    """Wait for points that another process runs, and run those that it gave up; return the worst exit code."""
     from sgbench.sweeps.awaited import left_to_others, wait_for_others
 
     code = 0
@@ -76,7 +76,7 @@ class Job:
         self.exit_code = 0
 
     def __call__(self, config: Any) -> float:
-        """Run one point; a problem becomes a line and an exit code, so that a sweep goes on.
+        """Run one point; a problem becomes a line and an exit code, so that the sweep goes on.
 
         Returns:
             What a sweeper that looks for the best point makes as small as it can, see `cost`.
@@ -105,7 +105,7 @@ class Job:
         return cost(record)
 
     def _spec(self, config: Any) -> RunSpec:
-        """Take the spec of this job from the plan, or compose it where the plan has no such point."""
+        """Look up the spec of this job in the plan, or compose it where the plan has no such point."""
         from hydra.core.hydra_config import HydraConfig
 
         from sgbench.composition.compose import register_resolvers, spec_from_config
@@ -168,17 +168,17 @@ class Job:
             self.exit_code = error.exit_code
 
     def _refused(self, exit_code: int) -> None:
-        """Keep the worst exit code; a point that another process writes is left to it."""
+        """Record the worst exit code; a point that another process writes is left to that process."""
         if exit_code != RunBusyError.exit_code:
             self.exit_code = max(self.exit_code, exit_code)
 
 
 def show_only(config: Any) -> None:
-    """Do nothing: it is the task of commands that only show something."""
+    """Do nothing, as the task of commands that only show something."""
 
 
 def show(words: Sequence[str], back: Sequence[str], config_dirs: Sequence[Path]) -> int:
-    """Have Hydra show what one of its own flags asks for; returns the exit code.
+    """Show by Hydra what one of its own flags asks for; return the exit code.
 
     Args:
         words: of the command line.
@@ -208,7 +208,7 @@ def show(words: Sequence[str], back: Sequence[str], config_dirs: Sequence[Path])
 
 @contextmanager
 def _as_it_was() -> Iterator[None]:
-    """Take back what Hydra leaves behind: its settings, and after `--info` a handler that writes everything."""
+    """Restore what Hydra changes: its settings, and after `--info` a log handler that writes everything."""
     from hydra.core.hydra_config import HydraConfig
 
     root, settings = logging.getLogger(), HydraConfig.instance()
@@ -222,7 +222,7 @@ def _as_it_was() -> Iterator[None]:
 
 
 def hand_to_hydra(words: Sequence[str], task: Callable[[Any], object]) -> int:
-    """Call Hydra's own command with a task; returns its exit code."""
+    """Call Hydra's own command with a task; return its exit code."""
     import hydra
 
     from sgbench.composition.compose import register_resolvers
@@ -244,7 +244,7 @@ def hand_to_hydra(words: Sequence[str], task: Callable[[Any], object]) -> int:
 
 @contextmanager
 def _arguments(words: Sequence[str]) -> Iterator[None]:
-    """Put words where Hydra looks for them and for the name of its command: in `sys.argv` alone."""
+    """Set `sys.argv` for a while to words, where Hydra looks for them and for the name of its command."""
     before = sys.argv
     sys.argv = ["sgbench", *words]
     try:
@@ -254,7 +254,7 @@ def _arguments(words: Sequence[str]) -> Iterator[None]:
 
 
 def _stamp(spec: RunSpec) -> int | None:
-    """Tell an old record from one that replaced it; every writer gives the file a new time."""
+    """Return the time stamp of a record's file, which tells an old record from one that replaced it."""
     from sgbench.training.run_folder import folder_of
 
     path = folder_of(spec) / RECORD
@@ -262,7 +262,7 @@ def _stamp(spec: RunSpec) -> int | None:
 
 
 def _report(planned: RunPlan, before: Sequence[int | None], names: Mapping[str, str]) -> int:
-    """Say what came of the points of a sweep by their records; returns 1 if one has no finished record."""
+    """Report from the records how the points of a sweep ended; return 1 if one has no finished record."""
     from sgbench.sweeps.selected_on_test import optimism
     from sgbench.training.run_folder import stored_record
 
@@ -292,18 +292,18 @@ def _report(planned: RunPlan, before: Sequence[int | None], names: Mapping[str, 
 
 
 def say(line: str) -> None:
-    """Write a line at once, for runs take long."""
+    """Print a line and flush it, since runs take long."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def say_failed(line: str) -> None:
-    """Write on the error stream what has no finished record."""
+    """Print on standard error a line about a point without a finished record."""
     sys.stderr.write(f"sgbench: failed: {line}\n")
 
 
 def warn_of_chance(runs: Sequence[str], count: int) -> None:
-    """Write on the error stream that runs have learnt nothing.
+    """Print on standard error that runs have learnt nothing.
 
     Args:
         runs: name of each.
@@ -315,5 +315,5 @@ def warn_of_chance(runs: Sequence[str], count: int) -> None:
 
 
 def say_error(error: SgbenchError) -> None:
-    """Write on the error stream why a point could not be run."""
+    """Print on standard error why a point could not be run."""
     sys.stderr.write(f"sgbench: error: {one_printable_line(error)}\n")

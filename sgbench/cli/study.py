@@ -27,7 +27,7 @@ NICENESS = 10
 
 
 def register(commands: Any) -> None:
-    """Add `study` and its actions."""
+    """Add the command `study` and its actions to the parser."""
     top = commands.add_parser(
         "study", help="pre-registered comparisons in blocks: run, status, report, pause, resume"
     )
@@ -132,7 +132,7 @@ def _add_extension(parser: argparse.ArgumentParser) -> None:
 
 
 def run_study(args: argparse.Namespace) -> int:
-    """Run the blocks one after another; 1 where time ended or runs failed before they were complete."""
+    """Run blocks one after another; return 1 where time ended or runs failed before all were complete."""
     from sgbench.study.definition import pick_blocks
 
     loaded = _loaded(args)
@@ -171,7 +171,7 @@ def run_study(args: argparse.Namespace) -> int:
 
 
 def _replicas(specs: Sequence[RunSpec]) -> None:
-    """Train side by side in one process."""
+    """Train runs side by side in one process."""
     from sgbench.replicas.sweep import run_sweep
     from sgbench.sweeps.outcome import headline
 
@@ -179,7 +179,7 @@ def _replicas(specs: Sequence[RunSpec]) -> None:
 
 
 def tell_status(args: argparse.Namespace) -> int:
-    """Print what is stored of each block."""
+    """Print how much of each block is stored."""
     from sgbench.study.definition import pick_blocks
     from sgbench.study.status import block_states
 
@@ -196,7 +196,7 @@ def tell_status(args: argparse.Namespace) -> int:
 
 
 def report_study(args: argparse.Namespace) -> int:
-    """Write the pages of a study's report, or check them; 1 where some are stale."""
+    """Write the pages of a study's report, or check them; return 1 where some are stale."""
     from sgbench.recommendation.summary import SUMMARY
     from sgbench.study.definition import load_study
     from sgbench.study.registration import Checkout
@@ -274,7 +274,7 @@ def signal_study(args: argparse.Namespace) -> int:
 
 
 def _give_way() -> None:
-    """Run at low priority, whatever this process was started with."""
+    """Lower this process's priority, whatever it was started with."""
     if hasattr(os, "nice"):
         os.nice(max(0, NICENESS - os.nice(0)))
 
@@ -293,7 +293,7 @@ def _plan_rows(loaded: Loaded, names: Sequence[str]) -> list[list[str]]:
 
 
 def _loaded(args: argparse.Namespace) -> Loaded:
-    """Read the study, or that of the tasks of standard size that its file names."""
+    """Load the study, or the one on the tasks of standard size that its file names."""
     from sgbench.study.definition import load_study
     from sgbench.study.extension import full_scale
 

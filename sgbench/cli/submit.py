@@ -22,7 +22,7 @@ LICENCES = ("CC0-1.0", "CC-BY-4.0", "MIT", "Apache-2.0", "BSD-3-Clause")
 
 
 def register(commands: Any) -> None:
-    """Add `submit` and its subcommands."""
+    """Add the command `submit` and its subcommands to the parser."""
     submit = commands.add_parser(
         "submit", help="hand in a result: make a folder of runs, check it, accept it"
     )
@@ -89,7 +89,7 @@ def _make(args: argparse.Namespace) -> int:
 
 
 def _tell(made: Made, references: References) -> int:
-    """Print what was made and what a check says of it; a folder that the check would refuse is no success."""
+    """Print what was made and what a check finds in it; a folder that the check would refuse is a failure."""
     from sgbench.submissions.check import check
     from sgbench.submissions.verify.judge import DataJudge
 

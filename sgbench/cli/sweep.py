@@ -35,7 +35,7 @@ LONGEST_TITLE = 60  # characters that fit over a picture
 
 
 def sweep_command(words: Sequence[str]) -> int:
-    """Handle `sgbench sweep WORDS`; returns the exit code."""
+    """Run `sgbench sweep` with these words; return the exit code."""
     if words[:1] == ["show"]:
         return _show(_show_parser().parse_intermixed_args(words[1:]))
     if words[:1] == ["status"]:
@@ -58,7 +58,7 @@ def sweep_command(words: Sequence[str]) -> int:
 
 
 def _table(name: str, words: Sequence[str]) -> str:
-    """Show what came of a sweep that has just been run with these words."""
+    """Print the results of a sweep that has just been run with these words."""
     from sgbench.sweeps.points import read_grid
     from sgbench.sweeps.results import read_results
     from sgbench.sweeps.text import as_text
@@ -141,7 +141,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _results(args: argparse.Namespace) -> tuple[Results, str]:
-    """Read what came of a sweep, and tell the command that runs it."""
+    """Read the results of a sweep, and build the command that runs it."""
     from sgbench.sweeps.points import grid_of, read_grid
     from sgbench.sweeps.results import read_results
 
@@ -166,7 +166,7 @@ def _results(args: argparse.Namespace) -> tuple[Results, str]:
 
 
 def _recall(args: argparse.Namespace, group: str) -> None:
-    """Put the words of a group before those given."""
+    """Insert the words of a remembered group before those given."""
     from sgbench.paths import default_runs_dir
     from sgbench.sweeps.remembered import recall
 
@@ -181,7 +181,7 @@ def _recall(args: argparse.Namespace, group: str) -> None:
 
 
 def _status(args: argparse.Namespace) -> int:
-    """Say how far a sweep is: counts, and the best so far with its interval over seeds."""
+    """Print how far a sweep is: counts, and the best so far with its interval over seeds."""
     from sgbench.sweeps.text import as_status
 
     results, again = _results(args)
@@ -218,7 +218,7 @@ def _told_protocol(name: str, overrides: Sequence[str]) -> str:
 
 
 def _command(args: argparse.Namespace) -> str:
-    """Return the command that makes the records that were looked for."""
+    """Write the command that makes the records that were looked for."""
     flags = [f"--config-dir {folder}" for folder in args.config_dir]
     flags += [f"--allow-target {name}" for name in args.allow_target]
     where = [] if args.root is None else [f"paths.runs_dir={args.root}"]

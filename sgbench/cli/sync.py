@@ -18,7 +18,7 @@ EPILOG = """examples:
 
 
 def register(commands: Any) -> None:
-    """Add `sync`."""
+    """Add the command `sync` to the parser."""
     parser = commands.add_parser(
         "sync",
         help="make what loggers have of runs anew, from their records",
@@ -44,7 +44,7 @@ def register(commands: Any) -> None:
 
 
 def sync(args: argparse.Namespace) -> int:
-    """Make the copies; a run whose record cannot be read, or whose copy fails, is named and left out."""
+    """Copy runs to a logger; a run whose record cannot be read, or whose copy fails, is named and left out."""
     from sgbench.paths import RECORD
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord

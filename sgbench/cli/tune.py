@@ -31,7 +31,7 @@ The same words continue an interrupted search, and may run at once on machines t
 
 
 def tune_command(words: Sequence[str]) -> int:
-    """Handle `sgbench tune WORDS`; returns the exit code."""
+    """Run `sgbench tune` with these words; return the exit code."""
     return tune(_parser().parse_intermixed_args(list(words)))
 
 
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def tune(args: argparse.Namespace) -> int:
-    """Search, then run the seeds that report; returns the exit code."""
+    """Search settings, then run the reporting seeds with the best; return the exit code."""
     from sgbench.tuning.request import Request, task_of
     from sgbench.tuning.search import Search
     from sgbench.tuning.told import found_of, lines_of
@@ -111,7 +111,7 @@ def _run(specs: Sequence[RunSpec], bars: Mapping[int, Bar], *, workers: int | No
 
 
 def _report(task: Task, chosen: Outcome, workers: int | None) -> list[RunRecord | None]:
-    """Run the chosen setting with the seeds that report."""
+    """Run the chosen setting with the reporting seeds."""
     from sgbench.training.run_folder import stored_record
     from sgbench.tuning.search import wait_for
 
@@ -123,7 +123,7 @@ def _report(task: Task, chosen: Outcome, workers: int | None) -> list[RunRecord 
 
 
 def _next(task: Task, chosen: Outcome, reported: Sequence[RunRecord | None]) -> int:
-    """Say what the seeds came to, and what follows."""
+    """Describe the scores of the reporting seeds, and the next command."""
     from sgbench.statistics.intervals import summarise
     from sgbench.sweeps.text import percent
 

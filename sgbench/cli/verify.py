@@ -24,7 +24,7 @@ TIERS = ("rescored", "reinferred", "retrained")
 
 
 def register(commands: Any) -> None:
-    """Add `verify`."""
+    """Add the command `verify` to the parser."""
     parser = commands.add_parser(
         "verify", help="repeat what a submission claims: score, infer or train again"
     )
@@ -60,7 +60,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _verify_rows(args: argparse.Namespace) -> int:
-    """Train seeds of a board's own rows again, one row after the other; what is written is not repeated."""
+    """Train seeds of a board's own rows again, row by row; a verification already written is skipped."""
     from sgbench.leaderboard.deviation import References
     from sgbench.submissions.verify.retrain import own_rows
 
@@ -92,7 +92,7 @@ def _verify_rows(args: argparse.Namespace) -> int:
 
 
 def _trained_again(args: argparse.Namespace, row: UnsubmittedRow, references: References) -> dict[str, Any]:
-    """One row: train, write where that is asked for, and say what came of it."""
+    """Train one row again, write the verification if asked to, and print the outcome."""
     from sgbench.submissions.verify.retrain import retrained
 
     seeds = _seeds(args, sorted(row.claims))

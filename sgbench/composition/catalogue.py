@@ -55,17 +55,17 @@ class Entry:
 
     @property
     def line(self) -> str:
-        """Say in one line what the entry is."""
+        """Describe the entry in one line."""
         return str(self.meta.get("line") or self.parameters.get("about") or "")
 
     @property
     def canonical(self) -> str:
-        """The entry that a method names: this one, or the one of which its file is an alias with other numbers."""
+        """Return the name that methods use: the entry's own, or that of the entry that its file is an alias of."""
         return str(self.meta.get("alias_of") or self.name)
 
 
 def groups() -> list[str]:
-    """List the names of all groups."""
+    """List the names of all groups of the catalogue."""
     return sorted(folder.name for folder in conf_dir().iterdir() if folder.is_dir())
 
 
@@ -92,7 +92,7 @@ def paths(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Path]:
 
 
 def entries(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Entry]:
-    """All entries of one group by name.
+    """Read all entries of one group, by name.
 
     Raises:
         InputError: the group does not exist, a file is not YAML, or two entries have one name.
@@ -101,7 +101,7 @@ def entries(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Entry]:
 
 
 def entry(group: str, name: str, config_dirs: Iterable[Path] = ()) -> Entry:
-    """One entry; the files of the others are not read.
+    """Read one entry; the files of the others are not read.
 
     Raises:
         InputError: there is none of this name; the message names the nearest.
@@ -142,7 +142,7 @@ def read_entry(group: str, name: str, path: Path) -> Entry:
 
 
 def is_allowed(entry: Entry, extra: Iterable[str] = ()) -> bool:
-    """Say whether what an entry names may be imported: it is shipped, or its exact name is allowed.
+    """Say whether an entry's target may be imported: it is shipped, or its exact name is allowed.
 
     Allowed are the targets of shipped entries, those of installed plugins, and `extra`. A plugin allows its own
     through the entry-point group `sgbench.targets` (`name = "package.module:Class"`).
@@ -166,13 +166,13 @@ class CatalogueReader:
         self._read: dict[tuple[str, str], Entry] = {}
 
     def entry(self, group: str, name: str) -> Entry:
-        """See `entry`."""
+        """Read one entry of the catalogue, once; see `entry`."""
         if (group, name) not in self._read:
             self._read[group, name] = entry(group, name, self._folders)
         return self._read[group, name]
 
     def allows(self, entry: Entry) -> bool:
-        """See `is_allowed`."""
+        """Say whether an entry's target may be imported; see `is_allowed`."""
         return entry.path.is_relative_to(conf_dir()) or entry.target in self._allowed
 
     @cached_property

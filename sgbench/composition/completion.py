@@ -35,7 +35,7 @@ compdef _sgbench sgbench
 
 
 def script(shell: str) -> str:
-    """Return the text that a shell evaluates.
+    """Return the script by which a shell completes words of the command.
 
     Raises:
         InputError: another shell.
@@ -44,7 +44,7 @@ def script(shell: str) -> str:
 
 
 def candidates(line: str, commands: Callable[[], Iterable[str]]) -> list[str]:
-    """Words that may stand in place of the last one of a line.
+    """List the words that may stand in place of the last one of a line.
 
     Args:
         line: as typed, up to the cursor.
@@ -101,7 +101,7 @@ def _words(last: str, given: Sequence[str]) -> Iterable[str]:
 
 
 def _chosen(group: str, given: Sequence[str]) -> str:
-    """Return the entry of a group that the words choose, or that of the reference run."""
+    """Find the entry of a group that the words choose, or that of the reference run."""
     named = [word.partition("=")[2] for word in given if word.startswith(f"{group}=")]
     return named[-1].partition(",")[0] if named else DEFAULTS.get(group, "")
 

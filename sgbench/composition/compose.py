@@ -62,7 +62,7 @@ def decay_per_step(tau_s: float, dt_s: float) -> float:
 
 
 def default_unless(given: object, default: object) -> object:
-    """`default`, or null where another parameter is given that replaces this one.
+    """Return `default`, or null where another parameter is given that replaces this one.
 
     In YAML: `alpha: ${unless:${.width_fwhm},2.0}`.
 
@@ -73,7 +73,7 @@ def default_unless(given: object, default: object) -> object:
 
 
 def register_resolvers() -> None:
-    """Make the functions that `conf/` uses known to OmegaConf."""
+    """Register the functions that YAML files of `conf/` use with OmegaConf."""
     OmegaConf.register_new_resolver("decay", decay_per_step, replace=True)
     OmegaConf.register_new_resolver("unless", default_unless, replace=True)
     OmegaConf.register_new_resolver("formula", formula, replace=True)
@@ -105,7 +105,7 @@ def compose(
 
 
 def raw_config(overrides: Sequence[str], config_dirs: Iterable[Path] = ()) -> DictConfig:
-    """Hydra's merged tree with the `hydra` node, or an `InputError`."""
+    """Merge words into Hydra's tree with its `hydra` node, or raise an `InputError`."""
     register_resolvers()
     folders = list(dict.fromkeys(folder.resolve() for folder in with_own(config_dirs)))
     for folder in folders:
@@ -129,7 +129,7 @@ def _merge(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
 
 
 def _check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
-    """Refuse an entry that does not exist with the catalogue's message, which names the nearest one."""
+    """Refuse an entry that does not exist, with a message that names the nearest one."""
     known = [*catalogue.groups(), *(child.name for folder in folders for child in folder.iterdir())]
     for override in parse_overrides(overrides):
         group = str(override.key_or_group).partition("@")[0]
@@ -148,7 +148,7 @@ def _check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
 
 
 def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]) -> str:
-    """Name the nearest known key where a key is unknown."""
+    """Explain an error of Hydra, with the nearest known key where a key is unknown."""
     if any("hydra.sweeper.params" in word for word in overrides):
         return "hydra.sweeper.params: belongs into the file of a sweep; on the command line write -m key=1,2"
     match = re.match(r"Could not (?:override|append|delete)[^']*'([^']+)'", str(error))
@@ -190,7 +190,7 @@ def spec_from_config(
 def spec_from_own(
     config: DictConfig, shelf: catalogue.CatalogueReader, *, choices: dict[str, Any] | None = None
 ) -> RunSpec:
-    """Like `spec_from_config`, for many trees: entries are read once, and a tree is used up."""
+    """Check a merged tree like `spec_from_config`, for many trees: entries are read once, and a tree is used up."""
     chosen = _choices(config) if choices is None else choices
     picked = {group: _canonical(group, _picked(chosen, group), shelf) for group in GROUPS}
     OmegaConf.set_struct(config, None)
@@ -229,7 +229,7 @@ def spec_from_own(
 
 
 def _choices(config: DictConfig) -> dict[str, Any]:
-    """Hydra's choices, where the tree has its `hydra` node."""
+    """Read Hydra's choices, where the tree has its `hydra` node."""
     node = config.get("hydra")
     choices: Any = {} if node is None else OmegaConf.to_container(node.runtime.choices)
     return choices
@@ -256,7 +256,7 @@ def _picked(choices: dict[str, Any], group: str) -> str:
 
 
 def _canonical(group: str, name: str, shelf: catalogue.CatalogueReader) -> str:
-    """Return the entry's own name behind an alias, whose numbers are in the tree already."""
+    """Return the name of the entry behind an alias, whose numbers are in the tree already."""
     if name == NOTHING and group in SPIKING_CHOICES:
         return name
     return shelf.entry(entry_group(group), name).canonical
@@ -265,7 +265,7 @@ def _canonical(group: str, name: str, shelf: catalogue.CatalogueReader) -> str:
 def _checked_node(
     where: str, node: Any, entry: catalogue.Entry, shelf: catalogue.CatalogueReader
 ) -> tuple[dict[str, Any], str]:
-    """Return the parameters of a choice if its keys are its entry's and its target is allowed."""
+    """Check the keys of a choice against its entry, and that its target is allowed; return its parameters."""
     if not isinstance(node, dict):
         raise InputError(f"{where}: a mapping of parameters is needed (given: {node!r})")
     target = node.get("_target_")

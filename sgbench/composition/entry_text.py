@@ -16,7 +16,7 @@ REFERENCE = "digits_v1"
 
 
 def as_dict(entry: catalogue.Entry) -> dict[str, Any]:
-    """Describe an entry under stable keys."""
+    """Describe a catalogue entry as a dictionary with stable keys."""
     return {
         "group": entry.group,
         "name": entry.name,
@@ -36,7 +36,7 @@ def row_of(name: str, entry: catalogue.Entry) -> tuple[str, ...]:
 
 
 def entry_text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
-    """Facts, parameters and sources of an entry, for people."""
+    """Write the facts, parameters and sources of an entry for people."""
     lines = [f"{entry.group}/{entry.name}", entry.line, ""]
     rows = [("class", entry.target)] if entry.target else []
     rows += _preset_rows(entry) if selection.is_preset(entry) else []
@@ -100,7 +100,7 @@ def _words(text: Any) -> str:
 
 
 def _presets_of(entry: catalogue.Entry, config_dirs: Sequence[Path]) -> list[str]:
-    """List the names that libraries have for a canonical entry."""
+    """List the names of libraries' presets of a canonical entry."""
     if selection.is_preset(entry):
         return []
     known = catalogue.entries(entry.group, config_dirs).values()

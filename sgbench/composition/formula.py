@@ -22,7 +22,7 @@ CONSTANTS = {"pi": math.pi}
 
 
 def formula_word(text: str, names: Iterable[str]) -> str:
-    """Return the reference that computes a formula of neighbouring keys in a YAML file.
+    """Write the reference by which a YAML file computes a formula of neighbouring keys.
 
     >>> formula_word("alpha / 2", ["alpha", "beta"]), formula_word("alpha", ["alpha"])
     ("${formula:'alpha / 2',alpha,${.alpha}}", '${.alpha}')

@@ -23,12 +23,12 @@ SHOWING = (CFG, INFO, HELP, COMPLETION)
 
 
 def asks_to_show(words: Sequence[str]) -> bool:
-    """Say whether one of the words is a flag that only shows something."""
+    """Say whether one of the words is a Hydra flag that only shows something."""
     return any(_long(word) in SHOWING for word in words)
 
 
 def checked_words(words: Sequence[str], config_dirs: Sequence[Path]) -> tuple[str, list[str]]:
-    """Check words that ask to show something as those of a run.
+    """Check words that ask Hydra to show something as those of a run.
 
     Args:
         words: of the command line.
@@ -103,7 +103,7 @@ def _require_usable(
 def _require_point(
     asked: str, package: str | None, overrides: Sequence[str], config_dirs: Sequence[Path]
 ) -> None:
-    """Refuse words that are not those of a single point, or a package that it does not have."""
+    """Refuse words that are not those of a single point, or a configuration package that it lacks."""
     swept = next((override for override in parse_overrides(overrides) if override.is_sweep_override()), None)
     if swept is not None:
         raise InputError(f"{swept.input_line}: {asked} is of a single point; give one value")

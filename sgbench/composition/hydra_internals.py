@@ -30,7 +30,7 @@ def set_values(config: DictConfig, overrides: Sequence[Override]) -> None:
 
 
 def points_of(overrides: Sequence[Override]) -> list[list[str]]:
-    """Return the words of every point that Hydra's basic sweeper makes of a command, in its order.
+    """List the words of every point that Hydra's basic sweeper makes of a command, in its order.
 
     Private because no public function tells the points of a sweep without launching them.
 

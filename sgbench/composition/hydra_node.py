@@ -47,7 +47,7 @@ LOGGERS = (
 
 
 def check_hydra_node(node: DictConfig) -> None:
-    """Refuse what would make Hydra import a class that is no installed launcher or sweeper.
+    """Refuse settings by which Hydra would import a class that is no installed launcher or sweeper.
 
     Hydra instantiates `launcher`, `sweeper` and every callback, and `logging.config` calls whatever a logging
     configuration names.
@@ -72,7 +72,7 @@ def chooses_as_it_goes(node: DictConfig) -> bool:
 
 
 def missing_plugin(group: str, name: str) -> str | None:
-    """Say what to install for a missing launcher or sweeper; None where it is there or unknown.
+    """Name what to install for a missing launcher or sweeper; None where it is there or unknown.
 
     >>> missing_plugin("hydra/sweeper", "ax")
     'sweeper ax is not installed: pip install hydra-ax-sweeper'
@@ -112,12 +112,12 @@ def _several(value: Any) -> list[Any]:
 
 
 def _plugin_targets(kind: str) -> set[str]:
-    """Return the classes that installed plugins have registered for a launcher or sweeper."""
+    """Collect the classes that installed plugins have registered for a launcher or sweeper."""
     return set(_registered(kind, parts=False))
 
 
 def _part_targets(kind: str) -> set[str]:
-    """Return the classes registered in nested groups, such as the samplers of Optuna's sweeper."""
+    """Collect the classes registered in nested groups, such as the samplers of Optuna's sweeper."""
     return set(_registered(kind, parts=True))
 
 
@@ -140,7 +140,7 @@ def _nodes(entry: Any) -> Iterator[str]:
 
 
 def _targets(tree: Any) -> Iterator[str]:
-    """Every class that a tree names, at any depth."""
+    """Yield every class that a tree names, at any depth."""
     if isinstance(tree, dict):
         if "_target_" in tree:
             yield str(tree["_target_"])
@@ -152,7 +152,7 @@ def _targets(tree: Any) -> Iterator[str]:
 
 
 def _named_callables(tree: Any) -> list[str]:
-    """Classes in a logging configuration other than the usual ones, or what may stand for a class."""
+    """List classes in a logging configuration other than the usual ones, or what may stand for a class."""
     if isinstance(tree, dict):
         names = [str(value) for key, value in tree.items() if key in ("()", "class") and value not in LOGGERS]
         return names + [name for value in tree.values() for name in _named_callables(value)]

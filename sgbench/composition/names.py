@@ -15,7 +15,7 @@ from typing import Literal
 
 
 def text() -> str:
-    """Write the file's content."""
+    """Write the content of `known_names.py`: the catalogue's names as types."""
     blocks = [HEAD]
     for group, kind in TYPES.items():
         names = "".join(f'    "{group}/{name}",\n' for name in sorted(catalogue.entries(group)))

@@ -22,7 +22,7 @@ Words = list[str]
 
 
 def extra_points(node: Any) -> list[Words]:
-    """Return the words of each point that a sweep names beside its grid; without any, one point of no words.
+    """List the words of each point that a sweep names beside its grid; without any, one point of no words.
 
     Of `zip`, the n-th values of all keys make the n-th point; of `list`, each entry holds the words of one; of
     `random` and `sobol`, `count` places are drawn from `ranges`, each number with three significant digits. Where
@@ -52,7 +52,7 @@ def extra_points(node: Any) -> list[Words]:
 
 
 def count_points(node: Any) -> int:
-    """Return how many points `extra_points` makes, without drawing any.
+    """Count the points that `extra_points` makes, without drawing any.
 
     Args:
         node: of the key `hydra.sweeper.points`.
@@ -70,7 +70,7 @@ def count_points(node: Any) -> int:
 
 
 def joined(grid: Sequence[Words], extra: Sequence[Words]) -> list[Words]:
-    """Return every point of a grid with the words of every further point, those of one further point together.
+    """Combine every point of a grid with every further point, those of one further point together.
 
     Args:
         grid: the words of its points.
@@ -113,7 +113,7 @@ def _zipped(where: str, content: Any) -> Iterator[Words]:
 
 
 def _several(where: str, given: Any) -> list[str]:
-    """Return the values of a key, from a list or from text as on the command line."""
+    """Read the values of a key, from a list or from text as on the command line."""
     values = given.split(",") if isinstance(given, str) else given
     if not isinstance(values, list) or not values or any(isinstance(value, dict) for value in values):
         raise InputError(f"{where}: a list of values is needed")
@@ -164,7 +164,7 @@ _POINTS = {"zip": _zipped, "list": _listed, "random": _random, "sobol": _sobol}
 
 
 def _drawn(where: str, content: Any) -> tuple[int, int, dict[str, tuple[float, float, str]]]:
-    """Return how many places there are, from which seed, and the ends and scale of each number."""
+    """Read how many points are drawn, from which seed, and the ends and scale of each number."""
     _require_keys(where, content, DRAWN)
     count, seed = content.get("count"), content.get("seed", 0)
     for name, number, least in (("count", count, 1), ("seed", seed, 0)):

@@ -47,12 +47,12 @@ class Preset(NamedTuple):
 
     @property
     def entry(self) -> str:
-        """Its name in the catalogue."""
+        """Return the preset's name in the catalogue."""
         return f"{self.library}/{self.name}"
 
     @property
     def path(self) -> Path:
-        """Its file."""
+        """Return the path of the preset's file."""
         return conf_dir() / GROUP / self.library / f"{self.name}.yaml"
 
 
@@ -63,7 +63,7 @@ def read_libraries() -> dict[str, Any]:
 
 
 def read_presets() -> list[Preset]:
-    """All rows."""
+    """Read all presets from the table of libraries."""
     return [
         Preset(**{"library": library, "name": name, **shared, **row})
         for library, node in read_libraries().items()
@@ -104,7 +104,7 @@ def tree(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
 
 
 def meta(preset: Preset, canonical: catalogue.Entry) -> dict[str, Any]:
-    """Build what a preset's file says beside its numbers."""
+    """Build the metadata of a preset's file."""
     conversion = preset.conversion
     if preset.forward != "u > 0":
         conversion += f"; spikes there: {preset.forward}"

@@ -36,7 +36,7 @@ FLAGS = {
 
 
 def add_filters(listing: argparse.ArgumentParser) -> None:
-    """Add the filters to the grammar."""
+    """Add the filters of `sgbench list` to its parser."""
     for option, flag in FLAGS.items():
         listing.add_argument(f"--{option.replace('_', '-')}", action="store_true", help=flag.text)
     listing.add_argument("--family", metavar="NAME", help="entries of one family, e.g. bell")
@@ -44,13 +44,13 @@ def add_filters(listing: argparse.ArgumentParser) -> None:
 
 
 def chosen_words(args: argparse.Namespace) -> list[str]:
-    """Return the filters in use, as typed."""
+    """List the filters in use, as typed."""
     words = [f"--{option.replace('_', '-')}" for option in FLAGS if getattr(args, option)]
     return words + [f"--{key} {getattr(args, key)}" for key in ("family", "library") if getattr(args, key)]
 
 
 def select(group: str, known: Mapping[str, Entry], args: argparse.Namespace) -> dict[str, Entry]:
-    """Entries that pass every filter; presets only where a library is named.
+    """Select the entries that pass every filter; presets only where a library is named.
 
     Raises:
         InputError: the group lacks the property, or no entry has this family or library.
@@ -66,7 +66,7 @@ def preset_counts(group: str, known: Mapping[str, Entry], args: argparse.Namespa
 
 
 def is_preset(entry: Entry) -> bool:
-    """Say whether an entry is a canonical one with the numbers of a library."""
+    """Say whether an entry is a preset: a canonical one with the numbers of a library."""
     return "library" in entry.meta
 
 
@@ -77,12 +77,12 @@ def library_of(entry: Entry) -> str:
 
 
 def canonical_name(entry: Entry) -> str:
-    """Return the entry whose formula a preset has; the name itself where it is no preset."""
+    """Name the canonical entry whose formula a preset has; a name that is no preset is returned as it is."""
     return str(entry.meta.get("canonical") or entry.name).removeprefix(f"{entry.group}/")
 
 
 def declared(entry: Entry, known: Mapping[str, Entry], key: str, default: Any = None) -> Any:
-    """Return what an entry's file says, or for a preset what its canonical entry says."""
+    """Return what an entry's file declares, or for a preset what its canonical entry declares."""
     canonical = known.get(canonical_name(entry))
     inherited = default if canonical is None else canonical.meta.get(key, default)
     return entry.meta.get(key, inherited)
@@ -120,7 +120,7 @@ def _property(entry: Entry, known: Mapping[str, Entry], option: str) -> Any:
 
 
 def _known_value(group: str, known: Mapping[str, Entry], key: str, typed: str) -> str:
-    """Return the family or library that is meant: a library goes by its folder or by its own spelling."""
+    """Find the family or library that is meant: a library by its folder's name or by its own spelling."""
     having = [entry for entry in known.values() if key in entry.meta]
     if not having:
         every = {other: catalogue.entries(other).values() for other in catalogue.groups()}

@@ -17,12 +17,12 @@ LENDERS = ("experiment", "sweep")
 
 
 def is_without_spikes(picked: dict[str, str], shelf: CatalogueReader) -> bool:
-    """Say whether the network chosen has no spiking neurons: its file says `spikes: false`."""
+    """Say whether the network chosen has no spiking neurons: its file has `spikes: false`."""
     return shelf.entry("network", picked["network"]).meta.get("spikes") is False
 
 
 def take_out_choices(picked: dict[str, str], config: DictConfig, shelf: CatalogueReader) -> dict[str, str]:
-    """Return the choices that have an effect; in a network without spikes those that describe them have none.
+    """Remove the choices without effect; in a network without spikes, those that describe spikes have none.
 
     Args:
         picked: entry by group.
@@ -41,7 +41,7 @@ def take_out_choices(picked: dict[str, str], config: DictConfig, shelf: Catalogu
 def take_out_settings(
     config: DictConfig, choices: dict[str, Any], picked: dict[str, str], shelf: CatalogueReader
 ) -> None:
-    """Remove what the file of an experiment or a sweep sets of an entry of its own where another one is chosen.
+    """Remove an experiment's or a sweep's settings of an entry of its own where another entry is chosen.
 
     A setting that the chosen entry knows too stays; so does one that was changed on the command line, and is then
     refused as unknown. An entry's `takes` (in `meta`) says under what name it takes a setting all the same.
@@ -80,7 +80,7 @@ def _take_out(config: DictConfig, group: str, settings: dict[str, Any], entry: A
 
 
 def _in_place_of(default: object, value: object) -> object:
-    """Put a value where a default stands that gives way to another parameter, and let it give way too."""
+    """Replace a default that gives way to another parameter by a value that gives way too."""
     if isinstance(default, str) and default.startswith("${unless:"):
         return f"{default.rpartition(',')[0]},{json.dumps(value)}}}"
     return value

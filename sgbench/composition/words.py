@@ -21,7 +21,7 @@ RESOLVERS = ("decay", "unless")
 
 
 def parse_overrides(words: Sequence[str]) -> list[Override]:
-    """Hydra's reading of each word.
+    """Parse each word as an override of Hydra.
 
     Raises:
         InputError: names the word that is not an override, or that no value can be meant by.
@@ -47,7 +47,7 @@ def _quoted(word: str) -> str:
 
 
 def _require_readable(word: str) -> None:
-    """Refuse what parsers fail on with an error about themselves: keys, depths and numbers beyond all use."""
+    """Refuse words that parsers fail on with errors about themselves: keys, depths and numbers beyond all use."""
     key, quoted = word.partition("=")[0], _quoted(word)
     if len(key) > LONGEST_KEY:
         raise InputError(f"{quoted}: a key has at most {LONGEST_KEY} characters; see: sgbench run --help")
@@ -111,7 +111,7 @@ def _is_finite(sweep: RangeSweep) -> bool:
 
 
 def _numbers(sweep: RangeSweep) -> tuple[float, float, float]:
-    """Start, stop and step; Hydra's grammar gives all three."""
+    """Return start, stop and step of a range; Hydra's grammar gives all three."""
     return sweep.start or 0, sweep.stop or 0, sweep.step or 0
 
 
@@ -129,7 +129,7 @@ def count_values(override: Override) -> int:
 
 
 def one_line(error: BaseException) -> str:
-    """Return the message of a Hydra or OmegaConf exception as one line."""
+    """Write the message of a Hydra or OmegaConf exception on one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     noise = (
         "full_key:",

@@ -51,7 +51,7 @@ Test = Callable[[LayerDiagnosis], bool]
 
 
 def outlook(layers: Sequence[LayerDiagnosis], *, all_hidden: bool = False) -> Outlook:
-    """Say what a training that begins with these gradients is expected to come to.
+    """Predict what a training that begins with these gradients will come to.
 
     Args:
         layers: with the panels of flow and activity.
@@ -64,12 +64,12 @@ def outlook(layers: Sequence[LayerDiagnosis], *, all_hidden: bool = False) -> Ou
 
 
 def overflows(layer: LayerDiagnosis) -> bool:
-    """Tell whether the gradient of a layer is not finite."""
+    """Say whether the gradient of a layer is not finite."""
     return "not finite" in layer.reasons.get("grad_norm", "")
 
 
 def explodes(layer: LayerDiagnosis) -> bool:
-    """Tell whether the gradient of a layer grows without end on its way back in time."""
+    """Say whether the gradient of a layer grows without end on its way back in time."""
     if layer.recurrent is False:
         return False
     if layer.passing_steps is not None:
@@ -80,7 +80,7 @@ def explodes(layer: LayerDiagnosis) -> bool:
 
 
 def is_cut_off(layer: LayerDiagnosis, last: LayerDiagnosis) -> bool:
-    """Tell whether next to no gradient reaches the neurons of a layer, by count or beside that of the last one."""
+    """Say whether next to no gradient reaches a layer's neurons, by count or beside that of the last layer."""
     nowhere = layer.reasons.get("grad_norm") == NOWHERE
     if nowhere or (layer.nonzero_points is not None and layer.nonzero_points < POINTS):
         return True
@@ -101,7 +101,7 @@ def advise(found: Diagnosis) -> Iterator[str]:
 
 
 def advise_modules(found: Diagnosis) -> Iterator[str]:
-    """Write the advice for somebody's own torch network."""
+    """Write the advice for a user's own torch network, one sentence for each thing that stands out."""
     yield from list(_sentences(found.layers, OF_MODULES)) or [
         "nothing stands out: the gradient reaches every layer and does not explode"
     ]

@@ -69,7 +69,7 @@ def compare(gradient: Tensor, reference: Tensor) -> tuple[dict[str, float], str]
 def agreement(
     layer: str, reference: Reference, gradient: Tensor, wanted: Tensor, *, step_size: float | None = None
 ) -> Agreement:
-    """Make one line of a diagnosis of two gradients of a layer."""
+    """Compare two gradients of one layer as a line of the diagnosis."""
     values, reason = compare(gradient, wanted)
     reasons = {name: reason for name in MEASURES if name not in values}
     filled = {name: values.get(name) for name in MEASURES}
@@ -77,7 +77,7 @@ def agreement(
 
 
 def missing(reference: Reference, reason: str) -> Agreement:
-    """Make one line of a reference that there is none of."""
+    """Build a line that states why a reference does not exist."""
     return Agreement(
         layer="all", reference=reference, **dict.fromkeys(MEASURES), reasons=dict.fromkeys(MEASURES, reason)
     )
@@ -90,7 +90,7 @@ def lines(
     *,
     step_size: float | None = None,
 ) -> list[Agreement]:
-    """Make a line for each layer that has weights."""
+    """Compare gradients with references, a line for each layer that has weights."""
     return [
         agreement(name, reference, gradients[name], wanted, step_size=step_size)
         for name, wanted in references.items()
@@ -101,7 +101,7 @@ def lines(
 def rule_gradients(
     network: Network, rule: LearningRule, batches: Sequence[Batch], objective: Objective
 ) -> Gradients:
-    """Return what a learning rule makes of the mean over batches; updates within a sequence are added up."""
+    """Compute a learning rule's mean gradient over batches; updates within a sequence are added up."""
     copied = copy.deepcopy(network)
     layers: list[Any] = list(copied.layers)
     total = {layer.name: weights_gradient(layer) * 0 for layer in layers}
@@ -115,12 +115,12 @@ def rule_gradients(
 
 
 def layer_gradients(network: Network) -> Gradients:
-    """Return the gradients that the layers' weights hold, by layer [P]."""
+    """Collect the gradients that the layers' weights hold, by layer [P]."""
     return {layer.name: weights_gradient(layer) for layer in network.layers}  # type: ignore[misc]
 
 
 def bptt_gradients(network: Network, batches: Sequence[Batch], objective: Objective) -> Gradients:
-    """Return the mean gradient by back-propagation through all steps of a network."""
+    """Compute the mean gradient by back-propagation through all steps of a network."""
     copied = on_the_reference(network)
     copied.zero_grad()
     for batch in batches:
@@ -132,7 +132,7 @@ def bptt_gradients(network: Network, batches: Sequence[Batch], objective: Object
 
 
 def relaxed_gradients(network: Network, batches: Sequence[Batch], objective: Objective) -> Gradients:
-    """Return the gradient of the same network with smooth spikes.
+    """Compute the gradient of the same network with smooth spikes.
 
     Raises:
         InputError: a surrogate has no such curve.
@@ -157,7 +157,7 @@ class LossAt:
 
     @torch.no_grad()
     def __call__(self) -> float:
-        """Return the loss of the weights as they are now."""
+        """Compute the loss of the weights as they are now, with the same noise each time."""
         for surrogate, state in zip(surrogates(self.network), self.noise, strict=True):
             surrogate.noise_state = state.clone()
         total = 0.0
@@ -213,7 +213,7 @@ def probe(
 
 @torch.no_grad()
 def put(parameters: Sequence[Tensor], values: Tensor) -> None:
-    """Copy one long vector into weights."""
+    """Copy slices of one long vector into the weights."""
     first = 0
     for each in parameters:
         part = values[first : first + each.numel()].to(each)
@@ -222,7 +222,7 @@ def put(parameters: Sequence[Tensor], values: Tensor) -> None:
 
 
 def or_missing(reference: Reference, make: Callable[[], list[Agreement]]) -> list[Agreement]:
-    """Return the lines of a reference, or one that says why there are none."""
+    """Compute the lines of a reference, or one line that states why there are none."""
     try:
         return make()
     except InputError as error:

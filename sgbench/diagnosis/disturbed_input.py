@@ -55,7 +55,7 @@ def jittered(severity: float, generator: torch.Generator, dt_s: float) -> Change
 
 
 def deleted(severity: float, generator: torch.Generator, dt_s: float) -> Change:
-    """Lose each spike with a probability, which is the severity; the same ones are lost at each higher one."""
+    """Delete each spike with a probability, the severity; a spike deleted at one is deleted at all higher ones."""
 
     def change(batch: Batch) -> Batch:
         found = given(batch.x)
@@ -90,7 +90,7 @@ def inserted(severity: float, generator: torch.Generator, dt_s: float) -> Change
 
 
 def silenced(severity: float, generator: torch.Generator, dt_s: float) -> Change:
-    """Silence a share of all channels, the same ones in all samples and at each higher severity."""
+    """Silence a share of all channels, the same ones in all samples and, among others, at each higher severity."""
     seed = int(torch.randint(2**62, (1,), generator=generator))
 
     def change(batch: Batch) -> Batch:
@@ -135,13 +135,13 @@ def coarsened(severity: float, generator: torch.Generator, dt_s: float) -> Chang
 
 
 def require_class(batch: Batch) -> None:
-    """Refuse targets of single steps, which would not fit other steps."""
+    """Refuse targets of single steps, which would not fit disturbed steps."""
     if batch.target.ndim != 1:
         raise InputError("each step has a target of its own, which fits no other step")
 
 
 def given(x: Signal) -> Given:
-    """Return what is not 0 of an input [T, B, N], on the processor and in the order of samples."""
+    """List the entries other than 0 of an input [T, B, N], on the processor and in the order of samples."""
     events = (x if isinstance(x, Events) else Events.of(x)).to("cpu")
     rows, samples = events.rows(), events.shape[1]
     step, sample = torch.div(rows, samples, rounding_mode="floor"), rows % samples
@@ -151,13 +151,13 @@ def given(x: Signal) -> Given:
 
 
 def some(found: Given, keep: Tensor) -> Given:
-    """Return those that are kept."""
+    """Select the entries that are marked to stay."""
     value = None if found.value is None else found.value[keep]
     return Given(found.step[keep], found.sample[keep], found.channel[keep], value)
 
 
 def put_back(like: Signal, found: Given) -> Signal:
-    """Return entries as an input of the same kind; values in one place add up, of spikes two are one."""
+    """Build an input of the same kind from entries; values in one place add up, and of spikes two are one."""
     _, samples, channels = like.shape
     place = (found.step * samples + found.sample) * channels + found.channel
     kept, inverse = torch.unique(place, return_inverse=True)

@@ -20,7 +20,7 @@ LOWEST_THRESHOLD = 0.05
 
 
 def weights(network: Network) -> list[nn.Parameter]:
-    """List the weights of synapses, biases among them: what is learnt but for the neurons' own numbers."""
+    """Collect the weights of synapses, biases among them: what is learnt but for the neurons' own numbers."""
     own = {id(each) for layer in network.layers for each in layer.neuron.parameters()}  # type: ignore[union-attr, operator]
     own |= {id(each) for each in network.learnt_feedback}
     return [each for each in network.parameters() if id(each) not in own]
@@ -124,7 +124,7 @@ def with_longer_steps(network: Network, severity: float, generator: torch.Genera
 
 
 def held(quantity: Quantity, value: Tensor | float) -> Quantity:
-    """Return a number of a neuron as it is from now on: not learnt, one for the layer or one a neuron."""
+    """Return a neuron's number as a constant: not learnt, one for the layer or one a neuron."""
     options: dict[str, Any] = {"learn": "none", "features": None}
     if isinstance(value, Tensor) and value.ndim == 0:
         value = float(value)

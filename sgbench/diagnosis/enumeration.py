@@ -42,7 +42,7 @@ class Expected(NamedTuple):
 def expected_gradients(
     network: Network, batch: Batch, objective: Objective, *, noise_slope: float
 ) -> Expected:
-    """Enumerate all spike patterns of a tiny network and take the expectation of both gradients.
+    """Enumerate all spike patterns of a tiny network and compute both gradients' expectations.
 
     Args:
         network: of neurons that fire one spike; stays as it is.
@@ -115,7 +115,7 @@ def _samples(batch: Batch) -> list[Batch]:
 def _of_sample(
     network: Network, sample: Batch, objective: Objective, patterns: Tensor, noise: Chance
 ) -> tuple[Gradients, Gradients]:
-    """Return the exact gradient of one sample, and the expected surrogate gradient."""
+    """Compute the exact gradient of one sample, and the expected surrogate gradient."""
     count = patterns.shape[1]
     # How likely each pattern is, with the spikes as constants: a function of the weights through the potentials.
     copied, trajectory = _forced(network, sample, patterns, passes=False)
@@ -157,7 +157,7 @@ def _places(network: Network) -> list[int]:
 
 
 def _losses(objective: Objective, trajectory: Trajectory, sample: Batch) -> Tensor:
-    """Return the loss of each pattern [Z], as if its trajectory were that of a batch of one."""
+    """Compute the loss of each pattern [Z], as if its trajectory were that of a batch of one."""
 
     def one(output: Tensor, *spikes: Tensor) -> Tensor:
         alone = Trajectory(output[:, None], sample.lengths, tuple(each[:, None] for each in spikes), (), ())

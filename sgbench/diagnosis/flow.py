@@ -89,7 +89,7 @@ def flow(layer: Sequence[LayerTrace], lengths: Sequence[Tensor]) -> tuple[Values
 
 
 def _thinned(norms: Sequence[float]) -> tuple[float, ...]:
-    """Take at most so many steps as are stored, evenly spaced, the first and the last among them."""
+    """Select at most as many steps as are stored, evenly spaced, the first and the last among them."""
     if len(norms) <= MOST_STEPS:
         return tuple(norms)
     places = np.linspace(0, len(norms) - 1, MOST_STEPS).round().astype(int)
@@ -97,7 +97,7 @@ def _thinned(norms: Sequence[float]) -> tuple[float, ...]:
 
 
 def weights_gradient(layer: nn.Module) -> Tensor:
-    """Return the gradient of all weights of a layer [P], zeros for those without one, in double precision."""
+    """Join the gradients of all weights of a layer [P], zeros for those without one, in double precision."""
     parts = [
         (torch.zeros_like(weight) if weight.grad is None else weight.grad).detach().double().flatten()
         for weight in layer.parameters()

@@ -26,7 +26,7 @@ NAMES = ("jacobian_norm", "jacobian_radius")
 
 
 def jacobians(traced: TracedBatch, place: int) -> Found | str:
-    """Return the mean spectral norm and radius of a layer's Jacobians, or the reason why there are none.
+    """Compute the mean spectral norm and radius of a layer's Jacobians, or state why there are none.
 
     Args:
         traced: a network run over one batch.
@@ -60,7 +60,7 @@ def jacobians(traced: TracedBatch, place: int) -> Found | str:
 
 
 def step_jacobian(layer: Any, current: Tensor, state: Any, fields: list[str], sample: int) -> Tensor:
-    """Write out the Jacobian [M, M] of one sample's step, where M numbers make the state.
+    """Compute the Jacobian [M, M] of one sample's step, where M numbers make the state.
 
     Args:
         layer: on the reference engine.

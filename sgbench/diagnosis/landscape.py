@@ -34,7 +34,7 @@ class WeightLoss(NamedTuple):
 
 
 def whole_loss(network: Network, batches: Sequence[Batch], objective: Objective) -> WeightLoss:
-    """Make a function of a network's weights.
+    """Build the loss of a network as a function of its weights.
 
     Args:
         network: stays as it is; its weights are where `place` begins.
@@ -110,7 +110,7 @@ def line_between(
 
 
 def _difference(alphas: Sequence[float], losses: Sequence[float], place: int) -> float:
-    """Return the slope between the neighbours of a point; at the ends, to the one neighbour."""
+    """Compute the slope between the neighbours of a point; at the ends, to the one neighbour."""
     before, after = max(0, place - 1), min(len(alphas) - 1, place + 1)
     return (losses[after] - losses[before]) / (alphas[after] - alphas[before])
 
@@ -136,7 +136,7 @@ class Course(NamedTuple):
 
     @property
     def loop(self) -> Loop:
-        """The integral, and that of the absolute value."""
+        """Sum the integral around the loop, and that of the absolute value."""
         return Loop(integral=sum(self.shares), path=sum(map(abs, self.shares)))
 
 

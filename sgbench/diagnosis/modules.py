@@ -87,13 +87,13 @@ def diagnose_module(net: nn.Module, batch: Any, loss: MakeLoss) -> Diagnosis:
 
 
 def _is_spiking(module: nn.Module) -> bool:
-    """Tell a layer of spiking neurons; snnTorch's are told by their base's name, so that it is not needed."""
+    """Say whether a module is a layer of spiking neurons; snnTorch's are told by name, without importing it."""
     names = {f"{each.__module__}.{each.__name__}" for each in type(module).__mro__}
     return "snntorch._neurons.neurons.SpikingNeuron" in names or isinstance(module, Neuron)
 
 
 def _owners(net: nn.Module, layers: Sequence[str]) -> dict[str, list[nn.Parameter]]:
-    """Give each layer the weights that stand between the spiking layer before and itself, its own included."""
+    """Assign each layer the weights that stand between the spiking layer before and itself, its own included."""
     owned: dict[str, list[nn.Parameter]] = {name: [] for name in layers}
     waiting: list[nn.Parameter] = []
     for name, weight in net.named_parameters():
@@ -161,7 +161,7 @@ def _surrogate(module: nn.Module) -> Any:
 
 
 def _slope(surrogate: Any, centred: Tensor) -> Tensor:
-    """Return the derivative that a surrogate's backward pass multiplies by."""
+    """Compute the derivative that a surrogate's backward pass multiplies by."""
     probe = centred.detach().clone().requires_grad_()
     with torch.enable_grad():
         sent = surrogate(probe)
@@ -199,7 +199,7 @@ def _own_step(seen: LayerTrace, module: Any, step: Any, current: Tensor, state: 
 
 
 def _flat(trace: LayerTrace) -> LayerTrace:
-    """Return the same trace with images as rows of neurons [B, N]."""
+    """Flatten a trace of images to rows of neurons [B, N]."""
     flat = LayerTrace(trace.name, trace.spikes[0][0].numel(), trace.slope_at, trace.counts_spikes)
     flat.spikes = [each.flatten(1) for each in trace.spikes]
     flat.centred = [each.flatten(1) for each in trace.centred]

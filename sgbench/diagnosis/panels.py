@@ -42,7 +42,7 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
     split: Literal["train", "validation"] | None = None,
     step_size: float = compared.STEP_SIZE,
 ) -> Diagnosis:
-    """Diagnose a network over some batches; nothing of it changes.
+    """Diagnose a network over some batches without changing it.
 
     Args:
         network: set to the epoch and mode in which it is looked at.
@@ -94,7 +94,7 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
 
 
 def checked_panels(panels: Sequence[str]) -> tuple[str, ...]:
-    """Return the panels asked for, in their usual order.
+    """Check the names of panels and return those asked for, in their usual order.
 
     Raises:
         InputError: an unknown one, or none.
@@ -108,7 +108,7 @@ def checked_panels(panels: Sequence[str]) -> tuple[str, ...]:
 
 
 def require_finite_weights(network: Network) -> None:
-    """Refuse weights that are no numbers.
+    """Refuse weights that are NaN or infinite.
 
     Raises:
         NonFiniteError: names the layer.
@@ -219,7 +219,7 @@ def _agreements(
 def falling_steps(
     network: Network, traced: Sequence[TracedBatch], batches: Sequence[Batch], objective: Objective
 ) -> float | None:
-    """Return the share of mini-batches whose loss falls with a short step against their own gradient.
+    """Compute the share of mini-batches whose loss falls with a short step against their own gradient.
 
     A batch whose loss stays what it is, as where no neuron fires for it, tells nothing and is left out.
     """

@@ -35,7 +35,7 @@ class GivenSpikes:
 
     @property
     def has_primitive(self) -> bool:
-        """False: given spikes follow no curve."""
+        """Return false, since given spikes follow no curve."""
         return False
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
@@ -43,11 +43,11 @@ class GivenSpikes:
         return next(self.steps).to(u.dtype)
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Return the surrogate's slope, or zero."""
+        """Return the surrogate's slope for given spikes, or zeros."""
         return surrogate.derivative(u) if self.passes else torch.zeros_like(u)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """There is none.
+        """Raise an error, since given spikes follow no curve.
 
         Raises:
             InputError: always.

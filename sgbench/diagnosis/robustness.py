@@ -191,7 +191,7 @@ class Disturbed:
     def curve(
         self, name: str, severities: Sequence[float], clean: tuple[Literal["accuracy", "loss"], float]
     ) -> Curve:
-        """Score one disturbance; what it is not defined for is told as a reason."""
+        """Score one disturbance at its severities; where it is not defined, state the reason."""
         kind = DISTURBANCES[name]
         measure, start = clean
         points = [Point(kind.clean, start, start, start)]
@@ -209,7 +209,7 @@ class Disturbed:
         return Curve(name, kind.says, measure, tuple(points), area(points), None)
 
     def at(self, name: str, severity: float, draw: int) -> float:
-        """Score one draw at one severity; each severity begins from the same numbers of the draw."""
+        """Score one draw at one severity; each severity starts from the same random numbers of the draw."""
         kind = DISTURBANCES[name]
         network, batches = self.network, self.batches()
         if kind.on_network is not None:
@@ -227,7 +227,7 @@ def value_of(scores: Scores) -> tuple[Literal["accuracy", "loss"], float]:
 
 
 def area(points: Sequence[Point]) -> float | None:
-    """Return the mean score over the curve by the undisturbed one, each severity one step; None where that is 0.
+    """Average the score over the curve relative to the undisturbed one, a step a severity; None if that is 0.
 
     >>> round(area([Point(0.0, 0.8, 0.8, 0.8), Point(0.1, 0.8, 0.8, 0.8), Point(0.2, 0.4, 0.4, 0.4)]), 3)
     0.875
@@ -239,7 +239,7 @@ def area(points: Sequence[Point]) -> float | None:
 
 
 def checked_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of disturbances, each once.
+    """Check the names of disturbances and return each once.
 
     Raises:
         InputError: an unknown one.
@@ -251,7 +251,7 @@ def checked_names(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def checked_levels(name: str, levels: Sequence[float] | None) -> tuple[float, ...]:
-    """Return the severities of a disturbance, the usual ones where none are told.
+    """Check the severities of a disturbance; return the usual ones where none are given.
 
     Raises:
         InputError: one out of range, or too many.

@@ -35,11 +35,11 @@ class Estimated(NamedTuple):
     surrogate: Gradients  # the mean of the surrogate gradient
 
     def reference(self, layer: str) -> torch.Tensor:
-        """Return the estimate of all draws for one layer [P]."""
+        """Return the estimate from all draws for one layer [P]."""
         return torch.stack([half[layer] for half in self.halves]).mean(0)
 
     def self_agreement(self, layer: str) -> float | None:
-        """Return the cosine between both halves of one layer; None where one of them is zero."""
+        """Compute the cosine between both halves' estimates of one layer; None where one of them is zero."""
         return compare(*(half[layer] for half in self.halves))[0].get("cosine")
 
 
@@ -85,7 +85,7 @@ def estimated_gradients(
 
 
 def _pass(network: Network, rule: Reinforce, batch: Batch, objective: Objective) -> Gradients:
-    """Return the gradient of one pass of the rule, by layer [P]."""
+    """Compute the gradient of one pass of the rule, by layer [P]."""
     network.zero_grad()
     for _ in rule.gradients(network, batch, objective):
         pass
@@ -93,7 +93,7 @@ def _pass(network: Network, rule: Reinforce, batch: Batch, objective: Objective)
 
 
 def _surrogate_mean(network: Network, drawn: Batch, objective: Objective) -> Gradients:
-    """Return the surrogate gradient of the mean loss over all draws, by layer [P]."""
+    """Compute the surrogate gradient of the mean loss over all draws, by layer [P]."""
     network.zero_grad()
     loss = objective.loss.each(network.unroll(drawn.x, drawn.lengths), drawn.target).mean()
     if loss.requires_grad:
@@ -126,11 +126,11 @@ def estimated(
 
 
 def _too_noisy(line: Agreement, cosine: float) -> Agreement:
-    """Take the figures out of a line, with the reason."""
+    """Remove the figures from a line, and state that they are too noisy."""
     reason = f"the estimate is too noisy: its two halves of {DRAWS // 2} draws have a cosine of {cosine:.2f}"
     return line.model_copy(update={**dict.fromkeys(MEASURES), "reasons": dict.fromkeys(MEASURES, reason)})
 
 
 def first_samples(batch: Batch, most: int) -> Batch:
-    """Return the first samples of a batch, at most so many."""
+    """Select the first samples of a batch, at most so many."""
     return Batch(dense(batch.x)[:, :most], batch.target[:most], batch.lengths[:most], batch.position[:most])

@@ -39,7 +39,7 @@ class LayerTrace:
     states: list[Any] = field(default_factory=list)  # before each step; empty where nothing is carried
 
     def gradient(self) -> Tensor | None:
-        """Return dL/dI [T, B, C N], or None where the loss does not depend on the layer's currents at all."""
+        """Return dL/dI [T, B, C N], or None where the loss does not depend on the layer's currents."""
         if all(current.grad is None for current in self.currents):
             return None
         return torch.stack(
@@ -47,15 +47,15 @@ class LayerTrace:
         )
 
     def potentials(self) -> Tensor:
-        """Return potential minus threshold [T, B, N]."""
+        """Return the potentials minus threshold [T, B, N]."""
         return torch.stack([each.detach() for each in self.centred])
 
     def fired(self) -> Tensor:
-        """Return whether there was a spike of any size [T, B, N]."""
+        """Return where a spike of any size was sent [T, B, N]."""
         return torch.stack([each.detach() for each in self.spikes]) != 0
 
     def peak(self) -> float:
-        """Return the largest slope of the surrogate near the threshold."""
+        """Compute the largest slope of the surrogate near the threshold."""
         like = self.centred[0]
         grid = torch.linspace(-SEEN_AROUND_THRESHOLD, SEEN_AROUND_THRESHOLD, GRID, dtype=like.dtype)
         grid = grid.to(like.device)[:, None]
@@ -73,7 +73,7 @@ class TracedBatch(NamedTuple):
 
 
 def on_the_reference(network: Network) -> Network:
-    """Copy a network so that it runs step by step, and nothing that is done to it reaches the original.
+    """Copy a network so that it runs step by step and independently of the original.
 
     Raises:
         InputError: it has no spiking neurons.
@@ -110,7 +110,7 @@ def trace(network: Network, batch: Batch, objective: Objective) -> TracedBatch:
 
 
 def _watch(layer: Any) -> LayerTrace:
-    """Put a recorder in place of the step of a layer's neurons."""
+    """Replace the step of a layer's neurons by a recorder."""
     neuron = layer.neuron
     fires = neuron.output == "binary"
     surrogate = getattr(neuron, "surrogate", None) if fires else None
@@ -129,7 +129,7 @@ def _slope(surrogate: Any, centred: Tensor) -> Tensor:
 
 
 def leaf_like(current: Tensor) -> Tensor:
-    """Return a current of the same values whose gradient is kept."""
+    """Copy a current into a leaf whose gradient is stored."""
     current = current.clone() if current.requires_grad else current.detach().clone().requires_grad_()
     current.retain_grad()
     return current

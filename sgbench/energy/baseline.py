@@ -8,7 +8,7 @@ from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
 
 
 def levels_bits(steps: int) -> int:
-    r"""Bits of an activation that tells as many values apart as a neuron sends counts in T steps.
+    r"""Count the bits of an activation that tells as many values apart as a neuron sends counts in T steps.
 
     .. math:: b = \lceil \log_2 (T + 1) \rceil
 
@@ -95,7 +95,7 @@ def _group(
 
 
 def bit_operations(counts: OpCounts, *, activation_bits: int | None = None) -> int:
-    r"""Products of bits in all synaptic operations: the budget by which networks of unlike widths compare.
+    r"""Sum the products of bits in all synaptic operations: the budget by which networks of unlike widths compare.
 
     .. math:: \sum_\mathrm{operations} b_w \, b_a, \qquad b_a = 1 \text{ for a spike}
 

@@ -101,7 +101,7 @@ class Reached(NamedTuple):
 
 
 def _reached_along(side: int, padding: int, stride: int) -> NDArray[np.bool_]:
-    """Return which places along an axis of the layer an event at each of `side` places reaches.
+    """Return which places along an axis of a layer can be reached by an event at each of `side` places.
 
     >>> _reached_along(3, 1, 2).astype(int).tolist()
     [[1, 0], [1, 1], [0, 1]]
@@ -111,7 +111,7 @@ def _reached_along(side: int, padding: int, stride: int) -> NDArray[np.bool_]:
 
 
 def _as_bits(places: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """Truth values [rows, places] as bits of words [rows, blocks]."""
+    """Pack truth values [rows, places] into the bits of words [rows, blocks]."""
     blocks = -(-places.shape[1] // codes.WORD)
     padded = np.zeros((len(places), blocks * codes.WORD), np.bool_)
     padded[:, : places.shape[1]] = places
@@ -126,7 +126,7 @@ class Fans(NamedTuple):
 
     @staticmethod
     def of(layer: ConvLayer) -> Fans:
-        """Both of a layer."""
+        """Build the fans of a convolutional layer: of the weights into it and among its neurons."""
         return Fans(Fan.into(layer), Fan.among(layer))
 
 

@@ -58,7 +58,7 @@ class OperationCounter:
         self.received = network.received
 
     def update(self, batch: Batch, trajectory: Trajectory) -> None:
-        """Add one batch; the trajectory must have kept its spikes."""
+        """Count the operations of one batch, whose trajectory must hold its spikes."""
         valid = within(batch.lengths, batch.x.shape[0])
         self.samples += len(batch.lengths)
         self.steps += int(batch.lengths.sum())
@@ -81,7 +81,7 @@ class OperationCounter:
         per_sample.add_squares(self.squares)
 
     def result(self) -> OpCounts:
-        """Return the totals so far."""
+        """Return the operations counted so far, by layer."""
         return OpCounts(
             samples=self.samples,
             steps=self.steps,
@@ -131,7 +131,7 @@ class OperationCounter:
     def _groups(
         self, layer: Counted, total: Counter[str], source: str, kind: Kind
     ) -> Iterator[SynapseCounts]:
-        """Yield the connections into a layer and those among its neurons."""
+        """Yield the connections into a layer and those among its neurons, with their operations."""
         wiring, per_step = self._feed_forward(layer)
         kind = "real" if layer.taps > 1 else kind  # a delay spread over steps weights each of them
         yield self._synapses(source, wiring, kind, total["arriving"], per_step, stored(layer, "weight"))
@@ -183,7 +183,7 @@ class _Signals:
         self.known: dict[int, tuple[Signal, Came]] = {}
 
     def of(self, signal: Signal) -> Came:
-        """Look up the events of one signal, counted once."""
+        """Return the events of one signal, which are counted once and cached."""
         if id(signal) not in self.known:
             self.known[id(signal)] = signal, count_events(signal, self.lengths)
         return self.known[id(signal)][1]
@@ -195,7 +195,7 @@ def seen_through(pool: Pool | None, source: Source) -> Source:
 
 
 def _kind(neuron: Neuron) -> Kind:
-    """Return what a spike does: a signed one adds or subtracts a weight, a counted or graded one multiplies it."""
+    """Name what a spike causes: a signed one adds or subtracts a weight, a counted or graded one multiplies it."""
     return "binary" if neuron.sends in ("binary", "signed") else "real"
 
 
@@ -207,7 +207,7 @@ def _count(
     total: Counter[str],
     per_sample: PerSample,
 ) -> None:
-    """Add what one batch makes a layer do, from the events that reach it and the spikes it sends."""
+    """Add the operations of a layer in one batch, from the events that reach it and the spikes it sends."""
     total["events"] += events.total
     if fired is not None:
         total["spikes"] += fired.total
@@ -227,7 +227,7 @@ def _count_dense(
     total: Counter[str],
     per_sample: PerSample,
 ) -> None:
-    """Every event reaches every neuron."""
+    """Add what one batch makes a dense layer do, where every event reaches every neuron."""
     neurons = layer.neurons
     per_sample.add(total, "arriving", events.of_samples * layer.fan_out)
     if fired is None or layer.recurrence == "none":
@@ -252,5 +252,5 @@ def _synapses_per_pair(layer: Counted) -> int | None:
 
 
 def recurrent_fan_out(layer: DenseLayer) -> int:
-    """Synapses that one event of a layer reaches in the layer itself."""
+    """Count the synapses that one event of a layer reaches in the layer itself."""
     return layer.fan_out if layer.recurrence == "all_to_all" else layer.fan_out // layer.neurons

@@ -47,7 +47,7 @@ class EnergyComparison:
 
 
 def synapse_rate(counts: OpCounts) -> float:
-    """Share of all connections times steps that an event uses.
+    """Compute the share of all connections times steps that an event uses.
 
     Raises:
         InputError: some synaptic operations were not counted.

@@ -73,7 +73,7 @@ class DecisionTimes:
 
     @torch.no_grad()
     def update(self, batch: Batch) -> None:
-        """Add one batch."""
+        """Add the answers of one batch after every step."""
         trajectory = self.network.unroll(batch.x, batch.lengths, keep=frozenset({SPIKES}))
         steps = batch.x.shape[0]
         ends = [batch.lengths.clamp(max=step) for step in range(1, steps + 1)]
@@ -97,7 +97,7 @@ class DecisionTimes:
         self.counters[rule].update(batch._replace(lengths=end), trajectory)
 
     def decisions(self) -> list[Decision]:
-        """Every rule with what came of it.
+        """List every decision rule with the accuracy, time and operations that it came to.
 
         Raises:
             InputError: no sample was seen.

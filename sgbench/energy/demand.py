@@ -58,7 +58,7 @@ class Demand:
 def demands(
     counts: OpCounts, traffic: dict[str, Traffic], *, wanted: frozenset[str] | None = None
 ) -> Iterator[Demand]:
-    """Every operation that a layer does, or may do; messages and hops where layers have places on a chip.
+    """Yield every operation that a layer does, or may do; messages and hops where layers have places on a chip.
 
     Args:
         counts: of the network.
@@ -80,7 +80,7 @@ def demands(
 
 
 def _asked(layer: LayerCounts) -> Iterator[tuple[Operation, str, Count, float]]:
-    """Operation, place for messages, count, and what one count stands for: a word read is as many bits."""
+    """Yield each operation of a layer with its place, its count, and the weight of one count: bits of a word."""
     for group in layer.synapses:
         place = f"{group.source} to {layer.name}"
         yield group.operation, place, group.effective, 1
@@ -111,7 +111,7 @@ def _idle(layer: LayerCounts) -> Count:
 
 
 def weight_bytes(layer: LayerCounts, steps: int) -> float | None:
-    """Size of a layer's memory of weights, where every group's is known."""
+    """Compute the bytes of a layer's weight memory; None where the size of a group is unknown."""
     sizes = [_group_bits(group, steps) for group in layer.synapses]
     return None if None in sizes else sum(size or 0 for size in sizes) / 8
 
@@ -123,7 +123,7 @@ def _group_bits(group: SynapseCounts, steps: int) -> int | None:
 
 
 def state_bytes(layer: LayerCounts) -> float | None:
-    """Size of a layer's memory of states: the words of one update, of every neuron."""
+    """Compute the bytes of a layer's state memory: the words of one update, of every neuron."""
     if layer.state_reads.total is None or not layer.neuron_updates.total:
         return None if layer.state_reads.total is None else 0.0
     words = layer.state_reads.total / layer.neuron_updates.total
@@ -131,7 +131,7 @@ def state_bytes(layer: LayerCounts) -> float | None:
 
 
 def narrowed(counts: OpCounts, bits: int | None) -> OpCounts:
-    """Return the same operations with weights and states of at most so many bits."""
+    """Return counts of the same operations with weights and states of at most so many bits."""
     widths = [width for layer in counts.layers for width in (layer.state_bits, *_widths(layer))]
     if bits is None or max(widths) <= bits:
         return counts

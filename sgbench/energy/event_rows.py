@@ -58,7 +58,7 @@ def _indptr(signal: Signal) -> NDArray[np.int64]:
 
 
 def within(lengths: Tensor, steps: int) -> NDArray[np.bool_] | None:
-    """Mask [T, B] of the steps within each sample; None where every sample lasts to the end."""
+    """Compute a mask [T, B] of the steps within each sample; None where every sample lasts to the end."""
     ends = lengths.cpu().numpy()
     return None if len(ends) == 0 or ends.min() >= steps else np.arange(steps)[:, None] < ends
 

@@ -38,7 +38,7 @@ class Footprint:
 
 
 def footprint(counts: OpCounts) -> Footprint:
-    """Gather it from operation counts.
+    """Summarise memory, sparsity and the cost of a sample from operation counts.
 
     Raises:
         InputError: synaptic operations or spikes were not counted.
@@ -76,7 +76,7 @@ def _weights(counts: OpCounts) -> Iterator[int | None]:
 
 
 def _biases(counts: OpCounts) -> int:
-    """One number for each that is added in a step."""
+    """Count the biases, one for each addition of a bias in a step."""
     return sum((layer.bias_additions.total or 0) // counts.steps for layer in counts.layers)
 
 
@@ -100,7 +100,7 @@ def _sum(numbers: Iterator[int | None]) -> int | None:
 
 
 def _mean(counts: list[Count], squares: Count | None, samples: int) -> Mean:
-    r"""Mean over samples, and z s / sqrt(n) with the sample's own s."""
+    r"""Compute the mean over samples, and z s / sqrt(n) with the sample's own s."""
     for count in counts:
         if count.total is None:
             raise InputError(f"not counted: {count.reason}")

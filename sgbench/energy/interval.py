@@ -20,11 +20,11 @@ class Interval:
     high: float
 
     def times(self, factor: float) -> Interval:
-        """All three multiplied by one factor that is not negative."""
+        """Multiply value and ends by one factor that is not negative."""
         return Interval(self.value * factor, self.low * factor, self.high * factor)
 
     def over(self, divisor: float) -> Interval:
-        """All three divided by one number above 0."""
+        """Divide value and ends by one number above 0."""
         return Interval(self.value / divisor, self.low / divisor, self.high / divisor)
 
     def of(self, other: Interval) -> Interval:
@@ -41,12 +41,12 @@ class Interval:
 
 
 def exactly(value: float) -> Interval:
-    """Return a number without doubt as an interval."""
+    """Return a number that is known exactly as an interval of width 0."""
     return Interval(value, value, value)
 
 
 def total(parts: Iterable[Interval]) -> Interval:
-    """Add all as if every doubt erred to one side, which is the widest that the parts allow."""
+    """Add intervals as if every doubt erred to one side, which is the widest that the parts allow."""
     given = list(parts)
     return Interval(
         math.fsum(part.value for part in given),

@@ -11,7 +11,7 @@ from sgbench.records.energy import MemoryPrice
 
 
 def access_pj(price: MemoryPrice, size_bytes: float) -> Interval:
-    """Energy of one access [pJ] to a memory of this size.
+    """Compute the energy of one access [pJ] to a memory of this size.
 
     Between two published sizes: from the smaller's to the larger's, the value on a straight line over the logarithm
     of the size. At or below the smallest: at most its cost, at least its cost in proportion to the size, which is

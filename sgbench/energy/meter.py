@@ -33,7 +33,7 @@ class Reading:
 
     @property
     def net_j(self) -> float:
-        """Above the idle level."""
+        """Return the energy above the idle level [J]."""
         return self.energy_j - self.idle_w * self.seconds
 
 
@@ -71,7 +71,7 @@ def _rapl_j(package: Path) -> float:
 
 
 def _nvml() -> tuple[list[Meter], str | None]:
-    """Graphics cards with a counter of energy."""
+    """List the graphics cards with a counter of energy, and state why there are none."""
     try:
         import pynvml  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -128,7 +128,7 @@ class Laps:
         self.total_j = [0.0 for _ in meters]  # since the start
 
     def lap(self) -> list[float]:
-        """Joules of each meter since the last reading."""
+        """Return the joules that each meter has counted since the last reading."""
         now = [meter.read_j() for meter in self.meters]
         passed = [_passed(meter, a, b) for meter, a, b in zip(self.meters, self._last, now, strict=True)]
         self._last = now
@@ -144,5 +144,5 @@ def _during(meters: list[Meter], work: Callable[[], None]) -> list[float]:
 
 
 def _passed(meter: Meter, before_j: float, after_j: float) -> float:
-    """Joules between two readings; a counter that is behind has started anew once."""
+    """Compute the joules between two readings; a counter that is behind has started anew once."""
     return after_j - before_j if after_j >= before_j else after_j - before_j + meter.wraps_at_j

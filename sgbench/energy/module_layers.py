@@ -52,7 +52,7 @@ PASSING = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout, nn.Dropout1d, nn.D
 
 
 def linear(layer: nn.Linear, received: Received, output: Tensor, tally: Tally) -> None:
-    """Each input that is not 0 reaches every output."""
+    """Count a linear layer's operations: each input that is not 0 reaches every output."""
     out, inputs = layer.weight.shape
     rows = output.numel() // out
     tally.connect(
@@ -69,7 +69,7 @@ def linear(layer: nn.Linear, received: Received, output: Tensor, tally: Tally) -
 
 
 def convolution(layer: nn.Module, received: Received, output: Tensor, tally: Tally) -> None:
-    """Each input that is not 0 reaches the outputs whose kernels cover it: fewer at a border."""
+    """Count a convolution's operations: each input that is not 0 reaches the outputs whose kernels cover it."""
     assert isinstance(layer, CONVOLUTIONS)  # noqa: S101 - the dispatch saw to it
     fan = fan_out(layer, received.x)
     active = (received.x != 0).to(fan)
@@ -88,7 +88,7 @@ def convolution(layer: nn.Module, received: Received, output: Tensor, tally: Tal
 
 
 def fan_out(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, x: Tensor) -> Tensor:
-    r"""Synapses of each input of one sample, exact at borders under any padding, stride, dilation and groups.
+    r"""Count the synapses of each input of one sample, exact at borders, for any padding, stride, dilation, groups.
 
     With all weights 1 the sum of all outputs grows by one for each synapse of an input, so
 
@@ -118,7 +118,7 @@ def fan_out(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, x: Tensor) -> Tensor:
 
 
 def batch_norm(layer: nn.Module, output: Tensor, tally: Tally, *, folded: bool) -> None:
-    """One multiplication and addition a value; none where it is folded into the layer before."""
+    """Count a multiplication and addition a value; none where the layer before has the normalisation folded in."""
     if layer.training:
         raise InputError(f"'{tally.name}': a {type(layer).__name__} in training mode; call eval() first")
     tally.counts["normalisation_operations"] += 0 if folded else output.numel()
@@ -139,7 +139,7 @@ def pool(layer: nn.Module, received: Received, output: Tensor, tally: Tally) -> 
 
 
 def window_elements(layer: nn.Module, x: Tensor, output: Tensor) -> int:
-    """Values in all windows together, those of the padding left out."""
+    """Count the values in all windows together, those of the padding left out."""
     name = type(layer).__name__
     dims = int(name[-2])
     inputs, outputs = x.shape[-dims:], output.shape[-dims:]
@@ -157,7 +157,7 @@ def _adaptive_side(size: int, count: int) -> int:
 
 
 def _side(layer: Any, axis: int, dims: int, size: int, count: int) -> int:
-    """Values along one side over all windows."""
+    """Count the values along one side over all windows."""
     kernel, stride, padding = (
         _along(getattr(layer, name), axis, dims) for name in ("kernel_size", "stride", "padding")
     )

@@ -32,7 +32,7 @@ class Gates:
 
 
 def gates_of(module: nn.Module) -> Gates:
-    r"""Arithmetic of one unit, read off torch's equations.
+    r"""Return the arithmetic of one recurrent unit, read off torch's equations.
 
     LSTM: sums of W x and U h for four gates, three sigmoids, two tanh, :math:`f c + i g` and :math:`o \tanh c`.
     GRU: sums for three gates, two sigmoids, one tanh, :math:`r (U h)`, :math:`(1 - z) n + z h`.
@@ -75,7 +75,7 @@ def sequence(module: nn.RNNBase, received: Received, state: object, name: str, t
 
 
 def _one_layer(module: nn.RNNBase, layer: int, suffix: str) -> nn.RNNBase:
-    """One layer and direction as a module of its own, with the same weights."""
+    """Copy one layer and direction into a module of its own, with the same weights."""
     weights = dict(_weights(module, layer, suffix))
     extra = {"nonlinearity": module.nonlinearity} if isinstance(module, nn.RNN) else {}
     one = type(module)(
@@ -99,7 +99,7 @@ def _weights(module: nn.RNNBase, layer: int, suffix: str) -> Iterator[tuple[str,
 
 
 def cell(module: nn.RNNCellBase, received: Received, state: Tensor | None, tally: Tally) -> None:
-    """One step of a cell; `state` is its hidden state before [B, H], None where it starts from zeros."""
+    """Count one step of a cell; `state` is its hidden state before [B, H], None where it starts from zeros."""
     rows = received.x.numel() // module.input_size
     before = received.x.new_zeros(rows, module.hidden_size) if state is None else state
     _count(module, gates_of(module), received, before, tally)

@@ -28,7 +28,7 @@ def full_name(module: nn.Module) -> str:
 
 
 def neurons(module: nn.Module, current: Tensor, spikes: Tensor, tally: Tally) -> None:
-    """One step of a layer; a current that is not 0 counts as input."""
+    """Count one step of a layer of spiking neurons; a current that is not 0 counts as input."""
     done = KNOWN[full_name(module)]
     updates = spikes.numel()
     tally.counts["neuron_updates"] += updates
@@ -42,7 +42,7 @@ def neurons(module: nn.Module, current: Tensor, spikes: Tensor, tally: Tally) ->
 
 
 def one_to_one(module: nn.Module, x: Tensor, source: str, tally: Tally) -> None:
-    """Each spike reaches the neuron that sent it."""
+    """Count the operations of one-to-one recurrent weights: each spike reaches the neuron that sent it."""
     weights = StoredWeights(
         sum(weight.numel() for weight in module.parameters()),
         sum(int((weight == 0).sum()) for weight in module.parameters()),

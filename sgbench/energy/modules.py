@@ -87,7 +87,7 @@ class ModuleCounter:
         self.inside = 0  # known modules under way: what they compute is counted as theirs
 
     def __call__(self, *inputs: Tensor, samples: int, steps: int) -> Any:
-        """Run the network once and count.
+        """Run the network once and count what its modules do.
 
         Args:
             inputs: of its forward.
@@ -112,7 +112,7 @@ class ModuleCounter:
                 handle.remove()
 
     def result(self) -> OpCounts:
-        """Return the totals so far.
+        """Return the operations counted so far, by module.
 
         Raises:
             InputError: nothing was counted.
@@ -127,11 +127,11 @@ class ModuleCounter:
         )
 
     def tally(self, name: str, module: str, neurons: int) -> Tally:
-        """Return the totals of one module."""
+        """Return the tally of one module, created on first use."""
         return self.tallies.setdefault(name, Tally(name, module, max(1, neurons)))
 
     def received(self, module: nn.Module, x: Tensor) -> Received:
-        """Return a module's input with its origin; one that nobody made, such as a first state, is real.
+        """Return a module's input with its origin; one that no module made, e.g. a first state, is real-valued.
 
         A module inside a spiking one carries that one's last spikes.
         """
@@ -161,7 +161,7 @@ class ModuleCounter:
 
 
 def _within_spiking(network: nn.Module) -> Iterator[tuple[nn.Module, str]]:
-    """Modules that belong to a spiking one, with its name."""
+    """Yield the modules inside spiking ones, each with the spiking module's name."""
     for name, module in network.named_modules():
         if spiking.full_name(module) in spiking.KNOWN:
             for inner in module.modules():
@@ -189,7 +189,7 @@ def known(module: nn.Module) -> bool:
 
 
 def _count(counter: ModuleCounter, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-    """Hand one call to what counts its kind, and note what it sends on."""
+    """Count one call by the function for its kind of module, and note what the module sends on."""
     name = counter.names[module]
     received = counter.received(module, inputs[0])
     first = output[0] if isinstance(output, tuple) else output

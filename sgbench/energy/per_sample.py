@@ -31,7 +31,7 @@ class PerSample:
         total[name] += int(of_samples.sum())
 
     def add_squares(self, squares: Counter[str]) -> None:
-        """Add the squares of all samples; whole numbers of any size, so no order or batch matters."""
+        """Add the squares of all samples as exact integers, so that neither order nor batches matter."""
         for name in ("synaptic_operations", "spikes_sent"):
             numbers: NDArray[np.int64] = getattr(self, name)
             # Python's own whole numbers where 64 bits could overflow.

@@ -35,7 +35,7 @@ def synapse_count(group: SynapseCounts, steps: int) -> int | None:
 
 
 def stored_weights(group: SynapseCounts, steps: int) -> int | None:
-    """Numbers that a group stores; a convolution's are known only where they were recorded."""
+    """Count the numbers that a group stores; a convolution's are known only where they were recorded."""
     if group.weights is not None:
         return group.weights
     return None if group.wiring == "convolution" else synapse_count(group, steps)
@@ -73,7 +73,7 @@ def _cores_for(layers: tuple[LayerCounts, ...], steps: int, chip: Chip) -> tuple
 
 
 def synapse_bits(layer: LayerCounts, steps: int, chip: Chip) -> int | None:
-    """Memory for a layer's synapses, each with a weight as wide as the chip has room for."""
+    """Compute the bits for a layer's synapses, each with a weight at most as wide as the chip has room for."""
     synapses = [synapse_count(group, steps) for group in layer.synapses]
     wide = max((group.weight_bits for group in layer.synapses), default=1)
     if None in synapses:
@@ -92,7 +92,7 @@ def chips_needed(pieces: tuple[Piece, ...], chip: Chip) -> int:
 
 
 def traffic(counts: OpCounts, chip: Chip, pieces: tuple[Piece, ...]) -> dict[str, Traffic]:
-    """Messages and hops of each layer's spikes under this placement.
+    """Count the messages and hops of each layer's spikes under this placement.
 
     A spike goes to every core of a layer that listens to its own, one message each, first east-west and then
     north-south. The value takes spikes to come evenly from a layer's cores; the low end has everything on one
@@ -141,13 +141,13 @@ def _cores(piece: Piece) -> range:
 
 
 def _tile(core: int, chip: Chip) -> tuple[int, int]:
-    """East-west and north-south position of a core's tile."""
+    """Return the east-west and north-south position of a core's tile."""
     tile = core // chip.cores_per_tile
     width = chip.tiles_east_west or 1
     return tile % width, tile // width
 
 
 def _mesh(chip: Chip, last_core: int) -> tuple[int, int]:
-    """Tiles along both sides of the mesh, of one chip at least."""
+    """Return the number of tiles along both sides of the mesh, of one chip at least."""
     last = max(last_core, (chip.cores or 1) - 1)
     return chip.tiles_east_west or 1, _tile(last, chip)[1] + 1

@@ -61,7 +61,7 @@ class PlainCounter:
             self.counter(seen, samples=count, steps=steps)
 
     def result(self) -> OpCounts:
-        """Return the totals so far."""
+        """Return the operations counted so far, under the layers' own names."""
         counts = self.counter.result()
         first, *rest = (self._layer(layer) for layer in counts.layers)
         if self.network.sums_up:
@@ -69,7 +69,7 @@ class PlainCounter:
         return counts.model_copy(update={"input_events": Count(total=self.events), "layers": (first, *rest)})
 
     def _layer(self, layer: LayerCounts) -> LayerCounts:
-        """Under the layer's own name; every unit is updated in every step."""
+        """Move a layer's counts under the layer's own name; every unit is updated in every step."""
         name = _plain(layer.name)
         neurons = self.neurons[name]
         updates = Count(total=neurons * self.steps)

@@ -53,7 +53,7 @@ def _group(groups: Sequence[SynapseCounts]) -> SynapseCounts:
 
 
 def _totals(parts: Sequence[LayerCounts] | Sequence[SynapseCounts]) -> dict[str, Count]:
-    """Every count of a part, added up."""
+    """Sum every count of a part over networks."""
     names = [name for name in type(parts[0]).model_fields if isinstance(getattr(parts[0], name), Count)]
     return {name: _sum([getattr(part, name) for part in parts]) for name in names}
 

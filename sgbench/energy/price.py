@@ -58,14 +58,14 @@ class EnergyEstimate:
 
     @property
     def whole_nj(self) -> Interval | None:
-        """Dynamic and static energy together, as far as the target has both."""
+        """Add dynamic and static energy, as far as the target has both."""
         if self.dynamic_nj is None or self.static_nj is None:
             return self.dynamic_nj
         return self.dynamic_nj.plus(self.static_nj)
 
     @property
     def mark(self) -> str | None:
-        """The weakest evidence among the prices in use."""
+        """Return the weakest evidence among the prices in use."""
         order = ("verified", "derived", "secondary", "memory")
         marks = [term.price.mark for term in self.terms if term.count_per_inference]
         return max(marks, key=order.index, default=None)
@@ -114,7 +114,7 @@ def price(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyEstim
 
 
 def _left_out(target: EnergyTarget) -> set[str]:
-    """Operations whose count does not matter: they are in another price, or the target names them as missing."""
+    """Collect operations whose count does not matter: part of another price, or named as missing by the target."""
     named = {item.split(":")[0].strip() for item in target.missing}
     priced = {*target.priced}
     stood_for = {name for name, others in INSTEAD.items() if not priced.isdisjoint(others)}
@@ -122,7 +122,7 @@ def _left_out(target: EnergyTarget) -> set[str]:
 
 
 def _unpriced(asked: Iterable[Demand], target: EnergyTarget) -> tuple[str, ...]:
-    """Needed operations that occur and that the target does not account for."""
+    """List the needed operations that occur and that the target does not account for."""
     accounted = {*target.priced, *_left_out(target)}
     names = [
         demand.operation
@@ -141,7 +141,7 @@ def _occurring(missing: Iterable[str], asked: tuple[Demand, ...]) -> list[str]:
 def _terms(
     asked: tuple[Demand, ...], counts: OpCounts, target: EnergyTarget
 ) -> tuple[list[Term], tuple[str, ...]]:
-    """Priced terms of every layer, and complaints about counts that are missing."""
+    """Price the operations of every layer, and describe the counts that are missing."""
     layers = {layer.name: layer for layer in counts.layers}
     prices: dict[str, Price | MemoryPrice] = {item.operation: item for item in target.prices}
     prices |= {name: item for item in target.memories for name in item.operations}
@@ -168,14 +168,14 @@ def _terms(
 
 
 def _inferences(counts: OpCounts, target: EnergyTarget) -> int:
-    """Return what totals are divided by: a target that runs once an inference repeats nothing over steps."""
+    """Return the divisor of totals: a target that runs once an inference repeats nothing over steps."""
     return counts.steps if target.passes == "once" else counts.samples
 
 
 def _one_count_nj(
     item: Price | MemoryPrice, operation: Operation, layer: LayerCounts, counts: OpCounts
 ) -> Interval:
-    """Energy of one count [nJ]."""
+    """Compute the energy of one count [nJ]."""
     if isinstance(item, Price):
         return Interval(item.value_pj, item.low_pj, item.high_pj).times(1e-3 / item.counts_each)
     size = weight_bytes(layer, counts.steps) if operation == "weight_read" else state_bytes(layer)
@@ -185,7 +185,7 @@ def _one_count_nj(
 
 
 def _summed(terms: Iterable[Term]) -> tuple[Term, ...]:
-    """One term for each operation, over all layers."""
+    """Sum the terms of all layers into one term for each operation."""
     groups: dict[Operation, list[Term]] = {}
     for term in terms:
         groups.setdefault(term.operation, []).append(term)
@@ -224,13 +224,13 @@ def _assumptions(counts: OpCounts, target: EnergyTarget, chips: int) -> Iterable
 
 
 def evidence_of(target: EnergyTarget) -> tuple[Evidence, ...]:
-    """Everything of a target that has a source."""
+    """Collect everything of a target that has a source."""
     static = () if target.static is None else (target.static,)
     return (*target.prices, *target.memories, *static)
 
 
 def load_targets(config_dirs: Iterable[Path] = (), *, everything: bool = False) -> dict[str, EnergyTarget]:
-    """Energy targets of the catalogue and of the user's own folders, by name.
+    """Load the energy targets of the catalogue and of the user's own folders, by name.
 
     Args:
         config_dirs: folders with targets of one's own.

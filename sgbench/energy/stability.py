@@ -29,17 +29,17 @@ class Duel:
 
     @property
     def mean(self) -> float:
-        """Over the targets that tell the two apart, each weighing the same; a half where none does."""
+        """Average the shares over the targets that tell the two apart; a half where none does."""
         return math.fsum(self.share.values()) / len(self.share) if self.share else 0.5
 
     @property
     def certain(self) -> bool:
-        """Say whether every corner of every target gives the same order."""
+        """Say whether every corner of every target's prices gives the same order."""
         return len(set(self.share.values())) == 1 and self.mean in (0.0, 1.0)
 
 
 def parts(estimates: Sequence[EnergyEstimate]) -> Parts | None:
-    """Mean energy over seeds by operation; None where a seed has no total."""
+    """Average the energy over seeds by operation; None where a seed has no total."""
     if not estimates or any(estimate.dynamic_nj is None for estimate in estimates):
         return None
     by_operation: dict[str, list[Interval]] = {}
@@ -52,7 +52,7 @@ def parts(estimates: Sequence[EnergyEstimate]) -> Parts | None:
 
 
 def duels(methods: Mapping[str, Mapping[str, Parts | None]]) -> tuple[Duel, ...]:
-    """Every pair of methods on every target on which both have a total.
+    """Compare every pair of methods on every target on which both have a total.
 
     A price is one unknown number, so a corner sets it to the same end for both methods: what they share cancels.
 
@@ -84,7 +84,7 @@ def duels(methods: Mapping[str, Mapping[str, Parts | None]]) -> tuple[Duel, ...]
 
 
 def cheaper_share(a: Parts, b: Parts) -> float | None:
-    """Share of corners in which a costs less than b, a tie counting half; None where all are ties."""
+    """Compute the share of corners in which a costs less than b, a tie counting half; None where all are ties."""
     zero = Interval(0, 0, 0)
     names = sorted({*a, *b})
     spans = [(a.get(name, zero), b.get(name, zero)) for name in names]

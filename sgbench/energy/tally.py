@@ -55,12 +55,12 @@ class Tally:
         self.counts["weight_reads"] += effective
 
     def biased(self, additions: int) -> None:
-        """Add biases; each is read."""
+        """Add biases; each of them is a weight that is read."""
         self.counts["bias_additions"] += additions
         self.counts["weight_reads"] += additions
 
     def result(self, bits: int) -> LayerCounts:
-        """Return the counts as a record keeps them; what this module never does is 0."""
+        """Return the counts as a record stores them; operations that this module never does are 0."""
         totals: dict[str, Any] = {
             name: Count(total=self.counts[name])
             for name, info in LayerCounts.model_fields.items()

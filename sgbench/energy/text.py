@@ -15,7 +15,7 @@ NONE = "-"
 
 
 def joules(energy_nj: float) -> str:
-    """Write an energy with three digits.
+    """Write an energy with three digits in a fitting unit.
 
     >>> joules(12345.6), joules(0.0451), joules(0.0)
     ('12.3 uJ', '45.1 pJ', '0 pJ')
@@ -84,7 +84,7 @@ def price_pj(target: EnergyTarget, *operations: str) -> str:
 
 
 def term_tree(term: Term) -> dict[str, Any]:
-    """One summand with its price and evidence, as JSON."""
+    """Convert one summand with its price and evidence to JSON."""
     return {
         "operation": term.operation,
         "layer": term.layer,
@@ -95,7 +95,7 @@ def term_tree(term: Term) -> dict[str, Any]:
 
 
 def estimate_tree(estimate: EnergyEstimate) -> dict[str, Any]:
-    """Convert an estimate to JSON."""
+    """Convert an estimate of energy to JSON."""
     return {
         "target": estimate.target,
         "latency_s": estimate.latency_s,
@@ -110,7 +110,7 @@ def estimate_tree(estimate: EnergyEstimate) -> dict[str, Any]:
 
 
 def price_words(term: Term) -> str:
-    """Say in words what one count costs."""
+    """Describe in words what one count costs."""
     price = term.price
     if isinstance(price, MemoryPrice):
         ends = f"{price.sizes[0].access_pj:g} to {price.sizes[-1].access_pj:g}"

@@ -36,12 +36,12 @@ class TrainingCost:
 
     @property
     def total(self) -> int:
-        """All products."""
+        """Sum the products of forward, backward and validation passes."""
         return self.forward + self.weight_gradients + self.input_gradients + self.validation
 
     @property
     def per_second(self) -> float | None:
-        """Products a second while it was trained, validation included."""
+        """Return the products a second during training, validation included."""
         return self.total / self.seconds if self.seconds else None
 
 
@@ -131,7 +131,7 @@ def _arriving(group: SynapseCounts) -> int:
 
 
 def _synapses(group: SynapseCounts, counts: OpCounts) -> int:
-    """Synapses of a group, from the operations of a clocked machine."""
+    """Compute a group's number of synapses from the operations of a clocked machine."""
     if group.dense.total is None:
         raise InputError(f"connections from {group.source}: {group.dense.reason}")
     return group.dense.total // counts.steps

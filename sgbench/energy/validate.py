@@ -36,19 +36,19 @@ class EnergyVerdict:
 
     @property
     def ratio(self) -> float:
-        """Predicted over measured."""
+        """Return predicted over measured energy."""
         return self.predicted_nj.value / self.measured_nj.value
 
     @property
     def inside(self) -> bool:
-        """Say whether both intervals share a number."""
+        """Say whether the predicted and the measured interval overlap."""
         return (
             self.predicted_nj.low <= self.measured_nj.high and self.measured_nj.low <= self.predicted_nj.high
         )
 
 
 def load_cases(config_dirs: Iterable[Path] = ()) -> dict[str, EnergyCase]:
-    """All cases of the catalogue and of the user's own folders, by name.
+    """Load all cases of the catalogue and of the user's own folders, by name.
 
     Raises:
         InputError: a file is no case; one line.
@@ -63,7 +63,7 @@ def load_cases(config_dirs: Iterable[Path] = ()) -> dict[str, EnergyCase]:
 
 
 def validate(cases: Mapping[str, EnergyCase], targets: Mapping[str, EnergyTarget]) -> list[EnergyVerdict]:
-    """Predict every point of every case.
+    """Predict every measured point of every case and compare.
 
     Raises:
         InputError: a case names a target that does not exist, or whose prices give no total for it.
@@ -103,7 +103,7 @@ def _predicted(name: str, case: EnergyCase, target: EnergyTarget) -> list[Interv
 
 
 def left_out_line(points: Sequence[FitPoint], index: int) -> Interval:
-    r"""Energy of one second [nJ] at one point, from a line of least squares through the other ones.
+    r"""Predict the energy of one second [nJ] at one point from a line of least squares through the other points.
 
     The prediction is a weighted sum of the other powers, so its ends follow from how they were rounded; how far
     points scatter around a line is not in them, because whether there is a line is what is tested:
@@ -126,7 +126,7 @@ def left_out_line(points: Sequence[FitPoint], index: int) -> Interval:
 
 
 def _with_offset(alone: Interval, offsets: Sequence[float], index: int) -> Interval:
-    """Prices and a fixed energy: the mean of what the other points measure beyond their prices, and its range.
+    """Add to prices a fixed energy: the mean of what the other points measure beyond their prices, with its range.
 
     Ends of the prices move the offset against them, as it was fitted with them: only its own range counts.
     """
@@ -136,7 +136,7 @@ def _with_offset(alone: Interval, offsets: Sequence[float], index: int) -> Inter
 
 
 def _priced(name: str, case: EnergyCase, point: CasePoint, target: EnergyTarget) -> Interval:
-    """Return what the prices give, from the fewest events at the low ends to the most at the high ends."""
+    """Price a point, from the fewest events at the low ends to the most at the high ends."""
     energies: list[Interval] = []
     for end in ENDS:
         counts = counts_of(point, end)

@@ -38,7 +38,7 @@ def in_parts(kernel: Callable[..., None], count: int, entries: int, *arguments: 
 
 
 def in_threads(call: Callable[[int, int], None], ranges: Sequence[tuple[int, int]], entries: int) -> None:
-    """Call for each of these ranges, by as many threads as torch uses; what a range gives may not depend on others.
+    """Call a function for each of these ranges, on as many threads as torch uses; ranges must be independent.
 
     Args:
         call: of the ends of a range.
@@ -64,18 +64,18 @@ def in_threads(call: Callable[[int, int], None], ranges: Sequence[tuple[int, int
 
 @functools.cache
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Kept, for starting a thread takes as long as some loops; by process, for a fork does not inherit threads."""
+    """Return the pool of threads of one process, cached because starting a thread takes as long as some loops."""
     return ThreadPoolExecutor(threads, thread_name_prefix=f"sgbench-{process}")
 
 
 def rows_of(tensor: Tensor, width: int) -> np.ndarray:
-    """View the same memory as rows of `width`; what is not there becomes an array without size."""
+    """Reshape a tensor to rows of `width` without a copy; an empty tensor becomes an array of size 0."""
     array = tensor.numpy()
     return array.reshape(-1, width) if array.size else NOTHING[array.dtype.type]
 
 
 def bits_of(words: Tensor) -> np.ndarray:
-    """Packed spikes as rows of unsigned words."""
+    """Reshape packed spikes to rows of unsigned words without a copy."""
     if words.numel() == 0:
         return NOTHING[np.uint64]
     return words.numpy().reshape(-1, words.shape[-1]).view(np.uint64)

@@ -72,7 +72,7 @@ def binned(
 
 @functools.cache
 def _loops() -> Any:
-    """Return the compiled loops, or None where numba cannot be imported or finds no folder to cache in."""
+    """Return the compiled binning loops, or None where numba cannot be imported or has no cache folder."""
     try:
         from sgbench.engine.kernels import bins  # compiling takes seconds once, loading a tenth of one
     except (ImportError, RuntimeError):
@@ -104,7 +104,7 @@ def _stream(
     room: NDArray[Any],
     index: NDArray[np.int32],
 ) -> None:
-    """Fill the rows from samples that pass by once: each while it is still near, then all are put in order."""
+    """Fill the rows sample by sample, so that each is read only once, then sort all rows by time step."""
     from sgbench.engine.kernels import bins
 
     steps = len(edge_us) - 1
@@ -118,7 +118,7 @@ def _stream(
 
 
 def outside(channels: int) -> StorageError:
-    """Return the error for spikes that loops would write outside of their arrays."""
+    """Make the error for spikes that the loops would write outside of their arrays."""
     return StorageError(
         f"a prepared data set was written to while it was read: a spike outside channels 0..{channels - 1}; "
         f"run again, and it is prepared anew"

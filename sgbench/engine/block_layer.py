@@ -55,12 +55,12 @@ class BlockLayer:
         self.curve = (shape, *(self.number(value) for value in known))
 
     def refresh(self) -> None:
-        """Take the weights as they are now; where rows are whole vectors they are the weights themselves."""
+        """Read the layer's present weights: a view where rows are whole vectors, else a padded copy."""
         if self.width > self.plan.shape[2]:
             self.columns, self.begin = (self._wide(weight) for weight in self.weights)
 
     def _wide(self, array: np.ndarray) -> np.ndarray:
-        """Pad an array with zeros up to whole vectors; return it unchanged where it is so already."""
+        """Pad an array with zeros to a whole number of vectors; return it unchanged if it already is one."""
         missing = self.width - array.shape[-1]
         if not missing:
             return np.ascontiguousarray(array)
@@ -74,12 +74,12 @@ class BlockLayer:
         return Carry(u, torch.zeros_like(u) if self.plan.second else self.plan.nothing, s)
 
     def seen(self, carry: Carry) -> Carry:
-        """Return a state without what only fills vectors."""
+        """Remove from a state the padding that only fills up vectors."""
         neurons = self.plan.shape[2]
         return Carry(*(field[:, :neurons] if field.numel() else field for field in carry))
 
     def events(self, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """indptr, index and value of events."""
+        """Return indptr, index and value of events, the values in the layer's float type."""
         return rows.indptr, rows.index, rows.value_as(self.number)
 
     def bound_forward(
@@ -107,14 +107,14 @@ class BlockLayer:
         )
 
     def rows_of_weights(self) -> np.ndarray:
-        """Return what gradient goes back by, as many rows as loops take together, as wide as the layer before."""
+        """Copy the weights of the way back into padded rows as wide as the layer before."""
         (neurons, inputs), rows = self.back.shape, -(-self.plan.shape[2] // TOGETHER) * TOGETHER
         room = np.zeros((rows, -(-inputs // LANES) * LANES), self.number)
         room[:neurons, :inputs] = self.back.numpy()
         return room
 
     def rows_of_wires(self) -> np.ndarray:
-        """V by rows [width, width], or [1, width]; nothing where no gradient goes through it."""
+        """Copy V into padded rows [width, width] or [1, width]; return an empty array if no gradient crosses it."""
         if self.matrix is None or self.plan.layer.cut:
             return NOTHING[self.number]
         if self.matrix.dim() == 1:
@@ -125,14 +125,14 @@ class BlockLayer:
         return room
 
     def zero_gradients(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Room for the gradients of columns, bias and V, all 0."""
+        """Create zeros for the gradients of columns, bias and V."""
         wires = NOTHING[self.number]
         if self.matrix is not None:
             wires = np.zeros((1 if self.matrix.dim() == 1 else len(self.matrix), self.width), self.number)
         return np.zeros(self.columns.shape, self.number), np.zeros(self.width, self.number), wires
 
     def given(self, gradient: Tensor | None) -> tuple[np.ndarray, int]:
-        """Gradient of the output by rows, and how many rows a step is; none where all steps have the same."""
+        """Reshape an output's gradient to rows, and return its rows a step: 0 where all steps share one."""
         if gradient is None:
             return NOTHING[self.number], 0
         same = gradient.shape[0] > 1 and gradient.stride(0) == 0
@@ -140,7 +140,7 @@ class BlockLayer:
         return array.reshape(-1, gradient.shape[-1]), 0 if same else self.plan.shape[1]
 
     def psi(self, course: Course, low: int, high: int) -> np.ndarray:
-        """Compute the surrogate derivative of a block where the loops do not know its shape."""
+        """Compute the surrogate derivative of a block whose surrogate has no compiled form."""
         surrogate = self.plan.spec.surrogate
         if surrogate is None or self.curve[0] != codes.GIVEN:
             return NOTHING[self.number]

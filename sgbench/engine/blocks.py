@@ -36,7 +36,7 @@ PART = 64  # samples of a part at least: gradients of a part cost time
 
 
 def covers(stages: Sequence[Stage]) -> bool:
-    """Say whether a chain can go by blocks: few events come in, only weights learn, V carries its own gradient."""
+    """Say whether a chain can run by blocks: sparse input, only weights learn, V carries its own gradient."""
     product = stages[0].product
     if not isinstance(product, EventProduct) or not isinstance(product.origin, GivenEvents):
         return False
@@ -66,14 +66,14 @@ class BlockPasses:
         self.arrived: list[int] = []  # events at each layer behind the first
 
     def forward(self, stages: Sequence[Stage]) -> list[Carry]:
-        """See `recursion.Passes`."""
+        """Run all layers forward, block by block; see `recursion.Passes`."""
         carries = [layer.rest() for layer in self.layers]
         courses = [stage.course for stage in stages]
         self.arrived = unroll_blocks(self.layers, self.rows, courses, carries)[1:]
         return [layer.seen(carry) for layer, carry in zip(self.layers, carries, strict=True)]
 
     def backward(self, links: Sequence[Link]) -> list[Tensor | None]:
-        """See `recursion.Passes`."""
+        """Compute gradients by blocks, or by chunks of time for dense layers; see `recursion.Passes`."""
         if not all(_reaches_output_alone(link.given) for link in links) or self._is_dense():
             return Chunks().backward(links)
         courses, given = [link.course for link in links], [link.given.output for link in links]
@@ -84,7 +84,7 @@ class BlockPasses:
         return weight_gradients
 
     def _is_dense(self) -> bool:
-        """Say whether so much fired in a hidden layer that a dense product is faster."""
+        """Say whether hidden layers fired so often that a dense product is faster."""
         limits = [density.WEIGHT_DENSE * math.prod(layer.plan.shape) for layer in self.layers]
         return any(count > limit for count, limit in zip(self.arrived, limits[:-1], strict=True))
 
@@ -102,7 +102,7 @@ class RepeatedChain:
         self.states: list[Carry] = []  # after the last step
 
     def forward(self, events: Events) -> Tensor:
-        """Output of the last layer [T, B, M], which the next call overwrites.
+        """Run the chain forward and return the last layer's output [T, B, M], which the next call overwrites.
 
         Args:
             events: input of the shape of the first.
@@ -116,7 +116,7 @@ class RepeatedChain:
         return course.spikes if self.stages[-1].plan.fires else course.x
 
     def backward(self, gradient: Tensor) -> list[Tensor | None]:
-        """Weight, bias and V of each layer in a row, from the gradient of the output."""
+        """Compute the gradients of each layer's weight, bias and V in a row, from the gradient of the output."""
         nothing = [None] * (OUTCOMES - 1)
         silent = LayerOutcome(None, *nothing)  # type: ignore[arg-type]
         last = LayerOutcome(gradient, *nothing)  # type: ignore[arg-type]
@@ -135,7 +135,7 @@ def _reaches_output_alone(given: LayerOutcome) -> bool:
 
 
 def blocks_of(layers: Sequence[BlockLayer]) -> list[tuple[int, int]]:
-    """Ranges of samples, a function of the sizes alone."""
+    """Split a batch into ranges of samples; the ranges depend on the sizes alone."""
     batch = layers[0].plan.shape[1]
     return [(low, min(low + BLOCK, batch)) for low in range(0, batch, BLOCK)]
 
@@ -143,7 +143,7 @@ def blocks_of(layers: Sequence[BlockLayer]) -> list[tuple[int, int]]:
 def unroll_blocks(
     layers: Sequence[BlockLayer], rows: Rows, courses: Sequence[Course], carries: Sequence[Carry]
 ) -> list[int]:
-    """All layers forward, in place of courses and carries; returns how many packed spikes each received.
+    """Run all layers forward, written into courses and carries; return how many packed spikes each received.
 
     Args:
         layers: of the chain.
@@ -173,7 +173,7 @@ class GradientSums(NamedTuple):
     wires: np.ndarray  # [M, width], [1, width] or nothing
 
     def add(self, other: GradientSums) -> None:
-        """Add another's."""
+        """Add another part's gradient sums to these."""
         for mine, theirs in zip(self, other, strict=True):
             np.add(mine, theirs, out=mine)
 
@@ -192,7 +192,7 @@ def pull_back_blocks(
     courses: Sequence[Course],
     given: Sequence[Tensor | None],
 ) -> list[GradientSums]:
-    """Gradients of all layers' weights.
+    """Compute the gradients of all layers' weights.
 
     Args:
         layers: of the chain.
@@ -234,7 +234,7 @@ class _BackwardPass:
         self.wires = [layer.rows_of_wires() for layer in layers]
 
     def of_blocks(self, blocks: Sequence[tuple[int, int]]) -> list[GradientSums]:
-        """Gradients of some blocks' samples."""
+        """Compute the gradient sums of all layers over some blocks' samples."""
         sums = [GradientSums(*layer.zero_gradients()) for layer in self.layers]
         for low, high in blocks:
             self._pull_back(low, high, sums)
@@ -267,7 +267,7 @@ class _BackwardPass:
 
 
 def _sent_back(out: np.ndarray, ahead: np.ndarray, layer: BlockLayer) -> tuple[np.ndarray, np.ndarray]:
-    """Return a layer's adjoint and the weights that it goes back through, or their product and nothing."""
+    """Return a layer's adjoint and the weights to multiply it by; for a wide layer, the product and no weights."""
     if layer.plan.shape[2] < WIDE:
         return out, ahead
     narrow = torch.from_numpy(out)[:, : len(ahead)]

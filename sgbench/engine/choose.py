@@ -104,7 +104,7 @@ class Engine:
         return picked if fresh else "reference"
 
     def pick(self, layer: EngineLayer) -> tuple[str, str]:
-        """Name of the engine for a layer, and why not a faster one."""
+        """Choose the engine for a layer, and state why no faster one runs it."""
         if self.requested != "auto":
             refusal = _module(self.requested).refusal(layer, self.device)
             if refusal is not None:
@@ -141,7 +141,7 @@ class Engine:
 
 
 def _short(reason: str) -> str:
-    """No longer than a record has room for."""
+    """Shorten a reason to the length that a record has room for."""
     return reason if len(reason) <= LONGEST else reason[: LONGEST - 3] + "..."
 
 

@@ -26,7 +26,7 @@ class CoefficientGradients:
         self.of_surrogate = [torch.zeros_like(parameter) for parameter in self.parameters]
 
     def room(self, steps: int) -> Kept:
-        """Buffers for the adjoints of a chunk, as far as they are needed."""
+        """Create the buffers for a chunk's adjoints, empty where no gradient needs them."""
         learns = bool(self.sums)
         if not learns and not self.parameters:
             return Kept(*[self.plan.nothing] * len(Kept._fields))
@@ -35,7 +35,7 @@ class CoefficientGradients:
         return Kept(*(nothing.new_empty(shape) if is_wanted else nothing for is_wanted in wanted))
 
     def add(self, first: int, last: int, adjoints: Kept) -> None:
-        """Add a chunk's share."""
+        """Add a chunk's share to the gradients of coefficients and surrogate parameters."""
         if self.parameters and self.plan.spec.surrogate is not None:
             with torch.enable_grad():
                 curve = self.plan.spec.surrogate.primitive(self.course.x[first:last])
@@ -49,7 +49,7 @@ class CoefficientGradients:
                 total.add_(products[name]().sum((0, 1)))
 
     def _products(self, first: int, last: int, adjoints: Kept) -> dict:  # type: ignore[type-arg]
-        """Per coefficient, what its gradient sums up over steps and samples [n, B, M]."""
+        """Return for each coefficient a function that gives its gradient's summands [n, B, M]."""
         u, w, s = self._before(first, last)
         theta, beta, reset = self.values["threshold"], self.values["decay"], self.plan.spec.reset
         now, w_now = self.course.now[first:last], self.course.w[first:last]
@@ -77,7 +77,7 @@ class CoefficientGradients:
         }
 
     def _before(self, first: int, last: int) -> tuple[Tensor, Tensor, Tensor]:
-        """u, w and s of the step before each step of a chunk."""
+        """Return u, w and s one step before each step of a chunk."""
         plan, x = self.plan, self.course.x[max(0, first - 1) : last - 1]
         w = self.course.w[max(0, first - 1) : last - 1] if plan.second else torch.zeros_like(x)
         threshold = self.values["threshold"] + self.values["threshold_slope"] * w

@@ -42,14 +42,14 @@ class DenseProduct:
         return Drive(room)
 
     def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
-        """Return a slot in a buffer of its own."""
+        """Create a separate buffer for the adjoint of these steps."""
         steps = len(self.x) // self.batch if self.whole else last - first
         if self.room is None or len(self.room) < steps:
             self.room = self.x.new_empty(steps, self.batch, len(self.weight))
         return self.room[first:last] if self.whole else self.room[:steps]
 
     def filled(self, first: int, last: int, out: Tensor) -> None:
-        """Add to the gradients."""
+        """Add these steps to the gradients of input, weight and bias."""
         rows = slice(first * self.batch, last * self.batch)
         flat = out.view(-1, out.shape[-1])
         if not self.whole:
@@ -65,7 +65,7 @@ class DenseProduct:
             multiply_into(self.d_x[rows], flat, self.back)
 
     def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
-        """Only the first layer of a chain has dense input."""
+        """Raise an error: dense input is outside of the chain, so no adjoint is sent back to it."""
         raise TypeError("dense input comes from outside of the chain")
 
     def gradients(self) -> tuple[Tensor | None, ...]:

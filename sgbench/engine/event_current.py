@@ -14,7 +14,7 @@ from sgbench.signals.spikes import Events
 
 
 def event_current(events: Events, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """W s + b of all steps [T, B, M]: weights of what fired are added up.
+    """Compute W s + b of all steps [T, B, M] by adding up the weights of what fired.
 
     Args:
         events: [T, B, K].
@@ -28,7 +28,7 @@ def event_current(events: Events, weight: Tensor, bias: Tensor | None) -> Tensor
 class _EventCurrent(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, events: Events, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Compute the current."""
+        """Compute the current from events, weight and bias."""
         ctx.product = EventProduct(weight, bias, GivenEvents(events), joined=False)
         room = weight.new_empty(*events.shape[:2], weight.shape[0])
         current = ctx.product.drive(room).current
@@ -38,7 +38,7 @@ class _EventCurrent(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor | None, Tensor | None]:
-        """Gradients of weight and bias."""
+        """Compute the gradients of weight and bias."""
         _ = ctx.saved_tensors
         ctx.product.filled(0, len(grad), grad.contiguous())
         return None, *ctx.product.gradients()

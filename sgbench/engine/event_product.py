@@ -39,7 +39,7 @@ class GivenEvents:
         self.all = Rows(events.indptr.numpy(), events.index.numpy(), value)
 
     def rows(self) -> Rows:
-        """Return the rows of all steps."""
+        """Return the rows of events of all steps."""
         return self.all
 
 
@@ -57,7 +57,7 @@ class Fired:
         self.all: Rows | None = None
 
     def rows(self) -> Rows:
-        """Return the rows of all steps, unpacked once for both passes."""
+        """Return the rows of all steps, unpacked once and cached for both passes."""
         if self.all is None:
             self.all = unpacked(self.words)
         return self.all
@@ -99,7 +99,7 @@ class EventProduct:
         self.d_bias: Tensor | None = None
 
     def drive(self, room: Tensor) -> Drive:
-        """Events and weights, or the current in `room`."""
+        """Return events and weights for the loops to sum, or the current written into `room`."""
         rows = self.origin.rows()
         if self._dense(density.FORWARD_DENSE):
             multiply_into(room.view(-1, room.shape[-1]), self._filled_in(rows), self.columns, self.bias)
@@ -118,7 +118,7 @@ class EventProduct:
         return self.buffer[: last - first]
 
     def filled(self, first: int, last: int, out: Tensor) -> None:
-        """Add to the gradients of weight and bias."""
+        """Add these steps to the gradients of weight and bias."""
         rows = self.origin.rows().window(first * self.origin.batch, last * self.origin.batch)
         if self.d_columns is None:
             self.d_columns = torch.zeros_like(self.columns)
@@ -130,7 +130,7 @@ class EventProduct:
             self.d_bias = out.sum((0, 1)) if self.d_bias is None else self.d_bias + out.sum((0, 1))
 
     def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
-        """Adjoint of the spikes [n, B, K]."""
+        """Compute the adjoint of the input spikes [n, B, K]."""
         return multiply(out.view(-1, out.shape[-1]), self.back).view(last - first, self.origin.batch, -1)
 
     def gradients(self) -> tuple[Tensor | None, ...]:

@@ -23,7 +23,7 @@ from sgbench.signals.spikes import Events, Signal, dense
 
 
 def refusal(layer: EngineLayer, device: torch.device) -> str | None:
-    """Why this layer cannot run here, or None where it can."""
+    """Explain why the fused engine cannot run a layer on a device, or return None where it can."""
     if device.type != "cpu":
         return "its loops are compiled for the CPU"
     lacking = missing()
@@ -37,7 +37,7 @@ def refusal(layer: EngineLayer, device: torch.device) -> str | None:
 
 @functools.cache
 def missing() -> str | None:
-    """Why there are no compiled loops here, or None where there are."""
+    """Explain why compiled loops are not available on this machine, or return None where they are."""
     try:
         importlib.import_module("sgbench.engine.kernels.forward")
     except ImportError as error:
@@ -68,7 +68,7 @@ def unroll(
 
 
 def _chains(layers: Sequence[EngineLayer], states: Sequence[Any]) -> list[list[_Link]]:
-    """Layers that spikes join: each but the first has a matrix of synapses and follows one that fires."""
+    """Split layers into chains joined by spikes: all but the first have a matrix and follow a firing layer."""
     chains: list[list[_Link]] = []
     for layer, state in zip(layers, states, strict=True):
         link = _Link(layer, scan.spec_of(layer), state)
@@ -122,7 +122,7 @@ def _passes(chain: Sequence[_Link], stages: Sequence[Stage]) -> Passes:
 
 
 def _stage(link: _Link, source: Signal | Stage, keep: Keep, window: int | None) -> tuple[Stage, Any]:
-    """Make a layer behind events, dense input or another stage, and the state that it starts from."""
+    """Build a layer's stage behind events, dense input or another stage, and its initial state."""
     from sgbench.engine.event_product import EventProduct, Fired, GivenEvents
     from sgbench.engine.numba_steps import NumbaSteps
     from sgbench.engine.warm_up import compiled

@@ -30,7 +30,7 @@ _tried: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
 
 def refusal(layer: EngineLayer, device: torch.device) -> str | None:
-    """Why this layer cannot run here, or None where it can."""
+    """Explain why the generated engine cannot run a layer on a device, or return None where it can."""
     if device.type != "cpu":
         return "its loops are compiled for the CPU"
     lacking = fused.missing()
@@ -50,7 +50,7 @@ def refusal(layer: EngineLayer, device: torch.device) -> str | None:
 
 
 def _try_out(layer: EngineLayer) -> str:
-    """Why a step cannot be written down, by writing one down; nothing where it can."""
+    """Record a step on trial and return why it cannot be written as loops, or an empty string where it can."""
     numbers = [*layer.neuron.parameters(), *layer.neuron.buffers()]  # type: ignore[attr-defined]
     dtype = next((tensor.dtype for tensor in numbers if tensor.is_floating_point()), torch.float32)
     synapses = layer.synapses()

@@ -57,7 +57,7 @@ class Run:
             self.fed_begin = layer.neuron.fed_back(begin).detach()
 
     def rows(self, dtype: torch.dtype) -> list[Tensor]:
-        """Return the values of each neuron [parts, M] with their history, one for each given tensor."""
+        """Return the values of each neuron [parts, M], with autograd history, for each given tensor."""
         rows = []
         for given in self.program.given:
             expanded = given.expanded(self.features).to(dtype)
@@ -66,7 +66,7 @@ class Run:
 
 
 def run(of: Run, current: Tensor, matrix: Tensor | None) -> LayerRun:
-    """Run a layer over all steps."""
+    """Run a layer over all steps by its generated loops."""
     flat = of.layout.flat(current).contiguous()
     rows = of.rows(flat.dtype)
     output, centred, *last = _Unrolled.apply(of, flat, matrix, of.layer.recurrent, *rows)  # type: ignore[misc]
@@ -82,7 +82,7 @@ class _Unrolled(torch.autograd.Function):
     def forward(
         ctx: Any, of: Run, current: Tensor, matrix: Tensor | None, weights: Tensor | None, *rows: Tensor
     ) -> Any:
-        """All steps."""
+        """Run all steps forward and return output, centred potential and last state."""
         ctx.set_materialize_grads(False)
         there = _Forward(of, current, matrix, rows)
         there.advance()
@@ -96,7 +96,7 @@ class _Unrolled(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        """Gradients of all inputs."""
+        """Compute the gradients of current, recurrent matrix and parameter rows."""
         _ = ctx.saved_tensors  # torch refuses here what was changed meanwhile
         return None, *_Backward(ctx.of, ctx.there, grads).gradients()
 
@@ -134,7 +134,7 @@ class _Forward:
         return self.like.new_empty(self.of.steps, self.of.batch, width)
 
     def advance(self) -> None:
-        """Make all steps; where neurons feed back, each waits for the product of the one before."""
+        """Run all steps; where neurons feed back, each step waits for the recurrent product of the one before."""
         self.draw(self.of.program.used[0], reverse=False)
         call = self.bound(self.loops.forward, forward_arrays(self.of.program), self.arrays)
         if self.matrix is None:
@@ -150,11 +150,11 @@ class _Forward:
         return self.of.fed_begin if step == 0 else self.arrays["out_fed"][step - 1]  # type: ignore[return-value]
 
     def last(self) -> list[Tensor]:
-        """Each field of the state after the last step."""
+        """Copy each field of the state after the last step."""
         return [self.arrays[f"state_{place}"][-1].clone() for place in range(len(self.of.begin))]
 
     def draw(self, used: Iterable[int], *, reverse: bool) -> None:
-        """Noise of all steps, in the order in which steps would have drawn it."""
+        """Draw the noise of all steps, in the order in which single steps would have drawn it."""
         program = self.of.program
         wanted = [
             (place, program.noises[place]) for place in used if program.noises[place].is_backward == reverse
@@ -240,7 +240,7 @@ class _Backward:
         return [self.arrays["grad_current"], self._of_matrix(), None, *rows]
 
     def _step_by_step(self, call: Callable[[int, int], None], matrix: Tensor) -> None:
-        """Each step waits for what the next one sends back through the matrix."""
+        """Run backward step by step, since each waits for what the next one sends back through the matrix."""
         d_fed, d_recurrent = self.arrays["d_fed"], self.arrays["grad_recurrent"]
         for step in range(self.of.steps - 1, -1, -1):
             call(step, step + 1)
@@ -248,7 +248,7 @@ class _Backward:
                 torch.mm(d_recurrent[step], matrix.T, out=d_fed[step - 1])
 
     def _of_matrix(self) -> Tensor | None:
-        """One product over all steps."""
+        """Compute the recurrent matrix's gradient as one product over all steps; None where there is no matrix."""
         if self.there.matrix is None:
             return None
         fed = torch.cat([self.there.fed_before(0)[None], self.there.arrays["out_fed"][:-1]])
@@ -261,7 +261,7 @@ def _draw(stream: Tensor, like: Tensor) -> Tensor:
 
 
 def _apply_calls(noise: Noise, drawn: Tensor) -> Tensor:
-    """Let torch make its values of what was drawn."""
+    """Evaluate by torch the noise values made from what was drawn."""
     for function, arguments, named in noise.calls:
         drawn = function(drawn, *arguments, **named)
     return drawn

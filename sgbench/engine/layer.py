@@ -20,11 +20,11 @@ class Neurons(Protocol):
     currents: int  # that one neuron takes
 
     def fed_back(self, state: Any) -> Tensor:
-        """Return what recurrent weights see of the last step [B, ...]."""
+        """Return what recurrent weights receive of the last step [B, ...]."""
         ...
 
     def driven(self, current: Tensor, recurrent: Tensor) -> Tensor:
-        """Return what a step takes, from the feed-forward and the recurrent current."""
+        """Combine the feed-forward and the recurrent current to what a step takes."""
         ...
 
     def initial_state(self, like: Tensor) -> Any:
@@ -32,11 +32,11 @@ class Neurons(Protocol):
         ...
 
     def step(self, current: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Advance one time step."""
+        """Advance the neurons by one time step."""
         ...
 
     def centred(self, state: Any) -> Tensor:
-        """Membrane potential minus threshold."""
+        """Compute membrane potential minus threshold."""
         ...
 
     def recurrence_spec(self) -> LinearSpec | None:
@@ -56,24 +56,24 @@ class EngineLayer(Protocol):
 
     @property
     def neuron(self) -> Neurons:
-        """Their step and their numbers."""
+        """Return the layer's neurons, with their step and their coefficients."""
         ...
 
     @property
     def recurrent(self) -> Tensor | None:
-        """V: [N], [N, N] or None."""
+        """Return the recurrent weights V: [N], [N, N] or None."""
         ...
 
     def synapses(self) -> tuple[Tensor, Tensor | None] | None:
-        """Matrix [N, inputs] and bias [N] where the product is such a one; None for any other product."""
+        """Return matrix [N, inputs] and bias [N] where the product has these; None for any other product."""
         ...
 
     def current(self, x: Tensor) -> Tensor:
-        """Feed-forward current of dense input, any number of leading dimensions."""
+        """Compute the feed-forward current of dense input, any number of leading dimensions."""
         ...
 
     def feedback(self, s: Tensor) -> Tensor:
-        """Recurrent current [B, N] from the last spikes [B, N]."""
+        """Compute the recurrent current [B, N] from the last spikes [B, N]."""
         ...
 
 
@@ -93,7 +93,7 @@ class WaysBack(NamedTuple):
 
 
 def ways_back(layer: EngineLayer) -> WaysBack:
-    """Return the feedback weights of a layer, as far as it has any."""
+    """Collect a layer's fixed feedback weights, as far as it has any."""
     return WaysBack(getattr(layer, "feedback_weight", None), getattr(layer, "recurrent_feedback", None))
 
 
@@ -109,7 +109,7 @@ class UnrollOne(Protocol):
     """Runs one layer over time, its output always wanted."""
 
     def __call__(self, layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
-        """Run it."""
+        """Run one layer over all time steps from a state."""
         ...
 
 
@@ -127,7 +127,7 @@ def one_by_one(
 
 
 def start(layer: EngineLayer, current: Tensor, state: Any) -> Any:
-    """Return the state to go on from; None is rest."""
+    """Return the state to continue from, the neuron's initial state where `state` is None."""
     return layer.neuron.initial_state(current) if state is None else state
 
 

@@ -34,7 +34,7 @@ class Layout:
         return Layout(features, last)
 
     def flat(self, tensor: Tensor) -> Tensor:
-        """`[..., *features]` to `[..., M]`."""
+        """Flatten `[..., *features]` to `[..., M]`."""
         if len(self.features) == 1:
             return tensor
         leading = tensor.shape[: tensor.dim() - len(self.features)]
@@ -43,7 +43,7 @@ class Layout:
         return tensor.reshape(*leading, self.features.numel())
 
     def full(self, tensor: Tensor) -> Tensor:
-        """`[..., M]` to `[..., *features]`."""
+        """Restore `[..., M]` to `[..., *features]`."""
         if len(self.features) == 1:
             return tensor
         leading = tensor.shape[:-1]

@@ -23,7 +23,7 @@ def multiply(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def multiply_into(out: Tensor, a: Tensor, b: Tensor, bias: Tensor | None = None) -> None:
-    """Compute the same product into memory that is there."""
+    """Compute a b + bias into existing memory, without gradient."""
     if _by_onednn(a.dtype):
         rows = max(1, PIECE_ENTRIES // max(1, out.shape[1]))
         for room, piece in zip(out.split(rows), a.split(rows), strict=True):
@@ -35,7 +35,7 @@ def multiply_into(out: Tensor, a: Tensor, b: Tensor, bias: Tensor | None = None)
 
 
 def add_product(out: Tensor, a: Tensor, b: Tensor) -> None:
-    """out += a b."""
+    """Add the product a b to `out` in place."""
     if _by_onednn(a.dtype):
         out += _onednn(a, b, None)
     else:
@@ -43,13 +43,13 @@ def add_product(out: Tensor, a: Tensor, b: Tensor) -> None:
 
 
 def library(dtype: torch.dtype) -> str:
-    """Name what multiplies matrices of this type here."""
+    """Name the library that multiplies matrices of this type here."""
     return "oneDNN" if _by_onednn(dtype) else "torch.mm"
 
 
 @functools.cache
 def prefers_onednn() -> bool:
-    """Say whether this processor is one of those on which MKL leaves half of it idle."""
+    """Say whether this processor is one on which MKL leaves half of the machine idle."""
     from llvmlite import binding
 
     return (

@@ -28,4 +28,4 @@ class CompileNote(event.Listener):
             log.warning("%s", self._text)
 
     def on_end(self, event: Any) -> None:
-        """Note that numba is done."""
+        """Note that numba has finished compiling."""

@@ -20,25 +20,25 @@ class Rows(NamedTuple):
 
     @property
     def count(self) -> int:
-        """Number of events."""
+        """Count the events of all rows."""
         return int(self.indptr[-1] - self.indptr[0])
 
     def value_as(self, number: type) -> np.ndarray:
-        """Values of a float type; without size where all are 1."""
+        """Convert the values to a float type; empty where all are 1."""
         return np.empty(0, number) if self.value is None else self.value.astype(number, copy=False)
 
     def window(self, first: int, last: int) -> Rows:
-        """Rows [first, last)."""
+        """Select rows [first, last)."""
         return self._replace(indptr=self.indptr[first : last + 1])
 
 
 def no_events(number: type) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """indptr, index and value of nothing."""
+    """Return an empty indptr, index and value."""
     return np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, number)
 
 
 def unpacked(words: Tensor) -> Rows:
-    """Rows of packed spikes [n, B, blocks]."""
+    """Unpack spikes [n, B, blocks] to the rows of their events."""
     bits = bits_of(words)
     indptr = np.empty(len(bits) + 1, np.int64)
     events.count_bits(bits, indptr)
@@ -48,7 +48,7 @@ def unpacked(words: Tensor) -> Rows:
 
 
 def sum_rows(rows: Rows, weights: Tensor, begin: np.ndarray, out: Tensor) -> None:
-    """out[r] = begin + value weights[index], summed over the events of each row r; out is [..., M]."""
+    """Compute out[r] = begin + value weights[index], summed over the events of each row r; out is [..., M]."""
     width = out.shape[-1]
     in_parts(
         events.gather,

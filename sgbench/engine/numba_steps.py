@@ -33,7 +33,7 @@ class NumbaSteps:
         self.fixed: _Fixed | None = None  # from the first pass on
 
     def advance(self, plan: LayerPlan, course: Course, carry: Carry, drive: Drive) -> None:
-        """All steps forward, in place of `course` and `carry`."""
+        """Run all steps forward, written into `course` and `carry`."""
         bound = _Bound(self._of(plan), course, carry)
         nothing = NOTHING[bound.number]
         if drive.current is None:
@@ -61,11 +61,11 @@ class NumbaSteps:
         )
 
     def backward(self, plan: LayerPlan, course: Course, carry: Carry) -> Adjoint:
-        """Bind the arrays of a backward pass."""
+        """Bind the arrays of one backward pass and return what runs its chunks."""
         return _Backward(self._of(plan), plan, course, carry)
 
     def add_matrix_gradient(self, course: Course, first: int, out: Tensor, total: Tensor) -> None:
-        """Add to `total` [M, M] what `out`, the adjoint of these steps, makes of the spikes one step earlier."""
+        """Add to `total` [M, M] the product of the steps' adjoint `out` with the spikes one step earlier."""
         ProductSum(len(total)).add(unpacked(course.words[first - 1 : first - 1 + len(out)]), out, total.T)
 
     def _of(self, plan: LayerPlan) -> _Fixed:
@@ -86,7 +86,7 @@ class _Fixed(NamedTuple):
 
     @staticmethod
     def of(plan: LayerPlan) -> _Fixed:
-        """View a readout's samples as one long row: its neurons do not look at each other."""
+        """Build a layer's constants for the loops; a readout's samples become one long row."""
         _, batch, neurons = plan.shape
         number = FLOATS[plan.coefficients[0].dtype]
         wires = NOTHING[number]
@@ -144,7 +144,7 @@ class _Backward(_Bound):
         self.height = self.number(0.0 if kernel is None else kernel.height)
 
     def __call__(self, given: IncomingGradients, first: int, out: Tensor, adjoints: Kept) -> None:
-        """Make the steps of `out` [n, B, M], the last first."""
+        """Run the steps of `out` [n, B, M] backward, the last first."""
         here = self.rows(first, len(out))
         over_time = [
             rows_of(field, self.width) for field in (given.spikes, given.x, self._psi(first, len(out)), out)
@@ -171,7 +171,7 @@ class _Backward(_Bound):
         self.behind.copy_(behind)
 
     def _psi(self, first: int, steps: int) -> Tensor:
-        """Surrogate derivative of a chunk by torch, where the loops do not know its shape."""
+        """Compute by torch the surrogate derivative of a chunk, where the surrogate has no compiled form."""
         if self.surrogate is None or self.shape != codes.GIVEN:
             return self.nothing
         return self.surrogate.derivative(self.x[first : first + steps])

@@ -87,15 +87,15 @@ class Steps(Protocol):
     uses_words: bool  # packed spikes, where a recurrent layer needs them for its own gradient
 
     def advance(self, plan: LayerPlan, course: Course, carry: Carry, drive: Drive) -> None:
-        """All steps forward, in place of `course` and `carry`."""
+        """Run all steps forward, written into `course` and `carry`."""
         ...
 
     def backward(self, plan: LayerPlan, course: Course, carry: Carry) -> Adjoint:
-        """Return what makes the steps of one backward pass, chunk by chunk, the last first."""
+        """Return what runs one backward pass, chunk by chunk, the last first."""
         ...
 
     def add_matrix_gradient(self, course: Course, first: int, out: Tensor, total: Tensor) -> None:
-        """Add to `total` [M, M] what `out`, the adjoint of these steps, makes of the spikes one step earlier."""
+        """Add to `total` [M, M] the product of the steps' adjoint `out` with the spikes one step earlier."""
         ...
 
 
@@ -111,7 +111,7 @@ class Product(Protocol):
         ...
 
     def filled(self, first: int, last: int, out: Tensor) -> None:
-        """`out` is the adjoint of these steps."""
+        """Use `out`, which now holds the adjoint of these steps, for the gradients."""
         ...
 
     def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
@@ -176,7 +176,7 @@ class LayerPlan:
 
     @functools.cached_property
     def adjoint_coefficients(self) -> tuple[Tensor, ...]:
-        """The coefficients as the adjoint takes them: without those to the step before where it forgets."""
+        """Return the adjoint's coefficients: 0 for those to the step before where the layer forgets it."""
         if not self.forgets:
             return self.coefficients
         none = torch.zeros_like(self.coefficients[0])
@@ -204,11 +204,11 @@ class LayerPlan:
         )
 
     def end(self) -> Carry:
-        """Adjoints behind the last step, to be moved in place."""
+        """Return zero adjoints behind the last step, to be moved in place."""
         return Carry(self.zeros(), self.zeros() if self.second else self.nothing, self.zeros())
 
     def course(self) -> Course:
-        """Room for what has to be remembered."""
+        """Create the arrays for what has to be remembered of all steps."""
         steps, batch, neurons = self.shape
         attached_zero = self.spec.reset == "zero" and not self.spec.detached
 
@@ -228,12 +228,12 @@ class LayerPlan:
 
 
 def part(tensor: Tensor, first: int, last: int) -> Tensor:
-    """Return steps [first, last) of what is there."""
+    """Select steps [first, last) of a tensor, or return it as it is where it is empty."""
     return tensor[first:last] if tensor.numel() else tensor
 
 
 def flat_coefficients(spec: LinearSpec, layout: Layout, like: Tensor) -> tuple[Tensor, ...]:
-    """All coefficients without gradient, expanded to the features and flattened [M]; equal numbers share one."""
+    """Expand all coefficients to the features [M], flat and without gradient; equal numbers share one tensor."""
     neurons = layout.features.numel()
     numbers: dict[float, Tensor] = {}
     flat = []
@@ -248,7 +248,7 @@ def flat_coefficients(spec: LinearSpec, layout: Layout, like: Tensor) -> tuple[T
 
 
 def chunks(plans: Sequence[LayerPlan]) -> list[tuple[int, int]]:
-    """Consecutive ranges of steps in which a chain of layers is run backward; none crosses a window's border."""
+    """Split time into consecutive ranges for the backward pass of a chain; none crosses a window's border."""
     steps, batch, _ = plans[0].shape
     widest = max(plan.shape[2] for plan in plans)
     longest = max(1, CHUNK_ENTRIES // max(1, batch * widest), -(-CHUNK_ROWS // max(1, batch)))

@@ -20,20 +20,20 @@ class DenseCurrent:
         self.adjoint: Tensor | None = None
 
     def drive(self, room: Tensor) -> Drive:
-        """Return the current itself."""
+        """Return the given current as the drive of the layer."""
         return Drive(self.current)
 
     def slot(self, first: int, last: int, offered: Tensor | None) -> Tensor:
-        """Return a view of the gradient to be."""
+        """Return a view of the current's gradient to write into."""
         if self.adjoint is None:
             self.adjoint = torch.empty_like(self.current)
         return self.adjoint[first:last]
 
     def filled(self, first: int, last: int, out: Tensor) -> None:
-        """Leave it where it was written."""
+        """Do nothing, since the adjoint already lies in the current's gradient."""
 
     def sent_back(self, first: int, last: int, out: Tensor) -> Tensor:
-        """Only the first layer of a chain has such a current."""
+        """Raise an error: only the first layer of a chain has a current that autograd made."""
         raise TypeError("a current that autograd made is not part of a chain")
 
     def gradients(self) -> tuple[Tensor | None, ...]:

@@ -59,7 +59,7 @@ class Stage:
 
     @property
     def differentiable(self) -> list[Tensor | None]:
-        """Inputs of the product, V, coefficients and parameters of the surrogate that learn."""
+        """List the inputs of the product, V, coefficients and surrogate parameters that learn."""
         learnt = [getattr(self.plan.spec, name) for name in self.plan.learnt]
         return [*self.inputs, self.plan.layer.recurrent, *learnt, *self.plan.surrogate_parameters]
 
@@ -68,11 +68,11 @@ class Passes(Protocol):
     """Defines how a chain goes forward and backward."""
 
     def forward(self, stages: Sequence[Stage]) -> list[Carry]:
-        """All layers over all steps, into their courses; returns the states after the last one."""
+        """Run all layers over all steps, written into their courses; return the states after the last step."""
         ...
 
     def backward(self, links: Sequence[Link]) -> list[Tensor | None]:
-        """Gradients of the differentiable inputs of all stages in a row."""
+        """Compute the gradients of the differentiable inputs of all stages in a row."""
         ...
 
 
@@ -97,7 +97,7 @@ class Unrolled(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, passes: Passes, stages: tuple[Stage, ...], *inputs: Tensor) -> Any:
-        """All outcomes in a row."""
+        """Run the chain and return the outcomes of all stages in a row."""
         ctx.set_materialize_grads(False)
         carries = passes.forward(stages)
         ctx.passes = passes
@@ -121,7 +121,7 @@ class Unrolled(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        """Gradients of all inputs in a row."""
+        """Compute the gradients of all inputs in a row."""
         fields = len(Course._fields)
         # An output comes back with this very pass behind it, into which no gradient asked for below may walk.
         saved = [tensor.detach() for tensor in ctx.saved_tensors[: fields * len(ctx.links)]]
@@ -137,7 +137,7 @@ class Chunks:
     """Goes forward layer by layer over all steps, and backward in chunks of time, each through all layers."""
 
     def forward(self, stages: Sequence[Stage]) -> list[Carry]:
-        """See `Passes`."""
+        """Run the layers one after another, each over all steps; return their last states (see `Passes`)."""
         carries = []
         for stage in stages:
             carries.append(stage.plan.start())
@@ -146,7 +146,7 @@ class Chunks:
         return carries
 
     def backward(self, links: Sequence[Link]) -> list[Tensor | None]:
-        """See `Passes`; all chunks, the last first, through all layers, the last first."""
+        """Compute gradients chunk by chunk from the last step, each through all layers (see `Passes`)."""
         adjoints = [_Adjoint(*link) for link in links]
         for first, last in reversed(chunks([adjoint.plan for adjoint in adjoints])):
             sent_back = None
@@ -191,7 +191,7 @@ class _Adjoint:
         return [*self.product.gradients(), self.d_matrix, *self.sums.results()]
 
     def reach(self, last: int) -> None:
-        """Come to the steps before `last`: across a window's border nothing is carried."""
+        """Move to the steps before `last`, and set what is carried to 0 across a window's border."""
         if self.plan.window is not None and last % self.plan.window == 0:
             for field in self.carry:
                 if field.numel():
@@ -209,7 +209,7 @@ class _Adjoint:
         return out
 
     def _reaching(self, first: int, last: int, sent_back: Tensor | None) -> IncomingGradients:
-        """Return what reaches these steps from outside and from the layer behind."""
+        """Add up what reaches these steps from outside and from the layer behind."""
         final = last == self.plan.shape[0]
         spikes = part(self.given.spikes, first, last)
         if sent_back is not None:
@@ -222,7 +222,7 @@ class _Adjoint:
         )
 
     def _add_recurrent(self, first: int, last: int, out: Tensor) -> None:
-        """Gradient of V: spikes of the step before, times the adjoint of the current."""
+        """Add to the gradient of V: spikes of the step before, times the adjoint of the current."""
         if self.d_matrix is None:
             return
         one_to_one = self.plan.layer.recurrence == "one_to_one"

@@ -14,7 +14,7 @@ from sgbench.signals.spikes import Signal, dense
 
 
 def refusal(layer: EngineLayer, device: torch.device) -> None:
-    """Return None: it runs everything."""
+    """Return None, since the reference engine runs every layer."""
 
 
 def unroll(

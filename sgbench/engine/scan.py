@@ -23,7 +23,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 def refusal(layer: EngineLayer, device: torch.device) -> str | None:
-    """Why this layer cannot run here, or None where it can."""
+    """Explain why the scan engine cannot run a layer, or return None where it can."""
     spec = layer.neuron.recurrence_spec()
     if spec is None:
         return "its neurons have no linear recurrence"
@@ -121,7 +121,7 @@ def make_plan(
 
 
 def finish(plan: LayerPlan, outcome: LayerOutcome, begin: Any, *, keep_u: bool) -> LayerRun:
-    """Features in their own shape again."""
+    """Reshape a run's results to the layer's features."""
     full = plan.layout.full
     w, s = (None if field is None else full(field) for field in (outcome.w, outcome.s))
     x = outcome.output if outcome.x is None else outcome.x
@@ -133,7 +133,7 @@ def finish(plan: LayerPlan, outcome: LayerOutcome, begin: Any, *, keep_u: bool) 
 
 
 def spec_of(layer: EngineLayer) -> LinearSpec:
-    """Return the numbers of a layer that has them."""
+    """Return the linear recurrence of a layer's neurons, which must have one."""
     spec = layer.neuron.recurrence_spec()
     if spec is None:
         raise TypeError(f"layer '{layer.name}' has no linear recurrence")
@@ -141,5 +141,5 @@ def spec_of(layer: EngineLayer) -> LinearSpec:
 
 
 def own_parameters(spec: LinearSpec) -> list[Tensor]:
-    """Parameters of the surrogate."""
+    """List the parameters of the surrogate."""
     return [] if spec.surrogate is None else list(spec.surrogate.parameters())

@@ -26,7 +26,7 @@ EQUAL = 1e-9  # relative, of a gain that snnTorch makes from decays
 
 
 def refusal(layer: EngineLayer, device: torch.device) -> str | None:
-    """Why snnTorch 1.0 has no such layer, or None where it has."""
+    """Explain why snnTorch 1.0 has no such layer, or return None where it has."""
     spec = layer.neuron.recurrence_spec()
     if spec is None:
         return "its neurons have no linear recurrence"
@@ -41,7 +41,7 @@ def refusal(layer: EngineLayer, device: torch.device) -> str | None:
 
 
 def _family(spec: LinearSpec) -> type[nn.Module] | None:
-    """Return the class whose coefficients these are."""
+    """Choose the snnTorch class that has these coefficients; None where there is none."""
     given = {name: getattr(spec, name) for name in (*NOT_OURS, "input", "coupling", "second_input")}
     if any(isinstance(value, Tensor) for value in given.values()) or any(given[name] for name in NOT_OURS):
         return None
@@ -66,7 +66,7 @@ def _is_alpha(spec: LinearSpec) -> bool:
 
 
 def _scale(spec: LinearSpec) -> float:
-    """tau of an alpha neuron, by which its two currents make the potential."""
+    """Compute the factor tau by which an alpha neuron's two currents make the potential."""
     alpha, beta = math.log(float(spec.second_decay)), math.log(float(spec.decay))
     return beta / (beta - alpha)
 
@@ -106,7 +106,7 @@ def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> L
 
 
 def _neuron(spec: LinearSpec, family: type[nn.Module] | None, like: Tensor) -> nn.Module:
-    """snnTorch's class of this spec; a decay that learns keeps its gradient."""
+    """Build snnTorch's neuron of this spec; a decay that learns keeps its gradient."""
     if family is None:
         raise TypeError("snnTorch has no such neuron")
 

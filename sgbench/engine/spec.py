@@ -59,11 +59,11 @@ class LinearSpec(NamedTuple):
     second: str | None = None
 
     def coefficients(self) -> tuple[Coefficient, ...]:
-        """All numbers, in the order of `COEFFICIENTS`."""
+        """Return all coefficients, in the order of `COEFFICIENTS`."""
         return self[3:-1]
 
     def state(self, state: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """u, w and s of a neuron's state."""
+        """Return u, w and s of a neuron's state."""
         return (
             state.u,
             None if self.second is None else getattr(state, self.second),

@@ -16,7 +16,7 @@ class TorchSteps:
     uses_words = False
 
     def advance(self, plan: LayerPlan, course: Course, carry: Carry, drive: Drive) -> None:
-        """All steps forward, in place of `course` and `carry`."""
+        """Run all steps forward, written into `course` and `carry`."""
         if drive.current is None:
             raise TypeError("plain torch follows no events: the current has to be given")
         theta, slope = plan.coefficients[1], plan.coefficients[-1]
@@ -39,11 +39,11 @@ class TorchSteps:
                     course.spikes[t] = carry.last
 
     def backward(self, plan: LayerPlan, course: Course, carry: Carry) -> Adjoint:
-        """Bind a backward pass."""
+        """Bind one backward pass and return what runs its chunks."""
         return functools.partial(_adjoint, plan, course, carry)
 
     def add_matrix_gradient(self, course: Course, first: int, out: Tensor, total: Tensor) -> None:
-        """Add to `total` [M, M] what `out`, the adjoint of these steps, makes of the spikes one step earlier."""
+        """Add to `total` [M, M] the product of the steps' adjoint `out` with the spikes one step earlier."""
         spikes = course.spikes[first - 1 : first - 1 + len(out)]
         total.addmm_(out.flatten(0, 1).T, spikes.flatten(0, 1))
 
@@ -80,7 +80,7 @@ def _adjoint(
 
 
 def _second(plan: LayerPlan, now: Tensor, carry: Carry) -> Tensor:
-    """Move w; what drives u."""
+    """Advance the second variable w and return what drives u."""
     _, _, gain, coupling, decay, potential, second_input, spike, _ = plan.coefficients
     carry.w.copy_(decay * carry.w + potential * carry.u + second_input * now + spike * carry.last)
     return gain * now + coupling * carry.w
@@ -101,7 +101,7 @@ def _potential(plan: LayerPlan, drive: Tensor, carry: Carry) -> None:
 
 
 def _total_of_spikes(plan: LayerPlan, given: Tensor, course: Course, t: int, carry: Carry) -> Tensor:
-    """ds[t]; `carry` holds the adjoints of the step after."""
+    """Compute ds[t] from outside and from the step after, whose adjoints `carry` holds."""
     beta, theta, *_, spike, slope = plan.coefficients
     if plan.forgets:
         return given

@@ -17,13 +17,13 @@ NOTE = "compiling the fused engine's loops for %s, once for this machine; half a
 
 @functools.cache
 def compiled(dtype: torch.dtype) -> None:
-    """Compile every loop for one precision, or load it from numba's cache; says so where one is compiled."""
+    """Compile every loop for one precision, or load it from numba's cache; announce it where one is compiled."""
     with event.install_listener("numba:compile", CompileNote(NOTE % dtype)):
         _call_all(FLOATS[dtype])
 
 
 def _call_all(number: type) -> None:
-    """Each loop on a single neuron, with the types of arguments that it will get."""
+    """Call each loop on a single neuron, with the types of arguments that it will get."""
     row, line, nothing = np.zeros((1, 1), number), np.zeros(1, number), NOTHING[number]
     index, indptr = np.zeros(1, np.int32), np.array([0, 1])
     words = np.zeros((1, 1), np.uint64)

@@ -50,7 +50,7 @@ class Shifted(ScaledInit):
         recurrent: bool,
         layer: DrivenLayer | None = None,
     ) -> None:
-        """See `Init.fill`; a layer called readout has a mean of its own."""
+        """Overwrite weights in place, around a mean of their own in a layer called readout; see `Init.fill`."""
         super().fill(weight, fan_in, generator, recurrent=recurrent, layer=layer)
         if recurrent:
             return

@@ -8,7 +8,7 @@ from sgbench.signals.trajectory import UNLABELLED
 
 
 def summary(made: DataSet, splits: dict[Split, Samples]) -> list[list[str]]:
-    """Rows of a name and a text: form, inputs, samples of each class, and how full or long samples are."""
+    """List rows of a name and a text: form, inputs, samples of each class, and how full or long samples are."""
     rows = [["form", f"{made.form}, {made.n_inputs} inputs"]]
     for name, part in splits.items():
         rows.append([name, f"{len(part.target)} samples, {_asked(made, part)}; {_filling(part)}"])
@@ -16,7 +16,7 @@ def summary(made: DataSet, splits: dict[Split, Samples]) -> list[list[str]]:
 
 
 def _asked(made: DataSet, part: Samples) -> str:
-    """Classes and how often each is asked for, or outputs."""
+    """Describe the classes and how often each is asked for, or the outputs."""
     if made.target == "class":
         return f"of each class {_range(part.target.bincount(minlength=made.n_classes).tolist())}"
     if made.target == "class_per_step":
@@ -28,7 +28,7 @@ def _asked(made: DataSet, part: Samples) -> str:
 
 
 def _filling(part: Samples) -> str:
-    """Spikes and seconds, or steps and mean value."""
+    """Describe spikes and seconds of samples, or steps and mean value."""
     values = part.values
     if isinstance(values, SpikeTrains):
         lasts = (values.duration_us * MICRO).tolist()

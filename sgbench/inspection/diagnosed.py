@@ -53,7 +53,7 @@ def diagnose(
 
 
 def diagnosed(run: StoredRun, weights: str, panels: Sequence[str], batches: int) -> Diagnosis:
-    """Diagnose a run that was made again.
+    """Diagnose the network of a run that was rebuilt from its record or from words.
 
     Args:
         run: its network gets the weights that are asked for.

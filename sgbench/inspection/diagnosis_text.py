@@ -93,7 +93,7 @@ def loops_text(courses: Sequence[Course]) -> str:
 
 
 def plane_text(found: Plane) -> str:
-    """Write what a plane of losses comes to: middle, least and largest, and where the least lies."""
+    """Describe a plane of losses: the middle, the least and the largest, and where the least lies."""
     known = [
         (loss, a, b)
         for b, row in zip(found.second, found.losses, strict=True)
@@ -111,7 +111,7 @@ def plane_text(found: Plane) -> str:
 
 
 def robustness_text(curves: Sequence[Curve]) -> str:
-    """Write the score at each severity, what a severity is, and the mean of each curve by its first point."""
+    """Write the score at each severity, the unit of severities, and each curve's mean over its first point."""
     lines = []
     for curve in curves:
         if curve.reason is not None:
@@ -127,5 +127,5 @@ def robustness_text(curves: Sequence[Curve]) -> str:
 
 
 def severity_word(severity: float | None) -> str:
-    """Write a severity; no number says that nothing is disturbed."""
+    """Write a severity, or that nothing is disturbed where it is None."""
     return "none" if severity is None else f"{severity:g}"

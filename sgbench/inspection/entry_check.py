@@ -31,7 +31,7 @@ REACH = 60.0
 
 
 def check_entry(path: Path, allow_targets: Sequence[str] = ()) -> list[str]:
-    """Run the contracts that an entry of its group keeps.
+    """Check an entry against the contracts of its group and list each failure.
 
     Args:
         path: of the YAML file, in a folder laid out like `conf/`, e.g. my_conf/surrogate/mine.yaml.
@@ -62,7 +62,7 @@ def check_entry(path: Path, allow_targets: Sequence[str] = ()) -> list[str]:
 
 
 def _in_a_network(spec: RunSpec) -> Iterator[str]:
-    """Gradients of one batch in the reference network are finite, and the same each time."""
+    """Check that one batch's gradients in the reference network are finite, and the same each time."""
     found = [_gradients(build(spec)) for _ in range(2)]
     for name, gradient in found[0].items():
         if not torch.isfinite(gradient).all():
@@ -80,7 +80,7 @@ def _gradients(parts: Parts) -> dict[str, Tensor]:
 
 
 def surrogate_problems(made: Surrogate) -> list[str]:
-    """List what does not fit together in a surrogate's slope and in what it declares.
+    """List the contradictions between a surrogate's slope and what it declares.
 
     Args:
         made: in double precision.
@@ -101,7 +101,7 @@ def _slope(made: Surrogate) -> Callable[[float], float]:
 
 
 def _values(made: Surrogate) -> Iterator[str]:
-    """Forward a step, backward the slope, finite everywhere, in the dtype given."""
+    """Check that forward is a step and backward the slope, finite everywhere, in the given dtype."""
     u = torch.linspace(-3, 3, 1201, dtype=torch.float64).requires_grad_()
     spikes = made(u)
     if made.output == "binary" and not torch.equal(spikes.detach(), (u > 0).double()):
@@ -118,7 +118,7 @@ def _values(made: Surrogate) -> Iterator[str]:
 
 
 def _declared(made: Surrogate) -> Iterator[str]:
-    """Peak, area, width and support against the slope itself."""
+    """Compare peak, area, width and support with the slope itself."""
     half_width = (made.fwhm or 1.0) / 2
     grid = np.linspace(-REACH, REACH, 240_001) * half_width
     slope = made.derivative(torch.from_numpy(grid)).numpy()
@@ -148,7 +148,7 @@ def _declared(made: Surrogate) -> Iterator[str]:
 
 
 def _area(made: Surrogate, half_width: float) -> float:
-    """Integral of the slope, in pieces that grow away from threshold and end at kinks."""
+    """Integrate the slope, in pieces that grow away from threshold and end at kinks."""
     reach = [0.0, *(half_width * 4.0**power for power in range(-1, 14))]
     low, high = made.support
     edges = sorted({*reach, *(-each for each in reach), *map(float, made.kinks)})
@@ -157,7 +157,7 @@ def _area(made: Surrogate, half_width: float) -> float:
 
 
 def _width(grid: NDArray[np.float64], slope: NDArray[np.float64]) -> float:
-    """Full width at half maximum of the peak nearest to the threshold."""
+    """Compute the full width at half maximum of the peak nearest to the threshold."""
     peaks = np.flatnonzero(slope >= slope.max() * (1 - TOLERANCE))
     top = peaks[np.argmin(np.abs(grid[peaks]))]
     below = np.flatnonzero(slope < slope.max() / 2)
@@ -168,7 +168,7 @@ def _width(grid: NDArray[np.float64], slope: NDArray[np.float64]) -> float:
 
 
 def _form_factor(made: Surrogate) -> float:
-    """Return what turns an area of the slope into that of the form."""
+    """Return the factor that turns an area of the slope into that of the bell or shape."""
     return made.steepness / made.height if isinstance(made, BellSurrogate) else 1.0
 
 

@@ -19,7 +19,7 @@ SENT = {
 
 @torch.no_grad()
 def neuron_picture(name: str, neuron: Neuron, formula: str = "") -> NeuronPicture:
-    """Return what the picture of a neuron shows.
+    """Collect what the picture of a neuron shows.
 
     Args:
         name: of the entry.

@@ -48,7 +48,7 @@ def steps_of(neuron: Neuron, wanted: int) -> int:
 
 @torch.no_grad()
 def respond(neuron: Neuron, current: Tensor) -> tuple[Tensor, list[Any]]:
-    """Return what is sent [T, B] and all states; of a sequence neuron, u minus threshold alone."""
+    """Run neurons and return their output [T, B] and states; of a sequence neuron u minus threshold alone."""
     given = current[..., None].repeat_interleave(neuron.currents, dim=-1)
     surrogate = getattr(neuron, "surrogate", None)
     if surrogate is not None:
@@ -81,13 +81,13 @@ def response(neuron: Neuron, current: Tensor) -> Response:
 
 
 def step_current(neuron: Neuron) -> Tensor:
-    """Make a current [T] that is on for a while, as high as lets the neuron fire some times."""
+    """Make a current [T] that is on for a while, high enough that the neuron fires several times."""
     on = _window(steps_of(neuron, STEPS))
     return on * smallest(neuron, on)
 
 
 def spike_train(neuron: Neuron) -> Tensor:
-    """Spikes at equal distances for a while, of a weight under which the neuron fires some times [T]."""
+    """Make spikes at equal distances for a while, weighted so that the neuron fires several times [T]."""
     on = _window(steps_of(neuron, STEPS))
     train = on * (torch.arange(len(on)) % APART == 0)
     return train * smallest(neuron, train)
@@ -99,7 +99,7 @@ def _window(steps: int) -> Tensor:
 
 
 def smallest(neuron: Neuron, shape: Tensor) -> float:
-    """Find the least factor on a current [T] at which the neuron fires some times, or once; 1 if it never does."""
+    """Find the least factor on a current [T] at which the neuron fires several times, or once; 1 if never."""
     if neuron.output == "real":
         return 1.0
     heights = torch.logspace(-3, 4, 176)
@@ -112,7 +112,7 @@ def smallest(neuron: Neuron, shape: Tensor) -> float:
 
 
 def rates(neuron: Neuron) -> Rates:
-    """Compute what is sent per step, in the mean, by constant currents."""
+    """Compute the mean output per step for each of several constant currents."""
     steps = steps_of(neuron, LONG)
     current = torch.linspace(0, HIGHEST * smallest(neuron, torch.ones(steps)), POINTS)
     sent, _ = respond(neuron, current.expand(steps, -1))

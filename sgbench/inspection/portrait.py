@@ -17,7 +17,7 @@ from sgbench.training.creation import create
 def draw(
     entry: Entry, path: Path, *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
 ) -> None:
-    """Make a surrogate or a neuron and write its picture.
+    """Build a surrogate or a neuron and draw its picture to a file.
 
     Args:
         entry: of the catalogue or of one's own.
@@ -40,5 +40,5 @@ def draw(
 
 
 def formula_of(entry: Entry) -> str:
-    """Return the line of mathematics that an entry gives; nothing where it gives none."""
+    """Return the formula of an entry as a line of mathematics; empty where it gives none."""
     return str(entry.meta.get("formula", ""))

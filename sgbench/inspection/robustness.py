@@ -54,7 +54,7 @@ def robustness(
 def curves_of(
     run: StoredRun, what: Sequence[str], *, levels: Sequence[float] | None, draws: int, batches: int | None
 ) -> list[Curve]:
-    """Measure the same of a run that was made again; see `robustness`."""
+    """Measure the robustness of a run that was rebuilt from its record; see `robustness`."""
     names = checked_names(what)
     if batches is not None:
         require_count("--batches", batches)
@@ -83,7 +83,7 @@ def curves_of(
 
 
 def scorer(run: StoredRun) -> Score:
-    """Return what scores a network like the run's: as after training, with the noise of the selected epoch."""
+    """Make the function that scores a network as after training, with the noise of the selected epoch."""
     epochs = Epochs(run.parts.steepness, run.spec.method.protocol.epochs, run.spec.seed)
     epoch = 0 if run.record is None else run.record.best_epoch or 0
 
@@ -99,7 +99,7 @@ def scorer(run: StoredRun) -> Score:
 
 
 def _compare_with_record(run: StoredRun, found: Sequence[Curve]) -> None:
-    """Say so where the undisturbed score is not the record's, e.g. on another machine."""
+    """Report where the undisturbed score is not the record's, e.g. on another machine."""
     told = None if run.record is None else run.record.validation
     known = [curve for curve in found if curve.points]
     if told is None or not known:

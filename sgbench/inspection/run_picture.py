@@ -71,7 +71,7 @@ def _curves(record: RunRecord) -> Curves:
 
 
 def _rates(record: RunRecord) -> tuple[LayerRates, ...]:
-    """List rates by epoch, and those on validation and test, before them those of diagnoses on the way."""
+    """List rates by epoch, then those of diagnoses during training, then those on validation and test."""
     known: dict[str, list[tuple[str, float]]] = {}
     for found in record.diagnosis or ():
         for layer in found.layers:
@@ -130,7 +130,7 @@ def _replayed(run: StoredRun, count: int) -> tuple[ShownSample, ...]:
 
 
 def _few(potentials: Any, spikes: Any) -> Any:
-    """Take the neurons that fire most, or the first ones of a layer that does not fire."""
+    """Select the neurons that fire most, or the first ones of a layer that does not fire."""
     if spikes is None:
         return potentials[:, :SHOWN_NEURONS]
     most = np.argsort(-spikes.sum(0), kind="stable")[:SHOWN_NEURONS]

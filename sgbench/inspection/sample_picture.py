@@ -21,7 +21,7 @@ US_PER_MS = 1000
 
 
 def draw(name: str, made: DataSet, part: Samples, split: Split, path: Path, *, count: int) -> None:
-    """Write the picture of some samples.
+    """Draw some samples of a data set to a file.
 
     Args:
         name: of the entry.
@@ -48,7 +48,7 @@ def draw(name: str, made: DataSet, part: Samples, split: Split, path: Path, *, c
 
 
 def chosen(target: Tensor, count: int) -> list[int]:
-    """Return positions of samples: the first of each class in turn, then the second, and so on.
+    """Choose positions of samples: the first of each class in turn, then the second, and so on.
 
     >>> chosen(torch.tensor([1, 1, 0, 1, 0]), 3)
     [2, 0, 4]
@@ -61,14 +61,14 @@ def chosen(target: Tensor, count: int) -> list[int]:
 
 
 def points_of(values: Tensor, target: Tensor) -> views.Points:
-    """Return the first two values of each sample [samples, inputs]; the one there is twice."""
+    """Select the first two values of each sample [samples, inputs]; a single value is repeated."""
     second = min(1, values.shape[1] - 1)
     shown = values[:POINTS].numpy()
     return views.Points(shown[:, 0], shown[:, second], target[:POINTS].numpy())
 
 
 def samples_of(part: Samples, made: DataSet, count: int) -> list[views.Sample]:
-    """Return samples in the form that they have, with what is asked of them."""
+    """Convert samples to the form in which their picture shows them, with their targets."""
     is_class = made.target == "class"
     places = chosen(part.target, count) if is_class else list(range(min(count, len(part.target))))
     samples = []
@@ -114,7 +114,7 @@ def _raster(own: SpikeTrains) -> views.Raster:
 
 
 def _camera(own: SpikeTrains, image: tuple[int, int, int]) -> views.CameraEvents:
-    """Return what a camera saw in the first third of a sample."""
+    """Subtract a camera's darker from its brighter events in the first third of a sample, pixel by pixel."""
     until_us = int(own.duration_us.item()) // 3
     early = own.channel[own.time_us < until_us].long()
     counts = torch.bincount(early, minlength=own.n_channels).view(image)

@@ -35,7 +35,7 @@ class StoredRun(NamedTuple):
 
 
 def folder_with_record(word: str) -> Path | None:
-    """Return the folder that a word names if a record lies there; the record itself names its folder.
+    """Find the folder that a word names if a record lies there; a record's own path stands for its folder.
 
     >>> folder_with_record("surrogate=atan") is None
     True
@@ -49,7 +49,7 @@ def folder_with_record(word: str) -> Path | None:
 def stored_run(
     words: Sequence[str], *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
 ) -> StoredRun:
-    """Make a run again.
+    """Build a run again, from its record or from words.
 
     Args:
         words: a folder with a record, and words such as "paths.data_dir=DIR"; or the words of a run.
@@ -79,7 +79,7 @@ def stored_run(
 
 
 def record_of(folder: Path) -> RunRecord:
-    """Read the record in a folder.
+    """Read the record of a run in a folder.
 
     Raises:
         InputError: there is none, or none that can be read.
@@ -95,7 +95,7 @@ def run_of(
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
 ) -> StoredRun:
-    """Make a run again on the processor from its record.
+    """Build a run again on the processor from its record.
 
     Args:
         folder: of the run.
@@ -117,7 +117,7 @@ def run_of(
 
 
 def load_selected(run: StoredRun) -> Network:
-    """Put the selected weights of a finished run into its network.
+    """Load the selected weights of a finished run into its network.
 
     Raises:
         InputError: the run is not finished, or its weights are gone, changed or of another network.

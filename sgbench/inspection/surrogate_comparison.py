@@ -26,7 +26,7 @@ def comparison(made: Mapping[str, Surrogate], width: float) -> list[dict[str, An
 
 
 def _matched(surrogate: Surrogate, width: float) -> dict[str, Any] | None:
-    """Stretch along u to the width and along the slope to peak 1: the area follows."""
+    """Stretch a surrogate along u to a width, and its slope to peak 1; the area follows."""
     stretch, peak = _stretch(surrogate, width), curves.top(surrogate)
     if stretch is None:
         return None
@@ -41,13 +41,13 @@ def _matched(surrogate: Surrogate, width: float) -> dict[str, Any] | None:
 
 
 def _stretch(surrogate: Surrogate, width: float) -> float | None:
-    """Return by how much u has to be stretched to reach a width; None without a width or a finite peak."""
+    """Compute the factor by which u is stretched to reach a width; None without a width or a finite peak."""
     peak = curves.top(surrogate)
     return width / surrogate.fwhm if surrogate.fwhm and peak and math.isfinite(peak) else None
 
 
 def comparison_picture(made: Mapping[str, Surrogate], width: float) -> ComparisonPicture:
-    """Return what the picture of all shows.
+    """Collect what the picture of several surrogates shows.
 
     Args:
         made: surrogates by the name of their entry.

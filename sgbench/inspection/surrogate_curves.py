@@ -66,14 +66,14 @@ def primitive_of(surrogate: Surrogate, u: Tensor) -> Tensor | None:
 
 
 def top(surrogate: Surrogate) -> float:
-    """Return the peak as declared or, where none is, the largest sample."""
+    """Return the declared peak or, where none is declared, the largest sample."""
     if surrogate.peak is not None:
         return surrogate.peak
     return float(slope_of(surrogate, _all_scales()).mean.abs().max())
 
 
 def extent(surrogate: Surrogate, level: float) -> tuple[float, float] | None:
-    """Find between where the slope reaches `level` times the peak [threshold units]; None if it never does.
+    """Find the interval on which the slope reaches `level` times the peak [threshold units]; None if it never does.
 
     The ends are the outermost such points; beyond a million they count as infinite.
     """
@@ -99,7 +99,7 @@ def extent(surrogate: Surrogate, level: float) -> tuple[float, float] | None:
 
 
 def extent_width(surrogate: Surrogate, level: float) -> float | None:
-    """Return the full width at `level` times the peak [threshold units]."""
+    """Compute the full width at `level` times the peak [threshold units]."""
     ends = extent(surrogate, level)
     return None if ends is None else ends[1] - ends[0]
 
@@ -126,7 +126,7 @@ def corners(surrogate: Surrogate) -> list[float]:
 
 
 def _all_scales(kinks: tuple[float, ...] = ()) -> Tensor:
-    """Points from 1e-7 to 1e7 on both sides, and both sides of every kink."""
+    """Return points from 1e-7 to 1e7 on both sides, and both sides of every kink."""
     right = torch.logspace(-7, 7, 4001, dtype=torch.float64)
     beside = [kink + side * 1e-9 * max(1.0, abs(kink)) for kink in kinks for side in (-1, 0, 1)]
     return torch.cat([-right, right, torch.tensor([0.0, *beside], dtype=torch.float64)]).unique()
@@ -163,12 +163,12 @@ def _window_of_shape(surrogate: Surrogate) -> tuple[float, float]:
 
 
 def _has_lobes(surrogate: Surrogate) -> bool:
-    """Say whether the slope is negative somewhere near."""
+    """Say whether the slope is negative somewhere near the threshold."""
     return not surrogate.stochastic and bool((slope_of(surrogate, _all_scales()).mean < 0).any())
 
 
 def _reach_without_width(surrogate: Surrogate) -> float:
-    """Around the corners, or where the slope falls to a half on one side or to three quarters on both."""
+    """Choose how far to show: around the corners, or where the slope falls to a half on one side or 3/4 on both."""
     marks = [abs(corner) for corner in corners(surrogate)]
     for level in (0.5, 0.75):
         marks += [abs(end) for end in extent(surrogate, level) or () if math.isfinite(end)]
@@ -177,7 +177,7 @@ def _reach_without_width(surrogate: Surrogate) -> float:
 
 
 def grid(low: float, high: float, kinks: tuple[float, ...], points: int) -> Tensor:
-    """Evenly spaced points, both sides of every kink, and the threshold."""
+    """Return evenly spaced points, both sides of every kink, and the threshold."""
     near = 1e-6 * (high - low)
     beside = [kink + side * near for kink in (*kinks, 0.0) for side in (-1, 0, 1) if low < kink < high]
     even = torch.linspace(low, high, points, dtype=torch.float64)
@@ -185,7 +185,7 @@ def grid(low: float, high: float, kinks: tuple[float, ...], points: int) -> Tens
 
 
 def reference(surrogate: Surrogate) -> ReferenceCurve | None:
-    """Make a fast sigmoid of the same peak and, where there is one, the same width."""
+    """Build a fast sigmoid of the same peak and, where there is one, the same width."""
     peak, width = top(surrogate), surrogate.fwhm
     if not SMALLEST <= peak <= LARGEST:
         return None

@@ -14,7 +14,7 @@ MANY = 5
 
 
 def interval(ends: tuple[float, float]) -> str:
-    """Say for people where a slope is not 0.
+    """Describe for people the interval where a slope is not 0.
 
     >>> interval((-1.0, 1.0)), interval((-math.inf, math.inf)), interval((0.0, math.inf))
     ('[-1, 1]', 'unbounded', 'from 0 on')
@@ -30,7 +30,7 @@ def interval(ends: tuple[float, float]) -> str:
 
 
 def some(values: list[float], digits: int = 3) -> str:
-    """Numbers for people, the first few of many.
+    """Write numbers for people, the first few of many.
 
     >>> some([0.0, 0.5]), some([]), some([0.0, 0.5, 1.0, 1.5, 2.0, 2.5])
     ('0, 0.5', 'none', '0, 0.5, 1 and 3 more')
@@ -41,7 +41,7 @@ def some(values: list[float], digits: int = 3) -> str:
 
 
 def facts(surrogate: Surrogate) -> dict[str, Any]:
-    """Peak, area, widths, support and the rest, with stable keys."""
+    """Collect peak, area, widths, support and other properties under stable keys."""
     return {
         "peak": surrogate.peak,
         "area": surrogate.area,
@@ -68,7 +68,7 @@ def plain(tree: Any) -> Any:
 
 
 def headline(surrogate: Surrogate) -> str:
-    """Write the facts in one line."""
+    """Describe the facts of a surrogate in one line."""
     width = "no width" if surrogate.fwhm is None else f"width {number_text(surrogate.fwhm)}"
     area = "area undefined" if surrogate.area is None else f"area {number_text(surrogate.area)}"
     peak = "peak undefined" if surrogate.peak is None else f"peak {number_text(surrogate.peak)}"

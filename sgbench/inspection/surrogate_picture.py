@@ -21,7 +21,7 @@ FORWARD = {
 
 
 def surrogate_picture(name: str, surrogate: Surrogate, points: int = POINTS) -> SurrogatePicture:
-    """Return what the picture of a surrogate shows.
+    """Collect what the picture of a surrogate shows.
 
     Args:
         name: of the entry.
@@ -64,7 +64,7 @@ def _curve(u: torch.Tensor, samples: curves.SampledCurve) -> Curve:
 
 
 def _half_width(surrogate: Surrogate) -> HalfWidth | None:
-    """Return where the slope is above half its peak, if that is the width that the surrogate declares."""
+    """Return the interval of slopes above half the peak, if it has the width that the surrogate declares."""
     width = surrogate.fwhm
     ends = None if width is None else curves.extent(surrogate, 0.5)
     if width is None or ends is None or abs(ends[1] - ends[0] - width) > SAME_WIDTH * width:

@@ -101,7 +101,7 @@ def show(
 
 
 def _with_outsiders(root: Path, layout: Layout, only: str | None) -> Iterable[str]:
-    """Yield the protocols that hold results of code outside the catalogue, be there others or not."""
+    """Yield the protocols that hold results of code outside the catalogue, whether or not they hold others."""
     if layout == "leaderboards":
         for name in protocols(root, only=only, layout=layout):
             if (root / name / EXTERNAL).is_dir() and not (root / name).is_symlink():
@@ -179,12 +179,12 @@ def build(
 
 
 def _load_drawing() -> None:
-    """Load the drawing library, which `show` and `check` do without."""
+    """Import the drawing library, which `show` and `check` do without."""
     importlib.import_module("sgbench.leaderboard.pages.picture").load()
 
 
 def _drawing_executor(*, apart: bool) -> Executor:
-    """Return what draws while tables are written: a process for a large board, else a thread."""
+    """Choose the executor that draws while tables are written: a process for a large board, else a thread."""
     return ProcessPoolExecutor(1, mp_context=get_context("fork")) if apart else ThreadPoolExecutor(1)
 
 
@@ -282,7 +282,7 @@ def _stale_files(board: Board, root: Path) -> Iterable[Finding]:
 
 
 def rebuild(root: Path) -> str:
-    """Say what to type to build the boards of a leaderboards folder anew.
+    """Write the command that builds the boards of a leaderboards folder anew.
 
     >>> rebuild(Path("leaderboards")), rebuild(Path("my boards"))[-18:]
     ('rebuild with: sgbench board build --from leaderboards', "--root 'my boards'")

@@ -57,7 +57,7 @@ class Costs:
 
 
 def costs(group: Sequence[RunRecord], *, targets: Sequence[EnergyTarget], dt_s: float) -> Costs:
-    """Average the records of one method.
+    """Average the costs in the records of one method.
 
     Args:
         group: the records, one per seed.
@@ -93,7 +93,7 @@ def _together(counts: Sequence[OpCounts]) -> OpCounts | None:
 
 
 def beside(counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float) -> tuple[EnergyComparison, ...]:
-    """One method, its seeds pooled, beside its networks without spikes on each target.
+    """Compare one method, its seeds pooled, with its networks without spikes on each target.
 
     Raises:
         InputError: a layer's synapses were not counted.
@@ -152,7 +152,7 @@ def _energy(estimates: Sequence[EnergyEstimate], target: EnergyTarget) -> Energy
 
 
 def _mean(found: Sequence[Interval | None]) -> Interval | None:
-    """Average each end, if every seed has one."""
+    """Average value and ends of an energy over seeds, if every seed has one."""
     given = [interval for interval in found if interval is not None]
     if len(given) < len(found):
         return None

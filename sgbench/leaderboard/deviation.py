@@ -50,7 +50,7 @@ class ProtocolReference:
 
     @property
     def measure(self) -> Measure:
-        """Return what its board compares.
+        """Return the measure that the protocol's board compares.
 
         Raises:
             InputError: nobody says what guessing would lose.
@@ -69,7 +69,7 @@ class ProtocolReference:
 
     @property
     def test_samples(self) -> int:
-        """Return how many samples its test set has."""
+        """Return how many samples the protocol's test set has."""
         return self.facts.sizes["test"]
 
     def data_sha256(self, seed: int) -> str | None:
@@ -158,7 +158,7 @@ def compose_reference(
 
 
 def _draws(entry: Entry) -> Mapping[int, str]:
-    """Read the hash of the data of each seed from a protocol's meta.
+    """Read the hash of each seed's data from a protocol's metadata.
 
     Raises:
         InputError: something else than seeds and hashes stands there.
@@ -174,7 +174,7 @@ def _draws(entry: Entry) -> Mapping[int, str]:
 
 
 def _guess(entry: Entry, key: str, *, high: float = math.inf) -> float | None:
-    """Read what a protocol's file says that an answer without learning scores, or return None."""
+    """Read from a protocol's file the score of an answer without learning, or return None."""
     given = entry.meta.get(key)
     if given is None:
         return None
@@ -188,7 +188,7 @@ def deviation(
     known: KnownMethods | None = None,
     trials: bool = False,
 ) -> str | None:
-    """Why a record is no row of its protocol's board, on one line, or None if it is one.
+    """Explain on one line why a record is no row of its protocol's board, or return None if it is one.
 
     Args:
         record: what was read.
@@ -222,7 +222,7 @@ def _of_method(method: Method, reference: ProtocolReference, known: KnownMethods
 
 
 def method_deviations(method: Method, seed: int, reference: ProtocolReference) -> Iterator[str]:
-    """Say where a method leaves the protocol that it names, one text each; all is known before it runs."""
+    """Yield each deviation of a method from the protocol that it names; all are known before it runs."""
     yield from _method_deviations(method, reference)
     yield from _seed_deviation(seed, reference)
 
@@ -271,7 +271,7 @@ def _group_deviations(group: str, method: Method, reference: ProtocolReference) 
 
 
 def _foreign(name: str, given: Mapping[str, Value], entry: Entry) -> Iterator[str]:
-    """Why a free parameter is none that the entry could have."""
+    """Yield the reasons why a free parameter is none that the entry could have."""
     key = name.partition(".")[2]
     if key not in entry.parameters:
         yield f"{name} is no parameter of {entry.name}"
@@ -326,7 +326,7 @@ def _fact_deviations(record: RunRecord, reference: ProtocolReference) -> Iterato
 
 
 def _parameter(parameters: Mapping[str, Value], name: str) -> Value:
-    """Return a parameter, or the frozen value that an older record without it stands for."""
+    """Look up a parameter, or the frozen value that an older record without it stands for."""
     return parameters.get(name.partition(".")[2], NEUTRAL.get(name, "absent"))
 
 

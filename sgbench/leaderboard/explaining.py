@@ -51,7 +51,7 @@ def explain_two(
 
 
 def _hits(root: Path, layout: Layout, protocol: str, row: MethodRow) -> Hits:
-    """Score the stored predictions of a method's finished seeds."""
+    """Score the stored predictions of a method's finished seeds sample by sample."""
     objects = Objects(root / protocol)
     found = {}
     for seed in sorted(set(row.scores) - set(row.failed_seeds)):

@@ -36,7 +36,7 @@ MIN_FOR_RANKS = 2
 
 
 def check_groups(by: Sequence[str]) -> tuple[str, ...]:
-    """Names of choices by which methods can be put together.
+    """Check the names of choices by which methods can be grouped.
 
     Raises:
         InputError: one is no choice of a method.
@@ -48,7 +48,7 @@ def check_groups(by: Sequence[str]) -> tuple[str, ...]:
 
 
 def having(measured: Iterable[Measured], conditions: Sequence[str]) -> list[Measured]:
-    """Methods with these numbers, as `surrogate.width_fwhm=1`, or without a parameter of that name.
+    """Select methods with these numbers, as `surrogate.width_fwhm=1`, or without a parameter of that name.
 
     Raises:
         InputError: a condition is not of this form, or names no group.
@@ -73,7 +73,7 @@ def having(measured: Iterable[Measured], conditions: Sequence[str]) -> list[Meas
 
 
 def families(measured: Iterable[Measured], by: Sequence[str]) -> dict[str, list[Measured]]:
-    """Methods by the entries of these groups, in the order of names.
+    """Group methods by the entries of these choices, in the order of names.
 
     >>> families([], ["surrogate"])
     {}
@@ -85,7 +85,7 @@ def families(measured: Iterable[Measured], by: Sequence[str]) -> dict[str, list[
 
 
 def slope_of(method: Method) -> float | None:
-    """Return the one number that sets a surrogate's steepness, or None without one or with more than one.
+    """Look up the one number that sets a surrogate's steepness; None without one or with more than one.
 
     Where a full width at half maximum is given it is the inverse of that, so that larger is steeper throughout.
     """
@@ -180,7 +180,7 @@ class AcrossTasks:
 def across_tasks(
     measured: Mapping[str, Sequence[Measured]], measures: Mapping[str, Measure], *, by: Sequence[str]
 ) -> AcrossTasks:
-    """Put tasks together: per task a family is represented by the setting that validation selects.
+    """Compare families over tasks: for each task a family is represented by the setting that validation selects.
 
     Args:
         measured: methods by protocol.

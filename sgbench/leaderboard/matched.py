@@ -32,7 +32,7 @@ class Matched:
     activation_bits: int  # of the quantised network
 
     def cheaper(self, *, quantised: bool) -> tuple[int, int]:
-        """Return on how many targets, of how many, the spiking network costs less under every price."""
+        """Count on how many targets, of how many, the spiking network costs less under every price."""
         kind = [each for each in self.comparisons.values() if each.quantised is quantised]
         return sum(each.wins is True for each in kind), len(kind)
 
@@ -55,13 +55,13 @@ def matched(counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float) -
 
 
 def _multiplies(target: EnergyTarget) -> bool:
-    """Say whether a price list knows the products of a network without spikes; most chips have none."""
+    """Say whether a price list prices the multiplications of a network without spikes; most chips' do not."""
     known = {*target.priced, *target.included_elsewhere}
     return not known.isdisjoint(("multiply_accumulate", *INSTEAD.get("multiply_accumulate", ())))
 
 
 def matched_rows(board: Board) -> list[tuple[MethodRow, Matched]]:
-    """List the first methods of a board that have networks without spikes to stand beside."""
+    """List the first methods of a board that have matched networks without spikes, with the comparison."""
     pairs = []
     for row in board.rows[:MOST_BESIDE]:
         counts = row.costs.counts
@@ -74,7 +74,7 @@ def matched_rows(board: Board) -> list[tuple[MethodRow, Matched]]:
 
 
 def shown_targets(board: Board, rows: Iterable[tuple[MethodRow, Matched]]) -> list[EnergyComparison]:
-    """One comparison for each target with columns of its own: the board's, and those of quantised networks."""
+    """List one comparison for each target with columns of its own: the board's, and those of quantised networks."""
     on_board = {target.name for target in board.targets}
     found: dict[str, EnergyComparison] = {}
     for _, each in rows:
@@ -83,7 +83,7 @@ def shown_targets(board: Board, rows: Iterable[tuple[MethodRow, Matched]]) -> li
 
 
 def rate_word(rate: Interval) -> str | None:
-    """Say which network needs less energy whatever its events, or None where a share of them decides.
+    """Name the network that needs less energy whatever its events, or return None where a share of them decides.
 
     No network uses more than all connections in all steps, so from there on the spiking one needs less always.
 
@@ -96,7 +96,7 @@ def rate_word(rate: Interval) -> str | None:
 
 
 def end_text(end: float) -> str:
-    """One end of a crossover in percent.
+    """Write one end of a crossover in percent.
 
     >>> end_text(0.0981), end_text(0.0), end_text(4.55)
     ('9.81', '0', 'always')
@@ -119,7 +119,7 @@ def rate_text(rate: Interval | None) -> str:
 
 
 def order(board: Board, rows: Sequence[MethodRow]) -> dict[tuple[str, str], Duel]:
-    """Return how often one method costs less than another, by the ids of each pair, in both orders.
+    """Compute how often one method costs less than another, by the ids of each pair, in both orders.
 
     Over the corners of the price intervals of every price list; a pair that none of them prices is left out.
     """
@@ -135,7 +135,7 @@ def _turned(duel: Duel) -> tuple[tuple[str, str], Duel]:
 
 
 def mean_share(found: Mapping[tuple[str, str], Duel], name: str) -> float | None:
-    """Return how often a method costs less than another of its board, averaged over all; None without any."""
+    """Average how often a method costs less than another of its board, over all others; None without any."""
     means = [duel.mean for (a, _), duel in found.items() if a == name]
     return math.fsum(means) / len(means) if means else None
 

@@ -70,7 +70,7 @@ def measure_all(
 
 
 def ranked(measured: Iterable[Measured], folder: Path) -> list[Measured]:
-    """Keep those that a board ranks: neither withdrawn, nor handed in and not run again.
+    """Select the methods that a board ranks: neither withdrawn, nor handed in without being run again.
 
     Args:
         measured: methods of one protocol.
@@ -86,7 +86,7 @@ def ranked(measured: Iterable[Measured], folder: Path) -> list[Measured]:
 
 
 def processors() -> int:
-    """Return how many processors this process may use; 1 where processes are not forked."""
+    """Count the processors that this process may use; 1 where processes are not forked."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 

@@ -69,7 +69,7 @@ class MethodRow:
 
     @property
     def label(self) -> str:
-        """Name the method among those of its board."""
+        """Name the method briefly as its board does."""
         return ", ".join([self.surrogate, *self.varying.values()])
 
     @property
@@ -180,13 +180,13 @@ def measure(
 
 
 def _tested(record: RunRecord, score: Measure) -> float:
-    """Return the test score, where a failed run counts as guessing."""
+    """Return the test score of a record, where a failed run counts as guessing."""
     found = None if record.test is None else record.test.loss if score.is_loss else record.test.accuracy
     return score.guess if found is None else found
 
 
 def _selection(record: RunRecord, score: Measure) -> float:
-    """Return the validation score, where a failed run counts as guessing too."""
+    """Return the validation score of a record, where a failed run counts as guessing too."""
     by_loss = record.method.protocol.monitor == "validation_loss"
     if score.is_loss:
         return -(score.guess if record.validation is None else record.validation.loss)

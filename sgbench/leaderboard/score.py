@@ -25,38 +25,38 @@ class Measure:
 
     @property
     def is_loss(self) -> bool:
-        """Say whether less is better."""
+        """Say whether the measure is a loss, of which less is better."""
         return self.kind == "loss"
 
     @property
     def title(self) -> str:
-        """Return the title of a column."""
+        """Return the title of the measure's column."""
         return "test loss" if self.is_loss else "test accuracy, %"
 
     @property
     def unit(self) -> str:
-        """Return the unit of a difference."""
+        """Return the unit of a difference of two scores."""
         return "in loss" if self.is_loss else "points"
 
     def text(self, value: float) -> str:
-        """One score, or a difference of two."""
+        """Format one score, or a difference of two."""
         return f"{value:.4g}" if self.is_loss else f"{100 * value:.2f}"
 
     def summary(self, found: Summary) -> str:
-        """Mean and half-width."""
+        """Format a mean with its half-width."""
         half = "" if found.half_width is None else f" ± {self.text(found.half_width)}"
         return f"{self.text(found.mean)}{half}"
 
     def signed(self, scores: Mapping[int, float]) -> dict[int, float]:
-        """Return the same scores with the sign by which more is better."""
+        """Return the scores with the sign by which larger is better."""
         return {seed: -value for seed, value in scores.items()} if self.is_loss else dict(scores)
 
     def better(self, value: float) -> float:
-        """One score so that more is better."""
+        """Return one score with the sign by which larger is better."""
         return -value if self.is_loss else value
 
     def normalised(self, values: Floats) -> Floats:
-        """Between guessing (0) and perfection (1), so that tasks of unlike difficulty can be put together.
+        """Normalise scores to 0 for guessing and 1 for perfection, so that unlike tasks can be combined.
 
         >>> import numpy as np
         >>> Measure("accuracy", 0.1).normalised(np.array([0.1, 0.55, 1.0]))
@@ -69,7 +69,7 @@ class Measure:
 
 
 def measure_of(classes: int | None, guess_loss: float | None, guess_accuracy: float | None = None) -> Measure:
-    """Accuracy where there are classes, else the loss.
+    """Choose accuracy as the measure where there are classes, else the loss.
 
     Args:
         classes: of the data set, or None.

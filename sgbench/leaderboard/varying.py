@@ -14,7 +14,7 @@ Varying = dict[str, dict[str, set[str]]]
 
 
 def varying_parameters(methods: Sequence[Method]) -> Varying:
-    """Find by group and choice the parameters in which its methods differ, without shared groups."""
+    """Find by group and choice the parameters in which methods differ; groups that all share are left out."""
     found: Varying = {}
     for group in GROUPS:
         picks = sorted({method.choices[group] for method in methods})
@@ -41,7 +41,7 @@ def _varies(methods: Sequence[Method], group: str, key: str) -> bool:
 
 
 def labels(method: Method, varying: Varying) -> dict[str, str]:
-    """Return what tells a method apart, by group: its choice, and what differs among methods of it."""
+    """Collect by group what tells a method apart: its choice, and what differs among methods of that choice."""
     found = {}
     for group, by_pick in varying.items():
         if group == "clip_norm":
@@ -53,7 +53,7 @@ def labels(method: Method, varying: Varying) -> dict[str, str]:
 
 
 def common(methods: Sequence[Method], varying: Varying) -> dict[str, str]:
-    """Return what methods share, by group; where choices differ, what those of one choice share."""
+    """Collect by group what methods share; where choices differ, what those of one choice share."""
     found: dict[str, list[str]] = {}
     for group in GROUPS:
         plain = all(method.choices[group] == NEUTRAL_CHOICES.get(group) for method in methods)

@@ -55,11 +55,11 @@ class FirstSpike(Loss):
         return first_times(trajectory) * (-self.dt_s / self.tau_s)
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Mean loss over the batch, a scalar."""
+        """Compute the mean loss over the batch, a scalar."""
         return self.each(trajectory, target).mean()
 
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Loss of each sample [B]."""
+        """Compute the loss of each sample [B]."""
         times = first_times(trajectory)
         loss = cross_entropy(times * (-self.dt_s / self.tau_s), target, reduction="none")
         if not self.early:

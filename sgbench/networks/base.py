@@ -51,7 +51,7 @@ class Network(nn.Module, ABC):
         *,
         window: int | None = None,
     ) -> Trajectory:
-        """Run over all time steps.
+        """Run all layers over all time steps.
 
         Args:
             x: input [T, B, N], dense or packed.
@@ -62,7 +62,7 @@ class Network(nn.Module, ABC):
         """
 
     def runs_on(self) -> Choice:
-        """Return what runs its layers, and why.
+        """Return the engine that runs the network's layers, with the reason.
 
         Raises:
             InputError: the engine asked for does not cover a layer.
@@ -70,29 +70,29 @@ class Network(nn.Module, ABC):
         return self.engine.describe([*self.hidden_layers, self.readout])
 
     def advance(self, progress: float) -> None:
-        """Set what changes from epoch to epoch to a share of training in [0, 1]."""
+        """Advance schedules, such as of steepness, to a share of training in [0, 1]."""
         for layer in self.layers:
             layer.neuron.advance(progress)  # type: ignore[union-attr, operator]
 
     def trained_steps(self, steps: int) -> int:
-        """Over how many steps training goes in a protocol of so many."""
+        """Return the number of steps that training covers where the protocol has `steps`."""
         return steps
 
     @property
     def deployed_numbers(self) -> int:
-        """Count the numbers that are trained and go into use: all parameters but those that serve a rule alone."""
+        """Count the parameters that are deployed: all but those that serve a learning rule alone."""
         return sum(each.numel() for each in self.parameters()) - sum(
             each.numel() for each in self.learnt_feedback
         )
 
     @property
     def learnt_feedback(self) -> list[nn.Parameter]:
-        """Return what a rule learns for its own errors beside the network: it is optimised and not deployed."""
+        """Return the parameters of a rule's learnt feedback, which are optimised and not deployed."""
         return list(self._modules.get("adaptive_feedback") or ())  # type: ignore[arg-type]
 
     @property
     def needs_all_steps(self) -> str | None:
-        """Why the network cannot go step by step or in windows, or None where it can."""
+        """Explain why the network cannot go step by step or in windows; None where it can."""
         return next((layer.needs_all_steps for layer in self.layers if layer.needs_all_steps), None)  # type: ignore[misc]
 
     def normalise(self, normalisation: Normalisation) -> None:
@@ -136,25 +136,25 @@ class Network(nn.Module, ABC):
 
     @property
     def hearers(self) -> list[Layer]:
-        """The layers that hear of hidden neurons."""
+        """Return the layers that receive spikes of hidden neurons."""
         return list(self.layers)[1:]  # type: ignore[arg-type]
 
     def sources(self, given: Literal["binary", "real"]) -> list[Source]:
-        """Return what each layer receives from: the input, which declares to hold `given`, and the layer before."""
+        """Return what each layer receives from: the input, declared to hold `given`, and the layer before."""
         return [Source("input", given), *(source_of(layer) for layer in self.hidden_layers)]
 
     def received(self, x: Signal, sent: Sequence[Tensor | None]) -> list[Signal | None]:
-        """Return what each layer receives, from the input and what each layer has sent, or None."""
+        """Return each layer's input, from the network's input and each layer's output, or None."""
         return [x, *sent[:-1]]
 
     @property
     def hidden_layers(self) -> list[DenseLayer]:
-        """The spiking layers before the readout."""
+        """Return the spiking layers before the readout."""
         return list(self.layers)[:-1]  # type: ignore[arg-type]
 
     @property
     def readout(self) -> DenseLayer:
-        """The last layer."""
+        """Return the last layer."""
         return self.layers[-1]  # type: ignore[return-value]
 
 
@@ -170,7 +170,7 @@ class Chain(Network):
         *,
         window: int | None = None,
     ) -> Trajectory:
-        """See `Network.unroll`."""
+        """Run over all time steps; see `Network.unroll`."""
         self.begin_pass(lengths, x.shape[0])
         runs = self.engine.unroll(
             list(self.layers),  # type: ignore[arg-type]
@@ -195,13 +195,13 @@ class Chain(Network):
 
 
 def source_of(layer: Layer) -> Source:
-    """Return what a layer sends on: a signed spike adds a weight; one that counts or is graded multiplies it."""
+    """Describe a layer's output: a signed spike adds a weight; one that counts or is graded multiplies it."""
     sends = layer.neuron.sends
     return Source(layer.name, "binary" if sends in ("binary", "signed") else "real")
 
 
 def hidden_sizes(hidden: object, bias: object) -> list[int]:
-    """Neurons of each hidden layer.
+    """Check the sizes of the hidden layers and return them as a list.
 
     Raises:
         InputError: no list of sizes, or a bias that is neither true nor false.
@@ -213,13 +213,13 @@ def hidden_sizes(hidden: object, bias: object) -> list[int]:
 
 
 def require_bias(bias: object) -> None:
-    """Refuse what is neither true nor false."""
+    """Refuse a bias that is neither true nor false."""
     if not isinstance(bias, bool):
         raise InputError(f"network.bias={bias!r}: true or false is needed")
 
 
 def surrogates(module: nn.Module) -> list[Surrogate]:
-    """All surrogates of a network or a part of one, the first layer's first."""
+    """Collect all surrogates of a network or a part of one, the first layer's first."""
     return [each for each in module.modules() if isinstance(each, Surrogate)]
 
 
@@ -243,5 +243,5 @@ def check_finite(network: Network, trajectory: Trajectory) -> None:
 
 
 def _finite(values: Tensor) -> bool:
-    """Say whether all are finite; their sum, which costs a tenth, mostly tells."""
+    """Say whether all values are finite; their sum, at a tenth of the cost, mostly suffices to tell."""
     return math.isfinite(values.sum().item()) or bool(values.isfinite().all())

@@ -39,14 +39,14 @@ class Units(nn.Module):
     sees_all_steps: ClassVar[bool] = True
 
     def advance(self, progress: float) -> None:
-        """Nothing changes from epoch to epoch."""
+        """Do nothing, since no setting changes from epoch to epoch."""
 
     def centred(self, state: Values) -> Tensor:
-        """Return the values themselves."""
+        """Return the values themselves, since these units have no threshold."""
         return state.u
 
     def recurrence_spec(self) -> None:
-        """They are no neurons of an engine."""
+        """Return None, since these units are no neurons of an engine."""
 
 
 class PlainLayer(nn.Module):
@@ -71,11 +71,11 @@ class PlainLayer(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """Weights into the layer, those of all gates one after another."""
+        """Return the weights into the layer, those of all gates one after another."""
         return next(self.body.parameters())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Values of all steps [S, B, N]."""
+        """Compute the layer's values of all steps [S, B, N]."""
         out = self.body(x)
         return self.after(out[0] if isinstance(out, tuple) else out)
 
@@ -125,15 +125,15 @@ class Baseline(Network):
 
     @property
     def plain_layers(self) -> list[PlainLayer]:
-        """All layers, the readout last."""
+        """Return all layers, the readout last."""
         return list(self.layers)  # type: ignore[arg-type]
 
     def chain(self) -> nn.Sequential:
-        """Return the layers as one module over what they see."""
+        """Combine the layers into one module, which takes the features that they see of samples."""
         return nn.Sequential(*self.layers)
 
     def runs_on(self) -> Choice:
-        """Torch."""
+        """Return torch as the engine, with the reason."""
         return Choice("torch", "a network without spikes is made of torch's own layers")
 
     def unroll(
@@ -145,7 +145,7 @@ class Baseline(Network):
         *,
         window: int | None = None,
     ) -> Trajectory:
-        """See `Network.unroll`; an answer that is given once stands in every step."""
+        """Run over all time steps (see `Network.unroll`); an answer given once is repeated in every step."""
         signal = self.seen(x, lengths)
         left = []
         for layer in self.layers:
@@ -188,7 +188,7 @@ class InputView:
         self.window = int(sees.removeprefix("last_")) if sees.startswith("last_") else None
 
     def features(self, n_inputs: int) -> int:
-        """Return how many numbers it gives."""
+        """Return the number of features that the view gives."""
         return n_inputs * (self.window or (self.steps if self.sees == "all" else 1))
 
     def __call__(self, x: Tensor, lengths: Tensor) -> Tensor:
@@ -237,7 +237,7 @@ class Size:
             self.shape, self.bias = [1], False
 
     def wanted(self, n_inputs: int, n_outputs: int) -> int:
-        r"""Parameters to have.
+        r"""Count the parameters that the spiking network has, which the baseline has to match.
 
         .. math:: \sum_l n_{l-1} n_l + \sum_{l \text{ hidden}} (0, n_l \text{ or } n_l^2) + [\text{bias}] \sum_l n_l
 
@@ -251,7 +251,7 @@ class Size:
         return dense_parameters(sizes, bias=self.bias) + among[self.recurrence]
 
     def widths(self, count: Callable[[list[int]], int], n_inputs: int, n_outputs: int) -> list[int]:
-        """Units of each hidden layer, in the proportions of the spiking network's, with the nearest number.
+        """Choose each hidden layer's units, in the spiking network's proportions, to match its parameters best.
 
         Args:
             count: parameters of hidden layers of these widths; it grows with each.
@@ -285,7 +285,7 @@ class Size:
 
 
 def dense_parameters(sizes: Sequence[int], *, bias: bool = True) -> int:
-    """Parameters of dense layers between layers of these sizes.
+    """Count the parameters of dense layers between layers of these sizes.
 
     >>> dense_parameters([3, 2, 1])
     11
@@ -294,12 +294,12 @@ def dense_parameters(sizes: Sequence[int], *, bias: bool = True) -> int:
 
 
 def undrawn(kind: type[nn.Module], *sizes: int) -> nn.Module:
-    """Return a module of torch's own without its draws, which would be from the generator of the whole process."""
+    """Build a module of torch's own without drawing its weights from the process-wide generator."""
     with torch.device("meta"):
         module = kind(*sizes)
     return module.to_empty(device="cpu")
 
 
 def linear(n_inputs: int, n_outputs: int) -> PlainLayer:
-    """Make the readout."""
+    """Build the linear readout."""
     return PlainLayer("readout", n_outputs, undrawn(nn.Linear, n_inputs, n_outputs), nn.Identity())

@@ -64,12 +64,12 @@ class Gru(Baseline):
         super().__init__([*layers, linear(widths[-1], n_outputs)], init, generator, engine)
 
     def seen(self, x: Signal, lengths: Tensor) -> Tensor:
-        """Every step."""
+        """Return every step of the input."""
         return dense(x)
 
 
 def parameters_of(sizes: Sequence[int]) -> int:
-    """Parameters of gated layers of these sizes and a linear readout; torch has two biases a gate.
+    """Count the parameters of gated layers of these sizes and a linear readout; torch has two biases a gate.
 
     >>> parameters_of([3, 2, 1])
     45

@@ -51,5 +51,5 @@ class Linear(Baseline):
         self.sums_up = self.view.sees == "counts"
 
     def seen(self, x: Signal, lengths: Tensor) -> Tensor:
-        """See `InputView`."""
+        """Return what the layer sees of a sample; see `InputView`."""
         return self.view(dense(x), lengths)

@@ -66,5 +66,5 @@ class Perceptron(Baseline):
         self.sums_up = self.view.sees == "counts"
 
     def seen(self, x: Signal, lengths: Tensor) -> Tensor:
-        """See `InputView`."""
+        """Return what the first layer sees of a sample; see `InputView`."""
         return self.view(dense(x), lengths)

@@ -125,7 +125,7 @@ def _check(  # noqa: PLR0913 - one for each option
     recurrence_gradient: str,
     bias: bool,
 ) -> None:
-    """Refuse what is out of range."""
+    """Refuse sizes, kinds of pooling and recurrence, and a bias that are out of range."""
     require_choice("network.recurrence", recurrence, RECURRENCES)
     require_choice("network.recurrence_gradient", recurrence_gradient, RECURRENCE_GRADIENTS)
     require_choice("network.pooling", pooling, POOLINGS)

@@ -88,15 +88,15 @@ class Converted(Network):
         self.engine = engine
 
     def trained_steps(self, steps: int) -> int:
-        """One: a rate stands for all of them."""
+        """Return 1, since in training a rate stands for all steps."""
         return 1
 
     def normalise(self, normalisation: Normalisation) -> None:
-        """Refuse all but none."""
+        """Refuse every normalisation but none."""
         _refuse("normalisation", neutral=normalisation.neutral)
 
     def drop(self, dropout: Dropout) -> None:
-        """Refuse all but none."""
+        """Refuse every dropout but none."""
         _refuse("dropout", neutral=dropout.neutral)
 
     def unroll(
@@ -108,7 +108,7 @@ class Converted(Network):
         *,
         window: int | None = None,
     ) -> Trajectory:
-        """See `Network.unroll`; an answer that is given once stands in every step."""
+        """Run over all time steps (see `Network.unroll`); an answer given once is repeated in every step."""
         if self.training:
             return self._rates(x, lengths)
         runs = self.engine.unroll(
@@ -126,7 +126,7 @@ class Converted(Network):
         )
 
     def _rates(self, x: Signal, lengths: Tensor) -> Trajectory:
-        """One pass on rates; of the spikes there are none to keep."""
+        """Run one pass on rates; its trajectory holds no spikes."""
         steps = dense(x)
         inside = valid_steps(lengths, len(steps))[..., None]
         sent = steps.masked_fill(~inside, 0.0).sum(0) / lengths[:, None].to(steps.dtype)
@@ -171,7 +171,7 @@ def clip_floor_shift(rate: Tensor, levels: int) -> Tensor:
 
 
 def _integrate_and_fire() -> Leaky:
-    """Return neurons without a leak whose one threshold is learnt."""
+    """Build neurons without a leak whose one threshold is learnt."""
     return Leaky(
         Zero(normalisation="raw", scale=1.0),  # no gradient goes through its spikes
         beta=1.0,

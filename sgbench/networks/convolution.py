@@ -85,7 +85,7 @@ class ConvLayer(Layer):
 
     @property
     def sums(self) -> int:
-        """Currents that the convolution makes in each step, before any pooling."""
+        """Count the currents that the convolution makes in each step, before any pooling."""
         return self.neuron.currents * math.prod(self.image_summed)
 
     def reset_weights(self, init: Init, generator: torch.Generator) -> None:
@@ -99,14 +99,14 @@ class ConvLayer(Layer):
         return flat_convolution(x, self.image_in, weight, bias, self.stride)
 
     def rewired(self, s: Tensor, wires: Tensor) -> Tensor:
-        """Element by element, or a convolution among the channels."""
+        """Compute the recurrent current, element by element or by a convolution among the channels."""
         if self.recurrence == "one_to_one":
             return s.repeat(1, self.neuron.currents) * wires
         return flat_convolution(s, self.image_out, wires, None, 1)
 
 
 def flat_convolution(x: Tensor, image: Image, weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
-    """Flat images [..., C H W] to flat images, of any number of leading dimensions."""
+    """Convolve flat images [..., C H W] to flat images, of any number of leading dimensions."""
     folded = x.reshape(-1, *image)
     out = conv2d(folded, weight, bias, stride=stride, padding=weight.shape[-1] // 2)
     return out.reshape(*x.shape[:-1], -1)

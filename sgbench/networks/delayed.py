@@ -66,7 +66,7 @@ class DelayedLayer(DenseLayer):
 
     @property
     def fan_out(self) -> int:
-        """Synapses that one event reaches, times the steps in which it reaches each."""
+        """Count the synapses that one event reaches, times the steps in which it reaches each."""
         return super().fan_out * self.taps
 
     def delays(self) -> Tensor:
@@ -74,7 +74,7 @@ class DelayedLayer(DenseLayer):
         return self.longest * self.delay_logit.sigmoid()
 
     def kernels(self) -> Tensor:
-        """Weights over lags of 0 to D steps, adding up to 1 [currents N, inputs, D + 1]."""
+        """Compute the weights over lags of 0 to D steps, adding up to 1 [currents N, inputs, D + 1]."""
         lag = torch.arange(self.longest + 1, device=self.weight.device, dtype=self.weight.dtype)
         apart = lag - self.delays()[..., None]
         if self.kernel == "triangle":
@@ -86,7 +86,7 @@ class DelayedLayer(DenseLayer):
         return hard + (soft - soft.detach())
 
     def synapses(self) -> None:
-        """None: the product spans steps."""
+        """Return None, since the product spans steps."""
 
     def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Compute the current of all steps [T, B, currents N] from the input of all steps [T, B, inputs].
@@ -173,7 +173,7 @@ class Delayed(Chain):
         self.advance(0.0)
 
     def advance(self, progress: float) -> None:
-        """Narrow the Gaussians."""
+        """Narrow the Gaussians of the delays as training advances."""
         super().advance(progress)
         first, last = self.sigmas
         for layer in self.layers:
@@ -182,7 +182,7 @@ class Delayed(Chain):
 
 
 def _pair(sigma_steps: object) -> tuple[float, float]:
-    """Return the first and the last standard deviation."""
+    """Check and return the first and the last standard deviation."""
     if isinstance(sigma_steps, str) or not isinstance(sigma_steps, Sequence) or len(sigma_steps) != 2:  # noqa: PLR2004
         raise InputError(f"network.sigma_steps={sigma_steps!r}: two numbers such as [2.0, 0.5] are needed")
     first, last = (require_number("network.sigma_steps", each, low=NARROWEST) for each in sigma_steps)

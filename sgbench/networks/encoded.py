@@ -96,7 +96,7 @@ class Encoded(Chain):
 
 
 def _sizes(widths: object) -> list[int]:
-    """Neurons of each layer behind the encoder."""
+    """Check and return the number of neurons of each layer behind the encoder."""
     if isinstance(widths, str) or not isinstance(widths, Sequence):
         raise InputError(f"network.widths={widths!r}: a list of layer sizes such as [64] or [] is needed")
     return [require_count("network.widths", size) for size in widths]

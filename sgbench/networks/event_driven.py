@@ -104,13 +104,13 @@ class EventDriven(SpikeTimes):
         )
 
     def fired(self, layer: DenseLayer, arrivals: Arrivals, ends: Tensor) -> tuple[Spikes, Tensor]:
-        """All spikes of each neuron."""
+        """Compute all spikes of each neuron, and the share of samples in which it is silent."""
         recurrent = None if layer.recurrent is None else layer.recurrent.double()
         spikes, _ = run_events(arrivals, ends, self.membrane, recurrent)
         return spikes, first_of_each(spikes, layer.neurons).detach().isinf().double().mean(0)
 
     def answered(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> Answer:
-        """Potentials of the readout, or the first of its spikes."""
+        """Compute the answer: potentials of the readout, or the first of its spikes."""
         if layer.neuron.output == "real":
             output = potentials(arrivals, steps, self.membrane)
             last = (lengths - 1).view(1, -1, 1).expand(1, -1, output.shape[2])

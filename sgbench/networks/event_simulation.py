@@ -84,7 +84,7 @@ class _Events(torch.autograd.Function):
     def forward(
         ctx: Any, times: Tensor, jumps: Tensor, recurrent: Tensor | None, ends: Tensor, membrane: Membrane
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Simulate."""
+        """Simulate the layer and return its spikes, their sources and the last potentials."""
         made = simulate(Arrivals(times, jumps), ends, membrane, recurrent)
         ctx.made, ctx.membrane, ctx.recurrent = made, membrane, recurrent
         ctx.jumps, ctx.comes = jumps, times < ends[:, None]
@@ -94,7 +94,7 @@ class _Events(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by_time: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor | None, None, None]:
-        """Go through the tape from its end."""
+        """Compute the adjoints by going through the tape of events from its end."""
         made: Layer = ctx.made
         tape, jumps = made.tape, ctx.jumps
         by_spike = jumps.new_zeros(len(tape), *jumps.shape[::2])
@@ -128,11 +128,11 @@ class _Adjoint:
         self.to_recurrent = None if recurrent is None else torch.zeros_like(recurrent)
 
     def later(self) -> Tensor:
-        """Return what a unit of current is worth per step by which it comes later."""
+        """Compute what a unit of current is worth per step by which it comes later."""
         return self.q / self.membrane.tau_syn - self.p / self.membrane.tau_mem
 
     def fire(self, segment: Segment, by_time: Tensor) -> None:
-        """Cross the spikes at a segment's end; a spike's delay moves its reset and what it sends on."""
+        """Move the adjoints across the spikes at a segment's end; a delay moves the reset and what is sent on."""
         fires = segment.fires
         if not fires.any():
             return
@@ -145,7 +145,7 @@ class _Adjoint:
         self.p = torch.where(fires, (behind * self.p - delayed) / slope, self.p)
 
     def back(self, span: Tensor) -> None:
-        """Go back over a stretch without events."""
+        """Move the adjoints back over a stretch without events."""
         mem, syn = torch.exp(-span / self.membrane.tau_mem), torch.exp(-span / self.membrane.tau_syn)
         self.q = syn * self.q + self.membrane.share * (mem - syn) * self.p
         self.p = mem * self.p
@@ -178,7 +178,7 @@ class _State:
         self.tape: list[Segment] = []
 
     def until(self, barrier: Tensor, arrival: int | None) -> None:
-        """Go on to a moment of each sample [B, 1], with all spikes on the way."""
+        """Advance each sample to a moment [B, 1], with all spikes on the way."""
         for _ in range(MOST_FIRINGS):
             left = (barrier - self.now).clamp(min=0.0)
             delay = crossing(self.u, self.i, left, self.membrane)

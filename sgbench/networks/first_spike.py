@@ -105,7 +105,7 @@ class FirstSpike(SpikeTimes):
         )
 
     def fired(self, layer: DenseLayer, arrivals: Arrivals, ends: Tensor) -> tuple[Spikes, Tensor]:
-        """One spike of each neuron at most."""
+        """Compute one spike of each neuron at most."""
         times = first_spikes(arrivals, ends, self.membrane)
         return in_order(times), times.detach().isinf().double().mean(0)
 

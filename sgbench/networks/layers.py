@@ -76,7 +76,7 @@ class Layer(nn.Module):
 
     @property
     def needs_all_steps(self) -> str | None:
-        """Why it cannot go step by step, or None where it can; what is trained may where training could not."""
+        """Explain why the layer cannot go step by step, or return None; dropout may forbid it in training alone."""
         if self.always_all_steps is not None:
             return self.always_all_steps
         if self.normalises:
@@ -92,23 +92,23 @@ class Layer(nn.Module):
 
     @property
     def sums(self) -> int:
-        """Currents that the product makes in each step, before any pooling."""
+        """Count the currents that the product makes in each step, before any pooling."""
         return self.neuron.currents * self.neurons
 
     @property
     def biases(self) -> int:
-        """Biases that are added in each step."""
+        """Count the biases that are added in each step."""
         folded = self.normaliser is not None and self.normaliser.folds
         return self.sums if folded or self.bias is not None else 0
 
     @property
     def normalisation_operations(self) -> int:
-        """Multiplications with additions of one step, of a normalisation that is no part of the weights."""
+        """Count multiply-adds of one step by a normalisation that is no part of the weights."""
         return self.sums if self.normaliser is not None and not self.normaliser.folds else 0
 
     @property
     def pooling_operations(self) -> int:
-        """Comparisons, or additions and multiplications, of one step."""
+        """Count the operations of pooling in one step: comparisons, or additions and multiplications."""
         before = 0 if self.pool_in is None else self.pool_in.operations
         behind = 0 if self.pool_out is None else self.pool_out.operations * self.neuron.currents
         return before + behind
@@ -118,7 +118,7 @@ class Layer(nn.Module):
         """Draw all weights anew."""
 
     def product(self, x: Tensor) -> Tensor:
-        """Weights times what arrives, of any number of leading dimensions, with the bias."""
+        """Multiply the weights with what arrives, of any number of leading dimensions, and add the bias."""
         if self.feedback_weight is None or not x.requires_grad:
             return self.weighted(x, *self.acting())
         back = self.feedback_weight
@@ -126,10 +126,10 @@ class Layer(nn.Module):
 
     @abstractmethod
     def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Sum what arrives by these weights, which have the shape of the layer's own."""
+        """Compute the weighted sum of what arrives, by weights of the shape of the layer's own."""
 
     def feedback(self, s: Tensor) -> Tensor:
-        """Recurrent current [B, currents N] from what came of the last step [B, N]."""
+        """Compute the recurrent current [B, currents N] from the last step's spikes or potentials [B, N]."""
         if self.recurrent is None:
             return torch.zeros_like(s)
         wires, back = self.recurrent_acting(), self.recurrent_feedback
@@ -138,15 +138,15 @@ class Layer(nn.Module):
         return sent_back(self.rewired(s.detach(), wires), s, lambda s: self.rewired(s, back))
 
     def recurrent_acting(self) -> Tensor:
-        """V as it acts; asked for only where there is recurrence."""
+        """Return the recurrent weights V as they act; asked for only where there is recurrence."""
         return self.recurrent  # type: ignore[return-value]
 
     def rewired(self, s: Tensor, wires: Tensor) -> Tensor:
-        """Sum the last spikes by these recurrent weights, which have the shape of the layer's own."""
+        """Compute the weighted sum of the last spikes, by recurrent weights of the shape of the layer's own."""
         raise TypeError(f"layer '{self.name}' has no recurrence")
 
     def current(self, x: Tensor) -> Tensor:
-        """Feed-forward current of any number of leading dimensions."""
+        """Compute the feed-forward current of any number of leading dimensions."""
         arriving = x if self.pool_in is None else self.pool_in(x)
         current = self.product(arriving if self.dropout is None else self.dropout(arriving))
         if self.normaliser is not None and self.normalises:
@@ -154,12 +154,12 @@ class Layer(nn.Module):
         return current if self.pool_out is None else self.pool_out(current)
 
     def acting(self) -> tuple[Tensor, Tensor | None]:
-        """Weight and bias of the product: once trained, with the normalisation that goes into them."""
+        """Return weight and bias that act in the product: once trained, with the normalisation folded into them."""
         trained = self.normaliser is not None and not self.training
         return self.normaliser.folded(self.weight, self.bias) if trained else (self.weight, self.bias)  # type: ignore[union-attr]
 
     def synapses(self) -> tuple[Tensor, Tensor | None] | None:
-        """Matrix [currents N, inputs] and bias where the product is such a one; None for any other product."""
+        """Return matrix [currents N, inputs] and bias where the product has these; None for any other product."""
         return None
 
 
@@ -225,29 +225,29 @@ class DenseLayer(Layer):
 
     @property
     def fan_out(self) -> int:
-        """Synapses that one event at an input, or one spike of an all-to-all recurrence, reaches."""
+        """Count the synapses that one event at an input, or one spike of an all-to-all recurrence, reaches."""
         return self.neurons if self.split else self.weight.shape[0]
 
     def synapses(self) -> tuple[Tensor, Tensor | None] | None:
-        """Weight [currents N, inputs] and bias [currents N]; None where the product is another."""
+        """Return weight [currents N, inputs] and bias [currents N]; None where the product is another."""
         dropped = self.training and self.dropout is not None
         return None if dropped or self.normalises or self.pool_in is not None else self.acting()
 
     def acting(self) -> tuple[Tensor, Tensor | None]:
-        """Weight and bias of the product, what is masked left out."""
+        """Return weight and bias of the product, masked entries set to 0."""
         weight, bias = super().acting()
         return self._seen(weight, self.mask), bias
 
     def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Weights times what arrives, of any number of leading dimensions, with the bias."""
+        """Multiply the weights with what arrives, of any number of leading dimensions, and add the bias."""
         return nn.functional.linear(x, weight, bias)
 
     def recurrent_acting(self) -> Tensor:
-        """V, what is masked left out."""
+        """Return the recurrent weights V, masked entries set to 0."""
         return self._seen(super().recurrent_acting(), self.recurrent_mask)
 
     def rewired(self, s: Tensor, wires: Tensor) -> Tensor:
-        """Element by element, or a product with a matrix."""
+        """Compute the recurrent current, element by element or as a product with a matrix."""
         return s.repeat(1, self.neuron.currents) * wires if self.recurrence == "one_to_one" else s @ wires.T
 
     @staticmethod
@@ -277,14 +277,14 @@ class _SentBack(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, x: Tensor, carry: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return the value as it is."""
+        """Return the value unchanged."""
         ctx.carry, ctx.shape = carry, x.shape
         return value.view_as(value)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor, None]:
-        """Send back: a linear function does the same from wherever it stands, so it stands at 0."""
+        """Send the gradient to the value, and to x through the other function, linear and so evaluated at 0."""
         with torch.enable_grad():
             origin = slope.new_zeros(ctx.shape, requires_grad=True)
             (back,) = torch.autograd.grad(ctx.carry(origin), origin, slope)
@@ -292,7 +292,7 @@ class _SentBack(torch.autograd.Function):
 
 
 def why_all_steps(name: str, neuron: Neuron, recurrence: str) -> str | None:
-    """Why a layer cannot go step by step, or None where it can."""
+    """Explain why a layer cannot go step by step, or return None where it can."""
     if not neuron.sees_all_steps:
         return None
     if recurrence != "none":

@@ -55,19 +55,19 @@ class Pool(nn.Module):
         return channels * rows * columns * (values - 1 if self.kind == "max" else values)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Flat images [..., C H W] of any number of channels to flat images."""
+        """Pool flat images [..., C H W] of any number of channels to flat images."""
         planes = x.reshape(-1, 1, *self.image_in[1:])
         pooled = (max_pool2d if self.kind == "max" else avg_pool2d)(planes, self.window)
         return pooled.reshape(*x.shape[:-1], -1)
 
     def reached(self, places: Tensor) -> Tensor:
-        """Say whether something has come to a window, from whether it has to each place [..., H W]."""
+        """Say for each window whether any of its places [..., H, W] was reached."""
         planes = places.reshape(-1, 1, *self.image_in[1:]).to(torch.float32)
         return (max_pool2d(planes, self.window) > 0).reshape(*places.shape[:-1], -1)
 
 
 def image_of(image: object, n_inputs: int, stated: Image | None) -> Image:
-    """Channels, height and width of the input: as told, as the data set states, or one square channel.
+    """Return channels, height and width of the input: as told, as the data set states, or one square channel.
 
     Raises:
         InputError: another number of pixels than there are inputs.

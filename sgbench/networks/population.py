@@ -50,7 +50,7 @@ class PopulationLayer(Layer):
         init.fill(self.weight, 1, generator, recurrent=False, layer=self)
 
     def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Each input times the weights of its own neurons, of any number of leading dimensions, with the bias."""
+        """Multiply each input with the weights of its own neurons, of any leading dimensions, and add the bias."""
         each = x.repeat_interleave(self.population, -1)
         current = each.repeat(*[1] * (x.dim() - 1), self.neuron.currents) * weight
         return current if bias is None else current + bias

@@ -131,26 +131,26 @@ class SpikeTimes(Network):
 
     @abstractmethod
     def fired(self, layer: DenseLayer, arrivals: Arrivals, ends: Tensor) -> tuple[Spikes, Tensor]:
-        """Return what a layer sends, and the share of samples in which each neuron is silent [N]."""
+        """Compute what a layer sends, and the share of samples in which each neuron is silent [N]."""
 
     @abstractmethod
     def answered(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> Answer:
-        """Return what the readout hands on."""
+        """Compute what the readout answers."""
 
     def trained_steps(self, steps: int) -> int:
-        """One: what a spike does is computed once."""
+        """Return 1, since what a spike does is computed once."""
         return 1
 
     def runs_on(self) -> Choice:
-        """Event by event."""
+        """Return the events themselves as the engine, with the reason."""
         return Choice("events", "spikes between steps go from event to event")
 
     def normalise(self, normalisation: Normalisation) -> None:
-        """Refuse all but none."""
+        """Refuse every normalisation but none."""
         self._refuse("normalisation", neutral=normalisation.neutral)
 
     def drop(self, dropout: Dropout) -> None:
-        """Refuse all but none."""
+        """Refuse every dropout but none."""
         self._refuse("dropout", neutral=dropout.neutral)
 
     def _refuse(self, group: str, *, neutral: bool) -> None:
@@ -168,7 +168,7 @@ class SpikeTimes(Network):
         *,
         window: int | None = None,
     ) -> Trajectory:
-        """See `Network.unroll`; `times` are those of the readout where it fires."""
+        """Run over all spikes (see `Network.unroll`); `times` are those of the readout where it fires."""
         ends, steps = lengths.double(), x.shape[0]
         times, rows = input_events(dense(x), lengths)
         arriving = times, rows, None
@@ -300,7 +300,7 @@ def firing_neuron(membrane: Membrane) -> Synaptic:
 
 
 def integrating_readout(membrane: Membrane) -> SynapticReadout:
-    """Return the same without a threshold."""
+    """Build the same neuron without a threshold."""
     made = SynapticReadout(
         alpha=math.exp(-1 / membrane.tau_syn),
         beta=math.exp(-1 / membrane.tau_mem),

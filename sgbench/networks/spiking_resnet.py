@@ -131,7 +131,7 @@ class SpikingResnet(Network):
             )
 
     def joined(self, residual: Tensor, straight: Tensor) -> Tensor:
-        """g of the residual spikes A and of S, of one shape."""
+        """Join residual spikes A and spikes S of one shape by the function g."""
         if self.connect == "add":
             return residual + straight
         return residual * straight if self.connect == "and" else (1 - residual) * straight
@@ -145,7 +145,7 @@ class SpikingResnet(Network):
         *,
         window: int | None = None,
     ) -> Trajectory:
-        """See `Network.unroll`."""
+        """Run over all time steps; see `Network.unroll`."""
         self.begin_pass(lengths, x.shape[0])
         starts = [None] * len(self.layers) if state is None else list(state)
         runs: list[LayerRun] = []
@@ -176,11 +176,11 @@ class SpikingResnet(Network):
 
     @property
     def hearers(self) -> list[Layer]:
-        """The readout alone: what is dropped inside of a block would not be passed on as it came."""
+        """Return the readout alone: spikes dropped inside a block would not be passed on as they came."""
         return [self.readout]
 
     def sources(self, given: Literal["binary", "real"]) -> list[Source]:
-        """Return for each layer the input, a layer or a block that it receives from."""
+        """Return for each layer the input, layer or block that it receives from."""
         layers: list[Any] = list(self.layers)
         found = [Source("input", given)]
         source = source_of(layers[0])
@@ -192,7 +192,7 @@ class SpikingResnet(Network):
         return [*found, source]
 
     def received(self, x: Signal, sent: Sequence[Tensor | None]) -> list[Signal | None]:
-        """Return what each layer receives: the blocks' outputs are made anew from their spikes."""
+        """Return what each layer receives; outputs of blocks are computed anew from their spikes."""
         spikes = [None if each is None else dense(each) for each in sent]
         found: list[Signal | None] = [x]
         signal = spikes[0]
@@ -205,7 +205,7 @@ class SpikingResnet(Network):
 
 
 def _stages(channels: object, blocks: object) -> list[tuple[int, int]]:
-    """Channels and blocks of each stage."""
+    """Check and pair the channels and blocks of each stage."""
     for name, given in (("channels", channels), ("blocks", blocks)):
         if isinstance(given, str) or not isinstance(given, Sequence) or not given:
             raise InputError(

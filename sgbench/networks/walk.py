@@ -40,7 +40,7 @@ class Stretch(NamedTuple):
 
 @torch.no_grad()
 def walk(layer: Layer, signal: Signal, state: Any, *, jacobians: bool) -> Stretch:
-    """Take a layer through a stretch of time.
+    """Run a layer step by step over a stretch of time and record its states.
 
     Args:
         layer: that can go step by step.
@@ -74,7 +74,7 @@ def walk(layer: Layer, signal: Signal, state: Any, *, jacobians: bool) -> Stretc
 
 
 def differentiated(neuron: Neuron, current: Tensor, state: Any) -> tuple[Tensor, Any, Jacobians]:
-    """One step's output and state, and their derivatives, which come from the neuron's own `step`.
+    """Compute one step's output and state, and their derivatives, which come from the neuron's own `step`.
 
     Several steps may lie side by side, each with the state before it.
 

@@ -66,7 +66,7 @@ class Shown:
         self.text = text
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the entry with stable keys, as `sgbench show --json` prints it."""
+        """Convert the entry to a dictionary with stable keys, as `sgbench show --json` prints it."""
         return as_dict(self.entry)
 
     def __repr__(self) -> str:

@@ -26,7 +26,7 @@ def sweep(
     workers: int | None = None,
     title: str | None = None,
 ) -> SweepTable:
-    """Run every combination of words side by side and return the table of what came of it.
+    """Run every combination of words side by side and return the table of results.
 
     A finished run is read, not repeated, and an interrupted one goes on.
 

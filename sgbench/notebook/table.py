@@ -30,7 +30,7 @@ class SweepTable:
 
     @property
     def best(self) -> tuple[SettingRow, ...]:
-        """The rows that validation selects."""
+        """Find the rows that validation selects."""
         return tuple(best_rows(self.results))
 
     def __iter__(self) -> Iterator[SettingRow]:
@@ -50,7 +50,7 @@ class SweepTable:
         return html_table(rows, [*self.notes, *SHOW_NOTES])
 
     def to_pandas(self) -> Any:
-        """Make a DataFrame with a row a combination; scores are fractions, or losses where there are no classes.
+        """Build a DataFrame with a row a combination; scores are fractions, or losses where there are no classes.
 
         Raises:
             InputError: pandas is not installed.
@@ -111,7 +111,7 @@ def plot(what: SweepTable | RunRecord | str | Path, path: str | Path, *, samples
 
 
 def _folder(run: RunRecord | str | Path) -> Path:
-    """Return the folder of a run, or where the run of a record is written by default."""
+    """Find the folder of a run, or the one where the run of a record is written by default."""
     if isinstance(run, str | Path):
         return Path(run)
     return run_dir(default_runs_dir(), run.protocol, run.method_id, run.seed)

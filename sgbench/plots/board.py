@@ -76,7 +76,7 @@ class BoardPicture:
 
     @property
     def axis(self) -> ErrorAxis:
-        """The axis of scores."""
+        """Build the axis on which scores are drawn."""
         return ErrorAxis(self.is_loss, self.least_error)
 
 
@@ -218,13 +218,13 @@ def _draw_energies(axes: Axes, rows: Sequence[BoardRow], targets: Sequence[Energ
 
 
 def _say(axes: Axes, index: int, text: str) -> None:
-    """Write at the right end of a row what cannot be drawn."""
+    """Write a text at the right end of a row, for what cannot be drawn."""
     place = axes.get_yaxis_transform()
     axes.text(0.985, index + 0.3, text, transform=place, ha="right", va="center", fontsize=11, color=SOFT)
 
 
 def _cost_axis(axes: Axes, values: Sequence[float]) -> None:
-    """Begin an axis at zero, or take logarithms where values differ by an order of magnitude and none is zero."""
+    """Scale an axis of costs: from zero, or by logarithms where values differ tenfold and none is zero."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     if not values:

@@ -32,7 +32,7 @@ class ComparisonPicture:
 
 
 def shared_window(windows: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Return a window that shows all, cut where a single wide one would hide the others.
+    """Choose a window that shows all curves, cut where a single wide one would hide the others.
 
     >>> shared_window([(-1.0, 1.0), (-2.0, 2.0), (-100.0, 3.0)])
     (-6.0, 3.0)
@@ -59,7 +59,7 @@ def comparison_figure(picture: ComparisonPicture) -> Figure:
 
 
 def _look(position: int) -> dict[str, Any]:
-    """Return a colour, and dashes from the ninth curve on."""
+    """Choose a colour, and dashes from the ninth curve on."""
     dashed = position >= len(COLOURS)
     return {
         "color": COLOURS[position % len(COLOURS)],

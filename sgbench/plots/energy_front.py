@@ -29,7 +29,7 @@ class FrontMethod:
 
     @property
     def mean(self) -> float:
-        """Mean accuracy [%], or mean loss."""
+        """Return the mean accuracy [%], or the mean loss."""
         return math.fsum(self.accuracies) / len(self.accuracies)
 
 
@@ -102,7 +102,7 @@ def _draw(axes: Axes, panel: FrontPanel, methods: Sequence[FrontMethod], *, is_l
 
 
 def front_of(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the points that no other beats in both, by energy.
+    """Select the points that no other beats in both, by energy.
 
     >>> front_of([(1, 90), (2, 95), (3, 94)])
     [(1, 90), (2, 95)]

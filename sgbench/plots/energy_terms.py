@@ -66,7 +66,7 @@ class EnergyBar:
 
     @property
     def total_nj(self) -> float:
-        """The energy of the whole bar."""
+        """Sum the energy of the whole bar."""
         return sum(term.energy_nj for term in self.terms)
 
 
@@ -110,7 +110,7 @@ def terms_figure(bars: Sequence[EnergyBar], *, title: str) -> Figure:
 
 
 def _legend(drawn: set[str], layers: Sequence[str | None]) -> list[Patch]:
-    """Return a patch for each family that is drawn and for each layer."""
+    """Build the legend: a patch for each family that is drawn and for each layer."""
     colours = dict(zip(FAMILIES, FAMILY_COLOURS, strict=True))
     patches = [Patch(facecolor=colours[name], label=name) for name in FAMILIES if name in drawn]
     for index, layer in enumerate(layers):

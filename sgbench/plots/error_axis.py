@@ -50,28 +50,28 @@ class ErrorAxis:
 
     @property
     def scale_note(self) -> str:
-        """Return what a label says of the scale."""
+        """Return the words by which a label names the scale."""
         return "(scale: log)" if self.is_loss else "(scale: log of the error)"
 
     def shown(self, scores: Any) -> Any:
-        """Return scores as they are drawn: not better than what can be told apart from perfect."""
+        """Limit scores to what can be told apart from perfect, for drawing."""
         if self.is_loss:
             return np.maximum(scores, self.least)
         return np.clip(scores, 0.0, 100 - self.least)
 
     def place(self, scores: Any) -> Any:
-        """Return where scores stand, in decades of the error."""
+        """Convert scores to places on the axis, in decades of the error."""
         if self.is_loss:
             return np.log10(np.maximum(scores, NO_ERROR))
         return 0.0 - np.log10(np.maximum(1 - np.asarray(scores) / 100, NO_ERROR))
 
     def score(self, places: Any) -> Any:
-        """Return the scores at places: the inverse of `place`."""
+        """Convert places on the axis to scores; the inverse of `place`."""
         decades = np.power(10.0, places)
         return decades if self.is_loss else 100 * (1 - 1 / decades)
 
     def limits(self, scores: Iterable[float], intervals: Iterable[float] = ()) -> tuple[float, float]:
-        """Return from where to where the axis has to reach.
+        """Compute the ends that the axis needs.
 
         Args:
             scores: what has to be seen.
@@ -86,7 +86,7 @@ class ErrorAxis:
         return float(self.score(low - margin)), float(self.score(high + margin))
 
     def ticks(self, low: float, high: float, *, gap: float, character: float = 0.0) -> dict[float, str]:
-        """Return ticks inside an axis whose labels do not touch, with their labels.
+        """Choose ticks inside an axis whose labels do not touch, and return them with their labels.
 
         Args:
             low: left or lower end, a score.
@@ -104,7 +104,7 @@ class ErrorAxis:
         return best
 
     def frame(self, axes: Axes, side: Literal["x", "y"], ends: tuple[float, float], *, gap: float) -> None:
-        """Give an axis of a panel this scale, these ends, and ticks.
+        """Apply this scale, these ends, and ticks to an axis of a panel.
 
         Args:
             axes: the panel.
@@ -126,7 +126,7 @@ class ErrorAxis:
         axes.minorticks_off()
 
     def _candidates(self, low: float, high: float) -> Iterator[Sequence[float]]:
-        """Yield ticks to choose from, from few to many."""
+        """Yield sets of ticks to choose from, from few to many."""
         if not self.is_loss:
             yield ACCURACY_TICKS
             for step in ACCURACY_STEPS:
@@ -139,7 +139,7 @@ class ErrorAxis:
     def _apart(
         self, candidates: Sequence[float], low: float, high: float, gap: float, character: float
     ) -> dict[float, str]:
-        """Keep each tick that is far enough from the one kept before it."""
+        """Select each tick that is far enough from the one selected before it."""
         first, last = float(self.place(low)), float(self.place(high))
         labels: dict[float, str] = {}
         previous = -math.inf

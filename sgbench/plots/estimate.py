@@ -26,7 +26,7 @@ def columns(points: Iterable[tuple[float, float]]) -> tuple[list[float], list[fl
 
 
 def broken_line(intervals: Sequence[Estimate], heights: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Return x and y of horizontal lines, one an interval, as a single line with gaps.
+    """Join horizontal lines, one an interval, into x and y of a single line with gaps.
 
     A thousand lines of their own would take seconds to draw.
 

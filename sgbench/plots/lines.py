@@ -58,7 +58,7 @@ def chart(
     y_label: str,
     is_log: bool = False,
 ) -> Chart | None:
-    """Return a chart of lines, each thinned to 200 points; None where no line has a point.
+    """Build a chart of lines, each thinned to 200 points; None where no line has a point.
 
     Args:
         lines: points by the name of the line; what is no finite number is left out.
@@ -100,7 +100,7 @@ def chart(
 
 
 def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return at most 200 points, evenly spread, the first and the last among them.
+    """Select at most 200 points, evenly spread, the first and the last among them.
 
     >>> len(thinned([(x, 0.0) for x in range(1000)])), thinned([(1, 2.0)])
     (200, [(1, 2.0)])
@@ -112,7 +112,7 @@ def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Return round numbers between two ends.
+    """Choose round numbers between two ends as ticks.
 
     >>> ticks(0, 1), ticks(0.92, 0.96)
     ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.92, 0.93, 0.94, 0.95, 0.96])
@@ -126,13 +126,13 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def _spread(values: Sequence[float]) -> list[float]:
-    """Choose a few of the values that points stand at, the first and the last among them."""
+    """Select a few of the values that points stand at, the first and the last among them."""
     step = -(-len(values) // MOST_TICKS)
     return [*values[:-1:step], values[-1]]
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:
-    """Return where an axis begins and ends; a single value gets some room."""
+    """Choose where an axis begins and ends; a single value gets some room."""
     low, high = min(values), max(values)
     room = max(abs(high), 1.0) * 0.05
     return (low, high) if high - low > 1e-9 * max(abs(low), abs(high), 1e-300) else (low - room, high + room)

@@ -91,7 +91,7 @@ def _draw_response(panels: Sequence[Axes], response: ResponseCurves, labels: Seq
 
 
 def _draw_sent(panel: Axes, sent: Floats) -> None:
-    """Draw what is sent as vertical lines: one line with gaps."""
+    """Draw a layer's output as vertical lines, in one line with gaps."""
     (steps,) = np.nonzero(sent)
     gaps = np.full_like(sent[steps], np.nan)
     ends = np.stack([np.zeros_like(gaps), sent[steps], gaps], 1)

@@ -138,7 +138,7 @@ def _mark_test(panel: Axes, curves: Curves, layer: LayerRates, color: str) -> No
 
 
 def _draw_spikes(panel: Axes, sample: ShownSample) -> None:
-    """Draw layers above each other, the first at the bottom."""
+    """Draw the spikes of layers above each other, the first layer at the bottom."""
     below, ticks = 0, []
     steps = 1
     for place, (name, spikes) in enumerate(sample.spikes.items()):

@@ -89,7 +89,7 @@ class Points:
 
 
 def samples_figure(title: str, samples: Sequence[Sample], classes: int) -> Figure:
-    """Draw samples beside each other.
+    """Draw samples of a data set beside each other.
 
     Args:
         title: above them.

@@ -78,7 +78,7 @@ def _estimates(panel: ForestPanel) -> list[Estimate]:
 
 
 def _handle(axes: Axes, word: str) -> Any:
-    """Return an entry of the legend."""
+    """Build the legend's entry of one verdict's mark."""
     text = {"equal": "equal within the margin (shaded)", "open": "open"}.get(word, word)
     return axes.plot([], [], linestyle="none", markersize=8, label=text, **LOOKS[word])[0]
 

@@ -89,6 +89,6 @@ def _panel(axes: Axes, maps: HeatMaps, panel: HeatPanel, scale: Normalize, best:
 
 
 def _luminance(colour: Sequence[float]) -> float:
-    """Return the relative luminance of an sRGB colour, as in WCAG 2 (its power law alone)."""
+    """Compute the relative luminance of an sRGB colour, as in WCAG 2 (its power law alone)."""
     red, green, blue = (channel**2.2 for channel in colour[:3])
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

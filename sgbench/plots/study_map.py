@@ -52,7 +52,7 @@ class MapPanel:
 
 
 def tail_colour(tail: float, heaviest: float) -> Any:
-    """Return a colour that gets lighter as tails get heavier, for any colour vision and in print."""
+    """Choose a colour that gets lighter as tails get heavier, for any colour vision and in print."""
     return mpl.colormaps["viridis"](LIGHTEST * tail / (heaviest or 1.0))
 
 
@@ -106,7 +106,7 @@ def _panel(axes: Axes, panel: MapPanel) -> None:
 
 
 def _frame(axes: Axes, panel: MapPanel) -> Callable[[Any], Any]:
-    """Give a panel the axis of errors down to guessing; returns what scores are drawn as."""
+    """Set a panel's axis of errors, down to guessing; return the function that limits scores for drawing."""
     axis = ErrorAxis()
     estimates = [point.score for line in panel.lines for point in line.points]
     seen = [panel.guess, *(one.value for one in estimates)]

@@ -58,7 +58,7 @@ def spikes_figure(panels: Sequence[SpikePanel]) -> Figure:
 
 
 def front(marks: Sequence[SpikeMark]) -> list[SpikeMark]:
-    """Return the settings that no other beats with as few spikes, from few spikes to many.
+    """Select the settings that no other beats with as few spikes, from few spikes to many.
 
     >>> front([SpikeMark(10, 80), SpikeMark(20, 70), SpikeMark(30, 90)])
     [SpikeMark(spikes=10, accuracy=80), SpikeMark(spikes=30, accuracy=90)]

@@ -35,7 +35,7 @@ class TuningPanel:
 
 
 def tuning_figure(panels: Sequence[TuningPanel]) -> Figure:
-    """Draw the expected best of n settings.
+    """Draw the expected test score of the best of n settings, by task and shape.
 
     Args:
         panels: at least one.

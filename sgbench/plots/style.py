@@ -59,7 +59,7 @@ def encode(
     texts: Mapping[str, str] | None = None,
     style_changes: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """Draw a figure in the house's style and return the bytes of its file: equal ones for equal figures.
+    """Draw a figure in the house's style and encode it as a file's bytes: equal ones for equal figures.
 
     Args:
         draw: makes the figure; called inside the style.
@@ -80,7 +80,7 @@ def encode(
 
 
 def _lay_out(figure: Figure) -> None:
-    """Lay a figure out once; else saving would draw it twice."""
+    """Lay a figure out once, since saving would otherwise draw it twice to do so."""
     layout = figure.get_layout_engine()
     if layout is not None:
         layout.execute(figure)

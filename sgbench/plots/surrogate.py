@@ -129,7 +129,7 @@ def _draw_forward(axes: Axes, picture: SurrogatePicture) -> None:
 
 
 def _say_why(axes: Axes, low: float, high: float, *, is_staircase: bool) -> None:
-    """Say in words that there is no primitive, on the roomier side of the step."""
+    """Write into the picture that there is no primitive, on the roomier side of the step."""
     left = -low / (high - low)
     roomy = max(left, 1 - left)
     text = "no primitive: this slope is not that of a known curve, so a steepness cannot learn from it"

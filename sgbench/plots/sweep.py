@@ -60,7 +60,7 @@ def sweep_figure(picture: SweepPicture) -> Figure:
 
 
 def _notes(picture: SweepPicture, *, is_heat: bool) -> list[str]:
-    """Return the caption: what was averaged, what is missing, and why this is not the test accuracy."""
+    """Write the caption: what was averaged, what is missing, and why this is not the test accuracy."""
     what = "One seed, so no interval" if picture.seeds == 1 else f"Mean over {picture.seeds} seeds"
     if picture.seeds > 1 and not is_heat:
         what += " with its 95 % t-interval"

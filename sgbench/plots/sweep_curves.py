@@ -24,12 +24,12 @@ NO_RUN = Estimate(math.nan, math.nan, math.nan)
 
 
 def curves_size(picture: SweepPicture, across: SweptAxis) -> tuple[float, float]:
-    """Return width and height of the panel [inches]."""
+    """Compute width and height of the panel of curves [inches]."""
     return 10.5, max(5.2, 1.5 + 0.3 * len(_curves(picture, across)))
 
 
 def draw_curves(figure: Figure, picture: SweepPicture, across: SweptAxis) -> None:
-    """Fill a figure of `curves_size`.
+    """Draw curves into a figure of `curves_size`.
 
     Raises:
         InputError: there are more than eighteen curves.
@@ -60,7 +60,7 @@ def _curves(picture: SweepPicture, across: SweptAxis) -> dict[str, list[SweepRow
 
 
 def _look(position: int) -> dict[str, Any]:
-    """Return a colour and a marker, and other dashes for each round through the colours."""
+    """Choose a colour and a marker, and other dashes for each round through the colours."""
     return {
         "color": COLOURS[position % len(COLOURS)],
         "marker": MARKERS[position % len(MARKERS)],
@@ -69,7 +69,7 @@ def _look(position: int) -> dict[str, Any]:
 
 
 def _by_number(rows: Sequence[SweepRow], across: SweptAxis) -> dict[float, SweepRow]:
-    """Return rows by the number that is swept, from small to large."""
+    """Sort rows by the number that is swept, from small to large."""
     by_number = {float(row.settings[across.key]): row for row in rows}
     return dict(sorted(by_number.items()))
 
@@ -77,7 +77,7 @@ def _by_number(rows: Sequence[SweepRow], across: SweptAxis) -> dict[float, Sweep
 def _curve(
     axes: Axes, axis: ErrorAxis, name: str, rows: Mapping[float, SweepRow], look: dict[str, Any]
 ) -> None:
-    """Draw mean and band; where a setting has no run, the line breaks."""
+    """Draw mean and band of a curve; where a setting has no run, the line breaks."""
     places = list(rows)
     means, lows, highs = axis.shown([row.mean or NO_RUN for row in rows.values()]).T
     for place, mean, row in zip(places, means, rows.values(), strict=True):

@@ -22,7 +22,7 @@ MIN_TICK_GAP = 0.055  # of the axis
 
 
 def dots_size(picture: SweepPicture) -> tuple[float, float]:
-    """Return width and height of the panel [inches].
+    """Compute width and height of the panel of dots [inches].
 
     Raises:
         InputError: there are more than eighty rows.
@@ -37,7 +37,7 @@ def dots_size(picture: SweepPicture) -> tuple[float, float]:
 
 
 def draw_dots(figure: Figure, picture: SweepPicture) -> None:
-    """Fill a figure of `dots_size`; the best first where a single axis is swept."""
+    """Draw dots into a figure of `dots_size`, the best first where a single axis is swept."""
     axes = figure.subplots()
     rows = list(picture.rows)
     if len(picture.axes) == 1:
@@ -86,7 +86,7 @@ def _draw_row(axes: Axes, axis: ErrorAxis, position: int, row: SweepRow) -> None
 
 
 def _labels(rows: Sequence[SweepRow], picture: SweepPicture) -> list[str]:
-    """Return a head that names the axes, and the rows' settings below it in columns of equal width."""
+    """Write a head that names the axes, and the rows' settings below it in columns of equal width."""
     cells = [[axis.short for axis in picture.axes] or ["surrogate"]]
     for row in rows:
         cells.append([row.settings[axis.key] for axis in picture.axes] or [row.surrogate])

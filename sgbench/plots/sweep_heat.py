@@ -30,7 +30,7 @@ LACKING: Any = {"facecolor": BAND, "edgecolor": SOFT, "hatch": "////", "linewidt
 
 
 def heat_size(picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> tuple[float, float]:
-    """Return width and height of the panels [inches]."""
+    """Compute width and height of the panels of heat maps [inches]."""
     columns, rows = _layout(len(_panels(picture, across, rate)))
     wide, high = CELL if _few(across, rate) else (SMALL, SMALL)
     return 1.9 + columns * max(2.9, wide * len(across.values) + 0.3), 0.7 + rows * (
@@ -39,7 +39,7 @@ def heat_size(picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> tupl
 
 
 def draw_heat(figure: Figure, picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> None:
-    """Fill a figure of `heat_size`.
+    """Draw heat maps into a figure of `heat_size`.
 
     Raises:
         InputError: there are more than sixteen panels.
@@ -121,7 +121,7 @@ def _panel(
 
 
 def _frame_best(axes: Axes, image: AxesImage, *, is_loss: bool) -> None:
-    """Frame the best mean of a panel."""
+    """Draw a frame around the best mean of a panel."""
     values = np.ma.filled(np.ma.asarray(image.get_array()), math.nan)
     if not np.isnan(values).all():
         best = np.nanargmin(values) if is_loss else np.nanargmax(values)
@@ -131,7 +131,7 @@ def _frame_best(axes: Axes, image: AxesImage, *, is_loss: bool) -> None:
 
 
 def _order(axis: SweptAxis) -> list[str]:
-    """Return the values from small to large."""
+    """Sort the values of an axis from small to large."""
     return [value for _, value in sorted(zip(axis.numbers, axis.values, strict=True))]
 
 
@@ -148,6 +148,6 @@ def _annotate(axes: Axes, cells: dict[tuple[int, int], SweepRow], scale: Normali
 
 
 def _luminance(colour: Sequence[float]) -> float:
-    """Return the relative luminance of an sRGB colour, as in WCAG 2 (its power law alone)."""
+    """Compute the relative luminance of an sRGB colour, as in WCAG 2 (its power law alone)."""
     red, green, blue = (channel**2.2 for channel in colour[:3])
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

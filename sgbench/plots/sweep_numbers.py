@@ -23,7 +23,7 @@ class SweptAxis:
 
     @property
     def short(self) -> str:
-        """The last word of the key.
+        """Return the last word of the key.
 
         >>> SweptAxis("neuron.reset_gradient", "", (), ()).short
         'reset_gradient'
@@ -59,12 +59,12 @@ class SweepPicture:
 
     @property
     def is_loss(self) -> bool:
-        """Say whether less is better."""
+        """Say whether the sweep's scores are losses, of which less is better."""
         return self.what != ACCURACY
 
     @property
     def axis(self) -> ErrorAxis:
-        """The axis of its scores."""
+        """Build the axis on which the sweep's scores are drawn."""
         return ErrorAxis(is_loss=True, least=LEAST_LOSS) if self.is_loss else ErrorAxis()
 
     @property
@@ -74,13 +74,13 @@ class SweepPicture:
 
 
 def other_axes(picture: SweepPicture, taken: Sequence[SweptAxis]) -> list[SweptAxis]:
-    """Return the axes of a sweep that are not drawn along an axis of the picture."""
+    """List the axes of a sweep that are not drawn along an axis of the picture."""
     keys = [axis.key for axis in taken]
     return [axis for axis in picture.axes if axis.key not in keys]
 
 
 def curves_of(picture: SweepPicture, taken: Sequence[SweptAxis]) -> dict[str, list[SweepRow]]:
-    """Return rows by what tells them apart besides the axes taken; by the surrogate where nothing does."""
+    """Group rows by what tells them apart besides the axes taken; by the surrogate where nothing does."""
     others = other_axes(picture, taken)
     curves: dict[str, list[SweepRow]] = {}
     for row in picture.rows:

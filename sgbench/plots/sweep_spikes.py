@@ -48,7 +48,7 @@ def spikes_figure(picture: SweepPicture) -> Figure:
 
 
 def _kinds(picture: SweepPicture) -> dict[str, list[SweepRow]]:
-    """Rows with a score and spikes by the first axis that chooses among few values, or by their surrogate."""
+    """Group rows with a score and spikes by the first axis that chooses among few values, or by their surrogate."""
     first = next((axis.key for axis in picture.axes if not axis.numbers), None)
     kinds: dict[str, list[SweepRow]] = {}
     for row in picture.rows:

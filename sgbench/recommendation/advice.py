@@ -52,7 +52,7 @@ class Recommendation:
 
     @property
     def lines(self) -> list[str]:
-        """The recommendation in sentences."""
+        """Write the recommendation in sentences."""
         low, high = self.learning_rates
         said = [
             f"{self.kind}: take surrogate={self.surrogate} width_fwhm={self.width_fwhm:g}; "
@@ -76,7 +76,7 @@ class Recommendation:
 def advise(
     summary: StudySummary, shape: Shape, *, goal: Goal = "accuracy", budget: int = 1
 ) -> Recommendation:
-    """Recommend what to take for a network.
+    """Recommend surrogate, width and settings for a network.
 
     Args:
         summary: of a study.
@@ -112,7 +112,7 @@ def advise(
 
 
 def _rates(study_fit: StudyFit, surrogate: str, width: float) -> tuple[float, float]:
-    """Return the range of learning rates: those of the tasks' references times the factors that lose little."""
+    """Compute the range of learning rates: those of the tasks' references times the factors that lose little."""
     known = _stated(study_fit.tasks, "optimizer.lr")
     factors = study_fit.close_factors(surrogate, width)
     if not known:
@@ -121,7 +121,7 @@ def _rates(study_fit: StudyFit, surrogate: str, width: float) -> tuple[float, fl
 
 
 def _settings(tasks: Mapping[str, TaskSummary]) -> dict[str, tuple[float, float]]:
-    """Return the range of each further number that the tasks' references have."""
+    """Compute the range of each further number that the tasks' references have."""
     ranges = {}
     for key in SETTINGS:
         known = _stated(tasks, key)
@@ -131,7 +131,7 @@ def _settings(tasks: Mapping[str, TaskSummary]) -> dict[str, tuple[float, float]
 
 
 def _stated(tasks: Mapping[str, TaskSummary], key: str) -> list[float]:
-    """Return the number that each task's reference has for a key, of those that have one."""
+    """Collect the number that each task's reference has for a key, of those that have one."""
     values = [task.reference.get(key) for task in tasks.values()]
     return [
         float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)
@@ -139,7 +139,7 @@ def _stated(tasks: Mapping[str, TaskSummary], key: str) -> list[float]:
 
 
 def _to_try(study_fit: StudyFit, best: Place, budget: int) -> tuple[tuple[str, ...], ...]:
-    """Return the settings of the best cell's surrogate by their loss, the best one first."""
+    """List the settings of the best cell's surrogate by their loss, the best one first."""
     others = [place for place in study_fit.in_order(best[0]) if place != best]
     known = _stated(study_fit.tasks, "optimizer.lr")
     tried = []
@@ -152,7 +152,7 @@ def _to_try(study_fit: StudyFit, best: Place, budget: int) -> tuple[tuple[str, .
 
 
 def _unknown(study_fit: StudyFit, shape: Shape) -> tuple[str, ...]:
-    """Say what lies outside of what was run."""
+    """Describe in what the network lies outside of what was run."""
     said: list[str] = list(NOT_TRIED)
     steps = [task.shape.steps for task in study_fit.tasks.values()]
     if not min(steps) <= shape.steps <= max(steps):
@@ -192,7 +192,7 @@ def _held_out_text(checks: Sequence[HeldOut]) -> str:
 
 
 def range_text(low: float, high: float) -> str:
-    """Write a range, or the one number that it is.
+    """Write a range, or a single number where both ends are equal.
 
     >>> range_text(0.2, 2.0), range_text(1.0, 1.0)
     ('0.2 to 2', '1')

@@ -67,7 +67,7 @@ class StudyFit:
     log_spikes: Mapping[Place, float]
 
     def best(self, goal: Goal) -> Place:
-        """Return the cell with the least loss for what counts.
+        """Find the cell with the least expected loss by this goal.
 
         Accuracy: the least mean loss. Spikes: the fewest spikes of all cells within 2 points of that. Safety: the
         least of each cell's largest loss over tasks, failed runs counted as guessing.
@@ -89,7 +89,7 @@ class StudyFit:
         return min(close, key=lambda place: (self.log_spikes.get(place, math.inf), place))
 
     def close_widths(self, surrogate: str) -> list[float]:
-        """Return the widths of a surrogate around its best one whose mean loss is within 2 points of it."""
+        """List the widths of a surrogate around its best one whose mean loss is within 2 points of it."""
         losses = {
             width: loss.mean
             for (name, width, factor), loss in self.losses.items()
@@ -106,7 +106,7 @@ class StudyFit:
         return sorted(close)
 
     def close_factors(self, surrogate: str, width: float) -> list[float]:
-        """Return the factors of the learning rate that lose no more than 2 points to the best, at one width."""
+        """List the factors of the learning rate that lose at most 2 points to the best, at one width."""
         losses = {
             factor: loss.mean
             for (name, other, factor), loss in self.losses.items()
@@ -116,7 +116,7 @@ class StudyFit:
         return sorted(factor for factor, loss in losses.items() if loss <= least + CLOSE_POINTS)
 
     def in_order(self, surrogate: str) -> list[Place]:
-        """Return the cells of a surrogate by their mean loss."""
+        """Sort the cells of a surrogate by their mean loss."""
         return sorted(
             (place for place in self.losses if place[0] == surrogate),
             key=lambda place: self.losses[place].mean,
@@ -124,7 +124,7 @@ class StudyFit:
 
 
 def fit(tasks: Mapping[str, TaskSummary], shape: Shape) -> StudyFit:
-    """Fit what is known to the kind of a network.
+    """Fit the losses of all cells on tasks of a network's kind.
 
     Recurrent networks have the recurrent tasks, networks of one hidden layer those of one. A deeper one has the
     task whose layers start with the most similar number of spikes, by their geometric mean; where its start was not
@@ -147,7 +147,7 @@ def fit(tasks: Mapping[str, TaskSummary], shape: Shape) -> StudyFit:
 
 
 def _alike(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, dict[str, TaskSummary]]:
-    """Return the kind of a network in words, and the tasks of that kind."""
+    """Find the tasks of a network's kind, and describe the kind in words."""
     if shape.recurrent:
         return "recurrent networks", {name: task for name, task in tasks.items() if task.shape.recurrent}
     forward = {name: task for name, task in tasks.items() if not task.shape.recurrent}
@@ -170,28 +170,28 @@ def _alike(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, dict[st
 
 
 def _start(shape: Shape) -> float:
-    """Return the mean over hidden layers of the logarithm of what a neuron sends before training."""
+    """Average over hidden layers the logarithm of the spikes that a neuron sends before training."""
     return float(np.mean([math.log(max(sent, SILENT)) for sent in shape.start_spikes or (0.0,)]))
 
 
 def _shared(tasks: Mapping[str, TaskSummary]) -> list[Place]:
-    """Return the cells that every task has."""
+    """List the cells that every task has."""
     places = [{place_of(cell) for cell in task.cells} for task in tasks.values()]
     return sorted(set.intersection(*places))
 
 
 def place_of(cell: CellSummary) -> Place:
-    """Return where a cell of the map lies."""
+    """Return surrogate, width and learning-rate factor, which place a cell in the map."""
     return cell.surrogate, cell.width_fwhm or 0.0, cell.lr_factor
 
 
 def best_cell(task: TaskSummary) -> CellSummary:
-    """Return the cell with the best mean validation of a task."""
+    """Find the cell with the best mean validation score of a task."""
     return max(task.cells, key=lambda cell: (np.mean(cell.validation), place_of(cell)))
 
 
 def loss_by_seed(task: TaskSummary, cell: CellSummary) -> list[float]:
-    """Return how far a cell lies below the best one of its task, on the seeds that both have."""
+    """Compute how far a cell lies below the best one of its task, on the seeds that both have."""
     best = best_cell(task)
     known = dict(zip(best.seeds, best.score, strict=True))
     mine = dict(zip(cell.seeds, cell.score, strict=True))
@@ -250,7 +250,7 @@ def _over_tasks(
 
 
 def _relative_spikes(tasks: Mapping[str, TaskSummary], places: Sequence[Place]) -> dict[Place, float]:
-    """Return the mean over tasks of a cell's log spikes minus those of the task; without cells that sent none."""
+    """Average over tasks a cell's log spikes minus those of the task; cells that sent none are left out."""
     relative: dict[Place, list[float]] = {}
     for task in tasks.values():
         means = {place_of(cell): _mean_spikes(cell) for cell in task.cells if place_of(cell) in places}

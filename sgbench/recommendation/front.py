@@ -16,7 +16,7 @@ KINDS = (("one hidden layer", 1, False), ("several hidden layers", SEVERAL, Fals
 
 
 def shipped_advice() -> tuple[Advice, ...]:
-    """Return what the shipped study recommends, a line a kind of network; nothing where it was not shipped.
+    """List what the shipped study recommends, a line a kind of network; empty where no study was shipped.
 
     Raises:
         InputError: the summary is damaged.
@@ -26,7 +26,7 @@ def shipped_advice() -> tuple[Advice, ...]:
 
 
 def advice_by_kind(summary: StudySummary) -> Iterator[Advice]:
-    """Yield what a study recommends for each kind of network, or why it cannot yet.
+    """Yield what a study recommends for each kind of network, or why it cannot recommend anything yet.
 
     Args:
         summary: of the study.
@@ -43,7 +43,7 @@ def advice_by_kind(summary: StudySummary) -> Iterator[Advice]:
 
 
 def _steps(summary: StudySummary, layers: int, *, recurrent: bool) -> int:
-    """Return the time steps of a task of the kind, so that the number is one that was tried."""
+    """Choose the time steps of a task of the kind, so that the number is one that was tried."""
     known = [
         task.shape.steps
         for task in summary.tasks.values()

@@ -60,7 +60,7 @@ def start_of_spec(spec: RunSpec) -> Shape:
 
 @torch.no_grad()
 def _sent(parts: Parts, batch: Batch, layers: int) -> tuple[float, ...] | None:
-    """Return the mean spikes of a neuron in one inference, by hidden layer; None where a layer sends none."""
+    """Average the spikes of a neuron in one inference, by hidden layer; None where a layer sends none."""
     parts.network.eval()
     x, lengths = batch.x.to(parts.device), batch.lengths.to(parts.device)
     spikes = parts.network.unroll(x, lengths, keep=frozenset({SPIKES})).spikes[:layers]
@@ -81,7 +81,7 @@ class _Heard:
 
 @torch.no_grad()
 def start_of_module(network: nn.Module, batch: Tensor) -> Shape:
-    """Measure a network of one's own that is made of snnTorch's neurons.
+    """Measure how a network of one's own that is made of snnTorch's neurons starts.
 
     Args:
         network: whose `forward` takes the batch; it may go through the steps itself.
@@ -120,7 +120,7 @@ def start_of_module(network: nn.Module, batch: Tensor) -> Shape:
 
 
 def _listen(heard: _Heard) -> Any:
-    """Return a hook that adds up the spikes of a layer; a sample's neurons count once."""
+    """Make a hook that adds up the spikes of a layer; a sample's neurons count once."""
 
     def hook(_: nn.Module, __: object, output: Any) -> None:
         sent = output[0] if isinstance(output, tuple) else output

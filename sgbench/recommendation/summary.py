@@ -82,7 +82,7 @@ class Starts(Strict):
 
 
 def read_starts(folder: Path) -> Mapping[str, tuple[float, ...]]:
-    """Read what was measured of a study's networks before training; empty where nothing was.
+    """Read the spikes of a study's networks before training; empty where none were measured.
 
     Raises:
         InputError: the file is damaged.
@@ -92,14 +92,14 @@ def read_starts(folder: Path) -> Mapping[str, tuple[float, ...]]:
 
 
 def shipped_summary() -> Path:
-    """Return the summary of the study of surrogates: inside the wheel, or in the checkout."""
+    """Read the summary of the study of surrogates: inside the wheel, or in the checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "study" / "surrogates.json"
     return inside if inside.is_file() else package.parent / "study" / "surrogates" / SUMMARY
 
 
 def read_summary(path: Path) -> StudySummary:
-    """Read a summary.
+    """Read the summary of a study from a file.
 
     Raises:
         InputError: there is none, or it is damaged.

@@ -7,7 +7,7 @@ from sgbench.records.spec import Method, Protocol
 
 
 def outside_band(method: Method, parameters: int | None, protocol: Protocol) -> str | None:
-    """Why a method has too few or too many parameters for a protocol, or None where it has not.
+    """Explain why a method has too few or too many parameters for a protocol, or return None where it has not.
 
     Baselines without spikes stand beside the methods, and are of the size that they match.
     """

@@ -44,7 +44,7 @@ class Grown(Strict):
 
 
 def _plain(value: object) -> object:
-    """One clear complaint in place of one for each member of the union."""
+    """Validate a value with one clear complaint in place of one for each member of the union."""
     if value is None or type(value) in (str, bool):
         return value  # most are, and every record has dozens
     items = value if isinstance(value, list | tuple) else (value,)

@@ -30,7 +30,7 @@ def reach_of_guessing(classes: int, samples: int) -> float:
 
 
 def is_at_chance(scores: Scores | None, classes: int | None) -> bool:
-    """Say whether scores are no better than guessing; never where there are no classes.
+    """Say whether scores are no better than guessing; where there are no classes they never count as such.
 
     Args:
         scores: of the selected weights, None of a failed run.

@@ -19,7 +19,7 @@ RATE = 1e-6
 
 
 def contradictions(record: RecordContent) -> Iterator[str]:
-    """Everything in which a record contradicts itself."""
+    """Yield everything in which a record contradicts itself."""
     if (record.status == "failed") != (record.failure is not None):
         yield "a failure is stated exactly when status is failed"
     yield from _curve(record)
@@ -90,7 +90,7 @@ def _curve(record: RecordContent) -> Iterator[str]:
 
 
 def _test_selected(record: RecordContent) -> Iterator[str]:
-    """Check the best of all epochs, of equal ones the first; the selected epoch is one of them."""
+    """Check the best epochs on the test split: of equal ones the first, and the selected epoch is one of them."""
     selected, honest = record.test_selected, record.test
     if selected is None or honest is None:
         return
@@ -117,7 +117,7 @@ def _badness(by: str, scores: EpochOnTest | Scores) -> float:
 
 
 def _epoch_on_test(name: str, line: EpochOnTest, record: RecordContent) -> Iterator[str]:
-    """One epoch's scores on the test split; those of the selected epoch are the record's."""
+    """Check one epoch's scores on the test split; those of the selected epoch must be the record's."""
     test = record.test
     if test is None:
         return
@@ -215,7 +215,7 @@ def _chain(counts: OpCounts, record: RecordContent) -> Iterator[str]:
 
 
 def _events(group: SynapseCounts, layer: LayerCounts, sent: int | None) -> Iterator[str]:
-    """Each event is one operation per synapse; a recurrent one of a last step comes too late for any."""
+    """Check that each event is one operation per synapse; a recurrent one of a last step comes too late for any."""
     effective = group.effective.total
     if sent is None or effective is None:
         return

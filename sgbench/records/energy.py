@@ -98,7 +98,7 @@ class Price(Evidence):
 
     @property
     def counts_each(self) -> float:
-        """Return how many counts one price pays for."""
+        """Return how many counts of its operation one price pays for."""
         counted = COUNTED_IN.get(self.operation, "operation")
         return counts_in(self.per or counted, counted)
 
@@ -136,7 +136,7 @@ class MemoryPrice(Evidence):
 
     @property
     def bits_each(self) -> float:
-        """Return how many bits one access moves."""
+        """Return how many bits one access moves, by the unit of the price."""
         return counts_in(self.per, "bit")
 
 
@@ -185,7 +185,7 @@ class EnergyTarget(Strict):
 
     @cached_property
     def priced(self) -> tuple[str, ...]:
-        """Every operation with a price, memory's included."""
+        """List every operation with a price, memory's included."""
         memory = (operation for item in self.memories for operation in item.operations)
         return (*(price.operation for price in self.prices), *memory)
 

@@ -88,7 +88,7 @@ def _not_written(path: Path, error: OSError) -> StorageError:
 
 
 def require_writable(folder: Path) -> None:
-    """Make a folder and try it with a page of zeros, for which a full disk has no room.
+    """Create a folder and write a page of zeros to test that it can be written, which a full disk refuses.
 
     Raises:
         StorageError: it cannot be made or written.
@@ -120,7 +120,7 @@ def to_json(model: BaseModel) -> bytes:
 
 
 def read_model(path: Path, model: type[Model]) -> Model:
-    """Read and validate one stored file.
+    """Read one stored file and validate it as a model.
 
     Raises:
         InputError: the file is missing, a link, too large, not JSON, or not of this schema; one line.
@@ -179,7 +179,7 @@ def parse_model(data: bytes, model: type[Model], name: str, *, context: object =
 
 
 def parse_tree(data: bytes, name: str) -> object:
-    """Bytes as JSON, or an `InputError`; duplicate keys, NaN, infinity and deep nesting are refused."""
+    """Parse bytes as JSON, or raise an `InputError` on duplicate keys, NaN, infinity and deep nesting."""
     try:
         return json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except RecursionError:

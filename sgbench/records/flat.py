@@ -11,7 +11,7 @@ Flat = dict[str, bool | int | float | str]
 
 
 def flat(record: RunRecord) -> Flat:
-    """Return scores, rates, counts and identity of a record under flat keys; what it does not have has no key.
+    """Flatten the scores, rates, counts and identity of a record; what it does not have has no key.
 
     - `status`, `failure`, `best_epoch`, `epochs` (trained), `parameters` (trained numbers)
     - `method_id`, `protocol`, `seed`, `commit`, `data_sha256`

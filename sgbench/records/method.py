@@ -65,7 +65,7 @@ def identity(method: Method) -> dict[str, str]:
 
 
 def method_id(method: Method) -> str:
-    """Twelve hexadecimal digits of the SHA-256 of `identity`."""
+    """Hash `identity` with SHA-256 and return its first twelve hexadecimal digits."""
     text = json.dumps(identity(method), ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -86,7 +86,7 @@ def same(value: Value, other: Value) -> bool:
 
 
 def canonical(value: Value) -> str:
-    """One text per value, so that 1, 1.0 and 1e0 are the same number, and 0 and -0.0.
+    """Write a value as its one text, so that 1, 1.0 and 1e0 are the same number, and 0 and -0.0.
 
     >>> canonical((1, 1.0, True, None, "a"))
     '[1,1,true,null,"a"]'

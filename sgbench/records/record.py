@@ -34,11 +34,11 @@ class KnownMethods:
         self._last: tuple[Method, _Known] | None = None
 
     def id_of(self, method: Method) -> str:
-        """See `method_id`."""
+        """Compute a method's id, once for all records of it; see `method_id`."""
         return self._entry(method).id
 
     def once(self, method: Method, find: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
-        """Return what `find` says of the method, asked for the first of all that are the same."""
+        """Compute something about a method once for all equal methods, and return the stored result afterwards."""
         entry = self._entry(method)
         if entry.finding is None:
             entry.finding = find()
@@ -68,7 +68,7 @@ class RunRecord(RecordContent):
 
     @property
     def scored(self) -> Scored:
-        """The scores of a finished run, none of which may be absent.
+        """Return the scores of a finished run, none of which may be absent.
 
         Raises:
             SgbenchError: the run failed; the line says why.

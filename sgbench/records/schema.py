@@ -46,7 +46,7 @@ def file_name(name: str) -> str:
 
 
 def write(folder: Path) -> None:
-    """Write every schema."""
+    """Write the schema of every kind of file into a folder."""
     for name in SCHEMAS:
         write_atomic(folder / file_name(name), schema(name).encode())
 

@@ -73,7 +73,7 @@ def entry_group(choice: str) -> str:
 
 
 def choice_words(choices: Mapping[str, str]) -> list[str]:
-    """Write the words that make these choices on a command line.
+    """Write choices as the words that make them on a command line.
 
     >>> choice_words({"network": "mlp", "readout": "leaky"}), choice_words({"network": "gru", "readout": "none"})
     (['network=mlp', 'neuron@readout=leaky'], ['network=gru'])
@@ -100,7 +100,7 @@ class SearchRange(Strict):
         return self
 
     def holds(self, value: float, *, threshold: float) -> bool:
-        """Say whether a number lies within, up to rounding.
+        """Say whether a number lies within the range, up to rounding.
 
         >>> width = SearchRange(low=0.1, high=2, scale="log", unit="threshold")
         >>> width.holds(3.0, threshold=2.0), width.holds(3.0, threshold=1.0)
@@ -165,7 +165,7 @@ class Protocol(Grown):
 
     @property
     def complete_seeds(self) -> tuple[tuple[int, ...], ...]:
-        """Return the sets of seeds of which each makes a row complete, the smallest first.
+        """List the sets of seeds that make a row complete, the smallest first.
 
         Where settings are chosen with seeds of their own, so that more reporting seeds are no choice among results,
         the first 10 and 20 are complete too.
@@ -234,12 +234,12 @@ class Method(Strict):
 
     @property
     def label(self) -> str:
-        """Return what tells it apart in a line: its surrogate, or its network where there are no spikes."""
+        """Name the method in a line by its surrogate, or by its network where there are no spikes."""
         return self.choices["network" if self.is_baseline else "surrogate"]
 
     @property
     def is_baseline(self) -> bool:
-        """Say whether its network has no spiking neurons."""
+        """Say whether the method's network has no spiking neurons."""
         return self.choices["surrogate"] == NOTHING
 
     @field_serializer("choices")

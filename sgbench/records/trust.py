@@ -51,14 +51,14 @@ class Verification(Grown):
 
     @property
     def claimed(self) -> float:
-        """Accuracy, or loss."""
+        """Return the claimed accuracy, or loss."""
         score = self.claimed_loss if self.claimed_accuracy is None else self.claimed_accuracy
         assert score is not None  # noqa: S101 - one is stated
         return score
 
     @property
     def verified(self) -> float:
-        """Accuracy, or loss."""
+        """Return the verified accuracy, or loss."""
         score = self.verified_loss if self.verified_accuracy is None else self.verified_accuracy
         assert score is not None  # noqa: S101 - one is stated
         return score

@@ -55,7 +55,7 @@ class Journal(Strict):
         return self
 
     def of_study(self, study: int) -> list[Asked]:
-        """Return what one study has asked for, in order."""
+        """List the settings that one study has asked for, in order."""
         return sorted((trial for trial in self.asked if trial.study == study), key=lambda trial: trial.number)
 
 
@@ -74,7 +74,7 @@ def read_journals(folder: Path) -> list[Journal]:
 
 
 def readable(path: Path) -> Journal | None:
-    """Return a journal, or None where it is missing or damaged: what it holds can be asked for anew."""
+    """Read a journal of a search; None where it is missing or damaged, since its settings can be asked for anew."""
     try:
         return read_model(path, Journal)
     except InputError:

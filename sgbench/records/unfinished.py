@@ -21,7 +21,7 @@ ENDING = ".part"
 
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Make an empty file beside `path` under a passing name; if at the end it still has it, it is removed."""
+    """Create an empty file beside `path` under a temporary name; remove it if it still has that name at the end."""
 
     def make() -> Path:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=ENDING)
@@ -34,7 +34,7 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """Make an empty folder beside `folder` under a passing name; see `new_file`."""
+    """Create an empty folder beside `folder` under a temporary name; see `new_file`."""
 
     def make() -> Path:
         return Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=ENDING))
@@ -57,7 +57,7 @@ def _held(make: Callable[[], Path]) -> Iterator[Path]:
 
 
 def _hold(handle: int | None, passing: Path) -> bool:
-    """Lock what was just made; False if another process took it for left before, and removed it."""
+    """Lock a file just created; return False if another process took it for abandoned and removed it before."""
     if handle is not None:
         _lock(handle, wait=True)
     return passing.exists()
@@ -72,7 +72,7 @@ def abandoned(folder: Path) -> list[Path]:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes left below `folder`; what cannot be removed stays."""
+    """Remove what killed processes left below `folder`, except what cannot be removed."""
     for path in _passing(folder):
         _is_free(path, remove=True)
 
@@ -95,7 +95,7 @@ def _is_passing(name: str) -> bool:
 
 
 def _is_free(path: Path, *, remove: bool = False) -> bool:
-    """Say whether no process holds it; if so and asked to, remove it before another process can hold it."""
+    """Say whether no process holds a file; if asked to, remove it before another process can hold it."""
     handle = _open(path)
     if handle is None:
         return False
@@ -117,7 +117,7 @@ def _remove(path: Path) -> None:
 
 
 def _open(path: Path) -> int | None:
-    """Open a handle to lock by; None for a link, for what is missing or not ours, or without locks."""
+    """Open a handle for locking; None for a link, a file that is missing or not ours, or a system without locks."""
     if sys.platform == "win32":
         return None
     try:
@@ -132,7 +132,7 @@ def _close(handle: int | None) -> None:
 
 
 def _lock(handle: int, *, wait: bool) -> bool:
-    """Lock until the handle is closed; False where another process has it, or where there are no locks."""
+    """Lock a handle until it is closed; return False where another process has the lock or there are no locks."""
     if sys.platform == "win32":
         return False
     import fcntl

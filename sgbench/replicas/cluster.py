@@ -49,27 +49,27 @@ class Cluster(Protocol):
 
     @property
     def job_type(self) -> type[GroupJob]:
-        """Class of its jobs."""
+        """Return the class of the cluster's jobs."""
         ...
 
     def start(self, jobs: Sequence[GroupJob], needs: JobNeeds) -> Sequence[str]:
-        """Hand in jobs of equal needs; returns a handle of each."""
+        """Submit jobs of equal needs; return a handle of each."""
         ...
 
     def ended(self, handles: Sequence[str]) -> Mapping[str, str]:
-        """Say which have ended, in whatever way, and how: text that follows `its job`."""
+        """Find which jobs have ended, in whatever way, and how: text that follows `its job`."""
         ...
 
     def waits(self) -> Sequence[str]:
-        """Tell what is worth knowing of jobs that have not begun, each line once."""
+        """Describe what is worth knowing of jobs that have not begun, each line once."""
         ...
 
     def cancel(self, handles: Sequence[str]) -> None:
-        """End these jobs, which have been asked to save; returns when they have."""
+        """Stop jobs that were asked to save, and wait until they have ended."""
         ...
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the connection to the cluster."""
         ...
 
 
@@ -125,7 +125,7 @@ class ClusterPool:
         self.lost = False  # whether one ended before its points, so that its log is of use
 
     def run(self, groups: Sequence[PointGroup]) -> None:
-        """Run all groups; on an interrupt, all save what they have and stop."""
+        """Run all groups; on an interrupt, let all jobs save their state and stop."""
         self.folder.mkdir(parents=True)
         whole = False
         try:
@@ -145,14 +145,14 @@ class ClusterPool:
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def _tell_cost(self, place: int) -> None:
-        """Say how much processor time the jobs told of, start included."""
+        """Write how much processor time the jobs reported, start included."""
         cpu_s = sum(reader.cpu_s for reader in self.readers)
         self.hear(
             WorkerMessage(place, "noted", line=f"{self.count} jobs took {cpu_s:.1f} s of processor time")
         )
 
     def cancel_rest(self) -> None:
-        """Have all jobs that are left save and end, in a thread that an interrupted command waits for."""
+        """Stop all jobs that are left once they have saved, in a thread that an interrupted command waits for."""
         ending = threading.Thread(target=self.cluster.cancel, args=(list(self.running),), name=SAVING)
         ending.start()
         ending.join()
@@ -160,7 +160,7 @@ class ClusterPool:
     # --- handing in
 
     def _start(self, groups: Sequence[PointGroup]) -> None:
-        """Hand in groups, those of equal needs together."""
+        """Submit groups of points as jobs, those of equal needs together."""
         alike: dict[JobNeeds, list[PointGroup]] = {}
         for group in groups:
             alike.setdefault(self.needs(group), []).append(group)
@@ -198,7 +198,7 @@ class ClusterPool:
     # --- listening
 
     def _look(self) -> list[PointGroup]:
-        """Pass on what is new; returns what lost jobs leave, to be handed in again."""
+        """Pass on new messages of jobs; return the groups of lost jobs, to be submitted again."""
         for started in self.running.values():
             self._listen(started)
         self.running = {handle: one for handle, one in self.running.items() if one.open}
@@ -216,7 +216,7 @@ class ClusterPool:
         return again
 
     def _listen(self, started: _Started) -> None:
-        """Pass on news of a job."""
+        """Pass on one message of a job."""
         for told in started.reader.news():
             if told.kind == "ended":
                 started.later.add(told.place)
@@ -238,7 +238,7 @@ class ClusterPool:
         self.hear(told)
 
     def _left_by(self, started: _Started, how: str) -> list[PointGroup]:
-        """Say what follows from a job that ended before its points.
+        """Decide what follows from a job that ended before its points.
 
         Where it got on, the rest goes on from its checkpoints, together. Where it did not, each point has a job of
         its own, which shows whose fault it was.

@@ -94,7 +94,7 @@ class Crew:
                 self._train(self._members(stack))
 
     def _train(self, members: Sequence[Replica]) -> None:
-        """Train from where they are to the record of each."""
+        """Train members in step, epoch by epoch, until each has its record."""
         teams = [Team(alike) for alike in _alike(members)]
         for team in teams:
             self._note(team)
@@ -111,7 +111,7 @@ class Crew:
                 raise
 
     def _note(self, team: Team) -> None:
-        """Say of runs that are not stacked why, once for each reason."""
+        """Report why runs are not stacked, once for each reason."""
         reason = team.one_by_one
         if reason is not None and reason not in self.noted:
             self.noted.add(reason)
@@ -119,7 +119,7 @@ class Crew:
             self.say(WorkerMessage(team.members[0].place, "noted", line=line))
 
     def _members(self, stack: contextlib.ExitStack) -> list[Replica]:
-        """Yield the next that can start, as many as fit, their folders locked."""
+        """Start the next points, as many as fit into memory, with their folders locked."""
         members: list[Replica] = []
         most = self.largest
         while self.waiting and (most is None or len(members) < most):
@@ -143,7 +143,7 @@ class Crew:
         return members
 
     def _rid_of_ended(self, team: Team, shared: Shared) -> Team | None:
-        """Return the team without those that have trained enough, which get their records."""
+        """Complete the members that have trained enough, store their records, and return the team without them."""
         gone = set()
         for row, member in enumerate(team.members):
             if member.training.ended:
@@ -169,7 +169,7 @@ class Crew:
             )
 
     def _epoch(self, teams: list[Team], shared: Shared) -> list[Team]:
-        """One epoch of every member, then its validation; the teams that go on."""
+        """Train every member for one epoch and validate it; return the teams that go on."""
         for team in teams:
             for member in team.members:
                 member.training.begin_epoch(len(member.training.curve))
@@ -211,7 +211,7 @@ class Crew:
         return going
 
     def _prune(self, member: Replica) -> None:
-        """Stop a run early; it leaves how far it came in place of a record."""
+        """Stop a run early and write how far it came in place of a record."""
         self.over.add(member.place)
         member.prune()
         epochs, wanted = len(member.training.curve), member.spec.method.protocol.epochs
@@ -227,7 +227,7 @@ class Crew:
         return team.without(gone) if gone else team
 
     def _keep(self, teams: Sequence[Team]) -> None:
-        """Hold on to the state after a whole epoch."""
+        """Copy the state of all members after a whole epoch, for checkpoints."""
         self.kept = []
         for team in teams:
             snapshot = team.stack.snapshot()
@@ -235,7 +235,7 @@ class Crew:
                 self.kept.append((member, snapshot, row, member.training.state_dict()))
 
     def _save(self) -> None:
-        """Write what is held of those that are not over yet."""
+        """Write checkpoints of the members that are not finished yet, from the last copied state."""
         self.saved_s = time.perf_counter()
         for member, snapshot, row, course in self.kept:
             if member.place not in self.over:
@@ -248,14 +248,14 @@ class Crew:
 
 
 def _under_way(member: Replica, kind: Literal["began", "epoch"]) -> WorkerMessage:
-    """Say how far a point is."""
+    """Build the message that says at which epoch a point is."""
     training = member.training
     selected = next((line for line in training.curve if line.epoch == training.best.epoch), None)
     return WorkerMessage(member.place, kind, epochs=len(training.curve), selected=selected)
 
 
 def _alike(members: Sequence[Replica]) -> list[list[Replica]]:
-    """Group by shapes of all parameters and kind of optimiser."""
+    """Group replicas by the shapes of all parameters and the kind of optimiser."""
     found: dict[tuple[object, ...], list[Replica]] = {}
     for member in members:
         shapes = tuple(tuple(parameter.shape) for parameter in member.parts.network.parameters())

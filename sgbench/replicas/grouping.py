@@ -25,7 +25,7 @@ class PointGroup:
 
 
 def why_alone(spec: RunSpec) -> str | None:
-    """Why a point cannot be trained beside others, or None where it can."""
+    """Explain why a point cannot be trained beside others, or return None where it can."""
     if spec.trainer.device != "cpu":
         return f"trainer.device={spec.trainer.device}: replicas run on cpu"
     if spec.trainer.threads != 1:
@@ -40,7 +40,7 @@ def why_alone(spec: RunSpec) -> str | None:
 
 
 def batches_key(spec: RunSpec) -> tuple[object, ...]:
-    """Return what has to be equal for two points to see batches of the same making."""
+    """Return the settings that must be equal for two points to see the same batches."""
     method = spec.method
     parts = [
         (group, method.choices[group], _frozen(method.parameters[group]))

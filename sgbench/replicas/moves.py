@@ -30,11 +30,11 @@ class Moves(ABC):
         self.state: dict[str, Tensor] = {}
 
     def begin(self, values: Tensor) -> None:
-        """Make room for the state of these rows."""
+        """Create the optimiser state of these rows."""
         self.state = {name: torch.zeros_like(values) for name in self.buffers}
 
     def step(self, values: Tensor, gradients: Tensor, absent: Tensor | None, rows: Sequence[int]) -> None:
-        """Move all rows; only `rows` count the step.
+        """Update all rows; only `rows` count the step.
 
         Args:
             values: weights [R, P], moved in place.
@@ -48,15 +48,15 @@ class Moves(ABC):
 
     @abstractmethod
     def _move(self, values: Tensor, gradients: Tensor, absent: Tensor | None) -> None:
-        """Apply the rule itself."""
+        """Update all rows by the optimiser's rule itself."""
 
     def column(self, like: Tensor, numbers: Sequence[float]) -> Tensor | float:
-        """One number a row [R, 1]; a plain number where all are equal, which is faster."""
+        """Build a column [R, 1] with one number a row; a plain number where all are equal, which is faster."""
         first = numbers[0]
         return first if all(each == first for each in numbers) else like.new_tensor(numbers)[:, None]
 
     def named(self, like: Tensor, name: str) -> Tensor | float:
-        """Return a number of the optimiser's defaults, a row each."""
+        """Look up a setting of the optimisers, such as the learning rate, for each row."""
         return self.column(like, [float(each[name]) for each in self.numbers])
 
     def decayed(
@@ -82,7 +82,7 @@ class AdamMoves(Moves):
             self._move_present(values, gradients, absent)
 
     def _move_row(self, row: int, values: Tensor, gradients: Tensor) -> None:
-        """One row by torch's own loop, with which a run alone moves its network."""
+        """Update one row by torch's own fused function, as a run that trains alone does."""
         numbers = self.numbers[row]
         name = "_fused_adamw_" if numbers["decoupled_weight_decay"] else "_fused_adam_"
         move = getattr(torch, name)  # what torch's own optimiser calls
@@ -103,7 +103,7 @@ class AdamMoves(Moves):
         )
 
     def _move_present(self, values: Tensor, gradients: Tensor, absent: Tensor | None) -> None:
-        """All rows at once, and only those entries that a gradient reaches."""
+        """Update all rows at once, and only those entries that a gradient reaches."""
         rate, decay = self.named(values, "lr"), self.named(values, "weight_decay")
         if self.numbers[0]["decoupled_weight_decay"]:
             if not _nothing(decay):
@@ -163,7 +163,7 @@ LACKING = ("amsgrad", "maximize", "capturable", "differentiable")
 
 
 def moves_of(optimizers: Sequence[torch.optim.Optimizer]) -> Moves:
-    """Make one rule of these optimisers, which are all of one class."""
+    """Build one row-wise update rule from optimisers of one class."""
     kind = KINDS[f"torch.optim.{type(optimizers[0]).__name__}"]
     return kind([{"decoupled_weight_decay": False, **each.defaults} for each in optimizers])
 

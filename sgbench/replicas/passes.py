@@ -22,7 +22,7 @@ from sgbench.signals.trajectory import Batch, Trajectory
 
 
 def why_not_stacked(members: Sequence[Replica]) -> str | None:
-    """Why each of these passes over its batch alone, or None where all do together.
+    """Explain why each of these replicas passes over its batch alone; None where all are passed together.
 
     Args:
         members: of networks of equal shapes.
@@ -88,7 +88,7 @@ class StackedPasses:
         ]
 
     def take(self, batches: Sequence[Batch]) -> bool:
-        """Say whether these batches can be passed over together, and make room for batches of their size.
+        """Say whether these batches can be passed together, and create arrays of their size.
 
         What a neuron or a surrogate is may change from epoch to epoch, so all is made anew with each.
         """
@@ -108,7 +108,7 @@ class StackedPasses:
         return True
 
     def run(self, batches: Sequence[Batch]) -> tuple[Tensor, Tensor]:
-        """Gradients of all into their rows of the stack.
+        """Compute all replicas' gradients into their rows of the stack.
 
         Returns:
             loss of each [R], and for each a number that is finite if its last states are.
@@ -126,7 +126,7 @@ class StackedPasses:
         return losses.detach(), centres
 
     def _losses(self, outputs: Tensor, batches: Sequence[Batch]) -> Tensor:
-        """Mean loss of each replica [R] from all outputs [R, T, B, C]; replicas lie side by side in one batch."""
+        """Compute the mean loss of each replica [R] from all outputs [R, T, B, C], as one batch side by side."""
         replicas, steps, size, classes = outputs.shape
         side_by_side = outputs.permute(1, 0, 2, 3).reshape(steps, replicas * size, classes)
         lengths = torch.cat([batch.lengths for batch in batches])
@@ -141,5 +141,5 @@ def _is_sparse(batch: Batch) -> bool:
 
 
 def _sum_of_potentials(states: Sequence[Carry]) -> Tensor:
-    """Not finite where any last membrane potential is not; may also be where a sum of finite ones overflows."""
+    """Sum the last membrane potentials: not finite if one is not, or if a sum of finite ones overflows."""
     return torch.stack([state.u.sum() + state.w.sum() for state in states]).sum()

@@ -60,7 +60,7 @@ class WorkerPool:
         self.running: dict[Any, _Running] = {}  # by the pipe that it speaks through
 
     def run(self, groups: Sequence[PointGroup]) -> None:
-        """Run all groups; on an interrupt, all save what they have and stop."""
+        """Run all groups; on an interrupt, let all workers save their state and stop."""
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         if any(map(_forked, groups)):
             prepare([self.specs[place] for group in groups for place in group.places])
@@ -97,7 +97,7 @@ class WorkerPool:
         self.running[ours] = _Running(process, group, set(group.places))
 
     def _listen(self, pipe: Any) -> list[PointGroup]:
-        """Pass on one message; where a process has ended before its points, what is to be tried again."""
+        """Receive one message from a worker; if it died, return the points to run again."""
         one = self.running[pipe]
         try:
             told = pipe.recv()
@@ -111,7 +111,7 @@ class WorkerPool:
         return []
 
     def _left_by(self, one: _Running) -> list[PointGroup]:
-        """Run each point in a process of its own, which shows whose fault it was."""
+        """Split a dead worker's points into groups of one, to see whose fault it was; report one that was alone."""
         if len(one.group.places) > 1:
             return [PointGroup((place,), one.group.alone) for place in sorted(one.open)]
         for place in one.open:
@@ -122,7 +122,7 @@ class WorkerPool:
 
 
 def _forked(group: PointGroup) -> bool:
-    """Say whether the process of these points is forked off the sweep's, or begins anew.
+    """Say whether the process of these points is forked off the sweep's, or starts afresh.
 
     The sweep has loaded all that replicas need, to check the points; each worker would spend two seconds on that
     again. Those that run alone may need an accelerator or threads of their own, and neither outlives a fork; nor

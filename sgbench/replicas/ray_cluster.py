@@ -55,7 +55,7 @@ class RayCluster:
         self.tasks: dict[str, Any] = {}
 
     def start(self, jobs: Sequence[GroupJob], needs: JobNeeds) -> Sequence[str]:
-        """Hand in tasks, whose memory is at most that of the largest machine."""
+        """Start tasks, whose memory is at most that of the largest machine."""
         largest = max((node["Resources"].get("memory", 0) for node in self.ray.nodes()), default=0)
         task = self.ray.remote(
             num_cpus=needs.threads, memory=min(needs.memory_bytes, int(largest)), max_retries=0
@@ -66,7 +66,7 @@ class RayCluster:
         return handles
 
     def ended(self, handles: Sequence[str]) -> Mapping[str, str]:
-        """Ask Ray, without waiting."""
+        """Ask Ray which tasks have ended, without waiting."""
         open_ = {self.tasks[handle]: handle for handle in handles}
         if not open_:
             return {}
@@ -81,11 +81,11 @@ class RayCluster:
         return "ended before its points had"
 
     def waits(self) -> Sequence[str]:
-        """Ray does not say why a task waits."""
+        """Return no lines, since Ray does not say why a task waits."""
         return ()
 
     def cancel(self, handles: Sequence[str]) -> None:
-        """Give those that run the time to save; those that wait never begin."""
+        """Wait until running tasks have saved, and stop the others before they begin."""
         tasks = [self.tasks[handle] for handle in handles]
         _, late = self.ray.wait(tasks, num_returns=len(tasks), timeout=WAIT_S)
         for each in late:
@@ -93,11 +93,11 @@ class RayCluster:
                 self.ray.cancel(each, force=True)
 
     def close(self) -> None:
-        """Leave the cluster; one that was started here ends with that."""
+        """Leave the cluster; one that was started by this command ends with that."""
         if self.is_ours:
             self.ray.shutdown()
 
 
 def _call(job: GroupJob) -> None:
-    """Run a group in a process of Ray's."""
+    """Run a group of points in a process of Ray's."""
     job()

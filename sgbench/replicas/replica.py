@@ -65,7 +65,7 @@ class Replica(Attempt):
 
     @contextlib.contextmanager
     def clock(self) -> Iterator[None]:
-        """Time that this run takes for itself."""
+        """Measure the time of a block as this run's own."""
         began_s = time.perf_counter()
         try:
             yield
@@ -73,16 +73,16 @@ class Replica(Attempt):
             self.spend(time.perf_counter() - began_s)
 
     def spend(self, time_s: float) -> None:
-        """Count time of training, its own or its share of everybody's."""
+        """Add time of training, its own or its share of the team's."""
         self.training.fit_s += time_s
         self.spent_s += time_s
 
     def took_s(self) -> float:
-        """Its own time and its share of everybody's."""
+        """Return the seconds this run took: its own and its share of the team's."""
         return self.spent_s
 
     def log_epoch(self) -> None:
-        """Hand the epoch's scores to the loggers."""
+        """Send the epoch's scores to the loggers."""
         line = self.training.curve[-1].model_dump()
         activity = self.training.evaluation.scores().activity
         line |= {f"rate_hz/{layer.name}": layer.rate_hz for layer in activity}
@@ -115,14 +115,14 @@ class Replica(Attempt):
             self.training.score(batch)
 
     def is_below(self, bar: Sequence[float]) -> bool:
-        """Say whether its best validation score so far lies below this epoch's bar; without one it never does."""
+        """Say whether its best validation score so far lies below this epoch's bar; without a bar it never does."""
         epochs, best = len(self.training.curve), self.training.best
         if epochs > len(bar):
             return False
         return (best.value if best.monitor == "validation_accuracy" else -best.value) < bar[epochs - 1]
 
     def prune(self) -> None:
-        """Write how far it came, and what its best epoch scored on validation; the test split stays closed."""
+        """Write how far the run came, and its best epoch's validation scores; the test split stays closed."""
         best = self.training.curve[self.training.best.epoch or 0]
         found = Pruned(
             method_id=method_id(self.spec.method),
@@ -134,7 +134,7 @@ class Replica(Attempt):
         write_atomic(self.folder / PRUNED, to_json(found))
 
     def fail(self, error: Exception) -> RunRecord:
-        """Store the record of a failure."""
+        """Store the record of a failed run."""
         return self.store(self.failed(error))
 
     def save(self, optimizer: dict[str, torch.Tensor], course: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ FIXED_BYTES = 400 << 20  # libraries, data set and batches of one process
 
 
 def need_bytes(spec: RunSpec, network: Network) -> int:
-    r"""Memory that one replica holds between its turns: weights, and the trajectory of the batch under way.
+    r"""Estimate the memory that one replica holds between its turns: weights, and the trajectory of its batch.
 
     .. math:: 11 P + T B \sum_l M_l
 
@@ -30,7 +30,7 @@ def need_bytes(spec: RunSpec, network: Network) -> int:
 
 
 def fitting(need: int, room_bytes: int | None) -> int | None:
-    """Replicas that fit, at least one; None is as many as there are.
+    """Count the replicas that fit into memory, at least one; None is as many as there are.
 
     >>> fitting(1 << 20, (400 + 100) << 20), fitting(1 << 40, 1 << 30), fitting(1, None)
     (70, 1, None)
@@ -41,7 +41,7 @@ def fitting(need: int, room_bytes: int | None) -> int | None:
 
 
 def wanted(need: int, count: int) -> int:
-    """Memory of a process in which so many replicas fit.
+    """Compute the memory of a process in which so many replicas fit.
 
     >>> fitting(1 << 20, wanted(1 << 20, 70))
     70

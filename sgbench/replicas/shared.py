@@ -28,7 +28,7 @@ class Shared:
         self.left_bytes = KEPT_BYTES
 
     def epoch(self, members: Sequence[Replica]) -> Iterator[dict[tuple[int, int], Batch]]:
-        """Training batches in step, by seed and epoch."""
+        """Yield training batches in step, by seed and epoch."""
         keys = sorted({(member.spec.seed, member.training.epoch) for member in members})
         streams = [self.data[seed].epoch(epoch) for seed, epoch in keys]
         for batches in zip(*streams, strict=True):
@@ -60,7 +60,7 @@ class Shared:
 
 
 def size_bytes(x: Signal) -> int:
-    """Memory of an input.
+    """Compute the memory of an input in bytes.
 
     >>> import torch
     >>> size_bytes(torch.zeros(2, 3))

@@ -29,7 +29,7 @@ class SlurmGroupJob(GroupJob):
     """A group that saves and is queued again on SLURM's signal before a time-out or for a preemption."""
 
     def __call__(self) -> None:
-        """Run the group with SLURM's signals."""
+        """Run the group of points with SLURM's signals."""
         preempt = _preemption()
         self.requeue: Any = signal.getsignal(
             preempt
@@ -44,17 +44,17 @@ class SlurmGroupJob(GroupJob):
         super().__call__()
 
     def _on_signal(self, number: int, _: object) -> None:
-        """Save at the next batch: submitit would leave in the middle of one."""
+        """Ask the group to save at the next batch, since submitit would leave in the middle of one."""
         self.asked, self.told = True, number
 
     def stopped(self) -> None:
-        """Have it queued again if SLURM, and not the sweep, asked to leave."""
+        """Queue the job again if SLURM, and not the sweep, asked it to leave."""
         preempt = _preemption()
         if self.told == preempt:
             self.requeue(preempt, None)
 
     def checkpoint(self) -> Any:
-        """Return what is to be run again, for submitit: the same, since folders of runs hold what was saved."""
+        """Return the same group for submitit to run again, since folders of runs hold what was saved."""
         from submitit.helpers import DelayedSubmission  # pyright: ignore[reportMissingImports]
 
         return DelayedSubmission(replace(self))
@@ -110,7 +110,7 @@ class Slurm:
         self.told: set[str] = set()
 
     def start(self, jobs: Sequence[GroupJob], needs: JobNeeds) -> Sequence[str]:
-        """Hand in an array.
+        """Submit the groups as an array of jobs.
 
         Raises:
             InputError: SLURM refuses it, or does not know a setting.
@@ -128,7 +128,7 @@ class Slurm:
         return [job.job_id for job in found]
 
     def ended(self, handles: Sequence[str]) -> Mapping[str, str]:
-        """Ask the controller; one that does not answer has ended nothing."""
+        """Ask SLURM's controller which jobs have ended; one that does not answer has ended nothing."""
         if handles and time.monotonic() - self.asked_s >= ASK_S:
             self.asked_s = time.monotonic()
             self._ask(handles)
@@ -154,14 +154,14 @@ class Slurm:
         self.answered = True
 
     def waits(self) -> Sequence[str]:
-        """Say why jobs wait, each reason once."""
+        """Describe why jobs wait, each reason once."""
         reasons = {reason for state, reason in self.states.values() if state == "PENDING"}
         new = sorted(reasons - self.told - {"None", "Priority"})
         self.told |= reasons
         return [f"jobs wait in SLURM's queue: {reason}" for reason in new]
 
     def cancel(self, handles: Sequence[str]) -> None:
-        """End jobs: those that run get SIGTERM, at which they save."""
+        """Stop jobs, the running ones by SIGTERM, at which they save, and wait for their end."""
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
             subprocess.run(["scancel", *handles], capture_output=True, timeout=60, check=False)  # noqa: S603, S607
         until_s = time.monotonic() + WAIT_S
@@ -172,4 +172,4 @@ class Slurm:
             time.sleep(1)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing, since no connection is held."""

@@ -51,7 +51,7 @@ class Stack:
         return [torch.as_strided(row, shape, strides, begin + place) for place, shape, strides in self.places]
 
     def collect(self, row: int) -> None:
-        """Take a network's gradients into its row, and leave the network without."""
+        """Move a network's gradients into its row of the stack, and clear them in the network."""
         for position, (parameter, slot) in enumerate(zip(self.parameters[row], self.slots[row], strict=True)):
             if parameter.grad is None:
                 slot.zero_()
@@ -67,7 +67,7 @@ class Stack:
 
     @contextlib.contextmanager
     def lent(self, row: int) -> Iterator[None]:
-        """Give a network its collected gradients for a look."""
+        """Give a network its collected gradients for the duration of a block."""
         for parameter, slot in zip(self.parameters[row], self.slots[row], strict=True):
             parameter.grad = slot
         try:
@@ -77,7 +77,7 @@ class Stack:
                 parameter.grad = None
 
     def gradients_of(self, row: int) -> list[Tensor | None]:
-        """One network's gradients in the order of its parameters; None of one that has none."""
+        """Return one network's gradients in the order of its parameters; None for those without any."""
         absent = None if self.absent is None else self._views(self.absent[row])
         return [
             None if absent is not None and bool(absent[place].any()) else slot
@@ -85,7 +85,7 @@ class Stack:
         ]
 
     def norms(self) -> list[float]:
-        """L2 norm of each row's gradient."""
+        """Compute the L2 norm of each row's gradient."""
         return self.gradients.norm(dim=1).tolist()
 
     def clip(self, norms: Sequence[float], limits: Sequence[float]) -> None:
@@ -95,7 +95,7 @@ class Stack:
             self.gradients.mul_(self.gradients.new_tensor(factors)[:, None])
 
     def step(self, rows: Sequence[int]) -> None:
-        """Move these rows by their gradients."""
+        """Update these rows by their gradients."""
         still = sorted(set(range(len(self.values))) - set(rows))
         state = [self.values, *self.moves.state.values()]
         before = [each[still] for each in state] if still else []
@@ -104,22 +104,22 @@ class Stack:
             each[still] = kept
 
     def finite(self) -> list[bool]:
-        """Say whether all weights of each row are finite, by a cheap sum that may give false alarms."""
+        """Check whether all weights of each row are finite, by a cheap sum that may give false alarms."""
         return torch.isfinite(self.values.sum(1)).tolist()
 
     def snapshot(self) -> dict[str, Tensor]:
-        """Weights and the optimiser's state as they are now."""
+        """Copy the weights and the optimiser's state as they are now."""
         tensors = {"values": self.values, **self.moves.state}
         kept = {name: tensor.clone() for name, tensor in tensors.items()}
         return kept | {"steps": torch.tensor(self.moves.steps)}
 
     @staticmethod
     def row_of(snapshot: dict[str, Tensor], row: int) -> dict[str, Tensor]:
-        """One network's part of a snapshot."""
+        """Copy one network's part of a snapshot."""
         return {name: tensor[row].clone() for name, tensor in snapshot.items()}
 
     def load_row(self, row: int, kept: dict[str, Any]) -> None:
-        """Go on from one network's part of a snapshot."""
+        """Restore one network's weights and optimiser state from its part of a snapshot."""
         self.values[row] = kept["values"]
         self.moves.steps[row] = int(kept["steps"])
         for name, tensor in self.moves.state.items():
@@ -127,7 +127,7 @@ class Stack:
 
 
 def _strides(parameter: Tensor) -> tuple[int, ...]:
-    """Its own where it is dense in some order of its dimensions, else those of rows one after another."""
+    """Return a dense parameter's own strides, else those of rows one after another."""
     span = 1 + sum(
         (size - 1) * stride for size, stride in zip(parameter.shape, parameter.stride(), strict=True)
     )

@@ -35,7 +35,7 @@ def run_sweep(
     bars: Mapping[int, Bar] | None = None,
     where: Where = HERE,
 ) -> list[str]:
-    """Run points of a sweep; returns a line for each that could not be run at all.
+    """Run the points of a sweep; return a line for each that could not be run at all.
 
     Args:
         specs: all points, checked.

@@ -43,13 +43,13 @@ class Team:
         self.passes = StackedPasses(self.members, self.stack) if self.one_by_one is None else None
 
     def train_batch(self, batches: Sequence[Batch]) -> dict[int, Exception]:
-        """One batch of each member's own; returns the errors of those that failed, by row."""
+        """Train one batch of each member's own; return the errors of those that failed, by row."""
         if self.passes is not None and self.passes.take(batches):
             return self._train_stacked(self.passes, batches)
         return self._train_one_by_one(batches)
 
     def _train_stacked(self, passes: StackedPasses, batches: Sequence[Batch]) -> dict[int, Exception]:
-        """All passes in one; who is not finite is looked at alone, and gets the error that it would get alone."""
+        """Train all members in one pass; check each that is not finite alone, for the error it would get alone."""
         began_s = time.perf_counter()
         losses, centres = passes.run(batches)
         failures: dict[int, Exception] = {}
@@ -97,7 +97,7 @@ class Team:
     def _advance(
         self, courses: Sequence[Iterator[Progress]], running: set[int], failures: dict[int, Exception]
     ) -> dict[int, Progress]:
-        """Each rule up to its next yield; those that are through are left out."""
+        """Advance each rule to its next yield; those that have ended are left out."""
         reached = {}
         for row in sorted(running):
             with self.members[row].clock():
@@ -112,7 +112,7 @@ class Team:
         return reached
 
     def _move(self, reached: dict[int, Progress], failures: dict[int, Exception]) -> None:
-        """Check everything that the step depends on, and make it."""
+        """Check everything that the optimiser's step depends on, and make the step."""
         began_s = time.perf_counter()
         losses = torch.stack([progress.loss for progress in reached.values()])
         centres = torch.stack([_sum_of_states(self.members[row], each) for row, each in reached.items()])
@@ -128,7 +128,7 @@ class Team:
             self.members[row].spend(share_s)
 
     def _not_finite(self, rows: Sequence[int], sums: torch.Tensor) -> list[int]:
-        """Rows whose loss and states (in `sums`), weights or gradients may not be finite; notes all norms."""
+        """List the rows whose loss, states (both in `sums`), weights or gradients may not be finite; note norms."""
         fine, weights = torch.isfinite(sums).tolist(), self.stack.finite()
         self.norms = self.stack.norms()
         return [
@@ -138,7 +138,7 @@ class Team:
         ]
 
     def _step(self, rows: Sequence[int]) -> None:
-        """Shorten gradients where that is wanted, and move these rows."""
+        """Clip gradients where that is configured, and update these rows."""
         for row in rows:
             norms = self.members[row].training.loop.norms
             if norms is not None:
@@ -148,7 +148,7 @@ class Team:
         self.stack.step(rows)
 
     def check_optimizer(self) -> dict[int, Exception]:
-        """Members whose optimiser's own state has overflowed, by row."""
+        """Find the members whose optimiser's own state has overflowed, by row."""
         failures: dict[int, Exception] = {}
         for row in range(len(self.members)):
             try:
@@ -158,7 +158,7 @@ class Team:
         return failures
 
     def without(self, gone: set[int]) -> Team | None:
-        """Return the team of those that go on, or None."""
+        """Return the team without these rows, or None where nobody is left."""
         rest = [member for row, member in enumerate(self.members) if row not in gone]
         if not rest:
             return None
@@ -169,7 +169,7 @@ class Team:
 
 
 def _sum_of_states(member: Replica, progress: Progress) -> torch.Tensor:
-    """Not finite where any last membrane potential is not; may also be where a sum of finite ones overflows."""
+    """Sum the last membrane potentials: not finite if one is not, or if a sum of finite ones overflows."""
     layers = member.parts.network.layers
     total = torch.zeros((), dtype=progress.loss.dtype)
     for layer, state in zip(layers, progress.trajectory.state, strict=True):
@@ -182,7 +182,7 @@ EXPECTED = (SgbenchError, ArithmeticError, ValueError, RuntimeError, MemoryError
 
 
 def validated(member: Replica, batches: Iterator[Batch], stop: Callable[[], bool]) -> Exception | None:
-    """Score a member's epoch, or say what went wrong.
+    """Score a member on validation after an epoch, or return why that failed.
 
     Raises:
         Stopped: somebody asked to.
@@ -199,7 +199,7 @@ def validated(member: Replica, batches: Iterator[Batch], stop: Callable[[], bool
 
 
 def watched(member: Replica, evaluation: Evaluation, stop: Callable[[], bool]) -> Exception | None:
-    """Score the test split after a member's epoch if it was asked to, or say what went wrong; no part of fitting.
+    """Score the test split after a member's epoch if that was requested, or return why that failed.
 
     Raises:
         Stopped: somebody asked to.

@@ -80,7 +80,7 @@ class SweepView:
             self.live.start()
 
     def hear(self, told: WorkerMessage) -> None:
-        """Take in a word of a worker."""
+        """Update the counts from a worker's message."""
         if told.kind == "noted":
             self.say(told.line)
             return
@@ -125,13 +125,13 @@ class SweepView:
         )
 
     def _best(self, kind: str | None = None) -> BestSoFar | None:
-        """Return the best of one kind of points, or of all."""
+        """Return the best validation score of one kind of points, or of all."""
         return max(
             (best for place, best in self.bests.items() if kind in (None, self.kinds[place])), default=None
         )
 
     def _epoch(self, kind: str) -> str:
-        """Say how many epochs the points under way have behind them, of how many."""
+        """Describe how many epochs the running points have done, of how many."""
         under_way = [place for place in self.open if self.kinds[place] == kind]
         if not under_way:
             return "-"
@@ -146,7 +146,7 @@ class SweepView:
         return sum(getattr(row, column) for row in self.rows.values())
 
     def tick(self) -> None:
-        """Time goes by."""
+        """Draw the table anew, or write a line of status now and then where there is no terminal."""
         now_s = time.perf_counter()
         if self.console.is_terminal:
             if now_s - self.drawn_s < REDRAWN_S:
@@ -187,19 +187,19 @@ class SweepView:
         return table
 
     def say(self, line: str) -> None:
-        """Print a line that stays."""
+        """Print a line above the redrawn table, where it stays."""
         self.console.print(Text(line), soft_wrap=True)
         self.said_s = time.perf_counter()
 
     def close(self) -> None:
-        """Take away the redrawn table; what came of everything stays."""
+        """Remove the redrawn table and print what came of every point."""
         self.live.stop()
         if len(self.rows) > 1:
             self.console.print(self.table())
 
 
 def kinds(specs: Sequence[RunSpec]) -> list[str]:
-    """Return for each point the row that it belongs to: its data set or surrogate, or what differs least.
+    """Name for each point its row of the table: its data set or surrogate, or whatever differs least.
 
     >>> kinds([])
     []
@@ -219,7 +219,7 @@ def kinds(specs: Sequence[RunSpec]) -> list[str]:
 
 
 def _labels(spec: RunSpec) -> dict[str, str]:
-    """Everything about a point that a sweep may vary, as on the command line."""
+    """Collect everything about a point that a sweep may vary, as on the command line."""
     method = spec.method
     numbers = {
         f"{group}.{name}": str(value)
@@ -235,7 +235,7 @@ def _name(spec: RunSpec) -> str:
 
 
 def clock(time_s: float) -> str:
-    """Minutes and seconds.
+    """Format a time as minutes and seconds.
 
     >>> clock(75.4)
     '1:15'

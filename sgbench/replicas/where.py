@@ -47,7 +47,7 @@ class Where:
         return None if self.on == "local" else math.ceil(points / POINTS_A_JOB)
 
     def cluster(self, workers: int | None) -> Cluster | None:
-        """Reach the cluster; None is this machine.
+        """Connect to the cluster; None is this machine.
 
         Args:
             workers: jobs at a time, or None for as many as it lets.

@@ -27,11 +27,11 @@ class _Asked:
         self.stop = False
 
     def on_signal(self, *_: object) -> None:
-        """SIGTERM, which the sweep sends."""
+        """Note the SIGTERM that the sweep sends."""
         self.stop = True
 
     def say(self, told: WorkerMessage) -> None:
-        """Tell the sweep."""
+        """Send a message to the sweep."""
         try:
             self.pipe.send(told)
         except OSError:  # it has been killed
@@ -39,7 +39,7 @@ class _Asked:
 
 
 def prepare(specs: Sequence[RunSpec]) -> None:
-    """Load what workers have in common, before they are forked."""
+    """Load the modules that workers have in common, before they are forked."""
     kinds = {
         spec.method.protocol.precision for spec in specs if spec.engine in ("auto", "fused", "generated")
     }
@@ -60,7 +60,7 @@ def work(
     bars: Mapping[int, Bar],
     inherited: Sequence[Connection] = (),
 ) -> None:
-    """Run a group and leave; the exit status is 130 if it was stopped."""
+    """Run a group of points and end the process; the exit status is 130 if it was stopped."""
     for connection in inherited:
         connection.close()
     gc.freeze()  # what all workers were forked with is looked through no more

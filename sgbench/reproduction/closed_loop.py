@@ -48,7 +48,7 @@ def gradient(weights: Array, x: float, *, forward_slope: float, slope: float) ->
 def loop_integral(
     *, x: float, radius: float, points: int, forward_slope: float, slope: float, seed: int
 ) -> float:
-    r"""Integral of `gradient` around a circle in the space of weights, centre 0.
+    r"""Integrate `gradient` around a circle in the space of weights, centre 0.
 
     .. math:: \oint \tilde\nabla y \cdot dr, \qquad r(\phi) = R (d_1 \sin\phi + d_2 \cos\phi)
 
@@ -82,7 +82,7 @@ def loop_integral(
 def integrals(
     *, x: float, radius: float, points: int, forward_slope: float, slopes: list[float], seed: int
 ) -> dict[str, float]:
-    """Absolute integrals by condition: `surrogate S` and, with S forward as well, `gradient S`.
+    """Compute absolute integrals by condition: `surrogate S` and, with S forward as well, `gradient S`.
 
     >>> settings = {"x": 1.0, "radius": 1.8, "points": 300, "forward_slope": 1e4, "slopes": [1.0], "seed": 0}
     >>> list(integrals(**settings))

@@ -53,7 +53,7 @@ class Figure(Strict):
 
     @property
     def theirs(self) -> str:
-        """The published figure or the bound, as text.
+        """Write the published figure or the bound as text.
 
         >>> Figure(line="a", of=("b",), published=0.859, tolerance=0.174, evidence="read").theirs
         '0.859 ± 0.174'
@@ -100,7 +100,7 @@ class Reproduction(Strict):
 
 
 def names(config_dirs: Iterable[Path] = ()) -> list[str]:
-    """All reproductions."""
+    """List the names of all reproductions."""
     return [
         name.removeprefix(FOLDER)
         for name in catalogue.paths("experiment", config_dirs)
@@ -109,7 +109,7 @@ def names(config_dirs: Iterable[Path] = ()) -> list[str]:
 
 
 def read(name: str, config_dirs: Iterable[Path] = ()) -> Reproduction:
-    """One reproduction.
+    """Read the file of one reproduction.
 
     Raises:
         InputError: there is none of this name, or its file is not valid.

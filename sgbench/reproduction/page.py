@@ -110,7 +110,7 @@ def _is_of(before: PageEntry, made: PageEntry) -> bool:
 
 
 def _asked(found: Iterable[str]) -> list[list[str]]:
-    """Each figure and what was published."""
+    """List each figure with what was published."""
     return [cells_of(row)[1:3] for row in found]
 
 

@@ -12,7 +12,7 @@ HEAD = ("reproduction", "figure", "published", "ours", "seeds", "verdict", "minu
 
 
 def rows(results: Sequence[ReproductionResult]) -> list[list[str]]:
-    """One row a figure; what belongs to a reproduction stands in its first row."""
+    """Build one row a figure; what belongs to a reproduction stands in its first row."""
     table_rows = []
     for result in results:
         for place, judged in enumerate(result.judged):
@@ -52,7 +52,7 @@ def _minutes(result: ReproductionResult) -> str:
 
 
 def as_tree(results: Sequence[ReproductionResult]) -> list[dict[str, Any]]:
-    """Describe the results under stable keys."""
+    """Describe reproductions and their figures under stable keys."""
     return [
         {
             "name": result.reproduction.name,

@@ -26,7 +26,7 @@ class ReproductionFolders:
     config_dirs: tuple[Path, ...] = ()
 
     def words(self) -> list[str]:
-        """Return the place as overrides, quoted, for a path may hold what Hydra's grammar minds."""
+        """Write the folders as overrides, quoted, since a path may hold what Hydra's grammar minds."""
         given = {"paths.runs_dir": self.root, "paths.data_dir": self.data_dir}
         return [f"{key}={_quoted(str(path))}" for key, path in given.items() if path is not None]
 
@@ -47,7 +47,7 @@ class ReproductionGrid:
     cells: Mapping[str, Sequence[Mapping[int, RunSpec]]]
 
     def specs(self) -> list[RunSpec]:
-        """Each run once."""
+        """List each run of a reproduction once."""
         specs = [spec for cells in self.cells.values() for cell in cells for spec in cell.values()]
         return list({(method_id(spec.method), spec.seed): spec for spec in specs}.values())
 
@@ -89,7 +89,7 @@ def grid_of(reproduction: Reproduction, seeds: Sequence[int], place: Reproductio
 def carry_out(
     grid: ReproductionGrid, *, workers: int | None, headline: Callable[[RunRecord], str]
 ) -> list[str]:
-    """Make the runs that are not there yet, side by side where they can; a line for each that failed to start.
+    """Run what has no record yet, side by side where possible; return a line for each that failed to start.
 
     Args:
         grid: of a reproduction.
@@ -162,7 +162,7 @@ def _ids(cells: Iterable[Mapping[int, RunSpec]]) -> tuple[str, ...]:
 
 
 def measured(record: RunRecord, measure: Measure) -> float | None:
-    """Return the measure of one run; one that turned to NaN is right by chance, other failures say nothing."""
+    """Return the measure of one run; one that turned to NaN counts as chance, other failures give None."""
     if record.status == "failed":
         of_method = record.failure is not None and record.failure.kind == "NonFiniteError"
         chance = 1 / record.classes if of_method and record.classes else None

@@ -32,7 +32,7 @@ class Judged(NamedTuple):
 
 
 def judge(figure: Figure, cells: Mapping[str, Sequence[ConditionCell]]) -> Judged:
-    """Compare one figure.
+    """Compare one published figure with what was measured.
 
     A condition is worth the mean over its seeds, and over its best cells if the figure names how many; `gap` is the
     smallest of all conditions but the last above the last, `spread` the largest above the smallest.
@@ -65,7 +65,7 @@ def judge(figure: Figure, cells: Mapping[str, Sequence[ConditionCell]]) -> Judge
 
 
 def _worth(cells: Sequence[ConditionCell], best: int | None) -> dict[int, float]:
-    """Return the measure by seed, averaged over the cells that count."""
+    """Average the measure over the cells that count, by seed."""
     counting = sorted(cells, key=lambda cell: -cell.rank)[:best]
     return {
         seed: statistics.fmean(cell.values[seed] for cell in counting)  # type: ignore[misc] - none is None here

@@ -149,7 +149,7 @@ def _current(layer: Layer, arriving: Tensor) -> Tensor:
 
 
 def _seen(network: Network, batch: Batch, runs: Sequence[LayerRun]) -> Trajectory:
-    """Leaves of the same values."""
+    """Build a trajectory of detached leaves of the same values."""
     sent = [run.output.detach().requires_grad_() for run in runs]  # type: ignore[union-attr]
     fires = network.readout.neuron.output == "binary"
     return Trajectory(
@@ -201,7 +201,7 @@ def straight_weights(network: Network, feedback: str) -> list[Tensor]:
 
 
 def fixed_feedback(network: Network, gain: float, generator: torch.Generator) -> list[Tensor]:
-    """Random weights from the readout's currents straight to each hidden layer [R, N].
+    """Draw random weights from the readout's currents straight to each hidden layer [R, N].
 
     They are normal with `gain` times the root mean square of the readout's own weights, for which they stand in.
     """
@@ -246,12 +246,12 @@ class ReadoutUnits:
         self.neuron: Neuron = layer.neuron
 
     def synapses(self) -> None:
-        """None: there is no matrix."""
+        """Return None, since there is no matrix."""
 
     def current(self, x: Tensor) -> Tensor:
-        """Return what arrives."""
+        """Return the input unchanged as the current."""
         return x
 
     def feedback(self, s: Tensor) -> Tensor:
-        """Nothing comes back."""
+        """Return zeros, since the units have no recurrence."""
         return torch.zeros_like(s)

@@ -62,11 +62,11 @@ class Objective:
 
     @property
     def keep(self) -> Keep:
-        """Return what a trajectory has to keep for it."""
+        """Return which parts of a trajectory have to be stored to compute the objective."""
         return self.regulariser.needs
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
-        """Loss plus penalty, a scalar with gradient."""
+        """Add loss and penalty to a scalar with gradient."""
         loss = self.loss.whole(trajectory, target)
         penalty = self.regulariser.penalty(trajectory)
         return loss if penalty is None else loss + penalty
@@ -93,7 +93,7 @@ class LearningRule(ABC):
     )
 
     def begin(self, network: Network, generator: torch.Generator) -> None:  # noqa: B027 - most need nothing
-        """Add to the network what the rule needs, before anything else looks at it.
+        """Add to the network what the rule needs, such as feedback weights, before anything else reads the network.
 
         Args:
             network: in float64.
@@ -104,7 +104,7 @@ class LearningRule(ABC):
         """
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Refuse what the rule is not defined for.
+        """Refuse networks and objectives for which the rule is not defined.
 
         Raises:
             InputError: names the option and the remedy.
@@ -112,7 +112,7 @@ class LearningRule(ABC):
         _ = network, objective  # a rule without conditions accepts all
 
     def demand(self, network: Network, sizes: Sizes) -> Demand | None:
-        """Return what the rule takes to learn in this network, or None where it does not say.
+        """Estimate memory and operations that learning takes in this network; None where the rule does not say.
 
         Neurons' own arithmetic is left out: it grows with neurons, not with synapses.
 

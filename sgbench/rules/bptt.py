@@ -55,7 +55,7 @@ class Bptt(LearningRule):
             _check_per_window(network, objective)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """All steps are remembered, or what arrived by spikes; within one step no error goes over recurrence."""
+        """Count all steps, or arrivals at spikes, as remembered; within a step no error goes over recurrence."""
         kept = min(self.window or sizes.steps, sizes.steps) if self.update == "per_window" else sizes.steps
         within = 0 if self.window == 1 else sizes.crossed_within
         arrived = sizes.synapses if isinstance(network, SpikeTimes) else 0  # where each source fires once
@@ -67,7 +67,7 @@ class Bptt(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """One yield a batch, or one a window."""
+        """Compute gradients and yield once a batch, or once a window."""
         if self.update == "per_window":
             yield from self._per_window(network, batch, objective.loss)
             return
@@ -78,7 +78,7 @@ class Bptt(LearningRule):
         yield Progress(loss.detach(), trajectory)
 
     def _per_window(self, network: Network, batch: Batch, loss: Loss) -> Iterator[Progress]:
-        """Each window goes on from the states of the last, not behind the longest sample."""
+        """Start each window from the last one's states, up to the longest sample's end, and yield after each."""
         steps, size, state = int(batch.lengths.max()), self.window or 1, None
         for place, window in enumerate(windows(batch.x, size)):
             first = place * size
@@ -96,7 +96,7 @@ class Bptt(LearningRule):
 
 
 def _check_per_window(network: Network, objective: Objective) -> None:
-    """Refuse what needs more of a sequence than a window."""
+    """Refuse losses, penalties and networks that need more of a sequence than one window."""
     if not objective.loss.online or objective.loss.remembers:
         remedy = "loss=per_step" if "class" in objective.loss.targets else "rule.update=null"
         raise InputError(f"rule.update=per_window: needs a loss in every step; use {remedy}")

@@ -22,7 +22,7 @@ class LayerSize(NamedTuple):
 
     @property
     def synapses(self) -> int:
-        """All of them."""
+        """Count the synapses from the input, from other layers and within the layer."""
         return self.from_input + self.from_layers + self.within
 
 
@@ -35,42 +35,42 @@ class Sizes(NamedTuple):
 
     @property
     def hidden(self) -> tuple[LayerSize, ...]:
-        """All layers but the readout."""
+        """Return all layers but the readout."""
         return self.layers[:-1]
 
     @property
     def readout(self) -> LayerSize:
-        """The last layer."""
+        """Return the last layer."""
         return self.layers[-1]
 
     @property
     def synapses(self) -> int:
-        """All of them."""
+        """Count the synapses of all layers."""
         return sum(layer.synapses for layer in self.layers)
 
     @property
     def between(self) -> int:
-        """Synapses from one layer to another."""
+        """Count the synapses from one layer to another."""
         return sum(layer.from_layers for layer in self.layers)
 
     @property
     def crossed_within(self) -> int:
-        """Recurrent synapses over which errors go back."""
+        """Count the recurrent synapses over which errors go back."""
         return 0 if self.cut else sum(layer.within for layer in self.layers)
 
     @property
     def straight(self) -> int:
-        """Weights from each output to each hidden neuron."""
+        """Count the weights from each output to each hidden neuron."""
         return self.readout.neurons * sum(layer.neurons for layer in self.hidden)
 
     @property
     def states(self) -> int:
-        """Numbers of one step of one sample."""
+        """Count the state variables of one step of one sample."""
         return sum(layer.neurons * layer.states for layer in self.layers)
 
     @property
     def within_layers(self) -> tuple[Need, ...]:
-        """Return what a layer's own way back over time needs: traces do where each neuron hears itself alone."""
+        """Return a layer's needs for credit over time: traces suffice where each neuron hears itself alone."""
         return (
             ("own_trace",) if not self.crossed_within else ("weights_of_others", "errors_of_others", "future")
         )
@@ -86,7 +86,7 @@ class Demand(NamedTuple):
 
 
 def needs(*found: Iterable[Need]) -> tuple[Need, ...]:
-    """Each need once, in the order of the vocabulary.
+    """Combine needs, each once, in the order of the vocabulary.
 
     >>> needs(("future",), ("own_error", "future"))
     ('own_error', 'future')
@@ -127,7 +127,7 @@ def _layer(layer: LayerCounts, steps: int) -> LayerSize:
 
 
 def _synapses(group: SynapseCounts, steps: int) -> int:
-    """Synapses of a group, from the operations of a clocked machine."""
+    """Compute a group's number of synapses from the operations of a clocked machine."""
     if group.dense.total is None:
         raise InputError(f"connections from {group.source}: {group.dense.reason}")
     return group.dense.total // steps

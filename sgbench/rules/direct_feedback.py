@@ -72,7 +72,7 @@ class DirectFeedback(LearningRule):
         network.direct_feedback = Feedback(fixed_feedback(network, self.gain, generator))
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Refuse a network whose choice on recurrent gradients is not the rule's."""
+        """Refuse a network that treats recurrent gradients otherwise than the rule."""
         recurrent = [layer for layer in network.hidden_layers if layer.recurrent is not None]
         wanted = self.temporal != "bptt"
         if any(layer.cut != wanted for layer in recurrent):
@@ -85,7 +85,7 @@ class DirectFeedback(LearningRule):
             raise InputError(f"rule.temporal=none: {reason}; use rule.temporal=bptt")
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """All steps are remembered; targets are no errors of other neurons."""
+        """Count all steps as remembered; a target as the error is a neuron's own."""
         error = ("own_error",) if self.error == "target" else ("errors_of_others",)
         return Demand(
             numbers=sizes.steps * sizes.states,
@@ -95,7 +95,7 @@ class DirectFeedback(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """One yield a batch."""
+        """Compute the gradients of a batch and yield once."""
         apart = run_apart(network, batch, objective.keep, window=1 if self.temporal == "none" else None)
         slopes = apart.slopes(objective, batch.target)
         delta = apart.of_current(self._error(slopes.output, batch))
@@ -114,7 +114,7 @@ class DirectFeedback(LearningRule):
 
 
 def wanted_output(batch: Batch, like: Tensor) -> Tensor:
-    """Return what is wanted of each output [T, B, C]: one-hot classes, or the target itself.
+    """Return the wanted output [T, B, C]: one-hot classes, or the target itself.
 
     >>> batch = Batch(torch.zeros(2, 1, 1), torch.tensor([1]), torch.tensor([2]), torch.tensor([0]))
     >>> wanted_output(batch, torch.zeros(2, 1, 3)).tolist()

@@ -76,7 +76,7 @@ class Eligibility:
         return torch.cat(parts, 2)
 
     def _moved(self, traces: list[Tensor], adjoints: _Adjoints, pre: Tensor) -> list[Tensor]:
-        """Return the traces at the end of the stretch, in place where none depends on one moved before it."""
+        """Advance the traces to the end of the stretch, in place where none depends on one moved before it."""
         by_sample, last = pre.transpose(0, 1), len(adjoints.start) - 1
         # Filtered spikes depend on all the rest and nothing on them, so the last trace moves first.
         old = traces if _is_triangular(adjoints) else [trace.clone() for trace in traces]
@@ -126,7 +126,7 @@ class Filtered:
         self.stretch = torch.empty(0)
 
     def series(self, spikes: Tensor) -> Tensor:
-        """Go on through a stretch of spikes [n, B, N]; what the filter makes of each step."""
+        """Filter a stretch of spikes [n, B, N] on from the last one; return the filtered value of each step."""
         filtered = []
         for now in spikes.unbind(0):
             self.last = now if self.last is None else self.kappa * self.last + now
@@ -139,7 +139,7 @@ class Filtered:
         return signal.flatten(0, 1).T @ self.stretch.flatten(0, 1)
 
     def advance(self, spikes: Tensor, signal: Tensor) -> Tensor:
-        """Both of a stretch."""
+        """Filter a stretch of spikes and return the gradient that its slopes make."""
         self.series(spikes)
         return self.paired(signal)
 
@@ -191,7 +191,7 @@ def _is_triangular(adjoints: _Adjoints) -> bool:
 
 
 def _read_again(local: Jacobians) -> list[int]:
-    """Return the fields of a state that a next step reads."""
+    """Name the fields of a state that the next step reads."""
     count = len(local.by_state)
     return [field for field in range(count) if any(row[field] is not None for row in local.by_state)]
 
@@ -230,6 +230,6 @@ def _acts(value: object) -> bool:
 
 
 def add_gradient(parameter: Tensor | None, gradient: Tensor) -> None:
-    """Add to what is in `.grad`."""
+    """Add a gradient to the `.grad` of a parameter."""
     if parameter is not None:
         parameter.grad = gradient.clone() if parameter.grad is None else parameter.grad + gradient

@@ -131,7 +131,7 @@ class EProp(LearningRule):
             check_forward("eprop", network, objective, penalised=True)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Unrolled all steps are remembered, online the traces of synapses and one stretch of steps."""
+        """Count all steps as remembered where unrolled; online, the synapses' traces and one stretch of steps."""
         error = ("own_trace", "errors_of_others")
         weights = ("weights_of_others",) if self.feedback == "symmetric" else ()
         learnt = sizes.straight if self.feedback == "adaptive" else 0
@@ -147,11 +147,11 @@ class EProp(LearningRule):
 
     @property
     def _stretch(self) -> int:
-        """Steps that are taken at once."""
+        """Return the number of steps that are taken at once."""
         return 1 if self.update == "per_step" else STRETCH
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """One yield a batch, or one a step."""
+        """Compute gradients and yield once a batch, or once a step."""
         if self.form == "unrolled":
             yield self._unrolled(network, batch, objective)
         else:
@@ -172,7 +172,7 @@ class EProp(LearningRule):
         return Progress(slopes.loss, apart.seen)
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Forward in stretches of time."""
+        """Run forward in stretches of time, and yield after each update."""
         forward, traces = Forward(network, batch), _Traces(network)
         total = network.readout.weight.new_zeros(())
         for span in forward.spans(self._stretch):

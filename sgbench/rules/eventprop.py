@@ -84,7 +84,7 @@ class Eventprop(LearningRule):
         _check_readout(network.readout, objective.loss)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """All steps are remembered; errors go back over what back-propagation crosses."""
+        """Count all steps as remembered; errors go back over what back-propagation crosses."""
         return Demand(
             numbers=sizes.steps * sizes.states,
             weight_products=sizes.synapses,
@@ -94,7 +94,7 @@ class Eventprop(LearningRule):
 
     @torch.no_grad()
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """One yield a batch."""
+        """Compute the gradients of a batch and yield once."""
         chain: list[DenseLayer] = [*network.hidden_layers, network.readout]
         inside = valid_steps(batch.lengths, batch.x.shape[0])[..., None]
         signal, passes = dense(batch.x), []

@@ -46,7 +46,7 @@ class FeedbackAlignment(LearningRule):
         self.gain = require_number("rule.gain", gain, low=0, open_low=True)
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
-        """Draw the feedback weights of all layers that something arrives at from another, or from themselves."""
+        """Draw feedback weights for all layers that receive from another layer or from themselves."""
         require_chain("feedback_alignment", network)
         for position, layer in enumerate([*network.hidden_layers, network.readout]):
             if position > 0:
@@ -55,7 +55,7 @@ class FeedbackAlignment(LearningRule):
                 layer.recurrent_feedback = self._drawn(layer, "recurrent", generator)
 
     def _drawn(self, layer: Layer, name: str, generator: torch.Generator) -> Tensor:
-        """Draw weights of the shape and the scale of these, 0 where they are masked."""
+        """Draw feedback weights of the shape and scale of a layer's weights, 0 where those are masked."""
         weight = getattr(layer, name).detach()
         normal = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
         drawn = self.gain * weight.square().mean().sqrt() * normal
@@ -74,7 +74,7 @@ class FeedbackAlignment(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """One yield a batch; the layers themselves send gradient back by their feedback weights."""
+        """Compute the gradients of a batch, sent back by the layers' own feedback weights, and yield once."""
         trajectory = network.unroll(batch.x, batch.lengths, keep=objective.keep)
         loss = objective.whole(trajectory, batch.target)
         loss.backward()

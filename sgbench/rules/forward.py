@@ -79,12 +79,12 @@ class Forward:
             yield Span(first, stretches[:-1], stretches[-1])
 
     def trajectory(self) -> Trajectory:
-        """Its final states, for the check that all is finite."""
+        """Return a trajectory of the final states, for the check that all is finite."""
         return Trajectory(self.output[-1:], self.batch.lengths, (), (), tuple(self.states))
 
 
 def part(signal: Signal, first: int, last: int) -> Signal:
-    """Return steps [first, last) of a signal."""
+    """Select steps [first, last) of a signal."""
     return signal.window(first, last) if isinstance(signal, Events) else signal[first:last]
 
 
@@ -111,7 +111,7 @@ def step_slopes(loss: Loss, output: Tensor, batch: Batch, first: int) -> tuple[T
 
 
 def told_within_steps(network: Network, span: Span, slopes: Tensor) -> list[Tensor]:
-    """Send the slopes of outputs [n, B, C] to the spikes of each hidden layer [n, B, N] within their step.
+    """Propagate the slopes of outputs [n, B, C] to each hidden layer's spikes [n, B, N] within their step.
 
     Args:
         network: whose readout is leaky and takes each current as it comes.
@@ -144,7 +144,7 @@ class ReadoutTraces:
         self.filtered, self.ones = Filtered(kappa), Filtered(kappa)
 
     def advance(self, arriving: Tensor, slopes: Tensor) -> None:
-        """Add a stretch's share.
+        """Add a stretch's share to the gradients of the readout's weights.
 
         Args:
             arriving: spikes of the last hidden layer [n, B, N].
@@ -202,7 +202,7 @@ def check_forward(
     instead: str = "rule.form=unrolled",
     penalised: bool = False,
 ) -> None:
-    """Refuse what no pass forward in time is defined for.
+    """Refuse networks and objectives for which no pass forward in time is defined.
 
     Args:
         rule: its name.

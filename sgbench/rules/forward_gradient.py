@@ -47,7 +47,7 @@ class ForwardGradient(LearningRule):
         self.draws = require_count("rule.draws", draws)
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
-        """Give the network what directions are drawn from."""
+        """Give the network the generator that directions are drawn from."""
         network.rule_noise = NoiseSource()
 
     def check(self, network: Network, objective: Objective) -> None:
@@ -55,7 +55,7 @@ class ForwardGradient(LearningRule):
         require_slopes("forward_gradient", network)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """One step and its tangents; each direction is a pass of values and one of tangents."""
+        """Count one step and its tangents; each direction is a pass of values and one of tangents."""
         carried = sizes.between + sizes.crossed_within
         return Demand(
             numbers=2 * sizes.states,
@@ -65,7 +65,7 @@ class ForwardGradient(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """One yield a batch."""
+        """Average the projections on the drawn directions to a gradient, and yield once a batch."""
         weights, noise = learnt(network), network.rule_noise
         total, found = {name: torch.zeros_like(each) for name, each in weights.items()}, []
         for _ in range(self.draws):
@@ -86,7 +86,7 @@ class Along(NamedTuple):
 
 
 def slope_along(network: Network, batch: Batch, objective: Objective, direction: Weights) -> Along:
-    """Return the objective, its slope along a direction in weights, and what was run.
+    """Run the network and return the objective, its slope along a direction in weights, and the trajectory.
 
     Args:
         network: stays as it is.

@@ -42,7 +42,7 @@ class Frozen(LearningRule):
         self.learn = require_choice("rule.learn", learn, LEARN)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Nothing, or what the readout takes; nothing hidden learns."""
+        """Count nothing, or what the readout takes; nothing hidden learns."""
         learns = self.learn == "readout"
         readout = sizes.readout
         return Demand(
@@ -53,7 +53,7 @@ class Frozen(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """One yield a batch."""
+        """Compute the readout's gradients where it learns, and yield once a batch."""
         learnt = [] if self.learn == "none" else list(network.readout.parameters())
         with torch.set_grad_enabled(bool(learnt)):
             trajectory: Trajectory = network.unroll(batch.x, batch.lengths, keep=objective.keep)

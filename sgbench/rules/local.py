@@ -91,7 +91,7 @@ class Local(LearningRule):
         return self.gain * neurons**-0.5 * normal
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Readout units that serve all layers take one current, and cannot learn from one of them."""
+        """Refuse readout units of several currents, and units that learn, since they serve all layers."""
         neuron = network.readout.neuron
         if neuron.currents > 1:
             raise InputError(
@@ -107,7 +107,7 @@ class Local(LearningRule):
             check_forward("local", network, objective)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """All steps are remembered, local readouts' too, whose weights are crossed on the way there and back."""
+        """Count all steps as remembered, local readouts' too, whose weights are crossed there and back."""
         readout = sizes.readout
         local = len(sizes.hidden) * readout.neurons * readout.states
         online = self.form == "online"
@@ -120,7 +120,7 @@ class Local(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """One yield a batch; its loss is that of the network's own readout."""
+        """Compute gradients from local losses and yield once a batch, with the loss of the network's readout."""
         yield (self._online if self.form == "online" else self._unrolled)(network, batch, objective)
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Progress:
@@ -144,7 +144,7 @@ class Local(LearningRule):
         return Progress(total, forward.trajectory())
 
     def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:
-        """Each layer runs in one chain with its readout, and the last layer's with the network's own beside it."""
+        """Run each layer in one chain with its readout, the last layer's with the network's own beside it."""
         network.begin_pass(batch.lengths, batch.x.shape[0])
         engine, potentials = network.engine, POTENTIAL in objective.keep
         *before, last = zip(network.hidden_layers, network.local_readouts, strict=True)  # type: ignore[arg-type]
@@ -163,13 +163,13 @@ class Local(LearningRule):
         return Progress(loss.detach(), trajectory)
 
     def _loss_behind_burn_in(self, output: Tensor, batch: Batch, objective: Objective) -> Tensor:
-        """Return a local loss of a readout's output [T, B, C], from the first step that counts on."""
+        """Compute a local loss of a readout's output [T, B, C], from the end of the burn-in on."""
         behind = self._counting_on(batch)
         heard = Trajectory(output[self.burn_in_steps :], behind.lengths, (), (), ())
         return objective.loss.whole(heard, behind.target)
 
     def _counting_on(self, batch: Batch) -> Batch:
-        """Lengths, and targets of single steps, behind the burn-in."""
+        """Shift lengths, and targets of single steps, to behind the burn-in."""
         first, target = self.burn_in_steps, batch.target
         if first == 0:
             return batch
@@ -205,7 +205,7 @@ def _both_readouts(
 
 
 def _trajectory(batch: Batch, runs: Sequence[LayerRun], layers: Sequence[Any]) -> Trajectory:
-    """Return what losses and penalties look at: the last output, and spikes and potentials of these layers."""
+    """Build the trajectory that losses and penalties read: last output, these layers' spikes and potentials."""
     fires = [layer.neuron.output == "binary" for layer in layers]
     return Trajectory(
         output=runs[-1].output,  # type: ignore[arg-type]
@@ -240,7 +240,7 @@ class LocalReadout(nn.Module):
 
     @property
     def neuron(self) -> Neuron:
-        """The readout's units."""
+        """Return the readout's units."""
         return self._owner[0]
 
     def synapses(self) -> tuple[Tensor, None]:
@@ -248,11 +248,11 @@ class LocalReadout(nn.Module):
         return self.weight, None
 
     def current(self, x: Tensor) -> Tensor:
-        """Weights times spikes, of any number of leading dimensions."""
+        """Compute the weights times spikes, of any number of leading dimensions."""
         return nn.functional.linear(x, self.weight)
 
     def feedback(self, s: Tensor) -> Tensor:
-        """Nothing comes back."""
+        """Return zeros, since a local readout has no recurrence."""
         return torch.zeros_like(s)
 
 
@@ -289,14 +289,14 @@ class JoinedReadouts:
         return self.weight, self.bias
 
     def current(self, x: Tensor) -> Tensor:
-        """Weights times spikes, of any number of leading dimensions."""
+        """Compute the weights times spikes, of any number of leading dimensions."""
         value = nn.functional.linear(x.detach(), self.weight, self.bias)
         if not x.requires_grad:
             return value
         return sent_back(value, x, lambda x: nn.functional.linear(x, self.feedback_weight))
 
     def feedback(self, s: Tensor) -> Tensor:
-        """Nothing comes back."""
+        """Return zeros, since a local readout has no recurrence."""
         return torch.zeros_like(s)
 
     def parted(self, both: LayerRun) -> tuple[LayerRun, LayerRun]:

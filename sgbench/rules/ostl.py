@@ -67,11 +67,11 @@ class Ostl(LearningRule):
         self.form = require_choice("rule.form", form or "unrolled", FORMS)
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
-        """Nothing is drawn; the layers have to be a chain."""
+        """Refuse layers that are no chain; no random numbers are drawn."""
         require_chain("ostl", network)
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Refuse what has no step of its own, and what would be another network the second time."""
+        """Refuse networks without a step of their own, and those that would differ when run a second time."""
         reason = network.needs_all_steps
         if reason is None and any(each.stochastic for each in surrogates(network)):
             reason = "its neurons draw by chance, and would draw otherwise the second time"
@@ -83,7 +83,7 @@ class Ostl(LearningRule):
             check_forward("ostl", network, objective)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Unrolled all steps are remembered, online traces; errors go down the layers by their weights."""
+        """Count all steps as remembered where unrolled, traces online; errors go down by the layers' weights."""
         traced = Traced(sizes.steps * sizes.states, 0.0)
         if self.form == "online":
             traced = traced_forward(network, sizes)
@@ -95,7 +95,7 @@ class Ostl(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """One yield a batch."""
+        """Compute the gradients of a batch and yield once."""
         yield (self._online if self.form == "online" else self._unrolled)(network, batch, objective)
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Progress:
@@ -124,7 +124,7 @@ class Ostl(LearningRule):
 
 
 def sent_within_steps(engine: Engine, layer: Layer, arriving: Tensor, error: Tensor) -> Tensor:
-    """Compute what an error of a layer's output [T, B, N] sends to what arrived in the same step [T, B, K].
+    """Propagate an error of a layer's output [T, B, N] to what arrived in the same step [T, B, K].
 
     Args:
         engine: that runs the layer.

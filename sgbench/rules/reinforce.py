@@ -60,7 +60,7 @@ class Reinforce(LearningRule):
             raise InputError("rule.baseline=draws: there is one draw a sample; use rule.draws=2")
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
-        """Nothing is drawn; the layers have to be a chain."""
+        """Refuse layers that are no chain; no random numbers are drawn."""
         require_chain("reinforce", network)
 
     def check(self, network: Network, objective: Objective) -> None:
@@ -75,7 +75,7 @@ class Reinforce(LearningRule):
             )
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Every draw of all steps is remembered, and run; each neuron's score is its own, times one loss."""
+        """Count every draw of all steps, remembered and run; each neuron's score is its own, times one loss."""
         return Demand(
             numbers=self.draws * sizes.steps * sizes.states,
             weight_products=self.draws * sizes.synapses,
@@ -84,7 +84,7 @@ class Reinforce(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """One yield a batch."""
+        """Estimate the gradients of a batch from drawn spikes and yield once."""
         drawn = repeated(batch, self.draws)
         with scored(network, valid_steps(drawn.lengths, drawn.x.shape[0])) as scores:
             trajectory = network.unroll(drawn.x, drawn.lengths)
@@ -96,7 +96,7 @@ class Reinforce(LearningRule):
         yield Progress(losses.detach().mean(), trajectory)
 
     def expected(self, losses: Tensor) -> Tensor:
-        """Return the baseline of each draw [K B], from losses of which those of one draw lie side by side.
+        """Return the baseline of each draw [K B]; losses of one draw lie side by side.
 
         >>> Reinforce(draws=2, baseline="draws").expected(torch.tensor([1.0, 2.0, 5.0, 6.0]))
         tensor([5., 6., 1., 2.])
@@ -119,11 +119,11 @@ class Scores:
         self.calls: dict[int, list[Tensor]] = {}  # by place of the surrogate, of each call [B]
 
     def add(self, place: int, log_probability: Tensor) -> None:
-        """Take note of one draw of one layer [B, ...]; neurons with gates draw several times a step."""
+        """Record the log-probability of one draw of one layer [B, ...]; gated neurons draw several times a step."""
         self.calls.setdefault(place, []).append(log_probability.flatten(1).sum(1))
 
     def total(self) -> Tensor:
-        """Add up all layers and each sample's own steps [B]."""
+        """Sum the log-probabilities over all layers and each sample's own steps [B]."""
         steps, samples = self.inside.shape
         each = [torch.stack(calls).view(steps, -1, samples).sum(1) for calls in self.calls.values()]
         return sum(found.masked_fill(~self.inside, 0.0).sum(0) for found in each)  # type: ignore[return-value]
@@ -156,7 +156,7 @@ def scored(network: Network, inside: Tensor) -> Iterator[Scores]:
 
 
 def repeated(batch: Batch, times: int) -> Batch:
-    """Return the whole batch so many times, one after another."""
+    """Repeat the whole batch so many times."""
     if times == 1:
         return batch
     x = dense(batch.x)
@@ -169,7 +169,7 @@ def repeated(batch: Batch, times: int) -> Batch:
 
 
 def _require_chance(layer: Any) -> None:
-    """Refuse a layer whose spikes are not drawn by one firing, step by step."""
+    """Refuse a layer whose spikes are not drawn from one firing probability, step by step."""
     found, whole = surrogates(layer.neuron), layer.neuron.sees_all_steps
     if found and all(isinstance(each.firing, Chance) for each in found) and not whole:
         return

@@ -50,7 +50,7 @@ class Rtrl(LearningRule):
     name: ClassVar[str] = "rtrl"
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Refuse what has no step of its own, what is too large, and losses that wait for the end."""
+        """Refuse networks without a step or too large, and losses that wait for the end."""
         self._check_network(network)
         require_slopes(self.name, network)
         if not objective.loss.online:
@@ -86,7 +86,7 @@ class Rtrl(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """One yield a batch."""
+        """Carry all influences forward in time and yield the gradients once a batch."""
         weights, x = learnt(network), dense(batch.x)
         total, loss = x.new_zeros(sum(each.numel() for each in weights.values())), x.new_zeros(())
         at: Carried = (weights,)
@@ -119,13 +119,13 @@ class Snap1(Rtrl):
     name: ClassVar[str] = "snap1"
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """One yield a batch."""
+        """Compute gradients with other neurons' spikes taken as constants, and yield once a batch."""
         with own_spikes_alone(network):
             (progress,) = super().gradients(network, batch, objective)
         yield progress
 
     def _check_network(self, network: Network) -> None:
-        """Also refuse layers whose weights lead to no one neuron."""
+        """Refuse networks that `Rtrl` refuses, and layers whose weights do not lead to a single neuron."""
         super()._check_network(network)
         for layer in network.layers:
             if not isinstance(layer, DenseLayer):
@@ -142,7 +142,7 @@ def _advance(
     state: tuple[Any, ...] | None = None,
     told: Any = None,
 ) -> Carried:
-    """Take one step: its share of the loss, and the states behind it; without states, the first."""
+    """Advance one step: return its share of the loss, and the new states; without states, the first step."""
     trajectory = run.with_weights(weights, now, batch.lengths, state)
     told = objective.loss.begin(batch) if state is None else told
     share, told = objective.loss.per_step(trajectory.output[0], batch, step, told)
@@ -150,7 +150,7 @@ def _advance(
 
 
 def _pushed(advance: Any, at: Carried, moving: Carried) -> tuple[Carried, Carried]:
-    """Take one step of values, and of their derivatives by every weight side by side."""
+    """Advance one step of values, and of their derivatives by every weight side by side."""
 
     def one(*direction: Any) -> tuple[Any, Any]:
         return torch.func.jvp(advance, at, direction)  # type: ignore[no-any-return]
@@ -160,7 +160,7 @@ def _pushed(advance: Any, at: Carried, moving: Carried) -> tuple[Carried, Carrie
 
 @contextmanager
 def own_spikes_alone(network: Network) -> Iterator[None]:
-    """Let recurrent spikes of other neurons of a layer act as constants for a while; values stay what they are.
+    """Treat recurrent spikes of a layer's other neurons as constants for a while; values stay what they are.
 
     Args:
         network: of dense layers.
@@ -192,7 +192,7 @@ def _basis(weights: Weights) -> Weights:
 
 
 def _parts(flat: Tensor, weights: Weights) -> Weights:
-    """Split numbers for all weights [..., P] by parameter."""
+    """Split a flat vector over all weights [..., P] by parameter."""
     pieces = flat.split([each.numel() for each in weights.values()], dim=-1)
     return {
         name: piece.reshape((*flat.shape[:-1], *each.shape))

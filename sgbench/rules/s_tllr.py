@@ -65,11 +65,11 @@ class STllr(LearningRule):
         self.lambda_post = require_number("rule.lambda_post", lambda_post, low=0, high=1)
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
-        """Nothing is drawn; the layers have to be a chain."""
+        """Refuse layers that are no chain; no random numbers are drawn."""
         require_chain("s_tllr", network)
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Refuse what cannot go forward in time."""
+        """Refuse networks and objectives that cannot be run forward in time."""
         if not network.spiking:
             raise InputError(
                 "rule=s_tllr: follows spikes step by step, and the network has none; use rule=bptt"
@@ -77,7 +77,7 @@ class STllr(LearningRule):
         check_forward("s_tllr", network, objective, instead="rule=bptt")
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """One stretch of steps, and a trace of each signal and of each neuron."""
+        """Count one stretch of steps, and a trace of each signal and of each neuron."""
         traces = sum(each.synapses / each.neurons + each.neurons for each in sizes.hidden)
         return Demand(
             numbers=min(STRETCH, sizes.steps) * sizes.states + traces,
@@ -88,7 +88,7 @@ class STllr(LearningRule):
 
     @torch.no_grad()
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """One yield a batch."""
+        """Run forward in stretches of time, and yield the gradients once a batch."""
         forward, readout = Forward(network, batch), ReadoutTraces(network)
         pairs = [_Pairs(layer, self) for layer in network.hidden_layers]
         total = network.readout.weight.new_zeros(())

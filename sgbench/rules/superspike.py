@@ -75,7 +75,7 @@ class SuperSpike(LearningRule):
         self.form = require_choice("rule.form", form or "unrolled", FORMS)
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
-        """Set the feedback weights that are fixed; they are a part of the weights file, and no parameters."""
+        """Create the fixed feedback weights, which are a part of the weights file and no parameters."""
         require_chain("superspike", network)
         if self.feedback == "symmetric":
             return
@@ -86,7 +86,7 @@ class SuperSpike(LearningRule):
         network.direct_feedback = Feedback(drawn)
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Refuse what has no spike trains to compare, and a network that disagrees on its recurrence."""
+        """Refuse objectives without spike trains to compare, and a network that disagrees on its recurrence."""
         if "spikes" not in objective.loss.targets:
             raise InputError(
                 "rule=superspike: learns spike trains, and the loss compares something else; use rule=bptt"
@@ -122,7 +122,7 @@ class SuperSpike(LearningRule):
             )
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Unrolled all steps are remembered, online two traces a synapse; errors come from the outputs alone."""
+        """Count all steps as remembered where unrolled, online two traces a synapse; outputs alone send errors."""
         traced = Traced(sizes.steps * sizes.states, 0.0)
         if self.form == "online":
             traced = traced_forward(network, sizes, filters=2, readout=True)
@@ -135,7 +135,7 @@ class SuperSpike(LearningRule):
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """One yield a batch."""
+        """Compute the gradients of a batch and yield once."""
         yield (self._online if self.form == "online" else self._unrolled)(network, batch, objective)
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Progress:

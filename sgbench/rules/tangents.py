@@ -32,7 +32,7 @@ class Unrolling(nn.Module):
     def forward(
         self, x: Signal, lengths: Tensor, state: tuple[Any, ...] | None = None, keep: Keep = NOTHING
     ) -> Trajectory:
-        """See `Network.unroll`."""
+        """Run the network; see `Network.unroll`."""
         return self.network.unroll(x, lengths, state, keep)
 
     def with_weights(self, weights: Mapping[str, Tensor], *arguments: Any) -> Trajectory:
@@ -47,7 +47,7 @@ def learnt(network: Network) -> Weights:
 
 
 def add_gradients(network: Network, gradients: Mapping[str, Tensor]) -> None:
-    """Add to the `.grad` of the weights."""
+    """Add gradients to the `.grad` of the weights, by name."""
     for name, weight in network.named_parameters():
         if name in gradients:
             weight.grad = gradients[name] if weight.grad is None else weight.grad + gradients[name]

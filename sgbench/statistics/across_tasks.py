@@ -83,7 +83,7 @@ class RankTest:
 
 
 def rank_test(scores: Floats, *, level: float = 0.05) -> RankTest:
-    r"""Friedman's test over tasks, and how far mean ranks must lie apart to be told apart.
+    r"""Test by Friedman whether methods differ over tasks, and how far mean ranks must lie apart to be told apart.
 
     .. math:: \chi^2_F = \frac{12 N}{k(k+1)} \left[\sum_j R_j^2 - \frac{k(k+1)^2}{4}\right], \quad
               F = \frac{(N-1)\chi^2_F}{N(k-1) - \chi^2_F}, \quad
@@ -118,7 +118,7 @@ def rank_test(scores: Floats, *, level: float = 0.05) -> RankTest:
 
 
 def _ties(ranks: Floats) -> float:
-    """Compute the usual correction of Friedman's statistic: 1 where no task has ties."""
+    """Compute the correction of Friedman's statistic for ties: 1 where no task has any."""
     n, k = ranks.shape
     lost = 0.0
     for row in ranks:

@@ -83,12 +83,12 @@ def fit_blocks(scores: ArrayLike) -> BlockModel:
 
 
 def _residuals(table: Floats) -> Floats:
-    """Return what the effects of method and seed leave over [methods, seeds]."""
+    """Compute the residuals that the effects of method and seed leave [methods, seeds]."""
     return table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
 
 
 def _epsilon(residual: Floats) -> float:
-    """Return Greenhouse and Geisser's estimate of Box's epsilon; 1 where nothing is left over."""
+    """Compute Greenhouse and Geisser's estimate of Box's epsilon; 1 where there is no residual."""
     covariance = residual @ residual.T
     total = float(np.trace(covariance))
     if total <= ROUNDING**2:
@@ -158,7 +158,7 @@ def contrast(
 def contrast_from(
     estimate: float, error: float, degrees: int, seeds: int, *, confidence: float = 0.95
 ) -> Contrast:
-    """Return the interval and two-sided p-value of an estimate with its standard error.
+    """Compute the interval and two-sided p-value of an estimate with its standard error.
 
     Without any spread over seeds there is no interval, and the exact test of n equal signs counts: p = 2 / 2^n.
 
@@ -239,7 +239,7 @@ def poolable(
 
 
 def _pair_ratios(residual: Floats) -> Floats:
-    """Return the variance of each pair's difference over the one that the pooled error gives it [pairs]."""
+    """Compute each pair's variance of the difference over the one that the pooled error gives it [pairs]."""
     methods, seeds = residual.shape
     pooled = 2 * (residual**2).sum() / ((methods - 1) * (seeds - 1))
     first, second = np.triu_indices(methods, 1)

@@ -118,7 +118,7 @@ def verdict(
 
 
 def _beyond(result: Contrast, margin: float) -> float:
-    """Return the p-value of a difference larger than the margin on the side of the estimate."""
+    """Compute the p-value of a difference larger than the margin on the side of the estimate."""
     from scipy.special import stdtr
 
     excess = abs(result.estimate) - margin
@@ -151,7 +151,7 @@ def verdicts_against(
     error: ErrorTerm = "paired",
     level: float = 0.05,
 ) -> tuple[Verdict, ...]:
-    """Return the verdict of each method against the reference, differences corrected for their number.
+    """Decide the verdict of each method against the reference, differences corrected for their number.
 
     Differences are Holm's or Dunnett's (see `many_to_one.against_reference`). Equality is at the level for each
     method by itself; that all of them are equal needs no correction (see `intersection_union`).
@@ -234,7 +234,7 @@ def seeds_for_equality(
     power: float = POWER,
     degrees_per_seed: float = 1.0,
 ) -> int | None:
-    """Return the number of seeds with which equality within the margin is shown with this power.
+    """Find the number of seeds with which equality within the margin is shown with this power.
 
     None where the true difference is not within the margin, or beyond ten thousand seeds.
 
@@ -273,7 +273,7 @@ def seeds_for_equality(
 def margin_shown(
     spread: float, seeds: int, *, level: float = 0.05, power: float = POWER, degrees_per_seed: float = 1.0
 ) -> float:
-    """Return the smallest margin within which truly equal methods are shown equal with this power.
+    """Find the smallest margin within which truly equal methods are shown equal with this power.
 
     Args:
         spread: standard deviation of one seed's difference between two methods.

@@ -77,7 +77,7 @@ def compare_failures(
 
 
 def _truths(failed: ArrayLike) -> NDArray[np.bool_]:
-    """Return truth values [cells, seeds], of one cell where there is one axis."""
+    """Convert to truth values [cells, seeds]; one axis stands for one cell."""
     table = np.asarray(failed)
     if table.dtype != bool or not table.size or table.ndim > CELL_AXES:
         raise InputError(

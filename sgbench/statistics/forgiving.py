@@ -145,7 +145,7 @@ def _log_widths(widths: ArrayLike, count: int) -> Floats:
 
 
 def _share_of_axis(above: Floats, places: Floats) -> Floats:
-    """Return the share of the axis on which values [methods, widths] are not below 0 [methods]."""
+    """Compute the share of the axis on which values [methods, widths] are at least 0 [methods]."""
     left, right = above[:, :-1], above[:, 1:]
     # Of a segment with ends on both sides of 0, the part on the upper side counts.
     change = np.abs(right - left)
@@ -157,7 +157,7 @@ def _share_of_axis(above: Floats, places: Floats) -> Floats:
 def _shares(
     table: Floats, tolerance: float, confidence: float, share_of: Callable[[Floats], Floats]
 ) -> tuple[Forgiving, ...]:
-    """Return the share of cells close to the best, shown to be close, and not shown to be far, of each method."""
+    """Compute each method's shares of cells close to the best, shown to be close, and not shown to be far."""
     require_number("tolerance", tolerance, low=0)
     means = table.mean(axis=-1)
     best = np.unravel_index(means.argmax(), means.shape)

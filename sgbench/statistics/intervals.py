@@ -18,17 +18,17 @@ class Summary:
 
     @property
     def low(self) -> float | None:
-        """Lower end of the interval."""
+        """Return the lower end of the interval; None with one seed."""
         return None if self.half_width is None else self.mean - self.half_width
 
     @property
     def high(self) -> float | None:
-        """Upper end of the interval."""
+        """Return the upper end of the interval; None with one seed."""
         return None if self.half_width is None else self.mean + self.half_width
 
 
 def summarise(values: Sequence[float], *, confidence: float = 0.95) -> Summary:
-    r"""Mean and Student t-interval of values that vary by training noise.
+    r"""Compute mean and Student t-interval of values that vary by training noise.
 
     .. math:: \bar x \pm t_{n-1,\,(1+c)/2} \, \frac{s}{\sqrt n}
 
@@ -55,7 +55,7 @@ def summarise(values: Sequence[float], *, confidence: float = 0.95) -> Summary:
 
 @functools.cache
 def t_quantile(confidence: float, degrees: float) -> float:
-    """Return how many standard errors a two-sided interval of Student's t reaches to each side.
+    """Compute how many standard errors a two-sided interval of Student's t reaches to each side.
 
     >>> round(t_quantile(0.95, 4), 3)
     2.776

@@ -132,7 +132,7 @@ def dunnett_p(t: ArrayLike, comparisons: int, degrees: float) -> Floats:
 
 
 def scale_nodes(degrees: float) -> tuple[Floats, Floats]:
-    """Return nodes and weights of the integral over an estimated standard deviation whose true value is 1.
+    """Compute nodes and weights of the integral over an estimated standard deviation whose true value is 1.
 
     >>> nodes, weights = scale_nodes(4)
     >>> (weights @ np.stack([nodes**0, nodes**2], axis=1)).round(9)
@@ -150,7 +150,7 @@ def scale_nodes(degrees: float) -> tuple[Floats, Floats]:
 
 @functools.cache
 def _legendre() -> tuple[Floats, Floats]:
-    """Return the nodes and weights of the integral from -1 to 1, which take longer than their use."""
+    """Compute, and cache, the nodes and weights of the Gauss-Legendre integral from -1 to 1."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     nodes.setflags(write=False)
     weights.setflags(write=False)
@@ -159,7 +159,7 @@ def _legendre() -> tuple[Floats, Floats]:
 
 @functools.cache
 def dunnett_quantile(confidence: float, comparisons: int, degrees: float) -> float:
-    """Return how many standard errors simultaneous two-sided intervals against one reference reach.
+    """Compute how many standard errors simultaneous two-sided intervals against one reference reach.
 
     Source: Dunnett 1964, Biometrics 20(3), tables II and III.
 

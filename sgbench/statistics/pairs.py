@@ -37,7 +37,7 @@ class Comparison:
 
 
 def compare(a: Scores, b: Scores, *, confidence: float = 0.95) -> Comparison:
-    r"""Student's t-test of the difference between two methods, paired by seed where two seeds are shared.
+    r"""Test the difference between two methods by Student's t, paired by seed where two seeds are shared.
 
     .. math:: t = \bar d \sqrt n / s_d
 
@@ -93,7 +93,7 @@ def _p_value(difference: float, error: float, degrees: float, n: int) -> float:
 
 
 def p_values(difference: Floats, error: Floats, degrees: Floats, n: Floats) -> Floats:
-    """Two-sided p-values of differences with their standard errors; see `compare`."""
+    """Compute two-sided p-values of differences with their standard errors; see `compare`."""
     from scipy.special import stdtr
 
     negligible = error <= ROUNDING
@@ -103,7 +103,7 @@ def p_values(difference: Floats, error: Floats, degrees: Floats, n: Floats) -> F
 
 
 def all_pairs(methods: Sequence[Scores]) -> tuple[Floats, Floats]:
-    """Difference and p-value of `compare` for each pair i < j, in the order of `numpy.triu_indices`.
+    """Compute difference and p-value of `compare` for each pair i < j, in the order of `numpy.triu_indices`.
 
     A p-value is NaN where there is no test.
 
@@ -145,7 +145,7 @@ def pair_rows(methods: Sequence[Scores]) -> Iterator[tuple[Floats, Floats]]:
 
 
 def _tested(row: Floats, first: Scores, later: Sequence[Scores]) -> tuple[Floats, Floats]:
-    """Compare a row's pairs; those of too few shared seeds, which are rare, are compared in another way."""
+    """Compare a row's pairs; pairs of too few shared seeds, which are rare, are compared by Welch's test."""
     difference, p = row
     for place in np.flatnonzero(np.isnan(p)):
         other = compare(first, later[int(place)])
@@ -155,7 +155,7 @@ def _tested(row: Floats, first: Scores, later: Sequence[Scores]) -> tuple[Floats
 
 
 def _block(table: Floats, rows: slice) -> Floats:
-    """Paired differences and p-values [2, rows, methods] of some methods against themselves and all later ones."""
+    """Compute paired differences and p-values [2, rows, methods] of some methods against all from them on."""
     by_seed = np.ascontiguousarray(table.T)  # seeds first, since sums over the last axis of a few take long
     differences = by_seed[:, rows, None] - by_seed[:, None, rows.start :]
     absent = np.isnan(differences)
@@ -172,7 +172,7 @@ def _block(table: Floats, rows: slice) -> Floats:
 
 
 def holm(p: Floats) -> Floats:
-    r"""Holm's step-down correction: the chance of one false difference among all is at most the level.
+    r"""Correct p-values by Holm's step-down: the chance of one false difference among all is at most the level.
 
     .. math:: \tilde p_{(i)} = \max_{j \le i} \min(1, (m - j + 1) \, p_{(j)})
 

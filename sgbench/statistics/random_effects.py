@@ -124,13 +124,13 @@ def _tasks(effects: ArrayLike, errors: ArrayLike) -> tuple[Floats, Floats]:
 
 
 def _cochran(effect: Floats, weight: Floats) -> float:
-    """Return the weighted sum of squares round the weighted mean."""
+    """Compute Cochran's Q, the weighted sum of squares around the weighted mean."""
     mean = float(weight @ effect) / float(weight.sum())
     return float(weight @ (effect - mean) ** 2)
 
 
 def hartung_knapp(effect: Floats, variance: Floats, tau_squared: float) -> tuple[float, float]:
-    """Return the weighted mean of effects and Hartung and Knapp's standard error, for a known tau^2.
+    """Compute the weighted mean of effects and Hartung and Knapp's standard error, for a known tau^2.
 
     >>> mean, error = hartung_knapp(np.array([1.0, 3.0]), np.array([0.5, 0.5]), 0.5)
     >>> mean, error

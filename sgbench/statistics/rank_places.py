@@ -31,7 +31,7 @@ class RankPlace:
 
 
 def places(methods: Mapping[str, Scores]) -> dict[str, RankPlace | None]:
-    r"""Return where each method stands among all, by pairwise tests.
+    r"""Compute the ranks that each method may have among all, by pairwise tests.
 
     A rank interval is one plus the number of methods that are better, to the number of methods less those that are
     worse; better and worse are differences that Holm's correction over all pairs leaves below 5 %. So all intervals
@@ -73,7 +73,7 @@ def _mean(scores: Scores) -> float:
 
 
 def _significant_pairs(scores: Sequence[Scores]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """[n, n], whether i, which has the higher mean, is better than j; and corrected p-values against the first.
+    """Test [n, n] whether i, of the higher mean, is better than j; add corrected p-values against the first.
 
     Of very many methods all pairs are tested twice, since twenty thousand have more of them than are kept beside
     their order.

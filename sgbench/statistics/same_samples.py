@@ -22,7 +22,7 @@ class Disagreement:
 
 
 def mcnemar(a: Hits, b: Hits) -> Disagreement:
-    r"""McNemar's exact test of two runs on the same samples.
+    r"""Test by McNemar's exact test whether two runs are right equally often on the same samples.
 
     .. math:: p = \min(1, 2 \, P(X \le \min(n_a, n_b))), \quad X \sim \mathrm{Binomial}(n_a + n_b, 1/2)
 

@@ -17,7 +17,7 @@ AXES = 2
 def score_table(
     scores: ArrayLike, *, name: str = "scores", methods: int = MIN_METHODS, seeds: int = MIN_SEEDS
 ) -> Floats:
-    """Return scores as an array of finite numbers, or say which run is missing.
+    """Convert scores to an array of finite numbers, or raise an error that names the missing run.
 
     Args:
         scores: by method and seed [methods, seeds], in any unit; a failed run at chance.
@@ -42,7 +42,7 @@ def score_table(
 
 
 def number_array(values: ArrayLike, *, name: str) -> Floats:
-    """Return values as an array of finite numbers, or say where the first one that is missing stands.
+    """Convert values to an array of finite numbers, or raise an error at the first that is missing.
 
     Raises:
         InputError: where the values are ragged, no numbers, missing or not finite.

@@ -65,7 +65,7 @@ def share_verdict(
 
 
 def _smallest_level(apart: SharesApart, holds: Callable[[float, float], bool]) -> float:
-    """Return the smallest one-sided level at which the interval of the difference is where it should be, or 1."""
+    """Find the smallest one-sided level at which the difference's interval lies where it should; 1 if none does."""
     low, high = SMALLEST, 0.5 - SMALLEST
     if not holds(*_ends(apart, high)):
         return 1.0
@@ -77,7 +77,7 @@ def _smallest_level(apart: SharesApart, holds: Callable[[float, float], bool]) -
 
 
 def _ends(apart: SharesApart, level: float) -> tuple[float, float]:
-    """Return Newcombe's interval of the difference with the confidence 1 - 2 level."""
+    """Compute Newcombe's interval of the difference with the confidence 1 - 2 level."""
     a, b = (wilson(share.count, share.runs, confidence=1 - 2 * level) for share in (apart.a, apart.b))
     difference = a.share - b.share
     return (

@@ -144,7 +144,7 @@ def compare_seeds(solved_a: ArrayLike, solved_b: ArrayLike, *, confidence: float
 
 
 def _apart(a: Share, b: Share, p: float) -> SharesApart:
-    """Put Newcombe's interval round the difference of two shares."""
+    """Compute Newcombe's interval of the difference of two shares, and join it with the test's p-value."""
     difference = a.share - b.share
     low = difference - math.hypot(a.share - a.low, b.high - b.share)
     high = difference + math.hypot(a.high - a.share, b.share - b.low)
@@ -152,7 +152,7 @@ def _apart(a: Share, b: Share, p: float) -> SharesApart:
 
 
 def boschloo_table(runs_a: int, runs_b: int) -> Floats:
-    """Return Boschloo's one-sided p-value, that A solves more often, of every possible pair of counts.
+    """Compute Boschloo's one-sided p-value, that A solves more often, of every possible pair of counts.
 
     Args:
         runs_a: of A, at most 200.
@@ -192,7 +192,7 @@ def boschloo_table(runs_a: int, runs_b: int) -> Floats:
 
 
 def power_of_shares(share_a: float, share_b: float, runs: int, *, level: float = 0.05) -> float:
-    """Return the chance that `compare_shares` with this many runs of each method finds the two shares apart.
+    """Compute the chance that `compare_shares` with this many runs of each method finds the two shares apart.
 
     Args:
         share_a: of runs of A that solve the task, from 0 to 1.
@@ -216,7 +216,7 @@ def power_of_shares(share_a: float, share_b: float, runs: int, *, level: float =
 def runs_to_tell_shares(
     share_a: float, share_b: float, *, level: float = 0.05, power: float = 0.8, most: int = 60
 ) -> int | None:
-    """Return the smallest number of runs of each method with which two shares are found apart with this power.
+    """Find the smallest number of runs of each method with which two shares are found apart with this power.
 
     The power of an exact test is not monotone in the number of runs; this is the first that has it. None beyond
     `most`.

@@ -144,7 +144,7 @@ def spike_ratio(
 
 
 def _runs(name: str, accuracy: ArrayLike, spikes: ArrayLike) -> Floats:
-    """Return accuracy and log spikes [2, settings, seeds]."""
+    """Check accuracy and log spikes and stack them [2, settings, seeds]."""
     scores = score_table(accuracy, name=f"accuracy of the {name}", methods=1, seeds=1)
     counts = score_table(spikes, name=f"spikes of the {name}", methods=1, seeds=1)
     if scores.shape != counts.shape:

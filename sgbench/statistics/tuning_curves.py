@@ -89,7 +89,7 @@ def best_band(
 
 
 def median_of_bests(bests: Sequence[float]) -> float:
-    """AlgoPerf's score: the median over studies of the best of each; of an even number the lower of the middle two.
+    """Compute AlgoPerf's score: the median over studies of each one's best, of an even number the lower middle one.
 
     The larger is the better; a study that found nothing counts as minus infinity, which no mean may meet.
 

@@ -66,7 +66,7 @@ def points(study: Study, name: str, settled: Settled) -> list[StudyPoint]:
 
 
 def task_reference(study: Study, name: str, task: str, settled: Settled) -> Cell:
-    """Return the settings that every run of a task starts from in a block: the study's, then what was settled.
+    """Collect the settings that every run of a task starts from in a block: the study's, then what was settled.
 
     Args:
         study: with the block.
@@ -100,7 +100,7 @@ def _settled_cells(name: str, task: str, settled: Settled) -> Sequence[Cell]:
 def _cells_with_seeds(
     block: StudyBlock, grid: CellGrid, task: str, reference: Cell, settled: Settled
 ) -> Iterator[tuple[Cell, tuple[int, ...]]]:
-    """Every cell of a grid on one task, with the seeds that it is run with."""
+    """Yield every cell of a grid on one task, with the seeds that it is run with."""
     if grid.tasks is not None and task not in grid.tasks:
         return
     seeds = (grid.seeds or block.seeds).values
@@ -142,7 +142,7 @@ def random_settings(settings: RandomSettings, task: str) -> list[Cell]:
 
 
 def _drawn(draw: Draw, share: float) -> Word:
-    """Return the value at a share of a range, or of a list of values."""
+    """Map a share between 0 and 1 to the value there in a range, or in a list of values."""
     if draw.values is not None:
         return draw.values[int(share * len(draw.values))]
     low, high = draw.low or 0.0, draw.high or 0.0
@@ -161,7 +161,7 @@ def rounded(value: float) -> float:
 
 
 def _words(values: Mapping[str, Word]) -> list[str]:
-    """Choices before the numbers of what is chosen, as Hydra's parser wants them."""
+    """Write settings as words, choices before the numbers of what is chosen, as Hydra's parser wants them."""
     return [f"{key}={_text(value)}" for key, value in sorted(values.items(), key=lambda pair: "." in pair[0])]
 
 

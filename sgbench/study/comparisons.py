@@ -150,21 +150,21 @@ def compared_table(
     *,
     level: float,
 ) -> list[Compared]:
-    """Compare by the outcome of the task: accuracy, or whether a run solved it."""
+    """Compare methods by the measure of the task: accuracy, or the share of solved runs."""
     if task.outcome == "solved":
         return compared_shares(name, task, methods, table.solved, reference, level=level)
     return compared_scores(name, task, methods, table.accuracy, reference, rules, level=level)
 
 
 def own_best(scores: StudyScores, task: str, *, block: str = "A3a") -> dict[str, Cell]:
-    """Return, by shape, the cell that tuning has settled on; without the shapes that have none."""
+    """Find for each shape the cell that tuning has settled on; shapes without one are left out."""
     cells = scores.settled.get(block, {}).get(task, ())
     by_shape = {str(cell.get("surrogate")): dict(cell) for cell in cells}
     return {shape: by_shape[shape] for shape in SHAPES if shape in by_shape}
 
 
 def looks(scores: StudyScores, task: str, cells: Sequence[Cell]) -> list[RunTable]:
-    """Return the looks at the reporting seeds that are complete: the first 10, 20 and 40."""
+    """List the tables of the first 10, 20 and 40 reporting seeds, as far as they are complete."""
     seeds = scores.study.seeds["report"].values
     tables = []
     for count in LOOKS:

@@ -31,7 +31,7 @@ class Seeds(Strict):
 
     @property
     def values(self) -> tuple[int, ...]:
-        """The seeds in order.
+        """List the seeds in order.
 
         >>> Seeds(first=100, count=3).values
         (100, 101, 102)
@@ -153,7 +153,7 @@ class StudyBlock(Strict):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The blocks that have to be settled, and their settlement committed, before this one runs."""
+        """Name the blocks that have to be settled, and their settlement committed, before this one runs."""
         wanted = [self.reference, *(grid.best_of for grid in self.grids)]
         return tuple(dict.fromkeys(name for name in wanted if name is not None))
 

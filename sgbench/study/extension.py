@@ -55,7 +55,7 @@ def _block(block: StudyBlock, likes: Mapping[str, str]) -> StudyBlock | None:
 
 
 def _grid(grid: CellGrid, members: Sequence[str], likes: Mapping[str, str]) -> CellGrid | None:
-    """Return a grid on other tasks; one that was made for some tasks alone stays with those that are like them."""
+    """Move a grid to other tasks; one made for some tasks alone goes to tasks that are like those."""
     if grid.tasks is None:
         return grid
     tasks = tuple(name for name in members if likes[name] in grid.tasks)
@@ -63,7 +63,7 @@ def _grid(grid: CellGrid, members: Sequence[str], likes: Mapping[str, str]) -> C
 
 
 def _settings(settings: RandomSettings, members: Sequence[str], likes: Mapping[str, str]) -> RandomSettings:
-    """Return random settings whose further ranges are those of the tasks that others are like."""
+    """Extend random settings: further tasks get the further ranges of the study's tasks that they are like."""
     ranges = {name: settings.by_task[likes[name]] for name in members if likes[name] in settings.by_task}
     return settings.model_copy(update={"by_task": ranges})
 
@@ -99,7 +99,7 @@ def own_task(
     run_s: float | None,
     config_dirs: Sequence[Path],
 ) -> Task:
-    """Make a task of the words of a run, which has to compose.
+    """Make a task of a study from the words of a run, which has to compose.
 
     Args:
         study: that is extended.
@@ -162,7 +162,7 @@ def extension_text(loaded: Loaded, name: str, task: Task) -> str:
 
 
 def write_extension(loaded: Loaded, name: str, task: Task, folder: Path) -> Path:
-    """Write the file of a study of one task into a folder of entries; returns it.
+    """Write the file of a study of one task into a folder of entries; return its path.
 
     Args:
         loaded: whose blocks are taken.

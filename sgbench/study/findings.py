@@ -31,7 +31,7 @@ class RunFacts:
 
     @staticmethod
     def of(entry: StoreEntry) -> RunFacts:
-        """Take the facts of a stored run."""
+        """Extract time, failure and origin of a stored run."""
         record: RunRecord = entry.record
         provenance = record.provenance
         return RunFacts(
@@ -78,17 +78,17 @@ class Findings:
         return all(self.scores.block(block) for block in blocks)
 
     def not_stored(self, *blocks: str) -> str:
-        """Say which of these blocks the store lacks."""
+        """Describe which of these blocks have no runs in the store."""
         lacking = [block for block in blocks if not self.scores.block(block)]
         return f"Not known yet: block {' and '.join(lacking)} is not stored."
 
     def tasks_like(self, *names: str) -> list[str]:
-        """Return the study's tasks of these names, and those that are like one of them."""
+        """Return the study's tasks of these names, and those declared to be like one of them."""
         tasks = self.loaded.study.tasks
         return [
             name for name, task in tasks.items() if task.scale == "small" and {name, task.like} & set(names)
         ]
 
     def title(self, task: str) -> str:
-        """Return what a task is called."""
+        """Return the title of a task."""
         return self.loaded.study.tasks[task].title

@@ -40,14 +40,14 @@ GAP_POINTS = 5.0
 
 
 def map_table(scores: StudyScores, task: str, cells: Sequence[Cell], *, all_seeds: bool = False) -> RunTable:
-    """Return cells of the regime map, with its own seeds or with all seeds that serve for maps."""
+    """Tabulate cells of the regime map, for its own seeds or for all seeds that serve for maps."""
     study = scores.study
     seeds = study.seeds["map"].values if all_seeds else study.blocks[MAP].seeds.values
     return scores.table(task, "map", cells, seeds, start=MAP)
 
 
 def said(tables: dict[str, RunTable]) -> str:
-    """Say how many seeds there are; where runs are missing, of which task."""
+    """Describe how many seeds there are and, where runs are missing, of which task."""
     if all(table.complete for table in tables.values()):
         return f"{min(table.planned for table in tables.values())}"
     lacking = {name: table.missing for name, table in tables.items() if not table.complete}
@@ -77,7 +77,7 @@ def h1(scores: StudyScores, rules: Rules) -> HypothesisResult:
 
 
 def h2(scores: StudyScores, rules: Rules) -> HypothesisResult:
-    """Four layers that start quiet: triangle does not learn, three shapes with tails do."""
+    """Decide H2, four layers that start quiet: triangle does not learn, three shapes with tails do."""
     widths, shapes = (0.1, 0.5, 1.0), ("triangle", "atan", "fast_sigmoid", "log_abs")
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": width} for shape in shapes for width in widths]
     table = map_table(scores, "T2d4", cells, all_seeds=True)
@@ -148,7 +148,7 @@ def h3(scores: StudyScores, rules: Rules) -> HypothesisResult:
 
 
 def h6(scores: StudyScores, rules: Rules) -> HypothesisResult:
-    """Each shape at its own best cell: equal within the margins on all tasks, at the level of a look."""
+    """Decide H6, each shape at its own best cell: equal within the margins on all tasks, at the level of a look."""
     block = scores.study.blocks["A3b"]
     result = HypothesisResult(
         name="H6",
@@ -176,7 +176,7 @@ def h6(scores: StudyScores, rules: Rules) -> HypothesisResult:
 
 
 def h7(scores: StudyScores, rules: Rules) -> HypothesisResult:
-    """Heavier tails send fewer spikes without recurrence and more with it: slopes of log spikes at width 1."""
+    """Decide H7, heavier tails send fewer spikes without recurrence and more with it: slopes at width 1."""
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": 1.0} for shape in SHAPES]
     tables = {task: map_table(scores, task, cells) for task in (*ONE_LAYER, *RECURRENT)}
     result = HypothesisResult(

@@ -149,7 +149,7 @@ class _Remedy:
 
 
 def _remedy(full: RunTable, cut: RunTable, clip: RunTable) -> _Remedy:
-    """Weigh up one task and shape: widths are chosen on validation, compared on the test split."""
+    """Compare cutting and clipping with neither on one task and shape: widths by validation, compared on test."""
     means = cut.accuracy.mean(axis=1)
     beyond = []
     for one, other in combinations(range(len(means)), 2):
@@ -174,7 +174,7 @@ def _remedy(full: RunTable, cut: RunTable, clip: RunTable) -> _Remedy:
 
 
 def h5(scores: StudyScores, rules: Rules) -> HypothesisResult:
-    """Cutting the recurrent gradient makes the width unimportant and costs accuracy; clipping does neither.
+    """Decide H5, cutting the recurrent gradient makes width unimportant and costs accuracy; clipping does neither.
 
     The uncut and unclipped runs are those of the regime map, which have the same settings and seeds.
     """

@@ -20,7 +20,7 @@ LOCK_FILE = ".study.lock"
 
 @contextmanager
 def only_one(runs_dir: Path, name: str) -> Iterator[None]:
-    """Be the only study of a runs folder, one that can be paused.
+    """Hold the lock of a runs folder, so that one study runs there, and let it be paused by a signal.
 
     Raises:
         InputError: another one runs there.
@@ -80,7 +80,7 @@ def send(number: int | None, runs_dir: Path, name: str) -> None:
 
 
 def _hold(*_: object) -> None:
-    """Stop the workers and this process; whoever continues this process continues the workers."""
+    """Stop the workers and then this process; continuing this process continues the workers."""
     workers = [one.pid for one in multiprocessing.active_children() if one.pid is not None]
     for worker in workers:
         os.kill(worker, signal.SIGSTOP)

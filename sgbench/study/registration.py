@@ -44,7 +44,7 @@ class Registration:
 
     @property
     def commit(self) -> str:
-        """The commit that added the registration."""
+        """Return the commit that added the registration."""
         return self.registered[0].commit
 
 
@@ -101,7 +101,7 @@ class Checkout:
 
 
 def _git(folder: Path, *words: str) -> bytes:
-    """Ask git.
+    """Run git in a folder and return its output.
 
     Raises:
         InputError: git is missing, or says no.
@@ -197,7 +197,7 @@ def deviations(
 
 
 def _unlike(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) -> list[str]:
-    """Settle each block anew from its records; returns those that come out otherwise."""
+    """List the blocks that come out otherwise when they are settled anew from their records."""
     by_block: dict[str, list[StoreEntry]] = {}
     for entry in entries:
         by_block.setdefault(entry.block, []).append(entry)

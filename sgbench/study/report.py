@@ -62,7 +62,7 @@ class Report:
     summary: StudySummary | None = None
 
     def write_summary(self, folder: Path) -> bool:
-        """Write what recommendations are fitted to beside the stored records; returns whether it was stale.
+        """Write the summary that recommendations are fitted to beside the records; return whether it was stale.
 
         Raises:
             StorageError: the folder cannot be written.
@@ -77,7 +77,7 @@ class Report:
         return self.summary is not None and _bytes(folder / SUMMARY) != to_json(self.summary)
 
     def write(self, folder: Path) -> list[str]:
-        """Write the pages and pictures that are not there as they should be; returns their names.
+        """Write the report's pages and pictures that are missing or differ; return their names.
 
         Raises:
             StorageError: the folder cannot be written.
@@ -95,7 +95,7 @@ class Report:
         return stale
 
     def stale(self, folder: Path) -> list[str]:
-        """Return the names of pages and pictures that a folder lacks or has otherwise.
+        """List the report's pages and pictures that a folder lacks or has otherwise.
 
         A picture is compared by the numbers that it was drawn from: another release of a library for pictures may
         give other bytes.
@@ -111,14 +111,14 @@ class Report:
 
 
 def _bytes(path: Path) -> bytes:
-    """Read what a file holds; nothing where there is none."""
+    """Read the bytes of a file; return None where there is none."""
     return read_bytes(path, limit=MAX_PICTURE_BYTES) if path.is_file() else b""
 
 
 def make_report(
     loaded: Loaded, store: Store, *, checkout: Checkout | None, rules: Rules | None = None
 ) -> Report:
-    """Read a store, decide every hypothesis, and return the pages.
+    """Read a store, decide every hypothesis, and write the report's pages in memory.
 
     Args:
         loaded: the study.
@@ -141,7 +141,7 @@ def make_report(
 
 
 def find(loaded: Loaded, store: Store, *, checkout: Checkout | None, rules: Rules) -> Findings:
-    """Turn a store into what the pages are written from.
+    """Compute from a store the scores, verdicts and facts that the pages are written from.
 
     Raises:
         InputError: see `make_report`.

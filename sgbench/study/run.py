@@ -95,7 +95,7 @@ def run_block(
     say: Callable[[str], None],
     epoch: int = 0,
 ) -> bool:
-    """Run what of a block is not stored yet, and store its whole groups; returns whether the block is complete.
+    """Run the runs of a block that are not stored and store whole groups; return whether the block is complete.
 
     Args:
         loaded: the study.
@@ -184,7 +184,7 @@ def _make(
     deadline_s: float | None,
     say: Callable[[str], None],
 ) -> bool:
-    """Train what groups lack, one after another; returns False where the time does not suffice for the next."""
+    """Train the runs that groups lack, group by group; return False where time is too short for the next."""
     total, finished, stated_s, began_s = sum(map(len, to_make)), 0, 0.0, time.monotonic()
     for group, specs in zip(left, to_make, strict=True):
         if not specs:
@@ -229,7 +229,7 @@ def best_cells(
 
 
 def require_settled(loaded: Loaded, name: str, place: StudyFolders) -> None:
-    """Refuse to build on cells that are not those that the stored records of a block select.
+    """Refuse settled cells of a block that are not the ones its stored records select.
 
     Raises:
         InputError: the cells were changed by hand, or records are missing.
@@ -248,7 +248,7 @@ def require_settled(loaded: Loaded, name: str, place: StudyFolders) -> None:
 
 
 def counted(spec: RunSpec, code: Code) -> RunRecord | None:
-    """Return a run's record if this code has made it of this very run and it is a result.
+    """Return a run's record if it is a result and was made by this code from this specification.
 
     Raises:
         InputError: there is a finished one of other code, or of another run.
@@ -287,7 +287,7 @@ def counts(record: RunRecord) -> bool:
 
 
 def require_commit(store: Store, code: Code, *, new_epoch: bool) -> int:
-    """Refuse to go on with another commit than the store's records were made by; returns the epoch.
+    """Refuse to continue a store whose records were made by another commit; return the epoch.
 
     Args:
         store: of the study.
@@ -321,5 +321,5 @@ def require_commit(store: Store, code: Code, *, new_epoch: bool) -> int:
 
 
 def key_of(spec: RunSpec) -> RunKey:
-    """Return what makes it one run."""
+    """Return protocol, method and seed, which identify a run as `StoreEntry.key` does."""
     return spec.method.protocol.name, method_id(spec.method), spec.seed

@@ -58,7 +58,7 @@ class Score:
 
 
 def score_of(entry: StoreEntry, study: Study) -> Score:
-    """Turn a stored run into its score.
+    """Compute the score of a stored run.
 
     Raises:
         InputError: the run's method is not what its cell says, or its task or block is none of the study's.
@@ -94,7 +94,7 @@ def score_of(entry: StoreEntry, study: Study) -> Score:
 
 
 def _log_spikes(record: RunRecord) -> float | None:
-    """Natural logarithm of the spikes that all layers send during one inference."""
+    """Return the natural logarithm of the spikes that all layers send during one inference."""
     if record.counts is None:
         return None
     sent = [layer.spikes_sent.total for layer in record.counts.layers]
@@ -105,7 +105,7 @@ def _log_spikes(record: RunRecord) -> float | None:
 
 
 def setting(method: Method, key: str) -> Word:
-    """Return the value that a method has for a key of a cell; None where it has none."""
+    """Look up the value that a method has for a key of a cell; None where it has none."""
     if key == "width_fwhm":
         value = method.parameters["surrogate"].get(key)
     elif key == "clip_norm":
@@ -121,7 +121,7 @@ def setting(method: Method, key: str) -> Word:
 
 
 def varied_keys(study: Study, task: str) -> tuple[str, ...]:
-    """Return every key that a block of the study states for a task, in the order of the alphabet."""
+    """List every key that a block of the study states for a task, alphabetically."""
     keys = set(study.tasks[task].reference)
     for block in study.blocks.values():
         if task not in block.tasks:
@@ -170,12 +170,12 @@ class RunTable:
 
     @property
     def accuracy(self) -> Floats:
-        """Test accuracy in points [cells, seeds]."""
+        """Return test accuracy in points [cells, seeds]."""
         return self._numbers("accuracy")
 
     @property
     def validation(self) -> Floats:
-        """Validation accuracy in points [cells, seeds]."""
+        """Return validation accuracy in points [cells, seeds]."""
         return self._numbers("validation")
 
     @property
@@ -190,11 +190,11 @@ class RunTable:
 
     @property
     def log_spikes(self) -> Floats:
-        """Logarithm of spikes an inference, NaN where there is none [cells, seeds]."""
+        """Return the logarithm of spikes an inference, NaN where there is none [cells, seeds]."""
         return self._numbers("log_spikes")
 
     def _numbers(self, name: str) -> Floats:
-        """Return one number of each run; what a run lacks is NaN."""
+        """Return one number of each run [cells, seeds]; NaN where a run has none."""
         table = np.array([[getattr(run, name) for run in row] for row in self.runs], dtype=float)
         return table.reshape(len(self.cells), len(self.seeds))
 
@@ -234,7 +234,7 @@ class StudyScores:
         return self._index.get((task, purpose, self._place(task, cell, start)), {})
 
     def may_start(self, block: str) -> bool:
-        """Say whether what a block starts from is settled, so that runs of it can exist."""
+        """Say whether the settings that a block starts from are settled, so that runs of it can exist."""
         return self.study.blocks[block].reference in {None, *self.settled}
 
     def table(
@@ -282,7 +282,7 @@ class StudyScores:
 
     @cached_property
     def _unstated(self) -> dict[tuple[str, str, str], Word]:
-        """Return by task, key and choice of the key's group the value where no cell states one."""
+        """Collect by task, key and choice of the key's group the value where no cell states one."""
         values: dict[tuple[str, str, str], Counter[str]] = {}
         known: dict[str, Word] = {}
         for run in self.runs:
@@ -313,7 +313,7 @@ def _group(key: str) -> str:
 
 
 def read_scores(study: Study, settled: Settled, entries: Iterable[StoreEntry]) -> StudyScores:
-    """Turn what a store holds into scores.
+    """Build the scores of a study from a store's entries.
 
     Raises:
         InputError: a record's method is not what its cell says.

@@ -51,7 +51,7 @@ def settle(entries: Iterable[StoreEntry], rule: Settle) -> dict[str, list[Cell]]
 
 
 def selection(record: RunRecord) -> tuple[float, float]:
-    """Return what selects a run: validation accuracy, then minus its loss; a failed run counts as guessing.
+    """Return the key that selects runs: validation accuracy, then minus its loss; a failed run counts as guessing.
 
     Raises:
         InputError: the task has no classes, so that there is no accuracy.
@@ -69,7 +69,7 @@ def _mean(scores: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def read_settled(folder: Path) -> dict[str, dict[str, list[Cell]]]:
-    """Read what the blocks of a study have settled on; empty where nothing is.
+    """Read the cells that the blocks of a study have settled on; empty where nothing is settled.
 
     Raises:
         InputError: the file is damaged.
@@ -88,7 +88,7 @@ def read_settled(folder: Path) -> dict[str, dict[str, list[Cell]]]:
 
 
 def write_settled(folder: Path, block: str, settled: Mapping[str, list[Cell]]) -> Path:
-    """Add what a block has settled on; returns the file.
+    """Add the cells that a block has settled on to the file beside the store; return its path.
 
     Raises:
         StorageError: it cannot be written.

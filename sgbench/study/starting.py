@@ -15,7 +15,7 @@ from sgbench.study.settle import read_settled
 
 
 def measure(loaded: Loaded, place: StudyFolders) -> Iterator[tuple[str, tuple[float, ...] | None]]:
-    """Measure the network of each task of the regime map on one training batch, and store it; yields each.
+    """Measure the network of each task of the regime map on one training batch, store it, and yield each.
 
     Args:
         loaded: the study.

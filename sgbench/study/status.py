@@ -30,13 +30,13 @@ class BlockState:
 
     @property
     def cells(self) -> list[str]:
-        """The line of a table."""
+        """Write one block's state as the cells of a table's line."""
         numbers = [f"{self.runs:,}", f"{self.stored:,}", f"{self.failed:,}", f"{self.left_h:.1f}"]
         return [self.name, " ".join(self.block.tasks), *numbers, self.block.about]
 
     @property
     def tree(self) -> dict[str, Any]:
-        """The same with stable keys."""
+        """Describe one block's state under stable keys."""
         return {
             "block": self.name,
             "tasks": list(self.block.tasks),
@@ -65,7 +65,7 @@ def block_states(study: Study, names: Sequence[str], store: Store) -> list[Block
 
 
 def _stored(scores: StudyScores, name: str) -> list[Score]:
-    """List the runs of a block that are stored, with whichever block."""
+    """List the runs of a block that are stored, with that block or another."""
     purpose = scores.study.blocks[name].purpose
     try:
         planned = points(scores.study, name, scores.settled)
@@ -76,7 +76,7 @@ def _stored(scores: StudyScores, name: str) -> list[Score]:
 
 
 def block_cost(study: Study, name: str) -> tuple[int, float]:
-    """Plan runs and core-hours of a block by the seconds that its tasks state, before anything is settled."""
+    """Estimate runs and core-hours of a block from the seconds that its tasks state, before anything is settled."""
     block = study.blocks[name]
     runs, seconds = 0, 0.0
     for task in block.tasks:

@@ -70,7 +70,7 @@ class StoreEntry:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """Return what makes it one run: protocol, method and seed."""
+        """Return protocol, method and seed, which identify a run."""
         return self.record.protocol, self.record.method_id, self.record.seed
 
 
@@ -87,7 +87,7 @@ class Store:
         self.study = study
 
     def manifest(self) -> Manifest | None:
-        """Read what is stored, or None where nothing is.
+        """Read the manifest of the store, or None where nothing is stored.
 
         Raises:
             InputError: the manifest cannot be read, or is another study's.
@@ -103,7 +103,7 @@ class Store:
         return manifest
 
     def entries(self, blocks: Iterable[str] = ()) -> Iterator[StoreEntry]:
-        """Every stored run, block by block in the order in which they were stored.
+        """Yield every stored run, block by block in the order in which they were stored.
 
         Args:
             blocks: these alone; all by default.
@@ -127,7 +127,7 @@ class Store:
                 yield entry
 
     def record(self, method_id: str, seed: int) -> StoreEntry:
-        """One stored run by its method and seed.
+        """Find one stored run by its method and seed.
 
         Raises:
             InputError: there is none.
@@ -140,7 +140,7 @@ class Store:
     def append(
         self, block: str, entries: Sequence[StoreEntry], *, study_sha256: str, epoch: int = 0
     ) -> Shard | None:
-        """Add the runs of a block that are not stored yet as one more shard; returns it, or None where all are.
+        """Add a block's runs that are not stored yet as one more shard; return it, or None where all are stored.
 
         The shard is written before the manifest names it, so a crash between the two leaves a file that the next
         call replaces.
@@ -205,7 +205,7 @@ class Store:
 
 
 def _plain(block: str, entries: Sequence[StoreEntry]) -> bytes:
-    """One JSON line a run, sorted so that neighbours are alike."""
+    """Encode runs as one JSON line each, sorted so that neighbours are alike."""
     ordered = sorted(entries, key=lambda entry: (entry.task, entry.record.method_id, entry.record.seed))
     lines = [
         json.dumps(
@@ -225,7 +225,7 @@ def _plain(block: str, entries: Sequence[StoreEntry]) -> bytes:
 
 
 def _unpacked(path: Path, data: bytes) -> bytes:
-    """Unpack what a shard holds, if that is no more than a shard may hold."""
+    """Unpack a shard, and refuse one that is larger than a shard may be."""
     try:
         unpacker = lzma.LZMADecompressor(memlimit=256 * 1024**2)
         plain = unpacker.decompress(data, max_length=MAX_PLAIN_BYTES)

@@ -50,19 +50,19 @@ class HypothesisResult:
 
     @property
     def p(self) -> float | None:
-        """The smaller of the two p-values, scaled to the level of the study."""
+        """Return the smaller of the two p-values, scaled to the level of the study."""
         if self.p_confirmed is None or self.p_refuted is None:
             return None
         return min(1.0, self.level_factor * min(self.p_confirmed, self.p_refuted))
 
     @property
     def alone(self) -> VerdictWord:
-        """The verdict if this were the only hypothesis."""
+        """Return the verdict if this were the only hypothesis."""
         return self._word(self.p)
 
     @property
     def verdict(self) -> VerdictWord:
-        """The verdict among all hypotheses."""
+        """Return the verdict when the p-value is corrected for all hypotheses."""
         return self._word(self.p_corrected)
 
     def _word(self, p: float | None) -> VerdictWord:

@@ -33,7 +33,7 @@ Result = RunRecord | ExternalRecord
 
 
 def alike(one: Answers, other: Answers) -> bool:
-    """Say whether two runs answer so alike that one is a copy of the other, or one method under two names."""
+    """Say whether two runs answer so alike that one copies the other, or both are one method of two names."""
     if one.target.shape != other.target.shape:
         return False
     if isinstance(one, Outputs) and isinstance(other, Outputs):
@@ -44,13 +44,13 @@ def alike(one: Answers, other: Answers) -> bool:
 
 
 def _same_outputs(one: Outputs, other: Outputs) -> bool:
-    """Both what came and what was wrong with it: the outputs of good runs agree, and the errors of bad ones do."""
+    """Say whether both the outputs and their errors agree: good runs have like outputs, bad ones like errors."""
     pairs = ((one.output, other.output), (one.output - one.target, other.output - other.target))
     return all(_correlated(first, second, SAME_OUTPUTS) for first, second in pairs)
 
 
 def _correlated(first: Floats, second: Floats, least: float) -> bool:
-    """Not of silence, or of no error at all, which say nothing."""
+    """Say whether two arrays correlate enough; silence, or no error at all, says nothing and is never a match."""
     if first.std() == 0 or second.std() == 0:
         return False
     return bool(np.corrcoef(first.ravel(), second.ravel())[0, 1] >= least)
@@ -73,7 +73,7 @@ def _distinct(logits: Floats) -> int:
 
 
 def copied_seeds(predictions: Mapping[int, Answers], *, outside: bool) -> Iterator[Problem]:
-    """Seeds of one submission that answer alike.
+    """Yield a problem for each seed of one submission that answers like another.
 
     Args:
         predictions: by seed.
@@ -92,7 +92,7 @@ def copied_seeds(predictions: Mapping[int, Answers], *, outside: bool) -> Iterat
 
 
 def copied_weights(records: Mapping[int, Result]) -> Iterator[Problem]:
-    """Seeds of one submission whose weights are the same file.
+    """Yield a problem for each seed of one submission whose weights are another seed's file.
 
     Args:
         records: by seed.
@@ -115,7 +115,7 @@ def likenesses(
     reference: ProtocolReference,
     folder: Path,
 ) -> Iterator[Problem]:
-    """Yield what a submission has in common with a board.
+    """Yield a problem for each run or input that a submission has in common with a board.
 
     Args:
         submission: what is handed in.
@@ -168,7 +168,7 @@ def _against(
 
 
 def _other_labels(answers: Answers, theirs: Answers, path: str) -> bool:
-    """Code outside is no judge of labels: nobody has run its weights."""
+    """Say whether two tables of answers hold different labels; code outside is no judge of them."""
     same = theirs.target.shape == answers.target.shape
     return same and targets_apart(answers, theirs, path) > 0
 
@@ -179,7 +179,7 @@ def _stored(sha256: str | None, objects: Objects, reference: ProtocolReference) 
 
 
 def _input(mine: RunRecord, other: RunRecord, path: str) -> Iterator[Problem]:
-    """One encoder gives one input for one seed, whatever the network."""
+    """Check that a finished run has its predictions or weights, and that others and code outside have none."""
     for group in ("dataset", "encoder"):
         same = mine.method.choices[group] == other.method.choices[group]
         if not same or mine.method.parameters[group] != other.method.parameters[group]:

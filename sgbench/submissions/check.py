@@ -51,12 +51,12 @@ class Checked:
     problems: tuple[Problem, ...]
 
     def refused(self, *, strict: bool) -> bool:
-        """Say whether it cannot be taken; strict counts warnings too."""
+        """Say whether the submission is refused; strict counts warnings too."""
         return any(strict or problem.level == "error" for problem in self.problems)
 
 
 def check(root: Path, *, references: References, judge: Judge, board: Path | None = None) -> Checked:
-    """Check a submission's folder.
+    """Check a submission's folder and list what is wrong with it.
 
     Args:
         root: the folder.
@@ -146,7 +146,7 @@ class _Run:
         self.buildable = False  # whether a network can be made of the method
 
     def read(self) -> None:
-        """Read and compare everything."""
+        """Read and compare all files of the submission."""
         seeds = self.contents.seeds("records")
         for seed in self.submission.seeds:
             if seed not in seeds:
@@ -177,7 +177,7 @@ class _Run:
             self._say("method", SUBMISSION, message[:MAX_MESSAGE])
 
     def _artefact(self, kind: str, seed: int, read: Callable[[str, int], None]) -> None:
-        """Check that a finished run has predictions and weights; a failed one, and code outside, has none."""
+        """Check that a finished run has its predictions or weights, and that others and code outside have none."""
         path = f"{kind}/{seed}.{FOLDERS[kind][0]}"
         outside = self.submission.division == "external" and kind == "weights"
         wanted = self.records[seed].status == "finished" and not outside
@@ -256,7 +256,7 @@ class _Run:
             self._say("network", f"records/{seed}.json", misfit)
 
     def _labels(self) -> Iterator[Problem]:
-        """Check that what was wanted is what the data set wants, or at least the same in all seeds."""
+        """Check that targets are those of the data set, or at least the same in all seeds."""
         per_seed = self.reference.protocol.draw == "per_seed"
         first = None if per_seed else next(iter(self.answers.values()), None)
         for seed, answers in self.answers.items():
@@ -303,7 +303,7 @@ class _Run:
         self.problems += self._own_trials(log)
 
     def _own_trials(self, log: TuningLog) -> Iterator[Problem]:
-        """Check that what the log says of the submitted seeds is what their records say."""
+        """Check that the tuning log agrees with the records on the submitted seeds."""
         for trial in log.trials:
             record = self.records.get(trial.seed)
             if trial.method_id != log.method_id or not isinstance(record, RunRecord):

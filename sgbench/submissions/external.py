@@ -75,7 +75,7 @@ class _Result(NamedTuple):
 
 
 def _results(source: Path, reference: ProtocolReference, failed: Sequence[int]) -> dict[int, _Result | None]:
-    """Return the result of every seed; None for those that gave none."""
+    """Read the result of every seed; None for those that gave none."""
     seeds = reference.protocol.seeds
     for seed in failed:
         if seed not in seeds:

@@ -89,7 +89,7 @@ def list_contents(root: Path) -> tuple[Contents, list[Problem]]:
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, tuple[str, str] | None]]:
-    """Files two levels deep, each with what is wrong with its kind."""
+    """Yield the files two levels deep, each with what is wrong with its kind."""
     for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
         if entry.is_dir(follow_symlinks=False) and entry.name in FOLDERS:
             for inner in sorted(os.scandir(entry.path), key=lambda inner: inner.name):

@@ -16,7 +16,7 @@ MAX_AHEAD = timedelta(days=1)
 
 
 def listed(contents: Contents, submission: Submission) -> Iterator[Problem]:
-    """Files against the list of their hashes."""
+    """Compare the files with the list of their hashes."""
     noted = {note.path: note for note in submission.files}
     for path in contents.files:
         if path not in noted and path != SUBMISSION:
@@ -37,7 +37,7 @@ def listed(contents: Contents, submission: Submission) -> Iterator[Problem]:
 
 
 def head(submission: Submission, reference: ProtocolReference) -> Iterator[Problem]:
-    """Protocol, seeds, division, date, and where the method can be read about."""
+    """Check protocol, seeds, division, date, and where the method can be read about."""
     protocol = reference.protocol
     if protocol.superseded_by is not None:
         yield Problem(
@@ -67,7 +67,7 @@ def head(submission: Submission, reference: ProtocolReference) -> Iterator[Probl
 
 
 def _data(submission: Submission, reference: ProtocolReference) -> Iterator[Problem]:
-    """Check the data that it names against the published ones; code outside may not know their hash."""
+    """Check the data that a submission names against the published ones; code outside may not know their hash."""
     # Where every seed draws data of its own, each record names theirs.
     published = None if reference.protocol.draw == "per_seed" else reference.facts.sha256
     given = submission.data_sha256

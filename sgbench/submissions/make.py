@@ -150,7 +150,7 @@ def _chosen(records: Sequence[RunRecord], asked: str | None) -> str:
 
 
 def _complete(records: Sequence[RunRecord], chosen: str, protocol: Protocol) -> tuple[int, ...]:
-    """Return the largest complete set of a protocol's seeds that a method has runs of.
+    """Find the largest complete set of a protocol's seeds that a method has runs of.
 
     Raises:
         InputError: it has not even those of the smallest.
@@ -189,7 +189,7 @@ def _environment(record: RunRecord) -> Environment:
 
 
 def head_of(author: Author, protocol: str, name: str, files: Mapping[str, bytes]) -> dict[str, object]:
-    """Build what submission.json says of author, method and files."""
+    """Build the content of submission.json: author, method and files."""
     notes = [
         FileNote(path=path, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
         for path, data in sorted(files.items())
@@ -209,7 +209,7 @@ def head_of(author: Author, protocol: str, name: str, files: Mapping[str, bytes]
 
 
 def write(target: Path, submission: Submission, files: Mapping[str, bytes]) -> Made:
-    """Write the folder, the whole of it or nothing.
+    """Write the submission's folder, the whole of it or nothing.
 
     Raises:
         InputError: it is there already.

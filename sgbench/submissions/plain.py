@@ -50,7 +50,7 @@ def is_plain(text: str) -> bool:
 
 
 def complaint(place: str) -> str:
-    """Say what is wrong at one of these places."""
+    """Write the complaint about text that is not plain at one of these places."""
     return (
         f"{printable(place)}: plain text is needed: Latin letters, digits, spaces and {ALLOWED}, no address "
         "and no markup"

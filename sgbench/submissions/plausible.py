@@ -16,7 +16,7 @@ MAX_AHEAD = timedelta(days=1)
 
 
 def implausible(record: RunRecord) -> Iterator[str]:
-    """Everything in a finished record that its own numbers do not bear out, with the mend."""
+    """Yield everything in a finished record that its own numbers do not bear out, with the mend."""
     if datetime.fromisoformat(record.provenance.created_utc) > datetime.now(UTC) + MAX_AHEAD:
         yield "was made in the future; correct the clock and repeat the run"
     if record.status == "failed":
@@ -52,7 +52,7 @@ def _selection(record: RunRecord) -> Iterator[str]:
 
 
 def _touched(record: RunRecord) -> Iterator[str]:
-    """Check that the test is taken once, in the last step; a resume may find it half taken."""
+    """Check that the test split is used once, in the last step; a resumed run may find it half used."""
     if record.test_selected is not None:
         yield (
             "its test split was scored after every epoch (test_selected): a run that shows what selecting on it "
@@ -84,7 +84,7 @@ def _counts(record: RunRecord) -> Iterator[str]:
 
 
 def _spread(counts: OpCounts) -> Iterator[str]:
-    r"""Squares of samples that add up to a total S: no less than :math:`S^2/n`, no more than :math:`S^2`."""
+    r"""Check sums of squares: of samples with a total S at least :math:`S^2/n`, at most :math:`S^2`."""
     if counts.spread is None:
         return
     operations = [group.effective.total for layer in counts.layers for group in layer.synapses]

@@ -15,7 +15,7 @@ from sgbench.submissions.folder import SUBMISSION
 
 
 def restore(folder: Path, method: str, target: Path) -> Path:
-    """Write the files of an accepted submission; returns their folder.
+    """Write the files of an accepted submission to a folder; return the folder.
 
     Args:
         folder: of the protocol, in a leaderboards folder.

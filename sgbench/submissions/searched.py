@@ -16,7 +16,7 @@ from sgbench.submissions.tuning import Stopped, changes, id_of
 
 
 def searched(folder: Path, chosen: Method) -> tuple[dict[str, int], list[Stopped]]:
-    """Return which study asked for each setting, and the runs that were stopped early.
+    """Collect which study asked for each setting, and the runs that were stopped early.
 
     Only settings that differ from the method handed in by searched numbers alone are its tuning; what a journal
     says counts where it gives the id of the setting.

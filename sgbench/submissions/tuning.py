@@ -87,7 +87,7 @@ def _stopped_trial(stopped: Stopped, studies: Studies) -> TuningTrial:
 
 
 def changes(one: Mapping[str, str], other: Mapping[str, str]) -> Change:
-    """Return what has to be set, or with None left out, to turn one identity into another.
+    """List the settings (None: left out) that turn one identity into another.
 
     >>> changes({"a": "1", "b": "2"}, {"a": "3", "c": "4"})
     {'a': '3', 'b': None, 'c': '4'}
@@ -96,7 +96,7 @@ def changes(one: Mapping[str, str], other: Mapping[str, str]) -> Change:
 
 
 def id_of(chosen: Mapping[str, str], settings: Change) -> str:
-    """Return the id of the method of a trial's settings; see `sgbench.records.method.method_id`."""
+    """Compute the id of the method of a trial's settings; see `sgbench.records.method.method_id`."""
     flat = {**chosen, **settings}
     stated = {key: flat[key] for key in sorted(flat) if flat[key] is not None}
     text = json.dumps(stated, ensure_ascii=True, separators=(",", ":"))
@@ -104,7 +104,7 @@ def id_of(chosen: Mapping[str, str], settings: Change) -> str:
 
 
 def best(trials: Sequence[TuningTrial], protocol: Protocol) -> str | None:
-    """Return the setting that validation selects: the best mean of the protocol's monitor over its seeds.
+    """Find the setting that validation selects: the best mean of the protocol's monitor over its seeds.
 
     A setting of which a run failed, or was stopped early, has no mean and is not selected.
     """
@@ -120,7 +120,7 @@ def best(trials: Sequence[TuningTrial], protocol: Protocol) -> str | None:
 
 
 def _score(trial: TuningTrial, monitor: str) -> float | None:
-    """Return the score of a trial, the larger the better; one stopped early has none that could be selected."""
+    """Score a trial, the larger the better; one stopped early has no score that could be selected."""
     if trial.status == "pruned":
         return None
     if monitor == "validation_accuracy":
@@ -129,7 +129,7 @@ def _score(trial: TuningTrial, monitor: str) -> float | None:
 
 
 def complaints(log: TuningLog, method: Method, reference: ProtocolReference) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a log: a code, and a line with the mend."""
+    """Yield what is wrong with a tuning log: a code, and a line with the mend."""
     ours, protocol = identity(method), reference.protocol
     if not log.trials:
         yield from (("search", line) for line in outside_space(ours, (), protocol))
@@ -169,7 +169,7 @@ def complaints(log: TuningLog, method: Method, reference: ProtocolReference) -> 
 
 
 def _foreign_seeds(log: TuningLog, protocol: Protocol) -> Iterator[tuple[str, str]]:
-    """Complain of the first trial whose seed is none of those that a protocol has for choosing settings."""
+    """Yield a complaint about the first trial whose seed is none that a protocol has for choosing settings."""
     if protocol.tuning_seeds is None:
         return
     for trial in log.trials:

@@ -65,7 +65,7 @@ def parse_weights(data: bytes, name: str) -> dict[str, StoredTensor]:
 
 
 def _require_numbers(tensors: dict[str, StoredTensor], body: bytes, name: str) -> None:
-    """Refuse numbers that are not finite, masks of other values, and weights that are all zero."""
+    """Refuse numbers that are not finite, masks that are not 0 and 1, and weights that are all zero."""
     zeros = []
     for key, tensor in tensors.items():
         numbers = (tensor.end - tensor.begin) // KINDS[tensor.kind].itemsize

@@ -16,7 +16,7 @@ POLL_S = 1.0  # between two looks at a folder
 
 
 def left_to_others(specs: Sequence[RunSpec]) -> list[RunSpec]:
-    """Points without a finished record that another process has, or had and left without any record.
+    """List points without a finished record that another process has, or had and left without any record.
 
     Points that are repeated are not among them: whether the new record is ours or another's, nobody could tell.
     """
@@ -31,7 +31,7 @@ def _is_others(spec: RunSpec) -> bool:
 def wait_for_others(
     specs: Sequence[RunSpec], say: Callable[[str], None], pause: Callable[[float], None] = time.sleep
 ) -> Iterator[RunRecord | SgbenchError]:
-    """Wait for points that other processes run; run what they leave unfinished.
+    """Wait for points that other processes run, and run what they leave unfinished.
 
     Args:
         specs: the points.

@@ -21,7 +21,7 @@ def is_choice(key: str) -> bool:
 
 
 def choices_first(keys: Sequence[str]) -> list[str]:
-    """Keys that choose entries before those that set numbers, each kind in the order given.
+    """Sort keys so that those that choose entries precede those that set numbers, each kind in the order given.
 
     >>> choices_first(["rule.gain", "seed", "rule"])
     ['rule', 'rule.gain', 'seed']
@@ -30,7 +30,7 @@ def choices_first(keys: Sequence[str]) -> list[str]:
 
 
 def names_of(planned: RunPlan) -> dict[str, str]:
-    """Name each point by method: what is swept besides seeds, or its surrogate where nothing else is.
+    """Name each method by what is swept besides seeds; return no names where only surrogates are swept.
 
     Args:
         planned: the points.

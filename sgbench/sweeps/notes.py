@@ -19,7 +19,7 @@ UNLIKE = 5.0
 
 
 def notes(planned: RunPlan, words: Sequence[str], widths: Mapping[str, float | None]) -> Iterator[str]:
-    """One line for each thing worth knowing.
+    """Yield one line for each thing worth knowing before a command's runs.
 
     Args:
         planned: what will run.
@@ -46,7 +46,7 @@ def notes(planned: RunPlan, words: Sequence[str], widths: Mapping[str, float | N
 
 
 def _unlike_widths(widths: Mapping[str, float | None]) -> Iterator[str]:
-    """Shapes of very different widths, whose comparison tells of widths."""
+    """Warn about shapes of very different widths, whose comparison tells of widths."""
     bells = {name: width for name, width in widths.items() if width}
     if not bells:
         return
@@ -61,7 +61,7 @@ def _unlike_widths(widths: Mapping[str, float | None]) -> Iterator[str]:
 
 
 def _without_effect(planned: RunPlan, words: Sequence[str]) -> Iterator[str]:
-    """Words about spikes where the network has none: the method is recorded, and named, without them."""
+    """Warn about words on spikes where the network has none: the method is recorded, and named, without them."""
     plain = next((spec for spec in planned.specs if spec.method.is_baseline), None)
     idle = [word for word in words if word.partition("=")[0].partition(".")[0] in ABOUT_SPIKES]
     if plain is not None and idle:
@@ -69,7 +69,7 @@ def _without_effect(planned: RunPlan, words: Sequence[str]) -> Iterator[str]:
 
 
 def _deviations(planned: RunPlan) -> Iterator[str]:
-    """Yield the first reason for which a point would not be ranked."""
+    """Yield the first reason for which a point would not be ranked on its protocol's board."""
     name = planned.specs[0].method.protocol.name
     try:
         reference = References(planned.config_dirs).of(name)

@@ -22,7 +22,7 @@ NAMELESS: Mapping[str, str] = MappingProxyType({})
 
 
 def headline(record: RunRecord, names: Mapping[str, str] = NAMELESS) -> str:
-    """Say in one line which run it was, and its scores or its failure.
+    """Describe in one line which run it was, and its scores or its failure.
 
     Args:
         record: of the run.
@@ -40,12 +40,12 @@ def headline(record: RunRecord, names: Mapping[str, str] = NAMELESS) -> str:
 
 
 def _score(scores: Scores) -> str:
-    """Write the accuracy, or the loss where there are no classes."""
+    """Write accuracy, or loss where there are no classes."""
     return f"loss {scores.loss:.4g}" if scores.accuracy is None else f"{100 * scores.accuracy:.1f} %"
 
 
 def cost(record: RunRecord) -> float:
-    """Give what validation selects by as a number of which less is better; a failed run has infinity.
+    """Return the score that validation selects by, signed so that less is better; infinity for a failed run.
 
     It is the validation loss [1], or one minus the validation accuracy where the protocol monitors that.
     """
@@ -58,7 +58,7 @@ def cost(record: RunRecord) -> float:
 
 
 def problem(spec: RunSpec, record: RunRecord | None, names: Mapping[str, str] = NAMELESS) -> str | None:
-    """Say why a point has no finished record, or return None where it has one; `names` as in `headline`."""
+    """Explain why a point has no finished record, or return None where it has one; `names` as in `headline`."""
     if record is not None and record.status == "finished":
         return None
     reason = "no record" if record is None or record.failure is None else record.failure.message
@@ -67,7 +67,7 @@ def problem(spec: RunSpec, record: RunRecord | None, names: Mapping[str, str] = 
 
 
 def chance_warning(runs: Sequence[str], *, count: int) -> str | None:
-    """Say that runs have learnt nothing, or return None where there are none.
+    """Warn that runs have learnt nothing, or return None where there are none.
 
     Args:
         runs: name of each run that is no better than guessing.

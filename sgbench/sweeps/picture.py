@@ -19,7 +19,7 @@ LABELS = {
 
 
 def axis_label(key: str) -> str:
-    """Return what an axis shows and its unit.
+    """Return the label and unit of an axis.
 
     >>> axis_label("surrogate.slope")
     'slope of the surrogate, 1 / threshold unit'
@@ -28,7 +28,7 @@ def axis_label(key: str) -> str:
 
 
 def picture_of(results: Results) -> SweepPicture:
-    """Return what the picture of a sweep shows.
+    """Collect what the picture of a sweep shows.
 
     Args:
         results: of tasks with classes, so that scores are accuracies, or of tasks without any.
@@ -54,7 +54,7 @@ def picture_of(results: Results) -> SweepPicture:
 
 
 def failed_map(results: Results) -> SweepPicture:
-    """Return the share of failed runs of a sweep in place of scores.
+    """Convert results to a map of the share of failed runs, in place of scores.
 
     Args:
         results: of a sweep.
@@ -73,7 +73,7 @@ def _axis(axis: Axis) -> SweptAxis:
 
 
 def _numeric(axes: tuple[SweptAxis, ...], keys: tuple[str, ...]) -> SweptAxis | None:
-    """Return the first axis of numbers that has one of these keys."""
+    """Find the first axis of numbers that has one of these keys."""
     return next((axis for axis in axes if axis.key in keys and axis.numbers), None)
 
 

@@ -31,7 +31,7 @@ class Axis:
 
     @property
     def numbers(self) -> tuple[float, ...] | None:
-        """The values as positive numbers; None if one of them is not."""
+        """Convert the values to positive numbers; None if one of them is not."""
         try:
             found = tuple(map(float, self.values))
         except ValueError:
@@ -64,7 +64,7 @@ def read_grid(
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
 ) -> SweepGrid:
-    """Compose a sweep without running it.
+    """Compose the combinations of a sweep without running any.
 
     A method does not depend on the seed, so a combination is composed once for all of its seeds.
 
@@ -131,7 +131,7 @@ def count_runs(entry: catalogue.Entry) -> int:
 def _combinations(
     words: Sequence[str], config_dirs: Sequence[Path]
 ) -> list[tuple[dict[str, str], list[str]]]:
-    """Each combination of all keys but the seed, with its seeds, in the order of Hydra's basic sweeper."""
+    """List each combination of all keys but the seed, with its seeds, in the order of Hydra's basic sweeper."""
     from sgbench.composition.plan import sweep_points
 
     found: dict[tuple[tuple[str, str], ...], list[str]] = {}

@@ -27,7 +27,7 @@ class Remembered(Strict):
 
 
 def remember(runs_dir: Path, group: str, sweep: Remembered) -> None:
-    """Write down what a group was last run with; where that cannot be, the sweep itself says so.
+    """Write down the words that a group was last run with; do nothing where the folder cannot be written.
 
     Args:
         runs_dir: where its runs are written.
@@ -43,7 +43,7 @@ def remember(runs_dir: Path, group: str, sweep: Remembered) -> None:
 
 
 def recall(runs_dir: Path, group: str) -> Remembered:
-    """Return what a group was last run with.
+    """Read the words that a group was last run with.
 
     Args:
         runs_dir: where its runs are written.
@@ -61,7 +61,7 @@ def recall(runs_dir: Path, group: str) -> Remembered:
 
 
 def of_words(words: Sequence[str], config_dirs: Sequence[Path], allow_targets: Sequence[str]) -> Remembered:
-    """Return a sweep as it is written down, without the flag that makes it one.
+    """Build the stored form of a sweep from its words, without the flag that makes it one.
 
     Args:
         words: of the command line.

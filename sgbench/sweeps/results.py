@@ -49,7 +49,7 @@ class SettingRow:
 
     @property
     def chance(self) -> float:
-        """Return what a failed seed counts as."""
+        """Return the score that a failed seed counts as: that of guessing."""
         return self.measure.guess
 
 
@@ -66,7 +66,7 @@ class Results:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """All seeds asked for."""
+        """Collect all seeds asked for."""
         found = {seed for row in self.rows for seed in (*row.done, *row.failed, *row.missing)}
         return tuple(sorted(found))
 
@@ -146,7 +146,7 @@ def _is_running(root: Path | None, point: SweepPoint, seed: int) -> bool:
 
 
 def _spikes(records: Sequence[RunRecord]) -> float | None:
-    """Spikes of all layers per inference, the mean over runs; None where a layer's were not counted."""
+    """Average the spikes of all layers per inference over runs; None where a layer's were not counted."""
     found = []
     for counts in (each.counts for each in records if each.counts is not None):
         sent = [layer.spikes_sent.total for layer in counts.layers]
@@ -178,13 +178,13 @@ def _measure(protocol: str, dataset: str, config_dirs: tuple[Path, ...]) -> Meas
 
 
 def _score(scores: Scores | None, measure: Measure) -> float:
-    """Return a score, where a failed run counts as guessing; there is no mean if nobody says what that loses."""
+    """Return a score, where a failed run counts as guessing; NaN if nobody states what guessing loses."""
     found = None if scores is None else scores.loss if measure.is_loss else scores.accuracy
     return measure.guess if found is None else found
 
 
 def best_rows(results: Results) -> list[SettingRow]:
-    """Return the row that validation selects, of each task, or of each choice where numbers are swept too.
+    """Find the row that validation selects, for each task, or for each choice where numbers are swept too.
 
     A row counts if a run of it finished; among equals the first one is taken.
     """
@@ -197,7 +197,7 @@ def best_rows(results: Results) -> list[SettingRow]:
 
 
 def _grouping(axes: Sequence[str]) -> list[str]:
-    """Return the keys that tell apart what is compared; along the other axes the best is taken."""
+    """Choose the keys whose values are compared; along the other axes the best is taken."""
     choices = [key for key in axes if is_choice(key)]
     if TASK in choices:
         return [TASK]

@@ -14,7 +14,7 @@ Pair = tuple[EpochOnTest, Scores]
 
 
 def optimism(records: Iterable[RunRecord]) -> Iterator[str]:
-    """Yield the best scores on the test set beside the honest ones, of runs that were asked to tell them."""
+    """Yield lines with the best scores on the test set beside the honest ones, of runs that were asked for them."""
     watched = sorted((each for each in records if each.test_selected), key=lambda each: each.protocol)
     for protocol, group in itertools.groupby(watched, key=lambda each: each.protocol):
         found = [(each.test_selected, each.test) for each in group if each.test_selected and each.test]
@@ -26,7 +26,7 @@ def optimism(records: Iterable[RunRecord]) -> Iterator[str]:
 
 
 def gain(by: str, pairs: Sequence[Pair]) -> str:
-    """Say what one way of selecting on the test set tells, and by how much it beats the honest score.
+    """Describe what one way of selecting on the test set scores, and by how much it beats the honest score.
 
     >>> honest = Scores(samples=1000, accuracy=0.928, loss=0.3, activity=())
     >>> gain("accuracy", [(EpochOnTest(epoch=17, accuracy=0.939, loss=0.35), honest)])

@@ -52,14 +52,14 @@ def _summary_tree(summary: Summary | None) -> dict[str, float | None] | None:
 
 
 def cells(results: Results) -> tuple[list[list[str]], int]:
-    """Return the table with its head, and how many of its columns hold words."""
+    """Build the table with its head, and count how many of its columns hold words."""
     keys = choices_first([axis.key for axis in results.axes])
     head = [*keys, "validation", "test", "done", "failed", "missing"]
     return [head, *(_cells(row, keys) for row in results.rows)], len(keys)
 
 
 def as_text(results: Results, again: str) -> str:
-    """Write the results for people.
+    """Write the table of a sweep's results for people.
 
     Args:
         results: of a sweep.
@@ -83,7 +83,7 @@ def as_text(results: Results, again: str) -> str:
 
 
 def as_status(results: Results, again: str) -> str:
-    """Say for people how far a sweep is, from its records alone.
+    """Describe for people how far a sweep is, from its records alone.
 
     Args:
         results: of a sweep.
@@ -116,7 +116,7 @@ def _told_summary(summary: Summary | None, row: SettingRow) -> str:
 
 
 def percent(summary: Summary | None) -> str:
-    """Write a mean with its interval; one seed has none, nor has one beyond 0 and 100 %.
+    """Write a mean in percent with its interval; one seed has none, nor has one beyond 0 and 100 %.
 
     >>> from sgbench.statistics.intervals import Summary
     >>> percent(Summary(0.9, 0.01, 5)), percent(Summary(0.9, None, 1)), percent(None)

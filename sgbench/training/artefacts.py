@@ -14,14 +14,14 @@ from sgbench.signals.trajectory import UNLABELLED
 
 
 def save_predictions(path: Path, parts: list[tuple[Tensor, Tensor, Tensor]]) -> str:
-    """Write `predictions_table`; returns the SHA-256."""
+    """Write the table of test predictions to a file and return its SHA-256; see `predictions_table`."""
     data = predictions_table(parts)
     write_atomic(path, data)
     return hashlib.sha256(data).hexdigest()
 
 
 def predictions_table(parts: list[tuple[Tensor, Tensor, Tensor]]) -> bytes:
-    """One line per test sample: index, target, prediction, logits.
+    """Write one line per test sample: index, target, prediction, logits.
 
     Where targets are no classes there is a line per sample and step: index, step, targets, outputs; where each step
     has a class of its own, a line per labelled step: index, step, target, prediction.
@@ -47,7 +47,7 @@ def _classes(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
 
 
 def _labels(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
-    """Without logits: steps are many, and neighbours say much the same."""
+    """Write the lines of labelled steps, without logits: steps are many, and neighbours say much the same."""
     sample, step = (target != UNLABELLED).nonzero(as_tuple=True)
     rows = torch.stack(
         [index[sample], step, target[sample, step], logits.argmax(2)[sample, step]], 1

@@ -76,7 +76,7 @@ class Attempt:
         log.debug("engine %s: %s", *parts.engine)
 
     def watch_test(self) -> None:
-        """Take note of every time that the test split is touched, before it is, in a file that outlives a crash."""
+        """Record every use of the test split, before it happens, in a file that outlives a crash."""
         path = self.folder / TEST_ACCESS
         before = [] if self.spec.force else read_access(path)
         self.test_access = before
@@ -89,11 +89,11 @@ class Attempt:
         self.parts.data.splits.told = told
 
     def took_s(self) -> float:
-        """Time since it began."""
+        """Measure the seconds since the run began."""
         return time.perf_counter() - self.began_s
 
     def kept(self, name: str, *parts: str) -> dict[str, Any] | None:
-        """Return the checkpoint of this name to go on from, if there is a whole one made by this same code.
+        """Find a whole checkpoint of this name to continue from, made by this same code.
 
         Args:
             name: of the file.
@@ -117,7 +117,7 @@ class Attempt:
         return found
 
     def store(self, record: RunRecord) -> RunRecord:
-        """Write the record, drop what an unfinished run needs, and tell the loggers."""
+        """Write the record, delete what only an unfinished run needs, and copy the record to the loggers."""
         write_atomic(self.folder / RECORD, to_json(record))
         if record.status == "finished":
             forget_checkpoints(self.folder)
@@ -125,7 +125,7 @@ class Attempt:
         return record
 
     def make_loggers(self) -> None:
-        """Connect now, so that a missing login stops here.
+        """Connect the loggers at once, so that a missing login stops the run here.
 
         Raises:
             InputError: a logger cannot be reached; the line has the remedy.
@@ -171,7 +171,7 @@ class Attempt:
         log_histograms(self.showing, self.parts.network, norms, batch, step)
 
     def publish(self, record: RunRecord) -> None:
-        """Copy the record to the loggers; the record is safe, so a logger's failure is only said."""
+        """Copy the record to the loggers; as the record itself is stored, a logger's failure is only reported."""
         if not self.loggers:
             return
         from sgbench.training import loggers
@@ -194,7 +194,7 @@ class Attempt:
         return self._record(None, validation, test, predictions_sha256, weights_sha256)
 
     def _test_selected(self, test: Scores | None) -> SelectedOnTest | None:
-        """Return what selecting on the test would have told, if every epoch of a finished run was watched."""
+        """Compute what selecting on the test split would have scored, if a finished run watched every epoch."""
         if test is None:
             return None
         training = self.training
@@ -223,7 +223,7 @@ class Attempt:
         return self._record(Failure(kind=type(error).__name__, message=message), None, None, None, None)
 
     def _learning(self, counts: OpCounts | None) -> Learning | None:
-        """Return what the rule of a finished run takes."""
+        """Compute what the rule of a finished run takes to learn: memory, products and agreement."""
         if counts is None:
             return None
         parts, method = self.parts, self.spec.method

@@ -114,7 +114,7 @@ def construct(where: str, target: str, parameters: Mapping[str, Any], **provided
 
 
 def build(spec: RunSpec) -> Parts:
-    """All objects of a run, on its device and in its precision; data are loaded later.
+    """Build all objects of a run, on its device and in its precision; data are loaded later.
 
     Raises:
         InputError: a value out of range, or parts that do not fit together.
@@ -151,7 +151,7 @@ def build(spec: RunSpec) -> Parts:
 
 
 def _check_target(spec: RunSpec, data_set: DataSet, network: Network, objective: Objective) -> None:
-    """Refuse a loss that does not know what the data set asks for."""
+    """Refuse a loss that is not defined for the data set's kind of target."""
     if data_set.target not in objective.loss.targets:
         loss, output = LOSSES[data_set.target]
         fits = not network.spiking or output in ("any", network.readout.neuron.output)
@@ -169,7 +169,7 @@ def _check_target(spec: RunSpec, data_set: DataSet, network: Network, objective:
 
 
 def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
-    """Refuse parts that do not go together."""
+    """Refuse parts of a run that do not fit together."""
     choices = spec.method.choices
     for group in ("encoder", "network"):
         steps = spec.method.parameters[group].get("steps", spec.method.protocol.steps)
@@ -241,7 +241,7 @@ def build_network(
 
 
 def _optimizer(spec: RunSpec, network: Network, device: torch.device) -> torch.optim.Optimizer:
-    """Make the optimiser; Adam takes torch's form in one loop on a CPU if no form is asked for."""
+    """Build the optimiser; Adam on a CPU takes torch's single-loop form if no form is asked for."""
     target, values = spec.targets["optimizer"], dict(spec.method.parameters["optimizer"])
     free = values.get("fused", False) is None and not any(values.get(form) for form in OTHER_FORMS)
     if free and target == "torch.optim.Adam" and device.type == "cpu":

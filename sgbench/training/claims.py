@@ -132,7 +132,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _age_s(path: Path, mine: Claim) -> float:
-    """Time since the last sign of life, both ends by the clock of the file system, whatever ours does."""
+    """Measure the time since the last sign of life, both ends by the file system's clock, whatever ours does."""
     now = path.with_name(f"{CLAIM}-now-{mine.token}")
     try:
         now.touch()

@@ -71,7 +71,7 @@ class Training:
 
     @property
     def ended(self) -> bool:
-        """Say whether the last epoch of the protocol, or of the patience, is over."""
+        """Say whether training is over: after the protocol's last epoch, or when patience has run out."""
         return len(self.curve) >= self.epochs.count or self.best.should_stop
 
     def begin_epoch(self, epoch: int) -> None:
@@ -85,7 +85,7 @@ class Training:
             self.loop.norms.begin()
 
     def trained(self, batch: Batch, loss: Tensor) -> None:
-        """Take note of a batch's mean loss."""
+        """Record a batch's mean loss for the epoch's line of the curve."""
         self.samples += len(batch.target)
         self.losses.append(loss * len(batch.target))
 
@@ -120,7 +120,7 @@ class Training:
                     self.hard.update(batch, *self.loop.evaluate(batch))
 
     def end_epoch(self) -> EpochScores:
-        """Select, and add a line to the curve, once the validation split has been scored."""
+        """Select the best epoch and add a line to the curve, once the validation split has been scored."""
         scores = self.evaluation.scores()
         line = EpochScores(
             epoch=self.epoch,
@@ -146,7 +146,7 @@ class Training:
         )
 
     def watch(self, batches: Iterable[Batch]) -> None:
-        """Score the test split after an epoch whose selection is over; nothing of the run hears of it.
+        """Score the test split after an epoch whose selection is over; nothing in the run reads these scores.
 
         An epoch without a finite score has none: the weights of a run that goes on may overflow there alone.
         """
@@ -163,7 +163,7 @@ class Training:
         self.watched.add(self.epoch, scores)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint needs besides learnt weights and the optimiser's state."""
+        """Return what a checkpoint needs besides weights and the optimiser's state."""
         watched: dict[str, Any] = {"watched": self.watched.state_dict()} if self.watched.scores else {}
         if self.diagnosing is not None and self.diagnosing.found:
             watched["diagnoses"] = self.diagnosing.state_dict()
@@ -180,7 +180,7 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with the selection and the curve."""
+        """Restore selection and curve from a checkpoint."""
         self.best.load_state_dict(state["best"])
         self.curve = [EpochScores.model_validate(line) for line in state["curve"]]
         self.rates = {name: [*each] for name, each in state["rates"].items()}

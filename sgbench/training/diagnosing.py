@@ -39,16 +39,16 @@ class Diagnosing:
         self._look("initial", 0)
 
     def after(self, epoch: int) -> None:
-        """Diagnose the weights after an epoch, where it is the turn of one."""
+        """Diagnose the weights after an epoch, if diagnoses are due after this one."""
         if self.every is not None and (epoch + 1) % self.every == 0:
             self._look(f"epoch {epoch}", epoch)
 
     def selected(self, epoch: int) -> None:
-        """Diagnose the selected weights, which the network has got."""
+        """Diagnose the selected weights, which the network now has."""
         self._look("selected", epoch)
 
     def _look(self, weights: str, epoch: int) -> None:
-        """Diagnose a copy of the network; what cannot be diagnosed is said, and the run goes on."""
+        """Diagnose a copy of the network; a diagnosis that fails is reported, and the run goes on."""
         if not self.panels:
             return
         network = copy.deepcopy(self.parts.network)
@@ -70,9 +70,9 @@ class Diagnosing:
         self.found.append(found)
 
     def state_dict(self) -> list[dict[str, Any]]:
-        """Return what a checkpoint needs."""
+        """Return the diagnoses so far, for a checkpoint."""
         return [each.model_dump() for each in self.found]
 
     def load_state_dict(self, state: list[dict[str, Any]]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the diagnoses so far from a checkpoint."""
         self.found = [Diagnosis.model_validate(each) for each in state]

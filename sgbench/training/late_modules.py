@@ -38,7 +38,7 @@ class Late(ModuleType):
     """A module whose file has not been run."""
 
     def __getattr__(self, name: str) -> Any:
-        """Answer from the plan, or run the file and ask again."""
+        """Answer an attribute from the plan, or run the module's file and ask again."""
         plan = PLANS[self.__name__]
         if name in plan.answers:
             return plan.answers[name]()
@@ -49,7 +49,7 @@ class Late(ModuleType):
 
 
 def run_now(module: ModuleType) -> None:
-    """Run a postponed module's file in place; nothing happens where that has been done."""
+    """Run a postponed module's file in place; do nothing if it has run already."""
     with LOCK:
         if not isinstance(module, Late):
             return
@@ -75,11 +75,11 @@ class Postponing:
         self.own = spec
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Make an empty module."""
+        """Create an empty module that will be loaded late."""
         return Late(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Leave the file alone."""
+        """Do nothing: the module's file runs later."""
         module.__spec__ = self.own
         module.__loader__ = self.own.loader
         module.__file__ = self.own.origin
@@ -97,11 +97,11 @@ class Present:
         self.own = module.__spec__
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Return the module itself."""
+        """Return the module that is loaded already."""
         return self.module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Give it back its own spec, which import has replaced."""
+        """Restore the module's own spec, which import has replaced."""
         module.__spec__ = self.own
 
 
@@ -111,7 +111,7 @@ class Finder:
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Spec of a module that is to be postponed or is there by now; None leaves it to the other finders."""
+        """Find the spec of a module to postpone or one already loaded; None leaves it to the other finders."""
         if fullname in PLANS:
             return _postponed(PathFinder.find_spec(fullname, path, target))
         for name, plan in PLANS.items():
@@ -141,7 +141,7 @@ def _spec(name: str, loader: Any, origin: str | None = None) -> ModuleSpec | Non
 
 
 def install() -> None:
-    """Postpone the modules of `PLANS` in this process, for good; those that are loaded stay as they are."""
+    """Delay the modules of `PLANS` in this process until they are used; those already loaded stay as they are."""
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())
 
@@ -155,7 +155,7 @@ def _is_running(name: str) -> bool:
 
 class _Compiled(type):
     def __instancecheck__(cls, instance: object) -> bool:
-        """Say whether it is a network that the compiler has made; there is none before it is loaded."""
+        """Say whether an object is a network compiled by torch; none is before the compiler is loaded."""
         dynamo = sys.modules.get("torch._dynamo")
         return _is_running("torch._dynamo") and isinstance(instance, dynamo.OptimizedModule)  # type: ignore[union-attr]
 
@@ -165,7 +165,7 @@ class OptimizedModule(metaclass=_Compiled):
 
 
 def _disable(fn: Callable[..., Any] | None = None, recursive: bool = True, **named: Any) -> Any:
-    """Keep the compiler out of a function: by asking it, from the call on at which it is loaded."""
+    """Wrap a function so that the compiler skips it, which is asked of the compiler once it is loaded."""
     if fn is None:
         return lambda function: _disable(function, recursive, **named)
     asked: list[Callable[..., Any]] = []
@@ -180,14 +180,14 @@ def _disable(fn: Callable[..., Any] | None = None, recursive: bool = True, **nam
 
 
 def _graph_break(msg: str = "") -> None:
-    """Mark where a compiled function is cut in two; means nothing to one that is not compiled."""
+    """Mark where a compiled function is split in two; outside of the compiler it has no effect."""
 
 
 # --- torchmetrics: Lightning's results are kept in one class of it
 
 
 def _of(module: str, name: str) -> Callable[[], Any]:
-    """Answer with what a module of the package holds."""
+    """Return an attribute of a module of the package."""
 
     def found() -> Any:
         importlib.import_module("torchmetrics.utilities")  # first, as in the package's own file
@@ -203,7 +203,7 @@ def _logger() -> Any:
 
 
 def _drawing(name: str) -> Callable[[], Any]:
-    """Answer with a function that loads matplotlib when it is called."""
+    """Return a function that loads matplotlib when it is called."""
 
     def draw(*given: Any, **named: Any) -> Any:
         module = sys.modules["torchmetrics.utilities.plot"]

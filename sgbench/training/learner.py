@@ -39,7 +39,7 @@ class Learner(pl.LightningModule):
         self._started_s = time.perf_counter()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return the optimiser it was given."""
+        """Return the optimiser that was passed in."""
         return self.optimizer
 
     def on_train_epoch_start(self) -> None:
@@ -48,19 +48,19 @@ class Learner(pl.LightningModule):
         self._started_s = time.perf_counter()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """One batch through the rule."""
+        """Train on one batch by the learning rule."""
         self.course.trained(batch, self.course.loop.train_batch(batch, self.optimizers()))  # type: ignore[arg-type]
 
     def on_validation_epoch_start(self) -> None:
-        """Begin anew, with the noise of the epoch whose weights are scored."""
+        """Begin scoring the validation split, with the noise of the epoch whose weights are scored."""
         self.course.begin_scoring("validation", selected=not self._fitting)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score one batch."""
+        """Score one batch of the validation split."""
         self.course.score(batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Select, log, and stop when patience has run out."""
+        """Select the best epoch, log scores, and stop when patience has run out."""
         if not self._fitting:
             return
         check_optimizer(self.optimizer)
@@ -77,19 +77,19 @@ class Learner(pl.LightningModule):
         self.course.fit_s += time.perf_counter() - self._started_s
 
     def on_test_epoch_start(self) -> None:
-        """Begin anew, with counts and predictions."""
+        """Begin scoring the test split, with counts and predictions."""
         self.course.begin_scoring("test", selected=True)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score and count one batch."""
+        """Score one batch of the test split and count its operations."""
         self.course.score(batch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the selection and the curve."""
+        """Add the selection and the curve to a checkpoint."""
         checkpoint["sgbench"] = self.course.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the selection and the curve."""
+        """Restore the selection and the curve from a checkpoint."""
         self.course.load_state_dict(checkpoint["sgbench"])
 
     @property
@@ -109,7 +109,7 @@ class LightningData(pl.LightningDataModule):
         self.data = data
 
     def train_dataloader(self) -> Batches:
-        """Lightning asks anew each epoch (`reload_dataloaders_every_n_epochs=1`)."""
+        """Return the training batches of the present epoch; Lightning asks anew in each."""
         return self.data.epoch(0 if self.trainer is None else self.trainer.current_epoch)
 
     def val_dataloader(self) -> Batches:
@@ -117,7 +117,7 @@ class LightningData(pl.LightningDataModule):
         return self.data.evaluation("validation")
 
     def test_dataloader(self) -> Batches:
-        """The test split."""
+        """Return the test split."""
         return self.data.evaluation("test")
 
 
@@ -147,7 +147,7 @@ class LastEpoch(pl.Callback):
         self.path = path
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write beside and rename.
+        """Write the checkpoint of a complete epoch beside the old one and rename it into place.
 
         Raises:
             StorageError: there is no room; the checkpoint of the epoch before stays.
@@ -169,7 +169,7 @@ class WatchTest(pl.Callback):
     """Scores the test split after every epoch, where a run was asked to show what selecting on it flatters."""
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:
-        """Hand the training one more pass, which it keeps to itself."""
+        """Pass the test split to the training once more, which stores the scores apart from the run."""
         data = trainer.datamodule.data  # type: ignore[attr-defined]
         with data.watched(pl_module.course.epoch):
             batches = data.evaluation("test")
@@ -187,7 +187,7 @@ class EpochLaps(pl.Callback):
         self.laps = laps
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Add up what the epoch took."""
+        """Add up the energy that the epoch took on each meter."""
         self.laps.lap()
 
 
@@ -195,17 +195,17 @@ class EpochBar(pl.Callback):
     """One bar over all epochs with the validation scores; silent where standard error is no terminal."""
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Open the bar, at the epoch to go on from."""
+        """Open the progress bar, at the epoch from which training goes on."""
         self.bar = tqdm(total=trainer.max_epochs, unit="epoch", disable=None, leave=False, dynamic_ncols=True)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Advance."""
+        """Advance the progress bar by one epoch."""
         accuracy, loss = (trainer.callback_metrics.get(f"validation_{name}") for name in ("accuracy", "loss"))
         told = "" if accuracy is None else f"{accuracy:.1%}, "
         self.bar.set_postfix_str(f"validation {told}loss {loss:.3f}", refresh=False)
         self.bar.update(trainer.current_epoch + 1 - self.bar.n)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Close the bar, also after a failure."""
+        """Close the progress bar, also after a failure."""
         if stage == "fit":
             self.bar.close()

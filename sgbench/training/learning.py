@@ -27,7 +27,7 @@ def learning_of(
     counts: OpCounts,
     agreement: tuple[EpochAgreement, ...] | None = None,
 ) -> Learning | None:
-    """Return what the rule of a run takes; None where the rule does not say, or connections were not counted.
+    """Compute what the rule of a run takes; None where the rule does not say, or connections were not counted.
 
     Args:
         network: of the run.
@@ -70,7 +70,7 @@ class Agreeing:
         self.found: list[EpochAgreement] = []
 
     def after(self, epoch: int) -> None:
-        """Take note of the weights after an epoch."""
+        """Compare the rule's gradient with back-propagation's at the weights after an epoch."""
         if not self.wanted:
             return
         network, objective = copy.deepcopy(self.parts.network), self.parts.objective
@@ -92,9 +92,9 @@ class Agreeing:
                 )
 
     def state_dict(self) -> list[dict[str, Any]]:
-        """Return what a checkpoint needs."""
+        """Return the comparisons so far, for a checkpoint."""
         return [each.model_dump() for each in self.found]
 
     def load_state_dict(self, state: list[dict[str, Any]]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the comparisons so far from a checkpoint."""
         self.found = [EpochAgreement.model_validate(each) for each in state]

@@ -26,7 +26,7 @@ FILES = (RECORD, WEIGHTS, PREDICTIONS)
 
 
 def csv_logger(spec: RunSpec, run_dir: Path) -> Logger:
-    """Curves in <run>/csv/metrics.csv, and the record's flat tree in <run>/csv/summary.csv."""
+    """Log curves in <run>/csv/metrics.csv, and the record's flat tree in <run>/csv/summary.csv."""
     return CSVLogger(save_dir=run_dir, name=None, version="csv")
 
 
@@ -44,7 +44,7 @@ class EventLogger(TensorBoardLogger):
 
 
 def tensorboard_logger(spec: RunSpec, run_dir: Path, *, histograms: bool = False) -> Logger:
-    """Curves and the record's flat tree in <run>/tensorboard, as event files.
+    """Log curves and the record's flat tree in <run>/tensorboard, as event files.
 
     Args:
         spec: of the run.
@@ -96,7 +96,7 @@ class OwnRunLogger(WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The run, begun when it is first asked for."""
+        """Return the run at Weights & Biases, started when it is first asked for."""
         if self._experiment is None:
             import wandb
 
@@ -153,7 +153,7 @@ def wandb_logger(
 
 
 def require_account() -> None:
-    """Ask wandb for its key, which it would otherwise wait for.
+    """Require an account's key at Weights & Biases, for which its client would otherwise wait.
 
     Raises:
         InputError: there is none.
@@ -199,7 +199,7 @@ def _send_files(logger: OwnRunLogger, record: RunRecord) -> None:
 
 
 def _tell_tensorboard(logger: TensorBoardLogger, tree: Flat, epoch: int) -> None:
-    """Numbers as scalars of the selected epoch, words as text, scores beside settings for parallel coordinates."""
+    """Log numbers as scalars of the selected epoch, words as text, and scores beside settings for comparison."""
     settings = {key: value for key, value in tree.items() if key.startswith(("choice/", "setting/"))}
     scores = {
         key: float(value)

@@ -15,7 +15,7 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep freed buffers in the process; false where there is no glibc.
+    """Set glibc to retain freed buffers in the process; return False where there is no glibc.
 
     Training frees and asks for the same megabytes in every step. By default glibc hands large buffers back to the
     system, which clears them page by page when they return: up to half of a fast step. The setting holds for the
@@ -32,7 +32,7 @@ def keep_freed_memory() -> bool:
 
 
 def reset_peak() -> bool:
-    """Begin a new measurement; false where the system does not allow it (other than Linux, some containers).
+    """Reset the system's measurement of peak memory; return False where the system does not allow that.
 
     What earlier runs of the process freed and the allocator kept is given back first.
     """
@@ -46,7 +46,7 @@ def reset_peak() -> bool:
 
 
 def peak_bytes() -> int | None:
-    """Largest resident memory of this process since `reset_peak`, or None where the system does not tell.
+    """Read the largest resident memory of this process since `reset_peak`; None where the system does not tell.
 
     The memory of the process as a whole: libraries and data included, of an accelerator nothing.
     """
@@ -71,7 +71,7 @@ def available_bytes() -> int | None:
 
 
 def _cgroup_bytes() -> list[int]:
-    """Return what is left below the limit of a container, if there is one."""
+    """Read how much memory is left below the limit of a container, if there is one."""
     try:
         limit, used = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
         return [int(limit) - int(used)] if limit.isdigit() else []
@@ -81,7 +81,7 @@ def _cgroup_bytes() -> list[int]:
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """Load and compose without looking for garbage: nearly all of it stays, and is passed over later."""
+    """Stop garbage collection while modules load and configurations compose, since nearly all objects stay."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -127,7 +127,7 @@ class Profile:
 
     @contextlib.contextmanager
     def fitting(self) -> Iterator[None]:
-        """Time a whole fit, in which torch's own way back counts as backward."""
+        """Measure the time of a whole fit, in which torch's own way back counts as backward."""
         before = {name: getattr(torch.autograd, name) for name in ("backward", "grad")}
         for name, function in before.items():
             setattr(torch.autograd, name, self.timed("backward", function))

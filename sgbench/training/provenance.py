@@ -68,7 +68,7 @@ class Code:
         return Code(commit, clean, versions(), processor())
 
     def made_by(self, targets: Mapping[str, str]) -> dict[str, str]:
-        """Return what has to be the same for a checkpoint to be continued: commit, versions, one's own classes."""
+        """Return commit, versions and hashes of one's own classes, which a checkpoint to continue must share."""
         return {"commit": f"{self.commit} {self.clean}", **self.versions, **own_sources(targets)}
 
 
@@ -83,7 +83,7 @@ def collect(
     truncated: dict[SplitName, int] | None = None,
     targets: Mapping[str, str],
 ) -> Provenance:
-    """Describe where a run that ends now came from; `targets` names its classes by their choices.
+    """Describe the provenance of a run that ends now; `targets` names its classes by their choices.
 
     `truncated` counts spikes beyond the last step, of the splits that have any.
     """
@@ -144,7 +144,7 @@ def source_sha256(target: str) -> str | None:
 
 
 def _tree(node: object) -> object:
-    """Reduce a syntax tree to what it says, so that all versions of Python agree.
+    """Reduce a syntax tree to its meaning, in a form that all versions of Python share.
 
     >>> _tree(ast.parse("x = 1  # one")) == _tree(ast.parse("x=1"))
     True
@@ -164,7 +164,7 @@ def _tree(node: object) -> object:
 
 
 def versions() -> dict[str, str]:
-    """Version of the engines' arithmetic and of each package that can change a number, or "missing"."""
+    """Collect the version of the engines' arithmetic and of each package that can change a number, or "missing"."""
     found = {"engine": ENGINE}
     for package in PACKAGES:
         try:
@@ -175,7 +175,7 @@ def versions() -> dict[str, str]:
 
 
 def built_from(path: Path) -> tuple[str, bool] | None:
-    """Read from a wheel the commit that it was built from, and whether that was unchanged; None outside of one."""
+    """Read from a wheel the commit it was built from, and whether that was unchanged; None outside of a wheel."""
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
         return str(tree["commit"]), bool(tree["clean"])
@@ -184,7 +184,7 @@ def built_from(path: Path) -> tuple[str, bool] | None:
 
 
 def git_state(folder: Path) -> tuple[str | None, bool | None]:
-    """Commit of the checkout that holds `folder` and whether it is unchanged; None, None outside of one.
+    """Ask git for the commit of the checkout around `folder`, and whether it is unchanged; None, None outside.
 
     Only a checkout of sgbench itself counts: a wheel inside somebody's project is not that project's commit.
     """
@@ -216,5 +216,5 @@ def processor() -> str:
 
 
 def _printable(text: str) -> str:
-    """One short line without control characters, as records demand."""
+    """Shorten text to one line without control characters, as records demand."""
     return "".join(character for character in " ".join(text.split()) if character.isprintable())[:200]

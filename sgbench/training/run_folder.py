@@ -28,13 +28,13 @@ log = logging.getLogger("sgbench")
 
 
 def folder_of(spec: RunSpec) -> Path:
-    """Return where this run's files are."""
+    """Return the folder of a run's files."""
     runs_dir = Path(spec.paths.runs_dir)
     return run_dir(runs_dir, spec.method.protocol.name, method_id(spec.method), spec.seed)
 
 
 def stored_record(spec: RunSpec) -> RunRecord | None:
-    """Return the record of this run, if there is a readable one."""
+    """Read the record of a run, if there is a readable one."""
     path = folder_of(spec) / RECORD
     if not path.exists():
         return None
@@ -44,7 +44,7 @@ def stored_record(spec: RunSpec) -> RunRecord | None:
 
 
 def finished_record(spec: RunSpec) -> RunRecord | None:
-    """Return the record for which this run is not made again.
+    """Read the record because of which a run is not repeated; None where it has to run.
 
     Raises:
         InputError: a class of one's own has changed since.
@@ -73,7 +73,7 @@ def _require_own_sources(record: RunRecord, spec: RunSpec) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Be the only one to write there, by a lock, or by an exclusive file where the file system keeps no locks.
+    """Lock a run's folder against other writers, by an exclusive file where the file system keeps no locks.
 
     Raises:
         RunBusyError: another process does.
@@ -107,7 +107,7 @@ def _keeps_out(path: Path) -> bool:
 
 
 def keeps_locks(folder: Path) -> bool:
-    """Say whether a lock in a folder keeps another handle out; some shared file systems say yes to both.
+    """Test whether a lock in a folder excludes a second handle; some shared file systems grant both.
 
     Args:
         folder: of runs; made if needed.
@@ -129,7 +129,7 @@ def keeps_locks(folder: Path) -> bool:
 
 
 def is_held(folder: Path) -> bool:
-    """Say whether some process writes a run's folder now."""
+    """Say whether another process is writing a run's folder now."""
     try:
         with locked(folder):
             return False
@@ -138,7 +138,7 @@ def is_held(folder: Path) -> bool:
 
 
 def set_aside_unreadable(path: Path) -> None:
-    """Keep a record that cannot be read under another name, so that nothing is overwritten."""
+    """Rename a record that cannot be read, so that nothing is overwritten."""
     if path.exists():
         try:
             read_model(path, RunRecord)
@@ -149,7 +149,7 @@ def set_aside_unreadable(path: Path) -> None:
 
 
 def read_access(path: Path) -> list[str]:
-    """Return when earlier tries touched the test split; `unknown` where the file is damaged."""
+    """Read when earlier attempts used the test split; `unknown` where the file is damaged."""
     if not path.is_file():
         return []
     try:
@@ -161,6 +161,6 @@ def read_access(path: Path) -> list[str]:
 
 
 def forget_checkpoints(folder: Path) -> None:
-    """Remove what an unfinished run would go on from."""
+    """Remove the checkpoints from which an unfinished run would continue."""
     for name in (*CHECKPOINTS, TEST_ACCESS):
         (folder / name).unlink(missing_ok=True)

@@ -108,7 +108,7 @@ class _Fitted(Attempt):
         self.profile = Profile(self.parts.device) if spec.trainer.profile else None
 
     def record(self) -> RunRecord:
-        """Train and test; the record of what came of it."""
+        """Train and test by Lightning, and return the record, of a failure too."""
         try:
             torch.set_num_threads(self.spec.trainer.threads)
             memory.keep_freed_memory()

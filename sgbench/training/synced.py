@@ -28,7 +28,7 @@ def sync(
     mode: str,
     artifacts: bool = False,
 ) -> None:
-    """Replace what a logger has of a run by what its record says; done twice, the result is the same.
+    """Replace a logger's copy of a run by what the record says; done twice, the result is the same.
 
     Epochs have the curve's scores and, where the record has them, rates. A run at Weights & Biases is known by its
     method and seed, so an online one is written over and not doubled.
@@ -96,7 +96,7 @@ def send_table(records: Sequence[RunRecord], folder: Path, *, group: str, projec
 
 
 def _spec_of(record: RunRecord, root: Path, group: str | None) -> RunSpec:
-    """Return what loggers look at of a request, from the record that came of it."""
+    """Rebuild from a record the specification that loggers read."""
     panels = record.diagnosis[0].panels if record.diagnosis else ()
     return RunSpec(
         method=record.method,
@@ -114,7 +114,7 @@ def _spec_of(record: RunRecord, root: Path, group: str | None) -> RunSpec:
 
 
 def _forget(spec: RunSpec, folder: Path, kind: Kind) -> None:
-    """Remove a logger's copies of this run; of wandb those that were written offline under its name."""
+    """Remove a logger's copies of a run; of Weights & Biases those written offline under its name."""
     if kind != "wandb":
         shutil.rmtree(folder / kind, ignore_errors=True)
         return

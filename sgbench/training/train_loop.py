@@ -22,10 +22,10 @@ class SteppingOptimizer(Protocol):
     """What is needed of an optimiser."""
 
     def step(self) -> Any:
-        """Move the weights."""
+        """Update the weights by one step."""
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Clear the gradients."""
 
 
 class TrainLoop:
@@ -48,7 +48,7 @@ class TrainLoop:
         self.norms: GradientNorms | None = None  # of layers, where a logger shows them
 
     def train_batch(self, batch: Batch, optimizer: SteppingOptimizer) -> Tensor:
-        """Run the rule over one batch; a step at each of its yields. Returns the batch's loss.
+        """Train on one batch, with an optimiser step at each of the rule's yields; return the batch's loss.
 
         Raises:
             NonFiniteError: a potential, the loss or a gradient is NaN or infinite; weights stay as they were.
@@ -67,7 +67,7 @@ class TrainLoop:
         return total
 
     def check(self, progress: Progress) -> Tensor:
-        """Return the norm of the gradient, if a step may be made.
+        """Check loss, states and gradient before a step, and return the gradient's norm.
 
         Raises:
             NonFiniteError: a potential, the loss or a gradient is NaN or infinite.
@@ -90,7 +90,7 @@ class TrainLoop:
 
     @torch.no_grad()
     def evaluate(self, batch: Batch) -> tuple[Trajectory, Tensor, Tensor]:
-        """Trajectory with spikes, logits [B, C] and mean loss without penalty.
+        """Run the network and return trajectory with spikes, logits [B, C] and mean loss without penalty.
 
         Raises:
             NonFiniteError: a membrane potential is NaN or infinite.
@@ -102,7 +102,7 @@ class TrainLoop:
 
 
 def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
-    """Stop if an optimiser's own state has overflowed: weights then silently stand still.
+    """Stop if the optimiser's own state has overflowed, after which weights silently stand still.
 
     Raises:
         NonFiniteError: names the state.
@@ -112,7 +112,7 @@ def check_optimizer(optimizer: torch.optim.Optimizer) -> None:
 
 
 def check_optimizer_state(state: Mapping[str, Any]) -> None:
-    """Stop if what an optimiser keeps, of one parameter or of one network, has overflowed.
+    """Stop if the optimiser's state of one parameter or of one network has overflowed.
 
     Raises:
         NonFiniteError: names the state.
@@ -139,7 +139,7 @@ class BestEpoch:
         self.last_epoch = -1
 
     def update(self, epoch: int, scores: dict[str, float], network: Network) -> bool:
-        """Take note of an epoch; true if it is the best so far. Of equal epochs the first stays."""
+        """Record an epoch's scores; return whether it is the best so far (of equal epochs the first is)."""
         value = scores[self.monitor]
         better = value > self.value if self.monitor == "validation_accuracy" else value < self.value
         self.last_epoch = epoch
@@ -157,7 +157,7 @@ class BestEpoch:
         return self.last_epoch - self.epoch >= self.patience
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint needs."""
+        """Return the best weights and the count of patience, for a checkpoint."""
         return {
             "epoch": self.epoch,
             "value": self.value,
@@ -166,7 +166,7 @@ class BestEpoch:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the best weights and the count of patience from a checkpoint."""
         self.epoch = state["epoch"]
         self.value = state["value"]
         self.weights = state["weights"]

@@ -14,11 +14,11 @@ class Watched:
         self.scores: dict[int, EpochOnTest | None] = {}  # by epoch; None where there is no finite score
 
     def add(self, epoch: int, scores: Scores | None) -> None:
-        """Take note of an epoch."""
+        """Record an epoch's scores on the test split."""
         self.scores[epoch] = None if scores is None else _line(epoch, scores)
 
     def selected(self, epoch: int | None, test: Scores, *, epochs: int) -> SelectedOnTest | None:
-        """Return the best of all epochs by loss and, where there are classes, by accuracy; the first of equal ones.
+        """Find the best of all epochs by loss and, where there are classes, by accuracy; the first of equal ones.
 
         The epoch that validation selected takes part with the score of the last step, so the best is at least that.
 
@@ -45,11 +45,11 @@ class Watched:
         )
 
     def state_dict(self) -> dict[int, dict[str, Any] | None]:
-        """Return what a checkpoint needs."""
+        """Return the scores so far, for a checkpoint."""
         return {epoch: None if line is None else line.model_dump() for epoch, line in self.scores.items()}
 
     def load_state_dict(self, state: dict[int, dict[str, Any] | None]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the scores so far from a checkpoint."""
         self.scores = {
             epoch: None if line is None else EpochOnTest.model_validate(line) for epoch, line in state.items()
         }

@@ -61,13 +61,13 @@ class SharedLayer(DenseLayer):
             self.second_bias = recurrent.bias
 
     def acting(self) -> tuple[Tensor, Tensor | None]:
-        """Weight, and the sum of the biases that snnTorch adds in every step."""
+        """Return the weight, and the sum of the biases that snnTorch adds in every step."""
         found = [each for each in (self.bias, self.second_bias) if each is not None]
         return self.weight, sum(found[1:], found[0]) if found else None
 
 
 def by_columns(weight: Any) -> nn.Parameter:
-    """Lay out the same numbers so that the weights of one input are side by side, as the engine reads them."""
+    """Lay out a weight's memory anew, the values of one input side by side, as the engine reads them."""
     weight.data = weight.data.T.contiguous().T
     return weight
 
@@ -90,7 +90,7 @@ class Accelerated(nn.Module):
         self._fires_by = _as_integrators(self._layers[-1])
 
     def forward(self, x: Tensor) -> Pass:
-        """Run all steps from rest.
+        """Run all time steps from the resting state.
 
         Args:
             x: input [T, B, N].
@@ -116,18 +116,18 @@ class Accelerated(nn.Module):
 
     @property
     def runs_on(self) -> str:
-        """Say which engine runs it, and why."""
+        """Return the engine that runs the network, with the reason."""
         return ": ".join(self._engine.describe(self._layers))
 
 
 def _is_sparse(x: Tensor) -> bool:
-    """Say whether few inputs are not 0, judged by every sixteenth sample."""
+    """Say whether few inputs differ from 0, judged by every sixteenth sample."""
     some = x[:, ::16]
     return not x.requires_grad and int(some.count_nonzero()) <= SPARSE * some.numel()
 
 
 def _as_integrators(layer: SharedLayer) -> Leaky | None:
-    """Make neurons without a reset integrators, whose output is the potential; returns what they fire by.
+    """Turn neurons without a reset into integrators, whose output is the potential; return what they fire by.
 
     The engine then keeps no potential of any other layer.
     """
@@ -139,7 +139,7 @@ def _as_integrators(layer: SharedLayer) -> Leaky | None:
 
 
 def network_device(network: nn.Module) -> torch.device:
-    """Return the device of its first parameter."""
+    """Return the device of the network's first parameter."""
     return next((each.device for each in network.parameters()), torch.device("cpu"))
 
 
@@ -183,7 +183,7 @@ def accelerate(network: nn.Module, example: Tensor | None = None) -> Accelerated
 
 
 def _chain(network: nn.Module) -> tuple[list[nn.Linear], list[nn.Module]]:
-    """Return the modules with weights or states, if they are Linear and neurons in turn."""
+    """List the modules with weights or states, if they are Linear and neurons in turn."""
     leaves = [
         (name, module) for name, module in network.named_modules() if name and not _is_inside(network, name)
     ]
@@ -207,7 +207,7 @@ def _chain(network: nn.Module) -> tuple[list[nn.Linear], list[nn.Module]]:
 
 
 def _is_inside(network: nn.Module, name: str) -> bool:
-    """Say whether a module only holds others, or is a part of a neuron."""
+    """Say whether a module only contains others, or is a part of a neuron."""
     module = network.get_submodule(name)
     parents = [network.get_submodule(name.rpartition(".")[0])] if "." in name else []
     holds = any(True for _ in module.children()) and not _is_neuron(module)
@@ -219,7 +219,7 @@ def _is_neuron(module: nn.Module) -> bool:
 
 
 def _require_plain(neuron: Any, name: str) -> None:
-    """Refuse what the engine does otherwise, with the option's name."""
+    """Refuse options of neurons that the engine treats otherwise, each by its name."""
     learnt = [
         key for key, each in neuron.named_parameters(recurse=False) if each.requires_grad and key != "V"
     ]
@@ -260,7 +260,7 @@ KNOWN: dict[str, Callable[[dict[str, Any]], Surrogate]] = {
 
 
 def _surrogate(neuron: Any) -> Surrogate:
-    """Return the neuron's slope: our own object, one known by name, or whatever its backward pass gives."""
+    """Find the neuron's surrogate: our own object, one known by name, or one read off its backward pass."""
     given = neuron.spike_grad
     if isinstance(given, Surrogate):
         return given
@@ -280,7 +280,7 @@ def _surrogate(neuron: Any) -> Surrogate:
 
 
 def _compare(network: nn.Module, fast: Accelerated, example: Tensor) -> None:
-    """Hold the network's own forward against the fast one."""
+    """Compare the network's own forward pass with the fast one, and refuse a difference."""
     with torch.no_grad():
         ours = fast(example)
         theirs = network(example)

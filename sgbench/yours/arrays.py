@@ -51,11 +51,11 @@ class Part:
 
     @property
     def order(self) -> NDArray[np.int64]:
-        """The place of each sample in `values`."""
+        """Return the position in `values` of each sample."""
         return np.arange(len(self)) if self.places is None else self.places
 
     def taken(self, chosen: NDArray[np.int64]) -> Part:
-        """Return some of the samples without a copy."""
+        """Select some of the samples without a copy."""
         return Part(self.values, self.labels[chosen], self.order[chosen])
 
 
@@ -64,7 +64,7 @@ IN_MICROSECONDS: dict[Unit, float] = {"s": 1e6, "ms": 1e3, "us": 1.0}
 
 
 def part_of(given: Any, name: str, *, time_unit: Unit = "s") -> Part:
-    """Read one part of a user's data.
+    """Read one part of a user's data, in whatever form it comes.
 
     Samples of a data set are asked for once, one by one; above 64 MB they wait in a file.
 
@@ -93,7 +93,7 @@ def part_of(given: Any, name: str, *, time_unit: Unit = "s") -> Part:
 
 
 def _sensor_size(given: Any) -> tuple[int, int, int] | None:
-    """Width, height and polarities of the sensor of a tonic data set, or of the one that it is made around."""
+    """Find the width, height and polarities of the sensor of a tonic data set, or of one that wraps it."""
     while given is not None:
         stated = getattr(given, "sensor_size", None)
         known = UNSTATED.get(type(given).__name__)
@@ -135,7 +135,7 @@ class _Reading:
     size: tuple[int, int, int] | None
 
     def pairs(self, given: Any) -> tuple[NDArray[Any] | list[NDArray[Any]] | EventArrays, NDArray[Any]]:
-        """Return samples and labels of a data set."""
+        """Read samples and labels of a data set."""
         labels: list[Any] = []
 
         def samples() -> Iterator[Any]:
@@ -147,7 +147,7 @@ class _Reading:
         return values, np.asarray(labels).reshape(-1)
 
     def values(self, x: Any) -> NDArray[Any] | list[NDArray[Any]] | EventArrays:
-        """Return samples that are given together."""
+        """Convert samples that are given together to arrays."""
         if not hasattr(x, "shape") and isinstance(x, Sequence) and len(x):
             return self._each(x)
         found = plain(x)
@@ -156,7 +156,7 @@ class _Reading:
         return self._array(found)
 
     def _each(self, samples: Iterable[Any]) -> NDArray[Any] | list[NDArray[Any]] | EventArrays:
-        """Return samples that come one by one."""
+        """Convert samples that come one by one to arrays."""
         times_us, others = Kept(), Kept()
         are_events = False
         for place, sample in enumerate(samples):
@@ -207,7 +207,7 @@ class _Reading:
         return flat
 
     def _event_arrays(self, sample: Any, place: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return times [us] and channels of one sample of events."""
+        """Extract times [us] and channels of one sample of events."""
         if not _is_events(sample):
             raise InputError(
                 f"{self.name}: sample {place} holds no events, where the first does; give all alike"
@@ -233,7 +233,7 @@ ENDLESS = (2**31, 1, 1)
 
 
 def plain(numbers: Any) -> NDArray[Any]:
-    """Return an array, of a tensor too, also of a sparse one as tonic's `ToSparseTensor` makes it."""
+    """Convert to an array, also from a tensor and from a sparse one as tonic's `ToSparseTensor` makes it."""
     if hasattr(numbers, "detach"):
         numbers = (numbers.to_dense() if numbers.is_sparse else numbers).detach().cpu().numpy()
     return np.asarray(numbers)

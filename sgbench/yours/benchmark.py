@@ -29,7 +29,7 @@ def prepared_entry(  # noqa: PLR0913 - what of data can be told
     terms: Terms | None = None,
     data_dir: Path | None = None,
 ) -> WrittenEntry:
-    """Read parts in whatever form they come, and write the entry; see `sgbench.benchmark`."""
+    """Read a user's data in whatever form it comes, and write its catalogue entry; see `sgbench.benchmark`."""
     if dt_s is not None:
         require_number("dt_s", dt_s, low=0, high=1, open_low=True)
     found = [
@@ -101,7 +101,7 @@ def _with_notes(table: SweepTable, added: WrittenEntry) -> SweepTable:
 
 
 def _require_names(surrogates: Sequence[str], widths: Sequence[float] | None) -> None:
-    """Refuse what is no name of the catalogue, and widths that are no numbers, before any data are read."""
+    """Refuse unknown names, and widths that are no numbers, before any data are read."""
     if isinstance(surrogates, str) or not all(isinstance(each, str) for each in surrogates) or not surrogates:
         raise InputError(
             "surrogates: names of the catalogue are needed, e.g. ['atan', 'triangle']; a class of your "
@@ -116,7 +116,7 @@ def _require_names(surrogates: Sequence[str], widths: Sequence[float] | None) ->
 def _words(
     added: WrittenEntry, surrogates: Sequence[str], widths: Sequence[float] | None, seeds: int
 ) -> list[str]:
-    """Return the words of the sweep, each name and width once."""
+    """Build the words of the sweep, each name and width once."""
     chosen = [] if widths is None else [f"width_fwhm={','.join(map(str, dict.fromkeys(widths)))}"]
     return [
         f"experiment={added.name}",

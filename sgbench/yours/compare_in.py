@@ -86,7 +86,7 @@ def _outcomes(
 
 
 def _rows(found: Mapping[str, Mapping[int, Outcome]]) -> list[OwnRow]:
-    """Make a row for each surrogate, with the ranks that it may have."""
+    """Build a row for each surrogate, with the ranks that it may have."""
     ranked = places({name: {seed: run.test for seed, run in each.items()} for name, each in found.items()})
     return [
         OwnRow(
@@ -101,7 +101,7 @@ def _rows(found: Mapping[str, Mapping[int, Outcome]]) -> list[OwnRow]:
 
 
 def _surrogates(given: Sequence[str] | Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
-    """Return a maker of each by name; one that learns or counts is new in every run."""
+    """Map each name to a maker of its surrogate; one that learns or counts is new in every run."""
     if isinstance(given, str) or not given:
         raise InputError(
             "surrogates: names are needed, e.g. ['atan', 'triangle'], or a mapping of names to functions"

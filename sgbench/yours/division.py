@@ -24,7 +24,7 @@ Divided = dict[Split, tuple[Part, NDArray[np.int64]]]
 def divide(
     train: Part, test: Part | None, validation: Part | None, *, groups: Any | None, notes: list[str]
 ) -> tuple[Divided, list[str]]:
-    """Count off the classes of all parts, and split off what is not given.
+    """Assign numbers to the classes of all parts, and split off the parts that are not given.
 
     Args:
         train: what is learnt from.
@@ -57,7 +57,7 @@ def divide(
 
 
 def _numbered(parts: dict[Split, Part]) -> tuple[list[str], dict[Split, NDArray[np.int64]]]:
-    """Count off the labels of all parts in sorted order."""
+    """Assign numbers to the labels of all parts in sorted order."""
     kinds = {part.labels.dtype.kind in "buif" for part in parts.values()}
     if len(kinds) > 1:
         raise InputError("labels are numbers in one part and words in another; give all as the same")
@@ -77,7 +77,7 @@ def _numbered(parts: dict[Split, Part]) -> tuple[list[str], dict[Split, NDArray[
 
 
 def _lacking(labels: list[str], numbers: dict[Split, NDArray[np.int64]]) -> Iterator[str]:
-    """Yield a line for each part without samples of some classes."""
+    """Yield a line for each part that lacks samples of some classes."""
     for name, found in numbers.items():
         lacks = sorted(set(range(len(labels))) - set(found.tolist()))
         if lacks:
@@ -88,7 +88,7 @@ def _lacking(labels: list[str], numbers: dict[Split, NDArray[np.int64]]) -> Iter
 def _split(
     target: NDArray[np.int64], groups: NDArray[Any] | None, name: str, notes: list[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Places of training and of another part: a fifth of each class, or whole groups."""
+    """Split positions into training and another part: a fifth of each class, or whole groups."""
     random = np.random.Generator(np.random.PCG64(SPLIT_SEED))
     if groups is not None:
         return _by_group(target, groups, name, random, notes)

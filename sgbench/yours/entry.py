@@ -85,12 +85,12 @@ class WrittenEntry:
 
     @property
     def protocol(self) -> str:
-        """The name under which records lie and boards are made."""
+        """Return the name of the protocol under which records lie and boards are made."""
         return f"{self.name}_v1"
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """Say what to type next."""
+        """List the commands to type next."""
         words = "surrogate=atan,triangle width_fwhm=0.1,0.5 seed=0,1,2,3,4"
         return (
             f"sgbench run -m hydra/launcher=replicas experiment={self.name} {words}",
@@ -136,7 +136,7 @@ UPDATES, FEWEST_EPOCHS, MOST_EPOCHS = 1000, 30, 300
 
 
 def _settled(terms: Terms, samples: int) -> Terms:
-    """Return the terms with a number of epochs.
+    """Complete the terms by a number of epochs.
 
     >>> _settled(Terms(), 72).epochs, _settled(Terms(), 640).epochs, _settled(Terms(epochs=2), 72).epochs
     (300, 50, 2)
@@ -175,7 +175,7 @@ def _stored(prepared: Prepared, data_dir: Path | None) -> tuple[Path, str]:
 
 
 def _task(prepared: Prepared, terms: Terms) -> dict[str, Any]:
-    """Return what fixes the input: its code, steps and their duration."""
+    """Determine what fixes the input: its code, steps and their duration."""
     encoder = terms.encoder or ENCODERS[prepared.form]
     catalogue.entry("encoder", encoder)
     steps = prepared.steps if terms.steps is None else require_count("steps", terms.steps)
@@ -251,5 +251,5 @@ def _experiment(name: str, prepared: Prepared, task: dict[str, Any]) -> dict[str
 
 
 def lines(added: WrittenEntry) -> Sequence[str]:
-    """Say what was decided, and where things are."""
+    """Describe in lines what was decided, and where things are."""
     return [*added.notes, f"entries: {added.conf}", f"samples: {added.data}"]

@@ -61,7 +61,7 @@ def read_part(path: Path, groups: str | None = None) -> tuple[tuple[Any, NDArray
 
 
 def _arrays(path: Path, wanted: set[str]) -> dict[str, Any]:
-    """Read the arrays of a file by name; those that nobody asked for are None."""
+    """Read the arrays of a file by name; those not asked for are None."""
     with np.load(path, allow_pickle=False) as archive, zipfile.ZipFile(path) as packed:
         found: dict[str, Any] = dict.fromkeys(archive.files)
         for name in wanted & set(archive.files):
@@ -71,7 +71,7 @@ def _arrays(path: Path, wanted: set[str]) -> dict[str, Any]:
 
 
 def _mapped(path: Path, packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
-    """Map an array that lies in the file as it is; a page of it is read when it is looked at."""
+    """Map an uncompressed array of a file into memory; a page of it is read when it is looked at."""
     with packed.open(member) as stream:
         version = np.lib.format.read_magic(stream)
         read = (

@@ -27,12 +27,12 @@ class Outcome(NamedTuple):
 
 
 def cross_entropy(output: Any, target: Tensor) -> Tensor:
-    """Cross-entropy on outputs summed over time, of spikes and potentials the spikes."""
+    """Compute cross-entropy on outputs summed over time; of a pair of spikes and potentials, on the spikes."""
     return nn.functional.cross_entropy(_logits(output), target)
 
 
 def _logits(output: Any) -> Tensor:
-    """Scores of the classes [B, C]: of spikes and potentials the spikes, and of steps their sum."""
+    """Compute scores of the classes [B, C]: the sum over steps, and of spikes and potentials those of spikes."""
     first = output[0] if isinstance(output, tuple | list) else output
     return first.sum(0) if first.dim() == OVER_TIME else first
 
@@ -50,7 +50,7 @@ class Course:
     time_first: bool
 
     def run(self, make_surrogate: Callable[[], Any], seed: int) -> Outcome:
-        """Return validation and test accuracy of one run, and whether its loss left the finite."""
+        """Train once and return validation and test accuracy, and whether the loss left the finite."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = self.make_module()
@@ -64,7 +64,7 @@ class Course:
             return Outcome(self._accuracy(module, "validation"), self._accuracy(module, "test"), failed=False)
 
     def _fit(self, module: nn.Module, seed: int) -> None:
-        """Train, and end with the weights of the epoch that validation selects."""
+        """Train a module and leave it with the weights of the epoch that validation selects."""
         optimizer = self._optimizer(module)
         own_step = _is_lightning(module)
         order = torch.Generator().manual_seed(seed)
@@ -151,5 +151,5 @@ def _give(module: nn.Module, make_surrogate: Callable[[], Any]) -> None:
 
 
 def _is_lightning(module: nn.Module) -> bool:
-    """Say whether it trains by steps and an optimiser of its own."""
+    """Say whether a module trains by steps and an optimiser of its own, as Lightning's do."""
     return hasattr(module, "training_step") and hasattr(module, "configure_optimizers")

@@ -33,7 +33,7 @@ class OwnData:
 
     @property
     def classes(self) -> int:
-        """Return how many classes there are."""
+        """Count the classes of the data."""
         return len(self.labels)
 
     def count(self, split: Split) -> int:
@@ -69,7 +69,7 @@ def own_data(train: Any, test: Any | None, validation: Any | None, groups: Any |
 
 
 def _part(given: Any, name: str) -> Part:
-    """Return inputs of one shape with their classes."""
+    """Read inputs of one shape with their classes."""
     if isinstance(given, tuple | list) and len(given) == PAIR:
         x, y = plain(given[0]), plain(given[1])
     else:
@@ -86,7 +86,7 @@ def _part(given: Any, name: str) -> Part:
 
 
 def _one_by_one(given: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return what a data set hands out; above 64 MB it waits in a file."""
+    """Collect what a data set hands out sample by sample; above 64 MB it is stored in a file."""
     kept, labels = Kept(), []
     for sample, label in in_order(given, name):
         kept.add(plain(sample))

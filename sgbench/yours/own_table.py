@@ -37,7 +37,7 @@ class OwnRow:
 
     @property
     def score(self) -> Summary:
-        """Mean test accuracy with its interval."""
+        """Summarise the test accuracy as a mean with its interval."""
         return summarise(list(self.test.values()))
 
 
@@ -60,7 +60,7 @@ class OwnTable:
         return html_table(self._cells(), [*self.notes, OUTSIDE])
 
     def to_pandas(self) -> Any:
-        """Make a DataFrame with a row for each run; accuracies are fractions.
+        """Build a DataFrame with a row for each run; accuracies are fractions.
 
         Raises:
             InputError: pandas is not installed.

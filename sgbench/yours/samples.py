@@ -40,7 +40,7 @@ class Made(NamedTuple):
 def samples_of_events(
     parts: dict[Split, Part], targets: dict[Split, torch.Tensor], dt_s: float | None, notes: list[str]
 ) -> Made:
-    """Spikes with times of their own, in the order of time."""
+    """Convert spikes with times of their own to samples, in the order of time."""
     found: dict[Split, tuple[EventArrays, NDArray[np.int64]]] = {
         name: (part.values, part.order)
         for name, part in parts.items()
@@ -73,7 +73,7 @@ def samples_of_events(
 def _trains_of_events(
     events: EventArrays, order: NDArray[np.int64], duration_us: int, n_inputs: int
 ) -> Iterator[SpikeTrains]:
-    """Yield some samples after others, about as many spikes at a time as are looked at together."""
+    """Yield spike trains of some samples, about as many spikes at a time as are processed together."""
     counts = np.cumsum([len(events.times_us[place]) for place in order])
     for chosen in np.split(order, np.flatnonzero(np.diff(counts // AT_ONCE)) + 1):
         times_us, channels = (
@@ -85,7 +85,7 @@ def _trains_of_events(
 
 
 def _packed(pieces: Iterator[SpikeTrains]) -> SpikeTrains:
-    """Put the samples of all pieces one after another, in files where they are many."""
+    """Join the samples of all pieces one after another, in files where they are many."""
     channel, time_us, counts, duration_us = Kept(), Kept(), [np.zeros(1, np.int64)], []
     n_channels = 0
     for piece in pieces:
@@ -125,7 +125,7 @@ class _Rows:
         self.dtype = np.asarray(first).dtype
 
     def pieces(self) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield where each piece begins, and its samples."""
+        """Yield the start of each piece, and its samples."""
         many = max(1, AT_ONCE // max(1, int(np.prod(self.row))))
         for start in range(0, len(self.order), many):
             chosen = self.order[start : start + many]
@@ -141,7 +141,7 @@ class _Rows:
 def samples_of_arrays(
     parts: dict[Split, Part], targets: dict[Split, torch.Tensor], dt_s: float | None, notes: list[str]
 ) -> Made:
-    """Zeros and ones over time as spikes; other numbers scaled as training asks for."""
+    """Convert arrays to samples: zeros and ones over time are spikes; else training data scale the numbers."""
     rows: dict[Split, _Rows] = {name: _Rows(part) for name, part in parts.items()}
     shapes = {(len(each.row) + 1, each.row[-1]) for each in rows.values()}
     if len(shapes) > 1:
@@ -176,7 +176,7 @@ def samples_of_arrays(
 
 
 def _first_bad(rows: _Rows) -> int | None:
-    """Place of the first sample, as the user gave them, that holds what is not finite."""
+    """Find the first sample, by the user's numbering, that holds NaN or infinity; None without one."""
     if rows.dtype.kind != "f":
         return None
     for start, piece in rows.pieces():
@@ -191,7 +191,7 @@ def _is_binary(rows: _Rows) -> bool:
 
 
 def _range(rows: _Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Smallest and largest training value of each channel."""
+    """Compute the smallest and largest training value of each channel."""
     axes = tuple(range(len(rows.row)))
     each = [(piece.min(axes), piece.max(axes)) for _, piece in rows.pieces()]
     low, high = (np.array(side, dtype=np.float64) for side in zip(*each, strict=True))
@@ -207,7 +207,7 @@ def _scaled(rows: _Rows, low: NDArray[np.float64], high: NDArray[np.float64]) ->
 
 
 def _trains(rows: _Rows, step_us: int) -> Iterator[SpikeTrains]:
-    """Ones as spikes in the middle of their steps."""
+    """Convert ones to spikes in the middle of their steps, piece by piece."""
     for start, piece in rows.pieces():
         sample, step, channel = np.nonzero(piece)
         lengths = None if rows.lengths is None else rows.lengths[start : start + len(piece)]

@@ -16,14 +16,14 @@ IN_MEMORY_BYTES = 2**26
 
 
 def nameless_file() -> BinaryIO:
-    """Open an empty file in the data root, where there is room for samples; it ends with its last use."""
+    """Open an empty temporary file in the data root, where there is room for samples; closing deletes it."""
     folder = default_data_dir()
     folder.mkdir(parents=True, exist_ok=True)
     return tempfile.TemporaryFile(dir=folder)  # type: ignore[return-value]
 
 
 def room(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Return an array to fill, in memory or in a file.
+    """Create an empty array, in memory or in a file if it is large.
 
     >>> room((2, 3), np.float32).shape
     (2, 3)
@@ -52,14 +52,14 @@ class Kept:
         self._file: BinaryIO | None = None
 
     def add(self, array: NDArray[Any]) -> None:
-        """Append one."""
+        """Add one array, to memory or to the file."""
         self._held.append(array)
         self._held_bytes += array.nbytes
         if self._held_bytes > IN_MEMORY_BYTES:
             self._write()
 
     def arrays(self) -> list[NDArray[Any]]:
-        """All of them, those of a file mapped."""
+        """Return all arrays, those of the file memory-mapped."""
         if self._file is None:
             return self._held
         self._write()
@@ -73,7 +73,7 @@ class Kept:
         ]
 
     def joined(self, dtype: DTypeLike) -> NDArray[Any]:
-        """All numbers one after another."""
+        """Join all arrays one after another."""
         return concatenated(self.arrays(), dtype)
 
     def __del__(self) -> None:
@@ -89,7 +89,7 @@ class Kept:
 
 
 def concatenated(arrays: Sequence[NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:
-    """Arrays of one row shape one after another."""
+    """Join arrays of one row shape one after another."""
     rows = sum(map(len, arrays))
     tail = arrays[0].shape[1:] if arrays else ()
     made = room((rows, *tail), dtype)
@@ -101,7 +101,7 @@ def concatenated(arrays: Sequence[NDArray[Any]], dtype: DTypeLike) -> NDArray[An
 
 
 def stacked(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Arrays of one shape as the rows of one.
+    """Stack arrays of one shape as the rows of one.
 
     >>> stacked([np.zeros(2, int), np.ones(2)]).tolist()
     [[0.0, 0.0], [1.0, 1.0]]

@@ -42,7 +42,7 @@ class Loops(NamedTuple):
 
 
 def loops(source: LoopSource) -> Loops:
-    """Compile the loops of a source."""
+    """Compile the loops of a neuron's source, or load them from the cache."""
     program = source.program
     arrays = (len(forward_arrays(program)), len(backward_arrays(program)) if program.learns else 0)
     return _loops(source.text, arrays, source.dtype)
@@ -65,20 +65,20 @@ def _loops(text: str, arrays: tuple[int, int], dtype: torch.dtype) -> Loops:
 
 
 def _digest(text: str) -> str:
-    """Hash what decides on the machine code: the source, this room, and the versions of what compiles it."""
+    """Hash what determines the machine code: the source, the functions it calls, and the compilers' versions."""
     parts = [text, version("sgbench"), torch.__version__, numba.__version__, np.__version__, _room()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
 
 @functools.cache
 def _room() -> str:
-    """Read the functions that loops call, since numba does not see whether they have changed."""
+    """Read the source of the functions that loops call, since numba does not notice whether they have changed."""
     return (Path(__file__).parent / "functions.py").read_text(encoding="utf-8")
 
 
 @contextlib.contextmanager
 def _alone(path: Path):  # noqa: ANN202 - of contextlib
-    """Let one process compile what others want too; where no lock can be had each compiles for itself."""
+    """Lock a file so that one process compiles what others wait for; without locks each compiles for itself."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     with contextlib.suppress(Timeout, NotImplementedError):
@@ -90,7 +90,7 @@ def _alone(path: Path):  # noqa: ANN202 - of contextlib
 
 
 def _stored(text: str, path: Path) -> ModuleType:
-    """Load the module of a file, which is written as a whole or not at all."""
+    """Write source to a file, atomically and only if it differs, and load the file as a module."""
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         handle, draft = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -125,6 +125,6 @@ def _compiled(module: ModuleType, arrays: tuple[int, int], number: type, *, cach
 
 
 def _call(loop: Loop, arrays: int, number: type) -> None:
-    """Call it for no samples, with the types of arguments that it will get."""
+    """Call a loop for zero samples with its final argument types, so that numba compiles it."""
     array, row = np.zeros((1, 1), number), np.zeros(1, number)
     loop(*[array] * arrays, row, array, row, 0, 0, 0, 0, 1, 0, 0, 0)

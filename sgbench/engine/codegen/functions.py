@@ -20,7 +20,7 @@ LARGEST, SMALLEST = F(88.72283), F(-87.33654)  # beyond these e^x is infinite, o
 
 @intrinsic
 def _as_float(context: Any, bits: Any) -> Any:
-    """Return the float32 of these 32 bits."""
+    """Read 32 bits as a float32."""
 
     def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.FloatType())
@@ -30,7 +30,7 @@ def _as_float(context: Any, bits: Any) -> Any:
 
 @numba.njit(cache=True, error_model="numpy", inline="never")
 def exp(x: Any) -> Any:
-    """e^x; 0 where it would be below the normal numbers."""
+    """Compute e^x in float32; 0 where it would be below the normal numbers."""
     inside = SMALLEST if x < SMALLEST else x
     inside = LARGEST if inside > LARGEST else inside
     power = np.floor(inside * F(1.44269504088896341) + F(0.5))
@@ -54,7 +54,7 @@ def exp(x: Any) -> Any:
 
 @numba.njit(cache=True, error_model="numpy")
 def tanh(x: Any) -> Any:
-    """Hyperbolic tangent; near 0 a polynomial, for a difference of near numbers would lose digits."""
+    """Compute the hyperbolic tangent in float32; near 0 by a polynomial, since a difference would lose digits."""
     size = abs(x)
     far = F(1) - F(2) / (exp(size + size) + F(1))
     square = x * x
@@ -70,5 +70,5 @@ def tanh(x: Any) -> Any:
 
 @numba.njit(cache=True, error_model="numpy")
 def sigmoid(x: Any) -> Any:
-    """1 / (1 + e^-x)."""
+    """Compute 1 / (1 + e^-x) in float32."""
     return F(1) / (F(1) + exp(-x))

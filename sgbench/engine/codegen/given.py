@@ -27,7 +27,7 @@ class GivenTensor:
     parts: int
 
     def expanded(self, features: torch.Size) -> Tensor:
-        """`[parts, *features]`."""
+        """Expand a parameter to one value for each neuron, as `[parts, *features]`."""
         return without_samples(self.tensor, self.shape).expand(self.shape).reshape(self.parts, *features)
 
 

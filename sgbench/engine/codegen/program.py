@@ -58,17 +58,17 @@ class Program:
 
     @property
     def forward_roots(self) -> list[Value]:
-        """All values of a step forward."""
+        """Return all values that a step forward computes, outputs before next state."""
         return [value for parts in (*self.outputs.values(), *self.following) for value in parts]
 
     @property
     def backward_roots(self) -> list[Value]:
-        """All values of a step on the way back, the sums last."""
+        """Return all values that a step backward computes, the sums over samples last."""
         back = [value for parts in (*self.gradients.values(), *self.before) for value in parts]
         return [*back, *(value for _, value in self.sums)]
 
     def field_of(self, name: str) -> int | None:
-        """Place of the field that is the same value as an output and kept over time, if there is one."""
+        """Find the state field that equals an output and is stored over time anyway; None where there is none."""
         if not self.learns:
             return None
         values = self.outputs[name]
@@ -175,7 +175,7 @@ class _Step:
     def pulled_back(
         self,
     ) -> tuple[dict[str, Parts], tuple[Parts, ...], tuple[tuple[int, Value], ...], tuple[GivenTensor, ...]]:
-        """Gradients of inputs, of state, of rows by place, and the tensors that these rows belong to."""
+        """Differentiate the step: gradients of inputs, state and parameter rows, with the tensors of these rows."""
         recorder = self.recorder
         recorder.is_backward = True
         learnt = {

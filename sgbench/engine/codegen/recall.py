@@ -25,7 +25,7 @@ class _UnknownError(Exception):
 def recalled(
     neuron: nn.Module, key: tuple[Any, ...], write: Callable[[], tuple[Program, LoopSource]]
 ) -> tuple[Program, LoopSource]:
-    """Return what `write` came to before, or comes to now.
+    """Return the cached result of `write` for a neuron, or compute it where the neuron has changed since.
 
     A step whose parameters learn is written down anew each time, for what it makes of them has moved. Numbers are
     compared wherever the neurons and their parts hold them; a number that a step takes from a module instead, and
@@ -53,7 +53,7 @@ def recalled(
 
 
 def _state(value: Any) -> Any:
-    """Something that changes whenever this does."""
+    """Summarise a value by something that changes whenever the value does."""
     if value is None or isinstance(value, bool | int | float | str | type | torch.dtype):
         return value
     if isinstance(value, Tensor):
@@ -72,5 +72,5 @@ def _state(value: Any) -> Any:
 
 
 def _inner(value: Any) -> Any:
-    """Leave a part that is a module to its own turn."""
+    """Summarise a part of a value; of a module only its identity, since each module is summarised by itself."""
     return id(value) if isinstance(value, nn.Module) else _state(value)

@@ -44,7 +44,7 @@ class Traced(Tensor):
     def __torch_function__(
         cls, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Let the history of a parameter end where the step takes it up: what is before runs once in a pass."""
+        """Cut the history of a parameter where the step reads it: what comes before runs once in a pass."""
         with torch._C.DisableTorchFunctionSubclass():
             if any(
                 isinstance(argument, Tensor) and argument.requires_grad and not isinstance(argument, Traced)
@@ -58,12 +58,12 @@ class Traced(Tensor):
     def __torch_dispatch__(
         cls, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Write the operation down."""
+        """Record a torch operation on traced tensors in place of executing it."""
         recorder = next(argument.recorder for argument in flat(args) if isinstance(argument, Traced))
         return recorder.record(func, args, kwargs or {})
 
     def numpy(self, *_: Any, **__: Any) -> Any:
-        """Refuse: there are no numbers."""
+        """Refuse the conversion to numpy, since a traced tensor holds no numbers."""
         raise Untraceable("its step calls numpy")
 
     __array__ = numpy
@@ -96,7 +96,7 @@ class Recorder:
         )
 
     def record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """One operation.
+        """Record one torch operation and return its traced result.
 
         Raises:
             Untraceable: there is no rule for it.
@@ -123,7 +123,7 @@ class Recorder:
         raise Untraceable(f"its step calls {func.name()}, for which there is no rule")
 
     def stand_in(self, argument: Any) -> Any:
-        """Replace a tensor that gradient has to reach; anything else is left as it is."""
+        """Replace a tensor that gradient has to reach by a traced one; return anything else as it is."""
         if not isinstance(argument, Tensor) or isinstance(argument, Traced) or not argument.requires_grad:
             return argument
         if id(argument) not in self.stand_ins:
@@ -185,7 +185,7 @@ class Recorder:
         return self._traced(shape, values, is_sum=shown.is_sum, is_shared=name in VIEWS)
 
     def _record_sum(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
-        """Over samples on the way back: the sum of a gradient; or over parts."""
+        """Record a sum: over samples where backward sums a gradient, or over parts."""
         summed = args[0]
         if summed.is_row:
             raise Untraceable(f"its step calls {func.name()} on a parameter together with a potential")
@@ -210,7 +210,7 @@ class Recorder:
         return self._traced(shape, tuple(as_number(value) for value in values), is_sum=0 in axes)
 
     def _record_split(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Traced]:
-        """Into parts along the last axis."""
+        """Record a split into parts along the last axis."""
         whole, sizes, axis = args[0], args[1], args[2] if len(args) > 2 else 0  # noqa: PLR2004
         width = whole.shape[-1]
         sizes = [sizes] * (width // sizes) if isinstance(sizes, int) else list(sizes)
@@ -238,7 +238,7 @@ class Recorder:
         return self._cut(whole, first, last)
 
     def _record_slice_backward(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
-        """Zeros around the gradient of a slice."""
+        """Record the backward of a slice: the gradient of the slice with zeros around it."""
         grad, shape, _, first, last, _ = args
         width = self.shape[-1]
         last = min(last, shape[-1])
@@ -247,7 +247,7 @@ class Recorder:
         return self._traced(shape, values)
 
     def _record_cat(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
-        """Parts side by side."""
+        """Record a concatenation of parts along the last axis."""
         pieces, axis = args[0], args[1] if len(args) > 1 else 0
         shape = list(pieces[0].shape)
         if axis % len(shape) != len(shape) - 1:
@@ -259,7 +259,7 @@ class Recorder:
         )
 
     def _record_repeat(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
-        """Parts again, side by side."""
+        """Record a repetition of parts along the last axis."""
         whole, times = args
         if any(count != 1 for count in times[:-1]) or len(times) != whole.dim():
             raise Untraceable(f"its step calls {func.name()} on another axis than the last")
@@ -273,7 +273,7 @@ class Recorder:
         return self._traced(like.shape, (Value("noise", detail=len(self.noises) - 1),))
 
     def _of_noise(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
-        """Let torch make what is made of noise alone, where it is drawn, so that its bits are torch's."""
+        """Leave operations on noise alone to torch at the time of the draw, so that the bits are torch's."""
         source = self.noises[int(args[0].values[0].detail)]  # type: ignore[arg-type]
         calls = (*source.calls, (func, tuple(args[1:]), kwargs))
         self.noises.append(Noise(source.stream, source.draw, calls, source.is_backward))
@@ -310,7 +310,7 @@ class Recorder:
     # --- operands and results
 
     def _operands(self, tensor: Tensor, shape: torch.Size, parts: int) -> Sequence[Value]:
-        """Return the values of each part."""
+        """Return the values of each part of an operand, broadcast to a shape."""
         if isinstance(tensor, Traced) and tensor.stands_for is not None:
             tensor = tensor.stands_for
         if isinstance(tensor, Traced):
@@ -326,7 +326,7 @@ class Recorder:
         return rows * parts if given.parts == 1 else rows
 
     def _is_uniform(self, tensor: Tensor) -> bool:
-        """Say whether a tensor with samples holds one number over and over, like the zeros that a step makes."""
+        """Say whether a tensor with samples holds one number throughout, such as the zeros that a step makes."""
         return (
             tensor.shape[:1] == self.shape[:1]
             and tensor.dim() > 1

@@ -123,13 +123,13 @@ def pitch(width: int) -> int:
 
 
 def forward_arrays(program: Program) -> list[str]:
-    """Names of the arrays that the loop forward takes, in their order."""
+    """List the names of the arrays that the forward loop takes, in order."""
     outside = [f"out_{name}" for name in program.outputs if program.field_of(name) is None]
     return [*_given(program, program.used[0]), *outside]
 
 
 def backward_arrays(program: Program) -> list[str]:
-    """Names of the arrays that the loop back takes, in their order."""
+    """List the names of the arrays that the backward loop takes, in order."""
     arriving = [f"d_{name}" for name in program.outputs]
     carried = [f"grad_{place}" for place in range(len(program.before))]
     outgoing = [f"grad_{name}" for name in program.gradients]
@@ -144,7 +144,7 @@ def _given(program: Program, noises: Iterable[int]) -> list[str]:
 
 
 def _stores(stored: Iterable[tuple[str, str, Sequence[Value]]]) -> list[tuple[str, Value]]:
-    """Say where each part of these values goes."""
+    """List each value with the start of the statement that stores it in its array."""
     return [
         (f"{name}[{row}, {_column(part, values)}] =", value)
         for name, row, values in stored
@@ -167,7 +167,7 @@ class _Lines:
         self.locals: list[str] = []
 
     def lines(self, values: Iterable[Value]) -> list[str]:
-        """One for each value that is no number."""
+        """Write one line of source for each value that is not a constant."""
         lines = []
         for value in values:
             if value.operation == "number":

@@ -14,7 +14,7 @@ from sgbench.engine.codegen.values import Untraceable
 
 @contextmanager
 def unchanged(module: nn.Module) -> Iterator[None]:
-    """Refuse a step that keeps something on itself, and undo it.
+    """Raise an error if a step keeps something on its module, and undo it.
 
     Raises:
         Untraceable: an attribute or a buffer of the module or of a part of it was changed.
@@ -40,14 +40,14 @@ def unchanged(module: nn.Module) -> Iterator[None]:
 
 
 def _containers(module: nn.Module) -> dict[str, Any]:
-    """Return what can change without being set: lists, dictionaries, sets."""
+    """Return copies of a module's lists, dictionaries and sets, which can change without being set."""
     return {
         name: copy.copy(value) for name, value in vars(module).items() if isinstance(value, list | dict | set)
     }
 
 
 def _put_back(module: nn.Module, attributes: dict[str, Any], inner: dict[str, Any]) -> list[str]:
-    """Names of what was changed, which is then as before."""
+    """Restore a module's attributes and return the names of those that had changed."""
     now = vars(module)
     changed = [name for name in now if name not in attributes or now[name] is not attributes[name]]
     for name, value in inner.items():

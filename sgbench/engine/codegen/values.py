@@ -31,7 +31,7 @@ class Value:
 
     @property
     def is_truth(self) -> bool:
-        """Say whether it is true or false."""
+        """Say whether this value is a boolean."""
         return self.operation in TRUTHS
 
 
@@ -41,14 +41,14 @@ def number(value: float) -> Value:
 
 
 def as_number(value: Value | float) -> Value:
-    """Write true as 1 and false as 0; numbers stay."""
+    """Convert a boolean value to 1 or 0; return numbers unchanged."""
     if not isinstance(value, Value):
         return number(value)
     return Value("where", (value, number(1), number(0))) if value.is_truth else value
 
 
 def needed(roots: Iterable[Value]) -> list[Value]:
-    """All values that these are made from, each behind its arguments.
+    """List all values that these are computed from, each after its arguments.
 
     >>> x = Value("input", detail="x")
     >>> square = Value("mul", (x, x))

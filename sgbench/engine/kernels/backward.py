@@ -18,7 +18,7 @@ from sgbench.engine.kernels.codes import (
 
 @row_backward
 def slope_row(x, r, shape, steepness, height, out):
-    """Compute the surrogate derivative of row r, for the shapes that have a number here."""
+    """Compute the surrogate derivative of row r, for the surrogates that have a compiled form."""
     size = x.shape[1]
     one = x.dtype.type(1)
     if shape == ATAN:
@@ -38,7 +38,7 @@ def slope_row(x, r, shape, steepness, height, out):
 def total_of_spikes(
     gs, x, seconds, r, lu, lw, dnow, b, coefficients, reset, attached, second, wiring, wires, total
 ):
-    """ds of one row: from outside, and from the next step through V, w and the reset."""
+    """Sum ds of one row: from outside, and from the next step through V, w and the reset."""
     decay, base, _, _, _, _, _, second_spike, slope = coefficients
     size = lu.shape[1]
     for m in range(size):

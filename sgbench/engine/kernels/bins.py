@@ -17,7 +17,7 @@ AT_ONCE = 12  # positions; most words of a tenth of all inputs have fewer
 
 @loop
 def find_steps(time_us, indptr, edge_us, first):
-    """first[t, b] = first spike of sample b at edge_us[t] or later; edges [T + 1] ascend."""
+    """Set first[t, b] to the first spike of sample b at edge_us[t] or later; edges [T + 1] ascend."""
     for b in range(indptr.size - 1):
         low, end = indptr[b], indptr[b + 1]
         for t in range(edge_us.size):
@@ -72,7 +72,7 @@ def fill_row(channel, start, stop, fold, words, index, place):
 
 @loop
 def fill_binary(channel, first, fold, words, indptr, index):
-    """Rows t * B + b of the inputs that spike at least once, ascending.
+    """Fill rows t * B + b with the inputs that spike at least once, ascending.
 
     `words` [2, blocks] has two bits for each input, all 0: neighbouring spikes set bits of different words, and
     neither waits for the other. Positions are written twelve at a time, counted beforehand; `index` has room for
@@ -89,7 +89,7 @@ def fill_binary(channel, first, fold, words, indptr, index):
 
 @loop
 def fill_counts(channel, first, fold, words, counts, indptr, index, value):
-    """Work as `fill_binary`, and count the spikes of an input; `counts` [N] and `words` are all 0."""
+    """Fill rows as `fill_binary` does and count each input's spikes; `counts` [N] and `words` are all 0."""
     place = 0
     batch = first.shape[1]
     indptr[0] = 0
@@ -114,7 +114,7 @@ def fill_counts(channel, first, fold, words, counts, indptr, index, value):
 
 @loop
 def fill_sample(channel, time_us, edge_us, fold, words, index, place, counts, b, channels):
-    """Work as `fill_binary` for sample b alone, from index[place] on; return the place behind it.
+    """Fill the rows of sample b alone as `fill_binary` does, from index[place] on; return the place behind them.
 
     Its spikes are read once, in order, and may lie in memory that is written over afterwards. counts[t, b] is how
     many inputs spike. Returns -1 where a channel lies outside of 0..channels - 1, before anything is written.
@@ -138,7 +138,7 @@ def fill_sample(channel, time_us, edge_us, fold, words, index, place, counts, b,
 
 @loop
 def by_steps(index, counts, indptr, out):
-    """Rows of one sample after another become rows t * B + b."""
+    """Copy rows that lie sample after sample into rows t * B + b."""
     steps, batch = counts.shape
     begin = np.zeros(batch + 1, np.int64)
     for b in range(batch):

@@ -16,7 +16,7 @@ LANES = 16  # values that are compared together
 
 
 def _above(_typing: Any, rows: Any, _row: Any, _column: Any) -> Any:
-    """Sixteen bits, the lowest first, that say whether rows[row, column + i] > 0; rows lie one behind another."""
+    """Compute sixteen bits, the lowest first, that say whether rows[row, column + i] > 0 in row-major rows."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = signature.args[0]
@@ -40,7 +40,7 @@ above: Any = intrinsic(_above)
 
 @row
 def write_bits(x, r, words):
-    """One bit for each x[r] > 0 into words[r], what is left of the last word by single comparisons."""
+    """Write one bit for each x[r] > 0 into words[r], the rest of the last word by single comparisons."""
     size = x.shape[1]
     whole = size // WORD
     for block in range(whole):

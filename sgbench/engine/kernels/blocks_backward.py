@@ -30,7 +30,7 @@ TOGETHER = 4  # samples whose products are made at a time, so that a row of weig
 
 @row_backward
 def add_products(total, adjoints, first, weights):
-    """total[g] += adjoints[first + g] weights for four rows g; weights have a multiple of four rows."""
+    """Compute total[g] += adjoints[first + g] weights for four rows g; weights have a multiple of four rows."""
     for k in range(0, weights.shape[0], 4):
         a0, a1, a2, a3 = (
             adjoints[first, k],
@@ -54,7 +54,7 @@ def add_products(total, adjoints, first, weights):
 
 @loop_backward
 def add_product(total, g, adjoints, first, weights):
-    """total[g] += adjoints[first] weights, for the samples that are left where fewer than four are."""
+    """Compute total[g] += adjoints[first] weights, for the samples that are left where fewer than four are."""
     for k in range(0, weights.shape[0], 4):
         a0, a1, a2, a3 = (
             adjoints[first, k],
@@ -70,7 +70,7 @@ def add_product(total, g, adjoints, first, weights):
 
 @row_backward
 def scatter(out, o, index, value, first, last, total):
-    """total[index[e]] += value[e] out[o] for events e in [first, last); no values means ones."""
+    """Add value[e] out[o] to total[index[e]] for events e in [first, last); no values means ones."""
     size = out.shape[1]
     e = first
     if value.size:
@@ -97,19 +97,19 @@ def scatter(out, o, index, value, first, last, total):
 
 @loop_backward
 def call_products(total, adjoints, first, weights):
-    """Work as `add_products`, called in place of copied."""
+    """Compute what `add_products` does, as a call that is not inlined."""
     add_products(total, adjoints, first, weights)
 
 
 @loop_backward
 def call_scatter(out, o, index, value, first, last, total):
-    """Work as `scatter`, called in place of copied."""
+    """Compute what `scatter` does, as a call that is not inlined."""
     scatter(out, o, index, value, first, last, total)
 
 
 @row_backward
 def move_plain(total, g, x, r, shape, steepness, height, decay, lu, o, d_bias):
-    """Move the adjoint lu[o] a step back where a slope, if any, and the decay alone act on it; add to d_bias."""
+    """Move the adjoint lu[o] one step back through decay and surrogate slope alone; add to d_bias."""
     size = x.shape[1]
     one = lu.dtype.type(1)
     zero = one - one
@@ -190,7 +190,7 @@ def move_states(total, g, p, x, r, lu, lw, now, o, coefficients, reset, second, 
 
 @row_backward
 def gather_adjoints(total, group, given, first_given, behind, first_behind, ahead):
-    """total[g] = what reaches the outputs of `group` samples from outside and from the layer that they send to."""
+    """Set total[g] to what reaches the outputs of `group` samples from outside and from the next layer."""
     total[:] = total.dtype.type(0)
     if given.size:
         for g in range(group):
@@ -210,7 +210,7 @@ def gather_adjoints(total, group, given, first_given, behind, first_behind, ahea
 
 @loop_backward
 def call_gather(total, group, given, first_given, behind, first_behind, ahead):
-    """Work as `gather_adjoints`, called in place of copied."""
+    """Compute what `gather_adjoints` does, as a call that is not inlined."""
     gather_adjoints(total, group, given, first_given, behind, first_behind, ahead)
 
 
@@ -219,7 +219,7 @@ def backward_leaky(
     given, per_step, behind, ahead, x, decay, wiring, wires, shape, steepness, height, out, indptr, index, value,
     arriving, words, d_columns, d_bias, d_wires, batch, low, high,
 ):  # fmt: skip
-    """Work as `backward_block`, for neurons of one variable and one decay without a gradient of the reset.
+    """Compute what `backward_block` does, for one state variable, one decay and a detached reset.
 
     A function of its own, for the numbers of a short loop stay in registers.
     """
@@ -260,7 +260,7 @@ def backward_block(
     wiring, wires, shape, steepness, height, out, indptr, index, value, arriving, words, d_columns, d_bias, d_wires,
     batch, low, high,
 ):  # fmt: skip
-    """Adjoints of samples [low, high) from the last step to the first, and their part of all gradients.
+    """Compute the adjoints of samples [low, high) from the last step to the first, and their part of all gradients.
 
     What reaches the output from outside is given[t * per_step + b]; where the layer sends spikes to another, the
     adjoint of that one's current is behind[t * n + o] for its weights `ahead` [its neurons, M], with o the place in

@@ -15,7 +15,7 @@ from sgbench.engine.kernels.events import add_rows, unpack_row
 
 @loop
 def add_sum(out, o, rows, index, value, first, last):
-    """Work as `events.add_rows`, called in place of copied."""
+    """Compute what `events.add_rows` does, as a call that is not inlined."""
     add_rows(out, o, rows, index, value, first, last)
 
 
@@ -24,7 +24,7 @@ def forward_leaky(
     indptr, index, value, arriving, columns, begin, u, s, decay, theta, fires, wiring, wires, x, words, batch, low,
     high,
 ):  # fmt: skip
-    """Work as `forward_block`, where neurons share a decay and a positive threshold that a reset subtracts.
+    """Compute what `forward_block` does, where neurons share one decay and one positive threshold to subtract.
 
     The last spikes are then those of u > theta and need no room; without spikes theta is not looked at.
     """
@@ -72,7 +72,7 @@ def forward_leaky(
 
 @loop
 def move_row(u, s, b, drive, d, threshold, decay, base, reset, fires, shown, v):
-    """u[b] after one step, shown[v] = u - threshold and the spikes s[b]; a reset subtracts the base."""
+    """Advance u[b] by one step and set shown[v] = u - threshold and the spikes s[b]; resets subtract the base."""
     size = u.shape[1]
     one = u.dtype.type(1)  # a plain 1 would turn float32 into float64
     zero = one - one

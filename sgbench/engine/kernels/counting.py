@@ -10,7 +10,7 @@ from sgbench.engine.kernels.codes import WORD, loop, row
 
 @row
 def note(count, t, b, rows, of_samples):
-    """Keep the events of one step of one sample; returns whether there are any."""
+    """Store the number of events in one step of one sample; return whether there are any."""
     rows[t, b] = count
     of_samples[b] += count
     return count > 0
@@ -18,7 +18,7 @@ def note(count, t, b, rows, of_samples):
 
 @loop
 def count_rows(signal, lengths, rows, of_samples):
-    """Entries other than 0 of signal[T B, N] within each sample; returns how many, and in how many rows."""
+    """Count the non-zero entries of signal[T B, N] within each sample; return how many, and in how many rows."""
     total = filled = 0
     for t in range(rows.shape[0]):
         for b in range(rows.shape[1]):
@@ -34,7 +34,7 @@ def count_rows(signal, lengths, rows, of_samples):
 
 @loop
 def count_packed(indptr, lengths, rows, of_samples):
-    """Count packed events in the same way."""
+    """Count packed events within each sample; return how many, and in how many rows."""
     total = filled = 0
     for t in range(rows.shape[0]):
         for b in range(rows.shape[1]):
@@ -47,7 +47,7 @@ def count_packed(indptr, lengths, rows, of_samples):
 
 @row
 def land(place, fan, masks, first, last, words, r):
-    """Let an event at `place` set the bits of the places that it reaches; return its synapses."""
+    """Set the bits of the places that an event at `place` reaches; return its number of synapses."""
     for w in range(first[place], last[place]):
         words[r, w] |= masks[place, w]
     return fan[place]
@@ -55,7 +55,7 @@ def land(place, fan, masks, first, last, words, r):
 
 @row
 def count_set(words, r):
-    """Set bits of a row."""
+    """Count the set bits of row r."""
     count = 0
     for w in range(words.shape[1]):
         count += count_ones(words[r, w])
@@ -64,7 +64,7 @@ def count_set(words, r):
 
 @loop
 def spread_events(indptr, index, fan, masks, first, last, operations, words, counts):
-    """Synapses that the events of each row reach, and places as bits of `words`, which start as 0.
+    """Count the synapses that each row's events reach, and mark places as bits of `words`, which start as 0.
 
     An event in any channel at a place reaches fan[place] synapses, and the bits masks[place].
     """
@@ -79,7 +79,7 @@ def spread_events(indptr, index, fan, masks, first, last, operations, words, cou
 
 @loop
 def spread_dense(signal, fan, masks, first, last, operations, words, counts):
-    """Count images signal[R, channels, places] in the same way; what is silent is passed over by vectors."""
+    """Count as `spread_events` does for images signal[R, channels, places], skipping silent parts by vectors."""
     places = fan.size
     for r in range(signal.shape[0]):
         total = 0
@@ -99,7 +99,7 @@ def spread_dense(signal, fan, masks, first, last, operations, words, counts):
 
 @loop
 def spread_small(signal, fan, masks, operations, words, counts):
-    """Count in the same way where all reached places are bits of one word, without a branch."""
+    """Count what `spread_events` counts where all reached places fit one word, without a branch."""
     places = fan.size
     for r in range(signal.shape[0]):
         total, word = 0, np.uint64(0)

@@ -46,20 +46,20 @@ class ByText(caching._CacheLocator):
         self._folder = above / f"kernels_{text_sha256(ROOM)[:20]}"
 
     def get_cache_path(self) -> str:
-        """Return the folder, which need not be there."""
+        """Return the cache folder, which need not exist."""
         return str(self._folder)
 
     def get_source_stamp(self) -> str:
-        """Return the whole hash."""
+        """Return the whole hash, by which numba tells whether its cache is out of date."""
         return text_sha256(ROOM)
 
     def get_disambiguator(self) -> str:
-        """Return the function's line."""
+        """Return the function's line number, which distinguishes functions of one name."""
         return str(self._line)
 
     @classmethod
     def from_function(cls, py_func: Callable[..., Any], py_file: str) -> ByText | None:
-        """Locate a loop of this room whose folder can be written; None leaves it to numba's own ways."""
+        """Locate the cache of a loop of this package in a writable folder; None defers to numba's own locators."""
         if Path(py_file).resolve().parent != ROOM:
             return None
         locator = cls(py_func)
@@ -71,6 +71,6 @@ class ByText(caching._CacheLocator):
 
 
 def keep_by_text() -> None:
-    """Ask `ByText` before numba's own ways, in this process."""
+    """Register `ByText` in front of numba's own cache locators, in this process."""
     if ByText not in LOCATORS:
         LOCATORS.insert(0, ByText)

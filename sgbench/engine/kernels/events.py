@@ -10,7 +10,7 @@ from sgbench.engine.kernels.codes import WORD, loop, row
 
 @row
 def add_rows(out, o, rows, index, value, first, last):
-    """out[o] += sum over events e in [first, last) of value[e] rows[index[e]]; no values means ones."""
+    """Add to out[o] the sum over events e in [first, last) of value[e] rows[index[e]]; no values means ones."""
     size = out.shape[1]
     e = first
     if value.size:
@@ -45,7 +45,7 @@ def add_rows(out, o, rows, index, value, first, last):
 
 @loop
 def gather(indptr, index, value, rows, begin, out, low, high):
-    """out[r] = begin, or itself, + the sum of the rows that the events of r name, for r in [low, high)."""
+    """Set out[r] to begin, or keep it, plus the sum of the rows that the events of r name, for r in [low, high)."""
     for r in range(low, high):
         if begin.size:
             for m in range(out.shape[1]):
@@ -55,7 +55,7 @@ def gather(indptr, index, value, rows, begin, out, low, high):
 
 @loop
 def transpose(indptr, index, value, new_indptr, new_index, new_value):
-    """Events sorted by input: for each input the rows that name it, in ascending order."""
+    """Sort events by input: for each input the rows that name it, in ascending order."""
     inputs = new_indptr.size - 1
     rows = indptr.size - 1
     new_indptr[:] = 0
@@ -77,7 +77,7 @@ def transpose(indptr, index, value, new_indptr, new_index, new_value):
 
 @row
 def unpack_row(words, r, index, place):
-    """Write the positions of the set bits of row r from index[place] on; returns the place behind them."""
+    """Write the positions of the set bits of row r from index[place] on; return the place behind them."""
     for block in range(words.shape[1]):
         word = words[r, block]
         while word:
@@ -89,7 +89,7 @@ def unpack_row(words, r, index, place):
 
 @loop
 def count_bits(words, indptr):
-    """indptr[R + 1] of the set bits of words [R, blocks]."""
+    """Compute indptr[R + 1] of the set bits of words [R, blocks]."""
     indptr[0] = 0
     for r in range(words.shape[0]):
         count = 0
@@ -103,14 +103,14 @@ def count_bits(words, indptr):
 
 @loop
 def unpack(words, indptr, index):
-    """Positions of the set bits of each row."""
+    """Write the positions of the set bits of each row into `index`."""
     for r in range(words.shape[0]):
         unpack_row(words, r, index, indptr[r])
 
 
 @row
 def pack_row(s, b, words, r):
-    """One bit for each s[b] > 0."""
+    """Pack s[b] > 0 into words[r], one bit a neuron."""
     size = s.shape[1]
     for block in range(words.shape[1]):
         word = np.uint64(0)

@@ -19,7 +19,7 @@ from sgbench.engine.kernels.events import add_rows, pack_row, unpack_row
 
 @row
 def next_potential(u, s, b, drive, d, threshold, h, decay, base, reset, x, r):
-    """u[b] after one step and x[r]; drive[d], and threshold[h] in force where `base` is what a reset subtracts."""
+    """Advance u[b] by one step and set x[r]; drive[d], and threshold[h] where `base` is what a reset subtracts."""
     size = u.shape[1]
     if reset == SUBTRACT:
         for m in range(size):

@@ -9,7 +9,7 @@ from sgbench.tables import NONE, number_text
 
 
 def baseline_cells(board: Board) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the table of baselines, the best first."""
+    """Build head and rows of the table of baselines, the best first."""
     header = [
         "baseline",
         "id",
@@ -51,7 +51,7 @@ def _above(row: MethodRow, board: Board) -> str:
 
 
 def about_baselines() -> str:
-    """Say what these rows are."""
+    """Explain below the table what its baselines without spikes are and how they are compared."""
     return (
         "Networks without spikes on the same data in the same code, for as many epochs, with about as many "
         "parameters as the protocol's spiking network where they have hidden layers. They are not ranked. One that "

@@ -11,7 +11,7 @@ from sgbench.tables import NONE, markdown, number_text
 
 
 def brief_markdown(board: Board) -> str:
-    """Write the columns of `show` as Markdown; `table.md` has the notes."""
+    """Write the columns of `board show` as a Markdown table; the notes are in `table.md`."""
     names = brief_head(board)
     shown = (*board.rows, *board.claimed, *board.baselines)
     blocks = [] if board.rows else [f"{board.protocol.name}: {without_rows(board)}\n"]
@@ -26,7 +26,7 @@ def brief_markdown(board: Board) -> str:
 
 
 def brief_head(board: Board) -> list[str]:
-    """Return the head of the columns of `brief_cells`."""
+    """Return the head of the columns of `brief_cells`, as `board show` prints them."""
     names = ["rank", "alike", "method", board.measure.title, "seeds", "spikes", "synaptic operations"]
     return [*names, *(f"{target.name}, nJ{' *' if target.missing else ''}" for target in board.targets)]
 

@@ -9,7 +9,7 @@ from sgbench.tables import counted
 
 
 def without_rows(board: Board) -> str:
-    """One line on a board without a ranked method."""
+    """Describe in one line why a board has no ranked method."""
     notices = [row.standing.dossier.notice for row in board.retired if row.standing is not None]
     outside = [each.dossier.notice for each in board.outsiders]
     notices += outside

@@ -28,7 +28,7 @@ EVERYTHING = "`sgbench energy rank` has the others"
 
 
 def energy_sections(board: Board) -> Iterator[str]:
-    """Yield the parts that this board has, headings included."""
+    """Yield the sections on energy that this board has, headings included."""
     rows = matched_rows(board)
     if rows:
         yield "## Beside networks without spikes"

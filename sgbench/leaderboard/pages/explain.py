@@ -42,7 +42,7 @@ class Explanation:
 
 
 def find_row(board: Board, word: str) -> MethodRow:
-    """Find the one method that a word names: its id, the beginning of it, its label, or its surrogate.
+    """Find the one method that a word names by its id, the beginning of it, its label or its surrogate.
 
     Raises:
         InputError: none or several; the line lists them.
@@ -64,7 +64,7 @@ def find_row(board: Board, word: str) -> MethodRow:
 
 
 def untold(reference: ProtocolReference) -> str | None:
-    """Why a protocol's methods are not compared sample by sample, or None where they are."""
+    """Explain why a protocol's methods are not compared sample by sample, or return None where they are."""
     if reference.classes is None:
         return "a loss has no samples that are right or wrong"
     return "the steps of one sample depend on each other" if reference.labels_steps else None
@@ -73,7 +73,7 @@ def untold(reference: ProtocolReference) -> str | None:
 def explain(
     board: Board, a: MethodRow, b: MethodRow, *, hits: Mapping[str, Hits], unsaid: str | None = None
 ) -> Explanation:
-    """Compare two methods.
+    """Compare two methods of a board in sentences.
 
     Args:
         board: on which both are.
@@ -116,7 +116,7 @@ def explain(
 
 
 def answer(board: Board, a: MethodRow, b: MethodRow) -> str:
-    """One sentence that says which of two methods is better, by how much, and how sure that is.
+    """Write one sentence that says which of two methods is better, by how much, and how sure that is.
 
     Args:
         board: on which both are.
@@ -129,7 +129,7 @@ def answer(board: Board, a: MethodRow, b: MethodRow) -> str:
 
 
 def _adjusted(board: Board, a: MethodRow, b: MethodRow) -> tuple[float | None, int]:
-    """Return the pair's p-value after Holm's correction over all ranked pairs, and their number."""
+    """Compute the pair's p-value after Holm's correction over all ranked pairs, and count these."""
     ranked = [row for row in board.rows if row.place is not None]
     names = [row.method_id for row in ranked]
     if a.method_id not in names or b.method_id not in names:
@@ -155,7 +155,7 @@ def _points(value: float) -> str:
 
 
 def _by(value: float, measure: Measure) -> str:
-    """Write a difference with its unit."""
+    """Write a difference of scores with its unit."""
     return f"{measure.text(value)}{'' if measure.is_loss else ' points'}"
 
 
@@ -213,7 +213,7 @@ def _chance(a: MethodRow, b: MethodRow, measure: Measure) -> Iterator[str]:
 
 
 def _on_samples(a: MethodRow, b: MethodRow, hits: Mapping[str, Hits], board: Board) -> Iterator[str]:
-    """McNemar's test of each pair of seeds, and what another test set might say."""
+    """Yield sentences on McNemar's test of each pair of seeds, and on what another test set might say."""
     missing = [name for name, row in (("A", a), ("B", b)) if row.method_id not in hits]
     if missing:
         yield f"Sample by sample nothing can be said: predictions of {' and '.join(missing)} are not in the store."
@@ -267,7 +267,7 @@ def _ratio(what: str, a: float | None, b: float | None, unit: str) -> str:
 
 
 def _settle(found: Comparison, measure: Measure) -> Iterator[str]:
-    """Describe the experiment that would say more."""
+    """Describe the experiment that would settle which of two methods is better."""
     noether = f"That A wins three of four runs takes {pairs_needed(SURE)} pairs of runs (Noether's formula)."
     if found.spread is None:
         yield f"To settle it, run at least the seeds of the protocol for both. {noether}"

@@ -20,7 +20,7 @@ from sgbench.tables import number_text
 
 
 def energy_sentences(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
-    """Yield what the price lists that a board knows say of both."""
+    """Yield sentences on both methods' energy by the price lists that a board knows."""
     yield from _stable(a, b, board)
     for name, row in (("A", a), ("B", b)):
         counts = row.costs.counts
@@ -51,7 +51,7 @@ def _stable(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
 
 
 def _places(shown: Sequence[EnergyComparison], *, quantised: bool) -> Iterator[str]:
-    """Say at which shares of events both networks need the same, on each price list."""
+    """Describe at which share of events both networks need the same energy, on each price list."""
     words = {"always": "at no share (always more)", "never": "at no share (always less)"}
     for one in shown:
         if one.quantised is quantised and one.crossover is not None:

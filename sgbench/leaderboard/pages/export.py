@@ -68,7 +68,7 @@ _VALUE = re.compile(r"(?i:true|false|null|nan|inf|infinity|na|n/a)|None")  # as 
 
 
 def run_cells(record: RunRecord, standing: BoardStanding | None = None) -> dict[str, Cell]:
-    """Return what a row says of one run: identity, scores, costs in operations, and circumstances.
+    """Collect the cells of one run: identity, scores, costs in operations, and circumstances.
 
     Args:
         record: of one seed.
@@ -101,7 +101,7 @@ def run_cells(record: RunRecord, standing: BoardStanding | None = None) -> dict[
 
 
 def method_cells(method: Method) -> dict[str, Cell]:
-    """Return what a row says of its method: every choice and number, with the digits of its identity."""
+    """Collect the cells of a method: every choice and number, with the digits of its identity."""
     return {
         "clip_norm": _cell(method.clip_norm),
         **{group: text_cell(choice) for group, choice in method.choices.items()},
@@ -180,7 +180,7 @@ class Standings:
         self._dossiers: dict[str, Dossiers] = {}
 
     def of(self, record: RunRecord) -> BoardStanding:
-        """Return the division of a record's method, and its dossier."""
+        """Return the division of a record's method and its dossier."""
         name = record.protocol
         reference = self._references.of(name)
         if name not in self._dossiers:
@@ -193,7 +193,7 @@ class Standings:
 def to_table(
     groups: Iterable[Sequence[RunRecord]], *, standing_of: Callable[[RunRecord], BoardStanding] | None = None
 ) -> Table:
-    """Columns by name, of the same length and one type each; the order of records and columns is that of names.
+    """Build columns by name, of equal length and one type each; records and columns are in the order of names.
 
     Args:
         groups: the records of one method after the other.
@@ -211,7 +211,7 @@ def to_table(
 
 
 def _with_method_cells(group: Sequence[RunRecord]) -> Iterator[tuple[RunRecord, dict[str, Cell]]]:
-    """Made anew only where a method is stored otherwise than that of the record before: one id allows that."""
+    """Yield records with their method's cells, rebuilt only where a stored method differs from the one before."""
     stored, cells = "", {}
     for record in group:
         text = repr((record.method.clip_norm, record.method.choices, record.method.parameters))
@@ -221,7 +221,7 @@ def _with_method_cells(group: Sequence[RunRecord]) -> Iterator[tuple[RunRecord, 
 
 
 def _of_one_type(cells: list[Cell]) -> list[Cell]:
-    """Switches, whole numbers or names alone stay; numbers of both kinds are floats; all else is text."""
+    """Convert a column to one type: mixed numbers to floats, other mixtures to text; the rest is unchanged."""
     kinds = {type(cell) for cell in cells} - {type(None)}
     if kinds == {int, float} or (kinds == {int} and not _are_int64(cells)):
         return [None if cell is None else float(cell) for cell in cells]
@@ -254,7 +254,7 @@ def encode(table: Table, kind: Format) -> bytes:
 
 
 def _as_words(cells: list[Cell]) -> list[Cell]:
-    """Switches as JSON has them."""
+    """Convert booleans to the words that JSON has for them."""
     return [WORDS[cell] if isinstance(cell, bool) else cell for cell in cells]
 
 
@@ -275,7 +275,7 @@ def _parquet(table: Table) -> bytes:
 
 
 def write(path: Path, table: Table, kind: Format) -> None:
-    """Write the table.
+    """Write the table to a file of this format.
 
     Raises:
         StorageError: the file cannot be written.

@@ -13,7 +13,7 @@ from sgbench.statistics.across_tasks import performance_profile
 
 
 def tuning_curves(families: Sequence[Tuned], measure: Measure) -> list[TuningCurve]:
-    """Return the expected test scores of each family, in % or as losses."""
+    """Compute the expected test scores of each family over settings tried, in % or as losses."""
     unit = 1 if measure.is_loss else 100
 
     def scaled(scores: Sequence[float]) -> tuple[float, ...]:
@@ -31,7 +31,7 @@ def tuning_curves(families: Sequence[Tuned], measure: Measure) -> list[TuningCur
 
 
 def profiles(across: AcrossTasks) -> list[Profile]:
-    """Return the share of each family's runs above each score that one of them has, between common ends."""
+    """Compute the share of each family's runs above each score that occurs, between common ends."""
     lowest = min(float(scores.min()) for standing in across.standings for scores in standing.tasks)
     ends = min(lowest, 0.9) - 0.02, 1.0
     found = []
@@ -42,7 +42,7 @@ def profiles(across: AcrossTasks) -> list[Profile]:
 
 
 def mean_ranks(across: AcrossTasks) -> MeanRanks | None:
-    """Return the mean ranks of families; None with one task or one family."""
+    """Collect the mean ranks of families for their picture; None with one task or one family."""
     if across.ranks is None:
         return None
     by_name = {

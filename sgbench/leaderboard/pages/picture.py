@@ -19,7 +19,7 @@ USUAL_SAMPLES = 1000  # of a test set whose size no record states
 
 
 def load() -> None:
-    """Load the drawing library: it takes as long as drawing a small board."""
+    """Import the drawing library, which takes as long as drawing a small board."""
     for name in ("figure", "layout_engine", "style", "ticker", "backends.backend_agg"):
         importlib.import_module(f"matplotlib.{name}")
 
@@ -35,7 +35,7 @@ def png(picture: BoardPicture, *, table_csv: str) -> bytes:
 
 
 def picture_of(board: Board) -> BoardPicture:
-    """Return what the picture of a board shows: accuracies in %, or losses."""
+    """Collect what the picture of a board shows: accuracies in %, or losses."""
     unit = 1.0 if board.measure.is_loss else 100.0
     # Half of one wrong answer is the least error that is told apart from none.
     least = LEAST_LOSS if board.measure.is_loss else 50.0 / max(board.test_samples, default=USUAL_SAMPLES)
@@ -66,7 +66,7 @@ def _row(row: MethodRow, board: Board, unit: float) -> BoardRow:
 
 
 def _rank(row: MethodRow) -> str:
-    """Return a rank as in the table, in little space."""
+    """Write a rank as in the table, in little space."""
     groups = "" if row.place is None else row.place.groups[:MAX_GROUPS]
     return f"{rank_text(row).replace(' to ', '-')} {groups}".strip()
 

@@ -15,7 +15,7 @@ KEYWORD = "Description"
 
 
 def digest(table_csv: str) -> str:
-    """Return what a picture carries to name the table that it was drawn from."""
+    """Hash a board's table; its picture carries this digest to name the table that it was drawn from."""
     return hashlib.sha256(table_csv.encode()).hexdigest()
 
 
@@ -41,7 +41,7 @@ def read_digest(path: Path) -> str | None:
 
 
 def stale(path: Path, *, table_csv: str) -> str | None:
-    """Return why a picture is not that of a table, or None if it is."""
+    """Explain why a picture is not that of a table, or return None if it is."""
     try:
         found = read_digest(path)
     except InputError as error:

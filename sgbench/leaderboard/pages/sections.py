@@ -34,7 +34,7 @@ def grid(header: Sequence[str], rows: Iterable[Sequence[str]], *, words: int) ->
 
 
 def sections(board: Board) -> Iterator[str]:
-    """Yield the parts that this board has, headings included."""
+    """Yield the sections beside the table that this board has, headings included."""
     if board.rows:
         yield "## Every seed"
         yield _every_seed(board)
@@ -118,19 +118,19 @@ def _behind(first: MethodRow, row: MethodRow, measure: Measure) -> list[str]:
 
 
 def trust_text(row: MethodRow) -> str:
-    """Name the highest tier that a method passed, or say that nobody has checked it."""
+    """Name the highest tier of verification that a method passed, or say that nobody has checked it."""
     return NONE if row.standing is None else checked_text(row.standing.dossier)
 
 
 def checked_text(dossier: Dossier) -> str:
-    """Name the tier that was failed, else the highest that was passed, else say that nobody has checked."""
+    """Name the tier of verification that was failed, else the highest passed, else say that nobody has checked."""
     if dossier.failed is not None:
         return f"failed: {dossier.failed.tier}"
     return "self-reported" if dossier.best is None else dossier.best.tier
 
 
 def tried_text(row: MethodRow) -> str:
-    """Say how many settings a submission says were tried; nobody says so of bare records."""
+    """Write how many settings a submission declares as tried; bare records declare none."""
     submission = None if row.standing is None else row.standing.dossier.submission
     return NONE if submission is None else str(max(1, submission.tuning_trials))
 
@@ -214,7 +214,7 @@ def _unlike_letters(board: Board) -> str:
 
 
 def statements(board: Board) -> list[str]:
-    """State what the numbers cover and what they do not, one sentence or two each."""
+    """Yield what the numbers cover and what they do not, in one sentence or two each."""
     sizes = " or ".join(f"{size:,}" for size in board.test_samples)
     of_size = f" of {sizes} samples" if sizes else ""
     latency = "" if board.latency_s is None else f" ({number_text(1000 * board.latency_s)} ms)"
@@ -285,7 +285,7 @@ class Power:
 
 
 def power(board: Board) -> Power | None:
-    """Return what the seeds at hand can show, or None where no pair of methods has two seeds."""
+    """Compute what the seeds at hand can show, or return None where no pair of methods has two seeds."""
     ranked = [row for row in board.rows if row.place is not None]
     found = [_compared(ranked[0], row, board.measure) for row in ranked[1:]]
     spreads = [each.spread for each in found if each.spread is not None]

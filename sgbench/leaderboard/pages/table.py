@@ -33,7 +33,7 @@ class Notes:
         self.texts: list[str] = []
 
     def mark(self, texts: Iterable[str]) -> str:
-        """Return the marks to put behind a cell, e.g. ' [1] [3]'."""
+        """Give the notes of a cell numbers, and return the marks to put behind it, e.g. ' [1] [3]'."""
         numbers = []
         for text in texts:
             if text not in self.texts:
@@ -71,7 +71,7 @@ def to_markdown(board: Board, *, layout: Layout) -> str:
 
 
 def _table(rows: Sequence[MethodRow], board: Board, layout: Layout) -> Iterator[str]:
-    """Yield the rows and the notes below them."""
+    """Yield the lines of the table's rows and of the notes below them."""
     notes = Notes()
     header = _header(board, notes)
     words = 3 + len(board.varying)  # columns of text; the others hold numbers
@@ -80,7 +80,7 @@ def _table(rows: Sequence[MethodRow], board: Board, layout: Layout) -> Iterator[
 
 
 def _claimed(board: Board, layout: Layout) -> Iterator[str]:
-    """Yield what was handed in and not run again: the same columns, below the line."""
+    """Yield the table of what was handed in and not run again, with the same columns, below the ranked rows."""
     if board.claimed:
         yield "## Below the line: claimed, and not run again"
         yield (

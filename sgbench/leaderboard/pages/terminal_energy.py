@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_energy(console: Console, board: Board, *, spacious: bool) -> None:
-    """Print a second table, of methods whose networks can be set beside others; nothing where there are none."""
+    """Print a table of methods beside their matched networks without spikes; nothing where there are none."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

@@ -38,12 +38,12 @@ class Studies:
 
     @property
     def median(self) -> float:
-        """Return the median over studies of their best."""
+        """Return the median over studies of the best score of each."""
         return median_of_bests(self.bests)
 
 
 def studies_of(log: TuningLog, protocol: Protocol, measure: Measure) -> Studies | None:
-    """Return the searches that a log tells of, or None where it tells of no study.
+    """Group the trials of a tuning log by study, or return None where it names no study.
 
     Args:
         log: handed in with a method.
@@ -72,7 +72,7 @@ def _best(settings: Mapping[str, Sequence[TuningTrial]], protocol: Protocol, mea
 
 
 def _mean(trials: Sequence[TuningTrial], *, is_loss: bool) -> float:
-    """Average over seeds, signed so that the larger is the better."""
+    """Average a setting's scores over seeds, signed so that larger is better."""
     scores = [
         -(each.validation_loss or 0.0) if is_loss else each.validation_accuracy or 0.0 for each in trials
     ]
@@ -80,7 +80,7 @@ def _mean(trials: Sequence[TuningTrial], *, is_loss: bool) -> float:
 
 
 def searches(board: Board) -> dict[str, Studies]:
-    """Return by method the searches of those whose log tells of studies."""
+    """Collect by method the searches of those whose log names studies."""
     found = {}
     for row in (*board.rows, *board.claimed):
         log = None if row.standing is None else row.standing.dossier.tuning
@@ -91,7 +91,7 @@ def searches(board: Board) -> dict[str, Studies]:
 
 
 def search_table(board: Board, found: Mapping[str, Studies]) -> tuple[list[str], list[list[str]]]:
-    """Return head and rows of the table, in the order of medians where all had the same budget.
+    """Build head and rows of the table, in the order of medians where all had the same budget.
 
     Args:
         board: whose methods were searched.
@@ -105,7 +105,7 @@ def search_table(board: Board, found: Mapping[str, Studies]) -> tuple[list[str],
 
 
 def have_one_budget(found: Mapping[str, Studies]) -> bool:
-    """Return whether all methods tried as many settings in as many studies."""
+    """Say whether all methods tried as many settings in as many studies."""
     return len({each.settings for each in found.values()}) == 1
 
 

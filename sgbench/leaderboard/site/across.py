@@ -22,7 +22,7 @@ CAPTION = (
 
 
 def compared(sources: Sources) -> AcrossTasks | str:
-    """Return surrogates over all tasks that rank a method, or why none can be compared."""
+    """Compare surrogates over all tasks that rank a method, or explain why none can be compared."""
     measured = {name: methods for name, methods in sources.ranked.items() if methods}
     measures = {board.protocol.name: board.measure for board in sources.boards}
     try:
@@ -32,7 +32,7 @@ def compared(sources: Sources) -> AcrossTasks | str:
 
 
 def across_files(found: AcrossTasks | str, sources: Sources) -> Iterator[Page | SiteFile]:
-    """Yield the page and its picture."""
+    """Yield the page of surrogates over all tasks and its picture."""
     comparable = isinstance(found, AcrossTasks)
     table = standings_table(found, sources) if isinstance(found, AcrossTasks) else None
     if isinstance(found, AcrossTasks):
@@ -56,13 +56,13 @@ def across_files(found: AcrossTasks | str, sources: Sources) -> Iterator[Page | 
 
 
 def picture() -> Picture:
-    """Return the picture over all tasks."""
+    """Describe the picture of surrogates over all tasks: its path and what it shows."""
     alt = "Performance profiles and mean ranks of surrogates over all tasks; the table has the numbers."
     return Picture(PICTURE, alt, CAPTION)
 
 
 def standings_table(found: AcrossTasks, sources: Sources) -> Table:
-    """Return one line a surrogate, the best interquartile mean first."""
+    """Build the table of surrogates, one line each, the best interquartile mean first."""
     columns = (
         *texts("surrogate"),
         *numbers("interquartile mean, %"),
@@ -91,7 +91,7 @@ def standings_table(found: AcrossTasks, sources: Sources) -> Table:
 
 
 def rank_sentence(found: AcrossTasks) -> str:
-    """Return what the ranks over tasks say."""
+    """Write the sentence on what the mean ranks over tasks show."""
     if found.ranks is None:
         return "One task, or one surrogate, has no ranks to average."
     return (

@@ -47,7 +47,7 @@ class Answer:
 
 
 def answer_of(sources: Sources, found: AcrossTasks | str) -> Answer:
-    """Return the answer that the boards give.
+    """Answer from the boards which surrogate to use, for the front page.
 
     Args:
         sources: the boards.
@@ -83,7 +83,7 @@ def _headline(found: AcrossTasks, sources: Sources) -> str:
 
 
 def _sentence(parts: Sequence[str]) -> str:
-    """Parts as one sentence.
+    """Join parts into one sentence.
 
     >>> _sentence(["with one layer atan", "with two nothing"])
     'With one layer atan, with two nothing.'
@@ -120,14 +120,14 @@ def _advice_table(sources: Sources) -> Table | None:
 
 
 def _not_tried(sources: Sources) -> Iterator[str]:
-    """Yield what no run of the study reaches, each said once."""
+    """Yield settings and tasks that no run of the study covers, each once."""
     unknown = dict.fromkeys(what for each in sources.beside.advice for what in each.unknown)
     if unknown:
         yield f"The study did not try {listed([*unknown])}."
 
 
 def _alike(found: AcrossTasks, sources: Sources) -> list[FamilyStanding]:
-    """Surrogates that are no controls and whose mean ranks are not told apart from the best of them."""
+    """List surrogates, controls left out, whose mean ranks are not told apart from the best of them."""
     own = [each for each in found.standings if not sources.is_control(each.name)] or [*found.standings]
     if found.ranks is None:
         return own[:1]
@@ -226,7 +226,7 @@ def _is_control(row: MethodRow, sources: Sources) -> bool:
 
 
 def _controls(boards: Sequence[Board], sources: Sources) -> Iterator[tuple[Board, MethodRow]]:
-    """Each board that has a control and something else, with the best control."""
+    """Yield each board that has a control and something else, with the best control."""
     for board in boards:
         rows = [row for row in board.rows if _is_control(row, sources)]
         if rows and len(rows) < len(board.rows):
@@ -251,7 +251,7 @@ def _line(board: Board, a: MethodRow, b: MethodRow) -> Line:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return names in a sentence; of many, the first six.
+    """Write names as a list in a sentence; of many, the first six.
 
     >>> listed(["a"]), listed(["a", "b", "c"]), listed([str(n) for n in range(9)])
     ('a', 'a, b and c', '0, 1, 2, 3, 4, 5 and 3 more')

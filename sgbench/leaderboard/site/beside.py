@@ -28,7 +28,7 @@ class Advice:
 
     @property
     def sentence(self) -> str:
-        """The advice in a few words.
+        """Write the advice in a few words.
 
         >>> Advice("recurrence", "", why_not="no run is stored").sentence
         'with recurrence it is not known yet'

@@ -29,7 +29,7 @@ class BuiltSite:
 def build_site(
     root: Path, into: Path, *, references: References, commit: str, beside: Beside = NOTHING_BESIDE
 ) -> BuiltSite:
-    """Build a site.
+    """Build the site of a leaderboards folder.
 
     Args:
         root: the leaderboards folder.

@@ -18,7 +18,7 @@ RESERVED = ("null", "true", "false", "none", "nan", "inf")
 
 
 def method_words(method: Method, reference: ProtocolReference, experiments: Iterable[str]) -> list[str]:
-    """Return the words that compose a method.
+    """List the words that compose a method on the command line.
 
     A number is left out where the entry's file has it as it stands. Where the file has a reference instead, or the
     protocol's experiment another number, it is named, so that nothing has to be composed to find the words.
@@ -56,7 +56,7 @@ def _numbers(group: str, method: Method, reference: ProtocolReference) -> Iterat
 
 
 def word(value: Value) -> str:
-    """Return a value as Hydra reads it.
+    """Write a value as Hydra reads it.
 
     >>> word(None), word(True), word(0.5), word((1, 2)), word("subtract"), word("a b")
     ('null', 'true', '0.5', '[1,2]', 'subtract', '"a b"')
@@ -73,7 +73,7 @@ def word(value: Value) -> str:
 
 
 def run_line(words: Iterable[str], seeds: Iterable[int]) -> str:
-    """Return the line that runs these words with each of these seeds.
+    """Write the command that runs these words with each of these seeds.
 
     >>> run_line(["surrogate=atan"], [0, 1])
     'sgbench run -m surrogate=atan seed=0,1'
@@ -85,5 +85,5 @@ def run_line(words: Iterable[str], seeds: Iterable[int]) -> str:
 
 
 def experiments(config_dirs: Iterable[Path]) -> tuple[str, ...]:
-    """Return the names of the catalogue's experiments."""
+    """List the names of the catalogue's experiments."""
     return tuple(catalogue.paths("experiment", config_dirs))

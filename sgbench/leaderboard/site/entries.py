@@ -56,7 +56,7 @@ def entry_files(group: str, sources: Sources) -> Iterator[Page | SiteFile]:
 
 
 def _boards_of(group: str, sources: Sources) -> dict[str, list[tuple[Cell, ...]]]:
-    """Return by canonical entry one row for each method that has it."""
+    """Find for each canonical entry one row a method that uses it."""
     found: dict[str, list[tuple[Cell, ...]]] = {}
     known = sources.group(group)
     for method_id, place in sources.places.items():
@@ -170,7 +170,7 @@ def _numbers(entry: Entry) -> Table:
 
 
 def told(value: object) -> str:
-    """Return a default for people: what an entry's file refers to, in words.
+    """Write a default for people: what an entry's file refers to is put in words.
 
     >>> told(None), told(1.0), told("${width_fwhm}"), told("${decay:0.010,${protocol.dt_s}}")
     ('null', '1.0', 'null', 'exp(-dt / 10 ms)')

@@ -33,7 +33,7 @@ class Written:
 
 
 def write_site(into: Path, made: Iterable[SiteFile], *, has_docs: bool = False) -> Written:
-    """Write a site beside its place, and put it there in one step; what was there of ours goes.
+    """Write a site beside its place and move it there in one step, replacing an earlier site of ours.
 
     Args:
         into: the folder, which may hold a site of ours and nothing else.
@@ -77,7 +77,7 @@ def _fill(folder: Path, made: Iterable[SiteFile], *, has_docs: bool) -> Written:
 
 
 def _put(passing: Path, into: Path) -> None:
-    """Move a finished site to its place; another build may do the same at this moment, and the last one stays."""
+    """Move a finished site to its place; of two builds at the same moment the later one stays."""
     for attempt in range(ATTEMPTS):
         with new_folder(into) as aside:
             old = aside / "old"
@@ -96,7 +96,7 @@ def _put(passing: Path, into: Path) -> None:
 
 
 def require_ours(into: Path) -> None:
-    """Refuse a folder that a site would not have to itself.
+    """Refuse a folder that holds anything but an earlier site of ours.
 
     Raises:
         InputError: it is a link or a file, or holds what no build of a site wrote.
@@ -118,18 +118,18 @@ def require_ours(into: Path) -> None:
 
 
 def listed(folder: Path) -> dict[str, str] | None:
-    """Return the hashes that a site's list states, by path; None where the folder is no site of ours."""
+    """Read the hashes that a site's list states, by path; None where the folder is no site of ours."""
     files = _list_of(folder).get("files")
     return {str(path): str(text) for path, text in files.items()} if isinstance(files, dict) else None
 
 
 def links_docs(folder: Path) -> bool:
-    """Return whether the pages of a site link to documentation beside them."""
+    """Say whether the pages of a site link to documentation beside them."""
     return _list_of(folder).get("docs") is True
 
 
 def _list_of(folder: Path) -> dict[str, object]:
-    """Read the list of a site, or return an empty one."""
+    """Read the list of files of a site, or return an empty one."""
     try:
         tree = parse_tree(read_bytes(folder / MANIFEST, limit=LARGEST), MANIFEST)
     except InputError:
@@ -138,7 +138,7 @@ def _list_of(folder: Path) -> dict[str, object]:
 
 
 def found_in(folder: Path) -> list[str]:
-    """Return the files below a folder, with slashes, in the order of their names; links count as files."""
+    """List the files below a folder, with slashes, in the order of their names; links count as files."""
     found = []
     for where, folders, names in os.walk(folder):
         links = [name for name in folders if (Path(where) / name).is_symlink()]

@@ -20,7 +20,7 @@ SHOWN_COMMIT = 12
 
 
 def seed_table(records: Sequence[RunRecord], board: Board) -> Table:
-    """Return one line a seed: scores, the epoch that validation selects, costs, and why one failed."""
+    """Build a table with one line a seed: scores, selected epoch, costs, and why a run failed."""
     is_loss = board.measure.is_loss
     columns = (Column("seed", is_number=True), *texts("status"))
     columns += () if is_loss else numbers("test accuracy, %", "validation accuracy, %")
@@ -45,7 +45,7 @@ def _seed(record: RunRecord, is_loss: bool) -> tuple[Cell, ...]:
 
 
 def curve_charts(records: Sequence[RunRecord], board: Board) -> list[Chart]:
-    """Return the curves of training: the validation score of every epoch, and the training loss."""
+    """Build the charts of training: the validation score of every epoch, and the training loss."""
     wanted: list[tuple[str, str, Callable[[EpochScores], float | None]]] = [
         ("Training loss", "training loss", lambda each: each.train_loss)
     ]
@@ -77,7 +77,7 @@ def _points(
 
 
 def layer_table(records: Sequence[RunRecord]) -> Table | None:
-    """Return firing and operations of each layer, means over finished seeds; None where nothing was counted."""
+    """Build the table of firing and operations of each layer, means over finished seeds; None without counts."""
     activity: dict[str, list[LayerActivity]] = {}
     counts: dict[str, list[tuple[LayerCounts, int]]] = {}
     for record in records:
@@ -121,7 +121,7 @@ def _layer(
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """Return the mean, or None of nothing.
+    """Compute a mean, or return None for no values.
 
     >>> mean([1.0, 3.0]), mean([])
     (2.0, None)
@@ -132,7 +132,7 @@ def mean(values: Sequence[float]) -> float | None:
 def _mean_count(
     counts: Sequence[tuple[LayerCounts, int]], pick: Callable[[LayerCounts], Sequence[Count]]
 ) -> float | None:
-    """Average some counts an inference over seeds; None where one was not counted."""
+    """Average one of the counts an inference over seeds; None where a seed was not counted."""
     found = []
     for layer, samples in counts:
         totals = [count.total for count in pick(layer)]
@@ -143,7 +143,7 @@ def _mean_count(
 
 
 def energy_tables(row: MethodRow, board: Board) -> list[Table]:
-    """Return the energy of an inference term by term, one table a target; what is left out stands below."""
+    """Build one table a target with the energy of an inference term by term; what is left out stands below."""
     counts = row.costs.counts
     if counts is None:
         return []
@@ -170,7 +170,7 @@ def energy_tables(row: MethodRow, board: Board) -> list[Table]:
 
 
 def verification_table(row: MethodRow, board: Board) -> Table | None:
-    """Return claimed beside verified, one line a check; None where nobody has checked."""
+    """Build the table of claimed beside verified scores, one line a check; None where nobody has checked."""
     checks = () if row.standing is None else row.standing.dossier.verifications
     if not checks:
         return None
@@ -196,7 +196,7 @@ def verification_table(row: MethodRow, board: Board) -> Table | None:
 
 
 def provenance_table(records: Sequence[RunRecord]) -> Table:
-    """Return by what, on what and from what each seed was made."""
+    """Build the table of each seed's code, processor and data."""
     columns = (Column("seed", is_number=True), *texts("commit", "made", "engine", "device", "processor"))
     columns += texts("python", "torch", "data")
     rows = []

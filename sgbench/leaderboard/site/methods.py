@@ -133,7 +133,7 @@ def _superseded_by(place: BoardPlace, sources: Sources) -> str | None:
 
 
 def _command(records: Sequence[RunRecord], sources: Sources, known: Sequence[str]) -> str:
-    """Return the line that runs it again, or an empty text where the catalogue no longer has its protocol."""
+    """Write the command that runs a method again; empty where the catalogue no longer has its protocol."""
     try:
         reference = sources.references.of(records[0].protocol)
     except InputError:

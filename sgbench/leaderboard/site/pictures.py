@@ -22,7 +22,7 @@ LONG = re.compile(rb"(\d\.\d)\d+")
 
 
 def drawn(path: str, numbers: object, draw: Callable[[], Figure]) -> SiteFile:
-    """Return the file of a picture.
+    """Make the file of a picture, drawn when its bytes are asked for.
 
     Args:
         path: from the top of the site.
@@ -39,7 +39,7 @@ def drawn(path: str, numbers: object, draw: Callable[[], Figure]) -> SiteFile:
 
 
 def told(numbers: Any) -> str:
-    """Return values as text with nine digits a number: what follows them varies between library versions.
+    """Write values as text with nine digits a number, since further digits vary between library versions.
 
     >>> told([("a", 0.1 + 0.2), None])
     '[[a 0.3] None]'
@@ -56,11 +56,11 @@ def told(numbers: Any) -> str:
 
 
 def digest_in(data: bytes) -> str | None:
-    """Return the digest that a picture carries, or None."""
+    """Read the digest that a picture carries; None where there is none."""
     found = DIGEST.search(data)
     return None if found is None else found.group(1).decode()
 
 
 def _shorter(outline: re.Match[bytes]) -> bytes:
-    """Round an outline to a tenth of a point."""
+    """Round the coordinates of an outline to a tenth of a point, so that the file is shorter."""
     return b" " + b" ".join(LONG.sub(rb"\1", outline.group()).split())

@@ -23,7 +23,7 @@ Drawn = tuple[Picture, SiteFile]
 
 
 def protocol_pictures(board: Board, sources: Sources, values: str) -> Iterator[Drawn]:
-    """Yield pictures with their files.
+    """Yield the pictures of a protocol's page with their files.
 
     Args:
         board: the rows.
@@ -48,7 +48,7 @@ def _scores(board: Board, values: str) -> Drawn:
 
 
 def _ranks(board: Board) -> Iterator[Drawn]:
-    """Draw the places that methods may have, and which are not told apart."""
+    """Draw the ranks that methods may have, and which are not told apart."""
     placed = [
         Ranked(row.label, row.place.low, row.place.high, row.place.groups)
         for row in board.rows
@@ -68,7 +68,7 @@ def _ranks(board: Board) -> Iterator[Drawn]:
 
 
 def _front(board: Board) -> Iterator[Drawn]:
-    """Score against spikes, and against each energy that the methods have a total of."""
+    """Draw scores against spikes, and against each energy of which the methods have a total."""
     rows = board.rows[:MOST_IN_FRONT]
     unit = 1 if board.measure.is_loss else 100
     panels = list(_panels(board, rows))
@@ -97,7 +97,7 @@ def _panels(board: Board, rows: Sequence[MethodRow]) -> Iterator[FrontPanel]:
 
 
 def _tuning(board: Board, sources: Sources) -> Iterator[Drawn]:
-    """Draw how surrogates answer to the settings that were run; of very many, none is drawn."""
+    """Draw how surrogates respond to the settings that were run; nothing where there are too many."""
     measured = families(sources.ranked[board.protocol.name], ("surrogate",))
     found: list[Tuned] = [
         tuned(name, family, board.measure)

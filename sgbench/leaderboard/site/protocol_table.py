@@ -17,7 +17,7 @@ CLAIMED = "claimed by who ran it: no tier repeats it"
 
 
 def row_table(board: Board, rows: Sequence[MethodRow], *, caption: str) -> Table:
-    """Return rows of a board, in their order.
+    """Build the page's table of some rows of a board, in their order.
 
     Args:
         board: on which they are.

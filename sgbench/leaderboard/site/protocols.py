@@ -25,7 +25,7 @@ from sgbench.tables import NONE, counted
 
 
 def boards_page(sources: Sources) -> Page:
-    """Return the list of all boards."""
+    """Build the page that lists all boards."""
     columns = (*texts("protocol", "task"), *numbers("methods", "records"), *texts("first", "score compared"))
     rows = [_line(board) for board in sources.boards]
     table = Table("One line a protocol", columns, tuple(rows), is_filtered=len(rows) > 1)
@@ -54,7 +54,7 @@ def _line(board: Board) -> tuple[Cell, ...]:
 
 
 def first_cell(board: Board) -> Cell:
-    """Return the first row of a board with its score, or why there is none."""
+    """Build the cell of a board's first row with its score, or with the reason why there is none."""
     if not board.rows:
         return Cell(without_rows(board))
     row = board.rows[0]
@@ -77,7 +77,7 @@ def protocol_files(board: Board, sources: Sources) -> Iterator[Page | SiteFile]:
 
 
 def csv_as_json(values: str) -> bytes:
-    r"""Return a table of comma-separated values as a list of JSON objects, cell by cell.
+    r"""Convert a table of comma-separated values to a list of JSON objects, cell by cell.
 
     >>> csv_as_json("a,b\n1,x\n")
     b'[\n {\n  "a": "1",\n  "b": "x"\n }\n]\n'
@@ -119,7 +119,7 @@ def _page(board: Board, sources: Sources, pictures: Sequence[Picture]) -> Page:
 
 
 def run_command(board: Board, sources: Sources) -> str:
-    """Return the line that runs a protocol with every one of its seeds."""
+    """Write the command that runs a protocol with every one of its seeds."""
     seeds = ",".join(map(str, board.protocol.seeds))
     known = catalogue.paths("experiment", sources.references.config_dirs)
     stem = board.protocol.name.rpartition("_v")[0]
@@ -148,7 +148,7 @@ def _settings(board: Board) -> Table:
 
 
 def _parts(board: Board) -> list[tuple[str, str, Table]]:
-    """List the rows that are shown and not ranked: heading, what they are, and the table."""
+    """List the groups of rows that are shown and not ranked: heading, explanation and table."""
     found = []
     if board.claimed:
         about = "Handed in, and nobody has run their weights again with success: all of it is a claim."

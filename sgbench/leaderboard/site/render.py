@@ -37,7 +37,7 @@ PAPERS = {"arXiv:": "https://arxiv.org/abs/", "doi:": "https://doi.org/"}
 
 
 def bar(*, docs: bool) -> tuple[tuple[str, str], ...]:
-    """Return the navigation of a site, which the pages of the documentation show too.
+    """Build the navigation bar of a site, which the pages of the documentation show too.
 
     Args:
         docs: whether the documentation lies beside the boards.
@@ -46,7 +46,7 @@ def bar(*, docs: bool) -> tuple[tuple[str, str], ...]:
 
 
 def rendered(page: Page, *, commit: str, docs: bool = False) -> SiteFile:
-    """Return the file of a page.
+    """Render a page from its template to its file.
 
     Args:
         page: its values.
@@ -63,7 +63,7 @@ def static_files() -> Iterator[SiteFile]:
 
 
 def svg(template: str, **values: object) -> bytes:
-    """Return a small picture that is text: a badge."""
+    """Render a small picture that is text, a badge."""
     return _environment().get_template(template).render(values).encode()
 
 
@@ -97,7 +97,7 @@ def _environment() -> Environment:
 
 
 def spans(text: str) -> list[tuple[bool, str]]:
-    """Return the parts of a sentence, and whether each stood between backticks.
+    """Split a sentence at its backticks, and say of each part whether it stood between them.
 
     >>> spans("see `sgbench run` first")
     [(False, 'see '), (True, 'sgbench run'), (False, ' first')]
@@ -107,7 +107,7 @@ def spans(text: str) -> list[tuple[bool, str]]:
 
 
 def address(text: str | None) -> str | None:
-    """Return where a paper or code lies, or None of what is no address with https.
+    """Check the address of a paper or code; None of what is no address with https.
 
     >>> address("arXiv:1901.09948"), address("http://example.org"), address("javascript:alert(1)")
     ('https://arxiv.org/abs/1901.09948', None, None)

@@ -70,7 +70,7 @@ def read_reproductions(path: Path) -> Reproductions | None:
 
 
 def _named(rows: list[list[str]]) -> list[list[str]]:
-    """Rows with the name of their reproduction, which the page leaves out below the first."""
+    """Fill in the name of the reproduction in each row, which the page leaves out below the first."""
     name = ""
     for row in rows:
         name = row[0] or name

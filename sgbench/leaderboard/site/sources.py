@@ -56,7 +56,7 @@ class Sources:
 
     @cached_property
     def places(self) -> dict[str, BoardPlace]:
-        """Return where each method stands, by its id."""
+        """Find where each method stands, by its id."""
         found = {}
         for board in self.boards:
             parts = {
@@ -71,24 +71,24 @@ class Sources:
 
     @cached_property
     def by_id(self) -> dict[str, Measured]:
-        """Measured methods by their ids."""
+        """Index measured methods by their ids."""
         return {each.method_id: each for methods in self.measured.values() for each in methods}
 
     @cached_property
     def ranked(self) -> dict[str, list[Measured]]:
-        """The methods that boards rank, by protocol."""
+        """Collect the methods that boards rank, by protocol."""
         return {
             board.protocol.name: [self.by_id[row.method_id] for row in board.rows] for board in self.boards
         }
 
     @cached_property
     def surrogates(self) -> dict[str, Entry]:
-        """Entries of the surrogates, presets of libraries among them."""
+        """Read the entries of the surrogates, presets of libraries among them."""
         return catalogue.entries("surrogate", self.references.config_dirs)
 
     @cached_property
     def neurons(self) -> dict[str, Entry]:
-        """Entries of the neurons."""
+        """Read the entries of the neurons."""
         return catalogue.entries("neuron", self.references.config_dirs)
 
     def group(self, name: str) -> dict[str, Entry]:
@@ -96,12 +96,12 @@ class Sources:
         return self.surrogates if name == "surrogate" else self.neurons
 
     def is_control(self, surrogate: str) -> bool:
-        """Return whether a surrogate is one that others are held against."""
+        """Say whether a surrogate is a control, against which others are compared."""
         entry = self.surrogates.get(surrogate)
         return entry is not None and entry.meta.get("family") == CONTROL
 
     def page_of(self, group: str, name: str) -> str | None:
-        """Return the page of an entry, or that of the one that a preset belongs to; None where there is none."""
+        """Find the page of an entry, or of the one that a preset belongs to; None where there is none."""
         entry = self.group(group).get(name)
         if entry is None:
             return None
@@ -112,7 +112,7 @@ class Sources:
 
     @property
     def docs(self) -> Path | None:
-        """The folder of the documentation in a checkout, where there is one."""
+        """Find the folder of the documentation in a checkout, if there is one."""
         folder = conf_dir().parent / "docs"
         return folder if (folder / "index.md").is_file() else None
 
@@ -120,7 +120,7 @@ class Sources:
 def read_sources(
     root: Path, *, references: References, commit: str, beside: Beside = NOTHING_BESIDE
 ) -> Sources:
-    """Read a leaderboards folder.
+    """Read from a leaderboards folder all that a site is built from.
 
     Args:
         root: the folder.
@@ -136,17 +136,17 @@ def read_sources(
 
 
 def method_path(protocol: str, method_id: str) -> str:
-    """Return the page of a method."""
+    """Return the path of a method's page."""
     return f"methods/{protocol}/{method_id}.html"
 
 
 def protocol_path(name: str) -> str:
-    """Return the page of a protocol."""
+    """Return the path of a protocol's page."""
     return f"protocols/{name}.html"
 
 
 def plain(sentence: str) -> str:
-    """Return a sentence of a board's Markdown page as plain text, which pages escape themselves.
+    """Convert a sentence of a board's Markdown page to plain text, which pages escape themselves.
 
     >>> plain("less than 5 pJ &#124; 0.8 V")
     'less than 5 pJ | 0.8 V'

@@ -38,17 +38,17 @@ class Cell:
 
     @property
     def is_plain(self) -> bool:
-        """Say whether it is text and nothing else."""
+        """Say whether the cell is text without a link, notes or code formatting."""
         return self.link is None and not self.notes and not self.is_code
 
     @property
     def is_short(self) -> bool:
-        """Say whether it stays on one line."""
+        """Say whether the cell's text stays on one line."""
         return len(self.text) <= ONE_LINE
 
     @property
     def is_long(self) -> bool:
-        """Say whether a narrow window may not squeeze it to a word a line."""
+        """Say whether the cell needs a least width, lest a narrow window squeeze it to a word a line."""
         return len(self.text) > MANY_LINES
 
 
@@ -85,7 +85,7 @@ class Notes:
         self.texts: list[str] = []
 
     def mark(self, texts: Iterable[str]) -> tuple[int, ...]:
-        """Return the numbers of these notes."""
+        """Give each of these notes a number, and return the numbers."""
         numbers = []
         for text in texts:
             if text not in self.texts:
@@ -95,15 +95,15 @@ class Notes:
 
 
 def texts(*titles: str) -> tuple[Column, ...]:
-    """Return columns of text."""
+    """Make the heads of columns of text."""
     return tuple(Column(title) for title in titles)
 
 
 def numbers(*titles: str) -> tuple[Column, ...]:
-    """Return columns of numbers."""
+    """Make the heads of columns of numbers."""
     return tuple(Column(title, is_number=True) for title in titles)
 
 
 def number(value: float | None, text: str, notes: Sequence[int] = ()) -> Cell:
-    """Return a cell with a number, or a dash where there is none."""
+    """Make a cell with a number, or a dash where there is none."""
     return Cell(NONE if value is None else text, value, notes=tuple(notes))

@@ -54,7 +54,7 @@ STATISTICS = Table(
 
 
 def text_pages(sources: Sources) -> Iterator[Page]:
-    """Yield them in the order of the navigation."""
+    """Yield the pages of text, such as energy validation and methodology, in the order of the navigation."""
     yield _energy(sources)
     yield _reproductions(sources)
     yield _methodology(sources)

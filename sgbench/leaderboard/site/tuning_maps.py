@@ -16,7 +16,7 @@ Points = list[tuple[float, float]]
 
 
 def method_maps(row: MethodRow, board: Board, sources: Sources) -> list[Chart]:
-    """Return how one method answered to each number that was tried for it.
+    """Collect how one method's score responds to each number that was tried for it.
 
     Args:
         row: the method.
@@ -27,7 +27,7 @@ def method_maps(row: MethodRow, board: Board, sources: Sources) -> list[Chart]:
 
 
 def board_maps(board: Board, sources: Sources) -> list[Chart]:
-    """Return how the methods of a board answered to each number that was tried, one line a method."""
+    """Collect how the methods of a board respond to each number that was tried, one line a method."""
     rows = (*board.rows, *board.claimed)
     return _charts(
         {row.label: _tried(row, board, sources) for row in rows}, board, "of every method with a log"
@@ -47,7 +47,7 @@ def _charts(tried: Mapping[str, Mapping[str, Points]], board: Board, whose: str)
 
 
 def _tried(row: MethodRow, board: Board, sources: Sources) -> dict[str, Points]:
-    """Return by the name of a number each value that was tried, the others as handed in, and its mean score."""
+    """Collect for each number the values that were tried, the others as handed in, with their mean scores."""
     submission = None if row.standing is None else row.standing.dossier.submission
     log = None if submission is None else log_of(submission, sources.root / board.protocol.name)
     if log is None:
@@ -59,7 +59,7 @@ def _tried(row: MethodRow, board: Board, sources: Sources) -> dict[str, Points]:
 
 
 def _points(name: str, trials: Iterable[TuningTrial], method: Method, *, is_loss: bool) -> Points:
-    """Return the values of one number with the mean over finished seeds, from small to large."""
+    """Collect the values of one number with the mean over finished seeds, in ascending order."""
     own = _own(name, method)
     scores: dict[float, list[float]] = {}
     for trial in trials:

@@ -39,15 +39,15 @@ class Judge(Protocol):
         ...
 
     def wanted(self, reference: ProtocolReference, seed: int) -> Answers | None:
-        """Return what the test split of a seed wants (its answers mean nothing); None without its files."""
+        """Return the targets of a seed's test split (its answers mean nothing); None without its files."""
         ...
 
     def impossible(self, method: Method) -> str | None:
-        """Why nothing can be built from a method's names and numbers, or None where it can."""
+        """Explain why nothing can be built from a method's names and numbers, or return None where it can."""
         ...
 
     def misfit(self, record: RunRecord, weights: bytes, name: str) -> str | None:
-        """Say what in a finished record its network contradicts, or return None.
+        """Describe what in a finished record its network contradicts, or return None.
 
         Raises:
             InputError: the weights are not those of this network.
@@ -66,14 +66,14 @@ class ScoreClaim:
 
     @property
     def score(self) -> float:
-        """The one of both that its board compares."""
+        """Return the score that the run's board compares, accuracy or loss."""
         found = self.loss if self.accuracy is None else self.accuracy
         assert found is not None  # noqa: S101 - the schema of both records has one
         return found
 
 
 def claim_of(record: RunRecord | ExternalRecord) -> ScoreClaim | None:
-    """Return what a record claims, or None for a failed one."""
+    """Return the scores that a record claims, or None for a failed one."""
     if isinstance(record, ExternalRecord):
         failed = record.status == "failed"
         return None if failed else ScoreClaim(record.accuracy, record.loss, record.samples, record.labels)
@@ -85,7 +85,7 @@ def claim_of(record: RunRecord | ExternalRecord) -> ScoreClaim | None:
 
 
 def parse_answers(data: bytes, name: str, reference: ProtocolReference) -> Answers:
-    """Read the table that a protocol asks for.
+    """Read the table of answers that a protocol asks for.
 
     Raises:
         InputError: it is another one, and why.
@@ -117,7 +117,7 @@ def _require_lines(data: bytes, name: str, reference: ProtocolReference) -> None
 
 
 def _outputs(data: bytes, name: str, reference: ProtocolReference) -> Outputs:
-    """Read the outputs of all samples and steps, since losses need memory for the square of these."""
+    """Read outputs of exactly all samples and steps, since losses need memory for the square of their number."""
     found, wanted = parse_outputs(data, name), (reference.test_samples, reference.protocol.steps)
     if found.output.shape[:2] != wanted:
         samples, steps = wanted
@@ -134,7 +134,7 @@ def _require_places(place: Ints | None, name: str, reference: ProtocolReference)
 
 
 def targets_apart(given: Answers, truth: Answers, name: str) -> int:
-    """Count the labels or wanted values that are not those of the test split.
+    """Count the labels or target values that are not those of the test split.
 
     Raises:
         InputError: they are not of the same samples and steps.

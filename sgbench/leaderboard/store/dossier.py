@@ -32,12 +32,12 @@ class Dossier:
 
     @property
     def best(self) -> Verification | None:
-        """The highest tier that was passed."""
+        """Return the verification of the highest tier that was passed."""
         passed = [each for each in self.verifications if each.passed]
         return passed[-1] if passed else None
 
     def is_claimed(self, finished: Iterable[int]) -> bool:
-        """Say whether it was handed in and nobody has run its weights of all these seeds again with success.
+        """Say whether a method was handed in and nobody has run its weights of all these seeds again with success.
 
         Args:
             finished: the seeds that have a result.
@@ -54,7 +54,7 @@ class Dossier:
 
     @property
     def failed(self) -> Verification | None:
-        """The lowest tier that was not passed."""
+        """Return the verification of the lowest tier that was not passed."""
         return next((each for each in self.verifications if not each.passed), None)
 
 
@@ -66,12 +66,12 @@ class Dossiers:
     findings: tuple[Finding, ...]
 
     def of(self, method_id: str) -> Dossier:
-        """Return the dossier of a method."""
+        """Return the dossier of a method; an empty one where nothing lies beside its records."""
         return self.by_method.get(method_id, Dossier())
 
 
 def read_dossiers(folder: Path) -> Dossiers:
-    """Read what lies in the folder of one protocol of a leaderboards folder."""
+    """Read submissions, verifications and notices from the folder of one protocol of a leaderboards folder."""
     findings: list[Finding] = []
     submissions = {each.method_id: each for each in _read(folder, SUBMISSIONS, Submission, findings)}
     notices = {each.method_id: each for each in _read(folder, NOTICES, Notice, findings)}
@@ -95,7 +95,7 @@ def _tuning(submission: Submission | None, folder: Path) -> TuningLog | None:
 
 
 def fitting(dossiers: Dossiers, folder: Path, measure: Measure) -> Dossiers:
-    """Without verifications of another score than the board compares, each of which is a finding.
+    """Remove verifications of another score than the board compares, each of which becomes a finding.
 
     Args:
         dossiers: of a protocol.
@@ -119,7 +119,7 @@ def _order(check: Verification) -> tuple[int, str]:
 
 
 def place_of(folder: Path, stored: Submission | Verification | Notice) -> Path:
-    """Return where a file of a dossier belongs.
+    """Return the path where a file of a dossier belongs.
 
     Args:
         folder: of the protocol, in a leaderboards folder.
@@ -131,7 +131,7 @@ def place_of(folder: Path, stored: Submission | Verification | Notice) -> Path:
 
 
 def place(folder: Path, stored: Submission | Verification | Notice) -> Path:
-    """Write a file of a dossier once; returns where. A further verification of a tier lies beside the first.
+    """Write a file of a dossier once and return its path; a further verification of a tier lies beside the first.
 
     Raises:
         InputError: another one is there, which is never overwritten.

@@ -22,7 +22,7 @@ REMEDY = "restore it from the repository's history, or accept the submission ane
 
 
 def lost_files(folder: Path, dossiers: Dossiers) -> Iterator[Finding]:
-    """Every file of an accepted submission that is not in the store as it was handed in.
+    """Yield every file of an accepted submission that is not in the store as it was handed in.
 
     The content of objects is checked where these are (see `Objects.check`); here they have to be there, or the
     reference to where they lie.
@@ -42,7 +42,7 @@ def lost_files(folder: Path, dossiers: Dossiers) -> Iterator[Finding]:
 
 
 def hidden_files(folder: Path) -> Iterator[Finding]:
-    """Every hidden file and folder in the store, none of which is read, though git would commit most.
+    """Yield every hidden file and folder in the store, none of which is read, though git would commit most.
 
     What a running command is writing is left out.
 
@@ -61,7 +61,7 @@ def hidden_files(folder: Path) -> Iterator[Finding]:
 
 
 def place_of_file(folder: Path, submission: Submission, note: FileNote) -> Path:
-    """Return where the store keeps one file of an accepted submission."""
+    """Return the path where the store holds one file of an accepted submission."""
     kind, _, name = note.path.partition("/")
     if kind == "records":
         where = EXTERNAL if submission.division == "external" else RECORDS

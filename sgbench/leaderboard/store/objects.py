@@ -40,7 +40,7 @@ class Objects:
         self.folder = folder / OBJECTS
 
     def put(self, data: bytes, kind: Kind) -> str:
-        """Store bytes once; returns their SHA-256.
+        """Store bytes once under their hash; return their SHA-256.
 
         Raises:
             StorageError: the folder cannot be written.
@@ -52,7 +52,7 @@ class Objects:
         return sha256
 
     def refer(self, data: bytes, kind: Kind, url: str) -> None:
-        """Store where bytes lie, in place of them.
+        """Store the address where bytes lie, in place of the bytes.
 
         Raises:
             InputError: the address is none.
@@ -66,7 +66,7 @@ class Objects:
         write_atomic(self._path(sha256, kind).with_suffix(f".{kind}.ref"), to_json(reference))
 
     def get(self, sha256: str, kind: Kind) -> bytes | None:
-        """Return the bytes of this hash, or None where they are not here.
+        """Read the bytes of this hash, or return None where they are not stored here.
 
         Raises:
             InputError: what is here has another hash.
@@ -80,7 +80,7 @@ class Objects:
         return data
 
     def check(self) -> Iterator[Finding]:
-        """Everything below the folder that is not what its name says."""
+        """Yield everything below the folder that is not what its name says."""
         if not self.folder.is_dir() or self.folder.is_symlink():
             return
         for path in sorted(self.folder.iterdir()):

@@ -38,12 +38,12 @@ class Predictions:
 
     @property
     def hits(self) -> NDArray[np.bool_]:
-        """Return whether each sample is right [samples]."""
+        """Compare predictions with targets: whether each sample is right [samples]."""
         return self.target == self.prediction
 
     @property
     def accuracy(self) -> float:
-        """The share that is right."""
+        """Compute the share of samples that are right."""
         return float(self.hits.mean())
 
 
@@ -71,7 +71,7 @@ def parse_predictions(data: bytes, name: str) -> Predictions:
 
 
 def lines_of(data: bytes, name: str) -> tuple[str, list[str]]:
-    """Return the first line and the others.
+    """Split a table into its first line and the others.
 
     Raises:
         InputError: these are no lines of plain text, or there is one alone.
@@ -91,7 +91,7 @@ def lines_of(data: bytes, name: str) -> tuple[str, list[str]]:
 
 
 def table_of(body: list[str], line_of: re.Pattern[str], columns: int, name: str) -> Floats:
-    """Read the numbers [lines, columns].
+    """Read the numbers in a table's lines as an array [lines, columns].
 
     Raises:
         InputError: the first line that is not so many plain numbers.

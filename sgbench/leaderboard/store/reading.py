@@ -26,7 +26,7 @@ class Finding:
 
 
 def finding(path: Path, error: InputError) -> Finding:
-    """Make a finding of what an error says of a file."""
+    """Make a finding about a file from an error."""
     reason = " ".join(str(error).split())
     return Finding(str(path), reason.removeprefix(f"{path}: "))
 
@@ -45,7 +45,7 @@ class RecordReader:
         self._known = KnownMethods()
 
     def comparable(self, path: Path, place: Iterable[str], layout: Layout) -> RunRecord:
-        """Read the record in a file if it can be compared.
+        """Read the record in a file if it can be compared with others on its board.
 
         Args:
             path: of the file.

@@ -31,7 +31,7 @@ class Shelf:
     findings: tuple[Finding, ...]
 
     def of(self, protocol: str) -> tuple[RunRecord, ...]:
-        """Return the records of one protocol."""
+        """Return the records of one protocol on this shelf."""
         return tuple(record for record in self.records if record.protocol == protocol)
 
 
@@ -257,7 +257,7 @@ def _source_files(sources: Sequence[Path], findings: list[Finding]) -> Iterator[
 
 
 def _files(start: Path, layout: Layout, findings: list[Finding]) -> Iterator[Path]:
-    """Paths of candidate files in sorted order; links to folders are named, not followed."""
+    """Yield the paths of candidate files in sorted order; links to folders are named, not followed."""
 
     def complain(error: OSError) -> None:
         findings.append(Finding(str(error.filename), f"cannot be read: {error.strerror}"))

@@ -15,7 +15,7 @@ TITLE = "What it took, and what was done otherwise"
 
 
 def page(findings: Findings) -> StudyPage:
-    """Write the page with table T6."""
+    """Write the page with table T6: hours of each block, what made the runs, deviations from registration."""
     parts = [_message(findings), "## Deviations from the registration"]
     listed = "\n".join(f"- {sentence}" for sentence in findings.deviations)
     parts.append(listed or "None.")
@@ -99,7 +99,7 @@ def _tasks(facts: Iterable[RunFacts]) -> str:
 
 
 def _code_table(facts: Iterable[RunFacts]) -> str:
-    """Count runs by what made them."""
+    """Count runs by the code and machine that made them."""
     groups: dict[tuple[str, ...], int] = {}
     for fact in facts:
         versions = ", ".join(f"{name} {version}" for name, version in sorted(fact.versions.items()))

@@ -21,7 +21,7 @@ PERCENT = 100
 
 
 def page(findings: Findings) -> StudyPage:
-    """Write the page with figure F7."""
+    """Write the page on dead networks with figure F7: the share of runs that learn by depth."""
     if not findings.stored("B1"):
         return StudyPage(NAME, TITLE, (findings.not_stored("B1"),))
     runs = findings.scores.block("B1")
@@ -55,7 +55,7 @@ def _number(run: Score, key: str) -> float:
 
 
 def learnt(run: Score) -> bool:
-    """Say whether a run scores above half."""
+    """Say whether a run scores above the bar of half, so that it has learnt."""
     return run.accuracy > LEARNS_POINTS
 
 
@@ -93,7 +93,7 @@ def _lines(runs: list[Score], gain: float) -> tuple[DepthLine, ...]:
 
 
 def _message(runs: list[Score]) -> str:
-    """Say who learns in the deepest network that starts quiet, and in the one that starts driven."""
+    """Describe which shapes learn in the deepest network that starts quiet, and in the one that starts driven."""
     deepest = max(layers(run) for run in runs)
     tails = sorted({_number(run, "surrogate.tail") for run in runs})
     gains = sorted({_number(run, "init.gain") for run in runs})

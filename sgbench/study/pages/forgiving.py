@@ -20,7 +20,7 @@ PERCENT = 100
 
 
 def page(findings: Findings) -> StudyPage:
-    """Write the page with figure F4: shares F of widths and G of widths and learning rates."""
+    """Write the page on forgiving shapes with figure F4: shares F of widths and G of widths and learning rates."""
     if not findings.stored("A2"):
         return StudyPage(NAME, TITLE, (findings.not_stored("A2"),))
     lines = {task: _line(findings, task) for task in findings.loaded.study.blocks["A2"].tasks}
@@ -52,7 +52,7 @@ def page(findings: Findings) -> StudyPage:
 
 
 def _line(findings: Findings, task: str) -> dict[str, Forgiving]:
-    """Return F of each shape; nothing where a run is missing."""
+    """Return F, the share of widths close to the best, of each shape; nothing where a run is missing."""
     cells: list[Cell] = [
         {"surrogate": shape, "width_fwhm": width} for shape in SHAPES for width in regime_map.WIDTHS
     ]
@@ -67,7 +67,7 @@ def _line(findings: Findings, task: str) -> dict[str, Forgiving]:
 
 
 def _plane(findings: Findings, task: str) -> dict[str, Forgiving]:
-    """Return G of each shape; nothing where a run is missing."""
+    """Return G, the share of widths and rates close to the best, of each shape; nothing if runs are missing."""
     study = findings.loaded.study
     rate = float(task_reference(study, "A2", task, findings.scores.settled)["optimizer.lr"] or 0)
     cells: list[Cell] = [

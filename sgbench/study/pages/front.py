@@ -21,7 +21,7 @@ MISSING = {
 
 
 def page(findings: Findings, pages: Sequence[StudyPage]) -> StudyPage:
-    """Write the front page.
+    """Write the front page of a study's report: question, outcome, and what is open.
 
     Args:
         findings: of the study.
@@ -63,7 +63,7 @@ def page(findings: Findings, pages: Sequence[StudyPage]) -> StudyPage:
 
 
 def _extension(findings: Findings, pages: Sequence[StudyPage]) -> tuple[str, ...]:
-    """Return the parts of the front page of a study that extends another one and decides no hypothesis."""
+    """Write the parts of the front page of a study that extends another one and decides no hypothesis."""
     study = findings.loaded.study
     return (
         study.about,
@@ -74,12 +74,12 @@ def _extension(findings: Findings, pages: Sequence[StudyPage]) -> tuple[str, ...
 
 
 def _links(pages: Sequence[StudyPage]) -> str:
-    """List the pages with links."""
+    """List the report's pages as links."""
     return "\n".join(f"- [{page.title}]({page.name})" for page in pages)
 
 
 def verdict_table(results: Sequence[HypothesisResult]) -> str:
-    """Write one line a hypothesis."""
+    """Write a table with one line a hypothesis: verdict and evidence."""
     rows = [
         [
             *(result.name, result.claim.replace("|", "/"), f"**{result.verdict}**", result.seeds),

@@ -28,7 +28,7 @@ ANCHORS = {
 
 
 def page(findings: Findings) -> StudyPage:
-    """Write the page with table T1: the settled setting of each task."""
+    """Write the page on reference settings with table T1: the settled setting of each task."""
     if not findings.stored("A1"):
         return StudyPage(NAME, TITLE, (findings.not_stored("A1"),))
     runs = findings.scores.block("A1")
@@ -76,7 +76,7 @@ def page(findings: Findings) -> StudyPage:
 
 
 def _margins(findings: Findings, runs: Sequence[Score]) -> list[str]:
-    """Return the part about margins: the spread of a pair of shapes, and the chance to show equality with it."""
+    """Write the part about margins: a pair's spread over seeds, and the chance to show equality within."""
     study, rows = findings.loaded.study, []
     for task in dict.fromkeys(run.task for run in runs):
         if study.tasks[task].outcome != "accuracy":

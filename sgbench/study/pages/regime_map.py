@@ -23,7 +23,7 @@ PERCENT = 100
 
 
 def page(findings: Findings) -> StudyPage:
-    """Write the page with figure F1 and the table behind it."""
+    """Write the page on the regime map with figure F1 and the table behind it."""
     if not findings.stored("A2"):
         return StudyPage(NAME, TITLE, (findings.not_stored("A2"),))
     panels, sentences, rows = [], [], []
@@ -56,7 +56,7 @@ def page(findings: Findings) -> StudyPage:
 
 
 def _cells(findings: Findings, task: str) -> dict[tuple[str, float], list[Score]]:
-    """Return the runs of each shape and width that has some."""
+    """Collect the runs of each shape and width that has some."""
     cells: dict[tuple[str, float], list[Score]] = {}
     for shape in SHAPES:
         for width in WIDTHS:
@@ -68,7 +68,7 @@ def _cells(findings: Findings, task: str) -> dict[tuple[str, float], list[Score]
 
 
 def estimate(values: list[float]) -> Estimate:
-    """Return mean and interval; without one from fewer than five seeds."""
+    """Compute a mean with its interval; fewer than five seeds give none."""
     summary = summarise(values)
     half = summary.half_width if len(values) >= MIN_SEEDS else None
     return Estimate(summary.mean, summary.mean - (half or 0.0), summary.mean + (half or 0.0))
@@ -90,7 +90,7 @@ def _panel(findings: Findings, task: str, cells: dict[tuple[str, float], list[Sc
 
 
 def _score(runs: list[Score]) -> Estimate:
-    """Return what a cell comes to in per cent: its mean accuracy, or how many of its runs solve the task."""
+    """Score a cell in per cent: its mean accuracy, or how many of its runs solve the task."""
     if runs[0].solved is None:
         return estimate([run.accuracy for run in runs])
     share = wilson(sum(bool(run.solved) for run in runs), len(runs))
@@ -99,7 +99,7 @@ def _score(runs: list[Score]) -> Estimate:
 
 
 def _sentence(findings: Findings, task: str, cells: dict[tuple[str, float], list[Score]]) -> str:
-    """Say how far shapes and widths lie apart on a task."""
+    """Describe how far shapes and widths lie apart on a task."""
     means = {place: _score(runs).value for place, runs in cells.items()}
     shape, width = max(means, key=lambda place: means[place])
     at_one = [mean for (_, other), mean in means.items() if other == 1.0]
@@ -120,7 +120,7 @@ def _sentence(findings: Findings, task: str, cells: dict[tuple[str, float], list
 
 
 def _deep(findings: Findings) -> str:
-    """Say who learns with four quiet layers at width 1."""
+    """Describe which shapes learn with four quiet layers at width 1."""
     counts = {}
     for shape in (COMPACT, *HEAVY):
         cell: Cell = {"surrogate": shape, "width_fwhm": 1.0}

@@ -25,7 +25,7 @@ REMEDIES = {
 
 
 def page(findings: Findings) -> StudyPage:
-    """Write the page with table T4."""
+    """Write the page on failures with table T4: failed runs by shape, width, regime and remedy."""
     everything = findings.scores.runs
     if not everything:
         return StudyPage(NAME, TITLE, ("Not known yet: nothing is stored.",))
@@ -60,7 +60,7 @@ def page(findings: Findings) -> StudyPage:
 
 
 def _shares(runs: Iterable[Score], group: Callable[[Score], str], head: str) -> str:
-    """Write shares of failed runs with Wilson's interval, of five runs or more."""
+    """Write a table of shares of failed runs with Wilson's interval, for groups of five runs or more."""
     groups: dict[str, list[Score]] = {}
     for run in runs:
         groups.setdefault(group(run), []).append(run)
@@ -76,7 +76,7 @@ def _shares(runs: Iterable[Score], group: Callable[[Score], str], head: str) -> 
 
 
 def _remedied(findings: Findings) -> list[Score]:
-    """Return the runs with a remedy, and those without that they are compared with, which the map has."""
+    """Collect the runs with a remedy, and those of the regime map that they are compared with."""
     runs = list(findings.scores.block("B2"))
     for task in findings.loaded.study.blocks["B2"].tasks:
         for shape in ("atan", "triangle"):
@@ -88,7 +88,7 @@ def _remedied(findings: Findings) -> list[Score]:
 
 
 def _remedy(run: Score) -> str:
-    """Name what a run of the block of remedies may change, without what its task does not have."""
+    """Name the remedy of a run (cutting, clipping and the like), without what its task does not have."""
     said = [
         f"{word} {run.settings[key]}" for key, word in REMEDIES.items() if run.settings.get(key) is not None
     ]

@@ -26,7 +26,7 @@ BELOW_BEST_POINTS = 2.0
 
 
 def page(findings: Findings) -> StudyPage:
-    """Write the page with figure F5 and table T3, from block C or else from the regime map."""
+    """Write the page on spikes with figure F5 and table T3, from block C or else from the regime map."""
     source = "C" if findings.stored("C") else "A2"
     if not findings.stored(source):
         return StudyPage(NAME, TITLE, (findings.not_stored("C"),))
@@ -76,7 +76,7 @@ def page(findings: Findings) -> StudyPage:
 
 
 def _runs(findings: Findings, source: str, task: str, shape: str) -> RunTable:
-    """Return all settings of one shape on a task."""
+    """Collect all settings of one shape on a task."""
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": width} for width in WIDTHS]
     if source == "C":
         cells = [
@@ -94,7 +94,7 @@ def _runs(findings: Findings, source: str, task: str, shape: str) -> RunTable:
 
 
 def _usable(runs: RunTable) -> NDArray[np.bool_]:
-    """Mark the settings of which every run sent spikes."""
+    """Mark the settings of which every run sent spikes, since others have no logarithm."""
     return np.array([bool(np.isfinite(row).all()) for row in runs.log_spikes], dtype=bool)
 
 
@@ -136,7 +136,7 @@ def _not_reached(ratio: SpikeRatio | None) -> str:
 
 
 def _sentence(task: str, target: float, ratios: dict[str, SpikeRatio | None]) -> str:
-    """Say which shapes are shown to need fewer or more spikes."""
+    """Describe which shapes are shown to need fewer or more spikes than the reference."""
     shown = []
     for shape, ratio in ratios.items():
         if ratio is None or ratio.low is None or ratio.high is None:

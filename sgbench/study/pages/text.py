@@ -43,12 +43,12 @@ class StudyPicture:
 
     @property
     def digest(self) -> str:
-        """The hash of its numbers, which the file carries."""
+        """Hash the picture's numbers; the file carries the hash."""
         return hashlib.sha256(repr(self.numbers).encode()).hexdigest()
 
     @property
     def markdown(self) -> str:
-        """The line that shows it."""
+        """Write the line of Markdown that shows the picture."""
         return f"![{self.says}]({self.name})"
 
 
@@ -62,13 +62,13 @@ class StudyPage:
     pictures: tuple[StudyPicture, ...] = ()
 
     def text(self, banner: str = "") -> str:
-        """Write the file's text."""
+        """Write the text of the page's file."""
         parts = [f"# {self.title}", banner, *self.parts]
         return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def item_text(value: Item) -> str:
-    """Write what a column of numbers or words holds.
+    """Write one value of a column of numbers or words as text.
 
     >>> item_text(93.2345), item_text("solved"), item_text(None)
     ('93.2', 'solved', '-')
@@ -112,7 +112,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Item]]) -> str:
 
 
 def details(summary: str, body: str) -> str:
-    """Fold a long table away."""
+    """Write a long table that is folded away until it is opened."""
     return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
 
 
@@ -131,7 +131,7 @@ def cell_text(cell: Mapping[str, object] | Cell, *, without: Sequence[str] = ())
 
 
 def few(runs: int, of: int) -> str:
-    """Write a count of runs.
+    """Write a count of runs, such as "3 of 40".
 
     >>> few(3, 10)
     '3 of 10'

@@ -34,7 +34,7 @@ HEADER = ("task", "method", "difference", "margin", "p differs", "p equal", "see
 
 
 def page(findings: Findings) -> StudyPage:
-    """Write the page with figure F3 and table T2."""
+    """Write the page on tuned shapes with figure F3 and table T2: every shape against atan."""
     if not findings.stored("A3b"):
         return StudyPage(NAME, TITLE, (findings.not_stored("A3b"),))
     tasks = findings.loaded.study.blocks["A3b"].tasks
@@ -78,7 +78,7 @@ def _own(findings: Findings, task: str) -> list[Cell]:
 def forest(
     findings: Findings, tables: dict[str, RunTable]
 ) -> tuple[list[ForestPanel], dict[str, RandomEffects]]:
-    """Return a panel for each shape, and its mean over the tasks that have an accuracy."""
+    """Build a panel for each shape, with its mean over the tasks that have an accuracy."""
     panels, pooled = [], {}
     study, rules = findings.loaded.study, findings.rules
     accurate = {task: one for task, one in tables.items() if study.tasks[task].outcome == "accuracy"}
@@ -157,7 +157,7 @@ def _pooled_table(pooled: dict[str, RandomEffects]) -> str:
 
 
 def _message(findings: Findings, tables: dict[str, RunTable]) -> str:
-    """Say how many shapes are equal to atan when each is tuned."""
+    """Describe how many shapes are equal to atan when each is tuned."""
     words = [one.verdict.word for one in _compared(findings, tables)]
     seeds = sorted({look.planned for look in tables.values()})
     said = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
@@ -181,7 +181,7 @@ def _compared(findings: Findings, tables: dict[str, RunTable]) -> list[Compared]
 
 
 def _verdict_tables(findings: Findings, best: dict[str, list[RunTable]]) -> list[str]:
-    """T2: every comparison at every look."""
+    """Write table T2: every comparison at every look."""
     parts = ["## T2: verdicts", _rule(findings)]
     looked = [
         (look.planned, one)

@@ -27,7 +27,7 @@ BEST_OF = (
 
 
 def page(findings: Findings) -> StudyPage:
-    """Write the page with figure F2, a heat map a shape and task, and F6, the expected best of n settings."""
+    """Write the page on tuning with figures F2, heat maps by shape and task, and F6, the expected best of n."""
     if not findings.stored("A2"):
         return StudyPage(NAME, TITLE, (findings.not_stored("A2"),))
     parts = [
@@ -66,7 +66,7 @@ def page(findings: Findings) -> StudyPage:
 
 
 def _expected(findings: Findings, task: str) -> TuningPanel | None:
-    """Return the expected best of n settings of each shape; None where a setting has no run."""
+    """Compute the expected best of n settings of each shape; None where a setting has no run."""
     lines = []
     for shape, tail in SLOPE_AT_REST.items():
         trials = []
@@ -85,7 +85,7 @@ def _expected(findings: Findings, task: str) -> TuningPanel | None:
 
 
 def _bought(panel: TuningPanel) -> str:
-    """Say how far each shape comes from one setting to all of them."""
+    """Describe how far each shape comes from one setting to all of them."""
     gains = ", ".join(f"{line.name} {line.scores[0]:.1f} to {line.scores[-1]:.1f} %" for line in panel.lines)
     return f"**{panel.title}**: from one setting to the best of {len(panel.lines[0].scores)}, {gains}."
 

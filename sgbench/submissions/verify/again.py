@@ -25,12 +25,12 @@ SAME_STEPS = 0.01
 
 
 def answered(parts: Iterable[tuple[Tensor, Tensor, Tensor]], reference: ProtocolReference) -> Answers:
-    """Return what a network says, as stored; see `sgbench.training.artefacts.predictions_table`."""
+    """Return a network's answers as a stored table has them; see `sgbench.training.artefacts.predictions_table`."""
     return parse_answers(predictions_table(list(parts)), "what was inferred again", reference)
 
 
 def wanted(data: SpikingData, reference: ProtocolReference) -> Answers:
-    """Return what the test split of a data set wants; the answers in it are zero and mean nothing."""
+    """Return the targets of a data set's test split; the answers in it are zero and mean nothing."""
     with data.last_step():
         if reference.labels_steps:  # the encoder says where each sample ends
             pairs = [(batch.position, scored_target(batch)) for batch in data.evaluation("test")]
@@ -51,7 +51,7 @@ def rescored(given: Answers, truth: Answers, reference: ProtocolReference) -> fl
 
 
 def loss_of(outputs: Outputs, reference: ProtocolReference) -> float:
-    """Compute the loss that a protocol fixes, of outputs that were stored.
+    """Compute the loss that a protocol fixes, of stored outputs.
 
     >>> from sgbench.leaderboard.deviation import compose_reference
     >>> outputs = Outputs(np.zeros((2, 3, 1)), np.full((2, 3, 1), 0.5))
@@ -72,7 +72,7 @@ def loss_of(outputs: Outputs, reference: ProtocolReference) -> float:
 
 
 def agreement(again: Answers, claimed: Answers, name: str) -> float:
-    """Compute the share of answers that are the same, of outputs that of samples.
+    """Compute the share of answers that are the same in two runs; of outputs, the share of samples.
 
     Raises:
         InputError: they are not of the same samples and steps.

@@ -36,7 +36,7 @@ class DataJudge:
         return loss_of(outputs, reference)
 
     def wanted(self, reference: ProtocolReference, seed: int) -> Answers | None:
-        """Return what the test split of a seed wants; None where its files are not here."""
+        """Return the targets of the test split of a seed; None where its files are not on this machine."""
         protocol = reference.protocol
         # Only where every seed draws data of its own does the seed matter.
         key = (protocol.name, seed if protocol.draw == "per_seed" else protocol.seeds[0])
@@ -45,7 +45,7 @@ class DataJudge:
         return self._wanted[key]
 
     def impossible(self, method: Method) -> str | None:
-        """Why nothing can be built from a method's names and numbers, or None where it can."""
+        """Explain why nothing can be built from a method's names and numbers, or return None where it can."""
         try:
             self._parts(method, self._references.of(method.protocol.name).protocol.seeds[0])
         except InputError as error:
@@ -53,7 +53,7 @@ class DataJudge:
         return None
 
     def misfit(self, record: RunRecord, weights: bytes, name: str) -> str | None:
-        """Say what in a finished record its network contradicts, or return None.
+        """Describe what in a finished record its network contradicts, or return None.
 
         Raises:
             InputError: the weights are not those of this network.
@@ -63,7 +63,7 @@ class DataJudge:
         return summary(misfits(record, parts))
 
     def _parts(self, method: Method, seed: int) -> Parts:
-        """Composed once for all seeds, built anew for each."""
+        """Build the parts of a method anew for a seed, composed once for all seeds."""
         key = method.model_dump_json()
         if key not in self._specs:
             first = self._references.of(method.protocol.name).protocol.seeds[0]

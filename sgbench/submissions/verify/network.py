@@ -53,7 +53,7 @@ def load_weights(network: Network, data: bytes, name: str) -> None:
 
 
 def misfits(record: RunRecord, parts: Parts) -> Iterator[Difference]:
-    """Everything in a finished record that the shapes and the stored weights of its network contradict.
+    """Yield everything in a finished record that the shapes and the stored weights of its network contradict.
 
     Events are taken as claimed, since they need a run; all that follows from them and from the shapes is counted.
 
@@ -72,7 +72,7 @@ def misfits(record: RunRecord, parts: Parts) -> Iterator[Difference]:
 
 
 def _following(claimed: OpCounts, counter: OperationCounter) -> OpCounts:
-    """Return the counts of the counter's network if the claimed events came."""
+    """Compute the counts that follow for the counter's network if the claimed events occurred."""
     counter.samples, counter.steps = claimed.samples, claimed.steps
     for total, layer in zip(counter.totals, claimed.layers, strict=False):
         total.update(_events(layer))
@@ -81,7 +81,7 @@ def _following(claimed: OpCounts, counter: OperationCounter) -> OpCounts:
 
 
 def _events(layer: LayerCounts) -> dict[str, int]:
-    """Return what only a run can tell of a layer, as the counter names it; its own operations come second."""
+    """Return the counts of a layer that only a run can tell, by the counter's names; recurrent ones come last."""
     through = [group.effective.total or 0 for group in layer.synapses]
     return {
         "spikes": layer.spikes_sent.total or 0,
@@ -91,7 +91,7 @@ def _events(layer: LayerCounts) -> dict[str, int]:
 
 
 def differences(claimed: OpCounts, recounted: OpCounts) -> Iterator[Difference]:
-    """All numbers, names and reasons in which two counts differ, in the order of the record."""
+    """Yield all numbers, names and reasons in which two counts differ, in the order of the record."""
     ours, theirs = (
         dict(_amounts(recounted.model_dump(), "counts")),
         dict(_amounts(claimed.model_dump(), "counts")),
@@ -102,7 +102,7 @@ def differences(claimed: OpCounts, recounted: OpCounts) -> Iterator[Difference]:
 
 
 def _amounts(tree: object, place: str) -> Iterator[tuple[str, Amount]]:
-    """Every leaf by its place; a count is its total, or the reason why there is none."""
+    """Yield every leaf by its place; a count is its total, or the reason why there is none."""
     if isinstance(tree, dict):
         if tree.keys() == {"total", "reason"}:
             yield place, tree["reason"] if tree["total"] is None else tree["total"]
@@ -118,7 +118,7 @@ def _amounts(tree: object, place: str) -> Iterator[tuple[str, Amount]]:
 
 
 def summary(contradicted: Iterable[Difference]) -> str | None:
-    """One line about the first differences, or None where there is none.
+    """Describe the first differences in one line, or return None where there is none.
 
     >>> summary([Difference("parameters", 1, 68)])
     'parameters is 1, its network has 68'
@@ -131,7 +131,7 @@ def summary(contradicted: Iterable[Difference]) -> str | None:
 
 
 def _amount_text(value: Amount) -> str:
-    """Write a value as plain text, whatever a stranger wrote."""
+    """Write a value as plain text, whatever characters a stranger put in it."""
     if value is None:
         return "none"
     return " ".join(re.sub(r"[^A-Za-z0-9_.+-]", " ", str(value)).split())[:SHOWN_CHARS].strip()

@@ -67,7 +67,7 @@ def outcome(
 
 
 def mean(values: Sequence[float]) -> float:
-    """Compute the mean, summed without rounding."""
+    """Compute the mean of scores, summed without rounding."""
     return math.fsum(values) / len(values)
 
 

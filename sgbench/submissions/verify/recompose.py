@@ -48,7 +48,7 @@ def recompose(method: Method, seed: int, *, runs_dir: Path, references: Referenc
 
 
 def completed(method: Method, composed: Method) -> Method:
-    """Add the neutral values of numbers that the entries of a method have got since it ran; its id stays."""
+    """Add neutral values of parameters that a method's entries have got since it ran; its id stays."""
     parameters = {}
     for group, own in method.parameters.items():
         later = {key: f"{group}.{key}" for key in composed.parameters[group] if key not in own}

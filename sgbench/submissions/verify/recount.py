@@ -32,7 +32,7 @@ SQUARES = ("synaptic_operations_squared", "spikes_sent_squared")
 
 
 def recounted(record: RunRecord, counts: OpCounts, test: Scores, validation: Scores) -> Iterator[str]:
-    """Everything in which a record differs from what its weights gave again.
+    """Yield everything in which a record differs from what its weights gave again.
 
     Args:
         record: what is claimed.
@@ -51,7 +51,7 @@ def recounted(record: RunRecord, counts: OpCounts, test: Scores, validation: Sco
 
 
 def _within(difference: Difference, counts: OpCounts) -> bool:
-    """Say whether a count that follows events is off by no more than other processors may put it."""
+    """Say whether a count that follows events is off by no more than another processor's rounding explains."""
     claimed, again = difference.claimed, difference.recounted
     if not isinstance(claimed, int) or not isinstance(again, int):
         return difference.place.startswith("counts.spread") and claimed is None  # the record predates it
@@ -64,7 +64,7 @@ def _within(difference: Difference, counts: OpCounts) -> bool:
 
 
 def _reached(place: str, counts: OpCounts) -> int:
-    """Return how many operations one event is; a layer that hardly fires may be off by one in 100 samples."""
+    """Count the operations of one event; a layer that hardly fires may be off by one event in 100 samples."""
     *before, name = place.split(".")
     if name in ("input_events", "spikes_sent", "spikes_sent_squared"):
         return 1
@@ -75,7 +75,7 @@ def _reached(place: str, counts: OpCounts) -> int:
 
 
 def _scores(name: str, claimed: Scores, again: Scores) -> Iterator[str]:
-    """Scores of one split; the share of answers that agree is looked at elsewhere, and tells more."""
+    """Compare the scores of one split; the share of answers that agree is checked elsewhere, and tells more."""
     if (claimed.samples, claimed.labels) != (again.samples, again.labels):
         yield f"{name}.samples is {claimed.samples}, its network has {again.samples}"
     small = ROUNDING if claimed.accuracy is None else SMALL_LOSS
@@ -88,7 +88,7 @@ def _scores(name: str, claimed: Scores, again: Scores) -> Iterator[str]:
 
 
 def _activity(name: str, claimed: Scores, again: Scores, counts: OpCounts) -> Iterator[str]:
-    """Rates up to one event in 100 samples; of silent and saturated neurons up to one, or one in 100."""
+    """Compare rates up to one event in 100 samples, and silent and saturated neurons up to one, or one in 100."""
     theirs, ours = ({line.name: line for line in scores.activity} for scores in (claimed, again))
     if theirs.keys() != ours.keys():
         yield f"{name}.activity is of {len(theirs)} layers, its network has {len(ours)}, or other names"

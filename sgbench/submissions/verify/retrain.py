@@ -32,7 +32,7 @@ def retrained(
     *,
     references: References,
 ) -> TierOutcome:
-    """Train some seeds of a method again, in folders that are thrown away, and hold their mean against the claim.
+    """Train some seeds of a method again, in temporary folders, and compare their mean with the claim.
 
     Args:
         where: what is verified, for messages.
@@ -102,7 +102,7 @@ def own_rows(folder: Path, *, references: References) -> Iterator[UnsubmittedRow
 
 
 def tolerance_of(scores: Sequence[float], repeated: int, *, least: float) -> float:
-    r"""Return how far a re-trained mean may lie from a claimed one.
+    r"""Compute how far a re-trained mean may lie from a claimed one.
 
     .. math:: \max\left(3 \, s \sqrt{1/n + 1/k}, \; 2 s, \; d\right)
 

@@ -62,7 +62,7 @@ class Verifier:
         self.references = references
 
     def verify(self, tier: Tier, seeds: Sequence[int]) -> TierOutcome:
-        """Go through one tier.
+        """Run one tier of verification on these seeds.
 
         Raises:
             InputError: the tier is not open to this submission, or its parts do not fit the catalogue's network.
@@ -99,7 +99,7 @@ class Verifier:
         return [claim.score for claim in claims if claim is not None]
 
     def _rescored(self, seeds: Sequence[int]) -> TierOutcome:
-        """Answers against what the data set itself wants."""
+        """Score the stored answers against what the data set itself wants."""
         method = self.submission.method or self._reference.method
         scores, foreign = [], 0
         for seed in seeds:
@@ -122,7 +122,7 @@ class Verifier:
         )
 
     def _reinferred(self, seeds: Sequence[int]) -> TierOutcome:
-        """Weights in the catalogue's own network, run over the test set again."""
+        """Run the stored weights in the catalogue's own network over the test set, and compare with the claims."""
         agreements, test_scores, spikes, foreign, lies = [], [], [], 0, []
         for seed in seeds:
             training, validation = self._inferred(seed)
@@ -160,7 +160,7 @@ class Verifier:
         )
 
     def _inferred(self, seed: int) -> tuple[Training, Scores]:
-        """Run one seed over the test set, and before it over the validation set."""
+        """Run one seed's weights over the validation set and then the test set."""
         method = self.submission.method
         assert method is not None  # noqa: S101 - refused before
         parts = self._parts(method, seed)
@@ -177,7 +177,7 @@ class Verifier:
         return parts
 
     def _retrained(self, seeds: Sequence[int]) -> TierOutcome:
-        """Training from the names and numbers."""
+        """Train again from the method's names and numbers, and compare with the claims."""
         method = self.submission.method
         assert method is not None  # noqa: S101 - refused before
         claims = dict(zip(self.records, self._claimed(self.records), strict=True))
@@ -185,7 +185,7 @@ class Verifier:
 
 
 def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> tuple[Training, Scores]:
-    """Pass over the validation and the test set with the weights of this epoch, without any training."""
+    """Run the weights of an epoch over the validation and the test set, without any training."""
     training = Training(parts, method, seed, made_by={})
     training.best.epoch = epoch
     training.begin_scoring("validation", selected=True)
@@ -200,7 +200,7 @@ def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> tuple[Traini
 
 
 def _spike_ratio(recounted: OpCounts, record: RunRecord) -> float:
-    """Spikes counted again over spikes claimed; 1 where there is nothing to compare."""
+    """Divide the spikes counted again by those claimed; 1 where there is nothing to compare."""
     if record.counts is None:
         return 1.0
     again, claim = (
