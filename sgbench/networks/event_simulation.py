@@ -236,7 +236,7 @@ def crossing(u: Tensor, i: Tensor, left: Tensor, membrane: Membrane) -> Tensor:
 
     >>> one = torch.ones(1, 1, dtype=torch.float64)
     >>> round(crossing(0 * one, 5 * one, 9 * one, Membrane(4.0, 2.0, 1.0)).item(), 6)  # x - x^2 = 1/5, x = e^(-d/4)
-    1.294298
+    1.294029
     """
     mem, syn = membrane.tau_mem, membrane.tau_syn
     a, b = u + membrane.share * i, membrane.share * i

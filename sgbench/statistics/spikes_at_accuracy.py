@@ -171,5 +171,5 @@ def _log_ratio(needed: Needed, other: Needed) -> float:
 
 
 def _exp(value: float) -> float:
-    """Exponentiate; infinity stays infinity."""
+    """Return the exponential of a value; that of infinity is infinity."""
     return math.exp(value) if value < math.inf or math.isnan(value) else value
