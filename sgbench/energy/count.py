@@ -94,7 +94,7 @@ class OperationCounter:
         )
 
     def _layer(self, layer: Counted, total: Counter[str], source: str, kind: Kind) -> LayerCounts:
-        """Return the counts of one layer from its totals."""
+        """Build the record's counts per inference of one layer from its operation totals over all samples."""
         neurons = layer.neurons
         synapses = tuple(self._groups(layer, total, source, kind))
         updates = self.steps * neurons

@@ -126,7 +126,7 @@ def outside(channels: int) -> StorageError:
 
 
 def beyond(trains: SpikeTrains, steps: int, dt_s: float) -> int:
-    """Count the spikes after the last step; a sample's spikes are in the order of time.
+    """Count the spikes that come after the end of the run's last step, in spike trains that are sorted by time.
 
     >>> beyond(SpikeTrains.of([0, 0, 1], [0, 0, 0], [999, 1000, 2500], [3000, 3000], 1), 1, 0.001)
     2

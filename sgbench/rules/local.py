@@ -240,7 +240,7 @@ class LocalReadout(nn.Module):
 
     @property
     def neuron(self) -> Neuron:
-        """Return the readout's units."""
+        """Return the neuron model that the readout integrates with."""
         return self._owner[0]
 
     def synapses(self) -> tuple[Tensor, None]:

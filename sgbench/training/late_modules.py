@@ -203,7 +203,7 @@ def _logger() -> Any:
 
 
 def _drawing(name: str) -> Callable[[], Any]:
-    """Return a function that loads matplotlib when it is called."""
+    """Return a stand-in for a drawing function, which loads matplotlib and then draws as that function does."""
 
     def draw(*given: Any, **named: Any) -> Any:
         module = sys.modules["torchmetrics.utilities.plot"]

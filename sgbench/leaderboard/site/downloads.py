@@ -60,7 +60,7 @@ def as_csv(table: Table) -> bytes:
 
 
 def _unrun(found: str | float | None) -> str | float | None:
-    """Return a text that a spreadsheet would run as JSON text, all else as it is."""
+    """Quote a text that a spreadsheet would take for a formula; return everything else unchanged."""
     return text_cell(found) if isinstance(found, str) and found.startswith(RUN) else found
 
 
