@@ -79,4 +79,5 @@ def first_times(trajectory: Trajectory) -> Tensor:
     if trajectory.times is not None:
         return torch.where(trajectory.times.isfinite(), trajectory.times, lengths[:, None].to(output.dtype))
     inside = valid_steps(lengths, len(output))[..., None]
-    return (1 - output).cumprod(0).masked_fill(~inside, 0.0).sum(0)
+    silent = (1 - output.masked_fill(~inside, 0.0)).cumprod(0)
+    return silent.masked_fill(~inside, 0.0).sum(0)

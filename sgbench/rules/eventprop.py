@@ -241,12 +241,10 @@ def _check_firing(layer: DenseLayer, group: str) -> None:
         )
     if neuron.next_potential.reset == "none":
         raise InputError(f"{group}.reset=none: rule=eventprop follows resets; use {group}.reset=zero")
-    if (
-        neuron.surrogate.firing is not None
-        or neuron.surrogate.output != "binary"
-        or neuron.surrogate.stochastic
-    ):
+    if neuron.surrogate.firing is not None:
         raise InputError("rule=eventprop: follows spikes that fire at threshold; use firing=step")
+    if neuron.surrogate.output != "binary" or neuron.surrogate.stochastic:
+        raise InputError("rule=eventprop: follows spikes of 0 and 1 without chance; use surrogate=atan")
     spec = neuron.recurrence_spec()
     for name, value in (("alpha", spec.second_decay), ("beta", spec.decay), ("threshold", spec.threshold)):
         if torch.as_tensor(value).numel() != 1:

@@ -42,12 +42,12 @@ def test_several_processes_read_the_same(tmp_path: Path, monkeypatch: pytest.Mon
 def test_no_method_is_divided() -> None:
     """By hand: parts of at least five paths, seeds of one method in one part."""
     paths = [Path(f"p/records/{name}/{seed}.json") for name in "abcd" for seed in range(3)]
-    parts = measuring._shares(paths, "leaderboards", 3)
+    parts = measuring.shares(paths, "leaderboards", 3)
     assert [[path.parent.name for path in part] for part in parts] == [
         ["a"] * 3 + ["b"] * 3,
         ["c"] * 3 + ["d"] * 3,
     ]
-    assert measuring._shares([], "leaderboards", 3) == [[]]
+    assert measuring.shares([], "leaderboards", 3) == [[]]
 
 
 @pytest.mark.slow

@@ -423,7 +423,7 @@ def test_a_checkpoint_of_other_versions_is_not_continued(
     """One run is made by one set of versions, which its record states."""
     with monkeypatch.context() as patch:
         _stop_after(1, patch)
-        patch.setattr("sgbench.training.provenance.Code.made_by", lambda _: {"torch": "0.0"})
+        patch.setattr("sgbench.training.provenance.Code.made_by", lambda *_: {"torch": "0.0"})
         with pytest.raises(KeyboardInterrupt):
             sgbench.run(*WORDS)
     assert sgbench.run(*WORDS).timing.resumed == 0
