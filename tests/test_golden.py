@@ -13,9 +13,10 @@ import pytest
 from sgbench.errors import InputError
 from tests.golden import cases
 from tests.golden.write import refuse_moved
+from tests.thinned import thinned
 
 
-@pytest.mark.parametrize("name", cases.experiments())
+@pytest.mark.parametrize("name", thinned(cases.experiments(), 3))
 def test_composed_experiment(name: str) -> None:
     """The whole specification of each experiment and sweep point, exactly."""
     assert cases.composed(name) == _golden(f"experiment_{name}.json")
@@ -56,7 +57,7 @@ SLOW = ("evidence_accumulation", "store_recall")  # thousands of steps
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW or place % 2))
+        pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW or place % 4))
         for place, name in enumerate(cases.experiments())
     ],
 )

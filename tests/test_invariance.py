@@ -24,6 +24,7 @@ from sgbench.metrics.evaluation import Evaluation
 from sgbench.networks.base import Network
 from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 from sgbench.training.build import build
+from tests.thinned import thinned
 
 LENGTHS = torch.tensor([6, 1, 4, 5, 3])
 OUTPUTS = 3
@@ -104,7 +105,7 @@ def loss_of(name: str, position: int) -> Loss:
     return sgbench.create(f"loss/{name}", **SETTINGS.get(name, ({},))[position])
 
 
-@pytest.mark.parametrize("name", catalogue.entries("loss"))
+@pytest.mark.parametrize("name", thinned(catalogue.entries("loss"), 3))
 def test_losses(name: str) -> None:
     """Expected: the mean over all samples, of their own steps alone; predictions sample by sample."""
     for position in range(len(SETTINGS.get(name, ({},)))):
@@ -166,7 +167,7 @@ def network(name: str, recurrence: str) -> Network:
     return build(compose([*words, *changes, "protocol.precision=float64"])).network
 
 
-@pytest.mark.parametrize("name", catalogue.entries("network"))
+@pytest.mark.parametrize("name", thinned(catalogue.entries("network"), 3))
 def test_counts_and_scores(name: str) -> None:
     """Expected: every operation count and activity to the bit, accuracy and loss, whatever the arrangement."""
     known = catalogue.entry("network", name).parameters

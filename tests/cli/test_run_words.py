@@ -15,6 +15,7 @@ from sgbench.errors import InputError
 from sgbench.sweeps.checked import built
 from sgbench.sweeps.notes import notes
 from tests.run.tiny import WORDS
+from tests.thinned import thinned_rows
 
 MEANINGLESS = {
     "numbers for a name": (["protocol=[1,2]"], "protocol=[1,2]: names of entries are needed"),
@@ -65,15 +66,18 @@ def test_meaningless_words_are_one_short_line(
 
 @pytest.mark.parametrize(
     ("words", "shown"),
-    [
-        (["--info"], "Defaults List"),
-        (["--info", "defaults", "surrogate=triangle"], "surrogate/triangle"),
-        (["-i=searchpath"], "Config search path"),
-        (["surrogate=triangle", "-c", "job", "-p", "surrogate"], "Triangle"),
-        (["--cfg=job", "--resolve", "seed=17"], "seed: 17"),
-        (["--hydra-help"], "Hydra"),
-        (["-sc", "install=bash"], "hydra_bash_completion"),
-    ],
+    thinned_rows(
+        [
+            (["--info"], "Defaults List"),
+            (["--info", "defaults", "surrogate=triangle"], "surrogate/triangle"),
+            (["-i=searchpath"], "Config search path"),
+            (["surrogate=triangle", "-c", "job", "-p", "surrogate"], "Triangle"),
+            (["--cfg=job", "--resolve", "seed=17"], "seed: 17"),
+            (["--hydra-help"], "Hydra"),
+            (["-sc", "install=bash"], "hydra_bash_completion"),
+        ],
+        3,
+    ),
 )
 def test_flags_of_hydra_that_show_something(
     words: list[str], shown: str, capfd: pytest.CaptureFixture[str]

@@ -33,6 +33,7 @@ from tests.contracts.rows import (
     trained,
 )
 from tests.entries import spec_with
+from tests.thinned import thinned
 
 SEEDED_ROWS, SEEDED_REFUSALS, PARTS = 60, 20, 12
 CUTTING = ("eprop", "s_tllr", "superspike")
@@ -121,14 +122,14 @@ def problem_of_remedies(words: str, made: Recipe, message: str) -> Problems:
     return problems
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", thinned(range(4), 4))
 def test_seeded_rows_train(part: int) -> None:
     """Expected: sixty rows, drawn by a seed, each build and train for a batch of finite numbers."""
     seeded = sample(accepted_rows(), SEEDED_ROWS)
     assert problems_of(seeded[part::4]) == []
 
 
-@pytest.mark.parametrize("part", range(2))
+@pytest.mark.parametrize("part", thinned(range(2), 2))
 def test_seeded_refusals_have_a_remedy(part: int) -> None:
     """Expected: of a draw of refused pairs, the reviewed message on one line, whose remedy builds and trains."""
     seeded = sample(refused_rows(), SEEDED_REFUSALS)

@@ -100,7 +100,7 @@ def test_biases_stay_and_every_shape_is_filled_or_refused(name: str) -> None:
 
 @every
 def test_the_current_keeps_its_spread_whatever_the_number_of_inputs(name: str) -> None:
-    """Expected: the mean that it declares within 5 standard errors, and a variance that falls as 1/n, within 5 %."""
+    """Expected: the declared mean within 5 standard errors, and a variance that falls as 1/n, within 5 %."""
     total = getattr(made("init", name), "hidden_sum", 0.0)  # of the weights into a neuron
     spreads = []
     for inputs in (300, 1200):

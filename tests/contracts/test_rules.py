@@ -16,6 +16,7 @@ from tests.contracts.claims import claimed, compared, gradients, parts_of, rule_
 from tests.contracts.gradients import REFERENCES, seeded
 from tests.contracts.rows import Recipe, mended, recipe, remedies, trained
 from tests.entries import made, spec_with
+from tests.thinned import thinned
 
 NAMES = tuple(name for name, entry in catalogue.entries("rule").items() if entry.canonical == name)
 WHOLE = ("bptt", "feedback_alignment", "frozen", "reinforce")
@@ -188,7 +189,7 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
 """What a layer may be beside weights and neurons with a step."""
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", thinned(SHAPES, 3))
 @every
 def test_what_shapes_a_layer_is_trained_or_refused(name: str, shape: str) -> None:
     """Expected: a step with finite numbers, or one line with a remedy; following it, a step with finite numbers."""

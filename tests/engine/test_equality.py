@@ -35,6 +35,7 @@ from tests.engine.cases import (
     result,
     spikes,
 )
+from tests.thinned import thinned
 
 STEPS, BATCH, INPUTS, SIZE = 12, 3, 6, 5
 CASES = [
@@ -103,7 +104,7 @@ def test_spec_decides_what_auto_takes(kind):
 
 
 @every_part
-@pytest.mark.parametrize("surrogate", SHAPES)
+@pytest.mark.parametrize("surrogate", thinned(SHAPES, 3))
 def test_every_surrogate(surrogate, part):
     """Expected: `reference`, for each shape of the catalogue, compiled or not, in every reset and neuron.
 

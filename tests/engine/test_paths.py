@@ -50,7 +50,7 @@ X = spikes(15, 3, 6)
 
 
 @pytest.mark.parametrize("part", ["a third", pytest.param("all", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("parts", PARTS, ids=str)
+@pytest.mark.parametrize("parts", thinned(PARTS, 2), ids=str)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_loss_of_some_parts(kind, parts, part):
     """Expected: `reference`; gradients of what the loss does not use are absent, not zeros or garbage."""

