@@ -241,7 +241,7 @@ class _BackwardPass:
         return sums
 
     def _pull_back(self, low: int, high: int, sums: Sequence[GradientSums]) -> None:
-        """Go back through all layers for the samples [low, high), and add to their sums."""
+        """Move adjoints back through all layers for the samples [low, high), and add to their sums."""
         number = self.layers[0].number
         behind = ahead = NOTHING[number]
         for position in range(len(self.layers) - 1, -1, -1):

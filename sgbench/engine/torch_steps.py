@@ -57,7 +57,7 @@ def _adjoint(
     out: Tensor,
     adjoints: Kept,
 ) -> None:
-    """Go back through a chunk by torch, the last step first."""
+    """Move adjoints back through a chunk by torch, the last step first."""
     x = course.x[first : first + len(out)]
     psi = plan.spec.surrogate.derivative(x) if plan.spec.surrogate is not None else None
     for t in range(len(out) - 1, -1, -1):

@@ -55,7 +55,7 @@ class Bptt(LearningRule):
             _check_per_window(network, objective)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """State what back-propagation remembers: each step, or those of a window, or each arriving spike."""
+        """Say what back-propagation remembers: each step, or those of a window, or each arriving spike."""
         kept = min(self.window or sizes.steps, sizes.steps) if self.update == "per_window" else sizes.steps
         within = 0 if self.window == 1 else sizes.crossed_within
         arrived = sizes.synapses if isinstance(network, SpikeTimes) else 0  # where each source fires once

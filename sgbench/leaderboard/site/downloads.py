@@ -60,7 +60,7 @@ def as_csv(table: Table) -> bytes:
 
 
 def _unrun(found: str | float | None) -> str | float | None:
-    """Quote a text that a spreadsheet would take for a formula; return everything else unchanged."""
+    """Put a text into quotes that a spreadsheet would take for a formula; return everything else unchanged."""
     return text_cell(found) if isinstance(found, str) and found.startswith(RUN) else found
 
 

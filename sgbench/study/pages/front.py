@@ -119,5 +119,5 @@ def _registered(findings: Findings) -> str:
 
 
 def _rows(result: HypothesisResult) -> str:
-    """Fold a hypothesis's table under its name."""
+    """Put a hypothesis's table under its name, folded."""
     return details(f"{result.name}: {result.cells}", table(result.header, result.rows))
