@@ -70,7 +70,7 @@ def total_of_spikes(
 
 @loop_backward
 def adjoint_of_decay(gs, psi, x, lu, decay, shape, steepness, height, dcurrent, low, high):
-    """Move adjoints as `adjoint` does, for neurons of one variable where nothing but the slope and the decay acts on it."""
+    """Move adjoints as `adjoint` does, for neurons of one variable on which slope and decay act alone."""
     batch, size = lu.shape
     p = np.empty(size, lu.dtype)
     for begin in range(dcurrent.shape[0] - batch, -1, -batch):
