@@ -89,7 +89,7 @@ def digits(folder: Path, *words: str) -> Task:
 
 def _task(folder: Path, protocol: str, experiment: str, *words: str) -> Task:
     more = ("trainer.progress=false", "engine=reference")
-    return Task(protocol, folder, (f"experiment={experiment}", f"protocol={protocol}", *words, *more))
+    return Task(protocol, folder, (f"experiment={experiment}", f"protocol={protocol}", *more, *words))
 
 
 def _write(folder: Path, name: str, fixed: dict[str, str], *, steps: int, dt_s: float, meta: object) -> None:
