@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,7 +67,13 @@ def _python_page() -> str:
 
 
 def _automodule(path: Path) -> str:
-    return f"```{{eval-rst}}\n.. automodule:: {_dotted(path.with_suffix(''))}\n   :members:\n```\n"
+    """Write the directive of a module, and import it as a run does.
+
+    Autodoc imports what is not there yet with `TYPE_CHECKING` set, which leaves models of pydantic unfinished.
+    """
+    name = _dotted(path.with_suffix(""))
+    importlib.import_module(name)
+    return f"```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```\n"
 
 
 def _dotted(path: Path) -> str:
