@@ -36,7 +36,7 @@ MAX_LABEL = 42
 MIN_TICK_GAP = 0.08  # of the axis of scores
 ABOVE, BELOW = -0.12, 0.2  # where a row's mean and its seeds stand
 LOG_FROM_RATIO = 20
-NARROW_RATIO = 1000  # up to here ticks at 1 and 3 do not touch
+NARROW_RATIO = 100  # up to here ticks at 1 and 3 do not touch
 
 
 @dataclass(frozen=True)
