@@ -48,6 +48,7 @@ html_title = "sgbench"
 html_static_path = ["_static"]
 html_css_files = ["docs.css"]
 html_show_sourcelink = False
+html_show_search_summary = False  # it fetches pages, which a browser refuses of files on disk
 html_sidebars = {"**": ["all_pages.html"]}
 html_theme_options = {
     "navbar_center": [],

@@ -51,7 +51,7 @@ def test_formulas_are_drawn_without_a_script(docs: Path, browser: Any) -> None:
     """Expected: a formula with a height, in a page that runs no script."""
     context = browser.new_context(java_script_enabled=False)
     opened = context.new_page()
-    opened.goto((docs / "rules.html").as_uri())
+    opened.goto((docs / "api" / "neurons.html").as_uri())
     assert opened.locator("div.math math").first.bounding_box()["height"] > 20
     context.close()
 

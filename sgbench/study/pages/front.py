@@ -87,7 +87,7 @@ def verdict_table(results: Sequence[HypothesisResult]) -> str:
         ]
         for result in results
     ]
-    return table(["", "hypothesis", "verdict", "seeds", "p", "p, Holm"], rows)
+    return table(["name", "hypothesis", "verdict", "seeds", "p", "p, Holm"], rows)
 
 
 def _blocks(findings: Findings) -> str:
