@@ -21,6 +21,7 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
 from sgbench.reproduction.page import cells_of, read_page
 from sgbench.statistics.intervals import summarise
+from sgbench.tables import markdown
 
 STEPS = (100, 400, 1600)
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -69,13 +70,13 @@ def table(results: Path, root: Path) -> str:
     scores = {title: accuracies(root / "leaderboards" / name) for title, name in BOARDS.items()}
     head = ["rule", "identity: largest error", *(f"MiB, T = {steps}" for steps in STEPS)]
     head += ["less memory than `bptt`", "time, `bptt` = 1", *BOARDS]
-    lines = [f"| {' | '.join(head)} |", f"| :-- | {' | '.join(['--:'] * (len(head) - 1))} |"]
+    lines = []
     for name, words in {**RULES, **ORACLES}.items():
         key = key_of(_method(words))
         cells = [f"`{name}`", f"{errors[key[0]]:.0e}", *_measured_cells(name, measured)]
         cells += [scores[title].get(key, "-") for title in BOARDS]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return markdown(head, lines, numbers=range(1, len(head)))
 
 
 def _measured_cells(name: str, measured: Mapping[str, Measured]) -> list[str]:
@@ -172,12 +173,10 @@ def _method(words: Sequence[str]) -> Method:
 def shown_on_tasks(root: Path) -> str:
     """Write the published figures of rules beside ours, from the page of reproductions."""
     entries = read_page((root / "docs" / "reproductions.md").read_text(encoding="utf-8"))
-    lines = [
-        "| `reproduce` | figure | published | ours | seeds | verdict |",
-        "| :-- | :-- | --: | --: | --: | :-- |",
-    ]
+    head = ["`reproduce`", "figure", "published", "ours", "seeds", "verdict"]
+    lines = []
     for name in SHOWN:
         for place, row in enumerate(entries[name].rows if name in entries else ()):
             first = "" if place else f"`{name}`"
-            lines.append(f"| {' | '.join([first, *cells_of(row)[1:-1]])} |")
-    return "\n".join(lines)
+            lines.append([first, *cells_of(row)[1:-1]])
+    return markdown(head, lines, numbers=[2, 3, 4])

@@ -130,7 +130,7 @@ def integral(line: Sequence[LinePoint]) -> float:
 
 
 class Course(NamedTuple):
-    """What a closed loop collects on its way: g . dr at each of its evenly spaced points."""
+    """Holds what a closed loop collects on its way: g . dr at each of its evenly spaced points."""
 
     shares: tuple[float, ...]
 

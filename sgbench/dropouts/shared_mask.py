@@ -44,7 +44,7 @@ class SharedMask(Dropout):
 
 
 class SharedOverTime(Mask):
-    """Of one layer; see `SharedMask`.
+    """Drops the same neurons of one layer in all steps of a sample; see `SharedMask`.
 
     Args:
         rate: p.

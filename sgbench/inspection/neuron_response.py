@@ -34,7 +34,7 @@ class Response(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """What goes out by the constant current that comes in [B]."""
+    """Holds what a neuron sends for each constant current that it receives [B]."""
 
     current: Tensor
     sent: Tensor  # per step, in the mean

@@ -25,7 +25,7 @@ OF_EXECUTION = ("paths.", "trainer.", "engine=")
 
 
 class StoredRun(NamedTuple):
-    """What a run is made of, and what came of it if it was run."""
+    """Holds what a run is made of, and what came of it if it was run."""
 
     name: str  # as messages call it
     spec: RunSpec

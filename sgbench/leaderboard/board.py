@@ -44,7 +44,7 @@ class Boards:
 
 @dataclass(frozen=True)
 class Built:
-    """What was written for one protocol."""
+    """Says what was written for one protocol: how many methods and records, and which files."""
 
     protocol: str
     methods: int

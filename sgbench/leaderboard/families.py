@@ -120,7 +120,7 @@ def _mean(values: Iterable[float]) -> float:
 
 @dataclass(frozen=True)
 class Tuned:
-    """How a family answers to its settings; scores are accuracies, or losses, of which less is better."""
+    """Says how a family answers to its settings; scores are accuracies, or losses, of which less is better."""
 
     name: str
     settings: int

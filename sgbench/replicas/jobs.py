@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -63,11 +64,10 @@ class GroupJob:
         writer = ProgressWriter(self.progress)
         whole = False
         try:
-            if not self._is_asked(writer):
-                self._run(writer)
-                whole = True
-        except (Stopped, KeyboardInterrupt):
-            pass
+            with contextlib.suppress(Stopped, KeyboardInterrupt):  # what was asked for, after all is saved
+                if not self._is_asked(writer):
+                    self._run(writer)
+                    whole = True
         finally:
             writer.flush()
         if not whole:

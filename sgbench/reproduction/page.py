@@ -8,11 +8,14 @@ from typing import NamedTuple
 
 from sgbench.reproduction.report import HEAD, rows
 from sgbench.reproduction.runs import ReproductionResult
+from sgbench.tables import markdown
 
 COMMAND = "sgbench reproduce all --stored --update docs/reproductions.md"
 SHOWN_METHODS = 4
 WIDTH = 116
-RULE = "| :-- | :-- | --: | --: | --: | :-- | --: |"
+NUMBERS = (2, 3, 4, 6)  # columns of the table
+RULE = markdown(HEAD, (), numbers=NUMBERS).splitlines()[1]
+"""The line below the table's head, from which on its rows are read."""
 VERDICT = HEAD.index("verdict")
 UNMEASURED = "not measured"
 
@@ -67,9 +70,7 @@ def as_page(results: Sequence[ReproductionResult], before: str = "") -> str:
         "Ours is the mean over seeds ± one standard deviation; minutes are those of all runs, on a core that",
         "others used as well.",
         "",
-        f"| {' | '.join(HEAD)} |",
-        RULE,
-        *(row for entry in ordered for row in entry.rows),
+        markdown(HEAD, [cells_of(row) for entry in ordered for row in entry.rows], numbers=NUMBERS),
     ]
     for entry in ordered:
         lines += ["", entry.section]

@@ -127,7 +127,7 @@ def _is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass
+        return True  # it is there, and somebody else's
     return True
 
 

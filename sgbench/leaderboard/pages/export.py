@@ -167,7 +167,7 @@ def _cell(value: Value) -> Cell:
 
 
 class Standings:
-    """How the methods of a leaderboards folder stand; what lies beside their records is read once a protocol.
+    """Tells how the methods of a leaderboards folder stand, reading what lies beside their records once a protocol.
 
     Args:
         root: the folder.

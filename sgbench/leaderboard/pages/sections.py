@@ -275,7 +275,7 @@ def _budget(board: Board) -> str:
 
 @dataclass(frozen=True)
 class Power:
-    """What the seeds at hand can show: differences in the unit of the scores."""
+    """Says which differences, in the unit of the scores, the seeds at hand can show."""
 
     seeds: int
     spread: float  # the median of that of differences to the first
