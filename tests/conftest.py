@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import itertools
 import os
-from collections.abc import Iterator
+import pickle
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -73,6 +76,30 @@ def _compile_once(session: pytest.Session) -> None:
 
 
 # --- fixtures
+
+
+@pytest.fixture(autouse=True, scope="session")
+def shipped_files_are_merged_once() -> None:
+    """Hydra takes 0.1 s to merge the files of a run; a process has it merge each list of words once.
+
+    What a test gets is a copy, fresh from a pickle. Words that bring folders of their own are merged each time, and
+    words that are refused are refused by Hydra each time.
+    """
+    from sgbench.composition import compose
+
+    merge = compose._merge
+    trees: dict[tuple[str, ...], bytes] = {}
+
+    @functools.wraps(merge)
+    def merged_once(words: Sequence[str], folders: Sequence[Path]) -> Any:
+        if folders:
+            return merge(words, folders)
+        key = (str(Path.cwd()), *words)  # Hydra writes the working folder into its part of a tree
+        if key not in trees:
+            trees[key] = pickle.dumps(merge(words, folders))
+        return pickle.loads(trees[key])  # noqa: S301 - written in the line above
+
+    compose._merge = merged_once
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import pytest
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.records.method import method_id
+from tests.thinned import thinned
 
 ALIASES = [
     entry
@@ -26,7 +27,7 @@ def test_an_alias_is_its_canonical_entry_with_numbers(alias):
     assert list(alias.parameters) == list(canonical.parameters)
 
 
-@every
+@pytest.mark.parametrize("alias", thinned(ALIASES, 3), ids=lambda entry: entry.name)
 def test_a_method_names_the_canonical_entry(alias):
     """Expected: the id of the canonical entry with the alias' numbers, and its name in what is recorded."""
     words = [

@@ -35,6 +35,7 @@ from sgbench.paths import default_data_dir
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.signals.spikes import dense
 from tests.entries import made
+from tests.thinned import thinned
 
 NAMES = list(catalogue.entries("dataset"))
 NOWHERE = Path("no-such-folder")
@@ -170,7 +171,7 @@ def spoilt(values: Values) -> Values:
 
 
 @every_made_one
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", thinned(SPLITS, 3))
 @pytest.mark.parametrize("field", ["values", "target"])
 def test_one_changed_number_is_refused(name, split, field):
     """Expected: one line with the data set, both checksums and the source; the untouched arrays pass."""

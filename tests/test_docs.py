@@ -24,11 +24,12 @@ def blocks(path: Path, language: str) -> list[str]:
 
 
 SNIPPETS = [
-    pytest.param(block, id=f"{path.name}-{number}")
+    pytest.param(block, id=f"{path.name}-{number}", marks=[pytest.mark.slow] * (number > 0))
     for path in DOCUMENTS
     if path != WORKED_ENTRIES  # its blocks are files, which test_worked_entries puts in their places
     for number, block in enumerate(blocks(path, "python"))
 ]
+"""The first block of each page by default, the others too in `make test-slow`."""
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)

@@ -16,7 +16,7 @@ from tests.golden.write import refuse_moved
 from tests.thinned import thinned
 
 
-@pytest.mark.parametrize("name", thinned(cases.experiments(), 3))
+@pytest.mark.parametrize("name", thinned(cases.experiments(), 5))
 def test_composed_experiment(name: str) -> None:
     """The whole specification of each experiment and sweep point, exactly."""
     assert cases.composed(name) == _golden(f"experiment_{name}.json")
@@ -57,7 +57,7 @@ SLOW = ("evidence_accumulation", "store_recall")  # thousands of steps
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW or place % 4))
+        pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW or place % 6))
         for place, name in enumerate(cases.experiments())
     ],
 )

@@ -31,7 +31,7 @@ from tests.catalogue.test_neurons import (
     surrogate,
     unroll,
 )
-from tests.thinned import thinned
+from tests.thinned import thinned, thinned_rows
 
 RHO, KAPPA, A, B = 0.93, 0.25, 0.3, 0.4
 NAMES = {"alif": ("beta", "rho", "kappa", "threshold"), "adlif": ("beta", "rho", "a", "b", "threshold")}
@@ -130,7 +130,7 @@ def by_hand(kind: str, given: Drive, reset: str, *, attached: bool, recurrence: 
     )
 
 
-@pytest.mark.parametrize(("recurrence", "recurrence_gradient"), CONNECTIONS)
+@pytest.mark.parametrize(("recurrence", "recurrence_gradient"), thinned_rows(CONNECTIONS, 2))
 @pytest.mark.parametrize("reset_gradient", RESET_GRADIENTS)
 @pytest.mark.parametrize("reset", thinned(RESETS, 3))
 @pytest.mark.parametrize("kind", KINDS)

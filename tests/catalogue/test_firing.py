@@ -114,7 +114,7 @@ def sent(name: str, surrogate: Surrogate, u: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("surrogate", thinned(["sigmoid", "triangle", "atan"], 3))
-@pytest.mark.parametrize("normalisation", NORMALISATIONS)
+@pytest.mark.parametrize("normalisation", thinned(NORMALISATIONS, 2))
 @every_firing
 def test_a_learnt_steepness_follows_the_curve_of_what_is_sent(name, normalisation, surrogate):
     """Expected: the gradient of ln c is that of central differences of the curve over schedules' stretches."""

@@ -25,7 +25,7 @@ from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.quantity import LEARN, LOGIT_BOUND, Decay, Number, Threshold
 from sgbench.neurons.synaptic import Synaptic
 from sgbench.surrogates.atan import Atan
-from tests.thinned import thinned
+from tests.thinned import thinned, thinned_rows
 
 pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
 
@@ -208,7 +208,7 @@ def against_snntorch(
     return run_ours(neuron, given, recurrence=recurrence), run_theirs(other, given)
 
 
-@pytest.mark.parametrize("learn", LEARN)
+@pytest.mark.parametrize("learn", thinned(LEARN, 2))
 @pytest.mark.parametrize(
     ("kind", "reset"),
     [
@@ -329,7 +329,7 @@ CONNECTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("recurrence", "recurrence_gradient"), CONNECTIONS)
+@pytest.mark.parametrize(("recurrence", "recurrence_gradient"), thinned_rows(CONNECTIONS, 2))
 @pytest.mark.parametrize("reset_gradient", RESET_GRADIENTS)
 @pytest.mark.parametrize("reset", thinned(RESETS, 2))
 @pytest.mark.parametrize("kind", KINDS)

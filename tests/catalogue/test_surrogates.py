@@ -65,7 +65,11 @@ def test_declared_peak_is_largest_slope(name):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in MANY_KINKS)) for name in PLAIN]
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in MANY_KINKS or place % 3 > 0))
+        for place, name in enumerate(PLAIN)
+    ],
 )
 def test_declared_area_is_integral_of_slope(name):
     """Expected: quadrature within its own error bound; where infinite, decades that do not shrink."""

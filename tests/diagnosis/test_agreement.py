@@ -26,19 +26,23 @@ from sgbench.signals.trajectory import Batch
 from sgbench.surrogates.base import Surrogate
 from sgbench.surrogates.constant import Constant
 from tests.diagnosis.made import Sum, batch, fast_sigmoid, network, objective, sigmoid
+from tests.thinned import thinned_rows
 
 
 @pytest.mark.parametrize(
     ("make", "noise", "cosine"),
-    [
-        (functools.partial(sigmoid, 1.0), 2.0, 0.950),
-        (functools.partial(sigmoid, 5.0), 2.0, 0.814),
-        (functools.partial(sigmoid, 25.0), 2.0, 0.207),
-        (functools.partial(sigmoid, 1.0), 5.0, 0.848),
-        (functools.partial(sigmoid, 5.0), 5.0, 0.929),
-        (functools.partial(sigmoid, 25.0), 5.0, 0.665),
-        (functools.partial(fast_sigmoid, 1.0), 2.0, 0.966),
-    ],
+    thinned_rows(
+        [
+            (functools.partial(sigmoid, 1.0), 2.0, 0.950),
+            (functools.partial(sigmoid, 5.0), 2.0, 0.814),
+            (functools.partial(sigmoid, 25.0), 2.0, 0.207),
+            (functools.partial(sigmoid, 1.0), 5.0, 0.848),
+            (functools.partial(sigmoid, 5.0), 5.0, 0.929),
+            (functools.partial(sigmoid, 25.0), 5.0, 0.665),
+            (functools.partial(fast_sigmoid, 1.0), 2.0, 0.966),
+        ],
+        2,
+    ),
 )
 def test_medians_of_an_independent_enumeration(
     make: Callable[[], Surrogate], noise: float, cosine: float

@@ -35,7 +35,7 @@ from tests.engine.cases import (
     result,
     spikes,
 )
-from tests.thinned import thinned
+from tests.thinned import thinned, thinned_rows
 
 STEPS, BATCH, INPUTS, SIZE = 12, 3, 6, 5
 CASES = [
@@ -67,7 +67,7 @@ def refused(engine: str, made: Wired) -> bool:
 
 
 @every_part
-@pytest.mark.parametrize(("kind", "reset", "learn"), CASES)
+@pytest.mark.parametrize(("kind", "reset", "learn"), thinned_rows(CASES, 2))
 def test_engines_equal_the_step(kind, reset, learn, part):
     """Expected: `reference`, to 1e-12; both reset gradients, every recurrence, full and cut, dense and packed."""
     x = spikes(STEPS, BATCH, INPUTS)

@@ -33,6 +33,7 @@ from sgbench.rules.eprop import EProp
 from sgbench.signals.trajectory import Batch
 from sgbench.surrogates.fast_sigmoid import FastSigmoid
 from sgbench.training.build import build
+from tests.thinned import thinned
 
 INPUTS, HIDDEN, CLASSES = 5, 6, 3
 STEPS, LENGTHS = 12, (12, 7, 1, 10)
@@ -170,7 +171,7 @@ def assert_equals_cut_bptt(network: Mlp) -> None:
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
 @pytest.mark.parametrize("recurrence", RECURRENCES)
 @pytest.mark.parametrize("reset_gradient", RESET_GRADIENTS)
-@pytest.mark.parametrize("reset", RESETS)
+@pytest.mark.parametrize("reset", thinned(RESETS, 2))
 @pytest.mark.parametrize("kind", ["leaky", "synaptic"])
 def test_equals_autograd_with_recurrent_spikes_cut(kind, reset, reset_gradient, recurrence, bias):
     """Expected: mathematics. A path that leaves a neuron and comes back, or enters another, is over V s[t-1].
