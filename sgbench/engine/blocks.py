@@ -250,8 +250,10 @@ class _BackwardPass:
             self.readout = (*layers[-1].given(given[-1]), self.ahead[-1], layers[-1].coefficients[0][0])
         arriving = [NOTHING[np.uint64], *(bits_of(course.words) for course in courses[:-1])]
         self.calls = [
-            layer.bound_backward(backward_block, rows, *of_layer)
-            for layer, *of_layer in zip(layers[:looped], arriving, courses, given, strict=False)
+            layer.bound_backward(backward_block, rows, spikes, course, gradient)
+            for layer, spikes, course, gradient in zip(
+                layers[:looped], arriving, courses, given, strict=False
+            )
         ]
 
     def of_blocks(self, blocks: Sequence[tuple[int, int]]) -> list[GradientSums]:
