@@ -42,7 +42,7 @@ ask_to_write: Any = _asking(1)
 
 @row
 def row_ahead(rows, r, low, high, b, turn):
-    """Compute which row sample b's row r comes AHEAD rows before, in a block [low, high) whose steps go by `turn`.
+    """Compute which row is in work AHEAD rows after row r, that of sample b in a block [low, high) of samples.
 
     `rows` lie over time; `turn` is how many of them a step is, negative on the way back in time.
     """
