@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +16,17 @@ from sgbench.engine.kernels.blocks_backward import TOGETHER
 from sgbench.engine.numba_events import Rows
 from sgbench.engine.numba_steps import RESETS, SHAPES, WIRINGS
 from sgbench.engine.plan import Carry, Course, LayerPlan
+from sgbench.engine.spec import Coefficient
 
 LANES = 16  # numbers of which a row has a multiple: what is too much is 0 and stays so
+
+
+@functools.lru_cache(maxsize=256)
+def _repeated(value: float, neurons: int, width: int, number: type) -> np.ndarray:
+    """Return a row with one number for each neuron and zeros behind them, which nobody writes into."""
+    row = np.zeros(width, number)
+    row[:neurons] = value
+    return row
 
 
 class BlockLayer:
@@ -35,8 +45,7 @@ class BlockLayer:
         self.number = FLOATS[weight.dtype]
         neurons = plan.shape[2]
         self.width = -(-neurons // LANES) * LANES
-        wide = {id(coefficient): self._wide(coefficient.numpy()) for coefficient in plan.coefficients}
-        self.coefficients = tuple(wide[id(coefficient)] for coefficient in plan.coefficients)
+        self.coefficients = tuple(self._wide_coefficient(value) for value in plan.spec.coefficients())
         decay, threshold = plan.spec.decay, plan.spec.threshold
         self.alike = not isinstance(decay, Tensor) and not isinstance(threshold, Tensor)
         self.weights = (weight.T.numpy(), bias.numpy())
@@ -58,6 +67,15 @@ class BlockLayer:
         """Read the layer's present weights: a view where rows are whole vectors, else a padded copy."""
         if self.width > self.plan.shape[2]:
             self.columns, self.begin = (self._wide(weight) for weight in self.weights)
+
+    def _wide_coefficient(self, value: Coefficient) -> np.ndarray:
+        """Expand a coefficient to the neurons, padded as the rows are."""
+        neurons = self.plan.shape[2]
+        if not isinstance(value, Tensor):
+            return _repeated(value, neurons, self.width, self.number)
+        layout = self.plan.layout
+        each = layout.flat(value.detach().to(self.plan.nothing).expand(layout.features))
+        return self._wide(each.contiguous().numpy())
 
     def _wide(self, array: np.ndarray) -> np.ndarray:
         """Pad an array with zeros to a whole number of vectors; return it unchanged if it already is one."""
@@ -82,9 +100,32 @@ class BlockLayer:
         """Return indptr, index and value of events, the values in the layer's float type."""
         return rows.indptr, rows.index, rows.value_as(self.number)
 
+    @property
+    def traces(self) -> bool:
+        """Say whether the layer is a readout of one decay, which can go along in the loop of the layer before."""
+        plan = self.plan
+        more = plan.fires or plan.second or plan.gained or plan.layer.recurrent is not None
+        return self.alike and not more
+
+    def read_forward(self, course: Course, carry: Carry) -> tuple[Any, ...]:
+        """Return what the loop of the layer before needs to advance this readout; see `kernels.readout`."""
+        state, output = rows_of(carry.u, self.width), rows_of(course.x, self.plan.shape[2])
+        return self.columns, self.begin, state, self.coefficients[0][0], output
+
+    def nothing_to_read(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Return what stands for no readout, forward and backward."""
+        rows, line, none = NOTHING[self.number], np.empty(0, self.number), self.number(0)
+        return (rows, line, rows, none, rows), (rows, 0, rows, none, rows, line)
+
     def bound_forward(
-        self, kernel: Callable[..., int], rows: Rows, arriving: np.ndarray, course: Course, carry: Carry
-    ) -> Callable[[int, int], int]:
+        self,
+        kernel: Callable[..., tuple[int, int]],
+        rows: Rows,
+        arriving: np.ndarray,
+        course: Course,
+        carry: Carry,
+        readout: tuple[Any, ...],
+    ) -> Callable[[int, int], tuple[int, int]]:
         """Return the loop forward, to be called for ranges of samples."""
         _, batch, neurons = self.plan.shape
         wires = NOTHING[self.number]
@@ -103,8 +144,35 @@ class BlockLayer:
             wires,
             *(rows_of(field, neurons) for field in (course.x, course.w, course.spikes)),
             bits_of(course.words),
+            readout,
             batch,
         )
+
+    def bound_backward(
+        self,
+        kernel: Callable[..., None],
+        rows: Rows,
+        arriving: np.ndarray,
+        course: Course,
+        gradient: Tensor | None,
+    ) -> Callable[..., None]:
+        """Return the loop backward, to be called with what comes from behind, what is written and the samples."""
+        given, per_step = self.given(gradient)
+        _, batch, neurons = self.plan.shape
+        x, seconds = rows_of(course.x, neurons), rows_of(course.w, neurons)
+        wires, words, events = self.rows_of_wires(), bits_of(course.words), self.events(rows)
+
+        def backward(
+            behind: np.ndarray, ahead: np.ndarray, readout: tuple[Any, ...], out: np.ndarray,
+            sums: tuple[np.ndarray, ...], low: int, high: int,
+        ) -> None:  # fmt: skip
+            kernel(
+                given, per_step, behind, ahead, readout, self.psi(course, low, high), x, seconds, self.coefficients,
+                self.alike, *self.backward_options, wires, *self.curve, out, *events, arriving, words, *sums, batch,
+                low, high,
+            )  # fmt: skip
+
+        return backward
 
     def rows_of_weights(self) -> np.ndarray:
         """Copy the weights of the way back into padded rows as wide as the layer before."""
@@ -125,11 +193,11 @@ class BlockLayer:
         return room
 
     def zero_gradients(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Create zeros for the gradients of columns, bias and V."""
-        wires = NOTHING[self.number]
-        if self.matrix is not None:
-            wires = np.zeros((1 if self.matrix.dim() == 1 else len(self.matrix), self.width), self.number)
-        return np.zeros(self.columns.shape, self.number), np.zeros(self.width, self.number), wires
+        """Create zeros for the gradients of columns, bias and V, in one piece that begins where a vector does."""
+        inputs = len(self.columns)
+        wires = 0 if self.matrix is None else 1 if self.matrix.dim() == 1 else len(self.matrix)
+        room = self.plan.nothing.new_zeros(inputs + 1 + wires, self.width).numpy()  # NumPy's begins anywhere
+        return room[:inputs], room[inputs], room[inputs + 1 :] if wires else NOTHING[self.number]
 
     def given(self, gradient: Tensor | None) -> tuple[np.ndarray, int]:
         """Reshape an output's gradient to rows, and return its rows a step: 0 where all steps share one."""

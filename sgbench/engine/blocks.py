@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from sgbench.engine import density
-from sgbench.engine.arrays import NOTHING, bits_of, in_threads, rows_of
+from sgbench.engine.arrays import NOTHING, bits_of, in_threads
 from sgbench.engine.block_layer import BlockLayer
 from sgbench.engine.event_product import EventProduct, GivenEvents
 from sgbench.engine.kernels.blocks_backward import backward_block
@@ -134,6 +134,11 @@ def _reaches_output_alone(given: LayerOutcome) -> bool:
     return given.x is None and given.u is None and given.w is None and given.s is None
 
 
+def goes_along(layers: Sequence[BlockLayer]) -> bool:
+    """Say whether the last layer is a readout that is advanced in the loop of the one before."""
+    return len(layers) > 1 and layers[-1].traces
+
+
 def blocks_of(layers: Sequence[BlockLayer]) -> list[tuple[int, int]]:
     """Split a batch into ranges of samples; the ranges depend on the sizes alone."""
     batch = layers[0].plan.shape[1]
@@ -151,15 +156,20 @@ def unroll_blocks(
         courses: what is to be remembered of each.
         carries: states before the first step, and then after the last.
     """
-    calls: list[Callable[[int, int], int]] = []
+    looped = layers[:-1] if goes_along(layers) else layers
+    readout, _ = layers[0].nothing_to_read()
+    calls: list[Callable[[int, int], tuple[int, int]]] = []
     arrived: list[list[int]] = []
     arriving = NOTHING[np.uint64]
-    for layer, course, carry in zip(layers, courses, carries, strict=True):
-        calls.append(layer.bound_forward(forward_block, rows, arriving, course, carry))
+    for layer, course, carry in zip(looped, courses, carries, strict=False):
+        if layer is looped[-1] and looped is not layers:
+            readout = layers[-1].read_forward(courses[-1], carries[-1])
+        calls.append(layer.bound_forward(forward_block, rows, arriving, course, carry, readout))
         arriving = bits_of(course.words)
 
     def forward(low: int, high: int) -> None:
-        arrived.append([call(low, high) for call in calls])
+        counts = [call(low, high) for call in calls]
+        arrived.append([*(here for here, _ in counts), counts[-1][1]][: len(layers)])
 
     in_threads(forward, blocks_of(layers), sum(course.x.numel() for course in courses))
     return [sum(counts) for counts in zip(*arrived, strict=True)]
@@ -229,9 +239,22 @@ class _BackwardPass:
         courses: Sequence[Course],
         given: Sequence[Tensor | None],
     ) -> None:
-        self.layers, self.rows, self.courses, self.given = layers, rows, courses, given
+        self.layers = layers
         self.ahead = [layer.rows_of_weights() for layer in layers[1:]]
-        self.wires = [layer.rows_of_wires() for layer in layers]
+        _, self.nothing = layers[0].nothing_to_read()
+        # Of a readout that goes along: its gradient, that one's rows a step, its weights and its decay.
+        self.readout: tuple[Any, ...] = ()
+        looped = len(layers)
+        if goes_along(layers) and given[-1] is not None:
+            looped -= 1
+            self.readout = (*layers[-1].given(given[-1]), self.ahead[-1], layers[-1].coefficients[0][0])
+        arriving = [NOTHING[np.uint64], *(bits_of(course.words) for course in courses[:-1])]
+        self.calls = [
+            layer.bound_backward(backward_block, rows, spikes, course, gradient)
+            for layer, spikes, course, gradient in zip(
+                layers[:looped], arriving, courses, given, strict=False
+            )
+        ]
 
     def of_blocks(self, blocks: Sequence[tuple[int, int]]) -> list[GradientSums]:
         """Compute the gradient sums of all layers over some blocks' samples."""
@@ -243,26 +266,15 @@ class _BackwardPass:
     def _pull_back(self, low: int, high: int, sums: Sequence[GradientSums]) -> None:
         """Move adjoints back through all layers for the samples [low, high), and add to their sums."""
         number = self.layers[0].number
-        behind = ahead = NOTHING[number]
-        for position in range(len(self.layers) - 1, -1, -1):
-            layer, course = self.layers[position], self.courses[position]
-            sends = position > 0
-            out = (
-                np.empty((layer.plan.shape[0] * (high - low), layer.width), number)
-                if sends
-                else NOTHING[number]
-            )
-            arriving = bits_of(self.courses[position - 1].words) if sends else NOTHING[np.uint64]
-            given = layer.given(self.given[position])
-            arguments: tuple[Any, ...] = (
-                *given, behind, ahead, layer.psi(course, low, high), rows_of(course.x, layer.plan.shape[2]),
-                rows_of(course.w, layer.plan.shape[2]), layer.coefficients, layer.alike, *layer.backward_options,
-                self.wires[position], *layer.curve, out,
-                *layer.events(self.rows), arriving, bits_of(course.words), *sums[position], layer.plan.shape[1],
-                low, high,
-            )  # fmt: skip
-            backward_block(*arguments)
-            if sends:
+        nowhere = behind = ahead = NOTHING[number]
+        readout = (*self.readout, sums[-1].columns, sums[-1].bias) if self.readout else self.nothing
+        for position in range(len(self.calls) - 1, -1, -1):
+            layer, out = self.layers[position], nowhere
+            if position > 0:
+                out = np.empty((layer.plan.shape[0] * (high - low), layer.width), number)
+            self.calls[position](behind, ahead, readout, out, sums[position], low, high)
+            readout = self.nothing
+            if position > 0:
                 behind, ahead = _sent_back(out, self.ahead[position - 1], layer)
 
 

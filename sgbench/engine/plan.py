@@ -129,7 +129,7 @@ class LayerPlan:
 
     layer: EngineLayer
     spec: LinearSpec
-    coefficients: tuple[Tensor, ...]  # [M] each, in the order of COEFFICIENTS
+    nothing: Tensor  # stands for what is not there, and tells type and device; nobody writes into it
     shape: tuple[int, int, int]  # T, B, M
     layout: Layout  # what M was before it was flattened
     state: tuple[Tensor | None, Tensor | None, Tensor | None]  # u, w, s before the first step [B, M]
@@ -175,6 +175,11 @@ class LayerPlan:
         return matrix.detach()
 
     @functools.cached_property
+    def coefficients(self) -> tuple[Tensor, ...]:
+        """Expand the coefficients to the neurons [M] each, in the order of COEFFICIENTS."""
+        return flat_coefficients(self.spec, self.layout, self.nothing)
+
+    @functools.cached_property
     def adjoint_coefficients(self) -> tuple[Tensor, ...]:
         """Return the adjoint's coefficients: 0 for those to the step before where the layer forgets it."""
         if not self.forgets:
@@ -185,14 +190,9 @@ class LayerPlan:
             for name, coefficient in zip(COEFFICIENTS, self.coefficients, strict=True)
         )
 
-    @functools.cached_property
-    def nothing(self) -> Tensor:
-        """Return an array without size for what is not there; nobody writes into it."""
-        return self.coefficients[0].new_empty(0)
-
     def zeros(self) -> Tensor:
         """Return zeros of one step [B, M]."""
-        return self.coefficients[0].new_zeros(self.shape[1:])
+        return self.nothing.new_zeros(self.shape[1:])
 
     def start(self) -> Carry:
         """Return the state before the first step, to be moved in place."""
@@ -213,7 +213,7 @@ class LayerPlan:
         attached_zero = self.spec.reset == "zero" and not self.spec.detached
 
         def room(*, wanted: bool = True) -> Tensor:
-            return self.coefficients[0].new_empty(self.shape) if wanted else self.nothing
+            return self.nothing.new_empty(self.shape) if wanted else self.nothing
 
         blocks = (neurons + 63) // 64
         follows = self.steps.uses_words and self.layer.recurrence == "all_to_all"

@@ -13,7 +13,7 @@ from torch.nn.functional import embedding_bag
 from sgbench.engine import density
 from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, one_by_one
 from sgbench.engine.layout import Layout
-from sgbench.engine.plan import Keep, LayerPlan, Steps, flat_coefficients
+from sgbench.engine.plan import Keep, LayerPlan, Steps
 from sgbench.engine.products import DenseCurrent
 from sgbench.engine.recursion import Chunks, LayerOutcome, Stage, run
 from sgbench.engine.spec import COEFFICIENTS, LinearSpec, requires_grad
@@ -109,7 +109,7 @@ def make_plan(
     return LayerPlan(
         layer=layer,
         spec=spec,
-        coefficients=flat_coefficients(spec, layout, like),
+        nothing=like.new_empty(0),
         shape=(count, like.shape[0], like.shape[1]),
         layout=layout,
         state=(state[0], state[1], state[2]),

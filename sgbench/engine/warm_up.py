@@ -45,10 +45,10 @@ def _call_all(number: type) -> None:
     bits, none = np.zeros((1, 1), np.uint64), np.empty(0, number)
     blocks_forward.forward_block(
         indptr, index, none, bits, row, line, row, row, row, coefficients, False, codes.NONE, False, False, True,
-        codes.UNWIRED, nothing, row, nothing, nothing, words, 1, 0, 1,
+        codes.UNWIRED, nothing, row, nothing, nothing, words, (nothing, none, nothing, number(0), nothing), 1, 0, 1,
     )  # fmt: skip
     blocks_backward.backward_block(
-        row, 1, nothing, nothing, nothing, row, nothing, coefficients, False, codes.NONE, False, False, False, True,
-        codes.UNWIRED, nothing, codes.ATAN, number(1), number(1), nothing, indptr, index, none, bits, words, row,
-        line, nothing, 1, 0, 1,
+        row, 1, nothing, nothing, (nothing, 0, nothing, number(0), nothing, none), nothing, row, nothing,
+        coefficients, False, codes.NONE, False, False, False, True, codes.UNWIRED, nothing, codes.ATAN, number(1),
+        number(1), nothing, indptr, index, none, bits, words, row, line, nothing, 1, 0, 1,
     )  # fmt: skip

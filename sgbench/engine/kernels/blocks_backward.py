@@ -24,6 +24,8 @@ from sgbench.engine.kernels.codes import (
     row_backward,
 )
 from sgbench.engine.kernels.events import unpack_row
+from sgbench.engine.kernels.prefetch import ask_row_to_read
+from sgbench.engine.kernels.readout import call_renew, move_readout, renew_drive
 
 TOGETHER = 4  # samples whose products are made at a time, so that a row of weights is loaded once for all
 
@@ -216,8 +218,8 @@ def call_gather(total, group, given, first_given, behind, first_behind, ahead):
 
 @loop_backward
 def backward_leaky(
-    given, per_step, behind, ahead, x, decay, wiring, wires, shape, steepness, height, out, indptr, index, value,
-    arriving, words, d_columns, d_bias, d_wires, batch, low, high,
+    given, per_step, behind, ahead, readout, x, decay, wiring, wires, shape, steepness, height, out, indptr, index,
+    value, arriving, words, d_columns, d_bias, d_wires, batch, low, high,
 ):  # fmt: skip
     """Compute what `backward_block` does, for one state variable, one decay and a detached reset.
 
@@ -230,17 +232,42 @@ def backward_leaky(
     no_value = np.empty(0, d_bias.dtype)
     inside = arriving.size > 0
     source, factor = (names, no_value) if inside else (index, value)
+    of_readout, per_step_of_readout, ahead_of_readout, decay_of_readout, d_readout, d_begin = readout
+    reads = of_readout.size > 0
+    read = count if reads else 0
+    drive, trace = np.zeros((read, size), d_bias.dtype), np.zeros((read, size), d_bias.dtype)
+    behind_readout = np.zeros((read, d_begin.size), d_bias.dtype)
+    factors = np.zeros(ahead_of_readout.shape[0], d_bias.dtype)
+    back_through_wires = wiring == ALL_TO_ALL and wires.size > 0
+    through_readout_alone = reads and not (given.size or behind.size or back_through_wires)
     for t in range(steps - 1, -1, -1):
         for start in range(0, count, TOGETHER):
             group = min(TOGETHER, count - start)
             place = t * count + start
-            gather_adjoints(total, group, given, t * per_step + low + start, behind, place, ahead)
-            if wiring == ALL_TO_ALL and wires.size and t + 1 < steps:
-                call_products(total, lu, start, wires)
+            if not through_readout_alone:
+                gather_adjoints(total, group, given, t * per_step + low + start, behind, place, ahead)
+                if back_through_wires and t + 1 < steps:
+                    call_products(total, lu, start, wires)
             for g in range(group):
                 o = start + g
                 r = t * batch + low + o
-                move_plain(total, g, x, r, shape, steepness, height, decay, lu, o, d_bias)
+                ask_row_to_read(x, r, low, high, low + o, -batch)
+                if reads:
+                    q = t * per_step_of_readout + low + o
+                    later = q if t + 1 == steps else q + per_step_of_readout
+                    renew_drive(of_readout, q, later, t + 1 == steps, factors, ahead_of_readout, drive, o)
+                    move_readout(of_readout, q, decay_of_readout, behind_readout, o, d_begin)
+                    last = unpack_row(words, r, names, 0)
+                    scatter(behind_readout, o, names, no_value, 0, last, d_readout)
+                    for m in range(size):
+                        trace[o, m] = decay_of_readout * trace[o, m] + drive[o, m]
+                if through_readout_alone:
+                    move_plain(trace, o, x, r, shape, steepness, height, decay, lu, o, d_bias)
+                else:
+                    if reads:
+                        for m in range(size):
+                            total[g, m] += trace[o, m]
+                    move_plain(total, g, x, r, shape, steepness, height, decay, lu, o, d_bias)
                 if out.size:
                     for m in range(size):
                         out[place + g, m] = lu[o, m]
@@ -256,15 +283,17 @@ def backward_leaky(
 
 @loop_backward
 def backward_block(
-    given, per_step, behind, ahead, psi, x, seconds, coefficients, alike, reset, attached, second, gained, fires,
-    wiring, wires, shape, steepness, height, out, indptr, index, value, arriving, words, d_columns, d_bias, d_wires,
-    batch, low, high,
+    given, per_step, behind, ahead, readout, psi, x, seconds, coefficients, alike, reset, attached, second, gained,
+    fires, wiring, wires, shape, steepness, height, out, indptr, index, value, arriving, words, d_columns, d_bias,
+    d_wires, batch, low, high,
 ):  # fmt: skip
     """Compute the adjoints of samples [low, high) from the last step to the first, and their part of all gradients.
 
     What reaches the output from outside is given[t * per_step + b]; where the layer sends spikes to another, the
     adjoint of that one's current is behind[t * n + o] for its weights `ahead` [its neurons, M], with o the place in
-    the block of n samples; without `ahead` it is multiplied already. The adjoint of the layer's own current goes
+    the block of n samples; without `ahead` it is multiplied already. A readout that went along in the loop forward
+    does so here: `readout` holds the gradient of its output and that one's rows a step, its weights and its decay,
+    and the gradients of its columns and bias. The adjoint of the layer's own current goes
     into `out` [T n, M] if that has a size.
     `psi` is the surrogate derivative of the block where no shape is known. `wires` is V [M, M], or [1, M]; empty
     where no gradient goes through it. What has no size is not there.
@@ -272,8 +301,8 @@ def backward_block(
     quiet = not (second or gained) and not (attached or reset == ZERO or wiring == ONE_TO_ONE)
     if alike and quiet and (shape != GIVEN or not fires):
         backward_leaky(
-            given, per_step, behind, ahead, x, coefficients[0][0], wiring, wires, shape, steepness, height, out,
-            indptr, index, value, arriving, words, d_columns, d_bias, d_wires, batch, low, high,
+            given, per_step, behind, ahead, readout, x, coefficients[0][0], wiring, wires, shape, steepness, height,
+            out, indptr, index, value, arriving, words, d_columns, d_bias, d_wires, batch, low, high,
         )  # fmt: skip
         return
     second_spike = coefficients[7]
@@ -286,6 +315,12 @@ def backward_block(
     p = np.zeros(size, d_bias.dtype)  # where the state is wider than x it stays 0
     names = np.empty(max(size, d_columns.shape[0]), np.int32)
     no_value = np.empty(0, d_bias.dtype)
+    of_readout, per_step_of_readout, ahead_of_readout, decay_of_readout, d_readout, d_begin = readout
+    reads = of_readout.size > 0
+    read = count if reads else 0
+    drive, trace = np.zeros((read, size), d_bias.dtype), np.zeros((read, size), d_bias.dtype)
+    behind_readout = np.zeros((read, d_begin.size), d_bias.dtype)
+    factors = np.zeros(ahead_of_readout.shape[0], d_bias.dtype)
     for t in range(steps - 1, -1, -1):
         for start in range(0, count, TOGETHER):
             group = min(TOGETHER, count - start)
@@ -297,6 +332,19 @@ def backward_block(
             for g in range(group):
                 o = start + g
                 r = t * batch + low + o
+                ask_row_to_read(x, r, low, high, low + o, -batch)
+                if reads:
+                    q = t * per_step_of_readout + low + o
+                    later = q if t + 1 == steps else q + per_step_of_readout
+                    call_renew(
+                        of_readout, q, later, t + 1 == steps, factors, ahead_of_readout, drive, o, decay_of_readout,
+                        behind_readout, d_begin,
+                    )  # fmt: skip
+                    fired = unpack_row(words, r, names, 0)
+                    call_scatter(behind_readout, o, names, no_value, 0, fired, d_readout)
+                    for m in range(size):
+                        trace[o, m] = decay_of_readout * trace[o, m] + drive[o, m]
+                        total[g, m] += trace[o, m]
                 # 2. The slope, and what the next step of the neuron itself sends back to its spikes.
                 if fires:
                     if shape:

@@ -11,6 +11,8 @@ import numpy as np
 from sgbench.engine.kernels.bits import write_bits
 from sgbench.engine.kernels.codes import ALL_TO_ALL, ONE_TO_ONE, SUBTRACT, SUBTRACT_DECAYED, ZERO, loop
 from sgbench.engine.kernels.events import add_rows, unpack_row
+from sgbench.engine.kernels.prefetch import ask_row_to_write
+from sgbench.engine.kernels.readout import read_out
 
 
 @loop
@@ -21,8 +23,8 @@ def add_sum(out, o, rows, index, value, first, last):
 
 @loop
 def forward_leaky(
-    indptr, index, value, arriving, columns, begin, u, s, decay, theta, fires, wiring, wires, x, words, batch, low,
-    high,
+    indptr, index, value, arriving, columns, begin, u, s, decay, theta, fires, wiring, wires, x, words, readout,
+    batch, low, high,
 ):  # fmt: skip
     """Compute what `forward_block` does, where neurons share one decay and one positive threshold to subtract.
 
@@ -35,10 +37,13 @@ def forward_leaky(
     no_value = np.empty(0, u.dtype)
     inside = arriving.size > 0
     source, factor = (names, no_value) if inside else (index, value)
-    arrived = 0
+    reads = readout[-1].size > 0
+    current = np.empty((1, readout[1].size), u.dtype)
+    arrived = sent = 0
     for begin_of_step in range(0, x.shape[0], batch):
         for b in range(low, high):
             r = begin_of_step + b
+            ask_row_to_write(x, r, low, high, b, batch)
             for m in range(size):
                 now[0, m] = begin[m]
             first, last = 0, 0
@@ -58,6 +63,8 @@ def forward_leaky(
                     x[r, m] = after - theta
                 if words.size:
                     write_bits(x, r, words)
+                if reads:
+                    sent += read_out(words, r, names, no_value, readout, current, b)
             else:
                 for m in range(size):
                     u[b, m] = decay * u[b, m] + now[0, m]
@@ -67,7 +74,13 @@ def forward_leaky(
         for b in range(low, high):
             for m in range(size):
                 s[b, m] = u[b, m] > theta
-    return arrived
+    return arrived, sent
+
+
+@loop
+def call_read_out(words, r, names, no_value, readout, current, b):
+    """Compute what `read_out` does, as a call that is not inlined."""
+    return read_out(words, r, names, no_value, readout, current, b)
 
 
 @loop
@@ -103,14 +116,15 @@ def move_row(u, s, b, drive, d, threshold, decay, base, reset, fires, shown, v):
 @loop
 def forward_block(
     indptr, index, value, arriving, columns, begin, u, w, s, coefficients, alike, reset, second, gained, fires,
-    wiring, wires, x, seconds, spikes, words, batch, low, high,
+    wiring, wires, x, seconds, spikes, words, readout, batch, low, high,
 ):  # fmt: skip
     """Make the steps of samples [low, high): states u, w, s [B, M] move; x and what has a size is written.
 
     The current is `begin` plus the sum of those rows of `columns` that the packed spikes `arriving` name, or where
     there are none the events. Rows of what lies over time are t * batch + b. Where x has fewer neurons than the
     state, the rest of the state only fills vectors. `wires` is V transposed [M, M], or V [1, M] of one-to-one
-    connections. Returns how many packed spikes arrived.
+    connections. `readout` is the layer behind where it goes along in this loop: its columns, bias, state, decay and
+    output, without a size where it does not. Returns how many packed spikes arrived, and how many the readout got.
     """
     decay, base, gain, coupling, second_decay, second_potential, second_input, second_spike, slope = (
         coefficients
@@ -120,7 +134,7 @@ def forward_block(
     if quick and (not fires or (reset == SUBTRACT and base[0] > 0 and seen == size)):
         return forward_leaky(
             indptr, index, value, arriving, columns, begin, u, s, decay[0], base[0], fires, wiring, wires, x, words,
-            batch, low, high,
+            readout, batch, low, high,
         )  # fmt: skip
     scratch = np.empty((2, size), u.dtype)  # current, drive
     shown = np.empty((1, size), u.dtype)
@@ -128,10 +142,13 @@ def forward_block(
     threshold[0] = base
     names = np.empty(max(size, columns.shape[0]), np.int32)
     no_value = np.empty(0, u.dtype)
-    arrived = 0
+    reads = readout[-1].size > 0
+    current = np.empty((1, readout[1].size), u.dtype)
+    arrived = sent = 0
     for begin_of_step in range(0, x.shape[0], batch):
         for b in range(low, high):
             r = begin_of_step + b
+            ask_row_to_write(x, r, low, high, b, batch)
             # 1. The current: summed over events or packed spikes, and what the last spikes send back.
             for m in range(size):
                 scratch[0, m] = begin[m]
@@ -177,4 +194,6 @@ def forward_block(
                         spikes[r, m] = s[b, m]
                 if words.size:
                     write_bits(x, r, words)
-    return arrived
+                if reads:
+                    sent += call_read_out(words, r, names, no_value, readout, current, b)
+    return arrived, sent
